@@ -1,0 +1,102 @@
+# make                 build/sigmascope and build/libsigmascope.a
+# make check           all tests; ends with a line "N passed, N failed"
+# make check SAN=address,undefined      the same under sanitizers, in a tree of its own
+# make lint            format, include directions, headers compile alone, banned calls
+# make demo            install what is missing, build, probe the bundled checkpoint
+# make bench           timings against PyTorch and against the machine's limits
+MAKEFLAGS += -rR
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all check check-headers lint format demo bench deps clean FORCE
+
+DEBIAN := gcc make pkg-config libdnnl-dev libfftw3-dev libhdf5-dev libpng-dev libjansson-dev \
+    libzip-dev zlib1g-dev libssl-dev libcmocka-dev clang-format gnuplot-nox \
+    dataset-fashion-mnist
+
+# `make deps` must run before anything can be asked of pkg-config.
+ifneq ($(filter-out deps demo clean,$(or $(MAKECMDGOALS),all)),)
+PKGS := hdf5 fftw3f libpng jansson zlib libcrypto
+MISSING := $(strip $(foreach p,$(PKGS) cmocka,$(shell pkg-config --exists $p || echo $p)))
+$(if $(MISSING),$(error pkg-config cannot find: $(MISSING). `make deps` installs it on Debian))
+endif
+
+# Each sanitizer set builds in its own tree, so objects never mix.
+comma := ,
+B := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+
+CC     := gcc
+AR     := ar
+CFLAGS ?= -O2 -g
+# Contraction is off so that a multiply-add is fused only where the source says fmaf():
+# results then do not depend on the compiler's mood.
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -fopenmp -ffp-contract=off -fno-math-errno \
+    -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wfloat-conversion \
+    -Werror $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
+    $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
+LDLIBS = $(shell pkg-config --libs $(PKGS)) -lhdf5_hl -ldnnl -lm # Debian's dnnl has no .pc
+
+# The CPU kernels are compiled once for each instruction set; kernels/cpu/cpu.c picks.
+ISAS := base v3 v4
+ISA_CFLAGS_base :=
+ISA_CFLAGS_v3   := -march=x86-64-v3
+ISA_CFLAGS_v4   := -march=x86-64-v4 -mprefer-vector-width=512
+ISA_SRC := $(wildcard kernels/cpu/isa_*.c)
+
+LIB_SRC := $(filter-out $(ISA_SRC),$(wildcard base/*.c kernels/*.c kernels/cpu/*.c fft/*.c \
+    attn/*.c models/*.c probe/*.c analyze/*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$i.o))
+CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
+TESTS := $(wildcard tests/test_*.c)
+HDRS  := $(wildcard */*.h */*/*.h)
+C_FILES := $(wildcard */*.c */*/*.c) $(HDRS)
+
+all: $(B)/sigmascope
+
+$(B)/libsigmascope.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(B)/sigmascope: $(CLI_OBJ) $(B)/libsigmascope.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+$(B)/tests/%: $(B)/tests/%.o $(B)/libsigmascope.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+check: $(TESTS:%.c=$(B)/%) $(B)/sigmascope
+	@tests/run-all $(B) $(TESTS:%.c=$(B)/%)
+
+$(B)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+define isa_rule
+$(B)/%.$1.o: %.c $(B)/flags
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) -O3 $$(ISA_CFLAGS_$1) -DSS_ISA=$1 -MMD -MP -c -o $$@ $$<
+endef
+$(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
+
+# Rewritten only when the flags change; every object depends on it.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS)' > $@
+
+lint: check-headers
+	clang-format --dry-run --Werror $(C_FILES)
+	tests/lint
+check-headers: $(HDRS:%=$(B)/%.ok) # each header must compile alone
+$(B)/%.h.ok: %.h $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DSS_ISA=base -fsyntax-only -x c $< && touch $@
+format:
+	clang-format -i $(C_FILES)
+
+deps:
+	@missing=; for p in $(DEBIAN); do \
+	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok' || missing="$$missing $$p"; \
+	done; \
+	test -z "$$missing" && exit 0; \
+	echo "missing Debian packages:$$missing"; \
+	test "$$(id -u)" = 0 || { echo "install them as root: apt-get install$$missing" >&2; exit 1; }; \
+	apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
+
+clean:
+	rm -rf build build-*
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

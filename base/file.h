@@ -1,0 +1,53 @@
+/* file.h - whole files: map them, read them, write them whole or not at all */
+#ifndef SS_BASE_FILE_H
+#define SS_BASE_FILE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* A read-only memory mapping. Pages come in when they are touched. */
+typedef struct {
+    const unsigned char *data; /* NULL when size is 0 */
+    size_t size;
+} ss_map;
+
+ss_code ss_map_open(const char *path, ss_map *map, ss_err *e);
+void ss_map_close(ss_map *map); /* {0} is fine */
+
+/* Reads a whole file of at most max bytes; *text gets a NUL after it and is the
+ * caller's to ss_free. len may be NULL. */
+ss_code ss_file_read(const char *path, size_t max, char **text, size_t *len, ss_err *e);
+
+bool ss_file_exists(const char *path);
+bool ss_is_dir(const char *path);
+
+/* dir + "/" + name; the caller frees with ss_free; NULL when out of memory. */
+char *ss_path_join(const char *dir, const char *name);
+
+/* A file that appears whole or not at all: it is written beside its target as
+ * PATH.tmp-PID, flushed to disk and renamed by commit; discard removes it.
+ *
+ *   ss_outfile o;
+ *   if (ss_outfile_open(&o, path, &err) != SS_OK) ...
+ *   fprintf(o.f, ...);
+ *   rc = ss_outfile_commit(&o, &err);   // checks every write, also the buffered
+ */
+typedef struct {
+    FILE *f;
+    char *path, *tmp;
+} ss_outfile;
+
+ss_code ss_outfile_open(ss_outfile *o, const char *path, ss_err *e);
+ss_code ss_outfile_commit(ss_outfile *o, ss_err *e); /* on failure the temporary is gone too */
+void ss_outfile_discard(ss_outfile *o);              /* {0} is fine */
+
+/* SHA-256 of a file as 64 lower-case hex digits and a NUL. */
+ss_code ss_sha256_file(const char *path, char hex[65], ss_err *e);
+
+/* SHA-256 of a text, in the same form; cannot fail. */
+ss_code ss_sha256_bytes(const void *data, size_t n, char hex[65], ss_err *e);
+
+#endif

@@ -1,0 +1,65 @@
+/* json.h - reading JSON whose errors name the file, the key and what is allowed
+ *
+ * Jansson parses; this adds the context that a user needs, and the memory of which
+ * keys were read, so that a key nobody asked for can be refused by name.
+ *
+ *   ss_json j;
+ *   ss_json_load(&j, "config.json", &err);
+ *   int n = ss_json_int(&j, "norm_num_groups", 32);      // 32 where absent or null
+ *   ...
+ *   rc = ss_json_done(&j, &err);                         // the first complaint, if any
+ *   ss_json_release(&j);
+ *
+ * Getters record the first error and return the default from then on.
+ */
+#ifndef SS_BASE_JSON_H
+#define SS_BASE_JSON_H
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SS_JSON_MAX_FILE = 64 << 20 };
+
+typedef struct {
+    char *name;   /* what messages call it: the path */
+    json_t *root; /* an object */
+    json_t *seen; /* keys that were asked for */
+    ss_err err;   /* the first complaint */
+} ss_json;
+
+/* Loads a JSON object. Duplicate keys and invalid UTF-8 are refused. */
+ss_code ss_json_load(ss_json *j, const char *path, ss_err *e);
+/* The same from memory; name is for messages. */
+ss_code ss_json_parse(ss_json *j, const char *name, const char *text, size_t len, ss_err *e);
+void ss_json_release(ss_json *j); /* {0} is fine */
+
+/* True when the key is there and not null. Counts as asked for. */
+bool ss_json_has(ss_json *j, const char *key);
+
+/* The value, or NULL where absent or null. Borrowed. Counts as asked for. */
+json_t *ss_json_get(ss_json *j, const char *key);
+
+bool ss_json_bool(ss_json *j, const char *key, bool fallback);
+int64_t ss_json_int(ss_json *j, const char *key, int64_t fallback);
+double ss_json_double(ss_json *j, const char *key, double fallback);
+const char *ss_json_string(ss_json *j, const char *key, const char *fallback); /* borrowed */
+
+/* Index of the key's string in the NULL-terminated list of choices; a value that is not
+ * among them is an error that lists them. */
+int ss_json_choice(ss_json *j, const char *key, const char *const *choices, int fallback);
+
+/* Records a complaint about a key: `config.json: "act_fn" is "tanh"; supported: ...`. */
+void ss_json_complain(ss_json *j, ss_code code, const char *key, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Copies the first complaint into *e and returns its code, SS_OK if there is none. */
+ss_code ss_json_done(ss_json *j, ss_err *e);
+
+/* Name of the first key that nobody asked for and that does not begin with '_', or NULL. */
+const char *ss_json_unread(const ss_json *j);
+
+#endif

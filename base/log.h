@@ -1,0 +1,38 @@
+/* log.h - chatter on stderr: messages and a progress line; results never go here */
+#ifndef SS_BASE_LOG_H
+#define SS_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum { SS_PROGRESS_AUTO, SS_PROGRESS_ALWAYS, SS_PROGRESS_NEVER } ss_progress_mode;
+
+/* Set once by the command: quiet drops notes and progress, never errors. */
+void ss_log_setup(bool quiet, ss_progress_mode progress);
+
+/* "note: ..." and "warning: ..." lines. Thread-safe; a progress line is cleared first. */
+void ss_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void ss_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* A progress line with rate and time left, for work over a second. With `auto` it
+ * shows only where stderr is a terminal.
+ *
+ *   ss_progress p;
+ *   ss_progress_begin(&p, "probe", n);
+ *   for (...) ss_progress_step(&p, i + 1, "sigma 0.5");
+ *   ss_progress_end(&p);
+ */
+typedef struct {
+    const char *what;
+    int64_t total;
+    double start, last;
+} ss_progress;
+
+void ss_progress_begin(ss_progress *p, const char *what, int64_t total);
+void ss_progress_step(ss_progress *p, int64_t done, const char *detail);
+void ss_progress_end(ss_progress *p);
+
+/* Seconds since some fixed moment, monotonic. */
+double ss_now(void);
+
+#endif

@@ -1,0 +1,48 @@
+/* str.h - a growing string, and the few string helpers that the project needs */
+#ifndef SS_BASE_STR_H
+#define SS_BASE_STR_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Always NUL-terminated once anything was added; {0} is an empty string. A failed
+ * allocation sets `failed` and later additions do nothing: test it once, at the end. */
+typedef struct {
+    char *s;
+    size_t len, cap;
+    bool failed;
+} ss_str;
+
+void ss_str_add(ss_str *b, const char *text);
+void ss_str_addn(ss_str *b, const char *text, size_t n);
+void ss_str_addf(ss_str *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void ss_str_release(ss_str *b); /* frees, and leaves {0} */
+
+/* Hands the text over to the caller, who frees it with ss_free; NULL if any
+ * addition failed. b is {0} afterwards. */
+char *ss_str_detach(ss_str *b);
+
+/* Whole-string shell glob over module paths: `*` matches any run of characters,
+ * dots included, `?` one, `[a-z]` and `[!a-z]` one of a set, `{a,b}` either text.
+ * Linear in text times pattern, without recursion on `*`. */
+bool ss_glob_match(const char *pattern, const char *text);
+
+/* SS_USAGE with a message when a pattern is malformed (unclosed `[` or `{`). */
+ss_code ss_glob_check(const char *pattern, ss_err *e);
+
+/* Whole-string number parsing: false if anything but one finite number is there. */
+bool ss_parse_double(const char *text, double *value);
+bool ss_parse_i64(const char *text, int64_t *value);
+
+/* Copies text with control characters and bytes that are not UTF-8 shown as \xNN,
+ * so that a hostile name cannot drive the terminal; out always ends in NUL. Long
+ * text is cut and ends in "...". Returns out. */
+char *ss_printable(const char *text, char *out, size_t n);
+
+/* True when the n bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
+bool ss_utf8_valid(const char *text, size_t n);
+
+#endif

@@ -1,0 +1,50 @@
+/* table.h - one table, two forms: text that fits a terminal, or JSON
+ *
+ * A command fills a table once and prints it either way, so the two cannot differ.
+ *
+ *   ss_table t;
+ *   ss_table_init(&t, "growth");
+ *   ss_table_column(&t, "module", SS_COL_TEXT, NULL);
+ *   ss_table_column(&t, "absmax", SS_COL_NUMBER, "%.4g");
+ *   ss_table_row(&t);
+ *   ss_table_text(&t, "up_blocks.0");
+ *   ss_table_number(&t, 577.0);
+ *   ss_table_print(&t, stdout, width);   or   json_t *j = ss_table_json(&t);
+ *   ss_table_release(&t);
+ */
+#ifndef SS_BASE_TABLE_H
+#define SS_BASE_TABLE_H
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+typedef enum { SS_COL_TEXT, SS_COL_NUMBER } ss_col_kind;
+
+typedef struct ss_table {
+    const char *title;   /* borrowed */
+    json_t *columns;     /* [{name, kind, format}] */
+    json_t *rows;        /* [[cell, ...]] */
+    char *note;          /* a line under the title, owned, or NULL */
+} ss_table;
+
+ss_code ss_table_init(ss_table *t, const char *title, ss_err *e);
+void ss_table_note(ss_table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* format is a printf format for one double (numbers), or NULL; borrowed. */
+void ss_table_column(ss_table *t, const char *name, ss_col_kind kind, const char *format);
+void ss_table_row(ss_table *t);
+void ss_table_text(ss_table *t, const char *text);
+void ss_table_number(ss_table *t, double value); /* NaN prints "-" and is null in JSON; inf "inf" */
+
+/* Prints at most `width` columns wide (0: the terminal's width, or 100): the first text
+ * column gives way, shortened in its middle with "..". */
+void ss_table_print(const ss_table *t, FILE *f, int width);
+
+/* {"title":..., "note":..., "rows":[{"module":"...", "absmax":1.5}, ...]}; a new
+ * reference, NULL when out of memory. */
+json_t *ss_table_json(const ss_table *t);
+
+void ss_table_release(ss_table *t);
+
+#endif

@@ -1,0 +1,55 @@
+/* ss_test.h - what every test program shares: cmocka and comparison of arrays */
+#ifndef SS_TEST_H
+#define SS_TEST_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define N_OF(a) (sizeof(a) / sizeof *(a))
+
+/* Fails at the worst element and prints it. */
+static inline void assert_close(const char *what, const float *got, const float *want, int64_t n,
+                                double atol, double rtol)
+{
+    int64_t worst = -1;
+    double excess = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        double d = fabs((double)got[i] - want[i]) - (atol + rtol * fabs((double)want[i]));
+
+        if (isnan(d) && !(isnan(got[i]) && isnan(want[i])) && got[i] != want[i])
+            d = INFINITY; /* else d > excess is false and a NaN would pass */
+        if (d > excess) {
+            worst = i;
+            excess = d;
+        }
+    }
+    if (worst >= 0)
+        fail_msg("%s[%lld] = %.9g, want %.9g", what, (long long)worst, got[worst], want[worst]);
+}
+
+/* |got - want| / |want| over all elements; NaN anywhere gives infinity. */
+static inline double relative_l2(const float *got, const float *want, int64_t n)
+{
+    double num = 0, den = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        double d = (double)got[i] - want[i];
+
+        num += d * d;
+        den += (double)want[i] * want[i];
+    }
+    if (isnan(num))
+        return INFINITY;
+    return den > 0 ? sqrt(num / den) : sqrt(num);
+}
+
+#endif
