@@ -1,0 +1,152 @@
+/* backend.h - what a device must be able to do; private to kernels/
+ *
+ * ops.c checks shapes, allocates the output, and calls through this table, so a backend
+ * sees only valid arguments: dense tensors of its own device, f32 unless said, outputs
+ * allocated and distinct from inputs unless marked "may be in place". Parameters (w, bias,
+ * gamma, beta, table) may be f32, f16 or bf16; a backend may keep a prepared copy in
+ * ss_tensor.packed. Every function returns SS_OK or fills e.
+ *
+ * kernels/cpu is the reference. All functions are required.
+ */
+#ifndef SS_KERNELS_BACKEND_H
+#define SS_KERNELS_BACKEND_H
+
+#include "kernels/format.h"
+#include "kernels/hooks.h"
+#include "kernels/ops.h"
+#include "kernels/stats.h"
+#include "kernels/tensor.h"
+
+/* Device memory; shared by a tensor and its reshaped views. */
+typedef struct ss_buffer {
+    void *data;   /* device pointer; NULL in a shapes-only context */
+    size_t bytes; /* as asked for */
+    int refs;
+    bool borrowed;   /* the memory is somebody else's (a mapped checkpoint) */
+    ss_stats *stats; /* remembered by ss_tensor_stats, [n_stats]; NULL before */
+    int64_t n_stats;
+} ss_buffer;
+
+struct ss_tensor {
+    ss_ctx *ctx;
+    int refs;
+    ss_dtype dtype;
+    ss_shape shape;
+    ss_buffer *buf;
+    void *data;   /* = buf->data */
+    void *packed; /* a backend's prepared form of a parameter, or NULL */
+    void (*packed_free)(void *packed);
+    const ss_format *rounded; /* the format packed was rounded to, NULL for none */
+};
+
+typedef struct ss_device ss_device; /* a backend's own state */
+
+typedef struct {
+    const ss_tensor *x, *w, *bias;  /* bias may be NULL */
+    ss_conv2d_opt opt;              /* stride >= 1 */
+    const ss_format *weight_format; /* round w and bias to it when they are packed; NULL: not */
+    ss_tensor *y;
+} ss_conv2d_args;
+
+/* Also for 1x1 weights of rank 4. rows = all leading dimensions of x together. */
+typedef struct {
+    const ss_tensor *x, *w, *bias;
+    int64_t rows, in, out;
+    const ss_format *weight_format;
+    ss_tensor *y;
+} ss_linear_args;
+
+typedef struct {
+    const ss_tensor *x, *gamma, *beta, *mod; /* gamma, beta, mod may be NULL */
+    int64_t n, positions, channels;
+    int groups;
+    float eps;
+    ss_act act;
+    ss_tensor *y;
+} ss_group_norm_args;
+
+typedef struct {
+    const ss_tensor *x, *gamma, *beta;
+    int64_t rows, channels;
+    float eps;
+    ss_tensor *y;
+} ss_layer_norm_args;
+
+typedef struct {
+    const ss_tensor *q, *k, *v, *mask; /* mask [n][keys] or NULL */
+    int64_t n, queries, keys;
+    int heads, width; /* width of one head */
+    float scale;
+    bool cosine;               /* q_i and k_j are divided by their length first */
+    const ss_format *rounding; /* logits and probabilities are rounded to it; NULL: not */
+    ss_attention_stats *stats; /* host [n][heads], or NULL when nobody asks */
+    ss_tensor *y;
+} ss_attention_args;
+
+typedef struct {
+    const ss_tensor *x;
+    const float *kernel;
+    int taps, up, down, pad0, pad1;
+    ss_tensor *y;
+} ss_fir_args;
+
+typedef struct ss_backend {
+    const char *name;
+
+    ss_code (*open)(int threads, ss_device **d, ss_err *e);
+    void (*close)(ss_device *d);
+    int (*threads)(const ss_device *d);
+    const char *(*describe)(const ss_device *d); /* owned by the device */
+
+    /* alloc gives 64-byte aligned, uninitialised memory */
+    ss_code (*alloc)(ss_device *d, size_t bytes, void **p, ss_err *e);
+    void (*free)(ss_device *d, void *p, size_t bytes);
+    ss_code (*upload)(ss_device *d, void *dst, const void *host, size_t bytes, ss_err *e);
+    /* a parameter's memory: the host's itself where the device can read it */
+    ss_code (*adopt)(ss_device *d, const void *host, size_t bytes, ss_buffer *b, ss_err *e);
+    ss_code (*download)(ss_device *d, const ss_tensor *x, float *host, ss_err *e);
+
+    ss_code (*conv2d)(ss_device *d, const ss_conv2d_args *a, ss_err *e);
+    ss_code (*linear)(ss_device *d, const ss_linear_args *a, ss_err *e);
+    ss_code (*group_norm)(ss_device *d, const ss_group_norm_args *a, ss_err *e);
+    ss_code (*layer_norm)(ss_device *d, const ss_layer_norm_args *a, ss_err *e);
+    ss_code (*attention)(ss_device *d, const ss_attention_args *a, ss_err *e);
+
+    /* elementwise over n values; y may be x (in place) */
+    ss_code (*activate)(ss_device *d, const ss_tensor *x, ss_act act, ss_tensor *y, ss_err *e);
+    ss_code (*affine)(ss_device *d, const ss_tensor *x, float mul, float add, ss_tensor *y,
+                      ss_err *e);
+    ss_code (*clamp)(ss_device *d, const ss_tensor *x, float lo, float hi, ss_tensor *y, ss_err *e);
+    ss_code (*round)(ss_device *d, const ss_tensor *x, const ss_format *f, ss_tensor *y, ss_err *e);
+    ss_code (*add)(ss_device *d, const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y,
+                   ss_err *e);
+
+    ss_code (*geglu)(ss_device *d, const ss_tensor *x, ss_tensor *y, ss_err *e);
+    ss_code (*scale_samples)(ss_device *d, const ss_tensor *x, const float *k, ss_tensor *y,
+                             ss_err *e);
+    ss_code (*add_channels)(ss_device *d, const ss_tensor *x, const ss_tensor *v, ss_tensor *y,
+                            ss_err *e);
+
+    /* Copies rows: for r < rows: y[r * y_stride + k] = x[r * x_stride + k], k < len; offsets
+     * and strides in values. Concatenation and slices are made of it. */
+    ss_code (*copy_rows)(ss_device *d, const ss_tensor *x, int64_t x_offset, int64_t x_stride,
+                         ss_tensor *y, int64_t y_offset, int64_t y_stride, int64_t rows,
+                         int64_t len, ss_err *e);
+
+    ss_code (*upsample_nearest)(ss_device *d, const ss_tensor *x, ss_tensor *y, ss_err *e);
+    ss_code (*avg_pool2)(ss_device *d, const ss_tensor *x, ss_tensor *y, ss_err *e);
+    ss_code (*fir_resample)(ss_device *d, const ss_fir_args *a, ss_err *e);
+    ss_code (*mean_tokens)(ss_device *d, const ss_tensor *x, ss_tensor *y, ss_err *e);
+    ss_code (*embedding)(ss_device *d, const ss_tensor *table, const int64_t *ids, ss_tensor *y,
+                         ss_err *e);
+
+    /* stats: host [n] where n = dim 0 of x; see stats.h */
+    ss_code (*stats)(ss_device *d, const ss_tensor *x, ss_stats *out, ss_err *e);
+    /* absmax, rms: host [n][C] */
+    ss_code (*channel_stats)(ss_device *d, const ss_tensor *x, float *absmax, float *rms,
+                             ss_err *e);
+} ss_backend;
+
+extern const ss_backend ss_backend_cpu;
+
+#endif

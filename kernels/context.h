@@ -1,0 +1,51 @@
+/* context.h - where computing happens, and what is watched and changed on the way
+ *
+ * A context owns a device, its memory pool, and three things that act on every module a
+ * model enters (hooks.h): hooks that look, a precision policy that rounds, interventions
+ * that change. None of them lives in a model.
+ *
+ *   ss_ctx *c;
+ *   ss_ctx_new(&(ss_ctx_options){.device = "cpu", .threads = 2}, &c, &err);
+ *   y = ...operations...
+ *   if (ss_ctx_check(c, &err) != SS_OK) ...     // the first error of any operation
+ *   ss_ctx_free(c);
+ *
+ * Errors are sticky: the first failing operation records its message, it and all later
+ * ones return NULL until ss_ctx_clear. One thread uses a context at a time.
+ */
+#ifndef SS_KERNELS_CONTEXT_H
+#define SS_KERNELS_CONTEXT_H
+
+#include "kernels/tensor.h"
+
+typedef struct {
+    const char *device; /* "cpu" (NULL means it) */
+    int threads;        /* 0: as many as the process may use */
+    bool shapes_only;   /* operations check and infer shapes and count, without computing */
+} ss_ctx_options;
+
+ss_code ss_ctx_new(const ss_ctx_options *opt, ss_ctx **c, ss_err *e);
+void ss_ctx_free(ss_ctx *c); /* every tensor must have been released; NULL is fine */
+
+/* The first error since the last clear, prefixed with the module it happened in. */
+ss_code ss_ctx_check(const ss_ctx *c, ss_err *e);
+void ss_ctx_clear(ss_ctx *c);
+bool ss_ctx_failed(const ss_ctx *c);
+/* Records an error as operations do (the first one stays) and returns NULL. */
+void *ss_ctx_fail(ss_ctx *c, ss_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+int ss_ctx_threads(const ss_ctx *c);
+bool ss_ctx_shapes_only(const ss_ctx *c);
+/* "cpu: AMD EPYC ..., x86-64-v3, 2 threads, oneDNN 2.6.3"; owned by the context. */
+const char *ss_ctx_device_text(const ss_ctx *c);
+
+typedef struct {
+    int64_t flops;      /* multiply-adds count two; convolutions, matrix products, attention */
+    int64_t live_bytes; /* activations now alive, and the most since the last reset */
+    int64_t peak_bytes;
+} ss_usage;
+ss_usage ss_ctx_usage(const ss_ctx *c);
+void ss_ctx_usage_reset(ss_ctx *c);
+
+#endif

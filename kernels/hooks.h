@@ -1,0 +1,105 @@
+/* hooks.h - modules, and what looks at them or changes them
+ *
+ * A module is a node of a network with a path in PyTorch's state dict, such as
+ * "up_blocks.1.resnets.0"; the whole network has the path "". A model makes its list of
+ * modules when it is built; while it runs it brackets each module:
+ *
+ *   ss_enter(c, m, x);            // the input port is seen
+ *   ...
+ *   return ss_leave(c, m, y);     // rounded, changed, seen; takes y, returns what goes on
+ *
+ * Order at the output: interventions, then rounding, then hooks, so hooks see what the next
+ * module gets. With neither policy nor interventions the values are those of a run with
+ * no hooks, bit for bit.
+ */
+#ifndef SS_KERNELS_HOOKS_H
+#define SS_KERNELS_HOOKS_H
+
+#include "kernels/format.h"
+#include "kernels/stats.h"
+#include "kernels/tensor.h"
+
+typedef struct {
+    const char *path; /* "up_blocks.1.resnets.0"; unique within a model */
+    const char *kind; /* PyTorch class, "ResnetBlock2D" */
+    int id;           /* index in the model's list, which is in order of definition */
+    int parent;       /* id, or -1 */
+    bool block;       /* its output is a block output: what a per-block policy rounds */
+} ss_module;
+
+/* Where a module is looked at. residual: the stream after this module's output was added
+ * to it (attention and feed-forward branches of a transformer block); skip: the encoder
+ * feature map that a decoder block concatenates to its input. */
+#define SS_PORTS(X) X(INPUT, "input") X(OUTPUT, "output") X(RESIDUAL, "residual") X(SKIP, "skip")
+#define X(name, text) SS_PORT_##name,
+typedef enum { SS_PORTS(X) SS_N_PORTS } ss_port;
+#undef X
+const char *ss_port_name(ss_port p);
+
+/* Callbacks; wants* are asked once per module, when the hooks are installed. */
+typedef struct {
+    void *self;
+    bool (*wants)(void *self, const ss_module *m, ss_port p);
+    bool (*wants_attention)(void *self, const ss_module *m);
+    /* x: call ss_tensor_stats or ss_download on it; do not keep it without ss_retain. */
+    void (*see)(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x);
+    /* s: [n][heads], borrowed for the call; keys: how many keys each query could see. */
+    void (*see_attention)(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *s,
+                          int n, int heads, int64_t keys);
+} ss_hooks;
+
+/* What is rounded under a policy. */
+typedef enum {
+    SS_ROUND_OPS,   /* every operation's output, logits, softmax and weights too */
+    SS_ROUND_BLOCKS /* block outputs only; everything inside stays fp32 */
+} ss_round_scope;
+
+typedef struct {
+    ss_format format; /* of modules that no rule names */
+    ss_round_scope scope;
+    int n_rules;
+    struct ss_precision_rule {
+        const char *glob; /* over module paths; a rule covers the modules below a match too */
+        ss_format format;
+    } const *rules; /* the last match wins */
+} ss_precision;
+
+/* The kinds of change, for `--intervene`: what it does to the output y of a module, or, for
+ * cosine attention, to the logits: scale' * cos(q_i, k_j), scale' = value or, if that is 0,
+ * sqrt(width of a head) (Nguyen & Salazar 2019; Henry et al. 2020). */
+typedef enum { SS_CLAMP, SS_SCALE, SS_ZERO, SS_COSINE_ATTENTION } ss_intervention_kind;
+
+typedef struct {
+    ss_intervention_kind kind;
+    float value; /* clamp: y to [-value, value]; scale: y * value */
+    const char *glob;
+} ss_intervention;
+
+/* Parses "clamp:V@GLOB", "scale:K@GLOB", "zero@GLOB", "cosine-attention[:SCALE]@GLOB".
+ * out->glob points into spec. */
+ss_code ss_intervention_parse(const char *spec, ss_intervention *out, ss_err *e);
+
+/* Tells the context which modules there are and what happens at them. Replaces what was set
+ * before; NULL parts mean none. A rule or intervention whose glob matches no module is
+ * SS_USAGE. modules must outlive the setting; hooks, policy and interventions are copied
+ * (the globs are not needed afterwards). */
+typedef struct {
+    const ss_module *const *modules;
+    int n_modules;
+    const ss_hooks *hooks;
+    const ss_precision *precision;
+    const ss_intervention *interventions;
+    int n_interventions;
+} ss_setup;
+ss_code ss_ctx_setup(ss_ctx *c, const ss_setup *setup, ss_err *e);
+
+void ss_enter(ss_ctx *c, const ss_module *m, const ss_tensor *x);
+ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y);
+/* Another port than input and output. */
+void ss_see(ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x);
+
+/* True when something looks at or changes the output of m, so that it must exist as a
+ * tensor of its own and may not be fused with what follows. */
+bool ss_needs_output(const ss_ctx *c, const ss_module *m);
+
+#endif

@@ -1,0 +1,93 @@
+/* ops.h - every operation of the engine
+ *
+ * Each returns a new f32 tensor (one reference, the caller's), or NULL after recording an
+ * error in the context; tensor arguments are borrowed, NULL inputs give NULL. Parameters
+ * (w, bias, gamma, beta, table) may be f32, f16 or bf16; bias, gamma and beta may be NULL.
+ * Shapes are outermost first; "..." is any number of leading dimensions.
+ *
+ * Under a precision policy of scope `ops` an operation rounds its output to the format of
+ * the innermost module that was entered.
+ */
+#ifndef SS_KERNELS_OPS_H
+#define SS_KERNELS_OPS_H
+
+#include "kernels/tensor.h"
+
+typedef struct {
+    int stride;                   /* 0 means 1 */
+    int top, left, bottom, right; /* zero padding */
+} ss_conv2d_opt;
+
+/* Cross-correlation, as PyTorch's conv2d. x [N][H][W][I], w [O][I][kh][kw], bias [O]
+ * -> [N][H'][W'][O], H' = (H + top + bottom - kh) / stride + 1. */
+ss_tensor *ss_conv2d(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss_tensor *bias,
+                     ss_conv2d_opt opt);
+
+/* y = x w^T + bias. x [...][I], w [O][I] (or [O][I][1][1]), bias [O] -> [...][O] */
+ss_tensor *ss_linear(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss_tensor *bias);
+
+/* identity; x*sigmoid(x); x*Phi(x) (exact, erf); x*tanh(softplus(x)); max(x,0) */
+#define SS_ACTS(X) \
+    X(NONE, "identity") X(SILU, "silu") X(GELU, "gelu") X(MISH, "mish") X(RELU, "relu")
+#define X(name, text) SS_ACT_##name,
+typedef enum { SS_ACTS(X) SS_N_ACTS } ss_act;
+#undef X
+ss_tensor *ss_activate(ss_ctx *c, const ss_tensor *x, ss_act act);
+
+/* act( ((x - mean) / sqrt(var + eps) * gamma + beta) * (1 + scale) + shift ), mean and
+ * (population) variance over each sample's group of C/groups channels and all positions.
+ * x [N][...][C]; gamma, beta [C]; mod [N][2C] = scale then shift, or NULL for none.
+ * Source: Wu & He 2018. */
+ss_tensor *ss_group_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
+                         const ss_tensor *beta, const ss_tensor *mod, int groups, float eps,
+                         ss_act act);
+
+/* (x - mean) / sqrt(var + eps) * gamma + beta over the last dimension. x [...][C] */
+ss_tensor *ss_layer_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
+                         const ss_tensor *beta, float eps);
+
+/* First half times gelu of the second: x [...][2K] -> [...][K] (Shazeer 2020, GEGLU). */
+ss_tensor *ss_geglu(ss_ctx *c, const ss_tensor *x);
+
+/* softmax(scale * Q K^T + mask) V, head by head, without ever holding the matrix of
+ * probabilities: memory grows with tokens, not with their square.
+ * q [N][T][heads*D], k, v [N][S][heads*D] -> [N][T][heads*D]; mask [N][S] is added to the
+ * logits, or NULL. If the innermost module is watched for attention, its statistics
+ * (stats.h) are gathered in the same pass; an intervention there may make it cosine
+ * attention. */
+ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
+                        const ss_tensor *mask, int heads, float scale);
+
+/* (a + b) * scale, equal shapes. */
+ss_tensor *ss_add(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, float scale);
+/* x * mul + add */
+ss_tensor *ss_affine(ss_ctx *c, const ss_tensor *x, float mul, float add);
+/* x [N][...] times k[n], a host array. */
+ss_tensor *ss_scale_samples(ss_ctx *c, const ss_tensor *x, const float *k);
+/* x [N][...][C] + e [N][C] at every position. */
+ss_tensor *ss_add_channels(ss_ctx *c, const ss_tensor *x, const ss_tensor *e);
+/* x limited to [lo, hi]; NaN stays. */
+ss_tensor *ss_clamp(ss_ctx *c, const ss_tensor *x, float lo, float hi);
+
+/* a behind b along an axis (negative counts from the end); the others must agree. */
+ss_tensor *ss_concat(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, int axis);
+/* Elements [from, to) of an axis. */
+ss_tensor *ss_slice(ss_ctx *c, const ss_tensor *x, int axis, int64_t from, int64_t to);
+
+/* Nearest neighbour: y[i] = x[floor(i * H / H')]. x [N][H][W][C] -> [N][h][w][C] */
+ss_tensor *ss_upsample_nearest(ss_ctx *c, const ss_tensor *x, int64_t h, int64_t w);
+/* Mean of 2x2, odd last rows and columns dropped. [N][H][W][C] -> [N][H/2][W/2][C] */
+ss_tensor *ss_avg_pool2(ss_ctx *c, const ss_tensor *x);
+/* Up-sample by zero insertion, pad, convolve each channel with the outer product of the
+ * n-tap kernel with itself (true convolution: flipped), down-sample. pad0 before and pad1
+ * after, may be negative. As StyleGAN2's upfirdn2d (Karras et al. 2020); the kernel is a
+ * host array of at most 8 taps. */
+ss_tensor *ss_fir_resample(ss_ctx *c, const ss_tensor *x, const float *kernel, int n, int up,
+                           int down, int pad0, int pad1);
+
+/* Mean over the tokens: [N][T][C] -> [N][1][C] */
+ss_tensor *ss_mean_tokens(ss_ctx *c, const ss_tensor *x);
+/* Rows of a table [K][C] by index -> [n][C]; an index outside is SS_USAGE. */
+ss_tensor *ss_embedding(ss_ctx *c, const ss_tensor *table, const int64_t *ids, int64_t n);
+
+#endif

@@ -1,0 +1,87 @@
+/* tensor.h - n-dimensional arrays on a device
+ *
+ * Layout: dense, outermost dimension first, channels last: pictures [N][H][W][C],
+ * token sequences [N][T][C], video [N][F][H][W][C]. Convolution weights keep
+ * PyTorch's order [O][I][kh][kw], linear weights [O][I].
+ *
+ * Tensors are opaque: their memory may be on a GPU. Host code reads and writes them
+ * only through upload and download. They are immutable once an operation returned
+ * them, which is why statistics may be remembered with them.
+ *
+ * Ownership is by reference count. Every function that returns a tensor hands over
+ * one reference; ss_release drops one; the memory is reused as soon as the last is
+ * gone. Arguments are borrowed unless the comment says otherwise. NULL is accepted
+ * wherever a tensor is: an operation on NULL returns NULL, so a chain of operations
+ * needs one error check, at its end (see context.h).
+ */
+#ifndef SS_KERNELS_TENSOR_H
+#define SS_KERNELS_TENSOR_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ss_ctx ss_ctx;
+typedef struct ss_tensor ss_tensor;
+
+/* Name, bytes, name in safetensors. */
+#define SS_DTYPES(X) \
+    X(F32, 4, "F32") \
+    X(F16, 2, "F16") \
+    X(BF16, 2, "BF16")
+
+#define X(name, bytes, text) SS_##name,
+typedef enum { SS_DTYPES(X) } ss_dtype;
+#undef X
+
+size_t ss_dtype_size(ss_dtype t);
+const char *ss_dtype_name(ss_dtype t); /* "F32" */
+
+enum { SS_MAX_RANK = 5 };
+
+typedef struct {
+    int rank;
+    int64_t dim[SS_MAX_RANK]; /* outermost first; beyond rank: 0 */
+} ss_shape;
+
+/* ss_shape_of(3, n, t, c) */
+#define ss_shape_of(...) \
+    ss_shape_make(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (int64_t[]){__VA_ARGS__})
+ss_shape ss_shape_make(size_t rank, const int64_t *dim);
+int64_t ss_shape_numel(ss_shape s); /* 1 for rank 0 */
+bool ss_shape_equal(ss_shape a, ss_shape b);
+/* "[2,64,64,320]" into out; returns out. */
+char *ss_shape_text(ss_shape s, char *out, size_t n);
+
+/* Uninitialised f32 tensor on the context's device. */
+ss_tensor *ss_tensor_new(ss_ctx *c, ss_shape s);
+
+/* Copies numel f32 values from the host. */
+ss_tensor *ss_upload(ss_ctx *c, ss_shape s, const float *host);
+
+/* A parameter: numel values of any dtype in host memory that outlives the tensor (a
+ * mapped checkpoint). The CPU reads them in place; other devices copy. The value may be
+ * needed in another arrangement or type: backends make that once and keep it with the
+ * tensor. */
+ss_tensor *ss_param(ss_ctx *c, ss_dtype t, ss_shape s, const void *host);
+
+/* Copies all values to the host as f32, converting where the tensor is not. */
+ss_code ss_download(ss_ctx *c, const ss_tensor *x, float *host, ss_err *e);
+
+ss_tensor *ss_retain(const ss_tensor *x); /* the same tensor, one reference more */
+void ss_release(ss_tensor *x);
+
+/* *slot = x, releasing what *slot held; takes the reference of x. Lets a chain read
+ * as it computes:   ss_set(&h, ss_conv2d(c, h, w, b, opt));                          */
+void ss_set(ss_tensor **slot, ss_tensor *x);
+
+ss_shape ss_shape_get(const ss_tensor *x); /* rank 0 for NULL */
+int64_t ss_dim(const ss_tensor *x, int i); /* i < 0 counts from the end; 0 for NULL */
+ss_dtype ss_dtype_get(const ss_tensor *x);
+
+/* The same values under another shape of equal size; shares memory. */
+ss_tensor *ss_reshape(ss_ctx *c, const ss_tensor *x, ss_shape s);
+
+#endif
