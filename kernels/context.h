@@ -36,7 +36,10 @@ void *ss_ctx_fail(ss_ctx *c, ss_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 int ss_ctx_threads(const ss_ctx *c);
+/* Switches between computing and only inferring shapes; tensors made in one mode must be
+ * released before the other's are made, parameters excepted. */
 bool ss_ctx_shapes_only(const ss_ctx *c);
+void ss_ctx_set_shapes_only(ss_ctx *c, bool on);
 /* "cpu: AMD EPYC ..., x86-64-v3, 2 threads, oneDNN 2.6.3"; owned by the context. */
 const char *ss_ctx_device_text(const ss_ctx *c);
 

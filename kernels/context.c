@@ -1,0 +1,113 @@
+/* context.c - see context.h */
+#include "kernels/context.h"
+
+#include "base/mem.h"
+#include "kernels/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const ss_backend *const backends[] = {&ss_backend_cpu};
+
+ss_code ss_ctx_new(const ss_ctx_options *opt, ss_ctx **out, ss_err *e)
+{
+    const char *device = opt->device ? opt->device : "cpu";
+    const ss_backend *be = NULL;
+    ss_code rc;
+
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+        if (strcmp(device, backends[i]->name) == 0)
+            be = backends[i];
+    }
+    if (!be)
+        return ss_fail(e, SS_USAGE, "no device '%s' in this build; there is: cpu", device);
+
+    ss_ctx *c = ss_calloc(1, sizeof *c);
+    if (!c)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    c->be = be;
+    c->shapes_only = opt->shapes_only;
+    rc = be->open(opt->threads, &c->dev, e);
+    if (rc != SS_OK) {
+        ss_free(c);
+        return rc;
+    }
+    *out = c;
+    return SS_OK;
+}
+
+void ss_ctx_free(ss_ctx *c)
+{
+    if (!c)
+        return;
+    c->be->close(c->dev);
+    ss_free(c->formats);
+    ss_free(c->sites);
+    ss_free(c->changes);
+    ss_free(c);
+}
+
+ss_code ss_ctx_check(const ss_ctx *c, ss_err *e)
+{
+    if (e && c->err.code != SS_OK)
+        *e = c->err;
+    return c->err.code;
+}
+
+void ss_ctx_clear(ss_ctx *c)
+{
+    c->err = (ss_err){0};
+    c->depth = 0;
+}
+
+bool ss_ctx_failed(const ss_ctx *c)
+{
+    return c->err.code != SS_OK;
+}
+
+void *ss_ctx_fail(ss_ctx *c, ss_code code, const char *fmt, ...)
+{
+    char text[sizeof c->err.msg / 2];
+    const char *where = c->depth ? c->stack[c->depth - 1]->path : "";
+    va_list ap;
+
+    if (ss_ctx_failed(c))
+        return NULL;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    ss_fail(&c->err, code, "%s%s%s", where, *where ? ": " : "", text);
+    return NULL;
+}
+
+int ss_ctx_threads(const ss_ctx *c)
+{
+    return c->be->threads(c->dev);
+}
+
+bool ss_ctx_shapes_only(const ss_ctx *c)
+{
+    return c->shapes_only;
+}
+
+void ss_ctx_set_shapes_only(ss_ctx *c, bool on)
+{
+    c->shapes_only = on;
+}
+
+const char *ss_ctx_device_text(const ss_ctx *c)
+{
+    return c->be->describe(c->dev);
+}
+
+ss_usage ss_ctx_usage(const ss_ctx *c)
+{
+    return c->usage;
+}
+
+void ss_ctx_usage_reset(ss_ctx *c)
+{
+    c->usage.flops = 0;
+    c->usage.peak_bytes = c->usage.live_bytes;
+}

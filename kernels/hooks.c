@@ -1,0 +1,271 @@
+/* hooks.c - see hooks.h: modules entered and left, and what happens there */
+#include "kernels/hooks.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "kernels/internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+const char *ss_port_name(ss_port p)
+{
+#define X(name, text) [SS_PORT_##name] = text,
+    static const char *const names[] = {SS_PORTS(X)};
+#undef X
+    return names[p];
+}
+
+static ss_code bad_intervention(const char *spec, ss_err *e)
+{
+    return ss_fail(e, SS_USAGE,
+                   "'%s' is not an intervention; known: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
+                   "cosine-attention@GLOB, cosine-attention:SCALE@GLOB",
+                   spec);
+}
+
+ss_code ss_intervention_parse(const char *spec, ss_intervention *out, ss_err *e)
+{
+    static const struct {
+        const char *name;
+        ss_intervention_kind kind;
+        bool needs_value, may_have_value;
+    } kinds[] = {
+        {"clamp", SS_CLAMP, true, true},
+        {"scale", SS_SCALE, true, true},
+        {"zero", SS_ZERO, false, false},
+        {"cosine-attention", SS_COSINE_ATTENTION, false, true},
+    };
+    const char *at = strchr(spec, '@');
+    char head[64];
+    double value = 0;
+
+    if (!at || !at[1] || (size_t)(at - spec) >= sizeof head)
+        return bad_intervention(spec, e);
+    memcpy(head, spec, (size_t)(at - spec));
+    head[at - spec] = '\0';
+
+    char *colon = strchr(head, ':');
+    if (colon) {
+        *colon = '\0';
+        if (!ss_parse_double(colon + 1, &value))
+            return ss_fail(e, SS_USAGE, "'%s': '%s' is not a finite number", spec, colon + 1);
+    }
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(head, kinds[i].name) != 0)
+            continue;
+        if (colon ? !kinds[i].may_have_value : kinds[i].needs_value)
+            return bad_intervention(spec, e);
+        if (kinds[i].kind == SS_CLAMP && value < 0)
+            return ss_fail(e, SS_USAGE, "'%s': a clamp's limit must not be negative", spec);
+        *out = (ss_intervention){kinds[i].kind, (float)value, at + 1};
+        return ss_glob_check(at + 1, e);
+    }
+    return bad_intervention(spec, e);
+}
+
+/* True when the glob matches the module or one that contains it. */
+static bool covers(const char *glob, const ss_module *const *modules, const ss_module *m)
+{
+    for (; m; m = m->parent < 0 ? NULL : modules[m->parent]) {
+        if (ss_glob_match(glob, m->path))
+            return true;
+    }
+    return false;
+}
+
+static ss_code no_match(const char *what, const char *glob, ss_err *e)
+{
+    return ss_fail(e, SS_USAGE, "%s: no module matches '%s'; `sigmascope inspect` lists them", what,
+                   glob);
+}
+
+static ss_code set_precision(ss_ctx *c, const ss_setup *s, ss_err *e)
+{
+    const ss_precision *p = s->precision;
+
+    c->formats = ss_calloc((size_t)p->n_rules + 1, sizeof *c->formats);
+    if (!c->formats)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    c->scope = p->scope;
+    for (int r = -1; r < p->n_rules; r++) { /* -1 is the default, for all */
+        ss_format *f = &c->formats[r + 1];
+        bool used = r < 0;
+
+        *f = r < 0 ? p->format : p->rules[r].format;
+        const ss_format *active = ss_format_is_f32(f) ? NULL : f;
+        if (r < 0)
+            c->format = active;
+        for (int i = 0; i < s->n_modules; i++) {
+            if (r >= 0 && !covers(p->rules[r].glob, s->modules, s->modules[i]))
+                continue;
+            c->sites[i].format = active;
+            used = true;
+        }
+        if (!used)
+            return no_match("precision", p->rules[r].glob, e);
+    }
+    return SS_OK;
+}
+
+static ss_code set_interventions(ss_ctx *c, const ss_setup *s, ss_err *e)
+{
+    size_t n = 0, cap = 0;
+
+    for (int k = 0; k < s->n_interventions; k++) {
+        bool used = false;
+
+        for (int i = 0; i < s->n_modules && !used; i++)
+            used = ss_glob_match(s->interventions[k].glob, s->modules[i]->path);
+        if (!used)
+            return no_match("intervention", s->interventions[k].glob, e);
+    }
+    for (int i = 0; i < s->n_modules; i++) {
+        ss_site *site = &c->sites[i];
+
+        site->first_change = (int)n;
+        for (int k = 0; k < s->n_interventions; k++) {
+            const ss_intervention *v = &s->interventions[k];
+
+            if (v->kind == SS_COSINE_ATTENTION) { /* of every attention below a match */
+                if (covers(v->glob, s->modules, s->modules[i])) {
+                    site->cosine = true;
+                    site->cosine_scale = v->value;
+                }
+                continue;
+            }
+            if (!ss_glob_match(v->glob, s->modules[i]->path))
+                continue;
+            ss_change *grown = ss_grow(c->changes, &cap, n + 1, sizeof *grown);
+            if (!grown)
+                return ss_fail(e, SS_NOMEM, "out of memory");
+            c->changes = grown;
+            c->changes[n++] = (ss_change){i, v->kind, v->value};
+        }
+        site->n_changes = (int)n - site->first_change;
+    }
+    return SS_OK;
+}
+
+static void forget_setup(ss_ctx *c)
+{
+    ss_free(c->formats);
+    ss_free(c->sites);
+    ss_free(c->changes);
+    c->formats = NULL;
+    c->sites = NULL;
+    c->changes = NULL;
+    c->format = NULL;
+    c->hooks = (ss_hooks){0};
+    c->n_modules = 0;
+}
+
+ss_code ss_ctx_setup(ss_ctx *c, const ss_setup *s, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    forget_setup(c);
+    c->sites = ss_calloc((size_t)s->n_modules, sizeof *c->sites);
+    if (!c->sites)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    c->n_modules = s->n_modules;
+    if (s->hooks) {
+        c->hooks = *s->hooks;
+        for (int i = 0; i < s->n_modules; i++) {
+            const ss_module *m = s->modules[i];
+
+            for (ss_port p = 0; p < SS_N_PORTS; p++)
+                c->sites[i].watch[p] = c->hooks.wants && c->hooks.wants(c->hooks.self, m, p);
+            c->sites[i].watch_attention =
+                c->hooks.wants_attention && c->hooks.wants_attention(c->hooks.self, m);
+        }
+    }
+    if (s->precision)
+        rc = set_precision(c, s, e);
+    if (rc == SS_OK && s->n_interventions)
+        rc = set_interventions(c, s, e);
+    if (rc != SS_OK)
+        forget_setup(c);
+    return rc;
+}
+
+static const ss_site *site_of(const ss_ctx *c, const ss_module *m)
+{
+    return m->id < c->n_modules ? &c->sites[m->id] : NULL;
+}
+
+const ss_site *ss_current_site(const ss_ctx *c)
+{
+    return c->depth ? site_of(c, c->stack[c->depth - 1]) : NULL;
+}
+
+const ss_format *ss_op_format(const ss_ctx *c)
+{
+    const ss_site *site = ss_current_site(c);
+
+    if (c->scope != SS_ROUND_OPS)
+        return NULL;
+    return site ? site->format : c->format;
+}
+
+void ss_see(ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
+{
+    const ss_site *site = site_of(c, m);
+
+    if (x && site && site->watch[p])
+        c->hooks.see(c->hooks.self, c, m, p, x);
+}
+
+void ss_enter(ss_ctx *c, const ss_module *m, const ss_tensor *x)
+{
+    assert(c->depth < SS_MAX_DEPTH);
+    c->stack[c->depth++] = m;
+    ss_see(c, m, SS_PORT_INPUT, x);
+}
+
+static ss_tensor *apply(ss_ctx *c, ss_tensor *y, const ss_change *change)
+{
+    bool fresh;
+    ss_tensor *out = ss_writable(c, y, &fresh);
+    ss_code rc = SS_OK;
+
+    if (out && !c->shapes_only) {
+        if (change->kind == SS_CLAMP)
+            rc = c->be->clamp(c->dev, y, -change->value, change->value, out, &c->op_err);
+        else if (change->kind == SS_SCALE)
+            rc = c->be->affine(c->dev, y, change->value, 0, out, &c->op_err);
+        else
+            rc = c->be->fill(c->dev, out, 0, &c->op_err); /* also where y is inf or NaN */
+    }
+    if (fresh)
+        ss_release(y);
+    if (rc != SS_OK) {
+        ss_release(out);
+        return ss_ctx_fail(c, rc, "%s", c->op_err.msg);
+    }
+    return ss_round_to(c, out, ss_op_format(c));
+}
+
+ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y)
+{
+    const ss_site *site = site_of(c, m);
+
+    assert(c->depth && c->stack[c->depth - 1] == m);
+    if (y && site) {
+        for (int k = 0; k < site->n_changes; k++)
+            y = apply(c, y, &c->changes[site->first_change + k]);
+        if (c->scope == SS_ROUND_BLOCKS && m->block)
+            y = ss_round_to(c, y, site->format);
+        ss_see(c, m, SS_PORT_OUTPUT, y);
+    }
+    c->depth--;
+    return y;
+}
+
+bool ss_needs_output(const ss_ctx *c, const ss_module *m)
+{
+    const ss_site *site = site_of(c, m);
+
+    return site && (site->watch[SS_PORT_OUTPUT] || site->n_changes ||
+                    (site->format && (c->scope == SS_ROUND_OPS || m->block)));
+}

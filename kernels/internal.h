@@ -1,0 +1,59 @@
+/* internal.h - the context's inside, shared by the engine's own files; private to kernels/ */
+#ifndef SS_KERNELS_INTERNAL_H
+#define SS_KERNELS_INTERNAL_H
+
+#include "kernels/backend.h"
+#include "kernels/context.h"
+
+enum { SS_MAX_DEPTH = 64 }; /* of nested modules */
+
+/* One change to one module's output, resolved from an ss_intervention. */
+typedef struct {
+    int module;
+    ss_intervention_kind kind;
+    float value;
+} ss_change;
+
+/* What happens at one module. */
+typedef struct {
+    bool watch[SS_N_PORTS];
+    bool watch_attention;
+    const ss_format *format; /* NULL: fp32, nothing is rounded */
+    int first_change, n_changes;
+    bool cosine;
+    float cosine_scale; /* 0: sqrt(width of a head) */
+} ss_site;
+
+struct ss_ctx {
+    const ss_backend *be;
+    ss_device *dev;
+    bool shapes_only;
+    ss_err err;
+    ss_err op_err; /* where a backend call writes, before it is recorded */
+    ss_usage usage;
+
+    int n_modules;
+    ss_hooks hooks;
+    ss_round_scope scope;
+    const ss_format *format; /* outside of every module */
+    ss_format *formats;      /* owned: the policy's default, then its rules' */
+    ss_site *sites;          /* [n_modules], owned; NULL when nothing is set up */
+    ss_change *changes;      /* sorted by module, in the order given */
+
+    const ss_module *stack[SS_MAX_DEPTH];
+    int depth;
+};
+
+/* The format operations round to just now, or NULL. */
+const ss_format *ss_op_format(const ss_ctx *c);
+/* The innermost entered module's site, or NULL. */
+const ss_site *ss_current_site(const ss_ctx *c);
+
+/* A tensor with x's values that may be written: x itself when nobody else holds it, else a
+ * fresh one that the caller fills. Takes x. *fresh tells which. */
+ss_tensor *ss_writable(ss_ctx *c, ss_tensor *x, bool *fresh);
+
+/* Rounds y's values, in place when it is the only owner. Takes y. */
+ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f);
+
+#endif

@@ -1,0 +1,276 @@
+/* tensor.c - see tensor.h; the memory behind a tensor comes from the backend */
+#include "kernels/tensor.h"
+
+#include "base/mem.h"
+#include "kernels/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define X(name, bytes, text) [SS_##name] = {bytes, text},
+static const struct {
+    size_t size;
+    const char *name;
+} dtypes[] = {SS_DTYPES(X)};
+#undef X
+
+size_t ss_dtype_size(ss_dtype t)
+{
+    return dtypes[t].size;
+}
+
+const char *ss_dtype_name(ss_dtype t)
+{
+    return dtypes[t].name;
+}
+
+ss_shape ss_shape_make(size_t rank, const int64_t *dim)
+{
+    ss_shape s = {.rank = (int)rank};
+
+    for (size_t i = 0; i < rank && i < SS_MAX_RANK; i++)
+        s.dim[i] = dim[i];
+    return s;
+}
+
+int64_t ss_shape_numel(ss_shape s)
+{
+    int64_t n = 1;
+
+    for (int i = 0; i < s.rank; i++)
+        n *= s.dim[i];
+    return n;
+}
+
+bool ss_shape_equal(ss_shape a, ss_shape b)
+{
+    return a.rank == b.rank && memcmp(a.dim, b.dim, (size_t)a.rank * sizeof *a.dim) == 0;
+}
+
+char *ss_shape_text(ss_shape s, char *out, size_t n)
+{
+    size_t at = (size_t)snprintf(out, n, "[");
+
+    for (int i = 0; i < s.rank && at < n; i++)
+        at += (size_t)snprintf(out + at, n - at, "%s%lld", i ? "," : "", (long long)s.dim[i]);
+    if (at < n)
+        snprintf(out + at, n - at, "]");
+    return out;
+}
+
+/* Bytes of a tensor, or false where a dimension is negative or the product too large. */
+static bool shape_bytes(ss_shape s, size_t item, size_t *bytes)
+{
+    size_t n = item;
+
+    for (int i = 0; i < s.rank; i++) {
+        if (s.dim[i] < 0 || __builtin_mul_overflow(n, (size_t)s.dim[i], &n) || n > INT64_MAX)
+            return false;
+    }
+    *bytes = n;
+    return true;
+}
+
+static void buffer_release(ss_ctx *c, ss_buffer *b)
+{
+    if (!b || --b->refs > 0)
+        return;
+    if (!b->borrowed) {
+        c->usage.live_bytes -= (int64_t)b->bytes;
+        if (b->data)
+            c->be->free(c->dev, b->data, b->bytes);
+    }
+    ss_free(b->stats);
+    ss_free(b);
+}
+
+static ss_tensor *tensor_over(ss_ctx *c, ss_dtype t, ss_shape s, ss_buffer *b)
+{
+    ss_tensor *x = ss_calloc(1, sizeof *x);
+
+    if (!x)
+        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+    x->ctx = c;
+    x->refs = 1;
+    x->dtype = t;
+    x->shape = s;
+    x->buf = b;
+    x->data = b->data;
+    b->refs++;
+    return x;
+}
+
+ss_tensor *ss_tensor_new(ss_ctx *c, ss_shape s)
+{
+    char text[96];
+    size_t bytes;
+    ss_tensor *x;
+
+    if (ss_ctx_failed(c))
+        return NULL;
+    if (!shape_bytes(s, sizeof(float), &bytes))
+        return ss_ctx_fail(c, SS_SHAPE, "a tensor of shape %s is not possible",
+                           ss_shape_text(s, text, sizeof text));
+    ss_buffer *b = ss_calloc(1, sizeof *b);
+    if (!b)
+        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+    b->refs = 1;
+    b->bytes = bytes;
+    if (!c->shapes_only && c->be->alloc(c->dev, bytes, &b->data, &c->op_err) != SS_OK) {
+        ss_free(b);
+        return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
+    }
+    c->usage.live_bytes += (int64_t)bytes;
+    if (c->usage.live_bytes > c->usage.peak_bytes)
+        c->usage.peak_bytes = c->usage.live_bytes;
+    x = tensor_over(c, SS_F32, s, b);
+    buffer_release(c, b); /* the tensor holds it now, or nobody does */
+    return x;
+}
+
+ss_tensor *ss_upload(ss_ctx *c, ss_shape s, const float *host)
+{
+    ss_tensor *x = ss_tensor_new(c, s);
+
+    if (!x || c->shapes_only)
+        return x;
+    if (c->be->upload(c->dev, x->data, host, x->buf->bytes, &c->op_err) != SS_OK) {
+        ss_release(x);
+        return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
+    }
+    return ss_round_to(c, x, ss_op_format(c));
+}
+
+ss_tensor *ss_param(ss_ctx *c, ss_dtype t, ss_shape s, const void *host)
+{
+    char text[96];
+    size_t bytes;
+    ss_tensor *x;
+
+    if (ss_ctx_failed(c))
+        return NULL;
+    if (!shape_bytes(s, ss_dtype_size(t), &bytes))
+        return ss_ctx_fail(c, SS_SHAPE, "a parameter of shape %s is not possible",
+                           ss_shape_text(s, text, sizeof text));
+    ss_buffer *b = ss_calloc(1, sizeof *b);
+    if (!b)
+        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+    b->refs = 1;
+    if (c->be->adopt(c->dev, host, bytes, b, &c->op_err) != SS_OK) {
+        ss_free(b);
+        return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
+    }
+    x = tensor_over(c, t, s, b);
+    buffer_release(c, b);
+    return x;
+}
+
+ss_code ss_download(ss_ctx *c, const ss_tensor *x, float *host, ss_err *e)
+{
+    if (!x)
+        return ss_ctx_check(c, e);
+    if (c->shapes_only)
+        return ss_fail(e, SS_USAGE, "a context that only infers shapes has no values");
+    return c->be->download(c->dev, x, host, e);
+}
+
+ss_tensor *ss_retain(const ss_tensor *x)
+{
+    ss_tensor *y = (ss_tensor *)(uintptr_t)x; /* counting references changes no value */
+
+    if (y)
+        y->refs++;
+    return y;
+}
+
+void ss_release(ss_tensor *x)
+{
+    if (!x || --x->refs > 0)
+        return;
+    if (x->packed)
+        x->packed_free(x->packed);
+    buffer_release(x->ctx, x->buf);
+    ss_free(x);
+}
+
+void ss_set(ss_tensor **slot, ss_tensor *x)
+{
+    ss_tensor *old = *slot;
+
+    *slot = x;
+    ss_release(old);
+}
+
+ss_shape ss_shape_get(const ss_tensor *x)
+{
+    return x ? x->shape : (ss_shape){0};
+}
+
+int64_t ss_dim(const ss_tensor *x, int i)
+{
+    if (!x)
+        return 0;
+    if (i < 0)
+        i += x->shape.rank;
+    return i < 0 || i >= x->shape.rank ? 0 : x->shape.dim[i];
+}
+
+ss_dtype ss_dtype_get(const ss_tensor *x)
+{
+    return x->dtype;
+}
+
+ss_tensor *ss_reshape(ss_ctx *c, const ss_tensor *x, ss_shape s)
+{
+    char from[96], to[96];
+
+    if (!x || ss_ctx_failed(c))
+        return NULL;
+    if (ss_shape_numel(s) != ss_shape_numel(x->shape))
+        return ss_ctx_fail(c, SS_SHAPE, "reshape: %s does not hold the values of %s",
+                           ss_shape_text(s, to, sizeof to),
+                           ss_shape_text(x->shape, from, sizeof from));
+    return tensor_over(c, x->dtype, s, x->buf);
+}
+
+ss_tensor *ss_writable(ss_ctx *c, ss_tensor *x, bool *fresh)
+{
+    *fresh = !x || x->refs > 1 || x->buf->refs > 1 || x->buf->borrowed;
+    if (*fresh)
+        return x ? ss_tensor_new(c, x->shape) : NULL;
+    ss_free(x->buf->stats); /* they are of the values about to go */
+    x->buf->stats = NULL;
+    return x;
+}
+
+const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x)
+{
+    if (!x || ss_ctx_failed(c) || c->shapes_only)
+        return NULL;
+
+    ss_buffer *b = x->buf;
+    int64_t n = x->shape.dim[0];
+
+    if (b->stats && b->n_stats == n)
+        return b->stats;
+    ss_free(b->stats);
+    b->n_stats = n;
+    b->stats = ss_calloc((size_t)n, sizeof *b->stats);
+    if (!b->stats)
+        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+    if (c->be->stats(c->dev, x, b->stats, &c->op_err) != SS_OK) {
+        ss_free(b->stats);
+        b->stats = NULL;
+        return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
+    }
+    return b->stats;
+}
+
+ss_code ss_channel_stats(ss_ctx *c, const ss_tensor *x, float *absmax, float *rms, ss_err *e)
+{
+    if (!x)
+        return ss_ctx_check(c, e);
+    if (c->shapes_only)
+        return ss_fail(e, SS_USAGE, "a context that only infers shapes has no values");
+    return c->be->channel_stats(c->dev, x, absmax, rms, e);
+}
