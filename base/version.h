@@ -1,0 +1,7 @@
+/* version.h - the version, in one place */
+#ifndef SS_BASE_VERSION_H
+#define SS_BASE_VERSION_H
+
+#define SS_VERSION "0.1.0"
+
+#endif

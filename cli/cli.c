@@ -1,0 +1,275 @@
+/* cli.c - see cli.h */
+#include "cli/cli.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/version.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Common options have ids above the commands' own. */
+enum {
+    OPT_COMMON = 1000,
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_QUIET,
+    OPT_JSON,
+    OPT_SEED,
+    OPT_THREADS,
+    OPT_DEVICE,
+    OPT_PROGRESS
+};
+
+static const struct {
+    int needs; /* of cli_command.common; 0: every command has it */
+    cli_option option;
+} common_options[] = {
+    {CLI_SEED, {OPT_SEED, "seed", "N", "random seed (default 0)"}},
+    {CLI_COMPUTE, {OPT_THREADS, "threads", "N", "threads (default: all cores)"}},
+    {CLI_COMPUTE, {OPT_DEVICE, "device", "D", "where to compute: cpu"}},
+    {CLI_JSON, {OPT_JSON, "json", NULL, "print JSON instead of text"}},
+    {CLI_PROGRESS, {OPT_PROGRESS, "progress", "WHEN", "progress line: auto, always, never"}},
+    {0, {OPT_QUIET, "quiet", NULL, "no notes and no progress, only errors"}},
+    {0, {OPT_HELP, "help", NULL, "this text (-h)"}},
+    {0, {OPT_VERSION, "version", NULL, "the version"}},
+};
+enum { N_COMMON = sizeof common_options / sizeof *common_options };
+
+static bool has_common(const cli_command *cmd, int i)
+{
+    return !common_options[i].needs || (cmd->common & common_options[i].needs);
+}
+
+/* Prints text folded at 78 columns, later lines indented. */
+static void print_folded(FILE *f, const char *text, int indent, int column)
+{
+    while (*text) {
+        size_t n = strcspn(text, " ");
+
+        if (column + 1 + (int)n > 78 && column > indent) {
+            fprintf(f, "\n%*s", indent, "");
+            column = indent;
+        }
+        fprintf(f, "%s%.*s", column > indent ? " " : "", (int)n, text);
+        column += (int)n + (column > indent);
+        text += n;
+        text += strspn(text, " ");
+    }
+    fputc('\n', f);
+}
+
+static void print_option(FILE *f, const cli_option *o)
+{
+    enum { INDENT = 26 };
+    int n = fprintf(f, "  %s--%s%s%s", strcmp(o->name, "output") == 0 ? "-o, " : "", o->name,
+                    o->arg ? " " : "", o->arg ? o->arg : "");
+
+    if (n > INDENT - 2) {
+        fputc('\n', f);
+        n = 0;
+    }
+    fprintf(f, "%*s", INDENT - n, "");
+    print_folded(f, o->help, INDENT, INDENT);
+}
+
+void cli_help(const cli_command *cmd, void *file)
+{
+    FILE *f = file;
+
+    fprintf(f, "usage: sigmascope %s [OPTION]... %s\n\n%s\n\n", cmd->name, cmd->operands,
+            cmd->about ? cmd->about : cmd->summary);
+    for (const cli_option *o = cmd->options; o && o->id; o++)
+        print_option(f, o);
+    for (int i = 0; i < N_COMMON; i++) {
+        if (has_common(cmd, i))
+            print_option(f, &common_options[i].option);
+    }
+}
+
+void cli_begin(cli_parser *p, const cli_command *cmd, int argc, char **argv)
+{
+    int n = 0, at = 0;
+
+    *p = (cli_parser){.cmd = cmd, .argc = argc, .argv = argv, .common = {.device = "cpu"}};
+    while (cmd->options && cmd->options[n].id)
+        n++;
+    struct option *table = ss_calloc((size_t)n + N_COMMON + 1, sizeof *table);
+    if (!table) {
+        cli_usage(p, "out of memory");
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        const cli_option *o = &cmd->options[i];
+
+        table[at++] =
+            (struct option){o->name, o->arg ? required_argument : no_argument, NULL, o->id};
+    }
+    for (int i = 0; i < N_COMMON; i++) {
+        const cli_option *o = &common_options[i].option;
+
+        if (has_common(cmd, i))
+            table[at++] =
+                (struct option){o->name, o->arg ? required_argument : no_argument, NULL, o->id};
+    }
+    p->table = table;
+    optind = 0; /* getopt starts afresh */
+}
+
+static void set_progress(cli_parser *p)
+{
+    static const char *const names[] = {"auto", "always", "never"};
+
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(p->arg, names[i]) == 0) {
+            p->common.progress = (ss_progress_mode)i;
+            return;
+        }
+    }
+    cli_usage(p, "--progress takes auto, always or never, not '%s'", p->arg);
+}
+
+/* True when the id was a common option's. */
+static bool take_common(cli_parser *p, int id)
+{
+    int64_t value = 0;
+
+    switch (id) {
+    case OPT_HELP:
+        cli_help(p->cmd, stdout);
+        p->stop = true;
+        p->status = CLI_OK;
+        break;
+    case OPT_VERSION:
+        printf("sigmascope %s\n", SS_VERSION);
+        p->stop = true;
+        p->status = CLI_OK;
+        break;
+    case OPT_QUIET: p->common.quiet = true; break;
+    case OPT_JSON: p->common.json = true; break;
+    case OPT_SEED:
+        cli_int(p, 0, INT64_MAX, &value);
+        p->common.seed = (uint64_t)value;
+        break;
+    case OPT_THREADS:
+        cli_int(p, 1, 1024, &value);
+        p->common.threads = (int)value;
+        break;
+    case OPT_DEVICE: p->common.device = p->arg; break;
+    case OPT_PROGRESS: set_progress(p); break;
+    default: return false;
+    }
+    return true;
+}
+
+int cli_next(cli_parser *p)
+{
+    while (!p->stop) {
+        int index = -1;
+        /* ':' first: a missing value is told from an unknown option, in our own words */
+        int id = getopt_long(p->argc, p->argv, ":ho:", p->table, &index);
+
+        p->arg = optarg;
+        p->option = index >= 0 ? ((struct option *)p->table)[index].name : "";
+        if (id == -1)
+            break;
+        if (id == 'h') {
+            id = OPT_HELP;
+        } else if (id == 'o') { /* short for --output where a command has that */
+            id = '?';
+            for (const cli_option *o = p->cmd->options; o && o->id; o++) {
+                if (strcmp(o->name, "output") == 0) {
+                    id = o->id;
+                    p->option = o->name;
+                }
+            }
+        }
+        if (id == ':')
+            cli_usage(p, "%s needs a value", p->argv[optind - 1]);
+        else if (id == '?')
+            cli_usage(p, "unknown or ambiguous option '%s'", p->argv[optind - 1]);
+        else if (!take_common(p, id))
+            return id;
+    }
+    p->operands = p->argv + optind;
+    p->n_operands = p->argc - optind;
+    return CLI_END;
+}
+
+bool cli_stop(cli_parser *p, int min_operands, int max_operands)
+{
+    ss_free(p->table);
+    p->table = NULL;
+    if (!p->stop && p->n_operands < min_operands)
+        cli_usage(p, "expected %s", p->cmd->operands);
+    if (!p->stop && max_operands >= 0 && p->n_operands > max_operands)
+        cli_usage(p, "unexpected operand '%s'", p->operands[max_operands]);
+    if (!p->stop)
+        ss_log_setup(p->common.quiet, p->common.progress);
+    return p->stop;
+}
+
+int cli_usage(cli_parser *p, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (p->stop) /* the first complaint is enough */
+        return p->status;
+    fprintf(stderr, "sigmascope %s: ", p->cmd->name);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "\nTry 'sigmascope %s --help'.\n", p->cmd->name);
+    p->stop = true;
+    p->status = CLI_USAGE;
+    return CLI_USAGE;
+}
+
+int cli_fail(const cli_parser *p, const ss_err *e)
+{
+    fprintf(stderr, "sigmascope %s: %s\n", p->cmd->name,
+            e->code == SS_OK || !e->msg[0] ? ss_code_text(e->code) : e->msg);
+    return e->code == SS_USAGE ? CLI_USAGE : CLI_FAIL;
+}
+
+void cli_int(cli_parser *p, int64_t min, int64_t max, int64_t *value)
+{
+    int64_t v;
+
+    if (!ss_parse_i64(p->arg, &v) || v < min || v > max)
+        cli_usage(p, "--%s takes a whole number from %lld to %lld, not '%s'", p->option,
+                  (long long)min, (long long)max, p->arg);
+    else
+        *value = v;
+}
+
+void cli_double(cli_parser *p, double *value)
+{
+    if (!ss_parse_double(p->arg, value))
+        cli_usage(p, "--%s takes a number, not '%s'", p->option, p->arg);
+}
+
+void cli_append(cli_parser *p, const char ***list, int *n)
+{
+    const char **grown = ss_realloc(*list, (size_t)*n + 1, sizeof *grown);
+
+    if (!grown) {
+        cli_usage(p, "out of memory");
+        return;
+    }
+    grown[(*n)++] = p->arg;
+    *list = grown;
+}
+
+int cli_flush(const cli_parser *p, int status)
+{
+    ss_err e = {0};
+
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    ss_fail(&e, SS_IO, "writing the output: %s", strerror(errno));
+    return cli_fail(p, &e);
+}

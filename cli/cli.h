@@ -1,0 +1,124 @@
+/* cli.h - what the subcommands share: option tables, common options, exit statuses
+ *
+ * Each subcommand is one file with one table of its options. Parsing, --help, the man
+ * page and shell completion all read that table.
+ *
+ *   static const cli_option options[] = {
+ *       {OPT_TOP, "top", "N", "how many rows (default 20)"},
+ *       {0},
+ *   };
+ *   const cli_command cmd_analyze = {"analyze", "RUN.h5", "tables of ...", about, options,
+ *                                    CLI_JSON, run};
+ *
+ *   static int run(const cli_command *cmd, int argc, char **argv)
+ *   {
+ *       cli_parser p;
+ *       int id;
+ *       for (cli_begin(&p, cmd, argc, argv); (id = cli_next(&p)) != CLI_END;) {
+ *           switch (id) {
+ *           case OPT_TOP: cli_int(&p, 1, 10000, &top); break;
+ *           }
+ *       }
+ *       if (cli_stop(&p, 1, 1))            // usage errors and --help; 1 to 1 operands
+ *           return p.status;
+ *       ... p.operands[0], p.common.json
+ */
+#ifndef SS_CLI_H
+#define SS_CLI_H
+
+#include "base/err.h"
+#include "base/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Exit statuses. */
+enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2, CLI_FINDING = 3 };
+
+typedef struct {
+    int id;           /* > 0, the command's own */
+    const char *name; /* without the dashes */
+    const char *arg;  /* what --help calls its value, or NULL where it takes none */
+    const char *help;
+} cli_option;
+
+/* Which of the common options a command has, beside --help, --version, --quiet. */
+enum {
+    CLI_JSON = 1,     /* --json */
+    CLI_SEED = 2,     /* --seed N */
+    CLI_COMPUTE = 4,  /* --threads N, --device D */
+    CLI_PROGRESS = 8, /* --progress auto|always|never */
+};
+
+typedef struct cli_command {
+    const char *name;
+    const char *operands;      /* "MODEL -o RUN.h5" */
+    const char *summary;       /* one line, for the list of commands */
+    const char *about;         /* paragraphs under the usage line, or NULL */
+    const cli_option *options; /* ends with {0} */
+    int common;
+    int (*run)(const struct cli_command *cmd, int argc, char **argv);
+} cli_command;
+
+/* All commands, NULL-terminated; main.c. */
+extern const cli_command *const cli_commands[];
+
+typedef struct {
+    bool json, quiet;
+    uint64_t seed;
+    int threads; /* 0: all */
+    const char *device;
+    ss_progress_mode progress;
+} cli_common;
+
+enum { CLI_END = -1 };
+
+typedef struct {
+    const cli_command *cmd;
+    int argc;
+    char **argv;
+    const char *arg;    /* the value of the option that cli_next returned */
+    const char *option; /* its name */
+    cli_common common;
+    char **operands;
+    int n_operands;
+    bool stop; /* parsing is over: --help was printed or something was wrong */
+    int status;
+    void *table; /* getopt's, owned */
+} cli_parser;
+
+void cli_begin(cli_parser *p, const cli_command *cmd, int argc, char **argv);
+
+/* The id of the next option of the command's table, or CLI_END. Common options are taken
+ * care of. */
+int cli_next(cli_parser *p);
+
+/* Ends parsing; true when the command should return p->status at once. Checks the number
+ * of operands (max < 0: any) and sets up logging as --quiet and --progress say. */
+bool cli_stop(cli_parser *p, int min_operands, int max_operands);
+
+/* A usage error: prints "sigmascope CMD: MESSAGE" and a pointer to --help; the parser then
+ * stops with status 2. Returns CLI_USAGE. */
+int cli_usage(cli_parser *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints an error as "sigmascope CMD: MESSAGE"; returns CLI_USAGE for SS_USAGE, else
+ * CLI_FAIL. */
+int cli_fail(const cli_parser *p, const ss_err *e);
+
+/* Values of options; a wrong one is a usage error. */
+void cli_int(cli_parser *p, int64_t min, int64_t max, int64_t *value);
+void cli_double(cli_parser *p, double *value);
+
+/* Appends the option's value to a list that the caller frees with ss_free. */
+void cli_append(cli_parser *p, const char ***list, int *n);
+
+/* Makes sure that everything printed on stdout arrived (a full disk, a closed pipe):
+ * returns status, or CLI_FAIL with a message. The last thing a command does. */
+int cli_flush(const cli_parser *p, int status);
+
+/* Prints the usage of a command on f. */
+void cli_help(const cli_command *cmd, void *f);
+
+extern const cli_command cmd_inspect, cmd_probe, cmd_analyze;
+
+#endif

@@ -1,0 +1,42 @@
+/* main.c - `sigmascope`: picks the subcommand */
+#include "base/version.h"
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+const cli_command *const cli_commands[] = {&cmd_inspect, &cmd_probe, &cmd_analyze, NULL};
+
+static void usage(FILE *f)
+{
+    fputs("usage: sigmascope COMMAND [OPTION]...\n\n"
+          "Shows why a diffusion model's training diverges.\n\n",
+          f);
+    for (int i = 0; cli_commands[i]; i++)
+        fprintf(f, "  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    fputs("\n'sigmascope COMMAND --help' tells a command's options.\n", f);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error like any other */
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        usage(stdout);
+        return CLI_OK;
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("sigmascope %s\n", SS_VERSION);
+        return CLI_OK;
+    }
+    for (int i = 0; cli_commands[i]; i++) {
+        if (strcmp(name, cli_commands[i]->name) == 0)
+            return cli_commands[i]->run(cli_commands[i], argc - 1, argv + 1);
+    }
+    if (*name)
+        fprintf(stderr, "sigmascope: no command '%s'\n", name);
+    usage(stderr);
+    return CLI_USAGE;
+}
