@@ -76,10 +76,8 @@ static void print_option(FILE *f, const cli_option *o)
     print_folded(f, o->help, INDENT, INDENT);
 }
 
-void cli_help(const cli_command *cmd, void *file)
+void cli_help(const cli_command *cmd, FILE *f)
 {
-    FILE *f = file;
-
     fprintf(f, "usage: sigmascope %s [OPTION]... %s\n\n%s\n\n", cmd->name, cmd->operands,
             cmd->about ? cmd->about : cmd->summary);
     for (const cli_option *o = cmd->options; o && o->id; o++)

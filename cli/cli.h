@@ -31,6 +31,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Exit statuses. */
 enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2, CLI_FINDING = 3 };
@@ -117,7 +118,7 @@ void cli_append(cli_parser *p, const char ***list, int *n);
 int cli_flush(const cli_parser *p, int status);
 
 /* Prints the usage of a command on f. */
-void cli_help(const cli_command *cmd, void *f);
+void cli_help(const cli_command *cmd, FILE *f);
 
 extern const cli_command cmd_inspect, cmd_probe, cmd_analyze;
 
