@@ -1,0 +1,106 @@
+/* weights.c - see weights.h */
+#include "models/weights.h"
+
+#include "base/mem.h"
+#include "kernels/ops.h"
+#include "kernels/stats.h"
+
+#include <math.h>
+
+enum { PIECE = 1 << 20 }; /* values at a time */
+
+typedef struct {
+    double absmax, sum2;
+    uint64_t nonfinite, count;
+} totals;
+
+static void add_tensor(ss_ctx *c, const ss_tensor *x, totals *t)
+{
+    const ss_stats *s = ss_tensor_stats(c, x);
+
+    if (!s)
+        return;
+    t->nonfinite += s->nonfinite;
+    t->count += s->count;
+    if (s->nonfinite == s->count)
+        return;
+    t->absmax = fmax(t->absmax, s->absmax);
+    t->sum2 += (double)s->l2 * s->l2;
+}
+
+static ss_weight_stats finish(const totals *t)
+{
+    uint64_t finite = t->count - t->nonfinite;
+
+    return (ss_weight_stats){
+        .absmax = finite ? t->absmax : NAN,
+        .rms = finite ? sqrt(t->sum2 / (double)finite) : NAN,
+        .nonfinite = t->nonfinite,
+        .count = t->count,
+    };
+}
+
+/* Values [from, from + n) as an f32 tensor of one sample, through the buffer of PIECE values
+ * where they have to be converted. */
+static ss_tensor *piece(ss_ctx *c, ss_dtype t, const void *data, int64_t from, int64_t n,
+                        float *buffer)
+{
+    const char *at = (const char *)data + (size_t)from * ss_dtype_size(t);
+    ss_tensor *raw = ss_param(c, t, ss_shape_of(1, n), at);
+    ss_err e = {0};
+
+    if (!raw || t == SS_F32)
+        return raw;
+    ss_code rc = ss_download(c, raw, buffer, &e);
+    ss_release(raw);
+    if (rc != SS_OK)
+        return ss_ctx_fail(c, rc, "%s", e.msg);
+    return ss_upload(c, ss_shape_of(1, n), buffer);
+}
+
+ss_code ss_weights_measure(ss_ctx *c, ss_dtype t, const void *data, int64_t n, ss_weight_stats *out,
+                           ss_err *e)
+{
+    float *buffer = ss_alloc(PIECE, sizeof *buffer);
+    totals sum = {0};
+
+    if (!buffer)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int64_t i = 0; i < n && !ss_ctx_failed(c); i += PIECE) {
+        ss_tensor *x = piece(c, t, data, i, n - i < PIECE ? n - i : PIECE, buffer);
+
+        add_tensor(c, x, &sum);
+        ss_release(x);
+    }
+    ss_free(buffer);
+    *out = finish(&sum);
+    return ss_ctx_check(c, e);
+}
+
+ss_code ss_weights_compare(ss_ctx *c, ss_dtype ta, const void *a, ss_dtype tb, const void *b,
+                           int64_t n, ss_weight_change *out, ss_err *e)
+{
+    float *buffer = ss_alloc(2 * (size_t)PIECE, sizeof *buffer);
+    totals whole = {0}, change = {0};
+
+    if (!buffer)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int64_t i = 0; i < n && !ss_ctx_failed(c); i += PIECE) {
+        int64_t k = n - i < PIECE ? n - i : PIECE;
+        ss_tensor *x = piece(c, ta, a, i, k, buffer);
+        ss_tensor *y = piece(c, tb, b, i, k, buffer + PIECE);
+        ss_tensor *minus = ss_affine(c, x, -1, 0);
+        ss_tensor *d = ss_add(c, y, minus, 1);
+
+        add_tensor(c, x, &whole);
+        add_tensor(c, d, &change);
+        ss_release(x);
+        ss_release(y);
+        ss_release(minus);
+        ss_release(d);
+    }
+    ss_free(buffer);
+    out->difference = finish(&change);
+    out->relative = change.sum2 > 0 ? sqrt(change.sum2 / whole.sum2) : 0;
+    return ss_ctx_check(c, e);
+}
