@@ -11,15 +11,15 @@
 #define SS_BASE_ERR_H
 
 /* One list makes both the codes and their names, so the two cannot drift. */
-#define SS_CODES(X)                                                                                \
-    X(OK, "ok")                                                                                    \
-    X(NOMEM, "out of memory")                                                                      \
-    X(IO, "read or write failed")                                                                  \
-    X(FORMAT, "malformed file")                                                                    \
-    X(SHAPE, "shapes do not fit")                                                                  \
-    X(UNSUPPORTED, "not supported")                                                                \
-    X(USAGE, "wrong usage")                                                                        \
-    X(DEVICE, "device call failed")                                                                \
+#define SS_CODES(X)                 \
+    X(OK, "ok")                     \
+    X(NOMEM, "out of memory")       \
+    X(IO, "read or write failed")   \
+    X(FORMAT, "malformed file")     \
+    X(SHAPE, "shapes do not fit")   \
+    X(UNSUPPORTED, "not supported") \
+    X(USAGE, "wrong usage")         \
+    X(DEVICE, "device call failed") \
     X(INTERRUPTED, "interrupted")
 
 #define X(name, text) SS_##name,

@@ -14,11 +14,12 @@ typedef struct {
     size_t size;
 } ss_map;
 
+/* Maps a regular file; anything else (a folder, a pipe) is SS_IO. */
 ss_code ss_map_open(const char *path, ss_map *map, ss_err *e);
 void ss_map_close(ss_map *map); /* {0} is fine */
 
 /* Reads a whole file of at most max bytes; *text gets a NUL after it and is the
- * caller's to ss_free. len may be NULL. */
+ * caller's to ss_free. len may be NULL. A longer file is SS_FORMAT. */
 ss_code ss_file_read(const char *path, size_t max, char **text, size_t *len, ss_err *e);
 
 bool ss_file_exists(const char *path);
@@ -28,7 +29,8 @@ bool ss_is_dir(const char *path);
 char *ss_path_join(const char *dir, const char *name);
 
 /* A file that appears whole or not at all: it is written beside its target as
- * PATH.tmp-PID, flushed to disk and renamed by commit; discard removes it.
+ * PATH.tmp-PID, flushed to disk and renamed by commit; discard removes it. A target
+ * that exists and is not a regular file is refused.
  *
  *   ss_outfile o;
  *   if (ss_outfile_open(&o, path, &err) != SS_OK) ...
@@ -47,7 +49,7 @@ void ss_outfile_discard(ss_outfile *o);              /* {0} is fine */
 /* SHA-256 of a file as 64 lower-case hex digits and a NUL. */
 ss_code ss_sha256_file(const char *path, char hex[65], ss_err *e);
 
-/* SHA-256 of a text, in the same form; cannot fail. */
+/* SHA-256 of n bytes, in the same form; fails only where libcrypto has no memory. */
 ss_code ss_sha256_bytes(const void *data, size_t n, char hex[65], ss_err *e);
 
 #endif

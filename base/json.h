@@ -49,17 +49,23 @@ double ss_json_double(ss_json *j, const char *key, double fallback);
 const char *ss_json_string(ss_json *j, const char *key, const char *fallback); /* borrowed */
 
 /* Index of the key's string in the NULL-terminated list of choices; a value that is not
- * among them is an error that lists them. */
+ * among them is SS_UNSUPPORTED with a list of them. */
 int ss_json_choice(ss_json *j, const char *key, const char *const *choices, int fallback);
 
-/* Records a complaint about a key: `config.json: "act_fn" is "tanh"; supported: ...`. */
+/* Records a complaint about a key. The message begins with the file, the key and its
+ * value; fmt adds what is allowed:
+ *
+ *   ss_json_complain(&j, SS_UNSUPPORTED, "act_fn", "supported: silu, gelu");
+ *   config.json: "act_fn" is "tanh"; supported: silu, gelu
+ *   config.json: "act_fn" is missing; supported: silu, gelu                           */
 void ss_json_complain(ss_json *j, ss_code code, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* Copies the first complaint into *e and returns its code, SS_OK if there is none. */
 ss_code ss_json_done(ss_json *j, ss_err *e);
 
-/* Name of the first key that nobody asked for and that does not begin with '_', or NULL. */
+/* Name of a key that nobody asked for and that does not begin with '_', or NULL. Borrowed
+ * from the file: show it through ss_printable. */
 const char *ss_json_unread(const ss_json *j);
 
 #endif

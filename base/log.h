@@ -15,7 +15,8 @@ void ss_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ss_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* A progress line with rate and time left, for work over a second. With `auto` it
- * shows only where stderr is a terminal.
+ * shows only where stderr is a terminal; with `always` a stderr that is none gets a
+ * whole line every five seconds.
  *
  *   ss_progress p;
  *   ss_progress_begin(&p, "probe", n);
@@ -24,7 +25,7 @@ void ss_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 typedef struct {
     const char *what;
-    int64_t total;
+    int64_t total, done;
     double start, last;
 } ss_progress;
 

@@ -18,15 +18,17 @@
 #include "base/err.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 typedef enum { SS_COL_TEXT, SS_COL_NUMBER } ss_col_kind;
 
 typedef struct ss_table {
-    const char *title;   /* borrowed */
-    json_t *columns;     /* [{name, kind, format}] */
-    json_t *rows;        /* [[cell, ...]] */
-    char *note;          /* a line under the title, owned, or NULL */
+    const char *title; /* borrowed */
+    json_t *columns;   /* [{name, kind, format}] */
+    json_t *rows;      /* [[cell, ...]] */
+    char *note;        /* a line under the title, owned, or NULL */
+    bool failed;       /* memory ran out on the way: said when the table is shown */
 } ss_table;
 
 ss_code ss_table_init(ss_table *t, const char *title, ss_err *e);
@@ -35,14 +37,16 @@ void ss_table_note(ss_table *t, const char *fmt, ...) __attribute__((format(prin
 void ss_table_column(ss_table *t, const char *name, ss_col_kind kind, const char *format);
 void ss_table_row(ss_table *t);
 void ss_table_text(ss_table *t, const char *text);
-void ss_table_number(ss_table *t, double value); /* NaN prints "-" and is null in JSON; inf "inf" */
+/* NaN prints "-" and is null in JSON; an infinity is the text "inf" or "-inf" in both; a
+ * whole number is a JSON integer. */
+void ss_table_number(ss_table *t, double value);
 
 /* Prints at most `width` columns wide (0: the terminal's width, or 100): the first text
  * column gives way, shortened in its middle with "..". */
 void ss_table_print(const ss_table *t, FILE *f, int width);
 
-/* {"title":..., "note":..., "rows":[{"module":"...", "absmax":1.5}, ...]}; a new
- * reference, NULL when out of memory. */
+/* {"title":..., "note":..., "rows":[{"module":"...", "absmax":1.5}, ...]}; the note is null
+ * where there is none. A new reference, NULL when out of memory. */
 json_t *ss_table_json(const ss_table *t);
 
 void ss_table_release(ss_table *t);

@@ -1,0 +1,207 @@
+/* json.c - see json.h */
+#include "base/json.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SHOWN = 120 }; /* bytes of a value that a message shows */
+
+ss_code ss_json_load(ss_json *j, const char *path, ss_err *e)
+{
+    char *text;
+    size_t len;
+
+    *j = (ss_json){0};
+    ss_code rc = ss_file_read(path, SS_JSON_MAX_FILE, &text, &len, e);
+
+    if (rc != SS_OK)
+        return rc;
+    rc = ss_json_parse(j, path, text, len, e);
+    ss_free(text);
+    return rc;
+}
+
+ss_code ss_json_parse(ss_json *j, const char *name, const char *text, size_t len, ss_err *e)
+{
+    ss_code rc = SS_OK;
+    json_error_t why;
+
+    *j = (ss_json){.name = ss_strdup(name), .seen = json_object()};
+    if (!j->name || !j->seen) {
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+        goto out;
+    }
+    j->root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    if (!j->root) {
+        char shown[SHOWN];
+
+        rc = json_error_code(&why) == json_error_out_of_memory ? SS_NOMEM : SS_FORMAT;
+        ss_fail(e, rc, "%s: line %d, column %d: %s", name, why.line, why.column,
+                ss_printable(why.text, shown, sizeof shown));
+        goto out;
+    }
+    if (!json_is_object(j->root))
+        rc = ss_fail(e, SS_FORMAT, "%s: expected a JSON object {...}", name);
+out:
+    if (rc != SS_OK)
+        ss_json_release(j);
+    return rc;
+}
+
+void ss_json_release(ss_json *j)
+{
+    ss_free(j->name);
+    json_decref(j->root);
+    json_decref(j->seen);
+    *j = (ss_json){0};
+}
+
+/* The value as compact JSON, cut where it is long: [320,640,...]. */
+static char *show_value(const json_t *value, char *out, size_t n)
+{
+    char text[SHOWN + 1];
+    size_t len = json_dumpb(value, text, SHOWN, JSON_ENCODE_ANY | JSON_COMPACT);
+
+    text[len < SHOWN ? len : SHOWN] = '\0';
+    ss_printable(text, out, n);
+    if (len > SHOWN && strlen(out) >= 3)
+        memcpy(out + strlen(out) - 3, "...", 3);
+    return out;
+}
+
+void ss_json_complain(ss_json *j, ss_code code, const char *key, const char *fmt, ...)
+{
+    char shown[SHOWN + 1], text[512];
+    const json_t *value = json_object_get(j->root, key);
+    va_list ap;
+
+    if (j->err.code != SS_OK)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (value)
+        ss_fail(&j->err, code, "%s: \"%s\" is %s; %s", j->name, key,
+                show_value(value, shown, sizeof shown), text);
+    else
+        ss_fail(&j->err, code, "%s: \"%s\" is missing; %s", j->name, key, text);
+}
+
+json_t *ss_json_get(ss_json *j, const char *key)
+{
+    json_t *value = json_object_get(j->root, key);
+
+    if (value && json_object_set_new(j->seen, key, json_true()) != 0 && j->err.code == SS_OK)
+        ss_fail(&j->err, SS_NOMEM, "%s: out of memory", j->name);
+    return json_is_null(value) ? NULL : value;
+}
+
+bool ss_json_has(ss_json *j, const char *key)
+{
+    return ss_json_get(j, key) != NULL;
+}
+
+/* What all typed getters share: the value, or NULL where the fallback holds. */
+static const json_t *typed(ss_json *j, const char *key, bool (*is)(const json_t *),
+                           const char *expected)
+{
+    const json_t *value = ss_json_get(j, key);
+
+    if (j->err.code != SS_OK || !value)
+        return NULL;
+    if (is(value))
+        return value;
+    ss_json_complain(j, SS_FORMAT, key, "expected %s", expected);
+    return NULL;
+}
+
+/* Jansson's tests are macros; these can be pointed to. */
+static bool is_bool(const json_t *v)
+{
+    return json_is_boolean(v);
+}
+
+static bool is_int(const json_t *v)
+{
+    return json_is_integer(v);
+}
+
+static bool is_number(const json_t *v)
+{
+    return json_is_number(v);
+}
+
+static bool is_string(const json_t *v)
+{
+    return json_is_string(v);
+}
+
+bool ss_json_bool(ss_json *j, const char *key, bool fallback)
+{
+    const json_t *v = typed(j, key, is_bool, "true or false");
+
+    return v ? json_is_true(v) : fallback;
+}
+
+int64_t ss_json_int(ss_json *j, const char *key, int64_t fallback)
+{
+    const json_t *v = typed(j, key, is_int, "an integer");
+
+    return v ? json_integer_value(v) : fallback;
+}
+
+double ss_json_double(ss_json *j, const char *key, double fallback)
+{
+    const json_t *v = typed(j, key, is_number, "a number");
+
+    return v ? json_number_value(v) : fallback;
+}
+
+const char *ss_json_string(ss_json *j, const char *key, const char *fallback)
+{
+    const json_t *v = typed(j, key, is_string, "a string");
+
+    return v ? json_string_value(v) : fallback;
+}
+
+int ss_json_choice(ss_json *j, const char *key, const char *const *choices, int fallback)
+{
+    const char *s = ss_json_string(j, key, NULL);
+    ss_str list = {0};
+
+    if (!s)
+        return fallback;
+    for (int i = 0; choices[i]; i++) {
+        if (strcmp(s, choices[i]) == 0)
+            return i;
+        ss_str_addf(&list, "%s%s", i ? ", " : "", choices[i]);
+    }
+    ss_json_complain(j, SS_UNSUPPORTED, key, "supported: %s", list.s ? list.s : "nothing");
+    ss_str_release(&list);
+    return fallback;
+}
+
+ss_code ss_json_done(ss_json *j, ss_err *e)
+{
+    if (j->err.code != SS_OK && e)
+        *e = j->err;
+    return j->err.code;
+}
+
+const char *ss_json_unread(const ss_json *j)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(j->root, key, value)
+    {
+        if (key[0] != '_' && !json_object_get(j->seen, key))
+            return key;
+    }
+    return NULL;
+}

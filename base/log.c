@@ -1,0 +1,148 @@
+/* log.c - see log.h */
+#include "base/log.h"
+
+#include "base/str.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE = 256 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below, and stderr */
+static bool quiet;
+static ss_progress_mode mode;
+static bool line_shown; /* a progress line stands on the terminal's last row */
+
+void ss_log_setup(bool be_quiet, ss_progress_mode progress)
+{
+    pthread_mutex_lock(&lock);
+    quiet = be_quiet;
+    mode = progress;
+    pthread_mutex_unlock(&lock);
+}
+
+static void clear_line(void)
+{
+    if (line_shown)
+        fputs("\r\033[K", stderr);
+    line_shown = false;
+}
+
+static void say(const char *kind, const char *fmt, va_list ap)
+{
+    clear_line();
+    fprintf(stderr, "%s: ", kind);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+}
+
+void ss_note(const char *fmt, ...)
+{
+    va_list ap;
+
+    pthread_mutex_lock(&lock);
+    va_start(ap, fmt);
+    if (!quiet)
+        say("note", fmt, ap);
+    va_end(ap);
+    pthread_mutex_unlock(&lock);
+}
+
+void ss_warn(const char *fmt, ...)
+{
+    va_list ap;
+
+    pthread_mutex_lock(&lock);
+    va_start(ap, fmt);
+    say("warning", fmt, ap);
+    va_end(ap);
+    pthread_mutex_unlock(&lock);
+}
+
+double ss_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* 42 s, 3:07, 2:03:07 */
+static const char *duration(double seconds, char *out, size_t n)
+{
+    long s = lround(fmin(seconds, 359999)); /* a cap of 99:59:59 */
+
+    if (s < 60)
+        snprintf(out, n, "%ld s", s);
+    else if (s < 3600)
+        snprintf(out, n, "%ld:%02ld", s / 60, s % 60);
+    else
+        snprintf(out, n, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    return out;
+}
+
+void ss_progress_begin(ss_progress *p, const char *what, int64_t total)
+{
+    double now = ss_now();
+
+    *p = (ss_progress){.what = what, .total = total, .start = now, .last = now};
+}
+
+/* One row of the terminal, so that \r can take it back. */
+static void draw(const char *text)
+{
+    struct winsize size;
+    int width = 80;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
+        width = size.ws_col;
+    fprintf(stderr, "\r\033[K%.*s", width - 1, text);
+    fflush(stderr);
+    line_shown = true;
+}
+
+void ss_progress_step(ss_progress *p, int64_t done, const char *detail)
+{
+    char text[LINE], left[32] = "?", shown[128];
+    double now = ss_now(), spent = now - p->start;
+    bool terminal = isatty(STDERR_FILENO);
+    bool first = p->last == p->start;
+
+    p->done = done;
+    pthread_mutex_lock(&lock);
+    if (quiet || mode == SS_PROGRESS_NEVER || (mode == SS_PROGRESS_AUTO && !terminal))
+        goto out;
+    /* Work that is done within a second needs no line; a log needs fewer than an eye. */
+    if (first ? spent < 1 : now - p->last < (terminal ? 0.1 : 5))
+        goto out;
+    p->last = now;
+    if (done > 0)
+        duration(spent / (double)done * (double)(p->total - done), left, sizeof left);
+    snprintf(text, sizeof text, "%s %lld/%lld, %.3g/s, %s left  %s", p->what, (long long)done,
+             (long long)p->total, (double)done / spent, left,
+             detail ? ss_printable(detail, shown, sizeof shown) : "");
+    if (terminal)
+        draw(text);
+    else
+        fprintf(stderr, "%s\n", text);
+out:
+    pthread_mutex_unlock(&lock);
+}
+
+void ss_progress_end(ss_progress *p)
+{
+    char spent[32];
+
+    pthread_mutex_lock(&lock);
+    clear_line();
+    if (p->last > p->start) /* it was seen, so its end is told */
+        fprintf(stderr, "%s: %lld/%lld in %s\n", p->what, (long long)p->done, (long long)p->total,
+                duration(ss_now() - p->start, spent, sizeof spent));
+    pthread_mutex_unlock(&lock);
+}
