@@ -10,8 +10,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
+/* clang-format off: cmocka.h needs what is above it */
 #include <cmocka.h>
+/* clang-format on */
 
 #define N_OF(a) (sizeof(a) / sizeof *(a))
 
