@@ -1,0 +1,152 @@
+/* probe.c - `sigmascope probe`: the main job */
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "probe/probe.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    OPT_OUTPUT = 1,
+    OPT_SIGMAS,
+    OPT_TIMESTEPS,
+    OPT_CONDITION_SIGMA,
+    OPT_INPUTS,
+    OPT_SAMPLES,
+    OPT_BATCH,
+    OPT_SIZE,
+    OPT_CLASS,
+    OPT_PROMPT_EMBEDS,
+    OPT_TEXT_EMBEDS,
+    OPT_TIME_IDS,
+    OPT_CONCAT,
+    OPT_MODULES,
+    OPT_DUMP,
+    OPT_DUMP_DTYPE,
+    OPT_CHANNELS,
+    OPT_PRECISION,
+    OPT_PRECISION_MAP,
+    OPT_PRECISION_SCOPE,
+    OPT_INTERVENE,
+    OPT_BETA_SCHEDULE,
+    OPT_PREDICTION,
+    OPT_RESUME,
+    OPT_FORCE,
+};
+
+static const cli_option options[] = {
+    {OPT_OUTPUT, "output", "RUN.h5", "the run file to write"},
+    {OPT_SIGMAS, "sigmas", "LIST", "noise levels: 0.02,0.5,80 or 0.002:80:16 (log spaced); "
+                                   "default 0.02:80:8"},
+    {OPT_TIMESTEPS, "timesteps", "LIST", "noise levels by the model's own timesteps: 1,500,999"},
+    {OPT_CONDITION_SIGMA, "condition-sigma", "S",
+     "tell the network noise level S whatever the input's is ('none': the lowest)"},
+    {OPT_INPUTS, "inputs", "SPEC",
+     "what to feed, repeatable: images:PATH, idx:FILE[.gz], tensor:FILE#NAME, raw:FILE#NAME, "
+     "noise:white|pink|blue, constant:V, grating:CYCLES,ANGLE, checker:PX, and filters on any: "
+     "lowpass:CUTOFF:SPEC, highpass:CUTOFF:SPEC; default noise:white"},
+    {OPT_SAMPLES, "samples", "N", "samples per input (default 4)"},
+    {OPT_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"},
+    {OPT_SIZE, "size", "HxW", "input size (default: the model's sample_size)"},
+    {OPT_CLASS, "class", "K", "class label"},
+    {OPT_PROMPT_EMBEDS, "prompt-embeds", "FILE#NAME",
+     "text states [N,tokens,width] from a safetensors file"},
+    {OPT_TEXT_EMBEDS, "text-embeds", "FILE#NAME", "pooled text [N,width] (SDXL)"},
+    {OPT_TIME_IDS, "time-ids", "FILE#NAME", "size and crop conditions [N,6] (SDXL)"},
+    {OPT_CONCAT, "concat", "FILE#NAME",
+     "channels [N,C,H,W] that go behind the noised picture (super-resolution stages)"},
+    {OPT_MODULES, "modules", "GLOB", "what is watched, repeatable (default: all modules)"},
+    {OPT_DUMP, "dump", "GLOB", "whose outputs are stored whole, repeatable"},
+    {OPT_DUMP_DTYPE, "dump-dtype", "f32|f16", "how they are stored (default f32)"},
+    {OPT_CHANNELS, "channels", NULL, "per-channel statistics too"},
+    {OPT_PRECISION, "precision", "FMT",
+     "emulate a format: bf16, fp16, fp8-e4m3, fp8-e5m2, eXmY; -sat behind it saturates"},
+    {OPT_PRECISION_MAP, "precision-map", "GLOB=FMT",
+     "another format for these modules and those below, repeatable, the last match wins"},
+    {OPT_PRECISION_SCOPE, "precision-scope", "ops|blocks",
+     "round every operation's output and the weights, or block outputs only (default ops)"},
+    {OPT_INTERVENE, "intervene", "SPEC",
+     "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
+     "cosine-attention[:SCALE]@GLOB"},
+    {OPT_BETA_SCHEDULE, "beta-schedule", "NAME",
+     "where the model has no scheduler_config.json: linear, scaled_linear, squaredcos_cap_v2"},
+    {OPT_PREDICTION, "prediction", "TYPE", "likewise: epsilon, v_prediction, sample"},
+    {OPT_RESUME, "resume", NULL, "go on with a run that was cut off"},
+    {OPT_FORCE, "force", NULL, "replace RUN.h5 if it is there"},
+    {0},
+};
+
+static void parse_size(cli_parser *p, ss_probe_options *opt)
+{
+    int end = 0;
+
+    if (sscanf(p->arg, "%5dx%5d%n", &opt->height, &opt->width, &end) != 2 || p->arg[end] ||
+        opt->height < 1 || opt->width < 1)
+        cli_usage(p, "--size takes HEIGHTxWIDTH, not '%s'", p->arg);
+}
+
+/* One of two words; *second tells which. */
+static void parse_either(cli_parser *p, const char *a, const char *b, bool *second)
+{
+    *second = strcmp(p->arg, b) == 0;
+    if (!*second && strcmp(p->arg, a) != 0)
+        cli_usage(p, "--%s takes %s or %s, not '%s'", p->option, a, b, p->arg);
+}
+
+typedef struct {
+    const char **inputs, **modules, **dumps, **maps, **interventions;
+} lists;
+
+static void take_option(cli_parser *p, int id, ss_probe_options *opt, lists *l)
+{
+    int64_t n = 0;
+
+    switch (id) {
+    case OPT_OUTPUT: opt->output = p->arg; break;
+    case OPT_SIGMAS: opt->sigmas = p->arg; break;
+    case OPT_TIMESTEPS: opt->timesteps = p->arg; break;
+    case OPT_CONDITION_SIGMA: opt->condition_sigma = p->arg; break;
+    case OPT_INPUTS: cli_append(p, &l->inputs, &opt->n_inputs); break;
+    case OPT_SAMPLES:
+        cli_int(p, 1, 1 << 20, &n);
+        opt->samples = (int)n;
+        break;
+    case OPT_BATCH:
+        cli_int(p, 1, 4096, &n);
+        opt->batch = (int)n;
+        break;
+    case OPT_SIZE: parse_size(p, opt); break;
+    case OPT_CLASS:
+        cli_int(p, 0, 1 << 20, &n);
+        opt->class_label = (int)n;
+        break;
+    case OPT_PROMPT_EMBEDS: opt->prompt_embeds = p->arg; break;
+    case OPT_TEXT_EMBEDS: opt->text_embeds = p->arg; break;
+    case OPT_TIME_IDS: opt->time_ids = p->arg; break;
+    case OPT_CONCAT: opt->concat = p->arg; break;
+    case OPT_MODULES: cli_append(p, &l->modules, &opt->n_modules); break;
+    case OPT_DUMP: cli_append(p, &l->dumps, &opt->n_dumps); break;
+    case OPT_DUMP_DTYPE: parse_either(p, "f32", "f16", &opt->dump_f16); break;
+    case OPT_CHANNELS: opt->channels = true; break;
+    case OPT_PRECISION: opt->precision = p->arg; break;
+    case OPT_PRECISION_MAP: cli_append(p, &l->maps, &opt->n_precision_maps); break;
+    case OPT_PRECISION_SCOPE: parse_either(p, "ops", "blocks", &opt->round_blocks); break;
+    case OPT_INTERVENE: cli_append(p, &l->interventions, &opt->n_interventions); break;
+    case OPT_BETA_SCHEDULE: opt->beta_schedule = p->arg; break;
+    case OPT_PREDICTION: opt->prediction_type = p->arg; break;
+    case OPT_RESUME: opt->resume = true; break;
+    case OPT_FORCE: opt->replace = true; break;
+    }
+}
+
+static void check_contradictions(cli_parser *p, const ss_probe_options *opt)
+{
+    if (!opt->output)
+        cli_usage(p, "-o RUN.h5 is missing");
+    if (opt->sigmas && opt->timesteps)
+        cli_usage(p, "--sigmas and --timesteps exclude each other");
+    if (opt->resume && opt->replace)
+        cli_usage(p, "--resume and --force exclude each other");
+}

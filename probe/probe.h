@@ -1,0 +1,86 @@
+/* probe.h - the main job: forward passes over noise levels and inputs, watched and stored
+ *
+ *   ss_probe_options opt = ss_probe_defaults();
+ *   opt.model = "unet/"; opt.output = "run.h5"; ...
+ *   rc = ss_probe_run(&opt, &summary, &err);
+ *
+ * At noise level sigma a clean picture x0 becomes what the network sees,
+ *
+ *   x = a x0 + s n,   a = 1 / sqrt(1 + sigma^2),  s = sigma a     (variance preserving)
+ *
+ * which is sqrt(abar) (x0 + sigma n) with abar = a^2 (Karras et al. 2022, appendix B.3), and
+ * the network is told the timestep whose own sigma is nearest in the logarithm. The noise n
+ * depends on seed, input and sample alone, not on sigma, so that curves over sigma compare
+ * the same draws.
+ */
+#ifndef SS_PROBE_PROBE_H
+#define SS_PROBE_PROBE_H
+
+#include "base/err.h"
+#include "kernels/hooks.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    const char *model;   /* folder */
+    const char *output;  /* run file */
+    const char *command; /* for the record: the command line */
+
+    const char *sigmas;    /* levels.h; NULL: 0.02 to 80 in 8 steps... see ss_probe_defaults */
+    const char *timesteps; /* instead of sigmas */
+    const char *condition_sigma; /* a number, "none", or NULL: the input's own level */
+    const char *const *inputs;   /* input specs (input.h) */
+    int n_inputs;
+    int samples;
+    int batch;         /* samples in one forward pass; 0: chosen from the input's size */
+    int height, width; /* of the input; 0: the model's sample_size */
+
+    int class_label;           /* -1: none given */
+    const char *prompt_embeds; /* FILE#NAME [N][tokens][width], or NULL */
+    const char *text_embeds;   /* FILE#NAME [N][width] (SDXL), or NULL */
+    const char *time_ids;      /* FILE#NAME [N][6] (SDXL), or NULL */
+    const char *concat;        /* FILE#NAME [N][C][H][W]: channels behind the noised picture */
+
+    const char *const *modules; /* globs; none: all */
+    int n_modules;
+    const char *const *dumps; /* globs */
+    int n_dumps;
+    bool dump_f16;
+    bool channels;
+
+    const char *precision;             /* format name, or NULL: fp32 */
+    const char *const *precision_maps; /* "GLOB=FMT" */
+    int n_precision_maps;
+    bool round_blocks; /* block outputs only, instead of every operation */
+    const char *const *interventions;
+    int n_interventions;
+
+    const char *beta_schedule;   /* of a model without scheduler_config.json; NULL: its file's */
+    const char *prediction_type; /* likewise */
+
+    bool resume, replace;
+    uint64_t seed;
+    int threads;
+    const char *device;
+} ss_probe_options;
+
+ss_probe_options ss_probe_defaults(void);
+
+typedef struct {
+    int n_modules, n_sigmas, n_inputs, n_samples;
+    int n_resumed;         /* noise levels that were there already */
+    double seconds;        /* of forward passes with everything watched */
+    int64_t forward_flops; /* of all forward passes */
+    int64_t peak_bytes;    /* activations alive at once */
+} ss_probe_summary;
+
+/* Runs the whole plan and leaves a complete run file, or an error; what was finished before
+ * the error stays in the file. SIGINT and SIGTERM end the run after the noise level at hand
+ * with SS_INTERRUPTED when ss_probe_interrupt was installed as their handler. */
+ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_err *e);
+
+/* A signal handler: asks the running probe to stop. */
+void ss_probe_interrupt(int signal);
+
+#endif

@@ -1,0 +1,299 @@
+/* recorder.c - see recorder.h */
+#include "probe/recorder.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "kernels/context.h"
+
+#include <string.h>
+
+/* What is known of one module; indices into the run's lists, -1 where it is not in them. */
+typedef struct {
+    int run, layer, channels, dump;
+    bool seen[SS_N_PORTS]; /* in this pass: a module that runs twice counts once */
+} slot;
+
+struct ss_recorder {
+    ss_recorder_options opt;
+    ss_hooks hooks;
+    slot *slots; /* [opt.n_modules] */
+
+    ss_run_module *modules;
+    ss_run_layer *layers;
+    ss_run_channels *channels;
+    ss_run_dump *dumps;
+    int n_modules, n_layers, n_channels, n_dumps;
+
+    ss_run_column *col;
+    int n;
+    const int *input, *sample;
+    float *scratch;
+    size_t scratch_cap;
+    ss_err err;
+};
+
+static bool any_match(const char *const *globs, int n, const char *path)
+{
+    for (int i = 0; i < n; i++) {
+        if (ss_glob_match(globs[i], path))
+            return true;
+    }
+    return false;
+}
+
+static ss_code check_globs(const char *what, const char *const *globs, int n,
+                           const ss_recorder_options *opt, ss_err *e)
+{
+    for (int i = 0; i < n; i++) {
+        bool used = false;
+
+        if (ss_glob_check(globs[i], e) != SS_OK)
+            return ss_fail_prefix(e, "--%s", what);
+        for (int m = 0; m < opt->n_modules && !used; m++)
+            used = ss_glob_match(globs[i], opt->modules[m]->path);
+        if (!used)
+            return ss_fail(e, SS_USAGE,
+                           "--%s: no module matches '%s'; `sigmascope inspect` lists them", what,
+                           globs[i]);
+    }
+    return SS_OK;
+}
+
+static float *scratch(ss_recorder *r, size_t n)
+{
+    float *grown = ss_grow(r->scratch, &r->scratch_cap, n, sizeof *grown);
+
+    if (!grown)
+        ss_fail(&r->err, SS_NOMEM, "out of memory");
+    else
+        r->scratch = grown;
+    return grown;
+}
+
+static bool wants(void *self, const ss_module *m, ss_port p)
+{
+    const ss_recorder *r = self;
+    const slot *s = &r->slots[m->id];
+
+    return s->run >= 0 || (s->dump >= 0 && p == SS_PORT_OUTPUT);
+}
+
+static bool wants_attention(void *self, const ss_module *m)
+{
+    const ss_recorder *r = self;
+
+    return r->slots[m->id].run >= 0;
+}
+
+/* In the shapes pass: how large things are. */
+static void measure(ss_recorder *r, slot *s, ss_port p, const ss_tensor *x)
+{
+    ss_shape shape = ss_shape_get(x);
+    int64_t width = ss_dim(x, -1);
+
+    if (s->channels >= 0 && width > r->channels[s->channels].channels)
+        r->channels[s->channels].channels = width;
+    if (s->dump >= 0 && p == SS_PORT_OUTPUT) {
+        ss_shape one = {.rank = shape.rank - 1}; /* without the batch */
+
+        memcpy(one.dim, shape.dim + 1, (size_t)one.rank * sizeof *one.dim);
+        r->dumps[s->dump].shape = one;
+    }
+}
+
+static void put_channels(ss_recorder *r, ss_ctx *c, const slot *s, ss_port p, const ss_tensor *x)
+{
+    int64_t width = ss_dim(x, -1);
+    float *values = scratch(r, 2 * (size_t)(r->n * width));
+
+    if (!values)
+        return;
+    float *rms = values + r->n * width;
+    if (ss_channel_stats(c, x, values, rms, &r->err) != SS_OK)
+        return;
+    for (int k = 0; k < r->n; k++)
+        ss_run_put_channels(r->col, s->channels, p, r->input[k], width, values + k * width,
+                            rms + k * width);
+}
+
+static void put_dump(ss_recorder *r, ss_ctx *c, const slot *s, const ss_tensor *x)
+{
+    int64_t all = ss_shape_numel(ss_shape_get(x)), one = all / r->n;
+    float *values = scratch(r, (size_t)all);
+
+    if (!values || ss_download(c, x, values, &r->err) != SS_OK)
+        return;
+    for (int k = 0; k < r->n && r->err.code == SS_OK; k++)
+        ss_run_put_activation(r->col, s->dump, r->input[k], r->sample[k], values + k * one,
+                              &r->err);
+}
+
+static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
+{
+    ss_recorder *r = self;
+    slot *s = &r->slots[m->id];
+
+    if (r->err.code != SS_OK || ss_shape_get(x).rank < 2 || ss_dim(x, 0) != r->n || s->seen[p])
+        return;
+    if (ss_ctx_shapes_only(c)) {
+        measure(r, s, p, x);
+        return;
+    }
+    s->seen[p] = true;
+    if (s->run >= 0) {
+        const ss_stats *stats = ss_tensor_stats(c, x);
+
+        for (int k = 0; stats && k < r->n; k++)
+            ss_run_put_stats(r->col, s->run, p, r->input[k], r->sample[k], &stats[k]);
+        if (s->channels >= 0)
+            put_channels(r, c, s, p, x);
+    }
+    if (s->dump >= 0 && p == SS_PORT_OUTPUT)
+        put_dump(r, c, s, x);
+}
+
+static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *st,
+                          int n, int heads, int64_t keys)
+{
+    ss_recorder *r = self;
+    slot *s = &r->slots[m->id];
+
+    if (ss_ctx_shapes_only(c)) {
+        if (s->layer < 0) {
+            s->layer = r->n_layers;
+            r->layers[r->n_layers++] = (ss_run_layer){m->path, heads, keys};
+        }
+        return;
+    }
+    for (int k = 0; n == r->n && k < n; k++) {
+        for (int h = 0; h < heads; h++)
+            ss_run_put_attention(r->col, s->layer, h, r->input[k], r->sample[k],
+                                 &st[k * heads + h]);
+    }
+}
+
+/* Lists what the options ask for. Every array has room for every module. */
+static void list_modules(ss_recorder *r)
+{
+    for (int i = 0; i < r->opt.n_modules; i++) {
+        const ss_module *m = r->opt.modules[i];
+        slot *s = &r->slots[i];
+
+        *s = (slot){.run = -1, .layer = -1, .channels = -1, .dump = -1};
+        if (!r->opt.n_watch || any_match(r->opt.watch, r->opt.n_watch, m->path)) {
+            s->run = r->n_modules;
+            r->modules[r->n_modules++] = (ss_run_module){m->path, m->kind, m->block};
+            if (r->opt.channels) {
+                s->channels = r->n_channels;
+                r->channels[r->n_channels++] = (ss_run_channels){m->path, 0};
+            }
+        }
+        if (any_match(r->opt.dump, r->opt.n_dump, m->path)) {
+            s->dump = r->n_dumps;
+            r->dumps[r->n_dumps++] = (ss_run_dump){.path = m->path, .half = r->opt.half};
+        }
+    }
+}
+
+ss_code ss_recorder_new(const ss_recorder_options *opt, ss_recorder **out, ss_err *e)
+{
+    size_t n = (size_t)opt->n_modules;
+    ss_code rc = check_globs("modules", opt->watch, opt->n_watch, opt, e);
+
+    if (rc == SS_OK)
+        rc = check_globs("dump", opt->dump, opt->n_dump, opt, e);
+    if (rc != SS_OK)
+        return rc;
+
+    ss_recorder *r = ss_calloc(1, sizeof *r);
+    if (!r)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    r->opt = *opt;
+    r->n = 1; /* the shapes pass has one sample */
+    r->slots = ss_calloc(n, sizeof *r->slots);
+    r->modules = ss_calloc(n, sizeof *r->modules);
+    r->layers = ss_calloc(n, sizeof *r->layers);
+    r->channels = ss_calloc(n, sizeof *r->channels);
+    r->dumps = ss_calloc(n, sizeof *r->dumps);
+    if (!r->slots || !r->modules || !r->layers || !r->channels || !r->dumps) {
+        ss_recorder_free(r);
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    }
+    r->hooks = (ss_hooks){r, wants, wants_attention, see, see_attention};
+    list_modules(r);
+    *out = r;
+    return SS_OK;
+}
+
+void ss_recorder_free(ss_recorder *r)
+{
+    if (!r)
+        return;
+    ss_free(r->slots);
+    ss_free(r->modules);
+    ss_free(r->layers);
+    ss_free(r->channels);
+    ss_free(r->dumps);
+    ss_free(r->scratch);
+    ss_free(r);
+}
+
+const ss_hooks *ss_recorder_hooks(ss_recorder *r)
+{
+    return &r->hooks;
+}
+
+/* Takes modules out of the lists that did not run: a network may define some in vain. */
+static void drop_unseen(ss_recorder *r)
+{
+    r->n_channels = r->n_dumps = 0;
+    for (int i = 0; i < r->opt.n_modules; i++) {
+        slot *s = &r->slots[i];
+
+        if (s->channels >= 0) {
+            ss_run_channels c = r->channels[s->channels];
+
+            s->channels = c.channels ? r->n_channels++ : -1;
+            if (c.channels)
+                r->channels[s->channels] = c;
+        }
+        if (s->dump >= 0) {
+            ss_run_dump d = r->dumps[s->dump];
+
+            s->dump = d.shape.rank ? r->n_dumps++ : -1;
+            if (d.shape.rank)
+                r->dumps[s->dump] = d;
+        }
+    }
+}
+
+void ss_recorder_spec(ss_recorder *r, ss_run_spec *spec)
+{
+    drop_unseen(r);
+    spec->modules = r->modules;
+    spec->n_modules = r->n_modules;
+    spec->layers = r->layers;
+    spec->n_layers = r->n_layers;
+    spec->channels = r->channels;
+    spec->n_channels = r->n_channels;
+    spec->dumps = r->dumps;
+    spec->n_dumps = r->n_dumps;
+}
+
+void ss_recorder_begin(ss_recorder *r, ss_run_column *col, int n, const int *input,
+                       const int *sample)
+{
+    r->col = col;
+    r->n = n;
+    r->input = input;
+    r->sample = sample;
+    for (int i = 0; i < r->opt.n_modules; i++)
+        memset(r->slots[i].seen, 0, sizeof r->slots[i].seen);
+}
+
+ss_code ss_recorder_check(const ss_recorder *r, ss_err *e)
+{
+    if (e && r->err.code != SS_OK)
+        *e = r->err;
+    return r->err.code;
+}
