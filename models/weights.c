@@ -101,6 +101,8 @@ ss_code ss_weights_compare(ss_ctx *c, ss_dtype ta, const void *a, ss_dtype tb, c
     }
     ss_free(buffer);
     out->difference = finish(&change);
-    out->relative = change.sum2 > 0 ? sqrt(change.sum2 / whole.sum2) : 0;
+    out->relative = change.nonfinite  ? INFINITY
+                    : change.sum2 > 0 ? sqrt(change.sum2 / whole.sum2)
+                                      : 0;
     return ss_ctx_check(c, e);
 }

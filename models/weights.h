@@ -18,7 +18,7 @@ ss_code ss_weights_measure(ss_ctx *c, ss_dtype t, const void *data, int64_t n, s
                            ss_err *e);
 
 /* How far b is from a: the statistics of b - a, and relative = |b - a| / |a| (L2; 0 where
- * both are 0, infinity where only a is). */
+ * both are 0, infinity where only a is or where the difference is not finite). */
 typedef struct {
     ss_weight_stats difference;
     double relative;
