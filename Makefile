@@ -3,11 +3,13 @@
 # make check SAN=address,undefined      the same under sanitizers, in a tree of its own
 # make lint            format, include directions, headers compile alone, banned calls
 # make demo            install what is missing, build, probe the bundled checkpoint
-# make bench           timings against PyTorch and against the machine's limits
+# V=1                  show the commands
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-headers lint format demo bench deps clean FORCE
+.PHONY: all check check-headers lint format demo deps clean FORCE
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
 DEBIAN := gcc make pkg-config libdnnl-dev libfftw3-dev libhdf5-dev libpng-dev libjansson-dev \
     libzip-dev zlib1g-dev libssl-dev libcmocka-dev clang-format gnuplot-nox \
@@ -54,22 +56,27 @@ all: $(B)/sigmascope
 
 $(B)/libsigmascope.a: $(LIB_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
 $(B)/sigmascope: $(CLI_OBJ) $(B)/libsigmascope.a
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/tests/%: $(B)/tests/%.o $(B)/libsigmascope.a
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 check: $(TESTS:%.c=$(B)/%) $(B)/sigmascope
 	@tests/run-all $(B) $(TESTS:%.c=$(B)/%)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 define isa_rule
 $(B)/%.$1.o: %.c $(B)/flags
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) -O3 $$(ISA_CFLAGS_$1) -DSS_ISA=$1 -MMD -MP -c -o $$@ $$<
+	$$(call say,CC,$$@)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) -O3 $$(ISA_CFLAGS_$1) -DSS_ISA=$1 -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$i)))
 
@@ -84,7 +91,7 @@ lint: check-headers
 check-headers: $(HDRS:%=$(B)/%.ok) # each header must compile alone
 $(B)/%.h.ok: %.h $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -DSS_ISA=base -fsyntax-only -x c $< && touch $@
+	$(Q)$(CC) $(ALL_CFLAGS) -DSS_ISA=base -fsyntax-only -x c $< && touch $@
 format:
 	clang-format -i $(C_FILES)
 
