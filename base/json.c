@@ -61,15 +61,30 @@ void ss_json_release(ss_json *j)
     *j = (ss_json){0};
 }
 
-/* The value as compact JSON, cut where it is long: [320,640,...]. */
-static char *show_value(const json_t *value, char *out, size_t n)
-{
+typedef struct {
     char text[SHOWN + 1];
-    size_t len = json_dumpb(value, text, SHOWN, JSON_ENCODE_ANY | JSON_COMPACT);
+    size_t len;
+} cut_text;
 
-    text[len < SHOWN ? len : SHOWN] = '\0';
-    ss_printable(text, out, n);
-    if (len > SHOWN && strlen(out) >= 3)
+/* Keeps what fits; -1 ends the dump of a longer value early. */
+static int keep(const char *piece, size_t n, void *data)
+{
+    cut_text *c = data;
+    size_t room = SHOWN - c->len;
+
+    memcpy(c->text + c->len, piece, n < room ? n : room);
+    c->len += n < room ? n : room;
+    return n > room ? -1 : 0;
+}
+
+/* The value as compact JSON, cut where it is long: [320,640,... */
+static const char *show_value(const json_t *value, char *out, size_t n)
+{
+    cut_text c = {0};
+    bool cut = json_dump_callback(value, keep, &c, JSON_ENCODE_ANY | JSON_COMPACT) != 0;
+
+    ss_printable(c.text, out, n);
+    if (cut && strlen(out) >= 3)
         memcpy(out + strlen(out) - 3, "...", 3);
     return out;
 }
@@ -179,8 +194,9 @@ int ss_json_choice(ss_json *j, const char *key, const char *const *choices, int 
     for (int i = 0; choices[i]; i++) {
         if (strcmp(s, choices[i]) == 0)
             return i;
-        ss_str_addf(&list, "%s%s", i ? ", " : "", choices[i]);
     }
+    for (int i = 0; choices[i]; i++)
+        ss_str_addf(&list, "%s%s", i ? ", " : "", choices[i]);
     ss_json_complain(j, SS_UNSUPPORTED, key, "supported: %s", list.s ? list.s : "nothing");
     ss_str_release(&list);
     return fallback;
