@@ -22,6 +22,9 @@ MISSING := $(strip $(foreach p,$(PKGS) cmocka,$(shell pkg-config --exists $p || 
 $(if $(MISSING),$(error pkg-config cannot find: $(MISSING). `make deps` installs it on Debian))
 endif
 
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
 # Each sanitizer set builds in its own tree, so objects never mix.
 comma := ,
 B := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
@@ -34,8 +37,8 @@ CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -fopenmp -ffp-contract=off -fno-math-errno \
     -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wfloat-conversion \
     -Werror $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
-    $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
-LDLIBS = $(shell pkg-config --libs $(PKGS)) -lhdf5_hl -ldnnl -lm # Debian's dnnl has no .pc
+    $(PKG_CFLAGS) $(CFLAGS)
+LDLIBS = $(PKG_LIBS) -lhdf5_hl -ldnnl -lm # Debian's dnnl has no .pc
 
 # The CPU kernels are compiled once for each instruction set; kernels/cpu/cpu.c picks.
 ISAS := base v3 v4

@@ -121,7 +121,6 @@ typedef struct ss_backend {
     ss_code (*add)(ss_device *d, const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y,
                    ss_err *e);
 
-    ss_code (*fill)(ss_device *d, ss_tensor *y, float value, ss_err *e);
     ss_code (*geglu)(ss_device *d, const ss_tensor *x, ss_tensor *y, ss_err *e);
     ss_code (*scale_samples)(ss_device *d, const ss_tensor *x, const float *k, ss_tensor *y,
                              ss_err *e);

@@ -223,6 +223,18 @@ void ss_enter(ss_ctx *c, const ss_module *m, const ss_tensor *x)
     ss_see(c, m, SS_PORT_INPUT, x);
 }
 
+/* Not a multiplication, which would keep inf and NaN. */
+static ss_code upload_zeros(ss_ctx *c, ss_tensor *y)
+{
+    void *zeros = ss_calloc(y->buf->bytes, 1);
+
+    if (!zeros)
+        return ss_fail(&c->op_err, SS_NOMEM, "out of memory");
+    ss_code rc = c->be->upload(c->dev, y->data, zeros, y->buf->bytes, &c->op_err);
+    ss_free(zeros);
+    return rc;
+}
+
 static ss_tensor *apply(ss_ctx *c, ss_tensor *y, const ss_change *change)
 {
     bool fresh;
@@ -235,7 +247,7 @@ static ss_tensor *apply(ss_ctx *c, ss_tensor *y, const ss_change *change)
         else if (change->kind == SS_SCALE)
             rc = c->be->affine(c->dev, y, change->value, 0, out, &c->op_err);
         else
-            rc = c->be->fill(c->dev, out, 0, &c->op_err); /* also where y is inf or NaN */
+            rc = upload_zeros(c, out);
     }
     if (fresh)
         ss_release(y);

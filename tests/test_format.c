@@ -7,6 +7,7 @@
  */
 #include "kernels/context.h"
 #include "kernels/format.h"
+#include "kernels/hooks.h"
 #include "kernels/ops.h"
 #include "models/safetensors.h"
 #include "tests/ss_test.h"
