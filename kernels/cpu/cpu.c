@@ -1,0 +1,162 @@
+/* cpu.c - the CPU backend: its table, its device, its memory */
+#include "kernels/cpu/cpu.h"
+
+#include "base/mem.h"
+
+#include <cpuid.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The best set of the machine, or a lower one that SIGMASCOPE_ISA asks for. */
+static ss_code pick_isa(const ss_isa **isa, ss_err *e)
+{
+    static const struct {
+        const char *name;
+        const ss_isa *isa;
+    } sets[] = {{"base", &ss_isa_base}, {"v3", &ss_isa_v3}, {"v4", &ss_isa_v4}};
+    int best = 0, want = 2;
+    const char *name = getenv("SIGMASCOPE_ISA");
+
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+        __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2"))
+        best = 1;
+    if (best == 1 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        best = 2;
+    if (name && *name) {
+        while (want >= 0 && strcmp(name, sets[want].name) != 0)
+            want--;
+        if (want < 0)
+            return ss_fail(e, SS_USAGE, "SIGMASCOPE_ISA is \"%s\", expected base, v3 or v4", name);
+    }
+    *isa = sets[want < best ? want : best].isa;
+    return SS_OK;
+}
+
+/* The processor's brand string, "AMD EPYC 7763 64-Core Processor". */
+static void processor_name(char out[49])
+{
+    unsigned r[12] = {0};
+    size_t n = 0;
+
+    for (unsigned i = 0; i < 3; i++)
+        __get_cpuid(0x80000002 + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]);
+    memcpy(out, r, 48);
+    out[48] = '\0';
+    for (char *c = out; *c; c++) /* Intel pads on the left, AMD on the right */
+        if (*c != ' ' || (n && out[n - 1] != ' '))
+            out[n++] = *c;
+    while (n && out[n - 1] == ' ')
+        n--;
+    out[n] = '\0';
+    if (!n)
+        snprintf(out, 49, "unnamed processor");
+}
+
+static void cpu_close(ss_device *d)
+{
+    if (!d)
+        return;
+    ss_onednn_close(d->dnn);
+    ss_pool_release(&d->pool);
+    ss_free(d);
+}
+
+static ss_code cpu_open(int threads, ss_device **out, ss_err *e)
+{
+    char processor[49], dnn[24];
+    ss_device *d = ss_calloc(1, sizeof *d);
+    ss_code rc;
+
+    if (!d)
+        return ss_fail(e, SS_NOMEM, "CPU device");
+    d->threads = threads > 0 ? threads : omp_get_max_threads();
+    rc = pick_isa(&d->isa, e);
+    if (rc == SS_OK)
+        rc = ss_onednn_open(&d->dnn, e);
+    if (rc != SS_OK) {
+        cpu_close(d);
+        return rc;
+    }
+    processor_name(processor);
+    ss_onednn_version(dnn, sizeof dnn);
+    snprintf(d->text, sizeof d->text, "cpu: %s, %s, %d thread%s, oneDNN %s", processor,
+             d->isa->name, d->threads, d->threads == 1 ? "" : "s", dnn);
+    *out = d;
+    return SS_OK;
+}
+
+static int cpu_threads(const ss_device *d)
+{
+    return d->threads;
+}
+
+static const char *cpu_describe(const ss_device *d)
+{
+    return d->text;
+}
+
+static ss_code cpu_alloc(ss_device *d, size_t bytes, void **p, ss_err *e)
+{
+    *p = ss_pool_alloc(&d->pool, bytes);
+    return *p ? SS_OK : ss_fail(e, SS_NOMEM, "a tensor of %zu bytes", bytes);
+}
+
+static void cpu_free(ss_device *d, void *p, size_t bytes)
+{
+    ss_pool_free(&d->pool, p, bytes);
+}
+
+static ss_code cpu_upload(ss_device *d, void *dst, const void *host, size_t bytes, ss_err *e)
+{
+    (void)d, (void)e;
+    memcpy(dst, host, bytes);
+    return SS_OK;
+}
+
+/* Read in place; but a file may put values at any byte, and then they are copied. */
+static ss_code cpu_adopt(ss_device *d, const void *host, size_t bytes, ss_buffer *b, ss_err *e)
+{
+    b->bytes = bytes;
+    b->borrowed = (uintptr_t)host % sizeof(float) == 0;
+    if (b->borrowed) {
+        b->data = (void *)host;
+        return SS_OK;
+    }
+    ss_code rc = cpu_alloc(d, bytes, &b->data, e);
+    return rc == SS_OK ? cpu_upload(d, b->data, host, bytes, e) : rc;
+}
+
+static ss_code cpu_download(ss_device *d, const ss_tensor *x, float *host, ss_err *e)
+{
+    (void)e;
+    d->isa->to_f32(x->data, x->dtype, host, ss_shape_numel(x->shape));
+    return SS_OK;
+}
+
+#define X(name, params, args)        \
+    static ss_code cpu_##name params \
+    {                                \
+        return d->isa->name args;    \
+    }
+SS_CPU_KERNELS(X)
+#undef X
+
+const ss_backend ss_backend_cpu = {.name = "cpu",
+                                   .open = cpu_open,
+                                   .close = cpu_close,
+                                   .threads = cpu_threads,
+                                   .describe = cpu_describe,
+                                   .alloc = cpu_alloc,
+                                   .free = cpu_free,
+                                   .upload = cpu_upload,
+                                   .adopt = cpu_adopt,
+                                   .download = cpu_download,
+                                   .conv2d = ss_onednn_conv2d,
+                                   .linear = ss_onednn_linear,
+#define X(name, params, args) .name = cpu_##name,
+                                   SS_CPU_KERNELS(X)
+#undef X
+};

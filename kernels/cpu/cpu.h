@@ -1,0 +1,100 @@
+/* cpu.h - the CPU device; private to kernels/cpu
+ *
+ * Three layers: cpu.c fills the backend table; the isa_*.c files hold our own kernels and
+ * are compiled once for each instruction set (isa.h); onednn.c does convolutions and matrix
+ * products. pool.c keeps freed activation memory warm, param.c makes f32 of parameters.
+ *
+ * Every kernel of ours gives the same bits for any number of threads: work is cut into
+ * blocks by shape alone, and partial results are combined in the order of the blocks.
+ */
+#ifndef SS_KERNELS_CPU_CPU_H
+#define SS_KERNELS_CPU_CPU_H
+
+#include "kernels/backend.h"
+#include "kernels/cpu/pool.h"
+
+/* The kernels: name, parameters, arguments. One list makes the table of an instruction set,
+ * its prototypes and the forwarding functions of cpu.c. */
+#define SS_CPU_KERNELS(X)                                                                          \
+    X(group_norm, (ss_device * d, const ss_group_norm_args *a, ss_err *e), (d, a, e))              \
+    X(layer_norm, (ss_device * d, const ss_layer_norm_args *a, ss_err *e), (d, a, e))              \
+    X(attention, (ss_device * d, const ss_attention_args *a, ss_err *e), (d, a, e))                \
+    X(activate, (ss_device * d, const ss_tensor *x, ss_act act, ss_tensor *y, ss_err *e),          \
+      (d, x, act, y, e))                                                                           \
+    X(affine, (ss_device * d, const ss_tensor *x, float mul, float add, ss_tensor *y, ss_err *e),  \
+      (d, x, mul, add, y, e))                                                                      \
+    X(clamp, (ss_device * d, const ss_tensor *x, float lo, float hi, ss_tensor *y, ss_err *e),     \
+      (d, x, lo, hi, y, e))                                                                        \
+    X(round, (ss_device * d, const ss_tensor *x, const ss_format *f, ss_tensor *y, ss_err *e),     \
+      (d, x, f, y, e))                                                                             \
+    X(add,                                                                                         \
+      (ss_device * d, const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y,           \
+       ss_err *e),                                                                                 \
+      (d, a, b, scale, y, e))                                                                      \
+    X(geglu, (ss_device * d, const ss_tensor *x, ss_tensor *y, ss_err *e), (d, x, y, e))           \
+    X(scale_samples, (ss_device * d, const ss_tensor *x, const float *k, ss_tensor *y, ss_err *e), \
+      (d, x, k, y, e))                                                                             \
+    X(add_channels,                                                                                \
+      (ss_device * d, const ss_tensor *x, const ss_tensor *v, ss_tensor *y, ss_err *e),            \
+      (d, x, v, y, e))                                                                             \
+    X(copy_rows,                                                                                   \
+      (ss_device * d, const ss_tensor *x, int64_t x_offset, int64_t x_stride, ss_tensor *y,        \
+       int64_t y_offset, int64_t y_stride, int64_t rows, int64_t len, ss_err *e),                  \
+      (d, x, x_offset, x_stride, y, y_offset, y_stride, rows, len, e))                             \
+    X(upsample_nearest, (ss_device * d, const ss_tensor *x, ss_tensor *y, ss_err *e),              \
+      (d, x, y, e))                                                                                \
+    X(avg_pool2, (ss_device * d, const ss_tensor *x, ss_tensor *y, ss_err *e), (d, x, y, e))       \
+    X(fir_resample, (ss_device * d, const ss_fir_args *a, ss_err *e), (d, a, e))                   \
+    X(mean_tokens, (ss_device * d, const ss_tensor *x, ss_tensor *y, ss_err *e), (d, x, y, e))     \
+    X(embedding,                                                                                   \
+      (ss_device * d, const ss_tensor *table, const int64_t *ids, ss_tensor *y, ss_err *e),        \
+      (d, table, ids, y, e))                                                                       \
+    X(stats, (ss_device * d, const ss_tensor *x, ss_stats *out, ss_err *e), (d, x, out, e))        \
+    X(channel_stats, (ss_device * d, const ss_tensor *x, float *absmax, float *rms, ss_err *e),    \
+      (d, x, absmax, rms, e))
+
+/* One instruction set's kernels. The last two are serial and serve other files. */
+typedef struct {
+    const char *name; /* "x86-64-v3" */
+#define X(name, params, args) ss_code(*name) params;
+    SS_CPU_KERNELS(X)
+#undef X
+    void (*to_f32)(const void *src, ss_dtype t, float *dst, int64_t n);
+    void (*round_values)(const ss_format *f, const float *x, float *y, int64_t n); /* y may be x */
+} ss_isa;
+
+extern const ss_isa ss_isa_base, ss_isa_v3, ss_isa_v4;
+
+typedef struct ss_onednn ss_onednn;
+
+struct ss_device {
+    int threads;
+    const ss_isa *isa;
+    ss_pool pool;
+    ss_onednn *dnn;
+    char text[160];
+};
+
+/* How many threads a loop over this many values deserves: a small one stays on its own,
+ * because waking the others costs some microseconds. */
+static inline int ss_cpu_team(const ss_device *d, int64_t values)
+{
+    return values >= 32768 ? d->threads : 1;
+}
+
+/* param.c: the values of a parameter as plain f32, rounded to f unless NULL. The tensor's
+ * own memory where nothing changes; else a copy made once and kept in packed. NULL after
+ * filling e. */
+const float *ss_cpu_param(const ss_device *d, const ss_tensor *w, const ss_format *f, ss_err *e);
+
+/* True when both are NULL or round alike. */
+bool ss_cpu_same_format(const ss_format *a, const ss_format *b);
+
+/* onednn.c */
+ss_code ss_onednn_open(ss_onednn **dnn, ss_err *e);
+void ss_onednn_close(ss_onednn *dnn); /* NULL is fine */
+void ss_onednn_version(char *out, size_t n);
+ss_code ss_onednn_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e);
+ss_code ss_onednn_linear(ss_device *d, const ss_linear_args *a, ss_err *e);
+
+#endif

@@ -1,0 +1,415 @@
+/* isa_attention.c - softmax(scale Q K^T + mask) V, and its statistics, in memory linear in
+ * the tokens
+ *
+ * For each sample and head, keys and values are first packed into panels, a few vectors wide,
+ * that the product kernel reads from front to back:
+ *
+ *   keys    panel of 2 VL keys:     [S/2VL][D][2 VL], transposed; the last one padded with 0
+ *   values  panel of 1 to 3 VL dims [D/..][S][.. VL]
+ *
+ * Then strips of STRIP queries go through three steps, each thread in its own work space:
+ *
+ *   l = q K^T        [STRIP][S]   one product
+ *   e = exp(l - m)   in place     exact softmax over the whole row: m = max l, Z = sum e
+ *   y = e V / Z      [STRIP][D]   the same product again
+ *
+ * So a query has all its logits at hand, and the statistics come from the same pass:
+ * H = log Z - sum e (l - m) / Z. Gathering them adds sums beside those of the output and
+ * touches none, so the output has the same bits with and without.
+ *
+ * Strips are dealt out in segments, whose number depends on shapes alone; what a segment
+ * tallied is combined in the order of segments, so threads do not change a bit.
+ */
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa_math.h"
+
+#include <omp.h>
+
+/* Rows of the product's tile for 1, 2 and 3 vectors of columns: as many sums as registers
+ * hold beside the operands, and enough to hide the latency of a multiply-add. */
+#ifdef __AVX512F__
+enum { ROWS_1 = 24, ROWS_2 = 12, ROWS_3 = 8 };
+#else
+enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4 };
+#endif
+enum { STRIP = 24, KEYS = 2 * VL };
+
+/* c[ROWS][V VL] = or += a[ROWS][K] b[K][V VL]; a and c with a stride between rows. */
+#define TILE(name, ROWS, V)                                                                        \
+    static void name(const float *a, int64_t a_stride, const float *b, float *c, int64_t c_stride, \
+                     int64_t K, bool add)                                                          \
+    {                                                                                              \
+        vf sum[ROWS][V];                                                                           \
+                                                                                                   \
+        _Pragma("GCC unroll 24") for (int r = 0; r < (ROWS); r++)                                  \
+            _Pragma("GCC unroll 3") for (int v = 0; v < (V); v++) sum[r][v] =                      \
+                add ? vf_load(c + r * c_stride + v * VL) : (vf){0};                                \
+        for (int64_t k = 0; k < K; k++, b += (V)*VL) {                                             \
+            _Pragma("GCC unroll 24") for (int r = 0; r < (ROWS); r++)                              \
+            {                                                                                      \
+                const float ak = a[r * a_stride + k];                                              \
+                                                                                                   \
+                _Pragma("GCC unroll 3") for (int v = 0; v < (V); v++) sum[r][v] =                  \
+                    vf_madd(ak, vf_load(b + v * VL), sum[r][v]);                                   \
+            }                                                                                      \
+        }                                                                                          \
+        _Pragma("GCC unroll 24") for (int r = 0; r < (ROWS); r++)                                  \
+            _Pragma("GCC unroll 3") for (int v = 0; v < (V); v++)                                  \
+                vf_store(c + r * c_stride + v * VL, sum[r][v]);                                    \
+    }
+TILE(tile_1, ROWS_1, 1)
+TILE(tile_2, ROWS_2, 2)
+TILE(tile_3, ROWS_3, 3)
+
+/* c[STRIP][v VL] = or += a[STRIP][K] times a panel of v vectors */
+static void strip_product(const float *a, int64_t a_stride, const float *panel, int v, float *c,
+                          int64_t c_stride, int64_t K, bool add)
+{
+    switch (v) {
+    case 1:
+        for (int r = 0; r < STRIP; r += ROWS_1)
+            tile_1(a + r * a_stride, a_stride, panel, c + r * c_stride, c_stride, K, add);
+        break;
+    case 2:
+        for (int r = 0; r < STRIP; r += ROWS_2)
+            tile_2(a + r * a_stride, a_stride, panel, c + r * c_stride, c_stride, K, add);
+        break;
+    default:
+        for (int r = 0; r < STRIP; r += ROWS_3)
+            tile_3(a + r * a_stride, a_stride, panel, c + r * c_stride, c_stride, K, add);
+    }
+}
+
+/* Width of the next panel of values when `vectors` remain: 3s and 2s, 1 only alone. */
+static int panel_width(int64_t vectors)
+{
+    return vectors == 4 ? 2 : vectors >= 3 ? 3 : (int)vectors;
+}
+
+/* What one segment of queries saw; its mass (per key, sum of p over the queries) is apart. */
+typedef struct {
+    double entropy; /* sum over the queries */
+    double entropy_min;
+    float max_logit;
+} tally;
+
+/* Sizes and places of one call. */
+typedef struct {
+    const ss_attention_args *a;
+    int64_t T, S, D;
+    int64_t S_pad, D_pad, stride; /* padded to whole vectors; heads * D */
+    int64_t strips, per_segment, segments;
+    float *keys, *values; /* [n][heads] packed: [S_pad][D], [S][D_pad] */
+    float *work;          /* [thread]: queries, logits, output of a strip */
+    tally *tallies;       /* [n][heads][segments] */
+    float *mass;          /* [n][heads][segments][S_pad] */
+} plan;
+
+static int64_t round_up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+static int64_t work_floats(const plan *p)
+{
+    return round_up(STRIP * (p->D_pad + p->S_pad + p->D_pad), 16);
+}
+
+/* 1 / |x|, or 0 for the zero vector */
+static float inverse_length(const float *x, int64_t D)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < D; i++)
+        sum += (double)x[i] * x[i];
+    return sum == 0 ? 0 : (float)(1 / sqrt(sum));
+}
+
+static void pack_keys(const plan *p, const float *k, float *to)
+{
+    memset(to, 0, (size_t)(p->S_pad * p->D) * sizeof *to);
+    for (int64_t j = 0; j < p->S; j++) {
+        const float *from = k + j * p->stride;
+        const float scale = p->a->cosine ? inverse_length(from, p->D) : 1;
+        float *column = to + j / KEYS * KEYS * p->D + j % KEYS;
+
+        for (int64_t i = 0; i < p->D; i++)
+            column[i * KEYS] = from[i] * scale;
+    }
+}
+
+static void pack_values(const plan *p, const float *v, float *to)
+{
+    const int64_t vectors = p->D_pad / VL;
+
+    memset(to, 0, (size_t)(p->S * p->D_pad) * sizeof *to);
+    for (int64_t done = 0, width; done < vectors; done += width) {
+        width = panel_width(vectors - done);
+
+        const int64_t d0 = done * VL, len = min_i64(width * VL, p->D - d0);
+
+        for (int64_t j = 0; j < p->S; j++)
+            memcpy(to + d0 * p->S + j * width * VL, v + j * p->stride + d0,
+                   (size_t)len * sizeof *to);
+    }
+}
+
+/* Rows beyond the last query are zero: they are computed along and dropped. */
+static void pack_queries(const plan *p, const float *q, int64_t rows, float *to)
+{
+    memset(to, 0, (size_t)(STRIP * p->D) * sizeof *to);
+    for (int64_t r = 0; r < rows; r++) {
+        const float *from = q + r * p->stride;
+        const float scale = p->a->scale * (p->a->cosine ? inverse_length(from, p->D) : 1);
+
+        for (int64_t i = 0; i < p->D; i++)
+            to[r * p->D + i] = from[i] * scale;
+    }
+}
+
+/* The largest value that is not NaN; -inf if there is none. n is a multiple of VL. */
+static float row_max(const float *l, int64_t n)
+{
+    float m = -INFINITY;
+
+#pragma omp simd reduction(max : m)
+    for (int64_t j = 0; j < n; j++)
+        m = l[j] > m ? l[j] : m;
+    return m;
+}
+
+static float row_max_finite(const float *l, int64_t n)
+{
+    float m = -INFINITY;
+
+    for (int64_t j = 0; j < n; j++)
+        if (is_finite(l[j]) && l[j] > m)
+            m = l[j];
+    return m;
+}
+
+/* l[j] = exp(l[j] - m); returns Z, the sum. With dot, *dot = sum e (l - m), where keys of
+ * logit -inf add nothing. Sums run in f32 over CHUNK keys and in f64 beyond. */
+static inline __attribute__((always_inline)) double row_exp(float *l, int64_t n, float m,
+                                                            double *dot)
+{
+    enum { CHUNK = 512 };
+    double Z = 0, D = 0;
+
+    for (int64_t j0 = 0; j0 < n; j0 += CHUNK) {
+        const int64_t j1 = min_i64(j0 + CHUNK, n);
+        float z = 0, s = 0;
+
+        if (dot) {
+#pragma omp simd reduction(+ : z, s)
+            for (int64_t j = j0; j < j1; j++) {
+                float t = l[j] - m;
+                t = t < -110.0f ? -110.0f : t; /* e is 0 there, and 0 * -inf would be NaN */
+                const float e = exp_f32(t);
+
+                l[j] = e;
+                z += e;
+                s += e * t;
+            }
+        } else {
+#pragma omp simd reduction(+ : z)
+            for (int64_t j = j0; j < j1; j++) {
+                const float e = exp_f32(l[j] - m);
+
+                l[j] = e;
+                z += e;
+            }
+        }
+        Z += z;
+        D += s;
+    }
+    if (dot)
+        *dot = D;
+    return Z;
+}
+
+/* A row of logits to the numerators of its probabilities; returns 1/Z. */
+static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
+{
+    const ss_format *f = p->a->rounding;
+    double Z;
+
+    if (mask)
+        for (int64_t j = 0; j < p->S; j++)
+            l[j] += mask[j];
+    if (f)
+        ISA(round_values)(f, l, l, p->S);
+    for (int64_t j = p->S; j < p->S_pad; j++)
+        l[j] = -INFINITY;
+
+    const float m = row_max(l, p->S_pad);
+    if (t) {
+        const float top = m == INFINITY ? row_max_finite(l, p->S) : m;
+        double dot;
+
+        Z = row_exp(l, p->S_pad, m, &dot);
+        const double H = log(Z) - dot / Z;
+        t->entropy += H < 0 ? 0 : H; /* a NaN stays */
+        t->entropy_min = H < t->entropy_min || isnan(H) ? (H < 0 ? 0 : H) : t->entropy_min;
+        t->max_logit = top > t->max_logit ? top : t->max_logit;
+    } else {
+        Z = row_exp(l, p->S_pad, m, NULL);
+    }
+
+    const float inverse = (float)(1 / Z);
+    if (!f)
+        return inverse;
+#pragma omp simd
+    for (int64_t j = 0; j < p->S_pad; j++)
+        l[j] *= inverse;
+    ISA(round_values)(f, l, l, p->S);
+    return 1;
+}
+
+/* mass[j] += sum over the rows of p_ij */
+static void add_mass(const plan *p, const float *l, const float *inverse, int64_t rows, float *mass)
+{
+    for (int64_t j0 = 0; j0 < p->S_pad; j0 += KEYS) {
+        float sum[KEYS] = {0};
+
+        for (int64_t r = 0; r < rows; r++)
+#pragma omp simd
+            for (int64_t j = 0; j < KEYS; j++)
+                sum[j] = MADD(l[r * p->S_pad + j0 + j], inverse[r], sum[j]);
+#pragma omp simd
+        for (int64_t j = 0; j < KEYS; j++)
+            mass[j0 + j] += sum[j];
+    }
+}
+
+/* out[STRIP][D_pad] = l V, in chunks of keys whose panel stays in the nearest cache */
+static void times_values(const plan *p, const float *l, const float *values, float *out)
+{
+    enum { CHUNK = 256 };
+    const int64_t vectors = p->D_pad / VL;
+
+    for (int64_t done = 0, width; done < vectors; done += width) {
+        width = panel_width(vectors - done);
+        for (int64_t j = 0; j < p->S; j += CHUNK)
+            strip_product(l + j, p->S_pad, values + (done * p->S + j * width) * VL, (int)width,
+                          out + done * VL, p->D_pad, min_i64(CHUNK, p->S - j), j > 0);
+    }
+}
+
+static void strip(const plan *p, int64_t head, int64_t t0, float *work, tally *t, float *mass)
+{
+    const int64_t n = head / p->a->heads, rows = min_i64(STRIP, p->T - t0);
+    const int64_t at = (n * p->T + t0) * p->stride + head % p->a->heads * p->D;
+    const float *q = (const float *)p->a->q->data + at;
+    const float *mask = p->a->mask ? (const float *)p->a->mask->data + n * p->S : NULL;
+    float *y = (float *)p->a->y->data + at;
+    float *queries = work, *l = queries + STRIP * p->D_pad, *out = l + STRIP * p->S_pad;
+    float inverse[STRIP];
+
+    pack_queries(p, q, rows, queries);
+    for (int64_t j = 0; j < p->S_pad; j += KEYS)
+        strip_product(queries, p->D, p->keys + (head * p->S_pad + j) * p->D, 2, l + j, p->S_pad,
+                      p->D, false);
+    for (int64_t r = 0; r < rows; r++)
+        inverse[r] = softmax_row(p, l + r * p->S_pad, mask, t);
+    if (t)
+        add_mass(p, l, inverse, rows, mass);
+    times_values(p, l, p->values + head * p->S * p->D_pad, out);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < p->D; i++)
+            y[r * p->stride + i] = out[r * p->D_pad + i] * inverse[r];
+}
+
+static void segment(const plan *p, int64_t unit, float *work)
+{
+    const int64_t first = unit % p->segments * p->per_segment;
+    const int64_t last = min_i64(first + p->per_segment, p->strips);
+    tally *t = p->tallies ? p->tallies + unit : NULL;
+    float *mass = p->mass ? p->mass + unit * p->S_pad : NULL;
+
+    if (t) {
+        *t = (tally){0, INFINITY, -INFINITY};
+        memset(mass, 0, (size_t)p->S_pad * sizeof *mass);
+    }
+    for (int64_t i = first; i < last; i++)
+        strip(p, unit / p->segments, i * STRIP, work, t, mass);
+}
+
+/* One head's statistics from those of its segments. */
+static ss_attention_stats summarise(const plan *p, int64_t head)
+{
+    const tally *t = p->tallies + head * p->segments;
+    const float *mass = p->mass + head * p->segments * p->S_pad;
+    tally all = {0, INFINITY, -INFINITY};
+    double sink = 0;
+
+    for (int64_t i = 0; i < p->segments; i++) {
+        all.entropy += t[i].entropy;
+        if (t[i].entropy_min < all.entropy_min || isnan(t[i].entropy_min))
+            all.entropy_min = t[i].entropy_min;
+        if (t[i].max_logit > all.max_logit)
+            all.max_logit = t[i].max_logit;
+    }
+    for (int64_t j = 0; j < p->S; j++) {
+        double sum = 0;
+
+        for (int64_t i = 0; i < p->segments; i++)
+            sum += mass[i * p->S_pad + j];
+        if (sum > sink || isnan(sum))
+            sink = sum;
+    }
+    return (ss_attention_stats){
+        .entropy = (float)(all.entropy / (double)p->T),
+        .entropy_min = (float)all.entropy_min,
+        .max_logit = isinf(all.max_logit) ? NAN : all.max_logit,
+        .sink = (float)(sink / (double)p->T),
+    };
+}
+
+ss_code ISA(attention)(ss_device *d, const ss_attention_args *a, ss_err *e)
+{
+    const int64_t heads = a->n * a->heads; /* of all samples */
+    plan p = {.a = a, .T = a->queries, .S = a->keys, .D = a->width};
+
+    p.S_pad = round_up(p.S, KEYS);
+    p.D_pad = round_up(p.D, VL);
+    p.stride = a->heads * p.D;
+    p.strips = (p.T + STRIP - 1) / STRIP;
+    p.per_segment = p.strips * heads / 64 + 1; /* some 64 pieces of work to deal out */
+    p.segments = (p.strips + p.per_segment - 1) / p.per_segment;
+
+    const int team = ss_cpu_team(d, heads * p.T * p.S);
+    const int64_t n_keys = heads * p.S_pad * p.D, n_values = heads * p.S * p.D_pad;
+    const int64_t n_units = heads * p.segments, n_mass = a->stats ? n_units * p.S_pad : 0;
+    const size_t floats =
+        (size_t)(n_keys + round_up(n_values, 16) + team * work_floats(&p) + n_mass);
+    const size_t bytes = floats * sizeof(float) + (a->stats ? (size_t)n_units * sizeof(tally) : 0);
+    float *scratch = ss_pool_alloc(&d->pool, bytes);
+    if (!scratch)
+        return ss_fail(e, SS_NOMEM, "attention: %zu bytes of work space", bytes);
+    p.keys = scratch;
+    p.values = p.keys + n_keys;
+    p.work = p.values + round_up(n_values, 16);
+    if (a->stats) {
+        p.mass = p.work + team * work_floats(&p);
+        p.tallies = (tally *)(scratch + floats);
+    }
+
+#pragma omp parallel num_threads(team)
+    {
+#pragma omp for schedule(static)
+        for (int64_t h = 0; h < heads; h++) {
+            const int64_t at = h / a->heads * p.S * p.stride + h % a->heads * p.D;
+
+            pack_keys(&p, (const float *)a->k->data + at, p.keys + h * p.S_pad * p.D);
+            pack_values(&p, (const float *)a->v->data + at, p.values + h * p.S * p.D_pad);
+        }
+#pragma omp for schedule(dynamic)
+        for (int64_t u = 0; u < n_units; u++)
+            segment(&p, u, p.work + omp_get_thread_num() * work_floats(&p));
+    }
+    for (int64_t h = 0; a->stats && h < heads; h++)
+        a->stats[h] = summarise(&p, h);
+    ss_pool_free(&d->pool, scratch, bytes);
+    return SS_OK;
+}

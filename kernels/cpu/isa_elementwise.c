@@ -1,0 +1,108 @@
+/* isa_elementwise.c - operations that treat each value by itself */
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa_math.h"
+
+/* Values a thread takes at a time: x and y together fit the first-level cache. */
+enum { BLOCK = 2048 };
+
+/* Runs the statement below it for i0 = 0, BLOCK, ... < n, on all threads when n is large. */
+#define FOR_BLOCKS(d, n)                                                                          \
+    _Pragma("omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)") for (int64_t i0 = \
+                                                                                         0;       \
+                                                                                     i0 < (n);    \
+                                                                                     i0 += BLOCK)
+
+static void activate_block(const float *x, float *y, int64_t n, ss_act act)
+{
+#define BODY(f)               \
+    _Pragma("omp simd") /* */ \
+        for (int64_t i = 0; i < n; i++) y[i] = f(x[i])
+    SWITCH_ACT(act, BODY)
+#undef BODY
+}
+
+ss_code ISA(activate)(ss_device *d, const ss_tensor *x, ss_act act, ss_tensor *y, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(x->shape);
+    const float *from = x->data;
+    float *to = y->data;
+
+    (void)e;
+    FOR_BLOCKS(d, n)
+    activate_block(from + i0, to + i0, min_i64(BLOCK, n - i0), act);
+    return SS_OK;
+}
+
+/* Two roundings, as in PyTorch. */
+static void affine_block(const float *x, float *y, int64_t n, float mul, float add)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] * mul + add;
+}
+
+ss_code ISA(affine)(ss_device *d, const ss_tensor *x, float mul, float add, ss_tensor *y, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(x->shape);
+    const float *from = x->data;
+    float *to = y->data;
+
+    (void)e;
+    FOR_BLOCKS(d, n)
+    affine_block(from + i0, to + i0, min_i64(BLOCK, n - i0), mul, add);
+    return SS_OK;
+}
+
+static void clamp_block(const float *x, float *y, int64_t n, float lo, float hi)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        float v = x[i] < lo ? lo : x[i]; /* a NaN compares false, and stays */
+
+        y[i] = v > hi ? hi : v;
+    }
+}
+
+ss_code ISA(clamp)(ss_device *d, const ss_tensor *x, float lo, float hi, ss_tensor *y, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(x->shape);
+    const float *from = x->data;
+    float *to = y->data;
+
+    (void)e;
+    FOR_BLOCKS(d, n)
+    clamp_block(from + i0, to + i0, min_i64(BLOCK, n - i0), lo, hi);
+    return SS_OK;
+}
+
+ss_code ISA(round)(ss_device *d, const ss_tensor *x, const ss_format *f, ss_tensor *y, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(x->shape);
+    const float *from = x->data;
+    float *to = y->data;
+
+    (void)e;
+    FOR_BLOCKS(d, n)
+    ISA(round_values)(f, from + i0, to + i0, min_i64(BLOCK, n - i0));
+    return SS_OK;
+}
+
+static void add_block(const float *a, const float *b, float *y, int64_t n, float scale)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (a[i] + b[i]) * scale;
+}
+
+ss_code ISA(add)(ss_device *d, const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y,
+                 ss_err *e)
+{
+    const int64_t n = ss_shape_numel(a->shape);
+    const float *left = a->data, *right = b->data;
+    float *to = y->data;
+
+    (void)e;
+    FOR_BLOCKS(d, n)
+    add_block(left + i0, right + i0, to + i0, min_i64(BLOCK, n - i0), scale);
+    return SS_OK;
+}

@@ -1,0 +1,208 @@
+/* isa_stats.c - what stats.h defines, in one pass
+ *
+ * A sample is cut into chunks of CHUNK values, a chunk into pieces that stay in the nearest
+ * cache while two loops go over them: one for extremes and moments, which vectorises, and
+ * one that counts exponents, which cannot. Neighbouring values mostly have the same exponent
+ * and the same counter cannot be raised twice in a few cycles, so there are TABLES counters
+ * of each.
+ *
+ * Moments are taken of x - x0 in double, x0 being the chunk's first finite value, and chunks
+ * are combined in order (Chan, Golub & LeVeque 1983): accurate for |mean| >> std, and the
+ * same for any number of threads. A value that is not finite is replaced by x0, which then
+ * changes no extreme and adds 0 to both sums; how many there are, the histogram says.
+ */
+#include "kernels/cpu/isa.h"
+
+enum { CHUNK = 1 << 16, PIECE = 1 << 12, TABLES = 8 };
+
+typedef struct {
+    double n, mean, m2; /* of the finite values: how many, mean, sum (x - mean)^2 */
+    float min, max;
+    uint32_t exponent[SS_N_EXPONENTS];
+} partial;
+
+static bool first_finite(const float *x, int64_t n, float *x0)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (is_finite(x[i])) {
+            *x0 = x[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Adds to the sums of x - x0 and its square, and widens [*min, *max]. */
+static void moments_piece(const float *x, int64_t n, float x0, double *sum, double *sum2,
+                          float *min, float *max)
+{
+    float lo = *min, hi = *max;
+    double s1 = 0, s2 = 0;
+
+#pragma omp simd reduction(+ : s1, s2) reduction(min : lo) reduction(max : hi)
+    for (int64_t i = 0; i < n; i++) {
+        const float v = is_finite(x[i]) ? x[i] : x0;
+        const double t = (double)v - (double)x0;
+
+        lo = v < lo ? v : lo;
+        hi = v > hi ? v : hi;
+        s1 += t;
+        s2 += t * t;
+    }
+    *sum += s1;
+    *sum2 += s2;
+    *min = lo;
+    *max = hi;
+}
+
+static void count_piece(const float *x, int64_t n, uint32_t count[TABLES][SS_N_EXPONENTS])
+{
+    int64_t i = 0;
+
+    for (; i + TABLES <= n; i += TABLES)
+        for (int k = 0; k < TABLES; k++)
+            count[k][bits_of(x[i + k]) >> 23 & 255]++;
+    for (; i < n; i++)
+        count[0][bits_of(x[i]) >> 23 & 255]++;
+}
+
+static void stats_chunk(const float *x, int64_t n, partial *p)
+{
+    uint32_t count[TABLES][SS_N_EXPONENTS] = {{0}};
+    float x0 = 0;
+    double sum = 0, sum2 = 0;
+    const bool any = first_finite(x, n, &x0);
+
+    p->min = p->max = x0;
+    for (int64_t i = 0; i < n; i += PIECE) {
+        const int64_t len = min_i64(PIECE, n - i);
+
+        if (any)
+            moments_piece(x + i, len, x0, &sum, &sum2, &p->min, &p->max);
+        count_piece(x + i, len, count);
+    }
+    for (int k = 0; k < SS_N_EXPONENTS; k++) {
+        p->exponent[k] = 0;
+        for (int t = 0; t < TABLES; t++)
+            p->exponent[k] += count[t][k];
+    }
+    p->n = (double)n - p->exponent[SS_N_EXPONENTS - 1];
+    p->mean = p->n ? x0 + sum / p->n : 0;
+    p->m2 = p->n ? sum2 - sum * (sum / p->n) : 0;
+}
+
+static ss_stats summarise(const partial *p, int64_t chunks, int64_t count)
+{
+    ss_stats s = {.count = (uint64_t)count};
+    double n = 0, mean = 0, m2 = 0;
+    float min = INFINITY, max = -INFINITY;
+
+    for (int64_t i = 0; i < chunks; i++) {
+        for (int k = 0; k < SS_N_EXPONENTS; k++)
+            s.exponent[k] += p[i].exponent[k];
+        if (p[i].n == 0)
+            continue;
+
+        const double both = n + p[i].n, delta = p[i].mean - mean;
+
+        m2 += p[i].m2 + delta * delta * (n * p[i].n / both);
+        mean += delta * (p[i].n / both);
+        n = both;
+        min = p[i].min < min ? p[i].min : min;
+        max = p[i].max > max ? p[i].max : max;
+    }
+    s.nonfinite = s.exponent[SS_N_EXPONENTS - 1];
+    if (n == 0) {
+        s.min = s.max = s.absmax = s.mean = s.std = s.rms = s.l2 = NAN;
+        return s;
+    }
+
+    const double square = (m2 < 0 ? 0 : m2) + n * mean * mean; /* sum of x^2 */
+
+    s.min = min;
+    s.max = max;
+    s.absmax = fmaxf(fabsf(min), fabsf(max));
+    s.mean = (float)mean;
+    s.std = (float)sqrt((m2 < 0 ? 0 : m2) / n);
+    s.rms = (float)sqrt(square / n);
+    s.l2 = (float)sqrt(square);
+    return s;
+}
+
+ss_code ISA(stats)(ss_device *d, const ss_tensor *x, ss_stats *out, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(x->shape), N = x->shape.rank ? x->shape.dim[0] : 1;
+    const int64_t len = N ? n / N : 0, chunks = (len + CHUNK - 1) / CHUNK;
+    const size_t bytes = (size_t)(N * chunks) * sizeof(partial);
+    const float *values = x->data;
+    partial *p = ss_pool_alloc(&d->pool, bytes); /* [N][chunks] */
+
+    if (!p)
+        return ss_fail(e, SS_NOMEM, "statistics: %zu bytes of work space", bytes);
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i = 0; i < N * chunks; i++) {
+        const int64_t at = i % chunks * CHUNK;
+
+        stats_chunk(values + i / chunks * len + at, min_i64(CHUNK, len - at), &p[i]);
+    }
+    for (int64_t s = 0; s < N; s++)
+        out[s] = summarise(p + s * chunks, chunks, len);
+    ss_pool_free(&d->pool, p, bytes);
+    return SS_OK;
+}
+
+/* Per channel: how many finite values, their largest magnitude, their sum of squares. */
+typedef struct {
+    double square;
+    float absmax;
+    uint32_t n;
+} channel;
+
+static void channel_block(const float *x, int64_t rows, int64_t C, channel *c)
+{
+    memset(c, 0, (size_t)C * sizeof *c);
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t k = 0; k < C; k++) {
+            const float v = x[r * C + k], a = is_finite(v) ? fabsf(v) : 0;
+
+            c[k].square += (double)a * a;
+            c[k].absmax = a > c[k].absmax ? a : c[k].absmax;
+            c[k].n += is_finite(v);
+        }
+    }
+}
+
+ss_code ISA(channel_stats)(ss_device *d, const ss_tensor *x, float *absmax, float *rms, ss_err *e)
+{
+    const int64_t N = x->shape.dim[0], C = x->shape.dim[x->shape.rank - 1];
+    const int64_t n = ss_shape_numel(x->shape), rows = n ? n / (N * C) : 0;
+    const int64_t step = C < CHUNK ? CHUNK / C : 1, blocks = (rows + step - 1) / step;
+    const size_t bytes = (size_t)(N * blocks * C) * sizeof(channel);
+    const float *values = x->data;
+    channel *partials = ss_pool_alloc(&d->pool, bytes); /* [N][blocks][C] */
+
+    if (!partials)
+        return ss_fail(e, SS_NOMEM, "channel statistics: %zu bytes of work space", bytes);
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t b = 0; b < N * blocks; b++) {
+        const int64_t r = b % blocks * step;
+
+        channel_block(values + (b / blocks * rows + r) * C, min_i64(step, rows - r), C,
+                      partials + b * C);
+    }
+    for (int64_t i = 0; i < N * C; i++) {
+        const channel *c = partials + (i / C * blocks) * C + i % C;
+        double square = 0, count = 0;
+        float top = 0;
+
+        for (int64_t b = 0; b < blocks; b++) {
+            square += c[b * C].square;
+            count += c[b * C].n;
+            top = c[b * C].absmax > top ? c[b * C].absmax : top;
+        }
+        absmax[i] = count ? top : NAN;
+        rms[i] = count ? (float)sqrt(square / count) : NAN;
+    }
+    ss_pool_free(&d->pool, partials, bytes);
+    return SS_OK;
+}

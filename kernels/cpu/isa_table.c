@@ -1,0 +1,17 @@
+/* isa_table.c - one instruction set's kernels as a table */
+#include "kernels/cpu/isa.h"
+
+const ss_isa SS_JOIN(isa, SS_ISA) = {
+#if defined __AVX512F__
+    .name = "x86-64-v4",
+#elif defined __AVX2__
+    .name = "x86-64-v3",
+#else
+    .name = "x86-64",
+#endif
+#define X(name, params, args) .name = ISA(name),
+    SS_CPU_KERNELS(X)
+#undef X
+        .to_f32 = ISA(to_f32),
+    .round_values = ISA(round_values),
+};

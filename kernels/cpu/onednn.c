@@ -1,0 +1,457 @@
+/* onednn.c - convolutions and matrix products, by oneDNN; nothing else includes dnnl.h
+ *
+ * Both run as one primitive, a direct channels-last convolution: a matrix product of rows
+ * [R][I] with w [O][I] is the 1x1 convolution of a picture [1][1][R][I], and oneDNN's 1x1
+ * kernels beat its matmul from two rows to thousands. Direct, never Winograd, in strict f32:
+ * the numbers are to be PyTorch's.
+ *
+ * oneDNN names dimensions in the order N C H W and strides them by format tag; nhwc is our
+ * layout. A primitive is made once for each shape and kept in a table. The weights are
+ * arranged as the primitive likes them at the first use, and that copy stays with the tensor
+ * for as long as the primitives agree on the arrangement, as they nearly always do.
+ *
+ * Serves oneDNN 2.6 and 3.x: in 2.6 a memory descriptor is a struct and a primitive
+ * descriptor is made from an operation descriptor; in 3.x both are made directly and opaque.
+ */
+#include "base/mem.h"
+#include "kernels/cpu/cpu.h"
+
+#include <dnnl.h>
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t desc;
+typedef const_dnnl_memory_desc_t desc_ref;
+
+static desc_ref ref(const desc *m)
+{
+    return *m;
+}
+
+static dnnl_status_t desc_make(desc *m, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag)
+{
+    return dnnl_memory_desc_create_with_tag(m, rank, dims, dnnl_f32, tag);
+}
+
+static dnnl_status_t desc_copy(desc *to, desc_ref from)
+{
+    return dnnl_memory_desc_clone(to, from);
+}
+
+static void desc_drop(desc *m)
+{
+    if (*m)
+        dnnl_memory_desc_destroy(*m);
+}
+#else
+typedef dnnl_memory_desc_t desc;
+typedef const dnnl_memory_desc_t *desc_ref;
+
+static desc_ref ref(const desc *m)
+{
+    return m;
+}
+
+static dnnl_status_t desc_make(desc *m, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag)
+{
+    return dnnl_memory_desc_init_by_tag(m, rank, dims, dnnl_f32, tag);
+}
+
+static dnnl_status_t desc_copy(desc *to, desc_ref from)
+{
+    *to = *from;
+    return dnnl_success;
+}
+
+static void desc_drop(desc *m)
+{
+    (void)m;
+}
+#endif
+
+/* Everything a primitive depends on; compared as bytes, so without padding. */
+typedef struct {
+    int64_t n, h, w, in, out, kh, kw, stride;
+    int64_t top, left, bottom, right;
+    int64_t bias, threads;
+} shape_key;
+
+typedef struct {
+    shape_key key;
+    dnnl_primitive_t primitive; /* NULL: a free slot */
+    desc weights;               /* as the primitive wants them */
+    size_t scratch;             /* bytes of work space */
+    dnnl_memory_t src, wei, bias, dst, work;
+} conv;
+
+enum { N_SLOTS = 2048, MAX_CONVS = 1024 };
+
+struct ss_onednn {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    int n;
+    conv slot[N_SLOTS]; /* hashed by key, linear probing */
+};
+
+/* A weight tensor's prepared form. */
+typedef struct {
+    desc layout;
+    ss_format format; /* what tensor.rounded points at */
+    float *values;
+} packed_weights;
+
+static ss_code failed(ss_err *e, dnnl_status_t s, const char *what)
+{
+    static const char *const names[] = {"success",         "out of memory", "invalid arguments",
+                                        "not implemented", "end",           "runtime error",
+                                        "not required"};
+    const char *name = (size_t)s < sizeof names / sizeof *names ? names[s] : "error";
+
+    return ss_fail(e, s == dnnl_out_of_memory ? SS_NOMEM : SS_DEVICE, "oneDNN: %s: %s", what, name);
+}
+
+/* Runs a call; on failure records it and leaves by `out`. */
+#define TRY(call, what)                 \
+    do {                                \
+        dnnl_status_t s_ = (call);      \
+        if (s_ != dnnl_success) {       \
+            rc = failed(e, s_, (what)); \
+            goto out;                   \
+        }                               \
+    } while (0)
+
+void ss_onednn_version(char *out, size_t n)
+{
+    const dnnl_version_t *v = dnnl_version();
+
+    snprintf(out, n, "%d.%d.%d", v->major, v->minor, v->patch);
+}
+
+ss_code ss_onednn_open(ss_onednn **dnn, ss_err *e)
+{
+    ss_code rc = SS_OK;
+    ss_onednn *o = ss_calloc(1, sizeof *o);
+
+    if (!o)
+        return ss_fail(e, SS_NOMEM, "oneDNN: table of primitives");
+    TRY(dnnl_engine_create(&o->engine, dnnl_cpu, 0), "creating the engine");
+    TRY(dnnl_stream_create(&o->stream, o->engine, dnnl_stream_default_flags),
+        "creating the stream");
+    *dnn = o;
+    o = NULL;
+out:
+    ss_onednn_close(o);
+    return rc;
+}
+
+static void conv_release(conv *c)
+{
+    dnnl_memory_t memory[] = {c->src, c->wei, c->bias, c->dst, c->work};
+
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
+        if (memory[i])
+            dnnl_memory_destroy(memory[i]);
+    if (c->primitive)
+        dnnl_primitive_destroy(c->primitive);
+    desc_drop(&c->weights);
+    memset(c, 0, sizeof *c);
+}
+
+static void forget_all(ss_onednn *o)
+{
+    for (int i = 0; i < N_SLOTS; i++)
+        if (o->slot[i].primitive)
+            conv_release(&o->slot[i]);
+    o->n = 0;
+}
+
+void ss_onednn_close(ss_onednn *o)
+{
+    if (!o)
+        return;
+    forget_all(o);
+    if (o->stream)
+        dnnl_stream_destroy(o->stream);
+    if (o->engine)
+        dnnl_engine_destroy(o->engine);
+    ss_free(o);
+}
+
+static dnnl_status_t conv_describe(const ss_onednn *o, const shape_key *k, desc *src, desc *wei,
+                                   desc *bias, desc *dst, dnnl_primitive_desc_t *pd)
+{
+    const dnnl_dim_t y_h = (k->h + k->top + k->bottom - k->kh) / k->stride + 1;
+    const dnnl_dim_t y_w = (k->w + k->left + k->right - k->kw) / k->stride + 1;
+    dnnl_dims_t stride = {k->stride, k->stride};
+    dnnl_dims_t before = {k->top, k->left}, after = {k->bottom, k->right};
+    dnnl_dims_t src_dims = {k->n, k->in, k->h, k->w}, dst_dims = {k->n, k->out, y_h, y_w};
+    dnnl_dims_t wei_dims = {k->out, k->in, k->kh, k->kw}, bias_dims = {k->out};
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t s;
+
+    if ((s = desc_make(src, 4, src_dims, dnnl_nhwc)) != dnnl_success ||
+        (s = desc_make(wei, 4, wei_dims, dnnl_format_tag_any)) != dnnl_success ||
+        (s = desc_make(bias, 1, bias_dims, dnnl_a)) != dnnl_success ||
+        (s = desc_make(dst, 4, dst_dims, dnnl_nhwc)) != dnnl_success ||
+        (s = dnnl_primitive_attr_create(&attr)) != dnnl_success)
+        return s;
+    s = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    if (s != dnnl_success)
+        goto out;
+#if DNNL_VERSION_MAJOR >= 3
+    dnnl_dims_t dilation = {0, 0};
+    s = dnnl_convolution_forward_primitive_desc_create(
+        pd, o->engine, dnnl_forward_inference, dnnl_convolution_direct, ref(src), ref(wei),
+        k->bias ? ref(bias) : NULL, ref(dst), stride, dilation, before, after, attr);
+#else
+    dnnl_convolution_desc_t cd;
+    s = dnnl_convolution_forward_desc_init(&cd, dnnl_forward_inference, dnnl_convolution_direct,
+                                           src, wei, k->bias ? bias : NULL, dst, stride, before,
+                                           after);
+    if (s == dnnl_success)
+        s = dnnl_primitive_desc_create(pd, &cd, attr, o->engine, NULL);
+#endif
+out:
+    dnnl_primitive_attr_destroy(attr);
+    return s;
+}
+
+static ss_code conv_make(const ss_onednn *o, const shape_key *k, conv *c, ss_err *e)
+{
+    static const char what[] = "preparing a convolution";
+    ss_code rc = SS_OK;
+    desc src = {0}, wei = {0}, bias = {0}, dst = {0};
+    dnnl_primitive_desc_t pd = NULL;
+
+    c->key = *k;
+    TRY(conv_describe(o, k, &src, &wei, &bias, &dst, &pd), what);
+    TRY(dnnl_primitive_create(&c->primitive, pd), what);
+
+    desc_ref work = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    TRY(desc_copy(&c->weights, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)), what);
+    c->scratch = dnnl_memory_desc_get_size(work);
+    TRY(dnnl_memory_create(&c->src, ref(&src), o->engine, DNNL_MEMORY_NONE), what);
+    TRY(dnnl_memory_create(&c->wei, ref(&c->weights), o->engine, DNNL_MEMORY_NONE), what);
+    TRY(dnnl_memory_create(&c->bias, ref(&bias), o->engine, DNNL_MEMORY_NONE), what);
+    TRY(dnnl_memory_create(&c->dst, ref(&dst), o->engine, DNNL_MEMORY_NONE), what);
+    TRY(dnnl_memory_create(&c->work, work, o->engine, DNNL_MEMORY_NONE), what);
+out:
+    if (rc != SS_OK)
+        conv_release(c);
+    if (pd)
+        dnnl_primitive_desc_destroy(pd);
+    desc_drop(&src);
+    desc_drop(&wei);
+    desc_drop(&bias);
+    desc_drop(&dst);
+    return rc;
+}
+
+/* FNV-1a over the key's numbers. */
+static size_t hash(const shape_key *k)
+{
+    const int64_t *v = (const int64_t *)k;
+    uint64_t h = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < sizeof *k / sizeof *v; i++)
+        h = (h ^ (uint64_t)v[i]) * 0x100000001b3u;
+    return (size_t)(h ^ h >> 32);
+}
+
+static ss_code conv_find(ss_onednn *o, const shape_key *k, conv **found, ss_err *e)
+{
+    size_t i = hash(k) % N_SLOTS;
+
+    for (; o->slot[i].primitive; i = (i + 1) % N_SLOTS) {
+        if (memcmp(&o->slot[i].key, k, sizeof *k) == 0) {
+            *found = &o->slot[i];
+            return SS_OK;
+        }
+    }
+    if (o->n == MAX_CONVS) { /* a user who sweeps over shapes; start again */
+        forget_all(o);
+        i = hash(k) % N_SLOTS;
+    }
+    ss_code rc = conv_make(o, k, &o->slot[i], e);
+    if (rc != SS_OK)
+        return rc;
+    o->n++;
+    *found = &o->slot[i];
+    return SS_OK;
+}
+
+static void packed_free(void *p)
+{
+    packed_weights *packed = p;
+
+    ss_free(packed->values);
+    desc_drop(&packed->layout);
+    ss_free(packed);
+}
+
+/* Rearranges plain f32 weights [O][I][kh][kw] into p->values. */
+static ss_code reorder(const ss_device *d, const conv *c, float *plain, packed_weights *p,
+                       ss_err *e)
+{
+    static const char what[] = "arranging weights";
+    const dnnl_dims_t dims = {c->key.out, c->key.in, c->key.kh, c->key.kw};
+    ss_code rc = SS_OK;
+    desc from = {0};
+    dnnl_memory_t src = NULL, dst = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t copy = NULL;
+    dnnl_engine_t engine = d->dnn->engine;
+
+    TRY(desc_make(&from, 4, dims, dnnl_oihw), what);
+    TRY(dnnl_memory_create(&src, ref(&from), engine, plain), what);
+    TRY(dnnl_memory_create(&dst, ref(&p->layout), engine, p->values), what);
+    TRY(dnnl_reorder_primitive_desc_create(&pd, ref(&from), engine, ref(&p->layout), engine, NULL),
+        what);
+    TRY(dnnl_primitive_create(&copy, pd), what);
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, src}, {DNNL_ARG_TO, dst}};
+    TRY(dnnl_primitive_execute(copy, d->dnn->stream, 2, args), what);
+    TRY(dnnl_stream_wait(d->dnn->stream), what);
+out:
+    if (copy)
+        dnnl_primitive_destroy(copy);
+    if (pd)
+        dnnl_primitive_desc_destroy(pd);
+    if (dst)
+        dnnl_memory_destroy(dst);
+    if (src)
+        dnnl_memory_destroy(src);
+    desc_drop(&from);
+    return rc;
+}
+
+/* *values = w in the arrangement of c, rounded to f unless NULL. */
+static ss_code pack(const ss_device *d, const conv *c, const ss_tensor *w, const ss_format *f,
+                    float **values, ss_err *e)
+{
+    ss_tensor *t = (ss_tensor *)w; /* its value stays; only the prepared form changes */
+    const int64_t n = ss_shape_numel(w->shape);
+    const size_t bytes = dnnl_memory_desc_get_size(ref(&c->weights));
+    packed_weights *p = w->packed;
+    float *plain = NULL;
+    ss_code rc = SS_OK;
+
+    if (p && ss_cpu_same_format(w->rounded, f) &&
+        dnnl_memory_desc_equal(ref(&p->layout), ref(&c->weights))) {
+        *values = p->values;
+        return SS_OK;
+    }
+    p = ss_calloc(1, sizeof *p);
+    if (!p || !(p->values = ss_alloc_aligned(bytes))) {
+        rc = ss_fail(e, SS_NOMEM, "weights of %zu bytes", bytes);
+        goto out;
+    }
+    TRY(desc_copy(&p->layout, ref(&c->weights)), "arranging weights");
+    if (w->dtype != SS_F32 || f) {
+        plain = ss_alloc((size_t)n, sizeof *plain);
+        if (!plain) {
+            rc = ss_fail(e, SS_NOMEM, "%lld weights as f32", (long long)n);
+            goto out;
+        }
+        d->isa->to_f32(w->data, w->dtype, plain, n);
+    }
+    if (f) {
+        p->format = *f;
+        d->isa->round_values(f, plain, plain, n);
+    }
+    rc = reorder(d, c, plain ? plain : w->data, p, e);
+    if (rc != SS_OK)
+        goto out;
+
+    if (t->packed)
+        t->packed_free(t->packed);
+    t->packed = p;
+    t->packed_free = packed_free;
+    t->rounded = f ? &p->format : NULL;
+    *values = p->values;
+    p = NULL; /* now the tensor's */
+out:
+    ss_free(plain);
+    if (p)
+        packed_free(p);
+    return rc;
+}
+
+static ss_code conv_run(ss_device *d, const shape_key *k, const ss_tensor *x, const ss_tensor *w,
+                        const ss_tensor *b, const ss_format *f, ss_tensor *y, ss_err *e)
+{
+    static const char what[] = "running a convolution";
+    ss_code rc;
+    conv *c;
+    float *weights = NULL, *bias = NULL;
+    void *work = NULL;
+
+    rc = conv_find(d->dnn, k, &c, e);
+    if (rc != SS_OK)
+        return rc;
+    rc = pack(d, c, w, f, &weights, e);
+    if (rc != SS_OK)
+        return rc;
+    if (b && !(bias = (float *)ss_cpu_param(d, b, f, e)))
+        return SS_NOMEM;
+    if (c->scratch && !(work = ss_pool_alloc(&d->pool, c->scratch)))
+        return ss_fail(e, SS_NOMEM, "work space of %zu bytes", c->scratch);
+
+    TRY(dnnl_memory_set_data_handle(c->src, x->data), what);
+    TRY(dnnl_memory_set_data_handle(c->wei, weights), what);
+    TRY(dnnl_memory_set_data_handle(c->bias, bias), what);
+    TRY(dnnl_memory_set_data_handle(c->dst, y->data), what);
+    TRY(dnnl_memory_set_data_handle(c->work, work), what);
+
+    const dnnl_exec_arg_t args[] = {
+        {DNNL_ARG_SRC, c->src}, {DNNL_ARG_WEIGHTS, c->wei},     {DNNL_ARG_BIAS, c->bias},
+        {DNNL_ARG_DST, c->dst}, {DNNL_ARG_SCRATCHPAD, c->work},
+    };
+    TRY(dnnl_primitive_execute(c->primitive, d->dnn->stream, 5, args), what);
+    TRY(dnnl_stream_wait(d->dnn->stream), what);
+out:
+    ss_pool_free(&d->pool, work, c->scratch);
+    return rc;
+}
+
+/* oneDNN plans and runs with OpenMP's current number of threads, which is the caller's. */
+static ss_code with_threads(ss_device *d, shape_key k, const ss_tensor *x, const ss_tensor *w,
+                            const ss_tensor *bias, const ss_format *f, ss_tensor *y, ss_err *e)
+{
+    const int callers = omp_get_max_threads();
+
+    k.threads = d->threads;
+    k.bias = bias != NULL;
+    omp_set_num_threads(d->threads);
+    ss_code rc = conv_run(d, &k, x, w, bias, f, y, e);
+    omp_set_num_threads(callers);
+    return rc;
+}
+
+ss_code ss_onednn_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
+{
+    const int64_t *x = a->x->shape.dim, *w = a->w->shape.dim; /* [N][H][W][I], [O][I][kh][kw] */
+    const shape_key k = {.n = x[0],
+                         .h = x[1],
+                         .w = x[2],
+                         .in = x[3],
+                         .out = w[0],
+                         .kh = w[2],
+                         .kw = w[3],
+                         .stride = a->opt.stride,
+                         .top = a->opt.top,
+                         .left = a->opt.left,
+                         .bottom = a->opt.bottom,
+                         .right = a->opt.right};
+
+    return with_threads(d, k, a->x, a->w, a->bias, a->weight_format, a->y, e);
+}
+
+ss_code ss_onednn_linear(ss_device *d, const ss_linear_args *a, ss_err *e)
+{
+    const shape_key k = {
+        .n = 1, .h = 1, .w = a->rows, .in = a->in, .out = a->out, .kh = 1, .kw = 1, .stride = 1};
+
+    return with_threads(d, k, a->x, a->w, a->bias, a->weight_format, a->y, e);
+}

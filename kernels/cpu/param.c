@@ -1,0 +1,49 @@
+/* param.c - parameters as plain f32
+ *
+ * Biases, norm weights and embedding tables are read value by value, so the prepared form
+ * is an f32 array. It is made at the first use and lives as long as the tensor.
+ */
+#include "base/mem.h"
+#include "kernels/cpu/cpu.h"
+
+typedef struct {
+    ss_format format; /* what tensor.rounded points at */
+    float values[];
+} plain;
+
+bool ss_cpu_same_format(const ss_format *a, const ss_format *b)
+{
+    if (!a || !b)
+        return a == b;
+    return a->exp_bits == b->exp_bits && a->man_bits == b->man_bits && a->saturate == b->saturate &&
+           a->no_inf == b->no_inf;
+}
+
+const float *ss_cpu_param(const ss_device *d, const ss_tensor *w, const ss_format *f, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(w->shape);
+
+    if (w->dtype == SS_F32 && !f)
+        return w->data;
+    if (w->packed && ss_cpu_same_format(w->rounded, f))
+        return ((const plain *)w->packed)->values;
+
+    plain *p = ss_alloc(1, sizeof *p + (size_t)n * sizeof(float));
+    if (!p) {
+        ss_fail(e, SS_NOMEM, "%lld parameter values as f32", (long long)n);
+        return NULL;
+    }
+    d->isa->to_f32(w->data, w->dtype, p->values, n);
+    if (f) {
+        p->format = *f;
+        d->isa->round_values(f, p->values, p->values, n);
+    }
+
+    ss_tensor *t = (ss_tensor *)w; /* its value stays; only the prepared form changes */
+    if (t->packed)
+        t->packed_free(t->packed);
+    t->packed = p;
+    t->packed_free = ss_free;
+    t->rounded = f ? &p->format : NULL;
+    return p->values;
+}
