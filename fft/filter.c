@@ -1,0 +1,43 @@
+/* filter.c - see filter.h */
+#include "fft/filter.h"
+
+#include "fft/plane.h"
+
+#include <math.h>
+#include <stddef.h>
+
+static double gain(ss_filter_kind kind, double f, double cutoff)
+{
+    double t = f / cutoff;
+
+    /* expm1: near the mean 1 - exp() would cancel. */
+    return kind == SS_LOWPASS ? exp(-t * t / 2) : -expm1(-t * t / 2);
+}
+
+ss_code ss_filter_gaussian(ss_filter_kind kind, double cutoff, float *x, int h, int w, int c,
+                           ss_err *e)
+{
+    ss_plane p;
+
+    if (!(cutoff > 0) || !isfinite(cutoff))
+        return ss_fail(e, SS_USAGE, "filter cutoff %g: expected a positive number of cycles",
+                       cutoff);
+    ss_code rc = ss_plane_init(&p, h, w, e);
+
+    if (rc != SS_OK)
+        return rc;
+    for (int channel = 0; channel < c; channel++) {
+        double mean = ss_plane_load(&p, x, c, channel);
+
+        fftwf_execute(p.forward);
+        for (int ky = 0; ky < h; ky++) {
+            for (int kx = 0; kx < p.half; kx++)
+                p.f[(ptrdiff_t)ky * p.half + kx] *=
+                    (float)gain(kind, ss_plane_radius(h, w, ky, kx), cutoff);
+        }
+        fftwf_execute(p.inverse);
+        ss_plane_store(&p, x, c, channel, 1 / ((double)h * w), kind == SS_LOWPASS ? mean : 0);
+    }
+    ss_plane_release(&p);
+    return SS_OK;
+}
