@@ -1,0 +1,173 @@
+/* layers.c - see layers.h */
+#include "models/layers.h"
+
+#include "base/mem.h"
+#include "kernels/context.h"
+
+#include <math.h>
+
+ss_conv_layer *ss_conv_layer_new(ss_net *n, const ss_module *parent, const char *name, int in,
+                                 int out, int kernel, ss_conv2d_opt opt)
+{
+    ss_conv_layer *l = ss_net_alloc(n, sizeof *l);
+
+    if (!l)
+        return NULL;
+    ss_net_module(n, &l->m, parent, "Conv2d", "%s", name);
+    l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(out, in, kernel, kernel));
+    l->bias = ss_net_weight(n, &l->m, "bias", ss_shape_of(out));
+    l->kernel = kernel;
+    l->opt = opt;
+    return l;
+}
+
+ss_tensor *ss_conv_layer_run(ss_ctx *c, const ss_conv_layer *l, const ss_tensor *x)
+{
+    const ss_tensor *w = ss_operand(l->weight), *b = ss_operand(l->bias);
+
+    ss_enter(c, &l->m, x);
+    /* A 1x1 convolution of channels-last pictures is a matrix product. */
+    if (l->kernel == 1 && l->opt.stride <= 1 && !l->opt.top)
+        return ss_leave(c, &l->m, ss_linear(c, x, w, b));
+    return ss_leave(c, &l->m, ss_conv2d(c, x, w, b, l->opt));
+}
+
+ss_linear_layer *ss_linear_layer_new(ss_net *n, const ss_module *parent, const char *name, int in,
+                                     int out, bool bias)
+{
+    ss_linear_layer *l = ss_net_alloc(n, sizeof *l);
+
+    if (!l)
+        return NULL;
+    ss_net_module(n, &l->m, parent, "Linear", "%s", name);
+    l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(out, in));
+    l->bias = bias ? ss_net_weight(n, &l->m, "bias", ss_shape_of(out)) : NULL;
+    return l;
+}
+
+ss_tensor *ss_linear_layer_run(ss_ctx *c, const ss_linear_layer *l, const ss_tensor *x)
+{
+    ss_enter(c, &l->m, x);
+    return ss_leave(c, &l->m, ss_linear(c, x, ss_operand(l->weight), ss_operand(l->bias)));
+}
+
+ss_group_norm_layer *ss_group_norm_layer_new(ss_net *n, const ss_module *parent, const char *name,
+                                             int channels, int groups, float eps)
+{
+    ss_group_norm_layer *l = ss_net_alloc(n, sizeof *l);
+
+    if (!l)
+        return NULL;
+    ss_net_module(n, &l->m, parent, "GroupNorm", "%s", name);
+    if (groups < 1 || channels % groups)
+        ss_net_fail(n, SS_FORMAT, "%s: %d channels do not divide into %d groups", l->m.path,
+                    channels, groups);
+    l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(channels));
+    l->bias = ss_net_weight(n, &l->m, "bias", ss_shape_of(channels));
+    l->groups = groups;
+    l->eps = eps;
+    return l;
+}
+
+/* y[n][p][k] = x[n][p][k] * (1 + mod[n][k]) + mod[n][C + k], on the host. Only for a norm whose
+ * output an intervention changed: the fused operation would start from the unchanged one. */
+static ss_tensor *modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod)
+{
+    int64_t N = ss_dim(x, 0), C = ss_dim(x, -1), P, total = ss_shape_numel(ss_shape_get(x));
+    float *y, *s;
+    ss_tensor *out = NULL;
+    ss_err e = {0};
+
+    if (!x || !mod || ss_ctx_shapes_only(c) || total == 0)
+        return ss_retain(x);
+    P = total / N / C;
+    y = ss_alloc((size_t)total, sizeof *y);
+    s = ss_alloc((size_t)(2 * N * C), sizeof *s);
+    if (!y || !s)
+        ss_ctx_fail(c, SS_NOMEM, "out of memory");
+    else if (ss_download(c, x, y, &e) != SS_OK || ss_download(c, mod, s, &e) != SS_OK)
+        ss_ctx_fail(c, e.code, "%s", e.msg);
+    else {
+        for (int64_t i = 0; i < total; i++) {
+            const float *scale = s + i / (P * C) * 2 * C;
+            y[i] = y[i] * (1 + scale[i % C]) + scale[C + i % C];
+        }
+        out = ss_upload(c, ss_shape_get(x), y);
+    }
+    ss_free(y);
+    ss_free(s);
+    return out;
+}
+
+ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, const ss_tensor *x,
+                                   const ss_tensor *mod, ss_act act)
+{
+    const ss_tensor *gamma = ss_operand(l->weight), *beta = ss_operand(l->bias);
+
+    ss_enter(c, &l->m, x);
+    if ((act == SS_ACT_NONE && !mod) || !ss_needs_output(c, &l->m))
+        return ss_leave(c, &l->m, ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act));
+
+    /* The norm's output, for whoever looks at it or changes it. */
+    ss_tensor *plain = ss_group_norm(c, x, gamma, beta, NULL, l->groups, l->eps, SS_ACT_NONE);
+    ss_tensor *seen = ss_leave(c, &l->m, ss_retain(plain)), *y;
+
+    if (!mod) {
+        y = ss_activate(c, seen, act);
+    } else if (seen == plain) { /* only looked at: the values of a run that nobody watches */
+        y = ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act);
+    } else { /* our second reference made the change a new tensor */
+        y = modulate(c, seen, mod);
+        ss_set(&y, ss_activate(c, y, act));
+    }
+    ss_release(plain);
+    ss_release(seen);
+    return y;
+}
+
+ss_layer_norm_layer *ss_layer_norm_layer_new(ss_net *n, const ss_module *parent, const char *name,
+                                             int channels)
+{
+    ss_layer_norm_layer *l = ss_net_alloc(n, sizeof *l);
+
+    if (!l)
+        return NULL;
+    ss_net_module(n, &l->m, parent, "LayerNorm", "%s", name);
+    l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(channels));
+    l->bias = ss_net_weight(n, &l->m, "bias", ss_shape_of(channels));
+    return l;
+}
+
+ss_tensor *ss_layer_norm_layer_run(ss_ctx *c, const ss_layer_norm_layer *l, const ss_tensor *x)
+{
+    ss_enter(c, &l->m, x);
+    return ss_leave(c, &l->m,
+                    ss_layer_norm(c, x, ss_operand(l->weight), ss_operand(l->bias), 1e-5f));
+}
+
+ss_embedding_layer *ss_embedding_layer_new(ss_net *n, const ss_module *parent, const char *name,
+                                           int rows, int width)
+{
+    ss_embedding_layer *l = ss_net_alloc(n, sizeof *l);
+
+    if (!l)
+        return NULL;
+    ss_net_module(n, &l->m, parent, "Embedding", "%s", name);
+    l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(rows, width));
+    return l;
+}
+
+ss_tensor *ss_embedding_layer_run(ss_ctx *c, const ss_embedding_layer *l, const float *ids,
+                                  int64_t count)
+{
+    int64_t *rows = ss_alloc((size_t)count, sizeof *rows);
+
+    if (!rows)
+        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+    for (int64_t i = 0; i < count; i++) /* no such row: the operation refuses -1 by number */
+        rows[i] = ids[i] >= 0 && ids[i] < 1e15f ? (int64_t)llroundf(ids[i]) : -1;
+    ss_enter(c, &l->m, NULL);
+    ss_tensor *y = ss_leave(c, &l->m, ss_embedding(c, ss_operand(l->weight), rows, count));
+    ss_free(rows);
+    return y;
+}

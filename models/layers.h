@@ -1,0 +1,84 @@
+/* layers.h - the named layers that networks are made of
+ *
+ * Each is a module with its parameters; NEW makes it inside a net under construction
+ * (loader.h) and RUN computes it, with the hooks of its input and output. Inputs are
+ * borrowed, the output is the caller's. Names are the last part of the path, "conv1".
+ */
+#ifndef SS_MODELS_LAYERS_H
+#define SS_MODELS_LAYERS_H
+
+#include "kernels/ops.h"
+#include "models/loader.h"
+
+/* A layer's parameter as an operand; NULL where the layer has none. */
+static inline const ss_tensor *ss_operand(const ss_weight *w)
+{
+    return w ? w->tensor : NULL;
+}
+
+/* Conv2d: [N][H][W][in] -> [N][H'][W'][out] */
+typedef struct {
+    ss_module m;
+    ss_weight *weight, *bias; /* [out][in][k][k], [out] */
+    int kernel;
+    ss_conv2d_opt opt;
+} ss_conv_layer;
+
+ss_conv_layer *ss_conv_layer_new(ss_net *n, const ss_module *parent, const char *name, int in,
+                                 int out, int kernel, ss_conv2d_opt opt);
+ss_tensor *ss_conv_layer_run(ss_ctx *c, const ss_conv_layer *l, const ss_tensor *x);
+
+/* The same padding on all sides. */
+static inline ss_conv2d_opt ss_conv_same(int padding)
+{
+    return (ss_conv2d_opt){1, padding, padding, padding, padding};
+}
+
+/* Linear: [...][in] -> [...][out] */
+typedef struct {
+    ss_module m;
+    ss_weight *weight, *bias; /* [out][in], [out] or NULL */
+} ss_linear_layer;
+
+ss_linear_layer *ss_linear_layer_new(ss_net *n, const ss_module *parent, const char *name, int in,
+                                     int out, bool bias);
+ss_tensor *ss_linear_layer_run(ss_ctx *c, const ss_linear_layer *l, const ss_tensor *x);
+
+/* GroupNorm over x [N][...][channels]. */
+typedef struct {
+    ss_module m;
+    ss_weight *weight, *bias; /* [channels] */
+    int groups;
+    float eps;
+} ss_group_norm_layer;
+
+ss_group_norm_layer *ss_group_norm_layer_new(ss_net *n, const ss_module *parent, const char *name,
+                                             int channels, int groups, float eps);
+/* act(norm(x) * (1 + scale) + shift), mod [N][2 channels] = scale, shift, or NULL for none. One
+ * operation, unless the norm's own output is looked at or changed. */
+ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, const ss_tensor *x,
+                                   const ss_tensor *mod, ss_act act);
+
+/* LayerNorm over the last dimension. */
+typedef struct {
+    ss_module m;
+    ss_weight *weight, *bias; /* [channels] */
+} ss_layer_norm_layer;
+
+ss_layer_norm_layer *ss_layer_norm_layer_new(ss_net *n, const ss_module *parent, const char *name,
+                                             int channels);
+ss_tensor *ss_layer_norm_layer_run(ss_ctx *c, const ss_layer_norm_layer *l, const ss_tensor *x);
+
+/* Embedding: ids -> [N][width] */
+typedef struct {
+    ss_module m;
+    ss_weight *weight; /* [rows][width] */
+} ss_embedding_layer;
+
+ss_embedding_layer *ss_embedding_layer_new(ss_net *n, const ss_module *parent, const char *name,
+                                           int rows, int width);
+/* ids are the rounded values, [count]. */
+ss_tensor *ss_embedding_layer_run(ss_ctx *c, const ss_embedding_layer *l, const float *ids,
+                                  int64_t count);
+
+#endif

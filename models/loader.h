@@ -1,0 +1,67 @@
+/* loader.h - a network while it is built: its modules, its parameters, its memory
+ *
+ * The layers (layers.h) ask for each parameter by name and expected shape. Loading is
+ * strict: at the end every tensor of the checkpoint must have been asked for, and every one
+ * that was asked for must be there with its shape; one error lists what differs.
+ *
+ *   ss_net *n = ss_net_new(checkpoint, "config.json", &err);
+ *   my_layer *l = ss_net_alloc(n, sizeof *l);            // zeroed, lives as long as the net
+ *   if (!l) return NULL;                                 // ss_net_finish says why
+ *   ss_net_module(n, &l->m, parent, "Conv2d", "conv_in");
+ *   l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(out, in, 3, 3));
+ *   ...
+ *   rc = ss_net_finish(n, &err);
+ *
+ * A constructor needs no other error check: the first failure is remembered, and what is
+ * built after it is never run.
+ */
+#ifndef SS_MODELS_LOADER_H
+#define SS_MODELS_LOADER_H
+
+#include "kernels/hooks.h"
+#include "models/checkpoint.h"
+
+enum { SS_NET_MAX_MODULES = 1 << 16 }; /* the largest published networks have some 4,000 */
+
+/* One parameter. */
+typedef struct {
+    const char *name; /* "down_blocks.0.resnets.0.conv1.weight" */
+    ss_dtype dtype;
+    ss_shape shape;
+    const void *data; /* in the mapped checkpoint, or an aligned copy of that */
+    size_t bytes;
+    const char *file;  /* where it came from */
+    ss_tensor *tensor; /* on the device, while the network is bound to a context */
+} ss_weight;
+
+typedef struct ss_net ss_net;
+
+/* checkpoint and config_name (for messages) are borrowed and outlive the net. */
+ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_err *e);
+void ss_net_free(ss_net *n); /* with all layers, modules and weights; NULL is fine */
+
+void *ss_net_alloc(ss_net *n, size_t bytes);
+/* Records the first failure of building. */
+void ss_net_fail(ss_net *n, ss_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Adds m to the list, with the path PARENT.NAME (parent NULL: the whole network, path ""). */
+void ss_net_module(ss_net *n, ss_module *m, const ss_module *parent, const char *kind,
+                   const char *name_fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* The parameter NAME of a module, which must have the shape. Names that diffusers gave the
+ * projections of attention blocks before version 0.18 are found too. */
+ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_shape shape);
+
+/* Everything asked for was there, and nothing else: or an error that lists what differs. */
+ss_code ss_net_finish(ss_net *n, ss_err *e);
+
+/* Makes the parameters' tensors in a context, or drops them. */
+ss_code ss_net_bind(ss_net *n, ss_ctx *c, ss_err *e);
+void ss_net_unbind(ss_net *n);
+
+/* In order of definition; borrowed. */
+const ss_module *const *ss_net_modules(const ss_net *n, int *count);
+ss_weight *const *ss_net_weights(const ss_net *n, int *count);
+
+#endif

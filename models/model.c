@@ -1,0 +1,208 @@
+/* model.c - see model.h */
+#include "models/model.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "kernels/context.h"
+#include "models/unet.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct ss_model {
+    char *path;
+    ss_model_paths paths;
+    ss_json json;
+    ss_checkpoint *checkpoint;
+    ss_safetensors *class_file;      /* or NULL */
+    const ss_st_tensor *class_table; /* [classes][tokens][width], or NULL */
+    ss_unet_config config;
+    ss_net *net;
+    ss_unet *unet;
+    ss_model_info info;
+};
+
+static ss_code read_config(ss_model *m, ss_err *e)
+{
+    char shown[128];
+    ss_code rc = ss_json_load(&m->json, m->paths.config, e);
+
+    if (rc != SS_OK)
+        return rc;
+    const char *family = ss_json_string(&m->json, "_class_name", NULL);
+    if (!family) {
+        ss_json_complain(&m->json, SS_FORMAT, "_class_name", "expected the name of a model");
+        return ss_json_done(&m->json, e);
+    }
+    if (!ss_unet_config_knows(family))
+        return ss_fail(e, SS_UNSUPPORTED,
+                       "%s: models of class %s are not supported; UNet2DModel and "
+                       "UNet2DConditionModel are",
+                       m->paths.config, ss_printable(family, shown, sizeof shown));
+    m->info.family = family;
+    return ss_unet_config_read(&m->json, &m->config, e);
+}
+
+/* The table of classes that a text network may come with. */
+static ss_code open_class_table(ss_model *m, ss_err *e)
+{
+    char shape[96];
+
+    if (!m->paths.class_embeddings || !m->config.text_in)
+        return SS_OK;
+    ss_code rc = ss_safetensors_open(m->paths.class_embeddings, &m->class_file, e);
+    if (rc != SS_OK)
+        return rc;
+    const ss_st_tensor *t = ss_safetensors_find(m->class_file, "class_embeddings");
+    if (!t)
+        return ss_fail(e, SS_FORMAT, "%s: no tensor class_embeddings", m->paths.class_embeddings);
+    if (t->rank != 3 || t->dim[0] < 1 || t->dim[1] < 1 || t->dim[2] != m->config.text_in)
+        return ss_fail(e, SS_SHAPE, "%s: class_embeddings is %s, config wants [classes,tokens,%d]",
+                       m->paths.class_embeddings, ss_st_shape_text(t, shape, sizeof shape),
+                       m->config.text_in);
+    ss_shape s;
+    rc = ss_st_shape(t, &s, e);
+    m->class_table = t;
+    m->info.needs.table_classes = t->dim[0];
+    m->info.needs.table_tokens = t->dim[1];
+    return rc;
+}
+
+static ss_code build(ss_model *m, ss_err *e)
+{
+    int n;
+
+    m->net = ss_net_new(m->checkpoint, m->paths.config, e);
+    if (!m->net)
+        return SS_NOMEM;
+    m->unet = ss_unet_new(m->net, &m->config);
+    ss_code rc = ss_net_finish(m->net, e);
+    if (rc != SS_OK)
+        return rc;
+    ss_weight *const *w = ss_net_weights(m->net, &n);
+    for (int i = 0; i < n; i++)
+        m->info.n_parameters += ss_shape_numel(w[i]->shape);
+    return SS_OK;
+}
+
+static void fill_info(ss_model *m)
+{
+    ss_model_info *i = &m->info;
+    const ss_unet_config *u = &m->config;
+
+    i->path = m->path;
+    i->folder = m->paths.folder;
+    i->format = ss_checkpoint_format(m->checkpoint);
+    i->scheduler = m->paths.scheduler;
+    i->in_channels = u->in_channels;
+    i->out_channels = u->out_channels;
+    i->sample_h = u->sample_h;
+    i->sample_w = u->sample_w;
+    i->weight_bytes = ss_checkpoint_bytes(m->checkpoint);
+    i->time_is_sigma = u->time == SS_TIME_FOURIER;
+    i->needs = ss_unet_needs(u);
+}
+
+ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **out, ss_err *e)
+{
+    ss_model *m = ss_calloc(1, sizeof *m);
+    ss_code rc;
+
+    if (!m || !(m->path = ss_strdup(model))) {
+        ss_free(m);
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    }
+    rc = ss_model_paths_find(model, &m->paths, e);
+    if (rc == SS_OK)
+        rc = read_config(m, e);
+    if (rc == SS_OK)
+        rc = ss_checkpoint_open(m->paths.folder, opt ? opt->variant : NULL, &m->checkpoint, e);
+    if (rc == SS_OK) {
+        fill_info(m);
+        rc = open_class_table(m, e);
+    }
+    if (rc == SS_OK)
+        rc = build(m, e);
+    if (rc != SS_OK) {
+        ss_model_close(m);
+        return rc;
+    }
+    *out = m;
+    return SS_OK;
+}
+
+void ss_model_close(ss_model *m)
+{
+    if (!m)
+        return;
+    ss_net_free(m->net);
+    ss_safetensors_close(m->class_file);
+    ss_checkpoint_close(m->checkpoint);
+    ss_json_release(&m->json);
+    ss_model_paths_release(&m->paths);
+    ss_free(m->path);
+    ss_free(m);
+}
+
+const ss_model_info *ss_model_about(const ss_model *m)
+{
+    return &m->info;
+}
+
+const json_t *ss_model_config(const ss_model *m)
+{
+    return m->json.root;
+}
+
+const ss_checkpoint *ss_model_checkpoint(const ss_model *m)
+{
+    return m->checkpoint;
+}
+
+ss_code ss_model_sha256(const ss_model *m, char hex[65], ss_err *e)
+{
+    return ss_checkpoint_sha256(m->checkpoint, m->paths.config, hex, e);
+}
+
+const ss_module *const *ss_model_modules(const ss_model *m, int *n)
+{
+    return ss_net_modules(m->net, n);
+}
+
+ss_weight *const *ss_model_weights(const ss_model *m, int *n)
+{
+    return ss_net_weights(m->net, n);
+}
+
+ss_code ss_model_class_embedding(const ss_model *m, int64_t k, float *out, ss_err *e)
+{
+    const ss_st_tensor *t = m->class_table;
+
+    if (!t)
+        return ss_fail(e, SS_USAGE, "%s: the model has no class_embeddings.safetensors", m->path);
+    if (k >= t->dim[0])
+        return ss_fail(e, SS_USAGE,
+                       "%s: class %" PRId64 " does not exist; there are 0 to %" PRId64
+                       ", the last is the null class",
+                       m->paths.class_embeddings, k, t->dim[0] - 1);
+    const size_t n = (size_t)(t->dim[1] * t->dim[2]);
+    const size_t row = (size_t)(k < 0 ? t->dim[0] - 1 : k);
+    ss_values_to_f32(t->dtype, (const char *)t->data + row * n * ss_dtype_size(t->dtype), n, out);
+    return SS_OK;
+}
+
+ss_code ss_model_bind(ss_model *m, ss_ctx *c, ss_err *e)
+{
+    return ss_net_bind(m->net, c, e);
+}
+
+void ss_model_unbind(ss_model *m)
+{
+    ss_net_unbind(m->net);
+}
+
+ss_tensor *ss_model_forward(ss_ctx *c, const ss_model *m, const ss_tensor *x,
+                            const float *timesteps, const ss_condition *cond)
+{
+    return ss_unet_run(c, m->unet, x, timesteps, cond);
+}

@@ -1,0 +1,71 @@
+/* model.h - a model: opened from a folder, inspected, run
+ *
+ *   ss_model *m;
+ *   rc = ss_model_open("sd15/", NULL, &m, &err);      // reads headers, needs no device
+ *   ... ss_model_about(m), ss_model_modules(m, &n), ss_model_weights(m, &n) ...
+ *   rc = ss_model_bind(m, ctx, &err);                 // parameters go to the device
+ *   y = ss_model_forward(ctx, m, x, t, &condition);   // [N][H][W][in] -> [N][H][W][out]
+ *   ss_model_close(m);                                // before ss_ctx_free(ctx)
+ *
+ * Weights stay in the mapped file: opening touches no more than the headers.
+ */
+#ifndef SS_MODELS_MODEL_H
+#define SS_MODELS_MODEL_H
+
+#include "base/json.h"
+#include "models/condition.h"
+#include "models/loader.h"
+
+typedef struct ss_model ss_model;
+
+typedef struct {
+    const char *variant; /* of the weights, "fp16"; NULL for the plain ones */
+} ss_model_options;
+
+/* model: a model folder, a pipeline folder, or the unet folder in one. Strict: every tensor
+ * of the checkpoint is used, every one that the config asks for is there, and an option of
+ * the config that is not supported is an error that names it. opt may be NULL. */
+ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **m, ss_err *e);
+void ss_model_close(ss_model *m); /* NULL is fine */
+
+typedef struct {
+    const char *path;      /* as given */
+    const char *folder;    /* where config.json is */
+    const char *family;    /* "UNet2DConditionModel" */
+    const char *format;    /* of the weights, "safetensors" */
+    const char *scheduler; /* path of scheduler_config.json, or NULL */
+    int64_t in_channels, out_channels;
+    int64_t sample_h, sample_w; /* 0 where the config does not say */
+    int64_t n_parameters;       /* values */
+    uint64_t weight_bytes;
+    bool time_is_sigma; /* the network takes sigma itself where others take a timestep */
+    ss_condition_needs needs;
+} ss_model_info;
+
+const ss_model_info *ss_model_about(const ss_model *m); /* borrowed, as everything below */
+
+/* config.json, for display. */
+const json_t *ss_model_config(const ss_model *m);
+const ss_checkpoint *ss_model_checkpoint(const ss_model *m);
+/* See ss_checkpoint_sha256; reads every file, so it takes as long as the disk does. */
+ss_code ss_model_sha256(const ss_model *m, char hex[65], ss_err *e);
+
+/* In order of definition. */
+const ss_module *const *ss_model_modules(const ss_model *m, int *n);
+ss_weight *const *ss_model_weights(const ss_model *m, int *n);
+
+/* Class k of class_embeddings.safetensors as encoder_hidden_states of one sample,
+ * out [table_tokens][text_width]; k < 0 is the null class. SS_USAGE where the model has no
+ * such table or no such class. */
+ss_code ss_model_class_embedding(const ss_model *m, int64_t k, float *out, ss_err *e);
+
+/* One context at a time; binding again moves the parameters. */
+ss_code ss_model_bind(ss_model *m, ss_ctx *c, ss_err *e);
+void ss_model_unbind(ss_model *m);
+
+/* x [N][H][W][in_channels], timesteps [N] on the host (fractions are allowed), cond may be
+ * NULL -> [N][H][W][out_channels], the caller's; NULL after an error, which the context has. */
+ss_tensor *ss_model_forward(ss_ctx *c, const ss_model *m, const ss_tensor *x,
+                            const float *timesteps, const ss_condition *cond);
+
+#endif
