@@ -1,0 +1,261 @@
+"""Holds the program against PyTorch at full size, module by module, with random weights.
+
+    full_size.py CONFIGS OUT [--models sd15,sdxl,if-i-m,cifar10] [--size 32x32] [--dtype f32|f16]
+                 [--strided K] [--program build/sigmascope] [--stages make,reference,program,compare]
+
+CONFIGS is a folder of published config.json files, named as in MODELS below. For each model there are
+four stages, each a process of its own, so that no two copies of the weights are ever in memory:
+
+    make       OUT/NAME/config.json, diffusion_pytorch_model*.safetensors (in shards of 2 GB), and
+               OUT/NAME-inputs.safetensors: x [N,C,H,W], and what the model wants of
+               encoder_hidden_states [N,77,width], text_embeds [N,width], time_ids [N,6]
+    reference  OUT/NAME-reference.h5: what each module gives in PyTorch (fp32, eval), channels last
+    program    OUT/NAME-run.h5: the same from `sigmascope probe --dump '*'`
+    compare    a line of the table: modules compared and missing, the worst relative L2 distance and its
+               module, and that of the network's answer (conv_out)
+
+The exit status is 1 if a module is missing or further away than --limit. A small model of 36 million
+parameters takes seconds; SDXL takes 10 GB of memory and of disk in f32, half the disk in f16, and its
+activations at 128x128 as much again: --size 32x32 makes them small, and --strided K keeps K evenly
+strided elements of each module's output in the reference and compares only those.
+
+Seeds: the CRC-32 of each tensor's name. Made with torch 2.15.0, diffusers 0.42.1, h5py 3.16.0.
+"""
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+import zlib
+
+import h5py
+import torch
+from diffusers import UNet2DConditionModel, UNet2DModel
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from make_unets import call, channels_last, first_tensor, watched
+
+MODELS = {
+    "sd15": "stable-diffusion-1.5",
+    "sdxl": "stable-diffusion-xl-base-1.0",
+    "if-i-m": "deepfloyd-if-i-m",
+    "cifar10": "ddpm-cifar10-32",
+}
+STAGES = ["make", "reference", "program", "compare"]
+WEIGHTS = "diffusion_pytorch_model"
+SHARD = 2 << 30
+
+
+def empty_model(path):
+    """The model of a config.json, without memory for its weights."""
+    with open(path) as f:
+        config = json.load(f)
+    cls = {"UNet2DModel": UNet2DModel,
+           "UNet2DConditionModel": UNet2DConditionModel}[config["_class_name"]]
+    with torch.device("meta"):
+        return cls.from_config(config).eval()
+
+
+def random(name, shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
+
+
+def weights(model):
+    """(name, numel, function that makes the tensor) of every parameter."""
+    for path, module in model.named_modules():
+        for key, p in module.named_parameters(recurse=False):
+            name = f"{path}.{key}" if path else key
+            if isinstance(module, (nn.GroupNorm, nn.LayerNorm)) and key == "weight":
+                f = lambda n=name, s=p.shape: 1 + 0.2 * random(n, s)
+            elif p.ndim == 1:
+                f = lambda n=name, s=p.shape: 0.1 * random(n, s)
+            elif isinstance(module, nn.Embedding):
+                f = lambda n=name, s=p.shape: random(n, s)
+            else:
+                f = lambda n=name, s=p.shape: random(n, s) / s[1:].numel() ** 0.5
+            yield name, p.numel(), f
+
+
+def write_model(a, name):
+    folder = os.path.join(a.out, name)
+    os.makedirs(folder, exist_ok=True)
+    model = empty_model(os.path.join(a.configs, MODELS[name] + ".json"))
+    model.save_config(folder)
+    dtype = torch.float16 if a.dtype == "f16" else torch.float32
+    shards, size = [[]], 0
+    for w in weights(model):
+        bytes_ = w[1] * (2 if a.dtype == "f16" else 4)
+        if shards[-1] and size + bytes_ > SHARD:
+            shards.append([])
+            size = 0
+        shards[-1].append(w)
+        size += bytes_
+    index, total = {}, 0
+    for f in os.listdir(folder):
+        if f.startswith(WEIGHTS):
+            os.unlink(os.path.join(folder, f))
+    for i, shard in enumerate(shards):
+        file = f"{WEIGHTS}.safetensors" if len(shards) == 1 else \
+            f"{WEIGHTS}-{i + 1:05d}-of-{len(shards):05d}.safetensors"
+        tensors = {n: f().to(dtype) for n, _, f in shard}
+        save_file(tensors, os.path.join(folder, file), metadata={"format": "pt"})
+        index.update({n: file for n in tensors})
+        total += sum(t.numel() * t.element_size() for t in tensors.values())
+    if len(shards) > 1:
+        with open(os.path.join(folder, WEIGHTS + ".safetensors.index.json"), "w") as f:
+            json.dump({"metadata": {"total_size": total}, "weight_map": index}, f, indent=2)
+    write_inputs(a, name, model.config)
+
+
+def write_inputs(a, name, c):
+    size = c.sample_size if isinstance(c.sample_size, (list, tuple)) else [c.sample_size] * 2
+    if a.size:
+        size = [int(s) for s in a.size.split("x")]
+    given = {"x": random("x", (a.batch, c.in_channels, *size))}
+    if c.get("cross_attention_dim"):
+        width = c.encoder_hid_dim or c.cross_attention_dim
+        given["encoder_hidden_states"] = random("encoder_hidden_states", (a.batch, 77, width))
+    if c.get("addition_embed_type") == "text_time":
+        width = c.projection_class_embeddings_input_dim - 6 * c.addition_time_embed_dim
+        given["text_embeds"] = random("text_embeds", (a.batch, width))
+        given["time_ids"] = torch.tensor([[1024., 1024., 0., 0., 1024., 1024.]] * a.batch)
+    save_file(given, os.path.join(a.out, name + "-inputs.safetensors"))
+
+
+def read_model(folder):
+    """The weights stay mapped where they are f32 already."""
+    model, state = empty_model(os.path.join(folder, "config.json")), {}
+    for file in sorted(os.listdir(folder)):
+        if file.endswith(".safetensors"):
+            with safe_open(os.path.join(folder, file), "pt") as f:
+                for name in f.keys():
+                    state[name] = f.get_tensor(name).float()
+    model.load_state_dict(state, assign=True)
+    return model
+
+
+def reference(a, name):
+    model = read_model(os.path.join(a.out, name))
+    given = load_file(os.path.join(a.out, name + "-inputs.safetensors"))
+    given["timesteps"] = torch.full((len(given["x"]),), a.timestep)
+    top = 0.0
+    with h5py.File(os.path.join(a.out, name + "-reference.h5"), "w") as out, torch.no_grad():
+        out.attrs["strided"] = a.strided
+
+        def hook(path):
+            def f(module, _, y):
+                nonlocal top
+                y = first_tensor(y)
+                if y is None:
+                    return
+                top = max(top, float(y.abs().max()))
+                y = channels_last(module, y)
+                if a.strided and y.numel() > a.strided:
+                    y = y[torch.arange(a.strided) * y.numel() // a.strided]
+                if path in out: # called twice: the last call counts
+                    del out[path]
+                out[path] = y.numpy()
+            return f
+        for path, module in watched(model):
+            module.register_forward_hook(hook(path))
+        start = time.time()
+        call(model, given)
+        count = len(out)
+    print(f"{name}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, "
+          f"{count} modules, largest activation {top:.1f}, {time.time() - start:.1f} s, "
+          f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20:.1f} GiB", flush=True)
+
+
+def program(a, name):
+    inputs = os.path.join(a.out, name + "-inputs.safetensors")
+    with safe_open(inputs, "pt") as f:
+        keys = set(f.keys())
+    command = [a.program, "probe", os.path.join(a.out, name), "--inputs", f"raw:{inputs}#x",
+               "--timesteps", str(a.timestep), "--samples", str(a.batch), "--dump", "*",
+               "--dump-dtype", "f32", "-o", os.path.join(a.out, name + "-run.h5")]
+    for option, key in (("--prompt-embeds", "encoder_hidden_states"),
+                        ("--text-embeds", "text_embeds"), ("--time-ids", "time_ids")):
+        if key in keys:
+            command += [option, f"{inputs}#{key}"]
+    if a.threads:
+        command += ["--threads", str(a.threads)]
+    subprocess.run(command + a.extra.split(), check=True)
+
+
+def distance(got, want):
+    """Relative L2 of two arrays, in float64 and a piece at a time."""
+    d = n = 0.0
+    for i in range(0, len(want), 1 << 22):
+        g, w = (torch.from_numpy(v[i:i + (1 << 22)]).double() for v in (got, want))
+        d += float((g - w).square().sum())
+        n += float(w.square().sum())
+    return (d / n) ** 0.5 if n else float(d > 0)
+
+
+def compare(a, name):
+    worst, where, missing, seen, answer = 0.0, "", [], 0, float("nan")
+    with h5py.File(os.path.join(a.out, name + "-reference.h5")) as ref, \
+            h5py.File(os.path.join(a.out, name + "-run.h5")) as run:
+        strided = int(ref.attrs["strided"])
+        for path in ref:
+            if path not in run["activations"]:
+                missing.append(path)
+                continue
+            want = ref[path][:]
+            got = run["activations"][path][0, 0].astype("f4").reshape(-1) # [sample, ...]
+            if strided and got.size > strided:
+                got = got[(torch.arange(strided) * got.size // strided).numpy()]
+            e = distance(got, want) if got.size == want.size else float("inf")
+            seen += 1
+            if not e <= worst: # a NaN counts as the worst
+                worst, where = e, path
+            if path == "conv_out":
+                answer = e
+    print(f"{name:10s} {seen:6d} compared {len(missing):5d} missing   worst {worst:.2e} {where}   "
+          f"answer {answer:.2e}", flush=True)
+    for path in missing[:10]:
+        print("    missing:", path)
+    return seen > 0 and not missing and worst <= a.limit
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("configs")
+    p.add_argument("out")
+    p.add_argument("--models", default=",".join(MODELS))
+    p.add_argument("--stages", default=",".join(STAGES))
+    p.add_argument("--size", help="HxW instead of the config's sample_size")
+    p.add_argument("--batch", type=int, default=1)
+    p.add_argument("--timestep", type=int, default=601)
+    p.add_argument("--dtype", choices=["f32", "f16"], default="f32")
+    p.add_argument("--strided", type=int, default=0, metavar="K")
+    p.add_argument("--program", default="build/sigmascope")
+    p.add_argument("--extra", default="", help="more options for the program")
+    p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--limit", type=float, default=1e-5)
+    p.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
+    a = p.parse_args()
+    good = True
+    for name in a.models.split(","):
+        for stage in a.stages.split(","):
+            if not a.in_process:
+                rc = subprocess.run([sys.executable, *sys.argv, "--in-process", "--models", name,
+                                     "--stages", stage]).returncode
+                good = good and rc == 0
+                if rc != 0:
+                    break
+                continue
+            if a.threads:
+                torch.set_num_threads(a.threads)
+            good = {"make": write_model, "reference": reference, "program": program,
+                    "compare": compare}[stage](a, name) is not False
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
