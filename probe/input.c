@@ -1,0 +1,233 @@
+/* input.c - see input.h: specs, samples, filters */
+#include "probe/input.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "probe/input_source.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+static const ss_input_source *const sources[] = {
+    &ss_source_images, &ss_source_idx,      &ss_source_tensor,  &ss_source_raw,
+    &ss_source_noise,  &ss_source_constant, &ss_source_grating, &ss_source_checker,
+};
+enum { N_SOURCES = sizeof sources / sizeof *sources };
+
+static const char *const filter_names[] = {[SS_LOWPASS] = "lowpass", [SS_HIGHPASS] = "highpass"};
+enum { N_FILTERS = sizeof filter_names / sizeof *filter_names };
+
+/* Puts the spec before a message. */
+static ss_code in_spec(const char *spec, ss_code rc, ss_err *e)
+{
+    char shown[160];
+
+    if (e)
+        ss_fail_prefix(e, "input '%s'", ss_printable(spec, shown, sizeof shown));
+    return rc;
+}
+
+/* If text begins with "NAME:", where it goes on, else NULL. */
+static const char *after(const char *text, const char *name)
+{
+    size_t n = strlen(name);
+
+    return strncmp(text, name, n) == 0 && text[n] == ':' ? text + n + 1 : NULL;
+}
+
+static ss_code unknown_source(const char *text, ss_err *e)
+{
+    char shown[64];
+    ss_str known = {0};
+
+    for (int i = 0; i < N_SOURCES; i++)
+        ss_str_addf(&known, "%s%s:%s", i ? ", " : "", sources[i]->name, sources[i]->form);
+    for (int i = 0; i < N_FILTERS; i++)
+        ss_str_addf(&known, ", %s:CUTOFF:SPEC", filter_names[i]);
+    ss_fail(e, SS_USAGE, "'%s' is no kind of input; there are %s",
+            ss_printable(text, shown, sizeof shown), known.s ? known.s : "some");
+    ss_str_release(&known);
+    return SS_USAGE;
+}
+
+const char *ss_input_parse_number(const char *text, char end, double *value)
+{
+    char number[64];
+    const char *stop = strchr(text, end);
+    size_t n = stop ? (size_t)(stop - text) : 0;
+
+    if (n == 0 || n >= sizeof number)
+        return NULL;
+    memcpy(number, text, n);
+    number[n] = '\0';
+    return ss_parse_double(number, value) ? stop + 1 : NULL;
+}
+
+/* Takes one filter off the front of *spec; *found tells whether there was one. The innermost
+ * filter is read last and applied first, so the list is filled from its end. */
+static ss_code take_filter(ss_input *in, const char **spec, bool *found, ss_err *e)
+{
+    char shown[64];
+
+    *found = false;
+    for (int i = 0; i < N_FILTERS; i++) {
+        const char *cutoff = after(*spec, filter_names[i]);
+
+        if (!cutoff)
+            continue;
+        if (in->n_filters == SS_INPUT_MAX_FILTERS)
+            return ss_fail(e, SS_USAGE, "more than %d filters", SS_INPUT_MAX_FILTERS);
+
+        ss_input_filter_step *step = &in->filter[SS_INPUT_MAX_FILTERS - 1 - in->n_filters++];
+        const char *rest = ss_input_parse_number(cutoff, ':', &step->cutoff);
+
+        if (!rest || !(step->cutoff > 0))
+            return ss_fail(e, SS_USAGE,
+                           "'%s' should be %s:CUTOFF:SPEC, CUTOFF a positive number of cycles per "
+                           "image and SPEC what is filtered",
+                           ss_printable(*spec, shown, sizeof shown), filter_names[i]);
+        step->kind = (ss_filter_kind)i;
+        *spec = rest;
+        *found = true;
+        return SS_OK;
+    }
+    return SS_OK;
+}
+
+static ss_code parse_spec(ss_input *in, const char *spec, ss_err *e)
+{
+    bool found;
+
+    do {
+        ss_code rc = take_filter(in, &spec, &found, e);
+
+        if (rc != SS_OK)
+            return rc;
+    } while (found);
+    for (int i = 0; i < N_SOURCES; i++) {
+        const char *arg = after(spec, sources[i]->name);
+
+        if (arg) {
+            in->source = sources[i];
+            return in->source->parse(in, arg, e);
+        }
+    }
+    return unknown_source(spec, e);
+}
+
+ss_code ss_input_parse(const char *spec, ss_input **out, ss_err *e)
+{
+    ss_input *in = ss_calloc(1, sizeof *in);
+    ss_code rc;
+
+    if (!in)
+        return in_spec(spec, ss_fail(e, SS_NOMEM, "out of memory"), e);
+    in->label = ss_strdup(spec);
+    rc = in->label ? parse_spec(in, spec, e) : ss_fail(e, SS_NOMEM, "out of memory");
+    if (rc != SS_OK) {
+        ss_input_free(in);
+        return in_spec(spec, rc, e);
+    }
+    *out = in;
+    return SS_OK;
+}
+
+void ss_input_free(ss_input *in)
+{
+    if (!in)
+        return;
+    ss_free(in->label);
+    ss_free(in->path);
+    ss_free(in->pictures);
+    ss_free(in);
+}
+
+const char *ss_input_label(const ss_input *in)
+{
+    return in->label;
+}
+
+ss_input_kind ss_input_kind_of(const ss_input *in)
+{
+    return in->source->kind;
+}
+
+bool ss_input_is_filtered(const ss_input *in)
+{
+    return in->n_filters > 0;
+}
+
+ss_code ss_input_parse_path(ss_input *in, const char *arg, ss_err *e)
+{
+    if (!*arg)
+        return ss_fail(e, SS_USAGE, "expected %s:%s", in->source->name, in->source->form);
+    in->path = ss_strdup(arg);
+    return in->path ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+}
+
+ss_code ss_input_allocate(ss_input *in, int n, ss_err *e)
+{
+    size_t size = (size_t)in->h * (size_t)in->w * (size_t)in->c; /* checked by ss_input_open */
+
+    in->pictures = ss_alloc((size_t)n, size * sizeof *in->pictures);
+    if (!in->pictures)
+        return ss_fail(e, SS_NOMEM, "no memory for %d pictures of %zu values", n, size);
+    in->n_pictures = n;
+    return SS_OK;
+}
+
+float *ss_input_picture(const ss_input *in, int i)
+{
+    return in->pictures + (ptrdiff_t)i * in->h * in->w * in->c;
+}
+
+ss_code ss_input_open(ss_input *in, int h, int w, int c, int samples, ss_err *e)
+{
+    enum { MAX_VALUES = 1 << 28 };
+    ss_code rc = SS_OK;
+    int64_t values;
+
+    if (h < 1 || w < 1 || c < 1 || samples < 1 ||
+        __builtin_mul_overflow((int64_t)h * w, c, &values) || values > MAX_VALUES)
+        return in_spec(
+            in->label,
+            ss_fail(e, SS_SHAPE, "%d samples of %d x %d pixels, %d channels", samples, h, w, c), e);
+    ss_free(in->pictures);
+    in->pictures = NULL;
+    in->n_pictures = 0;
+    in->h = h;
+    in->w = w;
+    in->c = c;
+    in->samples = samples;
+    if (in->source->load)
+        rc = in->source->load(in, e);
+    return rc == SS_OK ? rc : in_spec(in->label, rc, e);
+}
+
+ss_code ss_input_sample(const ss_input *in, int sample, ss_rng rng, float *x, ss_err *e)
+{
+    if (in->source->kind == SS_INPUT_NOISE) {
+        ss_code rc = ss_noise_draw(in->color, rng, x, in->h, in->w, in->c, e);
+
+        return rc == SS_OK ? rc : in_spec(in->label, rc, e);
+    }
+    int picture = in->n_pictures == 1 ? 0 : sample;
+
+    assert(sample >= 0 && picture < in->n_pictures); /* opened, for as many samples */
+    memcpy(x, ss_input_picture(in, picture),
+           (size_t)in->h * (size_t)in->w * (size_t)in->c * sizeof *x);
+    return SS_OK;
+}
+
+ss_code ss_input_filter(const ss_input *in, float *x, ss_err *e)
+{
+    for (int i = SS_INPUT_MAX_FILTERS - in->n_filters; i < SS_INPUT_MAX_FILTERS; i++) {
+        ss_code rc =
+            ss_filter_gaussian(in->filter[i].kind, in->filter[i].cutoff, x, in->h, in->w, in->c, e);
+
+        if (rc != SS_OK)
+            return in_spec(in->label, rc, e);
+    }
+    return SS_OK;
+}

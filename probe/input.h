@@ -1,0 +1,82 @@
+/* input.h - what a probe feeds to the network, as `--inputs SPEC` names it
+ *
+ *   images:PATH          a PNG file, or the PNG files of a folder in the order of their names
+ *   idx:FILE[.gz]        pictures of an IDX file, as MNIST and its kin have them
+ *   tensor:FILE#NAME     [N][C][H][W] of a safetensors file, in the network's own units
+ *   constant:V           V everywhere
+ *   grating:CYCLES,ANGLE cos(2 pi CYCLES (x cos ANGLE + y sin ANGLE) / min(H, W)) at pixel x, y
+ *                        counted from the top left; ANGLE in degrees, 90 is down the picture
+ *   checker:PX           squares of PX pixels, 1 and -1, beginning with 1
+ *   noise:COLOR          white, pink or blue noise of unit variance, see fft/noise.h
+ *   raw:FILE#NAME        [N][C][H][W], fed to the network unchanged
+ *   lowpass:CUTOFF:SPEC  any of these, filtered: see fft/filter.h; filters can be nested
+ *   highpass:CUTOFF:SPEC
+ *
+ * What the network sees at noise level sigma depends on the kind, and is then filtered:
+ *
+ *   SS_INPUT_CLEAN   x0 + sigma n   x0 is the sample, n white noise. x0 is known, so there is
+ *                                   a denoising loss. Images, IDX, tensors, but also the
+ *                                   synthetic pictures, which are noised like any picture
+ *   SS_INPUT_NOISE   sigma n        n is the sample: noise of another colour, as large as a
+ *                                   real input is at a high noise level. There is no x0
+ *   SS_INPUT_RAW     x              the sample itself, whatever the noise level
+ *
+ * all of it in EDM's convention; a variance-preserving model scales the first two.
+ *
+ *   ss_input *in;
+ *   rc = ss_input_parse("lowpass:8:images:photos/", &in, &err);
+ *   rc = ss_input_open(in, 64, 64, 3, 16, &err);
+ *   for (i < 16) {
+ *       ss_input_sample(in, i, rng, x, &err);
+ *       ...noise x as its kind says...
+ *       ss_input_filter(in, x, &err);
+ *   }
+ *   ss_input_free(in);
+ */
+#ifndef SS_PROBE_INPUT_H
+#define SS_PROBE_INPUT_H
+
+#include "base/err.h"
+#include "base/rng.h"
+
+#include <stdbool.h>
+
+typedef enum { SS_INPUT_CLEAN, SS_INPUT_NOISE, SS_INPUT_RAW } ss_input_kind;
+
+typedef struct ss_input ss_input;
+
+enum { SS_INPUT_MAX_FILTERS = 16 };
+
+/* Understands a spec; no file is touched. SS_USAGE with what is allowed, if it is none. */
+ss_code ss_input_parse(const char *spec, ss_input **in, ss_err *e);
+void ss_input_free(ss_input *in); /* NULL is fine */
+
+const char *ss_input_label(const ss_input *in); /* the spec as it was given; borrowed */
+ss_input_kind ss_input_kind_of(const ss_input *in);
+bool ss_input_is_filtered(const ss_input *in);
+
+/* Loads `samples` pictures for a network whose input is [h][w][c].
+ *
+ * Pictures go from bytes to v / 127.5 - 1, and from gray to RGB by repetition or from RGB to
+ * gray by the luma of ITU-R BT.601, as PIL does. A network with other than 1 or 3 channels
+ * works on latents, which pictures cannot be: SS_USAGE, as for a tensor: tells. Pictures of
+ * another size are brought to the network's, and a note says how:
+ *
+ *   images   cut to the middle, in the network's aspect, and averaged over areas (or
+ *            interpolated linearly, where they are too small)
+ *   idx      put in the middle of a field of -1, the background, where they fit; else
+ *            as images are
+ *
+ * Tensors must have the network's shape. Sample i is picture i. One PNG file, and a tensor with
+ * N of 1, serve every sample; a folder or a file with fewer pictures than samples is SS_USAGE.
+ * Opening again replaces what was loaded. */
+ss_code ss_input_open(ss_input *in, int h, int w, int c, int samples, ss_err *e);
+
+/* x [h][w][c] = sample number `sample`. rng is drawn from by SS_INPUT_NOISE alone: the same
+ * stream gives the same noise, and noise:white the normals 0, 1, 2... of the stream. */
+ss_code ss_input_sample(const ss_input *in, int sample, ss_rng rng, float *x, ss_err *e);
+
+/* Applies the spec's filters to x [h][w][c]; without filters x stays as it is, bit for bit. */
+ss_code ss_input_filter(const ss_input *in, float *x, ss_err *e);
+
+#endif

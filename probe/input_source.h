@@ -1,0 +1,58 @@
+/* input_source.h - the inside of an input, and where its samples come from
+ *
+ * Each kind of source is one ss_input_source. All but noise load their pictures into
+ * in->pictures when the input is opened; noise is drawn sample by sample.
+ * Messages of a source need not name the spec: input.c puts it before them.
+ */
+#ifndef SS_PROBE_INPUT_SOURCE_H
+#define SS_PROBE_INPUT_SOURCE_H
+
+#include "fft/filter.h"
+#include "fft/noise.h"
+#include "probe/input.h"
+
+typedef struct {
+    ss_filter_kind kind;
+    double cutoff;
+} ss_input_filter_step;
+
+typedef struct ss_input_source {
+    const char *name; /* "grating" */
+    const char *form; /* what follows the colon: "CYCLES,ANGLE" */
+    ss_input_kind kind;
+    ss_code (*parse)(ss_input *in, const char *arg, ss_err *e);
+    ss_code (*load)(ss_input *in, ss_err *e); /* NULL: nothing to load */
+} ss_input_source;
+
+struct ss_input {
+    char *label;
+    const ss_input_source *source;
+    ss_input_filter_step filter[SS_INPUT_MAX_FILTERS]; /* in the order they are applied */
+    int n_filters;
+    /* the source's arguments */
+    char *path;
+    double number[2];
+    ss_noise_color color;
+    /* since it was opened */
+    int h, w, c, samples;
+    int n_pictures;  /* 1 serves every sample */
+    float *pictures; /* [n_pictures][h][w][c] */
+};
+
+extern const ss_input_source ss_source_images, ss_source_idx, ss_source_tensor, ss_source_raw;
+extern const ss_input_source ss_source_constant, ss_source_grating, ss_source_checker;
+extern const ss_input_source ss_source_noise;
+
+/* Keeps arg as in->path; SS_USAGE if it is empty. */
+ss_code ss_input_parse_path(ss_input *in, const char *arg, ss_err *e);
+
+/* Reads a number that `end` follows: where the text goes on behind it, or NULL. */
+const char *ss_input_parse_number(const char *text, char end, double *value);
+
+/* Makes room for n pictures, uninitialised. */
+ss_code ss_input_allocate(ss_input *in, int n, ss_err *e);
+
+/* Picture i of in->pictures. */
+float *ss_input_picture(const ss_input *in, int i);
+
+#endif
