@@ -41,7 +41,10 @@ enum { VL = 8 };
 #else
 enum { VL = 4 };
 #endif
+enum { VD = VL / 2 };
 typedef float vf __attribute__((vector_size(VL * sizeof(float))));
+typedef int32_t vi __attribute__((vector_size(VL * sizeof(int32_t))));
+typedef double vd __attribute__((vector_size(VD * sizeof(double))));
 typedef float vf_any __attribute__((vector_size(VL * sizeof(float)), aligned(4)));
 
 static inline vf vf_load(const float *p)
@@ -54,16 +57,109 @@ static inline void vf_store(float *p, vf v)
     *(vf_any *)p = v;
 }
 
-/* a * b + c in every lane */
-static inline vf vf_madd(float a, vf b, vf c)
+/* The same value in every lane. */
+static inline vf vf_all(float x)
 {
+    return x - (vf){0};
+}
+
+/* b where c is all ones, a where it is zero */
+static inline vf vf_select(vi c, vf a, vf b)
+{
+    return (vf)(((vi)a & ~c) | ((vi)b & c));
+}
+
+static inline vi vf_is_finite(vf x)
+{
+    return ((vi)x & 0x7fffffff) < 0x7f800000;
+}
+
+/* What the language lacks. vf_max(a, b) is a > b ? a : b, so a NaN in b stays and one in a
+ * does not; vf_min likewise. vf_madd is a * b + c. vd_low and vd_high widen half of the
+ * lanes. */
 #if defined __AVX512F__
-    return (vf)_mm512_fmadd_ps(_mm512_set1_ps(a), (__m512)b, (__m512)c);
-#elif defined __FMA__
-    return (vf)_mm256_fmadd_ps(_mm256_set1_ps(a), (__m256)b, (__m256)c);
+#define VF_OP(op) _mm512_##op##_ps
+#define VF_INTRINSIC __m512
+#elif defined __AVX__
+#define VF_OP(op) _mm256_##op##_ps
+#define VF_INTRINSIC __m256
+#else
+#define VF_OP(op) _mm_##op##_ps
+#define VF_INTRINSIC __m128
+#endif
+
+static inline vf vf_max(vf a, vf b)
+{
+    return (vf)VF_OP(max)((VF_INTRINSIC)a, (VF_INTRINSIC)b);
+}
+
+static inline vf vf_min(vf a, vf b)
+{
+    return (vf)VF_OP(min)((VF_INTRINSIC)a, (VF_INTRINSIC)b);
+}
+
+static inline vf vf_madd(vf a, vf b, vf c)
+{
+#ifdef __FMA__
+    return (vf)VF_OP(fmadd)((VF_INTRINSIC)a, (VF_INTRINSIC)b, (VF_INTRINSIC)c);
 #else
     return a * b + c;
 #endif
+}
+
+static inline vd vd_low(vf x)
+{
+#if defined __AVX512F__
+    return (vd)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x));
+#elif defined __AVX__
+    return (vd)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x));
+#else
+    return (vd)_mm_cvtps_pd((__m128)x);
+#endif
+}
+
+static inline vd vd_high(vf x)
+{
+#if defined __AVX512F__
+    return (vd)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1));
+#elif defined __AVX__
+    return (vd)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x, 1));
+#else
+    return (vd)_mm_cvtps_pd(_mm_movehl_ps((__m128)x, (__m128)x));
+#endif
+}
+
+typedef double vd_any __attribute__((vector_size(VD * sizeof(double)), aligned(8)));
+
+static inline vd vd_load(const double *p)
+{
+    return *(const vd_any *)p;
+}
+
+static inline void vd_store(double *p, vd v)
+{
+    *(vd_any *)p = v;
+}
+
+/* VD floats, widened */
+static inline vd vd_of(const float *p)
+{
+#if defined __AVX512F__
+    return (vd)_mm512_cvtps_pd(_mm256_loadu_ps(p));
+#elif defined __AVX__
+    return (vd)_mm256_cvtps_pd(_mm_loadu_ps(p));
+#else
+    return (vd){p[0], p[1]};
+#endif
+}
+
+static inline double vd_sum(vd x)
+{
+    double s = 0;
+
+    for (int i = 0; i < VD; i++)
+        s += x[i];
+    return s;
 }
 
 static inline int64_t min_i64(int64_t a, int64_t b)
@@ -85,6 +181,15 @@ static inline float float_of(uint32_t u)
 
     memcpy(&x, &u, sizeof x);
     return x;
+}
+
+/* c ? a : b, in a form in which the compiler cannot put a computation under the condition,
+ * where it would not vectorise. */
+static inline uint32_t select_u32(bool c, uint32_t a, uint32_t b)
+{
+    const uint32_t mask = -(uint32_t)c;
+
+    return (a & mask) | (b & ~mask);
 }
 
 static inline bool is_finite(float x)

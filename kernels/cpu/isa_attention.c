@@ -50,7 +50,7 @@ enum { STRIP = 24, KEYS = 2 * VL };
                 const float ak = a[r * a_stride + k];                                              \
                                                                                                    \
                 _Pragma("GCC unroll 3") for (int v = 0; v < (V); v++) sum[r][v] =                  \
-                    vf_madd(ak, vf_load(b + v * VL), sum[r][v]);                                   \
+                    vf_madd(vf_all(ak), vf_load(b + v * VL), sum[r][v]);                           \
             }                                                                                      \
         }                                                                                          \
         _Pragma("GCC unroll 24") for (int r = 0; r < (ROWS); r++)                                  \
@@ -167,14 +167,19 @@ static void pack_queries(const plan *p, const float *q, int64_t rows, float *to)
     }
 }
 
-/* The largest value that is not NaN; -inf if there is none. n is a multiple of VL. */
+/* The largest value that is not NaN; -inf if there is none. n is a multiple of KEYS. */
 static float row_max(const float *l, int64_t n)
 {
+    vf a = vf_all(-INFINITY), b = a;
     float m = -INFINITY;
 
-#pragma omp simd reduction(max : m)
-    for (int64_t j = 0; j < n; j++)
-        m = l[j] > m ? l[j] : m;
+    for (int64_t j = 0; j < n; j += KEYS) {
+        a = vf_max(vf_load(l + j), a);
+        b = vf_max(vf_load(l + j + VL), b);
+    }
+    a = vf_max(a, b);
+    for (int i = 0; i < VL; i++)
+        m = a[i] > m ? a[i] : m;
     return m;
 }
 
@@ -188,44 +193,38 @@ static float row_max_finite(const float *l, int64_t n)
     return m;
 }
 
-/* l[j] = exp(l[j] - m); returns Z, the sum. With dot, *dot = sum e (l - m), where keys of
- * logit -inf add nothing. Sums run in f32 over CHUNK keys and in f64 beyond. */
+/* l[j] = e = exp(l[j] - m); returns Z = sum e. Unless dot is NULL, *dot = sum e (l - m); the
+ * term of a logit of -inf is 0, as its e is. Sums run in f32 over CHUNK keys, in f64 beyond;
+ * n is a multiple of KEYS. */
 static inline __attribute__((always_inline)) double row_exp(float *l, int64_t n, float m,
                                                             double *dot)
 {
     enum { CHUNK = 512 };
-    double Z = 0, D = 0;
+    vd Z = {0}, D = {0};
 
     for (int64_t j0 = 0; j0 < n; j0 += CHUNK) {
         const int64_t j1 = min_i64(j0 + CHUNK, n);
-        float z = 0, s = 0;
+        vf z[2] = {{0}}, s[2] = {{0}};
 
-        if (dot) {
-#pragma omp simd reduction(+ : z, s)
-            for (int64_t j = j0; j < j1; j++) {
-                float t = l[j] - m;
-                t = t < -110.0f ? -110.0f : t; /* e is 0 there, and 0 * -inf would be NaN */
-                const float e = exp_f32(t);
+        for (int64_t j = j0; j < j1; j += KEYS) {
+            for (int v = 0; v < 2; v++) {
+                const vf t = vf_load(l + j + v * VL) - m;
+                const vf e = vf_exp_nonpositive(t);
 
-                l[j] = e;
-                z += e;
-                s += e * t;
-            }
-        } else {
-#pragma omp simd reduction(+ : z)
-            for (int64_t j = j0; j < j1; j++) {
-                const float e = exp_f32(l[j] - m);
-
-                l[j] = e;
-                z += e;
+                vf_store(l + j + v * VL, e);
+                z[v] += e;
+                if (dot)
+                    s[v] = vf_madd(e, vf_max(vf_all(-88.0f), t), s[v]);
             }
         }
-        Z += z;
-        D += s;
+        z[0] += z[1];
+        s[0] += s[1];
+        Z += vd_low(z[0]) + vd_high(z[0]);
+        D += vd_low(s[0]) + vd_high(s[0]);
     }
     if (dot)
-        *dot = D;
-    return Z;
+        *dot = vd_sum(D);
+    return vd_sum(Z);
 }
 
 /* A row of logits to the numerators of its probabilities; returns 1/Z. */
@@ -269,16 +268,17 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
 /* mass[j] += sum over the rows of p_ij */
 static void add_mass(const plan *p, const float *l, const float *inverse, int64_t rows, float *mass)
 {
-    for (int64_t j0 = 0; j0 < p->S_pad; j0 += KEYS) {
-        float sum[KEYS] = {0};
+    for (int64_t j = 0; j < p->S_pad; j += KEYS) {
+        vf a = vf_load(mass + j), b = vf_load(mass + j + VL);
 
-        for (int64_t r = 0; r < rows; r++)
-#pragma omp simd
-            for (int64_t j = 0; j < KEYS; j++)
-                sum[j] = MADD(l[r * p->S_pad + j0 + j], inverse[r], sum[j]);
-#pragma omp simd
-        for (int64_t j = 0; j < KEYS; j++)
-            mass[j0 + j] += sum[j];
+        for (int64_t r = 0; r < rows; r++) {
+            const float *row = l + r * p->S_pad + j;
+
+            a = vf_madd(vf_load(row), vf_all(inverse[r]), a);
+            b = vf_madd(vf_load(row + VL), vf_all(inverse[r]), b);
+        }
+        vf_store(mass + j, a);
+        vf_store(mass + j + VL, b);
     }
 }
 

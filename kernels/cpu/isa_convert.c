@@ -53,10 +53,10 @@ void ISA(round_values)(const ss_format *f, const float *x, float *y, int64_t n)
         const float a = float_of(magnitude);
         const uint32_t normal = (magnitude + half + (magnitude >> k & odd)) & keep;
         const uint32_t small = bits_of((a + c) - c);
-        uint32_t r = a < min_normal ? small : normal;
+        uint32_t r = select_u32(a < min_normal, small, normal);
 
-        r = r > largest ? overflow : r;
-        r = magnitude > inf ? magnitude : r; /* NaN */
+        r = select_u32(r > largest, overflow, r);
+        r = select_u32(magnitude > inf, magnitude, r); /* NaN */
         y[i] = float_of(r | (u & 0x80000000));
     }
 }

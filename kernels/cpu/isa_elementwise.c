@@ -14,9 +14,7 @@ enum { BLOCK = 2048 };
 
 static void activate_block(const float *x, float *y, int64_t n, ss_act act)
 {
-#define BODY(f)               \
-    _Pragma("omp simd") /* */ \
-        for (int64_t i = 0; i < n; i++) y[i] = f(x[i])
+#define BODY(f) _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = f(x[i])
     SWITCH_ACT(act, BODY)
 #undef BODY
 }

@@ -42,6 +42,26 @@ static inline float exp_f32(float x)
     return exp_split(x, 0);
 }
 
+/* e^x lane by lane, for x <= 0 or NaN, as softmax needs it; 0 below -87.7. The bits of t end
+ * in n + 127, so moving them up gives 2^n, and 0 for n = -127. */
+static inline vf vf_exp_nonpositive(vf x)
+{
+    const vf round = vf_all(0x1.8p23f + 127);
+
+    x = vf_max(vf_all(-88.0f), x);
+
+    const vf t = vf_madd(x, vf_all(0x1.715476p0f), round);
+    const vf n = t - round;
+    vf r = vf_madd(n, vf_all(-0.693359375f), x);
+    r = vf_madd(n, vf_all(2.12194440e-4f), r);
+
+    vf q = vf_madd(vf_all(0.00138144336514f), r, vf_all(0.00836879667157f));
+    q = vf_madd(q, r, vf_all(0.0416683957882f));
+    q = vf_madd(q, r, vf_all(0.166665199736f));
+    q = vf_madd(q, r, vf_all(0.499999934034f));
+    return (1.0f + vf_madd(q, r * r, r)) * (vf)((vi)t << 23);
+}
+
 static inline float silu_f32(float x)
 {
     return x / (1.0f + exp_f32(-x));
@@ -52,8 +72,9 @@ static inline float silu_f32(float x)
  * 10 in t = 1/(1 + 0.3 a), minimax in relative error on [0, 14.5]: 3.0e-9 (Remez). */
 static inline float gelu_f32(float x)
 {
-    float a = fabsf(x);
-    a = a > 14.5f ? 14.5f : a; /* Phi(-14.5) is 0 in f32 */
+    /* min(|x|, 14.5), beyond which Phi is 0 or 1 in f32; on bits, so that it is no branch */
+    const uint32_t magnitude = bits_of(x) & 0x7fffffff, limit = bits_of(14.5f);
+    const float a = float_of(magnitude < limit ? magnitude : limit);
 
     const float t = 1.0f / MADD(0.3f, a, 1.0f) - 0.5f;
     float g = -0.020019307863f;
@@ -71,7 +92,9 @@ static inline float gelu_f32(float x)
     /* a^2 = h^2 + (a - h)(a + h), h^2 exact: a rounding error of a^2 would grow a^2-fold */
     const float h = float_of(bits_of(a) & 0xfffff000);
     const float phi = g * exp_split(-0.5f * h * h, -0.5f * (a - h) * (a + h));
-    return x * (x < 0 ? phi : 1.0f - phi);
+    const float signed_phi = float_of(bits_of(phi) | (bits_of(x) & 0x80000000));
+    return x *
+           ((x < 0 ? 0.0f : 1.0f) - signed_phi); /* Phi(x) is phi or 1 - phi, without a branch */
 }
 
 /* x tanh(log(1 + e^x)) = x w / (w + 2), w = e^x (e^x + 2) */

@@ -11,7 +11,7 @@
  * f32 precision even where |mean| >> std.
  *
  * Moments are (mean, M2 = sum (x - mean)^2), in double, from sums of x - x0, where x0 is the
- * block's first value of the channel: then no large mean cancels, and 1e30 squared fits.
+ * block's first value of the group: then no large mean cancels, and 1e30 squared fits.
  * Sources: Wu & He 2018; Ba, Kiros & Hinton 2016; Chan, Golub & LeVeque 1983 (combining).
  */
 #include "kernels/cpu/isa.h"
@@ -34,46 +34,85 @@ static moments combine(moments a, moments b)
 {
     const double n = a.n + b.n, delta = b.mean - a.mean;
 
-    if (a.n == 0)
-        return b;
     return (moments){n, a.mean + delta * (b.n / n), a.m2 + b.m2 + delta * delta * (a.n * b.n / n)};
 }
 
-/* Positions of a block: about 16 Ki values, whatever the number of threads. */
+/* Positions of a block: about 64 Ki values, whatever the number of threads. */
 static int64_t block_positions(int64_t C)
 {
-    return C < 16384 ? 16384 / C : 1;
+    return C < 65536 ? 65536 / C : 1;
 }
 
-/* Channels at a time: their sums stay in registers or the nearest cache. */
-enum { LANES = 64 };
+/* Adds v = x - x0 and v^2 to the sums of n channels, for ROWS positions at a time: rows are
+ * read in order, and the sums in memory are touched once for all of them. */
+enum { ROWS = 8 };
 
-/* Moments of each group over the positions x [positions][C]. */
-static void block_moments(const float *x, int64_t positions, int64_t C, int64_t per_group,
-                          moments *group)
+static void add_rows(const float *x, int64_t C, int64_t n, const double *x0, double *s1, double *s2)
 {
-    double s1[LANES], s2[LANES];
+    int64_t c = 0;
 
-    for (int64_t c0 = 0; c0 < C; c0 += LANES) {
-        const int64_t len = min_i64(LANES, C - c0);
+    for (; c + VD <= n; c += VD) {
+        const vd origin = vd_load(x0 + c);
+        vd a = vd_load(s1 + c), b = vd_load(s2 + c);
 
-        memset(s1, 0, sizeof s1);
-        memset(s2, 0, sizeof s2);
-        for (int64_t p = 0; p < positions; p++) {
-            const float *xp = x + p * C + c0;
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; r++) {
+            const vd v = vd_of(x + r * C + c) - origin;
 
-#pragma omp simd
-            for (int64_t c = 0; c < len; c++) {
-                const double v = (double)xp[c] - (double)x[c0 + c];
-
-                s1[c] += v;
-                s2[c] += v * v;
-            }
+            a += v;
+            b += v * v;
         }
-        for (int64_t c = 0; c < len; c++) {
-            moments *g = &group[(c0 + c) / per_group];
+        vd_store(s1 + c, a);
+        vd_store(s2 + c, b);
+    }
+    for (; c < n; c++) {
+        for (int r = 0; r < ROWS; r++) {
+            const double v = x[r * C + c] - x0[c];
 
-            *g = combine(*g, moments_of((double)positions, x[c0 + c], s1[c], s2[c]));
+            s1[c] += v;
+            s2[c] += v * v;
+        }
+    }
+}
+
+static void add_row(const float *x, int64_t n, const double *x0, double *s1, double *s2)
+{
+    for (int64_t c = 0; c < n; c++) {
+        const double v = x[c] - x0[c];
+
+        s1[c] += v;
+        s2[c] += v * v;
+    }
+}
+
+/* Moments of each group over the positions x [positions][C]. x0 is the first value of the
+ * channel's group, so that the channels' sums simply add up. */
+static void block_moments(const float *x, int64_t positions, int64_t C, int64_t G, moments *group)
+{
+    enum { SPAN = 512 }; /* channels at a time, whose sums fit the nearest cache */
+    const int64_t per_group = C / G;
+    const double n = (double)(positions * per_group);
+    double x0[SPAN], s1[SPAN], s2[SPAN], total1 = 0, total2 = 0;
+
+    for (int64_t c0 = 0; c0 < C; c0 += SPAN) {
+        const int64_t len = min_i64(SPAN, C - c0);
+        int64_t p = 0;
+
+        for (int64_t c = 0; c < len; c++) {
+            x0[c] = x[(c0 + c) / per_group * per_group];
+            s1[c] = s2[c] = 0;
+        }
+        for (; p + ROWS <= positions; p += ROWS)
+            add_rows(x + p * C + c0, C, len, x0, s1, s2);
+        for (; p < positions; p++)
+            add_row(x + p * C + c0, len, x0, s1, s2);
+        for (int64_t c = 0; c < len; c++) {
+            total1 += s1[c];
+            total2 += s2[c];
+            if ((c0 + c + 1) % per_group == 0) {
+                group[(c0 + c) / per_group] = moments_of(n, x0[c], total1, total2);
+                total1 = total2 = 0;
+            }
         }
     }
 }
@@ -99,9 +138,9 @@ static void fold(const ss_group_norm_args *a, const float *gamma, const float *b
 static void apply_row(const float *x, const float *mean, const float *mul, const float *add,
                       float *y, int64_t C, ss_act act)
 {
-#define BODY(f)               \
-    _Pragma("omp simd") /* */ \
-        for (int64_t c = 0; c < C; c++) y[c] = f(MADD(x[c] - mean[c], mul[c], add[c]))
+#define BODY(f)                                                \
+    _Pragma("omp simd") for (int64_t c = 0; c < C; c++) y[c] = \
+        f(MADD(x[c] - mean[c], mul[c], add[c]))
     SWITCH_ACT(act, BODY)
 #undef BODY
 }
@@ -127,13 +166,11 @@ ss_code ISA(group_norm)(ss_device *d, const ss_group_norm_args *a, ss_err *e)
     moments *partial = (moments *)scratch;                  /* [N][blocks][G] */
     float *coefficient = (float *)(scratch + moment_bytes); /* [N][mean, mul, add][C] */
 
-    memset(partial, 0, moment_bytes);
 #pragma omp parallel for num_threads(team) schedule(static)
     for (int64_t b = 0; b < N * blocks; b++) {
         const int64_t p = b % blocks * step;
 
-        block_moments(x + (b / blocks * P + p) * C, min_i64(step, P - p), C, C / G,
-                      partial + b * G);
+        block_moments(x + (b / blocks * P + p) * C, min_i64(step, P - p), C, G, partial + b * G);
     }
     for (int64_t s = 0; s < N; s++) {
         moments *group = partial + s * blocks * G; /* the first block's become the sample's */

@@ -32,53 +32,77 @@ static bool first_finite(const float *x, int64_t n, float *x0)
     return false;
 }
 
-/* Adds to the sums of x - x0 and its square, and widens [*min, *max]. */
-static void moments_piece(const float *x, int64_t n, float x0, double *sum, double *sum2,
-                          float *min, float *max)
+/* Sums of x - x0 and its square, and extremes, lane by lane. */
+typedef struct {
+    vd sum[2], sum2[2];
+    vf min, max;
+} lanes;
+
+static inline void lanes_add(lanes *a, vf x, vf x0, vd origin)
 {
-    float lo = *min, hi = *max;
-    double s1 = 0, s2 = 0;
+    const vf v = vf_select(vf_is_finite(x), x0, x);
+    const vd low = vd_low(v) - origin, high = vd_high(v) - origin;
 
-#pragma omp simd reduction(+ : s1, s2) reduction(min : lo) reduction(max : hi)
-    for (int64_t i = 0; i < n; i++) {
-        const float v = is_finite(x[i]) ? x[i] : x0;
-        const double t = (double)v - (double)x0;
-
-        lo = v < lo ? v : lo;
-        hi = v > hi ? v : hi;
-        s1 += t;
-        s2 += t * t;
-    }
-    *sum += s1;
-    *sum2 += s2;
-    *min = lo;
-    *max = hi;
+    a->min = vf_min(v, a->min);
+    a->max = vf_max(v, a->max);
+    a->sum[0] += low;
+    a->sum[1] += high;
+    a->sum2[0] += low * low;
+    a->sum2[1] += high * high;
 }
 
-static void count_piece(const float *x, int64_t n, uint32_t count[TABLES][SS_N_EXPONENTS])
+static void moments_piece(const float *x, int64_t n, float x0, lanes *total)
+{
+    const vf first = vf_all(x0);
+    const vd origin = vd_low(first);
+    lanes a = *total;
+    int64_t i = 0;
+
+    for (; i + VL <= n; i += VL)
+        lanes_add(&a, vf_load(x + i), first, origin);
+    if (i < n) {
+        vf rest = first;
+
+        memcpy(&rest, x + i, (size_t)(n - i) * sizeof *x);
+        lanes_add(&a, rest, first, origin);
+    }
+    *total = a;
+}
+
+/* Counts by exponent; a row is longer than it need be, lest counters of one exponent in
+ * different tables lie a multiple of 4096 bytes apart, which the processor mistakes for one. */
+typedef uint32_t counters[TABLES][SS_N_EXPONENTS + 16];
+
+static void count_piece(const float *x, int64_t n, counters count)
 {
     int64_t i = 0;
 
-    for (; i + TABLES <= n; i += TABLES)
-        for (int k = 0; k < TABLES; k++)
-            count[k][bits_of(x[i + k]) >> 23 & 255]++;
+    for (; i + TABLES <= n; i += TABLES) {
+#pragma GCC unroll 8
+        for (int k = 0; k < TABLES; k += 2) {
+            uint64_t two; /* values a load */
+
+            memcpy(&two, x + i + k, sizeof two);
+            count[k][(uint8_t)(two >> 23)]++;
+            count[k + 1][(uint8_t)(two >> 55)]++;
+        }
+    }
     for (; i < n; i++)
-        count[0][bits_of(x[i]) >> 23 & 255]++;
+        count[0][(uint8_t)(bits_of(x[i]) >> 23)]++;
 }
 
 static void stats_chunk(const float *x, int64_t n, partial *p)
 {
-    uint32_t count[TABLES][SS_N_EXPONENTS] = {{0}};
+    counters count = {{0}};
     float x0 = 0;
-    double sum = 0, sum2 = 0;
     const bool any = first_finite(x, n, &x0);
+    lanes a = {.min = vf_all(x0), .max = vf_all(x0)};
 
-    p->min = p->max = x0;
     for (int64_t i = 0; i < n; i += PIECE) {
         const int64_t len = min_i64(PIECE, n - i);
 
         if (any)
-            moments_piece(x + i, len, x0, &sum, &sum2, &p->min, &p->max);
+            moments_piece(x + i, len, x0, &a);
         count_piece(x + i, len, count);
     }
     for (int k = 0; k < SS_N_EXPONENTS; k++) {
@@ -87,8 +111,18 @@ static void stats_chunk(const float *x, int64_t n, partial *p)
             p->exponent[k] += count[t][k];
     }
     p->n = (double)n - p->exponent[SS_N_EXPONENTS - 1];
-    p->mean = p->n ? x0 + sum / p->n : 0;
-    p->m2 = p->n ? sum2 - sum * (sum / p->n) : 0;
+    if (!any)
+        return;
+
+    const double sum = vd_sum(a.sum[0] + a.sum[1]), sum2 = vd_sum(a.sum2[0] + a.sum2[1]);
+
+    p->mean = x0 + sum / p->n;
+    p->m2 = sum2 - sum * (sum / p->n);
+    p->min = p->max = x0;
+    for (int i = 0; i < VL; i++) {
+        p->min = a.min[i] < p->min ? a.min[i] : p->min;
+        p->max = a.max[i] > p->max ? a.max[i] : p->max;
+    }
 }
 
 static ss_stats summarise(const partial *p, int64_t chunks, int64_t count)
