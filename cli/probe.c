@@ -1,8 +1,9 @@
 /* probe.c - `sigmascope probe`: the main job */
+#include "probe/probe.h"
+
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
-#include "probe/probe.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -38,8 +39,9 @@ enum {
 
 static const cli_option options[] = {
     {OPT_OUTPUT, "output", "RUN.h5", "the run file to write"},
-    {OPT_SIGMAS, "sigmas", "LIST", "noise levels: 0.02,0.5,80 or 0.002:80:16 (log spaced); "
-                                   "default 0.02:80:8"},
+    {OPT_SIGMAS, "sigmas", "LIST",
+     "noise levels: 0.02,0.5,80 or 0.002:80:16 (log spaced); "
+     "default 0.02:80:8"},
     {OPT_TIMESTEPS, "timesteps", "LIST", "noise levels by the model's own timesteps: 1,500,999"},
     {OPT_CONDITION_SIGMA, "condition-sigma", "S",
      "tell the network noise level S whatever the input's is ('none': the lowest)"},
@@ -114,7 +116,7 @@ static void take_option(cli_parser *p, int id, ss_probe_options *opt, lists *l)
         opt->samples = (int)n;
         break;
     case OPT_BATCH:
-        cli_int(p, 1, 4096, &n);
+        cli_int(p, 1, SS_MAX_BATCH, &n);
         opt->batch = (int)n;
         break;
     case OPT_SIZE: parse_size(p, opt); break;
@@ -150,3 +152,79 @@ static void check_contradictions(cli_parser *p, const ss_probe_options *opt)
     if (opt->resume && opt->replace)
         cli_usage(p, "--resume and --force exclude each other");
 }
+
+/* The command line as one text, for the record. */
+static char *join(int argc, char **argv)
+{
+    ss_str s = {0};
+
+    ss_str_add(&s, "sigmascope");
+    for (int i = 0; i < argc; i++)
+        ss_str_addf(&s, " %s", argv[i]);
+    return ss_str_detach(&s);
+}
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
+    ss_probe_options opt = ss_probe_defaults();
+    ss_probe_summary sum = {0};
+    struct sigaction stop = {.sa_handler = ss_probe_interrupt, .sa_flags = SA_RESETHAND};
+    lists l = {0};
+    cli_parser p;
+    ss_err e = {0};
+    int id, status = CLI_OK;
+    char *command = join(argc, argv);
+
+    cli_begin(&p, cmd, argc, argv);
+    while ((id = cli_next(&p)) != CLI_END)
+        take_option(&p, id, &opt, &l);
+    if (!p.stop)
+        check_contradictions(&p, &opt);
+    if (cli_stop(&p, 1, 1)) {
+        status = p.status;
+        goto out;
+    }
+    opt.model = p.operands[0];
+    opt.command = command;
+    opt.inputs = l.inputs;
+    opt.modules = l.modules;
+    opt.dumps = l.dumps;
+    opt.precision_maps = l.maps;
+    opt.interventions = l.interventions;
+    opt.seed = p.common.seed;
+    opt.threads = p.common.threads;
+    opt.device = p.common.device;
+
+    sigaction(SIGINT, &stop, NULL); /* a second signal ends the program at once */
+    sigaction(SIGTERM, &stop, NULL);
+    if (ss_probe_run(&opt, &sum, &e) != SS_OK) {
+        status = cli_fail(&p, &e);
+        goto out;
+    }
+    ss_note("%d modules, %d noise levels (%d were there), %d inputs, %d samples in %.1f s: "
+            "%.1f GFLOP/s, activations up to %.0f MiB",
+            sum.n_modules, sum.n_sigmas, sum.n_resumed, sum.n_inputs, sum.n_samples, sum.seconds,
+            (double)sum.forward_flops / sum.seconds * 1e-9, (double)sum.peak_bytes / (1 << 20));
+    printf("%s\n", opt.output);
+    status = cli_flush(&p, CLI_OK);
+out:
+    ss_free(l.inputs);
+    ss_free(l.modules);
+    ss_free(l.dumps);
+    ss_free(l.maps);
+    ss_free(l.interventions);
+    ss_free(command);
+    return status;
+}
+
+const cli_command cmd_probe = {
+    "probe",
+    "MODEL -o RUN.h5",
+    "forward passes over noise levels and inputs, every module watched",
+    "Runs the network over noise levels and inputs and writes what every module did to\n"
+    "RUN.h5: statistics, histograms of exponents, attention entropy, inputs with their\n"
+    "spectra, denoised pictures and losses. 'sigmascope analyze RUN.h5' tells what it means.",
+    options,
+    CLI_SEED | CLI_COMPUTE | CLI_PROGRESS,
+    run,
+};

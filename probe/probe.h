@@ -9,9 +9,9 @@
  *   x = a x0 + s n,   a = 1 / sqrt(1 + sigma^2),  s = sigma a     (variance preserving)
  *
  * which is sqrt(abar) (x0 + sigma n) with abar = a^2 (Karras et al. 2022, appendix B.3), and
- * the network is told the timestep whose own sigma is nearest in the logarithm. The noise n
- * depends on seed, input and sample alone, not on sigma, so that curves over sigma compare
- * the same draws.
+ * the network is told the timestep whose own sigma is nearest in the logarithm. A network
+ * that takes sigma itself (NCSN++) sees x0 + sigma n. The noise n depends on seed and sample
+ * alone: curves over sigma, and inputs among each other, compare the same draws.
  */
 #ifndef SS_PROBE_PROBE_H
 #define SS_PROBE_PROBE_H
@@ -21,6 +21,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+enum { SS_MAX_BATCH = 4096 };
 
 typedef struct {
     const char *model;   /* folder */

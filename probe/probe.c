@@ -1,0 +1,422 @@
+/* probe.c - see probe.h; the plan is in plan.c, what is seen at modules goes through recorder.c
+ *
+ *   open the model, bind it, measure its weights
+ *   infer shapes with one sample         -> what the run file will hold
+ *   create the run file, or find the finished noise levels of an earlier one
+ *   for each noise level that is missing: for each batch: forward, record; hand over
+ */
+#include "probe/probe.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "fft/spectrum.h"
+#include "kernels/context.h"
+#include "models/weights.h"
+#include "probe/plan.h"
+#include "probe/recorder.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static volatile sig_atomic_t interrupted;
+
+void ss_probe_interrupt(int signal)
+{
+    (void)signal;
+    interrupted = 1;
+}
+
+ss_probe_options ss_probe_defaults(void)
+{
+    return (ss_probe_options){.sigmas = "0.02:80:8", .samples = 4, .class_label = -1};
+}
+
+/* Everything that lives as long as the run. */
+typedef struct {
+    const ss_probe_options *opt;
+    ss_plan plan;
+    ss_ctx *ctx;
+    ss_recorder *recorder;
+    ss_run_writer *writer;
+    ss_spectrum *spectrum;
+    ss_run_parameter *parameters;
+    int n_parameters;
+    /* one batch, channels last */
+    float *x;      /* [batch][H][W][C], what the network sees */
+    float *y;      /* [batch][H][W][Cout] */
+    float *clean;  /* [batch][H][W][Cpic] */
+    float *noise;  /* [batch][H][W][Cpic] */
+    float *result; /* [H][W][Cpic], one sample */
+    double *psd;
+} probe;
+
+static void release(probe *p)
+{
+    ss_run_abandon(p->writer);
+    ss_recorder_free(p->recorder);
+    ss_spectrum_free(p->spectrum);
+    ss_plan_release(&p->plan); /* unbinds the model before its context goes */
+    ss_ctx_free(p->ctx);
+    ss_free(p->parameters);
+    ss_free(p->x);
+    ss_free(p->y);
+    ss_free(p->clean);
+    ss_free(p->noise);
+    ss_free(p->result);
+    ss_free(p->psd);
+}
+
+static ss_code measure_weights(probe *p, ss_err *e)
+{
+    int n;
+    ss_weight *const *w = ss_model_weights(p->plan.model, &n);
+    int64_t bad = 0;
+    const char *first = NULL;
+
+    p->parameters = ss_calloc((size_t)n, sizeof *p->parameters);
+    if (!p->parameters)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < n; i++) {
+        ss_weight_stats s;
+
+        if (ss_weights_measure(p->ctx, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape), &s,
+                               e) != SS_OK)
+            return e->code;
+        p->parameters[i] = (ss_run_parameter){w[i]->name, (float)s.absmax, (float)s.rms};
+        if (s.nonfinite && !first)
+            first = w[i]->name;
+        bad += (int64_t)s.nonfinite;
+    }
+    p->n_parameters = n;
+    if (bad)
+        ss_warn("%s: %lld weights are inf or NaN, the first in %s; what follows them is too",
+                p->opt->model, (long long)bad, first);
+    return SS_OK;
+}
+
+static ss_code allocate(probe *p, ss_err *e)
+{
+    const ss_plan *k = &p->plan;
+    size_t batch = (size_t)k->batch, pixels = (size_t)(k->height * k->width);
+
+    p->x = ss_alloc(batch * pixels, (size_t)k->channels * sizeof(float));
+    p->y = ss_alloc(batch * pixels, (size_t)k->out_channels * sizeof(float));
+    p->clean = ss_alloc(batch * pixels, (size_t)k->picture_channels * sizeof(float));
+    p->noise = ss_alloc(batch * pixels, (size_t)k->picture_channels * sizeof(float));
+    p->result = ss_alloc(pixels, (size_t)k->picture_channels * sizeof(float));
+    p->psd = ss_alloc((size_t)ss_spectrum_rings(k->height, k->width), sizeof *p->psd);
+    if (!p->x || !p->y || !p->clean || !p->noise || !p->result || !p->psd)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    return ss_spectrum_new(k->height, k->width, &p->spectrum, e);
+}
+
+/* What the network sees of sample k of the batch, and what it was made of. */
+static ss_code make_input(probe *p, const ss_plan_level *l, int k, int input, int sample, ss_err *e)
+{
+    const ss_plan *plan = &p->plan;
+    const ss_input *in = plan->inputs[input];
+    int64_t pixels = (int64_t)plan->height * plan->width, c = plan->picture_channels;
+    int64_t n = pixels * c, extra = plan->channels - c;
+    float *x0 = p->clean + k * n, *noise = p->noise + k * n, *x = p->result;
+    float *to = p->x + k * pixels * plan->channels;
+    ss_rng rng = ss_rng_stream(p->opt->seed, "noise", (uint64_t)sample, 0);
+    ss_code rc;
+
+    /* one noise for all inputs, so that they differ in nothing but the picture */
+    ss_rng_normals(rng, 0, noise, (size_t)n);
+    rc = ss_input_sample(in, sample, rng, x0, e);
+    if (rc != SS_OK)
+        return rc;
+    switch (ss_input_kind_of(in)) {
+    case SS_INPUT_CLEAN: ss_add_noise(l->level, x0, noise, n, x); break;
+    case SS_INPUT_NOISE: /* of its own colour, around a picture of zeros */
+        for (int64_t i = 0; i < n; i++)
+            x[i] = (float)(l->level.s * x0[i]);
+        break;
+    case SS_INPUT_RAW: memcpy(x, x0, (size_t)n * sizeof *x); break;
+    }
+    rc = ss_input_filter(in, x, e);
+    if (rc != SS_OK)
+        return rc;
+
+    const float *behind = /* [C][H][W] of this sample */
+        extra ? plan->concat.values + (plan->concat.dim[0] == 1 ? 0 : sample) * extra * pixels
+              : NULL;
+    for (int64_t i = 0; i < pixels; i++) {
+        memcpy(to + i * plan->channels, x + i * c, (size_t)c * sizeof *x);
+        for (int64_t j = 0; j < extra; j++)
+            to[i * plan->channels + c + j] = behind[j * pixels + i];
+    }
+    return SS_OK;
+}
+
+static double mean_square_difference(const float *a, const float *b, int64_t n)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+    return sum / (double)n;
+}
+
+/* Copies the first c of `from` channels of every pixel. */
+static void take_channels(const float *x, int64_t pixels, int64_t from, int64_t c, float *out)
+{
+    for (int64_t i = 0; i < pixels; i++)
+        memcpy(out + i * c, x + i * from, (size_t)c * sizeof *out);
+}
+
+/* What sample k of the batch led to. A network with more output channels than the picture has
+ * predicts a variance behind it, which is left out here. */
+static void record_output(probe *p, ss_run_column *col, const ss_plan_level *l, int k, int input,
+                          int sample)
+{
+    const ss_plan *plan = &p->plan;
+    const ss_input *in = plan->inputs[input];
+    int64_t pixels = (int64_t)plan->height * plan->width, c = plan->picture_channels;
+    int64_t n = pixels * c;
+    float *x0 = p->clean + k * n, *noise = p->noise + k * n, *x = p->result;
+    float *y = p->y + k * pixels * plan->out_channels;
+    bool clean = ss_input_kind_of(in) == SS_INPUT_CLEAN && !ss_input_is_filtered(in);
+
+    take_channels(p->x + k * pixels * plan->channels, pixels, plan->channels, c, x);
+    ss_run_put_x(col, input, sample, p->x + k * pixels * plan->channels);
+    ss_spectrum_radial(p->spectrum, x, (int)c, p->psd);
+    ss_run_put_psd(col, input, sample, p->psd);
+    if (plan->out_channels < c)
+        return;
+    take_channels(y, pixels, plan->out_channels, c, y); /* towards the front: in place */
+    if (clean) {
+        /* x0 and noise are not needed any more: the target takes the noise's place */
+        ss_plan_target(plan, l, x0, noise, n, noise);
+        ss_run_put_loss(col, input, sample, mean_square_difference(y, noise, n));
+    }
+    ss_plan_denoised(plan, l, x, y, n, x);
+    ss_run_put_denoised(col, input, sample, x);
+}
+
+static ss_code run_batch(probe *p, ss_run_column *col, const ss_plan_level *l, int n,
+                         const int *input, const int *sample, ss_err *e)
+{
+    const ss_plan *plan = &p->plan;
+    float t[SS_MAX_BATCH];
+    ss_code rc = SS_OK;
+
+    for (int k = 0; k < n && rc == SS_OK; k++) {
+        rc = make_input(p, l, k, input[k], sample[k], e);
+        t[k] = l->condition;
+    }
+    if (rc != SS_OK)
+        return rc;
+
+    ss_condition cond = ss_conditions_batch(&p->plan.conditions, n, sample);
+    ss_recorder_begin(p->recorder, col, n, input, sample);
+    ss_tensor *x =
+        ss_upload(p->ctx, ss_shape_of(n, plan->height, plan->width, plan->channels), p->x);
+    ss_tensor *y = ss_model_forward(p->ctx, plan->model, x, t, &cond);
+    rc = ss_ctx_check(p->ctx, e);
+    if (rc == SS_OK)
+        rc = ss_recorder_check(p->recorder, e);
+    if (rc == SS_OK)
+        rc = ss_download(p->ctx, y, p->y, e);
+    ss_release(x);
+    ss_release(y);
+    for (int k = 0; k < n && rc == SS_OK; k++)
+        record_output(p, col, l, k, input[k], sample[k]);
+    return rc;
+}
+
+/* One noise level: all inputs and samples, in batches. */
+static ss_code run_level(probe *p, int s, ss_err *e)
+{
+    const ss_plan *plan = &p->plan;
+    int input[SS_MAX_BATCH], sample[SS_MAX_BATCH], all = plan->n_inputs * plan->samples;
+    ss_run_column *col;
+    ss_code rc = ss_run_column_new(p->writer, s, &col, e);
+
+    for (int from = 0; from < all && rc == SS_OK; from += plan->batch) {
+        int n = all - from < plan->batch ? all - from : plan->batch;
+
+        for (int k = 0; k < n; k++) {
+            input[k] = (from + k) / plan->samples;
+            sample[k] = (from + k) % plan->samples;
+        }
+        rc = run_batch(p, col, &plan->levels[s], n, input, sample, e);
+        if (rc == SS_OK && interrupted)
+            rc = ss_fail(e, SS_INTERRUPTED,
+                         "interrupted; finished noise levels are saved, --resume goes on");
+    }
+    if (rc == SS_OK)
+        return ss_run_submit(p->writer, col, e);
+    ss_run_column_free(col);
+    return rc;
+}
+
+/* One sample through the network without computing: tells the recorder what there is. */
+static ss_code infer_shapes(probe *p, ss_err *e)
+{
+    const ss_plan *plan = &p->plan;
+    float t = plan->levels[0].condition;
+    int first = 0;
+    ss_condition cond = ss_conditions_batch(&p->plan.conditions, 1, &first);
+
+    ss_ctx_set_shapes_only(p->ctx, true);
+    ss_recorder_begin(p->recorder, NULL, 1, &first, &first);
+    ss_tensor *x = ss_tensor_new(p->ctx, ss_shape_of(1, plan->height, plan->width, plan->channels));
+    ss_tensor *y = ss_model_forward(p->ctx, plan->model, x, &t, &cond);
+    ss_code rc = ss_ctx_check(p->ctx, e);
+    if (rc == SS_OK && (ss_dim(y, 1) != plan->height || ss_dim(y, 2) != plan->width))
+        rc =
+            ss_fail(e, SS_SHAPE, "%s: the output is %lldx%lld for an input of %dx%d", p->opt->model,
+                    (long long)ss_dim(y, 1), (long long)ss_dim(y, 2), plan->height, plan->width);
+    ss_release(x);
+    ss_release(y);
+    ss_ctx_set_shapes_only(p->ctx, false);
+    ss_ctx_usage_reset(p->ctx);
+    return rc;
+}
+
+static ss_code open_writer(probe *p, ss_err *e)
+{
+    const ss_probe_options *opt = p->opt;
+    const ss_plan *plan = &p->plan;
+    const ss_model_info *about = ss_model_about(plan->model);
+    int n = plan->n_levels;
+    char created[32];
+    time_t now = time(NULL);
+    ss_run_spec spec = {
+        .tool = "sigmascope " SS_VERSION,
+        .command = opt->command,
+        .model_path = opt->model,
+        .family = about->family,
+        .model_sha256 = plan->sha256,
+        .device = ss_ctx_device_text(p->ctx),
+        .precision = plan->precision_text,
+        .condition = plan->conditions.text_form,
+        .prediction_type = ss_prediction_name(ss_schedule_prediction(plan->schedule)),
+        .created = created,
+        .plan = plan->text,
+        .threads = ss_ctx_threads(p->ctx),
+        .seed = opt->seed,
+        .n_inputs = plan->n_inputs,
+        .n_sigmas = n,
+        .n_samples = plan->samples,
+        .parameters = p->parameters,
+        .n_parameters = p->n_parameters,
+        .x = ss_shape_of(plan->height, plan->width, plan->channels),
+        .loss = plan->has_loss && plan->out_channels >= plan->picture_channels,
+        .n_radii = ss_spectrum_rings(plan->height, plan->width),
+    };
+    const char **inputs = ss_alloc((size_t)plan->n_inputs, sizeof *inputs);
+    double *sigmas = ss_alloc((size_t)n, sizeof *sigmas);
+    float *timesteps = ss_alloc((size_t)n, sizeof *timesteps);
+    ss_code rc = SS_OK;
+
+    strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    if (plan->out_channels >= plan->picture_channels)
+        spec.denoised = ss_shape_of(plan->height, plan->width, plan->picture_channels);
+    if (!inputs || !sigmas || !timesteps) {
+        rc = ss_fail(e, SS_NOMEM, "out of memory");
+    } else {
+        for (int i = 0; i < plan->n_inputs; i++)
+            inputs[i] = ss_input_label(plan->inputs[i]);
+        for (int i = 0; i < n; i++) {
+            sigmas[i] = plan->levels[i].sigma;
+            timesteps[i] = plan->levels[i].timestep;
+        }
+        spec.inputs = inputs;
+        spec.sigmas = sigmas;
+        spec.timesteps = about->time_is_sigma ? NULL : timesteps;
+        ss_recorder_spec(p->recorder, &spec);
+        rc = opt->resume ? ss_run_resume(opt->output, &spec, &p->writer, e)
+                         : ss_run_create(opt->output, &spec, opt->replace, &p->writer, e);
+    }
+    ss_free(inputs);
+    ss_free(sigmas);
+    ss_free(timesteps);
+    return rc;
+}
+
+static ss_code prepare(probe *p, ss_err *e)
+{
+    const ss_probe_options *opt = p->opt;
+    ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
+    ss_recorder_options rec = {
+        .watch = opt->modules,
+        .n_watch = opt->n_modules,
+        .dump = opt->dumps,
+        .n_dump = opt->n_dumps,
+        .half = opt->dump_f16,
+        .channels = opt->channels,
+    };
+    ss_code rc = ss_ctx_new(&device, &p->ctx, e);
+
+    if (rc == SS_OK)
+        rc = ss_plan_make(opt, ss_ctx_threads(p->ctx), &p->plan, e);
+    if (rc != SS_OK)
+        return rc;
+    rec.modules = ss_model_modules(p->plan.model, &rec.n_modules);
+    rc = ss_recorder_new(&rec, &p->recorder, e);
+    if (rc == SS_OK)
+        rc = measure_weights(p, e);
+    if (rc == SS_OK)
+        rc = ss_model_bind(p->plan.model, p->ctx, e);
+    if (rc == SS_OK) {
+        ss_setup setup = {
+            .modules = rec.modules,
+            .n_modules = rec.n_modules,
+            .hooks = ss_recorder_hooks(p->recorder),
+            .precision = &p->plan.precision,
+            .interventions = p->plan.interventions,
+            .n_interventions = opt->n_interventions,
+        };
+        rc = ss_ctx_setup(p->ctx, &setup, e);
+    }
+    if (rc == SS_OK)
+        rc = allocate(p, e);
+    if (rc == SS_OK)
+        rc = infer_shapes(p, e);
+    return rc == SS_OK ? open_writer(p, e) : rc;
+}
+
+ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_err *e)
+{
+    probe p = {.opt = opt};
+    ss_progress progress;
+    ss_code rc = prepare(&p, e);
+    double start = ss_now();
+
+    interrupted = 0;
+    ss_progress_begin(&progress, "probe", p.plan.n_levels);
+    for (int s = 0; rc == SS_OK && s < p.plan.n_levels; s++) {
+        char detail[64];
+
+        snprintf(detail, sizeof detail, "sigma %.4g", p.plan.levels[s].sigma);
+        ss_progress_step(&progress, s, detail);
+        if (ss_run_is_done(p.writer, s))
+            summary->n_resumed++;
+        else
+            rc = run_level(&p, s, e);
+    }
+    ss_progress_end(&progress);
+    if (rc == SS_OK) {
+        int n_modules;
+
+        ss_model_modules(p.plan.model, &n_modules);
+        summary->n_modules = n_modules;
+        summary->n_sigmas = p.plan.n_levels;
+        summary->n_inputs = p.plan.n_inputs;
+        summary->n_samples = p.plan.samples;
+        summary->forward_flops = ss_ctx_usage(p.ctx).flops;
+        summary->peak_bytes = ss_ctx_usage(p.ctx).peak_bytes;
+        rc = ss_run_finish(p.writer, e);
+        p.writer = NULL;
+        summary->seconds = ss_now() - start;
+    }
+    release(&p);
+    return rc;
+}
