@@ -74,7 +74,7 @@ static bool differs(const pair *p)
     return *p->note || p->change.difference.absmax != 0 || p->change.difference.nonfinite;
 }
 
-static void fill(ss_table *t, const pair *pairs, size_t n)
+static void fill(ss_table *t, const pair *pairs, size_t n, int top)
 {
     ss_table_column(t, "parameter", SS_COL_TEXT, NULL);
     ss_table_column(t, "shape", SS_COL_TEXT, NULL);
@@ -83,7 +83,7 @@ static void fill(ss_table *t, const pair *pairs, size_t n)
     ss_table_column(t, "rms_a", SS_COL_NUMBER, "%.3g");
     ss_table_column(t, "rms_b", SS_COL_NUMBER, "%.3g");
     ss_table_column(t, "note", SS_COL_TEXT, NULL);
-    for (size_t i = 0; i < n && differs(&pairs[i]); i++) {
+    for (size_t i = 0; i < n && differs(&pairs[i]) && (!top || i < (size_t)top); i++) {
         const pair *p = &pairs[i];
         bool numbers = !*p->note;
         char text[128];
@@ -99,7 +99,7 @@ static void fill(ss_table *t, const pair *pairs, size_t n)
     }
 }
 
-ss_code ss_checkpoint_difference(ss_ctx *c, const ss_checkpoint *a, const ss_checkpoint *b,
+ss_code ss_checkpoint_difference(ss_ctx *c, const ss_checkpoint *a, const ss_checkpoint *b, int top,
                                  ss_table *t, size_t *n_differ, ss_err *e)
 {
     size_t na = ss_checkpoint_count(a), nb = ss_checkpoint_count(b), n = 0, differ = 0, ia = 0,
@@ -131,7 +131,7 @@ ss_code ss_checkpoint_difference(ss_ctx *c, const ss_checkpoint *a, const ss_che
     if (rc == SS_OK) {
         qsort(pairs, n, sizeof *pairs, by_size);
         ss_table_note(t, "%zu of %zu tensors differ", differ, n);
-        fill(t, pairs, n);
+        fill(t, pairs, n, top);
         *n_differ = differ;
     }
     ss_free(pairs);

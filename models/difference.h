@@ -16,8 +16,9 @@
  *   parameter, shape, change (relative), max_change (largest |b - a|), rms_a, rms_b, note
  *
  * Tensors that only one has, or whose shapes differ, come first, with a note instead of
- * numbers. The table's own note counts them all. *n_differ is the number of rows. */
-ss_code ss_checkpoint_difference(ss_ctx *c, const ss_checkpoint *a, const ss_checkpoint *b,
+ * numbers. At most `top` rows are listed (0: all); the table's own note counts them all, and so
+ * does *n_differ. */
+ss_code ss_checkpoint_difference(ss_ctx *c, const ss_checkpoint *a, const ss_checkpoint *b, int top,
                                  ss_table *t, size_t *n_differ, ss_err *e);
 
 #endif

@@ -1,0 +1,125 @@
+/* inspect.c - `sigmascope inspect`: what is in a checkpoint, or what differs between two */
+#include "cli/cli.h"
+#include "models/difference.h"
+#include "models/inventory.h"
+
+#include <stdio.h>
+
+enum { OPT_DEPTH = 1, OPT_TOP };
+
+static const cli_option options[] = {
+    {OPT_DEPTH, "depth", "N", "how deep the tree of modules is shown (default 2, 0: all)"},
+    {OPT_TOP, "top", "N", "how many weights, or differences, are listed (default 12, 0: all)"},
+    {0},
+};
+
+/* Prints tables as text, or as one JSON object of them. */
+static ss_code print_tables(const cli_parser *p, ss_table *tables, int n, ss_err *e)
+{
+    json_t *all = p->common.json ? json_object() : NULL;
+
+    for (int i = 0; i < n; i++) {
+        if (all)
+            json_object_set_new(all, tables[i].title, ss_table_json(&tables[i]));
+        else
+            ss_table_print(&tables[i], stdout, 0);
+    }
+    if (!all)
+        return SS_OK;
+    int failed = json_dumpf(all, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(all);
+    return failed ? ss_fail(e, SS_IO, "writing the output failed") : SS_OK;
+}
+
+static ss_code inspect_one(const cli_parser *p, ss_ctx *c, int depth, int top, ss_err *e)
+{
+    enum { N = 4 };
+    ss_table tables[N] = {0};
+    ss_inventory *v = NULL;
+    ss_model *m = NULL;
+    ss_code rc = ss_model_open(p->operands[0], NULL, &m, e);
+
+    if (rc == SS_OK)
+        rc = ss_inventory_new(c, m, &v, e);
+    if (rc == SS_OK)
+        rc = ss_inventory_about(m, &tables[0], e);
+    if (rc == SS_OK)
+        rc = ss_inventory_options(m, &tables[1], e);
+    if (rc == SS_OK)
+        rc = ss_inventory_modules(v, depth, &tables[2], e);
+    if (rc == SS_OK)
+        rc = ss_inventory_weights(v, top, &tables[3], e);
+    if (rc == SS_OK)
+        rc = print_tables(p, tables, N, e);
+    for (int i = 0; i < N; i++)
+        ss_table_release(&tables[i]);
+    ss_inventory_free(v);
+    ss_model_close(m);
+    return rc;
+}
+
+static ss_code inspect_two(const cli_parser *p, ss_ctx *c, int top, ss_err *e)
+{
+    ss_model_paths a = {0}, b = {0};
+    ss_checkpoint *ka = NULL, *kb = NULL;
+    ss_table t = {0};
+    size_t n = 0;
+    ss_code rc = ss_model_paths_find(p->operands[0], &a, e);
+
+    if (rc == SS_OK)
+        rc = ss_model_paths_find(p->operands[1], &b, e);
+    if (rc == SS_OK)
+        rc = ss_checkpoint_open(a.folder, NULL, &ka, e);
+    if (rc == SS_OK)
+        rc = ss_checkpoint_open(b.folder, NULL, &kb, e);
+    if (rc == SS_OK)
+        rc = ss_checkpoint_difference(c, ka, kb, top, &t, &n, e);
+    if (rc == SS_OK)
+        rc = print_tables(p, &t, 1, e);
+    ss_table_release(&t);
+    ss_checkpoint_close(ka);
+    ss_checkpoint_close(kb);
+    ss_model_paths_release(&a);
+    ss_model_paths_release(&b);
+    return rc;
+}
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
+    int64_t depth = 2, top = 12;
+    cli_parser p;
+    ss_ctx *c = NULL;
+    ss_err e = {0};
+    int id;
+
+    cli_begin(&p, cmd, argc, argv);
+    while ((id = cli_next(&p)) != CLI_END) {
+        switch (id) {
+        case OPT_DEPTH: cli_int(&p, 0, 64, &depth); break;
+        case OPT_TOP: cli_int(&p, 0, 1 << 20, &top); break;
+        }
+    }
+    if (cli_stop(&p, 1, 2))
+        return p.status;
+
+    ss_ctx_options device = {.device = p.common.device, .threads = p.common.threads};
+    ss_code rc = ss_ctx_new(&device, &c, &e);
+    if (rc == SS_OK)
+        rc = p.n_operands == 1 ? inspect_one(&p, c, (int)depth, (int)top, &e)
+                               : inspect_two(&p, c, (int)top, &e);
+    ss_ctx_free(c);
+    return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
+}
+
+const cli_command cmd_inspect = {
+    "inspect",
+    "MODEL [MODEL]",
+    "what is in a checkpoint, or what differs between two",
+    "Tells family, options, modules and the sizes of weights of a diffusers model. Given\n"
+    "two, lists the tensors that differ, the largest relative change first, without\n"
+    "loading either whole.",
+    options,
+    CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,
+    run,
+};

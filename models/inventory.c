@@ -1,0 +1,280 @@
+/* inventory.c - see inventory.h */
+#include "models/inventory.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "models/schedule.h"
+#include "models/weights.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ss_inventory {
+    const ss_model *model;
+    ss_weight_stats *stats; /* [weights] */
+};
+
+static void property(ss_table *t, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void property(ss_table *t, const char *name, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    ss_table_row(t);
+    ss_table_text(t, name);
+    ss_table_text(t, text);
+}
+
+/* "F16 (686 tensors)", or several of them. */
+static void list_dtypes(ss_table *t, ss_weight *const *w, int n)
+{
+#define X(name, bytes, text) 0,
+    int count[] = {SS_DTYPES(X)};
+#undef X
+    ss_str s = {0};
+
+    for (int i = 0; i < n; i++)
+        count[w[i]->dtype]++;
+    for (size_t d = 0; d < sizeof count / sizeof *count; d++) {
+        if (count[d])
+            ss_str_addf(&s, "%s%s (%d tensors)", s.len ? ", " : "", ss_dtype_name((ss_dtype)d),
+                        count[d]);
+    }
+    property(t, "dtypes", "%s", s.s ? s.s : "none");
+    ss_str_release(&s);
+}
+
+static void list_conditions(ss_table *t, const ss_condition_needs *k)
+{
+    if (k->table_classes)
+        property(t, "condition",
+                 "--class 0..%lld through cross-attention, or --prompt-embeds "
+                 "[N,tokens,%lld]",
+                 (long long)k->table_classes - 1, (long long)k->text_width);
+    else if (k->text_width)
+        property(t, "condition", "--prompt-embeds [N,tokens,%lld]", (long long)k->text_width);
+    if (k->n_classes)
+        property(t, "condition", "--class 0..%lld", (long long)k->n_classes - 1);
+    else if (k->class_width == 1)
+        property(t, "condition", "--class: a number, as the noise level of an upscaler's picture");
+    if (k->added_width)
+        property(t, "condition", "--text-embeds and --time-ids, together %lld wide",
+                 (long long)k->added_width);
+}
+
+ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
+{
+    const ss_model_info *a = ss_model_about(m);
+    const ss_checkpoint *k = ss_model_checkpoint(m);
+    ss_schedule *s = NULL;
+    int n_weights, n_modules;
+    ss_weight *const *w = ss_model_weights(m, &n_weights);
+    ss_code rc = ss_schedule_load(a->scheduler, &s, e);
+
+    if (rc == SS_OK)
+        rc = ss_table_init(t, "model", e);
+    if (rc != SS_OK) {
+        ss_schedule_free(s);
+        return rc;
+    }
+    ss_model_modules(m, &n_modules);
+    ss_table_column(t, "property", SS_COL_TEXT, NULL);
+    ss_table_column(t, "value", SS_COL_TEXT, NULL);
+    property(t, "folder", "%s", a->folder);
+    property(t, "family", "%s", a->family);
+    property(t, "weights", "%s: %s, %.1f MB in %zu files", a->format, ss_checkpoint_name(k),
+             (double)a->weight_bytes * 1e-6, ss_checkpoint_n_files(k));
+    list_dtypes(t, w, n_weights);
+    property(t, "parameters", "%lld in %d tensors, %d modules", (long long)a->n_parameters,
+             n_weights, n_modules);
+    property(t, "input", "%lld channels, %lldx%lld", (long long)a->in_channels,
+             (long long)a->sample_h, (long long)a->sample_w);
+    property(t, "output", "%lld channels", (long long)a->out_channels);
+    list_conditions(t, &a->needs);
+    property(t, "schedule", "%lld steps, sigma %.4g to %.4g, %s prediction%s",
+             (long long)ss_schedule_steps(s), ss_schedule_sigma(s, 0),
+             ss_schedule_sigma(s, ss_schedule_steps(s) - 1),
+             ss_prediction_name(ss_schedule_prediction(s)),
+             a->scheduler ? "" : " (no scheduler_config.json: defaults)");
+    ss_schedule_free(s);
+    return SS_OK;
+}
+
+ss_code ss_inventory_options(const ss_model *m, ss_table *t, ss_err *e)
+{
+    json_t *config = (json_t *)(uintptr_t)ss_model_config(m), *value; /* read only */
+    const char *key;
+    ss_code rc = ss_table_init(t, "options", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(t, "option", SS_COL_TEXT, NULL);
+    ss_table_column(t, "value", SS_COL_TEXT, NULL);
+    json_object_foreach(config, key, value)
+    {
+        char *text = *key == '_' ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+
+        if (text)
+            property(t, key, "%s", text);
+        free(text); /* jansson's */
+    }
+    return SS_OK;
+}
+
+ss_code ss_inventory_new(ss_ctx *c, const ss_model *m, ss_inventory **out, ss_err *e)
+{
+    int n;
+    ss_weight *const *w = ss_model_weights(m, &n);
+    ss_inventory *v = ss_calloc(1, sizeof *v);
+    ss_progress progress;
+    ss_code rc = SS_OK;
+
+    if (v)
+        v->stats = ss_calloc((size_t)n, sizeof *v->stats);
+    if (!v || !v->stats) {
+        ss_inventory_free(v);
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    }
+    v->model = m;
+    ss_progress_begin(&progress, "weights", n);
+    for (int i = 0; i < n && rc == SS_OK; i++) {
+        rc = ss_weights_measure(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape),
+                                &v->stats[i], e);
+        ss_progress_step(&progress, i + 1, w[i]->name);
+    }
+    ss_progress_end(&progress);
+    if (rc != SS_OK)
+        ss_inventory_free(v);
+    else
+        *out = v;
+    return rc;
+}
+
+void ss_inventory_free(ss_inventory *v)
+{
+    if (!v)
+        return;
+    ss_free(v->stats);
+    ss_free(v);
+}
+
+/* True when a parameter lies in the module or below it. */
+static bool lies_below(const char *parameter, const char *path)
+{
+    size_t n = strlen(path);
+
+    return n == 0 || (strncmp(parameter, path, n) == 0 && parameter[n] == '.');
+}
+
+static int depth_of(const char *path)
+{
+    int depth = *path ? 1 : 0;
+
+    for (; *path; path++)
+        depth += *path == '.';
+    return depth;
+}
+
+ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_err *e)
+{
+    int n_modules, n_weights;
+    const ss_module *const *modules = ss_model_modules(v->model, &n_modules);
+    ss_weight *const *w = ss_model_weights(v->model, &n_weights);
+    ss_code rc = ss_table_init(t, "modules", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "kind", SS_COL_TEXT, NULL);
+    ss_table_column(t, "parameters", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "absmax", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "rms", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "nonfinite", SS_COL_NUMBER, "%.0f");
+    for (int i = 0; i < n_modules; i++) {
+        const ss_module *m = modules[i];
+        double absmax = NAN, sum2 = 0, count = 0, bad = 0;
+
+        if (depth && depth_of(m->path) > depth)
+            continue;
+        for (int k = 0; k < n_weights; k++) {
+            const ss_weight_stats *s = &v->stats[k];
+            double finite = (double)(s->count - s->nonfinite);
+
+            if (!lies_below(w[k]->name, m->path))
+                continue;
+            absmax = fmax(absmax, s->absmax); /* ignores NaN */
+            sum2 += finite > 0 ? s->rms * s->rms * finite : 0;
+            count += (double)s->count;
+            bad += (double)s->nonfinite;
+        }
+        ss_table_row(t);
+        ss_table_text(t, *m->path ? m->path : "(model)");
+        ss_table_text(t, m->kind);
+        ss_table_number(t, count);
+        ss_table_number(t, absmax);
+        ss_table_number(t, count > bad ? sqrt(sum2 / (count - bad)) : NAN);
+        ss_table_number(t, bad);
+    }
+    return SS_OK;
+}
+
+typedef struct {
+    const ss_weight *w;
+    const ss_weight_stats *s;
+} ranked;
+
+static int by_size(const void *pa, const void *pb)
+{
+    const ranked *a = pa, *b = pb;
+
+    if ((a->s->nonfinite > 0) != (b->s->nonfinite > 0))
+        return a->s->nonfinite ? -1 : 1;
+    if (a->s->absmax != b->s->absmax)
+        return a->s->absmax > b->s->absmax ? -1 : 1;
+    return strcmp(a->w->name, b->w->name);
+}
+
+ss_code ss_inventory_weights(const ss_inventory *v, int top, ss_table *t, ss_err *e)
+{
+    int n;
+    ss_weight *const *w = ss_model_weights(v->model, &n);
+    ranked *r = ss_calloc((size_t)n, sizeof *r);
+    ss_code rc;
+
+    if (!r)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    rc = ss_table_init(t, "weights", e);
+    if (rc != SS_OK) {
+        ss_free(r);
+        return rc;
+    }
+    for (int i = 0; i < n; i++)
+        r[i] = (ranked){w[i], &v->stats[i]};
+    qsort(r, (size_t)n, sizeof *r, by_size);
+    ss_table_column(t, "parameter", SS_COL_TEXT, NULL);
+    ss_table_column(t, "shape", SS_COL_TEXT, NULL);
+    ss_table_column(t, "dtype", SS_COL_TEXT, NULL);
+    ss_table_column(t, "absmax", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "rms", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "nonfinite", SS_COL_NUMBER, "%.0f");
+    for (int i = 0; i < n && (!top || i < top); i++) {
+        char shape[96];
+
+        ss_table_row(t);
+        ss_table_text(t, r[i].w->name);
+        ss_table_text(t, ss_shape_text(r[i].w->shape, shape, sizeof shape));
+        ss_table_text(t, ss_dtype_name(r[i].w->dtype));
+        ss_table_number(t, r[i].s->absmax);
+        ss_table_number(t, r[i].s->rms);
+        ss_table_number(t, (double)r[i].s->nonfinite);
+    }
+    ss_free(r);
+    return SS_OK;
+}

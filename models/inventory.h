@@ -1,0 +1,28 @@
+/* inventory.h - what is in a checkpoint, as tables: for `sigmascope inspect` */
+#ifndef SS_MODELS_INVENTORY_H
+#define SS_MODELS_INVENTORY_H
+
+#include "base/table.h"
+#include "models/model.h"
+
+/* Each fills a fresh table.
+ *
+ * about:    property, value: family, files, sizes, dtypes, conditions, schedule
+ * options:  option, value: config.json, without what begins with '_'
+ * modules:  module, kind, parameters, absmax, rms, nonfinite: each module with everything
+ *           below it; depth limits how deep the tree is shown (0: all)
+ * weights:  parameter, shape, dtype, absmax, rms, nonfinite: the `top` largest by absmax, those
+ *           with inf or NaN first (0: all)
+ */
+ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e);
+ss_code ss_inventory_options(const ss_model *m, ss_table *t, ss_err *e);
+
+typedef struct ss_inventory ss_inventory;
+
+/* Reads every weight once. */
+ss_code ss_inventory_new(ss_ctx *c, const ss_model *m, ss_inventory **v, ss_err *e);
+void ss_inventory_free(ss_inventory *v); /* NULL is fine */
+ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_err *e);
+ss_code ss_inventory_weights(const ss_inventory *v, int top, ss_table *t, ss_err *e);
+
+#endif
