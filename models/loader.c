@@ -13,6 +13,7 @@
 
 enum {
     SHOWN = 128,
+    ALIGNMENT = 4, /* of parameters: enough for every dtype to be read in place */
     MAX_LISTED = 10, /* names in each list of an error */
     MAX_LIST = 300   /* bytes of it: three lists fit into one message */
 };
@@ -200,8 +201,8 @@ static void fill_weight(ss_net *n, ss_weight *w, const ss_st_tensor *t)
                   ss_shape_text(w->shape, want, sizeof want));
         return;
     }
-    /* Header lengths are free, so the data may lie at odd addresses. */
-    if ((uintptr_t)t->data % ss_dtype_size(t->dtype)) {
+    /* Headers have any length, so the data may lie at odd addresses. */
+    if ((uintptr_t)t->data % ALIGNMENT) {
         void *copy = keep(n, ss_alloc_aligned(t->bytes));
         if (copy)
             w->data = memcpy(copy, t->data, t->bytes);

@@ -92,7 +92,7 @@ static ss_code read_entry(const ss_safetensors *f, const json_t *entry, size_t r
 {
     const json_t *offsets = json_object_get(entry, "data_offsets");
     const json_t *from = json_array_get(offsets, 0), *to = json_array_get(offsets, 1);
-    uint64_t bits;
+    uint64_t bits = 0;
 
     t->type = json_string_value(json_object_get(entry, "dtype"));
     if (!t->type)
