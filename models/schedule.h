@@ -7,8 +7,9 @@
  *
  * The network predicts n (epsilon), x0 (sample), or v = a n - s x0 (Salimans & Ho 2022).
  *
- * abar is computed in the reference's precision, f32 with the product carried in double: it
- * agrees with diffusers to 3e-7 relative (1e-6 after rescaling to zero terminal SNR).
+ * abar is computed in the reference's precision, f32 with the product carried in double. It
+ * agrees with diffusers to 3e-7 relative; rescaled to zero terminal SNR to 4e-6, because that
+ * subtracts nearly equal numbers in the last steps.
  * Sources: Ho et al. 2020; Nichol & Dhariwal 2021 (cosine); Lin et al. 2023 (zero SNR).
  */
 #ifndef SS_MODELS_SCHEDULE_H
