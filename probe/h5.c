@@ -4,9 +4,12 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static herr_t take_innermost(unsigned n, const H5E_error2_t *err, void *text)
 {
@@ -27,6 +30,14 @@ ss_code ss_h5_fail(ss_err *e, ss_code code, const char *fmt, ...)
     return ss_fail(e, code, "%s%s%s", what, *why ? ": " : "", why);
 }
 
+/* A file that cannot be flushed, as on a full disk, cannot be closed either, and HDF5 would
+ * crash over it when the process exits. We close all that we open; nothing is left to do then. */
+static void start(void)
+{
+    H5dont_atexit(); /* works only before everything else; later it does nothing */
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
 static hid_t access_list(void)
 {
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS);
@@ -40,7 +51,17 @@ static hid_t access_list(void)
 
 hid_t ss_h5_open(const char *path, bool write, ss_err *e)
 {
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    struct stat st;
+
+    if (stat(path, &st) != 0 || access(path, write ? R_OK | W_OK : R_OK) != 0) {
+        ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
+        return -1;
+    }
+    if (!S_ISREG(st.st_mode)) { /* a pipe would block */
+        ss_fail(e, SS_IO, "%s: is not a regular file", path);
+        return -1;
+    }
+    start();
     hid_t fapl = access_list();
     hid_t file = H5Fopen(path, write ? H5F_ACC_RDWR : H5F_ACC_RDONLY, fapl);
 
@@ -52,7 +73,7 @@ hid_t ss_h5_open(const char *path, bool write, ss_err *e)
 
 hid_t ss_h5_create(const char *path, ss_err *e)
 {
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    start();
     hid_t fapl = access_list();
     hid_t file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, fapl);
 

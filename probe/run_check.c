@@ -62,7 +62,9 @@ static bool find_difference(const json_t **a, const json_t **b, ss_str *path)
 static char *show(const json_t *v, char *out, size_t n)
 {
     char text[128];
-    size_t len = v ? json_dumpb(v, text, sizeof text - 1, JSON_ENCODE_ANY | JSON_COMPACT) : 0;
+    size_t len = v ? json_dumpb(v, text, sizeof text - 1,
+                                JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9))
+                   : 0;
 
     text[len < sizeof text ? len : sizeof text - 1] = '\0'; /* longer text was cut by jansson */
     return ss_printable(v ? text : "nothing", out, n);

@@ -38,8 +38,9 @@
  *   /outputs/denoised  as /inputs/x; /outputs/loss [input, sigma, sample] f32
  *   /activations/PATH  [input, sigma, sample, ...] f32 or f16
  *
- * What is not known is left out: no attention layer, no group. In names of groups and data
- * sets '/', '%' and control characters of a path are written %XX.
+ * What is not known is left out: no attention layer, no group. Labels show control
+ * characters and what is not UTF-8 as \xNN. Groups and data sets named PATH have the
+ * label of the module, with '/' and '%' written %2F and %25.
  *
  * How a killed writer leaves a whole file: every shape is known beforehand, so the skeleton
  * with all groups, axes and data sets is made by HDF5 beside the target and renamed into
@@ -57,7 +58,8 @@
  *       ss_run_submit(w, col, &err);
  *   ss_run_finish(w, &err);
  *
- * One thread calls; the writing itself happens in a thread of the writer's own.
+ * One thread calls; the writing itself happens in a thread of the writer's own. A file that is
+ * being written must not be open in a reader of the same process when it is finished.
  */
 #ifndef SS_RUN_FILE_H
 #define SS_RUN_FILE_H

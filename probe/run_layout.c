@@ -41,18 +41,25 @@ const char *ss_run_module_label(const char *path)
 
 char *ss_run_link_name(const char *path)
 {
-    const char *s = ss_run_module_label(path);
+    const char *label = ss_run_module_label(path), *s;
+    const size_t room = 4 * strlen(label) + 1;
+    char *shown = ss_alloc(room, 1);
     ss_str b = {0};
+
+    if (!shown)
+        return NULL;
+    s = ss_printable(label, shown, room);
 
     if (strcmp(s, ".") == 0) /* to HDF5 this is the group itself */
         ss_str_add(&b, "%2E");
     else
         for (; *s; s++) {
-            if (*s == '/' || *s == '%' || (unsigned char)*s < 0x20 || *s == 0x7f)
+            if (*s == '/' || *s == '%')
                 ss_str_addf(&b, "%%%02X", (unsigned char)*s);
             else
                 ss_str_addn(&b, s, 1);
         }
+    ss_free(shown);
     return ss_str_detach(&b);
 }
 

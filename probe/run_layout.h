@@ -72,7 +72,7 @@ size_t ss_run_value_bytes(ss_run_set_type type);
 /* A module path as it is called in axes: SS_RUN_ROOT for "". */
 const char *ss_run_module_label(const char *path);
 
-/* A module path as one HDF5 link name: '/', '%' and control characters as %XX. ss_free. */
+/* A module path, or label, as one HDF5 link name; see run_file.h. ss_free; NULL: no memory. */
 char *ss_run_link_name(const char *path);
 
 /* Makes the file at path with everything in it but the columns, flushed to disk, and fills in

@@ -1,0 +1,18 @@
+/* run_cache.h - the reader's inside; private to run_reader.c and run_sets.c */
+#ifndef SS_PROBE_RUN_CACHE_H
+#define SS_PROBE_RUN_CACHE_H
+
+#include "probe/h5.h"
+#include "probe/run_reader.h"
+
+typedef struct ss_run_cache {
+    hid_t file;
+    bool no_port, no_input, no_sample, no_head; /* axes that the file does not have */
+    struct ss_run_cached {
+        char *name; /* "/stats/absmax" */
+        void *data; /* NULL: the file has none */
+    } * sets;
+    size_t n, cap;
+} ss_run_cache;
+
+#endif

@@ -1,0 +1,111 @@
+/* run_reader.h - reading run files, ours and those made by somebody else's hooks
+ *
+ *   ss_run *r;
+ *   ss_run_open("RUN.h5", &r, &err);
+ *   const float *absmax;
+ *   ss_run_stat(r, "absmax", &absmax, &err);        // NULL where the file has none
+ *   absmax[ss_run_at(r, module, port, input, sigma, sample)]
+ *   ss_run_close(r);
+ *
+ * Liberal in what is there: a file needs /axes/module, /axes/sigma and any of the data sets
+ * (layout: run_file.h). An absent axis counts as one entry, and data sets then lack that
+ * dimension; numbers may have any type, texts fixed or variable length; attributes may be
+ * missing. Strict in what it says: ranks and sizes must agree with the axes, and nothing is
+ * allocated before it was checked. Nothing of a file can end the process.
+ *
+ * Noise levels that are not done read as NaN, or 0 in counts, whatever is in the file.
+ * One thread at a time may use any reader, for HDF5 is not thread-safe.
+ */
+#ifndef SS_RUN_READER_H
+#define SS_RUN_READER_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SS_RUN_MAX_VALUES = 1 << 28 }; /* of one data set, or part of one, in memory */
+
+typedef struct ss_run {
+    char *path;
+    /* attributes; "" where the file has none, never NULL */
+    char *tool, *command, *model_path, *family, *model_sha256, *device, *precision, *condition,
+        *prediction_type, *created, *plan;
+    uint64_t seed;
+    int threads;
+    bool complete;
+
+    /* axes; an absent one has one entry, "output" for the port, "" for the input */
+    int n_modules, n_ports, n_inputs, n_sigmas, n_samples;
+    char **modules, **ports, **inputs;
+    char **kinds;    /* [module], NULL: unknown */
+    uint8_t *blocks; /* [module], NULL: unknown */
+    double *sigmas;
+    float *timesteps; /* [sigma], NULL: none */
+    uint8_t *done;    /* [sigma] */
+    int n_done;
+    int n_layers, n_heads; /* 0: no attention */
+    char **layers;
+    int64_t n_parameters; /* 0: none */
+    char **parameters;
+    int n_radii; /* 0: no spectra */
+    double *radii;
+
+    struct ss_run_cache *cache; /* what was read, and the open file */
+} ss_run;
+
+ss_code ss_run_open(const char *path, ss_run **r, ss_err *e);
+void ss_run_close(ss_run *r); /* NULL is fine */
+
+/* Whole data sets, read on the first call and kept until close; *x = NULL where the file has
+ * none. Borrowed.
+ *   stat       [module][port][input][sigma][sample], names of kernels/stats.h
+ *   nonfinite  the same, counts
+ *   attention  [layer][head][input][sigma][sample], names of kernels/stats.h
+ *   weights    [parameter], "absmax" or "rms"
+ *   loss       [input][sigma][sample]
+ *   psd        [input][sigma][sample][radius] */
+ss_code ss_run_stat(ss_run *r, const char *name, const float **x, ss_err *e);
+ss_code ss_run_nonfinite(ss_run *r, const uint64_t **x, ss_err *e);
+ss_code ss_run_attention(ss_run *r, const char *name, const float **x, ss_err *e);
+ss_code ss_run_attention_keys(ss_run *r, const float **keys, ss_err *e); /* [layer] */
+ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e);
+ss_code ss_run_loss(ss_run *r, const float **x, ss_err *e);
+ss_code ss_run_psd(ss_run *r, const float **x, ss_err *e);
+
+/* Index into the arrays of stat and nonfinite, and into those of attention. */
+size_t ss_run_at(const ss_run *r, int module, int port, int input, int sigma, int sample);
+size_t ss_run_attention_at(const ss_run *r, int layer, int head, int input, int sigma, int sample);
+
+/* Index of a port, or -1. */
+int ss_run_port(const ss_run *r, const char *name);
+
+/* Exponent counts of one module, [port][input][sigma][256], into the caller's array: a file
+ * of any size is read in little memory. */
+bool ss_run_has_hist(const ss_run *r);
+ss_code ss_run_hist(ss_run *r, int module, uint64_t *counts, ss_err *e);
+
+/* Data sets that not every module has, by their path in the file. shape: without the
+ * dimensions that lead. */
+typedef struct {
+    int rank;
+    int64_t dim[4];
+    int64_t n; /* all dim multiplied */
+} ss_run_shape;
+
+/* False where there is none, or it is not as it should be. */
+bool ss_run_has_channels(ss_run *r, int module, int64_t *channels);
+/* [port][input][sigma][channel] of the caller; name: absmax or rms. */
+ss_code ss_run_channel_stats(ss_run *r, int module, const char *name, float *x, ss_err *e);
+
+/* Pictures: "/inputs/x", "/outputs/denoised" [input, sigma, sample, ...]. */
+bool ss_run_has_pictures(ss_run *r, const char *set, ss_run_shape *shape);
+/* One sample, shape.n values of the caller. */
+ss_code ss_run_picture(ss_run *r, const char *set, int input, int sigma, int sample, float *x,
+                       ss_err *e);
+
+/* The name of a module's activations, "/activations/PATH"; ss_free. NULL: no memory. */
+char *ss_run_activation_set(const char *path);
+
+#endif
