@@ -75,13 +75,13 @@ ss_code ss_prediction_parse(const char *name, ss_prediction *p, ss_err *e)
     return SS_OK;
 }
 
-/* Value i of n from lo to hi in equal steps, in f32 and from the nearer end, as the reference
- * counts them. */
+/* Value i of n from lo to hi in equal steps, in f32, from the nearer end and with one rounding:
+ * the reference's to the last bit. */
 static float ramp(float lo, float hi, int64_t i, int64_t n)
 {
     const float step = n > 1 ? (hi - lo) / (float)(n - 1) : 0;
 
-    return i < n / 2 || n == 1 ? lo + step * (float)i : hi - step * (float)(n - 1 - i);
+    return i < n / 2 || n == 1 ? fmaf(step, (float)i, lo) : fmaf(-step, (float)(n - 1 - i), hi);
 }
 
 static double cosine_abar(double t)

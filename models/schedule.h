@@ -7,9 +7,10 @@
  *
  * The network predicts n (epsilon), x0 (sample), or v = a n - s x0 (Salimans & Ho 2022).
  *
- * abar is computed in the reference's precision, f32 with the product carried in double. It
- * agrees with diffusers to 3e-7 relative; rescaled to zero terminal SNR to 4e-6, because that
- * subtracts nearly equal numbers in the last steps.
+ * abar is computed as the reference does, in f32 with the product carried in double, and is
+ * the reference's to the last bit. Rescaled to zero terminal SNR it differs by up to 5e-6
+ * relative in the last steps, where nearly equal square roots are subtracted and PyTorch's
+ * square root is not the correctly rounded one.
  * Sources: Ho et al. 2020; Nichol & Dhariwal 2021 (cosine); Lin et al. 2023 (zero SNR).
  */
 #ifndef SS_MODELS_SCHEDULE_H
