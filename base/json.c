@@ -70,10 +70,10 @@ typedef struct {
 static int keep(const char *piece, size_t n, void *data)
 {
     cut_text *c = data;
-    size_t room = SHOWN - c->len;
+    size_t room = SHOWN - c->len, fits = n < room ? n : room;
 
-    memcpy(c->text + c->len, piece, n < room ? n : room);
-    c->len += n < room ? n : room;
+    memcpy(c->text + c->len, piece, fits);
+    c->len += fits;
     return n > room ? -1 : 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <png.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -20,7 +21,8 @@ typedef struct {
     const char *path;
     FILE *f;
     ss_err *e;
-    ss_code rc; /* of the failure that jumped */
+    ss_code rc;   /* of the failure that jumped */
+    bool starved; /* an allocation failed, which libpng does not tell from other failures */
     png_structp png;
     png_infop info;
     png_bytepp rows; /* into the picture */
@@ -30,7 +32,7 @@ static void on_error(png_structp png, png_const_charp text)
 {
     codec *k = png_get_error_ptr(png);
 
-    k->rc = ss_fail(k->e, SS_FORMAT, "%s: %s", k->path, text);
+    k->rc = ss_fail(k->e, k->starved ? SS_NOMEM : SS_FORMAT, "%s: %s", k->path, text);
     png_longjmp(png, 1);
 }
 
@@ -41,8 +43,11 @@ static void on_warning(png_structp png, png_const_charp text)
 
 static png_voidp on_malloc(png_structp png, png_alloc_size_t n)
 {
-    (void)png;
-    return ss_alloc(n, 1);
+    codec *k = png_get_mem_ptr(png);
+    void *p = ss_alloc(n, 1);
+
+    k->starved |= !p;
+    return p;
 }
 
 static void on_free(png_structp png, png_voidp p)
@@ -131,8 +136,8 @@ ss_code ss_image_read_png(const char *path, ss_image *im, ss_err *e)
         goto out;
     }
     rewind(k.f);
-    k.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &k, on_error, on_warning, NULL,
-                                     on_malloc, on_free);
+    k.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &k, on_error, on_warning, &k, on_malloc,
+                                     on_free);
     k.info = k.png ? png_create_info_struct(k.png) : NULL;
     rc = k.info ? read_picture(&k, &got) : no_memory(&k);
     if (rc == SS_OK) {
@@ -180,7 +185,7 @@ ss_code ss_image_write_png(const char *path, const ss_image *im, ss_err *e)
     if (rc != SS_OK)
         goto out;
     k.f = o.f;
-    k.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &k, on_error, on_warning, NULL,
+    k.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &k, on_error, on_warning, &k,
                                       on_malloc, on_free);
     k.info = k.png ? png_create_info_struct(k.png) : NULL;
     rc = k.info ? write_picture(&k, im) : no_memory(&k);

@@ -226,7 +226,7 @@ static void test_every_allocation_may_fail(void **state)
 
         reached = ss_mem_calls() - before >= k;
         ss_mem_fail_at(0);
-        assert_true((rc != SS_OK) == reached);
+        assert_int_equal(rc, reached ? SS_NOMEM : SS_OK);
     }
     assert_true(k > 4);
     int files = count_files(tmp_dir);
@@ -238,7 +238,7 @@ static void test_every_allocation_may_fail(void **state)
 
         reached = ss_mem_calls() - before >= k;
         ss_mem_fail_at(0);
-        assert_true((rc != SS_OK) == reached);
+        assert_int_equal(rc, reached ? SS_NOMEM : SS_OK);
         if (rc == SS_OK)
             ss_image_release(&got);
     }
