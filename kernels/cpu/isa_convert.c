@@ -35,7 +35,7 @@ void ISA(to_f32)(const void *src, ss_dtype t, float *dst, int64_t n)
  *   normal      adding half of the last kept place, less one unless that place is odd, and
  *               cutting k bits rounds to nearest even; a carry runs into the exponent, as
  *               it should
- *   subnormal   (|x| + c) - c with c = 1.5 * 2^23 * min_subnormal rounds to a multiple of
+ *   subnormal   (|x| + c) - c with c = 2^23 * min_subnormal rounds to a multiple of
  *               min_subnormal, because that is the last place of the sum */
 void ISA(round_values)(const ss_format *f, const float *x, float *y, int64_t n)
 {
@@ -43,7 +43,7 @@ void ISA(round_values)(const ss_format *f, const float *x, float *y, int64_t n)
     const uint32_t half = k ? (1u << (k - 1)) - 1 : 0, odd = k ? 1 : 0;
     const uint32_t keep = ~((1u << k) - 1);
     const float min_normal = (float)f->min_normal, max = (float)f->max;
-    const float c = (float)(0x1.8p23 * f->min_subnormal);
+    const float c = (float)(0x1p23 * f->min_subnormal);
     const uint32_t largest = bits_of(max), inf = 0x7f800000;
     const uint32_t overflow = f->saturate ? largest : f->no_inf ? 0x7fc00000 : inf;
 

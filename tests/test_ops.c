@@ -1,0 +1,537 @@
+/* Golden file: tests/golden/ops.safetensors, written by make_ops.py with PyTorch in float64,
+ * seed 0: tensors OP/CASE/NAME, where y is the result, opt the numbers, the rest inputs. Every
+ * case in the file is run by the row of `ops` for its OP. Worst relative L2 errors seen, on any
+ * instruction set: attention 4.9e-7, conv2d 3.7e-7, the others below 2e-7. What depends on threads,
+ * instruction sets or number formats is checked against ourselves.
+ */
+#include "kernels/backend.h"
+#include "kernels/context.h"
+#include "models/safetensors.h"
+#include "tests/ss_test.h"
+
+#include <stdio.h>
+
+static ss_ctx *ctx;
+static ss_safetensors *golden;
+
+static ss_ctx *context(int threads)
+{
+    ss_ctx *c;
+    ss_err e = {0};
+
+    if (ss_ctx_new(&(ss_ctx_options){.threads = threads}, &c, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return c;
+}
+
+/* --- one case of the golden file ------------------------------------------------------ */
+
+typedef struct {
+    const char *path; /* "conv2d/3x3" */
+    float opt[8];
+} golden_case;
+
+static const ss_st_tensor *find(const golden_case *g, const char *name)
+{
+    char path[160];
+
+    snprintf(path, sizeof path, "%s/%s", g->path, name);
+    return ss_safetensors_find(golden, path);
+}
+
+/* NULL where the case has no such tensor */
+static ss_tensor *input(const golden_case *g, const char *name)
+{
+    const ss_st_tensor *t = find(g, name);
+    ss_shape s;
+
+    if (!t)
+        return NULL;
+    assert_int_equal(ss_st_shape(t, &s, NULL), SS_OK);
+    return ss_param(ctx, t->dtype, s, t->data);
+}
+
+/* Up to three inputs of a case, released by run_case(). */
+typedef struct {
+    ss_tensor *x, *b, *c, *d;
+} inputs;
+
+static ss_tensor *run_conv2d(const golden_case *g, inputs *in)
+{
+    const float *o = g->opt;
+    const ss_conv2d_opt opt = {(int)o[0], (int)o[1], (int)o[2], (int)o[3], (int)o[4]};
+
+    in->b = input(g, "w");
+    in->c = input(g, "b");
+    return ss_conv2d(ctx, in->x, in->b, in->c, opt);
+}
+
+static ss_tensor *run_linear(const golden_case *g, inputs *in)
+{
+    in->b = input(g, "w");
+    in->c = input(g, "b");
+    return ss_linear(ctx, in->x, in->b, in->c);
+}
+
+static ss_tensor *run_group_norm(const golden_case *g, inputs *in)
+{
+    in->b = input(g, "gamma");
+    in->c = input(g, "beta");
+    in->d = input(g, "mod");
+    return ss_group_norm(ctx, in->x, in->b, in->c, in->d, (int)g->opt[0], g->opt[1],
+                         (ss_act)g->opt[2]);
+}
+
+static ss_tensor *run_layer_norm(const golden_case *g, inputs *in)
+{
+    in->b = input(g, "gamma");
+    in->c = input(g, "beta");
+    return ss_layer_norm(ctx, in->x, in->b, in->c, g->opt[0]);
+}
+
+static ss_tensor *run_activate(const golden_case *g, inputs *in)
+{
+    return ss_activate(ctx, in->x, (ss_act)g->opt[0]);
+}
+
+static ss_tensor *run_geglu(const golden_case *g, inputs *in)
+{
+    (void)g;
+    return ss_geglu(ctx, in->x);
+}
+
+static ss_tensor *run_attention(const golden_case *g, inputs *in)
+{
+    in->x = input(g, "q");
+    in->b = input(g, "k");
+    in->c = input(g, "v");
+    in->d = input(g, "mask");
+    return ss_attention(ctx, in->x, in->b, in->c, in->d, (int)g->opt[0], g->opt[1]);
+}
+
+static ss_tensor *run_add(const golden_case *g, inputs *in)
+{
+    in->b = input(g, "b");
+    return ss_add(ctx, in->x, in->b, g->opt[0]);
+}
+
+static ss_tensor *run_affine(const golden_case *g, inputs *in)
+{
+    return ss_affine(ctx, in->x, g->opt[0], g->opt[1]);
+}
+
+static ss_tensor *run_clamp(const golden_case *g, inputs *in)
+{
+    return ss_clamp(ctx, in->x, g->opt[0], g->opt[1]);
+}
+
+static ss_tensor *run_scale_samples(const golden_case *g, inputs *in)
+{
+    return ss_scale_samples(ctx, in->x, g->opt);
+}
+
+static ss_tensor *run_add_channels(const golden_case *g, inputs *in)
+{
+    in->b = input(g, "v");
+    return ss_add_channels(ctx, in->x, in->b);
+}
+
+static ss_tensor *run_concat(const golden_case *g, inputs *in)
+{
+    in->b = input(g, "b");
+    return ss_concat(ctx, in->x, in->b, (int)g->opt[0]);
+}
+
+static ss_tensor *run_slice(const golden_case *g, inputs *in)
+{
+    return ss_slice(ctx, in->x, (int)g->opt[0], (int64_t)g->opt[1], (int64_t)g->opt[2]);
+}
+
+static ss_tensor *run_upsample(const golden_case *g, inputs *in)
+{
+    return ss_upsample_nearest(ctx, in->x, (int64_t)g->opt[0], (int64_t)g->opt[1]);
+}
+
+static ss_tensor *run_avg_pool2(const golden_case *g, inputs *in)
+{
+    (void)g;
+    return ss_avg_pool2(ctx, in->x);
+}
+
+static ss_tensor *run_fir(const golden_case *g, inputs *in)
+{
+    const ss_st_tensor *k = find(g, "kernel");
+    const float *o = g->opt;
+    float kernel[8];
+
+    ss_values_to_f32(k->dtype, k->data, (size_t)k->dim[0], kernel);
+    return ss_fir_resample(ctx, in->x, kernel, (int)k->dim[0], (int)o[0], (int)o[1], (int)o[2],
+                           (int)o[3]);
+}
+
+static ss_tensor *run_mean_tokens(const golden_case *g, inputs *in)
+{
+    (void)g;
+    return ss_mean_tokens(ctx, in->x);
+}
+
+static ss_tensor *run_embedding(const golden_case *g, inputs *in)
+{
+    int64_t ids[4];
+
+    for (int i = 0; i < 4; i++)
+        ids[i] = (int64_t)g->opt[i];
+    return ss_embedding(ctx, in->x, ids, 4);
+}
+
+enum { WHOLE, PER_VALUE }; /* what the tolerance bounds */
+
+static const struct {
+    const char *name;
+    ss_tensor *(*run)(const golden_case *g, inputs *in);
+    double tolerance; /* of the relative L2 error, or of the relative error of each value */
+    int measure;
+} ops[] = {
+    {"conv2d", run_conv2d, 5e-7, WHOLE},
+    {"linear", run_linear, 5e-7, WHOLE},
+    {"group_norm", run_group_norm, 5e-7, WHOLE},
+    {"layer_norm", run_layer_norm, 5e-7, WHOLE},
+    {"activate", run_activate, 4e-7, PER_VALUE},
+    {"activate_special", run_activate, 0, WHOLE},
+    {"geglu", run_geglu, 2e-7, WHOLE},
+    {"attention", run_attention, 1e-6, WHOLE},
+    {"add", run_add, 1e-7, WHOLE},
+    {"affine", run_affine, 1e-7, WHOLE},
+    {"clamp", run_clamp, 0, WHOLE},
+    {"scale_samples", run_scale_samples, 1e-7, WHOLE},
+    {"add_channels", run_add_channels, 1e-7, WHOLE},
+    {"concat", run_concat, 0, WHOLE},
+    {"slice", run_slice, 0, WHOLE},
+    {"upsample", run_upsample, 0, WHOLE},
+    {"avg_pool2", run_avg_pool2, 1e-7, WHOLE},
+    {"fir", run_fir, 2e-7, WHOLE},
+    {"mean_tokens", run_mean_tokens, 1e-7, WHOLE},
+    {"embedding", run_embedding, 0, WHOLE},
+};
+
+/* The error, where NaN must meet NaN and inf the same inf. Values below 1e-36 count as that,
+ * so that the relative error of one value is not asked of subnormal numbers. */
+static double error_of(float *got, float *want, int64_t n, bool per_value)
+{
+    double worst = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        const bool both_nan = isnan(got[i]) && isnan(want[i]);
+
+        if (both_nan || (isinf(want[i]) && got[i] == want[i]))
+            got[i] = want[i] = 0;
+    }
+    if (!per_value)
+        return relative_l2(got, want, n);
+    for (int64_t i = 0; i < n; i++) {
+        const double error = fabs((double)got[i] - want[i]) / fmax(fabs((double)want[i]), 1e-36);
+
+        worst = error > worst || isnan(error) ? error : worst;
+    }
+    return worst;
+}
+
+static void run_case(const char *path, size_t op)
+{
+    golden_case g = {.path = path};
+    const ss_st_tensor *y = find(&g, "y"), *opt = find(&g, "opt");
+    inputs in = {0};
+    ss_shape shape;
+    char found[64], wanted[64];
+    ss_err e = {0};
+
+    if (opt)
+        ss_values_to_f32(opt->dtype, opt->data, (size_t)opt->dim[0], g.opt);
+    in.x = input(&g, "x");
+    ss_tensor *out = ops[op].run(&g, &in);
+    if (ss_ctx_check(ctx, &e) != SS_OK)
+        fail_msg("%s: %s", path, e.msg);
+
+    assert_int_equal(ss_st_shape(y, &shape, NULL), SS_OK);
+    if (!ss_shape_equal(shape, ss_shape_get(out)))
+        fail_msg("%s: shape %s, want %s", path, ss_shape_text(ss_shape_get(out), found, 64),
+                 ss_shape_text(shape, wanted, 64));
+
+    const int64_t n = ss_shape_numel(shape);
+    float *got = malloc((size_t)n * sizeof *got), *want = malloc((size_t)n * sizeof *want);
+    assert_int_equal(ss_download(ctx, out, got, NULL), SS_OK);
+    ss_values_to_f32(y->dtype, y->data, (size_t)n, want);
+    const double error = error_of(got, want, n, ops[op].measure == PER_VALUE);
+    if (getenv("SS_TEST_VERBOSE"))
+        printf("%-36s %.2e\n", path, error);
+    if (!(error <= ops[op].tolerance))
+        fail_msg("%s: relative error %.3g, at most %.3g", path, error, ops[op].tolerance);
+    free(got);
+    free(want);
+    ss_release(out);
+    ss_release(in.x);
+    ss_release(in.b);
+    ss_release(in.c);
+    ss_release(in.d);
+}
+
+static void run_all_cases(void)
+{
+    int ran[N_OF(ops)] = {0};
+
+    for (size_t i = 0; i < ss_safetensors_count(golden); i++) {
+        char path[96];
+        const char *name = ss_safetensors_at(golden, i)->name, *end = strrchr(name, '/');
+        size_t op = 0;
+
+        if (strcmp(end, "/y") != 0)
+            continue;
+        snprintf(path, sizeof path, "%.*s", (int)(end - name), name);
+        const size_t len = strcspn(path, "/");
+        while (op < N_OF(ops) && (strncmp(ops[op].name, path, len) != 0 || ops[op].name[len]))
+            op++;
+        if (op == N_OF(ops))
+            fail_msg("%s: no such operation in the test", path);
+        run_case(path, op);
+        ran[op]++;
+    }
+    for (size_t op = 0; op < N_OF(ops); op++)
+        if (!ran[op])
+            fail_msg("%s: no case", ops[op].name);
+}
+
+static void test_matches_pytorch(void **state)
+{
+    (void)state;
+    ctx = context(2);
+    run_all_cases();
+    ss_ctx_free(ctx);
+}
+
+/* Every instruction set that this machine has; a lower one may always be asked for. */
+static void test_instruction_sets(void **state)
+{
+    (void)state;
+    for (const char *const *isa = (const char *const[]){"base", "v3", "v4", NULL}; *isa; isa++) {
+        setenv("SIGMASCOPE_ISA", *isa, 1);
+        ctx = context(1);
+        run_all_cases();
+        ss_ctx_free(ctx);
+    }
+    unsetenv("SIGMASCOPE_ISA");
+}
+
+static void test_unknown_instruction_set(void **state)
+{
+    ss_ctx *c = NULL;
+    ss_err e = {0};
+
+    (void)state;
+    setenv("SIGMASCOPE_ISA", "v5", 1);
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){0}, &c, &e), SS_USAGE);
+    assert_non_null(strstr(e.msg, "\"v5\""));
+    unsetenv("SIGMASCOPE_ISA");
+}
+
+/* --- against ourselves ---------------------------------------------------------------- */
+
+static uint32_t seed;
+
+static uint32_t random_bits(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return seed ^ seed >> 16;
+}
+
+/* Evenly in [-2, 2) */
+static ss_tensor *random_tensor(ss_ctx *c, ss_shape s)
+{
+    const int64_t n = ss_shape_numel(s);
+    float *x = malloc((size_t)n * sizeof *x);
+
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (float)(int32_t)random_bits() * 0x1p-30f;
+    ss_tensor *t = ss_upload(c, s, x);
+    free(x);
+    return t;
+}
+
+/* A chain through every kernel of ours that has a parallel loop, on tensors large enough for
+ * several blocks; only add, and so the order of reductions, may differ by threads. */
+static float *chain(int threads, int64_t *n)
+{
+    ss_ctx *c = context(threads);
+
+    seed = 1;
+    ss_tensor *x = random_tensor(c, ss_shape_of(2, 61, 67, 48));
+    ss_tensor *gamma = random_tensor(c, ss_shape_of(48)),
+              *mod = random_tensor(c, ss_shape_of(2, 96));
+    ss_tensor *h = ss_group_norm(c, x, gamma, gamma, mod, 8, 1e-5f, SS_ACT_SILU);
+
+    ss_set(&h, ss_add(c, h, x, 0.5f));
+    ss_set(&h, ss_fir_resample(c, h, (float[]){0.25f, 0.5f, 0.25f}, 3, 1, 2, 1, 1));
+    ss_set(&h, ss_upsample_nearest(c, h, 50, 50));
+    ss_set(&h, ss_avg_pool2(c, h));
+    ss_set(&h, ss_layer_norm(c, h, gamma, NULL, 1e-5f));
+    ss_set(&h, ss_geglu(c, h));
+    ss_set(&h, ss_activate(c, h, SS_ACT_MISH));
+    ss_set(&h, ss_reshape(c, h, ss_shape_of(2, 625, 24)));
+    ss_set(&h, ss_attention(c, h, h, h, NULL, 3, 0.35f));
+    ss_set(&h, ss_concat(c, h, h, -1));
+    ss_tensor *mean = ss_mean_tokens(c, h);
+    ss_set(&mean, ss_reshape(c, mean, ss_shape_of(2, 48)));
+    ss_set(&h, ss_add_channels(c, h, mean));
+    ss_set(&h, ss_scale_samples(c, h, (float[]){1, 3}));
+
+    *n = ss_shape_numel(ss_shape_get(h));
+    float *out = malloc((size_t)*n * sizeof *out);
+    ss_err e = {0};
+    if (ss_download(c, h, out, &e) != SS_OK || ss_ctx_check(c, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_release(mean);
+    ss_release(h);
+    ss_release(mod);
+    ss_release(gamma);
+    ss_release(x);
+    ss_ctx_free(c);
+    return out;
+}
+
+static void test_threads_do_not_matter(void **state)
+{
+    int64_t n;
+    float *one = chain(1, &n), *two = chain(2, &n), *three = chain(3, &n);
+
+    (void)state;
+    assert_memory_equal(one, two, (size_t)n * sizeof *one);
+    assert_memory_equal(one, three, (size_t)n * sizeof *one);
+    free(one);
+    free(two);
+    free(three);
+}
+
+static void test_convolution_repeats_its_bits(void **state)
+{
+    ss_ctx *c = context(2);
+    enum { N = 2 * 16 * 16 * 33 };
+    static float a[N], b[N];
+
+    (void)state;
+    seed = 2;
+    ss_tensor *x = random_tensor(c, ss_shape_of(2, 16, 16, 40));
+    ss_tensor *w = random_tensor(c, ss_shape_of(33, 40, 3, 3));
+    const ss_conv2d_opt opt = {1, 1, 1, 1, 1};
+
+    for (int i = 0; i < 3; i++) {
+        ss_tensor *y = ss_conv2d(c, x, w, NULL, opt);
+
+        assert_int_equal(ss_download(c, y, i ? b : a, NULL), SS_OK);
+        ss_release(y);
+        if (i)
+            assert_memory_equal(a, b, sizeof a);
+    }
+    ss_release(x);
+    ss_release(w);
+    ss_ctx_free(c);
+}
+
+/* Every upper half of a float with random, with zero and with extreme lower halves. */
+static void test_rounding_matches_its_definition(void **state)
+{
+    static const char *const names[] = {"bf16",         "fp16",         "fp8-e4m3", "fp8-e5m2",
+                                        "fp8-e4m3-sat", "fp8-e5m2-sat", "e4m3",     "e2m1",
+                                        "e3m2",         "e8m23",        "e8m1",     "e5m23",
+                                        "e2m23",        "bf16-sat",     "fp16-sat", "e6m9"};
+    static const uint32_t low[] = {0, 1, 0xffff, 0x8000, 0x7fff, 0x8001};
+    enum { PER = 8, N = 65536 * PER };
+    float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
+    const ss_backend *cpu = &ss_backend_cpu;
+    ss_device *d;
+
+    (void)state;
+    seed = 3;
+    for (uint32_t i = 0; i < N; i++) {
+        const uint32_t k = i % PER,
+                       u = i / PER << 16 | (k < N_OF(low) ? low[k] : random_bits() >> 16);
+
+        memcpy(&x[i], &u, sizeof u);
+    }
+    assert_int_equal(cpu->open(1, &d, NULL), SS_OK);
+    ss_tensor from = {.shape = ss_shape_of(N), .data = x},
+              to = {.shape = ss_shape_of(N), .data = y};
+    for (size_t k = 0; k < N_OF(names); k++) {
+        ss_format f;
+
+        assert_int_equal(ss_format_parse(names[k], &f, NULL), SS_OK);
+        assert_int_equal(cpu->round(d, &from, &f, &to, NULL), SS_OK);
+        for (int i = 0; i < N; i++) {
+            const float want = ss_format_round(&f, x[i]);
+
+            if (isnan(want) ? !isnan(y[i]) : memcmp(&y[i], &want, sizeof want) != 0)
+                fail_msg("%s: %a rounds to %a, want %a", names[k], x[i], y[i], want);
+        }
+    }
+    cpu->close(d);
+    free(x);
+    free(y);
+}
+
+/* Freed memory is given out again, and what is held never exceeds what was once live. */
+static void test_memory_is_reused(void **state)
+{
+    const ss_backend *cpu = &ss_backend_cpu;
+    const size_t big = 5 << 20;
+    ss_device *d;
+    void *p, *q;
+
+    (void)state;
+    assert_int_equal(cpu->open(1, &d, NULL), SS_OK);
+    assert_int_equal(cpu->alloc(d, big, &p, NULL), SS_OK);
+    assert_int_equal((uintptr_t)p % (2 << 20), 0);
+    memset(p, 1, big);
+    cpu->free(d, p, big);
+    assert_int_equal(cpu->alloc(d, big - 1000, &q, NULL), SS_OK);
+    assert_ptr_equal(p, q);
+    cpu->free(d, q, big - 1000);
+    for (size_t bytes = 0; bytes < 1000; bytes += 37) {
+        assert_int_equal(cpu->alloc(d, bytes, &p, NULL), SS_OK);
+        assert_int_equal((uintptr_t)p % 64, 0);
+        memset(p, 1, bytes);
+        cpu->free(d, p, bytes);
+    }
+    assert_int_equal(cpu->alloc(d, SIZE_MAX / 2, &p, NULL), SS_NOMEM);
+    cpu->close(d);
+}
+
+static int setup(void **state)
+{
+    ss_err e = {0};
+
+    (void)state;
+    if (ss_safetensors_open("tests/golden/ops.safetensors", &golden, &e) == SS_OK)
+        return 0;
+    print_error("%s\n", e.msg);
+    return 1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    ss_safetensors_close(golden);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_matches_pytorch),
+        cmocka_unit_test(test_instruction_sets),
+        cmocka_unit_test(test_unknown_instruction_set),
+        cmocka_unit_test(test_threads_do_not_matter),
+        cmocka_unit_test(test_convolution_repeats_its_bits),
+        cmocka_unit_test(test_rounding_matches_its_definition),
+        cmocka_unit_test(test_memory_is_reused),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
