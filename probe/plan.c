@@ -66,7 +66,8 @@ static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     rc = opt->timesteps
              ? ss_levels_parse_timesteps(opt->timesteps, (int)ss_schedule_steps(p->schedule), &v,
                                          &p->n_levels, e)
-             : ss_levels_parse_sigmas(opt->sigmas, &v, &p->n_levels, e);
+             : ss_levels_parse_sigmas(opt->sigmas ? opt->sigmas : SS_DEFAULT_SIGMAS, &v,
+                                      &p->n_levels, e);
     if (rc != SS_OK)
         return rc;
     p->levels = ss_calloc((size_t)p->n_levels, sizeof *p->levels);

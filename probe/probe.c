@@ -32,7 +32,7 @@ void ss_probe_interrupt(int signal)
 
 ss_probe_options ss_probe_defaults(void)
 {
-    return (ss_probe_options){.sigmas = "0.02:80:8", .samples = 4, .class_label = -1};
+    return (ss_probe_options){.samples = 4, .class_label = -1};
 }
 
 /* Everything that lives as long as the run. */

@@ -23,14 +23,15 @@
 #include <stdint.h>
 
 enum { SS_MAX_BATCH = 4096 };
+#define SS_DEFAULT_SIGMAS "0.02:80:8"
 
 typedef struct {
     const char *model;   /* folder */
     const char *output;  /* run file */
     const char *command; /* for the record: the command line */
 
-    const char *sigmas;    /* levels.h; NULL: 0.02 to 80 in 8 steps... see ss_probe_defaults */
-    const char *timesteps; /* instead of sigmas */
+    const char *sigmas;          /* levels.h; NULL: SS_DEFAULT_SIGMAS */
+    const char *timesteps;       /* instead of sigmas */
     const char *condition_sigma; /* a number, "none", or NULL: the input's own level */
     const char *const *inputs;   /* input specs (input.h) */
     int n_inputs;
