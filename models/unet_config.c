@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum {
+    N_DEFAULT = 4, /* levels, where a config is silent */
     MAX_CHANNELS = 1 << 16,
     MAX_DEPTH = 256, /* transformer blocks in a row */
     MAX_KERNEL = 31,
@@ -143,14 +144,15 @@ static void read_types(ss_json *j, const char *key, const char *const *defaults,
                        const ss_block_type **out)
 {
     const json_t *v = ss_json_get(j, key);
+    const bool fit = v ? json_is_array(v) && json_array_size(v) == (size_t)l->n : l->n == N_DEFAULT;
 
-    if (v && (!json_is_array(v) || json_array_size(v) != (size_t)l->n)) {
+    if (!fit)
         ss_json_complain(j, SS_FORMAT, key, "expected %d names, as many as block_out_channels",
                          l->n);
-        v = NULL;
-    }
     for (int i = 0; i < l->n; i++) {
-        const char *name = v ? json_string_value(json_array_get(v, (size_t)i)) : defaults[i % 4];
+        const char *name = !fit ? defaults[0]
+                           : v  ? json_string_value(json_array_get(v, (size_t)i))
+                                : defaults[i];
 
         out[i] = name ? find(name) : NULL;
         bool fits = out[i] && (conditional ? out[i]->resampling != SS_RESAMPLE_FIR
@@ -167,7 +169,7 @@ static void read_channels(ss_json *j, levels *l, const int *defaults)
 {
     const json_t *v = ss_json_get(j, "block_out_channels");
 
-    l->n = 4;
+    l->n = N_DEFAULT;
     if (v) {
         l->n = (int)json_array_size(v);
         if (!json_is_array(v) || l->n < 1 || l->n > SS_MAX_LEVELS) {
@@ -179,7 +181,7 @@ static void read_channels(ss_json *j, levels *l, const int *defaults)
     for (int i = 0; i < l->n; i++) {
         const json_t *item = json_array_get(v, (size_t)i);
 
-        l->channels[i] = defaults[i % 4];
+        l->channels[i] = defaults[i % N_DEFAULT];
         if (json_is_integer(item) && json_integer_value(item) >= 1 &&
             json_integer_value(item) <= MAX_CHANNELS)
             l->channels[i] = (int)json_integer_value(item);
