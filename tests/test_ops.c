@@ -4,12 +4,14 @@
  * instruction set: attention 4.9e-7, conv2d 3.7e-7, the others below 2e-7. What depends on threads,
  * instruction sets or number formats is checked against ourselves.
  */
-#include "kernels/backend.h"
 #include "kernels/context.h"
+#include "kernels/hooks.h"
+#include "kernels/ops.h"
 #include "models/safetensors.h"
 #include "tests/ss_test.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 static ss_ctx *ctx;
 static ss_safetensors *golden;
@@ -445,62 +447,83 @@ static void test_rounding_matches_its_definition(void **state)
     static const uint32_t low[] = {0, 1, 0xffff, 0x8000, 0x7fff, 0x8001};
     enum { PER = 8, N = 65536 * PER };
     float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
-    const ss_backend *cpu = &ss_backend_cpu;
-    ss_device *d;
+    static const ss_module block = {.path = "block", .parent = -1, .block = true};
+    ss_ctx *c = context(1);
 
     (void)state;
     seed = 3;
     for (uint32_t i = 0; i < N; i++) {
-        const uint32_t k = i % PER,
-                       u = i / PER << 16 | (k < N_OF(low) ? low[k] : random_bits() >> 16);
+        const uint32_t k = i % PER;
+        const uint32_t u = i / PER << 16 | (k < N_OF(low) ? low[k] : random_bits() >> 16);
 
         memcpy(&x[i], &u, sizeof u);
     }
-    assert_int_equal(cpu->open(1, &d, NULL), SS_OK);
-    ss_tensor from = {.shape = ss_shape_of(N), .data = x},
-              to = {.shape = ss_shape_of(N), .data = y};
+    ss_tensor *from = ss_upload(c, ss_shape_of(N), x);
     for (size_t k = 0; k < N_OF(names); k++) {
-        ss_format f;
+        ss_precision p = {.scope = SS_ROUND_BLOCKS};
+        ss_setup setup = {
+            .modules = (const ss_module *[]){&block}, .n_modules = 1, .precision = &p};
 
-        assert_int_equal(ss_format_parse(names[k], &f, NULL), SS_OK);
-        assert_int_equal(cpu->round(d, &from, &f, &to, NULL), SS_OK);
+        assert_int_equal(ss_format_parse(names[k], &p.format, NULL), SS_OK);
+        assert_int_equal(ss_ctx_setup(c, &setup, NULL), SS_OK);
+        ss_enter(c, &block, from);
+        ss_tensor *to = ss_leave(c, &block, ss_retain(from));
+        assert_int_equal(ss_download(c, to, y, NULL), SS_OK);
+        ss_release(to);
         for (int i = 0; i < N; i++) {
-            const float want = ss_format_round(&f, x[i]);
+            const float want = ss_format_round(&p.format, x[i]);
 
             if (isnan(want) ? !isnan(y[i]) : memcmp(&y[i], &want, sizeof want) != 0)
                 fail_msg("%s: %a rounds to %a, want %a", names[k], x[i], y[i], want);
         }
     }
-    cpu->close(d);
+    ss_release(from);
+    ss_ctx_free(c);
     free(x);
     free(y);
 }
 
-/* Freed memory is given out again, and what is held never exceeds what was once live. */
+static struct rusage usage(void)
+{
+    struct rusage r;
+
+    getrusage(RUSAGE_SELF, &r);
+    return r;
+}
+
+/* Freed memory is given out again, so that its pages are faulted in once. */
 static void test_memory_is_reused(void **state)
 {
-    const ss_backend *cpu = &ss_backend_cpu;
-    const size_t big = 5 << 20;
-    ss_device *d;
-    void *p, *q;
+    ss_ctx *c = context(1);
 
     (void)state;
-    assert_int_equal(cpu->open(1, &d, NULL), SS_OK);
-    assert_int_equal(cpu->alloc(d, big, &p, NULL), SS_OK);
-    assert_int_equal((uintptr_t)p % (2 << 20), 0);
-    memset(p, 1, big);
-    cpu->free(d, p, big);
-    assert_int_equal(cpu->alloc(d, big - 1000, &q, NULL), SS_OK);
-    assert_ptr_equal(p, q);
-    cpu->free(d, q, big - 1000);
-    for (size_t bytes = 0; bytes < 1000; bytes += 37) {
-        assert_int_equal(cpu->alloc(d, bytes, &p, NULL), SS_OK);
-        assert_int_equal((uintptr_t)p % 64, 0);
-        memset(p, 1, bytes);
-        cpu->free(d, p, bytes);
+    seed = 4;
+    ss_tensor *x = random_tensor(c, ss_shape_of(3 << 20));
+    ss_release(ss_affine(c, x, 2, 0));
+    const long before = usage().ru_minflt;
+    for (int i = 0; i < 20; i++)
+        ss_release(ss_affine(c, x, 2, 0));
+    assert_true(usage().ru_minflt - before < 200); /* 3072 pages each, or 6 huge ones */
+    ss_release(x);
+    ss_ctx_free(c);
+}
+
+/* What is kept for reuse never comes on top of what was once live. */
+static void test_memory_stays_within_its_peak(void **state)
+{
+    enum { MIB = 1 << 18 }; /* values */
+    ss_ctx *c = context(1);
+    const long before = usage().ru_maxrss; /* KiB */
+
+    (void)state;
+    for (int mib = 20; mib <= 80; mib += 5) {
+        ss_tensor *x = ss_tensor_new(c, ss_shape_of(mib, MIB));
+
+        ss_release(ss_affine(c, x, 0, 1));
+        ss_release(x);
     }
-    assert_int_equal(cpu->alloc(d, SIZE_MAX / 2, &p, NULL), SS_NOMEM);
-    cpu->close(d);
+    assert_true(usage().ru_maxrss - before < (2 * 80 + 30) << 10);
+    ss_ctx_free(c);
 }
 
 static int setup(void **state)
@@ -531,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_convolution_repeats_its_bits),
         cmocka_unit_test(test_rounding_matches_its_definition),
         cmocka_unit_test(test_memory_is_reused),
+        cmocka_unit_test(test_memory_stays_within_its_peak),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
