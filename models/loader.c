@@ -13,7 +13,7 @@
 
 enum {
     SHOWN = 128,
-    ALIGNMENT = 4, /* of parameters: enough for every dtype to be read in place */
+    ALIGNMENT = 4,   /* of parameters: enough for every dtype to be read in place */
     MAX_LISTED = 10, /* names in each list of an error */
     MAX_LIST = 300   /* bytes of it: three lists fit into one message */
 };

@@ -207,6 +207,34 @@ static void test_refused(void **state)
     ss_checkpoint_close(k);
 }
 
+/* The decoder reads a list of attention_head_dim backwards where it counts the heads of a
+ * transformer, but in the encoder's order where it is the width of a head: so does the
+ * reference, whose up_blocks.0 has 8 / 2 = 4 heads here. */
+static void test_head_lists(void **state)
+{
+    (void)state;
+    static const char json[] =
+        CONDITIONAL ", \"block_out_channels\": [4, 8], \"attention_head_dim\": [2, 4],"
+                    "\"norm_num_groups\": 2, \"cross_attention_dim\": 32, \"down_block_types\":"
+                    "[\"SimpleCrossAttnDownBlock2D\", \"CrossAttnDownBlock2D\"],"
+                    "\"up_block_types\": [\"AttnUpBlock2D\", \"CrossAttnUpBlock2D\"]}";
+    ss_unet_config *u = ss_calloc(1, sizeof *u);
+    ss_json j;
+    ss_err e = {0};
+
+    assert_non_null(u);
+    assert_int_equal(ss_json_parse(&j, "config.json", json, strlen(json), &e), SS_OK);
+    if (ss_unet_config_read(&j, u, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    assert_true(u->down[0].heads == 2 && u->down[0].head == 2); /* width 2 of 4 channels */
+    assert_true(u->down[1].heads == 4 && u->down[1].head == 2); /* 4 heads of 8 channels */
+    assert_true(u->mid.heads == 4 && u->mid.head == 2);
+    assert_true(u->up[0].heads == 4 && u->up[0].head == 2); /* width 2 of 8 channels */
+    assert_true(u->up[1].heads == 2 && u->up[1].head == 2); /* 2 heads of 4 channels */
+    ss_json_release(&j);
+    ss_free(u);
+}
+
 /* Every key with values that nobody should write: an error or not, but never more. */
 static void test_hostile(void **state)
 {
@@ -390,9 +418,10 @@ static void test_class_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published),     cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_hostile),       cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_class_table),
+        cmocka_unit_test(test_published),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_head_lists),  cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_too_large),   cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_class_table),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
