@@ -1,0 +1,203 @@
+/* health.c - see health.h */
+#include "analyze/health.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static void put(ss_table *t, const char *what, const char *value)
+{
+    ss_table_row(t);
+    ss_table_text(t, what);
+    ss_table_text(t, *value ? value : "-");
+}
+
+/* "80, 10, 0.5": the values, or the outer ones of many. */
+static void list_sigmas(const ss_run *r, const int *order, ss_str *b)
+{
+    enum { MANY = 12 };
+    const int n = r->n_done;
+
+    for (int k = 0; k < n; k++) {
+        if (n > MANY && k == MANY / 2) {
+            ss_str_add(b, " ...");
+            k = n - MANY / 2;
+        }
+        ss_str_addf(b, "%s%g", k ? " " : "", r->sigmas[order[k]]);
+    }
+}
+
+ss_code ss_summary_table(const ss_run *r, ss_table *t, ss_err *e)
+{
+    char text[128];
+    ss_str inputs = {0}, sigmas = {0};
+    int *order = ss_sigma_order(r);
+    ss_code rc = order ? ss_table_init(t, "run", e) : ss_fail(e, SS_NOMEM, "out of memory");
+
+    if (rc != SS_OK)
+        goto out;
+    for (int i = 0; i < r->n_inputs; i++)
+        ss_str_addf(&inputs, "%s%s", i ? ", " : "", r->inputs[i]);
+    list_sigmas(r, order, &sigmas);
+    ss_table_column(t, "what", SS_COL_TEXT, NULL);
+    ss_table_column(t, "value", SS_COL_TEXT, NULL);
+    put(t, "file", r->path);
+    put(t, "model", r->model_path);
+    put(t, "family", r->family);
+    put(t, "prediction", r->prediction_type);
+    put(t, "condition", r->condition);
+    put(t, "precision", r->precision);
+    put(t, "inputs", inputs.s ? inputs.s : "");
+    put(t, "sigmas", sigmas.s ? sigmas.s : "");
+    snprintf(text, sizeof text, "%s, %d of %d noise levels finished",
+             r->complete ? "complete" : "NOT complete", r->n_done, r->n_sigmas);
+    put(t, "state", text);
+    snprintf(text, sizeof text, "%d modules, %d samples, %d attention layers, %lld parameters",
+             r->n_modules, r->n_samples, r->n_layers, (long long)r->n_parameters);
+    put(t, "size", text);
+out:
+    ss_str_release(&inputs);
+    ss_str_release(&sigmas);
+    ss_free(order);
+    return rc;
+}
+
+/* The lowest noise level, and there the first input, with anything not finite. */
+static void find_first(const ss_run *r, const uint64_t *x, const int *order, ss_nonfinite_row *row)
+{
+    for (int k = 0; k < r->n_done; k++) {
+        for (int i = 0; i < r->n_inputs; i++) {
+            if (ss_site_count(r, x, row->site, i, order[k])) {
+                row->sigma = order[k];
+                row->input = i;
+                return;
+            }
+        }
+    }
+}
+
+ss_code ss_nonfinite_find(ss_run *r, const ss_sites *sites, ss_nonfinite *out, ss_err *e)
+{
+    const uint64_t *x;
+    const float *absmax;
+    int *order = ss_sigma_order(r);
+    ss_code rc = ss_run_nonfinite(r, &x, e);
+
+    *out = (ss_nonfinite){.rows = ss_calloc((size_t)sites->n, sizeof *out->rows)};
+    if (rc == SS_OK)
+        rc = ss_run_stat(r, "absmax", &absmax, e);
+    if (rc == SS_OK && (!order || !out->rows))
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    for (int i = 0; i < sites->n && rc == SS_OK; i++) {
+        ss_nonfinite_row row = {
+            .site = sites->site[i],
+            .count = ss_site_count(r, x, sites->site[i], SS_ALL, SS_ALL),
+            .nothing_finite = isnan(ss_site_peak(r, absmax, sites->site[i], SS_ALL, SS_ALL)),
+        };
+
+        if (!row.count)
+            continue;
+        find_first(r, x, order, &row);
+        out->total += row.count;
+        out->rows[out->n++] = row;
+    }
+    ss_free(order);
+    if (rc != SS_OK)
+        ss_nonfinite_release(out);
+    return rc;
+}
+
+void ss_nonfinite_release(ss_nonfinite *x)
+{
+    ss_free(x->rows);
+    *x = (ss_nonfinite){0};
+}
+
+ss_code ss_nonfinite_table(const ss_run *r, const ss_nonfinite *x, int top, ss_table *t, ss_err *e)
+{
+    char name[512];
+    const int shown = top < x->n ? top : x->n;
+    ss_code rc = ss_table_init(t, "nonfinite", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "values", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "from sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "input", SS_COL_TEXT, NULL);
+    ss_table_column(t, "finite", SS_COL_TEXT, NULL);
+    for (int i = 0; i < shown; i++) {
+        const ss_nonfinite_row *row = &x->rows[i];
+
+        ss_table_row(t);
+        ss_table_text(t, ss_site_name(r, row->site, name, sizeof name));
+        ss_table_number(t, (double)row->count);
+        ss_table_number(t, r->sigmas[row->sigma]);
+        ss_table_text(t, r->inputs[row->input]);
+        ss_table_text(t, row->nothing_finite ? "nothing" : "the rest");
+    }
+    ss_table_note(t, "INF OR NaN in %d places (%llu values), first in forward order; %d shown",
+                  x->n, (unsigned long long)x->total, shown);
+    return SS_OK;
+}
+
+ss_code ss_loss_find(ss_run *r, double *mean, bool *any, ss_err *e)
+{
+    const float *loss;
+    ss_code rc = ss_run_loss(r, &loss, e);
+
+    *any = false;
+    for (int i = 0; i < r->n_inputs && rc == SS_OK; i++) {
+        for (int s = 0; s < r->n_sigmas; s++) {
+            const int64_t at = (int64_t)i * r->n_sigmas + s;
+            double sum = 0;
+            int count = 0;
+
+            for (int n = 0; loss && n < r->n_samples; n++) {
+                const float v = loss[at * r->n_samples + n];
+
+                if (!isnan(v)) {
+                    sum += v;
+                    count++;
+                }
+            }
+            mean[at] = count ? sum / count : NAN;
+            *any |= count > 0;
+        }
+    }
+    return rc;
+}
+
+ss_code ss_loss_table(ss_run *r, ss_table *t, ss_err *e)
+{
+    bool any;
+    char name[256];
+    int *order = ss_sigma_order(r);
+    double *mean = ss_alloc((size_t)r->n_inputs * (size_t)r->n_sigmas, sizeof *mean);
+    ss_code rc = !order || !mean ? ss_fail(e, SS_NOMEM, "%s: out of memory", r->path)
+                                 : ss_loss_find(r, mean, &any, e);
+
+    if (rc == SS_OK)
+        rc = ss_table_init(t, "loss", e);
+    if (rc != SS_OK)
+        goto out;
+    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    for (int i = 0; i < r->n_inputs; i++) {
+        ss_printable(*r->inputs[i] ? r->inputs[i] : "loss", name, sizeof name);
+        ss_table_column(t, name, SS_COL_NUMBER, "%.4g");
+    }
+    for (int k = 0; k < r->n_done && any; k++) {
+        ss_table_row(t);
+        ss_table_number(t, r->sigmas[order[k]]);
+        for (int i = 0; i < r->n_inputs; i++)
+            ss_table_number(t, mean[(int64_t)i * r->n_sigmas + order[k]]);
+    }
+    ss_table_note(t,
+                  any ? "denoising loss, mean over samples" : "no input has a known clean picture");
+out:
+    ss_free(order);
+    ss_free(mean);
+    return rc;
+}

@@ -1,0 +1,139 @@
+/* overflow.c - see overflow.h */
+#include "analyze/overflow.h"
+
+#include "base/mem.h"
+#include "kernels/stats.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void look(const ss_run *r, const ss_sites *sites, const float *absmax,
+                 const uint64_t *nonfinite, const ss_format *f, ss_overflow_row *row)
+{
+    for (int i = 0; i < sites->n; i++) {
+        const ss_site s = sites->site[i];
+        const double peak = ss_site_peak(r, absmax, s, row->input, row->sigma);
+        const uint64_t bad = ss_site_count(r, nonfinite, s, row->input, row->sigma);
+
+        if (ss_overflows(f, peak) && row->n_over++ == 0) {
+            row->first = s;
+            row->absmax = peak;
+        }
+        if (bad && row->n_nonfinite++ == 0) {
+            row->observed = s;
+            row->nonfinite = bad;
+        }
+    }
+}
+
+/* Fills in the shares of all rows; each module's histogram is read once. */
+static ss_code find_shares(ss_run *r, ss_overflow *o, ss_err *e)
+{
+    ss_code rc = SS_OK;
+    bool *wanted = ss_calloc((size_t)r->n_modules, sizeof *wanted);
+    uint64_t *hist = ss_alloc((size_t)r->n_ports * (size_t)r->n_inputs * (size_t)r->n_sigmas,
+                              SS_N_EXPONENTS * sizeof *hist);
+
+    if (!wanted || !hist)
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    for (int i = 0; i < o->n && rc == SS_OK; i++) {
+        if (o->rows[i].n_over)
+            wanted[o->rows[i].first.module] = true;
+    }
+    for (int m = 0; m < r->n_modules && rc == SS_OK; m++) {
+        if (!wanted[m])
+            continue;
+        rc = ss_run_hist(r, m, hist, e);
+        for (int i = 0; i < o->n && rc == SS_OK; i++) {
+            ss_overflow_row *row = &o->rows[i];
+            int64_t at =
+                ((int64_t)row->first.port * r->n_inputs + row->input) * r->n_sigmas + row->sigma;
+
+            if (row->n_over && row->first.module == m)
+                row->range = ss_range_of(hist + at * SS_N_EXPONENTS, &o->format, row->absmax);
+        }
+    }
+    ss_free(wanted);
+    ss_free(hist);
+    return rc;
+}
+
+ss_code ss_overflow_find(ss_run *r, const ss_sites *sites, const ss_format *f, ss_overflow *o,
+                         ss_err *e)
+{
+    static const uint64_t nothing[SS_N_EXPONENTS];
+    const float *absmax;
+    const uint64_t *nonfinite;
+    int *order = ss_sigma_order(r);
+    ss_code rc = ss_run_stat(r, "absmax", &absmax, e);
+
+    *o = (ss_overflow){.format = *f, .has_hist = ss_run_has_hist(r)};
+    snprintf(o->title, sizeof o->title, "overflow %s", f->name);
+    o->rows = ss_calloc((size_t)r->n_done * (size_t)r->n_inputs, sizeof *o->rows);
+    if (rc == SS_OK)
+        rc = ss_run_nonfinite(r, &nonfinite, e);
+    if (rc == SS_OK && (!order || !o->rows))
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    for (int k = 0; k < r->n_done && rc == SS_OK; k++) {
+        for (int i = 0; i < r->n_inputs; i++) {
+            ss_overflow_row *row = &o->rows[o->n++];
+
+            *row = (ss_overflow_row){.sigma = order[k], .input = i, .absmax = NAN};
+            row->range = ss_range_of(nothing, f, NAN);
+            look(r, sites, absmax, nonfinite, f, row);
+        }
+    }
+    if (rc == SS_OK && o->has_hist)
+        rc = find_shares(r, o, e);
+    ss_free(order);
+    if (rc != SS_OK)
+        ss_overflow_release(o);
+    return rc;
+}
+
+void ss_overflow_release(ss_overflow *o)
+{
+    ss_free(o->rows);
+    *o = (ss_overflow){0};
+}
+
+ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss_err *e)
+{
+    char name[512];
+    int shown = 0;
+    ss_code rc = ss_table_init(t, o->title, e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(t, "first module over", SS_COL_TEXT, NULL);
+    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "input", SS_COL_TEXT, NULL);
+    ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "over % min", SS_COL_NUMBER, "%.2g");
+    ss_table_column(t, "max", SS_COL_NUMBER, "%.2g");
+    ss_table_column(t, "sites", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "first non-finite", SS_COL_TEXT, NULL);
+    for (int i = 0; i < o->n; i++) {
+        const ss_overflow_row *x = &o->rows[i];
+
+        if (!x->n_over && !x->n_nonfinite)
+            continue;
+        ss_table_row(t);
+        ss_table_text(t, x->n_over ? ss_site_name(r, x->first, name, sizeof name) : "-");
+        ss_table_number(t, r->sigmas[x->sigma]);
+        ss_table_text(t, r->inputs[x->input]);
+        ss_table_number(t, x->absmax);
+        ss_table_number(t, 100 * x->range.over_least);
+        ss_table_number(t, 100 * x->range.over_most);
+        ss_table_number(t, x->n_over);
+        ss_table_text(t, x->n_nonfinite ? ss_site_name(r, x->observed, name, sizeof name) : "-");
+        shown++;
+    }
+    ss_table_note(t,
+                  "first in forward order over %.5g (%s); %d of %d pairs of noise level and input "
+                  "overflow or are not finite%s",
+                  o->format.max, o->format.name, shown, o->n,
+                  o->has_hist ? "" : "; no histogram, so no shares");
+    return SS_OK;
+}

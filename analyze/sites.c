@@ -1,0 +1,271 @@
+/* sites.c - see sites.h */
+#include "analyze/sites.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "probe/run_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What takes part in one number. */
+typedef struct {
+    int input0, input1, sigma0, sigma1;
+} range;
+
+static range range_of(const ss_run *r, int input, int sigma)
+{
+    return (range){
+        .input0 = input == SS_ALL ? 0 : input,
+        .input1 = input == SS_ALL ? r->n_inputs : input + 1,
+        .sigma0 = sigma == SS_ALL ? 0 : sigma,
+        .sigma1 = sigma == SS_ALL ? r->n_sigmas : sigma + 1,
+    };
+}
+
+double ss_site_peak(const ss_run *r, const float *x, ss_site s, int input, int sigma)
+{
+    const range g = range_of(r, input, sigma);
+    double peak = NAN;
+
+    for (int i = g.input0; i < g.input1; i++)
+        for (int k = g.sigma0; k < g.sigma1; k++) {
+            const float *v = x + ss_run_at(r, s.module, s.port, i, k, 0);
+
+            for (int n = 0; n < r->n_samples; n++)
+                peak = fmax(peak, v[n]); /* of NaN and a number: the number */
+        }
+    return peak;
+}
+
+double ss_site_rms(const ss_run *r, const float *x, ss_site s, int input, int sigma)
+{
+    const range g = range_of(r, input, sigma);
+    double sum = 0;
+    int64_t count = 0;
+
+    for (int i = g.input0; i < g.input1; i++)
+        for (int k = g.sigma0; k < g.sigma1; k++) {
+            const float *v = x + ss_run_at(r, s.module, s.port, i, k, 0);
+
+            for (int n = 0; n < r->n_samples; n++) {
+                if (!isnan(v[n])) {
+                    sum += (double)v[n] * v[n];
+                    count++;
+                }
+            }
+        }
+    return count ? sqrt(sum / (double)count) : NAN;
+}
+
+uint64_t ss_site_count(const ss_run *r, const uint64_t *x, ss_site s, int input, int sigma)
+{
+    const range g = range_of(r, input, sigma);
+    uint64_t sum = 0;
+
+    for (int i = g.input0; x && i < g.input1; i++)
+        for (int k = g.sigma0; k < g.sigma1; k++) {
+            const uint64_t *v = x + ss_run_at(r, s.module, s.port, i, k, 0);
+
+            for (int n = 0; n < r->n_samples; n++)
+                sum += v[n];
+        }
+    return sum;
+}
+
+/* True when `path` is inside of the module `outer`, or outer is the whole model. */
+static bool is_inside(const char *path, const char *outer)
+{
+    size_t n = strlen(outer);
+
+    return n == 0 || strcmp(outer, SS_RUN_ROOT) == 0 ||
+           (strncmp(path, outer, n) == 0 && path[n] == '.');
+}
+
+/* Ports in forward order: before what is inside of the module, or after it. Unknown ones of
+ * other people's files come after. */
+static bool is_before(const char *port)
+{
+    return strcmp(port, "skip") == 0 || strcmp(port, "input") == 0;
+}
+
+/* What is being collected. */
+struct finder {
+    ss_run *r;
+    const bool *wanted; /* [module] */
+    ss_site_ports ports;
+    const float *absmax;
+    const uint64_t *nonfinite;
+    ss_sites *out;
+};
+
+static void add_sites(struct finder *f, int module, bool before)
+{
+    static const char *const order[] = {"skip", "input", "output", "residual"};
+    const ss_run *r = f->r;
+
+    for (int k = 0; k <= 4; k++) { /* the known ports in order, then the others */
+        for (int p = 0; p < r->n_ports; p++) {
+            const ss_site s = {module, p};
+            int rank = 0;
+
+            while (rank < 4 && strcmp(r->ports[p], order[rank]) != 0)
+                rank++;
+            if (rank != k || is_before(r->ports[p]) != before ||
+                (before && f->ports == SS_SITES_PRODUCED) || !f->wanted[module])
+                continue;
+            if (!isnan(ss_site_peak(r, f->absmax, s, SS_ALL, SS_ALL)) ||
+                ss_site_count(r, f->nonfinite, s, SS_ALL, SS_ALL))
+                f->out->site[f->out->n++] = s;
+        }
+    }
+}
+
+/* Marks the modules that match any glob; each glob must match something. */
+static ss_code select_modules(const ss_run *r, const char *const *globs, int n_globs, bool *wanted,
+                              ss_err *e)
+{
+    for (int g = 0; g < n_globs; g++) {
+        bool hit = false;
+        ss_code rc = ss_glob_check(globs[g], e);
+
+        if (rc != SS_OK)
+            return rc;
+        for (int m = 0; m < r->n_modules; m++) {
+            if (ss_glob_match(globs[g], r->modules[m]))
+                wanted[m] = hit = true;
+        }
+        if (!hit)
+            return ss_fail(e, SS_USAGE, "%s: no module matches '%s'", r->path, globs[g]);
+    }
+    for (int m = 0; m < r->n_modules && n_globs == 0; m++)
+        wanted[m] = true;
+    return SS_OK;
+}
+
+ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_ports ports,
+                      ss_sites *out, ss_err *e)
+{
+    struct finder f = {.r = r, .ports = ports, .out = out};
+    bool *wanted = ss_calloc((size_t)r->n_modules, sizeof *wanted);
+    int *open = ss_calloc((size_t)r->n_modules, sizeof *open); /* modules we are inside of */
+    int depth = 0;
+    ss_code rc;
+
+    *out =
+        (ss_sites){.site = ss_alloc((size_t)r->n_modules * (size_t)r->n_ports, sizeof *out->site)};
+    f.wanted = wanted;
+    if (!wanted || !open || !out->site) {
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        goto out;
+    }
+    if ((rc = select_modules(r, globs, n_globs, wanted, e)) != SS_OK ||
+        (rc = ss_run_stat(r, "absmax", &f.absmax, e)) != SS_OK ||
+        (rc = ss_run_nonfinite(r, &f.nonfinite, e)) != SS_OK)
+        goto out;
+    if (!f.absmax) {
+        rc = ss_fail(e, SS_FORMAT, "%s: has no /stats/absmax", r->path);
+        goto out;
+    }
+    for (int m = 0; m < r->n_modules; m++) {
+        while (depth > 0 && !is_inside(r->modules[m], r->modules[open[depth - 1]]))
+            add_sites(&f, open[--depth], false);
+        add_sites(&f, m, true);
+        open[depth++] = m;
+    }
+    while (depth > 0)
+        add_sites(&f, open[--depth], false);
+out:
+    ss_free(wanted);
+    ss_free(open);
+    if (rc != SS_OK)
+        ss_sites_release(out);
+    return rc;
+}
+
+void ss_sites_release(ss_sites *s)
+{
+    ss_free(s->site);
+    *s = (ss_sites){0};
+}
+
+char *ss_site_name(const ss_run *r, ss_site s, char *out, size_t n)
+{
+    if (strcmp(r->ports[s.port], "output") == 0)
+        snprintf(out, n, "%s", r->modules[s.module]);
+    else
+        snprintf(out, n, "%s (%s)", r->modules[s.module], r->ports[s.port]);
+    return out;
+}
+
+int *ss_sigma_order(const ss_run *r)
+{
+    int *order = ss_alloc((size_t)r->n_sigmas, sizeof *order), n = 0;
+
+    if (!order)
+        return NULL;
+    for (int s = 0; s < r->n_sigmas; s++) { /* insertion: there are tens */
+        int at = n;
+
+        if (!r->done[s])
+            continue;
+        for (; at > 0; at--) {
+            int before = order[at - 1];
+
+            if (r->sigmas[before] < r->sigmas[s] ||
+                (r->sigmas[before] == r->sigmas[s] &&
+                 (!r->timesteps || r->timesteps[before] <= r->timesteps[s])))
+                break;
+            order[at] = before;
+        }
+        order[at] = s;
+        n++;
+    }
+    return order;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+double ss_median(double *x, int n)
+{
+    int kept = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (!isnan(x[i]))
+            x[kept++] = x[i];
+    }
+    if (!kept)
+        return NAN;
+    qsort(x, (size_t)kept, sizeof *x, compare_doubles);
+    return kept % 2 ? x[kept / 2] : (x[kept / 2 - 1] + x[kept / 2]) / 2;
+}
+
+double ss_log_slope(const double *x, const double *y, int n)
+{
+    double mx = 0, my = 0, xx = 0, xy = 0;
+    int used = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (x[i] > 0 && y[i] > 0 && isfinite(x[i]) && isfinite(y[i])) {
+            mx += log(x[i]);
+            my += log(y[i]);
+            used++;
+        }
+    }
+    mx /= used;
+    my /= used;
+    for (int i = 0; i < n; i++) {
+        if (x[i] > 0 && y[i] > 0 && isfinite(x[i]) && isfinite(y[i])) {
+            xx += (log(x[i]) - mx) * (log(x[i]) - mx);
+            xy += (log(x[i]) - mx) * (log(y[i]) - my);
+        }
+    }
+    return used > 1 && xx > 0 ? xy / xx : NAN;
+}

@@ -1,0 +1,60 @@
+/* sites.h - where a run looked: modules and ports, in forward order, and what was seen there
+ *
+ * A site is a port of a module at which at least one finished noise level has statistics.
+ * Forward order follows from the order of modules in the file (as they are entered,
+ * containers before their children) and their paths: of a module it is
+ *
+ *     skip, input, everything inside the module, output, residual
+ *
+ * so the first site that overflows is the deepest one, not the container around it.
+ */
+#ifndef SS_ANALYZE_SITES_H
+#define SS_ANALYZE_SITES_H
+
+#include "probe/run_reader.h"
+
+typedef struct {
+    int module, port; /* indices into the run's axes */
+} ss_site;
+
+typedef struct {
+    ss_site *site;
+    int n;
+} ss_sites;
+
+/* Which ports: those that a module produces (all but "input" and "skip"), or all. */
+typedef enum { SS_SITES_PRODUCED, SS_SITES_ALL } ss_site_ports;
+
+/* Sites in forward order of modules that match any of the globs; no globs: all. A glob that
+ * matches nothing is SS_USAGE. */
+ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_ports ports,
+                      ss_sites *out, ss_err *e);
+void ss_sites_release(ss_sites *s); /* {0} is fine */
+
+/* "up_blocks.0", or "up_blocks.0 (residual)" at another port than output; returns out. */
+char *ss_site_name(const ss_run *r, ss_site s, char *out, size_t n);
+
+enum { SS_ALL = -1 }; /* every input, or every noise level */
+
+/* Over samples, and inputs or finished noise levels where these are SS_ALL; NaN entries (never
+ * seen, or nothing finite) do not count, and nothing but them gives NaN.
+ *   peak  max x
+ *   mean_square_root  sqrt(mean x^2): of RMS values of equally many numbers, their RMS
+ * x is what ss_run_stat gives. */
+double ss_site_peak(const ss_run *r, const float *x, ss_site s, int input, int sigma);
+double ss_site_rms(const ss_run *r, const float *x, ss_site s, int input, int sigma);
+/* The sum of ss_run_nonfinite, 0 where the file has none (x NULL). */
+uint64_t ss_site_count(const ss_run *r, const uint64_t *x, ss_site s, int input, int sigma);
+
+/* Indices of the finished noise levels from lowest to highest sigma (and timestep); [n_done],
+ * ss_free. NULL: no memory. */
+int *ss_sigma_order(const ss_run *r);
+
+/* Median of the values that are not NaN; reorders x. NaN if there are none. */
+double ss_median(double *x, int n);
+
+/* Slope b of the least-squares line ln y = a + b ln x over the pairs with x > 0, y > 0; NaN
+ * with fewer than two different x. */
+double ss_log_slope(const double *x, const double *y, int n);
+
+#endif

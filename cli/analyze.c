@@ -1,0 +1,242 @@
+/* analyze.c - `sigmascope analyze`: what a run shows, as tables */
+#include "analyze/growth.h"
+#include "analyze/headroom.h"
+#include "analyze/health.h"
+#include "analyze/overflow.h"
+#include "analyze/stages.h"
+#include "analyze/weights.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+
+#include <limits.h>
+#include <string.h>
+
+enum { OPT_FORMAT = 1, OPT_MODULES, OPT_TOP, OPT_BY_INPUT };
+
+static const cli_option options[] = {
+    {OPT_FORMAT, "format", "FMT",
+     "a number format to judge: fp16, bf16, fp8-e4m3, fp8-e5m2, eXmY; repeatable (default: these "
+     "four, and what overflows for fp16)"},
+    {OPT_MODULES, "modules", "GLOB", "only modules whose path matches; repeatable"},
+    {OPT_TOP, "top", "N", "at most N rows a table (default 12, with --json all)"},
+    {OPT_BY_INPUT, "by-input", NULL, "growth of each input by itself, too"},
+    {0},
+};
+
+typedef struct {
+    ss_run *run;
+    ss_sites all, produced; /* all ports; those that a module produces */
+    ss_format formats[SS_MAX_FORMATS];
+    int n_formats;
+    int n_overflow; /* of how many formats, the first ones, overflow is told */
+    int top;
+    bool by_input;
+    bool json;
+    int n_shown;
+    json_t *tables; /* {title: table}, with --json */
+} report;
+
+/* Prints a table and releases it, or keeps it for the JSON object. */
+static ss_code show(report *rep, ss_table *t, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    if (!rep->json) {
+        if (rep->n_shown++)
+            putchar('\n');
+        ss_table_print(t, stdout, 0);
+    } else if (json_object_set_new(rep->tables, t->title, ss_table_json(t)) != 0) {
+        rc = ss_fail(e, SS_NOMEM, "table '%s': out of memory", t->title);
+    }
+    ss_table_release(t);
+    return rc;
+}
+
+static ss_code show_nonfinite(report *rep, ss_err *e)
+{
+    ss_nonfinite x;
+    ss_table t;
+    ss_code rc = ss_nonfinite_find(rep->run, &rep->all, &x, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if ((x.n || rep->json) && (rc = ss_nonfinite_table(rep->run, &x, rep->top, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    ss_nonfinite_release(&x);
+    return rc;
+}
+
+static ss_code show_growth(report *rep, int input, ss_err *e)
+{
+    ss_growth g;
+    ss_table t;
+    ss_code rc = ss_growth_find(rep->run, &rep->produced, input, &g, e);
+
+    if (rc == SS_OK && (rc = ss_growth_table(rep->run, &g, rep->top, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    ss_growth_release(&g);
+    return rc;
+}
+
+static ss_code show_overflow(report *rep, const ss_format *f, ss_err *e)
+{
+    ss_overflow o;
+    ss_table t;
+    ss_code rc = ss_overflow_find(rep->run, &rep->all, f, &o, e);
+
+    if (rc == SS_OK && (rc = ss_overflow_table(rep->run, &o, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    ss_overflow_release(&o);
+    return rc;
+}
+
+static ss_code show_headroom(report *rep, ss_err *e)
+{
+    ss_headroom h;
+    ss_table t;
+    ss_code rc = ss_headroom_find(rep->run, &rep->all, rep->formats, rep->n_formats, &h, e);
+
+    if (rc == SS_OK && (rc = ss_headroom_table(rep->run, &h, rep->top, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    for (int i = 0; i < rep->n_overflow && rc == SS_OK; i++)
+        rc = show_overflow(rep, &rep->formats[i], e);
+    if (rc == SS_OK && (rc = ss_underflow_table(rep->run, &h, rep->top, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    ss_headroom_release(&h);
+    return rc;
+}
+
+static ss_code show_stages(report *rep, ss_err *e)
+{
+    ss_stages s;
+    ss_table t;
+    ss_code rc = ss_stages_find(rep->run, &rep->produced, SS_ALL, &s, e);
+
+    if (rc == SS_OK && (rc = ss_stages_table(rep->run, &s, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    ss_stages_release(&s);
+    return rc;
+}
+
+static ss_code show_weights(report *rep, ss_err *e)
+{
+    ss_weights w;
+    ss_table t;
+    ss_code rc = ss_weights_find(rep->run, &rep->produced, &w, e);
+
+    if (rc == SS_OK && (rc = ss_weights_table(rep->run, &w, rep->top, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    ss_weights_release(&w);
+    return rc;
+}
+
+/* All tables, in the order in which one reads them. */
+static ss_code show_all(report *rep, ss_err *e)
+{
+    ss_table t;
+    ss_code rc = ss_summary_table(rep->run, &t, e);
+
+    if (rc == SS_OK)
+        rc = show(rep, &t, e);
+    if (rc == SS_OK)
+        rc = show_nonfinite(rep, e);
+    if (rc == SS_OK)
+        rc = show_growth(rep, SS_ALL, e);
+    for (int i = 0; i < rep->run->n_inputs && rep->by_input && rc == SS_OK; i++)
+        rc = show_growth(rep, i, e);
+    if (rc == SS_OK)
+        rc = show_headroom(rep, e);
+    if (rc == SS_OK)
+        rc = show_stages(rep, e);
+    if (rc == SS_OK)
+        rc = show_weights(rep, e);
+    if (rc == SS_OK && (rc = ss_loss_table(rep->run, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    return rc;
+}
+
+static ss_code analyze(report *rep, const char *path, const char *const *globs, int n_globs,
+                       ss_err *e)
+{
+    ss_code rc = ss_run_open(path, &rep->run, e);
+
+    if (rc == SS_OK && rep->json && !(rep->tables = json_object()))
+        rc = ss_fail(e, SS_NOMEM, "out of memory");
+    if (rc == SS_OK)
+        rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_ALL, &rep->all, e);
+    if (rc == SS_OK)
+        rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_PRODUCED, &rep->produced, e);
+    if (rc == SS_OK)
+        rc = show_all(rep, e);
+    if (rc == SS_OK && rep->json) {
+        if (json_dumpf(rep->tables, stdout, JSON_INDENT(1)) != 0)
+            rc = ss_fail(e, SS_IO, "writing the output failed");
+        putchar('\n');
+    }
+    json_decref(rep->tables);
+    ss_sites_release(&rep->all);
+    ss_sites_release(&rep->produced);
+    ss_run_close(rep->run);
+    return rc;
+}
+
+static void add_format(cli_parser *p, report *rep, const char *name)
+{
+    ss_err e = {0};
+
+    if (rep->n_formats == SS_MAX_FORMATS)
+        cli_usage(p, "at most %d formats", SS_MAX_FORMATS);
+    else if (ss_format_parse(name, &rep->formats[rep->n_formats], &e) != SS_OK)
+        cli_usage(p, "%s", e.msg);
+    else
+        rep->n_formats++;
+}
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
+    static const char *const usual[] = {"fp16", "bf16", "fp8-e4m3", "fp8-e5m2"};
+    const char **globs = NULL;
+    int n_globs = 0, id;
+    int64_t top = -1;
+    report rep = {0};
+    cli_parser p;
+    ss_err e = {0};
+
+    cli_begin(&p, cmd, argc, argv);
+    while ((id = cli_next(&p)) != CLI_END) {
+        switch (id) {
+        case OPT_FORMAT: add_format(&p, &rep, p.arg); break;
+        case OPT_MODULES: cli_append(&p, &globs, &n_globs); break;
+        case OPT_TOP: cli_int(&p, 0, 1 << 20, &top); break;
+        case OPT_BY_INPUT: rep.by_input = true; break;
+        }
+    }
+    if (cli_stop(&p, 1, 1)) {
+        ss_free(globs);
+        return p.status;
+    }
+    rep.n_overflow = rep.n_formats;
+    for (size_t i = 0; i < sizeof usual / sizeof *usual && rep.n_overflow == 0; i++)
+        add_format(&p, &rep, usual[i]);
+    if (rep.n_overflow == 0)
+        rep.n_overflow = 1;
+    rep.json = p.common.json;
+    rep.top = top >= 0 ? (int)top : rep.json ? INT_MAX : 12;
+
+    ss_code rc = analyze(&rep, p.operands[0], globs, n_globs, &e);
+    ss_free(globs);
+    return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
+}
+
+const cli_command cmd_analyze = {
+    "analyze",
+    "RUN.h5",
+    "what a run shows: growth, headroom, overflow, stages, weights, loss",
+    "Prints, of a run file that `sigmascope probe` or somebody else's hooks have made: what is\n"
+    "not finite; how activations grow with the noise level; how many bits are left to the\n"
+    "limits of number formats, and which module overflows first; encoder against decoder;\n"
+    "weights against activations; what would underflow; the loss.",
+    options,
+    CLI_JSON,
+    run,
+};
