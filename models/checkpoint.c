@@ -266,8 +266,10 @@ static const reader *only_file(const char *folder, char **path, ss_err *e)
                 "index of shards",
                 folder);
     else if (n > 1)
-        ss_fail(e, SS_USAGE, "%s: which weights? There are %s; pick one with --variant", folder,
-                names.failed ? "several" : names.s);
+        ss_fail(e, SS_USAGE,
+                "%s: none of the weights %s is called diffusion_pytorch_model.safetensors; name "
+                "the variant, or leave only one of them there",
+                folder, names.failed ? "there" : names.s);
     else if (!*path)
         no_memory(e);
     ss_str_release(&names);

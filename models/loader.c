@@ -15,13 +15,13 @@ enum {
     SHOWN = 128,
     ALIGNMENT = 4,   /* of parameters: enough for every dtype to be read in place */
     MAX_LISTED = 10, /* names in each list of an error */
-    MAX_LIST = 300   /* bytes of it: three lists fit into one message */
+    MAX_LIST = 220   /* bytes of it: three lists fit into one message */
 };
 
-/* Names for a message; the rest is only counted. */
+/* Names for a message: as many as fit, and how many there are. */
 typedef struct {
     ss_str text;
-    int n;
+    int n, listed;
 } name_list;
 
 struct ss_net {
@@ -148,8 +148,10 @@ static void list_name(name_list *l, const char *separator, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (l->n < MAX_LISTED && l->text.len + strlen(text) < MAX_LIST)
+    if (l->listed == l->n && l->n < MAX_LISTED && l->text.len + strlen(text) < MAX_LIST) {
         ss_str_addf(&l->text, "%s%s", l->n ? separator : "", text);
+        l->listed++;
+    }
     l->n++;
 }
 
@@ -268,13 +270,10 @@ static void list_unexpected(ss_net *n)
 
 static void report(ss_str *all, const char *file, const char *what, const name_list *l)
 {
-    int listed = l->n < MAX_LISTED ? l->n : MAX_LISTED;
-
-    if (!l->n)
-        return;
-    ss_str_addf(all, "%s%s: %d tensor%s %s: %s%s", all->len ? "\n" : "", file, l->n,
-                l->n == 1 ? "" : "s", what, l->text.s ? l->text.s : "",
-                l->n > listed || l->text.len + SHOWN > MAX_LIST ? ", ..." : "");
+    if (l->n)
+        ss_str_addf(all, "%s%s: %d tensor%s %s: %s%s", all->len ? "\n" : "", file, l->n,
+                    l->n == 1 ? " is" : "s are", what, l->text.s ? l->text.s : "",
+                    l->n > l->listed ? ", ..." : "");
 }
 
 ss_code ss_net_finish(ss_net *n, ss_err *e)
@@ -294,7 +293,7 @@ ss_code ss_net_finish(ss_net *n, ss_err *e)
     if (n->misshapen.n > 1)
         ss_str_addf(&all, "\n%s: %d tensors have another shape than the config wants", file,
                     n->misshapen.n);
-    report(&all, file, "that the config wants missing", &n->missing);
+    report(&all, file, "missing that the config wants", &n->missing);
     report(&all, file, "not in the config", &n->unexpected);
     ss_code rc =
         all.failed ? ss_fail(e, SS_NOMEM, "out of memory") : ss_fail(e, SS_SHAPE, "%s", all.s);

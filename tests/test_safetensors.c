@@ -286,7 +286,7 @@ static void test_checkpoints(void **state)
     assert_non_null(ss_checkpoint_find(k, "b"));
     ss_checkpoint_close(k);
     make_file(WHOLE ".fp16.safetensors", TENSOR("c"), -1, 4);
-    open_fails(NULL, SS_USAGE, "pick one with --variant");
+    open_fails(NULL, SS_USAGE, "name the variant, or leave only one");
     open_fails("ema", SS_USAGE, "there is no " WHOLE ".ema.safetensors");
     assert_int_equal(ss_checkpoint_open(tmp_dir, "fp16", &k, &e), SS_OK);
     assert_non_null(ss_checkpoint_find(k, "c"));

@@ -479,12 +479,12 @@ static void test_strict_loading(void **state)
         {"conv_out.bias",
          NULL,
          NULL,
-         {": 1 tensor that the config wants missing: conv_out.bias", NULL}},
+         {": 1 tensor is missing that the config wants: conv_out.bias", NULL}},
         {"mid_block.resnets.0.norm1.bias",
          "mid_block.resnets.9.norm1.bias",
          NULL,
-         {"missing: mid_block.resnets.0.norm1.bias",
-          ": 1 tensor not in the config: mid_block.resnets.9.norm1.bias"}},
+         {"1 tensor is missing that the config wants: mid_block.resnets.0.norm1.bias",
+          ": 1 tensor is not in the config: mid_block.resnets.9.norm1.bias"}},
     };
     const char *file = UNETS "/plain/diffusion_pytorch_model.safetensors";
     ss_model *m;
