@@ -192,17 +192,35 @@ typedef struct {
     uint32_t n;
 } channel;
 
-static void channel_block(const float *x, int64_t rows, int64_t C, channel *c)
+static void channel_block(const float *x, int64_t rows, int64_t C, channel *to)
 {
-    memset(c, 0, (size_t)C * sizeof *c);
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t k = 0; k < C; k++) {
-            const float v = x[r * C + k], a = is_finite(v) ? fabsf(v) : 0;
+    enum { SPAN = 512 }; /* channels at a time, whose sums fit the nearest cache */
+    double square[SPAN];
+    float top[SPAN];
+    uint32_t n[SPAN];
 
-            c[k].square += (double)a * a;
-            c[k].absmax = a > c[k].absmax ? a : c[k].absmax;
-            c[k].n += is_finite(v);
+    for (int64_t c0 = 0; c0 < C; c0 += SPAN) {
+        const int64_t len = min_i64(SPAN, C - c0);
+
+        memset(square, 0, sizeof square);
+        memset(top, 0, sizeof top);
+        memset(n, 0, sizeof n);
+        for (int64_t r = 0; r < rows; r++) {
+            const float *xr = x + r * C + c0;
+
+#pragma omp simd
+            for (int64_t c = 0; c < len; c++) {
+                const uint32_t magnitude = bits_of(xr[c]) & 0x7fffffff;
+                const uint32_t finite = magnitude < 0x7f800000 ? 1 : 0;
+                const float a = float_of(magnitude & -finite);
+
+                square[c] += (double)a * a;
+                top[c] = a > top[c] ? a : top[c];
+                n[c] += finite;
+            }
         }
+        for (int64_t c = 0; c < len; c++)
+            to[c0 + c] = (channel){square[c], top[c], n[c]};
     }
 }
 
