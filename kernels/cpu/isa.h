@@ -2,14 +2,13 @@
  *
  * SS_ISA is base (x86-64), v3 (AVX2, FMA) or v4 (AVX-512); ISA(name) is the name with that
  * suffix. Kernels are plain loops that the compiler vectorises; where registers must be
- * tiled by hand they use vf, the set's widest vector of floats.
+ * tiled by hand they use isa_vector.h.
  */
 #ifndef SS_KERNELS_CPU_ISA_H
 #define SS_KERNELS_CPU_ISA_H
 
 #include "kernels/cpu/cpu.h"
 
-#include <immintrin.h>
 #include <math.h>
 #include <string.h>
 
@@ -33,134 +32,6 @@ void ISA(round_values)(const ss_format *f, const float *x, float *y, int64_t n);
 #else
 #define MADD(a, b, c) ((a) * (b) + (c))
 #endif
-
-#if defined __AVX512F__
-enum { VL = 16 };
-#elif defined __AVX__
-enum { VL = 8 };
-#else
-enum { VL = 4 };
-#endif
-enum { VD = VL / 2 };
-typedef float vf __attribute__((vector_size(VL * sizeof(float))));
-typedef int32_t vi __attribute__((vector_size(VL * sizeof(int32_t))));
-typedef double vd __attribute__((vector_size(VD * sizeof(double))));
-typedef float vf_any __attribute__((vector_size(VL * sizeof(float)), aligned(4)));
-
-static inline vf vf_load(const float *p)
-{
-    return *(const vf_any *)p;
-}
-
-static inline void vf_store(float *p, vf v)
-{
-    *(vf_any *)p = v;
-}
-
-/* The same value in every lane. */
-static inline vf vf_all(float x)
-{
-    return x - (vf){0};
-}
-
-/* b where c is all ones, a where it is zero */
-static inline vf vf_select(vi c, vf a, vf b)
-{
-    return (vf)(((vi)a & ~c) | ((vi)b & c));
-}
-
-static inline vi vf_is_finite(vf x)
-{
-    return ((vi)x & 0x7fffffff) < 0x7f800000;
-}
-
-/* What the language lacks. vf_max(a, b) is a > b ? a : b, so a NaN in b stays and one in a
- * does not; vf_min likewise. vf_madd is a * b + c. vd_low and vd_high widen half of the
- * lanes. */
-#if defined __AVX512F__
-#define VF_OP(op) _mm512_##op##_ps
-#define VF_INTRINSIC __m512
-#elif defined __AVX__
-#define VF_OP(op) _mm256_##op##_ps
-#define VF_INTRINSIC __m256
-#else
-#define VF_OP(op) _mm_##op##_ps
-#define VF_INTRINSIC __m128
-#endif
-
-static inline vf vf_max(vf a, vf b)
-{
-    return (vf)VF_OP(max)((VF_INTRINSIC)a, (VF_INTRINSIC)b);
-}
-
-static inline vf vf_min(vf a, vf b)
-{
-    return (vf)VF_OP(min)((VF_INTRINSIC)a, (VF_INTRINSIC)b);
-}
-
-static inline vf vf_madd(vf a, vf b, vf c)
-{
-#ifdef __FMA__
-    return (vf)VF_OP(fmadd)((VF_INTRINSIC)a, (VF_INTRINSIC)b, (VF_INTRINSIC)c);
-#else
-    return a * b + c;
-#endif
-}
-
-static inline vd vd_low(vf x)
-{
-#if defined __AVX512F__
-    return (vd)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x));
-#elif defined __AVX__
-    return (vd)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x));
-#else
-    return (vd)_mm_cvtps_pd((__m128)x);
-#endif
-}
-
-static inline vd vd_high(vf x)
-{
-#if defined __AVX512F__
-    return (vd)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1));
-#elif defined __AVX__
-    return (vd)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x, 1));
-#else
-    return (vd)_mm_cvtps_pd(_mm_movehl_ps((__m128)x, (__m128)x));
-#endif
-}
-
-typedef double vd_any __attribute__((vector_size(VD * sizeof(double)), aligned(8)));
-
-static inline vd vd_load(const double *p)
-{
-    return *(const vd_any *)p;
-}
-
-static inline void vd_store(double *p, vd v)
-{
-    *(vd_any *)p = v;
-}
-
-/* VD floats, widened */
-static inline vd vd_of(const float *p)
-{
-#if defined __AVX512F__
-    return (vd)_mm512_cvtps_pd(_mm256_loadu_ps(p));
-#elif defined __AVX__
-    return (vd)_mm256_cvtps_pd(_mm_loadu_ps(p));
-#else
-    return (vd){p[0], p[1]};
-#endif
-}
-
-static inline double vd_sum(vd x)
-{
-    double s = 0;
-
-    for (int i = 0; i < VD; i++)
-        s += x[i];
-    return s;
-}
 
 static inline int64_t min_i64(int64_t a, int64_t b)
 {

@@ -22,6 +22,7 @@
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa_math.h"
+#include "kernels/cpu/isa_vector.h"
 
 #include <omp.h>
 

@@ -8,6 +8,7 @@
 #define SS_KERNELS_CPU_ISA_MATH_H
 
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa_vector.h"
 
 /* e^(x + low) for any x and |low| < 0.06; low may hold what rounding took from x.
  * Cody-Waite: x = n log 2 + r, |r| <= 0.3470, e^r = 1 + r + r^2 q(r) with q of degree 4,

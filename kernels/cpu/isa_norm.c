@@ -16,6 +16,7 @@
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa_math.h"
+#include "kernels/cpu/isa_vector.h"
 
 typedef struct {
     double n, mean, m2;

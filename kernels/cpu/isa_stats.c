@@ -12,6 +12,7 @@
  * changes no extreme and adds 0 to both sums; how many there are, the histogram says.
  */
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa_vector.h"
 
 enum { CHUNK = 1 << 16, PIECE = 1 << 12, TABLES = 8 };
 
