@@ -99,7 +99,7 @@ static void fill_info(ss_model *m)
     i->sample_h = u->sample_h;
     i->sample_w = u->sample_w;
     i->weight_bytes = ss_checkpoint_bytes(m->checkpoint);
-    i->time_is_sigma = u->time == SS_TIME_FOURIER;
+    i->time_is_sigma = u->divide_by_time;
     i->needs = ss_unet_needs(u);
 }
 

@@ -38,7 +38,7 @@ typedef struct {
     int64_t sample_h, sample_w; /* 0 where the config does not say */
     int64_t n_parameters;       /* values */
     uint64_t weight_bytes;
-    bool time_is_sigma; /* the network takes sigma itself where others take a timestep */
+    bool time_is_sigma; /* a score network (NCSN++): takes sigma for a timestep, answers -n/sigma */
     ss_condition_needs needs;
 } ss_model_info;
 
