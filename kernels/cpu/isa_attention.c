@@ -257,7 +257,7 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
     }
 
     const float inverse = (float)(1 / Z);
-    if (!f)
+    if (!f || isnan(inverse))
         return inverse;
 #pragma omp simd
     for (int64_t j = 0; j < p->S_pad; j++)
@@ -316,9 +316,14 @@ static void strip(const plan *p, int64_t head, int64_t t0, float *work, tally *t
     if (t)
         add_mass(p, l, inverse, rows, mass);
     times_values(p, l, p->values + head * p->S * p->D_pad, out);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < p->D; i++)
-            y[r * p->stride + i] = out[r * p->D_pad + i] * inverse[r];
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t i = 0; i < p->D; i++) {
+            const float value = out[r * p->D_pad + i] * inverse[r];
+
+            /* One NaN for all: which of several a sum hands on depends on the compiler. */
+            y[r * p->stride + i] = isnan(inverse[r]) ? NAN : value;
+        }
+    }
 }
 
 static void segment(const plan *p, int64_t unit, float *work)
