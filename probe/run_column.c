@@ -106,11 +106,11 @@ void ss_run_put_stats(ss_run_column *col, int module, ss_port port, int input, i
 {
     const ss_run_layout *l = &col->w->layout;
     const int64_t row = module_row(l, module, port, input), at = row * l->n_samples + sample;
-    float **stat = (float **)col->data + l->at.stats;
+    void **stat = col->data + l->at.stats;
     uint64_t *counts = (uint64_t *)col->data[l->at.hist] + row * SS_N_EXPONENTS;
 
     assert(sample >= 0 && sample < l->n_samples);
-#define X(name) (*stat++)[at] = s->name;
+#define X(name) ((float *)*stat++)[at] = s->name;
     SS_STATS(X)
 #undef X
     ((uint64_t *)col->data[l->at.nonfinite])[at] = s->nonfinite;
@@ -125,11 +125,11 @@ void ss_run_put_attention(ss_run_column *col, int layer, int head, int input, in
     const ss_run_layout *l = &col->w->layout;
     const int64_t at =
         (((int64_t)layer * l->n_heads + head) * l->n_inputs + input) * l->n_samples + sample;
-    float **stat = (float **)col->data + l->at.attention;
+    void **stat = col->data + l->at.attention;
 
     assert(layer >= 0 && layer < l->n_layers && head >= 0 && head < l->n_heads && input >= 0 &&
            input < l->n_inputs && sample >= 0 && sample < l->n_samples);
-#define X(name) (*stat++)[at] = s->name;
+#define X(name) ((float *)*stat++)[at] = s->name;
     SS_ATTENTION_STATS(X)
 #undef X
 }
@@ -236,13 +236,13 @@ ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sampl
 {
     ss_run_writer *w = col->w;
     const ss_run_layout *l = &w->layout;
+
+    assert(dump >= 0 && dump < l->n_dumps && input >= 0 && input < l->n_inputs && sample >= 0 &&
+           sample < l->n_samples);
     const ss_run_set *s = &l->sets[l->at.dumps + dump];
     const int64_t n = s->inner / l->n_samples;
     const size_t bytes = (size_t)n * ss_run_value_bytes(s->type);
     ss_run_job *job = ss_alloc(sizeof *job + bytes, 1);
-
-    assert(dump >= 0 && dump < l->n_dumps && input >= 0 && input < l->n_inputs && sample >= 0 &&
-           sample < l->n_samples);
     if (!job)
         return ss_fail(e, SS_NOMEM, "%s: no memory for an activation", w->path);
     *job = (ss_run_job){
