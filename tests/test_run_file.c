@@ -48,6 +48,8 @@ static int remove_folder(void **state)
     (void)state;
     for (size_t i = 0; i < N_OF(names); i++)
         unlink(at(names[i]));
+    umount2(at("small"), MNT_DETACH); /* where the test of a full disk failed */
+    rmdir(at("small"));
     return rmdir(folder);
 }
 
