@@ -35,29 +35,32 @@ enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4 };
 #endif
 enum { STRIP = 24, KEYS = 2 * VL };
 
-/* c[ROWS][V VL] = or += a[ROWS][K] b[K][V VL]; a and c with a stride between rows. */
-#define TILE(name, ROWS, V)                                                                        \
-    static void name(const float *a, int64_t a_stride, const float *b, float *c, int64_t c_stride, \
-                     int64_t K, bool add)                                                          \
-    {                                                                                              \
-        vf sum[ROWS][V];                                                                           \
-                                                                                                   \
-        _Pragma("GCC unroll 24") for (int r = 0; r < (ROWS); r++)                                  \
-            _Pragma("GCC unroll 3") for (int v = 0; v < (V); v++) sum[r][v] =                      \
-                add ? vf_load(c + r * c_stride + v * VL) : (vf){0};                                \
-        for (int64_t k = 0; k < K; k++, b += (V)*VL) {                                             \
-            _Pragma("GCC unroll 24") for (int r = 0; r < (ROWS); r++)                              \
-            {                                                                                      \
-                const float ak = a[r * a_stride + k];                                              \
-                                                                                                   \
-                _Pragma("GCC unroll 3") for (int v = 0; v < (V); v++) sum[r][v] =                  \
-                    vf_madd(vf_all(ak), vf_load(b + v * VL), sum[r][v]);                           \
-            }                                                                                      \
-        }                                                                                          \
-        _Pragma("GCC unroll 24") for (int r = 0; r < (ROWS); r++)                                  \
-            _Pragma("GCC unroll 3") for (int v = 0; v < (V); v++)                                  \
-                vf_store(c + r * c_stride + v * VL, sum[r][v]);                                    \
+/* c[ROWS][V VL] = or += a[ROWS][K] b[K][V VL]; a and c with a stride between rows. A macro, so
+ * that the loops over sum are unrolled and it lives in registers. */
+/* clang-format off */
+#define EACH(i, n) _Pragma("GCC unroll 24") for (int i = 0; i < (n); i++)
+#define TILE(name, ROWS, V)                                                          \
+    static void name(const float *a, int64_t a_stride, const float *b,               \
+                     float *c, int64_t c_stride, int64_t K, bool add)                \
+    {                                                                                \
+        vf sum[ROWS][V];                                                             \
+                                                                                     \
+        EACH(r, ROWS)                                                                \
+            EACH(v, V)                                                               \
+                sum[r][v] = add ? vf_load(c + r * c_stride + v * VL) : (vf){0};      \
+        for (int64_t k = 0; k < K; k++, b += (V) * VL) {                             \
+            EACH(r, ROWS) {                                                          \
+                const vf ak = vf_all(a[r * a_stride + k]);                           \
+                                                                                     \
+                EACH(v, V)                                                           \
+                    sum[r][v] = vf_madd(ak, vf_load(b + v * VL), sum[r][v]);         \
+            }                                                                        \
+        }                                                                            \
+        EACH(r, ROWS)                                                                \
+            EACH(v, V)                                                               \
+                vf_store(c + r * c_stride + v * VL, sum[r][v]);                      \
     }
+/* clang-format on */
 TILE(tile_1, ROWS_1, 1)
 TILE(tile_2, ROWS_2, 2)
 TILE(tile_3, ROWS_3, 3)

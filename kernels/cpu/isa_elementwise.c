@@ -5,13 +5,6 @@
 /* Values a thread takes at a time: x and y together fit the first-level cache. */
 enum { BLOCK = 2048 };
 
-/* Runs the statement below it for i0 = 0, BLOCK, ... < n, on all threads when n is large. */
-#define FOR_BLOCKS(d, n)                                                                          \
-    _Pragma("omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)") for (int64_t i0 = \
-                                                                                         0;       \
-                                                                                     i0 < (n);    \
-                                                                                     i0 += BLOCK)
-
 static void activate_block(const float *x, float *y, int64_t n, ss_act act)
 {
 #define BODY(f) _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = f(x[i])
@@ -26,8 +19,9 @@ ss_code ISA(activate)(ss_device *d, const ss_tensor *x, ss_act act, ss_tensor *y
     float *to = y->data;
 
     (void)e;
-    FOR_BLOCKS(d, n)
-    activate_block(from + i0, to + i0, min_i64(BLOCK, n - i0), act);
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i0 = 0; i0 < n; i0 += BLOCK)
+        activate_block(from + i0, to + i0, min_i64(BLOCK, n - i0), act);
     return SS_OK;
 }
 
@@ -46,8 +40,9 @@ ss_code ISA(affine)(ss_device *d, const ss_tensor *x, float mul, float add, ss_t
     float *to = y->data;
 
     (void)e;
-    FOR_BLOCKS(d, n)
-    affine_block(from + i0, to + i0, min_i64(BLOCK, n - i0), mul, add);
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i0 = 0; i0 < n; i0 += BLOCK)
+        affine_block(from + i0, to + i0, min_i64(BLOCK, n - i0), mul, add);
     return SS_OK;
 }
 
@@ -68,8 +63,9 @@ ss_code ISA(clamp)(ss_device *d, const ss_tensor *x, float lo, float hi, ss_tens
     float *to = y->data;
 
     (void)e;
-    FOR_BLOCKS(d, n)
-    clamp_block(from + i0, to + i0, min_i64(BLOCK, n - i0), lo, hi);
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i0 = 0; i0 < n; i0 += BLOCK)
+        clamp_block(from + i0, to + i0, min_i64(BLOCK, n - i0), lo, hi);
     return SS_OK;
 }
 
@@ -80,8 +76,9 @@ ss_code ISA(round)(ss_device *d, const ss_tensor *x, const ss_format *f, ss_tens
     float *to = y->data;
 
     (void)e;
-    FOR_BLOCKS(d, n)
-    ISA(round_values)(f, from + i0, to + i0, min_i64(BLOCK, n - i0));
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i0 = 0; i0 < n; i0 += BLOCK)
+        ISA(round_values)(f, from + i0, to + i0, min_i64(BLOCK, n - i0));
     return SS_OK;
 }
 
@@ -100,7 +97,8 @@ ss_code ISA(add)(ss_device *d, const ss_tensor *a, const ss_tensor *b, float sca
     float *to = y->data;
 
     (void)e;
-    FOR_BLOCKS(d, n)
-    add_block(left + i0, right + i0, to + i0, min_i64(BLOCK, n - i0), scale);
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i0 = 0; i0 < n; i0 += BLOCK)
+        add_block(left + i0, right + i0, to + i0, min_i64(BLOCK, n - i0), scale);
     return SS_OK;
 }

@@ -1,8 +1,12 @@
 /* isa_math.h - exponential and activations, as scalar code that vectorises
  *
- * Errors were measured over every float (tests/test_ops.c repeats it over a sample); u is
- * 2^-24, half a unit in the last place. NaN gives NaN, and infinities give what the formula
- * gives in IEEE arithmetic: silu(-inf), gelu(-inf) and mish(-inf) are NaN, as in PyTorch.
+ * Largest errors seen over every 16th float, against double, where the result is a normal
+ * number, in units of its last place, with and without fused multiply-add:
+ *
+ *   exp 1.0   silu 2.4   gelu 7.2 and 8.0 (x > -12.5)   mish 4.3
+ *
+ * NaN gives NaN, and infinities give what the formula gives in IEEE arithmetic: silu(-inf),
+ * gelu(-inf) and mish(-inf) are NaN, as in PyTorch.
  */
 #ifndef SS_KERNELS_CPU_ISA_MATH_H
 #define SS_KERNELS_CPU_ISA_MATH_H
@@ -94,8 +98,7 @@ static inline float gelu_f32(float x)
     const float h = float_of(bits_of(a) & 0xfffff000);
     const float phi = g * exp_split(-0.5f * h * h, -0.5f * (a - h) * (a + h));
     const float signed_phi = float_of(bits_of(phi) | (bits_of(x) & 0x80000000));
-    return x *
-           ((x < 0 ? 0.0f : 1.0f) - signed_phi); /* Phi(x) is phi or 1 - phi, without a branch */
+    return x * ((x < 0 ? 0.0f : 1.0f) - signed_phi); /* Phi: phi or 1 - phi, no branch */
 }
 
 /* x tanh(log(1 + e^x)) = x w / (w + 2), w = e^x (e^x + 2) */
