@@ -98,6 +98,10 @@ $(B)/%.h.ok: %.h $(B)/flags
 format:
 	clang-format -i $(C_FILES)
 
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@demo/run
+
 deps:
 	@missing=; for p in $(DEBIAN); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok' || missing="$$missing $$p"; \
