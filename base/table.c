@@ -191,9 +191,27 @@ static void print_cell(FILE *f, const ss_table *t, size_t i, const char *text, i
     fprintf(f, "%*s", last ? 0 : GAP, "");
 }
 
+/* Takes `over` characters from the text columns, always from the widest, down to MIN_TEXT. */
+static void narrow(const ss_table *t, int *widths, int over)
+{
+    size_t n = json_array_size(t->columns);
+
+    for (; over > 0; over--) {
+        size_t widest = n;
+
+        for (size_t i = 0; i < n; i++) {
+            if (is_text(t, i) && widths[i] > (widest < n ? widths[widest] : MIN_TEXT))
+                widest = i;
+        }
+        if (widest == n)
+            return;
+        widths[widest]--;
+    }
+}
+
 void ss_table_print(const ss_table *t, FILE *f, int width)
 {
-    size_t n = json_array_size(t->columns), first = n, r;
+    size_t n = json_array_size(t->columns), r;
     int *widths = ss_calloc(n, sizeof *widths), total = 0;
     char text[CELL];
     const json_t *row;
@@ -205,17 +223,10 @@ void ss_table_print(const ss_table *t, FILE *f, int width)
     for (size_t i = 0; i < n; i++) {
         widths[i] = column_width(t, i);
         total += widths[i] + (i ? GAP : 0);
-        if (first == n && is_text(t, i))
-            first = i;
     }
     if (width <= 0)
         width = terminal_width(f);
-    if (first < n && total > width) {
-        int room = widths[first] - (total - width);
-        int least = widths[first] < MIN_TEXT ? widths[first] : MIN_TEXT;
-
-        widths[first] = room > least ? room : least;
-    }
+    narrow(t, widths, total - width);
 
     fprintf(f, "%s\n", t->title);
     if (t->note)

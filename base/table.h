@@ -41,8 +41,8 @@ void ss_table_text(ss_table *t, const char *text);
  * whole number is a JSON integer. */
 void ss_table_number(ss_table *t, double value);
 
-/* Prints at most `width` columns wide (0: the terminal's width, or 100): the first text
- * column gives way, shortened in its middle with "..". */
+/* Prints at most `width` columns wide (0: the terminal's width, or 100): the widest text
+ * columns give way, shortened in their middle with "..". */
 void ss_table_print(const ss_table *t, FILE *f, int width);
 
 /* {"title":..., "note":..., "rows":[{"module":"...", "absmax":1.5}, ...]}; the note is null
