@@ -164,6 +164,44 @@ static char *join(int argc, char **argv)
     return ss_str_detach(&s);
 }
 
+/* The first two tables of `analyze`: where activations grow, and how far overflow is. */
+static ss_code print_tables(const char *path, ss_err *e)
+{
+    enum { TOP = 8, N = 4 };
+    static const char *const names[N] = {"fp16", "bf16", "fp8-e4m3", "fp8-e5m2"};
+    ss_format formats[N];
+    ss_run *r = NULL;
+    ss_sites sites = {0};
+    ss_growth growth = {0};
+    ss_headroom room = {0};
+    ss_table t = {0};
+    ss_code rc = ss_run_open(path, &r, e);
+
+    for (int i = 0; i < N && rc == SS_OK; i++)
+        rc = ss_format_parse(names[i], &formats[i], e);
+    if (rc == SS_OK)
+        rc = ss_sites_find(r, NULL, 0, SS_SITES_PRODUCED, &sites, e);
+    if (rc == SS_OK)
+        rc = ss_growth_find(r, &sites, SS_ALL, &growth, e);
+    if (rc == SS_OK && (rc = ss_growth_table(r, &growth, TOP, &t, e)) == SS_OK) {
+        ss_table_print(&t, stdout, 0);
+        ss_table_release(&t);
+        putchar('\n');
+    }
+    if (rc == SS_OK)
+        rc = ss_headroom_find(r, &sites, formats, N, &room, e);
+    if (rc == SS_OK && (rc = ss_headroom_table(r, &room, TOP, &t, e)) == SS_OK) {
+        ss_table_print(&t, stdout, 0);
+        ss_table_release(&t);
+        putchar('\n');
+    }
+    ss_headroom_release(&room);
+    ss_growth_release(&growth);
+    ss_sites_release(&sites);
+    ss_run_close(r);
+    return rc;
+}
+
 static int run(const cli_command *cmd, int argc, char **argv)
 {
     ss_probe_options opt = ss_probe_defaults();
@@ -205,6 +243,10 @@ static int run(const cli_command *cmd, int argc, char **argv)
             "%.1f GFLOP/s, activations up to %.0f MiB",
             sum.n_modules, sum.n_sigmas, sum.n_resumed, sum.n_inputs, sum.n_samples, sum.seconds,
             (double)sum.forward_flops / sum.seconds * 1e-9, (double)sum.peak_bytes / (1 << 20));
+    if (print_tables(opt.output, &e) != SS_OK) {
+        status = cli_fail(&p, &e);
+        goto out;
+    }
     printf("%s\n", opt.output);
     status = cli_flush(&p, CLI_OK);
 out:
@@ -223,7 +265,8 @@ const cli_command cmd_probe = {
     "forward passes over noise levels and inputs, every module watched",
     "Runs the network over noise levels and inputs and writes what every module did to\n"
     "RUN.h5: statistics, histograms of exponents, attention entropy, inputs with their\n"
-    "spectra, denoised pictures and losses. 'sigmascope analyze RUN.h5' tells what it means.",
+    "spectra, denoised pictures and losses. Prints where activations grow and how far overflow\n"
+    "is; 'sigmascope analyze RUN.h5' tells more.",
     options,
     CLI_SEED | CLI_COMPUTE | CLI_PROGRESS,
     run,

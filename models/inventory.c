@@ -76,7 +76,8 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     ss_schedule *s = NULL;
     int n_weights, n_modules;
     ss_weight *const *w = ss_model_weights(m, &n_weights);
-    ss_code rc = ss_schedule_load(a->scheduler, &s, e);
+    /* a network that takes sigma has a scheduler file about sampling alone */
+    ss_code rc = a->time_is_sigma ? SS_OK : ss_schedule_load(a->scheduler, &s, e);
 
     if (rc == SS_OK)
         rc = ss_table_init(t, "model", e);
@@ -98,7 +99,11 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
              (long long)a->sample_h, (long long)a->sample_w);
     property(t, "output", "%lld channels", (long long)a->out_channels);
     list_conditions(t, &a->needs);
-    property(t, "schedule", "%lld steps, sigma %.4g to %.4g, %s prediction%s",
+    if (!s) {
+        property(t, "schedule", "none: the network takes sigma itself");
+        return SS_OK;
+    }
+    property(t, "schedule", "%lld steps, sigma %.4g to %.4g, predicts %s%s",
              (long long)ss_schedule_steps(s), ss_schedule_sigma(s, 0),
              ss_schedule_sigma(s, ss_schedule_steps(s) - 1),
              ss_prediction_name(ss_schedule_prediction(s)),

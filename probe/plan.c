@@ -28,6 +28,8 @@ static ss_code open_model(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     p->width = opt->width ? opt->width : (int)about->sample_w;
     if (!p->height || !p->width)
         return ss_fail(e, SS_USAGE, "%s does not say its sample_size; give --size HxW", opt->model);
+    if (about->time_is_sigma) /* its scheduler file is about sampling, not about training steps */
+        return ss_schedule_new(&sched, &p->schedule, e);
     if (about->scheduler && (opt->beta_schedule || opt->prediction_type))
         return ss_fail(e, SS_USAGE,
                        "%s says what the schedule is; --beta-schedule and "

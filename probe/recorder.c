@@ -10,6 +10,7 @@
 /* What is known of one module; indices into the run's lists, -1 where it is not in them. */
 typedef struct {
     int run, layer, channels, dump;
+    int entered;           /* how many modules were entered before it */
     bool seen[SS_N_PORTS]; /* in this pass: a module that runs twice counts once */
 } slot;
 
@@ -22,7 +23,7 @@ struct ss_recorder {
     ss_run_layer *layers;
     ss_run_channels *channels;
     ss_run_dump *dumps;
-    int n_modules, n_layers, n_channels, n_dumps;
+    int n_modules, n_layers, n_channels, n_dumps, n_entered;
 
     ss_run_column *col;
     int n;
@@ -133,6 +134,8 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
     ss_recorder *r = self;
     slot *s = &r->slots[m->id];
 
+    if (ss_ctx_shapes_only(c) && p == SS_PORT_INPUT && s->entered < 0)
+        s->entered = r->n_entered++;
     if (r->err.code != SS_OK || ss_shape_get(x).rank < 2 || ss_dim(x, 0) != r->n || s->seen[p])
         return;
     if (ss_ctx_shapes_only(c)) {
@@ -179,10 +182,9 @@ static void list_modules(ss_recorder *r)
         const ss_module *m = r->opt.modules[i];
         slot *s = &r->slots[i];
 
-        *s = (slot){.run = -1, .layer = -1, .channels = -1, .dump = -1};
+        *s = (slot){.run = -1, .layer = -1, .channels = -1, .dump = -1, .entered = -1};
         if (!r->opt.n_watch || any_match(r->opt.watch, r->opt.n_watch, m->path)) {
-            s->run = r->n_modules;
-            r->modules[r->n_modules++] = (ss_run_module){m->path, m->kind, m->block};
+            s->run = r->n_modules++; /* its place is known after the shapes pass */
             if (r->opt.channels) {
                 s->channels = r->n_channels;
                 r->channels[r->n_channels++] = (ss_run_channels){m->path, 0};
@@ -267,9 +269,29 @@ static void drop_unseen(ss_recorder *r)
     }
 }
 
+/* Modules in the order in which they are entered, which is that of the computation; a network
+ * defines some of its modules in another one. Those that never run go last. */
+static void order_modules(ss_recorder *r)
+{
+    int at = 0;
+
+    for (int k = 0; k <= r->n_entered; k++) {
+        for (int i = 0; i < r->opt.n_modules; i++) {
+            const ss_module *m = r->opt.modules[i];
+            slot *s = &r->slots[i];
+
+            if (s->run < 0 || s->entered != (k < r->n_entered ? k : -1))
+                continue;
+            s->run = at;
+            r->modules[at++] = (ss_run_module){m->path, m->kind, m->block};
+        }
+    }
+}
+
 void ss_recorder_spec(ss_recorder *r, ss_run_spec *spec)
 {
     drop_unseen(r);
+    order_modules(r);
     spec->modules = r->modules;
     spec->n_modules = r->n_modules;
     spec->layers = r->layers;
