@@ -1,6 +1,8 @@
 /* probe.c - `sigmascope probe`: the main job */
 #include "probe/probe.h"
 
+#include "analyze/growth.h"
+#include "analyze/headroom.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
