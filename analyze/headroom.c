@@ -2,7 +2,6 @@
 #include "analyze/headroom.h"
 
 #include "base/mem.h"
-#include "kernels/stats.h"
 
 #include <assert.h>
 #include <math.h>

@@ -16,8 +16,8 @@
 #define SS_ANALYZE_HEADROOM_H
 
 #include "analyze/sites.h"
+#include "base/format.h"
 #include "base/table.h"
-#include "kernels/format.h"
 
 /* What a histogram of exponents says about a format; shares in 0..1, NaN without values. */
 typedef struct {

@@ -2,7 +2,6 @@
 #include "analyze/overflow.h"
 
 #include "base/mem.h"
-#include "kernels/stats.h"
 
 #include <math.h>
 #include <stdio.h>

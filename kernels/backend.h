@@ -11,7 +11,7 @@
 #ifndef SS_KERNELS_BACKEND_H
 #define SS_KERNELS_BACKEND_H
 
-#include "kernels/format.h"
+#include "base/format.h"
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
 #include "kernels/stats.h"

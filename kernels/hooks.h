@@ -15,7 +15,7 @@
 #ifndef SS_KERNELS_HOOKS_H
 #define SS_KERNELS_HOOKS_H
 
-#include "kernels/format.h"
+#include "base/format.h"
 #include "kernels/stats.h"
 #include "kernels/tensor.h"
 

@@ -5,8 +5,8 @@
  * keeps each of them, takes the nearer of two neighbours, and at the midpoint the one whose
  * pattern is even.
  */
+#include "base/format.h"
 #include "kernels/context.h"
-#include "kernels/format.h"
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
 #include "models/safetensors.h"

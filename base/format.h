@@ -16,8 +16,8 @@
  *
  * Sources: IEEE 754-2019; OCP 8-bit Floating Point Specification (OFP8) 1.0, 2023.
  */
-#ifndef SS_KERNELS_FORMAT_H
-#define SS_KERNELS_FORMAT_H
+#ifndef SS_BASE_FORMAT_H
+#define SS_BASE_FORMAT_H
 
 #include "base/err.h"
 
