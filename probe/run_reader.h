@@ -27,6 +27,8 @@
 
 enum { SS_RUN_MAX_VALUES = 1 << 28 }; /* of one data set, or part of one, in memory */
 
+enum { SS_RUN_EXPONENTS = 256 }; /* bins of /hist/exponent: the biased exponents of f32 */
+
 typedef struct ss_run {
     char *path;
     /* attributes; "" where the file has none, never NULL */
