@@ -12,7 +12,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
 DEBIAN := gcc make pkg-config libdnnl-dev libfftw3-dev libhdf5-dev libpng-dev libjansson-dev \
-    libzip-dev zlib1g-dev libssl-dev libcmocka-dev clang-format gnuplot-nox \
+    zlib1g-dev libssl-dev libcmocka-dev hdf5-tools clang-format \
     dataset-fashion-mnist
 
 # `make deps` must run before anything can be asked of pkg-config.

@@ -1,0 +1,305 @@
+/* test_cli.c - the program as a user runs it: what it prints, and its exit status
+ *
+ * Commands go through the shell, from the repository's root, with M for the bundled model and
+ * D for a folder of the test's own. SIGMASCOPE names the program (tests/run-all sets it).
+ */
+#include "tests/ss_tmp.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define MODEL "demo/fashion-mnist/step-00250"
+#define QUICK " --quiet --threads 1 --class 3 --samples 2 --sigmas 0.5,80"
+
+static char output[1 << 20]; /* of the last command, stdout and stderr */
+
+/* Runs "PROGRAM args" with $M and $D set; the exit status, or -signal. */
+static int run(const char *args)
+{
+    const char *program = getenv("SIGMASCOPE");
+    char command[4096];
+
+    snprintf(command, sizeof command, "M=%s; D=%s; { %s %s; } 2>&1", MODEL, tmp_dir,
+             program ? program : "build/sigmascope", args);
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    size_t n = fread(output, 1, sizeof output - 1, p);
+    output[n] = '\0';
+    int status = pclose(p);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void expect(const char *args, int status, const char *text)
+{
+    int got = run(args);
+
+    if (got != status)
+        fail_msg("%s: exit status %d, want %d; it printed:\n%s", args, got, status, output);
+    if (text && !strstr(output, text))
+        fail_msg("%s: printed\n%s\nwhich lacks \"%s\"", args, output, text);
+}
+
+static void test_help_and_version(void **state)
+{
+    (void)state;
+    expect("--version", 0, "sigmascope 0.");
+    expect("--help", 0, "usage: sigmascope COMMAND");
+    expect("", 2, "usage: sigmascope COMMAND");
+    expect("frobnicate", 2, "sigmascope: no command 'frobnicate'");
+    static const char *const commands[] = {"inspect", "probe", "analyze"};
+    for (size_t i = 0; i < N_OF(commands); i++) {
+        char args[64];
+
+        snprintf(args, sizeof args, "%s --help", commands[i]);
+        expect(args, 0, "usage: sigmascope");
+        snprintf(args, sizeof args, "%s --no-such", commands[i]);
+        expect(args, 2, "unknown or ambiguous option '--no-such'");
+    }
+}
+
+/* What every kind of wrong usage says; all of it ends with status 2. */
+static void test_wrong_usage(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *args, *text;
+    } cases[] = {
+        {"probe $M", "-o RUN.h5 is missing"},
+        {"probe $M -o", "-o needs a value"},
+        {"probe -o $D/x.h5", "expected MODEL -o RUN.h5"},
+        {"probe $M extra -o $D/x.h5", "unexpected operand 'extra'"},
+        {"probe $M -o $D/x.h5 --samples 0", "--samples takes a whole number from 1"},
+        {"probe $M -o $D/x.h5 --sigmas 1,x", "--sigmas: 'x' is not a number"},
+        {"probe $M -o $D/x.h5 --sigmas 1,1", "--sigmas: 1 is there twice"},
+        {"probe $M -o $D/x.h5 --sigmas 1,-1", "--sigmas: -1 is not positive"},
+        {"probe $M -o $D/x.h5 --sigmas 1:0.1:4", "needs 0 < LOW < HIGH"},
+        {"probe $M -o $D/x.h5 --timesteps 1000", "1000 is not a whole number from 0 to 999"},
+        {"probe $M -o $D/x.h5 --sigmas 1 --timesteps 1", "exclude each other"},
+        {"probe $M -o $D/x.h5 --resume --force", "exclude each other"},
+        {"probe $M -o $D/x.h5 --condition-sigma 0", "takes a positive number or 'none'"},
+        {"probe $M -o $D/x.h5 --inputs frob", "'frob' is no kind of input"},
+        {"probe $M -o $D/x.h5 --inputs noise:white --inputs noise:white", "is there twice"},
+        {"probe $M -o $D/x.h5 --inputs lowpass:0:noise:white", "lowpass"},
+        {"probe $M -o $D/x.h5 --inputs images:$D", "no PNG file"},
+        {"probe $M -o $D/x.h5 --samples 11 --inputs images:demo/fashion-mnist/images", "images"},
+        {"probe $M -o $D/x.h5 --precision fp17", "'fp17' is not a number format"},
+        {"probe $M -o $D/x.h5 --precision-map conv_in", "--precision-map takes GLOB=FMT"},
+        {"probe $M -o $D/x.h5 --precision-map nowhere=fp16", "no module matches 'nowhere'"},
+        {"probe $M -o $D/x.h5 --precision-scope all", "takes ops or blocks, not 'all'"},
+        {"probe $M -o $D/x.h5 --intervene frob@x", "'frob@x' is not an intervention"},
+        {"probe $M -o $D/x.h5 --intervene zero@nowhere", "no module matches 'nowhere'"},
+        {"probe $M -o $D/x.h5 --modules nowhere", "--modules: no module matches 'nowhere'"},
+        {"probe $M -o $D/x.h5 --dump '[a'", "--dump"},
+        {"probe $M -o $D/x.h5 --dump-dtype f64", "takes f32 or f16, not 'f64'"},
+        {"probe $M -o $D/x.h5 --class 11", "class 11 does not exist; there are 0 to 10"},
+        {"probe $M -o $D/x.h5 --size 32", "--size takes HEIGHTxWIDTH, not '32'"},
+        {"probe $M -o $D/x.h5 --device tpu", "no device 'tpu'"},
+        {"probe $M -o $D/x.h5 --prediction sample", "says what the schedule is"},
+        {"probe $D/none -o $D/x.h5", "config.json"},
+        {"analyze", "expected RUN.h5"},
+        {"analyze $D/x.h5 --format fp17", "'fp17' is not a number format"},
+        {"inspect $M --depth -1", "--depth takes a whole number from 0"},
+    };
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        expect(cases[i].args, 2, cases[i].text);
+        assert_int_equal(access(in_tmp("x.h5"), F_OK), -1); /* and no file is left */
+    }
+}
+
+static void copy_model(const char *name)
+{
+    char command[512];
+
+    snprintf(command, sizeof command, "cp -r %s %s/%s", MODEL, tmp_dir, name);
+    assert_int_equal(system(command), 0);
+}
+
+/* Writes text into a file of a copied model. */
+static void spoil(const char *file, const char *text)
+{
+    write_file(in_tmp(file), text, strlen(text));
+}
+
+static void test_bad_models(void **state)
+{
+    (void)state;
+    mkdir(in_tmp("empty"), 0755);
+    expect("probe $D/empty -o $D/x.h5", 1, "neither config.json nor unet/config.json is there");
+
+    copy_model("truncated");
+    assert_int_equal(truncate(in_tmp("truncated/unet/diffusion_pytorch_model.safetensors"), 5000),
+                     0);
+    expect("probe $D/truncated -o $D/x.h5", 1, "diffusion_pytorch_model.safetensors");
+
+    copy_model("family");
+    spoil("family/unet/config.json", "{\"_class_name\": \"MagicModel\"}");
+    expect("inspect $D/family", 1, "MagicModel");
+
+    copy_model("syntax");
+    spoil("syntax/unet/config.json", "{\"_class_name\": ");
+    expect("inspect $D/syntax", 1, "config.json");
+
+    copy_model("option");
+    spoil("option/unet/config.json",
+          "{\"_class_name\": \"UNet2DConditionModel\", \"dual_cross_attention\": true}");
+    expect("inspect $D/option", 1, "dual_cross_attention");
+
+    copy_model("unknown");
+    spoil("unknown/unet/config.json",
+          "{\"_class_name\": \"UNet2DConditionModel\", \"warp_factor\": 9}");
+    expect("inspect $D/unknown", 1, "warp_factor");
+
+    copy_model("shape");
+    assert_int_equal(system("sed -i 's/\"norm_num_groups\": 8/\"norm_num_groups\": 7/' "
+                            "/tmp/sigmascope-test-*/shape/unet/config.json"),
+                     0);
+    expect("inspect $D/shape", 1, NULL);
+    assert_int_equal(access(in_tmp("x.h5"), F_OK), -1);
+}
+
+/* Sets the first weight of a copy to NaN: the run works, and every table says so. */
+static void test_nan_weights(void **state)
+{
+    (void)state;
+    unsigned char raw[8];
+
+    copy_model("nan");
+    FILE *f = fopen(in_tmp("nan/unet/diffusion_pytorch_model.safetensors"), "r+b");
+    assert_non_null(f);
+    assert_int_equal(fread(raw, 1, 8, f), 8);
+    long header = 0;
+    for (int i = 7; i >= 0; i--)
+        header = header << 8 | raw[i];
+    fseek(f, 8 + header, SEEK_SET);
+    fwrite((unsigned char[]){0, 0x7e}, 1, 2, f); /* F16 NaN */
+    fclose(f);
+
+    expect("probe $D/nan -o $D/nan.h5" QUICK, 0, "1 weights are inf or NaN, the first in ");
+    expect("analyze $D/nan.h5", 0, "non-finite");
+    expect("inspect $D/nan", 0, NULL);
+}
+
+static void test_unreadable_png(void **state)
+{
+    (void)state;
+    mkdir(in_tmp("pictures"), 0755);
+    spoil("pictures/a.png", "\x89PNG\r\n\x1a\n and then nothing");
+    expect("probe $M -o $D/x.h5 --samples 1 --inputs images:$D/pictures", 1, "a.png");
+}
+
+static void test_targets(void **state)
+{
+    (void)state;
+    expect("probe $M -o $D/none/x.h5" QUICK, 1, "No such file or directory");
+    expect("probe $M -o $D/there.h5" QUICK, 0, "there.h5");
+    expect("probe $M -o $D/there.h5" QUICK, 1, "exists already; --force replaces it");
+    expect("probe $M -o $D/there.h5 --resume" QUICK, 0, NULL);
+    expect("probe $M -o $D/there.h5 --resume --seed 1" QUICK, 2, "seed");
+    expect("probe $M -o $D/there.h5 --force" QUICK, 0, NULL);
+    expect("analyze $D/there.h5 > /dev/full", 1, "writing the output");
+    expect("analyze $M/unet/config.json", 1, "config.json");
+}
+
+static void test_full_disk(void **state)
+{
+    (void)state;
+    const char *dir = in_tmp("small");
+
+    mkdir(dir, 0755);
+    if (mount("tmpfs", dir, "tmpfs", 0, "size=2m") != 0) {
+        printf("skip: no permission to mount a small file system\n");
+        return;
+    }
+    int status = run("probe $M -o $D/small/x.h5 --dump '*'" QUICK);
+    umount(in_tmp("small"));
+    assert_int_equal(status, 1);
+    assert_non_null(strstr(output, "No space left on device"));
+}
+
+static void same_bytes(const char *a, const char *b)
+{
+    char command[1024];
+
+    snprintf(command, sizeof command,
+             "for d in /stats/absmax /hist/exponent /inputs/x /outputs/denoised; do "
+             "h5dump -d $d -y -w 0 %s | tail -n +2 > %s/a.txt; "
+             "h5dump -d $d -y -w 0 %s | tail -n +2 > %s/b.txt; cmp %s/a.txt %s/b.txt || exit 1; "
+             "done",
+             a, tmp_dir, b, tmp_dir, tmp_dir, tmp_dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* SIGINT in the middle: status 1, a file that opens; --resume gives an undisturbed run's data. */
+static void test_interrupt_and_resume(void **state)
+{
+    (void)state;
+#define LONG " --quiet --threads 1 --class 3 --samples 8 --sigmas 0.02:80:12 --inputs noise:pink"
+    expect("probe $M -o $D/whole.h5" LONG, 0, NULL);
+    int status = run("probe $M -o $D/cut.h5" LONG " & sleep 0.6; kill -INT $!; wait $!");
+    if (status == 0)
+        printf("skip: the run ended before it could be interrupted\n");
+    else
+        assert_non_null(strstr(output, "--resume goes on"));
+    expect("probe $M -o $D/cut.h5 --resume" LONG, 0, NULL);
+    if (system("command -v h5dump > /dev/null") != 0)
+        printf("skip: h5dump, of hdf5-tools, is not installed\n");
+    else
+        same_bytes(in_tmp("whole.h5"), in_tmp("cut.h5"));
+}
+
+static void test_json(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {
+        "inspect $M --json",
+        "inspect $M demo/fashion-mnist/step-06000 --json",
+        "analyze $D/there.h5 --json",
+    };
+
+    for (size_t i = 0; i < N_OF(commands); i++) {
+        json_error_t e;
+
+        expect(commands[i], 0, NULL);
+        json_t *j = json_loads(output, 0, &e);
+        if (!j)
+            fail_msg("%s: %s at line %d", commands[i], e.text, e.line);
+        assert_true(json_object_size(j) > 0);
+        json_decref(j);
+    }
+}
+
+/* Watching a part only, dumping, channels, emulation, interventions: the run file has them. */
+static void test_options_of_probe(void **state)
+{
+    (void)state;
+    expect("probe $M -o $D/o.h5 --modules 'up_blocks.*' --dump conv_out --dump-dtype f16 "
+           "--channels --precision e4m3 --precision-scope blocks --precision-map 'mid*=fp16' "
+           "--intervene clamp:20@up_blocks.0 --condition-sigma none "
+           "--inputs constant:0.5 --inputs highpass:3:grating:4,30 --inputs checker:4 " QUICK,
+           0, "o.h5");
+    expect("analyze $D/o.h5 --format e4m3 --by-input", 0, "checker:4");
+    assert_non_null(strstr(output, "e4m3 (blocks), mid*=fp16"));
+    expect("analyze $D/o.h5 --modules 'down*'", 2, "down*");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help_and_version),
+        cmocka_unit_test(test_wrong_usage),
+        cmocka_unit_test(test_bad_models),
+        cmocka_unit_test(test_nan_weights),
+        cmocka_unit_test(test_unreadable_png),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_interrupt_and_resume),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_options_of_probe),
+    };
+    return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
+}
