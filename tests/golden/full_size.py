@@ -176,7 +176,7 @@ def program(a, name):
         keys = set(f.keys())
     command = [a.program, "probe", os.path.join(a.out, name), "--inputs", f"raw:{inputs}#x",
                "--timesteps", str(a.timestep), "--samples", str(a.batch), "--dump", "*",
-               "--dump-dtype", "f32", "-o", os.path.join(a.out, name + "-run.h5")]
+               "--dump-dtype", "f32", "--force", "-o", os.path.join(a.out, name + "-run.h5")]
     for option, key in (("--prompt-embeds", "encoder_hidden_states"),
                         ("--text-embeds", "text_embeds"), ("--time-ids", "time_ids")):
         if key in keys:
