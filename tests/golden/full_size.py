@@ -181,6 +181,8 @@ def program(a, name):
                         ("--text-embeds", "text_embeds"), ("--time-ids", "time_ids")):
         if key in keys:
             command += [option, f"{inputs}#{key}"]
+    if a.size:
+        command += ["--size", a.size]
     if a.threads:
         command += ["--threads", str(a.threads)]
     subprocess.run(command + a.extra.split(), check=True)
