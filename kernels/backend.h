@@ -126,6 +126,8 @@ typedef struct ss_backend {
                              ss_err *e);
     ss_code (*add_channels)(ss_device *d, const ss_tensor *x, const ss_tensor *v, ss_tensor *y,
                             ss_err *e);
+    ss_code (*modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mod, ss_tensor *y,
+                        ss_err *e);
 
     /* Copies rows: for r < rows: y[r * y_stride + k] = x[r * x_stride + k], k < len; offsets
      * and strides in values. Concatenation and slices are made of it. */

@@ -274,10 +274,16 @@ ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y)
     return y;
 }
 
+bool ss_changes_output(const ss_ctx *c, const ss_module *m)
+{
+    const ss_site *site = site_of(c, m);
+
+    return site && (site->n_changes || (site->format && (c->scope == SS_ROUND_OPS || m->block)));
+}
+
 bool ss_needs_output(const ss_ctx *c, const ss_module *m)
 {
     const ss_site *site = site_of(c, m);
 
-    return site && (site->watch[SS_PORT_OUTPUT] || site->n_changes ||
-                    (site->format && (c->scope == SS_ROUND_OPS || m->block)));
+    return site && (site->watch[SS_PORT_OUTPUT] || ss_changes_output(c, m));
 }

@@ -101,5 +101,7 @@ void ss_see(ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x);
 /* True when something looks at or changes the output of m, so that it must exist as a
  * tensor of its own and may not be fused with what follows. */
 bool ss_needs_output(const ss_ctx *c, const ss_module *m);
+/* True when its values are changed there, by an intervention or by rounding. */
+bool ss_changes_output(const ss_ctx *c, const ss_module *m);
 
 #endif

@@ -248,6 +248,16 @@ ss_tensor *ss_add_channels(ss_ctx *c, const ss_tensor *x, const ss_tensor *e)
     return RUN(c, y, c->be->add_channels(c->dev, x, e, y, &c->op_err));
 }
 
+ss_tensor *ss_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod)
+{
+    if (!ready(c, x) || !ready(c, mod))
+        return NULL;
+    if (x->shape.rank < 2 || !fits(mod, 2 * ss_dim(x, 0) * ss_dim(x, -1)))
+        return ss_ctx_fail(c, SS_SHAPE, "modulate: %s does not fit %s", TEXT(mod), TEXT(x));
+    ss_tensor *y = ss_tensor_new(c, x->shape);
+    return RUN(c, y, c->be->modulate(c->dev, x, mod, y, &c->op_err));
+}
+
 ss_tensor *ss_clamp(ss_ctx *c, const ss_tensor *x, float lo, float hi)
 {
     if (!ready(c, x))

@@ -66,6 +66,8 @@ ss_tensor *ss_affine(ss_ctx *c, const ss_tensor *x, float mul, float add);
 ss_tensor *ss_scale_samples(ss_ctx *c, const ss_tensor *x, const float *k);
 /* x [N][...][C] + e [N][C] at every position. */
 ss_tensor *ss_add_channels(ss_ctx *c, const ss_tensor *x, const ss_tensor *e);
+/* x [N][...][C] * (1 + scale) + shift at every position; mod [N][2C] = scale then shift. */
+ss_tensor *ss_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod);
 /* x limited to [lo, hi]; NaN stays. */
 ss_tensor *ss_clamp(ss_ctx *c, const ss_tensor *x, float lo, float hi);
 

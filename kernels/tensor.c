@@ -71,6 +71,13 @@ static bool shape_bytes(ss_shape s, size_t item, size_t *bytes)
     return true;
 }
 
+static void count_live(ss_ctx *c, const ss_buffer *b)
+{
+    c->usage.live_bytes += (int64_t)b->bytes;
+    if (c->usage.live_bytes > c->usage.peak_bytes)
+        c->usage.peak_bytes = c->usage.live_bytes;
+}
+
 static void buffer_release(ss_ctx *c, ss_buffer *b)
 {
     if (!b || --b->refs > 0)
@@ -120,9 +127,7 @@ ss_tensor *ss_tensor_new(ss_ctx *c, ss_shape s)
         ss_free(b);
         return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
     }
-    c->usage.live_bytes += (int64_t)bytes;
-    if (c->usage.live_bytes > c->usage.peak_bytes)
-        c->usage.peak_bytes = c->usage.live_bytes;
+    count_live(c, b);
     x = tensor_over(c, SS_F32, s, b);
     buffer_release(c, b); /* the tensor holds it now, or nobody does */
     return x;
@@ -160,6 +165,8 @@ ss_tensor *ss_param(ss_ctx *c, ss_dtype t, ss_shape s, const void *host)
         ss_free(b);
         return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
     }
+    if (!b->borrowed)
+        count_live(c, b);
     x = tensor_over(c, t, s, b);
     buffer_release(c, b);
     return x;

@@ -46,7 +46,7 @@ typedef struct {
     int64_t dim[SS_MAX_RANK]; /* outermost first; beyond rank: 0 */
 } ss_shape;
 
-/* ss_shape_of(3, n, t, c) */
+/* ss_shape_of(n, t, c) is [n][t][c]. */
 #define ss_shape_of(...) \
     ss_shape_make(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), (int64_t[]){__VA_ARGS__})
 ss_shape ss_shape_make(size_t rank, const int64_t *dim);

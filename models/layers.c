@@ -69,36 +69,6 @@ ss_group_norm_layer *ss_group_norm_layer_new(ss_net *n, const ss_module *parent,
     return l;
 }
 
-/* y[n][p][k] = x[n][p][k] * (1 + mod[n][k]) + mod[n][C + k], on the host. Only for a norm whose
- * output an intervention changed: the fused operation would start from the unchanged one. */
-static ss_tensor *modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod)
-{
-    int64_t N = ss_dim(x, 0), C = ss_dim(x, -1), P, total = ss_shape_numel(ss_shape_get(x));
-    float *y, *s;
-    ss_tensor *out = NULL;
-    ss_err e = {0};
-
-    if (!x || !mod || ss_ctx_shapes_only(c) || total == 0)
-        return ss_retain(x);
-    P = total / N / C;
-    y = ss_alloc((size_t)total, sizeof *y);
-    s = ss_alloc((size_t)(2 * N * C), sizeof *s);
-    if (!y || !s)
-        ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    else if (ss_download(c, x, y, &e) != SS_OK || ss_download(c, mod, s, &e) != SS_OK)
-        ss_ctx_fail(c, e.code, "%s", e.msg);
-    else {
-        for (int64_t i = 0; i < total; i++) {
-            const float *scale = s + i / (P * C) * 2 * C;
-            y[i] = y[i] * (1 + scale[i % C]) + scale[C + i % C];
-        }
-        out = ss_upload(c, ss_shape_get(x), y);
-    }
-    ss_free(y);
-    ss_free(s);
-    return out;
-}
-
 ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, const ss_tensor *x,
                                    const ss_tensor *mod, ss_act act)
 {
@@ -109,19 +79,17 @@ ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, cons
         return ss_leave(c, &l->m, ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act));
 
     /* The norm's output, for whoever looks at it or changes it. */
-    ss_tensor *plain = ss_group_norm(c, x, gamma, beta, NULL, l->groups, l->eps, SS_ACT_NONE);
-    ss_tensor *seen = ss_leave(c, &l->m, ss_retain(plain)), *y;
+    ss_tensor *y =
+        ss_leave(c, &l->m, ss_group_norm(c, x, gamma, beta, NULL, l->groups, l->eps, SS_ACT_NONE));
 
-    if (!mod) {
-        y = ss_activate(c, seen, act);
-    } else if (seen == plain) { /* only looked at: the values of a run that nobody watches */
-        y = ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act);
-    } else { /* our second reference made the change a new tensor */
-        y = modulate(c, seen, mod);
-        ss_set(&y, ss_activate(c, y, act));
+    if (mod && !ss_changes_output(c, &l->m)) {
+        /* only looked at: go on with the bits of a run that nobody watches */
+        ss_set(&y, ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act));
+        return y;
     }
-    ss_release(plain);
-    ss_release(seen);
+    if (mod)
+        ss_set(&y, ss_modulate(c, y, mod));
+    ss_set(&y, ss_activate(c, y, act));
     return y;
 }
 

@@ -138,6 +138,12 @@ static ss_tensor *run_add_channels(const golden_case *g, inputs *in)
     return ss_add_channels(ctx, in->x, in->b);
 }
 
+static ss_tensor *run_modulate(const golden_case *g, inputs *in)
+{
+    in->b = input(g, "v");
+    return ss_modulate(ctx, in->x, in->b);
+}
+
 static ss_tensor *run_concat(const golden_case *g, inputs *in)
 {
     in->b = input(g, "b");
@@ -207,6 +213,7 @@ static const struct {
     {"clamp", run_clamp, 0, WHOLE},
     {"scale_samples", run_scale_samples, 1e-7, WHOLE},
     {"add_channels", run_add_channels, 1e-7, WHOLE},
+    {"modulate", run_modulate, 1e-7, WHOLE},
     {"concat", run_concat, 0, WHOLE},
     {"slice", run_slice, 0, WHOLE},
     {"upsample", run_upsample, 0, WHOLE},

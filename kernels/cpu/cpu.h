@@ -37,6 +37,9 @@
     X(add_channels,                                                                                \
       (ss_device * d, const ss_tensor *x, const ss_tensor *v, ss_tensor *y, ss_err *e),            \
       (d, x, v, y, e))                                                                             \
+    X(modulate,                                                                                    \
+      (ss_device * d, const ss_tensor *x, const ss_tensor *mod, ss_tensor *y, ss_err *e),          \
+      (d, x, mod, y, e))                                                                           \
     X(copy_rows,                                                                                   \
       (ss_device * d, const ss_tensor *x, int64_t x_offset, int64_t x_stride, ss_tensor *y,        \
        int64_t y_offset, int64_t y_stride, int64_t rows, int64_t len, ss_err *e),                  \

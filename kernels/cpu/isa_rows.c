@@ -68,6 +68,29 @@ ss_code ISA(add_channels)(ss_device *d, const ss_tensor *x, const ss_tensor *v, 
     return SS_OK;
 }
 
+ss_code ISA(modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mod, ss_tensor *y,
+                      ss_err *e)
+{
+    const int64_t n = ss_shape_numel(x->shape), N = x->shape.dim[0];
+    const int64_t C = x->shape.dim[x->shape.rank - 1];
+    const int64_t rows = C ? n / C : 0, rows_per_sample = N ? rows / N : 0;
+    const float *from = x->data, *m = mod->data;
+    float *to = y->data;
+
+    (void)e;
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *xr = from + r * C, *scale = m + r / rows_per_sample * 2 * C;
+        const float *shift = scale + C;
+        float *yr = to + r * C;
+
+#pragma omp simd
+        for (int64_t c = 0; c < C; c++)
+            yr[c] = xr[c] * (1 + scale[c]) + shift[c];
+    }
+    return SS_OK;
+}
+
 ss_code ISA(copy_rows)(ss_device *d, const ss_tensor *x, int64_t x_offset, int64_t x_stride,
                        ss_tensor *y, int64_t y_offset, int64_t y_stride, int64_t rows, int64_t len,
                        ss_err *e)

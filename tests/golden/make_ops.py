@@ -251,6 +251,9 @@ for dtype in (torch.float32, torch.float16, torch.bfloat16):
     table = rand(5, 33, dtype=dtype)
     put(f"embedding/{str(dtype)[6:]}", (4, 0, 0, 3), x=table, y=table[[4, 0, 0, 3]].double())
 
+v = rand(3, 66)
+put("modulate/one", x=a, v=v, y=f64(a) * (1 + f64(v)[:, None, :33]) + f64(v)[:, None, 33:])
+
 path = Path(__file__).with_name("ops.safetensors")
 save_file(cases, path, metadata={"torch": torch.__version__, "seed": "0"})
 print(path.name, path.stat().st_size, "bytes,", sum(k.endswith("/y") for k in cases), "cases")
