@@ -238,9 +238,9 @@ static void same_bytes(const char *a, const char *b)
 static void test_interrupt_and_resume(void **state)
 {
     (void)state;
-#define LONG " --quiet --threads 1 --class 3 --samples 8 --sigmas 0.02:80:12 --inputs noise:pink"
+#define LONG " --quiet --threads 1 --class 3 --samples 8 --sigmas 0.02:80:64 --inputs noise:pink"
     expect("probe $M -o $D/whole.h5" LONG, 0, NULL);
-    int status = run("probe $M -o $D/cut.h5" LONG " & sleep 0.6; kill -INT $!; wait $!");
+    int status = run("probe $M -o $D/cut.h5" LONG " & sleep 0.7; kill -INT $!; wait $!");
     if (status == 0)
         printf("skip: the run ended before it could be interrupted\n");
     else
