@@ -17,10 +17,13 @@ static ss_code pick_isa(const ss_isa **isa, ss_err *e)
         const ss_isa *isa;
     } sets[] = {{"base", &ss_isa_base}, {"v3", &ss_isa_v3}, {"v4", &ss_isa_v4}};
     int best = 0, want = 2;
+    unsigned r[4];
     const char *name = getenv("SIGMASCOPE_ISA");
 
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-        __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2"))
+    /* clang 14 cannot ask for F16C by name */
+    if (__get_cpuid(1, &r[0], &r[1], &r[2], &r[3]) && (r[2] & bit_F16C) &&
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+        __builtin_cpu_supports("bmi2"))
         best = 1;
     if (best == 1 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))

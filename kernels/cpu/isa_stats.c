@@ -253,8 +253,8 @@ ss_code ISA(channel_stats)(ss_device *d, const ss_tensor *x, float *absmax, floa
             count += c[b * C].n;
             top = c[b * C].absmax > top ? c[b * C].absmax : top;
         }
-        absmax[i] = count ? top : NAN;
-        rms[i] = count ? (float)sqrt(square / count) : NAN;
+        absmax[i] = count > 0 ? top : NAN;
+        rms[i] = count > 0 ? (float)sqrt(square / count) : NAN;
     }
     ss_pool_free(&d->pool, partials, bytes);
     return SS_OK;
