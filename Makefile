@@ -12,7 +12,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
 DEBIAN := gcc make pkg-config libdnnl-dev libfftw3-dev libhdf5-dev libpng-dev libjansson-dev \
-    zlib1g-dev libssl-dev libcmocka-dev hdf5-tools clang-format \
+    zlib1g-dev libssl-dev libcmocka-dev hdf5-tools clang-format gnuplot-nox \
     dataset-fashion-mnist
 
 # `make deps` must run before anything can be asked of pkg-config.
@@ -48,7 +48,7 @@ ISA_CFLAGS_v4   := -march=x86-64-v4 -mprefer-vector-width=512
 ISA_SRC := $(wildcard kernels/cpu/isa_*.c)
 
 LIB_SRC := $(filter-out $(ISA_SRC),$(wildcard base/*.c kernels/*.c kernels/cpu/*.c fft/*.c \
-    attn/*.c models/*.c probe/*.c analyze/*.c))
+    attn/*.c models/*.c probe/*.c analyze/*.c reports/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$i.o))
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS := $(wildcard tests/test_*.c)
@@ -75,6 +75,7 @@ $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/reports/assets.o: reports/page.css reports/page.js
 define isa_rule
 $(B)/%.$1.o: %.c $(B)/flags
 	@mkdir -p $$(@D)

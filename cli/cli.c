@@ -262,6 +262,16 @@ void cli_append(cli_parser *p, const char ***list, int *n)
     *list = grown;
 }
 
+char *cli_command_line(int argc, char **argv)
+{
+    ss_str s = {0};
+
+    ss_str_add(&s, "sigmascope");
+    for (int i = 0; i < argc; i++)
+        ss_str_addf(&s, " %s", argv[i]);
+    return ss_str_detach(&s);
+}
+
 int cli_flush(const cli_parser *p, int status)
 {
     ss_err e = {0};

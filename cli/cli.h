@@ -117,9 +117,12 @@ void cli_append(cli_parser *p, const char ***list, int *n);
  * returns status, or CLI_FAIL with a message. The last thing a command does. */
 int cli_flush(const cli_parser *p, int status);
 
+/* "sigmascope probe unet/ -o RUN.h5", for the record: ss_free. argv[0] is the command. */
+char *cli_command_line(int argc, char **argv);
+
 /* Prints the usage of a command on f. */
 void cli_help(const cli_command *cmd, FILE *f);
 
-extern const cli_command cmd_inspect, cmd_probe, cmd_analyze;
+extern const cli_command cmd_inspect, cmd_probe, cmd_analyze, cmd_report;
 
 #endif

@@ -154,18 +154,6 @@ static void check_contradictions(cli_parser *p, const ss_probe_options *opt)
     if (opt->resume && opt->replace)
         cli_usage(p, "--resume and --force exclude each other");
 }
-
-/* The command line as one text, for the record. */
-static char *join(int argc, char **argv)
-{
-    ss_str s = {0};
-
-    ss_str_add(&s, "sigmascope");
-    for (int i = 0; i < argc; i++)
-        ss_str_addf(&s, " %s", argv[i]);
-    return ss_str_detach(&s);
-}
-
 /* The first two tables of `analyze`: where activations grow, and how far overflow is. */
 static ss_code print_tables(const char *path, ss_err *e)
 {
@@ -213,7 +201,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     cli_parser p;
     ss_err e = {0};
     int id, status = CLI_OK;
-    char *command = join(argc, argv);
+    char *command = cli_command_line(argc, argv);
 
     cli_begin(&p, cmd, argc, argv);
     while ((id = cli_next(&p)) != CLI_END)

@@ -1,0 +1,116 @@
+/* outdir.c - see outdir.h */
+#include "base/outdir.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
+}
+
+/* Deletes a folder and what is in it; links are deleted, not followed. */
+static int remove_tree(const char *path)
+{
+    enum { OPEN_FOLDERS = 16 };
+
+    return nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
+}
+
+static void release(ss_outdir *o)
+{
+    ss_free(o->path);
+    ss_free(o->tmp);
+    *o = (ss_outdir){0};
+}
+
+/* Whether the target may be replaced. */
+static ss_code check_target(const char *path, const char *mark, bool replace, ss_err *e)
+{
+    struct stat st;
+    char *inside;
+    bool ours;
+
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT ? SS_OK : ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return ss_fail(e, SS_IO, "%s exists and is not a folder", path);
+    if (!(inside = ss_path_join(path, mark)))
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    ours = ss_file_exists(inside);
+    ss_free(inside);
+    if (ours && replace)
+        return SS_OK;
+    if (ours)
+        return ss_fail(e, SS_IO, "%s exists; --force replaces it", path);
+    /* rmdir succeeds on an empty folder only, which is no loss */
+    if (rmdir(path) == 0)
+        return SS_OK;
+    return ss_fail(e, SS_IO,
+                   "%s exists and has no %s, so it is not ours to replace; choose another name",
+                   path, mark);
+}
+
+ss_code ss_outdir_open(ss_outdir *o, const char *path, const char *mark, bool replace, ss_err *e)
+{
+    ss_str p = {0}, tmp = {0};
+    size_t n = strlen(path);
+    ss_code rc;
+
+    *o = (ss_outdir){0};
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    ss_str_addn(&p, path, n);
+    ss_str_addn(&tmp, path, n);
+    ss_str_addf(&tmp, ".tmp-%ld", (long)getpid());
+    o->path = ss_str_detach(&p);
+    o->tmp = ss_str_detach(&tmp);
+    if (!o->path || !o->tmp)
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    else if ((rc = check_target(o->path, mark, replace, e)) == SS_OK && mkdir(o->tmp, 0777) != 0)
+        rc = ss_fail(e, SS_IO, "%s: %s", o->tmp, strerror(errno));
+    if (rc != SS_OK)
+        release(o);
+    return rc;
+}
+
+ss_code ss_outdir_commit(ss_outdir *o, ss_err *e)
+{
+    ss_str aside = {0};
+    char *old;
+    ss_code rc = SS_OK;
+
+    ss_str_addf(&aside, "%s.old-%ld", o->path, (long)getpid());
+    if (!(old = ss_str_detach(&aside))) {
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", o->path);
+    } else if (rename(o->path, old) != 0 && errno != ENOENT) {
+        rc = ss_fail(e, SS_IO, "%s: %s", o->path, strerror(errno));
+    } else if (rename(o->tmp, o->path) != 0) {
+        rc = ss_fail(e, SS_IO, "%s: %s", o->path, strerror(errno));
+        rename(old, o->path); /* what was there comes back */
+    }
+    if (rc != SS_OK)
+        remove_tree(o->tmp);
+    else
+        remove_tree(old);
+    ss_free(old);
+    release(o);
+    return rc;
+}
+
+void ss_outdir_discard(ss_outdir *o)
+{
+    if (o->tmp)
+        remove_tree(o->tmp);
+    release(o);
+}

@@ -1,0 +1,80 @@
+/* report.c - `sigmascope report`: run files into a page of HTML with its pictures */
+#include "reports/report.h"
+
+#include "base/mem.h"
+#include "cli/cli.h"
+
+enum { OPT_OUTPUT = 1, OPT_SAMPLES, OPT_TITLE, OPT_FORMAT, OPT_MODULES, OPT_FORCE };
+
+static const cli_option options[] = {
+    {OPT_OUTPUT, "output", "DIR", "the folder to make; DIR/index.html is the page"},
+    {OPT_SAMPLES, "samples", "DIR", "a folder that `sigmascope generate` made, to be shown too"},
+    {OPT_TITLE, "title", "TEXT", "the page's title (default: the names of the models)"},
+    {OPT_FORMAT, "format", "FMT",
+     "a number format to judge: fp16, bf16, fp8-e4m3, fp8-e5m2, eXmY; repeatable, the first is "
+     "marked in heat maps (default: these four, fp16 first)"},
+    {OPT_MODULES, "modules", "GLOB", "only modules whose path matches; repeatable"},
+    {OPT_FORCE, "force", NULL, "replace a report that is there"},
+    {0},
+};
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    const char **formats = NULL, **globs = NULL;
+    char *command = cli_command_line(argc, argv);
+    cli_parser p;
+    ss_err e = {0};
+    int id, status;
+
+    cli_begin(&p, cmd, argc, argv);
+    while ((id = cli_next(&p)) != CLI_END) {
+        switch (id) {
+        case OPT_OUTPUT: opt.folder = p.arg; break;
+        case OPT_SAMPLES: opt.samples = p.arg; break;
+        case OPT_TITLE: opt.title = p.arg; break;
+        case OPT_FORMAT: cli_append(&p, &formats, &opt.n_formats); break;
+        case OPT_MODULES: cli_append(&p, &globs, &opt.n_modules); break;
+        case OPT_FORCE: opt.replace = true; break;
+        }
+    }
+    if (!p.stop && !opt.folder)
+        cli_usage(&p, "-o DIR is missing: where the report goes");
+    if (cli_stop(&p, 1, -1)) {
+        status = p.status;
+        goto out;
+    }
+    opt.runs = (const char *const *)p.operands;
+    opt.n_runs = p.n_operands;
+    opt.formats = formats;
+    opt.modules = globs;
+    opt.command = command;
+    if (ss_report_write(&opt, &sum, &e) != SS_OK) {
+        status = cli_fail(&p, &e);
+        goto out;
+    }
+    if (sum.n_missing)
+        ss_warn("%d of %d figures are missing from the report: %s", sum.n_missing,
+                sum.n_missing + sum.n_figures, sum.problem);
+    printf("%s/index.html\n", opt.folder);
+    status = cli_flush(&p, CLI_OK);
+out:
+    ss_free(formats);
+    ss_free(globs);
+    ss_free(command);
+    return status;
+}
+
+const cli_command cmd_report = {
+    "report",
+    "RUN.h5... -o DIR",
+    "one HTML page with pictures, from one run or several",
+    "Writes DIR/index.html, which opens from disk and asks nothing of a network, with the PNG\n"
+    "pictures beside it: a summary in words and numbers, then the figures behind each sentence.\n"
+    "Several runs are compared; the first is the baseline. Without gnuplot the page has its\n"
+    "tables and pixel pictures, and says what is missing.",
+    options,
+    CLI_PROGRESS,
+    run,
+};

@@ -1,0 +1,144 @@
+/* findings.c - see findings.h */
+#include "reports/findings.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "step-06000" of ".../step-06000/unet", or the name of the file. */
+static void name_run(const ss_run *r, char *out, size_t n)
+{
+    const char *const path = *r->model_path ? r->model_path : r->path;
+    size_t end = strlen(path), begin;
+
+    for (;;) {
+        while (end > 0 && path[end - 1] == '/')
+            end--;
+        for (begin = end; begin > 0 && path[begin - 1] != '/';)
+            begin--;
+        if (begin == 0 || end - begin != strlen("unet") || strncmp(path + begin, "unet", 4) != 0)
+            break;
+        end = begin;
+    }
+    snprintf(out, n, "%.*s", (int)(end - begin), path + begin);
+}
+
+/* What figures show: block outputs in forward order; where the file does not say which are
+ * some, or they are too many, those with the largest peaks. */
+static ss_code choose_rows(ss_findings *x, ss_err *e)
+{
+    const ss_run *r = x->run;
+    const int output = ss_run_port(r, "output");
+    const size_t n = (size_t)x->produced.n;
+    bool *chosen = ss_calloc(n, sizeof *chosen);
+    int count = 0;
+
+    x->rows.site = ss_alloc(n, sizeof *x->rows.site);
+    if (!chosen || !x->rows.site) {
+        ss_free(chosen);
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    }
+    for (int i = 0; i < x->produced.n; i++) {
+        const ss_site s = x->produced.site[i];
+
+        chosen[i] = r->blocks && r->blocks[s.module] && s.port == output;
+        count += chosen[i];
+    }
+    if (count == 0 || count > SS_FIGURE_ROWS) {
+        const bool any = count == 0;
+
+        /* growth.rows are sorted by peak */
+        for (int i = 0, kept = 0; i < x->growth.n; i++) {
+            for (int k = 0; k < x->produced.n; k++) {
+                if (x->produced.site[k].module == x->growth.rows[i].site.module &&
+                    x->produced.site[k].port == x->growth.rows[i].site.port)
+                    chosen[k] = (any || chosen[k]) && kept++ < SS_FIGURE_ROWS;
+            }
+        }
+    }
+    for (int i = 0; i < x->produced.n; i++) {
+        if (chosen[i])
+            x->rows.site[x->rows.n++] = x->produced.site[i];
+    }
+    ss_free(chosen);
+    return SS_OK;
+}
+
+static ss_code find_loss(ss_findings *x, ss_err *e)
+{
+    bool any = false;
+    ss_code rc;
+
+    x->loss = ss_alloc((size_t)x->run->n_inputs * (size_t)x->run->n_sigmas, sizeof *x->loss);
+    if (!x->loss)
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", x->run->path);
+    rc = ss_loss_find(x->run, x->loss, &any, e);
+    if (!any) {
+        ss_free(x->loss);
+        x->loss = NULL;
+    }
+    return rc;
+}
+
+ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const ss_format *formats,
+                         int n_formats, ss_findings *x, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    *x = (ss_findings){.run = r, .format = formats, .n_formats = n_formats, .n = r->n_done};
+    name_run(r, x->name, sizeof x->name);
+    if (!(x->order = ss_sigma_order(r)))
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    if (rc == SS_OK)
+        rc = ss_run_stat(r, "absmax", &x->absmax, e);
+    if (rc == SS_OK)
+        rc = ss_run_stat(r, "rms", &x->rms, e);
+    if (rc == SS_OK)
+        rc = ss_sites_find(r, globs, n_globs, SS_SITES_ALL, &x->all, e);
+    if (rc == SS_OK)
+        rc = ss_sites_find(r, globs, n_globs, SS_SITES_PRODUCED, &x->produced, e);
+    if (rc == SS_OK)
+        rc = ss_nonfinite_find(r, &x->all, &x->nonfinite, e);
+    if (rc == SS_OK)
+        rc = ss_growth_find(r, &x->produced, SS_ALL, &x->growth, e);
+    if (rc == SS_OK)
+        rc = ss_headroom_find(r, &x->all, formats, n_formats, &x->headroom, e);
+    for (int i = 0; i < n_formats && rc == SS_OK; i++)
+        rc = ss_overflow_find(r, &x->all, &formats[i], &x->overflow[i], e);
+    if (rc == SS_OK)
+        rc = ss_stages_find(r, &x->produced, SS_ALL, &x->stages, e);
+    if (rc == SS_OK)
+        rc = ss_weights_find(r, &x->produced, &x->weights, e);
+    if (rc == SS_OK)
+        rc = find_loss(x, e);
+    if (rc == SS_OK)
+        rc = choose_rows(x, e);
+    if (rc != SS_OK)
+        ss_findings_release(x);
+    return rc;
+}
+
+void ss_findings_release(ss_findings *x)
+{
+    ss_sites_release(&x->all);
+    ss_sites_release(&x->produced);
+    ss_sites_release(&x->rows);
+    ss_free(x->order);
+    ss_nonfinite_release(&x->nonfinite);
+    ss_growth_release(&x->growth);
+    ss_headroom_release(&x->headroom);
+    for (int i = 0; i < SS_MAX_FORMATS; i++)
+        ss_overflow_release(&x->overflow[i]);
+    ss_stages_release(&x->stages);
+    ss_weights_release(&x->weights);
+    ss_free(x->loss);
+    *x = (ss_findings){0};
+}
+
+double ss_findings_peak(const ss_findings *x, ss_site s, int k)
+{
+    return x->absmax ? ss_site_peak(x->run, x->absmax, s, SS_ALL, x->order[k]) : NAN;
+}

@@ -1,0 +1,43 @@
+/* findings.h - all that the analyses say of one run, computed once for text and figures */
+#ifndef SS_REPORTS_FINDINGS_H
+#define SS_REPORTS_FINDINGS_H
+
+#include "analyze/growth.h"
+#include "analyze/headroom.h"
+#include "analyze/health.h"
+#include "analyze/overflow.h"
+#include "analyze/stages.h"
+#include "analyze/weights.h"
+
+enum { SS_FIGURE_ROWS = 56 }; /* modules in one figure; tables have them all */
+
+typedef struct {
+    ss_run *run;
+    char name[96];           /* of the run, for titles: the model folder, or the file */
+    ss_sites all, produced;  /* in forward order */
+    ss_sites rows;           /* of produced, those for figures: block outputs, or the largest */
+    const ss_format *format; /* [n_formats] borrowed; the first is the one that is judged most */
+    int n_formats;
+
+    int *order; /* [n] noise levels from lowest to highest */
+    int n;
+    const float *absmax, *rms; /* of the run, or NULL */
+
+    ss_nonfinite nonfinite;
+    ss_growth growth;
+    ss_headroom headroom;
+    ss_overflow overflow[SS_MAX_FORMATS];
+    ss_stages stages;
+    ss_weights weights;
+    double *loss; /* [n_inputs][n_sigmas], NULL: none */
+} ss_findings;
+
+/* The run stays the caller's, and must outlive the findings. */
+ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const ss_format *formats,
+                         int n_formats, ss_findings *x, ss_err *e);
+void ss_findings_release(ss_findings *x); /* {0} is fine */
+
+/* The largest |x| at a site at the k-th noise level of the order, over inputs and samples. */
+double ss_findings_peak(const ss_findings *x, ss_site s, int k);
+
+#endif

@@ -1,0 +1,32 @@
+/* html.h - writing HTML that no label of a run file can break
+ *
+ * Markup is only ever a string literal, through html_raw; everything else, be it a module
+ * path or a number, goes through the functions that escape. Write errors show when the file
+ * is closed (ferror).
+ */
+#ifndef SS_REPORTS_HTML_H
+#define SS_REPORTS_HTML_H
+
+#include "base/table.h"
+
+#include <stdio.h>
+
+/* A piece of markup, as it is. */
+void html_raw(FILE *f, const char *markup);
+
+/* Text, escaped for elements and quoted attributes: & < > " ' and control characters. */
+void html_text(FILE *f, const char *text);
+void html_textf(FILE *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* <tag class="...">text</tag>; class NULL: none. The text is escaped. */
+void html_element(FILE *f, const char *tag, const char *class, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A table that page.js sorts and filters. Its note becomes the caption. */
+void html_table(FILE *f, const ss_table *t);
+
+/* The figure NAME.png, or NAME-dark.png on dark ground, with its text alternative. Names are our
+ * own, so they are not encoded as URLs. */
+void html_themed_picture(FILE *f, const char *name, int width, int height, const char *alt);
+
+#endif

@@ -1,0 +1,128 @@
+"use strict";
+/* Tables: a click on a heading sorts, a box above long ones filters. */
+const MANY_ROWS = 8;
+
+function cellValue(row, column) {
+  const cell = row.cells[column];
+  const v = cell.dataset.v;
+  return v !== undefined ? Number(v) : cell.textContent.trim();
+}
+
+function compareCells(a, b) {
+  const aNumber = typeof a === "number" && !Number.isNaN(a);
+  const bNumber = typeof b === "number" && !Number.isNaN(b);
+  if (aNumber && bNumber) return a - b;
+  if (aNumber !== bNumber) return aNumber ? 1 : -1;
+  return String(a).localeCompare(String(b), undefined, { numeric: true });
+}
+
+function sortTable(table, column, heading) {
+  const body = table.tBodies[0];
+  const descending = heading.getAttribute("aria-sort") !== "descending";
+  const rows = Array.from(body.rows);
+  rows.sort((a, b) => {
+    const order = compareCells(cellValue(a, column), cellValue(b, column));
+    return descending ? -order : order;
+  });
+  for (const th of table.tHead.rows[0].cells) th.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
+  body.append(...rows);
+}
+
+function makeSortable(table) {
+  Array.from(table.tHead.rows[0].cells).forEach((heading, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...heading.childNodes);
+    heading.append(button);
+    button.addEventListener("click", () => sortTable(table, column, heading));
+  });
+}
+
+function makeFilterable(table) {
+  const box = document.createElement("input");
+  box.type = "search";
+  box.className = "filter";
+  box.placeholder = "filter rows";
+  box.setAttribute("aria-label", "filter the rows of the table below");
+  box.addEventListener("input", () => {
+    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of table.tBodies[0].rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+  table.parentElement.before(box);
+}
+
+for (const table of document.querySelectorAll("table.data, table.heat")) {
+  makeSortable(table);
+  if (table.tBodies[0].rows.length > MANY_ROWS) makeFilterable(table);
+}
+
+/* The player: one frame a noise level; slider, play button and arrow keys. */
+function makePlayer(player) {
+  const data = JSON.parse(player.querySelector("script[type='application/json']").textContent);
+  const slider = player.querySelector("input[type=range]");
+  const button = player.querySelector("button");
+  const label = player.querySelector("output");
+  const picture = player.querySelector("img");
+  const rows = Array.from(player.querySelectorAll(".bars .row"));
+  let timer = null;
+
+  function width(v) {
+    if (!(v > 0)) return 0;
+    const share = (Math.log(v) - Math.log(data.low)) / (Math.log(data.high) - Math.log(data.low));
+    return Math.max(0.5, 100 * Math.min(1, Math.max(0, share)));
+  }
+
+  function show(k) {
+    slider.value = k;
+    label.textContent = data.labels[k];
+    slider.setAttribute("aria-valuetext", data.labels[k]);
+    if (picture) {
+      picture.src = data.frames[k];
+      picture.alt = data.alts[k];
+    }
+    rows.forEach((row, i) => {
+      const v = data.absmax[i][k];
+      row.bar.style.width = width(v) + "%";
+      row.bar.classList.toggle("over", v > data.limit);
+      row.value.textContent = v === null ? "\u2013" : Number(v.toPrecision(3)).toString();
+    });
+  }
+
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    button.textContent = "Play";
+  }
+
+  function play() {
+    if (Number(slider.value) === data.labels.length - 1) show(0);
+    button.textContent = "Pause";
+    timer = setInterval(() => {
+      const next = Number(slider.value) + 1;
+      if (next >= data.labels.length) stop();
+      else show(next);
+    }, 700);
+  }
+
+  for (const row of rows) {
+    row.bar = row.nextElementSibling.firstElementChild;
+    row.value = row.nextElementSibling.nextElementSibling;
+  }
+  slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
+  button.addEventListener("click", () => (timer ? stop() : play()));
+  player.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    stop();
+    show(Math.min(data.labels.length - 1, Math.max(0, Number(slider.value) + step)));
+  });
+  if (data.frames) for (const frame of data.frames) new Image().src = frame;
+  show(Number(slider.value));
+}
+
+document.querySelectorAll(".player").forEach(makePlayer);

@@ -1,0 +1,50 @@
+/* provenance.c - see provenance.h */
+#include "reports/provenance.h"
+
+#include "base/version.h"
+
+static void row(FILE *f, const char *what, const char *value)
+{
+    html_raw(f, "<tr>");
+    html_element(f, "th", NULL, "%s", what);
+    html_raw(f, "<td class=\"wrap path\">");
+    html_text(f, *value ? value : "not recorded");
+    html_raw(f, "</td></tr>\n");
+}
+
+void ss_provenance(ss_page *p, const ss_findings *x, const char *report_command)
+{
+    const ss_run *r = x->run;
+    char text[128];
+    FILE *f = p->f;
+
+    ss_page_section(p, "made", "How this was made");
+    html_raw(f, "<div class=\"scroll\"><table>\n");
+    row(f, "run file", r->path);
+    row(f, "command", r->command);
+    row(f, "made", r->created);
+    row(f, "by", r->tool);
+    row(f, "model", r->model_path);
+    row(f, "model SHA-256", r->model_sha256);
+    row(f, "family", r->family);
+    row(f, "prediction", r->prediction_type);
+    row(f, "condition", r->condition);
+    row(f, "precision", r->precision);
+    row(f, "device", r->device);
+    snprintf(text, sizeof text, "%d", r->threads);
+    row(f, "threads", text);
+    snprintf(text, sizeof text, "%llu", (unsigned long long)r->seed);
+    row(f, "seed", text);
+    snprintf(text, sizeof text, "%d modules, %d inputs, %d noise levels (%d finished), %d samples",
+             r->n_modules, r->n_inputs, r->n_sigmas, r->n_done, r->n_samples);
+    row(f, "size", text);
+    row(f, "report", report_command);
+    row(f, "report by", "sigmascope " SS_VERSION);
+    row(f, "figures by", ss_plot_version(text, sizeof text));
+    html_raw(f, "</table></div>\n");
+    if (*r->plan) {
+        html_raw(f, "<details><summary>All that determines the data</summary><pre>");
+        html_text(f, r->plan);
+        html_raw(f, "</pre></details>\n");
+    }
+}

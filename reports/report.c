@@ -1,0 +1,133 @@
+/* report.c - see report.h */
+#include "reports/report.h"
+
+#include "base/mem.h"
+#include "base/outdir.h"
+#include "reports/provenance.h"
+#include "reports/sections.h"
+#include "reports/summary.h"
+
+static const char *const usual_formats[] = {"fp16", "fp8-e4m3", "fp8-e5m2", "bf16"};
+
+/* Everything while a report is written. */
+typedef struct {
+    const ss_report_options *opt;
+    ss_report_summary *summary;
+    const char *folder;
+    ss_format formats[SS_MAX_FORMATS];
+    int n_formats;
+    ss_run **runs;
+    ss_findings *findings; /* [n_runs] */
+} writer;
+
+ss_report_options ss_report_defaults(void)
+{
+    return (ss_report_options){0};
+}
+
+static ss_code parse_formats(writer *w, ss_err *e)
+{
+    const char *const *names = w->opt->n_formats ? w->opt->formats : usual_formats;
+    const int n =
+        w->opt->n_formats ? w->opt->n_formats : (int)(sizeof usual_formats / sizeof *usual_formats);
+
+    if (n > SS_MAX_FORMATS)
+        return ss_fail(e, SS_USAGE, "%d formats are too many; at most %d", n, SS_MAX_FORMATS);
+    for (int i = 0; i < n; i++) {
+        ss_code rc = ss_format_parse(names[i], &w->formats[w->n_formats++], e);
+
+        if (rc != SS_OK)
+            return rc;
+    }
+    return SS_OK;
+}
+
+static ss_code open_runs(writer *w, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    w->runs = ss_calloc((size_t)w->opt->n_runs, sizeof *w->runs);
+    w->findings = ss_calloc((size_t)w->opt->n_runs, sizeof *w->findings);
+    if (!w->runs || !w->findings)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < w->opt->n_runs && rc == SS_OK; i++) {
+        if ((rc = ss_run_open(w->opt->runs[i], &w->runs[i], e)) == SS_OK)
+            rc = ss_findings_make(w->runs[i], w->opt->modules, w->opt->n_modules, w->formats,
+                                  w->n_formats, &w->findings[i], e);
+    }
+    return rc;
+}
+
+static void lead(ss_page *p, const ss_findings *x)
+{
+    const ss_run *r = x->run;
+
+    html_element(p->f, "p", "lead",
+                 "%s, %d modules, %d inputs at %d noise levels, %d samples each.",
+                 *r->family ? r->family : "A model of unknown family", r->n_modules, r->n_inputs,
+                 x->n, r->n_samples);
+}
+
+/* Everything of one run on one page. */
+static ss_code run_page(writer *w, int i, const char *file, const char *prefix, const char *title,
+                        ss_err *e)
+{
+    static ss_code (*const sections[])(ss_page *, const ss_findings *, ss_err *) = {
+        ss_section_nonfinite, ss_section_growth, ss_section_player,     ss_section_heat,
+        ss_section_headroom,  ss_section_bands,  ss_section_histograms, ss_section_inputs,
+        ss_section_maps,      ss_section_loss,   ss_section_weights,
+    };
+    const ss_findings *x = &w->findings[i];
+    ss_page page;
+    ss_code rc = ss_page_begin(&page, w->folder, file, prefix, title, w->summary, e);
+
+    if (rc != SS_OK)
+        return rc;
+    lead(&page, x);
+    html_raw(page.f, "</header>\n<main>\n");
+    ss_summary_begin(&page);
+    ss_summary_run(&page, x);
+    ss_summary_end(&page);
+    for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
+        rc = sections[k](&page, x, e);
+    if (rc == SS_OK) {
+        ss_provenance(&page, x, w->opt->command ? w->opt->command : "");
+        html_raw(page.f, "</main>\n");
+        rc = ss_page_end(&page, e);
+    }
+    ss_page_discard(&page);
+    return rc;
+}
+
+static ss_code write_pages(writer *w, ss_err *e)
+{
+    char title[256];
+
+    snprintf(title, sizeof title, "%s", w->opt->title ? w->opt->title : w->findings[0].name);
+    return run_page(w, 0, "index.html", "", title, e);
+}
+
+ss_code ss_report_write(const ss_report_options *opt, ss_report_summary *summary, ss_err *e)
+{
+    writer w = {.opt = opt, .summary = summary};
+    ss_outdir out = {0};
+    ss_code rc;
+
+    *summary = (ss_report_summary){0};
+    if ((rc = parse_formats(&w, e)) != SS_OK || (rc = open_runs(&w, e)) != SS_OK ||
+        (rc = ss_outdir_open(&out, opt->folder, "index.html", opt->replace, e)) != SS_OK)
+        goto out;
+    w.folder = out.tmp;
+    if ((rc = write_pages(&w, e)) == SS_OK)
+        rc = ss_outdir_commit(&out, e);
+out:
+    ss_outdir_discard(&out);
+    for (int i = 0; w.runs && i < opt->n_runs; i++) {
+        if (w.findings)
+            ss_findings_release(&w.findings[i]);
+        ss_run_close(w.runs[i]);
+    }
+    ss_free(w.runs);
+    ss_free(w.findings);
+    return rc;
+}
