@@ -7,19 +7,24 @@
 #include "analyze/weights.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/tables.h"
+#include "cli/trend.h"
 
 #include <limits.h>
 #include <string.h>
 
-enum { OPT_FORMAT = 1, OPT_MODULES, OPT_TOP, OPT_BY_INPUT };
+enum { OPT_FORMAT = 1, OPT_MODULES, OPT_TOP, OPT_BY_INPUT, OPT_STEPS };
 
 static const cli_option options[] = {
     {OPT_FORMAT, "format", "FMT",
      "a number format to judge: fp16, bf16, fp8-e4m3, fp8-e5m2, eXmY; repeatable (default: these "
-     "four, and what overflows for fp16)"},
+     "four, and what overflows for fp16; of several runs fp16, fp8-e5m2, fp8-e4m3)"},
     {OPT_MODULES, "modules", "GLOB", "only modules whose path matches; repeatable"},
     {OPT_TOP, "top", "N", "at most N rows a table (default 12, with --json all)"},
     {OPT_BY_INPUT, "by-input", NULL, "growth of each input by itself, too"},
+    {OPT_STEPS, "steps", "LIST",
+     "training step of each of several runs, 250,500,... (default: the last number in the path of "
+     "its model)"},
     {0},
 };
 
@@ -31,26 +36,8 @@ typedef struct {
     int n_overflow; /* of how many formats, the first ones, overflow is told */
     int top;
     bool by_input;
-    bool json;
-    int n_shown;
-    json_t *tables; /* {title: table}, with --json */
+    cli_tables out;
 } report;
-
-/* Prints a table and releases it, or keeps it for the JSON object. */
-static ss_code show(report *rep, ss_table *t, ss_err *e)
-{
-    ss_code rc = SS_OK;
-
-    if (!rep->json) {
-        if (rep->n_shown++)
-            putchar('\n');
-        ss_table_print(t, stdout, 0);
-    } else if (json_object_set_new(rep->tables, t->title, ss_table_json(t)) != 0) {
-        rc = ss_fail(e, SS_NOMEM, "table '%s': out of memory", t->title);
-    }
-    ss_table_release(t);
-    return rc;
-}
 
 static ss_code show_nonfinite(report *rep, ss_err *e)
 {
@@ -60,8 +47,8 @@ static ss_code show_nonfinite(report *rep, ss_err *e)
 
     if (rc != SS_OK)
         return rc;
-    if ((x.n || rep->json) && (rc = ss_nonfinite_table(rep->run, &x, rep->top, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+    if ((x.n || rep->out.json) && (rc = ss_nonfinite_table(rep->run, &x, rep->top, &t, e)) == SS_OK)
+        rc = cli_show(&rep->out, &t, e);
     ss_nonfinite_release(&x);
     return rc;
 }
@@ -73,7 +60,7 @@ static ss_code show_growth(report *rep, int input, ss_err *e)
     ss_code rc = ss_growth_find(rep->run, &rep->produced, input, &g, e);
 
     if (rc == SS_OK && (rc = ss_growth_table(rep->run, &g, rep->top, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     ss_growth_release(&g);
     return rc;
 }
@@ -85,7 +72,7 @@ static ss_code show_overflow(report *rep, const ss_format *f, ss_err *e)
     ss_code rc = ss_overflow_find(rep->run, &rep->all, f, &o, e);
 
     if (rc == SS_OK && (rc = ss_overflow_table(rep->run, &o, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     ss_overflow_release(&o);
     return rc;
 }
@@ -97,11 +84,11 @@ static ss_code show_headroom(report *rep, ss_err *e)
     ss_code rc = ss_headroom_find(rep->run, &rep->all, rep->formats, rep->n_formats, &h, e);
 
     if (rc == SS_OK && (rc = ss_headroom_table(rep->run, &h, rep->top, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     for (int i = 0; i < rep->n_overflow && rc == SS_OK; i++)
         rc = show_overflow(rep, &rep->formats[i], e);
     if (rc == SS_OK && (rc = ss_underflow_table(rep->run, &h, rep->top, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     ss_headroom_release(&h);
     return rc;
 }
@@ -113,7 +100,7 @@ static ss_code show_stages(report *rep, ss_err *e)
     ss_code rc = ss_stages_find(rep->run, &rep->produced, SS_ALL, &s, e);
 
     if (rc == SS_OK && (rc = ss_stages_table(rep->run, &s, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     ss_stages_release(&s);
     return rc;
 }
@@ -125,7 +112,7 @@ static ss_code show_weights(report *rep, ss_err *e)
     ss_code rc = ss_weights_find(rep->run, &rep->produced, &w, e);
 
     if (rc == SS_OK && (rc = ss_weights_table(rep->run, &w, rep->top, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     ss_weights_release(&w);
     return rc;
 }
@@ -137,7 +124,7 @@ static ss_code show_all(report *rep, ss_err *e)
     ss_code rc = ss_summary_table(rep->run, &t, e);
 
     if (rc == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     if (rc == SS_OK)
         rc = show_nonfinite(rep, e);
     if (rc == SS_OK)
@@ -151,7 +138,7 @@ static ss_code show_all(report *rep, ss_err *e)
     if (rc == SS_OK)
         rc = show_weights(rep, e);
     if (rc == SS_OK && (rc = ss_loss_table(rep->run, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     return rc;
 }
 
@@ -160,20 +147,12 @@ static ss_code analyze(report *rep, const char *path, const char *const *globs, 
 {
     ss_code rc = ss_run_open(path, &rep->run, e);
 
-    if (rc == SS_OK && rep->json && !(rep->tables = json_object()))
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
     if (rc == SS_OK)
         rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_ALL, &rep->all, e);
     if (rc == SS_OK)
         rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_PRODUCED, &rep->produced, e);
     if (rc == SS_OK)
         rc = show_all(rep, e);
-    if (rc == SS_OK && rep->json) {
-        if (json_dumpf(rep->tables, stdout, JSON_INDENT(1)) != 0)
-            rc = ss_fail(e, SS_IO, "writing the output failed");
-        putchar('\n');
-    }
-    json_decref(rep->tables);
     ss_sites_release(&rep->all);
     ss_sites_release(&rep->produced);
     ss_run_close(rep->run);
@@ -192,15 +171,27 @@ static void add_format(cli_parser *p, report *rep, const char *name)
         rep->n_formats++;
 }
 
+/* The formats that were asked for, or else the usual ones. */
+static void default_formats(cli_parser *p, report *rep, const char *const *names, int n)
+{
+    rep->n_overflow = rep->n_formats;
+    for (int i = 0; i < n && rep->n_overflow == 0; i++)
+        add_format(p, rep, names[i]);
+    if (rep->n_overflow == 0)
+        rep->n_overflow = 1;
+}
+
 static int run(const cli_command *cmd, int argc, char **argv)
 {
     static const char *const usual[] = {"fp16", "bf16", "fp8-e4m3", "fp8-e5m2"};
-    const char **globs = NULL;
+    static const char *const limits[] = {"fp16", "fp8-e5m2", "fp8-e4m3"};
+    const char **globs = NULL, *steps = NULL;
     int n_globs = 0, id;
     int64_t top = -1;
     report rep = {0};
     cli_parser p;
     ss_err e = {0};
+    ss_code rc;
 
     cli_begin(&p, cmd, argc, argv);
     while ((id = cli_next(&p)) != CLI_END) {
@@ -209,33 +200,47 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_MODULES: cli_append(&p, &globs, &n_globs); break;
         case OPT_TOP: cli_int(&p, 0, 1 << 20, &top); break;
         case OPT_BY_INPUT: rep.by_input = true; break;
+        case OPT_STEPS: steps = p.arg; break;
         }
     }
-    if (cli_stop(&p, 1, 1)) {
+    const bool several = p.n_operands > 1;
+
+    if (several && rep.by_input)
+        cli_usage(&p, "--by-input is for one run, here are %d", p.n_operands);
+    if (!several && steps)
+        cli_usage(&p, "--steps is for several runs, here is %d", p.n_operands);
+    if (cli_stop(&p, 1, -1)) {
         ss_free(globs);
         return p.status;
     }
-    rep.n_overflow = rep.n_formats;
-    for (size_t i = 0; i < sizeof usual / sizeof *usual && rep.n_overflow == 0; i++)
-        add_format(&p, &rep, usual[i]);
-    if (rep.n_overflow == 0)
-        rep.n_overflow = 1;
-    rep.json = p.common.json;
-    rep.top = top >= 0 ? (int)top : rep.json ? INT_MAX : 12;
-
-    ss_code rc = analyze(&rep, p.operands[0], globs, n_globs, &e);
+    rep.out.json = p.common.json;
+    rep.top = top >= 0 ? (int)top : rep.out.json ? INT_MAX : 12;
+    if (several) {
+        default_formats(&p, &rep, limits, sizeof limits / sizeof *limits);
+        const cli_trend x = {p.operands, p.n_operands, steps,         globs,
+                             n_globs,    rep.formats,  rep.n_formats, rep.top};
+        rc = cli_trend_show(&x, &rep.out, &e);
+    } else {
+        default_formats(&p, &rep, usual, sizeof usual / sizeof *usual);
+        rc = analyze(&rep, p.operands[0], globs, n_globs, &e);
+    }
+    rc = cli_show_end(&rep.out, rc, &e);
     ss_free(globs);
     return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
 }
 
 const cli_command cmd_analyze = {
     "analyze",
-    "RUN.h5",
-    "what a run shows: growth, headroom, overflow, stages, weights, loss",
+    "RUN.h5...",
+    "what a run shows: growth, headroom, overflow, stages, weights, loss; of several: trends",
     "Prints, of a run file that `sigmascope probe` or somebody else's hooks have made: what is\n"
     "not finite; how activations grow with the noise level; how many bits are left to the\n"
     "limits of number formats, and which module overflows first; encoder against decoder;\n"
-    "weights against activations; what would underflow; the loss.",
+    "weights against activations; what would underflow; the loss.\n"
+    "\n"
+    "Of several runs, each of another checkpoint of one training: how the largest activations\n"
+    "grow with the training step, as a power law with the standard error of its exponent, and\n"
+    "the step at which each module reaches the largest value of a format, with a 95 % interval.",
     options,
     CLI_JSON,
     run,

@@ -1,0 +1,224 @@
+/* trend.c - see trend.h; trend_table.c prints it */
+#include "analyze/trend.h"
+
+#include "base/mem.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool ss_trend_step(const char *path, int64_t *step)
+{
+    bool found = false;
+
+    for (const char *p = path; *p;) {
+        char text[20];
+        size_t n = strspn(p, "0123456789");
+        int64_t value;
+
+        if (n == 0) {
+            p++;
+            continue;
+        }
+        const bool fraction = (p > path + 1 && p[-1] == '.' && isdigit((unsigned char)p[-2])) ||
+                              (p[n] == '.' && isdigit((unsigned char)p[n + 1]));
+
+        if (n < sizeof text - 1 && !fraction && !isalpha((unsigned char)p[n])) {
+            snprintf(text, sizeof text, "%.*s", (int)n, p);
+            if (ss_parse_i64(text, &value)) {
+                *step = value;
+                found = true;
+            }
+        }
+        p += n;
+    }
+    return found;
+}
+
+/* Runs and steps in the order of the steps. */
+static ss_code sort_runs(ss_run *const *runs, const int64_t *steps, int n, ss_trend *t, ss_err *e)
+{
+    for (int i = 0; i < n; i++) {
+        int at = t->n_runs++;
+
+        if (steps[i] < 1)
+            return ss_fail(e, SS_USAGE,
+                           "%s: step %" PRId64 " has no place on a logarithmic axis; leave this "
+                           "run out, or give other --steps",
+                           runs[i]->path, steps[i]);
+        for (; at > 0 && t->steps[at - 1] > (double)steps[i]; at--) {
+            t->steps[at] = t->steps[at - 1];
+            t->runs[at] = t->runs[at - 1];
+        }
+        t->steps[at] = (double)steps[i];
+        t->runs[at] = runs[i];
+        if (at > 0 && t->steps[at - 1] == t->steps[at])
+            return ss_fail(e, SS_USAGE,
+                           "%s and %s are both of step %" PRId64 "; leave one out, or tell the "
+                           "steps with --steps",
+                           t->runs[at - 1]->path, runs[i]->path, steps[i]);
+    }
+    return SS_OK;
+}
+
+static void fit(const ss_trend *t, const ss_trend_row *row, ss_trend_series *s)
+{
+    double *y = t->values; /* the first n_runs are scratch */
+
+    for (int j = 0; j < t->n_runs; j++)
+        y[j] = row->nonfinite[j] ? NAN : s->y[j];
+    s->law = ss_power_law_fit(t->steps, y, t->n_runs);
+}
+
+static ss_code read_values(ss_trend *t, int j, ss_err *e)
+{
+    const ss_aligned *a = &t->aligned;
+    const float *absmax;
+    const uint64_t *nonfinite;
+    ss_code rc = ss_run_stat(t->runs[j], "absmax", &absmax, e);
+
+    if (rc != SS_OK || (rc = ss_run_nonfinite(t->runs[j], &nonfinite, e)) != SS_OK)
+        return rc;
+    for (int i = 0; i < t->n; i++) {
+        ss_trend_row *row = &t->rows[i];
+
+        row->peak.y[j] = ss_align_peak(a, j, absmax, i, SS_ALL, SS_ALL);
+        row->high.y[j] = ss_align_peak(a, j, absmax, i, SS_ALL, a->n_sigmas - 1);
+        row->nonfinite[j] = ss_align_count(a, j, nonfinite, i, SS_ALL, SS_ALL) > 0;
+        if (row->stage == SS_STAGE_NONE)
+            continue;
+
+        ss_trend_row *stage = &t->stages[row->stage];
+
+        stage->peak.y[j] = fmax(stage->peak.y[j], row->peak.y[j]);
+        stage->high.y[j] = fmax(stage->high.y[j], row->high.y[j]);
+        stage->nonfinite[j] |= row->nonfinite[j];
+    }
+    return SS_OK;
+}
+
+/* Gives the rows their places in values and flags. */
+static ss_code make_rows(ss_trend *t, ss_err *e)
+{
+    const size_t width = (size_t)t->n_runs, n = (size_t)t->aligned.n_sites;
+    const size_t rows = n + SS_N_STAGES;
+
+    t->rows = ss_calloc(n, sizeof *t->rows);
+    t->values = ss_alloc(width * (1 + 2 * rows), sizeof *t->values);
+    t->flags = ss_calloc(width * rows, sizeof *t->flags);
+    if (!t->rows || !t->values || !t->flags)
+        return ss_fail(e, SS_NOMEM, "trend: out of memory");
+    for (size_t i = 0; i < width * (1 + 2 * rows); i++)
+        t->values[i] = NAN;
+    t->n = (int)n;
+    for (size_t i = 0; i < rows; i++) {
+        const bool is_site = i < n;
+        ss_trend_row *row = is_site ? &t->rows[i] : &t->stages[i - n];
+
+        row->site = is_site ? (int)i : -1;
+        row->stage = (ss_stage)(i - n);
+        if (is_site)
+            row->stage =
+                ss_stage_of(t->runs[0]->modules[ss_align_site(&t->aligned, (int)i, 0).module]);
+        row->peak.y = t->values + width * (1 + 2 * i);
+        row->high.y = row->peak.y + width;
+        row->nonfinite = t->flags + width * i;
+    }
+    return SS_OK;
+}
+
+/* qsort() hands over no context: the value at the last step is in the row. */
+static double last_value(const ss_trend_row *row)
+{
+    return row->peak.y[row->high.y - row->peak.y - 1];
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const ss_trend_row *x = a, *y = b;
+    const double p = last_value(x), q = last_value(y);
+
+    if (isnan(p) || isnan(q))
+        return isnan(p) == isnan(q) ? x->site - y->site : isnan(p) - isnan(q);
+    if (p != q)
+        return p < q ? 1 : -1;
+    return x->site - y->site;
+}
+
+ss_code ss_trend_find(ss_run *const *runs, const int64_t *steps, int n_runs,
+                      const char *const *globs, int n_globs, ss_trend *t, ss_err *e)
+{
+    ss_code rc;
+
+    *t = (ss_trend){.runs = ss_calloc((size_t)n_runs, sizeof *t->runs),
+                    .steps = ss_calloc((size_t)n_runs, sizeof *t->steps)};
+    rc = t->runs && t->steps ? sort_runs(runs, steps, n_runs, t, e)
+                             : ss_fail(e, SS_NOMEM, "trend: out of memory");
+    if (rc == SS_OK)
+        rc = ss_align(t->runs, n_runs, globs, n_globs, &t->aligned, e);
+    if (rc == SS_OK)
+        rc = make_rows(t, e);
+    for (int j = 0; j < n_runs && rc == SS_OK; j++)
+        rc = read_values(t, j, e);
+    if (rc != SS_OK) {
+        ss_trend_release(t);
+        return rc;
+    }
+    for (int i = 0; i < t->n + SS_N_STAGES; i++) {
+        ss_trend_row *row = i < t->n ? &t->rows[i] : &t->stages[i - t->n];
+
+        fit(t, row, &row->peak);
+        fit(t, row, &row->high);
+    }
+    qsort(t->rows, (size_t)t->n, sizeof *t->rows, larger_first);
+    return SS_OK;
+}
+
+void ss_trend_release(ss_trend *t)
+{
+    ss_align_release(&t->aligned);
+    ss_free(t->runs);
+    ss_free(t->steps);
+    ss_free(t->rows);
+    ss_free(t->values);
+    ss_free(t->flags);
+    *t = (ss_trend){0};
+}
+
+char *ss_trend_name(const ss_trend *t, const ss_trend_row *row, char *out, size_t n)
+{
+    if (row->site >= 0)
+        return ss_site_name(t->runs[0], ss_align_site(&t->aligned, row->site, 0), out, n);
+    snprintf(out, n, "%s", ss_stage_name(row->stage));
+    return out;
+}
+
+ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const ss_format *f)
+{
+    ss_forecast x = {.over = -1, .at = {NAN, NAN, NAN}};
+
+    for (int j = 0; j < t->n_runs; j++) {
+        const bool over = row->nonfinite[j] || row->peak.y[j] > f->max;
+
+        if (over && x.over < 0)
+            x.over = j;
+        x.back = x.over >= 0 && !over;
+    }
+    if (x.over >= 0) {
+        x.reach = SS_REACH_PASSED;
+        return x;
+    }
+    x.at = ss_power_law_reach(&row->peak.law, f->max);
+    if (isnan(row->peak.law.b))
+        x.reach = SS_REACH_UNKNOWN;
+    else if (isnan(x.at.at))
+        x.reach = SS_REACH_NEVER;
+    else if (x.at.at > SS_TREND_FAR * t->steps[t->n_runs - 1])
+        x.reach = SS_REACH_FAR;
+    else
+        x.reach = SS_REACH_AHEAD;
+    return x;
+}

@@ -1,0 +1,242 @@
+/* trend_table.c - growth over training as tables; see trend.h */
+#include "analyze/trend.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Where the largest value of a run is, over what is common: an index of rows, or -1. */
+static int largest_row(const ss_trend *t, int j)
+{
+    int best = -1;
+
+    for (int i = 0; i < t->n; i++) {
+        const double y = t->rows[i].peak.y[j];
+
+        if (!isnan(y) && (best < 0 || y > t->rows[best].peak.y[j]))
+            best = i;
+    }
+    return best;
+}
+
+ss_code ss_trend_runs_table(const ss_trend *t, ss_table *table, ss_err *e)
+{
+    char name[512];
+    ss_str left = {0};
+    const ss_aligned *a = &t->aligned;
+    ss_code rc = ss_table_init(table, "steps", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(table, "step", SS_COL_NUMBER, "%.0f");
+    ss_table_column(table, "largest", SS_COL_NUMBER, "%.4g");
+    ss_table_column(table, "at highest sigma", SS_COL_NUMBER, "%.4g");
+    ss_table_column(table, "module", SS_COL_TEXT, NULL);
+    ss_table_column(table, "not finite", SS_COL_NUMBER, "%.0f");
+    ss_table_column(table, "file", SS_COL_TEXT, NULL);
+    for (int j = 0; j < t->n_runs; j++) {
+        const int best = largest_row(t, j);
+        double high = NAN;
+        int spoiled = 0;
+
+        for (int i = 0; i < t->n; i++) {
+            high = fmax(high, t->rows[i].high.y[j]);
+            spoiled += t->rows[i].nonfinite[j];
+        }
+        ss_table_row(table);
+        ss_table_number(table, t->steps[j]);
+        ss_table_number(table, best < 0 ? NAN : t->rows[best].peak.y[j]);
+        ss_table_number(table, high);
+        ss_table_text(table, best < 0 ? "-" : ss_trend_name(t, &t->rows[best], name, sizeof name));
+        ss_table_number(table, spoiled);
+        ss_table_text(table, t->runs[j]->path);
+    }
+    ss_align_describe(a, &left);
+    ss_table_note(table,
+                  "%d places, %d noise levels from %g to %g and %d inputs are in all runs; not "
+                  "finite: places with inf or NaN%s",
+                  t->n, a->n_sigmas, t->runs[0]->sigmas[ss_align_sigma(a, 0, 0)],
+                  t->runs[0]->sigmas[ss_align_sigma(a, a->n_sigmas - 1, 0)], a->n_inputs,
+                  left.s ? left.s : "");
+    ss_str_release(&left);
+    return SS_OK;
+}
+
+/* What to think of a fit. */
+static const char *remark(const ss_power_law *p)
+{
+    if (p->n < 2)
+        return "too few steps";
+    if (p->n == 2)
+        return "2 steps: no error known";
+    switch (p->bend) {
+    case SS_BEND_UP: return "bends up";
+    case SS_BEND_DOWN: return "bends down";
+    case SS_BEND_NONE: return "straight";
+    default: return "3 steps: not checked";
+    }
+}
+
+static void add_columns(ss_table *table, const char *what)
+{
+    static const char *const columns[] = {"first", "last", "exponent", "error",
+                                          "R2",    "high", "high exp", "high err"};
+
+    ss_table_column(table, what, SS_COL_TEXT, NULL);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        ss_table_column(table, columns[i], SS_COL_NUMBER, "%.3g");
+    ss_table_column(table, "fit", SS_COL_TEXT, NULL);
+}
+
+static void add_row(const ss_trend *t, const ss_trend_row *row, ss_table *table)
+{
+    char name[512];
+    const int last = t->n_runs - 1;
+    const ss_power_law *p = &row->peak.law, *h = &row->high.law;
+    const double cells[] = {row->peak.y[0], row->peak.y[last], p->b, p->error,
+                            p->r2,          row->high.y[last], h->b, h->error};
+
+    ss_table_row(table);
+    ss_table_text(table, ss_trend_name(t, row, name, sizeof name));
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+        ss_table_number(table, cells[i]);
+    ss_table_text(table, remark(p));
+}
+
+ss_code ss_trend_stages_table(const ss_trend *t, ss_table *table, ss_err *e)
+{
+    ss_code rc = ss_table_init(table, "trend of stages", e);
+
+    if (rc != SS_OK)
+        return rc;
+    add_columns(table, "stage");
+    for (int i = 0; i < SS_N_STAGES; i++)
+        add_row(t, &t->stages[i], table);
+    ss_table_note(table,
+                  "largest |x| as step^exponent, standard error of the exponent; high: last, at "
+                  "sigma %g",
+                  t->runs[0]->sigmas[ss_align_sigma(&t->aligned, t->aligned.n_sigmas - 1, 0)]);
+    return SS_OK;
+}
+
+ss_code ss_trend_table(const ss_trend *t, int top, ss_table *table, ss_err *e)
+{
+    const int shown = top < t->n ? top : t->n;
+    int bent = 0;
+    char rest[64] = "";
+    ss_code rc = ss_table_init(table, "trend", e);
+
+    if (rc != SS_OK)
+        return rc;
+    add_columns(table, "module");
+    for (int i = 0; i < shown; i++)
+        add_row(t, &t->rows[i], table);
+    for (int i = 0; i < t->n; i++)
+        bent += t->rows[i].peak.law.bend == SS_BEND_UP || t->rows[i].peak.law.bend == SS_BEND_DOWN;
+    if (shown < t->n)
+        snprintf(rest, sizeof rest, "; %d more, each at most %.4g", t->n - shown,
+                 t->rows[shown].peak.y[t->n_runs - 1]);
+    ss_table_note(table,
+                  "largest |x| as step^exponent, from step %.0f to %.0f; %d of %d places bend away "
+                  "from a straight line (95 %%)%s",
+                  t->steps[0], t->steps[t->n_runs - 1], bent, t->n, rest);
+    return SS_OK;
+}
+
+/* A row with its forecast, to be sorted. */
+typedef struct {
+    const ss_trend_row *row;
+    ss_forecast x;
+} dated;
+
+static int sooner_first(const void *a, const void *b)
+{
+    const dated *x = a, *y = b;
+
+    if (x->x.reach != y->x.reach)
+        return x->x.reach < y->x.reach ? -1 : 1;
+    if (x->x.over != y->x.over)
+        return x->x.over < y->x.over ? -1 : 1;
+    if (!isnan(x->x.at.at) && x->x.at.at != y->x.at.at)
+        return x->x.at.at < y->x.at.at ? -1 : 1;
+    return x->row < y->row ? -1 : 1; /* these are sorted by what was last seen */
+}
+
+static void outcome(const ss_trend *t, const dated *d, char *out, size_t n)
+{
+    const ss_power_law *p = &d->row->peak.law;
+    const char *doubt = p->n == 2                 ? ", no error known"
+                        : p->bend == SS_BEND_UP   ? ", sooner: it bends up"
+                        : p->bend == SS_BEND_DOWN ? ", later: it bends down"
+                                                  : "";
+
+    switch (d->x.reach) {
+    case SS_REACH_PASSED:
+        snprintf(out, n, "passed%s", d->x.back ? ", below it at the last step" : "");
+        break;
+    case SS_REACH_AHEAD: snprintf(out, n, "ahead%s", doubt); break;
+    case SS_REACH_FAR:
+        snprintf(out, n, "beyond %d x %.0f", SS_TREND_FAR, t->steps[t->n_runs - 1]);
+        break;
+    case SS_REACH_NEVER: snprintf(out, n, "not by this trend"); break;
+    case SS_REACH_UNKNOWN: snprintf(out, n, "too few steps"); break;
+    }
+}
+
+static void add_forecast(const ss_trend *t, const dated *d, ss_table *table)
+{
+    char name[512], text[80];
+    double at = NAN, from = NAN, to = NAN;
+
+    if (d->x.reach == SS_REACH_PASSED) {
+        from = d->x.over > 0 ? t->steps[d->x.over - 1] : NAN;
+        to = t->steps[d->x.over];
+    } else {
+        at = d->x.at.at;
+        from = d->x.at.low;
+        to = d->x.at.high;
+    }
+    ss_table_row(table);
+    ss_table_text(table, ss_trend_name(t, d->row, name, sizeof name));
+    ss_table_number(table, d->row->peak.y[t->n_runs - 1]);
+    ss_table_number(table, at);
+    ss_table_number(table, from);
+    ss_table_number(table, to);
+    outcome(t, d, text, sizeof text);
+    ss_table_text(table, text);
+}
+
+ss_code ss_forecast_table(const ss_trend *t, const ss_format *f, const char *title, int top,
+                          ss_table *table, ss_err *e)
+{
+    int count[SS_REACH_UNKNOWN + 1] = {0};
+    const int shown = top < t->n ? top : t->n;
+    dated *rows = ss_alloc((size_t)t->n, sizeof *rows);
+    ss_code rc = rows ? ss_table_init(table, title, e) : ss_fail(e, SS_NOMEM, "out of memory");
+
+    if (rc != SS_OK)
+        goto out;
+    for (int i = 0; i < t->n; i++) {
+        rows[i] = (dated){&t->rows[i], ss_trend_forecast(t, &t->rows[i], f)};
+        count[rows[i].x.reach]++;
+    }
+    qsort(rows, (size_t)t->n, sizeof *rows, sooner_first);
+    ss_table_column(table, "module", SS_COL_TEXT, NULL);
+    ss_table_column(table, "last", SS_COL_NUMBER, "%.4g");
+    ss_table_column(table, "at step", SS_COL_NUMBER, "%.3g");
+    ss_table_column(table, "from", SS_COL_NUMBER, "%.3g");
+    ss_table_column(table, "to", SS_COL_NUMBER, "%.3g");
+    ss_table_column(table, "outcome", SS_COL_TEXT, NULL);
+    for (int i = 0; i < shown; i++)
+        add_forecast(t, &rows[i], table);
+    ss_table_note(table,
+                  "the step at which the trend reaches %.5g, 95 %% interval; passed: between these "
+                  "runs; of %d places %d passed it, %d ahead, %d beyond %d x the last step, %d not "
+                  "by this trend",
+                  f->max, t->n, count[SS_REACH_PASSED], count[SS_REACH_AHEAD], count[SS_REACH_FAR],
+                  SS_TREND_FAR, count[SS_REACH_NEVER]);
+out:
+    ss_free(rows);
+    return rc;
+}
