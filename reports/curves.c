@@ -17,7 +17,7 @@ void ss_curves_sigma_axis(ss_plot *p, const ss_findings *x)
 
 void ss_curves_limits(ss_plot *p, const ss_findings *x, double top)
 {
-    enum { NEAR = 100 };
+    enum { NEAR = 10 };
 
     for (int i = 0; i < x->n_formats; i++) {
         const ss_format *f = &x->format[i];
@@ -37,13 +37,10 @@ int ss_curves_largest(const ss_findings *x, ss_site *sites, int n)
         const ss_growth_row *row = &x->growth.rows[i];
         bool seen = isnan(row->peak);
 
-        /* A container repeats what its last child puts out: the same number, met before. */
         for (int k = 0; k < i && !seen; k++)
-            seen = x->growth.rows[k].peak == row->peak &&
-                   x->growth.rows[k].peak_sigma == row->peak_sigma &&
-                   x->growth.rows[k].rms.high == row->rms.high;
+            seen = ss_findings_same(&x->growth.rows[k], row);
         if (!seen)
-            sites[found++] = row->site;
+            sites[found++] = ss_findings_origin(x, i);
     }
     return found;
 }

@@ -8,7 +8,7 @@
 /* Axes of noise levels (logarithmic, where there are several and all are positive). */
 void ss_curves_sigma_axis(ss_plot *p, const ss_findings *x);
 
-/* Plot items for the limits of those formats that lie within a factor of 100 of `top`, to be
+/* Plot items for the limits of those formats that lie within a factor of 10 of `top`, to be
  * followed by the curves: each ends in ", ". */
 void ss_curves_limits(ss_plot *p, const ss_findings *x, double top);
 

@@ -40,4 +40,11 @@ void ss_findings_release(ss_findings *x); /* {0} is fine */
 /* The largest |x| at a site at the k-th noise level of the order, over inputs and samples. */
 double ss_findings_peak(const ss_findings *x, ss_site s, int k);
 
+/* True when two rows are of the same values: a container repeats what its last child puts out. */
+bool ss_findings_same(const ss_growth_row *a, const ss_growth_row *b);
+
+/* Of the sites with the same values as row i of the growth, the one that made them: the first in
+ * forward order. */
+ss_site ss_findings_origin(const ss_findings *x, int i);
+
 #endif

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/outdir.h"
 #include "reports/provenance.h"
+#include "reports/samples.h"
 #include "reports/sections.h"
 #include "reports/summary.h"
 
@@ -90,6 +91,8 @@ static ss_code run_page(writer *w, int i, const char *file, const char *prefix, 
     ss_summary_end(&page);
     for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
         rc = sections[k](&page, x, e);
+    if (rc == SS_OK && w->opt->samples)
+        rc = ss_section_samples(&page, w->opt->samples, e);
     if (rc == SS_OK) {
         ss_provenance(&page, x, w->opt->command ? w->opt->command : "");
         html_raw(page.f, "</main>\n");

@@ -10,7 +10,8 @@ enum { COLOURED = 7, TABLE_ROWS = 3000 };
 static void panel(ss_plot *p, const ss_findings *x, const char *title)
 {
     ss_curves_sigma_axis(p, x);
-    ss_plot_add(p, "set logscale y\nset format y '%g'\nset key top left Left reverse\nset title ");
+    ss_plot_add(
+        p, "set logscale y\nset format y '%g'\nset key outside top center horizontal\nset title ");
     ss_plot_label(p, title);
     ss_plot_add(p, "\n");
 }
@@ -118,8 +119,7 @@ static ss_code modules(ss_page *page, const ss_findings *x, ss_err *e)
     snprintf(alt, sizeof alt,
              "Largest activation and RMS of the %d modules with the largest peaks against sigma; "
              "the largest is %.250s with %.4g.",
-             n, ss_site_name(x->run, x->growth.rows[0].site, name, sizeof name),
-             x->growth.rows[0].peak);
+             n, ss_site_name(x->run, top[0], name, sizeof name), x->growth.rows[0].peak);
     return ss_page_figure(page, &p, "growth-modules", 900, 520, alt,
                           "The modules with the largest peaks in colour, block outputs in grey, "
                           "over all inputs and samples. A container that repeats its last "

@@ -34,7 +34,7 @@ static ss_code picture(ss_page *page, const ss_findings *x, ss_err *e)
     ss_plot_add(&p, "$d << EOD\n");
     for (int i = 0; i < x->rows.n; i++) {
         for (int k = 0; k < x->n; k++) {
-            ss_plot_number(&p, log10(ss_findings_peak(x, x->rows.site[i], k)));
+            ss_plot_number(&p, ss_findings_peak(x, x->rows.site[i], k));
             ss_plot_add(&p, " ");
         }
         ss_plot_add(&p, "\n");
@@ -48,13 +48,14 @@ static ss_code picture(ss_page *page, const ss_findings *x, ss_err *e)
             }
         }
     }
-    ss_plot_add(&p, "EOD\nunset grid\nset border 0\nset yrange [] reverse\nunset key\n"
-                    "set xlabel 'sigma'\nset cblabel 'log_{10} largest |x|' enhanced\n"
-                    "set lmargin 42\n");
+    ss_plot_add(
+        &p, "EOD\nunset grid\nset border 0\nset yrange [] reverse\nunset key\n"
+            "set xlabel 'sigma'\nset cblabel 'largest |x|'\nset logscale cb\nset format cb '%g'\n"
+            "set lmargin 42\n");
     labels(&p, x);
     ss_plot_add(&p, "plot $d matrix with image");
     if (n_over)
-        ss_plot_add(&p, ", $over using 1:2 with points pt 2 ps 0.8 lw 1.6 lc rgb '#ff2d55'");
+        ss_plot_add(&p, ", $over using 1:2 with points pt 2 ps 1.3 lw 1.5 lc rgb '#e0004d'");
     ss_plot_add(&p, "\n");
     snprintf(alt, sizeof alt,
              "Heat map of the largest activation: %d modules by %d noise levels; %d cells are over "

@@ -84,24 +84,40 @@ static double caused(const ss_findings *x, int input, int k)
     return peak;
 }
 
+/* Power below the largest by this factor is rounding error. */
+static const double faint = 1e-10;
+
+static double mean_power(const ss_findings *x, const float *psd, int input, int k, int radius)
+{
+    const ss_run *r = x->run;
+    double sum = 0;
+
+    for (int s = 0; s < r->n_samples; s++)
+        sum += psd[(((size_t)input * (size_t)r->n_sigmas + (size_t)x->order[k]) *
+                        (size_t)r->n_samples +
+                    (size_t)s) *
+                       (size_t)r->n_radii +
+                   (size_t)radius];
+    return sum / r->n_samples;
+}
+
 static void spectra_data(ss_plot *p, const ss_findings *x, const float *psd, int k)
 {
     const ss_run *r = x->run;
 
+    double top = 0;
+
+    for (int i = 0; i < shown_inputs(r); i++)
+        for (int q = 0; q < r->n_radii; q++)
+            top = fmax(top, mean_power(x, psd, i, k, q));
     ss_plot_add(p, "$psd << EOD\n");
     for (int i = 0; i < shown_inputs(r); i++) {
         for (int q = 0; q < r->n_radii; q++) {
-            double sum = 0;
+            const double power = mean_power(x, psd, i, k, q);
 
-            for (int s = 0; s < r->n_samples; s++)
-                sum += psd[(((size_t)i * (size_t)r->n_sigmas + (size_t)x->order[k]) *
-                                (size_t)r->n_samples +
-                            (size_t)s) *
-                               (size_t)r->n_radii +
-                           (size_t)q];
             ss_plot_number(p, r->radii[q]);
             ss_plot_add(p, " ");
-            ss_plot_number(p, sum > 0 ? sum / r->n_samples : NAN);
+            ss_plot_number(p, power > faint * top ? power : NAN);
             ss_plot_add(p, "\n");
         }
         ss_plot_add(p, "\n\n");
@@ -157,10 +173,10 @@ static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
                  psd ? 2 : 1);
     if (psd) {
         ss_plot_addf(&p,
-                     "set logscale x\nset format y '10^{%%T}'\nset ytics enhanced\n"
+                     "set logscale x\nset format y '%%.0e'\nset xrange [*:%g]\n"
                      "set xlabel 'cycles per picture'\n"
                      "set title 'power spectrum of the input at sigma %.3g'\n",
-                     r->sigmas[x->order[x->n - 1]]);
+                     r->radii[r->n_radii - 1], r->sigmas[x->order[x->n - 1]]);
         titled_curves(&p, x, "$psd");
         ss_plot_add(&p, "unset key\nunset logscale x\nset format y '%g'\n");
     }

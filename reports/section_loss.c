@@ -29,7 +29,7 @@ ss_code ss_section_loss(ss_page *page, const ss_findings *x, ss_err *e)
         ss_plot_add(&p, "\n\n");
     }
     ss_plot_add(&p, "EOD\nset logscale y\nset format y '%g'\nset ylabel 'mean squared error'\n"
-                    "set key outside bottom center Left reverse\n");
+                    "set key outside top center Left reverse\n");
     ss_curves_sigma_axis(&p, x);
     for (int i = 0; i < r->n_inputs && shown < MAX_INPUTS; i++) {
         if (isnan(x->loss[i * r->n_sigmas + x->order[0]]))

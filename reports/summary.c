@@ -77,12 +77,13 @@ static void say_growth(ss_page *p, const ss_findings *x)
         ss_summary_say(p, SS_SAID_TOLD, "growth",
                        "The largest activation is %.4g, in %s. With one noise level there is no "
                        "growth to speak of.",
-                       top->peak, ss_site_name(x->run, top->site, name, sizeof name));
+                       top->peak,
+                       ss_site_name(x->run, ss_findings_origin(x, 0), name, sizeof name));
     else
         ss_summary_say(p, top->absmax.ratio >= GROWS ? SS_SAID_FOUND : SS_SAID_CLEAR, "growth",
                        "The largest activation is %.4g, in %s, at sigma %.3g (input %s). There it "
                        "is %.3g at the lowest sigma and %.3g at the highest: a factor of %.3g.",
-                       top->peak, ss_site_name(x->run, top->site, name, sizeof name),
+                       top->peak, ss_site_name(x->run, ss_findings_origin(x, 0), name, sizeof name),
                        sigma_of(x, top->peak_sigma), x->run->inputs[top->peak_input],
                        top->absmax.low, top->absmax.high, top->absmax.ratio);
 }
