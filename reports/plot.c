@@ -160,21 +160,24 @@ static void feed(int fd, const char *text, size_t n)
     sigaction(SIGPIPE, &before, NULL);
 }
 
-/* The first line of a complaint that says something. */
+/* The first line that says something, and that is more than a warning, if there is one. */
 static void first_complaint(FILE *err, char *out, size_t n)
 {
     char line[256];
+    bool warned = false;
 
     snprintf(out, n, "no complaint");
     rewind(err);
     while (fgets(line, sizeof line, err)) {
-        char *text = line + strspn(line, " \t^\n");
+        const char *text = line + strspn(line, " \t^\n");
 
-        text[strcspn(text, "\n")] = '\0';
-        if (*text) {
-            ss_printable(text, out, n);
+        line[strcspn(line, "\n")] = '\0';
+        if (!*text || (strstr(text, "warning") && warned))
+            continue;
+        ss_printable(text, out, n);
+        if (!strstr(text, "warning"))
             return;
-        }
+        warned = true;
     }
 }
 

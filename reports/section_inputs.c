@@ -101,15 +101,21 @@ static double mean_power(const ss_findings *x, const float *psd, int input, int 
     return sum / r->n_samples;
 }
 
-static void spectra_data(ss_plot *p, const ss_findings *x, const float *psd, int k)
+/* The largest power of any input; 0 where there are no spectra. */
+static double most_power(const ss_findings *x, const float *psd, int k)
+{
+    double top = 0;
+
+    for (int i = 0; psd && i < shown_inputs(x->run); i++)
+        for (int q = 0; q < x->run->n_radii; q++)
+            top = fmax(top, mean_power(x, psd, i, k, q));
+    return top;
+}
+
+static void spectra_data(ss_plot *p, const ss_findings *x, const float *psd, double top, int k)
 {
     const ss_run *r = x->run;
 
-    double top = 0;
-
-    for (int i = 0; i < shown_inputs(r); i++)
-        for (int q = 0; q < r->n_radii; q++)
-            top = fmax(top, mean_power(x, psd, i, k, q));
     ss_plot_add(p, "$psd << EOD\n");
     for (int i = 0; i < shown_inputs(r); i++) {
         for (int q = 0; q < r->n_radii; q++) {
@@ -148,8 +154,9 @@ static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
 
     if (rc != SS_OK)
         return rc;
-    if (psd)
-        spectra_data(&p, x, psd, x->n - 1);
+    const double top = most_power(x, psd, x->n - 1);
+    if (top > 0)
+        spectra_data(&p, x, psd, top, x->n - 1);
     ss_plot_add(&p, "$caused << EOD\n");
     for (int i = 0; i < n_inputs; i++) {
         for (int k = 0; k < x->n; k++) {
@@ -170,8 +177,8 @@ static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
                  "EOD\nset tmargin at screen 0.92\nset bmargin at screen 0.40\n"
                  "set multiplot layout 1,%d\nset logscale y\nset format y '%%g'\n"
                  "set key at screen 0.03, screen 0.28 left top Left reverse maxrows 4\n",
-                 psd ? 2 : 1);
-    if (psd) {
+                 top > 0 ? 2 : 1);
+    if (top > 0) {
         ss_plot_addf(&p,
                      "set logscale x\nset format y '%%.0e'\nset xrange [*:%g]\n"
                      "set xlabel 'cycles per picture'\n"
@@ -187,9 +194,10 @@ static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
     snprintf(alt, sizeof alt,
              "%sLargest activation that each of %d inputs causes, against sigma: from %.3g to %.3g "
              "at the highest.",
-             psd ? "Radial power spectra of the inputs. " : "", n_inputs, low, high);
+             top > 0 ? "Radial power spectra of the inputs. " : "", n_inputs, low, high);
     snprintf(caption, sizeof caption, "%sWhat each input causes, over all modules and samples.%s%s",
-             psd ? "Left the ring-averaged power of what the network saw, mean over samples; " : "",
+             top > 0 ? "Left the ring-averaged power of what the network saw, mean over samples; "
+                     : "",
              n_inputs > 1 ? " Inputs that lie on one curve make no difference." : "",
              n_inputs < r->n_inputs ? " The first eight inputs are shown." : "");
     return ss_page_figure(page, &p, "inputs-spectra", 900, 520, alt, caption, e);

@@ -146,14 +146,21 @@ function checkContrast() {
   }
 }
 
+function checkWidth(width) {
+  document.body.style.width = width + "px";
+  const needs = document.body.scrollWidth;
+  expect(needs <= width, `the page needs ${needs} pixels where there are ${width}`);
+  document.body.style.width = "";
+}
+
 addEventListener("load", async () => {
   await checkPictures();
   checkLinks();
   checkTables();
   await checkPlayers();
   checkContrast();
-  const wide = document.scrollingElement.scrollWidth;
-  expect(wide <= innerWidth, `the page is ${wide} wide in a window of ${innerWidth}`);
+  checkWidth(innerWidth);
+  checkWidth(360); /* a phone: narrower than any window of a browser on a desk */
   console.log("CHECKED " + JSON.stringify(counts));
   for (const problem of problems) console.log("FAIL " + problem);
   console.log("END");

@@ -1,0 +1,537 @@
+/* test_report.c - reports: pages that hold together, whatever a run file says, with gnuplot or
+ * without
+ *
+ * The synthetic run has a module with a hostile name; the probed one is a real network. What only a
+ * browser can tell is asked by tests/browser/run, where there is a Chromium.
+ */
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/outdir.h"
+#include "base/png.h"
+#include "probe/probe.h"
+#include "reports/color.h"
+#include "reports/html.h"
+#include "reports/plot.h"
+#include "reports/report.h"
+#include "reports/tiles.h"
+#include "tests/run_synth.h"
+#include "tests/ss_tmp.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static const char hostile[] = "x'\"`touch /tmp/owned`<script>alert(1)</script>&\n%s$(id)";
+
+/* The page at FOLDER/FILE; ss_free. */
+static char *page_of(const char *folder, const char *file)
+{
+    char path[512], *text;
+    ss_err e;
+
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    if (ss_file_read(path, 64 << 20, &text, NULL, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return text;
+}
+
+static void expect_text(const char *page, const char *text)
+{
+    if (!strstr(page, text))
+        fail_msg("the page lacks \"%s\"", text);
+}
+
+/* A probe of the bundled model, made once. */
+static const char *probed(void)
+{
+    static char path[512];
+    static const char *const inputs[] = {"images:demo/fashion-mnist/images", "noise:white"};
+    static const char *const dumps[] = {"up_blocks.?", "mid_block"};
+    ss_probe_options opt = ss_probe_defaults();
+    ss_probe_summary sum;
+    ss_err e = {0};
+
+    if (*path)
+        return path;
+    snprintf(path, sizeof path, "%s", in_tmp("probed.h5"));
+    opt.model = "demo/fashion-mnist/step-06000";
+    opt.output = path;
+    opt.command = "sigmascope probe";
+    opt.sigmas = "0.02,1,80";
+    opt.inputs = inputs;
+    opt.n_inputs = 2;
+    opt.samples = 2;
+    opt.class_label = 3;
+    opt.dumps = dumps;
+    opt.n_dumps = 2;
+    opt.threads = 1;
+    if (ss_probe_run(&opt, &sum, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return path;
+}
+
+/* A synthetic run with n of its noise levels finished. */
+static const char *synthetic(const char *name, int finished)
+{
+    const char *path = in_tmp(name);
+    ss_run_module modules[SYN_MODULES];
+    ss_run_spec spec = syn_spec();
+    ss_run_writer *w;
+    ss_err e;
+
+    memcpy(modules, syn_modules, sizeof modules);
+    modules[SYN_MODULES - 1].path = hostile;
+    spec.modules = modules;
+    spec.model_path = hostile;
+    spec.n_channels = 1;
+    if (ss_run_create(path, &spec, true, &w, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    for (int s = 0; s < finished; s++) {
+        ss_run_column *col;
+
+        assert_int_equal(ss_run_column_new(w, s, &col, &e), SS_OK);
+        for (int m = 0; m < SYN_MODULES; m++)
+            for (int i = 0; i < SYN_INPUTS; i++)
+                for (int n = 0; n < SYN_SAMPLES; n++) {
+                    ss_stats st = syn_stats(m, SS_PORT_OUTPUT, i, s, n);
+
+                    st.min = -st.absmax;
+                    ss_run_put_stats(col, m, SS_PORT_OUTPUT, i, n, &st);
+                }
+        assert_int_equal(ss_run_submit(w, col, &e), SS_OK);
+    }
+    if (finished == SYN_SIGMAS)
+        assert_int_equal(ss_run_finish(w, &e), SS_OK);
+    else
+        ss_run_abandon(w);
+    return path;
+}
+
+static ss_report_summary report(const char *run, const char *folder)
+{
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    ss_err e = {0};
+
+    opt.runs = &run;
+    opt.n_runs = 1;
+    opt.folder = folder;
+    opt.command = "sigmascope report";
+    opt.replace = true;
+    if (ss_report_write(&opt, &sum, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return sum;
+}
+
+/* Calls `each` with every value of the attribute. */
+static int each_attribute(const char *page, const char *attribute,
+                          void (*each)(const char *page, const char *folder, const char *value),
+                          const char *folder)
+{
+    char start[32], value[512];
+    int n = 0;
+
+    snprintf(start, sizeof start, " %s=\"", attribute);
+    for (const char *p = page; (p = strstr(p, start)); n++) {
+        p += strlen(start);
+        size_t len = strcspn(p, "\"");
+        assert_true(len < sizeof value);
+        snprintf(value, sizeof value, "%.*s", (int)len, p);
+        each(page, folder, value);
+    }
+    return n;
+}
+
+static void check_link(const char *page, const char *folder, const char *value)
+{
+    char text[600];
+
+    if (strcmp(value, "data:,") == 0)
+        return;
+    if (*value == '#')
+        snprintf(text, sizeof text, "id=\"%s\"", value + 1);
+    else
+        snprintf(text, sizeof text, "%s/%s", folder, value);
+    if (*value == '#')
+        expect_text(page, text);
+    else if (!ss_file_exists(text))
+        fail_msg("the page names %s, which is not there", text);
+}
+
+static void check_alt(const char *page, const char *folder, const char *value)
+{
+    (void)page, (void)folder;
+    if (strlen(value) < 10)
+        fail_msg("a picture has the text alternative \"%s\"", value);
+}
+
+/* Everything that the page names is there; each picture has a text alternative. */
+static void check_page(const char *folder, const char *file)
+{
+    char *page = page_of(folder, file);
+    int pictures = each_attribute(page, "src", check_link, folder);
+
+    each_attribute(page, "href", check_link, folder);
+    each_attribute(page, "srcset", check_link, folder);
+    assert_int_equal(each_attribute(page, "alt", check_alt, folder), pictures);
+    assert_null(strstr(page, "http://"));
+    assert_null(strstr(page, "https://"));
+    ss_free(page);
+}
+
+static void test_probed_run(void **state)
+{
+    (void)state;
+    static const char *const sections[] = {"growth",  "player", "heat",      "headroom",
+                                           "bands",   "inputs", "maps",      "loss",
+                                           "weights", "made",   "histograms"};
+    const char *folder = in_tmp("probed");
+    ss_report_summary sum = report(probed(), folder);
+    char *page = page_of(folder, "index.html"), id[64];
+
+    assert_int_equal(sum.n_missing, 0);
+    assert_true(sum.n_figures >= 10);
+    for (size_t i = 0; i < N_OF(sections); i++) {
+        snprintf(id, sizeof id, "<h2 id=\"%s\">", sections[i]);
+        expect_text(page, id);
+    }
+    expect_text(page, "step-06000");
+    expect_text(page, "up_blocks.0.upsamplers.0.conv"); /* where the largest value is made */
+    ss_free(page);
+    check_page(folder, "index.html");
+}
+
+static void test_pictures_are_pictures(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"growth-stages.png", "growth-stages-dark.png",
+                                        "heat.png",          "inputs.png",
+                                        "maps-01.png",       "frame-00.png"};
+    const char *folder = in_tmp("pictures");
+
+    report(probed(), folder);
+    for (size_t i = 0; i < N_OF(names); i++) {
+        ss_image im = {0};
+        char path[600];
+        ss_err e = {0};
+        int different = 0;
+
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        if (ss_image_read_png(path, &im, &e) != SS_OK)
+            fail_msg("%s", e.msg);
+        for (int k = im.c; k < im.h * im.w * im.c; k++)
+            different += im.data[k] != im.data[k - im.c];
+        if (different < 100)
+            fail_msg("%s is nearly empty", names[i]);
+        ss_image_release(&im);
+    }
+}
+
+static void test_hostile_names(void **state)
+{
+    (void)state;
+    const char *folder = in_tmp("hostile");
+    const char *run = synthetic("hostile.h5", SYN_SIGMAS);
+
+    unlink("/tmp/owned");
+    ss_report_summary sum = report(run, folder);
+    if (sum.n_missing)
+        fail_msg("%s", sum.problem);
+    assert_int_equal(access("/tmp/owned", F_OK), -1);
+
+    char *page = page_of(folder, "index.html");
+    assert_null(strstr(page, "<script>alert"));
+    expect_text(page, "&lt;script&gt;alert(1)");
+    ss_free(page);
+    check_page(folder, "index.html");
+}
+
+static void test_without_gnuplot(void **state)
+{
+    (void)state;
+    const char *folder = in_tmp("plain");
+
+    ss_plot_program("/no/such/gnuplot");
+    ss_report_summary sum = report(probed(), folder);
+    assert_true(sum.n_missing >= 5);
+    assert_true(sum.n_figures >= 3); /* pixels need no gnuplot */
+    assert_non_null(strstr(sum.problem, "install gnuplot-nox"));
+    char *page = page_of(folder, "index.html");
+    expect_text(page, "This figure could not be drawn.");
+    expect_text(page, "install gnuplot-nox");
+    ss_free(page);
+    check_page(folder, "index.html");
+
+    ss_plot_program("false");
+    sum = report(probed(), folder);
+    assert_true(sum.n_missing >= 5);
+    assert_non_null(strstr(sum.problem, "failed"));
+    ss_plot_program("gnuplot");
+}
+
+static void test_gnuplot_complains(void **state)
+{
+    (void)state;
+    ss_plot p = {0};
+    ss_err e = {0};
+
+    ss_plot_add(&p, "plot no_such_thing\n");
+    assert_int_equal(ss_plot_draw(&p, tmp_dir, "bad", 300, 200, &e), SS_IO);
+    assert_non_null(strstr(e.msg, "no_such_thing"));
+    assert_int_equal(access(in_tmp("bad.png"), F_OK), -1);
+    assert_int_equal(access(in_tmp("bad-dark.png"), F_OK), -1);
+}
+
+static void test_unfinished_runs(void **state)
+{
+    (void)state;
+    const char *folder = in_tmp("unfinished");
+
+    report(synthetic("none.h5", 0), folder);
+    char *page = page_of(folder, "index.html");
+    expect_text(page, "No noise level of this run is finished");
+    ss_free(page);
+    check_page(folder, "index.html");
+
+    report(synthetic("some.h5", 2), folder);
+    page = page_of(folder, "index.html");
+    expect_text(page, "2 of 5 noise levels are finished");
+    ss_free(page);
+    check_page(folder, "index.html");
+
+    report(synthetic("one.h5", 1), folder); /* one noise level: no curves, but tables */
+    check_page(folder, "index.html");
+}
+
+static void test_folders(void **state)
+{
+    (void)state;
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    const char *run = synthetic("folders.h5", 2), *missing = "no-such.h5";
+    char folder[512];
+    ss_err e = {0};
+
+    ss_plot_program("/no/such/gnuplot"); /* quick */
+    snprintf(folder, sizeof folder, "%s", in_tmp("folder"));
+    opt.runs = &run;
+    opt.n_runs = 1;
+    opt.folder = folder;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_OK);
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_IO);
+    assert_non_null(strstr(e.msg, "--force replaces it"));
+    opt.replace = true;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_OK);
+
+    /* An error leaves what was there. */
+    opt.runs = &missing;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_IO);
+    assert_non_null(strstr(e.msg, "no-such.h5"));
+    check_page(folder, "index.html");
+
+    /* Nothing but reports is ever replaced. */
+    opt.runs = &run;
+    opt.folder = tmp_dir;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_IO);
+    assert_non_null(strstr(e.msg, "not ours to replace"));
+    opt.folder = run;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_IO);
+    assert_non_null(strstr(e.msg, "not a folder"));
+    opt.folder = "/proc/no/such";
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_IO);
+    ss_plot_program("gnuplot");
+}
+
+/* Out of memory at any place is an error, and leaves no folder. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    const char *run = synthetic("memory.h5", 2);
+    char folder[512];
+    unsigned long calls, failed = 0;
+    ss_err e = {0};
+
+    ss_plot_program("/no/such/gnuplot");
+    snprintf(folder, sizeof folder, "%s", in_tmp("memory"));
+    opt.runs = &run;
+    opt.n_runs = 1;
+    opt.folder = folder;
+    opt.replace = true;
+    calls = ss_mem_calls();
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_OK);
+    calls = ss_mem_calls() - calls;
+    for (unsigned long k = 1; k <= calls; k += 1 + k / 40) {
+        ss_mem_fail_at(k);
+        failed += ss_report_write(&opt, &sum, &e) != SS_OK;
+        ss_mem_fail_at(0);
+        check_page(folder, "index.html"); /* the one that was there, or a whole new one */
+    }
+    assert_true(failed > 10);
+    ss_plot_program("gnuplot");
+}
+
+static void write_samples(const char *folder, const char *json)
+{
+    ss_tiles t;
+    float x[12] = {0};
+    char path[600];
+    ss_err e;
+
+    mkdir(folder, 0777);
+    snprintf(path, sizeof path, "%s/a.png", folder);
+    assert_int_equal(ss_tiles_new(&t, 1, 1, 2, 2, &e), SS_OK);
+    ss_tiles_picture(&t, 0, 0, x, 2, 2, 3, 1);
+    assert_int_equal(ss_image_write_png(path, &t.sheet, &e), SS_OK);
+    ss_image_release(&t.sheet);
+    snprintf(path, sizeof path, "%s/generate.json", folder);
+    write_file(path, json, strlen(json));
+}
+
+static void test_samples(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *error;
+    } cases[] = {
+        {"{\"format\": \"sigmascope-generate\", \"sampler\": \"ddim\", \"steps\": 5, \"guidance\": "
+         "1,"
+         "\"seed\": 0, \"precision\": \"fp32\", \"conditions\": [\"class <3>\"], \"models\": "
+         "[{\"name\":"
+         "\"first\", \"pictures\": [\"a.png\", \"a.png\"], \"nonfinite\": [0, 7], \"absmax\": [1, "
+         "2.5]}]}",
+         NULL},
+        {"{\"format\": \"sigmascope-generate\", \"models\": [{\"pictures\": [\"../a.png\"]}]}",
+         "names of files in that folder"},
+        {"{\"format\": \"sigmascope-generate\", \"models\": [{\"pictures\": [7]}]}",
+         "names of files in that folder"},
+        {"{\"format\": \"sigmascope-generate\", \"models\": [{\"pictures\": [\"b.png\"]}]}",
+         "b.png"},
+        {"{\"format\": \"sigmascope-generate\", \"models\": []}", "names no pictures"},
+        {"{\"format\": \"sigmascope-generate\"}", "a list of models is expected"},
+        {"{\"format\": \"other\", \"models\": []}", "\"sigmascope-generate\" is expected"},
+        {"{", "generate.json"},
+    };
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    const char *run = synthetic("samples.h5", 1);
+    char folder[512], samples[512];
+    ss_err e = {0};
+
+    ss_plot_program("/no/such/gnuplot");
+    snprintf(folder, sizeof folder, "%s", in_tmp("samples-report"));
+    snprintf(samples, sizeof samples, "%s", in_tmp("samples"));
+    opt.runs = &run;
+    opt.n_runs = 1;
+    opt.folder = folder;
+    opt.samples = samples;
+    opt.replace = true;
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        write_samples(samples, cases[i].json);
+        ss_code rc = ss_report_write(&opt, &sum, &e);
+        if (!cases[i].error) {
+            assert_int_equal(rc, SS_OK);
+            char *page = page_of(folder, "index.html");
+            expect_text(page, "<h2 id=\"samples\">");
+            expect_text(page, "class &lt;3&gt;");
+            ss_free(page);
+            check_page(folder, "index.html");
+        } else if (rc == SS_OK || !strstr(e.msg, cases[i].error)) {
+            fail_msg("%s: got \"%s\", which lacks \"%s\"", cases[i].json, rc ? e.msg : "ok",
+                     cases[i].error);
+        }
+    }
+    ss_plot_program("gnuplot");
+}
+
+static void test_colors(void **state)
+{
+    (void)state;
+    double last = -1;
+
+    for (int i = 0; i <= 100; i++) { /* viridis gets lighter all the way */
+        ss_rgb c = ss_viridis(i / 100.0);
+        double light = 0.2126 * c.r + 0.7152 * c.g + 0.0722 * c.b;
+
+        assert_true(light > last - 0.5);
+        last = light;
+    }
+    assert_int_equal(ss_viridis(-1).r, ss_viridis(0).r);
+    assert_int_equal(ss_viridis(2).r, ss_viridis(1).r);
+    assert_int_equal(ss_viridis(NAN).g, 0);
+    assert_int_equal(ss_diverging(0.5).r, ss_diverging(0.5).b);
+    assert_true(ss_diverging(0).b > ss_diverging(0).r);
+    assert_true(ss_diverging(1).r > ss_diverging(1).b);
+    assert_int_equal(ss_ink_on((ss_rgb){255, 255, 255}).r, 0);
+    assert_int_equal(ss_ink_on((ss_rgb){10, 10, 60}).r, 255);
+}
+
+static void test_tiles(void **state)
+{
+    (void)state;
+    const float x[] = {-1, 1, NAN, 0};
+    ss_tiles t;
+    ss_err e;
+    int h, w;
+
+    ss_tiles_fit(8, 4, 64, &h, &w);
+    assert_int_equal(h, 64);
+    assert_int_equal(w, 32);
+    ss_tiles_fit(300, 100, 60, &h, &w);
+    assert_int_equal(h, 60);
+    assert_int_equal(w, 20);
+    assert_int_equal(ss_tiles_new(&t, 1, 2, 4, 4, &e), SS_OK);
+    assert_int_equal(t.sheet.w, 4 + SS_TILE_GAP + 4);
+    ss_tiles_picture(&t, 0, 0, x, 2, 2, 1, 1);
+    assert_int_equal(t.sheet.data[0], 0);       /* -1 is black */
+    assert_int_equal(t.sheet.data[3 * 3], 255); /* 1 is white */
+    const uint8_t *low = t.sheet.data + (size_t)3 * (size_t)t.sheet.w * 3;
+    assert_int_equal(low[0], 255); /* NaN is magenta */
+    assert_int_equal(low[1], 0);
+    assert_int_equal(low[3 * 3], 128);          /* 0 is mid-grey */
+    assert_int_equal(t.sheet.data[5 * 3], 128); /* the gap */
+    ss_image_release(&t.sheet);
+    assert_int_equal(ss_tiles_new(&t, 1, 10000, 64, 64, &e), SS_UNSUPPORTED);
+}
+
+static void test_in_a_browser(void **state)
+{
+    (void)state;
+    const char *folder = in_tmp("browser");
+    char command[700], line[400];
+    int status;
+
+    report(probed(), folder);
+    snprintf(command, sizeof command, "tests/browser/run %s/index.html 2>&1", folder);
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    while (fgets(line, sizeof line, p))
+        fputs(line, stderr);
+    status = pclose(p);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        fprintf(stderr, "skipped: no Chromium, so no page was opened in a browser\n");
+        return;
+    }
+    assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_probed_run),
+        cmocka_unit_test(test_pictures_are_pictures),
+        cmocka_unit_test(test_hostile_names),
+        cmocka_unit_test(test_without_gnuplot),
+        cmocka_unit_test(test_gnuplot_complains),
+        cmocka_unit_test(test_unfinished_runs),
+        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_colors),
+        cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_in_a_browser),
+    };
+    return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
+}
