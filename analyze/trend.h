@@ -46,6 +46,10 @@ typedef struct {
  * with a decimal point ("1.5"). False where there is none. */
 bool ss_trend_step(const char *model_path, int64_t *step);
 
+/* steps [n] of the runs: from a list, "250,500,1000", or where that is NULL from the paths of their
+ * models. SS_USAGE where either fails. */
+ss_code ss_trend_steps(ss_run *const *runs, int n, const char *list, int64_t *steps, ss_err *e);
+
 /* steps: [n_runs], of the runs in their order. Two runs of one step, or a step below 1, are
  * SS_USAGE; runs that have nothing in common are errors of ss_align. */
 ss_code ss_trend_find(ss_run *const *runs, const int64_t *steps, int n_runs,

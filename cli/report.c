@@ -4,10 +4,14 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 
-enum { OPT_OUTPUT = 1, OPT_SAMPLES, OPT_TITLE, OPT_FORMAT, OPT_MODULES, OPT_FORCE };
+enum { OPT_OUTPUT = 1, OPT_STEPS, OPT_SAMPLES, OPT_TITLE, OPT_FORMAT, OPT_MODULES, OPT_FORCE };
 
 static const cli_option options[] = {
     {OPT_OUTPUT, "output", "DIR", "the folder to make; DIR/index.html is the page"},
+    {OPT_STEPS, "steps", "LIST",
+     "of which training step each run is, for growth over training: 250,6000 (default: the number "
+     "in "
+     "the model's path)"},
     {OPT_SAMPLES, "samples", "DIR", "a folder that `sigmascope generate` made, to be shown too"},
     {OPT_TITLE, "title", "TEXT", "the page's title (default: the names of the models)"},
     {OPT_FORMAT, "format", "FMT",
@@ -32,6 +36,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     while ((id = cli_next(&p)) != CLI_END) {
         switch (id) {
         case OPT_OUTPUT: opt.folder = p.arg; break;
+        case OPT_STEPS: opt.steps = p.arg; break;
         case OPT_SAMPLES: opt.samples = p.arg; break;
         case OPT_TITLE: opt.title = p.arg; break;
         case OPT_FORMAT: cli_append(&p, &formats, &opt.n_formats); break;
@@ -43,6 +48,10 @@ static int run(const cli_command *cmd, int argc, char **argv)
         cli_usage(&p, "-o DIR is missing: where the report goes");
     if (cli_stop(&p, 1, -1)) {
         status = p.status;
+        goto out;
+    }
+    if (opt.steps && p.n_operands < 2) {
+        status = cli_usage(&p, "--steps is for several runs, here is one");
         goto out;
     }
     opt.runs = (const char *const *)p.operands;

@@ -4,45 +4,6 @@
 #include "analyze/trend.h"
 #include "base/mem.h"
 
-#include <string.h>
-
-/* "250,500": as many whole numbers as there are runs. */
-static ss_code parse_steps(const char *list, int64_t *steps, int n, ss_err *e)
-{
-    int found = 0;
-
-    for (const char *p = list;;) {
-        const size_t len = strcspn(p, ",");
-        char text[24];
-
-        snprintf(text, sizeof text, "%.*s", len < sizeof text ? (int)len : 0, p);
-        if (found == n || !ss_parse_i64(text, &steps[found]))
-            return ss_fail(e, SS_USAGE,
-                           "--steps takes a whole number for each of the %d runs, "
-                           "separated by commas, not '%s'",
-                           n, list);
-        found++;
-        p += len;
-        if (!*p)
-            break;
-        p++;
-    }
-    return found == n ? SS_OK
-                      : ss_fail(e, SS_USAGE, "--steps has %d numbers for %d runs", found, n);
-}
-
-static ss_code find_steps(ss_run *const *runs, int64_t *steps, int n, ss_err *e)
-{
-    for (int i = 0; i < n; i++) {
-        if (!ss_trend_step(runs[i]->model_path, &steps[i]))
-            return ss_fail(e, SS_USAGE,
-                           "%s: the model's path '%.300s' tells no training step, as step-250 "
-                           "would; give the step of each run with --steps",
-                           runs[i]->path, runs[i]->model_path);
-    }
-    return SS_OK;
-}
-
 static ss_code show_forecasts(const cli_trend *x, const ss_trend *t, cli_tables *out, ss_err *e)
 {
     char titles[SS_MAX_FORMATS][40];
@@ -80,12 +41,10 @@ ss_code cli_trend_show(const cli_trend *x, cli_tables *out, ss_err *e)
     ss_trend t = {0};
     ss_code rc = runs && steps ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
 
-    if (rc == SS_OK && x->steps)
-        rc = parse_steps(x->steps, steps, x->n_paths, e);
     for (int i = 0; i < x->n_paths && rc == SS_OK; i++)
         rc = ss_run_open(x->paths[i], &runs[i], e);
-    if (rc == SS_OK && !x->steps)
-        rc = find_steps(runs, steps, x->n_paths, e);
+    if (rc == SS_OK)
+        rc = ss_trend_steps(runs, x->n_paths, x->steps, steps, e);
     if (rc == SS_OK)
         rc = ss_trend_find(runs, steps, x->n_paths, x->globs, x->n_globs, &t, e);
     if (rc == SS_OK)

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/outdir.h"
+#include "reports/overview.h"
 #include "reports/provenance.h"
 #include "reports/samples.h"
 #include "reports/sections.h"
@@ -91,7 +92,7 @@ static ss_code run_page(writer *w, int i, const char *file, const char *prefix, 
     ss_summary_end(&page);
     for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
         rc = sections[k](&page, x, e);
-    if (rc == SS_OK && w->opt->samples)
+    if (rc == SS_OK && w->opt->samples && w->opt->n_runs == 1)
         rc = ss_section_samples(&page, w->opt->samples, e);
     if (rc == SS_OK) {
         ss_provenance(&page, x, w->opt->command ? w->opt->command : "");
@@ -102,12 +103,34 @@ static ss_code run_page(writer *w, int i, const char *file, const char *prefix, 
     return rc;
 }
 
+/* A page for each run, and one for all of them. */
 static ss_code write_pages(writer *w, ss_err *e)
 {
-    char title[256];
+    const int n = w->opt->n_runs;
+    char(*pages)[32] = ss_calloc((size_t)n, sizeof *pages), prefix[32], title[300];
+    const ss_overview all = {w->opt, w->folder,  w->runs,      w->findings,
+                             n,      w->formats, w->n_formats, (const char(*)[32])pages};
+    ss_code rc = pages ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
 
-    snprintf(title, sizeof title, "%s", w->opt->title ? w->opt->title : w->findings[0].name);
-    return run_page(w, 0, "index.html", "", title, e);
+    for (int i = 0; i < n && rc == SS_OK; i++) {
+        snprintf(pages[i], sizeof pages[i], "run-%d.html", i + 1);
+        snprintf(prefix, sizeof prefix, "run-%d-", i + 1);
+        rc = run_page(w, i, pages[i], prefix, w->findings[i].name, e);
+    }
+    snprintf(title, sizeof title, "%s and %d more", w->findings[0].name, n - 1);
+    if (n == 2)
+        snprintf(title, sizeof title, "%s and %s", w->findings[0].name, w->findings[1].name);
+    if (rc == SS_OK)
+        rc = ss_overview_write(&all, w->opt->title ? w->opt->title : title, w->summary, e);
+    ss_free(pages);
+    return rc;
+}
+
+static ss_code write_all(writer *w, ss_err *e)
+{
+    if (w->opt->n_runs > 1)
+        return write_pages(w, e);
+    return run_page(w, 0, "index.html", "", w->opt->title ? w->opt->title : w->findings[0].name, e);
 }
 
 ss_code ss_report_write(const ss_report_options *opt, ss_report_summary *summary, ss_err *e)
@@ -121,7 +144,7 @@ ss_code ss_report_write(const ss_report_options *opt, ss_report_summary *summary
         (rc = ss_outdir_open(&out, opt->folder, "index.html", opt->replace, e)) != SS_OK)
         goto out;
     w.folder = out.tmp;
-    if ((rc = write_pages(&w, e)) == SS_OK)
+    if ((rc = write_all(&w, e)) == SS_OK)
         rc = ss_outdir_commit(&out, e);
 out:
     ss_outdir_discard(&out);

@@ -1,0 +1,216 @@
+/* overview.c - see overview.h */
+#include "reports/overview.h"
+
+#include "base/mem.h"
+#include "base/version.h"
+#include "reports/samples.h"
+#include "reports/summary.h"
+
+#include <math.h>
+
+static void cell(FILE *f, double v, const char *format)
+{
+    if (isnan(v)) {
+        html_raw(f, "<td class=\"n\">\xe2\x80\x93</td>");
+        return;
+    }
+    fprintf(f, "<td class=\"n\" data-v=\"%.9g\">", v);
+    html_textf(f, format, v);
+    html_raw(f, "</td>");
+}
+
+/* What each run is, with a link to its page. */
+static void runs_table(ss_page *p, const ss_overview *o)
+{
+    FILE *f = p->f;
+
+    html_raw(f, "<div class=\"scroll\"><table class=\"data\"><thead><tr><th>run</th><th>largest "
+                "|x|</th><th>at sigma</th><th>decoder / encoder</th><th>not finite</th>"
+                "<th>precision</th><th>model</th></tr></thead><tbody>\n");
+    for (int i = 0; i < o->n; i++) {
+        const ss_findings *x = &o->found[i];
+        const ss_growth_row *top = x->growth.n ? &x->growth.rows[0] : NULL;
+
+        html_raw(f, "<tr><td><a href=\"");
+        html_text(f, o->pages[i]);
+        html_raw(f, "\">");
+        html_text(f, x->name);
+        html_raw(f, "</a></td>");
+        cell(f, top ? top->peak : NAN, "%.4g");
+        cell(f, top && top->peak_sigma >= 0 ? x->run->sigmas[top->peak_sigma] : NAN, "%.3g");
+        cell(f, x->stages.n ? x->stages.rows[x->stages.n - 1].absmax_ratio : NAN, "%.3g");
+        cell(f, x->nonfinite.n, "%.0f");
+        html_element(f, "td", NULL, "%s", x->run->precision);
+        html_element(f, "td", "path", "%.12s %s", x->run->model_sha256, x->run->model_path);
+        html_raw(f, "</tr>\n");
+    }
+    html_raw(f, "</tbody></table></div>\n");
+}
+
+static void say_runs(ss_page *p, const ss_overview *o)
+{
+    const ss_findings *a = &o->found[0];
+    char name[256];
+
+    for (int i = 1; i < o->n; i++) {
+        const ss_findings *b = &o->found[i];
+
+        if (a->growth.n == 0 || b->growth.n == 0 || isnan(a->growth.rows[0].peak) ||
+            isnan(b->growth.rows[0].peak))
+            continue;
+        const double ratio = b->growth.rows[0].peak / a->growth.rows[0].peak;
+
+        ss_summary_say(p,
+                       ratio >= 2     ? SS_SAID_FOUND
+                       : ratio <= 0.5 ? SS_SAID_CLEAR
+                                      : SS_SAID_TOLD,
+                       "runs", "%s reaches %.4g (in %s), %s %.4g: %.3g times as much.", b->name,
+                       b->growth.rows[0].peak,
+                       ss_site_name(b->run, ss_findings_origin(b, 0), name, sizeof name), a->name,
+                       a->growth.rows[0].peak, ratio);
+        if (b->nonfinite.n)
+            ss_summary_say(p, SS_SAID_FOUND, NULL, "%s has inf or NaN at %d places; %s at %d.",
+                           b->name, b->nonfinite.n, a->name, a->nonfinite.n);
+    }
+}
+
+static void say_forecast(ss_page *p, const ss_overview *o, const ss_trend *t, const ss_format *f)
+{
+    const ss_trend_row *soonest = NULL;
+    ss_forecast best = {.reach = SS_REACH_UNKNOWN};
+    char name[256];
+
+    (void)o;
+    for (int i = 0; i < t->n; i++) {
+        const ss_forecast x = ss_trend_forecast(t, &t->rows[i], f);
+
+        if (x.reach > SS_REACH_FAR)
+            continue;
+        if (!soonest || x.reach < best.reach ||
+            (x.reach == best.reach && x.reach != SS_REACH_PASSED && x.at.at < best.at.at) ||
+            (x.reach == best.reach && x.reach == SS_REACH_PASSED && x.over < best.over)) {
+            soonest = &t->rows[i];
+            best = x;
+        }
+    }
+    if (!soonest) {
+        ss_summary_say(p, SS_SAID_CLEAR, "trend",
+                       "By this trend nothing reaches the limit of %s (%g).", f->name, f->max);
+        return;
+    }
+    ss_trend_name(t, soonest, name, sizeof name);
+    if (best.reach == SS_REACH_PASSED && best.over > 0)
+        ss_summary_say(p, SS_SAID_FOUND, "trend",
+                       "%s was passed first by %s, between steps %.0f and %.0f.", f->name, name,
+                       t->steps[best.over - 1], t->steps[best.over]);
+    else if (best.reach == SS_REACH_PASSED)
+        ss_summary_say(p, SS_SAID_FOUND, "trend", "%s was passed by %s before step %.0f.", f->name,
+                       name, t->steps[0]);
+    else if (isnan(best.at.low))
+        ss_summary_say(p, SS_SAID_TOLD, "trend",
+                       "By this trend %s is reached first by %s, near step %.3g; with so few runs "
+                       "there is no error to give.",
+                       f->name, name, best.at.at);
+    else
+        ss_summary_say(
+            p, SS_SAID_TOLD, "trend",
+            "By this trend %s is reached first by %s, near step %.3g (95%%: %.3g to %.3g).",
+            f->name, name, best.at.at, best.at.low, best.at.high);
+}
+
+static void say_trend(ss_page *p, const ss_overview *o, const ss_trend *t)
+{
+    const ss_trend_row *top = &t->rows[0];
+    const ss_power_law *law = &top->peak.law;
+    char name[256];
+
+    if (t->n == 0)
+        return;
+    ss_trend_name(t, top, name, sizeof name);
+    if (isnan(law->b))
+        ss_summary_say(p, SS_SAID_UNKNOWN, "trend", "How %s grows over training: too few values.",
+                       name);
+    else if (isnan(law->error))
+        ss_summary_say(p, SS_SAID_TOLD, "trend",
+                       "Between steps %.0f and %.0f the largest activation (%s) goes as step^%.2f; "
+                       "with two runs that has no error.",
+                       t->steps[0], t->steps[t->n_runs - 1], name, law->b);
+    else
+        ss_summary_say(
+            p, law->low > 0 ? SS_SAID_FOUND : SS_SAID_TOLD, "trend",
+            "Over %d runs the largest activation (%s) grows as step^(%.2f \xc2\xb1 %.2f), "
+            "95%% from %.2f to %.2f%s.",
+            law->n, name, law->b, law->error, law->low, law->high,
+            law->bend == SS_BEND_DOWN ? "; the growth slows down"
+            : law->bend == SS_BEND_UP ? "; the growth speeds up"
+                                      : "");
+    for (int f = 0; f < o->n_formats; f++) {
+        if (o->format[f].exp_bits < 8)
+            say_forecast(p, o, t, &o->format[f]);
+    }
+}
+
+/* Makes the trend where the training steps are known; *known is false where they are not. A list
+ * of steps that was given has to fit. */
+static ss_code find_trend(const ss_overview *o, ss_trend *t, bool *known, ss_err *e)
+{
+    int64_t *steps = ss_calloc((size_t)o->n, sizeof *steps);
+    ss_err why = {0};
+    ss_code rc;
+
+    *known = false;
+    if (!steps)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    rc = ss_trend_steps(o->runs, o->n, o->opt->steps, steps, &why);
+    if (rc == SS_OK)
+        rc = ss_trend_find(o->runs, steps, o->n, o->opt->modules, o->opt->n_modules, t, &why);
+    *known = rc == SS_OK;
+    ss_free(steps);
+    if (rc == SS_OK || (!o->opt->steps && (rc == SS_USAGE || rc == SS_SHAPE)))
+        return SS_OK;
+    *e = why;
+    return rc;
+}
+
+static ss_code body(ss_page *p, const ss_overview *o, const ss_trend *t, bool known, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    html_element(p->f, "p", "lead", "%d runs; %s is what the others are compared with.", o->n,
+                 o->found[0].name);
+    html_raw(p->f, "</header>\n<main>\n");
+    ss_summary_begin(p);
+    if (known)
+        say_trend(p, o, t);
+    say_runs(p, o);
+    ss_summary_end(p);
+    runs_table(p, o);
+    if (known)
+        rc = ss_section_trend(p, o, t, e);
+    if (rc == SS_OK)
+        rc = ss_section_runs(p, o, e);
+    if (rc == SS_OK && o->opt->samples)
+        rc = ss_section_samples(p, o->opt->samples, e);
+    ss_page_section(p, "made", "How this was made");
+    html_raw(p->f, "<p>Each run's own page tells how it was made. This report:</p><pre>");
+    html_text(p->f, o->opt->command ? o->opt->command : "");
+    html_raw(p->f, "</pre>\n<p>sigmascope " SS_VERSION "</p>\n</main>\n");
+    return rc;
+}
+
+ss_code ss_overview_write(const ss_overview *o, const char *title, ss_report_summary *summary,
+                          ss_err *e)
+{
+    ss_trend t = {0};
+    ss_page page = {0};
+    bool known;
+    ss_code rc = find_trend(o, &t, &known, e);
+
+    if (rc == SS_OK)
+        rc = ss_page_begin(&page, o->folder, "index.html", "", title, summary, e);
+    if (rc == SS_OK && (rc = body(&page, o, &t, known, e)) == SS_OK)
+        rc = ss_page_end(&page, e);
+    ss_page_discard(&page);
+    ss_trend_release(&t);
+    return rc;
+}
