@@ -124,5 +124,6 @@ char *cli_command_line(int argc, char **argv);
 void cli_help(const cli_command *cmd, FILE *f);
 
 extern const cli_command cmd_inspect, cmd_probe, cmd_analyze, cmd_report;
+extern const cli_command cmd_attn;
 
 #endif

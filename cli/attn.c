@@ -1,0 +1,133 @@
+/* attn.c - `sigmascope attn`: attention entropy, and why logits are large */
+#include "analyze/attention.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+
+#include <limits.h>
+
+enum { OPT_LAYERS = 1, OPT_TOP, OPT_BY_INPUT };
+
+static const cli_option options[] = {
+    {OPT_LAYERS, "layers", "GLOB", "only attention layers whose path matches; repeatable"},
+    {OPT_TOP, "top", "N", "at most N rows a table (default 12, with --json all)"},
+    {OPT_BY_INPUT, "by-input", NULL, "each input by itself, too"},
+    {0},
+};
+
+typedef struct {
+    const char *const *globs;
+    int n_globs, top;
+    json_t *all; /* {title: table, "verdict": text}, with --json; else NULL */
+} report;
+
+static ss_code show(const report *rep, ss_table *t, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    if (!rep->all) {
+        ss_table_print(t, stdout, 0);
+        putchar('\n');
+    } else if (json_object_set_new(rep->all, t->title, ss_table_json(t)) != 0) {
+        rc = ss_fail(e, SS_NOMEM, "table '%s': out of memory", t->title);
+    }
+    ss_table_release(t);
+    return rc;
+}
+
+static ss_code show_sentence(const report *rep, const ss_attn *a, ss_err *e)
+{
+    char *text = ss_attn_sentence(a);
+    ss_code rc = text ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+
+    if (text && !rep->all)
+        printf("%s\n", text);
+    else if (text && json_object_set_new(rep->all, "verdict", json_string(text)) != 0)
+        rc = ss_fail(e, SS_NOMEM, "out of memory");
+    ss_free(text);
+    return rc;
+}
+
+/* The two tables of one input, or of all; of all, the verdict too. */
+static ss_code show_input(const report *rep, ss_run *r, int input, ss_err *e)
+{
+    ss_attn a;
+    ss_table t;
+    ss_code rc = ss_attn_find(r, rep->globs, rep->n_globs, input, &a, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if ((rc = ss_attn_heads_table(r, &a, rep->top, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    if (rc == SS_OK && (rc = ss_attn_logits_table(r, &a, rep->top, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    if (rc == SS_OK && input == SS_ALL)
+        rc = show_sentence(rep, &a, e);
+    ss_attn_release(&a);
+    return rc;
+}
+
+static ss_code attention(const char *path, const report *rep, bool by_input, ss_err *e)
+{
+    ss_run *r = NULL;
+    ss_code rc = ss_run_open(path, &r, e);
+
+    for (int i = 0; rc == SS_OK && by_input && i < r->n_inputs; i++)
+        rc = show_input(rep, r, i, e);
+    if (rc == SS_OK)
+        rc = show_input(rep, r, SS_ALL, e);
+    ss_run_close(r);
+    if (rc == SS_OK && rep->all) {
+        if (json_dumpf(rep->all, stdout, JSON_INDENT(1)) != 0)
+            rc = ss_fail(e, SS_IO, "writing the output failed");
+        putchar('\n');
+    }
+    return rc;
+}
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
+    const char **globs = NULL;
+    int n_globs = 0, id;
+    int64_t top = -1;
+    bool by_input = false;
+    cli_parser p;
+    ss_err e = {0};
+
+    cli_begin(&p, cmd, argc, argv);
+    while ((id = cli_next(&p)) != CLI_END) {
+        switch (id) {
+        case OPT_LAYERS: cli_append(&p, &globs, &n_globs); break;
+        case OPT_TOP: cli_int(&p, 0, 1 << 20, &top); break;
+        case OPT_BY_INPUT: by_input = true; break;
+        }
+    }
+    if (cli_stop(&p, 1, 1)) {
+        ss_free(globs);
+        return p.status;
+    }
+
+    report rep = {.globs = globs,
+                  .n_globs = n_globs,
+                  .top = top >= 0        ? (int)top
+                         : p.common.json ? INT_MAX
+                                         : 12,
+                  .all = p.common.json ? json_object() : NULL};
+    ss_code rc = p.common.json && !rep.all ? ss_fail(&e, SS_NOMEM, "out of memory")
+                                           : attention(p.operands[0], &rep, by_input, &e);
+    json_decref(rep.all);
+    ss_free(globs);
+    return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
+}
+
+const cli_command cmd_attn = {
+    "attn",
+    "RUN.h5",
+    "attention: entropy, collapsed heads, sinks, why logits are large",
+    "Prints, of a run file: the entropy of every attention head over noise levels, divided by\n"
+    "the logarithm of the number of keys; heads that collapsed, and those with a sink; and of\n"
+    "each layer whether its logits are large, and whether that comes from large inputs of the\n"
+    "product q k or from an entropy that collapsed.",
+    options,
+    CLI_JSON,
+    run,
+};
