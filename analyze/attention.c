@@ -230,6 +230,7 @@ static ss_attn_layer explain(const source *s, const ss_attn *a, int layer, ss_lo
     const around m = look_around(s->r, layer);
     const int samples = s->r->n_samples, inputs = s->input1 - s->input0;
     ss_attn_layer out = {.layer = layer,
+                         .keys = keys_of(s, layer),
                          .sigma = -1,
                          .input = -1,
                          .head = -1,
@@ -307,6 +308,7 @@ ss_code ss_attn_find(ss_run *r, const char *const *globs, int n_globs, int input
 
     a->title[0] = title_of("heads", label);
     a->title[1] = title_of("logits", label);
+    a->title[2] = title_of("shares", label);
     a->has_keys = s.keys != NULL;
     a->order = ss_sigma_order(r);
     a->n_levels = r->n_done;
@@ -315,8 +317,8 @@ ss_code ss_attn_find(ss_run *r, const char *const *globs, int n_globs, int input
     a->layers = ss_calloc(layers, sizeof *a->layers);
     wanted = ss_calloc(layers, sizeof *wanted);
     cells = ss_alloc((size_t)r->n_done * (size_t)r->n_inputs * (size_t)r->n_samples, sizeof *cells);
-    if (!a->title[0] || !a->title[1] || !a->order || !a->heads || !a->matrix || !a->layers ||
-        !wanted || !cells)
+    if (!a->title[0] || !a->title[1] || !a->title[2] || !a->order || !a->heads || !a->matrix ||
+        !a->layers || !wanted || !cells)
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     else
         rc = select_layers(r, globs, n_globs, wanted, e);
@@ -350,6 +352,7 @@ void ss_attn_release(ss_attn *a)
 {
     ss_free(a->title[0]);
     ss_free(a->title[1]);
+    ss_free(a->title[2]);
     ss_free(a->order);
     ss_free(a->heads);
     ss_free(a->matrix);
@@ -418,12 +421,13 @@ static void heads_note(const ss_run *r, const ss_attn *a, int shown, ss_table *t
                       "nor sinks can be told",
                       shown, a->n_heads);
     else
-        ss_table_note(t,
-                      "entropy / ln keys at sigma %g, %g, %g, and the least of all; 1 is "
-                      "uniform, below %g is collapsed; sink: share of the heaviest key; %d of %d "
-                      "heads shown",
-                      r->sigmas[a->low], r->sigmas[a->mid], r->sigmas[a->high], SS_COLLAPSED_BELOW,
-                      shown, a->n_heads);
+        ss_table_note(
+            t,
+            "entropy / ln keys at sigma %g, %g, %g, and the least of all; 1 is "
+            "uniform, below %g is collapsed; sink: share of the heaviest key; one key: all "
+            "queries collapsed on the same; %d of %d heads shown",
+            r->sigmas[a->low], r->sigmas[a->mid], r->sigmas[a->high], SS_COLLAPSED_BELOW, shown,
+            a->n_heads);
 }
 
 ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table *t, ss_err *e)
@@ -438,7 +442,6 @@ ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table
     }
     ss_table_column(t, "layer", SS_COL_TEXT, NULL);
     ss_table_column(t, "head", SS_COL_NUMBER, "%.0f");
-    ss_table_column(t, "keys", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "low", SS_COL_NUMBER, "%.3f");
     ss_table_column(t, "mid", SS_COL_NUMBER, "%.3f");
     ss_table_column(t, "high", SS_COL_NUMBER, "%.3f");
@@ -446,13 +449,12 @@ ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
     ss_table_column(t, "sink", SS_COL_NUMBER, "%.2f");
-    ss_table_column(t, "max logit", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "logit", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "finding", SS_COL_TEXT, NULL);
     for (int i = 0; i < shown; i++) {
         ss_table_row(t);
         ss_table_text(t, r->layers[h[i]->layer]);
         ss_table_number(t, h[i]->head);
-        ss_table_number(t, h[i]->keys);
         ss_table_number(t, h[i]->low);
         ss_table_number(t, h[i]->mid);
         ss_table_number(t, h[i]->high);
@@ -461,10 +463,9 @@ ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table
         ss_table_text(t, h[i]->least_input >= 0 ? r->inputs[h[i]->least_input] : "-");
         ss_table_number(t, h[i]->sink);
         ss_table_number(t, h[i]->max_logit);
-        ss_table_text(t, h[i]->collapsed && h[i]->has_sink ? "collapsed, sink"
-                         : h[i]->collapsed                 ? "collapsed"
-                         : h[i]->has_sink                  ? "sink"
-                                                           : "");
+        ss_table_text(t, h[i]->collapsed  ? h[i]->has_sink ? "one key" : "collapsed"
+                         : h[i]->has_sink ? "sink"
+                                          : "");
     }
     heads_note(r, a, shown, t);
     ss_free(h);
@@ -476,76 +477,112 @@ ss_code ss_attn_logits_table(const ss_run *r, const ss_attn *a, int top, ss_tabl
     const int shown = top < a->n_layers ? top : a->n_layers;
     ss_attn_layer **l = sorted(a->layers, a->n_layers, sizeof *a->layers, larger_first);
     ss_code rc = l ? ss_table_init(t, a->title[1], e) : ss_fail(e, SS_NOMEM, "out of memory");
-    char verdict[96];
 
-    if (rc != SS_OK) {
-        ss_free(l);
-        return rc;
-    }
+    if (rc != SS_OK)
+        goto out;
     ss_table_column(t, "layer", SS_COL_TEXT, NULL);
-    ss_table_column(t, "max logit", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "keys", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "logit", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "head", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "entropy", SS_COL_NUMBER, "%.3f");
     ss_table_column(t, "spread", SS_COL_NUMBER, "%.3g");
-    ss_table_column(t, "rms x", SS_COL_NUMBER, "%.3g");
-    ss_table_column(t, "rms q", SS_COL_NUMBER, "%.3g");
-    ss_table_column(t, "rms k", SS_COL_NUMBER, "%.3g");
-    ss_table_column(t, "varies", SS_COL_NUMBER, "%.2f");
-    ss_table_column(t, "share q k", SS_COL_NUMBER, "%.2f");
-    ss_table_column(t, "share x", SS_COL_NUMBER, "%.2f");
-    ss_table_column(t, "r entropy", SS_COL_NUMBER, "%.2f");
     ss_table_column(t, "verdict", SS_COL_TEXT, NULL);
+    ss_table_column(t, "from", SS_COL_TEXT, NULL);
     for (int i = 0; i < shown; i++) {
         const ss_logits *g = &l[i]->logits;
-        const double cells[] = {g->at.normalised, l[i]->spread,   l[i]->x,
-                                l[i]->q,          l[i]->k,        g->varies,
-                                g->size_share,    g->input_share, g->entropy_corr};
 
         ss_table_row(t);
         ss_table_text(t, r->layers[l[i]->layer]);
+        ss_table_number(t, l[i]->keys);
         ss_table_number(t, g->at.max_logit);
         put_sigma(r, l[i]->sigma, t);
-        for (size_t k = 0; k < sizeof cells / sizeof *cells; k++)
-            ss_table_number(t, cells[k]);
-        snprintf(verdict, sizeof verdict, "%s%s", ss_logit_verdict_text(g->verdict),
-                 !g->from_size   ? ""
-                 : g->from_input ? " (of x)"
-                                 : " (of projections)");
-        ss_table_text(t, verdict);
+        ss_table_number(t, l[i]->head >= 0 ? l[i]->head : NAN);
+        ss_table_number(t, g->at.normalised);
+        ss_table_number(t, l[i]->spread);
+        ss_table_text(t, ss_logit_verdict_text(g->verdict));
+        ss_table_text(t, !g->from_size ? "" : g->from_input ? "x" : "to_q, to_k");
     }
     ss_table_note(t,
-                  "at the largest logit: normalised entropy, least spread of logits that gives the "
-                  "lowest entropy; over all cells: largest logit / smallest, shares of its "
-                  "variance from RMS q RMS k and from x, correlation with entropy; %g and "
-                  "more is large; %d of %d layers shown",
-                  SS_LARGE_LOGIT, shown, a->n_layers);
+                  "the largest logit of each layer, entropy / ln keys of its head there, and "
+                  "the least spread of logits that explains the lowest entropy; large is %g and "
+                  "more; %d of %d layers shown%s",
+                  SS_LARGE_LOGIT, shown, a->n_layers,
+                  a->has_keys ? "" : "; no /attention/keys, so no entropy");
+out:
     ss_free(l);
-    return SS_OK;
+    return rc;
+}
+
+ss_code ss_attn_shares_table(const ss_run *r, const ss_attn *a, int top, ss_table *t, ss_err *e)
+{
+    static const char *const columns[] = {"rms x", "rms q", "rms k", "varies"};
+    const int shown = top < a->n_layers ? top : a->n_layers;
+    ss_attn_layer **l = sorted(a->layers, a->n_layers, sizeof *a->layers, larger_first);
+    ss_code rc = l ? ss_table_init(t, a->title[2], e) : ss_fail(e, SS_NOMEM, "out of memory");
+
+    if (rc != SS_OK)
+        goto out;
+    ss_table_column(t, "layer", SS_COL_TEXT, NULL);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        ss_table_column(t, columns[i], SS_COL_NUMBER, "%.3g");
+    ss_table_column(t, "share q k", SS_COL_NUMBER, "%.2f");
+    ss_table_column(t, "share x", SS_COL_NUMBER, "%.2f");
+    ss_table_column(t, "r entropy", SS_COL_NUMBER, "%.2f");
+    for (int i = 0; i < shown; i++) {
+        const ss_logits *g = &l[i]->logits;
+        const double cells[] = {l[i]->x,       l[i]->q,        l[i]->k,        g->varies,
+                                g->size_share, g->input_share, g->entropy_corr};
+
+        ss_table_row(t);
+        ss_table_text(t, r->layers[l[i]->layer]);
+        for (size_t k = 0; k < sizeof cells / sizeof *cells; k++)
+            ss_table_number(t, cells[k]);
+    }
+    ss_table_note(t,
+                  "at the largest logit, RMS of what enters to_q, of q and k; over noise levels, "
+                  "inputs and samples: largest logit / smallest, shares of the variance of its "
+                  "logarithm that RMS q RMS k and x account for (meant where it varies by %g "
+                  "and more), its correlation with entropy; %d of %d layers shown",
+                  SS_LOGIT_VARIES, shown, a->n_layers);
+out:
+    ss_free(l);
+    return rc;
+}
+
+/* ", 3 because their inputs are": one reason, where it holds anywhere. */
+static void add_reason(ss_str *s, const char **between, int n, const char *reason)
+{
+    if (!n)
+        return;
+    ss_str_addf(s, "%s %d %s", *between, n, reason);
+    *between = ",";
 }
 
 char *ss_attn_sentence(const ss_attn *a)
 {
-    const int inputs = a->n_verdict[SS_LOGITS_INPUTS], both = a->n_verdict[SS_LOGITS_BOTH];
-    const int collapsed = a->n_verdict[SS_LOGITS_COLLAPSED];
-    const int aligned = a->n_verdict[SS_LOGITS_ALIGNED], small = a->n_verdict[SS_LOGITS_SMALL];
-    const int large = inputs + both + collapsed + aligned;
+    const int *n = a->n_verdict;
+    const int from_size = n[SS_LOGITS_INPUTS] + n[SS_LOGITS_BOTH];
+    const int large = from_size + n[SS_LOGITS_COLLAPSED] + n[SS_LOGITS_ALIGNED];
+    const char *between = ":";
     ss_str s = {0};
 
     if (a->has_keys)
-        ss_str_addf(&s, "%d of %d heads collapse (normalised entropy below %g), %d have a sink. ",
+        ss_str_addf(&s, "%d of %d heads collapse (entropy below %g ln keys), %d have a sink. ",
                     a->n_collapsed, a->n_heads, SS_COLLAPSED_BELOW, a->n_sinks);
-    if (small == a->n_layers)
-        ss_str_addf(&s, "Logits are large (%g and more) in no layer.", SS_LARGE_LOGIT);
-    else if (large + a->n_verdict[SS_LOGITS_UNKNOWN] > 0)
+    ss_str_addf(&s, "Logits are large (%g and more) in %d of %d layers", SS_LARGE_LOGIT, large,
+                a->n_layers);
+    add_reason(&s, &between, n[SS_LOGITS_INPUTS], "because q and k are, without collapse");
+    add_reason(&s, &between, n[SS_LOGITS_COLLAPSED], "because entropy collapsed");
+    add_reason(&s, &between, n[SS_LOGITS_BOTH], "because q and k are, and entropy collapsed");
+    add_reason(&s, &between, n[SS_LOGITS_ALIGNED], "because q and k align, without collapse");
+    ss_str_add(&s, ".");
+    if (n[SS_LOGITS_UNKNOWN])
+        ss_str_addf(&s, " Of %d layers too little was recorded to tell.", n[SS_LOGITS_UNKNOWN]);
+    if (from_size)
         ss_str_addf(&s,
-                    "Logits are large (%g and more) in %d of %d layers: in %d because their "
-                    "inputs are, without collapse; in %d because entropy collapsed; in %d both; in "
-                    "%d q and k align.",
-                    SS_LARGE_LOGIT, large, a->n_layers, inputs, collapsed, both, aligned);
-    if (inputs + both)
-        ss_str_addf(&s,
-                    " Of the %d with large inputs, x itself is large in %d, the projections "
-                    "enlarge it in %d.",
-                    inputs + both, a->n_from_input, inputs + both - a->n_from_input);
+                    " Of the %d with large q and k, the layer's input is large in %d, the "
+                    "projections enlarge it in %d.",
+                    from_size, a->n_from_input, from_size - a->n_from_input);
     return ss_str_detach(&s);
 }

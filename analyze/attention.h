@@ -33,6 +33,7 @@ typedef struct {
 
 typedef struct {
     int layer;
+    double keys; /* NaN: not known */
     ss_logits logits;
     int sigma, input, head; /* where the largest logit is, -1 without */
     double q, k;            /* RMS of q and k there; NaN where not recorded */
@@ -42,7 +43,7 @@ typedef struct {
 
 typedef struct {
     int input;      /* the one asked for, or SS_ALL */
-    char *title[2]; /* of the two tables: "heads", "logits", or with the input behind it */
+    char *title[3]; /* of the tables: heads, logits, shares; behind it the input, if one */
     bool has_keys;  /* false: nothing is normalised */
     int *order;     /* [n_levels] finished noise levels, lowest sigma first */
     int n_levels;
@@ -66,12 +67,14 @@ void ss_attn_release(ss_attn *a); /* {0} is fine */
  * nothing was seen or keys are not known. 0 is one-hot, 1 uniform. */
 double ss_attn_at(const ss_attn *a, int head, int level);
 
-/* One row a head, lowest entropy first, at most `top`; one row a layer, largest logit first. The
- * titles are borrowed from a. */
+/* One row a head, lowest entropy first, at most `top`; one row a layer, largest logit first: what
+ * they are and the verdict; and the same layers, what the verdict rests on. The titles are
+ * borrowed from a. */
 ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table *t, ss_err *e);
 ss_code ss_attn_logits_table(const ss_run *r, const ss_attn *a, int top, ss_table *t, ss_err *e);
+ss_code ss_attn_shares_table(const ss_run *r, const ss_attn *a, int top, ss_table *t, ss_err *e);
 
-/* What the two tables say, in a sentence or two; ss_free. NULL: no memory. */
+/* What the tables say, in a sentence or two; ss_free. NULL: no memory. */
 char *ss_attn_sentence(const ss_attn *a);
 
 #endif

@@ -128,9 +128,8 @@ ss_logits ss_logits_explain(const ss_logit_cell *cells, int n)
     if (g.varies >= SS_LOGIT_VARIES && !isnan(g.size_share))
         g.from_size = g.size_share >= 0.5;
     else
-        g.from_size = g.at.max_logit / g.at.size < SS_LARGE_LOGIT;
+        g.from_size = g.at.size >= sqrt(g.at.max_logit);
     g.from_size = g.from_size && g.large;
-    /* at least half of ln R */
     g.from_input = g.from_size && g.at.input >= sqrt(g.at.size);
     g.verdict = verdict_of(&g);
     return g;

@@ -21,13 +21,14 @@
  *   not large          M < SS_LARGE_LOGIT
  *   collapsed is       the normalised entropy there is below SS_COLLAPSED_BELOW
  *   from inputs is     where M varies by SS_LOGIT_VARIES or more: share of ln R >= 1/2
- *                      elsewhere variation shows nothing, and the level decides: M / R, the
- *                      logit that q and k of RMS 1 (as QK-norm or cosine attention make them)
- *                      would have, is not large
- *   large inputs, entropy collapsed, both, or neither: q and k align, without collapse
+ *                      elsewhere variation shows nothing, and the level decides: R accounts for
+ *                      at least half of ln M, R >= sqrt(M), counted from q and k of RMS 1, as
+ *                      QK-norm and cosine attention make them
+ *   large inputs, collapse, both, or neither: alignment of q and k, without collapse; unknown
+ *   where inputs would decide and were not recorded
  *
  * Such inputs of the product are large because the layer's own input is when X accounts for at
- * least half of ln R there, otherwise because the projections are.
+ * least half of ln R there, X >= sqrt(R), otherwise because the projections made them so.
  */
 #ifndef SS_ATTN_LOGITS_H
 #define SS_ATTN_LOGITS_H
@@ -43,13 +44,10 @@
 /* Largest over smallest M of a layer from which its variation is worth explaining. */
 #define SS_LOGIT_VARIES 2.0
 
-#define SS_LOGIT_VERDICTS(X)                   \
-    X(UNKNOWN, "inputs not recorded")          \
-    X(SMALL, "not large")                      \
-    X(INPUTS, "large inputs")                  \
-    X(COLLAPSED, "entropy collapsed")          \
-    X(BOTH, "large inputs, entropy collapsed") \
-    X(ALIGNED, "q and k align")
+#define SS_LOGIT_VERDICTS(X) \
+    X(UNKNOWN, "unknown")    \
+    X(SMALL, "not large")    \
+    X(INPUTS, "large inputs") X(COLLAPSED, "collapse") X(BOTH, "both") X(ALIGNED, "alignment")
 #define X(name, text) SS_LOGITS_##name,
 typedef enum { SS_LOGIT_VERDICTS(X) SS_N_LOGIT_VERDICTS } ss_logit_verdict;
 #undef X
@@ -59,7 +57,7 @@ const char *ss_logit_verdict_text(ss_logit_verdict v);
 typedef struct {
     double max_logit;  /* M, over the heads */
     double normalised; /* entropy of the head that has it (entropy.h) */
-    double size;       /* R */
+    double size;       /* R; where q and k were not recorded, X */
     double input;      /* X */
 } ss_logit_cell;
 
@@ -72,7 +70,7 @@ typedef struct {
     double input_share;  /* likewise of X */
     double entropy_corr; /* Pearson correlation of ln M and normalised entropy, or NaN */
     bool large, collapsed, from_size;
-    bool from_input; /* meaningful with from_size: X >= sqrt(R) there, both over 1 */
+    bool from_input; /* never without from_size */
     ss_logit_verdict verdict;
 } ss_logits;
 

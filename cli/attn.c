@@ -47,7 +47,7 @@ static ss_code show_sentence(const report *rep, const ss_attn *a, ss_err *e)
     return rc;
 }
 
-/* The two tables of one input, or of all; of all, the verdict too. */
+/* The tables of one input, or of all; of all, the verdict too. */
 static ss_code show_input(const report *rep, ss_run *r, int input, ss_err *e)
 {
     ss_attn a;
@@ -59,6 +59,8 @@ static ss_code show_input(const report *rep, ss_run *r, int input, ss_err *e)
     if ((rc = ss_attn_heads_table(r, &a, rep->top, &t, e)) == SS_OK)
         rc = show(rep, &t, e);
     if (rc == SS_OK && (rc = ss_attn_logits_table(r, &a, rep->top, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    if (rc == SS_OK && (rc = ss_attn_shares_table(r, &a, rep->top, &t, e)) == SS_OK)
         rc = show(rep, &t, e);
     if (rc == SS_OK && input == SS_ALL)
         rc = show_sentence(rep, &a, e);
