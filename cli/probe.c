@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "probe/interrupt.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -86,8 +87,8 @@ static void parse_size(cli_parser *p, ss_probe_options *opt)
 {
     int end = 0;
 
-    if (sscanf(p->arg, "%5dx%5d%n", &opt->height, &opt->width, &end) != 2 || p->arg[end] ||
-        opt->height < 1 || opt->width < 1)
+    if (sscanf(p->arg, "%5dx%5d%n", &opt->network.height, &opt->network.width, &end) != 2 ||
+        p->arg[end] || opt->network.height < 1 || opt->network.width < 1)
         cli_usage(p, "--size takes HEIGHTxWIDTH, not '%s'", p->arg);
 }
 
@@ -134,12 +135,16 @@ static void take_option(cli_parser *p, int id, ss_probe_options *opt, lists *l)
     case OPT_DUMP: cli_append(p, &l->dumps, &opt->n_dumps); break;
     case OPT_DUMP_DTYPE: parse_either(p, "f32", "f16", &opt->dump_f16); break;
     case OPT_CHANNELS: opt->channels = true; break;
-    case OPT_PRECISION: opt->precision = p->arg; break;
-    case OPT_PRECISION_MAP: cli_append(p, &l->maps, &opt->n_precision_maps); break;
-    case OPT_PRECISION_SCOPE: parse_either(p, "ops", "blocks", &opt->round_blocks); break;
-    case OPT_INTERVENE: cli_append(p, &l->interventions, &opt->n_interventions); break;
-    case OPT_BETA_SCHEDULE: opt->beta_schedule = p->arg; break;
-    case OPT_PREDICTION: opt->prediction_type = p->arg; break;
+    case OPT_PRECISION: opt->network.changes.precision = p->arg; break;
+    case OPT_PRECISION_MAP: cli_append(p, &l->maps, &opt->network.changes.n_precision_maps); break;
+    case OPT_PRECISION_SCOPE:
+        parse_either(p, "ops", "blocks", &opt->network.changes.round_blocks);
+        break;
+    case OPT_INTERVENE:
+        cli_append(p, &l->interventions, &opt->network.changes.n_interventions);
+        break;
+    case OPT_BETA_SCHEDULE: opt->network.beta_schedule = p->arg; break;
+    case OPT_PREDICTION: opt->network.prediction_type = p->arg; break;
     case OPT_RESUME: opt->resume = true; break;
     case OPT_FORCE: opt->replace = true; break;
     }
@@ -196,7 +201,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
 {
     ss_probe_options opt = ss_probe_defaults();
     ss_probe_summary sum = {0};
-    struct sigaction stop = {.sa_handler = ss_probe_interrupt, .sa_flags = SA_RESETHAND};
+    struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
     lists l = {0};
     cli_parser p;
     ss_err e = {0};
@@ -212,13 +217,13 @@ static int run(const cli_command *cmd, int argc, char **argv)
         status = p.status;
         goto out;
     }
-    opt.model = p.operands[0];
+    opt.network.model = p.operands[0];
     opt.command = command;
     opt.inputs = l.inputs;
     opt.modules = l.modules;
     opt.dumps = l.dumps;
-    opt.precision_maps = l.maps;
-    opt.interventions = l.interventions;
+    opt.network.changes.precision_maps = l.maps;
+    opt.network.changes.interventions = l.interventions;
     opt.seed = p.common.seed;
     opt.threads = p.common.threads;
     opt.device = p.common.device;

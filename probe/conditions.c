@@ -3,83 +3,185 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* Loads FILE#NAME as [N][...] of the rank given, for `samples` samples. */
-static ss_code load_rows(const char *option, const char *from, int rank, int samples, int batch,
-                         ss_condition_rows *r, ss_err *e)
+static ss_code load_array(const char *option, const char *from, int rank, int samples, ss_array *a,
+                          ss_err *e)
 {
     if (!from)
         return SS_OK;
-    if (ss_safetensors_load_f32(from, &r->all, e) != SS_OK)
+    if (ss_safetensors_load_f32(from, a, e) != SS_OK)
         return ss_fail_prefix(e, "--%s", option);
-    if (r->all.rank != rank)
+    if (a->rank != rank)
         return ss_fail(e, SS_USAGE, "--%s: %s has %d dimensions, %d are expected", option, from,
-                       r->all.rank, rank);
-    if (r->all.dim[0] != 1 && r->all.dim[0] < samples)
+                       a->rank, rank);
+    if (a->dim[0] != 1 && a->dim[0] < samples)
         return ss_fail(e, SS_USAGE, "--%s: %s has %lld rows for %d samples; one row serves all",
-                       option, from, (long long)r->all.dim[0], samples);
+                       option, from, (long long)a->dim[0], samples);
+    return SS_OK;
+}
+
+static bool has_table(const ss_condition_options *opt, const ss_model *m)
+{
+    return ss_model_about(m)->needs.table_classes && !opt->prompt_embeds;
+}
+
+static bool has_labels(const ss_model *m)
+{
+    return ss_model_about(m)->needs.class_width == 1;
+}
+
+/* Classes as text states, from the table that lies with the model. */
+static ss_code look_up(const ss_model *m, const int *classes, int n, ss_array *a, ss_err *e)
+{
+    const ss_condition_needs *needs = &ss_model_about(m)->needs;
+    const int64_t row = needs->table_tokens * needs->text_width;
+    ss_code rc = SS_OK;
+
+    *a = (ss_array){.rank = 3, .dim = {n, needs->table_tokens, needs->text_width}};
+    a->values = ss_alloc((size_t)n, (size_t)row * sizeof(float));
+    if (!a->values)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < n && rc == SS_OK; i++)
+        rc = ss_model_class_embedding(m, classes[i], a->values + i * row, e);
+    return rc;
+}
+
+/* Classes as the numbers that they are. */
+static ss_code as_labels(const int *classes, int n, ss_array *a, ss_err *e)
+{
+    *a = (ss_array){.rank = 1, .dim = {n}};
+    a->values = ss_alloc((size_t)n, sizeof(float));
+    if (!a->values)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < n; i++)
+        a->values[i] = (float)classes[i];
+    return SS_OK;
+}
+
+static ss_code load_classes(const ss_condition_options *opt, const ss_model *m, ss_conditions *k,
+                            ss_err *e)
+{
+    static const int null_class = -1;
+    const bool table = has_table(opt, m);
+
+    if (table && !opt->n_classes) {
+        ss_note("no --class is given: the null class conditions the network");
+        return look_up(m, &null_class, 1, &k->prompt.all, e);
+    }
+    if (table)
+        return look_up(m, opt->classes, opt->n_classes, &k->prompt.all, e);
+    if (!opt->n_classes)
+        return SS_OK;
+    if (has_labels(m))
+        return as_labels(opt->classes, opt->n_classes, &k->labels.all, e);
+    return ss_fail(e, SS_USAGE, "--class: this model takes no class");
+}
+
+/* The negative text states: given, a class of the table, or its null class. */
+static ss_code load_negative_prompt(const ss_condition_options *opt, const ss_model *m, int samples,
+                                    ss_conditions *k, ss_err *e)
+{
+    ss_condition_rows *r = &k->prompt;
+    ss_code rc;
+
+    if (opt->negative_embeds)
+        rc = load_array("negative-embeds", opt->negative_embeds, 3, samples, &r->negative, e);
+    else if (ss_model_about(m)->needs.table_classes)
+        rc = look_up(m, &opt->negative_class, 1, &r->negative, e);
+    else
+        rc = ss_fail(e, SS_USAGE,
+                     "--guidance needs a negative condition: give --negative-embeds FILE#NAME");
+    if (rc == SS_OK && (r->negative.dim[1] != r->all.dim[1] || r->negative.dim[2] != r->all.dim[2]))
+        rc = ss_fail(e, SS_USAGE,
+                     "the negative text states are [%lld,%lld], the positive ones [%lld,%lld]; "
+                     "they must have the same number of tokens",
+                     (long long)r->negative.dim[1], (long long)r->negative.dim[2],
+                     (long long)r->all.dim[1], (long long)r->all.dim[2]);
+    return rc;
+}
+
+static ss_code load_negative(const ss_condition_options *opt, const ss_model *m, int samples,
+                             ss_conditions *k, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    if (!k->prompt.all.rank && !k->labels.all.rank)
+        return ss_fail(e, SS_USAGE,
+                       "--guidance: nothing conditions this model, so there is "
+                       "nothing to guide by");
+    if (k->prompt.all.rank)
+        rc = load_negative_prompt(opt, m, samples, k, e);
+    if (rc == SS_OK && k->labels.all.rank && opt->negative_class < 0)
+        rc = ss_fail(e, SS_USAGE,
+                     "--guidance needs a negative condition, and this model has no null class "
+                     "of its own: give --negative-class K");
+    else if (rc == SS_OK && k->labels.all.rank)
+        rc = as_labels(&opt->negative_class, 1, &k->labels.negative, e);
+    if (rc == SS_OK)
+        rc = load_array("negative-text-embeds", opt->negative_text, 2, samples, &k->text.negative,
+                        e);
+    if (rc == SS_OK && k->text.all.rank && !opt->negative_text)
+        rc = ss_fail(e, SS_USAGE,
+                     "--guidance needs --negative-text-embeds FILE#NAME beside --text-embeds");
+    if (rc == SS_OK && k->text.all.rank && k->text.negative.dim[1] != k->text.all.dim[1])
+        rc = ss_fail(e, SS_USAGE, "--negative-text-embeds has width %lld, --text-embeds %lld",
+                     (long long)k->text.negative.dim[1], (long long)k->text.all.dim[1]);
+    return rc;
+}
+
+static ss_code make_room(ss_condition_rows *r, int rows, ss_err *e)
+{
+    if (!r->all.rank)
+        return SS_OK;
     r->row = 1;
-    for (int i = 1; i < rank; i++)
+    for (int i = 1; i < r->all.rank; i++)
         r->row *= r->all.dim[i];
-    r->batch = ss_alloc((size_t)batch, (size_t)r->row * sizeof(float));
+    r->batch = ss_alloc((size_t)rows, (size_t)r->row * sizeof(float));
     return r->batch ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
 }
 
-/* The class as text states, from the table that lies with the model. */
-static ss_code load_class(const ss_model *m, int label, int batch, ss_conditions *k, ss_err *e)
+/* All samples' in one text. */
+static void put_text_form(const ss_condition_options *opt, const ss_model *m, ss_conditions *k)
 {
-    const ss_condition_needs *needs = &ss_model_about(m)->needs;
-    ss_condition_rows *r = &k->prompt;
+    ss_str s = {0};
+    char one[64];
 
-    r->all = (ss_array){.rank = 3, .dim = {1, needs->table_tokens, needs->text_width}};
-    r->row = needs->table_tokens * needs->text_width;
-    r->all.values = ss_alloc((size_t)r->row, sizeof(float));
-    r->batch = ss_alloc((size_t)batch, (size_t)r->row * sizeof(float));
-    if (!r->all.values || !r->batch)
-        return ss_fail(e, SS_NOMEM, "out of memory");
-    return ss_model_class_embedding(m, label, r->all.values, e);
+    ss_conditions_text(opt, m, 0, one, sizeof one);
+    ss_str_add(&s, *one ? one : "none");
+    for (int i = 1; i < opt->n_classes && !opt->prompt_embeds; i++)
+        ss_str_addf(&s, ", %d", opt->classes[i]);
+    snprintf(k->text_form, sizeof k->text_form, "%s", s.s ? s.s : "");
+    ss_str_release(&s);
 }
 
 ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, int samples,
                            int batch, ss_conditions *out, ss_err *e)
 {
-    const ss_condition_needs *needs = &ss_model_about(m)->needs;
     ss_conditions k = {0};
-    bool table = needs->table_classes && !opt->prompt_embeds;
-    ss_code rc;
+    const int rows = opt->guided ? 2 * batch : batch;
+    ss_code rc = load_array("prompt-embeds", opt->prompt_embeds, 3, samples, &k.prompt.all, e);
 
-    rc = load_rows("prompt-embeds", opt->prompt_embeds, 3, samples, batch, &k.prompt, e);
     if (rc == SS_OK)
-        rc = load_rows("text-embeds", opt->text_embeds, 2, samples, batch, &k.text, e);
+        rc = load_array("text-embeds", opt->text_embeds, 2, samples, &k.text.all, e);
     if (rc == SS_OK)
-        rc = load_rows("time-ids", opt->time_ids, 2, samples, batch, &k.time, e);
-    if (rc == SS_OK && table) {
-        rc = load_class(m, opt->class_label, batch, &k, e);
-        if (opt->class_label < 0)
-            ss_note("no --class is given: the null class conditions the network");
-    }
-    if (rc == SS_OK && needs->class_width == 1 && opt->class_label >= 0) {
-        k.labels = ss_alloc((size_t)batch, sizeof *k.labels);
-        if (!k.labels)
-            rc = ss_fail(e, SS_NOMEM, "out of memory");
-        for (int i = 0; i < batch && k.labels; i++)
-            k.labels[i] = (float)opt->class_label;
-    }
-    if (rc == SS_OK && opt->class_label >= 0 && !table && needs->class_width != 1)
-        rc = ss_fail(e, SS_USAGE, "--class: this model takes no class");
+        rc = load_array("time-ids", opt->time_ids, 2, samples, &k.time.all, e);
+    if (rc == SS_OK)
+        rc = load_classes(opt, m, &k, e);
+    if (rc == SS_OK && opt->guided)
+        rc = load_negative(opt, m, samples, &k, e);
+    ss_condition_rows *const all[] = {&k.prompt, &k.text, &k.time, &k.labels};
+    for (int i = 0; i < 4 && rc == SS_OK; i++)
+        rc = make_room(all[i], rows, e);
     if (rc != SS_OK) {
         ss_conditions_release(&k);
         return rc;
     }
-    if (opt->prompt_embeds)
-        snprintf(k.text_form, sizeof k.text_form, "prompt embeddings");
-    else if (opt->class_label >= 0)
-        snprintf(k.text_form, sizeof k.text_form, "class %d", opt->class_label);
-    else
-        snprintf(k.text_form, sizeof k.text_form, "%s", table ? "null class" : "none");
+    put_text_form(opt, m, &k);
     *out = k;
     return SS_OK;
 }
@@ -87,6 +189,7 @@ ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, i
 static void release_rows(ss_condition_rows *r)
 {
     ss_array_release(&r->all);
+    ss_array_release(&r->negative);
     ss_free(r->batch);
 }
 
@@ -95,31 +198,49 @@ void ss_conditions_release(ss_conditions *k)
     release_rows(&k->prompt);
     release_rows(&k->text);
     release_rows(&k->time);
-    ss_free(k->labels);
+    release_rows(&k->labels);
     *k = (ss_conditions){0};
 }
 
-static const float *gather(ss_condition_rows *r, int n, const int *sample)
+static void gather_from(const ss_array *a, int64_t row, int n, const int *sample, float *out)
 {
-    for (int i = 0; r->batch && i < n; i++) {
-        int64_t from = r->all.dim[0] == 1 ? 0 : sample[i];
+    for (int i = 0; i < n; i++)
+        memcpy(out + i * row, a->values + sample[i] % a->dim[0] * row, (size_t)row * sizeof *out);
+}
 
-        memcpy(r->batch + i * r->row, r->all.values + from * r->row,
-               (size_t)r->row * sizeof *r->batch);
-    }
+/* Rows without negatives of their own (sizes of pictures) are the same for both halves. */
+static const float *gather(ss_condition_rows *r, int n, const int *sample, bool negatives)
+{
+    if (!r->batch)
+        return NULL;
+    gather_from(&r->all, r->row, n, sample, r->batch);
+    if (negatives)
+        gather_from(r->negative.rank ? &r->negative : &r->all, r->row, n, sample,
+                    r->batch + n * r->row);
     return r->batch;
 }
 
-ss_condition ss_conditions_batch(ss_conditions *k, int n, const int *sample)
+ss_condition ss_conditions_batch(ss_conditions *k, int n, const int *sample, bool negatives)
 {
     return (ss_condition){
-        .class_labels = k->labels,
-        .encoder_hidden_states = gather(&k->prompt, n, sample),
+        .class_labels = gather(&k->labels, n, sample, negatives),
+        .encoder_hidden_states = gather(&k->prompt, n, sample, negatives),
         .tokens = k->prompt.all.dim[1],
         .width = k->prompt.all.dim[2],
-        .text_embeds = gather(&k->text, n, sample),
+        .text_embeds = gather(&k->text, n, sample, negatives),
         .text_width = k->text.all.dim[1],
-        .time_ids = gather(&k->time, n, sample),
+        .time_ids = gather(&k->time, n, sample, negatives),
         .n_time_ids = k->time.all.dim[1],
     };
+}
+
+void ss_conditions_text(const ss_condition_options *opt, const ss_model *m, int sample, char *out,
+                        size_t n)
+{
+    if (opt->prompt_embeds)
+        snprintf(out, n, "prompt embeddings");
+    else if (opt->n_classes)
+        snprintf(out, n, "class %d", opt->classes[sample % opt->n_classes]);
+    else
+        snprintf(out, n, "%s", has_table(opt, m) ? "null class" : "");
 }

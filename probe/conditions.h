@@ -1,8 +1,11 @@
 /* conditions.h - what a network is told beside picture and noise level
  *
  * Loads the tensors that the options name, checks them against what the model wants, and
- * lays out the rows of a batch. A tensor of one row serves every sample; else row i is
- * sample i's.
+ * lays out the rows of a batch. Sample i gets row i of a tensor, or i modulo its rows: one row
+ * serves every sample, and a list of classes is gone through again and again.
+ *
+ * Classifier-free guidance (Ho & Salimans 2022) asks the network twice, with the condition and
+ * with a negative one; a batch then has both, the negative rows behind the others.
  */
 #ifndef SS_PROBE_CONDITIONS_H
 #define SS_PROBE_CONDITIONS_H
@@ -11,31 +14,41 @@
 #include "models/safetensors.h"
 
 typedef struct {
-    int class_label;           /* -1: none given */
+    const int *classes; /* of samples 0, 1, ...; none given: the null class where there is one */
+    int n_classes;
     const char *prompt_embeds; /* FILE#NAME, or NULL */
     const char *text_embeds;
     const char *time_ids;
+
+    bool guided;                 /* a negative condition is needed */
+    int negative_class;          /* -1: the null class */
+    const char *negative_embeds; /* FILE#NAME, or NULL; instead of a class */
+    const char *negative_text;   /* beside text_embeds */
 } ss_condition_options;
 
-/* One loaded tensor and the rows of the batch at hand. */
+/* One kind of tensor, and its rows of the batch at hand. */
 typedef struct {
-    ss_array all; /* [N][...] */
-    int64_t row;  /* values of one sample */
-    float *batch; /* [batch][...] */
+    ss_array all, negative; /* [N][...]; rank 0: there is none */
+    int64_t row;            /* values of one sample */
+    float *batch;           /* [batch, or twice that][...] */
 } ss_condition_rows;
 
 typedef struct {
-    ss_condition_rows prompt, text, time;
-    float *labels;       /* [batch], or NULL */
+    ss_condition_rows prompt, text, time, labels;
     char text_form[128]; /* for the run file: "class 3" */
 } ss_conditions;
 
-/* samples: how many different ones there will be; batch: the most at a time. */
+/* samples: how many different ones there will be; batch: the most at a time. SS_USAGE where
+ * guidance is wanted and no negative condition can be had. */
 ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, int samples,
                            int batch, ss_conditions *out, ss_err *e);
 void ss_conditions_release(ss_conditions *k); /* {0} is fine */
 
-/* The condition of a batch of n samples; valid until the next call. */
-ss_condition ss_conditions_batch(ss_conditions *k, int n, const int *sample);
+/* The condition of a batch of n samples, with negatives of 2 n rows; valid until the next call. */
+ss_condition ss_conditions_batch(ss_conditions *k, int n, const int *sample, bool negatives);
+
+/* What sample i is told, "class 3"; "" where that is nothing. */
+void ss_conditions_text(const ss_condition_options *opt, const ss_model *m, int sample, char *out,
+                        size_t n);
 
 #endif

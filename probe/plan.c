@@ -13,48 +13,9 @@
 
 enum { AUTO_BATCH_VALUES = 16384 }; /* pixels in one forward pass, where nothing is said */
 
-static ss_code open_model(const ss_probe_options *opt, ss_plan *p, ss_err *e)
-{
-    ss_code rc = ss_model_open(opt->model, NULL, &p->model, e);
-
-    if (rc != SS_OK)
-        return rc;
-    const ss_model_info *about = ss_model_about(p->model);
-    ss_schedule_options sched = ss_schedule_defaults();
-
-    p->channels = (int)about->in_channels;
-    p->out_channels = (int)about->out_channels;
-    p->height = opt->height ? opt->height : (int)about->sample_h;
-    p->width = opt->width ? opt->width : (int)about->sample_w;
-    if (!p->height || !p->width)
-        return ss_fail(e, SS_USAGE, "%s does not say its sample_size; give --size HxW", opt->model);
-    if (about->time_is_sigma) /* its scheduler file is about sampling, not about training steps */
-        return ss_schedule_new(&sched, &p->schedule, e);
-    if (about->scheduler && (opt->beta_schedule || opt->prediction_type))
-        return ss_fail(e, SS_USAGE,
-                       "%s says what the schedule is; --beta-schedule and "
-                       "--prediction are for models without that file",
-                       about->scheduler);
-    if (about->scheduler)
-        return ss_schedule_load(about->scheduler, &p->schedule, e);
-    if (opt->beta_schedule)
-        rc = ss_betas_parse(opt->beta_schedule, &sched.betas, e);
-    if (rc == SS_OK && opt->prediction_type)
-        rc = ss_prediction_parse(opt->prediction_type, &sched.prediction, e);
-    return rc == SS_OK ? ss_schedule_new(&sched, &p->schedule, e) : rc;
-}
-
-/* The timestep that tells the network about a noise level. */
-static float told(const ss_plan *p, double sigma)
-{
-    if (ss_model_about(p->model)->time_is_sigma)
-        return (float)sigma;
-    return (float)ss_schedule_nearest(p->schedule, sigma);
-}
-
 static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
-    bool is_sigma = ss_model_about(p->model)->time_is_sigma;
+    bool is_sigma = ss_model_about(p->net.model)->time_is_sigma;
     double *v = NULL, fixed = 0;
     bool none = opt->condition_sigma && strcmp(opt->condition_sigma, "none") == 0;
     ss_code rc;
@@ -66,8 +27,8 @@ static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
         return ss_fail(e, SS_USAGE, "--condition-sigma takes a positive number or 'none', not '%s'",
                        opt->condition_sigma);
     rc = opt->timesteps
-             ? ss_levels_parse_timesteps(opt->timesteps, (int)ss_schedule_steps(p->schedule), &v,
-                                         &p->n_levels, e)
+             ? ss_levels_parse_timesteps(opt->timesteps, (int)ss_schedule_steps(p->net.schedule),
+                                         &v, &p->n_levels, e)
              : ss_levels_parse_sigmas(opt->sigmas ? opt->sigmas : SS_DEFAULT_SIGMAS, &v,
                                       &p->n_levels, e);
     if (rc != SS_OK)
@@ -80,12 +41,12 @@ static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     for (int i = 0; i < p->n_levels; i++) {
         ss_plan_level *l = &p->levels[i];
 
-        l->sigma = opt->timesteps ? ss_schedule_sigma(p->schedule, (int64_t)v[i]) : v[i];
-        l->timestep = opt->timesteps ? (float)v[i] : told(p, l->sigma);
+        l->sigma = opt->timesteps ? ss_schedule_sigma(p->net.schedule, (int64_t)v[i]) : v[i];
+        l->timestep = opt->timesteps ? (float)v[i] : ss_network_told(&p->net, l->sigma);
         l->level = is_sigma ? (ss_noise_level){1, l->sigma} : ss_noise_level_at(l->sigma);
         l->condition = !opt->condition_sigma ? l->timestep
-                       : !none               ? told(p, fixed)
-                       : is_sigma            ? (float)ss_schedule_sigma(p->schedule, 0)
+                       : !none               ? ss_network_told(&p->net, fixed)
+                       : is_sigma            ? (float)ss_schedule_sigma(p->net.schedule, 0)
                                              : 0;
     }
     ss_free(v);
@@ -96,18 +57,18 @@ static ss_code open_concat(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
     const int64_t *dim = p->concat.dim;
 
-    p->picture_channels = p->channels;
+    p->picture_channels = p->net.channels;
     if (!opt->concat)
         return SS_OK;
     if (ss_safetensors_load_f32(opt->concat, &p->concat, e) != SS_OK)
         return ss_fail_prefix(e, "--concat");
-    if (p->concat.rank != 4 || dim[1] >= p->channels || dim[2] != p->height || dim[3] != p->width ||
-        (dim[0] != 1 && dim[0] < p->samples))
+    if (p->concat.rank != 4 || dim[1] >= p->net.channels || dim[2] != p->net.height ||
+        dim[3] != p->net.width || (dim[0] != 1 && dim[0] < p->samples))
         return ss_fail(e, SS_USAGE,
                        "--concat: %s must be [N,C,%d,%d] with N of 1 or at least %d, and C below "
                        "the network's %d channels",
-                       opt->concat, p->height, p->width, p->samples, p->channels);
-    p->picture_channels = p->channels - (int)dim[1];
+                       opt->concat, p->net.height, p->net.width, p->samples, p->net.channels);
+    p->picture_channels = p->net.channels - (int)dim[1];
     return SS_OK;
 }
 
@@ -129,62 +90,12 @@ static ss_code open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
         }
         if (ss_input_parse(specs[p->n_inputs], in, e) != SS_OK)
             return e->code;
-        if (ss_input_open(*in, p->height, p->width, p->picture_channels, p->samples, e) != SS_OK) {
+        if (ss_input_open(*in, p->net.height, p->net.width, p->picture_channels, p->samples, e) !=
+            SS_OK) {
             p->n_inputs++; /* it is there to be freed */
             return e->code;
         }
         p->has_loss |= ss_input_kind_of(*in) == SS_INPUT_CLEAN && !ss_input_is_filtered(*in);
-    }
-    return SS_OK;
-}
-
-static ss_code parse_precision(const ss_probe_options *opt, ss_plan *p, ss_err *e)
-{
-    ss_str text = {0};
-    ss_code rc = ss_format_parse(opt->precision ? opt->precision : "fp32", &p->precision.format, e);
-
-    if (rc != SS_OK)
-        return ss_fail_prefix(e, "--precision");
-    p->precision.scope = opt->round_blocks ? SS_ROUND_BLOCKS : SS_ROUND_OPS;
-    p->rules = ss_calloc((size_t)opt->n_precision_maps, sizeof *p->rules);
-    if (!p->rules)
-        return ss_fail(e, SS_NOMEM, "out of memory");
-    p->precision.rules = p->rules;
-    ss_str_addf(&text, "%s (%s)", p->precision.format.name, opt->round_blocks ? "blocks" : "ops");
-    for (int i = 0; i < opt->n_precision_maps && rc == SS_OK; i++) {
-        const char *map = opt->precision_maps[i], *eq = strrchr(map, '=');
-        char *glob = ss_strdup(map);
-
-        if (!glob) {
-            rc = ss_fail(e, SS_NOMEM, "out of memory");
-            break;
-        }
-        p->rules[p->precision.n_rules++].glob = glob;
-        if (!eq || eq == map) {
-            rc = ss_fail(e, SS_USAGE, "--precision-map takes GLOB=FMT, not '%s'", map);
-            break;
-        }
-        glob[eq - map] = '\0';
-        rc = ss_glob_check(glob, e);
-        if (rc == SS_OK)
-            rc = ss_format_parse(eq + 1, &p->rules[i].format, e);
-        if (rc != SS_OK)
-            ss_fail_prefix(e, "--precision-map");
-        ss_str_addf(&text, ", %s", map);
-    }
-    snprintf(p->precision_text, sizeof p->precision_text, "%s", text.s ? text.s : "");
-    ss_str_release(&text);
-    return rc;
-}
-
-static ss_code parse_interventions(const ss_probe_options *opt, ss_plan *p, ss_err *e)
-{
-    p->interventions = ss_calloc((size_t)opt->n_interventions, sizeof *p->interventions);
-    if (!p->interventions)
-        return ss_fail(e, SS_NOMEM, "out of memory");
-    for (int i = 0; i < opt->n_interventions; i++) {
-        if (ss_intervention_parse(opt->interventions[i], &p->interventions[i], e) != SS_OK)
-            return ss_fail_prefix(e, "--intervene");
     }
     return SS_OK;
 }
@@ -219,12 +130,12 @@ static ss_code write_down(const ss_probe_options *opt, ss_plan *p, int threads, 
     for (int i = 0; i < p->n_inputs; i++)
         json_array_append_new(inputs, json_string(ss_input_label(p->inputs[i])));
     json_object_set_new(j, "version", json_string(SS_VERSION));
-    json_object_set_new(j, "model_sha256", json_string(p->sha256));
+    json_object_set_new(j, "model_sha256", json_string(p->net.sha256));
     json_object_set_new(j, "levels", sigmas);
     json_object_set_new(j, "inputs", inputs);
     json_object_set_new(j, "samples", json_integer(p->samples));
     json_object_set_new(j, "batch", json_integer(p->batch));
-    json_object_set_new(j, "size", json_pack("[i,i]", p->height, p->width));
+    json_object_set_new(j, "size", json_pack("[i,i]", p->net.height, p->net.width));
     json_object_set_new(j, "seed", json_integer((json_int_t)opt->seed));
     json_object_set_new(j, "threads", json_integer(threads));
     json_object_set_new(j, "device", json_string(opt->device ? opt->device : "cpu"));
@@ -237,10 +148,12 @@ static ss_code write_down(const ss_probe_options *opt, ss_plan *p, int threads, 
     json_object_set_new(j, "dump", strings(opt->dumps, opt->n_dumps));
     json_object_set_new(j, "dump_dtype", json_string(opt->dump_f16 ? "f16" : "f32"));
     json_object_set_new(j, "channels", json_boolean(opt->channels));
-    json_object_set_new(j, "precision", json_string(p->precision_text));
-    json_object_set_new(j, "interventions", strings(opt->interventions, opt->n_interventions));
+    json_object_set_new(j, "precision", json_string(p->net.changes.precision_text));
+    json_object_set_new(
+        j, "interventions",
+        strings(opt->network.changes.interventions, opt->network.changes.n_interventions));
     json_object_set_new(j, "prediction",
-                        json_string(ss_prediction_name(ss_schedule_prediction(p->schedule))));
+                        json_string(ss_prediction_name(ss_schedule_prediction(p->net.schedule))));
     p->text = json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(j);
     return p->text ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
@@ -248,15 +161,16 @@ static ss_code write_down(const ss_probe_options *opt, ss_plan *p, int threads, 
 
 ss_code ss_plan_make(const ss_probe_options *opt, int threads, ss_plan *out, ss_err *e)
 {
-    ss_condition_options cond = {opt->class_label, opt->prompt_embeds, opt->text_embeds,
-                                 opt->time_ids};
+    ss_condition_options cond = {
+        .classes = &opt->class_label,
+        .n_classes = opt->class_label >= 0,
+        .prompt_embeds = opt->prompt_embeds,
+        .text_embeds = opt->text_embeds,
+        .time_ids = opt->time_ids,
+    };
     ss_plan p = {.samples = opt->samples};
-    ss_code rc = parse_precision(opt, &p, e);
+    ss_code rc = ss_network_open(&opt->network, &p.net, e);
 
-    if (rc == SS_OK)
-        rc = parse_interventions(opt, &p, e);
-    if (rc == SS_OK)
-        rc = open_model(opt, &p, e);
     if (rc == SS_OK)
         rc = make_levels(opt, &p, e);
     if (rc == SS_OK)
@@ -264,14 +178,14 @@ ss_code ss_plan_make(const ss_probe_options *opt, int threads, ss_plan *out, ss_
     if (rc == SS_OK)
         rc = open_inputs(opt, &p, e);
     if (rc == SS_OK) {
-        int fit = AUTO_BATCH_VALUES / (p.height * p.width), all = p.n_inputs * p.samples;
+        int fit = AUTO_BATCH_VALUES / (p.net.height * p.net.width), all = p.n_inputs * p.samples;
 
         p.batch = opt->batch ? opt->batch : fit < 1 ? 1 : fit;
         p.batch = p.batch > all ? all : p.batch;
-        rc = ss_conditions_load(&cond, p.model, p.samples, p.batch, &p.conditions, e);
+        rc = ss_conditions_load(&cond, p.net.model, p.samples, p.batch, &p.conditions, e);
     }
     if (rc == SS_OK)
-        rc = ss_model_sha256(p.model, p.sha256, e);
+        rc = ss_network_identify(&p.net, e);
     if (rc == SS_OK)
         rc = write_down(opt, &p, threads, e);
     if (rc != SS_OK)
@@ -281,42 +195,15 @@ ss_code ss_plan_make(const ss_probe_options *opt, int threads, ss_plan *out, ss_
     return rc;
 }
 
-void ss_plan_target(const ss_plan *p, const ss_plan_level *l, const float *x0, const float *noise,
-                    int64_t n, float *out)
-{
-    if (!ss_model_about(p->model)->time_is_sigma) {
-        ss_training_target(ss_schedule_prediction(p->schedule), l->level, x0, noise, n, out);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++)
-        out[i] = (float)(-noise[i] / l->sigma);
-}
-
-void ss_plan_denoised(const ss_plan *p, const ss_plan_level *l, const float *x, const float *y,
-                      int64_t n, float *out)
-{
-    if (!ss_model_about(p->model)->time_is_sigma) {
-        ss_denoised(ss_schedule_prediction(p->schedule), l->level, x, y, n, out);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++)
-        out[i] = (float)(x[i] + l->sigma * l->sigma * y[i]);
-}
-
 void ss_plan_release(ss_plan *p)
 {
-    ss_model_close(p->model);
-    ss_schedule_free(p->schedule);
+    ss_network_close(&p->net);
     ss_free(p->levels);
     for (int i = 0; i < p->n_inputs; i++)
         ss_input_free(p->inputs[i]);
     ss_free(p->inputs);
     ss_conditions_release(&p->conditions);
     ss_array_release(&p->concat);
-    for (int i = 0; i < p->precision.n_rules; i++)
-        ss_free((char *)(uintptr_t)p->rules[i].glob);
-    ss_free(p->rules);
-    ss_free(p->interventions);
     ss_free(p->text);
     *p = (ss_plan){0};
 }

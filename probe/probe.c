@@ -9,26 +9,15 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/version.h"
 #include "fft/spectrum.h"
 #include "kernels/context.h"
-#include "models/weights.h"
+#include "probe/interrupt.h"
 #include "probe/plan.h"
 #include "probe/recorder.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-static volatile sig_atomic_t interrupted;
-
-void ss_probe_interrupt(int signal)
-{
-    (void)signal;
-    interrupted = 1;
-}
 
 ss_probe_options ss_probe_defaults(void)
 {
@@ -70,48 +59,20 @@ static void release(probe *p)
     ss_free(p->psd);
 }
 
-static ss_code measure_weights(probe *p, ss_err *e)
-{
-    int n;
-    ss_weight *const *w = ss_model_weights(p->plan.model, &n);
-    int64_t bad = 0;
-    const char *first = NULL;
-
-    p->parameters = ss_calloc((size_t)n, sizeof *p->parameters);
-    if (!p->parameters)
-        return ss_fail(e, SS_NOMEM, "out of memory");
-    for (int i = 0; i < n; i++) {
-        ss_weight_stats s;
-
-        if (ss_weights_measure(p->ctx, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape), &s,
-                               e) != SS_OK)
-            return e->code;
-        p->parameters[i] = (ss_run_parameter){w[i]->name, (float)s.absmax, (float)s.rms};
-        if (s.nonfinite && !first)
-            first = w[i]->name;
-        bad += (int64_t)s.nonfinite;
-    }
-    p->n_parameters = n;
-    if (bad)
-        ss_warn("%s: %lld weights are inf or NaN, the first in %s; what follows them is too",
-                p->opt->model, (long long)bad, first);
-    return SS_OK;
-}
-
 static ss_code allocate(probe *p, ss_err *e)
 {
     const ss_plan *k = &p->plan;
-    size_t batch = (size_t)k->batch, pixels = (size_t)(k->height * k->width);
+    size_t batch = (size_t)k->batch, pixels = (size_t)(k->net.height * k->net.width);
 
-    p->x = ss_alloc(batch * pixels, (size_t)k->channels * sizeof(float));
-    p->y = ss_alloc(batch * pixels, (size_t)k->out_channels * sizeof(float));
+    p->x = ss_alloc(batch * pixels, (size_t)k->net.channels * sizeof(float));
+    p->y = ss_alloc(batch * pixels, (size_t)k->net.out_channels * sizeof(float));
     p->clean = ss_alloc(batch * pixels, (size_t)k->picture_channels * sizeof(float));
     p->noise = ss_alloc(batch * pixels, (size_t)k->picture_channels * sizeof(float));
     p->result = ss_alloc(pixels, (size_t)k->picture_channels * sizeof(float));
-    p->psd = ss_alloc((size_t)ss_spectrum_rings(k->height, k->width), sizeof *p->psd);
+    p->psd = ss_alloc((size_t)ss_spectrum_rings(k->net.height, k->net.width), sizeof *p->psd);
     if (!p->x || !p->y || !p->clean || !p->noise || !p->result || !p->psd)
         return ss_fail(e, SS_NOMEM, "out of memory");
-    return ss_spectrum_new(k->height, k->width, &p->spectrum, e);
+    return ss_spectrum_new(k->net.height, k->net.width, &p->spectrum, e);
 }
 
 /* What the network sees of sample k of the batch, and what it was made of. */
@@ -119,10 +80,10 @@ static ss_code make_input(probe *p, const ss_plan_level *l, int k, int input, in
 {
     const ss_plan *plan = &p->plan;
     const ss_input *in = plan->inputs[input];
-    int64_t pixels = (int64_t)plan->height * plan->width, c = plan->picture_channels;
-    int64_t n = pixels * c, extra = plan->channels - c;
+    int64_t pixels = (int64_t)plan->net.height * plan->net.width, c = plan->picture_channels;
+    int64_t n = pixels * c, extra = plan->net.channels - c;
     float *x0 = p->clean + k * n, *noise = p->noise + k * n, *x = p->result;
-    float *to = p->x + k * pixels * plan->channels;
+    float *to = p->x + k * pixels * plan->net.channels;
     ss_rng rng = ss_rng_stream(p->opt->seed, "noise", (uint64_t)sample, 0);
     ss_code rc;
 
@@ -147,9 +108,9 @@ static ss_code make_input(probe *p, const ss_plan_level *l, int k, int input, in
         extra ? plan->concat.values + (plan->concat.dim[0] == 1 ? 0 : sample) * extra * pixels
               : NULL;
     for (int64_t i = 0; i < pixels; i++) {
-        memcpy(to + i * plan->channels, x + i * c, (size_t)c * sizeof *x);
+        memcpy(to + i * plan->net.channels, x + i * c, (size_t)c * sizeof *x);
         for (int64_t j = 0; j < extra; j++)
-            to[i * plan->channels + c + j] = behind[j * pixels + i];
+            to[i * plan->net.channels + c + j] = behind[j * pixels + i];
     }
     return SS_OK;
 }
@@ -177,25 +138,25 @@ static void record_output(probe *p, ss_run_column *col, const ss_plan_level *l, 
 {
     const ss_plan *plan = &p->plan;
     const ss_input *in = plan->inputs[input];
-    int64_t pixels = (int64_t)plan->height * plan->width, c = plan->picture_channels;
+    int64_t pixels = (int64_t)plan->net.height * plan->net.width, c = plan->picture_channels;
     int64_t n = pixels * c;
     float *x0 = p->clean + k * n, *noise = p->noise + k * n, *x = p->result;
-    float *y = p->y + k * pixels * plan->out_channels;
+    float *y = p->y + k * pixels * plan->net.out_channels;
     bool clean = ss_input_kind_of(in) == SS_INPUT_CLEAN && !ss_input_is_filtered(in);
 
-    take_channels(p->x + k * pixels * plan->channels, pixels, plan->channels, c, x);
-    ss_run_put_x(col, input, sample, p->x + k * pixels * plan->channels);
+    take_channels(p->x + k * pixels * plan->net.channels, pixels, plan->net.channels, c, x);
+    ss_run_put_x(col, input, sample, p->x + k * pixels * plan->net.channels);
     ss_spectrum_radial(p->spectrum, x, (int)c, p->psd);
     ss_run_put_psd(col, input, sample, p->psd);
-    if (plan->out_channels < c)
+    if (plan->net.out_channels < c)
         return;
-    take_channels(y, pixels, plan->out_channels, c, y); /* towards the front: in place */
+    take_channels(y, pixels, plan->net.out_channels, c, y); /* towards the front: in place */
     if (clean) {
         /* x0 and noise are not needed any more: the target takes the noise's place */
-        ss_plan_target(plan, l, x0, noise, n, noise);
+        ss_network_target(&plan->net, l->level, x0, noise, n, noise);
         ss_run_put_loss(col, input, sample, mean_square_difference(y, noise, n));
     }
-    ss_plan_denoised(plan, l, x, y, n, x);
+    ss_network_denoised(&plan->net, l->level, x, y, n, x);
     ss_run_put_denoised(col, input, sample, x);
 }
 
@@ -213,11 +174,11 @@ static ss_code run_batch(probe *p, ss_run_column *col, const ss_plan_level *l, i
     if (rc != SS_OK)
         return rc;
 
-    ss_condition cond = ss_conditions_batch(&p->plan.conditions, n, sample);
+    ss_condition cond = ss_conditions_batch(&p->plan.conditions, n, sample, false);
     ss_recorder_begin(p->recorder, col, n, input, sample);
-    ss_tensor *x =
-        ss_upload(p->ctx, ss_shape_of(n, plan->height, plan->width, plan->channels), p->x);
-    ss_tensor *y = ss_model_forward(p->ctx, plan->model, x, t, &cond);
+    ss_tensor *x = ss_upload(
+        p->ctx, ss_shape_of(n, plan->net.height, plan->net.width, plan->net.channels), p->x);
+    ss_tensor *y = ss_model_forward(p->ctx, plan->net.model, x, t, &cond);
     rc = ss_ctx_check(p->ctx, e);
     if (rc == SS_OK)
         rc = ss_recorder_check(p->recorder, e);
@@ -246,7 +207,7 @@ static ss_code run_level(probe *p, int s, ss_err *e)
             sample[k] = (from + k) % plan->samples;
         }
         rc = run_batch(p, col, &plan->levels[s], n, input, sample, e);
-        if (rc == SS_OK && interrupted)
+        if (rc == SS_OK && ss_interrupted())
             rc = ss_fail(e, SS_INTERRUPTED,
                          "interrupted; finished noise levels are saved, --resume goes on");
     }
@@ -260,65 +221,42 @@ static ss_code run_level(probe *p, int s, ss_err *e)
 static ss_code infer_shapes(probe *p, ss_err *e)
 {
     const ss_plan *plan = &p->plan;
-    float t = plan->levels[0].condition;
     int first = 0;
-    ss_condition cond = ss_conditions_batch(&p->plan.conditions, 1, &first);
+    ss_condition cond = ss_conditions_batch(&p->plan.conditions, 1, &first, false);
 
-    ss_ctx_set_shapes_only(p->ctx, true);
     ss_recorder_begin(p->recorder, NULL, 1, &first, &first);
-    ss_tensor *x = ss_tensor_new(p->ctx, ss_shape_of(1, plan->height, plan->width, plan->channels));
-    ss_tensor *y = ss_model_forward(p->ctx, plan->model, x, &t, &cond);
-    ss_code rc = ss_ctx_check(p->ctx, e);
-    if (rc == SS_OK && (ss_dim(y, 1) != plan->height || ss_dim(y, 2) != plan->width))
-        rc =
-            ss_fail(e, SS_SHAPE, "%s: the output is %lldx%lld for an input of %dx%d", p->opt->model,
-                    (long long)ss_dim(y, 1), (long long)ss_dim(y, 2), plan->height, plan->width);
-    ss_release(x);
-    ss_release(y);
-    ss_ctx_set_shapes_only(p->ctx, false);
-    ss_ctx_usage_reset(p->ctx);
-    return rc;
+    return ss_network_infer(&plan->net, p->ctx, plan->levels[0].condition, &cond, e);
 }
 
 static ss_code open_writer(probe *p, ss_err *e)
 {
     const ss_probe_options *opt = p->opt;
     const ss_plan *plan = &p->plan;
-    const ss_model_info *about = ss_model_about(plan->model);
+    const ss_model_info *about = ss_model_about(plan->net.model);
     int n = plan->n_levels;
     char created[32];
-    time_t now = time(NULL);
     ss_run_spec spec = {
-        .tool = "sigmascope " SS_VERSION,
         .command = opt->command,
-        .model_path = opt->model,
-        .family = about->family,
-        .model_sha256 = plan->sha256,
-        .device = ss_ctx_device_text(p->ctx),
-        .precision = plan->precision_text,
         .condition = plan->conditions.text_form,
-        .prediction_type = ss_prediction_name(ss_schedule_prediction(plan->schedule)),
-        .created = created,
         .plan = plan->text,
-        .threads = ss_ctx_threads(p->ctx),
         .seed = opt->seed,
         .n_inputs = plan->n_inputs,
         .n_sigmas = n,
         .n_samples = plan->samples,
         .parameters = p->parameters,
         .n_parameters = p->n_parameters,
-        .x = ss_shape_of(plan->height, plan->width, plan->channels),
-        .loss = plan->has_loss && plan->out_channels >= plan->picture_channels,
-        .n_radii = ss_spectrum_rings(plan->height, plan->width),
+        .x = ss_shape_of(plan->net.height, plan->net.width, plan->net.channels),
+        .loss = plan->has_loss && plan->net.out_channels >= plan->picture_channels,
+        .n_radii = ss_spectrum_rings(plan->net.height, plan->net.width),
     };
     const char **inputs = ss_alloc((size_t)plan->n_inputs, sizeof *inputs);
     double *sigmas = ss_alloc((size_t)n, sizeof *sigmas);
     float *timesteps = ss_alloc((size_t)n, sizeof *timesteps);
     ss_code rc = SS_OK;
 
-    strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
-    if (plan->out_channels >= plan->picture_channels)
-        spec.denoised = ss_shape_of(plan->height, plan->width, plan->picture_channels);
+    ss_network_describe(&plan->net, p->ctx, &spec, created);
+    if (plan->net.out_channels >= plan->picture_channels)
+        spec.denoised = ss_shape_of(plan->net.height, plan->net.width, plan->picture_channels);
     if (!inputs || !sigmas || !timesteps) {
         rc = ss_fail(e, SS_NOMEM, "out of memory");
     } else {
@@ -359,23 +297,12 @@ static ss_code prepare(probe *p, ss_err *e)
         rc = ss_plan_make(opt, ss_ctx_threads(p->ctx), &p->plan, e);
     if (rc != SS_OK)
         return rc;
-    rec.modules = ss_model_modules(p->plan.model, &rec.n_modules);
+    rec.modules = ss_model_modules(p->plan.net.model, &rec.n_modules);
     rc = ss_recorder_new(&rec, &p->recorder, e);
     if (rc == SS_OK)
-        rc = measure_weights(p, e);
+        rc = ss_network_measure(&p->plan.net, p->ctx, &p->parameters, &p->n_parameters, e);
     if (rc == SS_OK)
-        rc = ss_model_bind(p->plan.model, p->ctx, e);
-    if (rc == SS_OK) {
-        ss_setup setup = {
-            .modules = rec.modules,
-            .n_modules = rec.n_modules,
-            .hooks = ss_recorder_hooks(p->recorder),
-            .precision = &p->plan.precision,
-            .interventions = p->plan.interventions,
-            .n_interventions = opt->n_interventions,
-        };
-        rc = ss_ctx_setup(p->ctx, &setup, e);
-    }
+        rc = ss_network_bind(&p->plan.net, p->ctx, ss_recorder_hooks(p->recorder), e);
     if (rc == SS_OK)
         rc = allocate(p, e);
     if (rc == SS_OK)
@@ -390,7 +317,7 @@ ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_
     ss_code rc = prepare(&p, e);
     double start = ss_now();
 
-    interrupted = 0;
+    ss_interrupt_reset();
     ss_progress_begin(&progress, "probe", p.plan.n_levels);
     for (int s = 0; rc == SS_OK && s < p.plan.n_levels; s++) {
         char detail[64];
@@ -406,7 +333,7 @@ ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_
     if (rc == SS_OK) {
         int n_modules;
 
-        ss_model_modules(p.plan.model, &n_modules);
+        ss_model_modules(p.plan.net.model, &n_modules);
         summary->n_modules = n_modules;
         summary->n_sigmas = p.plan.n_levels;
         summary->n_inputs = p.plan.n_inputs;

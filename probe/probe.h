@@ -17,7 +17,7 @@
 #define SS_PROBE_PROBE_H
 
 #include "base/err.h"
-#include "kernels/hooks.h"
+#include "probe/network.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +26,7 @@ enum { SS_MAX_BATCH = 4096 };
 #define SS_DEFAULT_SIGMAS "0.02:80:8"
 
 typedef struct {
-    const char *model;   /* folder */
+    ss_network_options network;
     const char *output;  /* run file */
     const char *command; /* for the record: the command line */
 
@@ -36,8 +36,7 @@ typedef struct {
     const char *const *inputs;   /* input specs (input.h) */
     int n_inputs;
     int samples;
-    int batch;         /* samples in one forward pass; 0: chosen from the input's size */
-    int height, width; /* of the input; 0: the model's sample_size */
+    int batch; /* samples in one forward pass; 0: chosen from the input's size */
 
     int class_label;           /* -1: none given */
     const char *prompt_embeds; /* FILE#NAME [N][tokens][width], or NULL */
@@ -51,16 +50,6 @@ typedef struct {
     int n_dumps;
     bool dump_f16;
     bool channels;
-
-    const char *precision;             /* format name, or NULL: fp32 */
-    const char *const *precision_maps; /* "GLOB=FMT" */
-    int n_precision_maps;
-    bool round_blocks; /* block outputs only, instead of every operation */
-    const char *const *interventions;
-    int n_interventions;
-
-    const char *beta_schedule;   /* of a model without scheduler_config.json; NULL: its file's */
-    const char *prediction_type; /* likewise */
 
     bool resume, replace;
     uint64_t seed;
@@ -80,10 +69,7 @@ typedef struct {
 
 /* Runs the whole plan and leaves a complete run file, or an error; what was finished before
  * the error stays in the file. SIGINT and SIGTERM end the run after the noise level at hand
- * with SS_INTERRUPTED when ss_probe_interrupt was installed as their handler. */
+ * with SS_INTERRUPTED when ss_interrupt (interrupt.h) was installed as their handler. */
 ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_err *e);
-
-/* A signal handler: asks the running probe to stop. */
-void ss_probe_interrupt(int signal);
 
 #endif

@@ -55,7 +55,7 @@ static const char *probed(void)
     if (*path)
         return path;
     snprintf(path, sizeof path, "%s", in_tmp("probed.h5"));
-    opt.model = "demo/fashion-mnist/step-06000";
+    opt.network.model = "demo/fashion-mnist/step-06000";
     opt.output = path;
     opt.command = "sigmascope probe";
     opt.sigmas = "0.02,1,80";

@@ -1,0 +1,84 @@
+/* changes.c - see changes.h */
+#include "probe/changes.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* GLOB=FMT as rule i. */
+static ss_code parse_rule(const char *map, ss_changes *k, ss_err *e)
+{
+    const char *eq = strrchr(map, '=');
+    char *glob = ss_strdup(map);
+    struct ss_precision_rule *rule = &k->rules[k->precision.n_rules];
+
+    if (!glob)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    rule->glob = glob;
+    k->precision.n_rules++;
+    if (!eq || eq == map)
+        return ss_fail(e, SS_USAGE, "--precision-map takes GLOB=FMT, not '%s'", map);
+    glob[eq - map] = '\0';
+    ss_code rc = ss_glob_check(glob, e);
+    if (rc == SS_OK)
+        rc = ss_format_parse(eq + 1, &rule->format, e);
+    return rc == SS_OK ? rc : ss_fail_prefix(e, "--precision-map");
+}
+
+static ss_code parse_precision(const ss_changes_options *opt, ss_changes *k, ss_err *e)
+{
+    ss_str text = {0};
+    ss_code rc = ss_format_parse(opt->precision ? opt->precision : "fp32", &k->precision.format, e);
+
+    if (rc != SS_OK)
+        return ss_fail_prefix(e, "--precision");
+    k->precision.scope = opt->round_blocks ? SS_ROUND_BLOCKS : SS_ROUND_OPS;
+    k->rules = ss_calloc((size_t)opt->n_precision_maps, sizeof *k->rules);
+    if (!k->rules)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    k->precision.rules = k->rules;
+    ss_str_addf(&text, "%s (%s)", k->precision.format.name, opt->round_blocks ? "blocks" : "ops");
+    for (int i = 0; i < opt->n_precision_maps && rc == SS_OK; i++) {
+        rc = parse_rule(opt->precision_maps[i], k, e);
+        ss_str_addf(&text, ", %s", opt->precision_maps[i]);
+    }
+    snprintf(k->precision_text, sizeof k->precision_text, "%s", text.s ? text.s : "");
+    ss_str_release(&text);
+    return rc;
+}
+
+static ss_code parse_interventions(const ss_changes_options *opt, ss_changes *k, ss_err *e)
+{
+    k->interventions = ss_calloc((size_t)opt->n_interventions, sizeof *k->interventions);
+    if (!k->interventions)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    k->n_interventions = opt->n_interventions;
+    for (int i = 0; i < opt->n_interventions; i++) {
+        if (ss_intervention_parse(opt->interventions[i], &k->interventions[i], e) != SS_OK)
+            return ss_fail_prefix(e, "--intervene");
+    }
+    return SS_OK;
+}
+
+ss_code ss_changes_parse(const ss_changes_options *opt, ss_changes *k, ss_err *e)
+{
+    *k = (ss_changes){0};
+    ss_code rc = parse_precision(opt, k, e);
+
+    if (rc == SS_OK)
+        rc = parse_interventions(opt, k, e);
+    if (rc != SS_OK)
+        ss_changes_release(k);
+    return rc;
+}
+
+void ss_changes_release(ss_changes *k)
+{
+    for (int i = 0; i < k->precision.n_rules; i++)
+        ss_free((char *)(uintptr_t)k->rules[i].glob);
+    ss_free(k->rules);
+    ss_free(k->interventions);
+    *k = (ss_changes){0};
+}

@@ -1,0 +1,185 @@
+/* network.c - see network.h */
+#include "probe/network.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "kernels/context.h"
+#include "models/weights.h"
+
+#include <time.h>
+
+static ss_code open_schedule(const ss_network_options *opt, ss_network *k, ss_err *e)
+{
+    const ss_model_info *about = ss_model_about(k->model);
+    ss_schedule_options sched = ss_schedule_defaults();
+    ss_code rc = SS_OK;
+
+    if (about->time_is_sigma) /* its scheduler file is about sampling, not about training steps */
+        return ss_schedule_new(&sched, &k->schedule, e);
+    if (about->scheduler && (opt->beta_schedule || opt->prediction_type))
+        return ss_fail(e, SS_USAGE,
+                       "%s says what the schedule is; --beta-schedule and "
+                       "--prediction are for models without that file",
+                       about->scheduler);
+    if (about->scheduler)
+        return ss_schedule_load(about->scheduler, &k->schedule, e);
+    if (opt->beta_schedule)
+        rc = ss_betas_parse(opt->beta_schedule, &sched.betas, e);
+    if (rc == SS_OK && opt->prediction_type)
+        rc = ss_prediction_parse(opt->prediction_type, &sched.prediction, e);
+    return rc == SS_OK ? ss_schedule_new(&sched, &k->schedule, e) : rc;
+}
+
+static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e)
+{
+    const ss_model_info *about = ss_model_about(k->model);
+
+    k->channels = (int)about->in_channels;
+    k->out_channels = (int)about->out_channels;
+    k->height = opt->height ? opt->height : (int)about->sample_h;
+    k->width = opt->width ? opt->width : (int)about->sample_w;
+    if (!k->height || !k->width)
+        return ss_fail(e, SS_USAGE, "%s does not say its sample_size; give --size HxW", opt->model);
+    return SS_OK;
+}
+
+ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *e)
+{
+    ss_network k = {0};
+    ss_code rc = ss_changes_parse(&opt->changes, &k.changes, e);
+
+    if (rc == SS_OK)
+        rc = ss_model_open(opt->model, NULL, &k.model, e);
+    if (rc == SS_OK)
+        rc = set_sizes(opt, &k, e);
+    if (rc == SS_OK)
+        rc = open_schedule(opt, &k, e);
+    if (rc != SS_OK)
+        ss_network_close(&k);
+    else
+        *out = k;
+    return rc;
+}
+
+void ss_network_close(ss_network *k)
+{
+    ss_model_close(k->model);
+    ss_schedule_free(k->schedule);
+    ss_changes_release(&k->changes);
+    *k = (ss_network){0};
+}
+
+ss_code ss_network_identify(ss_network *k, ss_err *e)
+{
+    return ss_model_sha256(k->model, k->sha256, e);
+}
+
+ss_code ss_network_bind(ss_network *k, ss_ctx *c, const ss_hooks *hooks, ss_err *e)
+{
+    ss_setup setup = {
+        .hooks = hooks,
+        .precision = &k->changes.precision,
+        .interventions = k->changes.interventions,
+        .n_interventions = k->changes.n_interventions,
+    };
+    ss_code rc = ss_model_bind(k->model, c, e);
+
+    setup.modules = ss_model_modules(k->model, &setup.n_modules);
+    return rc == SS_OK ? ss_ctx_setup(c, &setup, e) : rc;
+}
+
+ss_code ss_network_infer(const ss_network *k, ss_ctx *c, float t, const ss_condition *cond,
+                         ss_err *e)
+{
+    ss_ctx_set_shapes_only(c, true);
+    ss_tensor *x = ss_tensor_new(c, ss_shape_of(1, k->height, k->width, k->channels));
+    ss_tensor *y = ss_model_forward(c, k->model, x, &t, cond);
+    ss_code rc = ss_ctx_check(c, e);
+
+    if (rc == SS_OK && (ss_dim(y, 1) != k->height || ss_dim(y, 2) != k->width))
+        rc = ss_fail(e, SS_SHAPE, "%s: the output is %lldx%lld for an input of %dx%d",
+                     ss_model_about(k->model)->path, (long long)ss_dim(y, 1),
+                     (long long)ss_dim(y, 2), k->height, k->width);
+    ss_release(x);
+    ss_release(y);
+    ss_ctx_set_shapes_only(c, false);
+    ss_ctx_usage_reset(c);
+    return rc;
+}
+
+float ss_network_told(const ss_network *k, double sigma)
+{
+    if (ss_model_about(k->model)->time_is_sigma)
+        return (float)sigma;
+    return (float)ss_schedule_nearest(k->schedule, sigma);
+}
+
+ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **list, int *n,
+                           ss_err *e)
+{
+    ss_weight *const *w = ss_model_weights(k->model, n);
+    int64_t bad = 0;
+    const char *first = NULL;
+
+    *list = ss_calloc((size_t)*n, sizeof **list);
+    if (!*list)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < *n; i++) {
+        ss_weight_stats s;
+
+        if (ss_weights_measure(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape), &s, e) !=
+            SS_OK) {
+            ss_free(*list);
+            *list = NULL;
+            return e->code;
+        }
+        (*list)[i] = (ss_run_parameter){w[i]->name, (float)s.absmax, (float)s.rms};
+        if (s.nonfinite && !first)
+            first = w[i]->name;
+        bad += (int64_t)s.nonfinite;
+    }
+    if (bad)
+        ss_warn("%s: %lld weights are inf or NaN, the first in %s; what follows them is too",
+                ss_model_about(k->model)->path, (long long)bad, first);
+    return SS_OK;
+}
+
+void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec, char created[32])
+{
+    const ss_model_info *about = ss_model_about(k->model);
+    const time_t now = time(NULL);
+
+    strftime(created, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    spec->tool = "sigmascope " SS_VERSION;
+    spec->model_path = about->path;
+    spec->family = about->family;
+    spec->model_sha256 = k->sha256;
+    spec->device = ss_ctx_device_text(c);
+    spec->precision = k->changes.precision_text;
+    spec->prediction_type = ss_prediction_name(ss_schedule_prediction(k->schedule));
+    spec->created = created;
+    spec->threads = ss_ctx_threads(c);
+}
+
+void ss_network_target(const ss_network *k, ss_noise_level level, const float *x0,
+                       const float *noise, int64_t n, float *out)
+{
+    if (!ss_model_about(k->model)->time_is_sigma) {
+        ss_training_target(ss_schedule_prediction(k->schedule), level, x0, noise, n, out);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (float)(-noise[i] / level.s);
+}
+
+void ss_network_denoised(const ss_network *k, ss_noise_level level, const float *x, const float *y,
+                         int64_t n, float *out)
+{
+    if (!ss_model_about(k->model)->time_is_sigma) {
+        ss_denoised(ss_schedule_prediction(k->schedule), level, x, y, n, out);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (float)(x[i] + level.s * level.s * y[i]);
+}
