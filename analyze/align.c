@@ -208,13 +208,18 @@ static ss_code align_sigmas(ss_aligned *a, ss_err *e)
     return rc;
 }
 
-static int find_input(const ss_run *r, const char *label)
+int ss_align_label(char *const *list, int64_t n, const char *label)
 {
-    for (int i = 0; i < r->n_inputs; i++) {
-        if (strcmp(r->inputs[i], label) == 0)
+    for (int i = 0; i < n; i++) {
+        if (strcmp(list[i], label) == 0)
             return i;
     }
     return -1;
+}
+
+static int find_input(const ss_run *r, const char *label)
+{
+    return ss_align_label(r->inputs, r->n_inputs, label);
 }
 
 static ss_code align_inputs(ss_aligned *a, ss_err *e)
@@ -258,7 +263,10 @@ ss_code ss_align(ss_run *const *runs, int n_runs, const char *const *globs, int 
 {
     ss_code rc;
 
-    *a = (ss_aligned){.runs = runs, .n_runs = n_runs};
+    *a = (ss_aligned){.runs = ss_alloc((size_t)n_runs, sizeof *a->runs), .n_runs = n_runs};
+    if (!a->runs)
+        return no_memory(e);
+    memcpy(a->runs, runs, (size_t)n_runs * sizeof *runs);
     if ((rc = align_sigmas(a, e)) == SS_OK && (rc = align_sites(a, globs, n_globs, e)) == SS_OK)
         rc = align_inputs(a, e);
     if (rc != SS_OK)
@@ -274,6 +282,7 @@ void ss_align_release(ss_aligned *a)
         if (a->shared)
             ss_free(a->shared[j]);
     }
+    ss_free(a->runs);
     ss_free(a->found);
     ss_free(a->shared);
     ss_free(a->sites);

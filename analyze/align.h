@@ -18,7 +18,7 @@
 #define SS_SIGMA_TOLERANCE 1e-3
 
 typedef struct {
-    ss_run *const *runs; /* borrowed, as are the runs */
+    ss_run **runs; /* [n_runs], the runs are borrowed */
     int n_runs;
     ss_site *sites; /* [n_sites][n_runs], in forward order of the first run */
     int n_sites;
@@ -48,6 +48,9 @@ int ss_align_input(const ss_aligned *a, int i, int run);
 double ss_align_peak(const ss_aligned *a, int run, const float *x, int site, int input, int sigma);
 uint64_t ss_align_count(const ss_aligned *a, int run, const uint64_t *x, int site, int input,
                         int sigma);
+
+/* Index of a text in a list, or -1. */
+int ss_align_label(char *const *list, int64_t n, const char *label);
 
 /* What was left out, one phrase: "; left out: 3 sites, 2 noise levels of A.h5"; nothing where all
  * fits. */

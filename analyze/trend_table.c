@@ -69,12 +69,12 @@ static const char *remark(const ss_power_law *p)
     if (p->n < 2)
         return "too few steps";
     if (p->n == 2)
-        return "2 steps: no error known";
+        return "2 steps, no error";
     switch (p->bend) {
     case SS_BEND_UP: return "bends up";
     case SS_BEND_DOWN: return "bends down";
     case SS_BEND_NONE: return "straight";
-    default: return "3 steps: not checked";
+    default: return "3 steps, unchecked";
     }
 }
 
@@ -224,9 +224,9 @@ ss_code ss_forecast_table(const ss_trend *t, const ss_format *f, const char *tit
     qsort(rows, (size_t)t->n, sizeof *rows, sooner_first);
     ss_table_column(table, "module", SS_COL_TEXT, NULL);
     ss_table_column(table, "last", SS_COL_NUMBER, "%.4g");
-    ss_table_column(table, "at step", SS_COL_NUMBER, "%.3g");
-    ss_table_column(table, "from", SS_COL_NUMBER, "%.3g");
-    ss_table_column(table, "to", SS_COL_NUMBER, "%.3g");
+    ss_table_column(table, "at step", SS_COL_NUMBER, "%.4g");
+    ss_table_column(table, "from", SS_COL_NUMBER, "%.4g");
+    ss_table_column(table, "to", SS_COL_NUMBER, "%.4g");
     ss_table_column(table, "outcome", SS_COL_TEXT, NULL);
     for (int i = 0; i < shown; i++)
         add_forecast(t, &rows[i], table);

@@ -125,5 +125,6 @@ void cli_help(const cli_command *cmd, FILE *f);
 
 extern const cli_command cmd_inspect, cmd_probe, cmd_analyze, cmd_report;
 extern const cli_command cmd_attn;
+extern const cli_command cmd_compare;
 
 #endif

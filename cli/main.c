@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const cli_command *const cli_commands[] = {&cmd_inspect, &cmd_probe, &cmd_analyze,
-                                           &cmd_report,  &cmd_attn,  NULL};
+const cli_command *const cli_commands[] = {&cmd_inspect, &cmd_probe,   &cmd_analyze, &cmd_report,
+                                           &cmd_attn,    &cmd_compare, NULL};
 
 static void usage(FILE *f)
 {

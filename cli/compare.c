@@ -1,0 +1,204 @@
+/* compare.c - `sigmascope compare`: runs against a baseline, module by module, sigma by sigma */
+#include "analyze/comparison.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/tables.h"
+
+#include <limits.h>
+
+enum { OPT_MODULES = 1, OPT_TOP, OPT_FAIL_OVER };
+enum { MAX_RUNS = 26 }; /* they are called A to Z */
+
+static const cli_option options[] = {
+    {OPT_MODULES, "modules", "GLOB",
+     "only modules and attention layers whose path matches; repeatable"},
+    {OPT_TOP, "top", "N", "at most N rows a table (default 12, with --json all)"},
+    {OPT_FAIL_OVER, "fail-over", "SPEC",
+     "exit with status 3 when a measure of a later run is over a limit: absmax=1.5 and rms=1.2 "
+     "(largest ratio to the baseline), nonfinite=0 (more inf or NaN in a place), entropy=0.1 "
+     "(change up or down), loss=0.02 (rise), weights=2 (ratio); a number alone is absmax; "
+     "repeatable"},
+    {0},
+};
+
+typedef struct {
+    char *const *paths;
+    int n_runs;
+    const char **globs, **specs;
+    int n_globs, n_specs;
+    ss_limit *limits; /* [n_specs] */
+    int top;
+    cli_tables out;
+    ss_run **runs;      /* [n_runs] */
+    ss_table fail_over; /* filled run by run */
+    int n_exceeded;
+} comparer;
+
+typedef ss_code table_maker(const ss_compare *c, int top, ss_table *t, ss_err *e);
+
+static ss_code show_made(comparer *x, table_maker *make, const ss_compare *c, ss_err *e)
+{
+    ss_table t;
+    ss_code rc = make(c, x->top, &t, e);
+
+    return rc == SS_OK ? cli_show(&x->out, &t, e) : rc;
+}
+
+static bool has_lone(const ss_aligned *a)
+{
+    return a->found[0].n > a->n_sites || a->found[1].n > a->n_sites;
+}
+
+/* The tables of one pair; those that have nothing to say are left out of the text. */
+static ss_code show_pair(comparer *x, const ss_comparison *p, ss_err *e)
+{
+    const ss_compare *c = &p->sites;
+    const bool json = x->out.json;
+    ss_table t;
+    ss_code rc = show_made(x, ss_compare_table, c, e);
+
+    if (rc == SS_OK && (json || c->n_nonfinite))
+        rc = show_made(x, ss_compare_nonfinite_table, c, e);
+    if (rc == SS_OK && (json || has_lone(&c->aligned)))
+        rc = show_made(x, ss_compare_lone_table, c, e);
+    if (rc == SS_OK && (json || p->heads.n) &&
+        (rc = ss_compare_heads_table(c, &p->heads, x->top, &t, e)) == SS_OK)
+        rc = cli_show(&x->out, &t, e);
+    if (rc == SS_OK && (json || p->inputs.n_spectra) &&
+        (rc = ss_compare_spectra_table(c, &p->inputs, &t, e)) == SS_OK)
+        rc = cli_show(&x->out, &t, e);
+    if (rc == SS_OK && (json || p->inputs.n_losses) &&
+        (rc = ss_compare_loss_table(c, &p->inputs, x->top, &t, e)) == SS_OK)
+        rc = cli_show(&x->out, &t, e);
+    if (rc == SS_OK && (json || p->weights.n) &&
+        (rc = ss_compare_weights_table(c, &p->weights, x->top, &t, e)) == SS_OK)
+        rc = cli_show(&x->out, &t, e);
+    return rc;
+}
+
+/* A row for each limit. */
+static ss_code judge(comparer *x, const ss_comparison *p, const char *name, ss_err *e)
+{
+    char where[768];
+    double value;
+    ss_code rc = SS_OK;
+
+    for (int i = 0; i < x->n_specs && rc == SS_OK; i++) {
+        const ss_limit *l = &x->limits[i];
+
+        rc = ss_measure_of(p, l->measure, &value, where, sizeof where, e);
+        if (rc != SS_OK)
+            break;
+        x->n_exceeded += value > l->limit;
+        ss_table_row(&x->fail_over);
+        ss_table_text(&x->fail_over, name);
+        ss_table_text(&x->fail_over, ss_measure_name(l->measure));
+        ss_table_number(&x->fail_over, l->limit);
+        ss_table_number(&x->fail_over, value);
+        ss_table_text(&x->fail_over, value > l->limit ? "EXCEEDED" : "within");
+        ss_table_text(&x->fail_over, where);
+    }
+    return rc;
+}
+
+static ss_code begin_fail_over(comparer *x, ss_err *e)
+{
+    ss_table *t = &x->fail_over;
+    ss_code rc = SS_OK;
+
+    x->limits = ss_alloc((size_t)x->n_specs, sizeof *x->limits);
+    if (!x->limits)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < x->n_specs && rc == SS_OK; i++) {
+        if ((rc = ss_limit_parse(x->specs[i], &x->limits[i], e)) != SS_OK)
+            ss_fail_prefix(e, "--fail-over");
+    }
+    if (rc != SS_OK || (rc = ss_table_init(t, "fail-over", e)) != SS_OK)
+        return rc;
+    ss_table_column(t, "run", SS_COL_TEXT, NULL);
+    ss_table_column(t, "measure", SS_COL_TEXT, NULL);
+    ss_table_column(t, "limit", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "value", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "is", SS_COL_TEXT, NULL);
+    ss_table_column(t, "where", SS_COL_TEXT, NULL);
+    return SS_OK;
+}
+
+static ss_code compare(comparer *x, ss_err *e)
+{
+    ss_table t;
+    ss_code rc = begin_fail_over(x, e);
+
+    x->runs = ss_calloc((size_t)x->n_runs, sizeof *x->runs);
+    if (rc == SS_OK && !x->runs)
+        rc = ss_fail(e, SS_NOMEM, "out of memory");
+    for (int j = 0; j < x->n_runs && rc == SS_OK; j++)
+        rc = ss_run_open(x->paths[j], &x->runs[j], e);
+    if (rc == SS_OK && (rc = ss_compare_runs_table(x->runs, x->n_runs, &t, e)) == SS_OK)
+        rc = cli_show(&x->out, &t, e);
+    for (int j = 1; j < x->n_runs && rc == SS_OK; j++) {
+        const char name[] = {(char)('A' + j), '\0'};
+        ss_comparison p;
+
+        rc = ss_comparison_find(x->runs[0], x->runs[j], name, x->globs, x->n_globs, &p, e);
+        if (rc != SS_OK)
+            break;
+        if ((rc = show_pair(x, &p, e)) == SS_OK)
+            rc = judge(x, &p, name, e);
+        ss_comparison_release(&p);
+    }
+    if (rc == SS_OK && x->n_specs) {
+        ss_table_note(&x->fail_over, "%d limits exceeded", x->n_exceeded);
+        rc = cli_show(&x->out, &x->fail_over, e);
+    }
+    for (int j = 0; x->runs && j < x->n_runs; j++)
+        ss_run_close(x->runs[j]);
+    ss_free(x->runs);
+    ss_free(x->limits);
+    ss_table_release(&x->fail_over);
+    return cli_show_end(&x->out, rc, e);
+}
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
+    comparer x = {0};
+    cli_parser p;
+    ss_err e = {0};
+    int64_t top = -1;
+    int id, status;
+
+    cli_begin(&p, cmd, argc, argv);
+    while ((id = cli_next(&p)) != CLI_END) {
+        switch (id) {
+        case OPT_MODULES: cli_append(&p, &x.globs, &x.n_globs); break;
+        case OPT_TOP: cli_int(&p, 0, 1 << 20, &top); break;
+        case OPT_FAIL_OVER: cli_append(&p, &x.specs, &x.n_specs); break;
+        }
+    }
+    if (cli_stop(&p, 2, MAX_RUNS)) {
+        status = p.status;
+    } else {
+        x.paths = p.operands;
+        x.n_runs = p.n_operands;
+        x.out.json = p.common.json;
+        x.top = top >= 0 ? (int)top : x.out.json ? INT_MAX : 12;
+        status = compare(&x, &e) != SS_OK ? cli_fail(&p, &e)
+                                          : cli_flush(&p, x.n_exceeded ? CLI_FINDING : CLI_OK);
+    }
+    ss_free(x.globs);
+    ss_free(x.specs);
+    return status;
+}
+
+const cli_command cmd_compare = {
+    "compare",
+    "A.h5 B.h5...",
+    "runs against a baseline: activations, attention, inputs, loss, weights",
+    "Compares runs with the first one, the baseline: modules by path, noise levels by value,\n"
+    "inputs by name, over all samples. Prints what the runs differ in; where the largest |x| and\n"
+    "the RMS differ most; what is not finite; attention entropy and logits; whether the networks\n"
+    "saw the same inputs; the loss; the weights. The runs are called A, B, C in this order.",
+    options,
+    CLI_JSON,
+    run,
+};
