@@ -83,7 +83,7 @@ ss_code ss_page_figure(ss_page *p, ss_plot *plot, const char *name, int width, i
         *e = why;
         return rc;
     }
-    html_raw(p->f, "<figure>");
+    html_raw(p->f, "<figure class=\"plot\">");
     if (rc == SS_OK) {
         html_themed_picture(p->f, file, width, height, alt);
         p->summary->n_figures++;

@@ -10,9 +10,17 @@ enum { MAX_RUNS = 8, MAX_ROWS = 56 };
 static ss_code stages(ss_page *page, const ss_overview *o, ss_err *e)
 {
     const int n = o->n < MAX_RUNS ? o->n : MAX_RUNS;
+    int seen[SS_N_STAGES] = {0}, panels = 0; /* in how many runs */
     ss_plot p = {0};
     char alt[300];
 
+    for (int s = 0; s < SS_N_STAGES; s++) {
+        for (int j = 0; j < n; j++)
+            seen[s] += o->found[j].stages.n > 0 && o->found[j].stages.n_sites[s] > 0;
+        panels += seen[s] > 0;
+    }
+    if (panels == 0)
+        return SS_OK;
     for (int j = 0; j < n; j++) {
         const ss_findings *x = &o->found[j];
 
@@ -27,11 +35,15 @@ static ss_code stages(ss_page *page, const ss_overview *o, ss_err *e)
         }
         ss_plot_add(&p, "NaN NaN NaN NaN\nEOD\n");
     }
-    ss_plot_add(&p, "set tmargin at screen 0.90\nset bmargin at screen 0.36\n"
-                    "set multiplot layout 1,3\nset logscale xy\nset format xy '%g'\n"
-                    "set xlabel 'sigma'\n"
-                    "set key at screen 0.03, screen 0.22 left top Left reverse maxrows 4\n");
+    ss_plot_addf(&p,
+                 "set tmargin at screen 0.90\nset bmargin at screen 0.36\n"
+                 "set multiplot layout 1,%d\nset logscale xy\nset format xy '%%g'\n"
+                 "set xlabel 'sigma'\n"
+                 "set key at screen 0.03, screen 0.22 left top Left reverse maxrows 4\n",
+                 panels);
     for (int s = 0; s < SS_N_STAGES; s++) {
+        if (!seen[s])
+            continue;
         ss_plot_addf(&p, "set title '%s: largest |x|'\nplot ", ss_stage_name((ss_stage)s));
         for (int j = 0; j < n; j++) {
             ss_plot_addf(&p, "%s$r%d using 1:%d with linespoints lt %d title ", j ? ", " : "", j,

@@ -343,6 +343,59 @@ static void test_folders(void **state)
     ss_plot_program("gnuplot");
 }
 
+/* Runs a, b and maybe c as one report. */
+static void report_several(const char *folder, int n, const char *const *runs, const char *steps,
+                           ss_code want, const char *text)
+{
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    ss_err e = {0};
+
+    opt.runs = runs;
+    opt.n_runs = n;
+    opt.folder = folder;
+    opt.replace = true;
+    opt.steps = steps;
+    ss_code rc = ss_report_write(&opt, &sum, &e);
+    if (rc != want || (rc != SS_OK && !strstr(e.msg, text)))
+        fail_msg("got %d, \"%s\", want %d, \"%s\"", rc, e.msg, want, text);
+    if (rc != SS_OK)
+        return;
+    if (sum.n_missing)
+        fail_msg("%s", sum.problem);
+    char *page = page_of(folder, "index.html");
+    expect_text(page, text);
+    ss_free(page);
+    check_page(folder, "index.html");
+    for (int i = 1; i <= n; i++) {
+        char file[32];
+
+        snprintf(file, sizeof file, "run-%d.html", i);
+        check_page(folder, file);
+    }
+}
+
+static void test_several_runs(void **state)
+{
+    (void)state;
+    char folder[512], a[512], b[512], c[512];
+    const char *const runs[] = {a, b, c};
+
+    snprintf(folder, sizeof folder, "%s", in_tmp("several"));
+    snprintf(a, sizeof a, "%s", synthetic("several-a.h5", SYN_SIGMAS));
+    snprintf(b, sizeof b, "%s", synthetic("several-b.h5", 3));
+    snprintf(c, sizeof c, "%s", probed());
+    report_several(folder, 2, runs, "100,200", SS_OK, "<h2 id=\"trend\">");
+    report_several(folder, 2, runs, NULL, SS_OK, "<h2 id=\"runs\">"); /* no steps: no trend */
+    char *page = page_of(folder, "index.html");
+    assert_null(strstr(page, "id=\"trend\""));
+    ss_free(page);
+    report_several(folder, 3, runs, NULL, SS_OK, "there is nothing to compare");
+    report_several(folder, 2, runs, "100,100", SS_USAGE, "step");
+    report_several(folder, 2, runs, "100", SS_USAGE, "--steps has 1 numbers for 2 runs");
+    report_several(folder, 3, runs, "1,2,3", SS_SHAPE, "common");
+}
+
 /* Out of memory at any place is an error, and leaves no folder. */
 static void test_out_of_memory(void **state)
 {
@@ -529,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_folders),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_several_runs),
         cmocka_unit_test(test_colors),
         cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_in_a_browser),
