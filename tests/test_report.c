@@ -42,25 +42,19 @@ static void expect_text(const char *page, const char *text)
         fail_msg("the page lacks \"%s\"", text);
 }
 
-/* A probe of the bundled model, made once. */
-static const char *probed(void)
+static void probe(const char *path, const char *sigmas, const char *const *inputs, int n_inputs)
 {
-    static char path[512];
-    static const char *const inputs[] = {"images:demo/fashion-mnist/images", "noise:white"};
     static const char *const dumps[] = {"up_blocks.?", "mid_block"};
     ss_probe_options opt = ss_probe_defaults();
     ss_probe_summary sum;
     ss_err e = {0};
 
-    if (*path)
-        return path;
-    snprintf(path, sizeof path, "%s", in_tmp("probed.h5"));
     opt.network.model = "demo/fashion-mnist/step-06000";
     opt.output = path;
     opt.command = "sigmascope probe";
-    opt.sigmas = "0.02,1,80";
+    opt.sigmas = sigmas;
     opt.inputs = inputs;
-    opt.n_inputs = 2;
+    opt.n_inputs = n_inputs;
     opt.samples = 2;
     opt.class_label = 3;
     opt.dumps = dumps;
@@ -68,6 +62,18 @@ static const char *probed(void)
     opt.threads = 1;
     if (ss_probe_run(&opt, &sum, &e) != SS_OK)
         fail_msg("%s", e.msg);
+}
+
+/* A probe of the bundled model, made once. */
+static const char *probed(void)
+{
+    static char path[512];
+    static const char *const inputs[] = {"images:demo/fashion-mnist/images", "noise:white"};
+
+    if (!*path) {
+        snprintf(path, sizeof path, "%s", in_tmp("probed.h5"));
+        probe(path, "0.02,1,80", inputs, 2);
+    }
     return path;
 }
 
@@ -379,12 +385,13 @@ static void test_several_runs(void **state)
 {
     (void)state;
     char folder[512], a[512], b[512], c[512];
-    const char *const runs[] = {a, b, c};
+    const char *const runs[] = {a, b, c}, *const other = "noise:blue";
 
     snprintf(folder, sizeof folder, "%s", in_tmp("several"));
     snprintf(a, sizeof a, "%s", synthetic("several-a.h5", SYN_SIGMAS));
     snprintf(b, sizeof b, "%s", synthetic("several-b.h5", 3));
-    snprintf(c, sizeof c, "%s", probed());
+    snprintf(c, sizeof c, "%s", in_tmp("several-c.h5"));
+    probe(c, "5", &other, 1);
     report_several(folder, 2, runs, "100,200", SS_OK, "<h2 id=\"trend\">");
     report_several(folder, 2, runs, NULL, SS_OK, "<h2 id=\"runs\">"); /* no steps: no trend */
     char *page = page_of(folder, "index.html");
