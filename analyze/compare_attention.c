@@ -1,6 +1,7 @@
 /* compare_attention.c - see compare_attention.h */
 #include "analyze/compare_attention.h"
 
+#include "attn/entropy.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -28,8 +29,8 @@ static double entropy_at(const heads *h, int run, int layer, int head, int input
         sum += isnan(v) ? 0 : v;
         n += !isnan(v);
     }
-    if (h->normalised) /* one key: 0/0, nothing to tell */
-        sum /= log((double)h->keys[run][layer]);
+    if (n && h->normalised)
+        return ss_entropy_normalised(sum / n, (double)h->keys[run][layer]);
     return n ? sum / n : NAN;
 }
 

@@ -118,7 +118,7 @@ static ss_code begin_fail_over(comparer *x, ss_err *e)
     ss_table_column(t, "run", SS_COL_TEXT, NULL);
     ss_table_column(t, "measure", SS_COL_TEXT, NULL);
     ss_table_column(t, "limit", SS_COL_NUMBER, "%.4g");
-    ss_table_column(t, "value", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "value", SS_COL_NUMBER, "%.6g");
     ss_table_column(t, "is", SS_COL_TEXT, NULL);
     ss_table_column(t, "where", SS_COL_TEXT, NULL);
     return SS_OK;
