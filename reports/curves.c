@@ -15,6 +15,17 @@ void ss_curves_sigma_axis(ss_plot *p, const ss_findings *x)
                      x->run->sigmas[x->order[x->n - 1]]);
 }
 
+void ss_curves_level_tics(ss_plot *p, const ss_findings *x)
+{
+    enum { MANY = 16 };
+
+    ss_plot_add(p, "set xtics scale 0 (");
+    for (int k = 0; k < x->n; k++)
+        if (x->n <= MANY || k % 2 == 0)
+            ss_plot_addf(p, "%s'%.3g' %d", k ? "," : "", x->run->sigmas[x->order[k]], k);
+    ss_plot_add(p, ")\n");
+}
+
 void ss_curves_limits(ss_plot *p, const ss_findings *x, double top)
 {
     enum { NEAR = 10 };

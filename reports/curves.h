@@ -8,6 +8,10 @@
 /* Axes of noise levels (logarithmic, where there are several and all are positive). */
 void ss_curves_sigma_axis(ss_plot *p, const ss_findings *x);
 
+/* The same of a heat map, whose columns are x->order: a label for every noise level, or for every
+ * other one of many. */
+void ss_curves_level_tics(ss_plot *p, const ss_findings *x);
+
 /* Plot items for the limits of those formats that lie within a factor of 10 of `top`, to be
  * followed by the curves: each ends in ", ". */
 void ss_curves_limits(ss_plot *p, const ss_findings *x, double top);

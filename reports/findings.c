@@ -67,6 +67,20 @@ static ss_code choose_rows(ss_findings *x, ss_err *e)
     return SS_OK;
 }
 
+static ss_code find_attention(ss_findings *x, ss_err *e)
+{
+    ss_code rc;
+
+    if (x->run->n_layers == 0 || x->n == 0)
+        return SS_OK;
+    if ((rc = ss_attn_find(x->run, NULL, 0, SS_ALL, &x->attention, e)) != SS_OK)
+        return rc == SS_FORMAT ? SS_OK : rc; /* layers are named, and nothing is known of them */
+    x->has_attention = x->attention.n_heads > 0;
+    if (!(x->attention_sentence = ss_attn_sentence(&x->attention)))
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", x->run->path);
+    return rc;
+}
+
 static ss_code find_loss(ss_findings *x, ss_err *e)
 {
     bool any = false;
@@ -113,6 +127,8 @@ ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const
     if (rc == SS_OK)
         rc = ss_weights_find(r, &x->produced, &x->weights, e);
     if (rc == SS_OK)
+        rc = find_attention(x, e);
+    if (rc == SS_OK)
         rc = find_loss(x, e);
     if (rc == SS_OK)
         rc = choose_rows(x, e);
@@ -134,6 +150,8 @@ void ss_findings_release(ss_findings *x)
         ss_overflow_release(&x->overflow[i]);
     ss_stages_release(&x->stages);
     ss_weights_release(&x->weights);
+    ss_attn_release(&x->attention);
+    ss_free(x->attention_sentence);
     ss_free(x->loss);
     *x = (ss_findings){0};
 }

@@ -2,6 +2,7 @@
 #ifndef SS_REPORTS_FINDINGS_H
 #define SS_REPORTS_FINDINGS_H
 
+#include "analyze/attention.h"
 #include "analyze/growth.h"
 #include "analyze/headroom.h"
 #include "analyze/health.h"
@@ -29,6 +30,9 @@ typedef struct {
     ss_overflow overflow[SS_MAX_FORMATS];
     ss_stages stages;
     ss_weights weights;
+    bool has_attention;
+    ss_attn attention;
+    char *attention_sentence;
     double *loss; /* [n_inputs][n_sigmas], NULL: none */
 } ss_findings;
 

@@ -47,12 +47,50 @@ static void runs_table(ss_page *p, const ss_overview *o)
     html_raw(f, "</tbody></table></div>\n");
 }
 
-static void say_runs(ss_page *p, const ss_overview *o)
+/* The place whose largest |x| rose most, and the loss. */
+static void say_pair(ss_page *p, const ss_overview *o, int j, const ss_comparison *x)
 {
+    const ss_compare *c = &x->sites;
+    const ss_compare_row *most = NULL;
+    char name[256];
+
+    for (int i = 0; i < c->n; i++) {
+        if (!isnan(c->rows[i].absmax.rise.bits) &&
+            (!most || c->rows[i].absmax.rise.bits > most->absmax.rise.bits))
+            most = &c->rows[i];
+    }
+    if (most && most->absmax.rise.bits > 0)
+        ss_summary_say(p, SS_SAID_TOLD, "runs",
+                       "From %s to %s, %s rose most: from %.3g to %.3g at sigma %.3g.",
+                       o->found[0].name, o->found[j].name,
+                       ss_site_name(c->aligned.runs[0], ss_align_site(&c->aligned, most->site, 0),
+                                    name, sizeof name),
+                       most->absmax.rise.a, most->absmax.rise.b,
+                       c->aligned.runs[0]->sigmas[ss_align_sigma(&c->aligned,
+                                                                 most->absmax.rise.sigma == SS_ALL
+                                                                     ? c->aligned.n_sigmas - 1
+                                                                     : most->absmax.rise.sigma,
+                                                                 0)]);
+    else if (most)
+        ss_summary_say(p, SS_SAID_CLEAR, "runs", "Nothing is larger in %s than in %s.",
+                       o->found[j].name, o->found[0].name);
+    if (x->inputs.n_losses) {
+        const ss_loss_row *l = &x->inputs.losses[0];
+
+        ss_summary_say(p, SS_SAID_TOLD, "runs",
+                       "The loss differs most at sigma %.3g: %.3g in %s, %.3g in %s.",
+                       c->aligned.runs[0]->sigmas[ss_align_sigma(&c->aligned, l->sigma, 0)],
+                       l->loss[0], o->found[0].name, l->loss[1], o->found[j].name);
+    }
+}
+
+static void say_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *pairs)
+{
+    enum { SENTENCES = 5 }; /* of more runs the table tells */
     const ss_findings *a = &o->found[0];
     char name[256];
 
-    for (int i = 1; i < o->n; i++) {
+    for (int i = o->n - 1 > SENTENCES ? o->n - SENTENCES : 1; i < o->n; i++) {
         const ss_findings *b = &o->found[i];
 
         if (a->growth.n == 0 || b->growth.n == 0 || isnan(a->growth.rows[0].peak) ||
@@ -72,6 +110,8 @@ static void say_runs(ss_page *p, const ss_overview *o)
             ss_summary_say(p, SS_SAID_FOUND, NULL, "%s has inf or NaN at %d places; %s at %d.",
                            b->name, b->nonfinite.n, a->name, a->nonfinite.n);
     }
+    if (pairs[o->n - 1].fits)
+        say_pair(p, o, o->n - 1, &pairs[o->n - 1].result);
 }
 
 static void say_forecast(ss_page *p, const ss_overview *o, const ss_trend *t, const ss_format *f)
@@ -172,7 +212,27 @@ static ss_code find_trend(const ss_overview *o, ss_trend *t, bool *known, ss_err
     return rc;
 }
 
-static ss_code body(ss_page *p, const ss_overview *o, const ss_trend *t, bool known, ss_err *e)
+/* Compares each run with the first; runs without anything in common are no failure. */
+static ss_code find_pairs(const ss_overview *o, ss_overview_pair *pairs, ss_err *e)
+{
+    for (int j = 1; j < o->n; j++) {
+        ss_err why = {0};
+        ss_code rc;
+
+        rc = ss_comparison_find(o->runs[0], o->runs[j], "B", o->opt->modules, o->opt->n_modules,
+                                &pairs[j].result, &why);
+        pairs[j].fits = rc == SS_OK;
+        snprintf(pairs[j].why, sizeof pairs[j].why, "%.255s", why.msg);
+        if (rc != SS_OK && rc != SS_SHAPE) {
+            *e = why;
+            return rc;
+        }
+    }
+    return SS_OK;
+}
+
+static ss_code body(ss_page *p, const ss_overview *o, const ss_trend *t, bool known,
+                    const ss_overview_pair *pairs, ss_err *e)
 {
     ss_code rc = SS_OK;
 
@@ -182,13 +242,13 @@ static ss_code body(ss_page *p, const ss_overview *o, const ss_trend *t, bool kn
     ss_summary_begin(p);
     if (known)
         say_trend(p, o, t);
-    say_runs(p, o);
+    say_runs(p, o, pairs);
     ss_summary_end(p);
     runs_table(p, o);
     if (known)
         rc = ss_section_trend(p, o, t, e);
     if (rc == SS_OK)
-        rc = ss_section_runs(p, o, e);
+        rc = ss_section_runs(p, o, pairs, e);
     if (rc == SS_OK && o->opt->samples)
         rc = ss_section_samples(p, o->opt->samples, e);
     ss_page_section(p, "made", "How this was made");
@@ -203,14 +263,22 @@ ss_code ss_overview_write(const ss_overview *o, const char *title, ss_report_sum
 {
     ss_trend t = {0};
     ss_page page = {0};
-    bool known;
-    ss_code rc = find_trend(o, &t, &known, e);
+    bool known = false;
+    ss_overview_pair *pairs = ss_calloc((size_t)o->n, sizeof *pairs);
+    ss_code rc = pairs ? find_trend(o, &t, &known, e) : ss_fail(e, SS_NOMEM, "out of memory");
 
     if (rc == SS_OK)
+        rc = find_pairs(o, pairs, e);
+    if (rc == SS_OK)
         rc = ss_page_begin(&page, o->folder, "index.html", "", title, summary, e);
-    if (rc == SS_OK && (rc = body(&page, o, &t, known, e)) == SS_OK)
+    if (rc == SS_OK && (rc = body(&page, o, &t, known, pairs, e)) == SS_OK)
         rc = ss_page_end(&page, e);
     ss_page_discard(&page);
     ss_trend_release(&t);
+    for (int j = 1; pairs && j < o->n; j++) {
+        if (pairs[j].fits)
+            ss_comparison_release(&pairs[j].result);
+    }
+    ss_free(pairs);
     return rc;
 }

@@ -2,9 +2,17 @@
 #ifndef SS_REPORTS_OVERVIEW_H
 #define SS_REPORTS_OVERVIEW_H
 
+#include "analyze/comparison.h"
 #include "analyze/trend.h"
 #include "reports/findings.h"
 #include "reports/page.h"
+
+/* A run against the first. */
+typedef struct {
+    bool fits;            /* false: they have nothing in common */
+    char why[256];        /* then: what each side has */
+    ss_comparison result; /* else */
+} ss_overview_pair;
 
 typedef struct {
     const ss_report_options *opt;
@@ -22,8 +30,8 @@ ss_code ss_overview_write(const ss_overview *o, const char *title, ss_report_sum
                           ss_err *e);
 
 /* The parts. Trend: #trend, where the training steps of the runs are known and differ, or were
- * given; says its own sentence in the summary before. Compare: #runs. */
+ * given. Runs: #runs; pairs [n], the first is not used. */
 ss_code ss_section_trend(ss_page *p, const ss_overview *o, const ss_trend *t, ss_err *e);
-ss_code ss_section_runs(ss_page *p, const ss_overview *o, ss_err *e);
+ss_code ss_section_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *pairs, ss_err *e);
 
 #endif

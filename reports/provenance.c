@@ -7,7 +7,7 @@ static void row(FILE *f, const char *what, const char *value)
 {
     html_raw(f, "<tr>");
     html_element(f, "th", NULL, "%s", what);
-    html_raw(f, "<td class=\"wrap path\">");
+    html_raw(f, "<td class=\"path\">");
     html_text(f, *value ? value : "not recorded");
     html_raw(f, "</td></tr>\n");
 }

@@ -11,11 +11,8 @@ static void labels(ss_plot *p, const ss_findings *x)
 {
     char name[256];
 
-    ss_plot_add(p, "set xtics scale 0 (");
-    for (int k = 0; k < x->n; k++)
-        if (x->n <= 16 || k % 2 == 0)
-            ss_plot_addf(p, "%s'%.3g' %d", k ? "," : "", x->run->sigmas[x->order[k]], k);
-    ss_plot_add(p, ")\nset ytics scale 0 font ',8' (");
+    ss_curves_level_tics(p, x);
+    ss_plot_add(p, "set ytics scale 0 font ',8' (");
     for (int i = 0; i < x->rows.n; i++) {
         ss_plot_add(p, i ? "," : "");
         ss_plot_label(p, ss_site_name(x->run, x->rows.site[i], name, sizeof name));

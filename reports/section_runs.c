@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { MAX_RUNS = 8, MAX_ROWS = 56 };
+enum { MAX_RUNS = 8, MAX_ROWS = 56, TABLE_ROWS = 1000 };
 
 /* The stages of every run, over its own noise levels. */
 static ss_code stages(ss_page *page, const ss_overview *o, ss_err *e)
@@ -81,27 +81,36 @@ static int shown_sites(const ss_overview *o, const ss_aligned *a, int *sites)
 }
 
 /* log2 of the other run's largest |x| over the first's. */
-static double change(const ss_overview *o, const ss_aligned *a, int site, int sigma)
+static ss_code change(const ss_compare *c, int site, double *bits, ss_err *e)
 {
-    return log2(ss_align_peak(a, 1, o->found[o->n - 1].absmax, site, SS_ALL, sigma) /
-                ss_align_peak(a, 0, o->found[0].absmax, site, SS_ALL, sigma));
+    const int n = c->aligned.n_sigmas;
+    double *b = ss_alloc((size_t)n, sizeof *b);
+    ss_code rc = b ? ss_compare_curve(c, 0, site, SS_STAGE_NONE, bits, e)
+                   : ss_fail(e, SS_NOMEM, "out of memory");
+
+    if (rc == SS_OK)
+        rc = ss_compare_curve(c, 1, site, SS_STAGE_NONE, b, e);
+    for (int k = 0; k < n && rc == SS_OK; k++)
+        bits[k] = log2(b[k] / bits[k]);
+    ss_free(b);
+    return rc;
 }
 
-static void heat_data(ss_plot *p, const ss_overview *o, const ss_aligned *a, const int *sites,
-                      int n)
+static ss_code heat_data(ss_plot *p, const ss_compare *c, const int *sites, int n, ss_err *e)
 {
+    const ss_aligned *a = &c->aligned;
+    double *bits = ss_alloc((size_t)a->n_sigmas, sizeof *bits), most = 0.01;
     char name[256];
-    double most = 0.01;
+    ss_code rc = bits ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
 
     ss_plot_add(p, "$d << EOD\n");
-    for (int i = 0; i < n; i++) {
-        for (int k = 0; k < a->n_sigmas; k++) {
-            const double v = change(o, a, sites[i], k);
-
-            ss_plot_number(p, v);
+    for (int i = 0; i < n && rc == SS_OK; i++) {
+        rc = change(c, sites[i], bits, e);
+        for (int k = 0; k < a->n_sigmas && rc == SS_OK; k++) {
+            ss_plot_number(p, bits[k]);
             ss_plot_add(p, " ");
-            if (isfinite(v))
-                most = fmax(most, fabs(v));
+            if (isfinite(bits[k]))
+                most = fmax(most, fabs(bits[k]));
         }
         ss_plot_add(p, "\n");
     }
@@ -118,55 +127,106 @@ static void heat_data(ss_plot *p, const ss_overview *o, const ss_aligned *a, con
         ss_plot_addf(p, " %d", i);
     }
     ss_plot_addf(p, ")\nset cbrange [%g:%g]\n", -most, most);
-}
-
-/* The last run against the first, module by noise level. */
-static ss_code heat(ss_page *page, const ss_overview *o, ss_err *e)
-{
-    ss_run *const pair[] = {o->runs[0], o->runs[o->n - 1]};
-    int sites[MAX_ROWS], n;
-    ss_aligned a;
-    ss_plot p = {0};
-    char alt[400], caption[400];
-    ss_err why = {0};
-    ss_code rc = ss_align(pair, 2, o->opt->modules, o->opt->n_modules, &a, &why);
-
-    if (rc == SS_SHAPE) { /* nothing in common: that is worth saying, and no failure */
-        html_element(page->f, "p", "missing", "Module by module there is nothing to compare. %s",
-                     why.msg);
-        return SS_OK;
-    }
-    if (rc != SS_OK) {
-        *e = why;
-        return rc;
-    }
-    if ((n = shown_sites(o, &a, sites)) > 0 && a.n_sigmas > 1) {
-        heat_data(&p, o, &a, sites, n);
-        /* Moreland's cool to warm: grey is no change */
-        ss_plot_add(&p, "set palette defined (0 '#3b4cc0', 1 '#8db0fe', 2 '#dddddd', 3 '#f49a7b', "
-                        "4 '#b40426')\nunset grid\nset border 0\nset yrange [] reverse\n"
-                        "unset key\nset xlabel 'sigma'\nset cblabel 'change in bits'\n"
-                        "set lmargin 42\nplot $d matrix with image\n");
-        snprintf(alt, sizeof alt,
-                 "Heat map of the change of the largest activation from %.100s to %.100s: %d "
-                 "modules by %d noise levels.",
-                 o->found[0].name, o->found[o->n - 1].name, n, a.n_sigmas);
-        snprintf(
-            caption, sizeof caption,
-            "log2 of the largest |x| in %.100s over that in %.100s: 1 is twice as large (red), "
-            "-1 half as large (blue).",
-            o->found[o->n - 1].name, o->found[0].name);
-        rc = ss_page_figure(page, &p, "runs-heat", 900, 110 + 17 * n, alt, caption, e);
-    }
-    ss_align_release(&a);
+    ss_free(bits);
     return rc;
 }
 
-ss_code ss_section_runs(ss_page *page, const ss_overview *o, ss_err *e)
+/* Run number j against the first, module by noise level. */
+static ss_code heat(ss_page *page, const ss_overview *o, int j, const ss_compare *c, ss_err *e)
 {
+    const ss_findings *base = &o->found[0], *other = &o->found[j];
+    int sites[MAX_ROWS], n = shown_sites(o, &c->aligned, sites);
+    ss_plot p = {0};
+    char name[32], alt[400], caption[400];
+    ss_code rc;
+
+    if (n < 2 || c->aligned.n_sigmas < 2)
+        return SS_OK;
+    if ((rc = heat_data(&p, c, sites, n, e)) != SS_OK) {
+        ss_str_release(&p.script);
+        return rc;
+    }
+    /* Moreland's cool to warm: grey is no change */
+    ss_plot_add(&p, "set palette defined (0 '#3b4cc0', 1 '#8db0fe', 2 '#dddddd', 3 '#f49a7b', "
+                    "4 '#b40426')\nunset grid\nset border 0\nset yrange [] reverse\n"
+                    "unset key\nset xlabel 'sigma'\nset cblabel 'change in bits'\n"
+                    "set lmargin 42\nplot $d matrix with image\n");
+    snprintf(name, sizeof name, "runs-heat-%d", j + 1);
+    snprintf(alt, sizeof alt,
+             "Heat map of the change of the largest activation from %.100s to %.100s: %d modules "
+             "by %d noise levels.",
+             base->name, other->name, n, c->aligned.n_sigmas);
+    snprintf(caption, sizeof caption,
+             "log2 of the largest |x| in %.100s over that in %.100s: 1 is twice as large (red), -1 "
+             "half as large (blue).",
+             other->name, base->name);
+    return ss_page_figure(page, &p, name, 900, 110 + 17 * n, alt, caption, e);
+}
+
+static ss_code tables(ss_page *page, const ss_comparison *x, ss_err *e)
+{
+    const ss_compare *c = &x->sites;
+    const ss_aligned *a = &c->aligned;
+    ss_table t;
+    ss_code rc = ss_compare_table(c, TABLE_ROWS, &t, e);
+
+    if (rc == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && c->n_nonfinite &&
+        (rc = ss_compare_nonfinite_table(c, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && (a->found[0].n > a->n_sites || a->found[1].n > a->n_sites) &&
+        (rc = ss_compare_lone_table(c, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && x->heads.n &&
+        (rc = ss_compare_heads_table(c, &x->heads, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && x->inputs.n_spectra &&
+        (rc = ss_compare_spectra_table(c, &x->inputs, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && x->inputs.n_losses &&
+        (rc = ss_compare_loss_table(c, &x->inputs, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && x->weights.n &&
+        (rc = ss_compare_weights_table(c, &x->weights, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    return rc;
+}
+
+/* The last pair is open, those before it can be opened. */
+static ss_code pair(ss_page *page, const ss_overview *o, int j, const ss_overview_pair *x,
+                    ss_err *e)
+{
+    const bool closed = j < o->n - 1;
+    ss_code rc;
+
+    html_element(page->f, "h3", NULL, "%s (B) against %s (A)", o->found[j].name, o->found[0].name);
+    if (!x->fits) { /* that is worth saying, and no failure */
+        html_element(page->f, "p", "missing", "Module by module there is nothing to compare. %s",
+                     x->why);
+        return SS_OK;
+    }
+    if ((rc = heat(page, o, j, &x->result.sites, e)) != SS_OK)
+        return rc;
+    if (closed)
+        html_raw(page->f, "<details><summary>The differences, as tables</summary>");
+    rc = tables(page, &x->result, e);
+    if (closed)
+        html_raw(page->f, "</details>\n");
+    return rc;
+}
+
+ss_code ss_section_runs(ss_page *page, const ss_overview *o, const ss_overview_pair *pairs,
+                        ss_err *e)
+{
+    ss_table t;
     ss_code rc;
 
     ss_page_section(page, "runs", "Run against run");
     rc = stages(page, o, e);
-    return rc == SS_OK ? heat(page, o, e) : rc;
+    if (rc == SS_OK && (rc = ss_compare_runs_table(o->runs, o->n, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    for (int j = 1; j < o->n && rc == SS_OK; j++)
+        rc = pair(page, o, j, &pairs[j], e);
+    return rc;
 }

@@ -16,6 +16,7 @@ ss_code ss_section_headroom(ss_page *p, const ss_findings *x, ss_err *e);   /* #
 ss_code ss_section_nonfinite(ss_page *p, const ss_findings *x, ss_err *e);  /* #nonfinite */
 ss_code ss_section_bands(ss_page *p, const ss_findings *x, ss_err *e);      /* #bands */
 ss_code ss_section_histograms(ss_page *p, const ss_findings *x, ss_err *e); /* #histograms */
+ss_code ss_section_attention(ss_page *p, const ss_findings *x, ss_err *e);  /* #attention */
 ss_code ss_section_inputs(ss_page *p, const ss_findings *x, ss_err *e);     /* #inputs */
 ss_code ss_section_maps(ss_page *p, const ss_findings *x, ss_err *e);       /* #maps */
 ss_code ss_section_loss(ss_page *p, const ss_findings *x, ss_err *e);       /* #loss */

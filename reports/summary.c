@@ -156,6 +156,18 @@ static void say_weights(ss_page *p, const ss_findings *x)
                    w->n_huge_normal);
 }
 
+static void say_attention(ss_page *p, const ss_findings *x)
+{
+    const ss_attn *a = &x->attention;
+
+    if (!x->has_attention)
+        ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
+                       "Attention entropy and logits: the run has no attention layer.");
+    else
+        ss_summary_say(p, a->n_collapsed ? SS_SAID_FOUND : SS_SAID_TOLD, "attention", "%s",
+                       x->attention_sentence);
+}
+
 static void say_loss(ss_page *p, const ss_findings *x)
 {
     const ss_run *r = x->run;
@@ -195,5 +207,6 @@ void ss_summary_run(ss_page *p, const ss_findings *x)
     say_stages(p, x);
     say_headroom(p, x);
     say_weights(p, x);
+    say_attention(p, x);
     say_loss(p, x);
 }

@@ -189,9 +189,9 @@ static void check_page(const char *folder, const char *file)
 static void test_probed_run(void **state)
 {
     (void)state;
-    static const char *const sections[] = {"growth",  "player", "heat",      "headroom",
-                                           "bands",   "inputs", "maps",      "loss",
-                                           "weights", "made",   "histograms"};
+    static const char *const sections[] = {"growth",  "player", "heat",       "headroom",
+                                           "bands",   "inputs", "maps",       "loss",
+                                           "weights", "made",   "histograms", "attention"};
     const char *folder = in_tmp("probed");
     ss_report_summary sum = report(probed(), folder);
     char *page = page_of(folder, "index.html"), id[64];
