@@ -110,10 +110,8 @@ out:
     return rc;
 }
 
-static void add_cells(ss_table *t, const ss_compare_stat *s)
+static void add_ratios(ss_table *t, const ss_compare_stat *s)
 {
-    ss_table_number(t, s->worst.a);
-    ss_table_number(t, s->worst.b);
     ss_table_number(t, ss_compare_ratio(s->worst.a, s->worst.b));
     ss_table_number(t, ss_compare_ratio(s->high.a, s->high.b));
 }
@@ -125,8 +123,7 @@ static const char *name_of(const ss_compare *c, int site, char *out, size_t n)
 
 ss_code ss_compare_table(const ss_compare *c, int top, ss_table *t, ss_err *e)
 {
-    static const char *const columns[] = {"A",     "B",     "ratio",     "high",
-                                          "rms A", "rms B", "rms ratio", "rms high"};
+    static const char *const columns[] = {"A", "B", "ratio", "high", "rms ratio", "rms high"};
     const ss_aligned *a = &c->aligned;
     const ss_run *r = a->runs[0];
     const int shown = top < c->n ? top : c->n;
@@ -149,8 +146,10 @@ ss_code ss_compare_table(const ss_compare *c, int top, ss_table *t, ss_err *e)
         ss_table_text(t, name_of(c, x->site, name, sizeof name));
         ss_table_text(t, w->input < 0 ? "-" : r->inputs[ss_align_input(a, w->input, 0)]);
         ss_table_number(t, w->sigma < 0 ? NAN : r->sigmas[ss_align_sigma(a, w->sigma, 0)]);
-        add_cells(t, &x->absmax);
-        add_cells(t, &x->rms);
+        ss_table_number(t, w->a);
+        ss_table_number(t, w->b);
+        add_ratios(t, &x->absmax);
+        add_ratios(t, &x->rms);
     }
     ss_align_describe(a, &left);
     ss_table_note(t,
