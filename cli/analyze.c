@@ -1,4 +1,5 @@
 /* analyze.c - `sigmascope analyze`: what a run shows, as tables */
+#include "analyze/blobs.h"
 #include "analyze/growth.h"
 #include "analyze/headroom.h"
 #include "analyze/health.h"
@@ -117,6 +118,24 @@ static ss_code show_weights(report *rep, ss_err *e)
     return rc;
 }
 
+static ss_code show_blobs(report *rep, ss_err *e)
+{
+    ss_blobs b;
+    ss_table t;
+    ss_code rc = ss_blobs_find(rep->run, &rep->produced, &b, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if (b.n && (rc = ss_blobs_table(rep->run, &b, rep->top, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    if (b.n && rc == SS_OK && (rc = ss_blob_shapes_table(rep->run, &b, rep->top, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    if (b.n && rc == SS_OK && (rc = ss_blob_levels_table(rep->run, &b, &t, e)) == SS_OK)
+        rc = show(rep, &t, e);
+    ss_blobs_release(&b);
+    return rc;
+}
+
 /* All tables, in the order in which one reads them. */
 static ss_code show_all(report *rep, ss_err *e)
 {
@@ -137,6 +156,8 @@ static ss_code show_all(report *rep, ss_err *e)
         rc = show_stages(rep, e);
     if (rc == SS_OK)
         rc = show_weights(rep, e);
+    if (rc == SS_OK)
+        rc = show_blobs(rep, e);
     if (rc == SS_OK && (rc = ss_loss_table(rep->run, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
     return rc;
