@@ -127,11 +127,11 @@ static ss_code show_blobs(report *rep, ss_err *e)
     if (rc != SS_OK)
         return rc;
     if (b.n && (rc = ss_blobs_table(rep->run, &b, rep->top, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     if (b.n && rc == SS_OK && (rc = ss_blob_shapes_table(rep->run, &b, rep->top, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     if (b.n && rc == SS_OK && (rc = ss_blob_levels_table(rep->run, &b, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     ss_blobs_release(&b);
     return rc;
 }
