@@ -13,6 +13,8 @@
  * are.
  */
 #include "analyze/comparison.h"
+#include "analyze/trend.h"
+#include "base/mem.h"
 #include "tests/run_made.h"
 #include "tests/ss_tmp.h"
 
@@ -422,12 +424,45 @@ static void test_command(void **state)
     json_decref(all);
 }
 
+/* Every allocation of an alignment, a comparison and a trend fails once: an error, no leak. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    const int64_t steps[] = {1, 2};
+    unsigned long k = 0;
+    ss_code rc = SS_NOMEM;
+    ss_err e;
+
+    for (int trend = 0; trend < 2; trend++) {
+        for (k = 0, rc = SS_NOMEM; rc != SS_OK; k++) {
+            ss_run *runs[] = {open_run("a.h5"), open_run("b.h5")};
+            ss_comparison x;
+            ss_trend t;
+
+            e = (ss_err){0};
+            ss_mem_fail_at(k + 1);
+            rc = trend ? ss_trend_find(runs, steps, 2, NULL, 0, &t, &e)
+                       : ss_comparison_find(runs[0], runs[1], "B", NULL, 0, &x, &e);
+            ss_mem_fail_at(0);
+            assert_true(rc == SS_OK || (rc == SS_NOMEM && e.code == SS_NOMEM && *e.msg));
+            if (rc == SS_OK && trend)
+                ss_trend_release(&t);
+            else if (rc == SS_OK)
+                ss_comparison_release(&x);
+            ss_run_close(runs[0]);
+            ss_run_close(runs[1]);
+        }
+        assert_true(k > 20);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alignment), cmocka_unit_test(test_statistics),
         cmocka_unit_test(test_the_rest),  cmocka_unit_test(test_same_run),
         cmocka_unit_test(test_fail_over), cmocka_unit_test(test_command),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, set_up, remove_tmp);
 }
