@@ -80,8 +80,9 @@ static ss_code frames(ss_page *page, const ss_findings *x, int *n, bool *denoise
 /* What page.js plays, as one JSON object. */
 static json_t *script_data(const ss_page *page, const ss_findings *x, int n_frames)
 {
-    json_t *labels = json_array(), *names = json_array(), *alts = json_array(),
-           *absmax = json_array();
+    json_t *labels = json_array(), *absmax = json_array();
+    json_t *names = n_frames ? json_array() : NULL; /* appending to NULL frees the item */
+    json_t *alts = n_frames ? json_array() : NULL;
     double low = INFINITY, high = 0;
     char text[160];
 
@@ -107,10 +108,9 @@ static json_t *script_data(const ss_page *page, const ss_findings *x, int n_fram
         }
         json_array_append_new(absmax, row);
     }
-    return json_pack("{s:o, s:o*, s:o*, s:o, s:f, s:f, s:f}", "labels", labels, "frames",
-                     n_frames ? names : NULL, "alts", n_frames ? alts : NULL, "absmax", absmax,
-                     "low", isfinite(low) ? low * 0.8 : 1e-3, "high", fmax(high, 1e-2), "limit",
-                     x->format[0].max);
+    return json_pack("{s:o, s:o*, s:o*, s:o, s:f, s:f, s:f}", "labels", labels, "frames", names,
+                     "alts", alts, "absmax", absmax, "low", isfinite(low) ? low * 0.8 : 1e-3,
+                     "high", fmax(high, 1e-2), "limit", x->format[0].max);
 }
 
 static void controls(FILE *f, int n)
