@@ -173,7 +173,8 @@ static void outcome(const ss_trend *t, const dated *d, char *out, size_t n)
 
     switch (d->x.reach) {
     case SS_REACH_PASSED:
-        snprintf(out, n, "passed%s", d->x.back ? ", below it at the last step" : "");
+        snprintf(out, n, "passed%s%s", d->row->nonfinite[d->x.over] ? ": inf or NaN" : "",
+                 d->x.back ? ", below it at the last step" : "");
         break;
     case SS_REACH_AHEAD: snprintf(out, n, "ahead%s", doubt); break;
     case SS_REACH_FAR:

@@ -50,7 +50,7 @@ static void test_help_and_version(void **state)
     expect("--help", 0, "usage: sigmascope COMMAND");
     expect("", 2, "usage: sigmascope COMMAND");
     expect("frobnicate", 2, "sigmascope: no command 'frobnicate'");
-    static const char *const commands[] = {"inspect", "probe", "analyze"};
+    static const char *const commands[] = {"inspect", "probe", "analyze", "compare"};
     for (size_t i = 0; i < N_OF(commands); i++) {
         char args[64];
 

@@ -337,6 +337,7 @@ static void test_command(void **state)
 
     expect("$D/250.h5 $D/1000.h5 $D/4000.h5", 0, "forecast fp8-e5m2");
     expect("$D/250.h5 $D/1000.h5 $D/4000.h5 --format fp8-e4m3", 0, "passed");
+    expect("$D/250.h5 $D/4000.h5 --format fp16", 0, "passed: inf or NaN");
     expect("$D/250.h5 $D/1000.h5", 0, "2 steps, no error");
     expect("$D/250.h5 $D/1000.h5 --steps 5,7 --json", 0, "\"step\": 7");
     /* 80.05 is 80 within the tolerance, sigma 2 is left out, the inputs are one each */
