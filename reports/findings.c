@@ -128,6 +128,8 @@ ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const
         rc = ss_weights_find(r, &x->produced, &x->weights, e);
     if (rc == SS_OK)
         rc = find_attention(x, e);
+    if (rc == SS_OK && x->n > 0)
+        rc = ss_blobs_find(r, &x->produced, &x->blobs, e);
     if (rc == SS_OK)
         rc = find_loss(x, e);
     if (rc == SS_OK)
@@ -152,6 +154,7 @@ void ss_findings_release(ss_findings *x)
     ss_weights_release(&x->weights);
     ss_attn_release(&x->attention);
     ss_free(x->attention_sentence);
+    ss_blobs_release(&x->blobs);
     ss_free(x->loss);
     *x = (ss_findings){0};
 }

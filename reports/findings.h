@@ -3,6 +3,7 @@
 #define SS_REPORTS_FINDINGS_H
 
 #include "analyze/attention.h"
+#include "analyze/blobs.h"
 #include "analyze/growth.h"
 #include "analyze/headroom.h"
 #include "analyze/health.h"
@@ -33,7 +34,8 @@ typedef struct {
     bool has_attention;
     ss_attn attention;
     char *attention_sentence;
-    double *loss; /* [n_inputs][n_sigmas], NULL: none */
+    ss_blobs blobs; /* of dumped modules; n is 0 without */
+    double *loss;   /* [n_inputs][n_sigmas], NULL: none */
 } ss_findings;
 
 /* The run stays the caller's, and must outlive the findings. */

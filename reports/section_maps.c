@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-enum { MODULES = 12, ROWS = 5, COLUMNS = 8, TILE = 72 };
+enum { MODULES = 12, ROWS = 5, COLUMNS = 8, TILE = 96, TABLE_ROWS = 1000 };
 
 /* Tiles are of (input, sample): of few inputs, several samples each. */
 static int columns_of(const ss_run *r, int *samples)
@@ -36,6 +36,30 @@ static ss_code read_all(const ss_findings *x, const ss_map_source *m, const int 
     return rc;
 }
 
+/* What the analysis of blobs says of a module, or NULL. */
+static const ss_blob_row *blob_of(const ss_findings *x, int module)
+{
+    for (int i = 0; i < x->blobs.n; i++) {
+        if (x->blobs.rows[i].module == module)
+            return &x->blobs.rows[i];
+    }
+    return NULL;
+}
+
+static void verdict(ss_str *caption, const ss_findings *x, const ss_blob_row *row)
+{
+    if (row->n_degenerate == 0)
+        ss_str_add(caption, " At no noise level are half of its maps degenerate.");
+    else if (row->n_degenerate == x->n)
+        ss_str_add(caption, " At every noise level at least half of its maps are degenerate.");
+    else if (row->from >= 0)
+        ss_str_addf(caption, " From sigma %.3g on at least half of its maps are degenerate.",
+                    x->run->sigmas[row->from]);
+    else
+        ss_str_addf(caption, " At %d of %d noise levels at least half of its maps are degenerate.",
+                    row->n_degenerate, x->n);
+}
+
 static ss_code module(ss_page *page, const ss_findings *x, const ss_map_source *m, int number,
                       ss_err *e)
 {
@@ -43,6 +67,7 @@ static ss_code module(ss_page *page, const ss_findings *x, const ss_map_source *
     int levels[ROWS], n_levels = ss_curves_levels(x, levels, ROWS), samples, h, w;
     const int columns = columns_of(r, &samples);
     const size_t n = (size_t)m->h * (size_t)m->w, all = n * (size_t)(columns * n_levels);
+    const ss_blob_row *blob = blob_of(x, m->module);
     float *maps = ss_alloc(all, sizeof *maps);
     double low = INFINITY, high = 0;
     char name[32], alt[400];
@@ -64,9 +89,15 @@ static ss_code module(ss_page *page, const ss_findings *x, const ss_map_source *
     ss_tiles_fit(m->h, m->w, TILE, &h, &w);
     if ((rc = ss_tiles_new(&t, n_levels, columns, h, w, e)) != SS_OK)
         goto out;
-    for (int k = 0; k < n_levels; k++)
-        for (int i = 0; i < columns; i++)
+    for (int k = 0; k < n_levels; k++) {
+        for (int i = 0; i < columns; i++) {
             ss_tiles_map(&t, k, i, maps + (size_t)(k * columns + i) * n, m->h, m->w, low, high);
+            if (blob && ss_blob_degenerate(
+                            ss_blob_values(r, blob, i / samples, x->order[levels[k]], i % samples),
+                            &blob->shape))
+                ss_tiles_mark(&t, k, i);
+        }
+    }
     ss_str_addf(
         &caption,
         "%s, %d x %d positions, %lld channels: RMS over channels, from %.3g (violet) to %.3g "
@@ -80,6 +111,8 @@ static ss_code module(ss_page *page, const ss_findings *x, const ss_map_source *
     if (samples > 1)
         ss_str_addf(&caption, " (%d samples each)", samples);
     ss_str_add(&caption, ".");
+    if (blob)
+        verdict(&caption, x, blob);
     snprintf(name, sizeof name, "maps-%02d", number);
     snprintf(alt, sizeof alt, "Activation maps of %.250s: %d columns at %d noise levels.",
              r->modules[m->module], columns, n_levels);
@@ -92,20 +125,39 @@ out:
     return rc;
 }
 
+/* Shows a module, if it has maps and there is room for more. */
+static ss_code show(ss_page *page, const ss_findings *x, int m, int *shown, ss_err *e)
+{
+    ss_map_source source;
+    ss_code rc;
+
+    if (*shown >= MODULES || !ss_map_find(x->run, m, &source))
+        return SS_OK;
+    rc = module(page, x, &source, ++*shown, e);
+    ss_map_release(&source);
+    return rc;
+}
+
 ss_code ss_section_maps(ss_page *page, const ss_findings *x, ss_err *e)
 {
     int shown = 0;
+    ss_table t;
     ss_code rc = SS_OK;
 
-    for (int m = 0; m < x->run->n_modules && shown < MODULES && x->n > 0 && rc == SS_OK; m++) {
-        ss_map_source source;
-
-        if (!ss_map_find(x->run, m, &source))
-            continue;
-        if (shown++ == 0)
-            ss_page_section(page, "maps", "Activation maps");
-        rc = module(page, x, &source, shown, e);
-        ss_map_release(&source);
-    }
+    if (x->blobs.n == 0)
+        return SS_OK;
+    ss_page_section(page, "maps", "Activation maps, and which of them are blobs");
+    html_element(page->f, "p", NULL,
+                 "A map is degenerate (red frame) when two of these hold: its effective rank is "
+                 "below 2, more than 75 %% of its energy is in waves of at most one cycle per "
+                 "picture, its cosine to the other inputs' maps is above 0.85.");
+    for (int i = 0; i < x->blobs.n && rc == SS_OK; i++)
+        rc = show(page, x, x->blobs.rows[i].module, &shown, e);
+    if (rc == SS_OK && (rc = ss_blobs_table(x->run, &x->blobs, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && (rc = ss_blob_shapes_table(x->run, &x->blobs, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && (rc = ss_blob_levels_table(x->run, &x->blobs, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
     return rc;
 }

@@ -168,6 +168,27 @@ static void say_attention(ss_page *p, const ss_findings *x)
                        x->attention_sentence);
 }
 
+static void say_maps(ss_page *p, const ss_findings *x)
+{
+    const ss_blobs *b = &x->blobs;
+    int low = 0, high = 0;
+
+    if (b->n == 0) {
+        ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
+                       "Whether activation maps degenerate into blobs: none were dumped (probe "
+                       "--dump).");
+        return;
+    }
+    for (int i = 0; i < b->n; i++) {
+        low += ss_blob_row_degenerate(x->run, &b->rows[i], SS_ALL, b->lowest);
+        high += ss_blob_row_degenerate(x->run, &b->rows[i], SS_ALL, b->highest);
+    }
+    ss_summary_say(p, high > low ? SS_SAID_FOUND : SS_SAID_CLEAR, "maps",
+                   "Of %d dumped modules %d have degenerate maps at the lowest sigma and %d at the "
+                   "highest.",
+                   b->n, low, high);
+}
+
 static void say_loss(ss_page *p, const ss_findings *x)
 {
     const ss_run *r = x->run;
@@ -208,5 +229,6 @@ void ss_summary_run(ss_page *p, const ss_findings *x)
     say_headroom(p, x);
     say_weights(p, x);
     say_attention(p, x);
+    say_maps(p, x);
     say_loss(p, x);
 }

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-static const ss_rgb nothing_finite = {255, 0, 255};
+static const ss_rgb nothing_finite = {255, 0, 255}, wrong = {255, 60, 60};
 
 ss_code ss_tiles_new(ss_tiles *t, int rows, int columns, int h, int w, ss_err *e)
 {
@@ -99,6 +99,18 @@ void ss_tiles_map(ss_tiles *t, int row, int column, const float *x, int h0, int 
 
             paint(pixel(t, row, column, i, j),
                   isfinite(v) ? ss_viridis(log(v / low) / log(high / low)) : nothing_finite);
+        }
+    }
+}
+
+void ss_tiles_mark(ss_tiles *t, int row, int column)
+{
+    const int rim = t->h >= 32 && t->w >= 32 ? 2 : 1;
+
+    for (int i = 0; i < t->h; i++) {
+        for (int j = 0; j < t->w; j++) {
+            if (i < rim || j < rim || i >= t->h - rim || j >= t->w - rim)
+                paint(pixel(t, row, column, i, j), wrong);
         }
     }
 }

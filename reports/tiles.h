@@ -34,4 +34,7 @@ void ss_tiles_picture(ss_tiles *t, int row, int column, const float *x, int h0, 
 void ss_tiles_map(ss_tiles *t, int row, int column, const float *x, int h0, int w0, double low,
                   double high);
 
+/* Draws a frame on the rim of a tile, in the red of what is wrong. */
+void ss_tiles_mark(ss_tiles *t, int row, int column);
+
 #endif
