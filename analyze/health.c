@@ -173,7 +173,6 @@ ss_code ss_loss_find(ss_run *r, double *mean, bool *any, ss_err *e)
 ss_code ss_loss_table(ss_run *r, ss_table *t, ss_err *e)
 {
     bool any;
-    char name[256];
     int *order = ss_sigma_order(r);
     double *mean = ss_alloc((size_t)r->n_inputs * (size_t)r->n_sigmas, sizeof *mean);
     ss_code rc = !order || !mean ? ss_fail(e, SS_NOMEM, "%s: out of memory", r->path)
@@ -183,16 +182,20 @@ ss_code ss_loss_table(ss_run *r, ss_table *t, ss_err *e)
         rc = ss_table_init(t, "loss", e);
     if (rc != SS_OK)
         goto out;
+    ss_table_column(t, "input", SS_COL_TEXT, NULL);
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "loss", SS_COL_NUMBER, "%.4g");
     for (int i = 0; i < r->n_inputs; i++) {
-        ss_printable(*r->inputs[i] ? r->inputs[i] : "loss", name, sizeof name);
-        ss_table_column(t, name, SS_COL_NUMBER, "%.4g");
-    }
-    for (int k = 0; k < r->n_done && any; k++) {
-        ss_table_row(t);
-        ss_table_number(t, r->sigmas[order[k]]);
-        for (int i = 0; i < r->n_inputs; i++)
-            ss_table_number(t, mean[(int64_t)i * r->n_sigmas + order[k]]);
+        for (int k = 0; k < r->n_done; k++) {
+            const double loss = mean[(int64_t)i * r->n_sigmas + order[k]];
+
+            if (isnan(loss))
+                continue;
+            ss_table_row(t);
+            ss_table_text(t, r->inputs[i]);
+            ss_table_number(t, r->sigmas[order[k]]);
+            ss_table_number(t, loss);
+        }
     }
     ss_table_note(t,
                   any ? "denoising loss, mean over samples" : "no input has a known clean picture");

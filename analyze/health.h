@@ -30,7 +30,7 @@ ss_code ss_nonfinite_table(const ss_run *r, const ss_nonfinite *x, int top, ss_t
 /* Mean of the loss over the samples that have one (NaN: the clean picture is not known).
  * mean: [n_inputs][n_sigmas]; NaN where there is none. *any: whether there is any. */
 ss_code ss_loss_find(ss_run *r, double *mean, bool *any, ss_err *e);
-/* A row for each finished noise level, a column for each input. Empty where there is none. */
+/* A row for each input and finished noise level that has a loss. */
 ss_code ss_loss_table(ss_run *r, ss_table *t, ss_err *e);
 
 #endif

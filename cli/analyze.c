@@ -1,5 +1,6 @@
 /* analyze.c - `sigmascope analyze`: what a run shows, as tables */
 #include "analyze/blobs.h"
+#include "analyze/channels.h"
 #include "analyze/growth.h"
 #include "analyze/headroom.h"
 #include "analyze/health.h"
@@ -136,6 +137,19 @@ static ss_code show_blobs(report *rep, ss_err *e)
     return rc;
 }
 
+static ss_code show_channels(report *rep, ss_err *e)
+{
+    ss_channels k;
+    ss_table t;
+    ss_code rc = ss_channels_find(rep->run, &rep->produced, &k, e);
+
+    if (rc == SS_OK && k.n_sites &&
+        (rc = ss_channels_table(rep->run, &k, rep->top, &t, e)) == SS_OK)
+        rc = cli_show(&rep->out, &t, e);
+    ss_channels_release(&k);
+    return rc;
+}
+
 /* All tables, in the order in which one reads them. */
 static ss_code show_all(report *rep, ss_err *e)
 {
@@ -156,6 +170,8 @@ static ss_code show_all(report *rep, ss_err *e)
         rc = show_stages(rep, e);
     if (rc == SS_OK)
         rc = show_weights(rep, e);
+    if (rc == SS_OK)
+        rc = show_channels(rep, e);
     if (rc == SS_OK)
         rc = show_blobs(rep, e);
     if (rc == SS_OK && (rc = ss_loss_table(rep->run, &t, e)) == SS_OK)
@@ -257,7 +273,8 @@ const cli_command cmd_analyze = {
     "Prints, of a run file that `sigmascope probe` or somebody else's hooks have made: what is\n"
     "not finite; how activations grow with the noise level; how many bits are left to the\n"
     "limits of number formats, and which module overflows first; encoder against decoder;\n"
-    "weights against activations; what would underflow; the loss.\n"
+    "weights against activations; what would underflow; outlier channels, where the run has\n"
+    "channel statistics; maps that degenerate into blobs, where it has dumps; the loss.\n"
     "\n"
     "Of several runs, each of another checkpoint of one training: how the largest activations\n"
     "grow with the training step, as a power law with the standard error of its exponent, and\n"

@@ -385,6 +385,15 @@ static void test_health(void **state)
     assert_int_equal(ss_loss_find(run, mean, &any, &e), SS_OK);
     assert_true(any && isnan(mean[0]));
     assert_true(mean[N_SIGMAS + 3] == 100.5);
+
+    ss_table t; /* a row where there is a loss: of input 1, from the lowest sigma on */
+    assert_int_equal(ss_loss_table(run, &t, &e), SS_OK);
+    assert_int_equal(json_array_size(t.rows), N_SIGMAS);
+    const json_t *last = json_array_get(t.rows, N_SIGMAS - 1);
+    assert_string_equal(json_string_value(json_array_get(last, 0)), "images:x");
+    assert_int_equal(json_integer_value(json_array_get(last, 1)), 100);
+    assert_true(json_number_value(json_array_get(last, 2)) == 100.5);
+    ss_table_release(&t);
 }
 
 static void test_unfinished_run(void **state)
