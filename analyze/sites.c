@@ -75,8 +75,7 @@ uint64_t ss_site_count(const ss_run *r, const uint64_t *x, ss_site s, int input,
     return sum;
 }
 
-/* True when `path` is inside of the module `outer`, or outer is the whole model. */
-static bool is_inside(const char *path, const char *outer)
+bool ss_module_inside(const char *path, const char *outer)
 {
     size_t n = strlen(outer);
 
@@ -170,7 +169,7 @@ ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_
         goto out;
     }
     for (int m = 0; m < r->n_modules; m++) {
-        while (depth > 0 && !is_inside(r->modules[m], r->modules[open[depth - 1]]))
+        while (depth > 0 && !ss_module_inside(r->modules[m], r->modules[open[depth - 1]]))
             add_sites(&f, open[--depth], false);
         add_sites(&f, m, true);
         open[depth++] = m;

@@ -31,6 +31,9 @@ ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_
                       ss_sites *out, ss_err *e);
 void ss_sites_release(ss_sites *s); /* {0} is fine */
 
+/* True when the module is inside of `outer`, at any depth, or outer is the whole model. */
+bool ss_module_inside(const char *path, const char *outer);
+
 /* "up_blocks.0", or "up_blocks.0 (residual)" at another port than output; returns out. */
 char *ss_site_name(const ss_run *r, ss_site s, char *out, size_t n);
 

@@ -9,13 +9,23 @@
 #include "analyze/weights.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/keep.h"
 #include "cli/tables.h"
 #include "cli/trend.h"
 
 #include <limits.h>
 #include <string.h>
 
-enum { OPT_FORMAT = 1, OPT_MODULES, OPT_TOP, OPT_BY_INPUT, OPT_STEPS };
+enum {
+    OPT_FORMAT = 1,
+    OPT_MODULES,
+    OPT_TOP,
+    OPT_BY_INPUT,
+    OPT_STEPS,
+    OPT_KEEP,
+    OPT_MARGIN,
+    OPT_CHECK
+};
 
 static const cli_option options[] = {
     {OPT_FORMAT, "format", "FMT",
@@ -27,6 +37,15 @@ static const cli_option options[] = {
     {OPT_STEPS, "steps", "LIST",
      "training step of each of several runs, 250,500,... (default: the last number in the path of "
      "its model)"},
+    {OPT_KEEP, "keep-fp32", "FMT",
+     "instead of all this: which modules have to stay in fp32 when the others run in FMT, to paste "
+     "into PyTorch and probe"},
+    {OPT_MARGIN, "margin", "BITS",
+     "with --keep-fp32: keep those with less than so many bits to spare, too (default 0; 1 is a "
+     "factor of 2)"},
+    {OPT_CHECK, "check", NULL,
+     "with --keep-fp32: repeat the run under emulation, without the list and with it; it grows "
+     "where it must. Exit status 3: it does not suffice"},
     {0},
 };
 
@@ -208,6 +227,19 @@ static void add_format(cli_parser *p, report *rep, const char *name)
         rep->n_formats++;
 }
 
+/* Which modules have to stay in fp32. */
+static int keep(cli_parser *p, report *rep, cli_keep *x, int64_t top)
+{
+    ss_err e = {0};
+    bool suffices;
+
+    x->path = p->operands[0];
+    x->threads = p->common.threads;
+    x->top = top >= 0 ? (int)top : INT_MAX; /* half a list is no list */
+    ss_code rc = cli_show_end(&rep->out, cli_keep_show(x, &rep->out, &suffices, &e), &e);
+    return rc != SS_OK ? cli_fail(p, &e) : cli_flush(p, suffices ? CLI_OK : CLI_FINDING);
+}
+
 /* The formats that were asked for, or else the usual ones. */
 static void default_formats(cli_parser *p, report *rep, const char *const *names, int n)
 {
@@ -226,6 +258,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     int n_globs = 0, id;
     int64_t top = -1;
     report rep = {0};
+    cli_keep kept = {0};
     cli_parser p;
     ss_err e = {0};
     ss_code rc;
@@ -238,6 +271,16 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_TOP: cli_int(&p, 0, 1 << 20, &top); break;
         case OPT_BY_INPUT: rep.by_input = true; break;
         case OPT_STEPS: steps = p.arg; break;
+        case OPT_KEEP:
+            if (ss_format_parse(p.arg, &kept.format, &e) != SS_OK)
+                cli_usage(&p, "--keep-fp32: %s", e.msg);
+            break;
+        case OPT_MARGIN:
+            cli_double(&p, &kept.margin);
+            if (!(kept.margin >= 0 && kept.margin <= 128))
+                cli_usage(&p, "--margin takes a number from 0 to 128, not '%s'", p.arg);
+            break;
+        case OPT_CHECK: kept.check = true; break;
         }
     }
     const bool several = p.n_operands > 1;
@@ -246,12 +289,20 @@ static int run(const cli_command *cmd, int argc, char **argv)
         cli_usage(&p, "--by-input is for one run, here are %d", p.n_operands);
     if (!several && steps)
         cli_usage(&p, "--steps is for several runs, here is %d", p.n_operands);
+    if (*kept.format.name && several)
+        cli_usage(&p, "--keep-fp32 is for one run, here are %d", p.n_operands);
+    if (!*kept.format.name && (kept.check || kept.margin > 0))
+        cli_usage(&p, "--margin and --check go with --keep-fp32");
     if (cli_stop(&p, 1, -1)) {
         ss_free(globs);
         return p.status;
     }
     rep.out.json = p.common.json;
     rep.top = top >= 0 ? (int)top : rep.out.json ? INT_MAX : 12;
+    if (*kept.format.name) {
+        ss_free(globs);
+        return keep(&p, &rep, &kept, top);
+    }
     if (several) {
         default_formats(&p, &rep, limits, sizeof limits / sizeof *limits);
         const cli_trend x = {p.operands, p.n_operands, steps,         globs,
@@ -280,6 +331,6 @@ const cli_command cmd_analyze = {
     "grow with the training step, as a power law with the standard error of its exponent, and\n"
     "the step at which each module reaches the largest value of a format, with a 95 % interval.",
     options,
-    CLI_JSON,
+    CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,
     run,
 };

@@ -2,6 +2,7 @@
 #include "analyze/attention.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/tables.h"
 
 #include <limits.h>
 
@@ -17,38 +18,24 @@ static const cli_option options[] = {
 typedef struct {
     const char *const *globs;
     int n_globs, top;
-    json_t *all; /* {title: table, "verdict": text}, with --json; else NULL */
+    cli_tables out;
 } report;
 
-static ss_code show(const report *rep, ss_table *t, ss_err *e)
-{
-    ss_code rc = SS_OK;
-
-    if (!rep->all) {
-        ss_table_print(t, stdout, 0);
-        putchar('\n');
-    } else if (json_object_set_new(rep->all, t->title, ss_table_json(t)) != 0) {
-        rc = ss_fail(e, SS_NOMEM, "table '%s': out of memory", t->title);
-    }
-    ss_table_release(t);
-    return rc;
-}
-
-static ss_code show_sentence(const report *rep, const ss_attn *a, ss_err *e)
+static ss_code show_sentence(report *rep, const ss_attn *a, ss_err *e)
 {
     char *text = ss_attn_sentence(a);
     ss_code rc = text ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
 
-    if (text && !rep->all)
-        printf("%s\n", text);
-    else if (text && json_object_set_new(rep->all, "verdict", json_string(text)) != 0)
+    if (text && !rep->out.json)
+        printf("\n%s\n", text);
+    else if (text && json_object_set_new(rep->out.tables, "verdict", json_string(text)) != 0)
         rc = ss_fail(e, SS_NOMEM, "out of memory");
     ss_free(text);
     return rc;
 }
 
 /* The tables of one input, or of all; of all, the verdict too. */
-static ss_code show_input(const report *rep, ss_run *r, int input, ss_err *e)
+static ss_code show_input(report *rep, ss_run *r, int input, ss_err *e)
 {
     ss_attn a;
     ss_table t;
@@ -57,18 +44,18 @@ static ss_code show_input(const report *rep, ss_run *r, int input, ss_err *e)
     if (rc != SS_OK)
         return rc;
     if ((rc = ss_attn_heads_table(r, &a, rep->top, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     if (rc == SS_OK && (rc = ss_attn_logits_table(r, &a, rep->top, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     if (rc == SS_OK && (rc = ss_attn_shares_table(r, &a, rep->top, &t, e)) == SS_OK)
-        rc = show(rep, &t, e);
+        rc = cli_show(&rep->out, &t, e);
     if (rc == SS_OK && input == SS_ALL)
         rc = show_sentence(rep, &a, e);
     ss_attn_release(&a);
     return rc;
 }
 
-static ss_code attention(const char *path, const report *rep, bool by_input, ss_err *e)
+static ss_code attention(const char *path, report *rep, bool by_input, ss_err *e)
 {
     ss_run *r = NULL;
     ss_code rc = ss_run_open(path, &r, e);
@@ -78,12 +65,7 @@ static ss_code attention(const char *path, const report *rep, bool by_input, ss_
     if (rc == SS_OK)
         rc = show_input(rep, r, SS_ALL, e);
     ss_run_close(r);
-    if (rc == SS_OK && rep->all) {
-        if (json_dumpf(rep->all, stdout, JSON_INDENT(1)) != 0)
-            rc = ss_fail(e, SS_IO, "writing the output failed");
-        putchar('\n');
-    }
-    return rc;
+    return cli_show_end(&rep->out, rc, e);
 }
 
 static int run(const cli_command *cmd, int argc, char **argv)
@@ -113,10 +95,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
                   .top = top >= 0        ? (int)top
                          : p.common.json ? INT_MAX
                                          : 12,
-                  .all = p.common.json ? json_object() : NULL};
-    ss_code rc = p.common.json && !rep.all ? ss_fail(&e, SS_NOMEM, "out of memory")
-                                           : attention(p.operands[0], &rep, by_input, &e);
-    json_decref(rep.all);
+                  .out = {.json = p.common.json}};
+    ss_code rc = attention(p.operands[0], &rep, by_input, &e);
     ss_free(globs);
     return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
 }

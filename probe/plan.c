@@ -140,6 +140,10 @@ static ss_code write_down(const ss_probe_options *opt, ss_plan *p, int threads, 
     json_object_set_new(j, "threads", json_integer(threads));
     json_object_set_new(j, "device", json_string(opt->device ? opt->device : "cpu"));
     json_object_set_new(j, "condition", json_string(p->conditions.text_form));
+    json_object_set_new(j, "class", json_integer(opt->class_label));
+    json_object_set_new(j, "condition_sigma", text_or_null(opt->condition_sigma));
+    json_object_set_new(j, "beta_schedule", text_or_null(opt->network.beta_schedule));
+    json_object_set_new(j, "prediction_type", text_or_null(opt->network.prediction_type));
     json_object_set_new(j, "prompt_embeds", text_or_null(opt->prompt_embeds));
     json_object_set_new(j, "text_embeds", text_or_null(opt->text_embeds));
     json_object_set_new(j, "time_ids", text_or_null(opt->time_ids));

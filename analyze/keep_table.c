@@ -1,0 +1,151 @@
+/* keep_table.c - see keep.h: how the list is written down */
+#include "analyze/keep.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "probe/run_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *reason_text(ss_keep_reason why)
+{
+#define X(name, text) text,
+    static const char *const texts[] = {SS_KEEP_REASONS(X)};
+#undef X
+
+    return texts[why];
+}
+
+/* Appends NAME, INSIDE, "=" and FORMAT as one text. */
+static ss_code add_map(char ***maps, int *n, const char *name, const char *inside,
+                       const char *format, ss_err *e)
+{
+    ss_str s = {0};
+    char **grown = ss_realloc(*maps, (size_t)*n + 1, sizeof *grown);
+
+    if (!grown)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    *maps = grown;
+    ss_str_addf(&s, "%s%s=%s", name, inside, format);
+    grown[*n] = ss_str_detach(&s);
+    if (!grown[*n])
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    (*n)++;
+    return SS_OK;
+}
+
+ss_code ss_keep_maps(const ss_run *r, const ss_keep *k, char ***maps, int *n, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    *maps = NULL;
+    *n = 0;
+    for (int m = 0; m < k->n_modules && rc == SS_OK; m++) {
+        const bool passes = k->modules[m].why == SS_KEEP_PASSES && !k->modules[m].covered;
+        const bool root = strcmp(r->modules[m], SS_RUN_ROOT) == 0;
+
+        if (passes || ss_keep_listed(k, m))
+            rc = add_map(maps, n, root ? "*" : r->modules[m], "", "fp32", e);
+        if (passes && rc == SS_OK)
+            rc = add_map(maps, n, root ? "?*" : r->modules[m], root ? "" : ".*", k->format.name, e);
+    }
+    if (rc != SS_OK) {
+        ss_keep_maps_free(*maps, *n);
+        *maps = NULL;
+        *n = 0;
+    }
+    return rc;
+}
+
+void ss_keep_maps_free(char **maps, int n)
+{
+    for (int i = 0; i < n; i++)
+        ss_free(maps[i]);
+    ss_free(maps);
+}
+
+ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, ss_err *e)
+{
+    int shown = 0;
+    char bad[96] = "";
+    ss_code rc = ss_table_init(t, k->title, e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "why", SS_COL_TEXT, NULL);
+    ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "bits", SS_COL_NUMBER, "%.2f");
+    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "input", SS_COL_TEXT, NULL);
+    ss_table_column(t, "round", SS_COL_NUMBER, "%.0f");
+    for (int m = 0; m < k->n_modules && shown < top; m++) {
+        const ss_keep_module *x = &k->modules[m];
+
+        if (!ss_keep_listed(k, m))
+            continue;
+        shown++;
+        ss_table_row(t);
+        ss_table_text(t, r->modules[m]);
+        ss_table_text(t, reason_text(x->why));
+        ss_table_number(t, x->peak);
+        ss_table_number(t, log2(k->format.max / x->peak));
+        ss_table_number(t, x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
+        ss_table_text(t, x->input >= 0 ? r->inputs[x->input] : "-");
+        ss_table_number(t, x->round);
+    }
+    if (k->nonfinite)
+        snprintf(bad, sizeof bad, "; %llu values are inf or NaN in fp32 already",
+                 (unsigned long long)k->nonfinite);
+    ss_table_note(t,
+                  "%d modules that have to stay in fp32 so that nothing exceeds %.5g (%s) with "
+                  "%g bits to spare, when every operation's output is rounded; %d containers "
+                  "around them pass values on%s%s",
+                  k->n_kept, k->format.max, k->format.name, k->margin, k->n_passing,
+                  shown < k->n_kept ? "; not all are shown" : "", bad);
+    return SS_OK;
+}
+
+/* What sorting needs to know. */
+typedef struct {
+    int module;
+    double flush;
+} flushed;
+
+static int more_first(const void *a, const void *b)
+{
+    const flushed *x = a, *y = b;
+
+    if (x->flush != y->flush)
+        return x->flush < y->flush ? 1 : -1;
+    return x->module - y->module;
+}
+
+ss_code ss_keep_flush_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, ss_err *e)
+{
+    flushed *list = ss_alloc((size_t)k->n_modules, sizeof *list);
+    ss_code rc = list ? ss_table_init(t, "underflow", e) : ss_fail(e, SS_NOMEM, "out of memory");
+    int n = 0;
+
+    if (rc != SS_OK)
+        goto out;
+    for (int m = 0; m < k->n_modules; m++) {
+        if (k->modules[m].leaf && k->modules[m].flush >= SS_KEEP_FLUSH)
+            list[n++] = (flushed){m, k->modules[m].flush};
+    }
+    qsort(list, (size_t)n, sizeof *list, more_first);
+    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "flush %", SS_COL_NUMBER, "%.3g");
+    for (int i = 0; i < n && i < top; i++) {
+        ss_table_row(t);
+        ss_table_text(t, r->modules[list[i].module]);
+        ss_table_number(t, 100 * list[i].flush);
+    }
+    ss_table_note(t, "%d modules of whose values %g %% and more would become zero in %s; not kept",
+                  n, 100 * SS_KEEP_FLUSH, k->format.name);
+out:
+    ss_free(list);
+    return rc;
+}

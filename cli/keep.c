@@ -1,0 +1,100 @@
+/* keep.c - see keep.h */
+#include "cli/keep.h"
+
+#include "analyze/keep.h"
+#include "analyze/keep_check.h"
+#include "probe/interrupt.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+/* Texts as a JSON list. */
+static json_t *list_of(char *const *texts, int n)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < n; i++)
+        json_array_append_new(list, json_string(texts[i]));
+    return list;
+}
+
+static json_t *names_of(const ss_run *r, const ss_keep *k)
+{
+    json_t *list = json_array();
+
+    for (int m = 0; m < k->n_modules; m++) {
+        if (ss_keep_listed(k, m))
+            json_array_append_new(list, json_string(r->modules[m]));
+    }
+    return list;
+}
+
+/* The list in the two forms that are pasted. */
+static ss_code show_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_err *e)
+{
+    char **maps;
+    int n;
+    ss_code rc = ss_keep_maps(r, k, &maps, &n, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if (out->json) {
+        if (json_object_set_new(out->tables, "keep_fp32", names_of(r, k)) != 0 ||
+            json_object_set_new(out->tables, "precision_maps", list_of(maps, n)) != 0)
+            rc = ss_fail(e, SS_NOMEM, "out of memory");
+    } else {
+        printf(
+            "\nkeep_fp32 = [  # PyTorch: model.get_submodule(name), weights and input in fp32\n");
+        for (int m = 0; m < k->n_modules; m++) {
+            if (ss_keep_listed(k, m))
+                printf("    \"%s\",\n", r->modules[m]);
+        }
+        printf("]\n\n--precision %s", k->format.name);
+        for (int i = 0; i < n; i++)
+            printf(" \\\n    --precision-map '%s'", maps[i]);
+        printf("\n");
+    }
+    ss_keep_maps_free(maps, n);
+    return rc;
+}
+
+/* Repeats the run under emulation; the list may grow. */
+static ss_code check(const cli_keep *x, ss_run *r, ss_keep *k, ss_keep_check *c, ss_err *e)
+{
+    struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
+
+    sigaction(SIGINT, &stop, NULL); /* so that the runs of the check are removed */
+    sigaction(SIGTERM, &stop, NULL);
+    return ss_keep_check_run(r, k, x->threads, c, e);
+}
+
+ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err *e)
+{
+    ss_run *r;
+    ss_keep k = {0};
+    ss_keep_check c = {0};
+    ss_table t;
+    ss_code rc = ss_run_open(x->path, &r, e);
+
+    *suffices = true;
+    if (rc != SS_OK)
+        return rc;
+    rc = ss_keep_find(r, &x->format, x->margin, &k, e);
+    if (rc == SS_OK && x->check)
+        rc = check(x, r, &k, &c, e);
+    if (rc == SS_OK && (rc = ss_keep_table(r, &k, x->top, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    if (rc == SS_OK)
+        rc = show_blocks(r, &k, out, e);
+    if (rc == SS_OK && (k.n_flushed || out->json) &&
+        (rc = ss_keep_flush_table(r, &k, x->top, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    if (rc == SS_OK && x->check && (rc = ss_keep_check_table(&k, &c, &t, e)) == SS_OK) {
+        rc = cli_show(out, &t, e);
+        *suffices = c.clean;
+    }
+    ss_keep_check_release(&c);
+    ss_keep_release(&k);
+    ss_run_close(r);
+    return rc;
+}

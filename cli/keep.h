@@ -1,0 +1,20 @@
+/* keep.h - `sigmascope analyze --keep-fp32`: what must stay in fp32 (analyze/keep.h), to paste */
+#ifndef SS_CLI_KEEP_H
+#define SS_CLI_KEEP_H
+
+#include "base/format.h"
+#include "cli/tables.h"
+
+typedef struct {
+    const char *path; /* run file */
+    ss_format format;
+    double margin; /* bits */
+    bool check;    /* under emulation */
+    int threads, top;
+} cli_keep;
+
+/* Shows the list as a table, as a Python list and as arguments of probe, what underflows, and the
+ * check. *suffices is false when the check says that the list does not. */
+ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err *e);
+
+#endif

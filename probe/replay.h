@@ -1,0 +1,34 @@
+/* replay.h - the options of a probe, read back from the run file that it made
+ *
+ *   ss_replay p;
+ *   rc = ss_replay_read(run, &p, &err);
+ *   p.opt.output = "again.h5"; p.opt.network.changes.precision = "fp16"; ...
+ *   rc = ss_probe_run(&p.opt, &summary, &err);
+ *   ss_replay_release(&p);
+ *
+ * Noise levels, inputs, samples, seed, condition, interventions, modules watched, sizes and
+ * device are those of the run. Left out: precision, what was dumped, channel statistics, how many
+ * threads. Paths of model, pictures and tensors are as they were given, so the working directory
+ * has to be the same.
+ */
+#ifndef SS_PROBE_REPLAY_H
+#define SS_PROBE_REPLAY_H
+
+#include "probe/probe.h"
+#include "probe/run_reader.h"
+
+#include <jansson.h>
+
+typedef struct {
+    ss_probe_options opt; /* borrows from what follows, and from the run */
+    json_t *plan;
+    char *sigmas;
+    const char **inputs, **modules, **interventions;
+} ss_replay;
+
+/* SS_USAGE for a run without plan or model (somebody else's hooks), SS_FORMAT where the plan
+ * lacks something. r must outlive the options. */
+ss_code ss_replay_read(const ss_run *r, ss_replay *p, ss_err *e);
+void ss_replay_release(ss_replay *p); /* {0} is fine */
+
+#endif

@@ -1,0 +1,545 @@
+/* test_keep.c - which modules stay in fp32: of a run whose answers are known, and of the bundled
+ * checkpoint, where emulation says whether they were right
+ *
+ * The made run: format e4m3, largest value 240. In forward order, largest |x| at sigma 1 (at 0.1
+ * it is a tenth), input, output, and why it is kept:
+ *
+ *   (model)          1    900   passes on what is inside
+ *   conv_in          1     20
+ *   down             20   250   adds: neither its input nor anything inside overflows
+ *   down.conv1       20   200   inside of that
+ *   down.conv2       200  100
+ *   up               250  900   passes on
+ *   up.norm          250    4   reads
+ *   up.conv          4    800   produces
+ *   up.act           4    130   one bit of margin only
+ *   mid              9      9   logits of 300
+ *   mid.to_q         9      9
+ *   tf               9     90   its sum behind tf.ff overflows (port residual), nothing else
+ *   tf.ff            9     90
+ *   tiny             1      1   half of its values are 2^-20
+ */
+#include "analyze/keep_check.h"
+#include "base/mem.h"
+#include "probe/probe.h"
+#include "probe/replay.h"
+#include "probe/run_file.h"
+#include "tests/ss_tmp.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#define CHECKPOINT "demo/fashion-mnist/step-06000"
+
+enum {
+    ROOT,
+    CONV_IN,
+    DOWN,
+    DOWN_CONV1,
+    DOWN_CONV2,
+    UP,
+    UP_NORM,
+    UP_CONV,
+    UP_ACT,
+    MID,
+    MID_TO_Q,
+    TF,
+    TF_FF,
+    TINY,
+    N_MODULES
+};
+static const struct {
+    const char *path;
+    float in, out, residual;
+} made[] = {
+    {"", 1, 900, 0},
+    {"conv_in", 1, 20, 0},
+    {"down", 20, 250, 0},
+    {"down.conv1", 20, 200, 0},
+    {"down.conv2", 200, 100, 0},
+    {"up", 250, 900, 0},
+    {"up.norm", 250, 4, 0},
+    {"up.conv", 4, 800, 0},
+    {"up.act", 4, 130, 0},
+    {"mid", 9, 9, 0},
+    {"mid.to_q", 9, 9, 0},
+    {"tf", 9, 90, 0},
+    {"tf.ff", 9, 90, 260},
+    {"tiny", 1, 1, 0},
+};
+
+/* Where the run of the next call has NaN: at a port of a module, at sigma 1, sample 1. */
+typedef struct {
+    int module;
+    ss_port port;
+} bad_place;
+
+static void put(ss_run_column *col, int m, ss_port port, double x, bool bad, int sample)
+{
+    ss_stats st = {.absmax = (float)x, .rms = (float)x / 3, .count = 4};
+
+    st.exponent[127] = 2;
+    st.exponent[m == TINY ? 127 - 20 : 127] += 2;
+    if (bad) {
+        st.absmax = NAN;
+        st.nonfinite = 4;
+    }
+    ss_run_put_stats(col, m, port, 0, sample, &st);
+}
+
+static ss_run *make_run(const char *path, const char *precision, const bad_place *bad, int n_bad)
+{
+    static const double sigmas[] = {0.1, 1};
+    static const char *const inputs[] = {"noise:white"};
+    static const ss_run_layer layers[] = {{"mid", 1, 4}};
+    ss_run_module modules[N_MODULES];
+    ss_run_writer *w;
+    ss_run_column *col;
+    ss_run *r;
+    ss_err e = {0};
+
+    for (int m = 0; m < N_MODULES; m++)
+        modules[m] = (ss_run_module){made[m].path, "Module", false};
+    const ss_run_spec spec = {
+        .modules = modules,
+        .n_modules = N_MODULES,
+        .inputs = inputs,
+        .n_inputs = 1,
+        .sigmas = sigmas,
+        .n_sigmas = 2,
+        .n_samples = 2,
+        .layers = layers,
+        .n_layers = 1,
+        .precision = precision,
+    };
+    assert_int_equal(ss_run_create(path, &spec, true, &w, &e), SS_OK);
+    for (int s = 0; s < 2; s++) {
+        assert_int_equal(ss_run_column_new(w, s, &col, &e), SS_OK);
+        for (int n = 0; n < 2; n++) {
+            for (int m = 0; m < N_MODULES; m++) {
+                const double x[SS_N_PORTS] = {[SS_PORT_INPUT] = made[m].in,
+                                              [SS_PORT_OUTPUT] = made[m].out,
+                                              [SS_PORT_RESIDUAL] = made[m].residual};
+
+                for (int p = 0; p < SS_N_PORTS; p++) {
+                    bool is_bad = false;
+
+                    for (int b = 0; b < n_bad && s == 1 && n == 1; b++)
+                        is_bad |= bad[b].module == m && (int)bad[b].port == p;
+                    if (x[p] > 0)
+                        put(col, m, (ss_port)p, s ? x[p] : x[p] / 10, is_bad, n);
+                }
+            }
+            ss_run_put_attention(col, 0, 0, 0, n,
+                                 &(ss_attention_stats){1, 1, s ? 300.0f : 30.0f, 0.3f});
+        }
+        assert_int_equal(ss_run_submit(w, col, &e), SS_OK);
+    }
+    assert_int_equal(ss_run_finish(w, &e), SS_OK);
+    if (ss_run_open(path, &r, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return r;
+}
+
+static ss_format format_of(const char *name)
+{
+    ss_format f;
+
+    assert_int_equal(ss_format_parse(name, &f, NULL), SS_OK);
+    return f;
+}
+
+static void test_reasons(void **state)
+{
+    (void)state;
+    static const struct {
+        int module;
+        ss_keep_reason why;
+        bool listed;
+    } want[] = {
+        {ROOT, SS_KEEP_PASSES, false},     {CONV_IN, SS_KEEP_NO, false},
+        {DOWN, SS_KEEP_ADDS, true},        {DOWN_CONV1, SS_KEEP_NO, false},
+        {UP, SS_KEEP_PASSES, false},       {UP_NORM, SS_KEEP_READS, true},
+        {UP_CONV, SS_KEEP_PRODUCES, true}, {UP_ACT, SS_KEEP_NO, false},
+        {MID, SS_KEEP_LOGITS, true},       {MID_TO_Q, SS_KEEP_NO, false},
+        {TF, SS_KEEP_ADDS, true},          {TF_FF, SS_KEEP_NO, false},
+    };
+    const ss_format f = format_of("e4m3");
+    ss_run *r = make_run(in_tmp("run.h5"), "fp32 (ops)", NULL, 0);
+    ss_err e = {0};
+    ss_keep k;
+
+    assert_int_equal(ss_keep_find(r, &f, 0, &k, &e), SS_OK);
+    for (size_t i = 0; i < N_OF(want); i++) {
+        const ss_keep_module *x = &k.modules[want[i].module];
+
+        if (x->why != want[i].why || ss_keep_listed(&k, want[i].module) != want[i].listed)
+            fail_msg("%s: reason %d", made[want[i].module].path, (int)x->why);
+    }
+    assert_int_equal(k.n_kept, 5);
+    assert_int_equal(k.n_passing, 2);
+    assert_true(k.modules[DOWN_CONV1].covered && !k.modules[UP_CONV].covered);
+    assert_true(k.modules[UP_CONV].peak == 800 && k.modules[UP_CONV].sigma == 1);
+    assert_true(k.modules[MID].peak == 300);
+    assert_int_equal(k.n_flushed, 1);
+    assert_true(k.modules[TINY].flush == 0.5);
+    ss_keep_release(&k);
+
+    assert_int_equal(ss_keep_find(r, &f, 1, &k, &e), SS_OK); /* 130 and 200 are near 240 */
+    assert_int_equal(k.modules[UP_ACT].why, SS_KEEP_PRODUCES);
+    assert_int_equal(k.modules[DOWN_CONV1].why, SS_KEEP_PRODUCES);
+    assert_int_equal(k.modules[DOWN_CONV2].why, SS_KEEP_READS);
+    assert_int_equal(k.modules[DOWN].why, SS_KEEP_PASSES);
+    ss_keep_release(&k);
+    ss_run_close(r);
+}
+
+static void test_maps(void **state)
+{
+    (void)state;
+    static const char *const want[] = {"*=fp32",       "?*=e4m3",   "down=fp32",
+                                       "up=fp32",      "up.*=e4m3", "up.norm=fp32",
+                                       "up.conv=fp32", "mid=fp32",  "tf=fp32"};
+    const ss_format f = format_of("e4m3");
+    ss_run *r = make_run(in_tmp("run.h5"), "fp32 (ops)", NULL, 0);
+    ss_err e = {0};
+    ss_keep k;
+    char **maps;
+    int n;
+
+    assert_int_equal(ss_keep_find(r, &f, 0, &k, &e), SS_OK);
+    assert_int_equal(ss_keep_maps(r, &k, &maps, &n, &e), SS_OK);
+    assert_int_equal(n, N_OF(want));
+    for (int i = 0; i < n; i++)
+        assert_string_equal(maps[i], want[i]);
+    ss_keep_maps_free(maps, n);
+    ss_keep_release(&k);
+    ss_run_close(r);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    const ss_format f = format_of("e4m3"), fp32 = format_of("fp32");
+    ss_run *r = make_run(in_tmp("run.h5"), "fp32 (ops)", NULL, 0);
+    ss_run *emulated = make_run(in_tmp("bf16.h5"), "bf16 (ops)", NULL, 0);
+    ss_run *mixed = make_run(in_tmp("mixed.h5"), "fp32 (ops), up=bf16", NULL, 0);
+    ss_run *foreign = make_run(in_tmp("foreign.h5"), NULL, NULL, 0);
+    ss_keep_check c;
+    ss_err e = {0};
+    ss_keep k;
+
+    assert_int_equal(ss_keep_find(r, &fp32, 0, &k, &e), SS_USAGE);
+    assert_int_equal(ss_keep_find(emulated, &f, 0, &k, &e), SS_USAGE);
+    assert_non_null(strstr(e.msg, "made with --precision bf16"));
+    assert_int_equal(ss_keep_find(mixed, &f, 0, &k, &e), SS_USAGE);
+    assert_int_equal(ss_keep_find(foreign, &f, 0, &k, &e), SS_OK); /* other hooks say nothing */
+    assert_int_equal(ss_keep_check_run(foreign, &k, 1, &c, &e), SS_USAGE);
+    assert_non_null(strstr(e.msg, "does not say how it was made"));
+    ss_keep_release(&k);
+    ss_run_close(r);
+    ss_run_close(emulated);
+    ss_run_close(mixed);
+    ss_run_close(foreign);
+}
+
+/* Where inf comes from under emulation: the first place of its cell, and what made it. */
+static void test_growth(void **state)
+{
+    (void)state;
+    static const struct {
+        bad_place bad[2]; /* what follows is bad as well */
+        int module;
+        ss_keep_reason why;
+    } cases[] = {
+        {{{CONV_IN, SS_PORT_OUTPUT}, {DOWN, SS_PORT_INPUT}}, CONV_IN, SS_KEEP_PRODUCES},
+        {{{MID_TO_Q, SS_PORT_INPUT}, {MID_TO_Q, SS_PORT_OUTPUT}}, MID, SS_KEEP_LOGITS},
+        {{{UP_ACT, SS_PORT_INPUT}, {UP_ACT, SS_PORT_OUTPUT}}, UP, SS_KEEP_ADDS},
+        {{{UP, SS_PORT_OUTPUT}, {ROOT, SS_PORT_OUTPUT}}, UP, SS_KEEP_ADDS},
+        {{{TINY, SS_PORT_INPUT}, {TINY, SS_PORT_OUTPUT}}, ROOT, SS_KEEP_PASSES},
+    };
+    const ss_format f = format_of("e4m3");
+    ss_run *r = make_run(in_tmp("run.h5"), "fp32 (ops)", NULL, 0);
+    ss_err e = {0};
+    ss_keep k;
+    int added;
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        ss_run *emulated = make_run(in_tmp("emulated.h5"), "e4m3 (ops)", cases[i].bad, 2);
+
+        assert_int_equal(ss_keep_find(r, &f, 0, &k, &e), SS_OK);
+        const bool new = k.modules[cases[i].module].why != cases[i].why;
+        assert_int_equal(ss_keep_grow(emulated, &k, &added, &e), SS_OK);
+        assert_int_equal(k.modules[cases[i].module].why, cases[i].why);
+        assert_int_equal(added, new);
+        if (new)
+            assert_int_equal(k.modules[cases[i].module].round, 1);
+        assert_int_equal(ss_keep_grow(emulated, &k, &added, &e), SS_OK);
+        assert_int_equal(added, 0);
+        ss_keep_release(&k);
+        ss_run_close(emulated);
+    }
+    ss_run_close(r);
+}
+
+static ss_probe_options small_probe(const char *output)
+{
+    static const char *const inputs[] = {"images:demo/fashion-mnist/images", "noise:white"};
+    ss_probe_options opt = ss_probe_defaults();
+
+    opt.network.model = CHECKPOINT;
+    opt.output = output;
+    opt.replace = true;
+    opt.sigmas = "0.02,2,80";
+    opt.inputs = inputs;
+    opt.n_inputs = 2;
+    opt.samples = 2;
+    opt.class_label = 3;
+    opt.threads = 1;
+    return opt;
+}
+
+static ss_run *probe(const ss_probe_options *opt)
+{
+    ss_probe_summary s = {0};
+    ss_err e = {0};
+    ss_run *r;
+
+    if (ss_probe_run(opt, &s, &e) != SS_OK || ss_run_open(opt->output, &r, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return r;
+}
+
+static uint64_t count_bad(ss_run *r)
+{
+    const uint64_t *bad;
+    uint64_t n = 0;
+
+    assert_int_equal(ss_run_nonfinite(r, &bad, NULL), SS_OK);
+    for (int m = 0; m < r->n_modules; m++)
+        for (int p = 0; p < r->n_ports; p++)
+            n += ss_site_count(r, bad, (ss_site){m, p}, SS_ALL, SS_ALL);
+    return n;
+}
+
+/* The replayed run is the run: every statistic, bit for bit. */
+static void test_replay(void **state)
+{
+    (void)state;
+    ss_probe_options opt = small_probe(in_tmp("first.h5"));
+    const float *a, *b;
+    ss_err e = {0};
+    ss_replay p;
+
+    opt.seed = 5;
+    opt.condition_sigma = "3";
+    opt.network.changes.interventions = (const char *const[]){"scale:0.5@mid_block"};
+    opt.network.changes.n_interventions = 1;
+    ss_run *r = probe(&opt);
+    assert_int_equal(ss_replay_read(r, &p, &e), SS_OK);
+    assert_string_equal(p.opt.condition_sigma, "3");
+    p.opt.output = in_tmp("second.h5");
+    p.opt.threads = 1;
+    ss_run *again = probe(&p.opt);
+    assert_string_equal(again->plan, r->plan);
+    assert_int_equal(ss_run_stat(r, "absmax", &a, &e), SS_OK);
+    assert_int_equal(ss_run_stat(again, "absmax", &b, &e), SS_OK);
+    assert_memory_equal(a, b, (size_t)r->n_modules * (size_t)r->n_ports * 2 * 3 * 2 * sizeof *a);
+    ss_run_close(again);
+    ss_replay_release(&p);
+
+    ss_free(r->plan); /* of another version: something is missing */
+    r->plan = ss_strdup("{\"device\":\"cpu\"}");
+    assert_int_equal(ss_replay_read(r, &p, &e), SS_FORMAT);
+    assert_non_null(strstr(e.msg, "its plan says nothing usable of"));
+    ss_run_close(r);
+}
+
+/* On the bundled checkpoint: the list suffices, each module that produces is needed, and a format
+ * whose rounding pushes one more over its limit takes a second round. */
+static void test_check(void **state)
+{
+    (void)state;
+    const ss_format e4m3 = format_of("e4m3"), e2m3 = format_of("e2m3"), fp16 = format_of("fp16");
+    ss_probe_options opt = small_probe(in_tmp("fp32.h5"));
+    ss_run *r = probe(&opt);
+    ss_keep_check c;
+    ss_err e = {0};
+    ss_keep k;
+    char **maps;
+    int n, produce = 0;
+
+    assert_int_equal(ss_keep_find(r, &e4m3, 0, &k, &e), SS_OK);
+    assert_int_equal(ss_keep_check_run(r, &k, 1, &c, &e), SS_OK);
+    assert_int_equal(c.n, 2);
+    assert_true(c.clean && c.trials[0].nonfinite > 0 && c.trials[0].lost > 0);
+    assert_true(c.trials[1].nonfinite == 0 && c.trials[1].lost == 0);
+    assert_int_equal(c.trials[1].pictures, 12);
+    assert_true(c.trials[1].change > 0.001 && c.trials[1].change < 0.1); /* seen: 0.045 */
+    ss_keep_check_release(&c);
+
+    assert_int_equal(ss_keep_maps(r, &k, &maps, &n, &e), SS_OK);
+    for (int m = 0; m < k.n_modules; m++) { /* leave out one at a time */
+        const char *some[256];
+        int left = 0;
+
+        if (k.modules[m].why != SS_KEEP_PRODUCES)
+            continue;
+        for (int i = 0; i < n; i++) {
+            if (strncmp(maps[i], r->modules[m], strlen(r->modules[m])) != 0)
+                some[left++] = maps[i];
+        }
+        assert_int_equal(left, n - 1);
+        opt.output = in_tmp("without.h5");
+        opt.network.changes.precision = "e4m3";
+        opt.network.changes.precision_maps = some;
+        opt.network.changes.n_precision_maps = left;
+        ss_run *without = probe(&opt);
+        if (!count_bad(without))
+            fail_msg("%s is not needed", r->modules[m]);
+        ss_run_close(without);
+        produce++;
+    }
+    assert_true(produce >= 2);
+    ss_keep_maps_free(maps, n);
+    ss_keep_release(&k);
+
+    assert_int_equal(ss_keep_find(r, &e2m3, 0, &k, &e), SS_OK);
+    const int before = k.n_kept;
+    assert_int_equal(ss_keep_check_run(r, &k, 1, &c, &e), SS_OK);
+    assert_true(c.clean && c.n == 3 && c.trials[1].nonfinite > 0);
+    assert_true(k.n_kept > before && c.trials[2].kept == k.n_kept);
+    ss_keep_check_release(&c);
+    ss_keep_release(&k);
+
+    assert_int_equal(ss_keep_find(r, &fp16, 0, &k, &e), SS_OK); /* nothing to keep */
+    assert_int_equal(k.n_kept, 0);
+    assert_int_equal(ss_keep_check_run(r, &k, 1, &c, &e), SS_OK);
+    assert_true(c.clean && c.n == 1 && c.trials[0].change < 0.001);
+    ss_keep_check_release(&c);
+    ss_keep_release(&k);
+    ss_run_close(r);
+}
+
+static char output[1 << 16];
+
+static int run(const char *args)
+{
+    const char *program = getenv("SIGMASCOPE");
+    char command[2048];
+
+    snprintf(command, sizeof command, "D=%s; %s %s 2>&1", tmp_dir,
+             program ? program : "build/sigmascope", args);
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    output[fread(output, 1, sizeof output - 1, p)] = '\0';
+    return WEXITSTATUS(pclose(p));
+}
+
+static void expect(const char *args, int status, const char *text)
+{
+    const int got = run(args);
+
+    if (got != status || !strstr(output, text))
+        fail_msg("%s: exit status %d, want %d; it printed:\n%s", args, got, status, output);
+}
+
+static void test_command(void **state)
+{
+    (void)state;
+    json_error_t error;
+    ss_probe_options opt = small_probe(in_tmp("cli.h5"));
+
+    ss_run_close(probe(&opt));
+    expect("analyze $D/cli.h5 --keep-fp32 e4m3", 0, "    \"up_blocks.0.upsamplers.0.conv\",\n");
+    assert_non_null(strstr(output, "--precision e4m3 \\\n    --precision-map '*=fp32' \\\n"));
+    assert_non_null(strstr(output, "--precision-map 'up_blocks.0.upsamplers.0.conv=fp32'"));
+    expect("analyze $D/cli.h5 --keep-fp32 e4m3 --check --threads 1 --quiet", 0,
+           "the list suffices");
+    expect("analyze $D/cli.h5 --keep-fp32 e2m1 --check --threads 1 --quiet", 3,
+           "NOT clean"); /* the pictures themselves exceed 3 */
+
+    assert_int_equal(run("analyze $D/cli.h5 --keep-fp32 e4m3 --json"), 0);
+    json_t *j = json_loads(output, 0, &error);
+    assert_non_null(j);
+    const json_t *names = json_object_get(j, "keep_fp32");
+    assert_int_equal(json_array_size(names), json_array_size(json_object_get(
+                                                 json_object_get(j, "keep fp32 e4m3"), "rows")));
+    assert_string_equal(json_string_value(json_array_get(json_object_get(j, "precision_maps"), 0)),
+                        "*=fp32");
+    json_decref(j);
+
+    expect("analyze $D/cli.h5 --keep-fp32 fp17", 2, "'fp17' is not a number format");
+    expect("analyze $D/cli.h5 --keep-fp32 fp32", 2, "name a smaller format");
+    expect("analyze $D/cli.h5 --check", 2, "go with --keep-fp32");
+    expect("analyze $D/cli.h5 --keep-fp32 fp16 --margin -1", 2, "--margin takes a number from 0");
+    expect("analyze $D/cli.h5 $D/cli.h5 --keep-fp32 fp16", 2, "is for one run");
+    expect("analyze $D/none.h5 --keep-fp32 fp16", 1, "none.h5");
+    setenv("TMPDIR", "/nonexistent", 1);
+    expect("analyze $D/cli.h5 --keep-fp32 fp16 --check", 1, "TMPDIR says where there is room");
+    unsetenv("TMPDIR");
+}
+
+/* A check of a model that is not the one of the run any more says so, and leaves nothing. */
+static void test_changed_model(void **state)
+{
+    (void)state;
+    ss_probe_options opt = small_probe(in_tmp("copy.h5"));
+    char command[512], model[128], weights[256];
+
+    snprintf(model, sizeof model, "%s/model", tmp_dir);
+    snprintf(weights, sizeof weights, "%s/unet/diffusion_pytorch_model.safetensors", model);
+    snprintf(command, sizeof command, "cp -r %s %s && mkdir %s/tmp", CHECKPOINT, model, tmp_dir);
+    assert_int_equal(system(command), 0);
+    opt.network.model = model;
+    ss_run_close(probe(&opt));
+    FILE *f = fopen(weights, "r+b");
+    assert_non_null(f);
+    fseek(f, -1, SEEK_END);
+    const int last = fgetc(f);
+    fseek(f, -1, SEEK_END);
+    fputc(last ^ 1, f);
+    fclose(f);
+    setenv("TMPDIR", in_tmp("tmp"), 1);
+    expect("analyze $D/copy.h5 --keep-fp32 fp16 --check --threads 1 --quiet", 1, "is not what");
+    assert_int_equal(count_files(in_tmp("tmp")), 0);
+    unsetenv("TMPDIR");
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    const ss_format f = format_of("e4m3");
+    ss_code rc = SS_NOMEM;
+
+    for (unsigned long i = 1; rc != SS_OK; i++) {
+        ss_run *r = make_run(in_tmp("run.h5"), "fp32 (ops)", NULL, 0);
+        ss_err e = {0};
+        ss_keep k;
+        char **maps = NULL;
+        int n = 0;
+
+        ss_mem_fail_at(i);
+        rc = ss_keep_find(r, &f, 0, &k, &e);
+        if (rc == SS_OK)
+            rc = ss_keep_maps(r, &k, &maps, &n, &e);
+        ss_mem_fail_at(0);
+        assert_true(rc == SS_OK || (rc == SS_NOMEM && e.msg[0]));
+        ss_keep_maps_free(maps, n);
+        ss_keep_release(&k);
+        ss_run_close(r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reasons),       cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_replay),        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_command),       cmocka_unit_test(test_changed_model),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
+}
