@@ -130,6 +130,8 @@ ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const
         rc = find_attention(x, e);
     if (rc == SS_OK && x->n > 0)
         rc = ss_blobs_find(r, &x->produced, &x->blobs, e);
+    if (rc == SS_OK && x->n > 0)
+        rc = ss_channels_find(r, &x->produced, &x->channels, e);
     if (rc == SS_OK)
         rc = find_loss(x, e);
     if (rc == SS_OK)
@@ -155,6 +157,7 @@ void ss_findings_release(ss_findings *x)
     ss_attn_release(&x->attention);
     ss_free(x->attention_sentence);
     ss_blobs_release(&x->blobs);
+    ss_channels_release(&x->channels);
     ss_free(x->loss);
     *x = (ss_findings){0};
 }

@@ -4,6 +4,7 @@
 
 #include "analyze/attention.h"
 #include "analyze/blobs.h"
+#include "analyze/channels.h"
 #include "analyze/growth.h"
 #include "analyze/headroom.h"
 #include "analyze/health.h"
@@ -34,8 +35,9 @@ typedef struct {
     bool has_attention;
     ss_attn attention;
     char *attention_sentence;
-    ss_blobs blobs; /* of dumped modules; n is 0 without */
-    double *loss;   /* [n_inputs][n_sigmas], NULL: none */
+    ss_blobs blobs;       /* of dumped modules; n is 0 without */
+    ss_channels channels; /* n_sites is 0 without */
+    double *loss;         /* [n_inputs][n_sigmas], NULL: none */
 } ss_findings;
 
 /* The run stays the caller's, and must outlive the findings. */

@@ -1,4 +1,24 @@
 "use strict";
+/* A list of the sections, behind the summary. */
+function makeContents() {
+  const list = document.createElement("ul");
+  for (const heading of document.querySelectorAll("h2[id]")) {
+    const link = document.createElement("a");
+    link.href = "#" + heading.id;
+    link.textContent = heading.textContent;
+    const item = document.createElement("li");
+    item.append(link);
+    list.append(item);
+  }
+  const nav = document.createElement("nav");
+  nav.className = "contents";
+  nav.setAttribute("aria-label", "contents");
+  nav.append(list);
+  document.querySelector(".findings").after(nav);
+}
+
+makeContents();
+
 /* Tables: a click on a heading sorts, a box above long ones filters. */
 const MANY_ROWS = 8;
 

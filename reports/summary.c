@@ -189,6 +189,25 @@ static void say_maps(ss_page *p, const ss_findings *x)
                    b->n, low, high);
 }
 
+static void say_channels(ss_page *p, const ss_findings *x)
+{
+    const ss_channels *k = &x->channels;
+    char name[256];
+
+    if (k->n_sites == 0)
+        return;
+    if (k->n == 0)
+        ss_summary_say(p, SS_SAID_CLEAR, "channels",
+                       "No channel is %d times as large as the median channel of its module.",
+                       SS_OUTLIER);
+    else
+        ss_summary_say(p, SS_SAID_FOUND, "channels",
+                       "%zu channels in %d of %d places are at least %d times as large as the "
+                       "median channel there; the largest is channel %lld of %s with %.3g.",
+                       k->n, k->n_sites_with, k->n_sites, SS_OUTLIER, (long long)k->rows[0].channel,
+                       ss_site_name(x->run, k->rows[0].site, name, sizeof name), k->rows[0].absmax);
+}
+
 static void say_loss(ss_page *p, const ss_findings *x)
 {
     const ss_run *r = x->run;
@@ -230,5 +249,6 @@ void ss_summary_run(ss_page *p, const ss_findings *x)
     say_weights(p, x);
     say_attention(p, x);
     say_maps(p, x);
+    say_channels(p, x);
     say_loss(p, x);
 }
