@@ -250,6 +250,33 @@ void cli_double(cli_parser *p, double *value)
         cli_usage(p, "--%s takes a number, not '%s'", p->option, p->arg);
 }
 
+void cli_count(cli_parser *p, int min, int max, int *value)
+{
+    int64_t v = *value;
+
+    cli_int(p, min, max, &v);
+    *value = (int)v;
+}
+
+void cli_size(cli_parser *p, int *height, int *width)
+{
+    int end = 0, h, w;
+
+    if (sscanf(p->arg, "%5dx%5d%n", &h, &w, &end) != 2 || p->arg[end] || h < 1 || w < 1) {
+        cli_usage(p, "--size takes HEIGHTxWIDTH, not '%s'", p->arg);
+        return;
+    }
+    *height = h;
+    *width = w;
+}
+
+void cli_either(cli_parser *p, const char *first, const char *other, bool *second)
+{
+    *second = strcmp(p->arg, other) == 0;
+    if (!*second && strcmp(p->arg, first) != 0)
+        cli_usage(p, "--%s takes %s or %s, not '%s'", p->option, first, other, p->arg);
+}
+
 void cli_append(cli_parser *p, const char ***list, int *n)
 {
     const char **grown = ss_realloc(*list, (size_t)*n + 1, sizeof *grown);

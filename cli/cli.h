@@ -109,6 +109,10 @@ int cli_fail(const cli_parser *p, const ss_err *e);
 /* Values of options; a wrong one is a usage error. */
 void cli_int(cli_parser *p, int64_t min, int64_t max, int64_t *value);
 void cli_double(cli_parser *p, double *value);
+/* A count from min to max; HEIGHTxWIDTH; one of two words, *second tells which. */
+void cli_count(cli_parser *p, int min, int max, int *value);
+void cli_size(cli_parser *p, int *height, int *width);
+void cli_either(cli_parser *p, const char *first, const char *other, bool *second);
 
 /* Appends the option's value to a list that the caller frees with ss_free. */
 void cli_append(cli_parser *p, const char ***list, int *n);
@@ -126,5 +130,6 @@ void cli_help(const cli_command *cmd, FILE *f);
 extern const cli_command cmd_inspect, cmd_probe, cmd_analyze, cmd_report;
 extern const cli_command cmd_attn;
 extern const cli_command cmd_compare;
+extern const cli_command cmd_generate;
 
 #endif

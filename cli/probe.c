@@ -83,62 +83,34 @@ static const cli_option options[] = {
     {0},
 };
 
-static void parse_size(cli_parser *p, ss_probe_options *opt)
-{
-    int end = 0;
-
-    if (sscanf(p->arg, "%5dx%5d%n", &opt->network.height, &opt->network.width, &end) != 2 ||
-        p->arg[end] || opt->network.height < 1 || opt->network.width < 1)
-        cli_usage(p, "--size takes HEIGHTxWIDTH, not '%s'", p->arg);
-}
-
-/* One of two words; *second tells which. */
-static void parse_either(cli_parser *p, const char *a, const char *b, bool *second)
-{
-    *second = strcmp(p->arg, b) == 0;
-    if (!*second && strcmp(p->arg, a) != 0)
-        cli_usage(p, "--%s takes %s or %s, not '%s'", p->option, a, b, p->arg);
-}
-
 typedef struct {
     const char **inputs, **modules, **dumps, **maps, **interventions;
 } lists;
 
 static void take_option(cli_parser *p, int id, ss_probe_options *opt, lists *l)
 {
-    int64_t n = 0;
-
     switch (id) {
     case OPT_OUTPUT: opt->output = p->arg; break;
     case OPT_SIGMAS: opt->sigmas = p->arg; break;
     case OPT_TIMESTEPS: opt->timesteps = p->arg; break;
     case OPT_CONDITION_SIGMA: opt->condition_sigma = p->arg; break;
     case OPT_INPUTS: cli_append(p, &l->inputs, &opt->n_inputs); break;
-    case OPT_SAMPLES:
-        cli_int(p, 1, 1 << 20, &n);
-        opt->samples = (int)n;
-        break;
-    case OPT_BATCH:
-        cli_int(p, 1, SS_MAX_BATCH, &n);
-        opt->batch = (int)n;
-        break;
-    case OPT_SIZE: parse_size(p, opt); break;
-    case OPT_CLASS:
-        cli_int(p, 0, 1 << 20, &n);
-        opt->class_label = (int)n;
-        break;
+    case OPT_SAMPLES: cli_count(p, 1, 1 << 20, &opt->samples); break;
+    case OPT_BATCH: cli_count(p, 1, SS_MAX_BATCH, &opt->batch); break;
+    case OPT_SIZE: cli_size(p, &opt->network.height, &opt->network.width); break;
+    case OPT_CLASS: cli_count(p, 0, 1 << 20, &opt->class_label); break;
     case OPT_PROMPT_EMBEDS: opt->prompt_embeds = p->arg; break;
     case OPT_TEXT_EMBEDS: opt->text_embeds = p->arg; break;
     case OPT_TIME_IDS: opt->time_ids = p->arg; break;
     case OPT_CONCAT: opt->concat = p->arg; break;
     case OPT_MODULES: cli_append(p, &l->modules, &opt->n_modules); break;
     case OPT_DUMP: cli_append(p, &l->dumps, &opt->n_dumps); break;
-    case OPT_DUMP_DTYPE: parse_either(p, "f32", "f16", &opt->dump_f16); break;
+    case OPT_DUMP_DTYPE: cli_either(p, "f32", "f16", &opt->dump_f16); break;
     case OPT_CHANNELS: opt->channels = true; break;
     case OPT_PRECISION: opt->network.changes.precision = p->arg; break;
     case OPT_PRECISION_MAP: cli_append(p, &l->maps, &opt->network.changes.n_precision_maps); break;
     case OPT_PRECISION_SCOPE:
-        parse_either(p, "ops", "blocks", &opt->network.changes.round_blocks);
+        cli_either(p, "ops", "blocks", &opt->network.changes.round_blocks);
         break;
     case OPT_INTERVENE:
         cli_append(p, &l->interventions, &opt->network.changes.n_interventions);

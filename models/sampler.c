@@ -43,6 +43,11 @@ void ss_sampler_free(ss_sampler *s)
     ss_free(s);
 }
 
+ss_sampler_kind ss_sampler_kind_of(const ss_sampler *s)
+{
+    return s->opt.kind;
+}
+
 int ss_sampler_count(const ss_sampler *s)
 {
     return s->levels.n;
@@ -175,7 +180,7 @@ static void step_sigma(const ss_sampler_level *l, int64_t n, float *x, float *me
     for (int64_t k = 0; k < n; k++) {
         const double d = ((double)x[k] - x0[k]) / l->point.sigma;
 
-        if (l->second) {
+        if (l->point.step < 0) {
             x[k] = (float)(before[k] + l->change * (slope[k] + d) / 2);
         } else {
             before[k] = x[k];

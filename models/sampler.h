@@ -120,8 +120,10 @@ typedef struct {
     float timestep;       /* what the network is told, may have a fraction; or sigma */
     ss_noise_level level; /* what it sees is a x0 + s n */
     bool noisy;           /* the step after it draws noise */
+    int step;             /* which step begins here; -1: heun's second evaluation of one */
 } ss_sampler_point;
 
+ss_sampler_kind ss_sampler_kind_of(const ss_sampler *s);
 int ss_sampler_count(const ss_sampler *s); /* evaluations */
 const ss_sampler_point *ss_sampler_at(const ss_sampler *s, int i);
 /* Standard deviation of the noise that sampling starts from. */

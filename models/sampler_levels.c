@@ -47,13 +47,13 @@ static double chosen_step(const ss_sampler_options *o, int64_t all, int k, int n
 
 /* ---- ddpm and ddim: from one training step to an earlier one ---- */
 
-static void fill_step(const ss_sampler_options *o, const ss_schedule *s, int64_t t, double next,
-                      ss_sampler_level *l)
+static void fill_step(const ss_sampler_options *o, const ss_schedule *s, int k, int64_t t,
+                      double next, ss_sampler_level *l)
 {
     const double abar = ss_schedule_abar(s)[t];
 
     *l = (ss_sampler_level){
-        .point = {ss_schedule_sigma(s, t), (float)t, ss_schedule_level(s, t), false},
+        .point = {ss_schedule_sigma(s, t), (float)t, ss_schedule_level(s, t), false, k},
         .abar = abar,
         .next = next,
         .beta = 1 - abar / next,
@@ -81,7 +81,7 @@ static ss_code make_steps(const ss_sampler_options *o, const ss_schedule *s, int
             return ss_fail(e, SS_USAGE,
                            "steps_offset leads to step %" PRId64 " of a schedule of %" PRId64, t,
                            all);
-        fill_step(o, s, t,
+        fill_step(o, s, k, t,
                   to >= 0                                          ? abar[to]
                   : o->kind == SS_SAMPLER_DDIM && !o->alpha_to_one ? abar[0]
                                                                    : 1,
@@ -150,9 +150,9 @@ static void add(const ss_schedule *s, const float *sigma, const double *t, int k
     out->at[out->n++] = (ss_sampler_level){
         .point = {.sigma = at,
                   .timestep = s ? (float)t[k] : (float)at,
-                  .level = s ? ss_noise_level_at(at) : (ss_noise_level){1, at}},
+                  .level = s ? ss_noise_level_at(at) : (ss_noise_level){1, at},
+                  .step = second ? -1 : k},
         .change = second ? at - (double)sigma[k - 1] : (double)sigma[k + 1] - at,
-        .second = second,
     };
 }
 

@@ -22,7 +22,6 @@ typedef struct {
 
     /* euler, heun */
     double change; /* sigma of the next level minus this one's: of the step being made */
-    bool second;   /* heun's second evaluation of a step */
 } ss_sampler_level;
 
 typedef struct {

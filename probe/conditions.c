@@ -8,6 +8,63 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MAX_CLASS = 1 << 20 };
+
+/* How many classes can be picked. */
+static int64_t count_classes(const ss_model *m)
+{
+    const ss_condition_needs *needs = &ss_model_about(m)->needs;
+
+    return needs->table_classes ? needs->table_classes - 1 : needs->n_classes;
+}
+
+static ss_code all_classes(const ss_model *m, int **classes, int *n, ss_err *e)
+{
+    const int64_t count = count_classes(m);
+
+    if (count < 1 || count > MAX_CLASS)
+        return ss_fail(e, SS_USAGE, "--classes all: %s does not say how many classes it has",
+                       ss_model_about(m)->path);
+    *classes = ss_alloc((size_t)count, sizeof **classes);
+    if (!*classes)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < count; i++)
+        (*classes)[i] = i;
+    *n = (int)count;
+    return SS_OK;
+}
+
+ss_code ss_classes_parse(const char *text, const ss_model *m, int **classes, int *n, ss_err *e)
+{
+    int *list = NULL, count = 0;
+    size_t cap = 0;
+
+    if (strcmp(text, "all") == 0)
+        return all_classes(m, classes, n, e);
+    for (const char *p = text;; p++) {
+        const size_t len = strcspn(p, ",");
+        char item[16];
+        int64_t v = -1;
+
+        snprintf(item, sizeof item, "%.*s", (int)(len < 15 ? len : 15), p);
+        int *grown = ss_grow(list, &cap, (size_t)count + 1, sizeof *list);
+        if (!grown || !ss_parse_i64(item, &v) || v < 0 || v > MAX_CLASS) {
+            ss_free(grown ? grown : list);
+            return grown ? ss_fail(e, SS_USAGE, "--classes takes 'all' or numbers, 0,3,7, not '%s'",
+                                   text)
+                         : ss_fail(e, SS_NOMEM, "out of memory");
+        }
+        list = grown;
+        list[count++] = (int)v;
+        p += len;
+        if (!*p)
+            break;
+    }
+    *classes = list;
+    *n = count;
+    return SS_OK;
+}
+
 /* Loads FILE#NAME as [N][...] of the rank given, for `samples` samples. */
 static ss_code load_array(const char *option, const char *from, int rank, int samples, ss_array *a,
                           ss_err *e)

@@ -38,6 +38,10 @@ typedef struct {
     char text_form[128]; /* for the run file: "class 3" */
 } ss_conditions;
 
+/* "0,3,7" or "all", which are all classes of m but its null class, into a list that the caller
+ * frees with ss_free. */
+ss_code ss_classes_parse(const char *text, const ss_model *m, int **classes, int *n, ss_err *e);
+
 /* samples: how many different ones there will be; batch: the most at a time. SS_USAGE where
  * guidance is wanted and no negative condition can be had. */
 ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, int samples,

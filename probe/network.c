@@ -9,6 +9,8 @@
 
 #include <time.h>
 
+enum { AUTO_BATCH_PIXELS = 16384 }; /* in one forward pass, where nothing is said */
+
 static ss_code open_schedule(const ss_network_options *opt, ss_network *k, ss_err *e)
 {
     const ss_model_info *about = ss_model_about(k->model);
@@ -106,6 +108,14 @@ ss_code ss_network_infer(const ss_network *k, ss_ctx *c, float t, const ss_condi
     ss_ctx_set_shapes_only(c, false);
     ss_ctx_usage_reset(c);
     return rc;
+}
+
+int ss_network_batch(const ss_network *k, int wanted, int rows, int all)
+{
+    const int64_t fit = AUTO_BATCH_PIXELS / ((int64_t)k->height * k->width * rows);
+    const int batch = wanted ? wanted : fit < 1 ? 1 : (int)fit;
+
+    return batch > all ? all : batch;
 }
 
 float ss_network_told(const ss_network *k, double sigma)

@@ -46,6 +46,10 @@ ss_code ss_network_bind(ss_network *k, ss_ctx *c, const ss_hooks *hooks, ss_err 
 ss_code ss_network_infer(const ss_network *k, ss_ctx *c, float t, const ss_condition *cond,
                          ss_err *e);
 
+/* Samples in one forward pass, each of `rows` rows: as wanted, or where that is 0 by the input's
+ * size; at most all. */
+int ss_network_batch(const ss_network *k, int wanted, int rows, int all);
+
 /* What the network is told at a noise level: the timestep nearest in the logarithm, or sigma. */
 float ss_network_told(const ss_network *k, double sigma);
 

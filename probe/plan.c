@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AUTO_BATCH_VALUES = 16384 }; /* pixels in one forward pass, where nothing is said */
-
 static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
     bool is_sigma = ss_model_about(p->net.model)->time_is_sigma;
@@ -182,10 +180,7 @@ ss_code ss_plan_make(const ss_probe_options *opt, int threads, ss_plan *out, ss_
     if (rc == SS_OK)
         rc = open_inputs(opt, &p, e);
     if (rc == SS_OK) {
-        int fit = AUTO_BATCH_VALUES / (p.net.height * p.net.width), all = p.n_inputs * p.samples;
-
-        p.batch = opt->batch ? opt->batch : fit < 1 ? 1 : fit;
-        p.batch = p.batch > all ? all : p.batch;
+        p.batch = ss_network_batch(&p.net, opt->batch, 1, p.n_inputs * p.samples);
         rc = ss_conditions_load(&cond, p.net.model, p.samples, p.batch, &p.conditions, e);
     }
     if (rc == SS_OK)

@@ -142,6 +142,8 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
         measure(r, s, p, x);
         return;
     }
+    if (!r->col)
+        return;
     s->seen[p] = true;
     if (s->run >= 0) {
         const ss_stats *stats = ss_tensor_stats(c, x);
@@ -168,7 +170,7 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
         }
         return;
     }
-    for (int k = 0; n == r->n && k < n; k++) {
+    for (int k = 0; r->col && n == r->n && k < n; k++) {
         for (int h = 0; h < heads; h++)
             ss_run_put_attention(r->col, s->layer, h, r->input[k], r->sample[k],
                                  &st[k * heads + h]);

@@ -34,7 +34,8 @@ const ss_hooks *ss_recorder_hooks(ss_recorder *r);
 void ss_recorder_spec(ss_recorder *r, ss_run_spec *spec);
 
 /* Where the samples of the next forward pass belong: sample k of the batch is sample[k] of
- * input[k]. Borrowed until the pass is over. */
+ * input[k]. col NULL: nothing is recorded, except in the shapes pass. Borrowed until the pass is
+ * over. */
 void ss_recorder_begin(ss_recorder *r, ss_run_column *col, int n, const int *input,
                        const int *sample);
 

@@ -1,0 +1,218 @@
+/* generate.c - `sigmascope generate`: pictures from the same seeds for every model */
+#include "probe/generate.h"
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/tables.h"
+#include "probe/interrupt.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+enum { MAX_BATCH = 4096 };
+
+enum {
+    OPT_OUTPUT = 1,
+    OPT_SAMPLER,
+    OPT_STEPS,
+    OPT_ETA,
+    OPT_GUIDANCE,
+    OPT_CLASS,
+    OPT_CLASSES,
+    OPT_NEGATIVE_CLASS,
+    OPT_PROMPT_EMBEDS,
+    OPT_NEGATIVE_EMBEDS,
+    OPT_TEXT_EMBEDS,
+    OPT_NEGATIVE_TEXT_EMBEDS,
+    OPT_TIME_IDS,
+    OPT_SAMPLES,
+    OPT_BATCH,
+    OPT_SIZE,
+    OPT_PRECISION,
+    OPT_PRECISION_MAP,
+    OPT_PRECISION_SCOPE,
+    OPT_INTERVENE,
+    OPT_BETA_SCHEDULE,
+    OPT_PREDICTION,
+    OPT_PROBE,
+    OPT_FORCE,
+};
+
+static const cli_option options[] = {
+    {OPT_OUTPUT, "output", "DIR", "the folder to write"},
+    {OPT_SAMPLER, "sampler", "NAME",
+     "ddpm, ddim, euler, heun (default: what the model's scheduler_config.json names, else ddim)"},
+    {OPT_STEPS, "steps", "N", "steps of the sampler (default 50)"},
+    {OPT_ETA, "eta", "E", "noise of ddim's steps, 0 to 1 (default 0)"},
+    {OPT_GUIDANCE, "guidance", "G",
+     "classifier-free guidance: negative + G (positive - negative) (default 1: none)"},
+    {OPT_CLASS, "class", "K", "class label of every sample"},
+    {OPT_CLASSES, "classes", "LIST|all", "class labels of one sample after another: 0,3,7, or all"},
+    {OPT_NEGATIVE_CLASS, "negative-class", "K",
+     "class label of the negative condition (default: the null class)"},
+    {OPT_PROMPT_EMBEDS, "prompt-embeds", "FILE#NAME",
+     "text states [N,tokens,width] from a safetensors file"},
+    {OPT_NEGATIVE_EMBEDS, "negative-embeds", "FILE#NAME", "negative text states, likewise"},
+    {OPT_TEXT_EMBEDS, "text-embeds", "FILE#NAME", "pooled text [N,width] (SDXL)"},
+    {OPT_NEGATIVE_TEXT_EMBEDS, "negative-text-embeds", "FILE#NAME", "negative pooled text"},
+    {OPT_TIME_IDS, "time-ids", "FILE#NAME", "size and crop conditions [N,6] (SDXL)"},
+    {OPT_SAMPLES, "samples", "N", "samples per model (default 8, or one for each of --classes)"},
+    {OPT_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"},
+    {OPT_SIZE, "size", "HxW", "picture size (default: the model's sample_size)"},
+    {OPT_PRECISION, "precision", "FMT",
+     "emulate a format: bf16, fp16, fp8-e4m3, fp8-e5m2, eXmY; -sat behind it saturates"},
+    {OPT_PRECISION_MAP, "precision-map", "GLOB=FMT",
+     "another format for these modules and those below, repeatable, the last match wins"},
+    {OPT_PRECISION_SCOPE, "precision-scope", "ops|blocks",
+     "round every operation's output and the weights, or block outputs only (default ops)"},
+    {OPT_INTERVENE, "intervene", "SPEC",
+     "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
+     "cosine-attention[:SCALE]@GLOB"},
+    {OPT_BETA_SCHEDULE, "beta-schedule", "NAME",
+     "where the model has no scheduler_config.json: linear, scaled_linear, squaredcos_cap_v2"},
+    {OPT_PREDICTION, "prediction", "TYPE", "likewise: epsilon, v_prediction, sample"},
+    {OPT_PROBE, "probe", "RUN.h5",
+     "watch every module along the trajectory of the one MODEL, into a run file"},
+    {OPT_FORCE, "force", NULL, "replace DIR if generate made it, and RUN.h5"},
+    {0},
+};
+
+typedef struct {
+    const char **maps, **interventions;
+    ss_sampler_kind sampler;
+    int class;
+} storage;
+
+static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage *s)
+{
+    ss_trajectory_options *each = &opt->each;
+    ss_condition_options *cond = &each->condition;
+    ss_changes_options *changes = &each->network.changes;
+
+    switch (id) {
+    case OPT_OUTPUT: opt->output = p->arg; break;
+    case OPT_SAMPLER: {
+        ss_err e = {0};
+
+        if (ss_sampler_kind_parse(p->arg, &s->sampler, &e) != SS_OK)
+            cli_usage(p, "--sampler: %s", e.msg);
+        each->sampler = &s->sampler;
+        break;
+    }
+    case OPT_STEPS: cli_count(p, 1, SS_SCHEDULE_MAX_STEPS, &each->steps); break;
+    case OPT_ETA:
+        cli_double(p, &each->eta);
+        if (!(each->eta >= 0 && each->eta <= 1))
+            cli_usage(p, "--eta takes a number from 0 to 1, not '%s'", p->arg);
+        break;
+    case OPT_GUIDANCE: cli_double(p, &each->guidance); break;
+    case OPT_CLASS:
+        cli_count(p, 0, 1 << 20, &s->class);
+        cond->classes = &s->class;
+        cond->n_classes = 1;
+        break;
+    case OPT_CLASSES: opt->classes = p->arg; break;
+    case OPT_NEGATIVE_CLASS: cli_count(p, 0, 1 << 20, &cond->negative_class); break;
+    case OPT_PROMPT_EMBEDS: cond->prompt_embeds = p->arg; break;
+    case OPT_NEGATIVE_EMBEDS: cond->negative_embeds = p->arg; break;
+    case OPT_TEXT_EMBEDS: cond->text_embeds = p->arg; break;
+    case OPT_NEGATIVE_TEXT_EMBEDS: cond->negative_text = p->arg; break;
+    case OPT_TIME_IDS: cond->time_ids = p->arg; break;
+    case OPT_SAMPLES: cli_count(p, 1, 1 << 16, &each->samples); break;
+    case OPT_BATCH: cli_count(p, 1, MAX_BATCH, &each->batch); break;
+    case OPT_SIZE: cli_size(p, &each->network.height, &each->network.width); break;
+    case OPT_PRECISION: changes->precision = p->arg; break;
+    case OPT_PRECISION_MAP: cli_append(p, &s->maps, &changes->n_precision_maps); break;
+    case OPT_PRECISION_SCOPE: cli_either(p, "ops", "blocks", &changes->round_blocks); break;
+    case OPT_INTERVENE: cli_append(p, &s->interventions, &changes->n_interventions); break;
+    case OPT_BETA_SCHEDULE: each->network.beta_schedule = p->arg; break;
+    case OPT_PREDICTION: each->network.prediction_type = p->arg; break;
+    case OPT_PROBE: each->run = p->arg; break;
+    case OPT_FORCE: opt->replace = each->replace_run = true; break;
+    }
+}
+
+static void check_contradictions(cli_parser *p, const ss_generate_options *opt)
+{
+    const ss_condition_options *cond = &opt->each.condition;
+
+    if (!opt->output)
+        cli_usage(p, "-o DIR is missing");
+    if (opt->classes && cond->n_classes)
+        cli_usage(p, "--class and --classes exclude each other");
+    if (cond->prompt_embeds && (opt->classes || cond->n_classes))
+        cli_usage(p, "--prompt-embeds and classes exclude each other");
+    if (cond->negative_embeds && cond->negative_class >= 0)
+        cli_usage(p, "--negative-embeds and --negative-class exclude each other");
+    if (opt->each.guidance == 1 &&
+        (cond->negative_embeds || cond->negative_text || cond->negative_class >= 0))
+        cli_usage(p, "a negative condition has no effect without --guidance");
+    if (opt->each.run && p->n_operands > 1)
+        cli_usage(p, "--probe watches one MODEL, and there are %d", p->n_operands);
+}
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
+    ss_generate_options opt = ss_generate_defaults();
+    ss_generate_summary sum = {0};
+    struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
+    cli_tables tables = {0};
+    storage s = {0};
+    cli_parser p;
+    ss_err e = {0};
+    int id, status = CLI_OK;
+    char *command = cli_command_line(argc, argv);
+
+    cli_begin(&p, cmd, argc, argv);
+    while ((id = cli_next(&p)) != CLI_END)
+        take_option(&p, id, &opt, &s);
+    if (!p.stop)
+        check_contradictions(&p, &opt);
+    if (cli_stop(&p, 1, -1)) {
+        status = p.status;
+        goto out;
+    }
+    tables.json = p.common.json;
+    opt.models = (const char *const *)p.operands;
+    opt.n_models = p.n_operands;
+    opt.threads = p.common.threads;
+    opt.device = p.common.device;
+    opt.each.seed = p.common.seed;
+    opt.each.command = command;
+    opt.each.network.changes.precision_maps = s.maps;
+    opt.each.network.changes.interventions = s.interventions;
+
+    sigaction(SIGINT, &stop, NULL); /* a second signal ends the program at once */
+    sigaction(SIGTERM, &stop, NULL);
+    if (ss_generate_run(&opt, &sum, &e) != SS_OK || cli_show(&tables, &sum.table, &e) != SS_OK ||
+        cli_show_end(&tables, SS_OK, &e) != SS_OK) {
+        status = cli_fail(&p, &e);
+        goto out;
+    }
+    if (!p.common.json)
+        printf("\n%s/sheet.png\n", opt.output);
+    if (sum.n_broken == sum.n_samples) {
+        ss_fail(&e, SS_DEVICE, "all %d samples have values that are inf or NaN; %s shows them",
+                sum.n_samples, opt.output);
+        status = cli_fail(&p, &e);
+    }
+    status = cli_flush(&p, status);
+out:
+    ss_table_release(&sum.table);
+    ss_free(s.maps);
+    ss_free(s.interventions);
+    ss_free(command);
+    return status;
+}
+
+const cli_command cmd_generate = {
+    "generate",
+    "MODEL... -o DIR",
+    "full sampling, the same seeds for each model",
+    "Samples pictures from each model, all from the same noise, and writes them to DIR with a\n"
+    "contact sheet, a row a model and a column a sample, and generate.json. DIR appears whole or\n"
+    "not at all. With --probe, every module is watched along the way.",
+    options,
+    CLI_SEED | CLI_COMPUTE | CLI_PROGRESS | CLI_JSON,
+    run,
+};

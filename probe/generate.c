@@ -1,0 +1,353 @@
+/* generate.c - see generate.h
+ *
+ *   open every model and check everything; make the folder beside its target
+ *   for each model: sample, draw, write
+ *   contact sheet, generate.json; put the folder in its place
+ */
+#include "probe/generate.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/outdir.h"
+#include "base/str.h"
+#include "base/version.h"
+#include "kernels/context.h"
+#include "probe/gallery.h"
+#include "probe/interrupt.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define MARK "generate.json"
+
+ss_generate_options ss_generate_defaults(void)
+{
+    return (ss_generate_options){
+        .each = {.steps = SS_DEFAULT_STEPS,
+                 .guidance = 1,
+                 .eta = -1,
+                 .condition = {.negative_class = -1}},
+    };
+}
+
+typedef struct {
+    const ss_generate_options *opt;
+    ss_trajectory_options each; /* with what was resolved */
+    int *classes;               /* of opt->classes */
+    ss_sampler_kind kind;
+    ss_trajectory **models; /* [n_models] */
+    ss_ctx *ctx;
+    ss_outdir dir;
+    ss_image *pictures; /* [n_models][samples] */
+    json_t *list;       /* "models" of generate.json */
+    ss_progress progress;
+    int64_t done; /* evaluations of the models before */
+} job;
+
+static void release(job *g)
+{
+    for (int i = 0; g->models && i < g->opt->n_models; i++)
+        ss_trajectory_close(g->models[i]); /* unbinds before the context goes */
+    ss_free(g->models);
+    ss_ctx_free(g->ctx);
+    for (int i = 0; g->pictures && i < g->opt->n_models * g->each.samples; i++)
+        ss_image_release(&g->pictures[i]);
+    ss_free(g->pictures);
+    ss_free(g->classes);
+    ss_outdir_discard(&g->dir);
+    json_decref(g->list);
+}
+
+static ss_code resolve_classes(job *g, ss_err *e)
+{
+    ss_model *m;
+    int n = 0;
+    ss_code rc;
+
+    if (g->opt->classes) {
+        rc = ss_model_open(g->opt->models[0], NULL, &m, e);
+        if (rc != SS_OK)
+            return rc;
+        rc = ss_classes_parse(g->opt->classes, m, &g->classes, &n, e);
+        ss_model_close(m);
+        if (rc != SS_OK)
+            return rc;
+        g->each.condition.classes = g->classes;
+        g->each.condition.n_classes = n;
+    }
+    if (!g->each.samples)
+        g->each.samples = g->opt->classes ? n : SS_DEFAULT_SAMPLES;
+    return SS_OK;
+}
+
+static ss_code open_models(job *g, ss_err *e)
+{
+    const int n = g->opt->n_models;
+    ss_code rc = SS_OK;
+
+    g->models = ss_calloc((size_t)n, sizeof *g->models);
+    g->pictures = ss_calloc((size_t)n * (size_t)g->each.samples, sizeof *g->pictures);
+    g->list = json_array();
+    if (!g->models || !g->pictures || !g->list)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < n && rc == SS_OK; i++) {
+        g->each.network.model = g->opt->models[i];
+        rc = ss_trajectory_open(&g->each, &g->models[i], e);
+        if (rc == SS_OK && i == 0) { /* all models by the same sampler */
+            g->kind = ss_trajectory_sampler(g->models[0]);
+            g->each.sampler = &g->kind;
+        }
+    }
+    return rc;
+}
+
+/* The last part of a path, made of characters that are safe in a file name; out [64]. */
+static void name_of(const char *path, char *out)
+{
+    size_t end = strlen(path), n = 0;
+
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t from = end;
+    while (from > 0 && path[from - 1] != '/')
+        from--;
+    for (size_t i = from; i < end && n < 63; i++) {
+        const unsigned char ch = (unsigned char)path[i];
+
+        out[n++] = isalnum(ch) || strchr("._-", ch) ? (char)ch : '_';
+    }
+    out[n] = '\0';
+    if (strspn(out, ".") == n) /* "..", or nothing at all */
+        snprintf(out, 64, "model");
+}
+
+/* Pictures of a network that sees 2 x - 1 go from 0 to 1, others from -1 to 1. */
+static float darkest(const ss_network *net)
+{
+    return json_is_true(json_object_get(ss_model_config(net->model), "center_input_sample")) ? 0
+                                                                                             : -1;
+}
+
+static ss_code write_picture(const job *g, const char *name, const ss_image *im, ss_err *e)
+{
+    char *path = ss_path_join(g->dir.tmp, name);
+    ss_code rc =
+        path ? ss_image_write_png(path, im, e) : ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+
+    ss_free(path);
+    return rc;
+}
+
+static ss_code make_folder(const job *g, const char *name, ss_err *e)
+{
+    char *path = ss_path_join(g->dir.tmp, name);
+    ss_code rc = SS_OK;
+
+    if (!path)
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+    if (mkdir(path, 0777) != 0)
+        rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
+    ss_free(path);
+    return rc;
+}
+
+/* Draws and writes sample i of model m, and adds it to the model's lists. */
+static ss_code keep(job *g, int m, int i, const char *folder, json_t *about, int *broken,
+                    double *largest, ss_err *e)
+{
+    const ss_trajectory *t = g->models[m];
+    const ss_network *net = ss_trajectory_network(t);
+    const int c = ss_trajectory_channels(t);
+    const float *x = ss_trajectory_picture(t, i);
+    ss_image *im = &g->pictures[m * g->each.samples + i];
+    double absmax;
+    const int64_t bad = ss_gallery_measure(x, (int64_t)net->height * net->width * c, &absmax);
+    char file[96];
+
+    snprintf(file, sizeof file, "%s/%04d.png", folder, i);
+    json_array_append_new(json_object_get(about, "pictures"), json_string(file));
+    json_array_append_new(json_object_get(about, "nonfinite"), json_integer(bad));
+    json_array_append_new(json_object_get(about, "absmax"), json_real(absmax));
+    *broken += bad > 0;
+    *largest = absmax > *largest ? absmax : *largest;
+    ss_code rc = ss_gallery_draw(x, net->height, net->width, c, darkest(net), 1, im, e);
+    return rc == SS_OK ? write_picture(g, file, im, e) : rc;
+}
+
+static ss_code keep_all(job *g, int m, double seconds, ss_generate_summary *sum, ss_err *e)
+{
+    const ss_network *net = ss_trajectory_network(g->models[m]);
+    const char *path = ss_model_about(net->model)->path;
+    char name[64], folder[80];
+    int broken = 0;
+    double largest = 0;
+
+    name_of(path, name);
+    snprintf(folder, sizeof folder, "%02d-%s", m + 1, name);
+    json_t *about = json_pack("{s:s, s:s, s:s, s:s, s:[], s:[], s:[], s:f}", "path", path, "name",
+                              name, "sha256", net->sha256, "folder", folder, "pictures",
+                              "nonfinite", "absmax", "seconds", seconds);
+    if (!about)
+        return ss_fail(e, SS_NOMEM, "%s: its path cannot be written as JSON", path);
+    json_array_append_new(g->list, about);
+    ss_code rc = make_folder(g, folder, e);
+    for (int i = 0; i < g->each.samples && rc == SS_OK; i++)
+        rc = keep(g, m, i, folder, about, &broken, &largest, e);
+    if (broken)
+        ss_note("%s: %d of %d samples have values that are inf or NaN, drawn in magenta", path,
+                broken, g->each.samples);
+    sum->n_samples += g->each.samples;
+    sum->n_broken += broken;
+    ss_table_row(&sum->table);
+    ss_table_text(&sum->table, folder);
+    ss_table_number(&sum->table, g->each.samples);
+    ss_table_number(&sum->table, broken);
+    ss_table_number(&sum->table, largest);
+    ss_table_number(&sum->table, seconds);
+    return rc;
+}
+
+static void tick(void *self, int evaluation)
+{
+    job *g = self;
+
+    ss_progress_step(&g->progress, g->done + evaluation, "");
+}
+
+static ss_code sample_all(job *g, ss_generate_summary *sum, ss_err *e)
+{
+    int64_t total = 0;
+    ss_code rc = SS_OK;
+
+    for (int m = 0; m < g->opt->n_models; m++)
+        total += ss_trajectory_evaluations(g->models[m]);
+    ss_progress_begin(&g->progress, "generate", total);
+    for (int m = 0; m < g->opt->n_models && rc == SS_OK; m++) {
+        const double start = ss_now();
+        const int c = ss_trajectory_channels(g->models[m]);
+
+        rc = ss_trajectory_run(g->models[m], g->ctx, tick, g, e);
+        g->done += ss_trajectory_evaluations(g->models[m]);
+        if (rc == SS_OK && c != 1 && c != 3)
+            ss_note("%s: %d channels are no colours (latents): drawn side by side, each in its own "
+                    "range",
+                    g->opt->models[m], c);
+        if (rc == SS_OK)
+            rc = keep_all(g, m, ss_now() - start, sum, e);
+    }
+    ss_progress_end(&g->progress);
+    return rc;
+}
+
+static json_t *conditions_text(const job *g)
+{
+    json_t *list = json_array();
+    char text[64];
+
+    for (int i = 0; i < g->each.samples; i++) {
+        ss_conditions_text(&g->each.condition, ss_trajectory_network(g->models[0])->model, i, text,
+                           sizeof text);
+        json_array_append_new(list, json_string(text));
+    }
+    return list;
+}
+
+static json_t *describe(const job *g)
+{
+    const ss_trajectory_options *o = &g->each;
+    const ss_changes *changes = &ss_trajectory_network(g->models[0])->changes;
+    const bool plain = ss_format_is_f32(&changes->precision.format) && !changes->precision.n_rules;
+    const time_t now = time(NULL);
+    char created[32];
+    json_t *interventions = json_array();
+
+    strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    for (int i = 0; i < o->network.changes.n_interventions; i++)
+        json_array_append_new(interventions, json_string(o->network.changes.interventions[i]));
+    return json_pack(
+        "{s:s, s:i, s:s, s:s*, s:s, s:s, s:i, s:f, s:f, s:I, s:s, s:o, s:i, s:o, s:O, s:s}",
+        "format", "sigmascope-generate", "version", 1, "tool", "sigmascope " SS_VERSION, "command",
+        o->command, "created", created, "sampler", ss_sampler_name(g->kind), "steps", o->steps,
+        "guidance", o->guidance, "eta", o->eta >= 0 ? o->eta : 0.0, "seed", (json_int_t)o->seed,
+        "precision", plain ? "fp32" : changes->precision_text, "interventions", interventions,
+        "samples", o->samples, "conditions", conditions_text(g), "models", g->list, "sheet",
+        "sheet.png");
+}
+
+static ss_code write_description(const job *g, ss_err *e)
+{
+    char *path = ss_path_join(g->dir.tmp, MARK);
+    json_t *j = describe(g);
+    ss_outfile o = {0};
+    ss_code rc =
+        path && j ? ss_outfile_open(&o, path, e) : ss_fail(e, SS_NOMEM, MARK ": out of memory");
+
+    if (rc == SS_OK) {
+        json_dumpf(j, o.f, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+        fputc('\n', o.f);
+        rc = ss_outfile_commit(&o, e);
+    }
+    ss_free(path);
+    json_decref(j);
+    return rc;
+}
+
+static ss_code write_sheet(const job *g, ss_err *e)
+{
+    ss_image sheet = {0};
+    ss_code rc = ss_gallery_sheet(g->pictures, g->opt->n_models, g->each.samples, &sheet, e);
+
+    if (rc == SS_OK)
+        rc = write_picture(g, "sheet.png", &sheet, e);
+    ss_image_release(&sheet);
+    return rc;
+}
+
+static ss_code begin_table(ss_table *t, ss_err *e)
+{
+    ss_code rc = ss_table_init(t, "samples", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(t, "model", SS_COL_TEXT, NULL);
+    ss_table_column(t, "samples", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "not finite", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "largest |x0|", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "seconds", SS_COL_NUMBER, "%.1f");
+    return SS_OK;
+}
+
+ss_code ss_generate_run(const ss_generate_options *opt, ss_generate_summary *sum, ss_err *e)
+{
+    job g = {.opt = opt, .each = opt->each};
+    ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
+    ss_code rc = begin_table(&sum->table, e);
+
+    ss_interrupt_reset();
+    if (rc == SS_OK)
+        rc = ss_ctx_new(&device, &g.ctx, e);
+    if (rc == SS_OK)
+        rc = resolve_classes(&g, e);
+    if (rc == SS_OK)
+        rc = open_models(&g, e);
+    if (rc == SS_OK)
+        rc = ss_outdir_open(&g.dir, opt->output, MARK, opt->replace, e);
+    if (rc == SS_OK)
+        rc = sample_all(&g, sum, e);
+    if (rc == SS_OK)
+        rc = write_sheet(&g, e);
+    if (rc == SS_OK)
+        rc = write_description(&g, e);
+    if (rc == SS_OK)
+        rc = ss_outdir_commit(&g.dir, e);
+    if (rc == SS_OK)
+        ss_table_note(&sum->table, "%s, %d steps, guidance %g, seed %llu", ss_sampler_name(g.kind),
+                      g.each.steps, g.each.guidance, (unsigned long long)g.each.seed);
+    release(&g);
+    return rc;
+}

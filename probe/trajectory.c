@@ -1,0 +1,300 @@
+/* trajectory.c - see trajectory.h */
+#include "probe/trajectory.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "kernels/context.h"
+#include "probe/interrupt.h"
+#include "probe/trajectory_record.h"
+
+#include <string.h>
+
+struct ss_trajectory {
+    ss_trajectory_options opt;
+    ss_network net;
+    ss_sampler *sampler;
+    ss_conditions conditions;
+    int channels, batch;
+    ss_track track; /* {0} where no run file is written */
+
+    float *x;      /* [samples][H][W][C], the states */
+    float *memory; /* [samples][2][H][W][C], the sampler's */
+    /* one batch, twice as many rows under guidance */
+    float *in;       /* [rows][H][W][C] */
+    float *y;        /* [rows][H][W][out_channels] */
+    float *t;        /* [rows] */
+    int *sample;     /* [batch] */
+    float *answer;   /* [H][W][C] */
+    float *variance; /* [H][W][C] */
+    float *noise;    /* [H][W][C] */
+    float *clean;    /* [H][W][C] */
+};
+
+static int64_t values(const ss_trajectory *t)
+{
+    return (int64_t)t->net.height * t->net.width * t->channels;
+}
+
+static ss_code make_sampler(ss_trajectory *t, ss_err *e)
+{
+    const ss_trajectory_options *opt = &t->opt;
+    const ss_model_info *about = ss_model_about(t->net.model);
+    const bool score = about->time_is_sigma;
+    ss_sampler_options o;
+    ss_code rc = score ? ss_sampler_options_load_score(about->scheduler, opt->sampler, &o, e)
+                       : ss_sampler_options_load(about->scheduler, opt->sampler, &o, e);
+
+    if (rc != SS_OK)
+        return rc;
+    /* latents have no range that could be clipped to */
+    if (!about->scheduler && t->channels != 1 && t->channels != 3)
+        o.clip = false;
+    if (opt->eta >= 0 && o.kind != SS_SAMPLER_DDIM)
+        return ss_fail(e, SS_USAGE, "--eta belongs to ddim, the sampler is %s",
+                       ss_sampler_name(o.kind));
+    o.eta = opt->eta >= 0 ? opt->eta : 0;
+    rc = ss_sampler_new(&o, score ? NULL : t->net.schedule, opt->steps, &t->sampler, e);
+    if (rc != SS_OK)
+        return ss_fail_prefix(e, "%s", opt->network.model);
+    if (ss_sampler_wants_variance(t->sampler) && t->net.out_channels != 2 * t->channels)
+        return ss_fail(e, SS_USAGE,
+                       "%s: variance_type learned_range wants %d output channels, the network "
+                       "has %d",
+                       about->scheduler, 2 * t->channels, t->net.out_channels);
+    return SS_OK;
+}
+
+static ss_code check_channels(ss_trajectory *t, ss_err *e)
+{
+    t->channels = t->net.channels;
+    if (t->net.out_channels == t->channels || t->net.out_channels == 2 * t->channels)
+        return SS_OK;
+    return ss_fail(e, SS_UNSUPPORTED,
+                   "%s takes %d channels and answers with %d; generate needs as many, or twice "
+                   "as many with a variance",
+                   t->opt.network.model, t->net.channels, t->net.out_channels);
+}
+
+static ss_code allocate(ss_trajectory *t, ss_err *e)
+{
+    const size_t n = (size_t)values(t), samples = (size_t)t->opt.samples;
+    const size_t rows = (size_t)t->batch * (t->opt.condition.guided ? 2 : 1);
+    const size_t out = (size_t)t->net.height * (size_t)t->net.width * (size_t)t->net.out_channels;
+
+    t->x = ss_alloc(samples * n, sizeof(float));
+    t->memory = ss_alloc(samples * n, 2 * sizeof(float));
+    t->in = ss_alloc(rows * n, sizeof(float));
+    t->y = ss_alloc(rows * out, sizeof(float));
+    t->t = ss_alloc(rows, sizeof(float));
+    t->sample = ss_alloc((size_t)t->batch, sizeof(int));
+    t->answer = ss_alloc(n, sizeof(float));
+    t->variance = ss_alloc(n, sizeof(float));
+    t->noise = ss_alloc(n, sizeof(float));
+    t->clean = ss_alloc(n, sizeof(float));
+    if (t->x && t->memory && t->in && t->y && t->t && t->sample && t->answer && t->variance &&
+        t->noise && t->clean)
+        return SS_OK;
+    return ss_fail(e, SS_NOMEM, "no memory for %d samples of %zu values", t->opt.samples, n);
+}
+
+ss_code ss_trajectory_open(const ss_trajectory_options *opt, ss_trajectory **out, ss_err *e)
+{
+    ss_trajectory *t = ss_calloc(1, sizeof *t);
+    ss_code rc;
+
+    if (!t)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    t->opt = *opt;
+    t->opt.condition.guided = opt->guidance != 1;
+    rc = ss_network_open(&t->opt.network, &t->net, e);
+    if (rc == SS_OK)
+        rc = check_channels(t, e);
+    if (rc == SS_OK)
+        rc = make_sampler(t, e);
+    if (rc == SS_OK) {
+        t->batch =
+            ss_network_batch(&t->net, opt->batch, t->opt.condition.guided ? 2 : 1, opt->samples);
+        rc = ss_conditions_load(&t->opt.condition, t->net.model, opt->samples, t->batch,
+                                &t->conditions, e);
+    }
+    if (rc == SS_OK)
+        rc = allocate(t, e);
+    if (rc != SS_OK)
+        ss_trajectory_close(t);
+    else
+        *out = t;
+    return rc;
+}
+
+void ss_trajectory_close(ss_trajectory *t)
+{
+    if (!t)
+        return;
+    ss_track_release(&t->track);
+    ss_conditions_release(&t->conditions);
+    ss_sampler_free(t->sampler);
+    ss_network_close(&t->net);
+    ss_free(t->x);
+    ss_free(t->memory);
+    ss_free(t->in);
+    ss_free(t->y);
+    ss_free(t->t);
+    ss_free(t->sample);
+    ss_free(t->answer);
+    ss_free(t->variance);
+    ss_free(t->noise);
+    ss_free(t->clean);
+    ss_free(t);
+}
+
+ss_sampler_kind ss_trajectory_sampler(const ss_trajectory *t)
+{
+    return ss_sampler_kind_of(t->sampler);
+}
+
+const ss_network *ss_trajectory_network(const ss_trajectory *t)
+{
+    return &t->net;
+}
+
+int ss_trajectory_evaluations(const ss_trajectory *t)
+{
+    return ss_sampler_count(t->sampler);
+}
+
+int ss_trajectory_channels(const ss_trajectory *t)
+{
+    return t->channels;
+}
+
+const float *ss_trajectory_picture(const ss_trajectory *t, int sample)
+{
+    return t->x + sample * values(t);
+}
+
+static void start(ss_trajectory *t)
+{
+    const int64_t n = values(t);
+    const double scale = ss_sampler_start(t->sampler);
+
+    for (int i = 0; i < t->opt.samples; i++) {
+        float *x = t->x + i * n;
+
+        ss_rng_normals(ss_rng_stream(t->opt.seed, "noise", (uint64_t)i, 0), 0, x, (size_t)n);
+        for (int64_t k = 0; k < n; k++)
+            x[k] = (float)(scale * x[k]);
+    }
+}
+
+/* Asks the network about n samples at evaluation i; the answers are in t->y. */
+static ss_code ask(ss_trajectory *t, ss_ctx *c, int i, int n, ss_err *e)
+{
+    const bool guided = t->opt.condition.guided;
+    const int rows = guided ? 2 * n : n;
+    const int64_t one = values(t);
+    ss_code rc = SS_OK;
+
+    for (int k = 0; k < n; k++)
+        ss_sampler_input(t->sampler, i, t->x + t->sample[k] * one, one, t->in + k * one);
+    if (guided)
+        memcpy(t->in + n * one, t->in, (size_t)(n * one) * sizeof *t->in);
+    for (int k = 0; k < rows; k++)
+        t->t[k] = ss_sampler_at(t->sampler, i)->timestep;
+    if (t->track.recorder)
+        ss_track_batch(&t->track, n, t->sample);
+
+    ss_condition cond = ss_conditions_batch(&t->conditions, n, t->sample, guided);
+    ss_tensor *x = ss_upload(c, ss_shape_of(rows, t->net.height, t->net.width, t->channels), t->in);
+    ss_tensor *y = ss_model_forward(c, t->net.model, x, t->t, &cond);
+    rc = ss_ctx_check(c, e);
+    if (rc == SS_OK)
+        rc = ss_download(c, y, t->y, e);
+    ss_release(x);
+    ss_release(y);
+    if (rc == SS_OK && t->track.recorder)
+        rc = ss_track_put(&t->track, i, n, t->in, t->y, e);
+    return rc;
+}
+
+/* The guided answer for row k of n, and the variance behind it. */
+static void guide(ss_trajectory *t, int n, int k)
+{
+    const int64_t c = t->channels, out = t->net.out_channels, pixels = values(t) / c;
+    const float *positive = t->y + k * pixels * out, *negative = positive + n * pixels * out;
+    const double g = t->opt.guidance;
+
+    for (int64_t p = 0; p < pixels; p++) {
+        for (int64_t j = 0; j < c; j++) {
+            const float yes = positive[p * out + j];
+
+            t->answer[p * c + j] = yes;
+            if (t->opt.condition.guided) {
+                const double no = negative[p * out + j];
+
+                t->answer[p * c + j] = (float)(no + g * (yes - no));
+            }
+            if (out > c)
+                t->variance[p * c + j] = positive[p * out + c + j];
+        }
+    }
+}
+
+static void step(ss_trajectory *t, int i, int n)
+{
+    const int64_t one = values(t);
+
+    for (int k = 0; k < n; k++) {
+        const int sample = t->sample[k];
+        const ss_rng rng = ss_rng_stream(t->opt.seed, "step", (uint64_t)sample, (uint64_t)i);
+
+        guide(t, n, k);
+        if (ss_sampler_at(t->sampler, i)->noisy)
+            ss_rng_normals(rng, 0, t->noise, (size_t)one);
+        ss_sampler_step(t->sampler, i, t->answer,
+                        t->net.out_channels > t->channels ? t->variance : NULL, t->noise, one,
+                        t->x + sample * one, t->memory + 2 * sample * one, t->clean);
+    }
+}
+
+static ss_code evaluate(ss_trajectory *t, ss_ctx *c, int i, ss_err *e)
+{
+    ss_code rc = t->track.recorder ? ss_track_begin(&t->track, i, e) : SS_OK;
+
+    for (int from = 0; from < t->opt.samples && rc == SS_OK; from += t->batch) {
+        const int left = t->opt.samples - from, n = left < t->batch ? left : t->batch;
+
+        for (int k = 0; k < n; k++)
+            t->sample[k] = from + k;
+        rc = ask(t, c, i, n, e);
+        if (rc == SS_OK)
+            step(t, i, n);
+        if (rc == SS_OK && ss_interrupted())
+            rc = ss_fail(e, SS_INTERRUPTED, "interrupted");
+    }
+    if (rc == SS_OK && t->track.recorder)
+        rc = ss_track_end(&t->track, e);
+    return rc;
+}
+
+ss_code ss_trajectory_run(ss_trajectory *t, ss_ctx *c, ss_trajectory_tick tick, void *self,
+                          ss_err *e)
+{
+    ss_code rc = ss_network_identify(&t->net, e);
+
+    if (rc == SS_OK && t->opt.run)
+        rc = ss_track_open(&t->track, &t->opt, &t->net, t->sampler, &t->conditions, t->channels,
+                           t->batch, c, e);
+    else if (rc == SS_OK)
+        rc = ss_network_bind(&t->net, c, NULL, e);
+    if (rc != SS_OK)
+        return rc;
+    start(t);
+    for (int i = 0; i < ss_sampler_count(t->sampler) && rc == SS_OK; i++) {
+        if (tick)
+            tick(self, i);
+        rc = evaluate(t, c, i, e);
+    }
+    if (rc == SS_OK && t->track.recorder)
+        rc = ss_track_finish(&t->track, e);
+    return rc;
+}

@@ -1,0 +1,66 @@
+/* trajectory.h - pictures out of noise: a network sampled from start to end, watched if wanted
+ *
+ *   ss_trajectory_open(&opt, &t, &err);       // reads and checks everything, computes nothing
+ *   ss_trajectory_run(t, ctx, &err);
+ *   ss_trajectory_picture(t, i) ...           // [H][W][C] of sample i
+ *   ss_trajectory_close(t);                   // before the context goes
+ *
+ * The first noise of sample i is normal numbers of stream ("noise", i), as in a probe: every
+ * model and every batch size starts from the same. Guidance g (Ho & Salimans 2022) follows
+ *
+ *   y = y_negative + g (y_positive - y_negative)
+ *
+ * with both halves in one batch; at g = 1 the network is asked once. A learned variance is the
+ * positive half's.
+ *
+ * With a run file, one noise level is one step of the sampler, from high to low: what the network
+ * saw at it, /inputs/x, and did. /outputs/denoised is what its answer alone says of the clean
+ * picture, before guidance and clipping. The input axis is "trajectory", or "conditional" and
+ * "unconditional" under guidance. Of heun's two evaluations a step the first is recorded.
+ */
+#ifndef SS_PROBE_TRAJECTORY_H
+#define SS_PROBE_TRAJECTORY_H
+
+#include "models/sampler.h"
+#include "probe/conditions.h"
+#include "probe/network.h"
+
+typedef struct {
+    ss_network_options network;
+    ss_condition_options condition; /* `guided` is set from guidance */
+    const ss_sampler_kind *sampler; /* NULL: the scheduler file's */
+    int steps;
+    double guidance; /* 1: none */
+    double eta;      /* ddim; < 0: 0 */
+    int samples;
+    int batch; /* samples in one forward pass; 0: chosen from the input's size */
+    uint64_t seed;
+
+    const char *run; /* run file to write, or NULL */
+    bool replace_run;
+    const char *command; /* for the record */
+} ss_trajectory_options;
+
+typedef struct ss_trajectory ss_trajectory;
+
+/* opt is borrowed while the trajectory lives. */
+ss_code ss_trajectory_open(const ss_trajectory_options *opt, ss_trajectory **t, ss_err *e);
+void ss_trajectory_close(ss_trajectory *t); /* NULL is fine */
+
+ss_sampler_kind ss_trajectory_sampler(const ss_trajectory *t);
+const ss_network *ss_trajectory_network(const ss_trajectory *t);
+int ss_trajectory_evaluations(const ss_trajectory *t); /* of the sampler */
+int ss_trajectory_channels(const ss_trajectory *t);    /* of a picture */
+
+/* Called before each evaluation; may be NULL. */
+typedef void (*ss_trajectory_tick)(void *self, int evaluation);
+
+/* Samples all pictures. SS_INTERRUPTED after the batch at hand when ss_interrupt (interrupt.h) was
+ * called; the run file then holds the finished steps. */
+ss_code ss_trajectory_run(ss_trajectory *t, ss_ctx *c, ss_trajectory_tick tick, void *self,
+                          ss_err *e);
+
+/* [H][W][C] of a finished run, in the network's units, not clipped; borrowed. */
+const float *ss_trajectory_picture(const ss_trajectory *t, int sample);
+
+#endif

@@ -1,0 +1,47 @@
+/* trajectory_record.h - the run file of a sampling trajectory; private to trajectory*.c
+ *
+ *   ss_track_open(&k, ...);                       // once, with the network bound through it
+ *   for each step: ss_track_begin(k, step);
+ *       for each batch: ss_track_batch(k, n, sample); forward; ss_track_put(k, ...);
+ *   ss_track_end(k);
+ *   ss_track_finish(k);
+ */
+#ifndef SS_PROBE_TRAJECTORY_RECORD_H
+#define SS_PROBE_TRAJECTORY_RECORD_H
+
+#include "fft/spectrum.h"
+#include "probe/recorder.h"
+#include "probe/trajectory.h"
+
+typedef struct {
+    const ss_network *net;
+    const ss_sampler *sampler;
+    int channels, samples; /* of a picture; in all */
+    bool guided;
+    ss_recorder *recorder;
+    ss_run_writer *writer;
+    ss_run_column *column; /* of the step at hand; NULL between, and where nothing is recorded */
+    ss_spectrum *spectrum;
+    ss_run_parameter *parameters;
+    int *input, *sample; /* [2 * batch] of the batch at hand */
+    float *picture;      /* [H][W][C] */
+    double *psd;
+} ss_track;
+
+/* Binds the network with hooks, infers shapes and creates the file. On failure release. */
+ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, ss_network *net,
+                      const ss_sampler *sampler, ss_conditions *conditions, int channels, int batch,
+                      ss_ctx *c, ss_err *e);
+/* Unfinished, the file stays with the steps it has. {0} is fine. */
+void ss_track_release(ss_track *k);
+
+/* Before evaluation i of the sampler; nothing is recorded of heun's second ones. */
+ss_code ss_track_begin(ss_track *k, int i, ss_err *e);
+/* Before a forward pass of n samples, behind them the same n once more under guidance. */
+void ss_track_batch(ss_track *k, int n, const int *sample);
+/* After it: x [rows][H][W][C] was seen, y [rows][H][W][out_channels] answered at evaluation i. */
+ss_code ss_track_put(ss_track *k, int i, int n, const float *x, const float *y, ss_err *e);
+ss_code ss_track_end(ss_track *k, ss_err *e);
+ss_code ss_track_finish(ss_track *k, ss_err *e);
+
+#endif
