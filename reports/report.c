@@ -75,10 +75,10 @@ static ss_code run_page(writer *w, int i, const char *file, const char *prefix, 
                         ss_err *e)
 {
     static ss_code (*const sections[])(ss_page *, const ss_findings *, ss_err *) = {
-        ss_section_nonfinite, ss_section_growth, ss_section_player,     ss_section_heat,
-        ss_section_headroom,  ss_section_bands,  ss_section_histograms, ss_section_inputs,
-        ss_section_attention, ss_section_maps,   ss_section_channels,   ss_section_loss,
-        ss_section_weights,
+        ss_section_nonfinite, ss_section_growth,    ss_section_player, ss_section_heat,
+        ss_section_headroom,  ss_section_keep,      ss_section_bands,  ss_section_histograms,
+        ss_section_inputs,    ss_section_attention, ss_section_maps,   ss_section_channels,
+        ss_section_loss,      ss_section_weights,
     };
     const ss_findings *x = &w->findings[i];
     ss_page page;

@@ -13,6 +13,7 @@ ss_code ss_section_growth(ss_page *p, const ss_findings *x, ss_err *e);     /* #
 ss_code ss_section_player(ss_page *p, const ss_findings *x, ss_err *e);     /* #player */
 ss_code ss_section_heat(ss_page *p, const ss_findings *x, ss_err *e);       /* #heat */
 ss_code ss_section_headroom(ss_page *p, const ss_findings *x, ss_err *e);   /* #headroom */
+ss_code ss_section_keep(ss_page *p, const ss_findings *x, ss_err *e);       /* #keep */
 ss_code ss_section_nonfinite(ss_page *p, const ss_findings *x, ss_err *e);  /* #nonfinite */
 ss_code ss_section_bands(ss_page *p, const ss_findings *x, ss_err *e);      /* #bands */
 ss_code ss_section_histograms(ss_page *p, const ss_findings *x, ss_err *e); /* #histograms */

@@ -1,0 +1,70 @@
+/* section_keep.c - which modules have to stay in fp32, as names to paste */
+#include "analyze/keep.h"
+#include "base/mem.h"
+#include "reports/sections.h"
+
+enum { TABLE_ROWS = 2000 };
+
+static ss_code paste(ss_page *page, const ss_findings *x, const ss_keep *k, ss_err *e)
+{
+    FILE *f = page->f;
+    char **maps;
+    int n;
+    ss_code rc = ss_keep_maps(x->run, k, &maps, &n, e);
+
+    if (rc != SS_OK)
+        return rc;
+    html_raw(f, "<details><summary>To paste</summary><pre>keep_fp32 = [  # for PyTorch: "
+                "model.get_submodule(name), weights and input in fp32\n");
+    for (int m = 0; m < k->n_modules; m++) {
+        if (ss_keep_listed(k, m)) {
+            html_textf(f, "    \"%s\",\n", x->run->modules[m]);
+        }
+    }
+    html_raw(f, "]</pre><pre>sigmascope probe ... ");
+    html_textf(f, "--precision %s", k->format.name);
+    for (int i = 0; i < n; i++)
+        html_textf(f, " \\\n    --precision-map '%s'", maps[i]);
+    html_raw(f, "</pre></details>\n");
+    ss_keep_maps_free(maps, n);
+    return SS_OK;
+}
+
+static ss_code one_format(ss_page *page, const ss_findings *x, ss_keep *k, ss_err *e)
+{
+    ss_table t;
+    ss_code rc;
+
+    html_element(page->f, "h3", NULL, "What has to stay in fp32 when the rest is %s",
+                 k->format.name);
+    if ((rc = ss_keep_table(x->run, k, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    return rc == SS_OK ? paste(page, x, k, e) : rc;
+}
+
+ss_code ss_section_keep(ss_page *page, const ss_findings *x, ss_err *e)
+{
+    bool begun = false;
+    ss_code rc = SS_OK;
+
+    for (int i = 0; i < x->n_formats && x->headroom.n > 0 && rc == SS_OK; i++) {
+        ss_keep k;
+        ss_err why;
+
+        if (x->headroom.n_negative[i] == 0)
+            continue;
+        rc = ss_keep_find(x->run, &x->format[i], 0, &k, &why);
+        if (rc == SS_USAGE) /* a run under emulation does not tell what fp32 would do */
+            return SS_OK;
+        if (rc != SS_OK) {
+            *e = why;
+            return rc;
+        }
+        if (!begun)
+            ss_page_section(page, "keep", "Modules to keep in fp32");
+        begun = true;
+        rc = one_format(page, x, &k, e);
+        ss_keep_release(&k);
+    }
+    return rc;
+}
