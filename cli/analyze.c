@@ -291,6 +291,9 @@ static int run(const cli_command *cmd, int argc, char **argv)
         cli_usage(&p, "--steps is for several runs, here is %d", p.n_operands);
     if (*kept.format.name && several)
         cli_usage(&p, "--keep-fp32 is for one run, here are %d", p.n_operands);
+    if (*kept.format.name && (n_globs || rep.n_formats || rep.by_input))
+        cli_usage(&p, "--keep-fp32 is about the whole run: --modules, --format and --by-input do "
+                      "not go with it");
     if (!*kept.format.name && (kept.check || kept.margin > 0))
         cli_usage(&p, "--margin and --check go with --keep-fp32");
     if (cli_stop(&p, 1, -1)) {

@@ -43,8 +43,7 @@ static ss_code show_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, s
             json_object_set_new(out->tables, "precision_maps", list_of(maps, n)) != 0)
             rc = ss_fail(e, SS_NOMEM, "out of memory");
     } else {
-        printf(
-            "\nkeep_fp32 = [  # PyTorch: model.get_submodule(name), weights and input in fp32\n");
+        printf("\nkeep_fp32 = [  # model.get_submodule(name): autocast off, on input.float()\n");
         for (int m = 0; m < k->n_modules; m++) {
             if (ss_keep_listed(k, m))
                 printf("    \"%s\",\n", r->modules[m]);

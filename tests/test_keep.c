@@ -472,6 +472,7 @@ static void test_command(void **state)
 
     expect("analyze $D/cli.h5 --keep-fp32 fp17", 2, "'fp17' is not a number format");
     expect("analyze $D/cli.h5 --keep-fp32 fp32", 2, "name a smaller format");
+    expect("analyze $D/cli.h5 --keep-fp32 fp16 --modules up_blocks.0", 2, "do not go with it");
     expect("analyze $D/cli.h5 --check", 2, "go with --keep-fp32");
     expect("analyze $D/cli.h5 --keep-fp32 fp16 --margin -1", 2, "--margin takes a number from 0");
     expect("analyze $D/cli.h5 $D/cli.h5 --keep-fp32 fp16", 2, "is for one run");
