@@ -152,7 +152,8 @@ static ss_code try_all(ss_run *r, ss_replay *p, ss_keep *k, ss_keep_check *c, ss
     return rc;
 }
 
-ss_code ss_keep_check_run(ss_run *r, ss_keep *k, int threads, ss_keep_check *c, ss_err *e)
+ss_code ss_keep_check_run(ss_run *r, ss_keep *k, int threads, const char *device, ss_keep_check *c,
+                          ss_err *e)
 {
     ss_replay p = {0};
     ss_str output = {0};
@@ -176,6 +177,7 @@ ss_code ss_keep_check_run(ss_run *r, ss_keep *k, int threads, ss_keep_check *c, 
     p.opt.command = "sigmascope analyze --keep-fp32 --check";
     p.opt.replace = true;
     p.opt.threads = threads;
+    p.opt.device = device;
     p.opt.network.changes.precision = k->format.name;
     rc = try_all(r, &p, k, c, e);
 out:

@@ -27,10 +27,11 @@ typedef struct {
     bool clean; /* the last trial has neither inf nor NaN where fp32 has none */
 } ss_keep_check;
 
-/* k grows. The runs are written to a folder in $TMPDIR (or /tmp) that is removed. Errors are those
- * of ss_replay_read and ss_probe_run; SS_FORMAT when the model is not the one of the run any
- * more. */
-ss_code ss_keep_check_run(ss_run *r, ss_keep *k, int threads, ss_keep_check *c, ss_err *e);
+/* k grows. threads, device: as in ss_probe_options. The runs are written to a folder in $TMPDIR (or
+ * /tmp) that is removed. Errors are those of ss_replay_read and ss_probe_run; SS_FORMAT when the
+ * model is not the one of the run any more. */
+ss_code ss_keep_check_run(ss_run *r, ss_keep *k, int threads, const char *device, ss_keep_check *c,
+                          ss_err *e);
 void ss_keep_check_release(ss_keep_check *c); /* {0} is fine */
 
 ss_code ss_keep_check_table(const ss_keep *k, const ss_keep_check *c, ss_table *t, ss_err *e);

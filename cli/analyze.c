@@ -235,6 +235,7 @@ static int keep(cli_parser *p, report *rep, cli_keep *x, int64_t top)
 
     x->path = p->operands[0];
     x->threads = p->common.threads;
+    x->device = p->common.device;
     x->top = top >= 0 ? (int)top : INT_MAX; /* half a list is no list */
     ss_code rc = cli_show_end(&rep->out, cli_keep_show(x, &rep->out, &suffices, &e), &e);
     return rc != SS_OK ? cli_fail(p, &e) : cli_flush(p, suffices ? CLI_OK : CLI_FINDING);

@@ -64,7 +64,7 @@ static ss_code check(const cli_keep *x, ss_run *r, ss_keep *k, ss_keep_check *c,
 
     sigaction(SIGINT, &stop, NULL); /* so that the runs of the check are removed */
     sigaction(SIGTERM, &stop, NULL);
-    return ss_keep_check_run(r, k, x->threads, c, e);
+    return ss_keep_check_run(r, k, x->threads, x->device, c, e);
 }
 
 ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err *e)

@@ -11,6 +11,7 @@ typedef struct {
     double margin; /* bits */
     bool check;    /* under emulation */
     int threads, top;
+    const char *device;
 } cli_keep;
 
 /* Shows the list as a table, as a Python list and as arguments of probe, what underflows, and the

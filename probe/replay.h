@@ -7,7 +7,7 @@
  *   ss_replay_release(&p);
  *
  * Noise levels, inputs, samples, seed, condition, interventions, modules watched, sizes and
- * device are those of the run. Left out: precision, what was dumped, channel statistics, how many
+ * device are those of the run. Left open: precision, what was dumped, channel statistics, how many
  * threads. Paths of model, pictures and tensors are as they were given, so the working directory
  * has to be the same.
  */

@@ -50,7 +50,7 @@ static void test_help_and_version(void **state)
     expect("--help", 0, "usage: sigmascope COMMAND");
     expect("", 2, "usage: sigmascope COMMAND");
     expect("frobnicate", 2, "sigmascope: no command 'frobnicate'");
-    static const char *const commands[] = {"inspect", "probe", "analyze", "compare"};
+    static const char *const commands[] = {"inspect", "probe", "analyze", "compare", "attn"};
     for (size_t i = 0; i < N_OF(commands); i++) {
         char args[64];
 
@@ -259,6 +259,8 @@ static void test_json(void **state)
         "inspect $M --json",
         "inspect $M demo/fashion-mnist/step-06000 --json",
         "analyze $D/there.h5 --json",
+        "attn $D/there.h5 --json",
+        "analyze $D/there.h5 --keep-fp32 e4m3 --json",
     };
 
     for (size_t i = 0; i < N_OF(commands); i++) {

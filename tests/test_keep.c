@@ -235,7 +235,7 @@ static void test_refusals(void **state)
     assert_non_null(strstr(e.msg, "made with --precision bf16"));
     assert_int_equal(ss_keep_find(mixed, &f, 0, &k, &e), SS_USAGE);
     assert_int_equal(ss_keep_find(foreign, &f, 0, &k, &e), SS_OK); /* other hooks say nothing */
-    assert_int_equal(ss_keep_check_run(foreign, &k, 1, &c, &e), SS_USAGE);
+    assert_int_equal(ss_keep_check_run(foreign, &k, 1, "cpu", &c, &e), SS_USAGE);
     assert_non_null(strstr(e.msg, "does not say how it was made"));
     ss_keep_release(&k);
     ss_run_close(r);
@@ -371,7 +371,7 @@ static void test_check(void **state)
     int n, produce = 0;
 
     assert_int_equal(ss_keep_find(r, &e4m3, 0, &k, &e), SS_OK);
-    assert_int_equal(ss_keep_check_run(r, &k, 1, &c, &e), SS_OK);
+    assert_int_equal(ss_keep_check_run(r, &k, 1, "cpu", &c, &e), SS_OK);
     assert_int_equal(c.n, 2);
     assert_true(c.clean && c.trials[0].nonfinite > 0 && c.trials[0].lost > 0);
     assert_true(c.trials[1].nonfinite == 0 && c.trials[1].lost == 0);
@@ -407,7 +407,7 @@ static void test_check(void **state)
 
     assert_int_equal(ss_keep_find(r, &e2m3, 0, &k, &e), SS_OK);
     const int before = k.n_kept;
-    assert_int_equal(ss_keep_check_run(r, &k, 1, &c, &e), SS_OK);
+    assert_int_equal(ss_keep_check_run(r, &k, 1, "cpu", &c, &e), SS_OK);
     assert_true(c.clean && c.n == 3 && c.trials[1].nonfinite > 0);
     assert_true(k.n_kept > before && c.trials[2].kept == k.n_kept);
     ss_keep_check_release(&c);
@@ -415,7 +415,7 @@ static void test_check(void **state)
 
     assert_int_equal(ss_keep_find(r, &fp16, 0, &k, &e), SS_OK); /* nothing to keep */
     assert_int_equal(k.n_kept, 0);
-    assert_int_equal(ss_keep_check_run(r, &k, 1, &c, &e), SS_OK);
+    assert_int_equal(ss_keep_check_run(r, &k, 1, "cpu", &c, &e), SS_OK);
     assert_true(c.clean && c.n == 1 && c.trials[0].change < 0.001);
     ss_keep_check_release(&c);
     ss_keep_release(&k);
@@ -477,6 +477,7 @@ static void test_command(void **state)
     expect("analyze $D/cli.h5 --keep-fp32 fp16 --margin -1", 2, "--margin takes a number from 0");
     expect("analyze $D/cli.h5 $D/cli.h5 --keep-fp32 fp16", 2, "is for one run");
     expect("analyze $D/none.h5 --keep-fp32 fp16", 1, "none.h5");
+    expect("analyze $D/cli.h5 --keep-fp32 fp16 --check --device tpu", 2, "no device 'tpu'");
     setenv("TMPDIR", "/nonexistent", 1);
     expect("analyze $D/cli.h5 --keep-fp32 fp16 --check", 1, "TMPDIR says where there is room");
     unsetenv("TMPDIR");
