@@ -44,6 +44,22 @@ const char *ss_stage_name(ss_stage s)
     return names[s];
 }
 
+void ss_stage_peaks(const ss_run *r, const ss_sites *sites, const float *absmax, int input,
+                    int sigma, int sample, double peaks[SS_N_STAGES + 1])
+{
+    for (int k = 0; k <= SS_N_STAGES; k++)
+        peaks[k] = NAN;
+    for (int i = 0; i < sites->n; i++) {
+        const ss_site s = sites->site[i];
+        const double v = absmax[ss_run_at(r, s.module, s.port, input, sigma, sample)];
+        const ss_stage stage = ss_stage_of(r->modules[s.module]);
+
+        peaks[SS_N_STAGES] = fmax(peaks[SS_N_STAGES], v);
+        if (stage != SS_STAGE_NONE)
+            peaks[stage] = fmax(peaks[stage], v);
+    }
+}
+
 static void fill_row(const ss_run *r, const ss_sites *sites, const float *absmax, const float *rms,
                      int input, double *scratch, ss_stage_row *row)
 {

@@ -24,6 +24,11 @@ typedef enum { SS_STAGES(X) SS_N_STAGES, SS_STAGE_NONE = SS_N_STAGES } ss_stage;
 ss_stage ss_stage_of(const char *module_path);
 const char *ss_stage_name(ss_stage s);
 
+/* The largest |x| of one sample in each stage, and, last, of all sites whatever their stage; NaN
+ * where there is none. absmax: of ss_run_stat. */
+void ss_stage_peaks(const ss_run *r, const ss_sites *sites, const float *absmax, int input,
+                    int sigma, int sample, double peaks[SS_N_STAGES + 1]);
+
 typedef struct {
     int sigma;
     double absmax[SS_N_STAGES], rms[SS_N_STAGES]; /* NaN where a stage has no site */

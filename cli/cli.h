@@ -131,5 +131,6 @@ extern const cli_command cmd_inspect, cmd_probe, cmd_analyze, cmd_report;
 extern const cli_command cmd_attn;
 extern const cli_command cmd_compare;
 extern const cli_command cmd_generate;
+extern const cli_command cmd_spectrum;
 
 #endif

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const cli_command *const cli_commands[] = {&cmd_inspect, &cmd_probe,   &cmd_analyze,  &cmd_report,
-                                           &cmd_attn,    &cmd_compare, &cmd_generate, NULL};
+const cli_command *const cli_commands[] = {&cmd_inspect,  &cmd_probe,    &cmd_analyze,
+                                           &cmd_report,   &cmd_attn,     &cmd_compare,
+                                           &cmd_spectrum, &cmd_generate, NULL};
 
 static void usage(FILE *f)
 {

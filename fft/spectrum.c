@@ -31,6 +31,21 @@ static int ring_of(int h, int w, int ky, int kx)
     return (int)(ss_plane_radius(h, w, ky, kx) + 0.5);
 }
 
+void ss_spectrum_waves(int h, int w, double *waves)
+{
+    const int rings = ss_spectrum_rings(h, w);
+
+    memset(waves, 0, (size_t)rings * sizeof *waves);
+    for (int ky = 0; ky < h; ky++) {
+        for (int kx = 0; kx <= w / 2; kx++) {
+            int ring = ring_of(h, w, ky, kx);
+
+            if (ring < rings)
+                waves[ring] += multiplicity(w, kx);
+        }
+    }
+}
+
 ss_code ss_spectrum_new(int h, int w, ss_spectrum **out, ss_err *e)
 {
     ss_code rc;
@@ -45,19 +60,12 @@ ss_code ss_spectrum_new(int h, int w, ss_spectrum **out, ss_err *e)
     const int rings = ss_spectrum_rings(h, w), half = s->plane.half;
 
     s->power = ss_alloc((size_t)h * (size_t)half, sizeof *s->power);
-    s->count = ss_calloc((size_t)rings, sizeof *s->count);
+    s->count = ss_alloc((size_t)rings, sizeof *s->count);
     if (!s->power || !s->count) {
         rc = ss_fail(e, SS_NOMEM, "a spectrum of %d x %d pixels: out of memory", h, w);
         goto out;
     }
-    for (int ky = 0; ky < h; ky++) {
-        for (int kx = 0; kx < half; kx++) {
-            int ring = ring_of(h, w, ky, kx);
-
-            if (ring < rings)
-                s->count[ring] += multiplicity(w, kx);
-        }
-    }
+    ss_spectrum_waves(h, w, s->count);
     *out = s;
     s = NULL; /* now the caller's */
 out:

@@ -42,4 +42,8 @@ void ss_spectrum_radial(ss_spectrum *s, const float *x, int c, double *psd);
 /* How many rings: min(h, w)/2 + 1. */
 int ss_spectrum_rings(int h, int w);
 
+/* waves[k], k below ss_spectrum_rings(h, w): how many of the h w waves ring k has, with which
+ * the sum of waves[k] psd[k] is the variance but for the corners. */
+void ss_spectrum_waves(int h, int w, double *waves);
+
 #endif
