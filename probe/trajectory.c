@@ -269,7 +269,9 @@ static ss_code evaluate(ss_trajectory *t, ss_ctx *c, int i, ss_err *e)
         if (rc == SS_OK)
             step(t, i, n);
         if (rc == SS_OK && ss_interrupted())
-            rc = ss_fail(e, SS_INTERRUPTED, "interrupted");
+            rc = t->opt.run ? ss_fail(e, SS_INTERRUPTED, "interrupted; %s has the finished steps",
+                                      t->opt.run)
+                            : ss_fail(e, SS_INTERRUPTED, "interrupted");
     }
     if (rc == SS_OK && t->track.recorder)
         rc = ss_track_end(&t->track, e);

@@ -50,7 +50,8 @@ static void test_help_and_version(void **state)
     expect("--help", 0, "usage: sigmascope COMMAND");
     expect("", 2, "usage: sigmascope COMMAND");
     expect("frobnicate", 2, "sigmascope: no command 'frobnicate'");
-    static const char *const commands[] = {"inspect", "probe", "analyze", "compare", "attn"};
+    static const char *const commands[] = {"inspect", "probe",   "generate",
+                                           "analyze", "compare", "attn"};
     for (size_t i = 0; i < N_OF(commands); i++) {
         char args[64];
 
@@ -100,6 +101,20 @@ static void test_wrong_usage(void **state)
         {"probe $M -o $D/x.h5 --device tpu", "no device 'tpu'"},
         {"probe $M -o $D/x.h5 --prediction sample", "says what the schedule is"},
         {"probe $D/none -o $D/x.h5", "config.json"},
+        {"generate $M", "-o DIR is missing"},
+        {"generate -o $D/x.h5", "expected MODEL... -o DIR"},
+        {"generate $M -o $D/x.h5 --sampler plms", "'plms' is no sampler; there are ddpm, ddim"},
+        {"generate $M -o $D/x.h5 --steps 0", "--steps takes a whole number from 1"},
+        {"generate $M -o $D/x.h5 --steps 1001", "1001 sampling steps; the schedule has 1000"},
+        {"generate $M -o $D/x.h5 --eta 1.5", "--eta takes a number from 0 to 1"},
+        {"generate $M -o $D/x.h5 --eta 1", "--eta belongs to ddim, the sampler is ddpm"},
+        {"generate $M -o $D/x.h5 --classes 1,x", "--classes takes 'all' or numbers"},
+        {"generate $M -o $D/x.h5 --class 1 --classes 2", "exclude each other"},
+        {"generate $M -o $D/x.h5 --negative-class 1", "has no effect without --guidance"},
+        {"generate $M -o $D/x.h5 --guidance 2 --negative-class 11", "class 11 does not exist"},
+        {"generate $M $M -o $D/x.h5 --probe $D/y.h5", "--probe watches one MODEL"},
+        {"generate $M $D/none -o $D/x.h5", "config.json"},
+        {"generate $M -o $D/x.h5 --intervene zero@nowhere", "no module matches 'nowhere'"},
         {"analyze", "expected RUN.h5"},
         {"analyze $D/x.h5 --format fp17", "'fp17' is not a number format"},
         {"inspect $M --depth -1", "--depth takes a whole number from 0"},
@@ -289,6 +304,45 @@ static void test_options_of_probe(void **state)
     expect("analyze $D/o.h5 --modules 'down*'", 2, "down*");
 }
 
+/* Samples of two models, with every option; the run file of one of them can be analysed. */
+static void test_generate(void **state)
+{
+    (void)state;
+#define FEW " --quiet --threads 1 --steps 3 --samples 2 --class 3"
+    expect("generate $M demo/fashion-mnist/step-06000 -o $D/g --sampler euler" FEW, 0,
+           "02-step-06000        2           0");
+    assert_non_null(strstr(output, "euler, 3 steps, guidance 1, seed 0"));
+    assert_int_equal(count_files(in_tmp("g")), 4);
+    expect("generate $M -o $D/g" FEW, 1, "exists; --force replaces it");
+    expect("generate $M -o $D/g --force --json" FEW, 0, "\"not finite\": 0");
+    assert_int_equal(count_files(in_tmp("g")), 3);
+    expect("generate $M -o $D/w --sampler ddim --eta 0.5 --guidance 3 --negative-class 7 --batch 1 "
+           "--size 16x24 --precision fp16 --precision-map 'mid*=bf16' --precision-scope blocks "
+           "--intervene scale:0.9@mid_block --seed 5 --probe $D/w.h5" FEW,
+           0, "w/sheet.png");
+    expect("analyze $D/w.h5", 0, "conditional, unconditional");
+    expect("generate $M -o $D/none/g" FEW, 1, "No such file or directory");
+    expect("generate $M -o $D/broken --precision e3m3" FEW, 1,
+           "all 2 samples have values that are");
+    assert_int_equal(count_files(in_tmp("broken")), 3); /* the pictures show it */
+}
+
+static void test_generate_interrupted(void **state)
+{
+    (void)state;
+    const int before = count_files(tmp_dir);
+    int status = run("generate $M -o $D/cut-short --quiet --threads 1 --steps 1000 --class 3 & "
+                     "sleep 0.5; kill -INT $!; wait $!");
+
+    if (status == 0) {
+        printf("skip: the run ended before it could be interrupted\n");
+        return;
+    }
+    assert_int_equal(status, 1);
+    assert_non_null(strstr(output, "sigmascope generate: interrupted"));
+    assert_int_equal(count_files(tmp_dir), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +356,8 @@ int main(void)
         cmocka_unit_test(test_interrupt_and_resume),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_options_of_probe),
+        cmocka_unit_test(test_generate),
+        cmocka_unit_test(test_generate_interrupted),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -418,24 +418,87 @@ static void test_errors(void **state)
 }
 
 /* Small networks of other kinds, with random weights (tests/golden/make_unets.py). */
-static void test_other_networks(void **state)
+
+#define UNETS "tests/golden/unets/"
+
+static ss_trajectory *run_other(const ss_trajectory_options *o)
 {
-    (void)state;
-    ss_trajectory_options o = ss_generate_defaults().each;
     ss_trajectory *t;
     ss_err e = {0};
 
+    if (ss_trajectory_open(o, &t, &e) != SS_OK ||
+        ss_trajectory_run(t, ctx, NULL, NULL, &e) != SS_OK)
+        fail_msg("%s: %s", o->network.model, e.msg);
+    return t;
+}
+
+static ss_trajectory_options other(const char *model)
+{
+    ss_trajectory_options o = ss_generate_defaults().each;
+
+    o.network.model = model;
     o.steps = 3;
     o.samples = 2;
-    o.network.model = "tests/golden/unets/ncsnpp";
-    if (ss_trajectory_open(&o, &t, &e) != SS_OK ||
-        ss_trajectory_run(t, ctx, NULL, NULL, &e) != SS_OK)
-        fail_msg("%s", e.msg);
+    return o;
+}
+
+static void test_score_network(void **state)
+{
+    (void)state;
+    ss_trajectory_options o = other(UNETS "ncsnpp");
+    ss_trajectory *t = run_other(&o);
+
     assert_int_equal(ss_trajectory_sampler(t), SS_SAMPLER_HEUN);
     assert_int_equal(ss_trajectory_evaluations(t), 5);
     ss_trajectory_close(t);
     o.sampler = &ddim;
     expect_error(&o, SS_USAGE, "use euler or heun");
+}
+
+static void test_text_network(void **state)
+{
+    (void)state;
+    ss_trajectory_options o = other(UNETS "sd15");
+
+    o.condition.prompt_embeds = UNETS "sd15/golden.safetensors#encoder_hidden_states";
+    ss_trajectory *t = run_other(&o);
+    assert_int_equal(ss_trajectory_channels(t), 4);
+    float plain = ss_trajectory_picture(t, 1)[7];
+    ss_trajectory_close(t);
+
+    o.guidance = 5;
+    expect_error(&o, SS_USAGE, "give --negative-embeds FILE#NAME");
+    o.condition.negative_embeds = o.condition.prompt_embeds;
+    t = run_other(&o);
+    assert_true(fabsf(ss_trajectory_picture(t, 1)[7] - plain) < 1e-4f * (1 + fabsf(plain)));
+    ss_trajectory_close(t);
+    o.condition.negative_embeds = UNETS "if-1/golden.safetensors#encoder_hidden_states";
+    expect_error(&o, SS_USAGE, "the negative text states are [5,24], the positive ones [5,12]");
+    o.condition.negative_embeds = o.condition.prompt_embeds;
+    o.samples = 3;
+    expect_error(&o, SS_USAGE, "has 2 rows for 3 samples");
+}
+
+/* Twice as many outputs as inputs: a variance, which ddpm may use. */
+static void test_network_with_variance(void **state)
+{
+    (void)state;
+    ss_trajectory_options o = other(UNETS "if-1");
+
+    o.condition.prompt_embeds = UNETS "if-1/golden.safetensors#encoder_hidden_states";
+    ss_trajectory *t = run_other(&o);
+    assert_int_equal(ss_trajectory_channels(t), 3);
+    ss_trajectory_close(t);
+    o.network.model = UNETS "class-timestep";
+    o.condition.prompt_embeds = NULL;
+    o.condition.classes = classes;
+    o.condition.n_classes = 1;
+    o.guidance = 2;
+    expect_error(&o, SS_USAGE, "this model has no null class of its own: give --negative-class K");
+    o.network.model = UNETS "plain";
+    expect_error(&o, SS_USAGE, "--class: this model takes no class");
+    o.condition.n_classes = 0;
+    expect_error(&o, SS_USAGE, "nothing conditions this model");
 }
 
 int main(void)
@@ -451,7 +514,9 @@ int main(void)
         cmocka_unit_test(test_drawing),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_other_networks),
+        cmocka_unit_test(test_score_network),
+        cmocka_unit_test(test_text_network),
+        cmocka_unit_test(test_network_with_variance),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
