@@ -81,6 +81,17 @@ static ss_code find_attention(ss_findings *x, ss_err *e)
     return rc;
 }
 
+static ss_code find_spectra(ss_findings *x, ss_err *e)
+{
+    ss_code rc;
+
+    if (x->run->n_radii == 0 || x->n == 0)
+        return SS_OK;
+    rc = ss_spectra_find(x->run, &x->produced, SS_DEFAULT_CUTOFF, "", &x->spectra, e);
+    x->has_spectra = rc == SS_OK;
+    return rc == SS_FORMAT ? SS_OK : rc; /* rings are named, and no spectrum is there */
+}
+
 static ss_code find_loss(ss_findings *x, ss_err *e)
 {
     bool any = false;
@@ -133,6 +144,8 @@ ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const
     if (rc == SS_OK && x->n > 0)
         rc = ss_channels_find(r, &x->produced, &x->channels, e);
     if (rc == SS_OK)
+        rc = find_spectra(x, e);
+    if (rc == SS_OK)
         rc = find_loss(x, e);
     if (rc == SS_OK)
         rc = choose_rows(x, e);
@@ -158,6 +171,7 @@ void ss_findings_release(ss_findings *x)
     ss_free(x->attention_sentence);
     ss_blobs_release(&x->blobs);
     ss_channels_release(&x->channels);
+    ss_spectra_release(&x->spectra);
     ss_free(x->loss);
     *x = (ss_findings){0};
 }

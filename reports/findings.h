@@ -9,6 +9,7 @@
 #include "analyze/headroom.h"
 #include "analyze/health.h"
 #include "analyze/overflow.h"
+#include "analyze/spectra.h"
 #include "analyze/stages.h"
 #include "analyze/weights.h"
 
@@ -37,7 +38,9 @@ typedef struct {
     char *attention_sentence;
     ss_blobs blobs;       /* of dumped modules; n is 0 without */
     ss_channels channels; /* n_sites is 0 without */
-    double *loss;         /* [n_inputs][n_sigmas], NULL: none */
+    bool has_spectra;
+    ss_spectra spectra;
+    double *loss; /* [n_inputs][n_sigmas], NULL: none */
 } ss_findings;
 
 /* The run stays the caller's, and must outlive the findings. */

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-enum { LEVELS = 8, TILE = 96, MAX_INPUTS = 8 };
+enum { LEVELS = 8, TILE = 96, MAX_INPUTS = 8, PANELS = 3 };
 
 /* Inputs that figures show: the first ones of many. */
 static int shown_inputs(const ss_run *r)
@@ -203,14 +203,81 @@ static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
     return ss_page_figure(page, &p, "inputs-spectra", 900, 520, alt, caption, e);
 }
 
+/* Low-frequency share against the largest |x|, a point for each input and sample, at the lowest,
+ * the middle and the highest noise level. */
+static ss_code scatter(ss_page *page, const ss_findings *x, ss_err *e)
+{
+    const ss_run *r = x->run;
+    const int n_inputs = shown_inputs(r);
+    int levels[PANELS], n_levels = ss_curves_levels(x, levels, PANELS), drawn = 0;
+    ss_plot p = {0};
+    char alt[200];
+
+    for (int k = 0; k < n_levels; k++) {
+        ss_plot_addf(&p, "$s%d << EOD\n", k);
+        for (int i = 0; i < n_inputs; i++) {
+            for (int j = 0; j < r->n_samples; j++) {
+                const size_t at = ss_spectra_at(r, i, x->order[levels[k]], j);
+                const double peak = x->spectra.peaks[at * (SS_N_STAGES + 1) + SS_N_STAGES];
+
+                ss_plot_number(&p, x->spectra.low[at]);
+                ss_plot_add(&p, " ");
+                ss_plot_number(&p, peak);
+                ss_plot_add(&p, "\n");
+                drawn += isfinite(x->spectra.low[at]) && isfinite(peak);
+            }
+            ss_plot_add(&p, "\n\n");
+        }
+        ss_plot_add(&p, "EOD\n");
+    }
+    ss_plot_addf(&p,
+                 "set tmargin at screen 0.90\nset bmargin at screen 0.38\n"
+                 "set multiplot layout 1,%d\nset logscale y\nset format xy '%%g'\n"
+                 "set xlabel 'share of power at %g cycles or less'\nset xrange [-0.05:1.05]\n"
+                 "set key at screen 0.03, screen 0.22 left top Left reverse maxrows 4\n",
+                 n_levels, x->spectra.cutoff);
+    for (int k = 0; k < n_levels; k++) {
+        ss_plot_addf(&p, "set title 'sigma %.3g: largest |x|'\n", r->sigmas[x->order[levels[k]]]);
+        for (int i = 0; i < n_inputs; i++) {
+            ss_plot_addf(&p, "%s$s%d using 1:2 index %d with points lt %d title ",
+                         i ? ", " : "plot ", k, i, i + 1);
+            ss_plot_label(&p, r->inputs[i]);
+        }
+        ss_plot_add(&p, "\nunset key\n");
+    }
+    ss_plot_add(&p, "unset multiplot\n");
+    if (!drawn) {
+        ss_str_release(&p.script);
+        return SS_OK;
+    }
+    snprintf(alt, sizeof alt,
+             "Largest activation against the low-frequency share of the input, a point for each of "
+             "%d inputs and %d samples, at %d noise levels.",
+             n_inputs, r->n_samples, n_levels);
+    return ss_page_figure(page, &p, "inputs-scatter", 900, 420, alt,
+                          "At one noise level by itself, so that sigma cannot make a correlation: "
+                          "do inputs with less low frequencies give larger activations?",
+                          e);
+}
+
 ss_code ss_section_inputs(ss_page *page, const ss_findings *x, ss_err *e)
 {
+    ss_table t;
     ss_code rc;
 
     if (x->n == 0 || !x->absmax)
         return SS_OK;
     ss_page_section(page, "inputs", "Inputs, their spectra, and what they cause");
-    if ((rc = pictures(page, x, e)) != SS_OK)
-        return rc;
-    return x->n > 1 ? curves(page, x, e) : SS_OK;
+    rc = pictures(page, x, e);
+    if (rc == SS_OK && x->n > 1)
+        rc = curves(page, x, e);
+    if (rc == SS_OK && x->has_spectra)
+        rc = scatter(page, x, e);
+    if (rc == SS_OK && x->has_spectra &&
+        (rc = ss_spectra_finding_table(x->run, &x->spectra, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && x->has_spectra &&
+        (rc = ss_spectra_table(x->run, &x->spectra, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    return rc;
 }

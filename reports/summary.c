@@ -168,6 +168,19 @@ static void say_attention(ss_page *p, const ss_findings *x)
                        x->attention_sentence);
 }
 
+static void say_spectra(ss_page *p, const ss_findings *x)
+{
+    char text[512];
+
+    if (!x->has_spectra)
+        ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
+                       "Whether inputs without low frequencies give the large activations: the run "
+                       "has no spectra.");
+    else
+        ss_summary_say(p, SS_SAID_TOLD, "inputs", "%s",
+                       ss_spectra_sentence(x->run, &x->spectra, text, sizeof text));
+}
+
 static void say_maps(ss_page *p, const ss_findings *x)
 {
     const ss_blobs *b = &x->blobs;
@@ -248,6 +261,7 @@ void ss_summary_run(ss_page *p, const ss_findings *x)
     say_headroom(p, x);
     say_weights(p, x);
     say_attention(p, x);
+    say_spectra(p, x);
     say_maps(p, x);
     say_channels(p, x);
     say_loss(p, x);
