@@ -306,6 +306,8 @@ ss_code ss_keep_find(ss_run *r, const ss_format *f, double margin, ss_keep *k, s
         rc = find_flushed(r, k, e);
     }
     for (int m = 0; rc == SS_OK && m < r->n_modules; m++)
+        k->input_over |= l.in[m] && strcmp(r->modules[m], SS_RUN_ROOT) == 0;
+    for (int m = 0; rc == SS_OK && m < r->n_modules; m++)
         for (int p = 0; p < r->n_ports; p++)
             k->nonfinite += ss_site_count(r, l.nonfinite, (ss_site){m, p}, SS_ALL, SS_ALL);
     end(&l);

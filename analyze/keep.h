@@ -59,6 +59,7 @@ typedef struct {
     int round;
     int n_kept, n_passing, n_flushed;
     uint64_t nonfinite; /* in the fp32 run itself: no format helps there */
+    bool input_over;    /* what the network is given overflows: no list helps there */
 } ss_keep;
 
 /* margin in bits. A run that was not in fp32, or the format fp32, is SS_USAGE. */

@@ -70,6 +70,7 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
 {
     int shown = 0;
     char bad[96] = "";
+    const char *input = k->input_over ? "; the network's input itself exceeds it" : "";
     ss_code rc = ss_table_init(t, k->title, e);
 
     if (rc != SS_OK)
@@ -102,9 +103,9 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
     ss_table_note(t,
                   "%d modules that have to stay in fp32 so that nothing exceeds %.5g (%s) with "
                   "%g bits to spare, when every operation's output is rounded; %d containers "
-                  "around them pass values on%s%s",
+                  "around them pass values on%s%s%s",
                   k->n_kept, k->format.max, k->format.name, k->margin, k->n_passing,
-                  shown < k->n_kept ? "; not all are shown" : "", bad);
+                  shown < k->n_kept ? "; not all are shown" : "", bad, input);
     return SS_OK;
 }
 
