@@ -156,6 +156,33 @@ static ss_code make_folder(const job *g, const char *name, ss_err *e)
     return rc;
 }
 
+/* Samples of a latent model, as PyTorch lays them out. */
+static ss_code write_latents(const job *g, const ss_trajectory *t, const char *folder, ss_err *e)
+{
+    const ss_network *net = ss_trajectory_network(t);
+    const int64_t pixels = (int64_t)net->height * net->width, c = ss_trajectory_channels(t);
+    ss_array a = {.rank = 4, .dim = {g->each.samples, c, net->height, net->width}};
+    char file[128];
+    ss_code rc = SS_OK;
+
+    snprintf(file, sizeof file, "%s/latents.safetensors", folder);
+    char *path = ss_path_join(g->dir.tmp, file);
+    a.values = ss_alloc((size_t)(g->each.samples * c), (size_t)pixels * sizeof(float));
+    if (!path || !a.values)
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", file);
+    for (int i = 0; rc == SS_OK && i < g->each.samples; i++) {
+        const float *x = ss_trajectory_picture(t, i);
+
+        for (int64_t k = 0; k < pixels * c; k++)
+            a.values[i * pixels * c + k % c * pixels + k / c] = x[k];
+    }
+    if (rc == SS_OK)
+        rc = ss_safetensors_write_f32(path, "latents", &a, e);
+    ss_array_release(&a);
+    ss_free(path);
+    return rc;
+}
+
 /* Draws and writes sample i of model m, and adds it to the model's lists. */
 static ss_code keep(job *g, int m, int i, const char *folder, json_t *about, int *broken,
                     double *largest, ss_err *e)
@@ -182,6 +209,7 @@ static ss_code keep(job *g, int m, int i, const char *folder, json_t *about, int
 static ss_code keep_all(job *g, int m, double seconds, ss_generate_summary *sum, ss_err *e)
 {
     const ss_network *net = ss_trajectory_network(g->models[m]);
+    const int c = ss_trajectory_channels(g->models[m]);
     const char *path = ss_model_about(net->model)->path;
     char name[64], folder[80];
     int broken = 0;
@@ -198,6 +226,12 @@ static ss_code keep_all(job *g, int m, double seconds, ss_generate_summary *sum,
     ss_code rc = make_folder(g, folder, e);
     for (int i = 0; i < g->each.samples && rc == SS_OK; i++)
         rc = keep(g, m, i, folder, about, &broken, &largest, e);
+    if (rc == SS_OK && c != 1 && c != 3) {
+        ss_note("%s: samples of %d channels are no pictures (latents): drawn channel by channel, "
+                "and whole in %s/latents.safetensors",
+                path, c, folder);
+        rc = write_latents(g, g->models[m], folder, e);
+    }
     if (broken)
         ss_note("%s: %d of %d samples have values that are inf or NaN, drawn in magenta", path,
                 broken, g->each.samples);
@@ -229,14 +263,9 @@ static ss_code sample_all(job *g, ss_generate_summary *sum, ss_err *e)
     ss_progress_begin(&g->progress, "generate", total);
     for (int m = 0; m < g->opt->n_models && rc == SS_OK; m++) {
         const double start = ss_now();
-        const int c = ss_trajectory_channels(g->models[m]);
 
         rc = ss_trajectory_run(g->models[m], g->ctx, tick, g, e);
         g->done += ss_trajectory_evaluations(g->models[m]);
-        if (rc == SS_OK && c != 1 && c != 3)
-            ss_note("%s: %d channels are no colours (latents): drawn side by side, each in its own "
-                    "range",
-                    g->opt->models[m], c);
         if (rc == SS_OK)
             rc = keep_all(g, m, ss_now() - start, sum, e);
     }

@@ -2,6 +2,8 @@
  *
  *   DIR/sheet.png            all pictures: a row a model, a column a sample
  *   DIR/NN-NAME/0000.png ... the pictures of model NN (from 01), NAME the last part of its path
+ *   DIR/NN-NAME/latents.safetensors   where samples are no pictures: the tensor `latents`
+ *                            [samples][C][H][W], for a decoder
  *   DIR/generate.json        how they were made, and what is in them:
  *
  *   {"format": "sigmascope-generate", "version": 1, "tool": "sigmascope 0.1.0",

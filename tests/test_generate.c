@@ -479,6 +479,40 @@ static void test_text_network(void **state)
     expect_error(&o, SS_USAGE, "has 2 rows for 3 samples");
 }
 
+/* Samples that are no pictures are written whole too, channels first. */
+static void test_latents(void **state)
+{
+    (void)state;
+    const char *models[] = {UNETS "sd15"};
+    ss_generate_options o = ss_generate_defaults();
+    char dir[512], name[600];
+    ss_array a;
+    ss_err e = {0};
+
+    snprintf(dir, sizeof dir, "%s", in_tmp("latents"));
+    o.models = models;
+    o.n_models = 1;
+    o.output = dir;
+    o.threads = 1;
+    o.each = other(models[0]);
+    o.each.condition.prompt_embeds = UNETS "sd15/golden.safetensors#encoder_hidden_states";
+    json_decref(generate(&o));
+    snprintf(name, sizeof name, "%s/01-sd15/latents.safetensors#latents", dir);
+    if (ss_safetensors_load_f32(name, &a, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    assert_true(a.rank == 4 && a.dim[0] == 2 && a.dim[1] == 4 && a.dim[2] == 8 && a.dim[3] == 8);
+    ss_trajectory *t = run_other(&o.each);
+    for (int i = 0; i < 2; i++) {
+        for (int c = 0; c < 4; c++) {
+            for (int p = 0; p < 64; p++)
+                assert_true(a.values[(i * 4 + c) * 64 + p] ==
+                            ss_trajectory_picture(t, i)[p * 4 + c]);
+        }
+    }
+    ss_trajectory_close(t);
+    ss_array_release(&a);
+}
+
 /* Twice as many outputs as inputs: a variance, which ddpm may use. */
 static void test_network_with_variance(void **state)
 {
@@ -516,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_score_network),
         cmocka_unit_test(test_text_network),
+        cmocka_unit_test(test_latents),
         cmocka_unit_test(test_network_with_variance),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
