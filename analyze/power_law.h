@@ -10,7 +10,8 @@
  * a line at all is asked of a parabola through them: its quadratic coefficient against its own
  * error, with n - 3 degrees of freedom.
  *
- * Points along one training run are not quite independent, so intervals are optimistic.
+ * Points along one training run are not quite independent, and a law need not go on to hold, so
+ * intervals are optimistic: they know the scatter about the line and nothing else.
  *
  * Sources: Draper & Smith, Applied Regression Analysis, 3rd ed. 1998, sections 1.4 and 3.2;
  * Fieller 1954, J. R. Statist. Soc. B 16, 175-185.
