@@ -189,6 +189,8 @@ ss_code ss_image_write_png(const char *path, const ss_image *im, ss_err *e)
                                       on_malloc, on_free);
     k.info = k.png ? png_create_info_struct(k.png) : NULL;
     rc = k.info ? write_picture(&k, im) : no_memory(&k);
+    if (rc != SS_OK && ferror(o.f)) /* libpng says no more than that writing failed */
+        rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
     if (rc == SS_OK)
         rc = ss_outfile_commit(&o, e);
 out:

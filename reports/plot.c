@@ -210,6 +210,21 @@ out:
     return rc;
 }
 
+/* True when the picture is there to its end: gnuplot does not notice a full disk. */
+static bool is_whole(const char *path)
+{
+    static const unsigned char end[] = {'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
+    unsigned char tail[sizeof end];
+    FILE *f = fopen(path, "rbe");
+    bool whole = f && fseek(f, -(long)sizeof tail, SEEK_END) == 0 &&
+                 fread(tail, 1, sizeof tail, f) == sizeof tail &&
+                 memcmp(tail, end, sizeof end) == 0;
+
+    if (f)
+        fclose(f);
+    return whole;
+}
+
 ss_code ss_plot_draw(ss_plot *p, const char *folder, const char *name, int width, int height,
                      ss_err *e)
 {
@@ -229,10 +244,13 @@ ss_code ss_plot_draw(ss_plot *p, const char *folder, const char *name, int width
         rc = run(&all, folder, name, e);
     for (int i = 0; i < N_THEMES; i++) {
         snprintf(path, sizeof path, "%s/%s%s.png", folder, name, themes[i].suffix);
-        if (rc != SS_OK)
-            unlink(path);
-        else if (access(path, R_OK) != 0)
-            rc = ss_fail(e, SS_IO, "figure %s: %s made no %s", name, program, path);
+        if (rc == SS_OK && !is_whole(path))
+            rc = ss_fail(e, SS_IO, "figure %s: %s left no whole picture; is the disk full?", name,
+                         program);
+    }
+    for (int i = 0; i < N_THEMES && rc != SS_OK; i++) {
+        snprintf(path, sizeof path, "%s/%s%s.png", folder, name, themes[i].suffix);
+        unlink(path);
     }
     ss_str_release(&all);
     ss_str_release(&p->script);

@@ -273,6 +273,11 @@ static void test_without_gnuplot(void **state)
     sum = report(probed(), folder);
     assert_true(sum.n_missing >= 5);
     assert_non_null(strstr(sum.problem, "failed"));
+
+    ss_plot_program("true"); /* says that all is well, and drew nothing: as on a full disk */
+    sum = report(probed(), folder);
+    assert_true(sum.n_missing >= 5);
+    assert_non_null(strstr(sum.problem, "left no whole picture"));
     ss_plot_program("gnuplot");
 }
 
