@@ -1,4 +1,6 @@
 /* spectrum.c - `sigmascope spectrum`: power spectra of pictures and of what networks saw */
+#include "analyze/conditioning.h"
+#include "analyze/picture.h"
 #include "analyze/spectra.h"
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -6,11 +8,17 @@
 
 #include <math.h>
 
-enum { OPT_CUTOFF = 1 };
+enum { OPT_CUTOFF = 1, OPT_LOWPASS, OPT_HIGHPASS, OPT_OUTPUT };
 
 static const cli_option options[] = {
     {OPT_CUTOFF, "cutoff", "CYCLES",
      "what counts as a low frequency: so many cycles per picture or less (default 2)"},
+    {OPT_LOWPASS, "lowpass", "CYCLES",
+     "the spectrum of the picture after a Gaussian filter, too: waves of so many cycles keep 0.61 "
+     "of "
+     "their amplitude, longer ones more"},
+    {OPT_HIGHPASS, "highpass", "CYCLES", "the same, and the mean and longer waves go"},
+    {OPT_OUTPUT, "output", "OUT.png", "write the filtered picture; after --highpass around 127.5"},
     {0},
 };
 
@@ -32,41 +40,135 @@ static ss_code show_run(ss_run *r, double cutoff, const char *name, cli_tables *
     return rc;
 }
 
+static ss_code show_conditioning(ss_run *const *runs, int n, cli_tables *out, ss_err *e)
+{
+    ss_conditioning c;
+    ss_table t;
+    ss_code rc = ss_conditioning_find(runs, n, &c, e);
+
+    if (rc == SS_OK && c.n_told > 1 && (rc = ss_conditioning_table(&c, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    if (rc == SS_OK && c.n_told > 1 && (rc = ss_effects_table(&c, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    ss_conditioning_release(&c);
+    return rc;
+}
+
+/* What is asked for. */
+typedef struct {
+    double cutoff;
+    ss_picture_filter filter;
+    const char *output;
+    cli_tables out;
+} request;
+
+static ss_code show_picture(request *q, const char *path, const char *name, ss_err *e)
+{
+    ss_picture p = {0};
+    ss_table t;
+    int64_t cut = 0;
+    ss_code rc = ss_picture_read(path, &q->filter, q->cutoff, name, &p, e);
+
+    if (rc == SS_OK && (rc = ss_picture_table(&p, &t, e)) == SS_OK)
+        rc = cli_show(&q->out, &t, e);
+    if (rc == SS_OK && (rc = ss_picture_psd_table(&p, q->out.json, &t, e)) == SS_OK)
+        rc = cli_show(&q->out, &t, e);
+    if (rc == SS_OK && q->output)
+        rc = ss_picture_write(&p, &q->filter, q->output, &cut, e);
+    if (cut)
+        ss_note("%s: %lld values are out of 0 to 255 and were cut off", q->output, (long long)cut);
+    ss_picture_release(&p);
+    return rc;
+}
+
+/* Shows a picture, or a run, which is left open in *r. */
+static ss_code show_file(request *q, const char *path, const char *name, ss_run **r, ss_err *e)
+{
+    bool is_png;
+    ss_code rc = ss_picture_is_png(path, &is_png, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if (is_png)
+        return show_picture(q, path, name, e);
+    if (ss_run_open(path, r, e) != SS_OK)
+        return ss_fail_prefix(e, "no PNG picture, and no run file");
+    if (q->filter.lowpass > 0 || q->filter.highpass > 0)
+        return ss_fail(e, SS_USAGE,
+                       "%s: is a run; its inputs are filtered when it is made, by 'probe --inputs "
+                       "lowpass:CUTOFF:SPEC'",
+                       path);
+    return show_run(*r, q->cutoff, name, &q->out, e);
+}
+
+static ss_code show_files(request *q, char *const *paths, int n, ss_err *e)
+{
+    ss_run **runs = ss_calloc((size_t)n, sizeof *runs);
+    int n_runs = 0;
+    ss_code rc = runs ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+
+    for (int i = 0; i < n && rc == SS_OK; i++) {
+        rc = show_file(q, paths[i], n > 1 ? paths[i] : "", &runs[n_runs], e);
+        n_runs += runs[n_runs] != NULL;
+    }
+    if (rc == SS_OK)
+        rc = show_conditioning(runs, n_runs, &q->out, e);
+    for (int i = 0; i < n_runs; i++)
+        ss_run_close(runs[i]);
+    ss_free(runs);
+    return rc;
+}
+
+static void take_cycles(cli_parser *p, double *cycles)
+{
+    double v = 0;
+
+    cli_double(p, &v);
+    if (!p->stop && !(v > 0))
+        cli_usage(p, "--%s takes a positive number of cycles per picture, not '%s'", p->option,
+                  p->arg);
+    *cycles = v;
+}
+
 static int run(const cli_command *cmd, int argc, char **argv)
 {
-    double cutoff = SS_DEFAULT_CUTOFF;
+    request q = {.cutoff = SS_DEFAULT_CUTOFF};
     cli_parser p;
-    cli_tables out = {0};
     ss_err e = {0};
-    ss_code rc = SS_OK;
     int id;
 
     cli_begin(&p, cmd, argc, argv);
     while ((id = cli_next(&p)) != CLI_END) {
         switch (id) {
-        case OPT_CUTOFF: cli_double(&p, &cutoff); break;
+        case OPT_CUTOFF: take_cycles(&p, &q.cutoff); break;
+        case OPT_LOWPASS: take_cycles(&p, &q.filter.lowpass); break;
+        case OPT_HIGHPASS: take_cycles(&p, &q.filter.highpass); break;
+        case OPT_OUTPUT: q.output = p.arg; break;
         }
     }
-    if (!(cutoff > 0))
-        cli_usage(&p, "--cutoff takes a positive number of cycles, not %g", cutoff);
+    if (!p.stop && q.output && !(q.filter.lowpass > 0 || q.filter.highpass > 0))
+        cli_usage(&p, "-o writes the filtered picture: give --lowpass or --highpass");
+    if (!p.stop && q.output && p.n_operands > 1)
+        cli_usage(&p, "-o takes one picture, not %d files", p.n_operands);
     if (cli_stop(&p, 1, -1))
         return p.status;
-    out.json = p.common.json;
-    for (int i = 0; i < p.n_operands && rc == SS_OK; i++) {
-        ss_run *r;
+    q.out.json = p.common.json;
 
-        rc = ss_run_open(p.operands[i], &r, &e);
-        if (rc == SS_OK)
-            rc = show_run(r, cutoff, p.n_operands > 1 ? p.operands[i] : "", &out, &e);
-        if (rc == SS_OK)
-            ss_run_close(r);
-    }
-    rc = cli_show_end(&out, rc, &e);
+    ss_code rc = show_files(&q, p.operands, p.n_operands, &e);
+    rc = cli_show_end(&q.out, rc, &e);
     return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
 }
 
 const cli_command cmd_spectrum = {
-    "spectrum", "RUN.h5...", "power spectra of the inputs of runs, against their activations",
-    NULL,       options,     CLI_JSON,
+    "spectrum",
+    "IMAGE.png|RUN.h5...",
+    "power spectra of pictures and of runs' inputs; input against conditioning",
+    "Of a picture: its radial power spectrum, slope and low-frequency share, also after a\n"
+    "Gaussian filter. Of a run: the same of what the network saw, and whether inputs with less\n"
+    "low frequencies give the larger activations, at each noise level by itself. Of several\n"
+    "runs of one network with different --condition-sigma: how much the input makes the\n"
+    "activations large, and how much what the network is told of it.",
+    options,
+    CLI_JSON,
     run,
 };

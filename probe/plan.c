@@ -137,8 +137,6 @@ static ss_code write_down(const ss_probe_options *opt, ss_plan *p, int threads, 
     json_object_set_new(j, "seed", json_integer((json_int_t)opt->seed));
     json_object_set_new(j, "threads", json_integer(threads));
     json_object_set_new(j, "device", json_string(opt->device ? opt->device : "cpu"));
-    if (opt->condition_sigma) /* what "told" is as a timestep above */
-        json_object_set_new(j, "condition_sigma", json_string(opt->condition_sigma));
     json_object_set_new(j, "condition", json_string(p->conditions.text_form));
     json_object_set_new(j, "class", json_integer(opt->class_label));
     json_object_set_new(j, "condition_sigma", text_or_null(opt->condition_sigma));

@@ -117,6 +117,11 @@ static void test_wrong_usage(void **state)
         {"generate $M -o $D/x.h5 --intervene zero@nowhere", "no module matches 'nowhere'"},
         {"analyze", "expected RUN.h5"},
         {"analyze $D/x.h5 --format fp17", "'fp17' is not a number format"},
+        {"spectrum", "expected IMAGE.png|RUN.h5..."},
+        {"spectrum x.png --cutoff 0", "--cutoff takes a positive number of cycles"},
+        {"spectrum x.png --lowpass x", "--lowpass takes a number, not 'x'"},
+        {"spectrum x.png -o $D/x.h5", "give --lowpass or --highpass"},
+        {"spectrum x.png y.png --lowpass 2 -o $D/x.h5", "-o takes one picture, not 2 files"},
         {"inspect $M --depth -1", "--depth takes a whole number from 0"},
     };
 
@@ -343,6 +348,35 @@ static void test_generate_interrupted(void **state)
     assert_int_equal(count_files(tmp_dir), before);
 }
 
+/* Pictures and runs; what is neither is said to be neither. */
+static void test_spectrum(void **state)
+{
+    (void)state;
+#define PICTURES "demo/fashion-mnist/images"
+    expect("spectrum " PICTURES "/0-t-shirt.png --lowpass 3 -o $D/low.png", 0,
+           "low-frequency share");
+    expect("spectrum $D/low.png", 0, "0 to 255; low is 2 cycles per picture and less");
+    expect("spectrum " PICTURES "/0-t-shirt.png " PICTURES "/8-bag.png --json", 0,
+           "8-bag.png\": {");
+    expect("spectrum $M/unet/config.json", 1, "no PNG picture, and no run file: ");
+    expect("spectrum $D/none.png", 1, "none.png: No such file or directory");
+    expect("spectrum " PICTURES "/8-bag.png --lowpass 3 -o $D/none/x.png", 1, "No such file");
+
+    expect("probe $M -o $D/s1.h5 --condition-sigma 1 --inputs noise:pink --inputs noise:white"
+           " --channels --dump 'up_blocks.?'" QUICK,
+           0, NULL);
+    expect(
+        "probe $M -o $D/s80.h5 --condition-sigma 80 --inputs noise:pink --inputs noise:white" QUICK,
+        0, NULL);
+    expect("spectrum $D/s1.h5", 0,
+           "Inputs with less low frequencies give the larger activations at");
+    expect("spectrum $D/s1.h5 --lowpass 2", 2, "is a run; its inputs are filtered when it is made");
+    expect("spectrum $D/s80.h5 $D/s1.h5", 0, "input sigma  told 1  told 80");
+    expect("spectrum $D/s80.h5 $D/s1.h5 --json", 0, "\"what does it\"");
+    expect("analyze $D/s1.h5", 0, "blobs by sigma");
+    expect("analyze $D/s1.h5", 0, "outlier channels");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_options_of_probe),
         cmocka_unit_test(test_generate),
         cmocka_unit_test(test_generate_interrupted),
+        cmocka_unit_test(test_spectrum),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -1,4 +1,6 @@
 /* test_spectra.c - spectra of inputs against activations, in runs whose answers are known */
+#include "analyze/conditioning.h"
+#include "analyze/picture.h"
 #include "analyze/spectra.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -281,13 +283,261 @@ static void test_no_memory(void **state)
     ss_run_close(r);
 }
 
+/* Runs of two noise levels, one input of two samples. Largest |x| of up_blocks.0 is
+ *
+ *   exp(+-0.4 told + -0.2 noise level + -0.1 product of both signs + -0.05 sample)
+ *
+ * so that the four parts of the variance are as 0.16, 0.04, 0.01 and 0.0025. conv_in has 1. */
+typedef struct {
+    const char *name, *plan, *sha;
+    double sign; /* of what is told */
+} told_run;
+
+#define LEVELS(a, b) "\"levels\":[\"0.1, timestep 5, told " a "\",\"80, timestep 9, told " b "\"]"
+
+static void write_told(const told_run *t)
+{
+    static const ss_run_module told_modules[] = {{"conv_in", "Conv2d", true},
+                                                 {"up_blocks.0", "Up", true}};
+    static const double told_sigmas[] = {0.1, 80};
+    const ss_run_spec spec = {
+        .modules = told_modules,
+        .n_modules = 2,
+        .inputs = (const char *const[]){"images:x"},
+        .n_inputs = 1,
+        .sigmas = told_sigmas,
+        .n_sigmas = 2,
+        .n_samples = 2,
+        .plan = t->plan,
+        .model_sha256 = t->sha,
+    };
+    ss_run_writer *w;
+    ss_run_column *col;
+    ss_err e = {0};
+
+    ok(ss_run_create(in_tmp(t->name), &spec, true, &w, &e), &e);
+    for (int s = 0; s < 2; s++) {
+        ok(ss_run_column_new(w, s, &col, &e), &e);
+        for (int k = 0; k < 2; k++) {
+            const double b = s ? 1 : -1, c = k ? 1 : -1;
+            const double y = 0.4 * t->sign + 0.2 * b + 0.1 * t->sign * b + 0.05 * c;
+            const ss_stats up = {.count = 1, .absmax = (float)exp(y), .rms = 1};
+            const ss_stats in = {.count = 1, .absmax = 0.1f, .rms = 1};
+
+            ss_run_put_stats(col, 0, SS_PORT_OUTPUT, 0, k, &in);
+            ss_run_put_stats(col, 1, SS_PORT_OUTPUT, 0, k, &up);
+        }
+        ok(ss_run_submit(w, col, &e), &e);
+    }
+    ok(ss_run_finish(w, &e), &e);
+}
+
+static const told_run told_runs[] = {
+    {"own.h5", "{" LEVELS("5", "9") ",\"condition_sigma\":null}", "aa", 0},
+    {"told80.h5", "{" LEVELS("9", "9") ",\"condition_sigma\":\"80\"}", "aa", 1},
+    {"told1.h5", "{" LEVELS("7", "7") ",\"condition_sigma\":\"1\"}", "aa", -1},
+    {"again.h5", "{" LEVELS("7", "7") ",\"condition_sigma\":\"1\"}", "aa", -1},
+    {"other.h5", "{" LEVELS("7", "7") ",\"condition_sigma\":\"2\"}", "bb", -1},
+    {"clamp.h5", "{" LEVELS("7", "7") ",\"condition_sigma\":\"3\",\"interventions\":[\"x\"]}", "aa",
+     1},
+    {"foreign.h5", "some hooks", "aa", 1},
+};
+enum { N_TOLD = N_OF(told_runs) };
+
+static void test_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *plan;
+        ss_told_kind kind;
+        const char *text;
+    } cases[] = {
+        {"{" LEVELS("5", "9") "}", SS_TOLD_OWN, "own"},
+        {"{" LEVELS("9", "9") "}", SS_TOLD_FIXED, "t 9"},
+        {"{" LEVELS("5", "8") "}", SS_TOLD_UNKNOWN, NULL},
+        {"{" LEVELS("9", "9") ",\"condition_sigma\":\"80\"}", SS_TOLD_FIXED, "80"},
+        {"{" LEVELS("0", "0") ",\"condition_sigma\":\"none\"}", SS_TOLD_FIXED, "none"},
+        {"{\"levels\":[]}", SS_TOLD_UNKNOWN, NULL},
+        {"{\"levels\":[7]}", SS_TOLD_UNKNOWN, NULL},
+        {"{\"levels\":3}", SS_TOLD_UNKNOWN, NULL},
+        {"[]", SS_TOLD_UNKNOWN, NULL},
+        {"", SS_TOLD_UNKNOWN, NULL},
+    };
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        char plan[200], path[] = "r.h5";
+        const ss_run r = {.plan = plan, .path = path};
+        ss_told t;
+        ss_err e = {0};
+
+        snprintf(plan, sizeof plan, "%s", cases[i].plan);
+        ok(ss_told_of(&r, &t, &e), &e);
+        if (t.kind != cases[i].kind || (cases[i].text && strcmp(t.text, cases[i].text) != 0))
+            fail_msg("%s: kind %d, told %s", plan, (int)t.kind, t.text);
+    }
+}
+
+static void open_told(ss_run **runs, int n)
+{
+    for (int i = 0; i < n; i++) {
+        ss_err e = {0};
+
+        ok(ss_run_open(in_tmp(told_runs[i].name), &runs[i], &e), &e);
+    }
+}
+
+static void test_conditioning(void **state)
+{
+    (void)state;
+    ss_run *runs[N_TOLD];
+    ss_conditioning c;
+    ss_table t;
+    char sentence[400];
+    ss_err e = {0};
+
+    for (int i = 0; i < N_TOLD; i++)
+        write_told(&told_runs[i]);
+    open_told(runs, N_TOLD);
+    ok(ss_conditioning_find(runs, N_TOLD, &c, &e), &e);
+    assert_int_equal(c.n_told, 2);
+    assert_int_equal(c.n_runs, 3);
+    assert_int_equal(c.n_left_out, 4);
+    assert_string_equal(c.told[0].text, "1"); /* smallest first, its own last */
+    assert_string_equal(c.told[1].text, "80");
+    assert_string_equal(c.told[2].text, "own");
+
+    const ss_effects *f = &c.effects[SS_STAGE_DECODER];
+    assert_int_equal(f->n, 2);
+    near("told", f->told, 0.16 / 0.2125, 1e-6);
+    near("sigma", f->sigma, 0.04 / 0.2125, 1e-6);
+    near("both", f->both, 0.01 / 0.2125, 1e-6);
+    near("content", f->content, 0.0025 / 0.2125, 1e-6);
+    near("told ratio", f->told_ratio, exp(0.8), 1e-6);
+    near("sigma ratio", f->sigma_ratio, exp(0.4), 1e-6);
+    near("told, all", c.effects[SS_N_STAGES].told, f->told, 0);
+    assert_true(isnan(c.effects[SS_STAGE_ENCODER].told)); /* nothing varies */
+    assert_int_equal(c.effects[SS_STAGE_MIDDLE].n, 0);
+    near("told 80, sigma 0.1", c.largest[1 * 2 + 0], exp(0.4 - 0.2 - 0.1 + 0.05), 1e-6);
+    assert_non_null(strstr(ss_conditioning_sentence(&c, sentence, sizeof sentence),
+                           "The conditioning does it: of the variance of ln largest |x|, what the "
+                           "network is told explains 75 %, the input's noise level 19 %"));
+
+    ok(ss_conditioning_table(&c, &t, &e), &e);
+    assert_int_equal(json_array_size(t.rows), 2);
+    assert_int_equal(json_array_size(t.columns), 4);
+    ss_table_release(&t);
+    ok(ss_effects_table(&c, &t, &e), &e);
+    assert_int_equal(json_array_size(t.rows), 3); /* no middle */
+    ss_table_release(&t);
+    ss_conditioning_release(&c);
+
+    ok(ss_conditioning_find(runs, 2, &c, &e), &e); /* its own and 80: nothing to compare */
+    assert_int_equal(c.n_told, 1);
+    ss_conditioning_release(&c);
+    for (int i = 0; i < N_TOLD; i++)
+        ss_run_close(runs[i]);
+}
+
+static void test_conditioning_no_memory(void **state)
+{
+    (void)state;
+    ss_run *runs[3];
+    ss_err e = {0};
+
+    open_told(runs, 3);
+    for (unsigned long k = 1;; k++) {
+        ss_conditioning c;
+        const unsigned long before = ss_mem_calls();
+
+        ss_mem_fail_at(k);
+        const ss_code rc = ss_conditioning_find(runs, 3, &c, &e);
+        ss_mem_fail_at(0);
+        if (ss_mem_calls() - before < k) {
+            ok(rc, &e);
+            ss_conditioning_release(&c);
+            break;
+        }
+        assert_int_equal(rc, SS_NOMEM);
+    }
+    for (int i = 0; i < 3; i++)
+        ss_run_close(runs[i]);
+}
+
+/* A picture of one wave of 4 cycles around 100, amplitude 50, in bytes: its filtered spectra are
+ * known. */
+static void test_picture(void **state)
+{
+    (void)state;
+    enum { S = 32 };
+    uint8_t bytes[S * S];
+    ss_image im = {S, S, 1, bytes};
+    ss_picture p;
+    ss_table t;
+    bool is;
+    int64_t cut;
+    ss_err e = {0};
+
+    for (int i = 0; i < S * S; i++)
+        bytes[i] = (uint8_t)rint(100 + 50 * cos(2 * M_PI * 4 * (i % S) / S));
+    ok(ss_image_write_png(in_tmp("wave.png"), &im, &e), &e);
+    ok(ss_picture_is_png(in_tmp("wave.png"), &is, &e), &e);
+    assert_true(is);
+    ok(ss_picture_is_png(in_tmp("r.h5"), &is, &e), &e);
+    assert_false(is);
+    assert_int_equal(ss_picture_is_png(in_tmp("nothing.png"), &is, &e), SS_IO);
+
+    const ss_picture_filter low = {.lowpass = 4}, high = {.highpass = 4}, none = {0};
+    const double kept = exp(-1), lost = (1 - exp(-0.5)) * (1 - exp(-0.5));
+
+    ok(ss_picture_read(in_tmp("wave.png"), &none, 4, "", &p, &e), &e);
+    near("mean", p.side[0].mean, 100, 0.1);
+    near("variance", p.side[0].power, (4 * 35 * 35 + 2 * 50 * 50) / 8.0, 0.1);
+    near("low share at 4 cycles", p.side[0].low, 1, 1e-3);
+    ss_picture_release(&p);
+
+    ok(ss_picture_read(in_tmp("wave.png"), &low, 3, "", &p, &e), &e);
+    near("low share at 3 cycles", p.side[0].low, 0, 1e-3);
+    near("lowpass", p.side[1].psd[4] / p.side[0].psd[4], kept, 1e-3);
+    near("lowpass keeps the mean", p.side[1].mean, p.side[0].mean, 1e-4);
+    ok(ss_picture_table(&p, &t, &e), &e);
+    assert_int_equal(json_array_size(t.columns), 3);
+    ss_table_release(&t);
+    ok(ss_picture_psd_table(&p, false, &t, &e), &e);
+    assert_int_equal(json_array_size(t.rows), 12); /* 1 to 8, 10, 12, 14, 16 */
+    ss_table_release(&t);
+    ok(ss_picture_psd_table(&p, true, &t, &e), &e);
+    assert_int_equal(json_array_size(t.rows), 16);
+    ss_table_release(&t);
+    ok(ss_picture_write(&p, &low, in_tmp("low.png"), &cut, &e), &e);
+    assert_int_equal(cut, 0);
+    ss_picture_release(&p);
+
+    ok(ss_picture_read(in_tmp("wave.png"), &high, 3, "", &p, &e), &e);
+    near("highpass", p.side[1].psd[4] / p.side[0].psd[4], lost, 1e-3);
+    near("highpass removes the mean", p.side[1].mean, 0, 1e-4);
+    ok(ss_picture_write(&p, &high, in_tmp("high.png"), &cut, &e), &e);
+    ss_picture_release(&p);
+
+    /* the files that were written have what was computed */
+    ok(ss_picture_read(in_tmp("low.png"), &none, 3, "", &p, &e), &e);
+    near("written lowpass", p.side[0].power, 1237.5 * kept, 12);
+    near("its mean", p.side[0].mean, 100, 0.5);
+    ss_picture_release(&p);
+    ok(ss_picture_read(in_tmp("high.png"), &none, 3, "", &p, &e), &e);
+    near("written highpass", p.side[0].power, 1237.5 * lost, 12);
+    near("its mean", p.side[0].mean, 127.5, 0.6);
+    ss_picture_release(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_correlation), cmocka_unit_test(test_chance),
-        cmocka_unit_test(test_waves),       cmocka_unit_test(test_low_share),
-        cmocka_unit_test(test_run),         cmocka_unit_test(test_run_without_spectra),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_correlation),  cmocka_unit_test(test_chance),
+        cmocka_unit_test(test_waves),        cmocka_unit_test(test_low_share),
+        cmocka_unit_test(test_run),          cmocka_unit_test(test_run_without_spectra),
+        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_told),
+        cmocka_unit_test(test_conditioning), cmocka_unit_test(test_conditioning_no_memory),
+        cmocka_unit_test(test_picture),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
