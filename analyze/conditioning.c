@@ -322,11 +322,12 @@ ss_code ss_conditioning_table(const ss_conditioning *c, ss_table *t, ss_err *e)
         for (int i = 0; i < c->n_runs; i++)
             ss_table_number(t, c->largest[i * a->n_sigmas + s]);
     }
+    snprintf(name, sizeof name, "; %d runs left out", c->n_left_out);
     ss_table_note(
         t,
         "largest |x| of the network, by the noise level of the input and what the network "
-        "was told it was; %d runs left out",
-        c->n_left_out);
+        "was told it was%s",
+        c->n_left_out ? name : "");
     return SS_OK;
 }
 
