@@ -231,24 +231,65 @@ static ss_code find_pairs(const ss_overview *o, ss_overview_pair *pairs, ss_err 
     return SS_OK;
 }
 
-static ss_code body(ss_page *p, const ss_overview *o, const ss_trend *t, bool known,
-                    const ss_overview_pair *pairs, ss_err *e)
+/* What several runs say together. */
+typedef struct {
+    bool has_trend;
+    ss_trend trend;
+    ss_conditioning conditioning; /* n_told below 2: nothing */
+    ss_overview_pair *pairs;
+} together;
+
+static ss_code find_together(const ss_overview *o, together *x, ss_err *e)
 {
+    ss_err why = {0};
+    ss_code rc;
+
+    if (!(x->pairs = ss_calloc((size_t)o->n, sizeof *x->pairs)))
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    if ((rc = find_trend(o, &x->trend, &x->has_trend, e)) != SS_OK ||
+        (rc = find_pairs(o, x->pairs, e)) != SS_OK)
+        return rc;
+    rc = ss_conditioning_find(o->runs, o->n, &x->conditioning, &why);
+    if (rc == SS_OK || rc == SS_SHAPE)
+        return SS_OK;
+    *e = why;
+    return rc;
+}
+
+static void release_together(const ss_overview *o, together *x)
+{
+    ss_trend_release(&x->trend);
+    ss_conditioning_release(&x->conditioning);
+    for (int j = 1; x->pairs && j < o->n; j++) {
+        if (x->pairs[j].fits)
+            ss_comparison_release(&x->pairs[j].result);
+    }
+    ss_free(x->pairs);
+}
+
+static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err *e)
+{
+    char text[512];
     ss_code rc = SS_OK;
 
     html_element(p->f, "p", "lead", "%d runs; %s is what the others are compared with.", o->n,
                  o->found[0].name);
     html_raw(p->f, "</header>\n<main>\n");
     ss_summary_begin(p);
-    if (known)
-        say_trend(p, o, t);
-    say_runs(p, o, pairs);
+    if (x->has_trend)
+        say_trend(p, o, &x->trend);
+    if (x->conditioning.n_told >= 2)
+        ss_summary_say(p, SS_SAID_TOLD, "conditioning", "%s",
+                       ss_conditioning_sentence(&x->conditioning, text, sizeof text));
+    say_runs(p, o, x->pairs);
     ss_summary_end(p);
     runs_table(p, o);
-    if (known)
-        rc = ss_section_trend(p, o, t, e);
+    if (x->has_trend)
+        rc = ss_section_trend(p, o, &x->trend, e);
+    if (rc == SS_OK && x->conditioning.n_told >= 2)
+        rc = ss_section_conditioning(p, &x->conditioning, e);
     if (rc == SS_OK)
-        rc = ss_section_runs(p, o, pairs, e);
+        rc = ss_section_runs(p, o, x->pairs, e);
     if (rc == SS_OK && o->opt->samples)
         rc = ss_section_samples(p, o->opt->samples, e);
     ss_page_section(p, "made", "How this was made");
@@ -261,24 +302,15 @@ static ss_code body(ss_page *p, const ss_overview *o, const ss_trend *t, bool kn
 ss_code ss_overview_write(const ss_overview *o, const char *title, ss_report_summary *summary,
                           ss_err *e)
 {
-    ss_trend t = {0};
+    together x = {0};
     ss_page page = {0};
-    bool known = false;
-    ss_overview_pair *pairs = ss_calloc((size_t)o->n, sizeof *pairs);
-    ss_code rc = pairs ? find_trend(o, &t, &known, e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = find_together(o, &x, e);
 
     if (rc == SS_OK)
-        rc = find_pairs(o, pairs, e);
-    if (rc == SS_OK)
         rc = ss_page_begin(&page, o->folder, "index.html", "", title, summary, e);
-    if (rc == SS_OK && (rc = body(&page, o, &t, known, pairs, e)) == SS_OK)
+    if (rc == SS_OK && (rc = body(&page, o, &x, e)) == SS_OK)
         rc = ss_page_end(&page, e);
     ss_page_discard(&page);
-    ss_trend_release(&t);
-    for (int j = 1; pairs && j < o->n; j++) {
-        if (pairs[j].fits)
-            ss_comparison_release(&pairs[j].result);
-    }
-    ss_free(pairs);
+    release_together(o, &x);
     return rc;
 }

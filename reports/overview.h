@@ -3,6 +3,7 @@
 #define SS_REPORTS_OVERVIEW_H
 
 #include "analyze/comparison.h"
+#include "analyze/conditioning.h"
 #include "analyze/trend.h"
 #include "reports/findings.h"
 #include "reports/page.h"
@@ -33,5 +34,8 @@ ss_code ss_overview_write(const ss_overview *o, const char *title, ss_report_sum
  * given. Runs: #runs; pairs [n], the first is not used. */
 ss_code ss_section_trend(ss_page *p, const ss_overview *o, const ss_trend *t, ss_err *e);
 ss_code ss_section_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *pairs, ss_err *e);
+
+/* #conditioning, where several of the runs told one network different noise levels. */
+ss_code ss_section_conditioning(ss_page *p, const ss_conditioning *c, ss_err *e);
 
 #endif
