@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "step-06000" of ".../step-06000/unet", or the name of the file. */
-static void name_run(const ss_run *r, char *out, size_t n)
+/* The last part of a path that is not "unet": "step-06000" of ".../step-06000/unet". */
+static void last_part(const char *path, char *out, size_t n)
 {
-    const char *const path = *r->model_path ? r->model_path : r->path;
     size_t end = strlen(path), begin;
 
     for (;;) {
@@ -24,6 +23,20 @@ static void name_run(const ss_run *r, char *out, size_t n)
         end = begin;
     }
     snprintf(out, n, "%.*s", (int)(end - begin), path + begin);
+}
+
+void ss_findings_name(ss_findings *x, int n)
+{
+    char path[sizeof x->name];
+
+    for (int i = 0; i < n; i++) {
+        bool alone = *x[i].run->model_path != '\0';
+
+        for (int k = 0; k < n && alone; k++)
+            alone = k == i || strcmp(x[k].run->model_path, x[i].run->model_path) != 0;
+        last_part(alone ? x[i].run->model_path : x[i].run->path, path, sizeof path);
+        snprintf(x[i].name, sizeof x[i].name, "%s", path);
+    }
 }
 
 /* What figures show: block outputs in forward order; where the file does not say which are
@@ -114,7 +127,7 @@ ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const
     ss_code rc = SS_OK;
 
     *x = (ss_findings){.run = r, .format = formats, .n_formats = n_formats, .n = r->n_done};
-    name_run(r, x->name, sizeof x->name);
+    ss_findings_name(x, 1);
     if (!(x->order = ss_sigma_order(r)))
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     if (rc == SS_OK)

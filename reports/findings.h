@@ -17,7 +17,7 @@ enum { SS_FIGURE_ROWS = 56 }; /* modules in one figure; tables have them all */
 
 typedef struct {
     ss_run *run;
-    char name[96];           /* of the run, for titles: the model folder, or the file */
+    char name[96];           /* of the run, for titles */
     ss_sites all, produced;  /* in forward order */
     ss_sites rows;           /* of produced, those for figures: block outputs, or the largest */
     const ss_format *format; /* [n_formats] borrowed; the first is the one that is judged most */
@@ -50,6 +50,9 @@ void ss_findings_release(ss_findings *x); /* {0} is fine */
 
 /* The largest |x| at a site at the k-th noise level of the order, over inputs and samples. */
 double ss_findings_peak(const ss_findings *x, ss_site s, int k);
+
+/* Names n runs that are shown together: by their models, where these differ, else by file. */
+void ss_findings_name(ss_findings *x, int n);
 
 /* True when two rows are of the same values: a container repeats what its last child puts out. */
 bool ss_findings_same(const ss_growth_row *a, const ss_growth_row *b);

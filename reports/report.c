@@ -57,6 +57,8 @@ static ss_code open_runs(writer *w, ss_err *e)
             rc = ss_findings_make(w->runs[i], w->opt->modules, w->opt->n_modules, w->formats,
                                   w->n_formats, &w->findings[i], e);
     }
+    if (rc == SS_OK)
+        ss_findings_name(w->findings, w->opt->n_runs);
     return rc;
 }
 
