@@ -254,7 +254,7 @@ char *ss_spectra_sentence(const ss_run *r, const ss_spectra *s, char *out, size_
         }
     }
     if (!best) {
-        ss_str_add(&text, "too few inputs and samples, or they do not differ in low frequencies, "
+        ss_str_add(&text, "Too few inputs and samples, or they do not differ in low frequencies, "
                           "to tell whether those matter");
     } else {
         ss_str_addf(&text,
@@ -302,7 +302,10 @@ ss_code ss_spectra_finding_table(const ss_run *r, const ss_spectra *s, ss_table 
             ss_table_number(t, c->pearson);
             ss_table_number(t, c->spearman);
             ss_table_number(t, exp(c->gap));
-            ss_table_text(t, holds(c) ? "yes" : is_opposite(c) ? "opposite" : "no");
+            ss_table_text(t, isnan(c->spearman) ? "-"
+                             : holds(c)         ? "yes"
+                             : is_opposite(c)   ? "opposite"
+                                                : "no");
         }
     }
     ss_table_note(t, "%s", ss_spectra_sentence(r, s, sentence, sizeof sentence));
