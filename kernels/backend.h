@@ -6,7 +6,8 @@
  * gamma, beta, table) may be f32, f16 or bf16; a backend may keep a prepared copy in
  * ss_tensor.packed. Every function returns SS_OK or fills e.
  *
- * kernels/cpu is the reference. All functions are required.
+ * kernels/cpu is the reference. All functions are required; the gradients as a whole are
+ * optional.
  */
 #ifndef SS_KERNELS_BACKEND_H
 #define SS_KERNELS_BACKEND_H
@@ -37,6 +38,8 @@ struct ss_tensor {
     void *packed; /* a backend's prepared form of a parameter, or NULL */
     void (*packed_free)(void *packed);
     const ss_format *rounded; /* the format packed was rounded to, NULL for none */
+    void *packed_back;        /* another such form, for gradients, with the same ss_format */
+    struct ss_var *var;       /* where its gradient gathers (node.h), or NULL */
 };
 
 typedef struct ss_device ss_device; /* a backend's own state */
@@ -90,8 +93,65 @@ typedef struct {
     ss_tensor *y;
 } ss_fir_args;
 
+/* Of a convolution, or of a matrix product as the 1x1 convolution of one row of pixels. */
+typedef struct {
+    const ss_tensor *x, *w, *dy;
+    int64_t n, h, width, in;   /* x [n][h][width][in] */
+    int64_t out_h, out_w, out; /* dy [n][out_h][out_w][out] */
+    int64_t kh, kw;
+    ss_conv2d_opt opt;
+    const ss_format *weight_format; /* as in the forward */
+} ss_conv2d_gradient_args;
+
+/* dy and where the gradients of x, gamma, beta and mod go; NULL where none is wanted. */
+typedef struct {
+    const ss_tensor *dy;
+    ss_tensor *dx, *dgamma, *dbeta, *dmod;
+} ss_norm_gradients;
+
+typedef struct {
+    ss_attention_args forward; /* without y; stats is ignored */
+    const ss_tensor *dy;
+    const ss_format *rounding; /* gradients of logits and probabilities are rounded to it */
+    ss_tensor *dq, *dk, *dv;   /* NULL where none is wanted */
+} ss_attention_gradient_args;
+
+/* The gradients of operations. Each overwrites its outputs, which are f32 and of the operand's
+ * shape, and gives the same bits for any number of threads. dy is the gradient of the output.
+ * What is linear and is its own transpose (affine, scale_samples, copy_rows) is not here. */
+typedef struct {
+    ss_code (*conv2d_data)(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
+                           ss_err *e);
+    ss_code (*conv2d_weights)(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dw,
+                              ss_err *e);
+    ss_code (*group_norm)(ss_device *d, const ss_group_norm_args *a, const ss_norm_gradients *g,
+                          ss_err *e);
+    ss_code (*layer_norm)(ss_device *d, const ss_layer_norm_args *a, const ss_norm_gradients *g,
+                          ss_err *e);
+    ss_code (*attention)(ss_device *d, const ss_attention_gradient_args *a, ss_err *e);
+    ss_code (*activate)(ss_device *d, const ss_tensor *x, ss_act act, const ss_tensor *dy,
+                        ss_tensor *dx, ss_err *e);
+    ss_code (*clamp)(ss_device *d, const ss_tensor *x, float lo, float hi, const ss_tensor *dy,
+                     ss_tensor *dx, ss_err *e);
+    ss_code (*geglu)(ss_device *d, const ss_tensor *x, const ss_tensor *dy, ss_tensor *dx,
+                     ss_err *e);
+    /* dx, dmod may be NULL */
+    ss_code (*modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mod, const ss_tensor *dy,
+                        ss_tensor *dx, ss_tensor *dmod, ss_err *e);
+    /* x [groups][rows][C] -> y [groups][C]: sums over the rows; C is x's last dimension */
+    ss_code (*sum_rows)(ss_device *d, const ss_tensor *x, int64_t groups, ss_tensor *y, ss_err *e);
+    ss_code (*upsample_nearest)(ss_device *d, const ss_tensor *dy, ss_tensor *dx, ss_err *e);
+    ss_code (*avg_pool2)(ss_device *d, const ss_tensor *dy, ss_tensor *dx, ss_err *e);
+    /* a->x is dy, a->y is dx; kernel and sizes as in the forward */
+    ss_code (*fir_resample)(ss_device *d, const ss_fir_args *a, ss_err *e);
+    ss_code (*mean_tokens)(ss_device *d, const ss_tensor *dy, ss_tensor *dx, ss_err *e);
+    ss_code (*embedding)(ss_device *d, const int64_t *ids, const ss_tensor *dy, ss_tensor *dtable,
+                         ss_err *e);
+} ss_gradients;
+
 typedef struct ss_backend {
     const char *name;
+    const ss_gradients *gradients; /* NULL: the device computes none */
 
     ss_code (*open)(int threads, ss_device **d, ss_err *e);
     void (*close)(ss_device *d);
@@ -112,7 +172,7 @@ typedef struct ss_backend {
     ss_code (*layer_norm)(ss_device *d, const ss_layer_norm_args *a, ss_err *e);
     ss_code (*attention)(ss_device *d, const ss_attention_args *a, ss_err *e);
 
-    /* elementwise over n values; y may be x (in place) */
+    /* elementwise over n values; y may be x or a (in place) */
     ss_code (*activate)(ss_device *d, const ss_tensor *x, ss_act act, ss_tensor *y, ss_err *e);
     ss_code (*affine)(ss_device *d, const ss_tensor *x, float mul, float add, ss_tensor *y,
                       ss_err *e);
@@ -120,6 +180,8 @@ typedef struct ss_backend {
     ss_code (*round)(ss_device *d, const ss_tensor *x, const ss_format *f, ss_tensor *y, ss_err *e);
     ss_code (*add)(ss_device *d, const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y,
                    ss_err *e);
+
+    ss_code (*fill)(ss_device *d, ss_tensor *y, float value, ss_err *e);
 
     ss_code (*geglu)(ss_device *d, const ss_tensor *x, ss_tensor *y, ss_err *e);
     ss_code (*scale_samples)(ss_device *d, const ss_tensor *x, const float *k, ss_tensor *y,

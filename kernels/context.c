@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "kernels/internal.h"
+#include "kernels/tape.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@ void ss_ctx_free(ss_ctx *c)
 {
     if (!c)
         return;
+    ss_tape_end(c);
     c->be->close(c->dev);
     ss_free(c->formats);
     ss_free(c->sites);
@@ -59,6 +61,7 @@ void ss_ctx_clear(ss_ctx *c)
 {
     c->err = (ss_err){0};
     c->depth = 0;
+    ss_tape_end(c);
 }
 
 bool ss_ctx_failed(const ss_ctx *c)

@@ -29,7 +29,7 @@ void ss_ctx_free(ss_ctx *c); /* every tensor must have been released; NULL is fi
 
 /* The first error since the last clear, prefixed with the module it happened in. */
 ss_code ss_ctx_check(const ss_ctx *c, ss_err *e);
-void ss_ctx_clear(ss_ctx *c);
+void ss_ctx_clear(ss_ctx *c); /* forgets it, leaves all modules, ends the recording of a tape */
 bool ss_ctx_failed(const ss_ctx *c);
 /* Records an error as operations do (the first one stays) and returns NULL. */
 void *ss_ctx_fail(ss_ctx *c, ss_code code, const char *fmt, ...)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernels/internal.h"
+#include "kernels/ops.h"
 
 #include <assert.h>
 #include <string.h>
@@ -80,26 +81,35 @@ static ss_code no_match(const char *what, const char *glob, ss_err *e)
                    glob);
 }
 
+/* f, or NULL where it changes nothing; zeroed stands for fp32. */
+static const ss_format *active(const ss_format *f)
+{
+    return !f->exp_bits || ss_format_is_f32(f) ? NULL : f;
+}
+
 static ss_code set_precision(ss_ctx *c, const ss_setup *s, ss_err *e)
 {
     const ss_precision *p = s->precision;
 
-    c->formats = ss_calloc((size_t)p->n_rules + 1, sizeof *c->formats);
+    c->formats = ss_calloc((size_t)p->n_rules + 1, 2 * sizeof *c->formats);
     if (!c->formats)
         return ss_fail(e, SS_NOMEM, "out of memory");
     c->scope = p->scope;
     for (int r = -1; r < p->n_rules; r++) { /* -1 is the default, for all */
-        ss_format *f = &c->formats[r + 1];
+        ss_format *f = &c->formats[2 * (r + 1)], *g = f + 1;
         bool used = r < 0;
 
         *f = r < 0 ? p->format : p->rules[r].format;
-        const ss_format *active = ss_format_is_f32(f) ? NULL : f;
-        if (r < 0)
-            c->format = active;
+        *g = r < 0 ? p->gradient : p->rules[r].gradient;
+        if (r < 0) {
+            c->format = active(f);
+            c->gradient = active(g);
+        }
         for (int i = 0; i < s->n_modules; i++) {
             if (r >= 0 && !covers(p->rules[r].glob, s->modules, s->modules[i]))
                 continue;
-            c->sites[i].format = active;
+            c->sites[i].format = active(f);
+            c->sites[i].gradient = active(g);
             used = true;
         }
         if (!used)
@@ -155,7 +165,7 @@ static void forget_setup(ss_ctx *c)
     c->formats = NULL;
     c->sites = NULL;
     c->changes = NULL;
-    c->format = NULL;
+    c->format = c->gradient = NULL;
     c->hooks = (ss_hooks){0};
     c->n_modules = 0;
 }
@@ -164,6 +174,8 @@ ss_code ss_ctx_setup(ss_ctx *c, const ss_setup *s, ss_err *e)
 {
     ss_code rc = SS_OK;
 
+    if (c->tape.on) /* its nodes point at the formats */
+        return ss_fail(e, SS_USAGE, "modules cannot be set up while a tape records");
     forget_setup(c);
     c->sites = ss_calloc((size_t)s->n_modules, sizeof *c->sites);
     if (!c->sites)
@@ -208,6 +220,15 @@ const ss_format *ss_op_format(const ss_ctx *c)
     return site ? site->format : c->format;
 }
 
+const ss_format *ss_op_gradient_format(const ss_ctx *c)
+{
+    const ss_site *site = ss_current_site(c);
+
+    if (c->scope != SS_ROUND_OPS)
+        return NULL;
+    return site ? site->gradient : c->gradient;
+}
+
 void ss_see(ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
 {
     const ss_site *site = site_of(c, m);
@@ -220,42 +241,61 @@ void ss_enter(ss_ctx *c, const ss_module *m, const ss_tensor *x)
 {
     assert(c->depth < SS_MAX_DEPTH);
     c->stack[c->depth++] = m;
+    ss_tape_enter(c, m);
     ss_see(c, m, SS_PORT_INPUT, x);
 }
 
-/* Not a multiplication, which would keep inf and NaN. */
-static ss_code upload_zeros(ss_ctx *c, ss_tensor *y)
+static ss_code zero_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    void *zeros = ss_calloc(y->buf->bytes, 1);
-
-    if (!zeros)
-        return ss_fail(&c->op_err, SS_NOMEM, "out of memory");
-    ss_code rc = c->be->upload(c->dev, y->data, zeros, y->buf->bytes, &c->op_err);
-    ss_free(zeros);
-    return rc;
+    (void)n;
+    return c->be->fill(c->dev, y, 0, &c->op_err);
 }
 
+/* Not a multiplication, which would keep inf and NaN. It has no operand: no gradient goes by. */
+static ss_tensor *zeros(ss_ctx *c, const ss_tensor *y)
+{
+    static const ss_op zero = {.name = "zero", .forward = zero_forward};
+    ss_node n = {.op = &zero, .shape = y->shape};
+
+    return ss_node_run(c, &n);
+}
+
+/* Takes y. */
 static ss_tensor *apply(ss_ctx *c, ss_tensor *y, const ss_change *change)
 {
-    bool fresh;
-    ss_tensor *out = ss_writable(c, y, &fresh);
-    ss_code rc = SS_OK;
+    if (change->kind == SS_CLAMP)
+        ss_set(&y, ss_clamp(c, y, -change->value, change->value));
+    else if (change->kind == SS_SCALE)
+        ss_set(&y, ss_affine(c, y, change->value, 0));
+    else if (y)
+        ss_set(&y, zeros(c, y));
+    return y;
+}
 
-    if (out && !c->shapes_only) {
-        if (change->kind == SS_CLAMP)
-            rc = c->be->clamp(c->dev, y, -change->value, change->value, out, &c->op_err);
-        else if (change->kind == SS_SCALE)
-            rc = c->be->affine(c->dev, y, change->value, 0, out, &c->op_err);
-        else
-            rc = upload_zeros(c, out);
-    }
-    if (fresh)
-        ss_release(y);
-    if (rc != SS_OK) {
-        ss_release(out);
-        return ss_ctx_fail(c, rc, "%s", c->op_err.msg);
-    }
-    return ss_round_to(c, out, ss_op_format(c));
+static ss_code round_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->round(c->dev, n->in[0], n->arg.round, y, &c->op_err);
+}
+
+/* Rounds a block's output, and later its gradient, which passes straight through the rounding
+ * of the value (Bengio et al. 2013). Takes y. */
+static ss_tensor *round_block(ss_ctx *c, ss_tensor *y, const ss_site *site)
+{
+    static const ss_op round = {.name = "rounding", .forward = round_forward},
+                       same = {.name = "rounding of the gradient"};
+
+    if (!y || !(site->format || site->gradient))
+        return y;
+    if (!ss_var_of(c, y))
+        return ss_round_to(c, y, site->format);
+    ss_node n = {.op = site->format ? &round : &same,
+                 .in = {y},
+                 .shape = y->shape,
+                 .passes = 1,
+                 .arg.round = site->format,
+                 .gradient = site->gradient};
+    ss_set(&y, ss_node_run(c, &n));
+    return y;
 }
 
 ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y)
@@ -267,9 +307,10 @@ ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y)
         for (int k = 0; k < site->n_changes; k++)
             y = apply(c, y, &c->changes[site->first_change + k]);
         if (c->scope == SS_ROUND_BLOCKS && m->block)
-            y = ss_round_to(c, y, site->format);
+            y = round_block(c, y, site);
         ss_see(c, m, SS_PORT_OUTPUT, y);
     }
+    ss_tape_leave(c, m);
     c->depth--;
     return y;
 }

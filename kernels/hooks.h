@@ -54,6 +54,8 @@ typedef enum {
     SS_ROUND_BLOCKS /* block outputs only; everything inside stays fp32 */
 } ss_round_scope;
 
+/* Gradients (tape.h) are rounded as the outputs that they belong to, but to a format of their
+ * own, as in fp8 training: e4m3 forward, e5m2 backward. A gradient format left zero is fp32. */
 typedef struct {
     ss_format format; /* of modules that no rule names */
     ss_round_scope scope;
@@ -61,7 +63,9 @@ typedef struct {
     struct ss_precision_rule {
         const char *glob; /* over module paths; a rule covers the modules below a match too */
         ss_format format;
+        ss_format gradient;
     } const *rules; /* the last match wins */
+    ss_format gradient;
 } ss_precision;
 
 /* The kinds of change, for `--intervene`: what it does to the output y of a module, or, for
@@ -80,9 +84,9 @@ typedef struct {
 ss_code ss_intervention_parse(const char *spec, ss_intervention *out, ss_err *e);
 
 /* Tells the context which modules there are and what happens at them. Replaces what was set
- * before; NULL parts mean none. A rule or intervention whose glob matches no module is
- * SS_USAGE. modules must outlive the setting; hooks, policy and interventions are copied
- * (the globs are not needed afterwards). */
+ * before; NULL parts mean none. Refused (SS_USAGE) while a tape records. A rule or intervention
+ * whose glob matches no module is SS_USAGE. modules must outlive the setting; hooks, policy and
+ * interventions are copied (the globs are not needed afterwards). */
 typedef struct {
     const ss_module *const *modules;
     int n_modules;

@@ -4,6 +4,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/context.h"
+#include "kernels/node.h"
 
 enum { SS_MAX_DEPTH = 64 }; /* of nested modules */
 
@@ -18,7 +19,8 @@ typedef struct {
 typedef struct {
     bool watch[SS_N_PORTS];
     bool watch_attention;
-    const ss_format *format; /* NULL: fp32, nothing is rounded */
+    const ss_format *format;   /* NULL: fp32, nothing is rounded */
+    const ss_format *gradient; /* the same of gradients */
     int first_change, n_changes;
     bool cosine;
     float cosine_scale; /* 0: sqrt(width of a head) */
@@ -35,19 +37,27 @@ struct ss_ctx {
     int n_modules;
     ss_hooks hooks;
     ss_round_scope scope;
-    const ss_format *format; /* outside of every module */
-    ss_format *formats;      /* owned: the policy's default, then its rules' */
-    ss_site *sites;          /* [n_modules], owned; NULL when nothing is set up */
-    ss_change *changes;      /* sorted by module, in the order given */
+    const ss_format *format; /* outside of every module; of gradients the next */
+    const ss_format *gradient;
+    ss_format *formats; /* owned: the policy's default and its gradients', then its rules' */
+    ss_site *sites;     /* [n_modules], owned; NULL when nothing is set up */
+    ss_change *changes; /* sorted by module, in the order given */
 
     const ss_module *stack[SS_MAX_DEPTH];
     int depth;
+
+    ss_tape tape;
 };
 
 /* The format operations round to just now, or NULL. */
 const ss_format *ss_op_format(const ss_ctx *c);
+/* The same of the gradients of their outputs. */
+const ss_format *ss_op_gradient_format(const ss_ctx *c);
 /* The innermost entered module's site, or NULL. */
 const ss_site *ss_current_site(const ss_ctx *c);
+
+/* x's values under another shape of equal size, unknown to the tape. */
+ss_tensor *ss_tensor_view(ss_ctx *c, const ss_tensor *x, ss_shape s);
 
 /* A tensor with x's values that may be written: x itself when nobody else holds it, else a
  * fresh one that the caller fills. Takes x. *fresh tells which. */

@@ -196,6 +196,9 @@ void ss_release(ss_tensor *x)
         return;
     if (x->packed)
         x->packed_free(x->packed);
+    if (x->packed_back)
+        x->packed_free(x->packed_back);
+    ss_var_release(x->var);
     buffer_release(x->ctx, x->buf);
     ss_free(x);
 }
@@ -227,16 +230,8 @@ ss_dtype ss_dtype_get(const ss_tensor *x)
     return x->dtype;
 }
 
-ss_tensor *ss_reshape(ss_ctx *c, const ss_tensor *x, ss_shape s)
+ss_tensor *ss_tensor_view(ss_ctx *c, const ss_tensor *x, ss_shape s)
 {
-    char from[96], to[96];
-
-    if (!x || ss_ctx_failed(c))
-        return NULL;
-    if (ss_shape_numel(s) != ss_shape_numel(x->shape))
-        return ss_ctx_fail(c, SS_SHAPE, "reshape: %s does not hold the values of %s",
-                           ss_shape_text(s, to, sizeof to),
-                           ss_shape_text(x->shape, from, sizeof from));
     return tensor_over(c, x->dtype, s, x->buf);
 }
 
@@ -248,6 +243,22 @@ ss_tensor *ss_writable(ss_ctx *c, ss_tensor *x, bool *fresh)
     ss_free(x->buf->stats); /* they are of the values about to go */
     x->buf->stats = NULL;
     return x;
+}
+
+ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f)
+{
+    bool fresh;
+
+    if (!y || !f)
+        return y;
+    ss_tensor *out = ss_writable(c, y, &fresh);
+    ss_code rc = out && !c->shapes_only ? c->be->round(c->dev, y, f, out, &c->op_err) : SS_OK;
+    if (fresh)
+        ss_release(y);
+    if (rc == SS_OK)
+        return out;
+    ss_release(out);
+    return ss_ctx_fail(c, rc, "%s", c->op_err.msg);
 }
 
 const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x)

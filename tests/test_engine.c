@@ -207,12 +207,13 @@ static void test_precision_scopes(void **state)
 
     assert_int_equal(ss_format_parse("e4m3", &coarse, NULL), SS_OK);
     assert_int_equal(ss_format_parse("fp32", &fine, NULL), SS_OK);
-    struct ss_precision_rule rule = {"b*", fine};
+    struct ss_precision_rule rule = {.glob = "b*", .format = fine};
 
     for (int scope = 0; scope < 2; scope++) {
         watcher w = {0};
         ss_hooks hooks = {&w, wants, wants_attention, see, see_attention};
-        ss_precision p = {coarse, (ss_round_scope)scope, 1, &rule};
+        ss_precision p = {
+            .format = coarse, .scope = (ss_round_scope)scope, .n_rules = 1, .rules = &rule};
         ss_setup s = plain();
         float y[ALL];
         int rounded = 0;

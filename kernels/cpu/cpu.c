@@ -147,7 +147,22 @@ static ss_code cpu_download(ss_device *d, const ss_tensor *x, float *host, ss_er
 SS_CPU_KERNELS(X)
 #undef X
 
+#define X(name, params, args)             \
+    static ss_code cpu_back_##name params \
+    {                                     \
+        return d->isa->back_##name args;  \
+    }
+SS_CPU_GRADIENTS(X)
+#undef X
+
+static const ss_gradients cpu_gradients = {.conv2d_data = ss_onednn_conv2d_data,
+#define X(name, params, args) .name = cpu_back_##name,
+                                           SS_CPU_GRADIENTS(X)
+#undef X
+};
+
 const ss_backend ss_backend_cpu = {.name = "cpu",
+                                   .gradients = &cpu_gradients,
                                    .open = cpu_open,
                                    .close = cpu_close,
                                    .threads = cpu_threads,

@@ -52,15 +52,55 @@
     X(embedding,                                                                                   \
       (ss_device * d, const ss_tensor *table, const int64_t *ids, ss_tensor *y, ss_err *e),        \
       (d, table, ids, y, e))                                                                       \
+    X(fill, (ss_device * d, ss_tensor * y, float value, ss_err *e), (d, y, value, e))              \
     X(stats, (ss_device * d, const ss_tensor *x, ss_stats *out, ss_err *e), (d, x, out, e))        \
     X(channel_stats, (ss_device * d, const ss_tensor *x, float *absmax, float *rms, ss_err *e),    \
       (d, x, absmax, rms, e))
+
+/* The same of the gradients (backend.h), whose functions are named back_NAME. */
+#define SS_CPU_GRADIENTS(X)                                                                        \
+    X(conv2d_weights, (ss_device * d, const ss_conv2d_gradient_args *a, ss_tensor *dw, ss_err *e), \
+      (d, a, dw, e))                                                                               \
+    X(group_norm,                                                                                  \
+      (ss_device * d, const ss_group_norm_args *a, const ss_norm_gradients *g, ss_err *e),         \
+      (d, a, g, e))                                                                                \
+    X(layer_norm,                                                                                  \
+      (ss_device * d, const ss_layer_norm_args *a, const ss_norm_gradients *g, ss_err *e),         \
+      (d, a, g, e))                                                                                \
+    X(attention, (ss_device * d, const ss_attention_gradient_args *a, ss_err *e), (d, a, e))       \
+    X(activate,                                                                                    \
+      (ss_device * d, const ss_tensor *x, ss_act act, const ss_tensor *dy, ss_tensor *dx,          \
+       ss_err *e),                                                                                 \
+      (d, x, act, dy, dx, e))                                                                      \
+    X(clamp,                                                                                       \
+      (ss_device * d, const ss_tensor *x, float lo, float hi, const ss_tensor *dy, ss_tensor *dx,  \
+       ss_err *e),                                                                                 \
+      (d, x, lo, hi, dy, dx, e))                                                                   \
+    X(geglu, (ss_device * d, const ss_tensor *x, const ss_tensor *dy, ss_tensor *dx, ss_err *e),   \
+      (d, x, dy, dx, e))                                                                           \
+    X(modulate,                                                                                    \
+      (ss_device * d, const ss_tensor *x, const ss_tensor *mod, const ss_tensor *dy,               \
+       ss_tensor *dx, ss_tensor *dmod, ss_err *e),                                                 \
+      (d, x, mod, dy, dx, dmod, e))                                                                \
+    X(sum_rows, (ss_device * d, const ss_tensor *x, int64_t groups, ss_tensor *y, ss_err *e),      \
+      (d, x, groups, y, e))                                                                        \
+    X(upsample_nearest, (ss_device * d, const ss_tensor *dy, ss_tensor *dx, ss_err *e),            \
+      (d, dy, dx, e))                                                                              \
+    X(avg_pool2, (ss_device * d, const ss_tensor *dy, ss_tensor *dx, ss_err *e), (d, dy, dx, e))   \
+    X(fir_resample, (ss_device * d, const ss_fir_args *a, ss_err *e), (d, a, e))                   \
+    X(mean_tokens, (ss_device * d, const ss_tensor *dy, ss_tensor *dx, ss_err *e), (d, dy, dx, e)) \
+    X(embedding,                                                                                   \
+      (ss_device * d, const int64_t *ids, const ss_tensor *dy, ss_tensor *dtable, ss_err *e),      \
+      (d, ids, dy, dtable, e))
 
 /* One instruction set's kernels. The last two are serial and serve other files. */
 typedef struct {
     const char *name; /* "x86-64-v3" */
 #define X(name, params, args) ss_code(*name) params;
     SS_CPU_KERNELS(X)
+#undef X
+#define X(name, params, args) ss_code(*back_##name) params;
+    SS_CPU_GRADIENTS(X)
 #undef X
     void (*to_f32)(const void *src, ss_dtype t, float *dst, int64_t n);
     void (*round_values)(const ss_format *f, const float *x, float *y, int64_t n); /* y may be x */
@@ -98,6 +138,8 @@ ss_code ss_onednn_open(ss_onednn **dnn, ss_err *e);
 void ss_onednn_close(ss_onednn *dnn); /* NULL is fine */
 void ss_onednn_version(char *out, size_t n);
 ss_code ss_onednn_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e);
+ss_code ss_onednn_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
+                              ss_err *e);
 ss_code ss_onednn_linear(ss_device *d, const ss_linear_args *a, ss_err *e);
 
 #endif

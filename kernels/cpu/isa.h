@@ -23,6 +23,9 @@
 #define X(name, params, args) ss_code ISA(name) params;
 SS_CPU_KERNELS(X)
 #undef X
+#define X(name, params, args) ss_code ISA(back_##name) params;
+SS_CPU_GRADIENTS(X)
+#undef X
 void ISA(to_f32)(const void *src, ss_dtype t, float *dst, int64_t n);
 void ISA(round_values)(const ss_format *f, const float *x, float *y, int64_t n);
 

@@ -102,3 +102,52 @@ ss_code ISA(add)(ss_device *d, const ss_tensor *a, const ss_tensor *b, float sca
         add_block(left + i0, right + i0, to + i0, min_i64(BLOCK, n - i0), scale);
     return SS_OK;
 }
+
+ss_code ISA(fill)(ss_device *d, ss_tensor *y, float value, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(y->shape);
+    float *to = y->data;
+
+    (void)e;
+#pragma omp parallel for simd num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        to[i] = value;
+    return SS_OK;
+}
+
+/* ---- gradients ---- */
+
+static void slope_block(const float *x, const float *dy, float *dx, int64_t n, ss_act act)
+{
+#define BODY(f) _Pragma("omp simd") for (int64_t i = 0; i < n; i++) dx[i] = dy[i] * f(x[i])
+    SWITCH_SLOPE(act, BODY)
+#undef BODY
+}
+
+ss_code ISA(back_activate)(ss_device *d, const ss_tensor *x, ss_act act, const ss_tensor *dy,
+                           ss_tensor *dx, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(x->shape);
+    const float *from = x->data, *back = dy->data;
+    float *to = dx->data;
+
+    (void)e;
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i0 = 0; i0 < n; i0 += BLOCK)
+        slope_block(from + i0, back + i0, to + i0, min_i64(BLOCK, n - i0), act);
+    return SS_OK;
+}
+
+ss_code ISA(back_clamp)(ss_device *d, const ss_tensor *x, float lo, float hi, const ss_tensor *dy,
+                        ss_tensor *dx, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(x->shape);
+    const float *from = x->data, *back = dy->data;
+    float *to = dx->data;
+
+    (void)e;
+#pragma omp parallel for simd num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        to[i] = from[i] < lo || from[i] > hi ? 0 : back[i]; /* to a NaN, which stayed, all */
+    return SS_OK;
+}

@@ -72,15 +72,10 @@ static inline float silu_f32(float x)
     return x / (1.0f + exp_f32(-x));
 }
 
-/* x Phi(x), with small relative error also in the negative tail, where 1 + erf cancels:
- * for a = |x|, Phi(-a) = exp(-a^2/2) g(a), and g, a scaled erfc, is a polynomial of degree
- * 10 in t = 1/(1 + 0.3 a), minimax in relative error on [0, 14.5]: 3.0e-9 (Remez). */
-static inline float gelu_f32(float x)
+/* g(a) = Phi(-a) exp(a^2/2), a scaled erfc: a polynomial of degree 10 in t = 1/(1 + 0.3 a),
+ * minimax in relative error on [0, 14.5]: 3.0e-9 (Remez). */
+static inline float gelu_tail(float a)
 {
-    /* min(|x|, 14.5), beyond which Phi is 0 or 1 in f32; on bits, so that it is no branch */
-    const uint32_t magnitude = bits_of(x) & 0x7fffffff, limit = bits_of(14.5f);
-    const float a = float_of(magnitude < limit ? magnitude : limit);
-
     const float t = 1.0f / MADD(0.3f, a, 1.0f) - 0.5f;
     float g = -0.020019307863f;
     g = MADD(g, t, 0.0087913054766f);
@@ -92,11 +87,20 @@ static inline float gelu_f32(float x)
     g = MADD(g, t, 0.45724047456f);
     g = MADD(g, t, 0.50225837306f);
     g = MADD(g, t, 0.386550096f);
-    g = MADD(g, t, 0.11098530659f);
+    return MADD(g, t, 0.11098530659f);
+}
+
+/* x Phi(x), with small relative error also in the negative tail, where 1 + erf cancels:
+ * for a = |x|, Phi(-a) = exp(-a^2/2) g(a). */
+static inline float gelu_f32(float x)
+{
+    /* min(|x|, 14.5), beyond which Phi is 0 or 1 in f32; on bits, so that it is no branch */
+    const uint32_t magnitude = bits_of(x) & 0x7fffffff, limit = bits_of(14.5f);
+    const float a = float_of(magnitude < limit ? magnitude : limit);
 
     /* a^2 = h^2 + (a - h)(a + h), h^2 exact: a rounding error of a^2 would grow a^2-fold */
     const float h = float_of(bits_of(a) & 0xfffff000);
-    const float phi = g * exp_split(-0.5f * h * h, -0.5f * (a - h) * (a + h));
+    const float phi = gelu_tail(a) * exp_split(-0.5f * h * h, -0.5f * (a - h) * (a + h));
     const float signed_phi = float_of(bits_of(phi) | (bits_of(x) & 0x80000000));
     return x * ((x < 0 ? 0.0f : 1.0f) - signed_phi); /* Phi: phi or 1 - phi, no branch */
 }
@@ -120,6 +124,47 @@ static inline float identity_f32(float x)
     return x;
 }
 
+/* Derivatives. s = sigmoid(x): s (1 + x (1 - s)); 1 - s = 1 / (1 + e^x) does not cancel. */
+static inline float silu_slope(float x)
+{
+    const float e = exp_f32(-x), s = 1.0f / (1.0f + e);
+
+    return s + (e > 0x1p100f ? 0.0f : x * s * (e * s)); /* beyond, e s^2 x is 0 in f32 */
+}
+
+/* Phi(x) + x phi(x), by the same polynomial; the normal density phi shares its exponential. */
+static inline float gelu_slope(float x)
+{
+    const uint32_t magnitude = bits_of(x) & 0x7fffffff, limit = bits_of(14.5f);
+    const float a = float_of(magnitude < limit ? magnitude : limit);
+
+    const float h = float_of(bits_of(a) & 0xfffff000);
+    const float density = exp_split(-0.5f * h * h, -0.5f * (a - h) * (a + h));
+    const float tail = gelu_tail(a) * density;
+    const float xphi = 0.3989422804f * a * density; /* of |x| */
+    return x < 0 ? tail - xphi : 1.0f - tail + xphi;
+}
+
+/* t = tanh(softplus(x)) = w / (w + 2); t + x (1 - t^2) sigmoid(x), 1 - t^2 = 4 (w+1) / (w+2)^2 */
+static inline float mish_slope(float x)
+{
+    const float z = x > 20.0f ? 20.0f : x, e = exp_f32(z);
+    const float w = e * (e + 2.0f), r = 1.0f / (w + 2.0f);
+
+    return w * r + z * (4.0f * (w + 1.0f) * r * r) * (e / (1.0f + e));
+}
+
+static inline float relu_slope(float x)
+{
+    return x > 0 ? 1 : 0;
+}
+
+static inline float identity_slope(float x)
+{
+    (void)x;
+    return 1;
+}
+
 /* The body once for each activation, with ACT(x) standing for it, so that the choice is made
  * outside the loop. */
 #define SWITCH_ACT(act, BODY)                \
@@ -129,6 +174,15 @@ static inline float identity_f32(float x)
     case SS_ACT_MISH: BODY(mish_f32); break; \
     case SS_ACT_RELU: BODY(relu_f32); break; \
     default: BODY(identity_f32);             \
+    }
+/* The same with the derivatives. */
+#define SWITCH_SLOPE(act, BODY)                \
+    switch (act) {                             \
+    case SS_ACT_SILU: BODY(silu_slope); break; \
+    case SS_ACT_GELU: BODY(gelu_slope); break; \
+    case SS_ACT_MISH: BODY(mish_slope); break; \
+    case SS_ACT_RELU: BODY(relu_slope); break; \
+    default: BODY(identity_slope);             \
     }
 
 #endif

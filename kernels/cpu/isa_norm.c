@@ -146,10 +146,39 @@ static void apply_row(const float *x, const float *mean, const float *mul, const
 #undef BODY
 }
 
+static int64_t block_count(const ss_group_norm_args *a)
+{
+    const int64_t step = block_positions(a->channels);
+
+    return (a->positions + step - 1) / step;
+}
+
+/* m [N][blocks][G]: those of whole samples end in the first block's place. */
+static void all_moments(const ss_device *d, const ss_group_norm_args *a, moments *m)
+{
+    const int64_t N = a->n, P = a->positions, C = a->channels, G = a->groups;
+    const int64_t step = block_positions(C), blocks = block_count(a);
+    const float *x = a->x->data;
+
+#pragma omp parallel for num_threads(ss_cpu_team(d, N *P *C)) schedule(static)
+    for (int64_t b = 0; b < N * blocks; b++) {
+        const int64_t p = b % blocks * step;
+
+        block_moments(x + (b / blocks * P + p) * C, min_i64(step, P - p), C, G, m + b * G);
+    }
+    for (int64_t s = 0; s < N; s++) {
+        moments *group = m + s * blocks * G;
+
+        for (int64_t b = 1; b < blocks; b++)
+            for (int64_t g = 0; g < G; g++)
+                group[g] = combine(group[g], group[b * G + g]);
+    }
+}
+
 ss_code ISA(group_norm)(ss_device *d, const ss_group_norm_args *a, ss_err *e)
 {
     const int64_t N = a->n, P = a->positions, C = a->channels, G = a->groups;
-    const int64_t step = block_positions(C), blocks = (P + step - 1) / step;
+    const int64_t blocks = block_count(a);
     const int team = ss_cpu_team(d, N * P * C);
     const float *x = a->x->data;
     float *y = a->y->data;
@@ -167,20 +196,11 @@ ss_code ISA(group_norm)(ss_device *d, const ss_group_norm_args *a, ss_err *e)
     moments *partial = (moments *)scratch;                  /* [N][blocks][G] */
     float *coefficient = (float *)(scratch + moment_bytes); /* [N][mean, mul, add][C] */
 
-#pragma omp parallel for num_threads(team) schedule(static)
-    for (int64_t b = 0; b < N * blocks; b++) {
-        const int64_t p = b % blocks * step;
-
-        block_moments(x + (b / blocks * P + p) * C, min_i64(step, P - p), C, G, partial + b * G);
-    }
+    all_moments(d, a, partial);
     for (int64_t s = 0; s < N; s++) {
-        moments *group = partial + s * blocks * G; /* the first block's become the sample's */
         float *k = coefficient + 3 * s * C;
 
-        for (int64_t b = 1; b < blocks; b++)
-            for (int64_t g = 0; g < G; g++)
-                group[g] = combine(group[g], group[b * G + g]);
-        fold(a, gamma, beta, group, s, k, k + C, k + 2 * C);
+        fold(a, gamma, beta, partial + s * blocks * G, s, k, k + C, k + 2 * C);
     }
 #pragma omp parallel for num_threads(team) schedule(static)
     for (int64_t r = 0; r < N * P; r++) {
@@ -243,5 +263,244 @@ ss_code ISA(layer_norm)(ss_device *d, const ss_layer_norm_args *a, ss_err *e)
         layer_norm_row(x + r * C, mean, left, (float)(1.0 / sqrt(m.m2 / m.n + a->eps)), gamma, beta,
                        y + r * C, C);
     }
+    return SS_OK;
+}
+
+/* ---- gradients ----
+ *
+ * Group norm, in three passes: moments; dz = dy act'(z) and, for each sample and channel,
+ * S1 = sum dz and S2 = sum dz h; then dx from those. h = (x - mean) / std. */
+
+/* What the rows of one sample are treated with, [C] each; z = h a + b, h = (x - m) r + l. */
+typedef struct {
+    float *m, *r, *l, *a, *b;
+    float *k1, *k2, *k3; /* dx = k1 dz + k2 + k3 h */
+} row_plan;
+
+static row_plan row_plan_at(float *p, int64_t C)
+{
+    return (row_plan){p, p + C, p + 2 * C, p + 3 * C, p + 4 * C, p + 5 * C, p + 6 * C, p + 7 * C};
+}
+
+static void fill_row_plan(const ss_group_norm_args *a, const float *gamma, const float *beta,
+                          const moments *group, int64_t s, row_plan k)
+{
+    const int64_t C = a->channels, per_group = C / a->groups;
+    const float *mod = a->mod ? (const float *)a->mod->data + s * 2 * C : NULL;
+
+    for (int64_t c = 0; c < C; c++) {
+        const moments g = group[c / per_group];
+        const double rstd = 1 / sqrt(g.m2 / g.n + a->eps), scale = mod ? 1.0 + mod[c] : 1.0;
+
+        k.m[c] = (float)g.mean;
+        k.r[c] = (float)rstd;
+        k.l[c] = (float)((k.m[c] - g.mean) * rstd);
+        k.a[c] = (float)((gamma ? gamma[c] : 1.0) * scale);
+        k.b[c] = (float)((beta ? beta[c] : 0.0) * scale + (mod ? mod[C + c] : 0.0));
+    }
+}
+
+/* dz of one row, and its shares of S1 and S2. */
+static void slope_row(const float *x, const float *dy, row_plan k, float *dz, float *s1, float *s2,
+                      int64_t C, ss_act act)
+{
+#define BODY(f)                                              \
+    _Pragma("omp simd") for (int64_t c = 0; c < C; c++)      \
+    {                                                        \
+        const float h = MADD(x[c] - k.m[c], k.r[c], k.l[c]); \
+        const float g = dy[c] * f(MADD(h, k.a[c], k.b[c]));  \
+        dz[c] = g;                                           \
+        s1[c] += g;                                          \
+        s2[c] = MADD(g, h, s2[c]);                           \
+    }
+    SWITCH_SLOPE(act, BODY)
+#undef BODY
+}
+
+/* dz of a block of rows; sums in f32 over SHORT rows, in double beyond. sum [S1, S2][C],
+ * work [2][C] */
+static void slope_block(const float *x, const float *dy, row_plan k, float *dz, int64_t rows,
+                        double *sum, float *work, int64_t C, ss_act act)
+{
+    enum { SHORT = 32 };
+
+    memset(sum, 0, (size_t)(2 * C) * sizeof *sum);
+    for (int64_t r = 0; r < rows; r += SHORT) {
+        memset(work, 0, (size_t)(2 * C) * sizeof *work);
+        for (int64_t i = r; i < min_i64(r + SHORT, rows); i++)
+            slope_row(x + i * C, dy + i * C, k, dz + i * C, work, work + C, C, act);
+        for (int64_t c = 0; c < 2 * C; c++)
+            sum[c] += work[c];
+    }
+}
+
+/* The last three coefficients of sample s, and what it adds to the gradients of parameters, which
+ * are gathered in dgamma and dbeta. */
+static void finish_sample(const ss_group_norm_args *a, const float *gamma, const float *beta,
+                          const moments *group, const double *s1, int64_t s, row_plan k,
+                          double *dgamma, double *dbeta, float *dmod)
+{
+    const int64_t C = a->channels, per_group = C / a->groups;
+    const double *s2 = s1 + C;
+    const float *mod = a->mod ? (const float *)a->mod->data + s * 2 * C : NULL;
+
+    for (int64_t g = 0; g < a->groups; g++) {
+        const double rstd = 1 / sqrt(group[g].m2 / group[g].n + a->eps);
+        double m1 = 0, m2 = 0;
+
+        for (int64_t c = g * per_group; c < (g + 1) * per_group; c++) {
+            m1 += k.a[c] * s1[c];
+            m2 += k.a[c] * s2[c];
+        }
+        for (int64_t c = g * per_group; c < (g + 1) * per_group; c++) {
+            k.k1[c] = (float)(rstd * k.a[c]);
+            k.k2[c] = (float)(-rstd * m1 / group[g].n);
+            k.k3[c] = (float)(-rstd * m2 / group[g].n);
+        }
+    }
+    for (int64_t c = 0; c < C; c++) {
+        const double scale = mod ? 1.0 + mod[c] : 1.0;
+
+        dgamma[c] += scale * s2[c];
+        dbeta[c] += scale * s1[c];
+        if (dmod) {
+            dmod[s * 2 * C + c] =
+                (float)((gamma ? gamma[c] : 1.0) * s2[c] + (beta ? beta[c] : 0.0) * s1[c]);
+            dmod[s * 2 * C + C + c] = (float)s1[c];
+        }
+    }
+}
+
+static void finish_row(const float *x, row_plan k, float *dz, int64_t C)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < C; c++) {
+        const float h = MADD(x[c] - k.m[c], k.r[c], k.l[c]);
+
+        dz[c] = MADD(dz[c], k.k1[c], MADD(h, k.k3[c], k.k2[c]));
+    }
+}
+
+static void store_sums(const double *sum, int64_t n, ss_tensor *to)
+{
+    float *y = to ? to->data : NULL;
+
+    for (int64_t i = 0; y && i < n; i++)
+        y[i] = (float)sum[i];
+}
+
+ss_code ISA(back_group_norm)(ss_device *d, const ss_group_norm_args *a, const ss_norm_gradients *g,
+                             ss_err *e)
+{
+    const int64_t N = a->n, P = a->positions, C = a->channels, G = a->groups;
+    const int64_t step = block_positions(C), blocks = block_count(a);
+    const int team = ss_cpu_team(d, N * P * C);
+    const float *x = a->x->data, *dy = g->dy->data, *gamma = NULL, *beta = NULL;
+
+    if ((a->gamma && !(gamma = ss_cpu_param(d, a->gamma, NULL, e))) ||
+        (a->beta && !(beta = ss_cpu_param(d, a->beta, NULL, e))))
+        return SS_NOMEM;
+
+    const size_t moment_bytes = (size_t)(N * blocks * G) * sizeof(moments);
+    const size_t sum_bytes = (size_t)((N * blocks * 2 + 2) * C) * sizeof(double);
+    const size_t plan_bytes = (size_t)(N * 8 * C) * sizeof(float);
+    const size_t work_bytes = (size_t)(N * blocks * 2 * C) * sizeof(float);
+    const size_t dz_bytes = g->dx ? 0 : (size_t)(N * P * C) * sizeof(float);
+    const size_t bytes = moment_bytes + sum_bytes + plan_bytes + work_bytes + dz_bytes;
+    char *scratch = ss_pool_alloc(&d->pool, bytes);
+    if (!scratch)
+        return ss_fail(e, SS_NOMEM, "gradient of group norm: %zu bytes of work space", bytes);
+    moments *group = (moments *)scratch;              /* [N][blocks][G] */
+    double *sum = (double *)(scratch + moment_bytes); /* [N][blocks][S1, S2][C] */
+    double *dgamma = sum + N * blocks * 2 * C, *dbeta = dgamma + C;
+    float *plans = (float *)(scratch + moment_bytes + sum_bytes); /* [N][8][C] */
+    float *work = plans + N * 8 * C;                              /* [N][blocks][2][C] */
+    float *dz = g->dx ? g->dx->data : work + N * blocks * 2 * C;
+
+    all_moments(d, a, group);
+    for (int64_t s = 0; s < N; s++)
+        fill_row_plan(a, gamma, beta, group + s * blocks * G, s, row_plan_at(plans + s * 8 * C, C));
+#pragma omp parallel for num_threads(team) schedule(static)
+    for (int64_t b = 0; b < N * blocks; b++) {
+        const int64_t p = b % blocks * step, at = (b / blocks * P + p) * C;
+
+        slope_block(x + at, dy + at, row_plan_at(plans + b / blocks * 8 * C, C), dz + at,
+                    min_i64(step, P - p), sum + b * 2 * C, work + b * 2 * C, C, a->act);
+    }
+    memset(dgamma, 0, (size_t)(2 * C) * sizeof *dgamma);
+    for (int64_t s = 0; s < N; s++) {
+        double *first = sum + s * blocks * 2 * C;
+
+        for (int64_t b = 1; b < blocks; b++)
+            for (int64_t c = 0; c < 2 * C; c++)
+                first[c] += first[b * 2 * C + c];
+        finish_sample(a, gamma, beta, group + s * blocks * G, first, s,
+                      row_plan_at(plans + s * 8 * C, C), dgamma, dbeta,
+                      g->dmod ? g->dmod->data : NULL);
+    }
+    store_sums(dgamma, C, g->dgamma);
+    store_sums(dbeta, C, g->dbeta);
+    if (g->dx) {
+#pragma omp parallel for num_threads(team) schedule(static)
+        for (int64_t r = 0; r < N * P; r++)
+            finish_row(x + r * C, row_plan_at(plans + r / P * 8 * C, C), dz + r * C, C);
+    }
+    ss_pool_free(&d->pool, scratch, bytes);
+    return SS_OK;
+}
+
+/* dx of one row, unless NULL; adds to sum [dgamma, dbeta][C]. h is work space [C]. */
+static void layer_norm_row_back(const float *x, const float *dy, const float *gamma, float eps,
+                                float *dx, double *sum, float *h, int64_t C)
+{
+    const moments m = row_moments(x, C);
+    const double rstd = 1.0 / sqrt(m.m2 / m.n + eps);
+    const float mean = (float)m.mean, left = (float)(m.mean - mean), r = (float)rstd;
+    double m1 = 0, m2 = 0;
+
+    for (int64_t c = 0; c < C; c++) {
+        const double g = gamma ? (double)dy[c] * gamma[c] : dy[c];
+
+        h[c] = (x[c] - mean - left) * r;
+        m1 += g;
+        m2 += g * h[c];
+        sum[c] += (double)dy[c] * h[c];
+        sum[C + c] += dy[c];
+    }
+    m1 /= (double)C;
+    m2 /= (double)C;
+    for (int64_t c = 0; dx && c < C; c++)
+        dx[c] = (float)(rstd * ((gamma ? (double)dy[c] * gamma[c] : dy[c]) - m1 - m2 * h[c]));
+}
+
+ss_code ISA(back_layer_norm)(ss_device *d, const ss_layer_norm_args *a, const ss_norm_gradients *g,
+                             ss_err *e)
+{
+    const int64_t C = a->channels, step = block_positions(C);
+    const int64_t blocks = (a->rows + step - 1) / step;
+    const float *x = a->x->data, *dy = g->dy->data, *gamma = NULL;
+    float *dx = g->dx ? g->dx->data : NULL;
+
+    if (a->gamma && !(gamma = ss_cpu_param(d, a->gamma, NULL, e)))
+        return SS_NOMEM;
+    const size_t sum_bytes = (size_t)((blocks + 1) * 2 * C) * sizeof(double);
+    const size_t bytes = sum_bytes + (size_t)(blocks * C) * sizeof(float);
+    double *sum = ss_pool_alloc(&d->pool, bytes); /* [1 + blocks][dgamma, dbeta][C] */
+    if (!sum)
+        return ss_fail(e, SS_NOMEM, "gradient of layer norm: %zu bytes of work space", bytes);
+    float *work = (float *)(sum + (blocks + 1) * 2 * C);
+
+    memset(sum, 0, sum_bytes);
+#pragma omp parallel for num_threads(ss_cpu_team(d, a->rows *C)) schedule(static)
+    for (int64_t b = 0; b < blocks; b++)
+        for (int64_t r = b * step; r < min_i64((b + 1) * step, a->rows); r++)
+            layer_norm_row_back(x + r * C, dy + r * C, gamma, a->eps, dx ? dx + r * C : NULL,
+                                sum + (b + 1) * 2 * C, work + b * C, C);
+    for (int64_t b = 1; b <= blocks; b++)
+        for (int64_t c = 0; c < 2 * C; c++)
+            sum[c] += sum[b * 2 * C + c];
+    store_sums(sum, C, g->dgamma);
+    store_sums(sum + C, C, g->dbeta);
+    ss_pool_free(&d->pool, sum, bytes);
     return SS_OK;
 }

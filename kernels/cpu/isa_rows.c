@@ -146,3 +146,135 @@ ss_code ISA(embedding)(ss_device *d, const ss_tensor *table, const int64_t *ids,
     (rows + ids[i] * C * (int64_t)ss_dtype_size(table->dtype), table->dtype, to + i * C, C);
     return SS_OK;
 }
+
+/* ---- gradients ---- */
+
+ss_code ISA(back_geglu)(ss_device *d, const ss_tensor *x, const ss_tensor *dy, ss_tensor *dx,
+                        ss_err *e)
+{
+    const int64_t n = ss_shape_numel(dy->shape); /* dy [rows][K], x and dx [rows][2K] */
+    const int64_t K = dy->shape.dim[dy->shape.rank - 1], rows = K ? n / K : 0;
+    const float *from = x->data, *back = dy->data;
+    float *to = dx->data;
+
+    (void)e;
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *value = from + 2 * r * K, *gate = value + K, *dyr = back + r * K;
+        float *dvalue = to + 2 * r * K, *dgate = dvalue + K;
+
+#pragma omp simd
+        for (int64_t k = 0; k < K; k++) {
+            dvalue[k] = dyr[k] * gelu_f32(gate[k]);
+            dgate[k] = dyr[k] * value[k] * gelu_slope(gate[k]);
+        }
+    }
+    return SS_OK;
+}
+
+/* Rows go in blocks of some 64 Ki values to the threads; the blocks' sums, in double, are added
+ * in order. */
+ss_code ISA(back_sum_rows)(ss_device *d, const ss_tensor *x, int64_t groups, ss_tensor *y,
+                           ss_err *e)
+{
+    const int64_t C = x->shape.dim[x->shape.rank - 1], n = ss_shape_numel(x->shape);
+    const int64_t rows = C && groups ? n / C / groups : 0;
+    const int64_t step = C < 65536 ? 65536 / (C ? C : 1) : 1, blocks = (rows + step - 1) / step;
+    const float *from = x->data;
+    float *to = y->data;
+    const size_t bytes = (size_t)(groups * blocks * C) * sizeof(double);
+    double *sums = ss_pool_alloc(&d->pool, bytes); /* [groups][blocks][C] */
+
+    if (!sums)
+        return ss_fail(e, SS_NOMEM, "sums of rows: %zu bytes of work space", bytes);
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t b = 0; b < groups * blocks; b++) {
+        const int64_t r0 = b % blocks * step, r1 = min_i64(r0 + step, rows);
+        const float *xb = from + b / blocks * rows * C;
+        double *sum = sums + b * C;
+
+        memset(sum, 0, (size_t)C * sizeof *sum);
+        for (int64_t r = r0; r < r1; r++) {
+#pragma omp simd
+            for (int64_t c = 0; c < C; c++)
+                sum[c] += xb[r * C + c];
+        }
+    }
+    for (int64_t g = 0; g < groups; g++) {
+        double *total = sums + g * blocks * C;
+
+        for (int64_t b = 1; b < blocks; b++)
+            for (int64_t c = 0; c < C; c++)
+                total[c] += total[b * C + c];
+        for (int64_t c = 0; c < C; c++)
+            to[g * C + c] = blocks ? (float)total[c] : 0;
+    }
+    ss_pool_free(&d->pool, sums, bytes);
+    return SS_OK;
+}
+
+/* Threads share samples and channels, so that each sum runs over the positions in order. */
+ss_code ISA(back_modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mod,
+                           const ss_tensor *dy, ss_tensor *dx, ss_tensor *dmod, ss_err *e)
+{
+    enum { BLOCK = 64 };
+    const int64_t n = ss_shape_numel(x->shape), N = x->shape.dim[0];
+    const int64_t C = x->shape.dim[x->shape.rank - 1], P = N && C ? n / N / C : 0;
+    const int64_t blocks = (C + BLOCK - 1) / BLOCK;
+    const float *from = x->data, *m = mod->data, *back = dy->data;
+    float *to = dx ? dx->data : NULL, *to_mod = dmod ? dmod->data : NULL;
+
+    (void)e;
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t b = 0; b < N * blocks; b++) {
+        const int64_t s = b / blocks, c0 = b % blocks * BLOCK, len = min_i64(BLOCK, C - c0);
+        const float *scale = m + s * 2 * C + c0;
+        double dscale[BLOCK] = {0}, dshift[BLOCK] = {0};
+
+        for (int64_t p = 0; p < P; p++) {
+            const int64_t at = (s * P + p) * C + c0;
+
+            for (int64_t c = 0; c < len; c++) {
+                dscale[c] += (double)back[at + c] * from[at + c];
+                dshift[c] += back[at + c];
+                if (to)
+                    to[at + c] = back[at + c] * (1 + scale[c]);
+            }
+        }
+        for (int64_t c = 0; to_mod && c < len; c++) {
+            to_mod[s * 2 * C + c0 + c] = (float)dscale[c];
+            to_mod[s * 2 * C + C + c0 + c] = (float)dshift[c];
+        }
+    }
+    return SS_OK;
+}
+
+ss_code ISA(back_mean_tokens)(ss_device *d, const ss_tensor *dy, ss_tensor *dx, ss_err *e)
+{
+    const int64_t N = dx->shape.dim[0], T = dx->shape.dim[1], C = dx->shape.dim[2];
+    const float *back = dy->data; /* [N][1][C] */
+    float *to = dx->data;         /* [N][T][C] */
+
+    (void)e;
+#pragma omp parallel for num_threads(ss_cpu_team(d, N *T *C)) schedule(static)
+    for (int64_t r = 0; r < N * T; r++)
+        for (int64_t c = 0; c < C; c++)
+            to[r * C + c] = back[r / T * C + c] / (float)T;
+    return SS_OK;
+}
+
+/* One thread: rows may repeat, and are added in their order. */
+ss_code ISA(back_embedding)(ss_device *d, const int64_t *ids, const ss_tensor *dy,
+                            ss_tensor *dtable, ss_err *e)
+{
+    const int64_t n = dy->shape.dim[0], C = dy->shape.dim[1];
+    const float *back = dy->data; /* [n][C] */
+    float *to = dtable->data;     /* [K][C] */
+
+    (void)d, (void)e;
+    memset(to, 0, dtable->buf->bytes);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < C; c++)
+            to[ids[i] * C + c] += back[i * C + c];
+    return SS_OK;
+}

@@ -12,6 +12,9 @@ const ss_isa SS_JOIN(isa, SS_ISA) = {
 #define X(name, params, args) .name = ISA(name),
     SS_CPU_KERNELS(X)
 #undef X
-        .to_f32 = ISA(to_f32),
+#define X(name, params, args) .back_##name = ISA(back_##name),
+        SS_CPU_GRADIENTS(X)
+#undef X
+            .to_f32 = ISA(to_f32),
     .round_values = ISA(round_values),
 };

@@ -81,6 +81,7 @@ typedef struct {
     int64_t n, h, w, in, out, kh, kw, stride;
     int64_t top, left, bottom, right;
     int64_t bias, threads;
+    int64_t back; /* 1: from dy to dx, else from x to y */
 } shape_key;
 
 typedef struct {
@@ -89,7 +90,7 @@ typedef struct {
     dnnl_primitive_t arrange;   /* x to src and dst to y; NULL where they are the same */
     dnnl_primitive_t restore;
     desc weights;                      /* as the primitive wants them */
-    dnnl_memory_t x, y;                /* ours */
+    dnnl_memory_t x, y;                /* ours: what it reads and writes */
     dnnl_memory_t src, wei, bias, dst; /* the primitive's */
     dnnl_memory_t work;
     size_t work_bytes, src_bytes, dst_bytes; /* of the scratch memory that a run takes */
@@ -104,10 +105,11 @@ struct ss_onednn {
     conv slot[N_SLOTS]; /* hashed by key, linear probing */
 };
 
-/* A weight tensor's prepared form. */
+/* A weight tensor's prepared form, one for each direction. */
 typedef struct {
     desc layout;
-    ss_format format; /* what tensor.rounded points at */
+    ss_format format;         /* what rounded points at */
+    const ss_format *rounded; /* NULL: not */
     float *values;
 } packed_weights;
 
@@ -231,19 +233,31 @@ static dnnl_status_t conv_describe(const ss_onednn *o, const shape_key *k, desc 
     s = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
     if (s != dnnl_success)
         goto out;
+    const dnnl_prop_kind_t kind = k->back ? dnnl_forward_training : dnnl_forward_inference;
+    dnnl_primitive_desc_t hint = NULL; /* the backward one asks for the forward it belongs to */
 #if DNNL_VERSION_MAJOR >= 3
     dnnl_dims_t dilation = {0, 0};
     s = dnnl_convolution_forward_primitive_desc_create(
-        pd, o->engine, dnnl_forward_inference, dnnl_convolution_direct, ref(src), ref(wei),
+        k->back ? &hint : pd, o->engine, kind, dnnl_convolution_direct, ref(src), ref(wei),
         k->bias ? ref(bias) : NULL, ref(dst), stride, dilation, before, after, attr);
+    if (s == dnnl_success && k->back)
+        s = dnnl_convolution_backward_data_primitive_desc_create(
+            pd, o->engine, dnnl_convolution_direct, ref(src), ref(wei), ref(dst), stride, dilation,
+            before, after, hint, attr);
 #else
     dnnl_convolution_desc_t cd;
-    s = dnnl_convolution_forward_desc_init(&cd, dnnl_forward_inference, dnnl_convolution_direct,
-                                           src, wei, k->bias ? bias : NULL, dst, stride, before,
-                                           after);
+    s = dnnl_convolution_forward_desc_init(&cd, kind, dnnl_convolution_direct, src, wei,
+                                           k->bias ? bias : NULL, dst, stride, before, after);
     if (s == dnnl_success)
-        s = dnnl_primitive_desc_create(pd, &cd, attr, o->engine, NULL);
+        s = dnnl_primitive_desc_create(k->back ? &hint : pd, &cd, attr, o->engine, NULL);
+    if (s == dnnl_success && k->back)
+        s = dnnl_convolution_backward_data_desc_init(&cd, dnnl_convolution_direct, src, wei, dst,
+                                                     stride, before, after);
+    if (s == dnnl_success && k->back)
+        s = dnnl_primitive_desc_create(pd, &cd, attr, o->engine, hint);
 #endif
+    if (hint)
+        dnnl_primitive_desc_destroy(hint);
 out:
     dnnl_primitive_attr_destroy(attr);
     return s;
@@ -283,6 +297,7 @@ static ss_code conv_make(const ss_onednn *o, const shape_key *k, conv *c, ss_err
     static const char what[] = "preparing a convolution";
     ss_code rc = SS_OK;
     desc src = {0}, wei = {0}, bias = {0}, dst = {0}, x = {0}, y = {0};
+    desc *in = k->back ? &dst : &src, *to = k->back ? &src : &dst;
     dnnl_dims_t x_dims, y_dims;
     dnnl_primitive_desc_t pd = NULL;
 
@@ -290,25 +305,28 @@ static ss_code conv_make(const ss_onednn *o, const shape_key *k, conv *c, ss_err
     TRY(conv_describe(o, k, &src, &wei, &bias, &dst, &pd), what);
     TRY(dnnl_primitive_create(&c->primitive, pd), what);
     TRY(desc_copy(&c->weights, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)), what);
-    TRY(memory_make(o, ref(&src), &c->src), what);
+    TRY(memory_make(o, ref(in), &c->src), what);
     TRY(memory_make(o, ref(&c->weights), &c->wei), what);
     TRY(memory_make(o, ref(&bias), &c->bias), what);
-    TRY(memory_make(o, ref(&dst), &c->dst), what);
+    TRY(memory_make(o, ref(to), &c->dst), what);
 
     desc_ref work = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     c->work_bytes = dnnl_memory_desc_get_size(work);
     TRY(memory_make(o, work, &c->work), what);
 
     if (in_blocks(k)) {
-        picture_dims(k, x_dims, y_dims);
+        if (k->back)
+            picture_dims(k, y_dims, x_dims);
+        else
+            picture_dims(k, x_dims, y_dims);
         TRY(desc_make(&x, 4, x_dims, dnnl_nhwc), what);
         TRY(desc_make(&y, 4, y_dims, dnnl_nhwc), what);
         TRY(memory_make(o, ref(&x), &c->x), what);
         TRY(memory_make(o, ref(&y), &c->y), what);
-        TRY(copy_make(o, &x, &src, &c->arrange), what);
-        TRY(copy_make(o, &dst, &y, &c->restore), what);
-        c->src_bytes = dnnl_memory_desc_get_size(ref(&src));
-        c->dst_bytes = dnnl_memory_desc_get_size(ref(&dst));
+        TRY(copy_make(o, &x, in, &c->arrange), what);
+        TRY(copy_make(o, to, &y, &c->restore), what);
+        c->src_bytes = dnnl_memory_desc_get_size(ref(in));
+        c->dst_bytes = dnnl_memory_desc_get_size(ref(to));
     }
 out:
     if (pd)
@@ -400,11 +418,12 @@ static ss_code pack(const ss_device *d, const conv *c, const ss_tensor *w, const
     ss_tensor *t = (ss_tensor *)w; /* its value stays; only the prepared form changes */
     const int64_t n = ss_shape_numel(w->shape);
     const size_t bytes = dnnl_memory_desc_get_size(ref(&c->weights));
-    packed_weights *p = w->packed;
+    void **slot = c->key.back ? &t->packed_back : &t->packed;
+    packed_weights *p = *slot;
     float *plain = NULL;
     ss_code rc = SS_OK;
 
-    if (p && ss_cpu_same_format(w->rounded, f) &&
+    if (p && ss_cpu_same_format(p->rounded, f) &&
         dnnl_memory_desc_equal(ref(&p->layout), ref(&c->weights))) {
         *values = p->values;
         return SS_OK;
@@ -425,17 +444,17 @@ static ss_code pack(const ss_device *d, const conv *c, const ss_tensor *w, const
     }
     if (f) {
         p->format = *f;
+        p->rounded = &p->format;
         d->isa->round_values(f, plain, plain, n);
     }
     rc = arrange_weights(d->dnn, &c->key, plain ? plain : w->data, p, e);
     if (rc != SS_OK)
         goto out;
 
-    if (t->packed)
-        t->packed_free(t->packed);
-    t->packed = p;
+    if (*slot)
+        packed_free(*slot);
+    *slot = p;
     t->packed_free = packed_free;
-    t->rounded = f ? &p->format : NULL;
     *values = p->values;
     p = NULL; /* now the tensor's */
 out:
@@ -455,9 +474,13 @@ static dnnl_status_t conv_execute(const ss_onednn *o, const conv *c, void *x, fl
                                   float *bias, void *y, char *scratch)
 {
     char *src = scratch + whole_lines(c->work_bytes), *dst = src + whole_lines(c->src_bytes);
+    const bool back = c->key.back;
     const dnnl_exec_arg_t args[] = {
-        {DNNL_ARG_SRC, c->src}, {DNNL_ARG_WEIGHTS, c->wei},     {DNNL_ARG_BIAS, c->bias},
-        {DNNL_ARG_DST, c->dst}, {DNNL_ARG_SCRATCHPAD, c->work},
+        {back ? DNNL_ARG_DIFF_DST : DNNL_ARG_SRC, c->src},
+        {DNNL_ARG_WEIGHTS, c->wei},
+        {back ? DNNL_ARG_DIFF_SRC : DNNL_ARG_DST, c->dst},
+        {DNNL_ARG_SCRATCHPAD, c->work},
+        {DNNL_ARG_BIAS, c->bias},
     };
     dnnl_status_t s;
 
@@ -471,7 +494,7 @@ static dnnl_status_t conv_execute(const ss_onednn *o, const conv *c, void *x, fl
                        (s = dnnl_memory_set_data_handle(c->y, y)) != dnnl_success ||
                        (s = copy_run(o, c->arrange, c->x, c->src)) != dnnl_success))
         return s;
-    if ((s = dnnl_primitive_execute(c->primitive, o->stream, 5, args)) != dnnl_success ||
+    if ((s = dnnl_primitive_execute(c->primitive, o->stream, back ? 4 : 5, args)) != dnnl_success ||
         (s = dnnl_stream_wait(o->stream)) != dnnl_success)
         return s;
     return c->restore ? copy_run(o, c->restore, c->dst, c->y) : dnnl_success;
@@ -534,6 +557,26 @@ ss_code ss_onednn_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
                          .right = a->opt.right};
 
     return with_threads(d, k, a->x, a->w, a->bias, a->weight_format, a->y, e);
+}
+
+ss_code ss_onednn_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
+                              ss_err *e)
+{
+    const shape_key k = {.n = a->n,
+                         .h = a->h,
+                         .w = a->width,
+                         .in = a->in,
+                         .out = a->out,
+                         .kh = a->kh,
+                         .kw = a->kw,
+                         .stride = a->opt.stride,
+                         .top = a->opt.top,
+                         .left = a->opt.left,
+                         .bottom = a->opt.bottom,
+                         .right = a->opt.right,
+                         .back = 1};
+
+    return with_threads(d, k, a->dy, a->w, NULL, a->weight_format, dx, e);
 }
 
 ss_code ss_onednn_linear(ss_device *d, const ss_linear_args *a, ss_err *e)

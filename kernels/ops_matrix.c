@@ -1,0 +1,224 @@
+/* ops_matrix.c - convolution, matrix product, attention; see operand.h for the skeleton */
+#include "base/mem.h"
+#include "kernels/internal.h"
+#include "kernels/operand.h"
+#include "kernels/ops.h"
+
+#include <math.h>
+
+/* ---- convolution and matrix product ---- */
+
+static ss_code conv2d_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    const ss_conv2d_args a = {n->in[0], n->in[1], n->in[2], n->arg.conv, n->format, y};
+
+    return c->be->conv2d(c->dev, &a, &c->op_err);
+}
+
+/* A matrix product of rows is the 1x1 convolution of one row of pixels. */
+static ss_conv2d_gradient_args gradient_args(const ss_node *n, const ss_tensor *dy)
+{
+    const ss_tensor *x = n->in[0], *w = n->in[1];
+
+    if (n->arg.conv.stride)
+        return (ss_conv2d_gradient_args){
+            .x = x,
+            .w = w,
+            .dy = dy,
+            .n = ss_dim(x, 0),
+            .h = ss_dim(x, 1),
+            .width = ss_dim(x, 2),
+            .in = ss_dim(x, 3),
+            .out = ss_dim(dy, 3),
+            .out_h = ss_dim(dy, 1),
+            .out_w = ss_dim(dy, 2),
+            .kh = ss_dim(w, 2),
+            .kw = ss_dim(w, 3),
+            .opt = n->arg.conv,
+            .weight_format = n->format,
+        };
+    return (ss_conv2d_gradient_args){
+        .x = x,
+        .w = w,
+        .dy = dy,
+        .n = 1,
+        .h = 1,
+        .width = rows_of(x),
+        .in = ss_dim(x, -1),
+        .out = ss_dim(dy, -1),
+        .out_h = 1,
+        .out_w = rows_of(x),
+        .kh = 1,
+        .kw = 1,
+        .opt.stride = 1,
+        .weight_format = n->format,
+    };
+}
+
+/* dx = dy convolved with the turned w,   dw = x correlated with dy,   db = sum of dy.
+ * Needs x and w. */
+static ss_code conv2d_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                               ss_tensor *const dx[])
+{
+    const ss_conv2d_gradient_args a = gradient_args(n, dy);
+    const ss_gradients *g = c->be->gradients;
+    const int64_t flops = 2 * ss_shape_numel(dy->shape) * a.in * a.kh * a.kw;
+    ss_code rc = SS_OK;
+
+    c->usage.flops += flops * ((dx[0] != NULL) + (dx[1] != NULL));
+    if (dx[0])
+        rc = g->conv2d_data(c->dev, &a, dx[0], &c->op_err);
+    if (rc == SS_OK && dx[1])
+        rc = g->conv2d_weights(c->dev, &a, dx[1], &c->op_err);
+    if (rc == SS_OK && dx[2])
+        rc = g->sum_rows(c->dev, dy, 1, dx[2], &c->op_err);
+    return rc;
+}
+
+ss_tensor *ss_conv2d(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss_tensor *bias,
+                     ss_conv2d_opt opt)
+{
+    if (!ready(c, x) || !ready(c, w))
+        return NULL;
+    if (!opt.stride)
+        opt.stride = 1;
+    int64_t kh = ss_dim(w, 2), kw = ss_dim(w, 3), out = ss_dim(w, 0), in = ss_dim(w, 1);
+    int64_t h = ss_dim(x, 1) + opt.top + opt.bottom - kh;
+    int64_t v = ss_dim(x, 2) + opt.left + opt.right - kw;
+    if (x->shape.rank != 4 || w->shape.rank != 4 || ss_dim(x, 3) != in || !fits(bias, out))
+        return ss_ctx_fail(c, SS_SHAPE, "conv2d: input %s does not fit weights %s", TEXT(x),
+                           TEXT(w));
+    if (h < 0 || v < 0)
+        return ss_ctx_fail(c, SS_SHAPE, "conv2d: input %s is smaller than the kernel %lldx%lld",
+                           TEXT(x), (long long)kh, (long long)kw);
+
+    static const ss_op op = {"conv2d", conv2d_forward, conv2d_backward, SAVES(0) | SAVES(1)};
+    ss_node n = {.op = &op,
+                 .in = {x, w, bias},
+                 .shape = ss_shape_of(ss_dim(x, 0), h / opt.stride + 1, v / opt.stride + 1, out),
+                 .arg.conv = opt};
+    c->usage.flops += 2 * ss_shape_numel(n.shape) * in * kh * kw;
+    return ss_node_run(c, &n);
+}
+
+static ss_code linear_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    const ss_linear_args a = {.x = n->in[0],
+                              .w = n->in[1],
+                              .bias = n->in[2],
+                              .rows = rows_of(y),
+                              .in = ss_dim(n->in[0], -1),
+                              .out = ss_dim(y, -1),
+                              .weight_format = n->format,
+                              .y = y};
+
+    return c->be->linear(c->dev, &a, &c->op_err);
+}
+
+ss_tensor *ss_linear(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss_tensor *bias)
+{
+    if (!ready(c, x) || !ready(c, w))
+        return NULL;
+    int64_t out = ss_dim(w, 0), in = ss_dim(w, 1);
+    if (x->shape.rank < 1 || w->shape.rank < 2 || ss_dim(x, -1) != in ||
+        ss_shape_numel(w->shape) != out * in || !fits(bias, out))
+        return ss_ctx_fail(c, SS_SHAPE, "linear: input %s does not fit weights %s", TEXT(x),
+                           TEXT(w));
+
+    static const ss_op op = {"linear", linear_forward, conv2d_backward, SAVES(0) | SAVES(1)};
+    ss_node n = {.op = &op, .in = {x, w, bias}, .shape = x->shape};
+    n.shape.dim[n.shape.rank - 1] = out;
+    c->usage.flops += 2 * rows_of(x) * in * out;
+    return ss_node_run(c, &n);
+}
+
+/* ---- attention ---- */
+
+static ss_attention_args attention_args(const ss_node *n)
+{
+    const ss_tensor *q = n->in[0], *k = n->in[1];
+
+    return (ss_attention_args){.q = q,
+                               .k = k,
+                               .v = n->in[2],
+                               .mask = n->in[3],
+                               .n = ss_dim(q, 0),
+                               .queries = ss_dim(q, 1),
+                               .keys = ss_dim(k, 1),
+                               .heads = n->arg.attention.heads,
+                               .width = (int)(ss_dim(q, 2) / n->arg.attention.heads),
+                               .scale = n->arg.attention.scale,
+                               .cosine = n->arg.attention.cosine,
+                               .rounding = n->format,
+                               .stats = n->stats};
+}
+
+static ss_code attention_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    ss_attention_args a = attention_args(n);
+
+    a.y = y;
+    return c->be->attention(c->dev, &a, &c->op_err);
+}
+
+/* With P = softmax(L):  dV = P^T dY,  dP = dY V^T,  dL = P (dP - rowsum(P dP)),
+ *                       dQ = scale dL K,  dK = scale dL^T Q.
+ * Needs q, k, v and the mask: P is computed again from them, some rows at a time. No gradient
+ * comes to the mask. */
+static ss_code attention_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                  ss_tensor *const dx[])
+{
+    const ss_attention_gradient_args a = {.forward = attention_args(n),
+                                          .dy = dy,
+                                          .rounding = n->gradient,
+                                          .dq = dx[0],
+                                          .dk = dx[1],
+                                          .dv = dx[2]};
+    const ss_attention_args *f = &a.forward;
+
+    c->usage.flops += 10 * f->n * f->queries * f->keys * f->heads * f->width;
+    return c->be->gradients->attention(c->dev, &a, &c->op_err);
+}
+
+ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
+                        const ss_tensor *mask, int heads, float scale)
+{
+    if (!ready(c, q) || !ready(c, k) || !ready(c, v))
+        return NULL;
+    int64_t N = ss_dim(q, 0), keys = ss_dim(k, 1), width = ss_dim(q, 2);
+    if (q->shape.rank != 3 || k->shape.rank != 3 || !ss_shape_equal(k->shape, v->shape) ||
+        ss_dim(k, 0) != N || ss_dim(k, 2) != width || heads < 1 || width % heads || keys < 1 ||
+        !fits(mask, N * keys))
+        return ss_ctx_fail(c, SS_SHAPE,
+                           "attention: queries %s, keys %s, values %s do not fit %d "
+                           "heads",
+                           TEXT(q), TEXT(k), TEXT(v), heads);
+
+    static const ss_op op = {"attention", attention_forward, attention_backward,
+                             SAVES(0) | SAVES(1) | SAVES(2) | SAVES(3)};
+    ss_node n = {.op = &op,
+                 .in = {q, k, v, mask},
+                 .shape = q->shape,
+                 .arg.attention = {.heads = heads, .scale = scale}};
+    const ss_site *site = ss_current_site(c);
+    bool watched = site && site->watch_attention;
+    ss_attention_stats *stats = NULL;
+
+    if (site && site->cosine) {
+        n.arg.attention.cosine = true;
+        n.arg.attention.scale =
+            site->cosine_scale > 0 ? site->cosine_scale : sqrtf((float)(width / heads));
+    }
+    if (watched && !c->shapes_only) {
+        stats = n.stats = ss_calloc((size_t)(N * heads), sizeof *stats);
+        if (!stats)
+            return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+    }
+    c->usage.flops += 4 * N * ss_dim(q, 1) * keys * width;
+    ss_tensor *y = ss_node_run(c, &n);
+    if (y && watched)
+        c->hooks.see_attention(c->hooks.self, c, c->stack[c->depth - 1], stats, (int)N, heads,
+                               keys);
+    ss_free(stats);
+    return y;
+}

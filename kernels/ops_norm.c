@@ -1,0 +1,110 @@
+/* ops_norm.c - group norm and layer norm; see operand.h for the skeleton */
+#include "kernels/internal.h"
+#include "kernels/operand.h"
+#include "kernels/ops.h"
+
+static ss_group_norm_args group_norm_args(const ss_node *n)
+{
+    const ss_tensor *x = n->in[0];
+    const int64_t samples = ss_dim(x, 0);
+
+    return (ss_group_norm_args){.x = x,
+                                .gamma = n->in[1],
+                                .beta = n->in[2],
+                                .mod = n->in[3],
+                                .n = samples,
+                                .positions = samples ? rows_of(x) / samples : 0,
+                                .channels = ss_dim(x, -1),
+                                .groups = n->arg.norm.groups,
+                                .eps = n->arg.norm.eps,
+                                .act = n->arg.norm.act};
+}
+
+static ss_code group_norm_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    ss_group_norm_args a = group_norm_args(n);
+
+    a.y = y;
+    return c->be->group_norm(c->dev, &a, &c->op_err);
+}
+
+/* With h = (x - mean) / std, z = h a + b, a = gamma (1 + scale), dz = dy act'(z), means over
+ * the group:
+ *   dx = (a dz - mean(a dz) - h mean(a dz h)) / std
+ *   dgamma = sum (1 + scale) dz h,  dbeta = sum (1 + scale) dz,
+ *   dscale = sum dz (h gamma + beta),  dshift = sum dz
+ * Needs x and the parameters: mean and std are computed again from x, which costs a pass over
+ * it and no memory. */
+static ss_code group_norm_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                   ss_tensor *const dx[])
+{
+    const ss_norm_gradients d = {dy, dx[0], dx[1], dx[2], dx[3]};
+    const ss_group_norm_args a = group_norm_args(n);
+
+    return c->be->gradients->group_norm(c->dev, &a, &d, &c->op_err);
+}
+
+ss_tensor *ss_group_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
+                         const ss_tensor *beta, const ss_tensor *mod, int groups, float eps,
+                         ss_act act)
+{
+    if (!ready(c, x))
+        return NULL;
+    int64_t n = ss_dim(x, 0), channels = ss_dim(x, -1);
+    if (x->shape.rank < 2 || groups < 1 || channels % groups || !fits(gamma, channels) ||
+        !fits(beta, channels) || !fits(mod, 2 * channels * n))
+        return ss_ctx_fail(c, SS_SHAPE,
+                           "group norm: input %s does not fit %d groups, or the "
+                           "parameters are not of its channels",
+                           TEXT(x), groups);
+
+    static const ss_op op = {"group norm", group_norm_forward, group_norm_backward,
+                             SAVES(0) | SAVES(1) | SAVES(2) | SAVES(3)};
+    ss_node node = {
+        .op = &op, .in = {x, gamma, beta, mod}, .shape = x->shape, .arg.norm = {groups, eps, act}};
+    return ss_node_run(c, &node);
+}
+
+static ss_layer_norm_args layer_norm_args(const ss_node *n)
+{
+    return (ss_layer_norm_args){.x = n->in[0],
+                                .gamma = n->in[1],
+                                .beta = n->in[2],
+                                .rows = rows_of(n->in[0]),
+                                .channels = ss_dim(n->in[0], -1),
+                                .eps = n->arg.norm.eps};
+}
+
+static ss_code layer_norm_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    ss_layer_norm_args a = layer_norm_args(n);
+
+    a.y = y;
+    return c->be->layer_norm(c->dev, &a, &c->op_err);
+}
+
+/* As of group norm, each row a group. Needs x and gamma. */
+static ss_code layer_norm_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                   ss_tensor *const dx[])
+{
+    const ss_norm_gradients d = {dy, dx[0], dx[1], dx[2], NULL};
+    const ss_layer_norm_args a = layer_norm_args(n);
+
+    return c->be->gradients->layer_norm(c->dev, &a, &d, &c->op_err);
+}
+
+ss_tensor *ss_layer_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
+                         const ss_tensor *beta, float eps)
+{
+    if (!ready(c, x))
+        return NULL;
+    int64_t channels = ss_dim(x, -1);
+    if (x->shape.rank < 1 || !fits(gamma, channels) || !fits(beta, channels))
+        return ss_ctx_fail(c, SS_SHAPE, "layer norm: parameters are not of the %lld channels of %s",
+                           (long long)channels, TEXT(x));
+
+    static const ss_op op = {"layer norm", layer_norm_forward, layer_norm_backward,
+                             SAVES(0) | SAVES(1)};
+    ss_node n = {.op = &op, .in = {x, gamma, beta}, .shape = x->shape, .arg.norm.eps = eps};
+    return ss_node_run(c, &n);
+}

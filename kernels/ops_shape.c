@@ -1,0 +1,281 @@
+/* ops_shape.c - operations that move values or change how many there are; see operand.h for the
+ * skeleton. All are linear, so their backwards need none of their operands. */
+#include "kernels/internal.h"
+#include "kernels/operand.h"
+#include "kernels/ops.h"
+
+#include <string.h>
+
+ss_tensor *ss_reshape(ss_ctx *c, const ss_tensor *x, ss_shape s)
+{
+    static const ss_op op = {.name = "reshape"};
+    char to[96];
+
+    if (!x || ss_ctx_failed(c))
+        return NULL;
+    if (ss_shape_numel(s) != ss_shape_numel(x->shape))
+        return ss_ctx_fail(c, SS_SHAPE, "reshape: %s does not hold the values of %s",
+                           ss_shape_text(s, to, sizeof to), TEXT(x));
+    ss_node n = {.op = &op, .in = {x}, .shape = s, .passes = 1};
+    return ss_node_run(c, &n);
+}
+
+/* Splits a shape at an axis: how many slabs there are before it, and how many values one
+ * step along it is. */
+static void around_axis(ss_shape s, int axis, int64_t *outer, int64_t *inner)
+{
+    *outer = *inner = 1;
+    for (int i = 0; i < s.rank; i++) {
+        if (i < axis)
+            *outer *= s.dim[i];
+        else if (i > axis)
+            *inner *= s.dim[i];
+    }
+}
+
+static ss_code concat_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    const int64_t outer = n->arg.rows.outer, a = n->arg.rows.a, b = n->arg.rows.b;
+    ss_code rc = c->be->copy_rows(c->dev, n->in[0], 0, a, y, 0, a + b, outer, a, &c->op_err);
+
+    if (rc == SS_OK)
+        rc = c->be->copy_rows(c->dev, n->in[1], 0, b, y, a, a + b, outer, b, &c->op_err);
+    return rc;
+}
+
+/* The two parts of dy. */
+static ss_code concat_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                               ss_tensor *const dx[])
+{
+    const int64_t outer = n->arg.rows.outer, a = n->arg.rows.a, b = n->arg.rows.b;
+    ss_code rc = SS_OK;
+
+    if (dx[0])
+        rc = c->be->copy_rows(c->dev, dy, 0, a + b, dx[0], 0, a, outer, a, &c->op_err);
+    if (rc == SS_OK && dx[1])
+        rc = c->be->copy_rows(c->dev, dy, a, a + b, dx[1], 0, b, outer, b, &c->op_err);
+    return rc;
+}
+
+ss_tensor *ss_concat(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, int axis)
+{
+    int64_t outer, inner;
+
+    if (!ready(c, a) || !ready(c, b))
+        return NULL;
+    if (axis < 0)
+        axis += a->shape.rank;
+    ss_shape s = a->shape, t = b->shape;
+    bool fit = axis >= 0 && axis < s.rank && s.rank == t.rank;
+    if (fit) {
+        t.dim[axis] = s.dim[axis];
+        fit = ss_shape_equal(s, t);
+    }
+    if (!fit)
+        return ss_ctx_fail(c, SS_SHAPE, "concat: %s and %s differ beside axis %d", TEXT(a), TEXT(b),
+                           axis);
+    around_axis(s, axis, &outer, &inner);
+    s.dim[axis] += ss_dim(b, axis);
+
+    static const ss_op op = {"concat", concat_forward, concat_backward, 0};
+    ss_node n = {
+        .op = &op,
+        .in = {a, b},
+        .shape = s,
+        .arg.rows = {.outer = outer, .a = ss_dim(a, axis) * inner, .b = ss_dim(b, axis) * inner}};
+    return ss_node_run(c, &n);
+}
+
+static ss_code slice_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->copy_rows(c->dev, n->in[0], n->arg.rows.offset, n->arg.rows.a, y, 0,
+                            n->arg.rows.b, n->arg.rows.outer, n->arg.rows.b, &c->op_err);
+}
+
+/* dy in its place among zeros. */
+static ss_code slice_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                              ss_tensor *const dx[])
+{
+    ss_code rc = c->be->fill(c->dev, dx[0], 0, &c->op_err);
+
+    if (rc != SS_OK)
+        return rc;
+    return c->be->copy_rows(c->dev, dy, 0, n->arg.rows.b, dx[0], n->arg.rows.offset, n->arg.rows.a,
+                            n->arg.rows.outer, n->arg.rows.b, &c->op_err);
+}
+
+ss_tensor *ss_slice(ss_ctx *c, const ss_tensor *x, int axis, int64_t from, int64_t to)
+{
+    int64_t outer, inner;
+
+    if (!ready(c, x))
+        return NULL;
+    if (axis < 0)
+        axis += x->shape.rank;
+    if (axis < 0 || axis >= x->shape.rank || from < 0 || to < from || to > ss_dim(x, axis))
+        return ss_ctx_fail(c, SS_SHAPE, "slice: %s has no [%lld,%lld) along axis %d", TEXT(x),
+                           (long long)from, (long long)to, axis);
+    ss_shape s = x->shape;
+    around_axis(s, axis, &outer, &inner);
+    s.dim[axis] = to - from;
+
+    static const ss_op op = {"slice", slice_forward, slice_backward, 0};
+    ss_node n = {.op = &op,
+                 .in = {x},
+                 .shape = s,
+                 .arg.rows = {.outer = outer,
+                              .a = ss_dim(x, axis) * inner,
+                              .b = (to - from) * inner,
+                              .offset = from * inner}};
+    return ss_node_run(c, &n);
+}
+
+static ss_code upsample_nearest_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->upsample_nearest(c->dev, n->in[0], y, &c->op_err);
+}
+
+/* Each dx is the sum of the dy that took its value. */
+static ss_code upsample_nearest_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                         ss_tensor *const dx[])
+{
+    (void)n;
+    return c->be->gradients->upsample_nearest(c->dev, dy, dx[0], &c->op_err);
+}
+
+ss_tensor *ss_upsample_nearest(ss_ctx *c, const ss_tensor *x, int64_t h, int64_t w)
+{
+    if (!ready(c, x))
+        return NULL;
+    if (x->shape.rank != 4 || h < 1 || w < 1 || ss_shape_numel(x->shape) == 0)
+        return ss_ctx_fail(c, SS_SHAPE, "upsample: %s to %lldx%lld is not possible", TEXT(x),
+                           (long long)h, (long long)w);
+    static const ss_op op = {"upsample", upsample_nearest_forward, upsample_nearest_backward, 0};
+    ss_node n = {.op = &op, .in = {x}, .shape = ss_shape_of(ss_dim(x, 0), h, w, ss_dim(x, 3))};
+    return ss_node_run(c, &n);
+}
+
+static ss_code avg_pool2_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->avg_pool2(c->dev, n->in[0], y, &c->op_err);
+}
+
+/* A quarter of dy to each of the four; 0 to dropped rows and columns. */
+static ss_code avg_pool2_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                  ss_tensor *const dx[])
+{
+    (void)n;
+    return c->be->gradients->avg_pool2(c->dev, dy, dx[0], &c->op_err);
+}
+
+ss_tensor *ss_avg_pool2(ss_ctx *c, const ss_tensor *x)
+{
+    if (!ready(c, x))
+        return NULL;
+    if (x->shape.rank != 4 || ss_dim(x, 1) < 2 || ss_dim(x, 2) < 2)
+        return ss_ctx_fail(c, SS_SHAPE, "average pool: %s is smaller than 2x2", TEXT(x));
+    static const ss_op op = {"average pool", avg_pool2_forward, avg_pool2_backward, 0};
+    ss_node n = {.op = &op,
+                 .in = {x},
+                 .shape =
+                     ss_shape_of(ss_dim(x, 0), ss_dim(x, 1) / 2, ss_dim(x, 2) / 2, ss_dim(x, 3))};
+    return ss_node_run(c, &n);
+}
+
+static ss_fir_args fir_args(const ss_node *n, const ss_tensor *x, ss_tensor *y)
+{
+    return (ss_fir_args){x,
+                         n->arg.fir.kernel,
+                         n->arg.fir.taps,
+                         n->arg.fir.up,
+                         n->arg.fir.down,
+                         n->arg.fir.pad0,
+                         n->arg.fir.pad1,
+                         y};
+}
+
+static ss_code fir_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    const ss_fir_args a = fir_args(n, n->in[0], y);
+
+    return c->be->fir_resample(c->dev, &a, &c->op_err);
+}
+
+/* The transposed map: each dx gathers the dy that it was weighed into, with the same weights. */
+static ss_code fir_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy, ss_tensor *const dx[])
+{
+    const ss_fir_args a = fir_args(n, dy, dx[0]);
+
+    return c->be->gradients->fir_resample(c->dev, &a, &c->op_err);
+}
+
+ss_tensor *ss_fir_resample(ss_ctx *c, const ss_tensor *x, const float *kernel, int n, int up,
+                           int down, int pad0, int pad1)
+{
+    if (!ready(c, x))
+        return NULL;
+    int64_t h = ss_dim(x, 1) * up + pad0 + pad1 - n, w = ss_dim(x, 2) * up + pad0 + pad1 - n;
+    if (x->shape.rank != 4 || n < 1 || n > 8 || up < 1 || down < 1 || h < 0 || w < 0)
+        return ss_ctx_fail(c, SS_SHAPE, "fir resample: %s is too small for %d taps", TEXT(x), n);
+    static const ss_op op = {"fir resample", fir_forward, fir_backward, 0};
+    ss_node node = {.op = &op,
+                    .in = {x},
+                    .shape = ss_shape_of(ss_dim(x, 0), h / down + 1, w / down + 1, ss_dim(x, 3)),
+                    .arg.fir = {.taps = n, .up = up, .down = down, .pad0 = pad0, .pad1 = pad1}};
+    memcpy(node.arg.fir.kernel, kernel, (size_t)n * sizeof *kernel);
+    return ss_node_run(c, &node);
+}
+
+static ss_code mean_tokens_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->mean_tokens(c->dev, n->in[0], y, &c->op_err);
+}
+
+/* dy / T to each token. */
+static ss_code mean_tokens_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                    ss_tensor *const dx[])
+{
+    (void)n;
+    return c->be->gradients->mean_tokens(c->dev, dy, dx[0], &c->op_err);
+}
+
+ss_tensor *ss_mean_tokens(ss_ctx *c, const ss_tensor *x)
+{
+    if (!ready(c, x))
+        return NULL;
+    if (x->shape.rank != 3 || ss_dim(x, 1) < 1)
+        return ss_ctx_fail(c, SS_SHAPE, "mean over tokens: %s is no [N,T,C]", TEXT(x));
+    static const ss_op op = {"mean over tokens", mean_tokens_forward, mean_tokens_backward, 0};
+    ss_node n = {.op = &op, .in = {x}, .shape = ss_shape_of(ss_dim(x, 0), 1, ss_dim(x, 2))};
+    return ss_node_run(c, &n);
+}
+
+static ss_code embedding_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->embedding(c->dev, n->in[0], n->host, y, &c->op_err);
+}
+
+/* Each row of the table gets the sum of the dy of its uses, in their order. */
+static ss_code embedding_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                  ss_tensor *const dx[])
+{
+    return c->be->gradients->embedding(c->dev, n->host, dy, dx[0], &c->op_err);
+}
+
+ss_tensor *ss_embedding(ss_ctx *c, const ss_tensor *table, const int64_t *ids, int64_t n)
+{
+    if (!ready(c, table))
+        return NULL;
+    for (int64_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= ss_dim(table, 0))
+            return ss_ctx_fail(c, SS_USAGE, "index %lld is outside of the %lld rows of the table",
+                               (long long)ids[i], (long long)ss_dim(table, 0));
+    }
+    static const ss_op op = {"embedding", embedding_forward, embedding_backward, 0};
+    ss_node node = {.op = &op,
+                    .in = {table},
+                    .shape = ss_shape_of(n, ss_dim(table, 1)),
+                    .host = ids,
+                    .host_bytes = (size_t)n * sizeof *ids};
+    return ss_node_run(c, &node);
+}

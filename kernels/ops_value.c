@@ -1,0 +1,198 @@
+/* ops_value.c - operations that treat each value, or each channel, by itself; see operand.h for
+ * the skeleton */
+#include "kernels/internal.h"
+#include "kernels/operand.h"
+#include "kernels/ops.h"
+
+static ss_code activate_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->activate(c->dev, n->in[0], n->arg.act, y, &c->op_err);
+}
+
+/* dx = dy act'(x). Needs x: not every act can be told from its value. */
+static ss_code activate_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                 ss_tensor *const dx[])
+{
+    return c->be->gradients->activate(c->dev, n->in[0], n->arg.act, dy, dx[0], &c->op_err);
+}
+
+ss_tensor *ss_activate(ss_ctx *c, const ss_tensor *x, ss_act act)
+{
+    static const ss_op op = {"activation", activate_forward, activate_backward, SAVES(0)};
+
+    if (!ready(c, x))
+        return NULL;
+    if (act == SS_ACT_NONE)
+        return ss_retain(x);
+    ss_node n = {.op = &op, .in = {x}, .shape = x->shape, .arg.act = act};
+    return ss_node_run(c, &n);
+}
+
+static ss_code geglu_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->geglu(c->dev, n->in[0], y, &c->op_err);
+}
+
+/* y = v gelu(g):  dv = dy gelu(g),  dg = dy v gelu'(g). Needs x = [v, g]. */
+static ss_code geglu_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                              ss_tensor *const dx[])
+{
+    return c->be->gradients->geglu(c->dev, n->in[0], dy, dx[0], &c->op_err);
+}
+
+ss_tensor *ss_geglu(ss_ctx *c, const ss_tensor *x)
+{
+    static const ss_op op = {"geglu", geglu_forward, geglu_backward, SAVES(0)};
+
+    if (!ready(c, x))
+        return NULL;
+    if (x->shape.rank < 1 || ss_dim(x, -1) % 2)
+        return ss_ctx_fail(c, SS_SHAPE, "geglu: %s has no two halves", TEXT(x));
+    ss_node n = {.op = &op, .in = {x}, .shape = x->shape};
+    n.shape.dim[n.shape.rank - 1] /= 2;
+    return ss_node_run(c, &n);
+}
+
+static ss_code add_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->add(c->dev, n->in[0], n->in[1], n->arg.affine.mul, y, &c->op_err);
+}
+
+/* dy * mul, to each operand. Needs nothing. */
+static ss_code affine_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                               ss_tensor *const dx[])
+{
+    ss_code rc = SS_OK;
+
+    for (int k = 0; k < 2 && rc == SS_OK; k++)
+        if (dx[k])
+            rc = c->be->affine(c->dev, dy, n->arg.affine.mul, 0, dx[k], &c->op_err);
+    return rc;
+}
+
+ss_tensor *ss_add(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, float scale)
+{
+    static const ss_op op = {"add", add_forward, affine_backward, 0};
+
+    if (!ready(c, a) || !ready(c, b))
+        return NULL;
+    if (!ss_shape_equal(a->shape, b->shape))
+        return ss_ctx_fail(c, SS_SHAPE, "add: %s and %s differ", TEXT(a), TEXT(b));
+    ss_node n = {.op = &op,
+                 .in = {a, b},
+                 .shape = a->shape,
+                 .passes = scale == 1 ? 3 : 0,
+                 .arg.affine.mul = scale};
+    return ss_node_run(c, &n);
+}
+
+static ss_code affine_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->affine(c->dev, n->in[0], n->arg.affine.mul, n->arg.affine.add, y, &c->op_err);
+}
+
+ss_tensor *ss_affine(ss_ctx *c, const ss_tensor *x, float mul, float add)
+{
+    static const ss_op op = {"affine", affine_forward, affine_backward, 0};
+
+    if (!ready(c, x))
+        return NULL;
+    ss_node n = {.op = &op, .in = {x}, .shape = x->shape, .arg.affine = {mul, add}};
+    return ss_node_run(c, &n);
+}
+
+static ss_code scale_samples_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->scale_samples(c->dev, n->in[0], n->host, y, &c->op_err);
+}
+
+/* dx = dy k. Needs nothing. */
+static ss_code scale_samples_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                      ss_tensor *const dx[])
+{
+    return c->be->scale_samples(c->dev, dy, n->host, dx[0], &c->op_err);
+}
+
+ss_tensor *ss_scale_samples(ss_ctx *c, const ss_tensor *x, const float *k)
+{
+    static const ss_op op = {"scale samples", scale_samples_forward, scale_samples_backward, 0};
+
+    if (!ready(c, x))
+        return NULL;
+    ss_node n = {.op = &op,
+                 .in = {x},
+                 .shape = x->shape,
+                 .host = k,
+                 .host_bytes = (size_t)ss_dim(x, 0) * sizeof *k};
+    return ss_node_run(c, &n);
+}
+
+static ss_code add_channels_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->add_channels(c->dev, n->in[0], n->in[1], y, &c->op_err);
+}
+
+/* dx = dy,  de = sum of dy over the positions. Needs nothing. */
+static ss_code add_channels_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                     ss_tensor *const dx[])
+{
+    (void)n;
+    return dx[1] ? c->be->gradients->sum_rows(c->dev, dy, ss_dim(dy, 0), dx[1], &c->op_err) : SS_OK;
+}
+
+ss_tensor *ss_add_channels(ss_ctx *c, const ss_tensor *x, const ss_tensor *e)
+{
+    if (!ready(c, x) || !ready(c, e))
+        return NULL;
+    if (x->shape.rank < 2 || !fits(e, ss_dim(x, 0) * ss_dim(x, -1)))
+        return ss_ctx_fail(c, SS_SHAPE, "add channels: %s does not fit %s", TEXT(e), TEXT(x));
+    static const ss_op op = {"add channels", add_channels_forward, add_channels_backward, 0};
+    ss_node n = {.op = &op, .in = {x, e}, .shape = x->shape, .passes = 1};
+    return ss_node_run(c, &n);
+}
+
+static ss_code modulate_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->modulate(c->dev, n->in[0], n->in[1], y, &c->op_err);
+}
+
+/* dx = dy (1 + scale),  dscale = sum of dy x,  dshift = sum of dy. Needs x and mod. */
+static ss_code modulate_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                 ss_tensor *const dx[])
+{
+    return c->be->gradients->modulate(c->dev, n->in[0], n->in[1], dy, dx[0], dx[1], &c->op_err);
+}
+
+ss_tensor *ss_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod)
+{
+    if (!ready(c, x) || !ready(c, mod))
+        return NULL;
+    if (x->shape.rank < 2 || !fits(mod, 2 * ss_dim(x, 0) * ss_dim(x, -1)))
+        return ss_ctx_fail(c, SS_SHAPE, "modulate: %s does not fit %s", TEXT(mod), TEXT(x));
+    static const ss_op op = {"modulate", modulate_forward, modulate_backward, SAVES(0) | SAVES(1)};
+    ss_node n = {.op = &op, .in = {x, mod}, .shape = x->shape};
+    return ss_node_run(c, &n);
+}
+
+static ss_code clamp_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->clamp(c->dev, n->in[0], n->arg.clamp.lo, n->arg.clamp.hi, y, &c->op_err);
+}
+
+/* dx = dy where lo <= x <= hi, else 0. Needs x: y does not tell a limit from beyond it. */
+static ss_code clamp_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                              ss_tensor *const dx[])
+{
+    return c->be->gradients->clamp(c->dev, n->in[0], n->arg.clamp.lo, n->arg.clamp.hi, dy, dx[0],
+                                   &c->op_err);
+}
+
+ss_tensor *ss_clamp(ss_ctx *c, const ss_tensor *x, float lo, float hi)
+{
+    static const ss_op op = {"clamp", clamp_forward, clamp_backward, SAVES(0)};
+
+    if (!ready(c, x))
+        return NULL;
+    ss_node n = {.op = &op, .in = {x}, .shape = x->shape, .arg.clamp = {lo, hi}};
+    return ss_node_run(c, &n);
+}
