@@ -4,7 +4,9 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const cli_command *const cli_commands[] = {&cmd_inspect,  &cmd_probe,    &cmd_analyze,
                                            &cmd_report,   &cmd_attn,     &cmd_compare,
@@ -20,10 +22,24 @@ static void usage(FILE *f)
     fputs("\n'sigmascope COMMAND --help' tells a command's options.\n", f);
 }
 
+/* Where other programs keep the cores busy, OpenMP's threads wait for one another in loops for
+ * milliseconds at each of thousands of operations: 14 s instead of 1. libgomp reads how long to
+ * spin when it is loaded, before main, so the program starts itself anew; whoever has set one of
+ * the variables is left alone. 3000 rounds are some 10 us: in a quiet machine as fast as the
+ * default. */
+static void wait_politely(char **argv)
+{
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+        return;
+    if (setenv("GOMP_SPINCOUNT", "3000", 1) == 0)
+        execv("/proc/self/exe", argv); /* comes back only where it cannot: then as it is */
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
+    wait_politely(argv);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error like any other */
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         usage(stdout);
