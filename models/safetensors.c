@@ -395,33 +395,6 @@ out:
     return rc;
 }
 
-ss_code ss_safetensors_write_f32(const char *path, const char *name, const ss_array *a, ss_err *e)
-{
-    ss_str header = {0};
-    ss_outfile o = {0};
-    size_t n = 1;
-
-    for (int i = 0; i < a->rank; i++)
-        n *= (size_t)a->dim[i];
-    ss_str_addf(&header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[", name);
-    for (int i = 0; i < a->rank; i++)
-        ss_str_addf(&header, "%s%" PRId64, i ? "," : "", a->dim[i]);
-    ss_str_addf(&header, "],\"data_offsets\":[0,%zu]}}", n * sizeof(float));
-    while (header.len % 8 && !header.failed) /* so that the values are aligned */
-        ss_str_add(&header, " ");
-    ss_code rc = header.failed ? ss_fail(e, SS_NOMEM, "%s: out of memory", path)
-                               : ss_outfile_open(&o, path, e);
-    if (rc == SS_OK) {
-        for (int i = 0; i < PREFIX; i++)
-            fputc((int)((uint64_t)header.len >> 8 * i & 0xff), o.f);
-        fwrite(header.s, 1, header.len, o.f);
-        fwrite(a->values, sizeof(float), n, o.f);
-        rc = ss_outfile_commit(&o, e); /* finds what did not arrive */
-    }
-    ss_str_release(&header);
-    return rc;
-}
-
 void ss_array_release(ss_array *a)
 {
     ss_free(a->values);

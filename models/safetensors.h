@@ -1,4 +1,4 @@
-/* safetensors.h - safetensors files: one read, mapped into memory; one tensor written
+/* safetensors.h - reader of safetensors files, mapped into memory
  *
  *   bytes 0..7      n, little-endian u64
  *   bytes 8..8+n    JSON: {"NAME": {"dtype": "F16", "shape": [...], "data_offsets": [b, e]},
@@ -67,8 +67,5 @@ typedef struct {
 
 ss_code ss_safetensors_load_f32(const char *file_hash_name, ss_array *a, ss_err *e);
 void ss_array_release(ss_array *a); /* {0} is fine */
-
-/* Writes one F32 tensor as a file of its own, whole or not at all. name: letters, digits, "._-". */
-ss_code ss_safetensors_write_f32(const char *path, const char *name, const ss_array *a, ss_err *e);
 
 #endif

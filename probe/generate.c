@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "kernels/context.h"
+#include "models/safetensors_write.h"
 #include "probe/gallery.h"
 #include "probe/interrupt.h"
 
