@@ -39,6 +39,7 @@ struct ss_tensor {
     void (*packed_free)(void *packed);
     const ss_format *rounded; /* the format packed was rounded to, NULL for none */
     void *packed_back;        /* another such form, for gradients, with the same ss_format */
+    unsigned version;         /* of the values; a prepared form remembers the one it is of */
     struct ss_var *var;       /* where its gradient gathers (node.h), or NULL */
 };
 

@@ -172,6 +172,35 @@ ss_tensor *ss_param(ss_ctx *c, ss_dtype t, ss_shape s, const void *host)
     return x;
 }
 
+ss_code ss_param_set(ss_ctx *c, ss_tensor *w, const float *host, ss_err *e)
+{
+    if (!w || ss_ctx_failed(c))
+        return ss_ctx_check(c, e);
+    if (c->tape.on)
+        return ss_fail(e, SS_USAGE, "a parameter cannot change while a tape records");
+    if (w->buf->borrowed || w->dtype != SS_F32 || w->buf->refs > 1) {
+        ss_tensor *own = ss_tensor_new(c, w->shape);
+
+        if (!own) {
+            ss_code rc = ss_ctx_check(c, e);
+
+            ss_ctx_clear(c); /* it is told here */
+            return rc;
+        }
+        ss_buffer *old = w->buf;
+
+        w->buf = own->buf;
+        w->data = own->data;
+        w->dtype = SS_F32;
+        own->buf = old;
+        ss_release(own);
+    }
+    ss_free(w->buf->stats);
+    w->buf->stats = NULL;
+    w->version++;
+    return c->shapes_only ? SS_OK : c->be->upload(c->dev, w->data, host, w->buf->bytes, e);
+}
+
 ss_code ss_download(ss_ctx *c, const ss_tensor *x, float *host, ss_err *e)
 {
     if (!x)

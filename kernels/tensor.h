@@ -67,6 +67,12 @@ ss_tensor *ss_upload(ss_ctx *c, ss_shape s, const float *host);
  * tensor. */
 ss_tensor *ss_param(ss_ctx *c, ss_dtype t, ss_shape s, const void *host);
 
+/* Gives a parameter new values, numel f32 from the host. It is f32 from then on and owns its
+ * memory; what ss_param was given stays as it is. The arrangements that backends keep are made
+ * again at the next use. Views of the parameter keep the old values. SS_USAGE while a tape
+ * records, whose backward would mix both; on failure the old values stay. */
+ss_code ss_param_set(ss_ctx *c, ss_tensor *w, const float *host, ss_err *e);
+
 /* Copies all values to the host as f32, converting where the tensor is not. */
 ss_code ss_download(ss_ctx *c, const ss_tensor *x, float *host, ss_err *e);
 

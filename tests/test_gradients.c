@@ -1006,6 +1006,74 @@ static void test_gradient_formats(void **state)
     }
 }
 
+/* y and the gradient of x of a convolution and a norm, [3 * 16] each */
+static void small_step(ss_ctx *c, const ss_tensor *w, const ss_tensor *gamma, float *y, float *dx)
+{
+    ss_err e = {0};
+    ss_tensor *x = wanted(normal(c, ss_shape_of(1, 4, 4, 3), 5));
+
+    assert_int_equal(ss_tape_begin(c, NULL, &e), SS_OK);
+    ss_tensor *h = ss_conv2d(c, x, w, NULL, (ss_conv2d_opt){1, 1, 1, 1, 1});
+    ss_set(&h, ss_group_norm(c, h, gamma, NULL, NULL, 1, 1e-5f, SS_ACT_SILU));
+    ss_tape_seed(c, h, x, 1);
+    assert_int_equal(ss_download(c, h, y, &e), SS_OK);
+    ss_release(h);
+    if (ss_tape_backward(c, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    download(c, x, dx);
+    ss_release(x);
+}
+
+/* A parameter that was changed computes as one made of the new values, bit for bit, forward and
+ * backward, emulated precision or not; what it was made of stays. */
+static void test_changed_parameter(void **state)
+{
+    static const uint16_t half[3] = {0x3c00, 0x4000, 0xbc00}; /* 1, 2, -1 */
+    ss_format e4m3;
+
+    (void)state;
+    assert_int_equal(ss_format_parse("e4m3", &e4m3, NULL), SS_OK);
+    for (int rounded = 0; rounded < 2; rounded++) {
+        ss_ctx *c = context(1);
+        ss_err e = {0};
+        float first[81], second[81], third[81], gamma[3] = {0.5f, 3, -1};
+        float y[3][48], dx[3][48];
+
+        ss_rng_normals(ss_rng_stream(1, "w", 0, 0), 0, first, 81);
+        ss_rng_normals(ss_rng_stream(1, "w", 1, 0), 0, second, 81);
+        memcpy(third, first, sizeof first);
+        if (rounded)
+            set_up(c, NULL, &(ss_precision){.scope = SS_ROUND_OPS, .format = e4m3});
+        ss_tensor *w = ss_param(c, SS_F32, ss_shape_of(3, 3, 3, 3), first);
+        ss_tensor *g = ss_param(c, SS_F16, ss_shape_of(3), half);
+        small_step(c, w, g, y[0], dx[0]);
+        for (int again = 0; again < 2; again++) { /* out of the given memory, then in its own */
+            assert_int_equal(ss_param_set(c, w, again ? second : third, &e), SS_OK);
+            assert_int_equal(ss_param_set(c, g, gamma, &e), SS_OK);
+            small_step(c, w, g, y[1], dx[1]);
+        }
+        assert_memory_equal(first, third, sizeof first);
+        ss_release(w);
+        ss_release(g);
+
+        w = ss_param(c, SS_F32, ss_shape_of(3, 3, 3, 3), second);
+        g = ss_param(c, SS_F32, ss_shape_of(3), gamma);
+        small_step(c, w, g, y[2], dx[2]);
+        assert_memory_equal(y[1], y[2], sizeof y[1]);
+        assert_memory_equal(dx[1], dx[2], sizeof dx[1]);
+        assert_memory_not_equal(y[0], y[1], sizeof y[0]);
+        assert_memory_not_equal(dx[0], dx[1], sizeof dx[0]);
+
+        assert_int_equal(ss_tape_begin(c, NULL, &e), SS_OK);
+        assert_int_equal(ss_param_set(c, w, first, &e), SS_USAGE);
+        ss_tape_end(c);
+        ss_release(w);
+        ss_release(g);
+        assert_int_equal(ss_ctx_usage(c).live_bytes, 0);
+        ss_ctx_free(c);
+    }
+}
+
 static void test_errors(void **state)
 {
     ss_ctx *c = context(1);
@@ -1053,9 +1121,13 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finite_differences), cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_threads_and_blocks), cmocka_unit_test(test_zero_cuts),
-        cmocka_unit_test(test_gradient_formats),   cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_finite_differences),
+        cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_threads_and_blocks),
+        cmocka_unit_test(test_zero_cuts),
+        cmocka_unit_test(test_gradient_formats),
+        cmocka_unit_test(test_changed_parameter),
+        cmocka_unit_test(test_errors),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -89,8 +89,9 @@ typedef struct {
     dnnl_primitive_t primitive; /* NULL: a free slot */
     dnnl_primitive_t arrange;   /* x to src and dst to y; NULL where they are the same */
     dnnl_primitive_t restore;
+    dnnl_primitive_t pack;             /* plain weights to the primitive's */
     desc weights;                      /* as the primitive wants them */
-    dnnl_memory_t x, y;                /* ours: what it reads and writes */
+    dnnl_memory_t x, y, plain;         /* ours: what it reads and writes, weights [O][I][kh][kw] */
     dnnl_memory_t src, wei, bias, dst; /* the primitive's */
     dnnl_memory_t work;
     size_t work_bytes, src_bytes, dst_bytes; /* of the scratch memory that a run takes */
@@ -110,6 +111,7 @@ typedef struct {
     desc layout;
     ss_format format;         /* what rounded points at */
     const ss_format *rounded; /* NULL: not */
+    unsigned version;         /* of the tensor's values */
     float *values;
 } packed_weights;
 
@@ -159,8 +161,8 @@ out:
 
 static void conv_release(conv *c)
 {
-    dnnl_memory_t memory[] = {c->x, c->y, c->src, c->wei, c->bias, c->dst, c->work};
-    dnnl_primitive_t primitive[] = {c->primitive, c->arrange, c->restore};
+    dnnl_memory_t memory[] = {c->x, c->y, c->src, c->wei, c->bias, c->dst, c->work, c->plain};
+    dnnl_primitive_t primitive[] = {c->primitive, c->arrange, c->restore, c->pack};
 
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         if (memory[i])
@@ -296,7 +298,7 @@ static ss_code conv_make(const ss_onednn *o, const shape_key *k, conv *c, ss_err
 {
     static const char what[] = "preparing a convolution";
     ss_code rc = SS_OK;
-    desc src = {0}, wei = {0}, bias = {0}, dst = {0}, x = {0}, y = {0};
+    desc src = {0}, wei = {0}, bias = {0}, dst = {0}, x = {0}, y = {0}, plain = {0};
     desc *in = k->back ? &dst : &src, *to = k->back ? &src : &dst;
     dnnl_dims_t x_dims, y_dims;
     dnnl_primitive_desc_t pd = NULL;
@@ -313,6 +315,11 @@ static ss_code conv_make(const ss_onednn *o, const shape_key *k, conv *c, ss_err
     desc_ref work = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
     c->work_bytes = dnnl_memory_desc_get_size(work);
     TRY(memory_make(o, work, &c->work), what);
+
+    const dnnl_dims_t dims = {k->out, k->in, k->kh, k->kw};
+    TRY(desc_make(&plain, 4, dims, dnnl_oihw), what);
+    TRY(memory_make(o, ref(&plain), &c->plain), what);
+    TRY(copy_make(o, &plain, &c->weights, &c->pack), what);
 
     if (in_blocks(k)) {
         if (k->back)
@@ -337,6 +344,7 @@ out:
     desc_drop(&dst);
     desc_drop(&x);
     desc_drop(&y);
+    desc_drop(&plain);
     if (rc != SS_OK)
         conv_release(c);
     return rc;
@@ -385,29 +393,16 @@ static void packed_free(void *p)
 }
 
 /* Rearranges plain f32 weights [O][I][kh][kw] into p->values. */
-static ss_code arrange_weights(const ss_onednn *o, const shape_key *k, float *plain,
-                               packed_weights *p, ss_err *e)
+static ss_code arrange_weights(const ss_onednn *o, const conv *c, float *plain,
+                               const packed_weights *p, ss_err *e)
 {
     static const char what[] = "arranging weights";
-    const dnnl_dims_t dims = {k->out, k->in, k->kh, k->kw};
     ss_code rc = SS_OK;
-    desc from = {0};
-    dnnl_memory_t src = NULL, dst = NULL;
-    dnnl_primitive_t copy = NULL;
 
-    TRY(desc_make(&from, 4, dims, dnnl_oihw), what);
-    TRY(dnnl_memory_create(&src, ref(&from), o->engine, plain), what);
-    TRY(dnnl_memory_create(&dst, ref(&p->layout), o->engine, p->values), what);
-    TRY(copy_make(o, &from, &p->layout, &copy), what);
-    TRY(copy_run(o, copy, src, dst), what);
+    TRY(dnnl_memory_set_data_handle(c->plain, plain), what);
+    TRY(dnnl_memory_set_data_handle(c->wei, p->values), what);
+    TRY(copy_run(o, c->pack, c->plain, c->wei), what);
 out:
-    if (copy)
-        dnnl_primitive_destroy(copy);
-    if (dst)
-        dnnl_memory_destroy(dst);
-    if (src)
-        dnnl_memory_destroy(src);
-    desc_drop(&from);
     return rc;
 }
 
@@ -419,21 +414,29 @@ static ss_code pack(const ss_device *d, const conv *c, const ss_tensor *w, const
     const int64_t n = ss_shape_numel(w->shape);
     const size_t bytes = dnnl_memory_desc_get_size(ref(&c->weights));
     void **slot = c->key.back ? &t->packed_back : &t->packed;
-    packed_weights *p = *slot;
+    packed_weights *p = *slot, *fresh = NULL;
     float *plain = NULL;
     ss_code rc = SS_OK;
 
-    if (p && ss_cpu_same_format(p->rounded, f) &&
-        dnnl_memory_desc_equal(ref(&p->layout), ref(&c->weights))) {
+    if (p && (!ss_cpu_same_format(p->rounded, f) ||
+              !dnnl_memory_desc_equal(ref(&p->layout), ref(&c->weights))))
+        p = NULL;
+    if (p && p->version == w->version) {
         *values = p->values;
         return SS_OK;
     }
-    p = ss_calloc(1, sizeof *p);
-    if (!p || !(p->values = ss_alloc_aligned(bytes))) {
-        rc = ss_fail(e, SS_NOMEM, "weights of %zu bytes", bytes);
-        goto out;
+    if (!p) {
+        p = fresh = ss_calloc(1, sizeof *p);
+        if (!p || !(p->values = ss_alloc_aligned(bytes))) {
+            rc = ss_fail(e, SS_NOMEM, "weights of %zu bytes", bytes);
+            goto out;
+        }
+        TRY(desc_copy(&p->layout, ref(&c->weights)), "arranging weights");
+        if (f) {
+            p->format = *f;
+            p->rounded = &p->format;
+        }
     }
-    TRY(desc_copy(&p->layout, ref(&c->weights)), "arranging weights");
     if (w->dtype != SS_F32 || f) {
         plain = ss_alloc((size_t)n, sizeof *plain);
         if (!plain) {
@@ -442,25 +445,25 @@ static ss_code pack(const ss_device *d, const conv *c, const ss_tensor *w, const
         }
         d->isa->to_f32(w->data, w->dtype, plain, n);
     }
-    if (f) {
-        p->format = *f;
-        p->rounded = &p->format;
+    if (f)
         d->isa->round_values(f, plain, plain, n);
-    }
-    rc = arrange_weights(d->dnn, &c->key, plain ? plain : w->data, p, e);
+    rc = arrange_weights(d->dnn, c, plain ? plain : w->data, p, e);
     if (rc != SS_OK)
         goto out;
 
-    if (*slot)
-        packed_free(*slot);
-    *slot = p;
-    t->packed_free = packed_free;
+    p->version = w->version;
+    if (fresh) {
+        if (*slot)
+            packed_free(*slot);
+        *slot = fresh;
+        t->packed_free = packed_free;
+        fresh = NULL; /* now the tensor's */
+    }
     *values = p->values;
-    p = NULL; /* now the tensor's */
 out:
     ss_free(plain);
-    if (p)
-        packed_free(p);
+    if (fresh)
+        packed_free(fresh);
     return rc;
 }
 

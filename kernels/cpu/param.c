@@ -10,6 +10,7 @@
 
 typedef struct {
     ss_format format; /* what tensor.rounded points at */
+    unsigned version; /* of the tensor's values */
     float values[];
 } plain;
 
@@ -27,14 +28,17 @@ const float *ss_cpu_param(const ss_device *d, const ss_tensor *w, const ss_forma
 
     if (w->dtype == SS_F32 && !f)
         return w->data;
-    if (w->packed && ss_cpu_same_format(w->rounded, f))
-        return ((const plain *)w->packed)->values;
 
-    plain *p = ss_alloc(1, sizeof *p + (size_t)n * sizeof(float));
+    plain *p = w->packed;
+    if (p && p->version == w->version && ss_cpu_same_format(w->rounded, f))
+        return p->values;
+
+    p = ss_alloc(1, sizeof *p + (size_t)n * sizeof(float));
     if (!p) {
         ss_fail(e, SS_NOMEM, "%lld parameter values as f32", (long long)n);
         return NULL;
     }
+    p->version = w->version;
     d->isa->to_f32(w->data, w->dtype, p->values, n);
     if (f) {
         p->format = *f;
