@@ -48,7 +48,7 @@ ISA_CFLAGS_v4   := -march=x86-64-v4 -mprefer-vector-width=512
 ISA_SRC := $(wildcard kernels/cpu/isa_*.c)
 
 LIB_SRC := $(filter-out $(ISA_SRC),$(wildcard base/*.c kernels/*.c kernels/cpu/*.c fft/*.c \
-    attn/*.c models/*.c probe/*.c analyze/*.c reports/*.c))
+    attn/*.c models/*.c probe/*.c train/*.c analyze/*.c reports/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$i.o))
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS := $(wildcard tests/test_*.c)

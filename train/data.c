@@ -1,0 +1,130 @@
+/* data.c - see data.h */
+#include "train/data.h"
+
+#include "base/mem.h"
+#include "probe/picture.h"
+#include "train/data_source.h"
+
+#include <inttypes.h>
+
+static const ss_data_source *const sources[SS_N_DATA_KINDS] = {
+    [SS_DATA_IDX] = &ss_data_source_idx,
+    [SS_DATA_FOLDER] = &ss_data_source_folder,
+    [SS_DATA_SHAPES] = &ss_data_source_shapes,
+};
+
+ss_data_options ss_data_defaults(void)
+{
+    return (ss_data_options){
+        .kind = SS_DATA_SHAPES, .h = 16, .w = 16, .c = 1, .pool = 1, .null_class = -1};
+}
+
+int64_t ss_data_pick(ss_rng r, uint64_t i, int64_t n)
+{
+    return (int64_t)(((unsigned __int128)ss_rng_u32(r, i) * (uint64_t)n) >> 32);
+}
+
+static ss_code check(const ss_data_options *o, ss_err *e)
+{
+    if (o->h < 1 || o->w < 1 || o->h > SS_IMAGE_MAX_SIDE || o->w > SS_IMAGE_MAX_SIDE)
+        return ss_fail(e, SS_USAGE, "pictures of %d x %d: sides are 1 to %d", o->h, o->w,
+                       (int)SS_IMAGE_MAX_SIDE);
+    if (!(o->dropout >= 0 && o->dropout <= 1))
+        return ss_fail(e, SS_USAGE, "condition dropout is %g; a chance is 0 to 1", o->dropout);
+    if (o->dropout > 0 && o->null_class < 0)
+        return ss_fail(e, SS_USAGE, "condition dropout needs a null class");
+    if (o->kind != SS_DATA_SHAPES && !o->path)
+        return ss_fail(e, SS_USAGE, "the data set has no path");
+    return ss_picture_check_channels(o->c, e);
+}
+
+ss_code ss_data_open(const ss_data_options *opt, ss_data **out, ss_err *e)
+{
+    ss_code rc = check(opt, e);
+    ss_data *d = NULL;
+
+    if (rc != SS_OK)
+        return rc;
+    if (!(d = ss_calloc(1, sizeof *d)))
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    d->opt = *opt;
+    d->path = opt->path;
+    d->labels = opt->labels;
+    d->source = sources[opt->kind];
+    rc = d->source->open(d, e);
+    if (rc == SS_OK && opt->null_class >= 0 && opt->null_class < d->classes)
+        rc = ss_fail(e, SS_USAGE,
+                     "the null class is %" PRId64 ", but the data have labels 0 to %" PRId64,
+                     opt->null_class, d->classes - 1);
+    d->path = d->labels = d->opt.path = d->opt.labels = NULL; /* the caller's */
+    if (rc != SS_OK) {
+        ss_data_close(d);
+        return rc;
+    }
+    *out = d;
+    return SS_OK;
+}
+
+void ss_data_close(ss_data *d)
+{
+    if (!d)
+        return;
+    ss_idx_release(&d->pictures);
+    ss_idx_release(&d->marks);
+    for (int64_t i = 0; d->caption && i < d->n; i++)
+        ss_free(d->caption[i]);
+    ss_free(d->caption);
+    ss_free(d->label);
+    ss_free(d->x);
+    ss_free(d);
+}
+
+int64_t ss_data_size(const ss_data *d)
+{
+    return d->n;
+}
+
+int64_t ss_data_classes(const ss_data *d)
+{
+    return d->classes;
+}
+
+const char *ss_data_caption(const ss_data *d, int64_t label)
+{
+    return d->caption && label >= 0 && label < d->n ? d->caption[label] : NULL;
+}
+
+static void mirror(float *x, int h, int w, int c)
+{
+    for (int y = 0; y < h; y++) {
+        float *row = x + (int64_t)y * w * c;
+
+        for (int l = 0, r = w - 1; l < r; l++, r--) {
+            for (int k = 0; k < c; k++) {
+                const float t = row[l * c + k];
+
+                row[l * c + k] = row[r * c + k];
+                row[r * c + k] = t;
+            }
+        }
+    }
+}
+
+void ss_data_batch(const ss_data *d, int64_t step, int n, float *x, int64_t *label)
+{
+    const ss_data_options *o = &d->opt;
+
+    for (int i = 0; i < n; i++) {
+        const ss_rng r = ss_rng_stream(o->seed, "data", (uint64_t)step, (uint64_t)i);
+        float *xi = x + (int64_t)i * o->h * o->w * o->c;
+        int64_t y = o->null_class;
+
+        d->source->draw(d, r, xi, &y);
+        if (o->flip && ss_rng_uniform(r, SS_DATA_FLIP) < 0.5)
+            mirror(xi, o->h, o->w, o->c);
+        if (ss_rng_uniform(r, SS_DATA_DROP) < o->dropout)
+            y = o->null_class;
+        if (label)
+            label[i] = y;
+    }
+}

@@ -1,0 +1,66 @@
+/* data.h - training pictures and their labels, behind one interface
+ *
+ *   idx      a file of gray pictures and one of labels, as MNIST and Fashion-MNIST come,
+ *            averaged down by whole pixels and centred on a background of -1
+ *   folder   PNG files listed with their captions in FOLDER/captions.jsonl
+ *   shapes   squares, discs and triangles, drawn as they are needed, never the same twice
+ *
+ * Sample i of step s depends on (seed, s, i) alone, through the counter-based numbers of
+ * base/rng.h: a resumed run draws what the uninterrupted one would have drawn, and nothing
+ * has to be saved. Pictures of files are drawn uniformly with replacement.
+ *
+ *   ss_data_options opt = ss_data_defaults();
+ *   opt.kind = SS_DATA_IDX; opt.path = "train-images-idx3-ubyte.gz"; ...
+ *   rc = ss_data_open(&opt, &d, &err);
+ *   ss_data_batch(d, step, 32, x, label);
+ *   ss_data_close(d);
+ */
+#ifndef SS_TRAIN_DATA_H
+#define SS_TRAIN_DATA_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SS_DATA_KINDS(X) \
+    X(IDX, "idx")        \
+    X(FOLDER, "folder")  \
+    X(SHAPES, "shapes")
+#define X(name, text) SS_DATA_##name,
+typedef enum { SS_DATA_KINDS(X) SS_N_DATA_KINDS } ss_data_kind;
+#undef X
+
+typedef struct {
+    ss_data_kind kind;
+    const char *path;   /* idx: the pictures; folder: the folder; shapes: not used */
+    const char *labels; /* idx: the labels, or NULL for none */
+    int h, w, c;        /* what the network takes; c is 1 or 3 */
+    int pool;           /* idx: a value is the mean over pool x pool pixels; 1 leaves them */
+    bool flip;          /* mirrors every second picture, left to right, at random */
+    double dropout;     /* chance, 0 to 1, that a sample gets the null class for its label */
+    int64_t null_class; /* the label that stands for no condition; -1: there is none */
+    uint64_t seed;
+} ss_data_options;
+
+/* 16 x 16 x 1 shapes, no pooling, no flips, no dropout, seed 0. */
+ss_data_options ss_data_defaults(void);
+
+typedef struct ss_data ss_data;
+
+/* Reads the pictures into memory. Errors name the file and what is wrong in it; SS_USAGE for
+ * options that do not go together (dropout without a null class, pictures larger than h x w). */
+ss_code ss_data_open(const ss_data_options *opt, ss_data **d, ss_err *e);
+void ss_data_close(ss_data *d); /* NULL is fine */
+
+int64_t ss_data_size(const ss_data *d);    /* pictures to draw from; 0 where they never end */
+int64_t ss_data_classes(const ss_data *d); /* largest label + 1, the null class not counted; 0
+                                              where there are no labels */
+/* What the caption says whose number is a label: only where captions are texts, else NULL. */
+const char *ss_data_caption(const ss_data *d, int64_t label);
+
+/* Samples 0 .. n-1 of a step. x [n][h][w][c] in [-1,1]; label [n], or NULL where it is not
+ * wanted; without labels all are the null class. May be called from any thread. */
+void ss_data_batch(const ss_data *d, int64_t step, int n, float *x, int64_t *label);
+
+#endif

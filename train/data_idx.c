@@ -1,0 +1,82 @@
+/* data_idx.c - gray pictures of an IDX file, averaged down by whole pixels and centred */
+#include "train/data_source.h"
+
+static ss_code read_labels(ss_data *d, ss_err *e)
+{
+    ss_code rc = ss_idx_read(d->labels, SIZE_MAX, &d->marks, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if (d->marks.rank != 1)
+        return ss_fail(e, SS_USAGE, "%s has %d dimensions, labels have 1", d->labels,
+                       d->marks.rank);
+    if ((int64_t)d->marks.n != d->n)
+        return ss_fail(e, SS_USAGE, "%s has %zu labels for the %zu pictures of %s", d->labels,
+                       d->marks.n, d->pictures.n, d->path);
+    for (size_t i = 0; i < d->marks.n; i++) {
+        if (d->marks.data[i] >= d->classes)
+            d->classes = d->marks.data[i] + 1;
+    }
+    return SS_OK;
+}
+
+static ss_code open_idx(ss_data *d, ss_err *e)
+{
+    const int pool = d->opt.pool;
+    ss_code rc = ss_idx_read(d->path, SIZE_MAX, &d->pictures, e);
+
+    if (rc != SS_OK)
+        return rc;
+    const uint32_t h = d->pictures.dim[1], w = d->pictures.dim[2];
+
+    if (d->pictures.rank != 3 || d->pictures.n == 0)
+        return ss_fail(e, SS_USAGE, "%s: expected 3 dimensions: number (over 0), height, width",
+                       d->path);
+    if (pool < 1 || h % (uint32_t)pool || w % (uint32_t)pool)
+        return ss_fail(e, SS_USAGE, "%s: pictures of %u x %u cannot be averaged %d x %d", d->path,
+                       h, w, pool, pool);
+    if (h / (uint32_t)pool > (uint32_t)d->opt.h || w / (uint32_t)pool > (uint32_t)d->opt.w)
+        return ss_fail(e, SS_USAGE,
+                       "%s: pictures of %u x %u after averaging are larger than %d x %d", d->path,
+                       h / (uint32_t)pool, w / (uint32_t)pool, d->opt.h, d->opt.w);
+    d->n = (int64_t)d->pictures.n;
+    return d->labels ? read_labels(d, e) : SS_OK;
+}
+
+/* The mean over pool x pool bytes at p, scaled from 0 .. 255 to [-1,1]. */
+static float pooled(const uint8_t *p, ptrdiff_t stride, int pool)
+{
+    int64_t sum = 0;
+
+    for (int y = 0; y < pool; y++) {
+        for (int x = 0; x < pool; x++)
+            sum += p[y * stride + x];
+    }
+    return (float)((double)sum / ((double)pool * pool * 127.5) - 1);
+}
+
+static void draw_idx(const ss_data *d, ss_rng r, float *x, int64_t *label)
+{
+    const ss_data_options *o = &d->opt;
+    const int64_t i = ss_data_pick(r, SS_DATA_OWN, d->n);
+    const ptrdiff_t stride = d->pictures.dim[2];
+    const int h = (int)d->pictures.dim[1] / o->pool, w = (int)d->pictures.dim[2] / o->pool;
+    const int top = (o->h - h) / 2, left = (o->w - w) / 2;
+    const uint8_t *p = d->pictures.data + (size_t)i * d->pictures.item;
+
+    for (int64_t k = 0; k < (int64_t)o->h * o->w * o->c; k++)
+        x[k] = -1;
+    for (int py = 0; py < h; py++) {
+        for (int px = 0; px < w; px++) {
+            const float v = pooled(p + (py * stride + px) * o->pool, stride, o->pool);
+            float *to = x + ((int64_t)(top + py) * o->w + left + px) * o->c;
+
+            for (int k = 0; k < o->c; k++)
+                to[k] = v;
+        }
+    }
+    if (d->marks.n)
+        *label = d->marks.data[i];
+}
+
+const ss_data_source ss_data_source_idx = {open_idx, draw_idx};
