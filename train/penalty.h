@@ -1,0 +1,47 @@
+/* penalty.h - the activation penalty: what keeps activations small while a network trains
+ *
+ *   P = mean over watched modules b of mean(a_b^2),   a_b the module's output
+ *   L = loss + lambda P
+ *
+ * Its value comes with the statistics pass over each output, and its gradient,
+ *
+ *   dL/da_b = 2 lambda / (B n_b) a_b,   B modules, n_b values,
+ *
+ * is one multiply-add into the gradient of a_b before the tape unwinds: no operation is added to
+ * the network. Added on every k-th step only, with k lambda, it acts like lambda on each.
+ *
+ *   ss_penalty *p;
+ *   rc = ss_penalty_new(modules, n, NULL, 0, NULL, &p, &err);
+ *   setup.hooks = ss_penalty_hooks(p);  rc = ss_ctx_setup(c, &setup, &err);
+ *   ...
+ *   ss_penalty_begin(p, true);              // of a step that has it
+ *   rc = ss_tape_begin(...); y = ss_model_forward(...); ss_tape_seed(c, y, dy, 1);
+ *   value = ss_penalty_seed(p, c, lambda);
+ *   rc = ss_tape_backward(c, &err);
+ */
+#ifndef SS_TRAIN_PENALTY_H
+#define SS_TRAIN_PENALTY_H
+
+#include "kernels/hooks.h"
+
+typedef struct ss_penalty ss_penalty;
+
+/* Watches the outputs of modules that match any of the globs; none: of every block
+ * (ss_module.block). A glob that matches nothing is SS_USAGE. next (or NULL) are other hooks,
+ * which see what they would without the penalty. modules and next are borrowed. */
+ss_code ss_penalty_new(const ss_module *const *modules, int n_modules, const char *const *globs,
+                       int n_globs, const ss_hooks *next, ss_penalty **p, ss_err *e);
+void ss_penalty_free(ss_penalty *p); /* NULL is fine */
+
+const ss_hooks *ss_penalty_hooks(ss_penalty *p);
+int ss_penalty_count(const ss_penalty *p); /* how many modules it watches */
+
+/* Before a forward pass: whether the outputs are kept for a penalty. Drops what was kept. */
+void ss_penalty_begin(ss_penalty *p, bool on);
+
+/* Seeds the tape with the gradient of scale * P, drops the outputs and returns P; NaN after an
+ * error, which the context has, and where nothing was kept. The order of the sum is that in
+ * which modules are left. */
+double ss_penalty_seed(ss_penalty *p, ss_ctx *c, double scale);
+
+#endif
