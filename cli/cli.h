@@ -132,5 +132,6 @@ extern const cli_command cmd_attn;
 extern const cli_command cmd_compare;
 extern const cli_command cmd_generate;
 extern const cli_command cmd_spectrum;
+extern const cli_command cmd_bisect;
 
 #endif

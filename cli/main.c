@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-const cli_command *const cli_commands[] = {&cmd_inspect,  &cmd_probe,    &cmd_analyze,
-                                           &cmd_report,   &cmd_attn,     &cmd_compare,
-                                           &cmd_spectrum, &cmd_generate, NULL};
+const cli_command *const cli_commands[] = {&cmd_inspect, &cmd_probe,   &cmd_analyze,  &cmd_report,
+                                           &cmd_attn,    &cmd_compare, &cmd_spectrum, &cmd_generate,
+                                           &cmd_bisect,  NULL};
 
 static void usage(FILE *f)
 {

@@ -122,6 +122,10 @@ static void test_wrong_usage(void **state)
         {"spectrum x.png --lowpass x", "--lowpass takes a number, not 'x'"},
         {"spectrum x.png -o $D/x.h5", "give --lowpass or --highpass"},
         {"spectrum x.png y.png --lowpass 2 -o $D/x.h5", "-o takes one picture, not 2 files"},
+        {"bisect $M", "--fail EXPR is missing (or --check COMMAND)"},
+        {"bisect --fail 'nonfinite()'", "expected MODEL... --fail EXPR"},
+        {"bisect $M --fail 'absmax(*) = 1'", "position 11: expected '>', '>=', '<' or '<='"},
+        {"bisect $M --fail 'nonfinite()' --sigmas 1,x", "--sigmas: 'x' is not a number"},
         {"inspect $M --depth -1", "--depth takes a whole number from 0"},
     };
 
@@ -377,6 +381,30 @@ static void test_spectrum(void **state)
     expect("analyze $D/s1.h5", 0, "outlier channels");
 }
 
+/* The bundled pair; the second time everything is there already. */
+static void test_bisect(void **state)
+{
+    (void)state;
+#define PAIR "bisect demo/fashion-mnist/step-06000 demo/fashion-mnist/step-00250 --cache $D/kept "
+#define BAD "--fail 'absmax(up_blocks.*) > 240'"
+    expect(PAIR BAD QUICK, 3, "2 of 2 checkpoints tried (2 probed, 0 kept runs)");
+    assert_non_null(strstr(output, "module      up_blocks.0.upsamplers.0.conv\n"));
+    assert_non_null(strstr(output, "checkpoint  demo/fashion-mnist/step-06000\n"));
+    assert_non_null(strstr(output, "sigma       80\n"));
+    expect(PAIR BAD QUICK " --exhaustive --json", 3, "(0 probed, 2 kept runs)");
+    expect(PAIR "--fail 'absmax(*) > 1e6'" QUICK, 0, "no bad one; 2 of 2 checkpoints tried (0");
+    expect(PAIR BAD QUICK " --seed 1", 3, "(2 probed, 0 kept runs)"); /* another plan */
+    expect(PAIR "--check 'case $1 in *6000) exit 4; esac; test -s $2'" QUICK, 3,
+           "first bad: demo/fashion-mnist/step-06000; last good before it: demo/");
+    expect(PAIR "--check 'exit 125'" QUICK, 1, "skipped every checkpoint");
+    expect(PAIR "--check 'exit 127'" QUICK, 1, "exit status 127; 0 is good");
+    expect(PAIR "--check 'kill -9 $$'" QUICK, 1, "ended by signal 9");
+    expect(PAIR "--fail 'loss() > 1'" QUICK, 2, "--inputs images:, idx: or tensor: give it");
+    expect("bisect $M $M " BAD QUICK, 2, "is there twice");
+    expect("bisect $M $D/none --cache $D/kept " BAD QUICK, 2, "none: expected a model folder");
+    expect("bisect $M --cache $D/none/kept " BAD QUICK, 1, "No such file or directory");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_generate),
         cmocka_unit_test(test_generate_interrupted),
         cmocka_unit_test(test_spectrum),
+        cmocka_unit_test(test_bisect),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -1,0 +1,277 @@
+/* checkpoints.c - see checkpoints.h */
+#include "analyze/checkpoints.h"
+
+#include "analyze/trend.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "probe/cached.h"
+
+#include <errno.h>
+#include <math.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct {
+    const ss_checkpoints_options *opt;
+    ss_checkpoints *c;
+    int tried;
+} finder;
+
+static ss_code spawn_shell(const char *command, const char *model, const char *run, pid_t *pid,
+                           ss_err *e)
+{
+    extern char **environ;
+    char *const argv[] = {"sh",
+                          "-c",
+                          (char *)(uintptr_t)command,
+                          "sigmascope",
+                          (char *)(uintptr_t)model,
+                          (char *)(uintptr_t)run,
+                          NULL};
+    posix_spawn_file_actions_t actions;
+    int failed = posix_spawn_file_actions_init(&actions);
+
+    if (!failed) {
+        failed = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+        if (!failed)
+            failed = posix_spawn(pid, "/bin/sh", &actions, NULL, argv, environ);
+        posix_spawn_file_actions_destroy(&actions);
+    }
+    return failed ? ss_fail(e, SS_IO, "--check: /bin/sh: %s", strerror(failed)) : SS_OK;
+}
+
+static ss_code ask_command(const char *command, const char *model, const char *run, ss_verdict *v,
+                           ss_err *e)
+{
+    pid_t pid;
+    int status;
+    ss_code rc = spawn_shell(command, model, run, &pid, e);
+
+    if (rc != SS_OK)
+        return rc;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return ss_fail(e, SS_IO, "--check: %s", strerror(errno));
+    }
+    if (!WIFEXITED(status))
+        return ss_fail(e, SS_IO, "--check of %s: the command ended by signal %d", model,
+                       WTERMSIG(status));
+    const int code = WEXITSTATUS(status);
+    if (code > 125)
+        return ss_fail(e, SS_IO, "--check of %s: exit status %d; 0 is good, 1 to 124 bad, 125 skip",
+                       model, code);
+    *v = code == 0 ? SS_GOOD : code == 125 ? SS_SKIP : SS_BAD;
+    return SS_OK;
+}
+
+static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, ss_verdict *v,
+                     ss_err *e)
+{
+    const ss_expression *x = opt->fail;
+    ss_run *r;
+    ss_witness w;
+    bool holds;
+    char name[512];
+    ss_code rc = ss_run_open(row->run, &r, e);
+
+    if (rc != SS_OK)
+        return rc;
+    rc = ss_expression_eval(x, r, &holds, &w, e);
+    if (rc == SS_OK) {
+        ss_str part = {0};
+
+        ss_str_addn(&part, x->text + x->nodes[w.node].from,
+                    (size_t)(x->nodes[w.node].to - x->nodes[w.node].from));
+        *v = holds ? SS_BAD : SS_GOOD;
+        row->value = w.value;
+        row->sigma = w.sigma >= 0 ? r->sigmas[w.sigma] : NAN;
+        row->where = ss_strdup(ss_witness_name(r, &w, name, sizeof name));
+        row->input = ss_strdup(w.input >= 0 ? r->inputs[w.input] : "-");
+        row->measure = ss_str_detach(&part);
+        if (!row->where || !row->input || !row->measure)
+            rc = ss_fail(e, SS_NOMEM, "out of memory");
+    }
+    ss_run_close(r);
+    return rc;
+}
+
+static ss_code try_checkpoint(void *ctx, int i, ss_verdict *v, ss_err *e)
+{
+    finder *f = ctx;
+    ss_checkpoint_row *row = &f->c->rows[i];
+    ss_probe_options probe = f->opt->probe;
+    ss_code rc;
+
+    row->order = ++f->tried;
+    probe.network.model = row->model;
+    rc = ss_probe_cached(&probe, f->opt->cache, &row->run, &row->kept, e);
+    if (rc != SS_OK)
+        return rc == SS_USAGE ? rc : ss_fail_prefix(e, "%s", row->model);
+    f->c->n_kept += row->kept;
+    f->c->n_made += !row->kept;
+    if (f->opt->fail)
+        rc = judge(f->opt, row, v, e);
+    if (rc == SS_OK && f->opt->check)
+        rc = ask_command(f->opt->check, row->model, row->run, v, e);
+    if (rc == SS_OK)
+        ss_note("%s: %s", row->model, *v == SS_BAD ? "bad" : *v == SS_GOOD ? "good" : "skipped");
+    return rc;
+}
+
+static int compare_steps(const void *a, const void *b)
+{
+    const ss_checkpoint_row *x = a, *y = b;
+
+    return (x->step > y->step) - (x->step < y->step);
+}
+
+/* Rows in their order; see the header. */
+static ss_code line_up(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_err *e)
+{
+    bool differ = true;
+
+    c->n = opt->n_models;
+    c->rows = ss_calloc((size_t)c->n, sizeof *c->rows);
+    if (!c->rows)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < c->n; i++) {
+        ss_checkpoint_row *row = &c->rows[i];
+
+        *row = (ss_checkpoint_row){.model = opt->models[i], .step = -1, .sigma = NAN, .value = NAN};
+        differ &= ss_trend_step(row->model, &row->step);
+        for (int k = 0; k < i; k++) {
+            differ &= c->rows[k].step != row->step;
+            if (strcmp(c->rows[k].model, row->model) == 0)
+                return ss_fail(e, SS_USAGE, "%s is there twice", row->model);
+        }
+    }
+    c->by_step = differ;
+    if (differ)
+        qsort(c->rows, (size_t)c->n, sizeof *c->rows, compare_steps);
+    return SS_OK;
+}
+
+ss_code ss_checkpoints_find(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_err *e)
+{
+    finder f = {.opt = opt, .c = c};
+    ss_code rc;
+
+    *c = (ss_checkpoints){0};
+    rc = line_up(opt, c, e);
+    if (rc == SS_OK)
+        rc = ss_bisect_search(c->n, opt->exhaustive, try_checkpoint, &f, &c->search, e);
+    if (rc == SS_OK && c->search.first_bad < 0 && c->search.last_good < 0)
+        rc = ss_fail(e, SS_IO, "--check skipped every checkpoint (exit status 125)");
+    if (rc != SS_OK)
+        ss_checkpoints_release(c);
+    return rc;
+}
+
+void ss_checkpoints_release(ss_checkpoints *c)
+{
+    for (int i = 0; c->rows && i < c->n; i++) {
+        ss_free(c->rows[i].run);
+        ss_free(c->rows[i].where);
+        ss_free(c->rows[i].input);
+        ss_free(c->rows[i].measure);
+    }
+    ss_free(c->rows);
+    ss_bisection_release(&c->search);
+    *c = (ss_checkpoints){0};
+}
+
+static void note_outcome(const ss_checkpoints *c, ss_table *t)
+{
+    const ss_bisection *b = &c->search;
+    char between[64] = "";
+
+    if (b->n_between)
+        snprintf(between, sizeof between, ", %d skipped between the two", b->n_between);
+    if (b->first_bad < 0)
+        ss_table_note(t, "no bad one; %d of %d checkpoints tried (%d probed, %d kept runs)",
+                      b->n_tried, b->n, c->n_made, c->n_kept);
+    else
+        ss_table_note(
+            t,
+            "first bad: %s; last good before it: %s%s; %d of %d checkpoints tried (%d "
+            "probed, %d kept runs), %s; order: %s",
+            c->rows[b->first_bad].model, b->last_good < 0 ? "none" : c->rows[b->last_good].model,
+            between, b->n_tried, b->n, c->n_made, c->n_kept,
+            b->monotone ? "none good behind it" : "NOT monotone: some behind it are good again",
+            c->by_step ? "training step" : "as given");
+}
+
+ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
+{
+    static const char *const texts[] = {"untried", "good", "BAD", "skip"};
+    ss_code rc = ss_table_init(t, "checkpoints", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(t, "checkpoint", SS_COL_TEXT, NULL);
+    ss_table_column(t, "step", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "tried", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "is", SS_COL_TEXT, NULL);
+    ss_table_column(t, "measure", SS_COL_TEXT, NULL);
+    ss_table_column(t, "value", SS_COL_NUMBER, "%.5g");
+    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "input", SS_COL_TEXT, NULL);
+    for (int i = 0; i < c->n; i++) {
+        const ss_checkpoint_row *row = &c->rows[i];
+
+        if (!row->order)
+            continue;
+        ss_table_row(t);
+        ss_table_text(t, row->model);
+        ss_table_number(t, row->step >= 0 ? (double)row->step : NAN);
+        ss_table_number(t, row->order);
+        ss_table_text(t, texts[c->search.verdict[i]]);
+        ss_table_text(t, row->measure ? row->measure : "-");
+        ss_table_number(t, row->value);
+        ss_table_text(t, row->where ? row->where : "-");
+        ss_table_number(t, row->sigma);
+        ss_table_text(t, row->input ? row->input : "-");
+    }
+    note_outcome(c, t);
+    return SS_OK;
+}
+
+static void add_fact(ss_table *t, const char *what, const char *is)
+{
+    ss_table_row(t);
+    ss_table_text(t, what);
+    ss_table_text(t, is);
+}
+
+ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
+{
+    const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
+    char text[32];
+    ss_code rc = ss_table_init(t, "first bad", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(t, "what", SS_COL_TEXT, NULL);
+    ss_table_column(t, "is", SS_COL_TEXT, NULL);
+    add_fact(t, "checkpoint", bad->model);
+    if (bad->where) {
+        add_fact(t, "module", bad->where);
+        snprintf(text, sizeof text, "%g", bad->sigma);
+        add_fact(t, "sigma", text);
+        add_fact(t, "input", bad->input);
+        snprintf(text, sizeof text, "%.6g", bad->value);
+        add_fact(t, "value", text);
+        add_fact(t, "of", bad->measure);
+    }
+    add_fact(t, "run", bad->run);
+    ss_table_note(t, bad->where
+                         ? "the first module in forward order that fails, where it fails most"
+                         : "by --check; --fail EXPR tells module, noise level and input");
+    return SS_OK;
+}

@@ -1,0 +1,128 @@
+/* bisect.c - `sigmascope bisect`: the first bad checkpoint, and in it module, noise level, input */
+#include "analyze/checkpoints.h"
+#include "base/mem.h"
+#include "cli/probe_options.h"
+#include "cli/tables.h"
+#include "probe/interrupt.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+enum { OPT_FAIL = 1, OPT_CHECK, OPT_EXHAUSTIVE, OPT_CACHE };
+enum { MAX_MODELS = 1 << 16 };
+
+static const cli_option options[] = {
+    {OPT_FAIL, "fail", "EXPR",
+     "what makes a checkpoint bad, by its run: overflow(fp16), nonfinite(*), "
+     "absmax(up_blocks.*) > 3e4, rms(GLOB) > V, headroom(FMT, GLOB) < BITS, entropy(*) < 0.1, "
+     "max_logit(*) > V, loss(sigma>10) > 0.5; more arguments are conditions, sigma>10 or "
+     "input=GLOB; joined by and, or, not, parentheses"},
+    {OPT_CHECK, "check", "COMMAND",
+     "a shell command decides: $1 is the checkpoint, $2 its run; exit status 0 good, 1 to 124 "
+     "bad, 125 skip, else stop"},
+    {OPT_EXHAUSTIVE, "exhaustive", NULL, "try every checkpoint"},
+    {OPT_CACHE, "cache", "DIR",
+     "where runs are kept, so that none is made twice (default .sigmascope-bisect)"},
+    CLI_PROBE_OPTIONS,
+    {0},
+};
+
+typedef struct {
+    ss_checkpoints_options opt;
+    const char *fail; /* the expression's text */
+    ss_expression expression;
+    cli_tables out;
+    bool found;
+} bisector;
+
+/* Text only: what to look at next. */
+static void print_next(const ss_checkpoints *c)
+{
+    const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
+
+    printf("\nsigmascope analyze %s\n", bad->run);
+    if (c->search.last_good >= 0) {
+        const char *good = c->rows[c->search.last_good].run;
+
+        printf("sigmascope compare %s %s\n", good, bad->run);
+        printf("sigmascope report %s %s -o report\n", good, bad->run);
+    }
+}
+
+static ss_code bisect(bisector *x, ss_err *e)
+{
+    ss_checkpoints c = {0};
+    ss_table t;
+    ss_code rc = SS_OK;
+
+    if (x->fail && (rc = ss_expression_parse(x->fail, &x->expression, e)) == SS_OK)
+        x->opt.fail = &x->expression;
+    if (rc == SS_OK)
+        rc = ss_checkpoints_find(&x->opt, &c, e);
+    if (rc == SS_OK && (rc = ss_checkpoints_table(&c, &t, e)) == SS_OK)
+        rc = cli_show(&x->out, &t, e);
+    x->found = rc == SS_OK && c.search.first_bad >= 0;
+    if (x->found && (rc = ss_first_bad_table(&c, &t, e)) == SS_OK)
+        rc = cli_show(&x->out, &t, e);
+    if (x->found && !x->out.json)
+        print_next(&c);
+    ss_checkpoints_release(&c);
+    ss_expression_release(&x->expression);
+    return cli_show_end(&x->out, rc, e);
+}
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
+    bisector x = {.opt = {.probe = ss_probe_defaults(), .cache = ".sigmascope-bisect"}};
+    struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
+    char *command = cli_command_line(argc, argv);
+    cli_probe_lists l = {0};
+    cli_parser p;
+    ss_err e = {0};
+    int id, status;
+
+    cli_begin(&p, cmd, argc, argv);
+    while ((id = cli_next(&p)) != CLI_END) {
+        switch (id) {
+        case OPT_FAIL: x.fail = p.arg; break;
+        case OPT_CHECK: x.opt.check = p.arg; break;
+        case OPT_EXHAUSTIVE: x.opt.exhaustive = true; break;
+        case OPT_CACHE: x.opt.cache = p.arg; break;
+        default: cli_probe_take(&p, id, &x.opt.probe, &l); break;
+        }
+    }
+    cli_probe_set(&p, &x.opt.probe, &l);
+    if (!p.stop && !x.fail && !x.opt.check)
+        cli_usage(&p, "--fail EXPR is missing (or --check COMMAND)");
+    if (cli_stop(&p, 1, MAX_MODELS)) {
+        status = p.status;
+        goto out;
+    }
+    x.opt.models = (const char *const *)p.operands;
+    x.opt.n_models = p.n_operands;
+    x.opt.probe.command = command;
+    x.out.json = p.common.json;
+    sigaction(SIGINT, &stop, NULL); /* a second signal ends the program at once */
+    sigaction(SIGTERM, &stop, NULL);
+    status =
+        bisect(&x, &e) != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, x.found ? CLI_FINDING : CLI_OK);
+out:
+    cli_probe_release(&l);
+    ss_free(command);
+    return status;
+}
+
+const cli_command cmd_bisect = {
+    "bisect",
+    "MODEL... --fail EXPR",
+    "first bad checkpoint, module, noise level, input",
+    "Probes checkpoints until it knows the first bad one: a binary search whose boundary is "
+    "doubted\n"
+    "(neighbours and further points are tried). Says which module fails first in forward order, "
+    "at\n"
+    "which noise level and for which input. Checkpoints are taken by the training step in their\n"
+    "paths, else as given. Exit status 3: a bad one was found.",
+    options,
+    CLI_SEED | CLI_COMPUTE | CLI_PROGRESS | CLI_JSON,
+    run,
+};

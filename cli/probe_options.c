@@ -1,0 +1,57 @@
+/* probe_options.c - see probe_options.h */
+#include "cli/probe_options.h"
+
+#include "base/mem.h"
+
+void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_lists *l)
+{
+    switch (id) {
+    case OPT_PROBE_SIGMAS: opt->sigmas = p->arg; break;
+    case OPT_PROBE_TIMESTEPS: opt->timesteps = p->arg; break;
+    case OPT_PROBE_CONDITION_SIGMA: opt->condition_sigma = p->arg; break;
+    case OPT_PROBE_INPUTS: cli_append(p, &l->inputs, &opt->n_inputs); break;
+    case OPT_PROBE_SAMPLES: cli_count(p, 1, 1 << 20, &opt->samples); break;
+    case OPT_PROBE_BATCH: cli_count(p, 1, SS_MAX_BATCH, &opt->batch); break;
+    case OPT_PROBE_SIZE: cli_size(p, &opt->network.height, &opt->network.width); break;
+    case OPT_PROBE_CLASS: cli_count(p, 0, 1 << 20, &opt->class_label); break;
+    case OPT_PROBE_PROMPT_EMBEDS: opt->prompt_embeds = p->arg; break;
+    case OPT_PROBE_TEXT_EMBEDS: opt->text_embeds = p->arg; break;
+    case OPT_PROBE_TIME_IDS: opt->time_ids = p->arg; break;
+    case OPT_PROBE_CONCAT: opt->concat = p->arg; break;
+    case OPT_PROBE_MODULES: cli_append(p, &l->modules, &opt->n_modules); break;
+    case OPT_PROBE_PRECISION: opt->network.changes.precision = p->arg; break;
+    case OPT_PROBE_PRECISION_MAP:
+        cli_append(p, &l->maps, &opt->network.changes.n_precision_maps);
+        break;
+    case OPT_PROBE_PRECISION_SCOPE:
+        cli_either(p, "ops", "blocks", &opt->network.changes.round_blocks);
+        break;
+    case OPT_PROBE_INTERVENE:
+        cli_append(p, &l->interventions, &opt->network.changes.n_interventions);
+        break;
+    case OPT_PROBE_BETA_SCHEDULE: opt->network.beta_schedule = p->arg; break;
+    case OPT_PROBE_PREDICTION: opt->network.prediction_type = p->arg; break;
+    }
+}
+
+void cli_probe_set(cli_parser *p, ss_probe_options *opt, const cli_probe_lists *l)
+{
+    if (opt->sigmas && opt->timesteps && !p->stop)
+        cli_usage(p, "--sigmas and --timesteps exclude each other");
+    opt->inputs = l->inputs;
+    opt->modules = l->modules;
+    opt->network.changes.precision_maps = l->maps;
+    opt->network.changes.interventions = l->interventions;
+    opt->seed = p->common.seed;
+    opt->threads = p->common.threads;
+    opt->device = p->common.device;
+}
+
+void cli_probe_release(cli_probe_lists *l)
+{
+    ss_free(l->inputs);
+    ss_free(l->modules);
+    ss_free(l->maps);
+    ss_free(l->interventions);
+    *l = (cli_probe_lists){0};
+}

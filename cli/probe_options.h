@@ -1,0 +1,85 @@
+/* probe_options.h - the options that describe a probe, for every command that makes some
+ *
+ * A command puts CLI_PROBE_OPTIONS into its table, hands the ids that it does not know to
+ * cli_probe_take, and gets the options by cli_probe_set.
+ */
+#ifndef SS_CLI_PROBE_OPTIONS_H
+#define SS_CLI_PROBE_OPTIONS_H
+
+#include "cli/cli.h"
+#include "probe/probe.h"
+
+enum {
+    OPT_PROBE_SIGMAS = 500, /* above the commands' own, below the common ones */
+    OPT_PROBE_TIMESTEPS,
+    OPT_PROBE_CONDITION_SIGMA,
+    OPT_PROBE_INPUTS,
+    OPT_PROBE_SAMPLES,
+    OPT_PROBE_BATCH,
+    OPT_PROBE_SIZE,
+    OPT_PROBE_CLASS,
+    OPT_PROBE_PROMPT_EMBEDS,
+    OPT_PROBE_TEXT_EMBEDS,
+    OPT_PROBE_TIME_IDS,
+    OPT_PROBE_CONCAT,
+    OPT_PROBE_MODULES,
+    OPT_PROBE_PRECISION,
+    OPT_PROBE_PRECISION_MAP,
+    OPT_PROBE_PRECISION_SCOPE,
+    OPT_PROBE_INTERVENE,
+    OPT_PROBE_BETA_SCHEDULE,
+    OPT_PROBE_PREDICTION,
+};
+
+/* clang-format off */
+#define CLI_PROBE_OPTIONS \
+    {OPT_PROBE_SIGMAS, "sigmas", "LIST", \
+     "noise levels: 0.02,0.5,80 or 0.002:80:16 (log spaced); " \
+     "default 0.02:80:8"}, \
+    {OPT_PROBE_TIMESTEPS, "timesteps", "LIST", "noise levels by the model's own timesteps: 1,500,999"}, \
+    {OPT_PROBE_CONDITION_SIGMA, "condition-sigma", "S", \
+     "tell the network noise level S whatever the input's is ('none': the lowest)"}, \
+    {OPT_PROBE_INPUTS, "inputs", "SPEC", \
+     "what to feed, repeatable: images:PATH, idx:FILE[.gz], tensor:FILE#NAME, raw:FILE#NAME, " \
+     "noise:white|pink|blue, constant:V, grating:CYCLES,ANGLE, checker:PX, and filters on any: " \
+     "lowpass:CUTOFF:SPEC, highpass:CUTOFF:SPEC; default noise:white"}, \
+    {OPT_PROBE_SAMPLES, "samples", "N", "samples per input (default 4)"}, \
+    {OPT_PROBE_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"}, \
+    {OPT_PROBE_SIZE, "size", "HxW", "input size (default: the model's sample_size)"}, \
+    {OPT_PROBE_CLASS, "class", "K", "class label"}, \
+    {OPT_PROBE_PROMPT_EMBEDS, "prompt-embeds", "FILE#NAME", \
+     "text states [N,tokens,width] from a safetensors file"}, \
+    {OPT_PROBE_TEXT_EMBEDS, "text-embeds", "FILE#NAME", "pooled text [N,width] (SDXL)"}, \
+    {OPT_PROBE_TIME_IDS, "time-ids", "FILE#NAME", "size and crop conditions [N,6] (SDXL)"}, \
+    {OPT_PROBE_CONCAT, "concat", "FILE#NAME", \
+     "channels [N,C,H,W] that go behind the noised picture (super-resolution stages)"}, \
+    {OPT_PROBE_MODULES, "modules", "GLOB", "what is watched, repeatable (default: all modules)"}, \
+    {OPT_PROBE_PRECISION, "precision", "FMT", \
+     "emulate a format: bf16, fp16, fp8-e4m3, fp8-e5m2, eXmY; -sat behind it saturates"}, \
+    {OPT_PROBE_PRECISION_MAP, "precision-map", "GLOB=FMT", \
+     "another format for these modules and those below, repeatable, the last match wins"}, \
+    {OPT_PROBE_PRECISION_SCOPE, "precision-scope", "ops|blocks", \
+     "round every operation's output and the weights, or block outputs only (default ops)"}, \
+    {OPT_PROBE_INTERVENE, "intervene", "SPEC", \
+     "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, " \
+     "cosine-attention[:SCALE]@GLOB"}, \
+    {OPT_PROBE_BETA_SCHEDULE, "beta-schedule", "NAME", \
+     "where the model has no scheduler_config.json: linear, scaled_linear, squaredcos_cap_v2"}, \
+    {OPT_PROBE_PREDICTION, "prediction", "TYPE", "likewise: epsilon, v_prediction, sample"}
+/* clang-format on */
+
+/* The lists behind the options; owned. */
+typedef struct {
+    const char **inputs, **modules, **maps, **interventions;
+} cli_probe_lists;
+
+/* Takes the option that cli_next returned, if it is one of these. */
+void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_lists *l);
+
+/* After the last option: what cannot be together, and what the common options say. opt borrows
+ * from l. */
+void cli_probe_set(cli_parser *p, ss_probe_options *opt, const cli_probe_lists *l);
+
+void cli_probe_release(cli_probe_lists *l); /* {0} is fine */
+
+#endif
