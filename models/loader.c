@@ -25,7 +25,10 @@ typedef struct {
 } name_list;
 
 struct ss_net {
-    const ss_checkpoint *checkpoint;
+    const ss_checkpoint *checkpoint; /* or NULL, and then */
+    const ss_init *init;
+    const ss_module *last; /* whose weight had last_fan_in */
+    int64_t last_fan_in;
     const char *config_name;
     ss_err err; /* the first failure */
 
@@ -50,6 +53,15 @@ ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_
     }
     n->checkpoint = checkpoint;
     n->config_name = config_name;
+    return n;
+}
+
+ss_net *ss_net_new_untrained(const ss_init *init, const char *config_name, ss_err *e)
+{
+    ss_net *n = ss_net_new(NULL, config_name, e);
+
+    if (n)
+        n->init = init;
     return n;
 }
 
@@ -211,6 +223,27 @@ static void fill_weight(ss_net *n, ss_weight *w, const ss_st_tensor *t)
     }
 }
 
+/* Makes the values of a parameter instead of loading them. A bias follows its weight. */
+static void make_weight(ss_net *n, ss_weight *w, const ss_module *m, const char *name)
+{
+    const size_t values = (size_t)ss_shape_numel(w->shape);
+    float *data = keep(n, ss_alloc_aligned(values * sizeof *data));
+    ss_err e = {0};
+
+    if (!data)
+        return;
+    if (w->shape.rank >= 2) {
+        n->last = m;
+        n->last_fan_in = (int64_t)values / w->shape.dim[0];
+    }
+    if (ss_init_fill(n->init, m, name, w->shape, n->last == m ? n->last_fan_in : 0, data, &e) !=
+        SS_OK)
+        ss_net_fail(n, e.code, "%s", e.msg);
+    w->dtype = SS_F32;
+    w->data = data;
+    w->bytes = values * sizeof *data;
+}
+
 ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_shape shape)
 {
     ss_weight *w = ss_net_alloc(n, sizeof *w);
@@ -232,6 +265,10 @@ ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_sha
         return NULL;
     }
     n->weights[n->n_weights++] = w;
+    if (n->init) {
+        make_weight(n, w, m, name);
+        return w;
+    }
 
     const ss_st_tensor *t = ss_checkpoint_find(n->checkpoint, w->name);
     if (!t)
@@ -278,7 +315,6 @@ static void report(ss_str *all, const char *file, const char *what, const name_l
 
 ss_code ss_net_finish(ss_net *n, ss_err *e)
 {
-    const char *file = ss_checkpoint_name(n->checkpoint);
     ss_str all = {0};
 
     if (n->err.code != SS_OK) {
@@ -286,6 +322,9 @@ ss_code ss_net_finish(ss_net *n, ss_err *e)
             *e = n->err;
         return n->err.code;
     }
+    if (n->init)
+        return SS_OK;
+    const char *file = ss_checkpoint_name(n->checkpoint);
     list_unexpected(n);
     if (!n->misshapen.n && !n->missing.n && !n->unexpected.n)
         return SS_OK;

@@ -20,6 +20,7 @@
 
 #include "kernels/hooks.h"
 #include "models/checkpoint.h"
+#include "models/init.h"
 
 enum { SS_NET_MAX_MODULES = 1 << 16 }; /* the largest published networks have some 4,000 */
 
@@ -30,7 +31,7 @@ typedef struct {
     ss_shape shape;
     const void *data; /* in the mapped checkpoint, or an aligned copy of that */
     size_t bytes;
-    const char *file;  /* where it came from */
+    const char *file;  /* where it came from, NULL: untrained */
     ss_tensor *tensor; /* on the device, while the network is bound to a context */
 } ss_weight;
 
@@ -38,6 +39,9 @@ typedef struct ss_net ss_net;
 
 /* checkpoint and config_name (for messages) are borrowed and outlive the net. */
 ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_err *e);
+/* The same for a network that was never trained: each parameter is made (init.h) instead of loaded.
+ * init is borrowed until the end of building. */
+ss_net *ss_net_new_untrained(const ss_init *init, const char *config_name, ss_err *e);
 void ss_net_free(ss_net *n); /* with all layers, modules and weights; NULL is fine */
 
 void *ss_net_alloc(ss_net *n, size_t bytes);

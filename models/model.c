@@ -68,11 +68,13 @@ static ss_code open_class_table(ss_model *m, ss_err *e)
     return rc;
 }
 
-static ss_code build(ss_model *m, ss_err *e)
+/* init: NULL, where there is a checkpoint. */
+static ss_code build(ss_model *m, const ss_init *init, ss_err *e)
 {
     int n;
 
-    m->net = ss_net_new(m->checkpoint, m->paths.config, e);
+    m->net = init ? ss_net_new_untrained(init, m->paths.config, e)
+                  : ss_net_new(m->checkpoint, m->paths.config, e);
     if (!m->net)
         return SS_NOMEM;
     m->unet = ss_unet_new(m->net, &m->config);
@@ -80,8 +82,10 @@ static ss_code build(ss_model *m, ss_err *e)
     if (rc != SS_OK)
         return rc;
     ss_weight *const *w = ss_net_weights(m->net, &n);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         m->info.n_parameters += ss_shape_numel(w[i]->shape);
+        m->info.weight_bytes += w[i]->bytes;
+    }
     return SS_OK;
 }
 
@@ -92,18 +96,18 @@ static void fill_info(ss_model *m)
 
     i->path = m->path;
     i->folder = m->paths.folder;
-    i->format = ss_checkpoint_format(m->checkpoint);
+    i->format = m->checkpoint ? ss_checkpoint_format(m->checkpoint) : "untrained";
     i->scheduler = m->paths.scheduler;
     i->in_channels = u->in_channels;
     i->out_channels = u->out_channels;
     i->sample_h = u->sample_h;
     i->sample_w = u->sample_w;
-    i->weight_bytes = ss_checkpoint_bytes(m->checkpoint);
     i->time_is_sigma = u->divide_by_time;
     i->needs = ss_unet_needs(u);
 }
 
-ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **out, ss_err *e)
+static ss_code open_or_create(const char *model, const char *variant, const ss_init *init,
+                              ss_model **out, ss_err *e)
 {
     ss_model *m = ss_calloc(1, sizeof *m);
     ss_code rc;
@@ -115,20 +119,30 @@ ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model *
     rc = ss_model_paths_find(model, &m->paths, e);
     if (rc == SS_OK)
         rc = read_config(m, e);
-    if (rc == SS_OK)
-        rc = ss_checkpoint_open(m->paths.folder, opt ? opt->variant : NULL, &m->checkpoint, e);
+    if (rc == SS_OK && !init)
+        rc = ss_checkpoint_open(m->paths.folder, variant, &m->checkpoint, e);
     if (rc == SS_OK) {
         fill_info(m);
         rc = open_class_table(m, e);
     }
     if (rc == SS_OK)
-        rc = build(m, e);
+        rc = build(m, init, e);
     if (rc != SS_OK) {
         ss_model_close(m);
         return rc;
     }
     *out = m;
     return SS_OK;
+}
+
+ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **m, ss_err *e)
+{
+    return open_or_create(model, opt ? opt->variant : NULL, NULL, m, e);
+}
+
+ss_code ss_model_create(const char *folder, const ss_init *init, ss_model **m, ss_err *e)
+{
+    return open_or_create(folder, NULL, init, m, e);
 }
 
 void ss_model_close(ss_model *m)
@@ -161,6 +175,8 @@ const ss_checkpoint *ss_model_checkpoint(const ss_model *m)
 
 ss_code ss_model_sha256(const ss_model *m, char hex[65], ss_err *e)
 {
+    if (!m->checkpoint)
+        return ss_fail(e, SS_USAGE, "%s: an untrained network has no files to hash", m->path);
     return ss_checkpoint_sha256(m->checkpoint, m->paths.config, hex, e);
 }
 

@@ -26,13 +26,16 @@ typedef struct {
  * of the checkpoint is used, every one that the config asks for is there, and an option of
  * the config that is not supported is an error that names it. opt may be NULL. */
 ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **m, ss_err *e);
+/* A network that was never trained, of the config.json in a folder; weights that lie there are not
+ * looked at. Has no checkpoint, so ss_model_checkpoint gives NULL and ss_model_sha256 SS_USAGE. */
+ss_code ss_model_create(const char *folder, const ss_init *init, ss_model **m, ss_err *e);
 void ss_model_close(ss_model *m); /* NULL is fine */
 
 typedef struct {
     const char *path;      /* as given */
     const char *folder;    /* where config.json is */
     const char *family;    /* "UNet2DConditionModel" */
-    const char *format;    /* of the weights, "safetensors" */
+    const char *format;    /* of the weights, "safetensors"; "untrained" */
     const char *scheduler; /* path of scheduler_config.json, or NULL */
     int64_t in_channels, out_channels;
     int64_t sample_h, sample_w; /* 0 where the config does not say */

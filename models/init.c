@@ -1,0 +1,54 @@
+/* init.c - see init.h */
+#include "models/init.h"
+
+#include "base/rng.h"
+#include "base/str.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool is_zero(const ss_init *init, const char *path)
+{
+    for (int i = 0; i < init->n_zero; i++) {
+        if (ss_glob_match(init->zero[i], path))
+            return true;
+    }
+    return false;
+}
+
+/* A stream for each parameter, told apart by its path and name. */
+static ss_rng stream_of(const ss_init *init, const ss_module *m, const char *name)
+{
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+
+    for (const char *p = m->path; *p; p++)
+        hash = (hash ^ (unsigned char)*p) * 0x100000001b3u;
+    return ss_rng_stream(init->seed, name, hash, 0);
+}
+
+ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, ss_shape shape,
+                     int64_t fan_in, float *w, ss_err *e)
+{
+    const bool weight = strcmp(name, "weight") == 0;
+    const bool norm = strcmp(m->kind, "GroupNorm") == 0 || strcmp(m->kind, "LayerNorm") == 0;
+    const bool table = strcmp(m->kind, "Embedding") == 0;
+    const bool product = strcmp(m->kind, "Conv2d") == 0 || strcmp(m->kind, "Linear") == 0;
+    const ss_rng r = stream_of(init, m, name);
+    const int64_t n = ss_shape_numel(shape);
+    const double k = fan_in > 0 ? 1 / sqrt((double)fan_in) : 0;
+
+    if (!norm && !table && !product)
+        return ss_fail(e, SS_UNSUPPORTED, "%s.%s: there is no rule how a %s begins untrained",
+                       m->path, name, m->kind);
+    if (is_zero(init, m->path)) {
+        memset(w, 0, (size_t)n * sizeof *w);
+        return SS_OK;
+    }
+    if (table)
+        ss_rng_normals(r, 0, w, (size_t)n);
+    for (int64_t i = 0; i < n && norm; i++)
+        w[i] = weight;
+    for (int64_t i = 0; i < n && product; i++)
+        w[i] = (float)(k * (2 * ss_rng_uniform(r, (uint64_t)i) - 1));
+    return SS_OK;
+}

@@ -1,0 +1,30 @@
+/* init.h - the weights of an untrained network
+ *
+ * As PyTorch's layers begin, so that a training here starts as one there:
+ *
+ *   Conv2d, Linear         weight and bias uniform in (-k, k), k = 1 / sqrt(fan_in), fan_in =
+ *                          inputs per output value: kaiming_uniform with a = sqrt(5)
+ *                          (torch.nn.modules.conv, He et al. 2015)
+ *   GroupNorm, LayerNorm   weight 1, bias 0
+ *   Embedding              standard normal
+ *   modules that match `zero`: 0 throughout, which makes a residual branch begin as nothing
+ *
+ * A value depends on seed, name and place alone, not on what else the network has.
+ */
+#ifndef SS_MODELS_INIT_H
+#define SS_MODELS_INIT_H
+
+#include "kernels/hooks.h"
+
+typedef struct {
+    uint64_t seed;
+    const char *const *zero; /* globs over module paths, [n_zero] */
+    int n_zero;
+} ss_init;
+
+/* Fills w, the parameter NAME of m; fan_in is that of the module's weight, 0 where it has none.
+ * SS_UNSUPPORTED for a kind of module that has no rule here. */
+ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, ss_shape shape,
+                     int64_t fan_in, float *w, ss_err *e);
+
+#endif
