@@ -258,6 +258,60 @@ static void test_tape_changes_nothing(void **state)
     close_network(&n);
 }
 
+/* Forward in e4m3 and gradients in e5m2, as in fp8 training. Where every operation is rounded,
+ * so is what it adds to a parameter, and a parameter used once holds values of e5m2 only; where
+ * blocks are, the parameters' gradients are fp32. Either way they are near those of fp32. */
+static void test_formats_of_their_own(void **state)
+{
+    network plain = {0};
+    ss_precision p = {.n_rules = 0};
+    int count, n_modules;
+
+    (void)state;
+    assert_int_equal(ss_format_parse("e4m3", &p.format, NULL), SS_OK);
+    assert_int_equal(ss_format_parse("e5m2", &p.gradient, NULL), SS_OK);
+    open_network("fashion", 1, &plain);
+    step(&plain, false);
+    for (int scope = 0; scope < 2; scope++) {
+        network n = {0};
+        int64_t values = 0, rounded = 0;
+        double dot = 0, one = 0, other = 0;
+        ss_err e = {0};
+
+        open_network("fashion", 1, &n);
+        p.scope = (ss_round_scope)scope;
+        ss_setup s = {.modules = ss_model_modules(n.m, &n_modules), .precision = &p};
+        s.n_modules = n_modules;
+        assert_int_equal(ss_ctx_setup(n.c, &s, &e), SS_OK);
+        step(&n, scope == SS_ROUND_OPS);
+        ss_weight *const *v = ss_model_weights(plain.m, &count);
+        ss_weight *const *w = ss_model_weights(n.m, &count);
+        for (int i = 0; i < count; i++) {
+            float *a = gradient(&plain, v[i]), *b = gradient(&n, w[i]);
+
+            for (int64_t k = 0; k < ss_shape_numel(w[i]->shape); k++) {
+                values++;
+                rounded += ss_format_round(&p.gradient, b[k]) == b[k];
+                dot += (double)a[k] * b[k];
+                one += (double)a[k] * a[k];
+                other += (double)b[k] * b[k];
+            }
+            ss_free(a);
+            ss_free(b);
+        }
+        printf("e4m3, e5m2 in %s: cosine to the fp32 gradient %.4f, %.1f %% values of e5m2\n",
+               scope == SS_ROUND_OPS ? "operations" : "blocks", dot / sqrt(one * other),
+               100.0 * (double)rounded / (double)values);
+        assert_true(dot / sqrt(one * other) > 0.8);
+        if (scope == SS_ROUND_OPS)
+            assert_int_equal(rounded, values);
+        else
+            assert_true(rounded < values / 2);
+        close_network(&n);
+    }
+    close_network(&plain);
+}
+
 /* Every allocation of a step fails once: an error, no crash, nothing left. */
 static void test_out_of_memory(void **state)
 {
@@ -295,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_matches_pytorch),
         cmocka_unit_test(test_bits_of_blocks_and_threads),
         cmocka_unit_test(test_tape_changes_nothing),
+        cmocka_unit_test(test_formats_of_their_own),
         cmocka_unit_test(test_out_of_memory),
     };
 
