@@ -37,10 +37,9 @@ struct ss_tensor {
     void *data;   /* = buf->data */
     void *packed; /* a backend's prepared form of a parameter, or NULL */
     void (*packed_free)(void *packed);
-    const ss_format *rounded; /* the format packed was rounded to, NULL for none */
-    void *packed_back;        /* another such form, for gradients, with the same ss_format */
-    unsigned version;         /* of the values; a prepared form remembers the one it is of */
-    struct ss_var *var;       /* where its gradient gathers (node.h), or NULL */
+    void *packed_back;  /* another one, for gradients, freed alike */
+    unsigned version;   /* of the values; a prepared form remembers the one it is of */
+    struct ss_var *var; /* where its gradient gathers (node.h), or NULL */
 };
 
 typedef struct ss_device ss_device; /* a backend's own state */

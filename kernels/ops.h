@@ -5,6 +5,8 @@
  * (w, bias, gamma, beta, table) may be f32, f16 or bf16; bias, gamma and beta may be NULL.
  * Shapes are outermost first; "..." is any number of leading dimensions.
  *
+ * Every operation has its gradient (tape.h), to all operands but masks and host arrays.
+ *
  * Under a precision policy of scope `ops` an operation rounds its output to the format of
  * the innermost module that was entered.
  */

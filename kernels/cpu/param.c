@@ -9,8 +9,9 @@
 #include "kernels/cpu/cpu.h"
 
 typedef struct {
-    ss_format format; /* what tensor.rounded points at */
-    unsigned version; /* of the tensor's values */
+    ss_format format;         /* what rounded points at */
+    const ss_format *rounded; /* NULL: not */
+    unsigned version;         /* of the tensor's values */
     float values[];
 } plain;
 
@@ -30,7 +31,7 @@ const float *ss_cpu_param(const ss_device *d, const ss_tensor *w, const ss_forma
         return w->data;
 
     plain *p = w->packed;
-    if (p && p->version == w->version && ss_cpu_same_format(w->rounded, f))
+    if (p && p->version == w->version && ss_cpu_same_format(p->rounded, f))
         return p->values;
 
     p = ss_alloc(1, sizeof *p + (size_t)n * sizeof(float));
@@ -39,6 +40,7 @@ const float *ss_cpu_param(const ss_device *d, const ss_tensor *w, const ss_forma
         return NULL;
     }
     p->version = w->version;
+    p->rounded = f ? &p->format : NULL;
     d->isa->to_f32(w->data, w->dtype, p->values, n);
     if (f) {
         p->format = *f;
@@ -50,6 +52,5 @@ const float *ss_cpu_param(const ss_device *d, const ss_tensor *w, const ss_forma
         t->packed_free(t->packed);
     t->packed = p;
     t->packed_free = ss_free;
-    t->rounded = f ? &p->format : NULL;
     return p->values;
 }
