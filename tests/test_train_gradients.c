@@ -15,6 +15,7 @@ typedef struct {
     sample s;
     float *target;
     ss_batch batch;
+    ss_level levels[16];
     ss_penalty *penalty;
     ss_weight *const *weights;
     int n_weights;
@@ -76,10 +77,13 @@ static void open_network(const char *name, const ss_hooks *next, network *n)
         .h = (int)n->s.x_shape.dim[1],
         .w = (int)n->s.x_shape.dim[2],
         .x = n->s.x,
-        .timesteps = n->s.t,
+        .levels = n->levels,
         .condition = &n->s.cond,
         .target = n->target,
     };
+    assert_true(n->batch.n <= (int)N_OF(n->levels));
+    for (int i = 0; i < n->batch.n; i++)
+        n->levels[i] = (ss_level){.timestep = n->s.t[i], .weight = 1};
 }
 
 static void close_network(network *n)
@@ -117,7 +121,7 @@ static float *take(network *n)
     return all;
 }
 
-static ss_batch_loss add(network *n, double scale, double lambda, bool recompute, float *losses)
+static ss_batch_loss add(network *n, double scale, double lambda, bool recompute, double *losses)
 {
     ss_gradients_options opt = ss_gradients_defaults();
     ss_batch_loss loss;
@@ -178,7 +182,8 @@ static void test_matches_pytorch(void **state)
     open_network("attn", NULL, &n);
     assert_int_equal(ss_safetensors_open("tests/golden/gradients/attn.safetensors", &file, &e),
                      SS_OK);
-    float *loss = golden(file, "loss", NULL), losses[16];
+    float *loss = golden(file, "loss", NULL);
+    double losses[16];
     ss_batch_loss got = add(&n, 1, 0, false, losses);
     double mean = 0;
 
@@ -258,12 +263,11 @@ static void test_laws(void **state)
     assert_true(distance(scaled, g, k) < 1e-6);
     ss_free(scaled);
 
-    float weight[16];
     for (int i = 0; i < n.batch.n; i++)
-        weight[i] = 3;
-    n.batch.weight = weight;
+        n.levels[i].weight = 3;
     ss_batch_loss heavy = add(&n, 1, 1.5, false, NULL); /* three times everything */
-    n.batch.weight = NULL;
+    for (int i = 0; i < n.batch.n; i++)
+        n.levels[i].weight = 1;
     float *tripled = take(&n);
     ss_batch_loss light = add(&n, 1, 0, false, NULL);
     for (size_t i = 0; i < k; i++)

@@ -1,7 +1,7 @@
 /* gradients.h - what one batch adds to the gradients of a network's parameters
  *
- *   l_i = w_i mean((y_i - target_i)^2),   y = network(x, t, condition),   mean over a sample
- *   L   = mean over samples of l_i + lambda P                             (penalty.h)
+ *   L = mean over samples of weight_i mean((F_i - target_i)^2)       (objective.h)
+ *     + lambda P                                                     (penalty.h)
  *
  * Gradients of `scale` * L are added to those of the parameters that want them (tape.h). A loss
  * scale keeps small gradients above the smallest number of a low-precision format
@@ -11,16 +11,16 @@
 #define SS_TRAIN_GRADIENTS_H
 
 #include "models/model.h"
+#include "train/objective.h"
 #include "train/penalty.h"
 
 typedef struct {
     int n; /* samples */
     int h, w;
-    const float *x;                /* [n][h][w][in_channels], what the network sees */
-    const float *timesteps;        /* [n] */
+    const float *x;                /* [n][h][w][in_channels], what the network is fed */
+    const ss_level *levels;        /* [n], whose timesteps it is told and whose weights count */
     const ss_condition *condition; /* or NULL */
     const float *target;           /* [n][h][w][out_channels] */
-    const float *weight;           /* [n], NULL: 1 */
 } ss_batch;
 
 typedef struct {
@@ -33,15 +33,16 @@ typedef struct {
 ss_gradients_options ss_gradients_defaults(void); /* scale 1, no penalty */
 
 typedef struct {
-    double loss;    /* mean of the l_i */
+    double loss;    /* without the penalty */
     double penalty; /* P; NaN without */
 } ss_batch_loss;
 
-/* losses [n] gets mean((y_i - target_i)^2), without weights; may be NULL. The model is bound to c.
+/* losses [n] are those of the samples, as ss_objective_loss gives them; may be NULL. The model is
+ * bound to c.
  * After an error gradients are incomplete. Values that are not finite are no error: they show in
  * the loss and in the gradients. */
 ss_code ss_gradients_add(ss_ctx *c, const ss_model *m, const ss_batch *b,
-                         const ss_gradients_options *opt, float *losses, ss_batch_loss *out,
+                         const ss_gradients_options *opt, double *losses, ss_batch_loss *out,
                          ss_err *e);
 
 #endif
