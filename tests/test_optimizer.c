@@ -1,0 +1,315 @@
+/* test_optimizer.c - optimisers against PyTorch, and the laws that they obey
+ *
+ * Golden data: tests/golden/optimizers.safetensors, written by make_optimizers.py.
+ */
+#include "base/rng.h"
+#include "models/safetensors.h"
+#include "tests/ss_tmp.h"
+#include "train/optimizer.h"
+
+#include <omp.h>
+
+enum { STEPS = 50, N = 24, CUT = 7 };
+
+static void golden(const char *name, float *out, size_t n)
+{
+    char path[160];
+    ss_array a;
+    ss_err e = {0};
+
+    snprintf(path, sizeof path, "tests/golden/optimizers.safetensors#%s", name);
+    if (ss_safetensors_load_f32(path, &a, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    memcpy(out, a.values, n * sizeof *out);
+    ss_array_release(&a);
+}
+
+static ss_optimizer *make(const ss_optimizer_options *opt, const ss_trained *t, size_t n)
+{
+    ss_optimizer *o;
+    ss_err e = {0};
+
+    if (ss_optimizer_new(opt, t, n, &o, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return o;
+}
+
+static ss_optimizer_options options(ss_optimizer_kind kind, double lr, double decay)
+{
+    ss_optimizer_options o = ss_optimizer_defaults();
+
+    o.kind = kind;
+    o.lr = lr;
+    o.weight_decay = decay;
+    o.momentum = 0;
+    return o;
+}
+
+static void check_case(const char *name, ss_optimizer_options opt, double loss_scale)
+{
+    static float grad[STEPS][N], want[3][N];
+    float w[N], got[3][N];
+    int row = 0;
+
+    golden("start", w, N);
+    golden("grad", grad[0], STEPS * N);
+    golden(name, want[0], 3 * N);
+    const ss_trained t[] = {{"a", CUT, w}, {"b", N - CUT, w + CUT}};
+    ss_optimizer *o = make(&opt, t, 2);
+
+    for (int s = 0; s < STEPS; s++) {
+        for (int k = 0; k < N; k++)
+            grad[s][k] *= (float)loss_scale;
+        const float *g[] = {grad[s], grad[s] + CUT};
+
+        ss_optimizer_step(o, g, 1 / loss_scale, ss_optimizer_norm(o, g), NULL);
+        if (s == 0 || s == 9 || s == 49) {
+            for (int i = 0; i < 2; i++)
+                memcpy(got[row] + i * CUT,
+                       opt.ema_decay > 0 ? ss_optimizer_ema(o, (size_t)i) : t[i].w,
+                       (size_t)t[i].n * sizeof(float));
+            row++;
+        }
+    }
+    assert_int_equal(ss_optimizer_steps(o), STEPS);
+    ss_optimizer_free(o);
+    assert_close(name, got[0], want[0], 3 * N, 1e-7, 1e-6);
+}
+
+static void test_matches_pytorch(void **state)
+{
+    (void)state;
+    ss_optimizer_options o = options(SS_OPTIMIZER_ADAM, 0.01, 0);
+
+    check_case("adam", o, 1);
+    check_case("adam", o, 1024); /* a loss scale that is a power of two changes no bit */
+    o.ema_decay = 0.8;
+    check_case("ema", o, 1);
+    o.ema_decay = 0;
+    o.clip = 1;
+    check_case("adam-clip", o, 1);
+    check_case("adam-clip", o, 0.25);
+    o = options(SS_OPTIMIZER_ADAM, 0.01, 0.1);
+    o.beta1 = 0.8;
+    o.beta2 = 0.95;
+    o.eps = 1e-4;
+    check_case("adam-decay", o, 1);
+    check_case("adamw", options(SS_OPTIMIZER_ADAMW, 0.01, 0.1), 1);
+    check_case("sgd", options(SS_OPTIMIZER_SGD, 0.01, 0.1), 1);
+    o = options(SS_OPTIMIZER_SGD, 0.01, 0);
+    o.momentum = 0.9;
+    check_case("sgd-momentum", o, 1);
+    o.weight_decay = 0.1;
+    o.nesterov = true;
+    o.clip = 2;
+    check_case("sgd-nesterov", o, 1);
+    o = options(SS_OPTIMIZER_LION, 0.001, 0.1);
+    o.beta2 = 0.99;
+    check_case("lion", o, 1);
+}
+
+/* Unit-variance gradients, then one that is k times larger: for k to infinity the update peaks
+ * at (1 - beta1) / sqrt(1 - beta2) learning rates, and the staleness ratio saw it coming. */
+static void test_one_large_gradient(void **state)
+{
+    (void)state;
+    static const struct {
+        double beta2, peak;
+    } cases[] = {{0.999, 3.1623}, {0.98, 0.70711}};
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        ss_optimizer_options opt = options(SS_OPTIMIZER_ADAM, 1, 0);
+        const ss_rng r = ss_rng_stream(3, "gradients", 0, 0);
+        float w = 0;
+        const ss_trained t = {"w", 1, &w};
+        double calm = 0;
+        ss_update u;
+
+        opt.beta2 = cases[i].beta2;
+        ss_optimizer *o = make(&opt, &t, 1);
+        for (uint64_t s = 0; s < 10000; s++) {
+            const float g = (float)ss_rng_normal(r, s);
+            const float *const gs[] = {&g};
+
+            ss_optimizer_step(o, gs, 1, 0, &u);
+            calm += u.staleness * u.staleness;
+        }
+        assert_true(fabs(sqrt(calm / 10000) - 1) < 0.1);
+        const float large = 1e6f;
+        const float *const gs[] = {&large};
+
+        w = 0; /* so that the difference is not rounded away */
+        ss_optimizer_step(o, gs, 1, 0, &u);
+        print_message("beta2 %g: update %.5f learning rates, staleness %.3f\n", opt.beta2,
+                      u.update_rms, u.staleness);
+        assert_true(fabs(u.update_rms / cases[i].peak - 1) < 1e-3);
+        assert_true(w < 0);
+        /* g^2 / v = 1 / (1 - beta2): the largest that the ratio can be */
+        assert_true(fabs(u.staleness * sqrt(1 - opt.beta2) - 1) < 1e-3);
+        ss_optimizer_free(o);
+    }
+}
+
+static void test_rates(void **state)
+{
+    (void)state;
+    ss_optimizer_options o = ss_optimizer_defaults();
+
+    o.lr = 2;
+    o.warmup = 100;
+    o.steps = 300;
+    assert_true(ss_optimizer_rate(&o, 1) == 2 * 0.01);
+    assert_true(ss_optimizer_rate(&o, 100) == 2 && ss_optimizer_rate(&o, 1000) == 2);
+    o.rate = SS_RATE_LINEAR;
+    assert_true(ss_optimizer_rate(&o, 100) == 2 && ss_optimizer_rate(&o, 150) == 1.5);
+    assert_true(ss_optimizer_rate(&o, 300) == 0 && ss_optimizer_rate(&o, 400) == 0);
+    o.rate = SS_RATE_COSINE;
+    o.floor = 0.1;
+    assert_true(ss_optimizer_rate(&o, 100) == 2);
+    assert_true(fabs(ss_optimizer_rate(&o, 200) - 1) < 1e-12);
+    assert_true(fabs(ss_optimizer_rate(&o, 150) - (1 + sqrt(0.5))) < 1e-12);
+    assert_true(ss_optimizer_rate(&o, 300) == 0.2);
+
+    o.ema_decay = 0.999;
+    assert_true(ss_optimizer_ema_decay(&o, 1) == 0);
+    assert_true(fabs(ss_optimizer_ema_decay(&o, 2) - 2. / 11) < 1e-12);
+    assert_true(ss_optimizer_ema_decay(&o, 100000) == 0.999);
+    o.ema_warmup = SS_EMA_EDM;
+    assert_true(fabs(ss_optimizer_ema_decay(&o, 20) - 0.5) < 1e-12); /* half-life 1 */
+    assert_true(ss_optimizer_ema_decay(&o, 100000) == 0.999);
+    o.ema_warmup = SS_EMA_CONSTANT;
+    assert_true(ss_optimizer_ema_decay(&o, 1) == 0.999);
+}
+
+/* Tensors larger than a block of the sums. */
+enum { BIG = 10000, SMALL = 33 };
+
+typedef struct {
+    float w[BIG + SMALL];
+    ss_trained t[2];
+    ss_optimizer *o;
+    ss_update u[2];
+    double norm;
+} trainee;
+
+static void begin(trainee *a, ss_optimizer_kind kind)
+{
+    ss_optimizer_options opt = options(kind, 0.01, 0.01);
+
+    opt.clip = 3;
+    opt.ema_decay = 0.9;
+    opt.warmup = 5;
+    ss_rng_normals(ss_rng_stream(1, "weights", 0, 0), 0, a->w, BIG + SMALL);
+    a->t[0] = (ss_trained){"big", BIG, a->w};
+    a->t[1] = (ss_trained){"small", SMALL, a->w + BIG};
+    a->o = make(&opt, a->t, 2);
+}
+
+static void go(trainee *a, int from, int to)
+{
+    static float g[BIG + SMALL];
+    const float *const gs[] = {g, g + BIG};
+
+    for (int s = from; s < to; s++) {
+        ss_rng_normals(ss_rng_stream(1, "gradients", (uint64_t)s, 0), 0, g, BIG + SMALL);
+        a->norm = ss_optimizer_norm(a->o, gs);
+        ss_optimizer_step(a->o, gs, 1, a->norm, a->u);
+    }
+}
+
+static void assert_same(const trainee *a, const trainee *b)
+{
+    assert_memory_equal(a->w, b->w, sizeof a->w);
+    assert_memory_equal(a->u, b->u, sizeof a->u);
+    assert_memory_equal(ss_optimizer_ema(a->o, 0), ss_optimizer_ema(b->o, 0), BIG * sizeof(float));
+    assert_memory_equal(ss_optimizer_ema(a->o, 1), ss_optimizer_ema(b->o, 1),
+                        SMALL * sizeof(float));
+    assert_true(a->norm == b->norm);
+}
+
+static void test_same_bits(void **state)
+{
+    (void)state;
+    static trainee a, b;
+    ss_err e = {0};
+
+    for (int kind = 0; kind < SS_N_OPTIMIZERS; kind++) {
+        begin(&a, (ss_optimizer_kind)kind);
+        begin(&b, (ss_optimizer_kind)kind);
+        omp_set_num_threads(1);
+        go(&a, 0, 12);
+        omp_set_num_threads(4);
+        go(&b, 0, 12);
+        assert_same(&a, &b);
+        assert_true(fabs(a.norm - sqrt(BIG + SMALL)) < 3);
+        assert_true(a.u[0].update_rms > 0 && a.u[1].weight_rms > 0.5);
+        ss_optimizer_free(b.o);
+
+        /* cut off after 5 steps, and resumed */
+        begin(&b, (ss_optimizer_kind)kind);
+        go(&b, 0, 5);
+        assert_int_equal(ss_optimizer_save(b.o, in_tmp("state"), &e), SS_OK);
+        ss_optimizer_free(b.o);
+        static float kept[BIG + SMALL];
+        memcpy(kept, b.w, sizeof kept);
+        begin(&b, (ss_optimizer_kind)kind);
+        memcpy(b.w, kept, sizeof kept);
+        if (ss_optimizer_load(b.o, in_tmp("state"), &e) != SS_OK)
+            fail_msg("%s", e.msg);
+        assert_int_equal(ss_optimizer_steps(b.o), 5);
+        go(&b, 5, 12);
+        assert_same(&a, &b);
+        ss_optimizer_free(b.o);
+        ss_optimizer_free(a.o);
+    }
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    ss_optimizer_options o = ss_optimizer_defaults();
+    static trainee a;
+    float w = 0;
+    const ss_trained t = {"other", 1, &w};
+    ss_optimizer *other;
+    ss_err e = {0};
+
+    o.beta2 = 1;
+    assert_int_equal(ss_optimizer_new(&o, NULL, 0, &other, &e), SS_USAGE);
+    assert_string_equal(e.msg, "beta2 is 1; expected 0 or more, and less than 1");
+    o = ss_optimizer_defaults();
+    o.lr = NAN;
+    assert_int_equal(ss_optimizer_check(&o, &e), SS_USAGE);
+    assert_string_equal(e.msg, "lr is nan; expected a finite number, 0 or more");
+    o = ss_optimizer_defaults();
+    o.rate = SS_RATE_COSINE;
+    assert_int_equal(ss_optimizer_check(&o, &e), SS_USAGE);
+    assert_string_equal(e.msg, "steps is 0; expected more than the 0 of the warm-up");
+
+    begin(&a, SS_OPTIMIZER_ADAM);
+    assert_int_equal(ss_optimizer_save(a.o, in_tmp("state"), &e), SS_OK);
+    ss_optimizer_free(a.o);
+    begin(&a, SS_OPTIMIZER_LION);
+    assert_int_equal(ss_optimizer_load(a.o, in_tmp("state"), &e), SS_FORMAT);
+    assert_non_null(strstr(e.msg, "of an optimiser 'adam', expected 'lion'"));
+    ss_optimizer_free(a.o);
+    o = ss_optimizer_defaults();
+    other = make(&o, &t, 1);
+    assert_int_equal(ss_optimizer_load(other, in_tmp("state"), &e), SS_FORMAT);
+    assert_non_null(strstr(e.msg, "no tensor m.other"));
+    assert_int_equal(ss_optimizer_load(other, "tests/golden/optimizers.safetensors", &e),
+                     SS_FORMAT);
+    assert_non_null(strstr(e.msg, "not the state of an optimiser"));
+    ss_optimizer_free(other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_matches_pytorch), cmocka_unit_test(test_one_large_gradient),
+        cmocka_unit_test(test_rates),           cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_refusals),
+    };
+
+    return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
+}

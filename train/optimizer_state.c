@@ -1,0 +1,128 @@
+/* optimizer_state.c - an optimiser's state as a safetensors file
+ *
+ *   m.NAME, v.NAME, ema.NAME    F32 [values of the tensor]
+ *   metadata                    optimizer: its kind; step: how many are done
+ */
+#include "train/optimizer_state.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "models/safetensors_write.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define X(name, text) text,
+static const char *const kind_names[] = {SS_OPTIMIZERS(X)};
+#undef X
+
+enum { PARTS = 3 };
+static const char *const part_names[PARTS] = {"m", "v", "ema"};
+
+static float *part_of(const ss_optimizer *o, int part)
+{
+    return part == 0 ? o->m : part == 1 ? o->v : o->ema;
+}
+
+/* "m.conv_in.weight", the caller's; NULL when out of memory. */
+static char *entry_name(const ss_optimizer *o, int part, size_t i)
+{
+    ss_str s = {0};
+
+    ss_str_addf(&s, "%s.%s", part_names[part], o->tensor[i].name);
+    return ss_str_detach(&s);
+}
+
+ss_code ss_optimizer_save(const ss_optimizer *o, const char *path, ss_err *e)
+{
+    ss_st_item *items = ss_calloc(PARTS * o->n, sizeof *items);
+    char **names = ss_calloc(PARTS * o->n, sizeof *names), step[24];
+    const ss_st_note notes[] = {{"optimizer", kind_names[o->opt.kind]}, {"step", step}};
+    ss_code rc = items && names ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    size_t n = 0;
+
+    snprintf(step, sizeof step, "%" PRId64, o->t);
+    for (int part = 0; part < PARTS && rc == SS_OK; part++) {
+        for (size_t i = 0; i < o->n && part_of(o, part) && rc == SS_OK; i++) {
+            if (!(names[n] = entry_name(o, part, i)))
+                rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+            items[n] = (ss_st_item){.name = names[n],
+                                    .dtype = SS_F32,
+                                    .rank = 1,
+                                    .dim = {o->tensor[i].n},
+                                    .values = part_of(o, part) + o->first[i]};
+            n++;
+        }
+    }
+    if (rc == SS_OK)
+        rc = ss_safetensors_write(path, items, n, notes, sizeof notes / sizeof *notes, e);
+    for (size_t i = 0; names && i < n; i++)
+        ss_free(names[i]);
+    ss_free(names);
+    ss_free(items);
+    return rc;
+}
+
+/* Looks at one entry, or reads it when `read` is set. */
+static ss_code take(ss_optimizer *o, const ss_safetensors *f, const char *path, int part, size_t i,
+                    bool read, ss_err *e)
+{
+    char *name = entry_name(o, part, i), shape[64];
+    const ss_st_tensor *t = name ? ss_safetensors_find(f, name) : NULL;
+    ss_code rc = SS_OK;
+
+    if (!name)
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    else if (!t)
+        rc = ss_fail(e, SS_FORMAT, "%s: no tensor %s: the state of another model", path, name);
+    else if (strcmp(t->type, "F32") != 0 || t->rank != 1 || t->dim[0] != o->tensor[i].n)
+        rc = ss_fail(e, SS_FORMAT, "%s: %s is %s %s, expected F32 [%" PRId64 "]", path, name,
+                     t->type, ss_st_shape_text(t, shape, sizeof shape), o->tensor[i].n);
+    else if (read)
+        memcpy(part_of(o, part) + o->first[i], t->data, t->bytes);
+    ss_free(name);
+    return rc;
+}
+
+static ss_code take_all(ss_optimizer *o, const ss_safetensors *f, const char *path, bool read,
+                        ss_err *e)
+{
+    ss_code rc = SS_OK;
+    size_t n = 0;
+
+    for (int part = 0; part < PARTS; part++) {
+        for (size_t i = 0; i < o->n && part_of(o, part) && rc == SS_OK; i++, n++)
+            rc = take(o, f, path, part, i, read, e);
+    }
+    if (rc == SS_OK && n != ss_safetensors_count(f))
+        rc = ss_fail(e, SS_FORMAT, "%s: %zu tensors, expected %zu: the state of another run", path,
+                     ss_safetensors_count(f), n);
+    return rc;
+}
+
+ss_code ss_optimizer_load(ss_optimizer *o, const char *path, ss_err *e)
+{
+    const char *kind, *step;
+    ss_safetensors *f;
+    int64_t t = 0;
+    ss_code rc = ss_safetensors_open(path, &f, e);
+
+    if (rc != SS_OK)
+        return rc;
+    kind = ss_safetensors_metadata(f, "optimizer");
+    step = ss_safetensors_metadata(f, "step");
+    if (!kind || !step || !ss_parse_i64(step, &t) || t < 0)
+        rc = ss_fail(e, SS_FORMAT, "%s: not the state of an optimiser", path);
+    else if (strcmp(kind, kind_names[o->opt.kind]) != 0)
+        rc = ss_fail(e, SS_FORMAT, "%s: the state of an optimiser '%s', expected '%s'", path,
+                     ss_printable(kind, (char[64]){0}, 64), kind_names[o->opt.kind]);
+    if (rc == SS_OK)
+        rc = take_all(o, f, path, false, e);
+    if (rc == SS_OK)
+        rc = take_all(o, f, path, true, e);
+    if (rc == SS_OK)
+        o->t = t;
+    ss_safetensors_close(f);
+    return rc;
+}
