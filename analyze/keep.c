@@ -354,3 +354,23 @@ bool ss_keep_listed(const ss_keep *k, int module)
 
     return x->why >= SS_KEEP_READS && !x->covered;
 }
+
+void ss_keep_restrict(const ss_run *r, ss_keep *k, const int *modules, int n)
+{
+    k->n_kept = k->n_passing = 0;
+    for (int m = 0; m < k->n_modules; m++) {
+        ss_keep_module *x = &k->modules[m];
+        bool stays = x->why <= SS_KEEP_PASSES;
+
+        for (int i = 0; i < n && !stays; i++)
+            stays = modules[i] == m;
+        if (!stays)
+            x->why = SS_KEEP_NO;
+        x->covered = false;
+        for (int c = 0; c < m && !x->covered; c++) /* containers come before what is inside */
+            x->covered =
+                k->modules[c].why >= SS_KEEP_ADDS && ss_module_inside(r->modules[m], r->modules[c]);
+        k->n_kept += ss_keep_listed(k, m);
+        k->n_passing += x->why == SS_KEEP_PASSES && !x->covered;
+    }
+}

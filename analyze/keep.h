@@ -74,6 +74,10 @@ ss_code ss_keep_grow(ss_run *emulated, ss_keep *k, int *added, ss_err *e);
 /* True for a module to write on the list. */
 bool ss_keep_listed(const ss_keep *k, int module);
 
+/* Keeps of those on the list only the n modules named (indices); the others are as if never found.
+ */
+void ss_keep_restrict(const ss_run *r, ss_keep *k, const int *modules, int n);
+
 /* "NAME=fp32", "NAME.*=FORMAT" and so on, for --precision-map in this order; the texts and the list
  * are freed by ss_keep_maps_free. */
 ss_code ss_keep_maps(const ss_run *r, const ss_keep *k, char ***maps, int *n, ss_err *e);

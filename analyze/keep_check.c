@@ -1,35 +1,12 @@
 /* keep_check.c - see keep_check.h */
 #include "analyze/keep_check.h"
 
+#include "analyze/emulation.h"
 #include "base/mem.h"
-#include "base/str.h"
-#include "probe/replay.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 static const char denoised[] = "/outputs/denoised";
-
-/* A folder of our own; ss_free. */
-static char *make_scratch(ss_err *e)
-{
-    const char *tmp = getenv("TMPDIR");
-    ss_str s = {0};
-
-    ss_str_addf(&s, "%s/sigmascope-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    char *path = ss_str_detach(&s);
-    if (!path) {
-        ss_fail(e, SS_NOMEM, "out of memory");
-    } else if (!mkdtemp(path)) {
-        ss_fail(e, SS_IO, "%s: %s; TMPDIR says where there is room", path, strerror(errno));
-        ss_free(path);
-        path = NULL;
-    }
-    return path;
-}
 
 /* Squared differences and squares of one picture; false when something is not finite. */
 static bool add_picture(const float *y, const float *y0, int64_t n, double *num, double *den)
@@ -78,61 +55,29 @@ static ss_code compare_pictures(ss_run *r, ss_run *again, ss_keep_trial *t, ss_e
     return rc;
 }
 
-static ss_code count_nonfinite(ss_run *again, ss_keep_trial *t, ss_err *e)
-{
-    const uint64_t *bad;
-    ss_code rc = ss_run_nonfinite(again, &bad, e);
-
-    for (int m = 0; m < again->n_modules && rc == SS_OK; m++) {
-        uint64_t n = 0;
-
-        for (int p = 0; p < again->n_ports; p++)
-            n += ss_site_count(again, bad, (ss_site){m, p}, SS_ALL, SS_ALL);
-        t->nonfinite += n;
-        t->modules += n > 0;
-    }
-    return rc;
-}
-
 /* One run under emulation; with the list, unless it is the first. Grows the list by what it shows.
  * *added: as ss_keep_grow. */
-static ss_code try_once(ss_run *r, ss_replay *p, ss_keep *k, bool list, ss_keep_trial *t,
+static ss_code try_once(ss_run *r, ss_emulation *m, ss_keep *k, bool list, ss_keep_trial *t,
                         int *added, ss_err *e)
 {
-    ss_probe_summary summary = {0};
-    ss_run *again = NULL;
-    char **maps = NULL;
-    int n_maps = 0;
-    ss_code rc = list ? ss_keep_maps(r, k, &maps, &n_maps, e) : SS_OK;
+    ss_run *again;
+    ss_code rc;
 
     *t = (ss_keep_trial){.kept = list ? k->n_kept : 0};
     *added = 0;
-    p->opt.network.changes.precision_maps = (const char *const *)maps;
-    p->opt.network.changes.n_precision_maps = n_maps;
+    rc = ss_emulation_run(m, r, list ? k : NULL, &again, e);
     if (rc == SS_OK)
-        rc = ss_probe_run(&p->opt, &summary, e);
-    if (rc == SS_OK)
-        rc = ss_run_open(p->opt.output, &again, e);
-    if (rc == SS_OK && strcmp(again->model_sha256, r->model_sha256) != 0)
-        rc = ss_fail(e, SS_FORMAT,
-                     "%s is not what %s was made of any more: its SHA-256 is %.12s, was %.12s",
-                     r->model_path, r->path, again->model_sha256, r->model_sha256);
-    if (rc == SS_OK)
-        rc = count_nonfinite(again, t, e);
+        rc = ss_emulation_count(again, &t->nonfinite, &t->modules, e);
     if (rc == SS_OK)
         rc = compare_pictures(r, again, t, e);
     if (rc == SS_OK && list && t->nonfinite > k->nonfinite)
         rc = ss_keep_grow(again, k, added, e);
     ss_run_close(again);
-    unlink(p->opt.output);
-    p->opt.network.changes.precision_maps = NULL;
-    p->opt.network.changes.n_precision_maps = 0;
-    ss_keep_maps_free(maps, n_maps);
     return rc;
 }
 
 /* First with nothing kept, which for an empty list is the list; then with what there is. */
-static ss_code try_all(ss_run *r, ss_replay *p, ss_keep *k, ss_keep_check *c, ss_err *e)
+static ss_code try_all(ss_run *r, ss_emulation *m, ss_keep *k, ss_keep_check *c, ss_err *e)
 {
     bool list = k->n_kept == 0, more = true;
     ss_code rc = SS_OK;
@@ -141,7 +86,7 @@ static ss_code try_all(ss_run *r, ss_replay *p, ss_keep *k, ss_keep_check *c, ss
         ss_keep_trial *t = &c->trials[c->n];
         int added;
 
-        rc = try_once(r, p, k, list, t, &added, e);
+        rc = try_once(r, m, k, list, t, &added, e);
         if (rc != SS_OK)
             return rc;
         c->n++;
@@ -155,39 +100,17 @@ static ss_code try_all(ss_run *r, ss_replay *p, ss_keep *k, ss_keep_check *c, ss
 ss_code ss_keep_check_run(ss_run *r, ss_keep *k, int threads, const char *device, ss_keep_check *c,
                           ss_err *e)
 {
-    ss_replay p = {0};
-    ss_str output = {0};
-    char *scratch = NULL, *path = NULL;
-    ss_code rc = ss_replay_read(r, &p, e);
+    ss_emulation m;
+    ss_code rc = ss_emulation_begin(r, k->format.name, threads, device, &m, e);
 
     *c = (ss_keep_check){.trials = ss_calloc(SS_KEEP_ROUNDS + 1, sizeof *c->trials)};
     if (rc == SS_OK && !c->trials)
         rc = ss_fail(e, SS_NOMEM, "out of memory");
-    if (rc == SS_OK && !(scratch = make_scratch(e)))
-        rc = e->code;
-    if (rc != SS_OK)
-        goto out;
-    ss_str_addf(&output, "%s/run.h5", scratch);
-    path = ss_str_detach(&output);
-    if (!path) {
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
-        goto out;
-    }
-    p.opt.output = path;
-    p.opt.command = "sigmascope analyze --keep-fp32 --check";
-    p.opt.replace = true;
-    p.opt.threads = threads;
-    p.opt.device = device;
-    p.opt.network.changes.precision = k->format.name;
-    rc = try_all(r, &p, k, c, e);
-out:
-    if (scratch)
-        rmdir(scratch);
+    if (rc == SS_OK)
+        rc = try_all(r, &m, k, c, e);
+    ss_emulation_end(&m);
     if (rc != SS_OK)
         ss_keep_check_release(c);
-    ss_free(scratch);
-    ss_free(path);
-    ss_replay_release(&p);
     return rc;
 }
 

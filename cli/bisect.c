@@ -1,6 +1,8 @@
 /* bisect.c - `sigmascope bisect`: the first bad checkpoint, and in it module, noise level, input */
 #include "analyze/checkpoints.h"
+#include "analyze/minimal.h"
 #include "base/mem.h"
+#include "cli/keep.h"
 #include "cli/probe_options.h"
 #include "cli/tables.h"
 #include "probe/interrupt.h"
@@ -8,7 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { OPT_FAIL = 1, OPT_CHECK, OPT_EXHAUSTIVE, OPT_CACHE };
+enum { OPT_FAIL = 1, OPT_CHECK, OPT_EXHAUSTIVE, OPT_CACHE, OPT_MINIMAL };
 enum { MAX_MODELS = 1 << 16 };
 
 static const cli_option options[] = {
@@ -23,13 +25,17 @@ static const cli_option options[] = {
     {OPT_EXHAUSTIVE, "exhaustive", NULL, "try every checkpoint"},
     {OPT_CACHE, "cache", "DIR",
      "where runs are kept, so that none is made twice (default .sigmascope-bisect)"},
+    {OPT_MINIMAL, "minimal-fp32", "FMT",
+     "of the first bad checkpoint (or a single MODEL): a smallest set of modules that must stay in "
+     "fp32 for the rest to run in FMT without inf or NaN, by delta debugging under emulation"},
     CLI_PROBE_OPTIONS,
     {0},
 };
 
 typedef struct {
     ss_checkpoints_options opt;
-    const char *fail; /* the expression's text */
+    const char *fail;    /* the expression's text */
+    const char *minimal; /* a format's name, or NULL */
     ss_expression expression;
     cli_tables out;
     bool found;
@@ -49,14 +55,45 @@ static void print_next(const ss_checkpoints *c)
     }
 }
 
+static ss_code show_minimal(bisector *x, const char *path, const ss_format *f, ss_err *e)
+{
+    const ss_probe_options *probe = &x->opt.probe;
+    ss_run *r;
+    ss_minimal m = {0};
+    ss_table t;
+    ss_code rc = ss_run_open(path, &r, e);
+
+    if (rc != SS_OK)
+        return rc;
+    rc = ss_minimal_find(r, f, probe->threads, probe->device, &m, e);
+    if (rc == SS_OK && (rc = ss_minimal_table(r, &m, &t, e)) == SS_OK)
+        rc = cli_show(&x->out, &t, e);
+    if (rc == SS_OK && m.keep.n_kept)
+        rc = cli_keep_blocks(r, &m.keep, &x->out, e);
+    ss_minimal_release(&m);
+    ss_run_close(r);
+    return rc;
+}
+
+/* The run that modules are searched in: of the first bad checkpoint, or of the only one. */
+static const ss_checkpoint_row *subject(const ss_checkpoints *c)
+{
+    return c->search.first_bad >= 0 ? &c->rows[c->search.first_bad]
+           : c->n == 1              ? &c->rows[0]
+                                    : NULL;
+}
+
 static ss_code bisect(bisector *x, ss_err *e)
 {
     ss_checkpoints c = {0};
+    ss_format format;
     ss_table t;
     ss_code rc = SS_OK;
 
     if (x->fail && (rc = ss_expression_parse(x->fail, &x->expression, e)) == SS_OK)
         x->opt.fail = &x->expression;
+    if (rc == SS_OK && x->minimal && (rc = ss_format_parse(x->minimal, &format, e)) != SS_OK)
+        ss_fail_prefix(e, "--minimal-fp32");
     if (rc == SS_OK)
         rc = ss_checkpoints_find(&x->opt, &c, e);
     if (rc == SS_OK && (rc = ss_checkpoints_table(&c, &t, e)) == SS_OK)
@@ -64,7 +101,9 @@ static ss_code bisect(bisector *x, ss_err *e)
     x->found = rc == SS_OK && c.search.first_bad >= 0;
     if (x->found && (rc = ss_first_bad_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
-    if (x->found && !x->out.json)
+    if (rc == SS_OK && x->minimal && subject(&c))
+        rc = show_minimal(x, subject(&c)->run, &format, e);
+    if (rc == SS_OK && x->found && !x->out.json)
         print_next(&c);
     ss_checkpoints_release(&c);
     ss_expression_release(&x->expression);
@@ -88,10 +127,13 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_CHECK: x.opt.check = p.arg; break;
         case OPT_EXHAUSTIVE: x.opt.exhaustive = true; break;
         case OPT_CACHE: x.opt.cache = p.arg; break;
+        case OPT_MINIMAL: x.minimal = p.arg; break;
         default: cli_probe_take(&p, id, &x.opt.probe, &l); break;
         }
     }
     cli_probe_set(&p, &x.opt.probe, &l);
+    if (!p.stop && x.minimal && x.opt.probe.network.changes.precision)
+        cli_usage(&p, "--minimal-fp32 needs runs in fp32, without --precision");
     if (!p.stop && !x.fail && !x.opt.check)
         cli_usage(&p, "--fail EXPR is missing (or --check COMMAND)");
     if (cli_stop(&p, 1, MAX_MODELS)) {

@@ -1,7 +1,6 @@
 /* keep.c - see keep.h */
 #include "cli/keep.h"
 
-#include "analyze/keep.h"
 #include "analyze/keep_check.h"
 #include "probe/interrupt.h"
 
@@ -29,8 +28,7 @@ static json_t *names_of(const ss_run *r, const ss_keep *k)
     return list;
 }
 
-/* The list in the two forms that are pasted. */
-static ss_code show_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_err *e)
+ss_code cli_keep_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_err *e)
 {
     char **maps;
     int n;
@@ -84,7 +82,7 @@ ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err
     if (rc == SS_OK && (rc = ss_keep_table(r, &k, x->top, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
     if (rc == SS_OK)
-        rc = show_blocks(r, &k, out, e);
+        rc = cli_keep_blocks(r, &k, out, e);
     if (rc == SS_OK && (k.n_flushed || out->json) &&
         (rc = ss_keep_flush_table(r, &k, x->top, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);

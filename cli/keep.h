@@ -2,7 +2,7 @@
 #ifndef SS_CLI_KEEP_H
 #define SS_CLI_KEEP_H
 
-#include "base/format.h"
+#include "analyze/keep.h"
 #include "cli/tables.h"
 
 typedef struct {
@@ -17,5 +17,9 @@ typedef struct {
 /* Shows the list as a table, as a Python list and as arguments of probe, what underflows, and the
  * check. *suffices is false when the check says that the list does not. */
 ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err *e);
+
+/* The list of k as a Python list and as arguments of probe; as JSON "keep_fp32", "precision_maps".
+ */
+ss_code cli_keep_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_err *e);
 
 #endif

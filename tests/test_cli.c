@@ -400,6 +400,13 @@ static void test_bisect(void **state)
     expect(PAIR "--check 'exit 127'" QUICK, 1, "exit status 127; 0 is good");
     expect(PAIR "--check 'kill -9 $$'" QUICK, 1, "ended by signal 9");
     expect(PAIR "--fail 'loss() > 1'" QUICK, 2, "--inputs images:, idx: or tensor: give it");
+    expect("bisect $M --minimal-fp32 e2m1 --fail 'overflow(e4m3)' --json --cache $D/kept" QUICK
+           " --sigmas 80",
+           0, "\"keep_fp32\": [");
+    expect("bisect $M --minimal-fp32 fp17 --fail 'nonfinite()'" QUICK, 2,
+           "--minimal-fp32: 'fp17' is not a number format");
+    expect("bisect $M --minimal-fp32 fp16 --precision fp16 --fail 'nonfinite()'" QUICK, 2,
+           "needs runs in fp32");
     expect("bisect $M $M " BAD QUICK, 2, "is there twice");
     expect("bisect $M $D/none --cache $D/kept " BAD QUICK, 2, "none: expected a model folder");
     expect("bisect $M --cache $D/none/kept " BAD QUICK, 1, "No such file or directory");
