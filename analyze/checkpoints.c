@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "probe/bundle.h"
 #include "probe/cached.h"
+#include "probe/run_file.h"
 
 #include <errno.h>
 #include <math.h>
@@ -88,6 +90,7 @@ static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, 
         ss_str_addn(&part, x->text + x->nodes[w.node].from,
                     (size_t)(x->nodes[w.node].to - x->nodes[w.node].from));
         *v = holds ? SS_BAD : SS_GOOD;
+        row->witness = w;
         row->value = w.value;
         row->sigma = w.sigma >= 0 ? r->sigmas[w.sigma] : NAN;
         row->where = ss_strdup(ss_witness_name(r, &w, name, sizeof name));
@@ -274,4 +277,41 @@ ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
                          ? "the first module in forward order that fails, where it fails most"
                          : "by --check; --fail EXPR tells module, noise level and input");
     return SS_OK;
+}
+
+/* The site whose numbers a bundle shows, see the header. */
+static ss_site site_of(const ss_run *r, const ss_witness *w)
+{
+    const char *path = w->layer >= 0 ? r->layers[w->layer] : SS_RUN_ROOT;
+    ss_site s = w->site;
+
+    if (s.module >= 0)
+        return s;
+    for (int m = 0; m < r->n_modules && s.module < 0; m++) {
+        if (strcmp(r->modules[m], path) == 0)
+            s.module = m;
+    }
+    s.port = ss_run_port(r, "output");
+    return s;
+}
+
+ss_code ss_first_bad_bundle(const ss_checkpoints *c, const char *dir, bool replace, ss_err *e)
+{
+    const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
+    ss_run *r;
+    ss_code rc = ss_run_open(bad->run, &r, e);
+
+    if (rc != SS_OK)
+        return rc;
+    const ss_site s = site_of(r, &bad->witness);
+    if (s.module < 0 || s.port < 0)
+        rc = ss_fail(e, SS_USAGE,
+                     "%s: %s was not watched, so there is nothing to compare with; "
+                     "--modules leaves it out",
+                     bad->run, bad->where);
+    else
+        rc = ss_bundle_write(r, dir, replace, s.module, s.port, bad->witness.input,
+                             bad->witness.sigma, e);
+    ss_run_close(r);
+    return rc;
 }

@@ -37,6 +37,7 @@ typedef struct {
     char *input;       /* likewise */
     char *measure;     /* of the expression, the part that decided */
     double sigma, value;
+    ss_witness witness; /* with an expression: indices into the run's axes */
 } ss_checkpoint_row;
 
 typedef struct {
@@ -56,5 +57,9 @@ void ss_checkpoints_release(ss_checkpoints *c); /* {0} is fine */
 ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e);
 /* Where there is a bad one: which, and what fails first in it, with its full name; one row each. */
 ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e);
+
+/* Saves what fails first as a bundle (probe/bundle.h): of a head the layer's output, of the loss
+ * the model's answer. Needs an expression and a bad checkpoint. */
+ss_code ss_first_bad_bundle(const ss_checkpoints *c, const char *dir, bool replace, ss_err *e);
 
 #endif

@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { OPT_FAIL = 1, OPT_CHECK, OPT_EXHAUSTIVE, OPT_CACHE, OPT_MINIMAL };
+enum { OPT_FAIL = 1, OPT_CHECK, OPT_EXHAUSTIVE, OPT_CACHE, OPT_MINIMAL, OPT_BUNDLE, OPT_FORCE };
 enum { MAX_MODELS = 1 << 16 };
 
 static const cli_option options[] = {
@@ -28,6 +28,10 @@ static const cli_option options[] = {
     {OPT_MINIMAL, "minimal-fp32", "FMT",
      "of the first bad checkpoint (or a single MODEL): a smallest set of modules that must stay in "
      "fp32 for the rest to run in FMT without inf or NaN, by delta debugging under emulation"},
+    {OPT_BUNDLE, "save-bundle", "DIR",
+     "save what fails first: input, timestep, condition, expected numbers, and scripts that replay "
+     "it here and in PyTorch"},
+    {OPT_FORCE, "force", NULL, "replace the bundle DIR if it is there"},
     CLI_PROBE_OPTIONS,
     {0},
 };
@@ -36,17 +40,21 @@ typedef struct {
     ss_checkpoints_options opt;
     const char *fail;    /* the expression's text */
     const char *minimal; /* a format's name, or NULL */
+    const char *bundle;  /* a folder, or NULL */
+    bool replace;
     ss_expression expression;
     cli_tables out;
     bool found;
 } bisector;
 
 /* Text only: what to look at next. */
-static void print_next(const ss_checkpoints *c)
+static void print_next(const ss_checkpoints *c, const char *bundle)
 {
     const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
 
     printf("\nsigmascope analyze %s\n", bad->run);
+    if (bundle)
+        printf("sh %s/replay.sh\n", bundle);
     if (c->search.last_good >= 0) {
         const char *good = c->rows[c->search.last_good].run;
 
@@ -101,10 +109,12 @@ static ss_code bisect(bisector *x, ss_err *e)
     x->found = rc == SS_OK && c.search.first_bad >= 0;
     if (x->found && (rc = ss_first_bad_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
+    if (x->found && rc == SS_OK && x->bundle)
+        rc = ss_first_bad_bundle(&c, x->bundle, x->replace, e);
     if (rc == SS_OK && x->minimal && subject(&c))
         rc = show_minimal(x, subject(&c)->run, &format, e);
     if (rc == SS_OK && x->found && !x->out.json)
-        print_next(&c);
+        print_next(&c, x->bundle);
     ss_checkpoints_release(&c);
     ss_expression_release(&x->expression);
     return cli_show_end(&x->out, rc, e);
@@ -127,11 +137,15 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_CHECK: x.opt.check = p.arg; break;
         case OPT_EXHAUSTIVE: x.opt.exhaustive = true; break;
         case OPT_CACHE: x.opt.cache = p.arg; break;
+        case OPT_BUNDLE: x.bundle = p.arg; break;
+        case OPT_FORCE: x.replace = true; break;
         case OPT_MINIMAL: x.minimal = p.arg; break;
         default: cli_probe_take(&p, id, &x.opt.probe, &l); break;
         }
     }
     cli_probe_set(&p, &x.opt.probe, &l);
+    if (!p.stop && x.bundle && !x.fail)
+        cli_usage(&p, "--save-bundle needs --fail, which says where it fails");
     if (!p.stop && x.minimal && x.opt.probe.network.changes.precision)
         cli_usage(&p, "--minimal-fp32 needs runs in fp32, without --precision");
     if (!p.stop && !x.fail && !x.opt.check)

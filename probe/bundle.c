@@ -1,0 +1,363 @@
+/* bundle.c - see bundle.h */
+#include "probe/bundle.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/outdir.h"
+#include "base/str.h"
+#include "kernels/context.h"
+#include "models/safetensors_write.h"
+#include "probe/plan.h"
+#include "probe/replay.h"
+#include "probe/run_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ITEMS = 6 };
+
+typedef struct {
+    ss_run *r;
+    int module, port, input, sigma;
+    ss_replay replay;
+    ss_plan plan; /* for the conditions */
+    char *model;  /* the folder with config.json, its full path */
+    ss_st_item items[MAX_ITEMS];
+    float *values[MAX_ITEMS]; /* what the items point to; owned */
+    int n_items;
+} bundle;
+
+static ss_code out_of_memory(ss_err *e)
+{
+    return ss_fail(e, SS_NOMEM, "out of memory");
+}
+
+/* Room for a tensor of [samples][dim 1]...; NULL: no memory. */
+static float *add_item(bundle *b, const char *name, int rank, const int64_t *dim)
+{
+    ss_st_item *item = &b->items[b->n_items];
+    size_t n = (size_t)b->r->n_samples;
+
+    *item = (ss_st_item){.name = name, .dtype = SS_F32, .rank = rank};
+    item->dim[0] = b->r->n_samples;
+    for (int d = 1; d < rank; d++) {
+        item->dim[d] = dim[d - 1];
+        n *= (size_t)dim[d - 1];
+    }
+    float *x = ss_alloc(n, sizeof *x);
+    item->values = b->values[b->n_items] = x;
+    b->n_items += x != NULL;
+    return x;
+}
+
+/* [H][W][C] of the run to [C][H][W]. */
+static ss_code add_input(bundle *b, ss_err *e)
+{
+    static const char set[] = "/inputs/x";
+    ss_run_shape s;
+    ss_code rc = SS_OK;
+
+    if (!ss_run_has_pictures(b->r, set, &s) || s.rank != 3)
+        return ss_fail(e, SS_USAGE, "%s: has no %s [H,W,C], so its input cannot be saved",
+                       b->r->path, set);
+    const int64_t pixels = s.dim[0] * s.dim[1], c = s.dim[2];
+    float *x = add_item(b, "x", 4, (int64_t[]){c, s.dim[0], s.dim[1]});
+    float *one = ss_alloc((size_t)s.n, sizeof *one);
+
+    if (!x || !one)
+        rc = out_of_memory(e);
+    for (int n = 0; n < b->r->n_samples && rc == SS_OK; n++) {
+        rc = ss_run_picture(b->r, set, b->input, b->sigma, n, one, e);
+        for (int64_t i = 0; i < pixels && rc == SS_OK; i++)
+            for (int64_t j = 0; j < c; j++)
+                x[n * s.n + j * pixels + i] = one[i * c + j];
+    }
+    ss_free(one);
+    return rc;
+}
+
+/* One tensor of the condition, from its rows of each sample. */
+static ss_code add_rows(bundle *b, const char *name, size_t field, int rank, const int64_t *dim,
+                        ss_err *e)
+{
+    float *to = add_item(b, name, rank, dim);
+    size_t row = 1;
+
+    if (!to)
+        return out_of_memory(e);
+    for (int d = 1; d < rank; d++)
+        row *= (size_t)dim[d - 1];
+    for (int n = 0; n < b->r->n_samples; n++) {
+        const ss_condition c = ss_conditions_batch(&b->plan.conditions, 1, &n, false);
+        const float *from;
+
+        memcpy(&from, (const char *)&c + field, sizeof from);
+        memcpy(to + (size_t)n * row, from, row * sizeof *to);
+    }
+    return SS_OK;
+}
+
+static ss_code add_conditions(bundle *b, ss_err *e)
+{
+    const int first = 0;
+    const ss_condition c = ss_conditions_batch(&b->plan.conditions, 1, &first, false);
+    float *t = add_item(b, "timestep", 1, NULL);
+    ss_code rc = SS_OK;
+
+    if (!t)
+        return out_of_memory(e);
+    for (int n = 0; n < b->r->n_samples; n++)
+        t[n] = b->plan.levels[b->sigma].condition;
+    if (c.encoder_hidden_states)
+        rc = add_rows(b, "encoder_hidden_states", offsetof(ss_condition, encoder_hidden_states), 3,
+                      (int64_t[]){c.tokens, c.width}, e);
+    if (rc == SS_OK && c.class_labels)
+        rc = add_rows(b, "class_labels", offsetof(ss_condition, class_labels),
+                      c.class_width > 1 ? 2 : 1, (int64_t[]){c.class_width}, e);
+    if (rc == SS_OK && c.text_embeds)
+        rc = add_rows(b, "text_embeds", offsetof(ss_condition, text_embeds), 2,
+                      (int64_t[]){c.text_width}, e);
+    if (rc == SS_OK && c.time_ids)
+        rc = add_rows(b, "time_ids", offsetof(ss_condition, time_ids), 2, (int64_t[]){c.n_time_ids},
+                      e);
+    return rc;
+}
+
+static const char *module_of(const bundle *b)
+{
+    return b->r->modules[b->module];
+}
+
+static json_t *number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+/* expected.json, with the numbers of each sample. */
+static ss_code describe(bundle *b, ss_str *out, ss_err *e)
+{
+    ss_run *r = b->r;
+    json_t *absmax = json_array(), *rms = json_array(), *bad = json_array();
+    const float *x[2] = {NULL, NULL};
+    const uint64_t *nonfinite = NULL;
+    ss_code rc = ss_run_stat(r, "absmax", &x[0], e);
+
+    if (rc == SS_OK)
+        rc = ss_run_stat(r, "rms", &x[1], e);
+    if (rc == SS_OK)
+        rc = ss_run_nonfinite(r, &nonfinite, e);
+    for (int n = 0; n < r->n_samples && rc == SS_OK; n++) {
+        const size_t at = ss_run_at(r, b->module, b->port, b->input, b->sigma, n);
+
+        json_array_append_new(absmax, number(x[0] ? x[0][at] : NAN));
+        json_array_append_new(rms, number(x[1] ? x[1][at] : NAN));
+        json_array_append_new(bad, json_integer(nonfinite ? (json_int_t)nonfinite[at] : 0));
+    }
+    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:s, s:o, s:o, s:o}", "model",
+                          b->model, "model_sha256", r->model_sha256, "family", r->family, "module",
+                          strcmp(module_of(b), SS_RUN_ROOT) == 0 ? "" : module_of(b), "port",
+                          r->ports[b->port], "sigma", r->sigmas[b->sigma], "timestep",
+                          (double)b->plan.levels[b->sigma].condition, "input", r->inputs[b->input],
+                          "absmax", absmax, "rms", rms, "nonfinite", bad);
+    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+
+    json_decref(j);
+    if (rc == SS_OK && !text)
+        rc = out_of_memory(e);
+    if (rc == SS_OK) {
+        ss_str_add(out, text);
+        ss_str_add(out, "\n");
+    }
+    ss_free(text);
+    return rc;
+}
+
+/* 'TEXT' for the shell. */
+static void add_quoted(ss_str *s, const char *text)
+{
+    ss_str_add(s, "'");
+    for (; *text; text++) {
+        if (*text == '\'')
+            ss_str_add(s, "'\\''");
+        else
+            ss_str_addn(s, text, 1);
+    }
+    ss_str_add(s, "'");
+}
+
+static void add_option(ss_str *s, const char *name, const char *value)
+{
+    ss_str_addf(s, " \\\n    --%s ", name);
+    add_quoted(s, value);
+}
+
+/* "e4m3 (ops), GLOB=FMT, GLOB=FMT" as options. */
+static void add_precision(ss_str *s, const char *text)
+{
+    char part[512];
+    const char *end = strstr(text, " (");
+
+    if (!end)
+        return;
+    snprintf(part, sizeof part, "%.*s", (int)(end - text), text);
+    add_option(s, "precision", part);
+    add_option(s, "precision-scope", strncmp(end, " (blocks)", 9) == 0 ? "blocks" : "ops");
+    for (const char *p = strstr(end, "), "); p; p = strstr(p, ", ")) {
+        p += *p == ')' ? 3 : 2;
+        snprintf(part, sizeof part, "%.*s", (int)strcspn(p, ","), p);
+        add_option(s, "precision-map", part);
+    }
+}
+
+static void write_shell(const bundle *b, ss_str *s)
+{
+    static const struct {
+        const char *tensor, *option;
+    } files[] = {{"encoder_hidden_states", "prompt-embeds"},
+                 {"text_embeds", "text-embeds"},
+                 {"time_ids", "time-ids"}};
+    const ss_probe_options *o = &b->replay.opt;
+    const bool takes_sigma = ss_model_about(b->plan.net.model)->time_is_sigma;
+    const json_t *precision = json_object_get(b->replay.plan, "precision");
+    char text[128];
+
+    ss_str_add(s,
+               "#!/bin/sh\n# Feeds the saved input to the network; expected.json has the numbers "
+               "to compare with.\ncd \"$(dirname \"$0\")\" || exit 1\n"
+               "${SIGMASCOPE:-sigmascope} probe ");
+    add_quoted(s, b->model);
+    ss_str_add(s, " -o replay.h5 --force");
+    snprintf(text, sizeof text, "%.9g", (double)b->plan.levels[b->sigma].condition);
+    add_option(s, takes_sigma ? "sigmas" : "timesteps", text);
+    add_option(s, "inputs", "raw:input.safetensors#x");
+    snprintf(text, sizeof text, "%d", b->r->n_samples);
+    add_option(s, "samples", text);
+    snprintf(text, sizeof text, "%dx%d", b->plan.net.height, b->plan.net.width);
+    add_option(s, "size", text);
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
+        for (int i = 0; i < b->n_items; i++) {
+            if (strcmp(b->items[i].name, files[f].tensor) == 0) {
+                snprintf(text, sizeof text, "input.safetensors#%s", files[f].tensor);
+                add_option(s, files[f].option, text);
+            }
+        }
+    }
+    if (b->plan.conditions.labels.all.rank && o->class_label >= 0) {
+        snprintf(text, sizeof text, "%d", o->class_label);
+        add_option(s, "class", text);
+    }
+    if (o->network.beta_schedule)
+        add_option(s, "beta-schedule", o->network.beta_schedule);
+    if (o->network.prediction_type)
+        add_option(s, "prediction", o->network.prediction_type);
+    if (json_is_string(precision) && strcmp(json_string_value(precision), "fp32 (ops)") != 0)
+        add_precision(s, json_string_value(precision));
+    for (int i = 0; i < o->network.changes.n_interventions; i++)
+        add_option(s, "intervene", o->network.changes.interventions[i]);
+    ss_str_add(s, "\n");
+}
+
+static const char python[] =
+    "import json, diffusers\n"
+    "from safetensors.torch import load_file\n"
+    "\n"
+    "b, want = load_file(\"input.safetensors\"), json.load(open(\"expected.json\"))\n"
+    "model = getattr(diffusers, want[\"family\"]).from_pretrained(want[\"model\"]).eval()\n"
+    "added = {k: b.pop(k) for k in (\"text_embeds\", \"time_ids\") if k in b}\n"
+    "told = {k: v.long() if k == \"class_labels\" and v.dim() == 1 else v for k, v in b.items()}\n"
+    "show = lambda m, _, y: print(want[\"module\"], \"absmax\", getattr(y, \"sample\", "
+    "y).abs().flatten(1).amax(1).tolist(),\n"
+    "                             \"expected\", want[\"absmax\"])\n"
+    "model.get_submodule(want[\"module\"]).register_forward_hook(show)\n"
+    "model.requires_grad_(False)(told.pop(\"x\"), told.pop(\"timestep\"), "
+    "**({\"added_cond_kwargs\": added} if added else {}), **told)\n";
+
+static ss_code write_text(const char *dir, const char *name, const char *text, ss_err *e)
+{
+    char *path = ss_path_join(dir, name);
+    ss_outfile o = {0};
+    ss_code rc = path ? ss_outfile_open(&o, path, e) : out_of_memory(e);
+
+    ss_free(path);
+    if (rc != SS_OK)
+        return rc;
+    fputs(text, o.f);
+    return ss_outfile_commit(&o, e);
+}
+
+static ss_code write_files(bundle *b, const char *dir, ss_err *e)
+{
+    char *tensors = ss_path_join(dir, "input.safetensors");
+    ss_str json = {0}, shell = {0};
+    ss_code rc = tensors ? SS_OK : out_of_memory(e);
+
+    if (rc == SS_OK)
+        rc = ss_safetensors_write(tensors, b->items, (size_t)b->n_items, NULL, 0, e);
+    if (rc == SS_OK)
+        rc = describe(b, &json, e);
+    write_shell(b, &shell);
+    if (rc == SS_OK && (json.failed || shell.failed))
+        rc = out_of_memory(e);
+    if (rc == SS_OK)
+        rc = write_text(dir, "expected.json", json.s, e);
+    if (rc == SS_OK)
+        rc = write_text(dir, "replay.sh", shell.s, e);
+    if (rc == SS_OK)
+        rc = write_text(dir, "replay.py", python, e);
+    ss_free(tensors);
+    ss_str_release(&json);
+    ss_str_release(&shell);
+    return rc;
+}
+
+static ss_code gather(bundle *b, ss_ctx *ctx, ss_err *e)
+{
+    ss_model_paths paths;
+    ss_code rc = ss_plan_make(&b->replay.opt, ss_ctx_threads(ctx), &b->plan, e);
+
+    if (rc == SS_OK && strcmp(b->plan.net.sha256, b->r->model_sha256) != 0)
+        rc = ss_fail(e, SS_FORMAT, "%s is not what %s was made of any more", b->r->model_path,
+                     b->r->path);
+    if (rc == SS_OK)
+        rc = ss_model_paths_find(b->r->model_path, &paths, e);
+    if (rc != SS_OK)
+        return rc;
+    b->model = realpath(paths.folder, NULL);
+    ss_model_paths_release(&paths);
+    rc = b->model ? add_input(b, e) : out_of_memory(e);
+    return rc == SS_OK ? add_conditions(b, e) : rc;
+}
+
+ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, int port, int input,
+                        int sigma, ss_err *e)
+{
+    bundle b = {.r = r, .module = module, .port = port, .input = input, .sigma = sigma};
+    ss_ctx_options device = {0};
+    ss_ctx *ctx = NULL;
+    ss_outdir out = {0};
+    ss_code rc = ss_replay_read(r, &b.replay, e);
+
+    if (rc != SS_OK)
+        return rc;
+    device.device = b.replay.opt.device;
+    rc = ss_ctx_new(&device, &ctx, e);
+    if (rc == SS_OK)
+        rc = gather(&b, ctx, e);
+    if (rc == SS_OK)
+        rc = ss_outdir_open(&out, dir, "expected.json", replace, e);
+    if (rc == SS_OK)
+        rc = write_files(&b, out.tmp, e);
+    if (rc == SS_OK)
+        rc = ss_outdir_commit(&out, e);
+    else
+        ss_outdir_discard(&out);
+    for (int i = 0; i < b.n_items; i++)
+        ss_free(b.values[i]);
+    ss_free(b.model);
+    ss_plan_release(&b.plan);
+    ss_ctx_free(ctx);
+    ss_replay_release(&b.replay);
+    return rc;
+}

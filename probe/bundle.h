@@ -1,0 +1,25 @@
+/* bundle.h - one finding as a folder that replays elsewhere
+ *
+ *   DIR/input.safetensors   x [N,C,H,W], what the network saw; timestep [N], what it was told;
+ *                           and where there is one encoder_hidden_states [N,tokens,width],
+ *                           class_labels [N] or [N,width], text_embeds, time_ids
+ *   DIR/expected.json       model and its SHA-256, module, port, sigma, timestep, input, and of
+ *                           each sample absmax, rms and how many values are not finite
+ *   DIR/replay.sh           the same numbers by `sigmascope probe`, from anywhere
+ *   DIR/replay.py           the same by PyTorch and diffusers, through a forward hook
+ *
+ * N are the samples of the run. The scripts name the model by its full path.
+ */
+#ifndef SS_PROBE_BUNDLE_H
+#define SS_PROBE_BUNDLE_H
+
+#include "probe/run_reader.h"
+
+/* Writes the bundle of a module's output (port) at one noise level and input of a run that
+ * `sigmascope probe` made; indices into the run's axes. The folder appears whole or not at all;
+ * one that is there is SS_IO, unless replace is set and it is a bundle. SS_USAGE for a run without
+ * plan, SS_FORMAT when the model is not the one of the run any more. */
+ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, int port, int input,
+                        int sigma, ss_err *e);
+
+#endif

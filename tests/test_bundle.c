@@ -1,0 +1,157 @@
+/* test_bundle.c - a saved finding, replayed by its own script, gives the numbers that it expects:
+ * plain, and under emulation with a change to the network
+ */
+#include "base/mem.h"
+#include "models/safetensors.h"
+#include "probe/bundle.h"
+#include "probe/probe.h"
+#include "tests/ss_tmp.h"
+
+#include <jansson.h>
+#include <sys/stat.h>
+
+#define MODULE "up_blocks.0.upsamplers.0.conv"
+
+static ss_run *probe(const char *name, const ss_changes_options *changes)
+{
+    static const char *const inputs[] = {"constant:0", "noise:pink"};
+    ss_probe_options opt = ss_probe_defaults();
+    ss_probe_summary summary;
+    ss_run *r;
+    ss_err e = {0};
+
+    opt.network.model = "demo/fashion-mnist/step-06000";
+    opt.network.changes = *changes;
+    opt.output = in_tmp(name);
+    opt.sigmas = "0.5,20";
+    opt.inputs = inputs;
+    opt.n_inputs = N_OF(inputs);
+    opt.samples = 3;
+    opt.class_label = 4;
+    opt.threads = 1;
+    if (ss_probe_run(&opt, &summary, &e) != SS_OK || ss_run_open(opt.output, &r, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return r;
+}
+
+static int find_module(const ss_run *r, const char *path)
+{
+    for (int m = 0; m < r->n_modules; m++) {
+        if (strcmp(r->modules[m], path) == 0)
+            return m;
+    }
+    fail_msg("no module %s", path);
+    return -1;
+}
+
+/* Runs the script of the bundle as a user does, from another folder. */
+static ss_run *replay(const char *dir)
+{
+    const char *program = getenv("SIGMASCOPE");
+    char command[2048], path[600], *full = realpath(program ? program : "build/sigmascope", NULL);
+    ss_run *r;
+    ss_err e = {0};
+
+    assert_non_null(full);
+    snprintf(command, sizeof command, "SIGMASCOPE='%s' sh %s/replay.sh >%s/out 2>&1 || cat %s/out",
+             full, dir, tmp_dir, tmp_dir);
+    assert_int_equal(system(command), 0);
+    free(full);
+    snprintf(path, sizeof path, "%s/replay.h5", dir);
+    if (ss_run_open(path, &r, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return r;
+}
+
+static void compare(ss_run *again, const char *dir, const char *stat)
+{
+    char path[600];
+    const float *x;
+    ss_err e = {0};
+    double worst = 0;
+
+    snprintf(path, sizeof path, "%s/expected.json", dir);
+    json_t *want = json_load_file(path, 0, NULL);
+    const json_t *list = json_object_get(want, stat);
+    assert_int_equal(json_array_size(list), again->n_samples);
+    assert_int_equal(ss_run_stat(again, stat, &x, &e), SS_OK);
+    for (int n = 0; n < again->n_samples; n++) {
+        const double v = json_real_value(json_array_get(list, (size_t)n));
+        const double got =
+            x[ss_run_at(again, find_module(again, MODULE), ss_run_port(again, "output"), 0, 0, n)];
+
+        assert_true(v > 1);
+        worst = fmax(worst, fabs(got / v - 1));
+    }
+    assert_true(worst < 1e-5); /* worst seen: 0 */
+    json_decref(want);
+}
+
+static void check(const char *name, const ss_changes_options *changes)
+{
+    char run_name[32];
+    ss_err e = {0};
+
+    snprintf(run_name, sizeof run_name, "%s.h5", name);
+    ss_run *r = probe(run_name, changes), *again;
+    const char *dir = in_tmp(name);
+
+    if (ss_bundle_write(r, dir, false, find_module(r, MODULE), ss_run_port(r, "output"), 1, 1,
+                        &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    assert_int_equal(count_files(dir), 4);
+    again = replay(dir);
+    assert_string_equal(again->precision, r->precision);
+    compare(again, dir, "absmax");
+    compare(again, dir, "rms");
+    ss_run_close(again);
+
+    assert_int_equal(ss_bundle_write(r, dir, false, 0, 0, 0, 0, &e), SS_IO); /* it is there */
+    assert_int_equal(
+        ss_bundle_write(r, dir, true, find_module(r, MODULE), ss_run_port(r, "output"), 1, 0, &e),
+        SS_OK);
+    assert_int_equal(count_files(dir), 4);
+    ss_run_close(r);
+}
+
+static void test_replays(void **state)
+{
+    (void)state;
+    check("plain", &(ss_changes_options){0});
+}
+
+static void test_replays_changes(void **state)
+{
+    (void)state;
+    static const char *const maps[] = {"up_blocks.1=fp32", "conv_in=bf16"};
+    static const char *const interventions[] = {"scale:0.5@mid_block"};
+
+    check("changed", &(ss_changes_options){.precision = "e4m3-sat",
+                                           .precision_maps = maps,
+                                           .n_precision_maps = N_OF(maps),
+                                           .interventions = interventions,
+                                           .n_interventions = N_OF(interventions)});
+}
+
+static void test_leaves_others_alone(void **state)
+{
+    (void)state;
+    ss_run *r = probe("other.h5", &(ss_changes_options){0});
+    ss_err e = {0};
+
+    mkdir(in_tmp("other"), 0755);
+    write_file(in_tmp("other/letter"), "x", 1);
+    assert_int_equal(ss_bundle_write(r, in_tmp("other"), true, 0, 0, 0, 0, &e), SS_IO);
+    assert_int_equal(count_files(in_tmp("other")), 1);
+    ss_run_close(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_replays),
+        cmocka_unit_test(test_replays_changes),
+        cmocka_unit_test(test_leaves_others_alone),
+    };
+    return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
+}
