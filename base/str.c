@@ -35,7 +35,8 @@ void ss_str_addn(ss_str *b, const char *text, size_t n)
 {
     if (!reserve(b, n))
         return;
-    memcpy(b->s + b->len, text, n);
+    if (n > 0) /* text may be NULL then */
+        memcpy(b->s + b->len, text, n);
     b->len += n;
     b->s[b->len] = '\0';
 }
