@@ -96,6 +96,8 @@ static void test_what_it_says(void **state)
         {"absmax({up,conv_in}) > 599", true, "up", 10, 1, 600},
         {"absmax(up.conv) <= 14", true, "up.conv", 0.1, 0, 7},
         {"absmax(bad) > 1e30", true, "bad", 10, 1, INFINITY},
+        {"rms(bad) > 1e30", true, "bad", 10, 1, INFINITY},
+        {"headroom(fp16, bad) < -1e30", true, "bad", 10, 1, -INFINITY},
         {"rms(conv_in) > 15", true, "conv_in", 10, 1, 0},
         {"nonfinite()", true, "bad", 10, 1, 2},
         {"nonfinite(*) > 2", false, "bad", 10, 1, 2},
