@@ -53,6 +53,17 @@ out:
     return rc;
 }
 
+ss_code ss_json_wrap(ss_json *j, const char *name, json_t *object, ss_err *e)
+{
+    if (!json_is_object(object))
+        return ss_fail(e, SS_FORMAT, "%s: expected a JSON object {...}", name);
+    *j = (ss_json){.name = ss_strdup(name), .seen = json_object(), .root = json_incref(object)};
+    if (j->name && j->seen)
+        return SS_OK;
+    ss_json_release(j);
+    return ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+}
+
 void ss_json_release(ss_json *j)
 {
     ss_free(j->name);

@@ -35,6 +35,9 @@ typedef struct {
 ss_code ss_json_load(ss_json *j, const char *path, ss_err *e);
 /* The same from memory; name is for messages. */
 ss_code ss_json_parse(ss_json *j, const char *name, const char *text, size_t len, ss_err *e);
+/* The same of an object that is in memory already, which is shared with its owner: a part of a
+ * file ("train.json: optimizer"), or one that was put together. */
+ss_code ss_json_wrap(ss_json *j, const char *name, json_t *object, ss_err *e);
 void ss_json_release(ss_json *j); /* {0} is fine */
 
 /* True when the key is there and not null. Counts as asked for. */
