@@ -114,3 +114,22 @@ void ss_outdir_discard(ss_outdir *o)
         remove_tree(o->tmp);
     release(o);
 }
+
+ss_code ss_outdir_remove(const char *path, const char *mark, ss_err *e)
+{
+    char *inside = ss_path_join(path, mark);
+    const bool ours = inside && ss_file_exists(inside);
+    ss_str aside = {0};
+    ss_code rc = SS_OK;
+
+    ss_free(inside);
+    if (!ours)
+        return ss_fail(e, SS_IO, "%s: no %s in it, so it is not ours to delete", path, mark);
+    ss_str_addf(&aside, "%s.old-%ld", path, (long)getpid()); /* never half a folder of that name */
+    if (aside.failed)
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    else if (rename(path, aside.s) != 0 || remove_tree(aside.s) != 0)
+        rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
+    ss_str_release(&aside);
+    return rc;
+}

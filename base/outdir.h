@@ -29,4 +29,8 @@ ss_code ss_outdir_open(ss_outdir *o, const char *path, const char *mark, bool re
 ss_code ss_outdir_commit(ss_outdir *o, ss_err *e);
 void ss_outdir_discard(ss_outdir *o); /* {0} is fine */
 
+/* Deletes a folder that holds the file `mark`; links in it are deleted, not followed. Anything else
+ * is SS_IO and stays. */
+ss_code ss_outdir_remove(const char *path, const char *mark, ss_err *e);
+
 #endif

@@ -133,5 +133,6 @@ extern const cli_command cmd_compare;
 extern const cli_command cmd_generate;
 extern const cli_command cmd_spectrum;
 extern const cli_command cmd_bisect;
+extern const cli_command cmd_train;
 
 #endif

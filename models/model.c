@@ -22,13 +22,10 @@ struct ss_model {
     ss_model_info info;
 };
 
+/* m->json is there. */
 static ss_code read_config(ss_model *m, ss_err *e)
 {
     char shown[128];
-    ss_code rc = ss_json_load(&m->json, m->paths.config, e);
-
-    if (rc != SS_OK)
-        return rc;
     const char *family = ss_json_string(&m->json, "_class_name", NULL);
     if (!family) {
         ss_json_complain(&m->json, SS_FORMAT, "_class_name", "expected the name of a model");
@@ -38,7 +35,7 @@ static ss_code read_config(ss_model *m, ss_err *e)
         return ss_fail(e, SS_UNSUPPORTED,
                        "%s: models of class %s are not supported; UNet2DModel and "
                        "UNet2DConditionModel are",
-                       m->paths.config, ss_printable(family, shown, sizeof shown));
+                       m->json.name, ss_printable(family, shown, sizeof shown));
     m->info.family = family;
     return ss_unet_config_read(&m->json, &m->config, e);
 }
@@ -73,8 +70,8 @@ static ss_code build(ss_model *m, const ss_init *init, ss_err *e)
 {
     int n;
 
-    m->net = init ? ss_net_new_untrained(init, m->paths.config, e)
-                  : ss_net_new(m->checkpoint, m->paths.config, e);
+    m->net = init ? ss_net_new_untrained(init, m->json.name, e)
+                  : ss_net_new(m->checkpoint, m->json.name, e);
     if (!m->net)
         return SS_NOMEM;
     m->unet = ss_unet_new(m->net, &m->config);
@@ -106,43 +103,64 @@ static void fill_info(ss_model *m)
     i->needs = ss_unet_needs(u);
 }
 
-static ss_code open_or_create(const char *model, const char *variant, const ss_init *init,
-                              ss_model **out, ss_err *e)
+static ss_code new_model(const char *path, ss_model **m, ss_err *e)
 {
-    ss_model *m = ss_calloc(1, sizeof *m);
-    ss_code rc;
+    *m = ss_calloc(1, sizeof **m);
+    if (*m && ((*m)->path = ss_strdup(path)))
+        return SS_OK;
+    ss_free(*m);
+    return ss_fail(e, SS_NOMEM, "out of memory");
+}
 
-    if (!m || !(m->path = ss_strdup(model))) {
-        ss_free(m);
-        return ss_fail(e, SS_NOMEM, "out of memory");
-    }
+/* Hands the model over, unless something went wrong. */
+static ss_code hand_over(ss_model *m, ss_code rc, ss_model **out)
+{
+    if (rc == SS_OK)
+        *out = m;
+    else
+        ss_model_close(m);
+    return rc;
+}
+
+ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **out, ss_err *e)
+{
+    ss_model *m;
+    ss_code rc = new_model(model, &m, e);
+
+    if (rc != SS_OK)
+        return rc;
     rc = ss_model_paths_find(model, &m->paths, e);
     if (rc == SS_OK)
+        rc = ss_json_load(&m->json, m->paths.config, e);
+    if (rc == SS_OK)
         rc = read_config(m, e);
-    if (rc == SS_OK && !init)
-        rc = ss_checkpoint_open(m->paths.folder, variant, &m->checkpoint, e);
+    if (rc == SS_OK)
+        rc = ss_checkpoint_open(m->paths.folder, opt ? opt->variant : NULL, &m->checkpoint, e);
     if (rc == SS_OK) {
         fill_info(m);
         rc = open_class_table(m, e);
     }
     if (rc == SS_OK)
-        rc = build(m, init, e);
-    if (rc != SS_OK) {
-        ss_model_close(m);
+        rc = build(m, NULL, e);
+    return hand_over(m, rc, out);
+}
+
+ss_code ss_model_create(const json_t *config, const char *name, const ss_init *init, ss_model **out,
+                        ss_err *e)
+{
+    ss_model *m;
+    ss_code rc = new_model(name, &m, e);
+
+    if (rc != SS_OK)
         return rc;
+    rc = ss_json_wrap(&m->json, name, (json_t *)config, e);
+    if (rc == SS_OK)
+        rc = read_config(m, e);
+    if (rc == SS_OK) {
+        fill_info(m);
+        rc = build(m, init, e);
     }
-    *out = m;
-    return SS_OK;
-}
-
-ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **m, ss_err *e)
-{
-    return open_or_create(model, opt ? opt->variant : NULL, NULL, m, e);
-}
-
-ss_code ss_model_create(const char *folder, const ss_init *init, ss_model **m, ss_err *e)
-{
-    return open_or_create(folder, NULL, init, m, e);
+    return hand_over(m, rc, out);
 }
 
 void ss_model_close(ss_model *m)

@@ -26,14 +26,16 @@ typedef struct {
  * of the checkpoint is used, every one that the config asks for is there, and an option of
  * the config that is not supported is an error that names it. opt may be NULL. */
 ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **m, ss_err *e);
-/* A network that was never trained, of the config.json in a folder; weights that lie there are not
- * looked at. Has no checkpoint, so ss_model_checkpoint gives NULL and ss_model_sha256 SS_USAGE. */
-ss_code ss_model_create(const char *folder, const ss_init *init, ss_model **m, ss_err *e);
+/* A network that was never trained, of a config.json in memory, which stays shared with its owner;
+ * name is what messages call it. Has no checkpoint, so ss_model_checkpoint gives NULL and
+ * ss_model_sha256 SS_USAGE. */
+ss_code ss_model_create(const json_t *config, const char *name, const ss_init *init, ss_model **m,
+                        ss_err *e);
 void ss_model_close(ss_model *m); /* NULL is fine */
 
 typedef struct {
     const char *path;      /* as given */
-    const char *folder;    /* where config.json is */
+    const char *folder;    /* where config.json is; NULL: only in memory */
     const char *family;    /* "UNet2DConditionModel" */
     const char *format;    /* of the weights, "safetensors"; "untrained" */
     const char *scheduler; /* path of scheduler_config.json, or NULL */

@@ -249,35 +249,43 @@ static void check_class(ss_json *j)
                      "only schedules made of betas are supported (DDPM, DDIM, PNDM, Euler, ...)");
 }
 
-ss_code ss_schedule_load(const char *path, ss_schedule **s, ss_err *e)
+ss_code ss_schedule_read(ss_json *j, ss_schedule **s, ss_err *e)
 {
     ss_schedule_options o = ss_schedule_defaults();
     double *trained = NULL;
+    ss_code rc;
+
+    check_class(j);
+    o.betas = (ss_betas)ss_json_choice(j, "beta_schedule", betas_names, SS_BETAS_LINEAR);
+    o.beta_start = ss_json_double(j, "beta_start", o.beta_start);
+    o.beta_end = ss_json_double(j, "beta_end", o.beta_end);
+    o.steps = ss_json_int(j, "num_train_timesteps", o.steps);
+    o.zero_snr = ss_json_bool(j, "rescale_betas_zero_snr", false);
+    o.last_abar = avoids_infinity(ss_json_string(j, "_class_name", "")) ? 0x1p-24 : 0;
+    o.prediction =
+        (ss_prediction)ss_json_choice(j, "prediction_type", prediction_names, SS_PREDICT_EPSILON);
+    read_trained(j, &o, &trained);
+    rc = ss_json_done(j, e);
+    if (rc == SS_OK) {
+        rc = ss_schedule_new(&o, s, e);
+        if (rc != SS_OK)
+            ss_fail_prefix(e, "%s", j->name);
+    }
+    ss_free(trained);
+    return rc;
+}
+
+ss_code ss_schedule_load(const char *path, ss_schedule **s, ss_err *e)
+{
+    const ss_schedule_options defaults = ss_schedule_defaults();
     ss_json j = {0};
     ss_code rc;
 
     if (!path)
-        return ss_schedule_new(&o, s, e);
+        return ss_schedule_new(&defaults, s, e);
     rc = ss_json_load(&j, path, e);
-    if (rc != SS_OK)
-        return rc;
-    check_class(&j);
-    o.betas = (ss_betas)ss_json_choice(&j, "beta_schedule", betas_names, SS_BETAS_LINEAR);
-    o.beta_start = ss_json_double(&j, "beta_start", o.beta_start);
-    o.beta_end = ss_json_double(&j, "beta_end", o.beta_end);
-    o.steps = ss_json_int(&j, "num_train_timesteps", o.steps);
-    o.zero_snr = ss_json_bool(&j, "rescale_betas_zero_snr", false);
-    o.last_abar = avoids_infinity(ss_json_string(&j, "_class_name", "")) ? 0x1p-24 : 0;
-    o.prediction =
-        (ss_prediction)ss_json_choice(&j, "prediction_type", prediction_names, SS_PREDICT_EPSILON);
-    read_trained(&j, &o, &trained);
-    rc = ss_json_done(&j, e);
-    if (rc == SS_OK) {
-        rc = ss_schedule_new(&o, s, e);
-        if (rc != SS_OK)
-            ss_fail_prefix(e, "%s", path);
-    }
-    ss_free(trained);
+    if (rc == SS_OK)
+        rc = ss_schedule_read(&j, s, e);
     ss_json_release(&j);
     return rc;
 }

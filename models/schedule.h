@@ -16,7 +16,7 @@
 #ifndef SS_MODELS_SCHEDULE_H
 #define SS_MODELS_SCHEDULE_H
 
-#include "base/err.h"
+#include "base/json.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -65,6 +65,8 @@ ss_code ss_schedule_new(const ss_schedule_options *opt, ss_schedule **s, ss_err 
 /* From a scheduler_config.json; only the keys that training obeys are read, those of
  * sampling are not. NULL for path gives the defaults. */
 ss_code ss_schedule_load(const char *path, ss_schedule **s, ss_err *e);
+/* The same from such an object in memory. */
+ss_code ss_schedule_read(ss_json *j, ss_schedule **s, ss_err *e);
 void ss_schedule_free(ss_schedule *s); /* NULL is fine */
 
 int64_t ss_schedule_steps(const ss_schedule *s);

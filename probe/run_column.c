@@ -177,6 +177,43 @@ void ss_run_put_loss(ss_run_column *col, int input, int sample, double loss)
     *sample_of(col, col->w->layout.at.loss, input, sample, &n) = (float)loss;
 }
 
+void ss_run_put_step(ss_run_column *col, const ss_run_step *s)
+{
+    void **to = col->data + col->w->layout.at.step;
+
+#define X(name) *(float *)*to++ = s->name;
+    SS_RUN_TRAINING(X)
+#undef X
+}
+
+void ss_run_put_level(ss_run_column *col, int sample, double sigma, double loss)
+{
+    const ss_run_layout *l = &col->w->layout;
+
+    assert(sample >= 0 && sample < l->n_samples);
+    ((float *)col->data[l->at.level])[sample] = (float)sigma;
+    ((float *)col->data[l->at.level + 1])[sample] = (float)loss;
+}
+
+void ss_run_put_bin(ss_run_column *col, int bin, double loss)
+{
+    const int set = col->w->layout.at.bins;
+
+    assert(set >= 0 && bin >= 0 && bin < col->w->layout.sets[set].outer);
+    ((float *)col->data[set])[bin] = (float)loss;
+}
+
+void ss_run_put_update(ss_run_column *col, int64_t parameter, const ss_run_update *u)
+{
+    const ss_run_layout *l = &col->w->layout;
+    void **to = col->data + l->at.updates;
+
+    assert(parameter >= 0 && parameter < l->sets[l->at.updates].outer);
+#define X(name) ((float *)*to++)[parameter] = u->name;
+    SS_RUN_UPDATES(X)
+#undef X
+}
+
 void ss_run_put_channels(ss_run_column *col, int channels, ss_port port, int input, int64_t n,
                          const float *absmax, const float *rms)
 {

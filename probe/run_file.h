@@ -38,6 +38,17 @@
  *   /outputs/denoised  as /inputs/x; /outputs/loss [input, sigma, sample] f32
  *   /activations/PATH  [input, sigma, sample, ...] f32 or f16
  *
+ * A training run has steps where others have noise levels: the axis `step` (i64) in place of
+ * `sigma` in all of the above, one input, and the samples of a batch, which is another at each
+ * step.
+ *
+ *   /training/NAME     [step] f32: loss, penalty (NaN in steps without), norm of the gradients,
+ *                      rate, scale of the loss, skipped (0 or 1)
+ *   /training/sigma, sample_loss   [step, sample] f32, the noise level and the loss of each sample
+ *   /training/loss_by_sigma  [bin, step] f32, running mean by noise level; the axis `bin` is sigma
+ *   /updates/NAME      [parameter, step] f32, what the step did to each: gradient_rms, update_rms,
+ *                      weight_rms, staleness = RMS(g / sqrt(v^)) of Adam (Wortsman et al. 2023)
+ *
  * What is not known is left out: no attention layer, no group. Labels show control
  * characters and what is not UTF-8 as \xNN. Groups and data sets named PATH have the
  * label of the module, with '/' and '%' written %2F and %25.
@@ -75,7 +86,7 @@
 
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
-    SS_RUN_MINOR = 0, /* grows when something is added */
+    SS_RUN_MINOR = 1, /* grows when something is added */
     SS_RUN_FILL_MAX = 64 << 20,
     SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
     SS_RUN_MAX_SETS = 4000          /* HDF5 keeps an axis's users in 64 KiB */
@@ -108,6 +119,19 @@ typedef struct {
     bool half;      /* f16: rounded to nearest even, overflow to inf */
 } ss_run_dump;
 
+#define SS_RUN_TRAINING(X) X(loss) X(penalty) X(norm) X(rate) X(scale) X(skipped)
+#define SS_RUN_UPDATES(X) X(gradient_rms) X(update_rms) X(weight_rms) X(staleness)
+
+/* What one step of a training did as a whole, and to one parameter. */
+#define X(name) float name;
+typedef struct {
+    SS_RUN_TRAINING(X)
+} ss_run_step;
+typedef struct {
+    SS_RUN_UPDATES(X)
+} ss_run_update;
+#undef X
+
 /* What a run will hold. Everything is borrowed, for the call only. Texts may be NULL:
  * empty. Lists may be empty, but there are at least one input, sigma and sample. */
 typedef struct {
@@ -124,6 +148,9 @@ typedef struct {
     const double *sigmas;
     const float *timesteps; /* NULL: the family has none */
     int n_sigmas;
+    const int64_t *steps; /* of a training run, rising, in place of sigmas; n_sigmas counts them */
+    const double *bins;   /* of such a run: sigmas of the bins of its loss */
+    int n_bins;
     int n_samples;
     const ss_run_layer *layers;
     int n_layers;
@@ -173,6 +200,12 @@ void ss_run_put_loss(ss_run_column *col, int input, int sample, double loss);
 void ss_run_put_channels(ss_run_column *col, int channels, ss_port port, int input, int64_t n,
                          const float *absmax, const float *rms);
 
+/* Of a training run. */
+void ss_run_put_step(ss_run_column *col, const ss_run_step *s);
+void ss_run_put_level(ss_run_column *col, int sample, double sigma, double loss);
+void ss_run_put_bin(ss_run_column *col, int bin, double loss);
+void ss_run_put_update(ss_run_column *col, int64_t parameter, const ss_run_update *u);
+
 /* Activations go to the writing thread at once, and wait while SS_RUN_QUEUE_BYTES are under
  * way. x is copied. A failed write is reported here or by submit. */
 ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sample, const float *x,
@@ -182,6 +215,9 @@ ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sampl
  * error is that of an earlier write: "RUN.h5: No space left on device; 3 of 16 noise levels
  * are saved; free space and go on with --resume". */
 ss_code ss_run_submit(ss_run_writer *w, ss_run_column *col, ss_err *e);
+
+/* Waits until everything that was submitted is in the file, flushed. */
+ss_code ss_run_sync(ss_run_writer *w, ss_err *e);
 
 /* Waits for all writes, sets `complete`, and frees w, also on failure. */
 ss_code ss_run_finish(ss_run_writer *w, ss_err *e);

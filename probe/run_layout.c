@@ -248,6 +248,31 @@ static int add_picture_set(struct maker *m, const char *group, const char *name,
     return add_set(m, group, name, type, nan, axis);
 }
 
+static void add_training_sets(struct maker *m, const ss_run_spec *spec, int sample)
+{
+    ss_run_layout *l = m->l;
+    const int step = l->axis_sigma;
+    const int bin = add_axis(
+        m, "bin", (ss_run_axis){.n = spec->n_bins, .kind = SS_AXIS_F64, .f64 = spec->bins});
+
+    l->at.step = (int)l->n_sets;
+#define X(name) add_set(m, "/training", #name, SS_SET_F32, true, (int[]){step, -1});
+    SS_RUN_TRAINING(X)
+#undef X
+    l->at.level = add_set(m, "/training", "sigma", SS_SET_F32, true, (int[]){step, sample, -1});
+    add_set(m, "/training", "sample_loss", SS_SET_F32, true, (int[]){step, sample, -1});
+    if (bin >= 0)
+        l->at.bins =
+            add_set(m, "/training", "loss_by_sigma", SS_SET_F32, true, (int[]){bin, step, -1});
+    if (l->axis_parameter < 0)
+        return;
+    l->at.updates = (int)l->n_sets;
+#define X(name) \
+    add_set(m, "/updates", #name, SS_SET_F32, true, (int[]){l->axis_parameter, step, -1});
+    SS_RUN_UPDATES(X)
+#undef X
+}
+
 static void add_sets(struct maker *m, const ss_run_spec *spec)
 {
     ss_run_layout *l = m->l;
@@ -258,8 +283,13 @@ static void add_sets(struct maker *m, const ss_run_spec *spec)
                  (ss_run_axis){.n = spec->n_modules, .kind = SS_AXIS_TEXT, .text = label_module});
     l->axis_input = input = add_axis(
         m, "input", (ss_run_axis){.n = spec->n_inputs, .kind = SS_AXIS_TEXT, .text = label_input});
-    l->axis_sigma = add_axis(
-        m, "sigma", (ss_run_axis){.n = spec->n_sigmas, .kind = SS_AXIS_F64, .f64 = spec->sigmas});
+    l->axis_sigma =
+        spec->steps
+            ? add_axis(m, "step",
+                       (ss_run_axis){.n = spec->n_sigmas, .kind = SS_AXIS_I64, .i64 = spec->steps})
+            : add_axis(
+                  m, "sigma",
+                  (ss_run_axis){.n = spec->n_sigmas, .kind = SS_AXIS_F64, .f64 = spec->sigmas});
     sample = add_axis(m, "sample", (ss_run_axis){.n = spec->n_samples, .kind = SS_AXIS_COUNT});
     l->axis_layer = add_axis(
         m, "layer", (ss_run_axis){.n = spec->n_layers, .kind = SS_AXIS_TEXT, .text = label_layer});
@@ -288,6 +318,8 @@ static void add_sets(struct maker *m, const ss_run_spec *spec)
         add_module_sets(m, spec, input, sample);
     if (l->axis_layer >= 0)
         add_attention_sets(m, spec, input, sample);
+    if (spec->steps)
+        add_training_sets(m, spec, sample);
     for (int i = 0; i < spec->n_dumps; i++) {
         char *name = ss_run_link_name(spec->dumps[i].path);
 
@@ -367,7 +399,12 @@ static ss_code check_spec(const ss_run_spec *spec, ss_err *e)
         if (spec->channels[i].channels < 1)
             return ss_fail(e, SS_USAGE, "module %s has no channels", spec->channels[i].path);
     }
-    for (int i = 0; i < spec->n_sigmas; i++) {
+    for (int i = 1; spec->steps && i < spec->n_sigmas; i++) {
+        if (spec->steps[i] <= spec->steps[i - 1])
+            return ss_fail(e, SS_USAGE, "step %lld does not come behind step %lld",
+                           (long long)spec->steps[i], (long long)spec->steps[i - 1]);
+    }
+    for (int i = 0; !spec->steps && i < spec->n_sigmas; i++) {
         for (int j = 0; j < i; j++) {
             if (spec->sigmas[i] == spec->sigmas[j] &&
                 (!spec->timesteps || spec->timesteps[i] == spec->timesteps[j]))
@@ -382,7 +419,7 @@ ss_code ss_run_layout_make(ss_run_layout *l, const ss_run_spec *spec, ss_err *e)
     struct maker m = {.l = l, .e = e};
 
     *l = (ss_run_layout){
-        .at = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
+        .at = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
         .n_modules = spec->n_modules,
         .n_inputs = spec->n_inputs,
         .n_sigmas = spec->n_sigmas,

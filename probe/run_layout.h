@@ -16,14 +16,21 @@
 enum { SS_RUN_MAX_RANK = 7 };
 
 /* What labels an axis. */
-typedef enum { SS_AXIS_COUNT, SS_AXIS_I32, SS_AXIS_F64, SS_AXIS_TEXT } ss_run_axis_kind;
+typedef enum {
+    SS_AXIS_COUNT,
+    SS_AXIS_I32,
+    SS_AXIS_I64,
+    SS_AXIS_F64,
+    SS_AXIS_TEXT
+} ss_run_axis_kind;
 
 typedef struct {
     char *name;
     int64_t n;
     ss_run_axis_kind kind;
-    const double *f64; /* SS_AXIS_F64: borrowed from the spec */
-    int first;         /* SS_AXIS_COUNT: first, first + 1 ... */
+    const double *f64;  /* SS_AXIS_F64: borrowed from the spec */
+    const int64_t *i64; /* SS_AXIS_I64: likewise */
+    int first;          /* SS_AXIS_COUNT: first, first + 1 ... */
     const char *(*text)(const ss_run_spec *spec, int64_t i);
 } ss_run_axis;
 
@@ -40,17 +47,24 @@ typedef struct {
     uint64_t offset; /* in the file; known once it exists */
 } ss_run_set;
 
+/* In a training run the columns are steps, and that axis is what is called sigma here. */
+
 /* Where the sets of one kind begin in the list; -1: there are none. */
 typedef struct {
     int stats, nonfinite, hist; /* stats: SS_N_STATS of them */
     int attention;              /* SS_N_ATTENTION */
     int x, psd, denoised, loss;
-    int channels; /* absmax and rms of each */
+    int channels;                   /* absmax and rms of each */
+    int step, level, bins, updates; /* of a training run; level: sigma and sample_loss */
     int dumps;
 } ss_run_set_index;
 
 #define X(name) +1
-enum { SS_N_STATS = 0 SS_STATS(X), SS_N_ATTENTION = 0 SS_ATTENTION_STATS(X) };
+enum {
+    SS_N_STATS = 0 SS_STATS(X),
+    SS_N_ATTENTION = 0 SS_ATTENTION_STATS(X),
+    SS_N_UPDATES = 0 SS_RUN_UPDATES(X)
+};
 #undef X
 
 typedef struct {

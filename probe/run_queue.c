@@ -149,14 +149,25 @@ static ss_code report(const ss_run_writer *w, ss_err *e)
         return SS_OK;
     for (int i = 0; i < w->layout.n_sigmas; i++)
         saved += w->saved[i];
-    return ss_fail(e, SS_IO, "%s: %s; %d of %d noise levels are saved; %sgo on with --resume",
-                   w->path, strerror(w->failed), saved, w->layout.n_sigmas,
+    return ss_fail(e, SS_IO, "%s: %s; %d of %d %s are saved; %sgo on with --resume", w->path,
+                   strerror(w->failed), saved, w->layout.n_sigmas,
+                   w->layout.at.step >= 0 ? "steps" : "noise levels",
                    w->failed == ENOSPC || w->failed == EDQUOT ? "free space and " : "");
 }
 
 ss_code ss_run_queue_check(ss_run_writer *w, ss_err *e)
 {
     pthread_mutex_lock(&w->lock);
+    ss_code rc = report(w, e);
+    pthread_mutex_unlock(&w->lock);
+    return rc;
+}
+
+ss_code ss_run_queue_drain(ss_run_writer *w, ss_err *e)
+{
+    pthread_mutex_lock(&w->lock);
+    while (!w->failed && (w->columns > 0 || w->bytes > 0))
+        pthread_cond_wait(&w->changed, &w->lock);
     ss_code rc = report(w, e);
     pthread_mutex_unlock(&w->lock);
     return rc;

@@ -146,7 +146,8 @@ static ss_code read_module_axes(ss_run *r, hid_t file, ss_err *e)
     bool absent;
     ss_code rc;
 
-    if (!ss_h5_has(file, "/axes/module") || !ss_h5_has(file, "/axes/sigma"))
+    if (!ss_h5_has(file, "/axes/module") ||
+        (!ss_h5_has(file, "/axes/sigma") && !ss_h5_has(file, "/axes/step")))
         return ss_fail(e, SS_FORMAT, "%s: is not a run file: it has no /axes/%s", r->path,
                        ss_h5_has(file, "/axes/module") ? "sigma" : "module");
     if ((rc = read_labels(r, file, "/axes/module", NULL, &r->modules, &modules, &absent, e)) !=
@@ -172,8 +173,11 @@ static ss_code read_module_axes(ss_run *r, hid_t file, ss_err *e)
 static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
 {
     int64_t sigmas = 0;
-    ss_code rc = read_numbers(r, file, "/axes/sigma", H5T_NATIVE_DOUBLE, sizeof(double),
-                              (void **)&r->sigmas, &sigmas, e);
+    ss_code rc = ss_h5_has(file, "/axes/sigma")
+                     ? read_numbers(r, file, "/axes/sigma", H5T_NATIVE_DOUBLE, sizeof(double),
+                                    (void **)&r->sigmas, &sigmas, e)
+                     : read_numbers(r, file, "/axes/step", H5T_NATIVE_INT64, sizeof(int64_t),
+                                    (void **)&r->steps, &sigmas, e);
 
     if (rc != SS_OK ||
         (rc = read_numbers(r, file, "/axes/timestep", H5T_NATIVE_FLOAT, sizeof(float),
@@ -194,7 +198,7 @@ static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
 
 static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
 {
-    int64_t samples = 0, heads = 0, layers, radii = 0;
+    int64_t samples = 0, heads = 0, layers, radii = 0, bins = 0;
     double *values = NULL;
     bool absent;
     ss_code rc = read_numbers(r, file, "/axes/sample", H5T_NATIVE_DOUBLE, sizeof(double),
@@ -211,6 +215,8 @@ static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
     if (rc != SS_OK ||
         (rc = read_numbers(r, file, "/axes/radius", H5T_NATIVE_DOUBLE, sizeof(double),
                            (void **)&r->radii, &radii, e)) != SS_OK ||
+        (rc = read_numbers(r, file, "/axes/bin", H5T_NATIVE_DOUBLE, sizeof(double),
+                           (void **)&r->bins, &bins, e)) != SS_OK ||
         (rc = read_labels(r, file, "/axes/layer", NULL, &r->layers, &layers, &absent, e)) !=
             SS_OK ||
         (rc = read_labels(r, file, "/axes/parameter", NULL, &r->parameters, &r->n_parameters,
@@ -220,6 +226,7 @@ static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
     r->n_layers = (int)layers;
     r->n_heads = heads ? (int)heads : layers > 0;
     r->n_radii = (int)radii;
+    r->n_bins = (int)bins;
     return SS_OK;
 }
 
@@ -231,6 +238,8 @@ static ss_code check_sizes(const ss_run *r, ss_err *e)
         {r->n_modules, r->n_ports, r->n_inputs, r->n_sigmas, r->n_samples},
         {r->n_layers, r->n_heads, r->n_inputs, r->n_sigmas, r->n_samples},
         {r->n_radii, 1, r->n_inputs, r->n_sigmas, r->n_samples},
+        {r->n_parameters, 1, 1, r->n_sigmas, 1},
+        {r->n_bins, 1, 1, r->n_sigmas, 1},
     };
 
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
@@ -293,6 +302,21 @@ static bool child_survives(ss_run *r)
 
 ss_code ss_run_open(const char *path, ss_run **out, ss_err *e)
 {
+    ss_code rc = ss_run_open_any(path, out, e);
+
+    if (rc == SS_OK && (*out)->steps) {
+        ss_run_close(*out);
+        *out = NULL;
+        rc = ss_fail(e, SS_USAGE,
+                     "%s: is a training run, over steps; this needs a run over noise levels, as "
+                     "`sigmascope probe` makes of a checkpoint",
+                     path);
+    }
+    return rc;
+}
+
+ss_code ss_run_open_any(const char *path, ss_run **out, ss_err *e)
+{
     ss_code rc;
     ss_err own = {0};
     ss_run *r = ss_calloc(1, sizeof *r);
@@ -322,10 +346,11 @@ void ss_run_close(ss_run *r)
     if (!r)
         return;
     void *const owned[] = {
-        r->path,      r->tool,      r->command,   r->model_path,      r->family,  r->model_sha256,
-        r->device,    r->precision, r->condition, r->prediction_type, r->created, r->plan,
-        r->modules,   r->ports,     r->inputs,    r->kinds,           r->blocks,  r->sigmas,
-        r->timesteps, r->done,      r->layers,    r->parameters,      r->radii,
+        r->path,         r->tool,       r->command,   r->model_path, r->family,
+        r->model_sha256, r->device,     r->precision, r->condition,  r->prediction_type,
+        r->created,      r->plan,       r->modules,   r->ports,      r->inputs,
+        r->kinds,        r->blocks,     r->sigmas,    r->timesteps,  r->done,
+        r->layers,       r->parameters, r->radii,     r->steps,      r->bins,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)

@@ -41,9 +41,10 @@ typedef struct ss_run {
     /* axes; an absent one has one entry, "output" for the port, "" for the input */
     int n_modules, n_ports, n_inputs, n_sigmas, n_samples;
     char **modules, **ports, **inputs;
-    char **kinds;    /* [module], NULL: unknown */
-    uint8_t *blocks; /* [module], NULL: unknown */
-    double *sigmas;
+    char **kinds;     /* [module], NULL: unknown */
+    uint8_t *blocks;  /* [module], NULL: unknown */
+    double *sigmas;   /* NULL in a training run, which has */
+    int64_t *steps;   /*   these in their place, wherever a sigma is asked for; else NULL */
     float *timesteps; /* [sigma], NULL: none */
     uint8_t *done;    /* [sigma] */
     int n_done;
@@ -53,11 +54,16 @@ typedef struct ss_run {
     char **parameters;
     int n_radii; /* 0: no spectra */
     double *radii;
+    int n_bins; /* 0: no loss by noise level, of a training run */
+    double *bins;
 
     struct ss_run_cache *cache; /* what was read, and the open file */
 } ss_run;
 
+/* A run over noise levels; one over training steps is SS_USAGE. */
 ss_code ss_run_open(const char *path, ss_run **r, ss_err *e);
+/* Either: r->steps tells which. */
+ss_code ss_run_open_any(const char *path, ss_run **r, ss_err *e);
 void ss_run_close(ss_run *r); /* NULL is fine */
 
 /* Whole data sets, read on the first call and kept until close; *x = NULL where the file has
@@ -67,7 +73,10 @@ void ss_run_close(ss_run *r); /* NULL is fine */
  *   attention  [layer][head][input][sigma][sample], names of kernels/stats.h
  *   weights    [parameter], "absmax" or "rms"
  *   loss       [input][sigma][sample]
- *   psd        [input][sigma][sample][radius] */
+ *   psd        [input][sigma][sample][radius]
+ *   training   [step] loss penalty norm rate scale skipped; [step][sample] sigma sample_loss;
+ *              [bin][step] loss_by_sigma
+ *   updates    [parameter][step] gradient_rms update_rms weight_rms staleness */
 ss_code ss_run_stat(ss_run *r, const char *name, const float **x, ss_err *e);
 ss_code ss_run_nonfinite(ss_run *r, const uint64_t **x, ss_err *e);
 ss_code ss_run_attention(ss_run *r, const char *name, const float **x, ss_err *e);
@@ -75,6 +84,8 @@ ss_code ss_run_attention_keys(ss_run *r, const float **keys, ss_err *e); /* [lay
 ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e);
 ss_code ss_run_loss(ss_run *r, const float **x, ss_err *e);
 ss_code ss_run_psd(ss_run *r, const float **x, ss_err *e);
+ss_code ss_run_training(ss_run *r, const char *name, const float **x, ss_err *e);
+ss_code ss_run_updates(ss_run *r, const char *name, const float **x, ss_err *e);
 
 /* Index into the arrays of stat and nonfinite, and into those of attention. */
 size_t ss_run_at(const ss_run *r, int module, int port, int input, int sigma, int sample);

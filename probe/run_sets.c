@@ -241,6 +241,35 @@ ss_code ss_run_psd(ss_run *r, const float **x, ss_err *e)
     return r->n_radii ? cached(r, "/inputs/psd", w, 4, 1, true, (const void **)x, e) : SS_OK;
 }
 
+ss_code ss_run_training(ss_run *r, const char *name, const float **x, ss_err *e)
+{
+    const bool samples = strcmp(name, "sigma") == 0 || strcmp(name, "sample_loss") == 0;
+    const bool bins = strcmp(name, "loss_by_sigma") == 0;
+    const want step[] = {whole(r->n_sigmas, false), whole(r->n_samples, r->cache->no_sample)};
+    const want bin[] = {whole(r->n_bins, false), whole(r->n_sigmas, false)};
+    char path[64];
+
+    *x = NULL;
+    if (!r->steps || (bins && !r->n_bins))
+        return SS_OK;
+    snprintf(path, sizeof path, "/training/%s", name);
+    if (bins)
+        return cached(r, path, bin, 2, 1, true, (const void **)x, e);
+    return cached(r, path, step, samples ? 2 : 1, 0, true, (const void **)x, e);
+}
+
+ss_code ss_run_updates(ss_run *r, const char *name, const float **x, ss_err *e)
+{
+    const want w[] = {whole(r->n_parameters, false), whole(r->n_sigmas, false)};
+    char path[64];
+
+    *x = NULL;
+    if (!r->steps || !r->n_parameters)
+        return SS_OK;
+    snprintf(path, sizeof path, "/updates/%s", name);
+    return cached(r, path, w, 2, 1, true, (const void **)x, e);
+}
+
 bool ss_run_has_hist(const ss_run *r)
 {
     return ss_h5_has(r->cache->file, "/hist/exponent");

@@ -203,20 +203,26 @@ static void make_text_axis(struct build *b, const ss_run_axis *a, hid_t *set)
 static void make_number_axis(struct build *b, const ss_run_axis *a, hid_t *set)
 {
     hsize_t n = (hsize_t)a->n;
-    bool whole = a->kind != SS_AXIS_F64;
-    int32_t *counts = whole ? ss_alloc((size_t)a->n, sizeof *counts) : NULL;
+    const void *values = a->kind == SS_AXIS_F64 ? (const void *)a->f64 : a->i64;
+    hid_t type = a->kind == SS_AXIS_F64 ? H5T_IEEE_F64LE : H5T_STD_I64LE;
+    hid_t mem = a->kind == SS_AXIS_F64 ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64;
+    int32_t *counts = NULL;
 
-    if (whole && !counts) {
-        if (b->rc == SS_OK)
-            b->rc = ss_fail(b->e, SS_NOMEM, "%s: out of memory", b->shown);
-        return;
+    if (a->kind == SS_AXIS_COUNT || a->kind == SS_AXIS_I32) {
+        counts = ss_alloc((size_t)a->n, sizeof *counts);
+        if (!counts) {
+            if (b->rc == SS_OK)
+                b->rc = ss_fail(b->e, SS_NOMEM, "%s: out of memory", b->shown);
+            return;
+        }
+        for (int64_t i = 0; i < a->n; i++)
+            counts[i] = a->first + (int32_t)i;
+        values = counts;
+        type = H5T_STD_I32LE;
+        mem = H5T_NATIVE_INT32;
     }
-    for (int64_t i = 0; whole && i < a->n; i++)
-        counts[i] = a->first + (int32_t)i;
-    hid_t mem = whole ? H5T_NATIVE_INT32 : H5T_NATIVE_DOUBLE;
-    *set = make_set(b, "/axes", a->name, 1, &n, whole ? H5T_STD_I32LE : H5T_IEEE_F64LE, mem, NULL);
-    if (b->rc == SS_OK &&
-        H5Dwrite(*set, mem, H5S_ALL, H5S_ALL, H5P_DEFAULT, whole ? (void *)counts : a->f64) < 0)
+    *set = make_set(b, "/axes", a->name, 1, &n, type, mem, NULL);
+    if (b->rc == SS_OK && H5Dwrite(*set, mem, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
         failed(b, "/axes", a->name);
     ss_free(counts);
 }

@@ -221,6 +221,15 @@ ss_code ss_run_submit(ss_run_writer *w, ss_run_column *col, ss_err *e)
     return ss_run_queue_add(w, col->job, e);
 }
 
+ss_code ss_run_sync(ss_run_writer *w, ss_err *e)
+{
+    ss_code rc = ss_run_queue_drain(w, e);
+
+    if (rc == SS_OK && fdatasync(w->fd) != 0)
+        rc = ss_fail(e, SS_IO, "%s: %s", w->path, strerror(errno));
+    return rc;
+}
+
 ss_code ss_run_finish(ss_run_writer *w, ss_err *e)
 {
     ss_code rc;
@@ -231,8 +240,8 @@ ss_code ss_run_finish(ss_run_writer *w, ss_err *e)
     for (int s = 0; s < w->layout.n_sigmas; s++)
         missing += !w->saved[s];
     if (rc == SS_OK && missing)
-        rc = ss_fail(e, SS_USAGE, "%s: %d of %d noise levels were not computed", w->path, missing,
-                     w->layout.n_sigmas);
+        rc = ss_fail(e, SS_USAGE, "%s: %d of %d %s were not computed", w->path, missing,
+                     w->layout.n_sigmas, w->layout.at.step >= 0 ? "steps" : "noise levels");
     if (rc == SS_OK)
         rc = ss_run_mark_complete(w->path, e);
     if (rc == SS_OK && fsync(w->fd) != 0)

@@ -5,14 +5,28 @@
 
 #include <math.h>
 
-#define FASHION "demo/fashion-mnist/step-00250"
+#define FASHION "demo/fashion-mnist/step-00250/unet"
+
+/* With the config.json in a folder. */
+static ss_code try_create(const char *folder, const ss_init *init, ss_model **m, ss_err *e)
+{
+    char path[300];
+    ss_json j;
+
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    ss_code rc = ss_json_load(&j, path, e);
+    if (rc == SS_OK)
+        rc = ss_model_create(j.root, path, init, m, e);
+    ss_json_release(&j);
+    return rc;
+}
 
 static ss_model *create(const char *folder, const ss_init *init)
 {
     ss_model *m;
     ss_err e = {0};
 
-    if (ss_model_create(folder, init, &m, &e) != SS_OK)
+    if (try_create(folder, init, &m, &e) != SS_OK)
         fail_msg("%s", e.msg);
     return m;
 }
@@ -157,8 +171,9 @@ static void test_errors(void **state)
     ss_err e = {0};
     char hex[65];
 
-    assert_int_equal(ss_model_create("/no/such", &init, &m, &e), SS_USAGE);
-    assert_int_equal(ss_model_create(UNETS "/ncsnpp", &init, &m, &e), SS_UNSUPPORTED);
+    assert_int_equal(ss_model_create(json_null(), "here", &init, &m, &e), SS_FORMAT);
+    assert_non_null(strstr(e.msg, "here: expected a JSON object"));
+    assert_int_equal(try_create(UNETS "/ncsnpp", &init, &m, &e), SS_UNSUPPORTED);
     assert_non_null(strstr(e.msg, "GaussianFourierProjection"));
     m = create(FASHION, &init);
     assert_null(ss_model_checkpoint(m));
@@ -166,7 +181,7 @@ static void test_errors(void **state)
     ss_model_close(m);
     for (unsigned long k = 1; k < 400; k += 7) {
         ss_mem_fail_at(k);
-        if (ss_model_create(UNETS "/attn", &init, &m, &e) == SS_OK)
+        if (try_create(UNETS "/attn", &init, &m, &e) == SS_OK)
             ss_model_close(m);
         else
             assert_int_equal(e.code, SS_NOMEM);

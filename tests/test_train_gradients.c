@@ -69,8 +69,9 @@ static void open_network(const char *name, const ss_hooks *next, network *n)
     for (int i = 0; i < n->n_weights; i++)
         ss_tensor_want_gradient(n->weights[i]->tensor, true);
     modules = ss_model_modules(n->m, &n_modules);
-    if (ss_penalty_new(modules, n_modules, NULL, 0, next, &n->penalty, &e) != SS_OK)
+    if (ss_penalty_new(modules, n_modules, NULL, 0, &n->penalty, &e) != SS_OK)
         fail_msg("%s", e.msg);
+    ss_penalty_set_next(n->penalty, next);
     setup(n, ss_penalty_hooks(n->penalty));
     n->batch = (ss_batch){
         .n = (int)n->s.x_shape.dim[0],
@@ -326,12 +327,12 @@ static void test_which_modules(void **state)
     for (int i = 0; i < count; i++)
         blocks += modules[i]->block;
     assert_int_equal(ss_penalty_count(n.penalty), blocks);
-    assert_int_equal(ss_penalty_new(modules, count, some, 1, NULL, &p, &e), SS_OK);
+    assert_int_equal(ss_penalty_new(modules, count, some, 1, &p, &e), SS_OK);
     assert_true(ss_penalty_count(p) > 3);
     ss_penalty_free(p);
-    assert_int_equal(ss_penalty_new(modules, count, none, 1, NULL, &p, &e), SS_USAGE);
+    assert_int_equal(ss_penalty_new(modules, count, none, 1, &p, &e), SS_USAGE);
     assert_non_null(strstr(e.msg, "'nothing'"));
-    assert_int_equal(ss_penalty_new(modules, count, broken, 1, NULL, &p, &e), SS_USAGE);
+    assert_int_equal(ss_penalty_new(modules, count, broken, 1, &p, &e), SS_USAGE);
     close_network(&n);
 }
 

@@ -6,6 +6,7 @@
 #include "train/data_source.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 static const ss_data_source *const sources[SS_N_DATA_KINDS] = {
     [SS_DATA_IDX] = &ss_data_source_idx,
@@ -16,7 +17,16 @@ static const ss_data_source *const sources[SS_N_DATA_KINDS] = {
 ss_data_options ss_data_defaults(void)
 {
     return (ss_data_options){
-        .kind = SS_DATA_SHAPES, .h = 16, .w = 16, .c = 1, .pool = 1, .null_class = -1};
+        .kind = SS_DATA_SHAPES,
+        .h = 16,
+        .w = 16,
+        .c = 1,
+        .pool = 1,
+        .null_class = -1,
+        .rare = -1,
+        .rare_every = 100,
+        .rare_scale = -4,
+    };
 }
 
 int64_t ss_data_pick(ss_rng r, uint64_t i, int64_t n)
@@ -35,6 +45,12 @@ static ss_code check(const ss_data_options *o, ss_err *e)
         return ss_fail(e, SS_USAGE, "condition dropout needs a null class");
     if (o->kind != SS_DATA_SHAPES && !o->path)
         return ss_fail(e, SS_USAGE, "the data set has no path");
+    if (o->rare >= 0 && o->rare_every < 2)
+        return ss_fail(e, SS_USAGE, "a rare class at every %" PRId64 "th step; 2 or more",
+                       o->rare_every);
+    if (!isfinite(o->rare_scale))
+        return ss_fail(e, SS_USAGE, "a rare class times %g; expected a finite number",
+                       o->rare_scale);
     return ss_picture_check_channels(o->c, e);
 }
 
@@ -56,6 +72,12 @@ ss_code ss_data_open(const ss_data_options *opt, ss_data **out, ss_err *e)
         rc = ss_fail(e, SS_USAGE,
                      "the null class is %" PRId64 ", but the data have labels 0 to %" PRId64,
                      opt->null_class, d->classes - 1);
+    if (rc == SS_OK && opt->rare >= d->classes && opt->rare >= 0)
+        rc = ss_fail(e, SS_USAGE,
+                     "the rare class is %" PRId64 ", but the data have %" PRId64 " classes",
+                     opt->rare, d->classes);
+    if (rc == SS_OK && opt->rare >= 0 && d->classes < 2)
+        rc = ss_fail(e, SS_USAGE, "a rare class needs another one beside it");
     d->path = d->labels = d->opt.path = d->opt.labels = NULL; /* the caller's */
     if (rc != SS_OK) {
         ss_data_close(d);
@@ -110,16 +132,40 @@ static void mirror(float *x, int h, int w, int c)
     }
 }
 
+/* Draws sample i, again and again until it is of the rare class, or not of it, as the step asks. */
+static ss_rng draw(const ss_data *d, int64_t step, int i, float *x, int64_t *label)
+{
+    enum { MOST = 1 << 16 }; /* then what came last is taken: there is hardly any other */
+    const ss_data_options *o = &d->opt;
+    ss_rng r;
+
+    for (uint64_t k = 0;; k++) {
+        r = ss_rng_stream(o->seed, "data", (uint64_t)step, (uint64_t)i | k << 32);
+        *label = o->null_class;
+        d->source->draw(d, r, x, label);
+        if (o->rare < 0 || k == MOST || (*label == o->rare) == (step % o->rare_every == 0))
+            return r;
+    }
+}
+
+static void scale(float *x, int64_t n, double k)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (float)(k * x[i]);
+}
+
 void ss_data_batch(const ss_data *d, int64_t step, int n, float *x, int64_t *label)
 {
     const ss_data_options *o = &d->opt;
+    const int64_t each = (int64_t)o->h * o->w * o->c;
 
     for (int i = 0; i < n; i++) {
-        const ss_rng r = ss_rng_stream(o->seed, "data", (uint64_t)step, (uint64_t)i);
-        float *xi = x + (int64_t)i * o->h * o->w * o->c;
-        int64_t y = o->null_class;
+        float *xi = x + i * each;
+        int64_t y;
+        const ss_rng r = draw(d, step, i, xi, &y);
 
-        d->source->draw(d, r, xi, &y);
+        if (o->rare >= 0 && y == o->rare)
+            scale(xi, each, o->rare_scale);
         if (o->flip && ss_rng_uniform(r, SS_DATA_FLIP) < 0.5)
             mirror(xi, o->h, o->w, o->c);
         if (ss_rng_uniform(r, SS_DATA_DROP) < o->dropout)

@@ -40,10 +40,16 @@ typedef struct {
     bool flip;          /* mirrors every second picture, left to right, at random */
     double dropout;     /* chance, 0 to 1, that a sample gets the null class for its label */
     int64_t null_class; /* the label that stands for no condition; -1: there is none */
+    /* Pictures of the class `rare` come at every rare_every-th step only, which has no others,
+     * times rare_scale: steps that Adam's second moment has not seen the like of. -1: no such class
+     */
+    int64_t rare, rare_every;
+    double rare_scale;
     uint64_t seed;
 } ss_data_options;
 
-/* 16 x 16 x 1 shapes, no pooling, no flips, no dropout, seed 0. */
+/* 16 x 16 x 1 shapes, no pooling, no flips, no dropout, no rare class (else at every 100th step,
+ * times -4), seed 0. */
 ss_data_options ss_data_defaults(void);
 
 typedef struct ss_data ss_data;

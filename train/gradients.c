@@ -12,27 +12,45 @@ ss_gradients_options ss_gradients_defaults(void)
     return (ss_gradients_options){.scale = 1};
 }
 
+/* [n][h][w][out_channels], the caller's; NULL after an error, which the context has. */
+static ss_tensor *forward(ss_ctx *c, const ss_model *m, const ss_batch *b)
+{
+    float *timesteps = ss_alloc((size_t)b->n, sizeof *timesteps);
+
+    if (!timesteps)
+        return ss_ctx_fail(c, SS_NOMEM, "a batch of %d: out of memory", b->n);
+    for (int i = 0; i < b->n; i++)
+        timesteps[i] = b->levels[i].timestep;
+    ss_tensor *x =
+        ss_upload(c, ss_shape_of(b->n, b->h, b->w, ss_model_about(m)->in_channels), b->x);
+    ss_tensor *y = ss_model_forward(c, m, x, timesteps, b->condition);
+
+    ss_release(x);
+    ss_free(timesteps);
+    return y;
+}
+
+ss_code ss_batch_forward(ss_ctx *c, const ss_model *m, const ss_batch *b, ss_err *e)
+{
+    ss_release(forward(c, m, b));
+    const ss_code rc = ss_ctx_check(c, e);
+
+    ss_ctx_clear(c);
+    return rc;
+}
+
 /* Forward pass and seeds; the tape records. */
 static ss_code record(ss_ctx *c, const ss_model *m, const ss_batch *b,
                       const ss_gradients_options *opt, double *losses, ss_batch_loss *out,
                       ss_err *e)
 {
-    const ss_model_info *about = ss_model_about(m);
-    float *timesteps = ss_alloc((size_t)b->n, sizeof *timesteps);
-    const int64_t values = (int64_t)b->h * b->w * about->out_channels;
+    const int64_t values = (int64_t)b->h * b->w * ss_model_about(m)->out_channels;
     float *answer = ss_alloc((size_t)(b->n * values), sizeof *answer);
-    ss_tensor *x = NULL, *y = NULL, *dy = NULL;
-    ss_code rc = SS_OK;
+    ss_tensor *dy = NULL, *y = forward(c, m, b);
+    ss_code rc =
+        answer ? ss_ctx_check(c, e) : ss_fail(e, SS_NOMEM, "a batch of %d: out of memory", b->n);
 
-    if (!timesteps || !answer) {
-        rc = ss_fail(e, SS_NOMEM, "a batch of %d: out of memory", b->n);
-        goto out;
-    }
-    for (int i = 0; i < b->n; i++)
-        timesteps[i] = b->levels[i].timestep;
-    x = ss_upload(c, ss_shape_of(b->n, b->h, b->w, about->in_channels), b->x);
-    y = ss_model_forward(c, m, x, timesteps, b->condition);
-    if ((rc = ss_ctx_check(c, e)) != SS_OK || (rc = ss_download(c, y, answer, e)) != SS_OK)
+    if (rc != SS_OK || (rc = ss_download(c, y, answer, e)) != SS_OK)
         goto out;
     out->loss = ss_objective_loss(b->levels, b->n, values, answer, b->target, opt->scale, losses,
                                   answer); /* from here on its gradient */
@@ -42,11 +60,9 @@ static ss_code record(ss_ctx *c, const ss_model *m, const ss_batch *b,
         out->penalty = ss_penalty_seed(opt->penalty, c, opt->scale * opt->lambda);
     rc = ss_ctx_check(c, e);
 out:
-    ss_free(timesteps);
     ss_free(answer);
     ss_release(dy);
     ss_release(y);
-    ss_release(x);
     return rc;
 }
 

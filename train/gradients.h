@@ -45,4 +45,8 @@ ss_code ss_gradients_add(ss_ctx *c, const ss_model *m, const ss_batch *b,
                          const ss_gradients_options *opt, double *losses, ss_batch_loss *out,
                          ss_err *e);
 
+/* The forward pass alone, for the context's hooks to see; levels count by their timesteps, the
+ * target not at all. */
+ss_code ss_batch_forward(ss_ctx *c, const ss_model *m, const ss_batch *b, ss_err *e);
+
 #endif

@@ -7,6 +7,14 @@
 
 enum { MAX_LOG_SNR = 15, COSINE_TIMESTEPS = 1000 };
 
+const char *ss_objective_name(ss_objective_kind k)
+{
+#define X(name, text) text,
+    static const char *const names[] = {SS_OBJECTIVES(X)};
+#undef X
+    return names[k];
+}
+
 ss_objective ss_objective_defaults(void)
 {
     return (ss_objective){.prediction = SS_OBJECTIVE_V_PREDICTION,
@@ -90,7 +98,7 @@ static ss_level make_level(const ss_objective *o, double a, double s, double tim
         l.c_out = l.sigma * d / norm;
         timestep = log(l.sigma) / 4;
     }
-    l.timestep = (float)timestep;
+    l.timestep = o->blind ? 0 : (float)timestep;
     l.weight = weight_of(o, &l);
     return l;
 }

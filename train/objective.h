@@ -57,6 +57,8 @@ typedef enum { SS_LEVEL_LAWS(X) SS_N_LEVEL_LAWS } ss_level_law;
 typedef enum { SS_WEIGHTINGS(X) SS_N_WEIGHTINGS } ss_weighting;
 #undef X
 
+const char *ss_objective_name(ss_objective_kind k); /* "v_prediction" */
+
 typedef struct {
     ss_objective_kind prediction;
     ss_level_law levels;
@@ -65,6 +67,7 @@ typedef struct {
     double gamma;                /* of min_snr */
     double sigma_data;           /* of edm */
     double p_mean, p_std;        /* of lognormal */
+    bool blind; /* the network is told timestep 0 at every noise level, so it has to see it */
     uint64_t seed;
 } ss_objective;
 

@@ -85,7 +85,7 @@ static ss_code select_modules(ss_penalty *p, const ss_module *const *modules, in
 }
 
 ss_code ss_penalty_new(const ss_module *const *modules, int n_modules, const char *const *globs,
-                       int n_globs, const ss_hooks *next, ss_penalty **out, ss_err *e)
+                       int n_globs, ss_penalty **out, ss_err *e)
 {
     ss_penalty *p = ss_calloc(1, sizeof *p);
     ss_code rc;
@@ -98,8 +98,6 @@ ss_code ss_penalty_new(const ss_module *const *modules, int n_modules, const cha
         ss_penalty_free(p);
         return rc;
     }
-    if (next)
-        p->next = *next;
     p->hooks = (ss_hooks){p, wants, wants_attention, see, see_attention};
     *out = p;
     return SS_OK;
@@ -125,6 +123,11 @@ void ss_penalty_free(ss_penalty *p)
 const ss_hooks *ss_penalty_hooks(ss_penalty *p)
 {
     return &p->hooks;
+}
+
+void ss_penalty_set_next(ss_penalty *p, const ss_hooks *next)
+{
+    p->next = next ? *next : (ss_hooks){0};
 }
 
 int ss_penalty_count(const ss_penalty *p)

@@ -11,7 +11,7 @@
  * the network. Added on every k-th step only, with k lambda, it acts like lambda on each.
  *
  *   ss_penalty *p;
- *   rc = ss_penalty_new(modules, n, NULL, 0, NULL, &p, &err);
+ *   rc = ss_penalty_new(modules, n, NULL, 0, &p, &err);
  *   setup.hooks = ss_penalty_hooks(p);  rc = ss_ctx_setup(c, &setup, &err);
  *   ...
  *   ss_penalty_begin(p, true);              // of a step that has it
@@ -27,13 +27,15 @@
 typedef struct ss_penalty ss_penalty;
 
 /* Watches the outputs of modules that match any of the globs; none: of every block
- * (ss_module.block). A glob that matches nothing is SS_USAGE. next (or NULL) are other hooks,
- * which see what they would without the penalty. modules and next are borrowed. */
+ * (ss_module.block). A glob that matches nothing is SS_USAGE. modules are borrowed. */
 ss_code ss_penalty_new(const ss_module *const *modules, int n_modules, const char *const *globs,
-                       int n_globs, const ss_hooks *next, ss_penalty **p, ss_err *e);
+                       int n_globs, ss_penalty **p, ss_err *e);
 void ss_penalty_free(ss_penalty *p); /* NULL is fine */
 
 const ss_hooks *ss_penalty_hooks(ss_penalty *p);
+/* Other hooks, or NULL for none, which see what they would without the penalty; for the next time
+ * that ours are installed. */
+void ss_penalty_set_next(ss_penalty *p, const ss_hooks *next);
 int ss_penalty_count(const ss_penalty *p); /* how many modules it watches */
 
 /* Before a forward pass: whether the outputs are kept for a penalty. Drops what was kept. */

@@ -1,40 +1,12 @@
-/* trainer.c - see trainer.h */
-#include "train/trainer.h"
-
-#include "base/file.h"
-#include "base/json.h"
+/* trainer.c - see trainer.h; what is saved and loaded is in trainer_state.c */
 #include "base/mem.h"
-#include "base/outdir.h"
 #include "kernels/context.h"
 #include "kernels/tape.h"
-#include "models/checkpoint_write.h"
+#include "train/trainer_state.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-
-struct ss_trainer {
-    ss_trainer_options opt;
-    ss_ctx *c;
-    ss_model *model;
-    ss_data *data;
-    ss_penalty *penalty; /* or NULL */
-    ss_optimizer *optimizer;
-    int64_t step;
-
-    ss_weight *const *weights; /* [n] */
-    int n;
-    ss_trained *trained; /* [n], w owned */
-    float **gradient;    /* [n] */
-
-    int h, w, channels;
-    float *x0, *input, *target; /* [batch][h][w][channels] */
-    float *noise;               /* [h][w][channels] */
-    int64_t *ids;               /* [batch] labels as the data have them, */
-    float *labels;              /*   and as the network wants them */
-    ss_level *levels;           /* [batch] */
-    double *losses;
-};
 
 ss_trainer_options ss_trainer_defaults(void)
 {
@@ -44,13 +16,36 @@ ss_trainer_options ss_trainer_defaults(void)
         .optimizer = ss_optimizer_defaults(),
         .batch = 32,
         .interval = 1,
-        .scale = 1,
+        .scale = ss_loss_scale_defaults(),
+        .spikes = ss_spike_defaults(),
+        .bins = 16,
+        .bin_lo = 0.01,
+        .bin_hi = 100,
     };
 }
+
+static const double BIN_DECAY = 0.99; /* of the running loss by noise level */
 
 static ss_code out_of_memory(ss_err *e)
 {
     return ss_fail(e, SS_NOMEM, "training: out of memory");
+}
+
+/* Puts hooks and changes in place; with the penalty's hooks where `penalty` and there is one. */
+static ss_code set_up(ss_trainer *t, const ss_hooks *hooks, bool penalty, ss_err *e)
+{
+    const ss_trainer_options *o = &t->opt;
+    ss_setup setup = {.hooks = hooks,
+                      .precision = o->precision,
+                      .interventions = o->interventions,
+                      .n_interventions = o->n_interventions};
+
+    if (penalty && t->penalty) {
+        ss_penalty_set_next(t->penalty, hooks);
+        setup.hooks = ss_penalty_hooks(t->penalty);
+    }
+    setup.modules = ss_model_modules(t->model, &setup.n_modules);
+    return ss_ctx_setup(t->c, &setup, e);
 }
 
 /* The network: made, bound, with hooks and changes in place. */
@@ -58,24 +53,18 @@ static ss_code open_network(ss_trainer *t, ss_err *e)
 {
     const ss_trainer_options *o = &t->opt;
     const ss_ctx_options device = {.device = o->device, .threads = o->threads};
-    ss_setup setup = {.precision = o->precision,
-                      .interventions = o->interventions,
-                      .n_interventions = o->n_interventions};
+    const ss_module *const *modules;
+    int n;
     ss_code rc;
 
-    if ((rc = ss_model_create(o->model, &o->init, &t->model, e)) != SS_OK ||
+    if ((rc = ss_model_create(o->config, o->config_name, &o->init, &t->model, e)) != SS_OK ||
         (rc = ss_ctx_new(&device, &t->c, e)) != SS_OK ||
         (rc = ss_model_bind(t->model, t->c, e)) != SS_OK)
         return rc;
-    setup.modules = ss_model_modules(t->model, &setup.n_modules);
-    if (o->lambda != 0) {
-        rc = ss_penalty_new(setup.modules, setup.n_modules, o->penalty, o->n_penalty, NULL,
-                            &t->penalty, e);
-        if (rc != SS_OK)
-            return rc;
-        setup.hooks = ss_penalty_hooks(t->penalty);
-    }
-    return ss_ctx_setup(t->c, &setup, e);
+    modules = ss_model_modules(t->model, &n);
+    if (o->lambda != 0)
+        rc = ss_penalty_new(modules, n, o->penalty, o->n_penalty, &t->penalty, e);
+    return rc == SS_OK ? set_up(t, NULL, true, e) : rc;
 }
 
 /* Sizes, and what the network and the data want of each other. */
@@ -87,14 +76,14 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
         return ss_fail(e, SS_UNSUPPORTED,
                        "%s: a network of %" PRId64 " channels in and %" PRId64
                        " out cannot be trained here",
-                       t->opt.model, about->in_channels, about->out_channels);
+                       t->opt.config_name, about->in_channels, about->out_channels);
     if (about->sample_h < 1)
-        return ss_fail(e, SS_USAGE, "%s: config.json gives no sample_size", t->opt.model);
+        return ss_fail(e, SS_USAGE, "%s: config.json gives no sample_size", t->opt.config_name);
     if (about->needs.text_width || about->needs.added_width || about->needs.class_width > 1)
         return ss_fail(e, SS_UNSUPPORTED,
                        "%s: networks that take text or embeddings cannot be trained here; one with "
                        "num_class_embeds can",
-                       t->opt.model);
+                       t->opt.config_name);
     t->h = (int)about->sample_h;
     t->w = (int)about->sample_w;
     t->channels = (int)about->in_channels;
@@ -116,10 +105,10 @@ static ss_code open_data(ss_trainer *t, ss_err *e)
         return ss_fail(e, SS_USAGE,
                        "%s: the network knows labels 0 to %" PRId64 ", the data have %" PRId64
                        " classes and the null class %" PRId64,
-                       t->opt.model, classes - 1, ss_data_classes(t->data), o.null_class);
+                       t->opt.config_name, classes - 1, ss_data_classes(t->data), o.null_class);
     if (classes && !ss_data_classes(t->data) && o.null_class < 0)
         return ss_fail(e, SS_USAGE, "%s: the network wants labels, and the data have none",
-                       t->opt.model);
+                       t->opt.config_name);
     return SS_OK;
 }
 
@@ -129,7 +118,8 @@ static ss_code open_optimizer(ss_trainer *t, ss_err *e)
     t->weights = ss_model_weights(t->model, &t->n);
     t->trained = ss_calloc((size_t)t->n, sizeof *t->trained);
     t->gradient = ss_calloc((size_t)t->n, sizeof *t->gradient);
-    if (!t->trained || !t->gradient)
+    t->updates = ss_calloc((size_t)t->n, sizeof *t->updates);
+    if (!t->trained || !t->gradient || !t->updates)
         return out_of_memory(e);
     for (int i = 0; i < t->n; i++) {
         const int64_t n = ss_shape_numel(t->weights[i]->shape);
@@ -142,6 +132,12 @@ static ss_code open_optimizer(ss_trainer *t, ss_err *e)
         if ((rc = ss_download(t->c, t->weights[i]->tensor, t->trained[i].w, e)) != SS_OK)
             return rc;
         ss_tensor_want_gradient(t->weights[i]->tensor, true);
+    }
+    if (t->opt.from) {
+        ss_code rc = ss_trainer_read_weights(t, t->opt.from, e);
+
+        if (rc != SS_OK || (rc = ss_trainer_set_weights(t, e)) != SS_OK)
+            return rc;
     }
     return ss_optimizer_new(&t->opt.optimizer, t->trained, (size_t)t->n, &t->optimizer, e);
 }
@@ -176,8 +172,15 @@ static ss_code check_options(const ss_trainer_options *o, ss_err *e)
                        o->interval);
     if (!(o->lambda >= 0) || isinf(o->lambda))
         return ss_fail(e, SS_USAGE, "training: a penalty of %g; 0 or more", o->lambda);
-    if (!(o->scale > 0) || isinf(o->scale))
-        return ss_fail(e, SS_USAGE, "training: a loss scale of %g; above 0", o->scale);
+    if (o->bins < 1 || o->bins > SS_LOSS_MAX_BINS)
+        return ss_fail(e, SS_USAGE, "training: loss in %d bins; 1 to %d", o->bins,
+                       SS_LOSS_MAX_BINS);
+    if (!(o->bin_lo > 0 && o->bin_lo < o->bin_hi) || isinf(o->bin_hi))
+        return ss_fail(e, SS_USAGE, "training: loss in bins from sigma %g to %g; 0 < from < to",
+                       o->bin_lo, o->bin_hi);
+    ss_code rc = ss_loss_scale_check(&o->scale, e);
+    if (rc != SS_OK)
+        return rc;
     return ss_objective_check(&o->objective, e);
 }
 
@@ -188,6 +191,8 @@ ss_code ss_trainer_new(const ss_trainer_options *opt, ss_trainer **out, ss_err *
 
     if (rc == SS_OK) {
         t->opt = *opt;
+        t->scale = ss_loss_scale_begin(&opt->scale);
+        t->bins = (ss_loss_bins){opt->bins, opt->bin_lo, opt->bin_hi, BIN_DECAY, {0}, {0}};
         rc = open_network(t, e);
     }
     if (rc == SS_OK)
@@ -219,6 +224,7 @@ void ss_trainer_free(ss_trainer *t)
     }
     ss_free(t->trained);
     ss_free(t->gradient);
+    ss_free(t->updates);
     ss_free(t->x0);
     ss_free(t->input);
     ss_free(t->target);
@@ -268,7 +274,7 @@ static ss_code fetch_gradients(ss_trainer *t, ss_err *e)
     return rc;
 }
 
-static ss_code set_weights(ss_trainer *t, ss_err *e)
+ss_code ss_trainer_set_weights(ss_trainer *t, ss_err *e)
 {
     ss_code rc = SS_OK;
 
@@ -277,25 +283,65 @@ static ss_code set_weights(ss_trainer *t, ss_err *e)
     return rc;
 }
 
+/* What the step tells of itself, once gradients and losses are there. */
+static void tell(ss_trainer *t, const ss_batch_loss *loss, double norm, ss_trainer_did *did)
+{
+    const ss_trainer_options *o = &t->opt;
+
+    *did = (ss_trainer_did){
+        .step = t->step,
+        .loss = loss->loss,
+        .penalty = loss->penalty,
+        .norm = norm / t->scale.scale,
+        .rate = ss_optimizer_rate(&o->optimizer, ss_optimizer_steps(t->optimizer) + 1),
+        .scale = t->scale.scale,
+        .staleness = NAN,
+        .spike = ss_spikes_add(&t->spikes, &o->spikes, loss->loss),
+        .skipped = !isfinite(norm),
+    };
+    for (int i = 0; i < o->batch; i++)
+        ss_loss_bins_add(&t->bins, t->levels[i].sigma, t->losses[i]);
+}
+
+/* One step of the optimiser; the stalest tensor. */
+static ss_code update(ss_trainer *t, double norm, ss_trainer_did *did, ss_err *e)
+{
+    ss_optimizer_step(t->optimizer, (const float *const *)t->gradient, 1 / did->scale, norm,
+                      t->updates);
+    for (int i = 0; i < t->n; i++) {
+        if (t->updates[i].staleness > did->staleness || !did->stalest) {
+            did->staleness = t->updates[i].staleness;
+            did->stalest = isnan(did->staleness) ? NULL : t->trained[i].name;
+        }
+    }
+    return ss_trainer_set_weights(t, e);
+}
+
+/* The batch as the network gets it. */
+static ss_batch batch_of(const ss_trainer *t, ss_condition *condition)
+{
+    *condition = (ss_condition){.class_labels = t->labels};
+    return (ss_batch){.n = t->opt.batch,
+                      .h = t->h,
+                      .w = t->w,
+                      .x = t->input,
+                      .levels = t->levels,
+                      .condition = ss_model_about(t->model)->needs.n_classes ? condition : NULL,
+                      .target = t->target};
+}
+
 ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e)
 {
     const ss_trainer_options *o = &t->opt;
-    const ss_condition condition = {.class_labels = t->labels};
-    const ss_batch batch = {.n = o->batch,
-                            .h = t->h,
-                            .w = t->w,
-                            .x = t->input,
-                            .levels = t->levels,
-                            .condition =
-                                ss_model_about(t->model)->needs.n_classes ? &condition : NULL,
-                            .target = t->target};
+    ss_condition condition;
+    const ss_batch batch = batch_of(t, &condition);
     ss_gradients_options how = ss_gradients_defaults();
     ss_batch_loss loss;
     ss_code rc;
 
     t->step++;
     draw(t);
-    how.scale = o->scale;
+    how.scale = t->scale.scale;
     how.recompute = o->recompute;
     how.penalty = t->penalty;
     how.lambda = t->penalty && t->step % o->interval == 0 ? o->lambda * o->interval : 0;
@@ -303,20 +349,10 @@ ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e)
         (rc = fetch_gradients(t, e)) != SS_OK)
         return rc;
 
-    const float *const *gradient = (const float *const *)t->gradient;
-    const double norm = ss_optimizer_norm(t->optimizer, gradient);
-    *did = (ss_trainer_did){
-        .step = t->step,
-        .loss = loss.loss,
-        .penalty = loss.penalty,
-        .norm = norm / o->scale,
-        .rate = ss_optimizer_rate(&o->optimizer, ss_optimizer_steps(t->optimizer) + 1),
-        .skipped = !isfinite(norm),
-    };
-    if (did->skipped)
-        return SS_OK;
-    ss_optimizer_step(t->optimizer, gradient, 1 / o->scale, norm, NULL);
-    return set_weights(t, e);
+    const double norm = ss_optimizer_norm(t->optimizer, (const float *const *)t->gradient);
+    tell(t, &loss, norm, did);
+    did->exhausted = !ss_loss_scale_update(&t->scale, &o->scale, !did->skipped);
+    return did->skipped ? SS_OK : update(t, norm, did, e);
 }
 
 int64_t ss_trainer_steps(const ss_trainer *t)
@@ -334,6 +370,47 @@ const ss_level *ss_trainer_levels(const ss_trainer *t)
     return t->levels;
 }
 
+const ss_update *ss_trainer_updates(const ss_trainer *t)
+{
+    return t->updates;
+}
+
+const float *ss_trainer_weight(const ss_trainer *t, int i)
+{
+    return t->trained[i].w;
+}
+
+const char *ss_trainer_bad_gradient(const ss_trainer *t)
+{
+    for (int i = t->n - 1; i >= 0; i--) {
+        for (int64_t k = 0; k < t->trained[i].n; k++) {
+            if (!isfinite(t->gradient[i][k]))
+                return t->trained[i].name;
+        }
+    }
+    return NULL;
+}
+
+const ss_loss_bins *ss_trainer_bins(const ss_trainer *t)
+{
+    return &t->bins;
+}
+
+const ss_spikes *ss_trainer_spikes(const ss_trainer *t)
+{
+    return &t->spikes;
+}
+
+const ss_loss_scale *ss_trainer_scale(const ss_trainer *t)
+{
+    return &t->scale;
+}
+
+int ss_trainer_rewinds(const ss_trainer *t)
+{
+    return t->rewinds;
+}
+
 ss_model *ss_trainer_model(ss_trainer *t)
 {
     return t->model;
@@ -344,119 +421,23 @@ ss_ctx *ss_trainer_context(ss_trainer *t)
     return t->c;
 }
 
-static const char state_file[] = "optimizer.safetensors", step_file[] = "training.json",
-                  weight_file[] = "diffusion_pytorch_model.safetensors";
-
-static ss_code write_step(const ss_trainer *t, const char *folder, ss_err *e)
+ss_code ss_trainer_watch(ss_trainer *t, const ss_hooks *hooks, ss_err *e)
 {
-    char *path = ss_path_join(folder, step_file);
-    ss_outfile o = {0};
-    ss_code rc = path ? ss_outfile_open(&o, path, e) : out_of_memory(e);
-
-    if (rc == SS_OK) {
-        fprintf(o.f, "{\"step\": %" PRId64 "}\n", t->step);
-        rc = ss_outfile_commit(&o, e);
-    }
-    ss_free(path);
-    return rc;
+    return set_up(t, hooks, true, e);
 }
 
-static ss_code write_state(const ss_trainer *t, const char *folder, ss_err *e)
+ss_code ss_trainer_look(ss_trainer *t, const ss_hooks *hooks, bool shapes_only, ss_err *e)
 {
-    char *path = ss_path_join(folder, state_file);
-    ss_code rc = path ? ss_optimizer_save(t->optimizer, path, e) : out_of_memory(e);
+    ss_condition condition;
+    ss_code rc = set_up(t, hooks, false, e);
 
-    ss_free(path);
-    return rc == SS_OK ? write_step(t, folder, e) : rc;
-}
-
-ss_code ss_trainer_save(const ss_trainer *t, const char *folder, bool ema, ss_err *e)
-{
-    ss_st_item *items = ss_calloc((size_t)t->n, sizeof *items);
-    ss_outdir o = {0};
-    ss_code rc = items ? ss_outdir_open(&o, folder, "config.json", true, e) : out_of_memory(e);
-
-    for (int i = 0; i < t->n && rc == SS_OK; i++) {
-        const ss_shape s = t->weights[i]->shape;
-
-        items[i] = (ss_st_item){.name = t->weights[i]->name, .dtype = SS_F32, .rank = s.rank};
-        items[i].values = ema ? ss_optimizer_ema(t->optimizer, (size_t)i) : t->trained[i].w;
-        for (int d = 0; d < s.rank; d++)
-            items[i].dim[d] = s.dim[d];
-        if (!items[i].values)
-            rc = ss_fail(e, SS_USAGE, "%s: no average of the weights is kept (ema_decay is 0)",
-                         folder);
-    }
-    if (rc == SS_OK) {
-        const ss_checkpoint_parts parts = {
-            .config = ss_model_config(t->model), .weights = items, .n_weights = (size_t)t->n};
-
-        rc = ss_checkpoint_write_into(o.tmp, &parts, e);
-    }
-    if (rc == SS_OK && !ema)
-        rc = write_state(t, o.tmp, e);
-    if (rc == SS_OK)
-        rc = ss_outdir_commit(&o, e);
-    ss_outdir_discard(&o);
-    ss_free(items);
-    return rc;
-}
-
-static ss_code read_weights(ss_trainer *t, const char *folder, ss_err *e)
-{
-    char *path = ss_path_join(folder, weight_file), have[96], want[96];
-    ss_safetensors *f = NULL;
-    ss_code rc = path ? ss_safetensors_open(path, &f, e) : out_of_memory(e);
-
-    for (int i = 0; i < t->n && rc == SS_OK; i++) {
-        const ss_weight *w = t->weights[i];
-        const ss_st_tensor *s = ss_safetensors_find(f, w->name);
-        bool fits = s && s->usable && s->rank == w->shape.rank;
-
-        for (int d = 0; fits && d < s->rank; d++)
-            fits = s->dim[d] == w->shape.dim[d];
-        if (!s)
-            rc = ss_fail(e, SS_SHAPE, "%s: %s is missing", path, w->name);
-        else if (!fits)
-            rc = ss_fail(e, SS_SHAPE, "%s: %s is %s, the network's is %s", path, w->name,
-                         ss_st_shape_text(s, have, sizeof have),
-                         ss_shape_text(w->shape, want, sizeof want));
-        else
-            ss_values_to_f32(s->dtype, s->data, (size_t)t->trained[i].n, t->trained[i].w);
-    }
-    ss_safetensors_close(f);
-    ss_free(path);
-    return rc == SS_OK ? set_weights(t, e) : rc;
-}
-
-static ss_code read_step(ss_trainer *t, const char *folder, ss_err *e)
-{
-    char *path = ss_path_join(folder, step_file);
-    ss_json j = {0};
-    ss_code rc = path ? ss_json_load(&j, path, e) : out_of_memory(e);
-
-    if (rc == SS_OK) {
-        const int64_t step = ss_json_int(&j, "step", -1);
-
-        if (step < 0)
-            ss_json_complain(&j, SS_FORMAT, "step", "a whole number from 0 on is expected");
-        if ((rc = ss_json_done(&j, e)) == SS_OK)
-            t->step = step;
-    }
-    ss_json_release(&j);
-    ss_free(path);
-    return rc;
-}
-
-ss_code ss_trainer_load(ss_trainer *t, const char *folder, ss_err *e)
-{
-    char *path = ss_path_join(folder, state_file);
-    ss_code rc = path ? read_weights(t, folder, e) : out_of_memory(e);
-
-    if (rc == SS_OK)
-        rc = ss_optimizer_load(t->optimizer, path, e);
-    if (rc == SS_OK)
-        rc = read_step(t, folder, e);
-    ss_free(path);
-    return rc;
+    if (rc != SS_OK)
+        return rc;
+    if (t->step == 0) /* nothing was drawn yet */
+        draw(t);
+    const ss_batch batch = batch_of(t, &condition);
+    ss_ctx_set_shapes_only(t->c, shapes_only);
+    rc = ss_batch_forward(t->c, t->model, &batch, e);
+    ss_ctx_set_shapes_only(t->c, false);
+    return rc == SS_OK ? set_up(t, NULL, true, e) : rc;
 }

@@ -5,12 +5,12 @@
  *       rc = ss_trainer_step(t, &did, &err);
  *       ...did.loss, did.norm...
  *   }
- *   rc = ss_trainer_save(t, "out/step-01000", false, &err);
+ *   rc = ss_trainer_save(t, "out/step-001000", false, &err);
  *   ss_trainer_free(t);
  *
  * What step s draws depends on the seeds and s alone (data.h, objective.h), so the state is the
- * weights and the optimiser's: a run that is loaded and goes on has the bits of one that was
- * never stopped.
+ * weights, the optimiser's, and some counters: a run that is loaded and goes on has the bits of
+ * one that was never stopped.
  */
 #ifndef SS_TRAIN_TRAINER_H
 #define SS_TRAIN_TRAINER_H
@@ -18,12 +18,18 @@
 #include "models/init.h"
 #include "train/data.h"
 #include "train/gradients.h"
+#include "train/loss_scale.h"
 #include "train/optimizer.h"
+#include "train/spikes.h"
+
+#include <jansson.h>
 
 typedef struct {
-    const char *model;    /* folder with the config.json of the network */
-    ss_init init;         /* how it begins */
-    ss_data_options data; /* h, w and c are the network's, whatever is here */
+    const json_t *config;    /* of the network, as its config.json; its name in messages is */
+    const char *config_name; /*   this */
+    ss_init init;            /* how it begins, */
+    const char *from;        /*   unless the weights are taken from this model folder */
+    ss_data_options data;    /* h, w and c are the network's, whatever is here */
     ss_objective objective;
     ss_optimizer_options optimizer;
     int batch;
@@ -36,28 +42,38 @@ typedef struct {
     const ss_precision *precision;        /* or NULL: f32 */
     const ss_intervention *interventions; /* [n_interventions], trained through */
     int n_interventions;
-    double scale;   /* of the loss while gradients are computed (gradients.h) */
-    bool recompute; /* gradient checkpointing */
-    int threads;    /* 0: all */
+    ss_loss_scale_options scale;
+    ss_spike_options spikes;
+    int bins;                /* of the running loss by noise level, 1 to SS_LOSS_MAX_BINS, */
+    double bin_lo, bin_hi;   /*   between these sigmas */
+    const json_t *scheduler; /* scheduler_config.json beside saved weights, or NULL */
+    const json_t *record;    /* kept in training.json as "run", or NULL */
+    bool recompute;          /* gradient checkpointing */
+    int threads;             /* 0: all */
     const char *device;
 } ss_trainer_options;
 
-/* batch 32, interval 1, scale 1; defaults of each part. */
+/* batch 32, interval 1, no loss scaling, 16 bins from 0.01 to 100; defaults of each part. */
 ss_trainer_options ss_trainer_defaults(void);
 
 typedef struct ss_trainer ss_trainer;
 
-/* All of opt may go afterwards, but for the model's folder and the texts of data and precision. */
+/* All of opt may go afterwards, but for what its pointers point at. */
 ss_code ss_trainer_new(const ss_trainer_options *opt, ss_trainer **t, ss_err *e);
 void ss_trainer_free(ss_trainer *t); /* NULL is fine */
 
 typedef struct {
-    int64_t step;   /* counted from 1 */
-    double loss;    /* without the penalty */
-    double penalty; /* NaN in steps without */
-    double norm;    /* of all gradients, before clipping */
-    double rate;    /* learning rate */
-    bool skipped;   /* gradients were not finite: the weights stay as they were */
+    int64_t step;        /* counted from 1 */
+    double loss;         /* without the penalty */
+    double penalty;      /* NaN in steps without */
+    double norm;         /* of all gradients, before clipping */
+    double rate;         /* learning rate */
+    double scale;        /* of the loss, in this step */
+    double staleness;    /* the largest of all tensors (optimizer.h), of */
+    const char *stalest; /*   this one; NaN and NULL where there is none */
+    bool spike;          /* the loss stands out (spikes.h) */
+    bool skipped;        /* gradients were not finite: the weights stay as they were, */
+    bool exhausted;      /*   and a smaller loss scale cannot help */
 } ss_trainer_did;
 
 ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e);
@@ -66,17 +82,43 @@ int64_t ss_trainer_steps(const ss_trainer *t); /* done, skipped ones too */
 /* Of the last step, [batch]; borrowed until the next. */
 const double *ss_trainer_losses(const ss_trainer *t);
 const ss_level *ss_trainer_levels(const ss_trainer *t);
+/* Of each parameter, in the last step that was not skipped; all 0 before. */
+const ss_update *ss_trainer_updates(const ss_trainer *t);
+/* The values of parameter i (in the order of ss_model_weights) as they are now; borrowed until the
+ * next step. */
+const float *ss_trainer_weight(const ss_trainer *t, int i);
+/* A parameter whose gradient was not finite in the last step: the first that the backward pass
+ * comes to, that is the last in order of definition; NULL where there is none. */
+const char *ss_trainer_bad_gradient(const ss_trainer *t);
+
+/* So far. */
+const ss_loss_bins *ss_trainer_bins(const ss_trainer *t);
+const ss_spikes *ss_trainer_spikes(const ss_trainer *t);
+const ss_loss_scale *ss_trainer_scale(const ss_trainer *t);
+int ss_trainer_rewinds(const ss_trainer *t);
 
 ss_model *ss_trainer_model(ss_trainer *t); /* with the weights of now, bound to */
 ss_ctx *ss_trainer_context(ss_trainer *t);
 
+/* Hooks that see the coming steps, until others or NULL are set; borrowed as long. They change no
+ * bit. */
+ss_code ss_trainer_watch(ss_trainer *t, const ss_hooks *hooks, ss_err *e);
+/* A forward pass over the batch of the last step (before the first: of that) with the weights of
+ * now, seen by these hooks alone. shapes_only: nothing is computed. */
+ss_code ss_trainer_look(ss_trainer *t, const ss_hooks *hooks, bool shapes_only, ss_err *e);
+
 /* FOLDER, a model as diffusers loads it, with optimizer.safetensors and training.json beside the
- * weights; whole or not at all. ema: the weights' averages in place of the weights; such a
- * folder cannot be loaded to go on. */
+ * weights; whole or not at all. A folder that save wrote before is replaced. ema: the weights'
+ * averages in place of the weights; such a folder cannot be loaded to go on. */
 ss_code ss_trainer_save(const ss_trainer *t, const char *folder, bool ema, ss_err *e);
 
 /* Goes on from a folder that save wrote, for the same network and optimiser. On failure the
  * trainer must be freed. */
 ss_code ss_trainer_load(ss_trainer *t, const char *folder, ss_err *e);
+
+/* Takes weights and optimiser back to those of such a folder, while steps, what they draw, and
+ * all other counters go on: the batches that led to where nothing helped are left behind
+ * (Chowdhery et al. 2022, section 5.1). On failure the trainer must be freed. */
+ss_code ss_trainer_rewind(ss_trainer *t, const char *folder, ss_err *e);
 
 #endif

@@ -1,0 +1,153 @@
+/* train.c - `sigmascope train`: small-scale training, with everything watched */
+#include "train/train.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/tables.h"
+#include "probe/interrupt.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+
+enum { OPT_OUTPUT = 1, OPT_SET, OPT_STEPS, OPT_SEED, OPT_RESUME };
+
+static const cli_option options[] = {
+    {OPT_OUTPUT, "output", "DIR",
+     "the folder of results (default: the configuration's \"output\")"},
+    {OPT_SET, "set", "KEY=VALUE",
+     "in place of what the file says, repeatable: optimizer.lr=1e-3, penalty.coefficient=1e-4, "
+     "model=unet.json; VALUE is JSON, or else a string"},
+    {OPT_STEPS, "steps", "N", "short for --set steps=N"},
+    {OPT_SEED, "seed", "N", "short for --set seed=N"},
+    {OPT_RESUME, "resume", NULL,
+     "go on from the last checkpoint in DIR, to the bytes of a run that was not cut off"},
+    {0},
+};
+
+/* One row a fact, so that it reads alike in the terminal and for scripts. */
+static ss_code summary_table(const ss_train_summary *m, ss_table *t, ss_err *e)
+{
+    ss_code rc = ss_table_init(t, "train", e);
+
+    if (rc != SS_OK)
+        return rc;
+    if (m->diverged)
+        ss_table_note(t, "diverged: step %" PRId64 " is not finite", m->steps);
+    ss_table_column(t, "output", SS_COL_TEXT, NULL);
+    ss_table_column(t, "steps", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "loss", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "skipped", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "scale", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "spikes", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "rollbacks", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "first overflow", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "in", SS_COL_TEXT, NULL);
+    ss_table_column(t, "sigma", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "ms a step", SS_COL_NUMBER, "%.1f");
+    ss_table_row(t);
+    ss_table_text(t, m->output);
+    ss_table_number(t, (double)m->steps);
+    ss_table_number(t, m->loss);
+    ss_table_number(t, (double)m->skipped);
+    ss_table_number(t, m->scale);
+    ss_table_number(t, (double)m->spikes);
+    ss_table_number(t, m->rollbacks);
+    ss_table_number(t, m->overflow_step ? (double)m->overflow_step : NAN);
+    ss_table_text(t, m->overflow_step ? m->overflow_module : "-");
+    ss_table_number(t, m->overflow_step ? m->overflow_sigma : NAN);
+    ss_table_number(t, m->run_steps ? 1e3 * m->seconds / (double)m->run_steps : NAN);
+    return SS_OK;
+}
+
+/* Text only: what to look at next. */
+static void print_next(const ss_train_summary *m)
+{
+    printf("\n");
+    if (m->measured)
+        printf("sigmascope analyze %s/statistics.h5\n", m->output);
+    if (*m->checkpoint)
+        printf("sigmascope probe %s -o %s/probe.h5\n", m->checkpoint, m->output);
+}
+
+/* KEY=N among the overrides; false after a usage error. */
+static bool set_number(cli_parser *p, const char *key, int64_t least, char *text, size_t n,
+                       const char ***sets, int *n_sets)
+{
+    int64_t value = 0;
+
+    cli_int(p, least, INT64_MAX, &value);
+    if (p->stop)
+        return false;
+    snprintf(text, n, "%s=%" PRId64, key, value);
+    p->arg = text;
+    cli_append(p, sets, n_sets);
+    return true;
+}
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
+    struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
+    char *command = cli_command_line(argc, argv), steps[48], seed[48];
+    ss_train_options opt = {.command = command};
+    ss_train_summary summary;
+    cli_tables out = {0};
+    const char **sets = NULL;
+    ss_table t;
+    cli_parser p;
+    ss_err e = {0};
+    int id, status;
+
+    cli_begin(&p, cmd, argc, argv);
+    while ((id = cli_next(&p)) != CLI_END) {
+        switch (id) {
+        case OPT_OUTPUT: opt.output = p.arg; break;
+        case OPT_SET: cli_append(&p, &sets, &opt.n_sets); break;
+        case OPT_STEPS: set_number(&p, "steps", 1, steps, sizeof steps, &sets, &opt.n_sets); break;
+        case OPT_SEED: set_number(&p, "seed", 0, seed, sizeof seed, &sets, &opt.n_sets); break;
+        case OPT_RESUME: opt.resume = true; break;
+        }
+    }
+    if (cli_stop(&p, 1, 1)) {
+        status = p.status;
+        goto out;
+    }
+    opt.config = p.operands[0];
+    opt.sets = sets;
+    opt.threads = p.common.threads;
+    opt.device = p.common.device;
+    out.json = p.common.json;
+    sigaction(SIGINT, &stop, NULL); /* a second signal ends the program at once */
+    sigaction(SIGTERM, &stop, NULL);
+
+    ss_code rc = ss_train_run(&opt, &summary, &e);
+    if (rc == SS_OK && (rc = summary_table(&summary, &t, &e)) == SS_OK)
+        rc = cli_show(&out, &t, &e);
+    if (rc == SS_OK && !out.json)
+        print_next(&summary);
+    rc = cli_show_end(&out, rc, &e);
+    status =
+        rc != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, summary.diverged ? CLI_FINDING : CLI_OK);
+out:
+    ss_free(sets);
+    ss_free(command);
+    return status;
+}
+
+const cli_command cmd_train = {
+    "train",
+    "CONFIG.json [-o DIR]",
+    "small-scale training, statistics on the way",
+    "Trains a network as the configuration says, which docs/train.md describes, and writes to DIR: "
+    "the\n"
+    "effective configuration, a line a step (log.jsonl), overflows and spikes (events.jsonl),\n"
+    "statistics of every module (statistics.h5), and checkpoints that diffusers and the other\n"
+    "commands load. SIGINT and SIGTERM save a checkpoint first. Exit status 3: the training ended "
+    "early,\n"
+    "because a step was not finite and \"on_nonfinite\" is \"stop\".",
+    options,
+    CLI_COMPUTE | CLI_PROGRESS | CLI_JSON,
+    run,
+};

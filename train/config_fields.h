@@ -1,0 +1,48 @@
+/* config_fields.h - the fields of a training configuration; private to config*.c
+ *
+ * Each field has a place in ss_train_config, a kind, and a range. One list of them reads a file,
+ * refuses what is out of range, and writes the effective configuration.
+ */
+#ifndef SS_TRAIN_CONFIG_FIELDS_H
+#define SS_TRAIN_CONFIG_FIELDS_H
+
+#include "train/config_parts.h"
+
+typedef enum {
+    SS_FIELD_INT,    /* int */
+    SS_FIELD_INT64,  /* int64_t */
+    SS_FIELD_SEED,   /* uint64_t */
+    SS_FIELD_DOUBLE, /* double, from lo to hi; `over`: lo itself is excluded */
+    SS_FIELD_BOOL,
+    SS_FIELD_TEXT,   /* const char *, NULL where absent */
+    SS_FIELD_PATH,   /* the same, relative to the configuration's folder */
+    SS_FIELD_CHOICE, /* an enum, by its names */
+    SS_FIELD_TEXTS   /* const char *const * and, at `count`, how many (int) */
+} ss_field_kind;
+
+typedef struct {
+    const char *key;
+    ss_field_kind kind;
+    size_t offset;
+    double lo, hi;
+    bool over;
+    const char *const *names; /* of a choice, NULL-terminated */
+    size_t count;
+} ss_field;
+
+typedef struct {
+    const char *key;        /* "optimizer"; "": the file's own keys */
+    const ss_field *fields; /* ends with {0} */
+} ss_field_section;
+
+/* Reads the fields of a section of the file; complaints are in j. */
+void ss_fields_read(ss_config_reader *r, const ss_field *fields, ss_json *j);
+/* Their keys, "kind, lr, ...", and `more`, or NULL; the caller's to ss_free. */
+char *ss_fields_known(const ss_field *fields, const char *more);
+/* All of them with their values; NULL when out of memory. */
+json_t *ss_fields_write(const ss_field *fields, const ss_train_config *t);
+
+/* Ends with {0}. */
+extern const ss_field_section ss_train_sections[];
+
+#endif

@@ -1,0 +1,209 @@
+/* config_network.c - the parts of a training configuration that are no plain fields */
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "models/checkpoint.h"
+#include "train/config_parts.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+/* The object itself, or that of the file it names; a new reference, NULL after a complaint. */
+static json_t *object_or_file(ss_config_reader *r, ss_json *j, const char *key, const json_t *v)
+{
+    const char *path;
+    ss_json file;
+    ss_err e = {0};
+    json_t *object;
+
+    if (json_is_object(v))
+        return json_deep_copy(v);
+    if (!json_is_string(v)) {
+        ss_json_complain(j, SS_FORMAT, key, "expected an object, or the path of a file with one");
+        return NULL;
+    }
+    if (!(path = ss_config_path(r, json_string_value(v)))) {
+        ss_json_complain(j, SS_NOMEM, key, "out of memory");
+        return NULL;
+    }
+    ss_model_paths model = {0};
+    if (ss_is_dir(path)) {
+        if (ss_model_paths_find(path, &model, &e) == SS_OK)
+            path = model.config;
+    }
+    if (e.code == SS_OK && ss_json_load(&file, path, &e) == SS_OK) {
+        object = json_deep_copy(file.root);
+        ss_json_release(&file);
+        ss_model_paths_release(&model);
+        return object;
+    }
+    ss_model_paths_release(&model);
+    ss_json_complain(j, e.code, key, "%s", e.msg);
+    return NULL;
+}
+
+void ss_config_read_network(ss_config_reader *r)
+{
+    ss_train_config_parts *parts = r->t->parts;
+    const json_t *v = ss_json_get(r->j, "model"), *remedies = ss_json_get(r->j, "remedies");
+    ss_str name = {0};
+
+    if (!v) {
+        ss_json_complain(r->j, SS_USAGE, "model",
+                         "expected a diffusers config.json: its path, or the object");
+        return;
+    }
+    parts->network = object_or_file(r, r->j, "model", v);
+    if (!parts->network)
+        return;
+    if (remedies && json_object_set(parts->network, "remedies", (json_t *)remedies) != 0)
+        ss_json_complain(r->j, SS_FORMAT, "remedies", "expected an object");
+    if (json_is_string(v))
+        ss_str_addf(&name, "%s (model of %s)", json_string_value(v), r->path);
+    else
+        ss_str_addf(&name, "%s: model", r->path);
+    r->t->trainer.config = parts->network;
+    r->t->trainer.config_name = ss_config_keep(parts, ss_str_detach(&name));
+    if (!r->t->trainer.config_name)
+        ss_json_complain(r->j, SS_NOMEM, "model", "out of memory");
+}
+
+static void read_format(ss_json *j, const char *key, ss_format *f)
+{
+    const char *name = ss_json_string(j, key, "fp32");
+    ss_err e = {0};
+
+    if (ss_format_parse(name, f, &e) != SS_OK)
+        ss_json_complain(j, e.code, key, "%s", e.msg);
+}
+
+static void read_rule(ss_json *precision, const json_t *v, struct ss_precision_rule *rule)
+{
+    char name[512];
+    ss_json j = {0};
+    ss_err e = {0};
+
+    snprintf(name, sizeof name, "%s: rules", precision->name);
+    if (ss_json_wrap(&j, name, (json_t *)v, &precision->err) != SS_OK)
+        return;
+    rule->glob = ss_json_string(&j, "modules", NULL);
+    if (!rule->glob)
+        ss_json_complain(&j, SS_USAGE, "modules", "expected a glob over module paths");
+    else if (ss_glob_check(rule->glob, &e) != SS_OK)
+        ss_json_complain(&j, e.code, "modules", "%s", e.msg);
+    read_format(&j, "format", &rule->format);
+    read_format(&j, "gradient", &rule->gradient);
+    ss_config_refuse_unread(&j, "modules, format, gradient");
+    ss_config_close(precision, &j);
+}
+
+void ss_config_read_precision(ss_config_reader *r)
+{
+    static const char *const scopes[] = {"ops", "blocks", NULL};
+    ss_train_config_parts *parts = r->t->parts;
+    ss_json j;
+
+    if (!ss_config_open(r->j, "precision", &j))
+        return;
+    read_format(&j, "format", &parts->precision.format);
+    read_format(&j, "gradient", &parts->precision.gradient);
+    parts->precision.scope =
+        ss_json_choice(&j, "scope", scopes, 0) ? SS_ROUND_BLOCKS : SS_ROUND_OPS;
+    const json_t *rules = ss_json_get(&j, "rules");
+    const size_t n = json_array_size(rules);
+
+    if (rules && !json_is_array(rules))
+        ss_json_complain(&j, SS_FORMAT, "rules", "expected a list of objects");
+    struct ss_precision_rule *list = ss_config_keep(parts, ss_calloc(n + 1, sizeof *list));
+    if (!list)
+        ss_json_complain(&j, SS_NOMEM, "rules", "out of memory");
+    for (size_t i = 0; i < n && list && n <= INT_MAX; i++)
+        read_rule(&j, json_array_get(rules, i), &list[i]);
+    parts->precision.rules = list;
+    parts->precision.n_rules = (int)n;
+    ss_config_refuse_unread(&j, "format, gradient, scope, rules");
+    if (n || !ss_format_is_f32(&parts->precision.format) ||
+        !ss_format_is_f32(&parts->precision.gradient))
+        r->t->trainer.precision = &parts->precision;
+    ss_config_close(r->j, &j);
+}
+
+void ss_config_read_interventions(ss_config_reader *r)
+{
+    const json_t *list = ss_json_get(r->j, "interventions");
+    const size_t n = json_array_size(list);
+    ss_intervention *v = ss_config_keep(r->t->parts, ss_calloc(n + 1, sizeof *v));
+    ss_err e = {0};
+
+    if (list && (!json_is_array(list) || n > INT_MAX))
+        ss_json_complain(r->j, SS_FORMAT, "interventions", "expected a list of strings");
+    if (!v)
+        ss_json_complain(r->j, SS_NOMEM, "interventions", "out of memory");
+    for (size_t i = 0; i < n && v; i++) {
+        const char *spec = json_string_value(json_array_get(list, i));
+
+        if (!spec)
+            ss_json_complain(r->j, SS_FORMAT, "interventions", "expected a list of strings");
+        else if (ss_intervention_parse(spec, &v[i], &e) != SS_OK)
+            ss_json_complain(r->j, e.code, "interventions", "%s", e.msg);
+    }
+    r->t->trainer.interventions = v;
+    r->t->trainer.n_interventions = (int)n;
+}
+
+/* What a network learns by `cosine`, as diffusers says it: 1000 steps, which are told alike. */
+static json_t *cosine_scheduler(void)
+{
+    return json_pack("{s:s, s:s, s:i, s:b}", "_class_name", "DDPMScheduler", "beta_schedule",
+                     "squaredcos_cap_v2", "num_train_timesteps", 1000, "clip_sample", 0);
+}
+
+/* Preconditioned as in Karras et al. 2022: the network itself answers what it calls epsilon. */
+static json_t *edm_scheduler(double sigma_data)
+{
+    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:i}", "_class_name", "EDMEulerScheduler",
+                     "sigma_data", sigma_data, "sigma_min", 0.002, "sigma_max", 80.0, "rho", 7.0,
+                     "num_train_timesteps", 1000);
+}
+
+/* The schedule that noise levels are drawn from. */
+static void open_levels(ss_config_reader *r, ss_json *j)
+{
+    ss_train_config_parts *parts = r->t->parts;
+    const json_t *v = ss_json_get(j, "schedule");
+    ss_json s = {0};
+
+    if (!v) {
+        ss_json_complain(j, SS_USAGE, "schedule",
+                         "noise levels by timesteps need a scheduler_config.json: its path, or the "
+                         "object");
+        return;
+    }
+    if ((parts->schedule = object_or_file(r, j, "schedule", v)) &&
+        ss_json_wrap(&s, j->name, parts->schedule, &j->err) == SS_OK &&
+        ss_schedule_read(&s, &parts->levels, &j->err) == SS_OK)
+        r->t->trainer.objective.schedule = parts->levels;
+    ss_json_release(&s);
+}
+
+void ss_config_read_schedule(ss_config_reader *r, ss_json *j)
+{
+    ss_train_config_parts *parts = r->t->parts;
+    const ss_objective *o = &r->t->trainer.objective;
+    const bool edm = o->prediction == SS_OBJECTIVE_EDM;
+
+    if (o->levels == SS_LEVELS_TIMESTEPS)
+        open_levels(r, j);
+    else if (ss_json_has(j, "schedule"))
+        ss_json_complain(j, SS_USAGE, "schedule", "only noise levels by timesteps have one");
+    if (j->err.code != SS_OK)
+        return;
+    parts->scheduler = edm               ? edm_scheduler(o->sigma_data)
+                       : parts->schedule ? json_deep_copy(parts->schedule)
+                                         : cosine_scheduler();
+    if (!parts->scheduler ||
+        json_object_set_new(parts->scheduler, "prediction_type",
+                            json_string(edm ? "epsilon" : ss_objective_name(o->prediction))) != 0)
+        ss_json_complain(j, SS_NOMEM, "schedule", "out of memory");
+    r->t->trainer.scheduler = parts->scheduler;
+}

@@ -1,0 +1,49 @@
+/* loss_scale.h - the factor that keeps small gradients above a format's smallest number
+ *
+ * Gradients are those of scale * loss, and divided by scale before the weights change. A static
+ * scale stays. A dynamic one searches the largest that does not overflow:
+ *
+ *   gradients not finite     scale = max(scale * backoff, floor), the step is skipped
+ *   `interval` good steps    scale = min(scale * growth, ceiling)
+ *   one after another
+ *
+ * Powers of two, as by default, change no bit but for underflow.
+ * Source: Micikevicius et al. 2018, section 3.2; the defaults are those of PyTorch's GradScaler.
+ */
+#ifndef SS_TRAIN_LOSS_SCALE_H
+#define SS_TRAIN_LOSS_SCALE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    bool dynamic;
+    double initial;
+    double growth, backoff;
+    double floor, ceiling;
+    int64_t interval;
+} ss_loss_scale_options;
+
+/* Static, 1; once dynamic: growth 2 after 2000 steps, backoff 0.5, from 2^-24 to 2^24. */
+ss_loss_scale_options ss_loss_scale_defaults(void);
+
+/* SS_USAGE that names the number which is out of its range. */
+ss_code ss_loss_scale_check(const ss_loss_scale_options *opt, ss_err *e);
+
+/* Plain data: it can be saved and read back as it is. */
+typedef struct {
+    double scale;
+    int64_t good;    /* finite steps since the scale last changed */
+    int64_t skipped; /* steps so far that were not finite */
+} ss_loss_scale;
+
+ss_loss_scale ss_loss_scale_begin(const ss_loss_scale_options *opt);
+
+/* After a step whose gradients were finite or not. False where a dynamic scale has done what it
+ * can: it is at its floor already and gradients are not finite all the same. A static scale
+ * always has. */
+bool ss_loss_scale_update(ss_loss_scale *s, const ss_loss_scale_options *opt, bool finite);
+
+#endif

@@ -1,0 +1,262 @@
+/* statistics.c - see statistics.h */
+#include "train/statistics.h"
+
+#include "base/mem.h"
+#include "base/version.h"
+#include "kernels/context.h"
+#include "models/weights.h"
+#include "probe/recorder.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct ss_statistics {
+    ss_statistics_options opt;
+    char *path;
+    ss_recorder *recorder;
+    ss_run_writer *writer;
+    ss_run_column *column; /* of the step at hand, or NULL */
+    int64_t *steps;        /* [n] that are measured */
+    int n, next;
+    int *input, *sample; /* [batch] where its samples belong */
+};
+
+static ss_code out_of_memory(const ss_statistics *s, ss_err *e)
+{
+    return ss_fail(e, SS_NOMEM, "%s: out of memory", s->path);
+}
+
+static ss_code list_steps(ss_statistics *s, ss_err *e)
+{
+    const int64_t every = s->opt.config->statistics_every, steps = s->opt.config->steps;
+    const size_t most = (size_t)(steps / every + 2);
+
+    if (!(s->steps = ss_alloc(most, sizeof *s->steps)))
+        return out_of_memory(s, e);
+    for (int64_t step = 1; step <= steps; step = step / every * every + every)
+        s->steps[s->n++] = step;
+    if (s->steps[s->n - 1] != steps)
+        s->steps[s->n++] = steps;
+    return SS_OK;
+}
+
+static ss_code list_samples(ss_statistics *s, ss_err *e)
+{
+    const size_t n = (size_t)s->opt.config->trainer.batch;
+
+    s->input = ss_calloc(n, sizeof *s->input);
+    s->sample = ss_alloc(n, sizeof *s->sample);
+    if (!s->input || !s->sample)
+        return out_of_memory(s, e);
+    for (size_t i = 0; i < n; i++)
+        s->sample[i] = (int)i;
+    return SS_OK;
+}
+
+/* What there is to record, from a pass that only infers shapes. */
+static ss_code open_recorder(ss_statistics *s, ss_err *e)
+{
+    ss_trainer *t = s->opt.trainer;
+    ss_recorder_options o = {.watch = s->opt.config->statistics_modules,
+                             .n_watch = s->opt.config->n_statistics_modules};
+    ss_code rc;
+
+    o.modules = ss_model_modules(ss_trainer_model(t), &o.n_modules);
+    if ((rc = ss_recorder_new(&o, &s->recorder, e)) != SS_OK)
+        return rc;
+    ss_recorder_begin(s->recorder, NULL, s->opt.config->trainer.batch, s->input, s->sample);
+    rc = ss_trainer_look(t, ss_recorder_hooks(s->recorder), true, e);
+    return rc == SS_OK ? ss_recorder_check(s->recorder, e) : rc;
+}
+
+/* The configuration but for the name of the output; NULL when out of memory. */
+static char *plan_text(const ss_train_config *g)
+{
+    json_t *plan = json_copy(g->effective);
+    char *text = NULL;
+
+    if (plan && json_object_del(plan, "output") == 0)
+        text = json_dumps(plan, JSON_COMPACT);
+    json_decref(plan);
+    return text;
+}
+
+/* Sizes of the weights as they are; the caller's to ss_free. */
+static ss_code measure(const ss_statistics *s, ss_run_parameter **list, int *n, ss_err *e)
+{
+    ss_trainer *t = s->opt.trainer;
+    ss_weight *const *w = ss_model_weights(ss_trainer_model(t), n);
+    ss_code rc = SS_OK;
+
+    if (!(*list = ss_calloc((size_t)*n, sizeof **list)))
+        return out_of_memory(s, e);
+    for (int i = 0; i < *n && rc == SS_OK; i++) {
+        ss_weight_stats stats;
+
+        rc = ss_weights_measure(ss_trainer_context(t), SS_F32, ss_trainer_weight(t, i),
+                                ss_shape_numel(w[i]->shape), &stats, e);
+        (*list)[i] = (ss_run_parameter){w[i]->name, (float)stats.absmax, (float)stats.rms};
+    }
+    if (rc != SS_OK) {
+        ss_free(*list);
+        *list = NULL;
+    }
+    return rc;
+}
+
+static ss_code open_writer(ss_statistics *s, ss_err *e)
+{
+    static const char *const input[] = {"training"};
+    const ss_train_config *g = s->opt.config;
+    const ss_trainer_options *o = &g->trainer;
+    const ss_loss_bins *bins = ss_trainer_bins(s->opt.trainer);
+    const time_t now = time(NULL);
+    double centers[SS_LOSS_MAX_BINS];
+    ss_run_parameter *parameters = NULL;
+    char created[32], *plan = plan_text(g);
+    ss_run_spec spec = {
+        .tool = "sigmascope " SS_VERSION,
+        .command = s->opt.command,
+        .model_path = o->config_name,
+        .family = ss_model_about(ss_trainer_model(s->opt.trainer))->family,
+        .device = ss_ctx_device_text(ss_trainer_context(s->opt.trainer)),
+        .threads = ss_ctx_threads(ss_trainer_context(s->opt.trainer)),
+        .precision = o->precision ? o->precision->format.name : "fp32",
+        .prediction_type = ss_objective_name(o->objective.prediction),
+        .created = created,
+        .plan = plan,
+        .seed = g->seed,
+        .inputs = input,
+        .n_inputs = 1,
+        .steps = s->steps,
+        .n_sigmas = s->n,
+        .n_samples = o->batch,
+        .bins = centers,
+        .n_bins = bins->n,
+    };
+    ss_code rc = plan ? measure(s, &parameters, &spec.n_parameters, e) : out_of_memory(s, e);
+
+    strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    for (int i = 0; i < bins->n; i++)
+        centers[i] = ss_loss_bin_center(bins, i);
+    spec.parameters = parameters;
+    ss_recorder_spec(s->recorder, &spec);
+    if (rc == SS_OK)
+        rc = ss_run_resume(s->path, &spec, &s->writer, e);
+    ss_free(parameters);
+    ss_free(plan);
+    return rc;
+}
+
+ss_code ss_statistics_open(const ss_statistics_options *opt, ss_statistics **out, ss_err *e)
+{
+    ss_statistics *s = ss_calloc(1, sizeof *s);
+    ss_code rc;
+
+    if (!s)
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", opt->path);
+    s->opt = *opt;
+    ss_code (*const parts[])(ss_statistics *, ss_err *) = {list_steps, list_samples, open_recorder,
+                                                           open_writer};
+    if (!(s->path = ss_strdup(opt->path))) {
+        ss_free(s);
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", opt->path);
+    }
+    rc = SS_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && rc == SS_OK; i++)
+        rc = parts[i](s, e);
+    if (rc != SS_OK) {
+        ss_statistics_close(s, false, NULL);
+        return rc;
+    }
+    while (s->next < s->n && s->steps[s->next] <= ss_trainer_steps(s->opt.trainer))
+        s->next++;
+    *out = s;
+    return SS_OK;
+}
+
+bool ss_statistics_due(const ss_statistics *s, int64_t step)
+{
+    return s->next < s->n && s->steps[s->next] == step;
+}
+
+ss_code ss_statistics_begin(ss_statistics *s, ss_err *e)
+{
+    const int n = s->opt.config->trainer.batch;
+    ss_code rc = ss_run_column_new(s->writer, s->next, &s->column, e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_recorder_begin(s->recorder, s->column, n, s->input, s->sample);
+    ss_watch_set_next(s->opt.watch, ss_recorder_hooks(s->recorder));
+    if ((rc = ss_watch_begin(s->opt.watch, n, e)) != SS_OK)
+        return rc;
+    return ss_trainer_watch(s->opt.trainer, ss_watch_hooks(s->opt.watch), e);
+}
+
+static void put(ss_statistics *s, const ss_trainer_did *did)
+{
+    const ss_trainer *t = s->opt.trainer;
+    const ss_loss_bins *bins = ss_trainer_bins(t);
+    const ss_update *u = ss_trainer_updates(t);
+    int n;
+
+    ss_run_put_step(s->column, &(ss_run_step){.loss = (float)did->loss,
+                                              .penalty = (float)did->penalty,
+                                              .norm = (float)did->norm,
+                                              .rate = (float)did->rate,
+                                              .scale = (float)did->scale,
+                                              .skipped = did->skipped});
+    for (int i = 0; i < s->opt.config->trainer.batch; i++)
+        ss_run_put_level(s->column, i, ss_trainer_levels(t)[i].sigma, ss_trainer_losses(t)[i]);
+    for (int i = 0; i < bins->n; i++)
+        ss_run_put_bin(s->column, i, bins->count[i] ? bins->mean[i] : NAN);
+    ss_model_weights(ss_trainer_model(s->opt.trainer), &n);
+    for (int i = 0; i < n && !did->skipped; i++)
+        ss_run_put_update(s->column, i,
+                          &(ss_run_update){(float)u[i].gradient_rms, (float)u[i].update_rms,
+                                           (float)u[i].weight_rms, (float)u[i].staleness});
+}
+
+ss_code ss_statistics_end(ss_statistics *s, const ss_trainer_did *did, ss_err *e)
+{
+    ss_run_column *column = s->column;
+    ss_code rc = ss_recorder_check(s->recorder, e);
+
+    if (rc == SS_OK)
+        rc = ss_trainer_watch(s->opt.trainer, NULL, e);
+    if (rc != SS_OK)
+        return rc;
+    put(s, did);
+    ss_recorder_begin(s->recorder, NULL, 0, NULL, NULL);
+    s->column = NULL; /* the writer's from here on */
+    s->next++;
+    return ss_run_submit(s->writer, column, e);
+}
+
+ss_code ss_statistics_sync(ss_statistics *s, ss_err *e)
+{
+    return ss_run_sync(s->writer, e);
+}
+
+ss_code ss_statistics_close(ss_statistics *s, bool finished, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    if (!s)
+        return SS_OK;
+    ss_run_column_free(s->column);
+    if (s->writer && finished && s->next == s->n)
+        rc = ss_run_finish(s->writer, e);
+    else
+        ss_run_abandon(s->writer);
+    ss_recorder_free(s->recorder);
+    ss_free(s->steps);
+    ss_free(s->input);
+    ss_free(s->sample);
+    ss_free(s->path);
+    ss_free(s);
+    return rc;
+}

@@ -1,0 +1,388 @@
+/* train.c - see train.h
+ *
+ *   read the configuration; make the folder, or check that it is of the same run
+ *   make the trainer; where the run goes on: load the last checkpoint
+ *   for each step: compute, write down what it did and what stood out, save what is due
+ */
+#include "train/train.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "probe/interrupt.h"
+#include "train/board.h"
+#include "train/config.h"
+#include "train/journal.h"
+#include "train/statistics.h"
+#include "train/train_folder.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LAST_LOSSES = 100 };
+
+typedef struct {
+    const ss_train_options *opt;
+    ss_train_config *config;
+    ss_train_folder folder;
+    ss_trainer *t;
+    ss_watch *watch;
+    ss_statistics *statistics; /* or NULL, as the next */
+    ss_board *board;
+    ss_journal *log, *events;
+    int64_t saved; /* step of the last checkpoint; -1: none */
+    double losses[LAST_LOSSES];
+    int64_t n_losses;
+    ss_train_summary *summary;
+} session;
+
+static ss_code out_of_memory(ss_err *e)
+{
+    return ss_fail(e, SS_NOMEM, "training: out of memory");
+}
+
+/* ---- beginning ---- */
+
+static ss_code open_journal(session *s, const char *name, ss_journal **j, ss_err *e)
+{
+    char *path = ss_train_folder_file(&s->folder, name);
+    ss_code rc = path ? ss_journal_open(path, ss_trainer_steps(s->t), j, e) : out_of_memory(e);
+
+    ss_free(path);
+    return rc;
+}
+
+static ss_code open_statistics(session *s, ss_err *e)
+{
+    char *path = ss_train_folder_file(&s->folder, "statistics.h5");
+    const ss_statistics_options o = {.path = path,
+                                     .command = s->opt->command,
+                                     .config = s->config,
+                                     .trainer = s->t,
+                                     .watch = s->watch};
+    ss_code rc = path ? ss_statistics_open(&o, &s->statistics, e) : out_of_memory(e);
+
+    ss_free(path);
+    return rc;
+}
+
+static ss_code open_board(session *s, ss_err *e)
+{
+    char *path = ss_train_folder_file(&s->folder, "tensorboard");
+    ss_code rc = path ? ss_board_open(path, &s->board, e) : out_of_memory(e);
+
+    ss_free(path);
+    return rc;
+}
+
+/* Goes on from the last checkpoint, if there is one. */
+static ss_code load_last(session *s, ss_err *e)
+{
+    int64_t *steps;
+    size_t n;
+    ss_code rc = ss_train_folder_steps(&s->folder, &steps, &n, e);
+
+    if (rc == SS_OK && n) {
+        char *path = ss_train_folder_step(&s->folder, steps[n - 1], false);
+
+        rc = path ? ss_trainer_load(s->t, path, e) : out_of_memory(e);
+        s->saved = steps[n - 1];
+        ss_note("going on from %s", path ? path : "");
+        ss_free(path);
+    }
+    ss_free(steps);
+    return rc;
+}
+
+static ss_code begin(session *s, ss_err *e)
+{
+    const ss_train_options *o = s->opt;
+    ss_trainer_options *trainer;
+    int n_modules;
+    ss_code rc = ss_train_config_read(o->config, o->sets, o->n_sets, &s->config, e);
+
+    if (rc != SS_OK)
+        return rc;
+    trainer = &s->config->trainer;
+    trainer->threads = o->threads;
+    trainer->device = o->device;
+    trainer->record = s->config->effective;
+    /* All that can be wrong is found before the folder is made. */
+    if ((rc = ss_trainer_new(trainer, &s->t, e)) != SS_OK)
+        return ss_fail_prefix(e, "%s", o->config);
+    rc = ss_train_folder_open(o->output ? o->output : s->config->output, s->config->effective,
+                              o->resume, &s->folder, e);
+    if (rc == SS_OK)
+        rc = load_last(s, e);
+    if (rc == SS_OK)
+        rc = open_journal(s, "log.jsonl", &s->log, e);
+    if (rc == SS_OK)
+        rc = open_journal(s, "events.jsonl", &s->events, e);
+    ss_model_modules(ss_trainer_model(s->t), &n_modules);
+    if (rc == SS_OK)
+        rc = ss_watch_new(n_modules, &s->watch, e);
+    if (rc == SS_OK && s->config->statistics_every)
+        rc = open_statistics(s, e);
+    if (rc == SS_OK && s->config->tensorboard)
+        rc = open_board(s, e);
+    return rc;
+}
+
+/* ---- checkpoints ---- */
+
+static ss_code save_model(session *s, bool ema, ss_err *e)
+{
+    char *path = ss_train_folder_step(&s->folder, ss_trainer_steps(s->t), ema);
+    ss_code rc = path ? ss_trainer_save(s->t, path, ema, e) : out_of_memory(e);
+
+    if (rc == SS_OK && !ema)
+        snprintf(s->summary->checkpoint, sizeof s->summary->checkpoint, "%s", path);
+    ss_free(path);
+    return rc;
+}
+
+/* What was written down of the steps before a checkpoint is on disk before it is: a run that goes
+ * on from it does not write that again. */
+static ss_code save(session *s, ss_err *e)
+{
+    ss_code rc = ss_journal_sync(s->log, e);
+
+    if (rc == SS_OK)
+        rc = ss_journal_sync(s->events, e);
+    if (rc == SS_OK && s->statistics)
+        rc = ss_statistics_sync(s->statistics, e);
+    if (rc == SS_OK && s->config->checkpoint_ema)
+        rc = save_model(s, true, e);
+    if (rc == SS_OK)
+        rc = save_model(s, false, e);
+    if (rc == SS_OK)
+        s->saved = ss_trainer_steps(s->t);
+    if (rc == SS_OK && s->config->checkpoint_keep)
+        rc = ss_train_folder_prune(&s->folder, s->config->checkpoint_keep, e);
+    return rc;
+}
+
+/* ---- what stands out ---- */
+
+/* One line for each sample that overflowed, with the module where it did: the batch goes through
+ * the network once more, watched. A batch that is all finite had gradients that were not. */
+static ss_code write_overflows(session *s, const ss_trainer_did *did, ss_err *e)
+{
+    const ss_level *levels = ss_trainer_levels(s->t);
+    const int n = s->config->trainer.batch;
+    bool found = false;
+    ss_code rc;
+
+    ss_watch_set_next(s->watch, NULL);
+    if ((rc = ss_watch_begin(s->watch, n, e)) != SS_OK ||
+        (rc = ss_trainer_look(s->t, ss_watch_hooks(s->watch), false, e)) != SS_OK)
+        return rc;
+    for (int i = 0; i < n && rc == SS_OK; i++) {
+        const ss_origin o = ss_watch_origin(s->watch, i);
+
+        if (!o.module)
+            continue;
+        if (!found && !s->summary->overflow_step) {
+            s->summary->overflow_step = did->step;
+            s->summary->overflow_sigma = levels[i].sigma;
+            snprintf(s->summary->overflow_module, sizeof s->summary->overflow_module, "%s",
+                     o.module->path);
+        }
+        found = true;
+        rc = ss_journal_add(
+            s->events,
+            json_pack("{s:I, s:s, s:s, s:i, s:o, s:f, s:f}", "step", (json_int_t)did->step, "event",
+                      "overflow", "module", o.module->path, "sample", i, "sigma",
+                      ss_journal_number(levels[i].sigma), "share", o.share, "scale", did->scale),
+            e);
+    }
+    if (found || rc != SS_OK)
+        return rc;
+    const char *bad = ss_trainer_bad_gradient(s->t);
+    return ss_journal_add(s->events,
+                          json_pack("{s:I, s:s, s:s?, s:f}", "step", (json_int_t)did->step, "event",
+                                    "gradient_overflow", "parameter", bad, "scale", did->scale),
+                          e);
+}
+
+static ss_code write_spike(session *s, const ss_trainer_did *did, ss_err *e)
+{
+    return ss_journal_add(s->events,
+                          json_pack("{s:I, s:s, s:f, s:f, s:o, s:s?}", "step",
+                                    (json_int_t)did->step, "event", "spike", "loss", did->loss,
+                                    "mean", ss_trainer_spikes(s->t)->mean, "staleness",
+                                    ss_journal_number(did->staleness), "parameter", did->stalest),
+                          e);
+}
+
+/* A step that was not finite, where a smaller loss scale cannot help. */
+static ss_code give_up(session *s, const ss_trainer_did *did, ss_err *e)
+{
+    const ss_on_nonfinite what = s->config->on_nonfinite;
+    ss_code rc;
+
+    if (what == SS_NONFINITE_SKIP)
+        return SS_OK;
+    if (what == SS_NONFINITE_STOP || s->saved < 0 ||
+        ss_trainer_rewinds(s->t) >= s->config->max_rollbacks) {
+        s->summary->diverged = true;
+        return SS_OK;
+    }
+    char *path = ss_train_folder_step(&s->folder, s->saved, false);
+    rc = path ? ss_trainer_rewind(s->t, path, e) : out_of_memory(e);
+    ss_free(path);
+    if (rc != SS_OK)
+        return rc;
+    ss_note("step %" PRId64 " is not finite: back to the weights of step %" PRId64, did->step,
+            s->saved);
+    return ss_journal_add(s->events,
+                          json_pack("{s:I, s:s, s:I}", "step", (json_int_t)did->step, "event",
+                                    "rollback", "to", (json_int_t)s->saved),
+                          e);
+}
+
+/* ---- one step ---- */
+
+static ss_code write_step(session *s, const ss_trainer_did *did, ss_err *e)
+{
+    if (isfinite(did->loss))
+        s->losses[s->n_losses++ % LAST_LOSSES] = did->loss;
+    if (s->board) {
+        ss_code rc = ss_board_step(s->board, did, e);
+
+        if (rc != SS_OK)
+            return rc;
+    }
+    return ss_journal_add(
+        s->log,
+        json_pack("{s:I, s:o, s:o, s:o, s:f, s:f, s:o, s:b}", "step", (json_int_t)did->step, "loss",
+                  ss_journal_number(did->loss), "penalty", ss_journal_number(did->penalty), "norm",
+                  ss_journal_number(did->norm), "rate", did->rate, "scale", did->scale, "staleness",
+                  ss_journal_number(did->staleness), "skipped", did->skipped),
+        e);
+}
+
+static ss_code step(session *s, ss_trainer_did *did, ss_err *e)
+{
+    const int64_t next = ss_trainer_steps(s->t) + 1;
+    const bool measured = s->statistics && ss_statistics_due(s->statistics, next);
+    ss_code rc = measured ? ss_statistics_begin(s->statistics, e) : SS_OK;
+
+    if (rc == SS_OK)
+        rc = ss_trainer_step(s->t, did, e);
+    if (rc == SS_OK && measured)
+        rc = ss_statistics_end(s->statistics, did, e);
+    if (rc == SS_OK && measured && s->board)
+        rc = ss_board_modules(s->board, s->t, s->watch, did->step, e);
+    if (rc == SS_OK)
+        rc = write_step(s, did, e);
+    if (rc == SS_OK && did->spike)
+        rc = write_spike(s, did, e);
+    if (rc == SS_OK && did->skipped)
+        rc = write_overflows(s, did, e);
+    if (rc == SS_OK && did->skipped && did->exhausted)
+        rc = give_up(s, did, e);
+    return rc;
+}
+
+static bool is_due(const session *s, int64_t step)
+{
+    return step % s->config->checkpoint_every == 0 || step == s->config->steps ||
+           s->summary->diverged;
+}
+
+static ss_code interrupted(session *s, ss_err *e)
+{
+    ss_code rc = save(s, e);
+
+    if (rc != SS_OK)
+        return rc;
+    return ss_fail(e, SS_INTERRUPTED,
+                   "interrupted after step %" PRId64 " of %" PRId64
+                   ", which is saved as %s; go on with --resume",
+                   ss_trainer_steps(s->t), s->config->steps, s->summary->checkpoint);
+}
+
+static ss_code loop(session *s, ss_err *e)
+{
+    ss_progress p;
+    char detail[96];
+    ss_code rc = SS_OK;
+
+    if (s->saved < 0 && s->config->on_nonfinite == SS_NONFINITE_ROLLBACK)
+        rc = save(s, e); /* something to go back to */
+    ss_progress_begin(&p, "train", s->config->steps - ss_trainer_steps(s->t));
+    while (rc == SS_OK && ss_trainer_steps(s->t) < s->config->steps && !s->summary->diverged) {
+        ss_trainer_did did;
+
+        if ((rc = step(s, &did, e)) != SS_OK)
+            break;
+        s->summary->run_steps++;
+        if (is_due(s, did.step))
+            rc = save(s, e);
+        else if (ss_interrupted())
+            rc = interrupted(s, e);
+        snprintf(detail, sizeof detail, "step %" PRId64 ", loss %.4g, rate %.3g, scale %g",
+                 did.step, did.loss, did.rate, did.scale);
+        ss_progress_step(&p, s->summary->run_steps, detail);
+    }
+    ss_progress_end(&p);
+    return rc;
+}
+
+static void summarise(session *s)
+{
+    ss_train_summary *m = s->summary;
+    const int64_t n = s->n_losses < LAST_LOSSES ? s->n_losses : LAST_LOSSES;
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        sum += s->losses[i];
+    m->loss = n ? sum / (double)n : NAN;
+    m->steps = ss_trainer_steps(s->t);
+    m->scale = ss_trainer_scale(s->t)->scale;
+    m->skipped = ss_trainer_scale(s->t)->skipped;
+    m->spikes = ss_trainer_spikes(s->t)->count;
+    m->rollbacks = ss_trainer_rewinds(s->t);
+    m->measured = s->statistics != NULL;
+    snprintf(m->output, sizeof m->output, "%s", s->folder.path);
+}
+
+/* Ends everything; the first error stays. */
+static ss_code end(session *s, ss_code rc, ss_err *e)
+{
+    const bool whole = rc == SS_OK;
+    ss_err later = {0};
+
+    if (ss_statistics_close(s->statistics, whole, &later) != SS_OK && rc == SS_OK)
+        rc = ss_fail(e, later.code, "%s", later.msg);
+    if (ss_board_close(s->board, &later) != SS_OK && rc == SS_OK)
+        rc = ss_fail(e, later.code, "%s", later.msg);
+    if (ss_journal_close(s->log, &later) != SS_OK && rc == SS_OK)
+        rc = ss_fail(e, later.code, "%s", later.msg);
+    if (ss_journal_close(s->events, &later) != SS_OK && rc == SS_OK)
+        rc = ss_fail(e, later.code, "%s", later.msg);
+    ss_watch_free(s->watch);
+    ss_trainer_free(s->t);
+    ss_train_folder_close(&s->folder);
+    ss_train_config_free(s->config);
+    return rc;
+}
+
+ss_code ss_train_run(const ss_train_options *opt, ss_train_summary *summary, ss_err *e)
+{
+    session s = {.opt = opt, .folder.lock = -1, .saved = -1, .summary = summary};
+    const double start = ss_now();
+    ss_code rc;
+
+    *summary = (ss_train_summary){0};
+    rc = begin(&s, e);
+    if (rc == SS_OK)
+        rc = loop(&s, e);
+    if (rc == SS_OK)
+        summarise(&s);
+    summary->seconds = ss_now() - start;
+    return end(&s, rc, e);
+}

@@ -1,0 +1,55 @@
+/* train.h - a whole training run, from its configuration to a folder of results
+ *
+ *   OUT/config.json       the effective configuration (config.h), with the version of the program
+ *   OUT/log.jsonl         a line a step: loss, penalty, norm, rate, scale, staleness (journal.h)
+ *   OUT/events.jsonl      what stood out: overflows with module, sigma, sample and share; gradients
+ *                         that overflowed; spikes of the loss; rollbacks
+ *   OUT/statistics.h5     all statistics of every module at every N-th step (probe/run_file.h)
+ *   OUT/tensorboard/      event files, if asked for
+ *   OUT/step-001000/      checkpoints: models as diffusers loads them, with what --resume needs
+ *   OUT/step-001000-ema/  the averages of their weights, if asked for
+ *
+ * A run that was cut off goes on from its last checkpoint and gives the bytes of one that was not:
+ * lines and statistics behind it are written again. One process at a time has the folder.
+ */
+#ifndef SS_TRAIN_TRAIN_H
+#define SS_TRAIN_TRAIN_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    const char *config;      /* a file, as config.h describes it */
+    const char *const *sets; /* [n_sets] KEY=VALUE over it */
+    int n_sets;
+    const char *output; /* instead of its own; NULL */
+    bool resume;
+    int threads;
+    const char *device;
+    const char *command; /* for the record: the command line */
+} ss_train_options;
+
+typedef struct {
+    char output[512], checkpoint[512]; /* folders; the last checkpoint, "" for none */
+    int64_t steps;                     /* done, those of earlier runs of the program too */
+    double loss;                       /* mean over the last 100 finite steps of this run */
+    double scale;                      /* of the loss, at the end */
+    int64_t skipped, spikes;           /* so far */
+    int rollbacks;
+    int64_t overflow_step; /* first that overflowed in this run; 0: none did */
+    char overflow_module[256];
+    double overflow_sigma;
+    bool diverged; /* ended early, because a step was not finite and nothing helped */
+    bool measured; /* there is a statistics.h5 */
+    double seconds;
+    int64_t run_steps; /* of this run of the program */
+} ss_train_summary;
+
+/* Trains to the end, or to where it diverges, which is no error. SIGINT and SIGTERM end it with
+ * SS_INTERRUPTED when ss_interrupt (probe/interrupt.h) is their handler; a checkpoint of the step
+ * at hand is saved first. What an error leaves can be resumed from its last checkpoint. */
+ss_code ss_train_run(const ss_train_options *opt, ss_train_summary *summary, ss_err *e);
+
+#endif

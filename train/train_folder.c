@@ -1,0 +1,232 @@
+/* train_folder.c - see train_folder.h */
+#include "train/train_folder.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/outdir.h"
+#include "base/str.h"
+#include "base/version.h"
+#include "train/config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char config_file[] = "config.json", lock_file[] = "lock",
+                  state_file[] = "training.json";
+
+static ss_code out_of_memory(const ss_train_folder *f, ss_err *e)
+{
+    return ss_fail(e, SS_NOMEM, "%s: out of memory", f->path ? f->path : "training");
+}
+
+char *ss_train_folder_file(const ss_train_folder *f, const char *name)
+{
+    return ss_path_join(f->path, name);
+}
+
+char *ss_train_folder_step(const ss_train_folder *f, int64_t step, bool ema)
+{
+    ss_str s = {0};
+
+    ss_str_addf(&s, "%s/step-%06" PRId64 "%s", f->path, step, ema ? "-ema" : "");
+    return ss_str_detach(&s);
+}
+
+static ss_code lock(ss_train_folder *f, ss_err *e)
+{
+    char *path = ss_train_folder_file(f, lock_file);
+
+    if (!path)
+        return out_of_memory(f, e);
+    f->lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    const bool busy = f->lock >= 0 && flock(f->lock, LOCK_EX | LOCK_NB) != 0;
+    const int why = errno;
+
+    ss_free(path);
+    if (busy && why == EWOULDBLOCK)
+        return ss_fail(e, SS_IO, "%s: another process is training there", f->path);
+    return f->lock < 0 || busy ? ss_fail(e, SS_IO, "%s/%s: %s", f->path, lock_file, strerror(why))
+                               : SS_OK;
+}
+
+static ss_code write_config(const char *path, const json_t *config, ss_err *e)
+{
+    json_t *all = json_copy((json_t *)config);
+    ss_outfile o = {0};
+    ss_code rc;
+
+    if (!all || json_object_set_new(all, "_version", json_string("sigmascope " SS_VERSION)) != 0)
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    else
+        rc = ss_outfile_open(&o, path, e);
+    if (rc == SS_OK) {
+        json_dumpf(all, o.f, JSON_INDENT(2));
+        fputc('\n', o.f);
+        rc = ss_outfile_commit(&o, e); /* and with it every write */
+    }
+    json_decref(all);
+    return rc;
+}
+
+/* Whether the run that is there is ours to go on with. */
+static ss_code check_config(const char *path, const json_t *config, ss_err *e)
+{
+    char where[400];
+    ss_json there;
+    ss_code rc = ss_json_load(&there, path, e);
+    json_t *here = json_copy((json_t *)config);
+
+    if (rc == SS_OK && !here)
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    if (rc == SS_OK) {
+        json_object_del(there.root, "_version");
+        json_object_del(there.root, "output");
+        json_object_del(here, "output");
+        if (ss_train_config_differs(there.root, here, where, sizeof where))
+            rc = ss_fail(e, SS_USAGE,
+                         "%s is of another training: %s; train on from its weights with init.from, "
+                         "or give the same configuration",
+                         path, where);
+    }
+    ss_json_release(&there);
+    json_decref(here);
+    return rc;
+}
+
+ss_code ss_train_folder_open(const char *path, const json_t *config, bool resume,
+                             ss_train_folder *f, ss_err *e)
+{
+    char *file;
+    ss_code rc;
+
+    *f = (ss_train_folder){.path = ss_strdup(path), .lock = -1};
+    if (!f->path || !(file = ss_train_folder_file(f, config_file)))
+        return out_of_memory(f, e);
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+        rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
+        goto out;
+    }
+    if ((rc = lock(f, e)) != SS_OK)
+        goto out;
+    f->fresh = !ss_file_exists(file);
+    if (f->fresh)
+        rc = write_config(file, config, e);
+    else if (resume)
+        rc = check_config(file, config, e);
+    else
+        rc = ss_fail(e, SS_IO,
+                     "%s holds a training already: go on with --resume, or choose another folder",
+                     path);
+out:
+    ss_free(file);
+    return rc;
+}
+
+void ss_train_folder_close(ss_train_folder *f)
+{
+    if (f->lock >= 0)
+        close(f->lock);
+    ss_free(f->path);
+    *f = (ss_train_folder){.lock = -1};
+}
+
+/* The step of a checkpoint's name, or -1: step-001000, with digits alone behind the dash. */
+static int64_t step_of(const char *name)
+{
+    static const char prefix[] = "step-";
+    int64_t step;
+
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+        return -1;
+    name += sizeof prefix - 1;
+    return strspn(name, "0123456789") == strlen(name) && ss_parse_i64(name, &step) ? step : -1;
+}
+
+/* Whether training can go on from it: averages cannot be loaded. */
+static bool is_checkpoint(const ss_train_folder *f, int64_t step)
+{
+    char *folder = ss_train_folder_step(f, step, false);
+    char *state = folder ? ss_path_join(folder, state_file) : NULL;
+    const bool is = state && ss_file_exists(state);
+
+    ss_free(state);
+    ss_free(folder);
+    return is;
+}
+
+static int by_step(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+ss_code ss_train_folder_steps(const ss_train_folder *f, int64_t **steps, size_t *n, ss_err *e)
+{
+    DIR *d = opendir(f->path);
+    const struct dirent *entry;
+    size_t cap = 0;
+    ss_code rc = SS_OK;
+
+    *steps = NULL;
+    *n = 0;
+    if (!d)
+        return ss_fail(e, SS_IO, "%s: %s", f->path, strerror(errno));
+    while (rc == SS_OK && (entry = readdir(d))) {
+        const int64_t step = step_of(entry->d_name);
+
+        if (step < 0 || !is_checkpoint(f, step))
+            continue;
+        int64_t *grown = ss_grow(*steps, &cap, *n + 1, sizeof *grown);
+        if (!grown) {
+            rc = out_of_memory(f, e);
+        } else {
+            *steps = grown;
+            grown[(*n)++] = step;
+        }
+    }
+    closedir(d);
+    if (rc != SS_OK) {
+        ss_free(*steps);
+        *steps = NULL;
+        *n = 0;
+    } else if (*n) {
+        qsort(*steps, *n, sizeof **steps, by_step);
+    }
+    return rc;
+}
+
+static ss_code remove_step(const ss_train_folder *f, int64_t step, bool ema, ss_err *e)
+{
+    char *path = ss_train_folder_step(f, step, ema);
+    ss_code rc = path ? SS_OK : out_of_memory(f, e);
+
+    if (rc == SS_OK && (!ema || ss_is_dir(path)))
+        rc = ss_outdir_remove(path, config_file, e);
+    ss_free(path);
+    return rc;
+}
+
+ss_code ss_train_folder_prune(const ss_train_folder *f, int64_t keep, ss_err *e)
+{
+    int64_t *steps;
+    size_t n;
+    ss_code rc = ss_train_folder_steps(f, &steps, &n, e);
+
+    for (size_t i = 0; rc == SS_OK && i + (size_t)keep < n; i++) {
+        rc = remove_step(f, steps[i], false, e);
+        if (rc == SS_OK)
+            rc = remove_step(f, steps[i], true, e);
+    }
+    ss_free(steps);
+    return rc;
+}

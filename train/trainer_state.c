@@ -1,0 +1,257 @@
+/* trainer_state.c - a trainer on disk: a model folder and what training needs beyond it
+ *
+ *   FOLDER/config.json, diffusion_pytorch_model.safetensors, scheduler_config.json
+ *   FOLDER/optimizer.safetensors    moments and averages (optimizer.h)
+ *   FOLDER/training.json            {"step": 1000, "rewinds": 0,
+ *                                    "loss_scale": {"scale": 65536, "good": 12, "skipped": 3},
+ *                                    "spikes": {"mean": 0.14, "var": 1e-4, ...},
+ *                                    "loss_by_sigma": {"count": [...], "mean": [...]},
+ *                                    "version": "sigmascope 0.1.0", "run": {the configuration}}
+ *
+ * Numbers have 17 digits, so that they come back as they were; a mean that is not known is null.
+ */
+#include "train/trainer_state.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/outdir.h"
+#include "base/version.h"
+#include "models/checkpoint_write.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static const char state_file[] = "optimizer.safetensors", counter_file[] = "training.json",
+                  config_file[] = "config.json";
+
+static ss_code out_of_memory(ss_err *e)
+{
+    return ss_fail(e, SS_NOMEM, "training: out of memory");
+}
+
+/* ---- saving ---- */
+
+/* NULL when out of memory. */
+static json_t *counters(const ss_trainer *t)
+{
+    json_t *count = json_array(), *mean = json_array();
+
+    for (int i = 0; i < t->bins.n; i++) {
+        json_array_append_new(count, json_integer(t->bins.count[i]));
+        json_array_append_new(mean,
+                              isfinite(t->bins.mean[i]) ? json_real(t->bins.mean[i]) : json_null());
+    }
+    return json_pack("{s:I, s:i, s:{s:f, s:I, s:I}, s:{s:f, s:f, s:I, s:I, s:I}, s:{s:o, s:o}}",
+                     "step", (json_int_t)t->step, "rewinds", t->rewinds,                       //
+                     "loss_scale", "scale", t->scale.scale, "good", (json_int_t)t->scale.good, //
+                     "skipped", (json_int_t)t->scale.skipped,                                  //
+                     "spikes", "mean", t->spikes.mean, "var", t->spikes.var,                   //
+                     "n", (json_int_t)t->spikes.n, "last", (json_int_t)t->spikes.last,         //
+                     "count", (json_int_t)t->spikes.count,                                     //
+                     "loss_by_sigma", "count", count, "mean", mean);
+}
+
+static ss_code write_counters(const ss_trainer *t, const char *folder, ss_err *e)
+{
+    char *path = ss_path_join(folder, counter_file);
+    json_t *all = counters(t);
+
+    json_object_set_new(all, "version", json_string("sigmascope " SS_VERSION));
+    if (t->opt.record)
+        json_object_set(all, "run", (json_t *)t->opt.record);
+    ss_outfile o = {0};
+    ss_code rc = path && all ? ss_outfile_open(&o, path, e) : out_of_memory(e);
+
+    if (rc == SS_OK) {
+        if (json_dumpf(all, o.f, JSON_INDENT(1)) != 0 || fputc('\n', o.f) == EOF)
+            rc = out_of_memory(e); /* what could not be written, commit tells */
+        if (rc == SS_OK)
+            rc = ss_outfile_commit(&o, e);
+        else
+            ss_outfile_discard(&o);
+    }
+    json_decref(all);
+    ss_free(path);
+    return rc;
+}
+
+static ss_code write_state(const ss_trainer *t, const char *folder, ss_err *e)
+{
+    char *path = ss_path_join(folder, state_file);
+    ss_code rc = path ? ss_optimizer_save(t->optimizer, path, e) : out_of_memory(e);
+
+    ss_free(path);
+    return rc == SS_OK ? write_counters(t, folder, e) : rc;
+}
+
+ss_code ss_trainer_save(const ss_trainer *t, const char *folder, bool ema, ss_err *e)
+{
+    ss_st_item *items = ss_calloc((size_t)t->n, sizeof *items);
+    ss_outdir o = {0};
+    ss_code rc = items ? ss_outdir_open(&o, folder, config_file, true, e) : out_of_memory(e);
+
+    for (int i = 0; i < t->n && rc == SS_OK; i++) {
+        const ss_shape s = t->weights[i]->shape;
+
+        items[i] = (ss_st_item){.name = t->weights[i]->name, .dtype = SS_F32, .rank = s.rank};
+        items[i].values = ema ? ss_optimizer_ema(t->optimizer, (size_t)i) : t->trained[i].w;
+        for (int d = 0; d < s.rank; d++)
+            items[i].dim[d] = s.dim[d];
+        if (!items[i].values)
+            rc = ss_fail(e, SS_USAGE, "%s: no average of the weights is kept (ema_decay is 0)",
+                         folder);
+    }
+    if (rc == SS_OK) {
+        const ss_checkpoint_parts parts = {.config = ss_model_config(t->model),
+                                           .scheduler = t->opt.scheduler,
+                                           .weights = items,
+                                           .n_weights = (size_t)t->n};
+
+        rc = ss_checkpoint_write_into(o.tmp, &parts, e);
+    }
+    if (rc == SS_OK && !ema)
+        rc = write_state(t, o.tmp, e);
+    if (rc == SS_OK)
+        rc = ss_outdir_commit(&o, e);
+    ss_outdir_discard(&o);
+    ss_free(items);
+    return rc;
+}
+
+/* ---- loading ---- */
+
+static const ss_weight *find(ss_weight *const *weights, int n, const char *name)
+{
+    for (int i = 0; i < n; i++) {
+        if (strcmp(weights[i]->name, name) == 0)
+            return weights[i];
+    }
+    return NULL;
+}
+
+ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e)
+{
+    ss_model *m;
+    ss_code rc = ss_model_open(folder, NULL, &m, e);
+    char have[96], want[96];
+    int n;
+
+    if (rc != SS_OK)
+        return rc;
+    ss_weight *const *stored = ss_model_weights(m, &n);
+    for (int i = 0; i < t->n && rc == SS_OK; i++) {
+        const ss_weight *w = t->weights[i], *s = find(stored, n, w->name);
+
+        if (!s)
+            rc = ss_fail(e, SS_SHAPE, "%s: %s is missing", folder, w->name);
+        else if (!ss_shape_equal(s->shape, w->shape))
+            rc = ss_fail(e, SS_SHAPE, "%s: %s is %s, the network's is %s", folder, w->name,
+                         ss_shape_text(s->shape, have, sizeof have),
+                         ss_shape_text(w->shape, want, sizeof want));
+        else
+            ss_values_to_f32(s->dtype, s->data, (size_t)t->trained[i].n, t->trained[i].w);
+    }
+    ss_model_close(m);
+    return rc;
+}
+
+/* The object at a key, as a file of its own in messages; {0} after a complaint. */
+static void section(ss_json *j, const char *key, ss_json *part)
+{
+    json_t *v = ss_json_get(j, key);
+
+    *part = (ss_json){0};
+    if (!json_is_object(v) || ss_json_wrap(part, j->name, v, &j->err) != SS_OK)
+        ss_json_complain(j, SS_FORMAT, key, "expected an object");
+}
+
+static void read_bins(ss_json *j, ss_loss_bins *bins)
+{
+    const json_t *count = ss_json_get(j, "count"), *mean = ss_json_get(j, "mean");
+
+    if (json_array_size(count) != (size_t)bins->n || json_array_size(mean) != (size_t)bins->n) {
+        ss_json_complain(j, SS_FORMAT, "count", "expected two lists of %d numbers", bins->n);
+        return;
+    }
+    for (int i = 0; i < bins->n; i++) {
+        const json_t *m = json_array_get(mean, (size_t)i);
+
+        bins->count[i] = json_integer_value(json_array_get(count, (size_t)i));
+        bins->mean[i] = json_is_null(m) ? NAN : json_number_value(m);
+    }
+}
+
+static void read_counters(ss_json *j, ss_trainer *t)
+{
+    ss_json scale, spikes, bins;
+
+    t->step = ss_json_int(j, "step", -1);
+    t->rewinds = (int)ss_json_int(j, "rewinds", 0);
+    if (t->step < 0)
+        ss_json_complain(j, SS_FORMAT, "step", "expected a whole number from 0 on");
+    section(j, "loss_scale", &scale);
+    section(j, "spikes", &spikes);
+    section(j, "loss_by_sigma", &bins);
+    if (j->err.code == SS_OK) {
+        t->scale = (ss_loss_scale){.scale = ss_json_double(&scale, "scale", 0),
+                                   .good = ss_json_int(&scale, "good", 0),
+                                   .skipped = ss_json_int(&scale, "skipped", 0)};
+        if (!(t->scale.scale > 0))
+            ss_json_complain(&scale, SS_FORMAT, "scale", "expected a number over 0");
+        t->spikes = (ss_spikes){.mean = ss_json_double(&spikes, "mean", 0),
+                                .var = ss_json_double(&spikes, "var", 0),
+                                .n = ss_json_int(&spikes, "n", 0),
+                                .last = ss_json_int(&spikes, "last", 0),
+                                .count = ss_json_int(&spikes, "count", 0)};
+        read_bins(&bins, &t->bins);
+        if (ss_json_done(&scale, &j->err) == SS_OK && ss_json_done(&spikes, &j->err) == SS_OK)
+            ss_json_done(&bins, &j->err);
+    }
+    ss_json_release(&scale);
+    ss_json_release(&spikes);
+    ss_json_release(&bins);
+}
+
+static ss_code load_counters(ss_trainer *t, const char *folder, ss_err *e)
+{
+    char *path = ss_path_join(folder, counter_file);
+    ss_json j = {0};
+    ss_code rc = path ? ss_json_load(&j, path, e) : out_of_memory(e);
+
+    if (rc == SS_OK) {
+        read_counters(&j, t);
+        rc = ss_json_done(&j, e);
+    }
+    ss_json_release(&j);
+    ss_free(path);
+    return rc;
+}
+
+/* Weights and the optimiser's state. */
+static ss_code load_state(ss_trainer *t, const char *folder, ss_err *e)
+{
+    char *path = ss_path_join(folder, state_file);
+    ss_code rc = path ? ss_trainer_read_weights(t, folder, e) : out_of_memory(e);
+
+    if (rc == SS_OK)
+        rc = ss_trainer_set_weights(t, e);
+    if (rc == SS_OK)
+        rc = ss_optimizer_load(t->optimizer, path, e);
+    ss_free(path);
+    return rc;
+}
+
+ss_code ss_trainer_load(ss_trainer *t, const char *folder, ss_err *e)
+{
+    const ss_code rc = load_state(t, folder, e);
+
+    return rc == SS_OK ? load_counters(t, folder, e) : rc;
+}
+
+ss_code ss_trainer_rewind(ss_trainer *t, const char *folder, ss_err *e)
+{
+    t->rewinds++;
+    return load_state(t, folder, e);
+}

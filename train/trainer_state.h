@@ -1,0 +1,42 @@
+/* trainer_state.h - the inside of a trainer; private to trainer.c and trainer_state.c */
+#ifndef SS_TRAIN_TRAINER_STATE_H
+#define SS_TRAIN_TRAINER_STATE_H
+
+#include "train/trainer.h"
+
+struct ss_trainer {
+    ss_trainer_options opt;
+    ss_ctx *c;
+    ss_model *model;
+    ss_data *data;
+    ss_penalty *penalty; /* or NULL */
+    ss_optimizer *optimizer;
+
+    int64_t step;
+    ss_loss_scale scale;
+    ss_spikes spikes;
+    ss_loss_bins bins;
+    int rewinds;
+
+    ss_weight *const *weights; /* [n] */
+    int n;
+    ss_trained *trained; /* [n], w owned */
+    float **gradient;    /* [n] */
+    ss_update *updates;  /* [n] */
+
+    int h, w, channels;
+    float *x0, *input, *target; /* [batch][h][w][channels] */
+    float *noise;               /* [h][w][channels] */
+    int64_t *ids;               /* [batch] labels as the data have them, */
+    float *labels;              /*   and as the network wants them */
+    ss_level *levels;           /* [batch] */
+    double *losses;
+};
+
+/* The weights on the device become those of t->trained. */
+ss_code ss_trainer_set_weights(ss_trainer *t, ss_err *e);
+
+/* Fills t->trained from a model folder whose tensors are those of the network. */
+ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e);
+
+#endif

@@ -1,0 +1,135 @@
+/* watch.c - see watch.h */
+#include "train/watch.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+struct ss_watch {
+    ss_hooks hooks, next;
+    int n_modules, n, cap; /* samples, and room for them */
+    double *absmax, *rms;  /* [n_modules] */
+    ss_origin *origin;     /* [cap] */
+};
+
+static bool wants(void *self, const ss_module *m, ss_port port)
+{
+    const ss_watch *w = self;
+
+    return port == SS_PORT_OUTPUT || (w->next.wants && w->next.wants(w->next.self, m, port));
+}
+
+static bool wants_attention(void *self, const ss_module *m)
+{
+    const ss_watch *w = self;
+
+    return w->next.wants_attention && w->next.wants_attention(w->next.self, m);
+}
+
+static void see(void *self, ss_ctx *c, const ss_module *m, ss_port port, const ss_tensor *x)
+{
+    ss_watch *w = self;
+
+    if (w->next.see && w->next.wants(w->next.self, m, port))
+        w->next.see(w->next.self, c, m, port, x);
+    if (port != SS_PORT_OUTPUT)
+        return;
+    const ss_stats *s = ss_tensor_stats(c, x);
+    const int n = s ? (int)ss_dim(x, 0) : 0; /* none where only shapes are inferred */
+    double absmax = NAN, squares = 0, count = 0;
+
+    for (int i = 0; i < n; i++) {
+        const double finite = (double)(s[i].count - s[i].nonfinite);
+
+        absmax = fmax(absmax, s[i].absmax);
+        if (finite > 0)
+            squares += finite * s[i].rms * s[i].rms;
+        count += finite;
+        if (s[i].nonfinite && i < w->n && !w->origin[i].module)
+            w->origin[i] = (ss_origin){m, (double)s[i].nonfinite / (double)s[i].count};
+    }
+    if (n) {
+        w->absmax[m->id] = absmax;
+        w->rms[m->id] = sqrt(squares / count);
+    }
+}
+
+static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *s,
+                          int n, int heads, int64_t keys)
+{
+    const ss_watch *w = self;
+
+    w->next.see_attention(w->next.self, c, m, s, n, heads, keys);
+}
+
+ss_code ss_watch_new(int n_modules, ss_watch **out, ss_err *e)
+{
+    ss_watch *w = ss_calloc(1, sizeof *w);
+
+    if (w) {
+        w->hooks = (ss_hooks){w, wants, wants_attention, see, see_attention};
+        w->n_modules = n_modules;
+        w->absmax = ss_alloc((size_t)n_modules, sizeof *w->absmax);
+        w->rms = ss_alloc((size_t)n_modules, sizeof *w->rms);
+    }
+    if (!w || !w->absmax || !w->rms) {
+        ss_watch_free(w);
+        return ss_fail(e, SS_NOMEM, "training: out of memory");
+    }
+    *out = w;
+    return SS_OK;
+}
+
+void ss_watch_free(ss_watch *w)
+{
+    if (!w)
+        return;
+    ss_free(w->absmax);
+    ss_free(w->rms);
+    ss_free(w->origin);
+    ss_free(w);
+}
+
+void ss_watch_set_next(ss_watch *w, const ss_hooks *next)
+{
+    w->next = next ? *next : (ss_hooks){0};
+}
+
+const ss_hooks *ss_watch_hooks(ss_watch *w)
+{
+    return &w->hooks;
+}
+
+ss_code ss_watch_begin(ss_watch *w, int n, ss_err *e)
+{
+    if (n > w->cap) {
+        ss_origin *grown = ss_realloc(w->origin, (size_t)n, sizeof *grown);
+
+        if (!grown)
+            return ss_fail(e, SS_NOMEM, "training: out of memory");
+        w->origin = grown;
+        w->cap = n;
+    }
+    w->n = n;
+    for (int i = 0; i < n; i++)
+        w->origin[i] = (ss_origin){0};
+    for (int i = 0; i < w->n_modules; i++)
+        w->absmax[i] = w->rms[i] = NAN;
+    return SS_OK;
+}
+
+double ss_watch_absmax(const ss_watch *w, int id)
+{
+    return w->absmax[id];
+}
+
+double ss_watch_rms(const ss_watch *w, int id)
+{
+    return w->rms[id];
+}
+
+ss_origin ss_watch_origin(const ss_watch *w, int sample)
+{
+    return w->origin[sample];
+}
