@@ -1,9 +1,5 @@
-/* test_cli.c - the program as a user runs it: what it prints, and its exit status
- *
- * Commands go through the shell, from the repository's root, with M for the bundled model and
- * D for a folder of the test's own. SIGMASCOPE names the program (tests/run-all sets it).
- */
-#include "tests/ss_tmp.h"
+/* test_cli.c - the program as a user runs it: what it prints, and its exit status */
+#include "tests/ss_command.h"
 
 #include <jansson.h>
 #include <signal.h>
@@ -12,36 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define MODEL "demo/fashion-mnist/step-00250"
 #define QUICK " --quiet --threads 1 --class 3 --samples 2 --sigmas 0.5,80"
-
-static char output[1 << 20]; /* of the last command, stdout and stderr */
-
-/* Runs "PROGRAM args" with $M and $D set; the exit status, or -signal. */
-static int run(const char *args)
-{
-    const char *program = getenv("SIGMASCOPE");
-    char command[4096];
-
-    snprintf(command, sizeof command, "M=%s; D=%s; { %s %s; } 2>&1", MODEL, tmp_dir,
-             program ? program : "build/sigmascope", args);
-    FILE *p = popen(command, "r");
-    assert_non_null(p);
-    size_t n = fread(output, 1, sizeof output - 1, p);
-    output[n] = '\0';
-    int status = pclose(p);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-static void expect(const char *args, int status, const char *text)
-{
-    int got = run(args);
-
-    if (got != status)
-        fail_msg("%s: exit status %d, want %d; it printed:\n%s", args, got, status, output);
-    if (text && !strstr(output, text))
-        fail_msg("%s: printed\n%s\nwhich lacks \"%s\"", args, output, text);
-}
 
 static void test_help_and_version(void **state)
 {

@@ -269,7 +269,8 @@ void ss_train_config_free(ss_train_config *t)
 
 static void show(const json_t *v, char *out, size_t n)
 {
-    const size_t len = v ? json_dumpb(v, out, n - 1, JSON_ENCODE_ANY | JSON_COMPACT) : 0;
+    const size_t len =
+        v ? json_dumpb(v, out, n - 1, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9)) : 0;
 
     if (!v)
         snprintf(out, n, "not set");

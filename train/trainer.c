@@ -191,6 +191,7 @@ ss_code ss_trainer_new(const ss_trainer_options *opt, ss_trainer **out, ss_err *
 
     if (rc == SS_OK) {
         t->opt = *opt;
+        t->drawn = -1;
         t->scale = ss_loss_scale_begin(&opt->scale);
         t->bins = (ss_loss_bins){opt->bins, opt->bin_lo, opt->bin_hi, BIN_DECAY, {0}, {0}};
         rc = open_network(t, e);
@@ -246,6 +247,7 @@ static void draw(ss_trainer *t)
     const ss_objective *o = &t->opt.objective;
     const int64_t each = (int64_t)t->h * t->w * t->channels;
 
+    t->drawn = t->step;
     ss_data_batch(t->data, t->step, t->opt.batch, t->x0, t->ids);
     for (int i = 0; i < t->opt.batch; i++) {
         t->labels[i] = (float)t->ids[i];
@@ -433,7 +435,7 @@ ss_code ss_trainer_look(ss_trainer *t, const ss_hooks *hooks, bool shapes_only, 
 
     if (rc != SS_OK)
         return rc;
-    if (t->step == 0) /* nothing was drawn yet */
+    if (t->drawn != t->step)
         draw(t);
     const ss_batch batch = batch_of(t, &condition);
     ss_ctx_set_shapes_only(t->c, shapes_only);

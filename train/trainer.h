@@ -103,8 +103,8 @@ ss_ctx *ss_trainer_context(ss_trainer *t);
 /* Hooks that see the coming steps, until others or NULL are set; borrowed as long. They change no
  * bit. */
 ss_code ss_trainer_watch(ss_trainer *t, const ss_hooks *hooks, ss_err *e);
-/* A forward pass over the batch of the last step (before the first: of that) with the weights of
- * now, seen by these hooks alone. shapes_only: nothing is computed. */
+/* A forward pass over the batch of the last step with the weights of now, seen by these hooks
+ * alone. shapes_only: nothing is computed. */
 ss_code ss_trainer_look(ss_trainer *t, const ss_hooks *hooks, bool shapes_only, ss_err *e);
 
 /* FOLDER, a model as diffusers loads it, with optimizer.safetensors and training.json beside the

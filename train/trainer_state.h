@@ -30,6 +30,7 @@ struct ss_trainer {
     int64_t *ids;               /* [batch] labels as the data have them, */
     float *labels;              /*   and as the network wants them */
     ss_level *levels;           /* [batch] */
+    int64_t drawn;              /* the step that all this is of; -1: nothing was drawn yet */
     double *losses;
 };
 

@@ -1,0 +1,382 @@
+/* test_train.c - `sigmascope train` as a user runs it: what it leaves, that a run that was cut off
+ * goes on to the same bytes, and what it does when steps are not finite
+ */
+#include "base/file.h"
+#include "base/mem.h"
+#include "probe/run_reader.h"
+#include "tests/ss_command.h"
+#include "train/journal.h"
+#include "train/loss_scale.h"
+#include "train/spikes.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <time.h>
+
+static const char config[] =
+    "{\"steps\": 12, \"batch\": 4, \"seed\": 1, \"init\": {\"zero\": [\"*.conv2\"]},"
+    " \"model\": {\"_class_name\": \"UNet2DModel\", \"sample_size\": 8, \"in_channels\": 1,"
+    "  \"out_channels\": 1, \"layers_per_block\": 1, \"block_out_channels\": [8, 16],"
+    "  \"down_block_types\": [\"DownBlock2D\", \"AttnDownBlock2D\"],"
+    "  \"up_block_types\": [\"AttnUpBlock2D\", \"UpBlock2D\"], \"attention_head_dim\": 8,"
+    "  \"norm_num_groups\": 4, \"num_class_embeds\": 4},"
+    " \"data\": {\"kind\": \"shapes\", \"null_class\": 3, \"dropout\": 0.1},"
+    " \"optimizer\": {\"lr\": 5e-3, \"warmup\": 3, \"ema_decay\": 0.9},"
+    " \"penalty\": {\"coefficient\": 1e-3, \"interval\": 2},"
+    " \"statistics\": {\"every\": 4}, \"checkpoints\": {\"every\": 5, \"ema\": true}}";
+
+static int make_config(void **state)
+{
+    if (make_tmp(state) != 0)
+        return -1;
+    write_file(in_tmp("train.json"), config, sizeof config - 1);
+    return 0;
+}
+
+#define TRAIN "train $D/train.json --quiet --threads 1 "
+
+static char *slurp(const char *name, size_t *n)
+{
+    char *text;
+    ss_err e = {0};
+
+    if (ss_file_read(in_tmp(name), 1 << 26, &text, n, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return text;
+}
+
+static void assert_same_file(const char *a, const char *b)
+{
+    size_t na, nb;
+    char *x = slurp(a, &na), *y = slurp(b, &nb);
+
+    if (na != nb || memcmp(x, y, na) != 0)
+        fail_msg("%s and %s differ", a, b);
+    ss_free(x);
+    ss_free(y);
+}
+
+static ss_run *open_run(const char *name)
+{
+    ss_run *r;
+    ss_err e = {0};
+
+    if (ss_run_open_any(in_tmp(name), &r, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return r;
+}
+
+/* Two statistics files hold the same numbers. */
+static void assert_same_run(const char *a, const char *b)
+{
+    static const char *const names[] = {"absmax", "rms", "std"};
+    ss_run *x = open_run(a), *y = open_run(b);
+    const float *p, *q;
+    ss_err e = {0};
+
+    assert_true(x->complete && y->complete);
+    assert_int_equal(x->n_sigmas, y->n_sigmas);
+    const size_t n =
+        (size_t)x->n_modules * (size_t)x->n_ports * (size_t)x->n_sigmas * (size_t)x->n_samples;
+    for (size_t i = 0; i < N_OF(names); i++) {
+        assert_int_equal(ss_run_stat(x, names[i], &p, &e), SS_OK);
+        assert_int_equal(ss_run_stat(y, names[i], &q, &e), SS_OK);
+        assert_memory_equal(p, q, n * sizeof *p);
+    }
+    assert_int_equal(ss_run_training(x, "sample_loss", &p, &e), SS_OK);
+    assert_int_equal(ss_run_training(y, "sample_loss", &q, &e), SS_OK);
+    assert_memory_equal(p, q, (size_t)(x->n_sigmas * x->n_samples) * sizeof *p);
+    ss_run_close(x);
+    ss_run_close(y);
+}
+
+static void test_results(void **state)
+{
+    (void)state;
+    const float *x;
+    size_t n;
+    int lines = 0;
+    ss_err e;
+
+    expect(TRAIN "-o $D/whole --set statistics.tensorboard=true", 0, "sigmascope analyze");
+    ss_run *r = open_run("whole/statistics.h5");
+    assert_true(r->complete);
+    assert_null(r->sigmas);
+    assert_int_equal(r->n_sigmas, 4); /* 1, 4, 8, 12 */
+    assert_int_equal(r->steps[0], 1);
+    assert_int_equal(r->steps[3], 12);
+    assert_int_equal(r->n_samples, 4);
+    assert_int_equal(ss_run_training(r, "sigma", &x, &e), SS_OK);
+    for (int i = 0; i < 16; i++)
+        assert_true(x[i] > 0);
+    assert_int_equal(ss_run_training(r, "penalty", &x, &e), SS_OK);
+    assert_true(isnan(x[0]) && x[1] > 0); /* at every second step */
+    assert_int_equal(ss_run_updates(r, "staleness", &x, &e), SS_OK);
+    assert_float_equal(x[0], 1, 1e-3); /* after one step v^ is g^2 */
+    assert_int_equal(ss_run_training(r, "loss_by_sigma", &x, &e), SS_OK);
+    assert_int_equal(r->n_bins, 16);
+    ss_run_close(r);
+
+    char *log = slurp("whole/log.jsonl", &n);
+    for (char *line = strtok(log, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *o = json_loads(line, 0, NULL);
+
+        assert_int_equal(json_integer_value(json_object_get(o, "step")), ++lines);
+        assert_true(json_real_value(json_object_get(o, "loss")) > 0);
+        json_decref(o);
+    }
+    assert_int_equal(lines, 12);
+    ss_free(log);
+    assert_int_equal(count_files(in_tmp("whole/tensorboard")), 1);
+    /* what is saved is a model with all it needs, also as averages */
+    expect("inspect $D/whole/step-000010", 0, "UNet2DModel");
+    expect("probe $D/whole/step-000012-ema -o $D/ema.h5 --class 1 --quiet --sigmas 1,10", 0, NULL);
+    expect("inspect $D/whole/step-000005 $D/whole/step-000012", 0, "tensors differ");
+    expect(TRAIN "-o $D/whole", 1, "holds a training already: go on with --resume");
+    expect("probe $D/whole/statistics.h5 -o $D/x.h5", 2, NULL);
+    expect("compare $D/whole/statistics.h5 $D/ema.h5", 2, "is a training run, over steps");
+}
+
+/* Cut off after step 7, where there is a checkpoint of step 5 and statistics of step 4. */
+static void test_resume(void **state)
+{
+    (void)state;
+    static const char *const files[] = {
+        "log.jsonl", "events.jsonl", "step-000012/diffusion_pytorch_model.safetensors",
+        "step-000012/optimizer.safetensors", "step-000010-ema/diffusion_pytorch_model.safetensors"};
+
+    expect(TRAIN "-o $D/a", 0, NULL);
+    expect(TRAIN "-o $D/b", 0, NULL);
+    assert_int_equal(system("true"), 0);
+    char command[1024];
+    /* as a process leaves it that was killed: no later checkpoint, half a line, an incomplete file
+     */
+    snprintf(command, sizeof command,
+             "cd %s/b && rm -r step-000010* step-000012* && head -n 7 log.jsonl > l && "
+             "printf '{\"step\": 8, \"lo' >> l && mv l log.jsonl",
+             tmp_dir);
+    assert_int_equal(system(command), 0);
+    expect(TRAIN "-o $D/b --resume", 0, NULL);
+    for (size_t i = 0; i < N_OF(files); i++) {
+        char a[200], b[200];
+
+        snprintf(a, sizeof a, "a/%s", files[i]);
+        snprintf(b, sizeof b, "b/%s", files[i]);
+        assert_same_file(a, b);
+    }
+    assert_same_run("a/statistics.h5", "b/statistics.h5");
+    expect(TRAIN "-o $D/b --resume --set optimizer.lr=1", 2,
+           "is of another training: optimizer.lr is 0.005 there, 1.0 here");
+    expect(TRAIN "-o $D/b --resume", 0, NULL); /* nothing left to do */
+}
+
+/* The same bytes on one thread and on two. */
+static void test_threads(void **state)
+{
+    (void)state;
+    expect(TRAIN "-o $D/one", 0, NULL);
+    expect("train $D/train.json --quiet --threads 2 -o $D/two", 0, NULL);
+    assert_same_file("one/log.jsonl", "two/log.jsonl");
+    assert_same_file("one/step-000012/optimizer.safetensors",
+                     "two/step-000012/optimizer.safetensors");
+}
+
+/* A loss scale that overflows every gradient: down by halves, until steps count. */
+static void test_loss_scale(void **state)
+{
+    (void)state;
+    size_t n;
+
+    expect(TRAIN "-o $D/scaled --set loss_scale.dynamic=true --set loss_scale.initial=1e42 "
+                 "--set loss_scale.ceiling=1e42 --set loss_scale.backoff=1e-3 "
+                 "--set on_nonfinite=skip",
+           0, NULL);
+    char *log = slurp("scaled/log.jsonl", &n), *events = slurp("scaled/events.jsonl", &n);
+    assert_non_null(strstr(log, "\"skipped\":true"));
+    assert_non_null(strstr(log, "\"skipped\":false"));
+    assert_non_null(strstr(events, "\"event\":\"gradient_overflow\""));
+    assert_null(strstr(events, "\"event\":\"overflow\""));
+    ss_free(log);
+    ss_free(events);
+}
+
+/* A network whose first block overflows a format of largest number 14 as soon as something passes.
+ */
+#define NARROW "--set precision.format=e3m2 --set precision.scope=blocks --set optimizer.lr=0.5 "
+
+static void test_divergence(void **state)
+{
+    (void)state;
+    size_t n;
+
+    expect(TRAIN "-o $D/stop " NARROW, 3, "diverged: step");
+    char *events = slurp("stop/events.jsonl", &n);
+    assert_non_null(strstr(events, "\"event\":\"overflow\",\"module\":\""));
+    assert_non_null(strstr(events, "\"share\":"));
+    ss_free(events);
+    expect(TRAIN "-o $D/skip --set on_nonfinite=skip " NARROW, 0, NULL);
+    expect(TRAIN "-o $D/back --set on_nonfinite=rollback --set max_rollbacks=3 "
+                 "--set checkpoints.every=100 " NARROW,
+           3, NULL);
+    events = slurp("back/events.jsonl", &n);
+    int rollbacks = 0;
+    for (const char *at = events; (at = strstr(at, "\"event\":\"rollback\",\"to\":0")); at++)
+        rollbacks++;
+    assert_int_equal(rollbacks, 3);
+    ss_free(events);
+    /* fp32 where it overflows, and for the blocks that contain it, lets it train on */
+    expect(TRAIN "-o $D/island " NARROW
+                 "--set 'precision.rules=[{\"modules\": \"*\", \"format\": \"fp32\"}]' "
+                 "--set optimizer.lr=5e-3",
+           0, NULL);
+}
+
+static void test_checkpoints_kept(void **state)
+{
+    (void)state;
+    expect(TRAIN "-o $D/kept --set checkpoints.every=2 --set checkpoints.keep=2", 0, NULL);
+    assert_int_equal(access(in_tmp("kept/step-000008"), F_OK), -1);
+    assert_int_equal(access(in_tmp("kept/step-000008-ema"), F_OK), -1);
+    assert_int_equal(access(in_tmp("kept/step-000010/training.json"), F_OK), 0);
+    assert_int_equal(access(in_tmp("kept/step-000012/training.json"), F_OK), 0);
+}
+
+/* Training begins with the weights of another's checkpoint. */
+static void test_from(void **state)
+{
+    (void)state;
+    expect(TRAIN "-o $D/first --steps 5", 0, NULL);
+    expect(TRAIN "-o $D/second --set init.from=first/step-000005 --steps 1 --set optimizer.lr=0", 0,
+           NULL);
+    expect("inspect $D/first/step-000005 $D/second/step-000001", 0, "0 of");
+    expect(TRAIN "-o $D/third --set init.from=nowhere", 2, "nowhere");
+}
+
+/* SIGTERM saves a checkpoint of the step at hand, and --resume goes on from it. */
+static void test_interrupt(void **state)
+{
+    (void)state;
+    int status = run("train $D/train.json --threads 1 -o $D/cut --steps 100000 "
+                     "--set statistics.every=0 --set checkpoints.every=1000000 & "
+                     "p=$!; while ! [ -s $D/cut/log.jsonl ]; do sleep 0.05; done; kill -TERM $p; "
+                     "wait $p");
+
+    assert_int_equal(status, 1);
+    assert_non_null(strstr(output, "go on with --resume"));
+    const char *saved = strstr(output, "cut/step-");
+    assert_non_null(saved);
+    assert_true(strtol(saved + strlen("cut/step-"), NULL, 10) > 0);
+    /* while somebody has the folder, nobody else gets it */
+    int lock = open(in_tmp("cut/lock"), O_RDWR);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    expect(TRAIN "-o $D/cut --resume --steps 100000 --set statistics.every=0 "
+                 "--set checkpoints.every=1000000",
+           1, "another process is training there");
+    close(lock);
+}
+
+static void test_errors(void **state)
+{
+    (void)state;
+    expect("train", 2, "expected CONFIG.json");
+    expect("train $D/gone.json", 1, "gone.json");
+    expect(TRAIN "--set steps=many -o $D/x", 1, "\"steps\" is \"many\"; expected an integer");
+    expect(TRAIN "--steps 0 -o $D/x", 2, "--steps takes a whole number from 1");
+    expect(TRAIN "-o /proc/x", 1, "/proc/x");
+    expect(TRAIN "-o $D/x --set data.kind=idx --set data.path=gone", 1, "gone");
+    expect(TRAIN "-o $D/x --set 'penalty.modules=[\"nowhere\"]'", 2, "'nowhere'");
+    assert_int_equal(access(in_tmp("x"), F_OK), -1); /* what is wrong leaves nothing behind */
+}
+
+static void test_scaler(void **state)
+{
+    (void)state;
+    ss_loss_scale_options o = ss_loss_scale_defaults();
+    ss_err e = {0};
+
+    o.dynamic = true;
+    o.initial = 8;
+    o.floor = 2;
+    o.ceiling = 16;
+    o.interval = 3;
+    assert_int_equal(ss_loss_scale_check(&o, &e), SS_OK);
+    ss_loss_scale s = ss_loss_scale_begin(&o);
+    static const struct {
+        bool finite, helped;
+        double scale;
+    } steps[] = {{true, true, 8},  {true, true, 8},  {true, true, 16},  {true, true, 16},
+                 {true, true, 16}, {true, true, 16}, {false, true, 8},  {true, true, 8},
+                 {false, true, 4}, {false, true, 2}, {false, false, 2}, {true, true, 2},
+                 {true, true, 2},  {true, true, 4}};
+    for (size_t i = 0; i < N_OF(steps); i++) {
+        assert_int_equal(ss_loss_scale_update(&s, &o, steps[i].finite), steps[i].helped);
+        assert_float_equal(s.scale, steps[i].scale, 0);
+    }
+    assert_int_equal(s.skipped, 4);
+    o.floor = 9;
+    assert_int_equal(ss_loss_scale_check(&o, &e), SS_USAGE);
+    o = ss_loss_scale_defaults();
+    s = ss_loss_scale_begin(&o);
+    assert_false(ss_loss_scale_update(&s, &o, false)); /* a static one cannot help */
+    assert_float_equal(s.scale, 1, 0);
+}
+
+static void test_spikes(void **state)
+{
+    (void)state;
+    const ss_spike_options o = {.threshold = 3.2, .decay = 0.9, .warmup = 20, .quiet = 5};
+    ss_spikes s = {0};
+
+    for (int i = 1; i <= 60; i++) {
+        const double noise = i % 2 ? 0.01 : -0.01;
+        const bool high = i == 10 || i == 40 || i == 42 || i == 55;
+        const bool spike = ss_spikes_add(&s, &o, high ? 3 : 1 + noise);
+
+        /* 10 is in the warm-up, 42 in the quiet after 40 */
+        if (spike != (i == 40 || i == 55))
+            fail_msg("loss %d: %d, mean %g, var %g", i, spike, s.mean, s.var);
+    }
+    assert_int_equal(s.count, 2);
+    assert_false(ss_spikes_add(&s, &o, NAN));
+    assert_false(ss_spikes_add(&s, &o, INFINITY));
+    assert_true(isfinite(s.mean));
+}
+
+static void test_journal(void **state)
+{
+    (void)state;
+    static const char some[] =
+        "{\"step\":1}\n{\"step\":2,\"x\":null}\n{\"step\":2}\n{\"step\":3}\n{\"ste";
+    ss_journal *j;
+    size_t n;
+    ss_err e = {0};
+
+    write_file(in_tmp("j"), some, sizeof some - 1);
+    assert_int_equal(ss_journal_open(in_tmp("j"), 2, &j, &e), SS_OK);
+    assert_int_equal(
+        ss_journal_add(j, json_pack("{s:i, s:o}", "step", 9, "y", ss_journal_number(INFINITY)), &e),
+        SS_OK);
+    assert_int_equal(ss_journal_close(j, &e), SS_OK);
+    char *text = slurp("j", &n);
+    assert_string_equal(text, "{\"step\":1}\n{\"step\":2,\"x\":null}\n{\"step\":2}\n"
+                              "{\"step\":9,\"y\":null}\n");
+    ss_free(text);
+    assert_int_equal(ss_journal_open("/no/such/j", 0, &j, &e), SS_IO);
+    assert_int_equal(ss_journal_open("/dev/full", 0, &j, &e), SS_IO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_results),    cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_threads),    cmocka_unit_test(test_loss_scale),
+        cmocka_unit_test(test_divergence), cmocka_unit_test(test_checkpoints_kept),
+        cmocka_unit_test(test_from),       cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_errors),     cmocka_unit_test(test_scaler),
+        cmocka_unit_test(test_spikes),     cmocka_unit_test(test_journal),
+    };
+    return cmocka_run_group_tests(tests, make_config, remove_tmp);
+}
