@@ -3,7 +3,7 @@
  * ops.c checks shapes, allocates the output, and calls through this table, so a backend
  * sees only valid arguments: dense tensors of its own device, f32 unless said, outputs
  * allocated and distinct from inputs unless marked "may be in place". Parameters (w, bias,
- * gamma, beta, table) may be f32, f16 or bf16; a backend may keep a prepared copy in
+ * gamma, beta, g, table) may be f32, f16 or bf16; a backend may keep a prepared copy in
  * ss_tensor.packed. Every function returns SS_OK or fills e.
  *
  * kernels/cpu is the reference. All functions are required; the gradients as a whole are
@@ -138,6 +138,8 @@ typedef struct {
     /* dx, dmod may be NULL */
     ss_code (*modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mod, const ss_tensor *dy,
                         ss_tensor *dx, ss_tensor *dmod, ss_err *e);
+    /* y [1] = sum of a b over all values */
+    ss_code (*dot)(ss_device *d, const ss_tensor *a, const ss_tensor *b, ss_tensor *y, ss_err *e);
     /* x [groups][rows][C] -> y [groups][C]: sums over the rows; C is x's last dimension */
     ss_code (*sum_rows)(ss_device *d, const ss_tensor *x, int64_t groups, ss_tensor *y, ss_err *e);
     ss_code (*upsample_nearest)(ss_device *d, const ss_tensor *dy, ss_tensor *dx, ss_err *e);
@@ -176,6 +178,8 @@ typedef struct ss_backend {
     ss_code (*activate)(ss_device *d, const ss_tensor *x, ss_act act, ss_tensor *y, ss_err *e);
     ss_code (*affine)(ss_device *d, const ss_tensor *x, float mul, float add, ss_tensor *y,
                       ss_err *e);
+    /* g: a parameter of one value */
+    ss_code (*gain)(ss_device *d, const ss_tensor *x, const ss_tensor *g, ss_tensor *y, ss_err *e);
     ss_code (*clamp)(ss_device *d, const ss_tensor *x, float lo, float hi, ss_tensor *y, ss_err *e);
     ss_code (*round)(ss_device *d, const ss_tensor *x, const ss_format *f, ss_tensor *y, ss_err *e);
     ss_code (*add)(ss_device *d, const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y,

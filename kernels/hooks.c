@@ -303,6 +303,8 @@ ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y)
     const ss_site *site = site_of(c, m);
 
     assert(c->depth && c->stack[c->depth - 1] == m);
+    if (y && m->limit > 0)
+        ss_set(&y, ss_clamp(c, y, -m->limit, m->limit));
     if (y && site) {
         for (int k = 0; k < site->n_changes; k++)
             y = apply(c, y, &c->changes[site->first_change + k]);

@@ -8,9 +8,9 @@
  *   ...
  *   return ss_leave(c, m, y);     // rounded, changed, seen; takes y, returns what goes on
  *
- * Order at the output: interventions, then rounding, then hooks, so hooks see what the next
- * module gets. With neither policy nor interventions the values are those of a run with
- * no hooks, bit for bit.
+ * Order at the output: the module's own limit, interventions, then rounding, then hooks, so hooks
+ * see what the next module gets. With neither policy nor interventions the values are those of a
+ * run with no hooks, bit for bit.
  */
 #ifndef SS_KERNELS_HOOKS_H
 #define SS_KERNELS_HOOKS_H
@@ -25,6 +25,7 @@ typedef struct {
     int id;           /* index in the model's list, which is in order of definition */
     int parent;       /* id, or -1 */
     bool block;       /* its output is a block output: what a per-block policy rounds */
+    float limit;      /* its output is clamped to [-limit, limit], as part of the network; 0: not */
 } ss_module;
 
 /* Where a module is looked at. residual: the stream after this module's output was added

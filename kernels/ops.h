@@ -2,7 +2,7 @@
  *
  * Each returns a new f32 tensor (one reference, the caller's), or NULL after recording an
  * error in the context; tensor arguments are borrowed, NULL inputs give NULL. Parameters
- * (w, bias, gamma, beta, table) may be f32, f16 or bf16; bias, gamma and beta may be NULL.
+ * (w, bias, gamma, beta, g, table) may be f32, f16 or bf16; bias, gamma and beta may be NULL.
  * Shapes are outermost first; "..." is any number of leading dimensions.
  *
  * Every operation has its gradient (tape.h), to all operands but masks and host arrays.
@@ -59,6 +59,9 @@ ss_tensor *ss_geglu(ss_ctx *c, const ss_tensor *x);
  * attention. */
 ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
                         const ss_tensor *mask, int heads, float scale);
+/* The same of rows that are divided by their length first: the logits are scale cos(q_i, k_j). */
+ss_tensor *ss_cosine_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k,
+                               const ss_tensor *v, const ss_tensor *mask, int heads, float scale);
 
 /* (a + b) * scale, equal shapes. */
 ss_tensor *ss_add(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, float scale);
@@ -70,6 +73,8 @@ ss_tensor *ss_scale_samples(ss_ctx *c, const ss_tensor *x, const float *k);
 ss_tensor *ss_add_channels(ss_ctx *c, const ss_tensor *x, const ss_tensor *e);
 /* x [N][...][C] * (1 + scale) + shift at every position; mod [N][2C] = scale then shift. */
 ss_tensor *ss_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod);
+/* x times a parameter g of one value. */
+ss_tensor *ss_gain(ss_ctx *c, const ss_tensor *x, const ss_tensor *g);
 /* x limited to [lo, hi]; NaN stays. */
 ss_tensor *ss_clamp(ss_ctx *c, const ss_tensor *x, float lo, float hi);
 

@@ -180,8 +180,8 @@ static ss_code attention_backward(ss_ctx *c, const ss_node *n, const ss_tensor *
     return c->be->gradients->attention(c->dev, &a, &c->op_err);
 }
 
-ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
-                        const ss_tensor *mask, int heads, float scale)
+static ss_tensor *attend(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
+                         const ss_tensor *mask, int heads, float scale, bool cosine)
 {
     if (!ready(c, q) || !ready(c, k) || !ready(c, v))
         return NULL;
@@ -199,7 +199,7 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
     ss_node n = {.op = &op,
                  .in = {q, k, v, mask},
                  .shape = q->shape,
-                 .arg.attention = {.heads = heads, .scale = scale}};
+                 .arg.attention = {.heads = heads, .scale = scale, .cosine = cosine}};
     const ss_site *site = ss_current_site(c);
     bool watched = site && site->watch_attention;
     ss_attention_stats *stats = NULL;
@@ -221,4 +221,16 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
                                keys);
     ss_free(stats);
     return y;
+}
+
+ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
+                        const ss_tensor *mask, int heads, float scale)
+{
+    return attend(c, q, k, v, mask, heads, scale, false);
+}
+
+ss_tensor *ss_cosine_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k,
+                               const ss_tensor *v, const ss_tensor *mask, int heads, float scale)
+{
+    return attend(c, q, k, v, mask, heads, scale, true);
 }

@@ -174,6 +174,36 @@ ss_tensor *ss_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod)
     return ss_node_run(c, &n);
 }
 
+static ss_code gain_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->gain(c->dev, n->in[0], n->in[1], y, &c->op_err);
+}
+
+/* dx = g dy,  dg = sum of dy x. Needs x and g. */
+static ss_code gain_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                             ss_tensor *const dx[])
+{
+    ss_code rc = SS_OK;
+
+    if (dx[0])
+        rc = c->be->gain(c->dev, dy, n->in[1], dx[0], &c->op_err);
+    if (rc == SS_OK && dx[1])
+        rc = c->be->gradients->dot(c->dev, n->in[0], dy, dx[1], &c->op_err);
+    return rc;
+}
+
+ss_tensor *ss_gain(ss_ctx *c, const ss_tensor *x, const ss_tensor *g)
+{
+    static const ss_op op = {"gain", gain_forward, gain_backward, SAVES(0) | SAVES(1)};
+
+    if (!ready(c, x) || !ready(c, g))
+        return NULL;
+    if (ss_shape_numel(g->shape) != 1)
+        return ss_ctx_fail(c, SS_SHAPE, "gain: %s is not one value", TEXT(g));
+    ss_node n = {.op = &op, .in = {x, g}, .shape = x->shape};
+    return ss_node_run(c, &n);
+}
+
 static ss_code clamp_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
     return c->be->clamp(c->dev, n->in[0], n->arg.clamp.lo, n->arg.clamp.hi, y, &c->op_err);

@@ -2,6 +2,9 @@
  *
  *   q = to_q(h), k = to_k(s), v = to_v(s)         h = norm(x), s = context or h
  *   y = to_out(softmax(q k^T / sqrt(head)) v)     head by head (Vaswani et al. 2017)
+ *   y = (k y + x) / out_scale                     with a residual; k is 1 but for a remedy
+ *
+ * Or with logits scale cos(q, k), another remedy.
  *
  * The statistics of attention carry this module's path: the operation runs while no module
  * inside this one is entered.
@@ -20,6 +23,8 @@ struct ss_attention_layer {
     ss_linear_layer *to_q, *to_k, *to_v, *add_k_proj, *add_v_proj, *to_out;
     int heads;
     float scale;
+    bool cosine;
+    ss_factor factor; /* of the residual's branch */
     bool residual;
     float out_scale;
 };
@@ -47,6 +52,16 @@ static void new_projections(ss_net *n, ss_attention_layer *a, const ss_attention
     a->to_out = ss_linear_layer_new(n, &a->m, "to_out.0", inner, s->channels, true);
 }
 
+float ss_attention_scale(const ss_net *n, double width, bool *cosine)
+{
+    const ss_remedies *r = ss_net_remedies(n);
+
+    *cosine = r->cosine;
+    if (!r->cosine)
+        return (float)(1 / sqrt(width));
+    return r->cosine_scale > 0 ? r->cosine_scale : (float)sqrt(width);
+}
+
 ss_attention_layer *ss_attention_layer_new(ss_net *n, const ss_module *parent, const char *name,
                                            int index, const ss_attention_spec *s)
 {
@@ -63,13 +78,15 @@ ss_attention_layer *ss_attention_layer_new(ss_net *n, const ss_module *parent, c
         ss_net_fail(n, SS_FORMAT, "%s: %d heads of width %d are not possible", a->m.path, s->heads,
                     s->head);
     a->heads = s->heads;
-    a->scale = (float)(1 / sqrt(s->head));
+    a->scale = ss_attention_scale(n, s->head, &a->cosine);
     a->residual = s->residual;
     a->out_scale = s->out_scale;
     if (s->groups)
         a->group_norm =
             ss_group_norm_layer_new(n, &a->m, "group_norm", s->channels, s->groups, s->eps);
     new_projections(n, a, s);
+    if (s->residual)
+        a->factor = ss_factor_new(n, &a->m, "residual_scale", ss_net_remedies(n)->residual);
     return a;
 }
 
@@ -143,13 +160,15 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
     }
     ss_release(h);
 
-    ss_tensor *y = ss_attention(c, q, k, v, keep, a->heads, a->scale); /* [N][T][inner] */
+    ss_tensor *y = a->cosine ? ss_cosine_attention(c, q, k, v, keep, a->heads, a->scale)
+                             : ss_attention(c, q, k, v, keep, a->heads, a->scale);
     ss_release(q);
     ss_release(k);
     ss_release(v);
     ss_release(keep);
     ss_set(&y, ss_linear_layer_run(c, a->to_out, y)); /* [N][T][C] */
     ss_set(&y, ss_reshape(c, y, ss_shape_get(x)));
+    ss_factor_run(c, &a->factor, &y);
     if (a->residual)
         ss_set(&y, ss_add(c, y, x, 1 / a->out_scale));
     return ss_leave(c, &a->m, y);

@@ -35,6 +35,8 @@ ss_attention_layer *ss_attention_layer_new(ss_net *n, const ss_module *parent, c
  * the context, or NULL. */
 ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const ss_tensor *x,
                                   const ss_tensor *context, const ss_tensor *mask);
+/* The factor of the logits with heads of this width, and whether they are cosines (remedies.h). */
+float ss_attention_scale(const ss_net *n, double width, bool *cosine);
 const ss_module *ss_attention_layer_module(const ss_attention_layer *a);
 
 #endif

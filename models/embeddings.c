@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "kernels/context.h"
+#include "models/attention.h"
 
 #include <math.h>
 
@@ -111,6 +112,7 @@ typedef struct {
     ss_linear_layer *k_proj, *q_proj, *v_proj;
     int heads;
     float scale;
+    bool cosine;
 } attention_pooling;
 
 struct ss_text_embedding {
@@ -136,7 +138,7 @@ static attention_pooling *pooling_new(ss_net *n, const ss_module *parent, int wi
     p->q_proj = ss_linear_layer_new(n, &p->m, "q_proj", width, width, true);
     p->v_proj = ss_linear_layer_new(n, &p->m, "v_proj", width, width, true);
     p->heads = heads;
-    p->scale = (float)(1 / sqrt((double)width / heads));
+    p->scale = ss_attention_scale(n, (double)width / heads, &p->cosine);
     return p;
 }
 
@@ -157,7 +159,8 @@ static ss_tensor *pooling_run(ss_ctx *c, const attention_pooling *p, const ss_te
     ss_tensor *q = ss_linear_layer_run(c, p->q_proj, token);
     ss_tensor *k = ss_linear_layer_run(c, p->k_proj, all);
     ss_tensor *v = ss_linear_layer_run(c, p->v_proj, all);
-    ss_tensor *y = ss_attention(c, q, k, v, NULL, p->heads, p->scale); /* [N][1][C] */
+    ss_tensor *y = p->cosine ? ss_cosine_attention(c, q, k, v, NULL, p->heads, p->scale)
+                             : ss_attention(c, q, k, v, NULL, p->heads, p->scale);
     ss_release(token);
     ss_release(all);
     ss_release(q);

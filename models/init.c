@@ -33,11 +33,12 @@ ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, 
     const bool norm = strcmp(m->kind, "GroupNorm") == 0 || strcmp(m->kind, "LayerNorm") == 0;
     const bool table = strcmp(m->kind, "Embedding") == 0;
     const bool product = strcmp(m->kind, "Conv2d") == 0 || strcmp(m->kind, "Linear") == 0;
+    const bool factor = strcmp(name, "residual_scale") == 0 || strcmp(name, "skip_scale") == 0;
     const ss_rng r = stream_of(init, m, name);
     const int64_t n = ss_shape_numel(shape);
     const double k = fan_in > 0 ? 1 / sqrt((double)fan_in) : 0;
 
-    if (!norm && !table && !product)
+    if (!norm && !table && !product && !factor)
         return ss_fail(e, SS_UNSUPPORTED, "%s.%s: there is no rule how a %s begins untrained",
                        m->path, name, m->kind);
     if (is_zero(init, m->path)) {
@@ -46,6 +47,8 @@ ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, 
     }
     if (table)
         ss_rng_normals(r, 0, w, (size_t)n);
+    if (factor)
+        w[0] = 1;
     for (int64_t i = 0; i < n && norm; i++)
         w[i] = weight;
     for (int64_t i = 0; i < n && product; i++)

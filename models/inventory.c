@@ -74,6 +74,7 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     const ss_model_info *a = ss_model_about(m);
     const ss_checkpoint *k = ss_model_checkpoint(m);
     ss_schedule *s = NULL;
+    char remedies[256];
     int n_weights, n_modules;
     ss_weight *const *w = ss_model_weights(m, &n_weights);
     /* a network that takes sigma has a scheduler file about sampling alone */
@@ -99,6 +100,8 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
              (long long)a->sample_h, (long long)a->sample_w);
     property(t, "output", "%lld channels", (long long)a->out_channels);
     list_conditions(t, &a->needs);
+    if (*ss_remedies_text(a->remedies, remedies, sizeof remedies))
+        property(t, "remedies", "%s", remedies);
     if (!s) {
         property(t, "schedule", "none: the network takes sigma itself");
         return SS_OK;

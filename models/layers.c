@@ -51,6 +51,20 @@ ss_tensor *ss_linear_layer_run(ss_ctx *c, const ss_linear_layer *l, const ss_ten
     return ss_leave(c, &l->m, ss_linear(c, x, ss_operand(l->weight), ss_operand(l->bias)));
 }
 
+ss_factor ss_factor_new(ss_net *n, const ss_module *m, const char *name, ss_factor_spec spec)
+{
+    return (ss_factor){.value = spec.value,
+                       .weight = spec.learned ? ss_net_weight(n, m, name, ss_shape_of(1)) : NULL};
+}
+
+void ss_factor_run(ss_ctx *c, const ss_factor *f, ss_tensor **x)
+{
+    if (f->weight)
+        ss_set(x, ss_gain(c, *x, f->weight->tensor));
+    else if (f->value > 0)
+        ss_set(x, ss_affine(c, *x, f->value, 0));
+}
+
 ss_group_norm_layer *ss_group_norm_layer_new(ss_net *n, const ss_module *parent, const char *name,
                                              int channels, int groups, float eps)
 {

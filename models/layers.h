@@ -44,6 +44,16 @@ ss_linear_layer *ss_linear_layer_new(ss_net *n, const ss_module *parent, const c
                                      int out, bool bias);
 ss_tensor *ss_linear_layer_run(ss_ctx *c, const ss_linear_layer *l, const ss_tensor *x);
 
+/* A factor of a module (remedies.h): a number, or a parameter NAME of it. */
+typedef struct {
+    float value;
+    ss_weight *weight; /* [1], or NULL: value; 0: there is no factor */
+} ss_factor;
+
+ss_factor ss_factor_new(ss_net *n, const ss_module *m, const char *name, ss_factor_spec spec);
+/* *x times it; nothing is computed where there is none. */
+void ss_factor_run(ss_ctx *c, const ss_factor *f, ss_tensor **x);
+
 /* GroupNorm over x [N][...][channels]. */
 typedef struct {
     ss_module m;

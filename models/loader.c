@@ -29,6 +29,7 @@ struct ss_net {
     const ss_init *init;
     const ss_module *last; /* whose weight had last_fan_in */
     int64_t last_fan_in;
+    const ss_remedies *remedies;
     const char *config_name;
     ss_err err; /* the first failure */
 
@@ -45,6 +46,7 @@ struct ss_net {
 
 ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_err *e)
 {
+    static const ss_remedies none = {0};
     ss_net *n = ss_calloc(1, sizeof *n);
 
     if (!n) {
@@ -53,6 +55,7 @@ ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_
     }
     n->checkpoint = checkpoint;
     n->config_name = config_name;
+    n->remedies = &none;
     return n;
 }
 
@@ -63,6 +66,16 @@ ss_net *ss_net_new_untrained(const ss_init *init, const char *config_name, ss_er
     if (n)
         n->init = init;
     return n;
+}
+
+void ss_net_set_remedies(ss_net *n, const ss_remedies *r)
+{
+    n->remedies = r;
+}
+
+const ss_remedies *ss_net_remedies(const ss_net *n)
+{
+    return n->remedies;
 }
 
 void ss_net_free(ss_net *n)
@@ -322,6 +335,8 @@ ss_code ss_net_finish(ss_net *n, ss_err *e)
             *e = n->err;
         return n->err.code;
     }
+    for (size_t i = 0; i < n->n_modules; i++) /* which are blocks is known only now */
+        ((ss_module *)n->modules[i])->limit = n->modules[i]->block ? n->remedies->clamp : 0;
     if (n->init)
         return SS_OK;
     const char *file = ss_checkpoint_name(n->checkpoint);

@@ -21,6 +21,7 @@
 #include "kernels/hooks.h"
 #include "models/checkpoint.h"
 #include "models/init.h"
+#include "models/remedies.h"
 
 enum { SS_NET_MAX_MODULES = 1 << 16 }; /* the largest published networks have some 4,000 */
 
@@ -42,6 +43,10 @@ ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_
 /* The same for a network that was never trained: each parameter is made (init.h) instead of loaded.
  * init is borrowed until the end of building. */
 ss_net *ss_net_new_untrained(const ss_init *init, const char *config_name, ss_err *e);
+/* What the layers that are made from now on have in them (borrowed until the end of building); none
+ * before. */
+void ss_net_set_remedies(ss_net *n, const ss_remedies *r);
+const ss_remedies *ss_net_remedies(const ss_net *n);
 void ss_net_free(ss_net *n); /* with all layers, modules and weights; NULL is fine */
 
 void *ss_net_alloc(ss_net *n, size_t bytes);

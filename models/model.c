@@ -101,6 +101,7 @@ static void fill_info(ss_model *m)
     i->sample_w = u->sample_w;
     i->time_is_sigma = u->divide_by_time;
     i->needs = ss_unet_needs(u);
+    i->remedies = &u->remedies;
 }
 
 static ss_code new_model(const char *path, ss_model **m, ss_err *e)

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "models/condition.h"
 #include "models/loader.h"
+#include "models/remedies.h"
 
 typedef struct ss_model ss_model;
 
@@ -45,6 +46,7 @@ typedef struct {
     uint64_t weight_bytes;
     bool time_is_sigma; /* a score network (NCSN++): takes sigma for a timestep, answers -n/sigma */
     ss_condition_needs needs;
+    const ss_remedies *remedies; /* none of them: all zero */
 } ss_model_info;
 
 const ss_model_info *ss_model_about(const ss_model *m); /* borrowed, as everything below */

@@ -2,10 +2,10 @@
  *
  *   h = conv1(resample(act(norm1(x))))           t = time_emb_proj(act(temb))
  *   h = act(norm2(h + t))                        or act(norm2(h) * (1 + t1) + t2)
- *   y = (shortcut(resample(x)) + conv2(h)) / out_scale
+ *   y = (shortcut(resample(x)) + k conv2(h)) / out_scale
  *
  * Pre-activation residual block (He et al. 2016) with the time embedding of Ho et al. 2020;
- * scale and shift as in Dhariwal & Nichol 2021.
+ * scale and shift as in Dhariwal & Nichol 2021. k is 1 unless a remedy says otherwise.
  */
 #include "models/resnet.h"
 
@@ -14,6 +14,7 @@ struct ss_resnet {
     ss_group_norm_layer *norm1, *norm2;
     ss_conv_layer *conv1, *conv2, *conv_shortcut; /* the shortcut may be NULL */
     ss_linear_layer *time_emb_proj;
+    ss_factor factor;
     ss_module downsample; /* PyTorch lists the pooling, but not its counterpart; path NULL: none */
     ss_resnet_spec spec;
 };
@@ -42,6 +43,7 @@ ss_resnet *ss_resnet_new(ss_net *n, const ss_module *parent, const char *list, i
     if (s->shortcut || s->in != s->out)
         r->conv_shortcut =
             ss_conv_layer_new(n, &r->m, "conv_shortcut", s->in, s->out, 1, ss_conv_same(0));
+    r->factor = ss_factor_new(n, &r->m, "residual_scale", ss_net_remedies(n)->residual);
     return r;
 }
 
@@ -91,6 +93,7 @@ ss_tensor *ss_resnet_run(ss_ctx *c, const ss_resnet *r, const ss_tensor *x, cons
     ss_set(&h, ss_group_norm_layer_run(c, r->norm2, h, r->spec.scale_shift ? t : NULL, act));
     ss_set(&h, ss_conv_layer_run(c, r->conv2, h));
     ss_release(t);
+    ss_factor_run(c, &r->factor, &h);
 
     ss_tensor *residual = resample(c, r, x);
     if (r->conv_shortcut)

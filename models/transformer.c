@@ -4,7 +4,7 @@
  *   h = h + attn1(norm1(h))                   self-attention
  *   h = h + attn2(norm2(h), context)          cross-attention      (for each block)
  *   h = h + ff(norm3(h))                      ff(z) = net.2(geglu(net.0.proj(z)))
- *   y = x + proj_out(h)
+ *   y = x + k proj_out(h)                     k is 1 but for a remedy (remedies.h)
  *
  * The residual stream h is not normalised: it may grow from block to block, and the port
  * `residual` of attn1, attn2 and ff shows it after each addition.
@@ -34,6 +34,7 @@ struct ss_transformer {
     ss_conv_layer *conv_in, *conv_out;
     block **blocks; /* [depth] */
     int depth;
+    ss_factor factor;
 };
 
 static feed_forward *feed_forward_new(ss_net *n, const ss_module *parent, int width)
@@ -136,6 +137,7 @@ ss_transformer *ss_transformer_new(ss_net *n, const ss_module *parent, int index
     else
         t->conv_out =
             ss_conv_layer_new(n, &t->m, "proj_out", width, s->channels, 1, ss_conv_same(0));
+    t->factor = ss_factor_new(n, &t->m, "residual_scale", ss_net_remedies(n)->residual);
     return t;
 }
 
@@ -160,6 +162,7 @@ ss_tensor *ss_transformer_run(ss_ctx *c, const ss_transformer *t, const ss_tenso
     ss_set(&h, ss_reshape(c, h, ss_shape_of(N, H, W, ss_dim(h, -1))));
     if (t->conv_out)
         ss_set(&h, ss_conv_layer_run(c, t->conv_out, h)); /* [N][H][W][C] */
+    ss_factor_run(c, &t->factor, &h);
     ss_set(&h, ss_add(c, h, x, 1));
     return ss_leave(c, &t->m, h);
 }

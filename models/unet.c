@@ -68,6 +68,7 @@ ss_unet *ss_unet_new(ss_net *n, const ss_unet_config *g)
     if (!u)
         return NULL;
     u->config = g;
+    ss_net_set_remedies(n, &g->remedies);
     ss_net_module(n, &u->m, NULL, g->conditional ? "UNet2DConditionModel" : "UNet2DModel", "%s",
                   "");
     u->conv_in = ss_conv_layer_new(n, &u->m, "conv_in", g->in_channels, first, g->conv_in_kernel,

@@ -3,7 +3,7 @@
  *   encoder   for each layer:  x = attention(resnet(x)), push x
  *             x = down(x), push x
  *   middle    x = resnet(x);  for each further layer:  x = resnet(attention(x))
- *   decoder   for each layer:  x = attention(resnet([x, pop]))
+ *   decoder   for each layer:  x = attention(resnet([x, k pop])); k is 1 but for a remedy
  *             x = up(x)
  *
  * NCSN++ (Song et al. 2021) runs a picture beside the network: the encoder halves the input
@@ -22,6 +22,7 @@ struct ss_level {
     ss_module m;
     ss_block_spec spec;
     ss_resnet *resnets[SS_MAX_LAYERS];
+    ss_factor skips[SS_MAX_LAYERS]; /* decoder: of what is concatenated */
     int n_attentions;
     ss_transformer *transformers[SS_MAX_LAYERS]; /* these, or the next, or none */
     ss_attention_layer *attentions[SS_MAX_LAYERS];
@@ -251,6 +252,9 @@ ss_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index, const s
         if (!s->groups && s->type->attend == SS_ATTEND_SELF)
             r.groups = before + skip / 4 < FIR_GROUPS ? before + skip / 4 : FIR_GROUPS;
         b->resnets[i] = ss_resnet_new(n, &b->m, "resnets", i, &r);
+        if (b->resnets[i])
+            b->skips[i] = ss_factor_new(n, ss_resnet_module(b->resnets[i]), "skip_scale",
+                                        ss_net_remedies(n)->skip);
     }
     if (!s->resamples)
         return b;
@@ -354,6 +358,7 @@ ss_tensor *ss_up_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_
     for (int i = 0; i < b->spec.layers; i++) {
         ss_tensor *skip = ss_skips_pop(c, skips); /* [N][H][W][skip] */
 
+        ss_factor_run(c, &b->skips[i], &skip);
         ss_see(c, ss_resnet_module(b->resnets[i]), SS_PORT_SKIP, skip);
         ss_set(&x, ss_concat(c, x, skip, -1)); /* [N][H][W][in+skip] */
         ss_release(skip);

@@ -651,6 +651,7 @@ ss_code ss_unet_config_read(ss_json *j, ss_unet_config *u, ss_err *e)
         read_conditional(j, u);
     else
         read_plain(j, u);
+    ss_remedies_read(j, &u->remedies);
     const char *unread = ss_json_unread(j);
     if (unread)
         ss_json_complain(j, SS_UNSUPPORTED, unread, "%s has no such option that is known here",

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "models/embeddings.h"
+#include "models/remedies.h"
 #include "models/unet_blocks.h"
 
 enum { SS_MAX_LEVELS = 16 };
@@ -66,6 +67,8 @@ typedef struct {
     int n_levels;
     ss_block_spec down[SS_MAX_LEVELS], up[SS_MAX_LEVELS], mid;
     bool has_mid;
+
+    ss_remedies remedies;
 } ss_unet_config;
 
 /* True for the families that are read here. */

@@ -244,6 +244,11 @@ static ss_tensor *run_attention(ss_ctx *c, const gradient_case *g, ss_tensor *co
                     ss_attention(c, x[0], x[1], x[2], x[3], (int)g->opt[0], (float)g->opt[1]));
 }
 
+static ss_tensor *run_cosine_attention(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
+{
+    return ss_cosine_attention(c, x[0], x[1], x[2], x[3], (int)g->opt[0], (float)g->opt[1]);
+}
+
 static void ref_add(const gradient_case *g, double *const x[], double *y)
 {
     for (int64_t i = 0; i < ss_shape_numel(g->out); i++)
@@ -308,6 +313,18 @@ static ss_tensor *run_modulate(ss_ctx *c, const gradient_case *g, ss_tensor *con
 {
     (void)g;
     return ss_modulate(c, x[0], x[1]);
+}
+
+static void ref_gain(const gradient_case *g, double *const x[], double *y)
+{
+    for (int64_t i = 0; i < ss_shape_numel(g->out); i++)
+        y[i] = x[0][i] * x[1][0];
+}
+
+static ss_tensor *run_gain(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
+{
+    (void)g;
+    return ss_gain(c, x[0], x[1]);
 }
 
 static void ref_clamp(const gradient_case *g, double *const x[], double *y)
@@ -491,6 +508,16 @@ static void ref_change(const gradient_case *g, double *const x[], double *y)
         y[i] = fmin(fmax(2 * x[0][i], g->opt[0]), g->opt[1]) * (float)g->opt[2];
 }
 
+/* A limit that the module has itself. */
+static ss_tensor *run_limited(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
+{
+    static const ss_module limited = {.path = "m", .kind = "Test", .parent = -1, .limit = 0.5f};
+
+    (void)g;
+    ss_enter(c, &limited, x[0]);
+    return ss_leave(c, &limited, ss_affine(c, x[0], 2, 0));
+}
+
 static ss_tensor *run_module(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
 {
     (void)g;
@@ -577,12 +604,16 @@ static size_t make_cases(gradient_case *g)
          run_attention, {2, 0.7}, .constant = 8);
     CASE("cosine attention", {S(2, 7, 6), S(2, 3, 6), S(2, 3, 6)}, S(2, 7, 6), ref_attention,
          run_attention, {2, 2.5, 1}, .intervention = "cosine-attention:2.5@m");
+    CASE("cosine attention of its own", {S(2, 7, 6), S(2, 3, 6), S(2, 3, 6)}, S(2, 7, 6),
+         ref_attention, run_cosine_attention, {2, 2.5, 1});
     CASE("add", {S(3, 7), S(3, 7)}, S(3, 7), ref_add, run_add, {1});
     CASE("add scaled", {S(3, 7), S(3, 7)}, S(3, 7), ref_add, run_add, {0.70710678});
     CASE("affine", {S(3, 7)}, S(3, 7), ref_affine, run_affine, {2.5, -1});
     CASE("scale samples", {S(3, 7, 3)}, S(3, 7, 3), ref_scale_samples, run_scale_samples);
     CASE("add channels", {S(3, 7, 33), S(3, 33)}, S(3, 7, 33), ref_add_channels, run_add_channels);
     CASE("modulate", {S(3, 7, 5), S(3, 10)}, S(3, 7, 5), ref_modulate, run_modulate);
+    CASE("gain", {S(3, 7, 5), S(1)}, S(3, 7, 5), ref_gain, run_gain);
+    CASE("gain one", {S(1), S(1)}, S(1), ref_gain, run_gain);
     CASE("clamp", {S(3, 33)}, S(3, 33), ref_clamp, run_clamp, {-0.5, 0.75});
     CASE("concat last", {S(2, 3, 3), S(2, 3, 7)}, S(2, 3, 10), ref_concat, run_concat, {2});
     CASE("concat first", {S(1, 5), S(3, 5)}, S(4, 5), ref_concat, run_concat, {0});
@@ -601,6 +632,9 @@ static size_t make_cases(gradient_case *g)
     CASE("embedding", {S(5, 33)}, S(4, 33), ref_embedding, run_embedding);
     CASE("clamped module", {S(3, 33)}, S(3, 33), ref_change, run_module, {-0.5, 0.5, 1},
          .intervention = "clamp:0.5@m");
+    CASE("limited module", {S(3, 33)}, S(3, 33), ref_change, run_limited, {-0.5, 0.5, 1});
+    CASE("module with two limits", {S(3, 33)}, S(3, 33), ref_change, run_limited, {-0.2, 0.2, 1},
+         .intervention = "clamp:0.2@m");
     CASE("scaled module", {S(3, 33)}, S(3, 33), ref_change, run_module, {-INFINITY, INFINITY, 0.3},
          .intervention = "scale:0.3@m");
     CASE("fan out", {S(3, 7), S(7, 7)}, S(3, 7), ref_fan_out, run_fan_out);
@@ -832,7 +866,7 @@ static void test_frozen(void **state)
 
 /* ---- laws of the tape ---- */
 
-enum { LARGE = 2 * 40 * 40 * 48 };
+enum { LARGE = 2 * 40 * 40 * 48, CHAIN = LARGE + 48 * 48 * 9 + 192 + 1 };
 
 static ss_tensor *normal(ss_ctx *c, ss_shape s, uint64_t stream)
 {
@@ -852,7 +886,8 @@ static ss_tensor *wanted(ss_tensor *x)
 }
 
 /* Gradients of a chain through every kernel that has a parallel loop, on tensors large enough
- * for several blocks and tasks. [LARGE] of x, then of the weights [48][48][3][3], then of mod. */
+ * for several blocks and tasks. [LARGE] of x, then of the weights [48][48][3][3], then of mod, then
+ * of a gain. */
 static float *chain(int threads, bool recompute, int64_t *peak)
 {
     ss_ctx *c = context(threads);
@@ -861,6 +896,7 @@ static float *chain(int threads, bool recompute, int64_t *peak)
     ss_tensor *w = wanted(normal(c, ss_shape_of(48, 48, 3, 3), 1));
     ss_tensor *mod = wanted(normal(c, ss_shape_of(2, 96), 2));
     ss_tensor *gamma = wanted(normal(c, ss_shape_of(48), 3));
+    ss_tensor *one = wanted(normal(c, ss_shape_of(1), 4));
 
     ss_ctx_usage_reset(c);
     assert_int_equal(ss_tape_begin(c, &(ss_tape_options){.recompute = recompute}, &e), SS_OK);
@@ -886,6 +922,7 @@ static float *chain(int threads, bool recompute, int64_t *peak)
         ss_set(&mean, ss_reshape(c, mean, ss_shape_of(2, 48)));
         ss_set(&z, ss_add_channels(c, z, mean));
         ss_release(mean);
+        ss_set(&z, ss_gain(c, z, one));
         ss_set(&z, ss_add(c, z, h, 0.5f));
         z = ss_leave(c, &module, z);
         ss_set(&h, z);
@@ -895,10 +932,12 @@ static float *chain(int threads, bool recompute, int64_t *peak)
     if (ss_tape_backward(c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     *peak = ss_ctx_usage(c).peak_bytes;
-    float *out = malloc((LARGE + 48 * 48 * 9 + 192) * sizeof *out);
+    float *out = malloc(CHAIN * sizeof *out);
     download(c, x, out);
     download(c, w, out + LARGE);
     download(c, mod, out + LARGE + 48 * 48 * 9);
+    download(c, one, out + CHAIN - 1);
+    ss_release(one);
     ss_release(x);
     ss_release(w);
     ss_release(mod);
@@ -910,7 +949,7 @@ static float *chain(int threads, bool recompute, int64_t *peak)
 
 static void test_threads_and_blocks(void **state)
 {
-    const size_t bytes = (LARGE + 48 * 48 * 9 + 192) * sizeof(float);
+    const size_t bytes = CHAIN * sizeof(float);
     int64_t peak, less;
     float *one = chain(1, false, &peak), *four = chain(4, false, &peak);
     float *again = chain(3, true, &less);

@@ -25,6 +25,8 @@
       (d, x, mul, add, y, e))                                                                      \
     X(clamp, (ss_device * d, const ss_tensor *x, float lo, float hi, ss_tensor *y, ss_err *e),     \
       (d, x, lo, hi, y, e))                                                                        \
+    X(gain, (ss_device * d, const ss_tensor *x, const ss_tensor *g, ss_tensor *y, ss_err *e),      \
+      (d, x, g, y, e))                                                                             \
     X(round, (ss_device * d, const ss_tensor *x, const ss_format *f, ss_tensor *y, ss_err *e),     \
       (d, x, f, y, e))                                                                             \
     X(add,                                                                                         \
@@ -82,6 +84,8 @@
       (ss_device * d, const ss_tensor *x, const ss_tensor *mod, const ss_tensor *dy,               \
        ss_tensor *dx, ss_tensor *dmod, ss_err *e),                                                 \
       (d, x, mod, dy, dx, dmod, e))                                                                \
+    X(dot, (ss_device * d, const ss_tensor *a, const ss_tensor *b, ss_tensor *y, ss_err *e),       \
+      (d, a, b, y, e))                                                                             \
     X(sum_rows, (ss_device * d, const ss_tensor *x, int64_t groups, ss_tensor *y, ss_err *e),      \
       (d, x, groups, y, e))                                                                        \
     X(upsample_nearest, (ss_device * d, const ss_tensor *dy, ss_tensor *dx, ss_err *e),            \

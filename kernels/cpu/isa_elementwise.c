@@ -82,6 +82,13 @@ ss_code ISA(round)(ss_device *d, const ss_tensor *x, const ss_format *f, ss_tens
     return SS_OK;
 }
 
+ss_code ISA(gain)(ss_device *d, const ss_tensor *x, const ss_tensor *g, ss_tensor *y, ss_err *e)
+{
+    const float *k = ss_cpu_param(d, g, NULL, e);
+
+    return k ? ISA(affine)(d, x, *k, 0, y, e) : SS_NOMEM;
+}
+
 static void add_block(const float *a, const float *b, float *y, int64_t n, float scale)
 {
 #pragma omp simd
@@ -149,5 +156,34 @@ ss_code ISA(back_clamp)(ss_device *d, const ss_tensor *x, float lo, float hi, co
 #pragma omp parallel for simd num_threads(ss_cpu_team(d, n)) schedule(static)
     for (int64_t i = 0; i < n; i++)
         to[i] = from[i] < lo || from[i] > hi ? 0 : back[i]; /* to a NaN, which stayed, all */
+    return SS_OK;
+}
+
+static double dot_block(const float *a, const float *b, int64_t n)
+{
+    double sum = 0;
+
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)a[i] * b[i];
+    return sum;
+}
+
+ss_code ISA(back_dot)(ss_device *d, const ss_tensor *a, const ss_tensor *b, ss_tensor *y, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(a->shape), blocks = (n + BLOCK - 1) / BLOCK;
+    const size_t bytes = (size_t)blocks * sizeof(double);
+    const float *left = a->data, *right = b->data;
+    double *sums = ss_pool_alloc(&d->pool, bytes), sum = 0;
+
+    if (!sums)
+        return ss_fail(e, SS_NOMEM, "a sum of products: %zu bytes of work space", bytes);
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i = 0; i < blocks; i++)
+        sums[i] = dot_block(left + i * BLOCK, right + i * BLOCK, min_i64(BLOCK, n - i * BLOCK));
+    for (int64_t i = 0; i < blocks; i++)
+        sum += sums[i];
+    *(float *)y->data = (float)sum;
+    ss_pool_free(&d->pool, sums, bytes);
     return SS_OK;
 }
