@@ -233,21 +233,32 @@ static bool is_opposite(const ss_correlation *c)
     return ss_correlated(c) && c->spearman > 0 && exp(c->gap) <= 1 / SS_FINDING_RATIO;
 }
 
+int ss_spectra_held(const ss_spectra *s, int *told)
+{
+    int n = 0;
+
+    *told = 0;
+    for (int k = 0; k < s->n; k++) {
+        n += holds(&s->levels[k].by_stage[SS_N_STAGES]);
+        *told += !isnan(s->levels[k].by_stage[SS_N_STAGES].spearman);
+    }
+    return n;
+}
+
 char *ss_spectra_sentence(const ss_run *r, const ss_spectra *s, char *out, size_t n)
 {
     const ss_correlation *best = NULL;
-    int n_holds = 0, n_opposite = 0, n_told = 0;
+    int n_told, n_opposite = 0;
+    const int n_holds = ss_spectra_held(s, &n_told);
     double sigma = NAN;
     ss_str text = {0};
 
     for (int k = 0; k < s->n; k++) {
         const ss_correlation *c = &s->levels[k].by_stage[SS_N_STAGES];
 
-        n_holds += holds(c);
         n_opposite += is_opposite(c);
         if (isnan(c->spearman))
             continue;
-        n_told++;
         if (!best || fabs(c->gap) > fabs(best->gap)) {
             best = c;
             sigma = r->sigmas[s->levels[k].sigma];

@@ -61,6 +61,9 @@ ss_code ss_spectra_table(const ss_run *r, const ss_spectra *s, ss_table *t, ss_e
  * whether the finding holds. */
 ss_code ss_spectra_finding_table(const ss_run *r, const ss_spectra *s, ss_table *t, ss_err *e);
 
+/* At how many noise levels the finding holds for the whole network; *told: of how many. */
+int ss_spectra_held(const ss_spectra *s, int *told);
+
 /* "Inputs with less low frequencies give the larger activations at 3 of 8 noise levels ...": of
  * the whole network. Returns out. */
 char *ss_spectra_sentence(const ss_run *r, const ss_spectra *s, char *out, size_t n);

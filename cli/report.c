@@ -4,7 +4,16 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 
-enum { OPT_OUTPUT = 1, OPT_STEPS, OPT_SAMPLES, OPT_TITLE, OPT_FORMAT, OPT_MODULES, OPT_FORCE };
+enum {
+    OPT_OUTPUT = 1,
+    OPT_STEPS,
+    OPT_STORY,
+    OPT_SAMPLES,
+    OPT_TITLE,
+    OPT_FORMAT,
+    OPT_MODULES,
+    OPT_FORCE
+};
 
 static const cli_option options[] = {
     {OPT_OUTPUT, "output", "DIR", "the folder to make; DIR/index.html is the page"},
@@ -12,6 +21,9 @@ static const cli_option options[] = {
      "of which training step each run is, for growth over training: 250,6000 (default: the number "
      "in "
      "the model's path)"},
+    {OPT_STORY, "story", "DIR",
+     "a folder of training runs, as demo/story makes it: the page begins with a table of the eight "
+     "findings that they hold or refute"},
     {OPT_SAMPLES, "samples", "DIR", "a folder that `sigmascope generate` made, to be shown too"},
     {OPT_TITLE, "title", "TEXT", "the page's title (default: the names of the models)"},
     {OPT_FORMAT, "format", "FMT",
@@ -37,6 +49,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         switch (id) {
         case OPT_OUTPUT: opt.folder = p.arg; break;
         case OPT_STEPS: opt.steps = p.arg; break;
+        case OPT_STORY: opt.story = p.arg; break;
         case OPT_SAMPLES: opt.samples = p.arg; break;
         case OPT_TITLE: opt.title = p.arg; break;
         case OPT_FORMAT: cli_append(&p, &formats, &opt.n_formats); break;

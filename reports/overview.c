@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "reports/samples.h"
+#include "reports/section_story.h"
 #include "reports/summary.h"
 
 #include <math.h>
@@ -275,6 +276,8 @@ static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err 
     html_element(p->f, "p", "lead", "%d runs; %s is what the others are compared with.", o->n,
                  o->found[0].name);
     html_raw(p->f, "</header>\n<main>\n");
+    if (o->opt->story && (rc = ss_section_story(p, o->opt->story, e)) != SS_OK)
+        return rc;
     ss_summary_begin(p);
     if (x->has_trend)
         say_trend(p, o, &x->trend);

@@ -6,6 +6,7 @@
 #include "reports/overview.h"
 #include "reports/provenance.h"
 #include "reports/samples.h"
+#include "reports/section_story.h"
 #include "reports/sections.h"
 #include "reports/summary.h"
 
@@ -90,6 +91,9 @@ static ss_code run_page(writer *w, int i, const char *file, const char *prefix, 
         return rc;
     lead(&page, x);
     html_raw(page.f, "</header>\n<main>\n");
+    if (w->opt->story && w->opt->n_runs == 1 &&
+        (rc = ss_section_story(&page, w->opt->story, e)) != SS_OK)
+        goto out;
     ss_summary_begin(&page);
     ss_summary_run(&page, x);
     ss_summary_end(&page);
@@ -102,6 +106,7 @@ static ss_code run_page(writer *w, int i, const char *file, const char *prefix, 
         html_raw(page.f, "</main>\n");
         rc = ss_page_end(&page, e);
     }
+out:
     ss_page_discard(&page);
     return rc;
 }

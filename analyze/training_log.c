@@ -1,0 +1,307 @@
+/* training_log.c - see training_log.h */
+#include "analyze/training_log.h"
+
+#include "analyze/power_law.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SETTLED = 100, LAST_LOSSES = 100, LINE = 1 << 16 };
+
+/* Calls each(x, line) for every line of FOLDER/NAME; one that is no JSON object ends it: a killed
+ * process left it half. */
+static ss_code each_line(const char *folder, const char *name,
+                         void (*each)(void *x, const json_t *line), void *x, ss_err *e)
+{
+    char *path = ss_path_join(folder, name), *line = ss_alloc(LINE, 1);
+    FILE *f = path && line ? fopen(path, "re") : NULL;
+    ss_code rc = SS_OK;
+
+    if (!path || !line)
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
+    else if (!f)
+        rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
+    while (f && fgets(line, LINE, f)) {
+        json_t *o = json_loads(line, 0, NULL);
+
+        if (!json_is_object(o)) {
+            json_decref(o);
+            break;
+        }
+        each(x, o);
+        json_decref(o);
+    }
+    if (f)
+        fclose(f);
+    ss_free(line);
+    ss_free(path);
+    return rc;
+}
+
+static double number(const json_t *line, const char *key)
+{
+    const json_t *v = json_object_get(line, key);
+
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+typedef struct {
+    ss_training_log *t;
+    double losses[LAST_LOSSES];
+    int64_t n;
+    int64_t steps_over; /* steps that overflowed so far */
+    int64_t last_over;
+} reading;
+
+static void take_step(void *x, const json_t *line)
+{
+    reading *r = x;
+    ss_training_log *t = r->t;
+    const double loss = number(line, "loss"), stale = number(line, "staleness");
+
+    t->steps = json_integer_value(json_object_get(line, "step"));
+    if (json_is_true(json_object_get(line, "skipped"))) {
+        t->skipped++;
+        if (!t->first_skipped)
+            t->first_skipped = t->steps;
+    } else {
+        t->last_good = t->steps;
+    }
+    if (!isnan(loss))
+        r->losses[r->n++ % LAST_LOSSES] = loss;
+    if (t->steps >= SETTLED && !(stale <= t->staleness) && !isnan(stale))
+        t->staleness = stale;
+}
+
+static void take_event(void *x, const json_t *line)
+{
+    reading *r = x;
+    ss_training_log *t = r->t;
+    const char *event = json_string_value(json_object_get(line, "event"));
+    const char *module = json_string_value(json_object_get(line, "module"));
+    const int64_t step = json_integer_value(json_object_get(line, "step"));
+
+    if (event && strcmp(event, "spike") == 0)
+        t->spikes++;
+    if (!event || !module || strcmp(event, "overflow") != 0)
+        return;
+    if (!t->first_overflow) {
+        t->first_overflow = step;
+        snprintf(t->module, sizeof t->module, "%s", module);
+    }
+    if (step != r->last_over) {
+        r->last_over = step;
+        r->steps_over++;
+    }
+    if (r->steps_over > SS_FIRST_OVERFLOWS)
+        return;
+    t->overflows++;
+    t->by_stage[ss_stage_of(module)]++;
+    t->high_noise += number(line, "sigma") > SS_HIGH_NOISE;
+}
+
+/* The milliseconds of a step, from the table that the command printed as JSON. */
+static ss_code read_summary(const char *folder, ss_training_log *t, ss_err *e)
+{
+    char *path = ss_path_join(folder, "summary.json");
+    ss_json j = {0};
+    ss_code rc = path ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
+
+    if (path && ss_file_exists(path) && (rc = ss_json_load(&j, path, e)) == SS_OK) {
+        const json_t *rows = json_object_get(json_object_get(j.root, "train"), "rows");
+
+        t->ms = number(json_array_get(rows, 0), "ms a step");
+    }
+    ss_json_release(&j);
+    ss_free(path);
+    return rc;
+}
+
+/* ---- statistics.h5 ---- */
+
+/* The largest |x| of each stage over the batch of measured step s; false where any is not finite.
+ */
+static bool peaks_of(ss_run *r, const ss_sites *sites, const float *absmax,
+                     const uint64_t *nonfinite, int s, double peak[SS_N_STAGES + 1])
+{
+    for (int k = 0; k <= SS_N_STAGES; k++)
+        peak[k] = NAN;
+    for (int i = 0; i < r->n_samples; i++) {
+        double one[SS_N_STAGES + 1];
+
+        ss_stage_peaks(r, sites, absmax, 0, s, i, one);
+        for (int k = 0; k <= SS_N_STAGES; k++)
+            peak[k] = fmax(peak[k], one[k]);
+    }
+    for (int k = 0; k < sites->n && nonfinite; k++) {
+        for (int i = 0; i < r->n_samples; i++) {
+            if (nonfinite[ss_run_at(r, sites->site[k].module, sites->site[k].port, 0, s, i)])
+                return false;
+        }
+    }
+    return isfinite(peak[SS_N_STAGES]);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* How parameters changed in RMS from column a to b. */
+static ss_code read_weights(ss_run *r, int a, int b, ss_training_log *t, ss_err *e)
+{
+    const float *rms;
+    double *ratio = ss_alloc((size_t)r->n_parameters, sizeof *ratio);
+    ss_code rc = ratio ? ss_run_updates(r, "weight_rms", &rms, e)
+                       : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    size_t n = 0;
+
+    for (int64_t p = 0; rc == SS_OK && rms && p < r->n_parameters; p++) {
+        const double v = (double)rms[p * r->n_sigmas + b] / (double)rms[p * r->n_sigmas + a];
+
+        if (isfinite(v))
+            ratio[n++] = v;
+    }
+    if (n) {
+        qsort(ratio, n, sizeof *ratio, by_value);
+        t->weights = ratio[n / 2];
+        t->weights_max = ratio[n - 1];
+    }
+    ss_free(ratio);
+    return rc;
+}
+
+static ss_code read_attention(ss_run *r, int s, ss_training_log *t, ss_err *e)
+{
+    const float *entropy, *logit, *keys;
+    ss_code rc;
+
+    if (!r->n_layers)
+        return SS_OK;
+    if ((rc = ss_run_attention(r, "entropy", &entropy, e)) != SS_OK ||
+        (rc = ss_run_attention(r, "max_logit", &logit, e)) != SS_OK ||
+        (rc = ss_run_attention_keys(r, &keys, e)) != SS_OK || !entropy || !logit || !keys)
+        return rc;
+    for (int l = 0; l < r->n_layers; l++) {
+        for (int h = 0; h < r->n_heads; h++) {
+            double sum = 0;
+
+            for (int i = 0; i < r->n_samples; i++) {
+                const size_t at = ss_run_attention_at(r, l, h, 0, s, i);
+
+                sum += entropy[at] / log(keys[l]);
+                t->logit = fmax(t->logit, logit[at]);
+            }
+            t->entropy = fmin(t->entropy, sum / r->n_samples);
+        }
+    }
+    return SS_OK;
+}
+
+/* Peaks over steps, and which columns are early and late. */
+static ss_code read_peaks(ss_run *r, ss_training_log *t, int *early, int *late, ss_err *e)
+{
+    ss_sites sites = {0};
+    const float *absmax;
+    const uint64_t *nonfinite;
+    double *x = ss_alloc((size_t)r->n_sigmas, sizeof *x);
+    double *y = ss_alloc((size_t)r->n_sigmas, sizeof *y), peak[SS_N_STAGES + 1];
+    const int thin = (r->n_sigmas + SS_TRAINING_POINTS - 1) / SS_TRAINING_POINTS;
+    int n = 0;
+    ss_code rc = x && y ? ss_sites_find(r, NULL, 0, SS_SITES_PRODUCED, &sites, e)
+                        : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+
+    *early = *late = -1;
+    if (rc == SS_OK && (rc = ss_run_stat(r, "absmax", &absmax, e)) == SS_OK)
+        rc = ss_run_nonfinite(r, &nonfinite, e);
+    for (int s = 0; rc == SS_OK && absmax && s < r->n_sigmas; s++) {
+        const bool finite = r->done[s] && peaks_of(r, &sites, absmax, nonfinite, s, peak);
+
+        if (r->done[s])
+            t->largest = fmax(t->largest, peak[SS_N_STAGES]);
+        if (r->done[s] && s % thin == 0 && isfinite(peak[SS_N_STAGES])) {
+            t->point[t->n_points].step = (double)r->steps[s];
+            t->point[t->n_points++].peak = peak[SS_N_STAGES];
+        }
+        if (!finite || r->steps[s] < SETTLED ||
+            (t->first_overflow && r->steps[s] >= t->first_overflow))
+            continue;
+        if (*early < 0)
+            memcpy(t->peak[0], peak, sizeof peak);
+        memcpy(t->peak[1], peak, sizeof peak);
+        *early = *early < 0 ? s : *early;
+        *late = s;
+        x[n] = (double)r->steps[s];
+        y[n++] = peak[SS_STAGE_DECODER];
+    }
+    t->exponent = ss_power_law_fit(x, y, n).b;
+    ss_sites_release(&sites);
+    ss_free(x);
+    ss_free(y);
+    return rc;
+}
+
+static ss_code read_statistics(const char *folder, ss_training_log *t, ss_err *e)
+{
+    char *path = ss_path_join(folder, "statistics.h5");
+    ss_run *r = NULL;
+    int early, late;
+    ss_code rc =
+        path ? ss_run_open_any(path, &r, e) : ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
+
+    if (rc == SS_OK && !r->steps)
+        rc = ss_fail(e, SS_USAGE, "%s: is no training run, it has no steps", path);
+    if (rc == SS_OK) {
+        t->seed = (int64_t)r->seed;
+        rc = read_peaks(r, t, &early, &late, e);
+    }
+    if (rc == SS_OK && late >= 0) {
+        t->early = r->steps[early];
+        t->late = r->steps[late];
+        if ((rc = read_weights(r, early, late, t, e)) == SS_OK)
+            rc = read_attention(r, late, t, e);
+    }
+    ss_run_close(r);
+    ss_free(path);
+    return rc;
+}
+
+ss_code ss_training_log_read(const char *folder, ss_training_log *t, ss_err *e)
+{
+    reading r = {.t = t};
+    const char *slash = strrchr(folder, '/');
+    double sum = 0;
+    ss_code rc;
+
+    *t = (ss_training_log){.loss = NAN,
+                           .staleness = NAN,
+                           .ms = NAN,
+                           .largest = NAN,
+                           .exponent = NAN,
+                           .weights = NAN,
+                           .weights_max = NAN,
+                           .entropy = NAN,
+                           .logit = NAN};
+    for (int k = 0; k <= SS_N_STAGES; k++)
+        t->peak[0][k] = t->peak[1][k] = NAN;
+    snprintf(t->name, sizeof t->name, "%s", slash ? slash + 1 : folder);
+    if ((rc = each_line(folder, "log.jsonl", take_step, &r, e)) != SS_OK ||
+        (rc = each_line(folder, "events.jsonl", take_event, &r, e)) != SS_OK ||
+        (rc = read_summary(folder, t, e)) != SS_OK)
+        return rc;
+    const int64_t n = r.n < LAST_LOSSES ? r.n : LAST_LOSSES;
+    for (int64_t i = 0; i < n; i++)
+        sum += r.losses[i];
+    if (n)
+        t->loss = sum / (double)n;
+    return read_statistics(folder, t, e);
+}

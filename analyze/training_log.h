@@ -1,0 +1,58 @@
+/* training_log.h - what the folder of a training run says: one arm of an experiment, in numbers
+ *
+ * Reads what `sigmascope train` left in FOLDER (train/train.h): log.jsonl, events.jsonl,
+ * statistics.h5, and where it is there summary.json, the --json output of the command.
+ *
+ * `early` is the first measured step from 100 on, `late` the last one before the first overflow,
+ * or of all, whose values are finite: what grew between the two grew in training, not in the
+ * warm-up, and before anything was inf or NaN.
+ */
+#ifndef SS_ANALYZE_TRAINING_LOG_H
+#define SS_ANALYZE_TRAINING_LOG_H
+
+#include "analyze/stages.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+enum { SS_TRAINING_POINTS = 256 };
+
+typedef struct {
+    char name[64]; /* last part of the folder's path */
+    int64_t seed;
+    int64_t steps;          /* done */
+    int64_t first_overflow; /* step; 0: none */
+    int64_t first_skipped;  /* step, also where only gradients overflowed; 0: none */
+    int64_t skipped, spikes;
+    int64_t last_good; /* the last step that was not skipped */
+    double loss;       /* mean over the last 100 steps that were finite */
+    double staleness;  /* the largest over steps from 100 on (optimizer.h); NaN without */
+    double ms; /* of a step, wall clock, statistics and checkpoints included; NaN: not known */
+
+    /* Samples that overflowed, in the first `SS_FIRST_OVERFLOWS` steps that did: later ones follow
+     * from weights that were damaged. */
+    int overflows, by_stage[SS_N_STAGES + 1];
+    int high_noise; /* of them at sigma over SS_HIGH_NOISE */
+    char module[256];
+
+    int64_t early, late;             /* steps; 0: not measured */
+    double peak[2][SS_N_STAGES + 1]; /* largest |x| over the batch, early and late; last: all */
+    double largest;                  /* over all measured steps and modules */
+    double exponent;                 /* of the decoder's peak over steps from early to late */
+    double weights;                  /* median over parameters of RMS late / RMS early */
+    double weights_max;              /* and the largest of these */
+    struct {
+        double step, peak;       /* the largest |x| of the batch; finite values only */
+    } point[SS_TRAINING_POINTS]; /* of the measured steps, thinned out where they are more */
+    int n_points;
+    double entropy, logit; /* late: the lowest normalised entropy of a head, mean over
+                              samples; the largest logit; NaN without attention */
+} ss_training_log;
+
+enum { SS_FIRST_OVERFLOWS = 10 };
+#define SS_HIGH_NOISE 10.0
+
+/* A folder without log.jsonl or statistics.h5 is SS_IO. */
+ss_code ss_training_log_read(const char *folder, ss_training_log *t, ss_err *e);
+
+#endif
