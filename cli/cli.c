@@ -32,16 +32,35 @@ static const struct {
     {CLI_COMPUTE, {OPT_THREADS, "threads", "N", "threads (default: all cores)"}},
     {CLI_COMPUTE, {OPT_DEVICE, "device", "D", "where to compute: cpu"}},
     {CLI_JSON, {OPT_JSON, "json", NULL, "print JSON instead of text"}},
-    {CLI_PROGRESS, {OPT_PROGRESS, "progress", "WHEN", "progress line: auto, always, never"}},
+    {CLI_PROGRESS,
+     {OPT_PROGRESS, "progress", "auto|always|never",
+      "a line that tells how far it is; auto: on a terminal (default)"}},
     {0, {OPT_QUIET, "quiet", NULL, "no notes and no progress, only errors"}},
-    {0, {OPT_HELP, "help", NULL, "this text (-h)"}},
+    {0, {OPT_HELP, "help", NULL, "this text"}},
     {0, {OPT_VERSION, "version", NULL, "the version"}},
 };
 enum { N_COMMON = sizeof common_options / sizeof *common_options };
 
-static bool has_common(const cli_command *cmd, int i)
+const cli_option *cli_option_at(const cli_command *cmd, int i)
 {
-    return !common_options[i].needs || (cmd->common & common_options[i].needs);
+    const cli_option *o = cmd->options;
+
+    for (; o && o->id; o++) {
+        if (i-- == 0)
+            return o;
+    }
+    for (int k = 0; k < N_COMMON; k++) {
+        const int needs = common_options[k].needs;
+
+        if ((!needs || (cmd->common & needs)) && i-- == 0)
+            return &common_options[k].option;
+    }
+    return NULL;
+}
+
+char cli_short(const cli_option *o)
+{
+    return strcmp(o->name, "output") == 0 ? 'o' : strcmp(o->name, "help") == 0 ? 'h' : '\0';
 }
 
 /* Prints text folded at 78 columns, later lines indented. */
@@ -65,8 +84,9 @@ static void print_folded(FILE *f, const char *text, int indent, int column)
 static void print_option(FILE *f, const cli_option *o)
 {
     enum { INDENT = 26 };
-    int n = fprintf(f, "  %s--%s%s%s", strcmp(o->name, "output") == 0 ? "-o, " : "", o->name,
-                    o->arg ? " " : "", o->arg ? o->arg : "");
+    const char short_name[] = {'-', cli_short(o), ',', ' ', '\0'};
+    int n = fprintf(f, "  %s--%s%s%s", cli_short(o) ? short_name : "", o->name, o->arg ? " " : "",
+                    o->arg ? o->arg : "");
 
     if (n > INDENT - 2) {
         fputc('\n', f);
@@ -78,41 +98,29 @@ static void print_option(FILE *f, const cli_option *o)
 
 void cli_help(const cli_command *cmd, FILE *f)
 {
+    const cli_option *o;
+
     fprintf(f, "usage: sigmascope %s [OPTION]... %s\n\n%s\n\n", cmd->name, cmd->operands,
             cmd->about ? cmd->about : cmd->summary);
-    for (const cli_option *o = cmd->options; o && o->id; o++)
+    for (int i = 0; (o = cli_option_at(cmd, i)); i++)
         print_option(f, o);
-    for (int i = 0; i < N_COMMON; i++) {
-        if (has_common(cmd, i))
-            print_option(f, &common_options[i].option);
-    }
 }
 
 void cli_begin(cli_parser *p, const cli_command *cmd, int argc, char **argv)
 {
-    int n = 0, at = 0;
+    const cli_option *o;
+    int n = 0;
 
     *p = (cli_parser){.cmd = cmd, .argc = argc, .argv = argv, .common = {.device = "cpu"}};
-    while (cmd->options && cmd->options[n].id)
+    while (cli_option_at(cmd, n))
         n++;
-    struct option *table = ss_calloc((size_t)n + N_COMMON + 1, sizeof *table);
+    struct option *table = ss_calloc((size_t)n + 1, sizeof *table);
     if (!table) {
         cli_usage(p, "out of memory");
         return;
     }
-    for (int i = 0; i < n; i++) {
-        const cli_option *o = &cmd->options[i];
-
-        table[at++] =
-            (struct option){o->name, o->arg ? required_argument : no_argument, NULL, o->id};
-    }
-    for (int i = 0; i < N_COMMON; i++) {
-        const cli_option *o = &common_options[i].option;
-
-        if (has_common(cmd, i))
-            table[at++] =
-                (struct option){o->name, o->arg ? required_argument : no_argument, NULL, o->id};
-    }
+    for (int i = 0; (o = cli_option_at(cmd, i)); i++)
+        table[i] = (struct option){o->name, o->arg ? required_argument : no_argument, NULL, o->id};
     p->table = table;
     optind = 0; /* getopt starts afresh */
 }

@@ -39,7 +39,8 @@ enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2, CLI_FINDING = 3 };
 typedef struct {
     int id;           /* > 0, the command's own */
     const char *name; /* without the dashes */
-    const char *arg;  /* what --help calls its value, or NULL where it takes none */
+    const char *arg;  /* what --help calls its value (completion.c: what that makes shells
+                         offer, as with "f32|f16", "RUN.h5", "DIR"), or NULL: it takes none */
     const char *help;
 } cli_option;
 
@@ -124,8 +125,22 @@ int cli_flush(const cli_parser *p, int status);
 /* "sigmascope probe unet/ -o RUN.h5", for the record: ss_free. argv[0] is the command. */
 char *cli_command_line(int argc, char **argv);
 
+/* The i-th option of a command as --help lists them, its own before the common ones; NULL
+ * behind the last. */
+const cli_option *cli_option_at(const cli_command *cmd, int i);
+
+/* The letter that is short for it, '\0' where there is none: every -o is --output. */
+char cli_short(const cli_option *o);
+
 /* Prints the usage of a command on f. */
 void cli_help(const cli_command *cmd, FILE *f);
+
+/* Prints the manual page of the program, for man(1). manual.c */
+void cli_manual(FILE *f);
+
+/* Prints what a shell reads to complete command lines: of bash, zsh or fish. False, and nothing
+ * is printed, if it is another. completion.c */
+bool cli_completion(const char *shell, FILE *f);
 
 extern const cli_command cmd_inspect, cmd_probe, cmd_analyze, cmd_report;
 extern const cli_command cmd_attn;

@@ -40,8 +40,8 @@ enum {
 
 static const cli_option options[] = {
     {OPT_OUTPUT, "output", "DIR", "the folder to write"},
-    {OPT_SAMPLER, "sampler", "NAME",
-     "ddpm, ddim, euler, heun (default: what the model's scheduler_config.json names, else ddim)"},
+    {OPT_SAMPLER, "sampler", "ddpm|ddim|euler|heun",
+     "default: what the model's scheduler_config.json names, else ddim"},
     {OPT_STEPS, "steps", "N", "steps of the sampler (default 50)"},
     {OPT_ETA, "eta", "E", "noise of ddim's steps, 0 to 1 (default 0)"},
     {OPT_GUIDANCE, "guidance", "G",
@@ -68,9 +68,9 @@ static const cli_option options[] = {
     {OPT_INTERVENE, "intervene", "SPEC",
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
      "cosine-attention[:SCALE]@GLOB"},
-    {OPT_BETA_SCHEDULE, "beta-schedule", "NAME",
-     "where the model has no scheduler_config.json: linear, scaled_linear, squaredcos_cap_v2"},
-    {OPT_PREDICTION, "prediction", "TYPE", "likewise: epsilon, v_prediction, sample"},
+    {OPT_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2",
+     "where the model has no scheduler_config.json"},
+    {OPT_PREDICTION, "prediction", "epsilon|v_prediction|sample", "likewise"},
     {OPT_PROBE, "probe", "RUN.h5",
      "watch every module along the trajectory of the one MODEL, into a run file"},
     {OPT_FORCE, "force", NULL, "replace DIR if generate made it, and RUN.h5"},

@@ -2,6 +2,7 @@
 #include "base/version.h"
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,10 @@ static void usage(FILE *f)
           f);
     for (int i = 0; cli_commands[i]; i++)
         fprintf(f, "  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    fputs("\n'sigmascope COMMAND --help' tells a command's options.\n", f);
+    fputs("\n'sigmascope COMMAND --help' tells a command's options, --version the version.\n"
+          "--man prints the manual page, --completion bash|zsh|fish what that shell reads to\n"
+          "complete commands and options.\n",
+          f);
 }
 
 /* Where other programs keep the cores busy, OpenMP's threads wait for one another in loops for
@@ -35,20 +39,37 @@ static void wait_politely(char **argv)
         execv("/proc/self/exe", argv); /* comes back only where it cannot: then as it is */
 }
 
+/* What is not a subcommand; -1: name is none of these. */
+static int print_about(const char *name, const char *value)
+{
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        usage(stdout);
+    } else if (strcmp(name, "--version") == 0) {
+        printf("sigmascope %s\n", SS_VERSION);
+    } else if (strcmp(name, "--man") == 0) {
+        cli_manual(stdout);
+    } else if (strcmp(name, "--completion") != 0) {
+        return -1;
+    } else if (!value || !cli_completion(value, stdout)) {
+        fprintf(stderr, "sigmascope: --completion takes bash, zsh or fish, not '%s'\n",
+                value ? value : "");
+        return CLI_USAGE;
+    }
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return CLI_OK;
+    fprintf(stderr, "sigmascope: writing the output: %s\n", strerror(errno));
+    return CLI_FAIL;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
+    int status;
 
     wait_politely(argv);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error like any other */
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
-        usage(stdout);
-        return CLI_OK;
-    }
-    if (strcmp(name, "--version") == 0) {
-        printf("sigmascope %s\n", SS_VERSION);
-        return CLI_OK;
-    }
+    if ((status = print_about(name, argc > 2 ? argv[2] : NULL)) >= 0)
+        return status;
     for (int i = 0; cli_commands[i]; i++) {
         if (strcmp(name, cli_commands[i]->name) == 0)
             return cli_commands[i]->run(cli_commands[i], argc - 1, argv + 1);

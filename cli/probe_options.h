@@ -63,9 +63,9 @@ enum {
     {OPT_PROBE_INTERVENE, "intervene", "SPEC", \
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, " \
      "cosine-attention[:SCALE]@GLOB"}, \
-    {OPT_PROBE_BETA_SCHEDULE, "beta-schedule", "NAME", \
-     "where the model has no scheduler_config.json: linear, scaled_linear, squaredcos_cap_v2"}, \
-    {OPT_PROBE_PREDICTION, "prediction", "TYPE", "likewise: epsilon, v_prediction, sample"}
+    {OPT_PROBE_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2", \
+     "where the model has no scheduler_config.json"}, \
+    {OPT_PROBE_PREDICTION, "prediction", "epsilon|v_prediction|sample", "likewise"}
 /* clang-format on */
 
 /* The lists behind the options; owned. */
