@@ -3,17 +3,19 @@
 # make check SAN=address,undefined      the same under sanitizers, in a tree of its own
 # make lint            format, include directions, headers compile alone, banned calls
 # make demo            install what is missing, build, probe the bundled checkpoint
+# make install         program, manual, completion, library and headers into PREFIX (/usr/local),
+#                      below DESTDIR if that is set; make uninstall
 # V=1                  show the commands
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-headers lint format demo deps clean FORCE
+.PHONY: all check check-headers lint format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
 DEBIAN := gcc make pkg-config libdnnl-dev libfftw3-dev libhdf5-dev libpng-dev libjansson-dev \
     zlib1g-dev libssl-dev libcmocka-dev hdf5-tools clang-format gnuplot-nox \
-    dataset-fashion-mnist
+    mandoc dataset-fashion-mnist
 
 # `make deps` must run before anything can be asked of pkg-config.
 ifneq ($(filter-out deps demo clean,$(or $(MAKECMDGOALS),all)),)
@@ -55,8 +57,15 @@ TESTS := $(wildcard tests/test_*.c)
 HDRS  := $(wildcard */*.h */*/*.h)
 C_FILES := $(wildcard */*.c */*/*.c) $(HDRS)
 
-all: $(B)/sigmascope
+# Printed by the program itself, from its tables of options.
+PAGES := $(addprefix $(B)/,sigmascope.1 sigmascope.bash sigmascope.zsh sigmascope.fish)
 
+all: $(B)/sigmascope $(PAGES)
+
+$(B)/sigmascope.1: $(B)/sigmascope
+	$(Q)$< --man >$@
+$(B)/sigmascope.bash $(B)/sigmascope.zsh $(B)/sigmascope.fish: $(B)/sigmascope
+	$(Q)$< --completion $(patsubst .%,%,$(suffix $@)) >$@
 $(B)/libsigmascope.a: $(LIB_OBJ)
 	@rm -f $@
 	$(call say,AR,$@)
@@ -68,7 +77,7 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libsigmascope.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-check: $(TESTS:%.c=$(B)/%) $(B)/sigmascope
+check: $(TESTS:%.c=$(B)/%) all
 	@tests/run-all $(B) $(TESTS:%.c=$(B)/%)
 
 $(B)/%.o: %.c $(B)/flags
@@ -98,6 +107,34 @@ $(B)/%.h.ok: %.h $(B)/flags
 	$(Q)$(CC) $(ALL_CFLAGS) -DSS_ISA=base -fsyntax-only -x c $< && touch $@
 format:
 	clang-format -i $(C_FILES)
+
+# What is only for the library's own files; every other header can be included by programs.
+PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h) \
+    $(addprefix kernels/,backend.h internal.h node.h operand.h) $(addprefix models/,sampler_levels.h unet.h unet_blocks.h unet_config.h) \
+    $(addprefix probe/,h5.h input_source.h recorder.h run_cache.h run_layout.h \
+        run_writer.h trajectory_record.h) \
+    $(addprefix train/,data_source.h optimizer_state.h) \
+    $(filter-out reports/findings.h reports/report.h,$(wildcard reports/*.h))
+PREFIX ?= /usr/local
+# from:to below PREFIX
+INSTALLED = $(B)/libsigmascope.a:lib/libsigmascope.a $(B)/sigmascope.pc:lib/pkgconfig/sigmascope.pc \
+    $(B)/sigmascope.1:share/man/man1/sigmascope.1 \
+    $(B)/sigmascope.bash:share/bash-completion/completions/sigmascope \
+    $(B)/sigmascope.zsh:share/zsh/site-functions/_sigmascope \
+    $(B)/sigmascope.fish:share/fish/vendor_completions.d/sigmascope.fish \
+    $(foreach h,$(filter-out $(PRIVATE_HDRS),$(HDRS)),$h:include/sigmascope/$h)
+to = $(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$1))
+
+$(B)/sigmascope.pc: sigmascope.pc.in base/version.h FORCE
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' \
+	    -e "s|@VERSION@|$$(sed -n 's/^.*SS_VERSION "\(.*\)"/\1/p' base/version.h)|" $< >$@
+install: all $(B)/sigmascope.pc
+	$(Q)install -D -m 755 $(B)/sigmascope "$(DESTDIR)$(PREFIX)/bin/sigmascope"
+	$(Q)$(foreach f,$(INSTALLED),install -D -m 644 $(firstword $(subst :, ,$f)) "$(call to,$f)" &&) :
+uninstall:
+	$(Q)rm -f "$(DESTDIR)$(PREFIX)/bin/sigmascope" $(foreach f,$(INSTALLED),"$(call to,$f)")
+	$(Q)test ! -d "$(DESTDIR)$(PREFIX)/include/sigmascope" || \
+	    find "$(DESTDIR)$(PREFIX)/include/sigmascope" -type d -empty -delete
 
 demo: deps
 	@$(MAKE) --no-print-directory all

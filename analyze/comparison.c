@@ -31,7 +31,7 @@ void ss_comparison_release(ss_comparison *x)
 const char *ss_measure_name(ss_measure m)
 {
 #define X(name) #name,
-    static const char *const names[] = {SS_MEASURES(X)};
+    static const char *const names[] = {SS_COMPARED(X)};
 #undef X
 
     return names[m];
@@ -42,14 +42,14 @@ ss_code ss_limit_parse(const char *spec, ss_limit *l, ss_err *e)
     const char *equals = strchr(spec, '=');
     const size_t n = equals ? (size_t)(equals - spec) : 0;
 
-    l->measure = equals ? SS_N_MEASURES : SS_MEASURE_absmax;
-    for (int m = 0; m < SS_N_MEASURES && equals; m++) {
+    l->measure = equals ? SS_N_COMPARED : SS_COMPARED_absmax;
+    for (int m = 0; m < SS_N_COMPARED && equals; m++) {
         const char *name = ss_measure_name((ss_measure)m);
 
         if (strlen(name) == n && memcmp(name, spec, n) == 0)
             l->measure = (ss_measure)m;
     }
-    if (l->measure == SS_N_MEASURES || !ss_parse_double(equals ? equals + 1 : spec, &l->limit) ||
+    if (l->measure == SS_N_COMPARED || !ss_parse_double(equals ? equals + 1 : spec, &l->limit) ||
         l->limit < 0)
         return ss_fail(e, SS_USAGE,
                        "'%s' is no limit; expected MEASURE=NUMBER, the number not negative, with "
@@ -164,13 +164,13 @@ ss_code ss_measure_of(const ss_comparison *x, ss_measure m, double *value, char 
     bool known = false;
 
     switch (m) {
-    case SS_MEASURE_absmax: known = largest_rise(&x->sites, false, value, where, n); break;
-    case SS_MEASURE_rms: known = largest_rise(&x->sites, true, value, where, n); break;
-    case SS_MEASURE_nonfinite: known = most_nonfinite(&x->sites, value, where, n); break;
-    case SS_MEASURE_entropy: known = most_entropy(x, value, where, n); break;
-    case SS_MEASURE_loss: known = most_loss(x, value, where, n); break;
-    case SS_MEASURE_weights: known = most_weight(x, value, where, n); break;
-    case SS_N_MEASURES: break;
+    case SS_COMPARED_absmax: known = largest_rise(&x->sites, false, value, where, n); break;
+    case SS_COMPARED_rms: known = largest_rise(&x->sites, true, value, where, n); break;
+    case SS_COMPARED_nonfinite: known = most_nonfinite(&x->sites, value, where, n); break;
+    case SS_COMPARED_entropy: known = most_entropy(x, value, where, n); break;
+    case SS_COMPARED_loss: known = most_loss(x, value, where, n); break;
+    case SS_COMPARED_weights: known = most_weight(x, value, where, n); break;
+    case SS_N_COMPARED: break;
     }
     return known
                ? SS_OK

@@ -20,9 +20,9 @@
 #include "analyze/compare_inputs.h"
 #include "analyze/compare_weights.h"
 
-#define SS_MEASURES(X) X(absmax) X(rms) X(nonfinite) X(entropy) X(loss) X(weights)
-#define X(name) SS_MEASURE_##name,
-typedef enum { SS_MEASURES(X) SS_N_MEASURES } ss_measure;
+#define SS_COMPARED(X) X(absmax) X(rms) X(nonfinite) X(entropy) X(loss) X(weights)
+#define X(name) SS_COMPARED_##name,
+typedef enum { SS_COMPARED(X) SS_N_COMPARED } ss_measure;
 #undef X
 
 typedef struct {

@@ -25,7 +25,7 @@ static ss_run *probe(const char *name, const model *m, const ss_changes_options 
     static const char *const inputs[] = {"constant:0", "noise:pink"};
     ss_probe_options opt = ss_probe_defaults();
     ss_probe_summary summary;
-    ss_run *r;
+    ss_run *r = NULL;
     ss_err e = {0};
 
     opt.network.model = m->path;
@@ -57,7 +57,7 @@ static ss_run *replay(const char *dir)
 {
     const char *program = getenv("SIGMASCOPE");
     char command[2048], path[600], *full = realpath(program ? program : "build/sigmascope", NULL);
-    ss_run *r;
+    ss_run *r = NULL;
     ss_err e = {0};
 
     assert_non_null(full);

@@ -312,12 +312,13 @@ static void test_same_run(void **state)
     assert_int_equal(x.sites.n, N_OF(modules));
     for (int i = 0; i < x.sites.n; i++)
         assert_true(x.sites.rows[i].absmax.worst.bits == 0 && x.sites.rows[i].rms.high.bits == 0);
-    for (int m = 0; m < SS_N_MEASURES; m++) {
+    for (int m = 0; m < SS_N_COMPARED; m++) {
         double value;
         char where[256];
 
         assert_int_equal(ss_measure_of(&x, (ss_measure)m, &value, where, sizeof where, &e), SS_OK);
-        const bool ratio = m == SS_MEASURE_absmax || m == SS_MEASURE_rms || m == SS_MEASURE_weights;
+        const bool ratio =
+            m == SS_COMPARED_absmax || m == SS_COMPARED_rms || m == SS_COMPARED_weights;
         assert_true(value == (ratio ? 1 : 0));
     }
     ss_comparison_release(&x);

@@ -80,7 +80,7 @@ static void test_what_it_says(void **state)
     ss_run *r = make("a.h5", true);
     static const struct {
         const char *text;
-        bool holds;
+        bool holds = false;
         const char *name;
         double sigma;
         int input;
@@ -125,7 +125,7 @@ static void test_what_it_says(void **state)
     for (size_t i = 0; i < N_OF(cases); i++) {
         ss_expression x;
         ss_witness w;
-        bool holds;
+        bool holds = false;
         char name[256];
         ss_err e = {0};
 
@@ -162,7 +162,7 @@ static void test_missing_data(void **state)
     for (size_t i = 0; i < N_OF(cases); i++) {
         ss_expression x;
         ss_witness w;
-        bool holds;
+        bool holds = false;
         ss_err e = {0};
 
         assert_int_equal(ss_expression_parse(cases[i].text, &x, &e), SS_OK);
@@ -263,7 +263,7 @@ static void test_any_text(void **state)
         float draw[20];
         ss_expression x;
         ss_witness w;
-        bool holds;
+        bool holds = false;
         ss_err e = {0};
 
         ss_rng_normals(rng, (uint64_t)k * 20, draw, 20);

@@ -137,7 +137,7 @@ static void test_models_start_from_the_same_noise(void **state)
 
     for (int k = 0; k < 2; k++) {
         ss_trajectory *t;
-        ss_run *r;
+        ss_run *r = NULL;
         ss_err e = {0};
 
         o.network.model = k ? EARLY : LATE;
