@@ -128,7 +128,8 @@ static const entry statuses[] = {
     {"1", "the work failed; a message on standard error says what, where, and what was expected"},
     {"2", "wrong usage"},
     {"3", "done, and there is a finding: bisect found a bad checkpoint, compare --fail-over was "
-          "exceeded, the list of analyze --keep-fp32 --check does not suffice"},
+          "exceeded, the list of analyze --keep-fp32 --check does not suffice, train ended early "
+          "because a step was not finite"},
     {NULL, NULL},
 };
 

@@ -80,7 +80,7 @@ static void test_what_it_says(void **state)
     ss_run *r = make("a.h5", true);
     static const struct {
         const char *text;
-        bool holds = false;
+        bool holds;
         const char *name;
         double sigma;
         int input;

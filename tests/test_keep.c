@@ -304,7 +304,7 @@ static ss_run *probe(const ss_probe_options *opt)
 {
     ss_probe_summary s = {0};
     ss_err e = {0};
-    ss_run *r;
+    ss_run *r = NULL;
 
     if (ss_probe_run(opt, &s, &e) != SS_OK || ss_run_open(opt->output, &r, &e) != SS_OK)
         fail_msg("%s", e.msg);

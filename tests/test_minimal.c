@@ -12,7 +12,7 @@ static ss_run *probe(const char *name)
     static const char *const inputs[] = {"noise:white", "constant:0"};
     ss_probe_options opt = ss_probe_defaults();
     ss_probe_summary summary;
-    ss_run *r;
+    ss_run *r = NULL;
     ss_err e = {0};
 
     opt.network.model = "demo/fashion-mnist/step-06000";
