@@ -3,7 +3,8 @@
  *   cc absmax.c $(pkg-config --cflags --libs sigmascope) -o absmax
  *   ./absmax demo/fashion-mnist/step-06000 80
  *
- * The input is white noise, as a picture of that noise level; the class is the null class.
+ * The network is told that level. Its input is white noise, which at the highest levels is what
+ * pictures look like; the class is the null class.
  */
 #include <sigmascope/base/rng.h>
 #include <sigmascope/kernels/context.h>
