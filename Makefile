@@ -2,6 +2,7 @@
 # make check           all tests; ends with a line "N passed, N failed"
 # make check SAN=address,undefined      the same under sanitizers, in a tree of its own
 # make lint            format, include directions, headers compile alone, banned calls
+# make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
 # make demo            install what is missing, build, probe the bundled checkpoint
 # make install         program, manual, completion, library and headers into PREFIX (/usr/local),
 #                      below DESTDIR if that is set; make uninstall
@@ -9,7 +10,7 @@
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-headers lint format demo deps install uninstall clean FORCE
+.PHONY: all check bench check-headers lint format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
@@ -54,6 +55,7 @@ LIB_SRC := $(filter-out $(ISA_SRC),$(wildcard base/*.c kernels/*.c kernels/cpu/*
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$i.o))
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS := $(wildcard tests/test_*.c)
+BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/*.c))
 HDRS  := $(wildcard */*.h */*/*.h)
 C_FILES := $(wildcard */*.c */*/*.c) $(HDRS)
 
@@ -77,8 +79,15 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libsigmascope.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+$(B)/tests/bench/bench: $(BENCH_OBJ) $(B)/libsigmascope.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+
 check: $(TESTS:%.c=$(B)/%) all
 	@tests/run-all $(B) $(TESTS:%.c=$(B)/%)
+
+bench: $(B)/tests/bench/bench $(B)/sigmascope # PYTHON=... names one with torch and diffusers
+	@$< $(BENCH) $(ROWS)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)

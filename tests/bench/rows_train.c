@@ -1,0 +1,52 @@
+/* rows_train.c - one step of a small training: draw, forward, backward, update
+ *
+ * On one thread, as the many small trainings of a reproduction run, and on all. The limit counts
+ * the backward as twice the forward.
+ */
+#include "tests/bench/bench.h"
+#include "tests/bench/training.h"
+
+static double step_flops(ss_trainer *t)
+{
+    ss_ctx_usage_reset(ss_trainer_context(t));
+    bench_training_step(t);
+    return 3 * (double)ss_ctx_usage(ss_trainer_context(t)).flops;
+}
+
+static void one(bench *b, int size, int threads)
+{
+    const char *folder = size == 16 ? "tests/bench/configs/fast-16" : "tests/bench/configs/fast-32";
+    const ss_trainer_options o = bench_training(size, threads);
+    bench_row r = bench_row_of("ms", "training step: FAST-%d, %d thread%s", size, threads,
+                               threads == 1 ? "" : "s");
+    bench with = *b;
+    ss_trainer *t;
+    ss_err e = {0};
+
+    with.threads = threads;
+    bench_reference *reference =
+        bench_reference_open(&with, (const char *[]){"train", folder, NULL});
+    bench_question theirs = {reference, "step"};
+    bench_need(ss_trainer_new(&o, &t, &e), &e);
+    r.limit = 1e3 * step_flops(t) / bench_peak(threads);
+    bench_side sides[] = {{bench_training_step, t, 0, 0}, {bench_ask, &theirs, 0, 0}};
+    bench_alternate(sides, 2, 8);
+    ss_trainer_free(t);
+    bench_reference_close(reference);
+    r.ours = 1e3 * sides[0].median;
+    r.theirs = 1e3 * sides[1].median;
+    bench_add_bar(&r, BENCH_RATIO, 0.6);
+    bench_report(b, &r);
+}
+
+void bench_rows_train(bench *b)
+{
+    if (!bench_training_possible())
+        return;
+    one(b, 16, 1);
+    one(b, 32, 1);
+    if (b->threads > 1) {
+        one(b, 16, b->threads);
+        one(b, 32, b->threads);
+    }
+}
