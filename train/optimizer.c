@@ -6,6 +6,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 enum { BLOCK = 4096 }; /* values that are summed at a stretch, by one thread */
@@ -156,6 +157,7 @@ double ss_optimizer_norm(const ss_optimizer *o, const float *const *grad)
             const int64_t end = b + BLOCK < n ? b + BLOCK : n;
             double sum = 0;
 
+#pragma omp simd reduction(+ : sum)
             for (int64_t k = b; k < end; k++)
                 sum += (double)g[k] * g[k];
             total += sum;
@@ -198,9 +200,10 @@ static step_rule make_rule(const ss_optimizer_options *p, int64_t t, double scal
 }
 
 /* The weight after a step; *m and *v move on. */
-static inline float step_value(const step_rule *r, float w, float g, float *m, float *v)
+static inline float step_value(ss_optimizer_kind kind, const step_rule *r, float w, float g,
+                               float *m, float *v)
 {
-    switch (r->kind) {
+    switch (kind) {
     case SS_OPTIMIZER_SGD:
         if (r->decay != 0)
             g += r->decay * w;
@@ -214,7 +217,7 @@ static inline float step_value(const step_rule *r, float w, float g, float *m, f
         return w - r->rate * (c > 0 ? 1.0f : c < 0 ? -1.0f : c); /* 0 and NaN are their own sign */
     }
     default:
-        if (r->kind == SS_OPTIMIZER_ADAMW)
+        if (kind == SS_OPTIMIZER_ADAMW)
             w *= r->keep;
         else if (r->decay != 0)
             g += r->decay * w;
@@ -224,23 +227,65 @@ static inline float step_value(const step_rule *r, float w, float g, float *m, f
     }
 }
 
-static ss_step_sums step_block(ss_optimizer *o, size_t i, const float *grad, const step_rule *r,
-                               int64_t begin, int64_t end)
+/* The kind is chosen outside of the loop over values, so that it vectorises. */
+static void step_values(const step_rule *rule, const float *grad, float *w, float *m, float *v,
+                        int64_t n)
 {
-    float *w = o->tensor[i].w, *m = o->m + o->first[i], *v = o->v ? o->v + o->first[i] : NULL;
-    ss_step_sums s = {0};
+    const step_rule r = *rule;
 
-    for (int64_t k = begin; k < end; k++) {
-        const float g = grad[k] * r->scale, before = w[k];
-
-        w[k] = step_value(r, before, g, &m[k], v ? &v[k] : NULL);
-        s.g2 += (double)g * g;
-        s.w2 += (double)before * before;
-        s.dw2 += ((double)w[k] - before) * ((double)w[k] - before);
-        if (v)
-            s.stale += (double)g * g / fmax(v[k] / r->correction2, r->floor2);
+#define LOOP(kind)                                             \
+    _Pragma("omp simd") for (int64_t k = 0; k < n; k++) w[k] = \
+        step_value(kind, &r, w[k], grad[k] * r.scale, &m[k], &v[k])
+    switch (r.kind) {
+    case SS_OPTIMIZER_SGD: LOOP(SS_OPTIMIZER_SGD); break;
+    case SS_OPTIMIZER_LION: LOOP(SS_OPTIMIZER_LION); break;
+    case SS_OPTIMIZER_ADAMW: LOOP(SS_OPTIMIZER_ADAMW); break;
+    default: LOOP(SS_OPTIMIZER_ADAM);
     }
-    return s;
+#undef LOOP
+}
+
+/* v is NULL where there is none. */
+static ss_step_sums sum_block(const step_rule *r, const float *grad, const float *before,
+                              const float *w, const float *v, int64_t n)
+{
+    double g2 = 0, w2 = 0, dw2 = 0, stale = 0;
+
+#pragma omp simd reduction(+ : g2, w2, dw2)
+    for (int64_t k = 0; k < n; k++) {
+        const double g = grad[k] * r->scale, d = (double)w[k] - before[k];
+
+        g2 += g * g;
+        w2 += (double)before[k] * before[k];
+        dw2 += d * d;
+    }
+#pragma omp simd reduction(+ : stale)
+    for (int64_t k = 0; k < (v ? n : 0); k++) {
+        const double g = grad[k] * r->scale, u = v[k] / r->correction2;
+
+        stale += g * g / (u > r->floor2 ? u : r->floor2);
+    }
+    return (ss_step_sums){.g2 = g2, .dw2 = dw2, .w2 = w2, .stale = stale};
+}
+
+/* One step of n values at a stretch; *sums unless NULL. */
+static void step_block(ss_optimizer *o, size_t i, const float *grad, const step_rule *r,
+                       int64_t begin, int64_t n, ss_step_sums *sums)
+{
+    float *w = o->tensor[i].w + begin, *m = o->m + o->first[i] + begin;
+    float *v = o->v ? o->v + o->first[i] + begin : NULL, before[BLOCK];
+
+    if (sums)
+        memcpy(before, w, (size_t)n * sizeof *before);
+    step_values(r, grad + begin, w, m, v ? v : m, n); /* what has no v does not touch it */
+    if (sums)
+        *sums = sum_block(r, grad + begin, before, w, v, n);
+}
+
+/* A tensor of few blocks is not worth waking others. */
+static int team_of(const ss_optimizer *o, int64_t blocks)
+{
+    return blocks < 8 ? 1 : o->opt.threads > 0 ? o->opt.threads : omp_get_max_threads();
 }
 
 static void step_tensor(ss_optimizer *o, size_t i, const float *grad, const step_rule *r,
@@ -250,10 +295,10 @@ static void step_tensor(ss_optimizer *o, size_t i, const float *grad, const step
     ss_step_sums *part = o->part;
     ss_step_sums s = {0};
 
-#pragma omp parallel for
+#pragma omp parallel for num_threads(team_of(o, blocks))
     for (int64_t b = 0; b < blocks; b++)
-        part[b] =
-            step_block(o, i, grad, r, b * BLOCK, b * BLOCK + BLOCK < n ? b * BLOCK + BLOCK : n);
+        step_block(o, i, grad, r, b * BLOCK, n - b * BLOCK < BLOCK ? n - b * BLOCK : BLOCK,
+                   u ? &part[b] : NULL);
     if (!u)
         return;
     for (int64_t b = 0; b < blocks; b++) { /* in the same order on any number of threads */
@@ -278,7 +323,7 @@ static void average(ss_optimizer *o)
         const float *w = o->tensor[i].w;
         float *a = o->ema + o->first[i];
 
-#pragma omp parallel for
+#pragma omp parallel for simd num_threads(team_of(o, o->tensor[i].n / BLOCK))
         for (int64_t k = 0; k < o->tensor[i].n; k++)
             a[k] -= rest * (a[k] - w[k]);
     }

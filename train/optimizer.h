@@ -67,10 +67,11 @@ typedef struct {
     double floor;          /* as a share of lr */
     double ema_decay;      /* 0: no average is kept */
     ss_ema_warmup ema_warmup;
+    int threads; /* that it may use; 0: all */
 } ss_optimizer_options;
 
 /* adam, lr 1e-4, betas 0.9 and 0.999, eps 1e-8, no decay, momentum 0.9 (sgd), no clipping,
- * constant, no warm-up, no average (with the warm-up of diffusers, if there is one). */
+ * constant, no warm-up, no average (with the warm-up of diffusers, if there is one), all threads. */
 ss_optimizer_options ss_optimizer_defaults(void);
 /* SS_USAGE that names the number which is out of its range. */
 ss_code ss_optimizer_check(const ss_optimizer_options *opt, ss_err *e);

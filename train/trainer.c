@@ -115,6 +115,7 @@ static ss_code open_data(ss_trainer *t, ss_err *e)
 /* Parameters on the host, where the optimiser changes them. */
 static ss_code open_optimizer(ss_trainer *t, ss_err *e)
 {
+    t->opt.optimizer.threads = t->opt.threads;
     t->weights = ss_model_weights(t->model, &t->n);
     t->trained = ss_calloc((size_t)t->n, sizeof *t->trained);
     t->gradient = ss_calloc((size_t)t->n, sizeof *t->gradient);

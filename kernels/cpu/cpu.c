@@ -155,7 +155,7 @@ SS_CPU_KERNELS(X)
 SS_CPU_GRADIENTS(X)
 #undef X
 
-static const ss_gradients cpu_gradients = {.conv2d_data = ss_onednn_conv2d_data,
+static const ss_gradients cpu_gradients = {.conv2d_data = ss_cpu_conv2d_data,
 #define X(name, params, args) .name = cpu_back_##name,
                                            SS_CPU_GRADIENTS(X)
 #undef X
@@ -172,7 +172,7 @@ const ss_backend ss_backend_cpu = {.name = "cpu",
                                    .upload = cpu_upload,
                                    .adopt = cpu_adopt,
                                    .download = cpu_download,
-                                   .conv2d = ss_onednn_conv2d,
+                                   .conv2d = ss_cpu_conv2d,
                                    .linear = ss_onednn_linear,
 #define X(name, params, args) .name = cpu_##name,
                                    SS_CPU_KERNELS(X)

@@ -97,6 +97,17 @@
       (ss_device * d, const int64_t *ids, const ss_tensor *dy, ss_tensor *dtable, ss_err *e),      \
       (d, ids, dy, dtable, e))
 
+/* A convolution as isa_conv.c runs it: x [n][h][w][in] -> y [n][out_h][out_w][out], stride and zero
+ * padding before the first row and column (which may be negative). */
+enum { SS_DIRECT_TAPS = 25 }; /* kh kw at most */
+typedef struct {
+    int64_t n, h, w, in, out_h, out_w, out;
+    int64_t kh, kw, stride, top, left;
+    const float *x, *weights, *bias; /* weights as direct_pack leaves them; bias [out] or NULL */
+    const float *zeros;              /* [in] */
+    float *y;
+} ss_direct_conv;
+
 /* One instruction set's kernels. The last two are serial and serve other files. */
 typedef struct {
     const char *name; /* "x86-64-v3" */
@@ -106,6 +117,10 @@ typedef struct {
 #define X(name, params, args) ss_code(*back_##name) params;
     SS_CPU_GRADIENTS(X)
 #undef X
+    /* conv.c: NULL where oneDNN's convolutions are as good */
+    void (*direct_conv)(const ss_direct_conv *c, int team);
+    size_t (*direct_floats)(int64_t out, int64_t in, int64_t taps); /* packed weights */
+    void (*direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to);
     void (*to_f32)(const void *src, ss_dtype t, float *dst, int64_t n);
     void (*round_values)(const ss_format *f, const float *x, float *y, int64_t n); /* y may be x */
 } ss_isa;
@@ -136,6 +151,26 @@ const float *ss_cpu_param(const ss_device *d, const ss_tensor *w, const ss_forma
 
 /* True when both are NULL or round alike. */
 bool ss_cpu_same_format(const ss_format *a, const ss_format *b);
+
+/* weights.c: an arrangement of weights, and how it is made of plain ones [O][I][kh][kw] */
+typedef struct {
+    uint64_t id; /* of one tensor and direction, those of the same id are the same */
+    size_t bytes;
+    ss_code (*arrange)(void *self, const ss_device *d, const float *plain, float *values,
+                       ss_err *e);
+    void *self;
+} ss_arrangement;
+enum { SS_ARRANGED_DIRECT = 0 }; /* conv.c; oneDNN's are above */
+
+/* *values = w, rounded to f unless NULL, so arranged; made when needed, kept with the tensor, and
+ * borrowed from it. back: the form for gradients. */
+ss_code ss_cpu_weights(const ss_device *d, const ss_tensor *w, bool back, const ss_format *f,
+                       const ss_arrangement *how, float **values, ss_err *e);
+
+/* conv.c */
+ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e);
+ss_code ss_cpu_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
+                           ss_err *e);
 
 /* onednn.c */
 ss_code ss_onednn_open(ss_onednn **dnn, ss_err *e);

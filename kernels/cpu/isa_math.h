@@ -129,7 +129,8 @@ static inline float silu_slope(float x)
 {
     const float e = exp_f32(-x), s = 1.0f / (1.0f + e);
 
-    return s + (e > 0x1p100f ? 0.0f : x * s * (e * s)); /* beyond, e s^2 x is 0 in f32 */
+    /* beyond, e s^2 x is 0 in f32 */
+    return s + float_of(select_u32(e > 0x1p100f, 0, bits_of(x * s * (e * s))));
 }
 
 /* Phi(x) + x phi(x), by the same polynomial; the normal density phi shares its exponential. */
@@ -142,7 +143,7 @@ static inline float gelu_slope(float x)
     const float density = exp_split(-0.5f * h * h, -0.5f * (a - h) * (a + h));
     const float tail = gelu_tail(a) * density;
     const float xphi = 0.3989422804f * a * density; /* of |x| */
-    return x < 0 ? tail - xphi : 1.0f - tail + xphi;
+    return float_of(select_u32(x < 0, bits_of(tail - xphi), bits_of(1.0f - tail + xphi)));
 }
 
 /* t = tanh(softplus(x)) = w / (w + 2); t + x (1 - t^2) sigmoid(x), 1 - t^2 = 4 (w+1) / (w+2)^2 */

@@ -15,6 +15,11 @@ const ss_isa SS_JOIN(isa, SS_ISA) = {
 #define X(name, params, args) .back_##name = ISA(back_##name),
         SS_CPU_GRADIENTS(X)
 #undef X
-            .to_f32 = ISA(to_f32),
+#ifndef __AVX512F__
+            .direct_conv = ISA(direct_conv),
+#endif
+    .direct_floats = ISA(direct_floats),
+    .direct_pack = ISA(direct_pack),
+    .to_f32 = ISA(to_f32),
     .round_values = ISA(round_values),
 };

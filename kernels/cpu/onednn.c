@@ -91,6 +91,7 @@ typedef struct {
     dnnl_primitive_t restore;
     dnnl_primitive_t pack;             /* plain weights to the primitive's */
     desc weights;                      /* as the primitive wants them */
+    uint64_t arrangement;              /* its number: equal ones have the same */
     dnnl_memory_t x, y, plain;         /* ours: what it reads and writes, weights [O][I][kh][kw] */
     dnnl_memory_t src, wei, bias, dst; /* the primitive's */
     dnnl_memory_t work;
@@ -103,17 +104,9 @@ struct ss_onednn {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     int n;
-    conv slot[N_SLOTS]; /* hashed by key, linear probing */
+    uint64_t arrangements; /* numbers given to arrangements of weights, from 1 */
+    conv slot[N_SLOTS];    /* hashed by key, linear probing */
 };
-
-/* A weight tensor's prepared form, one for each direction. */
-typedef struct {
-    desc layout;
-    ss_format format;         /* what rounded points at */
-    const ss_format *rounded; /* NULL: not */
-    unsigned version;         /* of the tensor's values */
-    float *values;
-} packed_weights;
 
 static ss_code failed(ss_err *e, dnnl_status_t s, const char *what)
 {
@@ -361,6 +354,19 @@ static size_t hash(const shape_key *k)
     return (size_t)(h ^ h >> 32);
 }
 
+/* The number of c's arrangement of weights: that of a primitive with the same, or a new one. */
+static uint64_t number_arrangement(ss_onednn *o, const conv *c)
+{
+    for (int i = 0; i < N_SLOTS; i++) {
+        const conv *other = &o->slot[i];
+
+        if (other->primitive && other != c &&
+            dnnl_memory_desc_equal(ref(&other->weights), ref(&c->weights)))
+            return other->arrangement;
+    }
+    return ++o->arrangements;
+}
+
 static ss_code conv_find(ss_onednn *o, const shape_key *k, conv **found, ss_err *e)
 {
     size_t i = hash(k) % N_SLOTS;
@@ -378,92 +384,24 @@ static ss_code conv_find(ss_onednn *o, const shape_key *k, conv **found, ss_err 
     ss_code rc = conv_make(o, k, &o->slot[i], e);
     if (rc != SS_OK)
         return rc;
+    o->slot[i].arrangement = number_arrangement(o, &o->slot[i]);
     o->n++;
     *found = &o->slot[i];
     return SS_OK;
 }
 
-static void packed_free(void *p)
-{
-    packed_weights *packed = p;
-
-    ss_free(packed->values);
-    desc_drop(&packed->layout);
-    ss_free(packed);
-}
-
-/* Rearranges plain f32 weights [O][I][kh][kw] into p->values. */
-static ss_code arrange_weights(const ss_onednn *o, const conv *c, float *plain,
-                               const packed_weights *p, ss_err *e)
+/* Rearranges plain f32 weights [O][I][kh][kw]. */
+static ss_code arrange_weights(void *self, const ss_device *d, const float *plain, float *values,
+                               ss_err *e)
 {
     static const char what[] = "arranging weights";
+    const conv *c = self;
     ss_code rc = SS_OK;
 
-    TRY(dnnl_memory_set_data_handle(c->plain, plain), what);
-    TRY(dnnl_memory_set_data_handle(c->wei, p->values), what);
-    TRY(copy_run(o, c->pack, c->plain, c->wei), what);
+    TRY(dnnl_memory_set_data_handle(c->plain, (void *)plain), what);
+    TRY(dnnl_memory_set_data_handle(c->wei, values), what);
+    TRY(copy_run(d->dnn, c->pack, c->plain, c->wei), what);
 out:
-    return rc;
-}
-
-/* *values = w in the arrangement of c, rounded to f unless NULL. */
-static ss_code pack(const ss_device *d, const conv *c, const ss_tensor *w, const ss_format *f,
-                    float **values, ss_err *e)
-{
-    ss_tensor *t = (ss_tensor *)w; /* its value stays; only the prepared form changes */
-    const int64_t n = ss_shape_numel(w->shape);
-    const size_t bytes = dnnl_memory_desc_get_size(ref(&c->weights));
-    void **slot = c->key.back ? &t->packed_back : &t->packed;
-    packed_weights *p = *slot, *fresh = NULL;
-    float *plain = NULL;
-    ss_code rc = SS_OK;
-
-    if (p && (!ss_cpu_same_format(p->rounded, f) ||
-              !dnnl_memory_desc_equal(ref(&p->layout), ref(&c->weights))))
-        p = NULL;
-    if (p && p->version == w->version) {
-        *values = p->values;
-        return SS_OK;
-    }
-    if (!p) {
-        p = fresh = ss_calloc(1, sizeof *p);
-        if (!p || !(p->values = ss_alloc_aligned(bytes))) {
-            rc = ss_fail(e, SS_NOMEM, "weights of %zu bytes", bytes);
-            goto out;
-        }
-        TRY(desc_copy(&p->layout, ref(&c->weights)), "arranging weights");
-        if (f) {
-            p->format = *f;
-            p->rounded = &p->format;
-        }
-    }
-    if (w->dtype != SS_F32 || f) {
-        plain = ss_alloc((size_t)n, sizeof *plain);
-        if (!plain) {
-            rc = ss_fail(e, SS_NOMEM, "%lld weights as f32", (long long)n);
-            goto out;
-        }
-        d->isa->to_f32(w->data, w->dtype, plain, n);
-    }
-    if (f)
-        d->isa->round_values(f, plain, plain, n);
-    rc = arrange_weights(d->dnn, c, plain ? plain : w->data, p, e);
-    if (rc != SS_OK)
-        goto out;
-
-    p->version = w->version;
-    if (fresh) {
-        if (*slot)
-            packed_free(*slot);
-        *slot = fresh;
-        t->packed_free = packed_free;
-        fresh = NULL; /* now the tensor's */
-    }
-    *values = p->values;
-out:
-    ss_free(plain);
-    if (fresh)
-        packed_free(fresh);
     return rc;
 }
 
@@ -513,7 +451,9 @@ static ss_code conv_run(ss_device *d, const shape_key *k, const ss_tensor *x, co
     rc = conv_find(d->dnn, k, &c, e);
     if (rc != SS_OK)
         return rc;
-    rc = pack(d, c, w, f, &weights, e);
+    const ss_arrangement how = {c->arrangement, dnnl_memory_desc_get_size(ref(&c->weights)),
+                                arrange_weights, c};
+    rc = ss_cpu_weights(d, w, k->back, f, &how, &weights, e);
     if (rc != SS_OK)
         return rc;
     if (b && !(bias = (float *)ss_cpu_param(d, b, f, e)))

@@ -78,7 +78,7 @@ void *ss_pool_alloc(ss_pool *pool, size_t bytes)
 
     const size_t peak = pool->live + size > pool->peak ? pool->live + size : pool->peak;
 
-    while (pool->n_cached && pool->held + size > peak)
+    while (pool->n_cached && pool->held + size > peak + peak / 4)
         drop_oldest(pool);
     void *p = block_new(size);
     if (!p)

@@ -4,8 +4,9 @@
  * touch. So freed blocks are kept and given out again to requests of the same size class
  * (eight classes an octave, at most 1/8 waste), latest freed first.
  *
- * Invariant: live + cached bytes never exceed the most that was ever live at once; before
- * fresh memory would break that, the blocks that were freed longest ago go back.
+ * Invariant: live + cached bytes never exceed the most that was ever live at once by more than a
+ * quarter; before fresh memory would break that, the blocks that were freed longest ago go back.
+ * The quarter is for phases of a step that need other sizes than those alive at its peak.
  */
 #ifndef SS_KERNELS_CPU_POOL_H
 #define SS_KERNELS_CPU_POOL_H

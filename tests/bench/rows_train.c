@@ -1,7 +1,6 @@
 /* rows_train.c - one step of a small training: draw, forward, backward, update
  *
- * On one thread, as the many small trainings of a reproduction run, and on all. The limit counts
- * the backward as twice the forward.
+ * On one thread, as the many small trainings of a reproduction run, and on all.
  */
 #include "tests/bench/bench.h"
 #include "tests/bench/training.h"
@@ -10,7 +9,7 @@ static double step_flops(ss_trainer *t)
 {
     ss_ctx_usage_reset(ss_trainer_context(t));
     bench_training_step(t);
-    return 3 * (double)ss_ctx_usage(ss_trainer_context(t)).flops;
+    return (double)ss_ctx_usage(ss_trainer_context(t)).flops;
 }
 
 static void one(bench *b, int size, int threads)

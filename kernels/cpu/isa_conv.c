@@ -1,0 +1,248 @@
+/* isa_conv.c - convolution of channels-last pictures, directly
+ *
+ *   y[n][v][u][o] = bias[o] + sum over ky, kx, i of
+ *                   w[o][i][ky][kx] x[n][v s + ky - top][u s + kx - left][i]
+ *
+ * Output positions go in blocks. For each block a table tells, tap by tap, where in x the row of
+ * channels lies that an output position sees, or a row of zeros where that is outside of the
+ * picture, so the loops below know no borders. A unit of work is one block and one panel of one
+ * to three vectors of output channels; in it, tiles of a few positions sum up in registers over
+ * all taps and CHUNK input channels, read from
+ *
+ *   weights   [panel][chunk][kh kw][channel of the chunk][V VL]      zeros beyond the last o
+ *
+ * from front to back, and partial sums wait in a buffer in the nearest cache. Units share no
+ * output, and their sums run in one order: threads change no bit.
+ *
+ * Why beside oneDNN: without AVX-512, it wants pictures in blocks of 8 channels, and what it takes
+ * to put them there is a fifth of the time of a convolution with few channels; its kernels for
+ * those are slower, too.
+ */
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa_product.h"
+
+enum { BLOCK = 96, CHUNK = 128 };
+
+/* Rows of a tile for 1, 2 and 3 vectors: enough sums to hide the latency, and no more row pointers
+ * than there are registers. BLOCK is a multiple of each. */
+enum { R1 = 8, R2 = 6, R3 = 4 };
+
+/* out[ROWS][V VL] += the tile's sums over n channels of all taps; at[t * BLOCK + r] is where row r
+ * sees tap t. */
+/* clang-format off */
+#define EACH(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
+#define TILE(name, ROWS, V)                                                             \
+    static __attribute__((noinline)) void name(const float *const *at, int64_t taps,    \
+                     int64_t first, int64_t n, const float *w, float *out)              \
+    {                                                                                   \
+        vf sum[ROWS][V];                                                                \
+                                                                                        \
+        EACH(r, ROWS)                                                                   \
+            EACH(v, V)                                                                  \
+                sum[r][v] = vf_load(out + (r * (V) + v) * VL);                          \
+        for (int64_t t = 0; t < taps; t++) {                                            \
+            const float *row[ROWS];                                                     \
+                                                                                        \
+            EACH(r, ROWS)                                                               \
+                row[r] = at[t * BLOCK + r] + first;                                     \
+            for (int64_t i = 0; i < n; i++, w += (V) * VL) {                            \
+                EACH(r, ROWS) {                                                         \
+                    const vf x = vf_all(row[r][i]);                                     \
+                                                                                        \
+                    EACH(v, V)                                                          \
+                        sum[r][v] = vf_madd(x, vf_load(w + v * VL), sum[r][v]);         \
+                }                                                                       \
+            }                                                                           \
+        }                                                                               \
+        EACH(r, ROWS)                                                                   \
+            EACH(v, V)                                                                  \
+                vf_store(out + (r * (V) + v) * VL, sum[r][v]);                          \
+    }
+/* clang-format on */
+TILE(tile_1, R1, 1)
+TILE(tile_2, R2, 2)
+TILE(tile_3, R3, 3)
+
+/* out[rows rounded up to a tile][v VL] += the sums over n channels from `first` on */
+static void block_product(const float *const *at, int64_t rows, int64_t taps, int64_t first,
+                          int64_t n, const float *w, int v, float *out)
+{
+    switch (v) {
+    case 1:
+        for (int64_t r = 0; r < rows; r += R1)
+            tile_1(at + r, taps, first, n, w, out + r * VL);
+        break;
+    case 2:
+        for (int64_t r = 0; r < rows; r += R2)
+            tile_2(at + r, taps, first, n, w, out + r * 2 * VL);
+        break;
+    default:
+        for (int64_t r = 0; r < rows; r += R3)
+            tile_3(at + r, taps, first, n, w, out + r * 3 * VL);
+    }
+}
+
+/* Positions [from, to) of [0, n) whose source p stride + first lies in [0, size). */
+static void visible(int64_t n, int64_t stride, int64_t first, int64_t size, int64_t *from,
+                    int64_t *to)
+{
+    const int64_t low = first >= 0 ? 0 : (-first + stride - 1) / stride;
+    const int64_t high = size <= first ? 0 : (size - first + stride - 1) / stride;
+
+    *from = min_i64(low, n);
+    *to = high < *from ? *from : min_i64(high, n);
+}
+
+/* Where `n` positions of one output row, from column u on, see tap kx of the input row, which is
+ * NULL outside of the picture. */
+static void look_along(const ss_direct_conv *c, const float *row, int64_t u, int64_t n, int64_t kx,
+                       const float **to)
+{
+    const int64_t x = u * c->stride - c->left + kx, step = c->stride * c->in;
+    int64_t from = 0, end = 0, p = 0;
+
+    if (row)
+        visible(n, c->stride, x, c->w, &from, &end);
+    for (; p < from; p++)
+        to[p] = c->zeros;
+    for (; p < end; p++)
+        to[p] = row + x * c->in + p * step;
+    for (; p < n; p++)
+        to[p] = c->zeros;
+}
+
+/* Where the positions from `first` on see x: at[tap][BLOCK]; positions beyond the last see zeros.
+ */
+static void look_up(const ss_direct_conv *c, int64_t first, const float *at[])
+{
+    const int64_t rows = c->n * c->out_h;
+    int64_t u = first % c->out_w, row = first / c->out_w, n;
+
+    for (int64_t p = 0; p < BLOCK; p += n, row++, u = 0) {
+        const int64_t y = row % c->out_h * c->stride - c->top;
+        const float *picture = c->x + row / c->out_h * c->h * c->w * c->in;
+
+        n = min_i64(BLOCK - p, c->out_w - u);
+        for (int64_t ky = 0; ky < c->kh; ky++) {
+            const bool inside = row < rows && y + ky >= 0 && y + ky < c->h;
+
+            for (int64_t kx = 0; kx < c->kw; kx++)
+                look_along(c, inside ? picture + (y + ky) * c->w * c->in : NULL, u, n, kx,
+                           at + (ky * c->kw + kx) * BLOCK + p);
+        }
+    }
+}
+
+/* Vectors that come before panel p, and those in it. */
+static int panel_at(int64_t vectors, int64_t p, int64_t *before)
+{
+    int v = tile_width(vectors);
+
+    for (*before = 0; p > 0; p--) {
+        *before += v;
+        v = tile_width(vectors - *before);
+    }
+    return v;
+}
+
+static int64_t panel_count(int64_t vectors)
+{
+    int64_t n = 0;
+
+    for (int64_t done = 0; done < vectors; n++)
+        done += tile_width(vectors - done);
+    return n;
+}
+
+/* Every row of a block is the bias, or 0. */
+static void begin_sums(const float *bias, int64_t columns, int v, float *sums)
+{
+    float first[3 * VL] = {0};
+
+    if (bias)
+        memcpy(first, bias, (size_t)columns * sizeof *first);
+    for (int64_t r = 0; r < BLOCK; r++)
+        for (int k = 0; k < v; k++)
+            vf_store(sums + (r * v + k) * VL, vf_load(first + k * VL));
+}
+
+static void end_sums(const float *sums, int64_t rows, int64_t columns, int v, float *y,
+                     int64_t stride)
+{
+    for (int64_t r = 0; r < rows; r++, y += stride, sums += v * VL) {
+        if (columns < v * VL) {
+            memcpy(y, sums, (size_t)columns * sizeof *y);
+            continue;
+        }
+        for (int k = 0; k < v; k++)
+            vf_store(y + k * VL, vf_load(sums + k * VL));
+    }
+}
+
+static void unit(const ss_direct_conv *c, const float *const *at, int64_t first, int64_t panel)
+{
+    const int64_t taps = c->kh * c->kw, vectors = round_up(c->out, VL) / VL;
+    const int64_t rows = min_i64(BLOCK, c->n * c->out_h * c->out_w - first);
+    int64_t before;
+    const int v = panel_at(vectors, panel, &before);
+    const int64_t o = before * VL, wide = v * VL, columns = min_i64(wide, c->out - o);
+    const float *w = c->weights + o * taps * c->in;
+    float sums[BLOCK * 3 * VL] __attribute__((aligned(64)));
+
+    begin_sums(c->bias ? c->bias + o : NULL, columns, v, sums);
+    for (int64_t i = 0; i < c->in; i += CHUNK)
+        block_product(at, rows, taps, i, min_i64(CHUNK, c->in - i), w + i * taps * wide, v, sums);
+    end_sums(sums, rows, columns, v, c->y + first * c->out + o, c->out);
+}
+
+void ISA(direct_conv)(const ss_direct_conv *c, int team)
+{
+    const int64_t count = c->n * c->out_h * c->out_w;
+    const int64_t panels = panel_count(round_up(c->out, VL) / VL);
+    const int64_t units = (count + BLOCK - 1) / BLOCK * panels;
+
+#pragma omp parallel num_threads(team)
+    {
+        const float *at[SS_DIRECT_TAPS * BLOCK];
+        int64_t have = -1;
+
+#pragma omp for schedule(static)
+        for (int64_t k = 0; k < units; k++) {
+            const int64_t first = k / panels * BLOCK;
+
+            if (first != have)
+                look_up(c, first, at);
+            have = first;
+            unit(c, at, first, k % panels);
+        }
+    }
+}
+
+size_t ISA(direct_floats)(int64_t out, int64_t in, int64_t taps)
+{
+    return (size_t)(round_up(out, VL) * in * taps);
+}
+
+/* w [O][I][taps] plain; turned: inputs and outputs change roles, and taps are in reverse. */
+void ISA(direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to)
+{
+    const int64_t out = turned ? I : O, in = turned ? O : I;
+    const int64_t o_step = turned ? taps : I * taps, i_step = turned ? I * taps : taps;
+    const int64_t vectors = round_up(out, VL) / VL;
+
+    for (int64_t done = 0, v; done < vectors; done += v) {
+        v = tile_width(vectors - done);
+        for (int64_t i0 = 0; i0 < in; i0 += CHUNK) {
+            const int64_t n = min_i64(CHUNK, in - i0);
+
+            for (int64_t t = 0; t < taps; t++) {
+                const float *from =
+                    w + i0 * i_step + done * VL * o_step + (turned ? taps - 1 - t : t);
+
+                for (int64_t i = 0; i < n; i++, to += v * VL, from += i_step)
+                    for (int64_t o = 0; o < v * VL; o++)
+                        to[o] = done * VL + o < out ? from[o * o_step] : 0;
+            }
+        }
+    }
+}
