@@ -1,0 +1,183 @@
+/* test_conv.c - convolutions and their gradients against plain loops in double: channels that fill
+ * no vector, more of them than a kernel sums at a stretch, strides, uneven padding, cut borders
+ *
+ * The same bits on any number of threads.
+ */
+#include "kernels/context.h"
+#include "kernels/ops.h"
+#include "kernels/tape.h"
+#include "tests/ss_test.h"
+
+typedef struct {
+    int64_t n, h, w, in, out, kh, kw;
+    ss_conv2d_opt opt;
+} conv_case;
+
+static const conv_case cases[] = {
+    {2, 7, 9, 8, 16, 3, 3, {1, 1, 1, 1, 1}},    {1, 13, 11, 131, 24, 3, 3, {1, 1, 1, 1, 1}},
+    {3, 8, 8, 17, 9, 3, 3, {1, 1, 1, 1, 1}},    {2, 9, 12, 16, 40, 3, 3, {2, 1, 1, 1, 1}},
+    {1, 10, 7, 12, 33, 5, 5, {1, 2, 2, 2, 2}},  {1, 6, 15, 24, 56, 1, 3, {1, 0, 2, 0, 0}},
+    {2, 5, 6, 10, 8, 3, 2, {1, 2, 0, 0, 1}},    {1, 16, 16, 64, 64, 3, 3, {1, 1, 1, 1, 1}},
+    {2, 9, 9, 20, 12, 3, 3, {1, -1, -2, 0, 1}}, {1, 2, 3, 9, 130, 3, 3, {1, 1, 1, 1, 1}},
+    {1, 1, 97, 8, 8, 1, 2, {1, 0, 1, 0, 0}},    {2, 11, 10, 15, 21, 3, 3, {3, 2, 1, 0, 2}},
+};
+
+static uint32_t seed;
+
+static float *random_values(int64_t n)
+{
+    float *x = malloc((size_t)n * sizeof *x);
+
+    for (int64_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        x[i] = (float)(int32_t)(seed ^ seed >> 16) * 0x1p-31f;
+    }
+    return x;
+}
+
+typedef struct {
+    int64_t oh, ow, nx, nw, ny;
+    float *x, *w, *b, *dy;
+} operands;
+
+static operands make(const conv_case *c)
+{
+    operands o = {.oh = (c->h + c->opt.top + c->opt.bottom - c->kh) / c->opt.stride + 1,
+                  .ow = (c->w + c->opt.left + c->opt.right - c->kw) / c->opt.stride + 1};
+
+    seed = (uint32_t)(c->in * 31 + c->out);
+    o.nx = c->n * c->h * c->w * c->in;
+    o.nw = c->out * c->in * c->kh * c->kw;
+    o.ny = c->n * o.oh * o.ow * c->out;
+    o.x = random_values(o.nx);
+    o.w = random_values(o.nw);
+    o.b = random_values(c->out);
+    o.dy = random_values(o.ny);
+    return o;
+}
+
+static void drop(operands *o)
+{
+    free(o->x);
+    free(o->w);
+    free(o->b);
+    free(o->dy);
+}
+
+/* y and, for the output's gradient dy, dx. */
+static void plain(const conv_case *c, const operands *o, double *y, double *dx)
+{
+    for (int64_t i = 0; i < o->nx; i++)
+        dx[i] = 0;
+    for (int64_t p = 0; p < o->ny; p++) {
+        const int64_t k = p % c->out, u = p / c->out % o->ow, v = p / c->out / o->ow % o->oh;
+        const int64_t n = p / c->out / o->ow / o->oh;
+
+        y[p] = o->b[k];
+        for (int64_t t = 0; t < c->kh * c->kw; t++) {
+            const int64_t row = v * c->opt.stride + t / c->kw - c->opt.top;
+            const int64_t column = u * c->opt.stride + t % c->kw - c->opt.left;
+            const int64_t at = ((n * c->h + row) * c->w + column) * c->in;
+
+            if (row < 0 || row >= c->h || column < 0 || column >= c->w)
+                continue;
+            for (int64_t i = 0; i < c->in; i++) {
+                const double w = o->w[(k * c->in + i) * c->kh * c->kw + t];
+
+                y[p] += w * o->x[at + i];
+                dx[at + i] += w * o->dy[p];
+            }
+        }
+    }
+}
+
+/* The same by the engine. */
+static void run(const conv_case *c, const operands *o, int threads, float *y, float *dx)
+{
+    ss_ctx *ctx;
+    ss_err e = {0};
+
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = threads}, &ctx, &e), SS_OK);
+    ss_tensor *x = ss_upload(ctx, ss_shape_of(c->n, c->h, c->w, c->in), o->x);
+    ss_tensor *w = ss_param(ctx, SS_F32, ss_shape_of(c->out, c->in, c->kh, c->kw), o->w);
+    ss_tensor *b = ss_param(ctx, SS_F32, ss_shape_of(c->out), o->b);
+    ss_tensor *dy = ss_upload(ctx, ss_shape_of(c->n, o->oh, o->ow, c->out), o->dy);
+
+    ss_tensor_want_gradient(x, true);
+    assert_int_equal(ss_tape_begin(ctx, NULL, &e), SS_OK);
+    ss_tensor *out = ss_conv2d(ctx, x, w, b, c->opt);
+    ss_tape_seed(ctx, out, dy, 1);
+    if (ss_download(ctx, out, y, &e) != SS_OK || ss_tape_backward(ctx, &e) != SS_OK ||
+        ss_download(ctx, ss_tensor_gradient(x), dx, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_release(out);
+    ss_release(dy);
+    ss_release(b);
+    ss_release(w);
+    ss_release(x);
+    ss_ctx_free(ctx);
+}
+
+static void hold(const char *what, size_t i, const float *got, const double *want, int64_t n,
+                 double terms)
+{
+    /* `terms` roundings of sums that grow as sqrt(terms) / 3, at random: 2e-8 terms, times 5 */
+    const double limit = 1e-7 * terms;
+
+    for (int64_t k = 0; k < n; k++)
+        if (!(fabs(got[k] - want[k]) <= limit))
+            fail_msg("case %zu: %s[%lld] is %.9g, expected %.9g", i, what, (long long)k, got[k],
+                     want[k]);
+}
+
+static void test_against_loops(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const conv_case *c = &cases[i];
+        operands o = make(c);
+        double *y = malloc((size_t)o.ny * sizeof *y), *dx = malloc((size_t)o.nx * sizeof *dx);
+        float *got_y = malloc((size_t)o.ny * sizeof *got_y);
+        float *got_dx = malloc((size_t)o.nx * sizeof *got_dx);
+
+        plain(c, &o, y, dx);
+        run(c, &o, 2, got_y, got_dx);
+        hold("y", i, got_y, y, o.ny, (double)(c->in * c->kh * c->kw));
+        hold("dx", i, got_dx, dx, o.nx, (double)(c->out * c->kh * c->kw));
+        free(got_dx);
+        free(got_y);
+        free(dx);
+        free(y);
+        drop(&o);
+    }
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    const conv_case c = {3, 33, 31, 24, 40, 3, 3, {1, 1, 1, 1, 1}};
+    operands o = make(&c);
+    float *y[2], *dx[2];
+
+    for (int i = 0; i < 2; i++) {
+        y[i] = malloc((size_t)o.ny * sizeof(float));
+        dx[i] = malloc((size_t)o.nx * sizeof(float));
+        run(&c, &o, i ? 3 : 1, y[i], dx[i]);
+    }
+    assert_memory_equal(y[0], y[1], (size_t)o.ny * sizeof(float));
+    assert_memory_equal(dx[0], dx[1], (size_t)o.nx * sizeof(float));
+    for (int i = 0; i < 2; i++) {
+        free(y[i]);
+        free(dx[i]);
+    }
+    drop(&o);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_loops),
+        cmocka_unit_test(test_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
