@@ -87,7 +87,7 @@ check: $(TESTS:%.c=$(B)/%) all
 	@tests/run-all $(B) $(TESTS:%.c=$(B)/%)
 
 bench: $(B)/tests/bench/bench $(B)/sigmascope # PYTHON=... names one with torch and diffusers
-	@$< $(BENCH) $(ROWS)
+	@GOMP_SPINCOUNT=3000 $< $(BENCH) $(ROWS)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)

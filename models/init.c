@@ -32,23 +32,26 @@ ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, 
     const bool weight = strcmp(name, "weight") == 0;
     const bool norm = strcmp(m->kind, "GroupNorm") == 0 || strcmp(m->kind, "LayerNorm") == 0;
     const bool table = strcmp(m->kind, "Embedding") == 0;
+    const bool position = strcmp(name, "positional_embedding") == 0;
     const bool product = strcmp(m->kind, "Conv2d") == 0 || strcmp(m->kind, "Linear") == 0;
     const bool factor = strcmp(name, "residual_scale") == 0 || strcmp(name, "skip_scale") == 0;
     const ss_rng r = stream_of(init, m, name);
     const int64_t n = ss_shape_numel(shape);
     const double k = fan_in > 0 ? 1 / sqrt((double)fan_in) : 0;
 
-    if (!norm && !table && !product && !factor)
+    if (!norm && !table && !position && !product && !factor)
         return ss_fail(e, SS_UNSUPPORTED, "%s.%s: there is no rule how a %s begins untrained",
                        m->path, name, m->kind);
     if (is_zero(init, m->path)) {
         memset(w, 0, (size_t)n * sizeof *w);
         return SS_OK;
     }
-    if (table)
+    if (table || position)
         ss_rng_normals(r, 0, w, (size_t)n);
     if (factor)
         w[0] = 1;
+    for (int64_t i = 0; i < n && position; i++)
+        w[i] *= (float)k;
     for (int64_t i = 0; i < n && norm; i++)
         w[i] = weight;
     for (int64_t i = 0; i < n && product; i++)

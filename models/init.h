@@ -8,6 +8,7 @@
  *   GroupNorm, LayerNorm   weight 1, bias 0
  *   Embedding              standard normal
  *   residual_scale, skip_scale   1 (remedies.h)
+ *   AttentionPooling       its positional_embedding normal, of variance 1 / width (diffusers)
  *   modules that match `zero`: 0 throughout, which makes a residual branch begin as nothing
  *
  * A value depends on seed, name and place alone, not on what else the network has.

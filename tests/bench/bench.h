@@ -78,6 +78,13 @@ void bench_measure_machine(bench *b);
 /* The same of another number of threads, operations a second. */
 double bench_peak(int threads);
 
+/* MiB that this process holds, or the most it ever held. */
+double bench_memory(bool most);
+
+/* Runs this program anew with `--child NAME ARGS...` (main.c has the list), args ending in NULL;
+ * gives the number that it prints. */
+double bench_run_child(const bench *b, const char *const *args);
+
 /* ---- PyTorch: tests/golden/bench_reference.py as a process that is asked over a pipe ---- */
 
 typedef struct bench_reference bench_reference;
@@ -106,6 +113,8 @@ typedef struct {
 
 /* folder: with config.json. */
 void bench_network_open(const char *folder, int batch, int threads, bench_network *n);
+/* The same with the weights that are there. */
+void bench_network_load(const char *folder, int batch, int threads, bench_network *n);
 void bench_network_close(bench_network *n);
 /* A side: one forward pass; state is the bench_network. */
 double bench_network_run(void *network);
@@ -113,9 +122,17 @@ double bench_network_flops(bench_network *n); /* of one forward pass */
 
 /* ---- groups ---- */
 
-#define BENCH_GROUPS(X) X(forward) X(train)
+#define BENCH_GROUPS(X) \
+    X(forward)          \
+    X(bf16) X(watch) X(attention) X(dump) X(train) X(penalty) X(start) X(memory) X(files) X(scaling)
 #define X(name) void bench_rows_##name(bench *b);
 BENCH_GROUPS(X)
+#undef X
+
+/* What a child does instead of the table. */
+#define BENCH_CHILDREN(X) X(forward) X(train) X(start) X(attention)
+#define X(name) void bench_child_##name(const bench *b, char **args);
+BENCH_CHILDREN(X)
 #undef X
 
 #endif

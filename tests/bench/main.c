@@ -19,6 +19,15 @@ static const struct {
     BENCH_GROUPS(X)
 #undef X
 };
+static const struct {
+    const char *name;
+    void (*work)(const bench *b, char **args);
+} children[] = {
+#define X(name) {#name, bench_child_##name},
+    BENCH_CHILDREN(X)
+#undef X
+};
+
 enum { N_GROUPS = sizeof groups / sizeof *groups };
 
 void bench_die(const char *fmt, ...)
@@ -181,21 +190,30 @@ static void check_names(int n, char **names)
     }
 }
 
+static int be_child(const bench *b, const char *name, char **args)
+{
+    for (size_t i = 0; i < sizeof children / sizeof *children; i++) {
+        if (strcmp(children[i].name, name) != 0)
+            continue;
+        children[i].work(b, args);
+        return 0;
+    }
+    bench_die("--child %s: no such work", name);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},
-        {"slow", no_argument, NULL, 's'},
-        {"threads", required_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"json", no_argument, NULL, 'j'},          {"slow", no_argument, NULL, 's'},
+        {"threads", required_argument, NULL, 't'}, {"child", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},          {0},
     };
     ss_table table;
     bench b = {.program = argv[0], .threads = omp_get_max_threads(), .table = &table};
     bool json = false;
     int c;
 
-    while ((c = getopt_long(argc, argv, "jst:h", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "+jst:c:h", options, NULL)) != -1) {
         int64_t n;
 
         switch (c) {
@@ -206,6 +224,7 @@ int main(int argc, char **argv)
                 bench_die("--threads %s: expected 1 to 1024", optarg);
             b.threads = (int)n;
             break;
+        case 'c': return be_child(&b, optarg, argv + optind);
         case 'h': usage(stdout); return 0;
         default: usage(stderr); return 2;
         }

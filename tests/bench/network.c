@@ -36,13 +36,13 @@ static void make_condition(bench_network *n)
     }
 }
 
-void bench_network_open(const char *folder, int batch, int threads, bench_network *n)
+/* n has its model. */
+static void begin(int batch, int threads, bench_network *n)
 {
     ss_err e = {0};
 
-    *n = (bench_network){.n = batch};
+    n->n = batch;
     bench_need(ss_ctx_new(&(ss_ctx_options){.threads = threads}, &n->c, &e), &e);
-    bench_need(ss_model_create(folder, &(ss_init){.seed = 1}, &n->model, &e), &e);
     bench_need(ss_model_bind(n->model, n->c, &e), &e);
 
     const ss_model_info *about = ss_model_about(n->model);
@@ -55,6 +55,24 @@ void bench_network_open(const char *folder, int batch, int threads, bench_networ
     for (int i = 0; i < batch; i++)
         n->timesteps[i] = 500;
     make_condition(n);
+}
+
+void bench_network_open(const char *folder, int batch, int threads, bench_network *n)
+{
+    ss_err e = {0};
+
+    *n = (bench_network){0};
+    bench_need(ss_model_create(folder, &(ss_init){.seed = 1}, &n->model, &e), &e);
+    begin(batch, threads, n);
+}
+
+void bench_network_load(const char *folder, int batch, int threads, bench_network *n)
+{
+    ss_err e = {0};
+
+    *n = (bench_network){0};
+    bench_need(ss_model_open(folder, NULL, &n->model, &e), &e);
+    begin(batch, threads, n);
 }
 
 void bench_network_close(bench_network *n)

@@ -43,6 +43,7 @@ static void become(const char *const *args, const char *threads, int in, int out
     dup2(in, 0);
     dup2(out, 1);
     setenv("OMP_NUM_THREADS", threads, 1);
+    unsetenv("GOMP_SPINCOUNT"); /* ours; PyTorch as it comes */
     execvp(argv[0], (char *const *)argv);
     _exit(127);
 }

@@ -2,6 +2,8 @@
 
     bench_reference.py --threads T forward FOLDER --batch N
     bench_reference.py --threads T train FOLDER
+    bench_reference.py --threads T attention
+    bench_reference.py --threads T start FOLDER
 
 FOLDER holds a config.json of diffusers. When the case stands the script writes "ready"; then each
 line it reads names a method of the case, whose number (seconds, if not said otherwise) it writes
@@ -41,6 +43,44 @@ def peak():
                 return int(line.split()[1]) / 1024
 
 
+def statistics(x):
+    """Per sample, as the program has them: range, moments, and the histogram of exponents."""
+    x = x.detach().float().flatten(1)
+    x.amin(1), x.amax(1), x.abs().amax(1), x.mean(1), x.std(1, correction=0)
+    l2 = torch.linalg.vector_norm(x, dim=1)
+    rms = l2 / x.shape[1] ** 0.5
+    nonfinite = (~x.isfinite()).sum(1)
+    exponents = [torch.bincount((s.view(torch.int32) >> 23) & 255, minlength=256)
+                 for s in x.contiguous()]
+    return l2, rms, nonfinite, exponents
+
+
+def tensors(y):
+    if torch.is_tensor(y):
+        if y.is_floating_point() and y.ndim > 1:
+            yield y
+    elif isinstance(y, dict):
+        yield from tensors(list(y.values()))
+    elif isinstance(y, (tuple, list)):
+        for v in y:
+            yield from tensors(v)
+
+
+def watch(model):
+    """Takes the statistics of inputs and outputs of every module; what to call to end it."""
+    def hook(module, args, y):
+        for x in list(tensors(list(args))) + list(tensors(y)):
+            statistics(x)
+    hooks = [m.register_forward_hook(hook) for m in model.modules()]
+    return lambda: [h.remove() for h in hooks]
+
+
+def blocks(model):
+    """What a precision policy and a penalty call blocks."""
+    return [m for m in model.modules() if type(m).__name__ in
+            ("ResnetBlock2D", "Transformer2DModel", "Attention", "Upsample2D", "Downsample2D")]
+
+
 class Case:
     def peak(self):
         return peak()
@@ -63,6 +103,58 @@ class Forward(Case):
     def forward(self):
         start = time.perf_counter()
         self.model(self.x, self.t, **self.more)
+        return time.perf_counter() - start
+
+
+    def statistics(self):
+        end = watch(self.model)
+        seconds = self.forward()
+        end()
+        return seconds
+
+    def rounded(self):
+        hooks = [m.register_forward_hook(lambda m, a, y: y.half().float() if torch.is_tensor(y) else y)
+                 for m in blocks(self.model)]
+        seconds = self.forward()
+        for h in hooks:
+            h.remove()
+        return seconds
+
+
+class Start(Case):
+    """Ends with its first forward pass."""
+
+    def __init__(self, a):
+        with open(os.path.join(a.folder, "config.json")) as f:
+            cls = json.load(f)["_class_name"]
+        cls = UNet2DModel if cls == "UNet2DModel" else UNet2DConditionModel
+        model = cls.from_pretrained(a.folder, torch_dtype=torch.float32, low_cpu_mem_usage=False)
+        c = model.eval().config
+        x = torch.randn(1, c.in_channels, c.sample_size, c.sample_size)
+        more = {}
+        if c.get("cross_attention_dim"):
+            more["encoder_hidden_states"] = torch.randn(1, 77, c.cross_attention_dim)
+        with torch.no_grad():
+            model(x, torch.tensor([500]), **more)
+
+
+class Attention(Case):
+    def __init__(self, a):
+        self.q = torch.randn(1, 8, 4096, 40)
+
+    @torch.no_grad()
+    def attend(self):
+        start = time.perf_counter()
+        F.scaled_dot_product_attention(self.q, self.q, self.q)
+        return time.perf_counter() - start
+
+    @torch.no_grad()
+    def entropy(self):
+        start = time.perf_counter()
+        logits = self.q @ self.q.transpose(-1, -2) * 40 ** -0.5
+        p = logits.softmax(-1)
+        p @ self.q
+        torch.special.entr(p).sum(-1).mean(-1), p.mean(-2).amax(-1), logits.amax((-1, -2))
         return time.perf_counter() - start
 
 
@@ -93,10 +185,26 @@ class Train(Case):
         x = (a * x0 + s * eps).to(memory_format=torch.channels_last)
         return x, 1000 * u, y, a * eps - s * x0
 
-    def step(self):
+    def statistics(self):
+        end = watch(self.model)
+        seconds = self.step()
+        end()
+        return seconds
+
+    def penalty(self):
+        kept = []
+        hooks = [m.register_forward_hook(lambda m, a, y: kept.append(y)) for m in blocks(self.model)]
+        seconds = self.step(lambda: 1e-4 * sum(y.square().mean() for y in kept) / len(kept))
+        for h in hooks:
+            h.remove()
+        return seconds
+
+    def step(self, penalty=None):
         start = time.perf_counter()
         x, t, y, target = self.batch()
         loss = F.mse_loss(self.model(x, t, class_labels=y).sample, target)
+        if penalty:
+            loss = loss + penalty()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -104,7 +212,7 @@ class Train(Case):
         return time.perf_counter() - start
 
 
-CASES = {"forward": Forward, "train": Train}
+CASES = {"forward": Forward, "train": Train, "attention": Attention, "start": Start}
 
 
 def main():

@@ -1,0 +1,44 @@
+/* watch.c - see watch.h */
+#include "tests/bench/watch.h"
+
+#include "kernels/hooks.h"
+#include "tests/bench/bench.h"
+
+static bool wants(void *self, const ss_module *m, ss_port p)
+{
+    (void)self, (void)m, (void)p;
+    return true;
+}
+
+static bool wants_attention(void *self, const ss_module *m)
+{
+    (void)self, (void)m;
+    return true;
+}
+
+static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
+{
+    (void)self, (void)m, (void)p;
+    ss_tensor_stats(c, x);
+}
+
+static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *s,
+                          int n, int heads, int64_t keys)
+{
+    (void)self, (void)c, (void)m, (void)s, (void)n, (void)heads, (void)keys;
+}
+
+void bench_set_watch(ss_ctx *c, const ss_model *m, bench_watch w)
+{
+    const ss_hooks hooks = {NULL, wants, wants_attention, see, see_attention};
+    ss_precision precision = {.scope = SS_ROUND_BLOCKS};
+    ss_setup setup = {.hooks = w.statistics ? &hooks : NULL};
+    ss_err e = {0};
+
+    setup.modules = ss_model_modules(m, &setup.n_modules);
+    if (w.precision) {
+        bench_need(ss_format_parse(w.precision, &precision.format, &e), &e);
+        setup.precision = &precision;
+    }
+    bench_need(ss_ctx_setup(c, &setup, &e), &e);
+}

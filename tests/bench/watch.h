@@ -1,0 +1,15 @@
+/* watch.h - hooks that take every statistic of every module, and throw it away */
+#ifndef SS_TESTS_BENCH_WATCH_H
+#define SS_TESTS_BENCH_WATCH_H
+
+#include "models/model.h"
+
+/* What a context is told; the parts are asked for one by one. */
+typedef struct {
+    bool statistics;       /* of every module at every port, and of attention */
+    const char *precision; /* block outputs are rounded to this format; NULL: not */
+} bench_watch;
+
+void bench_set_watch(ss_ctx *c, const ss_model *m, bench_watch w);
+
+#endif
