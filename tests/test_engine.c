@@ -11,9 +11,9 @@
 
 #include <stdio.h>
 
-static const ss_module root = {"", "Toy", 0, -1, false};
-static const ss_module a = {"a", "Affine", 1, 0, true};
-static const ss_module b = {"b.inner", "Attention", 2, 0, true};
+static const ss_module root = {"", "Toy", 0, -1, false, 0};
+static const ss_module a = {"a", "Affine", 1, 0, true, 0};
+static const ss_module b = {"b.inner", "Attention", 2, 0, true, 0};
 static const ss_module *const modules[] = {&root, &a, &b};
 
 enum { N = 2, T = 3, C = 4, ALL = N * T * C };
