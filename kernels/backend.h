@@ -128,6 +128,8 @@ typedef struct {
                           ss_err *e);
     ss_code (*layer_norm)(ss_device *d, const ss_layer_norm_args *a, const ss_norm_gradients *g,
                           ss_err *e);
+    ss_code (*unit_rms)(ss_device *d, const ss_tensor *x, int64_t row, float scale,
+                        const ss_tensor *dy, ss_tensor *dx, ss_err *e);
     ss_code (*attention)(ss_device *d, const ss_attention_gradient_args *a, ss_err *e);
     ss_code (*activate)(ss_device *d, const ss_tensor *x, ss_act act, const ss_tensor *dy,
                         ss_tensor *dx, ss_err *e);
@@ -172,6 +174,9 @@ typedef struct ss_backend {
     ss_code (*linear)(ss_device *d, const ss_linear_args *a, ss_err *e);
     ss_code (*group_norm)(ss_device *d, const ss_group_norm_args *a, ss_err *e);
     ss_code (*layer_norm)(ss_device *d, const ss_layer_norm_args *a, ss_err *e);
+    /* x: a parameter, or f32 */
+    ss_code (*unit_rms)(ss_device *d, const ss_tensor *x, int64_t row, float scale, ss_tensor *y,
+                        ss_err *e);
     ss_code (*attention)(ss_device *d, const ss_attention_args *a, ss_err *e);
 
     /* elementwise over n values; y may be x or a (in place) */

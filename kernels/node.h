@@ -53,6 +53,10 @@ struct ss_node {
         } norm;
         ss_act act;
         struct {
+            int64_t row;
+            float scale;
+        } unit;
+        struct {
             int heads;
             float scale;
             bool cosine;

@@ -48,6 +48,10 @@ ss_tensor *ss_group_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
 ss_tensor *ss_layer_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
                          const ss_tensor *beta, float eps);
 
+/* scale x / (1e-4 + rms), rms over each `row` values in order: the last dimension, a part of it, or
+ * several dimensions. x may be a parameter. Source: Karras et al. 2024, EDM2. */
+ss_tensor *ss_unit_rms(ss_ctx *c, const ss_tensor *x, int64_t row, float scale);
+
 /* First half times gelu of the second: x [...][2K] -> [...][K] (Shazeer 2020, GEGLU). */
 ss_tensor *ss_geglu(ss_ctx *c, const ss_tensor *x);
 

@@ -1,4 +1,4 @@
-/* ops_norm.c - group norm and layer norm; see operand.h for the skeleton */
+/* ops_norm.c - group norm, layer norm and unit RMS; see operand.h for the skeleton */
 #include "kernels/internal.h"
 #include "kernels/operand.h"
 #include "kernels/ops.h"
@@ -106,5 +106,32 @@ ss_tensor *ss_layer_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
     static const ss_op op = {"layer norm", layer_norm_forward, layer_norm_backward,
                              SAVES(0) | SAVES(1)};
     ss_node n = {.op = &op, .in = {x, gamma, beta}, .shape = x->shape, .arg.norm.eps = eps};
+    return ss_node_run(c, &n);
+}
+
+static ss_code unit_rms_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return c->be->unit_rms(c->dev, n->in[0], n->arg.unit.row, n->arg.unit.scale, y, &c->op_err);
+}
+
+/* With r = rms(x), u = eps + r, over n values: dx = scale / u (dy - x sum(dy x) / (u n r)); the
+ * second term is 0 where r is. Needs x. */
+static ss_code unit_rms_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                 ss_tensor *const dx[])
+{
+    return c->be->gradients->unit_rms(c->dev, n->in[0], n->arg.unit.row, n->arg.unit.scale, dy,
+                                      dx[0], &c->op_err);
+}
+
+ss_tensor *ss_unit_rms(ss_ctx *c, const ss_tensor *x, int64_t row, float scale)
+{
+    static const ss_op op = {"unit RMS", unit_rms_forward, unit_rms_backward, SAVES(0)};
+
+    if (!ready(c, x))
+        return NULL;
+    if (row < 1 || ss_shape_numel(x->shape) % row)
+        return ss_ctx_fail(c, SS_SHAPE, "unit RMS: %s does not divide into rows of %lld", TEXT(x),
+                           (long long)row);
+    ss_node n = {.op = &op, .in = {x}, .shape = x->shape, .arg.unit = {row, scale}};
     return ss_node_run(c, &n);
 }

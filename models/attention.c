@@ -12,6 +12,7 @@
 #include "models/attention.h"
 
 #include "kernels/context.h"
+#include "models/magnitude.h"
 
 #include <math.h>
 
@@ -23,7 +24,7 @@ struct ss_attention_layer {
     ss_linear_layer *to_q, *to_k, *to_v, *add_k_proj, *add_v_proj, *to_out;
     int heads;
     float scale;
-    bool cosine;
+    bool cosine, magnitude;
     ss_factor factor; /* of the residual's branch */
     bool residual;
     float out_scale;
@@ -81,7 +82,8 @@ ss_attention_layer *ss_attention_layer_new(ss_net *n, const ss_module *parent, c
     a->scale = ss_attention_scale(n, s->head, &a->cosine);
     a->residual = s->residual;
     a->out_scale = s->out_scale;
-    if (s->groups)
+    a->magnitude = ss_net_remedies(n)->magnitude;
+    if (s->groups && !a->magnitude)
         a->group_norm =
             ss_group_norm_layer_new(n, &a->m, "group_norm", s->channels, s->groups, s->eps);
     new_projections(n, a, s);
@@ -159,6 +161,13 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
         v = ss_linear_layer_run(c, a->to_v, context ? context : h);
     }
     ss_release(h);
+    if (a->magnitude) { /* head by head */
+        const int64_t width = ss_dim(q, -1) / a->heads;
+
+        ss_set(&q, ss_mp_pixel(c, q, width));
+        ss_set(&k, ss_mp_pixel(c, k, width));
+        ss_set(&v, ss_mp_pixel(c, v, width));
+    }
 
     ss_tensor *y = a->cosine ? ss_cosine_attention(c, q, k, v, keep, a->heads, a->scale)
                              : ss_attention(c, q, k, v, keep, a->heads, a->scale);
@@ -169,7 +178,9 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
     ss_set(&y, ss_linear_layer_run(c, a->to_out, y)); /* [N][T][C] */
     ss_set(&y, ss_reshape(c, y, ss_shape_get(x)));
     ss_factor_run(c, &a->factor, &y);
-    if (a->residual)
+    if (a->magnitude)
+        ss_set(&y, ss_mp_sum(c, x, y, 0.3));
+    else if (a->residual)
         ss_set(&y, ss_add(c, y, x, 1 / a->out_scale));
     return ss_leave(c, &a->m, y);
 }

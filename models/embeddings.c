@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "kernels/context.h"
 #include "models/attention.h"
+#include "models/magnitude.h"
 
 #include <math.h>
 
@@ -91,6 +92,7 @@ ss_timestep_embedding *ss_timestep_embedding_new(ss_net *n, const ss_module *par
     t->linear_2 = ss_linear_layer_new(n, &t->m, "linear_2", out, out, true);
     t->act = act;
     t->post = post;
+    t->magnitude = ss_net_remedies(n)->magnitude;
     return t;
 }
 
@@ -98,7 +100,7 @@ ss_tensor *ss_timestep_embedding_run(ss_ctx *c, const ss_timestep_embedding *t, 
 {
     ss_enter(c, &t->m, x);
     ss_tensor *h = ss_linear_layer_run(c, t->linear_1, x);
-    ss_set(&h, ss_activate(c, h, t->act));
+    ss_set(&h, t->magnitude ? ss_mp_silu(c, h) : ss_activate(c, h, t->act));
     ss_set(&h, ss_linear_layer_run(c, t->linear_2, h));
     ss_set(&h, ss_activate(c, h, t->post));
     return ss_leave(c, &t->m, h);

@@ -34,6 +34,7 @@ typedef struct {
     ss_module m;
     ss_linear_layer *linear_1, *linear_2;
     ss_act act, post;
+    bool magnitude; /* magnitude.h */
 } ss_timestep_embedding;
 
 ss_timestep_embedding *ss_timestep_embedding_new(ss_net *n, const ss_module *parent,

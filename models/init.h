@@ -9,6 +9,8 @@
  *   Embedding              standard normal
  *   residual_scale, skip_scale   1 (remedies.h)
  *   AttentionPooling       its positional_embedding normal, of variance 1 / width (diffusers)
+ *   gain                   0 (magnitude.h)
+ *   normalised weights     standard normal, each row brought to unit RMS (magnitude.h)
  *   modules that match `zero`: 0 throughout, which makes a residual branch begin as nothing
  *
  * A value depends on seed, name and place alone, not on what else the network has.
@@ -24,9 +26,13 @@ typedef struct {
     int n_zero;
 } ss_init;
 
-/* Fills w, the parameter NAME of m; fan_in is that of the module's weight, 0 where it has none.
+/* Fills w, the parameter NAME of m; fan_in is that of the module's weight, 0 where it has none;
+ * normalised: the forward pass normalises it, and it may not be zero (SS_USAGE).
  * SS_UNSUPPORTED for a kind of module that has no rule here. */
 ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, ss_shape shape,
-                     int64_t fan_in, float *w, ss_err *e);
+                     int64_t fan_in, bool normalised, float *w, ss_err *e);
+
+/* Each row w[i] to unit RMS: x / (1e-4 + rms). */
+void ss_init_normalise(ss_shape shape, float *w);
 
 #endif

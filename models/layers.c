@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "kernels/context.h"
+#include "models/magnitude.h"
 
 #include <math.h>
 
@@ -15,21 +16,40 @@ ss_conv_layer *ss_conv_layer_new(ss_net *n, const ss_module *parent, const char 
         return NULL;
     ss_net_module(n, &l->m, parent, "Conv2d", "%s", name);
     l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(out, in, kernel, kernel));
-    l->bias = ss_net_weight(n, &l->m, "bias", ss_shape_of(out));
+    if (!ss_net_remedies(n)->magnitude)
+        l->bias = ss_net_weight(n, &l->m, "bias", ss_shape_of(out));
     l->kernel = kernel;
     l->opt = opt;
     return l;
 }
 
+void ss_conv_layer_add_gain(ss_net *n, ss_conv_layer *l)
+{
+    if (l)
+        l->gain = ss_net_weight(n, &l->m, "gain", ss_shape_of(1));
+}
+
+/* The weights that a product is made of. */
+static ss_tensor *product_weight(ss_ctx *c, const ss_weight *w)
+{
+    return w->normalised ? ss_mp_weight(c, w, false) : ss_retain(w->tensor);
+}
+
 ss_tensor *ss_conv_layer_run(ss_ctx *c, const ss_conv_layer *l, const ss_tensor *x)
 {
-    const ss_tensor *w = ss_operand(l->weight), *b = ss_operand(l->bias);
+    const ss_tensor *b = ss_operand(l->bias);
 
     ss_enter(c, &l->m, x);
+    ss_tensor *w = product_weight(c, l->weight), *y;
     /* A 1x1 convolution of channels-last pictures is a matrix product. */
     if (l->kernel == 1 && l->opt.stride <= 1 && !l->opt.top)
-        return ss_leave(c, &l->m, ss_linear(c, x, w, b));
-    return ss_leave(c, &l->m, ss_conv2d(c, x, w, b, l->opt));
+        y = ss_linear(c, x, w, b);
+    else
+        y = ss_conv2d(c, x, w, b, l->opt);
+    ss_release(w);
+    if (l->gain)
+        ss_set(&y, ss_gain(c, y, l->gain->tensor));
+    return ss_leave(c, &l->m, y);
 }
 
 ss_linear_layer *ss_linear_layer_new(ss_net *n, const ss_module *parent, const char *name, int in,
@@ -41,14 +61,27 @@ ss_linear_layer *ss_linear_layer_new(ss_net *n, const ss_module *parent, const c
         return NULL;
     ss_net_module(n, &l->m, parent, "Linear", "%s", name);
     l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(out, in));
-    l->bias = bias ? ss_net_weight(n, &l->m, "bias", ss_shape_of(out)) : NULL;
+    l->bias = bias && !ss_net_remedies(n)->magnitude
+                  ? ss_net_weight(n, &l->m, "bias", ss_shape_of(out))
+                  : NULL;
     return l;
+}
+
+void ss_linear_layer_add_gain(ss_net *n, ss_linear_layer *l)
+{
+    if (l)
+        l->gain = ss_net_weight(n, &l->m, "gain", ss_shape_of(1));
 }
 
 ss_tensor *ss_linear_layer_run(ss_ctx *c, const ss_linear_layer *l, const ss_tensor *x)
 {
     ss_enter(c, &l->m, x);
-    return ss_leave(c, &l->m, ss_linear(c, x, ss_operand(l->weight), ss_operand(l->bias)));
+    ss_tensor *w = product_weight(c, l->weight);
+    ss_tensor *y = ss_linear(c, x, w, ss_operand(l->bias));
+    ss_release(w);
+    if (l->gain)
+        ss_set(&y, ss_gain(c, y, l->gain->tensor));
+    return ss_leave(c, &l->m, y);
 }
 
 ss_factor ss_factor_new(ss_net *n, const ss_module *m, const char *name, ss_factor_spec spec)
@@ -149,7 +182,10 @@ ss_tensor *ss_embedding_layer_run(ss_ctx *c, const ss_embedding_layer *l, const 
     for (int64_t i = 0; i < count; i++) /* no such row: the operation refuses -1 by number */
         rows[i] = ids[i] >= 0 && ids[i] < 1e15f ? (int64_t)llroundf(ids[i]) : -1;
     ss_enter(c, &l->m, NULL);
-    ss_tensor *y = ss_leave(c, &l->m, ss_embedding(c, ss_operand(l->weight), rows, count));
+    ss_tensor *table =
+        l->weight->normalised ? ss_mp_weight(c, l->weight, true) : ss_retain(l->weight->tensor);
+    ss_tensor *y = ss_leave(c, &l->m, ss_embedding(c, table, rows, count));
+    ss_release(table);
     ss_free(rows);
     return y;
 }

@@ -19,7 +19,8 @@ static inline const ss_tensor *ss_operand(const ss_weight *w)
 /* Conv2d: [N][H][W][in] -> [N][H'][W'][out] */
 typedef struct {
     ss_module m;
-    ss_weight *weight, *bias; /* [out][in][k][k], [out] */
+    ss_weight *weight, *bias; /* [out][in][k][k], [out] or NULL */
+    ss_weight *gain;          /* [1] or NULL: y is multiplied by it (magnitude.h) */
     int kernel;
     ss_conv2d_opt opt;
 } ss_conv_layer;
@@ -34,14 +35,19 @@ static inline ss_conv2d_opt ss_conv_same(int padding)
     return (ss_conv2d_opt){1, padding, padding, padding, padding};
 }
 
+/* Gives a layer under construction its gain. */
+void ss_conv_layer_add_gain(ss_net *n, ss_conv_layer *l);
+
 /* Linear: [...][in] -> [...][out] */
 typedef struct {
     ss_module m;
     ss_weight *weight, *bias; /* [out][in], [out] or NULL */
+    ss_weight *gain;          /* [1] or NULL, as above */
 } ss_linear_layer;
 
 ss_linear_layer *ss_linear_layer_new(ss_net *n, const ss_module *parent, const char *name, int in,
                                      int out, bool bias);
+void ss_linear_layer_add_gain(ss_net *n, ss_linear_layer *l);
 ss_tensor *ss_linear_layer_run(ss_ctx *c, const ss_linear_layer *l, const ss_tensor *x);
 
 /* A factor of a module (remedies.h): a number, or a parameter NAME of it. */

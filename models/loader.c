@@ -249,8 +249,8 @@ static void make_weight(ss_net *n, ss_weight *w, const ss_module *m, const char 
         n->last = m;
         n->last_fan_in = (int64_t)values / w->shape.dim[0];
     }
-    if (ss_init_fill(n->init, m, name, w->shape, n->last == m ? n->last_fan_in : 0, data, &e) !=
-        SS_OK)
+    if (ss_init_fill(n->init, m, name, w->shape, n->last == m ? n->last_fan_in : 0, w->normalised,
+                     data, &e) != SS_OK)
         ss_net_fail(n, e.code, "%s", e.msg);
     w->dtype = SS_F32;
     w->data = data;
@@ -267,6 +267,7 @@ ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_sha
     ss_str_addf(&full, "%s%s%s", m->path, *m->path ? "." : "", name);
     w->name = keep(n, ss_str_detach(&full));
     w->shape = shape;
+    w->normalised = n->remedies->magnitude && shape.rank >= 2;
     ss_weight **weights = ss_grow(n->weights, &n->cap_weights, n->n_weights + 1, sizeof *weights);
     if (weights)
         n->weights = weights;

@@ -32,6 +32,7 @@ typedef struct {
     ss_shape shape;
     const void *data; /* in the mapped checkpoint, or an aligned copy of that */
     size_t bytes;
+    bool normalised;   /* the forward pass normalises it (magnitude.h) */
     const char *file;  /* where it came from, NULL: untrained */
     ss_tensor *tensor; /* on the device, while the network is bound to a context */
 } ss_weight;

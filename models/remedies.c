@@ -49,11 +49,19 @@ static void read_all(ss_json *j, ss_remedies *r)
     r->residual = read_factor(j, "residual_scale");
     r->skip = read_factor(j, "skip_scale");
     read_cosine(j, r);
+    r->magnitude = ss_json_bool(j, "magnitude_preserving", false);
+    if (r->magnitude && (r->residual.learned || r->residual.value > 0))
+        ss_json_complain(j, SS_UNSUPPORTED, "residual_scale",
+                         "magnitude_preserving weighs the branches itself");
+    if (r->magnitude && (r->skip.learned || r->skip.value > 0))
+        ss_json_complain(j, SS_UNSUPPORTED, "skip_scale",
+                         "magnitude_preserving weighs the skips itself");
 
     const char *unread = ss_json_unread(j);
     if (unread)
         ss_json_complain(j, SS_UNSUPPORTED, unread,
-                         "known remedies: clamp, residual_scale, skip_scale, cosine_attention");
+                         "known remedies: clamp, residual_scale, skip_scale, cosine_attention, "
+                         "magnitude_preserving");
 }
 
 void ss_remedies_read(ss_json *j, ss_remedies *r)
@@ -116,5 +124,7 @@ const char *ss_remedies_text(const ss_remedies *r, char *out, size_t n)
         add_number(out, n, "cosine_attention", r->cosine_scale);
     else if (r->cosine)
         add_word(out, n, "cosine_attention", "");
+    if (r->magnitude)
+        add_word(out, n, "magnitude_preserving", "");
     return out;
 }

@@ -11,6 +11,7 @@
  *                           Saharia et al. 2022, "Photorealistic Text-to-Image..."
  *   "cosine_attention": S   logits S cos(q, k) in every attention (hooks.h); true: S is the
  *                           square root of a head's width
+ *   "magnitude_preserving": true   EDM2's layers, see magnitude.h; without the two factors
  *
  * K may be "learned": a parameter of each place, [1], that begins at 1, named by the block:
  * `up_blocks.0.resnets.1.residual_scale`, `up_blocks.0.resnets.1.skip_scale`.
@@ -31,6 +32,7 @@ typedef struct {
     ss_factor_spec residual, skip;
     bool cosine;
     float cosine_scale; /* 0: the square root of a head's width */
+    bool magnitude;     /* magnitude_preserving */
 } ss_remedies;
 
 /* Reads j's "remedies", where there is one. What is wrong there is j's complaint, which names the

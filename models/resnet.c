@@ -9,12 +9,15 @@
  */
 #include "models/resnet.h"
 
+#include "models/magnitude.h"
+
 struct ss_resnet {
     ss_module m;
     ss_group_norm_layer *norm1, *norm2;
     ss_conv_layer *conv1, *conv2, *conv_shortcut; /* the shortcut may be NULL */
     ss_linear_layer *time_emb_proj;
     ss_factor factor;
+    bool magnitude;
     ss_module downsample; /* PyTorch lists the pooling, but not its counterpart; path NULL: none */
     ss_resnet_spec spec;
 };
@@ -32,11 +35,17 @@ ss_resnet *ss_resnet_new(ss_net *n, const ss_module *parent, const char *list, i
         ss_net_module(n, &r->m, parent, "ResnetBlock2D", "%s", list);
     else
         ss_net_module(n, &r->m, parent, "ResnetBlock2D", "%s.%d", list, index);
-    r->norm1 = ss_group_norm_layer_new(n, &r->m, "norm1", s->in, s->groups, s->eps);
-    r->conv1 = ss_conv_layer_new(n, &r->m, "conv1", s->in, s->out, 3, ss_conv_same(1));
+    r->magnitude = ss_net_remedies(n)->magnitude;
+    if (!r->magnitude)
+        r->norm1 = ss_group_norm_layer_new(n, &r->m, "norm1", s->in, s->groups, s->eps);
+    r->conv1 = ss_conv_layer_new(n, &r->m, "conv1", r->magnitude && s->encoder ? s->out : s->in,
+                                 s->out, 3, ss_conv_same(1));
     r->time_emb_proj = ss_linear_layer_new(n, &r->m, "time_emb_proj", s->temb,
                                            s->scale_shift ? 2 * s->out : s->out, true);
-    r->norm2 = ss_group_norm_layer_new(n, &r->m, "norm2", s->out, s->groups_out, s->eps);
+    if (r->magnitude)
+        ss_linear_layer_add_gain(n, r->time_emb_proj);
+    else
+        r->norm2 = ss_group_norm_layer_new(n, &r->m, "norm2", s->out, s->groups_out, s->eps);
     r->conv2 = ss_conv_layer_new(n, &r->m, "conv2", s->out, s->out, 3, ss_conv_same(1));
     if (s->direction == SS_HALVE && !s->fir)
         ss_net_module(n, &r->downsample, &r->m, "Downsample2D", "downsample");
@@ -73,11 +82,43 @@ static ss_tensor *resample(ss_ctx *c, const ss_resnet *r, const ss_tensor *x)
     return ss_upsample_nearest(c, x, 2 * ss_dim(x, 1), 2 * ss_dim(x, 2));
 }
 
+/* magnitude.h */
+static ss_tensor *run_magnitude(ss_ctx *c, const ss_resnet *r, const ss_tensor *x,
+                                const ss_tensor *temb)
+{
+    const bool encoder = r->spec.encoder;
+
+    if (r->downsample.path)
+        ss_enter(c, &r->downsample, x);
+    ss_tensor *stream = resample(c, r, x);
+    if (r->downsample.path)
+        stream = ss_leave(c, &r->downsample, stream);
+    if (encoder && r->conv_shortcut)
+        ss_set(&stream, ss_conv_layer_run(c, r->conv_shortcut, stream));
+    if (encoder)
+        ss_set(&stream, ss_mp_pixel(c, stream, ss_dim(stream, -1)));
+
+    ss_tensor *t = ss_mp_silu(c, temb), *h = ss_mp_silu(c, stream);
+    ss_set(&t, ss_linear_layer_run(c, r->time_emb_proj, t)); /* [N][out] */
+    ss_set(&h, ss_conv_layer_run(c, r->conv1, h));           /* [N][H'][W'][out] */
+    ss_set(&h, ss_mp_modulate(c, h, t));
+    ss_set(&h, ss_mp_silu(c, h));
+    ss_set(&h, ss_conv_layer_run(c, r->conv2, h));
+    ss_release(t);
+    if (!encoder && r->conv_shortcut)
+        ss_set(&stream, ss_conv_layer_run(c, r->conv_shortcut, stream));
+    ss_set(&h, ss_mp_sum(c, stream, h, 0.3));
+    ss_release(stream);
+    return h;
+}
+
 ss_tensor *ss_resnet_run(ss_ctx *c, const ss_resnet *r, const ss_tensor *x, const ss_tensor *temb)
 {
     const ss_act act = r->spec.act;
 
     ss_enter(c, &r->m, x);
+    if (r->magnitude)
+        return ss_leave(c, &r->m, run_magnitude(c, r, x, temb));
     ss_tensor *t = r->spec.skip_time_act ? ss_retain(temb) : ss_activate(c, temb, act);
     ss_set(&t, ss_linear_layer_run(c, r->time_emb_proj, t)); /* [N][out], or [N][2 out] */
 

@@ -21,7 +21,8 @@ typedef struct {
     float out_scale;    /* the sum is divided by it */
     bool shortcut;      /* a 1x1 convolution on the residual even where in == out */
     ss_direction direction;
-    bool fir; /* filter of the direction */
+    bool fir;     /* filter of the direction */
+    bool encoder; /* where it is: only magnitude-preserving blocks differ (magnitude.h) */
 } ss_resnet_spec;
 
 typedef struct ss_resnet ss_resnet;

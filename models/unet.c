@@ -7,8 +7,9 @@
 
 #include "base/mem.h"
 #include "kernels/context.h"
+#include "models/magnitude.h"
 
-#include <string.h>
+#include <math.h>
 
 struct ss_unet {
     ss_module m;
@@ -71,8 +72,9 @@ ss_unet *ss_unet_new(ss_net *n, const ss_unet_config *g)
     ss_net_set_remedies(n, &g->remedies);
     ss_net_module(n, &u->m, NULL, g->conditional ? "UNet2DConditionModel" : "UNet2DModel", "%s",
                   "");
-    u->conv_in = ss_conv_layer_new(n, &u->m, "conv_in", g->in_channels, first, g->conv_in_kernel,
-                                   ss_conv_same((g->conv_in_kernel - 1) / 2));
+    u->conv_in =
+        ss_conv_layer_new(n, &u->m, "conv_in", g->in_channels + g->remedies.magnitude, first,
+                          g->conv_in_kernel, ss_conv_same((g->conv_in_kernel - 1) / 2));
     new_embeddings(n, u, g);
     for (int i = 0; i < g->n_levels; i++)
         u->down[i] = ss_down_block_new(n, &u->m, i, &g->down[i]);
@@ -80,10 +82,13 @@ ss_unet *ss_unet_new(ss_net *n, const ss_unet_config *g)
         u->up[i] = ss_up_block_new(n, &u->m, i, &g->up[i]);
     if (g->has_mid)
         u->mid = ss_mid_block_new(n, &u->m, &g->mid);
-    u->conv_norm_out =
-        ss_group_norm_layer_new(n, &u->m, "conv_norm_out", first, g->groups_out, g->eps);
+    if (!g->remedies.magnitude)
+        u->conv_norm_out =
+            ss_group_norm_layer_new(n, &u->m, "conv_norm_out", first, g->groups_out, g->eps);
     u->conv_out = ss_conv_layer_new(n, &u->m, "conv_out", first, g->out_channels,
                                     g->conv_out_kernel, ss_conv_same((g->conv_out_kernel - 1) / 2));
+    if (g->remedies.magnitude)
+        ss_conv_layer_add_gain(n, u->conv_out);
     /* Blocks of the network itself, for a per-block precision policy. */
     if (u->conv_in && u->conv_out)
         u->conv_in->m.block = u->conv_out->m.block = true;
@@ -180,10 +185,15 @@ static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const ss_te
 {
     ss_tensor *e = project_time(c, u, t, N);
 
+    if (u->config->remedies.magnitude) /* sinusoids have an RMS of 1/sqrt(2) */
+        ss_set(&e, ss_affine(c, e, (float)M_SQRT2, 0));
     ss_set(&e, ss_timestep_embedding_run(c, u->time_embedding, e));
     ss_tensor *label = embed_class(c, u, cond, N);
     if (u->config->class_concat) {
         ss_set(&e, ss_concat(c, e, label, -1));
+        ss_release(label);
+    } else if (label && u->config->remedies.magnitude) {
+        ss_set(&e, ss_mp_sum(c, e, label, 0.5));
         ss_release(label);
     } else {
         add_embedding(c, &e, label);
@@ -265,7 +275,8 @@ static ss_tensor *encode_decode(ss_ctx *c, const ss_unet *u, const ss_tensor *x,
         h = ss_up_block_run(c, u->up[i], h, with, &skips, &image);
     ss_skips_release(&skips);
 
-    ss_set(&h, ss_group_norm_layer_run(c, u->conv_norm_out, h, NULL, g->act_out));
+    if (u->conv_norm_out)
+        ss_set(&h, ss_group_norm_layer_run(c, u->conv_norm_out, h, NULL, g->act_out));
     ss_set(&h, ss_conv_layer_run(c, u->conv_out, h)); /* [N][H][W][out] */
     if (image)
         ss_set(&h, ss_add(c, h, image, 1));
@@ -318,6 +329,8 @@ ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const fl
         ss_set(&text, ss_linear_layer_run(c, u->encoder_hid_proj, text));
 
     ss_tensor *in = g->center_input ? ss_affine(c, x, 2, -1) : ss_retain(x);
+    if (g->remedies.magnitude)
+        ss_set(&in, ss_mp_ones(c, in));
     const ss_steering with = {temb, text, mask};
     ss_tensor *y = encode_decode(c, u, in, &with);
     if (g->divide_by_time)

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "kernels/context.h"
+#include "models/magnitude.h"
 #include "models/transformer.h"
 
 #include <math.h>
@@ -20,6 +21,7 @@
 
 struct ss_level {
     ss_module m;
+    bool magnitude; /* magnitude.h */
     ss_block_spec spec;
     ss_resnet *resnets[SS_MAX_LAYERS];
     ss_factor skips[SS_MAX_LAYERS]; /* decoder: of what is concatenated */
@@ -197,8 +199,10 @@ static ss_level *level_new(ss_net *n, const ss_block_spec *s)
 {
     ss_level *b = ss_net_alloc(n, sizeof *b);
 
-    if (b)
+    if (b) {
         b->spec = *s;
+        b->magnitude = ss_net_remedies(n)->magnitude;
+    }
     return b;
 }
 
@@ -212,8 +216,9 @@ ss_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index, const
     ss_net_module(n, &b->m, parent, s->type->name, "down_blocks.%d", index);
     new_attentions(n, b, s->layers);
     for (int i = 0; i < s->layers; i++) {
-        const ss_resnet_spec r = resnet_spec(s, i ? s->out : s->in, s->out);
+        ss_resnet_spec r = resnet_spec(s, i ? s->out : s->in, s->out);
 
+        r.encoder = true;
         b->resnets[i] = ss_resnet_new(n, &b->m, "resnets", i, &r);
     }
     if (!s->resamples)
@@ -224,6 +229,7 @@ ss_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index, const
     }
     ss_resnet_spec r = resnet_spec(s, s->out, s->out);
     r.direction = SS_HALVE;
+    r.encoder = true;
     r.fir = r.shortcut = fir;
     if (fir) {
         b->resnet = ss_resnet_new(n, &b->m, "resnet_down", -1, &r);
@@ -360,7 +366,8 @@ ss_tensor *ss_up_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_
 
         ss_factor_run(c, &b->skips[i], &skip);
         ss_see(c, ss_resnet_module(b->resnets[i]), SS_PORT_SKIP, skip);
-        ss_set(&x, ss_concat(c, x, skip, -1)); /* [N][H][W][in+skip] */
+        ss_set(&x, b->magnitude ? ss_mp_concat(c, x, skip)
+                                : ss_concat(c, x, skip, -1)); /* [N][H][W][in+skip] */
         ss_release(skip);
         ss_set(&x, ss_resnet_run(c, b->resnets[i], x, with->temb)); /* [N][H][W][out] */
         if (!fir)

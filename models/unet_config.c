@@ -635,6 +635,31 @@ static void read_conditional(ss_json *j, ss_unet_config *u)
     expect_null(j, "time_cond_proj_dim", "embeddings of the guidance are not supported");
 }
 
+/* What magnitude-preserving layers (magnitude.h) have no counterpart of. */
+static void check_magnitude(ss_json *j, const ss_unet_config *u)
+{
+    static const char why[] = "not with the remedy magnitude_preserving";
+
+    if (u->conditional)
+        ss_json_complain(j, SS_UNSUPPORTED, "_class_name", "%s, which UNet2DModel can have", why);
+    if (u->act != SS_ACT_SILU)
+        ss_json_complain(j, SS_UNSUPPORTED, "act_fn", "%s; silu", why);
+    if (u->time != SS_TIME_POSITIONAL)
+        ss_json_complain(j, SS_UNSUPPORTED, "time_embedding_type", "%s; positional", why);
+    if (u->class_kind != SS_CLASS_NONE && u->class_kind != SS_CLASS_TABLE)
+        ss_json_complain(j, SS_UNSUPPORTED, "class_embed_type", "%s; num_class_embeds is", why);
+    for (int i = 0; i < u->n_levels; i++) {
+        if (u->down[i].resampling == SS_RESAMPLE_FIR)
+            ss_json_complain(j, SS_UNSUPPORTED, "down_block_types", "%s", why);
+        if (u->up[i].resampling == SS_RESAMPLE_FIR)
+            ss_json_complain(j, SS_UNSUPPORTED, "up_block_types", "%s", why);
+    }
+    if (u->down[0].scale_shift)
+        ss_json_complain(j, SS_UNSUPPORTED, "resnet_time_scale_shift", "%s; default", why);
+    if (u->has_mid && u->mid.out_scale != 1)
+        ss_json_complain(j, SS_UNSUPPORTED, "mid_block_scale_factor", "%s; 1", why);
+}
+
 bool ss_unet_config_knows(const char *class_name)
 {
     for (int i = 0; families[i]; i++) {
@@ -652,6 +677,8 @@ ss_code ss_unet_config_read(ss_json *j, ss_unet_config *u, ss_err *e)
     else
         read_plain(j, u);
     ss_remedies_read(j, &u->remedies);
+    if (u->remedies.magnitude)
+        check_magnitude(j, u);
     const char *unread = ss_json_unread(j);
     if (unread)
         ss_json_complain(j, SS_UNSUPPORTED, unread, "%s has no such option that is known here",

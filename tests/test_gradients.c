@@ -315,6 +315,21 @@ static ss_tensor *run_modulate(ss_ctx *c, const gradient_case *g, ss_tensor *con
     return ss_modulate(c, x[0], x[1]);
 }
 
+/* opt: row, scale */
+static void ref_unit_rms(const gradient_case *g, double *const x[], double *y)
+{
+    const int64_t row = (int64_t)g->opt[0];
+
+    for (int64_t i = 0; i < ss_shape_numel(g->out); i++)
+        y[i] = x[0][i] * (float)g->opt[1] /
+               (1e-4 + length(x[0] + i / row * row, row) / sqrt((double)row));
+}
+
+static ss_tensor *run_unit_rms(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
+{
+    return ss_unit_rms(c, x[0], (int64_t)g->opt[0], (float)g->opt[1]);
+}
+
 static void ref_gain(const gradient_case *g, double *const x[], double *y)
 {
     for (int64_t i = 0; i < ss_shape_numel(g->out); i++)
@@ -612,6 +627,11 @@ static size_t make_cases(gradient_case *g)
     CASE("scale samples", {S(3, 7, 3)}, S(3, 7, 3), ref_scale_samples, run_scale_samples);
     CASE("add channels", {S(3, 7, 33), S(3, 33)}, S(3, 7, 33), ref_add_channels, run_add_channels);
     CASE("modulate", {S(3, 7, 5), S(3, 10)}, S(3, 7, 5), ref_modulate, run_modulate);
+    CASE("unit rms", {S(2, 3, 2, 33)}, S(2, 3, 2, 33), ref_unit_rms, run_unit_rms, {33, 1});
+    CASE("unit rms of heads", {S(2, 5, 12)}, S(2, 5, 12), ref_unit_rms, run_unit_rms, {4, 1});
+    CASE("unit rms of weights", {S(7, 3, 3, 3)}, S(7, 3, 3, 3), ref_unit_rms, run_unit_rms,
+         {27, 0.19245009});
+    CASE("unit rms one", {S(3, 1)}, S(3, 1), ref_unit_rms, run_unit_rms, {1, 0.5});
     CASE("gain", {S(3, 7, 5), S(1)}, S(3, 7, 5), ref_gain, run_gain);
     CASE("gain one", {S(1), S(1)}, S(1), ref_gain, run_gain);
     CASE("clamp", {S(3, 33)}, S(3, 33), ref_clamp, run_clamp, {-0.5, 0.75});
@@ -923,6 +943,7 @@ static float *chain(int threads, bool recompute, int64_t *peak)
         ss_set(&z, ss_add_channels(c, z, mean));
         ss_release(mean);
         ss_set(&z, ss_gain(c, z, one));
+        ss_set(&z, ss_unit_rms(c, z, 48, 1));
         ss_set(&z, ss_add(c, z, h, 0.5f));
         z = ss_leave(c, &module, z);
         ss_set(&h, z);

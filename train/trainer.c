@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "kernels/context.h"
 #include "kernels/tape.h"
+#include "models/magnitude.h"
 #include "train/trainer_state.h"
 
 #include <inttypes.h>
@@ -312,6 +313,7 @@ static ss_code update(ss_trainer *t, double norm, ss_trainer_did *did, ss_err *e
     ss_optimizer_step(t->optimizer, (const float *const *)t->gradient, 1 / did->scale, norm,
                       t->updates);
     for (int i = 0; i < t->n; i++) {
+        ss_weight_normalise(t->weights[i], t->trained[i].w);
         if (t->updates[i].staleness > did->staleness || !did->stalest) {
             did->staleness = t->updates[i].staleness;
             did->stalest = isnan(did->staleness) ? NULL : t->trained[i].name;

@@ -18,6 +18,9 @@
 #define SS_CPU_KERNELS(X)                                                                          \
     X(group_norm, (ss_device * d, const ss_group_norm_args *a, ss_err *e), (d, a, e))              \
     X(layer_norm, (ss_device * d, const ss_layer_norm_args *a, ss_err *e), (d, a, e))              \
+    X(unit_rms,                                                                                    \
+      (ss_device * d, const ss_tensor *x, int64_t row, float scale, ss_tensor *y, ss_err *e),      \
+      (d, x, row, scale, y, e))                                                                    \
     X(attention, (ss_device * d, const ss_attention_args *a, ss_err *e), (d, a, e))                \
     X(activate, (ss_device * d, const ss_tensor *x, ss_act act, ss_tensor *y, ss_err *e),          \
       (d, x, act, y, e))                                                                           \
@@ -69,6 +72,10 @@
     X(layer_norm,                                                                                  \
       (ss_device * d, const ss_layer_norm_args *a, const ss_norm_gradients *g, ss_err *e),         \
       (d, a, g, e))                                                                                \
+    X(unit_rms,                                                                                    \
+      (ss_device * d, const ss_tensor *x, int64_t row, float scale, const ss_tensor *dy,           \
+       ss_tensor *dx, ss_err *e),                                                                  \
+      (d, x, row, scale, dy, dx, e))                                                               \
     X(attention, (ss_device * d, const ss_attention_gradient_args *a, ss_err *e), (d, a, e))       \
     X(activate,                                                                                    \
       (ss_device * d, const ss_tensor *x, ss_act act, const ss_tensor *dy, ss_tensor *dx,          \

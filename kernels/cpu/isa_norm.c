@@ -504,3 +504,60 @@ ss_code ISA(back_layer_norm)(ss_device *d, const ss_layer_norm_args *a, const ss
     ss_pool_free(&d->pool, sum, bytes);
     return SS_OK;
 }
+
+/* ---- unit RMS ---- */
+
+static const double UNIT_EPS = 1e-4;
+
+/* sum of a b */
+static double row_product(const float *a, const float *b, int64_t n)
+{
+    double sum = 0;
+
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)a[i] * b[i];
+    return sum;
+}
+
+ss_code ISA(unit_rms)(ss_device *d, const ss_tensor *x, int64_t row, float scale, ss_tensor *y,
+                      ss_err *e)
+{
+    const int64_t n = ss_shape_numel(x->shape);
+    const float *from = ss_cpu_param(d, x, NULL, e);
+    float *to = y->data;
+
+    if (!from)
+        return SS_NOMEM;
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i = 0; i < n; i += row) {
+        const double rms = sqrt(row_product(from + i, from + i, row) / (double)row);
+        const float k = (float)(scale / (UNIT_EPS + rms));
+
+        for (int64_t j = i; j < i + row; j++)
+            to[j] = k * from[j];
+    }
+    return SS_OK;
+}
+
+ss_code ISA(back_unit_rms)(ss_device *d, const ss_tensor *x, int64_t row, float scale,
+                           const ss_tensor *dy, ss_tensor *dx, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(x->shape);
+    const float *from = ss_cpu_param(d, x, NULL, e), *back = dy->data;
+    float *to = dx->data;
+
+    if (!from)
+        return SS_NOMEM;
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i = 0; i < n; i += row) {
+        const double rms = sqrt(row_product(from + i, from + i, row) / (double)row);
+        const double u = UNIT_EPS + rms;
+        const double along =
+            rms > 0 ? row_product(back + i, from + i, row) / (u * (double)row * rms) : 0;
+
+        for (int64_t j = i; j < i + row; j++)
+            to[j] = (float)(scale / u * (back[j] - along * from[j]));
+    }
+    return SS_OK;
+}
