@@ -42,7 +42,7 @@ bool ss_trend_step(const char *path, int64_t *step)
 static ss_code sort_runs(ss_run *const *runs, const int64_t *steps, int n, ss_trend *t, ss_err *e)
 {
     for (int i = 0; i < n; i++) {
-        int at = t->n_runs++;
+        int at = t->n_steps++;
 
         if (steps[i] < 1)
             return ss_fail(e, SS_USAGE,
@@ -64,13 +64,35 @@ static ss_code sort_runs(ss_run *const *runs, const int64_t *steps, int n, ss_tr
     return SS_OK;
 }
 
+bool ss_trend_counts(const ss_trend *t, const ss_trend_row *row, int step)
+{
+    return !row->nonfinite[step] && !(t->runs[0]->steps && t->steps[step] < 2);
+}
+
 static void fit(const ss_trend *t, const ss_trend_row *row, ss_trend_series *s)
 {
-    double *y = t->values; /* the first n_runs are scratch */
+    double *y = t->values; /* the first n_steps are scratch */
 
-    for (int j = 0; j < t->n_runs; j++)
-        y[j] = row->nonfinite[j] ? NAN : s->y[j];
-    s->law = ss_power_law_fit(t->steps, y, t->n_runs);
+    for (int j = 0; j < t->n_steps; j++)
+        y[j] = ss_trend_counts(t, row, j) ? s->y[j] : NAN;
+    s->law = ss_power_law_fit(t->steps, y, t->n_steps);
+}
+
+/* What a stage has, from its sites. */
+static void fill_stages(ss_trend *t, int j)
+{
+    for (int i = 0; i < t->n; i++) {
+        const ss_trend_row *row = &t->rows[i];
+
+        if (row->stage == SS_STAGE_NONE)
+            continue;
+
+        ss_trend_row *stage = &t->stages[row->stage];
+
+        stage->peak.y[j] = fmax(stage->peak.y[j], row->peak.y[j]);
+        stage->high.y[j] = fmax(stage->high.y[j], row->high.y[j]);
+        stage->nonfinite[j] |= row->nonfinite[j];
+    }
 }
 
 static ss_code read_values(ss_trend *t, int j, ss_err *e)
@@ -88,22 +110,15 @@ static ss_code read_values(ss_trend *t, int j, ss_err *e)
         row->peak.y[j] = ss_align_peak(a, j, absmax, i, SS_ALL, SS_ALL);
         row->high.y[j] = ss_align_peak(a, j, absmax, i, SS_ALL, a->n_sigmas - 1);
         row->nonfinite[j] = ss_align_count(a, j, nonfinite, i, SS_ALL, SS_ALL) > 0;
-        if (row->stage == SS_STAGE_NONE)
-            continue;
-
-        ss_trend_row *stage = &t->stages[row->stage];
-
-        stage->peak.y[j] = fmax(stage->peak.y[j], row->peak.y[j]);
-        stage->high.y[j] = fmax(stage->high.y[j], row->high.y[j]);
-        stage->nonfinite[j] |= row->nonfinite[j];
     }
+    fill_stages(t, j);
     return SS_OK;
 }
 
 /* Gives the rows their places in values and flags. */
 static ss_code make_rows(ss_trend *t, ss_err *e)
 {
-    const size_t width = (size_t)t->n_runs, n = (size_t)t->aligned.n_sites;
+    const size_t width = (size_t)t->n_steps, n = (size_t)t->aligned.n_sites;
     const size_t rows = n + SS_N_STAGES;
 
     t->rows = ss_calloc(n, sizeof *t->rows);
@@ -148,6 +163,17 @@ static int larger_first(const void *a, const void *b)
     return x->site - y->site;
 }
 
+static void fit_all(ss_trend *t)
+{
+    for (int i = 0; i < t->n + SS_N_STAGES; i++) {
+        ss_trend_row *row = i < t->n ? &t->rows[i] : &t->stages[i - t->n];
+
+        fit(t, row, &row->peak);
+        fit(t, row, &row->high);
+    }
+    qsort(t->rows, (size_t)t->n, sizeof *t->rows, larger_first);
+}
+
 ss_code ss_trend_find(ss_run *const *runs, const int64_t *steps, int n_runs,
                       const char *const *globs, int n_globs, ss_trend *t, ss_err *e)
 {
@@ -167,14 +193,90 @@ ss_code ss_trend_find(ss_run *const *runs, const int64_t *steps, int n_runs,
         ss_trend_release(t);
         return rc;
     }
-    for (int i = 0; i < t->n + SS_N_STAGES; i++) {
-        ss_trend_row *row = i < t->n ? &t->rows[i] : &t->stages[i - t->n];
-
-        fit(t, row, &row->peak);
-        fit(t, row, &row->high);
-    }
-    qsort(t->rows, (size_t)t->n, sizeof *t->rows, larger_first);
+    t->high_sigma = t->runs[0]->sigmas[ss_align_sigma(&t->aligned, t->aligned.n_sigmas - 1, 0)];
+    fit_all(t);
     return SS_OK;
+}
+
+/* The run, its finished steps and the sites, as if they were aligned. */
+static ss_code take_training(ss_run *r, const ss_sites *sites, ss_trend *t, ss_err *e)
+{
+    ss_aligned *a = &t->aligned;
+
+    t->runs = ss_alloc(1, sizeof *t->runs);
+    t->steps = ss_alloc((size_t)r->n_sigmas, sizeof *t->steps);
+    a->sites = ss_alloc((size_t)sites->n, sizeof *a->sites);
+    if (!t->runs || !t->steps || !a->sites)
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    t->runs[0] = r;
+    a->n_runs = 1;
+    a->n_sites = sites->n;
+    for (int i = 0; i < sites->n; i++)
+        a->sites[i] = sites->site[i];
+    for (int k = 0; k < r->n_sigmas; k++) {
+        if (r->done[k])
+            t->steps[t->n_steps++] = (double)r->steps[k];
+    }
+    return t->n_steps ? SS_OK : ss_fail(e, SS_FORMAT, "%s: no step is finished", r->path);
+}
+
+/* The largest value of the samples of column k whose noise level is `from` or more. */
+static double high_peak(const ss_run *r, const float *absmax, const float *sigma, ss_site s, int k,
+                        double from)
+{
+    double peak = NAN;
+
+    for (int i = 0; i < r->n_inputs; i++) {
+        for (int n = 0; n < r->n_samples; n++) {
+            if (sigma[(size_t)k * (size_t)r->n_samples + (size_t)n] >= from)
+                peak = fmax(peak, absmax[ss_run_at(r, s.module, s.port, i, k, n)]);
+        }
+    }
+    return peak;
+}
+
+static ss_code read_training(ss_run *r, double from, ss_trend *t, ss_err *e)
+{
+    const float *absmax, *sigma;
+    const uint64_t *nonfinite;
+    int j = 0;
+    ss_code rc = ss_run_stat(r, "absmax", &absmax, e);
+
+    if (rc != SS_OK || (rc = ss_run_nonfinite(r, &nonfinite, e)) != SS_OK ||
+        (rc = ss_run_training(r, "sigma", &sigma, e)) != SS_OK)
+        return rc;
+    for (int k = 0; k < r->n_sigmas; k++) {
+        if (!r->done[k])
+            continue;
+        for (int i = 0; i < t->n; i++) {
+            const ss_site s = ss_align_site(&t->aligned, i, 0);
+            ss_trend_row *row = &t->rows[i];
+
+            row->peak.y[j] = ss_site_peak(r, absmax, s, SS_ALL, k);
+            if (sigma)
+                row->high.y[j] = high_peak(r, absmax, sigma, s, k, from);
+            row->nonfinite[j] = ss_site_count(r, nonfinite, s, SS_ALL, k) > 0;
+        }
+        fill_stages(t, j++);
+    }
+    return SS_OK;
+}
+
+ss_code ss_trend_of_training(ss_run *r, const ss_sites *sites, double from, ss_trend *t, ss_err *e)
+{
+    ss_code rc;
+
+    *t = (ss_trend){.high_sigma = from};
+    rc = take_training(r, sites, t, e);
+    if (rc == SS_OK)
+        rc = make_rows(t, e);
+    if (rc == SS_OK)
+        rc = read_training(r, from, t, e);
+    if (rc != SS_OK)
+        ss_trend_release(t);
+    else
+        fit_all(t);
+    return rc;
 }
 
 void ss_trend_release(ss_trend *t)
@@ -200,7 +302,7 @@ ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const 
 {
     ss_forecast x = {.over = -1, .at = {NAN, NAN, NAN}};
 
-    for (int j = 0; j < t->n_runs; j++) {
+    for (int j = 0; j < t->n_steps; j++) {
         const bool over = row->nonfinite[j] || row->peak.y[j] > f->max;
 
         if (over && x.over < 0)
@@ -216,7 +318,7 @@ ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const 
         x.reach = SS_REACH_UNKNOWN;
     else if (isnan(x.at.at))
         x.reach = SS_REACH_NEVER;
-    else if (x.at.at > SS_TREND_FAR * t->steps[t->n_runs - 1])
+    else if (x.at.at > SS_TREND_FAR * t->steps[t->n_steps - 1])
         x.reach = SS_REACH_FAR;
     else
         x.reach = SS_REACH_AHEAD;

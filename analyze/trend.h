@@ -1,12 +1,18 @@
-/* trend.h - growth over training: several runs of one training, a checkpoint each
+/* trend.h - growth over training: several runs of one training, a checkpoint each, or the run file
+ * that a training wrote of itself
  *
  * For each site that all runs have, the largest |x| over what the runs have in common (align.h)
  * against the training step, as a power law (power_law.h): peak over all common noise levels and
  * inputs, high at the highest common noise level. The same for the stages (stages.h), whose value
  * is the largest of their sites.
  *
+ * Of a training's own file, peak is over all samples of a step's batch, and high over those whose
+ * noise level is at least some value. Each step has other pictures and noise levels, so the points
+ * scatter more than those of checkpoints, which all saw the same.
+ *
  * A step at which a site has inf or NaN takes no part in a fit: what is left there is not the
- * largest value.
+ * largest value. Nor does the first step of a training's own file, which saw the network as it was
+ * before any update.
  */
 #ifndef SS_ANALYZE_TREND_H
 #define SS_ANALYZE_TREND_H
@@ -18,7 +24,7 @@
 #include "base/table.h"
 
 typedef struct {
-    double *y; /* [n_runs], NaN where the site has nothing finite; owned by the trend */
+    double *y; /* [n_steps], NaN where the site has nothing finite; owned by the trend */
     ss_power_law law;
 } ss_trend_series;
 
@@ -26,14 +32,15 @@ typedef struct {
     int site;       /* of the alignment, or -1: a stage */
     ss_stage stage; /* of the site */
     ss_trend_series peak, high;
-    bool *nonfinite; /* [n_runs] inf or NaN among the common inputs and noise levels */
+    bool *nonfinite; /* [n_steps] inf or NaN among the common inputs and noise levels */
 } ss_trend_row;
 
 typedef struct {
-    ss_run **runs; /* [n_runs] lowest step first; the runs are borrowed */
-    double *steps; /* [n_runs] */
-    int n_runs;
-    ss_aligned aligned;
+    ss_run **runs; /* [n_steps] lowest step first, or [1]: a training's own; borrowed */
+    double *steps; /* [n_steps] */
+    int n_steps;
+    double high_sigma;  /* what `high` is at, or, in a training's own run, from */
+    ss_aligned aligned; /* of a training's own run, nothing but the sites */
     ss_trend_row *rows; /* [n] largest at the last step first */
     int n;
     ss_trend_row stages[SS_N_STAGES];
@@ -54,14 +61,20 @@ ss_code ss_trend_steps(ss_run *const *runs, int n, const char *list, int64_t *st
  * SS_USAGE; runs that have nothing in common are errors of ss_align. */
 ss_code ss_trend_find(ss_run *const *runs, const int64_t *steps, int n_runs,
                       const char *const *globs, int n_globs, ss_trend *t, ss_err *e);
+/* Of one run over training steps: its finished ones. sites: SS_SITES_PRODUCED; from: the noise
+ * level from which on a sample counts for `high`. A run without a finished step is SS_FORMAT. */
+ss_code ss_trend_of_training(ss_run *r, const ss_sites *sites, double from, ss_trend *t, ss_err *e);
 void ss_trend_release(ss_trend *t); /* {0} is fine */
+
+/* Whether a step takes part in the fit of a row. */
+bool ss_trend_counts(const ss_trend *t, const ss_trend_row *row, int step);
 
 /* "up_blocks.0", or "decoder" of a stage; returns out. */
 char *ss_trend_name(const ss_trend *t, const ss_trend_row *row, char *out, size_t n);
 
 /* When a row reaches the largest value of a format. */
 typedef enum {
-    SS_REACH_PASSED, /* one of the runs is over it, or not finite */
+    SS_REACH_PASSED, /* at one of the steps it is over it, or not finite */
     SS_REACH_AHEAD,
     SS_REACH_FAR,    /* more than SS_TREND_FAR times the last step */
     SS_REACH_NEVER,  /* not by this trend: no growth that is certain */
@@ -71,8 +84,8 @@ enum { SS_TREND_FAR = 1000 };
 
 typedef struct {
     ss_reach reach;
-    int over;       /* PASSED: the first run that is over; it was passed after the run before */
-    bool back;      /* PASSED: the last run is below again */
+    int over;       /* PASSED: the first step that is over; it was passed after the one before */
+    bool back;      /* PASSED: the last step is below again */
     ss_crossing at; /* in steps, from ss_power_law_reach of the peak; NaN unless AHEAD or FAR */
 } ss_forecast;
 ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const ss_format *f);

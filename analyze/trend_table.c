@@ -35,7 +35,7 @@ ss_code ss_trend_runs_table(const ss_trend *t, ss_table *table, ss_err *e)
     ss_table_column(table, "module", SS_COL_TEXT, NULL);
     ss_table_column(table, "not finite", SS_COL_NUMBER, "%.0f");
     ss_table_column(table, "file", SS_COL_TEXT, NULL);
-    for (int j = 0; j < t->n_runs; j++) {
+    for (int j = 0; j < t->n_steps; j++) {
         const int best = largest_row(t, j);
         double high = NAN;
         int spoiled = 0;
@@ -92,7 +92,7 @@ static void add_columns(ss_table *table, const char *what)
 static void add_row(const ss_trend *t, const ss_trend_row *row, ss_table *table)
 {
     char name[512];
-    const int last = t->n_runs - 1;
+    const int last = t->n_steps - 1;
     const ss_power_law *p = &row->peak.law, *h = &row->high.law;
     const double cells[] = {row->peak.y[0], row->peak.y[last], p->b, p->error,
                             p->r2,          row->high.y[last], h->b, h->error};
@@ -115,14 +115,16 @@ ss_code ss_trend_stages_table(const ss_trend *t, ss_table *table, ss_err *e)
         add_row(t, &t->stages[i], table);
     ss_table_note(table,
                   "largest |x| as step^exponent, standard error of the exponent; high: last, at "
-                  "sigma %g",
-                  t->runs[0]->sigmas[ss_align_sigma(&t->aligned, t->aligned.n_sigmas - 1, 0)]);
+                  "sigma %.4g%s",
+                  t->high_sigma, t->runs[0]->steps ? " and above" : "");
     return SS_OK;
 }
 
 ss_code ss_trend_table(const ss_trend *t, int top, ss_table *table, ss_err *e)
 {
     const int shown = top < t->n ? top : t->n;
+    /* where the fits begin: the untrained network takes no part in them */
+    const int first = t->runs[0]->steps && t->steps[0] < 2 && t->n_steps > 1;
     int bent = 0;
     char rest[64] = "";
     ss_code rc = ss_table_init(table, "trend", e);
@@ -136,11 +138,11 @@ ss_code ss_trend_table(const ss_trend *t, int top, ss_table *table, ss_err *e)
         bent += t->rows[i].peak.law.bend == SS_BEND_UP || t->rows[i].peak.law.bend == SS_BEND_DOWN;
     if (shown < t->n)
         snprintf(rest, sizeof rest, "; %d more, each at most %.4g", t->n - shown,
-                 t->rows[shown].peak.y[t->n_runs - 1]);
+                 t->rows[shown].peak.y[t->n_steps - 1]);
     ss_table_note(table,
                   "largest |x| as step^exponent, from step %.0f to %.0f; %d of %d places bend away "
                   "from a straight line (95 %%)%s",
-                  t->steps[0], t->steps[t->n_runs - 1], bent, t->n, rest);
+                  t->steps[first], t->steps[t->n_steps - 1], bent, t->n, rest);
     return SS_OK;
 }
 
@@ -178,7 +180,7 @@ static void outcome(const ss_trend *t, const dated *d, char *out, size_t n)
         break;
     case SS_REACH_AHEAD: snprintf(out, n, "ahead%s", doubt); break;
     case SS_REACH_FAR:
-        snprintf(out, n, "beyond %d x %.0f", SS_TREND_FAR, t->steps[t->n_runs - 1]);
+        snprintf(out, n, "beyond %d x %.0f", SS_TREND_FAR, t->steps[t->n_steps - 1]);
         break;
     case SS_REACH_NEVER: snprintf(out, n, "not by this trend"); break;
     case SS_REACH_UNKNOWN: snprintf(out, n, "too few steps"); break;
@@ -200,7 +202,7 @@ static void add_forecast(const ss_trend *t, const dated *d, ss_table *table)
     }
     ss_table_row(table);
     ss_table_text(table, ss_trend_name(t, d->row, name, sizeof name));
-    ss_table_number(table, d->row->peak.y[t->n_runs - 1]);
+    ss_table_number(table, d->row->peak.y[t->n_steps - 1]);
     ss_table_number(table, at);
     ss_table_number(table, from);
     ss_table_number(table, to);
@@ -231,12 +233,13 @@ ss_code ss_forecast_table(const ss_trend *t, const ss_format *f, const char *tit
     ss_table_column(table, "outcome", SS_COL_TEXT, NULL);
     for (int i = 0; i < shown; i++)
         add_forecast(t, &rows[i], table);
-    ss_table_note(table,
-                  "the step at which the trend reaches %.5g, 95 %% interval; passed: between these "
-                  "runs; of %d places %d passed it, %d ahead, %d beyond %d x the last step, %d not "
-                  "by this trend",
-                  f->max, t->n, count[SS_REACH_PASSED], count[SS_REACH_AHEAD], count[SS_REACH_FAR],
-                  SS_TREND_FAR, count[SS_REACH_NEVER]);
+    ss_table_note(
+        table,
+        "the step at which the trend reaches %.5g, 95 %% interval; passed: between these "
+        "steps; of %d places %d passed it, %d ahead, %d beyond %d x the last step, %d not "
+        "by this trend",
+        f->max, t->n, count[SS_REACH_PASSED], count[SS_REACH_AHEAD], count[SS_REACH_FAR],
+        SS_TREND_FAR, count[SS_REACH_NEVER]);
 out:
     ss_free(rows);
     return rc;

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/keep.h"
 #include "cli/tables.h"
+#include "cli/training.h"
 #include "cli/trend.h"
 
 #include <limits.h>
@@ -30,7 +31,7 @@ enum {
 static const cli_option options[] = {
     {OPT_FORMAT, "format", "FMT",
      "a number format to judge: fp16, bf16, fp8-e4m3, fp8-e5m2, eXmY; repeatable (default: these "
-     "four, and what overflows for fp16; of several runs fp16, fp8-e5m2, fp8-e4m3)"},
+     "four, and what overflows for fp16; over training steps fp16, fp8-e5m2, fp8-e4m3)"},
     {OPT_MODULES, "modules", "GLOB", "only modules whose path matches; repeatable"},
     {OPT_TOP, "top", "N", "at most N rows a table (default 12, with --json all)"},
     {OPT_BY_INPUT, "by-input", NULL, "growth of each input by itself, too"},
@@ -198,23 +199,6 @@ static ss_code show_all(report *rep, ss_err *e)
     return rc;
 }
 
-static ss_code analyze(report *rep, const char *path, const char *const *globs, int n_globs,
-                       ss_err *e)
-{
-    ss_code rc = ss_run_open(path, &rep->run, e);
-
-    if (rc == SS_OK)
-        rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_ALL, &rep->all, e);
-    if (rc == SS_OK)
-        rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_PRODUCED, &rep->produced, e);
-    if (rc == SS_OK)
-        rc = show_all(rep, e);
-    ss_sites_release(&rep->all);
-    ss_sites_release(&rep->produced);
-    ss_run_close(rep->run);
-    return rc;
-}
-
 static void add_format(cli_parser *p, report *rep, const char *name)
 {
     ss_err e = {0};
@@ -251,10 +235,53 @@ static void default_formats(cli_parser *p, report *rep, const char *const *names
         rep->n_overflow = 1;
 }
 
-static int run(const cli_command *cmd, int argc, char **argv)
+/* The formats whose limits a training may reach: bf16 has none to speak of. */
+static void growth_formats(cli_parser *p, report *rep)
+{
+    static const char *const limits[] = {"fp16", "fp8-e5m2", "fp8-e4m3"};
+
+    default_formats(p, rep, limits, sizeof limits / sizeof *limits);
+}
+
+/* A run over noise levels. */
+static ss_code analyze_levels(cli_parser *p, report *rep, const char *const *globs, int n_globs,
+                              ss_err *e)
 {
     static const char *const usual[] = {"fp16", "bf16", "fp8-e4m3", "fp8-e5m2"};
-    static const char *const limits[] = {"fp16", "fp8-e5m2", "fp8-e4m3"};
+    ss_code rc;
+
+    default_formats(p, rep, usual, sizeof usual / sizeof *usual);
+    rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_ALL, &rep->all, e);
+    if (rc == SS_OK)
+        rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_PRODUCED, &rep->produced, e);
+    if (rc == SS_OK)
+        rc = show_all(rep, e);
+    ss_sites_release(&rep->all);
+    ss_sites_release(&rep->produced);
+    return rc;
+}
+
+static ss_code analyze(cli_parser *p, report *rep, const char *const *globs, int n_globs, ss_err *e)
+{
+    ss_code rc = ss_run_open_any(p->operands[0], &rep->run, e);
+
+    if (rc == SS_OK && rep->run->steps && rep->by_input)
+        rc = ss_fail(e, SS_USAGE,
+                     "%s: is a training run, over steps; --by-input is for runs over noise levels",
+                     rep->run->path);
+    else if (rc == SS_OK && rep->run->steps) {
+        growth_formats(p, rep);
+        const cli_training x = {rep->run,       globs,           n_globs, rep->formats,
+                                rep->n_formats, rep->n_overflow, rep->top};
+        rc = cli_training_show(&x, &rep->out, e);
+    } else if (rc == SS_OK)
+        rc = analyze_levels(p, rep, globs, n_globs, e);
+    ss_run_close(rep->run);
+    return rc;
+}
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
     const char **globs = NULL, *steps = NULL;
     int n_globs = 0, id;
     int64_t top = -1;
@@ -308,14 +335,12 @@ static int run(const cli_command *cmd, int argc, char **argv)
         return keep(&p, &rep, &kept, top);
     }
     if (several) {
-        default_formats(&p, &rep, limits, sizeof limits / sizeof *limits);
+        growth_formats(&p, &rep);
         const cli_trend x = {p.operands, p.n_operands, steps,         globs,
                              n_globs,    rep.formats,  rep.n_formats, rep.top};
         rc = cli_trend_show(&x, &rep.out, &e);
-    } else {
-        default_formats(&p, &rep, usual, sizeof usual / sizeof *usual);
-        rc = analyze(&rep, p.operands[0], globs, n_globs, &e);
-    }
+    } else
+        rc = analyze(&p, &rep, globs, n_globs, &e);
     rc = cli_show_end(&rep.out, rc, &e);
     ss_free(globs);
     return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
@@ -333,7 +358,11 @@ const cli_command cmd_analyze = {
     "\n"
     "Of several runs, each of another checkpoint of one training: how the largest activations\n"
     "grow with the training step, as a power law with the standard error of its exponent, and\n"
-    "the step at which each module reaches the largest value of a format, with a 95 % interval.",
+    "the step at which each module reaches the largest value of a format, with a 95 % interval.\n"
+    "\n"
+    "Of the statistics.h5 that `sigmascope train` writes: the steps, what overflows and since\n"
+    "when, growth over training at low, middle and high noise levels, encoder against decoder,\n"
+    "the same trends and forecasts, parameters whose updates are too large, and the loss.",
     options,
     CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,
     run,

@@ -175,7 +175,7 @@ static void say_trend(ss_page *p, const ss_overview *o, const ss_trend *t)
         ss_summary_say(p, SS_SAID_TOLD, "trend",
                        "Between steps %.0f and %.0f the largest activation (%s) goes as step^%.2f; "
                        "with two runs that has no error.",
-                       t->steps[0], t->steps[t->n_runs - 1], name, law->b);
+                       t->steps[0], t->steps[t->n_steps - 1], name, law->b);
     else
         ss_summary_say(
             p, law->low > 0 ? SS_SAID_FOUND : SS_SAID_TOLD, "trend",

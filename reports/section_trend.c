@@ -11,11 +11,11 @@ static int different_rows(const ss_trend *t, const ss_trend_row **rows, int n)
     int found = 0;
 
     for (int i = 0; i < t->n && found < n; i++) {
-        bool seen = isnan(t->rows[i].peak.y[t->n_runs - 1]);
+        bool seen = isnan(t->rows[i].peak.y[t->n_steps - 1]);
 
         for (int k = 0; k < found && !seen; k++) {
             seen = true;
-            for (int j = 0; j < t->n_runs; j++)
+            for (int j = 0; j < t->n_steps; j++)
                 seen = seen && rows[k]->peak.y[j] == t->rows[i].peak.y[j];
         }
         if (!seen)
@@ -37,7 +37,7 @@ static void limits(ss_plot *p, const ss_overview *o)
 static double horizon(const ss_overview *o, const ss_trend *t, const ss_trend_row *const *rows,
                       int n)
 {
-    const double last = t->steps[t->n_runs - 1];
+    const double last = t->steps[t->n_steps - 1];
     double far = 3 * last;
 
     for (int i = 0; i < n; i++) {
@@ -60,7 +60,7 @@ static ss_code figure(ss_page *page, const ss_overview *o, const ss_trend *t, ss
         return SS_OK;
     ss_plot_add(&p, "$t << EOD\n");
     for (int i = 0; i < n; i++) {
-        for (int j = 0; j < t->n_runs; j++) {
+        for (int j = 0; j < t->n_steps; j++) {
             ss_plot_number(&p, t->steps[j]);
             ss_plot_add(&p, " ");
             ss_plot_number(&p, rows[i]->peak.y[j]);
@@ -87,8 +87,8 @@ static ss_code figure(ss_page *page, const ss_overview *o, const ss_trend *t, ss
     snprintf(alt, sizeof alt,
              "Largest activations of %d modules against the training step, with power laws through "
              "them. The largest is %.200s: %.4g at step %.0f.",
-             n, ss_trend_name(t, rows[0], name, sizeof name), rows[0]->peak.y[t->n_runs - 1],
-             t->steps[t->n_runs - 1]);
+             n, ss_trend_name(t, rows[0], name, sizeof name), rows[0]->peak.y[t->n_steps - 1],
+             t->steps[t->n_steps - 1]);
     return ss_page_figure(page, &p, "trend", 900, 440, alt,
                           "Points are runs, dashed lines power laws fitted to them. Where a line "
                           "crosses a format's limit is the forecast; the tables give its interval.",

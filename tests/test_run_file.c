@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "probe/run_reader.h"
 #include "tests/run_synth.h"
+#include "tests/run_training.h"
 #include "tests/ss_test.h"
 
 #include <dirent.h>
@@ -371,6 +372,136 @@ static void test_resume_refuses_another_plan(void **state)
     spec.n_samples = 2; /* the plan says otherwise, but layouts are compared too */
     assert_int_equal(ss_run_resume(at("a.h5"), &spec, &w, &e), SS_FORMAT);
     assert_non_null(strstr(e.msg, "not as this run would make it"));
+}
+
+static ss_run *open_training(const char *path)
+{
+    ss_err e = {0};
+    ss_run *r;
+
+    assert_int_equal(ss_run_open(path, &r, &e), SS_USAGE);
+    assert_non_null(strstr(e.msg, "is a training run, over steps"));
+    if (ss_run_open_any(path, &r, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return r;
+}
+
+static const float *training_set(ss_run *r, const char *name)
+{
+    const float *x = NULL;
+    ss_err e = {0};
+
+    if (ss_run_training(r, name, &x, &e) != SS_OK || !x)
+        fail_msg("%s: %s", name, e.msg);
+    return x;
+}
+
+static const float *updates_set(ss_run *r, const char *name)
+{
+    const float *x = NULL;
+    ss_err e = {0};
+
+    if (ss_run_updates(r, name, &x, &e) != SS_OK || !x)
+        fail_msg("%s: %s", name, e.msg);
+    return x;
+}
+
+static void assert_float(const char *what, int i, float got, float want)
+{
+    if (!(got == want || (isnan(got) && isnan(want))))
+        fail_msg("%s[%d] is %.9g, want %.9g", what, i, (double)got, (double)want);
+}
+
+/* Everything of the steps, with what was reached: the first n of them. */
+static void check_training(ss_run *r, int n)
+{
+#define X(name) training_set(r, #name),
+    const float *const steps[] = {SS_RUN_TRAINING(X)};
+#undef X
+#define X(name) updates_set(r, #name),
+    const float *const updates[] = {SS_RUN_UPDATES(X)};
+#undef X
+    const float *sigma = training_set(r, "sigma"), *bins = training_set(r, "loss_by_sigma");
+    const float *loss = training_set(r, "sample_loss"), *absmax;
+    ss_err e = {0};
+
+    assert_int_equal(ss_run_stat(r, "absmax", &absmax, &e), SS_OK);
+    for (int s = 0; s < TRN_STEPS; s++) {
+        const bool done = s < n, updated = done && !trn_skipped(s);
+        const ss_run_step want = trn_step(s);
+#define X(name) want.name,
+        const float step_values[] = {SS_RUN_TRAINING(X)};
+#undef X
+
+        assert_int_equal(r->done[s], done);
+        for (size_t k = 0; k < N_OF(steps); k++)
+            assert_float("training", s, steps[k][s], done ? step_values[k] : NAN);
+        for (int b = 0; b < TRN_BINS; b++)
+            assert_float("bin", s, bins[b * TRN_STEPS + s], done ? trn_bin(b, s) : NAN);
+        for (int i = 0; i < TRN_SAMPLES; i++) {
+            const int at = s * TRN_SAMPLES + i;
+
+            assert_float("sigma", at, sigma[at], done ? (float)trn_sigmas[i] : NAN);
+            assert_float("sample_loss", at, loss[at], done ? 0.5f + (float)i : NAN);
+            assert_float("absmax", s, absmax[ss_run_at(r, 2, ss_run_port(r, "output"), 0, s, i)],
+                         done ? (float)trn_absmax(2, s, i) : NAN);
+        }
+        for (int p = 0; p < TRN_PARAMETERS; p++) {
+            const ss_run_update u = trn_update(p, s);
+#define X(name) u.name,
+            const float values[] = {SS_RUN_UPDATES(X)};
+#undef X
+
+            for (size_t k = 0; k < N_OF(updates); k++)
+                assert_float("updates", p, updates[k][p * TRN_STEPS + s],
+                             updated ? values[k] : NAN);
+        }
+    }
+}
+
+/* Over steps: what was written is read; a file that was cut off, and one whose last steps are
+ * written once more because training went on from an older checkpoint, get the same bytes. */
+static void test_training_run(void **state)
+{
+    (void)state;
+    const ss_run_spec spec = trn_spec();
+    ss_run_spec other = spec;
+    ss_run_writer *w;
+    ss_err e = {0};
+    ss_run *r;
+
+    assert_int_equal(trn_write(at("ref.h5"), TRN_STEPS, &e), SS_OK);
+    r = open_training(at("ref.h5"));
+    assert_true(r->complete && r->n_sigmas == TRN_STEPS && r->n_bins == TRN_BINS && !r->sigmas);
+    assert_memory_equal(r->steps, trn_steps, sizeof trn_steps);
+    assert_memory_equal(r->bins, trn_bins, sizeof trn_bins);
+    check_training(r, TRN_STEPS);
+    ss_run_close(r);
+
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(trn_write(at("a.h5"), 4, &e), SS_OK);
+        r = open_training(at("a.h5"));
+        assert_false(r->complete);
+        check_training(r, 4);
+        ss_run_close(r);
+        assert_int_equal(ss_run_resume(at("a.h5"), &spec, &w, &e), SS_OK);
+        assert_int_equal(trn_continue(w, again ? 2 : 0, TRN_STEPS, again, &e), SS_OK);
+        assert_int_equal(ss_run_finish(w, &e), SS_OK);
+        assert_same_bytes(at("a.h5"), at("ref.h5"));
+    }
+    other.plan = "{\"steps\": 5000}";
+    assert_int_equal(ss_run_resume(at("a.h5"), &other, &w, &e), SS_USAGE);
+    assert_non_null(strstr(e.msg, "steps = 4000, this run has 5000"));
+
+    write_run(at("b.h5")); /* one over noise levels has none of this */
+    const float *x;
+    assert_int_equal(ss_run_open_any(at("b.h5"), &r, &e), SS_OK);
+    assert_null(r->steps);
+    assert_int_equal(ss_run_training(r, "loss", &x, &e), SS_OK);
+    assert_null(x);
+    assert_int_equal(ss_run_updates(r, "staleness", &x, &e), SS_OK);
+    assert_null(x);
+    ss_run_close(r);
 }
 
 static void test_existing_and_locked_targets(void **state)
@@ -742,6 +873,7 @@ int main(void)
         cmocka_unit_test(test_half),
         cmocka_unit_test(test_kill_and_resume),
         cmocka_unit_test(test_resume_refuses_another_plan),
+        cmocka_unit_test(test_training_run),
         cmocka_unit_test(test_existing_and_locked_targets),
         cmocka_unit_test(test_spec_errors),
         cmocka_unit_test(test_full_disk),

@@ -1,0 +1,115 @@
+/* training.c - see training.h */
+#include "cli/training.h"
+
+#include "analyze/headroom.h"
+#include "analyze/training_overflow.h"
+#include "analyze/updates.h"
+
+static ss_code show_overflow(const cli_training *x, const ss_training *t, const ss_sites *all,
+                             cli_tables *out, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    for (int f = 0; f < x->n_overflow && rc == SS_OK; f++) {
+        ss_training_overflow o;
+        ss_table table;
+
+        rc = ss_training_overflow_find(t, all, &x->formats[f], &o, e);
+        if (rc == SS_OK && (rc = ss_training_overflow_table(t, &o, x->top, &table, e)) == SS_OK)
+            rc = cli_show(out, &table, e);
+        ss_training_overflow_release(&o);
+    }
+    return rc;
+}
+
+static ss_code show_forecasts(const cli_training *x, const ss_training *t, cli_tables *out,
+                              ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    for (int f = 0; f < x->n_formats && rc == SS_OK; f++) {
+        char title[40];
+        ss_table table;
+
+        snprintf(title, sizeof title, "forecast %s", x->formats[f].name);
+        rc = ss_forecast_table(&t->trend, &x->formats[f], title, x->top, &table, e);
+        if (rc == SS_OK)
+            rc = cli_show(out, &table, e);
+    }
+    return rc;
+}
+
+static ss_code show_updates(const cli_training *x, const ss_training *t, cli_tables *out, ss_err *e)
+{
+    ss_updates u;
+    ss_table table;
+    ss_code rc = ss_updates_find(t, &u, e);
+
+    if (rc == SS_OK && u.n && (rc = ss_updates_table(t, &u, x->top, &table, e)) == SS_OK)
+        rc = cli_show(out, &table, e);
+    if (rc == SS_OK && (u.n_stale || (u.n && out->json)) &&
+        (rc = ss_stale_table(t, &u, x->top, &table, e)) == SS_OK)
+        rc = cli_show(out, &table, e);
+    ss_updates_release(&u);
+    return rc;
+}
+
+static ss_code show_growth(const cli_training *x, const ss_training *t, cli_tables *out, ss_err *e)
+{
+    ss_table table;
+    ss_code rc = ss_training_growth_table(t, x->top, &table, e);
+
+    if (rc == SS_OK)
+        rc = cli_show(out, &table, e);
+    if (rc == SS_OK && t->sigma && (rc = ss_training_bands_table(t, x->top, &table, e)) == SS_OK)
+        rc = cli_show(out, &table, e);
+    if (rc == SS_OK && (rc = ss_training_stages_table(t, x->top, &table, e)) == SS_OK)
+        rc = cli_show(out, &table, e);
+    if (rc == SS_OK && (rc = ss_trend_stages_table(&t->trend, &table, e)) == SS_OK)
+        rc = cli_show(out, &table, e);
+    if (rc == SS_OK && (rc = ss_trend_table(&t->trend, x->top, &table, e)) == SS_OK)
+        rc = cli_show(out, &table, e);
+    return rc;
+}
+
+/* In the order in which one reads them. */
+static ss_code show_all(const cli_training *x, const ss_training *t, const ss_sites *all,
+                        cli_tables *out, ss_err *e)
+{
+    ss_table table;
+    ss_code rc = ss_training_summary_table(t, &table, e);
+
+    if (rc == SS_OK)
+        rc = cli_show(out, &table, e);
+    if (rc == SS_OK && (rc = ss_training_steps_table(t, x->top, &table, e)) == SS_OK)
+        rc = cli_show(out, &table, e);
+    if (rc == SS_OK)
+        rc = show_overflow(x, t, all, out, e);
+    if (rc == SS_OK)
+        rc = show_growth(x, t, out, e);
+    if (rc == SS_OK)
+        rc = show_forecasts(x, t, out, e);
+    if (rc == SS_OK)
+        rc = show_updates(x, t, out, e);
+    if (rc == SS_OK && t->run->n_bins && (rc = ss_training_loss_table(t, &table, e)) == SS_OK)
+        rc = cli_show(out, &table, e);
+    return rc;
+}
+
+ss_code cli_training_show(const cli_training *x, cli_tables *out, ss_err *e)
+{
+    ss_sites all = {0}, produced = {0};
+    ss_training t = {0};
+    ss_code rc = ss_sites_find(x->run, x->globs, x->n_globs, SS_SITES_ALL, &all, e);
+
+    if (rc == SS_OK)
+        rc = ss_sites_find(x->run, x->globs, x->n_globs, SS_SITES_PRODUCED, &produced, e);
+    if (rc == SS_OK)
+        rc = ss_training_find(x->run, &produced, &t, e);
+    if (rc == SS_OK)
+        rc = show_all(x, &t, &all, out, e);
+    ss_training_release(&t);
+    ss_sites_release(&all);
+    ss_sites_release(&produced);
+    return rc;
+}
