@@ -1,15 +1,17 @@
 /* test_remedies.c - networks with remedies (models/remedies.h): against PyTorch, untrained, refused
  *
- * Golden data: tests/golden/remedies/CASE, written by make_remedies.py in float64, which says what
- * is in it. Answers and every parameter's gradient are held against it by relative L2 error; a
- * gradient below 1e-7 of the network's whole (a key's bias moves all logits alike) only has to be
- * as small.
+ * Golden data: tests/golden/remedies/CASE, written in float64 by make_remedies.py, which says what
+ * is in it, and make_magnitude.py. Answers and every parameter's gradient are held against it by
+ * relative L2 error; a gradient below 1e-7 of the network's whole (a key's bias moves all logits
+ * alike) only has to be as small.
  */
+#include "base/rng.h"
 #include "kernels/context.h"
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
 #include "kernels/tape.h"
 #include "models/inventory.h"
+#include "models/magnitude.h"
 #include "tests/unet_case.h"
 
 #include <dirent.h>
@@ -202,7 +204,7 @@ static void each_case(void (*fn)(const char *name, const char *dir))
         free(list[i]);
     }
     free(list);
-    assert_true(ran >= 8);
+    assert_true(ran >= 10);
 }
 
 static void test_matches_pytorch(void **state)
@@ -254,6 +256,13 @@ static void test_refused(void **state)
         {"{\"skip_scale\": [1]}", "\"skip_scale\" is [1]; expected"},
         {"{\"cosine_attention\": -1}",
          "\"cosine_attention\" is -1; expected true, false or the factor"},
+        {"{\"magnitude_preserving\": 1}", "\"magnitude_preserving\" is 1; expected true or false"},
+        {"{\"magnitude_preserving\": true, \"skip_scale\": 0.5}",
+         "\"skip_scale\" is 0.5; magnitude_preserving weighs the skips itself"},
+        {"{\"magnitude_preserving\": true, \"residual_scale\": \"learned\"}",
+         "\"residual_scale\" is \"learned\"; magnitude_preserving weighs"},
+        {"{\"magnitude_preserving\": true}", "\"resnet_time_scale_shift\" is \"scale_shift\"; not "
+                                             "with the remedy magnitude_preserving"},
         {"{\"qk_norm\": true}", "remedies: \"qk_norm\" is true; known remedies: clamp, resi"},
     };
     const ss_init init = {0};
@@ -268,6 +277,18 @@ static void test_refused(void **state)
         if (!strstr(e.msg, cases[i][1]))
             fail_msg("%s: '%s' lacks '%s'", cases[i][0], e.msg, cases[i][1]);
     }
+    static const char *const zero[] = {"*.conv2"};
+    const ss_init zeroed = {.zero = zero, .n_zero = 1};
+    ss_model *m;
+    ss_err e = {0};
+
+    assert_int_equal(create(REMEDIES "/text", "{\"magnitude_preserving\": true}", &init, &m, &e),
+                     SS_UNSUPPORTED);
+    assert_non_null(strstr(e.msg, "\"_class_name\" is \"UNet2DConditionModel\"; not with"));
+    assert_int_equal(
+        create(REMEDIES "/magnitude", "{\"magnitude_preserving\": true}", &zeroed, &m, &e),
+        SS_USAGE);
+    assert_non_null(strstr(e.msg, "conv2.weight: a normalised weight cannot begin at zero"));
 }
 
 /* The answer of an untrained network. */
@@ -342,6 +363,91 @@ static void test_untrained(void **state)
     release_sample(&s);
 }
 
+static bool wants_blocks(void *self, const ss_module *m, ss_port p)
+{
+    (void)self;
+    return m->block && p == SS_PORT_OUTPUT && strcmp(m->path, "conv_out") != 0;
+}
+
+typedef struct {
+    double least, most;
+    int seen;
+} range;
+
+static void see_rms(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
+{
+    range *r = self;
+    const int64_t n = ss_shape_numel(ss_shape_get(x));
+    float *y = ss_alloc((size_t)n, sizeof *y);
+
+    (void)m, (void)p;
+    assert_int_equal(ss_download(c, x, y, NULL), SS_OK);
+    const double rms = norm(y, n) / sqrt((double)n);
+    r->least = fmin(r->least, rms);
+    r->most = fmax(r->most, rms);
+    r->seen++;
+    ss_free(y);
+}
+
+/* Blocks keep the magnitude of the input at the beginning, but for what zero padding takes at the
+ * edges and averaging in attention; gains begin at 0, and so does the answer. Then: forced weight
+ * normalisation. */
+static void test_magnitude(void **state)
+{
+    static const char config[] =
+        "{\"_class_name\": \"UNet2DModel\", \"sample_size\": 16, \"block_out_channels\": [32, 64],"
+        " \"layers_per_block\": 2, \"attention_head_dim\": 16, \"norm_num_groups\": 8,"
+        " \"down_block_types\": [\"DownBlock2D\", \"AttnDownBlock2D\"],"
+        " \"up_block_types\": [\"AttnUpBlock2D\", \"UpBlock2D\"],"
+        " \"remedies\": {\"magnitude_preserving\": true}}";
+    const ss_init init = {.seed = 9};
+    json_t *j = json_loads(config, 0, NULL);
+    range r = {INFINITY, 0, 0};
+    const ss_hooks hooks = {.self = &r, .wants = wants_blocks, .see = see_rms};
+    ss_ctx *c = new_context(2);
+    ss_model *m;
+    ss_err e = {0};
+    static float x[2 * 16 * 16 * 3], y[2 * 16 * 16 * 3];
+    int n, normalised = 0;
+
+    (void)state;
+    if (ss_model_create(j, "net.json", &init, &m, &e) != SS_OK || ss_model_bind(m, c, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_setup setup = {.hooks = &hooks};
+    setup.modules = ss_model_modules(m, &setup.n_modules);
+    assert_int_equal(ss_ctx_setup(c, &setup, &e), SS_OK);
+    ss_rng_normals(ss_rng_stream(1, "x", 0, 0), 0, x, sizeof x / sizeof *x);
+    ss_tensor *in = ss_upload(c, ss_shape_of(2, 16, 16, 3), x);
+    ss_tensor *out = ss_model_forward(c, m, in, (float[]){500, 3}, NULL);
+    assert_int_equal(ss_download(c, out, y, &e), SS_OK);
+    for (size_t i = 0; i < sizeof y / sizeof *y; i++)
+        assert_true(y[i] == 0);
+    printf("RMS of %d block outputs: %.3f to %.3f\n", r.seen, r.least, r.most);
+    assert_true(r.seen > 15 && r.least > 0.65 && r.most < 1.1);
+
+    /* forced normalisation: rows that grew come back, to f32 rounding; nothing else is touched */
+    ss_weight *const *w = ss_model_weights(m, &n);
+    for (int i = 0; i < n; i++) {
+        const int64_t size = ss_shape_numel(w[i]->shape);
+        float *v = ss_alloc((size_t)size, sizeof *v);
+
+        for (int64_t k = 0; k < size; k++)
+            v[k] = 7 * ((const float *)w[i]->data)[k] + (w[i]->normalised ? 0 : 3);
+        ss_weight_normalise(w[i], v);
+        for (int64_t k = 0; k < size && w[i]->normalised; k++)
+            assert_true(fabs(v[k] - ((const float *)w[i]->data)[k]) <= 2e-4 * fabs(v[k]));
+        assert_true(w[i]->normalised || *v == 3); /* a gain */
+        normalised += w[i]->normalised;
+        ss_free(v);
+    }
+    assert_true(normalised > 60);
+    ss_release(in);
+    ss_release(out);
+    ss_model_close(m);
+    ss_ctx_free(c);
+    json_decref(j);
+}
+
 static void test_told(void **state)
 {
     ss_ctx *c = new_context(1);
@@ -375,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_untrained),
         cmocka_unit_test(test_told),
+        cmocka_unit_test(test_magnitude),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
