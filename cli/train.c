@@ -47,6 +47,7 @@ static ss_code summary_table(const ss_train_summary *m, ss_table *t, ss_err *e)
     ss_table_column(t, "in", SS_COL_TEXT, NULL);
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "ms a step", SS_COL_NUMBER, "%.1f");
+    ss_table_column(t, "cpu ms", SS_COL_NUMBER, "%.1f");
     ss_table_row(t);
     ss_table_text(t, m->output);
     ss_table_number(t, (double)m->steps);
@@ -59,6 +60,7 @@ static ss_code summary_table(const ss_train_summary *m, ss_table *t, ss_err *e)
     ss_table_text(t, m->overflow_step ? m->overflow_module : "-");
     ss_table_number(t, m->overflow_step ? m->overflow_sigma : NAN);
     ss_table_number(t, m->run_steps ? 1e3 * m->seconds / (double)m->run_steps : NAN);
+    ss_table_number(t, m->run_steps ? 1e3 * m->cpu_seconds / (double)m->run_steps : NAN);
     return SS_OK;
 }
 

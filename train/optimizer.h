@@ -71,7 +71,8 @@ typedef struct {
 } ss_optimizer_options;
 
 /* adam, lr 1e-4, betas 0.9 and 0.999, eps 1e-8, no decay, momentum 0.9 (sgd), no clipping,
- * constant, no warm-up, no average (with the warm-up of diffusers, if there is one), all threads. */
+ * constant, no warm-up, no average (with the warm-up of diffusers, if there is one), all threads.
+ */
 ss_optimizer_options ss_optimizer_defaults(void);
 /* SS_USAGE that names the number which is out of its range. */
 ss_code ss_optimizer_check(const ss_optimizer_options *opt, ss_err *e);

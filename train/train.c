@@ -20,6 +20,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { LAST_LOSSES = 100 };
 
@@ -305,8 +306,18 @@ static ss_code interrupted(session *s, ss_err *e)
                    ss_trainer_steps(s->t), s->config->steps, s->summary->checkpoint);
 }
 
+/* Seconds of all threads of this process. */
+static double cpu_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static ss_code loop(session *s, ss_err *e)
 {
+    const double start = ss_now(), cpu_start = cpu_now();
     ss_progress p;
     char detail[96];
     ss_code rc = SS_OK;
@@ -329,6 +340,8 @@ static ss_code loop(session *s, ss_err *e)
         ss_progress_step(&p, s->summary->run_steps, detail);
     }
     ss_progress_end(&p);
+    s->summary->seconds = ss_now() - start;
+    s->summary->cpu_seconds = cpu_now() - cpu_start;
     return rc;
 }
 
@@ -374,7 +387,6 @@ static ss_code end(session *s, ss_code rc, ss_err *e)
 ss_code ss_train_run(const ss_train_options *opt, ss_train_summary *summary, ss_err *e)
 {
     session s = {.opt = opt, .folder.lock = -1, .saved = -1, .summary = summary};
-    const double start = ss_now();
     ss_code rc;
 
     *summary = (ss_train_summary){0};
@@ -383,6 +395,5 @@ ss_code ss_train_run(const ss_train_options *opt, ss_train_summary *summary, ss_
         rc = loop(&s, e);
     if (rc == SS_OK)
         summarise(&s);
-    summary->seconds = ss_now() - start;
     return end(&s, rc, e);
 }

@@ -41,10 +41,10 @@ typedef struct {
     int64_t overflow_step; /* first that overflowed in this run; 0: none did */
     char overflow_module[256];
     double overflow_sigma;
-    bool diverged; /* ended early, because a step was not finite and nothing helped */
-    bool measured; /* there is a statistics.h5 */
-    double seconds;
-    int64_t run_steps; /* of this run of the program */
+    bool diverged;               /* ended early, because a step was not finite and nothing helped */
+    bool measured;               /* there is a statistics.h5 */
+    double seconds, cpu_seconds; /* of the steps: by the clock, and of all threads */
+    int64_t run_steps;           /* of this run of the program */
 } ss_train_summary;
 
 /* Trains to the end, or to where it diverges, which is no error. SIGINT and SIGTERM end it with
