@@ -190,7 +190,7 @@ ss_code ss_story_runs_table(const ss_story *s, ss_table *t, ss_err *e)
     ss_table_column(t, "logit", SS_COL_NUMBER, "%.3g");
     ss_table_column(t, "spikes", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "staleness", SS_COL_NUMBER, "%.3g");
-    ss_table_column(t, "ms a step", SS_COL_NUMBER, "%.1f");
+    ss_table_column(t, "cpu ms", SS_COL_NUMBER, "%.1f");
     for (int i = 0; i < s->n; i++) {
         const ss_training_log *l = &s->logs[i];
 

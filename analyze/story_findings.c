@@ -262,7 +262,7 @@ static void say_cost(ss_str *s, const ss_arm *a, const ss_arm *base)
     const double with = ss_arm_mean(a, ms_of), without = ss_arm_mean(base, ms_of);
 
     if (!isnan(with) && !isnan(without))
-        ss_str_addf(s, ", %+.0f %% time a step", 100 * (with / without - 1));
+        ss_str_addf(s, ", %+.1f %% processor time a step", 100 * (with / without - 1));
 }
 
 static ss_code judge_penalty(const ss_story *s, ss_story_finding *f, ss_str *test, ss_str *numbers,

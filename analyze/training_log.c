@@ -107,7 +107,7 @@ static void take_event(void *x, const json_t *line)
     t->high_noise += number(line, "sigma") > SS_HIGH_NOISE;
 }
 
-/* The milliseconds of a step, from the table that the command printed as JSON. */
+/* The processor's milliseconds for a step, from the table that the command printed as JSON. */
 static ss_code read_summary(const char *folder, ss_training_log *t, ss_err *e)
 {
     char *path = ss_path_join(folder, "summary.json");
@@ -117,7 +117,7 @@ static ss_code read_summary(const char *folder, ss_training_log *t, ss_err *e)
     if (path && ss_file_exists(path) && (rc = ss_json_load(&j, path, e)) == SS_OK) {
         const json_t *rows = json_object_get(json_object_get(j.root, "train"), "rows");
 
-        t->ms = number(json_array_get(rows, 0), "ms a step");
+        t->ms = number(json_array_get(rows, 0), "cpu ms");
     }
     ss_json_release(&j);
     ss_free(path);

@@ -27,7 +27,8 @@ typedef struct {
     int64_t last_good; /* the last step that was not skipped */
     double loss;       /* mean over the last 100 steps that were finite */
     double staleness;  /* the largest over steps from 100 on (optimizer.h); NaN without */
-    double ms; /* of a step, wall clock, statistics and checkpoints included; NaN: not known */
+    double
+        ms; /* of a step, of the processor, statistics and checkpoints included; NaN: not known */
 
     /* Samples that overflowed, in the first `SS_FIRST_OVERFLOWS` steps that did: later ones follow
      * from weights that were damaged. */
