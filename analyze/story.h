@@ -7,8 +7,7 @@
  *   DIR/ARM-SEED/           the output of `sigmascope train` (training_log.h)
  *   DIR/ARM-SEED/probe.h5   a probe of its last good checkpoint, where a finding needs one
  *
- *   baseline   the recipe in a small format       slow   in fp32, at a smaller learning rate
- *   penalty, penalty8   with the activation penalty
+ *   baseline   the recipe in a small format       penalty, penalty8   with the activation penalty
  * at clamp, residual, skip, learned, cosine,       every step, every 8th decay, edm2   with that
  * remedy                blind   not told the noise level, in fp32 rare999, rare98   fp32, with rare
  * batches, Adam's beta2 0.999 and 0.98

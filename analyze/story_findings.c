@@ -110,7 +110,7 @@ static bool overflowed(const ss_training_log *l)
 
 static bool grew(const ss_training_log *l)
 {
-    return growth_of(l) >= GREW && l->weights < NORMAL_WEIGHTS;
+    return overflowed(l) && growth_of(l) >= GREW && l->weights < NORMAL_WEIGHTS;
 }
 
 static bool mostly_high_decoder(const ss_training_log *l)
@@ -146,24 +146,23 @@ static void say_overflow(ss_str *s, const ss_arm *a)
 static ss_code judge_growth(const ss_story *s, ss_story_finding *f, ss_str *test, ss_str *numbers,
                             ss_err *e)
 {
-    const ss_arm slow = ss_story_arm(s, "slow"), a = ss_story_arm(s, "baseline");
+    const ss_arm a = ss_story_arm(s, "baseline");
     char n1[NUMBER], n2[NUMBER], n3[NUMBER];
 
     (void)e;
     ss_str_addf(test,
-                "at a smaller learning rate in fp32, %d seeds: largest |x| over the batch at the "
-                "end at least %g times that after the warm-up, RMS of the median weight tensor "
-                "below %g times; and the baseline in a small format, %d seeds, overflows",
-                slow.n, GREW, NORMAL_WEIGHTS, a.n);
-    ss_str_addf(numbers, "activations %s times, decoder as step^%s; weights %s times; baseline ",
-                ss_arm_number(&slow, growth_of, "%.3g", n1, sizeof n1),
-                ss_arm_number(&slow, exponent_of, "%.2f", n2, sizeof n2),
-                ss_arm_number(&slow, weights_of, "%.2f", n3, sizeof n3));
+                "baseline, %d seeds: largest |x| over the batch at the last measured step before "
+                "the first overflow at least %g times that after the warm-up, RMS of the median "
+                "weight tensor below %g times, and an overflow",
+                a.n, GREW, NORMAL_WEIGHTS);
+    ss_str_addf(numbers, "activations %s times, decoder as step^%s; weights %s times; ",
+                ss_arm_number(&a, growth_of, "%.3g", n1, sizeof n1),
+                ss_arm_number(&a, exponent_of, "%.2f", n2, sizeof n2),
+                ss_arm_number(&a, weights_of, "%.2f", n3, sizeof n3));
     say_overflow(numbers, &a);
     ss_str_addf(numbers, ", %s steps skipped",
                 ss_arm_number(&a, skipped_of, "%.0f", n1, sizeof n1));
-    f->verdict = verdict(slow.n >= LEAST_SEEDS && a.n >= LEAST_SEEDS,
-                         count(&slow, grew) == slow.n && count(&a, overflowed) == a.n);
+    f->verdict = verdict(a.n >= LEAST_SEEDS, count(&a, grew) == a.n);
     return SS_OK;
 }
 
