@@ -7,10 +7,11 @@
  *   DIR/ARM-SEED/           the output of `sigmascope train` (training_log.h)
  *   DIR/ARM-SEED/probe.h5   a probe of its last good checkpoint, where a finding needs one
  *
- *   baseline   the recipe in a small format       penalty, penalty8   with the activation penalty
- * at clamp, residual, skip, learned, cosine,       every step, every 8th decay, edm2   with that
- * remedy                blind   not told the noise level, in fp32 rare999, rare98   fp32, with rare
- * batches, Adam's beta2 0.999 and 0.98
+ *   baseline            the recipe in a small format
+ *   penalty, penalty8   with the activation penalty at every step, every 8th
+ *   clamp, residual, skip, learned, cosine, decay, edm2   with that remedy
+ *   blind               in fp32, not told the noise level
+ *   rare999, rare98     in fp32, with rare batches, Adam's beta2 0.999 and 0.98
  *
  * A finding holds when its rule, which stands beside its numbers, is met by every seed of at least
  * two; it does not hold at this scale when it is not met; and it cannot be decided where runs are
