@@ -4,13 +4,14 @@
 # make lint            format, include directions, headers compile alone, banned calls
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
 # make demo            install what is missing, build, probe the bundled checkpoint
+# make story           train the divergence and each remedy, judge eight findings: half an hour
 # make install         program, manual, completion, library and headers into PREFIX (/usr/local),
 #                      below DESTDIR if that is set; make uninstall
 # V=1                  show the commands
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check bench check-headers lint format demo deps install uninstall clean FORCE
+.PHONY: all check bench story check-headers lint format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
@@ -19,7 +20,7 @@ DEBIAN := gcc make pkg-config libdnnl-dev libfftw3-dev libhdf5-dev libpng-dev li
     mandoc dataset-fashion-mnist
 
 # `make deps` must run before anything can be asked of pkg-config.
-ifneq ($(filter-out deps demo clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps demo story clean,$(or $(MAKECMDGOALS),all)),)
 PKGS := hdf5 fftw3f libpng jansson zlib libcrypto
 MISSING := $(strip $(foreach p,$(PKGS) cmocka,$(shell pkg-config --exists $p || echo $p)))
 $(if $(MISSING),$(error pkg-config cannot find: $(MISSING). `make deps` installs it on Debian))
@@ -150,6 +151,10 @@ uninstall:
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@demo/run
+
+story: deps
+	@$(MAKE) --no-print-directory all
+	@demo/story
 
 deps:
 	@missing=; for p in $(DEBIAN); do \
