@@ -6,6 +6,7 @@
 #include "reports/samples.h"
 #include "reports/section_story.h"
 #include "reports/summary.h"
+#include "reports/trends.h"
 
 #include <math.h>
 
@@ -115,82 +116,6 @@ static void say_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *p
         say_pair(p, o, o->n - 1, &pairs[o->n - 1].result);
 }
 
-static void say_forecast(ss_page *p, const ss_overview *o, const ss_trend *t, const ss_format *f)
-{
-    const ss_trend_row *soonest = NULL;
-    ss_forecast best = {.reach = SS_REACH_UNKNOWN};
-    char name[256];
-
-    (void)o;
-    for (int i = 0; i < t->n; i++) {
-        const ss_forecast x = ss_trend_forecast(t, &t->rows[i], f);
-
-        if (x.reach > SS_REACH_FAR)
-            continue;
-        if (!soonest || x.reach < best.reach ||
-            (x.reach == best.reach && x.reach != SS_REACH_PASSED && x.at.at < best.at.at) ||
-            (x.reach == best.reach && x.reach == SS_REACH_PASSED && x.over < best.over)) {
-            soonest = &t->rows[i];
-            best = x;
-        }
-    }
-    if (!soonest) {
-        ss_summary_say(p, SS_SAID_CLEAR, "trend",
-                       "By this trend nothing reaches the limit of %s (%g).", f->name, f->max);
-        return;
-    }
-    ss_trend_name(t, soonest, name, sizeof name);
-    if (best.reach == SS_REACH_PASSED && best.over > 0)
-        ss_summary_say(p, SS_SAID_FOUND, "trend",
-                       "%s was passed first by %s, between steps %.0f and %.0f.", f->name, name,
-                       t->steps[best.over - 1], t->steps[best.over]);
-    else if (best.reach == SS_REACH_PASSED)
-        ss_summary_say(p, SS_SAID_FOUND, "trend", "%s was passed by %s before step %.0f.", f->name,
-                       name, t->steps[0]);
-    else if (isnan(best.at.low))
-        ss_summary_say(p, SS_SAID_TOLD, "trend",
-                       "By this trend %s is reached first by %s, near step %.3g; with so few runs "
-                       "there is no error to give.",
-                       f->name, name, best.at.at);
-    else
-        ss_summary_say(
-            p, SS_SAID_TOLD, "trend",
-            "By this trend %s is reached first by %s, near step %.3g (95%%: %.3g to %.3g).",
-            f->name, name, best.at.at, best.at.low, best.at.high);
-}
-
-static void say_trend(ss_page *p, const ss_overview *o, const ss_trend *t)
-{
-    const ss_trend_row *top = &t->rows[0];
-    const ss_power_law *law = &top->peak.law;
-    char name[256];
-
-    if (t->n == 0)
-        return;
-    ss_trend_name(t, top, name, sizeof name);
-    if (isnan(law->b))
-        ss_summary_say(p, SS_SAID_UNKNOWN, "trend", "How %s grows over training: too few values.",
-                       name);
-    else if (isnan(law->error))
-        ss_summary_say(p, SS_SAID_TOLD, "trend",
-                       "Between steps %.0f and %.0f the largest activation (%s) goes as step^%.2f; "
-                       "with two runs that has no error.",
-                       t->steps[0], t->steps[t->n_steps - 1], name, law->b);
-    else
-        ss_summary_say(
-            p, law->low > 0 ? SS_SAID_FOUND : SS_SAID_TOLD, "trend",
-            "Over %d runs the largest activation (%s) grows as step^(%.2f \xc2\xb1 %.2f), "
-            "95%% from %.2f to %.2f%s.",
-            law->n, name, law->b, law->error, law->low, law->high,
-            law->bend == SS_BEND_DOWN ? "; the growth slows down"
-            : law->bend == SS_BEND_UP ? "; the growth speeds up"
-                                      : "");
-    for (int f = 0; f < o->n_formats; f++) {
-        if (o->format[f].exp_bits < 8)
-            say_forecast(p, o, t, &o->format[f]);
-    }
-}
-
 /* Makes the trend where the training steps are known; *known is false where they are not. A list
  * of steps that was given has to fit. */
 static ss_code find_trend(const ss_overview *o, ss_trend *t, bool *known, ss_err *e)
@@ -280,7 +205,7 @@ static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err 
         return rc;
     ss_summary_begin(p);
     if (x->has_trend)
-        say_trend(p, o, &x->trend);
+        ss_trends_say(p, o->format, o->n_formats, &x->trend);
     if (x->conditioning.n_told >= 2)
         ss_summary_say(p, SS_SAID_TOLD, "conditioning", "%s",
                        ss_conditioning_sentence(&x->conditioning, text, sizeof text));

@@ -12,9 +12,8 @@ static void row(FILE *f, const char *what, const char *value)
     html_raw(f, "</td></tr>\n");
 }
 
-void ss_provenance(ss_page *p, const ss_findings *x, const char *report_command)
+void ss_provenance(ss_page *p, const ss_run *r, const char *report_command)
 {
-    const ss_run *r = x->run;
     char text[128];
     FILE *f = p->f;
 
@@ -35,8 +34,9 @@ void ss_provenance(ss_page *p, const ss_findings *x, const char *report_command)
     row(f, "threads", text);
     snprintf(text, sizeof text, "%llu", (unsigned long long)r->seed);
     row(f, "seed", text);
-    snprintf(text, sizeof text, "%d modules, %d inputs, %d noise levels (%d finished), %d samples",
-             r->n_modules, r->n_inputs, r->n_sigmas, r->n_done, r->n_samples);
+    snprintf(text, sizeof text, "%d modules, %d inputs, %d %s (%d finished), %d samples",
+             r->n_modules, r->n_inputs, r->n_sigmas, r->steps ? "steps" : "noise levels", r->n_done,
+             r->n_samples);
     row(f, "size", text);
     row(f, "report", report_command);
     row(f, "report by", "sigmascope " SS_VERSION);

@@ -2,9 +2,9 @@
 #ifndef SS_REPORTS_PROVENANCE_H
 #define SS_REPORTS_PROVENANCE_H
 
-#include "reports/findings.h"
+#include "probe/run_reader.h"
 #include "reports/page.h"
 
-void ss_provenance(ss_page *p, const ss_findings *x, const char *report_command); /* #made */
+void ss_provenance(ss_page *p, const ss_run *r, const char *report_command); /* #made */
 
 #endif

@@ -9,6 +9,7 @@
 #include "reports/section_story.h"
 #include "reports/sections.h"
 #include "reports/summary.h"
+#include "reports/training.h"
 
 static const char *const usual_formats[] = {"fp16", "fp8-e4m3", "fp8-e5m2", "bf16"};
 
@@ -20,7 +21,8 @@ typedef struct {
     ss_format formats[SS_MAX_FORMATS];
     int n_formats;
     ss_run **runs;
-    ss_findings *findings; /* [n_runs] */
+    ss_findings *findings;         /* [n_runs] */
+    ss_training_findings training; /* of the only run, if that is over training steps */
 } writer;
 
 ss_report_options ss_report_defaults(void)
@@ -47,6 +49,9 @@ static ss_code parse_formats(writer *w, ss_err *e)
 
 static ss_code open_runs(writer *w, ss_err *e)
 {
+    /* a run over training steps has nothing to be compared with */
+    ss_code (*const open)(const char *, ss_run **, ss_err *) =
+        w->opt->n_runs == 1 ? ss_run_open_any : ss_run_open;
     ss_code rc = SS_OK;
 
     w->runs = ss_calloc((size_t)w->opt->n_runs, sizeof *w->runs);
@@ -54,9 +59,13 @@ static ss_code open_runs(writer *w, ss_err *e)
     if (!w->runs || !w->findings)
         return ss_fail(e, SS_NOMEM, "out of memory");
     for (int i = 0; i < w->opt->n_runs && rc == SS_OK; i++) {
-        if ((rc = ss_run_open(w->opt->runs[i], &w->runs[i], e)) == SS_OK)
-            rc = ss_findings_make(w->runs[i], w->opt->modules, w->opt->n_modules, w->formats,
-                                  w->n_formats, &w->findings[i], e);
+        if ((rc = open(w->opt->runs[i], &w->runs[i], e)) != SS_OK)
+            break;
+        if (w->runs[i]->steps)
+            return ss_training_findings_make(w->runs[i], w->opt->modules, w->opt->n_modules,
+                                             w->formats, w->n_formats, &w->training, e);
+        rc = ss_findings_make(w->runs[i], w->opt->modules, w->opt->n_modules, w->formats,
+                              w->n_formats, &w->findings[i], e);
     }
     if (rc == SS_OK)
         ss_findings_name(w->findings, w->opt->n_runs);
@@ -102,7 +111,7 @@ static ss_code run_page(writer *w, int i, const char *file, const char *prefix, 
     if (rc == SS_OK && w->opt->samples && w->opt->n_runs == 1)
         rc = ss_section_samples(&page, w->opt->samples, e);
     if (rc == SS_OK) {
-        ss_provenance(&page, x, w->opt->command ? w->opt->command : "");
+        ss_provenance(&page, x->run, w->opt->command ? w->opt->command : "");
         html_raw(page.f, "</main>\n");
         rc = ss_page_end(&page, e);
     }
@@ -136,6 +145,8 @@ static ss_code write_pages(writer *w, ss_err *e)
 
 static ss_code write_all(writer *w, ss_err *e)
 {
+    if (w->training.run)
+        return ss_training_page(&w->training, w->opt, w->folder, w->summary, e);
     if (w->opt->n_runs > 1)
         return write_pages(w, e);
     return run_page(w, 0, "index.html", "", w->opt->title ? w->opt->title : w->findings[0].name, e);
@@ -156,6 +167,7 @@ ss_code ss_report_write(const ss_report_options *opt, ss_report_summary *summary
         rc = ss_outdir_commit(&out, e);
 out:
     ss_outdir_discard(&out);
+    ss_training_findings_release(&w.training);
     for (int i = 0; w.runs && i < opt->n_runs; i++) {
         if (w.findings)
             ss_findings_release(&w.findings[i]);

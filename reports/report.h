@@ -7,7 +7,7 @@
  * The folder has index.html, which opens from disk and asks nothing of a network, and the PNG
  * pictures beside it, each drawn for light and for dark ground. One run gives one page. Several
  * give a page that compares them (growth over training, where their training steps are known)
- * and a page for each.
+ * and a page for each. A training's own run file, over steps, gives a page of its own kind, alone.
  *
  * What a run does not have is left out and said so. Without gnuplot, or where it fails, the page
  * has the tables and the pictures that need no gnuplot, and says what is missing.

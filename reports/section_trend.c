@@ -1,121 +1,15 @@
 /* section_trend.c - the largest activations against the training step, and where they lead */
 #include "reports/overview.h"
-
-#include <math.h>
-
-enum { COLOURED = 7, TABLE_ROWS = 3000 };
-
-/* Rows whose values differ, largest at the last step first. */
-static int different_rows(const ss_trend *t, const ss_trend_row **rows, int n)
-{
-    int found = 0;
-
-    for (int i = 0; i < t->n && found < n; i++) {
-        bool seen = isnan(t->rows[i].peak.y[t->n_steps - 1]);
-
-        for (int k = 0; k < found && !seen; k++) {
-            seen = true;
-            for (int j = 0; j < t->n_steps; j++)
-                seen = seen && rows[k]->peak.y[j] == t->rows[i].peak.y[j];
-        }
-        if (!seen)
-            rows[found++] = &t->rows[i];
-    }
-    return found;
-}
-
-static void limits(ss_plot *p, const ss_overview *o)
-{
-    for (int f = 0; f < o->n_formats; f++) {
-        if (o->format[f].exp_bits < 8)
-            ss_plot_addf(p, "%.9g with lines lt %d title '%s: max %g', ", o->format[f].max,
-                         SS_PLOT_LIMIT, o->format[f].name, o->format[f].max);
-    }
-}
-
-/* How far to draw the lines: where the fastest meets the first format, within reason. */
-static double horizon(const ss_overview *o, const ss_trend *t, const ss_trend_row *const *rows,
-                      int n)
-{
-    const double last = t->steps[t->n_steps - 1];
-    double far = 3 * last;
-
-    for (int i = 0; i < n; i++) {
-        const ss_forecast x = ss_trend_forecast(t, rows[i], &o->format[0]);
-
-        if (x.reach == SS_REACH_AHEAD)
-            far = fmax(far, 1.5 * x.at.at);
-    }
-    return fmin(far, 1000 * last);
-}
-
-static ss_code figure(ss_page *page, const ss_overview *o, const ss_trend *t, ss_err *e)
-{
-    const ss_trend_row *rows[COLOURED];
-    const int n = different_rows(t, rows, COLOURED);
-    ss_plot p = {0};
-    char name[256], alt[512];
-
-    if (n == 0)
-        return SS_OK;
-    ss_plot_add(&p, "$t << EOD\n");
-    for (int i = 0; i < n; i++) {
-        for (int j = 0; j < t->n_steps; j++) {
-            ss_plot_number(&p, t->steps[j]);
-            ss_plot_add(&p, " ");
-            ss_plot_number(&p, rows[i]->peak.y[j]);
-            ss_plot_add(&p, "\n");
-        }
-        ss_plot_add(&p, "\n\n");
-    }
-    ss_plot_addf(&p,
-                 "EOD\nset logscale xy\nset format xy '%%g'\nset xlabel 'training step'\n"
-                 "set ylabel 'largest |x|'\nset xrange [%g:%g]\n"
-                 "set key outside right top Left reverse\nplot ",
-                 0.8 * t->steps[0], horizon(o, t, rows, n));
-    limits(&p, o);
-    for (int i = 0; i < n; i++) {
-        const ss_power_law *law = &rows[i]->peak.law;
-
-        if (!isnan(law->b))
-            ss_plot_addf(&p, "exp(%.9g) * x**%.9g with lines lt %d lw 0.8 dt (8,4) notitle, ",
-                         law->a, law->b, i + 1);
-        ss_plot_addf(&p, "$t using 1:2 index %d with points lt %d ps 1.4 title ", i, i + 1);
-        ss_plot_label(&p, ss_trend_name(t, rows[i], name, sizeof name));
-        ss_plot_add(&p, i + 1 < n ? ", " : "\n");
-    }
-    snprintf(alt, sizeof alt,
-             "Largest activations of %d modules against the training step, with power laws through "
-             "them. The largest is %.200s: %.4g at step %.0f.",
-             n, ss_trend_name(t, rows[0], name, sizeof name), rows[0]->peak.y[t->n_steps - 1],
-             t->steps[t->n_steps - 1]);
-    return ss_page_figure(page, &p, "trend", 900, 440, alt,
-                          "Points are runs, dashed lines power laws fitted to them. Where a line "
-                          "crosses a format's limit is the forecast; the tables give its interval.",
-                          e);
-}
+#include "reports/trends.h"
 
 ss_code ss_section_trend(ss_page *page, const ss_overview *o, const ss_trend *t, ss_err *e)
 {
     ss_table table;
-    char title[64];
     ss_code rc;
 
     ss_page_section(page, "trend", "Growth over training");
-    if ((rc = figure(page, o, t, e)) == SS_OK && (rc = ss_trend_runs_table(t, &table, e)) == SS_OK)
+    rc = ss_trends_figure(page, o->format, o->n_formats, t, e);
+    if (rc == SS_OK && (rc = ss_trend_runs_table(t, &table, e)) == SS_OK)
         ss_page_table(page, &table);
-    if (rc == SS_OK && (rc = ss_trend_stages_table(t, &table, e)) == SS_OK)
-        ss_page_table(page, &table);
-    if (rc == SS_OK && (rc = ss_trend_table(t, TABLE_ROWS, &table, e)) == SS_OK)
-        ss_page_table(page, &table);
-    for (int f = 0; f < o->n_formats && rc == SS_OK; f++) {
-        if (o->format[f].exp_bits >= 8)
-            continue;
-        html_element(page->f, "h3", NULL, "When %s overflows", o->format[f].name);
-        snprintf(title, sizeof title, "forecast %s", o->format[f].name);
-        rc = ss_forecast_table(t, &o->format[f], title, TABLE_ROWS, &table, e);
-        if (rc == SS_OK)
-            ss_page_table(page, &table);
-    }
-    return rc;
+    return rc == SS_OK ? ss_trends_tables(page, o->format, o->n_formats, t, e) : rc;
 }

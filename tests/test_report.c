@@ -15,6 +15,7 @@
 #include "reports/report.h"
 #include "reports/tiles.h"
 #include "tests/run_synth.h"
+#include "tests/run_training.h"
 #include "tests/ss_tmp.h"
 
 #include <math.h>
@@ -408,13 +409,83 @@ static void test_several_runs(void **state)
     report_several(folder, 3, runs, "1,2,3", SS_SHAPE, "common");
 }
 
-/* Out of memory at any place is an error, and leaves no folder. */
-static void test_out_of_memory(void **state)
+/* Writes the made training, its first n steps. */
+static const char *training(const char *name, int n)
+{
+    const char *path = in_tmp(name);
+    ss_err e = {0};
+
+    if (trn_write(path, n, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return path;
+}
+
+/* The run file of a training has a page of its own kind. */
+static void test_training(void **state)
 {
     (void)state;
+    static const char *const sections[] = {"growth",   "trend",   "heat",
+                                           "training", "updates", "made"};
+    static const char *const texts[] = {
+        "UNet2DModel in training: 4 modules at 6 measured steps from 1 to 4000, 3 samples each.",
+        "1 of 4 places are over the limit of fp16 (65504), or inf or NaN. The first is "
+        "up_blocks.1, "
+        "at step 2000, at sigma 10.",
+        "Over 5 measured steps the largest activation (up_blocks.0) grows as step^(1.00",
+        "fp8-e4m3 was passed first by up_blocks.0, between steps 1000 and 2000.",
+        "a factor of 3.16",
+        "the decoder is 356 times that of the encoder",
+        "At 2 of 6 measured steps, the first of them 1000, parameters have a staleness above 2.3",
+        "Worst is up_blocks.0.weight with 3 at step 2000.",
+    };
+    enum { FIGURES = 6 };
+    char folder[512], id[64];
     ss_report_options opt = ss_report_defaults();
     ss_report_summary sum;
-    const char *run = synthetic("memory.h5", 2);
+    ss_err e = {0};
+
+    snprintf(folder, sizeof folder, "%s", in_tmp("training"));
+    sum = report(training("training.h5", TRN_STEPS), folder);
+    assert_int_equal(sum.n_missing, 0);
+    assert_int_equal(sum.n_figures, FIGURES);
+    char *page = page_of(folder, "index.html");
+    for (size_t i = 0; i < N_OF(sections); i++) {
+        snprintf(id, sizeof id, "<h2 id=\"%s\">", sections[i]);
+        expect_text(page, id);
+    }
+    for (size_t i = 0; i < N_OF(texts); i++)
+        expect_text(page, texts[i]);
+    assert_null(strstr(page, "id=\"headroom\"")); /* it has no noise levels */
+    ss_free(page);
+    check_page(folder, "index.html");
+
+    ss_plot_program("/no/such/gnuplot");
+    sum = report(in_tmp("training.h5"), folder);
+    assert_true(sum.n_missing == FIGURES && sum.n_figures == 0);
+    check_page(folder, "index.html");
+    ss_plot_program("gnuplot");
+    for (int n = 1; n < 3; n++) { /* one step is no curve; two are no error */
+        assert_int_equal(report(training("begun.h5", n), folder).n_missing, 0);
+        check_page(folder, "index.html");
+    }
+
+    const char *runs[] = {training("none.h5", 0), in_tmp("training.h5")};
+    opt.runs = runs;
+    opt.n_runs = 1;
+    opt.folder = folder;
+    opt.replace = true;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_FORMAT);
+    expect_text(e.msg, "no step is finished");
+    opt.n_runs = 2;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_USAGE);
+    expect_text(e.msg, "is a training run, over steps");
+}
+
+/* Out of memory at any place is an error, and leaves no folder. */
+static void lack_memory(const char *run)
+{
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
     char folder[512];
     unsigned long calls, failed = 0;
     ss_err e = {0};
@@ -436,6 +507,13 @@ static void test_out_of_memory(void **state)
     }
     assert_true(failed > 10);
     ss_plot_program("gnuplot");
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    lack_memory(synthetic("memory.h5", 2));
+    lack_memory(training("memory-training.h5", TRN_STEPS));
 }
 
 static void write_samples(const char *folder, const char *json)
@@ -592,6 +670,7 @@ int main(void)
         cmocka_unit_test(test_gnuplot_complains),
         cmocka_unit_test(test_unfinished_runs),
         cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_training),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_samples),
         cmocka_unit_test(test_several_runs),

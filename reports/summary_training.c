@@ -1,0 +1,120 @@
+/* summary_training.c - what a training's own run shows, in words and numbers; see training.h */
+#include "reports/summary.h"
+#include "reports/training.h"
+#include "reports/trends.h"
+
+#include <math.h>
+
+static void say_overflow(ss_page *p, const ss_training_findings *x)
+{
+    const ss_training_overflow *o = &x->overflow;
+    char name[256], sigma[48] = "";
+
+    if (o->n == 0) {
+        ss_summary_say(p, SS_SAID_CLEAR, "growth",
+                       "Nothing is over the limit of %s (%g), inf or NaN at a measured step; the "
+                       "largest value is %.4g.",
+                       o->format.name, o->format.max, o->largest);
+        return;
+    }
+    if (!isnan(o->rows[0].sigma))
+        snprintf(sigma, sizeof sigma, ", at sigma %.3g", o->rows[0].sigma);
+    ss_summary_say(p, SS_SAID_FOUND, "growth",
+                   "%d of %d places are over the limit of %s (%g), or inf or NaN. The first is %s, "
+                   "at step %.0f%s.",
+                   o->n, o->n_sites, o->format.name, o->format.max,
+                   ss_site_name(x->run, o->rows[0].site, name, sizeof name),
+                   x->t.trend.steps[o->rows[0].first], sigma);
+}
+
+/* The largest of all sites in a band at the last step at which it had samples. */
+static double band_peak(const ss_training *t, ss_band b)
+{
+    double peak = NAN;
+
+    for (int j = t->trend.n_steps - 1; j >= 0 && isnan(peak); j--) {
+        for (int i = 0; i < t->trend.n; i++)
+            peak = fmax(peak, ss_training_band(t, &t->trend.rows[i], b)[j]);
+    }
+    return peak;
+}
+
+static void say_bands(ss_page *p, const ss_training *t)
+{
+    const double low = band_peak(t, SS_BAND_LOW), high = band_peak(t, SS_BAND_HIGH);
+
+    if (!t->sigma || isnan(high / low))
+        return;
+    ss_summary_say(p, high > 2 * low ? SS_SAID_FOUND : SS_SAID_TOLD, "growth",
+                   "At the end, samples with sigma from %.3g on reach %.4g, those below %.3g reach "
+                   "%.4g: a factor of %.3g.",
+                   t->cut[SS_BAND_HIGH - 1], high, t->cut[0], low, high / low);
+}
+
+static void say_stages(ss_page *p, const ss_training *t)
+{
+    const int last = t->trend.n_steps - 1;
+    const double encoder = t->trend.stages[SS_STAGE_ENCODER].peak.y[last];
+    const double decoder = t->trend.stages[SS_STAGE_DECODER].peak.y[last];
+
+    if (isnan(decoder / encoder))
+        return;
+    ss_summary_say(p, decoder > 2 * encoder ? SS_SAID_FOUND : SS_SAID_TOLD, "growth",
+                   "At step %.0f the largest |x| of the decoder is %.3g times that of the encoder "
+                   "(%.4g and %.4g).",
+                   t->trend.steps[last], decoder / encoder, decoder, encoder);
+}
+
+static void say_updates(ss_page *p, const ss_training_findings *x)
+{
+    const ss_updates *u = &x->updates;
+    const ss_updates_row *worst = u->rows;
+
+    if (u->n == 0 || isnan(worst->staleness))
+        ss_summary_say(
+            p, SS_SAID_UNKNOWN, "updates",
+            "Whether the optimiser lags behind its gradients: the run has no staleness.");
+    else if (u->n_stale == 0)
+        ss_summary_say(p, SS_SAID_CLEAR, "updates",
+                       "No parameter's staleness is above %g at a measured step; the largest is "
+                       "%.3g.",
+                       SS_STALE, worst->staleness);
+    else
+        ss_summary_say(p, SS_SAID_FOUND, "updates",
+                       "At %d of %d measured steps, the first of them %.0f, parameters have a "
+                       "staleness above %g: the optimiser lags behind their gradients. Worst is "
+                       "%.200s with %.3g at step %.0f.",
+                       u->n_stale, x->t.trend.n_steps, x->t.trend.steps[u->first_stale], SS_STALE,
+                       x->run->parameters[worst->parameter], worst->staleness,
+                       x->t.trend.steps[worst->staleness_step]);
+}
+
+static void say_loss(ss_page *p, const ss_training_findings *x)
+{
+    const ss_training_loss *best = NULL, *worst = NULL;
+
+    for (int i = 0; i < x->n_losses; i++) {
+        const ss_training_loss *l = &x->losses[i];
+
+        if (isnan(l->last / l->first))
+            continue;
+        best = !best || l->last / l->first < best->last / best->first ? l : best;
+        worst = !worst || l->last / l->first > worst->last / worst->first ? l : worst;
+    }
+    if (best)
+        ss_summary_say(p, worst->last > worst->first ? SS_SAID_FOUND : SS_SAID_TOLD, "training",
+                       "The loss fell most near sigma %.3g, from %.3g to %.3g, and least near "
+                       "sigma %.3g, from %.3g to %.3g.",
+                       x->run->bins[best->bin], best->first, best->last, x->run->bins[worst->bin],
+                       worst->first, worst->last);
+}
+
+void ss_summary_training(ss_page *p, const ss_training_findings *x)
+{
+    say_overflow(p, x);
+    ss_trends_say(p, x->format, x->n_formats, &x->t.trend);
+    say_bands(p, &x->t);
+    say_stages(p, &x->t);
+    say_updates(p, x);
+    say_loss(p, x);
+}

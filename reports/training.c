@@ -1,0 +1,119 @@
+/* training.c - see training.h */
+#include "reports/training.h"
+
+#include "base/mem.h"
+#include "reports/provenance.h"
+#include "reports/samples.h"
+#include "reports/summary.h"
+#include "reports/trends.h"
+
+#include <stdio.h>
+#include <string.h>
+
+ss_code ss_training_findings_make(ss_run *r, const char *const *globs, int n_globs,
+                                  const ss_format *formats, int n_formats, ss_training_findings *x,
+                                  ss_err *e)
+{
+    ss_code rc;
+
+    *x = (ss_training_findings){.run = r, .format = formats, .n_formats = n_formats};
+    rc = ss_sites_find(r, globs, n_globs, SS_SITES_ALL, &x->all, e);
+    if (rc == SS_OK)
+        rc = ss_sites_find(r, globs, n_globs, SS_SITES_PRODUCED, &x->produced, e);
+    if (rc == SS_OK)
+        rc = ss_training_find(r, &x->produced, &x->t, e);
+    if (rc == SS_OK)
+        rc = ss_training_overflow_find(&x->t, &x->all, &formats[0], &x->overflow, e);
+    if (rc == SS_OK)
+        rc = ss_updates_find(&x->t, &x->updates, e);
+    if (rc == SS_OK && !(x->losses = ss_alloc((size_t)r->n_bins, sizeof *x->losses)))
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    if (rc == SS_OK)
+        rc = ss_training_losses(&x->t, x->losses, &x->n_losses, e);
+    if (rc != SS_OK)
+        ss_training_findings_release(x);
+    return rc;
+}
+
+void ss_training_findings_release(ss_training_findings *x)
+{
+    ss_sites_release(&x->all);
+    ss_sites_release(&x->produced);
+    ss_training_release(&x->t);
+    ss_training_overflow_release(&x->overflow);
+    ss_updates_release(&x->updates);
+    ss_free(x->losses);
+    *x = (ss_training_findings){0};
+}
+
+static void lead(ss_page *p, const ss_training_findings *x)
+{
+    const ss_run *r = x->run;
+    const ss_trend *t = &x->t.trend;
+
+    html_element(p->f, "p", "lead",
+                 "%s in training: %d modules at %d measured steps from %.0f to %.0f, %d samples "
+                 "each%s.",
+                 *r->family ? r->family : "A model of unknown family", r->n_modules, t->n_steps,
+                 t->steps[0], t->steps[t->n_steps - 1], r->n_samples,
+                 r->complete ? "" : "; the training is not at its end");
+}
+
+static ss_code section_trend(ss_page *page, const ss_training_findings *x, ss_err *e)
+{
+    ss_code rc;
+
+    ss_page_section(page, "trend", "Where the growth leads");
+    rc = ss_trends_figure(page, x->format, x->n_formats, &x->t.trend, e);
+    return rc == SS_OK ? ss_trends_tables(page, x->format, x->n_formats, &x->t.trend, e) : rc;
+}
+
+/* The last part of the run file's folder: "fast-16" of ".../fast-16/statistics.h5". */
+static void name_of(const ss_run *r, char *out, size_t n)
+{
+    size_t end = strlen(r->path), begin;
+
+    while (end > 0 && r->path[end - 1] != '/')
+        end--;
+    while (end > 0 && r->path[end - 1] == '/')
+        end--;
+    for (begin = end; begin > 0 && r->path[begin - 1] != '/';)
+        begin--;
+    snprintf(out, n, "%.*s", (int)(end - begin), r->path + begin);
+    if (!*out || strcmp(out, ".") == 0)
+        snprintf(out, n, "%s", r->path);
+}
+
+ss_code ss_training_page(const ss_training_findings *x, const ss_report_options *opt,
+                         const char *folder, ss_report_summary *summary, ss_err *e)
+{
+    static ss_code (*const sections[])(ss_page *, const ss_training_findings *, ss_err *) = {
+        ss_section_steps,    section_trend,      ss_section_step_heat,
+        ss_section_training, ss_section_updates,
+    };
+    char name[200], own[240];
+    ss_page page;
+    ss_code rc;
+
+    name_of(x->run, name, sizeof name);
+    snprintf(own, sizeof own, "Training of %s", name);
+    rc = ss_page_begin(&page, folder, "index.html", "", opt->title ? opt->title : own, summary, e);
+    if (rc != SS_OK)
+        return rc;
+    lead(&page, x);
+    html_raw(page.f, "</header>\n<main>\n");
+    ss_summary_begin(&page);
+    ss_summary_training(&page, x);
+    ss_summary_end(&page);
+    for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
+        rc = sections[k](&page, x, e);
+    if (rc == SS_OK && opt->samples)
+        rc = ss_section_samples(&page, opt->samples, e);
+    if (rc == SS_OK) {
+        ss_provenance(&page, x->run, opt->command ? opt->command : "");
+        html_raw(page.f, "</main>\n");
+        rc = ss_page_end(&page, e);
+    }
+    ss_page_discard(&page);
+    return rc;
+}
