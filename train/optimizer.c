@@ -249,6 +249,7 @@ static void step_values(const step_rule *rule, const float *grad, float *w, floa
 static ss_step_sums sum_block(const step_rule *r, const float *grad, const float *before,
                               const float *w, const float *v, int64_t n)
 {
+    const double floor = r->floor2 * r->correction2; /* of v, as v^ = v / correction2 */
     double g2 = 0, w2 = 0, dw2 = 0, stale = 0;
 
 #pragma omp simd reduction(+ : g2, w2, dw2)
@@ -261,11 +262,11 @@ static ss_step_sums sum_block(const step_rule *r, const float *grad, const float
     }
 #pragma omp simd reduction(+ : stale)
     for (int64_t k = 0; k < (v ? n : 0); k++) {
-        const double g = grad[k] * r->scale, u = v[k] / r->correction2;
+        const double g = grad[k] * r->scale;
 
-        stale += g * g / (u > r->floor2 ? u : r->floor2);
+        stale += g * g / (v[k] > floor ? v[k] : floor);
     }
-    return (ss_step_sums){.g2 = g2, .dw2 = dw2, .w2 = w2, .stale = stale};
+    return (ss_step_sums){.g2 = g2, .dw2 = dw2, .w2 = w2, .stale = stale * r->correction2};
 }
 
 /* One step of n values at a stretch; *sums unless NULL. */

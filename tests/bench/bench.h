@@ -102,6 +102,9 @@ double bench_ask(void *question);
 
 /* ---- networks ---- */
 
+/* The config.json of a folder; it lives as long as the program. */
+const json_t *bench_config(const char *folder);
+
 /* A network of random weights with a batch of noise to run on. */
 typedef struct {
     ss_ctx *c;

@@ -23,7 +23,7 @@ void bench_write_model(const char *config, ss_dtype dtype, const char *folder)
     int count;
     ss_err e = {0};
 
-    bench_need(ss_model_create(config, &(ss_init){.seed = 1}, &m, &e), &e);
+    bench_need(ss_model_create(bench_config(config), config, &(ss_init){.seed = 1}, &m, &e), &e);
     ss_weight *const *w = ss_model_weights(m, &count);
     ss_st_item *items = ss_calloc((size_t)count, sizeof *items);
     if (!items)

@@ -1,7 +1,33 @@
 /* network.c - a network of random weights, run on noise */
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "tests/bench/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const json_t *bench_config(const char *folder)
+{
+    enum { MAX = 16 };
+    static struct {
+        char folder[64];
+        json_t *config;
+    } have[MAX];
+    static int n;
+    json_error_t e;
+    char *path;
+
+    for (int i = 0; i < n; i++)
+        if (strcmp(have[i].folder, folder) == 0)
+            return have[i].config;
+    path = ss_path_join(folder, "config.json");
+    if (n == MAX || !path || !(have[n].config = json_load_file(path, 0, &e)))
+        bench_die("cannot read %s/config.json", folder);
+    ss_free(path);
+    snprintf(have[n].folder, sizeof have[n].folder, "%s", folder);
+    return have[n++].config;
+}
 
 static float *normals(const char *name, size_t n)
 {
@@ -62,7 +88,8 @@ void bench_network_open(const char *folder, int batch, int threads, bench_networ
     ss_err e = {0};
 
     *n = (bench_network){0};
-    bench_need(ss_model_create(folder, &(ss_init){.seed = 1}, &n->model, &e), &e);
+    bench_need(ss_model_create(bench_config(folder), folder, &(ss_init){.seed = 1}, &n->model, &e),
+               &e);
     begin(batch, threads, n);
 }
 

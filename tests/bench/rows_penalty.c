@@ -17,10 +17,9 @@ static double run(void *state)
 {
     const training *t = state;
     double seconds = 0;
+    ss_err e = {0};
 
-    if (t->watched)
-        bench_set_watch(ss_trainer_context(t->t), ss_trainer_model(t->t),
-                        (bench_watch){.statistics = true});
+    bench_need(ss_trainer_watch(t->t, t->watched ? &bench_hooks : NULL, &e), &e);
     for (int i = 0; i < t->steps; i++)
         seconds += bench_training_step(t->t);
     return seconds;

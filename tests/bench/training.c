@@ -22,7 +22,8 @@ ss_trainer_options bench_training(int size, int threads)
     static const char *const zero[] = {"*.conv2", "*.to_out.0"};
     ss_trainer_options o = ss_trainer_defaults();
 
-    o.model = size == 16 ? "tests/bench/configs/fast-16" : "tests/bench/configs/fast-32";
+    o.config_name = size == 16 ? "tests/bench/configs/fast-16" : "tests/bench/configs/fast-32";
+    o.config = bench_config(o.config_name);
     o.init = (ss_init){.seed = 1, .zero = zero, .n_zero = 2};
     o.data.kind = SS_DATA_IDX;
     o.data.path = pictures;

@@ -1,7 +1,6 @@
 /* watch.c - see watch.h */
 #include "tests/bench/watch.h"
 
-#include "kernels/hooks.h"
 #include "tests/bench/bench.h"
 
 static bool wants(void *self, const ss_module *m, ss_port p)
@@ -28,11 +27,12 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
     (void)self, (void)c, (void)m, (void)s, (void)n, (void)heads, (void)keys;
 }
 
+const ss_hooks bench_hooks = {NULL, wants, wants_attention, see, see_attention};
+
 void bench_set_watch(ss_ctx *c, const ss_model *m, bench_watch w)
 {
-    const ss_hooks hooks = {NULL, wants, wants_attention, see, see_attention};
     ss_precision precision = {.scope = SS_ROUND_BLOCKS};
-    ss_setup setup = {.hooks = w.statistics ? &hooks : NULL};
+    ss_setup setup = {.hooks = w.statistics ? &bench_hooks : NULL};
     ss_err e = {0};
 
     setup.modules = ss_model_modules(m, &setup.n_modules);

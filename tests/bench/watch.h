@@ -2,6 +2,7 @@
 #ifndef SS_TESTS_BENCH_WATCH_H
 #define SS_TESTS_BENCH_WATCH_H
 
+#include "kernels/hooks.h"
 #include "models/model.h"
 
 /* What a context is told; the parts are asked for one by one. */
@@ -9,6 +10,8 @@ typedef struct {
     bool statistics;       /* of every module at every port, and of attention */
     const char *precision; /* block outputs are rounded to this format; NULL: not */
 } bench_watch;
+
+extern const ss_hooks bench_hooks;
 
 void bench_set_watch(ss_ctx *c, const ss_model *m, bench_watch w);
 
