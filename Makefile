@@ -119,12 +119,12 @@ format:
 	clang-format -i $(C_FILES)
 
 # What is only for the library's own files; every other header can be included by programs.
-PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h */*_state.h) \
+PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h tests/*/*.h */*_state.h */*_parts.h) \
     $(addprefix kernels/,backend.h internal.h node.h operand.h) \
     $(addprefix models/,sampler_levels.h unet.h unet_blocks.h unet_config.h) \
     $(addprefix probe/,h5.h input_source.h recorder.h run_cache.h run_layout.h run_writer.h \
         trajectory_record.h) \
-    $(addprefix train/,board.h config_fields.h config_parts.h data_source.h journal.h \
+    $(addprefix train/,board.h config_fields.h data_source.h journal.h \
         statistics.h train_folder.h watch.h) \
     $(filter-out reports/findings.h reports/report.h,$(wildcard reports/*.h))
 PREFIX ?= /usr/local
