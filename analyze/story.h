@@ -8,6 +8,7 @@
  *   DIR/ARM-SEED/probe.h5   a probe of its last good checkpoint, where a finding needs one
  *
  *   baseline            the recipe in a small format
+ *   plain               likewise, a few steps at a learning rate at which nothing overflows
  *   penalty, penalty8   with the activation penalty at every step, every 8th
  *   clamp, residual, skip, learned, cosine, decay, edm2   with that remedy
  *   blind               in fp32, not told the noise level

@@ -255,7 +255,7 @@ static ss_code judge_remedies(const ss_story *s, ss_story_finding *f, ss_str *te
     return SS_OK;
 }
 
-/* What a remedy adds to the time of a step, in per cent of the baseline's. */
+/* What a remedy adds to the time of a step, in per cent of one without. */
 static void say_cost(ss_str *s, const ss_arm *a, const ss_arm *base)
 {
     const double with = ss_arm_mean(a, ms_of), without = ss_arm_mean(base, ms_of);
@@ -267,8 +267,8 @@ static void say_cost(ss_str *s, const ss_arm *a, const ss_arm *base)
 static ss_code judge_penalty(const ss_story *s, ss_story_finding *f, ss_str *test, ss_str *numbers,
                              ss_err *e)
 {
-    const ss_arm base = ss_story_arm(s, "baseline"), one = ss_story_arm(s, "penalty"),
-                 eight = ss_story_arm(s, "penalty8");
+    const ss_arm base = ss_story_arm(s, "baseline"), plain = ss_story_arm(s, "plain"),
+                 one = ss_story_arm(s, "penalty"), eight = ss_story_arm(s, "penalty8");
     char n1[NUMBER];
 
     (void)e;
@@ -283,13 +283,13 @@ static ss_code judge_penalty(const ss_story *s, ss_story_finding *f, ss_str *tes
     ss_str_addf(numbers, ", largest |x| %s",
                 ss_arm_number(&one, largest_of, "%.3g", n1, sizeof n1));
     ss_str_addf(numbers, ", loss %s", ss_arm_number(&one, loss_of, "%.4f", n1, sizeof n1));
-    say_cost(numbers, &one, &base);
+    say_cost(numbers, &one, &plain);
     ss_str_add(numbers, "; every 8th: ");
     say_overflow(numbers, &eight);
     ss_str_addf(numbers, ", largest |x| %s",
                 ss_arm_number(&eight, largest_of, "%.3g", n1, sizeof n1));
     ss_str_addf(numbers, ", loss %s", ss_arm_number(&eight, loss_of, "%.4f", n1, sizeof n1));
-    say_cost(numbers, &eight, &base);
+    say_cost(numbers, &eight, &plain);
     f->verdict = verdict(base.n >= LEAST_SEEDS && one.n >= LEAST_SEEDS && eight.n >= LEAST_SEEDS &&
                              count(&base, overflowed) == base.n,
                          count(&one, overflowed) + count(&eight, overflowed) == 0);

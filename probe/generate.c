@@ -107,23 +107,45 @@ static ss_code open_models(job *g, ss_err *e)
     return rc;
 }
 
-/* The last part of a path, made of characters that are safe in a file name; out [64]. */
-static void name_of(const char *path, char *out)
+/* Where the last `parts` parts of a path begin; *end: behind them. */
+static size_t last_parts(const char *path, int parts, size_t *end)
 {
-    size_t end = strlen(path), n = 0;
+    size_t from = strlen(path);
 
-    while (end > 1 && path[end - 1] == '/')
-        end--;
-    size_t from = end;
-    while (from > 0 && path[from - 1] != '/')
+    while (from > 1 && path[from - 1] == '/')
         from--;
+    *end = from;
+    for (;; from--) {
+        while (from > 0 && path[from - 1] != '/')
+            from--;
+        if (--parts == 0 || from == 0)
+            return from;
+    }
+}
+
+/* The last part of model m's path, and the one before where another model has the same, of
+ * characters that are safe in a file name; out [64]. */
+static void name_of(const ss_generate_options *o, int m, char *out)
+{
+    const char *path = o->models[m];
+    size_t end, other, n = 0, from = last_parts(path, 1, &end);
+
+    for (int i = 0; i < o->n_models; i++) {
+        const size_t at = last_parts(o->models[i], 1, &other);
+
+        if (i != m && other - at == end - from &&
+            strncmp(o->models[i] + at, path + from, end - from) == 0) {
+            from = last_parts(path, 2, &end);
+            break;
+        }
+    }
     for (size_t i = from; i < end && n < 63; i++) {
         const unsigned char ch = (unsigned char)path[i];
 
         out[n++] = isalnum(ch) || strchr("._-", ch) ? (char)ch : '_';
     }
     out[n] = '\0';
-    if (strspn(out, ".") == n) /* "..", or nothing at all */
+    if (strspn(out, "._") == n) /* "..", or nothing at all */
         snprintf(out, 64, "model");
 }
 
@@ -216,7 +238,7 @@ static ss_code keep_all(job *g, int m, double seconds, ss_generate_summary *sum,
     int broken = 0;
     double largest = 0;
 
-    name_of(path, name);
+    name_of(g->opt, m, name);
     snprintf(folder, sizeof folder, "%02d-%s", m + 1, name);
     json_t *about = json_pack("{s:s, s:s, s:s, s:s, s:[], s:[], s:[], s:f}", "path", path, "name",
                               name, "sha256", net->sha256, "folder", folder, "pictures",

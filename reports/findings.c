@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The last part of a path that is not "unet": "step-06000" of ".../step-06000/unet". */
-static void last_part(const char *path, char *out, size_t n)
+/* The last parts of a path whose end "unet" does not count: "step-06000" of
+ * ".../baseline/step-06000/unet", "baseline/step-06000" where two are wanted. */
+static void last_parts(const char *path, int parts, char *out, size_t n)
 {
-    size_t end = strlen(path), begin;
+    size_t end = strlen(path), begin, first;
 
     for (;;) {
         while (end > 0 && path[end - 1] == '/')
@@ -22,20 +23,38 @@ static void last_part(const char *path, char *out, size_t n)
             break;
         end = begin;
     }
-    snprintf(out, n, "%.*s", (int)(end - begin), path + begin);
+    for (first = begin; parts > 1 && first > 0; parts--) {
+        for (first--; first > 0 && path[first - 1] != '/';)
+            first--;
+    }
+    snprintf(out, n, "%.*s", (int)(end - first), path + first);
+}
+
+/* Two runs that would be called alike. */
+static bool have_twins(const ss_findings *x, int n)
+{
+    for (int i = 1; i < n; i++) {
+        for (int k = 0; k < i; k++) {
+            if (strcmp(x[i].name, x[k].name) == 0)
+                return true;
+        }
+    }
+    return false;
 }
 
 void ss_findings_name(ss_findings *x, int n)
 {
-    char path[sizeof x->name];
+    for (int parts = 1; parts <= 2; parts++) {
+        for (int i = 0; i < n; i++) {
+            bool alone = *x[i].run->model_path != '\0';
 
-    for (int i = 0; i < n; i++) {
-        bool alone = *x[i].run->model_path != '\0';
-
-        for (int k = 0; k < n && alone; k++)
-            alone = k == i || strcmp(x[k].run->model_path, x[i].run->model_path) != 0;
-        last_part(alone ? x[i].run->model_path : x[i].run->path, path, sizeof path);
-        snprintf(x[i].name, sizeof x[i].name, "%s", path);
+            for (int k = 0; k < n && alone; k++)
+                alone = k == i || strcmp(x[k].run->model_path, x[i].run->model_path) != 0;
+            last_parts(alone ? x[i].run->model_path : x[i].run->path, parts, x[i].name,
+                       sizeof x[i].name);
+        }
+        if (!have_twins(x, n))
+            return;
     }
 }
 
