@@ -2,7 +2,7 @@
 #ifndef SS_REPORTS_PROVENANCE_H
 #define SS_REPORTS_PROVENANCE_H
 
-#include "probe/run_reader.h"
+#include "analyze/sites.h"
 #include "reports/page.h"
 
 void ss_provenance(ss_page *p, const ss_run *r, const char *report_command); /* #made */
