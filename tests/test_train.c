@@ -171,6 +171,10 @@ static void test_resume(void **state)
     expect(TRAIN "-o $D/b --resume --set optimizer.lr=1", 2,
            "is of another training: optimizer.lr is 0.005 there, 1.0 here");
     expect(TRAIN "-o $D/b --resume", 0, NULL); /* nothing left to do */
+    /* two checkpoints of the same name are told apart by the folders that they are in */
+    expect("generate $D/a/step-000012 $D/b/step-000012/ -o $D/samples --class 1 --steps 2 "
+           "--samples 1 --quiet",
+           0, "02-b_step-000012");
 }
 
 /* The same bytes on one thread and on two. */
