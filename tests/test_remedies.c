@@ -17,7 +17,7 @@
 #include <dirent.h>
 
 #define REMEDIES "tests/golden/remedies"
-static const double answer_tolerance = 1e-5, gradient_tolerance = 5e-5;
+static const double answer_tolerance = 1e-5, gradient_tolerance = 1e-4;
 
 static ss_ctx *new_context(int threads)
 {
