@@ -2,6 +2,7 @@
 #include "probe/bundle.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/outdir.h"
 #include "base/str.h"
@@ -289,7 +290,9 @@ static ss_code write_text(const char *dir, const char *name, const char *text, s
 
 static ss_code write_files(bundle *b, const char *dir, ss_err *e)
 {
-    char *tensors = ss_path_join(dir, "input.safetensors");
+    char *tensors = ss_path_join(dir, "input.safetensors"), text[128];
+    const char *remedies =
+        ss_remedies_text(ss_model_about(b->plan.net.model)->remedies, text, sizeof text);
     ss_str json = {0}, shell = {0};
     ss_code rc = tensors ? SS_OK : out_of_memory(e);
 
@@ -304,7 +307,10 @@ static ss_code write_files(bundle *b, const char *dir, ss_err *e)
         rc = write_text(dir, "expected.json", json.s, e);
     if (rc == SS_OK)
         rc = write_text(dir, "replay.sh", shell.s, e);
-    if (rc == SS_OK)
+    if (rc == SS_OK && *remedies)
+        ss_note("no replay.py: PyTorch's network would lack the remedies of this one (%s)",
+                remedies);
+    else if (rc == SS_OK)
         rc = write_text(dir, "replay.py", python, e);
     ss_free(tensors);
     ss_str_release(&json);

@@ -6,7 +6,8 @@
  *   DIR/expected.json       model and its SHA-256, module, port, sigma, timestep, input, and of
  *                           each sample absmax, rms and how many values are not finite
  *   DIR/replay.sh           the same numbers by `sigmascope probe`, from anywhere
- *   DIR/replay.py           the same by PyTorch and diffusers, through a forward hook
+ *   DIR/replay.py           the same by PyTorch and diffusers, through a forward hook; not of a
+ *                           network with remedies (models/remedies.h), which diffusers ignores
  *
  * N are the samples of the run. The scripts name the model by its full path.
  */

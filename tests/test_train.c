@@ -238,6 +238,33 @@ static void test_divergence(void **state)
            0, NULL);
 }
 
+/* Remedies of the network go with its checkpoints, and every command has them. */
+static void test_remedies(void **state)
+{
+    (void)state;
+    expect(TRAIN "-o $D/cured --set remedies.clamp=3 --set remedies.residual_scale=learned "
+                 "--set remedies.cosine_attention=true",
+           0, NULL);
+    expect("inspect $D/cured/step-000012", 0, "clamp 3");
+    expect("probe $D/cured/step-000012 -o $D/cured.h5 --class 1 --quiet --sigmas 0.1,1,10", 0,
+           NULL);
+    expect("analyze $D/cured.h5", 0, "growth");
+    expect(
+        "generate $D/cured/step-000012 -o $D/cured-samples --class 1 --steps 2 --samples 1 --quiet",
+        0, NULL);
+    expect(
+        "bisect $D/cured/step-000012 --fail 'absmax(*) > 0' --class 1 --sigmas 1 --cache $D/kept "
+        "--save-bundle $D/bundle",
+        3, "no replay.py: PyTorch's network would lack the remedies");
+    assert_int_equal(access(in_tmp("bundle/replay.sh"), F_OK), 0);
+    assert_int_equal(access(in_tmp("bundle/replay.py"), F_OK), -1);
+    /* normalised weights stay so while they are trained */
+    expect(TRAIN "-o $D/edm2 --set remedies.magnitude_preserving=true --set init.zero=[]", 0, NULL);
+    expect("probe $D/edm2/step-000012 -o $D/edm2.h5 --class 1 --quiet --sigmas 0.1,1,10", 0, NULL);
+    expect(TRAIN "-o $D/x --set remedies.clump=3", 1,
+           "train.json: model: remedies: \"clump\" is 3; known remedies: clamp");
+}
+
 static void test_checkpoints_kept(void **state)
 {
     (void)state;
@@ -375,12 +402,13 @@ static void test_journal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),    cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_threads),    cmocka_unit_test(test_loss_scale),
-        cmocka_unit_test(test_divergence), cmocka_unit_test(test_checkpoints_kept),
-        cmocka_unit_test(test_from),       cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_errors),     cmocka_unit_test(test_scaler),
-        cmocka_unit_test(test_spikes),     cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_results),          cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_threads),          cmocka_unit_test(test_loss_scale),
+        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_remedies),
+        cmocka_unit_test(test_checkpoints_kept), cmocka_unit_test(test_from),
+        cmocka_unit_test(test_interrupt),        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_scaler),           cmocka_unit_test(test_spikes),
+        cmocka_unit_test(test_journal),
     };
     return cmocka_run_group_tests(tests, make_config, remove_tmp);
 }

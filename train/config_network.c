@@ -46,7 +46,6 @@ void ss_config_read_network(ss_config_reader *r)
 {
     ss_train_config_parts *parts = r->t->parts;
     const json_t *v = ss_json_get(r->j, "model"), *remedies = ss_json_get(r->j, "remedies");
-    ss_str name = {0};
 
     if (!v) {
         ss_json_complain(r->j, SS_USAGE, "model",
@@ -58,14 +57,8 @@ void ss_config_read_network(ss_config_reader *r)
         return;
     if (remedies && json_object_set(parts->network, "remedies", (json_t *)remedies) != 0)
         ss_json_complain(r->j, SS_FORMAT, "remedies", "expected an object");
-    if (json_is_string(v))
-        ss_str_addf(&name, "%s (model of %s)", json_string_value(v), r->path);
-    else
-        ss_str_addf(&name, "%s: model", r->path);
     r->t->trainer.config = parts->network;
-    r->t->trainer.config_name = ss_config_keep(parts, ss_str_detach(&name));
-    if (!r->t->trainer.config_name)
-        ss_json_complain(r->j, SS_NOMEM, "model", "out of memory");
+    r->t->trainer.config_name = json_is_string(v) ? json_string_value(v) : "model";
 }
 
 static void read_format(ss_json *j, const char *key, ss_format *f)
