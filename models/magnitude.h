@@ -8,7 +8,7 @@
  *   sum       ((1 - t) a + t b) / sqrt((1 - t)^2 + t^2)                                 (88)
  *   concat    C [(1 - t) a / sqrt(Na), t b / sqrt(Nb)],
  *             C = sqrt((Na + Nb) / ((1 - t)^2 + t^2))                                   (103)
- *   pixel     x / (eps + rms(x)), over the channels of each position                    (30)
+ *   pixel     x / (eps + rms(x)), over the channels of each position
  *
  * eps is 1e-4. What replaces what in a UNet2DModel whose remedies say "magnitude_preserving":
  *
