@@ -1,6 +1,7 @@
 # make                 build/sigmascope and build/libsigmascope.a
 # make check           all tests; ends with a line "N passed, N failed"
 # make check SAN=address,undefined      the same under sanitizers, in a tree of its own
+# make fuzz TIME=60    every parser on hostile input, TIME seconds each; TARGET=png: that one alone
 # make lint            format, include directions, headers compile alone, banned calls
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
 # make demo            install what is missing, build, probe the bundled checkpoint
@@ -83,6 +84,25 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libsigmascope.a
 $(B)/tests/bench/bench: $(BENCH_OBJ) $(B)/libsigmascope.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
+
+FUZZ_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out tests/fuzz/main.c,$(wildcard tests/fuzz/*.c)))
+$(B)/tests/test_corpus: $(B)/tests/test_corpus.o $(FUZZ_OBJ) $(B)/libsigmascope.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+# Clang's libFuzzer over the targets of tests/fuzz/fuzz.h, in a tree of its own.
+FUZZ := build-fuzz
+TIME ?= 60
+TARGET ?= $(shell sed -n 's/^    X(\([a-z]*\)).*/\1/p' tests/fuzz/fuzz.h)
+fuzz:
+	@$(MAKE) --no-print-directory B=$(FUZZ) CC='$(CLANG)' CFLAGS='-O1 -g' \
+	    SAN=fuzzer-no-link,address,undefined $(TARGET:%=$(FUZZ)/fuzz/%)
+	@tests/fuzz/run $(FUZZ) $(TIME) $(TARGET)
+CLANG ?= clang
+$(FUZZ)/fuzz/%: $(FUZZ)/tests/fuzz/main.o $(FUZZ_OBJ) $(B)/libsigmascope.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 check: $(TESTS:%.c=$(B)/%) all
 	@tests/run-all $(B) $(TESTS:%.c=$(B)/%)

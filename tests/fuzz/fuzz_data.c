@@ -1,0 +1,82 @@
+/* fuzz_data.c - pictures, and the captions that belong to them */
+#include "base/png.h"
+#include "probe/idx.h"
+#include "probe/input.h"
+#include "probe/picture.h"
+#include "tests/fuzz/fuzz.h"
+#include "train/data.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void fuzz_idx(const uint8_t *data, size_t size)
+{
+    const char *path = fuzz_file("a.idx", data, size);
+    char spec[600];
+    ss_idx idx = {0};
+    ss_input *in = NULL;
+    ss_err e = {0};
+
+    for (size_t max = 0; max < 3; max++) {
+        const ss_code rc = ss_idx_read(path, max == 2 ? SIZE_MAX : max, &idx, &e);
+
+        fuzz_check(rc, &e);
+        if (rc == SS_OK && idx.n > 0) {
+            volatile uint8_t last = idx.data[idx.n * idx.item - 1];
+
+            (void)last;
+        }
+        ss_idx_release(&idx);
+    }
+    snprintf(spec, sizeof spec, "idx:%s", path);
+    if (ss_input_parse(spec, &in, &e) == SS_OK)
+        fuzz_check(ss_input_open(in, 5, 7, 1, 1, &e), &e);
+    ss_input_free(in);
+}
+
+void fuzz_png(const uint8_t *data, size_t size)
+{
+    float x[5 * 7 * 3];
+    ss_image im = {0};
+    ss_err e = {0};
+    const ss_code rc = ss_image_read_png(fuzz_file("a.png", data, size), &im, &e);
+
+    fuzz_check(rc, &e);
+    if (rc == SS_OK) {
+        fuzz_check(ss_picture_fit(&im, x, 5, 7, 3, &e), &e);
+        fuzz_check(ss_picture_fit(&im, x, 7, 5, 1, &e), &e);
+    }
+    ss_image_release(&im);
+}
+
+void fuzz_captions(const uint8_t *data, size_t size)
+{
+    static bool made;
+    static uint8_t gray[2 * 2] = {0, 100, 200, 255}, rgb[3 * 2 * 3] = {9, 8, 7};
+    const ss_image a = {.w = 2, .h = 2, .c = 1, .data = gray},
+                   b = {.w = 3, .h = 2, .c = 3, .data = rgb};
+    ss_data_options opt = ss_data_defaults();
+    ss_data *d = NULL;
+    ss_err e = {0};
+    float x[2 * 4 * 4];
+    int64_t label[2];
+
+    opt.kind = SS_DATA_FOLDER;
+    opt.path = fuzz_folder("pictures");
+    opt.h = opt.w = 4;
+    if (!made) {
+        made = ss_image_write_png(fuzz_path("pictures/a.png"), &a, &e) == SS_OK &&
+               ss_image_write_png(fuzz_path("pictures/b.png"), &b, &e) == SS_OK;
+        if (!made)
+            abort();
+    }
+    fuzz_file("pictures/captions.jsonl", data, size);
+    const ss_code rc = ss_data_open(&opt, &d, &e);
+
+    fuzz_check(rc, &e);
+    if (rc == SS_OK) {
+        ss_data_batch(d, 3, 2, x, label);
+        ss_data_caption(d, label[0]);
+    }
+    ss_data_close(d);
+}
