@@ -90,19 +90,28 @@ $(B)/tests/test_corpus: $(B)/tests/test_corpus.o $(FUZZ_OBJ) $(B)/libsigmascope.
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-# Clang's libFuzzer over the targets of tests/fuzz/fuzz.h, in a tree of its own.
+# Clang's libFuzzer over the targets of tests/fuzz/fuzz.h, in a tree of its own. The folders that
+# read files are built for it, with sanitizers; the others, which see numbers only, are the usual
+# ones.
+CLANG ?= clang
 FUZZ := build-fuzz
 TIME ?= 60
 TARGET ?= $(shell sed -n 's/^    X(\([a-z]*\)).*/\1/p' tests/fuzz/fuzz.h)
-fuzz:
-	@$(MAKE) --no-print-directory B=$(FUZZ) CC='$(CLANG)' CFLAGS='-O1 -g' \
-	    SAN=fuzzer-no-link,address,undefined $(TARGET:%=$(FUZZ)/fuzz/%)
+FUZZ_SRC := $(wildcard tests/fuzz/*.c base/*.c models/*.c probe/*.c train/*.c) \
+    $(wildcard analyze/expression*.c)
+FUZZ_CFLAGS := $(filter-out -fopenmp,$(ALL_CFLAGS)) -Wno-source-uses-openmp -O1 -g \
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+fuzz: $(TARGET:%=$(FUZZ)/fuzz/%)
 	@tests/fuzz/run $(FUZZ) $(TIME) $(TARGET)
-CLANG ?= clang
-$(FUZZ)/fuzz/%: $(FUZZ)/tests/fuzz/main.o $(FUZZ_OBJ) $(B)/libsigmascope.a
+$(FUZZ)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+$(FUZZ)/fuzz/%: $(FUZZ_SRC:%.c=$(FUZZ)/%.o) $(B)/libsigmascope.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS) -lgomp
+-include $(shell find $(FUZZ) -name '*.d' 2>/dev/null)
 
 check: $(TESTS:%.c=$(B)/%) all
 	@tests/run-all $(B) $(TESTS:%.c=$(B)/%)

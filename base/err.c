@@ -5,6 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Texts of a file or a command line may be in a message, and a message goes to a terminal: control
+ * characters, those of C1 in UTF-8 too, become '?'. */
+static void disarm(char *msg)
+{
+    for (unsigned char *p = (unsigned char *)msg; *p; p++) {
+        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
+            *p = '?';
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p[0] = p[1] = '?';
+    }
+}
+
 ss_code ss_fail(ss_err *e, ss_code code, const char *fmt, ...)
 {
     if (e) {
@@ -13,6 +25,7 @@ ss_code ss_fail(ss_err *e, ss_code code, const char *fmt, ...)
         va_start(ap, fmt);
         vsnprintf(e->msg, sizeof e->msg, fmt, ap);
         va_end(ap);
+        disarm(e->msg);
         e->code = code;
     }
     return code;
@@ -29,6 +42,7 @@ ss_code ss_fail_prefix(ss_err *e, const char *fmt, ...)
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof e->msg)
         snprintf(e->msg + n, sizeof e->msg - (size_t)n, ": %s", old);
+    disarm(e->msg);
     return e->code;
 }
 

@@ -31,7 +31,8 @@ typedef struct {
     char msg[1024]; /* one line or several, no trailing newline */
 } ss_err;
 
-/* Fills *e (may be NULL) and returns code, so `return ss_fail(...)` reads well. */
+/* Fills *e (may be NULL) and returns code, so `return ss_fail(...)` reads well. Control characters
+ * other than newline and tab show as '?', whatever the arguments hold. */
 ss_code ss_fail(ss_err *e, ss_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

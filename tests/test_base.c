@@ -20,6 +20,27 @@ static void test_errors_carry_code_and_text(void **state)
     assert_string_equal(ss_code_text((ss_code)999), "unknown error");
 }
 
+static void test_errors_cannot_drive_a_terminal(void **state)
+{
+    (void)state;
+    ss_err e;
+
+    ss_fail(&e, SS_USAGE, "'%s'\n\t%s", "\x1b[2J\x07\x7f\r",
+            "\xc2\x9b"
+            "31m \xc3\xa9");
+    assert_string_equal(e.msg, "'?[2J?"
+                               "?"
+                               "?'\n\t?"
+                               "?31m \xc3\xa9");
+    ss_fail_prefix(&e, "%s",
+                   "a\x1b"
+                   "b");
+    assert_string_equal(e.msg, "a?b: '?[2J?"
+                               "?"
+                               "?'\n\t?"
+                               "?31m \xc3\xa9");
+}
+
 static void test_long_errors_are_cut(void **state)
 {
     (void)state;
@@ -278,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors_carry_code_and_text),
+        cmocka_unit_test(test_errors_cannot_drive_a_terminal),
         cmocka_unit_test(test_long_errors_are_cut),
         cmocka_unit_test(test_memory_checks_products),
         cmocka_unit_test(test_kth_allocation_fails_once),

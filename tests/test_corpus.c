@@ -11,7 +11,7 @@
 #include <dirent.h>
 #include <stdio.h>
 
-enum { MAX_INPUT = 1 << 20, CUTS = 8 };
+enum { LARGEST = 1 << 20, CUTS = 8 };
 
 static void run_one(const fuzz_target *t, const char *path)
 {
@@ -19,7 +19,7 @@ static void run_one(const fuzz_target *t, const char *path)
     size_t n = 0;
     ss_err e = {0};
 
-    if (ss_file_read(path, MAX_INPUT, &bytes, &n, &e) != SS_OK)
+    if (ss_file_read(path, LARGEST, &bytes, &n, &e) != SS_OK)
         fail_msg("%s", e.msg);
     t->run((const uint8_t *)bytes, n);
     for (size_t k = 0; k < CUTS; k++)

@@ -94,7 +94,7 @@ void fuzz_check(ss_code rc, const ss_err *e)
         abort();
     }
     for (const char *p = e->msg; *p; p++) {
-        if ((unsigned char)*p < 0x20 ? *p != '\n' : *p == 0x7f) {
+        if ((unsigned char)*p < 0x20 ? *p != '\n' && *p != '\t' : *p == 0x7f) {
             fprintf(stderr, "control character %02x at %zd of: %s\n", (unsigned char)*p, p - e->msg,
                     e->msg);
             abort();
