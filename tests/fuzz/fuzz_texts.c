@@ -20,7 +20,8 @@ void fuzz_expression(const uint8_t *data, size_t size)
     ss_expression x = {0};
     ss_err e = {0};
 
-    if (!run && ss_run_open(fuzz_make_run("expression.h5", NULL, 0), &run, &e) != SS_OK)
+    if (!run &&
+        ss_run_open(fuzz_make_run("expression.h5", (const uint8_t *)"", 0), &run, &e) != SS_OK)
         abort();
     ss_code rc = ss_expression_parse(text, &x, &e);
     fuzz_check(rc, &e);
