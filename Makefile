@@ -90,6 +90,12 @@ $(B)/tests/test_corpus: $(B)/tests/test_corpus.o $(FUZZ_OBJ) $(B)/libsigmascope.
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# The project's own calls that can fail for want of a disk, for that test to refuse.
+WRAPPED := pwrite fsync fdatasync fflush fclose close rename renameat2 mkdir
+$(B)/tests/test_io_failure: $(B)/tests/test_io_failure.o $(B)/libsigmascope.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LDLIBS) -lcmocka
+
 # Clang's libFuzzer over the targets of tests/fuzz/fuzz.h, in a tree of its own. The folders that
 # read files are built for it, with sanitizers; the others, which see numbers only, are the usual
 # ones.

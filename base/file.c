@@ -151,15 +151,29 @@ out:
     return rc;
 }
 
+/* A write that failed earlier left only its flag. The file will be removed, so more can be written
+ * to it: that fails as well, and says why. 0 where it does not. */
+static int find_cause(FILE *f)
+{
+    static const char more[1 << 16];
+
+    errno = 0;
+    for (int i = 0; i < 2; i++) { /* the first may be written in part */
+        if (write(fileno(f), more, sizeof more) < 0)
+            return errno;
+    }
+    return 0;
+}
+
 ss_code ss_outfile_commit(ss_outfile *o, ss_err *e)
 {
     ss_code rc = SS_OK;
-    /* A write that failed earlier left only its flag; errno is of the flush. */
-    bool bad = ferror(o->f);
 
-    if (bad)
-        rc = ss_fail(e, SS_IO, "%s: write failed", o->path);
-    else if (fflush(o->f) != 0 || fsync(fileno(o->f)) != 0)
+    if (ferror(o->f)) {
+        const int why = find_cause(o->f);
+
+        rc = ss_fail(e, SS_IO, "%s: %s", o->path, why ? strerror(why) : "write failed");
+    } else if (fflush(o->f) != 0 || fsync(fileno(o->f)) != 0)
         rc = fail_errno(e, o->path);
     if (fclose(o->f) != 0 && rc == SS_OK)
         rc = fail_errno(e, o->path);

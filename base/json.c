@@ -232,3 +232,19 @@ const char *ss_json_unread(const ss_json *j)
     }
     return NULL;
 }
+
+ss_code ss_json_write(const char *path, const json_t *value, size_t flags, ss_err *e)
+{
+    ss_outfile o;
+    ss_code rc =
+        value ? ss_outfile_open(&o, path, e) : ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+
+    if (rc != SS_OK)
+        return rc;
+    if (json_dumpf(value, o.f, flags) != 0 && !ferror(o.f)) { /* writing did not fail, so: */
+        ss_outfile_discard(&o);
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    }
+    fputc('\n', o.f);
+    return ss_outfile_commit(&o, e);
+}

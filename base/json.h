@@ -71,4 +71,8 @@ ss_code ss_json_done(ss_json *j, ss_err *e);
  * from the file: show it through ss_printable. */
 const char *ss_json_unread(const ss_json *j);
 
+/* Writes a value, and a newline behind it, as a file that appears whole or not at all. flags are
+ * Jansson's; value NULL is SS_NOMEM, so that what makes it need not be asked first. */
+ss_code ss_json_write(const char *path, const json_t *value, size_t flags, ss_err *e);
+
 #endif

@@ -2,6 +2,7 @@
 #include "models/checkpoint_write.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/outdir.h"
 
@@ -9,19 +10,9 @@
 static ss_code write_json(const char *dir, const char *name, const json_t *value, ss_err *e)
 {
     char *path = ss_path_join(dir, name);
-    ss_outfile o = {0};
-    ss_code rc =
-        path ? ss_outfile_open(&o, path, e) : ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+    ss_code rc = path ? ss_json_write(path, value, JSON_INDENT(2) | JSON_SORT_KEYS, e)
+                      : ss_fail(e, SS_NOMEM, "%s: out of memory", name);
 
-    if (rc == SS_OK) {
-        if (json_dumpf(value, o.f, JSON_INDENT(2) | JSON_SORT_KEYS) == 0) {
-            fputc('\n', o.f);
-            rc = ss_outfile_commit(&o, e);
-        } else {
-            rc = ss_fail(e, SS_IO, "%s: write failed", path);
-            ss_outfile_discard(&o);
-        }
-    }
     ss_free(path);
     return rc;
 }

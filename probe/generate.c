@@ -7,6 +7,7 @@
 #include "probe/generate.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/outdir.h"
@@ -335,15 +336,9 @@ static ss_code write_description(const job *g, ss_err *e)
 {
     char *path = ss_path_join(g->dir.tmp, MARK);
     json_t *j = describe(g);
-    ss_outfile o = {0};
-    ss_code rc =
-        path && j ? ss_outfile_open(&o, path, e) : ss_fail(e, SS_NOMEM, MARK ": out of memory");
+    ss_code rc = path ? ss_json_write(path, j, JSON_INDENT(1) | JSON_REAL_PRECISION(9), e)
+                      : ss_fail(e, SS_NOMEM, MARK ": out of memory");
 
-    if (rc == SS_OK) {
-        json_dumpf(j, o.f, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-        fputc('\n', o.f);
-        rc = ss_outfile_commit(&o, e);
-    }
     ss_free(path);
     json_decref(j);
     return rc;

@@ -61,18 +61,12 @@ static ss_code lock(ss_train_folder *f, ss_err *e)
 static ss_code write_config(const char *path, const json_t *config, ss_err *e)
 {
     json_t *all = json_copy((json_t *)config);
-    ss_outfile o = {0};
     ss_code rc;
 
     if (!all || json_object_set_new(all, "_version", json_string("sigmascope " SS_VERSION)) != 0)
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
     else
-        rc = ss_outfile_open(&o, path, e);
-    if (rc == SS_OK) {
-        json_dumpf(all, o.f, JSON_INDENT(2));
-        fputc('\n', o.f);
-        rc = ss_outfile_commit(&o, e); /* and with it every write */
-    }
+        rc = ss_json_write(path, all, JSON_INDENT(2), e);
     json_decref(all);
     return rc;
 }

@@ -61,17 +61,8 @@ static ss_code write_counters(const ss_trainer *t, const char *folder, ss_err *e
     json_object_set_new(all, "version", json_string("sigmascope " SS_VERSION));
     if (t->opt.record)
         json_object_set(all, "run", (json_t *)t->opt.record);
-    ss_outfile o = {0};
-    ss_code rc = path && all ? ss_outfile_open(&o, path, e) : out_of_memory(e);
+    ss_code rc = path ? ss_json_write(path, all, JSON_INDENT(1), e) : out_of_memory(e);
 
-    if (rc == SS_OK) {
-        if (json_dumpf(all, o.f, JSON_INDENT(1)) != 0 || fputc('\n', o.f) == EOF)
-            rc = out_of_memory(e); /* what could not be written, commit tells */
-        if (rc == SS_OK)
-            rc = ss_outfile_commit(&o, e);
-        else
-            ss_outfile_discard(&o);
-    }
     json_decref(all);
     ss_free(path);
     return rc;
