@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/edm.h"
 #include "models/schedule.h"
 #include "models/weights.h"
 
@@ -78,7 +79,11 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     int n_weights, n_modules;
     ss_weight *const *w = ss_model_weights(m, &n_weights);
     /* a network that takes sigma has a scheduler file about sampling alone */
-    ss_code rc = a->time_is_sigma ? SS_OK : ss_schedule_load(a->scheduler, &s, e);
+    double sigma_data = 0;
+    ss_code rc = a->time_is_sigma ? SS_OK : ss_edm_load(a->scheduler, &sigma_data, e);
+
+    if (rc == SS_OK && !a->time_is_sigma && sigma_data == 0)
+        rc = ss_schedule_load(a->scheduler, &s, e);
 
     if (rc == SS_OK)
         rc = ss_table_init(t, "model", e);
@@ -102,6 +107,10 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     list_conditions(t, &a->needs);
     if (*ss_remedies_text(a->remedies, remedies, sizeof remedies))
         property(t, "remedies", "%s", remedies);
+    if (sigma_data > 0) {
+        property(t, "schedule", "EDM preconditioning, sigma_data %g", sigma_data);
+        return SS_OK;
+    }
     if (!s) {
         property(t, "schedule", "none: the network takes sigma itself");
         return SS_OK;

@@ -220,7 +220,8 @@ static void write_shell(const bundle *b, ss_str *s)
                  {"text_embeds", "text-embeds"},
                  {"time_ids", "time-ids"}};
     const ss_probe_options *o = &b->replay.opt;
-    const bool takes_sigma = ss_model_about(b->plan.net.model)->time_is_sigma;
+    const bool takes_sigma = ss_network_takes_sigma(&b->plan.net), edm = b->plan.net.sigma_data > 0;
+    const double told = b->plan.levels[b->sigma].condition;
     const json_t *precision = json_object_get(b->replay.plan, "precision");
     char text[128];
 
@@ -230,7 +231,7 @@ static void write_shell(const bundle *b, ss_str *s)
                "${SIGMASCOPE:-sigmascope} probe ");
     add_quoted(s, b->model);
     ss_str_add(s, " -o replay.h5 --force");
-    snprintf(text, sizeof text, "%.9g", (double)b->plan.levels[b->sigma].condition);
+    snprintf(text, sizeof text, "%.9g", edm ? exp(4 * told) : told);
     add_option(s, takes_sigma ? "sigmas" : "timesteps", text);
     add_option(s, "inputs", "raw:input.safetensors#x");
     snprintf(text, sizeof text, "%d", b->r->n_samples);

@@ -5,8 +5,10 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "kernels/context.h"
+#include "models/edm.h"
 #include "models/weights.h"
 
+#include <math.h>
 #include <time.h>
 
 enum { AUTO_BATCH_PIXELS = 16384 }; /* in one forward pass, where nothing is said */
@@ -24,8 +26,12 @@ static ss_code open_schedule(const ss_network_options *opt, ss_network *k, ss_er
                        "%s says what the schedule is; --beta-schedule and "
                        "--prediction are for models without that file",
                        about->scheduler);
-    if (about->scheduler)
+    if (about->scheduler) {
+        rc = ss_edm_load(about->scheduler, &k->sigma_data, e);
+        if (rc != SS_OK || k->sigma_data > 0)
+            return rc == SS_OK ? ss_schedule_new(&sched, &k->schedule, e) : rc;
         return ss_schedule_load(about->scheduler, &k->schedule, e);
+    }
     if (opt->beta_schedule)
         rc = ss_betas_parse(opt->beta_schedule, &sched.betas, e);
     if (rc == SS_OK && opt->prediction_type)
@@ -118,8 +124,26 @@ int ss_network_batch(const ss_network *k, int wanted, int rows, int all)
     return batch > all ? all : batch;
 }
 
+bool ss_network_takes_sigma(const ss_network *k)
+{
+    return ss_model_about(k->model)->time_is_sigma || k->sigma_data > 0;
+}
+
+ss_noise_level ss_network_level(const ss_network *k, double sigma)
+{
+    if (k->sigma_data > 0) {
+        const double c_in = ss_edm_at(sigma, k->sigma_data).c_in;
+
+        return (ss_noise_level){c_in, sigma * c_in};
+    }
+    return ss_model_about(k->model)->time_is_sigma ? (ss_noise_level){1, sigma}
+                                                   : ss_noise_level_at(sigma);
+}
+
 float ss_network_told(const ss_network *k, double sigma)
 {
+    if (k->sigma_data > 0)
+        return (float)ss_edm_at(sigma, k->sigma_data).c_noise;
     if (ss_model_about(k->model)->time_is_sigma)
         return (float)sigma;
     return (float)ss_schedule_nearest(k->schedule, sigma);
@@ -167,7 +191,8 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
     spec->model_sha256 = k->sha256;
     spec->device = ss_ctx_device_text(c);
     spec->precision = k->changes.precision_text;
-    spec->prediction_type = ss_prediction_name(ss_schedule_prediction(k->schedule));
+    spec->prediction_type =
+        k->sigma_data > 0 ? "edm" : ss_prediction_name(ss_schedule_prediction(k->schedule));
     spec->created = created;
     spec->threads = ss_ctx_threads(c);
 }
@@ -175,6 +200,14 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
 void ss_network_target(const ss_network *k, ss_noise_level level, const float *x0,
                        const float *noise, int64_t n, float *out)
 {
+    if (k->sigma_data > 0) {
+        const double sigma = level.s / level.a;
+        const ss_edm c = ss_edm_at(sigma, k->sigma_data);
+
+        for (int64_t i = 0; i < n; i++)
+            out[i] = (float)((x0[i] - c.c_skip * (x0[i] + sigma * noise[i])) / c.c_out);
+        return;
+    }
     if (!ss_model_about(k->model)->time_is_sigma) {
         ss_training_target(ss_schedule_prediction(k->schedule), level, x0, noise, n, out);
         return;
@@ -186,6 +219,13 @@ void ss_network_target(const ss_network *k, ss_noise_level level, const float *x
 void ss_network_denoised(const ss_network *k, ss_noise_level level, const float *x, const float *y,
                          int64_t n, float *out)
 {
+    if (k->sigma_data > 0) {
+        const ss_edm c = ss_edm_at(level.s / level.a, k->sigma_data);
+
+        for (int64_t i = 0; i < n; i++) /* x is c_in times what the formula calls x */
+            out[i] = (float)(c.c_skip / level.a * x[i] + c.c_out * y[i]);
+        return;
+    }
     if (!ss_model_about(k->model)->time_is_sigma) {
         ss_denoised(ss_schedule_prediction(k->schedule), level, x, y, n, out);
         return;

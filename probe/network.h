@@ -25,6 +25,7 @@ typedef struct {
 typedef struct {
     ss_model *model;
     ss_schedule *schedule;
+    double sigma_data; /* of an EDM network (models/edm.h); 0: it is none */
     ss_changes changes;
     char sha256[65]; /* "" before ss_network_identify */
     int height, width;
@@ -50,8 +51,15 @@ ss_code ss_network_infer(const ss_network *k, ss_ctx *c, float t, const ss_condi
  * size; at most all. */
 int ss_network_batch(const ss_network *k, int wanted, int rows, int all);
 
-/* What the network is told at a noise level: the timestep nearest in the logarithm, or sigma. */
+/* True for a network that has no timesteps but takes sigma, or a function of it: NCSN++, EDM. */
+bool ss_network_takes_sigma(const ss_network *k);
+
+/* What the network is told at a noise level: the timestep nearest in the logarithm, or sigma, or of
+ * an EDM network ln(sigma) / 4. */
 float ss_network_told(const ss_network *k, double sigma);
+
+/* What it sees there, x = a x0 + s n: variance preserving; a = 1 (NCSN++); a = c_in (EDM). */
+ss_noise_level ss_network_level(const ss_network *k, double sigma);
 
 /* Size of every parameter, for a run file; *list is the caller's to ss_free, its names are the
  * model's. Warns where some are inf or NaN. */
@@ -65,7 +73,8 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
  * is the training loss; and what its answer y to x says of the clean picture. As schedule.h
  * defines them for timestep models. A network that takes sigma itself (NCSN++) answers the
  * score of x = x0 + sigma n: the target is -n / sigma, and x0 is x + sigma^2 y (Song et al.
- * 2021). n values; out may be one of the inputs. */
+ * 2021). An EDM network answers F, as models/edm.h has it. n values; out may be one of the inputs.
+ */
 void ss_network_target(const ss_network *k, ss_noise_level level, const float *x0,
                        const float *noise, int64_t n, float *out);
 void ss_network_denoised(const ss_network *k, ss_noise_level level, const float *x, const float *y,

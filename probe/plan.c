@@ -13,7 +13,7 @@
 
 static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
-    bool is_sigma = ss_model_about(p->net.model)->time_is_sigma;
+    const bool is_sigma = ss_network_takes_sigma(&p->net);
     double *v = NULL, fixed = 0;
     bool none = opt->condition_sigma && strcmp(opt->condition_sigma, "none") == 0;
     ss_code rc;
@@ -41,11 +41,11 @@ static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 
         l->sigma = opt->timesteps ? ss_schedule_sigma(p->net.schedule, (int64_t)v[i]) : v[i];
         l->timestep = opt->timesteps ? (float)v[i] : ss_network_told(&p->net, l->sigma);
-        l->level = is_sigma ? (ss_noise_level){1, l->sigma} : ss_noise_level_at(l->sigma);
+        l->level = ss_network_level(&p->net, l->sigma);
         l->condition = !opt->condition_sigma ? l->timestep
                        : !none               ? ss_network_told(&p->net, fixed)
-                       : is_sigma            ? (float)ss_schedule_sigma(p->net.schedule, 0)
-                                             : 0;
+                       : is_sigma ? ss_network_told(&p->net, ss_schedule_sigma(p->net.schedule, 0))
+                                  : 0;
     }
     ss_free(v);
     return SS_OK;

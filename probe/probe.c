@@ -232,7 +232,6 @@ static ss_code open_writer(probe *p, ss_err *e)
 {
     const ss_probe_options *opt = p->opt;
     const ss_plan *plan = &p->plan;
-    const ss_model_info *about = ss_model_about(plan->net.model);
     int n = plan->n_levels;
     char created[32];
     ss_run_spec spec = {
@@ -268,7 +267,7 @@ static ss_code open_writer(probe *p, ss_err *e)
         }
         spec.inputs = inputs;
         spec.sigmas = sigmas;
-        spec.timesteps = about->time_is_sigma ? NULL : timesteps;
+        spec.timesteps = ss_network_takes_sigma(&plan->net) ? NULL : timesteps;
         ss_recorder_spec(p->recorder, &spec);
         rc = opt->resume ? ss_run_resume(opt->output, &spec, &p->writer, e)
                          : ss_run_create(opt->output, &spec, opt->replace, &p->writer, e);

@@ -41,6 +41,12 @@ static ss_code make_sampler(ss_trajectory *t, ss_err *e)
     const ss_model_info *about = ss_model_about(t->net.model);
     const bool score = about->time_is_sigma;
     ss_sampler_options o;
+
+    if (t->net.sigma_data > 0)
+        return ss_fail(e, SS_UNSUPPORTED,
+                       "%s: a network with EDM preconditioning; it can be probed, but there is no "
+                       "sampler for it here",
+                       opt->network.model);
     ss_code rc = score ? ss_sampler_options_load_score(about->scheduler, opt->sampler, &o, e)
                        : ss_sampler_options_load(about->scheduler, opt->sampler, &o, e);
 

@@ -265,6 +265,43 @@ static void test_remedies(void **state)
            "train.json: model: remedies: \"clump\" is 3; known remedies: clamp");
 }
 
+/* An EDM network goes with how it was preconditioned. One whose last layer is 0 answers F = 0, so
+ * what it takes for the clean picture is c_skip x, x being 1 / c_in times what it saw. */
+static void test_edm(void **state)
+{
+    (void)state;
+    enum { N = 64 };
+    const double d = 0.25;
+    float x[N], denoised[N];
+    ss_err e = {0};
+
+    expect(TRAIN
+           "-o $D/edm --steps 1 --set objective.prediction=edm --set objective.levels=lognormal "
+           "--set objective.sigma_data=0.25 --set optimizer.lr=0 --set init.zero='[\"conv_out\"]'",
+           0, NULL);
+    expect("inspect $D/edm/step-000001", 0, "EDM preconditioning, sigma_data 0.25");
+    expect("probe $D/edm/step-000001 -o $D/edm.h5 --class 1 --quiet --sigmas 0.1,1,10 "
+           "--inputs images:demo/fashion-mnist/images",
+           0, NULL);
+    ss_run *r = open_run("edm.h5");
+    assert_string_equal(r->prediction_type, "edm");
+    assert_null(r->timesteps);
+    const float *loss;
+    assert_int_equal(ss_run_loss(r, &loss, &e), SS_OK);
+    for (int s = 0; s < r->n_sigmas; s++) {
+        const double sigma = r->sigmas[s], norm = sqrt(sigma * sigma + d * d);
+
+        assert_int_equal(ss_run_picture(r, "/inputs/x", 0, s, 0, x, &e), SS_OK);
+        assert_int_equal(ss_run_picture(r, "/outputs/denoised", 0, s, 0, denoised, &e), SS_OK);
+        for (int i = 0; i < N; i++)
+            assert_float_equal(denoised[i], (float)(d * d / norm * x[i]), 1e-5);
+        assert_true(loss[s * r->n_samples] > 0);
+    }
+    ss_run_close(r);
+    expect("probe $D/edm/step-000001 -o $D/x.h5 --class 1 --timesteps 5", 2, "takes sigma");
+    expect("generate $D/edm/step-000001 -o $D/x --class 1", 1, "EDM");
+}
+
 static void test_checkpoints_kept(void **state)
 {
     (void)state;
@@ -402,13 +439,13 @@ static void test_journal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),          cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_threads),          cmocka_unit_test(test_loss_scale),
-        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_remedies),
-        cmocka_unit_test(test_checkpoints_kept), cmocka_unit_test(test_from),
-        cmocka_unit_test(test_interrupt),        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_scaler),           cmocka_unit_test(test_spikes),
-        cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_results),    cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_threads),    cmocka_unit_test(test_loss_scale),
+        cmocka_unit_test(test_divergence), cmocka_unit_test(test_remedies),
+        cmocka_unit_test(test_edm),        cmocka_unit_test(test_checkpoints_kept),
+        cmocka_unit_test(test_from),       cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_errors),     cmocka_unit_test(test_scaler),
+        cmocka_unit_test(test_spikes),     cmocka_unit_test(test_journal),
     };
     return cmocka_run_group_tests(tests, make_config, remove_tmp);
 }

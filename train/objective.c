@@ -2,6 +2,7 @@
 #include "train/objective.h"
 
 #include "base/rng.h"
+#include "models/edm.h"
 
 #include <math.h>
 
@@ -85,18 +86,17 @@ static double weight_of(const ss_objective *o, const ss_level *l)
 /* From a variance-preserving mix; edm has the same sigma, at a = 1. */
 static ss_level make_level(const ss_objective *o, double a, double s, double timestep)
 {
-    const double d = o->sigma_data;
     ss_level l = {.a = a, .s = s, .sigma = s / a, .c_in = 1, .c_out = 1};
 
     if (o->prediction == SS_OBJECTIVE_EDM) {
-        const double norm = sqrt(l.sigma * l.sigma + d * d);
+        const ss_edm c = ss_edm_at(l.sigma, o->sigma_data);
 
         l.a = 1;
         l.s = l.sigma;
-        l.c_in = 1 / norm;
-        l.c_skip = d * d / (norm * norm);
-        l.c_out = l.sigma * d / norm;
-        timestep = log(l.sigma) / 4;
+        l.c_in = c.c_in;
+        l.c_skip = c.c_skip;
+        l.c_out = c.c_out;
+        timestep = c.c_noise;
     }
     l.timestep = o->blind ? 0 : (float)timestep;
     l.weight = weight_of(o, &l);

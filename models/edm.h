@@ -1,0 +1,29 @@
+/* edm.h - EDM's preconditioning: what a network sees and what its answer means
+ *
+ *   x0 ~ D(x; sigma) = c_skip x + c_out F(c_in x, c_noise),   x = x0 + sigma n
+ *
+ *   c_skip = d^2 / (sigma^2 + d^2)        c_out = sigma d / sqrt(sigma^2 + d^2)
+ *   c_in   = 1 / sqrt(sigma^2 + d^2)      c_noise = ln(sigma) / 4,      d = sigma_data
+ *
+ * so F, the network itself, should answer (x0 - c_skip x) / c_out.
+ * Source: Karras et al. 2022, table 1.
+ */
+#ifndef SS_MODELS_EDM_H
+#define SS_MODELS_EDM_H
+
+#include "base/err.h"
+
+typedef struct {
+    double c_skip, c_out, c_in, c_noise;
+} ss_edm;
+
+/* sigma and sigma_data are over 0. */
+ss_edm ss_edm_at(double sigma, double sigma_data);
+
+/* The sigma_data of a scheduler_config.json that says EDM (EDMEulerScheduler,
+ * EDMDPMSolverMultistepScheduler); 0 where it says something else, or path is NULL.
+ * SS_UNSUPPORTED where the network of such a file predicts anything but epsilon, as diffusers calls
+ * F. */
+ss_code ss_edm_load(const char *path, double *sigma_data, ss_err *e);
+
+#endif
