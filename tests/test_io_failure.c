@@ -152,8 +152,8 @@ static void check_failure(const job *j, const ss_err *e, ss_code rc, uint64_t wa
         fail_msg("after \"%s\" the result is not what it should be", e->msg);
 }
 
-/* Each of the first 40 calls fails, then every tenth part further on: the rest is a run's many small
- * writes. */
+/* Each of the first 40 calls fails, then every tenth part further on: the rest is a run's many
+ * small writes. */
 static void fail_calls(const job *j)
 {
     ss_err e = {0};
@@ -374,7 +374,8 @@ static const char config[] =
     "{\"model\": {\"_class_name\": \"UNet2DModel\", \"sample_size\": 8, \"in_channels\": 1,"
     " \"out_channels\": 1, \"layers_per_block\": 1, \"block_out_channels\": [4, 8],"
     " \"down_block_types\": [\"DownBlock2D\", \"DownBlock2D\"],"
-    " \"up_block_types\": [\"UpBlock2D\", \"UpBlock2D\"], \"norm_num_groups\": 2, \"attention_head_dim\": 4},"
+    " \"up_block_types\": [\"UpBlock2D\", \"UpBlock2D\"], \"norm_num_groups\": 2, "
+    "\"attention_head_dim\": 4},"
     " \"data\": {\"kind\": \"shapes\"}, \"batch\": 2}";
 
 static int set_up(void **state)
