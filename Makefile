@@ -104,7 +104,7 @@ FUZZ := build-fuzz
 TIME ?= 60
 TARGET ?= $(shell sed -n 's/^    X(\([a-z]*\)).*/\1/p' tests/fuzz/fuzz.h)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c base/*.c models/*.c probe/*.c train/*.c) \
-    $(wildcard analyze/expression*.c)
+    $(wildcard analyze/expression*.c analyze/training_log.c)
 FUZZ_CFLAGS := $(filter-out -fopenmp,$(ALL_CFLAGS)) -Wno-source-uses-openmp -Wno-unused-function -O1 -g \
     -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 fuzz: $(TARGET:%=$(FUZZ)/fuzz/%)
@@ -116,7 +116,7 @@ $(FUZZ)/%.o: %.c Makefile
 $(FUZZ)/fuzz/%: $(FUZZ_SRC:%.c=$(FUZZ)/%.o) $(B)/libsigmascope.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS) -lgomp
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -Wl,--wrap=fork -o $@ $^ $(LDLIBS) -lgomp
 -include $(shell find $(FUZZ) -name '*.d' 2>/dev/null)
 
 check: $(TESTS:%.c=$(B)/%) all

@@ -159,6 +159,48 @@ static void test_resumes(void **state)
     ss_trainer_free(b);
 }
 
+/* Counters that cannot be counted on from are refused, each with its name. */
+static void test_damaged_counters(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to, *text;
+    } cases[] = {
+        {"\"step\": 1", "\"step\": 9223372036854775807", "\"step\" is 9223372036854775807"},
+        {"\"step\": 1", "\"stop\": 1", "\"step\" is missing"},
+        {"\"rewinds\": 0", "\"rewinds\": 2147483647", "\"rewinds\" is 2147483647"},
+        {"\"good\": 1", "\"good\": -1", "\"good\" is -1"},
+        {"\"n\": 1", "\"n\": 9223372036854775807", "\"n\" is 9223372036854775807"},
+    };
+    ss_trainer_options o = options();
+    char folder[300], path[400], *text;
+    size_t n;
+    ss_err e = {0};
+    ss_trainer *t = trainer(&o);
+
+    snprintf(folder, sizeof folder, "%s", in_tmp("damaged"));
+    snprintf(path, sizeof path, "%s/training.json", folder);
+    train(t, 1, 1, NULL);
+    assert_int_equal(ss_trainer_save(t, folder, false, &e), SS_OK);
+    ss_trainer_free(t);
+    assert_int_equal(ss_file_read(path, 1 << 20, &text, &n, &e), SS_OK);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        const char *at = strstr(text, cases[i].from);
+        char other[8192];
+
+        assert_non_null(at);
+        snprintf(other, sizeof other, "%.*s%s%s", (int)(at - text), text, cases[i].to,
+                 at + strlen(cases[i].from));
+        write_file(path, other, strlen(other));
+        t = trainer(&o);
+        assert_int_equal(ss_trainer_load(t, folder, &e), SS_FORMAT);
+        if (!strstr(e.msg, cases[i].text))
+            fail_msg("'%s' should hold '%s'", e.msg, cases[i].text);
+        ss_trainer_free(t);
+    }
+    ss_free(text);
+}
+
 /* What is saved opens as a model, with the weights of now or their averages. */
 static void test_saved_model(void **state)
 {
@@ -328,10 +370,10 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),      cmocka_unit_test(test_resumes),
-        cmocka_unit_test(test_saved_model), cmocka_unit_test(test_penalty),
-        cmocka_unit_test(test_interval),    cmocka_unit_test(test_skips),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_learns),  cmocka_unit_test(test_damaged_counters),
+        cmocka_unit_test(test_resumes), cmocka_unit_test(test_saved_model),
+        cmocka_unit_test(test_penalty), cmocka_unit_test(test_interval),
+        cmocka_unit_test(test_skips),   cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, make_model, free_model);
 }

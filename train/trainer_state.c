@@ -158,6 +158,20 @@ static void section(ss_json *j, const char *key, ss_json *part)
         ss_json_complain(j, SS_FORMAT, key, "expected an object");
 }
 
+/* Numbers of steps as the configuration allows them, and of what happened in some: so small that
+ * counting on never overflows. */
+static const double most_steps = 1e15, most_rewinds = 1e9;
+
+static int64_t read_count(ss_json *j, const char *key, double most)
+{
+    const int64_t n = ss_json_int(j, key, 0);
+
+    if (n >= 0 && (double)n <= most)
+        return n;
+    ss_json_complain(j, SS_FORMAT, key, "expected a whole number from 0 to %g", most);
+    return 0;
+}
+
 static void read_bins(ss_json *j, ss_loss_bins *bins)
 {
     const json_t *count = ss_json_get(j, "count"), *mean = ss_json_get(j, "mean");
@@ -170,6 +184,8 @@ static void read_bins(ss_json *j, ss_loss_bins *bins)
         const json_t *m = json_array_get(mean, (size_t)i);
 
         bins->count[i] = json_integer_value(json_array_get(count, (size_t)i));
+        if (bins->count[i] < 0)
+            ss_json_complain(j, SS_FORMAT, "count", "expected numbers from 0 on");
         bins->mean[i] = json_is_null(m) ? NAN : json_number_value(m);
     }
 }
@@ -178,24 +194,24 @@ static void read_counters(ss_json *j, ss_trainer *t)
 {
     ss_json scale, spikes, bins;
 
-    t->step = ss_json_int(j, "step", -1);
-    t->rewinds = (int)ss_json_int(j, "rewinds", 0);
-    if (t->step < 0)
-        ss_json_complain(j, SS_FORMAT, "step", "expected a whole number from 0 on");
+    if (!ss_json_has(j, "step"))
+        ss_json_complain(j, SS_FORMAT, "step", "expected a whole number");
+    t->step = read_count(j, "step", most_steps);
+    t->rewinds = (int)read_count(j, "rewinds", most_rewinds);
     section(j, "loss_scale", &scale);
     section(j, "spikes", &spikes);
     section(j, "loss_by_sigma", &bins);
     if (j->err.code == SS_OK) {
         t->scale = (ss_loss_scale){.scale = ss_json_double(&scale, "scale", 0),
-                                   .good = ss_json_int(&scale, "good", 0),
-                                   .skipped = ss_json_int(&scale, "skipped", 0)};
+                                   .good = read_count(&scale, "good", most_steps),
+                                   .skipped = read_count(&scale, "skipped", most_steps)};
         if (!(t->scale.scale > 0))
             ss_json_complain(&scale, SS_FORMAT, "scale", "expected a number over 0");
         t->spikes = (ss_spikes){.mean = ss_json_double(&spikes, "mean", 0),
                                 .var = ss_json_double(&spikes, "var", 0),
-                                .n = ss_json_int(&spikes, "n", 0),
-                                .last = ss_json_int(&spikes, "last", 0),
-                                .count = ss_json_int(&spikes, "count", 0)};
+                                .n = read_count(&spikes, "n", most_steps),
+                                .last = read_count(&spikes, "last", most_steps),
+                                .count = read_count(&spikes, "count", most_steps)};
         read_bins(&bins, &t->bins);
         if (ss_json_done(&scale, &j->err) == SS_OK && ss_json_done(&spikes, &j->err) == SS_OK)
             ss_json_done(&bins, &j->err);

@@ -21,6 +21,8 @@
     X(config)      /* config.json of a model */                                          \
     X(scheduler)   /* scheduler_config.json: noise schedule and samplers */              \
     X(train)       /* the configuration of a training run */                             \
+    X(resume)      /* training.json, the counters beside a checkpoint of a training */   \
+    X(log)         /* log.jsonl, events.jsonl, summary.json of a training */             \
     X(captions)    /* captions.jsonl of a data folder */                                 \
     X(plan)        /* the plan in a run file, from which a run is repeated */            \
     X(specs)       /* globs, inputs, noise levels, precisions, interventions, numbers */ \
