@@ -2,6 +2,7 @@
 # make check           all tests; ends with a line "N passed, N failed"
 # make check SAN=address,undefined      the same under sanitizers, in a tree of its own
 # make fuzz TIME=60    every parser on hostile input, TIME seconds each; TARGET=png: that one alone
+# make check-sanitize  all tests with ASan and UBSan, some with TSan, some in valgrind: half an hour
 # make lint            format, include directions, headers compile alone, banned calls
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
 # make demo            install what is missing, build, probe the bundled checkpoint
@@ -12,7 +13,7 @@
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check bench story check-headers lint format demo deps install uninstall clean FORCE
+.PHONY: all check check-sanitize bench story check-headers lint format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
@@ -121,6 +122,19 @@ $(FUZZ)/fuzz/%: $(FUZZ_SRC:%.c=$(FUZZ)/%.o) $(B)/libsigmascope.a
 
 check: $(TESTS:%.c=$(B)/%) all
 	@tests/run-all $(B) $(TESTS:%.c=$(B)/%)
+
+# TSan where threads of our own are at work, valgrind where no kernel runs: it has no AVX-512.
+THREADED := test_run_file test_log test_train
+PLAIN := test_base test_file test_json_table test_expression
+each = $(foreach t,$2,$1/tests/$t)
+check-sanitize:
+	$(Q)$(MAKE) --no-print-directory check SAN=address,undefined
+	$(Q)$(MAKE) --no-print-directory SAN=thread all $(call each,build-thread,$(THREADED))
+	$(Q)OMP_NUM_THREADS=1 TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
+	    tests/run-all build-thread $(call each,build-thread,$(THREADED))
+	$(Q)$(MAKE) --no-print-directory all $(call each,build,$(PLAIN))
+	$(Q)RUNNER="valgrind -q --error-exitcode=9 --leak-check=full" \
+	    tests/run-all build $(call each,build,$(PLAIN))
 
 bench: $(B)/tests/bench/bench $(B)/sigmascope # PYTHON=... names one with torch and diffusers
 	@GOMP_SPINCOUNT=3000 $< $(BENCH) $(ROWS)

@@ -50,7 +50,7 @@ char *ss_arm_number(const ss_arm *a, double (*of)(const ss_training_log *), cons
                     char *out, size_t n)
 {
     double least = NAN, most = NAN;
-    ss_str text = {0};
+    int at;
 
     for (int i = 0; i < a->n; i++) {
         least = fmin(least, of(a->seed[i]));
@@ -62,17 +62,15 @@ char *ss_arm_number(const ss_arm *a, double (*of)(const ss_training_log *), cons
     }
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    ss_str_addf(&text, format, ss_arm_mean(a, of));
-    if (a->n > 1) {
-        ss_str_add(&text, " (");
-        ss_str_addf(&text, format, least);
-        ss_str_add(&text, " to ");
-        ss_str_addf(&text, format, most);
-        ss_str_add(&text, ")");
+    at = snprintf(out, n, format, ss_arm_mean(a, of));
+    for (int i = 0; i < 2 && a->n > 1 && (size_t)at < n; i++) {
+        at += snprintf(out + at, n - (size_t)at, i ? " to " : " (");
+        if ((size_t)at < n)
+            at += snprintf(out + at, n - (size_t)at, format, i ? most : least);
     }
+    if (a->n > 1 && (size_t)at < n)
+        snprintf(out + at, n - (size_t)at, ")");
 #pragma GCC diagnostic pop
-    snprintf(out, n, "%s", text.s ? text.s : "");
-    ss_str_release(&text);
     return out;
 }
 
@@ -109,16 +107,21 @@ ss_code ss_story_read(const char *folder, ss_story *s, ss_err *e)
 {
     const struct dirent *entry;
     size_t cap = 0;
-    DIR *d = opendir(folder);
+    DIR *d;
     ss_code rc = SS_OK;
 
     *s = (ss_story){.folder = ss_strdup(folder)};
-    if (!d)
+    if (!(d = opendir(folder)))
         rc = ss_fail(e, SS_IO, "%s: %s", folder, strerror(errno));
     else if (!s->folder)
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
-    while (rc == SS_OK && (entry = readdir(d)))
+    errno = 0;
+    while (rc == SS_OK && (entry = readdir(d))) {
         rc = entry->d_name[0] == '.' ? SS_OK : add(s, entry->d_name, &cap, e);
+        errno = 0;
+    }
+    if (rc == SS_OK && errno)
+        rc = ss_fail(e, SS_IO, "%s: %s", folder, strerror(errno));
     if (d)
         closedir(d);
     if (rc == SS_OK && s->n == 0)

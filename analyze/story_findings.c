@@ -123,6 +123,16 @@ static bool collapsed(const ss_training_log *l)
     return l->entropy < SS_COLLAPSED_BELOW;
 }
 
+/* Whether every seed has the number. */
+static bool have(const ss_arm *a, double (*of)(const ss_training_log *))
+{
+    for (int i = 0; i < a->n; i++) {
+        if (isnan(of(a->seed[i])))
+            return false;
+    }
+    return true;
+}
+
 static ss_story_verdict verdict(bool known, bool holds)
 {
     return !known ? SS_STORY_UNDECIDED : holds ? SS_STORY_HOLDS : SS_STORY_FAILS;
@@ -162,7 +172,7 @@ static ss_code judge_growth(const ss_story *s, ss_story_finding *f, ss_str *test
     say_overflow(numbers, &a);
     ss_str_addf(numbers, ", %s steps skipped",
                 ss_arm_number(&a, skipped_of, "%.0f", n1, sizeof n1));
-    f->verdict = verdict(a.n >= LEAST_SEEDS, count(&a, grew) == a.n);
+    f->verdict = verdict(a.n >= LEAST_SEEDS && have(&a, growth_of), count(&a, grew) == a.n);
     return SS_OK;
 }
 
@@ -206,7 +216,8 @@ static ss_code judge_entropy(const ss_story *s, ss_story_finding *f, ss_str *tes
     say_overflow(numbers, &a);
     ss_str_add(numbers, "; cosine attention ");
     say_overflow(numbers, &c);
-    f->verdict = verdict(a.n >= LEAST_SEEDS && c.n >= LEAST_SEEDS && count(&a, overflowed) == a.n,
+    f->verdict = verdict(a.n >= LEAST_SEEDS && c.n >= LEAST_SEEDS && count(&a, overflowed) == a.n &&
+                             have(&a, entropy_of),
                          count(&a, collapsed) == 0 && count(&c, overflowed) == c.n);
     return SS_OK;
 }
@@ -322,7 +333,9 @@ static ss_code judge_adam(const ss_story *s, ss_story_finding *f, ss_str *test, 
         least = fmin(least, slow.seed[i]->largest);
     for (int i = 0; i < fast.n; i++)
         most = fmax(most, fast.seed[i]->largest);
-    f->verdict = verdict(slow.n >= LEAST_SEEDS && fast.n >= LEAST_SEEDS, least > 2 * most);
+    f->verdict = verdict(slow.n >= LEAST_SEEDS && fast.n >= LEAST_SEEDS &&
+                             have(&slow, largest_of) && have(&fast, largest_of),
+                         least > 2 * most);
     return SS_OK;
 }
 

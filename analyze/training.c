@@ -209,11 +209,11 @@ ss_code ss_training_losses(const ss_training *t, ss_training_loss *rows, int *n,
 {
     const ss_run *r = t->run;
     const float *x;
-    ss_code rc;
+    ss_code rc = SS_OK;
 
     *n = 0;
     if (!r->n_bins || (rc = ss_run_training(t->run, "loss_by_sigma", &x, e)) != SS_OK || !x)
-        return r->n_bins ? rc : SS_OK;
+        return rc;
     for (int b = 0; b < r->n_bins; b++) {
         ss_training_loss row = {b, NAN, NAN, NAN};
         int at = (*n)++;

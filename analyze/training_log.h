@@ -18,7 +18,7 @@
 enum { SS_TRAINING_POINTS = 256 };
 
 typedef struct {
-    char name[64]; /* last part of the folder's path */
+    char name[256]; /* last part of the folder's path */
     int64_t seed;
     int64_t steps;          /* done */
     int64_t first_overflow; /* step; 0: none */

@@ -36,10 +36,11 @@ static void clear_line(void)
 
 static void say(const char *kind, const char *fmt, va_list ap)
 {
+    char text[4 * LINE], shown[8 * LINE];
+
     clear_line();
-    fprintf(stderr, "%s: ", kind);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, fmt, ap);
+    fprintf(stderr, "%s: %s\n", kind, ss_printable(text, shown, sizeof shown));
 }
 
 void ss_note(const char *fmt, ...)

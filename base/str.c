@@ -64,6 +64,18 @@ void ss_str_addf(ss_str *b, const char *fmt, ...)
     va_end(ap);
 }
 
+void ss_str_add_quoted(ss_str *b, const char *text)
+{
+    ss_str_add(b, "'");
+    for (; *text; text++) {
+        if (*text == '\'')
+            ss_str_add(b, "'\\''");
+        else
+            ss_str_addn(b, text, 1);
+    }
+    ss_str_add(b, "'");
+}
+
 void ss_str_release(ss_str *b)
 {
     ss_free(b->s);

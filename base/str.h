@@ -19,6 +19,9 @@ typedef struct {
 void ss_str_add(ss_str *b, const char *text);
 void ss_str_addn(ss_str *b, const char *text, size_t n);
 void ss_str_addf(ss_str *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* TEXT as one word of a POSIX shell: 'TEXT', and each ' in it as '\\''. */
+void ss_str_add_quoted(ss_str *b, const char *text);
 void ss_str_release(ss_str *b); /* frees, and leaves {0} */
 
 /* Hands the text over to the caller, who frees it with ss_free; NULL if any

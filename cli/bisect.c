@@ -52,15 +52,26 @@ static void print_next(const ss_checkpoints *c, const char *bundle)
 {
     const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
 
-    printf("\nsigmascope analyze %s\n", bad->run);
-    if (bundle)
-        printf("sh %s/replay.sh\n", bundle);
+    printf("\nsigmascope analyze ");
+    cli_print_word(bad->run, "");
+    if (bundle) {
+        printf("\nsh ");
+        cli_print_word(bundle, "/replay.sh");
+    }
     if (c->search.last_good >= 0) {
         const char *good = c->rows[c->search.last_good].run;
 
-        printf("sigmascope compare %s %s\n", good, bad->run);
-        printf("sigmascope report %s %s -o report\n", good, bad->run);
+        printf("\nsigmascope compare ");
+        cli_print_word(good, "");
+        printf(" ");
+        cli_print_word(bad->run, "");
+        printf("\nsigmascope report ");
+        cli_print_word(good, "");
+        printf(" ");
+        cli_print_word(bad->run, "");
+        printf(" -o report");
     }
+    printf("\n");
 }
 
 static ss_code show_minimal(bisector *x, const char *path, const ss_format *f, ss_err *e)

@@ -236,8 +236,18 @@ int cli_usage(cli_parser *p, const char *fmt, ...)
 
 int cli_fail(const cli_parser *p, const ss_err *e)
 {
-    fprintf(stderr, "sigmascope %s: %s\n", p->cmd->name,
-            e->code == SS_OK || !e->msg[0] ? ss_code_text(e->code) : e->msg);
+    const char *at = e->code == SS_OK || !e->msg[0] ? ss_code_text(e->code) : e->msg;
+
+    fprintf(stderr, "sigmascope %s: ", p->cmd->name);
+    for (bool more = true; more; at++) { /* line by line: a message may quote what a file says */
+        const size_t n = strcspn(at, "\n");
+        char line[sizeof e->msg], shown[4 * sizeof line];
+
+        snprintf(line, sizeof line, "%.*s", (int)n, at);
+        fprintf(stderr, "%s\n", ss_printable(line, shown, sizeof shown));
+        at += n;
+        more = *at != '\0';
+    }
     return e->code == SS_USAGE ? CLI_USAGE : CLI_FAIL;
 }
 
@@ -305,6 +315,30 @@ char *cli_command_line(int argc, char **argv)
     for (int i = 0; i < argc; i++)
         ss_str_addf(&s, " %s", argv[i]);
     return ss_str_detach(&s);
+}
+
+void cli_print_word(const char *text, const char *more)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789_./+,:@%-";
+    ss_str whole = {0}, word = {0};
+
+    ss_str_add(&whole, text);
+    ss_str_add(&whole, more);
+    const size_t room = 4 * whole.len + 1;
+    char *shown = whole.failed ? NULL : ss_alloc(room, 1);
+
+    if (shown) {
+        ss_printable(whole.s, shown, room);
+        if (*shown && shown[strspn(shown, plain)] == '\0')
+            ss_str_add(&word, shown);
+        else
+            ss_str_add_quoted(&word, shown);
+    }
+    fputs(shown && !word.failed ? word.s : "...", stdout);
+    ss_free(shown);
+    ss_str_release(&whole);
+    ss_str_release(&word);
 }
 
 int cli_flush(const cli_parser *p, int status)

@@ -118,6 +118,10 @@ void cli_either(cli_parser *p, const char *first, const char *other, bool *secon
 /* Appends the option's value to a list that the caller frees with ss_free. */
 void cli_append(cli_parser *p, const char ***list, int *n);
 
+/* Prints text and more, one behind the other, as a word to paste into a shell: in quotes unless
+ * that is plain, with what would drive the terminal as \xNN. A name in a file may be another's. */
+void cli_print_word(const char *text, const char *more);
+
 /* Makes sure that everything printed on stdout arrived (a full disk, a closed pipe):
  * returns status, or CLI_FAIL with a message. The last thing a command does. */
 int cli_flush(const cli_parser *p, int status);

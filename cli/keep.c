@@ -2,10 +2,48 @@
 #include "cli/keep.h"
 
 #include "analyze/keep_check.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/cli.h"
 #include "probe/interrupt.h"
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+
+/* A name out of a run file, whoever wrote that; what is not UTF-8 has \xNN in its place. */
+static json_t *text_of(const char *name)
+{
+    const size_t n = strlen(name), room = 4 * n + 1;
+    json_t *text = ss_utf8_valid(name, n) ? json_string(name) : NULL;
+    char *shown = text ? NULL : ss_alloc(room, 1);
+
+    if (shown)
+        text = json_string(ss_printable(name, shown, room));
+    ss_free(shown);
+    return text;
+}
+
+/* "NAME" as Python reads it: quotes, backslashes and control characters escaped. */
+static ss_code print_literal(const char *name, ss_err *e)
+{
+    ss_str text = {0};
+
+    for (const char *p = name; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            ss_str_add(&text, "\\");
+        ss_str_addn(&text, p, 1);
+    }
+    const size_t room = 4 * text.len + 1;
+    char *shown = text.failed ? NULL : ss_alloc(room, 1);
+    ss_code rc = shown ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+
+    if (shown)
+        printf("    \"%s\",\n", ss_printable(text.s ? text.s : "", shown, room));
+    ss_free(shown);
+    ss_str_release(&text);
+    return rc;
+}
 
 /* Texts as a JSON list. */
 static json_t *list_of(char *const *texts, int n)
@@ -13,7 +51,7 @@ static json_t *list_of(char *const *texts, int n)
     json_t *list = json_array();
 
     for (int i = 0; i < n; i++)
-        json_array_append_new(list, json_string(texts[i]));
+        json_array_append_new(list, text_of(texts[i]));
     return list;
 }
 
@@ -23,7 +61,7 @@ static json_t *names_of(const ss_run *r, const ss_keep *k)
 
     for (int m = 0; m < k->n_modules; m++) {
         if (ss_keep_listed(k, m))
-            json_array_append_new(list, json_string(r->modules[m]));
+            json_array_append_new(list, text_of(r->modules[m]));
     }
     return list;
 }
@@ -42,13 +80,15 @@ ss_code cli_keep_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_e
             rc = ss_fail(e, SS_NOMEM, "out of memory");
     } else {
         printf("\nkeep_fp32 = [  # model.get_submodule(name): autocast off, on input.float()\n");
-        for (int m = 0; m < k->n_modules; m++) {
+        for (int m = 0; m < k->n_modules && rc == SS_OK; m++) {
             if (ss_keep_listed(k, m))
-                printf("    \"%s\",\n", r->modules[m]);
+                rc = print_literal(r->modules[m], e);
         }
         printf("]\n\n--precision %s", k->format.name);
-        for (int i = 0; i < n; i++)
-            printf(" \\\n    --precision-map '%s'", maps[i]);
+        for (int i = 0; i < n; i++) {
+            printf(" \\\n    --precision-map ");
+            cli_print_word(maps[i], "");
+        }
         printf("\n");
     }
     ss_keep_maps_free(maps, n);

@@ -68,10 +68,18 @@ static ss_code summary_table(const ss_train_summary *m, ss_table *t, ss_err *e)
 static void print_next(const ss_train_summary *m)
 {
     printf("\n");
-    if (m->measured)
-        printf("sigmascope analyze %s/statistics.h5\n", m->output);
-    if (*m->checkpoint)
-        printf("sigmascope probe %s -o %s/probe.h5\n", m->checkpoint, m->output);
+    if (m->measured) {
+        printf("sigmascope analyze ");
+        cli_print_word(m->output, "/statistics.h5");
+        printf("\n");
+    }
+    if (*m->checkpoint) {
+        printf("sigmascope probe ");
+        cli_print_word(m->checkpoint, "");
+        printf(" -o ");
+        cli_print_word(m->output, "/probe.h5");
+        printf("\n");
+    }
 }
 
 /* KEY=N among the overrides; false after a usage error. */

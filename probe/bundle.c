@@ -175,23 +175,10 @@ static ss_code describe(bundle *b, ss_str *out, ss_err *e)
     return rc;
 }
 
-/* 'TEXT' for the shell. */
-static void add_quoted(ss_str *s, const char *text)
-{
-    ss_str_add(s, "'");
-    for (; *text; text++) {
-        if (*text == '\'')
-            ss_str_add(s, "'\\''");
-        else
-            ss_str_addn(s, text, 1);
-    }
-    ss_str_add(s, "'");
-}
-
 static void add_option(ss_str *s, const char *name, const char *value)
 {
     ss_str_addf(s, " \\\n    --%s ", name);
-    add_quoted(s, value);
+    ss_str_add_quoted(s, value);
 }
 
 /* "e4m3 (ops), GLOB=FMT, GLOB=FMT" as options. */
@@ -229,7 +216,7 @@ static void write_shell(const bundle *b, ss_str *s)
                "#!/bin/sh\n# Feeds the saved input to the network; expected.json has the numbers "
                "to compare with.\ncd \"$(dirname \"$0\")\" || exit 1\n"
                "${SIGMASCOPE:-sigmascope} probe ");
-    add_quoted(s, b->model);
+    ss_str_add_quoted(s, b->model);
     ss_str_add(s, " -o replay.h5 --force");
     snprintf(text, sizeof text, "%.9g", edm ? exp(4 * told) : told);
     add_option(s, takes_sigma ? "sigmas" : "timesteps", text);

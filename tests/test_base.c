@@ -277,6 +277,16 @@ static void test_utf8(void **state)
     assert_true(ss_utf8_valid("", 0));
 }
 
+static void test_quoted(void **state)
+{
+    (void)state;
+    ss_str s = {0};
+
+    ss_str_add_quoted(&s, "a'b $(c)");
+    assert_string_equal(s.s, "'a'\\''b $(c)'");
+    ss_str_release(&s);
+}
+
 static void test_printable(void **state)
 {
     (void)state;
@@ -311,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_hostile_globs_end),
         cmocka_unit_test(test_numbers_are_whole_strings),
         cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_quoted),
         cmocka_unit_test(test_printable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* test_story.c - the divergence in seconds: a tiny network overflows a narrow format, and does not
  * with the activation penalty; and what is read of its logs
  */
-#include "analyze/story.h"
+#include "analyze/story_parts.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "tests/ss_command.h"
@@ -108,6 +108,48 @@ static void test_short_story(void **state)
     expect("report $D/story/penalty-0/probe.h5 --story $D/nowhere -o $D/report2", 1, "nowhere");
 }
 
+static void put_runs(ss_training_log *logs, int *n, const char *arm, double largest)
+{
+    for (int seed = 0; seed < 2; seed++, ++*n) {
+        logs[*n] = (ss_training_log){.first_overflow = 600, .largest = largest, .entropy = NAN};
+        snprintf(logs[*n].name, sizeof logs[*n].name, "%s-%d", arm, seed);
+    }
+}
+
+/* What nobody measured neither holds nor fails. */
+static void test_unknown_numbers(void **state)
+{
+    (void)state;
+    ss_training_log logs[8];
+    ss_story s = {.folder = (char[]){"nowhere"}, .logs = logs};
+    ss_err e = {0};
+
+    put_runs(logs, &s.n, "rare999", NAN);
+    put_runs(logs, &s.n, "rare98", 1);
+    put_runs(logs, &s.n, "baseline", 5);
+    put_runs(logs, &s.n, "cosine", 5);
+    assert_int_equal(ss_story_judge(&s, &e), SS_OK);
+    assert_int_equal(s.findings[SS_FINDING_ADAM].verdict, SS_STORY_UNDECIDED);
+    assert_int_equal(s.findings[SS_FINDING_ENTROPY].verdict, SS_STORY_UNDECIDED);
+    assert_int_equal(s.findings[SS_FINDING_GROWTH].verdict, SS_STORY_UNDECIDED); /* 0 / 0 */
+    for (int i = 0; i < SS_N_FINDINGS; i++) {
+        ss_free(s.findings[i].test);
+        ss_free(s.findings[i].numbers);
+    }
+    logs[0].largest = 5;
+    logs[1].largest = 6;
+    for (int i = 4; i < 6; i++)
+        logs[i].entropy = 0.5;
+    assert_int_equal(ss_story_judge(&s, &e), SS_OK);
+    assert_int_equal(s.findings[SS_FINDING_ADAM].verdict, SS_STORY_HOLDS);
+    assert_int_equal(s.findings[SS_FINDING_ENTROPY].verdict, SS_STORY_HOLDS);
+    assert_non_null(strstr(s.findings[SS_FINDING_ADAM].numbers, "largest |x| 5.5 (5 to 6)"));
+    for (int i = 0; i < SS_N_FINDINGS; i++) {
+        ss_free(s.findings[i].test);
+        ss_free(s.findings[i].numbers);
+    }
+}
+
 /* Numbers that were put there. */
 static void test_log(void **state)
 {
@@ -154,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_short_story),
+        cmocka_unit_test(test_unknown_numbers),
         cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, make_story, remove_tmp);

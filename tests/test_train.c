@@ -346,6 +346,21 @@ static void test_interrupt(void **state)
     close(lock);
 }
 
+/* Also where every step is saved anyway. */
+static void test_interrupt_between_checkpoints(void **state)
+{
+    (void)state;
+    int status = run("train $D/train.json --threads 1 -o $D/each --steps 1000 "
+                     "--set statistics.every=0 --set checkpoints.every=1 --set checkpoints.keep=2 "
+                     "--set checkpoints.ema=false & "
+                     "p=$!; while ! [ -s $D/each/step-000001/config.json ]; do sleep 0.05; done; "
+                     "kill -TERM $p; wait $p");
+
+    assert_int_equal(status, 1);
+    assert_non_null(strstr(output, "interrupted after step"));
+    assert_non_null(strstr(output, "each/step-"));
+}
+
 static void test_errors(void **state)
 {
     (void)state;
@@ -439,13 +454,21 @@ static void test_journal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),    cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_threads),    cmocka_unit_test(test_loss_scale),
-        cmocka_unit_test(test_divergence), cmocka_unit_test(test_remedies),
-        cmocka_unit_test(test_edm),        cmocka_unit_test(test_checkpoints_kept),
-        cmocka_unit_test(test_from),       cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_errors),     cmocka_unit_test(test_scaler),
-        cmocka_unit_test(test_spikes),     cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_loss_scale),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_remedies),
+        cmocka_unit_test(test_edm),
+        cmocka_unit_test(test_checkpoints_kept),
+        cmocka_unit_test(test_from),
+        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_interrupt_between_checkpoints),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_scaler),
+        cmocka_unit_test(test_spikes),
+        cmocka_unit_test(test_journal),
     };
     return cmocka_run_group_tests(tests, make_config, remove_tmp);
 }

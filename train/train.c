@@ -90,7 +90,8 @@ static ss_code load_last(session *s, ss_err *e)
 
         rc = path ? ss_trainer_load(s->t, path, e) : out_of_memory(e);
         s->saved = steps[n - 1];
-        ss_note("going on from %s", path ? path : "");
+        if (rc == SS_OK)
+            ss_note("going on from %s", path);
         ss_free(path);
     }
     ss_free(steps);
@@ -294,9 +295,10 @@ static bool is_due(const session *s, int64_t step)
            s->summary->diverged;
 }
 
+/* Asked to end: with a checkpoint of the step at hand. */
 static ss_code interrupted(session *s, ss_err *e)
 {
-    ss_code rc = save(s, e);
+    ss_code rc = s->saved == ss_trainer_steps(s->t) ? SS_OK : save(s, e);
 
     if (rc != SS_OK)
         return rc;
@@ -333,7 +335,7 @@ static ss_code loop(session *s, ss_err *e)
         s->summary->run_steps++;
         if (is_due(s, did.step))
             rc = save(s, e);
-        else if (ss_interrupted())
+        if (rc == SS_OK && ss_interrupted() && did.step < s->config->steps && !s->summary->diverged)
             rc = interrupted(s, e);
         snprintf(detail, sizeof detail, "step %" PRId64 ", loss %.4g, rate %.3g, scale %g",
                  did.step, did.loss, did.rate, did.scale);
