@@ -3,6 +3,7 @@
 # make check SAN=address,undefined      the same under sanitizers, in a tree of its own
 # make fuzz TIME=60    every parser on hostile input, TIME seconds each; TARGET=png: that one alone
 # make check-sanitize  all tests with ASan and UBSan, some with TSan, some in valgrind: half an hour
+# make check-kill N=200, make check-full-disk N=50      train and probe, cut off and gone on with
 # make lint            format, include directions, headers compile alone, banned calls
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
 # make demo            install what is missing, build, probe the bundled checkpoint
@@ -13,7 +14,8 @@
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-sanitize bench story check-headers lint format demo deps install uninstall clean FORCE
+.PHONY: all check check-sanitize check-kill check-full-disk fuzz bench story check-headers lint \
+    format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
@@ -135,6 +137,10 @@ check-sanitize:
 	$(Q)$(MAKE) --no-print-directory all $(call each,build,$(PLAIN))
 	$(Q)RUNNER="valgrind -q --error-exitcode=9 --leak-check=full" \
 	    tests/run-all build $(call each,build,$(PLAIN))
+check-kill: $(B)/sigmascope # N=200 kills of each command
+	@SIGMASCOPE=$< tests/kill $(or $(N),200)
+check-full-disk: $(B)/sigmascope # N=50 sizes of the disk
+	@SIGMASCOPE=$< tests/full-disk $(or $(N),50)
 
 bench: $(B)/tests/bench/bench $(B)/sigmascope # PYTHON=... names one with torch and diffusers
 	@GOMP_SPINCOUNT=3000 $< $(BENCH) $(ROWS)

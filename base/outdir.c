@@ -6,7 +6,9 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -77,33 +79,53 @@ ss_code ss_outdir_open(ss_outdir *o, const char *path, const char *mark, bool re
     o->tmp = ss_str_detach(&tmp);
     if (!o->path || !o->tmp)
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
-    else if ((rc = check_target(o->path, mark, replace, e)) == SS_OK && mkdir(o->tmp, 0777) != 0)
-        rc = ss_fail(e, SS_IO, "%s: %s", o->tmp, strerror(errno));
+    else if ((rc = check_target(o->path, mark, replace, e)) == SS_OK) {
+        remove_tree(o->tmp); /* left by a killed process that had our number */
+        if (mkdir(o->tmp, 0777) != 0)
+            rc = ss_fail(e, SS_IO, "%s: %s", o->tmp, strerror(errno));
+    }
     if (rc != SS_OK)
         release(o);
     return rc;
 }
 
-ss_code ss_outdir_commit(ss_outdir *o, ss_err *e)
+/* Where the file system cannot exchange names: for a moment nothing has the name. */
+static ss_code replace_in_two_steps(const ss_outdir *o, ss_err *e)
 {
-    ss_str aside = {0};
-    char *old;
+    ss_str old = {0};
     ss_code rc = SS_OK;
 
-    ss_str_addf(&aside, "%s.old-%ld", o->path, (long)getpid());
-    if (!(old = ss_str_detach(&aside))) {
+    ss_str_addf(&old, "%s.old-%ld", o->path, (long)getpid());
+    if (old.failed) {
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", o->path);
-    } else if (rename(o->path, old) != 0 && errno != ENOENT) {
+        goto out;
+    }
+    remove_tree(old.s);
+    if (rename(o->path, old.s) != 0 && errno != ENOENT) {
         rc = ss_fail(e, SS_IO, "%s: %s", o->path, strerror(errno));
     } else if (rename(o->tmp, o->path) != 0) {
         rc = ss_fail(e, SS_IO, "%s: %s", o->path, strerror(errno));
-        rename(old, o->path); /* what was there comes back */
+        rename(old.s, o->path); /* what was there comes back */
+    } else {
+        remove_tree(old.s);
     }
-    if (rc != SS_OK)
-        remove_tree(o->tmp);
-    else
-        remove_tree(old);
-    ss_free(old);
+out:
+    ss_str_release(&old);
+    return rc;
+}
+
+ss_code ss_outdir_commit(ss_outdir *o, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    /* What is replaced has the temporary name then, until it is deleted. */
+    if (renameat2(AT_FDCWD, o->tmp, AT_FDCWD, o->path, RENAME_EXCHANGE) != 0) {
+        if (errno == EINVAL || errno == ENOSYS)
+            rc = replace_in_two_steps(o, e);
+        else if (errno != ENOENT || rename(o->tmp, o->path) != 0)
+            rc = ss_fail(e, SS_IO, "%s: %s", o->path, strerror(errno));
+    }
+    remove_tree(o->tmp); /* what was replaced, or could not be put in place */
     release(o);
     return rc;
 }
@@ -132,4 +154,30 @@ ss_code ss_outdir_remove(const char *path, const char *mark, ss_err *e)
         rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
     ss_str_release(&aside);
     return rc;
+}
+
+size_t ss_outdir_leftover(const char *name)
+{
+    static const char tmp[] = ".tmp-", old[] = ".old-";
+    const size_t n = strlen(name);
+    size_t digits = 0;
+
+    while (digits < n && strchr("0123456789", name[n - 1 - digits]))
+        digits++;
+    if (!digits || n - digits < sizeof tmp)
+        return 0;
+    const char *suffix = name + n - digits - (sizeof tmp - 1);
+
+    return strncmp(suffix, tmp, sizeof tmp - 1) == 0 || strncmp(suffix, old, sizeof old - 1) == 0
+               ? (size_t)(suffix - name)
+               : 0;
+}
+
+ss_code ss_outdir_remove_leftover(const char *path, ss_err *e)
+{
+    if (!ss_outdir_leftover(path))
+        return ss_fail(e, SS_IO, "%s: not the name of something temporary", path);
+    if (remove_tree(path) != 0 && errno != ENOENT)
+        return ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
+    return SS_OK;
 }

@@ -13,6 +13,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef struct {
     char *path; /* where it will be */
@@ -32,5 +33,12 @@ void ss_outdir_discard(ss_outdir *o); /* {0} is fine */
 /* Deletes a folder that holds the file `mark`; links in it are deleted, not followed. Anything else
  * is SS_IO and stays. */
 ss_code ss_outdir_remove(const char *path, const char *mark, ss_err *e);
+
+/* The length of NAME in NAME.tmp-PID and NAME.old-PID, which is what a killed process leaves of a
+ * file or folder that was to appear whole; 0 for all other names. */
+size_t ss_outdir_leftover(const char *name);
+
+/* Deletes such a file or folder, which nobody must be writing any more; another name is SS_IO. */
+ss_code ss_outdir_remove_leftover(const char *path, ss_err *e);
 
 #endif

@@ -31,6 +31,21 @@ ss_code ss_h5_fail(ss_err *e, ss_code code, const char *fmt, ...)
     return ss_fail(e, code, "%s%s%s", what, *why ? ": " : "", why);
 }
 
+static herr_t note_failure(hid_t stack, void *first)
+{
+    ss_h5_failure *f = first;
+
+    if (!f->any)
+        H5Ewalk2(stack, H5E_WALK_UPWARD, take_innermost, f->why);
+    f->any = true;
+    return 0;
+}
+
+void ss_h5_watch(ss_h5_failure *f)
+{
+    H5Eset_auto2(H5E_DEFAULT, f ? note_failure : NULL, f);
+}
+
 /* A file that cannot be flushed, as on a full disk, cannot be closed either, and HDF5 would
  * crash over it when the process exits. We close all that we open; nothing is left to do then. */
 static void start(void)

@@ -15,6 +15,16 @@
 
 enum { SS_H5_MAX_RANK = 8 };
 
+/* The first call of HDF5 that failed, also one whose result nobody looked at, as of closing. */
+typedef struct {
+    bool any;
+    char why[256];
+} ss_h5_failure;
+
+/* Notes failures in *f, which is borrowed, from now on in this thread; NULL: no longer. After
+ * ss_h5_open or ss_h5_create, which set HDF5 up. */
+void ss_h5_watch(ss_h5_failure *f);
+
 /* Opens a file, or creates one in the oldest format. Without HDF5's own file locks, so that
  * looking at a run in progress neither fails nor hinders the run. < 0 on failure. */
 hid_t ss_h5_open(const char *path, bool write, ss_err *e);

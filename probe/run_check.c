@@ -206,16 +206,18 @@ ss_code ss_run_check(const char *path, const ss_run_spec *spec, ss_run_layout *l
  * with the oldest format nothing else in the file changes, not even for a moment. */
 ss_code ss_run_mark_complete(const char *path, ss_err *e)
 {
-    ss_code rc = SS_OK;
+    ss_h5_failure first = {0};
     hid_t file = ss_h5_open(path, true, e);
 
     if (file < 0)
         return SS_IO;
+    ss_h5_watch(&first);
     hid_t a = H5Aopen(file, "complete", H5P_DEFAULT);
-    if (a < 0 || H5Awrite(a, H5T_NATIVE_INT, &(int){1}) < 0)
-        rc = ss_h5_fail(e, SS_IO, "%s: cannot be marked complete", path);
+    H5Awrite(a, H5T_NATIVE_INT, &(int){1});
     H5Aclose(a);
-    if (H5Fclose(file) < 0 && rc == SS_OK)
-        rc = ss_h5_fail(e, SS_IO, "%s: cannot be marked complete", path);
-    return rc;
+    H5Fclose(file);
+    ss_h5_watch(NULL);
+    if (first.any)
+        return ss_fail(e, SS_IO, "%s: cannot be marked complete: %s", path, first.why);
+    return SS_OK;
 }

@@ -359,7 +359,9 @@ ss_code ss_run_skeleton(const char *path, const char *shown, const ss_run_spec *
         return SS_IO;
     }
     hid_t f16 = ss_h5_f16_type();
+    ss_h5_failure first = {0};
 
+    ss_h5_watch(&first);
     put_attributes(&b);
     make_axes(&b);
     put_known(&b);
@@ -371,8 +373,10 @@ ss_code ss_run_skeleton(const char *path, const char *shown, const ss_run_spec *
         H5Dclose(b.axes[i]);
     H5Tclose(f16);
     ss_free(b.axes);
-    if (H5Fclose(b.file) < 0)
-        failed(&b, "", "the file");
+    H5Fclose(b.file);
+    ss_h5_watch(NULL);
+    if (first.any && b.rc == SS_OK) /* closing a data set may write, too */
+        b.rc = ss_fail(e, SS_IO, "%s: cannot create the file: %s", shown, first.why);
     if (b.rc == SS_OK)
         b.rc = flush_file(path, shown, e);
     return b.rc;

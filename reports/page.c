@@ -11,15 +11,17 @@
 ss_code ss_page_begin(ss_page *p, const char *folder, const char *file, const char *prefix,
                       const char *title, ss_report_summary *summary, ss_err *e)
 {
-    *p = (ss_page){.folder = folder, .prefix = prefix, .summary = summary};
-    if (!(p->path = ss_path_join(folder, file)))
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", file);
-    if (!(p->f = fopen(p->path, "we"))) {
-        ss_code rc = ss_fail(e, SS_IO, "%s: %s", p->path, strerror(errno));
+    char *path = ss_path_join(folder, file);
+    ss_code rc;
 
-        ss_page_discard(p);
+    *p = (ss_page){.folder = folder, .prefix = prefix, .summary = summary};
+    if (!path)
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", file);
+    rc = ss_outfile_open(&p->out, path, e);
+    ss_free(path);
+    if (rc != SS_OK)
         return rc;
-    }
+    p->f = p->out.f;
     html_raw(p->f, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                    "<link rel=\"icon\" href=\"data:,\">\n");
@@ -33,25 +35,20 @@ ss_code ss_page_begin(ss_page *p, const char *folder, const char *file, const ch
 
 ss_code ss_page_end(ss_page *p, ss_err *e)
 {
-    ss_code rc = SS_OK;
-    bool bad;
+    ss_code rc;
 
     html_raw(p->f, "<script>\n");
     html_raw(p->f, ss_asset_js);
     html_raw(p->f, "</script>\n</body>\n</html>\n");
-    bad = ferror(p->f) != 0;
-    if (fclose(p->f) != 0 || bad)
-        rc = ss_fail(e, SS_IO, "%s: %s", p->path, strerror(errno));
-    p->f = NULL;
-    ss_page_discard(p);
+    rc = ss_outfile_commit(&p->out, e);
+    *p = (ss_page){0};
     return rc;
 }
 
 void ss_page_discard(ss_page *p)
 {
     if (p->f)
-        fclose(p->f);
-    ss_free(p->path);
+        ss_outfile_discard(&p->out);
     *p = (ss_page){0};
 }
 

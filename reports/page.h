@@ -2,14 +2,15 @@
 #ifndef SS_REPORTS_PAGE_H
 #define SS_REPORTS_PAGE_H
 
+#include "base/file.h"
 #include "base/png.h"
 #include "reports/html.h"
 #include "reports/plot.h"
 #include "reports/report.h"
 
 typedef struct {
-    FILE *f;
-    char *path;                 /* of the page */
+    FILE *f;                    /* of out */
+    ss_outfile out;             /* so the struct must stay where it is */
     const char *folder;         /* where pictures go; borrowed */
     const char *prefix;         /* of the names of pictures: "", or "run-2-"; borrowed */
     ss_report_summary *summary; /* counts figures; borrowed */

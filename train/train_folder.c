@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 static const char config_file[] = "config.json", lock_file[] = "lock",
-                  state_file[] = "training.json";
+                  state_file[] = "training.json", statistics_file[] = "statistics.h5";
 
 static ss_code out_of_memory(const ss_train_folder *f, ss_err *e)
 {
@@ -96,6 +96,61 @@ static ss_code check_config(const char *path, const json_t *config, ss_err *e)
     return rc;
 }
 
+/* The step of a checkpoint's name, or -1: step-001000, with digits alone behind the dash. */
+static int64_t step_of(const char *name)
+{
+    static const char prefix[] = "step-";
+    int64_t step;
+
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+        return -1;
+    name += sizeof prefix - 1;
+    return strspn(name, "0123456789") == strlen(name) && ss_parse_i64(name, &step) ? step : -1;
+}
+
+/* What a killed training leaves half-written, by names that only a training gives. */
+static bool is_leftover(const char *name)
+{
+    const char *const files[] = {statistics_file, config_file};
+    static const char ema[] = "-ema";
+    char target[64];
+    size_t n = ss_outdir_leftover(name);
+
+    if (n == 0 || n >= sizeof target)
+        return false;
+    memcpy(target, name, n);
+    target[n] = '\0';
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (strcmp(target, files[i]) == 0)
+            return true;
+    }
+    if (n >= sizeof ema && strcmp(target + n - (sizeof ema - 1), ema) == 0)
+        target[n - (sizeof ema - 1)] = '\0';
+    return step_of(target) >= 0;
+}
+
+/* Each may have the size of a checkpoint, and the disk is often full by then. Whoever has the lock
+ * is the only one who writes such names. */
+static ss_code remove_leftovers(const ss_train_folder *f, ss_err *e)
+{
+    DIR *d = opendir(f->path);
+    const struct dirent *entry;
+    ss_code rc = SS_OK;
+
+    if (!d)
+        return ss_fail(e, SS_IO, "%s: %s", f->path, strerror(errno));
+    while (rc == SS_OK && (entry = readdir(d))) {
+        if (!is_leftover(entry->d_name))
+            continue;
+        char *path = ss_train_folder_file(f, entry->d_name);
+
+        rc = path ? ss_outdir_remove_leftover(path, e) : out_of_memory(f, e);
+        ss_free(path);
+    }
+    closedir(d);
+    return rc;
+}
+
 ss_code ss_train_folder_open(const char *path, const json_t *config, bool resume,
                              ss_train_folder *f, ss_err *e)
 {
@@ -110,6 +165,8 @@ ss_code ss_train_folder_open(const char *path, const json_t *config, bool resume
         goto out;
     }
     if ((rc = lock(f, e)) != SS_OK)
+        goto out;
+    if ((rc = remove_leftovers(f, e)) != SS_OK)
         goto out;
     f->fresh = !ss_file_exists(file);
     if (f->fresh)
@@ -131,18 +188,6 @@ void ss_train_folder_close(ss_train_folder *f)
         close(f->lock);
     ss_free(f->path);
     *f = (ss_train_folder){.lock = -1};
-}
-
-/* The step of a checkpoint's name, or -1: step-001000, with digits alone behind the dash. */
-static int64_t step_of(const char *name)
-{
-    static const char prefix[] = "step-";
-    int64_t step;
-
-    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
-        return -1;
-    name += sizeof prefix - 1;
-    return strspn(name, "0123456789") == strlen(name) && ss_parse_i64(name, &step) ? step : -1;
 }
 
 /* Whether training can go on from it: averages cannot be loaded. */
