@@ -91,6 +91,10 @@ static ss_code read_picture(codec *k, ss_image *im)
         return k->rc;
     png_init_io(k->png, k->f);
     png_set_user_limits(k->png, SS_IMAGE_MAX_SIDE, SS_IMAGE_MAX_SIDE);
+    /* Texts, colour profiles and all else that changes no pixel here are skipped unread: libpng
+     * asks for as much memory as they claim to need, and clears it, before it looks whether the
+     * file has as much. */
+    png_set_keep_unknown_chunks(k->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(k->png, k->info);
 
     png_uint_32 w = png_get_image_width(k->png, k->info);

@@ -7,6 +7,7 @@
 #include "tests/ss_tmp.h"
 
 #include <png.h>
+#include <sys/resource.h>
 #include <zlib.h>
 
 static void fill(uint8_t *p, size_t n)
@@ -210,6 +211,37 @@ static void test_claims_are_checked_before_memory_is_asked_for(void **state)
     assert_int_equal(ss_image_read_png(in_tmp("huge.png"), &got, &e), SS_FORMAT);
 }
 
+static long peak_kb(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return u.ru_maxrss;
+}
+
+/* A text and a colour profile of 1 GB, in a file of some hundred bytes. */
+static void test_chunks_cost_no_more_than_they_hold(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"tEXt", "iCCP", "zTXt", "iTXt"};
+    uint8_t file[4096], made[8192];
+    const size_t n = slurp(in_tmp("t.png"), file, sizeof file);
+    const long before = peak_kb();
+    ss_image got = {0};
+    ss_err e = {0};
+
+    for (size_t i = 0; i < N_OF(kinds); i++) {
+        memcpy(made, file, 33); /* signature and IHDR */
+        memcpy(made + 33, "\x40\0\0\0", 4);
+        memcpy(made + 37, kinds[i], 4);
+        memcpy(made + 41, file + 33, n - 33);
+        write_file(in_tmp("chunk.png"), made, n + 8);
+        assert_int_equal(ss_image_read_png(in_tmp("chunk.png"), &got, &e), SS_FORMAT);
+    }
+    if (peak_kb() - before > 200 << 10)
+        fail_msg("%ld MB were touched", (peak_kb() - before) >> 10);
+}
+
 static void test_every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -274,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_interlaced),
         cmocka_unit_test(test_truncated_and_broken_files),
         cmocka_unit_test(test_claims_are_checked_before_memory_is_asked_for),
+        cmocka_unit_test(test_chunks_cost_no_more_than_they_hold),
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_impossible_pictures_are_not_written),
     };
