@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static atomic_ulong calls;
 static atomic_ulong fail_at; /* the value of `calls` that fails; 0: never */
@@ -35,11 +36,17 @@ void *ss_calloc(size_t n, size_t size)
 
 void *ss_alloc_aligned(size_t want)
 {
+    enum { LINE = 64, HUGE_PAGE = 2 << 20 };
+    const int big = want >= 2 * HUGE_PAGE;
     size_t bytes;
+    void *p;
 
-    if (refuse(want, 1, &bytes) || bytes > SIZE_MAX - 64)
+    if (refuse(want, 1, &bytes) ||
+        posix_memalign(&p, big ? HUGE_PAGE : LINE, bytes ? bytes : 1) != 0)
         return NULL;
-    return aligned_alloc(64, (bytes + 64) & ~(size_t)63);
+    if (big)
+        madvise(p, bytes, MADV_HUGEPAGE); /* an advice: it may be refused */
+    return p;
 }
 
 void *ss_realloc(void *p, size_t n, size_t size)

@@ -15,7 +15,9 @@ void *ss_alloc(size_t n, size_t size) __attribute__((malloc, warn_unused_result)
 /* The same, zeroed. */
 void *ss_calloc(size_t n, size_t size) __attribute__((malloc, warn_unused_result));
 
-/* Room at a multiple of 64 bytes, for vector loads. Free with ss_free. */
+/* Room at a multiple of 64 bytes, for vector loads; from 4 MiB on in huge pages where the system
+ * has them, as matrices read across their rows miss the translation buffer elsewhere. Free with
+ * ss_free. */
 void *ss_alloc_aligned(size_t bytes) __attribute__((malloc, warn_unused_result));
 
 /* Resizes p (NULL is fine); on failure p stays valid and NULL is returned. */

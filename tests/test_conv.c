@@ -20,6 +20,8 @@ static const conv_case cases[] = {
     {2, 5, 6, 10, 8, 3, 2, {1, 2, 0, 0, 1}},    {1, 16, 16, 64, 64, 3, 3, {1, 1, 1, 1, 1}},
     {2, 9, 9, 20, 12, 3, 3, {1, -1, -2, 0, 1}}, {1, 2, 3, 9, 130, 3, 3, {1, 1, 1, 1, 1}},
     {1, 1, 97, 8, 8, 1, 2, {1, 0, 1, 0, 0}},    {2, 11, 10, 15, 21, 3, 3, {3, 2, 1, 0, 2}},
+    {2, 9, 9, 33, 20, 3, 3, {1, -1, -2, 0, 1}}, {3, 7, 5, 40, 33, 3, 3, {1, 2, 0, 1, 2}},
+    {1, 33, 7, 24, 16, 3, 3, {1, 1, 1, 1, 1}},  {5, 3, 33, 150, 90, 3, 3, {1, 0, 1, 0, 1}},
 };
 
 static uint32_t seed;
@@ -125,7 +127,8 @@ static void hold(const char *what, size_t i, const float *got, const double *wan
     const double limit = 1e-7 * terms;
 
     for (int64_t k = 0; k < n; k++)
-        if (!(fabs(got[k] - want[k]) <= limit))
+        if (isfinite(want[k]) ? !(fabs(got[k] - want[k]) <= limit)
+                              : !(isnan(want[k]) ? isnan(got[k]) : got[k] == (float)want[k]))
             fail_msg("case %zu: %s[%lld] is %.9g, expected %.9g", i, what, (long long)k, got[k],
                      want[k]);
 }
@@ -173,11 +176,81 @@ static void test_threads(void **state)
     drop(&o);
 }
 
+typedef struct {
+    operands o;
+    double *y, *dx;
+    float *got_y, *got_dx;
+} outcome;
+
+/* With x[at] = value. */
+static outcome with_value(const conv_case *c, int64_t at, float value)
+{
+    outcome r = {.o = make(c)};
+
+    r.o.x[at] = value;
+    r.y = malloc((size_t)r.o.ny * sizeof *r.y);
+    r.dx = malloc((size_t)r.o.nx * sizeof *r.dx);
+    r.got_y = malloc((size_t)r.o.ny * sizeof *r.got_y);
+    r.got_dx = malloc((size_t)r.o.nx * sizeof *r.got_dx);
+    plain(c, &r.o, r.y, r.dx);
+    run(c, &r.o, 2, r.got_y, r.got_dx);
+    return r;
+}
+
+static void drop_outcome(outcome *r)
+{
+    free(r->got_dx);
+    free(r->got_y);
+    free(r->dx);
+    free(r->y);
+    drop(&r->o);
+}
+
+/* What is searched for here, infinities and NaN, comes out as from the plain sum. */
+static void test_not_finite(void **state)
+{
+    (void)state;
+    const conv_case c = {1, 8, 8, 32, 32, 3, 3, {1, 1, 1, 1, 1}};
+
+    for (int i = 0; i < 3; i++) {
+        outcome r = with_value(&c, (3 * 8 + 4) * 32 + 5, (float[]){INFINITY, -INFINITY, NAN}[i]);
+        int infinite = 0, nan = 0;
+
+        for (int64_t k = 0; k < r.o.ny; k++) {
+            infinite += isinf(r.y[k]) != 0;
+            nan += isnan(r.y[k]) != 0;
+        }
+        assert_int_equal(i < 2 ? infinite : nan, 9 * 32);
+        hold("y", 0, r.got_y, r.y, r.o.ny, 9 * 32);
+        drop_outcome(&r);
+    }
+}
+
+/* A large value reaches, to the bit, only those outputs that see it. */
+static void test_outlier(void **state)
+{
+    (void)state;
+    const conv_case c = {1, 8, 8, 32, 32, 3, 3, {1, 1, 1, 1, 1}};
+    outcome small = with_value(&c, (3 * 8 + 4) * 32 + 5, 0.5F);
+    outcome large = with_value(&c, (3 * 8 + 4) * 32 + 5, 1e6F);
+
+    for (int64_t k = 0; k < small.o.ny; k++) {
+        const int64_t v = k / 32 / 8, u = k / 32 % 8;
+
+        if (v < 2 || v > 4 || u < 3 || u > 5)
+            assert_float_equal(small.got_y[k], large.got_y[k], 0);
+    }
+    drop_outcome(&small);
+    drop_outcome(&large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_loops),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_outlier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,16 +104,18 @@
       (ss_device * d, const int64_t *ids, const ss_tensor *dy, ss_tensor *dtable, ss_err *e),      \
       (d, ids, dy, dtable, e))
 
-/* A convolution as isa_conv.c runs it: x [n][h][w][in] -> y [n][out_h][out_w][out], stride and zero
- * padding before the first row and column (which may be negative). */
+/* A convolution as isa_conv.c and isa_winograd.c run it: x [n][h][w][in] -> y
+ * [n][out_h][out_w][out], stride and zero padding before the first row and column (which may be
+ * negative). */
 enum { SS_DIRECT_TAPS = 25 }; /* kh kw at most */
+enum { SS_TILE_ROWS = 96 };   /* of a block of work: isa_tile.h */
 typedef struct {
     int64_t n, h, w, in, out_h, out_w, out;
     int64_t kh, kw, stride, top, left;
     const float *x, *weights, *bias; /* weights as direct_pack leaves them; bias [out] or NULL */
     const float *zeros;              /* [in] */
     float *y;
-} ss_direct_conv;
+} ss_conv;
 
 /* One instruction set's kernels. The last two are serial and serve other files. */
 typedef struct {
@@ -125,7 +127,11 @@ typedef struct {
     SS_CPU_GRADIENTS(X)
 #undef X
     /* conv.c: NULL where oneDNN's convolutions are as good */
-    void (*direct_conv)(const ss_direct_conv *c, int team);
+    void (*direct_conv)(const ss_conv *c, int team);
+    /* Only 3 by 3 of stride 1; false when an output is not finite: then they are without meaning.
+     * work: winograd_floats for each of the team. */
+    bool (*winograd)(const ss_conv *c, float *work, int team);
+    size_t (*winograd_floats)(int64_t in);
     size_t (*direct_floats)(int64_t out, int64_t in, int64_t taps); /* packed weights */
     void (*direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to);
     void (*to_f32)(const void *src, ss_dtype t, float *dst, int64_t n);

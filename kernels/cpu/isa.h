@@ -26,7 +26,9 @@ SS_CPU_KERNELS(X)
 #define X(name, params, args) ss_code ISA(back_##name) params;
 SS_CPU_GRADIENTS(X)
 #undef X
-void ISA(direct_conv)(const ss_direct_conv *c, int team);
+void ISA(direct_conv)(const ss_conv *c, int team);
+bool ISA(winograd)(const ss_conv *c, float *work, int team);
+size_t ISA(winograd_floats)(int64_t in);
 size_t ISA(direct_floats)(int64_t out, int64_t in, int64_t taps);
 void ISA(direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to);
 void ISA(to_f32)(const void *src, ss_dtype t, float *dst, int64_t n);

@@ -5,82 +5,15 @@
  *
  * Output positions go in blocks. For each block a table tells, tap by tap, where in x the row of
  * channels lies that an output position sees, or a row of zeros where that is outside of the
- * picture, so the loops below know no borders. A unit of work is one block and one panel of one
- * to three vectors of output channels; in it, tiles of a few positions sum up in registers over
- * all taps and CHUNK input channels, read from
- *
- *   weights   [panel][chunk][kh kw][channel of the chunk][V VL]      zeros beyond the last o
- *
- * from front to back, and partial sums wait in a buffer in the nearest cache. Units share no
- * output, and their sums run in one order: threads change no bit.
+ * picture, so the loops below know no borders. A unit of work is one block and one panel of output
+ * channels (isa_tile.h); partial sums wait in a buffer in the nearest cache. Units share no output,
+ * and their sums run in one order: threads change no bit.
  *
  * Why beside oneDNN: without AVX-512, it wants pictures in blocks of 8 channels, and what it takes
  * to put them there is a fifth of the time of a convolution with few channels; its kernels for
  * those are slower, too.
  */
-#include "kernels/cpu/isa.h"
-#include "kernels/cpu/isa_product.h"
-
-enum { BLOCK = 96, CHUNK = 128 };
-
-/* Rows of a tile for 1, 2 and 3 vectors: enough sums to hide the latency, and no more row pointers
- * than there are registers. BLOCK is a multiple of each. */
-enum { R1 = 8, R2 = 6, R3 = 4 };
-
-/* out[ROWS][V VL] += the tile's sums over n channels of all taps; at[t * BLOCK + r] is where row r
- * sees tap t. */
-/* clang-format off */
-#define EACH(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
-#define TILE(name, ROWS, V)                                                             \
-    static __attribute__((noinline)) void name(const float *const *at, int64_t taps,    \
-                     int64_t first, int64_t n, const float *w, float *out)              \
-    {                                                                                   \
-        vf sum[ROWS][V];                                                                \
-                                                                                        \
-        EACH(r, ROWS)                                                                   \
-            EACH(v, V)                                                                  \
-                sum[r][v] = vf_load(out + (r * (V) + v) * VL);                          \
-        for (int64_t t = 0; t < taps; t++) {                                            \
-            const float *row[ROWS];                                                     \
-                                                                                        \
-            EACH(r, ROWS)                                                               \
-                row[r] = at[t * BLOCK + r] + first;                                     \
-            for (int64_t i = 0; i < n; i++, w += (V) * VL) {                            \
-                EACH(r, ROWS) {                                                         \
-                    const vf x = vf_all(row[r][i]);                                     \
-                                                                                        \
-                    EACH(v, V)                                                          \
-                        sum[r][v] = vf_madd(x, vf_load(w + v * VL), sum[r][v]);         \
-                }                                                                       \
-            }                                                                           \
-        }                                                                               \
-        EACH(r, ROWS)                                                                   \
-            EACH(v, V)                                                                  \
-                vf_store(out + (r * (V) + v) * VL, sum[r][v]);                          \
-    }
-/* clang-format on */
-TILE(tile_1, R1, 1)
-TILE(tile_2, R2, 2)
-TILE(tile_3, R3, 3)
-
-/* out[rows rounded up to a tile][v VL] += the sums over n channels from `first` on */
-static void block_product(const float *const *at, int64_t rows, int64_t taps, int64_t first,
-                          int64_t n, const float *w, int v, float *out)
-{
-    switch (v) {
-    case 1:
-        for (int64_t r = 0; r < rows; r += R1)
-            tile_1(at + r, taps, first, n, w, out + r * VL);
-        break;
-    case 2:
-        for (int64_t r = 0; r < rows; r += R2)
-            tile_2(at + r, taps, first, n, w, out + r * 2 * VL);
-        break;
-    default:
-        for (int64_t r = 0; r < rows; r += R3)
-            tile_3(at + r, taps, first, n, w, out + r * 3 * VL);
-    }
-}
+#include "kernels/cpu/isa_tile.h"
 
 /* Positions [from, to) of [0, n) whose source p stride + first lies in [0, size). */
 static void visible(int64_t n, int64_t stride, int64_t first, int64_t size, int64_t *from,
@@ -95,7 +28,7 @@ static void visible(int64_t n, int64_t stride, int64_t first, int64_t size, int6
 
 /* Where `n` positions of one output row, from column u on, see tap kx of the input row, which is
  * NULL outside of the picture. */
-static void look_along(const ss_direct_conv *c, const float *row, int64_t u, int64_t n, int64_t kx,
+static void look_along(const ss_conv *c, const float *row, int64_t u, int64_t n, int64_t kx,
                        const float **to)
 {
     const int64_t x = u * c->stride - c->left + kx, step = c->stride * c->in;
@@ -113,7 +46,7 @@ static void look_along(const ss_direct_conv *c, const float *row, int64_t u, int
 
 /* Where the positions from `first` on see x: at[tap][BLOCK]; positions beyond the last see zeros.
  */
-static void look_up(const ss_direct_conv *c, int64_t first, const float *at[])
+static void look_up(const ss_conv *c, int64_t first, const float *at[])
 {
     const int64_t rows = c->n * c->out_h;
     int64_t u = first % c->out_w, row = first / c->out_w, n;
@@ -131,27 +64,6 @@ static void look_up(const ss_direct_conv *c, int64_t first, const float *at[])
                            at + (ky * c->kw + kx) * BLOCK + p);
         }
     }
-}
-
-/* Vectors that come before panel p, and those in it. */
-static int panel_at(int64_t vectors, int64_t p, int64_t *before)
-{
-    int v = tile_width(vectors);
-
-    for (*before = 0; p > 0; p--) {
-        *before += v;
-        v = tile_width(vectors - *before);
-    }
-    return v;
-}
-
-static int64_t panel_count(int64_t vectors)
-{
-    int64_t n = 0;
-
-    for (int64_t done = 0; done < vectors; n++)
-        done += tile_width(vectors - done);
-    return n;
 }
 
 /* Every row of a block is the bias, or 0. */
@@ -179,7 +91,7 @@ static void end_sums(const float *sums, int64_t rows, int64_t columns, int v, fl
     }
 }
 
-static void unit(const ss_direct_conv *c, const float *const *at, int64_t first, int64_t panel)
+static void unit(const ss_conv *c, const float *const *at, int64_t first, int64_t panel)
 {
     const int64_t taps = c->kh * c->kw, vectors = round_up(c->out, VL) / VL;
     const int64_t rows = min_i64(BLOCK, c->n * c->out_h * c->out_w - first);
@@ -195,7 +107,7 @@ static void unit(const ss_direct_conv *c, const float *const *at, int64_t first,
     end_sums(sums, rows, columns, v, c->y + first * c->out + o, c->out);
 }
 
-void ISA(direct_conv)(const ss_direct_conv *c, int team)
+void ISA(direct_conv)(const ss_conv *c, int team)
 {
     const int64_t count = c->n * c->out_h * c->out_w;
     const int64_t panels = panel_count(round_up(c->out, VL) / VL);

@@ -18,6 +18,8 @@ const ss_isa SS_JOIN(isa, SS_ISA) = {
 #ifndef __AVX512F__
             .direct_conv = ISA(direct_conv),
 #endif
+    .winograd = ISA(winograd),
+    .winograd_floats = ISA(winograd_floats),
     .direct_floats = ISA(direct_floats),
     .direct_pack = ISA(direct_pack),
     .to_f32 = ISA(to_f32),

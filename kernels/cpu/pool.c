@@ -5,10 +5,6 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
-
-/* Blocks from here on start at a huge page and ask for huge pages. */
-static const size_t big = (size_t)4 << 20, huge_page = (size_t)2 << 20;
 
 /* The request rounded up to its size class; 0 when that overflows. */
 static size_t class_size(size_t bytes)
@@ -22,29 +18,6 @@ static size_t class_size(size_t bytes)
     return (bytes + step - 1) / step * step + (bytes ? 0 : step);
 }
 
-/* A big block lies inside a larger allocation, whose address stands right before it. */
-static void *block_new(size_t size)
-{
-    if (size < big)
-        return ss_alloc_aligned(size);
-
-    char *raw = ss_alloc_aligned(size + huge_page + sizeof(void *));
-    if (!raw)
-        return NULL;
-    uintptr_t from = (uintptr_t)raw + sizeof(void *);
-    char *p = raw + sizeof(void *) + (-from & (huge_page - 1));
-    memcpy(p - sizeof(void *), &raw, sizeof raw);
-    madvise(p, size, MADV_HUGEPAGE); /* an advice: it may be refused */
-    return p;
-}
-
-static void block_free(void *p, size_t size)
-{
-    if (size >= big)
-        memcpy(&p, (char *)p - sizeof(void *), sizeof p);
-    ss_free(p);
-}
-
 static void forget(ss_pool *pool, size_t i)
 {
     pool->n_cached--;
@@ -54,7 +27,7 @@ static void forget(ss_pool *pool, size_t i)
 static void drop_oldest(ss_pool *pool)
 {
     pool->held -= pool->cached[0].size;
-    block_free(pool->cached[0].p, pool->cached[0].size);
+    ss_free(pool->cached[0].p);
     forget(pool, 0);
 }
 
@@ -80,7 +53,7 @@ void *ss_pool_alloc(ss_pool *pool, size_t bytes)
 
     while (pool->n_cached && pool->held + size > peak + peak / 4)
         drop_oldest(pool);
-    void *p = block_new(size);
+    void *p = ss_alloc_aligned(size);
     if (!p)
         return NULL;
     pool->live += size;
@@ -101,7 +74,7 @@ void ss_pool_free(ss_pool *pool, void *p, size_t bytes)
         ss_grow(pool->cached, &pool->cap_cached, pool->n_cached + 1, sizeof *pool->cached);
     if (!grown) { /* no room to remember it */
         pool->held -= size;
-        block_free(p, size);
+        ss_free(p);
         return;
     }
     pool->cached = grown;
