@@ -103,7 +103,8 @@ static void unit(const ss_conv *c, const float *const *at, int64_t first, int64_
 
     begin_sums(c->bias ? c->bias + o : NULL, columns, v, sums);
     for (int64_t i = 0; i < c->in; i += CHUNK)
-        block_product(at, rows, taps, i, min_i64(CHUNK, c->in - i), w + i * taps * wide, v, sums);
+        block_product(at, rows, taps, i, min_i64(CHUNK, c->in - i), w + i * taps * wide, v, true,
+                      sums);
     end_sums(sums, rows, columns, v, c->y + first * c->out + o, c->out);
 }
 

@@ -9,6 +9,8 @@
  * threads, does not keep the bits, which is why this is ours.
  *
  * Channels that are no multiple of a tile are padded with zeros first.
+ *
+ * Where isa_winograd_weights.c is faster, it goes first; infinities and NaN are left to this.
  */
 #include "base/mem.h"
 #include "kernels/cpu/isa.h"
@@ -96,8 +98,41 @@ static void add_block(const plan *p, int64_t unit, int64_t n, int64_t y, int64_t
                   p->dw + (tap * p->O + o) * p->I + done * VL, p->I);
 }
 
-ss_code ISA(back_conv2d_weights)(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dw,
-                                 ss_err *e)
+/* Where isa_winograd_weights.c is faster, as measured. */
+static bool suits_winograd(const ss_conv2d_gradient_args *a)
+{
+    return a->kh == 3 && a->kw == 3 && a->opt.stride == 1 && a->in >= 16 && a->out >= 16;
+}
+
+/* *done: that dw is written and finite. */
+static ss_code try_winograd(ss_device *d, const ss_conv2d_gradient_args *a, int team, float *dw,
+                            bool *done, ss_err *e)
+{
+    ss_conv c = {.n = a->n,
+                 .h = a->h,
+                 .w = a->width,
+                 .in = a->in,
+                 .out_h = a->out_h,
+                 .out_w = a->out_w,
+                 .out = a->out,
+                 .top = a->opt.top,
+                 .left = a->opt.left,
+                 .x = a->x->data};
+    const int64_t work = round_up(ISA(winograd_weights_floats)(&c), 16);
+    const size_t bytes = (size_t)(work + a->in) * sizeof(float);
+    float *scratch = ss_pool_alloc(&d->pool, bytes);
+
+    if (!scratch)
+        return ss_fail(e, SS_NOMEM, "gradient of weights: %zu bytes of work space", bytes);
+    memset(scratch + work, 0, (size_t)a->in * sizeof *scratch);
+    c.zeros = scratch + work;
+    *done = ISA(winograd_weights)(&c, a->dy->data, dw, scratch, team);
+    ss_pool_free(&d->pool, scratch, bytes);
+    return SS_OK;
+}
+
+static ss_code direct(ss_device *d, const ss_conv2d_gradient_args *a, int team, float *dw,
+                      ss_err *e)
 {
     const int64_t taps = a->kh * a->kw, x_rows = a->n * a->h * a->width;
     const int64_t dy_rows = a->n * a->out_h * a->out_w;
@@ -123,17 +158,17 @@ ss_code ISA(back_conv2d_weights)(ss_device *d, const ss_conv2d_gradient_args *a,
         p.x = scratch + round_up(n_dw, 16);
     }
     if (n_dy) {
-        float *to = scratch + round_up(n_dw, 16) + round_up(n_x, 16);
+        float *padded = scratch + round_up(n_dw, 16) + round_up(n_x, 16);
 
-        pad_rows(d, a->dy->data, dy_rows, a->out, p.O, to);
-        p.dy = to;
+        pad_rows(d, a->dy->data, dy_rows, a->out, p.O, padded);
+        p.dy = padded;
     }
 
     const int64_t units = taps * p.ob * p.ib;
-#pragma omp parallel num_threads(ss_cpu_team(d, dy_rows *p.O *p.I / 16))
+#pragma omp parallel num_threads(team)
     {
-        const int64_t team = omp_get_num_threads(), me = omp_get_thread_num();
-        const int64_t first = units * me / team, last = units * (me + 1) / team;
+        const int64_t all = omp_get_num_threads(), me = omp_get_thread_num();
+        const int64_t first = units * me / all, last = units * (me + 1) / all;
 
         for (int64_t n = 0; n < a->n; n += p.samples)
             for (int64_t y = 0; y < a->out_h; y += p.rows)
@@ -141,12 +176,23 @@ ss_code ISA(back_conv2d_weights)(ss_device *d, const ss_conv2d_gradient_args *a,
                     for (int64_t u = first; u < last; u++)
                         add_block(&p, u, n, y, x);
     }
-    float *to = dw->data;
 #pragma omp parallel for num_threads(ss_cpu_team(d, n_dw)) schedule(static)
     for (int64_t o = 0; o < a->out; o++)
         for (int64_t i = 0; i < a->in; i++)
             for (int64_t t = 0; t < taps; t++)
-                to[(o * a->in + i) * taps + t] = p.dw[(t * p.O + o) * p.I + i];
+                dw[(o * a->in + i) * taps + t] = p.dw[(t * p.O + o) * p.I + i];
     ss_pool_free(&d->pool, scratch, bytes);
     return SS_OK;
+}
+
+ss_code ISA(back_conv2d_weights)(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dw,
+                                 ss_err *e)
+{
+    const int team = ss_cpu_team(d, a->n * a->out_h * a->out_w * a->out * a->in / 16);
+    bool done = false;
+    ss_code rc = SS_OK;
+
+    if (suits_winograd(a))
+        rc = try_winograd(d, a, team, dw->data, &done, e);
+    return rc != SS_OK || done ? rc : direct(d, a, team, dw->data, e);
 }

@@ -1,6 +1,8 @@
 /* isa_tile.h - rows times a panel of weights, the heart of isa_conv.c and isa_winograd.c
  *
- *   out[r][k] += sum over taps t and channels i of row(t, r)[i] w[t][i][k]      k < v VL
+ *   out[r][k] = (add ? out[r][k] : 0) + sum over taps t, channels i of row(t, r)[i] w[t][i][k]
+ *
+ * for k < v VL.
  *
  * Output channels go in panels of one to three vectors, input channels in chunks of CHUNK, and
  * rows, which are positions of the picture, in blocks of at most BLOCK, so that what a call of
@@ -19,19 +21,18 @@ enum { BLOCK = SS_TILE_ROWS, CHUNK = 128 };
  * than there are registers. BLOCK is a multiple of each. */
 enum { R1 = 8, R2 = 6, R3 = 4 };
 
-/* out[ROWS][V VL] += the tile's sums over n channels of all taps; at[t * BLOCK + r] is where row r
- * sees tap t. */
+/* One tile's ROWS rows over n channels of all taps; at[t * BLOCK + r] is where row r sees tap t. */
 /* clang-format off */
 #define EACH(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
 #define TILE(name, ROWS, V)                                                             \
     static __attribute__((noinline)) void name(const float *const *at, int64_t taps,    \
-                     int64_t first, int64_t n, const float *w, float *out)              \
+                     int64_t first, int64_t n, const float *w, bool add, float *out)    \
     {                                                                                   \
         vf sum[ROWS][V];                                                                \
                                                                                         \
         EACH(r, ROWS)                                                                   \
             EACH(v, V)                                                                  \
-                sum[r][v] = vf_load(out + (r * (V) + v) * VL);                          \
+                sum[r][v] = add ? vf_load(out + (r * (V) + v) * VL) : (vf){0};          \
         for (int64_t t = 0; t < taps; t++) {                                            \
             const float *row[ROWS];                                                     \
                                                                                         \
@@ -55,22 +56,22 @@ TILE(tile_1, R1, 1)
 TILE(tile_2, R2, 2)
 TILE(tile_3, R3, 3)
 
-/* out[rows rounded up to a tile][v VL] += the sums over n channels from `first` on */
+/* All rows, rounded up to whole tiles, over n channels from `first` on. */
 static inline void block_product(const float *const *at, int64_t rows, int64_t taps, int64_t first,
-                                 int64_t n, const float *w, int v, float *out)
+                                 int64_t n, const float *w, int v, bool add, float *out)
 {
     switch (v) {
     case 1:
         for (int64_t r = 0; r < rows; r += R1)
-            tile_1(at + r, taps, first, n, w, out + r * VL);
+            tile_1(at + r, taps, first, n, w, add, out + r * VL);
         break;
     case 2:
         for (int64_t r = 0; r < rows; r += R2)
-            tile_2(at + r, taps, first, n, w, out + r * 2 * VL);
+            tile_2(at + r, taps, first, n, w, add, out + r * 2 * VL);
         break;
     default:
         for (int64_t r = 0; r < rows; r += R3)
-            tile_3(at + r, taps, first, n, w, out + r * 3 * VL);
+            tile_3(at + r, taps, first, n, w, add, out + r * 3 * VL);
     }
 }
 

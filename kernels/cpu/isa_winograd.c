@@ -19,104 +19,37 @@
  * cache, which costs less than reading 16/9 as many from memory. Units share no output, and their
  * sums run in one order: threads change no bit.
  */
-#include "kernels/cpu/isa_tile.h"
+#include "kernels/cpu/isa_winograd.h"
 
 #include <omp.h>
 
-enum { ELEMENTS = 16, CENTRE = 3 };    /* of a patch; of the weights' taps in a row */
 enum { W_STEP = CHUNK * 3 * VL + 32 }; /* not 2^n, which would share few lines of the cache */
 
 typedef struct {
     const ss_conv *c;
-    int64_t tiles_x, tiles_y, tiles; /* of a picture: across, down; of all */
-    int64_t stride;                  /* from one row of `patches` to the next */
-    float *patches;                  /* [ELEMENTS][BLOCK][stride] */
-    float *weights;                  /* [ELEMENTS][CHUNK][3 VL] */
-    float *sums;                     /* [ELEMENTS][BLOCK][3 VL] */
+    tiling tiles;
+    int64_t stride; /* from one row of `patches` to the next */
+    float *patches; /* [ELEMENTS][BLOCK][stride] */
+    float *weights; /* [ELEMENTS][W_STEP] */
+    float *sums;    /* [ELEMENTS][BLOCK][3 VL] */
 } plan;
-
-static int64_t row_stride(int64_t in)
-{
-    return round_up(in, VL) + VL; /* rows of 2^n floats would share few lines of the cache */
-}
 
 size_t ISA(winograd_floats)(int64_t in)
 {
     return (size_t)(ELEMENTS * (BLOCK * (row_stride(in) + 3 * VL) + W_STEP));
 }
 
-/* d B for one row d of a patch, or the like along its columns */
-static inline void to_patch(vf d0, vf d1, vf d2, vf d3, vf out[4])
-{
-    out[0] = d0 - d2;
-    out[1] = d1 + d2;
-    out[2] = d2 - d1;
-    out[3] = d1 - d3;
-}
-
-/* The channels [i, i + VL) of what pixel p sees, zeros from `in` on. */
-static inline vf channels(const float *p, int64_t i, int64_t in)
-{
-    vf v = {0};
-
-    if (i + VL <= in)
-        return vf_load(p + i);
-    memcpy(&v, p + i, (size_t)(in - i) * sizeof *p);
-    return v;
-}
-
-/* B' d B of one tile, to rows that are `step` apart. */
-static void transform_patch(const float *const pixel[ELEMENTS], int64_t in, float *to, int64_t step)
-{
-    for (int64_t i = 0; i < in; i += VL) {
-        vf half[4][4], out[4];
-
-        for (int x = 0; x < 4; x++) {
-            to_patch(channels(pixel[x], i, in), channels(pixel[4 + x], i, in),
-                     channels(pixel[8 + x], i, in), channels(pixel[12 + x], i, in), half[x]);
-        }
-        for (int y = 0; y < 4; y++) {
-            to_patch(half[0][y], half[1][y], half[2][y], half[3][y], out);
-            for (int x = 0; x < 4; x++)
-                vf_store(to + (y * 4 + x) * step + i, out[x]);
-        }
-    }
-}
-
-/* The upper left output of a tile: picture, row and column. */
-typedef struct {
-    int64_t n, y, x;
-} place;
-
-static place place_of(const plan *p, int64_t tile)
-{
-    const int64_t row = tile / p->tiles_x;
-
-    return (place){row / p->tiles_y, row % p->tiles_y * 2, tile % p->tiles_x * 2};
-}
-
 static void transform_patches(const plan *p, int64_t first, int64_t tiles)
 {
-    const ss_conv *c = p->c;
+    place at = place_of(&p->tiles, first);
 
-    for (int64_t r = 0; r < tiles; r++) {
-        const place at = place_of(p, first + r);
-        const int64_t y0 = at.y - c->top, x0 = at.x - c->left;
-        const float *pixel[ELEMENTS];
-
-        for (int k = 0; k < ELEMENTS; k++) {
-            const int64_t y = y0 + k / 4, x = x0 + k % 4;
-            const bool inside = y >= 0 && y < c->h && x >= 0 && x < c->w;
-
-            pixel[k] = inside ? c->x + ((at.n * c->h + y) * c->w + x) * c->in : c->zeros;
-        }
-        transform_patch(pixel, c->in, p->patches + r * p->stride, BLOCK * p->stride);
-    }
+    for (int64_t r = 0; r < tiles; r++, at = next_place(&p->tiles, at))
+        transform_patch(p->c, at, p->patches + r * p->stride, BLOCK * p->stride);
 }
 
 /* G g G' of n weights, of which g holds tap after tap, to rows that are W_STEP apart. n is a
  * multiple of VL. */
-static __attribute__((noinline)) void transform_weights(const float *g, int64_t n, float *to)
+static void transform_weights(const float *g, int64_t n, float *to)
 {
     const vf half = vf_all(0.5F);
 
@@ -172,20 +105,21 @@ static inline void put(const vf *y, int64_t n, float *to)
 }
 
 /* Writes `columns` output channels from o on of the block's tiles; false when one is not finite. */
-static __attribute__((noinline)) bool write_outputs(const plan *p, int64_t first, int64_t tiles,
-                                                    int64_t o, int64_t columns, int v)
+static bool write_outputs(const plan *p, int64_t first, int64_t tiles, int64_t o, int64_t columns,
+                          int v)
 {
     const ss_conv *c = p->c;
     const int64_t wide = v * VL;
     vi finite = (vi){0} - 1;
 
-    for (int64_t r = 0; r < tiles; r++) {
-        const place at = place_of(p, first + r);
+    place at = place_of(&p->tiles, first);
+
+    for (int64_t r = 0; r < tiles; r++, at = next_place(&p->tiles, at)) {
         float *to = c->y + ((at.n * c->out_h + at.y) * c->out_w + at.x) * c->out + o;
 
         for (int64_t k = 0; k < columns; k += VL) {
             const int64_t n = min_i64(VL, columns - k);
-            const vf bias = c->bias ? channels(c->bias + o, k, columns) : (vf){0};
+            const vf bias = c->bias ? load_row(c->bias + o, k, columns) : (vf){0};
             vf y[4];
 
             from_sums(p->sums + r * wide + k, BLOCK * wide, bias, y);
@@ -212,7 +146,6 @@ static bool unit(const plan *p, int64_t first, int64_t tiles, int64_t panel)
     const int64_t o = before * VL, wide = v * VL;
     const float *w = c->weights + o * CENTRE * CENTRE * c->in, *at[BLOCK];
 
-    memset(p->sums, 0, (size_t)(ELEMENTS * BLOCK * wide) * sizeof *p->sums);
     for (int64_t i = 0; i < c->in; i += CHUNK) {
         const int64_t n = min_i64(CHUNK, c->in - i);
 
@@ -220,7 +153,7 @@ static bool unit(const plan *p, int64_t first, int64_t tiles, int64_t panel)
         for (int64_t k = 0; k < ELEMENTS; k++) {
             for (int64_t r = 0; r < BLOCK; r++)
                 at[r] = p->patches + (k * BLOCK + r) * p->stride;
-            block_product(at, tiles, 1, i, n, p->weights + k * W_STEP, v,
+            block_product(at, tiles, 1, i, n, p->weights + k * W_STEP, v, i > 0,
                           p->sums + k * BLOCK * wide);
         }
     }
@@ -229,23 +162,21 @@ static bool unit(const plan *p, int64_t first, int64_t tiles, int64_t panel)
 
 bool ISA(winograd)(const ss_conv *c, float *work, int team)
 {
-    const int64_t tiles_x = (c->out_w + 1) / 2, tiles_y = (c->out_h + 1) / 2;
-    const int64_t tiles = c->n * tiles_x * tiles_y, panels = panel_count(round_up(c->out, VL) / VL);
-    const int64_t units = (tiles + BLOCK - 1) / BLOCK * panels;
+    const tiling tiles = tiling_of(c);
+    const int64_t panels = panel_count(round_up(c->out, VL) / VL), stride = row_stride(c->in);
+    const int64_t units = (tiles.count + BLOCK - 1) / BLOCK * panels;
     bool finite = true;
 
 #pragma omp parallel num_threads(team) reduction(&& : finite)
     {
         float *mine = work + (size_t)omp_get_thread_num() * ISA(winograd_floats)(c->in);
-        const int64_t stride = row_stride(c->in);
-        plan p = {c, tiles_x, tiles_y, tiles, stride, .patches = mine};
+        float *weights = mine + ELEMENTS * BLOCK * stride;
+        const plan p = {c, tiles, stride, mine, weights, weights + ELEMENTS * W_STEP};
         int64_t have = -1;
 
-        p.weights = p.patches + ELEMENTS * BLOCK * stride;
-        p.sums = p.weights + ELEMENTS * W_STEP;
 #pragma omp for schedule(static)
         for (int64_t k = 0; k < units; k++) {
-            const int64_t first = k / panels * BLOCK, n = min_i64(BLOCK, tiles - first);
+            const int64_t first = k / panels * BLOCK, n = min_i64(BLOCK, tiles.count - first);
 
             if (first != have)
                 transform_patches(&p, first, n);
