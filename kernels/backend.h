@@ -164,7 +164,7 @@ typedef struct ss_backend {
 
     /* alloc gives 64-byte aligned, uninitialised memory */
     ss_code (*alloc)(ss_device *d, size_t bytes, void **p, ss_err *e);
-    void (*free)(ss_device *d, void *p, size_t bytes);
+    void (*free)(ss_device *d, void *p);
     ss_code (*upload)(ss_device *d, void *dst, const void *host, size_t bytes, ss_err *e);
     /* a parameter's memory: the host's itself where the device can read it */
     ss_code (*adopt)(ss_device *d, const void *host, size_t bytes, ss_buffer *b, ss_err *e);

@@ -85,7 +85,7 @@ static void buffer_release(ss_ctx *c, ss_buffer *b)
     if (!b->borrowed) {
         c->usage.live_bytes -= (int64_t)b->bytes;
         if (b->data)
-            c->be->free(c->dev, b->data, b->bytes);
+            c->be->free(c->dev, b->data);
     }
     ss_free(b->stats);
     ss_free(b);

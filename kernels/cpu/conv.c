@@ -53,7 +53,7 @@ static ss_code try_winograd(ss_device *d, const ss_conv *c, int team, bool *done
     if (!work)
         return ss_fail(e, SS_NOMEM, "convolution: %zu bytes of work space", bytes);
     *done = d->isa->winograd(c, work, team);
-    ss_pool_free(&d->pool, work, bytes);
+    ss_pool_free(&d->pool, work);
     return SS_OK;
 }
 
@@ -86,7 +86,7 @@ static ss_code run(ss_device *d, ss_conv *c, const ss_tensor *w, bool turned, co
         rc = try_winograd(d, c, team, &done, e);
     if (rc == SS_OK && !done)
         d->isa->direct_conv(c, team);
-    ss_pool_free(&d->pool, zeros, bytes);
+    ss_pool_free(&d->pool, zeros);
     return rc;
 }
 

@@ -107,9 +107,9 @@ static ss_code cpu_alloc(ss_device *d, size_t bytes, void **p, ss_err *e)
     return *p ? SS_OK : ss_fail(e, SS_NOMEM, "a tensor of %zu bytes", bytes);
 }
 
-static void cpu_free(ss_device *d, void *p, size_t bytes)
+static void cpu_free(ss_device *d, void *p)
 {
-    ss_pool_free(&d->pool, p, bytes);
+    ss_pool_free(&d->pool, p);
 }
 
 static ss_code cpu_upload(ss_device *d, void *dst, const void *host, size_t bytes, ss_err *e)

@@ -417,7 +417,7 @@ ss_code ISA(attention)(ss_device *d, const ss_attention_args *a, ss_err *e)
     }
     for (int64_t h = 0; a->stats && h < heads; h++)
         a->stats[h] = summarise(&p, h);
-    ss_pool_free(&d->pool, scratch, bytes);
+    ss_pool_free(&d->pool, scratch);
     return SS_OK;
 }
 
@@ -621,6 +621,6 @@ ss_code ISA(back_attention)(ss_device *d, const ss_attention_gradient_args *g, s
         for (int64_t h = 0; h < heads; h++)
             back_head(&p, g, h, &w);
     }
-    ss_pool_free(&d->pool, scratch, bytes);
+    ss_pool_free(&d->pool, scratch);
     return SS_OK;
 }

@@ -127,7 +127,7 @@ static ss_code try_winograd(ss_device *d, const ss_conv2d_gradient_args *a, int 
     memset(scratch + work, 0, (size_t)a->in * sizeof *scratch);
     c.zeros = scratch + work;
     *done = ISA(winograd_weights)(&c, a->dy->data, dw, scratch, team);
-    ss_pool_free(&d->pool, scratch, bytes);
+    ss_pool_free(&d->pool, scratch);
     return SS_OK;
 }
 
@@ -181,7 +181,7 @@ static ss_code direct(ss_device *d, const ss_conv2d_gradient_args *a, int team, 
         for (int64_t i = 0; i < a->in; i++)
             for (int64_t t = 0; t < taps; t++)
                 dw[(o * a->in + i) * taps + t] = p.dw[(t * p.O + o) * p.I + i];
-    ss_pool_free(&d->pool, scratch, bytes);
+    ss_pool_free(&d->pool, scratch);
     return SS_OK;
 }
 

@@ -184,6 +184,6 @@ ss_code ISA(back_dot)(ss_device *d, const ss_tensor *a, const ss_tensor *b, ss_t
     for (int64_t i = 0; i < blocks; i++)
         sum += sums[i];
     *(float *)y->data = (float)sum;
-    ss_pool_free(&d->pool, sums, bytes);
+    ss_pool_free(&d->pool, sums);
     return SS_OK;
 }

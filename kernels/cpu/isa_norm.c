@@ -208,7 +208,7 @@ ss_code ISA(group_norm)(ss_device *d, const ss_group_norm_args *a, ss_err *e)
 
         apply_row(x + r * C, k, k + C, k + 2 * C, y + r * C, C, a->act);
     }
-    ss_pool_free(&d->pool, scratch, bytes);
+    ss_pool_free(&d->pool, scratch);
     return SS_OK;
 }
 
@@ -445,7 +445,7 @@ ss_code ISA(back_group_norm)(ss_device *d, const ss_group_norm_args *a, const ss
         for (int64_t r = 0; r < N * P; r++)
             finish_row(x + r * C, row_plan_at(plans + r / P * 8 * C, C), dz + r * C, C);
     }
-    ss_pool_free(&d->pool, scratch, bytes);
+    ss_pool_free(&d->pool, scratch);
     return SS_OK;
 }
 
@@ -501,7 +501,7 @@ ss_code ISA(back_layer_norm)(ss_device *d, const ss_layer_norm_args *a, const ss
             sum[c] += sum[b * 2 * C + c];
     store_sums(sum, C, g->dgamma);
     store_sums(sum + C, C, g->dbeta);
-    ss_pool_free(&d->pool, sum, bytes);
+    ss_pool_free(&d->pool, sum);
     return SS_OK;
 }
 

@@ -209,7 +209,7 @@ ss_code ISA(back_sum_rows)(ss_device *d, const ss_tensor *x, int64_t groups, ss_
         for (int64_t c = 0; c < C; c++)
             to[g * C + c] = blocks ? (float)total[c] : 0;
     }
-    ss_pool_free(&d->pool, sums, bytes);
+    ss_pool_free(&d->pool, sums);
     return SS_OK;
 }
 

@@ -1,10 +1,12 @@
 /* isa_stats.c - what stats.h defines, in one pass
  *
  * A sample is cut into chunks of CHUNK values, a chunk into pieces that stay in the nearest
- * cache while two loops go over them: one for extremes and moments, which vectorises, and
- * one that counts exponents, which cannot. Neighbouring values mostly have the same exponent
- * and the same counter cannot be raised twice in a few cycles, so there are TABLES counters
- * of each.
+ * cache while loops go over them: one takes the exponents out as bytes, one counts those, one does
+ * extremes and moments.
+ *
+ * A counter for each exponent, raised value by value, would take most of the time. But nearly all
+ * values of a tensor lie within a dozen exponents below the largest, or are zero: each of those is
+ * counted by comparing whole vectors of bytes with it, and the few values below one by one.
  *
  * Moments are taken of x - x0 in double, x0 being the chunk's first finite value, and chunks
  * are combined in order (Chan, Golub & LeVeque 1983): accurate for |mean| >> std, and the
@@ -14,7 +16,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa_vector.h"
 
-enum { CHUNK = 1 << 16, PIECE = 1 << 12, TABLES = 8 };
+enum { CHUNK = 1 << 16, VB = sizeof(vb), PIECE = 128 * VB };
 
 typedef struct {
     double n, mean, m2; /* of the finite values: how many, mean, sum (x - mean)^2 */
@@ -33,96 +35,171 @@ static bool first_finite(const float *x, int64_t n, float *x0)
     return false;
 }
 
-/* Sums of x - x0 and its square, and extremes, lane by lane. */
+/* Sums of x - x0 and its square, and extremes, lane by lane; two of each, as an addition takes
+ * longer than the loop around it. */
 typedef struct {
-    vd sum[2], sum2[2];
-    vf min, max;
+    vd sum[4], sum2[4];
+    vf min[2], max[2];
 } lanes;
 
-static inline void lanes_add(lanes *a, vf x, vf x0, vd origin)
+static inline void lanes_add(lanes *a, int k, vf v, vd origin)
 {
-    const vf v = vf_select(vf_is_finite(x), x0, x);
     const vd low = vd_low(v) - origin, high = vd_high(v) - origin;
 
-    a->min = vf_min(v, a->min);
-    a->max = vf_max(v, a->max);
-    a->sum[0] += low;
-    a->sum[1] += high;
-    a->sum2[0] += low * low;
-    a->sum2[1] += high * high;
+    a->min[k] = vf_min(v, a->min[k]);
+    a->max[k] = vf_max(v, a->max[k]);
+    a->sum[2 * k] += low;
+    a->sum[2 * k + 1] += high;
+    a->sum2[2 * k] = vd_madd(low, low, a->sum2[2 * k]);
+    a->sum2[2 * k + 1] = vd_madd(high, high, a->sum2[2 * k + 1]);
 }
 
-static void moments_piece(const float *x, int64_t n, float x0, lanes *total)
+static inline vf finite_or(vf x0, vf x)
+{
+    return vf_select(vf_is_finite(x), x0, x);
+}
+
+static void moments_piece(const float *x, int64_t n, float x0, bool all_finite, lanes *total)
 {
     const vf first = vf_all(x0);
     const vd origin = vd_low(first);
     lanes a = *total;
     int64_t i = 0;
 
+    if (all_finite) {
+        for (; i + 2 * VL <= n; i += 2 * VL) {
+            lanes_add(&a, 0, vf_load(x + i), origin);
+            lanes_add(&a, 1, vf_load(x + i + VL), origin);
+        }
+    }
     for (; i + VL <= n; i += VL)
-        lanes_add(&a, vf_load(x + i), first, origin);
+        lanes_add(&a, 0, finite_or(first, vf_load(x + i)), origin);
     if (i < n) {
         vf rest = first;
 
         memcpy(&rest, x + i, (size_t)(n - i) * sizeof *x);
-        lanes_add(&a, rest, first, origin);
+        lanes_add(&a, 0, finite_or(first, rest), origin);
     }
     *total = a;
 }
 
-/* Counts by exponent; a row is longer than it need be, lest counters of one exponent in
- * different tables lie a multiple of 4096 bytes apart, which the processor mistakes for one. */
-typedef uint32_t counters[TABLES][SS_N_EXPONENTS + 16];
-
-static void count_piece(const float *x, int64_t n, counters count)
+static inline vi exponents(const float *x)
 {
-    int64_t i = 0;
+    return (vi)((vu)vf_load(x) << 1 >> 24);
+}
 
-    for (; i + TABLES <= n; i += TABLES) {
-#pragma GCC unroll 8
-        for (int k = 0; k < TABLES; k += 2) {
-            uint64_t two; /* values a load */
+/* The exponents of n values in any order, and zeros up to a whole vector; returns the largest. */
+static int take_exponents(const float *x, int64_t n, uint8_t *to)
+{
+    float rest[VB] = {0};
+    vb top = {0};
+    int largest = 0;
 
-            memcpy(&two, x + i + k, sizeof two);
-            count[k][(uint8_t)(two >> 23)]++;
-            count[k + 1][(uint8_t)(two >> 55)]++;
-        }
+    for (int64_t i = 0; i < n; i += VB) {
+        const float *from = x + i;
+
+        if (i + VB > n)
+            from = memcpy(rest, from, (size_t)(n - i) * sizeof *rest);
+        const vb e = vb_narrow(exponents(from), exponents(from + VL), exponents(from + 2 * VL),
+                               exponents(from + 3 * VL));
+        top = vb_max(e, top);
+        memcpy(to + i, &e, sizeof e);
     }
-    for (; i < n; i++)
-        count[0][(uint8_t)(bits_of(x[i]) >> 23)]++;
+    for (int i = 0; i < VB; i++)
+        largest = top[i] > largest ? top[i] : largest;
+    return largest;
+}
+
+enum { WINDOW = 11, WINDOWS = 6 };
+
+/* count[k] = how many bytes are k, for WINDOW values from `low` on and for 0. At most 255 vectors.
+ */
+static void count_window(const uint8_t *x, int64_t vectors, int low, uint32_t *count)
+{
+    vb found[WINDOW + 1] = {0};
+
+    for (int64_t i = 0; i < vectors; i++) {
+        const vb b = vb_load(x + i * VB);
+
+#pragma GCC unroll 16
+        for (int k = 0; k < WINDOW; k++)
+            found[k] -= (vb)(b == (uint8_t)(low + k));
+        found[WINDOW] -= (vb)(b == 0);
+    }
+    for (int k = 0; k <= WINDOW; k++) {
+        uint32_t sum = 0;
+
+        for (int i = 0; i < VB; i++)
+            sum += found[k][i];
+        count[k < WINDOW ? low + k : 0] = sum;
+    }
+}
+
+/* Counts one by one the bytes from 1 to `top`. */
+static void count_rest(const uint8_t *x, int64_t vectors, int top, uint32_t *count)
+{
+    for (int64_t i = 0; i < vectors; i++, x += VB) {
+        uint64_t some = vb_bits((vb)((vb)(vb_load(x) - 1) < (uint8_t)top));
+
+        for (; some; some &= some - 1)
+            count[x[__builtin_ctzll(some)]]++;
+    }
+}
+
+/* Adds the exponents of one piece; returns the largest. */
+static int count_piece(const float *x, int64_t n, uint32_t *total)
+{
+    uint8_t bytes[PIECE] __attribute__((aligned(64)));
+    uint32_t count[SS_N_EXPONENTS] = {0}, counted = 0;
+    const int64_t vectors = (n + VB - 1) / VB, all = vectors * VB;
+    const int largest = take_exponents(x, n, bytes);
+    int top = largest; /* what is above is counted, but for zeros */
+
+    for (int w = 0; w == 0 || (w < WINDOWS && top > 0 && all - counted > n / 128); w++) {
+        const int low = top > WINDOW ? top - WINDOW + 1 : 1;
+
+        count_window(bytes, vectors, low, count);
+        top = low - 1;
+        counted = 0;
+        for (int k = 0; k < SS_N_EXPONENTS; k++)
+            counted += count[k];
+    }
+    if (counted < all)
+        count_rest(bytes, vectors, top, count);
+    count[0] -= (uint32_t)(all - n);
+    for (int k = 0; k < SS_N_EXPONENTS; k++)
+        total[k] += count[k];
+    return largest;
 }
 
 static void stats_chunk(const float *x, int64_t n, partial *p)
 {
-    counters count = {{0}};
     float x0 = 0;
     const bool any = first_finite(x, n, &x0);
-    lanes a = {.min = vf_all(x0), .max = vf_all(x0)};
+    lanes a = {.min = {vf_all(x0), vf_all(x0)}, .max = {vf_all(x0), vf_all(x0)}};
 
+    *p = (partial){0};
     for (int64_t i = 0; i < n; i += PIECE) {
         const int64_t len = min_i64(PIECE, n - i);
+        const int largest = count_piece(x + i, len, p->exponent);
 
         if (any)
-            moments_piece(x + i, len, x0, &a);
-        count_piece(x + i, len, count);
-    }
-    for (int k = 0; k < SS_N_EXPONENTS; k++) {
-        p->exponent[k] = 0;
-        for (int t = 0; t < TABLES; t++)
-            p->exponent[k] += count[t][k];
+            moments_piece(x + i, len, x0, largest < SS_N_EXPONENTS - 1, &a);
     }
     p->n = (double)n - p->exponent[SS_N_EXPONENTS - 1];
     if (!any)
         return;
 
-    const double sum = vd_sum(a.sum[0] + a.sum[1]), sum2 = vd_sum(a.sum2[0] + a.sum2[1]);
+    const double sum = vd_sum(a.sum[0] + a.sum[1] + a.sum[2] + a.sum[3]);
+    const double sum2 = vd_sum(a.sum2[0] + a.sum2[1] + a.sum2[2] + a.sum2[3]);
+    const vf min = vf_min(a.min[0], a.min[1]), max = vf_max(a.max[0], a.max[1]);
 
     p->mean = x0 + sum / p->n;
     p->m2 = sum2 - sum * (sum / p->n);
     p->min = p->max = x0;
     for (int i = 0; i < VL; i++) {
-        p->min = a.min[i] < p->min ? a.min[i] : p->min;
-        p->max = a.max[i] > p->max ? a.max[i] : p->max;
+        p->min = min[i] < p->min ? min[i] : p->min;
+        p->max = max[i] > p->max ? max[i] : p->max;
     }
 }
 
@@ -182,7 +259,7 @@ ss_code ISA(stats)(ss_device *d, const ss_tensor *x, ss_stats *out, ss_err *e)
     }
     for (int64_t s = 0; s < N; s++)
         out[s] = summarise(p + s * chunks, chunks, len);
-    ss_pool_free(&d->pool, p, bytes);
+    ss_pool_free(&d->pool, p);
     return SS_OK;
 }
 
@@ -256,6 +333,6 @@ ss_code ISA(channel_stats)(ss_device *d, const ss_tensor *x, float *absmax, floa
         absmax[i] = count > 0 ? top : NAN;
         rms[i] = count > 0 ? (float)sqrt(square / count) : NAN;
     }
-    ss_pool_free(&d->pool, partials, bytes);
+    ss_pool_free(&d->pool, partials);
     return SS_OK;
 }

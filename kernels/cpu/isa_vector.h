@@ -1,7 +1,8 @@
 /* isa_vector.h - the instruction set's widest vectors
  *
- * vf is VL floats, vi as many int32, vd half as many doubles; the operators of GCC's vector
- * extension work on them lane by lane, and comparisons give all ones or zero.
+ * vf is VL floats, vi and vu as many int32 and uint32, vd half as many doubles; the operators of
+ * GCC's vector extension work on them lane by lane, and comparisons give all ones or zero. vb is as
+ * many bytes as a vector holds.
  */
 #ifndef SS_KERNELS_CPU_ISA_VECTOR_H
 #define SS_KERNELS_CPU_ISA_VECTOR_H
@@ -21,6 +22,9 @@ enum { VD = VL / 2 };
 typedef float vf __attribute__((vector_size(VL * sizeof(float))));
 typedef int32_t vi __attribute__((vector_size(VL * sizeof(int32_t))));
 typedef double vd __attribute__((vector_size(VD * sizeof(double))));
+typedef uint32_t vu __attribute__((vector_size(VL * sizeof(uint32_t))));
+typedef uint8_t vb __attribute__((vector_size(VL * sizeof(float))));
+typedef uint8_t vb_any __attribute__((vector_size(VL * sizeof(float)), aligned(1)));
 typedef float vf_any __attribute__((vector_size(VL * sizeof(float)), aligned(4)));
 
 static inline vf vf_load(const float *p)
@@ -126,6 +130,57 @@ static inline vd vd_of(const float *p)
     return (vd)_mm256_cvtps_pd(_mm_loadu_ps(p));
 #else
     return (vd){p[0], p[1]};
+#endif
+}
+
+static inline vd vd_madd(vd a, vd b, vd c)
+{
+#if defined __AVX512F__
+    return (vd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined __FMA__
+    return (vd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+    return a * b + c;
+#endif
+}
+
+static inline vb vb_load(const uint8_t *p)
+{
+    return *(const vb_any *)p;
+}
+
+#if defined __AVX512F__
+#define VB_OP(op) _mm512_##op
+#define VB_INTRINSIC __m512i
+#elif defined __AVX2__
+#define VB_OP(op) _mm256_##op
+#define VB_INTRINSIC __m256i
+#else
+#define VB_OP(op) _mm_##op
+#define VB_INTRINSIC __m128i
+#endif
+
+static inline vb vb_max(vb a, vb b)
+{
+    return (vb)VB_OP(max_epu8)((VB_INTRINSIC)a, (VB_INTRINSIC)b);
+}
+
+/* The values of all four, which are from 0 to 255, as bytes in some order. */
+static inline vb vb_narrow(vi a, vi b, vi c, vi d)
+{
+    const VB_INTRINSIC ab = VB_OP(packs_epi32)((VB_INTRINSIC)a, (VB_INTRINSIC)b);
+    const VB_INTRINSIC cd = VB_OP(packs_epi32)((VB_INTRINSIC)c, (VB_INTRINSIC)d);
+
+    return (vb)VB_OP(packus_epi16)(ab, cd);
+}
+
+/* Bit i says whether byte i is 128 or more. */
+static inline uint64_t vb_bits(vb x)
+{
+#if defined __AVX512F__
+    return _mm512_movepi8_mask((__m512i)x);
+#else
+    return (uint32_t)VB_OP(movemask_epi8)((VB_INTRINSIC)x);
 #endif
 }
 

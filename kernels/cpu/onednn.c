@@ -465,7 +465,7 @@ static ss_code conv_run(ss_device *d, const shape_key *k, const ss_tensor *x, co
         return ss_fail(e, SS_NOMEM, "convolution: %zu bytes of work space", bytes);
     TRY(conv_execute(d->dnn, c, x->data, weights, bias, y->data, scratch), "running a convolution");
 out:
-    ss_pool_free(&d->pool, scratch, bytes);
+    ss_pool_free(&d->pool, scratch);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -18,73 +19,97 @@ static size_t class_size(size_t bytes)
     return (bytes + step - 1) / step * step + (bytes ? 0 : step);
 }
 
-static void forget(ss_pool *pool, size_t i)
+static bool reserve(ss_pool_list *l)
 {
-    pool->n_cached--;
-    memmove(pool->cached + i, pool->cached + i + 1, (pool->n_cached - i) * sizeof *pool->cached);
+    ss_pool_block *grown = ss_grow(l->blocks, &l->cap, l->n + 1, sizeof *l->blocks);
+
+    if (grown)
+        l->blocks = grown;
+    return grown;
 }
 
-static void drop_oldest(ss_pool *pool)
+static ss_pool_block take(ss_pool_list *l, size_t i)
 {
-    pool->held -= pool->cached[0].size;
-    ss_free(pool->cached[0].p);
-    forget(pool, 0);
+    const ss_pool_block b = l->blocks[i];
+
+    l->n--;
+    memmove(l->blocks + i, l->blocks + i + 1, (l->n - i) * sizeof *l->blocks);
+    return b;
+}
+
+static void give_back(ss_pool *pool, ss_pool_block b)
+{
+    pool->held -= b.size;
+    ss_free(b.p);
+}
+
+/* A cached block for `size` bytes, or one without memory. */
+static ss_pool_block find(ss_pool *pool, size_t size)
+{
+    const ss_pool_list *l = &pool->cached;
+    size_t best = l->n;
+
+    for (size_t i = l->n; i-- > 0;) {
+        const size_t have = l->blocks[i].size;
+
+        if (have >= size && have <= 2 * size && (best == l->n || have < l->blocks[best].size))
+            best = i;
+    }
+    return best < l->n ? take(&pool->cached, best) : (ss_pool_block){0};
+}
+
+static ss_pool_block fresh(ss_pool *pool, size_t size)
+{
+    while (pool->cached.n && pool->held + size > pool->peak + pool->peak / 2)
+        give_back(pool, take(&pool->cached, 0));
+
+    void *p = ss_alloc_aligned(size);
+    if (p)
+        pool->held += size;
+    return (ss_pool_block){.p = p, .size = size};
 }
 
 void *ss_pool_alloc(ss_pool *pool, size_t bytes)
 {
     const size_t size = class_size(bytes);
 
-    if (!size)
+    if (!size || !reserve(&pool->lent))
         return NULL;
-    for (size_t i = pool->n_cached; i-- > 0;) {
-        if (pool->cached[i].size == size) {
-            void *p = pool->cached[i].p;
+    if (pool->asked + size > pool->peak)
+        pool->peak = pool->asked + size;
 
-            forget(pool, i);
-            pool->live += size;
-            if (pool->live > pool->peak)
-                pool->peak = pool->live;
-            return p;
-        }
-    }
-
-    const size_t peak = pool->live + size > pool->peak ? pool->live + size : pool->peak;
-
-    while (pool->n_cached && pool->held + size > peak + peak / 4)
-        drop_oldest(pool);
-    void *p = ss_alloc_aligned(size);
-    if (!p)
+    ss_pool_block b = find(pool, size);
+    if (!b.p)
+        b = fresh(pool, size);
+    if (!b.p)
         return NULL;
-    pool->live += size;
-    pool->held += size;
-    pool->peak = peak;
-    return p;
+    b.asked = size;
+    pool->asked += size;
+    pool->lent.blocks[pool->lent.n++] = b;
+    return b.p;
 }
 
-void ss_pool_free(ss_pool *pool, void *p, size_t bytes)
+void ss_pool_free(ss_pool *pool, void *p)
 {
-    const size_t size = class_size(bytes);
+    size_t i = pool->lent.n;
 
     if (!p)
         return;
-    pool->live -= size;
-
-    ss_pool_block *grown =
-        ss_grow(pool->cached, &pool->cap_cached, pool->n_cached + 1, sizeof *pool->cached);
-    if (!grown) { /* no room to remember it */
-        pool->held -= size;
-        ss_free(p);
-        return;
-    }
-    pool->cached = grown;
-    pool->cached[pool->n_cached++] = (ss_pool_block){p, size};
+    while (pool->lent.blocks[--i].p != p)
+        ;
+    const ss_pool_block b = take(&pool->lent, i);
+    pool->asked -= b.asked;
+    if (reserve(&pool->cached))
+        pool->cached.blocks[pool->cached.n++] = b;
+    else
+        give_back(pool, b);
 }
 
 void ss_pool_release(ss_pool *pool)
 {
-    while (pool->n_cached)
-        drop_oldest(pool);
-    ss_free(pool->cached);
+    while (pool->cached.n)
+        give_back(pool, take(&pool->cached, 0));
+    ss_free(pool->cached.blocks);
+    ss_free(pool->lent.blocks);
     *pool = (ss_pool){0};
 }
