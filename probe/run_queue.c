@@ -129,17 +129,6 @@ ss_code ss_run_queue_start(ss_run_writer *w, ss_err *e)
     return SS_OK;
 }
 
-void ss_run_queue_stop(ss_run_writer *w)
-{
-    pthread_mutex_lock(&w->lock);
-    w->stop = true;
-    pthread_cond_broadcast(&w->changed);
-    pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
-    pthread_cond_destroy(&w->changed);
-    pthread_mutex_destroy(&w->lock);
-}
-
 /* Under the lock, or after the thread has ended. */
 static ss_code report(const ss_run_writer *w, ss_err *e)
 {
@@ -155,12 +144,16 @@ static ss_code report(const ss_run_writer *w, ss_err *e)
                    w->failed == ENOSPC || w->failed == EDQUOT ? "free space and " : "");
 }
 
-ss_code ss_run_queue_check(ss_run_writer *w, ss_err *e)
+ss_code ss_run_queue_stop(ss_run_writer *w, ss_err *e)
 {
     pthread_mutex_lock(&w->lock);
-    ss_code rc = report(w, e);
+    w->stop = true;
+    pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
-    return rc;
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    return report(w, e);
 }
 
 ss_code ss_run_queue_drain(ss_run_writer *w, ss_err *e)

@@ -232,11 +232,9 @@ ss_code ss_run_sync(ss_run_writer *w, ss_err *e)
 
 ss_code ss_run_finish(ss_run_writer *w, ss_err *e)
 {
-    ss_code rc;
+    ss_code rc = ss_run_queue_stop(w, e);
     int missing = 0;
 
-    ss_run_queue_stop(w);
-    rc = ss_run_queue_check(w, e);
     for (int s = 0; s < w->layout.n_sigmas; s++)
         missing += !w->saved[s];
     if (rc == SS_OK && missing)
@@ -255,8 +253,10 @@ ss_code ss_run_finish(ss_run_writer *w, ss_err *e)
 
 void ss_run_abandon(ss_run_writer *w)
 {
+    ss_err ignored = {0};
+
     if (!w)
         return;
-    ss_run_queue_stop(w);
+    (void)ss_run_queue_stop(w, &ignored);
     writer_free(w);
 }

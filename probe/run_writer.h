@@ -49,13 +49,12 @@ enum { SS_RUN_QUEUE_COLUMNS = 2 };
 
 /* run_queue.c */
 ss_code ss_run_queue_start(ss_run_writer *w, ss_err *e);
-void ss_run_queue_stop(ss_run_writer *w); /* waits for all writes */
+/* Waits for all writes, and says what became of them; the queue is gone in either case. */
+ss_code ss_run_queue_stop(ss_run_writer *w, ss_err *e);
 /* Queues the job, waiting for room; takes it, also on failure. */
 ss_code ss_run_queue_add(ss_run_writer *w, ss_run_job *job, ss_err *e);
 /* Waits until all that was queued is written. */
 ss_code ss_run_queue_drain(ss_run_writer *w, ss_err *e);
-/* The error of an earlier write, in words. */
-ss_code ss_run_queue_check(ss_run_writer *w, ss_err *e);
 
 /* run_column.c: means instead of sums, before the column is written. */
 void ss_run_column_close(ss_run_column *col);
