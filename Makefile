@@ -132,7 +132,7 @@ each = $(foreach t,$2,$1/tests/$t)
 check-sanitize:
 	$(Q)$(MAKE) --no-print-directory check SAN=address,undefined
 	$(Q)$(MAKE) --no-print-directory SAN=thread all $(call each,build-thread,$(THREADED))
-	$(Q)OMP_NUM_THREADS=1 TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
+	$(Q)OMP_NUM_THREADS=1 TSAN_OPTIONS="history_size=7 suppressions=$(CURDIR)/tests/tsan.supp" \
 	    tests/run-all build-thread $(call each,build-thread,$(THREADED))
 	$(Q)$(MAKE) --no-print-directory all $(call each,build,$(PLAIN))
 	$(Q)RUNNER="valgrind -q --error-exitcode=9 --leak-check=full" \

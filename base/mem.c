@@ -41,7 +41,7 @@ void *ss_alloc_aligned(size_t want)
     size_t bytes;
     void *p;
 
-    if (refuse(want, 1, &bytes) ||
+    if (refuse(want, 1, &bytes) || bytes > PTRDIFF_MAX ||
         posix_memalign(&p, big ? HUGE_PAGE : LINE, bytes ? bytes : 1) != 0)
         return NULL;
     if (big)

@@ -1,5 +1,6 @@
 /* main.c - the table of all rows: see bench.h */
 #include "base/json.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/table.h"
 #include "tests/bench/bench.h"
@@ -229,6 +230,7 @@ int main(int argc, char **argv)
         default: usage(stderr); return 2;
         }
     }
+    ss_log_setup(true, SS_PROGRESS_NEVER); /* the table says it all */
     check_names(argc - optind, argv + optind);
     bench_measure_machine(&b);
     begin_table(&b);
