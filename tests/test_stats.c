@@ -75,6 +75,23 @@ static float minus_zero(int64_t i)
     return -0.0f;
 }
 
+static float any_exponent(int64_t i) /* all but that of infinities */
+{
+    const int exponent = (int)(i * 2654435761 % 0xffffffff % 255);
+
+    return ldexpf(1.5f, exponent - 127);
+}
+
+static float mostly_zero(int64_t i)
+{
+    return i % 37 ? 0 : random_value();
+}
+
+static float far_apart(int64_t i) /* far below the largest value, and few of it */
+{
+    return i % 50 ? random_value() * 1e-5f : random_value() * 1e5f;
+}
+
 static const struct {
     const char *name;
     float (*value)(int64_t i);
@@ -89,6 +106,9 @@ static const struct {
     {"never finite", never_finite},
     {"constant", constant},
     {"minus zero", minus_zero},
+    {"any exponent", any_exponent},
+    {"mostly zero", mostly_zero},
+    {"far apart", far_apart},
 };
 
 static ss_stats naive(const float *x, int64_t n)
