@@ -261,10 +261,11 @@ ss_code ss_train_folder_prune(const ss_train_folder *f, int64_t keep, ss_err *e)
     size_t n;
     ss_code rc = ss_train_folder_steps(f, &steps, &n, e);
 
+    /* averages first: cut off between the two, the checkpoint is found again and goes next time */
     for (size_t i = 0; rc == SS_OK && i + (size_t)keep < n; i++) {
-        rc = remove_step(f, steps[i], false, e);
+        rc = remove_step(f, steps[i], true, e);
         if (rc == SS_OK)
-            rc = remove_step(f, steps[i], true, e);
+            rc = remove_step(f, steps[i], false, e);
     }
     ss_free(steps);
     return rc;
