@@ -130,7 +130,8 @@ THREADED := test_run_file test_log test_train
 PLAIN := test_base test_file test_json_table test_expression
 each = $(foreach t,$2,$1/tests/$t)
 check-sanitize:
-	$(Q)$(MAKE) --no-print-directory check SAN=address,undefined
+	$(Q)LSAN_OPTIONS="suppressions=$(CURDIR)/tests/lsan.supp" \
+	    $(MAKE) --no-print-directory check SAN=address,undefined
 	$(Q)$(MAKE) --no-print-directory SAN=thread all $(call each,build-thread,$(THREADED))
 	$(Q)OMP_NUM_THREADS=1 TSAN_OPTIONS="history_size=7 suppressions=$(CURDIR)/tests/tsan.supp" \
 	    tests/run-all build-thread $(call each,build-thread,$(THREADED))

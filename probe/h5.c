@@ -6,22 +6,34 @@
 #include "models/safetensors.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Where a call of the system failed, HDF5 tells with what, when and on which bytes: the reason
+ * alone is better to read. */
 static herr_t take_innermost(unsigned n, const H5E_error2_t *err, void *text)
 {
-    if (n == 0 && err->desc)
-        ss_printable(err->desc, text, 256);
+    static const char key[] = "errno = ";
+
+    if (n != 0 || !err->desc)
+        return 0;
+    const char *number = strstr(err->desc, key);
+    const long why = number ? strtol(number + sizeof key - 1, NULL, 10) : 0;
+    if (why > 0 && why <= INT_MAX)
+        snprintf(text, SS_H5_WHY, "%s", strerror((int)why));
+    else
+        ss_printable(err->desc, text, SS_H5_WHY);
     return 0;
 }
 
 ss_code ss_h5_fail(ss_err *e, ss_code code, const char *fmt, ...)
 {
-    char what[512], why[256] = "";
+    char what[512], why[SS_H5_WHY] = "";
     va_list ap;
 
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_innermost, why);

@@ -14,11 +14,12 @@
 #include <stdint.h>
 
 enum { SS_H5_MAX_RANK = 8 };
+enum { SS_H5_WHY = 256 }; /* bytes of a reason */
 
 /* The first call of HDF5 that failed, also one whose result nobody looked at, as of closing. */
 typedef struct {
     bool any;
-    char why[256];
+    char why[SS_H5_WHY];
 } ss_h5_failure;
 
 /* Notes failures in *f, which is borrowed, from now on in this thread; NULL: no longer. After
