@@ -40,7 +40,7 @@ static void test_two_at_one_target(void **state)
 {
     (void)state;
     int status = run("probe $M -o $D/x.h5" SLOW " & p=$!; "
-                     "while ! [ -e $D/x.h5 ]; do sleep 0.02; done; "
+                     "while kill -0 $p && ! [ -e $D/x.h5 ]; do sleep 0.02; done; "
                      "for how in --resume --force; do "
                      "  ${SIGMASCOPE:-build/sigmascope} probe $M -o $D/x.h5 $how" SLOW "; "
                      "  echo \"$how: status $?\"; "

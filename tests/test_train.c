@@ -36,6 +36,8 @@ static int make_config(void **state)
     return 0;
 }
 
+/* Shell that waits for a condition, while process $p is there. */
+#define UNTIL(condition) "while kill -0 $p && ! " condition "; do sleep 0.05; done; "
 #define TRAIN "train $D/train.json --quiet --threads 1 "
 
 static char *slurp(const char *name, size_t *n)
@@ -310,6 +312,14 @@ static void test_checkpoints_kept(void **state)
     assert_int_equal(access(in_tmp("kept/step-000008-ema"), F_OK), -1);
     assert_int_equal(access(in_tmp("kept/step-000010/training.json"), F_OK), 0);
     assert_int_equal(access(in_tmp("kept/step-000012/training.json"), F_OK), 0);
+
+    /* one that a killed training saved, and had no time to remove another for */
+    char command[1200];
+    snprintf(command, sizeof command, "cp -r %s/step-000010 %s/step-000008", in_tmp("kept"),
+             in_tmp("kept"));
+    assert_int_equal(system(command), 0);
+    expect(TRAIN "-o $D/kept --resume --set checkpoints.every=2 --set checkpoints.keep=2", 0, NULL);
+    assert_int_equal(access(in_tmp("kept/step-000008"), F_OK), -1);
 }
 
 /* Training begins with the weights of another's checkpoint. */
@@ -329,8 +339,7 @@ static void test_interrupt(void **state)
     (void)state;
     int status = run("train $D/train.json --threads 1 -o $D/cut --steps 100000 "
                      "--set statistics.every=0 --set checkpoints.every=1000000 & "
-                     "p=$!; while ! [ -s $D/cut/log.jsonl ]; do sleep 0.05; done; kill -TERM $p; "
-                     "wait $p");
+                     "p=$!; " UNTIL("[ -s $D/cut/log.jsonl ]") "kill -TERM $p; wait $p");
 
     assert_int_equal(status, 1);
     assert_non_null(strstr(output, "go on with --resume"));
@@ -350,11 +359,10 @@ static void test_interrupt(void **state)
 static void test_interrupt_between_checkpoints(void **state)
 {
     (void)state;
-    int status = run("train $D/train.json --threads 1 -o $D/each --steps 1000 "
+    int status = run("train $D/train.json --threads 1 -o $D/each --steps 100000 "
                      "--set statistics.every=0 --set checkpoints.every=1 --set checkpoints.keep=2 "
                      "--set checkpoints.ema=false & "
-                     "p=$!; while ! [ -s $D/each/step-000001/config.json ]; do sleep 0.05; done; "
-                     "kill -TERM $p; wait $p");
+                     "p=$!; " UNTIL("[ -s $D/each/log.jsonl ]") "kill -TERM $p; wait $p");
 
     assert_int_equal(status, 1);
     assert_non_null(strstr(output, "interrupted after step"));

@@ -78,7 +78,16 @@ static ss_code open_board(session *s, ss_err *e)
     return rc;
 }
 
-/* Goes on from the last checkpoint, if there is one. */
+/* Removes the checkpoints that are no longer wanted. */
+static ss_code prune(session *s, ss_err *e)
+{
+    const int64_t keep = s->config->checkpoint_keep;
+
+    return keep ? ss_train_folder_prune(&s->folder, keep, e) : SS_OK;
+}
+
+/* Goes on from the last checkpoint, if there is one. A training that was killed between saving and
+ * removing left one too many. */
 static ss_code load_last(session *s, ss_err *e)
 {
     int64_t *steps;
@@ -95,7 +104,7 @@ static ss_code load_last(session *s, ss_err *e)
         ss_free(path);
     }
     ss_free(steps);
-    return rc;
+    return rc == SS_OK ? prune(s, e) : rc;
 }
 
 static ss_code begin(session *s, ss_err *e)
@@ -161,9 +170,7 @@ static ss_code save(session *s, ss_err *e)
         rc = save_model(s, false, e);
     if (rc == SS_OK)
         s->saved = ss_trainer_steps(s->t);
-    if (rc == SS_OK && s->config->checkpoint_keep)
-        rc = ss_train_folder_prune(&s->folder, s->config->checkpoint_keep, e);
-    return rc;
+    return rc == SS_OK ? prune(s, e) : rc;
 }
 
 /* ---- what stands out ---- */
