@@ -750,7 +750,7 @@ static int signal_of_reading(const char *path)
         signal(SIGSEGV, SIG_DFL); /* cmocka would go on with the next test */
         signal(SIGBUS, SIG_DFL);
         signal(SIGFPE, SIG_DFL);
-        alarm(60);
+        alarm(240);
         read_everything(path);
         _exit(0);
     }
