@@ -158,7 +158,8 @@ static void check_case(const char *name, const char *dir)
     release_sample(&s);
 }
 
-/* The same bits when blocks are computed again, and on four threads. */
+/* The same bits when blocks are computed again, and on four threads; with oneDNN 3 nearly the same,
+ * as test_gradients_unet.c says. */
 static void check_bits(const char *name, const char *dir)
 {
     sample s;
@@ -173,8 +174,11 @@ static void check_bits(const char *name, const char *dir)
     for (int i = 0; i < count; i++) {
         float *p = gradient(one, v[i]), *q = gradient(four, w[i]);
 
-        if (memcmp(p, q, (size_t)ss_shape_numel(v[i]->shape) * sizeof *p) != 0)
-            fail_msg("%s: %s: gradients differ in bits", name, v[i]->name);
+        const int64_t n = ss_shape_numel(v[i]->shape);
+
+        if (memcmp(p, q, (size_t)n * sizeof *p) != 0 &&
+            (strstr(ss_ctx_device_text(one), "oneDNN 2.") || !(distance(p, q, n) < 1e-5)))
+            fail_msg("%s: %s: gradients differ by %.2g", name, v[i]->name, distance(p, q, n));
         ss_free(p);
         ss_free(q);
     }
