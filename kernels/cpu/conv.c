@@ -28,7 +28,8 @@ static ss_code arrange(void *self, const ss_device *d, const float *plain, float
     const int64_t *dim = j->w->shape.dim;
 
     (void)e;
-    d->isa->direct_pack(plain, dim[0], dim[1], dim[2] * dim[3], j->turned, values);
+    d->isa->direct_pack(plain, dim[0], dim[1], dim[2] * dim[3], j->turned, values,
+                        ss_cpu_team(d, ss_shape_numel(j->w->shape)));
     return SS_OK;
 }
 

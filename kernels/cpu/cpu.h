@@ -133,7 +133,8 @@ typedef struct {
     bool (*winograd)(const ss_conv *c, float *work, int team);
     size_t (*winograd_floats)(int64_t in);
     size_t (*direct_floats)(int64_t out, int64_t in, int64_t taps); /* packed weights */
-    void (*direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to);
+    void (*direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to,
+                        int team);
     void (*to_f32)(const void *src, ss_dtype t, float *dst, int64_t n);
     void (*round_values)(const ss_format *f, const float *x, float *y, int64_t n); /* y may be x */
 } ss_isa;

@@ -136,26 +136,53 @@ size_t ISA(direct_floats)(int64_t out, int64_t in, int64_t taps)
     return (size_t)(round_up(out, VL) * in * taps);
 }
 
-/* w [O][I][taps] plain; turned: inputs and outputs change roles, and taps are in reverse. */
-void ISA(direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to)
+typedef struct {
+    const float *w; /* [O][I][taps], plain */
+    int64_t out, in, taps;
+    int64_t o_step, i_step; /* in w */
+    bool turned;
+} packing;
+
+/* n input channels from `first` on, of `wide` outputs from o on, in the order in which w has them.
+ */
+static void pack_chunk(const packing *p, int64_t o, int64_t wide, int64_t first, int64_t n,
+                       float *to)
 {
-    const int64_t out = turned ? I : O, in = turned ? O : I;
-    const int64_t o_step = turned ? taps : I * taps, i_step = turned ? I * taps : taps;
-    const int64_t vectors = round_up(out, VL) / VL;
+    const int64_t some = min_i64(wide, p->out - o);
+    const int64_t outer = p->turned ? n : some, inner = p->turned ? some : n;
 
-    for (int64_t done = 0, v; done < vectors; done += v) {
-        v = tile_width(vectors - done);
-        for (int64_t i0 = 0; i0 < in; i0 += CHUNK) {
-            const int64_t n = min_i64(CHUNK, in - i0);
+    if (some < wide)
+        memset(to, 0, (size_t)(p->taps * n * wide) * sizeof *to);
+    for (int64_t a = 0; a < outer; a++) {
+        for (int64_t b = 0; b < inner; b++) {
+            const int64_t i = p->turned ? a : b, k = p->turned ? b : a;
+            const float *from = p->w + (o + k) * p->o_step + (first + i) * p->i_step;
 
-            for (int64_t t = 0; t < taps; t++) {
-                const float *from =
-                    w + i0 * i_step + done * VL * o_step + (turned ? taps - 1 - t : t);
-
-                for (int64_t i = 0; i < n; i++, to += v * VL, from += i_step)
-                    for (int64_t o = 0; o < v * VL; o++)
-                        to[o] = done * VL + o < out ? from[o * o_step] : 0;
-            }
+            for (int64_t t = 0; t < p->taps; t++)
+                to[(t * n + i) * wide + k] = from[p->turned ? p->taps - 1 - t : t];
         }
+    }
+}
+
+/* w [O][I][taps] plain; turned: inputs and outputs change roles, and taps are in reverse. */
+void ISA(direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to,
+                      int team)
+{
+    const packing p = {.w = w,
+                       .out = turned ? I : O,
+                       .in = turned ? O : I,
+                       .taps = taps,
+                       .o_step = turned ? taps : I * taps,
+                       .i_step = turned ? I * taps : taps,
+                       .turned = turned};
+    const int64_t vectors = round_up(p.out, VL) / VL, panels = panel_count(vectors);
+
+#pragma omp parallel for num_threads(team) schedule(dynamic)
+    for (int64_t k = 0; k < panels; k++) {
+        int64_t before;
+        const int64_t wide = panel_at(vectors, k, &before) * VL, o = before * VL;
+
+        for (int64_t i = 0; i < p.in; i += CHUNK)
+            pack_chunk(&p, o, wide, i, min_i64(CHUNK, p.in - i), to + (o * p.in + i * wide) * taps);
     }
 }
