@@ -1,36 +1,21 @@
-/* conv.c - which convolutions are ours, in which way, and their weights; oneDNN has the others
+/* conv.c - which convolutions and matrix products are ours, and in which way
  *
- * Ours are those that see more than one pixel and have channels enough to fill vectors, on
- * machines without AVX-512: isa_winograd.c where that saves time, else isa_conv.c. Backwards they
- * are those with stride 1, as there the gradient of the picture
+ * Ours are those that have channels enough to fill vectors, on machines without AVX-512:
+ * isa_winograd.c where that saves time, else isa_conv.c. Backwards they are those with stride 1,
+ * as there the gradient of the picture
  *
  *   dx[y][x][i] = sum over ky, kx, o of w[o][i][ky][kx] dy[y + top - ky][x + left - kx][o]
  *
- * is itself a convolution, of dy with the turned weights and the padding kh - 1 - top.
+ * is itself a convolution, of dy with the turned weights and the padding kh - 1 - top. A matrix
+ * product is the 1 by 1 convolution of one row of pixels. oneDNN has the others.
  */
 #include "kernels/cpu/cpu.h"
 
 #include <string.h>
 
-static bool is_ours(const ss_device *d, int64_t kh, int64_t kw, int64_t in, int64_t out)
+static bool is_ours(const ss_device *d, int64_t taps, int64_t in, int64_t out)
 {
-    return d->isa->direct_conv && kh * kw > 1 && kh * kw <= SS_DIRECT_TAPS && in >= 8 && out >= 8;
-}
-
-typedef struct {
-    const ss_tensor *w; /* [O][I][kh][kw] */
-    bool turned;
-} pack_job;
-
-static ss_code arrange(void *self, const ss_device *d, const float *plain, float *values, ss_err *e)
-{
-    const pack_job *j = self;
-    const int64_t *dim = j->w->shape.dim;
-
-    (void)e;
-    d->isa->direct_pack(plain, dim[0], dim[1], dim[2] * dim[3], j->turned, values,
-                        ss_cpu_team(d, ss_shape_numel(j->w->shape)));
-    return SS_OK;
+    return d->isa->direct_conv && taps <= SS_DIRECT_TAPS && in >= 8 && out >= 8;
 }
 
 /* True when Winograd's way is the faster one. In cycles for a vector of outputs and an input
@@ -39,56 +24,66 @@ static ss_code arrange(void *self, const ss_device *d, const float *plain, float
 static bool suits_winograd(const ss_conv *c)
 {
     const int64_t tiles = c->n * ((c->out_h + 1) / 2) * ((c->out_w + 1) / 2);
-    const int64_t blocks = (tiles + SS_TILE_ROWS - 1) / SS_TILE_ROWS;
 
     return c->kh == 3 && c->kw == 3 && c->stride == 1 && c->in >= 16 && c->out >= 16 &&
-           20 * tiles + 80 * blocks < 9 * c->n * c->out_h * c->out_w;
+           20 * tiles + 80 < 9 * c->n * c->out_h * c->out_w;
+}
+
+static float *work_space(ss_device *d, size_t floats, ss_err *e)
+{
+    float *work = ss_pool_alloc(&d->pool, floats * sizeof(float));
+
+    if (!work)
+        ss_fail(e, SS_NOMEM, "convolution: %zu floats of work space", floats);
+    return work;
 }
 
 /* *done: that all outputs are finite and written. */
 static ss_code try_winograd(ss_device *d, const ss_conv *c, int team, bool *done, ss_err *e)
 {
-    const size_t bytes = (size_t)team * d->isa->winograd_floats(c->in) * sizeof(float);
-    float *work = ss_pool_alloc(&d->pool, bytes);
+    float *work = work_space(d, (size_t)team * d->isa->winograd_floats(c), e);
 
     if (!work)
-        return ss_fail(e, SS_NOMEM, "convolution: %zu bytes of work space", bytes);
+        return SS_NOMEM;
     *done = d->isa->winograd(c, work, team);
     ss_pool_free(&d->pool, work);
     return SS_OK;
 }
 
-/* Fills in weights and zeros, and runs. */
-static ss_code run(ss_device *d, ss_conv *c, const ss_tensor *w, bool turned, const ss_format *f,
-                   ss_err *e)
+static ss_code direct(ss_device *d, const ss_conv *c, int team, ss_err *e)
 {
-    pack_job job = {w, turned};
-    const ss_arrangement how = {.id = SS_ARRANGED_DIRECT,
-                                .bytes = d->isa->direct_floats(c->out, c->in, c->kh * c->kw) *
-                                         sizeof(float),
-                                .arrange = arrange,
-                                .self = &job};
-    const size_t bytes = (size_t)c->in * sizeof(float);
-    float *weights, *zeros;
-    bool done = false;
-    ss_code rc = ss_cpu_weights(d, w, turned, f, &how, &weights, e);
+    float *work = work_space(d, (size_t)team * d->isa->direct_floats(c->kh * c->kw), e);
 
-    if (rc != SS_OK)
-        return rc;
-    zeros = ss_pool_alloc(&d->pool, bytes);
-    if (!zeros)
-        return ss_fail(e, SS_NOMEM, "convolution: %zu bytes of work space", bytes);
-    memset(zeros, 0, bytes);
-    c->weights = weights;
-    c->zeros = zeros;
+    if (!work)
+        return SS_NOMEM;
+    d->isa->direct_conv(c, work, team);
+    ss_pool_free(&d->pool, work);
+    return SS_OK;
+}
 
+/* Fills in the zeros, and runs. */
+static ss_code run(ss_device *d, ss_conv *c, ss_err *e)
+{
     const int team = ss_cpu_team(d, c->n * c->out_h * c->out_w * c->out * c->in);
+    float *zeros = work_space(d, (size_t)c->in, e);
+    bool done = false;
+    ss_code rc = SS_OK;
+
+    if (!zeros)
+        return SS_NOMEM;
+    memset(zeros, 0, (size_t)c->in * sizeof *zeros);
+    c->zeros = zeros;
     if (suits_winograd(c))
         rc = try_winograd(d, c, team, &done, e);
     if (rc == SS_OK && !done)
-        d->isa->direct_conv(c, team);
+        rc = direct(d, c, team, e);
     ss_pool_free(&d->pool, zeros);
     return rc;
+}
+
+static ss_weights weights_of(const ss_tensor *w, const ss_format *f, bool turned)
+{
+    return (ss_weights){.values = w->data, .dtype = w->dtype, .rounded = f, .turned = turned};
 }
 
 ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
@@ -96,7 +91,7 @@ ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
     const int64_t *x = a->x->shape.dim, *y = a->y->shape.dim, *w = a->w->shape.dim;
     const float *bias = NULL;
 
-    if (!is_ours(d, w[2], w[3], w[1], w[0]))
+    if (!is_ours(d, w[2] * w[3], w[1], w[0]))
         return ss_onednn_conv2d(d, a, e);
     if (a->bias && !(bias = ss_cpu_param(d, a->bias, a->weight_format, e)))
         return SS_NOMEM;
@@ -112,16 +107,43 @@ ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
                  .stride = a->opt.stride,
                  .top = a->opt.top,
                  .left = a->opt.left,
+                 .weights = weights_of(a->w, a->weight_format, false),
                  .x = a->x->data,
                  .bias = bias,
                  .y = a->y->data};
 
-    return run(d, &c, a->w, false, a->weight_format, e);
+    return run(d, &c, e);
+}
+
+ss_code ss_cpu_linear(ss_device *d, const ss_linear_args *a, ss_err *e)
+{
+    const float *bias = NULL;
+
+    if (!is_ours(d, 1, a->in, a->out))
+        return ss_onednn_linear(d, a, e);
+    if (a->bias && !(bias = ss_cpu_param(d, a->bias, a->weight_format, e)))
+        return SS_NOMEM;
+    ss_conv c = {.n = 1,
+                 .h = 1,
+                 .w = a->rows,
+                 .in = a->in,
+                 .out_h = 1,
+                 .out_w = a->rows,
+                 .out = a->out,
+                 .kh = 1,
+                 .kw = 1,
+                 .stride = 1,
+                 .weights = weights_of(a->w, a->weight_format, false),
+                 .x = a->x->data,
+                 .bias = bias,
+                 .y = a->y->data};
+
+    return run(d, &c, e);
 }
 
 ss_code ss_cpu_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx, ss_err *e)
 {
-    if (a->opt.stride != 1 || !is_ours(d, a->kh, a->kw, a->in, a->out))
+    if (a->opt.stride != 1 || !is_ours(d, a->kh * a->kw, a->in, a->out))
         return ss_onednn_conv2d_data(d, a, dx, e);
     ss_conv c = {.n = a->n,
                  .h = a->out_h,
@@ -135,8 +157,9 @@ ss_code ss_cpu_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_te
                  .stride = 1,
                  .top = a->kh - 1 - a->opt.top,
                  .left = a->kw - 1 - a->opt.left,
+                 .weights = weights_of(a->w, a->weight_format, true),
                  .x = a->dy->data,
                  .y = dx->data};
 
-    return run(d, &c, a->w, true, a->weight_format, e);
+    return run(d, &c, e);
 }

@@ -173,7 +173,7 @@ const ss_backend ss_backend_cpu = {.name = "cpu",
                                    .adopt = cpu_adopt,
                                    .download = cpu_download,
                                    .conv2d = ss_cpu_conv2d,
-                                   .linear = ss_onednn_linear,
+                                   .linear = ss_cpu_linear,
 #define X(name, params, args) .name = cpu_##name,
                                    SS_CPU_KERNELS(X)
 #undef X

@@ -1,8 +1,9 @@
 /* cpu.h - the CPU device; private to kernels/cpu
  *
  * Three layers: cpu.c fills the backend table; the isa_*.c files hold our own kernels and
- * are compiled once for each instruction set (isa.h); onednn.c does convolutions and matrix
- * products. pool.c keeps freed activation memory warm, param.c makes f32 of parameters.
+ * are compiled once for each instruction set (isa.h); onednn.c does the convolutions and matrix
+ * products that are not ours (conv.c). pool.c keeps freed activation memory warm, param.c makes
+ * f32 of parameters.
  *
  * Every kernel of ours gives the same bits for any number of threads: work is cut into
  * blocks by shape alone, and partial results are combined in the order of the blocks.
@@ -104,16 +105,25 @@
       (ss_device * d, const int64_t *ids, const ss_tensor *dy, ss_tensor *dtable, ss_err *e),      \
       (d, ids, dy, dtable, e))
 
+/* Weights [out][in][kh][kw] in the operand's memory. turned: [in][out][kh][kw], and the taps are
+ * in reverse. */
+typedef struct {
+    const void *values;
+    ss_dtype dtype;
+    const ss_format *rounded; /* NULL: not */
+    bool turned;
+} ss_weights;
+
 /* A convolution as isa_conv.c and isa_winograd.c run it: x [n][h][w][in] -> y
  * [n][out_h][out_w][out], stride and zero padding before the first row and column (which may be
  * negative). */
 enum { SS_DIRECT_TAPS = 25 }; /* kh kw at most */
-enum { SS_TILE_ROWS = 96 };   /* of a block of work: isa_tile.h */
 typedef struct {
     int64_t n, h, w, in, out_h, out_w, out;
     int64_t kh, kw, stride, top, left;
-    const float *x, *weights, *bias; /* weights as direct_pack leaves them; bias [out] or NULL */
-    const float *zeros;              /* [in] */
+    ss_weights weights;
+    const float *x, *bias; /* bias [out] or NULL */
+    const float *zeros;    /* [in] */
     float *y;
 } ss_conv;
 
@@ -126,15 +136,14 @@ typedef struct {
 #define X(name, params, args) ss_code(*back_##name) params;
     SS_CPU_GRADIENTS(X)
 #undef X
-    /* conv.c: NULL where oneDNN's convolutions are as good */
-    void (*direct_conv)(const ss_conv *c, int team);
+    /* conv.c: NULL where oneDNN's convolutions are as good. work: direct_floats for each of the
+     * team. */
+    void (*direct_conv)(const ss_conv *c, float *work, int team);
+    size_t (*direct_floats)(int64_t taps);
     /* Only 3 by 3 of stride 1; false when an output is not finite: then they are without meaning.
      * work: winograd_floats for each of the team. */
     bool (*winograd)(const ss_conv *c, float *work, int team);
-    size_t (*winograd_floats)(int64_t in);
-    size_t (*direct_floats)(int64_t out, int64_t in, int64_t taps); /* packed weights */
-    void (*direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to,
-                        int team);
+    size_t (*winograd_floats)(const ss_conv *c);
     void (*to_f32)(const void *src, ss_dtype t, float *dst, int64_t n);
     void (*round_values)(const ss_format *f, const float *x, float *y, int64_t n); /* y may be x */
 } ss_isa;
@@ -174,7 +183,6 @@ typedef struct {
                        ss_err *e);
     void *self;
 } ss_arrangement;
-enum { SS_ARRANGED_DIRECT = 0 }; /* conv.c; oneDNN's are above */
 
 /* *values = w, rounded to f unless NULL, so arranged; made when needed, kept with the tensor, and
  * borrowed from it. back: the form for gradients. */
@@ -183,6 +191,7 @@ ss_code ss_cpu_weights(const ss_device *d, const ss_tensor *w, bool back, const 
 
 /* conv.c */
 ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e);
+ss_code ss_cpu_linear(ss_device *d, const ss_linear_args *a, ss_err *e);
 ss_code ss_cpu_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
                            ss_err *e);
 

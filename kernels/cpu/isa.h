@@ -26,16 +26,14 @@ SS_CPU_KERNELS(X)
 #define X(name, params, args) ss_code ISA(back_##name) params;
 SS_CPU_GRADIENTS(X)
 #undef X
-void ISA(direct_conv)(const ss_conv *c, int team);
+void ISA(direct_conv)(const ss_conv *c, float *work, int team);
+size_t ISA(direct_floats)(int64_t taps);
 bool ISA(winograd)(const ss_conv *c, float *work, int team);
-size_t ISA(winograd_floats)(int64_t in);
+size_t ISA(winograd_floats)(const ss_conv *c);
 /* isa_winograd_weights.c: kh, kw, stride, weights, bias and y of c are not looked at. False when a
  * gradient is not finite: then they are without meaning. work: winograd_weights_floats. */
 bool ISA(winograd_weights)(const ss_conv *c, const float *dy, float *dw, float *work, int team);
 size_t ISA(winograd_weights_floats)(const ss_conv *c);
-size_t ISA(direct_floats)(int64_t out, int64_t in, int64_t taps);
-void ISA(direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to,
-                      int team);
 void ISA(to_f32)(const void *src, ss_dtype t, float *dst, int64_t n);
 void ISA(round_values)(const ss_format *f, const float *x, float *y, int64_t n);
 

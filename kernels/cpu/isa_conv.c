@@ -11,9 +11,12 @@
  *
  * Why beside oneDNN: without AVX-512, it wants pictures in blocks of 8 channels, and what it takes
  * to put them there is a fifth of the time of a convolution with few channels; its kernels for
- * those are slower, too.
+ * those are slower, too. And it wants a packed copy of all weights (isa_pack.h).
  */
+#include "kernels/cpu/isa_pack.h"
 #include "kernels/cpu/isa_tile.h"
+
+#include <omp.h>
 
 /* Positions [from, to) of [0, n) whose source p stride + first lies in [0, size). */
 static void visible(int64_t n, int64_t stride, int64_t first, int64_t size, int64_t *from,
@@ -44,145 +47,85 @@ static void look_along(const ss_conv *c, const float *row, int64_t u, int64_t n,
         to[p] = c->zeros;
 }
 
-/* Where the positions from `first` on see x: at[tap][BLOCK]; positions beyond the last see zeros.
- */
-static void look_up(const ss_conv *c, int64_t first, const float *at[])
+/* Where `count` positions from `first` on see x: at[tap][AT_STEP]; positions beyond the last see
+ * zeros. */
+static void look_up(const ss_conv *c, int64_t first, int64_t count, const float *at[])
 {
     const int64_t rows = c->n * c->out_h;
     int64_t u = first % c->out_w, row = first / c->out_w, n;
 
-    for (int64_t p = 0; p < BLOCK; p += n, row++, u = 0) {
+    for (int64_t p = 0; p < count; p += n, row++, u = 0) {
         const int64_t y = row % c->out_h * c->stride - c->top;
         const float *picture = c->x + row / c->out_h * c->h * c->w * c->in;
 
-        n = min_i64(BLOCK - p, c->out_w - u);
+        n = min_i64(count - p, c->out_w - u);
         for (int64_t ky = 0; ky < c->kh; ky++) {
             const bool inside = row < rows && y + ky >= 0 && y + ky < c->h;
 
             for (int64_t kx = 0; kx < c->kw; kx++)
                 look_along(c, inside ? picture + (y + ky) * c->w * c->in : NULL, u, n, kx,
-                           at + (ky * c->kw + kx) * BLOCK + p);
+                           at + (ky * c->kw + kx) * AT_STEP + p);
         }
     }
 }
 
-/* Every row of a block is the bias, or 0. */
-static void begin_sums(const float *bias, int64_t columns, int v, float *sums)
-{
-    float first[3 * VL] = {0};
-
-    if (bias)
-        memcpy(first, bias, (size_t)columns * sizeof *first);
-    for (int64_t r = 0; r < BLOCK; r++)
-        for (int k = 0; k < v; k++)
-            vf_store(sums + (r * v + k) * VL, vf_load(first + k * VL));
-}
-
-static void end_sums(const float *sums, int64_t rows, int64_t columns, int v, float *y,
-                     int64_t stride)
-{
-    for (int64_t r = 0; r < rows; r++, y += stride, sums += v * VL) {
-        if (columns < v * VL) {
-            memcpy(y, sums, (size_t)columns * sizeof *y);
-            continue;
-        }
-        for (int k = 0; k < v; k++)
-            vf_store(y + k * VL, vf_load(sums + k * VL));
-    }
-}
-
-static void unit(const ss_conv *c, const float *const *at, int64_t first, int64_t panel)
+/* Panel `panel` of the block's positions, which begin at y. The sums of whole tiles go straight to
+ * y after the last chunk. */
+static void unit(const ss_conv *c, const float *const *at, int64_t rows, int64_t panel,
+                 float *weights, float *y)
 {
     const int64_t taps = c->kh * c->kw, vectors = round_up(c->out, VL) / VL;
-    const int64_t rows = min_i64(BLOCK, c->n * c->out_h * c->out_w - first);
     int64_t before;
     const int v = panel_at(vectors, panel, &before);
     const int64_t o = before * VL, wide = v * VL, columns = min_i64(wide, c->out - o);
-    const float *w = c->weights + o * taps * c->in;
-    float sums[BLOCK * 3 * VL] __attribute__((aligned(64)));
+    const int64_t straight = columns == wide ? rows / tile_rows(v) * tile_rows(v) : 0;
+    float bias[3 * VL] = {0}, partial[BLOCK * 3 * VL] __attribute__((aligned(64)));
+    tile_sums s = {bias, 0, partial, wide};
 
-    begin_sums(c->bias ? c->bias + o : NULL, columns, v, sums);
-    for (int64_t i = 0; i < c->in; i += CHUNK)
-        block_product(at, rows, taps, i, min_i64(CHUNK, c->in - i), w + i * taps * wide, v, true,
-                      sums);
-    end_sums(sums, rows, columns, v, c->y + first * c->out + o, c->out);
+    if (c->bias)
+        memcpy(bias, c->bias + o, (size_t)columns * sizeof *bias);
+    for (int64_t i = 0; i < c->in; i += CHUNK) {
+        const int64_t n = min_i64(CHUNK, c->in - i);
+        int64_t done = 0;
+
+        pack_weights(c, o, wide, i, n, n, weights);
+        if (i + n == c->in) {
+            done = straight;
+            block_product(at, done, taps, i, n, weights, v,
+                          (tile_sums){s.from, s.from_step, y + o, c->out});
+        }
+        block_product(at + done, rows - done, taps, i, n, weights, v, tile_sums_at(s, done));
+        s = (tile_sums){partial, wide, partial, wide};
+    }
+    for (int64_t r = straight; r < rows; r++)
+        memcpy(y + r * c->out + o, partial + r * wide, (size_t)columns * sizeof *y);
 }
 
-void ISA(direct_conv)(const ss_conv *c, int team)
+size_t ISA(direct_floats)(int64_t taps)
 {
-    const int64_t count = c->n * c->out_h * c->out_w;
+    return (size_t)(taps * CHUNK * 3 * VL);
+}
+
+void ISA(direct_conv)(const ss_conv *c, float *work, int team)
+{
+    const int64_t count = c->n * c->out_h * c->out_w, blocks = (count + BLOCK - 1) / BLOCK;
     const int64_t panels = panel_count(round_up(c->out, VL) / VL);
-    const int64_t units = (count + BLOCK - 1) / BLOCK * panels;
 
 #pragma omp parallel num_threads(team)
     {
-        const float *at[SS_DIRECT_TAPS * BLOCK];
+        const float *at[SS_DIRECT_TAPS * AT_STEP];
+        float *weights = work + (size_t)omp_get_thread_num() * ISA(direct_floats)(c->kh * c->kw);
         int64_t have = -1;
 
 #pragma omp for schedule(static)
-        for (int64_t k = 0; k < units; k++) {
-            const int64_t first = k / panels * BLOCK;
+        for (int64_t k = 0; k < blocks * panels; k++) {
+            const int64_t first = block_at(count, blocks, k / panels);
+            const int64_t rows = block_at(count, blocks, k / panels + 1) - first;
 
             if (first != have)
-                look_up(c, first, at);
+                look_up(c, first, round_up(rows, WHOLE) + AHEAD, at);
             have = first;
-            unit(c, at, first, k % panels);
+            unit(c, at, rows, k % panels, weights, c->y + first * c->out);
         }
-    }
-}
-
-size_t ISA(direct_floats)(int64_t out, int64_t in, int64_t taps)
-{
-    return (size_t)(round_up(out, VL) * in * taps);
-}
-
-typedef struct {
-    const float *w; /* [O][I][taps], plain */
-    int64_t out, in, taps;
-    int64_t o_step, i_step; /* in w */
-    bool turned;
-} packing;
-
-/* n input channels from `first` on, of `wide` outputs from o on, in the order in which w has them.
- */
-static void pack_chunk(const packing *p, int64_t o, int64_t wide, int64_t first, int64_t n,
-                       float *to)
-{
-    const int64_t some = min_i64(wide, p->out - o);
-    const int64_t outer = p->turned ? n : some, inner = p->turned ? some : n;
-
-    if (some < wide)
-        memset(to, 0, (size_t)(p->taps * n * wide) * sizeof *to);
-    for (int64_t a = 0; a < outer; a++) {
-        for (int64_t b = 0; b < inner; b++) {
-            const int64_t i = p->turned ? a : b, k = p->turned ? b : a;
-            const float *from = p->w + (o + k) * p->o_step + (first + i) * p->i_step;
-
-            for (int64_t t = 0; t < p->taps; t++)
-                to[(t * n + i) * wide + k] = from[p->turned ? p->taps - 1 - t : t];
-        }
-    }
-}
-
-/* w [O][I][taps] plain; turned: inputs and outputs change roles, and taps are in reverse. */
-void ISA(direct_pack)(const float *w, int64_t O, int64_t I, int64_t taps, bool turned, float *to,
-                      int team)
-{
-    const packing p = {.w = w,
-                       .out = turned ? I : O,
-                       .in = turned ? O : I,
-                       .taps = taps,
-                       .o_step = turned ? taps : I * taps,
-                       .i_step = turned ? I * taps : taps,
-                       .turned = turned};
-    const int64_t vectors = round_up(p.out, VL) / VL, panels = panel_count(vectors);
-
-#pragma omp parallel for num_threads(team) schedule(dynamic)
-    for (int64_t k = 0; k < panels; k++) {
-        int64_t before;
-        const int64_t wide = panel_at(vectors, k, &before) * VL, o = before * VL;
-
-        for (int64_t i = 0; i < p.in; i += CHUNK)
-            pack_chunk(&p, o, wide, i, min_i64(CHUNK, p.in - i), to + (o * p.in + i * wide) * taps);
     }
 }

@@ -21,7 +21,6 @@ const ss_isa SS_JOIN(isa, SS_ISA) = {
     .winograd = ISA(winograd),
     .winograd_floats = ISA(winograd_floats),
     .direct_floats = ISA(direct_floats),
-    .direct_pack = ISA(direct_pack),
     .to_f32 = ISA(to_f32),
     .round_values = ISA(round_values),
 };

@@ -87,6 +87,39 @@ static inline vf vf_madd(vf a, vf b, vf c)
 #endif
 }
 
+/* Lane k of m[j] and lane j of m[k] change places. */
+static inline void vf_transpose(vf m[VL])
+{
+#if defined __AVX512F__
+    float plain[VL][VL];
+
+    for (int k = 0; k < VL; k++)
+        vf_store(plain[k], m[k]);
+    for (int k = 0; k < VL; k++)
+        for (int j = 0; j < VL; j++)
+            m[k][j] = plain[j][k];
+#elif defined __AVX__
+    __m256 pair[8], four[8];
+
+    for (int k = 0; k < 8; k += 2) {
+        pair[k] = _mm256_unpacklo_ps((__m256)m[k], (__m256)m[k + 1]);
+        pair[k + 1] = _mm256_unpackhi_ps((__m256)m[k], (__m256)m[k + 1]);
+    }
+    for (int k = 0; k < 8; k += 4) {
+        four[k] = _mm256_shuffle_ps(pair[k], pair[k + 2], 0x44);
+        four[k + 1] = _mm256_shuffle_ps(pair[k], pair[k + 2], 0xee);
+        four[k + 2] = _mm256_shuffle_ps(pair[k + 1], pair[k + 3], 0x44);
+        four[k + 3] = _mm256_shuffle_ps(pair[k + 1], pair[k + 3], 0xee);
+    }
+    for (int k = 0; k < 4; k++) {
+        m[k] = (vf)_mm256_permute2f128_ps(four[k], four[k + 4], 0x20);
+        m[k + 4] = (vf)_mm256_permute2f128_ps(four[k], four[k + 4], 0x31);
+    }
+#else
+    _MM_TRANSPOSE4_PS(m[0], m[1], m[2], m[3]);
+#endif
+}
+
 static inline vd vd_low(vf x)
 {
 #if defined __AVX512F__

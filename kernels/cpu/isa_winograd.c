@@ -16,28 +16,50 @@
  * NaN; whoever calls sums up directly what comes out not finite.
  *
  * A unit of work is one block of tiles and one panel of output channels (isa_tile.h). A thread
- * keeps the transformed patches of its block; weights are transformed chunk by chunk, in the
- * cache, which costs less than reading 16/9 as many from memory. Units share no output, and their
- * sums run in one order: threads change no bit.
+ * keeps the transformed patches of its block; weights are packed and transformed chunk by chunk, in
+ * the cache, which costs less than reading 16/9 as many from memory. Units share no output, and
+ * their sums run in one order: threads change no bit.
  */
 #include "kernels/cpu/isa_winograd.h"
+
+#include "kernels/cpu/isa_pack.h"
 
 #include <omp.h>
 
 enum { W_STEP = CHUNK * 3 * VL + 32 }; /* not 2^n, which would share few lines of the cache */
+enum { SLICE = 16 };                   /* inputs packed at a time */
+enum { LEAST_TILES = 96, PATCH_FLOATS = 1 << 17 }; /* of a block */
 
 typedef struct {
     const ss_conv *c;
     tiling tiles;
-    int64_t stride; /* from one row of `patches` to the next */
-    float *patches; /* [ELEMENTS][BLOCK][stride] */
-    float *weights; /* [ELEMENTS][W_STEP] */
-    float *sums;    /* [ELEMENTS][BLOCK][3 VL] */
+    int64_t stride;        /* from one row of `patches` to the next */
+    int64_t blocks, block; /* their number; tiles of the largest one */
+    float *patches;        /* [ELEMENTS][block][stride] */
+    float *weights;        /* [ELEMENTS][W_STEP] */
+    float *slice;          /* [CENTRE CENTRE][SLICE][3 VL] */
+    float *sums;           /* [ELEMENTS][block][3 VL] */
 } plan;
 
-size_t ISA(winograd_floats)(int64_t in)
+/* A block has tiles enough to share the work on its weights, and no more than the second cache has
+ * room for. */
+static plan plan_of(const ss_conv *c)
 {
-    return (size_t)(ELEMENTS * (BLOCK * (row_stride(in) + 3 * VL) + W_STEP));
+    plan p = {.c = c, .tiles = tiling_of(c), .stride = row_stride(c->in)};
+    const int64_t most = min_i64(BLOCK, PATCH_FLOATS / (ELEMENTS * p.stride) / WHOLE * WHOLE);
+    const int64_t all = round_up(p.tiles.count, WHOLE);
+
+    p.block = min_i64(all, most < LEAST_TILES ? LEAST_TILES : most);
+    p.blocks = (all + p.block - 1) / p.block;
+    return p;
+}
+
+size_t ISA(winograd_floats)(const ss_conv *c)
+{
+    const plan p = plan_of(c);
+
+    return (size_t)(ELEMENTS * (p.block * (p.stride + 3 * VL) + W_STEP) +
+                    CENTRE * CENTRE * SLICE * 3 * VL);
 }
 
 static void transform_patches(const plan *p, int64_t first, int64_t tiles)
@@ -45,7 +67,7 @@ static void transform_patches(const plan *p, int64_t first, int64_t tiles)
     place at = place_of(&p->tiles, first);
 
     for (int64_t r = 0; r < tiles; r++, at = next_place(&p->tiles, at))
-        transform_patch(p->c, at, p->patches + r * p->stride, BLOCK * p->stride);
+        transform_patch(p->c, at, p->patches + r * p->stride, p->block * p->stride);
 }
 
 /* G g G' of n weights, of which g holds tap after tap, to rows that are W_STEP apart. n is a
@@ -123,7 +145,7 @@ static bool write_outputs(const plan *p, int64_t first, int64_t tiles, int64_t o
             const vf bias = c->bias ? load_row(c->bias + o, k, columns) : (vf){0};
             vf y[4];
 
-            from_sums(p->sums + r * wide + k, BLOCK * wide, bias, y);
+            from_sums(p->sums + r * wide + k, p->block * wide, bias, y);
             for (int q = 0; q < 4; q++) {
                 if (at.y + q / 2 >= c->out_h || at.x + q % 2 >= c->out_w)
                     continue;
@@ -145,39 +167,55 @@ static bool unit(const plan *p, int64_t first, int64_t tiles, int64_t panel)
     int64_t before;
     const int v = panel_at(vectors, panel, &before);
     const int64_t o = before * VL, wide = v * VL;
-    const float *w = c->weights + o * CENTRE * CENTRE * c->in, *at[BLOCK];
+    const float zeros[3 * VL] = {0}, *at[AT_STEP];
 
     for (int64_t i = 0; i < c->in; i += CHUNK) {
         const int64_t n = min_i64(CHUNK, c->in - i);
 
-        transform_weights(w + i * CENTRE * CENTRE * wide, n * wide, p->weights);
+        for (int64_t s = 0; s < n; s += SLICE) {
+            const int64_t some = min_i64(SLICE, n - s);
+
+            pack_weights(c, o, wide, i + s, some, some, p->slice);
+            transform_weights(p->slice, some * wide, p->weights + s * wide);
+        }
         for (int64_t k = 0; k < ELEMENTS; k++) {
-            for (int64_t r = 0; r < BLOCK; r++)
-                at[r] = p->patches + (k * BLOCK + r) * p->stride;
-            block_product(at, tiles, 1, i, n, p->weights + k * W_STEP, v, i > 0,
-                          p->sums + k * BLOCK * wide);
+            for (int64_t r = 0; r < p->block + AHEAD; r++)
+                at[r] = p->patches + min_i64(k * p->block + r, ELEMENTS * p->block - 1) * p->stride;
+            float *to = p->sums + k * p->block * wide;
+            const tile_sums s = {i > 0 ? to : zeros, i > 0 ? wide : 0, to, wide};
+
+            block_product(at, tiles, 1, i, n, p->weights + k * W_STEP, v, s);
         }
     }
     return write_outputs(p, first, tiles, o, min_i64(wide, c->out - o), v);
 }
 
+/* The plan with a thread's share of the work space. */
+static plan with_work(plan p, float *work)
+{
+    p.patches = work;
+    p.weights = p.patches + ELEMENTS * p.block * p.stride;
+    p.slice = p.weights + ELEMENTS * W_STEP;
+    p.sums = p.slice + CENTRE * CENTRE * SLICE * 3 * VL;
+    return p;
+}
+
 bool ISA(winograd)(const ss_conv *c, float *work, int team)
 {
-    const tiling tiles = tiling_of(c);
-    const int64_t panels = panel_count(round_up(c->out, VL) / VL), stride = row_stride(c->in);
-    const int64_t units = (tiles.count + BLOCK - 1) / BLOCK * panels;
+    const plan shared = plan_of(c);
+    const int64_t panels = panel_count(round_up(c->out, VL) / VL);
     bool finite = true;
 
 #pragma omp parallel num_threads(team) reduction(&& : finite)
     {
-        float *mine = work + (size_t)omp_get_thread_num() * ISA(winograd_floats)(c->in);
-        float *weights = mine + ELEMENTS * BLOCK * stride;
-        const plan p = {c, tiles, stride, mine, weights, weights + ELEMENTS * W_STEP};
+        const plan p =
+            with_work(shared, work + (size_t)omp_get_thread_num() * ISA(winograd_floats)(c));
         int64_t have = -1;
 
 #pragma omp for schedule(static)
-        for (int64_t k = 0; k < units; k++) {
-            const int64_t first = k / panels * BLOCK, n = min_i64(BLOCK, tiles.count - first);
+        for (int64_t k = 0; k < p.blocks * panels; k++) {
+            const int64_t first = block_at(p.tiles.count, p.blocks, k / panels);
+            const int64_t n = block_at(p.tiles.count, p.blocks, k / panels + 1) - first;
 
             if (first != have)
                 transform_patches(&p, first, n);
