@@ -80,22 +80,22 @@ static void unit(const ss_conv *c, const float *const *at, int64_t rows, int64_t
     const int64_t o = before * VL, wide = v * VL, columns = min_i64(wide, c->out - o);
     const int64_t straight = columns == wide ? rows / tile_rows(v) * tile_rows(v) : 0;
     float bias[3 * VL] = {0}, partial[BLOCK * 3 * VL] __attribute__((aligned(64)));
-    tile_sums s = {bias, 0, partial, wide};
+    product p = {.at = at, .taps = taps, .weights = weights, .from = bias};
 
     if (c->bias)
         memcpy(bias, c->bias + o, (size_t)columns * sizeof *bias);
-    for (int64_t i = 0; i < c->in; i += CHUNK) {
-        const int64_t n = min_i64(CHUNK, c->in - i);
-        int64_t done = 0;
+    for (p.first = 0; p.first < c->in; p.first += p.n, p.from = partial, p.from_step = wide) {
+        const bool last = p.first + CHUNK >= c->in;
 
-        pack_weights(c, o, wide, i, n, n, weights);
-        if (i + n == c->in) {
-            done = straight;
-            block_product(at, done, taps, i, n, weights, v,
-                          (tile_sums){s.from, s.from_step, y + o, c->out});
-        }
-        block_product(at + done, rows - done, taps, i, n, weights, v, tile_sums_at(s, done));
-        s = (tile_sums){partial, wide, partial, wide};
+        p.n = min_i64(CHUNK, c->in - p.first);
+        pack_weights(c, o, wide, p.first, p.n, weights);
+        p.to = y + o;
+        p.to_step = c->out;
+        if (last)
+            block_product(&p, v, 0, straight);
+        p.to = partial;
+        p.to_step = wide;
+        block_product(&p, v, last ? straight : 0, rows);
     }
     for (int64_t r = straight; r < rows; r++)
         memcpy(y + r * c->out + o, partial + r * wide, (size_t)columns * sizeof *y);

@@ -1,6 +1,6 @@
 /* isa_tile.h - rows times a panel of weights, the heart of isa_conv.c and isa_winograd.c
  *
- *   to[r][k] = from[r][k] + sum over taps t, channels i of row(t, r)[i] w[t][i][k]     k < v VL
+ *   to[r][k] = from[r][k] + sum over channels i, taps t of row(t, r)[i] w[i][t][k]     k < v VL
  *
  * Output channels go in panels of one to three vectors, input channels in chunks of CHUNK, and
  * rows, which are positions of the picture, in blocks of at most BLOCK, so that what a call of
@@ -22,52 +22,57 @@ enum { LINE = 16 }; /* floats of a cache line */
 /* Rows that a table has beyond a block's, to be looked at in advance; from one tap to the next. */
 enum { AHEAD = R3, AT_STEP = BLOCK + AHEAD };
 
-/* Sums before and after a product: rows of v vectors that are so far apart. No step before: all
- * rows start from the same. */
+/* A product of rows with a panel of v vectors. Row r sees at[t * AT_STEP + r] through tap t; the
+ * table has AHEAD rows more. */
 typedef struct {
-    const float *from;
+    const float *const *at;
+    int64_t taps, first, n; /* channels [first, first + n) of a row */
+    const float *weights;   /* [n][taps][v VL] */
+    const float *from;      /* sums before; from_step 0: of all rows the same */
     int64_t from_step;
-    float *to;
+    float *to; /* and after */
     int64_t to_step;
-} tile_sums;
+} product;
 
-/* One tile's ROWS rows over n channels of all taps; at[t * AT_STEP + r] is where row r sees tap t.
- * What the next tile's rows see is fetched meanwhile, where a register is left to say where. */
+/* A tile: ROWS rows from r on. What the next tile's rows see is fetched meanwhile, where a register
+ * is left to say where. */
 /* clang-format off */
 #define EACH(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
 #define TILE(name, ROWS, V, FETCH)                                                      \
-    static __attribute__((noinline)) void name(const float *const *at, int64_t taps,    \
-                                               int64_t first, int64_t n,                \
-                                               const float *w, tile_sums s)                 \
+    static __attribute__((noinline)) void name(const product *p, int64_t r)             \
     {                                                                                   \
+        const float *from = p->from + r * p->from_step;                                 \
+        const float *const *at = p->at + r;                                             \
+        const int64_t n = p->n, step = p->taps * (V) * VL;                              \
+        float *to = p->to + r * p->to_step;                                             \
         vf sum[ROWS][V];                                                                \
                                                                                         \
-        EACH(r, ROWS)                                                                   \
+        EACH(k, ROWS)                                                                   \
             EACH(v, V)                                                                  \
-                sum[r][v] = vf_load(s.from + r * s.from_step + v * VL);                 \
-        for (int64_t t = 0; t < taps; t++) {                                            \
-            const float *row[ROWS];                                                     \
+                sum[k][v] = vf_load(from + k * p->from_step + v * VL);                  \
+        for (int64_t t = 0; t < p->taps; t++, at += AT_STEP) {                          \
+            const float *row[ROWS], *w = p->weights + t * (V) * VL;                     \
                                                                                         \
-            EACH(r, ROWS)                                                               \
-                row[r] = at[t * AT_STEP + r] + first;                                     \
+            EACH(k, ROWS)                                                               \
+                row[k] = at[k] + p->first;                                              \
             for (int64_t i = 0; i < n; i += LINE) {                                     \
                 const int64_t end = min_i64(i + LINE, n);                               \
                                                                                         \
-                EACH(r, (FETCH) ? ROWS : 0)                                             \
-                    __builtin_prefetch(at[t * AT_STEP + AHEAD + r] + first + i);       \
-                for (int64_t j = i; j < end; j++, w += (V) * VL) {                      \
-                    EACH(r, ROWS) {                                                     \
-                        const vf x = vf_all(row[r][j]);                                 \
+                EACH(k, (FETCH) ? ROWS : 0)                                             \
+                    __builtin_prefetch(at[ROWS + k] + p->first + i);                    \
+                for (int64_t j = i; j < end; j++, w += step) {                          \
+                    EACH(k, ROWS) {                                                     \
+                        const vf x = vf_all(row[k][j]);                                 \
                                                                                         \
                         EACH(v, V)                                                      \
-                            sum[r][v] = vf_madd(x, vf_load(w + v * VL), sum[r][v]);     \
+                            sum[k][v] = vf_madd(x, vf_load(w + v * VL), sum[k][v]);     \
                     }                                                                   \
                 }                                                                       \
             }                                                                           \
         }                                                                               \
-        EACH(r, ROWS)                                                                   \
+        EACH(k, ROWS)                                                                   \
             EACH(v, V)                                                                  \
-                vf_store(s.to + r * s.to_step + v * VL, sum[r][v]);                     \
+                vf_store(to + k * p->to_step + v * VL, sum[k][v]);                      \
     }
 /* clang-format on */
 TILE(tile_1, R1, 1, false)
@@ -79,20 +84,14 @@ static inline int64_t tile_rows(int v)
     return v == 1 ? R1 : v == 2 ? R2 : R3;
 }
 
-static inline tile_sums tile_sums_at(tile_sums s, int64_t r)
+/* Rows [first, rows), rounded up to whole tiles. */
+static inline void block_product(const product *p, int v, int64_t first, int64_t rows)
 {
-    return (tile_sums){s.from + r * s.from_step, s.from_step, s.to + r * s.to_step, s.to_step};
-}
-
-/* All rows, rounded up to whole tiles, over n channels from `first` on. at has AHEAD more. */
-static inline void block_product(const float *const *at, int64_t rows, int64_t taps, int64_t first,
-                                 int64_t n, const float *w, int v, tile_sums s)
-{
-    for (int64_t r = 0; r < rows; r += tile_rows(v)) {
+    for (int64_t r = first; r < rows; r += tile_rows(v)) {
         switch (v) {
-        case 1: tile_1(at + r, taps, first, n, w, tile_sums_at(s, r)); break;
-        case 2: tile_2(at + r, taps, first, n, w, tile_sums_at(s, r)); break;
-        default: tile_3(at + r, taps, first, n, w, tile_sums_at(s, r));
+        case 1: tile_1(p, r); break;
+        case 2: tile_2(p, r); break;
+        default: tile_3(p, r);
         }
     }
 }

@@ -87,35 +87,34 @@ static inline vf vf_madd(vf a, vf b, vf c)
 #endif
 }
 
-/* Lane k of m[j] and lane j of m[k] change places. */
-static inline void vf_transpose(vf m[VL])
+/* m[j] = value j of each row: VL rows of which VL values are read */
+static inline void vf_load_columns(const float *const row[VL], vf m[VL])
 {
 #if defined __AVX512F__
-    float plain[VL][VL];
-
-    for (int k = 0; k < VL; k++)
-        vf_store(plain[k], m[k]);
     for (int k = 0; k < VL; k++)
         for (int j = 0; j < VL; j++)
-            m[k][j] = plain[j][k];
+            m[j][k] = row[k][j];
 #elif defined __AVX__
-    __m256 pair[8], four[8];
+    __m256 half[8], pair[8]; /* halves of rows k and k + 4; pairs of those of two rows */
 
+    for (int k = 0; k < 4; k++)
+        for (int j = 0; j < 2; j++)
+            half[4 * j + k] =
+                _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row[k] + 4 * j)),
+                                     _mm_loadu_ps(row[k + 4] + 4 * j), 1);
     for (int k = 0; k < 8; k += 2) {
-        pair[k] = _mm256_unpacklo_ps((__m256)m[k], (__m256)m[k + 1]);
-        pair[k + 1] = _mm256_unpackhi_ps((__m256)m[k], (__m256)m[k + 1]);
+        pair[k] = _mm256_unpacklo_ps(half[k], half[k + 1]);
+        pair[k + 1] = _mm256_unpackhi_ps(half[k], half[k + 1]);
     }
     for (int k = 0; k < 8; k += 4) {
-        four[k] = _mm256_shuffle_ps(pair[k], pair[k + 2], 0x44);
-        four[k + 1] = _mm256_shuffle_ps(pair[k], pair[k + 2], 0xee);
-        four[k + 2] = _mm256_shuffle_ps(pair[k + 1], pair[k + 3], 0x44);
-        four[k + 3] = _mm256_shuffle_ps(pair[k + 1], pair[k + 3], 0xee);
-    }
-    for (int k = 0; k < 4; k++) {
-        m[k] = (vf)_mm256_permute2f128_ps(four[k], four[k + 4], 0x20);
-        m[k + 4] = (vf)_mm256_permute2f128_ps(four[k], four[k + 4], 0x31);
+        m[k] = (vf)_mm256_shuffle_ps(pair[k], pair[k + 2], 0x44);
+        m[k + 1] = (vf)_mm256_shuffle_ps(pair[k], pair[k + 2], 0xee);
+        m[k + 2] = (vf)_mm256_shuffle_ps(pair[k + 1], pair[k + 3], 0x44);
+        m[k + 3] = (vf)_mm256_shuffle_ps(pair[k + 1], pair[k + 3], 0xee);
     }
 #else
+    for (int k = 0; k < VL; k++)
+        m[k] = vf_load(row[k]);
     _MM_TRANSPOSE4_PS(m[0], m[1], m[2], m[3]);
 #endif
 }

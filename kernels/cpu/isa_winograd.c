@@ -35,10 +35,11 @@ typedef struct {
     tiling tiles;
     int64_t stride;        /* from one row of `patches` to the next */
     int64_t blocks, block; /* their number; tiles of the largest one */
+    int64_t sums_step;     /* from one element's sums to the next ones */
     float *patches;        /* [ELEMENTS][block][stride] */
     float *weights;        /* [ELEMENTS][W_STEP] */
-    float *slice;          /* [CENTRE CENTRE][SLICE][3 VL] */
-    float *sums;           /* [ELEMENTS][block][3 VL] */
+    float *slice;          /* [SLICE][CENTRE CENTRE][3 VL] */
+    float *sums;           /* [ELEMENTS][sums_step], of which [block][vectors] */
 } plan;
 
 /* A block has tiles enough to share the work on its weights, and no more than the second cache has
@@ -51,6 +52,7 @@ static plan plan_of(const ss_conv *c)
 
     p.block = min_i64(all, most < LEAST_TILES ? LEAST_TILES : most);
     p.blocks = (all + p.block - 1) / p.block;
+    p.sums_step = p.block * 3 * VL + LINE; /* not 2^n */
     return p;
 }
 
@@ -58,7 +60,7 @@ size_t ISA(winograd_floats)(const ss_conv *c)
 {
     const plan p = plan_of(c);
 
-    return (size_t)(ELEMENTS * (p.block * (p.stride + 3 * VL) + W_STEP) +
+    return (size_t)(ELEMENTS * (p.block * p.stride + p.sums_step + W_STEP) +
                     CENTRE * CENTRE * SLICE * 3 * VL);
 }
 
@@ -70,8 +72,8 @@ static void transform_patches(const plan *p, int64_t first, int64_t tiles)
         transform_patch(p->c, at, p->patches + r * p->stride, p->block * p->stride);
 }
 
-/* G g G' of n weights, of which g holds tap after tap, to rows that are W_STEP apart. n is a
- * multiple of VL. */
+/* G g G' of one input and n outputs, of which g holds tap after tap, to rows that are W_STEP apart.
+ * n is a multiple of VL. */
 static void transform_weights(const float *g, int64_t n, float *to)
 {
     const vf half = vf_all(0.5F);
@@ -145,7 +147,7 @@ static bool write_outputs(const plan *p, int64_t first, int64_t tiles, int64_t o
             const vf bias = c->bias ? load_row(c->bias + o, k, columns) : (vf){0};
             vf y[4];
 
-            from_sums(p->sums + r * wide + k, p->block * wide, bias, y);
+            from_sums(p->sums + r * wide + k, p->sums_step, bias, y);
             for (int q = 0; q < 4; q++) {
                 if (at.y + q / 2 >= c->out_h || at.x + q % 2 >= c->out_w)
                     continue;
@@ -167,6 +169,7 @@ static bool unit(const plan *p, int64_t first, int64_t tiles, int64_t panel)
     int64_t before;
     const int v = panel_at(vectors, panel, &before);
     const int64_t o = before * VL, wide = v * VL;
+    const int64_t rows = round_up(tiles, WHOLE) + AHEAD; /* weights are behind the patches */
     const float zeros[3 * VL] = {0}, *at[AT_STEP];
 
     for (int64_t i = 0; i < c->in; i += CHUNK) {
@@ -175,16 +178,21 @@ static bool unit(const plan *p, int64_t first, int64_t tiles, int64_t panel)
         for (int64_t s = 0; s < n; s += SLICE) {
             const int64_t some = min_i64(SLICE, n - s);
 
-            pack_weights(c, o, wide, i + s, some, some, p->slice);
-            transform_weights(p->slice, some * wide, p->weights + s * wide);
+            pack_weights(c, o, wide, i + s, some, p->slice);
+            for (int64_t k = 0; k < some; k++)
+                transform_weights(p->slice + k * CENTRE * CENTRE * wide, wide,
+                                  p->weights + (s + k) * wide);
         }
         for (int64_t k = 0; k < ELEMENTS; k++) {
-            for (int64_t r = 0; r < p->block + AHEAD; r++)
-                at[r] = p->patches + min_i64(k * p->block + r, ELEMENTS * p->block - 1) * p->stride;
-            float *to = p->sums + k * p->block * wide;
-            const tile_sums s = {i > 0 ? to : zeros, i > 0 ? wide : 0, to, wide};
+            const float *row = p->patches + k * p->block * p->stride;
+            float *to = p->sums + k * p->sums_step;
+            const product q = {
+                at, 1,   i, n, p->weights + k * W_STEP, i > 0 ? to : zeros, i > 0 ? wide : 0,
+                to, wide};
 
-            block_product(at, tiles, 1, i, n, p->weights + k * W_STEP, v, s);
+            for (int64_t r = 0; r < rows; r++, row += p->stride)
+                at[r] = row;
+            block_product(&q, v, 0, tiles);
         }
     }
     return write_outputs(p, first, tiles, o, min_i64(wide, c->out - o), v);
