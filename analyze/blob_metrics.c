@@ -3,12 +3,14 @@
 
 #include "analyze/rank.h"
 #include "base/mem.h"
+#include "base/simd.h"
 #include "fft/plane.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 enum { MIN_LOW_SIDE = 4, MIN_EDGE_SIDE = 3, MIN_RANK_SIDE = 4 };
+#define NO_EDGE 1e-300
 
 const char *ss_blob_name(ss_blob b)
 {
@@ -26,7 +28,7 @@ static int compare_down(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* Everything that the energies of positions and channels say. energy: [positions + channels]
+/* Everything that the energies of positions and channels say. energy: [positions + 3 channels]
  * of scratch. False when x has no energy or values that are not finite. */
 static bool measure_energy(const float *x, const ss_map_shape *s, double *energy, double *values)
 {
@@ -63,8 +65,25 @@ static bool measure_energy(const float *x, const ss_map_shape *s, double *energy
     return true;
 }
 
-/* Share of the energy at |f| <= 1. A wave and its negative share a bin of the real transform,
- * but for those of the first and, where w is even, the last column. */
+/* Energy of a channel's transform at 0 < |f| <= 1, which takes the first few bins. A wave and its
+ * negative share a bin of the real transform, but for those of the first and, where w is even, the
+ * last column. */
+static double low_energy(const ss_plane *p)
+{
+    double below = 0;
+
+    for (int ky = 0; ky < p->h; ky++) {
+        for (int kx = 0; kx < p->half && ss_plane_radius(p->h, p->w, ky, kx) <= 1; kx++) {
+            const fftwf_complex f = p->f[(int64_t)ky * p->half + kx];
+            const double re = crealf(f), im = cimagf(f);
+
+            below += (kx == 0 || 2 * kx == p->w ? 1 : 2) * (re * re + im * im);
+        }
+    }
+    return below;
+}
+
+/* Share of the energy at |f| <= 1; of all energy, which is Parseval's sum. */
 static ss_code measure_low(const float *x, const ss_map_shape *s, double *low, ss_err *e)
 {
     double below = 0, total = 0;
@@ -75,67 +94,58 @@ static ss_code measure_low(const float *x, const ss_map_shape *s, double *low, s
         return rc;
     for (int c = 0; c < s->channels; c++) {
         const double mean = ss_plane_load(&p, x, s->channels, c) * s->positions;
+        double square = 0;
 
+        for (int i = 0; i < s->positions; i++)
+            square += (double)p.x[i] * p.x[i];
         fftwf_execute(p.forward);
-        below += mean * mean;
-        total += mean * mean;
-        for (int ky = 0; ky < s->h; ky++) {
-            for (int kx = 0; kx < p.half; kx++) {
-                const fftwf_complex f = p.f[(int64_t)ky * p.half + kx];
-                const double re = crealf(f), im = cimagf(f);
-                const double energy = (kx == 0 || 2 * kx == s->w ? 1 : 2) * (re * re + im * im);
-
-                total += energy;
-                if (ss_plane_radius(s->h, s->w, ky, kx) <= 1)
-                    below += energy;
-            }
-        }
+        below += mean * mean + low_energy(&p);
+        total += mean * mean + square * s->positions;
     }
     ss_plane_release(&p);
     *low = below / total;
     return SS_OK;
 }
 
-/* Sums over the inner positions of one channel. */
-typedef struct {
-    double x, y;  /* gx^2, gy^2 */
-    double along; /* |g|^2 cos 4t */
-} edges;
-
-static edges edges_of(const float *x, const ss_map_shape *s, int channel)
+/* Adds what Scharr's operator sees at one position, of each channel: gx^2 to x, gy^2 to y, and
+ * |g|^2 cos 4t to along. */
+SS_SIMD static void add_edges(const float *at, int64_t right, int64_t down, int channels, double *x,
+                              double *y, double *along)
 {
-    const int64_t right = s->channels, down = (int64_t)s->w * s->channels;
-    edges sum = {0};
+#pragma omp simd
+    for (int c = 0; c < channels; c++) {
+        const double nw = at[c - down - right], n = at[c - down], ne = at[c - down + right];
+        const double west = at[c - right], east = at[c + right];
+        const double sw = at[c + down - right], south = at[c + down], se = at[c + down + right];
+        const double gx = 3 * (ne - nw) + 10 * (east - west) + 3 * (se - sw);
+        const double gy = 3 * (sw - nw) + 10 * (south - n) + 3 * (se - ne);
+        const double xx = gx * gx, yy = gy * gy, both = xx + yy;
 
-    for (int i = 1; i + 1 < s->h; i++) {
-        for (int k = 1; k + 1 < s->w; k++) {
-            const float *at = x + i * down + k * right + channel;
-            const double nw = at[-down - right], n = at[-down], ne = at[-down + right];
-            const double west = at[-right], east = at[right];
-            const double sw = at[down - right], south = at[down], se = at[down + right];
-            const double gx = 3 * (ne - nw) + 10 * (east - west) + 3 * (se - sw);
-            const double gy = 3 * (sw - nw) + 10 * (south - n) + 3 * (se - ne);
-            const double xx = gx * gx, yy = gy * gy;
-
-            sum.x += xx;
-            sum.y += yy;
-            if (xx + yy > 0) /* cos 4t = 1 - 8 cos^2 t sin^2 t */
-                sum.along += xx + yy - 8 * xx * (yy / (xx + yy));
-        }
+        x[c] += xx;
+        y[c] += yy;
+        /* cos 4t = 1 - 8 cos^2 t sin^2 t; squares of f32 are far above NO_EDGE, or 0 */
+        along[c] += both - 8 * xx * (yy / (both + NO_EDGE));
     }
-    return sum;
 }
 
-static double squareness(const float *x, const ss_map_shape *s)
+/* sums: [3 channels] of scratch. */
+static double squareness(const float *x, const ss_map_shape *s, double *sums)
 {
+    double *const gx = sums, *const gy = gx + s->channels, *const along = gy + s->channels;
     double sum = 0, weight = 0;
 
+    for (int i = 0; i < 3 * s->channels; i++)
+        sums[i] = 0;
+    for (int i = 1; i + 1 < s->h; i++)
+        for (int k = 1; k + 1 < s->w; k++)
+            add_edges(x + ((int64_t)i * s->w + k) * s->channels, s->channels,
+                      (int64_t)s->w * s->channels, s->channels, gx, gy, along);
     for (int c = 0; c < s->channels; c++) {
-        const edges g = edges_of(x, s, c);
+        const double both = gx[c] + gy[c];
 
-        if (g.x + g.y > 0) {
-            sum += g.along * 2 * fmin(g.x, g.y) / (g.x + g.y);
-            weight += g.x + g.y;
+        if (both > 0) {
+            sum += along[c] * 2 * fmin(gx[c], gy[c]) / both;
+            weight += both;
         }
     }
     return weight > 0 ? sum / weight : NAN;
@@ -144,7 +154,7 @@ static double squareness(const float *x, const ss_map_shape *s)
 ss_code ss_blob_measure(const float *x, const ss_map_shape *s, double *values, ss_err *e)
 {
     const int side = s->h < s->w ? s->h : s->w;
-    double *energy = ss_alloc((size_t)s->positions + (size_t)s->channels, sizeof *energy);
+    double *energy = ss_alloc((size_t)s->positions + 3 * (size_t)s->channels, sizeof *energy);
     ss_code rc = SS_OK;
 
     for (int b = 0; b < SS_N_BLOBS; b++)
@@ -157,7 +167,7 @@ ss_code ss_blob_measure(const float *x, const ss_map_shape *s, double *values, s
         if (rc == SS_OK && side >= MIN_LOW_SIDE)
             rc = measure_low(x, s, &values[SS_BLOB_LOW], e);
         if (side >= MIN_EDGE_SIDE)
-            values[SS_BLOB_SQUARENESS] = squareness(x, s);
+            values[SS_BLOB_SQUARENESS] = squareness(x, s, energy);
     }
     ss_free(energy);
     return rc;

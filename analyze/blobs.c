@@ -11,9 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Maps of a module that are read, then measured at the same time: as many as AT_ONCE, or as the
+ * memory allows. */
+enum { AT_ONCE = 16, AT_ONCE_BYTES = 64 << 20 };
+
 /* Room for one module. */
 typedef struct {
-    float *x, *first; /* a map, and the first one */
+    int at_once;
+    float *x, *first; /* [at_once] maps, and the first one of all */
     double *sum;      /* of all maps at a noise level */
     bool differs;     /* some map is not as the first, or there is no other */
 } workspace;
@@ -73,30 +78,58 @@ static ss_code sum_maps(ss_run *r, const char *set, int sigma, int64_t n, worksp
     return SS_OK;
 }
 
-static ss_code measure_level(ss_run *r, const char *set, int sigma, bool is_first, workspace *ws,
-                             ss_blob_row *row, ss_err *e)
+/* What becomes of one map. */
+typedef struct {
+    double values[SS_N_BLOBS];
+    ss_code rc;
+    ss_err e;
+} measured;
+
+/* The maps of a noise level from the k-th on, counted over inputs and samples. */
+static ss_code measure_some(ss_run *r, const char *set, int sigma, int k, int count, workspace *ws,
+                            ss_blob_row *row, ss_err *e)
 {
     const int64_t n = (int64_t)row->shape.positions * row->shape.channels;
-    double v[SS_N_BLOBS];
+    measured m[AT_ONCE];
+
+    for (int i = 0; i < count; i++) {
+        ss_code rc = ss_run_picture(r, set, (k + i) / r->n_samples, sigma, (k + i) % r->n_samples,
+                                    ws->x + i * n, e);
+
+        if (rc != SS_OK)
+            return rc;
+    }
+#pragma omp parallel for schedule(dynamic)
+    for (int i = 0; i < count; i++) {
+        const float *x = ws->x + i * n;
+
+        m[i].rc = ss_blob_measure(x, &row->shape, m[i].values, &m[i].e);
+        m[i].values[SS_BLOB_COSINE] = ss_blob_cosine(x, ws->sum, n);
+    }
+    for (int i = 0; i < count; i++) {
+        float *to = ss_blob_values(r, row, (k + i) / r->n_samples, sigma, (k + i) % r->n_samples);
+
+        if (m[i].rc != SS_OK) {
+            *e = m[i].e;
+            return m[i].rc;
+        }
+        ws->differs |= memcmp(ws->first, ws->x + i * n, (size_t)n * sizeof *ws->x) != 0;
+        for (int b = 0; b < SS_N_BLOBS; b++)
+            to[b] = (float)m[i].values[b];
+    }
+    return SS_OK;
+}
+
+static ss_code measure_level(ss_run *r, const char *set, int sigma, workspace *ws, ss_blob_row *row,
+                             ss_err *e)
+{
+    const int64_t n = (int64_t)row->shape.positions * row->shape.channels;
+    const int maps = r->n_inputs * r->n_samples;
     ss_code rc = sum_maps(r, set, sigma, n, ws, e);
 
-    for (int i = 0; i < r->n_inputs && rc == SS_OK; i++) {
-        for (int k = 0; k < r->n_samples && rc == SS_OK; k++) {
-            float *to = ss_blob_values(r, row, i, sigma, k);
-
-            rc = ss_run_picture(r, set, i, sigma, k, ws->x, e);
-            if (rc == SS_OK)
-                rc = ss_blob_measure(ws->x, &row->shape, v, e);
-            if (rc != SS_OK)
-                break;
-            if (is_first && i == 0 && k == 0)
-                memcpy(ws->first, ws->x, (size_t)n * sizeof *ws->x);
-            ws->differs |= memcmp(ws->first, ws->x, (size_t)n * sizeof *ws->x) != 0;
-            v[SS_BLOB_COSINE] = ss_blob_cosine(ws->x, ws->sum, n);
-            for (int m = 0; m < SS_N_BLOBS; m++)
-                to[m] = (float)v[m];
-        }
-    }
+    for (int k = 0; k < maps && rc == SS_OK; k += ws->at_once)
+        rc = measure_some(r, set, sigma, k, maps - k < ws->at_once ? maps - k : ws->at_once, ws,
+                          row, e);
     return rc;
 }
 
@@ -106,8 +139,11 @@ static ss_code measure_module(ss_run *r, const char *set, const int *order, ss_b
 {
     const size_t n = (size_t)row->shape.positions * (size_t)row->shape.channels;
     const size_t values = value_at(r, r->n_inputs, 0, 0);
+    const size_t fit = AT_ONCE_BYTES / (n * sizeof(float));
+    const int at_once = fit < 1 ? 1 : fit < AT_ONCE ? (int)fit : AT_ONCE;
     workspace ws = {
-        .x = ss_alloc(n, sizeof *ws.x),
+        .at_once = at_once,
+        .x = ss_alloc((size_t)at_once * n, sizeof *ws.x),
         .first = ss_alloc(n, sizeof *ws.first),
         .sum = ss_alloc(n, sizeof *ws.sum),
         .differs = r->n_done * r->n_inputs * r->n_samples == 1, /* a single one tells nothing */
@@ -120,8 +156,10 @@ static ss_code measure_module(ss_run *r, const char *set, const int *order, ss_b
             ss_fail(e, SS_NOMEM, "%s: maps of %s: out of memory", r->path, r->modules[row->module]);
     for (size_t i = 0; i < values && rc == SS_OK; i++)
         row->values[i] = NAN;
+    if (rc == SS_OK && r->n_done)
+        rc = ss_run_picture(r, set, 0, order[0], 0, ws.first, e);
     for (int k = 0; k < r->n_done && rc == SS_OK; k++)
-        rc = measure_level(r, set, order[k], k == 0, &ws, row, e);
+        rc = measure_level(r, set, order[k], &ws, row, e);
     *varies = ws.differs;
     ss_free(ws.x);
     ss_free(ws.first);

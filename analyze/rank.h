@@ -15,18 +15,11 @@
 
 #include "base/err.h"
 
-/* Work grows with the cube of the smaller side: 0.8 s at 1024 on one core. */
+/* Work grows with the cube of the smaller side: 0.3 s at 1024 on one core. */
 enum { SS_RANK_MAX_SIDE = 2048 };
 
 /* *rank of x [rows][columns]; NaN where it is not defined: a matrix of zeros only, or one with
  * values that are not finite, or whose smaller side is over SS_RANK_MAX_SIDE. */
 ss_code ss_effective_rank(const float *x, int rows, int columns, double *rank, ss_err *e);
-
-/* The eigenvalues of the symmetric a [n][n], in no order, into values [n]: Householder
- * reduction to tridiagonal form, then QL steps with implicit shifts (Golub & Van Loan 2013,
- * "Matrix computations", sections 8.3.1 and 8.3.3). a is lost. Each is off by a few times
- * 1e-16 of the largest. SS_FORMAT when they do not converge, as with values that are not
- * finite. */
-ss_code ss_symmetric_eigenvalues(double *a, int n, double *values, ss_err *e);
 
 #endif

@@ -4,6 +4,7 @@
  * Golden file: tests/golden/blobs.safetensors, written by make_blobs.py with numpy in float64.
  */
 #include "analyze/blobs.h"
+#include "analyze/eigenvalues.h"
 #include "analyze/rank.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -99,6 +100,25 @@ static void test_eigenvalues(void **state)
     a[0] = NAN;
     assert_int_equal(ss_symmetric_eigenvalues(a, 3, values, &e), SS_FORMAT);
     assert_non_null(strstr(e.msg, "3 x 3"));
+}
+
+/* One pattern and hardly anything else: an eigenvalue is much larger than all entries, and what
+ * rounding leaves of the others has no digit that is right. */
+static void test_nearly_rank_one(void **state)
+{
+    (void)state;
+    enum { R = 512, C = 128 };
+    static float x[R * C];
+
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        for (int power = 0; power < 4; power++) {
+            ss_rng_normals((ss_rng){.seed = seed}, 0, x, R * C);
+            for (int i = 0; i < R * C; i++)
+                x[i] = (float)((1 + sin(i % C) / 2) * (2 + sin(i / C * 0.01)) +
+                               pow(10, -6 - power) * x[i]);
+            near("nearly rank 1", rank_of(x, R, C), 1, 1e-6);
+        }
+    }
 }
 
 static void test_low_share(void **state)
@@ -505,12 +525,19 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rank),       cmocka_unit_test(test_eigenvalues),
-        cmocka_unit_test(test_low_share),  cmocka_unit_test(test_concentration),
-        cmocka_unit_test(test_squareness), cmocka_unit_test(test_cosine),
-        cmocka_unit_test(test_undefined),  cmocka_unit_test(test_matches_numpy),
-        cmocka_unit_test(test_degenerate), cmocka_unit_test(test_half_of_the_maps),
-        cmocka_unit_test(test_run),        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_rank),
+        cmocka_unit_test(test_eigenvalues),
+        cmocka_unit_test(test_nearly_rank_one),
+        cmocka_unit_test(test_low_share),
+        cmocka_unit_test(test_concentration),
+        cmocka_unit_test(test_squareness),
+        cmocka_unit_test(test_cosine),
+        cmocka_unit_test(test_undefined),
+        cmocka_unit_test(test_matches_numpy),
+        cmocka_unit_test(test_degenerate),
+        cmocka_unit_test(test_half_of_the_maps),
+        cmocka_unit_test(test_run),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

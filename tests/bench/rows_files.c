@@ -28,7 +28,7 @@ static void make_run(const char *model, const char *path, int threads)
     o.sigmas = "0.02:80:5";
     o.inputs = inputs;
     o.n_inputs = 2;
-    o.samples = 14;
+    o.samples = 24;
     o.batch = 4;
     o.dumps = all;
     o.n_dumps = 1;
