@@ -1,11 +1,13 @@
 /* test_conv.c - convolutions and their gradients against plain loops in double: channels that fill
  * no vector, more of them than a kernel sums at a stretch, strides, uneven padding, cut borders
  *
- * The same bits on any number of threads.
+ * The same bits on any number of threads, and of weights whatever type they are kept in.
  */
 #include "kernels/context.h"
+#include "kernels/hooks.h"
 #include "kernels/ops.h"
 #include "kernels/tape.h"
+#include "models/safetensors.h"
 #include "tests/ss_test.h"
 
 typedef struct {
@@ -21,7 +23,9 @@ static const conv_case cases[] = {
     {2, 9, 9, 20, 12, 3, 3, {1, -1, -2, 0, 1}}, {1, 2, 3, 9, 130, 3, 3, {1, 1, 1, 1, 1}},
     {1, 1, 97, 8, 8, 1, 2, {1, 0, 1, 0, 0}},    {2, 11, 10, 15, 21, 3, 3, {3, 2, 1, 0, 2}},
     {2, 9, 9, 33, 20, 3, 3, {1, -1, -2, 0, 1}}, {3, 7, 5, 40, 33, 3, 3, {1, 2, 0, 1, 2}},
-    {1, 33, 7, 24, 16, 3, 3, {1, 1, 1, 1, 1}},  {5, 3, 33, 150, 90, 3, 3, {1, 0, 1, 0, 1}},
+    {1, 33, 7, 24, 16, 3, 3, {1, 1, 1, 1, 1}},  {1, 9, 50, 140, 35, 1, 1, {1, 0, 0, 0, 0}},
+    {2, 1, 1, 33, 64, 1, 1, {1, 0, 0, 0, 0}},   {1, 21, 20, 300, 24, 1, 1, {1, 0, 0, 0, 0}},
+    {5, 3, 33, 150, 90, 3, 3, {1, 0, 1, 0, 1}},
 };
 
 static uint32_t seed;
@@ -93,21 +97,36 @@ static void plain(const conv_case *c, const operands *o, double *y, double *dx)
     }
 }
 
+/* How the engine computes it: with these weights instead, under this policy. */
+typedef struct {
+    int threads;
+    const void *w; /* NULL: the operands' */
+    ss_dtype dtype;
+    const ss_precision *precision; /* NULL: none */
+} way;
+
+static const ss_module module = {.path = "conv"};
+
 /* The same by the engine. */
-static void run(const conv_case *c, const operands *o, int threads, float *y, float *dx)
+static void run_so(const conv_case *c, const operands *o, way how, float *y, float *dx)
 {
+    const ss_setup setup = {
+        .modules = (const ss_module *[]){&module}, .n_modules = 1, .precision = how.precision};
     ss_ctx *ctx;
     ss_err e = {0};
 
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = threads}, &ctx, &e), SS_OK);
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = how.threads}, &ctx, &e), SS_OK);
+    assert_int_equal(ss_ctx_setup(ctx, &setup, &e), SS_OK);
     ss_tensor *x = ss_upload(ctx, ss_shape_of(c->n, c->h, c->w, c->in), o->x);
-    ss_tensor *w = ss_param(ctx, SS_F32, ss_shape_of(c->out, c->in, c->kh, c->kw), o->w);
+    ss_tensor *w =
+        ss_param(ctx, how.dtype, ss_shape_of(c->out, c->in, c->kh, c->kw), how.w ? how.w : o->w);
     ss_tensor *b = ss_param(ctx, SS_F32, ss_shape_of(c->out), o->b);
     ss_tensor *dy = ss_upload(ctx, ss_shape_of(c->n, o->oh, o->ow, c->out), o->dy);
 
     ss_tensor_want_gradient(x, true);
     assert_int_equal(ss_tape_begin(ctx, NULL, &e), SS_OK);
-    ss_tensor *out = ss_conv2d(ctx, x, w, b, c->opt);
+    ss_enter(ctx, &module, x);
+    ss_tensor *out = ss_leave(ctx, &module, ss_conv2d(ctx, x, w, b, c->opt));
     ss_tape_seed(ctx, out, dy, 1);
     if (ss_download(ctx, out, y, &e) != SS_OK || ss_tape_backward(ctx, &e) != SS_OK ||
         ss_download(ctx, ss_tensor_gradient(x), dx, &e) != SS_OK)
@@ -118,6 +137,11 @@ static void run(const conv_case *c, const operands *o, int threads, float *y, fl
     ss_release(w);
     ss_release(x);
     ss_ctx_free(ctx);
+}
+
+static void run(const conv_case *c, const operands *o, int threads, float *y, float *dx)
+{
+    run_so(c, o, (way){.threads = threads}, y, dx);
 }
 
 static void hold(const char *what, size_t i, const float *got, const double *want, int64_t n,
@@ -244,13 +268,85 @@ static void test_outlier(void **state)
     drop_outcome(&large);
 }
 
+/* Of one case, by two ways, to the bit; returns how many outputs and gradients differ. */
+static int64_t differing(const conv_case *c, const operands *o, way a, way b)
+{
+    float *y[2], *dx[2];
+    int64_t n = 0;
+
+    for (int i = 0; i < 2; i++) {
+        y[i] = malloc((size_t)o->ny * sizeof(float));
+        dx[i] = malloc((size_t)o->nx * sizeof(float));
+        run_so(c, o, i ? b : a, y[i], dx[i]);
+    }
+    for (int64_t k = 0; k < o->ny; k++)
+        n += y[0][k] != y[1][k];
+    for (int64_t k = 0; k < o->nx; k++)
+        n += dx[0][k] != dx[1][k];
+    for (int i = 0; i < 2; i++) {
+        free(y[i]);
+        free(dx[i]);
+    }
+    return n;
+}
+
+/* 16-bit weights give what the same numbers in f32 give. */
+static void test_half_weights(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        operands o = make(&cases[i]);
+        uint16_t *half = malloc((size_t)o.nw * sizeof *half);
+
+        for (int bf16 = 0; bf16 < 2; bf16++) {
+            const ss_dtype dtype = bf16 ? SS_BF16 : SS_F16;
+
+            for (int64_t k = 0; k < o.nw; k++) { /* of either sign, below 1 */
+                seed = seed * 1664525u + 1013904223u;
+                half[k] = (uint16_t)(seed >> 16 & (bf16 ? 0xbf7f : 0xbbff));
+            }
+            ss_values_to_f32(dtype, half, (size_t)o.nw, o.w);
+            assert_int_equal(differing(&cases[i], &o, (way){.threads = 2},
+                                       (way){.threads = 2, .dtype = dtype, .w = half}),
+                             0);
+        }
+        free(half);
+        drop(&o);
+    }
+}
+
+/* Under a policy, weights are rounded: to have rounded them before changes nothing, to have moved
+ * them to the other neighbour does. */
+static void test_rounded_weights(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        operands o = make(&cases[i]);
+        float *w = malloc((size_t)o.nw * sizeof *w);
+        ss_precision p = {.scope = SS_ROUND_OPS};
+        ss_err e = {0};
+
+        assert_int_equal(ss_format_parse("e5m6", &p.format, &e), SS_OK);
+        for (int64_t k = 0; k < o.nw; k++)
+            w[k] = ss_format_round(&p.format, o.w[k]);
+        const way plainly = {.threads = 2, .precision = &p};
+        const way before = {.threads = 2, .precision = &p, .w = w};
+
+        assert_int_equal(differing(&cases[i], &o, plainly, before), 0);
+        for (int64_t k = 0; k < o.nw; k++)
+            w[k] *= 1 + 0x1p-6F;
+        assert_true(differing(&cases[i], &o, plainly, before) > 0);
+        free(w);
+        drop(&o);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_loops),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_outlier),
+        cmocka_unit_test(test_against_loops), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_outlier),
+        cmocka_unit_test(test_half_weights),  cmocka_unit_test(test_rounded_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
