@@ -49,6 +49,18 @@ static inline int64_t min_i64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Of the positions [*from, *to) leaves those whose source p stride + first lies in [0, size); none:
+ * *to <= *from. */
+static inline void keep_inside(int64_t stride, int64_t first, int64_t size, int64_t *from,
+                               int64_t *to)
+{
+    const int64_t low = first >= 0 ? 0 : (-first + stride - 1) / stride;
+    const int64_t high = size <= first ? 0 : (size - first + stride - 1) / stride;
+
+    *from = *from > low ? *from : low;
+    *to = min_i64(*to, high);
+}
+
 static inline uint32_t bits_of(float x)
 {
     uint32_t u;

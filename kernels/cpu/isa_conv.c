@@ -18,28 +18,16 @@
 
 #include <omp.h>
 
-/* Positions [from, to) of [0, n) whose source p stride + first lies in [0, size). */
-static void visible(int64_t n, int64_t stride, int64_t first, int64_t size, int64_t *from,
-                    int64_t *to)
-{
-    const int64_t low = first >= 0 ? 0 : (-first + stride - 1) / stride;
-    const int64_t high = size <= first ? 0 : (size - first + stride - 1) / stride;
-
-    *from = min_i64(low, n);
-    *to = high < *from ? *from : min_i64(high, n);
-}
-
 /* Where `n` positions of one output row, from column u on, see tap kx of the input row, which is
  * NULL outside of the picture. */
 static void look_along(const ss_conv *c, const float *row, int64_t u, int64_t n, int64_t kx,
                        const float **to)
 {
     const int64_t x = u * c->stride - c->left + kx, step = c->stride * c->in;
-    int64_t from = 0, end = 0, p = 0;
+    int64_t from = 0, end = row ? n : 0, p = 0;
 
-    if (row)
-        visible(n, c->stride, x, c->w, &from, &end);
-    for (; p < from; p++)
+    keep_inside(c->stride, x, c->w, &from, &end);
+    for (; p < from && p < n; p++)
         to[p] = c->zeros;
     for (; p < end; p++)
         to[p] = row + x * c->in + p * step;

@@ -49,18 +49,6 @@ static void choose_block(plan *p)
     p->samples = p->rows < a->out_h ? 1 : most / (p->rows * p->columns) + 1;
 }
 
-/* Outputs [*from, *to) of [from, to) whose source o stride + tap - pad lies in [0, size). */
-static void visible(int64_t *from, int64_t *to, int64_t stride, int64_t tap, int64_t pad,
-                    int64_t size)
-{
-    const int64_t low = pad - tap, high = size - 1 + pad - tap;
-    const int64_t first = low <= 0 ? 0 : (low + stride - 1) / stride;
-    const int64_t last = high < 0 ? -1 : high / stride;
-
-    *from = *from > first ? *from : first;
-    *to = *to < last + 1 ? *to : last + 1;
-}
-
 /* Adds a block of positions, from (n, y, x) on, to one tile. */
 static void add_block(const plan *p, int64_t unit, int64_t n, int64_t y, int64_t x)
 {
@@ -76,8 +64,8 @@ static void add_block(const plan *p, int64_t unit, int64_t n, int64_t y, int64_t
         done += width;
         width = tile_width(p->I / VL - done);
     }
-    visible(&y, &y1, stride, ky, a->opt.top, a->h);
-    visible(&x, &x1, stride, kx, a->opt.left, a->width);
+    keep_inside(stride, ky - a->opt.top, a->h, &y, &y1);
+    keep_inside(stride, kx - a->opt.left, a->width, &x, &x1);
     if (y >= y1 || x >= x1)
         return;
 
