@@ -3,6 +3,7 @@
 # make check SAN=address,undefined      the same under sanitizers, in a tree of its own
 # make fuzz TIME=60    every parser on hostile input, TIME seconds each; TARGET=png: that one alone
 # make check-sanitize  all tests with ASan and UBSan, some with TSan, some in valgrind: half an hour
+# make check-allocations  every allocation of a model, a run file, a probe and a training fails once
 # make check-kill N=200, make check-full-disk N=50      train and probe, cut off and gone on with
 # make lint            format, include directions, headers compile alone, banned calls
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
@@ -14,7 +15,7 @@
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-sanitize check-kill check-full-disk fuzz bench story check-headers lint \
+.PHONY: all check check-sanitize check-allocations check-kill check-full-disk fuzz bench story check-headers lint \
     format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
@@ -138,6 +139,8 @@ check-sanitize:
 	$(Q)$(MAKE) --no-print-directory all $(call each,build,$(PLAIN))
 	$(Q)RUNNER="valgrind -q --error-exitcode=9 --leak-check=full" \
 	    tests/run-all build $(call each,build,$(PLAIN))
+check-allocations: $(B)/tests/test_allocation all
+	$(Q)EVERY_ALLOCATION=1 $<
 check-kill: $(B)/sigmascope # N=200 kills of each command
 	@SIGMASCOPE=$< tests/kill $(or $(N),200)
 check-full-disk: $(B)/sigmascope # N=50 sizes of the disk
