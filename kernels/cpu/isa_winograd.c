@@ -186,9 +186,15 @@ static bool unit(const plan *p, int64_t first, int64_t tiles, int64_t panel)
         for (int64_t k = 0; k < ELEMENTS; k++) {
             const float *row = p->patches + k * p->block * p->stride;
             float *to = p->sums + k * p->sums_step;
-            const product q = {
-                at, 1,   i, n, p->weights + k * W_STEP, i > 0 ? to : zeros, i > 0 ? wide : 0,
-                to, wide};
+            const product q = {.at = at,
+                               .taps = 1,
+                               .first = i,
+                               .n = n,
+                               .weights = p->weights + k * W_STEP,
+                               .from = i > 0 ? to : zeros,
+                               .from_step = i > 0 ? wide : 0,
+                               .to = to,
+                               .to_step = wide};
 
             for (int64_t r = 0; r < rows; r++, row += p->stride)
                 at[r] = row;
