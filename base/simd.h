@@ -6,7 +6,11 @@
 #ifndef SS_BASE_SIMD_H
 #define SS_BASE_SIMD_H
 
+#ifdef __SANITIZE_THREAD__ /* which cannot watch what runs before it is set up */
+#define SS_SIMD
+#else
 #define SS_SIMD __attribute__((target_clones("avx2", "default")))
+#endif
 
 /* Four doubles; the operators work on them lane by lane. */
 typedef double ss_double4 __attribute__((vector_size(32), aligned(8)));
