@@ -68,6 +68,7 @@ static void moments_piece(const float *x, int64_t n, float x0, bool all_finite, 
 
     if (all_finite) {
         for (; i + 2 * VL <= n; i += 2 * VL) {
+            __builtin_prefetch(x + i + PIECE); /* the next piece, while this one is at hand */
             lanes_add(&a, 0, vf_load(x + i), origin);
             lanes_add(&a, 1, vf_load(x + i + VL), origin);
         }
