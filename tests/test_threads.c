@@ -2,8 +2,8 @@
  * and train write
  *
  * Every sum is taken in an order that does not depend on who computes it (test_ops, test_stats,
- * test_attention and test_gradients say it of operations). Run files differ in what they say of
- * themselves, the attributes; their data sets must not.
+ * test_attention, test_conv and test_tape say it of operations). Run files differ in what they say
+ * of themselves, the attributes; their data sets must not.
  *
  * The networks here give the same bits with oneDNN 2.6 and 3.2; test_gradients_unet knows one that
  * does not with 3.2.
