@@ -19,8 +19,8 @@ static bool is_ours(const ss_device *d, int64_t taps, int64_t in, int64_t out)
 }
 
 /* True when Winograd's way is the faster one. In cycles for a vector of outputs and an input
- * channel, as measured: 10 for each tile of 2 by 2 positions, 40 for the weights of each block of
- * tiles, and 4.5 for each position the direct way. */
+ * channel, as measured: 10 for each tile of 2 by 2 positions, 40 to transform the weights, and 4.5
+ * for each position the direct way. */
 static bool suits_winograd(const ss_conv *c)
 {
     const int64_t tiles = c->n * ((c->out_h + 1) / 2) * ((c->out_w + 1) / 2);
