@@ -87,8 +87,8 @@ static inline vf vf_madd(vf a, vf b, vf c)
 #endif
 }
 
-/* m[j] = value j of each row: VL rows of which VL values are read. Plain with AVX-512, where
- * nothing of weight packs (conv.c). */
+/* m[j] = value j of each row: VL rows of which VL values are read. Plain with AVX-512, where no
+ * weights are packed (conv.c). */
 static inline void vf_load_columns(const float *const row[VL], vf m[VL])
 {
 #if defined __AVX512F__
