@@ -23,8 +23,9 @@ typedef struct ss_buffer {
     void *data;   /* device pointer; NULL in a shapes-only context */
     size_t bytes; /* as asked for */
     int refs;
-    bool borrowed;   /* the memory is somebody else's (a mapped checkpoint) */
-    ss_stats *stats; /* remembered by ss_tensor_stats, [n_stats]; NULL before */
+    bool borrowed;          /* the memory is somebody else's (a mapped checkpoint) */
+    int exp_bits, man_bits; /* of the format that all values were rounded to; 0: none is known */
+    ss_stats *stats;        /* remembered by ss_tensor_stats, [n_stats]; NULL before */
     int64_t n_stats;
 } ss_buffer;
 

@@ -269,8 +269,9 @@ ss_tensor *ss_writable(ss_ctx *c, ss_tensor *x, bool *fresh)
     *fresh = !x || x->refs > 1 || x->buf->refs > 1 || x->buf->borrowed;
     if (*fresh)
         return x ? ss_tensor_new(c, x->shape) : NULL;
-    ss_free(x->buf->stats); /* they are of the values about to go */
+    ss_free(x->buf->stats); /* it is of the values about to go, as the format */
     x->buf->stats = NULL;
+    x->buf->exp_bits = x->buf->man_bits = 0;
     return x;
 }
 
@@ -284,8 +285,13 @@ ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f)
     ss_code rc = out && !c->shapes_only ? c->be->round(c->dev, y, f, out, &c->op_err) : SS_OK;
     if (fresh)
         ss_release(y);
-    if (rc == SS_OK)
+    if (rc == SS_OK) {
+        if (out) {
+            out->buf->exp_bits = f->exp_bits;
+            out->buf->man_bits = f->man_bits;
+        }
         return out;
+    }
     ss_release(out);
     return ss_ctx_fail(c, rc, "%s", c->op_err.msg);
 }

@@ -1,21 +1,37 @@
 /* conv.c - which convolutions and matrix products are ours, and in which way
  *
- * Ours are those that have channels enough to fill vectors, on machines without AVX-512:
- * isa_winograd.c where that saves time, else isa_conv.c. Backwards they are those with stride 1,
- * as there the gradient of the picture
+ * Ours are those that have channels enough to fill vectors: isa_winograd.c where that saves time,
+ * else isa_conv.c. Backwards they are those with stride 1, as there the gradient of the picture
  *
  *   dx[y][x][i] = sum over ky, kx, o of w[o][i][ky][kx] dy[y + top - ky][x + left - kx][o]
  *
  * is itself a convolution, of dy with the turned weights and the padding kh - 1 - top. A matrix
  * product is the 1 by 1 convolution of one row of pixels. oneDNN has the others.
+ *
+ * Under a precision policy, values and weights may be numbers of a format that bf16 holds. Where
+ * the processor multiplies bf16, oneDNN does it: products of such numbers are exact either way, and
+ * both add in f32, so the results are those of f32 but for the order of the sum.
  */
 #include "kernels/cpu/cpu.h"
 
 #include <string.h>
 
-static bool is_ours(const ss_device *d, int64_t taps, int64_t in, int64_t out)
+static bool is_ours(int64_t taps, int64_t in, int64_t out)
 {
-    return d->isa->direct_conv && taps <= SS_DIRECT_TAPS && in >= 8 && out >= 8;
+    return taps <= SS_DIRECT_TAPS && in >= 8 && out >= 8;
+}
+
+static bool bf16_holds(int exp_bits, int man_bits)
+{
+    return exp_bits > 0 && exp_bits <= 8 && man_bits <= 7;
+}
+
+/* Whether the product of x with weights rounded to f may be made of bf16. oneDNN cuts no borders.
+ */
+static bool in_bf16(const ss_device *d, const ss_tensor *x, const ss_format *f, ss_conv2d_opt o)
+{
+    return d->bf16 && o.top >= 0 && o.bottom >= 0 && o.left >= 0 && o.right >= 0 && f &&
+           bf16_holds(f->exp_bits, f->man_bits) && bf16_holds(x->buf->exp_bits, x->buf->man_bits);
 }
 
 /* True when Winograd's way is the faster one. In cycles for a vector of outputs and an input
@@ -89,10 +105,12 @@ static ss_weights weights_of(const ss_tensor *w, const ss_format *f, bool turned
 ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
 {
     const int64_t *x = a->x->shape.dim, *y = a->y->shape.dim, *w = a->w->shape.dim;
+    const bool bf16 = in_bf16(d, a->x, a->weight_format, a->opt);
+
+    if (bf16 || !is_ours(w[2] * w[3], w[1], w[0]))
+        return ss_onednn_conv2d(d, a, bf16, e);
     const float *bias = NULL;
 
-    if (!is_ours(d, w[2] * w[3], w[1], w[0]))
-        return ss_onednn_conv2d(d, a, e);
     if (a->bias && !(bias = ss_cpu_param(d, a->bias, a->weight_format, e)))
         return SS_NOMEM;
     ss_conv c = {.n = x[0],
@@ -117,10 +135,12 @@ ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
 
 ss_code ss_cpu_linear(ss_device *d, const ss_linear_args *a, ss_err *e)
 {
+    const bool bf16 = in_bf16(d, a->x, a->weight_format, (ss_conv2d_opt){0});
+
+    if (bf16 || !is_ours(1, a->in, a->out))
+        return ss_onednn_linear(d, a, bf16, e);
     const float *bias = NULL;
 
-    if (!is_ours(d, 1, a->in, a->out))
-        return ss_onednn_linear(d, a, e);
     if (a->bias && !(bias = ss_cpu_param(d, a->bias, a->weight_format, e)))
         return SS_NOMEM;
     ss_conv c = {.n = 1,
@@ -143,8 +163,10 @@ ss_code ss_cpu_linear(ss_device *d, const ss_linear_args *a, ss_err *e)
 
 ss_code ss_cpu_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx, ss_err *e)
 {
-    if (a->opt.stride != 1 || !is_ours(d, a->kh * a->kw, a->in, a->out))
-        return ss_onednn_conv2d_data(d, a, dx, e);
+    const bool bf16 = in_bf16(d, a->dy, a->weight_format, a->opt);
+
+    if (bf16 || a->opt.stride != 1 || !is_ours(a->kh * a->kw, a->in, a->out))
+        return ss_onednn_conv2d_data(d, a, bf16, dx, e);
     ss_conv c = {.n = a->n,
                  .h = a->out_h,
                  .w = a->out_w,

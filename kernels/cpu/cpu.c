@@ -83,10 +83,12 @@ static ss_code cpu_open(int threads, ss_device **out, ss_err *e)
         cpu_close(d);
         return rc;
     }
+    d->bf16 = d->isa == &ss_isa_v4 && ss_onednn_has_bf16();
     processor_name(processor);
     ss_onednn_version(dnn, sizeof dnn);
-    snprintf(d->text, sizeof d->text, "cpu: %s, %s, %d thread%s, oneDNN %s", processor,
-             d->isa->name, d->threads, d->threads == 1 ? "" : "s", dnn);
+    snprintf(d->text, sizeof d->text, "cpu: %s, %s%s, %d thread%s, oneDNN %s", processor,
+             d->isa->name, d->bf16 ? " with bf16" : "", d->threads, d->threads == 1 ? "" : "s",
+             dnn);
     *out = d;
     return SS_OK;
 }

@@ -136,8 +136,7 @@ typedef struct {
 #define X(name, params, args) ss_code(*back_##name) params;
     SS_CPU_GRADIENTS(X)
 #undef X
-    /* conv.c: NULL where oneDNN's convolutions are as good. work: direct_floats for each of the
-     * team. */
+    /* work: direct_floats for each of the team. */
     void (*direct_conv)(const ss_conv *c, float *work, int team);
     size_t (*direct_floats)(int64_t taps);
     /* Only 3 by 3 of stride 1; false when an output is not finite: then they are without meaning.
@@ -154,6 +153,7 @@ typedef struct ss_onednn ss_onednn;
 
 struct ss_device {
     int threads;
+    bool bf16; /* oneDNN multiplies numbers in bf16 faster than in f32 */
     const ss_isa *isa;
     ss_pool pool;
     ss_onednn *dnn;
@@ -195,13 +195,15 @@ ss_code ss_cpu_linear(ss_device *d, const ss_linear_args *a, ss_err *e);
 ss_code ss_cpu_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
                            ss_err *e);
 
-/* onednn.c */
+/* onednn.c. bf16: x or dy, and the weights under their format, are all numbers of bf16, and the
+ * device has it. */
 ss_code ss_onednn_open(ss_onednn **dnn, ss_err *e);
 void ss_onednn_close(ss_onednn *dnn); /* NULL is fine */
 void ss_onednn_version(char *out, size_t n);
-ss_code ss_onednn_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e);
-ss_code ss_onednn_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
-                              ss_err *e);
-ss_code ss_onednn_linear(ss_device *d, const ss_linear_args *a, ss_err *e);
+bool ss_onednn_has_bf16(void);
+ss_code ss_onednn_conv2d(ss_device *d, const ss_conv2d_args *a, bool bf16, ss_err *e);
+ss_code ss_onednn_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, bool bf16,
+                              ss_tensor *dx, ss_err *e);
+ss_code ss_onednn_linear(ss_device *d, const ss_linear_args *a, bool bf16, ss_err *e);
 
 #endif

@@ -15,9 +15,7 @@ const ss_isa SS_JOIN(isa, SS_ISA) = {
 #define X(name, params, args) .back_##name = ISA(back_##name),
         SS_CPU_GRADIENTS(X)
 #undef X
-#ifndef __AVX512F__
             .direct_conv = ISA(direct_conv),
-#endif
     .winograd = ISA(winograd),
     .winograd_floats = ISA(winograd_floats),
     .direct_floats = ISA(direct_floats),

@@ -12,11 +12,16 @@
 
 #include "kernels/cpu/isa_product.h"
 
-enum { BLOCK = 384, CHUNK = 128 };
+enum { BLOCK = 384, CHUNK = VL > 8 ? 64 : 128 };
 
 /* Rows of a tile for 1, 2 and 3 vectors: enough sums to hide the latency, and no more row pointers
  * than there are registers. BLOCK and WHOLE are multiples of each. */
-enum { R1 = 8, R2 = 6, R3 = 4, WHOLE = 24 };
+#ifdef __AVX512F__
+enum { R1 = 12, R2 = 12, R3 = 8 };
+#else
+enum { R1 = 8, R2 = 6, R3 = 4 };
+#endif
+enum { WHOLE = 24 };
 enum { LINE = 16 }; /* floats of a cache line */
 
 /* Rows that a table has beyond a block's, to be looked at in advance; from one tap to the next. */
@@ -37,7 +42,7 @@ typedef struct {
 /* A tile: ROWS rows from r on. What the next tile's rows see is fetched meanwhile, where a register
  * is left to say where. */
 /* clang-format off */
-#define EACH(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
+#define EACH(i, n) _Pragma("GCC unroll 12") for (int i = 0; i < (n); i++)
 #define TILE(name, ROWS, V, FETCH)                                                      \
     static __attribute__((noinline)) void name(const product *p, int64_t r)             \
     {                                                                                   \

@@ -87,37 +87,37 @@ static inline vf vf_madd(vf a, vf b, vf c)
 #endif
 }
 
-/* m[j] = value j of each row: VL rows of which VL values are read. Plain with AVX-512, where no
- * weights are packed (conv.c). */
-static inline void vf_load_columns(const float *const row[VL], vf m[VL])
+/* Four values of every fourth row, one after the other. */
+static inline VF_INTRINSIC vf_load_quarters(const float *const row[], int64_t j)
 {
 #if defined __AVX512F__
-    for (int k = 0; k < VL; k++)
-        for (int j = 0; j < VL; j++)
-            m[j][k] = row[k][j];
-#elif defined __AVX__
-    __m256 half[8], pair[8]; /* halves of rows k and k + 4; pairs of those of two rows */
+    const __m512 one = _mm512_castps128_ps512(_mm_loadu_ps(row[0] + j));
+    const __m512 two = _mm512_insertf32x4(one, _mm_loadu_ps(row[4] + j), 1);
 
-    for (int k = 0; k < 4; k++)
-        for (int j = 0; j < 2; j++)
-            half[4 * j + k] =
-                _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row[k] + 4 * j)),
-                                     _mm_loadu_ps(row[k + 4] + 4 * j), 1);
-    for (int k = 0; k < 8; k += 2) {
-        pair[k] = _mm256_unpacklo_ps(half[k], half[k + 1]);
-        pair[k + 1] = _mm256_unpackhi_ps(half[k], half[k + 1]);
-    }
-    for (int k = 0; k < 8; k += 4) {
-        m[k] = (vf)_mm256_shuffle_ps(pair[k], pair[k + 2], 0x44);
-        m[k + 1] = (vf)_mm256_shuffle_ps(pair[k], pair[k + 2], 0xee);
-        m[k + 2] = (vf)_mm256_shuffle_ps(pair[k + 1], pair[k + 3], 0x44);
-        m[k + 3] = (vf)_mm256_shuffle_ps(pair[k + 1], pair[k + 3], 0xee);
-    }
+    return _mm512_insertf32x4(_mm512_insertf32x4(two, _mm_loadu_ps(row[8] + j), 2),
+                              _mm_loadu_ps(row[12] + j), 3);
+#elif defined __AVX__
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row[0] + j)),
+                                _mm_loadu_ps(row[4] + j), 1);
 #else
-    for (int k = 0; k < VL; k++)
-        m[k] = vf_load(row[k]);
-    _MM_TRANSPOSE4_PS(m[0], m[1], m[2], m[3]);
+    return _mm_loadu_ps(row[0] + j);
 #endif
+}
+
+/* m[j] = value j of each row: VL rows of which VL values are read. */
+static inline void vf_load_columns(const float *const row[VL], vf m[VL])
+{
+    for (int j = 0; j < VL; j += 4) {
+        const VF_INTRINSIC a = vf_load_quarters(row, j), b = vf_load_quarters(row + 1, j);
+        const VF_INTRINSIC c = vf_load_quarters(row + 2, j), d = vf_load_quarters(row + 3, j);
+        const VF_INTRINSIC ab = VF_OP(unpacklo)(a, b), cd = VF_OP(unpacklo)(c, d);
+        const VF_INTRINSIC ab_high = VF_OP(unpackhi)(a, b), cd_high = VF_OP(unpackhi)(c, d);
+
+        m[j] = (vf)VF_OP(shuffle)(ab, cd, 0x44);
+        m[j + 1] = (vf)VF_OP(shuffle)(ab, cd, 0xee);
+        m[j + 2] = (vf)VF_OP(shuffle)(ab_high, cd_high, 0x44);
+        m[j + 3] = (vf)VF_OP(shuffle)(ab_high, cd_high, 0xee);
+    }
 }
 
 static inline vd vd_low(vf x)

@@ -10,6 +10,8 @@
  * arranged as the primitive likes them at the first use, and that copy stays with the tensor
  * for as long as the primitives agree on the arrangement, as they nearly always do.
  *
+ * Products of numbers in bf16 (conv.c) read a bf16 copy of the picture and of the weights.
+ *
  * Without AVX-512, oneDNN's wider convolutions run at half speed on channels-last pictures
  * (each step of its inner loop takes 8 channels and jumps to the next pixel), and at 85 to 90 %
  * of the peak on pictures in blocks of 8 channels. So there the picture is put into blocks
@@ -35,9 +37,10 @@ static desc_ref ref(const desc *m)
     return *m;
 }
 
-static dnnl_status_t desc_make(desc *m, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag)
+static dnnl_status_t desc_make(desc *m, int rank, const dnnl_dims_t dims, dnnl_data_type_t type,
+                               dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_create_with_tag(m, rank, dims, dnnl_f32, tag);
+    return dnnl_memory_desc_create_with_tag(m, rank, dims, type, tag);
 }
 
 static dnnl_status_t desc_copy(desc *to, desc_ref from)
@@ -59,9 +62,10 @@ static desc_ref ref(const desc *m)
     return m;
 }
 
-static dnnl_status_t desc_make(desc *m, int rank, const dnnl_dims_t dims, dnnl_format_tag_t tag)
+static dnnl_status_t desc_make(desc *m, int rank, const dnnl_dims_t dims, dnnl_data_type_t type,
+                               dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_init_by_tag(m, rank, dims, dnnl_f32, tag);
+    return dnnl_memory_desc_init_by_tag(m, rank, dims, type, tag);
 }
 
 static dnnl_status_t desc_copy(desc *to, desc_ref from)
@@ -82,13 +86,14 @@ typedef struct {
     int64_t top, left, bottom, right;
     int64_t bias, threads;
     int64_t back; /* 1: from dy to dx, else from x to y */
+    int64_t bf16; /* 1: what is read is bf16, what is written f32 all the same */
 } shape_key;
 
 typedef struct {
     shape_key key;
-    dnnl_primitive_t primitive; /* NULL: a free slot */
-    dnnl_primitive_t arrange;   /* x to src and dst to y; NULL where they are the same */
-    dnnl_primitive_t restore;
+    dnnl_primitive_t primitive;        /* NULL: a free slot */
+    dnnl_primitive_t arrange;          /* x to src; NULL where they are the same */
+    dnnl_primitive_t restore;          /* dst to y; likewise */
     dnnl_primitive_t pack;             /* plain weights to the primitive's */
     desc weights;                      /* as the primitive wants them */
     uint64_t arrangement;              /* its number: equal ones have the same */
@@ -133,6 +138,12 @@ void ss_onednn_version(char *out, size_t n)
     const dnnl_version_t *v = dnnl_version();
 
     snprintf(out, n, "%d.%d.%d", v->major, v->minor, v->patch);
+}
+
+bool ss_onednn_has_bf16(void)
+{
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
+           dnnl_cpu_isa_avx512_core_bf16;
 }
 
 ss_code ss_onednn_open(ss_onednn **dnn, ss_err *e)
@@ -190,7 +201,7 @@ void ss_onednn_close(ss_onednn *o)
 /* Whether pictures are put into blocks; a few channels would not fill them. */
 static bool in_blocks(const shape_key *k)
 {
-    return k->kh * k->kw > 1 && k->in >= 16 && k->out >= 16 &&
+    return !k->bf16 && k->kh * k->kw > 1 && k->in >= 16 && k->out >= 16 &&
            dnnl_get_effective_cpu_isa() < dnnl_cpu_isa_avx512_core;
 }
 
@@ -206,24 +217,48 @@ static void picture_dims(const shape_key *k, dnnl_dims_t src, dnnl_dims_t dst)
     dst[3] = (k->w + k->left + k->right - k->kw) / k->stride + 1;
 }
 
-/* The descriptors are made here and dropped by the caller, also on failure. */
-static dnnl_status_t conv_describe(const ss_onednn *o, const shape_key *k, desc *src, desc *wei,
-                                   desc *bias, desc *dst, dnnl_primitive_desc_t *pd)
+/* Of a convolution's operands. */
+typedef struct {
+    desc src, wei, bias, dst;
+    desc read_src; /* src as a forward reads it */
+} operands;
+
+static void operands_drop(operands *d)
+{
+    desc_drop(&d->src);
+    desc_drop(&d->wei);
+    desc_drop(&d->bias);
+    desc_drop(&d->dst);
+    desc_drop(&d->read_src);
+}
+
+/* The caller drops d, also on failure. */
+static dnnl_status_t operands_make(const shape_key *k, operands *d)
 {
     const dnnl_format_tag_t tag = in_blocks(k) ? dnnl_nChw8c : dnnl_nhwc;
-    dnnl_dims_t stride = {k->stride, k->stride};
-    dnnl_dims_t before = {k->top, k->left}, after = {k->bottom, k->right};
+    const dnnl_data_type_t read = k->bf16 ? dnnl_bf16 : dnnl_f32;
+    const dnnl_dims_t wei_dims = {k->out, k->in, k->kh, k->kw}, bias_dims = {k->out};
     dnnl_dims_t src_dims, dst_dims;
-    dnnl_dims_t wei_dims = {k->out, k->in, k->kh, k->kw}, bias_dims = {k->out};
-    dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t s;
 
     picture_dims(k, src_dims, dst_dims);
-    if ((s = desc_make(src, 4, src_dims, tag)) != dnnl_success ||
-        (s = desc_make(wei, 4, wei_dims, dnnl_format_tag_any)) != dnnl_success ||
-        (s = desc_make(bias, 1, bias_dims, dnnl_a)) != dnnl_success ||
-        (s = desc_make(dst, 4, dst_dims, tag)) != dnnl_success ||
-        (s = dnnl_primitive_attr_create(&attr)) != dnnl_success)
+    if ((s = desc_make(&d->src, 4, src_dims, k->back ? dnnl_f32 : read, tag)) != dnnl_success ||
+        (s = desc_make(&d->wei, 4, wei_dims, read, dnnl_format_tag_any)) != dnnl_success ||
+        (s = desc_make(&d->bias, 1, bias_dims, dnnl_f32, dnnl_a)) != dnnl_success ||
+        (s = desc_make(&d->dst, 4, dst_dims, k->back ? read : dnnl_f32, tag)) != dnnl_success)
+        return s;
+    return desc_make(&d->read_src, 4, src_dims, read, tag);
+}
+
+static dnnl_status_t conv_describe(const ss_onednn *o, const shape_key *k, const operands *d,
+                                   dnnl_primitive_desc_t *pd)
+{
+    dnnl_dims_t stride = {k->stride, k->stride};
+    dnnl_dims_t before = {k->top, k->left}, after = {k->bottom, k->right};
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t s;
+
+    if ((s = dnnl_primitive_attr_create(&attr)) != dnnl_success)
         return s;
     s = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
     if (s != dnnl_success)
@@ -233,21 +268,23 @@ static dnnl_status_t conv_describe(const ss_onednn *o, const shape_key *k, desc 
 #if DNNL_VERSION_MAJOR >= 3
     dnnl_dims_t dilation = {0, 0};
     s = dnnl_convolution_forward_primitive_desc_create(
-        k->back ? &hint : pd, o->engine, kind, dnnl_convolution_direct, ref(src), ref(wei),
-        k->bias ? ref(bias) : NULL, ref(dst), stride, dilation, before, after, attr);
+        k->back ? &hint : pd, o->engine, kind, dnnl_convolution_direct, ref(&d->read_src),
+        ref(&d->wei), k->bias ? ref(&d->bias) : NULL, ref(&d->dst), stride, dilation, before, after,
+        attr);
     if (s == dnnl_success && k->back)
         s = dnnl_convolution_backward_data_primitive_desc_create(
-            pd, o->engine, dnnl_convolution_direct, ref(src), ref(wei), ref(dst), stride, dilation,
-            before, after, hint, attr);
+            pd, o->engine, dnnl_convolution_direct, ref(&d->src), ref(&d->wei), ref(&d->dst),
+            stride, dilation, before, after, hint, attr);
 #else
     dnnl_convolution_desc_t cd;
-    s = dnnl_convolution_forward_desc_init(&cd, kind, dnnl_convolution_direct, src, wei,
-                                           k->bias ? bias : NULL, dst, stride, before, after);
+    s = dnnl_convolution_forward_desc_init(&cd, kind, dnnl_convolution_direct, &d->read_src,
+                                           &d->wei, k->bias ? &d->bias : NULL, &d->dst, stride,
+                                           before, after);
     if (s == dnnl_success)
         s = dnnl_primitive_desc_create(k->back ? &hint : pd, &cd, attr, o->engine, NULL);
     if (s == dnnl_success && k->back)
-        s = dnnl_convolution_backward_data_desc_init(&cd, dnnl_convolution_direct, src, wei, dst,
-                                                     stride, before, after);
+        s = dnnl_convolution_backward_data_desc_init(&cd, dnnl_convolution_direct, &d->src, &d->wei,
+                                                     &d->dst, stride, before, after);
     if (s == dnnl_success && k->back)
         s = dnnl_primitive_desc_create(pd, &cd, attr, o->engine, hint);
 #endif
@@ -291,18 +328,20 @@ static ss_code conv_make(const ss_onednn *o, const shape_key *k, conv *c, ss_err
 {
     static const char what[] = "preparing a convolution";
     ss_code rc = SS_OK;
-    desc src = {0}, wei = {0}, bias = {0}, dst = {0}, x = {0}, y = {0}, plain = {0};
-    desc *in = k->back ? &dst : &src, *to = k->back ? &src : &dst;
+    operands d = {0};
+    desc x = {0}, y = {0}, plain = {0};
+    desc *in = k->back ? &d.dst : &d.src, *to = k->back ? &d.src : &d.dst;
     dnnl_dims_t x_dims, y_dims;
     dnnl_primitive_desc_t pd = NULL;
 
     c->key = *k;
-    TRY(conv_describe(o, k, &src, &wei, &bias, &dst, &pd), what);
+    TRY(operands_make(k, &d), what);
+    TRY(conv_describe(o, k, &d, &pd), what);
     TRY(dnnl_primitive_create(&c->primitive, pd), what);
     TRY(desc_copy(&c->weights, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)), what);
     TRY(memory_make(o, ref(in), &c->src), what);
     TRY(memory_make(o, ref(&c->weights), &c->wei), what);
-    TRY(memory_make(o, ref(&bias), &c->bias), what);
+    TRY(memory_make(o, ref(&d.bias), &c->bias), what);
     TRY(memory_make(o, ref(to), &c->dst), what);
 
     desc_ref work = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
@@ -310,31 +349,30 @@ static ss_code conv_make(const ss_onednn *o, const shape_key *k, conv *c, ss_err
     TRY(memory_make(o, work, &c->work), what);
 
     const dnnl_dims_t dims = {k->out, k->in, k->kh, k->kw};
-    TRY(desc_make(&plain, 4, dims, dnnl_oihw), what);
+    TRY(desc_make(&plain, 4, dims, dnnl_f32, dnnl_oihw), what);
     TRY(memory_make(o, ref(&plain), &c->plain), what);
     TRY(copy_make(o, &plain, &c->weights, &c->pack), what);
 
-    if (in_blocks(k)) {
-        if (k->back)
-            picture_dims(k, y_dims, x_dims);
-        else
-            picture_dims(k, x_dims, y_dims);
-        TRY(desc_make(&x, 4, x_dims, dnnl_nhwc), what);
-        TRY(desc_make(&y, 4, y_dims, dnnl_nhwc), what);
+    if (k->back)
+        picture_dims(k, y_dims, x_dims);
+    else
+        picture_dims(k, x_dims, y_dims);
+    if (in_blocks(k) || k->bf16) {
+        TRY(desc_make(&x, 4, x_dims, dnnl_f32, dnnl_nhwc), what);
         TRY(memory_make(o, ref(&x), &c->x), what);
-        TRY(memory_make(o, ref(&y), &c->y), what);
         TRY(copy_make(o, &x, in, &c->arrange), what);
-        TRY(copy_make(o, to, &y, &c->restore), what);
         c->src_bytes = dnnl_memory_desc_get_size(ref(in));
+    }
+    if (in_blocks(k)) {
+        TRY(desc_make(&y, 4, y_dims, dnnl_f32, dnnl_nhwc), what);
+        TRY(memory_make(o, ref(&y), &c->y), what);
+        TRY(copy_make(o, to, &y, &c->restore), what);
         c->dst_bytes = dnnl_memory_desc_get_size(ref(to));
     }
 out:
     if (pd)
         dnnl_primitive_desc_destroy(pd);
-    desc_drop(&src);
-    desc_drop(&wei);
-    desc_drop(&bias);
-    desc_drop(&dst);
+    operands_drop(&d);
     desc_drop(&x);
     desc_drop(&y);
     desc_drop(&plain);
@@ -432,13 +470,15 @@ static dnnl_status_t conv_execute(const ss_onednn *o, const conv *c, void *x, fl
         (s = dnnl_memory_set_data_handle(c->work, scratch)) != dnnl_success)
         return s;
     if (c->arrange && ((s = dnnl_memory_set_data_handle(c->x, x)) != dnnl_success ||
-                       (s = dnnl_memory_set_data_handle(c->y, y)) != dnnl_success ||
                        (s = copy_run(o, c->arrange, c->x, c->src)) != dnnl_success))
         return s;
     if ((s = dnnl_primitive_execute(c->primitive, o->stream, back ? 4 : 5, args)) != dnnl_success ||
         (s = dnnl_stream_wait(o->stream)) != dnnl_success)
         return s;
-    return c->restore ? copy_run(o, c->restore, c->dst, c->y) : dnnl_success;
+    if (!c->restore)
+        return dnnl_success;
+    s = dnnl_memory_set_data_handle(c->y, y);
+    return s == dnnl_success ? copy_run(o, c->restore, c->dst, c->y) : s;
 }
 
 static ss_code conv_run(ss_device *d, const shape_key *k, const ss_tensor *x, const ss_tensor *w,
@@ -483,7 +523,7 @@ static ss_code with_threads(ss_device *d, shape_key k, const ss_tensor *x, const
     return rc;
 }
 
-ss_code ss_onednn_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
+ss_code ss_onednn_conv2d(ss_device *d, const ss_conv2d_args *a, bool bf16, ss_err *e)
 {
     const int64_t *x = a->x->shape.dim, *w = a->w->shape.dim; /* [N][H][W][I], [O][I][kh][kw] */
     const shape_key k = {.n = x[0],
@@ -497,13 +537,14 @@ ss_code ss_onednn_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
                          .top = a->opt.top,
                          .left = a->opt.left,
                          .bottom = a->opt.bottom,
-                         .right = a->opt.right};
+                         .right = a->opt.right,
+                         .bf16 = bf16};
 
     return with_threads(d, k, a->x, a->w, a->bias, a->weight_format, a->y, e);
 }
 
-ss_code ss_onednn_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
-                              ss_err *e)
+ss_code ss_onednn_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, bool bf16,
+                              ss_tensor *dx, ss_err *e)
 {
     const shape_key k = {.n = a->n,
                          .h = a->h,
@@ -517,15 +558,23 @@ ss_code ss_onednn_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss
                          .left = a->opt.left,
                          .bottom = a->opt.bottom,
                          .right = a->opt.right,
-                         .back = 1};
+                         .back = 1,
+                         .bf16 = bf16};
 
     return with_threads(d, k, a->dy, a->w, NULL, a->weight_format, dx, e);
 }
 
-ss_code ss_onednn_linear(ss_device *d, const ss_linear_args *a, ss_err *e)
+ss_code ss_onednn_linear(ss_device *d, const ss_linear_args *a, bool bf16, ss_err *e)
 {
-    const shape_key k = {
-        .n = 1, .h = 1, .w = a->rows, .in = a->in, .out = a->out, .kh = 1, .kw = 1, .stride = 1};
+    const shape_key k = {.n = 1,
+                         .h = 1,
+                         .w = a->rows,
+                         .in = a->in,
+                         .out = a->out,
+                         .kh = 1,
+                         .kw = 1,
+                         .stride = 1,
+                         .bf16 = bf16};
 
     return with_threads(d, k, a->x, a->w, a->bias, a->weight_format, a->y, e);
 }

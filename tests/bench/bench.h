@@ -123,6 +123,19 @@ void bench_network_close(bench_network *n);
 double bench_network_run(void *network);
 double bench_network_flops(bench_network *n); /* of one forward pass */
 
+/* The networks whose forward passes are timed. */
+typedef struct {
+    const char *name, *folder;
+    int batch;
+    double seconds; /* that a fair comparison takes */
+    bool large;     /* all convolutions and products, so near the peak */
+} bench_case;
+enum { BENCH_N_CASES = 4 };
+extern const bench_case bench_cases[BENCH_N_CASES];
+
+/* The PyTorch side of one. */
+bench_reference *bench_case_reference(const bench *b, const bench_case *c);
+
 /* ---- groups ---- */
 
 #define BENCH_GROUPS(X) \

@@ -29,6 +29,21 @@ const json_t *bench_config(const char *folder)
     return have[n++].config;
 }
 
+const bench_case bench_cases[BENCH_N_CASES] = {
+    {"Stable Diffusion 1.5", "tests/bench/configs/sd15", 1, 60, true},
+    {"DeepFloyd IF-I-M", "tests/bench/configs/if-i-m", 1, 40, true},
+    {"ddpm-cifar10-32", "tests/bench/configs/cifar10", 8, 15, false},
+    {"the bundled network", "demo/fashion-mnist/step-06000/unet", 32, 10, false},
+};
+
+bench_reference *bench_case_reference(const bench *b, const bench_case *c)
+{
+    char batch[16];
+
+    snprintf(batch, sizeof batch, "%d", c->batch);
+    return bench_reference_open(b, (const char *[]){"forward", c->folder, "--batch", batch, NULL});
+}
+
 static float *normals(const char *name, size_t n)
 {
     float *x = ss_alloc(n, sizeof *x);

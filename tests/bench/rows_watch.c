@@ -3,24 +3,10 @@
  * In per cent of the forward pass without them. PyTorch takes the same statistics in forward
  * hooks on the inputs and outputs of all modules, and rounds the blocks' outputs to half and back.
  */
-#include "tests/bench/bench.h"
 #include "tests/bench/watch.h"
 
 #include <math.h>
 #include <stdio.h>
-
-typedef struct {
-    bench_network *network;
-    bench_watch watch;
-} watched;
-
-static double run(void *state)
-{
-    const watched *w = state;
-
-    bench_set_watch(w->network->c, w->network->model, w->watch);
-    return bench_network_run(w->network);
-}
 
 static void add_row(bench *b, const char *what, const char *name, int batch, double ours,
                     double theirs)
@@ -44,9 +30,11 @@ static void one(bench *b, const char *name, const char *folder, int batch, doubl
     bench_question plain = {reference, "forward"}, statistics = {reference, "statistics"};
     bench_question rounded = {reference, "rounded"};
     bench_network_open(folder, batch, b->threads, &n);
-    watched none = {&n, {0}}, all = {&n, {.statistics = true}};
-    watched emulated = {&n, {.precision = "fp16"}};
-    bench_side ours[] = {{run, &none, 0, 0}, {run, &all, 0, 0}, {run, &emulated, 0, 0}};
+    bench_watched none = {&n, {0}}, all = {&n, {.statistics = true}};
+    bench_watched emulated = {&n, {.precision = "fp16", .scope = SS_ROUND_BLOCKS}};
+    bench_side ours[] = {{bench_watched_run, &none, 0, 0},
+                         {bench_watched_run, &all, 0, 0},
+                         {bench_watched_run, &emulated, 0, 0}};
     bench_side theirs[] = {
         {bench_ask, &plain, 0, 0}, {bench_ask, &statistics, 0, 0}, {bench_ask, &rounded, 0, 0}};
 

@@ -1,8 +1,6 @@
 /* watch.c - see watch.h */
 #include "tests/bench/watch.h"
 
-#include "tests/bench/bench.h"
-
 static bool wants(void *self, const ss_module *m, ss_port p)
 {
     (void)self, (void)m, (void)p;
@@ -29,9 +27,17 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
 
 const ss_hooks bench_hooks = {NULL, wants, wants_attention, see, see_attention};
 
+double bench_watched_run(void *state)
+{
+    const bench_watched *w = state;
+
+    bench_set_watch(w->network->c, w->network->model, w->watch);
+    return bench_network_run(w->network);
+}
+
 void bench_set_watch(ss_ctx *c, const ss_model *m, bench_watch w)
 {
-    ss_precision precision = {.scope = SS_ROUND_BLOCKS};
+    ss_precision precision = {.scope = w.scope};
     ss_setup setup = {.hooks = w.statistics ? &bench_hooks : NULL};
     ss_err e = {0};
 

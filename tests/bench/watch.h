@@ -4,15 +4,24 @@
 
 #include "kernels/hooks.h"
 #include "models/model.h"
+#include "tests/bench/bench.h"
 
 /* What a context is told; the parts are asked for one by one. */
 typedef struct {
     bool statistics;       /* of every module at every port, and of attention */
-    const char *precision; /* block outputs are rounded to this format; NULL: not */
+    const char *precision; /* outputs are rounded to this format; NULL: not */
+    ss_round_scope scope;  /* outputs of what */
 } bench_watch;
 
 extern const ss_hooks bench_hooks;
 
 void bench_set_watch(ss_ctx *c, const ss_model *m, bench_watch w);
+
+/* A side of bench_alternate: a forward pass so watched. */
+typedef struct {
+    bench_network *network;
+    bench_watch watch;
+} bench_watched;
+double bench_watched_run(void *watched);
 
 #endif

@@ -12,6 +12,7 @@ back. Eager, channels last, weights as the constructors leave them.
 Used with torch 2.15.0 on the CPU, diffusers 0.42.1.
 """
 import argparse
+import copy
 import gzip
 import json
 import math
@@ -89,6 +90,7 @@ class Case:
 class Forward(Case):
     def __init__(self, a):
         self.model = make_model(a.folder).eval()
+        self.half = None
         c = self.model.config
         x = torch.randn(a.batch, c.in_channels, c.sample_size, c.sample_size)
         self.x = x.to(memory_format=torch.channels_last)
@@ -105,6 +107,15 @@ class Forward(Case):
         self.model(self.x, self.t, **self.more)
         return time.perf_counter() - start
 
+    def bf16(self):
+        """The same with parameters and activations in bfloat16."""
+        if not self.half:
+            self.half = copy.deepcopy(self.model).bfloat16()
+        with torch.no_grad():
+            more = {k: v.bfloat16() for k, v in self.more.items()}
+            start = time.perf_counter()
+            self.half(self.x.bfloat16(), self.t, **more)
+            return time.perf_counter() - start
 
     def statistics(self):
         end = watch(self.model)
