@@ -12,8 +12,9 @@
  *                 inf and NaN. It answers for any number format what would overflow, go
  *                 subnormal or flush to zero.
  *
- * Sums are accumulated in double in a fixed order, so that the result does not depend
- * on the number of threads. With no finite value at all, everything but the counts is NaN.
+ * Each is right to the last digit of f32, the mean to that or to 4e-9 of the RMS, whichever is more.
+ * Sums have a fixed order, so that the result does not depend on the number of threads. With no
+ * finite value at all, everything but the counts is NaN.
  */
 #ifndef SS_KERNELS_STATS_H
 #define SS_KERNELS_STATS_H

@@ -80,9 +80,4 @@ static inline int tile_width(int64_t vectors)
     return vectors == 4 ? 2 : vectors >= 3 ? 3 : (int)vectors;
 }
 
-static inline int64_t round_up(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
 #endif

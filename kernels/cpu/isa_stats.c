@@ -1,28 +1,55 @@
 /* isa_stats.c - what stats.h defines, in one pass
  *
- * A sample is cut into chunks of CHUNK values, a chunk into pieces that stay in the nearest
- * cache while loops go over them: one takes the exponents out as bytes, one counts those, one does
- * extremes and moments.
+ * A sample is cut into chunks of CHUNK values, a chunk into pieces: one loop over a piece gathers
+ * extremes and sums and takes the exponents out as bytes, another counts those in the nearest
+ * cache.
  *
  * A counter for each exponent, raised value by value, would take most of the time. But nearly all
  * values of a tensor lie within a dozen exponents below the largest, or are zero: each of those is
  * counted by comparing whole vectors of bytes with it, and the few values below one by one.
  *
- * Moments are taken of x - x0 in double, x0 being the chunk's first finite value, and chunks
- * are combined in order (Chan, Golub & LeVeque 1983): accurate for |mean| >> std, and the
- * same for any number of threads. A value that is not finite is replaced by x0, which then
- * changes no extreme and adds 0 to both sums; how many there are, the histogram says.
+ * Sums of x and x^2 are of eight values in f32, then in double: to turn each value into a double
+ * would take a third of the time. Where that could cost a digit, in pieces that are short, or hold
+ * inf or NaN, or are very large or small, or whose mean exceeds their spread, all is in double, of
+ * x - x0, x0 being the first finite value; what is not finite is replaced by x0, which changes no
+ * extreme and adds 0 to both sums. Pieces are combined in order (Chan, Golub & LeVeque 1983):
+ * accurate for |mean| >> std, and the same for any number of threads.
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa_vector.h"
 
-enum { CHUNK = 1 << 16, VB = sizeof(vb), PIECE = 128 * VB };
+enum { VB = sizeof(vb), PIECE = 240 * VB, CHUNK = 61440 }; /* whole pieces, of any VB */
+/* Values that take_all takes at a time, and how many must be there for it: f32 needs some to
+ * average its errors over. */
+enum { STRIDE = 2 * VB, MANY = 2048 };
+enum { AHEAD = 4096, LINE = 16 }; /* how far values are fetched ahead */
+
+/* Of finite values: how many, mean, sum (x - mean)^2, extremes. */
+typedef struct {
+    double n, mean, m2;
+    float min, max; /* of none: inf and -inf */
+} moments;
 
 typedef struct {
-    double n, mean, m2; /* of the finite values: how many, mean, sum (x - mean)^2 */
-    float min, max;
+    moments moments;
     uint32_t exponent[SS_N_EXPONENTS];
 } partial;
+
+static const moments no_values = {.min = INFINITY, .max = -INFINITY};
+
+/* Adds b to a. */
+static void merge(moments *a, const moments *b)
+{
+    const double n = a->n + b->n, delta = b->mean - a->mean;
+
+    if (b->n == 0)
+        return;
+    a->m2 += b->m2 + delta * delta * (a->n * b->n / n);
+    a->mean += delta * (b->n / n);
+    a->n = n;
+    a->min = b->min < a->min ? b->min : a->min;
+    a->max = b->max > a->max ? b->max : a->max;
+}
 
 static bool first_finite(const float *x, int64_t n, float *x0)
 {
@@ -35,89 +62,133 @@ static bool first_finite(const float *x, int64_t n, float *x0)
     return false;
 }
 
-/* Sums of x - x0 and its square, and extremes, lane by lane; two of each, as an addition takes
- * longer than the loop around it. */
-typedef struct {
-    vd sum[4], sum2[4];
-    vf min[2], max[2];
-} lanes;
-
-static inline void lanes_add(lanes *a, int k, vf v, vd origin)
+/* Those of `count` finite values from the sums of x - x0 and its square, lane by lane. */
+static moments from_sums(double count, double x0, vd sum, vd sum2, vf min, vf max)
 {
-    const vd low = vd_low(v) - origin, high = vd_high(v) - origin;
+    const double total = vd_sum(sum);
+    moments m = {.n = count, .min = min[0], .max = max[0]};
 
-    a->min[k] = vf_min(v, a->min[k]);
-    a->max[k] = vf_max(v, a->max[k]);
-    a->sum[2 * k] += low;
-    a->sum[2 * k + 1] += high;
-    a->sum2[2 * k] = vd_madd(low, low, a->sum2[2 * k]);
-    a->sum2[2 * k + 1] = vd_madd(high, high, a->sum2[2 * k + 1]);
+    m.mean = x0 + total / count;
+    m.m2 = vd_sum(sum2) - total * (total / count);
+    for (int i = 1; i < VL; i++) {
+        m.min = min[i] < m.min ? min[i] : m.min;
+        m.max = max[i] > m.max ? max[i] : m.max;
+    }
+    return m;
 }
 
-static inline vf finite_or(vf x0, vf x)
+/* Of n values, of which `finite` are finite; the others are replaced by x0. */
+static moments careful_moments(const float *x, int64_t n, int64_t finite)
 {
-    return vf_select(vf_is_finite(x), x0, x);
-}
+    float x0 = 0;
 
-static void moments_piece(const float *x, int64_t n, float x0, bool all_finite, lanes *total)
-{
+    if (!first_finite(x, n, &x0))
+        return no_values;
+
     const vf first = vf_all(x0);
     const vd origin = vd_low(first);
-    lanes a = *total;
-    int64_t i = 0;
+    vd sum[2] = {{0}}, sum2[2] = {{0}};
+    vf min = first, max = first;
 
-    if (all_finite) {
-        for (; i + 2 * VL <= n; i += 2 * VL) {
-            __builtin_prefetch(x + i + PIECE); /* the next piece, while this one is at hand */
-            lanes_add(&a, 0, vf_load(x + i), origin);
-            lanes_add(&a, 1, vf_load(x + i + VL), origin);
-        }
+    for (int64_t i = 0; i < n; i += VL) {
+        vf v = first;
+
+        if (i + VL <= n)
+            v = vf_load(x + i);
+        else
+            memcpy(&v, x + i, (size_t)(n - i) * sizeof *x);
+        v = vf_select(vf_is_finite(v), first, v);
+
+        const vd low = vd_low(v) - origin, high = vd_high(v) - origin;
+
+        min = vf_min(v, min);
+        max = vf_max(v, max);
+        sum[0] += low;
+        sum[1] += high;
+        sum2[0] = vd_madd(low, low, sum2[0]);
+        sum2[1] = vd_madd(high, high, sum2[1]);
     }
-    for (; i + VL <= n; i += VL)
-        lanes_add(&a, 0, finite_or(first, vf_load(x + i)), origin);
-    if (i < n) {
-        vf rest = first;
-
-        memcpy(&rest, x + i, (size_t)(n - i) * sizeof *x);
-        lanes_add(&a, 0, finite_or(first, rest), origin);
-    }
-    *total = a;
-}
-
-static inline vi exponents(const float *x)
-{
-    return (vi)((vu)vf_load(x) << 1 >> 24);
+    return from_sums((double)finite, x0, sum[0] + sum[1], sum2[0] + sum2[1], min, max);
 }
 
 /* The exponents of n values in any order, and zeros up to a whole vector; returns the largest. */
 static int take_exponents(const float *x, int64_t n, uint8_t *to)
 {
     float rest[VB] = {0};
-    vb top = {0};
     int largest = 0;
 
     for (int64_t i = 0; i < n; i += VB) {
-        const float *from = x + i;
+        const float *v = x + i;
 
         if (i + VB > n)
-            from = memcpy(rest, from, (size_t)(n - i) * sizeof *rest);
-        const vb e = vb_narrow(exponents(from), exponents(from + VL), exponents(from + 2 * VL),
-                               exponents(from + 3 * VL));
-        top = vb_max(e, top);
+            v = memcpy(rest, v, (size_t)(n - i) * sizeof *rest);
+        const vb e =
+            vb_exponents(vf_load(v), vf_load(v + VL), vf_load(v + 2 * VL), vf_load(v + 3 * VL));
         memcpy(to + i, &e, sizeof e);
     }
+    for (int64_t i = 0; i < round_up(n, VB); i++)
+        largest = to[i] > largest ? to[i] : largest;
+    return largest;
+}
+
+/* What take_piece gathers, lane by lane. */
+typedef struct {
+    vd sum[2], sum2[2];
+    vf min, max;
+    vb top;
+} gathered;
+
+/* Four vectors: their sum, the sum of their squares, and the bytes of their exponents. */
+static inline void gather(gathered *g, const float *x, vf *sum, vf *square, uint8_t *to)
+{
+    const vf a = vf_load(x), b = vf_load(x + VL), c = vf_load(x + 2 * VL), d = vf_load(x + 3 * VL);
+    const vb e = vb_exponents(a, b, c, d);
+
+    memcpy(to, &e, sizeof e);
+    g->top = vb_max(e, g->top);
+    g->min = vf_min(vf_min(a, b), vf_min(vf_min(c, d), g->min));
+    g->max = vf_max(vf_max(a, b), vf_max(vf_max(c, d), g->max));
+    *sum = (a + b) + (c + d);
+    *square = vf_madd(a, a, b * b) + vf_madd(c, c, d * d);
+}
+
+/* The same of n values, whole strides of them, and their moments on the way, with sums of eight
+ * values in f32. */
+static int take_all(const float *x, int64_t n, uint8_t *to, moments *m)
+{
+    gathered g = {.min = vf_load(x), .max = vf_load(x)};
+    int largest = 0;
+
+    for (int64_t i = 0; i < n; i += STRIDE) {
+        vf sum[2], square[2];
+
+#pragma GCC unroll 8
+        for (int64_t k = 0; k < STRIDE; k += LINE)
+            __builtin_prefetch(x + i + AHEAD + k);
+        gather(&g, x + i, &sum[0], &square[0], to + i);
+        gather(&g, x + i + VB, &sum[1], &square[1], to + i + VB);
+        sum[0] += sum[1];
+        square[0] += square[1];
+        g.sum[0] += vd_low(sum[0]);
+        g.sum[1] += vd_high(sum[0]);
+        g.sum2[0] += vd_low(square[0]);
+        g.sum2[1] += vd_high(square[0]);
+    }
     for (int i = 0; i < VB; i++)
-        largest = top[i] > largest ? top[i] : largest;
+        largest = g.top[i] > largest ? g.top[i] : largest;
+    *m = from_sums((double)n, 0, g.sum[0] + g.sum[1], g.sum2[0] + g.sum2[1], g.min, g.max);
     return largest;
 }
 
 enum { WINDOW = 11, WINDOWS = 6 };
 
-/* count[k] = how many bytes are k, for WINDOW values from `low` on and for 0. At most 255 vectors.
- */
-static void count_window(const uint8_t *x, int64_t vectors, int low, uint32_t *count)
+/* Adds to count how many bytes have each of the values from `low` to `top`, of which there are at
+ * most WINDOW, and how many are 0 if asked; returns how many those are. At most 255 vectors. */
+static uint32_t count_window(const uint8_t *x, int64_t vectors, int low, int top, bool zeros,
+                             uint32_t *count)
 {
     vb found[WINDOW + 1] = {0};
+    uint32_t all = 0;
 
     for (int64_t i = 0; i < vectors; i++) {
         const vb b = vb_load(x + i * VB);
@@ -127,117 +198,109 @@ static void count_window(const uint8_t *x, int64_t vectors, int low, uint32_t *c
             found[k] -= (vb)(b == (uint8_t)(low + k));
         found[WINDOW] -= (vb)(b == 0);
     }
-    for (int k = 0; k <= WINDOW; k++) {
-        uint32_t sum = 0;
+    for (int k = low; k <= top; k++) {
+        const uint32_t n = vb_sum(found[k - low]);
 
-        for (int i = 0; i < VB; i++)
-            sum += found[k][i];
-        count[k < WINDOW ? low + k : 0] = sum;
+        count[k] += n;
+        all += n;
     }
+    if (zeros) {
+        const uint32_t n = vb_sum(found[WINDOW]);
+
+        count[0] += n;
+        all += n;
+    }
+    return all;
 }
 
-/* Counts one by one the bytes from 1 to `top`. */
+/* Counts one by one the bytes from 1 to `top`, which are few: first where they are, as a branch at
+ * each vector would often be guessed wrong. */
 static void count_rest(const uint8_t *x, int64_t vectors, int top, uint32_t *count)
 {
-    for (int64_t i = 0; i < vectors; i++, x += VB) {
-        uint64_t some = vb_bits((vb)((vb)(vb_load(x) - 1) < (uint8_t)top));
+    const uint8_t *where[PIECE / VB];
+    uint64_t which[PIECE / VB];
+    int64_t n = 0;
 
-        for (; some; some &= some - 1)
-            count[x[__builtin_ctzll(some)]]++;
+    for (int64_t i = 0; i < vectors; i++, x += VB) {
+        where[n] = x;
+        which[n] = vb_bits((vb)((vb)(vb_load(x) - 1) < (uint8_t)top));
+        n += which[n] != 0;
     }
+    for (int64_t k = 0; k < n; k++)
+        for (uint64_t some = which[k]; some; some &= some - 1)
+            count[where[k][__builtin_ctzll(some)]]++;
 }
 
-/* Adds the exponents of one piece; returns the largest. */
-static int count_piece(const float *x, int64_t n, uint32_t *total)
+/* Adds the exponents of n values, the largest of which is given, and the zeros behind them. */
+static void count_exponents(const uint8_t *x, int64_t n, int largest, uint32_t *count)
 {
-    uint8_t bytes[PIECE] __attribute__((aligned(64)));
-    uint32_t count[SS_N_EXPONENTS] = {0}, counted = 0;
-    const int64_t vectors = (n + VB - 1) / VB, all = vectors * VB;
-    const int largest = take_exponents(x, n, bytes);
+    const int64_t vectors = round_up(n, VB) / VB;
+    int64_t left = vectors * VB;
     int top = largest; /* what is above is counted, but for zeros */
 
-    for (int w = 0; w == 0 || (w < WINDOWS && top > 0 && all - counted > n / 128); w++) {
+    for (int w = 0; w == 0 || (w < WINDOWS && top > 0 && left > n / 128); w++) {
         const int low = top > WINDOW ? top - WINDOW + 1 : 1;
 
-        count_window(bytes, vectors, low, count);
+        left -= count_window(x, vectors, low, top, w == 0, count);
         top = low - 1;
-        counted = 0;
-        for (int k = 0; k < SS_N_EXPONENTS; k++)
-            counted += count[k];
     }
-    if (counted < all)
-        count_rest(bytes, vectors, top, count);
-    count[0] -= (uint32_t)(all - n);
-    for (int k = 0; k < SS_N_EXPONENTS; k++)
-        total[k] += count[k];
-    return largest;
+    if (left > 0)
+        count_rest(x, vectors, top, count);
+    count[0] -= (uint32_t)(vectors * VB - n);
+}
+
+/* Whether moments are good whose sums began in f32: squares neither overflow nor vanish, and the
+ * mean does not hide the spread. */
+static bool are_good(const moments *m, int largest)
+{
+    return largest > 127 - 40 && largest < 127 + 60 && m->m2 > m->n * m->mean * m->mean;
 }
 
 static void stats_chunk(const float *x, int64_t n, partial *p)
 {
-    float x0 = 0;
-    const bool any = first_finite(x, n, &x0);
-    lanes a = {.min = {vf_all(x0), vf_all(x0)}, .max = {vf_all(x0), vf_all(x0)}};
+    uint8_t bytes[PIECE] __attribute__((aligned(64)));
+    int64_t len;
 
-    *p = (partial){0};
-    for (int64_t i = 0; i < n; i += PIECE) {
-        const int64_t len = min_i64(PIECE, n - i);
-        const int largest = count_piece(x + i, len, p->exponent);
+    *p = (partial){.moments = no_values};
+    for (int64_t i = 0; i < n; i += len) {
+        const uint32_t before = p->exponent[SS_N_EXPONENTS - 1];
+        const bool many = n - i >= MANY;
+        moments m;
 
-        if (any)
-            moments_piece(x + i, len, x0, largest < SS_N_EXPONENTS - 1, &a);
-    }
-    p->n = (double)n - p->exponent[SS_N_EXPONENTS - 1];
-    if (!any)
-        return;
-
-    const double sum = vd_sum(a.sum[0] + a.sum[1] + a.sum[2] + a.sum[3]);
-    const double sum2 = vd_sum(a.sum2[0] + a.sum2[1] + a.sum2[2] + a.sum2[3]);
-    const vf min = vf_min(a.min[0], a.min[1]), max = vf_max(a.max[0], a.max[1]);
-
-    p->mean = x0 + sum / p->n;
-    p->m2 = sum2 - sum * (sum / p->n);
-    p->min = p->max = x0;
-    for (int i = 0; i < VL; i++) {
-        p->min = min[i] < p->min ? min[i] : p->min;
-        p->max = max[i] > p->max ? max[i] : p->max;
+        len = min_i64(PIECE, many ? (n - i) / STRIDE * STRIDE : n - i);
+        const int largest =
+            many ? take_all(x + i, len, bytes, &m) : take_exponents(x + i, len, bytes);
+        count_exponents(bytes, len, largest, p->exponent);
+        if (!many || !are_good(&m, largest))
+            m = careful_moments(x + i, len, len - (p->exponent[SS_N_EXPONENTS - 1] - before));
+        merge(&p->moments, &m);
     }
 }
 
 static ss_stats summarise(const partial *p, int64_t chunks, int64_t count)
 {
     ss_stats s = {.count = (uint64_t)count};
-    double n = 0, mean = 0, m2 = 0;
-    float min = INFINITY, max = -INFINITY;
+    moments m = no_values;
 
     for (int64_t i = 0; i < chunks; i++) {
         for (int k = 0; k < SS_N_EXPONENTS; k++)
             s.exponent[k] += p[i].exponent[k];
-        if (p[i].n == 0)
-            continue;
-
-        const double both = n + p[i].n, delta = p[i].mean - mean;
-
-        m2 += p[i].m2 + delta * delta * (n * p[i].n / both);
-        mean += delta * (p[i].n / both);
-        n = both;
-        min = p[i].min < min ? p[i].min : min;
-        max = p[i].max > max ? p[i].max : max;
+        merge(&m, &p[i].moments);
     }
     s.nonfinite = s.exponent[SS_N_EXPONENTS - 1];
-    if (n == 0) {
+    if (m.n == 0) {
         s.min = s.max = s.absmax = s.mean = s.std = s.rms = s.l2 = NAN;
         return s;
     }
 
-    const double square = (m2 < 0 ? 0 : m2) + n * mean * mean; /* sum of x^2 */
+    const double m2 = m.m2 < 0 ? 0 : m.m2, square = m2 + m.n * m.mean * m.mean; /* sum of x^2 */
 
-    s.min = min;
-    s.max = max;
-    s.absmax = fmaxf(fabsf(min), fabsf(max));
-    s.mean = (float)mean;
-    s.std = (float)sqrt((m2 < 0 ? 0 : m2) / n);
-    s.rms = (float)sqrt(square / n);
+    s.min = m.min;
+    s.max = m.max;
+    s.absmax = fmaxf(fabsf(m.min), fabsf(m.max));
+    s.mean = (float)m.mean;
+    s.std = (float)sqrt(m2 / m.n);
+    s.rms = (float)sqrt(square / m.n);
     s.l2 = (float)sqrt(square);
     return s;
 }

@@ -198,13 +198,14 @@ static inline vb vb_max(vb a, vb b)
     return (vb)VB_OP(max_epu8)((VB_INTRINSIC)a, (VB_INTRINSIC)b);
 }
 
-/* The values of all four, which are from 0 to 255, as bytes in some order. */
-static inline vb vb_narrow(vi a, vi b, vi c, vi d)
+/* The exponents of all four, in some order. */
+static inline vb vb_exponents(vf a, vf b, vf c, vf d)
 {
-    const VB_INTRINSIC ab = VB_OP(packs_epi32)((VB_INTRINSIC)a, (VB_INTRINSIC)b);
-    const VB_INTRINSIC cd = VB_OP(packs_epi32)((VB_INTRINSIC)c, (VB_INTRINSIC)d);
+    typedef uint16_t halves __attribute__((vector_size(sizeof(vb))));
+    const halves ab = (halves)((vu)a >> 16 | ((vu)b & 0xffff0000)) >> 7 & 255;
+    const halves cd = (halves)((vu)c >> 16 | ((vu)d & 0xffff0000)) >> 7 & 255;
 
-    return (vb)VB_OP(packus_epi16)(ab, cd);
+    return (vb)VB_OP(packus_epi16)((VB_INTRINSIC)ab, (VB_INTRINSIC)cd);
 }
 
 /* Bit i says whether byte i is 128 or more. */
@@ -215,6 +216,18 @@ static inline uint64_t vb_bits(vb x)
 #else
     return (uint32_t)VB_OP(movemask_epi8)((VB_INTRINSIC)x);
 #endif
+}
+
+/* Sum of the bytes. */
+static inline uint32_t vb_sum(vb x)
+{
+    typedef uint64_t quads __attribute__((vector_size(sizeof(vb))));
+    const quads s = (quads)VB_OP(sad_epu8)((VB_INTRINSIC)x, (VB_INTRINSIC)(vb){0});
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < sizeof s / sizeof s[0]; i++)
+        sum += s[i];
+    return (uint32_t)sum;
 }
 
 static inline double vd_sum(vd x)
