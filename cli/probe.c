@@ -12,7 +12,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPT_OUTPUT = 1, OPT_DUMP, OPT_DUMP_DTYPE, OPT_CHANNELS, OPT_RESUME, OPT_FORCE };
+enum {
+    OPT_OUTPUT = 1,
+    OPT_DUMP,
+    OPT_DUMP_DTYPE,
+    OPT_CHANNELS,
+    OPT_NO_HISTOGRAM,
+    OPT_RESUME,
+    OPT_FORCE
+};
 
 static const cli_option options[] = {
     {OPT_OUTPUT, "output", "RUN.h5", "the run file to write"},
@@ -20,6 +28,7 @@ static const cli_option options[] = {
     {OPT_DUMP, "dump", "GLOB", "whose outputs are stored whole, repeatable"},
     {OPT_DUMP_DTYPE, "dump-dtype", "f32|f16", "how they are stored (default f32)"},
     {OPT_CHANNELS, "channels", NULL, "per-channel statistics too"},
+    {OPT_NO_HISTOGRAM, "no-histogram", NULL, "no histograms of exponents: watching is cheaper"},
     {OPT_RESUME, "resume", NULL, "go on with a run that was cut off"},
     {OPT_FORCE, "force", NULL, "replace RUN.h5 if it is there"},
     {0},
@@ -33,6 +42,7 @@ static void take_option(cli_parser *p, int id, ss_probe_options *opt, const char
     case OPT_DUMP: cli_append(p, dumps, &opt->n_dumps); break;
     case OPT_DUMP_DTYPE: cli_either(p, "f32", "f16", &opt->dump_f16); break;
     case OPT_CHANNELS: opt->channels = true; break;
+    case OPT_NO_HISTOGRAM: opt->no_histogram = true; break;
     case OPT_RESUME: opt->resume = true; break;
     case OPT_FORCE: opt->replace = true; break;
     default: cli_probe_take(p, id, opt, l); break;

@@ -22,7 +22,7 @@ static bool wants(void *self, const ss_module *m, ss_port p)
 static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
 {
     (void)self, (void)p;
-    const ss_stats *s = ss_tensor_stats(c, x);
+    const ss_stats *s = ss_tensor_stats(c, x, false);
 
     if (s)
         printf("%-45s %9.4g\n", m->path, (double)s->absmax);

@@ -27,6 +27,7 @@ typedef struct ss_buffer {
     int exp_bits, man_bits; /* of the format that all values were rounded to; 0: none is known */
     ss_stats *stats;        /* remembered by ss_tensor_stats, [n_stats]; NULL before */
     int64_t n_stats;
+    bool exponents; /* the histogram is among them */
 } ss_buffer;
 
 struct ss_tensor {
@@ -214,8 +215,8 @@ typedef struct ss_backend {
     ss_code (*embedding)(ss_device *d, const ss_tensor *table, const int64_t *ids, ss_tensor *y,
                          ss_err *e);
 
-    /* stats: host [n] where n = dim 0 of x; see stats.h */
-    ss_code (*stats)(ss_device *d, const ss_tensor *x, ss_stats *out, ss_err *e);
+    /* out: host [n] where n = dim 0 of x; see stats.h */
+    ss_code (*stats)(ss_device *d, const ss_tensor *x, bool exponents, ss_stats *out, ss_err *e);
     /* absmax, rms: host [n][C] */
     ss_code (*channel_stats)(ss_device *d, const ss_tensor *x, float *absmax, float *rms,
                              ss_err *e);

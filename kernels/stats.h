@@ -12,9 +12,9 @@
  *                 inf and NaN. It answers for any number format what would overflow, go
  *                 subnormal or flush to zero.
  *
- * Each is right to the last digit of f32, the mean to that or to 4e-9 of the RMS, whichever is more.
- * Sums have a fixed order, so that the result does not depend on the number of threads. With no
- * finite value at all, everything but the counts is NaN.
+ * Each is right to the last digit of f32, the mean to that or to 4e-9 of the RMS, whichever is
+ * more. Sums have a fixed order, so that the result does not depend on the number of threads. With
+ * no finite value at all, everything but the counts is NaN.
  */
 #ifndef SS_KERNELS_STATS_H
 #define SS_KERNELS_STATS_H
@@ -35,9 +35,11 @@ typedef struct {
     uint64_t exponent[SS_N_EXPONENTS];
 } ss_stats;
 
-/* One entry per sample, [dim 0]; borrowed, valid while the tensor lives. Computed on the
- * first call and remembered. NULL after an error or when the context only infers shapes. */
-const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x);
+/* One entry per sample, [dim 0]; borrowed, valid while the tensor lives, but only up to the next
+ * call for the same tensor. The histogram is left out, and may be zero, unless `exponents`: it
+ * takes half of the time. Computed on the first call and remembered. NULL after an error or when
+ * the context only infers shapes. */
+const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x, bool exponents);
 
 /* Per channel (innermost dimension C) and sample, over finite values: absmax[n][C] and
  * rms[n][C], host arrays of the caller. A channel without finite values gives NaN. */

@@ -296,7 +296,7 @@ ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f)
     return ss_ctx_fail(c, rc, "%s", c->op_err.msg);
 }
 
-const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x)
+const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x, bool exponents)
 {
     if (!x || ss_ctx_failed(c) || c->shapes_only)
         return NULL;
@@ -304,14 +304,15 @@ const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x)
     ss_buffer *b = x->buf;
     int64_t n = x->shape.dim[0];
 
-    if (b->stats && b->n_stats == n)
+    if (b->stats && b->n_stats == n && (b->exponents || !exponents))
         return b->stats;
     ss_free(b->stats);
     b->n_stats = n;
+    b->exponents = exponents;
     b->stats = ss_calloc((size_t)n, sizeof *b->stats);
     if (!b->stats)
         return ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    if (c->be->stats(c->dev, x, b->stats, &c->op_err) != SS_OK) {
+    if (c->be->stats(c->dev, x, exponents, b->stats, &c->op_err) != SS_OK) {
         ss_free(b->stats);
         b->stats = NULL;
         return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);

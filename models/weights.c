@@ -16,7 +16,7 @@ typedef struct {
 
 static void add_tensor(ss_ctx *c, const ss_tensor *x, totals *t)
 {
-    const ss_stats *s = ss_tensor_stats(c, x);
+    const ss_stats *s = ss_tensor_stats(c, x, false);
 
     if (!s)
         return;

@@ -288,6 +288,7 @@ static ss_code prepare(probe *p, ss_err *e)
         .dump = opt->dumps,
         .n_dump = opt->n_dumps,
         .half = opt->dump_f16,
+        .no_histogram = opt->no_histogram,
         .channels = opt->channels,
     };
     ss_code rc = ss_ctx_new(&device, &p->ctx, e);

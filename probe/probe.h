@@ -49,7 +49,7 @@ typedef struct {
     const char *const *dumps; /* globs */
     int n_dumps;
     bool dump_f16;
-    bool channels;
+    bool channels, no_histogram;
 
     bool resume, replace;
     uint64_t seed;

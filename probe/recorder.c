@@ -146,7 +146,7 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
         return;
     s->seen[p] = true;
     if (s->run >= 0) {
-        const ss_stats *stats = ss_tensor_stats(c, x);
+        const ss_stats *stats = ss_tensor_stats(c, x, !r->opt.no_histogram);
 
         for (int k = 0; stats && k < r->n; k++)
             ss_run_put_stats(r->col, s->run, p, r->input[k], r->sample[k], &stats[k]);
@@ -300,6 +300,7 @@ void ss_recorder_spec(ss_recorder *r, ss_run_spec *spec)
     spec->n_layers = r->n_layers;
     spec->channels = r->channels;
     spec->n_channels = r->n_channels;
+    spec->no_histogram = r->opt.no_histogram;
     spec->dumps = r->dumps;
     spec->n_dumps = r->n_dumps;
 }

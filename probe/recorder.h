@@ -19,7 +19,8 @@ typedef struct {
     int n_watch;
     const char *const *dump; /* globs: whose outputs are stored whole */
     int n_dump;
-    bool half;     /* dumps as f16 */
+    bool half; /* dumps as f16 */
+    bool no_histogram;
     bool channels; /* per-channel statistics */
 } ss_recorder_options;
 

@@ -107,16 +107,19 @@ void ss_run_put_stats(ss_run_column *col, int module, ss_port port, int input, i
     const ss_run_layout *l = &col->w->layout;
     const int64_t row = module_row(l, module, port, input), at = row * l->n_samples + sample;
     void **stat = col->data + l->at.stats;
-    uint64_t *counts = (uint64_t *)col->data[l->at.hist] + row * SS_N_EXPONENTS;
 
     assert(sample >= 0 && sample < l->n_samples);
 #define X(name) ((float *)*stat++)[at] = s->name;
     SS_STATS(X)
 #undef X
     ((uint64_t *)col->data[l->at.nonfinite])[at] = s->nonfinite;
+    col->seen[row] = 1;
+    if (l->at.hist < 0)
+        return;
+
+    uint64_t *counts = (uint64_t *)col->data[l->at.hist] + row * SS_N_EXPONENTS;
     for (int i = 0; i < SS_N_EXPONENTS; i++)
         counts[i] += s->exponent[i];
-    col->seen[row] = 1;
 }
 
 void ss_run_put_attention(ss_run_column *col, int layer, int head, int input, int sample,

@@ -27,7 +27,8 @@
  *   /stats/nonfinite   the same shape, u64, how many values were inf or NaN
  *   /hist/exponent     [module, port, input, sigma, exponent] u64, counts over all samples.
  *                      Exponent -127 is zero and subnormal numbers, 128 inf and NaN. The
- *                      axis has the name of the data set, so it is linked at the root
+ *                      axis has the name of the data set, so it is linked at the root.
+ *                      Not with probe --no-histogram
  *   /attention/NAME    [layer, head, input, sigma, sample] f32, entropy entropy_min max_logit
  *                      sink; NaN beyond the heads of a layer. /attention/keys [layer] i64
  *   /weights/NAME      [parameter] f32, absmax rms
@@ -162,6 +163,7 @@ typedef struct {
     bool loss;           /* the clean input is known for some inputs */
     int n_radii;         /* 0: no spectra */
     const double *radii; /* labels, NULL: 0, 1, 2 ... */
+    bool no_histogram;   /* of exponents */
     const ss_run_channels *channels;
     int n_channels;
     const ss_run_dump *dumps;

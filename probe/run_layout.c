@@ -191,19 +191,21 @@ static void add_module_sets(struct maker *m, const ss_run_spec *spec, int input,
     ss_run_layout *l = m->l;
     int port = add_axis(m, "port",
                         (ss_run_axis){.n = SS_N_PORTS, .kind = SS_AXIS_TEXT, .text = label_port});
-    int exponent = add_axis(m, "exponent",
-                            (ss_run_axis){.n = SS_N_EXPONENTS, .kind = SS_AXIS_I32, .first = -127});
     const int sigma = l->axis_sigma, module = l->axis_module;
     const int row[] = {module, port, input, sigma, sample, -1};
-    const int counts[] = {module, port, input, sigma, exponent, -1};
 
     l->at.stats = (int)l->n_sets;
 #define X(name) add_set(m, "/stats", #name, SS_SET_F32, true, row);
     SS_STATS(X)
 #undef X
     l->at.nonfinite = add_set(m, "/stats", "nonfinite", SS_SET_U64, false, row);
-    l->at.hist = add_set(m, "/hist", "exponent", SS_SET_U64, false, counts);
+    if (!spec->no_histogram) {
+        const int exponent = add_axis(
+            m, "exponent", (ss_run_axis){.n = SS_N_EXPONENTS, .kind = SS_AXIS_I32, .first = -127});
+        const int counts[] = {module, port, input, sigma, exponent, -1};
 
+        l->at.hist = add_set(m, "/hist", "exponent", SS_SET_U64, false, counts);
+    }
     for (int i = 0; i < spec->n_channels; i++) {
         int axis[] = {port, input, sigma, size_axis(m, "channel", spec->channels[i].channels), -1};
         char *name = ss_run_link_name(spec->channels[i].path);

@@ -59,7 +59,8 @@ static int write_column(const ss_run_writer *w, ss_run_column *col)
 
     ss_run_column_close(col);
     for (size_t i = 0; i < l->n_sets && !why; i++) {
-        bool by_module = l->at.stats >= 0 && (int)i >= l->at.stats && (int)i <= l->at.hist;
+        const int last = l->at.hist >= 0 ? l->at.hist : l->at.nonfinite;
+        bool by_module = l->at.stats >= 0 && (int)i >= l->at.stats && (int)i <= last;
 
         if (col->data[i])
             why = write_set(w, &l->sets[i], col->data[i], col->sigma, by_module ? col->seen : NULL);

@@ -42,7 +42,7 @@ static bool wants_attention(void *self, const ss_module *m)
 static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
 {
     watcher *w = self;
-    const ss_stats *s = ss_tensor_stats(c, x);
+    const ss_stats *s = ss_tensor_stats(c, x, true);
 
     w->seen[m->id][p]++;
     if (p == SS_PORT_OUTPUT && s)

@@ -217,6 +217,32 @@ static void test_reader_reads_all(void **state)
     ss_run_close(r);
 }
 
+/* The rest is as in a run with histograms. */
+static void test_no_histogram(void **state)
+{
+    (void)state;
+    ss_err e = {0};
+    ss_run_spec spec = syn_spec();
+    ss_run_writer *w;
+    ss_run *with, *without;
+    const float *a, *b;
+
+    spec.no_histogram = true;
+    write_run(at("a.h5"));
+    if (ss_run_create(at("b.h5"), &spec, true, &w, &e) != SS_OK || syn_complete(w, &e) != SS_OK ||
+        ss_run_open(at("a.h5"), &with, &e) != SS_OK ||
+        ss_run_open(at("b.h5"), &without, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    assert_true(ss_run_has_hist(with));
+    assert_false(ss_run_has_hist(without));
+    assert_int_equal(ss_run_stat(with, "std", &a, &e), SS_OK);
+    assert_int_equal(ss_run_stat(without, "std", &b, &e), SS_OK);
+    assert_memory_equal(
+        a, b, SYN_MODULES * SS_N_PORTS * SYN_INPUTS * SYN_SIGMAS * SYN_SAMPLES * sizeof *a);
+    ss_run_close(with);
+    ss_run_close(without);
+}
+
 static void test_half(void **state)
 {
     (void)state;
@@ -871,6 +897,7 @@ int main(void)
         cmocka_unit_test(test_layout_for_outsiders),
         cmocka_unit_test(test_reader_reads_all),
         cmocka_unit_test(test_half),
+        cmocka_unit_test(test_no_histogram),
         cmocka_unit_test(test_kill_and_resume),
         cmocka_unit_test(test_resume_refuses_another_plan),
         cmocka_unit_test(test_training_run),

@@ -161,6 +161,21 @@ static void check(const char *kind, int64_t len, const ss_stats *got, const ss_s
     assert_memory_equal(got->exponent, want->exponent, sizeof got->exponent);
 }
 
+/* Asked for without the histogram, the others are the same bits; asked for with it later, it comes.
+ */
+static void check_without_histogram(ss_ctx *c, const float *x, int64_t N, int64_t len,
+                                    const ss_stats *want)
+{
+    ss_tensor *t = ss_upload(c, ss_shape_of(N, len), x);
+    const ss_stats *s = ss_tensor_stats(c, t, false);
+
+    for (int64_t k = 0; k < N; k++)
+        assert_memory_equal(&s[k], &want[k], offsetof(ss_stats, exponent));
+    s = ss_tensor_stats(c, t, true);
+    assert_memory_equal(s, want, (size_t)N * sizeof *s);
+    ss_release(t);
+}
+
 /* Statistics of x [N][len] by so many threads; the caller frees them. */
 static ss_stats *measure(const float *x, int64_t N, int64_t len, int threads)
 {
@@ -170,11 +185,12 @@ static ss_stats *measure(const float *x, int64_t N, int64_t len, int threads)
     if (ss_ctx_new(&(ss_ctx_options){.threads = threads}, &c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     ss_tensor *t = ss_upload(c, ss_shape_of(N, len), x);
-    const ss_stats *s = ss_tensor_stats(c, t);
+    const ss_stats *s = ss_tensor_stats(c, t, true);
     if (!s)
         fail_msg("no statistics");
     ss_stats *copy = malloc((size_t)N * sizeof *copy);
     memcpy(copy, s, (size_t)N * sizeof *copy);
+    check_without_histogram(c, x, N, len, s);
     ss_release(t);
     ss_ctx_free(c);
     return copy;

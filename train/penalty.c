@@ -145,7 +145,7 @@ void ss_penalty_begin(ss_penalty *p, bool on)
  * NaN has no mean. */
 static double mean_square(ss_ctx *c, const ss_tensor *a)
 {
-    const ss_stats *s = ss_tensor_stats(c, a);
+    const ss_stats *s = ss_tensor_stats(c, a, false);
     const int64_t n = ss_shape_get(a).dim[0];
     double sum = 0;
 

@@ -35,7 +35,7 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port port, const s
         w->next.see(w->next.self, c, m, port, x);
     if (port != SS_PORT_OUTPUT)
         return;
-    const ss_stats *s = ss_tensor_stats(c, x);
+    const ss_stats *s = ss_tensor_stats(c, x, false);
     const int n = s ? (int)ss_dim(x, 0) : 0; /* none where only shapes are inferred */
     double absmax = NAN, squares = 0, count = 0;
 

@@ -59,7 +59,8 @@
       (ss_device * d, const ss_tensor *table, const int64_t *ids, ss_tensor *y, ss_err *e),        \
       (d, table, ids, y, e))                                                                       \
     X(fill, (ss_device * d, ss_tensor * y, float value, ss_err *e), (d, y, value, e))              \
-    X(stats, (ss_device * d, const ss_tensor *x, ss_stats *out, ss_err *e), (d, x, out, e))        \
+    X(stats, (ss_device * d, const ss_tensor *x, bool exponents, ss_stats *out, ss_err *e),        \
+      (d, x, exponents, out, e))                                                                   \
     X(channel_stats, (ss_device * d, const ss_tensor *x, float *absmax, float *rms, ss_err *e),    \
       (d, x, absmax, rms, e))
 

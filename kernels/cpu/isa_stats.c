@@ -77,8 +77,8 @@ static moments from_sums(double count, double x0, vd sum, vd sum2, vf min, vf ma
     return m;
 }
 
-/* Of n values, of which `finite` are finite; the others are replaced by x0. */
-static moments careful_moments(const float *x, int64_t n, int64_t finite)
+/* Of n values; those that are not finite are replaced by x0. */
+static moments careful_moments(const float *x, int64_t n)
 {
     float x0 = 0;
 
@@ -89,6 +89,7 @@ static moments careful_moments(const float *x, int64_t n, int64_t finite)
     const vd origin = vd_low(first);
     vd sum[2] = {{0}}, sum2[2] = {{0}};
     vf min = first, max = first;
+    vi others = {0};
 
     for (int64_t i = 0; i < n; i += VL) {
         vf v = first;
@@ -97,7 +98,10 @@ static moments careful_moments(const float *x, int64_t n, int64_t finite)
             v = vf_load(x + i);
         else
             memcpy(&v, x + i, (size_t)(n - i) * sizeof *x);
-        v = vf_select(vf_is_finite(v), first, v);
+
+        const vi finite = vf_is_finite(v);
+        others -= ~finite;
+        v = vf_select(finite, first, v);
 
         const vd low = vd_low(v) - origin, high = vd_high(v) - origin;
 
@@ -108,14 +112,68 @@ static moments careful_moments(const float *x, int64_t n, int64_t finite)
         sum2[0] = vd_madd(low, low, sum2[0]);
         sum2[1] = vd_madd(high, high, sum2[1]);
     }
-    return from_sums((double)finite, x0, sum[0] + sum[1], sum2[0] + sum2[1], min, max);
+    for (int k = 0; k < VL; k++)
+        n -= others[k];
+    return from_sums((double)n, x0, sum[0] + sum[1], sum2[0] + sum2[1], min, max);
 }
 
-/* The exponents of n values in any order, and zeros up to a whole vector; returns the largest. */
-static int take_exponents(const float *x, int64_t n, uint8_t *to)
+/* Whether quick_moments are good: no value was inf or NaN, squares neither overflowed nor vanished,
+ * and the mean does not hide the spread. */
+static bool are_good(const moments *m)
+{
+    return isfinite(m->m2) && m->m2 > m->n * m->mean * m->mean && fmaxf(-m->min, m->max) > 0x1p-40F;
+}
+
+/* What quick_moments gathers, lane by lane. */
+typedef struct {
+    vd sum[2], sum2[2];
+    vf min, max;
+} gathered;
+
+/* Four vectors: their sum, the sum of their squares, and the exponents, unless to is NULL. */
+static inline void gather(gathered *g, const float *x, vf *sum, vf *square, uint8_t *to)
+{
+    const vf a = vf_load(x), b = vf_load(x + VL), c = vf_load(x + 2 * VL), d = vf_load(x + 3 * VL);
+
+    if (to) {
+        const vb e = vb_exponents(a, b, c, d);
+
+        memcpy(to, &e, sizeof e);
+    }
+    g->min = vf_min(vf_min(a, b), vf_min(vf_min(c, d), g->min));
+    g->max = vf_max(vf_max(a, b), vf_max(vf_max(c, d), g->max));
+    *sum = (a + b) + (c + d);
+    *square = vf_madd(a, a, b * b) + vf_madd(c, c, d * d);
+}
+
+/* Of n values, whole strides of them, with sums of eight in f32. Their exponents, in any order, go
+ * to `to` unless that is NULL. */
+static inline moments quick_moments(const float *x, int64_t n, uint8_t *to)
+{
+    gathered g = {.min = vf_load(x), .max = vf_load(x)};
+
+    for (int64_t i = 0; i < n; i += STRIDE) {
+        vf sum[2], square[2];
+
+#pragma GCC unroll 8
+        for (int64_t k = 0; k < STRIDE; k += LINE)
+            __builtin_prefetch(x + i + AHEAD + k);
+        gather(&g, x + i, &sum[0], &square[0], to ? to + i : NULL);
+        gather(&g, x + i + VB, &sum[1], &square[1], to ? to + i + VB : NULL);
+        sum[0] += sum[1];
+        square[0] += square[1];
+        g.sum[0] += vd_low(sum[0]);
+        g.sum[1] += vd_high(sum[0]);
+        g.sum2[0] += vd_low(square[0]);
+        g.sum2[1] += vd_high(square[0]);
+    }
+    return from_sums((double)n, 0, g.sum[0] + g.sum[1], g.sum2[0] + g.sum2[1], g.min, g.max);
+}
+
+/* The exponents of n values in any order, and zeros up to a whole vector. */
+static void take_exponents(const float *x, int64_t n, uint8_t *to)
 {
     float rest[VB] = {0};
-    int largest = 0;
 
     for (int64_t i = 0; i < n; i += VB) {
         const float *v = x + i;
@@ -126,57 +184,17 @@ static int take_exponents(const float *x, int64_t n, uint8_t *to)
             vb_exponents(vf_load(v), vf_load(v + VL), vf_load(v + 2 * VL), vf_load(v + 3 * VL));
         memcpy(to + i, &e, sizeof e);
     }
-    for (int64_t i = 0; i < round_up(n, VB); i++)
-        largest = to[i] > largest ? to[i] : largest;
-    return largest;
 }
 
-/* What take_piece gathers, lane by lane. */
-typedef struct {
-    vd sum[2], sum2[2];
-    vf min, max;
-    vb top;
-} gathered;
-
-/* Four vectors: their sum, the sum of their squares, and the bytes of their exponents. */
-static inline void gather(gathered *g, const float *x, vf *sum, vf *square, uint8_t *to)
+static int largest_of(const uint8_t *x, int64_t vectors)
 {
-    const vf a = vf_load(x), b = vf_load(x + VL), c = vf_load(x + 2 * VL), d = vf_load(x + 3 * VL);
-    const vb e = vb_exponents(a, b, c, d);
-
-    memcpy(to, &e, sizeof e);
-    g->top = vb_max(e, g->top);
-    g->min = vf_min(vf_min(a, b), vf_min(vf_min(c, d), g->min));
-    g->max = vf_max(vf_max(a, b), vf_max(vf_max(c, d), g->max));
-    *sum = (a + b) + (c + d);
-    *square = vf_madd(a, a, b * b) + vf_madd(c, c, d * d);
-}
-
-/* The same of n values, whole strides of them, and their moments on the way, with sums of eight
- * values in f32. */
-static int take_all(const float *x, int64_t n, uint8_t *to, moments *m)
-{
-    gathered g = {.min = vf_load(x), .max = vf_load(x)};
+    vb top = {0};
     int largest = 0;
 
-    for (int64_t i = 0; i < n; i += STRIDE) {
-        vf sum[2], square[2];
-
-#pragma GCC unroll 8
-        for (int64_t k = 0; k < STRIDE; k += LINE)
-            __builtin_prefetch(x + i + AHEAD + k);
-        gather(&g, x + i, &sum[0], &square[0], to + i);
-        gather(&g, x + i + VB, &sum[1], &square[1], to + i + VB);
-        sum[0] += sum[1];
-        square[0] += square[1];
-        g.sum[0] += vd_low(sum[0]);
-        g.sum[1] += vd_high(sum[0]);
-        g.sum2[0] += vd_low(square[0]);
-        g.sum2[1] += vd_high(square[0]);
-    }
+    for (int64_t i = 0; i < vectors; i++)
+        top = vb_max(vb_load(x + i * VB), top);
     for (int i = 0; i < VB; i++)
-        largest = g.top[i] > largest ? g.top[i] : largest;
-    *m = from_sums((double)n, 0, g.sum[0] + g.sum[1], g.sum2[0] + g.sum2[1], g.min, g.max);
+        largest = top[i] > largest ? top[i] : largest;
     return largest;
 }
 
@@ -231,12 +249,12 @@ static void count_rest(const uint8_t *x, int64_t vectors, int top, uint32_t *cou
             count[where[k][__builtin_ctzll(some)]]++;
 }
 
-/* Adds the exponents of n values, the largest of which is given, and the zeros behind them. */
-static void count_exponents(const uint8_t *x, int64_t n, int largest, uint32_t *count)
+/* Adds n exponents, behind which are zeros up to a whole vector. */
+static void count_exponents(const uint8_t *x, int64_t n, uint32_t *count)
 {
     const int64_t vectors = round_up(n, VB) / VB;
     int64_t left = vectors * VB;
-    int top = largest; /* what is above is counted, but for zeros */
+    int top = largest_of(x, vectors); /* what is above is counted, but for zeros */
 
     for (int w = 0; w == 0 || (w < WINDOWS && top > 0 && left > n / 128); w++) {
         const int low = top > WINDOW ? top - WINDOW + 1 : 1;
@@ -249,31 +267,27 @@ static void count_exponents(const uint8_t *x, int64_t n, int largest, uint32_t *
     count[0] -= (uint32_t)(vectors * VB - n);
 }
 
-/* Whether moments are good whose sums began in f32: squares neither overflow nor vanish, and the
- * mean does not hide the spread. */
-static bool are_good(const moments *m, int largest)
-{
-    return largest > 127 - 40 && largest < 127 + 60 && m->m2 > m->n * m->mean * m->mean;
-}
-
-static void stats_chunk(const float *x, int64_t n, partial *p)
+static void stats_chunk(const float *x, int64_t n, bool exponents, partial *p)
 {
     uint8_t bytes[PIECE] __attribute__((aligned(64)));
     int64_t len;
 
     *p = (partial){.moments = no_values};
     for (int64_t i = 0; i < n; i += len) {
-        const uint32_t before = p->exponent[SS_N_EXPONENTS - 1];
+        const float *from = x + i;
         const bool many = n - i >= MANY;
-        moments m;
+        moments m = no_values;
 
         len = min_i64(PIECE, many ? (n - i) / STRIDE * STRIDE : n - i);
-        const int largest =
-            many ? take_all(x + i, len, bytes, &m) : take_exponents(x + i, len, bytes);
-        count_exponents(bytes, len, largest, p->exponent);
-        if (!many || !are_good(&m, largest))
-            m = careful_moments(x + i, len, len - (p->exponent[SS_N_EXPONENTS - 1] - before));
+        if (!many && exponents)
+            take_exponents(from, len, bytes);
+        else if (many)
+            m = exponents ? quick_moments(from, len, bytes) : quick_moments(from, len, NULL);
+        if (!are_good(&m))
+            m = careful_moments(from, len);
         merge(&p->moments, &m);
+        if (exponents)
+            count_exponents(bytes, len, p->exponent);
     }
 }
 
@@ -287,7 +301,7 @@ static ss_stats summarise(const partial *p, int64_t chunks, int64_t count)
             s.exponent[k] += p[i].exponent[k];
         merge(&m, &p[i].moments);
     }
-    s.nonfinite = s.exponent[SS_N_EXPONENTS - 1];
+    s.nonfinite = s.count - (uint64_t)m.n;
     if (m.n == 0) {
         s.min = s.max = s.absmax = s.mean = s.std = s.rms = s.l2 = NAN;
         return s;
@@ -305,7 +319,7 @@ static ss_stats summarise(const partial *p, int64_t chunks, int64_t count)
     return s;
 }
 
-ss_code ISA(stats)(ss_device *d, const ss_tensor *x, ss_stats *out, ss_err *e)
+ss_code ISA(stats)(ss_device *d, const ss_tensor *x, bool exponents, ss_stats *out, ss_err *e)
 {
     const int64_t n = ss_shape_numel(x->shape), N = x->shape.rank ? x->shape.dim[0] : 1;
     const int64_t len = N ? n / N : 0, chunks = (len + CHUNK - 1) / CHUNK;
@@ -319,7 +333,7 @@ ss_code ISA(stats)(ss_device *d, const ss_tensor *x, ss_stats *out, ss_err *e)
     for (int64_t i = 0; i < N * chunks; i++) {
         const int64_t at = i % chunks * CHUNK;
 
-        stats_chunk(values + i / chunks * len + at, min_i64(CHUNK, len - at), &p[i]);
+        stats_chunk(values + i / chunks * len + at, min_i64(CHUNK, len - at), exponents, &p[i]);
     }
     for (int64_t s = 0; s < N; s++)
         out[s] = summarise(p + s * chunks, chunks, len);

@@ -9,13 +9,13 @@
 #include <stdio.h>
 
 static void add_row(bench *b, const char *what, const char *name, int batch, double ours,
-                    double theirs)
+                    double theirs, double bar)
 {
     bench_row r = bench_row_of("%", "%s: %s x %d", what, name, batch);
 
     r.ours = 100 * (ours - 1);
     r.theirs = 100 * (theirs - 1);
-    bench_add_bar(&r, BENCH_OURS, 5);
+    bench_add_bar(&r, BENCH_OURS, bar);
     bench_report(b, &r);
 }
 
@@ -32,18 +32,24 @@ static void one(bench *b, const char *name, const char *folder, int batch, doubl
     bench_network_open(folder, batch, b->threads, &n);
     bench_watched none = {&n, {0}}, all = {&n, {.statistics = true}};
     bench_watched emulated = {&n, {.precision = "fp16", .scope = SS_ROUND_BLOCKS}};
+    bench_watched fewer = {&n, {.statistics = true, .no_histogram = true}};
     bench_side ours[] = {{bench_watched_run, &none, 0, 0},
                          {bench_watched_run, &all, 0, 0},
-                         {bench_watched_run, &emulated, 0, 0}};
-    bench_side theirs[] = {
-        {bench_ask, &plain, 0, 0}, {bench_ask, &statistics, 0, 0}, {bench_ask, &rounded, 0, 0}};
+                         {bench_watched_run, &emulated, 0, 0},
+                         {bench_watched_run, &fewer, 0, 0}};
+    bench_question moments = {reference, "moments"};
+    bench_side theirs[] = {{bench_ask, &plain, 0, 0},
+                           {bench_ask, &statistics, 0, 0},
+                           {bench_ask, &rounded, 0, 0},
+                           {bench_ask, &moments, 0, 0}};
 
-    bench_alternate(ours, 3, seconds);
-    bench_alternate(theirs, 3, seconds);
+    bench_alternate(ours, 4, seconds);
+    bench_alternate(theirs, 4, seconds);
     bench_network_close(&n);
     bench_reference_close(reference);
-    add_row(b, "all statistics", name, batch, ours[1].to_first, theirs[1].to_first);
-    add_row(b, "fp16 blocks", name, batch, ours[2].to_first, theirs[2].to_first);
+    add_row(b, "all statistics", name, batch, ours[1].to_first, theirs[1].to_first, 5);
+    add_row(b, "without histogram", name, batch, ours[3].to_first, theirs[3].to_first, 3);
+    add_row(b, "fp16 blocks", name, batch, ours[2].to_first, theirs[2].to_first, 5);
 }
 
 void bench_rows_watch(bench *b)

@@ -15,8 +15,8 @@ static bool wants_attention(void *self, const ss_module *m)
 
 static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
 {
-    (void)self, (void)m, (void)p;
-    ss_tensor_stats(c, x);
+    (void)m, (void)p;
+    ss_tensor_stats(c, x, self != NULL);
 }
 
 static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *s,
@@ -25,7 +25,9 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
     (void)self, (void)c, (void)m, (void)s, (void)n, (void)heads, (void)keys;
 }
 
-const ss_hooks bench_hooks = {NULL, wants, wants_attention, see, see_attention};
+/* self: NULL for no histogram */
+const ss_hooks bench_hooks = {&(int){1}, wants, wants_attention, see, see_attention};
+static const ss_hooks no_histogram = {NULL, wants, wants_attention, see, see_attention};
 
 double bench_watched_run(void *state)
 {
@@ -38,7 +40,9 @@ double bench_watched_run(void *state)
 void bench_set_watch(ss_ctx *c, const ss_model *m, bench_watch w)
 {
     ss_precision precision = {.scope = w.scope};
-    ss_setup setup = {.hooks = w.statistics ? &bench_hooks : NULL};
+    ss_setup setup = {.hooks = !w.statistics    ? NULL
+                               : w.no_histogram ? &no_histogram
+                                                : &bench_hooks};
     ss_err e = {0};
 
     setup.modules = ss_model_modules(m, &setup.n_modules);

@@ -9,6 +9,7 @@
 /* What a context is told; the parts are asked for one by one. */
 typedef struct {
     bool statistics;       /* of every module at every port, and of attention */
+    bool no_histogram;     /* but not that of exponents */
     const char *precision; /* outputs are rounded to this format; NULL: not */
     ss_round_scope scope;  /* outputs of what */
 } bench_watch;

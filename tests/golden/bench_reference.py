@@ -44,16 +44,22 @@ def peak():
                 return int(line.split()[1]) / 1024
 
 
-def statistics(x):
-    """Per sample, as the program has them: range, moments, and the histogram of exponents."""
+def moments(x):
+    """Per sample, as the program has them."""
     x = x.detach().float().flatten(1)
     x.amin(1), x.amax(1), x.abs().amax(1), x.mean(1), x.std(1, correction=0)
     l2 = torch.linalg.vector_norm(x, dim=1)
     rms = l2 / x.shape[1] ** 0.5
     nonfinite = (~x.isfinite()).sum(1)
+    return l2, rms, nonfinite
+
+
+def statistics(x):
+    """The same and the histogram of exponents."""
+    x = x.detach().float().flatten(1)
     exponents = [torch.bincount((s.view(torch.int32) >> 23) & 255, minlength=256)
                  for s in x.contiguous()]
-    return l2, rms, nonfinite, exponents
+    return moments(x), exponents
 
 
 def tensors(y):
@@ -67,11 +73,11 @@ def tensors(y):
             yield from tensors(v)
 
 
-def watch(model):
-    """Takes the statistics of inputs and outputs of every module; what to call to end it."""
+def watch(model, take=statistics):
+    """Takes them of inputs and outputs of every module; what to call to end it."""
     def hook(module, args, y):
         for x in list(tensors(list(args))) + list(tensors(y)):
-            statistics(x)
+            take(x)
     hooks = [m.register_forward_hook(hook) for m in model.modules()]
     return lambda: [h.remove() for h in hooks]
 
@@ -119,6 +125,12 @@ class Forward(Case):
 
     def statistics(self):
         end = watch(self.model)
+        seconds = self.forward()
+        end()
+        return seconds
+
+    def moments(self):
+        end = watch(self.model, moments)
         seconds = self.forward()
         end()
         return seconds
