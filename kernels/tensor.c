@@ -210,6 +210,19 @@ ss_code ss_download(ss_ctx *c, const ss_tensor *x, float *host, ss_err *e)
     return c->be->download(c->dev, x, host, e);
 }
 
+ss_code ss_download_sample(ss_ctx *c, const ss_tensor *x, int64_t k, float *host, ss_err *e)
+{
+    if (!x)
+        return ss_ctx_check(c, e);
+
+    ss_tensor sample = *x; /* borrows all that x has */
+    sample.shape.dim[0] = 1;
+    if (!c->shapes_only)
+        sample.data =
+            (char *)x->data + (size_t)(k * ss_shape_numel(sample.shape)) * ss_dtype_size(x->dtype);
+    return ss_download(c, &sample, host, e);
+}
+
 ss_tensor *ss_retain(const ss_tensor *x)
 {
     ss_tensor *y = (ss_tensor *)(uintptr_t)x; /* counting references changes no value */

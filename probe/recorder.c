@@ -117,16 +117,24 @@ static void put_channels(ss_recorder *r, ss_ctx *c, const slot *s, ss_port p, co
                             rms + k * width);
 }
 
+typedef struct {
+    ss_ctx *c;
+    const ss_tensor *x;
+    int k;
+} sample_of;
+
+static ss_code fill_sample(void *self, float *to, ss_err *e)
+{
+    const sample_of *s = self;
+
+    return ss_download_sample(s->c, s->x, s->k, to, e);
+}
+
 static void put_dump(ss_recorder *r, ss_ctx *c, const slot *s, const ss_tensor *x)
 {
-    int64_t all = ss_shape_numel(ss_shape_get(x)), one = all / r->n;
-    float *values = scratch(r, (size_t)all);
-
-    if (!values || ss_download(c, x, values, &r->err) != SS_OK)
-        return;
     for (int k = 0; k < r->n && r->err.code == SS_OK; k++)
-        ss_run_put_activation(r->col, s->dump, r->input[k], r->sample[k], values + k * one,
-                              &r->err);
+        ss_run_put_activation(r->col, s->dump, r->input[k], r->sample[k], fill_sample,
+                              &(sample_of){c, x, k}, &r->err);
 }
 
 static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)

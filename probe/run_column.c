@@ -250,29 +250,8 @@ void ss_run_column_close(ss_run_column *col)
     }
 }
 
-/* IEEE binary16, rounded to nearest, ties to even. */
-static uint16_t to_half(float x)
-{
-    uint32_t u;
-
-    memcpy(&u, &x, sizeof u);
-    const uint16_t sign = (uint16_t)(u >> 16 & 0x8000);
-    u &= 0x7fffffff;
-    if (u > 0x7f800000)
-        return sign | 0x7e00; /* NaN */
-    if (u >= 0x477ff000)
-        return sign | 0x7c00; /* 65520 and more round to inf */
-    if (u < 0x38800000) {     /* below 2^-14: the fraction counts steps of 2^-24 */
-        float magnitude;
-        memcpy(&magnitude, &u, sizeof magnitude);
-        return sign | (uint16_t)lrintf(magnitude * 0x1p24f);
-    }
-    u += 0xfff + (u >> 13 & 1); /* half a step, or a little less when that keeps it even */
-    return sign | (uint16_t)((u - ((127 - 15) << 23)) >> 13);
-}
-
-ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sample, const float *x,
-                              ss_err *e)
+ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sample,
+                              ss_run_fill *fill, void *self, ss_err *e)
 {
     ss_run_writer *w = col->w;
     const ss_run_layout *l = &w->layout;
@@ -280,25 +259,22 @@ ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sampl
     assert(dump >= 0 && dump < l->n_dumps && input >= 0 && input < l->n_inputs && sample >= 0 &&
            sample < l->n_samples);
     const ss_run_set *s = &l->sets[l->at.dumps + dump];
-    const int64_t n = s->inner / l->n_samples;
-    const size_t bytes = (size_t)n * ss_run_value_bytes(s->type);
-    ss_run_job *job = ss_alloc(sizeof *job + bytes, 1);
+    const size_t n = (size_t)(s->inner / l->n_samples);
+    ss_run_job *job = ss_alloc(sizeof *job + n * sizeof(float), 1);
     if (!job)
         return ss_fail(e, SS_NOMEM, "%s: no memory for an activation", w->path);
     *job = (ss_run_job){
-        .bytes = bytes,
+        .half = s->type == SS_SET_F16,
+        .n = n,
         .offset =
             s->offset +
             ((uint64_t)input * (uint64_t)l->n_sigmas + (uint64_t)col->sigma) * s->inner_bytes +
-            (uint64_t)sample * bytes,
+            (uint64_t)sample * n * ss_run_value_bytes(s->type),
     };
-    if (s->type == SS_SET_F16) {
-        for (int64_t i = 0; i < n; i++) {
-            uint16_t h = to_half(x[i]);
-            memcpy(job->data + 2 * i, &h, sizeof h);
-        }
-    } else {
-        memcpy(job->data, x, bytes);
+    ss_code rc = fill(self, job->values, e);
+    if (rc != SS_OK) {
+        ss_free(job);
+        return rc;
     }
     return ss_run_queue_add(w, job, e);
 }

@@ -208,10 +208,13 @@ void ss_run_put_level(ss_run_column *col, int sample, double sigma, double loss)
 void ss_run_put_bin(ss_run_column *col, int bin, double loss);
 void ss_run_put_update(ss_run_column *col, int64_t parameter, const ss_run_update *u);
 
+/* Writes all values of one sample to `to`. */
+typedef ss_code ss_run_fill(void *self, float *to, ss_err *e);
+
 /* Activations go to the writing thread at once, and wait while SS_RUN_QUEUE_BYTES are under
- * way. x is copied. A failed write is reported here or by submit. */
-ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sample, const float *x,
-                              ss_err *e);
+ * way. fill is called before this returns. A failed write is reported here or by submit. */
+ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sample,
+                              ss_run_fill *fill, void *self, ss_err *e);
 
 /* Hands the column to the writing thread, also on failure; waits while two are under way. An
  * error is that of an earlier write: "RUN.h5: No space left on device; 3 of 16 noise levels

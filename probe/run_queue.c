@@ -8,9 +8,12 @@
  * After the first failure nothing is written any more; jobs are only freed.
  */
 #include "base/mem.h"
+#include "base/simd.h"
 #include "probe/run_writer.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -72,6 +75,65 @@ static int write_column(const ss_run_writer *w, ss_run_column *col)
     return why;
 }
 
+static uint32_t bits_of(float x)
+{
+    uint32_t u;
+
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static uint32_t either(bool c, uint32_t yes, uint32_t no)
+{
+    const uint32_t mask = -(uint32_t)c;
+
+    return (yes & mask) | (no & ~mask);
+}
+
+/* IEEE binary16, rounded to nearest, ties to even; without a branch, so that it vectorises. */
+static inline uint16_t to_half(float x)
+{
+    const uint32_t u = bits_of(x), magnitude = u & 0x7fffffff;
+    /* half a step, or a little less when that keeps it even */
+    const uint32_t normal = (magnitude + 0xfff + (magnitude >> 13 & 1) - ((127 - 15) << 23)) >> 13;
+    /* below 2^-14 the fraction counts steps of 2^-24, as does that of 0.5 */
+    const uint32_t small = bits_of(fabsf(x) + 0.5f) - bits_of(0.5f);
+    uint32_t h = either(magnitude < 0x38800000, small, normal);
+
+    h = either(magnitude >= 0x477ff000, 0x7c00, h); /* 65520 and more round to inf */
+    h = either(magnitude > 0x7f800000, 0x7e00, h);  /* NaN */
+    return (uint16_t)(h | (u >> 16 & 0x8000));
+}
+
+/* Puts halves where the values were. */
+SS_SIMD static void to_halves(float *x, size_t n)
+{
+    enum { RUN = 256 };
+    uint16_t h[RUN];
+
+    for (size_t i = 0; i < n; i += RUN) {
+        const size_t run = n - i < RUN ? n - i : RUN;
+
+#pragma omp simd
+        for (size_t k = 0; k < run; k++)
+            h[k] = to_half(x[i + k]);
+        memcpy((unsigned char *)x + i * sizeof *h, h, run * sizeof *h);
+    }
+}
+
+/* The disk begins with it at once, so that little is left to wait for when the column is done. */
+static int write_activation(const ss_run_writer *w, ss_run_job *job)
+{
+    const size_t bytes = job->n * (job->half ? sizeof(uint16_t) : sizeof(float));
+
+    if (job->half)
+        to_halves(job->values, job->n);
+    const int why = write_at(w->fd, job->values, bytes, job->offset);
+    if (!why)
+        sync_file_range(w->fd, (off64_t)job->offset, (off64_t)bytes, SYNC_FILE_RANGE_WRITE);
+    return why;
+}
+
 static void free_job(ss_run_job *job)
 {
     if (job->column)
@@ -98,16 +160,15 @@ static void *write_jobs(void *self)
         pthread_mutex_unlock(&w->lock);
 
         int sigma = job->column ? job->column->sigma : -1;
-        size_t bytes = job->column ? 0 : job->bytes;
+        const size_t values = job->column ? 0 : job->n;
         if (!why)
-            why = job->column ? write_column(w, job->column)
-                              : write_at(w->fd, job->data, job->bytes, job->offset);
+            why = job->column ? write_column(w, job->column) : write_activation(w, job);
         free_job(job);
 
         pthread_mutex_lock(&w->lock);
         w->failed = why;
         w->columns -= sigma >= 0;
-        w->bytes -= bytes;
+        w->values -= values;
         if (!why && sigma >= 0)
             w->saved[sigma] = 1;
         pthread_cond_broadcast(&w->changed);
@@ -160,7 +221,7 @@ ss_code ss_run_queue_stop(ss_run_writer *w, ss_err *e)
 ss_code ss_run_queue_drain(ss_run_writer *w, ss_err *e)
 {
     pthread_mutex_lock(&w->lock);
-    while (!w->failed && (w->columns > 0 || w->bytes > 0))
+    while (!w->failed && (w->columns > 0 || w->values > 0))
         pthread_cond_wait(&w->changed, &w->lock);
     ss_code rc = report(w, e);
     pthread_mutex_unlock(&w->lock);
@@ -175,9 +236,10 @@ ss_code ss_run_queue_add(ss_run_writer *w, ss_run_job *job, ss_err *e)
             pthread_cond_wait(&w->changed, &w->lock);
         w->columns++;
     } else { /* one piece is let in however large it is */
-        while (!w->failed && w->bytes > 0 && w->bytes + job->bytes > SS_RUN_QUEUE_BYTES)
+        while (!w->failed && w->values > 0 &&
+               (w->values + job->n) * sizeof *job->values > SS_RUN_QUEUE_BYTES)
             pthread_cond_wait(&w->changed, &w->lock);
-        w->bytes += job->bytes;
+        w->values += job->n;
     }
     job->next = NULL;
     *w->last = job;

@@ -11,10 +11,11 @@
 /* One piece of work for the thread: a whole column, or one sample of an activation. */
 typedef struct ss_run_job {
     struct ss_run_job *next;
-    ss_run_column *column; /* NULL: the piece */
+    ss_run_column *column; /* NULL: the sample */
     uint64_t offset;
-    size_t bytes;
-    unsigned char data[];
+    size_t n;  /* values */
+    bool half; /* they are written as f16 */
+    float values[];
 } ss_run_job;
 
 struct ss_run_column {
@@ -39,7 +40,7 @@ struct ss_run_writer {
     pthread_cond_t changed;
     ss_run_job *first, **last;
     int columns;    /* queued or being written */
-    size_t bytes;   /* of activations, likewise */
+    size_t values;  /* of activations, likewise */
     bool stop;      /* end when the queue is empty */
     int failed;     /* errno of the first failed write, 0: none */
     uint8_t *saved; /* [sigma] as it is in the file */

@@ -97,6 +97,21 @@ static inline ss_stats syn_stats(int m, int p, int i, int s, int n)
     return st;
 }
 
+/* Values that syn_copy fills an activation with. */
+typedef struct {
+    const float *x;
+    size_t n;
+} syn_values;
+
+static inline ss_code syn_copy(void *self, float *to, ss_err *e)
+{
+    const syn_values *v = self;
+
+    (void)e;
+    memcpy(to, v->x, v->n * sizeof *to);
+    return SS_OK;
+}
+
 static inline ss_code syn_activations(ss_run_column *col, int s, ss_err *e)
 {
     float x[SYN_ACT];
@@ -105,9 +120,12 @@ static inline ss_code syn_activations(ss_run_column *col, int s, ss_err *e)
     for (int d = 0; d < 2; d++) {
         for (int i = 0; i < SYN_INPUTS; i++) {
             for (int n = 0; n < SYN_SAMPLES && rc == SS_OK; n++) {
-                for (int k = 0; k < (d ? 48 : SYN_ACT); k++)
+                const int values = d ? 48 : SYN_ACT;
+
+                for (int k = 0; k < values; k++)
                     x[k] = syn_value(40 + d, i, s, n, k, 0);
-                rc = ss_run_put_activation(col, d, i, n, x, e);
+                rc = ss_run_put_activation(col, d, i, n, syn_copy, &(syn_values){x, (size_t)values},
+                                           e);
             }
         }
     }

@@ -390,10 +390,21 @@ static void fill_map(int module, int input, int sigma, int sample, float *x)
         x[5] = NAN;
 }
 
+/* self: module, input, sigma, sample */
+static ss_code put_map(void *self, float *to, ss_err *e)
+{
+    static float x[SIDE * SIDE * C];
+    const int *at = self;
+
+    (void)e;
+    fill_map(at[0], at[1], at[2], at[3], x);
+    memcpy(to, x, (size_t)ss_shape_numel(dump_shape(at[0])) * sizeof *to);
+    return SS_OK;
+}
+
 static void write_run(const char *path)
 {
     static const char *const inputs[N_INPUTS] = {"images:x", "noise:white"};
-    static float x[SIDE * SIDE * C];
     ss_run_dump dumps[N_MODULES];
     ss_run_writer *w;
     ss_run_column *col;
@@ -421,8 +432,9 @@ static void write_run(const char *path)
                 const ss_stats st = {.count = 1, .absmax = 1, .rms = 1};
 
                 ss_run_put_stats(col, m, SS_PORT_OUTPUT, k / N_SAMPLES, k % N_SAMPLES, &st);
-                fill_map(m, k / N_SAMPLES, s, k % N_SAMPLES, x);
-                ok(ss_run_put_activation(col, m, k / N_SAMPLES, k % N_SAMPLES, x, &e), &e);
+                ok(ss_run_put_activation(col, m, k / N_SAMPLES, k % N_SAMPLES, put_map,
+                                         (int[]){m, k / N_SAMPLES, s, k % N_SAMPLES}, &e),
+                   &e);
             }
         }
         ok(ss_run_submit(w, col, &e), &e);

@@ -263,7 +263,8 @@ static void test_half(void **state)
     spec.dumps = &dump;
     assert_int_equal(ss_run_create(at("b.h5"), &spec, true, &w, &e), SS_OK);
     assert_int_equal(ss_run_column_new(w, 0, &col, &e), SS_OK);
-    assert_int_equal(ss_run_put_activation(col, 0, 0, 0, values, &e), SS_OK);
+    assert_int_equal(ss_run_put_activation(col, 0, 0, 0, syn_copy, &(syn_values){values, 16}, &e),
+                     SS_OK);
     assert_int_equal(ss_run_submit(w, col, &e), SS_OK);
     assert_int_equal(ss_run_finish(w, &e), SS_OK);
     assert_int_equal(ss_run_open(at("b.h5"), &r, &e), SS_OK);
@@ -615,7 +616,8 @@ static void test_full_disk(void **state)
         assert_int_equal(ss_run_column_new(w, s, &col, &e), SS_OK);
         ss_run_put_stats(col, 1, SS_PORT_OUTPUT, 0, 0, &st);
         for (int k = 0; k < 6 && rc == SS_OK; k++)
-            rc = ss_run_put_activation(col, 0, k / 3, k % 3, big, &e);
+            rc = ss_run_put_activation(col, 0, k / 3, k % 3, syn_copy, &(syn_values){big, 1 << 17},
+                                       &e);
         if (rc == SS_OK)
             rc = ss_run_submit(w, col, &e);
         else

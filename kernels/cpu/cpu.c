@@ -134,10 +134,17 @@ static ss_code cpu_adopt(ss_device *d, const void *host, size_t bytes, ss_buffer
     return rc == SS_OK ? cpu_upload(d, b->data, host, bytes, e) : rc;
 }
 
+enum { PIECE = 1 << 16 }; /* values that a thread copies at a time */
+
 static ss_code cpu_download(ss_device *d, const ss_tensor *x, float *host, ss_err *e)
 {
+    const int64_t n = ss_shape_numel(x->shape), pieces = (n + PIECE - 1) / PIECE;
+
     (void)e;
-    d->isa->to_f32(x->data, x->dtype, host, ss_shape_numel(x->shape));
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i = 0; i < pieces; i++)
+        d->isa->to_f32((const char *)x->data + (size_t)(i * PIECE) * ss_dtype_size(x->dtype),
+                       x->dtype, host + i * PIECE, i < pieces - 1 ? PIECE : n - i * PIECE);
     return SS_OK;
 }
 
