@@ -147,7 +147,7 @@ check-full-disk: $(B)/sigmascope # N=50 sizes of the disk
 	@SIGMASCOPE=$< tests/full-disk $(or $(N),50)
 
 bench: $(B)/tests/bench/bench $(B)/sigmascope # PYTHON=... names one with torch and diffusers
-	@GOMP_SPINCOUNT=3000 $< $(BENCH) $(ROWS)
+	@$< $(BENCH) $(ROWS)
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)

@@ -1,13 +1,12 @@
 /* main.c - `sigmascope`: picks the subcommand */
+#include "base/threads.h"
 #include "base/version.h"
 #include "cli/cli.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 const cli_command *const cli_commands[] = {&cmd_inspect, &cmd_probe,   &cmd_analyze,  &cmd_report,
                                            &cmd_attn,    &cmd_compare, &cmd_spectrum, &cmd_generate,
@@ -24,19 +23,6 @@ static void usage(FILE *f)
           "--man prints the manual page, --completion bash|zsh|fish what that shell reads to\n"
           "complete commands and options.\n",
           f);
-}
-
-/* Where other programs keep the cores busy, OpenMP's threads wait for one another in loops for
- * milliseconds at each of thousands of operations: 14 s instead of 1. libgomp reads how long to
- * spin when it is loaded, before main, so the program starts itself anew; whoever has set one of
- * the variables is left alone. 3000 rounds are some 10 us: in a quiet machine as fast as the
- * default. */
-static void wait_politely(char **argv)
-{
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
-        return;
-    if (setenv("GOMP_SPINCOUNT", "3000", 1) == 0)
-        execv("/proc/self/exe", argv); /* comes back only where it cannot: then as it is */
 }
 
 /* What is not a subcommand; -1: name is none of these. */
@@ -66,7 +52,7 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
     int status;
 
-    wait_politely(argv);
+    ss_threads_wait_politely(argv);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error like any other */
     if ((status = print_about(name, argc > 2 ? argv[2] : NULL)) >= 0)
         return status;

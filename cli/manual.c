@@ -136,7 +136,8 @@ static const entry statuses[] = {
 static const entry environment[] = {
     {"GOMP_SPINCOUNT, OMP_WAIT_POLICY",
      "how threads wait for one another; unless one is set, the program sets GOMP_SPINCOUNT to "
-     "3000 so that cores that others keep busy do not slow it down"},
+     "3000, on more than four cores only if other programs run, so that cores that others keep "
+     "busy do not slow it down"},
     {"SIGMASCOPE_ISA", "base, v3 or v4: the most capable instruction set that the program's own "
                        "kernels use; oneDNN has ONEDNN_MAX_CPU_ISA for its own"},
     {NULL, NULL},

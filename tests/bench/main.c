@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/table.h"
+#include "base/threads.h"
 #include "tests/bench/bench.h"
 
 #include <getopt.h>
@@ -213,6 +214,8 @@ int main(int argc, char **argv)
     bench b = {.program = argv[0], .threads = omp_get_max_threads(), .table = &table};
     bool json = false;
     int c;
+
+    ss_threads_wait_politely(argv);
 
     while ((c = getopt_long(argc, argv, "+jst:c:h", options, NULL)) != -1) {
         int64_t n;
