@@ -102,11 +102,12 @@ void ISA(direct_conv)(const ss_conv *c, float *work, int team)
 #pragma omp parallel num_threads(team)
     {
         const float *at[SS_DIRECT_TAPS * AT_STEP];
-        float *weights = work + (size_t)omp_get_thread_num() * ISA(direct_floats)(c->kh * c->kw);
+        const int t = omp_get_thread_num(), threads = omp_get_num_threads();
+        const int64_t end = share_at(count, blocks, panels, t + 1, threads);
+        float *weights = work + (size_t)t * ISA(direct_floats)(c->kh * c->kw);
         int64_t have = -1;
 
-#pragma omp for schedule(static)
-        for (int64_t k = 0; k < blocks * panels; k++) {
+        for (int64_t k = share_at(count, blocks, panels, t, threads); k < end; k++) {
             const int64_t first = block_at(count, blocks, k / panels);
             const int64_t rows = block_at(count, blocks, k / panels + 1) - first;
 

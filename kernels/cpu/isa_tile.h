@@ -120,6 +120,22 @@ static inline int64_t block_at(int64_t rows, int64_t blocks, int64_t k)
     return min_i64(rows, round_up(rows, WHOLE) / WHOLE * k / blocks * WHOLE);
 }
 
+/* Where thread t's share of the units begins, which are numbered block by block: all threads get as
+ * many rows as whole units allow, as blocks have some more rows or less. */
+static inline int64_t share_at(int64_t rows, int64_t blocks, int64_t panels, int t, int threads)
+{
+    const int64_t before = rows * panels * t / threads; /* rows of all panels */
+    int64_t b = 0;
+
+    while (b < blocks && block_at(rows, blocks, b + 1) * panels <= before)
+        b++;
+    if (b == blocks)
+        return blocks * panels;
+
+    const int64_t first = block_at(rows, blocks, b), n = block_at(rows, blocks, b + 1) - first;
+    return b * panels + (before - first * panels + n / 2) / n;
+}
+
 static inline int64_t panel_count(int64_t vectors)
 {
     int64_t n = 0;

@@ -222,12 +222,12 @@ bool ISA(winograd)(const ss_conv *c, float *work, int team)
 
 #pragma omp parallel num_threads(team) reduction(&& : finite)
     {
-        const plan p =
-            with_work(shared, work + (size_t)omp_get_thread_num() * ISA(winograd_floats)(c));
+        const int t = omp_get_thread_num(), threads = omp_get_num_threads();
+        const plan p = with_work(shared, work + (size_t)t * ISA(winograd_floats)(c));
+        const int64_t end = share_at(p.tiles.count, p.blocks, panels, t + 1, threads);
         int64_t have = -1;
 
-#pragma omp for schedule(static)
-        for (int64_t k = 0; k < p.blocks * panels; k++) {
+        for (int64_t k = share_at(p.tiles.count, p.blocks, panels, t, threads); k < end; k++) {
             const int64_t first = block_at(p.tiles.count, p.blocks, k / panels);
             const int64_t n = block_at(p.tiles.count, p.blocks, k / panels + 1) - first;
 
