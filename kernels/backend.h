@@ -68,6 +68,7 @@ typedef struct {
     float eps;
     ss_act act;
     ss_tensor *y;
+    ss_tensor *plain; /* the same without mod and act, or NULL */
 } ss_group_norm_args;
 
 typedef struct {

@@ -50,6 +50,7 @@ struct ss_node {
             int groups;
             float eps;
             ss_act act;
+            ss_tensor *plain; /* group norm: a second output, not on a tape; or NULL */
         } norm;
         ss_act act;
         struct {

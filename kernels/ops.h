@@ -38,11 +38,12 @@ ss_tensor *ss_activate(ss_ctx *c, const ss_tensor *x, ss_act act);
 
 /* act( ((x - mean) / sqrt(var + eps) * gamma + beta) * (1 + scale) + shift ), mean and
  * (population) variance over each sample's group of C/groups channels and all positions.
- * x [N][...][C]; gamma, beta [C]; mod [N][2C] = scale then shift, or NULL for none.
+ * x [N][...][C]; gamma, beta [C]; mod [N][2C] = scale then shift, or NULL for none. *plain, if
+ * asked for, is the same with neither mod nor act, for whoever looks at it; the caller releases it.
  * Source: Wu & He 2018. */
 ss_tensor *ss_group_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
                          const ss_tensor *beta, const ss_tensor *mod, int groups, float eps,
-                         ss_act act);
+                         ss_act act, ss_tensor **plain);
 
 /* (x - mean) / sqrt(var + eps) * gamma + beta over the last dimension. x [...][C] */
 ss_tensor *ss_layer_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,

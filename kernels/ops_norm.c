@@ -25,6 +25,7 @@ static ss_code group_norm_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
     ss_group_norm_args a = group_norm_args(n);
 
     a.y = y;
+    a.plain = n->arg.norm.plain;
     return c->be->group_norm(c->dev, &a, &c->op_err);
 }
 
@@ -46,8 +47,12 @@ static ss_code group_norm_backward(ss_ctx *c, const ss_node *n, const ss_tensor 
 
 ss_tensor *ss_group_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
                          const ss_tensor *beta, const ss_tensor *mod, int groups, float eps,
-                         ss_act act)
+                         ss_act act, ss_tensor **plain)
 {
+    ss_tensor *both = NULL;
+
+    if (plain)
+        *plain = NULL;
     if (!ready(c, x))
         return NULL;
     int64_t n = ss_dim(x, 0), channels = ss_dim(x, -1);
@@ -60,9 +65,20 @@ ss_tensor *ss_group_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
 
     static const ss_op op = {"group norm", group_norm_forward, group_norm_backward,
                              SAVES(0) | SAVES(1) | SAVES(2) | SAVES(3)};
-    ss_node node = {
-        .op = &op, .in = {x, gamma, beta, mod}, .shape = x->shape, .arg.norm = {groups, eps, act}};
-    return ss_node_run(c, &node);
+    if (plain && c->tape.on) /* where each output is an operation's */
+        *plain = ss_group_norm(c, x, gamma, beta, NULL, groups, eps, SS_ACT_NONE, NULL);
+    else if (plain)
+        *plain = both = ss_tensor_new(c, x->shape);
+    if (plain && !*plain)
+        return NULL;
+    ss_node node = {.op = &op,
+                    .in = {x, gamma, beta, mod},
+                    .shape = x->shape,
+                    .arg.norm = {groups, eps, act, both}};
+    ss_tensor *y = ss_node_run(c, &node);
+    if (!y && plain)
+        ss_set(plain, NULL);
+    return y;
 }
 
 static ss_layer_norm_args layer_norm_args(const ss_node *n)

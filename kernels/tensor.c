@@ -322,7 +322,7 @@ const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x, bool exponents)
     ss_free(b->stats);
     b->n_stats = n;
     b->exponents = exponents;
-    b->stats = ss_calloc((size_t)n, sizeof *b->stats);
+    b->stats = ss_alloc((size_t)n, sizeof *b->stats);
     if (!b->stats)
         return ss_ctx_fail(c, SS_NOMEM, "out of memory");
     if (c->be->stats(c->dev, x, exponents, b->stats, &c->op_err) != SS_OK) {

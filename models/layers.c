@@ -123,17 +123,19 @@ ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, cons
 
     ss_enter(c, &l->m, x);
     if ((act == SS_ACT_NONE && !mod) || !ss_needs_output(c, &l->m))
-        return ss_leave(c, &l->m, ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act));
+        return ss_leave(c, &l->m,
+                        ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, NULL));
 
-    /* The norm's output, for whoever looks at it or changes it. */
-    ss_tensor *y =
-        ss_leave(c, &l->m, ss_group_norm(c, x, gamma, beta, NULL, l->groups, l->eps, SS_ACT_NONE));
+    if (!ss_changes_output(c, &l->m)) {
+        ss_tensor *plain,
+            *y = ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, &plain);
 
-    if (mod && !ss_changes_output(c, &l->m)) {
-        /* only looked at: go on with the bits of a run that nobody watches */
-        ss_set(&y, ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act));
+        ss_release(ss_leave(c, &l->m, plain)); /* only looked at */
         return y;
     }
+    ss_tensor *y = ss_leave(
+        c, &l->m, ss_group_norm(c, x, gamma, beta, NULL, l->groups, l->eps, SS_ACT_NONE, NULL));
+
     if (mod)
         ss_set(&y, ss_modulate(c, y, mod));
     ss_set(&y, ss_activate(c, y, act));

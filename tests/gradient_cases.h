@@ -119,7 +119,7 @@ static void ref_group_norm(const gradient_case *g, double *const x[], double *y)
 static ss_tensor *run_group_norm(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
 {
     return ss_group_norm(c, x[0], x[1], x[2], x[3], (int)g->opt[0], (float)g->opt[1],
-                         (ss_act)g->opt[2]);
+                         (ss_act)g->opt[2], NULL);
 }
 
 static void ref_layer_norm(const gradient_case *g, double *const x[], double *y)

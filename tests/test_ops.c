@@ -7,6 +7,7 @@
 #include "kernels/context.h"
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
+#include "kernels/tape.h"
 #include "models/safetensors.h"
 #include "tests/ss_test.h"
 
@@ -81,7 +82,7 @@ static ss_tensor *run_group_norm(const golden_case *g, inputs *in)
     in->c = input(g, "beta");
     in->d = input(g, "mod");
     return ss_group_norm(ctx, in->x, in->b, in->c, in->d, (int)g->opt[0], g->opt[1],
-                         (ss_act)g->opt[2]);
+                         (ss_act)g->opt[2], NULL);
 }
 
 static ss_tensor *run_layer_norm(const golden_case *g, inputs *in)
@@ -375,7 +376,7 @@ static float *chain(int threads, int64_t *n)
     ss_tensor *x = random_tensor(c, ss_shape_of(2, 61, 67, 48));
     ss_tensor *gamma = random_tensor(c, ss_shape_of(48)),
               *mod = random_tensor(c, ss_shape_of(2, 96));
-    ss_tensor *h = ss_group_norm(c, x, gamma, gamma, mod, 8, 1e-5f, SS_ACT_SILU);
+    ss_tensor *h = ss_group_norm(c, x, gamma, gamma, mod, 8, 1e-5f, SS_ACT_SILU, NULL);
 
     ss_set(&h, ss_add(c, h, x, 0.5f));
     ss_set(&h, ss_fir_resample(c, h, (float[]){0.25f, 0.5f, 0.25f}, 3, 1, 2, 1, 1));
@@ -439,7 +440,7 @@ static void test_group_norm_of_many_blocks(void **state)
     for (int i = 0; i < P * C; i++)
         want[i] = (float)((x[i] - mean) / sqrt(var + 1e-5));
     ss_tensor *t = ss_upload(c, ss_shape_of(1, P, C), x);
-    ss_set(&t, ss_group_norm(c, t, NULL, NULL, NULL, 1, 1e-5f, SS_ACT_NONE));
+    ss_set(&t, ss_group_norm(c, t, NULL, NULL, NULL, 1, 1e-5f, SS_ACT_NONE, NULL));
     assert_int_equal(ss_download(c, t, y, NULL), SS_OK);
     assert_true(relative_l2(y, want, P * C) < 1e-7);
     ss_release(t);
@@ -578,6 +579,47 @@ static int teardown(void **state)
     return 0;
 }
 
+/* What is watched before modulation and activation has the bits of a norm of its own, and the rest
+ * those of a run that nobody watches; on a tape, too. */
+static void test_group_norm_watched(void **state)
+{
+    enum { VALUES = 2 * 9 * 11 * 24 };
+    static float plain[2][VALUES], full[2][VALUES];
+
+    (void)state;
+    for (int taped = 0; taped < 2; taped++) {
+        ss_ctx *c;
+
+        assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = 2}, &c, NULL), SS_OK);
+        ss_tensor *x = random_tensor(c, ss_shape_of(2, 9, 11, 24)), *seen;
+        ss_tensor *gamma = random_tensor(c, ss_shape_of(24)),
+                  *mod = random_tensor(c, ss_shape_of(2, 48));
+
+        ss_tensor_want_gradient(x, true);
+        if (taped)
+            assert_int_equal(ss_tape_begin(c, NULL, NULL), SS_OK);
+        ss_tensor *y[] = {
+            ss_group_norm(c, x, gamma, NULL, mod, 6, 1e-5f, SS_ACT_SILU, &seen),
+            ss_group_norm(c, x, gamma, NULL, mod, 6, 1e-5f, SS_ACT_SILU, NULL),
+            ss_group_norm(c, x, gamma, NULL, NULL, 6, 1e-5f, SS_ACT_NONE, NULL),
+        };
+        assert_int_equal(ss_download(c, seen, plain[0], NULL), SS_OK);
+        assert_int_equal(ss_download(c, y[2], plain[1], NULL), SS_OK);
+        assert_int_equal(ss_download(c, y[0], full[0], NULL), SS_OK);
+        assert_int_equal(ss_download(c, y[1], full[1], NULL), SS_OK);
+        assert_memory_equal(plain[0], plain[1], sizeof plain[0]);
+        assert_memory_equal(full[0], full[1], sizeof full[0]);
+        ss_tape_end(c);
+        for (int i = 0; i < 3; i++)
+            ss_release(y[i]);
+        ss_release(seen);
+        ss_release(x);
+        ss_release(gamma);
+        ss_release(mod);
+        ss_ctx_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -586,6 +628,7 @@ int main(void)
         cmocka_unit_test(test_unknown_instruction_set),
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_group_norm_of_many_blocks),
+        cmocka_unit_test(test_group_norm_watched),
         cmocka_unit_test(test_convolution_repeats_its_bits),
         cmocka_unit_test(test_rounding_matches_its_definition),
         cmocka_unit_test(test_memory_is_reused),

@@ -43,7 +43,7 @@ static float *chain(int threads, bool recompute, int64_t *peak)
     ss_tensor *h = ss_retain(x);
     for (int i = 0; i < 4; i++) {
         ss_enter(c, &module, h);
-        ss_tensor *z = ss_group_norm(c, h, gamma, gamma, mod, 8, 1e-5f, SS_ACT_SILU);
+        ss_tensor *z = ss_group_norm(c, h, gamma, gamma, mod, 8, 1e-5f, SS_ACT_SILU, NULL);
         ss_set(&z, ss_conv2d(c, z, w, gamma, (ss_conv2d_opt){1, 1, 1, 1, 1}));
         ss_set(&z, ss_fir_resample(c, z, (float[]){0.25f, 0.5f, 0.25f}, 3, 1, 2, 1, 1));
         ss_set(&z, ss_upsample_nearest(c, z, 80, 80));
@@ -195,7 +195,7 @@ static void small_step(ss_ctx *c, const ss_tensor *w, const ss_tensor *gamma, fl
 
     assert_int_equal(ss_tape_begin(c, NULL, &e), SS_OK);
     ss_tensor *h = ss_conv2d(c, x, w, NULL, (ss_conv2d_opt){1, 1, 1, 1, 1});
-    ss_set(&h, ss_group_norm(c, h, gamma, NULL, NULL, 1, 1e-5f, SS_ACT_SILU));
+    ss_set(&h, ss_group_norm(c, h, gamma, NULL, NULL, 1, 1e-5f, SS_ACT_SILU, NULL));
     ss_tape_seed(c, h, x, 1);
     assert_int_equal(ss_download(c, h, y, &e), SS_OK);
     ss_release(h);

@@ -118,12 +118,13 @@ static void block_moments(const float *x, int64_t positions, int64_t C, int64_t 
     }
 }
 
-/* The three coefficients of each channel of sample s. */
+/* The three coefficients of each channel of sample s, [mean, mul, add][C]. */
 static void fold(const ss_group_norm_args *a, const float *gamma, const float *beta,
-                 const moments *group, int64_t s, float *mean, float *mul, float *add)
+                 const moments *group, const ss_tensor *modulation, int64_t s, float *mean)
 {
     const int64_t C = a->channels, per_group = C / a->groups;
-    const float *mod = a->mod ? (const float *)a->mod->data + s * 2 * C : NULL;
+    const float *mod = modulation ? (const float *)modulation->data + s * 2 * C : NULL;
+    float *mul = mean + C, *add = mul + C;
 
     for (int64_t c = 0; c < C; c++) {
         const moments g = group[c / per_group];
@@ -136,9 +137,10 @@ static void fold(const ss_group_norm_args *a, const float *gamma, const float *b
     }
 }
 
-static void apply_row(const float *x, const float *mean, const float *mul, const float *add,
-                      float *y, int64_t C, ss_act act)
+static void apply_row(const float *x, const float *mean, float *y, int64_t C, ss_act act)
 {
+    const float *mul = mean + C, *add = mul + C;
+
 #define BODY(f)                                                \
     _Pragma("omp simd") for (int64_t c = 0; c < C; c++) y[c] = \
         f(MADD(x[c] - mean[c], mul[c], add[c]))
@@ -189,24 +191,28 @@ ss_code ISA(group_norm)(ss_device *d, const ss_group_norm_args *a, ss_err *e)
         return SS_NOMEM;
 
     const size_t moment_bytes = (size_t)(N * blocks * G) * sizeof(moments);
-    const size_t bytes = moment_bytes + (size_t)(3 * N * C) * sizeof(float);
+    const size_t bytes = moment_bytes + (size_t)(6 * N * C) * sizeof(float);
     char *scratch = ss_pool_alloc(&d->pool, bytes);
     if (!scratch)
         return ss_fail(e, SS_NOMEM, "group norm: %zu bytes of work space", bytes);
     moments *partial = (moments *)scratch;                  /* [N][blocks][G] */
     float *coefficient = (float *)(scratch + moment_bytes); /* [N][mean, mul, add][C] */
+    float *plain = coefficient + 3 * N * C;                 /* likewise */
 
     all_moments(d, a, partial);
     for (int64_t s = 0; s < N; s++) {
         float *k = coefficient + 3 * s * C;
 
-        fold(a, gamma, beta, partial + s * blocks * G, s, k, k + C, k + 2 * C);
+        fold(a, gamma, beta, partial + s * blocks * G, a->mod, s, k);
+        if (a->plain)
+            fold(a, gamma, beta, partial + s * blocks * G, NULL, s, plain + 3 * s * C);
     }
 #pragma omp parallel for num_threads(team) schedule(static)
     for (int64_t r = 0; r < N * P; r++) {
-        const float *k = coefficient + 3 * (r / P) * C;
-
-        apply_row(x + r * C, k, k + C, k + 2 * C, y + r * C, C, a->act);
+        apply_row(x + r * C, coefficient + 3 * (r / P) * C, y + r * C, C, a->act);
+        if (a->plain)
+            apply_row(x + r * C, plain + 3 * (r / P) * C, (float *)a->plain->data + r * C, C,
+                      SS_ACT_NONE);
     }
     ss_pool_free(&d->pool, scratch);
     return SS_OK;

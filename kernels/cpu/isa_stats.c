@@ -270,6 +270,7 @@ static void count_exponents(const uint8_t *x, int64_t n, uint32_t *count)
 static void stats_chunk(const float *x, int64_t n, bool exponents, partial *p)
 {
     uint8_t bytes[PIECE] __attribute__((aligned(64)));
+    const int64_t pieces = (n + PIECE - 1) / PIECE;
     int64_t len;
 
     *p = (partial){.moments = no_values};
@@ -278,7 +279,7 @@ static void stats_chunk(const float *x, int64_t n, bool exponents, partial *p)
         const bool many = n - i >= MANY;
         moments m = no_values;
 
-        len = min_i64(PIECE, many ? (n - i) / STRIDE * STRIDE : n - i);
+        len = many ? min_i64(round_up(n / pieces, STRIDE), (n - i) / STRIDE * STRIDE) : n - i;
         if (!many && exponents)
             take_exponents(from, len, bytes);
         else if (many)
@@ -291,32 +292,31 @@ static void stats_chunk(const float *x, int64_t n, bool exponents, partial *p)
     }
 }
 
-static ss_stats summarise(const partial *p, int64_t chunks, int64_t count)
+static void summarise(const partial *p, int64_t chunks, int64_t count, ss_stats *s)
 {
-    ss_stats s = {.count = (uint64_t)count};
     moments m = no_values;
 
+    *s = (ss_stats){.count = (uint64_t)count};
     for (int64_t i = 0; i < chunks; i++) {
         for (int k = 0; k < SS_N_EXPONENTS; k++)
-            s.exponent[k] += p[i].exponent[k];
+            s->exponent[k] += p[i].exponent[k];
         merge(&m, &p[i].moments);
     }
-    s.nonfinite = s.count - (uint64_t)m.n;
+    s->nonfinite = s->count - (uint64_t)m.n;
     if (m.n == 0) {
-        s.min = s.max = s.absmax = s.mean = s.std = s.rms = s.l2 = NAN;
-        return s;
+        s->min = s->max = s->absmax = s->mean = s->std = s->rms = s->l2 = NAN;
+        return;
     }
 
     const double m2 = m.m2 < 0 ? 0 : m.m2, square = m2 + m.n * m.mean * m.mean; /* sum of x^2 */
 
-    s.min = m.min;
-    s.max = m.max;
-    s.absmax = fmaxf(fabsf(m.min), fabsf(m.max));
-    s.mean = (float)m.mean;
-    s.std = (float)sqrt(m2 / m.n);
-    s.rms = (float)sqrt(square / m.n);
-    s.l2 = (float)sqrt(square);
-    return s;
+    s->min = m.min;
+    s->max = m.max;
+    s->absmax = fmaxf(fabsf(m.min), fabsf(m.max));
+    s->mean = (float)m.mean;
+    s->std = (float)sqrt(m2 / m.n);
+    s->rms = (float)sqrt(square / m.n);
+    s->l2 = (float)sqrt(square);
 }
 
 ss_code ISA(stats)(ss_device *d, const ss_tensor *x, bool exponents, ss_stats *out, ss_err *e)
@@ -329,14 +329,18 @@ ss_code ISA(stats)(ss_device *d, const ss_tensor *x, bool exponents, ss_stats *o
 
     if (!p)
         return ss_fail(e, SS_NOMEM, "statistics: %zu bytes of work space", bytes);
-#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
-    for (int64_t i = 0; i < N * chunks; i++) {
-        const int64_t at = i % chunks * CHUNK;
+#pragma omp parallel num_threads(ss_cpu_team(d, n))
+    {
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < N * chunks; i++) {
+            const int64_t at = i % chunks * CHUNK;
 
-        stats_chunk(values + i / chunks * len + at, min_i64(CHUNK, len - at), exponents, &p[i]);
+            stats_chunk(values + i / chunks * len + at, min_i64(CHUNK, len - at), exponents, &p[i]);
+        }
+#pragma omp for schedule(static)
+        for (int64_t s = 0; s < N; s++)
+            summarise(p + s * chunks, chunks, len, &out[s]);
     }
-    for (int64_t s = 0; s < N; s++)
-        out[s] = summarise(p + s * chunks, chunks, len);
     ss_pool_free(&d->pool, p);
     return SS_OK;
 }
