@@ -9,9 +9,9 @@
  * channels (isa_tile.h); partial sums wait in a buffer in the nearest cache. Units share no output,
  * and their sums run in one order: threads change no bit.
  *
- * Why beside oneDNN: without AVX-512, it wants pictures in blocks of 8 channels, and what it takes
- * to put them there is a fifth of the time of a convolution with few channels; its kernels for
- * those are slower, too. And it wants a packed copy of all weights (isa_pack.h).
+ * Why beside oneDNN: it wants a packed copy of all weights (isa_pack.h). And without AVX-512 it
+ * wants pictures in blocks of 8 channels: what it takes to put them there is a fifth of the time of
+ * a convolution with few channels, and its kernels for those are slower, too.
  */
 #include "kernels/cpu/isa_pack.h"
 #include "kernels/cpu/isa_tile.h"

@@ -19,7 +19,7 @@
 #include "kernels/cpu/isa_vector.h"
 
 enum { VB = sizeof(vb), PIECE = 240 * VB, CHUNK = 61440 }; /* whole pieces, of any VB */
-/* Values that take_all takes at a time, and how many must be there for it: f32 needs some to
+/* Values that quick_moments takes at a time, and how many must be there for it: f32 needs some to
  * average its errors over. */
 enum { STRIDE = 2 * VB, MANY = 2048 };
 enum { AHEAD = 4096, LINE = 16 }; /* how far values are fetched ahead */
