@@ -161,7 +161,7 @@ static void test_no_histogram(void **state)
     ss_err e = {0};
     ss_run_spec spec = syn_spec();
     ss_run_writer *w;
-    ss_run *with, *without;
+    ss_run *with = NULL, *without = NULL;
     const float *a, *b;
 
     spec.no_histogram = true;
