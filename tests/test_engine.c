@@ -353,6 +353,24 @@ static void test_allocation_failures(void **state)
     assert_true(failures > 10);
 }
 
+static void test_download_sample(void **state)
+{
+    const float x[3][5] = {{0, 1, 2, 3, 4}, {5, 6, 7, 8, 9}, {10, 11, 12, 13, 14}};
+    float got[5];
+    ss_ctx *c;
+
+    (void)state;
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = 1}, &c, NULL), SS_OK);
+    ss_tensor *t = ss_upload(c, ss_shape_of(3, 5), &x[0][0]);
+
+    for (int k = 0; k < 3; k++) {
+        assert_int_equal(ss_download_sample(c, t, k, got, NULL), SS_OK);
+        assert_memory_equal(got, x[k], sizeof got);
+    }
+    ss_release(t);
+    ss_ctx_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_setup_errors),
         cmocka_unit_test(test_errors_stick_and_name_the_module),
         cmocka_unit_test(test_shapes_only_computes_nothing),
+        cmocka_unit_test(test_download_sample),
         cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

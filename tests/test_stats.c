@@ -48,6 +48,12 @@ static float tiny(int64_t i)
     return random_value() * 0x1p-130f;
 }
 
+static float small(int64_t i) /* squares have few digits in f32 */
+{
+    (void)i;
+    return random_value() * 0x1p-70f;
+}
+
 static float outlier_first(int64_t i)
 {
     return i == 0 ? 1e20f : random_value();
@@ -101,6 +107,7 @@ static const struct {
     {"mixed", mixed},
     {"huge", huge},
     {"tiny", tiny},
+    {"small", small},
     {"outlier first", outlier_first},
     {"rarely finite", rarely_finite},
     {"never finite", never_finite},
