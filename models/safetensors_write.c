@@ -2,6 +2,7 @@
 #include "models/safetensors_write.h"
 
 #include "base/file.h"
+#include "base/half.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -13,30 +14,6 @@
 enum { PREFIX = 8, SHOWN = 128, CHUNK = 4096 };
 
 #define SHOW(text) ss_printable((text), (char[SHOWN]){0}, SHOWN)
-
-/* For halves, scaling by 2^-112 moves the exponent to the half's bias; what is below its
- * normal numbers is rounded by adding a number whose last bit is the half's last one. */
-uint16_t ss_half_from_float(float x)
-{
-    const float a = fabsf(x);
-    uint32_t u, sign;
-    float t;
-
-    memcpy(&u, &x, sizeof u);
-    sign = u >> 16 & 0x8000;
-    if (isnan(x))
-        return (uint16_t)(sign | 0x7e00);
-    if (a >= 65520.0f)
-        return (uint16_t)(sign | 0x7c00);
-    if (a < 0x1p-14f) {
-        t = a + 0.5f; /* f32 has steps of 2^-24 there, as a half has below 2^-14 */
-        memcpy(&u, &t, sizeof u);
-        return (uint16_t)(sign | (u - 0x3f000000));
-    }
-    u &= 0x7fffffff;
-    u += 0xfff + (u >> 13 & 1); /* ties to even; a carry goes on into the exponent */
-    return (uint16_t)(sign | ((u >> 13) - (112u << 10)));
-}
 
 static size_t numel(const ss_st_item *t)
 {

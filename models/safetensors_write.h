@@ -36,7 +36,4 @@ ss_code ss_safetensors_write(const char *path, const ss_st_item *items, size_t n
 /* One F32 tensor as a file of its own. */
 ss_code ss_safetensors_write_f32(const char *path, const char *name, const ss_array *a, ss_err *e);
 
-/* The bits of the IEEE half nearest to x; beyond 65520 that of inf, NaN stays NaN. */
-uint16_t ss_half_from_float(float x);
-
 #endif

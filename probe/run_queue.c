@@ -7,13 +7,13 @@
  *
  * After the first failure nothing is written any more; jobs are only freed.
  */
+#include "base/half.h"
 #include "base/mem.h"
 #include "base/simd.h"
 #include "probe/run_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -75,36 +75,6 @@ static int write_column(const ss_run_writer *w, ss_run_column *col)
     return why;
 }
 
-static uint32_t bits_of(float x)
-{
-    uint32_t u;
-
-    memcpy(&u, &x, sizeof u);
-    return u;
-}
-
-static uint32_t either(bool c, uint32_t yes, uint32_t no)
-{
-    const uint32_t mask = -(uint32_t)c;
-
-    return (yes & mask) | (no & ~mask);
-}
-
-/* IEEE binary16, rounded to nearest, ties to even; without a branch, so that it vectorises. */
-static inline uint16_t to_half(float x)
-{
-    const uint32_t u = bits_of(x), magnitude = u & 0x7fffffff;
-    /* half a step, or a little less when that keeps it even */
-    const uint32_t normal = (magnitude + 0xfff + (magnitude >> 13 & 1) - ((127 - 15) << 23)) >> 13;
-    /* below 2^-14 the fraction counts steps of 2^-24, as does that of 0.5 */
-    const uint32_t small = bits_of(fabsf(x) + 0.5f) - bits_of(0.5f);
-    uint32_t h = either(magnitude < 0x38800000, small, normal);
-
-    h = either(magnitude >= 0x477ff000, 0x7c00, h); /* 65520 and more round to inf */
-    h = either(magnitude > 0x7f800000, 0x7e00, h);  /* NaN */
-    return (uint16_t)(h | (u >> 16 & 0x8000));
-}
-
 /* Puts halves where the values were. */
 SS_SIMD static void to_halves(float *x, size_t n)
 {
@@ -116,7 +86,7 @@ SS_SIMD static void to_halves(float *x, size_t n)
 
 #pragma omp simd
         for (size_t k = 0; k < run; k++)
-            h[k] = to_half(x[i + k]);
+            h[k] = ss_half_from_float(x[i + k]);
         memcpy((unsigned char *)x + i * sizeof *h, h, run * sizeof *h);
     }
 }

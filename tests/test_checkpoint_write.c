@@ -1,6 +1,7 @@
 /* test_checkpoint_write.c - safetensors files and model folders, written and read back */
 #include "base/file.h"
 #include "base/format.h"
+#include "base/half.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "models/checkpoint.h"
