@@ -190,7 +190,7 @@ static double value_of_site(const look *l, ss_site s, int input, int sigma)
     case SS_MEASURE_RMS: return bad ? INFINITY : ss_site_rms(l->r, l->values, s, input, sigma);
     case SS_MEASURE_HEADROOM:
         v = bad ? INFINITY : ss_site_peak(l->r, l->values, s, input, sigma);
-        return log2(l->m->format.max / v);
+        return ss_headroom_bits(&l->m->format, v);
     default: return bad ? INFINITY : ss_site_peak(l->r, l->values, s, input, sigma);
     }
 }

@@ -18,6 +18,13 @@ bool ss_overflows(const ss_format *f, double x)
     return !isnan(x) && !isfinite(ss_format_round(&g, (float)x));
 }
 
+double ss_headroom_bits(const ss_format *f, double x)
+{
+    const double bits = log2(f->max / x);
+
+    return bits < 0 && !ss_overflows(f, x) ? 0 : bits;
+}
+
 /* How many values have an exponent from lo to hi, both unbiased and included. Zero and
  * subnormal numbers have none. */
 static double count_exponents(const uint64_t *counts, int lo, int hi)
@@ -104,7 +111,7 @@ static void fill_row(ss_headroom *h, ss_headroom_row *row, const uint64_t *sum)
     static const uint64_t nothing[SS_RUN_EXPONENTS];
 
     for (int f = 0; f < h->n_formats; f++) {
-        row->bits[f] = log2(h->formats[f].max / row->peak);
+        row->bits[f] = ss_headroom_bits(&h->formats[f], row->peak);
         row->range[f] = ss_range_of(h->has_hist ? sum : nothing, &h->formats[f], NAN);
         h->n_negative[f] += row->bits[f] < 0;
     }

@@ -2,7 +2,7 @@
  *
  *   bits     = log2(format's largest finite value / largest |x|), over all ports, inputs,
  *              finished noise levels and samples of a module: 1 bit is a factor of 2 left,
- *              less than 0 overflows
+ *              less than 0 overflows (ss_headroom_bits)
  *   flush    = share of values that would round to zero: |x| <= half the smallest subnormal.
  *              Values that are zero anyway are not counted, neither are f32's own
  *              subnormal numbers, which the histogram does not tell from zero
@@ -34,8 +34,14 @@ typedef struct {
  *   k = ss_format_over_from: a value from 2^(k-1) to 2^k may be on either side of the limit */
 ss_range ss_range_of(const uint64_t *counts, const ss_format *f, double absmax);
 
-/* True when x rounds to more than the format's largest value, also where it would saturate. */
+/* True when x rounds to more than the format's largest value, also where it would saturate.
+ * Rounding decides, not the largest value itself: 65510 becomes 65504 in fp16, which is no
+ * overflow. All that is said about overflow asks this function. NaN does not overflow. */
 bool ss_overflows(const ss_format *f, double x);
+
+/* Bits left to the format's largest value, log2(max / x), for x >= 0: less than 0 exactly where x
+ * overflows, so 0 where x is above the largest value and rounds to it. */
+double ss_headroom_bits(const ss_format *f, double x);
 
 enum { SS_MAX_FORMATS = 8 };
 

@@ -1,4 +1,5 @@
 /* keep_table.c - see keep.h: how the list is written down */
+#include "analyze/headroom.h"
 #include "analyze/keep.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -92,7 +93,7 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
         ss_table_text(t, r->modules[m]);
         ss_table_text(t, reason_text(x->why));
         ss_table_number(t, x->peak);
-        ss_table_number(t, log2(k->format.max / x->peak));
+        ss_table_number(t, ss_headroom_bits(&k->format, x->peak));
         ss_table_number(t, x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
         ss_table_text(t, x->input >= 0 ? r->inputs[x->input] : "-");
         ss_table_number(t, x->round);

@@ -1,6 +1,7 @@
 /* trend.c - see trend.h; trend_table.c prints it */
 #include "analyze/trend.h"
 
+#include "analyze/headroom.h"
 #include "base/mem.h"
 
 #include <ctype.h>
@@ -303,7 +304,7 @@ ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const 
     ss_forecast x = {.over = -1, .at = {NAN, NAN, NAN}};
 
     for (int j = 0; j < t->n_steps; j++) {
-        const bool over = row->nonfinite[j] || row->peak.y[j] > f->max;
+        const bool over = row->nonfinite[j] || ss_overflows(f, row->peak.y[j]);
 
         if (over && x.over < 0)
             x.over = j;

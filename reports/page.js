@@ -107,7 +107,7 @@ function makePlayer(player) {
     rows.forEach((row, i) => {
       const v = data.absmax[i][k];
       row.bar.style.width = width(v) + "%";
-      row.bar.classList.toggle("over", v > data.limit);
+      row.bar.classList.toggle("over", data.over[i][k] === 1);
       row.value.textContent = v === null ? "\u2013" : Number(v.toPrecision(3)).toString();
     });
   }

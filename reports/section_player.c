@@ -80,7 +80,7 @@ static ss_code frames(ss_page *page, const ss_findings *x, int *n, bool *denoise
 /* What page.js plays, as one JSON object. */
 static json_t *script_data(const ss_page *page, const ss_findings *x, int n_frames)
 {
-    json_t *labels = json_array(), *absmax = json_array();
+    json_t *labels = json_array(), *absmax = json_array(), *over = json_array();
     json_t *names = n_frames ? json_array() : NULL; /* appending to NULL frees the item */
     json_t *alts = n_frames ? json_array() : NULL;
     double low = INFINITY, high = 0;
@@ -95,22 +95,24 @@ static json_t *script_data(const ss_page *page, const ss_findings *x, int n_fram
                                                  x->run->sigmas[x->order[k]]));
     }
     for (int i = 0; i < x->rows.n; i++) {
-        json_t *row = json_array();
+        json_t *row = json_array(), *row_over = json_array();
 
         for (int k = 0; k < x->n; k++) {
             const double v = ss_findings_peak(x, x->rows.site[i], k);
 
             json_array_append_new(row, isfinite(v) ? json_real(v) : json_null());
+            json_array_append_new(row_over, json_integer(ss_overflows(&x->format[0], v)));
             if (v > 0 && isfinite(v)) {
                 low = fmin(low, v);
                 high = fmax(high, v);
             }
         }
         json_array_append_new(absmax, row);
+        json_array_append_new(over, row_over);
     }
-    return json_pack("{s:o, s:o*, s:o*, s:o, s:f, s:f, s:f}", "labels", labels, "frames", names,
-                     "alts", alts, "absmax", absmax, "low", isfinite(low) ? low * 0.8 : 1e-3,
-                     "high", fmax(high, 1e-2), "limit", x->format[0].max);
+    return json_pack("{s:o, s:o*, s:o*, s:o, s:o, s:f, s:f}", "labels", labels, "frames", names,
+                     "alts", alts, "absmax", absmax, "over", over, "low",
+                     isfinite(low) ? low * 0.8 : 1e-3, "high", fmax(high, 1e-2));
 }
 
 static void controls(FILE *f, int n)
