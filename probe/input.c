@@ -133,10 +133,20 @@ ss_code ss_input_parse(const char *spec, ss_input **out, ss_err *e)
     return SS_OK;
 }
 
+static void forget_names(ss_input *in)
+{
+    for (int i = 0; i < in->n_names; i++)
+        ss_free(in->names[i]);
+    ss_free(in->names);
+    in->names = NULL;
+    in->n_names = 0;
+}
+
 void ss_input_free(ss_input *in)
 {
     if (!in)
         return;
+    forget_names(in);
     ss_free(in->label);
     ss_free(in->path);
     ss_free(in->pictures);
@@ -177,6 +187,26 @@ ss_code ss_input_allocate(ss_input *in, int n, ss_err *e)
     return SS_OK;
 }
 
+ss_code ss_input_name(ss_input *in, int i, const char *path, ss_err *e)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!in->names) {
+        in->names = ss_calloc((size_t)in->n_pictures, sizeof *in->names);
+        in->n_names = in->names ? in->n_pictures : 0;
+    }
+    if (!in->names || !(in->names[i] = ss_strdup(slash ? slash + 1 : path)))
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    return SS_OK;
+}
+
+const char *ss_input_sample_name(const ss_input *in, int sample)
+{
+    const int i = in->n_pictures == 1 ? 0 : sample;
+
+    return i < in->n_names && in->names[i] ? in->names[i] : "";
+}
+
 float *ss_input_picture(const ss_input *in, int i)
 {
     return in->pictures + (ptrdiff_t)i * in->h * in->w * in->c;
@@ -194,6 +224,7 @@ ss_code ss_input_open(ss_input *in, int h, int w, int c, int samples, ss_err *e)
             in->label,
             ss_fail(e, SS_SHAPE, "%d samples of %d x %d pixels, %d channels", samples, h, w, c), e);
     ss_free(in->pictures);
+    forget_names(in);
     in->pictures = NULL;
     in->n_pictures = 0;
     in->h = h;

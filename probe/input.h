@@ -72,6 +72,10 @@ bool ss_input_is_filtered(const ss_input *in);
  * Opening again replaces what was loaded. */
 ss_code ss_input_open(ss_input *in, int h, int w, int c, int samples, ss_err *e);
 
+/* The name of the file that a sample's picture was read from, without its folder; "" where pictures
+ * have none. The input is open. Borrowed. */
+const char *ss_input_sample_name(const ss_input *in, int sample);
+
 /* x [h][w][c] = sample number `sample`. rng is drawn from by SS_INPUT_NOISE alone: the same
  * stream gives the same noise, and noise:white the normals 0, 1, 2... of the stream. */
 ss_code ss_input_sample(const ss_input *in, int sample, ss_rng rng, float *x, ss_err *e);

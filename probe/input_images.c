@@ -87,7 +87,7 @@ static ss_code load_picture(ss_input *in, const char *path, int i, bool *noted, 
     }
     rc = ss_picture_fit(&im, ss_input_picture(in, i), in->h, in->w, in->c, e);
     ss_image_release(&im);
-    return rc;
+    return rc == SS_OK ? ss_input_name(in, i, path, e) : rc;
 }
 
 static ss_code load_folder(ss_input *in, ss_err *e)

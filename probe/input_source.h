@@ -37,6 +37,8 @@ struct ss_input {
     int h, w, c, samples;
     int n_pictures;  /* 1 serves every sample */
     float *pictures; /* [n_pictures][h][w][c] */
+    char **names;    /* [n_pictures] of their files, or NULL */
+    int n_names;
 };
 
 extern const ss_input_source ss_source_images, ss_source_idx, ss_source_tensor, ss_source_raw;
@@ -51,6 +53,9 @@ const char *ss_input_parse_number(const char *text, char end, double *value);
 
 /* Makes room for n pictures, uninitialised. */
 ss_code ss_input_allocate(ss_input *in, int n, ss_err *e);
+
+/* Remembers the last part of the path that picture i was read from; after ss_input_allocate. */
+ss_code ss_input_name(ss_input *in, int i, const char *path, ss_err *e);
 
 /* Picture i of in->pictures. */
 float *ss_input_picture(const ss_input *in, int i);

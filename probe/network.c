@@ -168,7 +168,7 @@ ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **li
             *list = NULL;
             return e->code;
         }
-        (*list)[i] = (ss_run_parameter){w[i]->name, (float)s.absmax, (float)s.rms};
+        (*list)[i] = (ss_run_parameter){w[i]->name, (float)s.absmax, (float)s.rms, s.nonfinite};
         if (s.nonfinite && !first)
             first = w[i]->name;
         bad += (int64_t)s.nonfinite;

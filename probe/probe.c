@@ -154,7 +154,10 @@ static void record_output(probe *p, ss_run_column *col, const ss_plan_level *l, 
     if (clean) {
         /* x0 and noise are not needed any more: the target takes the noise's place */
         ss_network_target(&plan->net, l->level, x0, noise, n, noise);
-        ss_run_put_loss(col, input, sample, mean_square_difference(y, noise, n));
+        const double loss = mean_square_difference(y, noise, n);
+
+        /* NaN says that no loss is known, so one that is NaN is stored as inf */
+        ss_run_put_loss(col, input, sample, isnan(loss) ? INFINITY : loss);
     }
     ss_network_denoised(&plan->net, l->level, x, y, n, x);
     ss_run_put_denoised(col, input, sample, x);
@@ -248,7 +251,9 @@ static ss_code open_writer(probe *p, ss_err *e)
         .loss = plan->has_loss && plan->net.out_channels >= plan->picture_channels,
         .n_radii = ss_spectrum_rings(plan->net.height, plan->net.width),
     };
+    const size_t n_pictures = (size_t)plan->n_inputs * (size_t)plan->samples;
     const char **inputs = ss_alloc((size_t)plan->n_inputs, sizeof *inputs);
+    const char **pictures = ss_alloc(n_pictures, sizeof *pictures);
     double *sigmas = ss_alloc((size_t)n, sizeof *sigmas);
     float *timesteps = ss_alloc((size_t)n, sizeof *timesteps);
     ss_code rc = SS_OK;
@@ -256,11 +261,17 @@ static ss_code open_writer(probe *p, ss_err *e)
     ss_network_describe(&plan->net, p->ctx, &spec, created);
     if (plan->net.out_channels >= plan->picture_channels)
         spec.denoised = ss_shape_of(plan->net.height, plan->net.width, plan->picture_channels);
-    if (!inputs || !sigmas || !timesteps) {
+    if (!inputs || !pictures || !sigmas || !timesteps) {
         rc = ss_fail(e, SS_NOMEM, "out of memory");
     } else {
         for (int i = 0; i < plan->n_inputs; i++)
             inputs[i] = ss_input_label(plan->inputs[i]);
+        for (size_t i = 0; i < n_pictures; i++) {
+            pictures[i] = ss_input_sample_name(plan->inputs[i / (size_t)plan->samples],
+                                               (int)(i % (size_t)plan->samples));
+            if (*pictures[i])
+                spec.pictures = pictures;
+        }
         for (int i = 0; i < n; i++) {
             sigmas[i] = plan->levels[i].sigma;
             timesteps[i] = plan->levels[i].timestep;
@@ -273,6 +284,7 @@ static ss_code open_writer(probe *p, ss_err *e)
                          : ss_run_create(opt->output, &spec, opt->replace, &p->writer, e);
     }
     ss_free(inputs);
+    ss_free(pictures);
     ss_free(sigmas);
     ss_free(timesteps);
     return rc;

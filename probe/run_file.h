@@ -19,6 +19,8 @@
  *   /axes/sigma        [sigma] f64, a value may repeat where the timesteps differ
  *   /axes/timestep     [sigma] f32
  *   /axes/done         [sigma] u8, 1 once everything of that noise level is in the file
+ *   /axes/picture      [picture] text, what sample n of input i is made of, at i * samples + n: the
+ *                      name of a PNG file, "" where there is none. Left out where none has a name
  *   /axes/sample       [sample] i32; also head, exponent (-127..128), layer and parameter
  *                      (text), radius (f64), and plain counts that label pictures: height,
  *                      width, channel, frame, token, or NAME_LENGTH where lengths differ
@@ -30,13 +32,16 @@
  *                      axis has the name of the data set, so it is linked at the root.
  *                      Not with probe --no-histogram
  *   /attention/NAME    [layer, head, input, sigma, sample] f32, entropy entropy_min max_logit
- *                      sink; NaN beyond the heads of a layer. /attention/keys [layer] i64
- *   /weights/NAME      [parameter] f32, absmax rms
+ *                      sink; NaN beyond the heads of a layer, and where a head's logits are not
+ *                      finite. /attention/keys, /attention/heads [layer] i64
+ *   /weights/NAME      [parameter] f32, absmax rms, of the finite values; NaN where there is none.
+ *                      /weights/nonfinite [parameter] u64, how many values are inf or NaN
  *   /inputs/x          [input, sigma, sample, height, width, channel] f32, what the network
  *                      saw; /inputs/psd [input, sigma, sample, radius] f32
  *   /channels/PATH/NAME [port, input, sigma, channel] f32, absmax (largest over samples) and
  *                      rms (over all samples); NaN beyond the channels of a port
- *   /outputs/denoised  as /inputs/x; /outputs/loss [input, sigma, sample] f32
+ *   /outputs/denoised  as /inputs/x; /outputs/loss [input, sigma, sample] f32, NaN where the clean
+ *                      picture is not known, inf where the loss itself is inf or NaN
  *   /activations/PATH  [input, sigma, sample, ...] f32 or f16
  *
  * A training run has steps where others have noise levels: the axis `step` (i64) in place of
@@ -87,7 +92,7 @@
 
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
-    SS_RUN_MINOR = 1, /* grows when something is added */
+    SS_RUN_MINOR = 2, /* grows when something is added: 2 has pictures, heads, weights/nonfinite */
     SS_RUN_FILL_MAX = 64 << 20,
     SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
     SS_RUN_MAX_SETS = 4000          /* HDF5 keeps an axis's users in 64 KiB */
@@ -106,7 +111,8 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    float absmax, rms;
+    float absmax, rms;  /* of the finite values, NaN without any */
+    uint64_t nonfinite; /* how many are inf or NaN */
 } ss_run_parameter;
 
 typedef struct {
@@ -146,6 +152,7 @@ typedef struct {
     int n_modules;
     const char *const *inputs; /* distinct */
     int n_inputs;
+    const char *const *pictures; /* [n_inputs][n_samples] names, or NULL */
     const double *sigmas;
     const float *timesteps; /* NULL: the family has none */
     int n_sigmas;

@@ -24,6 +24,11 @@ static const char *label_input(const ss_run_spec *spec, int64_t i)
     return spec->inputs[i];
 }
 
+static const char *label_picture(const ss_run_spec *spec, int64_t i)
+{
+    return spec->pictures[i];
+}
+
 static const char *label_layer(const ss_run_spec *spec, int64_t i)
 {
     return spec->layers[i].path;
@@ -293,6 +298,11 @@ static void add_sets(struct maker *m, const ss_run_spec *spec)
                   m, "sigma",
                   (ss_run_axis){.n = spec->n_sigmas, .kind = SS_AXIS_F64, .f64 = spec->sigmas});
     sample = add_axis(m, "sample", (ss_run_axis){.n = spec->n_samples, .kind = SS_AXIS_COUNT});
+    if (spec->pictures)
+        add_axis(m, "picture",
+                 (ss_run_axis){.n = (int64_t)spec->n_inputs * spec->n_samples,
+                               .kind = SS_AXIS_TEXT,
+                               .text = label_picture});
     l->axis_layer = add_axis(
         m, "layer", (ss_run_axis){.n = spec->n_layers, .kind = SS_AXIS_TEXT, .text = label_layer});
     l->axis_parameter = add_axis(

@@ -198,7 +198,7 @@ static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
 
 static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
 {
-    int64_t samples = 0, heads = 0, layers, radii = 0, bins = 0;
+    int64_t samples = 0, heads = 0, layers, radii = 0, bins = 0, pictures;
     double *values = NULL;
     bool absent;
     ss_code rc = read_numbers(r, file, "/axes/sample", H5T_NATIVE_DOUBLE, sizeof(double),
@@ -222,6 +222,13 @@ static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
         (rc = read_labels(r, file, "/axes/parameter", NULL, &r->parameters, &r->n_parameters,
                           &absent, e)) != SS_OK)
         return rc;
+    if ((rc = read_labels(r, file, "/axes/picture", NULL, &r->pictures, &pictures, &absent, e)) !=
+        SS_OK)
+        return rc;
+    if (r->pictures && pictures != (int64_t)r->n_inputs * r->n_samples)
+        return ss_fail(e, SS_FORMAT,
+                       "%s: /axes/picture has %lld entries, not %d inputs x %d samples", r->path,
+                       (long long)pictures, r->n_inputs, r->n_samples);
     r->cache->no_head = heads == 0;
     r->n_layers = (int)layers;
     r->n_heads = heads ? (int)heads : layers > 0;
@@ -346,11 +353,11 @@ void ss_run_close(ss_run *r)
     if (!r)
         return;
     void *const owned[] = {
-        r->path,         r->tool,       r->command,   r->model_path, r->family,
-        r->model_sha256, r->device,     r->precision, r->condition,  r->prediction_type,
-        r->created,      r->plan,       r->modules,   r->ports,      r->inputs,
-        r->kinds,        r->blocks,     r->sigmas,    r->timesteps,  r->done,
-        r->layers,       r->parameters, r->radii,     r->steps,      r->bins,
+        r->path,      r->tool,      r->command,   r->model_path,      r->family,  r->model_sha256,
+        r->device,    r->precision, r->condition, r->prediction_type, r->created, r->plan,
+        r->modules,   r->ports,     r->inputs,    r->kinds,           r->blocks,  r->sigmas,
+        r->timesteps, r->done,      r->layers,    r->parameters,      r->radii,   r->steps,
+        r->bins,      r->pictures,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
@@ -364,6 +371,14 @@ void ss_run_close(ss_run *r)
         H5Fclose(r->cache->file);
     ss_free(r->cache);
     ss_free(r);
+}
+
+char *ss_run_sample_name(const ss_run *r, int input, int sample, char *out, size_t n)
+{
+    const char *picture = r->pictures ? r->pictures[(ptrdiff_t)input * r->n_samples + sample] : "";
+
+    snprintf(out, n, "sample %d%s%s", sample, *picture ? ", " : "", picture);
+    return out;
 }
 
 int ss_run_port(const ss_run *r, const char *name)

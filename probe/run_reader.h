@@ -41,6 +41,7 @@ typedef struct ss_run {
     /* axes; an absent one has one entry, "output" for the port, "" for the input */
     int n_modules, n_ports, n_inputs, n_sigmas, n_samples;
     char **modules, **ports, **inputs;
+    char **pictures;  /* [input][sample] names of files, "" without; NULL: none is known */
     char **kinds;     /* [module], NULL: unknown */
     uint8_t *blocks;  /* [module], NULL: unknown */
     double *sigmas;   /* NULL in a training run, which has */
@@ -71,7 +72,7 @@ void ss_run_close(ss_run *r); /* NULL is fine */
  *   stat       [module][port][input][sigma][sample], names of kernels/stats.h
  *   nonfinite  the same, counts
  *   attention  [layer][head][input][sigma][sample], names of kernels/stats.h
- *   weights    [parameter], "absmax" or "rms"
+ *   weights    [parameter], "absmax" or "rms"; weights_nonfinite: counts
  *   loss       [input][sigma][sample]
  *   psd        [input][sigma][sample][radius]
  *   training   [step] loss penalty norm rate scale skipped; [step][sample] sigma sample_loss;
@@ -81,7 +82,10 @@ ss_code ss_run_stat(ss_run *r, const char *name, const float **x, ss_err *e);
 ss_code ss_run_nonfinite(ss_run *r, const uint64_t **x, ss_err *e);
 ss_code ss_run_attention(ss_run *r, const char *name, const float **x, ss_err *e);
 ss_code ss_run_attention_keys(ss_run *r, const float **keys, ss_err *e); /* [layer] */
+/* [layer] how many heads each has; NULL in files before layout version 1.2, and of other hooks. */
+ss_code ss_run_attention_heads(ss_run *r, const float **heads, ss_err *e);
 ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e);
+ss_code ss_run_weights_nonfinite(ss_run *r, const uint64_t **x, ss_err *e);
 ss_code ss_run_loss(ss_run *r, const float **x, ss_err *e);
 ss_code ss_run_psd(ss_run *r, const float **x, ss_err *e);
 ss_code ss_run_training(ss_run *r, const char *name, const float **x, ss_err *e);
@@ -90,6 +94,9 @@ ss_code ss_run_updates(ss_run *r, const char *name, const float **x, ss_err *e);
 /* Index into the arrays of stat and nonfinite, and into those of attention. */
 size_t ss_run_at(const ss_run *r, int module, int port, int input, int sigma, int sample);
 size_t ss_run_attention_at(const ss_run *r, int layer, int head, int input, int sigma, int sample);
+
+/* "sample 3", or where its picture has a name "sample 3, cat.png"; returns out. */
+char *ss_run_sample_name(const ss_run *r, int input, int sample, char *out, size_t n);
 
 /* Index of a port, or -1. */
 int ss_run_port(const ss_run *r, const char *name);

@@ -212,6 +212,15 @@ ss_code ss_run_attention_keys(ss_run *r, const float **keys, ss_err *e)
                        : SS_OK;
 }
 
+ss_code ss_run_attention_heads(ss_run *r, const float **heads, ss_err *e)
+{
+    const want w[] = {whole(r->n_layers, false)};
+
+    *heads = NULL;
+    return r->n_layers ? cached(r, "/attention/heads", w, 1, -1, true, (const void **)heads, e)
+                       : SS_OK;
+}
+
 ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e)
 {
     const want w[] = {whole(r->n_parameters, false)};
@@ -222,6 +231,15 @@ ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e)
         return SS_OK;
     snprintf(path, sizeof path, "/weights/%s", name);
     return cached(r, path, w, 1, -1, true, (const void **)x, e);
+}
+
+ss_code ss_run_weights_nonfinite(ss_run *r, const uint64_t **x, ss_err *e)
+{
+    const want w[] = {whole(r->n_parameters, false)};
+
+    *x = NULL;
+    return r->n_parameters ? cached(r, "/weights/nonfinite", w, 1, -1, false, (const void **)x, e)
+                           : SS_OK;
 }
 
 ss_code ss_run_loss(ss_run *r, const float **x, ss_err *e)

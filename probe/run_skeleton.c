@@ -279,6 +279,9 @@ static void put_known(struct build *b)
             keys[i] = s->layers[i].keys;
         make_group(b, "/attention");
         put_along(b, "/attention", "keys", l->axis_layer, H5T_STD_I64LE, H5T_NATIVE_INT64, keys);
+        for (int i = 0; i < s->n_layers; i++)
+            keys[i] = s->layers[i].heads;
+        put_along(b, "/attention", "heads", l->axis_layer, H5T_STD_I64LE, H5T_NATIVE_INT64, keys);
     }
     if (s->n_parameters) {
         float *values = room;
@@ -291,6 +294,11 @@ static void put_known(struct build *b)
             values[i] = s->parameters[i].rms;
         put_along(b, "/weights", "rms", l->axis_parameter, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT,
                   values);
+        uint64_t *counts = room;
+        for (int i = 0; i < s->n_parameters; i++)
+            counts[i] = s->parameters[i].nonfinite;
+        put_along(b, "/weights", "nonfinite", l->axis_parameter, H5T_STD_U64LE, H5T_NATIVE_UINT64,
+                  counts);
     }
 out:
     H5Tclose(text);

@@ -26,9 +26,10 @@ enum { SYN_MODULES = sizeof syn_modules / sizeof *syn_modules };
 static const double syn_sigmas[] = {0.02, 0.5, 0.5, 10, 80};
 static const float syn_timesteps[] = {1, 300, 301, 800, 999};
 static const char *const syn_inputs[] = {"images:photos", "noise:white"};
+static const char *const syn_pictures[] = {"a.png", "b.png", "c.png", "", "", ""};
 static const ss_run_layer syn_layers[] = {{"mid_block.attentions.0", 4, 24}, {"up.attn", 2, 6}};
-static const ss_run_parameter syn_parameters[] = {{"conv_in.weight", 2.5f, 0.5f},
-                                                  {"conv_in.bias", 0.25f, 0.125f}};
+static const ss_run_parameter syn_parameters[] = {{"conv_in.weight", 2.5f, 0.5f, 0},
+                                                  {"conv_in.bias", 0.25f, 0.125f, 3}};
 static const ss_run_channels syn_channels[] = {{"conv_in", 5}, {"up_blocks.0/odd%\n", 7}};
 static const ss_run_dump syn_dumps[] = {
     {"conv_in", {.rank = 3, .dim = {4, 6, 5}}, false},
@@ -53,6 +54,7 @@ static inline ss_run_spec syn_spec(void)
         .n_modules = SYN_MODULES,
         .inputs = syn_inputs,
         .n_inputs = SYN_INPUTS,
+        .pictures = syn_pictures,
         .sigmas = syn_sigmas,
         .timesteps = syn_timesteps,
         .n_sigmas = SYN_SIGMAS,

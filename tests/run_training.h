@@ -28,8 +28,8 @@ static const ss_run_module trn_modules[] = {
     {"up_blocks.0", "UpBlock2D", true},
     {"up_blocks.1", "UpBlock2D", true},
 };
-static const ss_run_parameter trn_parameters[] = {{"conv_in.weight", 2.5f, 0.5f},
-                                                  {"up_blocks.0.weight", 1, 0.25f}};
+static const ss_run_parameter trn_parameters[] = {{"conv_in.weight", 2.5f, 0.5f, 0},
+                                                  {"up_blocks.0.weight", 1, 0.25f, 0}};
 
 static inline ss_run_spec trn_spec(void)
 {

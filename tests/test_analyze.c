@@ -35,10 +35,10 @@ static const ss_run_module modules[] = {
 };
 static const double sigmas[] = {10, 0.1, 1, 100}; /* not sorted, on purpose */
 static const ss_run_parameter parameters[] = {
-    {"conv_in.weight", 1, 0.1f},
-    {"up_blocks.0.resnets.0.conv.weight", 2, 0.3f},
-    {"up_blocks.0.resnets.0.conv.bias", 0.5f, 0.2f},
-    {"conv_out.weight", 40, 3},
+    {"conv_in.weight", 1, 0.1f, 0},
+    {"up_blocks.0.resnets.0.conv.weight", 2, 0.3f, 0},
+    {"up_blocks.0.resnets.0.conv.bias", 0.5f, 0.2f, 0},
+    {"conv_out.weight", 40, 3, 0},
 };
 enum { N_SIGMAS = 4, N_INPUTS = 2, N_SAMPLES = 2 };
 

@@ -31,10 +31,11 @@ static const double sigmas[] = {0.5, 10, 80};
 static const double more_sigmas[] = {80.02, 10, 200, 0.5};
 static const ss_run_layer layers[] = {{"mid_block.attn", 2, 16}, {"down.attn", 2, 16}};
 static const ss_run_layer other_layers[] = {{"mid_block.attn", 2, 64}, {"up.attn", 2, 64}};
-static const ss_run_parameter parameters[] = {
-    {"conv_in.weight", 1, 0.5f}, {"conv_in.bias", 0.25f, 0.1f}, {"conv_out.weight", 2, 0.5f}};
+static const ss_run_parameter parameters[] = {{"conv_in.weight", 1, 0.5f, 0},
+                                              {"conv_in.bias", 0.25f, 0.1f, 0},
+                                              {"conv_out.weight", 2, 0.5f, 0}};
 static const ss_run_parameter other_parameters[] = {
-    {"conv_out.weight", 2, 0.5f}, {"conv_in.weight", 4, 1}, {"extra.weight", 1, 1}};
+    {"conv_out.weight", 2, 0.5f, 0}, {"conv_in.weight", 4, 1, 0}, {"extra.weight", 1, 1, 0}};
 
 /* factor 1: as in A; 2: as in B. */
 static void made_stats(const made_run *m, int module, int input, int sigma, int sample, ss_stats *s)

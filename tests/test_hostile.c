@@ -109,7 +109,7 @@ static const char *hostile_run(const char *name, double factor)
 
     for (int i = 0; i < N_NAMES; i++) {
         layers[i] = (ss_run_layer){plain[i], 2, 16};
-        parameters[i] = (ss_run_parameter){plain[i], 2, 1};
+        parameters[i] = (ss_run_parameter){plain[i], 2, 1, 0};
     }
     const made_run m = {.model_path = "m",
                         .sha256 = "00",

@@ -89,6 +89,40 @@ static void test_versions(void **state)
     }
 }
 
+/* What layout version 1.2 added; and a file that lacks it is an older one, and reads. */
+static void test_since_1_2(void **state)
+{
+    (void)state;
+    static const char *const added[] = {"/weights/nonfinite", "/attention/heads", "/axes/picture"};
+    char name[64];
+    const float *heads;
+    const uint64_t *bad;
+    ss_err e = {0};
+    ss_run *r;
+
+    write_run(at("minor.h5"));
+    assert_int_equal(ss_run_open(at("minor.h5"), &r, &e), SS_OK);
+    assert_int_equal(ss_run_weights_nonfinite(r, &bad, &e), SS_OK);
+    assert_true(bad[0] == 0 && bad[1] == 3);
+    assert_int_equal(ss_run_attention_heads(r, &heads, &e), SS_OK);
+    assert_true(heads[0] == 4 && heads[1] == 2);
+    assert_string_equal(ss_run_sample_name(r, 0, 2, name, sizeof name), "sample 2, c.png");
+    assert_string_equal(ss_run_sample_name(r, 1, 0, name, sizeof name), "sample 0");
+    ss_run_close(r);
+
+    hid_t f = H5Fopen(at("minor.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
+    for (size_t i = 0; i < N_OF(added); i++)
+        H5Ldelete(f, added[i], H5P_DEFAULT);
+    H5Fclose(f);
+    assert_int_equal(ss_run_open(at("minor.h5"), &r, &e), SS_OK);
+    assert_int_equal(ss_run_weights_nonfinite(r, &bad, &e), SS_OK);
+    assert_null(bad);
+    assert_int_equal(ss_run_attention_heads(r, &heads, &e), SS_OK);
+    assert_null(heads);
+    assert_string_equal(ss_run_sample_name(r, 0, 2, name, sizeof name), "sample 2");
+    ss_run_close(r);
+}
+
 /* Opens and reads all that a file has; whatever happens must be an answer. */
 static void read_everything(const char *path)
 {
@@ -109,6 +143,8 @@ static void read_everything(const char *path)
 #undef X
     ss_run_nonfinite(r, &u, &e);
     ss_run_attention_keys(r, &x, &e);
+    ss_run_attention_heads(r, &x, &e);
+    ss_run_weights_nonfinite(r, &u, &e);
     ss_run_loss(r, &x, &e);
     ss_run_psd(r, &x, &e);
     ss_run_weights(r, "rms", &x, &e);
@@ -259,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_guest_file),      cmocka_unit_test(test_versions),
         cmocka_unit_test(test_truncated_files), cmocka_unit_test(test_flipped_bytes),
         cmocka_unit_test(test_not_run_files),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_since_1_2),
     };
     H5dont_atexit(); /* as the program does, see probe/h5.c */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

@@ -97,7 +97,8 @@ static ss_code measure(const ss_statistics *s, ss_run_parameter **list, int *n, 
 
         rc = ss_weights_measure(ss_trainer_context(t), SS_F32, ss_trainer_weight(t, i),
                                 ss_shape_numel(w[i]->shape), &stats, e);
-        (*list)[i] = (ss_run_parameter){w[i]->name, (float)stats.absmax, (float)stats.rms};
+        (*list)[i] =
+            (ss_run_parameter){w[i]->name, (float)stats.absmax, (float)stats.rms, stats.nonfinite};
     }
     if (rc != SS_OK) {
         ss_free(*list);
