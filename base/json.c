@@ -2,41 +2,32 @@
 #include "base/json.h"
 
 #include "base/file.h"
+#include "base/json_python.h"
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { SHOWN = 120 }; /* bytes of a value that a message shows */
 
-ss_code ss_json_load(ss_json *j, const char *path, ss_err *e)
-{
-    char *text;
-    size_t len;
-
-    *j = (ss_json){0};
-    ss_code rc = ss_file_read(path, SS_JSON_MAX_FILE, &text, &len, e);
-
-    if (rc != SS_OK)
-        return rc;
-    rc = ss_json_parse(j, path, text, len, e);
-    ss_free(text);
-    return rc;
-}
-
-ss_code ss_json_parse(ss_json *j, const char *name, const char *text, size_t len, ss_err *e)
+/* flags are Jansson's. */
+static ss_code parse(ss_json *j, const char *name, const char *text, size_t len, size_t flags,
+                     ss_err *e)
 {
     ss_code rc = SS_OK;
     json_error_t why;
+    size_t n = 0;
+    char *json = ss_json_from_python(text, len, &n);
 
     *j = (ss_json){.name = ss_strdup(name), .seen = json_object()};
-    if (!j->name || !j->seen) {
+    if (!json || !j->name || !j->seen) {
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", name);
         goto out;
     }
-    j->root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    j->root = json_loadb(json, n, flags, &why);
     if (!j->root) {
         char shown[SHOWN];
 
@@ -48,9 +39,40 @@ ss_code ss_json_parse(ss_json *j, const char *name, const char *text, size_t len
     if (!json_is_object(j->root))
         rc = ss_fail(e, SS_FORMAT, "%s: expected a JSON object {...}", name);
 out:
+    ss_free(json);
     if (rc != SS_OK)
         ss_json_release(j);
     return rc;
+}
+
+static ss_code load(ss_json *j, const char *path, size_t flags, ss_err *e)
+{
+    char *text;
+    size_t len;
+
+    *j = (ss_json){0};
+    ss_code rc = ss_file_read(path, SS_JSON_MAX_FILE, &text, &len, e);
+
+    if (rc != SS_OK)
+        return rc;
+    rc = parse(j, path, text, len, flags, e);
+    ss_free(text);
+    return rc;
+}
+
+ss_code ss_json_load(ss_json *j, const char *path, ss_err *e)
+{
+    return load(j, path, 0, e);
+}
+
+ss_code ss_json_load_strict(ss_json *j, const char *path, ss_err *e)
+{
+    return load(j, path, JSON_REJECT_DUPLICATES, e);
+}
+
+ss_code ss_json_parse(ss_json *j, const char *name, const char *text, size_t len, ss_err *e)
+{
+    return parse(j, name, text, len, 0, e);
 }
 
 ss_code ss_json_wrap(ss_json *j, const char *name, json_t *object, ss_err *e)
@@ -159,7 +181,9 @@ static bool is_int(const json_t *v)
 
 static bool is_number(const json_t *v)
 {
-    return json_is_number(v);
+    double x;
+
+    return ss_json_number(v, &x);
 }
 
 static bool is_string(const json_t *v)
@@ -184,8 +208,35 @@ int64_t ss_json_int(ss_json *j, const char *key, int64_t fallback)
 double ss_json_double(ss_json *j, const char *key, double fallback)
 {
     const json_t *v = typed(j, key, is_number, "a number");
+    double x;
 
-    return v ? json_number_value(v) : fallback;
+    if (!v)
+        return fallback;
+    ss_json_number(v, &x);
+    if (isfinite(x))
+        return x;
+    ss_json_complain(j, SS_FORMAT, key, "expected a finite number");
+    return fallback;
+}
+
+bool ss_json_number(const json_t *value, double *x)
+{
+    static const struct {
+        const char *name;
+        double x;
+    } words[] = {{"Infinity", INFINITY}, {"-Infinity", -INFINITY}, {"NaN", NAN}};
+    const char *text = json_string_value(value);
+
+    for (size_t i = 0; text && i < sizeof words / sizeof *words; i++) {
+        if (strcmp(text, words[i].name) == 0) {
+            *x = words[i].x;
+            return true;
+        }
+    }
+    if (!json_is_number(value))
+        return false;
+    *x = json_number_value(value);
+    return true;
 }
 
 const char *ss_json_string(ss_json *j, const char *key, const char *fallback)

@@ -1,5 +1,8 @@
 /* json.h - reading JSON whose errors name the file, the key and what is allowed
  *
+ * Files are read as Python reads them (json_python.h): NaN, Infinity and -Infinity are numbers, and
+ * of a key that is there twice the last one counts.
+ *
  * Jansson parses; this adds the context that a user needs, and the memory of which
  * keys were read, so that a key nobody asked for can be refused by name.
  *
@@ -31,8 +34,11 @@ typedef struct {
     ss_err err;   /* the first complaint */
 } ss_json;
 
-/* Loads a JSON object. Duplicate keys and invalid UTF-8 are refused. */
+/* Loads a JSON object. Invalid UTF-8 is refused. */
 ss_code ss_json_load(ss_json *j, const char *path, ss_err *e);
+/* The same of a file that a person writes for this program: a key that is there twice is refused.
+ */
+ss_code ss_json_load_strict(ss_json *j, const char *path, ss_err *e);
 /* The same from memory; name is for messages. */
 ss_code ss_json_parse(ss_json *j, const char *name, const char *text, size_t len, ss_err *e);
 /* The same of an object that is in memory already, which is shared with its owner: a part of a
@@ -48,8 +54,11 @@ json_t *ss_json_get(ss_json *j, const char *key);
 
 bool ss_json_bool(ss_json *j, const char *key, bool fallback);
 int64_t ss_json_int(ss_json *j, const char *key, int64_t fallback);
-double ss_json_double(ss_json *j, const char *key, double fallback);
+double ss_json_double(ss_json *j, const char *key, double fallback);           /* finite */
 const char *ss_json_string(ss_json *j, const char *key, const char *fallback); /* borrowed */
+
+/* The number in a value, infinite and NaN ones among them; false where it is none, or NULL. */
+bool ss_json_number(const json_t *value, double *x);
 
 /* Index of the key's string in the NULL-terminated list of choices; a value that is not
  * among them is SS_UNSUPPORTED with a list of them. */

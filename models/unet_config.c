@@ -660,6 +660,67 @@ static void check_magnitude(ss_json *j, const ss_unet_config *u)
         ss_json_complain(j, SS_UNSUPPORTED, "mid_block_scale_factor", "%s; 1", why);
 }
 
+/* Keys that say how the file came about, and nothing of the network: what diffusers' EMAModel and
+ * its training scripts leave there, and what its and transformers' save_pretrained do. */
+static void read_bookkeeping(ss_json *j)
+{
+    static const char *const keys[] = {
+        "decay",
+        "min_decay",
+        "optimization_step",
+        "update_after_step",
+        "use_ema_warmup",
+        "inv_gamma",
+        "power",
+        "foreach",
+        "collected_params",
+        "cur_decay_value",
+        "max_value",
+        "min_value",
+        "torch_dtype",
+        "dtype",
+        "transformers_version",
+        "diffusers_version",
+        "architectures",
+        "auto_map",
+        "model_type",
+        "gradient_checkpointing",
+    };
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        ss_json_get(j, keys[i]);
+    expect_null(j, "quantization_config", "quantized weights are not supported");
+}
+
+/* Keys whose values were the defaults when the file was written: they mean the default, then. */
+static void drop_defaults(ss_json *j)
+{
+    const json_t *names = json_object_get(j->root, "_use_default_values"), *name;
+    size_t i;
+
+    json_array_foreach(names, i, name)
+    {
+        const char *key = json_string_value(name);
+
+        if (key && key[0] != '_')
+            json_object_del(j->root, key);
+    }
+}
+
+/* A key that was not read, or NULL. One that is null is an option of another version, not set. */
+static const char *unknown_key(const ss_json *j)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(j->root, key, value)
+    {
+        if (key[0] != '_' && !json_is_null(value) && !json_object_get(j->seen, key))
+            return key;
+    }
+    return NULL;
+}
+
 bool ss_unet_config_knows(const char *class_name)
 {
     for (int i = 0; families[i]; i++) {
@@ -672,6 +733,7 @@ bool ss_unet_config_knows(const char *class_name)
 ss_code ss_unet_config_read(ss_json *j, ss_unet_config *u, ss_err *e)
 {
     *u = (ss_unet_config){.conditional = ss_json_choice(j, "_class_name", families, 0) == 1};
+    drop_defaults(j);
     if (u->conditional)
         read_conditional(j, u);
     else
@@ -679,9 +741,12 @@ ss_code ss_unet_config_read(ss_json *j, ss_unet_config *u, ss_err *e)
     ss_remedies_read(j, &u->remedies);
     if (u->remedies.magnitude)
         check_magnitude(j, u);
-    const char *unread = ss_json_unread(j);
-    if (unread)
-        ss_json_complain(j, SS_UNSUPPORTED, unread, "%s has no such option that is known here",
+    read_bookkeeping(j);
+    const char *unknown = unknown_key(j);
+    if (unknown)
+        ss_json_complain(j, SS_UNSUPPORTED, unknown,
+                         "%s has no such option that is known here; if it is a note of the "
+                         "training and changes nothing that is computed, remove it",
                          families[u->conditional]);
     return ss_json_done(j, e);
 }

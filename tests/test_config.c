@@ -166,6 +166,10 @@ static void test_refused(void **state)
          "\"DownBlock2D\",\"DownBlock2D\"]",
          "block 0 is not supported in UNet2DModel"},
         {PLAIN, "\"center_input\": true", "\"center_input\" is true; UNet2DModel has no such"},
+        {PLAIN, "\"norm_eps\": Infinity", "\"norm_eps\" is \"Infinity\"; expected a finite"},
+        {PLAIN, "\"in_channels\": NaN", "\"in_channels\" is \"NaN\"; expected an integer"},
+        {PLAIN, "\"quantization_config\": {\"quant_method\": \"bitsandbytes\"}",
+         "quantized weights are not supported"},
         {PLAIN, "\"cross_attention_dim\": 8", "\"cross_attention_dim\" is 8; UNet2DModel has no"},
         {CONDITIONAL, "\"dual_cross_attention\": true", "\"dual_cross_attention\" is true"},
         {CONDITIONAL, "\"num_attention_heads\": 8", "\"num_attention_heads\" is 8"},
@@ -203,6 +207,44 @@ static void test_refused(void **state)
             fail_msg("%s was taken", json);
         if (!strstr(e.msg, cases[i].want) || !strstr(e.msg, "config.json"))
             fail_msg("%s gives '%s', not '...%s...'", json, e.msg, cases[i].want);
+    }
+    ss_checkpoint_close(k);
+}
+
+/* What training scripts write beside the architecture says nothing of the network. */
+static void test_bookkeeping(void **state)
+{
+    (void)state;
+    static const char *const notes[] = {
+        /* EMAModel.save_pretrained */
+        "\"decay\": 0.9999, \"min_decay\": 0.0, \"optimization_step\": 500, \"update_after_step\": "
+        "0,"
+        "\"use_ema_warmup\": false, \"inv_gamma\": 1.0, \"power\": 0.6666666666666666",
+        "\"torch_dtype\": \"float16\", \"dtype\": \"float32\", \"decay\": NaN",
+        "\"transformers_version\": \"4.44.0\", \"architectures\": [\"UNet\"], \"auto_map\": {},"
+        "\"_name_or_path\": \"a\\udcff\", \"_diffusers_version\": \"0.30.0\","
+        "\"quantization_config\": null, \"time_cond_proj_dim\": null",
+        /* keys that were the defaults of the version that wrote them mean today's */
+        "\"_use_default_values\": [\"act_fn\", \"_class_name\", 3], \"act_fn\": \"tanh\"",
+    };
+    static const char *const families[] = {PLAIN, CONDITIONAL};
+    ss_checkpoint *k = empty_checkpoint();
+    size plain[2];
+
+    for (size_t f = 0; f < N_OF(families); f++) {
+        for (size_t i = 0; i <= N_OF(notes); i++) {
+            char json[1024];
+            size z;
+            ss_err e = {0};
+
+            snprintf(json, sizeof json, "%s, %s}", families[f],
+                     i ? notes[i - 1] : "\"norm_eps\": 1e-5");
+            if (build(k, json, &z, &e) != SS_OK)
+                fail_msg("%s: %s", json, e.msg);
+            if (i == 0)
+                plain[f] = z;
+            assert_true(z.values == plain[f].values && z.tensors == plain[f].tensors);
+        }
     }
     ss_checkpoint_close(k);
 }
@@ -301,6 +343,8 @@ static void test_hostile(void **state)
                                          "65536",
                                          "4611686018427387904",
                                          "1e308",
+                                         "-Infinity",
+                                         "NaN",
                                          "\"\"",
                                          "\"x\"",
                                          "[]",
@@ -418,10 +462,10 @@ static void test_class_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_head_lists),  cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_too_large),   cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_class_table),
+        cmocka_unit_test(test_published),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_bookkeeping),   cmocka_unit_test(test_head_lists),
+        cmocka_unit_test(test_hostile),       cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_class_table),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -4,6 +4,8 @@
 #include "base/table.h"
 #include "tests/ss_tmp.h"
 
+#include <math.h>
+
 static ss_code parse(ss_json *j, const char *text, ss_err *e)
 {
     return ss_json_parse(j, "config.json", text, strlen(text), e);
@@ -113,8 +115,26 @@ static void test_malformed_json_is_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "",      "[1]",        "{",          "{\"a\":1,\"a\":2}", "{\"a\":\"\xff\"}", "{\"a\":NaN}",
-        "{} {}", "{\"a\":01}", "{'a': 'b'}", "{\"a\":1e999}",
+        "",
+        "[1]",
+        "{",
+        "{\"a\":\"\xff\"}",
+        "{} {}",
+        "{\"a\":01}",
+        "{'a': 'b'}",
+        /* what Python refuses, too */
+        "{\"a\":nan}",
+        "{\"a\":NaNs}",
+        "{\"a\":+Infinity}",
+        "{\"a\":- Infinity}",
+        "{\"a\":-NaN}",
+        "{NaN:1}",
+        "{\"a\":1.e999}",
+        "{\"a\":0x1e999}",
+        "{\"a\":01e999}",
+        "{\"a\":\"\\ud800}",
+        "{\"a\":\"\\",
+        "{\"a\":\"\\u",
     };
     ss_json j;
     ss_err e = {0};
@@ -126,6 +146,54 @@ static void test_malformed_json_is_refused(void **state)
     }
     parse(&j, "{\n  \"a\": 1,\n}", &e);
     assert_string_equal(e.msg, "config.json: line 3, column 1: string or '}' expected near '}'");
+}
+
+/* What json.dump writes and json.load reads, in Python. */
+static void test_json_of_python(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "\xef\xbb\xbf{\"up\":Infinity,\"down\": -Infinity, \"no\" : NaN,\"list\":[NaN,-Infinity,1],"
+        "\"far\":1e999,\"low\":-1.5E+4000,\"long\":123456789012345678901234567890,"
+        "\"max\":9223372036854775807,\"small\":1e-999,\"text\":\"NaN, \\\"-Infinity 1e999\","
+        "\"path\":\"a\\udcffb\\ud83d\",\"smile\":\"\\ud83d\\ude00\",\"nul\":\"x\\u0000y\","
+        "\"twice\":1,\"twice\":2,\"back\":\"C:\\\\\"}";
+    static const struct {
+        const char *key;
+        double x;
+    } numbers[] = {{"up", INFINITY},
+                   {"down", -INFINITY},
+                   {"far", INFINITY},
+                   {"low", -INFINITY},
+                   {"long", 123456789012345678901234567890.0},
+                   {"small", 0},
+                   {"twice", 2}};
+    ss_json j;
+    ss_err e = {0};
+    double x = 0;
+
+    assert_int_equal(ss_json_parse(&j, "config.json", text, sizeof text - 1, &e), SS_OK);
+    for (size_t i = 0; i < N_OF(numbers); i++) {
+        assert_true(ss_json_number(ss_json_get(&j, numbers[i].key), &x));
+        if (x != numbers[i].x)
+            fail_msg("%s is %g", numbers[i].key, x);
+    }
+    assert_true(ss_json_number(ss_json_get(&j, "no"), &x) && isnan(x));
+    assert_true(ss_json_number(json_array_get(ss_json_get(&j, "list"), 1), &x) && x == -INFINITY);
+    assert_false(ss_json_number(ss_json_get(&j, "text"), &x));
+    assert_false(ss_json_number(NULL, &x));
+    assert_int_equal(ss_json_int(&j, "max", 0), INT64_MAX);
+    assert_string_equal(ss_json_string(&j, "text", ""), "NaN, \"-Infinity 1e999");
+    assert_string_equal(ss_json_string(&j, "path", ""), "a\ufffdb\ufffd");
+    assert_string_equal(ss_json_string(&j, "smile", ""), "\U0001f600");
+    assert_string_equal(ss_json_string(&j, "nul", ""), "x\ufffdy");
+    assert_string_equal(ss_json_string(&j, "back", ""), "C:\\");
+    assert_int_equal(ss_json_done(&j, &e), SS_OK);
+    /* an option that takes a number takes a finite one */
+    assert_true(ss_json_double(&j, "down", 0.5) == 0.5);
+    assert_int_equal(ss_json_done(&j, &e), SS_FORMAT);
+    assert_string_equal(e.msg, "config.json: \"down\" is \"-Infinity\"; expected a finite number");
+    ss_json_release(&j);
 }
 
 static void test_deep_json_is_refused(void **state)
@@ -156,6 +224,11 @@ static void test_files_and_unread_keys(void **state)
     assert_null(ss_json_unread(&j));
     ss_json_release(&j);
     assert_int_equal(ss_json_load(&j, in_tmp("none"), &e), SS_IO);
+    write_file(in_tmp("twice.json"), "{\"a\":1,\"a\":2}", 13);
+    assert_int_equal(ss_json_load(&j, in_tmp("twice.json"), &e), SS_OK);
+    assert_int_equal(ss_json_int(&j, "a", 0), 2);
+    ss_json_release(&j);
+    assert_int_equal(ss_json_load_strict(&j, in_tmp("twice.json"), &e), SS_FORMAT);
     ss_json_release(&j);
 }
 
@@ -266,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_complaints_name_file_key_and_value),
         cmocka_unit_test(test_long_values_are_cut),
         cmocka_unit_test(test_malformed_json_is_refused),
+        cmocka_unit_test(test_json_of_python),
         cmocka_unit_test(test_deep_json_is_refused),
         cmocka_unit_test(test_files_and_unread_keys),
         cmocka_unit_test(test_tables_as_text),

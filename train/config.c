@@ -229,7 +229,7 @@ ss_code ss_train_config_read(const char *path, const char *const *sets, int n_se
     if (!t || !t->parts)
         rc = out_of_memory(e);
     if (rc == SS_OK)
-        rc = ss_json_load(&j, path, e);
+        rc = ss_json_load_strict(&j, path, e);
     for (int i = 0; i < n_sets && rc == SS_OK; i++)
         rc = apply_set(j.root, sets[i], e);
     if (rc == SS_OK) {

@@ -1,5 +1,7 @@
-/* fuzz_texts.c - what comes from a command line, and the plan of a run file */
+/* fuzz_texts.c - what comes from a command line, the plan of a run file, and JSON as such */
 #include "analyze/expression.h"
+#include "base/json.h"
+#include "base/json_python.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/schedule.h"
@@ -145,4 +147,24 @@ void fuzz_plan(const uint8_t *data, size_t size)
     fuzz_check(rc, &e);
     ss_replay_release(&p);
     free(text);
+}
+
+/* Proper JSON means the same after it was read as Python's. */
+void fuzz_json(const uint8_t *data, size_t size)
+{
+    const char *text = size ? (const char *)data : "";
+    size_t n = 0;
+    char *json = ss_json_from_python(text, size, &n);
+    json_t *before = json_loadb(text, size, JSON_DECODE_ANY, NULL);
+    json_t *after = json ? json_loadb(json, n, JSON_DECODE_ANY, NULL) : NULL;
+    ss_json j = {0};
+    ss_err e = {0};
+
+    if (!json || (before && !json_equal(before, after)))
+        abort();
+    fuzz_check(ss_json_parse(&j, "text", text, size, &e), &e);
+    ss_json_release(&j);
+    json_decref(before);
+    json_decref(after);
+    ss_free(json);
 }
