@@ -272,7 +272,7 @@ static ss_code select_layers(const ss_run *r, const char *const *globs, int n_gl
         if (ss_glob_check(globs[g], e) != SS_OK)
             return ss_fail_prefix(e, "--layers");
         for (int l = 0; l < r->n_layers; l++) {
-            if (ss_glob_match(globs[g], r->layers[l]))
+            if (ss_glob_module(globs[g], r->layers[l]))
                 wanted[l] = hit = true;
         }
         if (!hit)

@@ -113,7 +113,7 @@ static bool wanted(const char *path, const char *const *globs, int n_globs)
     bool hit = n_globs == 0;
 
     for (int g = 0; g < n_globs; g++)
-        hit |= ss_glob_match(globs[g], path);
+        hit |= ss_glob_module(globs[g], path);
     return hit;
 }
 

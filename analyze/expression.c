@@ -105,21 +105,24 @@ static void unquote(char *s)
 }
 
 /* One argument up to a comma or parenthesis; *text is ss_free's. Quotes keep both, and are removed
- * where they are around all of it; braces of a glob may hold commas. */
+ * where they are around all of it; braces of a glob may hold commas, and "(model)" parentheses. */
 static ss_code read_argument(parser *p, char **text, size_t *from)
 {
-    int braces = 0;
+    int braces = 0, parentheses = 0;
     char quote = '\0';
     size_t n = 0;
 
     skip_space(p);
     const char *s = p->text + p->at;
     *from = p->at;
-    for (; s[n] && (quote || (s[n] != ')' && (s[n] != ',' || braces > 0))); n++) {
+    for (; s[n] && (quote || ((s[n] != ')' || parentheses > 0) && (s[n] != ',' || braces > 0)));
+         n++) {
         if (quote ? s[n] == quote : s[n] == '\'' || s[n] == '"')
             quote = quote ? '\0' : s[n];
-        else if (!quote)
+        else if (!quote) {
             braces += (s[n] == '{') - (s[n] == '}');
+            parentheses += (s[n] == '(') - (s[n] == ')');
+        }
     }
     if (quote)
         return expected(p, p->at + n, "the closing quote");

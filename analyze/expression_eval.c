@@ -156,7 +156,7 @@ static ss_code read_heads(look *l, ss_err *e)
     if (entropy && !l->keys)
         return lacks(l, "the run has no /attention/keys, so entropy cannot be normalised", e);
     for (int a = 0; a < l->r->n_layers; a++)
-        n += !l->m->glob || ss_glob_match(l->m->glob, l->r->layers[a]);
+        n += !l->m->glob || ss_glob_module(l->m->glob, l->r->layers[a]);
     return n ? SS_OK : lacks(l, "no attention layer matches", e);
 }
 
@@ -285,7 +285,7 @@ static bool take_place(const look *l, const place *p, ss_witness *w)
 static bool look_at_heads(const look *l, ss_witness *w)
 {
     for (int a = 0; a < l->r->n_layers; a++) {
-        if (l->m->glob && !ss_glob_match(l->m->glob, l->r->layers[a]))
+        if (l->m->glob && !ss_glob_module(l->m->glob, l->r->layers[a]))
             continue;
         for (int h = 0; h < l->r->n_heads; h++) {
             const place p = {.site = {-1, -1}, .layer = a, .head = h};

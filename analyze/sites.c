@@ -133,7 +133,7 @@ static ss_code select_modules(const ss_run *r, const char *const *globs, int n_g
         if (rc != SS_OK)
             return rc;
         for (int m = 0; m < r->n_modules; m++) {
-            if (ss_glob_match(globs[g], r->modules[m]))
+            if (ss_glob_module(globs[g], r->modules[m]))
                 wanted[m] = hit = true;
         }
         if (!hit)

@@ -116,23 +116,25 @@ static void close_set(const char *p, const links *l, bool *live)
     }
 }
 
-/* to = the positions that are live after the byte c. */
-static void step(const char *p, const links *l, const bool *from, bool *to, unsigned char c)
+/* to = the positions that are live after the byte c; literal: only those where c is written. */
+static void step(const char *p, const links *l, const bool *from, bool *to, unsigned char c,
+                 bool literal)
 {
     memset(to, 0, l->n + 1);
     for (size_t i = 0; i < l->n; i++) {
         if (!from[i])
             continue;
         if (p[i] == '*')
-            to[i] = true;
+            to[i] = !literal;
         else if (p[i] == '[')
-            to[l->next[i]] |= in_set(p, i + 1, l->next[i], c);
+            to[l->next[i]] |= !literal && in_set(p, i + 1, l->next[i], c);
         else if (p[i] != '{' && !l->close[i])
-            to[i + 1] |= p[i] == '?' || (unsigned char)p[i] == c;
+            to[i + 1] |= p[i] == '?' ? !literal : (unsigned char)p[i] == c;
     }
 }
 
-bool ss_glob_match(const char *pattern, const char *text)
+/* first_literal: no wildcard stands for the first byte. */
+static bool match(const char *pattern, const char *text, bool first_literal)
 {
     links l;
     bool sets[2][GLOB_MAX + 1] = {{true}};
@@ -141,12 +143,24 @@ bool ss_glob_match(const char *pattern, const char *text)
     if (link_pattern(pattern, &l))
         return false;
     close_set(pattern, &l, sets[now]);
-    for (; *text; text++) {
-        step(pattern, &l, sets[now], sets[!now], (unsigned char)*text);
+    for (const char *c = text; *c; c++) {
+        step(pattern, &l, sets[now], sets[!now], (unsigned char)*c, first_literal && c == text);
         now = !now;
         close_set(pattern, &l, sets[now]);
     }
     return sets[now][l.n];
+}
+
+bool ss_glob_match(const char *pattern, const char *text)
+{
+    return match(pattern, text, false);
+}
+
+bool ss_glob_module(const char *pattern, const char *path)
+{
+    if (*path && strcmp(path, SS_ROOT) != 0)
+        return match(pattern, path, false);
+    return match(pattern, "", false) || match(pattern, SS_ROOT, true);
 }
 
 ss_code ss_glob_check(const char *pattern, ss_err *e)

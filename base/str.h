@@ -33,6 +33,14 @@ char *ss_str_detach(ss_str *b);
  * Linear in text times pattern, without recursion on `*`. */
 bool ss_glob_match(const char *pattern, const char *text);
 
+/* The name under which the whole model is shown, whose path is "". */
+#define SS_ROOT "(model)"
+
+/* ss_glob_match() of a module's path, "" or SS_ROOT for the whole model. Patterns may name that
+ * either way: it is matched by those that match "", such as `*`, and by those that match SS_ROOT
+ * with its '(' written out. So `?*` is everything but the whole model. */
+bool ss_glob_module(const char *pattern, const char *path);
+
 /* SS_USAGE with a message when a pattern is malformed (unclosed `[` or `{`). */
 ss_code ss_glob_check(const char *pattern, ss_err *e);
 

@@ -53,7 +53,7 @@ enum {
     {OPT_PROBE_TIME_IDS, "time-ids", "FILE#NAME", "size and crop conditions [N,6] (SDXL)"}, \
     {OPT_PROBE_CONCAT, "concat", "FILE#NAME", \
      "channels [N,C,H,W] that go behind the noised picture (super-resolution stages)"}, \
-    {OPT_PROBE_MODULES, "modules", "GLOB", "what is watched, repeatable (default: all modules)"}, \
+    {OPT_PROBE_MODULES, "modules", "GLOB", "what is watched, repeatable (default: all modules); the whole model is (model)"}, \
     {OPT_PROBE_PRECISION, "precision", "FMT", \
      "emulate a format: bf16, fp16, fp8-e4m3, fp8-e5m2, eXmY; -sat behind it saturates"}, \
     {OPT_PROBE_PRECISION_MAP, "precision-map", "GLOB=FMT", \

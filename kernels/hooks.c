@@ -41,7 +41,7 @@ ss_code ss_intervention_parse(const char *spec, ss_intervention *out, ss_err *e)
     char head[64];
     double value = 0;
 
-    if (!at || !at[1] || (size_t)(at - spec) >= sizeof head)
+    if (!at || (size_t)(at - spec) >= sizeof head)
         return bad_intervention(spec, e);
     memcpy(head, spec, (size_t)(at - spec));
     head[at - spec] = '\0';
@@ -69,7 +69,7 @@ ss_code ss_intervention_parse(const char *spec, ss_intervention *out, ss_err *e)
 static bool covers(const char *glob, const ss_module *const *modules, const ss_module *m)
 {
     for (; m; m = m->parent < 0 ? NULL : modules[m->parent]) {
-        if (ss_glob_match(glob, m->path))
+        if (ss_glob_module(glob, m->path))
             return true;
     }
     return false;
@@ -126,7 +126,7 @@ static ss_code set_interventions(ss_ctx *c, const ss_setup *s, ss_err *e)
         bool used = false;
 
         for (int i = 0; i < s->n_modules && !used; i++)
-            used = ss_glob_match(s->interventions[k].glob, s->modules[i]->path);
+            used = ss_glob_module(s->interventions[k].glob, s->modules[i]->path);
         if (!used)
             return no_match("intervention", s->interventions[k].glob, e);
     }
@@ -144,7 +144,7 @@ static ss_code set_interventions(ss_ctx *c, const ss_setup *s, ss_err *e)
                 }
                 continue;
             }
-            if (!ss_glob_match(v->glob, s->modules[i]->path))
+            if (!ss_glob_module(v->glob, s->modules[i]->path))
                 continue;
             ss_change *grown = ss_grow(c->changes, &cap, n + 1, sizeof *grown);
             if (!grown)

@@ -10,7 +10,7 @@
 static bool is_zero(const ss_init *init, const char *path)
 {
     for (int i = 0; i < init->n_zero; i++) {
-        if (ss_glob_match(init->zero[i], path))
+        if (ss_glob_module(init->zero[i], path))
             return true;
     }
     return false;

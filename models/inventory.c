@@ -232,7 +232,7 @@ ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_e
             bad += (double)s->nonfinite;
         }
         ss_table_row(t);
-        ss_table_text(t, *m->path ? m->path : "(model)");
+        ss_table_text(t, *m->path ? m->path : SS_ROOT);
         ss_table_text(t, m->kind);
         ss_table_number(t, count);
         ss_table_number(t, absmax);

@@ -18,7 +18,7 @@ static ss_code parse_rule(const char *map, ss_changes *k, ss_err *e)
         return ss_fail(e, SS_NOMEM, "out of memory");
     rule->glob = glob;
     k->precision.n_rules++;
-    if (!eq || eq == map)
+    if (!eq)
         return ss_fail(e, SS_USAGE, "--precision-map takes GLOB=FMT, not '%s'", map);
     glob[eq - map] = '\0';
     ss_code rc = ss_glob_check(glob, e);

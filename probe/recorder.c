@@ -36,7 +36,7 @@ struct ss_recorder {
 static bool any_match(const char *const *globs, int n, const char *path)
 {
     for (int i = 0; i < n; i++) {
-        if (ss_glob_match(globs[i], path))
+        if (ss_glob_module(globs[i], path))
             return true;
     }
     return false;
@@ -51,7 +51,7 @@ static ss_code check_globs(const char *what, const char *const *globs, int n,
         if (ss_glob_check(globs[i], e) != SS_OK)
             return ss_fail_prefix(e, "--%s", what);
         for (int m = 0; m < opt->n_modules && !used; m++)
-            used = ss_glob_match(globs[i], opt->modules[m]->path);
+            used = ss_glob_module(globs[i], opt->modules[m]->path);
         if (!used)
             return ss_fail(e, SS_USAGE,
                            "--%s: no module matches '%s'; `sigmascope inspect` lists them", what,

@@ -81,6 +81,7 @@
 #ifndef SS_RUN_FILE_H
 #define SS_RUN_FILE_H
 
+#include "base/str.h"
 #include "kernels/hooks.h"
 #include "kernels/stats.h"
 
@@ -88,7 +89,7 @@
 #include <stdint.h>
 
 #define SS_RUN_FORMAT "sigmascope-run"
-#define SS_RUN_ROOT "(model)" /* what the module with the path "" is called */
+#define SS_RUN_ROOT SS_ROOT /* what the module with the path "" is called */
 
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */

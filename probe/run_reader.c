@@ -164,6 +164,10 @@ static ss_code read_module_axes(ss_run *r, hid_t file, ss_err *e)
     if (r->kinds && kinds != modules)
         return ss_fail(e, SS_FORMAT, "%s: /axes/module_kind has %lld entries, /axes/module %lld",
                        r->path, (long long)kinds, (long long)modules);
+    for (int64_t m = 0; m < modules; m++) { /* other people's files may call it by its path */
+        if (!*r->modules[m])
+            r->modules[m] = (char *)(uintptr_t)SS_RUN_ROOT;
+    }
     r->n_modules = (int)modules;
     r->n_ports = (int)ports;
     r->n_inputs = (int)inputs;

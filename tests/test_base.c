@@ -197,6 +197,38 @@ static void test_globs(void **state)
     }
 }
 
+/* The whole model has two names. Everything that matches one matches the other. */
+static void test_globs_of_modules(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern;
+        bool root, child; /* matches the whole model; matches "mid" */
+    } cases[] = {
+        {"", true, false},
+        {"(model)", true, false},
+        {"*", true, true},
+        {"?*", false, true},
+        {"(mod*", true, false},
+        {"*)", false, false},
+        {"{(model),mid}", true, true},
+        {"{,mid}", true, true},
+        {"{?*,(model)}", true, true},
+        {"[(]model)", false, false},
+        {"mid", false, true},
+        {"(model).mid", false, false},
+    };
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        const char *p = cases[i].pattern;
+
+        if (ss_glob_module(p, "") != cases[i].root || ss_glob_module(p, SS_ROOT) != cases[i].root ||
+            ss_glob_module(p, "mid") != cases[i].child)
+            fail_msg("'%s' should be %d of the whole model, %d of mid", p, cases[i].root,
+                     cases[i].child);
+    }
+}
+
 static void test_malformed_globs_are_named(void **state)
 {
     (void)state;
@@ -317,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_strings_grow),
         cmocka_unit_test(test_a_failed_string_stays_failed),
         cmocka_unit_test(test_globs),
+        cmocka_unit_test(test_globs_of_modules),
         cmocka_unit_test(test_malformed_globs_are_named),
         cmocka_unit_test(test_hostile_globs_end),
         cmocka_unit_test(test_numbers_are_whole_strings),

@@ -245,9 +245,9 @@ static void test_setup_errors(void **state)
     assert_int_equal(ss_ctx_setup(c, &s, &e), SS_USAGE);
     assert_string_equal(e.msg, "intervention: no module matches 'nowhere.*'; `sigmascope inspect` "
                                "lists them");
-    static const char *const bad[] = {
-        "",         "zero",       "zero@",    "clamp@a",     "clamp:x@a",
-        "zero:1@a", "clamp:-1@a", "grow:2@a", "scale:nan@a", "scale:1@[a"};
+    static const char *const bad[] = {"",          "zero",        "clamp@a",
+                                      "clamp:x@a", "zero:1@a",    "clamp:-1@a",
+                                      "grow:2@a",  "scale:nan@a", "scale:1@[a"};
     for (size_t i = 0; i < N_OF(bad); i++)
         assert_int_equal(ss_intervention_parse(bad[i], &v, &e), SS_USAGE);
     ss_ctx_free(c);

@@ -118,10 +118,47 @@ static void test_rounding_decides(void **state)
     judge(465, "fp8-e4m3-sat", true); /* what saturates is over, too */
 }
 
+/* The whole model is "(model)" to whoever reads, and "" or that to whoever writes a glob. */
+static void test_root_has_one_name(void **state)
+{
+    (void)state;
+    static const char *const globs[] = {"''", "'(model)'"};
+    static const char probe[] = "--class 3 --sigmas 1,10 --samples 1 --quiet --force";
+    char line[500];
+
+    for (size_t i = 0; i < N_OF(globs); i++) {
+        const char *g = globs[i];
+
+        snprintf(line, sizeof line,
+                 "probe $M -o $D/root.h5 %s --modules %s --dump %s --channels "
+                 "--precision-map %s=bf16 --intervene clamp:0.5@%s",
+                 probe, g, g, g, g);
+        expect(line, 0, "(model)      0.5");
+        snprintf(line, sizeof line, "analyze $D/root.h5 --modules %s", g);
+        expect(line, 0, "1 modules");
+        snprintf(line, sizeof line, "compare $D/root.h5 $D/root.h5 --modules %s", g);
+        expect(line, 0, "(model)");
+        snprintf(line, sizeof line, "report $D/root.h5 -o $D/root --force --modules %s", g);
+        expect(line, 0, "index.html");
+        for (int quoted = 0; quoted < 2; quoted++) {
+            snprintf(line, sizeof line, "bisect $M --fail \"absmax(%s) > 0.1\" %s --cache $D/cache",
+                     quoted || i == 0 ? g : "(model)", "--class 3 --sigmas 1 --samples 1 --quiet");
+            expect(line, 3, "(model)");
+        }
+        snprintf(line, sizeof line,
+                 "generate $M -o $D/samples --force --quiet --class 3 --steps 2 --samples 1 "
+                 "--precision-map %s=bf16 --intervene clamp:0.5@%s",
+                 g, g);
+        expect(line, 0, "sheet.png");
+    }
+    expect("analyze $D/root.h5 --modules '?*'", 2, "no module matches '?*'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rounding_decides),
+        cmocka_unit_test(test_root_has_one_name),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

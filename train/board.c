@@ -59,7 +59,7 @@ static ss_code put(ss_board *b, double now, int64_t step, const char *prefix, co
 
     if (isnan(value))
         return SS_OK;
-    ss_str_addf(&tag, "%s/%s", prefix, *name ? name : "(model)");
+    ss_str_addf(&tag, "%s/%s", prefix, *name ? name : SS_ROOT);
     rc = tag.failed ? ss_fail(e, SS_NOMEM, "TensorBoard: out of memory")
                     : ss_events_scalar(b->events, now, step, tag.s, value, e);
     ss_str_release(&tag);

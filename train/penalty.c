@@ -70,7 +70,7 @@ static ss_code select_modules(ss_penalty *p, const ss_module *const *modules, in
         if (rc != SS_OK)
             return rc;
         for (int i = 0; i < n_modules; i++) {
-            if (ss_glob_match(globs[g], modules[i]->path))
+            if (ss_glob_module(globs[g], modules[i]->path))
                 p->watched[modules[i]->id] = hit = true;
         }
         if (!hit)

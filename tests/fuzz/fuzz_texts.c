@@ -51,6 +51,7 @@ static void use_glob(const char *text)
 
     fuzz_check(rc, &e);
     ss_glob_match(pattern, line ? line + 1 : text); /* also of one that is malformed */
+    ss_glob_module(pattern, line ? line + 1 : text);
     free(pattern);
 }
 
