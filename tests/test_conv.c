@@ -348,46 +348,72 @@ static bool rounds_from(const ss_format *bf16, double exact, double slack, float
            y <= ss_format_round(bf16, (float)(exact + slack));
 }
 
-/* With all operands in bf16, which some processors multiply: the sums are still those of f32. */
-static void test_bf16(void **state)
+/* Case `i` with all operands in bf16, which some processors multiply: the sums are still those of
+ * f32, and, if asked for, the same on any number of threads. */
+static void hold_bf16(const conv_case *c, size_t i, bool threads)
 {
-    (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const conv_case *c = &cases[i];
-        operands o = make(c);
-        ss_precision p = {.scope = SS_ROUND_OPS};
-        ss_err e = {0};
+    operands o = make(c);
+    ss_precision p = {.scope = SS_ROUND_OPS};
+    ss_err e = {0};
 
-        assert_int_equal(ss_format_parse("bf16", &p.format, &e), SS_OK);
-        p.gradient = p.format;
-        float *const values[] = {o.x, o.w, o.b, o.dy};
-        const int64_t n[] = {o.nx, o.nw, c->out, o.ny};
-        for (int k = 0; k < 4; k++)
-            for (int64_t j = 0; j < n[k]; j++)
-                values[k][j] = ss_format_round(&p.format, values[k][j]);
+    assert_int_equal(ss_format_parse("bf16", &p.format, &e), SS_OK);
+    p.gradient = p.format;
+    float *const values[] = {o.x, o.w, o.b, o.dy};
+    const int64_t n[] = {o.nx, o.nw, c->out, o.ny};
+    for (int k = 0; k < 4; k++)
+        for (int64_t j = 0; j < n[k]; j++)
+            values[k][j] = ss_format_round(&p.format, values[k][j]);
 
-        float *y = malloc((size_t)o.ny * sizeof *y), *dx = malloc((size_t)o.nx * sizeof *dx);
-        double *want_y = malloc((size_t)o.ny * sizeof *want_y);
-        double *want_dx = malloc((size_t)o.nx * sizeof *want_dx);
+    float *y = malloc((size_t)o.ny * sizeof *y), *dx = malloc((size_t)o.nx * sizeof *dx);
+    double *want_y = malloc((size_t)o.ny * sizeof *want_y);
+    double *want_dx = malloc((size_t)o.nx * sizeof *want_dx);
 
-        plain(c, &o, want_y, want_dx);
-        run_so(c, &o, (way){.threads = 2, .precision = &p}, y, dx);
-        for (int64_t k = 0; k < o.ny; k++)
-            if (!rounds_from(&p.format, want_y[k], 1e-5, y[k]))
-                fail_msg("case %zu: y[%lld] is %.9g, not %.9g rounded", i, (long long)k, y[k],
-                         want_y[k]);
-        for (int64_t k = 0; k < o.nx; k++)
-            if (!rounds_from(&p.format, want_dx[k], 1e-5, dx[k]))
-                fail_msg("case %zu: dx[%lld] is %.9g, not %.9g rounded", i, (long long)k, dx[k],
-                         want_dx[k]);
+    plain(c, &o, want_y, want_dx);
+    run_so(c, &o, (way){.threads = 2, .precision = &p}, y, dx);
+    for (int64_t k = 0; k < o.ny; k++)
+        if (!rounds_from(&p.format, want_y[k], 1e-5, y[k]))
+            fail_msg("case %zu: y[%lld] is %.9g, not %.9g rounded", i, (long long)k, y[k],
+                     want_y[k]);
+    for (int64_t k = 0; k < o.nx; k++)
+        if (!rounds_from(&p.format, want_dx[k], 1e-5, dx[k]))
+            fail_msg("case %zu: dx[%lld] is %.9g, not %.9g rounded", i, (long long)k, dx[k],
+                     want_dx[k]);
+    if (threads)
         assert_int_equal(differing(c, &o, (way){.threads = 1, .precision = &p},
                                    (way){.threads = 2, .precision = &p}),
                          0);
-        free(y);
-        free(dx);
-        free(want_y);
-        free(want_dx);
-        drop(&o);
+    free(y);
+    free(dx);
+    free(want_y);
+    free(want_dx);
+    drop(&o);
+}
+
+static void test_bf16(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        hold_bf16(&cases[i], i, true);
+}
+
+/* Channels that fill no vector, or no pair, in every way that a network convolves. */
+static void test_bf16_channels(void **state)
+{
+    (void)state;
+    static const int64_t channels[] = {1, 3, 7, 8, 33};
+    static const conv_case ways[] = {
+        {1, 9, 50, 0, 0, 1, 1, {1, 0, 0, 0, 0}}, /* pixels enough to be cut into blocks */
+        {1, 1, 37, 0, 0, 1, 1, {1, 0, 0, 0, 0}}, {2, 19, 30, 0, 0, 1, 1, {2, 0, 0, 0, 0}},
+        {1, 9, 50, 0, 0, 3, 3, {1, 1, 1, 1, 1}}, {1, 7, 6, 0, 0, 3, 3, {2, 0, 0, 1, 1}},
+    };
+    const size_t n = sizeof channels / sizeof *channels;
+
+    for (size_t i = 0; i < n * n * sizeof ways / sizeof *ways; i++) {
+        conv_case c = ways[i / n / n];
+
+        c.in = channels[i / n % n];
+        c.out = channels[i % n];
+        hold_bf16(&c, i, false);
     }
 }
 
@@ -397,7 +423,7 @@ int main(void)
         cmocka_unit_test(test_against_loops), cmocka_unit_test(test_threads),
         cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_outlier),
         cmocka_unit_test(test_half_weights),  cmocka_unit_test(test_rounded_weights),
-        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_bf16),          cmocka_unit_test(test_bf16_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@ static void expect(const char *command, int status, const char *text)
 {
     static const char setup[] = "unset MAKEFLAGS MAKELEVEL; export LC_ALL=C; "
                                 "export PKG_CONFIG_PATH=$D/usr/lib/pkgconfig:$PKG_CONFIG_PATH; "
-                                "CC=$(cut -d' ' -f1 $B/flags); "
+                                "CC=$(sed 's/ -std=.*//' $B/flags); "
                                 "F=$(grep -oE -- ' -(fsanitize=|L|Wl,)[^ ]+' $B/flags); "
                                 "I=$(pkg-config --cflags sigmascope 2>/dev/null); ";
     const char *program = getenv("SIGMASCOPE");
