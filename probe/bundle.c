@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "base/outdir.h"
 #include "base/str.h"
-#include "kernels/context.h"
 #include "models/safetensors_write.h"
 #include "probe/plan.h"
 #include "probe/replay.h"
@@ -181,24 +180,6 @@ static void add_option(ss_str *s, const char *name, const char *value)
     ss_str_add_quoted(s, value);
 }
 
-/* "e4m3 (ops), GLOB=FMT, GLOB=FMT" as options. */
-static void add_precision(ss_str *s, const char *text)
-{
-    char part[512];
-    const char *end = strstr(text, " (");
-
-    if (!end)
-        return;
-    snprintf(part, sizeof part, "%.*s", (int)(end - text), text);
-    add_option(s, "precision", part);
-    add_option(s, "precision-scope", strncmp(end, " (blocks)", 9) == 0 ? "blocks" : "ops");
-    for (const char *p = strstr(end, "), "); p; p = strstr(p, ", ")) {
-        p += *p == ')' ? 3 : 2;
-        snprintf(part, sizeof part, "%.*s", (int)strcspn(p, ","), p);
-        add_option(s, "precision-map", part);
-    }
-}
-
 static void write_shell(const bundle *b, ss_str *s)
 {
     static const struct {
@@ -207,9 +188,9 @@ static void write_shell(const bundle *b, ss_str *s)
                  {"text_embeds", "text-embeds"},
                  {"time_ids", "time-ids"}};
     const ss_probe_options *o = &b->replay.opt;
+    const ss_changes_options *changes = &o->network.changes;
     const bool takes_sigma = ss_network_takes_sigma(&b->plan.net), edm = b->plan.net.sigma_data > 0;
     const double told = b->plan.levels[b->sigma].condition;
-    const json_t *precision = json_object_get(b->replay.plan, "precision");
     char text[128];
 
     ss_str_add(s,
@@ -241,10 +222,14 @@ static void write_shell(const bundle *b, ss_str *s)
         add_option(s, "beta-schedule", o->network.beta_schedule);
     if (o->network.prediction_type)
         add_option(s, "prediction", o->network.prediction_type);
-    if (json_is_string(precision) && strcmp(json_string_value(precision), "fp32 (ops)") != 0)
-        add_precision(s, json_string_value(precision));
-    for (int i = 0; i < o->network.changes.n_interventions; i++)
-        add_option(s, "intervene", o->network.changes.interventions[i]);
+    if (changes->precision)
+        add_option(s, "precision", changes->precision);
+    if (changes->precision)
+        add_option(s, "precision-scope", changes->round_blocks ? "blocks" : "ops");
+    for (int i = 0; i < changes->n_precision_maps; i++)
+        add_option(s, "precision-map", changes->precision_maps[i]);
+    for (int i = 0; i < changes->n_interventions; i++)
+        add_option(s, "intervene", changes->interventions[i]);
     ss_str_add(s, "\n");
 }
 
@@ -306,10 +291,10 @@ static ss_code write_files(bundle *b, const char *dir, ss_err *e)
     return rc;
 }
 
-static ss_code gather(bundle *b, ss_ctx *ctx, ss_err *e)
+static ss_code gather(bundle *b, ss_err *e)
 {
     ss_model_paths paths;
-    ss_code rc = ss_plan_make(&b->replay.opt, ss_ctx_threads(ctx), &b->plan, e);
+    ss_code rc = ss_plan_make(&b->replay.opt, &b->plan, e);
 
     if (rc == SS_OK && strcmp(b->plan.net.sha256, b->r->model_sha256) != 0)
         rc = ss_fail(e, SS_FORMAT, "%s is not what %s was made of any more", b->r->model_path,
@@ -328,17 +313,12 @@ ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, in
                         int sigma, ss_err *e)
 {
     bundle b = {.r = r, .module = module, .port = port, .input = input, .sigma = sigma};
-    ss_ctx_options device = {0};
-    ss_ctx *ctx = NULL;
     ss_outdir out = {0};
     ss_code rc = ss_replay_read(r, &b.replay, e);
 
     if (rc != SS_OK)
         return rc;
-    device.device = b.replay.opt.device;
-    rc = ss_ctx_new(&device, &ctx, e);
-    if (rc == SS_OK)
-        rc = gather(&b, ctx, e);
+    rc = gather(&b, e);
     if (rc == SS_OK)
         rc = ss_outdir_open(&out, dir, "expected.json", replace, e);
     if (rc == SS_OK)
@@ -351,7 +331,6 @@ ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, in
         ss_free(b.values[i]);
     ss_free(b.model);
     ss_plan_release(&b.plan);
-    ss_ctx_free(ctx);
     ss_replay_release(&b.replay);
     return rc;
 }

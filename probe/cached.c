@@ -4,59 +4,58 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "kernels/context.h"
 #include "probe/plan.h"
+#include "probe/plan_text.h"
 #include "probe/run_reader.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* The plan as JSON, and the file that a run of it is kept in; both ss_free's. */
-static ss_code name_run(const ss_probe_options *opt, const char *dir, char **plan, char **path,
+/* What is compared of the plan, and the file that a run of it is kept in; both ss_free's. */
+static ss_code name_run(const ss_probe_options *opt, const char *dir, char **identity, char **path,
                         ss_err *e)
 {
-    const ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
-    ss_ctx *ctx;
     ss_plan p = {0};
     ss_str name = {0};
     char sha256[65];
-    ss_code rc = ss_ctx_new(&device, &ctx, e);
+    ss_code rc = ss_plan_make(opt, &p, e);
 
-    if (rc != SS_OK)
-        return rc;
-    rc = ss_plan_make(opt, ss_ctx_threads(ctx), &p, e);
     if (rc == SS_OK)
-        rc = ss_sha256_bytes(p.text, strlen(p.text), sha256, e);
+        rc = ss_sha256_bytes(p.identity, strlen(p.identity), sha256, e);
     if (rc == SS_OK) {
         ss_str_addf(&name, "%s/%.12s-%.12s.h5", dir, p.net.sha256, sha256);
-        *plan = p.text;
-        p.text = NULL;
+        *identity = p.identity;
+        p.identity = NULL;
         *path = ss_str_detach(&name);
         if (!*path) {
-            ss_free(*plan);
+            ss_free(*identity);
             rc = ss_fail(e, SS_NOMEM, "out of memory");
         }
     }
     ss_plan_release(&p);
-    ss_ctx_free(ctx);
     return rc;
 }
 
-static ss_code look_for(const char *path, const char *plan, bool *found, ss_err *e)
+/* Whether a run file is complete and of this plan. */
+static ss_code look_for(const char *path, const char *identity, bool *found, ss_err *e)
 {
+    const ss_settings *s;
+    char *kept;
     ss_run *r;
-    ss_code rc = SS_OK;
 
     *found = false;
     if (!ss_file_exists(path))
         return SS_OK;
-    rc = ss_run_open(path, &r, e);
-    if (rc != SS_OK)
+    if (ss_run_open(path, &r, e) != SS_OK)
         return ss_fail_prefix(e, "a kept run cannot be read, remove it");
-    *found = r->complete && strcmp(r->plan, plan) == 0;
+    json_t *plan = ss_plan_parse(r->plan, &s);
+    kept = s == ss_probe_settings() ? ss_plan_identity(s, plan) : NULL;
+    *found = r->complete && kept && strcmp(kept, identity) == 0;
+    ss_free(kept);
+    json_decref(plan);
     ss_run_close(r);
-    return rc;
+    return SS_OK;
 }
 
 ss_code ss_probe_cached(const ss_probe_options *opt, const char *dir, char **path, bool *found,
@@ -64,15 +63,15 @@ ss_code ss_probe_cached(const ss_probe_options *opt, const char *dir, char **pat
 {
     ss_probe_options o = *opt;
     ss_probe_summary summary = {0};
-    char *plan, *file;
-    ss_code rc = name_run(opt, dir, &plan, &file, e);
+    char *identity, *file;
+    ss_code rc = name_run(opt, dir, &identity, &file, e);
 
     if (rc != SS_OK)
         return rc;
     if (mkdir(dir, 0777) != 0 && errno != EEXIST)
         rc = ss_fail(e, SS_IO, "%s: %s", dir, strerror(errno));
     if (rc == SS_OK)
-        rc = look_for(file, plan, found, e);
+        rc = look_for(file, identity, found, e);
     if (rc == SS_OK && !*found) {
         o.output = file;
         o.resume = true; /* which starts one that is not there */
@@ -83,6 +82,6 @@ ss_code ss_probe_cached(const ss_probe_options *opt, const char *dir, char **pat
         *path = file;
     else
         ss_free(file);
-    ss_free(plan);
+    ss_free(identity);
     return rc;
 }

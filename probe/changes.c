@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* GLOB=FMT as rule i. */
@@ -44,9 +43,8 @@ static ss_code parse_precision(const ss_changes_options *opt, ss_changes *k, ss_
         rc = parse_rule(opt->precision_maps[i], k, e);
         ss_str_addf(&text, ", %s", opt->precision_maps[i]);
     }
-    snprintf(k->precision_text, sizeof k->precision_text, "%s", text.s ? text.s : "");
-    ss_str_release(&text);
-    return rc;
+    k->precision_text = ss_str_detach(&text);
+    return rc != SS_OK || k->precision_text ? rc : ss_fail(e, SS_NOMEM, "out of memory");
 }
 
 static ss_code parse_interventions(const ss_changes_options *opt, ss_changes *k, ss_err *e)
@@ -80,5 +78,6 @@ void ss_changes_release(ss_changes *k)
         ss_free((char *)(uintptr_t)k->rules[i].glob);
     ss_free(k->rules);
     ss_free(k->interventions);
+    ss_free(k->precision_text);
     *k = (ss_changes){0};
 }

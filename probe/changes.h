@@ -18,7 +18,7 @@ typedef struct {
     struct ss_precision_rule *rules; /* precision.rules; the globs are owned too */
     ss_intervention *interventions;  /* their globs are the options' */
     int n_interventions;
-    char precision_text[256]; /* "fp16 (ops), mid_block=bf16" */
+    char *precision_text; /* "fp16 (ops), mid_block=bf16" */
 } ss_changes;
 
 /* Understands the options, whose texts are borrowed while k lives. What a malformed one should

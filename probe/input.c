@@ -1,6 +1,7 @@
 /* input.c - see input.h: specs, samples, filters */
 #include "probe/input.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "probe/input_source.h"
@@ -234,6 +235,26 @@ ss_code ss_input_open(ss_input *in, int h, int w, int c, int samples, ss_err *e)
     if (in->source->load)
         rc = in->source->load(in, e);
     return rc == SS_OK ? rc : in_spec(in->label, rc, e);
+}
+
+ss_code ss_input_sha256(const ss_input *in, char hex[65], ss_err *e)
+{
+    const size_t size = (size_t)in->h * (size_t)in->w * (size_t)in->c * (size_t)in->n_pictures;
+    ss_str all = {0};
+    ss_code rc;
+
+    *hex = '\0';
+    if (!in->path)
+        return SS_OK;
+    rc = ss_sha256_bytes(in->pictures, size * sizeof *in->pictures, hex, e);
+    ss_str_add(&all, hex);
+    for (int i = 0; i < in->n_pictures; i++)
+        ss_str_addf(&all, "/%s", ss_input_sample_name(in, i));
+    if (rc == SS_OK)
+        rc = all.failed ? ss_fail(e, SS_NOMEM, "out of memory")
+                        : ss_sha256_bytes(all.s, all.len, hex, e);
+    ss_str_release(&all);
+    return rc;
 }
 
 ss_code ss_input_sample(const ss_input *in, int sample, ss_rng rng, float *x, ss_err *e)

@@ -76,6 +76,12 @@ ss_code ss_input_open(ss_input *in, int h, int w, int c, int samples, ss_err *e)
  * have none. The input is open. Borrowed. */
 const char *ss_input_sample_name(const ss_input *in, int sample);
 
+/* SHA-256 of the pictures or tensors that were loaded from files, as the network gets them, and of
+ * the pictures' names: the same ones in another folder, or compressed in another way, have the
+ * same.
+ * "" for an input that reads no file. */
+ss_code ss_input_sha256(const ss_input *in, char hex[65], ss_err *e);
+
 /* x [h][w][c] = sample number `sample`. rng is drawn from by SS_INPUT_NOISE alone: the same
  * stream gives the same noise, and noise:white the normals 0, 1, 2... of the stream. */
 ss_code ss_input_sample(const ss_input *in, int sample, ss_rng rng, float *x, ss_err *e);

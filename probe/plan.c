@@ -1,12 +1,13 @@
 /* plan.c - see plan.h */
 #include "probe/plan.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/version.h"
 #include "probe/levels.h"
+#include "probe/plan_text.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,70 +99,108 @@ static ss_code open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     return SS_OK;
 }
 
-static json_t *strings(const char *const *s, int n)
+/* The levels, for people and to be compared. As text: JSON has no infinity. */
+static json_t *levels_of(const ss_plan *p)
 {
     json_t *list = json_array();
 
-    for (int i = 0; i < n; i++)
-        json_array_append_new(list, json_string(s[i]));
-    return list;
-}
-
-static json_t *text_or_null(const char *s)
-{
-    return s ? json_string(s) : json_null();
-}
-
-/* Everything that decides which numbers the run file will hold. */
-static ss_code write_down(const ss_probe_options *opt, ss_plan *p, int threads, ss_err *e)
-{
-    json_t *j = json_object(), *sigmas = json_array(), *inputs = json_array();
-
-    for (int i = 0; i < p->n_levels; i++) { /* as text: JSON has no infinity */
+    for (int i = 0; i < p->n_levels; i++) {
         const ss_plan_level *l = &p->levels[i];
         char text[96];
 
         snprintf(text, sizeof text, "%.17g, timestep %.9g, told %.9g", l->sigma,
                  (double)l->timestep, (double)l->condition);
-        json_array_append_new(sigmas, json_string(text));
+        json_array_append_new(list, json_string(text));
     }
-    for (int i = 0; i < p->n_inputs; i++)
-        json_array_append_new(inputs, json_string(ss_input_label(p->inputs[i])));
-    json_object_set_new(j, "version", json_string(SS_VERSION));
-    json_object_set_new(j, "model_sha256", json_string(p->net.sha256));
-    json_object_set_new(j, "levels", sigmas);
-    json_object_set_new(j, "inputs", inputs);
-    json_object_set_new(j, "samples", json_integer(p->samples));
-    json_object_set_new(j, "batch", json_integer(p->batch));
-    json_object_set_new(j, "size", json_pack("[i,i]", p->net.height, p->net.width));
-    json_object_set_new(j, "seed", json_integer((json_int_t)opt->seed));
-    json_object_set_new(j, "threads", json_integer(threads));
-    json_object_set_new(j, "device", json_string(opt->device ? opt->device : "cpu"));
-    json_object_set_new(j, "condition", json_string(p->conditions.text_form));
-    json_object_set_new(j, "class", json_integer(opt->class_label));
-    json_object_set_new(j, "condition_sigma", text_or_null(opt->condition_sigma));
-    json_object_set_new(j, "beta_schedule", text_or_null(opt->network.beta_schedule));
-    json_object_set_new(j, "prediction_type", text_or_null(opt->network.prediction_type));
-    json_object_set_new(j, "prompt_embeds", text_or_null(opt->prompt_embeds));
-    json_object_set_new(j, "text_embeds", text_or_null(opt->text_embeds));
-    json_object_set_new(j, "time_ids", text_or_null(opt->time_ids));
-    json_object_set_new(j, "concat", text_or_null(opt->concat));
-    json_object_set_new(j, "modules", strings(opt->modules, opt->n_modules));
-    json_object_set_new(j, "dump", strings(opt->dumps, opt->n_dumps));
-    json_object_set_new(j, "dump_dtype", json_string(opt->dump_f16 ? "f16" : "f32"));
-    json_object_set_new(j, "channels", json_boolean(opt->channels));
-    json_object_set_new(j, "precision", json_string(p->net.changes.precision_text));
-    json_object_set_new(
-        j, "interventions",
-        strings(opt->network.changes.interventions, opt->network.changes.n_interventions));
-    json_object_set_new(j, "prediction",
-                        json_string(ss_prediction_name(ss_schedule_prediction(p->net.schedule))));
-    p->text = json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
-    json_decref(j);
-    return p->text ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    return list;
 }
 
-ss_code ss_plan_make(const ss_probe_options *opt, int threads, ss_plan *out, ss_err *e)
+/* The inputs, also the one that is taken where none is given, with the sums of what they read. */
+static json_t *inputs_of(const ss_plan *p, ss_err *e)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < p->n_inputs; i++) {
+        const ss_input *in = p->inputs[i];
+        char sha256[65];
+
+        if (ss_input_sha256(in, sha256, e) != SS_OK) {
+            json_decref(list);
+            return NULL;
+        }
+        json_array_append_new(list,
+                              ss_setting_content(ss_input_label(in), *sha256 ? sha256 : NULL));
+    }
+    return list;
+}
+
+static ss_code sum_conditions(const ss_conditions *k, char sha256[65], ss_err *e)
+{
+    const ss_condition_rows *const all[] = {&k->prompt, &k->text, &k->time, &k->labels};
+    char sums[4 * 2 * 64 + 1] = "", *to = sums;
+    ss_code rc = SS_OK;
+
+    for (int i = 0; i < 8 && rc == SS_OK; i++) {
+        const ss_array *a = i % 2 ? &all[i / 2]->negative : &all[i / 2]->all;
+        char one[65] = "";
+
+        if (a->rank && (rc = ss_array_sha256(a, one, e)) == SS_OK)
+            memcpy(to, one, 64);
+        else
+            memset(to, '-', 64);
+        to += 64;
+    }
+    return rc == SS_OK ? ss_sha256_bytes(sums, sizeof sums - 1, sha256, e) : rc;
+}
+
+ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions, json_t *j,
+                         ss_err *e)
+{
+    const char *scheduler = ss_model_about(net->model)->scheduler;
+    char sha256[65];
+    ss_code rc = scheduler ? ss_sha256_file(scheduler, sha256, e) : SS_OK;
+
+    if (rc != SS_OK)
+        return rc;
+    json_object_set_new(j, "scheduler_file",
+                        scheduler ? ss_setting_content(scheduler, sha256) : json_null());
+    if ((rc = sum_conditions(conditions, sha256, e)) != SS_OK)
+        return rc;
+    json_object_set_new(j, "conditions", json_string(sha256));
+    json_object_set_new(j, "version", json_string(SS_VERSION));
+    json_object_set_new(j, "model_sha256", json_string(net->sha256));
+    json_object_set_new(j, "size", json_pack("[i,i]", net->height, net->width));
+    json_object_set_new(j, "prediction",
+                        json_string(ss_prediction_name(ss_schedule_prediction(net->schedule))));
+    return SS_OK;
+}
+
+/* The options, and what followed from them. */
+static ss_code write_down(const ss_probe_options *opt, ss_plan *p, ss_err *e)
+{
+    json_t *j = json_object(), *inputs;
+    ss_code rc = ss_settings_write(ss_probe_settings(), opt, j, e);
+
+    if (rc == SS_OK)
+        rc = ss_plan_describe(&p->net, &p->conditions, j, e);
+    if (rc == SS_OK) {
+        inputs = inputs_of(p, e);
+        rc = inputs ? SS_OK : e->code;
+        json_object_set_new(j, "inputs", inputs);
+    }
+    if (rc == SS_OK) {
+        json_object_set_new(j, "levels", levels_of(p));
+        json_object_set_new(j, "batch", json_integer(p->batch));
+        json_object_set_new(j, "device", json_string(opt->device ? opt->device : "cpu"));
+        p->text = ss_plan_dump(j);
+        p->identity = ss_plan_identity(ss_probe_settings(), j);
+        rc = p->text && p->identity ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    }
+    json_decref(j);
+    return rc;
+}
+
+ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *out, ss_err *e)
 {
     ss_condition_options cond = {
         .classes = &opt->class_label,
@@ -186,7 +225,7 @@ ss_code ss_plan_make(const ss_probe_options *opt, int threads, ss_plan *out, ss_
     if (rc == SS_OK)
         rc = ss_network_identify(&p.net, e);
     if (rc == SS_OK)
-        rc = write_down(opt, &p, threads, e);
+        rc = write_down(opt, &p, e);
     if (rc != SS_OK)
         ss_plan_release(&p);
     else
@@ -204,5 +243,6 @@ void ss_plan_release(ss_plan *p)
     ss_conditions_release(&p->conditions);
     ss_array_release(&p->concat);
     ss_free(p->text);
+    ss_free(p->identity);
     *p = (ss_plan){0};
 }

@@ -1,8 +1,8 @@
 /* plan.h - the options of a probe, resolved against the model
  *
  * Opens the model and the inputs, maps noise levels to timesteps, loads conditions, and writes
- * down everything that determines the data as JSON: two runs with the same plan hold the same
- * data, which is what --resume asks.
+ * down everything that determines the data as JSON, by the list of settings.h: two runs whose
+ * plans do not differ hold the same data, which is what --resume and kept runs (cached.h) ask.
  */
 #ifndef SS_PROBE_PLAN_H
 #define SS_PROBE_PLAN_H
@@ -11,6 +11,8 @@
 #include "probe/input.h"
 #include "probe/network.h"
 #include "probe/probe.h"
+
+#include <jansson.h>
 
 typedef struct {
     double sigma;
@@ -31,11 +33,16 @@ typedef struct {
     int picture_channels; /* of the network's input, what is noised; the others are --concat's */
     bool has_loss;        /* some input has a known clean picture */
     char *text;           /* the plan as JSON */
+    char *identity;       /* what is compared of it */
 } ss_plan;
 
-/* Resolves opt, which is borrowed while the plan lives; threads is what the context uses.
- * On failure *p stays as it was. */
-ss_code ss_plan_make(const ss_probe_options *opt, int threads, ss_plan *p, ss_err *e);
+/* Resolves opt, which is borrowed while the plan lives. On failure *p stays as it was. */
+ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *p, ss_err *e);
 void ss_plan_release(ss_plan *p); /* {0} is fine */
+
+/* Adds to a plan what every kind of run has: what network it is, its size and schedule, and the sum
+ * of what conditions it. */
+ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions, json_t *plan,
+                         ss_err *e);
 
 #endif

@@ -306,7 +306,7 @@ static ss_code prepare(probe *p, ss_err *e)
     ss_code rc = ss_ctx_new(&device, &p->ctx, e);
 
     if (rc == SS_OK)
-        rc = ss_plan_make(opt, ss_ctx_threads(p->ctx), &p->plan, e);
+        rc = ss_plan_make(opt, &p->plan, e);
     if (rc != SS_OK)
         return rc;
     rec.modules = ss_model_modules(p->plan.net.model, &rec.n_modules);

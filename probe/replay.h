@@ -6,24 +6,23 @@
  *   rc = ss_probe_run(&p.opt, &summary, &err);
  *   ss_replay_release(&p);
  *
- * Noise levels, inputs, samples, seed, condition, interventions, modules watched, sizes and
- * device are those of the run. Left open: precision, what was dumped, channel statistics, how many
- * threads. Paths of model, pictures and tensors are as they were given, so the working directory
- * has to be the same.
+ * All that is in the plan (settings.h) is as it was: noise levels, inputs, precision, what was
+ * watched and dumped. Left open: where it is written, how many threads. Paths of model, pictures
+ * and tensors are as they were given, so the working directory has to be the same.
  */
 #ifndef SS_PROBE_REPLAY_H
 #define SS_PROBE_REPLAY_H
 
 #include "probe/probe.h"
 #include "probe/run_reader.h"
+#include "probe/settings.h"
 
 #include <jansson.h>
 
 typedef struct {
     ss_probe_options opt; /* borrows from what follows, and from the run */
-    json_t *plan;
-    char *sigmas;
-    const char **inputs, **modules, **interventions;
+    json_t *plan;         /* brought to today's keys */
+    ss_settings_owned owned;
 } ss_replay;
 
 /* SS_USAGE for a run without plan or model (somebody else's hooks), SS_FORMAT where the plan

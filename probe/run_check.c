@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "probe/h5.h"
+#include "probe/plan_text.h"
 #include "probe/run_layout.h"
 
 #include <jansson.h>
@@ -70,14 +71,37 @@ static char *show(const json_t *v, char *out, size_t n)
     return ss_printable(v ? text : "nothing", out, n);
 }
 
+/* Plans made by one list are compared by it. */
+static bool compare_settings(const char *old, const char *new, ss_str *difference, bool *differ)
+{
+    const ss_settings *was, *is;
+    json_t *a = ss_plan_parse(old, &was), *b = ss_plan_parse(new, &is);
+    const bool known = was && was == is;
+
+    *differ = known && ss_plan_difference(is, b, a, difference);
+    json_decref(a);
+    json_decref(b);
+    return known;
+}
+
 static ss_code compare_plans(const char *path, const char *old, const char *new, ss_err *e)
 {
     ss_code rc = SS_OK;
     char was[128], is[128], where[128];
     ss_str at = {0};
+    bool differ;
 
     if (strcmp(old, new) == 0)
         return SS_OK;
+    if (compare_settings(old, new, &at, &differ)) {
+        if (differ)
+            rc = ss_fail(e, SS_USAGE,
+                         "%s: cannot be resumed: %s; repeat the first command, or write to another "
+                         "file",
+                         path, at.s ? at.s : "its plan differs");
+        ss_str_release(&at);
+        return rc;
+    }
     json_t *a = json_loads(old, JSON_DECODE_ANY, NULL), *b = json_loads(new, JSON_DECODE_ANY, NULL);
     const json_t *x = a, *y = b;
 

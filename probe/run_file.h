@@ -8,7 +8,7 @@
  *   /                  attributes, text unless said: format "sigmascope-run", version
  *                      "MAJOR.MINOR", tool, command, model_path, family, model_sha256,
  *                      device, precision, condition, prediction_type, created, plan (JSON of
- *                      all that determines the data), threads (i32), seed (u64),
+ *                      all that determines the data: settings.h), threads (i32), seed (u64),
  *                      complete (i32: 0 or 1)
  *   /axes/module       [module] text, paths in the order in which modules are entered; the
  *                      whole model, whose path is "", is called "(model)"
@@ -93,7 +93,8 @@
 
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
-    SS_RUN_MINOR = 2, /* grows when something is added: 2 has pictures, heads, weights/nonfinite */
+    SS_RUN_MINOR = 2, /* grows when something is added: 2 has pictures, heads, weights/nonfinite,
+                       * and plans of settings.h */
     SS_RUN_FILL_MAX = 64 << 20,
     SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
     SS_RUN_MAX_SETS = 4000          /* HDF5 keeps an axis's users in 64 KiB */
@@ -145,7 +146,7 @@ typedef struct {
 typedef struct {
     const char *tool, *command, *model_path, *family, *model_sha256, *device, *precision;
     const char *condition, *prediction_type, *created;
-    const char *plan; /* JSON; a run is resumed only by an equal plan */
+    const char *plan; /* JSON; a run is resumed only by a plan that does not differ (plan_text.h) */
     int threads;
     uint64_t seed;
 

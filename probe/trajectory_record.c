@@ -2,10 +2,10 @@
 #include "probe/trajectory_record.h"
 
 #include "base/mem.h"
-#include "base/version.h"
 #include "kernels/context.h"
+#include "probe/plan.h"
+#include "probe/plan_text.h"
 
-#include <jansson.h>
 #include <string.h>
 
 static const char *const guided_inputs[] = {"conditional", "unconditional"};
@@ -24,30 +24,39 @@ static ss_code allocate(ss_track *k, int batch, ss_err *e)
     return ss_spectrum_new(k->net->height, k->net->width, &k->spectrum, e);
 }
 
-/* What determines the data, beside what the file's other attributes say. */
-static char *plan_text(const ss_track *k, const ss_trajectory_options *opt)
+static char *plan_text(const ss_track *k, const ss_trajectory_options *opt,
+                       const ss_conditions *conditions, int batch, ss_err *e)
 {
-    json_t *j = json_pack("{s:s, s:s, s:i, s:f, s:f, s:i, s:I}", "version", SS_VERSION, "sampler",
-                          ss_sampler_name(ss_sampler_kind_of(k->sampler)), "steps", opt->steps,
-                          "guidance", opt->guidance, "eta", opt->eta, "samples", opt->samples,
-                          "seed", (json_int_t)opt->seed);
-    char *text = j ? json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    json_t *j = json_object();
+    ss_code rc = ss_settings_write(ss_trajectory_settings(), opt, j, e);
+    char *text = NULL;
 
+    if (rc == SS_OK)
+        rc = ss_plan_describe(k->net, conditions, j, e);
+    if (rc == SS_OK) {
+        json_object_set_new(j, "sampler",
+                            json_string(ss_sampler_name(ss_sampler_kind_of(k->sampler))));
+        json_object_set_new(j, "batch", json_integer(batch));
+        text = ss_plan_dump(j);
+        if (!text)
+            ss_fail(e, SS_NOMEM, "out of memory");
+    }
     json_decref(j);
     return text;
 }
 
-static ss_code create(ss_track *k, const ss_trajectory_options *opt, const char *condition,
-                      const ss_ctx *c, int n_parameters, ss_err *e)
+static ss_code create(ss_track *k, const ss_trajectory_options *opt,
+                      const ss_conditions *conditions, int batch, const ss_ctx *c, int n_parameters,
+                      ss_err *e)
 {
     const ss_network *net = k->net;
     const int count = ss_sampler_count(k->sampler);
-    char created[32], *plan = plan_text(k, opt);
+    char created[32], *plan = plan_text(k, opt, conditions, batch, e);
     double *sigmas = ss_alloc((size_t)count, sizeof *sigmas);
     float *timesteps = ss_alloc((size_t)count, sizeof *timesteps);
     ss_run_spec spec = {
         .command = opt->command,
-        .condition = condition,
+        .condition = conditions->text_form,
         .plan = plan,
         .seed = opt->seed,
         .inputs = k->guided ? guided_inputs : plain_input,
@@ -63,7 +72,11 @@ static ss_code create(ss_track *k, const ss_trajectory_options *opt, const char 
     };
     ss_code rc;
 
-    if (!plan || !sigmas || !timesteps) {
+    if (!plan) {
+        rc = e->code;
+        goto out;
+    }
+    if (!sigmas || !timesteps) {
         rc = ss_fail(e, SS_NOMEM, "out of memory");
         goto out;
     }
@@ -112,7 +125,7 @@ ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, ss_network 
         ss_recorder_begin(k->recorder, NULL, 1, &first, &first);
         rc = ss_network_infer(net, c, ss_sampler_at(sampler, 0)->timestep, &cond, e);
     }
-    return rc == SS_OK ? create(k, opt, conditions->text_form, c, n_parameters, e) : rc;
+    return rc == SS_OK ? create(k, opt, conditions, batch, c, n_parameters, e) : rc;
 }
 
 void ss_track_release(ss_track *k)

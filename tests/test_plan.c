@@ -1,0 +1,482 @@
+/* test_plan.c - the list of settings: every field is on it, each changes the plan or is said not
+ * to, and a plan that was read back is the same; then what --resume says and what is taken for the
+ * same
+ */
+#include "base/mem.h"
+#include "models/safetensors_write.h"
+#include "probe/cached.h"
+#include "probe/generate.h"
+#include "probe/plan.h"
+#include "probe/plan_text.h"
+#include "probe/probe.h"
+#include "probe/replay.h"
+#include "tests/ss_command.h"
+
+#include <math.h>
+#include <sys/stat.h>
+
+static void write_tensor(const char *path, float value)
+{
+    const float values[2] = {value, 2};
+    const ss_st_item item = {
+        .name = "x", .dtype = SS_F32, .rank = 2, .dim = {1, 2}, .values = values};
+    ss_err e = {0};
+
+    if (ss_safetensors_write(path, &item, 1, NULL, 0, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+}
+
+/* --- every field is on the list --- */
+
+#if defined __has_builtin
+#if __has_builtin(__builtin_clear_padding)
+#define CAN_CLEAR_PADDING
+#endif
+#endif
+
+#ifdef CAN_CLEAR_PADDING
+/* bytes: 0xff where the struct has a field, 0 where it has padding. */
+static void assert_covered(const ss_settings *s, const unsigned char *bytes, size_t size)
+{
+    unsigned char *covered = ss_calloc(size, 1);
+
+    for (int i = 0; i < s->n; i++) {
+        const ss_setting *x = &s->list[i];
+
+        memset(covered + x->at, 0xff, x->size);
+        memset(covered + x->n_at, 0xff, x->n_size);
+    }
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] && !covered[i])
+            fail_msg("%s: byte %zu of the options belongs to a field that has no row in the list "
+                     "of probe/settings.c",
+                     s->kind, i);
+        if (!bytes[i] && covered[i])
+            fail_msg("%s: a row covers byte %zu of the options, where there is no field", s->kind,
+                     i);
+    }
+    ss_free(covered);
+}
+
+static void test_every_field_is_listed(void **state)
+{
+    (void)state;
+    ss_probe_options probe;
+    ss_trajectory_options trajectory;
+
+    memset(&probe, 0xff, sizeof probe);
+    memset(&trajectory, 0xff, sizeof trajectory);
+    __builtin_clear_padding(&probe);
+    __builtin_clear_padding(&trajectory);
+    assert_covered(ss_probe_settings(), (unsigned char *)&probe, sizeof probe);
+    assert_covered(ss_trajectory_settings(), (unsigned char *)&trajectory, sizeof trajectory);
+}
+#else
+static void test_every_field_is_listed(void **state)
+{
+    (void)state;
+    printf("skip: this compiler cannot tell fields from padding\n");
+    skip();
+}
+#endif
+
+/* --- each changes the plan --- */
+
+/* Another value for one field, whatever its kind. The lists are good until the next call. */
+static void change(const ss_setting *x, void *options)
+{
+    static const char *texts[9];
+    static int counts[9];
+    static char tensor[600];
+    char *field = (char *)options + x->at;
+    const char *text = "another";
+    const char *const *list;
+    const int *numbers;
+    int count = 0, n = 0;
+    bool flag;
+    double number;
+    uint64_t seed;
+
+    if (x->n_size)
+        memcpy(&n, (char *)options + x->n_at, sizeof n);
+    assert_true(x->kind == SS_SETTING_SIZE || (n >= 0 && n < 8));
+    switch (x->kind) {
+    case SS_SETTING_TEXT: memcpy(field, &text, sizeof text); break;
+    case SS_SETTING_FILE:
+        text = "demo/fashion-mnist/step-00250/unet/config.json";
+        memcpy(field, &text, sizeof text);
+        break;
+    case SS_SETTING_TENSOR:
+        snprintf(tensor, sizeof tensor, "%s#x", in_tmp("b.safetensors"));
+        text = tensor;
+        memcpy(field, &text, sizeof text);
+        break;
+    case SS_SETTING_TEXTS:
+    case SS_SETTING_INPUTS:
+        memcpy(&list, field, sizeof list);
+        for (int i = 0; i < n; i++)
+            texts[i] = list[i];
+        texts[n++] = "noise:blue";
+        list = texts;
+        memcpy(field, &list, sizeof list);
+        break;
+    case SS_SETTING_COUNTS:
+        memcpy(&numbers, field, sizeof numbers);
+        for (int i = 0; i < n; i++)
+            counts[i] = numbers[i];
+        counts[n++] = 7;
+        numbers = counts;
+        memcpy(field, &numbers, sizeof numbers);
+        break;
+    case SS_SETTING_COUNT:
+        memcpy(&count, field, sizeof count);
+        count++;
+        memcpy(field, &count, sizeof count);
+        break;
+    case SS_SETTING_SIZE: n++; break;
+    case SS_SETTING_FLAG:
+        memcpy(&flag, field, sizeof flag);
+        flag = !flag;
+        memcpy(field, &flag, sizeof flag);
+        break;
+    case SS_SETTING_SEED:
+        memcpy(&seed, field, sizeof seed);
+        seed++;
+        memcpy(field, &seed, sizeof seed);
+        break;
+    case SS_SETTING_NUMBER:
+        memcpy(&number, field, sizeof number);
+        number = isfinite(number) ? number + 0.5 : 1.25;
+        memcpy(field, &number, sizeof number);
+        break;
+    case SS_SETTING_OTHER: break;
+    }
+    if (x->n_size)
+        memcpy((char *)options + x->n_at, &n, sizeof n);
+}
+
+static json_t *plan_of(const ss_settings *s, const void *options)
+{
+    json_t *plan = json_object();
+    ss_err e = {0};
+
+    if (ss_settings_write(s, options, plan, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return plan;
+}
+
+/* Read back into options that were at their defaults, the plan is the same. */
+static void assert_read_back(const ss_settings *s, const json_t *plan, void *options)
+{
+    ss_settings_owned owned = {0};
+    ss_err e = {0};
+
+    if (ss_settings_read(s, plan, "x.h5", options, &owned, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    json_t *again = plan_of(s, options);
+    if (!json_equal(again, plan))
+        fail_msg("read back, the plan is\n%s\nand was\n%s", json_dumps(again, JSON_SORT_KEYS),
+                 json_dumps(plan, JSON_SORT_KEYS));
+    json_decref(again);
+    ss_settings_release(&owned);
+}
+
+/* options: some that are set, of `size` bytes; start: defaults. */
+static void change_each(const ss_settings *s, const void *options, const void *start, size_t size)
+{
+    json_t *plan = plan_of(s, options);
+    char *same = ss_plan_identity(s, plan), *changed = ss_alloc(size, 1), *back = ss_alloc(size, 1);
+    int n_data = 0, n_form = 0;
+
+    for (int i = 0; i < s->n; i++) {
+        const ss_setting *x = &s->list[i];
+        ss_str difference = {0};
+
+        if (x->kind == SS_SETTING_OTHER)
+            continue;
+        memcpy(changed, options, size);
+        memcpy(back, start, size);
+        change(x, changed);
+        json_t *other = plan_of(s, changed);
+        char *identity = ss_plan_identity(s, other);
+        const bool differs = strcmp(identity, same) != 0;
+
+        if (differs != (x->role == SS_SETTING_DATA))
+            fail_msg("%s %s the identity of the plan", x->option,
+                     differs ? "changes" : "does not change");
+        if (json_equal(plan, other) != (x->role == SS_SETTING_NONE))
+            fail_msg("%s: the plan should %schange", x->option,
+                     x->role == SS_SETTING_NONE ? "not " : "");
+        assert_int_equal(ss_plan_difference(s, other, plan, &difference), differs);
+        if (differs && strncmp(difference.s, x->option, strlen(x->option)) != 0)
+            fail_msg("%s: the difference is said to be \"%s\"", x->option, difference.s);
+        if (differs)
+            assert_false(ss_setting_is_default(s, x, other));
+        assert_read_back(s, other, back);
+        n_data += x->role == SS_SETTING_DATA;
+        n_form += x->role == SS_SETTING_FORM;
+        ss_str_release(&difference);
+        json_decref(other);
+        ss_free(identity);
+    }
+    print_message("%s: %d options determine the data, %d by what follows\n", s->kind, n_data,
+                  n_form);
+    json_decref(plan);
+    ss_free(same);
+    ss_free(changed);
+    ss_free(back);
+}
+
+static void test_every_field_changes_the_plan(void **state)
+{
+    (void)state;
+    static const char *const two[] = {"a=fp16", "b=bf16"};
+    const ss_probe_options start = ss_probe_defaults();
+    const ss_generate_options generate = ss_generate_defaults();
+    ss_probe_options probe = start;
+    ss_trajectory_options trajectory = generate.each;
+    char a[600];
+
+    write_tensor(in_tmp("a.safetensors"), 1);
+    write_tensor(in_tmp("b.safetensors"), 3);
+    snprintf(a, sizeof a, "%s#x", in_tmp("a.safetensors"));
+    change_each(ss_probe_settings(), &probe, &start, sizeof probe);
+    change_each(ss_trajectory_settings(), &trajectory, &generate.each, sizeof trajectory);
+    probe.inputs = probe.modules = probe.network.changes.precision_maps = two;
+    probe.n_inputs = probe.n_modules = probe.network.changes.n_precision_maps = 2;
+    probe.seed = UINT64_MAX - 1;
+    probe.prompt_embeds = probe.concat = a;
+    probe.network.changes.precision = "caf\xe9"; /* not UTF-8 */
+    probe.network.beta_schedule = "linear";
+    change_each(ss_probe_settings(), &probe, &start, sizeof probe);
+    trajectory.guidance = INFINITY;
+    trajectory.condition.prompt_embeds = a;
+    trajectory.condition.classes = (const int[]){3, 4};
+    trajectory.condition.n_classes = 2;
+    change_each(ss_trajectory_settings(), &trajectory, &generate.each, sizeof trajectory);
+}
+
+/* A list of formats of thousands of bytes, changed in its last one. */
+static void test_nothing_is_cut(void **state)
+{
+    (void)state;
+    enum { MANY = 300 };
+    static char text[MANY][32];
+    const char *maps[MANY];
+    ss_probe_options opt = ss_probe_defaults();
+    ss_str difference = {0};
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(text[i], sizeof text[i], "up_blocks.%d=fp16", i);
+        maps[i] = text[i];
+    }
+    opt.network.changes.precision_maps = maps;
+    opt.network.changes.n_precision_maps = MANY;
+    json_t *before = plan_of(ss_probe_settings(), &opt);
+    maps[MANY - 1] = "up_blocks.299=bf16";
+    json_t *after = plan_of(ss_probe_settings(), &opt);
+    assert_true(ss_plan_difference(ss_probe_settings(), after, before, &difference));
+    assert_string_equal(difference.s,
+                        "--precision-map is up_blocks.299=bf16, the run has up_blocks.299=fp16");
+    ss_str_release(&difference);
+    opt.network.changes.n_precision_maps--;
+    json_t *shorter = plan_of(ss_probe_settings(), &opt);
+    assert_true(ss_plan_difference(ss_probe_settings(), shorter, before, &difference));
+    assert_string_equal(difference.s,
+                        "--precision-map lacks up_blocks.299=fp16, which the run has");
+    ss_str_release(&difference);
+    json_decref(before);
+    json_decref(after);
+    json_decref(shorter);
+}
+
+/* --- plans of version 1.1 --- */
+
+static const char old_plan[] =
+    "{\"batch\":8,\"beta_schedule\":null,\"channels\":true,\"class\":3,\"concat\":null,"
+    "\"condition\":\"class 3\",\"condition_sigma\":null,\"device\":\"cpu\",\"dump\":[\"conv_in\"],"
+    "\"dump_dtype\":\"f16\",\"inputs\":[\"noise:white\",\"constant:0\"],\"interventions\":[],"
+    "\"levels\":[\"0.5, timestep 30, told 30\",\"LAST, timestep 999, told 999\"],"
+    "\"model_sha256\":\"1234\",\"modules\":[],\"precision\":\"fp16 (blocks), a=bf16, b.*=fp32\","
+    "\"prediction\":\"epsilon\",\"prediction_type\":null,\"prompt_embeds\":null,\"samples\":2,"
+    "\"seed\":5,\"size\":[28,28],\"text_embeds\":null,\"threads\":4,\"time_ids\":null,"
+    "\"version\":\"0.1.0\"}";
+
+static void read_old(const char *last, const char *sigmas, const char *timesteps)
+{
+    char text[sizeof old_plan + 16];
+    const char *at = strstr(old_plan, "LAST");
+    ss_run r = {.path = (char[]){"old.h5"}, .model_path = (char[]){"m"}, .plan = text};
+    ss_err e = {0};
+    ss_replay p;
+
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - old_plan), old_plan, last, at + 4);
+    if (ss_replay_read(&r, &p, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    if (sigmas)
+        assert_string_equal(p.opt.sigmas, sigmas);
+    else
+        assert_null(p.opt.sigmas);
+    if (timesteps)
+        assert_string_equal(p.opt.timesteps, timesteps);
+    else
+        assert_null(p.opt.timesteps);
+    assert_string_equal(p.opt.network.changes.precision, "fp16");
+    assert_true(p.opt.network.changes.round_blocks);
+    assert_int_equal(p.opt.network.changes.n_precision_maps, 2);
+    assert_string_equal(p.opt.network.changes.precision_maps[1], "b.*=fp32");
+    assert_true(p.opt.dump_f16 && p.opt.channels && !p.opt.no_histogram);
+    assert_int_equal(p.opt.n_inputs, 2);
+    assert_string_equal(p.opt.inputs[1], "constant:0");
+    assert_int_equal(p.opt.class_label, 3);
+    assert_int_equal(p.opt.samples, 2);
+    assert_int_equal(p.opt.network.width, 28);
+    assert_true(p.opt.seed == 5);
+    ss_replay_release(&p);
+}
+
+static void test_old_plans(void **state)
+{
+    (void)state;
+    read_old("80", "0.5,80", NULL);
+    read_old("inf", NULL, "30,999");
+}
+
+/* --- as a user meets it --- */
+
+#define QUICK " --sigmas 0.5,20 --samples 2 --quiet"
+
+static void test_resume_names_the_option(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options, *said;
+    } cases[] = {
+        {"--samples 3", "--samples is 3, the run has 2"},
+        {"--sigmas 0.5,21", "--sigmas is 0.5,21, the run has 0.5,20"},
+        {"--condition-sigma 3", "--condition-sigma is 3, the run has none"},
+        {"--seed 1", "--seed is 1, the run has 0"},
+        {"--size 16x16", "--size is 16x16, the run has 32x32"},
+        {"--class 3", "--class is 3, the run has none"},
+        {"--inputs noise:pink", "--inputs is noise:pink, the run has noise:white"},
+        {"--inputs noise:white --inputs constant:0",
+         "--inputs has constant:0, which the run lacks"},
+        {"--modules conv_in", "--modules has conv_in, which the run lacks"},
+        {"--dump conv_in", "--dump has conv_in, which the run lacks"},
+        {"--dump-dtype f16", "--dump-dtype is f16, the run has f32"},
+        {"--channels", "--channels is on, the run has off"},
+        {"--no-histogram", "--no-histogram is on, the run has off"},
+        {"--precision fp16", "--precision is fp16, the run has none"},
+        {"--precision-map conv_in=fp16", "--precision-map has conv_in=fp16, which the run lacks"},
+        {"--precision-scope blocks", "--precision-scope is blocks, the run has ops"},
+        {"--intervene zero@mid_block", "--intervene has zero@mid_block, which the run lacks"},
+        {"--batch 1", "--batch is 1, the run has 2"},
+    };
+    char command[512];
+
+    expect("probe $M -o $D/run.h5" QUICK, 0, NULL);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        snprintf(command, sizeof command, "probe $M -o $D/run.h5 --resume" QUICK " %s",
+                 cases[i].options);
+        expect(command, 2, cases[i].said);
+    }
+    expect("probe $M -o $D/run.h5 --resume --timesteps 5,6 --samples 2 --quiet", 2,
+           "--sigmas is none, the run has 0.5,20");
+    /* what changes no number may differ, as may the way in which the same is said */
+    expect("probe $M -o $D/run.h5 --resume --threads 1 --sigmas 0.50,2e1 --samples 2 --size 32x32 "
+           "--inputs noise:white --batch 64 --quiet",
+           0, NULL);
+}
+
+/* Copies a picture of the demo to the folder of the test. */
+static void put_picture(const char *from, const char *to)
+{
+    char command[1200];
+
+    snprintf(command, sizeof command, "cp demo/fashion-mnist/images/%s %s", from, in_tmp(to));
+    assert_int_equal(system(command), 0);
+}
+
+#define PICTURES " --inputs images:$D/p --sigmas 0.5 --samples 2 --quiet"
+
+static void test_pictures_by_content(void **state)
+{
+    (void)state;
+    mkdir(in_tmp("p"), 0755);
+    put_picture("0-t-shirt.png", "p/a.png");
+    put_picture("1-trouser.png", "p/b.png");
+    expect("probe $M -o $D/pictures.h5" PICTURES, 0, NULL);
+    expect("probe $M -o $D/pictures.h5 --resume" PICTURES, 0, NULL);
+    put_picture("2-pullover.png", "p/c.png"); /* behind those that are read */
+    expect("probe $M -o $D/pictures.h5 --resume" PICTURES, 0, NULL);
+    put_picture("3-dress.png", "p/b.png");
+    expect("probe $M -o $D/pictures.h5 --resume" PICTURES, 2, "--inputs: what images:");
+    assert_non_null(strstr(output, "p holds is not what the run was made of"));
+    put_picture("1-trouser.png", "p/b.png");
+    expect("probe $M -o $D/pictures.h5 --resume" PICTURES, 0, NULL);
+}
+
+static int kept(const ss_probe_options *opt)
+{
+    ss_err e = {0};
+    char *path;
+    bool found;
+
+    if (ss_probe_cached(opt, in_tmp("kept"), &path, &found, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_free(path);
+    return found;
+}
+
+/* A run that is kept serves the same pictures and tensors, and no others. */
+static void test_kept_runs(void **state)
+{
+    (void)state;
+    enum { MANY = 40 };
+    static char text[MANY][32], pictures[600];
+    const char *maps[MANY], *const inputs[] = {pictures};
+    ss_probe_options opt = ss_probe_defaults();
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(text[i], sizeof text[i], "up_blocks.%d.*=fp16", i % 2);
+        maps[i] = text[i];
+    }
+    mkdir(in_tmp("q"), 0755);
+    put_picture("0-t-shirt.png", "q/a.png");
+    snprintf(pictures, sizeof pictures, "images:%s", in_tmp("q"));
+    opt.network.model = MODEL;
+    opt.sigmas = "20";
+    opt.samples = 1;
+    opt.threads = 1;
+    opt.inputs = inputs;
+    opt.n_inputs = 1;
+    opt.network.changes.precision_maps = maps;
+    opt.network.changes.n_precision_maps = MANY;
+    assert_false(kept(&opt));
+    assert_true(kept(&opt));
+    opt.threads = 2;
+    assert_true(kept(&opt));
+    maps[MANY - 1] = "up_blocks.1.*=e4m3"; /* far behind byte 255 */
+    assert_false(kept(&opt));
+    put_picture("3-dress.png", "q/a.png");
+    assert_false(kept(&opt));
+    put_picture("0-t-shirt.png", "q/a.png");
+    assert_true(kept(&opt));
+    opt.no_histogram = true;
+    assert_false(kept(&opt));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_field_is_listed),
+        cmocka_unit_test(test_every_field_changes_the_plan),
+        cmocka_unit_test(test_nothing_is_cut),
+        cmocka_unit_test(test_old_plans),
+        cmocka_unit_test(test_resume_names_the_option),
+        cmocka_unit_test(test_pictures_by_content),
+        cmocka_unit_test(test_kept_runs),
+    };
+
+    return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
+}
