@@ -1,5 +1,5 @@
 # make                 build/sigmascope and build/libsigmascope.a
-# make check           all tests; ends with a line "N passed, N failed"
+# make check           all tests; ends with a line "N passed, N failed, N skipped"
 # make check SAN=address,undefined      the same under sanitizers, in a tree of its own
 # make fuzz TIME=60    every parser on hostile input, TIME seconds each; TARGET=png: that one alone
 # make check-sanitize  all tests with ASan and UBSan, some with TSan, some in valgrind: half an hour

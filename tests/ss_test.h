@@ -16,6 +16,16 @@
 
 #define N_OF(a) (sizeof(a) / sizeof *(a))
 
+/* Ends the test as skipped, which tests/run-all counts, with the reason as printf has it. Before
+ * anything is allocated: it does not return. */
+#define skip_because(...)           \
+    do {                            \
+        print_message("skip: ");    \
+        print_message(__VA_ARGS__); \
+        print_message("\n");        \
+        skip();                     \
+    } while (0)
+
 /* Fails at the worst element and prints it. */
 static inline void assert_close(const char *what, const float *got, const float *want, int64_t n,
                                 double atol, double rtol)

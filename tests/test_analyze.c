@@ -455,10 +455,8 @@ static void test_command(void **state)
     char command[512];
     json_error_t error;
 
-    if (!program) {
-        print_message("skip: SIGMASCOPE does not name the program\n");
-        skip();
-    }
+    if (!program)
+        skip_because("SIGMASCOPE does not name the program");
     snprintf(command, sizeof command, "%s analyze --json --format e4m3 %s", program, path);
     FILE *f = popen(command, "r");
     json_t *all_tables = json_loadf(f, 0, &error);

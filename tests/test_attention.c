@@ -4,7 +4,7 @@
 #include "kernels/context.h"
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
-#include "tests/ss_test.h"
+#include "tests/ss_isa.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -383,17 +383,13 @@ static void test_memory_is_linear(void **state)
     drop(&p);
 }
 
-static void test_instruction_sets(void **state)
+static void test_instructions(void **state)
 {
-    (void)state;
-    for (const char *const *isa = (const char *const[]){"base", "v3", "v4", NULL}; *isa; isa++) {
-        problem p = make(2, 33, 77, 2, 40, 2);
+    use_isa(*state);
+    problem p = make(2, 33, 77, 2, 40, 2);
 
-        setenv("SIGMASCOPE_ISA", *isa, 1);
-        check(*isa, &p, 6e-7);
-        drop(&p);
-    }
-    unsetenv("SIGMASCOPE_ISA");
+    check(*state, &p, 6e-7);
+    drop(&p);
 }
 
 int main(void)
@@ -405,7 +401,7 @@ int main(void)
         cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_laws),
         cmocka_unit_test(test_memory_is_linear),
-        cmocka_unit_test(test_instruction_sets),
+        ISA_TESTS(test_instructions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
  */
 #include "base/rng.h"
 #include "tests/gradient_cases.h"
+#include "tests/ss_isa.h"
 
 #include <stdio.h>
 
@@ -161,12 +162,8 @@ static void run_all(int threads)
 
 static void test_finite_differences(void **state)
 {
-    (void)state;
-    for (const char *const *isa = (const char *const[]){"base", "v3", "v4", NULL}; *isa; isa++) {
-        setenv("SIGMASCOPE_ISA", *isa, 1);
-        run_all(1);
-    }
-    unsetenv("SIGMASCOPE_ISA");
+    use_isa(*state);
+    run_all(1);
 }
 
 /* Freezing an operand leaves it without a gradient and changes no bit of the others'. */
@@ -220,7 +217,7 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finite_differences),
+        ISA_TESTS(test_finite_differences),
         cmocka_unit_test(test_frozen),
     };
 

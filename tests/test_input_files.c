@@ -315,10 +315,8 @@ static void test_fashion_mnist(void **state)
     float x[32 * 32], y[14 * 14];
     double sum[2] = {0};
 
-    if (access(fashion, R_OK) != 0) {
-        print_message("skip: %s is not there (Debian's dataset-fashion-mnist)\n", fashion);
-        skip();
-    }
+    if (access(fashion, R_OK) != 0)
+        skip_because("%s is not there (Debian's dataset-fashion-mnist)", fashion);
     snprintf(spec, sizeof spec, "idx:%s", fashion);
     ss_input *in = opened(spec, 32, 32, 1, 16);
 

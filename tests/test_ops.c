@@ -9,7 +9,7 @@
 #include "kernels/ops.h"
 #include "kernels/tape.h"
 #include "models/safetensors.h"
-#include "tests/ss_test.h"
+#include "tests/ss_isa.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -318,17 +318,12 @@ static void test_matches_pytorch(void **state)
     ss_ctx_free(ctx);
 }
 
-/* Every instruction set that this machine has; a lower one may always be asked for. */
-static void test_instruction_sets(void **state)
+static void test_instructions(void **state)
 {
-    (void)state;
-    for (const char *const *isa = (const char *const[]){"base", "v3", "v4", NULL}; *isa; isa++) {
-        setenv("SIGMASCOPE_ISA", *isa, 1);
-        ctx = context(1);
-        run_all_cases();
-        ss_ctx_free(ctx);
-    }
-    unsetenv("SIGMASCOPE_ISA");
+    use_isa(*state);
+    ctx = context(1);
+    run_all_cases();
+    ss_ctx_free(ctx);
 }
 
 static void test_unknown_instruction_set(void **state)
@@ -624,7 +619,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_pytorch),
-        cmocka_unit_test(test_instruction_sets),
+        ISA_TESTS(test_instructions),
         cmocka_unit_test(test_unknown_instruction_set),
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_group_norm_of_many_blocks),

@@ -537,9 +537,10 @@ static void test_full_disk(void **state)
     snprintf(path, sizeof path, "%s/run.h5", mount_point);
     mkdir(mount_point, 0700);
     if (mount("none", mount_point, "tmpfs", 0, "size=8m") != 0) {
-        print_message("skip: full disk: cannot mount a small file system: %s\n", strerror(errno));
+        const int why = errno;
+
         rmdir(mount_point);
-        skip();
+        skip_because("cannot mount a small file system: %s", strerror(why));
     }
     /* 3 MiB of activations in each noise level: two fit */
     spec.dumps = &dump;
