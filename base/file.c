@@ -92,6 +92,31 @@ out:
     return rc;
 }
 
+ss_code ss_file_check_fetched(const char *path, const void *bytes, size_t n, ss_err *e)
+{
+    static const char first[] = "version https://git-lfs", key[] = "size ";
+    char digits[24] = "some";
+
+    if (n < sizeof first - 1 || memcmp(bytes, first, sizeof first - 1) != 0)
+        return SS_OK;
+    const char *size = memmem(bytes, n, key, sizeof key - 1);
+    if (size) {
+        const size_t left = n - (size_t)(size - (const char *)bytes) - (sizeof key - 1);
+        size_t k = 0;
+
+        for (size += sizeof key - 1; k < left && k < sizeof digits - 1; k++) {
+            if (size[k] < '0' || size[k] > '9')
+                break;
+            digits[k] = size[k];
+        }
+        digits[k] = '\0';
+    }
+    return ss_fail(e, SS_FORMAT,
+                   "%s: a git-lfs pointer; the file itself, of %s bytes, was not fetched: `git lfs "
+                   "pull` in its folder does that",
+                   path, digits);
+}
+
 bool ss_file_exists(const char *path)
 {
     struct stat st;

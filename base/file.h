@@ -22,6 +22,10 @@ void ss_map_close(ss_map *map); /* {0} is fine */
  * caller's to ss_free. len may be NULL. A longer file is SS_FORMAT. */
 ss_code ss_file_read(const char *path, size_t max, char **text, size_t *len, ss_err *e);
 
+/* SS_FORMAT, with what to do about it, if the n bytes of a file are git-lfs's note of where the
+ * file itself is: what a clone without git-lfs leaves. */
+ss_code ss_file_check_fetched(const char *path, const void *bytes, size_t n, ss_err *e);
+
 bool ss_file_exists(const char *path);
 bool ss_is_dir(const char *path);
 

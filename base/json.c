@@ -27,6 +27,9 @@ static ss_code parse(ss_json *j, const char *name, const char *text, size_t len,
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", name);
         goto out;
     }
+    rc = ss_file_check_fetched(name, text, len, e);
+    if (rc != SS_OK)
+        goto out;
     j->root = json_loadb(json, n, flags, &why);
     if (!j->root) {
         char shown[SHOWN];

@@ -62,6 +62,12 @@ typedef struct cli_command {
     int (*run)(const struct cli_command *cmd, int argc, char **argv);
 } cli_command;
 
+/* Of an option that several commands have. */
+#define CLI_VARIANT_HELP                                                                          \
+    "which weights: NAME of diffusion_pytorch_model.NAME.safetensors, fp16 or non_ema (default: " \
+    "the "                                                                                        \
+    "plain ones, or the only ones)"
+
 /* All commands, NULL-terminated; main.c. */
 extern const cli_command *const cli_commands[];
 

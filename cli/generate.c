@@ -32,6 +32,7 @@ enum {
     OPT_PRECISION_MAP,
     OPT_PRECISION_SCOPE,
     OPT_INTERVENE,
+    OPT_VARIANT,
     OPT_BETA_SCHEDULE,
     OPT_PREDICTION,
     OPT_PROBE,
@@ -68,6 +69,7 @@ static const cli_option options[] = {
     {OPT_INTERVENE, "intervene", "SPEC",
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
      "cosine-attention[:SCALE]@GLOB"},
+    {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {OPT_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2",
      "where the model has no scheduler_config.json"},
     {OPT_PREDICTION, "prediction", "epsilon|v_prediction|sample", "likewise"},
@@ -125,6 +127,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_PRECISION_MAP: cli_append(p, &s->maps, &changes->n_precision_maps); break;
     case OPT_PRECISION_SCOPE: cli_either(p, "ops", "blocks", &changes->round_blocks); break;
     case OPT_INTERVENE: cli_append(p, &s->interventions, &changes->n_interventions); break;
+    case OPT_VARIANT: each->network.variant = p->arg; break;
     case OPT_BETA_SCHEDULE: each->network.beta_schedule = p->arg; break;
     case OPT_PREDICTION: each->network.prediction_type = p->arg; break;
     case OPT_PROBE: each->run = p->arg; break;

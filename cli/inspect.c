@@ -2,16 +2,24 @@
 #include "cli/cli.h"
 #include "models/difference.h"
 #include "models/inventory.h"
+#include "models/model_paths.h"
 
 #include <stdio.h>
 
-enum { OPT_DEPTH = 1, OPT_TOP };
+enum { OPT_DEPTH = 1, OPT_TOP, OPT_VARIANT };
 
 static const cli_option options[] = {
     {OPT_DEPTH, "depth", "N", "how deep the tree of modules is shown (default 2, 0: all)"},
     {OPT_TOP, "top", "N", "how many weights, or differences, are listed (default 12, 0: all)"},
+    {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {0},
 };
+
+/* How much is shown, and of which weights. */
+typedef struct {
+    int64_t depth, top;
+    ss_model_options model;
+} choice;
 
 /* Prints tables as text, or as one JSON object of them. */
 static ss_code print_tables(const cli_parser *p, ss_table *tables, int n, ss_err *e)
@@ -32,13 +40,13 @@ static ss_code print_tables(const cli_parser *p, ss_table *tables, int n, ss_err
     return failed ? ss_fail(e, SS_IO, "writing the output failed") : SS_OK;
 }
 
-static ss_code inspect_one(const cli_parser *p, ss_ctx *c, int depth, int top, ss_err *e)
+static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, ss_err *e)
 {
     enum { N = 4 };
     ss_table tables[N] = {0};
     ss_inventory *v = NULL;
     ss_model *m = NULL;
-    ss_code rc = ss_model_open(p->operands[0], NULL, &m, e);
+    ss_code rc = ss_model_open(p->operands[0], &o->model, &m, e);
 
     if (rc == SS_OK)
         rc = ss_inventory_new(c, m, &v, e);
@@ -47,9 +55,9 @@ static ss_code inspect_one(const cli_parser *p, ss_ctx *c, int depth, int top, s
     if (rc == SS_OK)
         rc = ss_inventory_options(m, &tables[1], e);
     if (rc == SS_OK)
-        rc = ss_inventory_modules(v, depth, &tables[2], e);
+        rc = ss_inventory_modules(v, (int)o->depth, &tables[2], e);
     if (rc == SS_OK)
-        rc = ss_inventory_weights(v, top, &tables[3], e);
+        rc = ss_inventory_weights(v, (int)o->top, &tables[3], e);
     if (rc == SS_OK)
         rc = print_tables(p, tables, N, e);
     for (int i = 0; i < N; i++)
@@ -59,7 +67,7 @@ static ss_code inspect_one(const cli_parser *p, ss_ctx *c, int depth, int top, s
     return rc;
 }
 
-static ss_code inspect_two(const cli_parser *p, ss_ctx *c, int top, ss_err *e)
+static ss_code inspect_two(const cli_parser *p, ss_ctx *c, const choice *o, ss_err *e)
 {
     ss_model_paths a = {0}, b = {0};
     ss_checkpoint *ka = NULL, *kb = NULL;
@@ -70,11 +78,11 @@ static ss_code inspect_two(const cli_parser *p, ss_ctx *c, int top, ss_err *e)
     if (rc == SS_OK)
         rc = ss_model_paths_find(p->operands[1], &b, e);
     if (rc == SS_OK)
-        rc = ss_checkpoint_open(a.folder, NULL, &ka, e);
+        rc = ss_checkpoint_open(a.folder, o->model.variant, &ka, e);
     if (rc == SS_OK)
-        rc = ss_checkpoint_open(b.folder, NULL, &kb, e);
+        rc = ss_checkpoint_open(b.folder, o->model.variant, &kb, e);
     if (rc == SS_OK)
-        rc = ss_checkpoint_difference(c, ka, kb, top, &t, &n, e);
+        rc = ss_checkpoint_difference(c, ka, kb, (int)o->top, &t, &n, e);
     if (rc == SS_OK)
         rc = print_tables(p, &t, 1, e);
     ss_table_release(&t);
@@ -87,7 +95,7 @@ static ss_code inspect_two(const cli_parser *p, ss_ctx *c, int top, ss_err *e)
 
 static int run(const cli_command *cmd, int argc, char **argv)
 {
-    int64_t depth = 2, top = 12;
+    choice o = {.depth = 2, .top = 12};
     cli_parser p;
     ss_ctx *c = NULL;
     ss_err e = {0};
@@ -96,8 +104,9 @@ static int run(const cli_command *cmd, int argc, char **argv)
     cli_begin(&p, cmd, argc, argv);
     while ((id = cli_next(&p)) != CLI_END) {
         switch (id) {
-        case OPT_DEPTH: cli_int(&p, 0, 64, &depth); break;
-        case OPT_TOP: cli_int(&p, 0, 1 << 20, &top); break;
+        case OPT_DEPTH: cli_int(&p, 0, 64, &o.depth); break;
+        case OPT_TOP: cli_int(&p, 0, 1 << 20, &o.top); break;
+        case OPT_VARIANT: o.model.variant = p.arg; break;
         }
     }
     if (cli_stop(&p, 1, 2))
@@ -106,8 +115,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     ss_ctx_options device = {.device = p.common.device, .threads = p.common.threads};
     ss_code rc = ss_ctx_new(&device, &c, &e);
     if (rc == SS_OK)
-        rc = p.n_operands == 1 ? inspect_one(&p, c, (int)depth, (int)top, &e)
-                               : inspect_two(&p, c, (int)top, &e);
+        rc = p.n_operands == 1 ? inspect_one(&p, c, &o, &e) : inspect_two(&p, c, &o, &e);
     ss_ctx_free(c);
     return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
 }

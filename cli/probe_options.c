@@ -29,6 +29,7 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
     case OPT_PROBE_INTERVENE:
         cli_append(p, &l->interventions, &opt->network.changes.n_interventions);
         break;
+    case OPT_PROBE_VARIANT: opt->network.variant = p->arg; break;
     case OPT_PROBE_BETA_SCHEDULE: opt->network.beta_schedule = p->arg; break;
     case OPT_PROBE_PREDICTION: opt->network.prediction_type = p->arg; break;
     }

@@ -27,6 +27,7 @@ enum {
     OPT_PROBE_PRECISION_MAP,
     OPT_PROBE_PRECISION_SCOPE,
     OPT_PROBE_INTERVENE,
+    OPT_PROBE_VARIANT,
     OPT_PROBE_BETA_SCHEDULE,
     OPT_PROBE_PREDICTION,
 };
@@ -63,6 +64,7 @@ enum {
     {OPT_PROBE_INTERVENE, "intervene", "SPEC", \
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, " \
      "cosine-attention[:SCALE]@GLOB"}, \
+    {OPT_PROBE_VARIANT, "variant", "NAME", CLI_VARIANT_HELP}, \
     {OPT_PROBE_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2", \
      "where the model has no scheduler_config.json"}, \
     {OPT_PROBE_PREDICTION, "prediction", "epsilon|v_prediction|sample", "likewise"}

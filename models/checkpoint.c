@@ -5,9 +5,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/weight_files.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,23 +14,15 @@
 enum { SHOWN = 128, MAX_FILES = 4096 };
 
 struct ss_checkpoint {
-    const struct reader *reader;
     char **paths; /* every file that was read; [0] is the one the user would name */
     size_t n_paths, cap_paths;
+    char *variant;
     ss_safetensors **shards;
     size_t n_shards, cap_shards;
     const ss_st_tensor **tensors; /* of all shards, sorted by name */
     size_t n_tensors;
     uint64_t bytes;
 };
-
-/* A format of weights: which file name marks it, and how it is opened. Another format is
- * another line in `readers` and an open function that fills the same list of tensors. */
-typedef struct reader {
-    const char *format;
-    const char *suffix; /* of the file that stands for the whole */
-    ss_code (*open)(ss_checkpoint *k, const char *folder, const char *path, ss_err *e);
-} reader;
 
 static ss_code no_memory(ss_err *e)
 {
@@ -101,12 +92,6 @@ static ss_code gather(ss_checkpoint *k, ss_err *e)
                            ss_printable(a->name, shown, sizeof shown), a->file, b->file);
     }
     return SS_OK;
-}
-
-static ss_code open_single(ss_checkpoint *k, const char *folder, const char *path, ss_err *e)
-{
-    (void)folder;
-    return add_shard(k, path, e);
 }
 
 /* A shard is a plain file name: a path could leave the folder. */
@@ -183,127 +168,21 @@ out:
     return rc;
 }
 
-static const reader readers[] = {
-    {"safetensors", ".safetensors", open_single},
-    {"safetensors", ".safetensors.index.json", open_index},
-};
-
-/* True for diffusion_pytorch_model-00001-of-00002.safetensors: a part, never the whole. */
-static bool is_part(const char *name)
-{
-    const char *of = strstr(name, "-of-");
-
-    return of && of > name && of[-1] >= '0' && of[-1] <= '9' && of[4] >= '0' && of[4] <= '9';
-}
-
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-/* The reader whose usual file name is there: diffusion_pytorch_model[.VARIANT]SUFFIX. */
-static const reader *usual_file(const char *folder, const char *variant, char **path, ss_err *e)
-{
-    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
-        ss_str name = {0};
-
-        ss_str_addf(&name, "%s/diffusion_pytorch_model%s", folder, readers[i].suffix);
-        if (variant && readers[i].open == open_index) { /* ....safetensors.index.VARIANT.json */
-            ss_str_release(&name);
-            ss_str_addf(&name, "%s/diffusion_pytorch_model.safetensors.index.%s.json", folder,
-                        variant);
-        } else if (variant) {
-            ss_str_release(&name);
-            ss_str_addf(&name, "%s/diffusion_pytorch_model.%s%s", folder, variant,
-                        readers[i].suffix);
-        }
-        *path = ss_str_detach(&name);
-        if (!*path) {
-            no_memory(e);
-            return NULL;
-        }
-        if (ss_file_exists(*path))
-            return &readers[i];
-        ss_free(*path);
-        *path = NULL;
-    }
-    return NULL;
-}
-
-/* The only weights in the folder, whatever their name; an error lists what there is. */
-static const reader *only_file(const char *folder, char **path, ss_err *e)
-{
-    const reader *found = NULL;
-    ss_str names = {0};
-    int n = 0;
-    DIR *d = opendir(folder);
-
-    if (!d) {
-        ss_fail(e, SS_IO, "%s: %s", folder, strerror(errno));
-        return NULL;
-    }
-    for (struct dirent *f; (f = readdir(d));) {
-        /* the table of classes lies beside the weights of a model without a pipeline */
-        if (is_part(f->d_name) || strcmp(f->d_name, "class_embeddings.safetensors") == 0)
-            continue;
-        for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
-            if (!ends_with(f->d_name, readers[i].suffix))
-                continue;
-            char shown[SHOWN];
-            ss_str_addf(&names, "%s%s", n++ ? ", " : "",
-                        ss_printable(f->d_name, shown, sizeof shown));
-            ss_free(*path);
-            *path = ss_path_join(folder, f->d_name);
-            found = &readers[i];
-        }
-    }
-    closedir(d);
-    if (n == 0)
-        ss_fail(e, SS_IO,
-                "%s: no weights; expected diffusion_pytorch_model.safetensors or its "
-                "index of shards",
-                folder);
-    else if (n > 1)
-        ss_fail(e, SS_USAGE,
-                "%s: none of the weights %s is called diffusion_pytorch_model.safetensors; name "
-                "the variant, or leave only one of them there",
-                folder, names.failed ? "there" : names.s);
-    else if (!*path)
-        no_memory(e);
-    ss_str_release(&names);
-    if (n != 1) {
-        ss_free(*path);
-        *path = NULL;
-    }
-    return *path ? found : NULL;
-}
-
 ss_code ss_checkpoint_open(const char *folder, const char *variant, ss_checkpoint **out, ss_err *e)
 {
-    ss_err mine = {0}, *err = e ? e : &mine; /* who finds no file says so here */
+    ss_weight_file w = {0};
     ss_checkpoint *k = ss_calloc(1, sizeof *k);
-    char *path = NULL;
-    ss_code rc = SS_OK;
+    ss_code rc = k ? ss_weight_file_find(folder, variant, &w, e) : no_memory(e);
 
-    if (!k)
-        return no_memory(err);
-    err->code = SS_OK;
-    k->reader = usual_file(folder, variant, &path, err);
-    if (!k->reader && err->code == SS_OK && variant)
-        ss_fail(err, SS_USAGE, "%s: there is no diffusion_pytorch_model.%s.safetensors", folder,
-                variant);
-    if (!k->reader && err->code == SS_OK)
-        k->reader = only_file(folder, &path, err);
-    if (k->reader) {
-        rc = k->reader->open(k, folder, path, err);
-        if (rc == SS_OK && !k->tensors)
-            rc = gather(k, err);
-    } else {
-        rc = err->code;
+    if (rc == SS_OK)
+        rc = w.index ? open_index(k, folder, w.path, e) : add_shard(k, w.path, e);
+    if (rc == SS_OK && !k->tensors)
+        rc = gather(k, e);
+    if (rc == SS_OK) {
+        k->variant = w.variant;
+        w.variant = NULL;
     }
-    ss_free(path);
+    ss_weight_file_release(&w);
     if (rc != SS_OK) {
         ss_checkpoint_close(k);
         return rc;
@@ -322,6 +201,7 @@ void ss_checkpoint_close(ss_checkpoint *k)
         ss_free(k->paths[i]);
     ss_free(k->shards);
     ss_free(k->paths);
+    ss_free(k->variant);
     ss_free(k->tensors);
     ss_free(k);
 }
@@ -331,9 +211,15 @@ const char *ss_checkpoint_name(const ss_checkpoint *k)
     return k->paths[0];
 }
 
+const char *ss_checkpoint_variant(const ss_checkpoint *k)
+{
+    return k->variant;
+}
+
 const char *ss_checkpoint_format(const ss_checkpoint *k)
 {
-    return k->reader->format;
+    (void)k; /* no other is read */
+    return "safetensors";
 }
 
 size_t ss_checkpoint_count(const ss_checkpoint *k)
@@ -406,66 +292,4 @@ ss_code ss_checkpoint_sha256(const ss_checkpoint *k, const char *config, char he
     ss_str_release(&lines);
     ss_free(files);
     return rc;
-}
-
-/* FOLDER/NAME where such a file exists, else NULL; failed where memory is out. */
-static char *existing(const char *folder, const char *name, bool *failed)
-{
-    char *path = ss_path_join(folder, name);
-
-    if (!path)
-        *failed = true;
-    if (path && ss_file_exists(path))
-        return path;
-    ss_free(path);
-    return NULL;
-}
-
-/* The first of two places. */
-static char *either(const char *folder, const char *name, const char *other, bool *failed)
-{
-    char *path = existing(folder, name, failed);
-
-    return path || *failed ? path : existing(folder, other, failed);
-}
-
-ss_code ss_model_paths_find(const char *model, ss_model_paths *p, ss_err *e)
-{
-    bool failed = false;
-
-    *p = (ss_model_paths){0};
-    if (!ss_is_dir(model))
-        return ss_fail(e, SS_USAGE,
-                       "%s: expected a model folder with config.json in it, or a "
-                       "pipeline folder with unet/config.json",
-                       model);
-    p->config = existing(model, "config.json", &failed);
-    p->folder = p->config ? ss_strdup(model) : ss_path_join(model, "unet");
-    if (p->folder && !p->config)
-        p->config = existing(p->folder, "config.json", &failed);
-    if (p->folder && p->config) {
-        /* beside config.json for a lone model, else in the pipeline around it */
-        p->scheduler = either(p->folder, "../scheduler/scheduler_config.json",
-                              "scheduler_config.json", &failed);
-        p->class_embeddings = either(p->folder, "class_embeddings.safetensors",
-                                     "../class_embeddings.safetensors", &failed);
-    }
-    if (!p->folder || failed) {
-        ss_model_paths_release(p);
-        return no_memory(e);
-    }
-    if (!p->config) {
-        ss_model_paths_release(p);
-        return ss_fail(e, SS_IO, "%s: neither config.json nor unet/config.json is there", model);
-    }
-    return SS_OK;
-}
-
-void ss_model_paths_release(ss_model_paths *p)
-{
-    ss_free(p->folder);
-    ss_free(p->config);
-    ss_free(p->scheduler);
-    ss_free(p->class_embeddings);
-    *p = (ss_model_paths){0};
 }

@@ -1,35 +1,23 @@
-/* checkpoint.h - where a model's files are, and all its tensors under one roof
+/* checkpoint.h - all tensors of a model under one roof
  *
- * MODEL may be a model folder (config.json beside the weights), a pipeline folder (unet/,
- * scheduler/), or the unet folder inside a pipeline. Weights come in several formats; each
- * has a reader (see the list in checkpoint.c), and nobody else knows which one it was.
+ * Which files they are in, and how many, nobody else knows (weight_files.h finds them).
  */
 #ifndef SS_MODELS_CHECKPOINT_H
 #define SS_MODELS_CHECKPOINT_H
 
 #include "models/safetensors.h"
 
-/* The paths of one model; owned, release with ss_model_paths_release. */
-typedef struct {
-    char *folder;           /* with config.json in it */
-    char *config;           /* FOLDER/config.json */
-    char *scheduler;        /* .../scheduler_config.json, or NULL */
-    char *class_embeddings; /* .../class_embeddings.safetensors, or NULL */
-} ss_model_paths;
-
-ss_code ss_model_paths_find(const char *model, ss_model_paths *p, ss_err *e);
-void ss_model_paths_release(ss_model_paths *p); /* {0} is fine */
-
 typedef struct ss_checkpoint ss_checkpoint;
 
-/* Opens the weights in a folder. variant picks `NAME.VARIANT.safetensors` (NULL: the plain
- * name; where that is missing but exactly one set of weights lies there, that one). */
+/* Opens the weights in a folder, of the variant that is asked for (weight_files.h). */
 ss_code ss_checkpoint_open(const char *folder, const char *variant, ss_checkpoint **k, ss_err *e);
 void ss_checkpoint_close(ss_checkpoint *k); /* NULL is fine */
 
 /* What the weights are called in messages: the file, or the index of the shards. */
 const char *ss_checkpoint_name(const ss_checkpoint *k);
 const char *ss_checkpoint_format(const ss_checkpoint *k); /* "safetensors" */
+/* The variant that the weights are of, "fp16"; "" where they are the plain ones. */
+const char *ss_checkpoint_variant(const ss_checkpoint *k);
 
 /* All tensors in the order of their names; borrowed. */
 size_t ss_checkpoint_count(const ss_checkpoint *k);

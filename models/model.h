@@ -15,12 +15,13 @@
 #include "base/json.h"
 #include "models/condition.h"
 #include "models/loader.h"
+#include "models/model_paths.h"
 #include "models/remedies.h"
 
 typedef struct ss_model ss_model;
 
 typedef struct {
-    const char *variant; /* of the weights, "fp16"; NULL for the plain ones */
+    const char *variant; /* of the weights, "fp16"; NULL: weight_files.h picks */
 } ss_model_options;
 
 /* model: a model folder, a pipeline folder, or the unet folder in one. Strict: every tensor

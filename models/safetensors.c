@@ -205,6 +205,8 @@ static ss_code read_header(ss_safetensors *f, ss_err *e)
     json_error_t why;
     uint64_t n = 0;
 
+    if (ss_file_check_fetched(f->path, f->map.data, f->map.size, e) != SS_OK)
+        return SS_FORMAT;
     if (f->map.size < PREFIX)
         return ss_fail(e, SS_FORMAT, "%s: %zu bytes are too few for a safetensors file", f->path,
                        f->map.size);

@@ -139,6 +139,7 @@ static json_t *number(double v)
 static ss_code describe(bundle *b, ss_str *out, ss_err *e)
 {
     ss_run *r = b->r;
+    const char *variant = ss_checkpoint_variant(ss_model_checkpoint(b->plan.net.model));
     json_t *absmax = json_array(), *rms = json_array(), *bad = json_array();
     const float *x[2] = {NULL, NULL};
     const uint64_t *nonfinite = NULL;
@@ -155,8 +156,9 @@ static ss_code describe(bundle *b, ss_str *out, ss_err *e)
         json_array_append_new(rms, number(x[1] ? x[1][at] : NAN));
         json_array_append_new(bad, json_integer(nonfinite ? (json_int_t)nonfinite[at] : 0));
     }
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:s, s:o, s:o, s:o}", "model",
-                          b->model, "model_sha256", r->model_sha256, "family", r->family, "module",
+    json_t *j = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s, s:f, s:f, s:s, s:o, s:o, s:o}", "model",
+                          b->model, "variant", *variant ? variant : NULL, "model_sha256",
+                          r->model_sha256, "family", r->family, "module",
                           strcmp(module_of(b), SS_RUN_ROOT) == 0 ? "" : module_of(b), "port",
                           r->ports[b->port], "sigma", r->sigmas[b->sigma], "timestep",
                           (double)b->plan.levels[b->sigma].condition, "input", r->inputs[b->input],
@@ -218,6 +220,8 @@ static void write_shell(const bundle *b, ss_str *s)
         snprintf(text, sizeof text, "%d", o->class_label);
         add_option(s, "class", text);
     }
+    if (o->network.variant)
+        add_option(s, "variant", o->network.variant);
     if (o->network.beta_schedule)
         add_option(s, "beta-schedule", o->network.beta_schedule);
     if (o->network.prediction_type)
@@ -238,7 +242,8 @@ static const char python[] =
     "from safetensors.torch import load_file\n"
     "\n"
     "b, want = load_file(\"input.safetensors\"), json.load(open(\"expected.json\"))\n"
-    "model = getattr(diffusers, want[\"family\"]).from_pretrained(want[\"model\"]).eval()\n"
+    "model = getattr(diffusers, want[\"family\"]).from_pretrained(want[\"model\"], "
+    "variant=want.get(\"variant\")).eval()\n"
     "added = {k: b.pop(k) for k in (\"text_embeds\", \"time_ids\") if k in b}\n"
     "told = {k: v.long() if k == \"class_labels\" and v.dim() == 1 else v for k, v in b.items()}\n"
     "show = lambda m, _, y: print(want[\"module\"], \"absmax\", getattr(y, \"sample\", "

@@ -72,7 +72,8 @@ static ss_code resolve_classes(job *g, ss_err *e)
     ss_code rc;
 
     if (g->opt->classes) {
-        rc = ss_model_open(g->opt->models[0], NULL, &m, e);
+        rc = ss_model_open(g->opt->models[0],
+                           &(ss_model_options){.variant = g->each.network.variant}, &m, e);
         if (rc != SS_OK)
             return rc;
         rc = ss_classes_parse(g->opt->classes, m, &g->classes, &n, e);

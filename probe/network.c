@@ -58,7 +58,7 @@ ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *
     ss_code rc = ss_changes_parse(&opt->changes, &k.changes, e);
 
     if (rc == SS_OK)
-        rc = ss_model_open(opt->model, NULL, &k.model, e);
+        rc = ss_model_open(opt->model, &(ss_model_options){.variant = opt->variant}, &k.model, e);
     if (rc == SS_OK)
         rc = set_sizes(opt, &k, e);
     if (rc == SS_OK)

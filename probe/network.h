@@ -16,6 +16,7 @@
 
 typedef struct {
     const char *model;           /* folder */
+    const char *variant;         /* of its weights (models/weight_files.h), or NULL */
     int height, width;           /* of the input; 0: the model's sample_size */
     const char *beta_schedule;   /* of a model without scheduler_config.json; NULL: its file's */
     const char *prediction_type; /* likewise */

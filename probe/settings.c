@@ -88,6 +88,7 @@
 /* Of ss_network_options, `network` in both. */
 #define NETWORK \
     TEXT("model", "MODEL", NONE, network.model), \
+    TEXT("variant", "--variant", DATA, network.variant), \
     TEXT("beta_schedule", "--beta-schedule", DATA, network.beta_schedule), \
     TEXT("prediction_type", "--prediction", DATA, network.prediction_type), \
     SIZE("size", "--size", DATA, network.height, network.width), \

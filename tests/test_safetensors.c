@@ -1,6 +1,7 @@
 /* test_safetensors.c - reading of safetensors files: good ones, and every kind of bad one */
 #include "base/mem.h"
 #include "models/checkpoint.h"
+#include "models/model_paths.h"
 #include "models/safetensors.h"
 #include "tests/ss_tmp.h"
 
@@ -286,8 +287,8 @@ static void test_checkpoints(void **state)
     assert_non_null(ss_checkpoint_find(k, "b"));
     ss_checkpoint_close(k);
     make_file(WHOLE ".fp16.safetensors", TENSOR("c"), -1, 4);
-    open_fails(NULL, SS_USAGE, "name the variant, or leave only one");
-    open_fails("ema", SS_USAGE, "there is no " WHOLE ".ema.safetensors");
+    open_fails(NULL, SS_USAGE, "pick one by its variant, as with --variant fp16");
+    open_fails("ema", SS_USAGE, "there is no variant ema of the weights; there are: fp16");
     assert_int_equal(ss_checkpoint_open(tmp_dir, "fp16", &k, &e), SS_OK);
     assert_non_null(ss_checkpoint_find(k, "c"));
     ss_checkpoint_close(k);
@@ -330,6 +331,186 @@ static void test_checkpoints(void **state)
     strcpy(tmp_dir, outer);
 }
 
+static void write_text(const char *name, const char *text)
+{
+    write_file(in_tmp(name), text, strlen(text));
+}
+
+/* An empty folder to work in; back to the one around it. */
+static void enter_folder(const char *name)
+{
+    strcat(strcat(tmp_dir, "/"), name);
+    assert_int_equal(mkdir(tmp_dir, 0700), 0);
+}
+
+static void leave_folder(void)
+{
+    *strrchr(tmp_dir, '/') = '\0';
+}
+
+/* The tensor names a set of weights has: each is made with one of its own. */
+static void opens(const char *variant, const char *tensor)
+{
+    ss_checkpoint *k;
+    ss_err e = {0};
+
+    if (ss_checkpoint_open(tmp_dir, variant, &k, &e) != SS_OK)
+        fail_msg("%s: %s", variant ? variant : "no variant", e.msg);
+    if (!ss_checkpoint_find(k, tensor))
+        fail_msg("%s: not %s", ss_checkpoint_name(k), tensor);
+    ss_checkpoint_close(k);
+}
+
+/* Sharded variants, as diffusers has named them: of each the index, and a shard. */
+static void test_sharded_variants(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {
+        {WHOLE ".safetensors.index.fp16.json", WHOLE ".fp16-00001-of-00001.safetensors"},
+        {WHOLE ".safetensors.index.fp16.json", WHOLE "-00001-of-00001.fp16.safetensors"},
+        {WHOLE ".safetensors.fp16.index.json", WHOLE "-00001-of-00001.fp16.safetensors"},
+        {WHOLE ".fp16.safetensors.index.json", WHOLE ".fp16-00001-of-00001.safetensors"},
+        {"model.fp16.safetensors.index.json", "model.fp16-00001-of-00001.safetensors"},
+    };
+
+    for (size_t i = 0; i < N_OF(names); i++) {
+        char folder[16], index[200];
+
+        snprintf(folder, sizeof folder, "v%zu", i);
+        enter_folder(folder);
+        make_file(names[i][1], TENSOR("a"), -1, 4);
+        open_fails(NULL, SS_IO, "the index that says what is in them");
+        snprintf(index, sizeof index, "{\"weight_map\":{\"a\":\"%s\"}}", names[i][1]);
+        write_text(names[i][0], index);
+        opens(NULL, "a"); /* the only weights */
+        opens("fp16", "a");
+        open_fails("ema", SS_USAGE, "there is no variant ema of the weights; there are: fp16");
+        make_file(WHOLE ".non_ema.safetensors", TENSOR("b"), -1, 4);
+        open_fails(NULL, SS_USAGE, "pick one by its variant, as with --variant");
+        opens("non_ema", "b");
+        opens("fp16", "a");
+        make_file(WHOLE ".safetensors", TENSOR("c"), -1, 4);
+        opens(NULL, "c");
+        opens("fp16", "a");
+        leave_folder();
+    }
+}
+
+/* A file and its index are one set of weights, of which diffusers takes the index. */
+static void test_file_beside_its_index(void **state)
+{
+    (void)state;
+    enter_folder("both");
+    make_file(WHOLE ".fp16.safetensors", TENSOR("a"), -1, 4);
+    make_file(WHOLE ".fp16-00001-of-00001.safetensors", TENSOR("b"), -1, 4);
+    write_text(WHOLE ".safetensors.index.fp16.json",
+               "{\"weight_map\":{\"b\":\"" WHOLE ".fp16-00001-of-00001.safetensors\"}}");
+    opens(NULL, "b");
+    opens("fp16", "b");
+    leave_folder();
+}
+
+/* Weights that are there and cannot be read: what they are, and what to do. */
+static void test_weights_of_other_kinds(void **state)
+{
+    (void)state;
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize "
+                                  "3438167540\n";
+
+    enter_folder("kinds");
+    write_text("optimizer.bin", "");
+    open_fails(NULL, SS_IO, "no weights");
+    write_text(WHOLE ".fp16.bin", "");
+    write_text(WHOLE ".bin", "");
+    open_fails(NULL, SS_UNSUPPORTED, "not in safetensors but in " WHOLE ".bin, " WHOLE ".fp16.bin");
+    open_fails("fp16", SS_UNSUPPORTED, "save_pretrained(");
+    write_text(WHOLE ".safetensors", pointer);
+    open_fails(NULL, SS_FORMAT, "a git-lfs pointer; the file itself, of 3438167540 bytes");
+    write_text(WHOLE ".safetensors", "version https://git-lfs");
+    open_fails(NULL, SS_FORMAT, "of some bytes");
+    assert_int_equal(unlink(in_tmp(WHOLE ".safetensors")), 0);
+    write_text(WHOLE ".safetensors.index.json", pointer);
+    open_fails(NULL, SS_FORMAT, "`git lfs pull`");
+    assert_int_equal(unlink(in_tmp(WHOLE ".safetensors.index.json")), 0);
+    assert_int_equal(symlink("../../blobs/77", in_tmp(WHOLE ".safetensors")), 0);
+    open_fails(NULL, SS_IO, "is a symbolic link to ../../blobs/77, which is not there");
+    leave_folder();
+}
+
+#define KNOWN "{\"_class_name\": \"UNet2DModel\"}"
+#define OTHER "{\"_class_name\": \"AutoencoderKL\"}"
+
+static void finds(const char *model, const char *folder, const char *scheduler)
+{
+    ss_model_paths p;
+    ss_err e = {0};
+    char want[600];
+
+    if (ss_model_paths_find(in_tmp(model), &p, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    snprintf(want, sizeof want, "%s/%s", tmp_dir, folder);
+    assert_string_equal(p.folder, want);
+    snprintf(want, sizeof want, "%s/%s", tmp_dir, scheduler);
+    assert_true(*scheduler ? p.scheduler && strcmp(p.scheduler, want) == 0 : !p.scheduler);
+    ss_model_paths_release(&p);
+}
+
+/* Of several config.json the one of a model counts that is known. */
+static void test_model_among_others(void **state)
+{
+    (void)state;
+    ss_model_paths p;
+    ss_err e = {0};
+
+    enter_folder("roots");
+    assert_int_equal(mkdir(in_tmp("unet"), 0700), 0);
+    assert_int_equal(mkdir(in_tmp("denoiser"), 0700), 0);
+    assert_int_equal(mkdir(in_tmp("unet_ema"), 0700), 0);
+    assert_int_equal(mkdir(in_tmp("scheduler"), 0700), 0);
+    write_text("scheduler/scheduler_config.json", "{}");
+    write_text("config.json", "{\"learning_rate\": 1e-5}");
+    finds(".", ".", "");
+    write_text("unet/config.json", OTHER); /* says what it is */
+    finds(".", "./unet", "./scheduler/scheduler_config.json");
+    write_text("unet_ema/config.json", KNOWN);
+    finds(".", "./unet_ema", "./scheduler/scheduler_config.json");
+    write_text("denoiser/config.json", KNOWN);
+    write_text("model_index.json",
+               "{\"vae\": [\"diffusers\", \"AutoencoderKL\"], \"x\": [null, null], \"..\": "
+               "[\"a\", \"UNet2DModel\"], \"denoiser\": [\"mine\", \"UNet2DModel\"]}");
+    finds(".", "./denoiser", "./scheduler/scheduler_config.json");
+    write_text("unet/config.json", KNOWN);
+    finds(".", "./unet", "./scheduler/scheduler_config.json");
+    write_text("config.json", "not JSON");
+    finds(".", "./unet", "./scheduler/scheduler_config.json");
+    finds("unet", "unet", "scheduler/scheduler_config.json");
+    finds("unet/", "unet/", "scheduler/scheduler_config.json");
+    finds("unet/.", "unet/.", "unet/./../scheduler/scheduler_config.json");
+    write_text("config.json", KNOWN);
+    finds(".", ".", "");
+    leave_folder();
+
+    /* links: a unet/ that lies elsewhere belongs to the pipeline that it is linked in */
+    enter_folder("links");
+    assert_int_equal(mkdir(in_tmp("pipe"), 0700), 0);
+    assert_int_equal(mkdir(in_tmp("pipe/scheduler"), 0700), 0);
+    assert_int_equal(mkdir(in_tmp("checkpoint-500"), 0700), 0);
+    assert_int_equal(mkdir(in_tmp("checkpoint-500/unet"), 0700), 0);
+    write_text("checkpoint-500/unet/config.json", KNOWN);
+    write_text("pipe/scheduler/scheduler_config.json", "{}");
+    assert_int_equal(symlink("../checkpoint-500/unet", in_tmp("pipe/unet")), 0);
+    assert_int_equal(symlink("pipe", in_tmp("latest")), 0);
+    assert_int_equal(symlink("pipe/unet", in_tmp("denoiser")), 0);
+    finds("checkpoint-500", "checkpoint-500/unet", "");
+    finds("pipe", "pipe/unet", "pipe/scheduler/scheduler_config.json");
+    finds("latest", "latest/unet", "latest/scheduler/scheduler_config.json");
+    finds("latest/unet", "latest/unet", "latest/scheduler/scheduler_config.json");
+    finds("denoiser", "denoiser", "");
+    assert_int_equal(symlink("nowhere", in_tmp("gone")), 0);
+    assert_int_equal(ss_model_paths_find(in_tmp("gone"), &p, &e), SS_USAGE);
+    leave_folder();
+}
+
 static void test_model_folders(void **state)
 {
     (void)state;
@@ -366,6 +547,10 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_file_hash_name),
         cmocka_unit_test(test_checkpoints),
+        cmocka_unit_test(test_sharded_variants),
+        cmocka_unit_test(test_file_beside_its_index),
+        cmocka_unit_test(test_weights_of_other_kinds),
+        cmocka_unit_test(test_model_among_others),
         cmocka_unit_test(test_model_folders),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

@@ -2,7 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/checkpoint.h"
+#include "models/model_paths.h"
 #include "train/config_parts.h"
 
 #include <limits.h>

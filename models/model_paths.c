@@ -1,0 +1,180 @@
+/* model_paths.c - see model_paths.h */
+#include "models/model_paths.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "models/unet_config.h"
+
+#include <string.h>
+
+static ss_code no_memory(ss_err *e)
+{
+    return ss_fail(e, SS_NOMEM, "out of memory");
+}
+
+/* FOLDER/NAME where such a file exists, else NULL; failed where memory is out. */
+static char *existing(const char *folder, const char *name, bool *failed)
+{
+    char *path = ss_path_join(folder, name);
+
+    if (!path)
+        *failed = true;
+    if (path && ss_file_exists(path))
+        return path;
+    ss_free(path);
+    return NULL;
+}
+
+/* The folder around a path, as its text says. */
+static char *parent_of(const char *path)
+{
+    size_t n = strlen(path);
+    ss_str s = {0};
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    size_t from = n;
+    while (from > 0 && path[from - 1] != '/')
+        from--;
+    const char *last = path + from;
+    const size_t length = n - from;
+
+    if ((length == 1 && *last == '.') || (length == 2 && memcmp(last, "..", 2) == 0)) {
+        ss_str_addn(&s, path, n); /* the text does not say */
+        ss_str_add(&s, "/..");
+    } else if (from == 0) {
+        ss_str_add(&s, ".");
+    } else {
+        ss_str_addn(&s, path, from > 1 ? from - 1 : from);
+    }
+    return ss_str_detach(&s);
+}
+
+/* NAME around the folder: beside the link that leads to it, or beside the folder itself. */
+static char *around(const char *folder, const char *name, bool *failed)
+{
+    char *parent = parent_of(folder), *path = NULL;
+    ss_str above = {0};
+
+    ss_str_addf(&above, "../%s", name);
+    if (parent)
+        path = existing(parent, name, failed);
+    else
+        *failed = true;
+    if (!path && !*failed && !above.failed)
+        path = existing(folder, above.s, failed);
+    *failed |= above.failed;
+    ss_str_release(&above);
+    ss_free(parent);
+    return path;
+}
+
+/* How good a config.json is: 2 its class is known, 1 it names one, 0 it does not. */
+static int grade(const char *config, bool *failed)
+{
+    ss_json j = {0};
+    ss_err why = {0};
+    int g = 0;
+
+    if (ss_json_load(&j, config, &why) == SS_OK) {
+        const char *name = ss_json_string(&j, "_class_name", NULL);
+
+        g = !name ? 0 : ss_unet_config_knows(name) ? 2 : 1;
+    }
+    *failed |= why.code == SS_NOMEM;
+    ss_json_release(&j);
+    return g;
+}
+
+/* The best of the folders tried so far. */
+typedef struct {
+    ss_model_paths *p;
+    int grade;
+    bool failed;
+} search;
+
+/* Takes folder, which becomes the search's, if it has a config.json that is better. */
+static void try_folder(search *s, char *folder)
+{
+    char *config = folder && s->grade < 2 ? existing(folder, "config.json", &s->failed) : NULL;
+    const int g = config ? grade(config, &s->failed) : -1;
+
+    s->failed |= !folder;
+    if (g > s->grade) {
+        ss_free(s->p->folder);
+        ss_free(s->p->config);
+        s->p->folder = folder;
+        s->p->config = config;
+        s->grade = g;
+    } else {
+        ss_free(folder);
+        ss_free(config);
+    }
+}
+
+/* {"unet": ["diffusers", "UNet2DConditionModel"], "vae": ...}: components of a class known here. */
+static void try_components(search *s, const char *model)
+{
+    char *path = existing(model, "model_index.json", &s->failed);
+    ss_json j = {0};
+    ss_err why = {0};
+    const char *name;
+    json_t *value;
+
+    if (path && s->grade < 2 && ss_json_load(&j, path, &why) == SS_OK) {
+        json_object_foreach(j.root, name, value)
+        {
+            const char *class_name = json_string_value(json_array_get(value, 1));
+
+            if (class_name && ss_unet_config_knows(class_name) && !strchr(name, '/') &&
+                name[0] != '.')
+                try_folder(s, ss_path_join(model, name));
+        }
+    }
+    s->failed |= why.code == SS_NOMEM;
+    ss_json_release(&j);
+    ss_free(path);
+}
+
+ss_code ss_model_paths_find(const char *model, ss_model_paths *p, ss_err *e)
+{
+    search s = {.p = p, .grade = -1};
+
+    *p = (ss_model_paths){0};
+    if (!ss_is_dir(model))
+        return ss_fail(e, SS_USAGE,
+                       "%s: expected a model folder with config.json in it, or a "
+                       "pipeline folder with unet/config.json",
+                       model);
+    try_folder(&s, ss_strdup(model));
+    try_folder(&s, ss_path_join(model, "unet"));
+    try_components(&s, model);
+    try_folder(&s, ss_path_join(model, "unet_ema"));
+    if (p->config &&
+        !s.failed) { /* in the pipeline around it, or beside the config of a lone model */
+        p->scheduler = around(p->folder, "scheduler/scheduler_config.json", &s.failed);
+        if (!p->scheduler)
+            p->scheduler = existing(p->folder, "scheduler_config.json", &s.failed);
+        p->class_embeddings = existing(p->folder, "class_embeddings.safetensors", &s.failed);
+        if (!p->class_embeddings)
+            p->class_embeddings = around(p->folder, "class_embeddings.safetensors", &s.failed);
+    }
+    if (s.failed) {
+        ss_model_paths_release(p);
+        return no_memory(e);
+    }
+    return p->config
+               ? SS_OK
+               : ss_fail(e, SS_IO, "%s: neither config.json nor unet/config.json is there", model);
+}
+
+void ss_model_paths_release(ss_model_paths *p)
+{
+    ss_free(p->folder);
+    ss_free(p->config);
+    ss_free(p->scheduler);
+    ss_free(p->class_embeddings);
+    *p = (ss_model_paths){0};
+}

@@ -1,0 +1,33 @@
+/* weight_files.h - which weights lie in a model folder, and which of them are meant
+ *
+ * diffusers' save_pretrained has written weights under these names, V being a variant ("fp16"):
+ *
+ *   diffusion_pytorch_model[.V].safetensors               one file
+ *   diffusion_pytorch_model.safetensors.index[.V].json    the index of several, now and in mid 2024
+ *   diffusion_pytorch_model.safetensors.V.index.json      likewise, in early 2024
+ *   diffusion_pytorch_model[.V]-00001-of-00002.safetensors, diffusion_pytorch_model-...[.V]...
+ *                                                         what an index names; no weights alone
+ *
+ * Another stem, as in unet.fp16.safetensors, is taken if there is no doubt. Pickles are not read
+ * here.
+ */
+#ifndef SS_MODELS_WEIGHT_FILES_H
+#define SS_MODELS_WEIGHT_FILES_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+typedef struct {
+    char *path;
+    char *variant; /* "" for none */
+    bool index;    /* of several files */
+    bool usual;    /* named as above */
+} ss_weight_file;
+
+/* The weights of a variant; NULL: those without one, or the only ones that there are. An error
+ * lists what there is and says how to go on. Release on success. */
+ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_file *w, ss_err *e);
+void ss_weight_file_release(ss_weight_file *w); /* {0} is fine */
+
+#endif
