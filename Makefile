@@ -44,7 +44,7 @@ CFLAGS ?= -O2 -g
 # Contraction is off so that a multiply-add is fused only where the source says fmaf():
 # results then do not depend on the compiler's mood.
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -fopenmp -ffp-contract=off -fno-math-errno \
-    -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wfloat-conversion \
+    -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wfloat-conversion -Wswitch-enum \
     -Werror $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
     $(PKG_CFLAGS) $(CFLAGS)
 LDLIBS = $(PKG_LIBS) -lhdf5_hl -ldnnl -lm # Debian's dnnl has no .pc

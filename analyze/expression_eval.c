@@ -191,8 +191,14 @@ static double value_of_site(const look *l, ss_site s, int input, int sigma)
     case SS_MEASURE_HEADROOM:
         v = bad ? INFINITY : ss_site_peak(l->r, l->values, s, input, sigma);
         return ss_headroom_bits(&l->m->format, v);
-    default: return bad ? INFINITY : ss_site_peak(l->r, l->values, s, input, sigma);
+    case SS_MEASURE_OVERFLOW:
+    case SS_MEASURE_ABSMAX: return bad ? INFINITY : ss_site_peak(l->r, l->values, s, input, sigma);
+    case SS_MEASURE_ENTROPY:
+    case SS_MEASURE_MAX_LOGIT:
+    case SS_MEASURE_LOSS:
+    case SS_N_MEASURES: break; /* no values of sites */
     }
+    return NAN;
 }
 
 static double value_of_head(const look *l, int layer, int head, int input, int sigma)
@@ -328,7 +334,12 @@ static ss_code eval_measure(const ss_expression *x, int node, ss_run *r, bool *h
         case SS_MEASURE_LOSS: rc = read_loss(&l, e); break;
         case SS_MEASURE_ENTROPY:
         case SS_MEASURE_MAX_LOGIT: rc = read_heads(&l, e); break;
-        default: rc = read_sites(&l, e); break;
+        case SS_MEASURE_OVERFLOW:
+        case SS_MEASURE_NONFINITE:
+        case SS_MEASURE_ABSMAX:
+        case SS_MEASURE_RMS:
+        case SS_MEASURE_HEADROOM: rc = read_sites(&l, e); break;
+        case SS_N_MEASURES: break;
         }
     }
     if (rc == SS_OK) {

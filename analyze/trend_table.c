@@ -74,8 +74,9 @@ static const char *remark(const ss_power_law *p)
     case SS_BEND_UP: return "bends up";
     case SS_BEND_DOWN: return "bends down";
     case SS_BEND_NONE: return "straight";
-    default: return "3 steps, unchecked";
+    case SS_BEND_UNKNOWN: break;
     }
+    return "3 steps, unchecked";
 }
 
 static void add_columns(ss_table *table, const char *what)

@@ -208,6 +208,8 @@ void ss_sampler_step(const ss_sampler *s, int i, const float *answer, const floa
     switch (s->opt.kind) {
     case SS_SAMPLER_DDPM: step_ddpm(s, l, variance, z, n, x, x0); break;
     case SS_SAMPLER_DDIM: step_ddim(s, l, answer, z, n, x, x0); break;
-    default: step_sigma(l, n, x, memory, x0); break;
+    case SS_SAMPLER_EULER:
+    case SS_SAMPLER_HEUN: step_sigma(l, n, x, memory, x0); break;
+    case SS_N_SAMPLERS: break;
     }
 }

@@ -39,7 +39,8 @@ static double chosen_step(const ss_sampler_options *o, int64_t all, int k, int n
     switch (o->spacing) {
     case SS_SPACING_LEADING: return (double)(back * (all / n) + o->steps_offset);
     case SS_SPACING_TRAILING: return rint((double)all - k * ((double)all / n)) - 1;
-    default: break;
+    case SS_SPACING_LINSPACE:
+    case SS_N_SPACINGS: break;
     }
     const double t = n > 1 ? back * ((double)(all - 1) / (n - 1)) : 0;
     return ss_sampler_in_sigma(o->kind) ? (double)(float)t : rint(t);

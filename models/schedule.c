@@ -108,8 +108,10 @@ static float beta(const ss_schedule_options *o, int64_t i)
     case SS_BETAS_SIGMOID:
         v = 1 / (1 + expf(-ramp(-6, 6, i, o->steps)));
         return v * (float)(o->beta_end - o->beta_start) + (float)o->beta_start;
-    default: return ramp((float)o->beta_start, (float)o->beta_end, i, o->steps);
+    case SS_BETAS_LINEAR:
+    case SS_N_BETAS: break;
     }
+    return ramp((float)o->beta_start, (float)o->beta_end, i, o->steps);
 }
 
 /* Shifts and stretches sqrt(abar) so that it starts where it did and ends at 0; the detour
@@ -367,7 +369,8 @@ void ss_training_target(ss_prediction p, ss_noise_level l, const float *x0, cons
         switch (p) {
         case SS_PREDICT_SAMPLE: target[i] = x0[i]; break;
         case SS_PREDICT_V_PREDICTION: target[i] = (float)(l.a * noise[i] - l.s * x0[i]); break;
-        default: target[i] = noise[i]; break;
+        case SS_PREDICT_EPSILON: target[i] = noise[i]; break;
+        case SS_N_PREDICTIONS: break;
         }
     }
 }
@@ -379,7 +382,8 @@ void ss_denoised(ss_prediction p, ss_noise_level l, const float *xt, const float
         switch (p) {
         case SS_PREDICT_SAMPLE: x0[i] = answer[i]; break;
         case SS_PREDICT_V_PREDICTION: x0[i] = (float)(l.a * xt[i] - l.s * answer[i]); break;
-        default: x0[i] = (float)((xt[i] - l.s * answer[i]) / l.a); break;
+        case SS_PREDICT_EPSILON: x0[i] = (float)((xt[i] - l.s * answer[i]) / l.a); break;
+        case SS_N_PREDICTIONS: break;
         }
     }
 }

@@ -77,15 +77,17 @@ static ss_tensor *run_linear(ss_ctx *c, const gradient_case *g, ss_tensor *const
     return ss_linear(c, x[0], x[1], x[2]);
 }
 
-static double act(double x, int kind)
+static double act(double x, ss_act kind)
 {
     switch (kind) {
+    case SS_ACT_NONE: return x;
     case SS_ACT_SILU: return x / (1 + exp(-x));
     case SS_ACT_GELU: return x * 0.5 * erfc(-x * sqrt(0.5));
     case SS_ACT_MISH: return x * tanh(log1p(exp(x)));
     case SS_ACT_RELU: return x > 0 ? x : 0;
-    default: return x;
+    case SS_N_ACTS: break;
     }
+    return NAN;
 }
 
 /* opt: groups, eps, act */
@@ -111,7 +113,7 @@ static void ref_group_norm(const gradient_case *g, double *const x[], double *y)
                     v = v * (x[1] ? x[1][c] : 1) + (x[2] ? x[2][c] : 0);
                     if (x[3])
                         v = v * (1 + x[3][n * 2 * C + c]) + x[3][n * 2 * C + C + c];
-                    y[(n * P + p) * C + c] = act(v, (int)g->opt[2]);
+                    y[(n * P + p) * C + c] = act(v, (ss_act)g->opt[2]);
                 }
         }
 }
@@ -148,7 +150,7 @@ static ss_tensor *run_layer_norm(ss_ctx *c, const gradient_case *g, ss_tensor *c
 static void ref_activate(const gradient_case *g, double *const x[], double *y)
 {
     for (int64_t i = 0; i < ss_shape_numel(g->out); i++)
-        y[i] = act(x[0][i], (int)g->opt[0]);
+        y[i] = act(x[0][i], (ss_act)g->opt[0]);
 }
 
 static ss_tensor *run_activate(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])

@@ -326,6 +326,45 @@ static void test_instructions(void **state)
     ss_ctx_free(ctx);
 }
 
+/* Each in the list has golden data of its own, and is no other one by another name. */
+static void test_every_activation(void **state)
+{
+    static const float x[] = {-7, -2, -0.5F, 0.25F, 1, 3, 40};
+#define X(name, text) text,
+    static const char *const names[] = {SS_ACTS(X)};
+#undef X
+    float y[SS_N_ACTS][N_OF(x)];
+
+    (void)state;
+    ctx = context(1);
+    for (int a = 0; a < SS_N_ACTS; a++) {
+        for (int k = 0; k < 3; k++) {
+            char path[64], opt[80];
+
+            snprintf(path, sizeof path, "%s/%s",
+                     (const char *[]){"activate", "activate_special", "group_norm"}[k], names[a]);
+            snprintf(opt, sizeof opt, "%s/opt", path);
+            const ss_st_tensor *t = ss_safetensors_find(golden, opt);
+            float value[3];
+
+            if (!t)
+                fail_msg("tests/golden/make_ops.py makes no case %s", path);
+            ss_values_to_f32(t->dtype, t->data, (size_t)t->dim[0], value);
+            assert_float_equal(value[k < 2 ? 0 : 2], a, 0);
+        }
+        ss_tensor *in = ss_upload(ctx, ss_shape_of(N_OF(x)), x);
+        ss_tensor *out = ss_activate(ctx, in, (ss_act)a);
+
+        assert_int_equal(ss_download(ctx, out, y[a], NULL), SS_OK);
+        ss_release(out);
+        ss_release(in);
+        for (int b = 0; b < a; b++)
+            if (memcmp(y[a], y[b], sizeof *y) == 0)
+                fail_msg("%s computes %s", names[a], names[b]);
+    }
+    ss_ctx_free(ctx);
+}
+
 static void test_unknown_instruction_set(void **state)
 {
     ss_ctx *c = NULL;
@@ -620,6 +659,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_pytorch),
         ISA_TESTS(test_instructions),
+        cmocka_unit_test(test_every_activation),
         cmocka_unit_test(test_unknown_instruction_set),
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_group_norm_of_many_blocks),

@@ -88,7 +88,9 @@ static void read_field(ss_config_reader *r, ss_json *j, const ss_field *f)
         break;
     }
     case SS_FIELD_TEXTS: read_texts(r, j, f, base); break;
-    default: read_whole(j, f, base);
+    case SS_FIELD_INT:
+    case SS_FIELD_INT64:
+    case SS_FIELD_SEED: read_whole(j, f, base);
     }
 }
 
@@ -132,8 +134,11 @@ static json_t *write_field(const ss_field *f, const ss_train_config *t)
     case SS_FIELD_CHOICE: return json_string(f->names[*(const unsigned *)at]);
     case SS_FIELD_TEXTS:
         return write_texts(*(const char *const *const *)at, *(const int *)(base + f->count));
-    default: text = *(const char *const *)at; return text ? json_string(text) : json_null();
+    case SS_FIELD_TEXT:
+    case SS_FIELD_PATH: break;
     }
+    text = *(const char *const *)at;
+    return text ? json_string(text) : json_null();
 }
 
 json_t *ss_fields_write(const ss_field *fields, const ss_train_config *t)

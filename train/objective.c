@@ -151,7 +151,8 @@ void ss_objective_prepare(const ss_objective *o, ss_level l, const float *x0, co
         case SS_OBJECTIVE_EPSILON: target[k] = noise[k]; break;
         case SS_OBJECTIVE_V_PREDICTION: target[k] = (float)(l.a * e - l.s * x); break;
         case SS_OBJECTIVE_EDM: target[k] = (float)((x - l.c_skip * xt) / l.c_out); break;
-        default: target[k] = x0[k];
+        case SS_OBJECTIVE_SAMPLE: target[k] = x0[k]; break;
+        case SS_N_OBJECTIVES: break;
         }
     }
 }

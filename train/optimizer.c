@@ -216,15 +216,17 @@ static inline float step_value(ss_optimizer_kind kind, const step_rule *r, float
         w *= r->keep;
         return w - r->rate * (c > 0 ? 1.0f : c < 0 ? -1.0f : c); /* 0 and NaN are their own sign */
     }
-    default:
-        if (kind == SS_OPTIMIZER_ADAMW)
-            w *= r->keep;
-        else if (r->decay != 0)
-            g += r->decay * w;
-        *m += r->rest1 * (g - *m);
-        *v = *v * r->beta2 + r->rest2 * g * g;
-        return w - r->rate1 * *m / (sqrtf(*v) / r->root2 + r->eps);
+    case SS_OPTIMIZER_ADAMW:
+    case SS_OPTIMIZER_ADAM:
+    case SS_N_OPTIMIZERS: break;
     }
+    if (kind == SS_OPTIMIZER_ADAMW)
+        w *= r->keep;
+    else if (r->decay != 0)
+        g += r->decay * w;
+    *m += r->rest1 * (g - *m);
+    *v = *v * r->beta2 + r->rest2 * g * g;
+    return w - r->rate1 * *m / (sqrtf(*v) / r->root2 + r->eps);
 }
 
 /* The kind is chosen outside of the loop over values, so that it vectorises. */
@@ -240,7 +242,8 @@ static void step_values(const step_rule *rule, const float *grad, float *w, floa
     case SS_OPTIMIZER_SGD: LOOP(SS_OPTIMIZER_SGD); break;
     case SS_OPTIMIZER_LION: LOOP(SS_OPTIMIZER_LION); break;
     case SS_OPTIMIZER_ADAMW: LOOP(SS_OPTIMIZER_ADAMW); break;
-    default: LOOP(SS_OPTIMIZER_ADAM);
+    case SS_OPTIMIZER_ADAM: LOOP(SS_OPTIMIZER_ADAM); break;
+    case SS_N_OPTIMIZERS: break;
     }
 #undef LOOP
 }

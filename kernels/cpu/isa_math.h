@@ -168,22 +168,24 @@ static inline float identity_slope(float x)
 
 /* The body once for each activation, with ACT(x) standing for it, so that the choice is made
  * outside the loop. */
-#define SWITCH_ACT(act, BODY)                \
-    switch (act) {                           \
-    case SS_ACT_SILU: BODY(silu_f32); break; \
-    case SS_ACT_GELU: BODY(gelu_f32); break; \
-    case SS_ACT_MISH: BODY(mish_f32); break; \
-    case SS_ACT_RELU: BODY(relu_f32); break; \
-    default: BODY(identity_f32);             \
+#define SWITCH_ACT(act, BODY)                    \
+    switch (act) {                               \
+    case SS_ACT_NONE: BODY(identity_f32); break; \
+    case SS_ACT_SILU: BODY(silu_f32); break;     \
+    case SS_ACT_GELU: BODY(gelu_f32); break;     \
+    case SS_ACT_MISH: BODY(mish_f32); break;     \
+    case SS_ACT_RELU: BODY(relu_f32); break;     \
+    case SS_N_ACTS: break;                       \
     }
 /* The same with the derivatives. */
-#define SWITCH_SLOPE(act, BODY)                \
-    switch (act) {                             \
-    case SS_ACT_SILU: BODY(silu_slope); break; \
-    case SS_ACT_GELU: BODY(gelu_slope); break; \
-    case SS_ACT_MISH: BODY(mish_slope); break; \
-    case SS_ACT_RELU: BODY(relu_slope); break; \
-    default: BODY(identity_slope);             \
+#define SWITCH_SLOPE(act, BODY)                    \
+    switch (act) {                                 \
+    case SS_ACT_NONE: BODY(identity_slope); break; \
+    case SS_ACT_SILU: BODY(silu_slope); break;     \
+    case SS_ACT_GELU: BODY(gelu_slope); break;     \
+    case SS_ACT_MISH: BODY(mish_slope); break;     \
+    case SS_ACT_RELU: BODY(relu_slope); break;     \
+    case SS_N_ACTS: break;                         \
     }
 
 #endif
