@@ -2,6 +2,7 @@
 #include "analyze/checkpoints.h"
 
 #include "analyze/trend.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -103,6 +104,22 @@ static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, 
     return rc;
 }
 
+/* Whether the probe failed with rc because of what is in the checkpoint: then the row says why. */
+static bool is_unreadable(const ss_probe_options *probe, ss_code rc, ss_checkpoint_row *row)
+{
+    ss_network k = {0};
+    ss_err why = {0};
+
+    if (rc == SS_NOMEM || rc == SS_USAGE || rc == SS_INTERRUPTED || !ss_is_dir(row->model))
+        return false;
+    if (ss_network_open(&probe->network, &k, &why) == SS_OK) {
+        ss_network_close(&k);
+        return false;
+    }
+    row->unreadable = why.code == SS_NOMEM ? NULL : ss_strdup(why.msg);
+    return row->unreadable;
+}
+
 static ss_code try_checkpoint(void *ctx, int i, ss_verdict *v, ss_err *e)
 {
     finder *f = ctx;
@@ -113,6 +130,12 @@ static ss_code try_checkpoint(void *ctx, int i, ss_verdict *v, ss_err *e)
     row->order = ++f->tried;
     probe.network.model = row->model;
     rc = ss_probe_cached(&probe, f->opt->cache, &row->run, &row->kept, e);
+    if (rc != SS_OK && is_unreadable(&probe, rc, row)) {
+        ss_warn("%s cannot be read and is skipped: %s", row->model, row->unreadable);
+        f->c->n_unreadable++;
+        *v = SS_SKIP;
+        return SS_OK;
+    }
     if (rc != SS_OK)
         return rc == SS_USAGE ? rc : ss_fail_prefix(e, "%s", row->model);
     f->c->n_kept += row->kept;
@@ -133,30 +156,67 @@ static int compare_steps(const void *a, const void *b)
     return (x->step > y->step) - (x->step < y->step);
 }
 
+/* The step of each checkpoint: from the list that was given, else from its path, -1 if it tells
+ * none. *differ: each has one of its own. */
+static ss_code find_steps(const ss_checkpoints_options *opt, int64_t *steps, bool *differ,
+                          ss_err *e)
+{
+    *differ = true;
+    if (opt->steps &&
+        ss_trend_parse_steps(opt->steps, "checkpoints", steps, opt->n_models, e) != SS_OK)
+        return e->code;
+    for (int i = 0; i < opt->n_models; i++) {
+        if (!opt->steps && !ss_trend_step(opt->models[i], &steps[i]))
+            steps[i] = -1;
+        *differ &= steps[i] >= 0;
+        for (int k = 0; k < i; k++) {
+            *differ &= steps[k] != steps[i];
+            if (opt->steps && steps[k] == steps[i])
+                return ss_fail(e, SS_USAGE, "--steps: %s and %s are both of step %lld",
+                               opt->models[k], opt->models[i], (long long)steps[i]);
+            if (strcmp(opt->models[k], opt->models[i]) == 0)
+                return ss_fail(e, SS_USAGE, "%s is there twice", opt->models[i]);
+        }
+    }
+    return SS_OK;
+}
+
 /* Rows in their order; see the header. */
 static ss_code line_up(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_err *e)
 {
-    bool differ = true;
+    int64_t *steps = ss_alloc((size_t)opt->n_models, sizeof *steps);
+    bool differ = false;
+    ss_code rc = steps ? find_steps(opt, steps, &differ, e) : ss_fail(e, SS_NOMEM, "out of memory");
 
-    c->n = opt->n_models;
-    c->rows = ss_calloc((size_t)c->n, sizeof *c->rows);
-    if (!c->rows)
-        return ss_fail(e, SS_NOMEM, "out of memory");
-    for (int i = 0; i < c->n; i++) {
-        ss_checkpoint_row *row = &c->rows[i];
-
-        *row = (ss_checkpoint_row){.model = opt->models[i], .step = -1, .sigma = NAN, .value = NAN};
-        differ &= ss_trend_step(row->model, &row->step);
-        for (int k = 0; k < i; k++) {
-            differ &= c->rows[k].step != row->step;
-            if (strcmp(c->rows[k].model, row->model) == 0)
-                return ss_fail(e, SS_USAGE, "%s is there twice", row->model);
-        }
+    if (rc == SS_OK && !(c->rows = ss_calloc((size_t)opt->n_models, sizeof *c->rows)))
+        rc = ss_fail(e, SS_NOMEM, "out of memory");
+    if (rc == SS_OK) {
+        c->n = opt->n_models;
+        for (int i = 0; i < c->n; i++)
+            c->rows[i] = (ss_checkpoint_row){
+                .model = opt->models[i], .step = steps[i], .sigma = NAN, .value = NAN};
+        c->by_step = differ && !opt->as_given;
+        if (c->by_step)
+            qsort(c->rows, (size_t)c->n, sizeof *c->rows, compare_steps);
     }
-    c->by_step = differ;
-    if (differ)
-        qsort(c->rows, (size_t)c->n, sizeof *c->rows, compare_steps);
-    return SS_OK;
+    ss_free(steps);
+    return rc;
+}
+
+/* Nothing is known of any checkpoint. */
+static ss_code say_all_skipped(const ss_checkpoints *c, ss_err *e)
+{
+    if (!c->n_unreadable)
+        return ss_fail(e, SS_IO, "--check skipped every checkpoint (exit status 125)");
+    for (int i = 0; i < c->n; i++) {
+        if (c->rows[i].unreadable && c->n == c->n_unreadable)
+            return ss_fail(e, SS_FORMAT, "none of the %d checkpoints can be read; of the first: %s",
+                           c->n, c->rows[i].unreadable);
+    }
+    return ss_fail(e, SS_IO,
+                   "nothing is known of any checkpoint: %d cannot be read, and --check skipped the "
+                   "others (exit status 125)",
+                   c->n_unreadable);
 }
 
 ss_code ss_checkpoints_find(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_err *e)
@@ -169,7 +229,7 @@ ss_code ss_checkpoints_find(const ss_checkpoints_options *opt, ss_checkpoints *c
     if (rc == SS_OK)
         rc = ss_bisect_search(c->n, opt->exhaustive, try_checkpoint, &f, &c->search, e);
     if (rc == SS_OK && c->search.first_bad < 0 && c->search.last_good < 0)
-        rc = ss_fail(e, SS_IO, "--check skipped every checkpoint (exit status 125)");
+        rc = say_all_skipped(c, e);
     if (rc != SS_OK)
         ss_checkpoints_release(c);
     return rc;
@@ -182,6 +242,7 @@ void ss_checkpoints_release(ss_checkpoints *c)
         ss_free(c->rows[i].where);
         ss_free(c->rows[i].input);
         ss_free(c->rows[i].measure);
+        ss_free(c->rows[i].unreadable);
     }
     ss_free(c->rows);
     ss_bisection_release(&c->search);
@@ -191,22 +252,26 @@ void ss_checkpoints_release(ss_checkpoints *c)
 static void note_outcome(const ss_checkpoints *c, ss_table *t)
 {
     const ss_bisection *b = &c->search;
-    char between[64] = "";
+    const char *order = c->by_step ? "training step" : "as given";
+    char between[64] = "", unreadable[64] = "";
 
     if (b->n_between)
         snprintf(between, sizeof between, ", %d skipped between the two", b->n_between);
+    if (c->n_unreadable)
+        snprintf(unreadable, sizeof unreadable, ", %d cannot be read", c->n_unreadable);
     if (b->first_bad < 0)
-        ss_table_note(t, "no bad one; %d of %d checkpoints tried (%d probed, %d kept runs)",
-                      b->n_tried, b->n, c->n_made, c->n_kept);
+        ss_table_note(
+            t, "no bad one; %d of %d checkpoints tried (%d probed, %d kept runs%s); order: %s",
+            b->n_tried, b->n, c->n_made, c->n_kept, unreadable, order);
     else
         ss_table_note(
             t,
             "first bad: %s; last good before it: %s%s; %d of %d checkpoints tried (%d "
-            "probed, %d kept runs), %s; order: %s",
+            "probed, %d kept runs%s), %s; order: %s",
             c->rows[b->first_bad].model, b->last_good < 0 ? "none" : c->rows[b->last_good].model,
-            between, b->n_tried, b->n, c->n_made, c->n_kept,
+            between, b->n_tried, b->n, c->n_made, c->n_kept, unreadable,
             b->monotone ? "none good behind it" : "NOT monotone: some behind it are good again",
-            c->by_step ? "training step" : "as given");
+            order);
 }
 
 ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
@@ -235,7 +300,7 @@ ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
         ss_table_number(t, row->step >= 0 ? (double)row->step : NAN);
         ss_table_number(t, row->order);
         ss_table_text(t, texts[c->search.verdict[i]]);
-        ss_table_text(t, row->measure ? row->measure : "-");
+        ss_table_text(t, row->unreadable ? "cannot be read" : row->measure ? row->measure : "-");
         ss_table_number(t, row->value);
         ss_table_text(t, row->where ? row->where : "-");
         ss_table_number(t, row->sigma);

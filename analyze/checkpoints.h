@@ -2,8 +2,9 @@
  *
  * Each checkpoint that the search (bisect.h) asks for is probed, or its kept run is taken
  * (probe/cached.h), and judged: by an expression over the run (expression.h), or by a command of
- * the user. Checkpoints are in the order of the training steps that their paths tell
- * (ss_trend_step) when every path tells another one, else in the order given.
+ * the user. Checkpoints are in the order of the training steps that their paths tell for certain
+ * (ss_trend_step) when every path tells another one, else in the order given. One that cannot be
+ * read is skipped.
  *
  * A command is run by /bin/sh -c, for it is what the user typed, with $1 the checkpoint and $2 the
  * run file; its output goes to stderr. Its exit status decides as for `git bisect run`: 0 good,
@@ -25,6 +26,8 @@ typedef struct {
     const char *check; /* a command; may be beside an expression, which then only says where */
     const char *cache; /* folder of kept runs */
     bool exhaustive;
+    bool as_given;     /* whatever the paths tell */
+    const char *steps; /* of each checkpoint, "250,500", or NULL: what the paths tell */
 } ss_checkpoints_options;
 
 typedef struct {
@@ -33,6 +36,7 @@ typedef struct {
     int order;         /* the how many-th to be tried, from 1; 0: untried */
     char *run;         /* NULL: untried */
     bool kept;         /* the run was there */
+    char *unreadable;  /* why the model cannot be read; NULL: it can, or was not tried */
     char *where;       /* of the witness, NULL: no expression */
     char *input;       /* likewise */
     char *measure;     /* of the expression, the part that decided */
@@ -46,10 +50,12 @@ typedef struct {
     bool by_step;
     ss_bisection search; /* its indices are those of rows */
     int n_made, n_kept;  /* runs */
+    int n_unreadable;
 } ss_checkpoints;
 
-/* A model that cannot be probed is an error, which names it; that every checkpoint tried was
- * skipped is SS_IO. */
+/* A path that is no folder is an error, and so is what does not come from the checkpoint itself. If
+ * no checkpoint can be read, the error is that of the first; that --check skipped every one is
+ * SS_IO. */
 ss_code ss_checkpoints_find(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_err *e);
 void ss_checkpoints_release(ss_checkpoints *c); /* {0} is fine */
 

@@ -4,40 +4,11 @@
 #include "analyze/headroom.h"
 #include "base/mem.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-bool ss_trend_step(const char *path, int64_t *step)
-{
-    bool found = false;
-
-    for (const char *p = path; *p;) {
-        char text[20];
-        size_t n = strspn(p, "0123456789");
-        int64_t value;
-
-        if (n == 0) {
-            p++;
-            continue;
-        }
-        const bool fraction = (p > path + 1 && p[-1] == '.' && isdigit((unsigned char)p[-2])) ||
-                              (p[n] == '.' && isdigit((unsigned char)p[n + 1]));
-
-        if (n < sizeof text - 1 && !fraction && !isalpha((unsigned char)p[n])) {
-            snprintf(text, sizeof text, "%.*s", (int)n, p);
-            if (ss_parse_i64(text, &value)) {
-                *step = value;
-                found = true;
-            }
-        }
-        p += n;
-    }
-    return found;
-}
 
 /* Runs and steps in the order of the steps. */
 static ss_code sort_runs(ss_run *const *runs, const int64_t *steps, int n, ss_trend *t, ss_err *e)

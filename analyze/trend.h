@@ -48,13 +48,21 @@ typedef struct {
     bool *flags;
 } ss_trend;
 
-/* The training step that a model's path tells: its last whole number that stands alone,
- * 6000 of "out/checkpoint-6000/unet". A number is not alone next to a letter behind it ("2d"), or
- * with a decimal point ("1.5"). False where there is none. */
+/* The training step that a model's path tells for certain; false where there is none. That is
+ *
+ *   a number behind the word: checkpoint-500, step_500_fp16, epoch=3-step=500, global_step500, 80k;
+ *   of the innermost folder that has one
+ *   a number at the end of the innermost folder, or all of it, where it says more than `unet`:
+ *   unet-1234/unet, model_00500_ema, out/006000. Not one behind a letter (unet2) or another number
+ *   (v1-5, 2024-01-05), unless zeros pad it (ema_0.9999_050000); not one with a decimal point
+ * (v1.5), in a hash, or that reads as a day (20240105) */
 bool ss_trend_step(const char *model_path, int64_t *step);
 
-/* steps [n] of the runs: from a list, "250,500,1000", or where that is NULL from the paths of their
- * models. SS_USAGE where either fails. */
+/* "250,500,1000" as the steps [n] of so many things, which messages call `what`. */
+ss_code ss_trend_parse_steps(const char *list, const char *what, int64_t *steps, int n, ss_err *e);
+
+/* steps [n] of the runs: from a list, or where that is NULL from the paths of their models.
+ * SS_USAGE where either fails. */
 ss_code ss_trend_steps(ss_run *const *runs, int n, const char *list, int64_t *steps, ss_err *e);
 
 /* steps: [n_runs], of the runs in their order. Two runs of one step, or a step below 1, are

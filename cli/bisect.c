@@ -10,7 +10,17 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { OPT_FAIL = 1, OPT_CHECK, OPT_EXHAUSTIVE, OPT_CACHE, OPT_MINIMAL, OPT_BUNDLE, OPT_FORCE };
+enum {
+    OPT_FAIL = 1,
+    OPT_CHECK,
+    OPT_EXHAUSTIVE,
+    OPT_CACHE,
+    OPT_MINIMAL,
+    OPT_BUNDLE,
+    OPT_FORCE,
+    OPT_AS_GIVEN,
+    OPT_STEPS
+};
 enum { MAX_MODELS = 1 << 16 };
 
 static const cli_option options[] = {
@@ -23,6 +33,9 @@ static const cli_option options[] = {
      "a shell command decides: $1 is the checkpoint, $2 its run; exit status 0 good, 1 to 124 "
      "bad, 125 skip, else stop"},
     {OPT_EXHAUSTIVE, "exhaustive", NULL, "try every checkpoint"},
+    {OPT_AS_GIVEN, "as-given", NULL,
+     "the checkpoints are in this order, whatever steps their paths tell"},
+    {OPT_STEPS, "steps", "LIST", "the training step of each MODEL, 250,500,1000"},
     {OPT_CACHE, "cache", "DIR",
      "where runs are kept, so that none is made twice (default .sigmascope-bisect)"},
     {OPT_MINIMAL, "minimal-fp32", "FMT",
@@ -147,6 +160,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_FAIL: x.fail = p.arg; break;
         case OPT_CHECK: x.opt.check = p.arg; break;
         case OPT_EXHAUSTIVE: x.opt.exhaustive = true; break;
+        case OPT_AS_GIVEN: x.opt.as_given = true; break;
+        case OPT_STEPS: x.opt.steps = p.arg; break;
         case OPT_CACHE: x.opt.cache = p.arg; break;
         case OPT_BUNDLE: x.bundle = p.arg; break;
         case OPT_FORCE: x.replace = true; break;
@@ -155,6 +170,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
         }
     }
     cli_probe_set(&p, &x.opt.probe, &l);
+    if (!p.stop && x.opt.as_given && x.opt.steps)
+        cli_usage(&p, "--as-given and --steps exclude each other");
     if (!p.stop && x.bundle && !x.fail)
         cli_usage(&p, "--save-bundle needs --fail, which says where it fails");
     if (!p.stop && x.minimal && x.opt.probe.network.changes.precision)
@@ -187,8 +204,10 @@ const cli_command cmd_bisect = {
     "doubted\n"
     "(neighbours and further points are tried). Says which module fails first in forward order, "
     "at\n"
-    "which noise level and for which input. Checkpoints are taken by the training step in their\n"
-    "paths, else as given. Exit status 3: a bad one was found.",
+    "which noise level and for which input. Checkpoints are taken by the training step that\n"
+    "their paths tell for certain (checkpoint-500, step_500_fp16), each another one; else as "
+    "given.\n"
+    "One that cannot be read is skipped. Exit status 3: a bad one was found.",
     options,
     CLI_SEED | CLI_COMPUTE | CLI_PROGRESS | CLI_JSON,
     run,

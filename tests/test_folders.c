@@ -53,9 +53,72 @@ static void test_variant(void **state)
     expect("generate $D/two -o $D/pictures --samples 1 --steps 1 --variant fp16 --quiet", 0, NULL);
 }
 
+#define HUB "$D/hub/models--me--sd-v1-5/snapshots/"
+#define HASH_A "451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
+#define HASH_B "1d0c4ebf6ff58a5caecab40fa1406526bca4b5b9"
+#define BISECT "--samples 1 --sigmas 1 --quiet --cache $D/kept --check 'test ! -e $1/bad' "
+
+/* The order of checkpoints, and what says which it is. */
+static void test_order_of_checkpoints(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"hub/models--me--sd-v1-5/snapshots/" HASH_A "/unet",
+                                        "hub/models--me--sd-v1-5/snapshots/" HASH_B "/unet",
+                                        "step_1000_fp16", "step_500_fp16", "final"};
+
+    for (size_t i = 0; i < N_OF(names); i++)
+        copy_unet("plain", names[i]);
+    shell("touch " HUB HASH_B "/bad $D/step_1000_fp16/bad");
+    /* digits of a hash are no step: 14 is before 9, as given */
+    expect("bisect " HUB HASH_A " " HUB HASH_B " " BISECT, 3, HASH_A "; ");
+    assert_non_null(strstr(output, HASH_B "; last good before it: "));
+    assert_non_null(strstr(output, "order: as given"));
+    expect("bisect $D/step_1000_fp16 $D/step_500_fp16 " BISECT, 3, "step_500_fp16; 2 of 2");
+    assert_non_null(strstr(output, "order: training step"));
+    expect("bisect $D/step_1000_fp16 $D/step_500_fp16 --as-given " BISECT, 3,
+           "step_1000_fp16; last good before it: none");
+    assert_non_null(strstr(output, "order: as given"));
+    /* some tell a step, others do not */
+    expect("bisect $D/step_1000_fp16 $D/step_500_fp16 $D/final " BISECT, 3, "before it: none");
+    assert_non_null(strstr(output, "order: as given"));
+    expect("bisect $D/step_1000_fp16 $D/step_500_fp16 $D/final --steps 3,1,2 " BISECT, 3,
+           "before it: ");
+    assert_non_null(strstr(output, "/final; 3 of 3"));
+    assert_non_null(strstr(output, "order: training step"));
+    expect("bisect $D/step_500_fp16 $D/final " BISECT, 0, "no bad one");
+    assert_non_null(strstr(output, "order: as given"));
+    expect("bisect $D/step_500_fp16 $D/final --steps 1 " BISECT, 2,
+           "--steps has 1 numbers for 2 checkpoints");
+    expect("bisect $D/step_500_fp16 $D/final --steps 1,1 " BISECT, 2, "are both of step 1");
+    expect("bisect $D/final --steps 1 --as-given " BISECT, 2, "exclude each other");
+}
+
+/* One that cannot be read is left out, and said to be. */
+static void test_unreadable_checkpoints(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"r/step-1", "r/step-2", "r/step-3", "r/step-4"};
+
+    for (size_t i = 0; i < N_OF(names); i++)
+        copy_unet("plain", names[i]);
+    shell("touch $D/r/step-4/bad; truncate -s 5000 $D/r/step-3/" WEIGHTS ".safetensors; "
+          "echo '{' > $D/r/step-2/config.json");
+    expect("bisect $D/r/step-* " BISECT, 3, "step-3 cannot be read and is skipped: ");
+    assert_non_null(strstr(output, "2 skipped between the two"));
+    assert_non_null(strstr(output, "2 cannot be read)"));
+    expect("bisect $D/r/step-[123] " BISECT, 0, "no bad one");
+    expect("bisect $D/r/step-[23] " BISECT, 1,
+           "none of the 2 checkpoints can be read; of the first: ");
+    assert_non_null(strstr(output, "config.json: line"));
+    expect("bisect $D/r/step-1 $D/r/none " BISECT, 2, "none: expected a model folder");
+    expect("bisect $D/r/step-1 $D/r/step-2 --inputs nothing:of " BISECT, 2, "nothing");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order_of_checkpoints),
+        cmocka_unit_test(test_unreadable_checkpoints),
         cmocka_unit_test(test_variant),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
