@@ -15,13 +15,15 @@ typedef struct {
     ss_run *r;
     const float *entropy, *entropy_min, *max_logit, *sink, *keys, *rms;
     int input0, input1; /* which inputs take part */
+    const ss_not_finite *bad;
 } source;
 
-static ss_code open_source(ss_run *r, int input, source *s, ss_err *e)
+static ss_code open_source(ss_run *r, int input, const ss_not_finite *bad, source *s, ss_err *e)
 {
     ss_code rc;
 
     *s = (source){.r = r,
+                  .bad = bad,
                   .input0 = input == SS_ALL ? 0 : input,
                   .input1 = input == SS_ALL ? r->n_inputs : input + 1};
     if (!r->n_layers)
@@ -52,6 +54,18 @@ static double value_at(const source *s, const float *x, int layer, int head, int
                        int sample)
 {
     return x ? (double)x[ss_run_attention_at(s->r, layer, head, input, sigma, sample)] : NAN;
+}
+
+/* In how many samples of the inputs that take part a head is not finite. */
+static int count_bad(const source *s, int layer, int head)
+{
+    for (int i = 0; s->bad && i < s->bad->n_heads; i++) {
+        const ss_bad_head *b = &s->bad->heads[i];
+
+        if (b->layer == layer && (b->head == head || b->head < 0))
+            return ss_bad_head_count(s->bad, b, s->input0, s->input1);
+    }
+    return 0;
 }
 
 /* Mean over samples; NaN when none was seen. */
@@ -113,7 +127,8 @@ static bool look_at_head(const source *s, const ss_attn *a, ss_attn_head *h, dou
     }
     h->collapsed = ss_entropy_collapsed(h->least);
     h->has_sink = ss_attention_sink(h->sink, keys);
-    return seen || !isnan(h->max_logit);
+    h->bad = count_bad(s, h->layer, h->head);
+    return seen || !isnan(h->max_logit) || h->bad;
 }
 
 static void find_heads(const source *s, const bool *wanted, ss_attn *a)
@@ -133,6 +148,8 @@ static void find_heads(const source *s, const bool *wanted, ss_attn *a)
             }
             a->n_collapsed += h->collapsed;
             a->n_sinks += h->has_sink;
+            a->n_bad += h->bad > 0;
+            a->n_finite += !h->bad || !isnan(h->least) || !isnan(h->max_logit);
             a->n_heads++;
         }
     }
@@ -245,6 +262,12 @@ static ss_attn_layer explain(const source *s, const ss_attn *a, int layer, ss_lo
             for (int k = 0; k < samples; k++)
                 cells[n++] = cell_at(s, &m, layer, i, a->order[l], k, &head);
     out.logits = ss_logits_explain(cells, n);
+    for (int h = 0; h < s->r->n_heads; h++) {
+        if (count_bad(s, layer, h)) { /* what made the finite ones large is not the question */
+            out.logits.verdict = SS_LOGITS_NONFINITE;
+            out.logits.from_size = out.logits.from_input = false;
+        }
+    }
     if (out.logits.peak < 0)
         return out;
 
@@ -292,13 +315,13 @@ static char *title_of(const char *table, const char *input)
     return ss_str_detach(&s);
 }
 
-ss_code ss_attn_find(ss_run *r, const char *const *globs, int n_globs, int input, ss_attn *a,
-                     ss_err *e)
+ss_code ss_attn_find(ss_run *r, const ss_not_finite *bad, const char *const *globs, int n_globs,
+                     int input, ss_attn *a, ss_err *e)
 {
     source s;
     bool *wanted = NULL;
     ss_logit_cell *cells = NULL;
-    ss_code rc = open_source(r, input, &s, e);
+    ss_code rc = open_source(r, input, bad, &s, e);
 
     *a = (ss_attn){.input = input, .low = -1, .mid = -1, .high = -1};
     if (rc != SS_OK)
@@ -369,6 +392,8 @@ static int lower_first(const void *a, const void *b)
 {
     const ss_attn_head *x = *(ss_attn_head *const *)a, *y = *(ss_attn_head *const *)b;
 
+    if (!x->bad != !y->bad)
+        return x->bad ? -1 : 1;
     if (isnan(x->least) || isnan(y->least)) {
         if (isnan(x->least) != isnan(y->least))
             return isnan(x->least) - isnan(y->least);
@@ -382,7 +407,10 @@ static int larger_first(const void *a, const void *b)
 {
     const ss_attn_layer *x = *(ss_attn_layer *const *)a, *y = *(ss_attn_layer *const *)b;
     const double p = x->logits.at.max_logit, q = y->logits.at.max_logit;
+    const bool bad = x->logits.verdict == SS_LOGITS_NONFINITE;
 
+    if (bad != (y->logits.verdict == SS_LOGITS_NONFINITE))
+        return bad ? -1 : 1;
     if (isnan(p) || isnan(q)) {
         if (isnan(p) != isnan(q))
             return isnan(p) - isnan(q);
@@ -412,22 +440,27 @@ static void put_sigma(const ss_run *r, int sigma, ss_table *t)
 
 static void heads_note(const ss_run *r, const ss_attn *a, int shown, ss_table *t)
 {
+    char bad[96] = "";
+
+    if (a->n_bad)
+        snprintf(bad, sizeof bad, "; %d of %d heads NOT FINITE, numbers are of the finite samples",
+                 a->n_bad, a->n_heads);
     if (a->low < 0)
         ss_table_note(t, "no noise level is finished");
     else if (!a->has_keys)
         ss_table_note(t,
                       "%d of %d heads; the run does not say how many keys there are "
                       "(/attention/keys), so entropy cannot be normalised and neither collapse "
-                      "nor sinks can be told",
-                      shown, a->n_heads);
+                      "nor sinks can be told%s",
+                      shown, a->n_heads, bad);
     else
         ss_table_note(
             t,
             "entropy / ln keys at sigma %g, %g, %g, and the least of all; 1 is "
             "uniform, below %g is collapsed; sink: share of the heaviest key; one key: all "
-            "queries collapsed on the same; %d of %d heads shown",
+            "queries collapsed on the same; %d of %d heads shown%s",
             r->sigmas[a->low], r->sigmas[a->mid], r->sigmas[a->high], SS_COLLAPSED_BELOW, shown,
-            a->n_heads);
+            a->n_heads, bad);
 }
 
 ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table *t, ss_err *e)
@@ -463,9 +496,10 @@ ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table
         ss_table_text(t, h[i]->least_input >= 0 ? r->inputs[h[i]->least_input] : "-");
         ss_table_number(t, h[i]->sink);
         ss_table_number(t, h[i]->max_logit);
-        ss_table_text(t, h[i]->collapsed  ? h[i]->has_sink ? "one key" : "collapsed"
-                         : h[i]->has_sink ? "sink"
-                                          : "");
+        ss_table_text(t, h[i]->bad         ? "NOT FINITE"
+                         : h[i]->collapsed ? h[i]->has_sink ? "one key" : "collapsed"
+                         : h[i]->has_sink  ? "sink"
+                                           : "");
     }
     heads_note(r, a, shown, t);
     ss_free(h);
@@ -567,11 +601,24 @@ char *ss_attn_sentence(const ss_attn *a)
     const char *between = ":";
     ss_str s = {0};
 
+    if (a->n_bad) {
+        ss_str_addf(&s, "Of %d heads %d %s NOT FINITE: entropy or logits are inf or NaN. ",
+                    a->n_heads, a->n_bad, a->n_bad == 1 ? "is" : "are");
+        if (n[SS_LOGITS_NONFINITE] == a->n_layers) {
+            ss_str_addf(&s,
+                        "%s such a head, so nothing is said of collapse and of the size of "
+                        "logits.",
+                        a->n_layers == 1 ? "The only layer has" : "Every layer has");
+            return ss_str_detach(&s);
+        }
+        ss_str_add(&s, "Where they are finite: ");
+    }
     if (a->has_keys)
         ss_str_addf(&s, "%d of %d heads collapse (entropy below %g ln keys), %d have a sink. ",
-                    a->n_collapsed, a->n_heads, SS_COLLAPSED_BELOW, a->n_sinks);
-    ss_str_addf(&s, "Logits are large (%g and more) in %d of %d layers", SS_LARGE_LOGIT, large,
-                a->n_layers);
+                    a->n_collapsed, a->n_finite, SS_COLLAPSED_BELOW, a->n_sinks);
+    ss_str_addf(&s, "Logits are large (%g and more) in %d of %d layers%s", SS_LARGE_LOGIT, large,
+                a->n_layers - n[SS_LOGITS_NONFINITE],
+                n[SS_LOGITS_NONFINITE] ? " without such a head" : "");
     add_reason(&s, &between, n[SS_LOGITS_INPUTS], "because q and k are, without collapse");
     add_reason(&s, &between, n[SS_LOGITS_COLLAPSED], "because entropy collapsed");
     add_reason(&s, &between, n[SS_LOGITS_BOTH], "because q and k are, and entropy collapsed");

@@ -79,7 +79,7 @@ static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, 
     ss_run *r;
     ss_witness w;
     bool holds;
-    char name[512];
+    char name[512], sample[200];
     ss_code rc = ss_run_open(row->run, &r, e);
 
     if (rc != SS_OK)
@@ -96,8 +96,11 @@ static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, 
         row->sigma = w.sigma >= 0 ? r->sigmas[w.sigma] : NAN;
         row->where = ss_strdup(ss_witness_name(r, &w, name, sizeof name));
         row->input = ss_strdup(w.input >= 0 ? r->inputs[w.input] : "-");
+        if (w.sample >= 0)
+            ss_run_sample_name(r, w.input, w.sample, sample, sizeof sample);
+        row->sample = ss_strdup(w.sample >= 0 ? sample + strlen("sample ") : "-");
         row->measure = ss_str_detach(&part);
-        if (!row->where || !row->input || !row->measure)
+        if (!row->where || !row->input || !row->sample || !row->measure)
             rc = ss_fail(e, SS_NOMEM, "out of memory");
     }
     ss_run_close(r);
@@ -241,6 +244,7 @@ void ss_checkpoints_release(ss_checkpoints *c)
         ss_free(c->rows[i].run);
         ss_free(c->rows[i].where);
         ss_free(c->rows[i].input);
+        ss_free(c->rows[i].sample);
         ss_free(c->rows[i].measure);
         ss_free(c->rows[i].unreadable);
     }
@@ -290,6 +294,7 @@ ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
     ss_table_column(t, "module", SS_COL_TEXT, NULL);
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
+    ss_table_column(t, "sample", SS_COL_TEXT, NULL);
     for (int i = 0; i < c->n; i++) {
         const ss_checkpoint_row *row = &c->rows[i];
 
@@ -305,6 +310,7 @@ ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
         ss_table_text(t, row->where ? row->where : "-");
         ss_table_number(t, row->sigma);
         ss_table_text(t, row->input ? row->input : "-");
+        ss_table_text(t, row->sample ? row->sample : "-");
     }
     note_outcome(c, t);
     return SS_OK;
@@ -333,6 +339,7 @@ ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
         snprintf(text, sizeof text, "%g", bad->sigma);
         add_fact(t, "sigma", text);
         add_fact(t, "input", bad->input);
+        add_fact(t, "sample", bad->sample);
         snprintf(text, sizeof text, "%.6g", bad->value);
         add_fact(t, "value", text);
         add_fact(t, "of", bad->measure);
@@ -375,8 +382,9 @@ ss_code ss_first_bad_bundle(const ss_checkpoints *c, const char *dir, bool repla
                      "--modules leaves it out",
                      bad->run, bad->where);
     else
-        rc = ss_bundle_write(r, dir, replace, s.module, s.port, bad->witness.input,
-                             bad->witness.sigma, e);
+        rc = ss_bundle_write(
+            r, dir, replace, s.module, s.port,
+            (ss_bundle_place){bad->witness.input, bad->witness.sigma, bad->witness.sample}, e);
     ss_run_close(r);
     return rc;
 }

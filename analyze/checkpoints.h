@@ -39,6 +39,7 @@ typedef struct {
     char *unreadable;  /* why the model cannot be read; NULL: it can, or was not tried */
     char *where;       /* of the witness, NULL: no expression */
     char *input;       /* likewise */
+    char *sample;      /* "2, cat.png", likewise */
     char *measure;     /* of the expression, the part that decided */
     double sigma, value;
     ss_witness witness; /* with an expression: indices into the run's axes */

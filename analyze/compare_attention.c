@@ -1,6 +1,7 @@
 /* compare_attention.c - see compare_attention.h */
 #include "analyze/compare_attention.h"
 
+#include "analyze/not_finite.h"
 #include "attn/entropy.h"
 #include "base/mem.h"
 
@@ -32,6 +33,24 @@ static double entropy_at(const heads *h, int run, int layer, int head, int input
     if (n && h->normalised)
         return ss_entropy_normalised(sum / n, (double)h->keys[run][layer]);
     return n ? sum / n : NAN;
+}
+
+/* In how many samples of what is common a head is not finite; n_heads: of its layer. */
+static int count_bad(const heads *h, int run, int layer, int head, int n_heads)
+{
+    const ss_run *r = h->a->runs[run];
+    int n = 0;
+
+    for (int i = 0; i < h->a->n_inputs && head < n_heads; i++)
+        for (int k = 0; k < h->a->n_sigmas; k++)
+            for (int s = 0; s < r->n_samples; s++) {
+                const size_t at = ss_run_attention_at(r, layer, head, ss_align_input(h->a, i, run),
+                                                      ss_align_sigma(h->a, k, run), s);
+
+                n += !isfinite(h->entropy[run][at]) ||
+                     (h->logit[run] && !isfinite(h->logit[run][at]));
+            }
+    return n;
 }
 
 static double max_logit(const heads *h, int run, int layer, int head)
@@ -86,7 +105,10 @@ static int larger_first(const void *a, const void *b)
 {
     const ss_attention_row *x = a, *y = b;
     const double p = fmax(-1, difference(x)), q = fmax(-1, difference(y)); /* NaN last */
+    const bool bad = x->bad[0] || x->bad[1];
 
+    if (bad != (y->bad[0] || y->bad[1]))
+        return bad ? -1 : 1;
     if (p != q)
         return p < q ? 1 : -1;
     return x->layer != y->layer ? x->layer - y->layer : x->head - y->head;
@@ -136,9 +158,17 @@ ss_code ss_compare_heads_find(const ss_compare *c, const char *name, const char 
         const int other = ss_align_label(b->layers, b->n_layers, a->layers[l]);
 
         for (int k = 0; k < n_heads && other >= 0 && wanted(a->layers[l], globs, n_globs); k++) {
-            const ss_attention_row row = compare_head(&h, l, other, k);
+            ss_attention_row row = compare_head(&h, l, other, k);
+            int n[2];
 
-            if (row.sigma >= 0 || !isnan(row.max_logit[0]) || !isnan(row.max_logit[1]))
+            if ((rc = ss_layer_heads(c->aligned.runs[0], l, &n[0], e)) != SS_OK ||
+                (rc = ss_layer_heads(c->aligned.runs[1], other, &n[1], e)) != SS_OK)
+                return rc;
+            row.bad[0] = count_bad(&h, 0, l, k, n[0]);
+            row.bad[1] = count_bad(&h, 1, other, k, n[1]);
+
+            if (row.sigma >= 0 || row.bad[0] || row.bad[1] || !isnan(row.max_logit[0]) ||
+                !isnan(row.max_logit[1]))
                 x->rows[x->n++] = row; /* else a head that this layer has not */
         }
     }
@@ -169,6 +199,7 @@ ss_code ss_compare_heads_table(const ss_compare *c, const ss_compare_heads *x, i
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%.4g");
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         ss_table_column(t, columns[i], SS_COL_NUMBER, "%.3g");
+    ss_table_column(t, "not finite", SS_COL_TEXT, NULL);
     for (int i = 0; i < shown; i++) {
         const ss_attention_row *r = &x->rows[i];
         const double cells[] = {r->entropy[0], r->entropy[1], r->entropy[1] - r->entropy[0],
@@ -181,6 +212,10 @@ ss_code ss_compare_heads_table(const ss_compare *c, const ss_compare_heads *x, i
         ss_table_number(t, r->sigma < 0 ? NAN : a->runs[0]->sigmas[ss_align_sigma(a, r->sigma, 0)]);
         for (size_t k = 0; k < sizeof cells / sizeof *cells; k++)
             ss_table_number(t, cells[k]);
+        ss_table_text(t, r->bad[0] && r->bad[1] ? "A and B"
+                         : r->bad[0]            ? "A"
+                         : r->bad[1]            ? "B"
+                                                : "");
     }
     if (x->n)
         ss_table_note(t, "%s where it differs most, and the largest logit anywhere; %d of %d heads",

@@ -15,6 +15,7 @@ typedef struct {
     int layer_b;
     int sigma, input;    /* of the alignment: where the entropies differ most; SS_ALL: nowhere */
     double entropy[2];   /* there, of A and B */
+    int bad[2];          /* samples (of common noise levels and inputs) in which it is inf or NaN */
     double max_logit[2]; /* NaN where unknown */
 } ss_attention_row;
 

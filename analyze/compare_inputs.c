@@ -77,10 +77,16 @@ out:
     return rc;
 }
 
+/* How far apart the losses are; infinite where one is inf or NaN. */
+static double distance(const ss_loss_row *x)
+{
+    return isinf(x->loss[0]) || isinf(x->loss[1]) ? INFINITY : fabs(x->loss[1] - x->loss[0]);
+}
+
 static int larger_first(const void *a, const void *b)
 {
     const ss_loss_row *x = a, *y = b;
-    const double p = fabs(x->loss[1] - x->loss[0]), q = fabs(y->loss[1] - y->loss[0]);
+    const double p = distance(x), q = distance(y);
 
     if (p != q)
         return p < q ? 1 : -1;
@@ -109,7 +115,7 @@ static ss_code find_losses(const ss_aligned *a, ss_compare_inputs *x, ss_err *e)
                 row.loss[run] =
                     mean[run][(int64_t)ss_align_input(a, i, run) * a->runs[run]->n_sigmas +
                               ss_align_sigma(a, k, run)];
-            if (!isnan(row.loss[1] - row.loss[0]))
+            if (!isnan(row.loss[0]) && !isnan(row.loss[1]))
                 x->losses[x->n_losses++] = row;
         }
     }
@@ -202,7 +208,8 @@ ss_code ss_compare_loss_table(const ss_compare *c, const ss_compare_inputs *x, i
     }
     if (x->n_losses)
         ss_table_note(t,
-                      "denoising loss, mean over samples, B - A; %d of %d pairs of input and "
+                      "denoising loss, mean over samples, B - A; inf: not finite; %d of %d pairs "
+                      "of input and "
                       "noise level, those that differ most",
                       shown, x->n_losses);
     else

@@ -34,7 +34,10 @@ static int larger_first(const void *a, const void *b)
 {
     const ss_compare_weight *x = a, *y = b;
     const double p = fmax(-1, fabs(x->bits)), q = fmax(-1, fabs(y->bits)); /* NaN last */
+    const bool bad = x->nonfinite[0] || x->nonfinite[1];
 
+    if (bad != (y->nonfinite[0] || y->nonfinite[1]))
+        return bad ? -1 : 1;
     if (p != q)
         return p < q ? 1 : -1;
     return (x->parameter > y->parameter) - (x->parameter < y->parameter);
@@ -47,7 +50,9 @@ static ss_code set_bits(ss_compare_weights *x, ss_err *e)
     if (!most)
         return ss_fail(e, SS_NOMEM, "comparing weights: out of memory");
     for (int64_t i = 0; i < x->n; i++)
-        most[i] = fmax(x->rows[i].absmax[0], x->rows[i].absmax[1]);
+        most[i] = isinf(x->rows[i].absmax[0]) || isinf(x->rows[i].absmax[1])
+                      ? NAN
+                      : fmax(x->rows[i].absmax[0], x->rows[i].absmax[1]);
     const double median = ss_median(most, (int)x->n);
     const double floor = isnan(median) ? 0 : SS_COMPARE_FLOOR * median;
 
@@ -59,21 +64,41 @@ static ss_code set_bits(ss_compare_weights *x, ss_err *e)
     return SS_OK;
 }
 
+/* What the files say of weights. */
+typedef struct {
+    const float *absmax, *rms;
+    const uint64_t *nonfinite;
+} sizes;
+
+/* Fills in one run's side of a row. */
+static void set_side(const sizes *s, int64_t at, int run, ss_compare_weight *w)
+{
+    w->absmax[run] = s->absmax[at];
+    w->rms[run] = s->rms ? s->rms[at] : NAN;
+    if (s->nonfinite)
+        w->nonfinite[run] = s->nonfinite[at];
+    else if (!isfinite(s->absmax[at]))
+        w->nonfinite[run] = UINT64_MAX;
+    if (w->nonfinite[run])
+        w->absmax[run] = w->rms[run] = INFINITY;
+}
+
 ss_code ss_compare_weights_find(const ss_compare *c, const char *name, ss_compare_weights *x,
                                 ss_err *e)
 {
     ss_run *const *runs = c->aligned.runs;
-    const float *absmax[2], *rms[2];
+    sizes s[2] = {0};
     named *names = NULL;
     ss_code rc = SS_OK;
 
     *x = (ss_compare_weights){0};
     snprintf(x->title, sizeof x->title, "weights %.12s", name);
     for (int run = 0; run < 2 && rc == SS_OK; run++) {
-        if ((rc = ss_run_weights(runs[run], "absmax", &absmax[run], e)) == SS_OK)
-            rc = ss_run_weights(runs[run], "rms", &rms[run], e);
+        if ((rc = ss_run_weights(runs[run], "absmax", &s[run].absmax, e)) == SS_OK &&
+            (rc = ss_run_weights(runs[run], "rms", &s[run].rms, e)) == SS_OK)
+            rc = ss_run_weights_nonfinite(runs[run], &s[run].nonfinite, e);
     }
-    if (rc != SS_OK || !absmax[0] || !absmax[1])
+    if (rc != SS_OK || !s[0].absmax || !s[1].absmax)
         return rc;
     names = sort_parameters(runs[1]);
     x->rows = ss_calloc((size_t)runs[0]->n_parameters, sizeof *x->rows);
@@ -84,12 +109,16 @@ ss_code ss_compare_weights_find(const ss_compare *c, const char *name, ss_compar
         const named *hit =
             bsearch(&key, names, (size_t)runs[1]->n_parameters, sizeof *names, by_name);
 
-        if (hit)
-            x->rows[x->n++] = (ss_compare_weight){
-                .parameter = i,
-                .absmax = {absmax[0][i], absmax[1][hit->at]},
-                .rms = {rms[0] ? rms[0][i] : NAN, rms[1] ? rms[1][hit->at] : NAN},
-            };
+        if (!hit)
+            continue;
+
+        ss_compare_weight *w = &x->rows[x->n++];
+
+        *w = (ss_compare_weight){.parameter = i};
+        set_side(&s[0], i, 0, w);
+        set_side(&s[1], hit->at, 1, w);
+        for (int run = 0; run < 2; run++)
+            x->n_bad[run] += w->nonfinite[run] > 0;
     }
     for (int run = 0; run < 2; run++)
         x->lone[run] = runs[run]->n_parameters - x->n;
@@ -107,11 +136,20 @@ void ss_compare_weights_release(ss_compare_weights *x)
     *x = (ss_compare_weights){0};
 }
 
+static void put_count(ss_table *t, uint64_t n)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%llu", (unsigned long long)n);
+    ss_table_text(t, n == UINT64_MAX ? "all" : n ? text : "");
+}
+
 ss_code ss_compare_weights_table(const ss_compare *c, const ss_compare_weights *x, int top,
                                  ss_table *t, ss_err *e)
 {
     static const char *const columns[] = {"A", "B", "ratio", "rms A", "rms B", "rms ratio"};
     const int64_t shown = top < x->n ? top : x->n;
+    char bad[96] = "";
     ss_code rc = ss_table_init(t, x->title, e);
 
     if (rc != SS_OK)
@@ -119,6 +157,8 @@ ss_code ss_compare_weights_table(const ss_compare *c, const ss_compare_weights *
     ss_table_column(t, "parameter", SS_COL_TEXT, NULL);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         ss_table_column(t, columns[i], SS_COL_NUMBER, "%.3g");
+    ss_table_column(t, "inf or NaN A", SS_COL_TEXT, NULL);
+    ss_table_column(t, "inf or NaN B", SS_COL_TEXT, NULL);
     for (int64_t i = 0; i < shown; i++) {
         const ss_compare_weight *w = &x->rows[i];
         const double cells[] = {
@@ -129,12 +169,17 @@ ss_code ss_compare_weights_table(const ss_compare *c, const ss_compare_weights *
         ss_table_text(t, c->aligned.runs[0]->parameters[w->parameter]);
         for (size_t k = 0; k < sizeof cells / sizeof *cells; k++)
             ss_table_number(t, cells[k]);
+        for (int run = 0; run < 2; run++)
+            put_count(t, w->nonfinite[run]);
     }
+    if (x->n_bad[0] || x->n_bad[1])
+        snprintf(bad, sizeof bad, "INF OR NaN in %lld parameters of A, %lld of B; ",
+                 (long long)x->n_bad[0], (long long)x->n_bad[1]);
     if (x->n)
         ss_table_note(t,
-                      "largest |w| and RMS, ratio B/A; %lld of %lld parameters, those that "
+                      "%slargest |w| and RMS, ratio B/A; %lld of %lld parameters, those that "
                       "differ most; %lld are in A only, %lld in B only",
-                      (long long)shown, (long long)x->n, (long long)x->lone[0],
+                      bad, (long long)shown, (long long)x->n, (long long)x->lone[0],
                       (long long)x->lone[1]);
     else
         ss_table_note(t, "no parameter is in both runs");

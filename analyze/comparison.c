@@ -58,6 +58,13 @@ ss_code ss_limit_parse(const char *spec, ss_limit *l, ss_err *e)
     return SS_OK;
 }
 
+static void add_text(const char *text, char *where, size_t n)
+{
+    const size_t len = strlen(where);
+
+    snprintf(where + len, n - len, "%s", text);
+}
+
 /* Appends " at sigma S, INPUT"; sigma and input of the alignment. */
 static void add_place(const ss_aligned *a, int sigma, int input, char *where, size_t n)
 {
@@ -81,6 +88,14 @@ static bool largest_rise(const ss_compare *c, bool rms, double *value, char *whe
             most = bits;
             best = &c->rows[i];
         }
+    }
+    for (int i = 0; i < c->n && most != INFINITY; i++) {
+        if (!c->rows[i].nonfinite[1])
+            continue;
+        *value = INFINITY; /* what is not finite in A either is no reason to pass */
+        ss_site_name(c->aligned.runs[0], ss_align_site(&c->aligned, c->rows[i].site, 0), where, n);
+        add_text(", inf or NaN in both", where, n);
+        return true;
     }
     if (!best)
         return false;
@@ -112,8 +127,16 @@ static bool most_nonfinite(const ss_compare *c, double *value, char *where, size
 static bool most_entropy(const ss_comparison *x, double *value, char *where, size_t n)
 {
     const ss_aligned *a = &x->sites.aligned;
-    const ss_attention_row *row = x->heads.rows; /* largest first, unknown last */
+    const ss_attention_row *row = x->heads.rows; /* not finite first, largest, unknown last */
 
+    for (int i = 0; i < x->heads.n; i++) {
+        if (!x->heads.rows[i].bad[1])
+            continue;
+        *value = INFINITY;
+        snprintf(where, n, "%s, head %d, inf or NaN", a->runs[0]->layers[x->heads.rows[i].layer],
+                 x->heads.rows[i].head);
+        return true;
+    }
     if (x->heads.n == 0 || row->sigma < 0)
         return false;
     *value = fabs(row->entropy[1] - row->entropy[0]);
@@ -129,12 +152,13 @@ static bool most_loss(const ss_comparison *x, double *value, char *where, size_t
     for (int i = 0; i < x->inputs.n_losses; i++) {
         const ss_loss_row *l = &x->inputs.losses[i];
 
-        if (l->loss[1] - l->loss[0] > best->loss[1] - best->loss[0])
+        if (!isinf(best->loss[1]) &&
+            (isinf(l->loss[1]) || l->loss[1] - l->loss[0] > best->loss[1] - best->loss[0]))
             best = l;
     }
     if (x->inputs.n_losses == 0)
         return false;
-    *value = best->loss[1] - best->loss[0];
+    *value = isinf(best->loss[1]) ? INFINITY : best->loss[1] - best->loss[0];
     snprintf(where, n, "loss");
     add_place(&x->sites.aligned, best->sigma, best->input, where, n);
     return true;
@@ -147,6 +171,12 @@ static bool most_weight(const ss_comparison *x, double *value, char *where, size
     for (int64_t i = 0; i < x->weights.n; i++) {
         const ss_compare_weight *w = &x->weights.rows[i];
 
+        if (w->nonfinite[1]) {
+            *value = INFINITY;
+            snprintf(where, n, "%s, inf or NaN",
+                     x->sites.aligned.runs[0]->parameters[w->parameter]);
+            return true;
+        }
         if (!isnan(w->bits) && (!best || w->bits > best->bits))
             best = w;
     }

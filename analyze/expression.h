@@ -85,6 +85,7 @@ typedef struct {
     ss_site site;     /* module and port; module -1: a head or the loss */
     int layer, head;  /* -1: no attention */
     int sigma, input; /* -1: nowhere */
+    int sample;       /* the one that has the value, or most of what is not finite; -1: nowhere */
     double value;     /* NaN: nothing to show */
 } ss_witness;
 

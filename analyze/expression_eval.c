@@ -247,6 +247,40 @@ static double value_at(const look *l, const place *p, int input, int sigma)
     return value_of_loss(l, input, sigma);
 }
 
+/* How far a sample of a cell is what the measure looks for; NaN: it says nothing. */
+static double sample_value(const look *l, const place *p, int input, int sigma, int sample)
+{
+    if (p->site.module >= 0) {
+        const size_t at = ss_run_at(l->r, p->site.module, p->site.port, input, sigma, sample);
+
+        if (l->nonfinite && l->nonfinite[at])
+            return INFINITY;
+        return l->m->measure == SS_MEASURE_NONFINITE ? NAN : (double)l->values[at];
+    }
+    if (p->layer >= 0)
+        return (double)
+            l->values[ss_run_attention_at(l->r, p->layer, p->head, input, sigma, sample)];
+    return (double)l->values[(input * l->r->n_sigmas + sigma) * l->r->n_samples + sample];
+}
+
+/* The sample that a cell's value comes from. Small headroom is a large |x|. */
+static int sample_of(const look *l, const place *p, int input, int sigma)
+{
+    const bool small = wants_small(l->m) && l->m->measure != SS_MEASURE_HEADROOM;
+    double best = NAN;
+    int at = -1;
+
+    for (int k = 0; k < l->r->n_samples; k++) {
+        const double v = sample_value(l, p, input, sigma, k);
+
+        if (!isnan(v) && (at < 0 || (small ? v < best : v > best))) {
+            best = v;
+            at = k;
+        }
+    }
+    return at;
+}
+
 /* The most extreme cell of a place, in the direction in which the measure fails. */
 static ss_witness look_at_place(const look *l, const place *p)
 {
@@ -255,6 +289,7 @@ static ss_witness look_at_place(const look *l, const place *p)
                     .head = p->head,
                     .sigma = -1,
                     .input = -1,
+                    .sample = -1,
                     .value = NAN};
 
     for (int s = 0; s < l->r->n_sigmas; s++) {
@@ -268,6 +303,8 @@ static ss_witness look_at_place(const look *l, const place *p)
             }
         }
     }
+    if (w.sigma >= 0)
+        w.sample = sample_of(l, p, w.input, w.sigma);
     return w;
 }
 
@@ -326,7 +363,7 @@ static ss_code eval_measure(const ss_expression *x, int node, ss_run *r, bool *h
     look l = {.x = x, .m = &x->nodes[node], .r = r, .answer = -1};
     ss_code rc = select_cells(&l, e);
 
-    *w = (ss_witness){.node = node, .value = NAN, .sigma = -1, .input = -1};
+    *w = (ss_witness){.node = node, .value = NAN, .sigma = -1, .input = -1, .sample = -1};
     if (rc == SS_OK)
         rc = ss_run_nonfinite(r, &l.nonfinite, e);
     if (rc == SS_OK) {

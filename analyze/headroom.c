@@ -121,12 +121,15 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
                          ss_headroom *h, ss_err *e)
 {
     const float *absmax;
+    const uint64_t *nonfinite = NULL;
     uint64_t sum[SS_RUN_EXPONENTS];
     uint64_t *hist = NULL;
     int *row_of = ss_alloc((size_t)r->n_modules, sizeof *row_of);
     ss_code rc = ss_run_stat(r, "absmax", &absmax, e);
 
     assert(n_formats <= SS_MAX_FORMATS);
+    if (rc == SS_OK)
+        rc = ss_run_nonfinite(r, &nonfinite, e);
     *h = (ss_headroom){.formats = formats, .n_formats = n_formats, .has_hist = ss_run_has_hist(r)};
     h->rows = ss_calloc((size_t)r->n_modules, sizeof *h->rows);
     if (h->has_hist)
@@ -148,6 +151,7 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
                 (ss_headroom_row){.module = s.module, .peak = NAN, .sigma = -1, .input = -1};
         }
         find_peak(r, absmax, s, &h->rows[row_of[s.module]]);
+        h->rows[row_of[s.module]].bad |= ss_site_count(r, nonfinite, s, SS_ALL, SS_ALL) > 0;
     }
     for (int i = 0; i < h->n && rc == SS_OK; i++) {
         if (h->has_hist)
@@ -156,6 +160,7 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
             sum_hist(r, hist, sum);
         if (rc == SS_OK)
             fill_row(h, &h->rows[i], sum);
+        h->n_bad += h->rows[i].bad;
     }
     if (rc == SS_OK)
         qsort(h->rows, (size_t)h->n, sizeof *h->rows, least_first);
@@ -176,7 +181,7 @@ void ss_headroom_release(ss_headroom *h)
 ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_table *t, ss_err *e)
 {
     const int shown = top < h->n ? top : h->n;
-    char name[512], over[256] = "";
+    char name[512], over[256] = "", bad[96] = "";
     ss_code rc = ss_table_init(t, "headroom", e);
 
     if (rc != SS_OK)
@@ -195,7 +200,7 @@ ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_tab
                                         : ss_site_name(r, x->at, name, sizeof name));
         ss_table_number(t, x->peak);
         ss_table_number(t, x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
-        over[0] = '\0';
+        snprintf(over, sizeof over, "%s", x->bad ? "INF OR NaN" : "");
         for (int f = 0; f < h->n_formats; f++) {
             size_t n = strlen(over);
 
@@ -212,9 +217,12 @@ ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_tab
         snprintf(over + n, sizeof over - n, "; %d over %s (%.5g)", h->n_negative[f],
                  h->formats[f].name, h->formats[f].max);
     }
+    if (h->n_bad)
+        snprintf(bad, sizeof bad, "INF OR NaN in %d modules; of what is finite: ", h->n_bad);
     ss_table_note(t,
-                  "bits left to the largest value of each format, least first; %d of %d modules%s",
-                  shown, h->n, over);
+                  "%sbits left to the largest value of each format over all ports, least first; %d "
+                  "of %d modules%s",
+                  bad, shown, h->n, over);
     return SS_OK;
 }
 

@@ -50,6 +50,7 @@ typedef struct {
     double peak;
     ss_site at; /* where the peak is */
     int sigma, input;
+    bool bad; /* it also has values that are inf or NaN, at one of its ports */
     double bits[SS_MAX_FORMATS];
     ss_range range[SS_MAX_FORMATS]; /* all NaN where the file has no histogram */
 } ss_headroom_row;
@@ -59,7 +60,7 @@ typedef struct {
     int n_formats;
     bool has_hist;
     ss_headroom_row *rows; /* least headroom first */
-    int n, n_negative[SS_MAX_FORMATS];
+    int n, n_negative[SS_MAX_FORMATS], n_bad;
 } ss_headroom;
 
 /* sites: SS_SITES_ALL. */

@@ -1,6 +1,7 @@
 /* health.c - see health.h */
 #include "analyze/health.h"
 
+#include "analyze/not_finite.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -64,89 +65,10 @@ out:
     return rc;
 }
 
-/* The lowest noise level, and there the first input, with anything not finite. */
-static void find_first(const ss_run *r, const uint64_t *x, const int *order, ss_nonfinite_row *row)
-{
-    for (int k = 0; k < r->n_done; k++) {
-        for (int i = 0; i < r->n_inputs; i++) {
-            if (ss_site_count(r, x, row->site, i, order[k])) {
-                row->sigma = order[k];
-                row->input = i;
-                return;
-            }
-        }
-    }
-}
-
-ss_code ss_nonfinite_find(ss_run *r, const ss_sites *sites, ss_nonfinite *out, ss_err *e)
-{
-    const uint64_t *x;
-    const float *absmax;
-    int *order = ss_sigma_order(r);
-    ss_code rc = ss_run_nonfinite(r, &x, e);
-
-    *out = (ss_nonfinite){.rows = ss_calloc((size_t)sites->n, sizeof *out->rows)};
-    if (rc == SS_OK)
-        rc = ss_run_stat(r, "absmax", &absmax, e);
-    if (rc == SS_OK && (!order || !out->rows))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
-    for (int i = 0; i < sites->n && rc == SS_OK; i++) {
-        ss_nonfinite_row row = {
-            .site = sites->site[i],
-            .count = ss_site_count(r, x, sites->site[i], SS_ALL, SS_ALL),
-            .nothing_finite = isnan(ss_site_peak(r, absmax, sites->site[i], SS_ALL, SS_ALL)),
-        };
-
-        if (!row.count)
-            continue;
-        find_first(r, x, order, &row);
-        out->total += row.count;
-        out->rows[out->n++] = row;
-    }
-    ss_free(order);
-    if (rc != SS_OK)
-        ss_nonfinite_release(out);
-    return rc;
-}
-
-void ss_nonfinite_release(ss_nonfinite *x)
-{
-    ss_free(x->rows);
-    *x = (ss_nonfinite){0};
-}
-
-ss_code ss_nonfinite_table(const ss_run *r, const ss_nonfinite *x, int top, ss_table *t, ss_err *e)
-{
-    char name[512];
-    const int shown = top < x->n ? top : x->n;
-    ss_code rc = ss_table_init(t, "nonfinite", e);
-
-    if (rc != SS_OK)
-        return rc;
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
-    ss_table_column(t, "values", SS_COL_NUMBER, "%.0f");
-    ss_table_column(t, "from sigma", SS_COL_NUMBER, "%g");
-    ss_table_column(t, "input", SS_COL_TEXT, NULL);
-    ss_table_column(t, "finite", SS_COL_TEXT, NULL);
-    for (int i = 0; i < shown; i++) {
-        const ss_nonfinite_row *row = &x->rows[i];
-
-        ss_table_row(t);
-        ss_table_text(t, ss_site_name(r, row->site, name, sizeof name));
-        ss_table_number(t, (double)row->count);
-        ss_table_number(t, r->sigmas[row->sigma]);
-        ss_table_text(t, r->inputs[row->input]);
-        ss_table_text(t, row->nothing_finite ? "nothing" : "the rest");
-    }
-    ss_table_note(t, "INF OR NaN in %d places (%llu values), first in forward order; %d shown",
-                  x->n, (unsigned long long)x->total, shown);
-    return SS_OK;
-}
-
 ss_code ss_loss_find(ss_run *r, double *mean, bool *any, ss_err *e)
 {
-    const float *loss;
-    ss_code rc = ss_run_loss(r, &loss, e);
+    float *loss;
+    ss_code rc = ss_losses_read(r, &loss, e);
 
     *any = false;
     for (int i = 0; i < r->n_inputs && rc == SS_OK; i++) {
@@ -167,6 +89,7 @@ ss_code ss_loss_find(ss_run *r, double *mean, bool *any, ss_err *e)
             *any |= count > 0;
         }
     }
+    ss_free(loss);
     return rc;
 }
 
@@ -197,8 +120,8 @@ ss_code ss_loss_table(ss_run *r, ss_table *t, ss_err *e)
             ss_table_number(t, loss);
         }
     }
-    ss_table_note(t,
-                  any ? "denoising loss, mean over samples" : "no input has a known clean picture");
+    ss_table_note(t, any ? "denoising loss, mean over samples; inf: not finite"
+                         : "no input has a known clean picture");
 out:
     ss_free(order);
     ss_free(mean);

@@ -6,6 +6,43 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* The sample with the largest |x| at a site, at the noise level and input of the row. */
+static int largest_sample(const ss_run *r, const float *absmax, ss_site s,
+                          const ss_overflow_row *row)
+{
+    const float *v = absmax + ss_run_at(r, s.module, s.port, row->input, row->sigma, 0);
+    int best = -1;
+
+    for (int n = 0; n < r->n_samples; n++) {
+        if (!isnan(v[n]) && (best < 0 || v[n] > v[best]))
+            best = n;
+    }
+    return best;
+}
+
+/* The first sample with anything not finite there. */
+static int first_sample(const ss_run *r, const uint64_t *bad, ss_site s, const ss_overflow_row *row)
+{
+    const uint64_t *v = bad + ss_run_at(r, s.module, s.port, row->input, row->sigma, 0);
+
+    for (int n = 0; n < r->n_samples; n++) {
+        if (v[n])
+            return n;
+    }
+    return -1;
+}
+
+/* "2, cat.png"; "-" of no sample. */
+static void put_sample(const ss_run *r, int input, int sample, ss_table *t)
+{
+    char text[200];
+
+    ss_table_text(t, sample < 0 ? "-"
+                                : ss_run_sample_name(r, input, sample, text, sizeof text) +
+                                      strlen("sample "));
+}
 
 static void look(const ss_run *r, const ss_sites *sites, const float *absmax,
                  const uint64_t *nonfinite, const ss_format *f, ss_overflow_row *row)
@@ -18,10 +55,12 @@ static void look(const ss_run *r, const ss_sites *sites, const float *absmax,
         if (ss_overflows(f, peak) && row->n_over++ == 0) {
             row->first = s;
             row->absmax = peak;
+            row->sample = largest_sample(r, absmax, s, row);
         }
         if (bad && row->n_nonfinite++ == 0) {
             row->observed = s;
             row->nonfinite = bad;
+            row->bad_sample = first_sample(r, nonfinite, s, row);
         }
     }
 }
@@ -78,7 +117,8 @@ ss_code ss_overflow_find(ss_run *r, const ss_sites *sites, const ss_format *f, s
         for (int i = 0; i < r->n_inputs; i++) {
             ss_overflow_row *row = &o->rows[o->n++];
 
-            *row = (ss_overflow_row){.sigma = order[k], .input = i, .absmax = NAN};
+            *row = (ss_overflow_row){
+                .sigma = order[k], .input = i, .absmax = NAN, .sample = -1, .bad_sample = -1};
             row->range = ss_range_of(nothing, f, NAN);
             look(r, sites, absmax, nonfinite, f, row);
         }
@@ -108,11 +148,13 @@ ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss
     ss_table_column(t, "first module over", SS_COL_TEXT, NULL);
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
+    ss_table_column(t, "sample", SS_COL_TEXT, NULL);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "over % min", SS_COL_NUMBER, "%.2g");
     ss_table_column(t, "max", SS_COL_NUMBER, "%.2g");
     ss_table_column(t, "sites", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "first non-finite", SS_COL_TEXT, NULL);
+    ss_table_column(t, "in sample", SS_COL_TEXT, NULL);
     for (int i = 0; i < o->n; i++) {
         const ss_overflow_row *x = &o->rows[i];
 
@@ -122,11 +164,13 @@ ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss
         ss_table_text(t, x->n_over ? ss_site_name(r, x->first, name, sizeof name) : "-");
         ss_table_number(t, r->sigmas[x->sigma]);
         ss_table_text(t, r->inputs[x->input]);
+        put_sample(r, x->input, x->sample, t);
         ss_table_number(t, x->absmax);
         ss_table_number(t, 100 * x->range.over_least);
         ss_table_number(t, 100 * x->range.over_most);
         ss_table_number(t, x->n_over);
         ss_table_text(t, x->n_nonfinite ? ss_site_name(r, x->observed, name, sizeof name) : "-");
+        put_sample(r, x->input, x->n_nonfinite ? x->bad_sample : -1, t);
         shown++;
     }
     ss_table_note(t,

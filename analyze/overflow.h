@@ -15,10 +15,12 @@ typedef struct {
     int n_over;         /* how many sites overflow */
     ss_site first;      /* meaningful when n_over > 0 */
     double absmax;      /* there */
+    int sample;         /* that has it */
     ss_range range;     /* there; all NaN without histogram */
     int n_nonfinite;    /* how many sites have inf or NaN */
     ss_site observed;   /* the first of them, when n_nonfinite > 0 */
     uint64_t nonfinite; /* how many values, there */
+    int bad_sample;     /* the first that has any */
 } ss_overflow_row;
 
 typedef struct {

@@ -66,10 +66,11 @@ static ss_bend bend_of(const double *x, const double *y, int n, const ss_power_l
         return SS_BEND_UNKNOWN;
     const double left = fmax(0, sse - swv * swv / sww);
     const double t = ss_student_t(LEVEL, p->n - 3);
+    const bool scatters = p->s >= M_LN2;
 
-    if (swv * swv / sww <= t * t * left / (p->n - 3))
-        return SS_BEND_NONE;
-    return swv > 0 ? SS_BEND_UP : SS_BEND_DOWN;
+    if (swv * swv / sww > t * t * left / (p->n - 3) || (scatters && left <= sse / 3))
+        return swv > 0 ? SS_BEND_UP : SS_BEND_DOWN;
+    return scatters ? SS_BEND_NO_LAW : SS_BEND_NONE;
 }
 
 ss_power_law ss_power_law_fit(const double *x, const double *y, int n)
@@ -119,16 +120,20 @@ ss_power_law ss_power_law_fit(const double *x, const double *y, int n)
     return p;
 }
 
+bool ss_power_law_holds(const ss_power_law *p)
+{
+    /* three points cannot tell a bend from scatter, and have an interval for either */
+    return p->n == 3 || (p->n > 3 && p->s < M_LN2);
+}
+
 ss_crossing ss_power_law_reach(const ss_power_law *p, double y)
 {
     const ss_crossing never = {NAN, NAN, NAN};
     const double rise = log(y) - p->mean_v;
 
-    if (!(p->b > 0) || p->low <= 0)
+    if (p->n < 3 || !(p->b > 0) || p->low <= 0)
         return never;
     ss_crossing c = {exp(p->mean_u + rise / p->b), NAN, NAN};
-    if (p->n < 3)
-        return c;
     /* the quadratic in d = u - mean u; g < 1 because the interval of b does not hold 0 */
     const double ts = ss_student_t(LEVEL, p->n - 2) * p->s / p->b;
     const double g = ts * ts / p->suu, d = rise / p->b;

@@ -8,7 +8,10 @@
  *
  * Intervals hold 95 % and use Student's t with n - 2 degrees of freedom. Whether the points lie on
  * a line at all is asked of a parabola through them: its quadratic coefficient against its own
- * error, with n - 3 degrees of freedom.
+ * error, with n - 3 degrees of freedom. With few points that test misses what is plain to see, so
+ * points also bend where they scatter about the line by a factor of 2 and more (s >= ln 2) and the
+ * parabola takes away two thirds of that; and where they scatter as much without, they follow no
+ * law, and no line is straight enough to say where it leads.
  *
  * Points along one training run are not quite independent, and a law need not go on to hold, so
  * intervals are optimistic: they know the scatter about the line and nothing else.
@@ -19,8 +22,10 @@
 #ifndef SS_ANALYZE_POWER_LAW_H
 #define SS_ANALYZE_POWER_LAW_H
 
-/* What the parabola says. UNKNOWN with fewer than 4 points. */
-typedef enum { SS_BEND_UNKNOWN, SS_BEND_NONE, SS_BEND_UP, SS_BEND_DOWN } ss_bend;
+#include <stdbool.h>
+
+/* What the parabola says. UNKNOWN with fewer than 4 points; NO_LAW: they scatter about any line. */
+typedef enum { SS_BEND_UNKNOWN, SS_BEND_NONE, SS_BEND_UP, SS_BEND_DOWN, SS_BEND_NO_LAW } ss_bend;
 
 typedef struct {
     int n;                   /* points that count: x and y positive and finite */
@@ -34,13 +39,18 @@ typedef struct {
 /* x, y: [n], borrowed; points that do not count are left out. */
 ss_power_law ss_power_law_fit(const double *x, const double *y, int n);
 
+/* Is there a line to speak of? False with fewer than three points, and where they scatter about it
+ * by a factor of 2 and more, bent or not. A slight bend is said, and no reason to say nothing. */
+bool ss_power_law_holds(const ss_power_law *p);
+
 /* Where the line reaches y, and from where to where a measured point may reach it: the x at which
  * y lies inside the 95 % interval of a new point (inverse prediction, Fieller's theorem),
  *
  *   (a + b u - ln y)^2 <= t^2 s^2 (1 + 1/n + (u - mean u)^2 / Suu)
  *
  * All three are NaN where the line does not certainly rise: b <= 0, or its interval holds 0.
- * With two points low and high are NaN. Values may be infinite where exp() is. */
+ * Two points have no interval, so there all three are NaN, too. Values may be infinite where
+ * exp() is. */
 typedef struct {
     double at, low, high;
 } ss_crossing;

@@ -285,14 +285,21 @@ ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const 
         x.reach = SS_REACH_PASSED;
         return x;
     }
-    x.at = ss_power_law_reach(&row->peak.law, f->max);
-    if (isnan(row->peak.law.b))
+    const ss_power_law *law = &row->peak.law;
+    const double last = t->steps[t->n_steps - 1], range = last - t->steps[0];
+    const ss_crossing at = ss_power_law_reach(law, f->max);
+
+    if (law->n < 3)
         x.reach = SS_REACH_UNKNOWN;
-    else if (isnan(x.at.at))
+    else if (!ss_power_law_holds(law))
+        x.reach = SS_REACH_BENT;
+    else if (isnan(at.at))
         x.reach = SS_REACH_NEVER;
-    else if (x.at.at > SS_TREND_FAR * t->steps[t->n_steps - 1])
+    else if (at.at > last + SS_TREND_FAR * range)
         x.reach = SS_REACH_FAR;
-    else
+    else {
         x.reach = SS_REACH_AHEAD;
+        x.at = at;
+    }
     return x;
 }

@@ -84,17 +84,18 @@ char *ss_trend_name(const ss_trend *t, const ss_trend_row *row, char *out, size_
 typedef enum {
     SS_REACH_PASSED, /* at one of the steps it is over it, or not finite */
     SS_REACH_AHEAD,
-    SS_REACH_FAR,    /* more than SS_TREND_FAR times the last step */
+    SS_REACH_FAR, /* beyond the last step by more than SS_TREND_FAR times the range of the steps */
     SS_REACH_NEVER,  /* not by this trend: no growth that is certain */
-    SS_REACH_UNKNOWN /* fewer than two steps with a value */
+    SS_REACH_BENT,   /* the points follow no power law, so that none leads anywhere */
+    SS_REACH_UNKNOWN /* fewer than three steps with a value: no interval, so no number */
 } ss_reach;
-enum { SS_TREND_FAR = 1000 };
+enum { SS_TREND_FAR = 10 };
 
 typedef struct {
     ss_reach reach;
     int over;       /* PASSED: the first step that is over; it was passed after the one before */
     bool back;      /* PASSED: the last step is below again */
-    ss_crossing at; /* in steps, from ss_power_law_reach of the peak; NaN unless AHEAD or FAR */
+    ss_crossing at; /* in steps, from ss_power_law_reach of the peak; NaN unless AHEAD */
 } ss_forecast;
 ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const ss_format *f);
 

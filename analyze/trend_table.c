@@ -69,10 +69,11 @@ static const char *remark(const ss_power_law *p)
     if (p->n < 2)
         return "too few steps";
     if (p->n == 2)
-        return "2 steps, no error";
+        return "2 steps, no law";
     switch (p->bend) {
     case SS_BEND_UP: return "bends up";
     case SS_BEND_DOWN: return "bends down";
+    case SS_BEND_NO_LAW: return "scatters, no law";
     case SS_BEND_NONE: return "straight";
     case SS_BEND_UNKNOWN: break;
     }
@@ -95,8 +96,15 @@ static void add_row(const ss_trend *t, const ss_trend_row *row, ss_table *table)
     char name[512];
     const int last = t->n_steps - 1;
     const ss_power_law *p = &row->peak.law, *h = &row->high.law;
-    const double cells[] = {row->peak.y[0], row->peak.y[last], p->b, p->error,
-                            p->r2,          row->high.y[last], h->b, h->error};
+    /* two points are on a line whatever they are: without an error there is no exponent */
+    const double cells[] = {row->peak.y[0],
+                            row->peak.y[last],
+                            isnan(p->error) ? NAN : p->b,
+                            p->error,
+                            isnan(p->error) ? NAN : p->r2,
+                            row->high.y[last],
+                            isnan(h->error) ? NAN : h->b,
+                            h->error};
 
     ss_table_row(table);
     ss_table_text(table, ss_trend_name(t, row, name, sizeof name));
@@ -136,13 +144,13 @@ ss_code ss_trend_table(const ss_trend *t, int top, ss_table *table, ss_err *e)
     for (int i = 0; i < shown; i++)
         add_row(t, &t->rows[i], table);
     for (int i = 0; i < t->n; i++)
-        bent += t->rows[i].peak.law.bend == SS_BEND_UP || t->rows[i].peak.law.bend == SS_BEND_DOWN;
+        bent += t->rows[i].peak.law.bend > SS_BEND_NONE;
     if (shown < t->n)
         snprintf(rest, sizeof rest, "; %d more, each at most %.4g", t->n - shown,
                  t->rows[shown].peak.y[t->n_steps - 1]);
     ss_table_note(table,
                   "largest |x| as step^exponent, from step %.0f to %.0f; %d of %d places bend away "
-                  "from a straight line (95 %%)%s",
+                  "from a straight line, or scatter about it by a factor of 2%s",
                   t->steps[first], t->steps[t->n_steps - 1], bent, t->n, rest);
     return SS_OK;
 }
@@ -166,25 +174,30 @@ static int sooner_first(const void *a, const void *b)
     return x->row < y->row ? -1 : 1; /* these are sorted by what was last seen */
 }
 
-static void outcome(const ss_trend *t, const dated *d, char *out, size_t n)
+static void outcome(const dated *d, char *out, size_t n)
 {
-    const ss_power_law *p = &d->row->peak.law;
-    const char *doubt = p->n == 2                 ? ", no error known"
-                        : p->bend == SS_BEND_UP   ? ", sooner: it bends up"
-                        : p->bend == SS_BEND_DOWN ? ", later: it bends down"
-                                                  : "";
+    const ss_bend bend = d->row->peak.law.bend;
 
     switch (d->x.reach) {
     case SS_REACH_PASSED:
         snprintf(out, n, "passed%s%s", d->row->nonfinite[d->x.over] ? ": inf or NaN" : "",
                  d->x.back ? ", below it at the last step" : "");
         break;
-    case SS_REACH_AHEAD: snprintf(out, n, "ahead%s", doubt); break;
-    case SS_REACH_FAR:
-        snprintf(out, n, "beyond %d x %.0f", SS_TREND_FAR, t->steps[t->n_steps - 1]);
+    case SS_REACH_AHEAD:
+        snprintf(out, n, "ahead%s",
+                 bend == SS_BEND_UP     ? ", sooner: it bends up"
+                 : bend == SS_BEND_DOWN ? ", later: it bends down"
+                                        : "");
         break;
+    case SS_REACH_FAR: snprintf(out, n, "beyond %d x the range", SS_TREND_FAR); break;
     case SS_REACH_NEVER: snprintf(out, n, "not by this trend"); break;
-    case SS_REACH_UNKNOWN: snprintf(out, n, "too few steps"); break;
+    case SS_REACH_BENT:
+        snprintf(out, n, "no forecast: it %s",
+                 bend == SS_BEND_UP     ? "bends up"
+                 : bend == SS_BEND_DOWN ? "bends down"
+                                        : "scatters");
+        break;
+    case SS_REACH_UNKNOWN: snprintf(out, n, "no forecast: fewer than 3 steps"); break;
     }
 }
 
@@ -207,7 +220,7 @@ static void add_forecast(const ss_trend *t, const dated *d, ss_table *table)
     ss_table_number(table, at);
     ss_table_number(table, from);
     ss_table_number(table, to);
-    outcome(t, d, text, sizeof text);
+    outcome(d, text, sizeof text);
     ss_table_text(table, text);
 }
 
@@ -237,10 +250,10 @@ ss_code ss_forecast_table(const ss_trend *t, const ss_format *f, const char *tit
     ss_table_note(
         table,
         "the step at which the trend reaches %.5g, 95 %% interval; passed: between these "
-        "steps; of %d places %d passed it, %d ahead, %d beyond %d x the last step, %d not "
-        "by this trend",
+        "steps; of %d places %d passed it, %d ahead, %d beyond %d x the range of the steps, %d not "
+        "by this trend, %d follow no law, %d have too few steps",
         f->max, t->n, count[SS_REACH_PASSED], count[SS_REACH_AHEAD], count[SS_REACH_FAR],
-        SS_TREND_FAR, count[SS_REACH_NEVER]);
+        SS_TREND_FAR, count[SS_REACH_NEVER], count[SS_REACH_BENT], count[SS_REACH_UNKNOWN]);
 out:
     ss_free(rows);
     return rc;

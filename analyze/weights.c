@@ -5,6 +5,7 @@
 #include "probe/run_file.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,9 +26,15 @@ static double median_of(const float *x, int64_t n, double *scratch)
     return ss_median(scratch, (int)n);
 }
 
+/* Has a parameter values that are inf or NaN? Without counts, it has where none is finite. */
+static bool is_bad(const float *absmax, const uint64_t *bad, int64_t i)
+{
+    return bad ? bad[i] > 0 : !isfinite(absmax[i]);
+}
+
 /* Fills in what the parameters tell; false when the module has none. */
-static bool find_weights(const ss_run *r, const float *absmax, const float *rms, double *scratch,
-                         ss_weights_row *row)
+static bool find_weights(const ss_run *r, const float *absmax, const float *rms,
+                         const uint64_t *bad, double *scratch, ss_weights_row *row)
 {
     int n = 0;
 
@@ -36,6 +43,7 @@ static bool find_weights(const ss_run *r, const float *absmax, const float *rms,
         if (!belongs(r->parameters[i], r->modules[row->module]))
             continue;
         row->weight = fmax(row->weight, absmax[i]);
+        row->bad |= is_bad(absmax, bad, i);
         scratch[n++] = rms ? rms[i] : NAN;
     }
     row->weight_rms = ss_median(scratch, n);
@@ -64,15 +72,15 @@ static void find_activations(const ss_run *r, const ss_sites *sites, const float
 }
 
 static void find_rows(const ss_run *r, ss_weights *w, const float *absmax, const float *rms,
-                      const double *activation, double *scratch)
+                      const uint64_t *bad, const double *activation, double *scratch)
 {
     for (int m = 0; m < r->n_modules; m++) {
         ss_weights_row row = {.module = m, .activation = activation[m]};
 
-        if (isnan(row.activation) || !find_weights(r, absmax, rms, scratch, &row))
+        if (isnan(row.activation) || !find_weights(r, absmax, rms, bad, scratch, &row))
             continue;
         row.huge = row.activation >= SS_HUGE * w->activation_median;
-        row.normal = row.weight <= SS_HUGE * w->weight_median;
+        row.normal = !row.bad && row.weight <= SS_HUGE * w->weight_median;
         w->n_huge += row.huge;
         w->n_huge_normal += row.huge && row.normal;
         w->rows[w->n++] = row;
@@ -83,6 +91,7 @@ static void find_rows(const ss_run *r, ss_weights *w, const float *absmax, const
 ss_code ss_weights_find(ss_run *r, const ss_sites *sites, ss_weights *w, ss_err *e)
 {
     const float *absmax = NULL, *rms = NULL, *x;
+    const uint64_t *bad = NULL;
     const size_t room =
         r->n_parameters > r->n_modules ? (size_t)r->n_parameters : (size_t)r->n_modules;
     double *scratch = ss_alloc(room, sizeof *scratch);
@@ -93,6 +102,8 @@ ss_code ss_weights_find(ss_run *r, const ss_sites *sites, ss_weights *w, ss_err 
     w->rows = ss_calloc((size_t)r->n_modules, sizeof *w->rows);
     if (rc == SS_OK && (rc = ss_run_weights(r, "absmax", &absmax, e)) == SS_OK)
         rc = ss_run_weights(r, "rms", &rms, e);
+    if (rc == SS_OK)
+        rc = ss_run_weights_nonfinite(r, &bad, e);
     if (rc == SS_OK && (!scratch || !activation || !w->rows))
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     if (rc != SS_OK)
@@ -109,14 +120,15 @@ ss_code ss_weights_find(ss_run *r, const ss_sites *sites, ss_weights *w, ss_err 
 
     w->n_parameters = r->n_parameters;
     for (int64_t i = 0; i < r->n_parameters; i++) {
-        if (!isnan(absmax[i]) && !(absmax[i] <= w->weight_max)) {
+        w->n_bad += is_bad(absmax, bad, i);
+        if (isfinite(absmax[i]) && !(absmax[i] <= w->weight_max)) {
             w->weight_max = absmax[i];
             w->largest = i;
         }
     }
     w->weight_median = median_of(absmax, r->n_parameters, scratch);
     w->rms_median = rms ? median_of(rms, r->n_parameters, scratch) : NAN;
-    find_rows(r, w, absmax, rms, activation, scratch);
+    find_rows(r, w, absmax, rms, bad, activation, scratch);
 out:
     ss_free(scratch);
     ss_free(activation);
@@ -134,10 +146,14 @@ void ss_weights_release(ss_weights *w)
 ss_code ss_weights_table(const ss_run *r, const ss_weights *w, int top, ss_table *t, ss_err *e)
 {
     const int shown = top < w->n ? top : w->n;
+    char bad[80] = "";
     ss_code rc = ss_table_init(t, "weights", e);
 
     if (rc != SS_OK)
         return rc;
+    if (w->n_bad)
+        snprintf(bad, sizeof bad, "INF OR NaN in %lld of %lld parameters; of the finite ones ",
+                 (long long)w->n_bad, (long long)w->n_parameters);
     ss_table_column(t, "module", SS_COL_TEXT, NULL);
     ss_table_column(t, "activation", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "weight", SS_COL_NUMBER, "%.4g");
@@ -151,20 +167,28 @@ ss_code ss_weights_table(const ss_run *r, const ss_weights *w, int top, ss_table
         ss_table_number(t, x->activation);
         ss_table_number(t, x->weight);
         ss_table_number(t, x->weight_rms);
-        ss_table_text(t, !x->huge    ? ""
+        ss_table_text(t, x->bad      ? "weights inf or NaN"
+                         : !x->huge  ? ""
                          : x->normal ? "huge activations, normal weights"
                                      : "huge activations, large weights");
     }
     if (!w->n_parameters)
-        ss_table_note(t, "the run has no weights; largest |x| %.4g, median over modules %.4g",
-                      w->activation_max, w->activation_median);
+        ss_table_note(t, "the run records no weights");
+    else if (isnan(w->weight_max))
+        ss_table_note(t, "INF OR NaN: not one of %lld parameters has a finite weight",
+                      (long long)w->n_parameters);
+    else if (isnan(w->activation_max))
+        ss_table_note(t,
+                      "%slargest |w| %.4g (%s), median over parameters %.4g; no activation is "
+                      "finite, so they cannot be compared",
+                      bad, w->weight_max, r->parameters[w->largest], w->weight_median);
     else
         ss_table_note(
             t,
-            "largest |w| %.4g (%s), median over parameters %.4g; largest |x| %.4g, median "
+            "%slargest |w| %.4g (%s), median over parameters %.4g; largest |x| %.4g, median "
             "over modules %.4g; huge: %d modules, %d of them with normal weights (both by "
             "a factor of %d of the median)",
-            w->weight_max, w->largest >= 0 ? r->parameters[w->largest] : "-", w->weight_median,
+            bad, w->weight_max, w->largest >= 0 ? r->parameters[w->largest] : "-", w->weight_median,
             w->activation_max, w->activation_median, w->n_huge, w->n_huge_normal, SS_HUGE);
     return SS_OK;
 }

@@ -23,6 +23,7 @@ typedef struct {
     double weight, weight_rms; /* rms: median over its parameters */
     double activation;
     bool huge, normal;
+    bool bad; /* some of its weights are inf or NaN: neither normal nor large */
 } ss_weights_row;
 
 typedef struct {
@@ -33,6 +34,7 @@ typedef struct {
     ss_weights_row
         *rows; /* modules that have parameters and activations, largest activation first */
     int n, n_huge, n_huge_normal;
+    int64_t n_bad; /* parameters with inf or NaN, as far as the run says (not_finite.h) */
 } ss_weights;
 
 ss_code ss_weights_find(ss_run *r, const ss_sites *sites, ss_weights *w, ss_err *e);

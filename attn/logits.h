@@ -44,10 +44,11 @@
 /* Largest over smallest M of a layer from which its variation is worth explaining. */
 #define SS_LOGIT_VARIES 2.0
 
-#define SS_LOGIT_VERDICTS(X) \
-    X(UNKNOWN, "unknown")    \
-    X(SMALL, "not large")    \
-    X(INPUTS, "large inputs") X(COLLAPSED, "collapse") X(BOTH, "both") X(ALIGNED, "alignment")
+#define SS_LOGIT_VERDICTS(X)  \
+    X(UNKNOWN, "unknown")     \
+    X(SMALL, "not large")     \
+    X(INPUTS, "large inputs") \
+    X(COLLAPSED, "collapse") X(BOTH, "both") X(ALIGNED, "alignment") X(NONFINITE, "not finite")
 #define X(name, text) SS_LOGITS_##name,
 typedef enum { SS_LOGIT_VERDICTS(X) SS_N_LOGIT_VERDICTS } ss_logit_verdict;
 #undef X
@@ -74,7 +75,10 @@ typedef struct {
     ss_logit_verdict verdict;
 } ss_logits;
 
-/* Cells with M <= 0 have no logarithm: they count as observed and enter no share. */
+/* NONFINITE is never said here, for cells have no logit where it is not finite: whoever knows that
+ * says it (analyze/attention.h).
+ *
+ * Cells with M <= 0 have no logarithm: they count as observed and enter no share. */
 ss_logits ss_logits_explain(const ss_logit_cell *cells, int n);
 
 #endif

@@ -52,28 +52,16 @@ static const cli_option options[] = {
 
 typedef struct {
     ss_run *run;
+    ss_not_finite bad;
     ss_sites all, produced; /* all ports; those that a module produces */
     ss_format formats[SS_MAX_FORMATS];
     int n_formats;
     int n_overflow; /* of how many formats, the first ones, overflow is told */
     int top;
     bool by_input;
+    bool finding; /* something is not finite */
     cli_tables out;
 } report;
-
-static ss_code show_nonfinite(report *rep, ss_err *e)
-{
-    ss_nonfinite x;
-    ss_table t;
-    ss_code rc = ss_nonfinite_find(rep->run, &rep->all, &x, e);
-
-    if (rc != SS_OK)
-        return rc;
-    if ((x.n || rep->out.json) && (rc = ss_nonfinite_table(rep->run, &x, rep->top, &t, e)) == SS_OK)
-        rc = cli_show(&rep->out, &t, e);
-    ss_nonfinite_release(&x);
-    return rc;
-}
 
 static ss_code show_growth(report *rep, int input, ss_err *e)
 {
@@ -174,12 +162,10 @@ static ss_code show_channels(report *rep, ss_err *e)
 static ss_code show_all(report *rep, ss_err *e)
 {
     ss_table t;
-    ss_code rc = ss_summary_table(rep->run, &t, e);
+    ss_code rc = cli_show_not_finite(&rep->out, &rep->bad, rep->top, e);
 
-    if (rc == SS_OK)
+    if (rc == SS_OK && (rc = ss_summary_table(rep->run, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
-    if (rc == SS_OK)
-        rc = show_nonfinite(rep, e);
     if (rc == SS_OK)
         rc = show_growth(rep, SS_ALL, e);
     for (int i = 0; i < rep->run->n_inputs && rep->by_input && rc == SS_OK; i++)
@@ -255,7 +241,11 @@ static ss_code analyze_levels(cli_parser *p, report *rep, const char *const *glo
     if (rc == SS_OK)
         rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_PRODUCED, &rep->produced, e);
     if (rc == SS_OK)
+        rc = ss_not_finite_find(rep->run, &rep->bad, e);
+    if (rc == SS_OK)
         rc = show_all(rep, e);
+    rep->finding = ss_not_finite_any(&rep->bad);
+    ss_not_finite_release(&rep->bad);
     ss_sites_release(&rep->all);
     ss_sites_release(&rep->produced);
     return rc;
@@ -338,12 +328,12 @@ static int run(const cli_command *cmd, int argc, char **argv)
         growth_formats(&p, &rep);
         const cli_trend x = {p.operands, p.n_operands, steps,         globs,
                              n_globs,    rep.formats,  rep.n_formats, rep.top};
-        rc = cli_trend_show(&x, &rep.out, &e);
+        rc = cli_trend_show(&x, &rep.out, &rep.finding, &e);
     } else
         rc = analyze(&p, &rep, globs, n_globs, &e);
     rc = cli_show_end(&rep.out, rc, &e);
     ss_free(globs);
-    return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
+    return rc == SS_OK ? cli_flush(&p, rep.finding ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);
 }
 
 const cli_command cmd_analyze = {
@@ -362,7 +352,10 @@ const cli_command cmd_analyze = {
     "\n"
     "Of the statistics.h5 that `sigmascope train` writes: the steps, what overflows and since\n"
     "when, growth over training at low, middle and high noise levels, encoder against decoder,\n"
-    "the same trends and forecasts, parameters whose updates are too large, and the loss.",
+    "the same trends and forecasts, parameters whose updates are too large, and the loss.\n"
+    "\n"
+    "What is inf or NaN is said before all else: weights, inputs, modules, attention heads,\n"
+    "answers, losses. Exit status 3: something is.",
     options,
     CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,
     run,

@@ -18,6 +18,7 @@ static const cli_option options[] = {
 typedef struct {
     const char *const *globs;
     int n_globs, top;
+    bool finding; /* a head is not finite */
     cli_tables out;
 } report;
 
@@ -35,11 +36,11 @@ static ss_code show_sentence(report *rep, const ss_attn *a, ss_err *e)
 }
 
 /* The tables of one input, or of all; of all, the verdict too. */
-static ss_code show_input(report *rep, ss_run *r, int input, ss_err *e)
+static ss_code show_input(report *rep, ss_run *r, const ss_not_finite *bad, int input, ss_err *e)
 {
     ss_attn a;
     ss_table t;
-    ss_code rc = ss_attn_find(r, rep->globs, rep->n_globs, input, &a, e);
+    ss_code rc = ss_attn_find(r, bad, rep->globs, rep->n_globs, input, &a, e);
 
     if (rc != SS_OK)
         return rc;
@@ -51,6 +52,7 @@ static ss_code show_input(report *rep, ss_run *r, int input, ss_err *e)
         rc = cli_show(&rep->out, &t, e);
     if (rc == SS_OK && input == SS_ALL)
         rc = show_sentence(rep, &a, e);
+    rep->finding |= a.n_bad > 0;
     ss_attn_release(&a);
     return rc;
 }
@@ -58,12 +60,16 @@ static ss_code show_input(report *rep, ss_run *r, int input, ss_err *e)
 static ss_code attention(const char *path, report *rep, bool by_input, ss_err *e)
 {
     ss_run *r = NULL;
+    ss_not_finite bad = {0};
     ss_code rc = ss_run_open(path, &r, e);
 
+    if (rc == SS_OK && (rc = ss_not_finite_find(r, &bad, e)) == SS_OK && ss_not_finite_any(&bad))
+        rc = cli_say_not_finite(&rep->out, &bad, SS_BAD_HEADS, NULL, e);
     for (int i = 0; rc == SS_OK && by_input && i < r->n_inputs; i++)
-        rc = show_input(rep, r, i, e);
+        rc = show_input(rep, r, &bad, i, e);
     if (rc == SS_OK)
-        rc = show_input(rep, r, SS_ALL, e);
+        rc = show_input(rep, r, &bad, SS_ALL, e);
+    ss_not_finite_release(&bad);
     ss_run_close(r);
     return cli_show_end(&rep->out, rc, e);
 }
@@ -98,7 +104,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
                   .out = {.json = p.common.json}};
     ss_code rc = attention(p.operands[0], &rep, by_input, &e);
     ss_free(globs);
-    return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
+    return rc == SS_OK ? cli_flush(&p, rep.finding ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);
 }
 
 const cli_command cmd_attn = {
@@ -108,7 +114,8 @@ const cli_command cmd_attn = {
     "Prints, of a run file: the entropy of every attention head over noise levels, divided by\n"
     "the logarithm of the number of keys; heads that collapsed, and those with a sink; and of\n"
     "each layer whether its logits are large, and whether that comes from large inputs of the\n"
-    "product q k or from an entropy that collapsed.",
+    "product q k or from an entropy that collapsed. Heads that are inf or NaN come first. Exit\n"
+    "status 3: there are such heads.",
     options,
     CLI_JSON,
     run,

@@ -1,10 +1,12 @@
 /* compare.c - `sigmascope compare`: runs against a baseline, module by module, sigma by sigma */
 #include "analyze/comparison.h"
+#include "analyze/trend.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/tables.h"
 
 #include <limits.h>
+#include <stdio.h>
 
 enum { OPT_MODULES = 1, OPT_TOP, OPT_FAIL_OVER };
 enum { MAX_RUNS = 26 }; /* they are called A to Z */
@@ -30,6 +32,7 @@ typedef struct {
     int top;
     cli_tables out;
     ss_run **runs;      /* [n_runs] */
+    ss_not_finite *bad; /* [n_runs] */
     ss_table fail_over; /* filled run by run */
     int n_exceeded;
 } comparer;
@@ -124,16 +127,48 @@ static ss_code begin_fail_over(comparer *x, ss_err *e)
     return SS_OK;
 }
 
+/* What is not finite in each run, before all else, and since when. */
+static ss_code say_not_finite(comparer *x, ss_err *e)
+{
+    const ss_not_finite *each[MAX_RUNS];
+    const char *names[MAX_RUNS];
+    char letters[MAX_RUNS][2];
+    int64_t steps[MAX_RUNS];
+    char *text;
+    ss_err none = {0};
+    ss_code rc = SS_OK;
+
+    for (int j = 0; j < x->n_runs && rc == SS_OK; j++) {
+        snprintf(letters[j], sizeof letters[j], "%c", 'A' + j);
+        names[j] = letters[j];
+        each[j] = &x->bad[j];
+        rc = cli_say_not_finite(&x->out, &x->bad[j], SS_BAD_WEIGHTS, names[j], e);
+    }
+    if (rc != SS_OK || ss_trend_steps(x->runs, x->n_runs, NULL, steps, &none) != SS_OK)
+        return rc; /* without steps there is no order to speak of */
+    none = (ss_err){0};
+    text = ss_last_finite_say(each, names, steps, x->n_runs, &none);
+    rc = none.code == SS_OK ? cli_say(&x->out, "order", text, e)
+                            : ss_fail(e, none.code, "%s", none.msg);
+    ss_free(text);
+    return rc;
+}
+
 static ss_code compare(comparer *x, ss_err *e)
 {
     ss_table t;
     ss_code rc = begin_fail_over(x, e);
 
     x->runs = ss_calloc((size_t)x->n_runs, sizeof *x->runs);
-    if (rc == SS_OK && !x->runs)
+    x->bad = ss_calloc((size_t)x->n_runs, sizeof *x->bad);
+    if (rc == SS_OK && (!x->runs || !x->bad))
         rc = ss_fail(e, SS_NOMEM, "out of memory");
-    for (int j = 0; j < x->n_runs && rc == SS_OK; j++)
-        rc = ss_run_open(x->paths[j], &x->runs[j], e);
+    for (int j = 0; j < x->n_runs && rc == SS_OK; j++) {
+        if ((rc = ss_run_open(x->paths[j], &x->runs[j], e)) == SS_OK)
+            rc = ss_not_finite_find(x->runs[j], &x->bad[j], e);
+    }
+    if (rc == SS_OK)
+        rc = say_not_finite(x, e);
     if (rc == SS_OK && (rc = ss_compare_runs_table(x->runs, x->n_runs, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
     for (int j = 1; j < x->n_runs && rc == SS_OK; j++) {
@@ -151,8 +186,11 @@ static ss_code compare(comparer *x, ss_err *e)
         ss_table_note(&x->fail_over, "%d limits exceeded", x->n_exceeded);
         rc = cli_show(&x->out, &x->fail_over, e);
     }
-    for (int j = 0; x->runs && j < x->n_runs; j++)
+    for (int j = 0; x->runs && x->bad && j < x->n_runs; j++) {
+        ss_not_finite_release(&x->bad[j]);
         ss_run_close(x->runs[j]);
+    }
+    ss_free(x->bad);
     ss_free(x->runs);
     ss_free(x->limits);
     ss_table_release(&x->fail_over);

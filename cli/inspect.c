@@ -40,7 +40,7 @@ static ss_code print_tables(const cli_parser *p, ss_table *tables, int n, ss_err
     return failed ? ss_fail(e, SS_IO, "writing the output failed") : SS_OK;
 }
 
-static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, ss_err *e)
+static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool *bad, ss_err *e)
 {
     enum { N = 4 };
     ss_table tables[N] = {0};
@@ -58,8 +58,11 @@ static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, ss_e
         rc = ss_inventory_modules(v, (int)o->depth, &tables[2], e);
     if (rc == SS_OK)
         rc = ss_inventory_weights(v, (int)o->top, &tables[3], e);
+    if (rc == SS_OK && !p->common.json)
+        ss_inventory_say_bad(v, stdout);
     if (rc == SS_OK)
         rc = print_tables(p, tables, N, e);
+    *bad = rc == SS_OK && ss_inventory_bad(v) > 0;
     for (int i = 0; i < N; i++)
         ss_table_release(&tables[i]);
     ss_inventory_free(v);
@@ -100,6 +103,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     ss_ctx *c = NULL;
     ss_err e = {0};
     int id;
+    bool bad = false;
 
     cli_begin(&p, cmd, argc, argv);
     while ((id = cli_next(&p)) != CLI_END) {
@@ -115,9 +119,9 @@ static int run(const cli_command *cmd, int argc, char **argv)
     ss_ctx_options device = {.device = p.common.device, .threads = p.common.threads};
     ss_code rc = ss_ctx_new(&device, &c, &e);
     if (rc == SS_OK)
-        rc = p.n_operands == 1 ? inspect_one(&p, c, &o, &e) : inspect_two(&p, c, &o, &e);
+        rc = p.n_operands == 1 ? inspect_one(&p, c, &o, &bad, &e) : inspect_two(&p, c, &o, &e);
     ss_ctx_free(c);
-    return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
+    return rc == SS_OK ? cli_flush(&p, bad ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);
 }
 
 const cli_command cmd_inspect = {
@@ -126,7 +130,8 @@ const cli_command cmd_inspect = {
     "what is in a checkpoint, or what differs between two",
     "Tells family, options, modules and the sizes of weights of a diffusers model. Given\n"
     "two, lists the tensors that differ, the largest relative change first, without\n"
-    "loading either whole.",
+    "loading either whole. Weights that are inf or NaN are said first. Exit status 3: of one\n"
+    "model, some are.",
     options,
     CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,
     run,

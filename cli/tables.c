@@ -1,7 +1,11 @@
 /* tables.c - see tables.h */
 #include "cli/tables.h"
 
+#include "base/mem.h"
+#include "base/str.h"
+
 #include <stdio.h>
+#include <string.h>
 
 ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e)
 {
@@ -18,6 +22,110 @@ ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e)
             rc = ss_fail(e, SS_NOMEM, "table '%s': out of memory", t->title);
     }
     ss_table_release(t);
+    return rc;
+}
+
+/* A text as JSON, whoever wrote the names in it. */
+static json_t *printable_json(const char *text)
+{
+    const size_t n = strlen(text), room = 4 * n + 1;
+    char *shown = ss_alloc(room, 1);
+    json_t *j = shown ? json_string(ss_printable(text, shown, room)) : NULL;
+
+    ss_free(shown);
+    return j;
+}
+
+static ss_code print_sentence(const char *name, const char *text, ss_err *e)
+{
+    const size_t room = 4 * strlen(text) + 1;
+    char *shown = ss_alloc(room, 1);
+
+    if (!shown)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    printf("%s%s%s\n", name ? name : "", name ? ": " : "", ss_printable(text, shown, room));
+    ss_free(shown);
+    return SS_OK;
+}
+
+/* The list "said" of the JSON object, made where it is not there. */
+static json_t *said_list(cli_tables *out)
+{
+    json_t *list;
+
+    if (!out->tables)
+        out->tables = json_object();
+    if (!(list = json_object_get(out->tables, "said")) &&
+        json_object_set_new(out->tables, "said", json_array()) == 0)
+        list = json_object_get(out->tables, "said");
+    return list;
+}
+
+/* One sentence; text may be NULL. */
+static ss_code say(cli_tables *out, const char *name, const char *part, const char *text,
+                   bool *begun, ss_err *e)
+{
+    if (out->json) {
+        json_t *list = said_list(out), *item = NULL;
+
+        if (text)
+            item = json_pack("{s:s*, s:s, s:o}", "run", name, "part", part, "text",
+                             printable_json(text));
+        return !list || (text && json_array_append_new(list, item) != 0)
+                   ? ss_fail(e, SS_NOMEM, "out of memory")
+                   : SS_OK;
+    }
+    if (!text)
+        return SS_OK;
+    if (!*begun && out->n_shown++)
+        putchar('\n');
+    *begun = true;
+    return print_sentence(name, text, e);
+}
+
+ss_code cli_say_not_finite(cli_tables *out, const ss_not_finite *x, ss_bad_part lead,
+                           const char *name, ss_err *e)
+{
+    ss_code rc = SS_OK;
+    bool begun = false;
+
+    for (int i = -1; i < SS_N_BAD_PARTS && rc == SS_OK; i++) {
+        const ss_bad_part part = i < 0 ? lead : (ss_bad_part)i;
+        ss_err why = {0};
+
+        if (i == (int)lead)
+            continue;
+        char *text = ss_not_finite_say(x, part, &why);
+        rc = why.code != SS_OK ? ss_fail(e, why.code, "%s", why.msg)
+                               : say(out, name, ss_bad_part_name(part), text, &begun, e);
+        ss_free(text);
+    }
+    return rc;
+}
+
+ss_code cli_say(cli_tables *out, const char *part, const char *text, ss_err *e)
+{
+    bool begun = false;
+
+    return say(out, NULL, part, text, &begun, e);
+}
+
+ss_code cli_show_not_finite(cli_tables *out, const ss_not_finite *x, int top, ss_err *e)
+{
+    ss_table t;
+    ss_code rc = cli_say_not_finite(out, x, SS_BAD_WEIGHTS, NULL, e);
+
+    if (rc == SS_OK && (out->json || ss_not_finite_any(x)) &&
+        (rc = ss_not_finite_table(x, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    if (rc == SS_OK && (out->json || x->n_weights) &&
+        (rc = ss_bad_weights_table(x, top, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    if (rc == SS_OK && (out->json || x->n_sites) &&
+        (rc = ss_bad_sites_table(x, top, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    if (rc == SS_OK && (out->json || x->n_limits) && (rc = ss_at_limit_table(x, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
     return rc;
 }
 

@@ -9,7 +9,7 @@
 #ifndef SS_CLI_TABLES_H
 #define SS_CLI_TABLES_H
 
-#include "base/table.h"
+#include "analyze/not_finite.h"
 
 typedef struct {
     bool json;
@@ -19,6 +19,17 @@ typedef struct {
 
 /* Prints a table, or keeps it for the JSON object; releases it, also on failure. */
 ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e);
+
+/* What of a run is not finite, before all else: its sentences, and tables of at most `top` rows.
+ * Nothing, where there is nothing to say; with json it is always there, the sentences as
+ * "said": [{"part": ..., "text": ...}]. */
+ss_code cli_show_not_finite(cli_tables *out, const ss_not_finite *x, int top, ss_err *e);
+/* The sentences alone, that of `lead` first; name: what the run is called before each, or NULL. */
+ss_code cli_say_not_finite(cli_tables *out, const ss_not_finite *x, ss_bad_part lead,
+                           const char *name, ss_err *e);
+
+/* Another sentence; text may be NULL: none. */
+ss_code cli_say(cli_tables *out, const char *part, const char *text, ss_err *e);
 
 /* The last call: prints the JSON object unless rc is an error; returns rc, or its own failure.
  * {0} is fine. */

@@ -19,6 +19,39 @@ static ss_code show_forecasts(const cli_trend *x, const ss_trend *t, cli_tables 
     return rc;
 }
 
+/* What is not finite in each run, and since when, before all else. */
+static ss_code say_not_finite(ss_run **runs, const int64_t *steps, int n, cli_tables *out,
+                              bool *finding, ss_err *e)
+{
+    ss_not_finite *bad = ss_calloc((size_t)n, sizeof *bad);
+    const ss_not_finite **each = ss_calloc((size_t)n, sizeof *each);
+    const char **names = ss_calloc((size_t)n, sizeof *names);
+    ss_err none = {0};
+    ss_code rc = bad && each && names ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+
+    for (int i = 0; i < n && rc == SS_OK; i++) {
+        rc = ss_not_finite_find(runs[i], &bad[i], e);
+        each[i] = &bad[i];
+        names[i] = runs[i]->path;
+        *finding |= ss_not_finite_any(&bad[i]);
+    }
+    if (rc == SS_OK && *finding) {
+        char *text = ss_last_finite_say(each, names, steps, n, &none);
+
+        rc = none.code == SS_OK ? cli_say(out, "order", text, e)
+                                : ss_fail(e, none.code, "%s", none.msg);
+        ss_free(text);
+    }
+    for (int i = 0; i < n && rc == SS_OK; i++)
+        rc = cli_say_not_finite(out, &bad[i], SS_BAD_WEIGHTS, names[i], e);
+    for (int i = 0; bad && i < n; i++)
+        ss_not_finite_release(&bad[i]);
+    ss_free(bad);
+    ss_free(each);
+    ss_free(names);
+    return rc;
+}
+
 static ss_code show_trend(const cli_trend *x, const ss_trend *t, cli_tables *out, ss_err *e)
 {
     ss_table table;
@@ -33,7 +66,7 @@ static ss_code show_trend(const cli_trend *x, const ss_trend *t, cli_tables *out
     return rc == SS_OK ? show_forecasts(x, t, out, e) : rc;
 }
 
-ss_code cli_trend_show(const cli_trend *x, cli_tables *out, ss_err *e)
+ss_code cli_trend_show(const cli_trend *x, cli_tables *out, bool *finding, ss_err *e)
 {
     const size_t n = (size_t)x->n_paths;
     ss_run **runs = ss_calloc(n, sizeof *runs);
@@ -45,6 +78,8 @@ ss_code cli_trend_show(const cli_trend *x, cli_tables *out, ss_err *e)
         rc = ss_run_open(x->paths[i], &runs[i], e);
     if (rc == SS_OK)
         rc = ss_trend_steps(runs, x->n_paths, x->steps, steps, e);
+    if (rc == SS_OK)
+        rc = say_not_finite(runs, steps, x->n_paths, out, finding, e);
     if (rc == SS_OK)
         rc = ss_trend_find(runs, steps, x->n_paths, x->globs, x->n_globs, &t, e);
     if (rc == SS_OK)

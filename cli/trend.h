@@ -17,6 +17,6 @@ typedef struct {
 } cli_trend;
 
 /* Shows the tables. Steps that are not told, or not as many as runs, are SS_USAGE. */
-ss_code cli_trend_show(const cli_trend *x, cli_tables *out, ss_err *e);
+ss_code cli_trend_show(const cli_trend *x, cli_tables *out, bool *finding, ss_err *e);
 
 #endif

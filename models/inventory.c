@@ -182,6 +182,38 @@ void ss_inventory_free(ss_inventory *v)
     ss_free(v);
 }
 
+uint64_t ss_inventory_bad(const ss_inventory *v)
+{
+    uint64_t bad = 0;
+    int n;
+
+    ss_model_weights(v->model, &n);
+    for (int i = 0; i < n; i++)
+        bad += v->stats[i].nonfinite;
+    return bad;
+}
+
+void ss_inventory_say_bad(const ss_inventory *v, FILE *f)
+{
+    const uint64_t bad = ss_inventory_bad(v);
+    char shown[300];
+    int n, tensors = 0;
+    ss_weight *const *w = ss_model_weights(v->model, &n);
+    const char *first = NULL;
+
+    for (int i = 0; i < n; i++) {
+        tensors += v->stats[i].nonfinite > 0;
+        if (v->stats[i].nonfinite && !first)
+            first = w[i]->name;
+    }
+    if (first)
+        fprintf(f,
+                "%llu weight%s inf or NaN, in %d of %d tensors, the first in %s: this checkpoint "
+                "is broken.\n\n",
+                (unsigned long long)bad, bad == 1 ? " is" : "s are", tensors, n,
+                ss_printable(first, shown, sizeof shown));
+}
+
 /* True when a parameter lies in the module or below it. */
 static bool lies_below(const char *parameter, const char *path)
 {

@@ -22,6 +22,9 @@ typedef struct ss_inventory ss_inventory;
 /* Reads every weight once. */
 ss_code ss_inventory_new(ss_ctx *c, const ss_model *m, ss_inventory **v, ss_err *e);
 void ss_inventory_free(ss_inventory *v); /* NULL is fine */
+/* How many weights are inf or NaN; and a line that says so, or nothing. */
+uint64_t ss_inventory_bad(const ss_inventory *v);
+void ss_inventory_say_bad(const ss_inventory *v, FILE *f);
 ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_err *e);
 ss_code ss_inventory_weights(const ss_inventory *v, int top, ss_table *t, ss_err *e);
 

@@ -21,6 +21,7 @@ enum { MAX_ITEMS = 6 };
 typedef struct {
     ss_run *r;
     int module, port, input, sigma;
+    int first, count; /* samples */
     ss_replay replay;
     ss_plan plan; /* for the conditions */
     char *model;  /* the folder with config.json, its full path */
@@ -38,10 +39,10 @@ static ss_code out_of_memory(ss_err *e)
 static float *add_item(bundle *b, const char *name, int rank, const int64_t *dim)
 {
     ss_st_item *item = &b->items[b->n_items];
-    size_t n = (size_t)b->r->n_samples;
+    size_t n = (size_t)b->count;
 
     *item = (ss_st_item){.name = name, .dtype = SS_F32, .rank = rank};
-    item->dim[0] = b->r->n_samples;
+    item->dim[0] = b->count;
     for (int d = 1; d < rank; d++) {
         item->dim[d] = dim[d - 1];
         n *= (size_t)dim[d - 1];
@@ -68,8 +69,8 @@ static ss_code add_input(bundle *b, ss_err *e)
 
     if (!x || !one)
         rc = out_of_memory(e);
-    for (int n = 0; n < b->r->n_samples && rc == SS_OK; n++) {
-        rc = ss_run_picture(b->r, set, b->input, b->sigma, n, one, e);
+    for (int n = 0; n < b->count && rc == SS_OK; n++) {
+        rc = ss_run_picture(b->r, set, b->input, b->sigma, b->first + n, one, e);
         for (int64_t i = 0; i < pixels && rc == SS_OK; i++)
             for (int64_t j = 0; j < c; j++)
                 x[n * s.n + j * pixels + i] = one[i * c + j];
@@ -89,8 +90,9 @@ static ss_code add_rows(bundle *b, const char *name, size_t field, int rank, con
         return out_of_memory(e);
     for (int d = 1; d < rank; d++)
         row *= (size_t)dim[d - 1];
-    for (int n = 0; n < b->r->n_samples; n++) {
-        const ss_condition c = ss_conditions_batch(&b->plan.conditions, 1, &n, false);
+    for (int n = 0; n < b->count; n++) {
+        const int sample = b->first + n;
+        const ss_condition c = ss_conditions_batch(&b->plan.conditions, 1, &sample, false);
         const float *from;
 
         memcpy(&from, (const char *)&c + field, sizeof from);
@@ -108,7 +110,7 @@ static ss_code add_conditions(bundle *b, ss_err *e)
 
     if (!t)
         return out_of_memory(e);
-    for (int n = 0; n < b->r->n_samples; n++)
+    for (int n = 0; n < b->count; n++)
         t[n] = b->plan.levels[b->sigma].condition;
     if (c.encoder_hidden_states)
         rc = add_rows(b, "encoder_hidden_states", offsetof(ss_condition, encoder_hidden_states), 3,
@@ -149,8 +151,8 @@ static ss_code describe(bundle *b, ss_str *out, ss_err *e)
         rc = ss_run_stat(r, "rms", &x[1], e);
     if (rc == SS_OK)
         rc = ss_run_nonfinite(r, &nonfinite, e);
-    for (int n = 0; n < r->n_samples && rc == SS_OK; n++) {
-        const size_t at = ss_run_at(r, b->module, b->port, b->input, b->sigma, n);
+    for (int n = 0; n < b->count && rc == SS_OK; n++) {
+        const size_t at = ss_run_at(r, b->module, b->port, b->input, b->sigma, b->first + n);
 
         json_array_append_new(absmax, number(x[0] ? x[0][at] : NAN));
         json_array_append_new(rms, number(x[1] ? x[1][at] : NAN));
@@ -204,7 +206,7 @@ static void write_shell(const bundle *b, ss_str *s)
     snprintf(text, sizeof text, "%.9g", edm ? exp(4 * told) : told);
     add_option(s, takes_sigma ? "sigmas" : "timesteps", text);
     add_option(s, "inputs", "raw:input.safetensors#x");
-    snprintf(text, sizeof text, "%d", b->r->n_samples);
+    snprintf(text, sizeof text, "%d", b->count);
     add_option(s, "samples", text);
     snprintf(text, sizeof text, "%dx%d", b->plan.net.height, b->plan.net.width);
     add_option(s, "size", text);
@@ -314,10 +316,16 @@ static ss_code gather(bundle *b, ss_err *e)
     return rc == SS_OK ? add_conditions(b, e) : rc;
 }
 
-ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, int port, int input,
-                        int sigma, ss_err *e)
+ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, int port,
+                        ss_bundle_place place, ss_err *e)
 {
-    bundle b = {.r = r, .module = module, .port = port, .input = input, .sigma = sigma};
+    bundle b = {.r = r,
+                .module = module,
+                .port = port,
+                .input = place.input,
+                .sigma = place.sigma,
+                .first = place.sample < 0 ? 0 : place.sample,
+                .count = place.sample < 0 ? r->n_samples : 1};
     ss_outdir out = {0};
     ss_code rc = ss_replay_read(r, &b.replay, e);
 

@@ -9,18 +9,24 @@
  * and diffusers, through a forward hook; not of a network with remedies (models/remedies.h), which
  * diffusers ignores
  *
- * N are the samples of the run. The scripts name the model by its full path.
+ * N is 1, or for all samples of the run how many it has. The scripts name the model by its full
+ * path.
  */
 #ifndef SS_PROBE_BUNDLE_H
 #define SS_PROBE_BUNDLE_H
 
 #include "probe/run_reader.h"
 
+/* Indices into the run's axes; sample -1: all of them. */
+typedef struct {
+    int input, sigma, sample;
+} ss_bundle_place;
+
 /* Writes the bundle of a module's output (port) at one noise level and input of a run that
  * `sigmascope probe` made; indices into the run's axes. The folder appears whole or not at all;
  * one that is there is SS_IO, unless replace is set and it is a bundle. SS_USAGE for a run without
  * plan, SS_FORMAT when the model is not the one of the run any more. */
-ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, int port, int input,
-                        int sigma, ss_err *e);
+ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, int port,
+                        ss_bundle_place place, ss_err *e);
 
 #endif

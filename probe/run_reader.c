@@ -19,7 +19,7 @@
 /* More than any network has, and little enough to multiply. */
 enum { MAX_LABELS = 1 << 20 };
 
-static ss_code check_version(const ss_run *r, hid_t file, ss_err *e)
+static ss_code check_version(ss_run *r, hid_t file, ss_err *e)
 {
     char *format = NULL, *version = NULL;
     ss_code rc = ss_h5_read_text(file, "format", &format, e);
@@ -42,6 +42,8 @@ static ss_code check_version(const ss_run *r, hid_t file, ss_err *e)
             rc = ss_fail(e, SS_UNSUPPORTED,
                          "%s: has layout version %d, this program reads up to %d; use a newer one",
                          r->path, major, SS_RUN_MAJOR);
+        else if (sscanf(version + used, ".%9d", &r->minor) != 1)
+            r->minor = 0;
     }
     ss_free(format);
     ss_free(version);

@@ -36,6 +36,7 @@ typedef struct ss_run {
         *prediction_type, *created, *plan;
     uint64_t seed;
     int threads;
+    int minor; /* of the layout version, 0 where the file has none */
     bool complete;
 
     /* axes; an absent one has one entry, "output" for the port, "" for the input */

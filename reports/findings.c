@@ -105,7 +105,7 @@ static ss_code find_attention(ss_findings *x, ss_err *e)
 
     if (x->run->n_layers == 0 || x->n == 0)
         return SS_OK;
-    if ((rc = ss_attn_find(x->run, NULL, 0, SS_ALL, &x->attention, e)) != SS_OK)
+    if ((rc = ss_attn_find(x->run, &x->bad, NULL, 0, SS_ALL, &x->attention, e)) != SS_OK)
         return rc == SS_FORMAT ? SS_OK : rc; /* layers are named, and nothing is known of them */
     x->has_attention = x->attention.n_heads > 0;
     if (!(x->attention_sentence = ss_attn_sentence(&x->attention)))
@@ -158,7 +158,7 @@ ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const
     if (rc == SS_OK)
         rc = ss_sites_find(r, globs, n_globs, SS_SITES_PRODUCED, &x->produced, e);
     if (rc == SS_OK)
-        rc = ss_nonfinite_find(r, &x->all, &x->nonfinite, e);
+        rc = ss_not_finite_find(r, &x->bad, e);
     if (rc == SS_OK)
         rc = ss_growth_find(r, &x->produced, SS_ALL, &x->growth, e);
     if (rc == SS_OK)
@@ -192,7 +192,7 @@ void ss_findings_release(ss_findings *x)
     ss_sites_release(&x->produced);
     ss_sites_release(&x->rows);
     ss_free(x->order);
-    ss_nonfinite_release(&x->nonfinite);
+    ss_not_finite_release(&x->bad);
     ss_growth_release(&x->growth);
     ss_headroom_release(&x->headroom);
     for (int i = 0; i < SS_MAX_FORMATS; i++)

@@ -8,6 +8,7 @@
 #include "analyze/growth.h"
 #include "analyze/headroom.h"
 #include "analyze/health.h"
+#include "analyze/not_finite.h"
 #include "analyze/overflow.h"
 #include "analyze/spectra.h"
 #include "analyze/stages.h"
@@ -27,7 +28,7 @@ typedef struct {
     int n;
     const float *absmax, *rms; /* of the run, or NULL */
 
-    ss_nonfinite nonfinite;
+    ss_not_finite bad; /* of all modules, whatever was asked for */
     ss_growth growth;
     ss_headroom headroom;
     ss_overflow overflow[SS_MAX_FORMATS];

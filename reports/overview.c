@@ -41,7 +41,7 @@ static void runs_table(ss_page *p, const ss_overview *o)
         cell(f, top ? top->peak : NAN, "%.4g");
         cell(f, top && top->peak_sigma >= 0 ? x->run->sigmas[top->peak_sigma] : NAN, "%.3g");
         cell(f, x->stages.n ? x->stages.rows[x->stages.n - 1].absmax_ratio : NAN, "%.3g");
-        cell(f, x->nonfinite.n, "%.0f");
+        cell(f, x->bad.n_sites, "%.0f");
         html_element(f, "td", NULL, "%s", x->run->precision);
         html_element(f, "td", "path", "%.12s %s", x->run->model_sha256, x->run->model_path);
         html_raw(f, "</tr>\n");
@@ -74,9 +74,17 @@ static void say_pair(ss_page *p, const ss_overview *o, int j, const ss_compariso
                                                                      : most->absmax.rise.sigma,
                                                                  0)]);
     else if (most)
-        ss_summary_say(p, SS_SAID_CLEAR, "runs", "Nothing is larger in %s than in %s.",
+        ss_summary_say(p, SS_SAID_TOLD, "runs", "No largest |x| is larger in %s than in %s.",
                        o->found[j].name, o->found[0].name);
-    if (x->inputs.n_losses) {
+    if (x->inputs.n_losses &&
+        (isinf(x->inputs.losses[0].loss[0]) || isinf(x->inputs.losses[0].loss[1])))
+        ss_summary_say(
+            p, SS_SAID_BAD, "runs", "The loss of %s%s%s is inf or NaN at sigma %.3g.",
+            isinf(x->inputs.losses[0].loss[0]) ? o->found[0].name : "",
+            isinf(x->inputs.losses[0].loss[0]) && isinf(x->inputs.losses[0].loss[1]) ? " and " : "",
+            isinf(x->inputs.losses[0].loss[1]) ? o->found[j].name : "",
+            c->aligned.runs[0]->sigmas[ss_align_sigma(&c->aligned, x->inputs.losses[0].sigma, 0)]);
+    else if (x->inputs.n_losses) {
         const ss_loss_row *l = &x->inputs.losses[0];
 
         ss_summary_say(p, SS_SAID_TOLD, "runs",
@@ -84,6 +92,48 @@ static void say_pair(ss_page *p, const ss_overview *o, int j, const ss_compariso
                        c->aligned.runs[0]->sigmas[ss_align_sigma(&c->aligned, l->sigma, 0)],
                        l->loss[0], o->found[0].name, l->loss[1], o->found[j].name);
     }
+}
+
+/* Behind a largest value that leaves something out. */
+static const char *of_finite(const ss_findings *x)
+{
+    return x->bad.n_sites ? " of what is finite" : "";
+}
+
+/* What is not finite in each run, the first time that there is, and the last run before. */
+static ss_code say_not_finite(ss_page *p, const ss_overview *o, ss_err *e)
+{
+    enum { RUNS = 6 }; /* of more, their pages tell */
+    const size_t n = (size_t)o->n;
+    const ss_not_finite **bad = ss_alloc(n, sizeof *bad);
+    const char **names = ss_alloc(n, sizeof *names);
+    int64_t *steps = ss_alloc(n, sizeof *steps);
+    int n_bad = 0;
+    ss_err none = {0};
+    ss_code rc = bad && names && steps ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+
+    for (int i = 0; i < o->n && rc == SS_OK; i++) {
+        bad[i] = &o->found[i].bad;
+        names[i] = o->found[i].name;
+        n_bad += ss_not_finite_any(bad[i]);
+    }
+    if (rc == SS_OK && n_bad &&
+        ss_trend_steps(o->runs, o->n, o->opt->steps, steps, &none) == SS_OK) {
+        char *text = ss_last_finite_say(bad, names, steps, o->n, NULL);
+
+        ss_summary_say(p, SS_SAID_BAD, "runs", "%s", text ? text : "");
+        ss_free(text);
+    }
+    for (int i = 0, said = 0; i < o->n && rc == SS_OK && said < RUNS; i++) {
+        said += ss_not_finite_any(bad[i]) || bad[i]->n_limits;
+        ss_summary_not_finite(p, bad[i], names[i], NULL);
+    }
+    if (rc == SS_OK && n_bad > RUNS)
+        ss_summary_say(p, SS_SAID_BAD, "runs", "%d of %d runs are not finite.", n_bad, o->n);
+    ss_free(bad);
+    ss_free(names);
+    ss_free(steps);
+    return rc;
 }
 
 static void say_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *pairs)
@@ -100,17 +150,11 @@ static void say_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *p
             continue;
         const double ratio = b->growth.rows[0].peak / a->growth.rows[0].peak;
 
-        ss_summary_say(p,
-                       ratio >= 2     ? SS_SAID_FOUND
-                       : ratio <= 0.5 ? SS_SAID_CLEAR
-                                      : SS_SAID_TOLD,
-                       "runs", "%s reaches %.4g (in %s), %s %.4g: %.3g times as much.", b->name,
+        ss_summary_say(p, SS_SAID_TOLD, "runs",
+                       "%s reaches %.4g (in %s)%s, %s %.4g%s: %.3g times as much.", b->name,
                        b->growth.rows[0].peak,
-                       ss_site_name(b->run, ss_findings_origin(b, 0), name, sizeof name), a->name,
-                       a->growth.rows[0].peak, ratio);
-        if (b->nonfinite.n)
-            ss_summary_say(p, SS_SAID_FOUND, NULL, "%s has inf or NaN at %d places; %s at %d.",
-                           b->name, b->nonfinite.n, a->name, a->nonfinite.n);
+                       ss_site_name(b->run, ss_findings_origin(b, 0), name, sizeof name),
+                       of_finite(b), a->name, a->growth.rows[0].peak, of_finite(a), ratio);
     }
     if (pairs[o->n - 1].fits)
         say_pair(p, o, o->n - 1, &pairs[o->n - 1].result);
@@ -204,6 +248,8 @@ static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err 
     if (o->opt->story && (rc = ss_section_story(p, o->opt->story, e)) != SS_OK)
         return rc;
     ss_summary_begin(p);
+    if ((rc = say_not_finite(p, o, e)) != SS_OK)
+        return rc;
     if (x->has_trend)
         ss_trends_say(p, o->format, o->n_formats, &x->trend);
     if (x->conditioning.n_told >= 2)

@@ -13,10 +13,19 @@ ss_code ss_section_nonfinite(ss_page *page, const ss_findings *x, ss_err *e)
     ss_table t;
     ss_code rc;
 
-    if (x->nonfinite.n == 0)
+    if (!ss_not_finite_any(&x->bad) && !x->bad.n_limits)
         return SS_OK;
-    ss_page_section(page, "nonfinite", "What is inf or NaN");
-    if ((rc = ss_nonfinite_table(x->run, &x->nonfinite, TABLE_ROWS, &t, e)) == SS_OK)
+    ss_page_section(page, "nonfinite",
+                    ss_not_finite_any(&x->bad) ? "What is inf or NaN" : "What was cut off");
+    if ((rc = ss_not_finite_table(&x->bad, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && x->bad.n_weights &&
+        (rc = ss_bad_weights_table(&x->bad, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && x->bad.n_sites &&
+        (rc = ss_bad_sites_table(&x->bad, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && x->bad.n_limits && (rc = ss_at_limit_table(&x->bad, &t, e)) == SS_OK)
         ss_page_table(page, &t);
     return rc;
 }

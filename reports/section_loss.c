@@ -32,7 +32,11 @@ ss_code ss_section_loss(ss_page *page, const ss_findings *x, ss_err *e)
                     "set key outside top center Left reverse\n");
     ss_curves_sigma_axis(&p, x);
     for (int i = 0; i < r->n_inputs && shown < MAX_INPUTS; i++) {
-        if (isnan(x->loss[i * r->n_sigmas + x->order[0]]))
+        bool finite = false;
+
+        for (int k = 0; k < x->n; k++)
+            finite |= isfinite(x->loss[i * r->n_sigmas + x->order[k]]);
+        if (!finite) /* nothing to draw; the table has what there is */
             continue;
         ss_plot_addf(&p, "%s$loss using 1:2 index %d with linespoints lt %d title ",
                      shown ? ", " : "plot ", i, shown + 1);

@@ -1,6 +1,7 @@
 /* summary.c - see summary.h */
 #include "reports/summary.h"
 
+#include "base/mem.h"
 #include "reports/curves.h"
 
 #include <math.h>
@@ -15,7 +16,7 @@ void ss_summary_begin(ss_page *p)
 void ss_summary_say(ss_page *p, ss_said said, const char *anchor, const char *fmt, ...)
 {
     static const char *const classes[] = {"found", "clear", "told", "unknown"};
-    static const char *const words[] = {"found", "not found", "measured", "cannot be told"};
+    static const char *const words[] = {"trouble", "no trouble", "measured", "cannot be told"};
     char text[1024];
     va_list args;
 
@@ -46,62 +47,98 @@ static double sigma_of(const ss_findings *x, int index)
     return x->run->sigmas[index];
 }
 
-static void say_nonfinite(ss_page *p, const ss_findings *x)
+void ss_summary_not_finite(ss_page *p, const ss_not_finite *x, const char *name, const char *anchor)
 {
-    char name[256];
+    for (int part = 0; part < SS_N_BAD_PARTS; part++) {
+        char *text = ss_not_finite_say(x, (ss_bad_part)part, NULL);
+        const bool fact = part == SS_BAD_ZERO || (part == SS_BAD_SIGMA && !x->denoised.count) ||
+                          (part == SS_BAD_SITES && !x->n_sites);
 
-    if (x->nonfinite.n) {
-        const ss_nonfinite_row *first = &x->nonfinite.rows[0];
-
-        ss_summary_say(p, SS_SAID_FOUND, "nonfinite",
-                       "Values are inf or NaN at %d places. The first in forward order is %s, from "
-                       "sigma %.3g on, with input %s.",
-                       x->nonfinite.n, ss_site_name(x->run, first->site, name, sizeof name),
-                       sigma_of(x, first->sigma), x->run->inputs[first->input]);
-    } else {
-        ss_summary_say(p, SS_SAID_CLEAR, NULL,
-                       "Every value that was seen is finite (precision %s).",
-                       *x->run->precision ? x->run->precision : "not recorded");
+        if (text)
+            ss_summary_say(p, fact ? SS_SAID_TOLD : SS_SAID_BAD, anchor, "%s%s%s", name ? name : "",
+                           name ? ": " : "", text);
+        ss_free(text);
     }
+}
+
+static void say_finite(ss_page *p, const ss_findings *x)
+{
+    const ss_not_finite *bad = &x->bad;
+
+    ss_summary_not_finite(p, bad, NULL,
+                          ss_not_finite_any(bad) || bad->n_limits ? "nonfinite" : NULL);
+    if (ss_not_finite_any(bad))
+        return;
+    if (bad->of_sites == 0)
+        ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
+                       "Whether anything is inf or NaN: no largest value of any module was "
+                       "recorded, or all of them are NaN.");
+    else if (!bad->counted)
+        ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
+                       "Whether anything is inf or NaN: the run does not count it (it has no "
+                       "/stats/nonfinite). No recorded value is inf.");
+    else
+        ss_summary_say(p, SS_SAID_GOOD, NULL,
+                       "Every value that was seen is finite, at all %d places (precision %s).",
+                       bad->of_sites, *x->run->precision ? x->run->precision : "not recorded");
+}
+
+/* ", of what is finite": behind numbers that leave something out. */
+static const char *of_finite(const ss_findings *x)
+{
+    return x->bad.n_sites ? ", of what is finite," : "";
 }
 
 static void say_growth(ss_page *p, const ss_findings *x)
 {
-    enum { GROWS = 2 };
     const ss_growth_row *top = &x->growth.rows[0];
     char name[256];
 
-    if (x->growth.n == 0 || isnan(top->peak))
+    if (x->growth.n == 0 || isnan(top->peak)) {
+        ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
+                       "How activations grow with sigma: no module has a finite largest value.");
         return;
+    }
+    ss_site_name(x->run, ss_findings_origin(x, 0), name, sizeof name);
     if (x->n < 2)
         ss_summary_say(p, SS_SAID_TOLD, "growth",
-                       "The largest activation is %.4g, in %s. With one noise level there is no "
+                       "The largest activation%s is %.4g, in %s. With one noise level there is no "
                        "growth to speak of.",
-                       top->peak,
-                       ss_site_name(x->run, ss_findings_origin(x, 0), name, sizeof name));
+                       of_finite(x), top->peak, name);
+    else if (!isfinite(top->absmax.ratio))
+        ss_summary_say(p, SS_SAID_TOLD, "growth",
+                       "The largest activation%s is %.4g, in %s, at sigma %.3g (input %s). Its "
+                       "growth from the lowest to the highest sigma cannot be given: there it is "
+                       "%.3g and %.3g.",
+                       of_finite(x), top->peak, name, sigma_of(x, top->peak_sigma),
+                       x->run->inputs[top->peak_input], top->absmax.low, top->absmax.high);
     else
-        ss_summary_say(p, top->absmax.ratio >= GROWS ? SS_SAID_FOUND : SS_SAID_CLEAR, "growth",
-                       "The largest activation is %.4g, in %s, at sigma %.3g (input %s). There it "
-                       "is %.3g at the lowest sigma and %.3g at the highest: a factor of %.3g.",
-                       top->peak, ss_site_name(x->run, ss_findings_origin(x, 0), name, sizeof name),
-                       sigma_of(x, top->peak_sigma), x->run->inputs[top->peak_input],
-                       top->absmax.low, top->absmax.high, top->absmax.ratio);
+        ss_summary_say(
+            p, SS_SAID_TOLD, "growth",
+            "The largest activation%s is %.4g, in %s, at sigma %.3g (input %s). There it "
+            "is %.3g at the lowest sigma and %.3g at the highest: a factor of %.3g.",
+            of_finite(x), top->peak, name, sigma_of(x, top->peak_sigma),
+            x->run->inputs[top->peak_input], top->absmax.low, top->absmax.high, top->absmax.ratio);
 }
 
 static void say_stages(ss_page *p, const ss_findings *x)
 {
     const ss_stage_row *row = x->stages.n ? &x->stages.rows[x->stages.n - 1] : NULL;
+    const bool both = x->stages.n_sites[SS_STAGE_ENCODER] && x->stages.n_sites[SS_STAGE_DECODER];
 
-    if (!row || isnan(row->absmax_ratio) || x->n < 2) {
+    if (!row || !both || x->n < 2 || !isfinite(row->absmax_ratio)) {
         ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
-                       "Whether the decoder grows more than the encoder: the module paths do not "
-                       "name both, or there is one noise level.");
+                       "Whether the decoder grows more than the encoder: %s.",
+                       !both            ? "the module paths do not name both"
+                       : x->n < 2       ? "there is one noise level"
+                       : x->bad.n_sites ? "at the highest sigma one of them has no finite value"
+                                        : "at the highest sigma one of them has nothing but zeros");
         return;
     }
-    ss_summary_say(p, row->absmax_ratio >= 2 ? SS_SAID_FOUND : SS_SAID_CLEAR, "growth",
-                   "At the highest sigma (%.3g) the decoder reaches %.3g and the encoder %.3g, a "
+    ss_summary_say(p, SS_SAID_TOLD, "growth",
+                   "At the highest sigma (%.3g) the decoder reaches %.3g%s and the encoder %.3g, a "
                    "factor of %.3g; at the lowest %.3g against %.3g.",
-                   sigma_of(x, row->sigma), row->absmax[SS_STAGE_DECODER],
+                   sigma_of(x, row->sigma), row->absmax[SS_STAGE_DECODER], of_finite(x),
                    row->absmax[SS_STAGE_ENCODER], row->absmax_ratio,
                    x->stages.rows[0].absmax[SS_STAGE_DECODER],
                    x->stages.rows[0].absmax[SS_STAGE_ENCODER]);
@@ -117,6 +154,22 @@ static const ss_overflow_row *first_overflow(const ss_overflow *o)
     return NULL;
 }
 
+/* Is the run one in fp32, that says what other formats would do? */
+static bool in_fp32(const ss_run *r)
+{
+    return !*r->precision ||
+           (strncmp(r->precision, "fp32", strlen("fp32")) == 0 && !strchr(r->precision, ','));
+}
+
+/* Were all values of the run rounded to this format? */
+static bool is_own_format(const ss_run *r, const ss_format *f)
+{
+    const size_t n = strlen(f->name);
+
+    return strncmp(r->precision, f->name, n) == 0 && r->precision[n] == ' ' &&
+           !strchr(r->precision, ',');
+}
+
 static void say_headroom(ss_page *p, const ss_findings *x)
 {
     char name[256];
@@ -126,16 +179,40 @@ static void say_headroom(ss_page *p, const ss_findings *x)
         const ss_headroom_row *least = &x->headroom.rows[0];
 
         if (over)
-            ss_summary_say(p, SS_SAID_FOUND, "headroom",
+            ss_summary_say(p, SS_SAID_BAD, "headroom",
                            "%s would overflow in %d modules, from sigma %.3g on; there first in %s "
                            "(%.4g; the format ends at %g), with input %s.",
                            x->format[i].name, x->headroom.n_negative[i], sigma_of(x, over->sigma),
                            ss_site_name(x->run, over->first, name, sizeof name), over->absmax,
                            x->format[i].max, x->run->inputs[over->input]);
-        else if (x->format[i].exp_bits < 8) /* those with f32's range cannot */
-            ss_summary_say(p, SS_SAID_CLEAR, "headroom",
-                           "%s does not overflow: %.1f bits are left in %s, which has least.",
+        else if (x->format[i].exp_bits >= 8) /* those with f32's range cannot */
+            continue;
+        else if (isnan(least->peak))
+            ss_summary_say(p, SS_SAID_BAD, "nonfinite",
+                           "%s: nothing is finite, whatever the format.", x->format[i].name);
+        else if (x->bad.n_sites)
+            ss_summary_say(p, SS_SAID_BAD, "nonfinite",
+                           "%s: values are inf or NaN at %d places already. Of the others none is "
+                           "over its limit, but what those would be is not known.",
+                           x->format[i].name, x->bad.n_sites);
+        else if (is_own_format(x->run, &x->format[i]) && !x->bad.n_limits)
+            ss_summary_say(p, SS_SAID_GOOD, "headroom",
+                           "%s does not overflow: the run was made in it, and every value is "
+                           "finite. %.1f bits are left in %s, which has least.",
                            x->format[i].name, least->bits[i], x->run->modules[least->module]);
+        else if (x->bad.n_limits || !in_fp32(x->run))
+            ss_summary_say(p, SS_SAID_UNKNOWN, "headroom",
+                           "Whether %s would overflow: values are those of a run in %s%s, not in "
+                           "fp32. In it %.1f bits are left in %s, which has least.",
+                           x->format[i].name, x->run->precision,
+                           x->bad.n_limits ? ", which cuts them off" : "", least->bits[i],
+                           x->run->modules[least->module]);
+        else if (!x->bad.nothing_nonzero)
+            ss_summary_say(p, x->bad.counted ? SS_SAID_GOOD : SS_SAID_TOLD, "headroom",
+                           "%s does not overflow%s: %.1f bits are left in %s, which has least.",
+                           x->format[i].name,
+                           x->bad.counted ? "" : " by the values that were recorded",
+                           least->bits[i], x->run->modules[least->module]);
     }
 }
 
@@ -143,16 +220,19 @@ static void say_weights(ss_page *p, const ss_findings *x)
 {
     const ss_weights *w = &x->weights;
 
-    if (w->n == 0) {
-        ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
-                       "Whether weights are of normal size: the run has none.");
+    if (!w->n_parameters || isnan(w->weight_max) || w->n == 0) {
+        ss_summary_say(p, SS_SAID_UNKNOWN, NULL, "Whether weights are of normal size: %s.",
+                       !w->n_parameters       ? "the run records none"
+                       : isnan(w->weight_max) ? "none of them is finite"
+                                              : "no module with weights has a finite activation");
         return;
     }
-    ss_summary_say(p, w->n_huge_normal ? SS_SAID_FOUND : SS_SAID_TOLD, "weights",
-                   "The largest weight is %.3g, against a largest activation of %.4g. In %d of %d "
-                   "modules activations are huge (%d times the median of %.3g); in %d of those the "
-                   "weights are of normal size.",
-                   w->weight_max, w->activation_max, w->n_huge, w->n, SS_HUGE, w->activation_median,
+    ss_summary_say(p, SS_SAID_TOLD, "weights",
+                   "The largest weight%s is %.3g, against a largest activation%s of %.4g. In %d of "
+                   "%d modules activations are huge (%d times the median of %.3g); in %d of those "
+                   "the weights are of normal size.",
+                   x->bad.n_weights ? ", of the finite ones," : "", w->weight_max, of_finite(x),
+                   w->activation_max, w->n_huge, w->n, SS_HUGE, w->activation_median,
                    w->n_huge_normal);
 }
 
@@ -161,11 +241,12 @@ static void say_attention(ss_page *p, const ss_findings *x)
     const ss_attn *a = &x->attention;
 
     if (!x->has_attention)
-        ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
-                       "Attention entropy and logits: the run has no attention layer.");
+        ss_summary_say(p, SS_SAID_UNKNOWN, NULL, "Attention entropy and logits: %s.",
+                       x->run->n_layers ? "of its attention layers the run records nothing"
+                                        : "no attention layer was recorded");
     else
-        ss_summary_say(p, a->n_collapsed ? SS_SAID_FOUND : SS_SAID_TOLD, "attention", "%s",
-                       x->attention_sentence);
+        ss_summary_say(p, a->n_bad || a->n_collapsed ? SS_SAID_BAD : SS_SAID_TOLD, "attention",
+                       "%s", x->attention_sentence);
 }
 
 static void say_spectra(ss_page *p, const ss_findings *x)
@@ -196,7 +277,11 @@ static void say_maps(ss_page *p, const ss_findings *x)
         low += ss_blob_row_degenerate(x->run, &b->rows[i], SS_ALL, b->lowest);
         high += ss_blob_row_degenerate(x->run, &b->rows[i], SS_ALL, b->highest);
     }
-    ss_summary_say(p, high > low ? SS_SAID_FOUND : SS_SAID_CLEAR, "maps",
+    ss_summary_say(p,
+                   high > low ? SS_SAID_BAD
+                   : high     ? SS_SAID_TOLD
+                              : SS_SAID_GOOD,
+                   "maps",
                    "Of %d dumped modules %d have degenerate maps at the lowest sigma and %d at the "
                    "highest.",
                    b->n, low, high);
@@ -210,11 +295,11 @@ static void say_channels(ss_page *p, const ss_findings *x)
     if (k->n_sites == 0)
         return;
     if (k->n == 0)
-        ss_summary_say(p, SS_SAID_CLEAR, "channels",
+        ss_summary_say(p, SS_SAID_TOLD, "channels",
                        "No channel is %d times as large as the median channel of its module.",
                        SS_OUTLIER);
     else
-        ss_summary_say(p, SS_SAID_FOUND, "channels",
+        ss_summary_say(p, SS_SAID_TOLD, "channels",
                        "%zu channels in %d of %d places are at least %d times as large as the "
                        "median channel there; the largest is channel %lld of %s with %.3g.",
                        k->n, k->n_sites_with, k->n_sites, SS_OUTLIER, (long long)k->rows[0].channel,
@@ -227,19 +312,30 @@ static void say_loss(ss_page *p, const ss_findings *x)
     double low = NAN, high = NAN;
 
     if (!x->loss || x->n < 2) {
-        ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
-                       "The loss by noise level: no input has a known clean picture.");
+        ss_summary_say(p, SS_SAID_UNKNOWN, NULL, "The loss by noise level: %s.",
+                       x->loss ? "there is one noise level" : "no input has a known clean picture");
         return;
     }
+    const char *input = "";
+
     for (int i = r->n_inputs - 1; i >= 0; i--) { /* the first input that has one */
         if (!isnan(x->loss[i * r->n_sigmas + x->order[0]])) {
+            input = r->inputs[i];
             low = x->loss[i * r->n_sigmas + x->order[0]];
             high = x->loss[i * r->n_sigmas + x->order[x->n - 1]];
         }
     }
-    ss_summary_say(p, SS_SAID_TOLD, "loss",
-                   "The denoising loss is %.3g at the lowest sigma and %.3g at the highest.", low,
-                   high);
+    if (!isfinite(low) || !isfinite(high))
+        ss_summary_say(p, SS_SAID_BAD, "loss",
+                       "The denoising loss of %s is %s at the lowest sigma and %s at the highest.",
+                       input, isfinite(low) ? "finite" : "inf or NaN",
+                       isfinite(high) ? "finite" : "inf or NaN");
+    else
+        ss_summary_say(
+            p, SS_SAID_TOLD, "loss",
+            "The denoising loss of %s, mean over %d samples, is %.3g at the lowest sigma "
+            "and %.3g at the highest.",
+            input, r->n_samples, low, high);
 }
 
 void ss_summary_run(ss_page *p, const ss_findings *x)
@@ -255,7 +351,7 @@ void ss_summary_run(ss_page *p, const ss_findings *x)
                        "The run is not complete: %d of %d noise levels are finished, and only "
                        "those are shown.",
                        x->n, x->run->n_sigmas);
-    say_nonfinite(p, x);
+    say_finite(p, x);
     say_growth(p, x);
     say_stages(p, x);
     say_headroom(p, x);

@@ -5,10 +5,12 @@
 #include "reports/findings.h"
 #include "reports/page.h"
 
+/* What a sentence is, which stands before it in a word: good and bad answer whether there is
+ * trouble of the kind that it is about; a size or a ratio alone is neither. */
 typedef enum {
-    SS_SAID_FOUND,   /* trouble */
-    SS_SAID_CLEAR,   /* looked for, and not there */
-    SS_SAID_TOLD,    /* worth knowing */
+    SS_SAID_BAD,     /* trouble, in red */
+    SS_SAID_GOOD,    /* that trouble was looked for, and is not there */
+    SS_SAID_TOLD,    /* a fact */
     SS_SAID_UNKNOWN, /* the run cannot say */
 } ss_said;
 
@@ -17,6 +19,11 @@ void ss_summary_begin(ss_page *p);
 void ss_summary_say(ss_page *p, ss_said said, const char *anchor, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void ss_summary_end(ss_page *p);
+
+/* What of a run is not finite, each part in its sentence; name: what the run is called before each,
+ * or NULL. */
+void ss_summary_not_finite(ss_page *p, const ss_not_finite *x, const char *name,
+                           const char *anchor);
 
 /* The sentences of one run. */
 void ss_summary_run(ss_page *p, const ss_findings *x);

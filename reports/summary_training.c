@@ -11,7 +11,7 @@ static void say_overflow(ss_page *p, const ss_training_findings *x)
     char name[256], sigma[48] = "";
 
     if (o->n == 0) {
-        ss_summary_say(p, SS_SAID_CLEAR, "growth",
+        ss_summary_say(p, SS_SAID_GOOD, "growth",
                        "Nothing is over the limit of %s (%g), inf or NaN at a measured step; the "
                        "largest value is %.4g.",
                        o->format.name, o->format.max, o->largest);
@@ -19,7 +19,7 @@ static void say_overflow(ss_page *p, const ss_training_findings *x)
     }
     if (!isnan(o->rows[0].sigma))
         snprintf(sigma, sizeof sigma, ", at sigma %.3g", o->rows[0].sigma);
-    ss_summary_say(p, SS_SAID_FOUND, "growth",
+    ss_summary_say(p, SS_SAID_BAD, "growth",
                    "%d of %d places are over the limit of %s (%g), or inf or NaN. The first is %s, "
                    "at step %.0f%s.",
                    o->n, o->n_sites, o->format.name, o->format.max,
@@ -45,7 +45,7 @@ static void say_bands(ss_page *p, const ss_training *t)
 
     if (!t->sigma || isnan(high / low))
         return;
-    ss_summary_say(p, high > 2 * low ? SS_SAID_FOUND : SS_SAID_TOLD, "growth",
+    ss_summary_say(p, high > 2 * low ? SS_SAID_BAD : SS_SAID_TOLD, "growth",
                    "At the end, samples with sigma from %.3g on reach %.4g, those below %.3g reach "
                    "%.4g: a factor of %.3g.",
                    t->cut[SS_BAND_HIGH - 1], high, t->cut[0], low, high / low);
@@ -59,7 +59,7 @@ static void say_stages(ss_page *p, const ss_training *t)
 
     if (isnan(decoder / encoder))
         return;
-    ss_summary_say(p, decoder > 2 * encoder ? SS_SAID_FOUND : SS_SAID_TOLD, "growth",
+    ss_summary_say(p, decoder > 2 * encoder ? SS_SAID_BAD : SS_SAID_TOLD, "growth",
                    "At step %.0f the largest |x| of the decoder is %.3g times that of the encoder "
                    "(%.4g and %.4g).",
                    t->trend.steps[last], decoder / encoder, decoder, encoder);
@@ -75,12 +75,12 @@ static void say_updates(ss_page *p, const ss_training_findings *x)
             p, SS_SAID_UNKNOWN, "updates",
             "Whether the optimiser lags behind its gradients: the run has no staleness.");
     else if (u->n_stale == 0)
-        ss_summary_say(p, SS_SAID_CLEAR, "updates",
+        ss_summary_say(p, SS_SAID_GOOD, "updates",
                        "No parameter's staleness is above %g at a measured step; the largest is "
                        "%.3g.",
                        SS_STALE, worst->staleness);
     else
-        ss_summary_say(p, SS_SAID_FOUND, "updates",
+        ss_summary_say(p, SS_SAID_BAD, "updates",
                        "At %d of %d measured steps, the first of them %.0f, parameters have a "
                        "staleness above %g: the optimiser lags behind their gradients. Worst is "
                        "%.200s with %.3g at step %.0f.",
@@ -102,7 +102,7 @@ static void say_loss(ss_page *p, const ss_training_findings *x)
         worst = !worst || l->last / l->first > worst->last / worst->first ? l : worst;
     }
     if (best)
-        ss_summary_say(p, worst->last > worst->first ? SS_SAID_FOUND : SS_SAID_TOLD, "training",
+        ss_summary_say(p, worst->last > worst->first ? SS_SAID_BAD : SS_SAID_TOLD, "training",
                        "The loss fell most near sigma %.3g, from %.3g to %.3g, and least near "
                        "sigma %.3g, from %.3g to %.3g.",
                        x->run->bins[best->bin], best->first, best->last, x->run->bins[worst->bin],

@@ -80,7 +80,7 @@ ss_code ss_trends_figure(ss_page *page, const ss_format *formats, int n_formats,
     for (int i = 0; i < n; i++) {
         const ss_power_law *law = &rows[i]->peak.law;
 
-        if (!isnan(law->b))
+        if (ss_power_law_holds(law))
             ss_plot_addf(&p, "exp(%.9g) * x**%.9g with lines lt %d lw 0.8 dt (8,4) notitle, ",
                          law->a, law->b, i + 1);
         ss_plot_addf(&p, "$t using 1:2 index %d with points lt %d ps 1.4 title ", i, i + 1);
@@ -92,16 +92,18 @@ ss_code ss_trends_figure(ss_page *page, const ss_format *formats, int n_formats,
              "them. The largest is %.200s: %.4g at step %.0f.",
              n, ss_trend_name(t, rows[0], name, sizeof name), rows[0]->peak.y[t->n_steps - 1],
              t->steps[t->n_steps - 1]);
-    return ss_page_figure(page, &p, "trend", 900, 440, alt,
-                          t->runs[0]->steps
-                              ? "Points are measured steps, dashed lines power laws fitted to all "
-                                "but the first, which saw the untrained network. Where a line "
-                                "crosses a format's limit is the forecast; the tables give its "
-                                "interval."
-                              : "Points are runs, dashed lines power laws fitted to them. Where a "
-                                "line crosses a format's limit is the forecast; the tables give "
-                                "its interval.",
-                          e);
+    return ss_page_figure(
+        page, &p, "trend", 900, 440, alt,
+        t->runs[0]->steps
+            ? "Points are measured steps, dashed lines power laws, where there is one, fitted to "
+              "all "
+              "but the first, which saw the untrained network. Where a line "
+              "crosses a format's limit is the forecast; the tables give its "
+              "interval."
+            : "Points are runs, dashed lines power laws through them, where there is one. Where a "
+              "line crosses a format's limit is the forecast; the tables give "
+              "its interval.",
+        e);
 }
 
 ss_code ss_trends_tables(ss_page *page, const ss_format *formats, int n_formats, const ss_trend *t,
@@ -127,75 +129,123 @@ ss_code ss_trends_tables(ss_page *page, const ss_format *formats, int n_formats,
     return rc;
 }
 
-static void say_forecast(ss_page *p, const ss_trend *t, const ss_format *f)
+/* Of the rows that passed the format, the earliest; else of those ahead, the soonest. */
+static const ss_trend_row *soonest_row(const ss_trend *t, const ss_format *f, ss_forecast *best,
+                                       int *count)
 {
     const ss_trend_row *soonest = NULL;
-    ss_forecast best = {.reach = SS_REACH_UNKNOWN};
-    char name[256];
 
     for (int i = 0; i < t->n; i++) {
         const ss_forecast x = ss_trend_forecast(t, &t->rows[i], f);
 
-        if (x.reach > SS_REACH_FAR)
+        count[x.reach]++;
+        if (x.reach > SS_REACH_AHEAD)
             continue;
-        if (!soonest || x.reach < best.reach ||
-            (x.reach == best.reach && x.reach != SS_REACH_PASSED && x.at.at < best.at.at) ||
-            (x.reach == best.reach && x.reach == SS_REACH_PASSED && x.over < best.over)) {
+        if (!soonest || x.reach < best->reach ||
+            (x.reach == best->reach && x.reach != SS_REACH_PASSED && x.at.at < best->at.at) ||
+            (x.reach == best->reach && x.reach == SS_REACH_PASSED && x.over < best->over)) {
             soonest = &t->rows[i];
-            best = x;
+            *best = x;
         }
     }
+    return soonest;
+}
+
+/* What is to be said where no place passed the format and none is sure to come to it. */
+static void say_no_forecast(ss_page *p, const ss_trend *t, const ss_format *f, const int *count)
+{
+    if (count[SS_REACH_UNKNOWN] == t->n)
+        ss_summary_say(p, SS_SAID_UNKNOWN, "trend",
+                       "When %s (%g) is reached: with fewer than three steps there is no trend. It "
+                       "was not reached at them.",
+                       f->name, f->max);
+    else if (count[SS_REACH_BENT] || count[SS_REACH_UNKNOWN])
+        ss_summary_say(
+            p, SS_SAID_UNKNOWN, "trend",
+            "When %s (%g) is reached: %d of %d places follow no power law, %d have fewer "
+            "than three steps. It was not reached at these steps.",
+            f->name, f->max, count[SS_REACH_BENT], t->n, count[SS_REACH_UNKNOWN]);
+    else
+        ss_summary_say(p, SS_SAID_TOLD, "trend",
+                       "%s (%g) was not reached, and by this trend nothing reaches it within %d "
+                       "times the range of the steps; farther it says nothing.",
+                       f->name, f->max, SS_TREND_FAR);
+}
+
+static void say_forecast(ss_page *p, const ss_trend *t, const ss_format *f)
+{
+    ss_forecast best = {.reach = SS_REACH_UNKNOWN};
+    int count[SS_REACH_UNKNOWN + 1] = {0};
+    const ss_trend_row *soonest = soonest_row(t, f, &best, count);
+    char name[256];
+
     if (!soonest) {
-        ss_summary_say(p, SS_SAID_CLEAR, "trend",
-                       "By this trend nothing reaches the limit of %s (%g).", f->name, f->max);
+        say_no_forecast(p, t, f, count);
         return;
     }
+    const ss_bend bend = soonest->peak.law.bend;
+
     ss_trend_name(t, soonest, name, sizeof name);
-    if (best.reach == SS_REACH_PASSED && best.over > 0)
-        ss_summary_say(p, SS_SAID_FOUND, "trend",
-                       "%s was passed first by %s, between steps %.0f and %.0f.", f->name, name,
-                       t->steps[best.over - 1], t->steps[best.over]);
+    if (best.reach == SS_REACH_PASSED && soonest->nonfinite[best.over])
+        ss_summary_say(p, SS_SAID_BAD, "trend",
+                       "%s is inf or NaN at step %.0f, the first of these steps at which anything "
+                       "is: no format helps there, and %s is not judged by its limit.",
+                       name, t->steps[best.over], f->name);
+    else if (best.reach == SS_REACH_PASSED && best.over > 0)
+        ss_summary_say(
+            p, SS_SAID_BAD, "trend",
+            "%s was passed first by %s, between steps %.0f and %.0f (%.4g there; it ends "
+            "at %g).",
+            f->name, name, t->steps[best.over - 1], t->steps[best.over], soonest->peak.y[best.over],
+            f->max);
     else if (best.reach == SS_REACH_PASSED)
-        ss_summary_say(p, SS_SAID_FOUND, "trend", "%s was passed by %s before step %.0f.", f->name,
-                       name, t->steps[0]);
-    else if (isnan(best.at.low))
-        ss_summary_say(p, SS_SAID_TOLD, "trend",
-                       "By this trend %s is reached first by %s, near step %.3g; with so few runs "
-                       "there is no error to give.",
-                       f->name, name, best.at.at);
+        ss_summary_say(p, SS_SAID_BAD, "trend",
+                       "%s was passed by %s before step %.0f (%.4g there; it ends at %g).", f->name,
+                       name, t->steps[0], soonest->peak.y[0], f->max);
     else
         ss_summary_say(
             p, SS_SAID_TOLD, "trend",
-            "By this trend %s is reached first by %s, near step %.3g (95%%: %.3g to %.3g).",
-            f->name, name, best.at.at, best.at.low, best.at.high);
+            "By this trend %s is reached first by %s, near step %.3g (95%%: %.3g to %.3g%s).",
+            f->name, name, best.at.at, best.at.low, best.at.high,
+            bend == SS_BEND_UP     ? "; the points bend up, so rather sooner"
+            : bend == SS_BEND_DOWN ? "; the points bend down, so rather later"
+                                   : "");
 }
 
 void ss_trends_say(ss_page *p, const ss_format *formats, int n_formats, const ss_trend *t)
 {
     const ss_trend_row *top = &t->rows[0];
     const ss_power_law *law = &top->peak.law;
+    const char *what = t->runs[0]->steps ? "measured steps" : "runs";
+    const int last = t->n_steps - 1;
     char name[256];
 
     if (t->n == 0)
         return;
     ss_trend_name(t, top, name, sizeof name);
-    if (isnan(law->b))
-        ss_summary_say(p, SS_SAID_UNKNOWN, "trend", "How %s grows over training: too few values.",
-                       name);
-    else if (isnan(law->error))
+    if (law->n < 3)
+        ss_summary_say(p, SS_SAID_UNKNOWN, "trend",
+                       "How %s, which is largest, grows over training: it has a finite value at %d "
+                       "of %d %s that count, and a law needs three.",
+                       name, law->n, t->n_steps, what);
+    else if (!ss_power_law_holds(law))
         ss_summary_say(p, SS_SAID_TOLD, "trend",
-                       "Between steps %.0f and %.0f the largest activation (%s) goes as step^%.2f; "
-                       "with two values that has no error.",
-                       t->steps[0], t->steps[t->n_steps - 1], name, law->b);
+                       "Over %d %s the largest activation (%s) goes from %.4g to %.4g, and follows "
+                       "no power law: it %s.",
+                       law->n, what, name, top->peak.y[0], top->peak.y[last],
+                       law->bend == SS_BEND_DOWN ? "bends, the growth slows down"
+                       : law->bend == SS_BEND_UP ? "bends, the growth speeds up"
+                                                 : "scatters about it by a factor of 2 and more");
     else
-        ss_summary_say(p, law->low > 0 ? SS_SAID_FOUND : SS_SAID_TOLD, "trend",
-                       "Over %d %s the largest activation (%s) grows as step^(%.2f \xc2\xb1 %.2f), "
+        ss_summary_say(p, SS_SAID_TOLD, "trend",
+                       "Over %d %s the largest activation (%s) goes as step^(%.2f \xc2\xb1 %.2f), "
                        "95%% from %.2f to %.2f%s.",
-                       law->n, t->runs[0]->steps ? "measured steps" : "runs", name, law->b,
-                       law->error, law->low, law->high,
-                       law->bend == SS_BEND_DOWN ? "; the growth slows down"
-                       : law->bend == SS_BEND_UP ? "; the growth speeds up"
-                                                 : "");
+                       law->n, what, name, law->b, law->error, law->low, law->high,
+                       law->bend == SS_BEND_DOWN ? "; the points bend, the growth slows down"
+                       : law->bend == SS_BEND_UP ? "; the points bend, the growth speeds up"
+                       : law->low > 0            ? ": it grows"
+                       : law->high < 0           ? ": it shrinks"
+                                                 : ": whether it grows is not certain");
     for (int f = 0; f < n_formats; f++) {
         if (formats[f].exp_bits < 8)
             say_forecast(p, t, &formats[f]);

@@ -277,7 +277,7 @@ static void test_heads(void **state)
     ss_err e = {0};
     ss_attn a;
 
-    assert_int_equal(ss_attn_find(r, NULL, 0, SS_ALL, &a, &e), SS_OK);
+    assert_int_equal(ss_attn_find(r, NULL, NULL, 0, SS_ALL, &a, &e), SS_OK);
     assert_true(a.has_keys);
     assert_int_equal(a.n_heads, 7);
     assert_true(a.low == 1 && a.mid == 2 && a.high == 0);
@@ -300,7 +300,7 @@ static void test_heads(void **state)
     assert_int_equal(a.n_collapsed, 3);
     ss_attn_release(&a);
 
-    assert_int_equal(ss_attn_find(r, NULL, 0, 1, &a, &e), SS_OK); /* one input */
+    assert_int_equal(ss_attn_find(r, NULL, NULL, 0, 1, &a, &e), SS_OK); /* one input */
     assert_true(fabs(ss_attn_at(&a, 4, 0) - 0.5) < 1e-6);
     assert_string_equal(a.title[0], "heads images:x");
     ss_attn_release(&a);
@@ -315,7 +315,7 @@ static void test_verdicts(void **state)
     ss_err e = {0};
     ss_attn a;
 
-    assert_int_equal(ss_attn_find(r, NULL, 0, SS_ALL, &a, &e), SS_OK);
+    assert_int_equal(ss_attn_find(r, NULL, NULL, 0, SS_ALL, &a, &e), SS_OK);
     assert_int_equal(a.n_layers, N_LAYERS);
     assert_int_equal(a.layers[UNIFORM].logits.verdict, SS_LOGITS_SMALL);
     assert_int_equal(a.layers[ONEHOT].logits.verdict, SS_LOGITS_COLLAPSED);
@@ -363,7 +363,7 @@ static void test_what_is_missing(void **state)
     write_run(in_tmp("nokeys.h5"), N_SIGMAS, N_LAYERS, true);
     remove_set(in_tmp("nokeys.h5"), "/attention/keys");
     ss_run *r = open_run(in_tmp("nokeys.h5"));
-    assert_int_equal(ss_attn_find(r, NULL, 0, SS_ALL, &a, &e), SS_OK);
+    assert_int_equal(ss_attn_find(r, NULL, NULL, 0, SS_ALL, &a, &e), SS_OK);
     assert_true(!a.has_keys && a.n_heads == 7 && a.n_collapsed == 0 && a.n_sinks == 0);
     assert_true(isnan(ss_attn_at(&a, 0, 0)) && isnan(a.layers[INPUTS].spread));
     assert_int_equal(a.layers[INPUTS].logits.verdict, SS_LOGITS_INPUTS); /* without entropy */
@@ -379,21 +379,21 @@ static void test_what_is_missing(void **state)
     write_run(in_tmp("layers.h5"), N_SIGMAS, N_LAYERS, false); /* no to_q, no to_k */
     remove_set(in_tmp("layers.h5"), "/attention/sink");
     r = open_run(in_tmp("layers.h5"));
-    assert_int_equal(ss_attn_find(r, NULL, 0, SS_ALL, &a, &e), SS_OK);
+    assert_int_equal(ss_attn_find(r, NULL, NULL, 0, SS_ALL, &a, &e), SS_OK);
     assert_int_equal(a.layers[INPUTS].logits.verdict, SS_LOGITS_INPUTS);
     assert_true(a.layers[INPUTS].logits.from_input && isnan(a.layers[INPUTS].q));
     assert_true(a.n_sinks == 0 && isnan(a.heads[0].sink));
     ss_attn_release(&a);
-    assert_int_equal(ss_attn_find(r, &glob, 1, SS_ALL, &a, &e), SS_OK);
+    assert_int_equal(ss_attn_find(r, NULL, &glob, 1, SS_ALL, &a, &e), SS_OK);
     assert_true(a.n_layers == 1 && a.n_heads == 1 && a.heads[0].layer == COLLAPSE);
     ss_attn_release(&a);
-    assert_int_equal(ss_attn_find(r, &none, 1, SS_ALL, &a, &e), SS_USAGE);
+    assert_int_equal(ss_attn_find(r, NULL, &none, 1, SS_ALL, &a, &e), SS_USAGE);
     assert_non_null(strstr(e.msg, "no attention layer matches 'up_*'; the first is 'uniform'"));
     ss_run_close(r);
 
     write_run(in_tmp("cut.h5"), 0, N_LAYERS, true); /* killed before the first noise level */
     r = open_run(in_tmp("cut.h5"));
-    assert_int_equal(ss_attn_find(r, NULL, 0, SS_ALL, &a, &e), SS_OK);
+    assert_int_equal(ss_attn_find(r, NULL, NULL, 0, SS_ALL, &a, &e), SS_OK);
     assert_true(a.n_heads == 0 && a.low == -1);
     assert_int_equal(a.n_verdict[SS_LOGITS_UNKNOWN], N_LAYERS);
     ss_attn_release(&a);
@@ -401,7 +401,7 @@ static void test_what_is_missing(void **state)
 
     write_run(in_tmp("none.h5"), N_SIGMAS, 0, true);
     r = open_run(in_tmp("none.h5"));
-    assert_int_equal(ss_attn_find(r, NULL, 0, SS_ALL, &a, &e), SS_FORMAT);
+    assert_int_equal(ss_attn_find(r, NULL, NULL, 0, SS_ALL, &a, &e), SS_FORMAT);
     assert_non_null(strstr(e.msg, "no attention was recorded"));
     ss_run_close(r);
 }
@@ -419,7 +419,7 @@ static void test_out_of_memory(void **state)
         ss_table t = {0};
 
         ss_mem_fail_at(k);
-        rc = ss_attn_find(r, NULL, 0, SS_ALL, &a, &e);
+        rc = ss_attn_find(r, NULL, NULL, 0, SS_ALL, &a, &e);
         if (rc == SS_OK)
             rc = ss_attn_heads_table(r, &a, 4, &t, &e);
         ss_mem_fail_at(0);

@@ -104,8 +104,8 @@ static void check(const char *name, const model *m, const ss_changes_options *ch
     ss_run *r = probe(run_name, m, changes), *again;
     const char *dir = in_tmp(name);
 
-    if (ss_bundle_write(r, dir, false, find_module(r, m->module), ss_run_port(r, "output"), 1, 1,
-                        &e) != SS_OK)
+    if (ss_bundle_write(r, dir, false, find_module(r, m->module), ss_run_port(r, "output"),
+                        (ss_bundle_place){1, 1, -1}, &e) != SS_OK)
         fail_msg("%s", e.msg);
     assert_int_equal(count_files(dir), 4);
     again = replay(dir);
@@ -114,11 +114,21 @@ static void check(const char *name, const model *m, const ss_changes_options *ch
     compare(again, m, dir, "rms");
     ss_run_close(again);
 
-    assert_int_equal(ss_bundle_write(r, dir, false, 0, 0, 0, 0, &e), SS_IO); /* it is there */
+    assert_int_equal(ss_bundle_write(r, dir, false, 0, 0, (ss_bundle_place){0}, &e),
+                     SS_IO); /* it is there */
     assert_int_equal(ss_bundle_write(r, dir, true, find_module(r, m->module),
-                                     ss_run_port(r, "output"), 1, 0, &e),
+                                     ss_run_port(r, "output"), (ss_bundle_place){1, 0, 1}, &e),
                      SS_OK);
-    assert_int_equal(count_files(dir), 4);
+    again = replay(dir); /* one sample of two */
+    const float *x, *y;
+    assert_int_equal(again->n_samples, 1);
+    assert_int_equal(ss_run_stat(r, "absmax", &x, &e), SS_OK);
+    assert_int_equal(ss_run_stat(again, "absmax", &y, &e), SS_OK);
+    const int in = find_module(r, m->module), out = ss_run_port(r, "output");
+    const double want = x[ss_run_at(r, in, out, 1, 0, 1)];
+    assert_true(fabs(y[ss_run_at(again, in, out, 0, 0, 0)] / want - 1) < 1e-5);
+    ss_run_close(again);
+    assert_int_equal(count_files(dir), 5); /* with replay.h5 */
     ss_run_close(r);
 }
 
@@ -152,7 +162,8 @@ static void test_leaves_others_alone(void **state)
 
     mkdir(in_tmp("other"), 0755);
     write_file(in_tmp("other/letter"), "x", 1);
-    assert_int_equal(ss_bundle_write(r, in_tmp("other"), true, 0, 0, 0, 0, &e), SS_IO);
+    assert_int_equal(ss_bundle_write(r, in_tmp("other"), true, 0, 0, (ss_bundle_place){0}, &e),
+                     SS_IO);
     assert_int_equal(count_files(in_tmp("other")), 1);
     ss_run_close(r);
 }

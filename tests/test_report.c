@@ -431,8 +431,8 @@ static void test_training(void **state)
         "1 of 4 places are over the limit of fp16 (65504), or inf or NaN. The first is "
         "up_blocks.1, "
         "at step 2000, at sigma 10.",
-        "Over 5 measured steps the largest activation (up_blocks.0) grows as step^(1.00",
-        "fp8-e4m3 was passed first by up_blocks.0, between steps 1000 and 2000.",
+        "Over 5 measured steps the largest activation (up_blocks.0) goes as step^(1.00",
+        "fp8-e4m3 was passed first by up_blocks.0, between steps 1000 and 2000 (",
         "a factor of 3.16",
         "the decoder is 356 times that of the encoder",
         "At 2 of 6 measured steps, the first of them 1000, parameters have a staleness above 2.3",
