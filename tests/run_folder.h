@@ -37,8 +37,8 @@ static inline int make_folder(void **state)
 
 static inline int remove_folder(void **state)
 {
-    const char *const names[] = {"a.h5",       "b.h5",    "kill.h5",  "ref.h5",  "guest.h5",
-                                 "hostile.h5", "lock.h5", "minor.h5", "wrong.h5"};
+    const char *const names[] = {"a.h5",    "b.h5",       "kill.h5", "ref.h5",   "guest.h5",
+                                 "open.h5", "hostile.h5", "lock.h5", "minor.h5", "wrong.h5"};
 
     (void)state;
     for (size_t i = 0; i < N_OF(names); i++)

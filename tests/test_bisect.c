@@ -43,12 +43,21 @@ static void test_rows(void **state)
         int first_bad, last_good, between;
         bool monotone;
     } cases[] = {
-        {"b", 0, -1, 0, true},        {"g", -1, 0, 0, true},         {"s", -1, -1, 1, true},
-        {"gb", 1, 0, 0, true},        {"bg", 0, -1, 0, false},       {"bbbbbbbb", 0, -1, 0, true},
-        {"gggggggg", -1, 7, 0, true}, {"ssssssss", -1, -1, 8, true}, {"ggggggbb", 6, 5, 0, true},
-        {"gsb", 2, 0, 1, true},       {"ggsssbbb", 5, 1, 3, true},   {"sggbbbbs", 3, 2, 0, true},
-        {"ggbgbbbb", 2, 1, 0, false}, /* the neighbour before the good one is bad */
-        {"ggggbgbg", 4, 3, 0, false}, /* ends good: found at the half */
+        {"b", 0, -1, 0, true},
+        {"g", -1, 0, 0, true},
+        {"s", -1, -1, 1, true},
+        {"gb", 1, 0, 0, true},
+        {"bg", 0, -1, 0, false},
+        {"bbbbbbbb", 0, -1, 0, true},
+        {"gggggggg", -1, 7, 0, true},
+        {"ssssssss", -1, -1, 8, true},
+        {"ggggggbb", 6, 5, 0, true},
+        {"gsb", 2, 0, 1, true},
+        {"ggsssbbb", 5, 1, 3, true},
+        {"sggbbbbs", 3, 2, 0, true},
+        {"ggbgbbbb", 2, 1, 0, false},         /* the neighbour before the good one is bad */
+        {"ggggbgbg", 4, 3, 0, false},         /* ends good: found at the half */
+        {"gggggbgbbbbbbbbb", 5, 4, 0, false}, /* the neighbour behind the bad one is good */
         {"gggbgggg", 3, 2, 0, false}, /* a lone one next to the half: not between good ones */
     };
 

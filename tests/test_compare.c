@@ -214,6 +214,32 @@ static void test_alignment(void **state)
     ss_run_close(runs[1]);
 }
 
+/* Noise levels are the same within the tolerance, above and below, and not beyond. */
+static void test_tolerance(void **state)
+{
+    (void)state;
+    static const double factors[] = {1 / 1.0011, 1 / 1.0009, 1, 1.0009, 1.0011};
+    made_run m = made_a();
+    double moved[3] = {sigmas[0], sigmas[1]};
+    ss_err e = {0};
+
+    for (size_t i = 0; i < N_OF(factors); i++) {
+        const int common = i == 0 || i == N_OF(factors) - 1 ? 2 : 3;
+        ss_aligned a;
+
+        moved[2] = sigmas[2] * factors[i];
+        m.sigmas = moved;
+        make_run(in_tmp("moved.h5"), &m);
+        ss_run *runs[] = {open_run("a.h5"), open_run("moved.h5")};
+        assert_int_equal(ss_align(runs, 2, NULL, 0, &a, &e), SS_OK);
+        if (a.n_sigmas != common)
+            fail_msg("by a factor of %.9g: %d levels in common", factors[i], a.n_sigmas);
+        ss_align_release(&a);
+        ss_run_close(runs[0]);
+        ss_run_close(runs[1]);
+    }
+}
+
 static void test_statistics(void **state)
 {
     (void)state;
@@ -461,10 +487,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alignment), cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_the_rest),  cmocka_unit_test(test_same_run),
-        cmocka_unit_test(test_fail_over), cmocka_unit_test(test_command),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_alignment),  cmocka_unit_test(test_tolerance),
+        cmocka_unit_test(test_statistics), cmocka_unit_test(test_the_rest),
+        cmocka_unit_test(test_same_run),   cmocka_unit_test(test_fail_over),
+        cmocka_unit_test(test_command),    cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, set_up, remove_tmp);
 }

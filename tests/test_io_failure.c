@@ -32,21 +32,40 @@ static bool fails(void)
     return true;
 }
 
+/* What was done to a run file, in order: w writes, s waits for the disk, d marks as done. */
+static char order[1 << 16];
+static size_t n_order;
+
+static void note(char what)
+{
+    if (n_order + 1 < sizeof order)
+        order[n_order++] = what;
+}
+
+static void note_write(const void *p, size_t n)
+{
+    note(n == 1 && *(const uint8_t *)p == 1 ? 'd' : 'w');
+}
+
 /* A call that is wrapped: the real one where it must be done even so, as close must. */
-#define WRAP(type, name, params, args, before, failure) \
-    type __real_##name params;                          \
-    type __wrap_##name params;                          \
-    type __wrap_##name params                           \
-    {                                                   \
-        if (!fails())                                   \
-            return __real_##name args;                  \
-        before;                                         \
-        errno = why;                                    \
-        return failure;                                 \
+#define WRAP_NOTED(type, name, params, args, watch, before, failure) \
+    type __real_##name params;                                       \
+    type __wrap_##name params;                                       \
+    type __wrap_##name params                                        \
+    {                                                                \
+        watch;                                                       \
+        if (!fails())                                                \
+            return __real_##name args;                               \
+        before;                                                      \
+        errno = why;                                                 \
+        return failure;                                              \
     }
-WRAP(ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at), (void)0, -1)
+#define WRAP(type, name, params, args, before, failure) \
+    WRAP_NOTED(type, name, params, args, (void)0, before, failure)
+WRAP_NOTED(ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at),
+           note_write(p, n), (void)0, -1)
 WRAP(int, fsync, (int fd), (fd), (void)0, -1)
-WRAP(int, fdatasync, (int fd), (fd), (void)0, -1)
+WRAP_NOTED(int, fdatasync, (int fd), (fd), note('s'), (void)0, -1)
 WRAP(int, fflush, (FILE * f), (f), (void)0, EOF)
 WRAP(int, fclose, (FILE * f), (f), __real_fclose(f), EOF)
 WRAP(int, close, (int fd), (fd), __real_close(fd), -1)
@@ -291,6 +310,27 @@ static void test_calls(void **state)
         fail_calls(&jobs[i]);
 }
 
+/* A noise level is marked as done when what was written of it is on the disk. */
+static void test_done_after_disk(void **state)
+{
+    (void)state;
+    int done = 0;
+    ss_err e = {0};
+
+    n_order = 0;
+    assert_int_equal(write_run(in_work("run.h5"), &e), SS_OK);
+    assert_true(n_order + 1 < sizeof order);
+    for (size_t i = 0; i < n_order; i++) {
+        if (order[i] != 'd')
+            continue;
+        done++;
+        if (i < 2 || order[i - 1] != 's' || order[i - 2] != 'w')
+            fail_msg("call %zu of %s", i, order);
+    }
+    assert_int_equal(done, SYN_SIGMAS);
+    remove(in_work("run.h5"));
+}
+
 static void test_sizes(void **state)
 {
     (void)state;
@@ -406,9 +446,8 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calls),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_old_result_stays),
+        cmocka_unit_test(test_calls),     cmocka_unit_test(test_done_after_disk),
+        cmocka_unit_test(test_sizes),     cmocka_unit_test(test_old_result_stays),
         cmocka_unit_test(test_full_disk),
     };
 

@@ -14,6 +14,7 @@
 #include "reports/plot.h"
 #include "reports/report.h"
 #include "reports/tiles.h"
+#include "tests/run_made.h"
 #include "tests/run_synth.h"
 #include "tests/run_training.h"
 #include "tests/ss_tmp.h"
@@ -293,6 +294,40 @@ static void test_gnuplot_complains(void **state)
     assert_non_null(strstr(e.msg, "no_such_thing"));
     assert_int_equal(access(in_tmp("bad.png"), F_OK), -1);
     assert_int_equal(access(in_tmp("bad-dark.png"), F_OK), -1);
+}
+
+/* A block returns what its last layer made. */
+static void handed_on(const made_run *m, int module, int input, int sigma, int sample, ss_stats *s)
+{
+    (void)m, (void)input, (void)sample;
+    s->absmax = (float)(module ? 8 * (sigma + 1) : 1);
+    s->rms = s->absmax / 2;
+}
+
+/* The layer that made the largest value is named, not the blocks around it that hand it on. */
+static void test_names_the_maker(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"conv_in", "up_blocks.0", "up_blocks.0.resnets.1",
+                                        "up_blocks.0.resnets.1.conv2"};
+    static const char *const inputs[] = {"noise:white"};
+    static const double sigmas[] = {0.5, 1, 80};
+    const made_run m = {.model_path = "m",
+                        .sha256 = "00",
+                        .modules = names,
+                        .n_modules = N_OF(names),
+                        .inputs = inputs,
+                        .n_inputs = 1,
+                        .sigmas = sigmas,
+                        .n_sigmas = N_OF(sigmas),
+                        .n_samples = 1,
+                        .stats = handed_on};
+
+    make_run(in_tmp("maker.h5"), &m);
+    report(in_tmp("maker.h5"), in_tmp("maker"));
+    char *page = page_of(in_tmp("maker"), "index.html");
+    expect_text(page, "The largest activation is 24, in up_blocks.0.resnets.1.conv2,");
+    ss_free(page);
 }
 
 static void test_unfinished_runs(void **state)
@@ -666,6 +701,7 @@ int main(void)
         cmocka_unit_test(test_hostile_names),
         cmocka_unit_test(test_without_gnuplot),
         cmocka_unit_test(test_gnuplot_complains),
+        cmocka_unit_test(test_names_the_maker),
         cmocka_unit_test(test_unfinished_runs),
         cmocka_unit_test(test_folders),
         cmocka_unit_test(test_training),

@@ -436,6 +436,28 @@ static void test_spikes(void **state)
     assert_true(isfinite(s.mean));
 }
 
+/* Of losses that all are spikes, those count that come `quiet` steps after the last that counted.
+ */
+static void test_quiet(void **state)
+{
+    (void)state;
+    for (int quiet = 1; quiet <= 7; quiet += 3) {
+        const ss_spike_options o = {.threshold = 3.2, .decay = 0.9, .warmup = 20, .quiet = quiet};
+        ss_spikes s = {0};
+
+        for (int i = 1; i <= 60; i++) {
+            const bool rising = i >= 40;
+            const bool spike = ss_spikes_add(&s, &o,
+                                             rising  ? pow(10, i - 39)
+                                             : i % 2 ? 1.01
+                                                     : 0.99);
+
+            if (spike != (rising && (i - 40) % quiet == 0))
+                fail_msg("quiet %d, loss %d: %d", quiet, i, spike);
+        }
+    }
+}
+
 static void test_journal(void **state)
 {
     (void)state;
@@ -476,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_scaler),
         cmocka_unit_test(test_spikes),
+        cmocka_unit_test(test_quiet),
         cmocka_unit_test(test_journal),
     };
     return cmocka_run_group_tests(tests, make_config, remove_tmp);

@@ -276,6 +276,75 @@ static void test_interval(void **state)
     ss_trainer_free(t);
 }
 
+/* A penalty at every second step weighs twice as much: that of each step with twice the lambda. */
+static void test_interval_weighs(void **state)
+{
+    (void)state;
+    ss_trainer_options o = options();
+    char first[300];
+    size_t n;
+    ss_err e = {0};
+
+    snprintf(first, sizeof first, "%s", in_tmp("first"));
+    o.lambda = 1e-2;
+    o.interval = 2;
+    ss_trainer *every_second = trainer(&o);
+    train(every_second, 1, 1, NULL); /* without */
+    assert_int_equal(ss_trainer_save(every_second, first, false, &e), SS_OK);
+    train(every_second, 1, 1, NULL); /* with */
+    o.lambda = 2e-2;
+    o.interval = 1;
+    ss_trainer *each = trainer(&o);
+    if (ss_trainer_load(each, first, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    train(each, 1, 1, NULL);
+    float *x = weights(every_second, &n), *y = weights(each, &n);
+    assert_memory_equal(x, y, n * sizeof *x);
+    ss_free(x);
+    ss_free(y);
+    ss_trainer_free(every_second);
+    ss_trainer_free(each);
+}
+
+/* Taken back to a folder: weights and optimiser are those, steps go on, and other batches come. */
+static void test_rewinds(void **state)
+{
+    (void)state;
+    ss_trainer_options o = options();
+    char saved[300];
+    size_t n;
+    ss_err e = {0};
+
+    snprintf(saved, sizeof saved, "%s", in_tmp("saved"));
+    ss_trainer *t = trainer(&o), *again = trainer(&o);
+    train(t, 3, 1, NULL);
+    assert_int_equal(ss_trainer_save(t, saved, false, &e), SS_OK);
+    float *then = weights(t, &n);
+    train(t, 4, 1, NULL);
+    float *later = weights(t, &n);
+    assert_memory_not_equal(then, later, n * sizeof *then);
+    if (ss_trainer_rewind(t, saved, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    float *back = weights(t, &n);
+    assert_memory_equal(then, back, n * sizeof *then);
+    assert_int_equal(ss_trainer_steps(t), 7);
+    assert_int_equal(ss_trainer_rewinds(t), 1);
+    train(t, 1, 1, NULL);
+    assert_int_equal(ss_trainer_steps(t), 8);
+
+    assert_int_equal(ss_trainer_load(again, saved, &e), SS_OK);
+    train(again, 1, 1, NULL); /* by the batch of step 4, not 8 */
+    float *x = weights(t, &n), *y = weights(again, &n);
+    assert_memory_not_equal(x, y, n * sizeof *x);
+    ss_free(then);
+    ss_free(later);
+    ss_free(back);
+    ss_free(x);
+    ss_free(y);
+    ss_trainer_free(t);
+    ss_trainer_free(again);
+}
+
 /* Gradients that overflow change nothing, and the step counts. */
 static void test_skips(void **state)
 {
@@ -370,10 +439,11 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),  cmocka_unit_test(test_damaged_counters),
-        cmocka_unit_test(test_resumes), cmocka_unit_test(test_saved_model),
-        cmocka_unit_test(test_penalty), cmocka_unit_test(test_interval),
-        cmocka_unit_test(test_skips),   cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_learns),          cmocka_unit_test(test_damaged_counters),
+        cmocka_unit_test(test_resumes),         cmocka_unit_test(test_saved_model),
+        cmocka_unit_test(test_penalty),         cmocka_unit_test(test_interval),
+        cmocka_unit_test(test_interval_weighs), cmocka_unit_test(test_rewinds),
+        cmocka_unit_test(test_skips),           cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, make_model, free_model);
 }
