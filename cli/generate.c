@@ -20,6 +20,8 @@ enum {
     OPT_CLASS,
     OPT_CLASSES,
     OPT_NEGATIVE_CLASS,
+    OPT_CLASS_EMBEDS,
+    OPT_NEGATIVE_CLASS_EMBEDS,
     OPT_PROMPT_EMBEDS,
     OPT_NEGATIVE_EMBEDS,
     OPT_TEXT_EMBEDS,
@@ -51,6 +53,10 @@ static const cli_option options[] = {
     {OPT_CLASSES, "classes", "LIST|all", "class labels of one sample after another: 0,3,7, or all"},
     {OPT_NEGATIVE_CLASS, "negative-class", "K",
      "class label of the negative condition (default: the null class)"},
+    {OPT_CLASS_EMBEDS, "class-embeds", "FILE#NAME",
+     "vectors [N,width] in the place of a class (unCLIP, GeoWizard)"},
+    {OPT_NEGATIVE_CLASS_EMBEDS, "negative-class-embeds", "FILE#NAME",
+     "the negative ones, likewise"},
     {OPT_PROMPT_EMBEDS, "prompt-embeds", "FILE#NAME",
      "text states [N,tokens,width] from a safetensors file"},
     {OPT_NEGATIVE_EMBEDS, "negative-embeds", "FILE#NAME", "negative text states, likewise"},
@@ -115,6 +121,8 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
         break;
     case OPT_CLASSES: opt->classes = p->arg; break;
     case OPT_NEGATIVE_CLASS: cli_count(p, 0, 1 << 20, &cond->negative_class); break;
+    case OPT_CLASS_EMBEDS: cond->class_embeds = p->arg; break;
+    case OPT_NEGATIVE_CLASS_EMBEDS: cond->negative_class_embeds = p->arg; break;
     case OPT_PROMPT_EMBEDS: cond->prompt_embeds = p->arg; break;
     case OPT_NEGATIVE_EMBEDS: cond->negative_embeds = p->arg; break;
     case OPT_TEXT_EMBEDS: cond->text_embeds = p->arg; break;
@@ -143,12 +151,10 @@ static void check_contradictions(cli_parser *p, const ss_generate_options *opt)
         cli_usage(p, "-o DIR is missing");
     if (opt->classes && cond->n_classes)
         cli_usage(p, "--class and --classes exclude each other");
-    if (cond->prompt_embeds && (opt->classes || cond->n_classes))
-        cli_usage(p, "--prompt-embeds and classes exclude each other");
     if (cond->negative_embeds && cond->negative_class >= 0)
         cli_usage(p, "--negative-embeds and --negative-class exclude each other");
-    if (opt->each.guidance == 1 &&
-        (cond->negative_embeds || cond->negative_text || cond->negative_class >= 0))
+    if (opt->each.guidance == 1 && (cond->negative_embeds || cond->negative_text ||
+                                    cond->negative_class_embeds || cond->negative_class >= 0))
         cli_usage(p, "a negative condition has no effect without --guidance");
     if (opt->each.run && p->n_operands > 1)
         cli_usage(p, "--probe watches one MODEL, and there are %d", p->n_operands);

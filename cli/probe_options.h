@@ -18,6 +18,7 @@ enum {
     OPT_PROBE_BATCH,
     OPT_PROBE_SIZE,
     OPT_PROBE_CLASS,
+    OPT_PROBE_CLASS_EMBEDS,
     OPT_PROBE_PROMPT_EMBEDS,
     OPT_PROBE_TEXT_EMBEDS,
     OPT_PROBE_TIME_IDS,
@@ -48,6 +49,8 @@ enum {
     {OPT_PROBE_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"}, \
     {OPT_PROBE_SIZE, "size", "HxW", "input size (default: the model's sample_size)"}, \
     {OPT_PROBE_CLASS, "class", "K", "class label"}, \
+    {OPT_PROBE_CLASS_EMBEDS, "class-embeds", "FILE#NAME", \
+     "vectors [N,width] in the place of a class (unCLIP, GeoWizard)"}, \
     {OPT_PROBE_PROMPT_EMBEDS, "prompt-embeds", "FILE#NAME", \
      "text states [N,tokens,width] from a safetensors file"}, \
     {OPT_PROBE_TEXT_EMBEDS, "text-embeds", "FILE#NAME", "pooled text [N,width] (SDXL)"}, \

@@ -65,6 +65,8 @@ static void list_conditions(ss_table *t, const ss_condition_needs *k)
         property(t, "condition", "--class 0..%lld", (long long)k->n_classes - 1);
     else if (k->class_width == 1)
         property(t, "condition", "--class: a number, as the noise level of an upscaler's picture");
+    else if (k->class_width)
+        property(t, "condition", "--class-embeds [N,%lld]", (long long)k->class_width);
     if (k->added_width)
         property(t, "condition", "--text-embeds and --time-ids, together %lld wide",
                  (long long)k->added_width);

@@ -10,6 +10,7 @@
 #include "models/magnitude.h"
 
 #include <math.h>
+#include <stdio.h>
 
 struct ss_unet {
     ss_module m;
@@ -213,6 +214,10 @@ static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
 {
     const ss_condition_needs need = ss_unet_needs(u->config);
     const long long class_width = d->class_width ? d->class_width : 1;
+    char vector[80];
+
+    snprintf(vector, sizeof vector, "--class-embeds FILE#NAME, [N,%lld]",
+             (long long)need.class_width);
 
     if (need.text_width && !d->encoder_hidden_states)
         ss_ctx_fail(c, SS_USAGE,
@@ -227,12 +232,11 @@ static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
         ss_ctx_fail(c, SS_USAGE, "the network has %lld classes; pick one with --class K",
                     (long long)need.n_classes);
     else if (need.class_width && !d->class_labels)
-        ss_ctx_fail(c, SS_USAGE,
-                    "the network wants class labels of width %lld; give them with "
-                    "--class",
-                    (long long)need.class_width);
+        ss_ctx_fail(c, SS_USAGE, "the network wants a %s in the place of a class; give it with %s",
+                    need.class_width == 1 ? "number" : "vector",
+                    need.class_width == 1 ? "--class K" : vector);
     else if (need.class_width && class_width != need.class_width)
-        ss_ctx_fail(c, SS_USAGE, "class labels have width %lld, the network wants %lld",
+        ss_ctx_fail(c, SS_USAGE, "--class-embeds has width %lld, the network wants %lld",
                     class_width, (long long)need.class_width);
     else if (need.added_width && (!d->text_embeds || !d->time_ids))
         ss_ctx_fail(c, SS_USAGE,

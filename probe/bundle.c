@@ -186,11 +186,13 @@ static void add_option(ss_str *s, const char *name, const char *value)
 
 static void write_shell(const bundle *b, ss_str *s)
 {
+    enum { CLASS_EMBEDS = 3 }; /* else a class is its number */
     static const struct {
         const char *tensor, *option;
     } files[] = {{"encoder_hidden_states", "prompt-embeds"},
                  {"text_embeds", "text-embeds"},
-                 {"time_ids", "time-ids"}};
+                 {"time_ids", "time-ids"},
+                 {"class_labels", "class-embeds"}};
     const ss_probe_options *o = &b->replay.opt;
     const ss_changes_options *changes = &o->network.changes;
     const bool takes_sigma = ss_network_takes_sigma(&b->plan.net), edm = b->plan.net.sigma_data > 0;
@@ -212,7 +214,8 @@ static void write_shell(const bundle *b, ss_str *s)
     add_option(s, "size", text);
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         for (int i = 0; i < b->n_items; i++) {
-            if (strcmp(b->items[i].name, files[f].tensor) == 0) {
+            if (strcmp(b->items[i].name, files[f].tensor) == 0 &&
+                (f != CLASS_EMBEDS || o->class_embeds)) {
                 snprintf(text, sizeof text, "input.safetensors#%s", files[f].tensor);
                 add_option(s, files[f].option, text);
             }

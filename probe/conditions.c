@@ -65,6 +65,15 @@ ss_code ss_classes_parse(const char *text, const ss_model *m, int **classes, int
     return SS_OK;
 }
 
+static ss_code check_rows(const char *option, const char *from, int samples, const ss_array *a,
+                          ss_err *e)
+{
+    if (a->dim[0] == 1 || a->dim[0] >= samples)
+        return SS_OK;
+    return ss_fail(e, SS_USAGE, "--%s: %s has %lld rows for %d samples; one row serves all", option,
+                   from, (long long)a->dim[0], samples);
+}
+
 /* Loads FILE#NAME as [N][...] of the rank given, for `samples` samples. */
 static ss_code load_array(const char *option, const char *from, int rank, int samples, ss_array *a,
                           ss_err *e)
@@ -76,10 +85,7 @@ static ss_code load_array(const char *option, const char *from, int rank, int sa
     if (a->rank != rank)
         return ss_fail(e, SS_USAGE, "--%s: %s has %d dimensions, %d are expected", option, from,
                        a->rank, rank);
-    if (a->dim[0] != 1 && a->dim[0] < samples)
-        return ss_fail(e, SS_USAGE, "--%s: %s has %lld rows for %d samples; one row serves all",
-                       option, from, (long long)a->dim[0], samples);
-    return SS_OK;
+    return check_rows(option, from, samples, a, e);
 }
 
 static bool has_table(const ss_condition_options *opt, const ss_model *m)
@@ -120,11 +126,53 @@ static ss_code as_labels(const int *classes, int n, ss_array *a, ss_err *e)
     return SS_OK;
 }
 
-static ss_code load_classes(const ss_condition_options *opt, const ss_model *m, ss_conditions *k,
-                            ss_err *e)
+/* Vectors, or numbers, of the width that the model takes in the place of a class. */
+static ss_code load_class_vectors(const char *option, const char *from, const ss_model *m,
+                                  int samples, ss_array *a, ss_err *e)
+{
+    const ss_condition_needs *needs = &ss_model_about(m)->needs;
+    const long long width = (long long)needs->class_width;
+    ss_array loaded = {0};
+    ss_code rc;
+
+    if (!from)
+        return SS_OK;
+    if (needs->n_classes || (needs->table_classes && !width))
+        return ss_fail(e, SS_USAGE,
+                       "--%s: this model takes a class, not a vector: give it with "
+                       "--class K",
+                       option);
+    if (!width)
+        return ss_fail(e, SS_USAGE, "--%s: this model takes neither a class nor a vector", option);
+    if ((rc = ss_safetensors_load_f32(from, &loaded, e)) != SS_OK)
+        return ss_fail_prefix(e, "--%s", option);
+    const bool numbers = width == 1 && loaded.rank == 1;
+    if (!numbers && (loaded.rank != 2 || loaded.dim[1] != width))
+        rc = ss_fail(e, SS_USAGE, "--%s: %s must be [N,%lld]", option, from, width);
+    else
+        rc = check_rows(option, from, samples, &loaded, e);
+    if (rc != SS_OK) {
+        ss_array_release(&loaded);
+        return rc;
+    }
+    loaded.rank = width == 1 ? 1 : 2;
+    *a = loaded;
+    return SS_OK;
+}
+
+static ss_code load_classes(const ss_condition_options *opt, const ss_model *m, int samples,
+                            ss_conditions *k, ss_err *e)
 {
     static const int null_class = -1;
+    const ss_condition_needs *needs = &ss_model_about(m)->needs;
     const bool table = has_table(opt, m);
+    ss_code rc =
+        load_class_vectors("class-embeds", opt->class_embeds, m, samples, &k->labels.all, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if (opt->class_embeds && opt->n_classes && !table)
+        return ss_fail(e, SS_USAGE, "--class and --class-embeds exclude each other");
 
     if (table && !opt->n_classes) {
         ss_note("no --class is given: the null class conditions the network");
@@ -136,6 +184,15 @@ static ss_code load_classes(const ss_condition_options *opt, const ss_model *m, 
         return SS_OK;
     if (has_labels(m))
         return as_labels(opt->classes, opt->n_classes, &k->labels.all, e);
+    if (needs->table_classes)
+        return ss_fail(e, SS_USAGE,
+                       "--prompt-embeds and classes exclude each other: the classes of this model "
+                       "are texts");
+    if (needs->class_width)
+        return ss_fail(e, SS_USAGE,
+                       "--class: this model takes a vector instead of a class: give it with "
+                       "--class-embeds FILE#NAME, [N,%lld]",
+                       (long long)needs->class_width);
     return ss_fail(e, SS_USAGE, "--class: this model takes no class");
 }
 
@@ -162,6 +219,16 @@ static ss_code load_negative_prompt(const ss_condition_options *opt, const ss_mo
     return rc;
 }
 
+static ss_code load_negative_vectors(const ss_condition_options *opt, const ss_model *m,
+                                     int samples, ss_conditions *k, ss_err *e)
+{
+    if (!opt->negative_class_embeds)
+        return ss_fail(e, SS_USAGE,
+                       "--guidance needs --negative-class-embeds FILE#NAME beside --class-embeds");
+    return load_class_vectors("negative-class-embeds", opt->negative_class_embeds, m, samples,
+                              &k->labels.negative, e);
+}
+
 static ss_code load_negative(const ss_condition_options *opt, const ss_model *m, int samples,
                              ss_conditions *k, ss_err *e)
 {
@@ -173,7 +240,9 @@ static ss_code load_negative(const ss_condition_options *opt, const ss_model *m,
                        "nothing to guide by");
     if (k->prompt.all.rank)
         rc = load_negative_prompt(opt, m, samples, k, e);
-    if (rc == SS_OK && k->labels.all.rank && opt->negative_class < 0)
+    if (rc == SS_OK && opt->class_embeds)
+        rc = load_negative_vectors(opt, m, samples, k, e);
+    else if (rc == SS_OK && k->labels.all.rank && opt->negative_class < 0)
         rc = ss_fail(e, SS_USAGE,
                      "--guidance needs a negative condition, and this model has no null class "
                      "of its own: give --negative-class K");
@@ -210,7 +279,7 @@ static void put_text_form(const ss_condition_options *opt, const ss_model *m, ss
 
     ss_conditions_text(opt, m, 0, one, sizeof one);
     ss_str_add(&s, *one ? one : "none");
-    for (int i = 1; i < opt->n_classes && !opt->prompt_embeds; i++)
+    for (int i = 1; i < opt->n_classes; i++)
         ss_str_addf(&s, ", %d", opt->classes[i]);
     snprintf(k->text_form, sizeof k->text_form, "%s", s.s ? s.s : "");
     ss_str_release(&s);
@@ -228,7 +297,7 @@ ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, i
     if (rc == SS_OK)
         rc = load_array("time-ids", opt->time_ids, 2, samples, &k.time.all, e);
     if (rc == SS_OK)
-        rc = load_classes(opt, m, &k, e);
+        rc = load_classes(opt, m, samples, &k, e);
     if (rc == SS_OK && opt->guided)
         rc = load_negative(opt, m, samples, &k, e);
     ss_condition_rows *const all[] = {&k.prompt, &k.text, &k.time, &k.labels};
@@ -281,6 +350,7 @@ ss_condition ss_conditions_batch(ss_conditions *k, int n, const int *sample, boo
 {
     return (ss_condition){
         .class_labels = gather(&k->labels, n, sample, negatives),
+        .class_width = k->labels.all.rank == 2 ? k->labels.all.dim[1] : 1,
         .encoder_hidden_states = gather(&k->prompt, n, sample, negatives),
         .tokens = k->prompt.all.dim[1],
         .width = k->prompt.all.dim[2],
@@ -294,10 +364,13 @@ ss_condition ss_conditions_batch(ss_conditions *k, int n, const int *sample, boo
 void ss_conditions_text(const ss_condition_options *opt, const ss_model *m, int sample, char *out,
                         size_t n)
 {
-    if (opt->prompt_embeds)
-        snprintf(out, n, "prompt embeddings");
+    const char *prompt = opt->prompt_embeds ? "prompt embeddings" : "";
+    const char *comma = opt->prompt_embeds ? ", " : "";
+
+    if (opt->class_embeds)
+        snprintf(out, n, "%s%sclass embeddings", prompt, comma);
     else if (opt->n_classes)
-        snprintf(out, n, "class %d", opt->classes[sample % opt->n_classes]);
+        snprintf(out, n, "%s%sclass %d", prompt, comma, opt->classes[sample % opt->n_classes]);
     else
-        snprintf(out, n, "%s", has_table(opt, m) ? "null class" : "");
+        snprintf(out, n, "%s", has_table(opt, m) ? "null class" : prompt);
 }

@@ -19,11 +19,13 @@ typedef struct {
     const char *prompt_embeds; /* FILE#NAME, or NULL */
     const char *text_embeds;
     const char *time_ids;
+    const char *class_embeds; /* FILE#NAME, instead of a class */
 
-    bool guided;                 /* a negative condition is needed */
-    int negative_class;          /* -1: the null class */
-    const char *negative_embeds; /* FILE#NAME, or NULL; instead of a class */
-    const char *negative_text;   /* beside text_embeds */
+    bool guided;                       /* a negative condition is needed */
+    int negative_class;                /* -1: the null class */
+    const char *negative_embeds;       /* FILE#NAME, or NULL; instead of a class */
+    const char *negative_text;         /* beside text_embeds */
+    const char *negative_class_embeds; /* beside class_embeds */
 } ss_condition_options;
 
 /* One kind of tensor, and its rows of the batch at hand. */

@@ -42,6 +42,7 @@ typedef struct {
     const char *prompt_embeds; /* FILE#NAME [N][tokens][width], or NULL */
     const char *text_embeds;   /* FILE#NAME [N][width] (SDXL), or NULL */
     const char *time_ids;      /* FILE#NAME [N][6] (SDXL), or NULL */
+    const char *class_embeds;  /* FILE#NAME [N][width], or NULL: a vector instead of a class */
     const char *concat;        /* FILE#NAME [N][C][H][W]: channels behind the noised picture */
 
     const char *const *modules; /* globs; none: all */

@@ -3,6 +3,7 @@
  * They are made of the small networks in tests/golden/unets: copied, renamed, with keys and tensors
  * that a training left there.
  */
+#include "probe/conditions.h"
 #include "tests/ss_command.h"
 
 #define WEIGHTS "diffusion_pytorch_model"
@@ -114,11 +115,92 @@ static void test_unreadable_checkpoints(void **state)
     expect("bisect $D/r/step-1 $D/r/step-2 --inputs nothing:of " BISECT, 2, "nothing");
 }
 
+#define VECTOR UNETS "/class-projection-concat"
+#define TEXT "--prompt-embeds " VECTOR "/golden.safetensors#encoder_hidden_states "
+#define CLASS VECTOR "/golden.safetensors#class_labels "
+#define QUICK " --samples 2 --sigmas 1 --quiet "
+
+/* Networks that take a vector in the place of a class. */
+static void test_class_vectors(void **state)
+{
+    (void)state;
+    expect("inspect " VECTOR, 0, "--class-embeds [N,6]");
+    expect("probe " VECTOR " -o $D/v.h5" QUICK TEXT, 2, "--class-embeds FILE#NAME, [N,6]");
+    expect("probe " VECTOR " -o $D/v.h5 --class 3" QUICK TEXT, 2,
+           "--class: this model takes a vector instead of a class: give it with --class-embeds "
+           "FILE#NAME, [N,6]");
+    expect("probe " VECTOR " -o $D/v.h5" QUICK TEXT "--class-embeds " CLASS, 0, NULL);
+    expect("probe " VECTOR " -o $D/v.h5 --resume" QUICK TEXT "--class-embeds " CLASS, 0, NULL);
+    expect("probe " VECTOR " -o $D/v.h5" QUICK TEXT "--class 1 --class-embeds " CLASS, 2,
+           "--class and --class-embeds exclude each other");
+    expect("probe " VECTOR " -o $D/w.h5" QUICK TEXT "--class-embeds " VECTOR
+           "/golden.safetensors#timesteps",
+           2, "must be [N,6]");
+    expect("probe " VECTOR " -o $D/w.h5 --samples 3 " TEXT "--class-embeds " CLASS, 2, "3 samples");
+    expect("probe " UNETS "/plain -o $D/w.h5" QUICK "--class-embeds " CLASS, 2,
+           "takes neither a class nor a vector");
+    expect("probe " UNETS "/tables -o $D/w.h5" QUICK "--class-embeds " CLASS, 2, "--class K");
+    /* a number in the place of a class may be a fraction, and one of each sample */
+    expect("probe " UNETS "/class-timestep -o $D/w.h5" QUICK "--class-embeds " UNETS
+           "/class-timestep/golden.safetensors#class_labels",
+           0, NULL);
+    expect("analyze $D/v.h5 --keep-fp32 e4m3 --check --quiet", 0, NULL); /* runs it again */
+    expect("bisect " VECTOR QUICK TEXT "--class-embeds " CLASS
+           "--fail 'absmax(*) > 1e-6' --cache $D/vectors --save-bundle $D/vector",
+           3, NULL);
+    shell("cd $D/vector && SIGMASCOPE=$OLDPWD/build/sigmascope sh replay.sh > /dev/null");
+    expect("generate " VECTOR " -o $D/vp --samples 1 --steps 1 --quiet " TEXT, 2, "--class-embeds");
+    expect("generate " VECTOR " -o $D/vp --samples 1 --steps 1 --quiet " TEXT
+           "--class-embeds " CLASS,
+           0, NULL);
+    expect("generate " VECTOR " -o $D/vg --samples 1 --steps 1 --quiet --guidance 2 " TEXT
+           "--class-embeds " CLASS "--negative-embeds " VECTOR
+           "/golden.safetensors#encoder_hidden_states",
+           2, "--negative-class-embeds FILE#NAME beside --class-embeds");
+    expect("generate " VECTOR " -o $D/vg --samples 1 --steps 1 --quiet --guidance 2 " TEXT
+           "--class-embeds " CLASS "--negative-class-embeds " CLASS "--negative-embeds " VECTOR
+           "/golden.safetensors#encoder_hidden_states",
+           0, NULL);
+}
+
+/* Each sample gets its row, and under guidance its negative one. */
+static void test_rows_of_class_vectors(void **state)
+{
+    (void)state;
+    const ss_condition_options opt = {
+        .prompt_embeds = VECTOR "/golden.safetensors#encoder_hidden_states",
+        .negative_embeds = VECTOR "/golden.safetensors#encoder_hidden_states",
+        .class_embeds = VECTOR "/golden.safetensors#class_labels",
+        .negative_class_embeds = VECTOR "/golden.safetensors#class_labels",
+        .negative_class = -1,
+        .guided = true};
+    const int sample[] = {1, 0};
+    ss_model *m;
+    ss_conditions k;
+    ss_array want = {0};
+    ss_err e = {0};
+
+    if (ss_model_open(VECTOR, NULL, &m, &e) != SS_OK ||
+        ss_conditions_load(&opt, m, 2, 2, &k, &e) != SS_OK ||
+        ss_safetensors_load_f32(opt.class_embeds, &want, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    const ss_condition c = ss_conditions_batch(&k, 2, sample, true);
+    assert_int_equal(c.class_width, 6);
+    for (int row = 0; row < 4; row++)
+        assert_memory_equal(c.class_labels + 6 * row, want.values + (row % 2 ? 0 : 6), 6 * 4);
+    assert_string_equal(k.text_form, "prompt embeddings, class embeddings");
+    ss_array_release(&want);
+    ss_conditions_release(&k);
+    ss_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_of_checkpoints),
         cmocka_unit_test(test_unreadable_checkpoints),
+        cmocka_unit_test(test_class_vectors),
+        cmocka_unit_test(test_rows_of_class_vectors),
         cmocka_unit_test(test_variant),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
