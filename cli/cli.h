@@ -68,6 +68,11 @@ typedef struct cli_command {
     "the "                                                                                        \
     "plain ones, or the only ones)"
 
+#define CLI_CONCAT_HELP                                                                          \
+    "channels [N,C,H,W] that go behind the noised picture (the mask and picture of inpainting, " \
+    "the "                                                                                       \
+    "picture of super-resolution); 'noise': normal numbers in them"
+
 /* All commands, NULL-terminated; main.c. */
 extern const cli_command *const cli_commands[];
 

@@ -27,6 +27,7 @@ enum {
     OPT_TEXT_EMBEDS,
     OPT_NEGATIVE_TEXT_EMBEDS,
     OPT_TIME_IDS,
+    OPT_CONCAT,
     OPT_SAMPLES,
     OPT_BATCH,
     OPT_SIZE,
@@ -63,6 +64,7 @@ static const cli_option options[] = {
     {OPT_TEXT_EMBEDS, "text-embeds", "FILE#NAME", "pooled text [N,width] (SDXL)"},
     {OPT_NEGATIVE_TEXT_EMBEDS, "negative-text-embeds", "FILE#NAME", "negative pooled text"},
     {OPT_TIME_IDS, "time-ids", "FILE#NAME", "size and crop conditions [N,6] (SDXL)"},
+    {OPT_CONCAT, "concat", "FILE#NAME", CLI_CONCAT_HELP},
     {OPT_SAMPLES, "samples", "N", "samples per model (default 8, or one for each of --classes)"},
     {OPT_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"},
     {OPT_SIZE, "size", "HxW", "picture size (default: the model's sample_size)"},
@@ -128,6 +130,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_TEXT_EMBEDS: cond->text_embeds = p->arg; break;
     case OPT_NEGATIVE_TEXT_EMBEDS: cond->negative_text = p->arg; break;
     case OPT_TIME_IDS: cond->time_ids = p->arg; break;
+    case OPT_CONCAT: each->concat = p->arg; break;
     case OPT_SAMPLES: cli_count(p, 1, 1 << 16, &each->samples); break;
     case OPT_BATCH: cli_count(p, 1, MAX_BATCH, &each->batch); break;
     case OPT_SIZE: cli_size(p, &each->network.height, &each->network.width); break;

@@ -55,8 +55,7 @@ enum {
      "text states [N,tokens,width] from a safetensors file"}, \
     {OPT_PROBE_TEXT_EMBEDS, "text-embeds", "FILE#NAME", "pooled text [N,width] (SDXL)"}, \
     {OPT_PROBE_TIME_IDS, "time-ids", "FILE#NAME", "size and crop conditions [N,6] (SDXL)"}, \
-    {OPT_PROBE_CONCAT, "concat", "FILE#NAME", \
-     "channels [N,C,H,W] that go behind the noised picture (super-resolution stages)"}, \
+    {OPT_PROBE_CONCAT, "concat", "FILE#NAME", CLI_CONCAT_HELP}, \
     {OPT_PROBE_MODULES, "modules", "GLOB", "what is watched, repeatable (default: all modules); the whole model is (model)"}, \
     {OPT_PROBE_PRECISION, "precision", "FMT", \
      "emulate a format: bf16, fp16, fp8-e4m3, fp8-e5m2, eXmY; -sat behind it saturates"}, \

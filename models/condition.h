@@ -22,13 +22,14 @@ typedef struct {
 
 /* What a network cannot run without; 0 is nothing. */
 typedef struct {
-    int64_t text_width;    /* encoder_hidden_states of this width */
-    int64_t class_width;   /* class labels of this width, */
-    int64_t n_classes;     /*   which are indices below this number, if it is not 0 */
-    int64_t added_width;   /* text_embeds and time_ids: text_width + n_time_ids * time_id_width */
-    int64_t time_id_width; /*   must be this (SDXL: 2816 = 1280 + 6 * 256) */
-    int64_t table_classes; /* class_embeddings.safetensors has this many classes, the last one */
-    int64_t table_tokens;  /*   being the null class, of this many tokens of text_width */
+    int64_t text_width;      /* encoder_hidden_states of this width */
+    int64_t class_width;     /* class labels of this width, */
+    int64_t n_classes;       /*   which are indices below this number, if it is not 0 */
+    int64_t added_width;     /* text_embeds and time_ids: text_width + n_time_ids * time_id_width */
+    int64_t time_id_width;   /*   must be this (SDXL: 2816 = 1280 + 6 * 256) */
+    int64_t table_classes;   /* class_embeddings.safetensors has this many classes, the last one */
+    int64_t table_tokens;    /*   being the null class, of this many tokens of text_width */
+    int64_t concat_channels; /* channels of the input behind those of the picture */
 } ss_condition_needs;
 
 #endif

@@ -52,8 +52,10 @@ static void list_dtypes(ss_table *t, ss_weight *const *w, int n)
     ss_str_release(&s);
 }
 
-static void list_conditions(ss_table *t, const ss_condition_needs *k)
+static void list_conditions(ss_table *t, const ss_model_info *a)
 {
+    const ss_condition_needs *k = &a->needs;
+
     if (k->table_classes)
         property(t, "condition",
                  "--class 0..%lld through cross-attention, or --prompt-embeds "
@@ -67,6 +69,9 @@ static void list_conditions(ss_table *t, const ss_condition_needs *k)
         property(t, "condition", "--class: a number, as the noise level of an upscaler's picture");
     else if (k->class_width)
         property(t, "condition", "--class-embeds [N,%lld]", (long long)k->class_width);
+    if (k->concat_channels)
+        property(t, "condition", "--concat [N,%lld,H,W], behind the picture's %lld channels",
+                 (long long)k->concat_channels, (long long)(a->in_channels - k->concat_channels));
     if (k->added_width)
         property(t, "condition", "--text-embeds and --time-ids, together %lld wide",
                  (long long)k->added_width);
@@ -106,7 +111,7 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     property(t, "input", "%lld channels, %lldx%lld", (long long)a->in_channels,
              (long long)a->sample_h, (long long)a->sample_w);
     property(t, "output", "%lld channels", (long long)a->out_channels);
-    list_conditions(t, &a->needs);
+    list_conditions(t, a);
     if (*ss_remedies_text(a->remedies, remedies, sizeof remedies))
         property(t, "remedies", "%s", remedies);
     if (sigma_data > 0) {

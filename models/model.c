@@ -86,6 +86,29 @@ static ss_code build(ss_model *m, const ss_init *init, ss_err *e)
     return SS_OK;
 }
 
+/* True if the scheduler says that the network answers with a variance behind the picture. */
+static bool has_learned_variance(const char *scheduler)
+{
+    ss_json j = {0};
+    bool learned = false;
+
+    if (scheduler && ss_json_load(&j, scheduler, NULL) == SS_OK)
+        learned = strncmp(ss_json_string(&j, "variance_type", ""), "learned", 7) == 0;
+    ss_json_release(&j);
+    return learned;
+}
+
+/* Channels that the network sees beside the picture that it answers with. An answer that is twice
+ * as wide has a variance behind the picture; as wide as the input, only the scheduler tells. */
+static int64_t concat_channels(const ss_unet_config *u, const char *scheduler)
+{
+    const int in = u->in_channels, out = u->out_channels;
+
+    if (in > out)
+        return in - out;
+    return in == out && out % 2 == 0 && has_learned_variance(scheduler) ? in - out / 2 : 0;
+}
+
 static void fill_info(ss_model *m)
 {
     ss_model_info *i = &m->info;
@@ -101,6 +124,7 @@ static void fill_info(ss_model *m)
     i->sample_w = u->sample_w;
     i->time_is_sigma = u->divide_by_time;
     i->needs = ss_unet_needs(u);
+    i->needs.concat_channels = concat_channels(u, i->scheduler);
     i->remedies = &u->remedies;
 }
 

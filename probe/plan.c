@@ -52,23 +52,32 @@ static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     return SS_OK;
 }
 
+/* True if all inputs are fed unchanged, which may have every channel of the network. */
+static bool is_raw(const ss_probe_options *opt)
+{
+    for (int i = 0; i < opt->n_inputs; i++) {
+        ss_input *in;
+
+        if (ss_input_parse(opt->inputs[i], &in, NULL) != SS_OK)
+            return false;
+        const bool raw = ss_input_kind_of(in) == SS_INPUT_RAW;
+        ss_input_free(in);
+        if (!raw)
+            return false;
+    }
+    return opt->n_inputs > 0;
+}
+
 static ss_code open_concat(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
-    const int64_t *dim = p->concat.dim;
+    ss_code rc = SS_OK;
 
-    p->picture_channels = p->net.channels;
-    if (!opt->concat)
-        return SS_OK;
-    if (ss_safetensors_load_f32(opt->concat, &p->concat, e) != SS_OK)
-        return ss_fail_prefix(e, "--concat");
-    if (p->concat.rank != 4 || dim[1] >= p->net.channels || dim[2] != p->net.height ||
-        dim[3] != p->net.width || (dim[0] != 1 && dim[0] < p->samples))
-        return ss_fail(e, SS_USAGE,
-                       "--concat: %s must be [N,C,%d,%d] with N of 1 or at least %d, and C below "
-                       "the network's %d channels",
-                       opt->concat, p->net.height, p->net.width, p->samples, p->net.channels);
-    p->picture_channels = p->net.channels - (int)dim[1];
-    return SS_OK;
+    if (!opt->concat && is_raw(opt))
+        p->concat.picture = p->net.channels;
+    else
+        rc = ss_concat_open(opt->concat, &p->net, p->samples, opt->seed, &p->concat, e);
+    p->picture_channels = p->concat.picture;
+    return rc;
 }
 
 static ss_code open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
@@ -242,7 +251,7 @@ void ss_plan_release(ss_plan *p)
         ss_input_free(p->inputs[i]);
     ss_free(p->inputs);
     ss_conditions_release(&p->conditions);
-    ss_array_release(&p->concat);
+    ss_concat_release(&p->concat);
     ss_free(p->text);
     ss_free(p->identity);
     *p = (ss_plan){0};

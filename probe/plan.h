@@ -7,6 +7,7 @@
 #ifndef SS_PROBE_PLAN_H
 #define SS_PROBE_PLAN_H
 
+#include "probe/concat.h"
 #include "probe/conditions.h"
 #include "probe/input.h"
 #include "probe/network.h"
@@ -28,7 +29,7 @@ typedef struct {
     ss_input **inputs;
     int n_inputs;
     ss_conditions conditions;
-    ss_array concat; /* [N][C][H][W], or nothing */
+    ss_concat concat;
     int samples, batch;
     int picture_channels; /* of the network's input, what is noised; the others are --concat's */
     bool has_loss;        /* some input has a known clean picture */

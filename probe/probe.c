@@ -81,7 +81,7 @@ static ss_code make_input(probe *p, const ss_plan_level *l, int k, int input, in
     const ss_plan *plan = &p->plan;
     const ss_input *in = plan->inputs[input];
     int64_t pixels = (int64_t)plan->net.height * plan->net.width, c = plan->picture_channels;
-    int64_t n = pixels * c, extra = plan->net.channels - c;
+    int64_t n = pixels * c;
     float *x0 = p->clean + k * n, *noise = p->noise + k * n, *x = p->result;
     float *to = p->x + k * pixels * plan->net.channels;
     ss_rng rng = ss_rng_stream(p->opt->seed, "noise", (uint64_t)sample, 0);
@@ -104,14 +104,7 @@ static ss_code make_input(probe *p, const ss_plan_level *l, int k, int input, in
     if (rc != SS_OK)
         return rc;
 
-    const float *behind = /* [C][H][W] of this sample */
-        extra ? plan->concat.values + (plan->concat.dim[0] == 1 ? 0 : sample) * extra * pixels
-              : NULL;
-    for (int64_t i = 0; i < pixels; i++) {
-        memcpy(to + i * plan->net.channels, x + i * c, (size_t)c * sizeof *x);
-        for (int64_t j = 0; j < extra; j++)
-            to[i * plan->net.channels + c + j] = behind[j * pixels + i];
-    }
+    ss_concat_put(&plan->concat, sample, x, pixels, to);
     return SS_OK;
 }
 

@@ -43,7 +43,7 @@ typedef struct {
     const char *text_embeds;   /* FILE#NAME [N][width] (SDXL), or NULL */
     const char *time_ids;      /* FILE#NAME [N][6] (SDXL), or NULL */
     const char *class_embeds;  /* FILE#NAME [N][width], or NULL: a vector instead of a class */
-    const char *concat;        /* FILE#NAME [N][C][H][W]: channels behind the noised picture */
+    const char *concat;        /* channels behind the noised picture (probe/concat.h), or NULL */
 
     const char *const *modules; /* globs; none: all */
     int n_modules;

@@ -148,6 +148,7 @@ static const ss_setting trajectory_list[] = {
     TENSOR("prompt_embeds", "--prompt-embeds", DATA, condition.prompt_embeds),
     TENSOR("text_embeds", "--text-embeds", DATA, condition.text_embeds),
     TENSOR("time_ids", "--time-ids", DATA, condition.time_ids),
+    TENSOR("concat", "--concat", DATA, concat),
     TENSOR("class_embeds", "--class-embeds", DATA, condition.class_embeds),
     TENSOR("negative_class_embeds", "--negative-class-embeds", DATA, condition.negative_class_embeds),
     COUNT("negative_class", "--negative-class", DATA, condition.negative_class),
@@ -249,6 +250,8 @@ static json_t *content_of(const ss_setting *x, const char *from, ss_err *e)
 
     if (!from)
         return json_null();
+    if (x->kind == SS_SETTING_TENSOR && !strchr(from, '#')) /* a word, as "noise" */
+        return ss_setting_text(from);
     if (x->kind == SS_SETTING_FILE) {
         rc = ss_sha256_file(from, sha256, e);
     } else {

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "kernels/context.h"
+#include "probe/concat.h"
 #include "probe/interrupt.h"
 #include "probe/trajectory_record.h"
 
@@ -14,13 +15,14 @@ struct ss_trajectory {
     ss_network net;
     ss_sampler *sampler;
     ss_conditions conditions;
-    int channels, batch;
-    ss_track track; /* {0} where no run file is written */
+    ss_concat concat;
+    int channels, batch; /* channels of a picture */
+    ss_track track;      /* {0} where no run file is written */
 
     float *x;      /* [samples][H][W][C], the states */
     float *memory; /* [samples][2][H][W][C], the sampler's */
     /* one batch, twice as many rows under guidance */
-    float *in;       /* [rows][H][W][C] */
+    float *in;       /* [rows][H][W][in_channels] */
     float *y;        /* [rows][H][W][out_channels] */
     float *t;        /* [rows] */
     int *sample;     /* [batch] */
@@ -72,24 +74,30 @@ static ss_code make_sampler(ss_trajectory *t, ss_err *e)
 
 static ss_code check_channels(ss_trajectory *t, ss_err *e)
 {
-    t->channels = t->net.channels;
+    const ss_code rc =
+        ss_concat_open(t->opt.concat, &t->net, t->opt.samples, t->opt.seed, &t->concat, e);
+
+    if (rc != SS_OK)
+        return rc;
+    t->channels = t->concat.picture;
     if (t->net.out_channels == t->channels || t->net.out_channels == 2 * t->channels)
         return SS_OK;
     return ss_fail(e, SS_UNSUPPORTED,
-                   "%s takes %d channels and answers with %d; generate needs as many, or twice "
-                   "as many with a variance",
-                   t->opt.network.model, t->net.channels, t->net.out_channels);
+                   "%s takes pictures of %d channels and answers with %d; generate needs as many, "
+                   "or twice as many with a variance",
+                   t->opt.network.model, t->channels, t->net.out_channels);
 }
 
 static ss_code allocate(ss_trajectory *t, ss_err *e)
 {
     const size_t n = (size_t)values(t), samples = (size_t)t->opt.samples;
     const size_t rows = (size_t)t->batch * (t->opt.condition.guided ? 2 : 1);
+    const size_t in = (size_t)t->net.height * (size_t)t->net.width * (size_t)t->net.channels;
     const size_t out = (size_t)t->net.height * (size_t)t->net.width * (size_t)t->net.out_channels;
 
     t->x = ss_alloc(samples * n, sizeof(float));
     t->memory = ss_alloc(samples * n, 2 * sizeof(float));
-    t->in = ss_alloc(rows * n, sizeof(float));
+    t->in = ss_alloc(rows * in, sizeof(float));
     t->y = ss_alloc(rows * out, sizeof(float));
     t->t = ss_alloc(rows, sizeof(float));
     t->sample = ss_alloc((size_t)t->batch, sizeof(int));
@@ -138,6 +146,7 @@ void ss_trajectory_close(ss_trajectory *t)
         return;
     ss_track_release(&t->track);
     ss_conditions_release(&t->conditions);
+    ss_concat_release(&t->concat);
     ss_sampler_free(t->sampler);
     ss_network_close(&t->net);
     ss_free(t->x);
@@ -197,20 +206,23 @@ static ss_code ask(ss_trajectory *t, ss_ctx *c, int i, int n, ss_err *e)
 {
     const bool guided = t->opt.condition.guided;
     const int rows = guided ? 2 * n : n;
-    const int64_t one = values(t);
+    const int64_t one = values(t), pixels = one / t->channels, seen = pixels * t->net.channels;
     ss_code rc = SS_OK;
 
-    for (int k = 0; k < n; k++)
-        ss_sampler_input(t->sampler, i, t->x + t->sample[k] * one, one, t->in + k * one);
+    for (int k = 0; k < n; k++) {
+        ss_sampler_input(t->sampler, i, t->x + t->sample[k] * one, one, t->answer);
+        ss_concat_put(&t->concat, t->sample[k], t->answer, pixels, t->in + k * seen);
+    }
     if (guided)
-        memcpy(t->in + n * one, t->in, (size_t)(n * one) * sizeof *t->in);
+        memcpy(t->in + n * seen, t->in, (size_t)(n * seen) * sizeof *t->in);
     for (int k = 0; k < rows; k++)
         t->t[k] = ss_sampler_at(t->sampler, i)->timestep;
     if (t->track.recorder)
         ss_track_batch(&t->track, n, t->sample);
 
     ss_condition cond = ss_conditions_batch(&t->conditions, n, t->sample, guided);
-    ss_tensor *x = ss_upload(c, ss_shape_of(rows, t->net.height, t->net.width, t->channels), t->in);
+    ss_tensor *x =
+        ss_upload(c, ss_shape_of(rows, t->net.height, t->net.width, t->net.channels), t->in);
     ss_tensor *y = ss_model_forward(c, t->net.model, x, t->t, &cond);
     rc = ss_ctx_check(c, e);
     if (rc == SS_OK)

@@ -28,6 +28,7 @@
 typedef struct {
     ss_network_options network;
     ss_condition_options condition; /* `guided` is set from guidance */
+    const char *concat;             /* as ss_concat_open takes it */
     const ss_sampler_kind *sampler; /* NULL: the scheduler file's */
     int steps;
     double guidance; /* 1: none */

@@ -17,7 +17,7 @@ static ss_code allocate(ss_track *k, int batch, ss_err *e)
 
     k->input = ss_alloc(rows, sizeof *k->input);
     k->sample = ss_alloc(rows, sizeof *k->sample);
-    k->picture = ss_alloc(2 * pixels, (size_t)k->channels * sizeof *k->picture);
+    k->picture = ss_alloc(3 * pixels, (size_t)k->channels * sizeof *k->picture);
     k->psd = ss_alloc((size_t)ss_spectrum_rings(k->net->height, k->net->width), sizeof *k->psd);
     if (!k->input || !k->sample || !k->picture || !k->psd)
         return ss_fail(e, SS_NOMEM, "out of memory");
@@ -66,7 +66,7 @@ static ss_code create(ss_track *k, const ss_trajectory_options *opt,
         .n_samples = k->samples,
         .parameters = k->parameters,
         .n_parameters = n_parameters,
-        .x = ss_shape_of(net->height, net->width, k->channels),
+        .x = ss_shape_of(net->height, net->width, net->channels),
         .denoised = ss_shape_of(net->height, net->width, k->channels),
         .n_radii = ss_spectrum_rings(net->height, net->width),
     };
@@ -160,25 +160,32 @@ void ss_track_batch(ss_track *k, int n, const int *sample)
     ss_recorder_begin(k->recorder, k->column, rows, k->input, k->sample);
 }
 
+/* The first channels of a tensor that has `from` of them. */
+static void take_picture(const ss_track *k, const float *x, int from, float *out)
+{
+    const int64_t pixels = (int64_t)k->net->height * k->net->width;
+
+    for (int64_t p = 0; p < pixels; p++)
+        memcpy(out + p * k->channels, x + p * from, (size_t)k->channels * sizeof *out);
+}
+
 ss_code ss_track_put(ss_track *k, int i, int n, const float *x, const float *y, ss_err *e)
 {
     const ss_network *net = k->net;
     const int rows = k->guided ? 2 * n : n;
     const int64_t pixels = (int64_t)net->height * net->width, one = pixels * k->channels;
-    float *answer = k->picture, *clean = k->picture + one;
+    float *answer = k->picture, *clean = answer + one, *noisy = clean + one;
     ss_code rc = ss_recorder_check(k->recorder, e);
 
     for (int row = 0; row < rows && k->column && rc == SS_OK; row++) {
         const int input = k->input[row], sample = k->sample[row];
-        const float *from = y + row * pixels * net->out_channels;
+        const float *seen = x + row * pixels * net->channels;
 
-        for (int64_t p = 0; p < pixels; p++)
-            memcpy(answer + p * k->channels, from + p * net->out_channels,
-                   (size_t)k->channels * sizeof *answer);
-        ss_network_denoised(net, ss_sampler_at(k->sampler, i)->level, x + row * one, answer, one,
-                            clean);
-        ss_run_put_x(k->column, input, sample, x + row * one);
-        ss_spectrum_radial(k->spectrum, x + row * one, k->channels, k->psd);
+        take_picture(k, y + row * pixels * net->out_channels, net->out_channels, answer);
+        take_picture(k, seen, net->channels, noisy);
+        ss_network_denoised(net, ss_sampler_at(k->sampler, i)->level, noisy, answer, one, clean);
+        ss_run_put_x(k->column, input, sample, seen);
+        ss_spectrum_radial(k->spectrum, noisy, k->channels, k->psd);
         ss_run_put_psd(k->column, input, sample, k->psd);
         ss_run_put_denoised(k->column, input, sample, clean);
     }

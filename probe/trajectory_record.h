@@ -24,7 +24,7 @@ typedef struct {
     ss_spectrum *spectrum;
     ss_run_parameter *parameters;
     int *input, *sample; /* [2 * batch] of the batch at hand */
-    float *picture;      /* [H][W][C] */
+    float *picture;      /* [3][H][W][C], scratch */
     double *psd;
 } ss_track;
 
@@ -39,7 +39,8 @@ void ss_track_release(ss_track *k);
 ss_code ss_track_begin(ss_track *k, int i, ss_err *e);
 /* Before a forward pass of n samples, behind them the same n once more under guidance. */
 void ss_track_batch(ss_track *k, int n, const int *sample);
-/* After it: x [rows][H][W][C] was seen, y [rows][H][W][out_channels] answered at evaluation i. */
+/* After it: x [rows][H][W][in_channels] was seen, y [rows][H][W][out_channels] answered at
+ * evaluation i. */
 ss_code ss_track_put(ss_track *k, int i, int n, const float *x, const float *y, ss_err *e);
 ss_code ss_track_end(ss_track *k, ss_err *e);
 ss_code ss_track_finish(ss_track *k, ss_err *e);
