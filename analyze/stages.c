@@ -63,14 +63,14 @@ void ss_stage_peaks(const ss_run *r, const ss_sites *sites, const float *absmax,
 static void fill_row(const ss_run *r, const ss_sites *sites, const float *absmax, const float *rms,
                      int input, double *scratch, ss_stage_row *row)
 {
-    for (int stage = 0; stage < SS_N_STAGES; stage++) {
+    for (int stage = 0; stage <= SS_N_STAGES; stage++) {
         int n = 0;
 
         row->absmax[stage] = NAN;
         for (int i = 0; i < sites->n; i++) {
             const ss_site s = sites->site[i];
 
-            if ((int)ss_stage_of(r->modules[s.module]) != stage)
+            if (stage < SS_N_STAGES && (int)ss_stage_of(r->modules[s.module]) != stage)
                 continue;
             row->absmax[stage] =
                 fmax(row->absmax[stage], ss_site_peak(r, absmax, s, input, row->sigma));
@@ -113,6 +113,32 @@ void ss_stages_release(ss_stages *s)
     *s = (ss_stages){0};
 }
 
+bool ss_stages_named(const ss_stages *s)
+{
+    return s->n_sites[SS_STAGE_ENCODER] + s->n_sites[SS_STAGE_MIDDLE] +
+               s->n_sites[SS_STAGE_DECODER] >
+           0;
+}
+
+static void table_of_all(const ss_run *r, const ss_stages *s, ss_table *t)
+{
+    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "all modules", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "rms", SS_COL_NUMBER, "%.4g");
+    for (int i = 0; i < s->n; i++) {
+        const ss_stage_row *x = &s->rows[i];
+
+        ss_table_row(t);
+        ss_table_number(t, r->sigmas[x->sigma]);
+        ss_table_number(t, x->absmax[SS_N_STAGES]);
+        ss_table_number(t, x->rms[SS_N_STAGES]);
+    }
+    ss_table_note(t,
+                  "largest |x| and median RMS of all %d places: no module's path names an encoder, "
+                  "a middle or a decoder, so there are none to compare",
+                  s->n_sites[SS_STAGE_NONE]);
+}
+
 ss_code ss_stages_table(const ss_run *r, const ss_stages *s, ss_table *t, ss_err *e)
 {
     char name[64];
@@ -120,6 +146,10 @@ ss_code ss_stages_table(const ss_run *r, const ss_stages *s, ss_table *t, ss_err
 
     if (rc != SS_OK)
         return rc;
+    if (!ss_stages_named(s)) {
+        table_of_all(r, s, t);
+        return SS_OK;
+    }
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
     for (int k = 0; k < SS_N_STAGES; k++)
         ss_table_column(t, ss_stage_name((ss_stage)k), SS_COL_NUMBER, "%.4g");

@@ -9,6 +9,9 @@
  *   absmax  the largest of the stage's sites at a noise level
  *   rms     the median over the stage's sites of their RMS at a noise level
  *   ratio   decoder over encoder
+ *
+ * A network that is no UNet may have no module in any stage: then all of its modules take the
+ * place of the stages.
  */
 #ifndef SS_ANALYZE_STAGES_H
 #define SS_ANALYZE_STAGES_H
@@ -31,7 +34,8 @@ void ss_stage_peaks(const ss_run *r, const ss_sites *sites, const float *absmax,
 
 typedef struct {
     int sigma;
-    double absmax[SS_N_STAGES], rms[SS_N_STAGES]; /* NaN where a stage has no site */
+    double absmax[SS_N_STAGES + 1], rms[SS_N_STAGES + 1]; /* NaN where a stage has no site; the
+                                                            last: over all sites */
     double absmax_ratio, rms_ratio;
 } ss_stage_row;
 
@@ -44,6 +48,9 @@ typedef struct {
 /* input: one, or SS_ALL. */
 ss_code ss_stages_find(ss_run *r, const ss_sites *sites, int input, ss_stages *s, ss_err *e);
 void ss_stages_release(ss_stages *s);
+/* True when any module is in a stage. */
+bool ss_stages_named(const ss_stages *s);
+/* Of a run without stages: one row a noise level, of all modules. */
 ss_code ss_stages_table(const ss_run *r, const ss_stages *s, ss_table *t, ss_err *e);
 
 #endif

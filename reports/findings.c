@@ -95,6 +95,12 @@ static ss_code choose_rows(ss_findings *x, ss_err *e)
         if (chosen[i])
             x->rows.site[x->rows.n++] = x->produced.site[i];
     }
+    if (count)
+        x->rows_are =
+            x->rows.n < count ? "The block outputs with the largest peaks" : "Block outputs";
+    else
+        x->rows_are =
+            x->rows.n < x->produced.n ? "The modules with the largest peaks" : "All modules";
     ss_free(chosen);
     return SS_OK;
 }

@@ -20,7 +20,8 @@ typedef struct {
     ss_run *run;
     char name[96];           /* of the run, for titles */
     ss_sites all, produced;  /* in forward order */
-    ss_sites rows;           /* of produced, those for figures: block outputs, or the largest */
+    ss_sites rows;           /* of produced, those for figures */
+    const char *rows_are;    /* what those are: "Block outputs", "All modules", ... */
     const ss_format *format; /* [n_formats] borrowed; the first is the one that is judged most */
     int n_formats;
 

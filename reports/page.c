@@ -93,6 +93,11 @@ ss_code ss_page_figure(ss_page *p, ss_plot *plot, const char *name, int width, i
     return SS_OK;
 }
 
+void ss_page_nothing(ss_page *p, const char *why)
+{
+    html_element(p->f, "p", "missing", "No figure: %s", why);
+}
+
 ss_code ss_page_pixels(ss_page *p, ss_image *im, const char *name, int width, const char *alt,
                        const char *text, ss_err *e)
 {

@@ -91,6 +91,39 @@ void ss_plot_number(ss_plot *p, double v)
         ss_plot_add(p, "NaN");
 }
 
+void ss_plot_item(ss_plot *p, const char *fmt, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    ss_str_add(&p->script, p->n_items++ ? ", " : "plot ");
+    ss_str_add(&p->script, text);
+}
+
+void ss_plot_items_end(ss_plot *p)
+{
+    if (p->n_items == 0)
+        ss_str_add(&p->script,
+                   "set yrange [0.1:1]\n"
+                   "set label 9 'nothing here is a finite number' at graph 0.5,0.5 center "
+                   "textcolor rgb ink\n"
+                   "plot NaN notitle\nunset label 9\nset yrange [*:*]");
+    ss_str_add(&p->script, "\n");
+    p->n_items = 0;
+}
+
+bool ss_plot_any(const double *v, int n, bool log)
+{
+    bool any = false;
+
+    for (int i = 0; i < n; i++)
+        any |= isfinite(v[i]) && (v[i] > 0 || !log);
+    return any;
+}
+
 static void add_theme(ss_str *s, const theme *t, const char *name, int width, int height)
 {
     ss_str_addf(s,

@@ -24,6 +24,7 @@ enum { SS_PLOT_MUTED = 9, SS_PLOT_LIMIT = 10 };
 
 typedef struct {
     ss_str script;
+    int n_items; /* of the command that ss_plot_item() writes */
 } ss_plot;
 
 void ss_plot_add(ss_plot *p, const char *text);
@@ -32,6 +33,15 @@ void ss_plot_addf(ss_plot *p, const char *fmt, ...) __attribute__((format(printf
 void ss_plot_label(ss_plot *p, const char *text);
 /* A number as gnuplot reads it: "NaN" where it is none or infinite. */
 void ss_plot_number(ss_plot *p, double v);
+
+/* The items of one "plot" command, where some may have nothing to draw: gnuplot gives up where all
+ * have nothing. Callers leave out such items, and this then draws an empty panel that says so. Both
+ * axes have a range: x of the caller's, y of any kind. */
+void ss_plot_item(ss_plot *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void ss_plot_items_end(ss_plot *p);
+
+/* Whether any of the values can be drawn, on a logarithmic axis if log. */
+bool ss_plot_any(const double *v, int n, bool log);
 
 /* Draws FOLDER/NAME.png and FOLDER/NAME-dark.png, width x height in CSS pixels at twice their
  * density, and releases the script, also on failure. SS_UNSUPPORTED when there is no gnuplot;

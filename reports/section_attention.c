@@ -39,8 +39,16 @@ static ss_code heat(ss_page *page, const ss_findings *x, ss_err *e)
     ss_plot p = {0};
     char label[256], alt[300], caption[300];
 
+    bool any = false;
+
     if (n == 0 || a->n_levels < 2 || !a->has_keys)
         return SS_OK;
+    for (int i = 0; i < n * a->n_levels && !any; i++)
+        any = isfinite(ss_attn_at(a, heads[i / a->n_levels], i % a->n_levels));
+    if (!any) {
+        ss_page_nothing(page, "no head has an entropy that is a finite number.");
+        return SS_OK;
+    }
     ss_plot_add(&p, "$d << EOD\n");
     for (int i = 0; i < n; i++) {
         for (int k = 0; k < a->n_levels; k++) {

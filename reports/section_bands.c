@@ -50,6 +50,7 @@ ss_code ss_section_bands(ss_page *page, const ss_findings *x, ss_err *e)
     const float *stat[4];
     ss_site top[PANELS];
     const int n = ss_curves_largest(x, top, PANELS);
+    bool any[PANELS] = {false};
     ss_plot p = {0};
     char name[256], alt[200];
     ss_code rc;
@@ -67,7 +68,8 @@ ss_code ss_section_bands(ss_page *page, const ss_findings *x, ss_err *e)
         for (int k = 0; k < x->n; k++) {
             const band b = band_of(x, stat, top[i], k);
 
-            ss_plot_number(&p, x->run->sigmas[x->order[k]]);
+            any[i] |= isfinite(b.min) && isfinite(b.mean);
+            ss_curves_sigma(&p, x, k);
             put(&p, b.min);
             put(&p, b.max);
             put(&p, b.mean - b.std);
@@ -83,8 +85,13 @@ ss_code ss_section_bands(ss_page *page, const ss_findings *x, ss_err *e)
     for (int i = 0; i < n; i++) {
         ss_plot_add(&p, "set title ");
         ss_plot_label(&p, ss_site_name(x->run, top[i], name, sizeof name));
+        ss_plot_add(&p, "\n");
+        if (!any[i]) {
+            ss_plot_items_end(&p);
+            continue;
+        }
         ss_plot_addf(&p,
-                     "\nplot $b%d using 1:2:3 with filledcurves lt 6 fs transparent solid 0.25 "
+                     "plot $b%d using 1:2:3 with filledcurves lt 6 fs transparent solid 0.25 "
                      "title 'min to max', $b%d using 1:4:5 with filledcurves lt 1 fs transparent "
                      "solid 0.5 title 'mean ± std', $b%d using 1:6 with lines lt 2 title 'mean'\n",
                      i, i, i);

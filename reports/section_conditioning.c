@@ -1,4 +1,5 @@
 /* section_conditioning.c - what the input does against what the network is told of it */
+#include "reports/curves.h"
 #include "reports/overview.h"
 
 #include <math.h>
@@ -6,22 +7,32 @@
 static ss_code figure(ss_page *page, const ss_conditioning *c, ss_err *e)
 {
     const ss_aligned *a = &c->aligned;
+    ss_sigma_axis axis;
     ss_plot p = {0};
     char label[64], alt[200];
 
     if (a->n_sigmas < 2)
         return SS_OK;
+    if (!ss_plot_any(c->largest, c->n_runs * a->n_sigmas, true)) {
+        ss_page_nothing(page, "no run has a largest |x| that is more than 0.");
+        return SS_OK;
+    }
+    ss_sigma_axis_init(&axis);
+    for (int k = 0; k < a->n_sigmas; k++)
+        ss_sigma_axis_add(&axis, a->runs[0]->sigmas[ss_align_sigma(a, k, 0)]);
     for (int j = 0; j < c->n_runs; j++) {
         ss_plot_addf(&p, "$r%d << EOD\n", j);
         for (int k = 0; k < a->n_sigmas; k++) {
-            ss_plot_number(&p, a->runs[j]->sigmas[ss_align_sigma(a, k, j)]);
+            ss_plot_number(&p,
+                           ss_sigma_axis_at(&axis, a->runs[0]->sigmas[ss_align_sigma(a, k, 0)]));
             ss_plot_add(&p, " ");
             ss_plot_number(&p, c->largest[j * a->n_sigmas + k]);
             ss_plot_add(&p, "\n");
         }
         ss_plot_add(&p, "EOD\n");
     }
-    ss_plot_add(&p, "set logscale xy\nset format xy '%g'\nset xlabel 'sigma of the input'\n"
+    ss_sigma_axis_set(&p, &axis);
+    ss_plot_add(&p, "set logscale y\nset format y '%g'\nset xlabel 'sigma of the input'\n"
                     "set ylabel 'largest |x|'\nset key outside right top Left reverse\n");
     for (int j = 0; j < c->n_runs; j++) {
         snprintf(label, sizeof label, c->told[j].kind == SS_TOLD_OWN ? "the truth" : "sigma %s",

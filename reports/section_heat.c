@@ -28,6 +28,10 @@ static ss_code picture(ss_page *page, const ss_findings *x, ss_err *e)
     int n_over = 0;
     char alt[300], caption[300];
 
+    if (x->growth.n == 0 || !(x->growth.rows[0].peak > 0)) {
+        ss_page_nothing(page, "no module has a largest |x| that is more than 0.");
+        return SS_OK;
+    }
     ss_plot_add(&p, "$d << EOD\n");
     for (int i = 0; i < x->rows.n; i++) {
         for (int k = 0; k < x->n; k++) {
@@ -61,7 +65,7 @@ static ss_code picture(ss_page *page, const ss_findings *x, ss_err *e)
     snprintf(caption, sizeof caption,
              "%s, in forward order from the top. Crosses mark what overflows %s (largest number "
              "%g).",
-             x->rows.n < x->produced.n ? "Block outputs" : "All modules", f->name, f->max);
+             x->rows_are, f->name, f->max);
     return ss_page_figure(page, &p, "heat", 900, 110 + 17 * x->rows.n, alt, caption, e);
 }
 

@@ -150,6 +150,7 @@ static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
     ss_plot p = {0};
     char alt[300], caption[400];
     double low = INFINITY, high = 0;
+    bool any = false;
     ss_code rc = ss_run_psd(r, &psd, e);
 
     if (rc != SS_OK)
@@ -162,16 +163,22 @@ static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
         for (int k = 0; k < x->n; k++) {
             const double v = caused(x, i, k);
 
-            ss_plot_number(&p, r->sigmas[x->order[k]]);
+            ss_curves_sigma(&p, x, k);
             ss_plot_add(&p, " ");
             ss_plot_number(&p, v);
             ss_plot_add(&p, "\n");
+            any |= v > 0 && isfinite(v);
             if (k == x->n - 1) {
                 low = fmin(low, v);
                 high = fmax(high, v);
             }
         }
         ss_plot_add(&p, "\n\n");
+    }
+    if (!any && !(top > 0)) {
+        ss_str_release(&p.script);
+        ss_page_nothing(page, "no input gave a largest |x| that is more than 0.");
+        return SS_OK;
     }
     ss_plot_addf(&p,
                  "EOD\nset tmargin at screen 0.92\nset bmargin at screen 0.40\n"
@@ -189,7 +196,10 @@ static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
     }
     ss_curves_sigma_axis(&p, x);
     ss_plot_add(&p, "set title 'largest |x| in the network'\n");
-    titled_curves(&p, x, "$caused");
+    if (any)
+        titled_curves(&p, x, "$caused");
+    else
+        ss_plot_items_end(&p);
     ss_plot_add(&p, "unset multiplot\n");
     snprintf(alt, sizeof alt,
              "%sLargest activation that each of %d inputs causes, against sigma: from %.3g to %.3g "
@@ -209,7 +219,8 @@ static ss_code scatter(ss_page *page, const ss_findings *x, ss_err *e)
 {
     const ss_run *r = x->run;
     const int n_inputs = shown_inputs(r);
-    int levels[PANELS], n_levels = ss_curves_levels(x, levels, PANELS), drawn = 0;
+    int levels[PANELS], n_levels = ss_curves_levels(x, levels, PANELS), drawn[PANELS] = {0},
+                        all = 0;
     ss_plot p = {0};
     char alt[200];
 
@@ -224,7 +235,7 @@ static ss_code scatter(ss_page *page, const ss_findings *x, ss_err *e)
                 ss_plot_add(&p, " ");
                 ss_plot_number(&p, peak);
                 ss_plot_add(&p, "\n");
-                drawn += isfinite(x->spectra.low[at]) && isfinite(peak);
+                drawn[k] += isfinite(x->spectra.low[at]) && isfinite(peak) && peak > 0;
             }
             ss_plot_add(&p, "\n\n");
         }
@@ -238,15 +249,18 @@ static ss_code scatter(ss_page *page, const ss_findings *x, ss_err *e)
                  n_levels, x->spectra.cutoff);
     for (int k = 0; k < n_levels; k++) {
         ss_plot_addf(&p, "set title 'sigma %.3g: largest |x|'\n", r->sigmas[x->order[levels[k]]]);
-        for (int i = 0; i < n_inputs; i++) {
-            ss_plot_addf(&p, "%s$s%d using 1:2 index %d with points lt %d title ",
-                         i ? ", " : "plot ", k, i, i + 1);
+        for (int i = 0; i < n_inputs && drawn[k]; i++) {
+            ss_plot_item(&p, "$s%d using 1:2 index %d with points lt %d title ", k, i, i + 1);
             ss_plot_label(&p, r->inputs[i]);
         }
-        ss_plot_add(&p, "\nunset key\n");
+        ss_plot_items_end(&p);
+        ss_plot_add(&p, "unset key\n");
+        all += drawn[k];
     }
     ss_plot_add(&p, "unset multiplot\n");
-    if (!drawn) {
+    if (!all) {
+        ss_page_nothing(page,
+                        "no input has both a spectrum and a largest |x| that is more than 0.");
         ss_str_release(&p.script);
         return SS_OK;
     }

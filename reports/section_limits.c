@@ -37,6 +37,10 @@ static ss_code bars(ss_page *page, const ss_findings *x, ss_err *e)
     char alt[300];
     int shown = 0;
 
+    if (!ss_plot_any(&x->headroom.rows[0].peak, 1, true)) { /* they are sorted by it */
+        ss_page_nothing(page, "no module has a largest |x| that is more than 0.");
+        return SS_OK;
+    }
     ss_plot_add(&p, "$d << EOD\n");
     for (int i = 0; i < n; i++) {
         ss_plot_addf(&p, "%d", i);

@@ -21,7 +21,7 @@ ss_code ss_section_loss(ss_page *page, const ss_findings *x, ss_err *e)
     ss_plot_add(&p, "$loss << EOD\n");
     for (int i = 0; i < r->n_inputs; i++) {
         for (int k = 0; k < x->n; k++) {
-            ss_plot_number(&p, r->sigmas[x->order[k]]);
+            ss_curves_sigma(&p, x, k);
             ss_plot_add(&p, " ");
             ss_plot_number(&p, x->loss[i * r->n_sigmas + x->order[k]]);
             ss_plot_add(&p, "\n");
@@ -32,11 +32,7 @@ ss_code ss_section_loss(ss_page *page, const ss_findings *x, ss_err *e)
                     "set key outside top center Left reverse\n");
     ss_curves_sigma_axis(&p, x);
     for (int i = 0; i < r->n_inputs && shown < MAX_INPUTS; i++) {
-        bool finite = false;
-
-        for (int k = 0; k < x->n; k++)
-            finite |= isfinite(x->loss[i * r->n_sigmas + x->order[k]]);
-        if (!finite) /* nothing to draw; the table has what there is */
+        if (!ss_plot_any(x->loss + (size_t)i * (size_t)r->n_sigmas, r->n_sigmas, true))
             continue;
         ss_plot_addf(&p, "%s$loss using 1:2 index %d with linespoints lt %d title ",
                      shown ? ", " : "plot ", i, shown + 1);
@@ -50,6 +46,8 @@ ss_code ss_section_loss(ss_page *page, const ss_findings *x, ss_err *e)
                             "Mean squared error of what the network predicts (epsilon, v or "
                             "sample, as it was trained), for inputs whose clean picture is known.",
                             e);
+    else if (x->n > 1)
+        ss_page_nothing(page, "no loss is a finite number above 0.");
     ss_str_release(&p.script);
     if (rc == SS_OK && (rc = ss_loss_table(x->run, &t, e)) == SS_OK)
         ss_page_table(page, &t);

@@ -157,12 +157,12 @@ ss_code ss_section_player(ss_page *page, const ss_findings *x, ss_err *e)
         return ss_fail(e, SS_NOMEM, "%s: out of memory", x->run->path);
     ss_page_section(page, "player", "Through the network, over sigma");
     html_element(f, "p", NULL,
-                 "Slide, play, or use the arrow keys.%s%s The bars are the largest |x| of each "
-                 "block in forward order, on one logarithmic scale; red: over the limit of %s.",
+                 "Slide, play, or use the arrow keys.%s%s The bars are the largest |x| in "
+                 "forward order, on one logarithmic scale (%s); red: overflows %s.",
                  n_frames ? " The upper row is what the network saw" : "",
                  n_frames ? denoised ? ", the lower one what it takes for the clean picture." : "."
                           : "",
-                 x->format[0].name);
+                 x->rows_are, x->format[0].name);
     controls(f, x->n);
     if (n_frames) {
         snprintf(last, sizeof last, "%sframe-%02d.png", page->prefix, x->n - 1);

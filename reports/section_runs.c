@@ -1,62 +1,91 @@
 /* section_runs.c - runs against the first of them: stages over sigma, and module by module */
 #include "base/mem.h"
+#include "reports/curves.h"
 #include "reports/overview.h"
 
 #include <math.h>
 
 enum { MAX_RUNS = 8, MAX_ROWS = 56, TABLE_ROWS = 1000 };
 
-/* The stages of every run, over its own noise levels. */
+/* What one panel shows: a stage, or, at SS_N_STAGES, all modules. */
+static double stage_peak(const ss_findings *x, int k, int stage)
+{
+    return x->stages.rows[k].absmax[stage];
+}
+
+static bool has_stage(const ss_findings *x, int stage)
+{
+    bool any = false;
+
+    if (stage == SS_N_STAGES && ss_stages_named(&x->stages))
+        return false;
+    for (int k = 0; k < x->stages.n; k++)
+        any |= ss_plot_any(&(double){stage_peak(x, k, stage)}, 1, true);
+    return any;
+}
+
+static void stages_data(ss_plot *p, const ss_findings *x, const ss_sigma_axis *axis, int j)
+{
+    ss_plot_addf(p, "$r%d << EOD\n", j);
+    for (int k = 0; k < x->stages.n; k++) {
+        ss_plot_number(p, ss_sigma_axis_at(axis, x->run->sigmas[x->stages.rows[k].sigma]));
+        for (int s = 0; s <= SS_N_STAGES; s++) {
+            ss_plot_add(p, " ");
+            ss_plot_number(p, stage_peak(x, k, s));
+        }
+        ss_plot_add(p, "\n");
+    }
+    ss_plot_add(p, "NaN NaN NaN NaN NaN\nEOD\n");
+}
+
+/* The stages of every run, over its own noise levels; runs of networks without any stage are all
+ * shown as a whole. */
 static ss_code stages(ss_page *page, const ss_overview *o, ss_err *e)
 {
     const int n = o->n < MAX_RUNS ? o->n : MAX_RUNS;
-    int seen[SS_N_STAGES] = {0}, panels = 0; /* in how many runs */
+    int seen[SS_N_STAGES + 1] = {0}, panels = 0; /* in how many runs */
+    ss_sigma_axis axis;
     ss_plot p = {0};
     char alt[300];
 
-    for (int s = 0; s < SS_N_STAGES; s++) {
+    for (int s = 0; s <= SS_N_STAGES; s++) {
         for (int j = 0; j < n; j++)
-            seen[s] += o->found[j].stages.n > 0 && o->found[j].stages.n_sites[s] > 0;
+            seen[s] += has_stage(&o->found[j], s);
         panels += seen[s] > 0;
     }
-    if (panels == 0)
+    if (panels == 0) {
+        ss_page_nothing(page, "no run has a largest |x| that is more than 0.");
         return SS_OK;
-    for (int j = 0; j < n; j++) {
-        const ss_findings *x = &o->found[j];
-
-        ss_plot_addf(&p, "$r%d << EOD\n", j);
-        for (int k = 0; k < x->stages.n; k++) {
-            ss_plot_number(&p, x->run->sigmas[x->stages.rows[k].sigma]);
-            for (int s = 0; s < SS_N_STAGES; s++) {
-                ss_plot_add(&p, " ");
-                ss_plot_number(&p, x->stages.rows[k].absmax[s]);
-            }
-            ss_plot_add(&p, "\n");
-        }
-        ss_plot_add(&p, "NaN NaN NaN NaN\nEOD\n");
     }
+    ss_sigma_axis_init(&axis);
+    for (int j = 0; j < n; j++)
+        for (int k = 0; k < o->found[j].stages.n; k++)
+            ss_sigma_axis_add(&axis, o->found[j].run->sigmas[o->found[j].stages.rows[k].sigma]);
+    for (int j = 0; j < n; j++)
+        stages_data(&p, &o->found[j], &axis, j);
     ss_plot_addf(&p,
                  "set tmargin at screen 0.90\nset bmargin at screen 0.36\n"
-                 "set multiplot layout 1,%d\nset logscale xy\nset format xy '%%g'\n"
-                 "set xlabel 'sigma'\n"
+                 "set multiplot layout 1,%d\nset logscale y\nset format y '%%g'\n"
                  "set key at screen 0.03, screen 0.22 left top Left reverse maxrows 4\n",
                  panels);
-    for (int s = 0; s < SS_N_STAGES; s++) {
+    ss_sigma_axis_set(&p, &axis);
+    for (int s = 0; s <= SS_N_STAGES; s++) {
         if (!seen[s])
             continue;
-        ss_plot_addf(&p, "set title '%s: largest |x|'\nplot ", ss_stage_name((ss_stage)s));
+        ss_plot_addf(&p, "set title '%s: largest |x|'\n",
+                     s == SS_N_STAGES ? "all modules" : ss_stage_name((ss_stage)s));
         for (int j = 0; j < n; j++) {
-            ss_plot_addf(&p, "%s$r%d using 1:%d with linespoints lt %d title ", j ? ", " : "", j,
-                         s + 2, j + 1);
+            if (!has_stage(&o->found[j], s))
+                continue;
+            ss_plot_item(&p, "$r%d using 1:%d with linespoints lt %d title ", j, s + 2, j + 1);
             ss_plot_label(&p, o->found[j].name);
         }
-        ss_plot_add(&p, "\nunset key\n");
+        ss_plot_items_end(&p);
+        ss_plot_add(&p, "unset key\n");
     }
     ss_plot_add(&p, "unset multiplot\n");
-    snprintf(alt, sizeof alt,
-             "Largest activation of encoder, middle and decoder against sigma, a line for each of "
-             "%d runs.",
-             n);
+    snprintf(alt, sizeof alt, "Largest activation of %s against sigma, a line for each of %d runs.",
+             seen[SS_N_STAGES] == 0 ? "encoder, middle and decoder" : "all modules", n);
     return ss_page_figure(page, &p, "runs-stages", 900, 420, alt,
                           n < o->n ? "The first eight runs, each over its own noise levels."
                                    : "Each run over its own noise levels, inputs and samples.",

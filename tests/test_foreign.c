@@ -154,11 +154,220 @@ static void test_root_has_one_name(void **state)
     expect("analyze $D/root.h5 --modules '?*'", 2, "no module matches '?*'");
 }
 
+/* A made run of every kind that a network may be, each with how many figures its report has. */
+static void grown(const made_run *m, int module, int input, int sigma, int sample, ss_stats *s)
+{
+    s->absmax = (float)((1 + module) * (1 + input) * (1 + sigma) + sample);
+    s->rms = 0.25f * s->absmax;
+    s->absmax *= (float)m->factor;
+}
+
+static void nothing_finite(const made_run *m, int module, int input, int sigma, int sample,
+                           ss_stats *s)
+{
+    (void)m, (void)module, (void)input, (void)sigma, (void)sample;
+    s->absmax = s->rms = NAN;
+    s->nonfinite = s->count;
+}
+
+static void dead(const made_run *m, int module, int input, int sigma, int sample, ss_stats *s)
+{
+    (void)m, (void)module, (void)input, (void)sigma, (void)sample;
+    s->absmax = s->rms = 0;
+}
+
+/* Only the whole model and only at one input. */
+static void seldom(const made_run *m, int module, int input, int sigma, int sample, ss_stats *s)
+{
+    if (module || input)
+        s->absmax = s->rms = NAN;
+    else
+        grown(m, module, input, sigma, sample, s);
+}
+
+static ss_attention_stats some_attention(const made_run *m, int layer, int head, int input,
+                                         int sigma, int sample)
+{
+    (void)m, (void)layer, (void)head, (void)input, (void)sigma, (void)sample;
+    return (ss_attention_stats){.entropy = 1, .entropy_min = 0.5f, .max_logit = 3, .sink = 0.25f};
+}
+
+static ss_attention_stats bad_attention(const made_run *m, int layer, int head, int input,
+                                        int sigma, int sample)
+{
+    (void)m, (void)layer, (void)head, (void)input, (void)sigma, (void)sample;
+    return (ss_attention_stats){NAN, NAN, NAN, NAN};
+}
+
+static double some_loss(const made_run *m, int input, int sigma, int sample)
+{
+    (void)m, (void)input, (void)sample;
+    return sigma ? 0.5 : NAN;
+}
+
+static double no_loss(const made_run *m, int input, int sigma, int sample)
+{
+    (void)m, (void)input, (void)sigma, (void)sample;
+    return NAN;
+}
+
+static double some_power(const made_run *m, int input, int sigma, int radius)
+{
+    (void)m, (void)sigma;
+    return 1.0 / (1 + radius + input);
+}
+
+static double no_power(const made_run *m, int input, int sigma, int radius)
+{
+    (void)m, (void)input, (void)sigma, (void)radius;
+    return NAN;
+}
+
+static int count(const char *text, const char *what)
+{
+    int n = 0;
+
+    for (const char *at = strstr(text, what); at; at = strstr(at + 1, what))
+        n++;
+    return n;
+}
+
+/* The page of the report that $D/NAME is, in `output`. */
+static void read_page(const char *name)
+{
+    char path[200];
+
+    snprintf(path, sizeof path, "%s/index.html", in_tmp(name));
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    output[fread(output, 1, sizeof output - 1, f)] = '\0';
+    fclose(f);
+}
+
+static void test_every_command(void **state)
+{
+    (void)state;
+    static const char *const one[] = {"net"}, *const two[] = {"noise:white", "images:cats"};
+    static const char *const parts[] = {"", "out", "middle.x"};
+    static const double level[] = {3}, zero[] = {0, 1, 10}, infinite[] = {INFINITY, 1, 0.1},
+                        all_infinite[] = {INFINITY}, negative[] = {-1, 1, 4};
+    static const ss_run_layer layers[] = {{"blocks.0.attn", 2, 16}};
+    const made_run full = {.model_path = "dit/step-100",
+                           .modules = modules,
+                           .n_modules = N_OF(modules),
+                           .inputs = two,
+                           .n_inputs = 2,
+                           .sigmas = sigmas,
+                           .n_sigmas = N_OF(sigmas),
+                           .n_samples = 2,
+                           .factor = 1,
+                           .stats = grown,
+                           .layers = layers,
+                           .n_layers = 1,
+                           .attention = some_attention,
+                           .loss = some_loss,
+                           .n_radii = 4,
+                           .psd = some_power};
+    made_run made[16];
+    struct {
+        const char *name;
+        int figures; /* of one run; those of two are its own, and those of both */
+        const char *says;
+    } cases[] = {
+        {"full", 10, "No module&#39;s path names an encoder"},
+        {"plain", 7, "No module&#39;s path names an encoder"},
+        {"one-module", 6, "No module&#39;s path names an encoder"},
+        {"one-level", 2, "With one noise level"},
+        {"nan", 0, "No figure: no module has a largest |x|"},
+        {"zero", 2, "No figure: no module has a largest |x|"},
+        {"sick", 7, "No figure: no input has both a spectrum"},
+        {"sigma-0", 7, NULL},
+        {"sigma-inf", 10, "sigma inf"},
+        {"only-inf", 2, NULL},
+        {"negative", 7, NULL},
+        {"seldom", 6, NULL},
+        {"half-unet", 7, "Encoder, middle and decoder"},
+    };
+    char line[300];
+
+    for (size_t i = 0; i < N_OF(cases); i++)
+        made[i] = full;
+    for (size_t i = 1; i < N_OF(cases); i++) {
+        if (i == 8)
+            continue;
+        made[i].n_layers = made[i].n_radii = 0;
+        made[i].loss = NULL;
+    }
+    made[2].modules = one;
+    made[2].n_modules = 1;
+    made[3].sigmas = level;
+    made[3].n_sigmas = 1;
+    made[4].stats = nothing_finite;
+    made[5].stats = dead;
+    made[6].n_layers = 1;
+    made[6].attention = bad_attention;
+    made[6].loss = no_loss;
+    made[6].n_radii = 4;
+    made[6].psd = no_power;
+    made[7].sigmas = zero;
+    made[7].n_sigmas = 3;
+    made[8].sigmas = infinite;
+    made[8].n_sigmas = 3;
+    made[9].sigmas = all_infinite;
+    made[9].n_sigmas = 1;
+    made[10].sigmas = negative;
+    made[10].n_sigmas = 3;
+    made[11].stats = seldom;
+    made[12].modules = parts;
+    made[12].n_modules = 3;
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        const char *name = cases[i].name;
+        made_run later = made[i];
+
+        snprintf(line, sizeof line, "%s.h5", name);
+        make_run(in_tmp(line), &made[i]);
+        snprintf(line, sizeof line, "%s-2.h5", name);
+        later.model_path = "dit/step-200";
+        later.factor = 2;
+        make_run(in_tmp(line), &later);
+        snprintf(line, sizeof line, "analyze $D/%s.h5 --json >/dev/null", name);
+        expect(line, 0, NULL);
+        snprintf(line, sizeof line, "analyze $D/%s.h5", name);
+        expect(line, 0, "growth");
+        snprintf(line, sizeof line, "analyze $D/%s.h5 --by-input", name);
+        expect(line, 0, "growth");
+        snprintf(line, sizeof line, "analyze $D/%s.h5 $D/%s-2.h5", name, name);
+        expect(line, 0, "trend");
+        snprintf(line, sizeof line, "compare $D/%s.h5 $D/%s-2.h5", name, name);
+        expect(line, 0, "statistics B");
+        snprintf(line, sizeof line, "attn $D/%s.h5", name);
+        expect(line, made[i].n_layers ? 0 : 1, NULL);
+        snprintf(line, sizeof line, "spectrum $D/%s.h5", name);
+        expect(line, made[i].n_radii ? 0 : 1, NULL);
+        snprintf(line, sizeof line, "report $D/%s.h5 $D/%s-2.h5 -o $D/two --force", name, name);
+        expect(line, 0, "index.html");
+        if (strstr(output, "missing"))
+            fail_msg("%s: %s", line, output);
+        snprintf(line, sizeof line, "report $D/%s.h5 -o $D/one-%s --force", name, name);
+        expect(line, 0, "index.html");
+        if (strstr(output, "missing"))
+            fail_msg("%s: %s", line, output);
+        snprintf(line, sizeof line, "one-%s", name);
+        read_page(line);
+        if (count(output, "<figure") != cases[i].figures)
+            fail_msg("%s: %d figures, want %d", name, count(output, "<figure"), cases[i].figures);
+        if (cases[i].says && !strstr(output, cases[i].says))
+            fail_msg("%s: its report does not say '%s'", name, cases[i].says);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rounding_decides),
         cmocka_unit_test(test_root_has_one_name),
+        cmocka_unit_test(test_every_command),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
