@@ -275,19 +275,19 @@ static void test_every_command(void **state)
         const char *says;
         int status; /* 3: not everything is finite */
     } cases[] = {
-        {"full", 10, "No module&#39;s path names an encoder"},
-        {"plain", 7, "No module&#39;s path names an encoder"},
-        {"one-module", 6, "No module&#39;s path names an encoder"},
-        {"one-level", 2, "With one noise level"},
+        {"full", 10, "No module&#39;s path names an encoder", 0},
+        {"plain", 7, "No module&#39;s path names an encoder", 0},
+        {"one-module", 6, "No module&#39;s path names an encoder", 0},
+        {"one-level", 2, "With one noise level", 0},
         {"nan", 0, "No figure: no module has a largest |x|", 3},
-        {"zero", 2, "No figure: no module has a largest |x|"},
+        {"zero", 2, "No figure: no module has a largest |x|", 0},
         {"sick", 7, "No figure: no input has both a spectrum", 3},
-        {"sigma-0", 7, NULL},
-        {"sigma-inf", 10, "sigma inf"},
-        {"only-inf", 2, NULL},
-        {"negative", 7, NULL},
-        {"seldom", 6, NULL},
-        {"half-unet", 7, "Encoder, middle and decoder"},
+        {"sigma-0", 7, NULL, 0},
+        {"sigma-inf", 10, "sigma inf", 0},
+        {"only-inf", 2, NULL, 0},
+        {"negative", 7, NULL, 0},
+        {"seldom", 6, NULL, 0},
+        {"half-unet", 7, "Encoder, middle and decoder", 0},
     };
     char line[300];
 
