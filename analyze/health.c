@@ -48,6 +48,7 @@ ss_code ss_summary_table(const ss_run *r, ss_table *t, ss_err *e)
     put(t, "model", r->model_path);
     put(t, "family", r->family);
     put(t, "prediction", r->prediction_type);
+    put(t, "schedule", r->schedule);
     put(t, "condition", r->condition);
     put(t, "precision", r->precision);
     put(t, "inputs", inputs.s ? inputs.s : "");

@@ -15,7 +15,7 @@ typedef struct {
     ss_minimal *m;
     ss_emulation emulation;
     ss_keep_module *all; /* [n_modules] of the list that suffices */
-    char *sigmas;        /* of step 2 */
+    char *levels;        /* of step 2 */
     const char **inputs;
 } finder;
 
@@ -53,7 +53,8 @@ static ss_code narrow(finder *f, ss_err *e)
 {
     ss_run *again;
     const uint64_t *bad = NULL;
-    ss_str sigmas = {0};
+    const bool by_timesteps = f->emulation.replay.opt.timesteps && f->r->timesteps;
+    ss_str levels = {0};
     ss_code rc = ss_emulation_run(&f->emulation, f->r, NULL, &again, e);
 
     f->m->n_runs++;
@@ -66,15 +67,16 @@ static ss_code narrow(finder *f, ss_err *e)
     f->inputs = ss_alloc((size_t)again->n_inputs, sizeof *f->inputs);
     for (int s = 0; s < again->n_sigmas; s++) {
         if (fails_at(again, bad, SS_ALL, s))
-            ss_str_addf(&sigmas, "%s%.17g", f->m->n_sigmas++ ? "," : "", again->sigmas[s]);
+            ss_str_addf(&levels, "%s%.17g", f->m->n_sigmas++ ? "," : "",
+                        by_timesteps ? (double)again->timesteps[s] : again->sigmas[s]);
     }
     for (int i = 0; f->inputs && i < f->r->n_inputs; i++) {
         if (fails_at(again, bad, i, SS_ALL))
             f->inputs[f->m->n_inputs++] = f->r->inputs[i];
     }
     if (f->m->n_sigmas)
-        f->sigmas = ss_str_detach(&sigmas);
-    if (!f->inputs || (f->m->n_sigmas && !f->sigmas))
+        f->levels = ss_str_detach(&levels);
+    if (!f->inputs || (f->m->n_sigmas && !f->levels))
         rc = ss_fail(e, SS_NOMEM, "out of memory");
     ss_run_close(again);
     return rc;
@@ -88,7 +90,7 @@ static ss_code search(finder *f, int *modules, int *n, bool narrowed, ss_err *e)
     ss_code rc;
 
     if (narrowed) {
-        opt->sigmas = f->sigmas;
+        *(opt->timesteps ? &opt->timesteps : &opt->sigmas) = f->levels;
         opt->inputs = f->inputs;
         opt->n_inputs = f->m->n_inputs;
     }
@@ -170,7 +172,7 @@ ss_code ss_minimal_find(ss_run *r, const ss_format *format, int threads, const c
     }
     ss_keep_check_release(&check);
     ss_free(f.all);
-    ss_free(f.sigmas);
+    ss_free(f.levels);
     ss_free(f.inputs);
     if (rc != SS_OK)
         ss_minimal_release(m);

@@ -17,7 +17,9 @@ enum { LINE = 256 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below, and stderr */
 static bool quiet;
 static ss_progress_mode mode;
-static bool line_shown; /* a progress line stands on the terminal's last row */
+static bool line_shown;   /* a progress line stands on the terminal's last row */
+static uint64_t said[64]; /* hashes of the notes that are said once; when full, all are said */
+static int n_said;
 
 void ss_log_setup(bool be_quiet, ss_progress_mode progress)
 {
@@ -53,6 +55,36 @@ void ss_note(const char *fmt, ...)
         say("note", fmt, ap);
     va_end(ap);
     pthread_mutex_unlock(&lock);
+}
+
+/* FNV-1a. */
+static uint64_t hash(const char *text)
+{
+    uint64_t h = 0xcbf29ce484222325;
+
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 0x100000001b3;
+    return h;
+}
+
+void ss_note_once(const char *fmt, ...)
+{
+    char text[4 * LINE];
+    bool known = false;
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    const uint64_t h = hash(text);
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < n_said; i++)
+        known |= said[i] == h;
+    if (!known && n_said < (int)(sizeof said / sizeof *said))
+        said[n_said++] = h;
+    pthread_mutex_unlock(&lock);
+    if (!known)
+        ss_note("%s", text);
 }
 
 void ss_warn(const char *fmt, ...)

@@ -36,8 +36,12 @@ enum {
     OPT_PRECISION_SCOPE,
     OPT_INTERVENE,
     OPT_VARIANT,
+    OPT_SCHEDULER,
     OPT_BETA_SCHEDULE,
+    OPT_BETA_START,
+    OPT_BETA_END,
     OPT_PREDICTION,
+    OPT_ROUND_TIMESTEP,
     OPT_PROBE,
     OPT_FORCE,
 };
@@ -78,9 +82,15 @@ static const cli_option options[] = {
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
      "cosine-attention[:SCALE]@GLOB"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
+    {OPT_SCHEDULER, "scheduler", "PATH",
+     "scheduler_config.json, or a folder with it (default: the model's own)"},
     {OPT_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2",
-     "where the model has no scheduler_config.json"},
-    {OPT_PREDICTION, "prediction", "epsilon|v_prediction|sample", "likewise"},
+     "noise schedule; this and the three below win over the file"},
+    {OPT_BETA_START, "beta-start", "B", "its first beta (Stable Diffusion: 0.00085)"},
+    {OPT_BETA_END, "beta-end", "B", "its last beta (Stable Diffusion: 0.012)"},
+    {OPT_PREDICTION, "prediction", "epsilon|v_prediction|sample", "what the network answers"},
+    {OPT_ROUND_TIMESTEP, "round-timestep", "FMT",
+     "tell the network timesteps rounded to a format (bf16)"},
     {OPT_PROBE, "probe", "RUN.h5",
      "watch every module along the trajectory of the one MODEL, into a run file"},
     {OPT_FORCE, "force", NULL, "replace DIR if generate made it, and RUN.h5"},
@@ -139,7 +149,11 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_PRECISION_SCOPE: cli_either(p, "ops", "blocks", &changes->round_blocks); break;
     case OPT_INTERVENE: cli_append(p, &s->interventions, &changes->n_interventions); break;
     case OPT_VARIANT: each->network.variant = p->arg; break;
+    case OPT_SCHEDULER: each->network.scheduler = p->arg; break;
     case OPT_BETA_SCHEDULE: each->network.beta_schedule = p->arg; break;
+    case OPT_BETA_START: each->network.beta_start = p->arg; break;
+    case OPT_BETA_END: each->network.beta_end = p->arg; break;
+    case OPT_ROUND_TIMESTEP: each->network.round_timestep = p->arg; break;
     case OPT_PREDICTION: each->network.prediction_type = p->arg; break;
     case OPT_PROBE: each->run = p->arg; break;
     case OPT_FORCE: opt->replace = each->replace_run = true; break;

@@ -146,7 +146,8 @@ static const entry environment[] = {
 static const entry files[] = {
     {"MODEL/config.json, MODEL/*.safetensors", "a model as diffusers writes it"},
     {"MODEL/scheduler_config.json",
-     "its noise schedule, also taken from the scheduler/ folder of a pipeline"},
+     "its noise schedule, also taken from the scheduler/ folder of a pipeline; --scheduler names "
+     "another"},
     {"RUN.h5", "a run file, HDF5 with named axes; xarray and h5py open it"},
     {".sigmascope-bisect", "where bisect keeps its runs, so that none is made twice"},
     {"DIR/index.html", "the page that report writes, with its pictures beside it"},

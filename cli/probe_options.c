@@ -31,6 +31,10 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
         cli_append(p, &l->interventions, &opt->network.changes.n_interventions);
         break;
     case OPT_PROBE_VARIANT: opt->network.variant = p->arg; break;
+    case OPT_PROBE_SCHEDULER: opt->network.scheduler = p->arg; break;
+    case OPT_PROBE_BETA_START: opt->network.beta_start = p->arg; break;
+    case OPT_PROBE_BETA_END: opt->network.beta_end = p->arg; break;
+    case OPT_PROBE_ROUND_TIMESTEP: opt->network.round_timestep = p->arg; break;
     case OPT_PROBE_BETA_SCHEDULE: opt->network.beta_schedule = p->arg; break;
     case OPT_PROBE_PREDICTION: opt->network.prediction_type = p->arg; break;
     }

@@ -29,8 +29,12 @@ enum {
     OPT_PROBE_PRECISION_SCOPE,
     OPT_PROBE_INTERVENE,
     OPT_PROBE_VARIANT,
+    OPT_PROBE_SCHEDULER,
     OPT_PROBE_BETA_SCHEDULE,
+    OPT_PROBE_BETA_START,
+    OPT_PROBE_BETA_END,
     OPT_PROBE_PREDICTION,
+    OPT_PROBE_ROUND_TIMESTEP,
 };
 
 /* clang-format off */
@@ -38,7 +42,8 @@ enum {
     {OPT_PROBE_SIGMAS, "sigmas", "LIST", \
      "noise levels: 0.02,0.5,80 or 0.002:80:16 (log spaced); " \
      "default 0.02:80:8"}, \
-    {OPT_PROBE_TIMESTEPS, "timesteps", "LIST", "noise levels by the model's own timesteps: 1,500,999"}, \
+    {OPT_PROBE_TIMESTEPS, "timesteps", "LIST", \
+     "noise levels by the model's own timesteps, which may have a fraction: 1,500.5,999"}, \
     {OPT_PROBE_CONDITION_SIGMA, "condition-sigma", "S", \
      "tell the network noise level S whatever the input's is ('none': the lowest)"}, \
     {OPT_PROBE_INPUTS, "inputs", "SPEC", \
@@ -67,9 +72,16 @@ enum {
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, " \
      "cosine-attention[:SCALE]@GLOB"}, \
     {OPT_PROBE_VARIANT, "variant", "NAME", CLI_VARIANT_HELP}, \
+    {OPT_PROBE_SCHEDULER, "scheduler", "PATH", \
+     "scheduler_config.json, or a folder with it (default: the model's own)"}, \
     {OPT_PROBE_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2", \
-     "where the model has no scheduler_config.json"}, \
-    {OPT_PROBE_PREDICTION, "prediction", "epsilon|v_prediction|sample", "likewise"}
+     "noise schedule; this and the three below win over the file"}, \
+    {OPT_PROBE_BETA_START, "beta-start", "B", "its first beta (Stable Diffusion: 0.00085)"}, \
+    {OPT_PROBE_BETA_END, "beta-end", "B", "its last beta (Stable Diffusion: 0.012)"}, \
+    {OPT_PROBE_PREDICTION, "prediction", "epsilon|v_prediction|sample", \
+     "what the network answers"}, \
+    {OPT_PROBE_ROUND_TIMESTEP, "round-timestep", "FMT|none", \
+     "tell the network timesteps rounded to a format (bf16), or not rounded to whole steps (none)"}
 /* clang-format on */
 
 /* The lists behind the options; owned. */

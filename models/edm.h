@@ -11,19 +11,11 @@
 #ifndef SS_MODELS_EDM_H
 #define SS_MODELS_EDM_H
 
-#include "base/err.h"
-
 typedef struct {
     double c_skip, c_out, c_in, c_noise;
 } ss_edm;
 
 /* sigma and sigma_data are over 0. */
 ss_edm ss_edm_at(double sigma, double sigma_data);
-
-/* The sigma_data of a scheduler_config.json that says EDM (EDMEulerScheduler,
- * EDMDPMSolverMultistepScheduler); 0 where it says something else, or path is NULL.
- * SS_UNSUPPORTED where the network of such a file predicts anything but epsilon, as diffusers calls
- * F. */
-ss_code ss_edm_load(const char *path, double *sigma_data, ss_err *e);
 
 #endif

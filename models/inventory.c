@@ -4,8 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/edm.h"
-#include "models/schedule.h"
+#include "models/noising.h"
 #include "models/weights.h"
 
 #include <math.h>
@@ -77,27 +76,38 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
                  (long long)k->added_width);
 }
 
+static ss_code tell_schedule(const ss_model_info *a, ss_table *t, ss_err *e)
+{
+    const ss_noising_options o = {
+        .file = a->scheduler,
+        .takes_sigma = a->time_is_sigma,
+        .like_stable_diffusion = ss_model_like_stable_diffusion(a),
+    };
+    ss_noising *k;
+    ss_err why = {0};
+    ss_code rc = ss_noising_open(&o, &k, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if (ss_noising_check(k, &why) != SS_OK)
+        property(t, "schedule", "not known: %s", why.msg);
+    else
+        property(t, "schedule", "%s", ss_noising_text(k));
+    ss_noising_free(k);
+    return SS_OK;
+}
+
 ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
 {
     const ss_model_info *a = ss_model_about(m);
     const ss_checkpoint *k = ss_model_checkpoint(m);
-    ss_schedule *s = NULL;
     char remedies[256];
     int n_weights, n_modules;
     ss_weight *const *w = ss_model_weights(m, &n_weights);
-    /* a network that takes sigma has a scheduler file about sampling alone */
-    double sigma_data = 0;
-    ss_code rc = a->time_is_sigma ? SS_OK : ss_edm_load(a->scheduler, &sigma_data, e);
+    ss_code rc = ss_table_init(t, "model", e);
 
-    if (rc == SS_OK && !a->time_is_sigma && sigma_data == 0)
-        rc = ss_schedule_load(a->scheduler, &s, e);
-
-    if (rc == SS_OK)
-        rc = ss_table_init(t, "model", e);
-    if (rc != SS_OK) {
-        ss_schedule_free(s);
+    if (rc != SS_OK)
         return rc;
-    }
     ss_model_modules(m, &n_modules);
     ss_table_column(t, "property", SS_COL_TEXT, NULL);
     ss_table_column(t, "value", SS_COL_TEXT, NULL);
@@ -114,21 +124,7 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     list_conditions(t, a);
     if (*ss_remedies_text(a->remedies, remedies, sizeof remedies))
         property(t, "remedies", "%s", remedies);
-    if (sigma_data > 0) {
-        property(t, "schedule", "EDM preconditioning, sigma_data %g", sigma_data);
-        return SS_OK;
-    }
-    if (!s) {
-        property(t, "schedule", "none: the network takes sigma itself");
-        return SS_OK;
-    }
-    property(t, "schedule", "%lld steps, sigma %.4g to %.4g, predicts %s%s",
-             (long long)ss_schedule_steps(s), ss_schedule_sigma(s, 0),
-             ss_schedule_sigma(s, ss_schedule_steps(s) - 1),
-             ss_prediction_name(ss_schedule_prediction(s)),
-             a->scheduler ? "" : " (no scheduler_config.json: defaults)");
-    ss_schedule_free(s);
-    return SS_OK;
+    return tell_schedule(a, t, e);
 }
 
 ss_code ss_inventory_options(const ss_model *m, ss_table *t, ss_err *e)

@@ -118,6 +118,7 @@ static void fill_info(ss_model *m)
     i->folder = m->paths.folder;
     i->format = m->checkpoint ? ss_checkpoint_format(m->checkpoint) : "untrained";
     i->scheduler = m->paths.scheduler;
+    i->has_vae = m->paths.has_vae;
     i->in_channels = u->in_channels;
     i->out_channels = u->out_channels;
     i->sample_h = u->sample_h;
@@ -204,6 +205,12 @@ void ss_model_close(ss_model *m)
 const ss_model_info *ss_model_about(const ss_model *m)
 {
     return &m->info;
+}
+
+bool ss_model_like_stable_diffusion(const ss_model_info *a)
+{
+    return strcmp(a->family, "UNet2DConditionModel") == 0 && a->out_channels == 4 &&
+           a->needs.text_width > 0;
 }
 
 const json_t *ss_model_config(const ss_model *m)

@@ -45,12 +45,17 @@ typedef struct {
     int64_t sample_h, sample_w; /* 0 where the config does not say */
     int64_t n_parameters;       /* values */
     uint64_t weight_bytes;
+    bool has_vae;       /* the pipeline around it has a VAE: its pictures are latents */
     bool time_is_sigma; /* a score network (NCSN++): takes sigma for a timestep, answers -n/sigma */
     ss_condition_needs needs;
     const ss_remedies *remedies; /* none of them: all zero */
 } ss_model_info;
 
 const ss_model_info *ss_model_about(const ss_model *m); /* borrowed, as everything below */
+
+/* True for a UNet with text and latents of four channels, as every version of Stable Diffusion has
+ * it. */
+bool ss_model_like_stable_diffusion(const ss_model_info *a);
 
 /* config.json, for display. */
 const json_t *ss_model_config(const ss_model *m);

@@ -14,17 +14,22 @@ static ss_code no_memory(ss_err *e)
     return ss_fail(e, SS_NOMEM, "out of memory");
 }
 
-/* FOLDER/NAME where such a file exists, else NULL; failed where memory is out. */
-static char *existing(const char *folder, const char *name, bool *failed)
+/* FOLDER/NAME where there is such a file, or folder, else NULL; failed where memory is out. */
+static char *found(const char *folder, const char *name, bool is_there(const char *), bool *failed)
 {
     char *path = ss_path_join(folder, name);
 
     if (!path)
         *failed = true;
-    if (path && ss_file_exists(path))
+    if (path && is_there(path))
         return path;
     ss_free(path);
     return NULL;
+}
+
+static char *existing(const char *folder, const char *name, bool *failed)
+{
+    return found(folder, name, ss_file_exists, failed);
 }
 
 /* The folder around a path, as its text says. */
@@ -53,22 +58,33 @@ static char *parent_of(const char *path)
 }
 
 /* NAME around the folder: beside the link that leads to it, or beside the folder itself. */
-static char *around(const char *folder, const char *name, bool *failed)
+static char *around(const char *folder, const char *name, bool is_there(const char *), bool *failed)
 {
     char *parent = parent_of(folder), *path = NULL;
     ss_str above = {0};
 
     ss_str_addf(&above, "../%s", name);
     if (parent)
-        path = existing(parent, name, failed);
+        path = found(parent, name, is_there, failed);
     else
         *failed = true;
     if (!path && !*failed && !above.failed)
-        path = existing(folder, above.s, failed);
+        path = found(folder, above.s, is_there, failed);
     *failed |= above.failed;
     ss_str_release(&above);
     ss_free(parent);
     return path;
+}
+
+static bool has_vae(const char *folder, bool *failed)
+{
+    static const char *const names[] = {"vae", "vqvae", "movq"};
+    char *path = NULL;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && !path && !*failed; i++)
+        path = around(folder, names[i], ss_is_dir, failed);
+    ss_free(path);
+    return path != NULL;
 }
 
 /* How good a config.json is: 2 its class is known, 1 it names one, 0 it does not. */
@@ -154,12 +170,17 @@ ss_code ss_model_paths_find(const char *model, ss_model_paths *p, ss_err *e)
     try_folder(&s, ss_path_join(model, "unet_ema"));
     if (p->config &&
         !s.failed) { /* in the pipeline around it, or beside the config of a lone model */
-        p->scheduler = around(p->folder, "scheduler/scheduler_config.json", &s.failed);
+        p->scheduler =
+            around(p->folder, "scheduler/scheduler_config.json", ss_file_exists, &s.failed);
         if (!p->scheduler)
             p->scheduler = existing(p->folder, "scheduler_config.json", &s.failed);
+        if (!p->scheduler)
+            p->scheduler = existing(p->folder, "scheduler/scheduler_config.json", &s.failed);
+        p->has_vae = has_vae(p->folder, &s.failed);
         p->class_embeddings = existing(p->folder, "class_embeddings.safetensors", &s.failed);
         if (!p->class_embeddings)
-            p->class_embeddings = around(p->folder, "class_embeddings.safetensors", &s.failed);
+            p->class_embeddings =
+                around(p->folder, "class_embeddings.safetensors", ss_file_exists, &s.failed);
     }
     if (s.failed) {
         ss_model_paths_release(p);
@@ -168,6 +189,26 @@ ss_code ss_model_paths_find(const char *model, ss_model_paths *p, ss_err *e)
     return p->config
                ? SS_OK
                : ss_fail(e, SS_IO, "%s: neither config.json nor unet/config.json is there", model);
+}
+
+ss_code ss_scheduler_find(const char *path, char **file, ss_err *e)
+{
+    bool failed = false;
+
+    if (!ss_is_dir(path)) {
+        *file = ss_strdup(path);
+        return *file ? SS_OK : no_memory(e);
+    }
+    *file = existing(path, "scheduler_config.json", &failed);
+    if (!*file && !failed)
+        *file = existing(path, "scheduler/scheduler_config.json", &failed);
+    if (failed)
+        return no_memory(e);
+    return *file ? SS_OK
+                 : ss_fail(e, SS_IO,
+                           "--scheduler: neither scheduler_config.json nor "
+                           "scheduler/scheduler_config.json is in %s",
+                           path);
 }
 
 void ss_model_paths_release(ss_model_paths *p)

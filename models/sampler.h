@@ -70,7 +70,8 @@ typedef struct {
     ss_spacing spacing;
     int64_t steps_offset; /* added to the steps of leading spacing */
 
-    bool clip; /* x0 to [-clip_range, clip_range]; not euler */
+    bool clip;       /* x0 to [-clip_range, clip_range]; not euler */
+    bool clip_given; /* the file says so itself, it is not its class's default */
     double clip_range;
     /* ddpm and ddim, instead of clipping: x0 to [-m, m], then divided by m, the quantile
      * `ratio` of |x0| kept between 1 and threshold_max */
@@ -94,9 +95,9 @@ const char *ss_sampler_name(ss_sampler_kind k);
 ss_sampler_options ss_sampler_defaults(ss_sampler_kind k);
 
 /* From a scheduler_config.json, or the defaults where path is NULL. kind NULL: the file's own
- * class, or ddim where that is none of the four. An option that these samplers do not have is
- * refused by name where the file is of the sampler's own class; of another class, a note names
- * what has no effect. */
+ * class, or ddim where that is none of the four. What the file does not say is as the class that it
+ * names has it (scheduler_class.h). Of the keys, those that change what the sampler computes are
+ * obeyed, or refused by name; a note names the others. */
 ss_code ss_sampler_options_load(const char *path, const ss_sampler_kind *kind,
                                 ss_sampler_options *opt, ss_err *e);
 /* The same for a network that takes sigma itself: the ends of sigma from the file (0.01 and 1348,

@@ -4,14 +4,12 @@
 #include "base/str.h"
 #include "models/sampler.h"
 #include "models/sampler_levels.h"
+#include "models/scheduler_class.h"
 
 #include <string.h>
 
 #define X(name, text, class) text,
 static const char *const kind_names[] = {SS_SAMPLERS(X) NULL};
-#undef X
-#define X(name, text, class) class,
-static const char *const class_names[] = {SS_SAMPLERS(X) NULL};
 #undef X
 #define X(name, text) text,
 static const char *const spacing_names[] = {SS_SPACINGS(X) NULL};
@@ -50,25 +48,15 @@ ss_sampler_options ss_sampler_defaults(ss_sampler_kind k)
     };
 }
 
-/* The sampler of that class, or -1. */
-static int kind_of_class(const char *class)
-{
-    for (int i = 0; class_names[i]; i++) {
-        if (strcmp(class, class_names[i]) == 0)
-            return i;
-    }
-    return -1;
-}
-
-/* Values that would change what is computed, and that are not supported. */
-static void refuse(ss_json *j)
+/* Values that would change what the sampler computes, and that are not supported. Only euler
+ * interpolates, and only euler and heun have sigmas of their own. */
+static void refuse(ss_json *j, ss_sampler_kind kind)
 {
     static const char *const interpolations[] = {"linear", NULL};
-    static const char *const timesteps[] = {"discrete", NULL};
 
-    ss_json_choice(j, "interpolation_type", interpolations, 0);
-    ss_json_choice(j, "timestep_type", timesteps, 0);
-    if (ss_json_bool(j, "use_beta_sigmas", false))
+    if (kind == SS_SAMPLER_EULER)
+        ss_json_choice(j, "interpolation_type", interpolations, 0);
+    if (ss_sampler_in_sigma(kind) && ss_json_bool(j, "use_beta_sigmas", false))
         ss_json_complain(j, SS_UNSUPPORTED, "use_beta_sigmas",
                          "supported: use_karras_sigmas, use_exponential_sigmas");
 }
@@ -89,6 +77,7 @@ static void read_sigmas(ss_json *j, ss_sampler_options *o)
 
 static void read_limits(ss_json *j, ss_sampler_options *o)
 {
+    o->clip_given = ss_json_has(j, "clip_sample");
     o->clip = ss_json_bool(j, "clip_sample", o->clip);
     o->clip_range = ss_json_double(j, "clip_sample_range", o->clip_range);
     o->threshold = ss_json_bool(j, "thresholding", o->threshold);
@@ -102,18 +91,6 @@ static void read_limits(ss_json *j, ss_sampler_options *o)
         ss_json_complain(j, SS_FORMAT, "sample_max_value", "expected at least 1");
 }
 
-/* Keys that ss_schedule_load obeys. */
-static void mark_schedule(ss_json *j)
-{
-    static const char *const keys[] = {"beta_schedule",   "beta_start",
-                                       "beta_end",        "num_train_timesteps",
-                                       "trained_betas",   "rescale_betas_zero_snr",
-                                       "prediction_type", NULL};
-
-    for (int i = 0; keys[i]; i++)
-        ss_json_has(j, keys[i]);
-}
-
 /* What the file asks for and this sampler cannot do; as in the reference it is left out. */
 static void note_limits(const char *path, const ss_sampler_options *o)
 {
@@ -121,39 +98,64 @@ static void note_limits(const char *path, const ss_sampler_options *o)
 
     if (o->threshold && ss_sampler_in_sigma(o->kind))
         ss_note("%s: thresholding has no effect on %s", path, name);
-    else if (o->clip && o->kind == SS_SAMPLER_EULER)
+    else if (o->clip && o->clip_given && o->kind == SS_SAMPLER_EULER)
         ss_note("%s: clip_sample has no effect on %s", path, name);
 }
 
-/* Of all keys that nobody asked for: an error, or a note where the file is another class's. */
-static ss_code check_unread(ss_json *j, const char *path, bool own, ss_err *e)
+/* The keys that mean nothing here: to every sampler, or, where the file's own class stands for
+ * another one that is not built in, to anybody but that. */
+static void note_others(ss_json *j, const char *path, bool own)
 {
     ss_str list = {0};
     const char *key;
+    json_t *v;
     char shown[64];
 
-    for (size_t n = json_object_size(j->root); n && (key = ss_json_unread(j)); n--) {
-        const json_t *v = ss_json_get(j, key); /* counts it as read */
+    json_object_foreach(j->root, key, v)
+    {
+        const ss_scheduler_key what = ss_scheduler_key_of(key);
 
-        if (own)
-            ss_json_complain(j, SS_UNSUPPORTED, key, "this option is not supported");
-        else if (v && !json_is_false(v))
+        if (*key == '_' || json_is_null(v) || json_is_false(v))
+            continue;
+        if (what == SS_SCHEDULER_KEY_UNKNOWN || (own && what == SS_SCHEDULER_KEY_OTHER))
             ss_str_addf(&list, "%s%s", list.len ? ", " : "",
                         ss_printable(key, shown, sizeof shown));
     }
-    ss_code rc = ss_json_done(j, e);
-    if (rc == SS_OK && list.len)
-        ss_note("%s: of another sampler, without effect: %s", path, list.s);
+    if (list.len)
+        ss_note("%s: of another sampler or unknown, without effect: %s", path, list.s);
     ss_str_release(&list);
-    return rc;
+}
+
+static void read_steps(ss_json *j, ss_sampler_options *o)
+{
+    o->spacing = (ss_spacing)ss_json_choice(j, "timestep_spacing", spacing_names, (int)o->spacing);
+    o->steps_offset = ss_json_int(j, "steps_offset", 0);
+    if (o->steps_offset < 0 || o->steps_offset > SS_SCHEDULE_MAX_STEPS)
+        ss_json_complain(j, SS_FORMAT, "steps_offset", "expected a number of training steps");
+    o->alpha_to_one = ss_json_bool(j, "set_alpha_to_one", o->alpha_to_one);
+    if (o->kind == SS_SAMPLER_DDPM) /* only that has a choice */
+        o->variance = (ss_variance)ss_json_choice(j, "variance_type", variance_names, 0);
+}
+
+/* A sampler as the class does it; its own name where there is no such class here. */
+static ss_sampler_options defaults_of(const ss_scheduler_class *class, const ss_sampler_kind *kind)
+{
+    const ss_sampler_kind own =
+        class && class->sampler >= 0 ? (ss_sampler_kind) class->sampler : SS_SAMPLER_DDIM;
+    ss_sampler_options o = ss_sampler_defaults(kind ? *kind : own);
+
+    if (class) {
+        o.spacing = class->spacing;
+        o.clip = class->clip;
+        o.alpha_to_one = class->alpha_to_one;
+    }
+    return o;
 }
 
 ss_code ss_sampler_options_load(const char *path, const ss_sampler_kind *kind,
                                 ss_sampler_options *opt, ss_err *e)
 {
     ss_json j = {0};
-    ss_sampler_options o;
-    int own = -1;
 
     if (!path) {
         *opt = ss_sampler_defaults(kind ? *kind : SS_SAMPLER_DDIM);
@@ -162,23 +164,22 @@ ss_code ss_sampler_options_load(const char *path, const ss_sampler_kind *kind,
     ss_code rc = ss_json_load(&j, path, e);
     if (rc != SS_OK)
         return rc;
-    own = kind_of_class(ss_json_string(&j, "_class_name", ""));
-    o = ss_sampler_defaults(kind ? *kind : own >= 0 ? (ss_sampler_kind)own : SS_SAMPLER_DDIM);
-    mark_schedule(&j);
-    refuse(&j);
+    const char *name = ss_json_string(&j, "_class_name", NULL);
+    const ss_scheduler_class *class = ss_scheduler_class_find(name);
+    ss_sampler_options o = defaults_of(name ? class : NULL, kind);
+    const bool own = class && class->sampler == (int)o.kind;
+    char shown[64];
+
+    refuse(&j, o.kind);
     read_limits(&j, &o);
     read_sigmas(&j, &o);
-    o.spacing = (ss_spacing)ss_json_choice(&j, "timestep_spacing", spacing_names, (int)o.spacing);
-    o.steps_offset = ss_json_int(&j, "steps_offset", 0);
-    if (o.steps_offset < 0 || o.steps_offset > SS_SCHEDULE_MAX_STEPS)
-        ss_json_complain(&j, SS_FORMAT, "steps_offset", "expected a number of training steps");
-    o.alpha_to_one = ss_json_bool(&j, "set_alpha_to_one", o.alpha_to_one);
-    if (o.kind == SS_SAMPLER_DDPM)
-        o.variance = (ss_variance)ss_json_choice(&j, "variance_type", variance_names, 0);
-    else
-        ss_json_has(&j, "variance_type"); /* only ddpm has a choice */
-    rc = check_unread(&j, path, own == (int)o.kind, e);
+    read_steps(&j, &o);
+    rc = ss_json_done(&j, e);
     if (rc == SS_OK) {
+        note_others(&j, path, own);
+        if (!kind && name && !own)
+            ss_note("%s: %s is not built in, %s samples in its place", path,
+                    ss_printable(name, shown, sizeof shown), kind_names[o.kind]);
         note_limits(path, &o);
         *opt = o;
     }
@@ -203,7 +204,7 @@ ss_code ss_sampler_options_load_score(const char *path, const ss_sampler_kind *k
             return rc;
         o.sigma_min = ss_json_double(&j, "sigma_min", o.sigma_min);
         o.sigma_max = ss_json_double(&j, "sigma_max", o.sigma_max);
-        rc = check_unread(&j, path, false, e);
+        rc = ss_json_done(&j, e);
         ss_json_release(&j);
     }
     if (rc == SS_OK)

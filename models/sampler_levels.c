@@ -26,6 +26,8 @@ static ss_code check(const ss_sampler_options *o, const ss_schedule *schedule, i
     if (schedule && steps > ss_schedule_steps(schedule))
         return ss_fail(e, SS_USAGE, "%d sampling steps; the schedule has %" PRId64, steps,
                        ss_schedule_steps(schedule));
+    if (schedule && ss_schedule_prediction(schedule) == SS_PREDICT_FLOW)
+        return ss_fail(e, SS_UNSUPPORTED, "there is no sampler for flow_prediction here");
     if (o->kind == SS_SAMPLER_DDIM && !(o->eta >= 0 && o->eta <= 1))
         return ss_fail(e, SS_USAGE, "eta of %g; expected 0 to 1", o->eta);
     return SS_OK;
@@ -199,6 +201,21 @@ out:
     return rc;
 }
 
+/* Of a network that is told ln(sigma) / 4. */
+static ss_code tell_logarithms(ss_sampler_levels *l, ss_err *e)
+{
+    for (int i = 0; i < l->n; i++) {
+        ss_sampler_point *p = &l->at[i].point;
+
+        if (isinf(p->sigma))
+            return ss_fail(e, SS_USAGE,
+                           "a network that is told ln(sigma) / 4 cannot start from "
+                           "infinite sigma: use euler or heun");
+        p->timestep = (float)(log(p->sigma) / 4);
+    }
+    return SS_OK;
+}
+
 ss_code ss_sampler_levels_make(const ss_sampler_options *o, const ss_schedule *schedule, int steps,
                                ss_sampler_levels *out, ss_err *e)
 {
@@ -212,6 +229,8 @@ ss_code ss_sampler_levels_make(const ss_sampler_options *o, const ss_schedule *s
         return ss_fail(e, SS_NOMEM, "out of memory");
     rc = ss_sampler_in_sigma(o->kind) ? make_sigmas(o, schedule, steps, &l, e)
                                       : make_steps(o, schedule, steps, &l, e);
+    if (rc == SS_OK && schedule && ss_schedule_continuous(schedule))
+        rc = tell_logarithms(&l, e);
     if (rc != SS_OK)
         ss_sampler_levels_release(&l);
     else

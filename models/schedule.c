@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/scheduler_class.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -12,6 +13,7 @@
 struct ss_schedule {
     int64_t steps;
     ss_prediction prediction;
+    bool continuous;
     float *abar; /* [steps], never rising */
 };
 
@@ -91,6 +93,15 @@ static double cosine_abar(double t)
     return c * c;
 }
 
+/* As the reference has it, with the square root that makes it a, not abar. */
+static double laplace_abar(double t)
+{
+    const double lmb = -0.5 * copysign(1, 0.5 - t) * log(1 - 2 * fabs(0.5 - t) + 1e-6);
+    const double snr = exp(lmb);
+
+    return sqrt(snr / (1 + snr));
+}
+
 static float beta(const ss_schedule_options *o, int64_t i)
 {
     const double n = (double)o->steps;
@@ -104,6 +115,9 @@ static float beta(const ss_schedule_options *o, int64_t i)
         return v * v;
     case SS_BETAS_COSINE:
         return (float)fmin(1 - cosine_abar(((double)i + 1) / n) / cosine_abar((double)i / n),
+                           0.999);
+    case SS_BETAS_LAPLACE:
+        return (float)fmin(1 - laplace_abar(((double)i + 1) / n) / laplace_abar((double)i / n),
                            0.999);
     case SS_BETAS_SIGMOID:
         v = 1 / (1 + expf(-ramp(-6, 6, i, o->steps)));
@@ -144,6 +158,9 @@ static ss_code check(const ss_schedule_options *o, ss_err *e)
                        o->beta_start, o->beta_end);
     if (o->zero_snr && o->steps < 2)
         return ss_fail(e, SS_USAGE, "zero terminal SNR needs more than one step");
+    if (!(o->snr_shift >= 0) || isinf(o->snr_shift))
+        return ss_fail(e, SS_USAGE, "a shift of the SNR by %g; expected a positive number",
+                       o->snr_shift);
     return SS_OK;
 }
 
@@ -162,6 +179,7 @@ ss_code ss_schedule_new(const ss_schedule_options *o, ss_schedule **out, ss_err 
     }
     s->steps = o->steps;
     s->prediction = o->prediction;
+    s->continuous = o->continuous;
     for (int64_t i = 0; i < o->steps; i++) {
         const float b = beta(o, i);
 
@@ -171,24 +189,13 @@ ss_code ss_schedule_new(const ss_schedule_options *o, ss_schedule **out, ss_err 
         }
         product *= (double)(1 - b);
         s->abar[i] = (float)product;
+        if (o->snr_shift > 0 && o->snr_shift != 1)
+            s->abar[i] = (float)(product / (o->snr_shift + (1 - o->snr_shift) * product));
     }
     if (o->zero_snr && s->abar[o->steps - 1] < s->abar[0])
         rescale_to_zero(s->abar, o->steps, o->last_abar);
     *out = s;
     return SS_OK;
-}
-
-/* These samplers cannot start from infinite sigma, so their files mean this by zero SNR. */
-static bool avoids_infinity(const char *scheduler)
-{
-    static const char *const names[] = {"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler",
-                                        "DPMSolverMultistepScheduler", "UniPCMultistepScheduler"};
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(scheduler, names[i]) == 0)
-            return true;
-    }
-    return false;
 }
 
 static ss_code read_trained(ss_json *j, ss_schedule_options *o, double **betas)
@@ -217,56 +224,63 @@ static ss_code read_trained(ss_json *j, ss_schedule_options *o, double **betas)
     return SS_OK;
 }
 
-/* The schedulers whose noise is made of betas; other kinds have other keys. */
-static void check_class(ss_json *j)
+/* What the network answers. Files of diffusers 0.4 to 0.9 say it by predict_epsilon, and a later
+ * version that saved them again has both keys. */
+static ss_prediction read_prediction(ss_json *j)
 {
-    static const char *const known[] = {"DDPMScheduler",
-                                        "DDPMParallelScheduler",
-                                        "DDIMScheduler",
-                                        "DDIMParallelScheduler",
-                                        "DDIMInverseScheduler",
-                                        "PNDMScheduler",
-                                        "LMSDiscreteScheduler",
-                                        "EulerDiscreteScheduler",
-                                        "EulerAncestralDiscreteScheduler",
-                                        "HeunDiscreteScheduler",
-                                        "KDPM2DiscreteScheduler",
-                                        "KDPM2AncestralDiscreteScheduler",
-                                        "DPMSolverSDEScheduler",
-                                        "DPMSolverMultistepScheduler",
-                                        "DPMSolverSinglestepScheduler",
-                                        "UniPCMultistepScheduler",
-                                        "DEISMultistepScheduler",
-                                        "DPMSolverMultistepInverseScheduler",
-                                        "LCMScheduler",
-                                        "TCDScheduler",
-                                        "SASolverScheduler"};
-    const char *name = ss_json_string(j, "_class_name", known[0]);
+    const bool old = ss_json_has(j, "predict_epsilon");
+    const bool epsilon = ss_json_bool(j, "predict_epsilon", true);
+    const bool named = ss_json_has(j, "prediction_type");
+    const int p = ss_json_choice(j, "prediction_type", prediction_names, SS_PREDICT_EPSILON);
 
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(name, known[i]) == 0)
-            return;
+    if (p == SS_PREDICT_FLOW)
+        ss_json_complain(j, SS_UNSUPPORTED, "prediction_type",
+                         "of betas it is epsilon, v_prediction or sample; flow_prediction goes "
+                         "with use_flow_sigmas or a FlowMatch class");
+    if (old && !named)
+        return epsilon ? SS_PREDICT_EPSILON : SS_PREDICT_SAMPLE;
+    if (old && (epsilon ? p == SS_PREDICT_SAMPLE : p != SS_PREDICT_SAMPLE))
+        ss_json_complain(j, SS_FORMAT, "predict_epsilon",
+                         "prediction_type is %s: say which by --prediction", prediction_names[p]);
+    return (ss_prediction)p;
+}
+
+void ss_schedule_read_options(ss_json *j, ss_schedule_options *o, double **trained)
+{
+    static const char *const timestep_types[] = {"discrete", "continuous", NULL};
+    const ss_scheduler_class *class = ss_scheduler_class_read(j);
+    const bool zero_snr = ss_json_bool(j, "rescale_betas_zero_snr", false);
+
+    *trained = NULL;
+    *o = ss_schedule_defaults();
+    if (!class || class->kind != SS_SCHEDULER_BETAS) {
+        ss_json_complain(j, SS_UNSUPPORTED, "_class_name",
+                         class ? "its noise is not made of betas, which this needs"
+                               : "this class is not known");
+        return;
     }
-    ss_json_complain(j, SS_UNSUPPORTED, "_class_name",
-                     "only schedules made of betas are supported (DDPM, DDIM, PNDM, Euler, ...)");
+    o->betas = (ss_betas)ss_json_choice(j, "beta_schedule", betas_names, (int)class->betas);
+    o->beta_start = ss_json_double(j, "beta_start", class->beta_start);
+    o->beta_end = ss_json_double(j, "beta_end", class->beta_end);
+    o->steps = ss_json_int(j, "num_train_timesteps", o->steps);
+    o->zero_snr = zero_snr;
+    o->last_abar = class->tiny_end ? 0x1p-24 : 0;
+    o->snr_shift =
+        class->snr_shift != 1 ? ss_json_double(j, "snr_shift_scale", class->snr_shift) : 1;
+    o->prediction = read_prediction(j);
+    /* the reference tells ln(sigma) / 4 for v alone, and steps for all else */
+    o->continuous = ss_json_choice(j, "timestep_type", timestep_types, 0) == 1 &&
+                    o->prediction == SS_PREDICT_V_PREDICTION;
+    read_trained(j, o, trained);
 }
 
 ss_code ss_schedule_read(ss_json *j, ss_schedule **s, ss_err *e)
 {
-    ss_schedule_options o = ss_schedule_defaults();
-    double *trained = NULL;
+    ss_schedule_options o;
+    double *trained;
     ss_code rc;
 
-    check_class(j);
-    o.betas = (ss_betas)ss_json_choice(j, "beta_schedule", betas_names, SS_BETAS_LINEAR);
-    o.beta_start = ss_json_double(j, "beta_start", o.beta_start);
-    o.beta_end = ss_json_double(j, "beta_end", o.beta_end);
-    o.steps = ss_json_int(j, "num_train_timesteps", o.steps);
-    o.zero_snr = ss_json_bool(j, "rescale_betas_zero_snr", false);
-    o.last_abar = avoids_infinity(ss_json_string(j, "_class_name", "")) ? 0x1p-24 : 0;
-    o.prediction =
-        (ss_prediction)ss_json_choice(j, "prediction_type", prediction_names, SS_PREDICT_EPSILON);
-    read_trained(j, &o, &trained);
+    ss_schedule_read_options(j, &o, &trained);
     rc = ss_json_done(j, e);
     if (rc == SS_OK) {
         rc = ss_schedule_new(&o, s, e);
@@ -344,6 +358,53 @@ int64_t ss_schedule_nearest(const ss_schedule *s, double sigma)
     return sigma * sigma <= below * above ? lo : hi;
 }
 
+bool ss_schedule_continuous(const ss_schedule *s)
+{
+    return s->continuous;
+}
+
+/* Sigma where a has this value. */
+static double sigma_of_a(double a)
+{
+    return a > 0 ? sqrt((1 - a) * (1 + a)) / a : INFINITY;
+}
+
+double ss_schedule_sigma_between(const ss_schedule *s, double t)
+{
+    const int64_t last = s->steps - 1, i = t > 0 ? (int64_t)t : 0;
+    const double w = t - (double)i;
+
+    if (i >= last || !(w > 0))
+        return ss_schedule_sigma(s, i < last ? i : last);
+    const double lo = ss_schedule_sigma(s, i), hi = ss_schedule_sigma(s, i + 1);
+    if (lo > 0 && !isinf(hi))
+        return exp(log(lo) + w * (log(hi) - log(lo)));
+    return sigma_of_a((1 - w) * sqrt(s->abar[i]) + w * sqrt(s->abar[i + 1]));
+}
+
+double ss_schedule_step_of(const ss_schedule *s, double sigma)
+{
+    int64_t lo = 0, hi = s->steps - 1;
+
+    if (!(sigma > ss_schedule_sigma(s, lo)))
+        return 0;
+    if (sigma >= ss_schedule_sigma(s, hi))
+        return (double)hi;
+    while (hi - lo > 1) {
+        const int64_t mid = lo + (hi - lo) / 2;
+
+        if (ss_schedule_sigma(s, mid) <= sigma)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    const double below = ss_schedule_sigma(s, lo), above = ss_schedule_sigma(s, hi);
+    if (below > 0 && !isinf(above))
+        return (double)lo + (log(sigma) - log(below)) / (log(above) - log(below));
+    const double from = sqrt(s->abar[lo]), to = sqrt(s->abar[hi]);
+    return (double)lo + (from - ss_noise_level_at(sigma).a) / (from - to);
+}
+
 ss_noise_level ss_schedule_level(const ss_schedule *s, int64_t t)
 {
     return (ss_noise_level){sqrt(s->abar[t]), sqrt(1 - (double)s->abar[t])};
@@ -369,6 +430,7 @@ void ss_training_target(ss_prediction p, ss_noise_level l, const float *x0, cons
         switch (p) {
         case SS_PREDICT_SAMPLE: target[i] = x0[i]; break;
         case SS_PREDICT_V_PREDICTION: target[i] = (float)(l.a * noise[i] - l.s * x0[i]); break;
+        case SS_PREDICT_FLOW: target[i] = (float)((double)noise[i] - x0[i]); break;
         case SS_PREDICT_EPSILON: target[i] = noise[i]; break;
         case SS_N_PREDICTIONS: break;
         }
@@ -382,7 +444,12 @@ void ss_denoised(ss_prediction p, ss_noise_level l, const float *xt, const float
         switch (p) {
         case SS_PREDICT_SAMPLE: x0[i] = answer[i]; break;
         case SS_PREDICT_V_PREDICTION: x0[i] = (float)(l.a * xt[i] - l.s * answer[i]); break;
-        case SS_PREDICT_EPSILON: x0[i] = (float)((xt[i] - l.s * answer[i]) / l.a); break;
+        case SS_PREDICT_FLOW: /* x_t = a x0 + s (x0 + answer) */
+            x0[i] = (float)((xt[i] - l.s * answer[i]) / (l.a + l.s));
+            break;
+        case SS_PREDICT_EPSILON:
+            x0[i] = l.a > 0 ? (float)((xt[i] - l.s * answer[i]) / l.a) : NAN;
+            break;
         case SS_N_PREDICTIONS: break;
         }
     }

@@ -5,7 +5,8 @@
  *   x_t = a x0 + s n,     a = sqrt(abar_t), s = sqrt(1 - abar_t),  abar_t = prod_{i<=t} (1 -
  * beta_i) sigma(t) = s / a      EDM's noise level: x_t / a = x0 + sigma n
  *
- * The network predicts n (epsilon), x0 (sample), or v = a n - s x0 (Salimans & Ho 2022).
+ * The network predicts n (epsilon), x0 (sample), v = a n - s x0 (Salimans & Ho 2022), or
+ * n - x0 (flow; Lipman et al. 2023).
  *
  * abar is computed as the reference does, in f32 with the product carried in double, and is
  * the reference's to the last bit. Rescaled to zero terminal SNR it differs by up to 5e-6
@@ -26,7 +27,8 @@
     X(LINEAR, "linear")               \
     X(SCALED_LINEAR, "scaled_linear") \
     X(COSINE, "squaredcos_cap_v2")    \
-    X(SIGMOID, "sigmoid")
+    X(SIGMOID, "sigmoid")             \
+    X(LAPLACE, "laplace")
 #define X(name, text) SS_BETAS_##name,
 typedef enum { SS_BETAS(X) SS_N_BETAS } ss_betas;
 #undef X
@@ -34,7 +36,8 @@ typedef enum { SS_BETAS(X) SS_N_BETAS } ss_betas;
 #define SS_PREDICTIONS(X)           \
     X(EPSILON, "epsilon")           \
     X(V_PREDICTION, "v_prediction") \
-    X(SAMPLE, "sample")
+    X(SAMPLE, "sample")             \
+    X(FLOW, "flow_prediction")
 #define X(name, text) SS_PREDICT_##name,
 typedef enum { SS_PREDICTIONS(X) SS_N_PREDICTIONS } ss_prediction;
 #undef X
@@ -48,6 +51,8 @@ typedef struct {
     const double *trained; /* [steps] betas to use instead, or NULL; borrowed */
     bool zero_snr;         /* rescaled so that the last step is pure noise */
     double last_abar;      /* what stands there then: 0, or 2^-24 in some samplers' files */
+    double snr_shift;      /* s^2 / a^2 is multiplied by it (CogVideoX); 0 or 1: it is not */
+    bool continuous;       /* the network is told ln(sigma) / 4 in place of a step */
     ss_prediction prediction;
 } ss_schedule_options;
 
@@ -62,11 +67,15 @@ const char *ss_prediction_name(ss_prediction p);
 typedef struct ss_schedule ss_schedule;
 
 ss_code ss_schedule_new(const ss_schedule_options *opt, ss_schedule **s, ss_err *e);
-/* From a scheduler_config.json; only the keys that training obeys are read, those of
- * sampling are not. NULL for path gives the defaults. */
+/* From a scheduler_config.json whose class is made of betas (SS_UNSUPPORTED otherwise); only the
+ * keys that training obeys are read, those of sampling are not. What is missing has the defaults of
+ * the class. NULL for path gives the defaults. noising.h reads the other kinds, too. */
 ss_code ss_schedule_load(const char *path, ss_schedule **s, ss_err *e);
 /* The same from such an object in memory. */
 ss_code ss_schedule_read(ss_json *j, ss_schedule **s, ss_err *e);
+/* The options alone; *trained is what o->trained points to, or NULL, and the caller's to ss_free.
+ * Complaints are in j. */
+void ss_schedule_read_options(ss_json *j, ss_schedule_options *o, double **trained);
 void ss_schedule_free(ss_schedule *s); /* NULL is fine */
 
 int64_t ss_schedule_steps(const ss_schedule *s);
@@ -75,6 +84,13 @@ const float *ss_schedule_abar(const ss_schedule *s);       /* [steps], borrowed 
 double ss_schedule_sigma(const ss_schedule *s, int64_t t); /* infinity at zero SNR */
 /* The step whose sigma is nearest in log; the lowest or highest beyond the ends. */
 int64_t ss_schedule_nearest(const ss_schedule *s, double sigma);
+/* Between two steps sigma is interpolated in the logarithm, where both are positive and finite,
+ * else a is, linearly. t from 0 to steps - 1. */
+double ss_schedule_sigma_between(const ss_schedule *s, double t);
+/* The step, with a fraction, that has this sigma; the lowest or highest beyond the ends. */
+double ss_schedule_step_of(const ss_schedule *s, double sigma);
+/* True where the network is told ln(sigma) / 4. */
+bool ss_schedule_continuous(const ss_schedule *s);
 
 /* One noise level: x_t = a x0 + s n. */
 typedef struct {
@@ -90,7 +106,7 @@ void ss_add_noise(ss_noise_level l, const float *x0, const float *noise, int64_t
 void ss_training_target(ss_prediction p, ss_noise_level l, const float *x0, const float *noise,
                         int64_t n, float *target);
 /* The network's idea of x0, in units of x0: from x_t and what it answered. Where a = 0 an
- * epsilon prediction says nothing about x0 and the result is not finite. */
+ * epsilon prediction says nothing about x0 and the result is NaN. */
 void ss_denoised(ss_prediction p, ss_noise_level l, const float *xt, const float *answer, int64_t n,
                  float *x0);
 

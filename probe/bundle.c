@@ -23,8 +23,9 @@ typedef struct {
     int module, port, input, sigma;
     int first, count; /* samples */
     ss_replay replay;
-    ss_plan plan; /* for the conditions */
-    char *model;  /* the folder with config.json, its full path */
+    ss_plan plan;    /* for the conditions */
+    char *model;     /* the folder with config.json, its full path */
+    char *scheduler; /* the file, likewise, or NULL */
     ss_st_item items[MAX_ITEMS];
     float *values[MAX_ITEMS]; /* what the items point to; owned */
     int n_items;
@@ -194,9 +195,19 @@ static void write_shell(const bundle *b, ss_str *s)
                  {"time_ids", "time-ids"},
                  {"class_labels", "class-embeds"}};
     const ss_probe_options *o = &b->replay.opt;
+    const ss_network *net = &b->plan.net;
+    const bool edm = ss_noising_kind(net->noising) == SS_SCHEDULER_EDM;
+    const double told = b->plan.levels[b->sigma].asked;
     const ss_changes_options *changes = &o->network.changes;
-    const bool takes_sigma = ss_network_takes_sigma(&b->plan.net), edm = b->plan.net.sigma_data > 0;
-    const double told = b->plan.levels[b->sigma].condition;
+    const struct {
+        const char *option, *value;
+    } texts[] = {{"variant", o->network.variant},
+                 {"scheduler", b->scheduler},
+                 {"beta-schedule", o->network.beta_schedule},
+                 {"beta-start", o->network.beta_start},
+                 {"beta-end", o->network.beta_end},
+                 {"prediction", o->network.prediction_type},
+                 {"round-timestep", o->network.round_timestep}};
     char text[128];
 
     ss_str_add(s,
@@ -206,7 +217,7 @@ static void write_shell(const bundle *b, ss_str *s)
     ss_str_add_quoted(s, b->model);
     ss_str_add(s, " -o replay.h5 --force");
     snprintf(text, sizeof text, "%.9g", edm ? exp(4 * told) : told);
-    add_option(s, takes_sigma ? "sigmas" : "timesteps", text);
+    add_option(s, ss_network_takes_sigma(net) ? "sigmas" : "timesteps", text);
     add_option(s, "inputs", "raw:input.safetensors#x");
     snprintf(text, sizeof text, "%d", b->count);
     add_option(s, "samples", text);
@@ -225,12 +236,10 @@ static void write_shell(const bundle *b, ss_str *s)
         snprintf(text, sizeof text, "%d", o->class_label);
         add_option(s, "class", text);
     }
-    if (o->network.variant)
-        add_option(s, "variant", o->network.variant);
-    if (o->network.beta_schedule)
-        add_option(s, "beta-schedule", o->network.beta_schedule);
-    if (o->network.prediction_type)
-        add_option(s, "prediction", o->network.prediction_type);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (texts[i].value)
+            add_option(s, texts[i].option, texts[i].value);
+    }
     if (changes->precision)
         add_option(s, "precision", changes->precision);
     if (changes->precision)
@@ -315,7 +324,9 @@ static ss_code gather(bundle *b, ss_err *e)
         return rc;
     b->model = realpath(paths.folder, NULL);
     ss_model_paths_release(&paths);
-    rc = b->model ? add_input(b, e) : out_of_memory(e);
+    /* a linked model's scheduler is not beside the folder that the link leads to */
+    b->scheduler = b->plan.net.scheduler ? realpath(b->plan.net.scheduler, NULL) : NULL;
+    rc = b->model && (b->scheduler || !b->plan.net.scheduler) ? add_input(b, e) : out_of_memory(e);
     return rc == SS_OK ? add_conditions(b, e) : rc;
 }
 
@@ -346,6 +357,7 @@ ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, in
     for (int i = 0; i < b.n_items; i++)
         ss_free(b.values[i]);
     ss_free(b.model);
+    ss_free(b.scheduler);
     ss_plan_release(&b.plan);
     ss_replay_release(&b.replay);
     return rc;

@@ -8,8 +8,18 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* A finite number, or "inf" where that is allowed. */
+static bool parse_level(const char *text, bool infinite, double *v)
+{
+    if (!infinite || strcmp(text, "inf") != 0)
+        return ss_parse_double(text, v);
+    *v = INFINITY;
+    return true;
+}
+
 /* Comma-separated numbers into a fresh array; what: for messages. */
-static ss_code parse_list(const char *what, const char *text, double **values, int *n, ss_err *e)
+static ss_code parse_list(const char *what, const char *text, bool infinite, double **values,
+                          int *n, ss_err *e)
 {
     double *v = NULL;
     size_t cap = 0, count = 0;
@@ -30,7 +40,7 @@ static ss_code parse_list(const char *what, const char *text, double **values, i
             return ss_fail(e, SS_NOMEM, "out of memory");
         }
         v = grown;
-        if (!ss_parse_double(item, &v[count]) || count == SS_MAX_LEVELS) {
+        if (!parse_level(item, infinite, &v[count]) || count == SS_MAX_LEVELS) {
             ss_free(v);
             return count == SS_MAX_LEVELS
                        ? ss_fail(e, SS_USAGE, "--%s: more than %d levels", what, SS_MAX_LEVELS)
@@ -77,16 +87,14 @@ static ss_code parse_range(const char *text, double **values, int *n, ss_err *e)
     return SS_OK;
 }
 
-static ss_code check(const char *what, double **values, int n, bool whole, double limit, ss_err *e)
+static ss_code check(const char *what, double **values, int n, bool positive, ss_err *e)
 {
     const double *v = *values;
     ss_code rc = SS_OK;
 
     for (int i = 0; i < n && rc == SS_OK; i++) {
-        if (whole ? (v[i] != floor(v[i]) || v[i] < 0 || v[i] >= limit) : !(v[i] > 0))
-            rc = whole ? ss_fail(e, SS_USAGE, "--%s: %g is not a whole number from 0 to %g", what,
-                                 v[i], limit - 1)
-                       : ss_fail(e, SS_USAGE, "--%s: %g is not positive", what, v[i]);
+        if (positive && !(v[i] > 0))
+            rc = ss_fail(e, SS_USAGE, "--%s: %g is not positive", what, v[i]);
         for (int k = 0; k < i && rc == SS_OK; k++) {
             if (v[k] == v[i])
                 rc = ss_fail(e, SS_USAGE, "--%s: %g is there twice", what, v[i]);
@@ -102,14 +110,14 @@ static ss_code check(const char *what, double **values, int n, bool whole, doubl
 ss_code ss_levels_parse_sigmas(const char *text, double **values, int *n, ss_err *e)
 {
     ss_code rc = strchr(text, ':') ? parse_range(text, values, n, e)
-                                   : parse_list("sigmas", text, values, n, e);
+                                   : parse_list("sigmas", text, true, values, n, e);
 
-    return rc == SS_OK ? check("sigmas", values, *n, false, 0, e) : rc;
+    return rc == SS_OK ? check("sigmas", values, *n, true, e) : rc;
 }
 
-ss_code ss_levels_parse_timesteps(const char *text, int limit, double **values, int *n, ss_err *e)
+ss_code ss_levels_parse_timesteps(const char *text, double **values, int *n, ss_err *e)
 {
-    ss_code rc = parse_list("timesteps", text, values, n, e);
+    ss_code rc = parse_list("timesteps", text, false, values, n, e);
 
-    return rc == SS_OK ? check("timesteps", values, *n, true, limit, e) : rc;
+    return rc == SS_OK ? check("timesteps", values, *n, false, e) : rc;
 }

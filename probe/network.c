@@ -5,38 +5,53 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "kernels/context.h"
-#include "models/edm.h"
 #include "models/weights.h"
 
-#include <math.h>
+#include <string.h>
 #include <time.h>
 
 enum { AUTO_BATCH_PIXELS = 16384 }; /* in one forward pass, where nothing is said */
 
-static ss_code open_schedule(const ss_network_options *opt, ss_network *k, ss_err *e)
+/* --scheduler FILE|FOLDER, else the model's own; NULL: there is none. */
+static ss_code find_scheduler(const ss_network_options *opt, ss_network *k, ss_err *e)
+{
+    const char *own = ss_model_about(k->model)->scheduler;
+
+    if (opt->scheduler)
+        return ss_scheduler_find(opt->scheduler, &k->scheduler, e);
+    k->scheduler = own ? ss_strdup(own) : NULL;
+    return own && !k->scheduler ? ss_fail(e, SS_NOMEM, "out of memory") : SS_OK;
+}
+
+static ss_code open_noising(const ss_network_options *opt, ss_network *k, ss_err *e)
 {
     const ss_model_info *about = ss_model_about(k->model);
-    ss_schedule_options sched = ss_schedule_defaults();
-    ss_code rc = SS_OK;
+    ss_code rc = find_scheduler(opt, k, e);
+    const ss_noising_options o = {
+        .file = k->scheduler,
+        .beta_schedule = opt->beta_schedule,
+        .beta_start = opt->beta_start,
+        .beta_end = opt->beta_end,
+        .prediction = opt->prediction_type,
+        .takes_sigma = about->time_is_sigma,
+        .like_stable_diffusion = ss_model_like_stable_diffusion(about),
+    };
 
-    if (about->time_is_sigma) /* its scheduler file is about sampling, not about training steps */
-        return ss_schedule_new(&sched, &k->schedule, e);
-    if (about->scheduler && (opt->beta_schedule || opt->prediction_type))
-        return ss_fail(e, SS_USAGE,
-                       "%s says what the schedule is; --beta-schedule and "
-                       "--prediction are for models without that file",
-                       about->scheduler);
-    if (about->scheduler) {
-        rc = ss_edm_load(about->scheduler, &k->sigma_data, e);
-        if (rc != SS_OK || k->sigma_data > 0)
-            return rc == SS_OK ? ss_schedule_new(&sched, &k->schedule, e) : rc;
-        return ss_schedule_load(about->scheduler, &k->schedule, e);
-    }
-    if (opt->beta_schedule)
-        rc = ss_betas_parse(opt->beta_schedule, &sched.betas, e);
-    if (rc == SS_OK && opt->prediction_type)
-        rc = ss_prediction_parse(opt->prediction_type, &sched.prediction, e);
-    return rc == SS_OK ? ss_schedule_new(&sched, &k->schedule, e) : rc;
+    if (rc == SS_OK)
+        rc = ss_noising_open(&o, &k->noising, e);
+    if (rc == SS_OK && ss_noising_assumed(k->noising))
+        ss_note_once("schedule: %s", ss_noising_text(k->noising));
+    return rc;
+}
+
+static ss_code set_rounding(const ss_network_options *opt, ss_network *k, ss_err *e)
+{
+    const char *name = opt->round_timestep;
+
+    k->exact = name && strcmp(name, SS_TIMESTEP_EXACT) == 0;
+    if (ss_format_parse(name && !k->exact ? name : "fp32", &k->told, e) != SS_OK)
+        return ss_fail_prefix(e, "--round-timestep takes '" SS_TIMESTEP_EXACT "' or a format");
+    return SS_OK;
 }
 
 static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e)
@@ -62,7 +77,9 @@ ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *
     if (rc == SS_OK)
         rc = set_sizes(opt, &k, e);
     if (rc == SS_OK)
-        rc = open_schedule(opt, &k, e);
+        rc = set_rounding(opt, &k, e);
+    if (rc == SS_OK)
+        rc = open_noising(opt, &k, e);
     if (rc != SS_OK)
         ss_network_close(&k);
     else
@@ -73,7 +90,8 @@ ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *
 void ss_network_close(ss_network *k)
 {
     ss_model_close(k->model);
-    ss_schedule_free(k->schedule);
+    ss_noising_free(k->noising);
+    ss_free(k->scheduler);
     ss_changes_release(&k->changes);
     *k = (ss_network){0};
 }
@@ -126,27 +144,23 @@ int ss_network_batch(const ss_network *k, int wanted, int rows, int all)
 
 bool ss_network_takes_sigma(const ss_network *k)
 {
-    return ss_model_about(k->model)->time_is_sigma || k->sigma_data > 0;
+    return ss_noising_takes_sigma(k->noising);
 }
 
 ss_noise_level ss_network_level(const ss_network *k, double sigma)
 {
-    if (k->sigma_data > 0) {
-        const double c_in = ss_edm_at(sigma, k->sigma_data).c_in;
-
-        return (ss_noise_level){c_in, sigma * c_in};
-    }
-    return ss_model_about(k->model)->time_is_sigma ? (ss_noise_level){1, sigma}
-                                                   : ss_noise_level_at(sigma);
+    return ss_noising_level(k->noising, sigma);
 }
 
 float ss_network_told(const ss_network *k, double sigma)
 {
-    if (k->sigma_data > 0)
-        return (float)ss_edm_at(sigma, k->sigma_data).c_noise;
-    if (ss_model_about(k->model)->time_is_sigma)
-        return (float)sigma;
-    return (float)ss_schedule_nearest(k->schedule, sigma);
+    return (float)(k->exact ? ss_noising_told_exactly(k->noising, sigma)
+                            : ss_noising_told(k->noising, sigma));
+}
+
+float ss_network_rounded(const ss_network *k, float timestep)
+{
+    return ss_format_round(&k->told, timestep);
 }
 
 ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **list, int *n,
@@ -191,8 +205,8 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
     spec->model_sha256 = k->sha256;
     spec->device = ss_ctx_device_text(c);
     spec->precision = k->changes.precision_text;
-    spec->prediction_type =
-        k->sigma_data > 0 ? "edm" : ss_prediction_name(ss_schedule_prediction(k->schedule));
+    spec->prediction_type = ss_noising_prediction(k->noising);
+    spec->schedule = ss_noising_text(k->noising);
     spec->created = created;
     spec->threads = ss_ctx_threads(c);
 }
@@ -200,36 +214,11 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
 void ss_network_target(const ss_network *k, ss_noise_level level, const float *x0,
                        const float *noise, int64_t n, float *out)
 {
-    if (k->sigma_data > 0) {
-        const double sigma = level.s / level.a;
-        const ss_edm c = ss_edm_at(sigma, k->sigma_data);
-
-        for (int64_t i = 0; i < n; i++)
-            out[i] = (float)((x0[i] - c.c_skip * (x0[i] + sigma * noise[i])) / c.c_out);
-        return;
-    }
-    if (!ss_model_about(k->model)->time_is_sigma) {
-        ss_training_target(ss_schedule_prediction(k->schedule), level, x0, noise, n, out);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++)
-        out[i] = (float)(-noise[i] / level.s);
+    ss_noising_target(k->noising, level, x0, noise, n, out);
 }
 
 void ss_network_denoised(const ss_network *k, ss_noise_level level, const float *x, const float *y,
                          int64_t n, float *out)
 {
-    if (k->sigma_data > 0) {
-        const ss_edm c = ss_edm_at(level.s / level.a, k->sigma_data);
-
-        for (int64_t i = 0; i < n; i++) /* x is c_in times what the formula calls x */
-            out[i] = (float)(c.c_skip / level.a * x[i] + c.c_out * y[i]);
-        return;
-    }
-    if (!ss_model_about(k->model)->time_is_sigma) {
-        ss_denoised(ss_schedule_prediction(k->schedule), level, x, y, n, out);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++)
-        out[i] = (float)(x[i] + level.s * level.s * y[i]);
+    ss_noising_denoised(k->noising, level, x, y, n, out);
 }

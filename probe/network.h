@@ -10,30 +10,40 @@
 #define SS_PROBE_NETWORK_H
 
 #include "models/model.h"
-#include "models/schedule.h"
+#include "models/noising.h"
 #include "probe/changes.h"
 #include "probe/run_file.h"
 
+/* In place of a format: timesteps keep their fraction. */
+#define SS_TIMESTEP_EXACT "none"
+
 typedef struct {
-    const char *model;           /* folder */
-    const char *variant;         /* of its weights (models/weight_files.h), or NULL */
-    int height, width;           /* of the input; 0: the model's sample_size */
-    const char *beta_schedule;   /* of a model without scheduler_config.json; NULL: its file's */
-    const char *prediction_type; /* likewise */
+    const char *model;         /* folder */
+    const char *variant;       /* of its weights (models/weight_files.h), or NULL */
+    int height, width;         /* of the input; 0: the model's sample_size */
+    const char *scheduler;     /* scheduler_config.json or its folder; NULL: the model's own */
+    const char *beta_schedule; /* these win over the file; NULL: its own, or the defaults */
+    const char *beta_start, *beta_end;
+    const char *prediction_type;
+    const char *round_timestep; /* a format, or "none": not to a whole step; NULL: to a step */
     ss_changes_options changes;
 } ss_network_options;
 
 typedef struct {
     ss_model *model;
-    ss_schedule *schedule;
-    double sigma_data; /* of an EDM network (models/edm.h); 0: it is none */
+    ss_noising *noising;
+    char *scheduler; /* the file that it is from, or NULL */
+    bool exact;      /* --round-timestep none */
+    ss_format told;  /* what timesteps are rounded to before the network is told */
     ss_changes changes;
     char sha256[65]; /* "" before ss_network_identify */
     int height, width;
     int channels, out_channels;
 } ss_network;
 
-/* opt is borrowed while the network lives. On failure *k stays as it was. */
+/* opt is borrowed while the network lives. On failure *k stays as it was. A schedule that is
+ * assumed is said in a note; whether it is needed is for the caller to know
+ * (ss_noising_check). */
 ss_code ss_network_open(const ss_network_options *opt, ss_network *k, ss_err *e);
 void ss_network_close(ss_network *k); /* {0} is fine */
 
@@ -52,14 +62,12 @@ ss_code ss_network_infer(const ss_network *k, ss_ctx *c, float t, const ss_condi
  * size; at most all. */
 int ss_network_batch(const ss_network *k, int wanted, int rows, int all);
 
-/* True for a network that has no timesteps but takes sigma, or a function of it: NCSN++, EDM. */
+/* What the network is told at a noise level, and what it sees there, x = a x0 + s n; see
+ * models/noising.h. */
 bool ss_network_takes_sigma(const ss_network *k);
-
-/* What the network is told at a noise level: the timestep nearest in the logarithm, or sigma, or of
- * an EDM network ln(sigma) / 4. */
 float ss_network_told(const ss_network *k, double sigma);
-
-/* What it sees there, x = a x0 + s n: variance preserving; a = 1 (NCSN++); a = c_in (EDM). */
+/* A timestep as the network is told it: rounded to the format of --round-timestep. */
+float ss_network_rounded(const ss_network *k, float timestep);
 ss_noise_level ss_network_level(const ss_network *k, double sigma);
 
 /* Size of every parameter, for a run file; *list is the caller's to ss_free, its names are the
@@ -70,12 +78,7 @@ ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **li
 /* Fills what a run file says of tool, network, changes and device; created [32] gets the time. */
 void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec, char created[32]);
 
-/* What the network should have answered, so that its mean squared difference from the answer
- * is the training loss; and what its answer y to x says of the clean picture. As schedule.h
- * defines them for timestep models. A network that takes sigma itself (NCSN++) answers the
- * score of x = x0 + sigma n: the target is -n / sigma, and x0 is x + sigma^2 y (Song et al.
- * 2021). An EDM network answers F, as models/edm.h has it. n values; out may be one of the inputs.
- */
+/* models/noising.h */
 void ss_network_target(const ss_network *k, ss_noise_level level, const float *x0,
                        const float *noise, int64_t n, float *out);
 void ss_network_denoised(const ss_network *k, ss_noise_level level, const float *x, const float *y,

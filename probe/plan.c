@@ -2,6 +2,7 @@
 #include "probe/plan.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/version.h"
@@ -11,6 +12,32 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+static ss_code parse_levels(const ss_probe_options *opt, ss_plan *p, double **v, ss_err *e)
+{
+    if (opt->timesteps)
+        return ss_levels_parse_timesteps(opt->timesteps, v, &p->n_levels, e);
+    return ss_levels_parse_sigmas(opt->sigmas ? opt->sigmas : SS_DEFAULT_SIGMAS, v, &p->n_levels,
+                                  e);
+}
+
+/* Level v as --timesteps or --sigmas give it. */
+static ss_code make_level(const ss_probe_options *opt, const ss_network *net, double v,
+                          ss_plan_level *l, ss_err *e)
+{
+    l->sigma = v;
+    if (opt->timesteps && ss_noising_sigma(net->noising, v, &l->sigma, e) != SS_OK)
+        return ss_fail_prefix(e, "--timesteps");
+    if (isinf(l->sigma) && !ss_noising_reaches_infinity(net->noising))
+        return ss_fail(e, SS_USAGE, "--sigmas: a network of this schedule (%s) cannot be at inf",
+                       ss_noising_text(net->noising));
+    if (!ss_noising_can_denoise(net->noising, l->sigma))
+        ss_note_once("sigma inf is noise alone, and a network that predicts it (epsilon) says "
+                     "nothing of the clean picture there: /outputs/denoised is NaN");
+    l->timestep = opt->timesteps ? (float)v : ss_network_told(net, l->sigma);
+    l->level = ss_network_level(net, l->sigma);
+    return SS_OK;
+}
 
 static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
@@ -25,31 +52,36 @@ static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
         (!ss_parse_double(opt->condition_sigma, &fixed) || fixed <= 0))
         return ss_fail(e, SS_USAGE, "--condition-sigma takes a positive number or 'none', not '%s'",
                        opt->condition_sigma);
-    rc = opt->timesteps
-             ? ss_levels_parse_timesteps(opt->timesteps, (int)ss_schedule_steps(p->net.schedule),
-                                         &v, &p->n_levels, e)
-             : ss_levels_parse_sigmas(opt->sigmas ? opt->sigmas : SS_DEFAULT_SIGMAS, &v,
-                                      &p->n_levels, e);
+    rc = parse_levels(opt, p, &v, e);
     if (rc != SS_OK)
         return rc;
     p->levels = ss_calloc((size_t)p->n_levels, sizeof *p->levels);
-    if (!p->levels) {
-        ss_free(v);
-        return ss_fail(e, SS_NOMEM, "out of memory");
-    }
-    for (int i = 0; i < p->n_levels; i++) {
+    if (!p->levels)
+        rc = ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < p->n_levels && rc == SS_OK; i++) {
         ss_plan_level *l = &p->levels[i];
 
-        l->sigma = opt->timesteps ? ss_schedule_sigma(p->net.schedule, (int64_t)v[i]) : v[i];
-        l->timestep = opt->timesteps ? (float)v[i] : ss_network_told(&p->net, l->sigma);
-        l->level = ss_network_level(&p->net, l->sigma);
-        l->condition = !opt->condition_sigma ? l->timestep
-                       : !none               ? ss_network_told(&p->net, fixed)
-                       : is_sigma ? ss_network_told(&p->net, ss_schedule_sigma(p->net.schedule, 0))
-                                  : 0;
+        rc = make_level(opt, &p->net, v[i], l, e);
+        l->asked = !opt->condition_sigma ? l->timestep
+                   : !none               ? ss_network_told(&p->net, fixed)
+                           : ss_network_told(&p->net, ss_noising_lowest(p->net.noising));
+        l->condition = ss_network_rounded(&p->net, l->asked);
     }
     ss_free(v);
-    return SS_OK;
+    return rc;
+}
+
+/* Noised pictures need the schedule, raw ones at given timesteps do not. */
+static ss_code check_schedule(const ss_probe_options *opt, ss_plan *p, ss_err *e)
+{
+    ss_err why = {0};
+    bool needed = !opt->timesteps || opt->condition_sigma;
+
+    for (int i = 0; i < p->n_inputs; i++)
+        needed |= ss_input_kind_of(p->inputs[i]) != SS_INPUT_RAW;
+    p->knows_schedule = ss_noising_check(p->net.noising, needed ? e : &why) == SS_OK;
+    p->has_loss &= ss_noising_has_target(p->net.noising);
+    return p->knows_schedule || !needed ? SS_OK : e->code;
 }
 
 /* True if all inputs are fed unchanged, which may have every channel of the network. */
@@ -165,7 +197,7 @@ static ss_code sum_conditions(const ss_conditions *k, char sha256[65], ss_err *e
 ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions, json_t *j,
                          ss_err *e)
 {
-    const char *scheduler = ss_model_about(net->model)->scheduler;
+    const char *scheduler = net->scheduler;
     char sha256[65];
     ss_code rc = scheduler ? ss_sha256_file(scheduler, sha256, e) : SS_OK;
 
@@ -179,8 +211,8 @@ ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions,
     json_object_set_new(j, "version", json_string(SS_VERSION));
     json_object_set_new(j, "model_sha256", json_string(net->sha256));
     json_object_set_new(j, "size", json_pack("[i,i]", net->height, net->width));
-    json_object_set_new(j, "prediction",
-                        json_string(ss_prediction_name(ss_schedule_prediction(net->schedule))));
+    json_object_set_new(j, "prediction", json_string(ss_noising_prediction(net->noising)));
+    json_object_set_new(j, "schedule", ss_setting_text(ss_noising_text(net->noising)));
     return SS_OK;
 }
 
@@ -228,6 +260,8 @@ ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *out, ss_err *e)
         rc = open_concat(opt, &p, e);
     if (rc == SS_OK)
         rc = open_inputs(opt, &p, e);
+    if (rc == SS_OK)
+        rc = check_schedule(opt, &p, e);
     if (rc == SS_OK) {
         p.batch = ss_network_batch(&p.net, opt->batch, 1, p.n_inputs * p.samples);
         rc = ss_conditions_load(&cond, p.net.model, p.samples, p.batch, &p.conditions, e);

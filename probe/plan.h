@@ -18,7 +18,8 @@
 typedef struct {
     double sigma;
     float timestep;       /* of the input: the nearest one */
-    float condition;      /* what the network is told: the same, or --condition-sigma's */
+    float asked;          /* the same, or --condition-sigma's */
+    float condition;      /* what the network is told: that, rounded by --round-timestep */
     ss_noise_level level; /* x = a x0 + s n */
 } ss_plan_level;
 
@@ -32,7 +33,8 @@ typedef struct {
     ss_concat concat;
     int samples, batch;
     int picture_channels; /* of the network's input, what is noised; the others are --concat's */
-    bool has_loss;        /* some input has a known clean picture */
+    bool has_loss;        /* some input has a known clean picture, and the answer a target */
+    bool knows_schedule;  /* else inputs are raw, and nothing is said of clean pictures */
     char *text;           /* the plan as JSON */
     char *identity;       /* what is compared of it */
 } ss_plan;

@@ -141,10 +141,10 @@ static void record_output(probe *p, ss_run_column *col, const ss_plan_level *l, 
     ss_run_put_x(col, input, sample, p->x + k * pixels * plan->net.channels);
     ss_spectrum_radial(p->spectrum, x, (int)c, p->psd);
     ss_run_put_psd(col, input, sample, p->psd);
-    if (plan->net.out_channels < c)
+    if (plan->net.out_channels < c || !plan->knows_schedule)
         return;
     take_channels(y, pixels, plan->net.out_channels, c, y); /* towards the front: in place */
-    if (clean) {
+    if (clean && plan->has_loss) {
         /* x0 and noise are not needed any more: the target takes the noise's place */
         ss_network_target(&plan->net, l->level, x0, noise, n, noise);
         const double loss = mean_square_difference(y, noise, n);
@@ -252,7 +252,7 @@ static ss_code open_writer(probe *p, ss_err *e)
     ss_code rc = SS_OK;
 
     ss_network_describe(&plan->net, p->ctx, &spec, created);
-    if (plan->net.out_channels >= plan->picture_channels)
+    if (plan->net.out_channels >= plan->picture_channels && plan->knows_schedule)
         spec.denoised = ss_shape_of(plan->net.height, plan->net.width, plan->picture_channels);
     if (!inputs || !pictures || !sigmas || !timesteps) {
         rc = ss_fail(e, SS_NOMEM, "out of memory");

@@ -66,6 +66,7 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         {"precision", &r->precision},
         {"condition", &r->condition},
         {"prediction_type", &r->prediction_type},
+        {"schedule", &r->schedule},
         {"created", &r->created},
         {"plan", &r->plan},
     };
@@ -363,7 +364,7 @@ void ss_run_close(ss_run *r)
         r->device,    r->precision, r->condition, r->prediction_type, r->created, r->plan,
         r->modules,   r->ports,     r->inputs,    r->kinds,           r->blocks,  r->sigmas,
         r->timesteps, r->done,      r->layers,    r->parameters,      r->radii,   r->steps,
-        r->bins,      r->pictures,
+        r->bins,      r->pictures,  r->schedule,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)

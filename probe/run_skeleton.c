@@ -74,6 +74,7 @@ static void put_attributes(struct build *b)
     put_text(b, "precision", s->precision);
     put_text(b, "condition", s->condition);
     put_text(b, "prediction_type", s->prediction_type);
+    put_text(b, "schedule", s->schedule);
     put_text(b, "created", s->created);
     put_text(b, "plan", s->plan);
     put_attribute(b, "threads", H5T_STD_I32LE, H5T_NATIVE_INT, &s->threads);

@@ -89,8 +89,12 @@
 #define NETWORK \
     TEXT("model", "MODEL", NONE, network.model), \
     TEXT("variant", "--variant", DATA, network.variant), \
+    TEXT("scheduler", "--scheduler", FORM, network.scheduler), \
     TEXT("beta_schedule", "--beta-schedule", DATA, network.beta_schedule), \
+    TEXT("beta_start", "--beta-start", DATA, network.beta_start), \
+    TEXT("beta_end", "--beta-end", DATA, network.beta_end), \
     TEXT("prediction_type", "--prediction", DATA, network.prediction_type), \
+    TEXT("round_timestep", "--round-timestep", DATA, network.round_timestep), \
     SIZE("size", "--size", DATA, network.height, network.width), \
     TEXT("precision", "--precision", DATA, network.changes.precision), \
     TEXTS("precision_map", "--precision-map", DATA, network.changes.precision_maps, network.changes.n_precision_maps), \
@@ -99,6 +103,7 @@
 
 #define END \
     FOLLOWS("scheduler_file", "the scheduler file"), \
+    FOLLOWS("schedule", "the noise schedule"), \
     FOLLOWS("prediction", "the prediction type"), \
     FOLLOWS("conditions", "the SHA-256 of what conditions the network")
 

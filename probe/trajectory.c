@@ -1,6 +1,7 @@
 /* trajectory.c - see trajectory.h */
 #include "probe/trajectory.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "kernels/context.h"
@@ -37,38 +38,64 @@ static int64_t values(const ss_trajectory *t)
     return (int64_t)t->net.height * t->net.width * t->channels;
 }
 
+/* What is sampled here: networks with timesteps of betas, and those that take sigma. */
+static ss_code check_schedule(const ss_trajectory *t, ss_err *e)
+{
+    const ss_noising *k = t->net.noising;
+
+    if (ss_noising_check(k, e) != SS_OK)
+        return ss_fail_prefix(e, "%s", t->opt.network.model);
+    if (ss_noising_kind(k) != SS_SCHEDULER_BETAS && ss_noising_kind(k) != SS_SCHEDULER_SCORE)
+        return ss_fail(e, SS_UNSUPPORTED,
+                       "%s: %s; it can be probed, but there is no sampler for it here",
+                       t->opt.network.model, ss_noising_text(k));
+    return t->net.exact ? ss_fail(e, SS_USAGE,
+                                  "--round-timestep none is for probes: a sampler has timesteps of "
+                                  "its own")
+                        : SS_OK;
+}
+
+/* Pictures go from -1 to 1, latents have no range that could be clipped to: pipelines of latents
+ * turn off what a class does by default, and those of Stable Diffusion what its file says, too. */
+static void leave_latents_alone(const ss_trajectory *t, ss_sampler_options *o)
+{
+    const ss_model_info *about = ss_model_about(t->net.model);
+    const bool latent = (t->channels != 1 && t->channels != 3) || about->has_vae;
+
+    if (!latent || !o->clip || o->clip_range > 1)
+        return;
+    if (o->clip_given)
+        ss_note("%s: clip_sample is true; latents are not clipped to -1..1", t->net.scheduler);
+    o->clip = false;
+}
+
 static ss_code make_sampler(ss_trajectory *t, ss_err *e)
 {
     const ss_trajectory_options *opt = &t->opt;
-    const ss_model_info *about = ss_model_about(t->net.model);
-    const bool score = about->time_is_sigma;
+    const bool score = ss_noising_kind(t->net.noising) == SS_SCHEDULER_SCORE;
+    const char *file = t->net.scheduler;
     ss_sampler_options o;
+    ss_code rc = check_schedule(t, e);
 
-    if (t->net.sigma_data > 0)
-        return ss_fail(e, SS_UNSUPPORTED,
-                       "%s: a network with EDM preconditioning; it can be probed, but there is no "
-                       "sampler for it here",
-                       opt->network.model);
-    ss_code rc = score ? ss_sampler_options_load_score(about->scheduler, opt->sampler, &o, e)
-                       : ss_sampler_options_load(about->scheduler, opt->sampler, &o, e);
-
+    if (rc == SS_OK)
+        rc = score ? ss_sampler_options_load_score(file, opt->sampler, &o, e)
+                   : ss_sampler_options_load(file, opt->sampler, &o, e);
     if (rc != SS_OK)
         return rc;
-    /* latents have no range that could be clipped to */
-    if (!about->scheduler && t->channels != 1 && t->channels != 3)
-        o.clip = false;
+    leave_latents_alone(t, &o);
     if (opt->eta >= 0 && o.kind != SS_SAMPLER_DDIM)
         return ss_fail(e, SS_USAGE, "--eta belongs to ddim, the sampler is %s",
                        ss_sampler_name(o.kind));
     o.eta = opt->eta >= 0 ? opt->eta : 0;
-    rc = ss_sampler_new(&o, score ? NULL : t->net.schedule, opt->steps, &t->sampler, e);
+    rc = ss_sampler_new(&o, score ? NULL : ss_noising_schedule(t->net.noising), opt->steps,
+                        &t->sampler, e);
     if (rc != SS_OK)
         return ss_fail_prefix(e, "%s", opt->network.model);
     if (ss_sampler_wants_variance(t->sampler) && t->net.out_channels != 2 * t->channels)
         return ss_fail(e, SS_USAGE,
                        "%s: variance_type learned_range wants %d output channels, the network "
                        "has %d",
-                       about->scheduler, 2 * t->channels, t->net.out_channels);
+                       file, 2 * t->channels, t->net.out_channels);
     return SS_OK;
 }
 
@@ -216,7 +243,7 @@ static ss_code ask(ss_trajectory *t, ss_ctx *c, int i, int n, ss_err *e)
     if (guided)
         memcpy(t->in + n * seen, t->in, (size_t)(n * seen) * sizeof *t->in);
     for (int k = 0; k < rows; k++)
-        t->t[k] = ss_sampler_at(t->sampler, i)->timestep;
+        t->t[k] = ss_network_rounded(&t->net, ss_sampler_at(t->sampler, i)->timestep);
     if (t->track.recorder)
         ss_track_batch(&t->track, n, t->sample);
 

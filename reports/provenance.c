@@ -27,6 +27,7 @@ void ss_provenance(ss_page *p, const ss_run *r, const char *report_command)
     row(f, "model SHA-256", r->model_sha256);
     row(f, "family", r->family);
     row(f, "prediction", r->prediction_type);
+    row(f, "schedule", r->schedule);
     row(f, "condition", r->condition);
     row(f, "precision", r->precision);
     row(f, "device", r->device);

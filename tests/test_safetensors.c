@@ -469,7 +469,7 @@ static void test_model_among_others(void **state)
     assert_int_equal(mkdir(in_tmp("scheduler"), 0700), 0);
     write_text("scheduler/scheduler_config.json", "{}");
     write_text("config.json", "{\"learning_rate\": 1e-5}");
-    finds(".", ".", "");
+    finds(".", ".", "./scheduler/scheduler_config.json");
     write_text("unet/config.json", OTHER); /* says what it is */
     finds(".", "./unet", "./scheduler/scheduler_config.json");
     write_text("unet_ema/config.json", KNOWN);
@@ -487,7 +487,7 @@ static void test_model_among_others(void **state)
     finds("unet/", "unet/", "scheduler/scheduler_config.json");
     finds("unet/.", "unet/.", "unet/./../scheduler/scheduler_config.json");
     write_text("config.json", KNOWN);
-    finds(".", ".", "");
+    finds(".", ".", "./scheduler/scheduler_config.json");
     leave_folder();
 
     /* links: a unet/ that lies elsewhere belongs to the pipeline that it is linked in */

@@ -146,7 +146,7 @@ static void test_matches_diffusers(void **state)
         compare_case(name, ss_safetensors_metadata(golden, name));
         cases++;
     }
-    assert_int_equal(cases, 29);
+    assert_int_equal(cases, 30);
 }
 
 /* ---- laws, with the exact answers for pictures whose values are N(MEAN, WIDTH^2) ---- */
@@ -358,7 +358,7 @@ static void test_options_from_files(void **state)
               " \"clip_sample\": false, \"set_alpha_to_one\": false}",
               NULL, &o, &s);
     assert_int_equal(o.kind, SS_SAMPLER_DDIM);
-    assert_true(!o.clip && !o.alpha_to_one && o.steps_offset == 1);
+    assert_true(!o.clip && o.clip_given && !o.alpha_to_one && o.steps_offset == 1);
     assert_int_equal(o.spacing, SS_SPACING_LEADING);
     ss_schedule_free(s);
     from_text("{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"learned_range\","
@@ -370,6 +370,13 @@ static void test_options_from_files(void **state)
     from_text("{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"learned\"}", &ddim, &o,
               &s);
     assert_int_equal(o.kind, SS_SAMPLER_DDIM);
+    ss_schedule_free(s);
+    /* what has no effect on the sampler is no reason to refuse the file */
+    from_text("{\"_class_name\": \"DDIMScheduler\", \"skip_prk_steps\": true, \"tensor_format\":"
+              " \"pt\", \"use_beta_sigmas\": true, \"interpolation_type\": \"log_linear\","
+              " \"warp\": 9}",
+              NULL, &o, &s);
+    assert_true(o.kind == SS_SAMPLER_DDIM && o.clip && !o.clip_given);
     ss_schedule_free(s);
     assert_int_equal(ss_sampler_options_load_score(NULL, NULL, &o, NULL), SS_OK);
     assert_true(o.kind == heun && o.sigma_max == 1348);
@@ -396,13 +403,14 @@ static void test_refused(void **state)
     ss_sampler *s;
     ss_err e = {0};
 
-    expect_refused("{\"_class_name\": \"DDPMScheduler\", \"warp\": 9}", "\"warp\" is 9");
     expect_refused("{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"learned\"}",
                    "\"variance_type\" is \"learned\"; supported: fixed_small");
     expect_refused("{\"timestep_spacing\": \"quadratic\"}", "leading, trailing, linspace");
-    expect_refused("{\"use_beta_sigmas\": true}", "\"use_beta_sigmas\"");
-    expect_refused("{\"interpolation_type\": \"log_linear\"}", "\"interpolation_type\"");
-    expect_refused("{\"timestep_type\": \"continuous\"}", "\"timestep_type\"");
+    expect_refused("{\"_class_name\": \"HeunDiscreteScheduler\", \"use_beta_sigmas\": true}",
+                   "\"use_beta_sigmas\"");
+    expect_refused(
+        "{\"_class_name\": \"EulerDiscreteScheduler\", \"interpolation_type\": \"log_linear\"}",
+        "\"interpolation_type\"");
     expect_refused("{\"use_karras_sigmas\": true, \"use_exponential_sigmas\": true}",
                    "use_karras_sigmas is true too");
     expect_refused("{\"sample_max_value\": 0.5}", "expected at least 1");

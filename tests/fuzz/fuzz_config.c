@@ -5,6 +5,7 @@
  */
 #include "base/mem.h"
 #include "models/model.h"
+#include "models/noising.h"
 #include "models/safetensors_write.h"
 #include "models/sampler.h"
 #include "tests/fuzz/fuzz.h"
@@ -50,6 +51,34 @@ static void sample(const ss_sampler_options *opt, const ss_schedule *schedule, i
     ss_sampler_free(s);
 }
 
+/* Whatever the file is of, its formulas take every level that it says there is. */
+static void noise(const char *path)
+{
+    const ss_noising_options o = {.file = path};
+    const double timesteps[] = {0.5, 1, -2, 999, 1000, 1e300};
+    ss_noising *k = NULL;
+    ss_err e = {0}, why = {0};
+    ss_code rc = ss_noising_open(&o, &k, &e);
+
+    fuzz_check(rc, &e);
+    if (rc != SS_OK)
+        return;
+    fuzz_check(ss_noising_check(k, &why), &why);
+    for (size_t i = 0; i < sizeof timesteps / sizeof *timesteps; i++) {
+        float x[2] = {1, -1}, y[2] = {0.5f, 2}, out[2];
+        double sigma;
+
+        if (ss_noising_sigma(k, timesteps[i], &sigma, &e) != SS_OK)
+            continue;
+        const ss_noise_level l = ss_noising_level(k, sigma);
+        ss_noising_told(k, sigma);
+        ss_noising_told_exactly(k, sigma);
+        ss_noising_target(k, l, x, y, 2, out);
+        ss_noising_denoised(k, l, x, y, 2, out);
+    }
+    ss_noising_free(k);
+}
+
 void fuzz_scheduler(const uint8_t *data, size_t size)
 {
     const char *path = fuzz_file("scheduler_config.json", data, size);
@@ -62,6 +91,7 @@ void fuzz_scheduler(const uint8_t *data, size_t size)
         ss_schedule_nearest(schedule, 0.5);
         ss_schedule_sigma(schedule, ss_schedule_steps(schedule) - 1);
     }
+    noise(path);
     for (int k = -1; k < SS_N_SAMPLERS; k++) {
         const ss_sampler_kind kind = (ss_sampler_kind)k;
         ss_sampler_options opt;

@@ -93,7 +93,7 @@ static void use_levels(const char *text)
     fuzz_check(ss_levels_parse_sigmas(text, &values, &n, &e), &e);
     ss_free(values);
     values = NULL;
-    fuzz_check(ss_levels_parse_timesteps(text, 1000, &values, &n, &e), &e);
+    fuzz_check(ss_levels_parse_timesteps(text, &values, &n, &e), &e);
     ss_free(values);
 }
 

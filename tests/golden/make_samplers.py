@@ -63,6 +63,9 @@ CASES = {
                                                           sigma_max=10.0, **SD)),
     "euler-exponential": (EulerDiscreteScheduler, 6, dict(use_exponential_sigmas=True, **SD,
                                                           final_sigmas_type="sigma_min")),
+    "euler-continuous": (EulerDiscreteScheduler, 8, dict(
+        use_karras_sigmas=True, sigma_min=0.002, sigma_max=700.0, timestep_type="continuous",
+        timestep_spacing="leading", steps_offset=1, **SD, **V)),
     "euler-zero-snr": (EulerDiscreteScheduler, 6, dict(rescale_betas_zero_snr=True, **SD, **V,
                                                        timestep_spacing="trailing")),
     "heun": (HeunDiscreteScheduler, 6, dict(beta_start=0.00085, beta_end=0.012)),

@@ -10,7 +10,8 @@ import argparse
 import json
 import os
 
-from diffusers import DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler, PNDMScheduler
+from diffusers import (CogVideoXDDIMScheduler, DDIMScheduler, DDPMScheduler,
+                       EulerDiscreteScheduler, PNDMScheduler)
 from safetensors.torch import save_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -23,6 +24,8 @@ CASES = {
     "cosine": (DDPMScheduler, dict(beta_schedule="squaredcos_cap_v2")),
     "cosine-odd": (DDPMScheduler, dict(beta_schedule="squaredcos_cap_v2", num_train_timesteps=77)),
     "sigmoid": (DDPMScheduler, dict(beta_schedule="sigmoid")),
+    "laplace": (DDPMScheduler, dict(beta_schedule="laplace")),
+    "snr-shift": (CogVideoXDDIMScheduler, dict(snr_shift_scale=2.0, num_train_timesteps=100)),
     "trained": (DDPMScheduler, dict(trained_betas=[0.1, 0.05, 0.2, 0.15, 0.3])),
     "zero-snr": (DDIMScheduler, dict(beta_schedule="scaled_linear", beta_start=0.00085,
                                      beta_end=0.012, rescale_betas_zero_snr=True,
