@@ -236,9 +236,9 @@ static void test_one_reader(void **state)
     expect("generate $D/pipe -o $D/out --force --samples 1 --steps 2" TEXT, 0, NULL);
 
     /* an option of a sampler does not concern probes */
-    scheduler("pipe", "{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"learned\"}");
-    expect("probe $D/pipe " PROBE FOUR, 0, NULL);
-    expect("generate $D/pipe -o $D/out --force --steps 2" TEXT, 1, "\"variance_type\"");
+    scheduler("pixels", "{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"learned\"}");
+    expect("probe $D/pixels " PROBE, 0, NULL);
+    expect("generate $D/pixels -o $D/out --force --steps 2", 1, "\"variance_type\"");
     scheduler("pipe", "{\"predict_epsilon\": false, \"prediction_type\": \"epsilon\"}");
     expect("inspect $D/pipe", 0, "not known: ");
     expect("probe $D/pipe " PROBE FOUR, 1, "say which by --prediction");
