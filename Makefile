@@ -5,7 +5,8 @@
 # make check-sanitize  all tests with ASan and UBSan, some with TSan, some in valgrind: half an hour
 # make check-allocations  every allocation of a model, a run file, a probe and a training fails once
 # make check-kill N=200, make check-full-disk N=50      train and probe, cut off and gone on with
-# make lint            format, include directions, headers compile alone, banned calls
+# make lint            format, include directions, banned calls; headers compile alone, and so do
+#                      the examples in comments and documents
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
 # make demo            install what is missing, build, probe the bundled checkpoint
 # make story           train the divergence and each remedy, judge eight findings: half an hour
@@ -170,6 +171,7 @@ $(B)/flags: FORCE
 lint: check-headers
 	clang-format --dry-run --Werror $(C_FILES)
 	tests/lint
+	$(Q)tests/examples $(CC) $(ALL_CFLAGS)
 check-headers: $(HDRS:%=$(B)/%.ok) # each header must compile alone
 $(B)/%.h.ok: %.h $(B)/flags
 	@mkdir -p $(@D)

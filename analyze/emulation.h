@@ -4,7 +4,9 @@
  *   ss_emulation m;
  *   rc = ss_emulation_begin(r, "fp16", threads, device, &m, &err);
  *   m.replay.opt.sigmas = "80";                    // narrower than the plan, if wanted
- *   rc = ss_emulation_run(&m, r, &keep, &again, &err);   ... ss_run_close(again);
+ *   rc = ss_emulation_run(&m, r, &keep, &again, &err);
+ *   ...
+ *   ss_run_close(again);
  *   ss_emulation_end(&m);
  */
 #ifndef SS_ANALYZE_EMULATION_H

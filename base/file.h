@@ -38,7 +38,7 @@ char *ss_path_join(const char *dir, const char *name);
  *
  *   ss_outfile o;
  *   if (ss_outfile_open(&o, path, &err) != SS_OK) ...
- *   fprintf(o.f, ...);
+ *   fprintf(o.f, "%d rows\n", n);
  *   rc = ss_outfile_commit(&o, &err);   // checks every write, also the buffered
  */
 typedef struct {

@@ -68,6 +68,7 @@ int ss_json_choice(ss_json *j, const char *key, const char *const *choices, int 
  * value; fmt adds what is allowed:
  *
  *   ss_json_complain(&j, SS_UNSUPPORTED, "act_fn", "supported: silu, gelu");
+ *
  *   config.json: "act_fn" is "tanh"; supported: silu, gelu
  *   config.json: "act_fn" is missing; supported: silu, gelu                           */
 void ss_json_complain(ss_json *j, ss_code code, const char *key, const char *fmt, ...)

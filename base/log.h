@@ -22,7 +22,8 @@ void ss_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  *
  *   ss_progress p;
  *   ss_progress_begin(&p, "probe", n);
- *   for (...) ss_progress_step(&p, i + 1, "sigma 0.5");
+ *   for (int i = 0; i < n; i++)
+ *       ss_progress_step(&p, i + 1, "sigma 0.5");
  *   ss_progress_end(&p);
  */
 typedef struct {

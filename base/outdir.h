@@ -4,7 +4,7 @@
  *
  *   ss_outdir o;
  *   if (ss_outdir_open(&o, "report", "index.html", force, &err) != SS_OK) ...
- *   ... write files into o.tmp ...
+ *   ...                                    // write files into o.tmp
  *   rc = ss_outdir_commit(&o, &err);       // or ss_outdir_discard(&o)
  */
 #ifndef SS_BASE_OUTDIR_H

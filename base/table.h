@@ -3,13 +3,14 @@
  * A command fills a table once and prints it either way, so the two cannot differ.
  *
  *   ss_table t;
- *   ss_table_init(&t, "growth");
+ *   rc = ss_table_init(&t, "growth", &err);
  *   ss_table_column(&t, "module", SS_COL_TEXT, NULL);
  *   ss_table_column(&t, "absmax", SS_COL_NUMBER, "%.4g");
  *   ss_table_row(&t);
  *   ss_table_text(&t, "up_blocks.0");
  *   ss_table_number(&t, 577.0);
- *   ss_table_print(&t, stdout, width);   or   json_t *j = ss_table_json(&t);
+ *   ss_table_print(&t, stdout, width);
+ *   json_t *j = ss_table_json(&t);         // or so
  *   ss_table_release(&t);
  */
 #ifndef SS_BASE_TABLE_H

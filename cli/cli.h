@@ -21,7 +21,9 @@
  *       }
  *       if (cli_stop(&p, 1, 1))            // usage errors and --help; 1 to 1 operands
  *           return p.status;
- *       ... p.operands[0], p.common.json
+ *       ...                                // p.operands[0], p.common.json
+ *       return CLI_OK;
+ *   }
  */
 #ifndef SS_CLI_H
 #define SS_CLI_H

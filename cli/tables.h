@@ -1,10 +1,10 @@
 /* tables.h - the tables of a command: printed as they come, or gathered into one JSON object
  *
  *   cli_tables out = {.json = p.common.json};
- *   if ((rc = ss_growth_table(..., &t, &e)) == SS_OK)
- *       rc = cli_show(&out, &t, &e);
+ *   if ((rc = ss_growth_table(r, &growth, top, &t, &err)) == SS_OK)
+ *       rc = cli_show(&out, &t, &err);
  *   ...
- *   rc = cli_show_end(&out, rc, &e);
+ *   rc = cli_show_end(&out, rc, &err);
  */
 #ifndef SS_CLI_TABLES_H
 #define SS_CLI_TABLES_H

@@ -6,7 +6,7 @@
  *
  *   ss_ctx *c;
  *   ss_ctx_new(&(ss_ctx_options){.device = "cpu", .threads = 2}, &c, &err);
- *   y = ...operations...
+ *   y = ss_affine(c, x, 2, 1);                  // operations (ops.h)
  *   if (ss_ctx_check(c, &err) != SS_OK) ...     // the first error of any operation
  *   ss_ctx_free(c);
  *

@@ -1,15 +1,18 @@
 /* operand.h - what the files of operations share: checks of operands, and their texts; private
  * to kernels/
  *
- * The skeleton of an operation, the same for each:
+ * The skeleton of an operation, the same for each; its forward calls the backend, its backward the
+ * backend's gradients:
  *
- *   static ss_code op_forward(c, n, y)               calls the backend
- *   static ss_code op_backward(c, n, dy, dx)         calls the backend's gradients
- *   ss_tensor *ss_op(c, x, ...)
- *       if (!ready(c, x)) return NULL;               an earlier error, or a NULL input
- *       if (<shapes do not fit>) return ss_ctx_fail(c, SS_SHAPE, ...);
- *       ss_node n = {.op = &op, .in = {x}, .shape = <of the output>, .arg = ...};
- *       return ss_node_run(c, &n);
+ *   static const ss_op op = {"name in messages", forward, backward, SAVES(0)};
+ *   if (!ready(c, x)) // an earlier error, or a NULL input
+ *       return NULL;
+ *   if (x->shape.rank < 2) {
+ *       ss_ctx_fail(c, SS_SHAPE, "name: x is %s", TEXT(x));
+ *       return NULL;
+ *   }
+ *   ss_node n = {.op = &op, .in = {x}, .shape = x->shape}; // the shape of the output
+ *   return ss_node_run(c, &n);
  *
  * The comment at the backward says what it needs of the forward, which is what the tape keeps.
  */

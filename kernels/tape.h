@@ -2,7 +2,7 @@
  *
  *   ss_tensor_want_gradient(w, true);           // once for each parameter
  *   ss_tape_begin(c, NULL, &err);
- *   y = ...operations...                        // each leaves a node on the tape
+ *   y = ss_affine(c, w, 2, 1);                  // operations (ops.h) leave nodes on the tape
  *   ss_tape_seed(c, y, dy, 1);                  // dL/dy; any number of tensors
  *   rc = ss_tape_backward(c, &err);             // adds to the gradients of the parameters
  *   g = ss_tensor_gradient(w);                  // dL/dw

@@ -6,7 +6,8 @@
  *
  *   ss_net *n = ss_net_new(checkpoint, "config.json", &err);
  *   my_layer *l = ss_net_alloc(n, sizeof *l);            // zeroed, lives as long as the net
- *   if (!l) return NULL;                                 // ss_net_finish says why
+ *   if (!l)
+ *       return NULL;                                     // ss_net_finish says why
  *   ss_net_module(n, &l->m, parent, "Conv2d", "conv_in");
  *   l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(out, in, 3, 3));
  *   ...

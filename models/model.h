@@ -2,7 +2,7 @@
  *
  *   ss_model *m;
  *   rc = ss_model_open("sd15/", NULL, &m, &err);      // reads headers, needs no device
- *   ... ss_model_about(m), ss_model_modules(m, &n), ss_model_weights(m, &n) ...
+ *   printf("%s\n", ss_model_about(m)->family);         // also ss_model_modules, _weights
  *   rc = ss_model_bind(m, ctx, &err);                 // parameters go to the device
  *   y = ss_model_forward(ctx, m, x, t, &condition);   // [N][H][W][in] -> [N][H][W][out]
  *   ss_model_close(m);                                // before ss_ctx_free(ctx)

@@ -17,10 +17,11 @@
  *
  *   ss_sampler_options_load("scheduler_config.json", NULL, &opt, &err);
  *   ss_sampler_new(&opt, schedule, 50, &s, &err);
- *   x = ss_sampler_start(s) * normal numbers;
- *   for (i < ss_sampler_count(s)) {
+ *   for (int64_t k = 0; k < n; k++)
+ *       x[k] = (float)(ss_sampler_start(s) * normal[k]);
+ *   for (int i = 0; i < ss_sampler_count(s); i++) {
  *       ss_sampler_input(s, i, x, n, in);
- *       ... y = what the network answers to in at ss_sampler_at(s, i)->timestep ...
+ *       ...              // y: what the network answers to `in` at ss_sampler_at(s, i)->timestep
  *       ss_sampler_step(s, i, y, variance, z, n, x, memory, x0);
  *   }
  *

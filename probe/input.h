@@ -26,9 +26,9 @@
  *   ss_input *in;
  *   rc = ss_input_parse("lowpass:8:images:photos/", &in, &err);
  *   rc = ss_input_open(in, 64, 64, 3, 16, &err);
- *   for (i < 16) {
+ *   for (int i = 0; i < 16; i++) {
  *       ss_input_sample(in, i, rng, x, &err);
- *       ...noise x as its kind says...
+ *       ...                                    // noise x as its kind says
  *       ss_input_filter(in, x, &err);
  *   }
  *   ss_input_free(in);

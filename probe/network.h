@@ -3,7 +3,7 @@
  *   ss_network_open(&opt, &k, &err);
  *   ss_network_bind(&k, ctx, hooks, &err);     // parameters to the device, changes into place
  *   ss_network_infer(&k, ctx, t, &cond, &err); // shapes, before anything is computed
- *   ... ss_model_forward(ctx, k.model, ...) ...
+ *   y = ss_model_forward(ctx, k.model, x, &t, &cond);
  *   ss_network_close(&k);                      // before the context goes
  */
 #ifndef SS_PROBE_NETWORK_H

@@ -1,7 +1,8 @@
 /* probe.h - the main job: forward passes over noise levels and inputs, watched and stored
  *
  *   ss_probe_options opt = ss_probe_defaults();
- *   opt.model = "unet/"; opt.output = "run.h5"; ...
+ *   opt.network.model = "unet/";
+ *   opt.output = "run.h5";
  *   rc = ss_probe_run(&opt, &summary, &err);
  *
  * At noise level sigma a clean picture x0 becomes what the network sees,

@@ -2,7 +2,8 @@
  *
  *   ss_replay p;
  *   rc = ss_replay_read(run, &p, &err);
- *   p.opt.output = "again.h5"; p.opt.network.changes.precision = "fp16"; ...
+ *   p.opt.output = "again.h5";
+ *   p.opt.network.changes.precision = "fp16";
  *   rc = ss_probe_run(&p.opt, &summary, &err);
  *   ss_replay_release(&p);
  *

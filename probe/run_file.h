@@ -70,10 +70,13 @@
  * holes in the file until then.
  *
  *   ss_run_create(path, &spec, replace, &w, &err);
- *   for each sigma s that is not ss_run_is_done(w, s):
+ *   for (int s = 0; s < spec.n_sigmas; s++) {
+ *       if (ss_run_is_done(w, s))
+ *           continue;
  *       ss_run_column_new(w, s, &col, &err);
- *       ss_run_put_stats(col, module, port, input, sample, stats); ...
+ *       ss_run_put_stats(col, module, port, input, sample, &stats); // and so on
  *       ss_run_submit(w, col, &err);
+ *   }
  *   ss_run_finish(w, &err);
  *
  * One thread calls; the writing itself happens in a thread of the writer's own. A file that is

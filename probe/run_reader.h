@@ -4,7 +4,7 @@
  *   ss_run_open("RUN.h5", &r, &err);
  *   const float *absmax;
  *   ss_run_stat(r, "absmax", &absmax, &err);        // NULL where the file has none
- *   absmax[ss_run_at(r, module, port, input, sigma, sample)]
+ *   float x = absmax[ss_run_at(r, module, port, input, sigma, sample)];
  *   ss_run_close(r);
  *
  * Liberal in what is there: a file needs /axes/module, /axes/sigma and any of the data sets

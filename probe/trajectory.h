@@ -1,8 +1,8 @@
 /* trajectory.h - pictures out of noise: a network sampled from start to end, watched if wanted
  *
  *   ss_trajectory_open(&opt, &t, &err);       // reads and checks everything, computes nothing
- *   ss_trajectory_run(t, ctx, &err);
- *   ss_trajectory_picture(t, i) ...           // [H][W][C] of sample i
+ *   ss_trajectory_run(t, ctx, NULL, NULL, &err);
+ *   x = ss_trajectory_picture(t, i);          // [H][W][C] of sample i
  *   ss_trajectory_close(t);                   // before the context goes
  *
  * The first noise of sample i is normal numbers of stream ("noise", i), as in a probe: every

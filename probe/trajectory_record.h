@@ -1,10 +1,17 @@
 /* trajectory_record.h - the run file of a sampling trajectory; private to trajectory*.c
  *
- *   ss_track_open(&k, ...);                       // once, with the network bound through it
- *   for each step: ss_track_begin(k, step);
- *       for each batch: ss_track_batch(k, n, sample); forward; ss_track_put(k, ...);
- *   ss_track_end(k);
- *   ss_track_finish(k);
+ *   // once, with the network bound through it
+ *   rc = ss_track_open(&k, opt, net, sampler, conditions, channels, batch, ctx, &err);
+ *   for (int i = 0; i < steps; i++) {
+ *       rc = ss_track_begin(&k, i, &err);
+ *       for (int from = 0; from < samples; from += batch) {
+ *           ss_track_batch(&k, batch, sample + from);
+ *           ... // forward
+ *           rc = ss_track_put(&k, i, batch, x, y, &err);
+ *       }
+ *       rc = ss_track_end(&k, &err);
+ *   }
+ *   rc = ss_track_finish(&k, &err);
  */
 #ifndef SS_PROBE_TRAJECTORY_RECORD_H
 #define SS_PROBE_TRAJECTORY_RECORD_H

@@ -2,7 +2,8 @@
  *
  *   ss_plot p = {0};
  *   ss_plot_add(&p, "$d << E\n");
- *   for (...) ss_plot_addf(&p, "%g %g\n", sigma, absmax);
+ *   for (int i = 0; i < n; i++)
+ *       ss_plot_addf(&p, "%g %g\n", sigma[i], absmax[i]);
  *   ss_plot_add(&p, "E\nset logscale xy\nplot $d with lines lt 1 title ");
  *   ss_plot_label(&p, module);
  *   rc = ss_plot_draw(&p, folder, "growth", 860, 420, &err);  // growth.png, growth-dark.png

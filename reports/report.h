@@ -1,7 +1,9 @@
 /* report.h - run files into a folder with one HTML page and its pictures
  *
  *   ss_report_options opt = ss_report_defaults();
- *   opt.runs = paths; opt.n_runs = n; opt.folder = "report";
+ *   opt.runs = paths;
+ *   opt.n_runs = n;
+ *   opt.folder = "report";
  *   rc = ss_report_write(&opt, &summary, &err);
  *
  * The folder has index.html, which opens from disk and asks nothing of a network, and the PNG

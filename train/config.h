@@ -6,7 +6,7 @@
  *
  *   ss_train_config *t;
  *   rc = ss_train_config_read("train.json", sets, n_sets, &t, &err);
- *   ... t->trainer, t->steps ...
+ *   rc = ss_trainer_new(&t->trainer, &trainer, &err);
  *   ss_train_config_free(t);
  *
  * One list of fields (config_fields.h) reads the file, checks each value, and writes the effective

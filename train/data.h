@@ -10,7 +10,8 @@
  * has to be saved. Pictures of files are drawn uniformly with replacement.
  *
  *   ss_data_options opt = ss_data_defaults();
- *   opt.kind = SS_DATA_IDX; opt.path = "train-images-idx3-ubyte.gz"; ...
+ *   opt.kind = SS_DATA_IDX;
+ *   opt.path = "train-images-idx3-ubyte.gz";
  *   rc = ss_data_open(&opt, &d, &err);
  *   ss_data_batch(d, step, 32, x, label);
  *   ss_data_close(d);

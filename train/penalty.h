@@ -12,10 +12,13 @@
  *
  *   ss_penalty *p;
  *   rc = ss_penalty_new(modules, n, NULL, 0, &p, &err);
- *   setup.hooks = ss_penalty_hooks(p);  rc = ss_ctx_setup(c, &setup, &err);
+ *   setup.hooks = ss_penalty_hooks(p);
+ *   rc = ss_ctx_setup(c, &setup, &err);
  *   ...
  *   ss_penalty_begin(p, true);              // of a step that has it
- *   rc = ss_tape_begin(...); y = ss_model_forward(...); ss_tape_seed(c, y, dy, 1);
+ *   rc = ss_tape_begin(c, NULL, &err);
+ *   y = ss_model_forward(c, model, x, t, &condition);
+ *   ss_tape_seed(c, y, dy, 1);
  *   value = ss_penalty_seed(p, c, lambda);
  *   rc = ss_tape_backward(c, &err);
  */

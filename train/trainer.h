@@ -3,7 +3,7 @@
  *   rc = ss_trainer_new(&opt, &t, &err);
  *   while (ss_trainer_steps(t) < n) {
  *       rc = ss_trainer_step(t, &did, &err);
- *       ...did.loss, did.norm...
+ *       printf("%g %g\n", did.loss, did.norm);
  *   }
  *   rc = ss_trainer_save(t, "out/step-001000", false, &err);
  *   ss_trainer_free(t);

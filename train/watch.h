@@ -7,9 +7,9 @@
  *
  *   ss_watch *w;
  *   rc = ss_watch_new(n_modules, &w, &err);
- *   ss_watch_begin(w, batch);
- *   ... a forward pass with ss_watch_hooks(w) ...
- *   ss_watch_origin(w, sample) ...
+ *   rc = ss_watch_begin(w, batch, &err);
+ *   ...                                   // a forward pass with ss_watch_hooks(w)
+ *   origin = ss_watch_origin(w, sample);
  */
 #ifndef SS_TRAIN_WATCH_H
 #define SS_TRAIN_WATCH_H
