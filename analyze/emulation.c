@@ -52,6 +52,8 @@ ss_code ss_emulation_begin(ss_run *r, const char *format, int threads, const cha
     m->replay.opt.threads = threads;
     m->replay.opt.device = device;
     m->replay.opt.network.changes.precision = format;
+    m->replay.opt.network.changes.as = ss_round_scope_name(r->as);
+    m->replay.opt.network.changes.attention = ss_attention_code_name(r->attention);
     return SS_OK;
 }
 

@@ -118,6 +118,12 @@ static ss_code select_cells(look *l, ss_err *e)
     return SS_OK;
 }
 
+/* A value that is only read overflows where it is cast. */
+static ss_site_ports sites_of(ss_expression_measure m)
+{
+    return m == SS_MEASURE_OVERFLOW || m == SS_MEASURE_HEADROOM ? SS_SITES_STORED : SS_SITES_MADE;
+}
+
 static ss_code read_sites(look *l, ss_err *e)
 {
     const char *glob = l->m->glob;
@@ -132,7 +138,7 @@ static ss_code read_sites(look *l, ss_err *e)
                                                      : "the run has no /stats/absmax",
                      e);
     if (rc == SS_OK)
-        rc = ss_sites_find(l->r, &glob, glob != NULL, SS_SITES_PRODUCED, &l->sites, e);
+        rc = ss_sites_find(l->r, &glob, glob != NULL, sites_of(l->m->measure), &l->sites, e);
     if (rc == SS_OK && l->sites.n == 0)
         return lacks(l, "nothing was recorded of these modules (--modules)", e);
     return rc;

@@ -145,6 +145,8 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
     for (int i = 0; i < sites->n; i++) {
         const ss_site s = sites->site[i];
 
+        if (!ss_site_is_stored(r, s))
+            continue;
         if (row_of[s.module] < 0) {
             row_of[s.module] = h->n;
             h->rows[h->n++] =

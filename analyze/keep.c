@@ -9,39 +9,39 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One look at a run. Arrays are [module]. */
+/* One look at a run. */
 typedef struct {
     ss_run *r;
     ss_keep *k;
     const float *absmax;
     const uint64_t *nonfinite;
-    int *parent;      /* -1: none */
-    bool *in, *out;   /* its input, its output overflows */
-    bool *sum;        /* an addition that it makes overflows */
-    bool *inside_out; /* some output inside overflows */
-    bool *touched;    /* something overflows at it, or inside */
+    ss_sites sites; /* all, in forward order */
+    int *parent;    /* [module] the module around it, -1: none */
+    bool *over;     /* [module] its output overflows */
     int changed;
 } look;
 
-/* Raises a module's reason; the whole model is never kept. */
-static void raise(look *l, int m, ss_keep_reason why, double peak, int sigma, int input)
+/* Raises a module's reason. */
+static void raise(look *l, int m, ss_keep_reason why, ss_site value, double peak, int sigma,
+                  int input)
 {
     ss_keep_module *x = &l->k->modules[m];
 
-    if (why > SS_KEEP_PASSES && strcmp(l->r->modules[m], SS_RUN_ROOT) == 0)
-        why = SS_KEEP_PASSES;
     if (why <= x->why)
         return;
     *x = (ss_keep_module){.why = why,
+                          .value = value,
                           .round = l->k->round,
                           .peak = peak,
                           .sigma = sigma,
                           .input = input,
                           .leaf = x->leaf,
+                          .covered = x->covered,
                           .flush = x->flush};
     l->changed++;
 }
 
+/* Inner values have a parent, and are nobody's. */
 static void find_parents(look *l)
 {
     const ss_run *r = l->r;
@@ -49,16 +49,16 @@ static void find_parents(look *l)
     for (int m = 0; m < r->n_modules; m++) {
         int p = m - 1;
 
-        while (p >= 0 && !ss_module_inside(r->modules[m], r->modules[p]))
-            p = l->parent[p];
+        while (p >= 0 && (r->inner[p] || !ss_module_inside(r->modules[m], r->modules[p])))
+            p = r->inner[p] ? p - 1 : l->parent[p];
         l->parent[m] = p;
-        l->k->modules[m].leaf = true;
-        if (p >= 0)
+        l->k->modules[m].leaf = !r->inner[m];
+        if (p >= 0 && !r->inner[m])
             l->k->modules[p].leaf = false;
     }
 }
 
-/* The largest |x| at a port over everything, and where. */
+/* The largest |x| at a site over everything, and where. */
 static double peak_of(const look *l, ss_site s, int *sigma, int *input)
 {
     double peak = NAN;
@@ -82,89 +82,114 @@ static bool is_over(const ss_keep *k, double x)
     return ss_overflows(&k->format, x * exp2(k->margin));
 }
 
-/* What a module does itself is decided at once, for deepest modules; what containers do needs
- * all. What is seen at other ports than input and output is made by the container: the sum
- * behind an attention layer, the skip that is concatenated. */
-static void look_at_ports(look *l, int m)
+static bool is_port(const look *l, ss_site s, const char *port)
 {
-    const bool leaf = l->k->modules[m].leaf;
-
-    for (int p = 0; p < l->r->n_ports; p++) {
-        int sigma = -1, input = -1;
-        const double peak = peak_of(l, (ss_site){m, p}, &sigma, &input);
-        const char *port = l->r->ports[p];
-
-        if (!is_over(l->k, peak))
-            continue;
-        l->touched[m] = true;
-        if (strcmp(port, "input") == 0)
-            l->in[m] = true;
-        else if (strcmp(port, "residual") == 0 && l->parent[m] >= 0)
-            l->sum[l->parent[m]] = true;
-        else if (strcmp(port, "skip") != 0)
-            l->out[m] = true;
-        if (leaf && l->in[m])
-            raise(l, m, SS_KEEP_READS, peak, sigma, input);
-        if (leaf && l->out[m])
-            raise(l, m, SS_KEEP_PRODUCES, peak, sigma, input);
-    }
+    return strcmp(l->r->ports[s.port], port) == 0;
 }
 
-static ss_code look_at_logits(look *l, ss_err *e)
+static bool is_kind(const ss_run *r, int m, const char *kind)
 {
-    ss_run *r = l->r;
-    const float *logit;
-    ss_code rc = ss_run_attention(r, "max_logit", &logit, e);
-
-    for (int a = 0; rc == SS_OK && logit && a < r->n_layers; a++) {
-        double peak = NAN;
-        int sigma = -1, input = -1;
-
-        for (int h = 0; h < r->n_heads; h++)
-            for (int i = 0; i < r->n_inputs; i++)
-                for (int s = 0; s < r->n_sigmas; s++)
-                    for (int n = 0; n < r->n_samples; n++) {
-                        const double v = logit[ss_run_attention_at(r, a, h, i, s, n)];
-
-                        if (!isnan(v) && !(v <= peak)) {
-                            peak = v;
-                            sigma = s;
-                            input = i;
-                        }
-                    }
-        for (int m = 0; m < r->n_modules && is_over(l->k, peak); m++) {
-            if (strcmp(r->modules[m], r->layers[a]) == 0) {
-                raise(l, m, SS_KEEP_LOGITS, peak, sigma, input);
-                l->touched[m] = true;
-            }
-        }
-    }
-    return rc;
+    return r->kinds && strncmp(r->kinds[m], kind, strlen(kind)) == 0;
 }
 
-/* Containers, from the inside to the outside. */
-static void look_at_containers(look *l)
+/* The module whose code makes the value: of an inner value and of the sum behind a branch the one
+ * around; -1: nobody. */
+static int maker_of(const look *l, ss_site s)
 {
-    const int output = ss_run_port(l->r, "output");
+    return l->r->inner[s.module] || is_port(l, s, "residual") ? l->parent[s.module] : s.module;
+}
 
-    for (int m = l->r->n_modules - 1; m >= 0; m--) {
-        const int p = l->parent[m];
-        int sigma = -1, input = -1;
+/* True inside of a module that is kept whole, where everything is fp32. */
+static bool is_held(const look *l, int m)
+{
+    for (; m >= 0; m = l->parent[m])
+        if (l->k->modules[m].why == SS_KEEP_HOLDS)
+            return true;
+    return false;
+}
 
-        if (!l->k->modules[m].leaf) {
-            if ((l->out[m] || l->sum[m]) && !l->in[m] && !l->inside_out[m]) {
-                const double peak =
-                    l->out[m] ? peak_of(l, (ss_site){m, output}, &sigma, &input) : NAN;
+/* Autocast: what is cast or stored there, by one site. last: the deepest module that was left
+ * before, -1: none. */
+static void look_under_autocast(look *l, ss_site s, double peak, int sigma, int input, int last)
+{
+    const ss_run *r = l->r;
+    const int maker = maker_of(l, s), around = l->parent[s.module];
+    const ss_inner inner = r->inner[s.module];
+    const bool leaf = l->k->modules[s.module].leaf;
 
-                raise(l, m, SS_KEEP_ADDS, peak, sigma, input);
-            } else if (l->touched[m] || l->sum[m]) {
-                raise(l, m, SS_KEEP_PASSES, NAN, -1, -1);
-            }
+    if (maker < 0 || is_held(l, is_port(l, s, "output") && !inner ? around : maker))
+        return;
+    if (is_port(l, s, "skip"))
+        return; /* it was stored where it comes from */
+    if (is_port(l, s, "input")) {
+        if (leaf)
+            raise(l, s.module, SS_KEEP_READS, s, peak, sigma, input);
+        return;
+    }
+    if (inner && inner != SS_INNER_SUM && inner != SS_INNER_MIXED && inner != SS_INNER_MODULATED)
+        raise(l, maker, SS_KEEP_HOLDS, s, peak, sigma, input);
+    else if (leaf)
+        raise(l, s.module, SS_KEEP_PRODUCES, s, peak, sigma, input);
+    else if (last >= 0 && ss_module_inside(r->modules[last], r->modules[maker]))
+        raise(l, last, SS_KEEP_ADDS, s, peak, sigma, input);
+    else
+        raise(l, maker, SS_KEEP_HOLDS, s, peak, sigma, input);
+    /* The attention operation casts queries, keys and values; what follows it is to_out. */
+    if (leaf && around >= 0 && is_kind(r, around, "Attention") && is_kind(r, s.module, "Linear") &&
+        !strstr(r->modules[s.module] + strlen(r->modules[around]), ".to_out"))
+        raise(l, around, SS_KEEP_HOLDS, s, peak, sigma, input);
+}
+
+/* The whole network; in files that do not have it what runs first. */
+static int whole(const look *l)
+{
+    for (int m = 0; m < l->r->n_modules; m++)
+        if (strcmp(l->r->modules[m], SS_RUN_ROOT) == 0)
+            return m;
+    return 0;
+}
+
+/* Half: the smallest container around the value whose output fits. */
+static void look_in_half(look *l, ss_site s, double peak, int sigma, int input)
+{
+    int m = maker_of(l, s);
+
+    if (is_port(l, s, "input") && l->parent[s.module] >= 0)
+        return; /* it was stored where it comes from */
+    if (is_port(l, s, "skip"))
+        m = -1; /* from one half of the network to the other */
+    else if (m == s.module)
+        m = l->parent[m];
+    if (m >= 0 && is_held(l, m))
+        return;
+    while (m >= 0 && l->over[m])
+        m = l->parent[m];
+    raise(l, m < 0 ? whole(l) : m, SS_KEEP_HOLDS, s, peak, sigma, input);
+}
+
+static void look_at_all(look *l)
+{
+    const ss_run *r = l->r;
+    int last = -1, sigma = -1, input = -1;
+
+    for (int i = 0; i < l->sites.n; i++) {
+        const ss_site s = l->sites.site[i];
+
+        if (is_port(l, s, "output") && !r->inner[s.module] && ss_site_is_stored(r, s))
+            l->over[s.module] = is_over(l->k, peak_of(l, s, &sigma, &input));
+    }
+    for (int i = 0; i < l->sites.n; i++) {
+        const ss_site s = l->sites.site[i];
+        const double peak = peak_of(l, s, &sigma, &input);
+
+        if (is_over(l->k, peak) && ss_site_is_stored(r, s)) {
+            if (r->as == SS_ROUND_HALF)
+                look_in_half(l, s, peak, sigma, input);
+            else
+                look_under_autocast(l, s, peak, sigma, input, last);
         }
-        if (p >= 0) {
-            l->touched[p] |= l->touched[m] || l->sum[m];
-            l->inside_out[p] |= l->out[m] || l->inside_out[m];
-        }
+        if (is_port(l, s, "output") && l->k->modules[s.module].leaf)
+            last = s.module;
     }
 }
 
@@ -173,46 +198,55 @@ static uint64_t bad_at(const look *l, ss_site s, int input, int sigma, int sampl
     return l->nonfinite ? l->nonfinite[ss_run_at(l->r, s.module, s.port, input, sigma, sample)] : 0;
 }
 
-/* Where inf or NaN comes from: the first site of each cell that has any. */
-static void look_for_origins(look *l, const ss_sites *sites)
+/* The first site of a cell with inf or NaN, which was not foreseen: its module stays in fp32, or
+ * what is around it when that is so already. */
+static void look_at_origin(look *l, ss_site s, int sigma, int input)
+{
+    const bool half = l->r->as == SS_ROUND_HALF;
+    int m = maker_of(l, s);
+
+    if (m < 0)
+        return;
+    if (!half && m == s.module && l->k->modules[m].leaf && is_port(l, s, "output") &&
+        l->k->modules[m].why < SS_KEEP_PRODUCES && !is_held(l, m)) {
+        raise(l, m, SS_KEEP_PRODUCES, s, NAN, sigma, input);
+        return;
+    }
+    if (m == s.module && (half || l->k->modules[m].leaf) && l->parent[m] >= 0)
+        m = l->parent[m];
+    while (is_held(l, m) && l->parent[m] >= 0)
+        m = l->parent[m];
+    raise(l, m, SS_KEEP_HOLDS, s, NAN, sigma, input);
+}
+
+static void look_for_origins(look *l)
 {
     const ss_run *r = l->r;
-    const int output = ss_run_port(r, "output");
 
     for (int i = 0; i < r->n_inputs; i++)
         for (int s = 0; s < r->n_sigmas; s++)
             for (int n = 0; n < r->n_samples; n++) {
                 int at = 0;
 
-                while (at < sites->n && !bad_at(l, sites->site[at], i, s, n))
+                while (at < l->sites.n && !bad_at(l, l->sites.site[at], i, s, n))
                     at++;
-                if (at == sites->n)
-                    continue;
-                const ss_site first = sites->site[at];
-                const int p = l->parent[first.module];
-
-                if (first.port != output && p >= 0) /* on the way: what is around made it */
-                    raise(l, p, SS_KEEP_ADDS, NAN, s, i);
-                else if (l->k->modules[first.module].leaf)
-                    raise(l, first.module, SS_KEEP_PRODUCES, NAN, s, i);
-                else
-                    raise(l, first.module, SS_KEEP_ADDS, NAN, s, i);
+                if (at < l->sites.n)
+                    look_at_origin(l, l->sites.site[at], s, i);
             }
 }
 
 /* Marks what is inside of containers that are kept whole, and counts. */
-static void settle(look *l)
+static void settle(const ss_run *r, ss_keep *k)
 {
-    ss_keep *k = l->k;
-
-    k->n_kept = k->n_passing = 0;
+    k->n_kept = 0;
     for (int m = 0; m < k->n_modules; m++) {
         ss_keep_module *x = &k->modules[m];
-        const ss_keep_module *around = l->parent[m] >= 0 ? &k->modules[l->parent[m]] : NULL;
 
-        x->covered = around && (around->covered || around->why >= SS_KEEP_ADDS);
+        x->covered = false;
+        for (int c = 0; c < m && !x->covered; c++) /* containers come before what is inside */
+            x->covered = k->modules[c].why == SS_KEEP_HOLDS &&
+                         ss_module_inside(r->modules[m], r->modules[c]);
         k->n_kept += ss_keep_listed(k, m);
-        k->n_passing += x->why == SS_KEEP_PASSES && !x->covered;
     }
 }
 
@@ -223,36 +257,22 @@ static ss_code begin(look *l, ss_run *r, ss_keep *k, ss_err *e)
 
     *l = (look){.r = r, .k = k};
     l->parent = ss_alloc(n, sizeof *l->parent);
-    bool *flags = l->in = ss_calloc(n, 5 * sizeof *flags);
-    if (!l->parent || !flags)
+    l->over = ss_calloc(n, sizeof *l->over);
+    if (!l->parent || !l->over)
         return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
-    l->out = flags + n;
-    l->sum = flags + 2 * n;
-    l->inside_out = flags + 3 * n;
-    l->touched = flags + 4 * n;
     if ((rc = ss_run_stat(r, "absmax", &l->absmax, e)) != SS_OK ||
-        (rc = ss_run_nonfinite(r, &l->nonfinite, e)) != SS_OK)
+        (rc = ss_run_nonfinite(r, &l->nonfinite, e)) != SS_OK ||
+        (rc = ss_sites_find(r, NULL, 0, SS_SITES_ALL, &l->sites, e)) != SS_OK)
         return rc;
-    return l->absmax ? SS_OK : ss_fail(e, SS_FORMAT, "%s: has no /stats/absmax", r->path);
+    find_parents(l);
+    return SS_OK;
 }
 
 static void end(look *l)
 {
     ss_free(l->parent);
-    ss_free(l->in);
-}
-
-static ss_code look_at_all(look *l, ss_err *e)
-{
-    ss_code rc;
-
-    find_parents(l);
-    for (int m = 0; m < l->r->n_modules; m++)
-        look_at_ports(l, m);
-    rc = look_at_logits(l, e);
-    if (rc == SS_OK)
-        look_at_containers(l);
-    return rc;
+    ss_free(l->over);
+    ss_sites_release(&l->sites);
 }
 
 static ss_code find_flushed(ss_run *r, ss_keep *k, ss_err *e)
@@ -299,14 +319,11 @@ ss_code ss_keep_find(ss_run *r, const ss_format *f, double margin, ss_keep *k, s
         k->modules[m] = (ss_keep_module){.peak = NAN, .sigma = -1, .input = -1, .flush = NAN};
 
     ss_code rc = begin(&l, r, k, e);
-    if (rc == SS_OK)
-        rc = look_at_all(&l, e);
     if (rc == SS_OK) {
-        settle(&l);
+        look_at_all(&l);
+        settle(r, k);
         rc = find_flushed(r, k, e);
     }
-    for (int m = 0; rc == SS_OK && m < r->n_modules; m++)
-        k->input_over |= l.in[m] && strcmp(r->modules[m], SS_RUN_ROOT) == 0;
     for (int m = 0; rc == SS_OK && m < r->n_modules; m++)
         for (int p = 0; p < r->n_ports; p++)
             k->nonfinite += ss_site_count(r, l.nonfinite, (ss_site){m, p}, SS_ALL, SS_ALL);
@@ -325,7 +342,6 @@ void ss_keep_release(ss_keep *k)
 ss_code ss_keep_grow(ss_run *emulated, ss_keep *k, int *added, ss_err *e)
 {
     look l;
-    ss_sites sites = {0};
     ss_code rc;
 
     *added = 0;
@@ -334,16 +350,12 @@ ss_code ss_keep_grow(ss_run *emulated, ss_keep *k, int *added, ss_err *e)
                        emulated->n_modules, k->n_modules);
     k->round++;
     rc = begin(&l, emulated, k, e);
-    if (rc == SS_OK)
-        rc = ss_sites_find(emulated, NULL, 0, SS_SITES_ALL, &sites, e);
-    if (rc == SS_OK)
-        rc = look_at_all(&l, e);
     if (rc == SS_OK) {
-        look_for_origins(&l, &sites);
-        settle(&l);
+        look_at_all(&l);
+        look_for_origins(&l);
+        settle(emulated, k);
         *added = l.changed;
     }
-    ss_sites_release(&sites);
     end(&l);
     return rc;
 }
@@ -352,25 +364,23 @@ bool ss_keep_listed(const ss_keep *k, int module)
 {
     const ss_keep_module *x = &k->modules[module];
 
-    return x->why >= SS_KEEP_READS && !x->covered;
+    return x->why != SS_KEEP_NO && !x->covered;
+}
+
+const char *ss_keep_path(const ss_run *r, int module)
+{
+    return strcmp(r->modules[module], SS_RUN_ROOT) == 0 ? "" : r->modules[module];
 }
 
 void ss_keep_restrict(const ss_run *r, ss_keep *k, const int *modules, int n)
 {
-    k->n_kept = k->n_passing = 0;
     for (int m = 0; m < k->n_modules; m++) {
-        ss_keep_module *x = &k->modules[m];
-        bool stays = x->why <= SS_KEEP_PASSES;
+        bool stays = false;
 
         for (int i = 0; i < n && !stays; i++)
             stays = modules[i] == m;
         if (!stays)
-            x->why = SS_KEEP_NO;
-        x->covered = false;
-        for (int c = 0; c < m && !x->covered; c++) /* containers come before what is inside */
-            x->covered =
-                k->modules[c].why >= SS_KEEP_ADDS && ss_module_inside(r->modules[m], r->modules[c]);
-        k->n_kept += ss_keep_listed(k, m);
-        k->n_passing += x->why == SS_KEEP_PASSES && !x->covered;
+            k->modules[m].why = SS_KEEP_NO;
     }
+    settle(r, k);
 }

@@ -19,45 +19,40 @@ static const char *reason_text(ss_keep_reason why)
     return texts[why];
 }
 
-/* Appends NAME, INSIDE, "=" and FORMAT as one text. */
-static ss_code add_map(char ***maps, int *n, const char *name, const char *inside,
-                       const char *format, ss_err *e)
+/* How the network is run that the list is for. */
+static const char *code_text(ss_round_scope as)
 {
-    ss_str s = {0};
-    char **grown = ss_realloc(*maps, (size_t)*n + 1, sizeof *grown);
-
-    if (!grown)
-        return ss_fail(e, SS_NOMEM, "out of memory");
-    *maps = grown;
-    ss_str_addf(&s, "%s%s=%s", name, inside, format);
-    grown[*n] = ss_str_detach(&s);
-    if (!grown[*n])
-        return ss_fail(e, SS_NOMEM, "out of memory");
-    (*n)++;
-    return SS_OK;
+    switch (as) {
+    case SS_ROUND_HALF: return "as model.half()";
+    case SS_ROUND_AUTOCAST: return "under torch.autocast on CUDA";
+    case SS_ROUND_AUTOCAST_CPU: return "under torch.autocast on CPUs";
+    case SS_ROUND_BLOCKS:
+    case SS_N_ROUND_SCOPES: break;
+    }
+    return "";
 }
 
 ss_code ss_keep_maps(const ss_run *r, const ss_keep *k, char ***maps, int *n, ss_err *e)
 {
-    ss_code rc = SS_OK;
-
-    *maps = NULL;
     *n = 0;
-    for (int m = 0; m < k->n_modules && rc == SS_OK; m++) {
-        const bool passes = k->modules[m].why == SS_KEEP_PASSES && !k->modules[m].covered;
-        const bool root = strcmp(r->modules[m], SS_RUN_ROOT) == 0;
+    *maps = ss_calloc((size_t)k->n_kept, sizeof **maps);
+    if (!*maps)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int m = 0; m < k->n_modules; m++) {
+        ss_str s = {0};
 
-        if (passes || ss_keep_listed(k, m))
-            rc = add_map(maps, n, root ? "*" : r->modules[m], "", "fp32", e);
-        if (passes && rc == SS_OK)
-            rc = add_map(maps, n, root ? "?*" : r->modules[m], root ? "" : ".*", k->format.name, e);
+        if (!ss_keep_listed(k, m))
+            continue;
+        ss_str_addf(&s, "%s=fp32", r->modules[m]);
+        (*maps)[*n] = ss_str_detach(&s);
+        if (!(*maps)[(*n)++]) {
+            ss_keep_maps_free(*maps, *n);
+            *maps = NULL;
+            *n = 0;
+            return ss_fail(e, SS_NOMEM, "out of memory");
+        }
     }
-    if (rc != SS_OK) {
-        ss_keep_maps_free(*maps, *n);
-        *maps = NULL;
-        *n = 0;
-    }
-    return rc;
+    return SS_OK;
 }
 
 void ss_keep_maps_free(char **maps, int n)
@@ -70,14 +65,14 @@ void ss_keep_maps_free(char **maps, int n)
 ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, ss_err *e)
 {
     int shown = 0;
-    char bad[96] = "";
-    const char *input = k->input_over ? "; the network's input itself exceeds it" : "";
+    char bad[96] = "", name[512];
     ss_code rc = ss_table_init(t, k->title, e);
 
     if (rc != SS_OK)
         return rc;
     ss_table_column(t, "module", SS_COL_TEXT, NULL);
     ss_table_column(t, "why", SS_COL_TEXT, NULL);
+    ss_table_column(t, "value", SS_COL_TEXT, NULL);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "bits", SS_COL_NUMBER, "%.2f");
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
@@ -92,6 +87,7 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
         ss_table_row(t);
         ss_table_text(t, r->modules[m]);
         ss_table_text(t, reason_text(x->why));
+        ss_table_text(t, ss_site_name(r, x->value, name, sizeof name));
         ss_table_number(t, x->peak);
         ss_table_number(t, ss_headroom_bits(&k->format, x->peak));
         ss_table_number(t, x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
@@ -101,12 +97,12 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
     if (k->nonfinite)
         snprintf(bad, sizeof bad, "; %llu values are inf or NaN in fp32 already",
                  (unsigned long long)k->nonfinite);
-    ss_table_note(t,
-                  "%d modules that have to stay in fp32 so that nothing exceeds %.5g (%s) with "
-                  "%g bits to spare, when every operation's output is rounded; %d containers "
-                  "around them pass values on%s%s%s",
-                  k->n_kept, k->format.max, k->format.name, k->margin, k->n_passing,
-                  shown < k->n_kept ? "; not all are shown" : "", bad, input);
+    ss_table_note(
+        t,
+        "%d modules that have to stay in fp32 so that nothing that is stored exceeds %.5g "
+        "(%s) with %g bits to spare, %s, attention %s%s%s",
+        k->n_kept, k->format.max, k->format.name, k->margin, code_text(r->as),
+        ss_attention_code_name(r->attention), shown < k->n_kept ? "; not all are shown" : "", bad);
     return SS_OK;
 }
 

@@ -1,7 +1,8 @@
 /* minimal.h - a smallest list of what has to stay in fp32, found by trying
  *
- * The list of keep.h is predicted from the fp32 run, and names what PyTorch needs, too. Which of it
- * the emulation needs is found by delta debugging (subset.h), each try being an emulated run:
+ * The list of keep.h is predicted from the fp32 run, for the PyTorch code that the run's analyses
+ * assume (r->as, r->attention). Which of it is needed is found by delta debugging (subset.h), each
+ * try being a run that emulates that code with the list:
  *
  *   1. the list is made to suffice (ss_keep_check_run): no inf or NaN anywhere
  *   2. with nothing kept, noise levels and inputs fail that have inf or NaN; the others, which
@@ -11,8 +12,7 @@
  * plan
  *
  * So the list suffices, and no single module can be taken off it: without it something fails on a
- * part of the plan, and so on the whole. Modules that only read what overflows are not on it, for
- * emulation rounds outputs: PyTorch's autocast casts inputs, too, and needs those of keep.h.
+ * part of the plan, and so on the whole.
  */
 #ifndef SS_ANALYZE_MINIMAL_H
 #define SS_ANALYZE_MINIMAL_H

@@ -52,7 +52,7 @@ static void look(const ss_run *r, const ss_sites *sites, const float *absmax,
         const double peak = ss_site_peak(r, absmax, s, row->input, row->sigma);
         const uint64_t bad = ss_site_count(r, nonfinite, s, row->input, row->sigma);
 
-        if (ss_overflows(f, peak) && row->n_over++ == 0) {
+        if (ss_overflows(f, peak) && ss_site_is_stored(r, s) && row->n_over++ == 0) {
             row->first = s;
             row->absmax = peak;
             row->sample = largest_sample(r, absmax, s, row);

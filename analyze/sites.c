@@ -75,19 +75,70 @@ uint64_t ss_site_count(const ss_run *r, const uint64_t *x, ss_site s, int input,
     return sum;
 }
 
+/* Ports in forward order: before what is inside of the module, or after it. Unknown ones of
+ * other people's files come after. */
+static bool is_before(const char *port)
+{
+    return strcmp(port, "skip") == 0 || strcmp(port, "input") == 0;
+}
+
+/* A residual block that enlarges its input by nearest neighbours and adds that without a
+ * convolution of its own: fp32 under autocast, as the enlarged input is. */
+static bool adds_enlarged(const ss_run *r, int m)
+{
+    const char *path = r->modules[m], *last = strstr(path, ".upsamplers.");
+    const size_t n = strlen(path);
+
+    if (!last || strchr(last + strlen(".upsamplers."), '.') ||
+        strcmp(r->kinds[m], "ResnetBlock2D") != 0)
+        return false;
+    for (int k = m + 1; k < r->n_modules && ss_module_inside(r->modules[k], path); k++)
+        if (strcmp(r->modules[k] + n, ".conv_shortcut") == 0)
+            return false;
+    return true;
+}
+
+static bool inner_is_stored(const ss_run *r, ss_inner kind)
+{
+    const bool autocast = r->as != SS_ROUND_HALF;
+
+    switch (kind) {
+    case SS_INNER_LOGITS: return r->attention == SS_ATTENTION_EAGER;
+    case SS_INNER_UNSCALED: return r->attention == SS_ATTENTION_EAGER_UNSCALED;
+    case SS_INNER_UPCAST: return autocast && r->attention != SS_ATTENTION_SDPA;
+    case SS_INNER_PROBABILITIES: return r->attention != SS_ATTENTION_SDPA;
+    case SS_INNER_MODULATED: return r->as != SS_ROUND_AUTOCAST;
+    case SS_INNER_MIXED: return !autocast;
+    case SS_INNER_NONE:
+    case SS_INNER_SUM:
+    case SS_INNER_PRODUCT:
+    case SS_N_INNERS: break;
+    }
+    return true;
+}
+
+bool ss_site_is_stored(const ss_run *r, ss_site s)
+{
+    const char *kind = r->kinds ? r->kinds[s.module] : "";
+
+    if (r->inner[s.module])
+        return inner_is_stored(r, r->inner[s.module]);
+    if (r->as == SS_ROUND_HALF || !*kind)
+        return true;
+    if (is_before(r->ports[s.port]))
+        return strcmp(kind, "Conv2d") == 0 || strcmp(kind, "Linear") == 0;
+    if (r->as == SS_ROUND_AUTOCAST_CPU)
+        return true;
+    return strcmp(kind, "GroupNorm") != 0 && strcmp(kind, "LayerNorm") != 0 &&
+           !adds_enlarged(r, s.module);
+}
+
 bool ss_module_inside(const char *path, const char *outer)
 {
     size_t n = strlen(outer);
 
     return n == 0 || strcmp(outer, SS_RUN_ROOT) == 0 ||
            (strncmp(path, outer, n) == 0 && path[n] == '.');
-}
-
-/* Ports in forward order: before what is inside of the module, or after it. Unknown ones of
- * other people's files come after. */
-static bool is_before(const char *port)
-{
-    return strcmp(port, "skip") == 0 || strcmp(port, "input") == 0;
 }
 
 /* What is being collected. */
@@ -99,6 +150,19 @@ struct finder {
     const uint64_t *nonfinite;
     ss_sites *out;
 };
+
+static bool is_among(const ss_run *r, ss_site s, ss_site_ports ports)
+{
+    const bool before = is_before(r->ports[s.port]), inner = r->inner[s.module];
+
+    switch (ports) {
+    case SS_SITES_PRODUCED: return !before && !inner;
+    case SS_SITES_MADE: return !before && (!inner || ss_site_is_stored(r, s));
+    case SS_SITES_STORED: return ss_site_is_stored(r, s);
+    case SS_SITES_ALL: break;
+    }
+    return true;
+}
 
 static void add_sites(struct finder *f, int module, bool before)
 {
@@ -112,8 +176,8 @@ static void add_sites(struct finder *f, int module, bool before)
 
             while (rank < 4 && strcmp(r->ports[p], order[rank]) != 0)
                 rank++;
-            if (rank != k || is_before(r->ports[p]) != before ||
-                (before && f->ports == SS_SITES_PRODUCED) || !f->wanted[module])
+            if (rank != k || is_before(r->ports[p]) != before || !f->wanted[module] ||
+                !is_among(r, s, f->ports))
                 continue;
             if (!isnan(ss_site_peak(r, f->absmax, s, SS_ALL, SS_ALL)) ||
                 ss_site_count(r, f->nonfinite, s, SS_ALL, SS_ALL))

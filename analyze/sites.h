@@ -6,7 +6,8 @@
  *
  *     skip, input, everything inside the module, output, residual
  *
- * so the first site that overflows is the deepest one, not the container around it.
+ * so the first site that overflows is the deepest one, not the container around it. Inner values
+ * (kernels/hooks.h) stand among the modules, where they are made.
  */
 #ifndef SS_ANALYZE_SITES_H
 #define SS_ANALYZE_SITES_H
@@ -22,14 +23,30 @@ typedef struct {
     int n;
 } ss_sites;
 
-/* Which ports: those that a module produces (all but "input" and "skip"), or all. */
-typedef enum { SS_SITES_PRODUCED, SS_SITES_ALL } ss_site_ports;
+/* Which: what modules return (all ports but "input" and "skip"); that and stored inner values; all
+ * that is stored (ss_site_is_stored); everything. */
+typedef enum { SS_SITES_PRODUCED, SS_SITES_MADE, SS_SITES_STORED, SS_SITES_ALL } ss_site_ports;
 
 /* Sites in forward order of modules that match any of the globs; no globs: all. A glob that
  * matches nothing is SS_USAGE. */
 ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_ports ports,
                       ss_sites *out, ss_err *e);
 void ss_sites_release(ss_sites *s); /* {0} is fine */
+
+/* Whether the site's values are stored in the format that is judged, by the PyTorch code that runs
+ * (r->as, r->attention): the one list that headroom, overflow, expressions and the keep list read.
+ * Not stored are
+ *
+ *   inputs and skips    under autocast: what stores them is where they come from. But convolutions
+ *                       and linear layers cast what they read
+ *   norms' outputs, and what is made of them by scale and shift: fp32 under autocast on CUDA, as
+ *                       are nearest-neighbour upsampling and a residual block around it
+ *   logits              but for the code that does (eager, eager-unscaled; upcast ones only under
+ *                       autocast, which casts them back), and the probabilities of sdpa
+ *   sums with a value of the sample's type, which is fp32 under autocast
+ *
+ * A file that does not know its modules' kinds stores everything. */
+bool ss_site_is_stored(const ss_run *r, ss_site s);
 
 /* True when the module is inside of `outer`, at any depth, or outer is the whole model. */
 bool ss_module_inside(const char *path, const char *outer);

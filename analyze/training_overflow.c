@@ -43,7 +43,7 @@ static ss_training_overflow_row look_at(const struct look *l, ss_site s)
     for (int j = 0; j < l->t->trend.n_steps; j++) {
         const double peak = ss_site_peak(r, l->absmax, s, SS_ALL, l->t->columns[j]);
         const uint64_t bad = ss_site_count(r, l->nonfinite, s, SS_ALL, l->t->columns[j]);
-        const bool over = ss_overflows(l->format, peak);
+        const bool over = ss_overflows(l->format, peak) && ss_site_is_stored(r, s);
 
         if (!over && !bad)
             continue;
@@ -74,8 +74,9 @@ ss_code ss_training_overflow_find(const ss_training *t, const ss_sites *sites, c
         const ss_training_overflow_row row = look_at(&l, sites->site[i]);
         int at = o->n;
 
-        o->largest =
-            fmax(o->largest, ss_site_peak(t->run, l.absmax, sites->site[i], SS_ALL, SS_ALL));
+        if (ss_site_is_stored(t->run, sites->site[i]))
+            o->largest =
+                fmax(o->largest, ss_site_peak(t->run, l.absmax, sites->site[i], SS_ALL, SS_ALL));
         if (!row.n_steps)
             continue;
         for (; at > 0 && o->rows[at - 1].first > row.first; at--)

@@ -25,7 +25,9 @@ enum {
     OPT_STEPS,
     OPT_KEEP,
     OPT_MARGIN,
-    OPT_CHECK
+    OPT_CHECK,
+    OPT_AS,
+    OPT_ATTENTION
 };
 
 static const cli_option options[] = {
@@ -47,6 +49,9 @@ static const cli_option options[] = {
     {OPT_CHECK, "check", NULL,
      "with --keep-fp32: repeat the run under emulation, without the list and with it; it grows "
      "where it must. Exit status 3: it does not suffice"},
+    {OPT_AS, "as", CLI_AS,
+     CLI_AS_HELP " (default half; of --keep-fp32 autocast). What it stores is judged"},
+    {OPT_ATTENTION, "attention", CLI_ATTENTION, CLI_ATTENTION_HELP},
     {0},
 };
 
@@ -60,6 +65,7 @@ typedef struct {
     int top;
     bool by_input;
     bool finding; /* something is not finite */
+    cli_code code;
     cli_tables out;
 } report;
 
@@ -255,6 +261,8 @@ static ss_code analyze(cli_parser *p, report *rep, const char *const *globs, int
 {
     ss_code rc = ss_run_open_any(p->operands[0], &rep->run, e);
 
+    if (rc == SS_OK)
+        rc = cli_code_set(&rep->code, rep->run, e);
     if (rc == SS_OK && rep->run->steps && rep->by_input)
         rc = ss_fail(e, SS_USAGE,
                      "%s: is a training run, over steps; --by-input is for runs over noise levels",
@@ -299,6 +307,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
                 cli_usage(&p, "--margin takes a number from 0 to 128, not '%s'", p.arg);
             break;
         case OPT_CHECK: kept.check = true; break;
+        case OPT_AS: kept.code.as = p.arg; break;
+        case OPT_ATTENTION: kept.code.attention = p.arg; break;
         }
     }
     const bool several = p.n_operands > 1;
@@ -318,6 +328,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         ss_free(globs);
         return p.status;
     }
+    rep.code = kept.code;
     rep.out.json = p.common.json;
     rep.top = top >= 0 ? (int)top : rep.out.json ? INT_MAX : 12;
     if (*kept.format.name) {

@@ -97,7 +97,9 @@ static ss_code show_minimal(bisector *x, const char *path, const ss_format *f, s
 
     if (rc != SS_OK)
         return rc;
-    rc = ss_minimal_find(r, f, probe->threads, probe->device, &m, e);
+    rc = cli_code_set_keep(&(cli_code){.as = probe->network.changes.as}, r, e);
+    if (rc == SS_OK)
+        rc = ss_minimal_find(r, f, probe->threads, probe->device, &m, e);
     if (rc == SS_OK && (rc = ss_minimal_table(r, &m, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
     if (rc == SS_OK && m.keep.n_kept)

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/code.h"
 #include "cli/tables.h"
 #include "probe/interrupt.h"
 
@@ -34,6 +35,8 @@ enum {
     OPT_PRECISION,
     OPT_PRECISION_MAP,
     OPT_PRECISION_SCOPE,
+    OPT_AS,
+    OPT_ATTENTION,
     OPT_INTERVENE,
     OPT_VARIANT,
     OPT_SCHEDULER,
@@ -77,7 +80,9 @@ static const cli_option options[] = {
     {OPT_PRECISION_MAP, "precision-map", "GLOB=FMT",
      "another format for these modules and those below, repeatable, the last match wins"},
     {OPT_PRECISION_SCOPE, "precision-scope", "ops|blocks",
-     "round every operation's output and the weights, or block outputs only (default ops)"},
+     "round what each operation stores, or block outputs only, which misses what overflows inside"},
+    {OPT_AS, "as", CLI_AS, CLI_AS_HELP " (default half)"},
+    {OPT_ATTENTION, "attention", CLI_ATTENTION, CLI_ATTENTION_HELP},
     {OPT_INTERVENE, "intervene", "SPEC",
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
      "cosine-attention[:SCALE]@GLOB"},
@@ -146,6 +151,8 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_SIZE: cli_size(p, &each->network.height, &each->network.width); break;
     case OPT_PRECISION: changes->precision = p->arg; break;
     case OPT_PRECISION_MAP: cli_append(p, &s->maps, &changes->n_precision_maps); break;
+    case OPT_AS: changes->as = p->arg; break;
+    case OPT_ATTENTION: changes->attention = p->arg; break;
     case OPT_PRECISION_SCOPE: cli_either(p, "ops", "blocks", &changes->round_blocks); break;
     case OPT_INTERVENE: cli_append(p, &s->interventions, &changes->n_interventions); break;
     case OPT_VARIANT: each->network.variant = p->arg; break;

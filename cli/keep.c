@@ -61,7 +61,7 @@ static json_t *names_of(const ss_run *r, const ss_keep *k)
 
     for (int m = 0; m < k->n_modules; m++) {
         if (ss_keep_listed(k, m))
-            json_array_append_new(list, text_of(r->modules[m]));
+            json_array_append_new(list, text_of(ss_keep_path(r, m)));
     }
     return list;
 }
@@ -79,12 +79,15 @@ ss_code cli_keep_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_e
             json_object_set_new(out->tables, "precision_maps", list_of(maps, n)) != 0)
             rc = ss_fail(e, SS_NOMEM, "out of memory");
     } else {
-        printf("\nkeep_fp32 = [  # model.get_submodule(name): autocast off, on input.float()\n");
+        printf("\nkeep_fp32 = [  # model.get_submodule(name)%s\n",
+               r->as == SS_ROUND_HALF ? ".float(), on input.float(), its output back in half()"
+                                      : ": autocast off, on input.float()");
         for (int m = 0; m < k->n_modules && rc == SS_OK; m++) {
             if (ss_keep_listed(k, m))
-                rc = print_literal(r->modules[m], e);
+                rc = print_literal(ss_keep_path(r, m), e);
         }
-        printf("]\n\n--precision %s", k->format.name);
+        printf("]\n\n--precision %s --as %s --attention %s", k->format.name,
+               ss_round_scope_name(r->as), ss_attention_code_name(r->attention));
         for (int i = 0; i < n; i++) {
             printf(" \\\n    --precision-map ");
             cli_print_word(maps[i], "");
@@ -116,7 +119,9 @@ ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err
     *suffices = true;
     if (rc != SS_OK)
         return rc;
-    rc = ss_keep_find(r, &x->format, x->margin, &k, e);
+    rc = cli_code_set_keep(&x->code, r, e);
+    if (rc == SS_OK)
+        rc = ss_keep_find(r, &x->format, x->margin, &k, e);
     if (rc == SS_OK && x->check)
         rc = check(x, r, &k, &c, e);
     if (rc == SS_OK && (rc = ss_keep_table(r, &k, x->top, &t, e)) == SS_OK)

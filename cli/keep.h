@@ -3,6 +3,7 @@
 #define SS_CLI_KEEP_H
 
 #include "analyze/keep.h"
+#include "cli/code.h"
 #include "cli/tables.h"
 
 typedef struct {
@@ -12,6 +13,7 @@ typedef struct {
     bool check;    /* under emulation */
     int threads, top;
     const char *device;
+    cli_code code;
 } cli_keep;
 
 /* Shows the list as a table, as a Python list and as arguments of probe, what underflows, and the

@@ -27,6 +27,8 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
     case OPT_PROBE_PRECISION_SCOPE:
         cli_either(p, "ops", "blocks", &opt->network.changes.round_blocks);
         break;
+    case OPT_PROBE_AS: opt->network.changes.as = p->arg; break;
+    case OPT_PROBE_ATTENTION: opt->network.changes.attention = p->arg; break;
     case OPT_PROBE_INTERVENE:
         cli_append(p, &l->interventions, &opt->network.changes.n_interventions);
         break;

@@ -7,6 +7,7 @@
 #define SS_CLI_PROBE_OPTIONS_H
 
 #include "cli/cli.h"
+#include "cli/code.h"
 #include "probe/probe.h"
 
 enum {
@@ -27,6 +28,8 @@ enum {
     OPT_PROBE_PRECISION,
     OPT_PROBE_PRECISION_MAP,
     OPT_PROBE_PRECISION_SCOPE,
+    OPT_PROBE_AS,
+    OPT_PROBE_ATTENTION,
     OPT_PROBE_INTERVENE,
     OPT_PROBE_VARIANT,
     OPT_PROBE_SCHEDULER,
@@ -67,7 +70,9 @@ enum {
     {OPT_PROBE_PRECISION_MAP, "precision-map", "GLOB=FMT", \
      "another format for these modules and those below, repeatable, the last match wins"}, \
     {OPT_PROBE_PRECISION_SCOPE, "precision-scope", "ops|blocks", \
-     "round every operation's output and the weights, or block outputs only (default ops)"}, \
+     "round what each operation stores, or block outputs only, which misses what overflows inside"}, \
+    {OPT_PROBE_AS, "as", CLI_AS, CLI_AS_HELP " (default half)"}, \
+    {OPT_PROBE_ATTENTION, "attention", CLI_ATTENTION, CLI_ATTENTION_HELP}, \
     {OPT_PROBE_INTERVENE, "intervene", "SPEC", \
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, " \
      "cosine-attention[:SCALE]@GLOB"}, \

@@ -34,6 +34,7 @@ struct ss_tensor {
     ss_ctx *ctx;
     int refs;
     ss_dtype dtype;
+    bool parameter; /* of a network: what is mixed with it keeps its own width */
     ss_shape shape;
     ss_buffer *buf;
     void *data;   /* = buf->data */
@@ -67,6 +68,8 @@ typedef struct {
     int groups;
     float eps;
     ss_act act;
+    const ss_format *weight_format; /* round gamma and beta to it; NULL: not */
+    bool torch;                     /* moments overflow as PyTorch's, which are f32 */
     ss_tensor *y;
     ss_tensor *plain; /* the same without mod and act, or NULL */
 } ss_group_norm_args;
@@ -75,6 +78,8 @@ typedef struct {
     const ss_tensor *x, *gamma, *beta;
     int64_t rows, channels;
     float eps;
+    const ss_format *weight_format; /* as above */
+    bool torch;
     ss_tensor *y;
 } ss_layer_norm_args;
 
@@ -84,8 +89,11 @@ typedef struct {
     int heads, width; /* width of one head */
     float scale;
     bool cosine;               /* q_i and k_j are divided by their length first */
-    const ss_format *rounding; /* logits and probabilities are rounded to it; NULL: not */
+    const ss_format *rounding; /* of what is stored (hooks.h); NULL: nothing is rounded */
+    ss_attention_code code;    /* what that is of the logits; of the probabilities: sdpa rounds
+                                  exp(l - m), the others p */
     ss_attention_stats *stats; /* host [n][heads], or NULL when nobody asks */
+    ss_logit_stats *logits;    /* the same [n][heads], together with stats */
     ss_tensor *y;
 } ss_attention_args;
 

@@ -17,6 +17,52 @@ const char *ss_port_name(ss_port p)
     return names[p];
 }
 
+const char *ss_inner_name(ss_inner k)
+{
+#define X(name, text) [SS_INNER_##name] = text,
+    static const char *const names[] = {SS_INNERS(X)};
+#undef X
+    return names[k];
+}
+
+const char *ss_round_scope_name(ss_round_scope s)
+{
+#define X(name, text) [SS_ROUND_##name] = text,
+    static const char *const names[] = {SS_ROUND_SCOPES(X)};
+#undef X
+    return names[s];
+}
+
+const char *ss_attention_code_name(ss_attention_code k)
+{
+#define X(name, text) [SS_ATTENTION_##name] = text,
+    static const char *const names[] = {SS_ATTENTION_CODES(X)};
+#undef X
+    return names[k];
+}
+
+ss_code ss_round_scope_parse(const char *name, ss_round_scope *s, ss_err *e)
+{
+    for (int k = 0; k < SS_N_ROUND_SCOPES; k++) {
+        *s = (ss_round_scope)k;
+        if (strcmp(name, ss_round_scope_name(*s)) == 0)
+            return SS_OK;
+    }
+    return ss_fail(e, SS_USAGE, "'%s' is no code that rounds; known: half, autocast, autocast-cpu",
+                   name);
+}
+
+ss_code ss_attention_code_parse(const char *name, ss_attention_code *k, ss_err *e)
+{
+    for (int i = 0; i < SS_N_ATTENTION_CODES; i++) {
+        *k = (ss_attention_code)i;
+        if (strcmp(name, ss_attention_code_name(*k)) == 0)
+            return SS_OK;
+    }
+    return ss_fail(e, SS_USAGE, "'%s' is no code of attention; known: sdpa, eager, eager-unscaled",
+                   name);
+}
+
 static ss_code bad_intervention(const char *spec, ss_err *e)
 {
     return ss_fail(e, SS_USAGE,
@@ -69,7 +115,7 @@ ss_code ss_intervention_parse(const char *spec, ss_intervention *out, ss_err *e)
 static bool covers(const char *glob, const ss_module *const *modules, const ss_module *m)
 {
     for (; m; m = m->parent < 0 ? NULL : modules[m->parent]) {
-        if (ss_glob_module(glob, m->path))
+        if (!m->inner && ss_glob_module(glob, m->path))
             return true;
     }
     return false;
@@ -94,7 +140,10 @@ static ss_code set_precision(ss_ctx *c, const ss_setup *s, ss_err *e)
     c->formats = ss_calloc((size_t)p->n_rules + 1, 2 * sizeof *c->formats);
     if (!c->formats)
         return ss_fail(e, SS_NOMEM, "out of memory");
+    c->n_formats = 2 * (p->n_rules + 1);
     c->scope = p->scope;
+    c->attention = p->attention;
+    c->torch_norms = p->torch_norms;
     for (int r = -1; r < p->n_rules; r++) { /* -1 is the default, for all */
         ss_format *f = &c->formats[2 * (r + 1)], *g = f + 1;
         bool used = r < 0;
@@ -110,7 +159,7 @@ static ss_code set_precision(ss_ctx *c, const ss_setup *s, ss_err *e)
                 continue;
             c->sites[i].format = active(f);
             c->sites[i].gradient = active(g);
-            used = true;
+            used = used || !s->modules[i]->inner;
         }
         if (!used)
             return no_match("precision", p->rules[r].glob, e);
@@ -126,7 +175,8 @@ static ss_code set_interventions(ss_ctx *c, const ss_setup *s, ss_err *e)
         bool used = false;
 
         for (int i = 0; i < s->n_modules && !used; i++)
-            used = ss_glob_module(s->interventions[k].glob, s->modules[i]->path);
+            used = !s->modules[i]->inner &&
+                   ss_glob_module(s->interventions[k].glob, s->modules[i]->path);
         if (!used)
             return no_match("intervention", s->interventions[k].glob, e);
     }
@@ -144,7 +194,7 @@ static ss_code set_interventions(ss_ctx *c, const ss_setup *s, ss_err *e)
                 }
                 continue;
             }
-            if (!ss_glob_module(v->glob, s->modules[i]->path))
+            if (s->modules[i]->inner || !ss_glob_module(v->glob, s->modules[i]->path))
                 continue;
             ss_change *grown = ss_grow(c->changes, &cap, n + 1, sizeof *grown);
             if (!grown)
@@ -163,9 +213,13 @@ static void forget_setup(ss_ctx *c)
     ss_free(c->sites);
     ss_free(c->changes);
     c->formats = NULL;
+    c->n_formats = 0;
     c->sites = NULL;
     c->changes = NULL;
     c->format = c->gradient = NULL;
+    c->scope = SS_ROUND_HALF;
+    c->attention = SS_ATTENTION_SDPA;
+    c->torch_norms = false;
     c->hooks = (ss_hooks){0};
     c->n_modules = 0;
 }
@@ -211,29 +265,97 @@ const ss_site *ss_current_site(const ss_ctx *c)
     return c->depth ? site_of(c, c->stack[c->depth - 1]) : NULL;
 }
 
-const ss_format *ss_op_format(const ss_ctx *c)
+/* ---- what is rounded ---- */
+
+/* The format that the innermost module's operations work in, or NULL: fp32. */
+static const ss_format *working_format(const ss_ctx *c)
 {
     const ss_site *site = ss_current_site(c);
 
-    if (c->scope != SS_ROUND_OPS)
+    if (c->scope == SS_ROUND_BLOCKS)
         return NULL;
     return site ? site->format : c->format;
+}
+
+/* The policy's format that holds x, because its values were rounded to it; NULL: fp32. */
+static const ss_format *format_of(const ss_ctx *c, const ss_tensor *x)
+{
+    for (int i = 0; i < c->n_formats && x->buf->exp_bits; i++)
+        if (c->formats[i].exp_bits == x->buf->exp_bits &&
+            c->formats[i].man_bits == x->buf->man_bits)
+            return &c->formats[i];
+    return NULL;
+}
+
+static bool is_in(const ss_tensor *x, const ss_format *f)
+{
+    return x->buf->exp_bits == f->exp_bits && x->buf->man_bits == f->man_bits;
+}
+
+/* PyTorch's promotion of types: the format that holds all operands, parameters excepted. */
+static const ss_format *widest(const ss_ctx *c, const ss_node *n)
+{
+    const ss_format *f = NULL;
+
+    for (int k = 0; k < SS_MAX_OPERANDS; k++) {
+        const ss_tensor *x = n->in[k];
+
+        if (!x || x->parameter)
+            continue;
+        if (f ? !is_in(x, f) : !(f = format_of(c, x)))
+            return NULL;
+    }
+    return f;
+}
+
+void ss_node_formats(const ss_ctx *c, ss_node *n)
+{
+    const ss_format *f = working_format(c);
+    const bool autocast = c->scope != SS_ROUND_HALF;
+
+    n->format = n->weights = NULL;
+    if (!f || !n->op->forward || n->op->cast == SS_CAST_NONE)
+        return;
+    if (n->op->cast == SS_CAST_LOW || !autocast)
+        n->format = f;
+    else if (n->op->cast == SS_CAST_WIDEST || c->scope == SS_ROUND_AUTOCAST_CPU)
+        n->format = widest(c, n);
+    /* Nobody keeps the parameters of norms in 8 bits. */
+    if (n->op->cast == SS_CAST_LOW || (!autocast && f->exp_bits + f->man_bits >= 15))
+        n->weights = f;
+    n->moves = n->op->copies && n->format && widest(c, n) == n->format;
+}
+
+const ss_format *ss_upload_format(const ss_ctx *c)
+{
+    return c->scope == SS_ROUND_HALF ? working_format(c) : NULL;
 }
 
 const ss_format *ss_op_gradient_format(const ss_ctx *c)
 {
     const ss_site *site = ss_current_site(c);
 
-    if (c->scope != SS_ROUND_OPS)
+    if (c->scope == SS_ROUND_BLOCKS)
         return NULL;
     return site ? site->gradient : c->gradient;
+}
+
+void ss_to_sample_type(ss_ctx *c, ss_tensor *x)
+{
+    if (x && (c->scope == SS_ROUND_AUTOCAST || c->scope == SS_ROUND_AUTOCAST_CPU))
+        x->buf->exp_bits = x->buf->man_bits = 0;
+}
+
+bool ss_rounds_here(const ss_ctx *c)
+{
+    return working_format(c) != NULL;
 }
 
 void ss_see(ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
 {
     const ss_site *site = site_of(c, m);
 
-    if (x && site && site->watch[p])
+    if (x && site && m->path && site->watch[p])
         c->hooks.see(c->hooks.self, c, m, p, x);
 }
 
@@ -277,25 +399,43 @@ static ss_code round_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
     return c->be->round(c->dev, n->in[0], n->arg.round, y, &c->op_err);
 }
 
-/* Rounds a block's output, and later its gradient, which passes straight through the rounding
- * of the value (Bengio et al. 2013). Takes y. */
-static ss_tensor *round_block(ss_ctx *c, ss_tensor *y, const ss_site *site)
+/* Rounds x to f, and later its gradient to g, which passes straight through the rounding of the
+ * value (Bengio et al. 2013); either may be NULL. Takes x. */
+static ss_tensor *cast(ss_ctx *c, ss_tensor *x, const ss_format *f, const ss_format *g)
 {
-    static const ss_op round = {.name = "rounding", .forward = round_forward},
+    static const ss_op round = {.name = "rounding", .forward = round_forward, .cast = SS_CAST_NONE},
                        same = {.name = "rounding of the gradient"};
 
-    if (!y || !(site->format || site->gradient))
-        return y;
-    if (!ss_var_of(c, y))
-        return ss_round_to(c, y, site->format);
-    ss_node n = {.op = site->format ? &round : &same,
-                 .in = {y},
-                 .shape = y->shape,
+    if (!x || !(f || g))
+        return x;
+    if (!ss_var_of(c, x))
+        return ss_round_to(c, x, f);
+    ss_node n = {.op = f ? &round : &same,
+                 .in = {x},
+                 .shape = x->shape,
                  .passes = 1,
-                 .arg.round = site->format,
-                 .gradient = site->gradient};
-    ss_set(&y, ss_node_run(c, &n));
-    return y;
+                 .arg.round = f,
+                 .gradient = g};
+    ss_set(&x, ss_node_run(c, &n));
+    if (x && f)
+        ss_mark(x, f);
+    return x;
+}
+
+ss_tensor *ss_lower(ss_ctx *c, const ss_tensor *x)
+{
+    const ss_format *f = working_format(c);
+
+    return cast(c, ss_retain(x), x && f && !is_in(x, f) ? f : NULL, NULL);
+}
+
+ss_tensor *ss_pass(ss_ctx *c, const ss_module *m, ss_tensor *x)
+{
+    const ss_site *site = site_of(c, m);
+
+    if (!x || !site || !site->format || c->scope != SS_ROUND_HALF || is_in(x, site->format))
+        return x;
+    return cast(c, x, site->format, NULL);
 }
 
 ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y)
@@ -309,7 +449,9 @@ ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y)
         for (int k = 0; k < site->n_changes; k++)
             y = apply(c, y, &c->changes[site->first_change + k]);
         if (c->scope == SS_ROUND_BLOCKS && m->block)
-            y = round_block(c, y, site);
+            y = cast(c, y, site->format, site->gradient);
+        if (c->depth > 1)
+            y = ss_pass(c, c->stack[c->depth - 2], y);
         ss_see(c, m, SS_PORT_OUTPUT, y);
     }
     ss_tape_leave(c, m);
@@ -321,7 +463,7 @@ bool ss_changes_output(const ss_ctx *c, const ss_module *m)
 {
     const ss_site *site = site_of(c, m);
 
-    return site && (site->n_changes || (site->format && (c->scope == SS_ROUND_OPS || m->block)));
+    return site && (site->n_changes || (site->format && (c->scope != SS_ROUND_BLOCKS || m->block)));
 }
 
 bool ss_needs_output(const ss_ctx *c, const ss_module *m)

@@ -37,9 +37,12 @@ struct ss_ctx {
     int n_modules;
     ss_hooks hooks;
     ss_round_scope scope;
+    ss_attention_code attention;
+    bool torch_norms;
     const ss_format *format; /* outside of every module; of gradients the next */
     const ss_format *gradient;
     ss_format *formats; /* owned: the policy's default and its gradients', then its rules' */
+    int n_formats;
     ss_site *sites;     /* [n_modules], owned; NULL when nothing is set up */
     ss_change *changes; /* sorted by module, in the order given */
 
@@ -49,10 +52,15 @@ struct ss_ctx {
     ss_tape tape;
 };
 
-/* The format operations round to just now, or NULL. */
-const ss_format *ss_op_format(const ss_ctx *c);
-/* The same of the gradients of their outputs. */
+/* Sets what n's weights and output are rounded to, by the policy and what its operands are in. */
+void ss_node_formats(const ss_ctx *c, ss_node *n);
+/* What a value from the host is rounded to where it arrives, or NULL. */
+const ss_format *ss_upload_format(const ss_ctx *c);
+/* What gradients of the outputs of operations are rounded to just now, or NULL. */
 const ss_format *ss_op_gradient_format(const ss_ctx *c);
+/* x as an operand of a convolution, product or attention: in the format that these work in just
+ * now. A reference of the caller's, as that of an operation. */
+ss_tensor *ss_lower(ss_ctx *c, const ss_tensor *x);
 /* The innermost entered module's site, or NULL. */
 const ss_site *ss_current_site(const ss_ctx *c);
 
@@ -62,6 +70,9 @@ ss_tensor *ss_tensor_view(ss_ctx *c, const ss_tensor *x, ss_shape s);
 /* A tensor with x's values that may be written: x itself when nobody else holds it, else a
  * fresh one that the caller fills. Takes x. *fresh tells which. */
 ss_tensor *ss_writable(ss_ctx *c, ss_tensor *x, bool *fresh);
+
+/* Notes that x's values are in f. */
+void ss_mark(ss_tensor *x, const ss_format *f);
 
 /* Rounds y's values, in place when it is the only owner. Takes y. */
 ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f);

@@ -24,6 +24,14 @@ typedef struct ss_var {
 
 typedef struct ss_node ss_node;
 
+/* Which list of torch.autocast an operation is on. */
+typedef enum {
+    SS_CAST_WIDEST, /* none, or "promote": as wide as the widest operand */
+    SS_CAST_LOW,    /* lower precision: ss_lower its operands */
+    SS_CAST_FP32,
+    SS_CAST_NONE /* never rounded: of a policy itself, or with an operand that stays fp32 */
+} ss_cast;
+
 /* Operands, y, dy and dx are on the context's device; a backend's error goes to c->op_err. */
 typedef struct {
     const char *name;
@@ -34,6 +42,8 @@ typedef struct {
      * all of them are passed. */
     ss_code (*backward)(ss_ctx *c, const ss_node *n, const ss_tensor *dy, ss_tensor *const dx[]);
     unsigned saves; /* operands whose values the backward reads */
+    ss_cast cast;
+    bool copies; /* y holds nothing but values of its operands, or zeros */
 } ss_op;
 
 /* In ss_op.saves: the backward reads operand k. */
@@ -51,6 +61,7 @@ struct ss_node {
             float eps;
             ss_act act;
             ss_tensor *plain; /* group norm: a second output, not on a tape; or NULL */
+            bool torch;
         } norm;
         ss_act act;
         struct {
@@ -61,6 +72,7 @@ struct ss_node {
             int heads;
             float scale;
             bool cosine;
+            ss_attention_code code;
         } attention;
         struct {
             float mul, add;
@@ -78,12 +90,15 @@ struct ss_node {
         const ss_format *round;
     } arg;
     ss_attention_stats *stats; /* host, or NULL; borrowed for the first run, not on the tape */
+    ss_logit_stats *logits;    /* likewise */
     const void *host; /* more of the argument, host_bytes; the node on the tape owns a copy */
     size_t host_bytes;
 
     /* set by ss_node_run */
     const ss_module *module;   /* the innermost entered, or NULL */
     const ss_format *format;   /* what y is rounded to; NULL: not */
+    const ss_format *weights;  /* what parameters are rounded to; NULL: not */
+    bool moves;                /* y's values are in the format already */
     const ss_format *gradient; /* what its gradient is rounded to; NULL: not */
     ss_var *out;               /* owned, as the following */
     ss_var *var[SS_MAX_OPERANDS];
@@ -108,7 +123,7 @@ typedef struct {
     ss_node *nodes;
     size_t n, cap;
     unsigned number; /* of this tape, so that values of earlier ones are known for constants */
-    bool on, recompute;
+    bool on, paused, recompute;
     const ss_module *block; /* the outermost block entered, or NULL */
     int first;              /* its first node */
 } ss_tape;

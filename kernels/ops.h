@@ -13,6 +13,7 @@
 #ifndef SS_KERNELS_OPS_H
 #define SS_KERNELS_OPS_H
 
+#include "kernels/hooks.h"
 #include "kernels/tensor.h"
 
 typedef struct {
@@ -56,19 +57,28 @@ ss_tensor *ss_unit_rms(ss_ctx *c, const ss_tensor *x, int64_t row, float scale);
 /* First half times gelu of the second: x [...][2K] -> [...][K] (Shazeer 2020, GEGLU). */
 ss_tensor *ss_geglu(ss_ctx *c, const ss_tensor *x);
 
+/* Which logits a layer stores under a policy: those of the policy's code of attention, none
+ * (upcast_attention), or always the scaled ones (AttentionPooling). */
+typedef enum { SS_LOGITS_AS_CODED, SS_LOGITS_UPCAST, SS_LOGITS_STORED } ss_logits;
+
+typedef struct {
+    int heads;
+    float scale;
+    bool cosine; /* rows of q and k are divided by their length first: scale cos(q_i, k_j) */
+    ss_logits stored;
+    const ss_module *logits, *unscaled, *probabilities; /* inner values (hooks.h), or NULL */
+} ss_attention_opt;
+
 /* softmax(scale * Q K^T + mask) V, head by head, without ever holding the matrix of
  * probabilities: memory grows with tokens, not with their square.
  * q [N][T][heads*D], k, v [N][S][heads*D] -> [N][T][heads*D]; mask [N][S] is added to the
- * logits, or NULL. If the innermost module is watched for attention, its statistics
- * (stats.h) are gathered in the same pass; an intervention there may make it cosine
- * attention. */
+ * logits, or NULL. If the innermost module is watched for attention, or an inner value is
+ * watched, its statistics (stats.h) are gathered in the same pass; an intervention there may make
+ * it cosine attention. */
 ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
-                        const ss_tensor *mask, int heads, float scale);
-/* The same of rows that are divided by their length first: the logits are scale cos(q_i, k_j). */
-ss_tensor *ss_cosine_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k,
-                               const ss_tensor *v, const ss_tensor *mask, int heads, float scale);
+                        const ss_tensor *mask, const ss_attention_opt *opt);
 
-/* (a + b) * scale, equal shapes. */
+/* (a + b) * scale, equal shapes. Under a policy that rounds, the sum is rounded, too. */
 ss_tensor *ss_add(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, float scale);
 /* x * mul + add */
 ss_tensor *ss_affine(ss_ctx *c, const ss_tensor *x, float mul, float add);
@@ -76,7 +86,8 @@ ss_tensor *ss_affine(ss_ctx *c, const ss_tensor *x, float mul, float add);
 ss_tensor *ss_scale_samples(ss_ctx *c, const ss_tensor *x, const float *k);
 /* x [N][...][C] + e [N][C] at every position. */
 ss_tensor *ss_add_channels(ss_ctx *c, const ss_tensor *x, const ss_tensor *e);
-/* x [N][...][C] * (1 + scale) + shift at every position; mod [N][2C] = scale then shift. */
+/* x [N][...][C] * (1 + scale) + shift at every position; mod [N][2C] = scale then shift, or
+ * [N][C] = scale alone. */
 ss_tensor *ss_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod);
 /* x times a parameter g of one value. */
 ss_tensor *ss_gain(ss_ctx *c, const ss_tensor *x, const ss_tensor *g);

@@ -10,7 +10,7 @@
 
 static ss_code conv2d_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    const ss_conv2d_args a = {n->in[0], n->in[1], n->in[2], n->arg.conv, n->format, y};
+    const ss_conv2d_args a = {n->in[0], n->in[1], n->in[2], n->arg.conv, n->weights, y};
 
     return c->be->conv2d(c->dev, &a, &c->op_err);
 }
@@ -35,7 +35,7 @@ static ss_conv2d_gradient_args gradient_args(const ss_node *n, const ss_tensor *
             .kh = ss_dim(w, 2),
             .kw = ss_dim(w, 3),
             .opt = n->arg.conv,
-            .weight_format = n->format,
+            .weight_format = n->weights,
         };
     return (ss_conv2d_gradient_args){
         .x = x,
@@ -51,7 +51,7 @@ static ss_conv2d_gradient_args gradient_args(const ss_node *n, const ss_tensor *
         .kh = 1,
         .kw = 1,
         .opt.stride = 1,
-        .weight_format = n->format,
+        .weight_format = n->weights,
     };
 }
 
@@ -92,13 +92,20 @@ ss_tensor *ss_conv2d(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss
         return ss_ctx_fail(c, SS_SHAPE, "conv2d: input %s is smaller than the kernel %lldx%lld",
                            TEXT(x), (long long)kh, (long long)kw);
 
-    static const ss_op op = {"conv2d", conv2d_forward, conv2d_backward, SAVES(0) | SAVES(1)};
+    static const ss_op op = {.name = "conv2d",
+                             .forward = conv2d_forward,
+                             .backward = conv2d_backward,
+                             .saves = SAVES(0) | SAVES(1),
+                             .cast = SS_CAST_LOW};
+    ss_tensor *low = ss_lower(c, x);
     ss_node n = {.op = &op,
-                 .in = {x, w, bias},
+                 .in = {low, w, bias},
                  .shape = ss_shape_of(ss_dim(x, 0), h / opt.stride + 1, v / opt.stride + 1, out),
                  .arg.conv = opt};
     c->usage.flops += 2 * ss_shape_numel(n.shape) * in * kh * kw;
-    return ss_node_run(c, &n);
+    ss_tensor *y = low ? ss_node_run(c, &n) : NULL;
+    ss_release(low);
+    return y;
 }
 
 static ss_code linear_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
@@ -109,7 +116,7 @@ static ss_code linear_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
                               .rows = rows_of(y),
                               .in = ss_dim(n->in[0], -1),
                               .out = ss_dim(y, -1),
-                              .weight_format = n->format,
+                              .weight_format = n->weights,
                               .y = y};
 
     return c->be->linear(c->dev, &a, &c->op_err);
@@ -125,11 +132,18 @@ ss_tensor *ss_linear(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss
         return ss_ctx_fail(c, SS_SHAPE, "linear: input %s does not fit weights %s", TEXT(x),
                            TEXT(w));
 
-    static const ss_op op = {"linear", linear_forward, conv2d_backward, SAVES(0) | SAVES(1)};
-    ss_node n = {.op = &op, .in = {x, w, bias}, .shape = x->shape};
+    static const ss_op op = {.name = "linear",
+                             .forward = linear_forward,
+                             .backward = conv2d_backward,
+                             .saves = SAVES(0) | SAVES(1),
+                             .cast = SS_CAST_LOW};
+    ss_tensor *low = ss_lower(c, x);
+    ss_node n = {.op = &op, .in = {low, w, bias}, .shape = x->shape};
     n.shape.dim[n.shape.rank - 1] = out;
     c->usage.flops += 2 * rows_of(x) * in * out;
-    return ss_node_run(c, &n);
+    ss_tensor *y = low ? ss_node_run(c, &n) : NULL;
+    ss_release(low);
+    return y;
 }
 
 /* ---- attention ---- */
@@ -150,7 +164,9 @@ static ss_attention_args attention_args(const ss_node *n)
                                .scale = n->arg.attention.scale,
                                .cosine = n->arg.attention.cosine,
                                .rounding = n->format,
-                               .stats = n->stats};
+                               .code = n->arg.attention.code,
+                               .stats = n->stats,
+                               .logits = n->logits};
 }
 
 static ss_code attention_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
@@ -180,9 +196,112 @@ static ss_code attention_backward(ss_ctx *c, const ss_node *n, const ss_tensor *
     return c->be->gradients->attention(c->dev, &a, &c->op_err);
 }
 
-static ss_tensor *attend(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
-                         const ss_tensor *mask, int heads, float scale, bool cosine)
+/* Largest |x| and counts of one inner value, over a sample's heads. */
+static void add_values(ss_stats *s, float least, float most, const uint64_t *large, float factor)
 {
+    const float lo = least * factor, hi = most * factor;
+
+    s->min = fminf(s->min, lo); /* of a NaN and a number: the number */
+    s->max = fmaxf(s->max, hi);
+    s->absmax = fmaxf(s->absmax, fmaxf(fabsf(lo), fabsf(hi)));
+    for (int k = 0; large && k < SS_LOGIT_EXPONENTS; k++)
+        s->exponent[127 + SS_LOGIT_FROM + k] += large[k];
+}
+
+/* What is known of a value that is never a tensor: no moments, and of the exponents below
+ * SS_LOGIT_FROM only that they are. */
+static void show_values(ss_ctx *c, const ss_module *m, const ss_logit_stats *l, int N, int heads,
+                        uint64_t per_head, float scale)
+{
+    ss_stats *stats = ss_calloc((size_t)N, sizeof *stats);
+
+    if (!stats) {
+        ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        return;
+    }
+    for (int n = 0; n < N; n++) {
+        ss_stats *s = &stats[n];
+        uint64_t counted = 0;
+
+#define X(name) .name = NAN,
+        *s = (ss_stats){SS_STATS(X).count = per_head * (uint64_t)heads};
+#undef X
+        for (int h = 0; h < heads; h++) {
+            const ss_logit_stats *x = &l[n * heads + h];
+
+            if (m->inner == SS_INNER_PROBABILITIES)
+                add_values(s, x->probability, x->probability, NULL, 1);
+            else if (m->inner == SS_INNER_UNSCALED)
+                add_values(s, x->raw_least, x->raw_most, x->raw_large, 1 / scale);
+            else
+                add_values(s, x->least, x->most, x->large, 1);
+            s->nonfinite += m->inner == SS_INNER_PROBABILITIES ? x->lost : x->nonfinite;
+        }
+        if (m->inner == SS_INNER_PROBABILITIES)
+            s->min = NAN; /* the least is not looked at */
+        s->exponent[SS_N_EXPONENTS - 1] = s->nonfinite;
+        for (int k = 0; k < SS_N_EXPONENTS; k++)
+            counted += s->exponent[k];
+        s->exponent[127 + SS_LOGIT_FROM - 1] += s->count - counted;
+    }
+    c->hooks.see_stats(c->hooks.self, c, m, SS_PORT_OUTPUT, stats, N);
+    ss_free(stats);
+}
+
+/* True when somebody looks at the inner value m; NULL: there is none. */
+static bool is_watched(const ss_ctx *c, const ss_module *m)
+{
+    return m && c->hooks.see_stats && m->id < c->n_modules && c->sites[m->id].watch[SS_PORT_OUTPUT];
+}
+
+static ss_attention_code code_of(const ss_ctx *c, ss_logits stored)
+{
+    switch (stored) {
+    case SS_LOGITS_AS_CODED: return c->attention;
+    case SS_LOGITS_UPCAST: /* autocast casts q.float() and k.float() back */
+        return c->scope == SS_ROUND_HALF ? SS_ATTENTION_SDPA : c->attention;
+    case SS_LOGITS_STORED: return SS_ATTENTION_EAGER;
+    }
+    return c->attention;
+}
+
+/* Runs the node and shows what was seen on the way. */
+static ss_tensor *watch_attention(ss_ctx *c, ss_node *n, const ss_attention_opt *opt, bool module)
+{
+    const ss_module *const inner[] = {opt->logits, opt->unscaled, opt->probabilities};
+    const int N = (int)ss_dim(n->in[0], 0), heads = opt->heads;
+    const int64_t keys = ss_dim(n->in[1], 1);
+    const uint64_t per_head = (uint64_t)(ss_dim(n->in[0], 1) * keys);
+    ss_tensor *y = NULL;
+
+    if (!c->shapes_only) {
+        n->stats = ss_calloc((size_t)(N * heads), sizeof *n->stats);
+        n->logits = ss_calloc((size_t)(N * heads), sizeof *n->logits);
+    }
+    if (!c->shapes_only && (!n->stats || !n->logits))
+        ss_ctx_fail(c, SS_NOMEM, "out of memory");
+    else
+        y = ss_node_run(c, n);
+    if (y && module)
+        c->hooks.see_attention(c->hooks.self, c, c->stack[c->depth - 1], n->stats, N, heads, keys);
+    for (size_t k = 0; y && k < sizeof inner / sizeof *inner; k++) {
+        if (!is_watched(c, inner[k]))
+            continue;
+        if (c->shapes_only)
+            c->hooks.see_stats(c->hooks.self, c, inner[k], SS_PORT_OUTPUT, NULL, N);
+        else
+            show_values(c, inner[k], n->logits, N, heads, per_head, n->arg.attention.scale);
+    }
+    ss_free(n->stats);
+    ss_free(n->logits);
+    return y;
+}
+
+ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
+                        const ss_tensor *mask, const ss_attention_opt *opt)
+{
+    const int heads = opt->heads;
+
     if (!ready(c, q) || !ready(c, k) || !ready(c, v))
         return NULL;
     int64_t N = ss_dim(q, 0), keys = ss_dim(k, 1), width = ss_dim(q, 2);
@@ -194,43 +313,34 @@ static ss_tensor *attend(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, cons
                            "heads",
                            TEXT(q), TEXT(k), TEXT(v), heads);
 
-    static const ss_op op = {"attention", attention_forward, attention_backward,
-                             SAVES(0) | SAVES(1) | SAVES(2) | SAVES(3)};
+    static const ss_op op = {.name = "attention",
+                             .forward = attention_forward,
+                             .backward = attention_backward,
+                             .saves = SAVES(0) | SAVES(1) | SAVES(2) | SAVES(3),
+                             .cast = SS_CAST_LOW};
+    ss_tensor *low[] = {ss_lower(c, q), ss_lower(c, k), ss_lower(c, v)}, *y = NULL;
     ss_node n = {.op = &op,
-                 .in = {q, k, v, mask},
+                 .in = {low[0], low[1], low[2], mask},
                  .shape = q->shape,
-                 .arg.attention = {.heads = heads, .scale = scale, .cosine = cosine}};
+                 .arg.attention = {.heads = heads,
+                                   .scale = opt->scale,
+                                   .cosine = opt->cosine,
+                                   .code = code_of(c, opt->stored)}};
     const ss_site *site = ss_current_site(c);
-    bool watched = site && site->watch_attention;
-    ss_attention_stats *stats = NULL;
+    const bool watched = site && site->watch_attention;
 
     if (site && site->cosine) {
         n.arg.attention.cosine = true;
         n.arg.attention.scale =
             site->cosine_scale > 0 ? site->cosine_scale : sqrtf((float)(width / heads));
     }
-    if (watched && !c->shapes_only) {
-        stats = n.stats = ss_calloc((size_t)(N * heads), sizeof *stats);
-        if (!stats)
-            return ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    }
     c->usage.flops += 4 * N * ss_dim(q, 1) * keys * width;
-    ss_tensor *y = ss_node_run(c, &n);
-    if (y && watched)
-        c->hooks.see_attention(c->hooks.self, c, c->stack[c->depth - 1], stats, (int)N, heads,
-                               keys);
-    ss_free(stats);
+    if (!ss_ctx_failed(c) && (watched || is_watched(c, opt->logits) ||
+                              is_watched(c, opt->unscaled) || is_watched(c, opt->probabilities)))
+        y = watch_attention(c, &n, opt, watched);
+    else if (!ss_ctx_failed(c))
+        y = ss_node_run(c, &n);
+    for (int i = 0; i < 3; i++)
+        ss_release(low[i]);
     return y;
-}
-
-ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
-                        const ss_tensor *mask, int heads, float scale)
-{
-    return attend(c, q, k, v, mask, heads, scale, false);
-}
-
-ss_tensor *ss_cosine_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k,
-                               const ss_tensor *v, const ss_tensor *mask, int heads, float scale)
-{
-    return attend(c, q, k, v, mask, heads, scale, true);
 }

@@ -17,7 +17,9 @@ static ss_group_norm_args group_norm_args(const ss_node *n)
                                 .channels = ss_dim(x, -1),
                                 .groups = n->arg.norm.groups,
                                 .eps = n->arg.norm.eps,
-                                .act = n->arg.norm.act};
+                                .act = n->arg.norm.act,
+                                .weight_format = n->weights,
+                                .torch = n->arg.norm.torch};
 }
 
 static ss_code group_norm_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
@@ -63,8 +65,11 @@ ss_tensor *ss_group_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
                            "parameters are not of its channels",
                            TEXT(x), groups);
 
-    static const ss_op op = {"group norm", group_norm_forward, group_norm_backward,
-                             SAVES(0) | SAVES(1) | SAVES(2) | SAVES(3)};
+    static const ss_op op = {.name = "group norm",
+                             .forward = group_norm_forward,
+                             .backward = group_norm_backward,
+                             .saves = SAVES(0) | SAVES(1) | SAVES(2) | SAVES(3),
+                             .cast = SS_CAST_FP32};
     if (plain && c->tape.on) /* where each output is an operation's */
         *plain = ss_group_norm(c, x, gamma, beta, NULL, groups, eps, SS_ACT_NONE, NULL);
     else if (plain)
@@ -74,7 +79,7 @@ ss_tensor *ss_group_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
     ss_node node = {.op = &op,
                     .in = {x, gamma, beta, mod},
                     .shape = x->shape,
-                    .arg.norm = {groups, eps, act, both}};
+                    .arg.norm = {groups, eps, act, both, c->torch_norms}};
     ss_tensor *y = ss_node_run(c, &node);
     if (!y && plain)
         ss_set(plain, NULL);
@@ -88,7 +93,9 @@ static ss_layer_norm_args layer_norm_args(const ss_node *n)
                                 .beta = n->in[2],
                                 .rows = rows_of(n->in[0]),
                                 .channels = ss_dim(n->in[0], -1),
-                                .eps = n->arg.norm.eps};
+                                .eps = n->arg.norm.eps,
+                                .weight_format = n->weights,
+                                .torch = n->arg.norm.torch};
 }
 
 static ss_code layer_norm_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
@@ -119,9 +126,15 @@ ss_tensor *ss_layer_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
         return ss_ctx_fail(c, SS_SHAPE, "layer norm: parameters are not of the %lld channels of %s",
                            (long long)channels, TEXT(x));
 
-    static const ss_op op = {"layer norm", layer_norm_forward, layer_norm_backward,
-                             SAVES(0) | SAVES(1)};
-    ss_node n = {.op = &op, .in = {x, gamma, beta}, .shape = x->shape, .arg.norm.eps = eps};
+    static const ss_op op = {.name = "layer norm",
+                             .forward = layer_norm_forward,
+                             .backward = layer_norm_backward,
+                             .saves = SAVES(0) | SAVES(1),
+                             .cast = SS_CAST_FP32};
+    ss_node n = {.op = &op,
+                 .in = {x, gamma, beta},
+                 .shape = x->shape,
+                 .arg.norm = {.eps = eps, .torch = c->torch_norms}};
     return ss_node_run(c, &n);
 }
 
@@ -141,7 +154,10 @@ static ss_code unit_rms_backward(ss_ctx *c, const ss_node *n, const ss_tensor *d
 
 ss_tensor *ss_unit_rms(ss_ctx *c, const ss_tensor *x, int64_t row, float scale)
 {
-    static const ss_op op = {"unit RMS", unit_rms_forward, unit_rms_backward, SAVES(0)};
+    static const ss_op op = {.name = "unit RMS",
+                             .forward = unit_rms_forward,
+                             .backward = unit_rms_backward,
+                             .saves = SAVES(0)};
 
     if (!ready(c, x))
         return NULL;

@@ -77,7 +77,8 @@ ss_tensor *ss_concat(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, int axis
     around_axis(s, axis, &outer, &inner);
     s.dim[axis] += ss_dim(b, axis);
 
-    static const ss_op op = {"concat", concat_forward, concat_backward, 0};
+    static const ss_op op = {
+        .name = "concat", .forward = concat_forward, .backward = concat_backward, .copies = true};
     ss_node n = {
         .op = &op,
         .in = {a, b},
@@ -119,7 +120,8 @@ ss_tensor *ss_slice(ss_ctx *c, const ss_tensor *x, int axis, int64_t from, int64
     around_axis(s, axis, &outer, &inner);
     s.dim[axis] = to - from;
 
-    static const ss_op op = {"slice", slice_forward, slice_backward, 0};
+    static const ss_op op = {
+        .name = "slice", .forward = slice_forward, .backward = slice_backward, .copies = true};
     ss_node n = {.op = &op,
                  .in = {x},
                  .shape = s,
@@ -150,7 +152,12 @@ ss_tensor *ss_upsample_nearest(ss_ctx *c, const ss_tensor *x, int64_t h, int64_t
     if (x->shape.rank != 4 || h < 1 || w < 1 || ss_shape_numel(x->shape) == 0)
         return ss_ctx_fail(c, SS_SHAPE, "upsample: %s to %lldx%lld is not possible", TEXT(x),
                            (long long)h, (long long)w);
-    static const ss_op op = {"upsample", upsample_nearest_forward, upsample_nearest_backward, 0};
+    static const ss_op op = {.name = "upsample",
+                             .forward = upsample_nearest_forward,
+                             .backward = upsample_nearest_backward,
+                             .saves = 0,
+                             .cast = SS_CAST_FP32,
+                             .copies = true};
     ss_node n = {.op = &op, .in = {x}, .shape = ss_shape_of(ss_dim(x, 0), h, w, ss_dim(x, 3))};
     return ss_node_run(c, &n);
 }
@@ -174,7 +181,8 @@ ss_tensor *ss_avg_pool2(ss_ctx *c, const ss_tensor *x)
         return NULL;
     if (x->shape.rank != 4 || ss_dim(x, 1) < 2 || ss_dim(x, 2) < 2)
         return ss_ctx_fail(c, SS_SHAPE, "average pool: %s is smaller than 2x2", TEXT(x));
-    static const ss_op op = {"average pool", avg_pool2_forward, avg_pool2_backward, 0};
+    static const ss_op op = {
+        .name = "average pool", .forward = avg_pool2_forward, .backward = avg_pool2_backward};
     ss_node n = {.op = &op,
                  .in = {x},
                  .shape =
@@ -217,13 +225,19 @@ ss_tensor *ss_fir_resample(ss_ctx *c, const ss_tensor *x, const float *kernel, i
     int64_t h = ss_dim(x, 1) * up + pad0 + pad1 - n, w = ss_dim(x, 2) * up + pad0 + pad1 - n;
     if (x->shape.rank != 4 || n < 1 || n > 8 || up < 1 || down < 1 || h < 0 || w < 0)
         return ss_ctx_fail(c, SS_SHAPE, "fir resample: %s is too small for %d taps", TEXT(x), n);
-    static const ss_op op = {"fir resample", fir_forward, fir_backward, 0};
+    static const ss_op op = {.name = "fir resample",
+                             .forward = fir_forward,
+                             .backward = fir_backward,
+                             .cast = SS_CAST_LOW}; /* a convolution, there */
+    ss_tensor *low = ss_lower(c, x);
     ss_node node = {.op = &op,
-                    .in = {x},
+                    .in = {low},
                     .shape = ss_shape_of(ss_dim(x, 0), h / down + 1, w / down + 1, ss_dim(x, 3)),
                     .arg.fir = {.taps = n, .up = up, .down = down, .pad0 = pad0, .pad1 = pad1}};
     memcpy(node.arg.fir.kernel, kernel, (size_t)n * sizeof *kernel);
-    return ss_node_run(c, &node);
+    ss_tensor *y = low ? ss_node_run(c, &node) : NULL;
+    ss_release(low);
+    return y;
 }
 
 static ss_code mean_tokens_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
@@ -245,7 +259,9 @@ ss_tensor *ss_mean_tokens(ss_ctx *c, const ss_tensor *x)
         return NULL;
     if (x->shape.rank != 3 || ss_dim(x, 1) < 1)
         return ss_ctx_fail(c, SS_SHAPE, "mean over tokens: %s is no [N,T,C]", TEXT(x));
-    static const ss_op op = {"mean over tokens", mean_tokens_forward, mean_tokens_backward, 0};
+    static const ss_op op = {.name = "mean over tokens",
+                             .forward = mean_tokens_forward,
+                             .backward = mean_tokens_backward};
     ss_node n = {.op = &op, .in = {x}, .shape = ss_shape_of(ss_dim(x, 0), 1, ss_dim(x, 2))};
     return ss_node_run(c, &n);
 }
@@ -271,7 +287,8 @@ ss_tensor *ss_embedding(ss_ctx *c, const ss_tensor *table, const int64_t *ids, i
             return ss_ctx_fail(c, SS_USAGE, "index %lld is outside of the %lld rows of the table",
                                (long long)ids[i], (long long)ss_dim(table, 0));
     }
-    static const ss_op op = {"embedding", embedding_forward, embedding_backward, 0};
+    static const ss_op op = {
+        .name = "embedding", .forward = embedding_forward, .backward = embedding_backward};
     ss_node node = {.op = &op,
                     .in = {table},
                     .shape = ss_shape_of(n, ss_dim(table, 1)),

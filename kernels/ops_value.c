@@ -18,7 +18,10 @@ static ss_code activate_backward(ss_ctx *c, const ss_node *n, const ss_tensor *d
 
 ss_tensor *ss_activate(ss_ctx *c, const ss_tensor *x, ss_act act)
 {
-    static const ss_op op = {"activation", activate_forward, activate_backward, SAVES(0)};
+    static const ss_op op = {.name = "activation",
+                             .forward = activate_forward,
+                             .backward = activate_backward,
+                             .saves = SAVES(0)};
 
     if (!ready(c, x))
         return NULL;
@@ -42,7 +45,8 @@ static ss_code geglu_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
 
 ss_tensor *ss_geglu(ss_ctx *c, const ss_tensor *x)
 {
-    static const ss_op op = {"geglu", geglu_forward, geglu_backward, SAVES(0)};
+    static const ss_op op = {
+        .name = "geglu", .forward = geglu_forward, .backward = geglu_backward, .saves = SAVES(0)};
 
     if (!ready(c, x))
         return NULL;
@@ -72,12 +76,18 @@ static ss_code affine_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
 
 ss_tensor *ss_add(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, float scale)
 {
-    static const ss_op op = {"add", add_forward, affine_backward, 0};
+    static const ss_op op = {.name = "add", .forward = add_forward, .backward = affine_backward};
 
     if (!ready(c, a) || !ready(c, b))
         return NULL;
     if (!ss_shape_equal(a->shape, b->shape))
         return ss_ctx_fail(c, SS_SHAPE, "add: %s and %s differ", TEXT(a), TEXT(b));
+    if (scale != 1 && ss_rounds_here(c)) {
+        ss_tensor *y = ss_add(c, a, b, 1);
+
+        ss_set(&y, ss_affine(c, y, scale, 0));
+        return y;
+    }
     ss_node n = {.op = &op,
                  .in = {a, b},
                  .shape = a->shape,
@@ -93,7 +103,8 @@ static ss_code affine_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 
 ss_tensor *ss_affine(ss_ctx *c, const ss_tensor *x, float mul, float add)
 {
-    static const ss_op op = {"affine", affine_forward, affine_backward, 0};
+    static const ss_op op = {
+        .name = "affine", .forward = affine_forward, .backward = affine_backward};
 
     if (!ready(c, x))
         return NULL;
@@ -115,7 +126,10 @@ static ss_code scale_samples_backward(ss_ctx *c, const ss_node *n, const ss_tens
 
 ss_tensor *ss_scale_samples(ss_ctx *c, const ss_tensor *x, const float *k)
 {
-    static const ss_op op = {"scale samples", scale_samples_forward, scale_samples_backward, 0};
+    static const ss_op op = {.name = "scale samples",
+                             .forward = scale_samples_forward,
+                             .backward = scale_samples_backward,
+                             .cast = SS_CAST_NONE} /* k is fp32, and so is the product */;
 
     if (!ready(c, x))
         return NULL;
@@ -146,7 +160,8 @@ ss_tensor *ss_add_channels(ss_ctx *c, const ss_tensor *x, const ss_tensor *e)
         return NULL;
     if (x->shape.rank < 2 || !fits(e, ss_dim(x, 0) * ss_dim(x, -1)))
         return ss_ctx_fail(c, SS_SHAPE, "add channels: %s does not fit %s", TEXT(e), TEXT(x));
-    static const ss_op op = {"add channels", add_channels_forward, add_channels_backward, 0};
+    static const ss_op op = {
+        .name = "add channels", .forward = add_channels_forward, .backward = add_channels_backward};
     ss_node n = {.op = &op, .in = {x, e}, .shape = x->shape, .passes = 1};
     return ss_node_run(c, &n);
 }
@@ -167,9 +182,13 @@ ss_tensor *ss_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod)
 {
     if (!ready(c, x) || !ready(c, mod))
         return NULL;
-    if (x->shape.rank < 2 || !fits(mod, 2 * ss_dim(x, 0) * ss_dim(x, -1)))
+    if (x->shape.rank < 2 || mod->shape.rank != 2 || ss_dim(mod, 0) != ss_dim(x, 0) ||
+        (ss_dim(mod, 1) != 2 * ss_dim(x, -1) && ss_dim(mod, 1) != ss_dim(x, -1)))
         return ss_ctx_fail(c, SS_SHAPE, "modulate: %s does not fit %s", TEXT(mod), TEXT(x));
-    static const ss_op op = {"modulate", modulate_forward, modulate_backward, SAVES(0) | SAVES(1)};
+    static const ss_op op = {.name = "modulate",
+                             .forward = modulate_forward,
+                             .backward = modulate_backward,
+                             .saves = SAVES(0) | SAVES(1)};
     ss_node n = {.op = &op, .in = {x, mod}, .shape = x->shape};
     return ss_node_run(c, &n);
 }
@@ -194,7 +213,10 @@ static ss_code gain_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
 
 ss_tensor *ss_gain(ss_ctx *c, const ss_tensor *x, const ss_tensor *g)
 {
-    static const ss_op op = {"gain", gain_forward, gain_backward, SAVES(0) | SAVES(1)};
+    static const ss_op op = {.name = "gain",
+                             .forward = gain_forward,
+                             .backward = gain_backward,
+                             .saves = SAVES(0) | SAVES(1)};
 
     if (!ready(c, x) || !ready(c, g))
         return NULL;
@@ -219,7 +241,8 @@ static ss_code clamp_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
 
 ss_tensor *ss_clamp(ss_ctx *c, const ss_tensor *x, float lo, float hi)
 {
-    static const ss_op op = {"clamp", clamp_forward, clamp_backward, SAVES(0)};
+    static const ss_op op = {
+        .name = "clamp", .forward = clamp_forward, .backward = clamp_backward, .saves = SAVES(0)};
 
     if (!ready(c, x))
         return NULL;

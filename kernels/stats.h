@@ -63,4 +63,21 @@ typedef struct {
 #undef X
 } ss_attention_stats;
 
+/* What a half-precision run may store of one head's attention to one sample. Counting every
+ * exponent would cost a tenth of the attention, so only rows of logits that reach 2^SS_LOGIT_FROM
+ * are counted; smaller values are known to be small, which is what overflow asks.
+ *
+ *   least, most          of the finite logits scale q.k + mask; NaN: there are none
+ *   raw_least, raw_most  the same without mask
+ *   probability          largest p_ij
+ *   nonfinite            logits that are inf or NaN; lost: probabilities that are
+ *   large[k], raw_large[k]  how many have the exponent SS_LOGIT_FROM + k; raw: of q.k, unscaled */
+enum { SS_LOGIT_FROM = 7, SS_LOGIT_EXPONENTS = 128 - SS_LOGIT_FROM };
+
+typedef struct {
+    float least, most, raw_least, raw_most, probability;
+    uint64_t nonfinite, lost;
+    uint64_t large[SS_LOGIT_EXPONENTS], raw_large[SS_LOGIT_EXPONENTS];
+} ss_logit_stats;
+
 #endif

@@ -115,6 +115,15 @@ ss_code ss_tape_begin(ss_ctx *c, const ss_tape_options *opt, ss_err *e)
     return SS_OK;
 }
 
+bool ss_tape_pause(ss_ctx *c, bool pause)
+{
+    ss_tape *t = &c->tape;
+    const bool recorded = t->on && !t->paused;
+
+    t->paused = pause;
+    return recorded;
+}
+
 static void drop_operands(ss_node *n, unsigned keep)
 {
     for (int k = 0; k < SS_MAX_OPERANDS; k++) {
@@ -143,7 +152,7 @@ void ss_tape_end(ss_ctx *c)
     ss_free(t->nodes);
     t->nodes = NULL;
     t->cap = 0;
-    t->on = false;
+    t->on = t->paused = false;
     t->block = NULL;
 }
 
@@ -156,8 +165,10 @@ static ss_tensor *compute(ss_ctx *c, const ss_node *n)
     ss_tensor *y = ss_tensor_new(c, n->shape);
     ss_code rc = y && !c->shapes_only ? n->op->forward(c, n, y) : SS_OK;
 
+    if (rc == SS_OK && y && n->moves)
+        ss_mark(y, n->format);
     if (rc == SS_OK)
-        return ss_round_to(c, y, n->format);
+        return n->moves ? y : ss_round_to(c, y, n->format);
     ss_release(y);
     return ss_ctx_fail(c, rc, "%s", c->op_err.msg);
 }
@@ -195,6 +206,7 @@ static void record(ss_ctx *c, const ss_node *run, ss_tensor *y)
     *n = *run;
     n->host = run->host ? memcpy(host, run->host, run->host_bytes) : NULL;
     n->stats = NULL;
+    n->logits = NULL;
     n->out = var_retain(y->var);
     n->dropped = -1;
     for (int k = 0; k < SS_MAX_OPERANDS; k++) {
@@ -208,12 +220,12 @@ static void record(ss_ctx *c, const ss_node *run, ss_tensor *y)
 ss_tensor *ss_node_run(ss_ctx *c, ss_node *n)
 {
     n->module = c->depth ? c->stack[c->depth - 1] : NULL;
-    n->format = n->op->forward ? ss_op_format(c) : NULL;
+    ss_node_formats(c, n);
     if (c->tape.on && !n->gradient)
         n->gradient = ss_op_gradient_format(c);
 
     ss_tensor *y = compute(c, n);
-    if (y && c->tape.on && wants_gradient(c, n)) {
+    if (y && c->tape.on && !c->tape.paused && wants_gradient(c, n)) {
         record(c, n, y);
         if (ss_ctx_failed(c))
             ss_set(&y, NULL);

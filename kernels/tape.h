@@ -45,6 +45,10 @@ void ss_tape_seed(ss_ctx *c, const ss_tensor *y, const ss_tensor *g, float scale
  * context since the last clear. The gradients of parameters are then incomplete. */
 ss_code ss_tape_backward(ss_ctx *c, ss_err *e);
 
+/* Whether operations are left out of the recording from now on: of values that are only looked at.
+ * Returns whether they were recorded until now; false where there is no tape. */
+bool ss_tape_pause(ss_ctx *c, bool pause);
+
 /* Ends the recording without gradients; as ss_ctx_clear does. */
 void ss_tape_end(ss_ctx *c);
 

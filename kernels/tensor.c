@@ -143,7 +143,7 @@ ss_tensor *ss_upload(ss_ctx *c, ss_shape s, const float *host)
         ss_release(x);
         return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
     }
-    return ss_round_to(c, x, ss_op_format(c));
+    return ss_round_to(c, x, ss_upload_format(c));
 }
 
 ss_tensor *ss_param(ss_ctx *c, ss_dtype t, ss_shape s, const void *host)
@@ -169,6 +169,8 @@ ss_tensor *ss_param(ss_ctx *c, ss_dtype t, ss_shape s, const void *host)
         count_live(c, b);
     x = tensor_over(c, t, s, b);
     buffer_release(c, b);
+    if (x)
+        x->parameter = true;
     return x;
 }
 
@@ -288,6 +290,12 @@ ss_tensor *ss_writable(ss_ctx *c, ss_tensor *x, bool *fresh)
     return x;
 }
 
+void ss_mark(ss_tensor *x, const ss_format *f)
+{
+    x->buf->exp_bits = f->exp_bits;
+    x->buf->man_bits = f->man_bits;
+}
+
 ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f)
 {
     bool fresh;
@@ -299,10 +307,8 @@ ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f)
     if (fresh)
         ss_release(y);
     if (rc == SS_OK) {
-        if (out) {
-            out->buf->exp_bits = f->exp_bits;
-            out->buf->man_bits = f->man_bits;
-        }
+        if (out)
+            ss_mark(out, f);
         return out;
     }
     ss_release(out);

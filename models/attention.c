@@ -26,7 +26,9 @@ struct ss_attention_layer {
     float scale;
     bool cosine, magnitude;
     ss_factor factor; /* of the residual's branch */
-    bool residual;
+    ss_attention_inner inner;
+    ss_module residual_sum; /* inner value; path NULL: there is none */
+    bool residual, upcast;
     float out_scale;
 };
 
@@ -51,6 +53,19 @@ static void new_projections(ss_net *n, ss_attention_layer *a, const ss_attention
         a->add_v_proj = ss_linear_layer_new(n, &a->m, "add_v_proj", s->context, inner, true);
     }
     a->to_out = ss_linear_layer_new(n, &a->m, "to_out.0", inner, s->channels, true);
+}
+
+void ss_attention_inner_new(ss_net *n, ss_attention_inner *v, const ss_module *owner,
+                            ss_logits stored)
+{
+    const ss_inner kinds[] = {[SS_LOGITS_AS_CODED] = SS_INNER_LOGITS,
+                              [SS_LOGITS_UPCAST] = SS_INNER_UPCAST,
+                              [SS_LOGITS_STORED] = SS_INNER_PRODUCT};
+
+    if (stored == SS_LOGITS_AS_CODED)
+        ss_net_inner(n, &v->unscaled, owner, SS_INNER_UNSCALED, "logits_unscaled");
+    ss_net_inner(n, &v->logits, owner, kinds[stored], "logits");
+    ss_net_inner(n, &v->probabilities, owner, SS_INNER_PROBABILITIES, "probabilities");
 }
 
 float ss_attention_scale(const ss_net *n, double width, bool *cosine)
@@ -87,6 +102,10 @@ ss_attention_layer *ss_attention_layer_new(ss_net *n, const ss_module *parent, c
         a->group_norm =
             ss_group_norm_layer_new(n, &a->m, "group_norm", s->channels, s->groups, s->eps);
     new_projections(n, a, s);
+    a->upcast = s->upcast;
+    ss_attention_inner_new(n, &a->inner, &a->m, s->upcast ? SS_LOGITS_UPCAST : SS_LOGITS_AS_CODED);
+    if (s->residual && s->out_scale != 1 && !a->magnitude)
+        ss_net_inner(n, &a->residual_sum, &a->m, SS_INNER_SUM, "residual_sum");
     if (s->residual)
         a->factor = ss_factor_new(n, &a->m, "residual_scale", ss_net_remedies(n)->residual);
     return a;
@@ -169,8 +188,16 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
         ss_set(&v, ss_mp_pixel(c, v, width));
     }
 
-    ss_tensor *y = a->cosine ? ss_cosine_attention(c, q, k, v, keep, a->heads, a->scale)
-                             : ss_attention(c, q, k, v, keep, a->heads, a->scale);
+    const ss_attention_opt opt = {
+        .heads = a->heads,
+        .scale = a->scale,
+        .cosine = a->cosine,
+        .stored = a->upcast ? SS_LOGITS_UPCAST : SS_LOGITS_AS_CODED,
+        .logits = &a->inner.logits,
+        .unscaled = a->upcast ? NULL : &a->inner.unscaled,
+        .probabilities = &a->inner.probabilities,
+    };
+    ss_tensor *y = ss_attention(c, q, k, v, keep, &opt);
     ss_release(q);
     ss_release(k);
     ss_release(v);
@@ -181,6 +208,6 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
     if (a->magnitude)
         ss_set(&y, ss_mp_sum(c, x, y, 0.3));
     else if (a->residual)
-        ss_set(&y, ss_add(c, y, x, 1 / a->out_scale));
+        ss_set(&y, ss_divided_sum(c, &a->residual_sum, y, x, a->out_scale));
     return ss_leave(c, &a->m, y);
 }

@@ -24,9 +24,19 @@ typedef struct {
     ss_norm_cross norm_cross; /* of the context, added form */
     bool residual;
     float out_scale; /* the sum with the residual is divided by it */
+    bool upcast;     /* logits and softmax in fp32, whatever the code */
 } ss_attention_spec;
 
 typedef struct ss_attention_layer ss_attention_layer;
+
+/* The inner values of an attention operation: logits, unscaled logits, probabilities. */
+typedef struct {
+    ss_module logits, unscaled, probabilities;
+} ss_attention_inner;
+
+/* Adds them below owner. stored: which logits of the layer are. */
+void ss_attention_inner_new(ss_net *n, ss_attention_inner *v, const ss_module *owner,
+                            ss_logits stored);
 
 /* NAME or, with index >= 0, NAME.INDEX. */
 ss_attention_layer *ss_attention_layer_new(ss_net *n, const ss_module *parent, const char *name,

@@ -112,6 +112,7 @@ typedef struct {
     ss_module m;
     ss_weight *positional_embedding; /* [1][width] */
     ss_linear_layer *k_proj, *q_proj, *v_proj;
+    ss_attention_inner inner;
     int heads;
     float scale;
     bool cosine;
@@ -141,6 +142,7 @@ static attention_pooling *pooling_new(ss_net *n, const ss_module *parent, int wi
     p->v_proj = ss_linear_layer_new(n, &p->m, "v_proj", width, width, true);
     p->heads = heads;
     p->scale = ss_attention_scale(n, (double)width / heads, &p->cosine);
+    ss_attention_inner_new(n, &p->inner, &p->m, SS_LOGITS_STORED);
     return p;
 }
 
@@ -161,8 +163,15 @@ static ss_tensor *pooling_run(ss_ctx *c, const attention_pooling *p, const ss_te
     ss_tensor *q = ss_linear_layer_run(c, p->q_proj, token);
     ss_tensor *k = ss_linear_layer_run(c, p->k_proj, all);
     ss_tensor *v = ss_linear_layer_run(c, p->v_proj, all);
-    ss_tensor *y = p->cosine ? ss_cosine_attention(c, q, k, v, NULL, p->heads, p->scale)
-                             : ss_attention(c, q, k, v, NULL, p->heads, p->scale);
+    const ss_attention_opt opt = {
+        .heads = p->heads,
+        .scale = p->scale,
+        .cosine = p->cosine,
+        .stored = SS_LOGITS_STORED,
+        .logits = &p->inner.logits,
+        .probabilities = &p->inner.probabilities,
+    };
+    ss_tensor *y = ss_attention(c, q, k, v, NULL, &opt);
     ss_release(token);
     ss_release(all);
     ss_release(q);

@@ -102,13 +102,15 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     const ss_model_info *a = ss_model_about(m);
     const ss_checkpoint *k = ss_model_checkpoint(m);
     char remedies[256];
-    int n_weights, n_modules;
+    int n_weights, n_modules, n_inner = 0;
     ss_weight *const *w = ss_model_weights(m, &n_weights);
     ss_code rc = ss_table_init(t, "model", e);
 
     if (rc != SS_OK)
         return rc;
-    ss_model_modules(m, &n_modules);
+    const ss_module *const *modules = ss_model_modules(m, &n_modules);
+    for (int i = 0; i < n_modules; i++)
+        n_inner += modules[i]->inner != SS_INNER_NONE;
     ss_table_column(t, "property", SS_COL_TEXT, NULL);
     ss_table_column(t, "value", SS_COL_TEXT, NULL);
     property(t, "folder", "%s", a->folder);
@@ -117,7 +119,7 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
              (double)a->weight_bytes * 1e-6, ss_checkpoint_n_files(k));
     list_dtypes(t, w, n_weights);
     property(t, "parameters", "%lld in %d tensors, %d modules", (long long)a->n_parameters,
-             n_weights, n_modules);
+             n_weights, n_modules - n_inner);
     property(t, "input", "%lld channels, %lldx%lld", (long long)a->in_channels,
              (long long)a->sample_h, (long long)a->sample_w);
     property(t, "output", "%lld channels", (long long)a->out_channels);
@@ -253,7 +255,7 @@ ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_e
         const ss_module *m = modules[i];
         double absmax = NAN, sum2 = 0, count = 0, bad = 0;
 
-        if (depth && depth_of(m->path) > depth)
+        if (m->inner || (depth && depth_of(m->path) > depth))
             continue;
         for (int k = 0; k < n_weights; k++) {
             const ss_weight_stats *s = &v->stats[k];

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "kernels/context.h"
+#include "kernels/tape.h"
 #include "models/magnitude.h"
 
 #include <math.h>
@@ -90,6 +91,21 @@ ss_factor ss_factor_new(ss_net *n, const ss_module *m, const char *name, ss_fact
                        .weight = spec.learned ? ss_net_weight(n, m, name, ss_shape_of(1)) : NULL};
 }
 
+ss_tensor *ss_divided_sum(ss_ctx *c, const ss_module *sum, const ss_tensor *a, const ss_tensor *b,
+                          float divisor)
+{
+    const float factor = 1 / divisor;
+
+    if (!sum->path || !(ss_needs_output(c, sum) || ss_rounds_here(c)))
+        return ss_add(c, a, b, factor);
+    ss_tensor *y = ss_add(c, a, b, 1);
+
+    ss_see(c, sum, SS_PORT_OUTPUT, y);
+    if (divisor != 1)
+        ss_set(&y, ss_affine(c, y, factor, 0));
+    return y;
+}
+
 void ss_factor_run(ss_ctx *c, const ss_factor *f, ss_tensor **x)
 {
     if (f->weight)
@@ -116,28 +132,60 @@ ss_group_norm_layer *ss_group_norm_layer_new(ss_net *n, const ss_module *parent,
     return l;
 }
 
+void ss_group_norm_layer_modulate(ss_net *n, ss_group_norm_layer *l, const ss_module *owner)
+{
+    if (!l)
+        return;
+    ss_net_inner(n, &l->scaled, owner, SS_INNER_MODULATED, "norm2_scaled");
+    ss_net_inner(n, &l->shifted, owner, SS_INNER_MODULATED, "norm2_shifted");
+}
+
+/* y (1 + scale) + shift in two steps, as PyTorch stores it. Takes y. */
+static ss_tensor *modulate(ss_ctx *c, const ss_group_norm_layer *l, ss_tensor *y,
+                           const ss_tensor *mod)
+{
+    const int64_t C = ss_dim(y, -1);
+    ss_tensor *scale = ss_slice(c, mod, 1, 0, C), *shift = ss_slice(c, mod, 1, C, 2 * C);
+
+    ss_set(&y, ss_modulate(c, y, scale));
+    ss_see(c, &l->scaled, SS_PORT_OUTPUT, y);
+    ss_set(&y, ss_add_channels(c, y, shift));
+    ss_see(c, &l->shifted, SS_PORT_OUTPUT, y);
+    ss_release(scale);
+    ss_release(shift);
+    return y;
+}
+
 ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, const ss_tensor *x,
                                    const ss_tensor *mod, ss_act act)
 {
     const ss_tensor *gamma = ss_operand(l->weight), *beta = ss_operand(l->bias);
+    const bool inner = mod && l->scaled.path &&
+                       (ss_needs_output(c, &l->scaled) || ss_needs_output(c, &l->shifted));
+    const bool looked_at = inner || ss_needs_output(c, &l->m);
+    const bool changed = ss_changes_output(c, &l->m) || ss_rounds_here(c);
+    ss_tensor *y, *plain;
 
     ss_enter(c, &l->m, x);
-    if ((act == SS_ACT_NONE && !mod) || !ss_needs_output(c, &l->m))
+    if ((act == SS_ACT_NONE && !mod) || (!looked_at && !changed))
         return ss_leave(c, &l->m,
                         ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, NULL));
+    if (!changed) {
+        y = ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, &plain);
+        plain = ss_leave(c, &l->m, plain); /* only looked at */
+        if (inner) {
+            const bool recorded = ss_tape_pause(c, true);
 
-    if (!ss_changes_output(c, &l->m)) {
-        ss_tensor *plain,
-            *y = ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, &plain);
-
-        ss_release(ss_leave(c, &l->m, plain)); /* only looked at */
+            plain = modulate(c, l, plain, mod);
+            ss_tape_pause(c, !recorded);
+        }
+        ss_release(plain);
         return y;
     }
-    ss_tensor *y = ss_leave(
-        c, &l->m, ss_group_norm(c, x, gamma, beta, NULL, l->groups, l->eps, SS_ACT_NONE, NULL));
-
+    y = ss_leave(c, &l->m,
+                 ss_group_norm(c, x, gamma, beta, NULL, l->groups, l->eps, SS_ACT_NONE, NULL));
     if (mod)
-        ss_set(&y, ss_modulate(c, y, mod));
+        y = modulate(c, l, y, mod);
     ss_set(&y, ss_activate(c, y, act));
     return y;
 }

@@ -50,6 +50,10 @@ ss_linear_layer *ss_linear_layer_new(ss_net *n, const ss_module *parent, const c
 void ss_linear_layer_add_gain(ss_net *n, ss_linear_layer *l);
 ss_tensor *ss_linear_layer_run(ss_ctx *c, const ss_linear_layer *l, const ss_tensor *x);
 
+/* (a + b) / divisor, whose sum is the inner value `sum` (path NULL: nobody knows it). */
+ss_tensor *ss_divided_sum(ss_ctx *c, const ss_module *sum, const ss_tensor *a, const ss_tensor *b,
+                          float divisor);
+
 /* A factor of a module (remedies.h): a number, or a parameter NAME of it. */
 typedef struct {
     float value;
@@ -66,12 +70,15 @@ typedef struct {
     ss_weight *weight, *bias; /* [channels] */
     int groups;
     float eps;
+    ss_module scaled, shifted; /* inner values where it is modulated; path NULL: it is not */
 } ss_group_norm_layer;
 
 ss_group_norm_layer *ss_group_norm_layer_new(ss_net *n, const ss_module *parent, const char *name,
                                              int channels, int groups, float eps);
+/* Makes norm(x) (1 + scale) and that + shift inner values of owner. */
+void ss_group_norm_layer_modulate(ss_net *n, ss_group_norm_layer *l, const ss_module *owner);
 /* act(norm(x) * (1 + scale) + shift), mod [N][2 channels] = scale, shift, or NULL for none. One
- * operation, unless the norm's own output is looked at or changed. */
+ * operation, unless what it is made of is looked at or changed. */
 ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, const ss_tensor *x,
                                    const ss_tensor *mod, ss_act act);
 

@@ -165,6 +165,12 @@ void ss_net_module(ss_net *n, ss_module *m, const ss_module *parent, const char 
     n->modules[n->n_modules++] = m;
 }
 
+void ss_net_inner(ss_net *n, ss_module *m, const ss_module *owner, ss_inner kind, const char *name)
+{
+    m->inner = kind;
+    ss_net_module(n, m, owner, ss_inner_name(kind), "%s", name);
+}
+
 static void list_name(name_list *l, const char *separator, const char *fmt, ...)
 {
     char text[2 * SHOWN];

@@ -60,6 +60,9 @@ void ss_net_fail(ss_net *n, ss_code code, const char *fmt, ...)
 void ss_net_module(ss_net *n, ss_module *m, const ss_module *parent, const char *kind,
                    const char *name_fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* Adds a value inside of owner (hooks.h), OWNER.NAME. */
+void ss_net_inner(ss_net *n, ss_module *m, const ss_module *owner, ss_inner kind, const char *name);
+
 /* The parameter NAME of a module, which must have the shape. Names that diffusers gave the
  * projections of attention blocks before version 0.18 are found too. */
 ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_shape shape);

@@ -18,6 +18,7 @@ struct ss_resnet {
     ss_linear_layer *time_emb_proj;
     ss_factor factor;
     bool magnitude;
+    ss_module temb_sum, residual_sum; /* inner values; path NULL: there is none */
     ss_module downsample; /* PyTorch lists the pooling, but not its counterpart; path NULL: none */
     ss_resnet_spec spec;
 };
@@ -44,14 +45,20 @@ ss_resnet *ss_resnet_new(ss_net *n, const ss_module *parent, const char *list, i
                                            s->scale_shift ? 2 * s->out : s->out, true);
     if (r->magnitude)
         ss_linear_layer_add_gain(n, r->time_emb_proj);
-    else
+    else if (!s->scale_shift)
+        ss_net_inner(n, &r->temb_sum, &r->m, SS_INNER_SUM, "temb_sum");
+    if (!r->magnitude)
         r->norm2 = ss_group_norm_layer_new(n, &r->m, "norm2", s->out, s->groups_out, s->eps);
+    if (!r->magnitude && s->scale_shift)
+        ss_group_norm_layer_modulate(n, r->norm2, &r->m);
     r->conv2 = ss_conv_layer_new(n, &r->m, "conv2", s->out, s->out, 3, ss_conv_same(1));
     if (s->direction == SS_HALVE && !s->fir)
         ss_net_module(n, &r->downsample, &r->m, "Downsample2D", "downsample");
     if (s->shortcut || s->in != s->out)
         r->conv_shortcut =
             ss_conv_layer_new(n, &r->m, "conv_shortcut", s->in, s->out, 1, ss_conv_same(0));
+    if (s->out_scale != 1 && !r->magnitude)
+        ss_net_inner(n, &r->residual_sum, &r->m, SS_INNER_SUM, "residual_sum");
     r->factor = ss_factor_new(n, &r->m, "residual_scale", ss_net_remedies(n)->residual);
     return r;
 }
@@ -129,8 +136,10 @@ ss_tensor *ss_resnet_run(ss_ctx *c, const ss_resnet *r, const ss_tensor *x, cons
     if (r->downsample.path)
         h = ss_leave(c, &r->downsample, h);
     ss_set(&h, ss_conv_layer_run(c, r->conv1, h)); /* [N][H'][W'][out] */
-    if (!r->spec.scale_shift)
+    if (!r->spec.scale_shift) {
         ss_set(&h, ss_add_channels(c, h, t));
+        ss_see(c, &r->temb_sum, SS_PORT_OUTPUT, h);
+    }
     ss_set(&h, ss_group_norm_layer_run(c, r->norm2, h, r->spec.scale_shift ? t : NULL, act));
     ss_set(&h, ss_conv_layer_run(c, r->conv2, h));
     ss_release(t);
@@ -139,7 +148,7 @@ ss_tensor *ss_resnet_run(ss_ctx *c, const ss_resnet *r, const ss_tensor *x, cons
     ss_tensor *residual = resample(c, r, x);
     if (r->conv_shortcut)
         ss_set(&residual, ss_conv_layer_run(c, r->conv_shortcut, residual));
-    ss_set(&h, ss_add(c, residual, h, 1 / r->spec.out_scale));
+    ss_set(&h, ss_divided_sum(c, &r->residual_sum, residual, h, r->spec.out_scale));
     ss_release(residual);
     return ss_leave(c, &r->m, h);
 }

@@ -65,7 +65,7 @@ static block *block_new(ss_net *n, const ss_module *parent, int index, const ss_
 {
     const int width = s->heads * s->head;
     ss_attention_spec attention = {
-        .channels = width, .heads = s->heads, .head = s->head, .out_scale = 1};
+        .channels = width, .heads = s->heads, .head = s->head, .out_scale = 1, .upcast = s->upcast};
     block *b = ss_net_alloc(n, sizeof *b);
 
     if (!b)

@@ -12,6 +12,7 @@ typedef struct {
     int groups;
     bool linear_projection; /* proj_in and proj_out are Linear, not 1x1 Conv2d */
     bool only_cross;        /* the first attention looks at the context too */
+    bool upcast;            /* attention.h */
 } ss_transformer_spec;
 
 typedef struct ss_transformer ss_transformer;

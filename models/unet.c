@@ -14,6 +14,7 @@
 
 struct ss_unet {
     ss_module m;
+    ss_module class_sum, add_sum, image_sum; /* inner values; path NULL: there is none */
     const ss_unet_config *config;
     ss_conv_layer *conv_in, *conv_out;
 
@@ -62,6 +63,22 @@ static void new_embeddings(ss_net *n, ss_unet *u, const ss_unet_config *g)
                                                   SS_ACT_SILU, SS_ACT_NONE);
 }
 
+/* Sums that the network itself makes. */
+static void new_inner(ss_net *n, ss_unet *u, const ss_unet_config *g)
+{
+    if (g->remedies.magnitude)
+        return;
+    if (g->class_kind != SS_CLASS_NONE && !g->class_concat)
+        ss_net_inner(n, &u->class_sum, &u->m, SS_INNER_MIXED, "class_sum");
+    if (g->addition == SS_ADD_TEXT) /* of a layer norm's output */
+        ss_net_inner(n, &u->add_sum, &u->m, SS_INNER_MODULATED, "add_sum");
+    else if (g->addition != SS_ADD_NONE)
+        ss_net_inner(n, &u->add_sum, &u->m, u->class_sum.path ? SS_INNER_MIXED : SS_INNER_SUM,
+                     "add_sum");
+    if (g->divide_by_time) /* else it is the output */
+        ss_net_inner(n, &u->image_sum, &u->m, SS_INNER_SUM, "image_sum");
+}
+
 ss_unet *ss_unet_new(ss_net *n, const ss_unet_config *g)
 {
     const int first = g->down[0].out;
@@ -86,6 +103,7 @@ ss_unet *ss_unet_new(ss_net *n, const ss_unet_config *g)
     if (!g->remedies.magnitude)
         u->conv_norm_out =
             ss_group_norm_layer_new(n, &u->m, "conv_norm_out", first, g->groups_out, g->eps);
+    new_inner(n, u, g);
     u->conv_out = ss_conv_layer_new(n, &u->m, "conv_out", first, g->out_channels,
                                     g->conv_out_kernel, ss_conv_same((g->conv_out_kernel - 1) / 2));
     if (g->remedies.magnitude)
@@ -172,10 +190,12 @@ static ss_tensor *embed_text_time(ss_ctx *c, const ss_unet *u, const ss_conditio
 }
 
 /* *e += more, which may be NULL where there is nothing; takes more. */
-static void add_embedding(ss_ctx *c, ss_tensor **e, ss_tensor *more)
+static void add_embedding(ss_ctx *c, const ss_module *sum, ss_tensor **e, ss_tensor *more)
 {
-    if (more)
+    if (more) {
         ss_set(e, ss_add(c, *e, more, 1));
+        ss_see(c, sum, SS_PORT_OUTPUT, *e);
+    }
     ss_release(more);
 }
 
@@ -190,6 +210,7 @@ static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const ss_te
         ss_set(&e, ss_affine(c, e, (float)M_SQRT2, 0));
     ss_set(&e, ss_timestep_embedding_run(c, u->time_embedding, e));
     ss_tensor *label = embed_class(c, u, cond, N);
+    ss_to_sample_type(c, label);
     if (u->config->class_concat) {
         ss_set(&e, ss_concat(c, e, label, -1));
         ss_release(label);
@@ -197,12 +218,12 @@ static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const ss_te
         ss_set(&e, ss_mp_sum(c, e, label, 0.5));
         ss_release(label);
     } else {
-        add_embedding(c, &e, label);
+        add_embedding(c, &u->class_sum, &e, label);
     }
     if (u->add_text)
-        add_embedding(c, &e, ss_text_embedding_run(c, u->add_text, text));
+        add_embedding(c, &u->add_sum, &e, ss_text_embedding_run(c, u->add_text, text));
     else if (u->add_layers)
-        add_embedding(c, &e, embed_text_time(c, u, cond, N));
+        add_embedding(c, &u->add_sum, &e, embed_text_time(c, u, cond, N));
     ss_set(&e, ss_activate(c, e, u->config->act_embedding));
     return e;
 }
@@ -270,8 +291,13 @@ static ss_tensor *encode_decode(ss_ctx *c, const ss_unet *u, const ss_tensor *x,
     ss_tensor *image = ss_retain(x), *h = ss_conv_layer_run(c, u->conv_in, x);
 
     ss_skips_push(c, &skips, h);
-    for (int i = 0; i < g->n_levels; i++)
+    for (int i = 0; i < g->n_levels; i++) {
+        const int before = skips.n;
+
         h = ss_down_block_run(c, u->down[i], h, with, &skips, &image);
+        for (int k = before; k < skips.n; k++) /* they leave the block, too */
+            skips.items[k] = ss_pass(c, &u->m, skips.items[k]);
+    }
     if (u->mid)
         h = ss_mid_block_run(c, u->mid, h, with);
     ss_set(&image, NULL);
@@ -282,8 +308,10 @@ static ss_tensor *encode_decode(ss_ctx *c, const ss_unet *u, const ss_tensor *x,
     if (u->conv_norm_out)
         ss_set(&h, ss_group_norm_layer_run(c, u->conv_norm_out, h, NULL, g->act_out));
     ss_set(&h, ss_conv_layer_run(c, u->conv_out, h)); /* [N][H][W][out] */
-    if (image)
+    if (image) {
         ss_set(&h, ss_add(c, h, image, 1));
+        ss_see(c, &u->image_sum, SS_PORT_OUTPUT, h);
+    }
     ss_release(image);
     return h;
 }
@@ -323,7 +351,9 @@ ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const fl
     if (!check_condition(c, u, d))
         return NULL;
 
-    ss_enter(c, &u->m, x);
+    ss_tensor *seen = ss_pass(c, &u->m, ss_retain(x));
+
+    ss_enter(c, &u->m, seen);
     if (g->text_in)
         text = ss_upload(c, ss_shape_of(N, d->tokens, d->width), d->encoder_hidden_states);
     if (g->text_in && d->encoder_mask)
@@ -332,13 +362,14 @@ ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const fl
     if (u->encoder_hid_proj)
         ss_set(&text, ss_linear_layer_run(c, u->encoder_hid_proj, text));
 
-    ss_tensor *in = g->center_input ? ss_affine(c, x, 2, -1) : ss_retain(x);
+    ss_tensor *in = g->center_input ? ss_affine(c, seen, 2, -1) : ss_retain(seen);
     if (g->remedies.magnitude)
         ss_set(&in, ss_mp_ones(c, in));
     const ss_steering with = {temb, text, mask};
     ss_tensor *y = encode_decode(c, u, in, &with);
     if (g->divide_by_time)
         ss_set(&y, divide_samples(c, y, t));
+    ss_release(seen);
     ss_release(in);
     ss_release(temb);
     ss_release(text);

@@ -32,6 +32,7 @@ struct ss_level {
     ss_resampler *conv; /* at most one of these two */
     ss_resnet *resnet;
     ss_conv_layer *skip_conv; /* NCSN++: picture to features, or back */
+    ss_module image_sum;      /* of decoders with it: an inner value, the pictures added up */
     ss_group_norm_layer *skip_norm;
 };
 
@@ -173,6 +174,7 @@ static void new_attentions(ss_net *n, ss_level *b, int count)
                 .groups = s->groups,
                 .linear_projection = s->linear_projection,
                 .only_cross = s->only_cross,
+                .upcast = s->upcast_attention,
             };
             b->transformers[i] = ss_transformer_new(n, &b->m, i, &t);
         } else {
@@ -275,6 +277,7 @@ ss_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index, const s
         b->resnet = ss_resnet_new(n, &b->m, "resnet_up", -1, &r);
         b->skip_conv =
             ss_conv_layer_new(n, &b->m, "skip_conv", s->out, IMAGE_CHANNELS, 3, ss_conv_same(1));
+        ss_net_inner(n, &b->image_sum, &b->m, SS_INNER_SUM, "image_sum");
         b->skip_norm =
             ss_group_norm_layer_new(n, &b->m, "skip_norm", s->out, groups_of(s, s->out), s->eps);
     } else {
@@ -350,8 +353,10 @@ static void draw_image(ss_ctx *c, const ss_level *b, const ss_tensor *x, ss_tens
         return;
     ss_tensor *more = ss_group_norm_layer_run(c, b->skip_norm, x, NULL, SS_ACT_SILU);
     ss_set(&more, ss_conv_layer_run(c, b->skip_conv, more)); /* [N][H][W][3] */
-    if (*image)
+    if (*image) {
         ss_set(&more, ss_add(c, *image, more, 1));
+        ss_see(c, &b->image_sum, SS_PORT_OUTPUT, more);
+    }
     ss_set(image, more);
 }
 

@@ -53,7 +53,7 @@ typedef struct {
     bool attends; /* false: the type's attentions are left out (add_attention) */
     int heads, head, attention_groups;
     int context;
-    bool only_cross, linear_projection;
+    bool only_cross, linear_projection, upcast_attention;
     ss_norm_cross norm_cross;
     int depth[SS_MAX_LAYERS]; /* transformer blocks behind each residual block */
 } ss_block_spec;

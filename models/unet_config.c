@@ -536,6 +536,7 @@ static void read_attention(ss_json *j, ss_unet_config *u)
     const bool mid_only =
         ss_json_bool(j, "mid_block_only_cross_attention", one_only && only_cross[0]);
     const bool linear = ss_json_bool(j, "use_linear_projection", false);
+    const bool upcast = ss_json_bool(j, "upcast_attention", false);
     const ss_norm_cross norm =
         (ss_norm_cross)(ss_json_choice(j, "cross_attention_norm", norms, -1) + SS_NORM_CROSS_LAYER);
 
@@ -554,6 +555,7 @@ static void read_attention(ss_json *j, ss_unet_config *u)
                                      : false,
                           norm);
         s->linear_projection = linear;
+        s->upcast_attention = upcast;
         if (width && wanted && width != wanted)
             ss_json_complain(j, SS_FORMAT, "cross_attention_dim",
                              "one text cannot have width %d and width %d", wanted, width);
@@ -627,7 +629,6 @@ static void read_conditional(ss_json *j, ss_unet_config *u)
         ss_json_complain(j, SS_FORMAT, "class_embeddings_concat",
                          "it needs a class embedding, and no addition_embed_type");
 
-    ss_json_bool(j, "upcast_attention", false); /* we compute in f32 */
     ss_json_choice(j, "attention_type", attention_types, 0);
     expect_bool(j, "dual_cross_attention", false);
     expect_null(j, "num_attention_heads",

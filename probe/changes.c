@@ -33,12 +33,26 @@ static ss_code parse_precision(const ss_changes_options *opt, ss_changes *k, ss_
 
     if (rc != SS_OK)
         return ss_fail_prefix(e, "--precision");
-    k->precision.scope = opt->round_blocks ? SS_ROUND_BLOCKS : SS_ROUND_OPS;
+    if (opt->round_blocks && opt->as)
+        return ss_fail(e, SS_USAGE, "--as and --precision-scope blocks exclude each other");
+    k->precision.scope = opt->round_blocks ? SS_ROUND_BLOCKS : SS_ROUND_HALF;
+    if (opt->as && ss_round_scope_parse(opt->as, &k->precision.scope, e) != SS_OK)
+        return ss_fail_prefix(e, "--as");
+    if (opt->attention &&
+        ss_attention_code_parse(opt->attention, &k->precision.attention, e) != SS_OK)
+        return ss_fail_prefix(e, "--attention");
+    const bool plain = ss_format_is_f32(&k->precision.format) && !opt->n_precision_maps;
+    k->precision.torch_norms = opt->as || !plain;
     k->rules = ss_calloc((size_t)opt->n_precision_maps, sizeof *k->rules);
     if (!k->rules)
         return ss_fail(e, SS_NOMEM, "out of memory");
     k->precision.rules = k->rules;
-    ss_str_addf(&text, "%s (%s)", k->precision.format.name, opt->round_blocks ? "blocks" : "ops");
+    ss_str_add(&text, k->precision.format.name);
+    if (k->precision.scope == SS_ROUND_BLOCKS)
+        ss_str_add(&text, " (blocks)");
+    else if (k->precision.torch_norms || opt->attention)
+        ss_str_addf(&text, " (%s, %s)", ss_round_scope_name(k->precision.scope),
+                    ss_attention_code_name(k->precision.attention));
     for (int i = 0; i < opt->n_precision_maps && rc == SS_OK; i++) {
         rc = parse_rule(opt->precision_maps[i], k, e);
         ss_str_addf(&text, ", %s", opt->precision_maps[i]);

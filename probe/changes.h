@@ -8,7 +8,10 @@ typedef struct {
     const char *precision;             /* format name, or NULL: fp32 */
     const char *const *precision_maps; /* "GLOB=FMT" */
     int n_precision_maps;
-    bool round_blocks; /* block outputs only, instead of every operation */
+    bool round_blocks;     /* block outputs only; excludes the next */
+    const char *as;        /* code that is emulated: "half", "autocast", "autocast-cpu"; NULL: half.
+                              Given, norms overflow as PyTorch's also where nothing is rounded */
+    const char *attention; /* "sdpa", "eager", "eager-unscaled"; NULL: sdpa */
     const char *const *interventions;
     int n_interventions;
 } ss_changes_options;
@@ -18,7 +21,7 @@ typedef struct {
     struct ss_precision_rule *rules; /* precision.rules; the globs are owned too */
     ss_intervention *interventions;  /* their globs are the options' */
     int n_interventions;
-    char *precision_text; /* "fp16 (ops), mid_block=bf16" */
+    char *precision_text; /* "fp16 (half, sdpa), mid_block=bf16"; "fp32" */
 } ss_changes;
 
 /* Understands the options, whose texts are borrowed while k lives. What a malformed one should

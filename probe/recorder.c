@@ -142,7 +142,7 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
     ss_recorder *r = self;
     slot *s = &r->slots[m->id];
 
-    if (ss_ctx_shapes_only(c) && p == SS_PORT_INPUT && s->entered < 0)
+    if (ss_ctx_shapes_only(c) && (p == SS_PORT_INPUT || m->inner) && s->entered < 0)
         s->entered = r->n_entered++;
     if (r->err.code != SS_OK || ss_shape_get(x).rank < 2 || ss_dim(x, 0) != r->n || s->seen[p])
         return;
@@ -185,6 +185,21 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
     }
 }
 
+static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_stats *st,
+                      int n)
+{
+    ss_recorder *r = self;
+    slot *s = &r->slots[m->id];
+
+    if (ss_ctx_shapes_only(c) && s->entered < 0)
+        s->entered = r->n_entered++;
+    if (ss_ctx_shapes_only(c) || !r->col || n != r->n || s->run < 0 || s->seen[p])
+        return;
+    s->seen[p] = true;
+    for (int k = 0; k < n; k++)
+        ss_run_put_stats(r->col, s->run, p, r->input[k], r->sample[k], &st[k]);
+}
+
 /* Lists what the options ask for. Every array has room for every module. */
 static void list_modules(ss_recorder *r)
 {
@@ -195,12 +210,12 @@ static void list_modules(ss_recorder *r)
         *s = (slot){.run = -1, .layer = -1, .channels = -1, .dump = -1, .entered = -1};
         if (!r->opt.n_watch || any_match(r->opt.watch, r->opt.n_watch, m->path)) {
             s->run = r->n_modules++; /* its place is known after the shapes pass */
-            if (r->opt.channels) {
+            if (r->opt.channels && !m->inner) {
                 s->channels = r->n_channels;
                 r->channels[r->n_channels++] = (ss_run_channels){m->path, 0};
             }
         }
-        if (any_match(r->opt.dump, r->opt.n_dump, m->path)) {
+        if (!m->inner && any_match(r->opt.dump, r->opt.n_dump, m->path)) {
             s->dump = r->n_dumps;
             r->dumps[r->n_dumps++] = (ss_run_dump){.path = m->path, .half = r->opt.half};
         }
@@ -231,7 +246,7 @@ ss_code ss_recorder_new(const ss_recorder_options *opt, ss_recorder **out, ss_er
         ss_recorder_free(r);
         return ss_fail(e, SS_NOMEM, "out of memory");
     }
-    r->hooks = (ss_hooks){r, wants, wants_attention, see, see_attention};
+    r->hooks = (ss_hooks){r, wants, wants_attention, see, see_attention, see_stats};
     list_modules(r);
     *out = r;
     return SS_OK;

@@ -50,6 +50,34 @@ static ss_code check_version(ss_run *r, hid_t file, ss_err *e)
     return rc;
 }
 
+/* "FORMAT (AS, ATTENTION)" */
+static void read_code(ss_run *r)
+{
+    char as[16], attention[16];
+    ss_round_scope scope;
+    ss_attention_code code;
+
+    if (sscanf(r->precision, "%*[^ ] (%15[^,)], %15[^)])", as, attention) == 2 &&
+        ss_round_scope_parse(as, &scope, NULL) == SS_OK &&
+        ss_attention_code_parse(attention, &code, NULL) == SS_OK) {
+        r->as = scope;
+        r->attention = code;
+    }
+}
+
+/* Which entries of the axis of modules are inner values. */
+static ss_code read_inner(ss_run *r, ss_err *e)
+{
+    r->inner = ss_calloc((size_t)r->n_modules, sizeof *r->inner);
+    if (!r->inner)
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    for (int m = 0; r->kinds && m < r->n_modules; m++)
+        for (int k = SS_INNER_NONE + 1; k < SS_N_INNERS; k++)
+            if (strcmp(r->kinds[m], ss_inner_name((ss_inner)k)) == 0)
+                r->inner[m] = (ss_inner)k;
+    return SS_OK;
+}
+
 static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
 {
     int64_t complete = 1, threads = 0, seed = 0;
@@ -79,6 +107,8 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         else if (!*texts[i].to && !(*texts[i].to = ss_strdup("")))
             rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     }
+    if (rc == SS_OK)
+        read_code(r);
     if (rc == SS_OK && ((rc = ss_h5_read_i64(file, "complete", &complete, e)) != SS_OK ||
                         (rc = ss_h5_read_i64(file, "threads", &threads, e)) != SS_OK ||
                         (rc = ss_h5_read_i64(file, "seed", &seed, e)) != SS_OK))
@@ -174,7 +204,7 @@ static ss_code read_module_axes(ss_run *r, hid_t file, ss_err *e)
     r->n_modules = (int)modules;
     r->n_ports = (int)ports;
     r->n_inputs = (int)inputs;
-    return SS_OK;
+    return read_inner(r, e);
 }
 
 static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
@@ -364,7 +394,7 @@ void ss_run_close(ss_run *r)
         r->device,    r->precision, r->condition, r->prediction_type, r->created, r->plan,
         r->modules,   r->ports,     r->inputs,    r->kinds,           r->blocks,  r->sigmas,
         r->timesteps, r->done,      r->layers,    r->parameters,      r->radii,   r->steps,
-        r->bins,      r->pictures,  r->schedule,
+        r->bins,      r->pictures,  r->schedule,  r->inner,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)

@@ -20,6 +20,7 @@
 #define SS_RUN_READER_H
 
 #include "base/err.h"
+#include "kernels/hooks.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,12 +39,17 @@ typedef struct ss_run {
     int threads;
     int minor; /* of the layout version, 0 where the file has none */
     bool complete;
+    /* The PyTorch code that analyses judge a format for: what it stores in it (ss_site_is_stored).
+     * As the run says, else half and sdpa; a command may set another. */
+    ss_round_scope as;
+    ss_attention_code attention;
 
     /* axes; an absent one has one entry, "output" for the port, "" for the input */
     int n_modules, n_ports, n_inputs, n_sigmas, n_samples;
     char **modules, **ports, **inputs;
     char **pictures;  /* [input][sample] names of files, "" without; NULL: none is known */
     char **kinds;     /* [module], NULL: unknown */
+    ss_inner *inner;  /* [module] by their kinds; SS_INNER_NONE of modules */
     uint8_t *blocks;  /* [module], NULL: unknown */
     double *sigmas;   /* NULL in a training run, which has */
     int64_t *steps;   /*   these in their place, wherever a sigma is asked for; else NULL */

@@ -99,6 +99,8 @@
     TEXT("precision", "--precision", DATA, network.changes.precision), \
     TEXTS("precision_map", "--precision-map", DATA, network.changes.precision_maps, network.changes.n_precision_maps), \
     FLAG("precision_scope", "--precision-scope", DATA, network.changes.round_blocks, "ops", "blocks"), \
+    TEXT("as", "--as", DATA, network.changes.as), \
+    TEXT("attention", "--attention", DATA, network.changes.attention), \
     TEXTS("interventions", "--intervene", DATA, network.changes.interventions, network.changes.n_interventions)
 
 #define END \

@@ -14,15 +14,16 @@ static ss_code paste(ss_page *page, const ss_findings *x, const ss_keep *k, ss_e
 
     if (rc != SS_OK)
         return rc;
-    html_raw(f, "<details><summary>To paste</summary><pre>keep_fp32 = [  # for PyTorch: "
-                "model.get_submodule(name), weights and input in fp32\n");
+    html_raw(f, "<details><summary>To paste</summary><pre>keep_fp32 = [  # "
+                "model.get_submodule(name): autocast off, on input.float()\n");
     for (int m = 0; m < k->n_modules; m++) {
         if (ss_keep_listed(k, m)) {
-            html_textf(f, "    \"%s\",\n", x->run->modules[m]);
+            html_textf(f, "    \"%s\",\n", ss_keep_path(x->run, m));
         }
     }
     html_raw(f, "]</pre><pre>sigmascope probe ... ");
-    html_textf(f, "--precision %s", k->format.name);
+    html_textf(f, "--precision %s --as %s --attention %s", k->format.name,
+               ss_round_scope_name(x->run->as), ss_attention_code_name(x->run->attention));
     for (int i = 0; i < n; i++)
         html_textf(f, " \\\n    --precision-map '%s'", maps[i]);
     html_raw(f, "</pre></details>\n");
@@ -44,9 +45,12 @@ static ss_code one_format(ss_page *page, const ss_findings *x, ss_keep *k, ss_er
 
 ss_code ss_section_keep(ss_page *page, const ss_findings *x, ss_err *e)
 {
+    const ss_round_scope as = x->run->as;
     bool begun = false;
     ss_code rc = SS_OK;
 
+    if (as == SS_ROUND_HALF) /* as `analyze --keep-fp32` */
+        x->run->as = SS_ROUND_AUTOCAST;
     for (int i = 0; i < x->n_formats && x->headroom.n > 0 && rc == SS_OK; i++) {
         ss_keep k;
         ss_err why;
@@ -54,11 +58,13 @@ ss_code ss_section_keep(ss_page *page, const ss_findings *x, ss_err *e)
         if (x->headroom.n_negative[i] == 0)
             continue;
         rc = ss_keep_find(x->run, &x->format[i], 0, &k, &why);
-        if (rc == SS_USAGE) /* a run under emulation does not tell what fp32 would do */
-            return SS_OK;
+        if (rc == SS_USAGE) { /* a run under emulation does not tell what fp32 would do */
+            rc = SS_OK;
+            break;
+        }
         if (rc != SS_OK) {
             *e = why;
-            return rc;
+            break;
         }
         if (!begun)
             ss_page_section(page, "keep", "Modules to keep in fp32");
@@ -66,5 +72,6 @@ ss_code ss_section_keep(ss_page *page, const ss_findings *x, ss_err *e)
         rc = one_format(page, x, &k, e);
         ss_keep_release(&k);
     }
+    x->run->as = as;
     return rc;
 }

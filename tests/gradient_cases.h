@@ -220,13 +220,17 @@ static void ref_attention(const gradient_case *g, double *const x[], double *y)
 static ss_tensor *run_attention(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
 {
     ss_enter(c, &module, x[0]);
-    return ss_leave(c, &module,
-                    ss_attention(c, x[0], x[1], x[2], x[3], (int)g->opt[0], (float)g->opt[1]));
+    return ss_leave(
+        c, &module,
+        ss_attention(c, x[0], x[1], x[2], x[3],
+                     &(ss_attention_opt){.heads = (int)g->opt[0], .scale = (float)g->opt[1]}));
 }
 
 static ss_tensor *run_cosine_attention(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
 {
-    return ss_cosine_attention(c, x[0], x[1], x[2], x[3], (int)g->opt[0], (float)g->opt[1]);
+    return ss_attention(
+        c, x[0], x[1], x[2], x[3],
+        &(ss_attention_opt){.heads = (int)g->opt[0], .scale = (float)g->opt[1], .cosine = true});
 }
 
 static void ref_add(const gradient_case *g, double *const x[], double *y)

@@ -25,6 +25,7 @@ typedef struct {
     float scale;
     bool cosine;
     const ss_format *rounding;
+    ss_attention_code code;
     float *q, *k, *v, *mask;
 } problem;
 
@@ -81,9 +82,9 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
 static void run(const problem *p, int threads, float *y, ss_attention_stats *stats)
 {
     static const ss_module module = {.path = "attention", .kind = "Attention", .parent = -1};
-    const ss_hooks hooks = {stats, wants, wants_attention, NULL, see_attention};
+    const ss_hooks hooks = {stats, wants, wants_attention, NULL, see_attention, NULL};
     const ss_intervention cosine = {SS_COSINE_ATTENTION, p->scale, "attention"};
-    ss_precision precision = {.scope = SS_ROUND_OPS};
+    ss_precision precision = {.scope = SS_ROUND_HALF};
     ss_setup setup = {.modules = (const ss_module *[]){&module},
                       .n_modules = 1,
                       .hooks = stats ? &hooks : NULL,
@@ -95,6 +96,7 @@ static void run(const problem *p, int threads, float *y, ss_attention_stats *sta
 
     if (p->rounding) {
         precision.format = *p->rounding;
+        precision.attention = p->code;
         setup.precision = &precision;
     }
     if (ss_ctx_new(&(ss_ctx_options){.threads = threads}, &c, &e) != SS_OK ||
@@ -106,7 +108,9 @@ static void run(const problem *p, int threads, float *y, ss_attention_stats *sta
     ss_tensor *mask = p->mask ? ss_upload(c, ss_shape_of(p->n, p->S), p->mask) : NULL;
 
     ss_enter(c, &module, q);
-    ss_tensor *out = ss_leave(c, &module, ss_attention(c, q, k, v, mask, p->heads, p->scale));
+    ss_tensor *out = ss_leave(
+        c, &module,
+        ss_attention(c, q, k, v, mask, &(ss_attention_opt){.heads = p->heads, .scale = p->scale}));
     if (ss_ctx_check(c, &e) != SS_OK || ss_download(c, out, y, &e) != SS_OK)
         fail_msg("%s", e.msg);
     ss_release(out);
@@ -144,9 +148,13 @@ static void naive_head(const problem *p, int64_t n, int h, float *y, ss_attentio
             if (p->cosine)
                 length = sqrt(dot(q, q, p->D)) * sqrt(dot(k, k, p->D));
             l[j] = length > 0 ? p->scale * dot(q, k, p->D) / length : 0;
+            if (p->rounding && p->code == SS_ATTENTION_EAGER_UNSCALED) {
+                l[j] = ss_format_round(p->rounding, (float)(l[j] / p->scale));
+                l[j] = ss_format_round(p->rounding, (float)(l[j] * p->scale));
+            }
             if (p->mask)
                 l[j] += p->mask[n * p->S + j];
-            if (p->rounding)
+            if (p->rounding && p->code != SS_ATTENTION_SDPA)
                 l[j] = ss_format_round(p->rounding, (float)l[j]);
             m = l[j] > m ? l[j] : m;
             if (isfinite(l[j]) && l[j] > top)
@@ -158,7 +166,11 @@ static void naive_head(const problem *p, int64_t n, int h, float *y, ss_attentio
             const double prob = exp(l[j] - m) / Z;
 
             H -= prob > 0 ? prob * log(prob) : isnan(prob) ? prob : 0;
-            l[j] = p->rounding ? ss_format_round(p->rounding, (float)prob) : prob;
+            l[j] = prob;
+            if (p->rounding && p->code == SS_ATTENTION_SDPA)
+                l[j] = ss_format_round(p->rounding, (float)(prob * Z)) / Z;
+            else if (p->rounding)
+                l[j] = ss_format_round(p->rounding, (float)prob);
             mass[j] += l[j];
         }
         sum += H;
@@ -309,7 +321,10 @@ static void test_rounding(void **state)
         for (int64_t j = 0; j < p.S * 32; j++) /* operands are of the format too */
             p.v[j] = ss_format_round(&f, p.v[j]);
         p.rounding = &f;
-        check(names[i], &p, 1e-3); /* a value at a tie may fall to either side */
+        for (int code = 0; code < SS_N_ATTENTION_CODES; code++) {
+            p.code = (ss_attention_code)code;
+            check(names[i], &p, 1e-3); /* a value at a tie may fall to either side */
+        }
         drop(&p);
     }
 }

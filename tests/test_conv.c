@@ -323,7 +323,7 @@ static void test_rounded_weights(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         operands o = make(&cases[i]);
         float *w = malloc((size_t)o.nw * sizeof *w);
-        ss_precision p = {.scope = SS_ROUND_OPS};
+        ss_precision p = {.scope = SS_ROUND_HALF};
         ss_err e = {0};
 
         assert_int_equal(ss_format_parse("e5m6", &p.format, &e), SS_OK);
@@ -353,7 +353,7 @@ static bool rounds_from(const ss_format *bf16, double exact, double slack, float
 static void hold_bf16(const conv_case *c, size_t i, bool threads)
 {
     operands o = make(c);
-    ss_precision p = {.scope = SS_ROUND_OPS};
+    ss_precision p = {.scope = SS_ROUND_HALF};
     ss_err e = {0};
 
     assert_int_equal(ss_format_parse("bf16", &p.format, &e), SS_OK);

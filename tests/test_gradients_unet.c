@@ -302,18 +302,19 @@ static void test_formats_of_their_own(void **state)
     assert_int_equal(ss_format_parse("e5m2", &p.gradient, NULL), SS_OK);
     open_network("fashion", (ss_ctx_options){.threads = 1}, &plain);
     step(&plain, false);
-    for (int scope = 0; scope < 2; scope++) {
+    for (int pass = 0; pass < 2; pass++) {
+        const ss_round_scope scope = pass ? SS_ROUND_BLOCKS : SS_ROUND_HALF;
         network n = {0};
         int64_t values = 0, rounded = 0;
         double dot = 0, one = 0, other = 0;
         ss_err e = {0};
 
         open_network("fashion", (ss_ctx_options){.threads = 1}, &n);
-        p.scope = (ss_round_scope)scope;
+        p.scope = scope;
         ss_setup s = {.modules = ss_model_modules(n.m, &n_modules), .precision = &p};
         s.n_modules = n_modules;
         assert_int_equal(ss_ctx_setup(n.c, &s, &e), SS_OK);
-        step(&n, scope == SS_ROUND_OPS);
+        step(&n, scope == SS_ROUND_HALF);
         ss_weight *const *v = ss_model_weights(plain.m, &count);
         ss_weight *const *w = ss_model_weights(n.m, &count);
         for (int i = 0; i < count; i++) {
@@ -330,10 +331,10 @@ static void test_formats_of_their_own(void **state)
             ss_free(b);
         }
         printf("e4m3, e5m2 in %s: cosine to the fp32 gradient %.4f, %.1f %% values of e5m2\n",
-               scope == SS_ROUND_OPS ? "operations" : "blocks", dot / sqrt(one * other),
+               scope == SS_ROUND_HALF ? "operations" : "blocks", dot / sqrt(one * other),
                100.0 * (double)rounded / (double)values);
         assert_true(dot / sqrt(one * other) > 0.8);
-        if (scope == SS_ROUND_OPS)
+        if (scope == SS_ROUND_HALF)
             assert_int_equal(rounded, values);
         else
             assert_true(rounded < values / 2);

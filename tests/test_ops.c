@@ -109,7 +109,8 @@ static ss_tensor *run_attention(const golden_case *g, inputs *in)
     in->b = input(g, "k");
     in->c = input(g, "v");
     in->d = input(g, "mask");
-    return ss_attention(ctx, in->x, in->b, in->c, in->d, (int)g->opt[0], g->opt[1]);
+    return ss_attention(ctx, in->x, in->b, in->c, in->d,
+                        &(ss_attention_opt){.heads = (int)g->opt[0], .scale = g->opt[1]});
 }
 
 static ss_tensor *run_add(const golden_case *g, inputs *in)
@@ -420,7 +421,7 @@ static float *chain(int threads, int64_t *n)
     ss_set(&h, ss_geglu(c, h));
     ss_set(&h, ss_activate(c, h, SS_ACT_MISH));
     ss_set(&h, ss_reshape(c, h, ss_shape_of(2, 625, 24)));
-    ss_set(&h, ss_attention(c, h, h, h, NULL, 3, 0.35f));
+    ss_set(&h, ss_attention(c, h, h, h, NULL, &(ss_attention_opt){.heads = 3, .scale = 0.35f}));
     ss_set(&h, ss_concat(c, h, h, -1));
     ss_tensor *mean = ss_mean_tokens(c, h);
     ss_set(&mean, ss_reshape(c, mean, ss_shape_of(2, 48)));

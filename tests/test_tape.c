@@ -57,7 +57,7 @@ static float *chain(int threads, bool recompute, int64_t *peak)
         ss_release(both);
         ss_set(&z, ss_reshape(c, z, ss_shape_of(2, 1600, 48)));
         ss_tensor *mean = ss_mean_tokens(c, z);
-        ss_set(&z, ss_attention(c, z, z, z, NULL, 3, 0.35f));
+        ss_set(&z, ss_attention(c, z, z, z, NULL, &(ss_attention_opt){.heads = 3, .scale = 0.35f}));
         ss_set(&z, ss_reshape(c, z, ss_shape_of(2, 40, 40, 48)));
         ss_set(&mean, ss_reshape(c, mean, ss_shape_of(2, 48)));
         ss_set(&z, ss_add_channels(c, z, mean));
@@ -138,10 +138,11 @@ static void test_gradient_formats(void **state)
 
     (void)state;
     assert_int_equal(ss_format_parse("e5m2", &e5m2, NULL), SS_OK);
-    for (int scope = 0; scope < 2; scope++) {
+    for (int k = 0; k < 2; k++) {
+        const ss_round_scope scope = k ? SS_ROUND_BLOCKS : SS_ROUND_HALF;
         ss_ctx *c = context(1);
         ss_err e = {0};
-        const ss_precision p = {.scope = (ss_round_scope)scope, .gradient = e5m2};
+        const ss_precision p = {.scope = scope, .gradient = e5m2};
         ss_tensor *x = wanted(normal(c, ss_shape_of(3, 7), 0));
         ss_tensor *w = wanted(normal(c, ss_shape_of(5, 7), 1));
         ss_tensor *r = normal(c, ss_shape_of(3, 5), 2);
@@ -167,7 +168,7 @@ static void test_gradient_formats(void **state)
 
             for (int o = 0; o < 5; o++)
                 want += (double)vr[i / 7 * 5 + o] * vw[o * 7 + i % 7];
-            if (scope == SS_ROUND_OPS)
+            if (scope == SS_ROUND_HALF)
                 want = ss_format_round(&e5m2, (float)want);
             assert_true(fabs(dx[i] - want) <= 1e-6 * (1 + fabs(want)));
         }
@@ -176,7 +177,7 @@ static void test_gradient_formats(void **state)
 
             for (int n = 0; n < 3; n++)
                 want += (double)vr[n * 5 + i / 7] * vx[n * 7 + i % 7];
-            if (scope == SS_ROUND_OPS)
+            if (scope == SS_ROUND_HALF)
                 want = ss_format_round(&e5m2, (float)want);
             assert_true(fabs(dw[i] - want) <= 1e-6 * (1 + fabs(want)));
         }
@@ -224,7 +225,7 @@ static void test_changed_parameter(void **state)
         ss_rng_normals(ss_rng_stream(1, "w", 1, 0), 0, second, 81);
         memcpy(third, first, sizeof first);
         if (rounded)
-            set_up(c, NULL, &(ss_precision){.scope = SS_ROUND_OPS, .format = e4m3});
+            set_up(c, NULL, &(ss_precision){.scope = SS_ROUND_HALF, .format = e4m3});
         ss_tensor *w = ss_param(c, SS_F32, ss_shape_of(3, 3, 3, 3), first);
         ss_tensor *g = ss_param(c, SS_F16, ss_shape_of(3), half);
         small_step(c, w, g, y[0], dx[0]);

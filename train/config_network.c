@@ -101,7 +101,7 @@ void ss_config_read_precision(ss_config_reader *r)
     read_format(&j, "format", &parts->precision.format);
     read_format(&j, "gradient", &parts->precision.gradient);
     parts->precision.scope =
-        ss_json_choice(&j, "scope", scopes, 0) ? SS_ROUND_BLOCKS : SS_ROUND_OPS;
+        ss_json_choice(&j, "scope", scopes, 0) ? SS_ROUND_BLOCKS : SS_ROUND_HALF;
     const json_t *rules = ss_json_get(&j, "rules");
     const size_t n = json_array_size(rules);
 

@@ -58,6 +58,15 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
         p->next.see_attention(p->next.self, c, m, s, n, heads, keys);
 }
 
+static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port port, const ss_stats *s,
+                      int n)
+{
+    const ss_penalty *p = self;
+
+    if (p->next.see_stats && p->next.wants(p->next.self, m, port))
+        p->next.see_stats(p->next.self, c, m, port, s, n);
+}
+
 static ss_code select_modules(ss_penalty *p, const ss_module *const *modules, int n_modules,
                               const char *const *globs, int n_globs, ss_err *e)
 {
@@ -70,7 +79,7 @@ static ss_code select_modules(ss_penalty *p, const ss_module *const *modules, in
         if (rc != SS_OK)
             return rc;
         for (int i = 0; i < n_modules; i++) {
-            if (ss_glob_module(globs[g], modules[i]->path))
+            if (!modules[i]->inner && ss_glob_module(globs[g], modules[i]->path))
                 p->watched[modules[i]->id] = hit = true;
         }
         if (!hit)
@@ -98,7 +107,7 @@ ss_code ss_penalty_new(const ss_module *const *modules, int n_modules, const cha
         ss_penalty_free(p);
         return rc;
     }
-    p->hooks = (ss_hooks){p, wants, wants_attention, see, see_attention};
+    p->hooks = (ss_hooks){p, wants, wants_attention, see, see_attention, see_stats};
     *out = p;
     return SS_OK;
 }

@@ -27,16 +27,10 @@ static bool wants_attention(void *self, const ss_module *m)
     return w->next.wants_attention && w->next.wants_attention(w->next.self, m);
 }
 
-static void see(void *self, ss_ctx *c, const ss_module *m, ss_port port, const ss_tensor *x)
+/* Largest |x| and RMS of one output over all samples, and where the first inf or NaN of a sample
+ * is. */
+static void add_stats(ss_watch *w, const ss_module *m, const ss_stats *s, int n)
 {
-    ss_watch *w = self;
-
-    if (w->next.see && w->next.wants(w->next.self, m, port))
-        w->next.see(w->next.self, c, m, port, x);
-    if (port != SS_PORT_OUTPUT)
-        return;
-    const ss_stats *s = ss_tensor_stats(c, x, false);
-    const int n = s ? (int)ss_dim(x, 0) : 0; /* none where only shapes are inferred */
     double absmax = NAN, squares = 0, count = 0;
 
     for (int i = 0; i < n; i++) {
@@ -55,12 +49,35 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port port, const s
     }
 }
 
+static void see(void *self, ss_ctx *c, const ss_module *m, ss_port port, const ss_tensor *x)
+{
+    ss_watch *w = self;
+
+    if (w->next.see && w->next.wants(w->next.self, m, port))
+        w->next.see(w->next.self, c, m, port, x);
+    if (port != SS_PORT_OUTPUT)
+        return;
+    const ss_stats *s = ss_tensor_stats(c, x, false);
+
+    add_stats(w, m, s, s ? (int)ss_dim(x, 0) : 0); /* none where only shapes are inferred */
+}
+
+static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port port, const ss_stats *s,
+                      int n)
+{
+    ss_watch *w = self;
+
+    if (w->next.see_stats && w->next.wants(w->next.self, m, port))
+        w->next.see_stats(w->next.self, c, m, port, s, n);
+    add_stats(w, m, s, s ? n : 0);
+}
 static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *s,
                           int n, int heads, int64_t keys)
 {
     const ss_watch *w = self;
 
-    w->next.see_attention(w->next.self, c, m, s, n, heads, keys);
+    if (w->next.see_attention)
+        w->next.see_attention(w->next.self, c, m, s, n, heads, keys);
 }
 
 ss_code ss_watch_new(int n_modules, ss_watch **out, ss_err *e)
@@ -68,7 +85,7 @@ ss_code ss_watch_new(int n_modules, ss_watch **out, ss_err *e)
     ss_watch *w = ss_calloc(1, sizeof *w);
 
     if (w) {
-        w->hooks = (ss_hooks){w, wants, wants_attention, see, see_attention};
+        w->hooks = (ss_hooks){w, wants, wants_attention, see, see_attention, see_stats};
         w->n_modules = n_modules;
         w->absmax = ss_alloc((size_t)n_modules, sizeof *w->absmax);
         w->rms = ss_alloc((size_t)n_modules, sizeof *w->rms);

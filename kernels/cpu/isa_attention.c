@@ -90,6 +90,7 @@ typedef struct {
     double entropy; /* sum over the queries */
     double entropy_min;
     float max_logit;
+    ss_logit_stats logits;
 } tally;
 
 /* Sizes and places of one call. */
@@ -187,6 +188,72 @@ static float row_max_finite(const float *l, int64_t n)
     return m;
 }
 
+/* The least and the largest of n values; false where one is inf or NaN. */
+static bool row_range(const float *l, int64_t n, float *least, float *most)
+{
+    float lo = INFINITY, hi = -INFINITY;
+    int64_t j = 0;
+
+    if (n >= KEYS) { /* x - x is 0 of finite numbers only */
+        vf a = vf_load(l), b = a, bad = a - a;
+
+        for (; j + VL <= n; j += VL) {
+            const vf x = vf_load(l + j);
+
+            a = vf_min(x, a);
+            b = vf_max(x, b);
+            bad += x - x;
+        }
+        for (int i = 0; i < VL; i++) {
+            lo = a[i] < lo ? a[i] : lo;
+            hi = b[i] > hi ? b[i] : hi;
+            if (bad[i] != 0)
+                lo = NAN;
+        }
+    }
+    for (; j < n; j++) {
+        if (!is_finite(l[j]))
+            lo = NAN;
+        lo = l[j] < lo ? l[j] : lo;
+        hi = l[j] > hi ? l[j] : hi;
+    }
+    *least = lo;
+    *most = hi;
+    return is_finite(lo);
+}
+
+/* Value by value, of the few rows that have inf, NaN or something large. */
+static void count_row(const float *l, int64_t n, float factor, float *least, float *most,
+                      uint64_t *nonfinite, uint64_t *large)
+{
+    for (int64_t j = 0; j < n; j++) {
+        const float x = fabsf(l[j] * factor);
+
+        if (!is_finite(l[j])) {
+            ++*nonfinite;
+            continue;
+        }
+        *least = l[j] < *least ? l[j] : *least;
+        *most = l[j] > *most ? l[j] : *most;
+        if (x >= 1 << SS_LOGIT_FROM) /* beyond f32, unscaled: with the largest exponent */
+            large[(is_finite(x) ? ilogbf(x) : 127) - SS_LOGIT_FROM]++;
+    }
+}
+
+/* Adds a row of scaled logits, without mask (raw) or with it. */
+static void look_at_row(const float *l, int64_t n, float factor, float *least, float *most,
+                        uint64_t *nonfinite, uint64_t *large)
+{
+    float lo, hi;
+
+    if (!row_range(l, n, &lo, &hi) || fmaxf(fabsf(lo), fabsf(hi)) * factor >= 1 << SS_LOGIT_FROM) {
+        count_row(l, n, factor, least, most, nonfinite, large);
+        return;
+    }
+    *least = lo < *least ? lo : *least;
+    *most = hi > *most ? hi : *most;
+}
+
 /* l[j] = e = exp(l[j] - m); returns Z = sum e. Unless dot is NULL, *dot = sum e (l - m); the
  * term of a logit of -inf is 0, as its e is. Sums run in f32 over CHUNK keys, in f64 beyond;
  * n is a multiple of KEYS. */
@@ -225,13 +292,30 @@ static inline __attribute__((always_inline)) double row_exp(float *l, int64_t n,
 static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
 {
     const ss_format *f = p->a->rounding;
+    const ss_attention_code code = p->a->code;
+    const float unscale = 1 / p->a->scale;
+    uint64_t seen = 0;
     double Z;
 
+    if (t)
+        look_at_row(l, p->S, unscale, &t->logits.raw_least, &t->logits.raw_most, &seen,
+                    t->logits.raw_large);
+    if (f && code == SS_ATTENTION_EAGER_UNSCALED) {
+        for (int64_t j = 0; j < p->S; j++)
+            l[j] *= unscale;
+        ISA(round_values)(f, l, l, p->S);
+        for (int64_t j = 0; j < p->S; j++)
+            l[j] *= p->a->scale;
+        ISA(round_values)(f, l, l, p->S);
+    }
     if (mask)
         for (int64_t j = 0; j < p->S; j++)
             l[j] += mask[j];
-    if (f)
+    if (f && code != SS_ATTENTION_SDPA)
         ISA(round_values)(f, l, l, p->S);
+    if (t)
+        look_at_row(l, p->S, 1, &t->logits.least, &t->logits.most, &t->logits.nonfinite,
+                    t->logits.large);
     for (int64_t j = p->S; j < p->S_pad; j++)
         l[j] = -INFINITY;
 
@@ -250,8 +334,18 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
     }
 
     const float inverse = (float)(1 / Z);
+    if (t && !(inverse <= t->logits.probability)) { /* the largest is exp(0) / Z */
+        if (isnan(inverse))
+            t->logits.lost += (uint64_t)p->S;
+        else
+            t->logits.probability = inverse;
+    }
     if (!f || isnan(inverse))
         return inverse;
+    if (code == SS_ATTENTION_SDPA) {
+        ISA(round_values)(f, l, l, p->S);
+        return inverse;
+    }
 #pragma omp simd
     for (int64_t j = 0; j < p->S_pad; j++)
         l[j] *= inverse;
@@ -327,7 +421,11 @@ static void segment(const plan *p, int64_t unit, float *work)
     float *mass = p->mass ? p->mass + unit * p->S_pad : NULL;
 
     if (t) {
-        *t = (tally){0, INFINITY, -INFINITY};
+        *t = (tally){
+            0,
+            INFINITY,
+            -INFINITY,
+            {.least = INFINITY, .most = -INFINITY, .raw_least = INFINITY, .raw_most = -INFINITY}};
         memset(mass, 0, (size_t)p->S_pad * sizeof *mass);
     }
     for (int64_t i = first; i < last; i++)
@@ -339,7 +437,7 @@ static ss_attention_stats summarise(const plan *p, int64_t head)
 {
     const tally *t = p->tallies + head * p->segments;
     const float *mass = p->mass + head * p->segments * p->S_pad;
-    tally all = {0, INFINITY, -INFINITY};
+    tally all = {.entropy_min = INFINITY, .max_logit = -INFINITY};
     double sink = 0;
 
     for (int64_t i = 0; i < p->segments; i++) {
@@ -375,6 +473,34 @@ static plan plan_of(const ss_attention_args *a)
     p.stride = a->heads * p.D;
     p.strips = (p.T + STRIP - 1) / STRIP;
     return p;
+}
+
+/* The same of what may be stored. */
+static ss_logit_stats summarise_logits(const plan *p, int64_t head)
+{
+    const tally *t = p->tallies + head * p->segments;
+    ss_logit_stats all = t[0].logits;
+
+    for (int64_t i = 1; i < p->segments; i++) {
+        const ss_logit_stats *x = &t[i].logits;
+
+        all.least = fminf(all.least, x->least);
+        all.most = fmaxf(all.most, x->most);
+        all.raw_least = fminf(all.raw_least, x->raw_least);
+        all.raw_most = fmaxf(all.raw_most, x->raw_most);
+        all.probability = fmaxf(all.probability, x->probability);
+        all.nonfinite += x->nonfinite;
+        all.lost += x->lost;
+        for (int k = 0; k < SS_LOGIT_EXPONENTS; k++) {
+            all.large[k] += x->large[k];
+            all.raw_large[k] += x->raw_large[k];
+        }
+    }
+    if (all.least > all.most)
+        all.least = all.most = NAN;
+    if (all.raw_least > all.raw_most)
+        all.raw_least = all.raw_most = NAN;
+    return all;
 }
 
 ss_code ISA(attention)(ss_device *d, const ss_attention_args *a, ss_err *e)
@@ -415,8 +541,10 @@ ss_code ISA(attention)(ss_device *d, const ss_attention_args *a, ss_err *e)
         for (int64_t u = 0; u < n_units; u++)
             segment(&p, u, p.work + omp_get_thread_num() * work_floats(&p));
     }
-    for (int64_t h = 0; a->stats && h < heads; h++)
+    for (int64_t h = 0; a->stats && h < heads; h++) {
         a->stats[h] = summarise(&p, h);
+        a->logits[h] = summarise_logits(&p, h);
+    }
     ss_pool_free(&d->pool, scratch);
     return SS_OK;
 }

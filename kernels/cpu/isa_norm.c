@@ -118,6 +118,14 @@ static void block_moments(const float *x, int64_t positions, int64_t C, int64_t 
     }
 }
 
+/* 1 / sqrt(var + eps). torch: M2 is summed in f32 there, so 2^128 is inf and this 0, which leaves
+ * nothing of finite values but beta. (PyTorch's kernels for CPUs give NaN instead where a mean of
+ * every eighth value reaches 2^64; those for CUDA do not.) */
+static double inverse_std(moments g, float eps, bool torch)
+{
+    return torch && g.m2 >= 0x1p128 ? 0 : 1 / sqrt(g.m2 / g.n + eps);
+}
+
 /* The three coefficients of each channel of sample s, [mean, mul, add][C]. */
 static void fold(const ss_group_norm_args *a, const float *gamma, const float *beta,
                  const moments *group, const ss_tensor *modulation, int64_t s, float *mean)
@@ -129,7 +137,7 @@ static void fold(const ss_group_norm_args *a, const float *gamma, const float *b
     for (int64_t c = 0; c < C; c++) {
         const moments g = group[c / per_group];
         const double scale = mod ? 1.0 + mod[c] : 1.0, shift = mod ? mod[C + c] : 0.0;
-        const double slope = (gamma ? gamma[c] : 1.0) / sqrt(g.m2 / g.n + a->eps) * scale;
+        const double slope = (gamma ? gamma[c] : 1.0) * inverse_std(g, a->eps, a->torch) * scale;
 
         mean[c] = (float)g.mean;
         mul[c] = (float)slope;
@@ -186,8 +194,8 @@ ss_code ISA(group_norm)(ss_device *d, const ss_group_norm_args *a, ss_err *e)
     float *y = a->y->data;
     const float *gamma = NULL, *beta = NULL;
 
-    if ((a->gamma && !(gamma = ss_cpu_param(d, a->gamma, NULL, e))) ||
-        (a->beta && !(beta = ss_cpu_param(d, a->beta, NULL, e))))
+    if ((a->gamma && !(gamma = ss_cpu_param(d, a->gamma, a->weight_format, e))) ||
+        (a->beta && !(beta = ss_cpu_param(d, a->beta, a->weight_format, e))))
         return SS_NOMEM;
 
     const size_t moment_bytes = (size_t)(N * blocks * G) * sizeof(moments);
@@ -258,15 +266,15 @@ ss_code ISA(layer_norm)(ss_device *d, const ss_layer_norm_args *a, ss_err *e)
     const float *x = a->x->data, *gamma = NULL, *beta = NULL;
     float *y = a->y->data;
 
-    if ((a->gamma && !(gamma = ss_cpu_param(d, a->gamma, NULL, e))) ||
-        (a->beta && !(beta = ss_cpu_param(d, a->beta, NULL, e))))
+    if ((a->gamma && !(gamma = ss_cpu_param(d, a->gamma, a->weight_format, e))) ||
+        (a->beta && !(beta = ss_cpu_param(d, a->beta, a->weight_format, e))))
         return SS_NOMEM;
 #pragma omp parallel for num_threads(ss_cpu_team(d, a->rows *C)) schedule(static)
     for (int64_t r = 0; r < a->rows; r++) {
         const moments m = row_moments(x + r * C, C);
         const float mean = (float)m.mean, left = (float)(m.mean - mean);
 
-        layer_norm_row(x + r * C, mean, left, (float)(1.0 / sqrt(m.m2 / m.n + a->eps)), gamma, beta,
+        layer_norm_row(x + r * C, mean, left, (float)inverse_std(m, a->eps, a->torch), gamma, beta,
                        y + r * C, C);
     }
     return SS_OK;
@@ -296,7 +304,7 @@ static void fill_row_plan(const ss_group_norm_args *a, const float *gamma, const
 
     for (int64_t c = 0; c < C; c++) {
         const moments g = group[c / per_group];
-        const double rstd = 1 / sqrt(g.m2 / g.n + a->eps), scale = mod ? 1.0 + mod[c] : 1.0;
+        const double rstd = inverse_std(g, a->eps, a->torch), scale = mod ? 1.0 + mod[c] : 1.0;
 
         k.m[c] = (float)g.mean;
         k.r[c] = (float)rstd;
@@ -403,8 +411,8 @@ ss_code ISA(back_group_norm)(ss_device *d, const ss_group_norm_args *a, const ss
     const int team = ss_cpu_team(d, N * P * C);
     const float *x = a->x->data, *dy = g->dy->data, *gamma = NULL, *beta = NULL;
 
-    if ((a->gamma && !(gamma = ss_cpu_param(d, a->gamma, NULL, e))) ||
-        (a->beta && !(beta = ss_cpu_param(d, a->beta, NULL, e))))
+    if ((a->gamma && !(gamma = ss_cpu_param(d, a->gamma, a->weight_format, e))) ||
+        (a->beta && !(beta = ss_cpu_param(d, a->beta, a->weight_format, e))))
         return SS_NOMEM;
 
     const size_t moment_bytes = (size_t)(N * blocks * G) * sizeof(moments);
@@ -456,11 +464,11 @@ ss_code ISA(back_group_norm)(ss_device *d, const ss_group_norm_args *a, const ss
 }
 
 /* dx of one row, unless NULL; adds to sum [dgamma, dbeta][C]. h is work space [C]. */
-static void layer_norm_row_back(const float *x, const float *dy, const float *gamma, float eps,
-                                float *dx, double *sum, float *h, int64_t C)
+static void layer_norm_row_back(const ss_layer_norm_args *a, const float *x, const float *dy,
+                                const float *gamma, float *dx, double *sum, float *h, int64_t C)
 {
     const moments m = row_moments(x, C);
-    const double rstd = 1.0 / sqrt(m.m2 / m.n + eps);
+    const double rstd = inverse_std(m, a->eps, a->torch);
     const float mean = (float)m.mean, left = (float)(m.mean - mean), r = (float)rstd;
     double m1 = 0, m2 = 0;
 
@@ -487,7 +495,7 @@ ss_code ISA(back_layer_norm)(ss_device *d, const ss_layer_norm_args *a, const ss
     const float *x = a->x->data, *dy = g->dy->data, *gamma = NULL;
     float *dx = g->dx ? g->dx->data : NULL;
 
-    if (a->gamma && !(gamma = ss_cpu_param(d, a->gamma, NULL, e)))
+    if (a->gamma && !(gamma = ss_cpu_param(d, a->gamma, a->weight_format, e)))
         return SS_NOMEM;
     const size_t sum_bytes = (size_t)((blocks + 1) * 2 * C) * sizeof(double);
     const size_t bytes = sum_bytes + (size_t)(blocks * C) * sizeof(float);
@@ -500,7 +508,7 @@ ss_code ISA(back_layer_norm)(ss_device *d, const ss_layer_norm_args *a, const ss
 #pragma omp parallel for num_threads(ss_cpu_team(d, a->rows *C)) schedule(static)
     for (int64_t b = 0; b < blocks; b++)
         for (int64_t r = b * step; r < min_i64((b + 1) * step, a->rows); r++)
-            layer_norm_row_back(x + r * C, dy + r * C, gamma, a->eps, dx ? dx + r * C : NULL,
+            layer_norm_row_back(a, x + r * C, dy + r * C, gamma, dx ? dx + r * C : NULL,
                                 sum + (b + 1) * 2 * C, work + b * C, C);
     for (int64_t b = 1; b <= blocks; b++)
         for (int64_t c = 0; c < 2 * C; c++)

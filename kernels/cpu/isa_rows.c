@@ -74,16 +74,23 @@ ss_code ISA(modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mod, ss
     const int64_t n = ss_shape_numel(x->shape), N = x->shape.dim[0];
     const int64_t C = x->shape.dim[x->shape.rank - 1];
     const int64_t rows = C ? n / C : 0, rows_per_sample = N ? rows / N : 0;
+    const int64_t width = mod->shape.dim[mod->shape.rank - 1]; /* 2 C, or C without shift */
     const float *from = x->data, *m = mod->data;
     float *to = y->data;
 
     (void)e;
 #pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
     for (int64_t r = 0; r < rows; r++) {
-        const float *xr = from + r * C, *scale = m + r / rows_per_sample * 2 * C;
+        const float *xr = from + r * C, *scale = m + r / rows_per_sample * width;
         const float *shift = scale + C;
         float *yr = to + r * C;
 
+        if (width == C) {
+#pragma omp simd
+            for (int64_t c = 0; c < C; c++)
+                yr[c] = xr[c] * (1 + scale[c]);
+            continue;
+        }
 #pragma omp simd
         for (int64_t c = 0; c < C; c++)
             yr[c] = xr[c] * (1 + scale[c]) + shift[c];
@@ -221,6 +228,7 @@ ss_code ISA(back_modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mo
     const int64_t n = ss_shape_numel(x->shape), N = x->shape.dim[0];
     const int64_t C = x->shape.dim[x->shape.rank - 1], P = N && C ? n / N / C : 0;
     const int64_t blocks = (C + BLOCK - 1) / BLOCK;
+    const int64_t width = mod->shape.dim[mod->shape.rank - 1]; /* as in the forward */
     const float *from = x->data, *m = mod->data, *back = dy->data;
     float *to = dx ? dx->data : NULL, *to_mod = dmod ? dmod->data : NULL;
 
@@ -228,7 +236,7 @@ ss_code ISA(back_modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mo
 #pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
     for (int64_t b = 0; b < N * blocks; b++) {
         const int64_t s = b / blocks, c0 = b % blocks * BLOCK, len = min_i64(BLOCK, C - c0);
-        const float *scale = m + s * 2 * C + c0;
+        const float *scale = m + s * width + c0;
         double dscale[BLOCK] = {0}, dshift[BLOCK] = {0};
 
         for (int64_t p = 0; p < P; p++) {
@@ -242,8 +250,9 @@ ss_code ISA(back_modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mo
             }
         }
         for (int64_t c = 0; to_mod && c < len; c++) {
-            to_mod[s * 2 * C + c0 + c] = (float)dscale[c];
-            to_mod[s * 2 * C + C + c0 + c] = (float)dshift[c];
+            to_mod[s * width + c0 + c] = (float)dscale[c];
+            if (width > C)
+                to_mod[s * width + C + c0 + c] = (float)dshift[c];
         }
     }
     return SS_OK;

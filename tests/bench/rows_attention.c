@@ -43,7 +43,7 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
 static double run(void *state)
 {
     const problem *p = state;
-    const ss_hooks hooks = {NULL, wants, wants_attention, NULL, see_attention};
+    const ss_hooks hooks = {NULL, wants, wants_attention, NULL, see_attention, NULL};
     const ss_setup setup = {.modules = (const ss_module *[]){&module},
                             .n_modules = 1,
                             .hooks = p->entropy ? &hooks : NULL};
@@ -52,7 +52,8 @@ static double run(void *state)
     bench_need(ss_ctx_setup(p->c, &setup, &e), &e);
     const double start = bench_now();
     ss_enter(p->c, &module, p->q);
-    ss_tensor *y = ss_attention(p->c, p->q, p->q, p->q, NULL, HEADS, 1 / sqrtf(WIDTH));
+    ss_tensor *y = ss_attention(p->c, p->q, p->q, p->q, NULL,
+                                &(ss_attention_opt){.heads = HEADS, .scale = 1 / sqrtf(WIDTH)});
     y = ss_leave(p->c, &module, y);
     const double seconds = bench_now() - start;
     ss_release(y);

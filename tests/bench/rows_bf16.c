@@ -14,7 +14,7 @@ static void one(bench *b, const bench_case *k)
 
     bench_network_open(k->folder, k->batch, b->threads, &n);
     bench_watched in_f32 = {&n, {0}};
-    bench_watched in_bf16 = {&n, {.precision = "bf16", .scope = SS_ROUND_OPS}};
+    bench_watched in_bf16 = {&n, {.precision = "bf16", .scope = SS_ROUND_HALF}};
     bench_side ours[] = {{bench_watched_run, &in_f32, 0, 0}, {bench_watched_run, &in_bf16, 0, 0}};
 
     bench_alternate(ours, 2, k->seconds / 2);

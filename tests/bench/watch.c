@@ -26,8 +26,8 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
 }
 
 /* self: NULL for no histogram */
-const ss_hooks bench_hooks = {&(int){1}, wants, wants_attention, see, see_attention};
-static const ss_hooks no_histogram = {NULL, wants, wants_attention, see, see_attention};
+const ss_hooks bench_hooks = {&(int){1}, wants, wants_attention, see, see_attention, NULL};
+static const ss_hooks no_histogram = {NULL, wants, wants_attention, see, see_attention, NULL};
 
 double bench_watched_run(void *state)
 {
