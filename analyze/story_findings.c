@@ -144,6 +144,8 @@ static void say_overflow(ss_str *s, const ss_arm *a)
     char number[NUMBER];
     const int n = count(a, overflowed);
 
+    if (a->n == 0)
+        ss_str_add(s, "no runs");
     if (n)
         ss_str_addf(s, "first overflow at step %s",
                     ss_arm_number(a, overflow_of, "%.0f", number, sizeof number));
@@ -357,8 +359,8 @@ static ss_code open_probe(const ss_story *s, const ss_training_log *l, ss_run **
     return rc;
 }
 
-/* For each seed of an arm: at how many noise levels the finding held. *all: at half and more, in
- * every seed. */
+/* For each seed of an arm whose probe can tell: at how many noise levels the finding held. *all: at
+ * half and more, in every such seed. */
 static ss_code count_spectra(const ss_story *s, const ss_arm *a, ss_str *numbers, int *seeds,
                              bool *all, ss_err *e)
 {
@@ -377,14 +379,18 @@ static ss_code count_spectra(const ss_story *s, const ss_arm *a, ss_str *numbers
         if ((rc = ss_sites_find(r, NULL, 0, SS_SITES_PRODUCED, &sites, e)) == SS_OK &&
             (rc = ss_spectra_find(r, &sites, SS_DEFAULT_CUTOFF, "", &x, e)) == SS_OK) {
             held = ss_spectra_held(&x, &told);
-            ss_str_addf(numbers, "%s%d of %d", *seeds ? ", " : "", held, told);
-            *all = *all && told && 2 * held >= told;
-            ++*seeds;
+            if (told) {
+                ss_str_addf(numbers, "%s%d of %d", *seeds ? ", " : "", held, told);
+                *all = *all && 2 * held >= told;
+                ++*seeds;
+            }
         }
         ss_spectra_release(&x);
         ss_sites_release(&sites);
         ss_run_close(r);
     }
+    if (*seeds == 0)
+        ss_str_add(numbers, "unknown, no probe tells");
     return rc;
 }
 
@@ -393,7 +399,7 @@ static ss_code judge_spectrum(const ss_story *s, ss_story_finding *f, ss_str *te
 {
     const ss_arm a = ss_story_arm(s, "baseline"), b = ss_story_arm(s, "blind");
     int told, blind;
-    bool holds, blind_holds;
+    bool holds, blind_holds, known;
     ss_code rc;
 
     ss_str_add(numbers, "noise levels where it holds, by seed: told the noise level ");
@@ -403,18 +409,21 @@ static ss_code judge_spectrum(const ss_story *s, ss_story_finding *f, ss_str *te
         rc = count_spectra(s, &b, numbers, &blind, &blind_holds, e);
     if (rc != SS_OK)
         return rc;
-    ss_str_addf(numbers, ". %s",
-                blind_holds && blind && !holds
-                    ? "Only a network that is not told the noise level judges it by the spectrum"
-                : holds ? "It holds in a network that is told the noise level"
-                        : "It holds in neither");
+    known = told >= LEAST_SEEDS && blind >= LEAST_SEEDS;
+    if (known)
+        ss_str_addf(
+            numbers, ". %s",
+            blind_holds && !holds
+                ? "Only a network that is not told the noise level judges it by the spectrum"
+            : holds ? "It holds in a network that is told the noise level"
+                    : "It holds in neither");
     ss_str_addf(test,
                 "probes of pictures, their low and high frequencies, white and pink noise: less "
                 "power at %g cycles and below goes with a largest |x| that is %g times and more "
                 "(rank correlation), at half of the noise levels and more; %d seeds told the noise "
                 "level, %d not told",
                 SS_DEFAULT_CUTOFF, SS_FINDING_RATIO, told, blind);
-    f->verdict = verdict(told >= LEAST_SEEDS && blind >= LEAST_SEEDS, holds);
+    f->verdict = verdict(known, holds);
     return SS_OK;
 }
 
@@ -461,7 +470,7 @@ static ss_code judge_blobs(const ss_story *s, ss_story_finding *f, ss_str *test,
 
         if ((rc = open_probe(s, a.seed[i], &r, e)) != SS_OK || !r)
             continue;
-        if ((rc = count_blobs(r, &degenerate, &n, mean, e)) == SS_OK) {
+        if ((rc = count_blobs(r, &degenerate, &n, mean, e)) == SS_OK && n > 0) {
             ss_str_addf(numbers, "%sseed %lld: %d of %d", seeds ? "; " : "",
                         (long long)a.seed[i]->seed, degenerate, n);
             if (degenerate)
@@ -474,6 +483,8 @@ static ss_code judge_blobs(const ss_story *s, ss_story_finding *f, ss_str *test,
         }
         ss_run_close(r);
     }
+    if (!seeds)
+        ss_str_add(numbers, "unknown, no probe tells");
     ss_str_addf(test,
                 "probes of the baseline's last good checkpoint, %d seeds: decoder blocks whose "
                 "maps degenerate at the highest noise level, at least one in each seed",

@@ -150,6 +150,38 @@ static void test_unknown_numbers(void **state)
     }
 }
 
+/* Without probes, what only they tell is unknown, in the sentences too. */
+static void test_no_probes(void **state)
+{
+    (void)state;
+    ss_training_log logs[8];
+    ss_story s = {.folder = (char[]){"nowhere"}, .logs = logs};
+    ss_err e = {0};
+
+    for (int runs = 0; runs < 2; runs++) {
+        if (runs) {
+            put_runs(logs, &s.n, "baseline", 5);
+            put_runs(logs, &s.n, "blind", 5);
+        }
+        assert_int_equal(ss_story_judge(&s, &e), SS_OK);
+        for (int i = 0; i < SS_N_FINDINGS; i++) {
+            ss_story_finding *f = &s.findings[i];
+
+            if (!runs || i == SS_FINDING_SPECTRUM || i == SS_FINDING_BLOBS)
+                assert_int_equal(f->verdict, SS_STORY_UNDECIDED);
+            if (f->verdict == SS_STORY_UNDECIDED &&
+                (strstr(f->numbers, "It holds") || strstr(f->numbers, "Only a network")))
+                fail_msg("undecided, but: %s", f->numbers);
+            if (i == SS_FINDING_SPECTRUM || i == SS_FINDING_BLOBS)
+                assert_non_null(strstr(f->numbers, "unknown, no probe tells"));
+            if (!runs && i == SS_FINDING_PENALTY)
+                assert_non_null(strstr(f->numbers, "baseline no runs; every step: no runs"));
+            ss_free(f->test);
+            ss_free(f->numbers);
+        }
+    }
+}
+
 /* Numbers that were put there. */
 static void test_log(void **state)
 {
@@ -197,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_short_story),
         cmocka_unit_test(test_unknown_numbers),
+        cmocka_unit_test(test_no_probes),
         cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, make_story, remove_tmp);
