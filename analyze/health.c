@@ -51,6 +51,8 @@ ss_code ss_summary_table(const ss_run *r, ss_table *t, ss_err *e)
     put(t, "schedule", r->schedule);
     put(t, "condition", r->condition);
     put(t, "precision", r->precision);
+    if (*r->ignored_tensors)
+        put(t, "ignored tensors", r->ignored_tensors);
     put(t, "inputs", inputs.s ? inputs.s : "");
     put(t, "sigmas", sigmas.s ? sigmas.s : "");
     snprintf(text, sizeof text, "%s, %d of %d noise levels finished",

@@ -70,6 +70,9 @@ typedef struct cli_command {
     "the "                                                                                        \
     "plain ones, or the only ones)"
 
+#define CLI_IGNORE_HELP                                                                         \
+    "tensors of the checkpoint that the configuration does not ask for and that may be there, " \
+    "repeatable"
 #define CLI_CONCAT_HELP                                                                          \
     "channels [N,C,H,W] that go behind the noised picture (the mask and picture of inpainting, " \
     "the "                                                                                       \

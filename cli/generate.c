@@ -39,6 +39,7 @@ enum {
     OPT_ATTENTION,
     OPT_INTERVENE,
     OPT_VARIANT,
+    OPT_IGNORE,
     OPT_SCHEDULER,
     OPT_BETA_SCHEDULE,
     OPT_BETA_START,
@@ -87,6 +88,7 @@ static const cli_option options[] = {
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
      "cosine-attention[:SCALE]@GLOB"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
+    {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH",
      "scheduler_config.json, or a folder with it (default: the model's own)"},
     {OPT_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2",
@@ -103,7 +105,7 @@ static const cli_option options[] = {
 };
 
 typedef struct {
-    const char **maps, **interventions;
+    const char **maps, **interventions, **ignore;
     ss_sampler_kind sampler;
     int class;
 } storage;
@@ -155,6 +157,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_ATTENTION: changes->attention = p->arg; break;
     case OPT_PRECISION_SCOPE: cli_either(p, "ops", "blocks", &changes->round_blocks); break;
     case OPT_INTERVENE: cli_append(p, &s->interventions, &changes->n_interventions); break;
+    case OPT_IGNORE: cli_append(p, &s->ignore, &each->network.n_ignore); break;
     case OPT_VARIANT: each->network.variant = p->arg; break;
     case OPT_SCHEDULER: each->network.scheduler = p->arg; break;
     case OPT_BETA_SCHEDULE: each->network.beta_schedule = p->arg; break;
@@ -214,6 +217,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     opt.each.command = command;
     opt.each.network.changes.precision_maps = s.maps;
     opt.each.network.changes.interventions = s.interventions;
+    opt.each.network.ignore = s.ignore;
 
     sigaction(SIGINT, &stop, NULL); /* a second signal ends the program at once */
     sigaction(SIGTERM, &stop, NULL);
@@ -234,6 +238,7 @@ out:
     ss_table_release(&sum.table);
     ss_free(s.maps);
     ss_free(s.interventions);
+    ss_free(s.ignore);
     ss_free(command);
     return status;
 }

@@ -1,4 +1,5 @@
 /* inspect.c - `sigmascope inspect`: what is in a checkpoint, or what differs between two */
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "models/difference.h"
 #include "models/inventory.h"
@@ -6,12 +7,13 @@
 
 #include <stdio.h>
 
-enum { OPT_DEPTH = 1, OPT_TOP, OPT_VARIANT };
+enum { OPT_DEPTH = 1, OPT_TOP, OPT_VARIANT, OPT_IGNORE };
 
 static const cli_option options[] = {
     {OPT_DEPTH, "depth", "N", "how deep the tree of modules is shown (default 2, 0: all)"},
     {OPT_TOP, "top", "N", "how many weights, or differences, are listed (default 12, 0: all)"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
+    {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {0},
 };
 
@@ -19,6 +21,7 @@ static const cli_option options[] = {
 typedef struct {
     int64_t depth, top;
     ss_model_options model;
+    const char **ignore;
 } choice;
 
 /* Prints tables as text, or as one JSON object of them. */
@@ -110,17 +113,22 @@ static int run(const cli_command *cmd, int argc, char **argv)
         switch (id) {
         case OPT_DEPTH: cli_int(&p, 0, 64, &o.depth); break;
         case OPT_TOP: cli_int(&p, 0, 1 << 20, &o.top); break;
+        case OPT_IGNORE: cli_append(&p, &o.ignore, &o.model.n_ignore); break;
         case OPT_VARIANT: o.model.variant = p.arg; break;
         }
     }
-    if (cli_stop(&p, 1, 2))
+    o.model.ignore = o.ignore;
+    if (cli_stop(&p, 1, 2)) {
+        ss_free(o.ignore);
         return p.status;
+    }
 
     ss_ctx_options device = {.device = p.common.device, .threads = p.common.threads};
     ss_code rc = ss_ctx_new(&device, &c, &e);
     if (rc == SS_OK)
         rc = p.n_operands == 1 ? inspect_one(&p, c, &o, &bad, &e) : inspect_two(&p, c, &o, &e);
     ss_ctx_free(c);
+    ss_free(o.ignore);
     return rc == SS_OK ? cli_flush(&p, bad ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);
 }
 

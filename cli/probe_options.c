@@ -32,6 +32,7 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
     case OPT_PROBE_INTERVENE:
         cli_append(p, &l->interventions, &opt->network.changes.n_interventions);
         break;
+    case OPT_PROBE_IGNORE: cli_append(p, &l->ignore, &opt->network.n_ignore); break;
     case OPT_PROBE_VARIANT: opt->network.variant = p->arg; break;
     case OPT_PROBE_SCHEDULER: opt->network.scheduler = p->arg; break;
     case OPT_PROBE_BETA_START: opt->network.beta_start = p->arg; break;
@@ -47,6 +48,7 @@ void cli_probe_set(cli_parser *p, ss_probe_options *opt, const cli_probe_lists *
     if (opt->sigmas && opt->timesteps && !p->stop)
         cli_usage(p, "--sigmas and --timesteps exclude each other");
     opt->inputs = l->inputs;
+    opt->network.ignore = l->ignore;
     opt->modules = l->modules;
     opt->network.changes.precision_maps = l->maps;
     opt->network.changes.interventions = l->interventions;
@@ -58,6 +60,7 @@ void cli_probe_set(cli_parser *p, ss_probe_options *opt, const cli_probe_lists *
 void cli_probe_release(cli_probe_lists *l)
 {
     ss_free(l->inputs);
+    ss_free(l->ignore);
     ss_free(l->modules);
     ss_free(l->maps);
     ss_free(l->interventions);

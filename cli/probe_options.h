@@ -32,6 +32,7 @@ enum {
     OPT_PROBE_ATTENTION,
     OPT_PROBE_INTERVENE,
     OPT_PROBE_VARIANT,
+    OPT_PROBE_IGNORE,
     OPT_PROBE_SCHEDULER,
     OPT_PROBE_BETA_SCHEDULE,
     OPT_PROBE_BETA_START,
@@ -77,6 +78,7 @@ enum {
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, " \
      "cosine-attention[:SCALE]@GLOB"}, \
     {OPT_PROBE_VARIANT, "variant", "NAME", CLI_VARIANT_HELP}, \
+    {OPT_PROBE_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP}, \
     {OPT_PROBE_SCHEDULER, "scheduler", "PATH", \
      "scheduler_config.json, or a folder with it (default: the model's own)"}, \
     {OPT_PROBE_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2", \
@@ -91,7 +93,7 @@ enum {
 
 /* The lists behind the options; owned. */
 typedef struct {
-    const char **inputs, **modules, **maps, **interventions;
+    const char **inputs, **modules, **maps, **interventions, **ignore;
 } cli_probe_lists;
 
 /* Takes the option that cli_next returned, if it is one of these. */

@@ -124,6 +124,8 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
              (long long)a->sample_h, (long long)a->sample_w);
     property(t, "output", "%lld channels", (long long)a->out_channels);
     list_conditions(t, a);
+    if (a->n_ignored)
+        property(t, "ignored", "%d tensors: %s", a->n_ignored, a->ignored);
     if (*ss_remedies_text(a->remedies, remedies, sizeof remedies))
         property(t, "remedies", "%s", remedies);
     return tell_schedule(a, t, e);

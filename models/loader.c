@@ -42,6 +42,10 @@ struct ss_net {
     const ss_st_tensor **used; /* the stored tensor of each weight that has one */
     size_t n_used, cap_used;
     name_list missing, misshapen, unexpected;
+    const char *const *ignore; /* globs */
+    int n_ignore;
+    ss_str ignored;
+    int n_ignored;
 };
 
 ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_err *e)
@@ -78,6 +82,12 @@ const ss_remedies *ss_net_remedies(const ss_net *n)
     return n->remedies;
 }
 
+void ss_net_ignore(ss_net *n, const char *const *globs, int n_globs)
+{
+    n->ignore = globs;
+    n->n_ignore = n_globs;
+}
+
 void ss_net_free(ss_net *n)
 {
     if (!n)
@@ -92,6 +102,7 @@ void ss_net_free(ss_net *n)
     ss_str_release(&n->missing.text);
     ss_str_release(&n->misshapen.text);
     ss_str_release(&n->unexpected.text);
+    ss_str_release(&n->ignored);
     ss_free(n);
 }
 
@@ -307,6 +318,24 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(const ss_st_tensor *const *)a)->name, (*(const ss_st_tensor *const *)b)->name);
 }
 
+/* Whether a tensor that was not asked for may be there. diffusers' Fourier features had their
+ * weights under a second name, W, which it takes no notice of. */
+static bool is_ignored(ss_net *n, const char *name)
+{
+    if (strcmp(name, "time_proj.W") == 0 && ss_checkpoint_find(n->checkpoint, "time_proj.weight"))
+        return true;
+    for (int i = 0; i < n->n_ignore; i++) {
+        char shown[2 * SHOWN];
+
+        if (!ss_glob_match(n->ignore[i], name))
+            continue;
+        ss_str_addf(&n->ignored, "%s%s", n->n_ignored++ ? ", " : "",
+                    ss_printable(name, shown, sizeof shown));
+        return true;
+    }
+    return false;
+}
+
 /* Both lists are sorted: what only the checkpoint has was not asked for. */
 static void list_unexpected(ss_net *n)
 {
@@ -320,7 +349,7 @@ static void list_unexpected(ss_net *n)
 
         if (u < n->n_used && n->used[u] == t)
             u++;
-        else
+        else if (!is_ignored(n, t->name))
             list_name(&n->unexpected, ", ", "%s", ss_printable(t->name, shown, sizeof shown));
     }
 }
@@ -348,6 +377,8 @@ ss_code ss_net_finish(ss_net *n, ss_err *e)
         return SS_OK;
     const char *file = ss_checkpoint_name(n->checkpoint);
     list_unexpected(n);
+    if (n->ignored.failed)
+        return ss_fail(e, SS_NOMEM, "out of memory");
     if (!n->misshapen.n && !n->missing.n && !n->unexpected.n)
         return SS_OK;
     ss_str_add(&all, n->misshapen.text.s ? n->misshapen.text.s : "");
@@ -356,10 +387,18 @@ ss_code ss_net_finish(ss_net *n, ss_err *e)
                     n->misshapen.n);
     report(&all, file, "missing that the config wants", &n->missing);
     report(&all, file, "not in the config", &n->unexpected);
+    if (n->unexpected.n)
+        ss_str_add(&all, "; --ignore-extra GLOB goes on without those that match");
     ss_code rc =
         all.failed ? ss_fail(e, SS_NOMEM, "out of memory") : ss_fail(e, SS_SHAPE, "%s", all.s);
     ss_str_release(&all);
     return rc;
+}
+
+const char *ss_net_ignored(const ss_net *n, int *count)
+{
+    *count = n->n_ignored;
+    return n->ignored.s ? n->ignored.s : "";
 }
 
 ss_code ss_net_bind(ss_net *n, ss_ctx *c, ss_err *e)

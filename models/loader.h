@@ -1,8 +1,9 @@
 /* loader.h - a network while it is built: its modules, its parameters, its memory
  *
  * The layers (layers.h) ask for each parameter by name and expected shape. Loading is
- * strict: at the end every tensor of the checkpoint must have been asked for, and every one
- * that was asked for must be there with its shape; one error lists what differs.
+ * strict: at the end every tensor of the checkpoint must have been asked for, unless the user
+ * ignores it, and every one that was asked for must be there with its shape; one error lists what
+ * differs.
  *
  *   ss_net *n = ss_net_new(checkpoint, "config.json", &err);
  *   my_layer *l = ss_net_alloc(n, sizeof *l);            // zeroed, lives as long as the net
@@ -49,6 +50,9 @@ ss_net *ss_net_new_untrained(const ss_init *init, const char *config_name, ss_er
  * before. */
 void ss_net_set_remedies(ss_net *n, const ss_remedies *r);
 const ss_remedies *ss_net_remedies(const ss_net *n);
+/* Tensors of the checkpoint that match one of the globs may be there without being asked for. The
+ * list is borrowed until the end of building. */
+void ss_net_ignore(ss_net *n, const char *const *globs, int n_globs);
 void ss_net_free(ss_net *n); /* with all layers, modules and weights; NULL is fine */
 
 void *ss_net_alloc(ss_net *n, size_t bytes);
@@ -69,6 +73,9 @@ ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_sha
 
 /* Everything asked for was there, and nothing else: or an error that lists what differs. */
 ss_code ss_net_finish(ss_net *n, ss_err *e);
+
+/* Names of the tensors that were ignored, with commas between them; "" for none. Borrowed. */
+const char *ss_net_ignored(const ss_net *n, int *count);
 
 /* Makes the parameters' tensors in a context, or drops them. */
 ss_code ss_net_bind(ss_net *n, ss_ctx *c, ss_err *e);

@@ -65,19 +65,27 @@ static ss_code open_class_table(ss_model *m, ss_err *e)
     return rc;
 }
 
-/* init: NULL, where there is a checkpoint. */
-static ss_code build(ss_model *m, const ss_init *init, ss_err *e)
+/* init: NULL, where there is a checkpoint; opt may be. */
+static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *opt, ss_err *e)
 {
     int n;
+
+    for (int i = 0; opt && i < opt->n_ignore; i++) {
+        if (ss_glob_check(opt->ignore[i], e) != SS_OK)
+            return ss_fail_prefix(e, "--ignore-extra");
+    }
 
     m->net = init ? ss_net_new_untrained(init, m->json.name, e)
                   : ss_net_new(m->checkpoint, m->json.name, e);
     if (!m->net)
         return SS_NOMEM;
+    if (opt)
+        ss_net_ignore(m->net, opt->ignore, opt->n_ignore);
     m->unet = ss_unet_new(m->net, &m->config);
     ss_code rc = ss_net_finish(m->net, e);
     if (rc != SS_OK)
         return rc;
+    m->info.ignored = ss_net_ignored(m->net, &m->info.n_ignored);
     ss_weight *const *w = ss_net_weights(m->net, &n);
     for (int i = 0; i < n; i++) {
         m->info.n_parameters += ss_shape_numel(w[i]->shape);
@@ -167,7 +175,7 @@ ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model *
         rc = open_class_table(m, e);
     }
     if (rc == SS_OK)
-        rc = build(m, NULL, e);
+        rc = build(m, NULL, opt, e);
     return hand_over(m, rc, out);
 }
 
@@ -184,7 +192,7 @@ ss_code ss_model_create(const json_t *config, const char *name, const ss_init *i
         rc = read_config(m, e);
     if (rc == SS_OK) {
         fill_info(m);
-        rc = build(m, init, e);
+        rc = build(m, init, NULL, e);
     }
     return hand_over(m, rc, out);
 }

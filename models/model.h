@@ -21,12 +21,14 @@
 typedef struct ss_model ss_model;
 
 typedef struct {
+    const char *const *ignore; /* globs: tensors that may be there and are not used */
+    int n_ignore;
     const char *variant; /* of the weights, "fp16"; NULL: weight_files.h picks */
 } ss_model_options;
 
 /* model: a model folder, a pipeline folder, or the unet folder in one. Strict: every tensor
- * of the checkpoint is used, every one that the config asks for is there, and an option of
- * the config that is not supported is an error that names it. opt may be NULL. */
+ * of the checkpoint is used that opt does not ignore, every one that the config asks for is there,
+ * and an option of the config that is not supported is an error that names it. opt may be NULL. */
 ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **m, ss_err *e);
 /* A network that was never trained, of a config.json in memory, which stays shared with its owner;
  * name is what messages call it. Has no checkpoint, so ss_model_checkpoint gives NULL and
@@ -49,6 +51,8 @@ typedef struct {
     bool time_is_sigma; /* a score network (NCSN++): takes sigma for a timestep, answers -n/sigma */
     ss_condition_needs needs;
     const ss_remedies *remedies; /* none of them: all zero */
+    const char *ignored;         /* tensors that were there and are not used, "a, b"; "" */
+    int n_ignored;
 } ss_model_info;
 
 const ss_model_info *ss_model_about(const ss_model *m); /* borrowed, as everything below */

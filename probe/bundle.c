@@ -236,6 +236,8 @@ static void write_shell(const bundle *b, ss_str *s)
         snprintf(text, sizeof text, "%d", o->class_label);
         add_option(s, "class", text);
     }
+    for (int i = 0; i < o->network.n_ignore; i++)
+        add_option(s, "ignore-extra", o->network.ignore[i]);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (texts[i].value)
             add_option(s, texts[i].option, texts[i].value);

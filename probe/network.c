@@ -69,11 +69,13 @@ static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e
 
 ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *e)
 {
+    const ss_model_options of_model = {
+        .ignore = opt->ignore, .n_ignore = opt->n_ignore, .variant = opt->variant};
     ss_network k = {0};
     ss_code rc = ss_changes_parse(&opt->changes, &k.changes, e);
 
     if (rc == SS_OK)
-        rc = ss_model_open(opt->model, &(ss_model_options){.variant = opt->variant}, &k.model, e);
+        rc = ss_model_open(opt->model, &of_model, &k.model, e);
     if (rc == SS_OK)
         rc = set_sizes(opt, &k, e);
     if (rc == SS_OK)
@@ -94,6 +96,16 @@ void ss_network_close(ss_network *k)
     ss_free(k->scheduler);
     ss_changes_release(&k->changes);
     *k = (ss_network){0};
+}
+
+void ss_network_say_ignored(const ss_network *k)
+{
+    const ss_model_info *about = ss_model_about(k->model);
+
+    if (about->n_ignored)
+        ss_note("%s: %d tensor%s that the configuration does not ask for %s ignored: %s",
+                about->path, about->n_ignored, about->n_ignored == 1 ? "" : "s",
+                about->n_ignored == 1 ? "is" : "are", about->ignored);
 }
 
 ss_code ss_network_identify(ss_network *k, ss_err *e)
@@ -202,6 +214,7 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
     spec->tool = "sigmascope " SS_VERSION;
     spec->model_path = about->path;
     spec->family = about->family;
+    spec->ignored_tensors = about->ignored;
     spec->model_sha256 = k->sha256;
     spec->device = ss_ctx_device_text(c);
     spec->precision = k->changes.precision_text;

@@ -21,6 +21,8 @@ typedef struct {
     const char *model;         /* folder */
     const char *variant;       /* of its weights (models/weight_files.h), or NULL */
     int height, width;         /* of the input; 0: the model's sample_size */
+    const char *const *ignore; /* globs: tensors of the checkpoint that are not used */
+    int n_ignore;
     const char *scheduler;     /* scheduler_config.json or its folder; NULL: the model's own */
     const char *beta_schedule; /* these win over the file; NULL: its own, or the defaults */
     const char *beta_start, *beta_end;
@@ -46,6 +48,9 @@ typedef struct {
  * (ss_noising_check). */
 ss_code ss_network_open(const ss_network_options *opt, ss_network *k, ss_err *e);
 void ss_network_close(ss_network *k); /* {0} is fine */
+
+/* Notes which tensors of the checkpoint are ignored, where there are some. */
+void ss_network_say_ignored(const ss_network *k);
 
 /* Sets sha256. Reads every file of the model, so it comes after what is checked quickly. */
 ss_code ss_network_identify(ss_network *k, ss_err *e);

@@ -302,6 +302,7 @@ static ss_code prepare(probe *p, ss_err *e)
         rc = ss_plan_make(opt, &p->plan, e);
     if (rc != SS_OK)
         return rc;
+    ss_network_say_ignored(&p->plan.net);
     rec.modules = ss_model_modules(p->plan.net.model, &rec.n_modules);
     rc = ss_recorder_new(&rec, &p->recorder, e);
     if (rc == SS_OK)

@@ -9,8 +9,9 @@
  *                      "MAJOR.MINOR", tool, command, model_path, family, model_sha256,
  *                      device, precision, condition, prediction_type, schedule (what the
  *                      network was trained with; "assumed ..." where nothing says so), created,
- *                      plan (JSON of all that determines the data: settings.h), threads (i32),
- *                      seed (u64), complete (i32: 0 or 1)
+ *                      plan (JSON of all that determines the data: settings.h), ignored_tensors
+ *                      (names of those in the checkpoint that the network does not use),
+ *                      threads (i32), seed (u64), complete (i32: 0 or 1)
  *   /axes/module       [module] text, paths in the order in which modules are entered; the
  *                      whole model, whose path is "", is called "(model)"
  *   /axes/module_kind  [module] text, PyTorch class
@@ -149,7 +150,7 @@ typedef struct {
  * empty. Lists may be empty, but there are at least one input, sigma and sample. */
 typedef struct {
     const char *tool, *command, *model_path, *family, *model_sha256, *device, *precision;
-    const char *condition, *prediction_type, *schedule, *created;
+    const char *condition, *prediction_type, *schedule, *created, *ignored_tensors;
     const char *plan; /* JSON; a run is resumed only by a plan that does not differ (plan_text.h) */
     int threads;
     uint64_t seed;

@@ -97,6 +97,7 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         {"schedule", &r->schedule},
         {"created", &r->created},
         {"plan", &r->plan},
+        {"ignored_tensors", &r->ignored_tensors},
     };
     ss_code rc = check_version(r, file, e);
 
@@ -390,11 +391,12 @@ void ss_run_close(ss_run *r)
     if (!r)
         return;
     void *const owned[] = {
-        r->path,      r->tool,      r->command,   r->model_path,      r->family,  r->model_sha256,
-        r->device,    r->precision, r->condition, r->prediction_type, r->created, r->plan,
-        r->modules,   r->ports,     r->inputs,    r->kinds,           r->blocks,  r->sigmas,
-        r->timesteps, r->done,      r->layers,    r->parameters,      r->radii,   r->steps,
-        r->bins,      r->pictures,  r->schedule,  r->inner,
+        r->path,         r->tool,       r->command,   r->model_path,      r->family,
+        r->model_sha256, r->device,     r->precision, r->condition,       r->prediction_type,
+        r->created,      r->plan,       r->modules,   r->ports,           r->inputs,
+        r->kinds,        r->blocks,     r->sigmas,    r->timesteps,       r->done,
+        r->layers,       r->parameters, r->radii,     r->steps,           r->bins,
+        r->pictures,     r->schedule,   r->inner,     r->ignored_tensors,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)

@@ -34,7 +34,7 @@ typedef struct ss_run {
     char *path;
     /* attributes; "" where the file has none, never NULL */
     char *tool, *command, *model_path, *family, *model_sha256, *device, *precision, *condition,
-        *prediction_type, *schedule, *created, *plan;
+        *prediction_type, *schedule, *created, *plan, *ignored_tensors;
     uint64_t seed;
     int threads;
     int minor; /* of the layout version, 0 where the file has none */

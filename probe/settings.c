@@ -89,6 +89,7 @@
 #define NETWORK \
     TEXT("model", "MODEL", NONE, network.model), \
     TEXT("variant", "--variant", DATA, network.variant), \
+    TEXTS("ignore_extra", "--ignore-extra", DATA, network.ignore, network.n_ignore), \
     TEXT("scheduler", "--scheduler", FORM, network.scheduler), \
     TEXT("beta_schedule", "--beta-schedule", DATA, network.beta_schedule), \
     TEXT("beta_start", "--beta-start", DATA, network.beta_start), \

@@ -148,8 +148,10 @@ ss_code ss_trajectory_open(const ss_trajectory_options *opt, ss_trajectory **out
     t->opt = *opt;
     t->opt.condition.guided = opt->guidance != 1;
     rc = ss_network_open(&t->opt.network, &t->net, e);
-    if (rc == SS_OK)
+    if (rc == SS_OK) {
+        ss_network_say_ignored(&t->net);
         rc = check_channels(t, e);
+    }
     if (rc == SS_OK)
         rc = make_sampler(t, e);
     if (rc == SS_OK) {

@@ -30,6 +30,8 @@ void ss_provenance(ss_page *p, const ss_run *r, const char *report_command)
     row(f, "schedule", r->schedule);
     row(f, "condition", r->condition);
     row(f, "precision", r->precision);
+    if (*r->ignored_tensors)
+        row(f, "ignored tensors", r->ignored_tensors);
     row(f, "device", r->device);
     snprintf(text, sizeof text, "%d", r->threads);
     row(f, "threads", text);

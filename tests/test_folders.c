@@ -3,7 +3,10 @@
  * They are made of the small networks in tests/golden/unets: copied, renamed, with keys and tensors
  * that a training left there.
  */
+#include "base/mem.h"
+#include "models/safetensors_write.h"
 #include "probe/conditions.h"
+#include "probe/run_reader.h"
 #include "tests/ss_command.h"
 
 #define WEIGHTS "diffusion_pytorch_model"
@@ -194,14 +197,92 @@ static void test_rows_of_class_vectors(void **state)
     ss_model_close(m);
 }
 
+/* A copy of the weights in $D/NAME, as F32, with one tensor more. */
+static void add_tensor(const char *name, const char *extra)
+{
+    char path[300];
+    ss_safetensors *f;
+    ss_err e = {0};
+
+    snprintf(path, sizeof path, "%s/%s/" WEIGHTS ".safetensors", tmp_dir, name);
+    if (ss_safetensors_open(path, &f, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    const size_t n = ss_safetensors_count(f);
+    ss_st_item *items = ss_calloc(n + 1, sizeof *items);
+    assert_non_null(items);
+    for (size_t i = 0; i <= n; i++) {
+        const ss_st_tensor *t = ss_safetensors_at(f, i < n ? i : 0);
+        const size_t count = t->bytes / ss_dtype_size(t->dtype);
+        float *values = ss_alloc(count, sizeof *values);
+
+        assert_non_null(values);
+        ss_values_to_f32(t->dtype, t->data, count, values);
+        items[i] = (ss_st_item){
+            .name = i < n ? t->name : extra, .dtype = SS_F32, .rank = t->rank, .values = values};
+        memcpy(items[i].dim, t->dim, sizeof t->dim[0] * (size_t)t->rank);
+    }
+    if (ss_safetensors_write(path, items, n + 1, NULL, 0, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    for (size_t i = 0; i <= n; i++)
+        ss_free((void *)items[i].values);
+    ss_free(items);
+    ss_safetensors_close(f);
+}
+
+#define EXTRA                                                          \
+    "class_embedding.linear_1.bias, class_embedding.linear_1.weight, " \
+    "class_embedding.linear_2.bias, class_embedding.linear_2.weight"
+#define IGNORE " --ignore-extra 'class_embedding.*' "
+
+/* Tensors that the configuration does not ask for. */
+static void test_extra_tensors(void **state)
+{
+    (void)state;
+    ss_run *r;
+    ss_err e = {0};
+
+    copy_unet("class-timestep", "extra");
+    shell("sed -i 's/\"class_embed_type\": \"timestep\"/\"class_embed_type\": null/' "
+          "$D/extra/config.json");
+    expect("inspect $D/extra", 1,
+           "4 tensors are not in the config: " EXTRA
+           "; --ignore-extra GLOB goes on without those that match");
+    expect("inspect $D/extra --ignore-extra '*.bias'", 1, "class_embedding.linear_1.weight");
+    expect("inspect $D/extra --ignore-extra 'a[b'", 2, "--ignore-extra: pattern 'a[b'");
+    expect("inspect $D/extra" IGNORE, 0, "4 tensors: class_embedding.linear_1.bias");
+    expect("probe $D/extra -o $D/extra.h5 --samples 1 --sigmas 1 --ignore-extra nothing" IGNORE, 0,
+           "4 tensors that the configuration does not ask for are ignored: " EXTRA);
+    assert_null(strstr(strstr(output, "are ignored") + 1, "are ignored")); /* said once */
+    assert_int_equal(ss_run_open(in_tmp("extra.h5"), &r, &e), SS_OK);
+    assert_string_equal(r->ignored_tensors, EXTRA);
+    ss_run_close(r);
+    expect("analyze $D/extra.h5", 0, "ignored tensors");
+    expect("probe $D/extra -o $D/extra.h5 --resume --quiet --samples 1 --sigmas 1 --ignore-extra "
+           "nothing" IGNORE,
+           0, NULL);
+    expect("analyze $D/extra.h5 --keep-fp32 e4m3 --check --quiet", 0, NULL); /* runs it again */
+    expect("bisect $D/extra --fail 'absmax(*) > 1e-6' --cache $D/extras --save-bundle "
+           "$D/extra-b " QUICK IGNORE,
+           3, NULL);
+    shell("cd $D/extra-b && SIGMASCOPE=$OLDPWD/build/sigmascope sh replay.sh > /dev/null 2>&1");
+    expect("generate $D/extra -o $D/eg --samples 1 --steps 1 --quiet" IGNORE, 0, NULL);
+    /* a weight that is needed is used, whatever is ignored */
+    expect("inspect $D/extra --ignore-extra '*'", 0, "4 tensors: class_embedding.linear_1.bias");
+    /* the second name of Fourier features, which diffusers takes no notice of */
+    copy_unet("time-fourier", "fourier");
+    add_tensor("fourier", "time_proj.W");
+    expect("inspect $D/fourier", 0, NULL);
+    copy_unet("plain", "no-fourier");
+    add_tensor("no-fourier", "time_proj.W");
+    expect("inspect $D/no-fourier", 1, "not in the config: time_proj.W");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_of_checkpoints),
-        cmocka_unit_test(test_unreadable_checkpoints),
-        cmocka_unit_test(test_class_vectors),
-        cmocka_unit_test(test_rows_of_class_vectors),
-        cmocka_unit_test(test_variant),
+        cmocka_unit_test(test_order_of_checkpoints),  cmocka_unit_test(test_unreadable_checkpoints),
+        cmocka_unit_test(test_class_vectors),         cmocka_unit_test(test_extra_tensors),
+        cmocka_unit_test(test_rows_of_class_vectors), cmocka_unit_test(test_variant),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
