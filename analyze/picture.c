@@ -25,6 +25,25 @@ ss_code ss_picture_is_png(const char *path, bool *is, ss_err *e)
     return rc;
 }
 
+/* Within channels, the mean over them: the sum of the whole spectrum, corners included. */
+static double variance(const float *x, int64_t pixels, int channels)
+{
+    double sum = 0;
+
+    for (int c = 0; c < channels; c++) {
+        double mean = 0;
+
+        for (int64_t i = 0; i < pixels; i++)
+            mean += (double)x[i * channels + c] / (double)pixels;
+        for (int64_t i = 0; i < pixels; i++) {
+            const double d = (double)x[i * channels + c] - mean;
+
+            sum += d * d;
+        }
+    }
+    return sum / ((double)pixels * channels);
+}
+
 static ss_code measure(const ss_picture *p, ss_picture_side *side, ss_err *e)
 {
     const int64_t n = (int64_t)p->h * p->w * p->c;
@@ -39,10 +58,9 @@ static ss_code measure(const ss_picture *p, ss_picture_side *side, ss_err *e)
     if (rc == SS_OK) {
         ss_spectrum_radial(s, p->x, p->c, side->psd);
         ss_spectrum_waves(p->h, p->w, waves);
-        for (int k = 0; k < p->n_rings; k++) {
+        for (int k = 0; k < p->n_rings; k++)
             radii[k] = k;
-            side->power += waves[k] * side->psd[k];
-        }
+        side->variance = variance(p->x, (int64_t)p->h * p->w, p->c);
         for (int64_t i = 0; i < n; i++)
             side->mean += p->x[i] / (double)n;
         side->low = ss_low_share(side->psd, waves, radii, p->n_rings, p->cutoff);
@@ -126,7 +144,7 @@ ss_code ss_picture_table(const ss_picture *p, ss_table *t, ss_err *e)
     if (p->filtered)
         ss_table_column(t, "filtered", SS_COL_NUMBER, "%.4g");
     put(p, "mean", a->mean, b->mean, t);
-    put(p, "variance", a->power, b->power, t);
+    put(p, "variance", a->variance, b->variance, t);
     put(p, "low-frequency share", a->low, b->low, t);
     put(p, "slope", a->slope, b->slope, t);
     ss_table_note(t, "%d x %d, %d channels, 0 to 255; low is %g cycles per picture and less", p->h,

@@ -14,9 +14,9 @@ typedef struct {
 
 /* Of a picture in its file's units, 0 to 255, all channels together, as fft/spectrum.h has it. */
 typedef struct {
-    double mean, power; /* power: the variance, but for the corners of the spectrum */
-    double low, slope;  /* as analyze/spectra.h */
-    double *psd;        /* [n_rings] */
+    double mean, variance; /* of the pixels; within channels, the mean over them */
+    double low, slope;     /* as analyze/spectra.h */
+    double *psd;           /* [n_rings] */
 } ss_picture_side;
 
 typedef struct {

@@ -37,17 +37,21 @@ double ss_low_share(const double *psd, const double *waves, const double *radii,
 
 /* How many waves a ring has. Where the file does not have the pictures, or its rings are not
  * ours, in proportion to the ring's length. */
-static void find_waves(ss_run *r, double *waves)
+static double find_waves(ss_run *r, double *waves)
 {
     ss_run_shape shape;
+    double sum = 0;
 
     if (ss_run_has_pictures(r, "/inputs/x", &shape) && shape.rank == 3 &&
         ss_spectrum_rings((int)shape.dim[0], (int)shape.dim[1]) == r->n_radii) {
         ss_spectrum_waves((int)shape.dim[0], (int)shape.dim[1], waves);
-        return;
+        for (int k = 0; k < r->n_radii; k++)
+            sum += waves[k];
+        return (sum - 1) / ((double)shape.dim[0] * (double)shape.dim[1] - 1); /* 1: the mean */
     }
     for (int k = 0; k < r->n_radii; k++)
         waves[k] = 2 * M_PI * r->radii[k];
+    return NAN;
 }
 
 /* Everything of one input at one noise level. one: [radius] of scratch. */
@@ -109,7 +113,7 @@ static ss_code find_all(ss_run *r, const ss_sites *sites, const float *psd, cons
         order && waves && room ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
 
     if (rc == SS_OK)
-        find_waves(r, waves);
+        s->within = find_waves(r, waves);
     for (int i = 0; i < r->n_inputs && rc == SS_OK; i++) {
         for (int g = 0; g < r->n_sigmas; g++)
             measure(r, sites, psd, absmax, waves, i, g, room + 2 * points, s);
@@ -183,7 +187,7 @@ static int ring_near(const ss_run *r, double cycles)
 ss_code ss_spectra_table(const ss_run *r, const ss_spectra *s, ss_table *t, ss_err *e)
 {
     const double finest = r->radii[r->n_radii - 1];
-    char name[32];
+    char name[32], corners[64] = "";
     ss_code rc = ss_table_init(t, s->title[0], e);
 
     if (rc != SS_OK)
@@ -215,11 +219,13 @@ ss_code ss_spectra_table(const ss_run *r, const ss_spectra *s, ss_table *t, ss_e
                 ss_table_number(t, s->psd[at * (size_t)r->n_radii + (size_t)ring_near(r, cycles)]);
         }
     }
-    ss_table_note(
-        t,
-        "of what the network saw, mean over samples: variance, its share at %g cycles per "
-        "picture or less, slope, power at so many cycles",
-        s->cutoff);
+    if (!isnan(s->within))
+        snprintf(corners, sizeof corners, ", %.0f %% of white noise's variance", 100 * s->within);
+    ss_table_note(t,
+                  "of what the network saw, mean over samples: power of the waves of %g cycles per "
+                  "picture or less (finer ones only fit diagonally and are left out%s), its share "
+                  "at %g cycles or less, slope, power of one wave at so many cycles",
+                  finest, corners, s->cutoff);
     return SS_OK;
 }
 

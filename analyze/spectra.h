@@ -35,7 +35,10 @@ typedef struct {
     double *peaks; /* [input][sigma][sample][SS_N_STAGES + 1], largest |x|, as ss_stage_peaks */
     double *psd;   /* [input][sigma][radius], mean over samples */
     double *slope; /* [input][sigma] of that mean */
-    double *power; /* [input][sigma], its sum over waves: the variance of the input */
+    double *power; /* [input][sigma], its sum over waves: the variance of the input but for the
+                      waves in the corners of the spectrum, finer than fits in every direction */
+    double within; /* share of all waves that the rings have, as of the variance of white noise; NaN
+                      where the pictures' size is not known */
     ss_spectra_level *levels; /* lowest sigma first, finished ones */
     int n;
     char title[2][160]; /* of the tables */

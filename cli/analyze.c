@@ -6,6 +6,7 @@
 #include "analyze/health.h"
 #include "analyze/overflow.h"
 #include "analyze/stages.h"
+#include "analyze/tokens.h"
 #include "analyze/weights.h"
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -160,7 +161,22 @@ static ss_code show_channels(report *rep, ss_err *e)
     if (rc == SS_OK && k.n_sites &&
         (rc = ss_channels_table(rep->run, &k, rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
+    if (rc == SS_OK && k.n_sites && (rc = ss_dead_table(rep->run, &k, rep->top, &t, e)) == SS_OK)
+        rc = cli_show(&rep->out, &t, e);
     ss_channels_release(&k);
+    return rc;
+}
+
+static ss_code show_tokens(report *rep, ss_err *e)
+{
+    ss_tokens k;
+    ss_table t;
+    ss_code rc = ss_tokens_find(rep->run, &rep->produced, &k, e);
+
+    if (rc == SS_OK && k.n_modules &&
+        (rc = ss_tokens_table(rep->run, &k, rep->top, &t, e)) == SS_OK)
+        rc = cli_show(&rep->out, &t, e);
+    ss_tokens_release(&k);
     return rc;
 }
 
@@ -184,6 +200,8 @@ static ss_code show_all(report *rep, ss_err *e)
         rc = show_weights(rep, e);
     if (rc == SS_OK)
         rc = show_channels(rep, e);
+    if (rc == SS_OK)
+        rc = show_tokens(rep, e);
     if (rc == SS_OK)
         rc = show_blobs(rep, e);
     if (rc == SS_OK && (rc = ss_loss_table(rep->run, &t, e)) == SS_OK)

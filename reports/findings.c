@@ -181,6 +181,8 @@ ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const
         rc = ss_blobs_find(r, &x->produced, &x->blobs, e);
     if (rc == SS_OK && x->n > 0)
         rc = ss_channels_find(r, &x->produced, &x->channels, e);
+    if (rc == SS_OK && x->n > 0)
+        rc = ss_tokens_find(r, &x->produced, &x->tokens, e);
     if (rc == SS_OK)
         rc = find_spectra(x, e);
     if (rc == SS_OK)
@@ -209,6 +211,7 @@ void ss_findings_release(ss_findings *x)
     ss_free(x->attention_sentence);
     ss_blobs_release(&x->blobs);
     ss_channels_release(&x->channels);
+    ss_tokens_release(&x->tokens);
     ss_spectra_release(&x->spectra);
     ss_free(x->loss);
     *x = (ss_findings){0};

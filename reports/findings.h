@@ -12,6 +12,7 @@
 #include "analyze/overflow.h"
 #include "analyze/spectra.h"
 #include "analyze/stages.h"
+#include "analyze/tokens.h"
 #include "analyze/weights.h"
 
 enum { SS_FIGURE_ROWS = 56 }; /* modules in one figure; tables have them all */
@@ -40,6 +41,7 @@ typedef struct {
     char *attention_sentence;
     ss_blobs blobs;       /* of dumped modules; n is 0 without */
     ss_channels channels; /* n_sites is 0 without */
+    ss_tokens tokens;     /* of dumped modules; n_modules is 0 without */
     bool has_spectra;
     ss_spectra spectra;
     double *loss; /* [n_inputs][n_sigmas], NULL: none */

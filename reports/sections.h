@@ -20,7 +20,7 @@ ss_code ss_section_histograms(ss_page *p, const ss_findings *x, ss_err *e); /* #
 ss_code ss_section_attention(ss_page *p, const ss_findings *x, ss_err *e);  /* #attention */
 ss_code ss_section_inputs(ss_page *p, const ss_findings *x, ss_err *e);     /* #inputs */
 ss_code ss_section_maps(ss_page *p, const ss_findings *x, ss_err *e);       /* #maps */
-ss_code ss_section_channels(ss_page *p, const ss_findings *x, ss_err *e);   /* #channels */
+ss_code ss_section_channels(ss_page *p, const ss_findings *x, ss_err *e);   /* #channels, #tokens */
 ss_code ss_section_loss(ss_page *p, const ss_findings *x, ss_err *e);       /* #loss */
 ss_code ss_section_weights(ss_page *p, const ss_findings *x, ss_err *e);    /* #weights */
 

@@ -306,6 +306,43 @@ static void say_channels(ss_page *p, const ss_findings *x)
                        ss_site_name(x->run, k->rows[0].site, name, sizeof name), k->rows[0].absmax);
 }
 
+static void say_dead(ss_page *p, const ss_findings *x)
+{
+    const ss_channels *k = &x->channels;
+    char name[256];
+
+    if (k->n_dead)
+        ss_summary_say(
+            p, SS_SAID_TOLD, "channels",
+            "%lld of %lld channels are dead at every noise level and input: RMS 0, or at "
+            "most %g of their module's median; most in %s (%lld of %lld).",
+            (long long)k->n_dead, (long long)k->n_channels, SS_DEAD,
+            ss_site_name(x->run, k->dead[0].site, name, sizeof name), (long long)k->dead[0].n,
+            (long long)k->dead[0].n_channels);
+}
+
+static void say_tokens(ss_page *p, const ss_findings *x)
+{
+    const ss_tokens *k = &x->tokens;
+    const ss_token_row *top = k->rows;
+    char where[64];
+
+    if (k->n_modules == 0)
+        return;
+    if (k->n == 0)
+        ss_summary_say(
+            p, SS_SAID_TOLD, "tokens",
+            "No position's norm is %d times the median of its map, in %d dumped modules.",
+            SS_TOKEN_OUTLIER, k->n_modules);
+    else
+        ss_summary_say(
+            p, SS_SAID_TOLD, "tokens",
+            "Outlier tokens: in %d of %d dumped modules some position's norm is at least "
+            "%d times the median of its map; most in %s, at %s, %.3g times.",
+            k->n, k->n_modules, SS_TOKEN_OUTLIER, x->run->modules[top->module],
+            ss_token_position(top, where, sizeof where), top->ratio);
+}
+
 static void say_loss(ss_page *p, const ss_findings *x)
 {
     const ss_run *r = x->run;
@@ -360,5 +397,7 @@ void ss_summary_run(ss_page *p, const ss_findings *x)
     say_spectra(p, x);
     say_maps(p, x);
     say_channels(p, x);
+    say_dead(p, x);
+    say_tokens(p, x);
     say_loss(p, x);
 }

@@ -6,21 +6,21 @@
  *   down_blocks.0   channel 3 has RMS 20 and largest |x| 40 everywhere
  *   up_blocks.0     channel 7 has largest |x| 2.7 * 6 at sigma 80, input 1 only; channel 8 has
  *                   NaN there; channel 9 stays just below 6 times the medians
- *   up_blocks.1     nine channels are zero, so that there is no median to exceed
+ *   up_blocks.1     nine channels are zero, so that there is no median to exceed: they are dead
  *   conv_out        3 channels, one of them huge: too few to tell
+ *   mid_block       channel 2 has RMS 0.0009 everywhere: dead; channel 5 too, but for one cell with
+ *                   0.0011; channel 6 is 0, but NaN in one cell
  */
 #include "analyze/channels.h"
 #include "base/mem.h"
 #include "probe/run_file.h"
 #include "tests/ss_tmp.h"
 
-enum { DOWN, UP0, UP1, OUT, N_MODULES };
+enum { DOWN, UP0, UP1, OUT, MID, N_MODULES };
 enum { C = 10, N_INPUTS = 2, N_SIGMAS = 2 };
 static const ss_run_module modules[N_MODULES] = {
-    {"down_blocks.0", "Down", true},
-    {"up_blocks.0", "Up", true},
-    {"up_blocks.1", "Up", true},
-    {"conv_out", "Conv2d", true},
+    {"down_blocks.0", "Down", true}, {"up_blocks.0", "Up", true}, {"up_blocks.1", "Up", true},
+    {"conv_out", "Conv2d", true},    {"mid_block", "Mid", true},
 };
 static const double sigmas[N_SIGMAS] = {80, 0.1};
 
@@ -52,6 +52,11 @@ static void fill(int module, int input, int sigma, float *absmax, float *rms)
         absmax[c] = rms[c] = 0;
     if (module == OUT)
         absmax[1] = rms[1] = 1e6f;
+    if (module == MID) {
+        rms[2] = 0.0009f;
+        rms[5] = sigma || input ? 0.0009f : 0.0011f;
+        rms[6] = sigma || input ? 0 : NAN;
+    }
 }
 
 static void write_run(const char *path, bool channels)
@@ -116,9 +121,9 @@ static void test_outliers(void **state)
     open_run("channels.h5", &r, &sites);
     ok(ss_channels_find(r, &sites, &k, &e), &e);
     assert_int_equal(k.n, 2);
-    assert_int_equal(k.n_sites, 3);
+    assert_int_equal(k.n_sites, 4);
     assert_int_equal(k.n_sites_with, 2);
-    assert_int_equal(k.n_channels, 3 * C);
+    assert_int_equal(k.n_channels, 4 * C);
 
     const ss_channel_row *row = &k.rows[0];
     assert_int_equal(row->site.module, DOWN);
@@ -135,8 +140,20 @@ static void test_outliers(void **state)
 
     ok(ss_channels_table(r, &k, 1, &t, &e), &e);
     assert_int_equal(json_array_size(t.rows), 1);
-    assert_non_null(strstr(t.note, "2 of 30 channels, in 2 of 3 places"));
+    assert_non_null(strstr(t.note, "2 of 40 channels, in 2 of 4 places"));
     assert_non_null(strstr(t.note, "1 always do"));
+    ss_table_release(&t);
+
+    assert_int_equal(k.n_dead, 10);
+    assert_int_equal(k.n_dead_sites, 2);
+    assert_int_equal(k.dead[0].site.module, UP1);
+    assert_int_equal(k.dead[0].n, 9);
+    assert_string_equal(k.dead[0].list, "1, 2, 3, 4, 5, 6, 7, 8, 9");
+    assert_int_equal(k.dead[1].site.module, MID);
+    assert_string_equal(k.dead[1].list, "2");
+    ok(ss_dead_table(r, &k, 1, &t, &e), &e);
+    assert_int_equal(json_array_size(t.rows), 1);
+    assert_non_null(strstr(t.note, "10 of 40 channels, in 2 of 4 places"));
     ss_table_release(&t);
     ss_channels_release(&k);
     ss_sites_release(&sites);

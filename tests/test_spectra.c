@@ -491,7 +491,7 @@ static void test_picture(void **state)
 
     ok(ss_picture_read(in_tmp("wave.png"), &none, 4, "", &p, &e), &e);
     near("mean", p.side[0].mean, 100, 0.1);
-    near("variance", p.side[0].power, (4 * 35 * 35 + 2 * 50 * 50) / 8.0, 0.1);
+    near("variance", p.side[0].variance, (4 * 35 * 35 + 2 * 50 * 50) / 8.0, 0.1);
     near("low share at 4 cycles", p.side[0].low, 1, 1e-3);
     ss_picture_release(&p);
 
@@ -520,11 +520,11 @@ static void test_picture(void **state)
 
     /* the files that were written have what was computed */
     ok(ss_picture_read(in_tmp("low.png"), &none, 3, "", &p, &e), &e);
-    near("written lowpass", p.side[0].power, 1237.5 * kept, 12);
+    near("written lowpass", p.side[0].variance, 1237.5 * kept, 12);
     near("its mean", p.side[0].mean, 100, 0.5);
     ss_picture_release(&p);
     ok(ss_picture_read(in_tmp("high.png"), &none, 3, "", &p, &e), &e);
-    near("written highpass", p.side[0].power, 1237.5 * lost, 12);
+    near("written highpass", p.side[0].variance, 1237.5 * lost, 12);
     near("its mean", p.side[0].mean, 127.5, 0.6);
     ss_picture_release(&p);
 }
