@@ -208,10 +208,11 @@ ss_code ss_compare_loss_table(const ss_compare *c, const ss_compare_inputs *x, i
     }
     if (x->n_losses)
         ss_table_note(t,
-                      "denoising loss, mean over samples, B - A; inf: not finite; %d of %d pairs "
+                      "denoising loss, mean over samples, B - A%s; %d of %d pairs "
                       "of input and "
                       "noise level, those that differ most",
-                      shown, x->n_losses);
+                      isinf(distance(&x->losses[0])) ? "; inf: INF OR NaN" : "", shown,
+                      x->n_losses);
     else
         ss_table_note(t, "no loss is known in both runs");
     return SS_OK;

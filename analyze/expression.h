@@ -26,7 +26,8 @@
  * A measure is compared place by place: at each output that a module makes (its own sums
  * included, sites.h) or head, noise level and input. It holds when it holds anywhere, so
  * "not absmax(*) > 100" says that nothing exceeds 100. Where something is inf or NaN, absmax, rms
- * and loss are taken as infinite, and headroom as minus infinity.
+ * and loss are taken as infinite, and headroom as minus infinity; of a head that is not finite
+ * max_logit is infinite, too, and entropy 0.
  */
 #ifndef SS_ANALYZE_EXPRESSION_H
 #define SS_ANALYZE_EXPRESSION_H

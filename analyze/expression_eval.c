@@ -1,6 +1,7 @@
 /* expression_eval.c - see expression.h: what an expression says of a run */
 #include "analyze/expression.h"
 #include "analyze/headroom.h"
+#include "analyze/not_finite.h"
 #include "attn/entropy.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -18,6 +19,7 @@ typedef struct {
     ss_sites sites;      /* of modules */
     const float *values; /* of the measure's data set */
     const float *keys;
+    int *heads; /* [layer] how many there are; owned */
     const uint64_t *nonfinite;
     int answer; /* of all sites, the one that the model makes last: for the loss; -1 without */
     ss_sites all;
@@ -161,6 +163,12 @@ static ss_code read_heads(look *l, ss_err *e)
                      e);
     if (entropy && !l->keys)
         return lacks(l, "the run has no /attention/keys, so entropy cannot be normalised", e);
+    if (!(l->heads = ss_calloc((size_t)l->r->n_layers, sizeof *l->heads)))
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int a = 0; a < l->r->n_layers; a++) {
+        if ((rc = ss_layer_heads(l->r, a, &l->heads[a], e)) != SS_OK)
+            return rc;
+    }
     for (int a = 0; a < l->r->n_layers; a++)
         n += !l->m->glob || ss_glob_module(l->m->glob, l->r->layers[a]);
     return n ? SS_OK : lacks(l, "no attention layer matches", e);
@@ -217,6 +225,8 @@ static double value_of_head(const look *l, int layer, int head, int input, int s
     for (int k = 0; k < l->r->n_samples; k++) {
         const double v = l->values[at + (size_t)k];
 
+        if (!isfinite(v) && head < l->heads[layer]) /* it is there, and inf or NaN */
+            return entropy ? 0 : INFINITY;
         if (isnan(v))
             continue;
         peak = fmax(peak, v);
@@ -395,6 +405,7 @@ static ss_code eval_measure(const ss_expression *x, int node, ss_run *r, bool *h
     }
     ss_sites_release(&l.sites);
     ss_sites_release(&l.all);
+    ss_free(l.heads);
     ss_free(l.input);
     ss_free(l.sigma);
     return rc;

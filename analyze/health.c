@@ -98,7 +98,7 @@ ss_code ss_loss_find(ss_run *r, double *mean, bool *any, ss_err *e)
 
 ss_code ss_loss_table(ss_run *r, ss_table *t, ss_err *e)
 {
-    bool any;
+    bool any, bad = false;
     int *order = ss_sigma_order(r);
     double *mean = ss_alloc((size_t)r->n_inputs * (size_t)r->n_sigmas, sizeof *mean);
     ss_code rc = !order || !mean ? ss_fail(e, SS_NOMEM, "%s: out of memory", r->path)
@@ -117,14 +117,16 @@ ss_code ss_loss_table(ss_run *r, ss_table *t, ss_err *e)
 
             if (isnan(loss))
                 continue;
+            bad |= isinf(loss);
             ss_table_row(t);
             ss_table_text(t, r->inputs[i]);
             ss_table_number(t, r->sigmas[order[k]]);
             ss_table_number(t, loss);
         }
     }
-    ss_table_note(t, any ? "denoising loss, mean over samples; inf: not finite"
-                         : "no input has a known clean picture");
+    ss_table_note(t, any && bad ? "denoising loss, mean over samples; inf: INF OR NaN"
+                     : any      ? "denoising loss, mean over samples"
+                                : "no input has a known clean picture");
 out:
     ss_free(order);
     ss_free(mean);

@@ -150,7 +150,8 @@ ss_code ss_keep_check_table(const ss_keep *k, const ss_keep_check *c, ss_table *
                   "denoised pictures that have any, relative L2 change of the others against "
                   "fp32; %s",
                   k->format.name,
-                  c->clean                ? "the list suffices"
+                  k->nonfinite ? "NO LIST SUFFICES: the run is inf or NaN in fp32 already"
+                  : c->clean   ? "the list suffices"
                   : c->n > SS_KEEP_ROUNDS ? "NOT clean after the last round"
                                           : "NOT clean, and no module is left to add");
     return SS_OK;

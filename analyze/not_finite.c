@@ -131,7 +131,7 @@ static void count_unclear(look *l)
     const ss_run *r = l->r;
 
     for (int m = 0; m < r->n_modules && !l->nonfinite; m++) {
-        bool nan = false;
+        bool nan = false, seen = false;
 
         for (int p = 0; p < r->n_ports; p++) {
             const ss_site s = {m, p};
@@ -140,9 +140,10 @@ static void count_unclear(look *l)
             for (size_t i = 0; i < n_cells(l); i++)
                 n += isnan(l->absmax[site_cell(r, s, cell_at(l, i))]);
             /* of several ports a module has some, and the others are NaN throughout */
-            nan |= n > 0 && (n < n_cells(l) || r->n_ports == 1);
+            nan |= n > 0 && n < n_cells(l);
+            seen |= n < n_cells(l);
         }
-        l->x->unclear += nan;
+        l->x->unclear += nan || !seen;
     }
 }
 
@@ -322,15 +323,14 @@ static ss_code find_inputs(look *l, ss_err *e)
     return SS_OK;
 }
 
-/* The last that the network makes: its own output, or of modules without the whole the last. */
+/* What the network as a whole puts out; module -1 where that was not watched. */
 static ss_site answer_of(const look *l)
 {
     const ss_site root = {module_named(l->r, SS_RUN_ROOT), ss_run_port(l->r, "output")};
 
-    for (int i = l->all.n - 1; i >= 0; i--) {
-        if (l->all.site[i].port == root.port &&
-            (root.module < 0 || l->all.site[i].module == root.module))
-            return l->all.site[i];
+    for (int i = l->all.n - 1; i >= 0 && root.module >= 0; i--) {
+        if (l->all.site[i].port == root.port && l->all.site[i].module == root.module)
+            return root;
     }
     return (ss_site){-1, -1};
 }
@@ -565,6 +565,15 @@ static ss_code find_clamps(look *l, ss_err *e)
     }
     json_decref(plan);
     return rc;
+}
+
+bool ss_run_format(const ss_run *r, ss_format *f)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(r->precision, " "), r->precision);
+    return *name && !strchr(r->precision, ',') && ss_format_parse(name, f, NULL) == SS_OK &&
+           !ss_format_is_f32(f);
 }
 
 /* ---- all of it ---- */

@@ -22,6 +22,7 @@
 #define SS_ANALYZE_NOT_FINITE_H
 
 #include "analyze/sites.h"
+#include "base/format.h"
 #include "base/table.h"
 
 /* A noise level, input and sample; indices into the run's axes, -1 without. */
@@ -109,6 +110,10 @@ int ss_bad_head_count(const ss_not_finite *x, const ss_bad_head *h, int from, in
 
 /* Is anything inf or NaN? Limits and zeros are not meant. */
 bool ss_not_finite_any(const ss_not_finite *x);
+
+/* The format that all of the run's values were rounded to, "fp16 (ops)"; false: fp32, or several.
+ */
+bool ss_run_format(const ss_run *r, ss_format *f);
 
 /* How many heads a layer has; 0 where the file does not say and none was seen. */
 ss_code ss_layer_heads(ss_run *r, int layer, int *n, ss_err *e);

@@ -220,8 +220,8 @@ char *ss_last_finite_say(const ss_not_finite *const *x, const char *const *names
         if (steps[i] < steps[bad] && (good < 0 || steps[i] > steps[good]))
             good = i;
     }
-    ss_str_addf(&s, "The first of these %d runs that is not finite is %s, of step %lld; ", n,
-                names[bad], (long long)steps[bad]);
+    ss_str_addf(&s, "Of these %d the first that is not finite is %s, of step %lld; ", n, names[bad],
+                (long long)steps[bad]);
     if (good >= 0)
         ss_str_addf(&s, "the last finite one before it is %s, of step %lld.", names[good],
                     (long long)steps[good]);

@@ -1,5 +1,6 @@
 /* training_table.c - a training's own run as tables; see training.h */
 #include "analyze/training.h"
+#include "analyze/training_health.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -84,6 +85,8 @@ ss_code ss_training_steps_table(const ss_training *t, int top, ss_table *table, 
     const int n = t->trend.n_steps, shown = top < n ? top : n;
     char rest[64];
     int n_skipped = 0;
+    ss_training_health health;
+    char all[80] = "";
     ss_code rc = ss_run_training(t->run, "skipped", &skipped, e);
 
     for (int k = 0; k < N && rc == SS_OK; k++)
@@ -101,11 +104,15 @@ ss_code ss_training_steps_table(const ss_training *t, int top, ss_table *table, 
         add_step(t, series, N, ss_training_shown(i, shown, n), table);
     for (int j = 0; j < n; j++)
         n_skipped += training_value(t, skipped, j) > 0;
+    if ((rc = ss_training_health_find(t, &health, e)) != SS_OK)
+        return rc;
+    if (!isnan(health.skips))
+        snprintf(all, sizeof all, ", of all %.0f steps %.0f", health.steps, health.skips);
     ss_table_note(
         table,
         "%slargest |x| of a step and the noise level of its sample; norm: of the "
-        "gradients; not finite: places with inf or NaN; %d of these %d steps were skipped",
-        some_of(shown, n, rest, sizeof rest), n_skipped, n);
+        "gradients; not finite: places with inf or NaN; %d of these %d steps were skipped%s",
+        some_of(shown, n, rest, sizeof rest), n_skipped, n, all);
     return SS_OK;
 }
 

@@ -282,7 +282,7 @@ ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const 
         x.back = x.over >= 0 && !over;
     }
     if (x.over >= 0) {
-        x.reach = SS_REACH_PASSED;
+        x.reach = ss_overflows(f, row->peak.y[x.over]) ? SS_REACH_PASSED : SS_REACH_LOST;
         return x;
     }
     const ss_power_law *law = &row->peak.law;

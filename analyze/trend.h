@@ -82,7 +82,8 @@ char *ss_trend_name(const ss_trend *t, const ss_trend_row *row, char *out, size_
 
 /* When a row reaches the largest value of a format. */
 typedef enum {
-    SS_REACH_PASSED, /* at one of the steps it is over it, or not finite */
+    SS_REACH_PASSED, /* at one of the steps a value is over it */
+    SS_REACH_LOST,   /* at one of the steps it is inf or NaN, and over it at none before */
     SS_REACH_AHEAD,
     SS_REACH_FAR, /* beyond the last step by more than SS_TREND_FAR times the range of the steps */
     SS_REACH_NEVER,  /* not by this trend: no growth that is certain */
@@ -93,8 +94,8 @@ enum { SS_TREND_FAR = 10 };
 
 typedef struct {
     ss_reach reach;
-    int over;       /* PASSED: the first step that is over; it was passed after the one before */
-    bool back;      /* PASSED: the last step is below again */
+    int over;       /* PASSED, LOST: the first such step; it came about after the one before */
+    bool back;      /* PASSED, LOST: the last step is finite and below again */
     ss_crossing at; /* in steps, from ss_power_law_reach of the peak; NaN unless AHEAD */
 } ss_forecast;
 ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const ss_format *f);

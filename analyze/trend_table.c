@@ -180,8 +180,10 @@ static void outcome(const dated *d, char *out, size_t n)
 
     switch (d->x.reach) {
     case SS_REACH_PASSED:
-        snprintf(out, n, "passed%s%s", d->row->nonfinite[d->x.over] ? ": inf or NaN" : "",
-                 d->x.back ? ", below it at the last step" : "");
+        snprintf(out, n, "passed%s", d->x.back ? ", below it at the last step" : "");
+        break;
+    case SS_REACH_LOST:
+        snprintf(out, n, "inf or NaN%s", d->x.back ? ", finite at the last step" : "");
         break;
     case SS_REACH_AHEAD:
         snprintf(out, n, "ahead%s",
@@ -206,7 +208,7 @@ static void add_forecast(const ss_trend *t, const dated *d, ss_table *table)
     char name[512], text[80];
     double at = NAN, from = NAN, to = NAN;
 
-    if (d->x.reach == SS_REACH_PASSED) {
+    if (d->x.reach <= SS_REACH_LOST) {
         from = d->x.over > 0 ? t->steps[d->x.over - 1] : NAN;
         to = t->steps[d->x.over];
     } else {
@@ -249,11 +251,13 @@ ss_code ss_forecast_table(const ss_trend *t, const ss_format *f, const char *tit
         add_forecast(t, &rows[i], table);
     ss_table_note(
         table,
-        "the step at which the trend reaches %.5g, 95 %% interval; passed: between these "
-        "steps; of %d places %d passed it, %d ahead, %d beyond %d x the range of the steps, %d not "
+        "the step at which the trend reaches %.5g, 95 %% interval; passed, inf or NaN: between "
+        "these steps; of %d places %d passed it, %d inf or NaN, %d ahead, %d beyond %d x the range "
+        "of the steps, %d not "
         "by this trend, %d follow no law, %d have too few steps",
-        f->max, t->n, count[SS_REACH_PASSED], count[SS_REACH_AHEAD], count[SS_REACH_FAR],
-        SS_TREND_FAR, count[SS_REACH_NEVER], count[SS_REACH_BENT], count[SS_REACH_UNKNOWN]);
+        f->max, t->n, count[SS_REACH_PASSED], count[SS_REACH_LOST], count[SS_REACH_AHEAD],
+        count[SS_REACH_FAR], SS_TREND_FAR, count[SS_REACH_NEVER], count[SS_REACH_BENT],
+        count[SS_REACH_UNKNOWN]);
 out:
     ss_free(rows);
     return rc;

@@ -49,7 +49,8 @@ static const cli_option options[] = {
      "factor of 2)"},
     {OPT_CHECK, "check", NULL,
      "with --keep-fp32: repeat the run under emulation, without the list and with it; it grows "
-     "where it must. Exit status 3: it does not suffice"},
+     "where it must. Exit status 3, also without --check where the run is not finite in fp32: it "
+     "does not suffice"},
     {OPT_AS, "as", CLI_AS,
      CLI_AS_HELP " (default half; of --keep-fp32 autocast). What it stores is judged"},
     {OPT_ATTENTION, "attention", CLI_ATTENTION, CLI_ATTENTION_HELP},
@@ -253,6 +254,26 @@ static void growth_formats(cli_parser *p, report *rep)
     default_formats(p, rep, limits, sizeof limits / sizeof *limits);
 }
 
+/* Those of a training's own run: first the one that it was made in. */
+static void training_formats(cli_parser *p, report *rep)
+{
+    const bool asked = rep->n_formats > 0;
+    ss_format own = {0};
+
+    if (!asked && ss_run_format(rep->run, &own)) {
+        add_format(p, rep, own.name);
+        for (size_t i = 0; i < 3; i++) {
+            static const char *const others[] = {"fp16", "fp8-e5m2", "fp8-e4m3"};
+
+            if (strcmp(others[i], own.name) != 0)
+                add_format(p, rep, others[i]);
+        }
+        rep->n_overflow = 1;
+        return;
+    }
+    growth_formats(p, rep);
+}
+
 /* A run over noise levels. */
 static ss_code analyze_levels(cli_parser *p, report *rep, const char *const *globs, int n_globs,
                               ss_err *e)
@@ -286,10 +307,10 @@ static ss_code analyze(cli_parser *p, report *rep, const char *const *globs, int
                      "%s: is a training run, over steps; --by-input is for runs over noise levels",
                      rep->run->path);
     else if (rc == SS_OK && rep->run->steps) {
-        growth_formats(p, rep);
+        training_formats(p, rep);
         const cli_training x = {rep->run,       globs,           n_globs, rep->formats,
                                 rep->n_formats, rep->n_overflow, rep->top};
-        rc = cli_training_show(&x, &rep->out, e);
+        rc = cli_training_show(&x, &rep->out, &rep->finding, e);
     } else if (rc == SS_OK)
         rc = analyze_levels(p, rep, globs, n_globs, e);
     ss_run_close(rep->run);

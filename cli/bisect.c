@@ -109,6 +109,62 @@ static ss_code show_minimal(bisector *x, const char *path, const ss_format *f, s
     return rc;
 }
 
+/* What of the runs that were tried is not finite: of the first bad one all, of others that passed
+ * for good a line, and which was the last finite one. */
+static ss_code say_not_finite(bisector *x, const ss_checkpoints *c, ss_err *e)
+{
+    const size_t n = (size_t)c->n;
+    ss_run **runs = ss_calloc(n, sizeof *runs);
+    ss_not_finite *bad = ss_calloc(n, sizeof *bad);
+    const ss_not_finite **each = ss_calloc(n, sizeof *each);
+    const char **names = ss_calloc(n, sizeof *names);
+    int64_t *steps = ss_calloc(n, sizeof *steps);
+    int tried = 0;
+    char *text, line[600];
+    ss_err none = {0};
+    ss_code rc =
+        runs && bad && each && names && steps ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+
+    for (int i = 0; i < c->n && rc == SS_OK; i++) {
+        const ss_checkpoint_row *row = &c->rows[i];
+
+        if (!row->run || c->search.verdict[i] == SS_SKIP)
+            continue;
+        if ((rc = ss_run_open(row->run, &runs[tried], e)) == SS_OK)
+            rc = ss_not_finite_find(runs[tried], &bad[tried], e);
+        each[tried] = &bad[tried];
+        names[tried] = row->model;
+        steps[tried] = row->step;
+        if (rc == SS_OK && i == c->search.first_bad)
+            rc = cli_say_not_finite(&x->out, &bad[tried], SS_BAD_WEIGHTS, row->model, e);
+        else if (rc == SS_OK && c->search.verdict[i] == SS_GOOD && ss_not_finite_any(&bad[tried])) {
+            snprintf(
+                line, sizeof line,
+                "%.300s is good by what was asked, but NOT FINITE: %lld parameters, %d places, "
+                "%d heads have inf or NaN.",
+                row->model, (long long)bad[tried].n_weights, bad[tried].n_sites,
+                bad[tried].n_heads);
+            rc = cli_say(&x->out, "good", line, e);
+        }
+        tried++;
+    }
+    if (rc == SS_OK && c->by_step && tried > 1 &&
+        (text = ss_last_finite_say(each, names, steps, tried, &none))) {
+        rc = cli_say(&x->out, "order", text, e);
+        ss_free(text);
+    }
+    for (int i = 0; bad && i < tried; i++) {
+        ss_not_finite_release(&bad[i]);
+        ss_run_close(runs[i]);
+    }
+    ss_free(runs);
+    ss_free(bad);
+    ss_free(each);
+    ss_free(names);
+    ss_free(steps);
+    return rc;
+}
+
 /* The run that modules are searched in: of the first bad checkpoint, or of the only one. */
 static const ss_checkpoint_row *subject(const ss_checkpoints *c)
 {
@@ -130,6 +186,8 @@ static ss_code bisect(bisector *x, ss_err *e)
         ss_fail_prefix(e, "--minimal-fp32");
     if (rc == SS_OK)
         rc = ss_checkpoints_find(&x->opt, &c, e);
+    if (rc == SS_OK)
+        rc = say_not_finite(x, &c, e);
     if (rc == SS_OK && (rc = ss_checkpoints_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
     x->found = rc == SS_OK && c.search.first_bad >= 0;

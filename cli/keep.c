@@ -113,15 +113,22 @@ ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err
     ss_run *r;
     ss_keep k = {0};
     ss_keep_check c = {0};
+    ss_not_finite bad = {0};
     ss_table t;
     ss_code rc = ss_run_open(x->path, &r, e);
 
     *suffices = true;
     if (rc != SS_OK)
         return rc;
-    rc = cli_code_set_keep(&x->code, r, e);
+    rc = ss_not_finite_find(r, &bad, e);
+    if (rc == SS_OK)
+        rc = cli_say_not_finite(out, &bad, SS_BAD_WEIGHTS, NULL, e);
+    if (rc == SS_OK)
+        rc = cli_code_set_keep(&x->code, r, e);
     if (rc == SS_OK)
         rc = ss_keep_find(r, &x->format, x->margin, &k, e);
+    *suffices = !ss_not_finite_any(&bad); /* no list of modules mends what is not finite in fp32 */
+    ss_not_finite_release(&bad);
     if (rc == SS_OK && x->check)
         rc = check(x, r, &k, &c, e);
     if (rc == SS_OK && (rc = ss_keep_table(r, &k, x->top, &t, e)) == SS_OK)
@@ -133,7 +140,7 @@ ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err
         rc = cli_show(out, &t, e);
     if (rc == SS_OK && x->check && (rc = ss_keep_check_table(&k, &c, &t, e)) == SS_OK) {
         rc = cli_show(out, &t, e);
-        *suffices = c.clean;
+        *suffices &= c.clean;
     }
     ss_keep_check_release(&c);
     ss_keep_release(&k);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/probe_options.h"
+#include "cli/tables.h"
 #include "probe/interrupt.h"
 
 #include <signal.h>
@@ -68,7 +69,15 @@ static ss_code print_tables(const char *path, ss_err *e)
     ss_growth growth = {0};
     ss_headroom room = {0};
     ss_table t = {0};
+    cli_tables out = {0};
+    ss_not_finite bad = {0};
     ss_code rc = ss_run_open(path, &r, e);
+
+    if (rc == SS_OK && (rc = ss_not_finite_find(r, &bad, e)) == SS_OK)
+        rc = cli_say_not_finite(&out, &bad, SS_BAD_WEIGHTS, NULL, e);
+    if (rc == SS_OK && out.n_shown)
+        putchar('\n');
+    ss_not_finite_release(&bad);
 
     for (int i = 0; i < N && rc == SS_OK; i++)
         rc = ss_format_parse(names[i], &formats[i], e);

@@ -98,7 +98,13 @@ static ss_code show_file(request *q, const char *path, const char *name, ss_run 
                        "%s: is a run; its inputs are filtered when it is made, by 'probe --inputs "
                        "lowpass:CUTOFF:SPEC'",
                        path);
-    return show_run(*r, q->cutoff, name, &q->out, e);
+    ss_not_finite bad;
+
+    rc = ss_not_finite_find(*r, &bad, e);
+    if (rc == SS_OK)
+        rc = cli_say_not_finite(&q->out, &bad, SS_BAD_INPUTS, *name ? name : NULL, e);
+    ss_not_finite_release(&bad);
+    return rc == SS_OK ? show_run(*r, q->cutoff, name, &q->out, e) : rc;
 }
 
 static ss_code show_files(request *q, char *const *paths, int n, ss_err *e)

@@ -35,7 +35,14 @@ static ss_code summary_table(const ss_train_summary *m, ss_table *t, ss_err *e)
     if (rc != SS_OK)
         return rc;
     if (m->diverged)
-        ss_table_note(t, "diverged: step %" PRId64 " is not finite", m->steps);
+        ss_table_note(t, "diverged: %s", m->reason);
+    else if (m->stalled)
+        ss_table_note(t,
+                      "%" PRId64 " OF %" PRId64 " STEPS WERE SKIPPED, %" PRId64
+                      " of the last %" PRId64
+                      ": their gradients were inf or NaN, so they changed no weight; the "
+                      "loss scale went from %g to %g",
+                      m->skipped, m->steps, m->lately, m->lately_of, m->scale_first, m->scale);
     ss_table_column(t, "output", SS_COL_TEXT, NULL);
     ss_table_column(t, "steps", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "loss", SS_COL_NUMBER, "%.4g");
@@ -138,8 +145,9 @@ static int run(const cli_command *cmd, int argc, char **argv)
     if (rc == SS_OK && !out.json)
         print_next(&summary);
     rc = cli_show_end(&out, rc, &e);
-    status =
-        rc != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, summary.diverged ? CLI_FINDING : CLI_OK);
+    status = rc != SS_OK
+                 ? cli_fail(&p, &e)
+                 : cli_flush(&p, summary.diverged || summary.stalled ? CLI_FINDING : CLI_OK);
 out:
     ss_free(sets);
     ss_free(command);
@@ -156,7 +164,9 @@ const cli_command cmd_train = {
     "statistics of every module (statistics.h5), and checkpoints that diffusers and the other\n"
     "commands load. SIGINT and SIGTERM save a checkpoint first. Exit status 3: the training ended "
     "early,\n"
-    "because a step was not finite and \"on_nonfinite\" is \"stop\".",
+    "because a step was not finite and \"on_nonfinite\" is \"stop\", or more than half of all "
+    "steps, or\n"
+    "of the last 100, were skipped.",
     options,
     CLI_COMPUTE | CLI_PROGRESS | CLI_JSON,
     run,

@@ -2,6 +2,7 @@
 #include "cli/training.h"
 
 #include "analyze/headroom.h"
+#include "analyze/training_health.h"
 #include "analyze/training_overflow.h"
 #include "analyze/updates.h"
 
@@ -74,12 +75,23 @@ static ss_code show_growth(const cli_training *x, const ss_training *t, cli_tabl
 
 /* In the order in which one reads them. */
 static ss_code show_all(const cli_training *x, const ss_training *t, const ss_sites *all,
-                        cli_tables *out, ss_err *e)
+                        cli_tables *out, bool *finding, ss_err *e)
 {
+    char text[600];
+    ss_training_health health;
+    ss_not_finite bad;
     ss_table table;
-    ss_code rc = ss_training_summary_table(t, &table, e);
+    ss_code rc = ss_training_health_find(t, &health, e);
 
+    if (rc != SS_OK || (rc = ss_not_finite_find(x->run, &bad, e)) != SS_OK)
+        return rc;
+    *finding = health.stalled || ss_not_finite_any(&bad);
+    ss_training_health_say(&health, text, sizeof text);
+    rc = cli_say(out, "training", *text ? text : NULL, e);
     if (rc == SS_OK)
+        rc = cli_show_not_finite(out, &bad, x->top, e);
+    ss_not_finite_release(&bad);
+    if (rc == SS_OK && (rc = ss_training_summary_table(t, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
     if (rc == SS_OK && (rc = ss_training_steps_table(t, x->top, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
@@ -96,7 +108,7 @@ static ss_code show_all(const cli_training *x, const ss_training *t, const ss_si
     return rc;
 }
 
-ss_code cli_training_show(const cli_training *x, cli_tables *out, ss_err *e)
+ss_code cli_training_show(const cli_training *x, cli_tables *out, bool *finding, ss_err *e)
 {
     ss_sites all = {0}, produced = {0};
     ss_training t = {0};
@@ -107,7 +119,7 @@ ss_code cli_training_show(const cli_training *x, cli_tables *out, ss_err *e)
     if (rc == SS_OK)
         rc = ss_training_find(x->run, &produced, &t, e);
     if (rc == SS_OK)
-        rc = show_all(x, &t, &all, out, e);
+        rc = show_all(x, &t, &all, out, finding, e);
     ss_training_release(&t);
     ss_sites_release(&all);
     ss_sites_release(&produced);

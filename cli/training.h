@@ -16,6 +16,6 @@ typedef struct {
 } cli_training;
 
 /* Shows the tables. */
-ss_code cli_training_show(const cli_training *x, cli_tables *out, ss_err *e);
+ss_code cli_training_show(const cli_training *x, cli_tables *out, bool *finding, ss_err *e);
 
 #endif

@@ -51,7 +51,8 @@
  * step.
  *
  *   /training/NAME     [step] f32: loss, penalty (NaN in steps without), norm of the gradients,
- *                      rate, scale of the loss, skipped (0 or 1)
+ *                      rate, scale of the loss, skipped (0 or 1), skips (all so far, also those
+ *                      between measured steps; since 1.2)
  *   /training/sigma, sample_loss   [step, sample] f32, the noise level and the loss of each sample
  *   /training/loss_by_sigma  [bin, step] f32, running mean by noise level; the axis `bin` is sigma
  *   /updates/NAME      [parameter, step] f32, what the step did to each: gradient_rms, update_rms,
@@ -133,7 +134,7 @@ typedef struct {
     bool half;      /* f16: rounded to nearest even, overflow to inf */
 } ss_run_dump;
 
-#define SS_RUN_TRAINING(X) X(loss) X(penalty) X(norm) X(rate) X(scale) X(skipped)
+#define SS_RUN_TRAINING(X) X(loss) X(penalty) X(norm) X(rate) X(scale) X(skipped) X(skips)
 #define SS_RUN_UPDATES(X) X(gradient_rms) X(update_rms) X(weight_rms) X(staleness)
 
 /* What one step of a training did as a whole, and to one parameter. */

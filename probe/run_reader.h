@@ -82,7 +82,7 @@ void ss_run_close(ss_run *r); /* NULL is fine */
  *   weights    [parameter], "absmax" or "rms"; weights_nonfinite: counts
  *   loss       [input][sigma][sample]
  *   psd        [input][sigma][sample][radius]
- *   training   [step] loss penalty norm rate scale skipped; [step][sample] sigma sample_loss;
+ *   training   [step] loss penalty norm rate scale skipped skips; [step][sample] sigma sample_loss;
  *              [bin][step] loss_by_sigma
  *   updates    [parameter][step] gradient_rms update_rms weight_rms staleness */
 ss_code ss_run_stat(ss_run *r, const char *name, const float **x, ss_err *e);

@@ -11,6 +11,8 @@
 #include "reports/summary.h"
 #include "reports/training.h"
 
+#include <string.h>
+
 static const char *const usual_formats[] = {"fp16", "fp8-e4m3", "fp8-e5m2", "bf16"};
 
 /* Everything while a report is written. */
@@ -47,6 +49,23 @@ static ss_code parse_formats(writer *w, ss_err *e)
     return SS_OK;
 }
 
+/* Of a training the format that it was made in is judged first, unless others were asked for. */
+static void lead_with_own(writer *w)
+{
+    ss_format own;
+    int at = 0;
+
+    if (w->opt->n_formats || !ss_run_format(w->runs[0], &own))
+        return;
+    while (at < w->n_formats && strcmp(w->formats[at].name, own.name) != 0)
+        at++;
+    if (at == w->n_formats && w->n_formats++ == SS_MAX_FORMATS)
+        at = --w->n_formats - 1;
+    for (; at > 0; at--)
+        w->formats[at] = w->formats[at - 1];
+    w->formats[0] = own;
+}
+
 static ss_code open_runs(writer *w, ss_err *e)
 {
     /* a run over training steps has nothing to be compared with */
@@ -61,6 +80,8 @@ static ss_code open_runs(writer *w, ss_err *e)
     for (int i = 0; i < w->opt->n_runs && rc == SS_OK; i++) {
         if ((rc = open(w->opt->runs[i], &w->runs[i], e)) != SS_OK)
             break;
+        if (w->runs[i]->steps)
+            lead_with_own(w);
         if (w->runs[i]->steps)
             return ss_training_findings_make(w->runs[i], w->opt->modules, w->opt->n_modules,
                                              w->formats, w->n_formats, &w->training, e);

@@ -164,10 +164,9 @@ static bool in_fp32(const ss_run *r)
 /* Were all values of the run rounded to this format? */
 static bool is_own_format(const ss_run *r, const ss_format *f)
 {
-    const size_t n = strlen(f->name);
+    ss_format own;
 
-    return strncmp(r->precision, f->name, n) == 0 && r->precision[n] == ' ' &&
-           !strchr(r->precision, ',');
+    return ss_run_format(r, &own) && strcmp(own.name, f->name) == 0;
 }
 
 static void say_headroom(ss_page *p, const ss_findings *x)

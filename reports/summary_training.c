@@ -5,24 +5,45 @@
 
 #include <math.h>
 
+/* The headline: whether it got anywhere. */
+static void say_health(ss_page *p, const ss_training_findings *x)
+{
+    char text[600];
+
+    ss_training_health_say(&x->health, text, sizeof text);
+    if (*text)
+        ss_summary_say(p, x->health.trouble ? SS_SAID_BAD : SS_SAID_TOLD, "training", "%s", text);
+    else
+        ss_summary_say(p, x->health.knows ? SS_SAID_GOOD : SS_SAID_UNKNOWN, "training", "%s",
+                       x->health.knows ? "No step was skipped, and the loss is finite at every "
+                                         "measured step."
+                                       : "Whether steps were skipped: the run does not say.");
+}
+
 static void say_overflow(ss_page *p, const ss_training_findings *x)
 {
     const ss_training_overflow *o = &x->overflow;
     char name[256], sigma[48] = "";
+    int lost = 0;
 
+    for (int i = 0; i < o->n; i++)
+        lost += o->rows[i].nonfinite > 0;
     if (o->n == 0) {
-        ss_summary_say(p, SS_SAID_GOOD, "growth",
-                       "Nothing is over the limit of %s (%g), inf or NaN at a measured step; the "
-                       "largest value is %.4g.",
+        ss_summary_say(p, isnan(o->largest) ? SS_SAID_UNKNOWN : SS_SAID_GOOD, "growth",
+                       isnan(o->largest)
+                           ? "Whether anything is over the limit of %s (%g): no largest value was "
+                             "recorded (%.4g)."
+                           : "Nothing is over the limit of %s (%g), inf or NaN at a measured step; "
+                             "the largest value is %.4g.",
                        o->format.name, o->format.max, o->largest);
         return;
     }
     if (!isnan(o->rows[0].sigma))
         snprintf(sigma, sizeof sigma, ", at sigma %.3g", o->rows[0].sigma);
     ss_summary_say(p, SS_SAID_BAD, "growth",
-                   "%d of %d places are over the limit of %s (%g), or inf or NaN. The first is %s, "
-                   "at step %.0f%s.",
-                   o->n, o->n_sites, o->format.name, o->format.max,
+                   "%d of %d places are over the limit of %s (%g), or inf or NaN (%d of them); the "
+                   "largest finite value is %.4g. The first is %s, at step %.0f%s.",
+                   o->n, o->n_sites, o->format.name, o->format.max, lost, o->largest,
                    ss_site_name(x->run, o->rows[0].site, name, sizeof name),
                    x->t.trend.steps[o->rows[0].first], sigma);
 }
@@ -43,9 +64,9 @@ static void say_bands(ss_page *p, const ss_training *t)
 {
     const double low = band_peak(t, SS_BAND_LOW), high = band_peak(t, SS_BAND_HIGH);
 
-    if (!t->sigma || isnan(high / low))
+    if (!t->sigma || !isfinite(high / low))
         return;
-    ss_summary_say(p, high > 2 * low ? SS_SAID_BAD : SS_SAID_TOLD, "growth",
+    ss_summary_say(p, SS_SAID_TOLD, "growth",
                    "At the end, samples with sigma from %.3g on reach %.4g, those below %.3g reach "
                    "%.4g: a factor of %.3g.",
                    t->cut[SS_BAND_HIGH - 1], high, t->cut[0], low, high / low);
@@ -57,9 +78,9 @@ static void say_stages(ss_page *p, const ss_training *t)
     const double encoder = t->trend.stages[SS_STAGE_ENCODER].peak.y[last];
     const double decoder = t->trend.stages[SS_STAGE_DECODER].peak.y[last];
 
-    if (isnan(decoder / encoder))
+    if (!isfinite(decoder / encoder))
         return;
-    ss_summary_say(p, decoder > 2 * encoder ? SS_SAID_BAD : SS_SAID_TOLD, "growth",
+    ss_summary_say(p, SS_SAID_TOLD, "growth",
                    "At step %.0f the largest |x| of the decoder is %.3g times that of the encoder "
                    "(%.4g and %.4g).",
                    t->trend.steps[last], decoder / encoder, decoder, encoder);
@@ -111,6 +132,8 @@ static void say_loss(ss_page *p, const ss_training_findings *x)
 
 void ss_summary_training(ss_page *p, const ss_training_findings *x)
 {
+    say_health(p, x);
+    ss_summary_not_finite(p, &x->bad, NULL, "growth");
     say_overflow(p, x);
     ss_trends_say(p, x->format, x->n_formats, &x->t.trend);
     say_bands(p, &x->t);

@@ -23,6 +23,10 @@ ss_code ss_training_findings_make(ss_run *r, const char *const *globs, int n_glo
     if (rc == SS_OK)
         rc = ss_training_find(r, &x->produced, &x->t, e);
     if (rc == SS_OK)
+        rc = ss_training_health_find(&x->t, &x->health, e);
+    if (rc == SS_OK)
+        rc = ss_not_finite_find(r, &x->bad, e);
+    if (rc == SS_OK)
         rc = ss_training_overflow_find(&x->t, &x->all, &formats[0], &x->overflow, e);
     if (rc == SS_OK)
         rc = ss_updates_find(&x->t, &x->updates, e);
@@ -39,6 +43,7 @@ void ss_training_findings_release(ss_training_findings *x)
 {
     ss_sites_release(&x->all);
     ss_sites_release(&x->produced);
+    ss_not_finite_release(&x->bad);
     ss_training_release(&x->t);
     ss_training_overflow_release(&x->overflow);
     ss_updates_release(&x->updates);

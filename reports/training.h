@@ -6,6 +6,8 @@
 #ifndef SS_REPORTS_TRAINING_H
 #define SS_REPORTS_TRAINING_H
 
+#include "analyze/not_finite.h"
+#include "analyze/training_health.h"
 #include "analyze/training_overflow.h"
 #include "analyze/updates.h"
 #include "reports/page.h"
@@ -17,6 +19,8 @@ typedef struct {
     const ss_format *format; /* [n_formats] borrowed; the first is the one that is judged most */
     int n_formats;
     ss_training t;
+    ss_training_health health;
+    ss_not_finite bad;
     ss_training_overflow overflow; /* of the first format */
     ss_updates updates;            /* n is 0 without */
     ss_training_loss *losses;      /* [n_losses] by noise level */

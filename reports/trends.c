@@ -142,8 +142,8 @@ static const ss_trend_row *soonest_row(const ss_trend *t, const ss_format *f, ss
         if (x.reach > SS_REACH_AHEAD)
             continue;
         if (!soonest || x.reach < best->reach ||
-            (x.reach == best->reach && x.reach != SS_REACH_PASSED && x.at.at < best->at.at) ||
-            (x.reach == best->reach && x.reach == SS_REACH_PASSED && x.over < best->over)) {
+            (x.reach == best->reach && x.reach == SS_REACH_AHEAD && x.at.at < best->at.at) ||
+            (x.reach == best->reach && x.reach <= SS_REACH_LOST && x.over < best->over)) {
             soonest = &t->rows[i];
             *best = x;
         }
@@ -186,11 +186,11 @@ static void say_forecast(ss_page *p, const ss_trend *t, const ss_format *f)
     const ss_bend bend = soonest->peak.law.bend;
 
     ss_trend_name(t, soonest, name, sizeof name);
-    if (best.reach == SS_REACH_PASSED && soonest->nonfinite[best.over])
+    if (best.reach == SS_REACH_LOST)
         ss_summary_say(p, SS_SAID_BAD, "trend",
-                       "%s is inf or NaN at step %.0f, the first of these steps at which anything "
-                       "is: no format helps there, and %s is not judged by its limit.",
-                       name, t->steps[best.over], f->name);
+                       "%s was passed by no finite value, and cannot be judged: from step %.0f on "
+                       "there is inf or NaN, first in %s.",
+                       f->name, t->steps[best.over], name);
     else if (best.reach == SS_REACH_PASSED && best.over > 0)
         ss_summary_say(
             p, SS_SAID_BAD, "trend",

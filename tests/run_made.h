@@ -36,7 +36,10 @@ typedef struct made_run {
     double (*psd)(const struct made_run *m, int input, int sigma, int radius);
     const ss_run_parameter *parameters;
     int n_parameters;
-    int unfinished; /* how many of the last noise levels are not written */
+    int unfinished;                      /* how many of the last noise levels are not written */
+    const char *precision, *plan, *tool; /* NULL: fp32, none, none */
+    const char *prediction_type;
+    const char *const *pictures; /* [n_inputs][n_samples] */
 } made_run;
 
 static inline void fill_column(const made_run *m, ss_run_column *col, int s)
@@ -74,7 +77,11 @@ static inline void make_run(const char *path, const made_run *m)
         .family = "UNet2DModel",
         .model_path = m->model_path,
         .model_sha256 = m->sha256,
-        .precision = "fp32",
+        .precision = m->precision ? m->precision : "fp32",
+        .plan = m->plan,
+        .tool = m->tool,
+        .prediction_type = m->prediction_type,
+        .pictures = m->pictures,
         .modules = modules,
         .n_modules = m->n_modules,
         .inputs = m->inputs,

@@ -75,7 +75,8 @@ static inline ss_run_step trn_step(int step)
                          .norm = 2 + (float)step,
                          .rate = 0.001f,
                          .scale = 1024,
-                         .skipped = trn_skipped(step)};
+                         .skipped = trn_skipped(step),
+                         .skips = (float)(trn_steps[step] / 200)};
 }
 
 /* The highest bin is known from the second step on. */

@@ -241,13 +241,13 @@ static void test_command(void **state)
     close_made(&part);
     assert_int_equal(trn_write(in_tmp("none.h5"), 0, &e), SS_OK);
 
-    expect("analyze $D/a.h5", 0, "6 from 1 to 4000");
-    expect("analyze $D/a.h5", 0, "1 of 4 places go over 65504 or are not finite");
-    expect("analyze $D/a.h5 --format fp8-e4m3", 0, "2 of 4 places go over 448");
-    expect("analyze $D/a.h5 --top 2", 0, "2 of 6 steps; ");
-    expect("analyze $D/a.h5 --modules 'up_*'", 0, "of 2 places");
+    expect("analyze $D/a.h5", 3, "6 from 1 to 4000");
+    expect("analyze $D/a.h5", 3, "1 of 4 places go over 65504 or are not finite");
+    expect("analyze $D/a.h5 --format fp8-e4m3", 3, "2 of 4 places go over 448");
+    expect("analyze $D/a.h5 --top 2", 3, "2 of 6 steps; ");
+    expect("analyze $D/a.h5 --modules 'up_*'", 3, "of 2 places");
     expect("analyze $D/a.h5 --modules 'nope*'", 2, "no module matches 'nope*'");
-    expect("analyze $D/a.h5", 0, "2 of 6 measured steps have a staleness above 2.3");
+    expect("analyze $D/a.h5", 3, "2 of 6 measured steps have a staleness above 2.3");
     expect("analyze $D/part.h5", 0, "NOT complete, 2 of 6 measured steps finished");
     expect("analyze $D/none.h5", 1, "no step is finished");
     expect("analyze $D/a.h5 --by-input", 2, "--by-input is for runs over noise levels");
@@ -274,7 +274,7 @@ static void test_json(void **state)
     json_error_t where;
 
     close_made(&o);
-    assert_int_equal(run_program("analyze $D/a.h5 --json", output, sizeof output), 0);
+    assert_int_equal(run_program("analyze $D/a.h5 --json", output, sizeof output), 3);
     json_t *all = json_loads(output, 0, &where);
     if (!all)
         fail_msg("line %d: %s", where.line, where.text);

@@ -326,7 +326,7 @@ static void test_trend(void **state)
     assert_int_equal(x.reach, SS_REACH_FAR);
     assert_int_equal(ss_trend_forecast(&t, row_of(&t, "conv_in"), &fp16).reach, SS_REACH_NEVER);
     x = ss_trend_forecast(&t, row_of(&t, "up_blocks.1"), &fp16);
-    assert_int_equal(x.reach, SS_REACH_PASSED); /* not finite */
+    assert_int_equal(x.reach, SS_REACH_LOST); /* not finite */
     assert_int_equal(x.over, 2);
     assert_int_equal(row_of(&t, "up_blocks.1")->peak.law.n, 2);
     ss_trend_release(&t);
@@ -390,7 +390,7 @@ static void test_command(void **state)
     expect("$D/250.h5 $D/1000.h5 $D/4000.h5", 3, "forecast fp8-e5m2"); /* 4000 has inf or NaN */
     expect("$D/250.h5 $D/1000.h5 $D/4000.h5", 3, "the last finite one before it is ");
     expect("$D/250.h5 $D/1000.h5 $D/4000.h5 --format fp8-e4m3", 3, "passed");
-    expect("$D/250.h5 $D/4000.h5 --format fp16", 3, "passed: inf or NaN");
+    expect("$D/250.h5 $D/4000.h5 --format fp16", 3, "inf or NaN");
     expect("$D/250.h5 $D/1000.h5", 0, "2 steps, no law");
     expect("$D/250.h5 $D/1000.h5", 0, "no forecast: fewer than 3 steps");
     expect("$D/250.h5 $D/1000.h5 --steps 5,7 --json", 0, "\"step\": 7");

@@ -43,8 +43,10 @@ ss_loss_scale ss_loss_scale_begin(const ss_loss_scale_options *o)
     return (ss_loss_scale){.scale = o->initial};
 }
 
-bool ss_loss_scale_update(ss_loss_scale *s, const ss_loss_scale_options *o, bool finite)
+bool ss_loss_scale_update(ss_loss_scale *s, const ss_loss_scale_options *o, bool finite,
+                          bool forward)
 {
+    s->lost = forward ? 0 : s->lost + 1;
     if (!finite) {
         const double before = s->scale;
 
@@ -52,7 +54,7 @@ bool ss_loss_scale_update(ss_loss_scale *s, const ss_loss_scale_options *o, bool
         s->good = 0;
         if (o->dynamic)
             s->scale = fmax(s->scale * o->backoff, o->floor);
-        return s->scale < before;
+        return s->scale < before && s->lost < SS_LOST_STEPS;
     }
     s->good++;
     if (o->dynamic && s->good >= o->interval) {

@@ -7,6 +7,9 @@
  *   `interval` good steps    scale = min(scale * growth, ceiling)
  *   one after another
  *
+ * A loss that is inf or NaN itself comes from the forward pass, which no scale changes: a search
+ * for another ends after SS_LOST_STEPS such steps in a row.
+ *
  * Powers of two, as by default, change no bit but for underflow.
  * Source: Micikevicius et al. 2018, section 3.2; the defaults are those of PyTorch's GradScaler.
  */
@@ -37,13 +40,17 @@ typedef struct {
     double scale;
     int64_t good;    /* finite steps since the scale last changed */
     int64_t skipped; /* steps so far that were not finite */
+    int64_t lost;    /* of the last ones in a row, whose forward pass was not */
 } ss_loss_scale;
 
 ss_loss_scale ss_loss_scale_begin(const ss_loss_scale_options *opt);
 
-/* After a step whose gradients were finite or not. False where a dynamic scale has done what it
- * can: it is at its floor already and gradients are not finite all the same. A static scale
- * always has. */
-bool ss_loss_scale_update(ss_loss_scale *s, const ss_loss_scale_options *opt, bool finite);
+enum { SS_LOST_STEPS = 3 };
+
+/* After a step whose gradients were finite or not; forward: its loss was. False where a dynamic
+ * scale has done what it can: it is at its floor already and gradients are not finite all the same,
+ * or it is the forward pass that is not. A static scale always has. */
+bool ss_loss_scale_update(ss_loss_scale *s, const ss_loss_scale_options *opt, bool finite,
+                          bool forward);
 
 #endif

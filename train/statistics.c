@@ -209,7 +209,8 @@ static void put(ss_statistics *s, const ss_trainer_did *did)
                                               .norm = (float)did->norm,
                                               .rate = (float)did->rate,
                                               .scale = (float)did->scale,
-                                              .skipped = did->skipped});
+                                              .skipped = did->skipped,
+                                              .skips = (float)ss_trainer_scale(t)->skipped});
     for (int i = 0; i < s->opt.config->trainer.batch; i++)
         ss_run_put_level(s->column, i, ss_trainer_levels(t)[i].sigma, ss_trainer_losses(t)[i]);
     for (int i = 0; i < bins->n; i++)

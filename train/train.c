@@ -36,6 +36,8 @@ typedef struct {
     int64_t saved; /* step of the last checkpoint; -1: none */
     double losses[LAST_LOSSES];
     int64_t n_losses;
+    bool skipped[LAST_LOSSES]; /* the last steps, in turn */
+    int64_t n_steps;
     ss_train_summary *summary;
 } session;
 
@@ -107,6 +109,32 @@ static ss_code load_last(session *s, ss_err *e)
     return rc == SS_OK ? prune(s, e) : rc;
 }
 
+/* Training cannot mend a weight that is inf or NaN: every loss is, every step is skipped. */
+static ss_code check_weights(const session *s, ss_err *e)
+{
+    int n, bad = 0;
+    ss_weight *const *w = ss_model_weights(ss_trainer_model(s->t), &n);
+    const char *first = NULL;
+
+    for (int i = 0; i < n; i++) {
+        const float *x = ss_trainer_weight(s->t, i);
+        int64_t at = 0, count = ss_shape_numel(w[i]->shape);
+
+        while (at < count && isfinite(x[at]))
+            at++;
+        bad += at < count;
+        if (at < count && !first)
+            first = w[i]->name;
+    }
+    if (!first)
+        return SS_OK;
+    return ss_fail(e, SS_FORMAT,
+                   "the weights it begins from are inf or NaN in %d of %d parameters, the first is "
+                   "%s; no training mends that: begin from an earlier checkpoint (`sigmascope "
+                   "inspect` shows whether it is whole)",
+                   bad, n, first);
+}
+
 static ss_code begin(session *s, ss_err *e)
 {
     const ss_train_options *o = s->opt;
@@ -123,10 +151,14 @@ static ss_code begin(session *s, ss_err *e)
     /* All that can be wrong is found before the folder is made. */
     if ((rc = ss_trainer_new(trainer, &s->t, e)) != SS_OK)
         return ss_fail_prefix(e, "%s", o->config);
+    if ((rc = check_weights(s, e)) != SS_OK)
+        return ss_fail_prefix(e, "%s", o->config);
     rc = ss_train_folder_open(o->output ? o->output : s->config->output, s->config->effective,
                               o->resume, &s->folder, e);
     if (rc == SS_OK)
         rc = load_last(s, e);
+    if (rc == SS_OK && (rc = check_weights(s, e)) != SS_OK)
+        ss_fail_prefix(e, "%s", s->folder.path);
     if (rc == SS_OK)
         rc = open_journal(s, "log.jsonl", &s->log, e);
     if (rc == SS_OK)
@@ -226,6 +258,32 @@ static ss_code write_spike(session *s, const ss_trainer_did *did, ss_err *e)
                           e);
 }
 
+/* Why there is no going on. */
+static void say_reason(session *s, const ss_trainer_did *did)
+{
+    ss_train_summary *m = s->summary;
+    const ss_loss_scale *scale = ss_trainer_scale(s->t);
+    const bool dynamic = s->config->trainer.scale.dynamic;
+    char what[200], tried[80] = "";
+
+    if (isfinite(did->loss))
+        snprintf(what, sizeof what,
+                 dynamic ? "gradients are, and the loss scale is at its floor, %g"
+                         : "gradients are, at the static loss scale %g",
+                 did->scale);
+    else if (dynamic)
+        snprintf(what, sizeof what,
+                 "the loss itself is, in %lld steps in a row: that is the forward pass, which no "
+                 "loss scale changes",
+                 (long long)scale->lost);
+    else
+        snprintf(what, sizeof what, "the loss itself is");
+    if (s->config->on_nonfinite == SS_NONFINITE_ROLLBACK)
+        snprintf(tried, sizeof tried, "; %d rollbacks did not help", ss_trainer_rewinds(s->t));
+    snprintf(m->reason, sizeof m->reason, "step %lld is inf or NaN: %s%s", (long long)did->step,
+             what, tried);
+}
+
 /* A step that was not finite, where a smaller loss scale cannot help. */
 static ss_code give_up(session *s, const ss_trainer_did *did, ss_err *e)
 {
@@ -237,6 +295,7 @@ static ss_code give_up(session *s, const ss_trainer_did *did, ss_err *e)
     if (what == SS_NONFINITE_STOP || s->saved < 0 ||
         ss_trainer_rewinds(s->t) >= s->config->max_rollbacks) {
         s->summary->diverged = true;
+        say_reason(s, did);
         return SS_OK;
     }
     char *path = ss_train_folder_step(&s->folder, s->saved, false);
@@ -258,6 +317,9 @@ static ss_code write_step(session *s, const ss_trainer_did *did, ss_err *e)
 {
     if (isfinite(did->loss))
         s->losses[s->n_losses++ % LAST_LOSSES] = did->loss;
+    if (s->n_steps == 0)
+        s->summary->scale_first = did->scale;
+    s->skipped[s->n_steps++ % LAST_LOSSES] = did->skipped;
     if (s->board) {
         ss_code rc = ss_board_step(s->board, did, e);
 
@@ -363,9 +425,13 @@ static void summarise(session *s)
     for (int64_t i = 0; i < n; i++)
         sum += s->losses[i];
     m->loss = n ? sum / (double)n : NAN;
+    m->lately_of = s->n_steps < LAST_LOSSES ? s->n_steps : LAST_LOSSES;
+    for (int64_t i = 0; i < m->lately_of; i++)
+        m->lately += s->skipped[i];
     m->steps = ss_trainer_steps(s->t);
     m->scale = ss_trainer_scale(s->t)->scale;
     m->skipped = ss_trainer_scale(s->t)->skipped;
+    m->stalled = m->skipped > m->steps / 2 || m->lately > m->lately_of / 2;
     m->spikes = ss_trainer_spikes(s->t)->count;
     m->rollbacks = ss_trainer_rewinds(s->t);
     m->measured = s->statistics != NULL;

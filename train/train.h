@@ -41,13 +41,19 @@ typedef struct {
     int64_t overflow_step; /* first that overflowed in this run; 0: none did */
     char overflow_module[256];
     double overflow_sigma;
-    bool diverged;               /* ended early, because a step was not finite and nothing helped */
-    bool measured;               /* there is a statistics.h5 */
+    bool diverged;    /* ended early, because a step was not finite and nothing helped */
+    char reason[400]; /* why, where it did */
+    int64_t lately,
+        lately_of;      /* steps skipped of the last 100 of this run, and how many those are */
+    bool stalled;       /* more than half of all steps, or of those, were skipped */
+    double scale_first; /* of the loss, in the first step of this run */
+    bool measured;      /* there is a statistics.h5 */
     double seconds, cpu_seconds; /* of the steps: by the clock, and of all threads */
     int64_t run_steps;           /* of this run of the program */
 } ss_train_summary;
 
-/* Trains to the end, or to where it diverges, which is no error. SIGINT and SIGTERM end it with
+/* Trains to the end, or to where it diverges, which is no error. Weights that are inf or NaN at the
+ * beginning are SS_FORMAT: no step can mend them. SIGINT and SIGTERM end it with
  * SS_INTERRUPTED when ss_interrupt (probe/interrupt.h) is their handler; a checkpoint of the step
  * at hand is saved first. What an error leaves can be resumed from its last checkpoint. */
 ss_code ss_train_run(const ss_train_options *opt, ss_train_summary *summary, ss_err *e);

@@ -356,7 +356,8 @@ ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e)
 
     const double norm = ss_optimizer_norm(t->optimizer, (const float *const *)t->gradient);
     tell(t, &loss, norm, did);
-    did->exhausted = !ss_loss_scale_update(&t->scale, &o->scale, !did->skipped);
+    did->exhausted =
+        !ss_loss_scale_update(&t->scale, &o->scale, !did->skipped, isfinite(did->loss));
     return did->skipped ? SS_OK : update(t, norm, did, e);
 }
 

@@ -3,10 +3,9 @@
  *   FOLDER/config.json, diffusion_pytorch_model.safetensors, scheduler_config.json
  *   FOLDER/optimizer.safetensors    moments and averages (optimizer.h)
  *   FOLDER/training.json            {"step": 1000, "rewinds": 0,
- *                                    "loss_scale": {"scale": 65536, "good": 12, "skipped": 3},
- *                                    "spikes": {"mean": 0.14, "var": 1e-4, ...},
- *                                    "loss_by_sigma": {"count": [...], "mean": [...]},
- *                                    "version": "sigmascope 0.1.0", "run": {the configuration}}
+ *                                    "loss_scale": {"scale": 65536, "good": 12, "skipped": 3,
+ * "lost": 0}, "spikes": {"mean": 0.14, "var": 1e-4, ...}, "loss_by_sigma": {"count": [...], "mean":
+ * [...]}, "version": "sigmascope 0.1.0", "run": {the configuration}}
  *
  * Numbers have 17 digits, so that they come back as they were; a mean that is not known is null.
  */
@@ -43,14 +42,15 @@ static json_t *counters(const ss_trainer *t)
         json_array_append_new(mean,
                               isfinite(t->bins.mean[i]) ? json_real(t->bins.mean[i]) : json_null());
     }
-    return json_pack("{s:I, s:i, s:{s:f, s:I, s:I}, s:{s:f, s:f, s:I, s:I, s:I}, s:{s:o, s:o}}",
-                     "step", (json_int_t)t->step, "rewinds", t->rewinds,                       //
-                     "loss_scale", "scale", t->scale.scale, "good", (json_int_t)t->scale.good, //
-                     "skipped", (json_int_t)t->scale.skipped,                                  //
-                     "spikes", "mean", t->spikes.mean, "var", t->spikes.var,                   //
-                     "n", (json_int_t)t->spikes.n, "last", (json_int_t)t->spikes.last,         //
-                     "count", (json_int_t)t->spikes.count,                                     //
-                     "loss_by_sigma", "count", count, "mean", mean);
+    return json_pack(
+        "{s:I, s:i, s:{s:f, s:I, s:I, s:I}, s:{s:f, s:f, s:I, s:I, s:I}, s:{s:o, s:o}}", "step",
+        (json_int_t)t->step, "rewinds", t->rewinds,                                 //
+        "loss_scale", "scale", t->scale.scale, "good", (json_int_t)t->scale.good,   //
+        "skipped", (json_int_t)t->scale.skipped, "lost", (json_int_t)t->scale.lost, //
+        "spikes", "mean", t->spikes.mean, "var", t->spikes.var,                     //
+        "n", (json_int_t)t->spikes.n, "last", (json_int_t)t->spikes.last,           //
+        "count", (json_int_t)t->spikes.count,                                       //
+        "loss_by_sigma", "count", count, "mean", mean);
 }
 
 static ss_code write_counters(const ss_trainer *t, const char *folder, ss_err *e)
@@ -204,7 +204,8 @@ static void read_counters(ss_json *j, ss_trainer *t)
     if (j->err.code == SS_OK) {
         t->scale = (ss_loss_scale){.scale = ss_json_double(&scale, "scale", 0),
                                    .good = read_count(&scale, "good", most_steps),
-                                   .skipped = read_count(&scale, "skipped", most_steps)};
+                                   .skipped = read_count(&scale, "skipped", most_steps),
+                                   .lost = read_count(&scale, "lost", most_steps)};
         if (!(t->scale.scale > 0))
             ss_json_complain(&scale, SS_FORMAT, "scale", "expected a number over 0");
         t->spikes = (ss_spikes){.mean = ss_json_double(&spikes, "mean", 0),
