@@ -113,7 +113,8 @@ static bool is_unreadable(const ss_probe_options *probe, ss_code rc, ss_checkpoi
     ss_network k = {0};
     ss_err why = {0};
 
-    if (rc == SS_NOMEM || rc == SS_USAGE || rc == SS_INTERRUPTED || !ss_is_dir(row->model))
+    if (rc == SS_NOMEM || rc == SS_USAGE || rc == SS_INTERRUPTED ||
+        !(ss_is_dir(row->model) || ss_file_exists(row->model)))
         return false;
     if (ss_network_open(&probe->network, &k, &why) == SS_OK) {
         ss_network_close(&k);

@@ -64,7 +64,12 @@ typedef struct cli_command {
     int (*run)(const struct cli_command *cmd, int argc, char **argv);
 } cli_command;
 
-/* Of an option that several commands have. */
+/* Of options that several commands have. */
+#define CLI_CONFIG_HELP                                                          \
+    "config.json, or a folder with it, of weights that have none: a training's " \
+    "model.safetensors, "                                                        \
+    "a file of weights"
+#define CLI_SCHEDULER_HELP "scheduler_config.json, or a folder with it (default: the model's own)"
 #define CLI_VARIANT_HELP                                                                          \
     "which weights: NAME of diffusion_pytorch_model.NAME.safetensors, fp16 or non_ema (default: " \
     "the "                                                                                        \

@@ -40,6 +40,7 @@ enum {
     OPT_INTERVENE,
     OPT_VARIANT,
     OPT_IGNORE,
+    OPT_CONFIG,
     OPT_SCHEDULER,
     OPT_BETA_SCHEDULE,
     OPT_BETA_START,
@@ -89,8 +90,8 @@ static const cli_option options[] = {
      "cosine-attention[:SCALE]@GLOB"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
-    {OPT_SCHEDULER, "scheduler", "PATH",
-     "scheduler_config.json, or a folder with it (default: the model's own)"},
+    {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
+    {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
     {OPT_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2",
      "noise schedule; this and the three below win over the file"},
     {OPT_BETA_START, "beta-start", "B", "its first beta (Stable Diffusion: 0.00085)"},
@@ -159,6 +160,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_INTERVENE: cli_append(p, &s->interventions, &changes->n_interventions); break;
     case OPT_IGNORE: cli_append(p, &s->ignore, &each->network.n_ignore); break;
     case OPT_VARIANT: each->network.variant = p->arg; break;
+    case OPT_CONFIG: each->network.config = p->arg; break;
     case OPT_SCHEDULER: each->network.scheduler = p->arg; break;
     case OPT_BETA_SCHEDULE: each->network.beta_schedule = p->arg; break;
     case OPT_BETA_START: each->network.beta_start = p->arg; break;

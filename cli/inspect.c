@@ -7,13 +7,15 @@
 
 #include <stdio.h>
 
-enum { OPT_DEPTH = 1, OPT_TOP, OPT_VARIANT, OPT_IGNORE };
+enum { OPT_DEPTH = 1, OPT_TOP, OPT_VARIANT, OPT_IGNORE, OPT_CONFIG, OPT_SCHEDULER };
 
 static const cli_option options[] = {
     {OPT_DEPTH, "depth", "N", "how deep the tree of modules is shown (default 2, 0: all)"},
     {OPT_TOP, "top", "N", "how many weights, or differences, are listed (default 12, 0: all)"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
+    {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
+    {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
     {0},
 };
 
@@ -79,14 +81,14 @@ static ss_code inspect_two(const cli_parser *p, ss_ctx *c, const choice *o, ss_e
     ss_checkpoint *ka = NULL, *kb = NULL;
     ss_table t = {0};
     size_t n = 0;
-    ss_code rc = ss_model_paths_find(p->operands[0], &a, e);
+    ss_code rc = ss_model_paths_find(p->operands[0], &o->model.places, &a, e);
 
     if (rc == SS_OK)
-        rc = ss_model_paths_find(p->operands[1], &b, e);
+        rc = ss_model_paths_find(p->operands[1], &o->model.places, &b, e);
     if (rc == SS_OK)
-        rc = ss_checkpoint_open(a.folder, o->model.variant, &ka, e);
+        rc = ss_checkpoint_open(a.weights, o->model.variant, &ka, e);
     if (rc == SS_OK)
-        rc = ss_checkpoint_open(b.folder, o->model.variant, &kb, e);
+        rc = ss_checkpoint_open(b.weights, o->model.variant, &kb, e);
     if (rc == SS_OK)
         rc = ss_checkpoint_difference(c, ka, kb, (int)o->top, &t, &n, e);
     if (rc == SS_OK)
@@ -115,6 +117,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_TOP: cli_int(&p, 0, 1 << 20, &o.top); break;
         case OPT_IGNORE: cli_append(&p, &o.ignore, &o.model.n_ignore); break;
         case OPT_VARIANT: o.model.variant = p.arg; break;
+        case OPT_CONFIG: o.model.places.config = p.arg; break;
+        case OPT_SCHEDULER: o.model.places.scheduler = p.arg; break;
         }
     }
     o.model.ignore = o.ignore;

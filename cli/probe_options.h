@@ -33,6 +33,7 @@ enum {
     OPT_PROBE_INTERVENE,
     OPT_PROBE_VARIANT,
     OPT_PROBE_IGNORE,
+    OPT_PROBE_CONFIG,
     OPT_PROBE_SCHEDULER,
     OPT_PROBE_BETA_SCHEDULE,
     OPT_PROBE_BETA_START,
@@ -79,8 +80,8 @@ enum {
      "cosine-attention[:SCALE]@GLOB"}, \
     {OPT_PROBE_VARIANT, "variant", "NAME", CLI_VARIANT_HELP}, \
     {OPT_PROBE_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP}, \
-    {OPT_PROBE_SCHEDULER, "scheduler", "PATH", \
-     "scheduler_config.json, or a folder with it (default: the model's own)"}, \
+    {OPT_PROBE_CONFIG, "config", "PATH", CLI_CONFIG_HELP}, \
+    {OPT_PROBE_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP}, \
     {OPT_PROBE_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2", \
      "noise schedule; this and the three below win over the file"}, \
     {OPT_PROBE_BETA_START, "beta-start", "B", "its first beta (Stable Diffusion: 0.00085)"}, \

@@ -168,11 +168,36 @@ out:
     return rc;
 }
 
-ss_code ss_checkpoint_open(const char *folder, const char *variant, ss_checkpoint **out, ss_err *e)
+/* A file that was named, as the weights of a folder. */
+static ss_code take_file(const char *path, ss_weight_file *w, char **folder, ss_err *e)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t n = strlen(path), end = sizeof ".json" - 1;
+
+    *w = (ss_weight_file){.path = ss_strdup(path),
+                          .variant = ss_strdup(""),
+                          .index = n > end && strcmp(path + n - end, ".json") == 0};
+    *folder = ss_strdup(slash ? path : ".");
+    if (*folder && slash)
+        (*folder)[slash == path ? 1 : slash - path] = '\0';
+    return w->path && w->variant && *folder ? SS_OK : no_memory(e);
+}
+
+static ss_code find_weights(const char *path, const char *variant, ss_weight_file *w, char **folder,
+                            ss_err *e)
+{
+    if (!ss_is_dir(path) && ss_file_exists(path))
+        return take_file(path, w, folder, e);
+    *folder = ss_strdup(path);
+    return *folder ? ss_weight_file_find(path, variant, w, e) : no_memory(e);
+}
+
+ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint **out, ss_err *e)
 {
     ss_weight_file w = {0};
+    char *folder = NULL;
     ss_checkpoint *k = ss_calloc(1, sizeof *k);
-    ss_code rc = k ? ss_weight_file_find(folder, variant, &w, e) : no_memory(e);
+    ss_code rc = k ? find_weights(path, variant, &w, &folder, e) : no_memory(e);
 
     if (rc == SS_OK)
         rc = w.index ? open_index(k, folder, w.path, e) : add_shard(k, w.path, e);
@@ -183,6 +208,7 @@ ss_code ss_checkpoint_open(const char *folder, const char *variant, ss_checkpoin
         w.variant = NULL;
     }
     ss_weight_file_release(&w);
+    ss_free(folder);
     if (rc != SS_OK) {
         ss_checkpoint_close(k);
         return rc;

@@ -9,8 +9,9 @@
 
 typedef struct ss_checkpoint ss_checkpoint;
 
-/* Opens the weights in a folder, of the variant that is asked for (weight_files.h). */
-ss_code ss_checkpoint_open(const char *folder, const char *variant, ss_checkpoint **k, ss_err *e);
+/* Opens the weights in a folder, of the variant that is asked for (weight_files.h); or those of a
+ * file, or of the index of several, where path is one. */
+ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint **k, ss_err *e);
 void ss_checkpoint_close(ss_checkpoint *k); /* NULL is fine */
 
 /* What the weights are called in messages: the file, or the index of the shards. */

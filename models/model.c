@@ -124,6 +124,8 @@ static void fill_info(ss_model *m)
 
     i->path = m->path;
     i->folder = m->paths.folder;
+    i->weights = m->paths.weights;
+    i->config = m->paths.config;
     i->format = m->checkpoint ? ss_checkpoint_format(m->checkpoint) : "untrained";
     i->scheduler = m->paths.scheduler;
     i->has_vae = m->paths.has_vae;
@@ -163,13 +165,13 @@ ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model *
 
     if (rc != SS_OK)
         return rc;
-    rc = ss_model_paths_find(model, &m->paths, e);
+    rc = ss_model_paths_find(model, opt ? &opt->places : NULL, &m->paths, e);
     if (rc == SS_OK)
         rc = ss_json_load(&m->json, m->paths.config, e);
     if (rc == SS_OK)
         rc = read_config(m, e);
     if (rc == SS_OK)
-        rc = ss_checkpoint_open(m->paths.folder, opt ? opt->variant : NULL, &m->checkpoint, e);
+        rc = ss_checkpoint_open(m->paths.weights, opt ? opt->variant : NULL, &m->checkpoint, e);
     if (rc == SS_OK) {
         fill_info(m);
         rc = open_class_table(m, e);

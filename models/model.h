@@ -23,12 +23,14 @@ typedef struct ss_model ss_model;
 typedef struct {
     const char *const *ignore; /* globs: tensors that may be there and are not used */
     int n_ignore;
-    const char *variant; /* of the weights, "fp16"; NULL: weight_files.h picks */
+    const char *variant;    /* of the weights, "fp16"; NULL: weight_files.h picks */
+    ss_model_places places; /* what does not lie where it is looked for */
 } ss_model_options;
 
-/* model: a model folder, a pipeline folder, or the unet folder in one. Strict: every tensor
- * of the checkpoint is used that opt does not ignore, every one that the config asks for is there,
- * and an option of the config that is not supported is an error that names it. opt may be NULL. */
+/* model: a model folder, a pipeline folder, the unet folder in one, or a file of weights
+ * (model_paths.h). Strict: every tensor of the checkpoint is used that opt does not ignore, every
+ * one that the config asks for is there, and an option of the config that is not supported is an
+ * error that names it. opt may be NULL. */
 ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **m, ss_err *e);
 /* A network that was never trained, of a config.json in memory, which stays shared with its owner;
  * name is what messages call it. Has no checkpoint, so ss_model_checkpoint gives NULL and
@@ -39,7 +41,9 @@ void ss_model_close(ss_model *m); /* NULL is fine */
 
 typedef struct {
     const char *path;      /* as given */
-    const char *folder;    /* where config.json is; NULL: only in memory */
+    const char *folder;    /* where the weights are; NULL: only in memory */
+    const char *weights;   /* that, or the file of them that was named */
+    const char *config;    /* path of config.json */
     const char *family;    /* "UNet2DConditionModel" */
     const char *format;    /* of the weights, "safetensors"; "untrained" */
     const char *scheduler; /* path of scheduler_config.json, or NULL */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/unet_config.h"
+#include "models/weight_files.h"
 
 #include <string.h>
 
@@ -154,44 +155,77 @@ static void try_components(search *s, const char *model)
     ss_free(path);
 }
 
-ss_code ss_model_paths_find(const char *model, ss_model_paths *p, ss_err *e)
+/* Of MODEL or of what --config names: the best config.json in it and around. */
+static void find_config(search *s, const char *model)
 {
-    search s = {.p = p, .grade = -1};
-
-    *p = (ss_model_paths){0};
-    if (!ss_is_dir(model))
-        return ss_fail(e, SS_USAGE,
-                       "%s: expected a model folder with config.json in it, or a "
-                       "pipeline folder with unet/config.json",
-                       model);
-    try_folder(&s, ss_strdup(model));
-    try_folder(&s, ss_path_join(model, "unet"));
-    try_components(&s, model);
-    try_folder(&s, ss_path_join(model, "unet_ema"));
-    if (p->config &&
-        !s.failed) { /* in the pipeline around it, or beside the config of a lone model */
-        p->scheduler =
-            around(p->folder, "scheduler/scheduler_config.json", ss_file_exists, &s.failed);
-        if (!p->scheduler)
-            p->scheduler = existing(p->folder, "scheduler_config.json", &s.failed);
-        if (!p->scheduler)
-            p->scheduler = existing(p->folder, "scheduler/scheduler_config.json", &s.failed);
-        p->has_vae = has_vae(p->folder, &s.failed);
-        p->class_embeddings = existing(p->folder, "class_embeddings.safetensors", &s.failed);
-        if (!p->class_embeddings)
-            p->class_embeddings =
-                around(p->folder, "class_embeddings.safetensors", ss_file_exists, &s.failed);
-    }
-    if (s.failed) {
-        ss_model_paths_release(p);
-        return no_memory(e);
-    }
-    return p->config
-               ? SS_OK
-               : ss_fail(e, SS_IO, "%s: neither config.json nor unet/config.json is there", model);
+    try_folder(s, ss_strdup(model));
+    try_folder(s, ss_path_join(model, "unet"));
+    try_components(s, model);
+    try_folder(s, ss_path_join(model, "unet_ema"));
 }
 
-ss_code ss_scheduler_find(const char *path, char **file, ss_err *e)
+/* True where MODEL/unet/ has the weights, and MODEL none. */
+static bool weights_in_unet(const char *model, bool *failed)
+{
+    ss_weight_file w = {0};
+    ss_err why = {0};
+    const bool here = ss_weight_file_find(model, NULL, &w, &why) == SS_OK;
+    char *unet = found(model, "unet", ss_is_dir, failed);
+    const bool there = unet != NULL;
+
+    *failed |= why.code == SS_NOMEM;
+    ss_weight_file_release(&w);
+    ss_free(unet);
+    return !here && there;
+}
+
+/* config.json by itself; p->folder and p->weights are MODEL's. */
+static ss_code take_named_config(const char *model, bool is_dir, const char *config,
+                                 ss_model_paths *p, ss_err *e)
+{
+    ss_model_paths own = {0};
+    search s = {.p = &own, .grade = -1};
+
+    if (ss_is_dir(config)) {
+        find_config(&s, config);
+        p->config = own.config;
+        own.config = NULL;
+    } else {
+        p->config = ss_strdup(config);
+        s.failed |= !p->config;
+    }
+    ss_model_paths_release(&own);
+    p->folder = !is_dir                             ? parent_of(model)
+                : weights_in_unet(model, &s.failed) ? ss_path_join(model, "unet")
+                                                    : ss_strdup(model);
+    if (s.failed || !p->folder)
+        return no_memory(e);
+    return p->config
+               ? SS_OK
+               : ss_fail(e, SS_IO, "--config: neither config.json nor unet/config.json is in %s",
+                         config);
+}
+
+/* Around the folder of the weights, or in it, or around a config that was named. */
+static void find_scheduler(const ss_model_paths *p, bool named, char **path, bool *failed)
+{
+    *path = around(p->folder, "scheduler/scheduler_config.json", ss_file_exists, failed);
+    if (!*path)
+        *path = existing(p->folder, "scheduler_config.json", failed);
+    if (!*path)
+        *path = existing(p->folder, "scheduler/scheduler_config.json", failed);
+    if (!*path && named && !*failed) {
+        ss_model_paths other = {.folder = parent_of(p->config)};
+
+        *failed |= !other.folder;
+        if (other.folder)
+            find_scheduler(&other, false, path, failed);
+        ss_model_paths_release(&other);
+    }
+}
+
+/* scheduler_config.json of a path that is that file, its folder, or a pipeline's. */
+static ss_code take_named_scheduler(const char *path, char **file, ss_err *e)
 {
     bool failed = false;
 
@@ -211,9 +245,67 @@ ss_code ss_scheduler_find(const char *path, char **file, ss_err *e)
                            path);
 }
 
+static ss_code find_files(const char *model, bool is_dir, const char *config, ss_model_paths *p,
+                          ss_err *e)
+{
+    search s = {.p = p, .grade = -1};
+
+    if (config) {
+        if (take_named_config(model, is_dir, config, p, e) != SS_OK)
+            return e->code;
+    } else if (is_dir) {
+        find_config(&s, model);
+    } else {
+        try_folder(&s, parent_of(model));
+    }
+    if (p->config && !s.failed) {
+        p->weights = ss_strdup(is_dir ? p->folder : model);
+        s.failed |= !p->weights;
+        p->class_embeddings = existing(p->folder, "class_embeddings.safetensors", &s.failed);
+        if (!p->class_embeddings)
+            p->class_embeddings =
+                around(p->folder, "class_embeddings.safetensors", ss_file_exists, &s.failed);
+        p->has_vae = has_vae(p->folder, &s.failed);
+    }
+    if (s.failed)
+        return no_memory(e);
+    return p->config ? SS_OK
+                     : ss_fail(e, SS_IO,
+                               "%s: neither config.json nor unet/config.json is there; "
+                               "--config FILE|FOLDER names one that is elsewhere",
+                               model);
+}
+
+ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss_model_paths *p,
+                            ss_err *e)
+{
+    const ss_model_places k = places ? *places : (ss_model_places){0};
+    const bool is_dir = ss_is_dir(model);
+    bool failed = false;
+    ss_code rc;
+
+    *p = (ss_model_paths){0};
+    if (!is_dir && !ss_file_exists(model))
+        return ss_fail(e, SS_USAGE,
+                       "%s: expected a model folder with config.json in it, a pipeline folder with "
+                       "unet/config.json, or a file of weights",
+                       model);
+    rc = find_files(model, is_dir, k.config, p, e);
+    if (rc == SS_OK && k.scheduler)
+        rc = take_named_scheduler(k.scheduler, &p->scheduler, e);
+    else if (rc == SS_OK)
+        find_scheduler(p, k.config != NULL, &p->scheduler, &failed);
+    if (failed)
+        rc = no_memory(e);
+    if (rc != SS_OK)
+        ss_model_paths_release(p);
+    return rc;
+}
+
 void ss_model_paths_release(ss_model_paths *p)
 {
     ss_free(p->folder);
+    ss_free(p->weights);
     ss_free(p->config);
     ss_free(p->scheduler);
     ss_free(p->class_embeddings);

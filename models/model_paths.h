@@ -16,18 +16,26 @@
 
 /* The paths of one model; owned, release with ss_model_paths_release. */
 typedef struct {
-    char *folder;           /* with config.json in it */
-    char *config;           /* FOLDER/config.json */
+    char *folder;           /* with the weights in it, and config.json if that was not named */
+    char *weights;          /* for ss_checkpoint_open: FOLDER, or the file that MODEL is */
+    char *config;           /* FOLDER/config.json, or the one that was named */
     char *scheduler;        /* .../scheduler_config.json, or NULL */
     char *class_embeddings; /* .../class_embeddings.safetensors, or NULL */
     bool has_vae;           /* vae/, vqvae/ or movq/ is beside it: a pipeline of latents */
 } ss_model_paths;
 
-/* If no class is known, the first config.json that names one is found, else the first. */
-ss_code ss_model_paths_find(const char *model, ss_model_paths *p, ss_err *e);
-/* scheduler_config.json of a path that is that file, its folder, or a pipeline's; *file is the
- * caller's to ss_free. */
-ss_code ss_scheduler_find(const char *path, char **file, ss_err *e);
+/* What was named, because it does not lie where it is looked for; each may be NULL. */
+typedef struct {
+    const char *config;    /* a config.json, or a folder that has one as a MODEL has */
+    const char *scheduler; /* scheduler_config.json, or a folder with it, or with scheduler/ */
+} ss_model_places;
+
+/* If no class is known, the first config.json that names one is found, else the first. MODEL may
+ * also be a file of weights, or their index, in a model folder. With a config that was named MODEL
+ * is the folder of the weights (or has unet/ with them), or their file; a scheduler that is not
+ * beside it is looked for beside that config. places may be NULL. */
+ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss_model_paths *p,
+                            ss_err *e);
 void ss_model_paths_release(ss_model_paths *p); /* {0} is fine */
 
 #endif

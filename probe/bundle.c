@@ -23,9 +23,11 @@ typedef struct {
     int module, port, input, sigma;
     int first, count; /* samples */
     ss_replay replay;
-    ss_plan plan;    /* for the conditions */
-    char *model;     /* the folder with config.json, its full path */
-    char *scheduler; /* the file, likewise, or NULL */
+    ss_plan plan; /* for the conditions */
+    /* full paths, so that the scripts run anywhere */
+    char *model;     /* the folder or the file of the weights */
+    char *config;    /* where it was named, else NULL */
+    char *scheduler; /* the file, or NULL */
     ss_st_item items[MAX_ITEMS];
     float *values[MAX_ITEMS]; /* what the items point to; owned */
     int n_items;
@@ -202,6 +204,7 @@ static void write_shell(const bundle *b, ss_str *s)
     const struct {
         const char *option, *value;
     } texts[] = {{"variant", o->network.variant},
+                 {"config", b->config},
                  {"scheduler", b->scheduler},
                  {"beta-schedule", o->network.beta_schedule},
                  {"beta-start", o->network.beta_start},
@@ -301,7 +304,9 @@ static ss_code write_files(bundle *b, const char *dir, ss_err *e)
         rc = write_text(dir, "expected.json", json.s, e);
     if (rc == SS_OK)
         rc = write_text(dir, "replay.sh", shell.s, e);
-    if (rc == SS_OK && *remedies)
+    if (rc == SS_OK && (b->config || !ss_is_dir(b->model)))
+        ss_note("no replay.py: diffusers opens folders with weights and config.json in them");
+    else if (rc == SS_OK && *remedies)
         ss_note("no replay.py: PyTorch's network would lack the remedies of this one (%s)",
                 remedies);
     else if (rc == SS_OK)
@@ -312,23 +317,46 @@ static ss_code write_files(bundle *b, const char *dir, ss_err *e)
     return rc;
 }
 
+/* The full path of one that may be NULL; failed where there is none. */
+static char *full_path(const char *path, bool *failed)
+{
+    char *full = path ? realpath(path, NULL) : NULL;
+
+    *failed |= path && !full;
+    return full;
+}
+
+/* A file keeps its name where it is a link: what lies beside it counts. */
+static char *full_model_path(const ss_model_info *about, bool *failed)
+{
+    char *folder = full_path(about->folder, failed), *path = NULL;
+    const char *slash = strrchr(about->weights, '/');
+
+    if (!folder || ss_is_dir(about->weights))
+        return folder;
+    path = ss_path_join(folder, slash ? slash + 1 : about->weights);
+    *failed |= !path;
+    free(folder); /* realpath's */
+    return path;
+}
+
 static ss_code gather(bundle *b, ss_err *e)
 {
-    ss_model_paths paths;
+    const ss_network_options *o = &b->replay.opt.network;
+    bool failed = false;
     ss_code rc = ss_plan_make(&b->replay.opt, &b->plan, e);
 
     if (rc == SS_OK && strcmp(b->plan.net.sha256, b->r->model_sha256) != 0)
         rc = ss_fail(e, SS_FORMAT, "%s is not what %s was made of any more", b->r->model_path,
                      b->r->path);
-    if (rc == SS_OK)
-        rc = ss_model_paths_find(b->r->model_path, &paths, e);
     if (rc != SS_OK)
         return rc;
-    b->model = realpath(paths.folder, NULL);
-    ss_model_paths_release(&paths);
+    const ss_model_info *about = ss_model_about(b->plan.net.model);
+    b->model = full_model_path(about, &failed);
+    b->config = full_path(o->config ? about->config : NULL, &failed);
     /* a linked model's scheduler is not beside the folder that the link leads to */
-    b->scheduler = b->plan.net.scheduler ? realpath(b->plan.net.scheduler, NULL) : NULL;
-    rc = b->model && (b->scheduler || !b->plan.net.scheduler) ? add_input(b, e) : out_of_memory(e);
+    b->scheduler = full_path(about->scheduler, &failed);
+    rc = failed ? out_of_memory(e) : add_input(b, e);
     return rc == SS_OK ? add_conditions(b, e) : rc;
 }
 
@@ -359,6 +387,7 @@ ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, in
     for (int i = 0; i < b.n_items; i++)
         ss_free(b.values[i]);
     ss_free(b.model);
+    ss_free(b.config);
     ss_free(b.scheduler);
     ss_plan_release(&b.plan);
     ss_replay_release(&b.replay);

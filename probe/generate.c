@@ -67,15 +67,13 @@ static void release(job *g)
 
 static ss_code resolve_classes(job *g, ss_err *e)
 {
-    const ss_network_options *net = &g->each.network;
-    const ss_model_options of_model = {
-        .ignore = net->ignore, .n_ignore = net->n_ignore, .variant = net->variant};
+    const ss_model_options files = ss_network_files(&g->each.network);
     ss_model *m;
     int n = 0;
     ss_code rc;
 
     if (g->opt->classes) {
-        rc = ss_model_open(g->opt->models[0], &of_model, &m, e);
+        rc = ss_model_open(g->opt->models[0], &files, &m, e);
         if (rc != SS_OK)
             return rc;
         rc = ss_classes_parse(g->opt->classes, m, &g->classes, &n, e);

@@ -12,23 +12,11 @@
 
 enum { AUTO_BATCH_PIXELS = 16384 }; /* in one forward pass, where nothing is said */
 
-/* --scheduler FILE|FOLDER, else the model's own; NULL: there is none. */
-static ss_code find_scheduler(const ss_network_options *opt, ss_network *k, ss_err *e)
-{
-    const char *own = ss_model_about(k->model)->scheduler;
-
-    if (opt->scheduler)
-        return ss_scheduler_find(opt->scheduler, &k->scheduler, e);
-    k->scheduler = own ? ss_strdup(own) : NULL;
-    return own && !k->scheduler ? ss_fail(e, SS_NOMEM, "out of memory") : SS_OK;
-}
-
 static ss_code open_noising(const ss_network_options *opt, ss_network *k, ss_err *e)
 {
     const ss_model_info *about = ss_model_about(k->model);
-    ss_code rc = find_scheduler(opt, k, e);
     const ss_noising_options o = {
-        .file = k->scheduler,
+        .file = about->scheduler,
         .beta_schedule = opt->beta_schedule,
         .beta_start = opt->beta_start,
         .beta_end = opt->beta_end,
@@ -37,8 +25,8 @@ static ss_code open_noising(const ss_network_options *opt, ss_network *k, ss_err
         .like_stable_diffusion = ss_model_like_stable_diffusion(about),
     };
 
-    if (rc == SS_OK)
-        rc = ss_noising_open(&o, &k->noising, e);
+    const ss_code rc = ss_noising_open(&o, &k->noising, e);
+
     if (rc == SS_OK && ss_noising_assumed(k->noising))
         ss_note_once("schedule: %s", ss_noising_text(k->noising));
     return rc;
@@ -67,15 +55,22 @@ static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e
     return SS_OK;
 }
 
+ss_model_options ss_network_files(const ss_network_options *opt)
+{
+    return (ss_model_options){.ignore = opt->ignore,
+                              .n_ignore = opt->n_ignore,
+                              .variant = opt->variant,
+                              .places = {.config = opt->config, .scheduler = opt->scheduler}};
+}
+
 ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *e)
 {
-    const ss_model_options of_model = {
-        .ignore = opt->ignore, .n_ignore = opt->n_ignore, .variant = opt->variant};
+    const ss_model_options files = ss_network_files(opt);
     ss_network k = {0};
     ss_code rc = ss_changes_parse(&opt->changes, &k.changes, e);
 
     if (rc == SS_OK)
-        rc = ss_model_open(opt->model, &of_model, &k.model, e);
+        rc = ss_model_open(opt->model, &files, &k.model, e);
     if (rc == SS_OK)
         rc = set_sizes(opt, &k, e);
     if (rc == SS_OK)
@@ -93,7 +88,6 @@ void ss_network_close(ss_network *k)
 {
     ss_model_close(k->model);
     ss_noising_free(k->noising);
-    ss_free(k->scheduler);
     ss_changes_release(&k->changes);
     *k = (ss_network){0};
 }

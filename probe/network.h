@@ -23,6 +23,7 @@ typedef struct {
     int height, width;         /* of the input; 0: the model's sample_size */
     const char *const *ignore; /* globs: tensors of the checkpoint that are not used */
     int n_ignore;
+    const char *config;        /* config.json or its folder; NULL: the model's own */
     const char *scheduler;     /* scheduler_config.json or its folder; NULL: the model's own */
     const char *beta_schedule; /* these win over the file; NULL: its own, or the defaults */
     const char *beta_start, *beta_end;
@@ -34,14 +35,16 @@ typedef struct {
 typedef struct {
     ss_model *model;
     ss_noising *noising;
-    char *scheduler; /* the file that it is from, or NULL */
-    bool exact;      /* --round-timestep none */
-    ss_format told;  /* what timesteps are rounded to before the network is told */
+    bool exact;     /* --round-timestep none */
+    ss_format told; /* what timesteps are rounded to before the network is told */
     ss_changes changes;
     char sha256[65]; /* "" before ss_network_identify */
     int height, width;
     int channels, out_channels;
 } ss_network;
+
+/* What of the options says which files are read. */
+ss_model_options ss_network_files(const ss_network_options *opt);
 
 /* opt is borrowed while the network lives. On failure *k stays as it was. A schedule that is
  * assumed is said in a note; whether it is needed is for the caller to know

@@ -197,7 +197,7 @@ static ss_code sum_conditions(const ss_conditions *k, char sha256[65], ss_err *e
 ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions, json_t *j,
                          ss_err *e)
 {
-    const char *scheduler = net->scheduler;
+    const char *scheduler = ss_model_about(net->model)->scheduler;
     char sha256[65];
     ss_code rc = scheduler ? ss_sha256_file(scheduler, sha256, e) : SS_OK;
 

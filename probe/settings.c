@@ -90,6 +90,7 @@
     TEXT("model", "MODEL", NONE, network.model), \
     TEXT("variant", "--variant", DATA, network.variant), \
     TEXTS("ignore_extra", "--ignore-extra", DATA, network.ignore, network.n_ignore), \
+    TEXT("config", "--config", FORM, network.config), /* its content is in the SHA-256 */ \
     TEXT("scheduler", "--scheduler", FORM, network.scheduler), \
     TEXT("beta_schedule", "--beta-schedule", DATA, network.beta_schedule), \
     TEXT("beta_start", "--beta-start", DATA, network.beta_start), \

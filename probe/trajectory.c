@@ -65,7 +65,7 @@ static void leave_latents_alone(const ss_trajectory *t, ss_sampler_options *o)
     if (!latent || !o->clip || o->clip_range > 1)
         return;
     if (o->clip_given)
-        ss_note("%s: clip_sample is true; latents are not clipped to -1..1", t->net.scheduler);
+        ss_note("%s: clip_sample is true; latents are not clipped to -1..1", about->scheduler);
     o->clip = false;
 }
 
@@ -73,7 +73,7 @@ static ss_code make_sampler(ss_trajectory *t, ss_err *e)
 {
     const ss_trajectory_options *opt = &t->opt;
     const bool score = ss_noising_kind(t->net.noising) == SS_SCHEDULER_SCORE;
-    const char *file = t->net.scheduler;
+    const char *file = ss_model_about(t->net.model)->scheduler;
     ss_sampler_options o;
     ss_code rc = check_schedule(t, e);
 

@@ -446,7 +446,7 @@ static void finds(const char *model, const char *folder, const char *scheduler)
     ss_err e = {0};
     char want[600];
 
-    if (ss_model_paths_find(in_tmp(model), &p, &e) != SS_OK)
+    if (ss_model_paths_find(in_tmp(model), NULL, &p, &e) != SS_OK)
         fail_msg("%s", e.msg);
     snprintf(want, sizeof want, "%s/%s", tmp_dir, folder);
     assert_string_equal(p.folder, want);
@@ -507,7 +507,7 @@ static void test_model_among_others(void **state)
     finds("latest/unet", "latest/unet", "latest/scheduler/scheduler_config.json");
     finds("denoiser", "denoiser", "");
     assert_int_equal(symlink("nowhere", in_tmp("gone")), 0);
-    assert_int_equal(ss_model_paths_find(in_tmp("gone"), &p, &e), SS_USAGE);
+    assert_int_equal(ss_model_paths_find(in_tmp("gone"), NULL, &p, &e), SS_USAGE);
     leave_folder();
 }
 
@@ -520,8 +520,8 @@ static void test_model_folders(void **state)
 
     snprintf(pipe, sizeof pipe, "%s/pipe", tmp_dir);
     assert_int_equal(mkdir(pipe, 0700), 0);
-    assert_int_equal(ss_model_paths_find(pipe, &p, &e), SS_IO);
-    assert_int_equal(ss_model_paths_find(in_tmp("nowhere"), &p, &e), SS_USAGE);
+    assert_int_equal(ss_model_paths_find(pipe, NULL, &p, &e), SS_IO);
+    assert_int_equal(ss_model_paths_find(in_tmp("nowhere"), NULL, &p, &e), SS_USAGE);
     assert_int_equal(mkdir(in_tmp("pipe/unet"), 0700), 0);
     assert_int_equal(mkdir(in_tmp("pipe/scheduler"), 0700), 0);
     write_file(in_tmp("pipe/unet/config.json"), "{}", 2);
@@ -529,7 +529,7 @@ static void test_model_folders(void **state)
     write_file(in_tmp("pipe/class_embeddings.safetensors"), "", 0);
     snprintf(unet, sizeof unet, "%s/unet", pipe);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(ss_model_paths_find(i ? unet : pipe, &p, &e), SS_OK);
+        assert_int_equal(ss_model_paths_find(i ? unet : pipe, NULL, &p, &e), SS_OK);
         assert_non_null(strstr(p.folder, "pipe/unet"));
         assert_non_null(p.scheduler);
         assert_non_null(p.class_embeddings);

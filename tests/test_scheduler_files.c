@@ -164,6 +164,60 @@ static void test_found(void **state)
            0, "PNDMScheduler is not built in, ddim samples in its place");
 }
 
+/* Weights without a config.json: a training's own folder, a file alone. */
+static void test_named_config(void **state)
+{
+    (void)state;
+    static const char *const configs[] = {"pipe/unet/config.json", "pipe/unet", "pipe"};
+    static const char *const models[] = {"accelerate", "accelerate/model.safetensors", "kept"};
+    char command[1024];
+
+    snprintf(command, sizeof command,
+             "cd %s && mkdir -p accelerate kept/unet && W=diffusion_pytorch_model.safetensors && "
+             "cp pipe/unet/$W accelerate/model.safetensors && cp pipe/unet/$W kept/unet/$W",
+             tmp_dir);
+    assert_int_equal(system(command), 0);
+    scheduler("pipe", "{\"_class_name\": \"PNDMScheduler\", " SD ", \"clip_sample\": false}");
+    for (size_t m = 0; m < N_OF(models); m++) {
+        for (size_t i = 0; i < N_OF(configs); i++) {
+            snprintf(command, sizeof command, "probe $D/%s --config $D/%s " PROBE FOUR, models[m],
+                     configs[i]);
+            expect(command, 0, NULL);
+            /* what is beside the config goes with it */
+            expect_run(sd_told, 4, "PNDMScheduler: scaled_linear");
+        }
+        snprintf(command, sizeof command, "probe $D/%s " PROBE FOUR, models[m]);
+        expect(command, 1, "--config FILE|FOLDER names one that is elsewhere");
+        snprintf(command, sizeof command, "inspect $D/%s --config $D/pipe", models[m]);
+        expect(command, 0, "UNet2DConditionModel");
+    }
+    expect("probe $D/pipe/unet/diffusion_pytorch_model.safetensors " PROBE FOUR, 0, NULL);
+    expect_run(sd_told, 4, "PNDMScheduler: scaled_linear");
+    expect("probe $D/accelerate --config $D/accelerate " PROBE FOUR, 1,
+           "--config: neither config.json nor unet/config.json is in ");
+    expect("probe $D/accelerate --config $D/pixels " PROBE FOUR, 1, "conv_in.weight");
+    expect("probe $D/text.safetensors --config $D/pipe " PROBE FOUR, 1, "text.safetensors");
+    expect("probe $D/none.safetensors --config $D/pipe " PROBE FOUR, 2, "or a file of weights");
+    expect("inspect $D/accelerate $D/kept --config $D/pipe", 0, "0 of ");
+
+    expect("probe $D/accelerate/model.safetensors --config $D/pipe " PROBE FOUR, 0, NULL);
+    expect("probe $D/accelerate/model.safetensors --config $D/pipe/unet/config.json -o $D/run.h5 "
+           "--resume --samples 1 " FOUR,
+           0, "(4 were there)");
+    expect("analyze $D/run.h5 --keep-fp32 fp16 --check", 0, NULL);
+    expect("bisect $D/accelerate/model.safetensors --config $D/pipe --fail 'absmax(*) > 0' "
+           "--samples 1 --cache $D/runs --save-bundle $D/bundle " FOUR,
+           3, "replay.sh");
+    snprintf(command, sizeof command,
+             "cd / && SIGMASCOPE=${SIGMASCOPE:-$OLDPWD/build/sigmascope}; "
+             "case $SIGMASCOPE in /*) ;; *) SIGMASCOPE=$OLDPWD/$SIGMASCOPE ;; esac; "
+             "export SIGMASCOPE; sh %s/bundle/replay.sh >/dev/null",
+             tmp_dir);
+    assert_int_equal(system(command), 0);
+    expect("generate $D/accelerate --config $D/pipe -o $D/out --force --samples 1 --steps 2" TEXT,
+           0, NULL);
+}
+
 static double largest(const char *args)
 {
     char command[512];
@@ -378,11 +432,11 @@ static void test_infinite_sigma(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_left_overs),     cmocka_unit_test(test_assumed),
-        cmocka_unit_test(test_found),          cmocka_unit_test(test_clipping),
-        cmocka_unit_test(test_one_reader),     cmocka_unit_test(test_not_known),
-        cmocka_unit_test(test_other_kinds),    cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_infinite_sigma),
+        cmocka_unit_test(test_left_overs), cmocka_unit_test(test_assumed),
+        cmocka_unit_test(test_found),      cmocka_unit_test(test_named_config),
+        cmocka_unit_test(test_clipping),   cmocka_unit_test(test_one_reader),
+        cmocka_unit_test(test_not_known),  cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_rounding),   cmocka_unit_test(test_infinite_sigma),
     };
     return cmocka_run_group_tests(tests, set_up, remove_tmp);
 }

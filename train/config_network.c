@@ -28,7 +28,7 @@ static json_t *object_or_file(ss_config_reader *r, ss_json *j, const char *key, 
     }
     ss_model_paths model = {0};
     if (ss_is_dir(path)) {
-        if (ss_model_paths_find(path, &model, &e) == SS_OK)
+        if (ss_model_paths_find(path, NULL, &model, &e) == SS_OK)
             path = model.config;
     }
     if (e.code == SS_OK && ss_json_load(&file, path, &e) == SS_OK) {
