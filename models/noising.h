@@ -15,8 +15,10 @@
  *   flow         t = sigma / (1 + sigma): a = 1 - t, s = t   told steps t; answers v = n - x0
  *
  *   ss_noising_options o = {.file = "scheduler_config.json"};
+ *   ss_noising *k;
  *   rc = ss_noising_open(&o, &k, &err);
- *   t = ss_noising_told(k, 0.5); l = ss_noising_level(k, 0.5); ...
+ *   double t = ss_noising_told(k, 0.5);
+ *   ss_noise_level l = ss_noising_level(k, 0.5);
  *
  * A file whose class is not known, or that has an option that is not supported, opens all the same:
  * what does not need it goes on, what does asks ss_noising_check. Until then the defaults stand in.
