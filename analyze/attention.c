@@ -28,8 +28,8 @@ static ss_code open_source(ss_run *r, int input, const ss_not_finite *bad, sourc
                   .input1 = input == SS_ALL ? r->n_inputs : input + 1};
     if (!r->n_layers)
         return ss_fail(e, SS_FORMAT,
-                       "%s: no attention was recorded: the model has none, or --modules left "
-                       "out the attention modules",
+                       "%s: no attention was recorded: the model has none, --modules left "
+                       "out the attention modules, or the hooks that wrote the file record none",
                        r->path);
     if ((rc = ss_run_attention(r, "entropy", &s->entropy, e)) != SS_OK ||
         (rc = ss_run_attention(r, "entropy_min", &s->entropy_min, e)) != SS_OK ||

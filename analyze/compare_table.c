@@ -47,9 +47,15 @@ static void add_fact(const ss_run *r, fact f, ss_str *out)
     case FACT_precision: ss_str_add(out, r->precision); break;
     case FACT_condition: ss_str_add(out, r->condition); break;
     case FACT_prediction: ss_str_add(out, r->prediction_type); break;
-    case FACT_seed: ss_str_addf(out, "%" PRIu64, r->seed); break;
+    case FACT_seed:
+        if (r->has_seed)
+            ss_str_addf(out, "%" PRIu64, r->seed);
+        break;
     case FACT_device: ss_str_add(out, r->device); break;
-    case FACT_threads: ss_str_addf(out, "%d", r->threads); break;
+    case FACT_threads:
+        if (r->threads)
+            ss_str_addf(out, "%d", r->threads);
+        break;
     case FACT_inputs:
         for (int i = 0; i < r->n_inputs; i++)
             ss_str_addf(out, "%s%s", i ? ", " : "", r->inputs[i]);
@@ -67,17 +73,18 @@ static void add_fact(const ss_run *r, fact f, ss_str *out)
 /* The row of a fact; whether it is the same in all runs. */
 static bool put_fact(ss_run *const *runs, int n_runs, fact f, ss_str *texts, ss_table *t)
 {
-    bool same = true;
+    bool same = true, known = false;
 
     for (int j = 0; j < n_runs; j++) {
         texts[j] = (ss_str){0};
         add_fact(runs[j], f, &texts[j]);
+        known |= texts[j].len > 0;
         t->failed |= texts[j].failed;
         same &= strcmp(texts[j].s ? texts[j].s : "", texts[0].s ? texts[0].s : "") == 0;
     }
     ss_table_row(t);
     ss_table_text(t, fact_names[f]);
-    ss_table_text(t, same ? "same" : "differs");
+    ss_table_text(t, !known ? "-" : same ? "same" : "differs"); /* files of others lack some */
     for (int j = 0; j < n_runs; j++) {
         ss_table_text(t, texts[j].s && texts[j].len ? texts[j].s : "-");
         ss_str_release(&texts[j]);

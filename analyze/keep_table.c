@@ -66,6 +66,11 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
 {
     int shown = 0;
     char bad[96] = "", name[512];
+    /* as in files of other people's hooks */
+    const char *readers = ss_run_port(r, "input") < 0 ? "; inputs of modules were not recorded, so "
+                                                        "those that only read such values are not "
+                                                        "on the list"
+                                                      : "";
     ss_code rc = ss_table_init(t, k->title, e);
 
     if (rc != SS_OK)
@@ -100,9 +105,10 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
     ss_table_note(
         t,
         "%d modules that have to stay in fp32 so that nothing that is stored exceeds %.5g "
-        "(%s) with %g bits to spare, %s, attention %s%s%s",
+        "(%s) with %g bits to spare, %s, attention %s%s%s%s",
         k->n_kept, k->format.max, k->format.name, k->margin, code_text(r->as),
-        ss_attention_code_name(r->attention), shown < k->n_kept ? "; not all are shown" : "", bad);
+        ss_attention_code_name(r->attention), shown < k->n_kept ? "; not all are shown" : "", bad,
+        readers);
     return SS_OK;
 }
 

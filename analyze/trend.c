@@ -56,14 +56,15 @@ static void fill_stages(ss_trend *t, int j)
     for (int i = 0; i < t->n; i++) {
         const ss_trend_row *row = &t->rows[i];
 
-        if (row->stage == SS_STAGE_NONE)
-            continue;
+        for (int s = 0; s <= SS_N_STAGES; s++) {
+            ss_trend_row *stage = &t->stages[s];
 
-        ss_trend_row *stage = &t->stages[row->stage];
-
-        stage->peak.y[j] = fmax(stage->peak.y[j], row->peak.y[j]);
-        stage->high.y[j] = fmax(stage->high.y[j], row->high.y[j]);
-        stage->nonfinite[j] |= row->nonfinite[j];
+            if (s != SS_N_STAGES && s != (int)row->stage)
+                continue;
+            stage->peak.y[j] = fmax(stage->peak.y[j], row->peak.y[j]);
+            stage->high.y[j] = fmax(stage->high.y[j], row->high.y[j]);
+            stage->nonfinite[j] |= row->nonfinite[j];
+        }
     }
 }
 
@@ -91,7 +92,7 @@ static ss_code read_values(ss_trend *t, int j, ss_err *e)
 static ss_code make_rows(ss_trend *t, ss_err *e)
 {
     const size_t width = (size_t)t->n_steps, n = (size_t)t->aligned.n_sites;
-    const size_t rows = n + SS_N_STAGES;
+    const size_t rows = n + SS_N_STAGES + 1;
 
     t->rows = ss_calloc(n, sizeof *t->rows);
     t->values = ss_alloc(width * (1 + 2 * rows), sizeof *t->values);
@@ -137,7 +138,7 @@ static int larger_first(const void *a, const void *b)
 
 static void fit_all(ss_trend *t)
 {
-    for (int i = 0; i < t->n + SS_N_STAGES; i++) {
+    for (int i = 0; i < t->n + SS_N_STAGES + 1; i++) {
         ss_trend_row *row = i < t->n ? &t->rows[i] : &t->stages[i - t->n];
 
         fit(t, row, &row->peak);
@@ -266,7 +267,7 @@ char *ss_trend_name(const ss_trend *t, const ss_trend_row *row, char *out, size_
 {
     if (row->site >= 0)
         return ss_site_name(t->runs[0], ss_align_site(&t->aligned, row->site, 0), out, n);
-    snprintf(out, n, "%s", ss_stage_name(row->stage));
+    snprintf(out, n, "%s", row->stage == SS_STAGE_NONE ? "all modules" : ss_stage_name(row->stage));
     return out;
 }
 

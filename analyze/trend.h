@@ -43,8 +43,8 @@ typedef struct {
     ss_aligned aligned; /* of a training's own run, nothing but the sites */
     ss_trend_row *rows; /* [n] largest at the last step first */
     int n;
-    ss_trend_row stages[SS_N_STAGES];
-    double *values; /* what the series are made of */
+    ss_trend_row stages[SS_N_STAGES + 1]; /* the last: of all sites */
+    double *values;                       /* what the series are made of */
     bool *flags;
 } ss_trend;
 

@@ -115,17 +115,21 @@ static void add_row(const ss_trend *t, const ss_trend_row *row, ss_table *table)
 
 ss_code ss_trend_stages_table(const ss_trend *t, ss_table *table, ss_err *e)
 {
+    bool named = false;
     ss_code rc = ss_table_init(table, "trend of stages", e);
 
     if (rc != SS_OK)
         return rc;
     add_columns(table, "stage");
-    for (int i = 0; i < SS_N_STAGES; i++)
+    for (int i = 0; i < t->n; i++)
+        named |= t->rows[i].stage != SS_STAGE_NONE;
+    for (int i = named ? 0 : SS_N_STAGES; i < (named ? SS_N_STAGES : SS_N_STAGES + 1); i++)
         add_row(t, &t->stages[i], table);
     ss_table_note(table,
                   "largest |x| as step^exponent, standard error of the exponent; high: last, at "
-                  "sigma %.4g%s",
-                  t->high_sigma, t->runs[0]->steps ? " and above" : "");
+                  "sigma %.4g%s%s",
+                  t->high_sigma, t->runs[0]->steps ? " and above" : "",
+                  named ? "" : "; no module's path names an encoder, a middle or a decoder");
     return SS_OK;
 }
 

@@ -117,6 +117,7 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
     r->complete = complete != 0;
     r->threads = threads >= 0 && threads <= INT_MAX ? (int)threads : 0;
     r->seed = (uint64_t)seed;
+    r->has_seed = H5Aexists(file, "seed") > 0;
     return rc;
 }
 

@@ -36,8 +36,9 @@ typedef struct ss_run {
     char *tool, *command, *model_path, *family, *model_sha256, *device, *precision, *condition,
         *prediction_type, *schedule, *created, *plan, *ignored_tensors;
     uint64_t seed;
-    int threads;
-    int minor; /* of the layout version, 0 where the file has none */
+    bool has_seed; /* else the file tells none, and seed is 0 */
+    int threads;   /* 0: the file does not tell */
+    int minor;     /* of the layout version, 0 where the file has none */
     bool complete;
     /* The PyTorch code that analyses judge a format for: what it stores in it (ss_site_is_stored).
      * As the run says, else half and sdpa; a command may set another. */

@@ -97,10 +97,10 @@ static ss_code choose_rows(ss_findings *x, ss_err *e)
     }
     if (count)
         x->rows_are =
-            x->rows.n < count ? "The block outputs with the largest peaks" : "Block outputs";
+            x->rows.n < count ? "the block outputs with the largest peaks" : "block outputs";
     else
         x->rows_are =
-            x->rows.n < x->produced.n ? "The modules with the largest peaks" : "All modules";
+            x->rows.n < x->produced.n ? "the modules with the largest peaks" : "all modules";
     ss_free(chosen);
     return SS_OK;
 }

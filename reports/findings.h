@@ -22,7 +22,7 @@ typedef struct {
     char name[96];           /* of the run, for titles */
     ss_sites all, produced;  /* in forward order */
     ss_sites rows;           /* of produced, those for figures */
-    const char *rows_are;    /* what those are: "Block outputs", "All modules", ... */
+    const char *rows_are;    /* what those are: "block outputs", "all modules", ... */
     const ss_format *format; /* [n_formats] borrowed; the first is the one that is judged most */
     int n_formats;
 

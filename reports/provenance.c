@@ -12,6 +12,17 @@ static void row(FILE *f, const char *what, const char *value)
     html_raw(f, "</td></tr>\n");
 }
 
+/* "inputs, outputs and skips of modules": what a table can speak of. */
+static void ports(const ss_run *r, char *out, size_t n)
+{
+    size_t at = 0;
+
+    *out = '\0';
+    for (int p = 0; p < r->n_ports && at < n; p++)
+        at +=
+            (size_t)snprintf(out + at, n - at, "%s%s", p ? ", " : "of each module: ", r->ports[p]);
+}
+
 void ss_provenance(ss_page *p, const ss_run *r, const char *report_command)
 {
     char text[128];
@@ -34,9 +45,11 @@ void ss_provenance(ss_page *p, const ss_run *r, const char *report_command)
         row(f, "ignored tensors", r->ignored_tensors);
     row(f, "device", r->device);
     snprintf(text, sizeof text, "%d", r->threads);
-    row(f, "threads", text);
+    row(f, "threads", r->threads ? text : "");
     snprintf(text, sizeof text, "%llu", (unsigned long long)r->seed);
-    row(f, "seed", text);
+    row(f, "seed", r->has_seed ? text : "");
+    ports(r, text, sizeof text);
+    row(f, "recorded", text);
     snprintf(text, sizeof text, "%d modules, %d inputs, %d %s (%d finished), %d samples",
              r->n_modules, r->n_inputs, r->n_sigmas, r->steps ? "steps" : "noise levels", r->n_done,
              r->n_samples);

@@ -62,10 +62,11 @@ static ss_code picture(ss_page *page, const ss_findings *x, ss_err *e)
              "Heat map of the largest activation: %d modules by %d noise levels; %d cells are over "
              "the limit of %s.",
              x->rows.n, x->n, n_over, f->name);
-    snprintf(caption, sizeof caption,
-             "%s, in forward order from the top. Crosses mark what overflows %s (largest number "
-             "%g).",
-             x->rows_are, f->name, f->max);
+    snprintf(
+        caption, sizeof caption,
+        "Rows: %s, in forward order from the top. Crosses mark what overflows %s (largest number "
+        "%g).",
+        x->rows_are, f->name, f->max);
     return ss_page_figure(page, &p, "heat", 900, 110 + 17 * x->rows.n, alt, caption, e);
 }
 

@@ -205,9 +205,10 @@ static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
              "%sLargest activation that each of %d inputs causes, against sigma: from %.3g to %.3g "
              "at the highest.",
              top > 0 ? "Radial power spectra of the inputs. " : "", n_inputs, low, high);
-    snprintf(caption, sizeof caption, "%sWhat each input causes, over all modules and samples.%s%s",
+    snprintf(caption, sizeof caption, "%s each input causes, over all modules and samples.%s%s",
              top > 0 ? "Left the ring-averaged power of what the network saw, mean over samples; "
-                     : "",
+                       "right what"
+                     : "What",
              n_inputs > 1 ? " Inputs that lie on one curve make no difference." : "",
              n_inputs < r->n_inputs ? " The first eight inputs are shown." : "");
     return ss_page_figure(page, &p, "inputs-spectra", 900, 520, alt, caption, e);

@@ -11,6 +11,8 @@
 
 #include <math.h>
 
+#define GUEST "tests/golden/transformer.h5"
+
 static const char *const modules[] = {"", "pos_embed", "blocks.0", "blocks.0.attn", "proj_out"};
 static const char *const inputs[] = {"noise:white"};
 static const double sigmas[] = {1, 10};
@@ -363,12 +365,47 @@ static void test_every_command(void **state)
     }
 }
 
+/* A transformer of diffusers, recorded by the hooks of README (tests/golden/make_outsider.py): 81
+ * modules, outputs only, without attention, weights, spectra or block flags. */
+static void test_transformer(void **state)
+{
+    (void)state;
+    static const char *const says[] = {
+        "Whether the decoder grows more than the encoder: the module "
+        "paths do not name both",
+        "fp8-e4m3 would overflow", "No module&#39;s path names",
+        "Rows: the modules with the largest peaks", "of each module: output"};
+
+    expect("analyze " GUEST, 0, "no module's path names an encoder, a middle or a decoder");
+    expect("analyze " GUEST " --format fp8-e4m3", 0, "4 over fp8-e4m3 (448)");
+    expect("analyze " GUEST " --modules '(model)'", 0, "(model)");
+    expect("analyze " GUEST " --modules ''", 0, "(model)");
+    expect("analyze " GUEST " --keep-fp32 fp8-e4m3", 0, "inputs of modules were not recorded");
+    expect("analyze " GUEST " " GUEST " --steps 100,200", 0, "all modules");
+    expect("attn " GUEST, 1, "or the hooks that wrote the file record none");
+    expect("spectrum " GUEST, 1, "has no /inputs/psd");
+    expect("compare " GUEST " " GUEST, 0, "seed        -");
+    expect("compare " GUEST " " GUEST " --modules ''", 0, "(model)");
+    expect("compare " GUEST " tests/golden/outsider.h5", 0, "(model)");
+    expect("report " GUEST " tests/golden/outsider.h5 -o $D/guests", 0, "index.html");
+    assert_null(strstr(output, "missing"));
+    expect("report " GUEST " -o $D/guest", 0, "index.html");
+    assert_null(strstr(output, "missing"));
+    read_page("guest");
+    assert_int_equal(count(output, "<figure"), 5);
+    for (size_t i = 0; i < N_OF(says); i++) {
+        if (!strstr(output, says[i]))
+            fail_msg("the report does not say '%s'", says[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rounding_decides),
         cmocka_unit_test(test_root_has_one_name),
         cmocka_unit_test(test_every_command),
+        cmocka_unit_test(test_transformer),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -4,6 +4,15 @@ import numpy as np
 import torch
 
 
+def first_tensor(y):
+    """Of what a module returns: a tensor, or a tuple, dictionary or object of some; or None."""
+    if torch.is_tensor(y):
+        return y if y.numel() else None
+    parts = y.values() if isinstance(y, dict) else y if isinstance(y, (tuple, list)) else \
+        vars(y).values() if hasattr(y, "__dict__") else ()
+    return next((t for t in map(first_tensor, parts) if t is not None), None)
+
+
 @torch.no_grad()
 def record(model, forward, inputs, sigmas, samples, path, **attributes):
     """forward(input, sigma) runs the model once on a batch of `samples`; inputs are labels."""
@@ -19,8 +28,12 @@ def record(model, forward, inputs, sigmas, samples, path, **attributes):
 
     def leave(name):
         def hook(module, args, y):
-            y = y[0] if isinstance(y, (tuple, list)) else getattr(y, "sample", y)
-            x = y.double().abs().reshape(samples, -1)
+            y = first_tensor(y)
+            if y is None:
+                return
+            x = y.double().abs()
+            batched = x.dim() > 0 and x.shape[0] % samples == 0  # else it is one for all samples
+            x = x.reshape(samples if batched else 1, -1)
             finite = x.isfinite()
             x = x.where(finite, torch.nan)
             values = {"absmax": x.nan_to_num(-1).amax(1).where(finite.any(1), torch.nan),
