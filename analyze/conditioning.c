@@ -66,9 +66,9 @@ ss_code ss_told_of(const ss_run *r, ss_told *t, ss_err *e)
 /* Do two runs differ in nothing that matters but in what the network was told? */
 static ss_code same_otherwise(const ss_run *a, const ss_run *b, bool *same, ss_err *e)
 {
-    static const char *const keys[] = {"interventions", "prompt_embeds", "text_embeds",
-                                       "class_embeds",  "time_ids",      "concat",
-                                       "size"};
+    static const char *const keys[] = {
+        "interventions",  "prompt_embeds", "text_embeds", "class_embeds",
+        "guidance_embed", "time_ids",      "concat",      "size"};
     ss_json j = {0}, k = {0};
     ss_code rc = ss_json_parse(&j, a->path, a->plan, strlen(a->plan), e);
 

@@ -75,6 +75,10 @@ typedef struct cli_command {
     "the "                                                                                        \
     "plain ones, or the only ones)"
 
+#define CLI_GUIDANCE_HELP                                                                        \
+    "tell a network that was distilled for guidance (LCM) its scale W, as diffusers' pipelines " \
+    "do "                                                                                        \
+    "(default: nothing)"
 #define CLI_IGNORE_HELP                                                                         \
     "tensors of the checkpoint that the configuration does not ask for and that may be there, " \
     "repeatable"

@@ -21,6 +21,7 @@ enum {
     OPT_CLASS,
     OPT_CLASSES,
     OPT_NEGATIVE_CLASS,
+    OPT_GUIDANCE_EMBED,
     OPT_CLASS_EMBEDS,
     OPT_NEGATIVE_CLASS_EMBEDS,
     OPT_PROMPT_EMBEDS,
@@ -63,6 +64,7 @@ static const cli_option options[] = {
     {OPT_CLASSES, "classes", "LIST|all", "class labels of one sample after another: 0,3,7, or all"},
     {OPT_NEGATIVE_CLASS, "negative-class", "K",
      "class label of the negative condition (default: the null class)"},
+    {OPT_GUIDANCE_EMBED, "guidance-embed", "W", CLI_GUIDANCE_HELP},
     {OPT_CLASS_EMBEDS, "class-embeds", "FILE#NAME",
      "vectors [N,width] in the place of a class (unCLIP, GeoWizard)"},
     {OPT_NEGATIVE_CLASS_EMBEDS, "negative-class-embeds", "FILE#NAME",
@@ -141,6 +143,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
         break;
     case OPT_CLASSES: opt->classes = p->arg; break;
     case OPT_NEGATIVE_CLASS: cli_count(p, 0, 1 << 20, &cond->negative_class); break;
+    case OPT_GUIDANCE_EMBED: cond->guidance_embed = p->arg; break;
     case OPT_CLASS_EMBEDS: cond->class_embeds = p->arg; break;
     case OPT_NEGATIVE_CLASS_EMBEDS: cond->negative_class_embeds = p->arg; break;
     case OPT_PROMPT_EMBEDS: cond->prompt_embeds = p->arg; break;

@@ -14,6 +14,7 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
     case OPT_PROBE_BATCH: cli_count(p, 1, SS_MAX_BATCH, &opt->batch); break;
     case OPT_PROBE_SIZE: cli_size(p, &opt->network.height, &opt->network.width); break;
     case OPT_PROBE_CLASS: cli_count(p, 0, 1 << 20, &opt->class_label); break;
+    case OPT_PROBE_GUIDANCE_EMBED: opt->guidance_embed = p->arg; break;
     case OPT_PROBE_CLASS_EMBEDS: opt->class_embeds = p->arg; break;
     case OPT_PROBE_PROMPT_EMBEDS: opt->prompt_embeds = p->arg; break;
     case OPT_PROBE_TEXT_EMBEDS: opt->text_embeds = p->arg; break;

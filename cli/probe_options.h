@@ -20,6 +20,7 @@ enum {
     OPT_PROBE_SIZE,
     OPT_PROBE_CLASS,
     OPT_PROBE_CLASS_EMBEDS,
+    OPT_PROBE_GUIDANCE_EMBED,
     OPT_PROBE_PROMPT_EMBEDS,
     OPT_PROBE_TEXT_EMBEDS,
     OPT_PROBE_TIME_IDS,
@@ -61,6 +62,7 @@ enum {
     {OPT_PROBE_CLASS, "class", "K", "class label"}, \
     {OPT_PROBE_CLASS_EMBEDS, "class-embeds", "FILE#NAME", \
      "vectors [N,width] in the place of a class (unCLIP, GeoWizard)"}, \
+    {OPT_PROBE_GUIDANCE_EMBED, "guidance-embed", "W", CLI_GUIDANCE_HELP}, \
     {OPT_PROBE_PROMPT_EMBEDS, "prompt-embeds", "FILE#NAME", \
      "text states [N,tokens,width] from a safetensors file"}, \
     {OPT_PROBE_TEXT_EMBEDS, "text-embeds", "FILE#NAME", "pooled text [N,width] (SDXL)"}, \

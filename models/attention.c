@@ -168,7 +168,9 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
         ss_set(&h, ss_group_norm_layer_run(c, a->group_norm, h, NULL, SS_ACT_NONE));
     ss_tensor *q = ss_linear_layer_run(c, a->to_q, h); /* [N][T][inner] */
     if (a->add_k_proj) {
-        ss_tensor *s = normed_context(c, a, context);
+        /* without a context, x as it came: neither norm is for it */
+        ss_tensor *s =
+            context ? normed_context(c, a, context) : ss_reshape(c, x, ss_shape_of(N, T, C));
 
         k = project_both(c, a->add_k_proj, a->to_k, s, h);
         v = project_both(c, a->add_v_proj, a->to_v, s, h);

@@ -18,10 +18,15 @@ typedef struct {
     int64_t text_width;
     const float *time_ids; /* [N][n_time_ids] */
     int64_t n_time_ids;
+
+    const float *timestep_cond; /* [N][timestep_cond_width], of the guidance (LCM) */
+    int64_t timestep_cond_width;
 } ss_condition;
 
-/* What a network cannot run without; 0 is nothing. */
+/* What a network cannot run without, unless it says optional; 0 is nothing. */
 typedef struct {
+    bool text_optional;      /* without a text, its attention looks at the picture */
+    int64_t guidance_width;  /* timestep_cond of this width; optional */
     int64_t text_width;      /* encoder_hidden_states of this width */
     int64_t class_width;     /* class labels of this width, */
     int64_t n_classes;       /*   which are indices below this number, if it is not 0 */

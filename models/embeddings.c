@@ -33,6 +33,20 @@ void ss_sinusoid_fill(const ss_sinusoid *s, const float *t, int64_t n, float *ou
     }
 }
 
+void ss_guidance_embedding(double scale, int width, float *out)
+{
+    const int half = width / 2;
+    const float step = (float)log(10000.0) / (float)(half - 1), w = (float)(scale - 1) * 1000;
+
+    out[width - 1] = 0; /* of an odd width */
+    for (int k = 0; k < half; k++) {
+        const float phase = w * (float)exp((float)k * -step);
+
+        out[k] = (float)sin(phase);
+        out[half + k] = (float)cos(phase);
+    }
+}
+
 ss_fourier *ss_fourier_new(ss_net *n, const ss_module *parent, int width, bool log, bool flip)
 {
     ss_fourier *f = ss_net_alloc(n, sizeof *f);
@@ -81,7 +95,7 @@ done:
 
 ss_timestep_embedding *ss_timestep_embedding_new(ss_net *n, const ss_module *parent,
                                                  const char *name, int in, int out, ss_act act,
-                                                 ss_act post)
+                                                 ss_act post, int cond)
 {
     ss_timestep_embedding *t = ss_net_alloc(n, sizeof *t);
 
@@ -89,6 +103,8 @@ ss_timestep_embedding *ss_timestep_embedding_new(ss_net *n, const ss_module *par
         return NULL;
     ss_net_module(n, &t->m, parent, "TimestepEmbedding", "%s", name);
     t->linear_1 = ss_linear_layer_new(n, &t->m, "linear_1", in, out, true);
+    if (cond)
+        t->cond_proj = ss_linear_layer_new(n, &t->m, "cond_proj", cond, in, false);
     t->linear_2 = ss_linear_layer_new(n, &t->m, "linear_2", out, out, true);
     t->act = act;
     t->post = post;
@@ -96,10 +112,19 @@ ss_timestep_embedding *ss_timestep_embedding_new(ss_net *n, const ss_module *par
     return t;
 }
 
-ss_tensor *ss_timestep_embedding_run(ss_ctx *c, const ss_timestep_embedding *t, const ss_tensor *x)
+ss_tensor *ss_timestep_embedding_run(ss_ctx *c, const ss_timestep_embedding *t, const ss_tensor *x,
+                                     const ss_tensor *cond)
 {
+    ss_tensor *h = ss_retain(x);
+
     ss_enter(c, &t->m, x);
-    ss_tensor *h = ss_linear_layer_run(c, t->linear_1, x);
+    if (t->cond_proj && cond) {
+        ss_tensor *more = ss_linear_layer_run(c, t->cond_proj, cond);
+
+        ss_set(&h, ss_add(c, h, more, 1));
+        ss_release(more);
+    }
+    ss_set(&h, ss_linear_layer_run(c, t->linear_1, h));
     ss_set(&h, t->magnitude ? ss_mp_silu(c, h) : ss_activate(c, h, t->act));
     ss_set(&h, ss_linear_layer_run(c, t->linear_2, h));
     ss_set(&h, ss_activate(c, h, t->post));

@@ -17,6 +17,10 @@ typedef struct {
 } ss_sinusoid;
 void ss_sinusoid_fill(const ss_sinusoid *s, const float *t, int64_t n, float *out);
 
+/* What a network distilled for guidance is told of its scale (LCM), as diffusers' pipelines make
+ * it: sinusoids, sin first, of 1000 (scale - 1); out [width]. Source: Meng et al. 2023. */
+void ss_guidance_embedding(double scale, int width, float *out);
+
 /* GaussianFourierProjection: sin and cos of 2 pi w_k t, with fixed random w_k from the
  * checkpoint; of ln t with log. Source: Tancik et al. 2020. */
 typedef struct {
@@ -29,18 +33,21 @@ ss_fourier *ss_fourier_new(ss_net *n, const ss_module *parent, int width, bool l
 /* t [n] on the host -> [n][width] */
 ss_tensor *ss_fourier_run(ss_ctx *c, const ss_fourier *f, const float *t, int64_t n);
 
-/* TimestepEmbedding: post(linear_2(act(linear_1(x)))). [N][in] -> [N][out] */
+/* TimestepEmbedding: post(linear_2(act(linear_1(x + cond_proj(cond))))). [N][in] -> [N][out] */
 typedef struct {
     ss_module m;
     ss_linear_layer *linear_1, *linear_2;
+    ss_linear_layer *cond_proj; /* or NULL */
     ss_act act, post;
     bool magnitude; /* magnitude.h */
 } ss_timestep_embedding;
 
 ss_timestep_embedding *ss_timestep_embedding_new(ss_net *n, const ss_module *parent,
                                                  const char *name, int in, int out, ss_act act,
-                                                 ss_act post);
-ss_tensor *ss_timestep_embedding_run(ss_ctx *c, const ss_timestep_embedding *t, const ss_tensor *x);
+                                                 ss_act post, int cond);
+/* cond [N][width of cond_proj], or NULL */
+ss_tensor *ss_timestep_embedding_run(ss_ctx *c, const ss_timestep_embedding *t, const ss_tensor *x,
+                                     const ss_tensor *cond);
 
 /* TextTimeEmbedding: a text becomes one vector, by attention of its mean to its tokens.
  * [N][T][in] -> [N][out] */

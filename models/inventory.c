@@ -61,13 +61,16 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
                  "[N,tokens,%lld]",
                  (long long)k->table_classes - 1, (long long)k->text_width);
     else if (k->text_width)
-        property(t, "condition", "--prompt-embeds [N,tokens,%lld]", (long long)k->text_width);
+        property(t, "condition", "--prompt-embeds [N,tokens,%lld]%s", (long long)k->text_width,
+                 k->text_optional ? ", or none: attention then looks at the picture itself" : "");
     if (k->n_classes)
         property(t, "condition", "--class 0..%lld", (long long)k->n_classes - 1);
     else if (k->class_width == 1)
         property(t, "condition", "--class: a number, as the noise level of an upscaler's picture");
     else if (k->class_width)
         property(t, "condition", "--class-embeds [N,%lld]", (long long)k->class_width);
+    if (k->guidance_width)
+        property(t, "condition", "--guidance-embed W, or none: a scale of guidance");
     if (k->concat_channels)
         property(t, "condition", "--concat [N,%lld,H,W], behind the picture's %lld channels",
                  (long long)k->concat_channels, (long long)(a->in_channels - k->concat_channels));

@@ -41,7 +41,7 @@ static void new_embeddings(ss_net *n, ss_unet *u, const ss_unet_config *g)
     else if (g->time == SS_TIME_LEARNED)
         u->learned = ss_embedding_layer_new(n, &u->m, "time_proj", g->n_timesteps, g->time_in);
     u->time_embedding = ss_timestep_embedding_new(n, &u->m, "time_embedding", g->time_in, dim,
-                                                  g->time_act, g->time_post);
+                                                  g->time_act, g->time_post, g->time_cond);
     if (g->text_to)
         u->encoder_hid_proj =
             ss_linear_layer_new(n, &u->m, "encoder_hid_proj", g->text_in, g->text_to, true);
@@ -54,13 +54,13 @@ static void new_embeddings(ss_net *n, ss_unet *u, const ss_unet_config *g)
         u->class_layers =
             ss_timestep_embedding_new(n, &u->m, "class_embedding",
                                       g->class_kind == SS_CLASS_TIMESTEP ? g->time_in : g->class_in,
-                                      dim, g->class_act, SS_ACT_NONE);
+                                      dim, g->class_act, SS_ACT_NONE, 0);
 
     if (g->addition == SS_ADD_TEXT)
         u->add_text = ss_text_embedding_new(n, &u->m, g->text_in, dim, g->addition_heads);
     else if (g->addition == SS_ADD_TEXT_TIME)
         u->add_layers = ss_timestep_embedding_new(n, &u->m, "add_embedding", g->addition_in, dim,
-                                                  SS_ACT_SILU, SS_ACT_NONE);
+                                                  SS_ACT_SILU, SS_ACT_NONE, 0);
 }
 
 /* Sums that the network itself makes. */
@@ -120,6 +120,8 @@ ss_condition_needs ss_unet_needs(const ss_unet_config *g)
 
     return (ss_condition_needs){
         .text_width = g->text_in,
+        .text_optional = g->text_optional,
+        .guidance_width = g->time_cond,
         .class_width = index || number ? 1 : g->class_in,
         .n_classes = index ? g->n_classes : 0,
         .added_width = g->addition == SS_ADD_TEXT_TIME ? g->addition_in : 0,
@@ -168,7 +170,7 @@ static ss_tensor *embed_class(ss_ctx *c, const ss_unet *u, const ss_condition *c
     else
         y = ss_upload(c, ss_shape_of(N, g->class_in), cond->class_labels);
     if (u->class_layers)
-        ss_set(&y, ss_timestep_embedding_run(c, u->class_layers, y));
+        ss_set(&y, ss_timestep_embedding_run(c, u->class_layers, y, NULL));
     else if (u->class_linear)
         ss_set(&y, ss_linear_layer_run(c, u->class_linear, y));
     return y;
@@ -185,7 +187,7 @@ static ss_tensor *embed_text_time(ss_ctx *c, const ss_unet *u, const ss_conditio
     ss_set(&times, ss_reshape(c, times, ss_shape_of(N, ids * s->width)));
     ss_set(&text, ss_concat(c, text, times, -1));
     ss_release(times);
-    ss_set(&text, ss_timestep_embedding_run(c, u->add_layers, text));
+    ss_set(&text, ss_timestep_embedding_run(c, u->add_layers, text, NULL));
     return text;
 }
 
@@ -204,11 +206,14 @@ static void add_embedding(ss_ctx *c, const ss_module *sum, ss_tensor **e, ss_ten
 static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const ss_tensor *text,
                         const ss_condition *cond, int64_t N)
 {
-    ss_tensor *e = project_time(c, u, t, N);
+    ss_tensor *e = project_time(c, u, t, N), *told = NULL;
 
     if (u->config->remedies.magnitude) /* sinusoids have an RMS of 1/sqrt(2) */
         ss_set(&e, ss_affine(c, e, (float)M_SQRT2, 0));
-    ss_set(&e, ss_timestep_embedding_run(c, u->time_embedding, e));
+    if (cond->timestep_cond)
+        told = ss_upload(c, ss_shape_of(N, u->config->time_cond), cond->timestep_cond);
+    ss_set(&e, ss_timestep_embedding_run(c, u->time_embedding, e, told));
+    ss_release(told);
     ss_tensor *label = embed_class(c, u, cond, N);
     ss_to_sample_type(c, label);
     if (u->config->class_concat) {
@@ -240,12 +245,13 @@ static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
     snprintf(vector, sizeof vector, "--class-embeds FILE#NAME, [N,%lld]",
              (long long)need.class_width);
 
-    if (need.text_width && !d->encoder_hidden_states)
+    if (need.text_width && !need.text_optional && !d->encoder_hidden_states)
         ss_ctx_fail(c, SS_USAGE,
                     "the network looks at a text of width %lld; give it with --prompt-embeds "
                     "FILE#NAME, [N,tokens,%lld]",
                     (long long)need.text_width, (long long)need.text_width);
-    else if (need.text_width && (d->width != need.text_width || d->tokens < 1))
+    else if (need.text_width && d->encoder_hidden_states &&
+             (d->width != need.text_width || d->tokens < 1))
         ss_ctx_fail(c, SS_USAGE,
                     "--prompt-embeds has %lld tokens of width %lld, the network wants width %lld",
                     (long long)d->tokens, (long long)d->width, (long long)need.text_width);
@@ -259,6 +265,10 @@ static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
     else if (need.class_width && class_width != need.class_width)
         ss_ctx_fail(c, SS_USAGE, "--class-embeds has width %lld, the network wants %lld",
                     class_width, (long long)need.class_width);
+    else if (d->timestep_cond && d->timestep_cond_width != need.guidance_width)
+        ss_ctx_fail(c, SS_USAGE,
+                    "what is told of the guidance has width %lld, the network wants %lld",
+                    (long long)d->timestep_cond_width, (long long)need.guidance_width);
     else if (need.added_width && (!d->text_embeds || !d->time_ids))
         ss_ctx_fail(c, SS_USAGE,
                     "the network wants a vector of the text and numbers of the picture: give them "
@@ -354,9 +364,9 @@ ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const fl
     ss_tensor *seen = ss_pass(c, &u->m, ss_retain(x));
 
     ss_enter(c, &u->m, seen);
-    if (g->text_in)
+    if (g->text_in && d->encoder_hidden_states)
         text = ss_upload(c, ss_shape_of(N, d->tokens, d->width), d->encoder_hidden_states);
-    if (g->text_in && d->encoder_mask)
+    if (text && d->encoder_mask)
         mask = upload_mask(c, d, N);
     ss_tensor *temb = embed(c, u, t, text, d, N);
     if (u->encoder_hid_proj)

@@ -516,12 +516,19 @@ static int set_attention(ss_json *j, ss_block_spec *s, int head_dim, int context
     return context;
 }
 
+/* Width of what attention in a block sees of the picture. */
+static int own_width(const ss_block_spec *s)
+{
+    return s->type->attend == SS_ATTEND_TRANSFORMER ? s->heads * s->head : s->out;
+}
+
 /* Attention everywhere, and the text that it looks at. */
 static void read_attention(ss_json *j, ss_unet_config *u)
 {
     static const char *const norms[] = {"layer_norm", "group_norm", NULL};
     const int n = u->n_levels;
-    int head_dim[SS_MAX_LEVELS], context[SS_MAX_LEVELS], wanted = 0;
+    int head_dim[SS_MAX_LEVELS], context[SS_MAX_LEVELS], wanted = 0, other = 0;
+    bool fits = true; /* every context is as wide as what looks at it */
     bool only_cross[SS_MAX_LEVELS];
 
     read_level_ints(j, "attention_head_dim", n, 8, 1, MAX_CHANNELS, head_dim);
@@ -556,11 +563,20 @@ static void read_attention(ss_json *j, ss_unet_config *u)
                           norm);
         s->linear_projection = linear;
         s->upcast_attention = upcast;
-        if (width && wanted && width != wanted)
-            ss_json_complain(j, SS_FORMAT, "cross_attention_dim",
-                             "one text cannot have width %d and width %d", wanted, width);
-        wanted = width ? width : wanted;
+        if (width && width != own_width(s))
+            fits = false;
+        if (width && wanted && width != wanted && !other)
+            other = width;
+        wanted = wanted ? wanted : width;
     }
+
+    if (other && !fits)
+        ss_json_complain(j, SS_FORMAT, "cross_attention_dim",
+                         "one text cannot have width %d and width %d, and without a text each must "
+                         "be that of its block",
+                         wanted, other);
+    if (other)
+        wanted = 0; /* of no text: each block attends to itself */
 
     static const char *const projections[] = {"text_proj", NULL};
     const int hidden = read_width(j, "encoder_hid_dim");
@@ -572,11 +588,14 @@ static void read_attention(ss_json *j, ss_unet_config *u)
                          "expected one number, as texts are projected to it");
     u->text_to = hidden ? context[0] : 0;
     u->text_in = hidden ? hidden : wanted;
+    u->text_optional = wanted && fits && !hidden;
 
     const int projection_in = read_width(j, "projection_class_embeddings_input_dim");
     read_addition(j, u, projection_in, hidden ? hidden : lists ? 0 : context[0]);
-    if (u->addition == SS_ADD_TEXT)
+    if (u->addition == SS_ADD_TEXT) {
         u->text_in = hidden ? hidden : context[0];
+        u->text_optional = false;
+    }
     if (u->class_kind == SS_CLASS_PROJECTION || u->class_kind == SS_CLASS_SIMPLE) {
         u->class_in = projection_in;
         if (!projection_in)
@@ -633,7 +652,7 @@ static void read_conditional(ss_json *j, ss_unet_config *u)
     expect_bool(j, "dual_cross_attention", false);
     expect_null(j, "num_attention_heads",
                 "diffusers refuses it too: attention_head_dim has that meaning");
-    expect_null(j, "time_cond_proj_dim", "embeddings of the guidance are not supported");
+    u->time_cond = read_width(j, "time_cond_proj_dim");
 }
 
 /* What magnitude-preserving layers (magnitude.h) have no counterpart of. */

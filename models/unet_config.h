@@ -47,6 +47,7 @@ typedef struct {
     ss_sinusoid sinusoid; /* of timesteps, and of class labels */
     bool fourier_log;
     int time_in, time_dim; /* widths before and after the time embedding */
+    int time_cond; /* width of what is told of the guidance beside the timestep, 0: nothing */
     ss_act time_act, time_post, act_embedding;
     bool divide_by_time; /* the output is divided by the timestep, which is sigma */
 
@@ -61,8 +62,10 @@ typedef struct {
     ss_sinusoid addition_sinusoid;
     int addition_in; /* text_time: width of the vector and all sinusoids together */
 
-    int text_in; /* width of a given text, 0: none is needed */
-    int text_to; /* it is projected to this width first, 0: not */
+    int text_in;        /* width of a given text, 0: none is needed */
+    bool text_optional; /* without one, attention looks at the picture, which is as wide everywhere
+                         */
+    int text_to;        /* it is projected to this width first, 0: not */
 
     int n_levels;
     ss_block_spec down[SS_MAX_LEVELS], up[SS_MAX_LEVELS], mid;

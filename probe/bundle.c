@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ITEMS = 6 };
+enum { MAX_ITEMS = 7 };
 
 typedef struct {
     ss_run *r;
@@ -124,6 +124,9 @@ static ss_code add_conditions(bundle *b, ss_err *e)
     if (rc == SS_OK && c.text_embeds)
         rc = add_rows(b, "text_embeds", offsetof(ss_condition, text_embeds), 2,
                       (int64_t[]){c.text_width}, e);
+    if (rc == SS_OK && c.timestep_cond)
+        rc = add_rows(b, "timestep_cond", offsetof(ss_condition, timestep_cond), 2,
+                      (int64_t[]){c.timestep_cond_width}, e);
     if (rc == SS_OK && c.time_ids)
         rc = add_rows(b, "time_ids", offsetof(ss_condition, time_ids), 2, (int64_t[]){c.n_time_ids},
                       e);
@@ -205,6 +208,7 @@ static void write_shell(const bundle *b, ss_str *s)
         const char *option, *value;
     } texts[] = {{"variant", o->network.variant},
                  {"config", b->config},
+                 {"guidance-embed", o->guidance_embed},
                  {"scheduler", b->scheduler},
                  {"beta-schedule", o->network.beta_schedule},
                  {"beta-start", o->network.beta_start},

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/embeddings.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -196,6 +197,46 @@ static ss_code load_classes(const ss_condition_options *opt, const ss_model *m, 
     return ss_fail(e, SS_USAGE, "--class: this model takes no class");
 }
 
+/* What a network is told of the scale of guidance that it was distilled for. */
+static ss_code load_guidance(const ss_condition_options *opt, const ss_model *m, ss_array *a,
+                             ss_err *e)
+{
+    const int64_t width = ss_model_about(m)->needs.guidance_width;
+    double scale;
+
+    if (!opt->guidance_embed) {
+        if (width)
+            ss_note("no --guidance-embed is given: the network is not told a scale of guidance");
+        return SS_OK;
+    }
+    if (!width)
+        return ss_fail(e, SS_USAGE,
+                       "--guidance-embed: this model is not told a scale of guidance, as distilled "
+                       "ones are (LCM)");
+    if (!ss_parse_double(opt->guidance_embed, &scale))
+        return ss_fail(e, SS_USAGE, "--guidance-embed takes a number, not '%s'",
+                       opt->guidance_embed);
+    *a = (ss_array){.rank = 2, .dim = {1, width}};
+    a->values = ss_alloc((size_t)width, sizeof(float));
+    if (!a->values)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    ss_guidance_embedding(scale, (int)width, a->values);
+    return SS_OK;
+}
+
+/* The text states that were given, or the note that there are none. */
+static ss_code load_prompt(const ss_condition_options *opt, const ss_model *m, int samples,
+                           ss_array *a, ss_err *e)
+{
+    const ss_condition_needs *needs = &ss_model_about(m)->needs;
+
+    if (opt->prompt_embeds && !needs->text_width)
+        return ss_fail(e, SS_USAGE, "--prompt-embeds: this model takes no text");
+    if (!opt->prompt_embeds && needs->text_optional && !needs->table_classes)
+        ss_note("no --prompt-embeds are given: attention to the text looks at the picture itself");
+    return load_array("prompt-embeds", opt->prompt_embeds, 3, samples, a, e);
+}
+
 /* The negative text states: given, a class of the table, or its null class. */
 static ss_code load_negative_prompt(const ss_condition_options *opt, const ss_model *m, int samples,
                                     ss_conditions *k, ss_err *e)
@@ -281,6 +322,8 @@ static void put_text_form(const ss_condition_options *opt, const ss_model *m, ss
     ss_str_add(&s, *one ? one : "none");
     for (int i = 1; i < opt->n_classes; i++)
         ss_str_addf(&s, ", %d", opt->classes[i]);
+    if (opt->guidance_embed)
+        ss_str_addf(&s, "; told guidance %s", opt->guidance_embed);
     snprintf(k->text_form, sizeof k->text_form, "%s", s.s ? s.s : "");
     ss_str_release(&s);
 }
@@ -290,7 +333,7 @@ ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, i
 {
     ss_conditions k = {0};
     const int rows = opt->guided ? 2 * batch : batch;
-    ss_code rc = load_array("prompt-embeds", opt->prompt_embeds, 3, samples, &k.prompt.all, e);
+    ss_code rc = load_prompt(opt, m, samples, &k.prompt.all, e);
 
     if (rc == SS_OK)
         rc = load_array("text-embeds", opt->text_embeds, 2, samples, &k.text.all, e);
@@ -298,10 +341,12 @@ ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, i
         rc = load_array("time-ids", opt->time_ids, 2, samples, &k.time.all, e);
     if (rc == SS_OK)
         rc = load_classes(opt, m, samples, &k, e);
+    if (rc == SS_OK)
+        rc = load_guidance(opt, m, &k.guidance.all, e);
     if (rc == SS_OK && opt->guided)
         rc = load_negative(opt, m, samples, &k, e);
-    ss_condition_rows *const all[] = {&k.prompt, &k.text, &k.time, &k.labels};
-    for (int i = 0; i < 4 && rc == SS_OK; i++)
+    ss_condition_rows *const all[] = {&k.prompt, &k.text, &k.time, &k.labels, &k.guidance};
+    for (size_t i = 0; i < sizeof all / sizeof *all && rc == SS_OK; i++)
         rc = make_room(all[i], rows, e);
     if (rc != SS_OK) {
         ss_conditions_release(&k);
@@ -325,6 +370,7 @@ void ss_conditions_release(ss_conditions *k)
     release_rows(&k->text);
     release_rows(&k->time);
     release_rows(&k->labels);
+    release_rows(&k->guidance);
     *k = (ss_conditions){0};
 }
 
@@ -358,6 +404,8 @@ ss_condition ss_conditions_batch(ss_conditions *k, int n, const int *sample, boo
         .text_width = k->text.all.dim[1],
         .time_ids = gather(&k->time, n, sample, negatives),
         .n_time_ids = k->time.all.dim[1],
+        .timestep_cond = gather(&k->guidance, n, sample, negatives),
+        .timestep_cond_width = k->guidance.all.dim[1],
     };
 }
 

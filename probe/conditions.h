@@ -19,7 +19,8 @@ typedef struct {
     const char *prompt_embeds; /* FILE#NAME, or NULL */
     const char *text_embeds;
     const char *time_ids;
-    const char *class_embeds; /* FILE#NAME, instead of a class */
+    const char *class_embeds;   /* FILE#NAME, instead of a class */
+    const char *guidance_embed; /* a scale that a distilled network (LCM) is told, or NULL */
 
     bool guided;                       /* a negative condition is needed */
     int negative_class;                /* -1: the null class */
@@ -36,7 +37,7 @@ typedef struct {
 } ss_condition_rows;
 
 typedef struct {
-    ss_condition_rows prompt, text, time, labels;
+    ss_condition_rows prompt, text, time, labels, guidance;
     char text_form[128]; /* for the run file: "class 3" */
 } ss_conditions;
 

@@ -248,6 +248,7 @@ ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *out, ss_err *e)
         .n_classes = opt->class_label >= 0,
         .prompt_embeds = opt->prompt_embeds,
         .class_embeds = opt->class_embeds,
+        .guidance_embed = opt->guidance_embed,
         .text_embeds = opt->text_embeds,
         .time_ids = opt->time_ids,
     };

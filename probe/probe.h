@@ -39,12 +39,13 @@ typedef struct {
     int samples;
     int batch; /* samples in one forward pass; 0: chosen from the input's size */
 
-    int class_label;           /* -1: none given */
-    const char *prompt_embeds; /* FILE#NAME [N][tokens][width], or NULL */
-    const char *text_embeds;   /* FILE#NAME [N][width] (SDXL), or NULL */
-    const char *time_ids;      /* FILE#NAME [N][6] (SDXL), or NULL */
-    const char *class_embeds;  /* FILE#NAME [N][width], or NULL: a vector instead of a class */
-    const char *concat;        /* channels behind the noised picture (probe/concat.h), or NULL */
+    int class_label;            /* -1: none given */
+    const char *prompt_embeds;  /* FILE#NAME [N][tokens][width], or NULL */
+    const char *text_embeds;    /* FILE#NAME [N][width] (SDXL), or NULL */
+    const char *time_ids;       /* FILE#NAME [N][6] (SDXL), or NULL */
+    const char *guidance_embed; /* a scale that a distilled network (LCM) is told, or NULL */
+    const char *class_embeds;   /* FILE#NAME [N][width], or NULL: a vector instead of a class */
+    const char *concat;         /* channels behind the noised picture (probe/concat.h), or NULL */
 
     const char *const *modules; /* globs; none: all */
     int n_modules;

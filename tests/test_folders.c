@@ -277,11 +277,85 @@ static void test_extra_tensors(void **state)
     expect("inspect $D/no-fourier", 1, "not in the config: time_proj.W");
 }
 
+#define LCM UNETS "/lcm"
+#define LCM_TEXT "--prompt-embeds " LCM "/golden.safetensors#encoder_hidden_states "
+
+/* A network that was distilled for guidance is told its scale, or not. */
+static void test_guidance_embedding(void **state)
+{
+    (void)state;
+    const ss_condition_options opt = {.prompt_embeds =
+                                          LCM "/golden.safetensors#encoder_hidden_states",
+                                      .guidance_embed = "2.25",
+                                      .negative_class = -1};
+    const int sample[] = {1, 0};
+    ss_model *m;
+    ss_conditions k;
+    ss_array want = {0};
+    ss_err e = {0};
+
+    expect("inspect " LCM, 0, "--guidance-embed W, or none");
+    expect("probe " LCM " -o $D/l.h5 --samples 2 --sigmas 1 " LCM_TEXT, 0,
+           "no --guidance-embed is given");
+    expect("probe " LCM " -o $D/l.h5 --resume --guidance-embed 8.5" QUICK LCM_TEXT, 2,
+           "--guidance-embed is 8.5, the run has none");
+    expect("probe " LCM " -o $D/t.h5 --guidance-embed 8.5" QUICK LCM_TEXT, 0, NULL);
+    expect("compare $D/l.h5 $D/t.h5", 0, "told guidance 8.5");
+    expect("analyze $D/t.h5 --keep-fp32 e4m3 --check --quiet", 0, NULL); /* runs it again */
+    expect("probe " LCM " -o $D/x.h5 --guidance-embed much" QUICK LCM_TEXT, 2, "takes a number");
+    expect("probe " UNETS "/plain -o $D/x.h5 --guidance-embed 7.5" QUICK, 2,
+           "this model is not told a scale of guidance");
+    expect("generate " LCM " -o $D/lg --samples 1 --steps 1 --quiet --guidance-embed 7.5 " LCM_TEXT,
+           0, NULL);
+    expect("bisect " LCM QUICK LCM_TEXT "--fail 'absmax(*) > 1e-6' --guidance-embed 8.5 "
+           "--cache $D/lcm --save-bundle $D/lcm-b",
+           3, NULL);
+    shell("cd $D/lcm-b && SIGMASCOPE=$OLDPWD/build/sigmascope sh replay.sh > /dev/null 2>&1 && "
+          "grep -q timestep_cond input.safetensors");
+
+    if (ss_model_open(LCM, NULL, &m, &e) != SS_OK ||
+        ss_conditions_load(&opt, m, 2, 2, &k, &e) != SS_OK ||
+        ss_safetensors_load_f32(LCM "/golden.safetensors#timestep_cond", &want, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    const ss_condition c = ss_conditions_batch(&k, 2, sample, false);
+    assert_int_equal(c.timestep_cond_width, 9);
+    for (int row = 0; row < 2; row++) /* the golden's second row is of 2.25 */
+        assert_close("told", c.timestep_cond + 9 * row, want.values + 9, 9, 1e-6, 0);
+    ss_array_release(&want);
+    ss_conditions_release(&k);
+    ss_model_close(m);
+}
+
+/* Cross-attention without a text. */
+static void test_no_text(void **state)
+{
+    (void)state;
+#define AUDIO UNETS "/no-text"
+#define AUDIO_CLASS " --class-embeds " AUDIO "/golden.safetensors#class_labels "
+
+    expect("inspect " AUDIO, 0, NULL);
+    assert_null(strstr(output, "--prompt-embeds"));
+    expect("probe " AUDIO " -o $D/audio.h5" QUICK AUDIO_CLASS, 0, NULL);
+    expect("probe " AUDIO " -o $D/x.h5" QUICK AUDIO_CLASS LCM_TEXT, 2,
+           "--prompt-embeds: this model takes no text");
+    expect("generate " AUDIO " -o $D/ag --samples 1 --steps 1 --quiet" AUDIO_CLASS, 0, NULL);
+    expect("inspect " UNETS "/no-text-one-width", 0, "[N,tokens,8], or none");
+    expect("probe " UNETS "/no-text-one-width -o $D/one.h5 --samples 1 --sigmas 1", 0,
+           "no --prompt-embeds are given: attention to the text looks at the picture itself");
+    /* a width of its own for each level, and one of them is not that of its block */
+    copy_unet("no-text", "misfit");
+    shell("tr -d '\\n' < $D/misfit/config.json | sed 's/\"cross_attention_dim\": *\\[ *8/"
+          "\"cross_attention_dim\": [12/' > $D/config && mv $D/config $D/misfit/config.json");
+    expect("inspect $D/misfit", 1, "one text cannot have width 12 and width 16");
+    expect("probe " UNETS "/sd15 -o $D/x.h5" QUICK, 2, "give it with --prompt-embeds");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_of_checkpoints),  cmocka_unit_test(test_unreadable_checkpoints),
         cmocka_unit_test(test_class_vectors),         cmocka_unit_test(test_extra_tensors),
+        cmocka_unit_test(test_guidance_embedding),    cmocka_unit_test(test_no_text),
         cmocka_unit_test(test_rows_of_class_vectors), cmocka_unit_test(test_variant),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

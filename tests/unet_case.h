@@ -84,6 +84,8 @@ static inline void load_sample(const char *dir, sample *s)
     s->cond.text_width = t ? t->dim[1] : 0;
     s->cond.time_ids = golden(s->file, "time_ids", &t);
     s->cond.n_time_ids = t ? t->dim[1] : 0;
+    s->cond.timestep_cond = golden(s->file, "timestep_cond", &t);
+    s->cond.timestep_cond_width = t ? t->dim[1] : 0;
 }
 
 static inline void release_sample(sample *s)
@@ -97,6 +99,7 @@ static inline void release_sample(sample *s)
     ss_free((void *)s->cond.encoder_mask);
     ss_free((void *)s->cond.text_embeds);
     ss_free((void *)s->cond.time_ids);
+    ss_free((void *)s->cond.timestep_cond);
 }
 
 #endif

@@ -18,6 +18,7 @@ Each case is a folder:
         timesteps              [N]
         class_labels           [N] or [N,D]; integers stored as F32
         encoder_hidden_states  [N,tokens,width], text_embeds [N,width], time_ids [N,6]
+        guidance               [N] the scales that timestep_cond [N,D] was made of (LCM)
         attention_mask         [N,tokens], 1 keeps a token and 0 drops it (diffusers'
                                encoder_attention_mask)
         out                    [N,C,H,W] what it answers
@@ -39,6 +40,7 @@ import shutil
 import zlib
 
 import torch
+from diffusers import LatentConsistencyModelPipeline as LCM
 from diffusers import UNet2DConditionModel, UNet2DModel
 from safetensors.torch import save_file
 from torch import nn
@@ -142,6 +144,23 @@ CASES = {
                                      transformer_layers_per_block=[[1], [2]],
                                      reverse_transformer_layers_per_block=[[2, 1], [1, 1]],
                                      down_block_types=[DOWN, CDOWN], up_block_types=[CUP, UP]),
+    # LCM, told of the guidance and not
+    "lcm": cond(time_cond_proj_dim=9, inputs=dict(guidance=torch.tensor([8.5, 2.25]))),
+    "lcm-untold": cond(time_cond_proj_dim=8),
+    # no text: attention looks at the picture, as in AudioLDM
+    "no-text": cond(block_out_channels=[8, 16], cross_attention_dim=[8, 16],
+                    down_block_types=[CDOWN, CDOWN], up_block_types=[CUP, CUP],
+                    class_embed_type="simple_projection", class_embeddings_concat=True,
+                    projection_class_embeddings_input_dim=6,
+                    inputs=dict(class_labels=6, text=False)),
+    "no-text-simple": cond(block_out_channels=[8, 16], cross_attention_dim=[8, 16],
+                           attention_head_dim=4, cross_attention_norm="layer_norm",
+                           mid_block_type=SIMPLE, only_cross_attention=[True, False],
+                           down_block_types=[SDOWN, SDOWN], up_block_types=[SUP, SUP],
+                           inputs=dict(text=False)),
+    "no-text-one-width": cond(block_out_channels=[8, 8], cross_attention_dim=8, norm_num_groups=4,
+                              only_cross_attention=True, down_block_types=[CDOWN, CDOWN],
+                              up_block_types=[CUP, CUP], inputs=dict(text=False)),
     "if-1": imagen(),
     "if-2": imagen(in_channels=6, class_embed_type="timestep", resnet_skip_time_act=True,
                    resnet_out_scale_factor=1.4142271248762552,
@@ -237,7 +256,11 @@ def make_inputs(model, size, given):
     label = given.get("class_labels")
     if label is not None:
         out["class_labels"] = torch.randn(n, label) if isinstance(label, int) else label
-    if isinstance(model, UNet2DConditionModel):
+    if "guidance" in given:
+        out["guidance"] = given["guidance"]
+        out["timestep_cond"] = LCM.get_guidance_scale_embedding(None, given["guidance"] - 1,
+                                                                c.time_cond_proj_dim)
+    if isinstance(model, UNet2DConditionModel) and given.get("text", True):
         width = c.encoder_hid_dim or c.cross_attention_dim
         width = width if isinstance(width, int) else width[-1]
         out["encoder_hidden_states"] = torch.randn(n, 5, width)
@@ -255,7 +278,8 @@ def call(model, given):
     if "class_labels" in given:
         args["class_labels"] = given["class_labels"]
     if isinstance(model, UNet2DConditionModel):
-        args["encoder_hidden_states"] = given["encoder_hidden_states"]
+        args["encoder_hidden_states"] = given.get("encoder_hidden_states")
+        args["timestep_cond"] = given.get("timestep_cond")
         if "text_embeds" in given:
             args["added_cond_kwargs"] = {k: given[k] for k in ("text_embeds", "time_ids")}
         if "attention_mask" in given:
