@@ -3,6 +3,7 @@
 # make check SAN=address,undefined      the same under sanitizers, in a tree of its own
 # make fuzz TIME=60    every parser on hostile input, TIME seconds each; TARGET=png: that one alone
 # make check-sanitize  all tests with ASan and UBSan, some with TSan, some in valgrind: half an hour
+# make check-parsers   what reads files, with ASan and UBSan
 # make check-allocations  every allocation of a model, a run file, a probe and a training fails once
 # make check-kill N=200, make check-full-disk N=50      train and probe, cut off and gone on with
 # make lint            format, include directions, banned calls; headers compile alone, and so do
@@ -16,7 +17,7 @@
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-sanitize check-allocations check-kill check-full-disk fuzz bench story check-headers lint \
+.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk fuzz bench story check-headers lint \
     format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
@@ -140,6 +141,14 @@ check-sanitize:
 	$(Q)$(MAKE) --no-print-directory all $(call each,build,$(PLAIN))
 	$(Q)RUNNER="valgrind -q --error-exitcode=9 --leak-check=full" \
 	    tests/run-all build $(call each,build,$(PLAIN))
+# What reads files of others, with ASan and UBSan.
+PARSERS := $(PLAIN) $(addprefix test_,config corpus data folders foreign growing_files hostile input \
+    input_files png run_reader safetensors train_config training_run)
+check-parsers:
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined all \
+	    $(call each,build-address-undefined,$(PARSERS))
+	$(Q)LSAN_OPTIONS="suppressions=$(CURDIR)/tests/lsan.supp" \
+	    tests/run-all build-address-undefined $(call each,build-address-undefined,$(PARSERS))
 check-allocations: $(B)/tests/test_allocation all
 	$(Q)EVERY_ALLOCATION=1 $<
 check-kill: $(B)/sigmascope # N=200 kills of each command
