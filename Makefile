@@ -178,7 +178,7 @@ $(B)/flags: FORCE
 	@echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS)' > $@
 
 lint: check-headers
-	clang-format --dry-run --Werror $(C_FILES)
+	$(Q)clang-format --dry-run --Werror $(C_FILES)
 	tests/lint
 	$(Q)tests/examples $(CC) $(ALL_CFLAGS)
 check-headers: $(HDRS:%=$(B)/%.ok) # each header must compile alone
@@ -186,7 +186,7 @@ $(B)/%.h.ok: %.h $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -DSS_ISA=base -fsyntax-only -x c $< && touch $@
 format:
-	clang-format -i $(C_FILES)
+	$(Q)clang-format -i $(C_FILES)
 
 # What is only for the library's own files; every other header can be included by programs.
 PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h tests/*/*.h */*_state.h */*_parts.h) \

@@ -4,7 +4,7 @@
  * The skeleton of an operation, the same for each; its forward calls the backend, its backward the
  * backend's gradients:
  *
- *   static const ss_op op = {"name in messages", forward, backward, SAVES(0)};
+ *   static const ss_op op = {.name = "op", .forward = f, .backward = b, .saves = SAVES(0)};
  *   if (!ready(c, x)) // an earlier error, or a NULL input
  *       return NULL;
  *   if (x->shape.rank < 2) {

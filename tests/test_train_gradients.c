@@ -292,7 +292,7 @@ static void test_laws(void **state)
 static void test_other_hooks_see_the_same(void **state)
 {
     (void)state;
-    const ss_hooks counting = {NULL, wants_all, NULL, count_seen, NULL};
+    const ss_hooks counting = {.wants = wants_all, .see = count_seen};
     network n;
     int alone;
 
