@@ -52,7 +52,9 @@ ss_range ss_range_of(const uint64_t *counts, const ss_format *f, double absmax)
         g.over_most = g.over_least = g.total > 0 ? 0 : NAN;
     else if (!isnan(absmax) && g.over_least == 0)
         g.over_least = 1 / g.total; /* absmax itself */
-    g.zero /= g.total;              /* 0/0: NaN */
+    if (g.over_most < g.over_least) /* a histogram of large values only (kernels/inner.c) */
+        g.over_most = 1;
+    g.zero /= g.total; /* 0/0: NaN */
     g.nonfinite /= g.total;
     return g;
 }
@@ -260,7 +262,7 @@ ss_code ss_underflow_table(const ss_run *r, const ss_headroom *h, int top, ss_ta
         for (int f = 0; f < h->n_formats; f++) {
             const ss_range *g = &h->rows[i].range[f];
 
-            if (g->flush > 0 || g->denormal > 0)
+            if (!r->inner[h->rows[i].module] && (g->flush > 0 || g->denormal > 0))
                 losses[n++] = (loss){&h->rows[i], f};
         }
     }

@@ -229,6 +229,9 @@ typedef struct ss_backend {
     /* absmax, rms: host [n][C] */
     ss_code (*channel_stats)(ss_device *d, const ss_tensor *x, float *absmax, float *rms,
                              ss_err *e);
+    /* least, most: host [n][C]; NaN where a value of the channel is inf or NaN */
+    ss_code (*channel_range)(ss_device *d, const ss_tensor *x, float *least, float *most,
+                             ss_err *e);
 } ss_backend;
 
 extern const ss_backend ss_backend_cpu;

@@ -160,6 +160,12 @@ ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y);
 /* Another port than input and output, or an inner value's output. */
 void ss_see(ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x);
 
+/* Shows the inner values y (1 + scale) and that + shift, mod [N][2C] as in ss_modulate, from the
+ * ranges of y's channels. False, and nothing is shown, where they are not all finite and small:
+ * then they have to be made and seen. */
+bool ss_see_modulated(ss_ctx *c, const ss_module *scaled, const ss_module *shifted,
+                      const ss_tensor *y, const ss_tensor *mod);
+
 /* A value that goes into m, or that came out of a module below m by another way than its output:
  * as m has it, which is rounded under the policy half. Takes x. */
 ss_tensor *ss_pass(ss_ctx *c, const ss_module *m, ss_tensor *x);

@@ -64,6 +64,12 @@ ss_tensor *ss_lower(ss_ctx *c, const ss_tensor *x);
 /* The innermost entered module's site, or NULL. */
 const ss_site *ss_current_site(const ss_ctx *c);
 
+/* inner.c: shows a watched inner value of an attention operation, from what its heads saw. */
+void ss_show_logits(ss_ctx *c, const ss_module *m, const ss_logit_stats *l, int N, int heads,
+                    uint64_t per_head, float scale);
+/* True when somebody looks at the inner value m, which may be NULL. */
+bool ss_watches(const ss_ctx *c, const ss_module *m);
+
 /* x's values under another shape of equal size, unknown to the tape. */
 ss_tensor *ss_tensor_view(ss_ctx *c, const ss_tensor *x, ss_shape s);
 

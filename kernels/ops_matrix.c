@@ -196,64 +196,6 @@ static ss_code attention_backward(ss_ctx *c, const ss_node *n, const ss_tensor *
     return c->be->gradients->attention(c->dev, &a, &c->op_err);
 }
 
-/* Largest |x| and counts of one inner value, over a sample's heads. */
-static void add_values(ss_stats *s, float least, float most, const uint64_t *large, float factor)
-{
-    const float lo = least * factor, hi = most * factor;
-
-    s->min = fminf(s->min, lo); /* of a NaN and a number: the number */
-    s->max = fmaxf(s->max, hi);
-    s->absmax = fmaxf(s->absmax, fmaxf(fabsf(lo), fabsf(hi)));
-    for (int k = 0; large && k < SS_LOGIT_EXPONENTS; k++)
-        s->exponent[127 + SS_LOGIT_FROM + k] += large[k];
-}
-
-/* What is known of a value that is never a tensor: no moments, and of the exponents below
- * SS_LOGIT_FROM only that they are. */
-static void show_values(ss_ctx *c, const ss_module *m, const ss_logit_stats *l, int N, int heads,
-                        uint64_t per_head, float scale)
-{
-    ss_stats *stats = ss_calloc((size_t)N, sizeof *stats);
-
-    if (!stats) {
-        ss_ctx_fail(c, SS_NOMEM, "out of memory");
-        return;
-    }
-    for (int n = 0; n < N; n++) {
-        ss_stats *s = &stats[n];
-        uint64_t counted = 0;
-
-#define X(name) .name = NAN,
-        *s = (ss_stats){SS_STATS(X).count = per_head * (uint64_t)heads};
-#undef X
-        for (int h = 0; h < heads; h++) {
-            const ss_logit_stats *x = &l[n * heads + h];
-
-            if (m->inner == SS_INNER_PROBABILITIES)
-                add_values(s, x->probability, x->probability, NULL, 1);
-            else if (m->inner == SS_INNER_UNSCALED)
-                add_values(s, x->raw_least, x->raw_most, x->raw_large, 1 / scale);
-            else
-                add_values(s, x->least, x->most, x->large, 1);
-            s->nonfinite += m->inner == SS_INNER_PROBABILITIES ? x->lost : x->nonfinite;
-        }
-        if (m->inner == SS_INNER_PROBABILITIES)
-            s->min = NAN; /* the least is not looked at */
-        s->exponent[SS_N_EXPONENTS - 1] = s->nonfinite;
-        for (int k = 0; k < SS_N_EXPONENTS; k++)
-            counted += s->exponent[k];
-        s->exponent[127 + SS_LOGIT_FROM - 1] += s->count - counted;
-    }
-    c->hooks.see_stats(c->hooks.self, c, m, SS_PORT_OUTPUT, stats, N);
-    ss_free(stats);
-}
-
-/* True when somebody looks at the inner value m; NULL: there is none. */
-static bool is_watched(const ss_ctx *c, const ss_module *m)
-{
-    return m && c->hooks.see_stats && m->id < c->n_modules && c->sites[m->id].watch[SS_PORT_OUTPUT];
-}
-
 static ss_attention_code code_of(const ss_ctx *c, ss_logits stored)
 {
     switch (stored) {
@@ -285,12 +227,12 @@ static ss_tensor *watch_attention(ss_ctx *c, ss_node *n, const ss_attention_opt 
     if (y && module)
         c->hooks.see_attention(c->hooks.self, c, c->stack[c->depth - 1], n->stats, N, heads, keys);
     for (size_t k = 0; y && k < sizeof inner / sizeof *inner; k++) {
-        if (!is_watched(c, inner[k]))
+        if (!ss_watches(c, inner[k]))
             continue;
         if (c->shapes_only)
             c->hooks.see_stats(c->hooks.self, c, inner[k], SS_PORT_OUTPUT, NULL, N);
         else
-            show_values(c, inner[k], n->logits, N, heads, per_head, n->arg.attention.scale);
+            ss_show_logits(c, inner[k], n->logits, N, heads, per_head, n->arg.attention.scale);
     }
     ss_free(n->stats);
     ss_free(n->logits);
@@ -335,8 +277,8 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
             site->cosine_scale > 0 ? site->cosine_scale : sqrtf((float)(width / heads));
     }
     c->usage.flops += 4 * N * ss_dim(q, 1) * keys * width;
-    if (!ss_ctx_failed(c) && (watched || is_watched(c, opt->logits) ||
-                              is_watched(c, opt->unscaled) || is_watched(c, opt->probabilities)))
+    if (!ss_ctx_failed(c) && (watched || ss_watches(c, opt->logits) ||
+                              ss_watches(c, opt->unscaled) || ss_watches(c, opt->probabilities)))
         y = watch_attention(c, &n, opt, watched);
     else if (!ss_ctx_failed(c))
         y = ss_node_run(c, &n);

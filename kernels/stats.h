@@ -65,7 +65,7 @@ typedef struct {
 
 /* What a half-precision run may store of one head's attention to one sample. Counting every
  * exponent would cost a tenth of the attention, so only rows of logits that reach 2^SS_LOGIT_FROM
- * are counted; smaller values are known to be small, which is what overflow asks.
+ * are counted; smaller values are known to be small, which is what overflow asks (inner.c).
  *
  *   least, most          of the finite logits scale q.k + mask; NaN: there are none
  *   raw_least, raw_most  the same without mask

@@ -173,7 +173,7 @@ ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, cons
     if (!changed) {
         y = ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, &plain);
         plain = ss_leave(c, &l->m, plain); /* only looked at */
-        if (inner) {
+        if (inner && !ss_see_modulated(c, &l->scaled, &l->shifted, plain, mod)) {
             const bool recorded = ss_tape_pause(c, true);
 
             plain = modulate(c, l, plain, mod);

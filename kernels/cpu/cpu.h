@@ -62,7 +62,9 @@
     X(stats, (ss_device * d, const ss_tensor *x, bool exponents, ss_stats *out, ss_err *e),        \
       (d, x, exponents, out, e))                                                                   \
     X(channel_stats, (ss_device * d, const ss_tensor *x, float *absmax, float *rms, ss_err *e),    \
-      (d, x, absmax, rms, e))
+      (d, x, absmax, rms, e))                                                                      \
+    X(channel_range, (ss_device * d, const ss_tensor *x, float *least, float *most, ss_err *e),    \
+      (d, x, least, most, e))
 
 /* The same of the gradients (backend.h), whose functions are named back_NAME. */
 #define SS_CPU_GRADIENTS(X)                                                                        \

@@ -240,13 +240,11 @@ static void count_row(const float *l, int64_t n, float factor, float *least, flo
     }
 }
 
-/* Adds a row of scaled logits, without mask (raw) or with it. */
-static void look_at_row(const float *l, int64_t n, float factor, float *least, float *most,
-                        uint64_t *nonfinite, uint64_t *large)
+/* Adds a row of scaled logits whose range is lo to hi, and finite or not. */
+static void tally_row(const float *l, int64_t n, float factor, bool finite, float lo, float hi,
+                      float *least, float *most, uint64_t *nonfinite, uint64_t *large)
 {
-    float lo, hi;
-
-    if (!row_range(l, n, &lo, &hi) || fmaxf(fabsf(lo), fabsf(hi)) * factor >= 1 << SS_LOGIT_FROM) {
+    if (!finite || fmaxf(fabsf(lo), fabsf(hi)) * factor >= 1 << SS_LOGIT_FROM) {
         count_row(l, n, factor, least, most, nonfinite, large);
         return;
     }
@@ -294,12 +292,17 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
     const ss_format *f = p->a->rounding;
     const ss_attention_code code = p->a->code;
     const float unscale = 1 / p->a->scale;
+    const bool changes = mask || (f && code != SS_ATTENTION_SDPA);
+    float lo = 0, hi = 0;
+    bool finite = false;
     uint64_t seen = 0;
     double Z;
 
-    if (t)
-        look_at_row(l, p->S, unscale, &t->logits.raw_least, &t->logits.raw_most, &seen,
-                    t->logits.raw_large);
+    if (t) {
+        finite = row_range(l, p->S, &lo, &hi);
+        tally_row(l, p->S, unscale, finite, lo, hi, &t->logits.raw_least, &t->logits.raw_most,
+                  &seen, t->logits.raw_large);
+    }
     if (f && code == SS_ATTENTION_EAGER_UNSCALED) {
         for (int64_t j = 0; j < p->S; j++)
             l[j] *= unscale;
@@ -313,13 +316,16 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
             l[j] += mask[j];
     if (f && code != SS_ATTENTION_SDPA)
         ISA(round_values)(f, l, l, p->S);
-    if (t)
-        look_at_row(l, p->S, 1, &t->logits.least, &t->logits.most, &t->logits.nonfinite,
-                    t->logits.large);
+    if (t) {
+        if (changes)
+            finite = row_range(l, p->S, &lo, &hi);
+        tally_row(l, p->S, 1, finite, lo, hi, &t->logits.least, &t->logits.most,
+                  &t->logits.nonfinite, t->logits.large);
+    }
     for (int64_t j = p->S; j < p->S_pad; j++)
         l[j] = -INFINITY;
 
-    const float m = row_max(l, p->S_pad);
+    const float m = finite ? hi : row_max(l, p->S_pad);
     if (t) {
         const float top = m == INFINITY ? row_max_finite(l, p->S) : m;
         double dot;

@@ -418,3 +418,50 @@ ss_code ISA(channel_stats)(ss_device *d, const ss_tensor *x, float *absmax, floa
     ss_pool_free(&d->pool, partials);
     return SS_OK;
 }
+
+ss_code ISA(channel_range)(ss_device *d, const ss_tensor *x, float *least, float *most, ss_err *e)
+{
+    const int64_t N = x->shape.dim[0], C = x->shape.dim[x->shape.rank - 1];
+    const int64_t n = ss_shape_numel(x->shape), rows = n ? n / (N * C) : 0;
+    const int64_t step = C < CHUNK ? CHUNK / C : 1, blocks = (rows + step - 1) / step;
+    const float *values = x->data;
+    float *partials = ss_pool_alloc(&d->pool, (size_t)(N * blocks * 2 * C) * sizeof *partials);
+
+    if (!partials)
+        return ss_fail(e, SS_NOMEM, "channel ranges: no work space");
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t b = 0; b < N * blocks; b++) {
+        const int64_t r0 = b % blocks * step, r1 = min_i64(r0 + step, rows);
+        const float *from = values + b / blocks * rows * C;
+        float *lo = partials + b * 2 * C, *hi = lo + C;
+
+        for (int64_t c = 0; c < C; c++)
+            lo[c] = hi[c] = from[r0 * C + c];
+        for (int64_t r = r0; r < r1; r++) {
+            const float *row = from + r * C;
+
+#pragma omp simd
+            for (int64_t c = 0; c < C; c++) {
+                const float bad = row[c] - row[c]; /* 0, but NaN of inf and NaN */
+
+                lo[c] = (row[c] < lo[c] ? row[c] : lo[c]) + bad;
+                hi[c] = row[c] > hi[c] ? row[c] : hi[c];
+            }
+        }
+    }
+    for (int64_t i = 0; i < N * C; i++) {
+        const float *p = partials + i / C * blocks * 2 * C + i % C;
+
+        least[i] = most[i] = rows ? p[0] : NAN;
+        for (int64_t b = 0; b < blocks && !isnan(least[i]); b++) {
+            const float lo = p[b * 2 * C], hi = p[b * 2 * C + C];
+
+            least[i] = lo < least[i] || isnan(lo) ? lo : least[i];
+            most[i] = hi > most[i] ? hi : most[i];
+        }
+        if (isnan(least[i]))
+            most[i] = NAN;
+    }
+    ss_pool_free(&d->pool, partials);
+    return SS_OK;
+}

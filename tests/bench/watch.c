@@ -26,8 +26,14 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
 }
 
 /* self: NULL for no histogram */
-const ss_hooks bench_hooks = {&(int){1}, wants, wants_attention, see, see_attention, NULL};
-static const ss_hooks no_histogram = {NULL, wants, wants_attention, see, see_attention, NULL};
+static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_stats *s,
+                      int n)
+{
+    (void)self, (void)c, (void)m, (void)p, (void)s, (void)n;
+}
+
+const ss_hooks bench_hooks = {&(int){1}, wants, wants_attention, see, see_attention, see_stats};
+static const ss_hooks no_histogram = {NULL, wants, wants_attention, see, see_attention, see_stats};
 
 double bench_watched_run(void *state)
 {
