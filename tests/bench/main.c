@@ -87,7 +87,7 @@ static void judge(const bench_row *r, char *text, size_t n, const char **met)
             ss_str_addf(&s, "ours <= %g %s", b->bound, r->unit);
             value = r->ours - b->bound;
             break;
-        default:
+        case BENCH_OF_LIMIT:
             ss_str_addf(&s, "limit >= %g %%", b->bound);
             value = b->bound - 100 * r->limit / r->ours;
         }
