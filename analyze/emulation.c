@@ -33,7 +33,11 @@ ss_code ss_emulation_begin(ss_run *r, const char *format, int threads, const cha
     ss_str output = {0};
 
     *m = (ss_emulation){0};
-    ss_code rc = ss_replay_read(r, &m->replay, e);
+    ss_code rc = ss_format_parse(format, &m->format, e);
+    if (rc == SS_OK) {
+        m->format = ss_format_overflowing(&m->format);
+        rc = ss_replay_read(r, &m->replay, e);
+    }
     if (rc == SS_OK && !(m->folder = make_scratch(e)))
         rc = e->code;
     if (rc == SS_OK) {
@@ -51,7 +55,7 @@ ss_code ss_emulation_begin(ss_run *r, const char *format, int threads, const cha
     m->replay.opt.replace = true;
     m->replay.opt.threads = threads;
     m->replay.opt.device = device;
-    m->replay.opt.network.changes.precision = format;
+    m->replay.opt.network.changes.precision = m->format.name;
     m->replay.opt.network.changes.as = ss_round_scope_name(r->as);
     m->replay.opt.network.changes.attention = ss_attention_code_name(r->attention);
     return SS_OK;

@@ -16,11 +16,13 @@
 #include "probe/replay.h"
 
 typedef struct {
+    ss_format format; /* of one that saturates its twin that overflows: what is lost has to show */
     ss_replay replay;
     char *folder, *output; /* in $TMPDIR (or /tmp) */
 } ss_emulation;
 
-/* format: borrowed, as r is. threads, device: as in ss_probe_options. Errors of ss_replay_read. */
+/* r is borrowed; its r->as and r->attention say which code is emulated. threads, device: as in
+ * ss_probe_options. Errors of ss_replay_read. */
 ss_code ss_emulation_begin(ss_run *r, const char *format, int threads, const char *device,
                            ss_emulation *m, ss_err *e);
 void ss_emulation_end(ss_emulation *m); /* removes the folder; {0} is fine */

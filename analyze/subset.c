@@ -45,6 +45,28 @@ static ss_code try_parts(minimal *m, int parts, bool others, bool *kept)
     return rc;
 }
 
+/* Each item by itself, again while one can go: a set of which most is needed takes a few rounds of
+ * n tries. */
+static ss_code drop_single(minimal *m)
+{
+    bool dropped = true;
+    ss_code rc = SS_OK;
+
+    while (dropped && rc == SS_OK) {
+        dropped = false;
+        for (int i = 0; i < m->n && m->n > 1 && rc == SS_OK;) {
+            bool kept;
+
+            rc = try_part(m, i, i + 1, true, &kept);
+            if (rc == SS_OK && kept)
+                dropped = true;
+            else
+                i++;
+        }
+    }
+    return rc;
+}
+
 static ss_code reduce(minimal *m)
 {
     bool kept = false;
@@ -56,6 +78,8 @@ static ss_code reduce(minimal *m)
             parts = 2;
             continue;
         }
+        if (rc == SS_OK && parts == m->n)
+            return drop_single(m);
         if (rc == SS_OK && parts > 2) /* the complement of one of two is the other */
             rc = try_parts(m, parts, true, &kept);
         if (rc == SS_OK && kept)

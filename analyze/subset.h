@@ -3,7 +3,8 @@
  * ddmin of Zeller & Hildebrandt 2002 ("Simplifying and Isolating Failure-Inducing Input"): cuts
  * the set into parts, keeps a part or the complement of one that still suffices, else cuts finer.
  * What is left is 1-minimal: without any single item it does not suffice. A smaller set that shares
- * too little with it may exist. At most about n^2 + 3n tries, n log n where few items matter.
+ * too little with it may exist. n log n tries where few items matter,
+ * a small multiple of n where most do.
  */
 #ifndef SS_ANALYZE_SUBSET_H
 #define SS_ANALYZE_SUBSET_H

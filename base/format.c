@@ -17,9 +17,10 @@ static const struct {
 static ss_code unknown(const char *name, ss_err *e)
 {
     return ss_fail(e, SS_USAGE,
-                   "'%s' is not a number format; known: fp32, bf16, fp16, fp8-e4m3 (OCP, max 448), "
-                   "fp8-e5m2, eXmY with X exponent (2-8) and Y fraction bits (1-23), as in e4m3; "
-                   "'-sat' behind a name saturates instead of overflowing",
+                   "'%s' is not a number format; known: fp32, bf16, fp16, fp8-e4m3 (OCP, max 448; "
+                   "saturates, as PyTorch's cast since 2.12), fp8-e4m3-nan (overflows to NaN), "
+                   "fp8-e5m2 (overflows to inf), eXmY with X exponent (2-8) and Y fraction bits "
+                   "(1-23), as in e4m3; '-sat' after a name saturates instead of overflowing",
                    name);
 }
 
@@ -34,10 +35,10 @@ ss_code ss_format_parse(const char *name, ss_format *f, ss_err *e)
         return unknown(name, e);
     memcpy(g.name, name, len + 1);
     memcpy(base, name, len + 1);
-    if (len > 4 && strcmp(base + len - 4, "-sat") == 0) {
-        g.saturate = true;
+    const char *end4 = len > 4 ? base + len - 4 : "";
+    const bool sat = strcmp(end4, "-sat") == 0, nan = strcmp(end4, "-nan") == 0;
+    if (sat || nan)
         base[len - 4] = '\0';
-    }
     for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
         if (strcmp(base, named[i].name) == 0) {
             g.exp_bits = named[i].exp_bits;
@@ -52,8 +53,9 @@ ss_code ss_format_parse(const char *name, ss_format *f, ss_err *e)
         g.exp_bits = x;
         g.man_bits = y;
     }
-    if (ss_format_is_f32(&g) && g.saturate)
+    if ((ss_format_is_f32(&g) && sat) || (nan && !g.no_inf))
         return unknown(name, e);
+    g.saturate = sat || (g.no_inf && !nan);
 
     int bias = (1 << (g.exp_bits - 1)) - 1;
 
@@ -66,6 +68,21 @@ ss_code ss_format_parse(const char *name, ss_format *f, ss_err *e)
     g.min_subnormal = ldexp(1, 1 - bias - g.man_bits);
     *f = g;
     return SS_OK;
+}
+
+ss_format ss_format_overflowing(const ss_format *f)
+{
+    ss_format g = *f;
+    size_t n = strlen(g.name);
+
+    if (!f->saturate)
+        return g;
+    g.saturate = false;
+    if (n > 4 && strcmp(g.name + n - 4, "-sat") == 0)
+        g.name[n -= 4] = '\0';
+    if (g.no_inf && n + sizeof "-nan" <= sizeof g.name)
+        memcpy(g.name + n, "-nan", sizeof "-nan");
+    return g;
 }
 
 bool ss_format_is_f32(const ss_format *f)

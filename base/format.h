@@ -5,14 +5,14 @@
  *
  *   IEEE       all ones is inf and NaN          bf16 = e8m7, fp16 = e5m10,
  *                                               fp8-e5m2 = e5m2, any eXmY
- *   OCP e4m3   all ones is a number, except     fp8-e4m3, max 448; no inf: an overflow
- *              when the fraction is all ones,   gives NaN
- *              which is NaN
+ *   OCP e4m3   all ones is a number, except     fp8-e4m3, max 448, which saturates as PyTorch's
+ *              when the fraction is all ones,   cast to float8_e4m3fn does since 2.12;
+ *              which is NaN; no inf             fp8-e4m3-nan, whose overflow is NaN
  *
  * Rounding is to nearest, ties to even, with gradual underflow. An overflow, that is a
  * value whose rounding with unbounded exponent exceeds the largest finite one, gives inf
- * (NaN in OCP e4m3), or the largest finite value when the name ends in "-sat". inf stays
- * inf (or saturates), NaN stays NaN, the sign of zero is kept.
+ * (NaN in fp8-e4m3-nan), or the largest finite value when the name ends in "-sat" (or is
+ * fp8-e4m3). inf stays inf (or saturates), NaN stays NaN, the sign of zero is kept.
  *
  * Sources: IEEE 754-2019; OCP 8-bit Floating Point Specification (OFP8) 1.0, 2023.
  */
@@ -36,9 +36,12 @@ typedef struct {
     double min_subnormal; /* 2^(1-bias-man_bits) */
 } ss_format;
 
-/* "fp32", "bf16", "fp16", "fp8-e4m3", "fp8-e5m2", "eXmY" (2 <= X <= 8, 1 <= Y <= 23), each
- * but fp32 with "-sat" behind it if wanted. SS_USAGE with the list of names otherwise. */
+/* "fp32", "bf16", "fp16", "fp8-e4m3", "fp8-e4m3-nan", "fp8-e5m2", "eXmY" (2 <= X <= 8, 1 <= Y <=
+ * 23), each but fp32 with "-sat" after it if wanted. SS_USAGE with the list of names otherwise. */
 ss_code ss_format_parse(const char *name, ss_format *f, ss_err *e);
+
+/* The same numbers with an overflow that shows, as inf or NaN: where a saturating format loses. */
+ss_format ss_format_overflowing(const ss_format *f);
 
 /* True for the format that changes nothing. */
 bool ss_format_is_f32(const ss_format *f);

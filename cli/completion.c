@@ -65,7 +65,7 @@ static wanted wanted_for(const char *arg)
         } else if (islower((unsigned char)*arg)) {
             add_word(&w, arg, n);
         } else if (is(arg, n, "FMT")) {
-            static const char formats[] = "fp16 bf16 fp8-e4m3 fp8-e5m2";
+            static const char formats[] = "fp16 bf16 fp8-e4m3 fp8-e4m3-nan fp8-e5m2";
 
             add_word(&w, formats, strlen(formats));
         } else if (is(arg, n, "DIR") || is(arg, n, "MODEL")) {

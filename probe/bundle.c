@@ -364,11 +364,28 @@ static ss_code gather(bundle *b, ss_err *e)
     return rc == SS_OK ? add_conditions(b, e) : rc;
 }
 
+/* The module, or the one around an inner value: it stands before, and its path is the longest. */
+static int visible(const ss_run *r, int module)
+{
+    const char *path = r->modules[module], *dot = strrchr(path, '.');
+    const size_t n = dot ? (size_t)(dot - path) : 0;
+
+    if (!r->inner[module])
+        return module;
+    for (int m = 0; m < module; m++) {
+        const char *name = r->modules[m];
+
+        if (n ? strncmp(name, path, n) == 0 && !name[n] : strcmp(name, SS_RUN_ROOT) == 0)
+            return m;
+    }
+    return module;
+}
+
 ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, int port,
                         ss_bundle_place place, ss_err *e)
 {
     bundle b = {.r = r,
-                .module = module,
+                .module = visible(r, module),
                 .port = port,
                 .input = place.input,
                 .sigma = place.sigma,

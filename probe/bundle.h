@@ -24,7 +24,8 @@ typedef struct {
 
 /* Writes the bundle of a module's output (port) at one noise level and input of a run that
  * `sigmascope probe` made; indices into the run's axes. The folder appears whole or not at all;
- * one that is there is SS_IO, unless replace is set and it is a bundle. SS_USAGE for a run without
+ * one that is there is SS_IO, unless replace is set and it is a bundle. Of an inner value, which no
+ * hook sees, the bundle is of the module around it. SS_USAGE for a run without
  * plan, SS_FORMAT when the model is not the one of the run any more. */
 ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, int port,
                         ss_bundle_place place, ss_err *e);

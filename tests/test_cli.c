@@ -358,7 +358,7 @@ static void test_bisect(void **state)
     expect(PAIR "--check 'exit 127'" QUICK, 1, "exit status 127; 0 is good");
     expect(PAIR "--check 'kill -9 $$'" QUICK, 1, "ended by signal 9");
     expect(PAIR "--fail 'loss() > 1'" QUICK, 2, "--inputs images:, idx: or tensor: give it");
-    expect("bisect $M --minimal-fp32 e2m1 --fail 'overflow(e4m3)' --json --cache $D/kept" QUICK
+    expect("bisect $M --minimal-fp32 e3m4 --fail 'overflow(e4m3)' --json --cache $D/kept" QUICK
            " --sigmas 80",
            0, "\"keep_fp32\": [");
     expect(PAIR BAD QUICK " --save-bundle $D/bundle", 3, "sh /tmp/");

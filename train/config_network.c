@@ -92,7 +92,10 @@ static void read_rule(ss_json *precision, const json_t *v, struct ss_precision_r
 
 void ss_config_read_precision(ss_config_reader *r)
 {
-    static const char *const scopes[] = {"ops", "blocks", NULL};
+    static const char *const scopes[] = {"ops", "half", "autocast", "autocast-cpu", "blocks", NULL};
+    static const ss_round_scope codes[] = {SS_ROUND_HALF, SS_ROUND_HALF, SS_ROUND_AUTOCAST,
+                                           SS_ROUND_AUTOCAST_CPU, SS_ROUND_BLOCKS};
+    static const char *const attention[] = {"sdpa", "eager", "eager-unscaled", NULL};
     ss_train_config_parts *parts = r->t->parts;
     ss_json j;
 
@@ -100,8 +103,9 @@ void ss_config_read_precision(ss_config_reader *r)
         return;
     read_format(&j, "format", &parts->precision.format);
     read_format(&j, "gradient", &parts->precision.gradient);
-    parts->precision.scope =
-        ss_json_choice(&j, "scope", scopes, 0) ? SS_ROUND_BLOCKS : SS_ROUND_HALF;
+    parts->precision.scope = codes[ss_json_choice(&j, "scope", scopes, 0)];
+    parts->precision.attention = (ss_attention_code)ss_json_choice(&j, "attention", attention, 0);
+    parts->precision.torch_norms = !ss_format_is_f32(&parts->precision.format);
     const json_t *rules = ss_json_get(&j, "rules");
     const size_t n = json_array_size(rules);
 
@@ -114,7 +118,7 @@ void ss_config_read_precision(ss_config_reader *r)
         read_rule(&j, json_array_get(rules, i), &list[i]);
     parts->precision.rules = list;
     parts->precision.n_rules = (int)n;
-    ss_config_refuse_unread(&j, "format, gradient, scope, rules");
+    ss_config_refuse_unread(&j, "format, gradient, scope, attention, rules");
     if (n || !ss_format_is_f32(&parts->precision.format) ||
         !ss_format_is_f32(&parts->precision.gradient))
         r->t->trainer.precision = &parts->precision;
