@@ -171,6 +171,7 @@ static bool is_own_format(const ss_run *r, const ss_format *f)
 
 static void say_headroom(ss_page *p, const ss_findings *x)
 {
+    const bool outputs_only = ss_run_port(x->run, "input") < 0; /* as of other people's hooks */
     char name[256];
 
     for (int i = 0; i < x->n_formats && x->headroom.n; i++) {
@@ -207,11 +208,15 @@ static void say_headroom(ss_page *p, const ss_findings *x)
                            x->bad.n_limits ? ", which cuts them off" : "", least->bits[i],
                            x->run->modules[least->module]);
         else if (!x->bad.nothing_nonzero)
-            ss_summary_say(p, x->bad.counted ? SS_SAID_GOOD : SS_SAID_TOLD, "headroom",
-                           "%s does not overflow%s: %.1f bits are left in %s, which has least.",
-                           x->format[i].name,
-                           x->bad.counted ? "" : " by the values that were recorded",
-                           least->bits[i], x->run->modules[least->module]);
+            ss_summary_say(
+                p, x->bad.counted && !outputs_only ? SS_SAID_GOOD : SS_SAID_TOLD, "headroom",
+                "%s does not overflow%s: %.1f bits are left in %s, which has least.",
+                x->format[i].name,
+                outputs_only     ? " at the outputs of modules (nothing else was recorded, such as "
+                                   "attention logits)"
+                : x->bad.counted ? ""
+                                 : " by the values that were recorded",
+                least->bits[i], x->run->modules[least->module]);
     }
 }
 

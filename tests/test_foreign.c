@@ -373,8 +373,11 @@ static void test_transformer(void **state)
     static const char *const says[] = {
         "Whether the decoder grows more than the encoder: the module "
         "paths do not name both",
-        "fp8-e4m3 would overflow", "No module&#39;s path names",
-        "Rows: the modules with the largest peaks", "of each module: output"};
+        "fp8-e4m3 would overflow",
+        "fp16 does not overflow at the outputs of modules",
+        "No module&#39;s path names",
+        "Rows: the modules with the largest peaks",
+        "of each module: output"};
 
     expect("analyze " GUEST, 0, "no module's path names an encoder, a middle or a decoder");
     expect("analyze " GUEST " --format fp8-e4m3", 0, "4 over fp8-e4m3 (448)");
@@ -399,13 +402,29 @@ static void test_transformer(void **state)
     }
 }
 
+/* What is called a variance is one; what is not says what it leaves out. */
+static void test_power_is_no_variance(void **state)
+{
+    (void)state;
+    int within = -1; /* the wave of length 0 is the mean */
+
+    for (int k = -16; k < 16; k++)
+        for (int l = -16; l < 16; l++)
+            within += hypot(k, l) < 16.5; /* the rings of a picture of 32 x 32 */
+    expect("probe $M -o $D/power.h5 --class 3 --sigmas 1 --samples 1 --quiet --modules ''", 0, "");
+    expect("spectrum $D/power.h5", 0, "power of the waves of 16 cycles per picture or less");
+    char text[64];
+    snprintf(text, sizeof text, "%.0f %% of white noise's variance",
+             100.0 * within / (32 * 32 - 1));
+    assert_non_null(strstr(output, text));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding_decides),
-        cmocka_unit_test(test_root_has_one_name),
-        cmocka_unit_test(test_every_command),
-        cmocka_unit_test(test_transformer),
+        cmocka_unit_test(test_rounding_decides),     cmocka_unit_test(test_root_has_one_name),
+        cmocka_unit_test(test_every_command),        cmocka_unit_test(test_transformer),
+        cmocka_unit_test(test_power_is_no_variance),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
