@@ -86,6 +86,7 @@ static void judge(double value, const char *format, bool over)
             fail_msg("%s", e.msg);
         if (holds != over)
             fail_msg("%s is %d of %.9g", text, holds, value);
+        ss_expression_release(&x);
     }
     assert_int_equal(ss_trend_find(r, steps, 2, NULL, 0, &t, &e), SS_OK);
     assert_int_equal(ss_trend_forecast(&t, &t.rows[0], &f).reach == SS_REACH_PASSED, over);
