@@ -402,14 +402,24 @@ static ss_code read_nothing(const ss_noising_options *opt, ss_noising *k, ss_err
     return rc;
 }
 
+static bool has_beta_options(const ss_noising_options *opt)
+{
+    return opt->beta_schedule || opt->beta_start || opt->beta_end;
+}
+
 static ss_code open_file(const ss_noising_options *opt, ss_noising *k, ss_err *e)
 {
-    const bool betas = opt->beta_schedule || opt->beta_start || opt->beta_end;
+    const bool betas = has_beta_options(opt);
     ss_json j = {0};
-    ss_code rc = ss_json_load(&j, opt->file, e);
+    ss_err why = {0};
+    ss_code rc = ss_json_load(&j, opt->file, &why);
 
+    if (rc == SS_FORMAT) { /* no JSON: whoever needs it hears of it */
+        k->unknown = why;
+        return SS_OK;
+    }
     if (rc != SS_OK)
-        return rc;
+        return ss_fail(e, rc, "%s", why.msg);
     const char *name = ss_json_string(&j, "_class_name", NULL);
     const ss_scheduler_class *class = ss_scheduler_class_find(name);
 
@@ -436,6 +446,10 @@ static ss_code fill(const ss_noising_options *opt, ss_noising *k, ss_err *e)
     ss_code rc = ss_schedule_new(&defaults, &k->schedule, e);
 
     k->prediction = SS_PREDICT_EPSILON;
+    if (rc == SS_OK && opt->takes_sigma && (has_beta_options(opt) || opt->prediction))
+        return ss_fail(e, SS_USAGE,
+                       "the network takes sigma itself: --beta-schedule, --beta-start, --beta-end "
+                       "and --prediction are of networks with timesteps");
     if (rc == SS_OK && opt->takes_sigma) { /* a file of its is about sampling alone */
         k->kind = SS_SCHEDULER_SCORE;
         ss_str_add(&k->text, "none: the network takes sigma itself");

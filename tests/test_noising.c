@@ -355,6 +355,8 @@ static void test_not_known(void **state)
     static const struct {
         const char *json, *want;
     } cases[] = {
+        {"version https://git-lfs.github.com/spec/v1", "a git-lfs pointer"},
+        {"{\"beta_start\": ", "line 1"},
         {"{\"_class_name\": \"WarpScheduler\"}", "\"_class_name\" is \"WarpScheduler\""},
         {"{\"_class_name\": \"ScoreSdeVeScheduler\"}", "networks that take sigma"},
         {"{\"_class_name\": \"DDPMWuerstchenScheduler\"}", "this class is not known"},
@@ -404,6 +406,8 @@ static void test_options_refused(void **state)
         {{.beta_start = "1"}, "--beta-start takes a number from 0 to below 1, not '1'"},
         {{.beta_end = "much"}, "--beta-end takes a number"},
         {{.prediction = "noise"}, "--prediction: 'noise' is no prediction type"},
+        {{.takes_sigma = true, .prediction = "epsilon"}, "the network takes sigma itself"},
+        {{.takes_sigma = true, .beta_end = "0.1"}, "the network takes sigma itself"},
         {{.file = "/nowhere/scheduler_config.json"}, "/nowhere/scheduler_config.json"},
     };
 
