@@ -44,6 +44,17 @@ static void test_quiet_drops_notes_but_no_warnings(void **state)
     assert_said("warning: b\n");
 }
 
+/* A note that is true of every checkpoint is said of the first. */
+static void test_said_once(void **state)
+{
+    (void)state;
+    ss_log_setup(false, SS_PROGRESS_AUTO);
+    divert();
+    for (int i = 0; i < 6; i++)
+        ss_note_once("schedule %d", i % 2);
+    assert_said("note: schedule 0\nnote: schedule 1\n");
+}
+
 /* Work that began `age` seconds ago and has done 100 of 400 steps. */
 static void work(double age)
 {
@@ -93,6 +104,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quiet_drops_notes_but_no_warnings),
+        cmocka_unit_test(test_said_once),
         cmocka_unit_test(test_progress_line),
         cmocka_unit_test(test_progress_stays_away),
         cmocka_unit_test(test_the_clock_runs),

@@ -329,6 +329,9 @@ static void test_what_is_said(void **state)
          "epsilon");
     says("{\"trained_betas\": [0.1, 0.2], \"predict_epsilon\": true}", NULL, false,
          "DDPMScheduler: trained betas, 2 steps, sigma 0.3333 to 0.6236, predicts epsilon");
+    says("{\"_class_name\": \"DDPMScheduler\", \"predict_epsilon\": false}", NULL, false,
+         "DDPMScheduler: linear betas 0.0001 to 0.02, 1000 steps, sigma 0.01 to 157.4, predicts "
+         "sample");
     says("{\"trained_betas\": [0.1, 0.2]}", &start, false,
          "DDPMScheduler: linear betas 0.002 to 0.02, 1000 steps, sigma 0.04477 to 254, predicts "
          "epsilon");
