@@ -1,5 +1,6 @@
 /* compare_table.c - two runs as tables; see compare.h */
 #include "analyze/compare.h"
+#include "analyze/run_settings.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -70,8 +71,32 @@ static void add_fact(const ss_run *r, fact f, ss_str *out)
     }
 }
 
+/* Facts that are named with their values where runs differ; the others are long. */
+static bool is_short(fact f)
+{
+    return f == FACT_precision || f == FACT_condition || f == FACT_prediction || f == FACT_seed ||
+           f == FACT_device || f == FACT_threads || f == FACT_samples;
+}
+
+static void add_difference(fact f, const ss_str *texts, int n_runs, ss_str *differ)
+{
+    enum { MANY = 4, LONG = 60 };
+
+    ss_str_addf(differ, "%s%s", differ->len ? ", " : "", fact_names[f]);
+    if (!is_short(f) || n_runs > MANY)
+        return;
+    for (int j = 0; j < n_runs; j++) {
+        if (texts[j].len > LONG)
+            return;
+    }
+    for (int j = 0; j < n_runs; j++)
+        ss_str_addf(differ, "%s%s", j ? ", " : " (", texts[j].len ? texts[j].s : "-");
+    ss_str_add(differ, ")");
+}
+
 /* The row of a fact; whether it is the same in all runs. */
-static bool put_fact(ss_run *const *runs, int n_runs, fact f, ss_str *texts, ss_table *t)
+static bool put_fact(ss_run *const *runs, int n_runs, fact f, ss_str *texts, ss_str *differ,
+                     ss_table *t)
 {
     bool same = true, known = false;
 
@@ -82,6 +107,8 @@ static bool put_fact(ss_run *const *runs, int n_runs, fact f, ss_str *texts, ss_
         t->failed |= texts[j].failed;
         same &= strcmp(texts[j].s ? texts[j].s : "", texts[0].s ? texts[0].s : "") == 0;
     }
+    if (!same && f != FACT_file)
+        add_difference(f, texts, n_runs, differ);
     ss_table_row(t);
     ss_table_text(t, fact_names[f]);
     ss_table_text(t, !known ? "-" : same ? "same" : "differs"); /* files of others lack some */
@@ -92,26 +119,80 @@ static bool put_fact(ss_run *const *runs, int n_runs, fact f, ss_str *texts, ss_
     return same;
 }
 
+/* Settings that are a fact of the list above; inputs and levels are, but for what they hold. */
+static const char *const facts_too[] = {
+    "model_sha256", "precision", "precision_map", "precision_scope", "prediction", "seed", "device",
+    "samples",      NULL,
+};
+
+static bool is_fact(const char *key)
+{
+    for (int i = 0; facts_too[i]; i++) {
+        if (strcmp(facts_too[i], key) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A row for each setting that differs, or that somebody has given. */
+static void put_settings(ss_run_settings *x, const bool *same, ss_table *t)
+{
+    for (int i = 0; i < x->n; i++) {
+        ss_run_setting *row = &x->list[i];
+        const bool inputs = strcmp(row->key, "inputs") == 0,
+                   levels = strcmp(row->key, "levels") == 0;
+
+        /* the fact has said it */
+        row->differs &= !(inputs && !same[FACT_inputs]) && !(levels && !same[FACT_sigmas]);
+        if (is_fact(row->key) || (!row->differs && (row->usual || inputs || levels)))
+            continue;
+        ss_table_row(t);
+        ss_table_text(t, row->name);
+        ss_table_text(t, row->differs ? "differs" : "same");
+        for (int j = 0; j < x->n_runs; j++)
+            ss_table_text(t, row->values[j]);
+    }
+}
+
+static void note_runs(const ss_run_settings *x, ss_str *differ, ss_table *t)
+{
+    ss_str unknown = {0};
+
+    ss_run_settings_describe(x, facts_too, differ);
+    if (x->n_foreign)
+        ss_str_addf(&unknown, "; %s made by other hooks, with settings that are not recorded",
+                    x->n_foreign == x->n_runs ? "all were" : "some were");
+    ss_table_note(t, "A is the baseline; the runs differ in %s%s",
+                  differ->len    ? differ->s
+                  : x->n_foreign ? "nothing that is recorded"
+                                 : "nothing but the file",
+                  unknown.s ? unknown.s : "");
+    t->failed |= unknown.failed || differ->failed;
+    ss_str_release(&unknown);
+}
+
 ss_code ss_compare_runs_table(ss_run *const *runs, int n_runs, ss_table *t, ss_err *e)
 {
     ss_str *texts = ss_calloc((size_t)n_runs, sizeof *texts), differ = {0};
-    ss_code rc = texts ? ss_table_init(t, "runs", e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_run_settings settings = {0};
+    bool same[N_FACTS];
+    ss_code rc = texts ? ss_run_settings_find(runs, n_runs, &settings, e)
+                       : ss_fail(e, SS_NOMEM, "out of memory");
 
+    if (rc == SS_OK)
+        rc = ss_table_init(t, "runs", e);
     if (rc != SS_OK)
         goto out;
     ss_table_column(t, "what", SS_COL_TEXT, NULL);
     ss_table_column(t, "is", SS_COL_TEXT, NULL);
     for (int j = 0; j < n_runs; j++)
         ss_table_column(t, (char[]){(char)('A' + j), '\0'}, SS_COL_TEXT, NULL);
-    for (int f = 0; f < N_FACTS; f++) {
-        if (!put_fact(runs, n_runs, (fact)f, texts, t) && f != FACT_file)
-            ss_str_addf(&differ, "%s%s", differ.len ? ", " : "", fact_names[f]);
-    }
-    ss_table_note(t,
-                  differ.len ? "A is the baseline; the runs differ in %s"
-                             : "A is the baseline; the runs differ in nothing but the file%s",
-                  differ.len ? differ.s : "");
+    for (int f = 0; f < N_FACTS; f++)
+        same[f] = put_fact(runs, n_runs, (fact)f, texts, &differ, t);
+    put_settings(&settings, same, t);
+    note_runs(&settings, &differ, t);
 out:
+    ss_run_settings_release(&settings);
     ss_str_release(&differ);
     ss_free(texts);
     return rc;

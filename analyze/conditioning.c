@@ -1,6 +1,7 @@
 /* conditioning.c - see conditioning.h */
 #include "analyze/conditioning.h"
 
+#include "analyze/run_settings.h"
 #include "base/json.h"
 #include "base/mem.h"
 
@@ -63,26 +64,27 @@ ss_code ss_told_of(const ss_run *r, ss_told *t, ss_err *e)
     return SS_OK;
 }
 
-/* Do two runs differ in nothing that matters but in what the network was told? */
-static ss_code same_otherwise(const ss_run *a, const ss_run *b, bool *same, ss_err *e)
+/* Do two runs differ in nothing that matters but in what the network was told? What they have in
+ * common of inputs, samples and noise levels is found by aligning them. */
+static ss_code same_otherwise(ss_run *a, ss_run *b, bool *same, ss_err *e)
 {
-    static const char *const keys[] = {
-        "interventions",  "prompt_embeds", "text_embeds", "class_embeds",
-        "guidance_embed", "time_ids",      "concat",      "size"};
-    ss_json j = {0}, k = {0};
-    ss_code rc = ss_json_parse(&j, a->path, a->plan, strlen(a->plan), e);
+    static const char *const may[] = {
+        "condition_sigma", "levels",     "sigmas",  "timesteps", "inputs",
+        "samples",         "batch",      "modules", "dump",      "channels",
+        "no_histogram",    "dump_dtype", "version", "device",    NULL};
+    ss_run *const runs[] = {a, b};
+    ss_run_settings x;
+    ss_str differ = {0};
+    ss_code rc = ss_run_settings_find(runs, 2, &x, e);
 
-    if (rc == SS_OK)
-        rc = ss_json_parse(&k, b->path, b->plan, strlen(b->plan), e);
-    *same = strcmp(a->model_sha256, b->model_sha256) == 0 &&
-            strcmp(a->precision, b->precision) == 0 && strcmp(a->condition, b->condition) == 0;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && rc == SS_OK; i++) {
-        json_t *x = ss_json_get(&j, keys[i]), *y = ss_json_get(&k, keys[i]);
-
-        *same &= x && y ? json_equal(x, y) : x == y;
-    }
-    ss_json_release(&j);
-    ss_json_release(&k);
+    if (rc != SS_OK)
+        return rc;
+    ss_run_settings_describe(&x, may, &differ);
+    *same = !differ.len && x.n_foreign == 0;
+    if (differ.failed)
+        rc = ss_fail(e, SS_NOMEM, "out of memory");
+    ss_str_release(&differ);
+    ss_run_settings_release(&x);
     return rc;
 }
 
@@ -108,7 +110,7 @@ static bool insert(ss_conditioning *c, ss_run *r, const ss_told *told)
 
 static ss_code choose(ss_run *const *runs, int n_runs, ss_conditioning *c, ss_err *e)
 {
-    const ss_run *first = NULL; /* that told something fixed */
+    ss_run *first = NULL; /* that told something fixed */
     ss_told told;
     ss_code rc = SS_OK;
 

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "probe/plan_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -58,6 +59,9 @@ ss_code ss_emulation_begin(ss_run *r, const char *format, int threads, const cha
     m->replay.opt.network.changes.precision = m->format.name;
     m->replay.opt.network.changes.as = ss_round_scope_name(r->as);
     m->replay.opt.network.changes.attention = ss_attention_code_name(r->attention);
+    m->replay.opt.network.changes.round_blocks = false; /* what the run was recorded as decides */
+    m->replay.opt.n_dumps = 0;                          /* what is looked at here is in every run */
+    m->replay.opt.channels = false;
     return SS_OK;
 }
 
@@ -71,6 +75,23 @@ void ss_emulation_end(ss_emulation *m)
     ss_free(m->output);
     ss_replay_release(&m->replay);
     *m = (ss_emulation){0};
+}
+
+/* The same pictures and tensors, the same scheduler file? */
+static ss_code check_content(const ss_run *r, const ss_run *again, ss_err *e)
+{
+    const ss_settings *was, *is;
+    json_t *then = ss_plan_parse(r->plan, &was), *now = ss_plan_parse(again->plan, &is);
+    ss_str difference = {0};
+    ss_code rc = SS_OK;
+
+    if (is && ss_plan_content_difference(is, now, then, &difference))
+        rc = ss_fail(e, SS_FORMAT, "%s cannot be repeated: %s", r->path,
+                     difference.s ? difference.s : "out of memory");
+    ss_str_release(&difference);
+    json_decref(then);
+    json_decref(now);
+    return rc;
 }
 
 ss_code ss_emulation_run(ss_emulation *m, const ss_run *r, const ss_keep *k, ss_run **again,
@@ -94,6 +115,10 @@ ss_code ss_emulation_run(ss_emulation *m, const ss_run *r, const ss_keep *k, ss_
         rc = ss_fail(e, SS_FORMAT,
                      "%s is not what %s was made of any more: its SHA-256 is %.12s, was %.12s",
                      r->model_path, r->path, (*again)->model_sha256, r->model_sha256);
+        ss_run_close(*again);
+        *again = NULL;
+    }
+    if (rc == SS_OK && (rc = check_content(r, *again, e)) != SS_OK) {
         ss_run_close(*again);
         *again = NULL;
     }

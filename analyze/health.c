@@ -2,11 +2,13 @@
 #include "analyze/health.h"
 
 #include "analyze/not_finite.h"
+#include "analyze/run_settings.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static void put(ss_table *t, const char *what, const char *value)
 {
@@ -30,12 +32,37 @@ static void list_sigmas(const ss_run *r, const int *order, ss_str *b)
     }
 }
 
-ss_code ss_summary_table(const ss_run *r, ss_table *t, ss_err *e)
+/* What was not left at its default, and is no row of its own. */
+static void put_settings(ss_table *t, const ss_run_settings *x)
+{
+    static const char *const rows[] = {
+        "precision", "precision_map", "precision_scope", "class", "classes", "inputs", "samples",
+    };
+
+    for (int i = 0; i < x->n; i++) {
+        const ss_run_setting *s = &x->list[i];
+        bool own = s->usual || !s->known[0];
+
+        for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+            own |= strcmp(rows[k], s->key) == 0;
+        if (!own)
+            put(t, s->name, s->values[0]);
+    }
+    if (x->n_foreign)
+        put(t, "settings", "not recorded: the run was not made by sigmascope");
+}
+
+ss_code ss_summary_table(ss_run *r, ss_table *t, ss_err *e)
 {
     char text[128];
     ss_str inputs = {0}, sigmas = {0};
     int *order = ss_sigma_order(r);
-    ss_code rc = order ? ss_table_init(t, "run", e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_run_settings settings = {0};
+    ss_code rc = order ? ss_run_settings_find(&(ss_run *){r}, 1, &settings, e)
+                       : ss_fail(e, SS_NOMEM, "out of memory");
+
+    if (rc == SS_OK)
+        rc = ss_table_init(t, "run", e);
 
     if (rc != SS_OK)
         goto out;
@@ -53,6 +80,7 @@ ss_code ss_summary_table(const ss_run *r, ss_table *t, ss_err *e)
     put(t, "precision", r->precision);
     if (*r->ignored_tensors)
         put(t, "ignored tensors", r->ignored_tensors);
+    put_settings(t, &settings);
     put(t, "inputs", inputs.s ? inputs.s : "");
     put(t, "sigmas", sigmas.s ? sigmas.s : "");
     snprintf(text, sizeof text, "%s, %d of %d noise levels finished",
@@ -62,6 +90,7 @@ ss_code ss_summary_table(const ss_run *r, ss_table *t, ss_err *e)
              r->n_modules, r->n_samples, r->n_layers, (long long)r->n_parameters);
     put(t, "size", text);
 out:
+    ss_run_settings_release(&settings);
     ss_str_release(&inputs);
     ss_str_release(&sigmas);
     ss_free(order);

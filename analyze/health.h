@@ -5,8 +5,9 @@
 #include "analyze/sites.h"
 #include "base/table.h"
 
-/* Model, family, inputs, noise levels, what is finished: one row of text each. */
-ss_code ss_summary_table(const ss_run *r, ss_table *t, ss_err *e);
+/* Model, family, every setting that is not at its default, inputs, noise levels, what is finished:
+ * one row of text each. */
+ss_code ss_summary_table(ss_run *r, ss_table *t, ss_err *e);
 
 /* Mean of the loss over the samples that have one (NaN: the clean picture is not known); inf where
  * one of them is inf or NaN. mean: [n_inputs][n_sigmas]; NaN where there is none. *any: whether

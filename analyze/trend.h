@@ -102,6 +102,10 @@ ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const 
 
 /* Tables: the runs with their steps; the stages; the sites; for a format, when each site reaches
  * it, soonest first; its title is borrowed. */
+/* Settings, other than the model, in which the runs differ: a row for each value, with the steps
+ * that have it. *any: whether there are some; a fit over such runs is not one over training alone.
+ */
+ss_code ss_trend_settings_table(const ss_trend *t, bool *any, ss_table *table, ss_err *e);
 ss_code ss_trend_runs_table(const ss_trend *t, ss_table *table, ss_err *e);
 ss_code ss_trend_stages_table(const ss_trend *t, ss_table *table, ss_err *e);
 ss_code ss_trend_table(const ss_trend *t, int top, ss_table *table, ss_err *e);

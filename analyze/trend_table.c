@@ -1,10 +1,12 @@
 /* trend_table.c - growth over training as tables; see trend.h */
+#include "analyze/run_settings.h"
 #include "analyze/trend.h"
 #include "base/mem.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Where the largest value of a run is, over what is common: an index of rows, or -1. */
 static int largest_row(const ss_trend *t, int j)
@@ -60,6 +62,72 @@ ss_code ss_trend_runs_table(const ss_trend *t, ss_table *table, ss_err *e)
                   t->runs[0]->sigmas[ss_align_sigma(a, a->n_sigmas - 1, 0)], a->n_inputs,
                   left.s ? left.s : "");
     ss_str_release(&left);
+    return SS_OK;
+}
+
+/* The steps of the runs that have the same value of a setting as run j, "250, 500". */
+static void add_steps(const ss_trend *t, const ss_run_setting *row, int j, ss_str *out)
+{
+    for (int k = j; k < t->n_steps; k++) {
+        if (strcmp(row->values[k], row->values[j]) == 0)
+            ss_str_addf(out, "%s%.0f", out->len ? ", " : "", t->steps[k]);
+    }
+}
+
+/* A row for each value of a setting. */
+static void put_values(const ss_trend *t, const ss_run_setting *row, ss_table *table)
+{
+    for (int j = 0; j < t->n_steps; j++) {
+        ss_str steps = {0};
+        bool seen = false;
+
+        for (int k = 0; k < j; k++)
+            seen |= strcmp(row->values[k], row->values[j]) == 0;
+        if (seen)
+            continue;
+        add_steps(t, row, j, &steps);
+        table->failed |= steps.failed;
+        ss_table_row(table);
+        ss_table_text(table, row->name);
+        ss_table_text(table, row->values[j]);
+        ss_table_text(table, steps.s ? steps.s : "");
+        ss_str_release(&steps);
+    }
+}
+
+ss_code ss_trend_settings_table(const ss_trend *t, bool *any, ss_table *table, ss_err *e)
+{
+    ss_run_settings x;
+    ss_str names = {0};
+    int n = 0;
+    ss_code rc = ss_run_settings_find(t->runs, t->n_steps, &x, e);
+
+    *any = false;
+    if (rc != SS_OK)
+        return rc;
+    if ((rc = ss_table_init(table, "settings", e)) != SS_OK) {
+        ss_run_settings_release(&x);
+        return rc;
+    }
+    ss_table_column(table, "setting", SS_COL_TEXT, NULL);
+    ss_table_column(table, "value", SS_COL_TEXT, NULL);
+    ss_table_column(table, "steps", SS_COL_TEXT, NULL);
+    for (int i = 0; i < x.n; i++) {
+        if (!x.list[i].differs || strcmp(x.list[i].key, "model_sha256") == 0)
+            continue;
+        ss_str_addf(&names, "%s%s", n++ ? ", " : "", x.list[i].name);
+        put_values(t, &x.list[i], table);
+    }
+    *any = n > 0 || (x.n_foreign && x.n_foreign < t->n_steps);
+    ss_table_note(
+        table,
+        "the runs differ in more than the checkpoint%s%s, so a trend may be that of these"
+        "%s",
+        n ? ": " : "", names.s ? names.s : "",
+        x.n_foreign ? "; some were made by other hooks, with settings that are not recorded" : "");
+    table->failed |= names.failed;
+    ss_str_release(&names);
+    ss_run_settings_release(&x);
     return SS_OK;
 }
 

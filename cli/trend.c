@@ -54,11 +54,18 @@ static ss_code say_not_finite(ss_run **runs, const int64_t *steps, int n, cli_ta
 
 static ss_code show_trend(const cli_trend *x, const ss_trend *t, cli_tables *out, ss_err *e)
 {
-    ss_table table;
+    ss_table table = {0};
+    bool any = false;
     ss_code rc = ss_trend_runs_table(t, &table, e);
 
     if (rc == SS_OK)
         rc = cli_show(out, &table, e);
+    if (rc == SS_OK)
+        rc = ss_trend_settings_table(t, &any, &table, e);
+    if (rc == SS_OK && any)
+        rc = cli_show(out, &table, e);
+    else
+        ss_table_release(&table);
     if (rc == SS_OK && (rc = ss_trend_stages_table(t, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
     if (rc == SS_OK && (rc = ss_trend_table(t, x->top, &table, e)) == SS_OK)

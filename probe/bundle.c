@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "models/safetensors_write.h"
 #include "probe/plan.h"
+#include "probe/plan_text.h"
 #include "probe/replay.h"
 #include "probe/run_file.h"
 
@@ -143,6 +144,12 @@ static json_t *number(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
+/* JSON has no infinity, which the last noise level of a schedule with zero terminal SNR has. */
+static json_t *level(double sigma)
+{
+    return isfinite(sigma) ? json_real(sigma) : json_string("inf");
+}
+
 /* expected.json, with the numbers of each sample. */
 static ss_code describe(bundle *b, ss_str *out, ss_err *e)
 {
@@ -164,11 +171,11 @@ static ss_code describe(bundle *b, ss_str *out, ss_err *e)
         json_array_append_new(rms, number(x[1] ? x[1][at] : NAN));
         json_array_append_new(bad, json_integer(nonfinite ? (json_int_t)nonfinite[at] : 0));
     }
-    json_t *j = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s, s:f, s:f, s:s, s:o, s:o, s:o}", "model",
+    json_t *j = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s, s:o, s:f, s:s, s:o, s:o, s:o}", "model",
                           b->model, "variant", *variant ? variant : NULL, "model_sha256",
                           r->model_sha256, "family", r->family, "module",
                           strcmp(module_of(b), SS_RUN_ROOT) == 0 ? "" : module_of(b), "port",
-                          r->ports[b->port], "sigma", r->sigmas[b->sigma], "timestep",
+                          r->ports[b->port], "sigma", level(r->sigmas[b->sigma]), "timestep",
                           (double)b->plan.levels[b->sigma].condition, "input", r->inputs[b->input],
                           "absmax", absmax, "rms", rms, "nonfinite", bad);
     char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
@@ -344,6 +351,22 @@ static char *full_model_path(const ss_model_info *about, bool *failed)
     return path;
 }
 
+/* Are pictures, tensors and the scheduler file still those of the run? */
+static ss_code check_content(const bundle *b, ss_err *e)
+{
+    const ss_settings *s;
+    json_t *now = ss_plan_parse(b->plan.text, &s);
+    ss_str difference = {0};
+    ss_code rc = SS_OK;
+
+    if (s && ss_plan_content_difference(s, now, b->replay.plan, &difference))
+        rc = ss_fail(e, SS_FORMAT, "%s cannot be repeated: %s", b->r->path,
+                     difference.s ? difference.s : "out of memory");
+    ss_str_release(&difference);
+    json_decref(now);
+    return rc;
+}
+
 static ss_code gather(bundle *b, ss_err *e)
 {
     const ss_network_options *o = &b->replay.opt.network;
@@ -353,6 +376,8 @@ static ss_code gather(bundle *b, ss_err *e)
     if (rc == SS_OK && strcmp(b->plan.net.sha256, b->r->model_sha256) != 0)
         rc = ss_fail(e, SS_FORMAT, "%s is not what %s was made of any more", b->r->model_path,
                      b->r->path);
+    if (rc == SS_OK)
+        rc = check_content(b, e);
     if (rc != SS_OK)
         return rc;
     const ss_model_info *about = ss_model_about(b->plan.net.model);

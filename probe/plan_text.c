@@ -170,7 +170,7 @@ static const json_t *essence(const ss_setting *x, const json_t *plan)
     return is_content(x) && json_is_string(sum) ? sum : j;
 }
 
-static bool is_same(const ss_setting *x, const json_t *a, const json_t *b)
+bool ss_setting_is_same(const ss_setting *x, const json_t *a, const json_t *b)
 {
     const json_t *p = essence(x, a), *q = essence(x, b);
 
@@ -247,17 +247,52 @@ bool ss_plan_difference(const ss_settings *s, const json_t *now, const json_t *r
     for (int i = 0; i < s->n; i++) {
         const ss_setting *x = &s->list[i];
 
-        if (x->role != SS_SETTING_DATA || is_same(x, now, run))
+        if (x->role != SS_SETTING_DATA || ss_setting_is_same(x, now, run))
             continue;
         /* what follows from how something was said: that is the cause */
         for (int k = 0; k < i && x->kind == SS_SETTING_OTHER; k++) {
-            if (s->list[k].role == SS_SETTING_FORM && !is_same(&s->list[k], now, run)) {
+            if (s->list[k].role == SS_SETTING_FORM && !ss_setting_is_same(&s->list[k], now, run)) {
                 tell(&s->list[k], now, run, out);
                 return true;
             }
         }
         tell(x, now, run, out);
         return true;
+    }
+    return false;
+}
+
+/* One content, or each of a list that the other plan has by the same text. */
+static bool content_differs(const ss_setting *x, const json_t *now, const json_t *run, ss_str *out)
+{
+    const json_t *one, *other, *from = json_object_get(now, "from"),
+                               *was = json_object_get(run, "from");
+    size_t i, k;
+
+    if (from && was && json_equal(from, was) && !json_equal(now, run)) {
+        tell_value(x, now, run, out);
+        return true;
+    }
+    json_array_foreach(now, i, one)
+    {
+        json_array_foreach(run, k, other)
+        {
+            if (json_is_object(one) && json_is_object(other) && content_differs(x, one, other, out))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool ss_plan_content_difference(const ss_settings *s, const json_t *now, const json_t *run,
+                                ss_str *out)
+{
+    for (int i = 0; i < s->n; i++) {
+        const ss_setting *x = &s->list[i];
+
+        if (x->role != SS_SETTING_NONE &&
+            content_differs(x, json_object_get(now, x->key), json_object_get(run, x->key), out))
+            return true;
     }
     return false;
 }

@@ -20,6 +20,15 @@ json_t *ss_plan_parse(const char *text, const ss_settings **s);
  * first. False where nothing does. out: ss_str_release. */
 bool ss_plan_difference(const ss_settings *s, const json_t *now, const json_t *run, ss_str *out);
 
+/* Whether both have the same, or neither has any; of what was read from a file, the same content.
+ */
+bool ss_setting_is_same(const ss_setting *x, const json_t *a, const json_t *b);
+
+/* What a file held then that it does not hold now, of the files that both plans name: "--inputs:
+ * what images:a holds is not what the run was made of". False where there is nothing. */
+bool ss_plan_content_difference(const ss_settings *s, const json_t *now, const json_t *run,
+                                ss_str *out);
+
 /* The plan without what is not compared, as text: equal for runs with the same data. ss_free; NULL:
  * no memory. */
 char *ss_plan_identity(const ss_settings *s, const json_t *plan);

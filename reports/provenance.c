@@ -1,6 +1,7 @@
 /* provenance.c - see provenance.h */
 #include "reports/provenance.h"
 
+#include "analyze/run_settings.h"
 #include "base/version.h"
 
 static void row(FILE *f, const char *what, const char *value)
@@ -23,7 +24,29 @@ static void ports(const ss_run *r, char *out, size_t n)
             (size_t)snprintf(out + at, n - at, "%s%s", p ? ", " : "of each module: ", r->ports[p]);
 }
 
-void ss_provenance(ss_page *p, const ss_run *r, const char *report_command)
+/* Every setting that the plan has, the options and what followed from them. */
+static void settings(ss_page *p, ss_run *r)
+{
+    ss_run_settings x;
+    ss_err ignored;
+
+    if (ss_run_settings_find(&r, 1, &x, &ignored) != SS_OK)
+        return; /* no memory: the plan below has them */
+    if (x.n_foreign && !r->steps)
+        html_element(p->f, "p", "missing", "%s",
+                     "The settings of this run are not recorded: it was not made by sigmascope.");
+    if (x.n) {
+        html_raw(p->f, "<details><summary>All settings</summary><div class=\"scroll\"><table>\n");
+        for (int i = 0; i < x.n; i++) {
+            if (x.list[i].known[0])
+                row(p->f, x.list[i].name, x.list[i].values[0]);
+        }
+        html_raw(p->f, "</table></div></details>\n");
+    }
+    ss_run_settings_release(&x);
+}
+
+void ss_provenance(ss_page *p, ss_run *r, const char *report_command)
 {
     char text[128];
     FILE *f = p->f;
@@ -58,6 +81,7 @@ void ss_provenance(ss_page *p, const ss_run *r, const char *report_command)
     row(f, "report by", "sigmascope " SS_VERSION);
     row(f, "figures by", ss_plot_version(text, sizeof text));
     html_raw(f, "</table></div>\n");
+    settings(p, r);
     if (*r->plan) {
         html_raw(f, "<details><summary>All that determines the data</summary><pre>");
         html_text(f, r->plan);

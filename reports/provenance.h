@@ -5,6 +5,6 @@
 #include "analyze/sites.h"
 #include "reports/page.h"
 
-void ss_provenance(ss_page *p, const ss_run *r, const char *report_command); /* #made */
+void ss_provenance(ss_page *p, ss_run *r, const char *report_command); /* #made */
 
 #endif

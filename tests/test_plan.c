@@ -465,6 +465,108 @@ static void test_kept_runs(void **state)
     assert_false(kept(&opt));
 }
 
+/* --- shown --- */
+
+/* Runs that differ in one thing each: it is named, with both values, and `analyze` shows it. */
+static void test_compare_names_what_differs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options, *said, *shown;
+    } cases[] = {
+        {"--intervene clamp:0.1@up_blocks.?", "intervene (none, clamp:0.1@up_blocks.?)",
+         "clamp:0.1"},
+        {"--intervene zero@mid_block", "intervene (none, zero@mid_block)", "zero@mid_block"},
+        {"--condition-sigma 0.123", "condition-sigma (none, 0.123)", "0.123"},
+        {"--size 16x16", "size (32x32, 16x16)", "16x16"},
+        {"--beta-schedule scaled_linear", "beta-schedule (none, scaled_linear)", "scaled_linear"},
+        {"--prediction sample", "prediction (epsilon, sample)", "sample"},
+        {"--seed 3141", "seed (0, 3141)", "3141"},
+        {"--precision bf16", "precision (fp32 (ops), bf16 (ops))", "bf16 (ops)"},
+        {"--precision-scope blocks", "precision (fp32 (ops), fp32 (blocks))", "blocks"},
+        {"--class 3", "condition (null class, class 3)", "class 3"},
+        {"--modules 'up_blocks.*'", "modules (none, up_blocks.*)", "up_blocks.*"},
+        {"--channels", "channels (off, on)", "channels"},
+        {"--no-histogram", "no-histogram (off, on)", "no-histogram"},
+        {"--batch 1", "batch (2, 1)", "batch"},
+    };
+    char command[600];
+
+    expect("inspect $M >$D/inspected; mkdir $D/bare; cp -r $M/unet $M/*.safetensors $D/bare/", 0,
+           NULL); /* no scheduler file */
+    expect("probe $D/bare -o $D/plain.h5" QUICK, 0, NULL);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        snprintf(command, sizeof command, "probe $D/bare -o $D/other.h5 --force" QUICK " %s",
+                 cases[i].options);
+        expect(command, 0, NULL);
+        expect("compare $D/plain.h5 $D/other.h5", 0, cases[i].said);
+        assert_null(strstr(output, "nothing but the file"));
+        expect("analyze $D/other.h5", 0, NULL);
+        *strstr(output, "growth") = '\0';
+        if (!strstr(output, cases[i].shown))
+            fail_msg("%s: analyze shows\n%s", cases[i].options, output);
+    }
+    expect("probe $D/bare -o $D/other.h5 --force --threads 1 --sigmas 0.50,2e1 --samples 2 --quiet",
+           0, NULL);
+    expect("compare $D/plain.h5 $D/other.h5", 0, NULL);
+    assert_null(strstr(output, "sigmas ("));
+    expect("compare $D/plain.h5 $D/plain.h5", 0, "differ in nothing but the file");
+}
+
+/* Several runs of a training whose settings differ. */
+static void test_trend_names_what_differs(void **state)
+{
+    (void)state;
+    expect("probe $M -o $D/t1.h5" QUICK, 0, NULL);
+    expect("probe demo/fashion-mnist/step-06000 -o $D/t2.h5" QUICK, 0, NULL);
+    expect("analyze $D/t1.h5 $D/t2.h5", 0, NULL);
+    assert_null(strstr(output, "the runs differ in more than the checkpoint"));
+    expect("probe demo/fashion-mnist/step-06000 -o $D/t3.h5 --intervene scale:0.5@mid_block" QUICK,
+           0, NULL);
+    expect(
+        "analyze $D/t1.h5 $D/t3.h5", 0,
+        "the runs differ in more than the checkpoint: intervene, so a trend may be that of these");
+    assert_non_null(strstr(output, "scale:0.5@mid_block  6000"));
+    expect("report $D/t3.h5 -o $D/report --quiet", 0, NULL);
+    expect("inspect $M >$D/x; cat $D/report/index.html", 0, "<th>intervene</th>");
+    assert_non_null(strstr(output, "scale:0.5@mid_block</td>"));
+}
+
+/* Zero terminal SNR: at the last timestep sigma is infinite, and all that repeats a run does. */
+static void test_infinite_sigma(void **state)
+{
+    (void)state;
+    expect("inspect $M >$D/x; mkdir $D/zero; cp -r $M/unet $M/*.safetensors $D/zero/; "
+           "echo '{\"_class_name\": \"DDPMScheduler\", \"rescale_betas_zero_snr\": true, "
+           "\"prediction_type\": \"v_prediction\"}' >$D/zero/scheduler_config.json; "
+           "mkdir $D/zero/scheduler; mv $D/zero/scheduler_config.json $D/zero/scheduler/",
+           0, NULL);
+    expect("probe $D/zero -o $D/inf.h5 --timesteps 10,999 --samples 1 --quiet", 0, NULL);
+    expect("analyze $D/inf.h5 --keep-fp32 fp16 --check", 0, "the list suffices");
+    expect("probe $D/zero -o $D/inf.h5 --timesteps 10,999 --samples 1 --quiet --resume", 0, NULL);
+    expect("bisect $D/zero --fail 'absmax(*) > 1' --timesteps 999 --samples 1 --quiet --cache "
+           "$D/c --save-bundle $D/bundle",
+           3, "sh ");
+    expect("inspect $M >$D/x; cat $D/bundle/expected.json", 0, "\"sigma\": \"inf\"");
+    expect("bisect $D/zero --fail 'absmax(*) > 1' --timesteps 10,999 --samples 1 --quiet --cache "
+           "$D/c --minimal-fp32 e2m1",
+           3, NULL);
+    assert_null(strstr(output, "--sigmas"));
+}
+
+/* What is repeated must be what was: other pictures at the same path are refused by name. */
+static void test_replay_of_changed_pictures(void **state)
+{
+    (void)state;
+    mkdir(in_tmp("r"), 0755);
+    put_picture("0-t-shirt.png", "r/a.png");
+    expect("probe $M -o $D/r.h5 --inputs images:$D/r --samples 1 --sigmas 1 --quiet", 0, NULL);
+    expect("analyze $D/r.h5 --keep-fp32 fp16 --check --quiet", 0, "the list suffices");
+    put_picture("1-trouser.png", "r/a.png");
+    expect("analyze $D/r.h5 --keep-fp32 fp16 --check --quiet", 1,
+           "r.h5 cannot be repeated: --inputs: what images:");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,6 +577,10 @@ int main(void)
         cmocka_unit_test(test_resume_names_the_option),
         cmocka_unit_test(test_pictures_by_content),
         cmocka_unit_test(test_kept_runs),
+        cmocka_unit_test(test_compare_names_what_differs),
+        cmocka_unit_test(test_trend_names_what_differs),
+        cmocka_unit_test(test_infinite_sigma),
+        cmocka_unit_test(test_replay_of_changed_pictures),
     };
 
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
