@@ -121,8 +121,7 @@ static bool put_fact(ss_run *const *runs, int n_runs, fact f, ss_str *texts, ss_
 
 /* Settings that are a fact of the list above; inputs and levels are, but for what they hold. */
 static const char *const facts_too[] = {
-    "model_sha256", "precision", "precision_map", "precision_scope", "prediction", "seed", "device",
-    "samples",      NULL,
+    "model_sha256", "precision", "precision_map", "prediction", "seed", "device", "samples", NULL,
 };
 
 static bool is_fact(const char *key)

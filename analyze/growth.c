@@ -57,10 +57,9 @@ ss_code ss_growth_find(ss_run *r, const ss_sites *sites, int input, ss_growth *g
     ss_code rc = SS_OK;
 
     *g = (ss_growth){.low = -1, .mid = -1, .high = -1, .input = input};
-    snprintf(g->title, sizeof g->title, "growth%s%.40s", input == SS_ALL ? "" : " ",
-             input == SS_ALL ? "" : r->inputs[input]);
+    g->title = ss_table_title("growth", input == SS_ALL ? "" : r->inputs[input]);
     g->rows = ss_calloc((size_t)sites->n, sizeof *g->rows);
-    if (!order || !sigma || !y || !g->rows)
+    if (!order || !sigma || !y || !g->rows || !g->title)
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     else if ((rc = ss_run_stat(r, "absmax", &absmax, e)) == SS_OK)
         rc = ss_run_stat(r, "rms", &rms, e);
@@ -97,6 +96,7 @@ out:
 void ss_growth_release(ss_growth *g)
 {
     ss_free(g->rows);
+    ss_free(g->title);
     *g = (ss_growth){0};
 }
 

@@ -29,7 +29,7 @@ typedef struct {
 typedef struct {
     int low, mid, high;  /* indices of sigmas; -1 when none is finished */
     int input;           /* or SS_ALL */
-    char title[64];      /* of the table: "growth", or "growth INPUT" */
+    char *title;         /* of the table: "growth", or "growth INPUT" */
     ss_growth_row *rows; /* largest peak first, those without any last */
     int n;
 } ss_growth;

@@ -480,7 +480,7 @@ static ss_code add_limit(look *l, const char *what, double limit, const char *gl
         !(hist = ss_alloc((size_t)l->r->n_ports * (size_t)l->r->n_inputs * (size_t)l->r->n_sigmas,
                           SS_RUN_EXPONENTS * sizeof *hist)))
         return out_of_memory(l->r, e);
-    snprintf(a.what, sizeof a.what, "%.90s", what);
+    ss_printable(what, a.what, sizeof a.what);
     for (int i = 0; i < l->all.n; i++) {
         const ss_site s = l->all.site[i];
         bool hit = false;
@@ -508,26 +508,41 @@ static ss_code add_limit(look *l, const char *what, double limit, const char *gl
     return SS_OK;
 }
 
-/* "fp8-e4m3-sat (ops), mid_block=fp16": each format that saturates. */
+/* "fp8-e4m3-sat (ops)" or "GLOB=fp8-e4m3-sat", n bytes of it: one that saturates. */
+static ss_code add_saturated(look *l, const char *part, size_t n, ss_err *e)
+{
+    ss_str glob = {0};
+    ss_format f;
+    ss_code rc = SS_OK;
+
+    ss_str_addn(&glob, part, n);
+    if (glob.failed)
+        return out_of_memory(l->r, e);
+    char *equals = strrchr(glob.s, '='), *scope = strstr(glob.s, " (");
+    const char *name = equals ? equals + 1 : glob.s;
+
+    if (equals)
+        *equals = '\0';
+    else if (scope)
+        *scope = '\0';
+    if (ss_format_parse(name, &f, NULL) == SS_OK && f.saturate)
+        rc = add_limit(l, f.name, f.max,
+                       equals && ss_glob_check(glob.s, NULL) == SS_OK ? glob.s : NULL, e);
+    ss_str_release(&glob);
+    return rc;
+}
+
+/* "fp8-e4m3-sat (ops), {down,mid}_block*=fp16": each part, which has no blank behind a comma. */
 static ss_code find_saturated(look *l, ss_err *e)
 {
     const char *p = l->r->precision;
     ss_code rc = SS_OK;
 
     while (*p && rc == SS_OK) {
-        const size_t n = strcspn(p, ","), word = strcspn(p, " ,");
-        char text[256], *equals;
-        ss_format f;
+        const char *end = strstr(p, ", ");
 
-        snprintf(text, sizeof text, "%.*s", (int)(word < n ? word : n), p);
-        equals = strrchr(text, '=');
-        if (equals)
-            *equals = '\0';
-        if (ss_format_parse(equals ? equals + 1 : text, &f, NULL) == SS_OK && f.saturate)
-            rc = add_limit(l, f.name, f.max,
-                           equals && ss_glob_check(text, NULL) == SS_OK ? text : NULL, e);
-        p += n;
-        p += strspn(p, ", ");
+        rc = add_saturated(l, p, end ? (size_t)(end - p) : strlen(p), e);
+        p = end ? end + 2 : p + strlen(p);
     }
     return rc;
 }

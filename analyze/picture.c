@@ -86,7 +86,6 @@ static ss_code filter(ss_picture *p, const ss_picture_filter *f, ss_err *e)
 ss_code ss_picture_read(const char *path, const ss_picture_filter *f, double cutoff,
                         const char *name, ss_picture *p, ss_err *e)
 {
-    const char *between = *name ? " " : "";
     ss_image im = {0};
     ss_code rc = ss_image_read_png(path, &im, e);
 
@@ -95,12 +94,12 @@ ss_code ss_picture_read(const char *path, const ss_picture_filter *f, double cut
         return rc;
     p->n_rings = ss_spectrum_rings(im.h, im.w);
     p->filtered = f->lowpass > 0 || f->highpass > 0;
-    snprintf(p->title[0], sizeof p->title[0], "picture%s%.100s", between, name);
-    snprintf(p->title[1], sizeof p->title[1], "spectrum%s%.100s", between, name);
+    p->title[0] = ss_table_title("picture", name);
+    p->title[1] = ss_table_title("spectrum", name);
 
     const size_t n = (size_t)im.h * (size_t)im.w * (size_t)im.c;
     p->x = ss_alloc(n, sizeof *p->x);
-    if (!p->x)
+    if (!p->x || !p->title[0] || !p->title[1])
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
     for (size_t i = 0; i < n && rc == SS_OK; i++)
         p->x[i] = im.data[i];
@@ -119,6 +118,8 @@ void ss_picture_release(ss_picture *p)
     ss_free(p->x);
     ss_free(p->side[0].psd);
     ss_free(p->side[1].psd);
+    ss_free(p->title[0]);
+    ss_free(p->title[1]);
     *p = (ss_picture){0};
 }
 

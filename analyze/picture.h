@@ -26,7 +26,7 @@ typedef struct {
     bool filtered;
     ss_picture_side side[2]; /* the picture as it is, and filtered */
     float *x;                /* [h][w][c] filtered, or as it is */
-    char title[2][160];      /* of the tables */
+    char *title[2];          /* of the tables */
 } ss_picture;
 
 /* True when a file begins as a PNG does. */

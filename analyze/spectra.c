@@ -132,7 +132,6 @@ ss_code ss_spectra_find(ss_run *r, const ss_sites *sites, double cutoff, const c
                         ss_spectra *s, ss_err *e)
 {
     const size_t means = mean_at(r, r->n_inputs, 0), all = ss_spectra_at(r, r->n_inputs, 0, 0);
-    const char *between = *name ? " " : "";
     const float *psd, *absmax;
     ss_code rc = ss_run_psd(r, &psd, e);
 
@@ -144,15 +143,16 @@ ss_code ss_spectra_find(ss_run *r, const ss_sites *sites, double cutoff, const c
     if (!psd || !absmax)
         return ss_fail(e, SS_FORMAT, "%s: has no %s; 'sigmascope probe' writes it", r->path,
                        psd ? "/stats/absmax" : "/inputs/psd, the spectra of inputs");
-    snprintf(s->title[0], sizeof s->title[0], "input spectra%s%.100s", between, name);
-    snprintf(s->title[1], sizeof s->title[1], "low frequencies%s%.100s", between, name);
+    s->title[0] = ss_table_title("input spectra", name);
+    s->title[1] = ss_table_title("low frequencies", name);
     s->low = ss_alloc(all, sizeof *s->low);
     s->peaks = ss_alloc(all, PLACES * sizeof *s->peaks);
     s->psd = ss_alloc(means, (size_t)r->n_radii * sizeof *s->psd);
     s->slope = ss_alloc(means, sizeof *s->slope);
     s->power = ss_alloc(means, sizeof *s->power);
     s->levels = ss_calloc((size_t)r->n_done, sizeof *s->levels);
-    if (!s->low || !s->peaks || !s->psd || !s->slope || !s->power || !s->levels)
+    if (!s->low || !s->peaks || !s->psd || !s->slope || !s->power || !s->levels || !s->title[0] ||
+        !s->title[1])
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     else
         rc = find_all(r, sites, psd, absmax, s, e);
@@ -169,6 +169,8 @@ void ss_spectra_release(ss_spectra *s)
     ss_free(s->slope);
     ss_free(s->power);
     ss_free(s->levels);
+    ss_free(s->title[0]);
+    ss_free(s->title[1]);
     *s = (ss_spectra){0};
 }
 

@@ -41,7 +41,7 @@ typedef struct {
                       where the pictures' size is not known */
     ss_spectra_level *levels; /* lowest sigma first, finished ones */
     int n;
-    char title[2][160]; /* of the tables */
+    char *title[2]; /* of the tables */
 } ss_spectra;
 
 /* sites: SS_SITES_PRODUCED. A run without spectra is SS_FORMAT. name: what the tables' titles end

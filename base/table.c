@@ -26,6 +26,14 @@ ss_code ss_table_init(ss_table *t, const char *title, ss_err *e)
     return ss_fail(e, SS_NOMEM, "table '%s': out of memory", title);
 }
 
+char *ss_table_title(const char *what, const char *name)
+{
+    ss_str s = {0};
+
+    ss_str_addf(&s, "%s%s%s", what, *name ? " " : "", name);
+    return ss_str_detach(&s);
+}
+
 void ss_table_release(ss_table *t)
 {
     json_decref(t->columns);

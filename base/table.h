@@ -33,6 +33,9 @@ typedef struct ss_table {
 } ss_table;
 
 ss_code ss_table_init(ss_table *t, const char *title, ss_err *e);
+/* "WHAT NAME", or WHAT where NAME is "", as a title: whole, because JSON knows tables by it.
+ * ss_free after the table; NULL: no memory. */
+char *ss_table_title(const char *what, const char *name);
 void ss_table_note(ss_table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* format is a printf format for one double (numbers), or NULL; borrowed. */
 void ss_table_column(ss_table *t, const char *name, ss_col_kind kind, const char *format);

@@ -7,6 +7,23 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Under its title, or where another table has it, of the same file given twice, "TITLE (2)". */
+static ss_code add_table(json_t *tables, const ss_table *t, ss_err *e)
+{
+    ss_str title = {0};
+    ss_code rc = SS_OK;
+
+    ss_str_add(&title, t->title);
+    for (int i = 2; !title.failed && json_object_get(tables, title.s); i++) {
+        ss_str_release(&title);
+        ss_str_addf(&title, "%s (%d)", t->title, i);
+    }
+    if (title.failed || json_object_set_new(tables, title.s, ss_table_json(t)) != 0)
+        rc = ss_fail(e, SS_NOMEM, "table '%s': out of memory", t->title);
+    ss_str_release(&title);
+    return rc;
+}
+
 ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e)
 {
     ss_code rc = SS_OK;
@@ -18,8 +35,7 @@ ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e)
     } else {
         if (!out->tables)
             out->tables = json_object();
-        if (json_object_set_new(out->tables, t->title, ss_table_json(t)) != 0)
-            rc = ss_fail(e, SS_NOMEM, "table '%s': out of memory", t->title);
+        rc = add_table(out->tables, t, e);
     }
     ss_table_release(t);
     return rc;

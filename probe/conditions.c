@@ -47,7 +47,10 @@ ss_code ss_classes_parse(const char *text, const ss_model *m, int **classes, int
         char item[16];
         int64_t v = -1;
 
-        snprintf(item, sizeof item, "%.*s", (int)(len < 15 ? len : 15), p);
+        if (len >= sizeof item) /* more digits than a class has */
+            item[0] = '\0';
+        else
+            snprintf(item, sizeof item, "%.*s", (int)len, p);
         int *grown = ss_grow(list, &cap, (size_t)count + 1, sizeof *list);
         if (!grown || !ss_parse_i64(item, &v) || v < 0 || v > MAX_CLASS) {
             ss_free(grown ? grown : list);
@@ -313,7 +316,8 @@ static ss_code make_room(ss_condition_rows *r, int rows, ss_err *e)
 }
 
 /* All samples' in one text. */
-static void put_text_form(const ss_condition_options *opt, const ss_model *m, ss_conditions *k)
+static ss_code put_text_form(const ss_condition_options *opt, const ss_model *m, ss_conditions *k,
+                             ss_err *e)
 {
     ss_str s = {0};
     char one[64];
@@ -324,8 +328,8 @@ static void put_text_form(const ss_condition_options *opt, const ss_model *m, ss
         ss_str_addf(&s, ", %d", opt->classes[i]);
     if (opt->guidance_embed)
         ss_str_addf(&s, "; told guidance %s", opt->guidance_embed);
-    snprintf(k->text_form, sizeof k->text_form, "%s", s.s ? s.s : "");
-    ss_str_release(&s);
+    k->text_form = ss_str_detach(&s);
+    return k->text_form ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
 }
 
 ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, int samples,
@@ -348,11 +352,12 @@ ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, i
     ss_condition_rows *const all[] = {&k.prompt, &k.text, &k.time, &k.labels, &k.guidance};
     for (size_t i = 0; i < sizeof all / sizeof *all && rc == SS_OK; i++)
         rc = make_room(all[i], rows, e);
+    if (rc == SS_OK)
+        rc = put_text_form(opt, m, &k, e);
     if (rc != SS_OK) {
         ss_conditions_release(&k);
         return rc;
     }
-    put_text_form(opt, m, &k);
     *out = k;
     return SS_OK;
 }
@@ -371,6 +376,7 @@ void ss_conditions_release(ss_conditions *k)
     release_rows(&k->time);
     release_rows(&k->labels);
     release_rows(&k->guidance);
+    ss_free(k->text_form);
     *k = (ss_conditions){0};
 }
 

@@ -38,7 +38,7 @@ typedef struct {
 
 typedef struct {
     ss_condition_rows prompt, text, time, labels, guidance;
-    char text_form[128]; /* for the run file: "class 3" */
+    char *text_form; /* for the run file: "class 3" */
 } ss_conditions;
 
 /* "0,3,7" or "all", which are all classes of m but its null class, into a list that the caller

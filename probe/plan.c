@@ -9,6 +9,7 @@
 #include "probe/levels.h"
 #include "probe/plan_text.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -177,11 +178,14 @@ static json_t *inputs_of(const ss_plan *p, ss_err *e)
 
 static ss_code sum_conditions(const ss_conditions *k, char sha256[65], ss_err *e)
 {
-    const ss_condition_rows *const all[] = {&k->prompt, &k->text, &k->time, &k->labels};
-    char sums[4 * 2 * 64 + 1] = "", *to = sums;
+    const ss_condition_rows *const all[] = {&k->prompt, &k->text, &k->time, &k->labels,
+                                            &k->guidance};
+    enum { ROWS = sizeof all / sizeof *all };
+    static_assert(sizeof *k == ROWS * sizeof *all[0] + sizeof k->text_form, "a row is missing");
+    char sums[ROWS * 2 * 64 + 1] = "", *to = sums;
     ss_code rc = SS_OK;
 
-    for (int i = 0; i < 8 && rc == SS_OK; i++) {
+    for (int i = 0; i < 2 * ROWS && rc == SS_OK; i++) {
         const ss_array *a = i % 2 ? &all[i / 2]->negative : &all[i / 2]->all;
         char one[65] = "";
 

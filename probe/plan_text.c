@@ -23,9 +23,11 @@ static void split_precision(json_t *plan)
     const bool blocks = strncmp(open, " (blocks)", 9) == 0, cut = strlen(text) >= CUT_AT;
     json_t *format = json_stringn(text, (size_t)(open - text));
 
-    for (p++; strncmp(p, ", ", 2) == 0; p += strcspn(p, ",")) {
+    for (const char *next; (p = strstr(p, ", ")); p = next) { /* {a,b} has no blank */
         p += 2;
-        json_array_append_new(maps, json_stringn(p, strcspn(p, ",")));
+        next = strstr(p, ", ");
+        next = next ? next : p + strlen(p);
+        json_array_append_new(maps, json_stringn(p, (size_t)(next - p)));
     }
     json_object_set_new(plan, "precision_scope", json_string(blocks ? "blocks" : "ops"));
     if (cut)
