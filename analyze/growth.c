@@ -111,11 +111,13 @@ static void note(const ss_run *r, const ss_growth *g, int shown, ss_table *t)
     if (shown < g->n)
         snprintf(rest, sizeof rest, "; %d more, each at most %.4g", g->n - shown,
                  g->rows[shown].peak);
-    ss_table_note(
-        t, "largest |x| at sigma %g, %g, %g, ratio of the outer two, slope over ln sigma%s%s%s%s",
-        r->sigmas[g->low], r->sigmas[g->mid], r->sigmas[g->high],
-        isinf(r->sigmas[g->high]) ? " (of finite sigma)" : "", g->input == SS_ALL ? "" : "; input ",
-        g->input == SS_ALL ? "" : r->inputs[g->input], rest);
+    ss_table_note(t,
+                  "largest |x| that modules put out, over samples, at sigma %g, %g, %g, ratio of "
+                  "the outer two, slope over ln sigma%s%s%s%s",
+                  r->sigmas[g->low], r->sigmas[g->mid], r->sigmas[g->high],
+                  isinf(r->sigmas[g->high]) ? " (of finite sigma)" : "",
+                  g->input == SS_ALL ? "" : "; input ",
+                  g->input == SS_ALL ? "" : r->inputs[g->input], rest);
 }
 
 ss_code ss_growth_table(const ss_run *r, const ss_growth *g, int top, ss_table *t, ss_err *e)

@@ -106,8 +106,9 @@ static void say_sites(const ss_not_finite *x, ss_str *s)
             ss_str_addf(s, "Nothing at all is finite: all values at all %d places are inf or NaN",
                         x->of_sites);
         else
-            ss_str_addf(s, "Values are inf or NaN at %d of %d places (%s%llu values)", x->n_sites,
-                        x->of_sites, x->counted ? "" : "at least ", (ull)x->values);
+            ss_str_addf(s, "Values are inf or NaN at %d of %d place%s (%s%llu values)", x->n_sites,
+                        x->of_sites, plural((uint64_t)x->of_sites), x->counted ? "" : "at least ",
+                        (ull)x->values);
         if (is_emulated(r))
             ss_str_addf(s, ", under emulation of %s", r->precision);
         ss_str_addf(s, ". The first in forward order is %s, first at %s%s.",

@@ -79,7 +79,7 @@ static void find_rows(const ss_run *r, ss_weights *w, const float *absmax, const
 
         if (isnan(row.activation) || !find_weights(r, absmax, rms, bad, scratch, &row))
             continue;
-        row.huge = row.activation >= SS_HUGE * w->activation_median;
+        row.huge = row.activation > 0 && row.activation >= SS_HUGE * w->activation_median;
         row.normal = !row.bad && row.weight <= SS_HUGE * w->weight_median;
         w->n_huge += row.huge;
         w->n_huge_normal += row.huge && row.normal;

@@ -55,6 +55,30 @@ void ss_table_note(ss_table *t, const char *fmt, ...)
     t->failed |= !t->note;
 }
 
+void ss_table_spread(ss_table *t, int top)
+{
+    const int n = (int)json_array_size(t->rows);
+    json_t *kept;
+    char *note = t->note;
+
+    if (top >= n)
+        return;
+    if (!(kept = json_array())) {
+        t->failed = true;
+        return;
+    }
+    for (int i = 0; i < top; i++) {
+        const size_t at = top > 1 ? (size_t)((int64_t)i * (n - 1) / (top - 1)) : (size_t)n - 1;
+
+        t->failed |= json_array_append(kept, json_array_get(t->rows, at)) != 0;
+    }
+    json_decref(t->rows);
+    t->rows = kept;
+    t->note = NULL;
+    ss_table_note(t, "%s%s%d of %d rows, evenly", note ? note : "", note ? "; " : "", top, n);
+    ss_free(note);
+}
+
 void ss_table_column(ss_table *t, const char *name, ss_col_kind kind, const char *format)
 {
     json_t *column = json_pack("{s:s, s:i, s:s}", "name", name, "kind", (int)kind, "format",

@@ -45,6 +45,10 @@ void ss_table_text(ss_table *t, const char *text);
  * whole number is a JSON integer. */
 void ss_table_number(ss_table *t, double value);
 
+/* Keeps at most `top` rows, the first, the last and evenly between, and says so in the note: for
+ * rows that are along an axis, of which no one is worth more. */
+void ss_table_spread(ss_table *t, int top);
+
 /* Prints at most `width` columns wide (0: the terminal's width, or 100): the widest text
  * columns give way, shortened in their middle with "..". */
 void ss_table_print(const ss_table *t, FILE *f, int width);

@@ -71,6 +71,13 @@ typedef struct {
     cli_tables out;
 } report;
 
+/* A table with a row for each noise level. */
+static ss_code show_spread(report *rep, ss_table *t, ss_err *e)
+{
+    ss_table_spread(t, rep->top);
+    return cli_show(&rep->out, t, e);
+}
+
 static ss_code show_growth(report *rep, int input, ss_err *e)
 {
     ss_growth g;
@@ -90,7 +97,7 @@ static ss_code show_overflow(report *rep, const ss_format *f, ss_err *e)
     ss_code rc = ss_overflow_find(rep->run, &rep->all, f, &o, e);
 
     if (rc == SS_OK && (rc = ss_overflow_table(rep->run, &o, &t, e)) == SS_OK)
-        rc = cli_show(&rep->out, &t, e);
+        rc = show_spread(rep, &t, e);
     ss_overflow_release(&o);
     return rc;
 }
@@ -118,7 +125,7 @@ static ss_code show_stages(report *rep, ss_err *e)
     ss_code rc = ss_stages_find(rep->run, &rep->produced, SS_ALL, &s, e);
 
     if (rc == SS_OK && (rc = ss_stages_table(rep->run, &s, &t, e)) == SS_OK)
-        rc = cli_show(&rep->out, &t, e);
+        rc = show_spread(rep, &t, e);
     ss_stages_release(&s);
     return rc;
 }
@@ -148,7 +155,7 @@ static ss_code show_blobs(report *rep, ss_err *e)
     if (b.n && rc == SS_OK && (rc = ss_blob_shapes_table(rep->run, &b, rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
     if (b.n && rc == SS_OK && (rc = ss_blob_levels_table(rep->run, &b, &t, e)) == SS_OK)
-        rc = cli_show(&rep->out, &t, e);
+        rc = show_spread(rep, &t, e);
     ss_blobs_release(&b);
     return rc;
 }
@@ -206,7 +213,7 @@ static ss_code show_all(report *rep, ss_err *e)
     if (rc == SS_OK)
         rc = show_blobs(rep, e);
     if (rc == SS_OK && (rc = ss_loss_table(rep->run, &t, e)) == SS_OK)
-        rc = cli_show(&rep->out, &t, e);
+        rc = show_spread(rep, &t, e);
     return rc;
 }
 

@@ -6,9 +6,11 @@
 #include "cli/cli.h"
 #include "cli/tables.h"
 
+#include <limits.h>
 #include <math.h>
 
-enum { OPT_CUTOFF = 1, OPT_LOWPASS, OPT_HIGHPASS, OPT_OUTPUT };
+enum { OPT_CUTOFF = 1, OPT_LOWPASS, OPT_HIGHPASS, OPT_OUTPUT, OPT_TOP };
+enum { ROWS = 40 }; /* of a table, unless told */
 
 static const cli_option options[] = {
     {OPT_CUTOFF, "cutoff", "CYCLES",
@@ -19,10 +21,12 @@ static const cli_option options[] = {
      "their amplitude, longer ones more"},
     {OPT_HIGHPASS, "highpass", "CYCLES", "the same, and the mean and longer waves go"},
     {OPT_OUTPUT, "output", "OUT.png", "write the filtered picture; after --highpass around 127.5"},
+    {OPT_TOP, "top", "N", "at most N rows a table of a run (default 40, with --json all)"},
     {0},
 };
 
-static ss_code show_run(ss_run *r, double cutoff, const char *name, cli_tables *out, ss_err *e)
+static ss_code show_run(ss_run *r, double cutoff, const char *name, int top, cli_tables *out,
+                        ss_err *e)
 {
     ss_sites sites = {0};
     ss_spectra s = {0};
@@ -31,10 +35,14 @@ static ss_code show_run(ss_run *r, double cutoff, const char *name, cli_tables *
 
     if (rc == SS_OK)
         rc = ss_spectra_find(r, &sites, cutoff, name, &s, e);
-    if (rc == SS_OK && (rc = ss_spectra_table(r, &s, &t, e)) == SS_OK)
+    if (rc == SS_OK && (rc = ss_spectra_table(r, &s, &t, e)) == SS_OK) {
+        ss_table_spread(&t, top);
         rc = cli_show(out, &t, e);
-    if (rc == SS_OK && (rc = ss_spectra_finding_table(r, &s, &t, e)) == SS_OK)
+    }
+    if (rc == SS_OK && (rc = ss_spectra_finding_table(r, &s, &t, e)) == SS_OK) {
+        ss_table_spread(&t, top);
         rc = cli_show(out, &t, e);
+    }
     ss_spectra_release(&s);
     ss_sites_release(&sites);
     return rc;
@@ -59,6 +67,7 @@ typedef struct {
     double cutoff;
     ss_picture_filter filter;
     const char *output;
+    int top;
     cli_tables out;
 } request;
 
@@ -104,7 +113,7 @@ static ss_code show_file(request *q, const char *path, const char *name, ss_run 
     if (rc == SS_OK)
         rc = cli_say_not_finite(&q->out, &bad, SS_BAD_INPUTS, *name ? name : NULL, e);
     ss_not_finite_release(&bad);
-    return rc == SS_OK ? show_run(*r, q->cutoff, name, &q->out, e) : rc;
+    return rc == SS_OK ? show_run(*r, q->cutoff, name, q->top, &q->out, e) : rc;
 }
 
 static ss_code show_files(request *q, char *const *paths, int n, ss_err *e)
@@ -141,6 +150,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     request q = {.cutoff = SS_DEFAULT_CUTOFF};
     cli_parser p;
     ss_err e = {0};
+    int64_t top = -1;
     int id;
 
     cli_begin(&p, cmd, argc, argv);
@@ -150,6 +160,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_LOWPASS: take_cycles(&p, &q.filter.lowpass); break;
         case OPT_HIGHPASS: take_cycles(&p, &q.filter.highpass); break;
         case OPT_OUTPUT: q.output = p.arg; break;
+        case OPT_TOP: cli_int(&p, 0, 1 << 20, &top); break;
         }
     }
     if (!p.stop && q.output && !(q.filter.lowpass > 0 || q.filter.highpass > 0))
@@ -159,6 +170,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     if (cli_stop(&p, 1, -1))
         return p.status;
     q.out.json = p.common.json;
+    q.top = top >= 0 ? (int)top : q.out.json ? INT_MAX : ROWS;
 
     ss_code rc = show_files(&q, p.operands, p.n_operands, &e);
     rc = cli_show_end(&q.out, rc, &e);

@@ -86,7 +86,9 @@ static void say_finite(ss_page *p, const ss_findings *x)
 /* ", of what is finite": behind numbers that leave something out. */
 static const char *of_finite(const ss_findings *x)
 {
-    return x->bad.n_sites ? ", of what is finite," : "";
+    return x->bad.n_sites    ? ", of what is finite,"
+           : x->bad.n_limits ? ", where it is cut off,"
+                             : "";
 }
 
 static void say_growth(ss_page *p, const ss_findings *x)
@@ -192,9 +194,9 @@ static void say_headroom(ss_page *p, const ss_findings *x)
                            "%s: nothing is finite, whatever the format.", x->format[i].name);
         else if (x->bad.n_sites)
             ss_summary_say(p, SS_SAID_BAD, "nonfinite",
-                           "%s: values are inf or NaN at %d places already. Of the others none is "
+                           "%s: values are inf or NaN at %d place%s already. Of the others none is "
                            "over its limit, but what those would be is not known.",
-                           x->format[i].name, x->bad.n_sites);
+                           x->format[i].name, x->bad.n_sites, x->bad.n_sites == 1 ? "" : "s");
         else if (is_own_format(x->run, &x->format[i]) && !x->bad.n_limits)
             ss_summary_say(p, SS_SAID_GOOD, "headroom",
                            "%s does not overflow: the run was made in it, and every value is "
@@ -256,14 +258,16 @@ static void say_attention(ss_page *p, const ss_findings *x)
 static void say_spectra(ss_page *p, const ss_findings *x)
 {
     char text[512];
+    int told = 0;
 
     if (!x->has_spectra)
         ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
                        "Whether inputs without low frequencies give the large activations: the run "
                        "has no spectra.");
     else
-        ss_summary_say(p, SS_SAID_TOLD, "inputs", "%s",
-                       ss_spectra_sentence(x->run, &x->spectra, text, sizeof text));
+        ss_summary_say(
+            p, ss_spectra_held(&x->spectra, &told) || told ? SS_SAID_TOLD : SS_SAID_UNKNOWN,
+            "inputs", "%s.", ss_spectra_sentence(x->run, &x->spectra, text, sizeof text));
 }
 
 static void say_maps(ss_page *p, const ss_findings *x)

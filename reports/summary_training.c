@@ -122,12 +122,18 @@ static void say_loss(ss_page *p, const ss_training_findings *x)
         best = !best || l->last / l->first < best->last / best->first ? l : best;
         worst = !worst || l->last / l->first > worst->last / worst->first ? l : worst;
     }
-    if (best)
+    if (best && best->last == best->first && worst->last == worst->first)
+        ss_summary_say(
+            p, SS_SAID_TOLD, "training",
+            "The running loss is the same at the beginning and at the end, at every noise "
+            "level.");
+    else if (best)
         ss_summary_say(p, worst->last > worst->first ? SS_SAID_BAD : SS_SAID_TOLD, "training",
-                       "The loss fell most near sigma %.3g, from %.3g to %.3g, and least near "
+                       "The running loss fell most near sigma %.3g, from %.3g to %.3g, and %s near "
                        "sigma %.3g, from %.3g to %.3g.",
-                       x->run->bins[best->bin], best->first, best->last, x->run->bins[worst->bin],
-                       worst->first, worst->last);
+                       x->run->bins[best->bin], best->first, best->last,
+                       worst->last > worst->first ? "rose most" : "fell least",
+                       x->run->bins[worst->bin], worst->first, worst->last);
 }
 
 void ss_summary_training(ss_page *p, const ss_training_findings *x)

@@ -199,9 +199,11 @@ static void say_forecast(ss_page *p, const ss_trend *t, const ss_format *f)
             f->name, name, t->steps[best.over - 1], t->steps[best.over], soonest->peak.y[best.over],
             f->max);
     else if (best.reach == SS_REACH_PASSED)
-        ss_summary_say(p, SS_SAID_BAD, "trend",
-                       "%s was passed by %s before step %.0f (%.4g there; it ends at %g).", f->name,
-                       name, t->steps[0], soonest->peak.y[0], f->max);
+        ss_summary_say(
+            p, SS_SAID_BAD, "trend",
+            "%s was passed by %s at the first of these steps, %.0f, already (%.4g there; it "
+            "ends at %g).",
+            f->name, name, t->steps[0], soonest->peak.y[0], f->max);
     else
         ss_summary_say(
             p, SS_SAID_TOLD, "trend",

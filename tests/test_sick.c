@@ -60,7 +60,7 @@ static void stats(const made_run *m, int module, int input, int sigma, int sampl
     if ((ails == LIMIT || ails == OVER) && module >= 3)
         s->absmax = s->max = (float)m->factor;
     s->rms = s->absmax / 2;
-    s->exponent[s->absmax > 0 ? 127 + ilogb((double)s->absmax) : 0] = 100;
+    s->exponent[isinf(s->absmax) ? 255 : s->absmax > 0 ? 127 + ilogb((double)s->absmax) : 0] = 100;
     if (!is_sick(m, module, input, sigma, sample))
         return;
     *s = (ss_stats){.count = 100, .nonfinite = ails == ALL_NAN ? 100 : 7};
@@ -176,6 +176,17 @@ static void one_module(made_run *m)
     m->n_parameters = 0;
 }
 
+static void many(made_run *m)
+{
+    static double levels[1000];
+
+    for (int i = 0; i < 1000; i++)
+        levels[i] = 1 + i;
+    m->sigmas = levels;
+    m->n_sigmas = 1000;
+    m->n_modules = 3;
+}
+
 static void one_level(made_run *m)
 {
     m->n_sigmas = 1;
@@ -190,6 +201,12 @@ static void foreign(made_run *m)
     m->n_radii = 0;
     m->pictures = NULL;
     m->n_parameters = 0;
+}
+
+static void foreign_inf(made_run *m)
+{
+    foreign(m);
+    m->factor = INFINITY;
 }
 
 /* ---- what is taken out of a file afterwards ---- */
@@ -233,10 +250,11 @@ static const struct {
     {"empty", HEALTHY, empty, NULL},
     {"cut-off", SAMPLE, cut_off, NULL},
     {"one-module", SAMPLE, one_module, NULL},
+    {"many", HEALTHY, many, NULL},
     {"one-level", ALL_NAN, one_level, NULL},
     {"foreign", HEALTHY, foreign, uncounted},
     {"foreign-nan", ALL_NAN, foreign, uncounted},
-    {"foreign-inf", OVER, foreign, uncounted},
+    {"foreign-inf", OVER, foreign_inf, uncounted},
 };
 
 /* ---- trainings ---- */
@@ -301,6 +319,12 @@ static const struct {
      0,
      {"Every value that was seen is finite", "fp16 does not overflow", ">no trouble<"},
      {">trouble<", " inf or NaN in", " nan"}},
+
+    {"analyze $D/many.h5 --top 5", 0, {"5 of 1000 rows, evenly"}, {" nan"}},
+    {"spectrum $D/many.h5 --top 5",
+     0,
+     {"5 of 2000 rows, evenly", "5 of 2000 rows, evenly"},
+     {" nan"}},
 
     /* everything is NaN */
     {"analyze $D/all-nan.h5",
@@ -481,7 +505,7 @@ static const struct {
     {REPORT("cut-off"), 0, {"The run is not complete: 2 of 3"}, {" nan"}},
     {"analyze $D/one-module.h5",
      3,
-     {"Values are inf or NaN at 1 of 1 places", "records no weights"},
+     {"Values are inf or NaN at 1 of 1 place", "records no weights"},
      {NO_OVERFLOW}},
     {"attn $D/one-module.h5", 1, {"no attention was recorded"}, {"NOT FINITE"}},
     {REPORT("one-module"),
@@ -501,7 +525,14 @@ static const struct {
      0,
      {"5 of 5 modules have a largest value that is missing or NaN"},
      {NO_OVERFLOW, ">no trouble<", "is finite, at all"}},
-    {"analyze $D/foreign-inf.h5", 0, {"over fp16"}, {NO_OVERFLOW}},
+    {"analyze $D/foreign-inf.h5",
+     3,
+     {"Values are inf or NaN at 2 of 5 places (at least 36 values)"},
+     {NO_OVERFLOW, " nan"}},
+    {REPORT("foreign-inf"),
+     0,
+     {"Values are inf or NaN at 2 of 5 places"},
+     {NO_OVERFLOW, ">no trouble<"}},
 
     /* trainings */
     {"analyze $D/skipped.h5",
