@@ -44,6 +44,20 @@ static void put_sample(const ss_run *r, int input, int sample, ss_table *t)
                                       strlen("sample "));
 }
 
+/* "up_blocks.0, sample 2, cat.png": what is not finite first, and in which sample. */
+static void put_observed(const ss_run *r, const ss_overflow_row *x, ss_table *t)
+{
+    char text[800], sample[200], name[512];
+
+    if (!x->n_nonfinite) {
+        ss_table_text(t, "-");
+        return;
+    }
+    snprintf(text, sizeof text, "%s, %s", ss_site_name(r, x->observed, name, sizeof name),
+             ss_run_sample_name(r, x->input, x->bad_sample, sample, sizeof sample));
+    ss_table_text(t, text);
+}
+
 static void look(const ss_run *r, const ss_sites *sites, const float *absmax,
                  const uint64_t *nonfinite, const ss_format *f, ss_overflow_row *row)
 {
@@ -154,7 +168,6 @@ ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss
     ss_table_column(t, "max", SS_COL_NUMBER, "%.2g");
     ss_table_column(t, "sites", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "first non-finite", SS_COL_TEXT, NULL);
-    ss_table_column(t, "in sample", SS_COL_TEXT, NULL);
     for (int i = 0; i < o->n; i++) {
         const ss_overflow_row *x = &o->rows[i];
 
@@ -169,8 +182,7 @@ ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss
         ss_table_number(t, 100 * x->range.over_least);
         ss_table_number(t, 100 * x->range.over_most);
         ss_table_number(t, x->n_over);
-        ss_table_text(t, x->n_nonfinite ? ss_site_name(r, x->observed, name, sizeof name) : "-");
-        put_sample(r, x->input, x->n_nonfinite ? x->bad_sample : -1, t);
+        put_observed(r, x, t);
         shown++;
     }
     ss_table_note(t,
