@@ -7,9 +7,12 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Common options have ids above the commands' own. */
 enum {
@@ -147,12 +150,12 @@ static bool take_common(cli_parser *p, int id)
     case OPT_HELP:
         cli_help(p->cmd, stdout);
         p->stop = true;
-        p->status = CLI_OK;
+        p->status = cli_flush(p, CLI_OK);
         break;
     case OPT_VERSION:
         printf("sigmascope %s\n", SS_VERSION);
         p->stop = true;
-        p->status = CLI_OK;
+        p->status = cli_flush(p, CLI_OK);
         break;
     case OPT_QUIET: p->common.quiet = true; break;
     case OPT_JSON: p->common.json = true; break;
@@ -234,10 +237,20 @@ int cli_usage(cli_parser *p, const char *fmt, ...)
     return CLI_USAGE;
 }
 
+/* True if stdout is a pipe or a socket that nobody reads from any more. */
+static bool is_unread(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
 int cli_fail(const cli_parser *p, const ss_err *e)
 {
     const char *at = e->code == SS_OK || !e->msg[0] ? ss_code_text(e->code) : e->msg;
 
+    if (e->code == SS_IO && ferror(stdout) && is_unread()) /* what could not be printed */
+        return cli_unwritten(p->cmd->name);
     fprintf(stderr, "sigmascope %s: ", p->cmd->name);
     for (bool more = true; more; at++) { /* line by line: a message may quote what a file says */
         const size_t n = strcspn(at, "\n");
@@ -341,12 +354,24 @@ void cli_print_word(const char *text, const char *more)
     ss_str_release(&word);
 }
 
+int cli_unwritten(const char *who)
+{
+    const int why = errno;
+
+    if (why == EPIPE || is_unread()) {
+        signal(SIGPIPE, SIG_DFL); /* main ignores it, so that files are finished first */
+        raise(SIGPIPE);
+    }
+    fprintf(stderr, "%s: writing the output: %s\n", who, strerror(why));
+    return CLI_FAIL;
+}
+
 int cli_flush(const cli_parser *p, int status)
 {
-    ss_err e = {0};
+    char who[64];
 
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    ss_fail(&e, SS_IO, "writing the output: %s", strerror(errno));
-    return cli_fail(p, &e);
+    snprintf(who, sizeof who, "sigmascope %s", p->cmd->name);
+    return cli_unwritten(who);
 }

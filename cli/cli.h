@@ -147,9 +147,12 @@ void cli_append(cli_parser *p, const char ***list, int *n);
  * that is plain, with what would drive the terminal as \xNN. A name in a file may be another's. */
 void cli_print_word(const char *text, const char *more);
 
-/* Makes sure that everything printed on stdout arrived (a full disk, a closed pipe):
- * returns status, or CLI_FAIL with a message. The last thing a command does. */
+/* Makes sure that everything printed on stdout arrived: returns status, or CLI_FAIL with a message
+ * (a full disk). Where nobody reads any more, as behind `| head`, the program ends by SIGPIPE,
+ * without a word, as other tools do. The last thing a command does. */
 int cli_flush(const cli_parser *p, int status);
+/* The same of a failed write, errno says which; who is "sigmascope CMD". Returns CLI_FAIL. */
+int cli_unwritten(const char *who);
 
 /* "sigmascope probe unet/ -o RUN.h5", for the record: ss_free. argv[0] is the command. */
 char *cli_command_line(int argc, char **argv);

@@ -3,7 +3,6 @@
 #include "base/version.h"
 #include "cli/cli.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,8 +42,7 @@ static int print_about(const char *name, const char *value)
     }
     if (fflush(stdout) == 0 && !ferror(stdout))
         return CLI_OK;
-    fprintf(stderr, "sigmascope: writing the output: %s\n", strerror(errno));
-    return CLI_FAIL;
+    return cli_unwritten("sigmascope");
 }
 
 int main(int argc, char **argv)
@@ -53,7 +51,8 @@ int main(int argc, char **argv)
     int status;
 
     ss_threads_wait_politely(argv);
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error like any other */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error like any other, */
+    signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow (ulimit -f) */
     if ((status = print_about(name, argc > 2 ? argv[2] : NULL)) >= 0)
         return status;
     for (int i = 0; cli_commands[i]; i++) {

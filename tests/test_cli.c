@@ -374,9 +374,61 @@ static void test_bisect(void **state)
     expect("bisect $M --cache $D/none/kept " BAD QUICK, 1, "No such file or directory");
 }
 
+/* Runs a shell command with $S for the program, $M and $D; what it printed is in output. */
+static int shell(const char *command)
+{
+    const char *program = getenv("SIGMASCOPE");
+    char line[2048];
+
+    snprintf(line, sizeof line, "exec 2>&1; S=%s; M=%s; D=%s; %s",
+             program ? program : "build/sigmascope", MODEL, tmp_dir, command);
+    FILE *p = popen(line, "r");
+    assert_non_null(p);
+    output[fread(output, 1, sizeof output - 1, p)] = '\0';
+    const int status = pclose(p);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* Whoever reads the output may stop: no word about it, and the status of a tool that ended so. */
+static void test_unread_output(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {"inspect $M --depth 0 --top 0",
+                                           "inspect $M --depth 0 --top 0 --json", "probe --help",
+                                           "--man"};
+
+    for (size_t i = 0; i < N_OF(commands); i++) {
+        char line[256];
+
+        /* `true` is gone before the program begins to print */
+        snprintf(line, sizeof line,
+                 "( sleep 0.2; $S %s; echo $? >$D/status ) | true; cat $D/status", commands[i]);
+        assert_int_equal(shell(line), 0);
+        if (strcmp(output, "141\n") != 0) /* 128 + SIGPIPE */
+            fail_msg("%s: %s", commands[i], output);
+    }
+}
+
+/* A limit on the size of files is a write error like any other. */
+static void test_file_size_limit(void **state)
+{
+    (void)state;
+    assert_int_equal(shell("ulimit -f 4; $S probe $M -o $D/limited.h5 --quiet --samples 1"), 1);
+    assert_non_null(strstr(output, "File too large"));
+    assert_int_equal(shell("test ! -e $D/limited.h5"), 0);
+    assert_int_equal(
+        shell("ulimit -f 1; $S generate $M -o $D/limited --quiet --samples 9 --steps 1"), 1);
+    assert_non_null(strstr(output, "File too large"));
+    assert_int_equal(shell("test ! -e $D/limited"), 0);
+    assert_int_equal(shell("ulimit -f 4; $S inspect $M --depth 0 --top 0 > $D/limited.txt"), 1);
+    assert_non_null(strstr(output, "writing the output: File too large"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unread_output),
+        cmocka_unit_test(test_file_size_limit),
         cmocka_unit_test(test_help_and_version),
         cmocka_unit_test(test_wrong_usage),
         cmocka_unit_test(test_bad_models),
