@@ -155,8 +155,48 @@ static ss_tensor *project_time(ss_ctx *c, const ss_unet *u, const float *t, int6
     return sinusoids(c, &u->config->sinusoid, t, N);
 }
 
+/* What the user gives beside the picture, as tensors; NULL what the network does not take. */
+typedef struct {
+    ss_tensor *text;   /* [N][tokens][width] */
+    ss_tensor *pooled; /* [N][width], of the whole text */
+    ss_tensor *labels; /* [N][width], classes that are vectors */
+    ss_tensor *told;   /* [N][width], what a distilled network is told of the guidance */
+} givens;
+
+/* Before the network is entered: in a network in half precision these are halves, whatever it makes
+ * of them (ss_pass), as the picture is. */
+static givens upload_givens(ss_ctx *c, const ss_unet *u, const ss_condition *d, int64_t N)
+{
+    const ss_unet_config *g = u->config;
+    const ss_class_kind k = g->class_kind;
+    givens v = {0};
+
+    if (g->text_in && d->encoder_hidden_states)
+        v.text = ss_upload(c, ss_shape_of(N, d->tokens, d->width), d->encoder_hidden_states);
+    if (u->add_layers)
+        v.pooled = ss_upload(c, ss_shape_of(N, d->text_width), d->text_embeds);
+    if (k == SS_CLASS_IDENTITY || k == SS_CLASS_PROJECTION || k == SS_CLASS_SIMPLE)
+        v.labels = ss_upload(c, ss_shape_of(N, g->class_in), d->class_labels);
+    if (d->timestep_cond)
+        v.told = ss_upload(c, ss_shape_of(N, g->time_cond), d->timestep_cond);
+    v.text = ss_pass(c, &u->m, v.text);
+    v.pooled = ss_pass(c, &u->m, v.pooled);
+    v.labels = ss_pass(c, &u->m, v.labels);
+    v.told = ss_pass(c, &u->m, v.told);
+    return v;
+}
+
+static void release_givens(givens *v)
+{
+    ss_release(v->text);
+    ss_release(v->pooled);
+    ss_release(v->labels);
+    ss_release(v->told);
+}
+
 /* [N][time_dim]; NULL where the network has no classes. */
-static ss_tensor *embed_class(ss_ctx *c, const ss_unet *u, const ss_condition *cond, int64_t N)
+static ss_tensor *embed_class(ss_ctx *c, const ss_unet *u, const givens *v,
+                              const ss_condition *cond, int64_t N)
 {
     const ss_unet_config *g = u->config;
     ss_tensor *y;
@@ -168,7 +208,7 @@ static ss_tensor *embed_class(ss_ctx *c, const ss_unet *u, const ss_condition *c
     if (g->class_kind == SS_CLASS_TIMESTEP)
         y = project_time(c, u, cond->class_labels, N);
     else
-        y = ss_upload(c, ss_shape_of(N, g->class_in), cond->class_labels);
+        y = ss_retain(v->labels);
     if (u->class_layers)
         ss_set(&y, ss_timestep_embedding_run(c, u->class_layers, y, NULL));
     else if (u->class_linear)
@@ -177,15 +217,15 @@ static ss_tensor *embed_class(ss_ctx *c, const ss_unet *u, const ss_condition *c
 }
 
 /* What SDXL adds: [text_embeds | sinusoids of the time_ids] -> [N][time_dim] */
-static ss_tensor *embed_text_time(ss_ctx *c, const ss_unet *u, const ss_condition *cond, int64_t N)
+static ss_tensor *embed_text_time(ss_ctx *c, const ss_unet *u, const givens *v,
+                                  const ss_condition *cond, int64_t N)
 {
     const ss_sinusoid *s = &u->config->addition_sinusoid;
     const int64_t ids = cond->n_time_ids;
-    ss_tensor *text = ss_upload(c, ss_shape_of(N, cond->text_width), cond->text_embeds);
     ss_tensor *times = sinusoids(c, s, cond->time_ids, N * ids); /* [N ids][width] */
 
     ss_set(&times, ss_reshape(c, times, ss_shape_of(N, ids * s->width)));
-    ss_set(&text, ss_concat(c, text, times, -1));
+    ss_tensor *text = ss_concat(c, v->pooled, times, -1);
     ss_release(times);
     ss_set(&text, ss_timestep_embedding_run(c, u->add_layers, text, NULL));
     return text;
@@ -201,20 +241,17 @@ static void add_embedding(ss_ctx *c, const ss_module *sum, ss_tensor **e, ss_ten
     ss_release(more);
 }
 
-/* All of it: [N][time_dim], or twice that width with class_embeddings_concat. text is what
- * the user gave, not yet projected. */
-static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const ss_tensor *text,
+/* All of it: [N][time_dim], or twice that width with class_embeddings_concat. The text is not yet
+ * projected. */
+static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const givens *v,
                         const ss_condition *cond, int64_t N)
 {
-    ss_tensor *e = project_time(c, u, t, N), *told = NULL;
+    ss_tensor *e = project_time(c, u, t, N);
 
     if (u->config->remedies.magnitude) /* sinusoids have an RMS of 1/sqrt(2) */
         ss_set(&e, ss_affine(c, e, (float)M_SQRT2, 0));
-    if (cond->timestep_cond)
-        told = ss_upload(c, ss_shape_of(N, u->config->time_cond), cond->timestep_cond);
-    ss_set(&e, ss_timestep_embedding_run(c, u->time_embedding, e, told));
-    ss_release(told);
-    ss_tensor *label = embed_class(c, u, cond, N);
+    ss_set(&e, ss_timestep_embedding_run(c, u->time_embedding, e, v->told));
+    ss_tensor *label = embed_class(c, u, v, cond, N);
     ss_to_sample_type(c, label);
     if (u->config->class_concat) {
         ss_set(&e, ss_concat(c, e, label, -1));
@@ -226,9 +263,9 @@ static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const ss_te
         add_embedding(c, &u->class_sum, &e, label);
     }
     if (u->add_text)
-        add_embedding(c, &u->add_sum, &e, ss_text_embedding_run(c, u->add_text, text));
+        add_embedding(c, &u->add_sum, &e, ss_text_embedding_run(c, u->add_text, v->text));
     else if (u->add_layers)
-        add_embedding(c, &u->add_sum, &e, embed_text_time(c, u, cond, N));
+        add_embedding(c, &u->add_sum, &e, embed_text_time(c, u, v, cond, N));
     ss_set(&e, ss_activate(c, e, u->config->act_embedding));
     return e;
 }
@@ -349,7 +386,7 @@ ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const fl
     const ss_condition *d = cond ? cond : &nothing;
     const ss_unet_config *g = u->config;
     const int64_t N = ss_dim(x, 0);
-    ss_tensor *text = NULL, *mask = NULL;
+    ss_tensor *mask = NULL;
     char shape[96];
 
     if (ss_shape_get(x).rank != 4 || ss_dim(x, 3) != g->in_channels) {
@@ -362,27 +399,26 @@ ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const fl
         return NULL;
 
     ss_tensor *seen = ss_pass(c, &u->m, ss_retain(x));
+    givens v = upload_givens(c, u, d, N);
 
     ss_enter(c, &u->m, seen);
-    if (g->text_in && d->encoder_hidden_states)
-        text = ss_upload(c, ss_shape_of(N, d->tokens, d->width), d->encoder_hidden_states);
-    if (text && d->encoder_mask)
+    if (v.text && d->encoder_mask)
         mask = upload_mask(c, d, N);
-    ss_tensor *temb = embed(c, u, t, text, d, N);
+    ss_tensor *temb = embed(c, u, t, &v, d, N);
     if (u->encoder_hid_proj)
-        ss_set(&text, ss_linear_layer_run(c, u->encoder_hid_proj, text));
+        ss_set(&v.text, ss_linear_layer_run(c, u->encoder_hid_proj, v.text));
 
     ss_tensor *in = g->center_input ? ss_affine(c, seen, 2, -1) : ss_retain(seen);
     if (g->remedies.magnitude)
         ss_set(&in, ss_mp_ones(c, in));
-    const ss_steering with = {temb, text, mask};
+    const ss_steering with = {temb, v.text, mask};
     ss_tensor *y = encode_decode(c, u, in, &with);
     if (g->divide_by_time)
         ss_set(&y, divide_samples(c, y, t));
     ss_release(seen);
     ss_release(in);
     ss_release(temb);
-    ss_release(text);
+    release_givens(&v);
     ss_release(mask);
     return ss_leave(c, &u->m, y);
 }

@@ -286,6 +286,15 @@ static inline __attribute__((always_inline)) double row_exp(float *l, int64_t n,
     return vd_sum(Z);
 }
 
+static bool all_are(const float *l, int64_t n, float value)
+{
+    for (int64_t j = 0; j < n; j++) {
+        if (l[j] != value)
+            return false;
+    }
+    return true;
+}
+
 /* A row of logits to the numerators of its probabilities; returns 1/Z. */
 static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
 {
@@ -302,6 +311,12 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
         finite = row_range(l, p->S, &lo, &hi);
         tally_row(l, p->S, unscale, finite, lo, hi, &t->logits.raw_least, &t->logits.raw_most,
                   &seen, t->logits.raw_large);
+    }
+    for (int64_t j = 0; f && j < p->S; j++) { /* PyTorch scales q.k after it was summed */
+        if (isinf(l[j] * unscale)) {
+            l[j] *= unscale;
+            finite = false;
+        }
     }
     if (f && code == SS_ATTENTION_EAGER_UNSCALED) {
         for (int64_t j = 0; j < p->S; j++)
@@ -326,6 +341,12 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
         l[j] = -INFINITY;
 
     const float m = finite ? hi : row_max(l, p->S_pad);
+    if (f && code == SS_ATTENTION_SDPA && m == -INFINITY && all_are(l, p->S, m)) {
+        if (t)
+            t->entropy = t->entropy_min = NAN;
+        memset(l, 0, (size_t)p->S_pad * sizeof *l); /* where softmax has NaN, this code has 0 */
+        return 0;
+    }
     if (t) {
         const float top = m == INFINITY ? row_max_finite(l, p->S) : m;
         double dot;

@@ -1,0 +1,456 @@
+/* test_planted.c - what overflows where, against real PyTorch in half precision
+ *
+ * tests/golden/planted.json (make_planted.py, which says how it was made) has some two hundred
+ * small networks with one value planted near or over the largest of fp16 or bf16, and what PyTorch
+ * lost of each in half() and under autocast. Each network is written to a folder and probed under
+ * the emulation of the same code; of every run
+ *
+ *   - the first module that is not finite has to be the same, in the order in which modules end
+ *   - so have all modules that have inf or NaN
+ *   - and how many values of the answer are lost
+ */
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "kernels/hooks.h"
+#include "models/safetensors_write.h"
+#include "probe/probe.h"
+#include "probe/run_reader.h"
+#include "tests/ss_tmp.h"
+
+#include <jansson.h>
+#include <sys/stat.h>
+
+#define PLANTED "tests/golden/planted.json"
+#define UNETS "tests/golden/unets"
+
+static ss_json file;
+
+/* ---- networks ---- */
+
+enum { MAX_TENSORS = 1024 };
+
+/* Tensors by name, as they will be written. */
+typedef struct {
+    ss_st_item items[MAX_TENSORS];
+    size_t n;
+} tensors;
+
+static int64_t numel(const ss_st_item *x)
+{
+    int64_t n = 1;
+
+    for (int i = 0; i < x->rank; i++)
+        n *= x->dim[i];
+    return n;
+}
+
+static void add(tensors *t, const char *name, const ss_st_tensor *from, int64_t samples)
+{
+    ss_st_item *x = &t->items[t->n++];
+
+    assert_true(t->n <= MAX_TENSORS);
+    *x = (ss_st_item){.name = name, .dtype = SS_F32, .rank = from->rank};
+    memcpy(x->dim, from->dim, sizeof x->dim);
+    if (samples)
+        x->dim[0] = samples;
+    const int64_t n = numel(x);
+    float *values = ss_alloc((size_t)n, sizeof *values);
+    assert_non_null(values);
+    ss_values_to_f32(from->dtype, from->data, (size_t)n, values);
+    x->values = values;
+}
+
+static void release(tensors *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        ss_free((void *)t->items[i].values);
+    t->n = 0;
+}
+
+static ss_st_item *find(tensors *t, const char *name)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        if (strcmp(t->items[i].name, name) == 0)
+            return &t->items[i];
+    }
+    fail_msg("%s: no tensor %s", PLANTED, name);
+    return NULL;
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+    const char *s = json_string_value(json_object_get(object, key));
+
+    if (!s)
+        fail_msg("%s: no text %s", PLANTED, key);
+    return s;
+}
+
+/* Leading indices name a part that lies in one piece. */
+static void edit(tensors *t, const json_t *e, const char *name)
+{
+    const json_t *at = json_object_get(e, "at");
+    const ss_st_item *x = find(t, name);
+    const float value = (float)json_number_value(json_object_get(e, "value"));
+    const bool fill = strcmp(text(e, "op"), "fill") == 0;
+    int64_t n = numel(x), from = 0;
+    float *values = (float *)x->values;
+
+    for (size_t i = 0; i < json_array_size(at); i++) {
+        n /= x->dim[i];
+        from += n * json_integer_value(json_array_get(at, i));
+    }
+    for (int64_t i = from; i < from + n; i++)
+        values[i] = fill ? value : values[i] * value;
+}
+
+static void write_tensors(const tensors *t, const char *path)
+{
+    ss_err e = {0};
+
+    if (ss_safetensors_write(path, t->items, t->n, NULL, 0, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+}
+
+/* Where a planted network and its input are. */
+typedef struct {
+    char folder[256], inputs[256];
+    bool text, pooled;
+} planted;
+
+static bool is_input(const char *name)
+{
+    static const char *const inputs[] = {"x", "encoder_hidden_states", "text_embeds", "time_ids"};
+
+    for (size_t i = 0; i < N_OF(inputs); i++) {
+        if (strcmp(name, inputs[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void plant(const json_t *network, planted *p)
+{
+    static tensors weights, inputs;
+    const char *base = text(network, "base");
+    char path[512], *config;
+    size_t n, i;
+    ss_safetensors *w, *g;
+    ss_err e = {0};
+    json_t *change;
+
+    snprintf(p->folder, sizeof p->folder, "%s", in_tmp("network"));
+    snprintf(p->inputs, sizeof p->inputs, "%s", in_tmp("inputs.safetensors"));
+    mkdir(p->folder, 0700);
+    snprintf(path, sizeof path, "%s/%s/config.json", UNETS, base);
+    assert_int_equal(ss_file_read(path, 1 << 20, &config, &n, &e), SS_OK);
+    snprintf(path, sizeof path, "%s/config.json", p->folder);
+    write_file(path, config, n);
+    ss_free(config);
+
+    snprintf(path, sizeof path, "%s/%s/diffusion_pytorch_model.safetensors", UNETS, base);
+    assert_int_equal(ss_safetensors_open(path, &w, &e), SS_OK);
+    snprintf(path, sizeof path, "%s/%s/golden.safetensors", UNETS, base);
+    assert_int_equal(ss_safetensors_open(path, &g, &e), SS_OK);
+    for (i = 0; i < ss_safetensors_count(w); i++)
+        add(&weights, ss_safetensors_at(w, i)->name, ss_safetensors_at(w, i), 0);
+    for (i = 0; i < ss_safetensors_count(g); i++) {
+        if (is_input(ss_safetensors_at(g, i)->name))
+            add(&inputs, ss_safetensors_at(g, i)->name, ss_safetensors_at(g, i), 1);
+    }
+    json_array_foreach(json_object_get(network, "edits"), i, change)
+    {
+        const char *name = text(change, "tensor");
+
+        if (strncmp(name, "input:", 6) == 0)
+            edit(&inputs, change, name + 6);
+        else
+            edit(&weights, change, name);
+    }
+    snprintf(path, sizeof path, "%s/diffusion_pytorch_model.safetensors", p->folder);
+    write_tensors(&weights, path);
+    write_tensors(&inputs, p->inputs);
+    p->text = ss_safetensors_find(g, "encoder_hidden_states") != NULL;
+    p->pooled = ss_safetensors_find(g, "text_embeds") != NULL;
+    ss_safetensors_close(w);
+    ss_safetensors_close(g);
+    release(&weights);
+    release(&inputs);
+}
+
+/* ---- runs ---- */
+
+static const json_t *base_of(const json_t *network)
+{
+    return json_object_get(json_object_get(file.root, "bases"), text(network, "base"));
+}
+
+/* Probes the planted network; change: how it is emulated, {0} in fp32. */
+static ss_run *probe(const json_t *network, const planted *p, ss_changes_options change)
+{
+    const json_t *base = base_of(network), *size = json_object_get(base, "size");
+    const json_t *label = json_object_get(base, "class");
+    char x[300], prompt[300], pooled[300], ids[300], told[32];
+    const char *inputs[] = {x};
+    ss_probe_options opt = ss_probe_defaults();
+    ss_probe_summary summary;
+    ss_run *r;
+    ss_err e = {0};
+
+    snprintf(x, sizeof x, "raw:%s#x", p->inputs);
+    snprintf(prompt, sizeof prompt, "%s#encoder_hidden_states", p->inputs);
+    snprintf(pooled, sizeof pooled, "%s#text_embeds", p->inputs);
+    snprintf(ids, sizeof ids, "%s#time_ids", p->inputs);
+    snprintf(told, sizeof told, "%g", json_number_value(json_object_get(base, "at")));
+    opt.network.model = p->folder;
+    opt.network.height = (int)json_integer_value(json_array_get(size, 0));
+    opt.network.width = (int)json_integer_value(json_array_get(size, 1));
+    opt.network.changes = change;
+    opt.output = in_tmp("run.h5");
+    opt.replace = true;
+    opt.inputs = inputs;
+    opt.n_inputs = 1;
+    opt.samples = 1;
+    opt.threads = 1;
+    opt.no_histogram = true;
+    if (strcmp(text(base, "told"), "--sigmas") == 0)
+        opt.sigmas = told;
+    else
+        opt.timesteps = told;
+    if (p->text)
+        opt.prompt_embeds = prompt;
+    if (p->pooled) {
+        opt.text_embeds = pooled;
+        opt.time_ids = ids;
+    }
+    if (json_is_integer(label))
+        opt.class_label = (int)json_integer_value(label);
+    if (ss_probe_run(&opt, &summary, &e) != SS_OK || ss_run_open(opt.output, &r, &e) != SS_OK)
+        fail_msg("%s: %s", text(network, "base"), e.msg);
+    return r;
+}
+
+/* Index of a module in the run; the whole network has no name in PyTorch. */
+static int module_of(const ss_run *r, const char *name)
+{
+    for (int m = 0; m < r->n_modules; m++) {
+        if (strcmp(r->modules[m], *name ? name : "(model)") == 0)
+            return m;
+    }
+    fail_msg("the run has no module %s", name);
+    return -1;
+}
+
+/* ---- PyTorch's answer ---- */
+
+/* Marks the modules of the pairs [first, last]. */
+static void unpack(const json_t *pairs, bool *lost, size_t n)
+{
+    size_t k;
+    json_t *pair;
+
+    memset(lost, 0, n);
+    json_array_foreach(pairs, k, pair)
+    {
+        const json_int_t first = json_integer_value(json_array_get(pair, 0));
+        const json_int_t last = json_integer_value(json_array_get(pair, 1));
+
+        assert_true(first >= 0 && last < (json_int_t)n);
+        for (json_int_t i = first; i <= last; i++)
+            lost[i] = true;
+    }
+}
+
+/* What is not finite, of the modules of a base in the order in which they end. */
+typedef struct {
+    size_t n;
+    bool lost[MAX_TENSORS];
+    int64_t outputs;
+} losses;
+
+static losses losses_of(const json_t *network, ss_run *r)
+{
+    const json_t *names = json_object_get(base_of(network), "modules");
+    const uint64_t *bad;
+    losses x = {.n = json_array_size(names)};
+    ss_err e = {0};
+
+    assert_int_equal(ss_run_nonfinite(r, &bad, &e), SS_OK);
+    assert_true(x.n <= N_OF(x.lost));
+    for (size_t i = 0; i < x.n; i++) {
+        const int m = module_of(r, json_string_value(json_array_get(names, i)));
+
+        x.outputs = (int64_t)bad[ss_run_at(r, m, ss_run_port(r, "output"), 0, 0, 0)];
+        x.lost[i] = x.outputs > 0;
+    }
+    return x; /* the network itself comes last */
+}
+
+static losses losses_in(const json_t *network, const json_t *run)
+{
+    losses x = {.n = json_array_size(json_object_get(base_of(network), "modules")),
+                .outputs = json_integer_value(json_object_get(run, "outputs"))};
+
+    assert_true(x.n <= N_OF(x.lost));
+    unpack(json_object_get(run, "modules"), x.lost, x.n);
+    return x;
+}
+
+/* Index of the first module where a and b differ in being lost, or -1. */
+static int first_difference(const losses *a, const losses *b)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->lost[i] != b->lost[i])
+            return (int)i;
+    }
+    return -1;
+}
+
+static int first_lost(const losses *x)
+{
+    for (size_t i = 0; i < x->n; i++) {
+        if (x->lost[i])
+            return (int)i;
+    }
+    return -1;
+}
+
+typedef struct {
+    int runs, first, modules, outputs; /* that were compared; that differ */
+} tally;
+
+/* One run against PyTorch's: that of its own kernels, or one that keeps NaN in attention where the
+ * CPU's kernel loses it. Norms are held to CUDA's: those of the CPU can be NaN where CUDA's are
+ * not. */
+static void compare(const json_t *network, const json_t *run, size_t index, ss_run *r, tally *t)
+{
+    const json_t *names = json_object_get(base_of(network), "modules");
+    const json_t *norms = json_object_get(run, "cuda_norms"), *answer = norms ? norms : run;
+    const json_t *kept = json_object_get(answer, "kept_nan");
+    const losses ours = losses_of(network, r);
+    losses want = losses_in(network, answer);
+    int differs = first_difference(&ours, &want);
+
+    if (differs >= 0 && kept) {
+        const losses other = losses_in(network, kept);
+
+        if (first_difference(&ours, &other) < 0) {
+            want = other;
+            differs = -1;
+        }
+    }
+    t->runs++;
+    t->first += first_lost(&ours) != first_lost(&want);
+    t->modules += differs >= 0;
+    t->outputs += ours.outputs != want.outputs;
+    if (differs >= 0 || ours.outputs != want.outputs) {
+        const int a = first_lost(&ours), b = first_lost(&want);
+
+        print_message("network %zu (%s, %s) %s %s %s: first %s, PyTorch %s; unlike PyTorch %s %s; "
+                      "values lost %lld, PyTorch %lld\n",
+                      index, text(network, "base"), text(network, "kind"), text(run, "as"),
+                      text(run, "format"), text(run, "attention"),
+                      a < 0 ? "none" : json_string_value(json_array_get(names, (size_t)a)),
+                      b < 0 ? "none" : json_string_value(json_array_get(names, (size_t)b)),
+                      differs < 0 ? "none"
+                                  : json_string_value(json_array_get(names, (size_t)differs)),
+                      differs < 0          ? ""
+                      : ours.lost[differs] ? "is lost"
+                                           : "is not lost",
+                      (long long)ours.outputs, (long long)want.outputs);
+    }
+}
+
+static void test_what_is_lost(void **state)
+{
+    (void)state;
+    const json_t *networks = json_object_get(file.root, "networks");
+    const char *only = getenv("NETWORK"); /* one of them, to look at */
+    tally t = {0};
+    size_t i, k;
+    json_t *network, *run;
+
+    json_array_foreach(networks, i, network)
+    {
+        planted p;
+
+        if (only && strtoul(only, NULL, 10) != i)
+            continue;
+        plant(network, &p);
+        json_array_foreach(json_object_get(network, "runs"), k, run)
+        {
+            ss_run *r = probe(network, &p,
+                              (ss_changes_options){.precision = text(run, "format"),
+                                                   .as = text(run, "as"),
+                                                   .attention = text(run, "attention")});
+
+            compare(network, run, i, r, &t);
+            ss_run_close(r);
+        }
+    }
+    print_message("%d runs; first module differs in %d, modules in %d, lost values in %d\n", t.runs,
+                  t.first, t.modules, t.outputs);
+    assert_true(only || t.runs >= 300);
+    assert_int_equal(t.first, 0);
+    assert_int_equal(t.modules, 0);
+    assert_int_equal(t.outputs, 0);
+}
+
+/* Every module that PyTorch's hooks saw is in a run, and no other. */
+static void test_modules(void **state)
+{
+    (void)state;
+    const json_t *networks = json_object_get(file.root, "networks");
+    json_t *done = json_object();
+    size_t i, k;
+    json_t *network, *name;
+
+    json_array_foreach(networks, i, network)
+    {
+        const char *base = text(network, "base");
+        const json_t *names = json_object_get(base_of(network), "modules");
+        planted p;
+        int n = 0;
+
+        if (json_object_get(done, base))
+            continue;
+        json_object_set_new(done, base, json_true());
+        plant(network, &p);
+        ss_run *r = probe(network, &p, (ss_changes_options){0});
+        json_array_foreach(names, k, name) module_of(r, json_string_value(name));
+        for (int m = 0; m < r->n_modules; m++)
+            n += r->inner[m] == 0;
+        assert_int_equal(n, json_array_size(names));
+        ss_run_close(r);
+    }
+    json_decref(done);
+}
+
+static int load(void **state)
+{
+    ss_err e = {0};
+
+    ss_log_setup(true, SS_PROGRESS_NEVER);
+    if (ss_json_load(&file, PLANTED, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    /* in memory: thousands of small files are written, what a disk adds is not tested here */
+    strcpy(tmp_dir, "/dev/shm/sigmascope-test-XXXXXX");
+    return mkdtemp(tmp_dir) ? 0 : make_tmp(state);
+}
+
+static int unload(void **state)
+{
+    ss_json_release(&file);
+    return remove_tmp(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_modules),
+        cmocka_unit_test(test_what_is_lost),
+    };
+    return cmocka_run_group_tests(tests, load, unload);
+}
