@@ -8,7 +8,11 @@
  *   - the first module that is not finite has to be the same, in the order in which modules end
  *   - so have all modules that have inf or NaN
  *   - and how many values of the answer are lost
+ *
+ * What the program says has to stay in fp32 was pasted into PyTorch, too. The lists of some of the
+ * networks are made once more, and have to be those that were pasted.
  */
+#include "analyze/keep_check.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -428,6 +432,116 @@ static void test_modules(void **state)
     json_decref(done);
 }
 
+/* What PyTorch lost with the lists pasted: nothing, where the program says that they suffice. Where
+ * it says that they do not, the network or its input is not finite in what it is given in. */
+static void test_pasted(void **state)
+{
+    (void)state;
+    int lists = 0, minimal = 0;
+    size_t i, k;
+    json_t *network, *run;
+
+    json_array_foreach(json_object_get(file.root, "networks"), i, network)
+    {
+        json_array_foreach(json_object_get(network, "runs"), k, run)
+        {
+            const json_t *keep = json_object_get(run, "keep");
+            const json_t *least = json_object_get(run, "minimal");
+
+            if (json_is_true(json_object_get(keep, "enough"))) {
+                lists++;
+                if (json_integer_value(json_object_get(keep, "lost")) > 0)
+                    fail_msg("network %zu as %s: what is said to suffice does not", i,
+                             text(run, "as"));
+            }
+            /* of a network that PyTorch loses in fp32, too, no list is worth anything */
+            if (least && json_integer_value(json_object_get(network, "fp32")) == 0) {
+                minimal++;
+                if (json_integer_value(json_object_get(least, "lost")) > 0)
+                    fail_msg("network %zu as %s: the minimal list does not suffice", i,
+                             text(run, "as"));
+            }
+        }
+    }
+    assert_true(lists >= 300);
+    assert_true(minimal >= 40);
+}
+
+static bool has(const json_t *names, const char *name)
+{
+    size_t i;
+    json_t *x;
+
+    json_array_foreach(names, i, x)
+    {
+        if (strcmp(json_string_value(x), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The list of one run, and what the check says of it. */
+static void compare_list(const json_t *network, const json_t *run, size_t index, ss_run *r)
+{
+    const json_t *keep = json_object_get(run, "keep"), *names = json_object_get(keep, "modules");
+    const bool enough = json_is_true(json_object_get(keep, "enough"));
+    size_t n = 0;
+    ss_format f;
+    ss_keep k;
+    ss_keep_check c;
+    ss_err e = {0};
+
+    assert_int_equal(ss_format_parse(text(run, "format"), &f, &e), SS_OK);
+    assert_int_equal(ss_round_scope_parse(text(run, "as"), &r->as, &e), SS_OK);
+    assert_int_equal(ss_attention_code_parse(text(run, "attention"), &r->attention, &e), SS_OK);
+    if (ss_keep_find(r, &f, 0, &k, &e) != SS_OK ||
+        ss_keep_check_run(r, &k, 1, "cpu", &c, &e) != SS_OK)
+        fail_msg("network %zu: %s", index, e.msg);
+    for (int m = 0; m < r->n_modules; m++) {
+        if (!ss_keep_listed(&k, m))
+            continue;
+        n++;
+        if (!has(names, ss_keep_path(r, m)))
+            fail_msg("network %zu (%s) as %s: %s is on the list, and was not pasted", index,
+                     text(network, "base"), text(run, "as"), ss_keep_path(r, m));
+    }
+    const bool clean = c.clean && !k.nonfinite; /* no list mends what is not finite in fp32 */
+    if (n != json_array_size(names) || clean != enough)
+        fail_msg("network %zu (%s) as %s: a list of %zu, said to %s; pasted was one of %zu", index,
+                 text(network, "base"), text(run, "as"), n, clean ? "suffice" : "not suffice",
+                 json_array_size(names));
+    ss_keep_check_release(&c);
+    ss_keep_release(&k);
+}
+
+static void test_lists(void **state)
+{
+    (void)state;
+    enum { EVERY = 6 };
+    int compared = 0;
+    size_t i, k;
+    json_t *network, *run;
+
+    json_array_foreach(json_object_get(file.root, "networks"), i, network)
+    {
+        planted p;
+
+        if (i % EVERY)
+            continue;
+        plant(network, &p);
+        ss_run *r = probe(network, &p, (ss_changes_options){0});
+        json_array_foreach(json_object_get(network, "runs"), k, run)
+        {
+            if (!json_object_get(run, "keep"))
+                continue;
+            compare_list(network, run, i, r);
+            compared++;
+        }
+        ss_run_close(r);
+    }
+    assert_true(compared >= 50);
+}
+
 static int load(void **state)
 {
     ss_err e = {0};
@@ -437,7 +551,9 @@ static int load(void **state)
         fail_msg("%s", e.msg);
     /* in memory: thousands of small files are written, what a disk adds is not tested here */
     strcpy(tmp_dir, "/dev/shm/sigmascope-test-XXXXXX");
-    return mkdtemp(tmp_dir) ? 0 : make_tmp(state);
+    const int rc = mkdtemp(tmp_dir) ? 0 : make_tmp(state);
+    setenv("TMPDIR", tmp_dir, 1); /* for the runs of the checks */
+    return rc;
 }
 
 static int unload(void **state)
@@ -451,6 +567,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_modules),
         cmocka_unit_test(test_what_is_lost),
+        cmocka_unit_test(test_pasted),
+        cmocka_unit_test(test_lists),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
