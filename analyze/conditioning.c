@@ -80,7 +80,8 @@ static ss_code same_otherwise(ss_run *a, ss_run *b, bool *same, ss_err *e)
     if (rc != SS_OK)
         return rc;
     ss_run_settings_describe(&x, may, &differ);
-    *same = !differ.len && x.n_foreign == 0;
+    *same = !differ.len && x.n_foreign == 0 && strcmp(a->model_sha256, b->model_sha256) == 0 &&
+            strcmp(a->precision, b->precision) == 0 && strcmp(a->condition, b->condition) == 0;
     if (differ.failed)
         rc = ss_fail(e, SS_NOMEM, "out of memory");
     ss_str_release(&differ);

@@ -36,7 +36,8 @@ static void list_sigmas(const ss_run *r, const int *order, ss_str *b)
 static void put_settings(ss_table *t, const ss_run_settings *x)
 {
     static const char *const rows[] = {
-        "precision", "precision_map", "precision_scope", "class", "classes", "inputs", "samples",
+        "precision", "precision_map", "precision_scope", "class",
+        "classes",   "inputs",        "samples",         "sigmas",
     };
 
     for (int i = 0; i < x->n; i++) {

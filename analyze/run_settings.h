@@ -3,7 +3,8 @@
  *
  *   ss_run_settings x;
  *   rc = ss_run_settings_find(runs, n_runs, &x, &err);
- *   for (i < x.n) x.list[i].name, .values[run], .same, ...
+ *   for (int i = 0; i < x.n; i++)
+ *       printf("%s: %s\n", x.list[i].name, x.list[i].values[0]);
  *   ss_run_settings_release(&x);
  *
  * Of runs that somebody else's hooks have made nobody recorded the settings: each is unknown there,

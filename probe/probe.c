@@ -21,7 +21,7 @@
 
 ss_probe_options ss_probe_defaults(void)
 {
-    return (ss_probe_options){.samples = 4, .class_label = -1};
+    return (ss_probe_options){.device = "cpu", .samples = 4, .class_label = -1};
 }
 
 /* Everything that lives as long as the run. */

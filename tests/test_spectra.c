@@ -293,7 +293,8 @@ typedef struct {
     double sign; /* of what is told */
 } told_run;
 
-#define LEVELS(a, b) "\"levels\":[\"0.1, timestep 5, told " a "\",\"80, timestep 9, told " b "\"]"
+#define LEVELS(a, b) \
+    "\"kind\":\"probe\",\"levels\":[\"0.1, timestep 5, told " a "\",\"80, timestep 9, told " b "\"]"
 
 static void write_told(const told_run *t)
 {
@@ -332,12 +333,14 @@ static void write_told(const told_run *t)
     ok(ss_run_finish(w, &e), &e);
 }
 
+#define PLAIN ",\"interventions\":[]"
+
 static const told_run told_runs[] = {
-    {"own.h5", "{" LEVELS("5", "9") ",\"condition_sigma\":null}", "aa", 0},
-    {"told80.h5", "{" LEVELS("9", "9") ",\"condition_sigma\":\"80\"}", "aa", 1},
-    {"told1.h5", "{" LEVELS("7", "7") ",\"condition_sigma\":\"1\"}", "aa", -1},
-    {"again.h5", "{" LEVELS("7", "7") ",\"condition_sigma\":\"1\"}", "aa", -1},
-    {"other.h5", "{" LEVELS("7", "7") ",\"condition_sigma\":\"2\"}", "bb", -1},
+    {"own.h5", "{" LEVELS("5", "9") PLAIN ",\"condition_sigma\":null}", "aa", 0},
+    {"told80.h5", "{" LEVELS("9", "9") PLAIN ",\"condition_sigma\":\"80\"}", "aa", 1},
+    {"told1.h5", "{" LEVELS("7", "7") PLAIN ",\"condition_sigma\":\"1\"}", "aa", -1},
+    {"again.h5", "{" LEVELS("7", "7") PLAIN ",\"condition_sigma\":\"1\"}", "aa", -1},
+    {"other.h5", "{" LEVELS("7", "7") PLAIN ",\"condition_sigma\":\"2\"}", "bb", -1},
     {"clamp.h5", "{" LEVELS("7", "7") ",\"condition_sigma\":\"3\",\"interventions\":[\"x\"]}", "aa",
      1},
     {"foreign.h5", "some hooks", "aa", 1},
