@@ -19,6 +19,16 @@ static const char *reason_text(ss_keep_reason why)
     return texts[why];
 }
 
+/* A module's own value in two words, else the site's name. */
+static const char *value_name(const ss_run *r, int module, ss_site s, char *out, size_t n)
+{
+    if (s.module == module && strcmp(r->ports[s.port], "output") == 0)
+        return "its output";
+    if (s.module == module && strcmp(r->ports[s.port], "input") == 0)
+        return "its input";
+    return ss_site_name(r, s, out, n);
+}
+
 /* How the network is run that the list is for. */
 static const char *code_text(ss_round_scope as)
 {
@@ -65,6 +75,7 @@ void ss_keep_maps_free(char **maps, int n)
 ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, ss_err *e)
 {
     int shown = 0;
+    bool whole = false;
     char bad[96] = "", name[512];
     /* as in files of other people's hooks */
     const char *readers = ss_run_port(r, "input") < 0 ? "; inputs of modules were not recorded, so "
@@ -92,7 +103,8 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
         ss_table_row(t);
         ss_table_text(t, r->modules[m]);
         ss_table_text(t, reason_text(x->why));
-        ss_table_text(t, ss_site_name(r, x->value, name, sizeof name));
+        ss_table_text(t, value_name(r, m, x->value, name, sizeof name));
+        whole |= !*ss_keep_path(r, m);
         ss_table_number(t, x->peak);
         ss_table_number(t, ss_headroom_bits(&k->format, x->peak));
         ss_table_number(t, x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
@@ -105,10 +117,13 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
     ss_table_note(
         t,
         "%d modules that have to stay in fp32 so that nothing that is stored exceeds %.5g "
-        "(%s) with %g bits to spare, %s, attention %s%s%s%s",
+        "(%s) with %g bits to spare, %s, attention %s%s%s%s%s",
         k->n_kept, k->format.max, k->format.name, k->margin, code_text(r->as),
-        ss_attention_code_name(r->attention), shown < k->n_kept ? "; not all are shown" : "", bad,
-        readers);
+        ss_attention_code_name(r->attention), shown < k->n_kept ? "; not all are shown" : "",
+        whole ? "; nothing less than the whole network: the value goes on over residual or skip "
+                "connections"
+              : "",
+        bad, readers);
     return SS_OK;
 }
 
