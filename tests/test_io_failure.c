@@ -32,7 +32,8 @@ static bool fails(void)
     return true;
 }
 
-/* What was done to a run file, in order: w writes, s waits for the disk, d marks as done. */
+/* What a job did, in order: w writes, d marks as done, s and f wait for the disk (fdatasync,
+ * fsync), r gives a name. */
 static char order[1 << 16];
 static size_t n_order;
 
@@ -64,14 +65,14 @@ static void note_write(const void *p, size_t n)
     WRAP_NOTED(type, name, params, args, (void)0, before, failure)
 WRAP_NOTED(ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at),
            note_write(p, n), (void)0, -1)
-WRAP(int, fsync, (int fd), (fd), (void)0, -1)
+WRAP_NOTED(int, fsync, (int fd), (fd), note('f'), (void)0, -1)
 WRAP_NOTED(int, fdatasync, (int fd), (fd), note('s'), (void)0, -1)
 WRAP(int, fflush, (FILE * f), (f), (void)0, EOF)
 WRAP(int, fclose, (FILE * f), (f), __real_fclose(f), EOF)
 WRAP(int, close, (int fd), (fd), __real_close(fd), -1)
-WRAP(int, rename, (const char *a, const char *b), (a, b), (void)0, -1)
-WRAP(int, renameat2, (int c, const char *a, int d, const char *b, unsigned f), (c, a, d, b, f),
-     (void)0, -1)
+WRAP_NOTED(int, rename, (const char *a, const char *b), (a, b), note('r'), (void)0, -1)
+WRAP_NOTED(int, renameat2, (int c, const char *a, int d, const char *b, unsigned f),
+           (c, a, d, b, f), note(f == RENAME_NOREPLACE ? 'r' : 'x'), (void)0, -1)
 WRAP(int, mkdir, (const char *p, mode_t m), (p, m), (void)0, -1)
 
 typedef struct {
@@ -331,6 +332,32 @@ static void test_done_after_disk(void **state)
     remove(in_work("run.h5"));
 }
 
+/* A file gets its name when it is on the disk, so that after a failure of power there is the old
+ * one or the whole new one; and a run is complete when its mark is there. */
+static void test_name_after_disk(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_OF(jobs); i++) {
+        const job *j = &jobs[i];
+        int named = 0;
+        ss_err e = {0};
+
+        memset(order, 0, sizeof order);
+        n_order = 0;
+        assert_int_equal(j->run(in_work(j->target), &e), SS_OK);
+        assert_true(n_order + 1 < sizeof order);
+        if (j->resume && order[n_order - 1] != 'f')
+            fail_msg("%s: the mark is not on the disk: %s", j->target, order);
+        if (!strchr(j->target, '.')) /* a folder: the last name is its own */
+            *strrchr(order, 'r') = '\0';
+        for (const char *r = order; (r = strchr(r, 'r')) != NULL; r++, named++)
+            if (r == order || r[-1] != 'f')
+                fail_msg("%s: call %td of %s", j->target, r - order, order);
+        assert_true(named > 0);
+        clear(j);
+    }
+}
+
 static void test_sizes(void **state)
 {
     (void)state;
@@ -446,8 +473,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calls),     cmocka_unit_test(test_done_after_disk),
-        cmocka_unit_test(test_sizes),     cmocka_unit_test(test_old_result_stays),
+        cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_done_after_disk),
+        cmocka_unit_test(test_name_after_disk),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_old_result_stays),
         cmocka_unit_test(test_full_disk),
     };
 
