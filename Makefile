@@ -110,7 +110,7 @@ FUZZ := build-fuzz
 TIME ?= 60
 TARGET ?= $(shell sed -n 's/^    X(\([a-z]*\)).*/\1/p' tests/fuzz/fuzz.h)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c base/*.c models/*.c probe/*.c train/*.c) \
-    $(wildcard analyze/expression*.c analyze/training_log.c)
+    $(wildcard analyze/expression*.c analyze/not_finite*.c analyze/training_log.c)
 FUZZ_CFLAGS := $(filter-out -fopenmp,$(ALL_CFLAGS)) -Wno-source-uses-openmp -Wno-unused-function -O1 -g \
     -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 fuzz: $(TARGET:%=$(FUZZ)/fuzz/%)

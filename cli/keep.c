@@ -127,7 +127,7 @@ ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err
         rc = cli_code_set_keep(&x->code, r, e);
     if (rc == SS_OK)
         rc = ss_keep_find(r, &x->format, x->margin, &k, e);
-    *suffices = !ss_not_finite_any(&bad); /* no list of modules mends what is not finite in fp32 */
+    *suffices = !bad.n_weights && !bad.n_sites; /* no list mends what is inf or NaN in fp32 */
     ss_not_finite_release(&bad);
     if (rc == SS_OK && x->check)
         rc = check(x, r, &k, &c, e);

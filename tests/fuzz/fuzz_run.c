@@ -12,6 +12,8 @@
  * written 11 values from the next bytes                  12 a link to nothing
  */
 #include "analyze/expression.h"
+#include "analyze/not_finite.h"
+#include "base/mem.h"
 #include "probe/h5.h"
 #include "probe/run_reader.h"
 #include "tests/fuzz/fuzz.h"
@@ -80,6 +82,9 @@ static const struct {
     {"/training/sigma", "sn", false},
     {"/training/loss_by_sigma", "bs", false},
     {"/updates/update_rms", "ws", false},
+    {"/weights/nonfinite", "w", false},
+    {"/attention/heads", "l", false},
+    {"/axes/picture", "p", true}, /* as many as inputs x samples */
 };
 enum { N_SETS = sizeof sets / sizeof *sets, N_ATTRIBUTES = sizeof attributes / sizeof *attributes };
 
@@ -323,6 +328,20 @@ static void use_pictures(ss_run *r, const char *set)
     free(x);
 }
 
+/* What is said of it before all else. */
+static void use_not_finite(ss_run *r)
+{
+    ss_not_finite bad;
+    ss_err e = {0};
+    const ss_code rc = ss_not_finite_find(r, &bad, &e);
+
+    fuzz_check(rc, &e);
+    for (int part = 0; part < SS_N_BAD_PARTS && rc == SS_OK; part++)
+        ss_free(ss_not_finite_say(&bad, (ss_bad_part)part, &e));
+    if (rc == SS_OK)
+        ss_not_finite_release(&bad);
+}
+
 static void use_expression(ss_run *r, const char *text)
 {
     ss_expression x = {0};
@@ -374,6 +393,9 @@ void fuzz_run(const uint8_t *data, size_t size)
         fuzz_check(ss_run_training(r, "sigma", &x, &e), &e);
         fuzz_check(ss_run_training(r, "loss_by_sigma", &x, &e), &e);
         fuzz_check(ss_run_updates(r, "update_rms", &x, &e), &e);
+        fuzz_check(ss_run_attention_heads(r, &x, &e), &e);
+        fuzz_check(ss_run_weights_nonfinite(r, &n, &e), &e);
+        use_not_finite(r);
         use_modules(r);
         if (r->sigmas) {
             use_expression(r, "overflow(fp16)");
