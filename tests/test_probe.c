@@ -76,6 +76,40 @@ static void test_noise_is_shared(void **state)
     ss_run_close(r);
 }
 
+/* The loss of a network that predicts v follows from its picture: x0 = a x - s v, so it is
+ * mean (x0 - denoised)^2 / s^2, s^2 = sigma^2 / (1 + sigma^2). */
+static void test_loss(void **state)
+{
+    static const float pictures[] = {0.25F, -0.5F};
+    float x[32 * 32];
+    const float *loss;
+    ss_run_shape shape;
+    ss_err e = {0};
+
+    (void)state;
+    ss_run *r = open_run(in_tmp("shared.h5"));
+    assert_string_equal(r->prediction_type, "v_prediction");
+    assert_int_equal(ss_run_loss(r, &loss, &e), SS_OK);
+    assert_non_null(loss);
+    assert_true(ss_run_has_pictures(r, "/outputs/denoised", &shape));
+    assert_true(shape.n <= (int64_t)N_OF(x));
+    for (int k = 0; k < 8; k++) {
+        const int input = k / 4, sigma = k / 2 % 2, sample = k % 2;
+        const double got = loss[k];
+        double sum = 0;
+
+        assert_int_equal(ss_run_picture(r, "/outputs/denoised", input, sigma, sample, x, &e),
+                         SS_OK);
+        for (int64_t i = 0; i < shape.n; i++)
+            sum += pow((double)pictures[input] - x[i], 2);
+        const double want = sum / (double)shape.n * (1 + pow(r->sigmas[sigma], -2));
+        if (!(fabs(got - want) <= 1e-3 * want))
+            fail_msg("input %d, sigma %g: the loss is %g, want %g", input, r->sigmas[sigma], got,
+                     want);
+    }
+    ss_run_close(r);
+}
+
 /* ---- the recorder, on a network whose second module runs twice ---- */
 
 static const ss_module root = {.path = "", .kind = "Toy", .id = 0, .parent = -1};
@@ -192,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_noise_is_shared),
+        cmocka_unit_test(test_loss),
         cmocka_unit_test(test_module_that_runs_twice),
         cmocka_unit_test(test_kept_for_its_plan),
     };
