@@ -276,6 +276,15 @@ static ss_code find_files(const char *model, bool is_dir, const char *config, ss
                                model);
 }
 
+/* What a file may be called that is taken for weights without being told so. */
+static bool named_as_weights(const char *path)
+{
+    static const char end[] = ".safetensors";
+    const size_t n = strlen(path), m = sizeof end - 1;
+
+    return (n > m && strcmp(path + n - m, end) == 0) || strstr(path, ".safetensors.index.");
+}
+
 ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss_model_paths *p,
                             ss_err *e)
 {
@@ -285,7 +294,7 @@ ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss
     ss_code rc;
 
     *p = (ss_model_paths){0};
-    if (!is_dir && !ss_file_exists(model))
+    if (!is_dir && (!ss_file_exists(model) || !(k.config || named_as_weights(model))))
         return ss_fail(e, SS_USAGE,
                        "%s: expected a model folder with config.json in it, a pipeline folder with "
                        "unet/config.json, or a file of weights",

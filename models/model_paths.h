@@ -31,9 +31,9 @@ typedef struct {
 } ss_model_places;
 
 /* If no class is known, the first config.json that names one is found, else the first. MODEL may
- * also be a file of weights, or their index, in a model folder. With a config that was named MODEL
- * is the folder of the weights (or has unet/ with them), or their file; a scheduler that is not
- * beside it is looked for beside that config. places may be NULL. */
+ * also be a file NAME.safetensors, or an index of several, in a model folder. With a config that
+ * was named MODEL is the folder of the weights (or has unet/ with them), or their file; a scheduler
+ * that is not beside it is looked for beside that config. places may be NULL. */
 ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss_model_paths *p,
                             ss_err *e);
 void ss_model_paths_release(ss_model_paths *p); /* {0} is fine */

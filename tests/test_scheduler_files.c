@@ -108,7 +108,7 @@ static void test_assumed(void **state)
            "epsilon, as of Stable Diffusion, which the network looks like; give "
            "--scheduler");
     expect_run(sd_told, 4, "assumed scaled_linear betas");
-    expect("analyze $D/run.h5", 0, "schedule    assumed scaled_linear betas");
+    expect("analyze $D/run.h5", 0, "assumed scaled_linear betas 0.00085");
     expect("probe $D/checkpoint-500 --beta-schedule scaled_linear " PROBE FOUR, 0, "assumed");
     expect_run(sd_told, 4, "assumed scaled_linear betas 0.00085");
     expect("probe $D/checkpoint-500 --beta-schedule linear --beta-start 1e-4 --beta-end 0.02 "
@@ -325,7 +325,7 @@ static void test_not_known(void **state)
     expect_run(told, 2, "WarpScheduler");
     assert_true(has_set("/inputs/x"));
     assert_false(has_set("/outputs/denoised"));
-    expect("analyze $D/run.h5", 0, "schedule    assumed linear betas");
+    expect("analyze $D/run.h5", 0, "assumed linear betas 0.0001");
     assert_non_null(strstr(output, "; give --scheduler"));
     expect("probe $D/pixels " PROBE "--sigmas 1", 1, "\"_class_name\" is \"WarpScheduler\"");
     expect("probe $D/pixels " PROBE "--timesteps 1", 1, "--timesteps with --inputs raw: alone");
