@@ -44,12 +44,12 @@ static ss_code load(const char *from, const ss_network *net, int needed, int sam
 }
 
 ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uint64_t seed,
-                       ss_concat *k, ss_err *e)
+                       ss_concat_channels *k, ss_err *e)
 {
     const int needed = (int)ss_model_about(net->model)->needs.concat_channels;
     ss_code rc = SS_OK;
 
-    *k = (ss_concat){0};
+    *k = (ss_concat_channels){0};
     if (!from && needed)
         return ss_fail(
             e, SS_USAGE,
@@ -71,13 +71,14 @@ ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uin
     return rc;
 }
 
-void ss_concat_release(ss_concat *k)
+void ss_concat_release(ss_concat_channels *k)
 {
     ss_array_release(&k->values);
-    *k = (ss_concat){0};
+    *k = (ss_concat_channels){0};
 }
 
-void ss_concat_put(const ss_concat *k, int sample, const float *picture, int64_t pixels, float *out)
+void ss_concat_put(const ss_concat_channels *k, int sample, const float *picture, int64_t pixels,
+                   float *out)
 {
     const int64_t c = k->picture, extra = k->values.rank ? k->values.dim[1] : 0;
     const float *behind = NULL; /* [C][H][W] of this sample */

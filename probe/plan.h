@@ -30,7 +30,7 @@ typedef struct {
     ss_input **inputs;
     int n_inputs;
     ss_conditions conditions;
-    ss_concat concat;
+    ss_concat_channels concat;
     int samples, batch;
     int picture_channels; /* of the network's input, what is noised; the others are --concat's */
     bool has_loss;        /* some input has a known clean picture, and the answer a target */

@@ -16,7 +16,7 @@ struct ss_trajectory {
     ss_network net;
     ss_sampler *sampler;
     ss_conditions conditions;
-    ss_concat concat;
+    ss_concat_channels concat;
     int channels, batch; /* channels of a picture */
     ss_track track;      /* {0} where no run file is written */
 
