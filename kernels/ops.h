@@ -59,13 +59,13 @@ ss_tensor *ss_geglu(ss_ctx *c, const ss_tensor *x);
 
 /* Which logits a layer stores under a policy: those of the policy's code of attention, none
  * (upcast_attention), or always the scaled ones (AttentionPooling). */
-typedef enum { SS_LOGITS_AS_CODED, SS_LOGITS_UPCAST, SS_LOGITS_STORED } ss_logits;
+typedef enum { SS_LOGITS_AS_CODED, SS_LOGITS_UPCAST, SS_LOGITS_STORED } ss_stored_logits;
 
 typedef struct {
     int heads;
     float scale;
     bool cosine; /* rows of q and k are divided by their length first: scale cos(q_i, k_j) */
-    ss_logits stored;
+    ss_stored_logits stored;
     const ss_module *logits, *unscaled, *probabilities; /* inner values (hooks.h), or NULL */
 } ss_attention_opt;
 

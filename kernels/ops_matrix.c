@@ -196,7 +196,7 @@ static ss_code attention_backward(ss_ctx *c, const ss_node *n, const ss_tensor *
     return c->be->gradients->attention(c->dev, &a, &c->op_err);
 }
 
-static ss_attention_code code_of(const ss_ctx *c, ss_logits stored)
+static ss_attention_code code_of(const ss_ctx *c, ss_stored_logits stored)
 {
     switch (stored) {
     case SS_LOGITS_AS_CODED: return c->attention;

@@ -56,7 +56,7 @@ static void new_projections(ss_net *n, ss_attention_layer *a, const ss_attention
 }
 
 void ss_attention_inner_new(ss_net *n, ss_attention_inner *v, const ss_module *owner,
-                            ss_logits stored)
+                            ss_stored_logits stored)
 {
     const ss_inner kinds[] = {[SS_LOGITS_AS_CODED] = SS_INNER_LOGITS,
                               [SS_LOGITS_UPCAST] = SS_INNER_UPCAST,

@@ -36,7 +36,7 @@ typedef struct {
 
 /* Adds them below owner. stored: which logits of the layer are. */
 void ss_attention_inner_new(ss_net *n, ss_attention_inner *v, const ss_module *owner,
-                            ss_logits stored);
+                            ss_stored_logits stored);
 
 /* NAME or, with index >= 0, NAME.INDEX. */
 ss_attention_layer *ss_attention_layer_new(ss_net *n, const ss_module *parent, const char *name,
