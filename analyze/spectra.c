@@ -222,10 +222,11 @@ ss_code ss_spectra_table(const ss_run *r, const ss_spectra *s, ss_table *t, ss_e
         }
     }
     if (!isnan(s->within))
-        snprintf(corners, sizeof corners, ", %.0f %% of white noise's variance", 100 * s->within);
+        snprintf(corners, sizeof corners, ", which have %.0f %% of white noise's variance",
+                 100 * s->within);
     ss_table_note(t,
                   "of what the network saw, mean over samples: power of the waves of %g cycles per "
-                  "picture or less (finer ones only fit diagonally and are left out%s), its share "
+                  "picture or less%s (finer ones only fit diagonally and are left out), its share "
                   "at %g cycles or less, slope, power of one wave at so many cycles",
                   finest, corners, s->cutoff);
     return SS_OK;

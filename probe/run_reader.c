@@ -225,6 +225,11 @@ static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
                            e)) != SS_OK)
         return rc;
     r->n_sigmas = (int)sigmas;
+    for (int s = 0; s < r->n_sigmas && r->sigmas; s++) { /* nothing could be put in order by them */
+        if (isnan(r->sigmas[s]) || r->sigmas[s] == -INFINITY)
+            return ss_fail(e, SS_FORMAT, "%s: /axes/sigma: entry %d is %g, expected a noise level",
+                           r->path, s, r->sigmas[s]);
+    }
     if (!r->done || r->complete) {
         if (!r->done && !(r->done = ss_alloc((size_t)sigmas, 1)))
             return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);

@@ -403,6 +403,23 @@ static void test_transformer(void **state)
     }
 }
 
+static void test_no_level(void **state)
+{
+    (void)state;
+    static const double bad[][2] = {{NAN, 1}, {1, -INFINITY}};
+
+    for (size_t i = 0; i < N_OF(bad); i++) {
+        made_run m = plain;
+
+        m.sigmas = bad[i];
+        m.factor = 1;
+        make_run(in_tmp("bad.h5"), &m);
+        expect("analyze $D/bad.h5", 1,
+               i ? "entry 1 is -inf, expected a noise level"
+                 : "entry 0 is nan, expected a noise level");
+    }
+}
+
 /* What is called a variance is one; what is not says what it leaves out. */
 static void test_power_is_no_variance(void **state)
 {
@@ -423,9 +440,9 @@ static void test_power_is_no_variance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding_decides),     cmocka_unit_test(test_root_has_one_name),
-        cmocka_unit_test(test_every_command),        cmocka_unit_test(test_transformer),
-        cmocka_unit_test(test_power_is_no_variance),
+        cmocka_unit_test(test_rounding_decides), cmocka_unit_test(test_root_has_one_name),
+        cmocka_unit_test(test_every_command),    cmocka_unit_test(test_transformer),
+        cmocka_unit_test(test_no_level),         cmocka_unit_test(test_power_is_no_variance),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
