@@ -437,12 +437,41 @@ static void test_power_is_no_variance(void **state)
     assert_non_null(strstr(output, text));
 }
 
+/* The bundled network with a schedule that ends in noise alone: sigma = inf at timestep 999. */
+static void test_zero_terminal_snr(void **state)
+{
+    (void)state;
+    static const char probe[] = "--class 3 --timesteps 10,500,999 --samples 1";
+    char line[600];
+
+    snprintf(line, sizeof line,
+             "cp -r " MODEL " %s && sed -i "
+             "'/rescale_betas_zero_snr/s/false/true/' "
+             "%s/scheduler/scheduler_config.json",
+             in_tmp("zero"), in_tmp("zero"));
+    assert_int_equal(system(line), 0);
+    snprintf(line, sizeof line, "probe $D/zero -o $D/zero-snr.h5 %s --quiet", probe);
+    expect(line, 0, NULL);
+    run("analyze $D/zero-snr.h5");
+    assert_non_null(strstr(output, "slope over ln sigma (of finite sigma)"));
+    assert_non_null(strstr(output, "1 of 3 noise levels is sigma = inf (alpha = 0)"));
+    expect("report $D/zero-snr.h5 -o $D/zero-page", 0, "index.html");
+    assert_null(strstr(output, "missing"));
+    snprintf(line, sizeof line,
+             "bisect $D/zero --fail 'absmax(*) > 1' --cache $D/cache --save-bundle $D/bundle "
+             "--class 3 --timesteps 999 --samples 1 --quiet");
+    expect(line, 3, "replay.sh");
+    snprintf(line, sizeof line, "grep -q '\"sigma\": \"inf\"' %s/expected.json", in_tmp("bundle"));
+    assert_int_equal(system(line), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding_decides), cmocka_unit_test(test_root_has_one_name),
-        cmocka_unit_test(test_every_command),    cmocka_unit_test(test_transformer),
-        cmocka_unit_test(test_no_level),         cmocka_unit_test(test_power_is_no_variance),
+        cmocka_unit_test(test_rounding_decides),  cmocka_unit_test(test_root_has_one_name),
+        cmocka_unit_test(test_every_command),     cmocka_unit_test(test_transformer),
+        cmocka_unit_test(test_no_level),          cmocka_unit_test(test_power_is_no_variance),
+        cmocka_unit_test(test_zero_terminal_snr),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
