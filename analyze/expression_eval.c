@@ -120,10 +120,12 @@ static ss_code select_cells(look *l, ss_err *e)
     return SS_OK;
 }
 
-/* A value that is only read overflows where it is cast. */
+/* A value that is only read overflows where it is cast; inf is inf whether it is stored or not. */
 static ss_site_ports sites_of(ss_expression_measure m)
 {
-    return m == SS_MEASURE_OVERFLOW || m == SS_MEASURE_HEADROOM ? SS_SITES_STORED : SS_SITES_MADE;
+    if (m == SS_MEASURE_OVERFLOW || m == SS_MEASURE_HEADROOM)
+        return SS_SITES_STORED;
+    return m == SS_MEASURE_NONFINITE ? SS_SITES_COMPUTED : SS_SITES_MADE;
 }
 
 static ss_code read_sites(look *l, ss_err *e)

@@ -158,6 +158,7 @@ static bool is_among(const ss_run *r, ss_site s, ss_site_ports ports)
     switch (ports) {
     case SS_SITES_PRODUCED: return !before && !inner;
     case SS_SITES_MADE: return !before && (!inner || ss_site_is_stored(r, s));
+    case SS_SITES_COMPUTED: return !before;
     case SS_SITES_STORED: return ss_site_is_stored(r, s);
     case SS_SITES_ALL: break;
     }

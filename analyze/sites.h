@@ -23,9 +23,15 @@ typedef struct {
     int n;
 } ss_sites;
 
-/* Which: what modules return (all ports but "input" and "skip"); that and stored inner values; all
- * that is stored (ss_site_is_stored); everything. */
-typedef enum { SS_SITES_PRODUCED, SS_SITES_MADE, SS_SITES_STORED, SS_SITES_ALL } ss_site_ports;
+/* Which: what modules return (all ports but "input" and "skip"); that and stored inner values; that
+ * and all inner values; all that is stored (ss_site_is_stored); everything. */
+typedef enum {
+    SS_SITES_PRODUCED,
+    SS_SITES_MADE,
+    SS_SITES_COMPUTED,
+    SS_SITES_STORED,
+    SS_SITES_ALL
+} ss_site_ports;
 
 /* Sites in forward order of modules that match any of the globs; no globs: all. A glob that
  * matches nothing is SS_USAGE. */

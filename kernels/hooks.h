@@ -27,7 +27,7 @@
  *   mixed sum      with a value of the sample's type, which is fp32 under autocast
  *   product        q.k where the code always stores it (AttentionPooling)
  *   modulated      norm(h) (1 + scale), and that + shift: as wide as the norm's output
- *   logits         scale q.k + mask;  unscaled logits: q.k
+ *   logits         scale q.k + mask;  unscaled logits: q.k. Largest |x|: of each query's largest
  *   upcast logits  of a layer that computes them in fp32 whatever the code (upcast_attention)
  *   probabilities  softmax of the logits */
 #define SS_INNERS(X)          \

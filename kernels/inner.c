@@ -28,16 +28,25 @@ static void count_small(ss_stats *s)
     s->exponent[1] += s->count - counted;
 }
 
-/* Largest |x| and counts of one inner value, over a sample's heads. */
-static void add_values(ss_stats *s, float least, float most, const uint64_t *large, float factor)
+/* Adds values from least to most, of which |x| = peak is the largest that counts. */
+static void add_values(ss_stats *s, float least, float most, float peak)
 {
-    const float lo = least * factor, hi = most * factor;
+    s->min = fminf(s->min, least); /* of a NaN and a number: the number */
+    s->max = fmaxf(s->max, most);
+    s->absmax = fmaxf(s->absmax, peak);
+}
 
-    s->min = fminf(s->min, lo); /* of a NaN and a number: the number */
-    s->max = fmaxf(s->max, hi);
-    s->absmax = fmaxf(s->absmax, fmaxf(fabsf(lo), fabsf(hi)));
-    for (int k = 0; large && k < SS_LOGIT_EXPONENTS; k++)
+static void add_logits(ss_stats *s, const ss_logit_stats *x, bool unscaled, float scale)
+{
+    const uint64_t *large = unscaled ? x->raw_large : x->large;
+
+    if (unscaled)
+        add_values(s, x->raw_least / scale, x->raw_most / scale, x->raw_peak / scale);
+    else
+        add_values(s, x->least, x->most, x->peak);
+    for (int k = 0; k < SS_LOGIT_EXPONENTS; k++)
         s->exponent[127 + SS_LOGIT_FROM + k] += large[k];
+    s->nonfinite += unscaled ? x->raw_nonfinite : x->nonfinite;
 }
 
 void ss_show_logits(ss_ctx *c, const ss_module *m, const ss_logit_stats *l, int N, int heads,
@@ -56,16 +65,13 @@ void ss_show_logits(ss_ctx *c, const ss_module *m, const ss_logit_stats *l, int 
         for (int h = 0; h < heads; h++) {
             const ss_logit_stats *x = &l[n * heads + h];
 
-            if (m->inner == SS_INNER_PROBABILITIES)
-                add_values(s, x->probability, x->probability, NULL, 1);
-            else if (m->inner == SS_INNER_UNSCALED)
-                add_values(s, x->raw_least, x->raw_most, x->raw_large, 1 / scale);
-            else
-                add_values(s, x->least, x->most, x->large, 1);
-            s->nonfinite += m->inner == SS_INNER_PROBABILITIES ? x->lost : x->nonfinite;
+            if (m->inner == SS_INNER_PROBABILITIES) { /* the least is not looked at */
+                add_values(s, NAN, x->probability, x->probability);
+                s->nonfinite += x->lost;
+            } else {
+                add_logits(s, x, m->inner == SS_INNER_UNSCALED, scale);
+            }
         }
-        if (m->inner == SS_INNER_PROBABILITIES)
-            s->min = NAN; /* the least is not looked at */
         count_small(s);
     }
     c->hooks.see_stats(c->hooks.self, c, m, SS_PORT_OUTPUT, stats, N);
@@ -78,6 +84,11 @@ bool ss_watches(const ss_ctx *c, const ss_module *m)
            c->sites[m->id].watch[SS_PORT_OUTPUT];
 }
 
+static void add_range(ss_stats *s, float least, float most)
+{
+    add_values(s, least, most, fmaxf(fabsf(least), fabsf(most)));
+}
+
 /* The range of y (1 + scale), and of that + shift, of a sample's channels: y is between least and
  * most, and rounding keeps the order. */
 static void modulated_range(const float *least, const float *most, const float *mod, int64_t C,
@@ -86,8 +97,8 @@ static void modulated_range(const float *least, const float *most, const float *
     for (int64_t k = 0; k < C; k++) {
         const float a = least[k] * (1 + mod[k]), b = most[k] * (1 + mod[k]);
 
-        add_values(scaled, fminf(a, b), fmaxf(a, b), NULL, 1);
-        add_values(shifted, fminf(a, b) + mod[C + k], fmaxf(a, b) + mod[C + k], NULL, 1);
+        add_range(scaled, fminf(a, b), fmaxf(a, b));
+        add_range(shifted, fminf(a, b) + mod[C + k], fmaxf(a, b) + mod[C + k]);
     }
 }
 

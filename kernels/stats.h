@@ -69,14 +69,17 @@ typedef struct {
  *
  *   least, most          of the finite logits scale q.k + mask; NaN: there are none
  *   raw_least, raw_most  the same without mask
+ *   peak, raw_peak       over the queries, of the largest logit of each: its largest |x|. One that
+ *                        overflows to -inf beside others is a probability of 0 and loses nothing
  *   probability          largest p_ij
- *   nonfinite            logits that are inf or NaN; lost: probabilities that are
+ *   nonfinite            logits that are inf or NaN; raw_nonfinite: and q.k, unscaled, that are;
+ *                        lost: probabilities that are
  *   large[k], raw_large[k]  how many have the exponent SS_LOGIT_FROM + k; raw: of q.k, unscaled */
 enum { SS_LOGIT_FROM = 7, SS_LOGIT_EXPONENTS = 128 - SS_LOGIT_FROM };
 
 typedef struct {
-    float least, most, raw_least, raw_most, probability;
-    uint64_t nonfinite, lost;
+    float least, most, raw_least, raw_most, peak, raw_peak, probability;
+    uint64_t nonfinite, raw_nonfinite, lost;
     uint64_t large[SS_LOGIT_EXPONENTS], raw_large[SS_LOGIT_EXPONENTS];
 } ss_logit_stats;
 

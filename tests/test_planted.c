@@ -12,7 +12,9 @@
  * What the program says has to stay in fp32 was pasted into PyTorch, too. The lists of some of the
  * networks are made once more, and have to be those that were pasted.
  */
+#include "analyze/expression.h"
 #include "analyze/keep_check.h"
+#include "analyze/overflow.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -542,6 +544,120 @@ static void test_lists(void **state)
     assert_true(compared >= 50);
 }
 
+/* What the analyses of one fp32 run answer of one format and one code: does something overflow? */
+typedef struct {
+    bool headroom, overflow, expression, keep;
+} answers;
+
+static bool holds(ss_run *r, const char *text_of)
+{
+    ss_expression x;
+    ss_witness w;
+    bool yes;
+    ss_err e = {0};
+
+    if (ss_expression_parse(text_of, &x, &e) != SS_OK ||
+        ss_expression_eval(&x, r, &yes, &w, &e) != SS_OK)
+        fail_msg("%s: %s", text_of, e.msg);
+    ss_expression_release(&x);
+    return yes;
+}
+
+static answers answers_of(ss_run *r, const ss_format *f)
+{
+    char expression[64];
+    answers a = {0};
+    ss_sites all;
+    ss_headroom h;
+    ss_overflow o;
+    ss_keep k;
+    ss_err e = {0};
+
+    assert_int_equal(ss_sites_find(r, NULL, 0, SS_SITES_ALL, &all, &e), SS_OK);
+    assert_int_equal(ss_headroom_find(r, &all, f, 1, &h, &e), SS_OK);
+    a.headroom = h.n_negative[0] > 0;
+    assert_int_equal(ss_overflow_find(r, &all, f, &o, &e), SS_OK);
+    for (int i = 0; i < o.n; i++)
+        a.overflow |= o.rows[i].n_over > 0;
+    snprintf(expression, sizeof expression, "overflow(%s)", f->name);
+    a.expression = holds(r, expression);
+    assert_int_equal(ss_keep_find(r, f, 0, &k, &e), SS_OK);
+    a.keep = k.n_kept > 0;
+    ss_keep_release(&k);
+    ss_overflow_release(&o);
+    ss_headroom_release(&h);
+    ss_sites_release(&all);
+    return a;
+}
+
+static bool over_in_weights(ss_run *r, const ss_format *f)
+{
+    const float *absmax;
+    bool over = false;
+
+    assert_int_equal(ss_run_weights(r, "absmax", &absmax, NULL), SS_OK);
+    for (int64_t i = 0; i < r->n_parameters; i++)
+        over |= ss_overflows(f, absmax[i]);
+    return over;
+}
+
+/* Headroom, overflow, expression and keep list of one fp32 run give one answer, for every kind of
+ * value and every code; and it is PyTorch's, where fp32 itself is finite. */
+static void test_one_answer(void **state)
+{
+    (void)state;
+    int runs = 0, yes = 0, among = 0, against = 0;
+    size_t i, k;
+    json_t *network, *run;
+
+    json_array_foreach(json_object_get(file.root, "networks"), i, network)
+    {
+        planted p;
+
+        plant(network, &p);
+        ss_run *r = probe(network, &p, (ss_changes_options){0});
+        const bool finite = !holds(r, "nonfinite(*)");
+        json_array_foreach(json_object_get(network, "runs"), k, run)
+        {
+            const json_t *norms = json_object_get(run, "cuda_norms"), *answer = norms ? norms : run;
+            const losses lost = losses_in(network, answer);
+            ss_format f;
+
+            assert_int_equal(ss_format_parse(text(run, "format"), &f, NULL), SS_OK);
+            assert_int_equal(ss_round_scope_parse(text(run, "as"), &r->as, NULL), SS_OK);
+            assert_int_equal(ss_attention_code_parse(text(run, "attention"), &r->attention, NULL),
+                             SS_OK);
+            if (!finite || over_in_weights(r, &f)) /* what is not an activation is said elsewhere */
+                continue;
+            const answers a = answers_of(r, &f);
+            const bool torch = first_lost(&lost) >= 0;
+
+            runs++;
+            yes += a.overflow;
+            if (a.headroom != a.overflow || a.expression != a.overflow || a.keep != a.overflow) {
+                among++;
+                print_message(
+                    "network %zu (%s, %s) %s %s %s: headroom %d overflow %d expression %d "
+                    "keep %d\n",
+                    i, text(network, "base"), text(network, "kind"), text(run, "as"), f.name,
+                    text(run, "attention"), a.headroom, a.overflow, a.expression, a.keep);
+            }
+            if (a.overflow != torch) {
+                against++;
+                print_message("network %zu (%s, %s) %s %s %s: overflows %d, PyTorch loses %d\n", i,
+                              text(network, "base"), text(network, "kind"), text(run, "as"), f.name,
+                              text(run, "attention"), a.overflow, torch);
+            }
+        }
+        ss_run_close(r);
+    }
+    print_message("%d runs, %d overflow: the analyses differ in %d, from PyTorch in %d\n", runs,
+                  yes, among, against);
+    assert_true(runs >= 300);
+    assert_int_equal(among, 0);
+    assert_int_equal(against, 0);
+}
+
 static int load(void **state)
 {
     ss_err e = {0};
@@ -565,10 +681,9 @@ static int unload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_modules),
-        cmocka_unit_test(test_what_is_lost),
-        cmocka_unit_test(test_pasted),
-        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_modules),    cmocka_unit_test(test_what_is_lost),
+        cmocka_unit_test(test_pasted),     cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_one_answer),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -222,34 +222,44 @@ static bool row_range(const float *l, int64_t n, float *least, float *most)
     return is_finite(lo);
 }
 
-/* Value by value, of the few rows that have inf, NaN or something large. */
-static void count_row(const float *l, int64_t n, float factor, float *least, float *most,
-                      uint64_t *nonfinite, uint64_t *large)
+/* What one kind of logits was in a segment, as ss_logit_stats has it. */
+typedef struct {
+    float *least, *most, *peak;
+    uint64_t *nonfinite, *large;
+} logit_tally;
+
+/* Value by value, of the few rows that have inf, NaN or something large. What is finite and scaled
+ * may be inf unscaled. */
+static void count_row(const float *l, int64_t n, float factor, logit_tally t)
 {
     for (int64_t j = 0; j < n; j++) {
         const float x = fabsf(l[j] * factor);
 
-        if (!is_finite(l[j])) {
-            ++*nonfinite;
+        if (!is_finite(x)) {
+            ++*t.nonfinite;
             continue;
         }
-        *least = l[j] < *least ? l[j] : *least;
-        *most = l[j] > *most ? l[j] : *most;
-        if (x >= 1 << SS_LOGIT_FROM) /* beyond f32, unscaled: with the largest exponent */
-            large[(is_finite(x) ? ilogbf(x) : 127) - SS_LOGIT_FROM]++;
+        *t.least = l[j] < *t.least ? l[j] : *t.least;
+        *t.most = l[j] > *t.most ? l[j] : *t.most;
+        if (x >= 1 << SS_LOGIT_FROM)
+            t.large[ilogbf(x) - SS_LOGIT_FROM]++;
     }
 }
 
 /* Adds a row of scaled logits whose range is lo to hi, and finite or not. */
 static void tally_row(const float *l, int64_t n, float factor, bool finite, float lo, float hi,
-                      float *least, float *most, uint64_t *nonfinite, uint64_t *large)
+                      logit_tally t)
 {
+    const float top = fabsf(finite ? hi : row_max_finite(l, n)); /* inf: there is none */
+
+    if (top > *t.peak && is_finite(top))
+        *t.peak = top;
     if (!finite || fmaxf(fabsf(lo), fabsf(hi)) * factor >= 1 << SS_LOGIT_FROM) {
-        count_row(l, n, factor, least, most, nonfinite, large);
+        count_row(l, n, factor, t);
         return;
     }
-    *least = lo < *least ? lo : *least;
-    *most = hi > *most ? hi : *most;
+    *t.least = lo < *t.least ? lo : *t.least;
+    *t.most = hi > *t.most ? hi : *t.most;
 }
 
 /* l[j] = e = exp(l[j] - m); returns Z = sum e. Unless dot is NULL, *dot = sum e (l - m); the
@@ -304,13 +314,13 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
     const bool changes = mask || (f && code != SS_ATTENTION_SDPA);
     float lo = 0, hi = 0;
     bool finite = false;
-    uint64_t seen = 0;
     double Z;
 
     if (t) {
         finite = row_range(l, p->S, &lo, &hi);
-        tally_row(l, p->S, unscale, finite, lo, hi, &t->logits.raw_least, &t->logits.raw_most,
-                  &seen, t->logits.raw_large);
+        tally_row(l, p->S, unscale, finite, lo, hi,
+                  (logit_tally){&t->logits.raw_least, &t->logits.raw_most, &t->logits.raw_peak,
+                                &t->logits.raw_nonfinite, t->logits.raw_large});
     }
     for (int64_t j = 0; f && j < p->S; j++) { /* PyTorch scales q.k after it was summed */
         if (isinf(l[j] * unscale)) {
@@ -334,8 +344,9 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
     if (t) {
         if (changes)
             finite = row_range(l, p->S, &lo, &hi);
-        tally_row(l, p->S, 1, finite, lo, hi, &t->logits.least, &t->logits.most,
-                  &t->logits.nonfinite, t->logits.large);
+        tally_row(l, p->S, 1, finite, lo, hi,
+                  (logit_tally){&t->logits.least, &t->logits.most, &t->logits.peak,
+                                &t->logits.nonfinite, t->logits.large});
     }
     for (int64_t j = p->S; j < p->S_pad; j++)
         l[j] = -INFINITY;
@@ -515,8 +526,11 @@ static ss_logit_stats summarise_logits(const plan *p, int64_t head)
         all.most = fmaxf(all.most, x->most);
         all.raw_least = fminf(all.raw_least, x->raw_least);
         all.raw_most = fmaxf(all.raw_most, x->raw_most);
+        all.peak = fmaxf(all.peak, x->peak);
+        all.raw_peak = fmaxf(all.raw_peak, x->raw_peak);
         all.probability = fmaxf(all.probability, x->probability);
         all.nonfinite += x->nonfinite;
+        all.raw_nonfinite += x->raw_nonfinite;
         all.lost += x->lost;
         for (int k = 0; k < SS_LOGIT_EXPONENTS; k++) {
             all.large[k] += x->large[k];
@@ -524,9 +538,9 @@ static ss_logit_stats summarise_logits(const plan *p, int64_t head)
         }
     }
     if (all.least > all.most)
-        all.least = all.most = NAN;
+        all.least = all.most = all.peak = NAN;
     if (all.raw_least > all.raw_most)
-        all.raw_least = all.raw_most = NAN;
+        all.raw_least = all.raw_most = all.raw_peak = NAN;
     return all;
 }
 
