@@ -398,6 +398,56 @@ static void test_health(void **state)
     ss_table_release(&t);
 }
 
+/* A value that only passes through, as an input or a skip, is cut off where it was made alone. */
+static void test_limits(void **state)
+{
+    (void)state;
+    static const char *const inputs[] = {"noise:white"};
+    static const ss_run_module list[] = {{"made", "Conv2d", false}, {"gets", "Conv2d", false}};
+    const ss_run_spec spec = {
+        .modules = list,
+        .n_modules = N_OF(list),
+        .inputs = inputs,
+        .n_inputs = 1,
+        .sigmas = sigmas,
+        .n_sigmas = 1,
+        .n_samples = 1,
+        .family = "UNet2DModel",
+        .plan = "{\"interventions\": [\"clamp:20@*\"]}",
+    };
+    const ss_stats at = {.count = 100, .absmax = 20, .rms = 1};
+    const ss_stats below = {.count = 100, .absmax = 19, .rms = 1};
+    char file[80];
+    ss_not_finite x;
+    ss_run_writer *w;
+    ss_run_column *col;
+    ss_run *r;
+    ss_err e = {0};
+
+    snprintf(file, sizeof file, "%s.limits", path);
+    assert_int_equal(ss_run_create(file, &spec, true, &w, &e), SS_OK);
+    assert_int_equal(ss_run_column_new(w, 0, &col, &e), SS_OK);
+    ss_run_put_stats(col, 0, SS_PORT_INPUT, 0, 0, &at);
+    ss_run_put_stats(col, 0, SS_PORT_OUTPUT, 0, 0, &at);
+    ss_run_put_stats(col, 1, SS_PORT_SKIP, 0, 0, &at);
+    ss_run_put_stats(col, 1, SS_PORT_INPUT, 0, 0, &at);
+    ss_run_put_stats(col, 1, SS_PORT_OUTPUT, 0, 0, &below);
+    ss_run_put_stats(col, 1, SS_PORT_RESIDUAL, 0, 0, &at);
+    assert_int_equal(ss_run_submit(w, col, &e), SS_OK);
+    assert_int_equal(ss_run_finish(w, &e), SS_OK);
+    assert_int_equal(ss_run_open(file, &r, &e), SS_OK);
+    assert_int_equal(ss_not_finite_find(r, &x, &e), SS_OK);
+    assert_int_equal(x.n_limits, 1);
+    assert_true(x.limits[0].limit == 20);
+    assert_int_equal(x.limits[0].of, 3); /* two outputs and a residual */
+    assert_int_equal(x.limits[0].n_sites, 2);
+    assert_int_equal(x.limits[0].first.module, 0);
+    assert_string_equal(r->ports[x.limits[0].first.port], "output");
+    ss_not_finite_release(&x);
+    ss_run_close(r);
+    assert_int_equal(unlink(file), 0);
+}
+
 static void test_unfinished_run(void **state)
 {
     (void)state;
@@ -485,12 +535,12 @@ static void test_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward_order),  cmocka_unit_test(test_growth),
-        cmocka_unit_test(test_ranges),         cmocka_unit_test(test_headroom),
-        cmocka_unit_test(test_overflow),       cmocka_unit_test(test_stages),
-        cmocka_unit_test(test_weights),        cmocka_unit_test(test_health),
-        cmocka_unit_test(test_measures),       cmocka_unit_test(test_command),
-        cmocka_unit_test(test_unfinished_run),
+        cmocka_unit_test(test_forward_order), cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_ranges),        cmocka_unit_test(test_headroom),
+        cmocka_unit_test(test_overflow),      cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_weights),       cmocka_unit_test(test_health),
+        cmocka_unit_test(test_measures),      cmocka_unit_test(test_command),
+        cmocka_unit_test(test_limits),        cmocka_unit_test(test_unfinished_run),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

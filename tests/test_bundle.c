@@ -5,6 +5,7 @@
 #include "models/safetensors.h"
 #include "probe/bundle.h"
 #include "probe/probe.h"
+#include "tests/made_model.h"
 #include "tests/ss_tmp.h"
 
 #include <jansson.h>
@@ -154,6 +155,57 @@ static void test_replays_changes(void **state)
                                 .n_interventions = N_OF(interventions)});
 }
 
+/* A class vector of two numbers is saved as a vector, each sample's its own. */
+static void test_class_vector(void **state)
+{
+    (void)state;
+    static const char config[] =
+        "{\"_class_name\": \"UNet2DConditionModel\", \"sample_size\": 8, \"in_channels\": 3,"
+        "\"out_channels\": 3, \"layers_per_block\": 1, \"block_out_channels\": [4, 8],"
+        "\"down_block_types\": [\"DownBlock2D\", \"DownBlock2D\"],"
+        "\"mid_block_type\": \"UNetMidBlock2D\", \"up_block_types\": [\"UpBlock2D\", "
+        "\"UpBlock2D\"],"
+        "\"norm_num_groups\": 2, \"attention_head_dim\": 4, \"class_embed_type\": \"projection\","
+        "\"projection_class_embeddings_input_dim\": 2}";
+    static const char *const inputs[] = {"noise:pink"};
+    static float values[] = {1, -2, 3, 0.5f};
+    const ss_array vectors = {.rank = 2, .dim = {2, 2}, .values = values};
+    ss_probe_options opt = ss_probe_defaults();
+    ss_probe_summary summary;
+    ss_array saved = {0};
+    ss_run *r;
+    ss_err e = {0};
+    char embeds[600], model_dir[512];
+
+    snprintf(model_dir, sizeof model_dir, "%s", in_tmp("vector-model"));
+    make_model(model_dir, config, NULL);
+    assert_int_equal(ss_safetensors_write_f32(in_tmp("vectors.safetensors"), "c", &vectors, &e),
+                     SS_OK);
+    snprintf(embeds, sizeof embeds, "%s/vectors.safetensors#c", tmp_dir);
+    opt.network.model = model_dir;
+    opt.output = in_tmp("vector.h5");
+    opt.sigmas = "1";
+    opt.inputs = inputs;
+    opt.n_inputs = 1;
+    opt.samples = 2;
+    opt.class_embeds = embeds;
+    opt.threads = 1;
+    if (ss_probe_run(&opt, &summary, &e) != SS_OK || ss_run_open(opt.output, &r, &e) != SS_OK ||
+        ss_bundle_write(r, in_tmp("vector"), false, find_module(r, "conv_out"),
+                        ss_run_port(r, "output"), (ss_bundle_place){0, 0, -1}, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    snprintf(embeds, sizeof embeds, "%s/vector/input.safetensors#class_labels", tmp_dir);
+    if (ss_safetensors_load_f32(embeds, &saved, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    assert_true(saved.rank == 2 && saved.dim[0] == 2 && saved.dim[1] == 2);
+    assert_memory_equal(saved.values, values, sizeof values);
+    ss_array_release(&saved);
+    ss_run *again = replay(in_tmp("vector"));
+    compare(again, &(model){model_dir, "conv_out", -1}, in_tmp("vector"), "rms");
+    ss_run_close(again);
+    ss_run_close(r);
+}
+
 static void test_leaves_others_alone(void **state)
 {
     (void)state;
@@ -173,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replays),
         cmocka_unit_test(test_replays_changes),
+        cmocka_unit_test(test_class_vector),
         cmocka_unit_test(test_leaves_others_alone),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

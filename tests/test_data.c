@@ -336,6 +336,43 @@ static void test_folder(void **state)
     }
 }
 
+/* Two classes are enough: every third step has the rare one alone, twice as large, the others have
+ * none of it. */
+static void test_rare_class(void **state)
+{
+    (void)state;
+    static uint8_t gray[1] = {255};
+    const ss_image im = {1, 1, 1, gray};
+    ss_data_options opt = ss_data_defaults();
+    float x[8];
+    int64_t label[8];
+
+    assert_int_equal(ss_image_write_png(in_tmp("a.png"), &im, NULL), SS_OK);
+    opt.kind = SS_DATA_FOLDER;
+    opt.path = tmp_dir;
+    opt.h = opt.w = 1;
+    opt.rare = 1;
+    opt.rare_every = 3;
+    opt.rare_scale = 2;
+    captions("{\"file\": \"a.png\", \"label\": 0}\n{\"file\": \"a.png\", \"label\": 1}\n");
+    ss_data *d = open_data(&opt);
+    assert_int_equal(ss_data_classes(d), 2);
+    for (int step = 0; step < 7; step++) {
+        ss_data_batch(d, step, 8, x, label);
+        for (int i = 0; i < 8; i++) {
+            assert_int_equal(label[i], step % 3 == 0);
+            assert_true(x[i] == (step % 3 == 0 ? 2 : 1));
+        }
+    }
+    ss_data_close(d);
+
+    opt.rare = 2;
+    refused(&opt, SS_USAGE, "the rare class is 2, but the data have 2 classes");
+    opt.rare = 0;
+    captions("{\"file\": \"a.png\", \"label\": 0}\n");
+    refused(&opt, SS_USAGE, "a rare class needs another one beside it");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_dropout_and_flip),
         cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_rare_class),
     };
 
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

@@ -20,18 +20,26 @@ typedef struct {
     ss_training t;
 } opened;
 
-static opened open_made(const char *name, int steps)
+static opened open_file(const char *name)
 {
     opened o = {0};
     ss_err e = {0};
 
-    if (trn_write(in_tmp(name), steps, &e) != SS_OK ||
-        ss_run_open_any(in_tmp(name), &o.run, &e) != SS_OK ||
+    if (ss_run_open_any(in_tmp(name), &o.run, &e) != SS_OK ||
         ss_sites_find(o.run, NULL, 0, SS_SITES_ALL, &o.all, &e) != SS_OK ||
         ss_sites_find(o.run, NULL, 0, SS_SITES_PRODUCED, &o.produced, &e) != SS_OK ||
         ss_training_find(o.run, &o.produced, &o.t, &e) != SS_OK)
         fail_msg("%s", e.msg);
     return o;
+}
+
+static opened open_made(const char *name, int steps)
+{
+    ss_err e = {0};
+
+    if (trn_write(in_tmp(name), steps, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return open_file(name);
 }
 
 static void close_made(opened *o)
@@ -176,6 +184,58 @@ static void test_updates(void **state)
     close_made(&o);
 }
 
+/* Worst first: by staleness, then by update/weight, then as in the file; those without any last. */
+static void test_order_of_updates(void **state)
+{
+    (void)state;
+    static const struct {
+        ss_run_parameter p;
+        float staleness, update;
+        int place;
+    } list[] = {
+        {{"none.a", 1, 1, 0}, NAN, NAN, 5}, {{"calm", 1, 1, 0}, 1, 0.9f, 4},
+        {{"same.a", 1, 1, 0}, 2, 0.1f, 2},  {{"same.b", 1, 1, 0}, 2, 0.1f, 3},
+        {{"larger", 1, 1, 0}, 2, 0.3f, 1},  {{"none.b", 1, 1, 0}, NAN, NAN, 6},
+        {{"stale", 1, 1, 0}, 4, 0.01f, 0},
+    };
+    ss_run_parameter parameters[N_OF(list)];
+    ss_run_spec spec = trn_spec();
+    ss_run_writer *w;
+    ss_updates u;
+    ss_err e = {0};
+
+    for (size_t i = 0; i < N_OF(list); i++)
+        parameters[i] = list[i].p;
+    spec.parameters = parameters;
+    spec.n_parameters = N_OF(list);
+    assert_int_equal(ss_run_create(in_tmp("order.h5"), &spec, true, &w, &e), SS_OK);
+    for (int s = 0; s < TRN_STEPS; s++) {
+        const ss_stats st = {.count = 100, .absmax = 1, .rms = 1};
+        const ss_run_step did = {.loss = 1, .norm = 1, .rate = 1, .scale = 1};
+        ss_run_column *col;
+
+        assert_int_equal(ss_run_column_new(w, s, &col, &e), SS_OK);
+        for (int n = 0; n < TRN_SAMPLES; n++) {
+            ss_run_put_stats(col, 0, SS_PORT_OUTPUT, 0, n, &st);
+            ss_run_put_level(col, n, trn_sigmas[n], 1);
+        }
+        ss_run_put_step(col, &did);
+        for (size_t i = 0; i < N_OF(list); i++)
+            ss_run_put_update(col, (int64_t)i,
+                              &(ss_run_update){1, list[i].update, 1, list[i].staleness});
+        assert_int_equal(ss_run_submit(w, col, &e), SS_OK);
+    }
+    assert_int_equal(ss_run_finish(w, &e), SS_OK);
+
+    opened o = open_file("order.h5");
+    assert_int_equal(ss_updates_find(&o.t, &u, &e), SS_OK);
+    assert_int_equal(u.n, N_OF(list));
+    for (size_t i = 0; i < N_OF(list); i++)
+        assert_int_equal(u.rows[list[i].place].parameter, i);
+    ss_updates_release(&u);
+    close_made(&o);
+}
+
 static void test_losses(void **state)
 {
     (void)state;
@@ -298,10 +358,15 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_growth),   cmocka_unit_test(test_bands),
-        cmocka_unit_test(test_overflow), cmocka_unit_test(test_updates),
-        cmocka_unit_test(test_losses),   cmocka_unit_test(test_shown),
-        cmocka_unit_test(test_command),  cmocka_unit_test(test_json),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_bands),
+        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_updates),
+        cmocka_unit_test(test_order_of_updates),
+        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_shown),
+        cmocka_unit_test(test_command),
+        cmocka_unit_test(test_json),
     };
 
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
