@@ -15,9 +15,10 @@ typedef struct {
     const ss_expression *x;
     const ss_expression_node *m;
     ss_run *r;
-    bool *input, *sigma; /* selected */
-    ss_sites sites;      /* of modules */
-    const float *values; /* of the measure's data set */
+    bool *input, *sigma;  /* selected */
+    ss_sites sites;       /* of modules */
+    const float *values;  /* of the measure's data set */
+    const float *weights; /* [module] of overflow and headroom; else NULL */
     const float *keys;
     int *heads; /* [layer] how many there are; owned */
     const uint64_t *nonfinite;
@@ -141,6 +142,8 @@ static ss_code read_sites(look *l, ss_err *e)
                      l->m->measure == SS_MEASURE_RMS ? "the run has no /stats/rms"
                                                      : "the run has no /stats/absmax",
                      e);
+    if (rc == SS_OK && sites_of(l->m->measure) == SS_SITES_STORED)
+        rc = ss_run_module_weights(l->r, &l->weights, e);
     if (rc == SS_OK)
         rc = ss_sites_find(l->r, &glob, glob != NULL, sites_of(l->m->measure), &l->sites, e);
     if (rc == SS_OK && l->sites.n == 0)
@@ -199,15 +202,18 @@ static uint64_t bad_at(const look *l, ss_site s, int input, int sigma)
 static double value_of_site(const look *l, ss_site s, int input, int sigma)
 {
     const uint64_t bad = bad_at(l, s, input, sigma);
+    const double weight = ss_site_weight(l->r, l->weights, s);
     double v;
 
     switch (l->m->measure) {
     case SS_MEASURE_NONFINITE: return (double)bad;
     case SS_MEASURE_RMS: return bad ? INFINITY : ss_site_rms(l->r, l->values, s, input, sigma);
     case SS_MEASURE_HEADROOM:
-        v = bad ? INFINITY : ss_site_peak(l->r, l->values, s, input, sigma);
-        return ss_headroom_bits(&l->m->format, v);
     case SS_MEASURE_OVERFLOW:
+        v = bad ? INFINITY : ss_site_peak(l->r, l->values, s, input, sigma);
+        if (ss_overflows(&l->m->format, weight)) /* smaller ones are no answer to what grows */
+            v = fmax(v, weight);
+        return l->m->measure == SS_MEASURE_OVERFLOW ? v : ss_headroom_bits(&l->m->format, v);
     case SS_MEASURE_ABSMAX: return bad ? INFINITY : ss_site_peak(l->r, l->values, s, input, sigma);
     case SS_MEASURE_ENTROPY:
     case SS_MEASURE_MAX_LOGIT:

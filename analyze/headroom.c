@@ -65,6 +65,17 @@ static bool is_produced(const ss_run *r, int port)
     return strcmp(r->ports[port], "input") != 0 && strcmp(r->ports[port], "skip") != 0;
 }
 
+/* Weights count where they overflow: else they are no answer to how large activations are. */
+static void find_weight(const ss_headroom *h, double weight, ss_site s, ss_headroom_row *row)
+{
+    for (int f = 0; f < h->n_formats; f++)
+        if (ss_overflows(&h->formats[f], weight) && !(weight <= row->peak)) {
+            row->peak = weight;
+            row->at = s;
+            row->weights = true;
+        }
+}
+
 static void find_peak(const ss_run *r, const float *absmax, ss_site s, ss_headroom_row *row)
 {
     for (int i = 0; i < r->n_inputs; i++) {
@@ -74,6 +85,7 @@ static void find_peak(const ss_run *r, const float *absmax, ss_site s, ss_headro
             if (!isnan(v) && !(v <= row->peak)) {
                 row->peak = v;
                 row->at = s;
+                row->weights = false;
                 row->sigma = k;
                 row->input = i;
             }
@@ -122,7 +134,7 @@ static void fill_row(ss_headroom *h, ss_headroom_row *row, const uint64_t *sum)
 ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *formats, int n_formats,
                          ss_headroom *h, ss_err *e)
 {
-    const float *absmax;
+    const float *absmax, *weights = NULL;
     const uint64_t *nonfinite = NULL;
     uint64_t sum[SS_RUN_EXPONENTS];
     uint64_t *hist = NULL;
@@ -132,6 +144,8 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
     assert(n_formats <= SS_MAX_FORMATS);
     if (rc == SS_OK)
         rc = ss_run_nonfinite(r, &nonfinite, e);
+    if (rc == SS_OK)
+        rc = ss_run_module_weights(r, &weights, e);
     *h = (ss_headroom){.formats = formats, .n_formats = n_formats, .has_hist = ss_run_has_hist(r)};
     h->rows = ss_calloc((size_t)r->n_modules, sizeof *h->rows);
     if (h->has_hist)
@@ -155,6 +169,7 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
                 (ss_headroom_row){.module = s.module, .peak = NAN, .sigma = -1, .input = -1};
         }
         find_peak(r, absmax, s, &h->rows[row_of[s.module]]);
+        find_weight(h, ss_site_weight(r, weights, s), s, &h->rows[row_of[s.module]]);
         h->rows[row_of[s.module]].bad |= ss_site_count(r, nonfinite, s, SS_ALL, SS_ALL) > 0;
     }
     for (int i = 0; i < h->n && rc == SS_OK; i++) {
@@ -200,10 +215,12 @@ ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_tab
         const ss_headroom_row *x = &h->rows[i];
 
         ss_table_row(t);
-        ss_table_text(t, isnan(x->peak) ? r->modules[x->module]
-                                        : ss_site_name(r, x->at, name, sizeof name));
+        ss_site_name(r, x->at, name, sizeof name);
+        if (x->weights)
+            snprintf(name + strlen(name), sizeof name - strlen(name), " (weights)");
+        ss_table_text(t, isnan(x->peak) ? r->modules[x->module] : name);
         ss_table_number(t, x->peak);
-        ss_table_number(t, x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
+        ss_table_number(t, x->weights ? NAN : x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
         snprintf(over, sizeof over, "%s", x->bad ? "INF OR NaN" : "");
         for (int f = 0; f < h->n_formats; f++) {
             size_t n = strlen(over);

@@ -48,7 +48,8 @@ enum { SS_MAX_FORMATS = 8 };
 typedef struct {
     int module;
     double peak;
-    ss_site at; /* where the peak is */
+    ss_site at;   /* where the peak is */
+    bool weights; /* it is of its weights, which overflow a format and exceed its values */
     int sigma, input;
     bool bad; /* it also has values that are inf or NaN, at one of its ports */
     double bits[SS_MAX_FORMATS];

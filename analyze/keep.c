@@ -13,7 +13,7 @@
 typedef struct {
     ss_run *r;
     ss_keep *k;
-    const float *absmax;
+    const float *absmax, *weights;
     const uint64_t *nonfinite;
     ss_sites sites; /* all, in forward order */
     int *parent;    /* [module] the module around it, -1: none */
@@ -167,6 +167,19 @@ static void look_in_half(look *l, ss_site s, double peak, int sigma, int input)
     raise(l, m < 0 ? whole(l) : m, SS_KEEP_HOLDS, s, peak, sigma, input);
 }
 
+/* Weights that overflow: the module of the weights, in half what is around it. */
+static void look_at_weights(look *l, ss_site s, double weight)
+{
+    const int around = l->parent[s.module];
+
+    if (is_held(l, around))
+        return;
+    if (l->r->as == SS_ROUND_HALF && around >= 0)
+        raise(l, around, SS_KEEP_HOLDS, s, weight, -1, -1);
+    else
+        raise(l, s.module, SS_KEEP_PRODUCES, s, weight, -1, -1);
+}
+
 static void look_at_all(look *l)
 {
     const ss_run *r = l->r;
@@ -188,6 +201,9 @@ static void look_at_all(look *l)
             else
                 look_under_autocast(l, s, peak, sigma, input, last);
         }
+        const double weight = ss_site_weight(r, l->weights, s);
+        if (is_over(l->k, weight))
+            look_at_weights(l, s, weight);
         if (is_port(l, s, "output") && l->k->modules[s.module].leaf)
             last = s.module;
     }
@@ -262,6 +278,7 @@ static ss_code begin(look *l, ss_run *r, ss_keep *k, ss_err *e)
         return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     if ((rc = ss_run_stat(r, "absmax", &l->absmax, e)) != SS_OK ||
         (rc = ss_run_nonfinite(r, &l->nonfinite, e)) != SS_OK ||
+        (rc = ss_run_module_weights(r, &l->weights, e)) != SS_OK ||
         (rc = ss_sites_find(r, NULL, 0, SS_SITES_ALL, &l->sites, e)) != SS_OK)
         return rc;
     find_parents(l);

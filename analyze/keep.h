@@ -7,7 +7,7 @@
  * Under autocast a listed module runs with autocast off, on x.float(), and what it returns stays
  * fp32: a sum with it is fp32, too, by PyTorch's promotion of types. So the list has
  *
- *   produces  a deepest module (one with no module inside) whose output overflows
+ *   produces  a deepest module (one with no module inside) whose output overflows, or weights do
  *   reads     a convolution or linear layer whose input overflows when autocast casts it
  *   adds      the module that gives the last term of a sum, product or other value that overflows
  *             in a container: the residual sum, conv1(h) + temb, GEGLU's product

@@ -59,17 +59,22 @@ static void put_observed(const ss_run *r, const ss_overflow_row *x, ss_table *t)
 }
 
 static void look(const ss_run *r, const ss_sites *sites, const float *absmax,
-                 const uint64_t *nonfinite, const ss_format *f, ss_overflow_row *row)
+                 const uint64_t *nonfinite, const float *weights, const ss_format *f,
+                 ss_overflow_row *row)
 {
     for (int i = 0; i < sites->n; i++) {
         const ss_site s = sites->site[i];
         const double peak = ss_site_peak(r, absmax, s, row->input, row->sigma);
         const uint64_t bad = ss_site_count(r, nonfinite, s, row->input, row->sigma);
 
-        if (ss_overflows(f, peak) && ss_site_is_stored(r, s) && row->n_over++ == 0) {
+        const double weight = ss_site_weight(r, weights, s);
+        const bool over = ss_overflows(f, peak) && ss_site_is_stored(r, s);
+
+        if ((over || ss_overflows(f, weight)) && row->n_over++ == 0) {
             row->first = s;
-            row->absmax = peak;
-            row->sample = largest_sample(r, absmax, s, row);
+            row->weights = !over;
+            row->absmax = over ? peak : weight;
+            row->sample = over ? largest_sample(r, absmax, s, row) : -1;
         }
         if (bad && row->n_nonfinite++ == 0) {
             row->observed = s;
@@ -90,7 +95,7 @@ static ss_code find_shares(ss_run *r, ss_overflow *o, ss_err *e)
     if (!wanted || !hist)
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     for (int i = 0; i < o->n && rc == SS_OK; i++) {
-        if (o->rows[i].n_over)
+        if (o->rows[i].n_over && !o->rows[i].weights)
             wanted[o->rows[i].first.module] = true;
     }
     for (int m = 0; m < r->n_modules && rc == SS_OK; m++) {
@@ -102,7 +107,7 @@ static ss_code find_shares(ss_run *r, ss_overflow *o, ss_err *e)
             int64_t at =
                 ((int64_t)row->first.port * r->n_inputs + row->input) * r->n_sigmas + row->sigma;
 
-            if (row->n_over && row->first.module == m)
+            if (row->n_over && !row->weights && row->first.module == m)
                 row->range = ss_range_of(hist + at * SS_RUN_EXPONENTS, &o->format, row->absmax);
         }
     }
@@ -115,7 +120,7 @@ ss_code ss_overflow_find(ss_run *r, const ss_sites *sites, const ss_format *f, s
                          ss_err *e)
 {
     static const uint64_t nothing[SS_RUN_EXPONENTS];
-    const float *absmax;
+    const float *absmax, *weights = NULL;
     const uint64_t *nonfinite;
     int *order = ss_sigma_order(r);
     ss_code rc = ss_run_stat(r, "absmax", &absmax, e);
@@ -125,6 +130,8 @@ ss_code ss_overflow_find(ss_run *r, const ss_sites *sites, const ss_format *f, s
     o->rows = ss_calloc((size_t)r->n_done * (size_t)r->n_inputs, sizeof *o->rows);
     if (rc == SS_OK)
         rc = ss_run_nonfinite(r, &nonfinite, e);
+    if (rc == SS_OK)
+        rc = ss_run_module_weights(r, &weights, e);
     if (rc == SS_OK && (!order || !o->rows))
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     for (int k = 0; k < r->n_done && rc == SS_OK; k++) {
@@ -134,7 +141,7 @@ ss_code ss_overflow_find(ss_run *r, const ss_sites *sites, const ss_format *f, s
             *row = (ss_overflow_row){
                 .sigma = order[k], .input = i, .absmax = NAN, .sample = -1, .bad_sample = -1};
             row->range = ss_range_of(nothing, f, NAN);
-            look(r, sites, absmax, nonfinite, f, row);
+            look(r, sites, absmax, nonfinite, weights, f, row);
         }
     }
     if (rc == SS_OK && o->has_hist)
@@ -174,7 +181,10 @@ ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss
         if (!x->n_over && !x->n_nonfinite)
             continue;
         ss_table_row(t);
-        ss_table_text(t, x->n_over ? ss_site_name(r, x->first, name, sizeof name) : "-");
+        ss_site_name(r, x->first, name, sizeof name);
+        if (x->weights)
+            snprintf(name + strlen(name), sizeof name - strlen(name), " (weights)");
+        ss_table_text(t, x->n_over ? name : "-");
         ss_table_number(t, r->sigmas[x->sigma]);
         ss_table_text(t, r->inputs[x->input]);
         put_sample(r, x->input, x->sample, t);

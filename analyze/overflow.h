@@ -17,6 +17,7 @@ typedef struct {
     double absmax;      /* there */
     int sample;         /* that has it */
     ss_range range;     /* there; all NaN without histogram */
+    bool weights;       /* first, where its weights overflow and its values do not */
     int n_nonfinite;    /* how many sites have inf or NaN */
     ss_site observed;   /* the first of them, when n_nonfinite > 0 */
     uint64_t nonfinite; /* how many values, there */

@@ -133,6 +133,16 @@ bool ss_site_is_stored(const ss_run *r, ss_site s)
            !adds_enlarged(r, s.module);
 }
 
+double ss_site_weight(const ss_run *r, const float *weights, ss_site s)
+{
+    const char *kind = r->kinds ? r->kinds[s.module] : "";
+    const bool low = strcmp(kind, "Conv2d") == 0 || strcmp(kind, "Linear") == 0;
+
+    if (!weights || strcmp(r->ports[s.port], "output") != 0 || (r->as != SS_ROUND_HALF && !low))
+        return NAN;
+    return weights[s.module];
+}
+
 bool ss_module_inside(const char *path, const char *outer)
 {
     size_t n = strlen(outer);

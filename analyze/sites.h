@@ -54,6 +54,11 @@ void ss_sites_release(ss_sites *s); /* {0} is fine */
  * A file that does not know its modules' kinds stores everything. */
 bool ss_site_is_stored(const ss_run *r, ss_site s);
 
+/* The largest |x| of the parameters that are rounded to the format where the site is stored: those
+ * of a module at its output, under autocast of convolutions and linear layers only. NaN: there are
+ * none. weights: what ss_run_module_weights gives, or NULL. */
+double ss_site_weight(const ss_run *r, const float *weights, ss_site s);
+
 /* True when the module is inside of `outer`, at any depth, or outer is the whole model. */
 bool ss_module_inside(const char *path, const char *outer);
 

@@ -80,8 +80,10 @@ ss_code cli_keep_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_e
             rc = ss_fail(e, SS_NOMEM, "out of memory");
     } else {
         printf("\nkeep_fp32 = [  # model.get_submodule(name)%s\n",
-               r->as == SS_ROUND_HALF ? ".float(), on input.float(), its output back in half()"
-                                      : ": autocast off, on input.float()");
+               r->as == SS_ROUND_HALF
+                   ? ".float(), of the weights before half(), on input.float(), its output "
+                     "back in half()"
+                   : ": autocast off, on input.float()");
         for (int m = 0; m < k->n_modules && rc == SS_OK; m++) {
             if (ss_keep_listed(k, m))
                 rc = print_literal(ss_keep_path(r, m), e);

@@ -397,12 +397,12 @@ void ss_run_close(ss_run *r)
     if (!r)
         return;
     void *const owned[] = {
-        r->path,         r->tool,       r->command,   r->model_path,      r->family,
-        r->model_sha256, r->device,     r->precision, r->condition,       r->prediction_type,
-        r->created,      r->plan,       r->modules,   r->ports,           r->inputs,
-        r->kinds,        r->blocks,     r->sigmas,    r->timesteps,       r->done,
-        r->layers,       r->parameters, r->radii,     r->steps,           r->bins,
-        r->pictures,     r->schedule,   r->inner,     r->ignored_tensors,
+        r->path,         r->tool,       r->command,   r->model_path,     r->family,
+        r->model_sha256, r->device,     r->precision, r->condition,      r->prediction_type,
+        r->created,      r->plan,       r->modules,   r->ports,          r->inputs,
+        r->kinds,        r->blocks,     r->sigmas,    r->timesteps,      r->done,
+        r->layers,       r->parameters, r->radii,     r->steps,          r->bins,
+        r->pictures,     r->schedule,   r->inner,     r->module_weights, r->ignored_tensors,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)

@@ -48,14 +48,15 @@ typedef struct ss_run {
     /* axes; an absent one has one entry, "output" for the port, "" for the input */
     int n_modules, n_ports, n_inputs, n_sigmas, n_samples;
     char **modules, **ports, **inputs;
-    char **pictures;  /* [input][sample] names of files, "" without; NULL: none is known */
-    char **kinds;     /* [module], NULL: unknown */
-    ss_inner *inner;  /* [module] by their kinds; SS_INNER_NONE of modules */
-    uint8_t *blocks;  /* [module], NULL: unknown */
-    double *sigmas;   /* NULL in a training run, which has */
-    int64_t *steps;   /*   these in their place, wherever a sigma is asked for; else NULL */
-    float *timesteps; /* [sigma], NULL: none */
-    uint8_t *done;    /* [sigma] */
+    char **pictures;       /* [input][sample] names of files, "" without; NULL: none is known */
+    char **kinds;          /* [module], NULL: unknown */
+    float *module_weights; /* what ss_run_module_weights made, or NULL */
+    ss_inner *inner;       /* [module] by their kinds; SS_INNER_NONE of modules */
+    uint8_t *blocks;       /* [module], NULL: unknown */
+    double *sigmas;        /* NULL in a training run, which has */
+    int64_t *steps;        /*   these in their place, wherever a sigma is asked for; else NULL */
+    float *timesteps;      /* [sigma], NULL: none */
+    uint8_t *done;         /* [sigma] */
     int n_done;
     int n_layers, n_heads; /* 0: no attention */
     char **layers;
@@ -93,6 +94,9 @@ ss_code ss_run_attention_keys(ss_run *r, const float **keys, ss_err *e); /* [lay
 /* [layer] how many heads each has; NULL in files before layout version 1.2, and of other hooks. */
 ss_code ss_run_attention_heads(ss_run *r, const float **heads, ss_err *e);
 ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e);
+/* [module] largest |x| of its own parameters, NaN: it has none; *x NULL: the file has no weights.
+ */
+ss_code ss_run_module_weights(ss_run *r, const float **x, ss_err *e);
 ss_code ss_run_weights_nonfinite(ss_run *r, const uint64_t **x, ss_err *e);
 ss_code ss_run_loss(ss_run *r, const float **x, ss_err *e);
 ss_code ss_run_psd(ss_run *r, const float **x, ss_err *e);

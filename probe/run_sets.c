@@ -233,6 +233,36 @@ ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e)
     return cached(r, path, w, 1, -1, true, (const void **)x, e);
 }
 
+/* True for "MODULE.weight", "MODULE.bias"; of the whole model, whose path is none, "weight". */
+static bool is_parameter_of(const char *parameter, const char *module)
+{
+    const char *dot = strrchr(parameter, '.');
+    const size_t n = dot ? (size_t)(dot - parameter) : 0;
+
+    return n ? strncmp(parameter, module, n) == 0 && !module[n] : strcmp(module, SS_RUN_ROOT) == 0;
+}
+
+ss_code ss_run_module_weights(ss_run *r, const float **x, ss_err *e)
+{
+    const float *absmax;
+    ss_code rc = ss_run_weights(r, "absmax", &absmax, e);
+
+    *x = r->module_weights;
+    if (rc != SS_OK || !absmax || *x)
+        return rc;
+    float *made = ss_alloc((size_t)r->n_modules, sizeof *made);
+    if (!made)
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    for (int m = 0; m < r->n_modules; m++) {
+        made[m] = NAN;
+        for (int64_t p = 0; p < r->n_parameters && !r->inner[m]; p++)
+            if (is_parameter_of(r->parameters[p], r->modules[m]))
+                made[m] = fmaxf(made[m], absmax[p]);
+    }
+    *x = r->module_weights = made;
+    return SS_OK;
+}
+
 ss_code ss_run_weights_nonfinite(ss_run *r, const uint64_t **x, ss_err *e)
 {
     const want w[] = {whole(r->n_parameters, false)};
