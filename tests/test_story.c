@@ -38,7 +38,8 @@ static void train(const char *arm, int seed, const char *more)
 
     snprintf(command, sizeof command,
              "train $D/train.json --quiet --threads 1 --json --seed %d -o $D/story/%s-%d %s > "
-             "$D/summary.json && mv $D/summary.json $D/story/%s-%d/summary.json",
+             "$D/summary.json; case $? in 0|3) mv $D/summary.json $D/story/%s-%d/summary.json ;; "
+             "*) false ;; esac", /* 3: most steps were skipped */
              seed, arm, seed, more, arm, seed);
     expect(command, 0, NULL);
 }
