@@ -125,7 +125,7 @@ $(FUZZ)/fuzz/%: $(FUZZ_SRC:%.c=$(FUZZ)/%.o) $(B)/libsigmascope.a
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -Wl,--wrap=fork -o $@ $^ $(LDLIBS) -lgomp
 -include $(shell find $(FUZZ) -name '*.d' 2>/dev/null)
 
-check: $(TESTS:%.c=$(B)/%) all
+check: $(TESTS:%.c=$(B)/%) $(B)/tests/bench/bench all
 	@tests/run-all $(B) $(TESTS:%.c=$(B)/%)
 
 # TSan where threads of our own are at work, valgrind where no kernel runs: it has no AVX-512.

@@ -233,16 +233,20 @@ typedef struct {
 static void count_row(const float *l, int64_t n, float factor, logit_tally t)
 {
     for (int64_t j = 0; j < n; j++) {
-        const float x = fabsf(l[j] * factor);
+        const float x = l[j] * factor;
+        uint32_t bits;
 
-        if (!is_finite(x)) {
+        memcpy(&bits, &x, sizeof bits);
+        const int exponent = (int)(bits >> 23 & 255) - 127;
+
+        if (exponent == 128) { /* inf or NaN */
             ++*t.nonfinite;
             continue;
         }
         *t.least = l[j] < *t.least ? l[j] : *t.least;
         *t.most = l[j] > *t.most ? l[j] : *t.most;
-        if (x >= 1 << SS_LOGIT_FROM)
-            t.large[ilogbf(x) - SS_LOGIT_FROM]++;
+        if (exponent >= SS_LOGIT_FROM)
+            t.large[exponent - SS_LOGIT_FROM]++;
     }
 }
 

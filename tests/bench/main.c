@@ -74,7 +74,7 @@ static void judge(const bench_row *r, char *text, size_t n, const char **met)
 
     for (int i = 0; i < r->n_bars; i++) {
         const bench_bar *b = &r->bar[i];
-        double value;
+        double value = NAN;
 
         if (i)
             ss_str_add(&s, ", ");
