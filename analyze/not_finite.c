@@ -582,13 +582,29 @@ static ss_code find_clamps(look *l, ss_err *e)
     return rc;
 }
 
-bool ss_run_format(const ss_run *r, ss_format *f)
+/* The one format of a run; false: several, or none that is known. */
+static bool only_format(const ss_run *r, ss_format *f)
 {
+    const size_t n = strcspn(r->precision, " ,");
+    const char *rest = r->precision + n; /* " (half, sdpa)", then ", GLOB=FORMAT" of each map */
     char name[64];
 
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(r->precision, " "), r->precision);
-    return *name && !strchr(r->precision, ',') && ss_format_parse(name, f, NULL) == SS_OK &&
-           !ss_format_is_f32(f);
+    if (strncmp(rest, " (", 2) == 0)
+        rest += strcspn(rest, ")") + 1;
+    snprintf(name, sizeof name, "%.*s", (int)n, r->precision);
+    return *name && !*rest && ss_format_parse(name, f, NULL) == SS_OK;
+}
+
+bool ss_run_format(const ss_run *r, ss_format *f)
+{
+    return only_format(r, f) && !ss_format_is_f32(f);
+}
+
+bool ss_run_is_f32(const ss_run *r)
+{
+    ss_format f;
+
+    return !*r->precision || (only_format(r, &f) && ss_format_is_f32(&f));
 }
 
 /* ---- all of it ---- */

@@ -111,9 +111,12 @@ int ss_bad_head_count(const ss_not_finite *x, const ss_bad_head *h, int from, in
 /* Is anything inf or NaN? Limits and zeros are not meant. */
 bool ss_not_finite_any(const ss_not_finite *x);
 
-/* The format that all of the run's values were rounded to, "fp16 (ops)"; false: fp32, or several.
+/* The format that all of the run's values were rounded to, "fp16 (half, sdpa)"; false: fp32, or
+ * several.
  */
 bool ss_run_format(const ss_run *r, ss_format *f);
+/* Was nothing rounded, whatever code of attention the run stands for ("fp32 (half, eager)")? */
+bool ss_run_is_f32(const ss_run *r);
 
 /* How many heads a layer has; 0 where the file does not say and none was seen. */
 ss_code ss_layer_heads(ss_run *r, int layer, int *n, ss_err *e);

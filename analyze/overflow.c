@@ -1,6 +1,7 @@
 /* overflow.c - see overflow.h */
 #include "analyze/overflow.h"
 
+#include "analyze/not_finite.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -160,8 +161,9 @@ void ss_overflow_release(ss_overflow *o)
 
 ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss_err *e)
 {
-    char name[512];
+    char name[512], cut[128] = "";
     int shown = 0;
+    ss_format own;
     ss_code rc = ss_table_init(t, o->title, e);
 
     if (rc != SS_OK)
@@ -195,10 +197,13 @@ ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss
         put_observed(r, x, t);
         shown++;
     }
+    if (ss_run_format(r, &own) && own.saturate && own.max <= o->format.max) /* so nothing can be */
+        snprintf(cut, sizeof cut, "; the run was made in %s, which cuts values off at %.5g",
+                 own.name, own.max);
     ss_table_note(t,
                   "first in forward order over %.5g (%s); %d of %d pairs of noise level and input "
-                  "overflow or are not finite%s",
-                  o->format.max, o->format.name, shown, o->n,
+                  "overflow or are not finite%s%s",
+                  o->format.max, o->format.name, shown, o->n, cut,
                   o->has_hist ? "" : "; no histogram, so no shares");
     return SS_OK;
 }

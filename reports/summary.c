@@ -156,13 +156,6 @@ static const ss_overflow_row *first_overflow(const ss_overflow *o)
     return NULL;
 }
 
-/* Is the run one in fp32, that says what other formats would do? */
-static bool in_fp32(const ss_run *r)
-{
-    return !*r->precision ||
-           (strncmp(r->precision, "fp32", strlen("fp32")) == 0 && !strchr(r->precision, ','));
-}
-
 /* Were all values of the run rounded to this format? */
 static bool is_own_format(const ss_run *r, const ss_format *f)
 {
@@ -202,7 +195,7 @@ static void say_headroom(ss_page *p, const ss_findings *x)
                            "%s does not overflow: the run was made in it, and every value is "
                            "finite. %.1f bits are left in %s, which has least.",
                            x->format[i].name, least->bits[i], x->run->modules[least->module]);
-        else if (x->bad.n_limits || !in_fp32(x->run))
+        else if (x->bad.n_limits || !ss_run_is_f32(x->run))
             ss_summary_say(p, SS_SAID_UNKNOWN, "headroom",
                            "Whether %s would overflow: values are those of a run in %s%s, not in "
                            "fp32. In it %.1f bits are left in %s, which has least.",

@@ -134,12 +134,17 @@ static void all_nan_run(made_run *m)
 
 static void emulated(made_run *m)
 {
-    m->precision = "fp16 (ops)";
+    m->precision = "fp16 (half, sdpa)";
+}
+
+static void eager(made_run *m)
+{
+    m->precision = "fp32 (half, eager)";
 }
 
 static void saturated(made_run *m)
 {
-    m->precision = "fp8-e4m3-sat (ops)";
+    m->precision = "fp8-e4m3-sat (half, sdpa)";
     m->factor = 448;
 }
 
@@ -240,6 +245,7 @@ static const struct {
     {"zero", ALL_ZERO, NULL, NULL},
     {"emulated-over", SAMPLE, emulated, NULL},
     {"emulated-fine", HEALTHY, emulated, NULL},
+    {"eager", HEALTHY, eager, NULL},
     {"saturated", LIMIT, saturated, NULL},
     {"clamped", LIMIT, clamped, NULL},
     {"sample", SAMPLE, NULL, NULL},
@@ -430,11 +436,11 @@ static const struct {
     /* made under emulation */
     {"analyze $D/emulated-over.h5",
      3,
-     {"under emulation of fp16 (ops)", "INF OR NaN in 3 of 5 places"},
+     {"under emulation of fp16 (half, sdpa)", "INF OR NaN in 3 of 5 places"},
      {NO_OVERFLOW}},
     {REPORT("emulated-over"),
      0,
-     {"under emulation of fp16 (ops)", "values are inf or NaN at 3 places already"},
+     {"under emulation of fp16 (half, sdpa)", "values are inf or NaN at 3 places already"},
      {NO_OVERFLOW, "is finite, at all"}},
     {"analyze $D/emulated-over.h5 --keep-fp32 fp16", 2, {"fp16"}, {"the list suffices"}},
     {REPORT("emulated-fine"),
@@ -447,6 +453,15 @@ static const struct {
       "up_blocks.0",
       "at one place and noise level at most 100 % of the values are", "CUT OFF"},
      {NO_OVERFLOW}},
+    {"analyze $D/saturated.h5 --format fp8-e4m3 --format fp16",
+     0,
+     {"over 448 (fp8-e4m3); 0 of 6 pairs of noise level and input overflow or are not finite; the "
+      "run was made in fp8-e4m3-sat, which cuts values off at 448",
+      "over 65504 (fp16); 0 of 6 pairs of noise level and input overflow or are not finite; the "
+      "run was made in fp8-e4m3-sat"},
+     {NO_OVERFLOW}},
+    {"analyze $D/emulated-fine.h5 --format fp16", 0, {"0 of 6 pairs"}, {"the run was made in"}},
+    {REPORT("eager"), 0, {"fp16 does not overflow"}, {"Whether fp16"}},
     {REPORT("saturated"),
      0,
      {"fp8-e4m3-sat cuts values off", "which cuts them off"},
