@@ -64,7 +64,7 @@ static ss_code set_bits(ss_compare_weights *x, ss_err *e)
     return SS_OK;
 }
 
-/* What the files say of weights. */
+/* Reads both runs' statistics of weights. */
 typedef struct {
     const float *absmax, *rms;
     const uint64_t *nonfinite;

@@ -32,7 +32,7 @@ static void list_sigmas(const ss_run *r, const int *order, ss_str *b)
     }
 }
 
-/* What was not left at its default, and is no row of its own. */
+/* Lists settings that are not at their defaults and have no row of their own. */
 static void put_settings(ss_table *t, const ss_run_settings *x)
 {
     static const char *const rows[] = {

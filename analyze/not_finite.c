@@ -166,7 +166,7 @@ static ss_code find_sites(look *l, ss_err *e)
 
 /* ---- attention ---- */
 
-/* What is recorded of heads; any may be NULL. */
+/* Recorded statistics of heads; any may be NULL. */
 typedef struct {
     const float *set[4];
     const float *heads;
@@ -323,7 +323,7 @@ static ss_code find_inputs(look *l, ss_err *e)
     return SS_OK;
 }
 
-/* What the network as a whole puts out; module -1 where that was not watched. */
+/* Site of the whole network's output; module -1 where it was not watched. */
 static ss_site answer_of(const look *l)
 {
     const ss_site root = {module_named(l->r, SS_RUN_ROOT), ss_run_port(l->r, "output")};
@@ -532,7 +532,7 @@ static ss_code add_saturated(look *l, const char *part, size_t n, ss_err *e)
     return rc;
 }
 
-/* "fp8-e4m3-sat (ops), {down,mid}_block*=fp16": each part, which has no blank behind a comma. */
+/* "fp8-e4m3-sat (ops), {down,mid}_block*=fp16": each part between commas that a blank follows. */
 static ss_code find_saturated(look *l, ss_err *e)
 {
     const char *p = l->r->precision;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/code.h"
 
 enum {
     OPT_OUTPUT = 1,
@@ -12,6 +13,8 @@ enum {
     OPT_TITLE,
     OPT_FORMAT,
     OPT_MODULES,
+    OPT_AS,
+    OPT_ATTENTION,
     OPT_FORCE
 };
 
@@ -30,6 +33,8 @@ static const cli_option options[] = {
      "a number format to judge: fp16, bf16, fp8-e4m3, fp8-e5m2, eXmY; repeatable, the first is "
      "marked in heat maps (default: these four, fp16 first)"},
     {OPT_MODULES, "modules", "GLOB", "only modules whose path matches; repeatable"},
+    {OPT_AS, "as", CLI_AS, CLI_AS_HELP " (default half; of what stays in fp32 autocast)"},
+    {OPT_ATTENTION, "attention", CLI_ATTENTION, CLI_ATTENTION_HELP},
     {OPT_FORCE, "force", NULL, "replace a report that is there"},
     {0},
 };
@@ -54,6 +59,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_TITLE: opt.title = p.arg; break;
         case OPT_FORMAT: cli_append(&p, &formats, &opt.n_formats); break;
         case OPT_MODULES: cli_append(&p, &globs, &opt.n_modules); break;
+        case OPT_AS: opt.as = p.arg; break;
+        case OPT_ATTENTION: opt.attention = p.arg; break;
         case OPT_FORCE: opt.replace = true; break;
         }
     }

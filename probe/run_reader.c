@@ -392,6 +392,16 @@ ss_code ss_run_open_any(const char *path, ss_run **out, ss_err *e)
     return rc;
 }
 
+ss_code ss_run_set_code(ss_run *r, const char *as, const char *attention, ss_err *e)
+{
+    if (as && ss_round_scope_parse(as, &r->as, e) != SS_OK)
+        return ss_fail_prefix(e, "--as");
+    if (attention && ss_attention_code_parse(attention, &r->attention, e) != SS_OK)
+        return ss_fail_prefix(e, "--attention");
+    r->as_given = as != NULL;
+    return SS_OK;
+}
+
 void ss_run_close(ss_run *r)
 {
     if (!r)

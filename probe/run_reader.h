@@ -44,6 +44,7 @@ typedef struct ss_run {
      * As the run says, else half and sdpa; a command may set another. */
     ss_round_scope as;
     ss_attention_code attention;
+    bool as_given; /* by a command: then lists of what stays in fp32 are for it, not for autocast */
 
     /* axes; an absent one has one entry, "output" for the port, "" for the input */
     int n_modules, n_ports, n_inputs, n_sigmas, n_samples;
@@ -75,6 +76,10 @@ ss_code ss_run_open(const char *path, ss_run **r, ss_err *e);
 /* Either: r->steps tells which. */
 ss_code ss_run_open_any(const char *path, ss_run **r, ss_err *e);
 void ss_run_close(ss_run *r); /* NULL is fine */
+
+/* Sets the code that analyses judge for, by the names of --as and --attention; NULL: as it is.
+ * SS_USAGE, with the option's name, for an unknown one. */
+ss_code ss_run_set_code(ss_run *r, const char *as, const char *attention, ss_err *e);
 
 /* Whole data sets, read on the first call and kept until close; *x = NULL where the file has
  * none. Borrowed.

@@ -78,7 +78,8 @@ static ss_code open_runs(writer *w, ss_err *e)
     if (!w->runs || !w->findings)
         return ss_fail(e, SS_NOMEM, "out of memory");
     for (int i = 0; i < w->opt->n_runs && rc == SS_OK; i++) {
-        if ((rc = open(w->opt->runs[i], &w->runs[i], e)) != SS_OK)
+        if ((rc = open(w->opt->runs[i], &w->runs[i], e)) != SS_OK ||
+            (rc = ss_run_set_code(w->runs[i], w->opt->as, w->opt->attention, e)) != SS_OK)
             break;
         if (w->runs[i]->steps)
             lead_with_own(w);

@@ -33,8 +33,9 @@ typedef struct {
     int n_formats;
     const char *const *modules; /* globs; none: all */
     int n_modules;
-    const char *command; /* for the record */
-    bool replace;        /* a folder that is there, if it is a report */
+    const char *as, *attention; /* ss_run_set_code; NULL: as each run says */
+    const char *command;        /* for the record */
+    bool replace;               /* a folder that is there, if it is a report */
 } ss_report_options;
 
 ss_report_options ss_report_defaults(void);

@@ -14,8 +14,12 @@ static ss_code paste(ss_page *page, const ss_findings *x, const ss_keep *k, ss_e
 
     if (rc != SS_OK)
         return rc;
-    html_raw(f, "<details><summary>To paste</summary><pre>keep_fp32 = [  # "
-                "model.get_submodule(name): autocast off, on input.float()\n");
+    html_raw(f, "<details><summary>To paste</summary><pre>");
+    html_textf(f, "keep_fp32 = [  # model.get_submodule(name)%s\n",
+               x->run->as == SS_ROUND_HALF
+                   ? ".float(), of the weights before half(), on input.float(), its output back in "
+                     "half()"
+                   : ": autocast off, on input.float()");
     for (int m = 0; m < k->n_modules; m++) {
         if (ss_keep_listed(k, m)) {
             html_textf(f, "    \"%s\",\n", ss_keep_path(x->run, m));
@@ -49,7 +53,7 @@ ss_code ss_section_keep(ss_page *page, const ss_findings *x, ss_err *e)
     bool begun = false;
     ss_code rc = SS_OK;
 
-    if (as == SS_ROUND_HALF) /* as `analyze --keep-fp32` */
+    if (as == SS_ROUND_HALF && !x->run->as_given) /* as `analyze --keep-fp32` */
         x->run->as = SS_ROUND_AUTOCAST;
     for (int i = 0; i < x->n_formats && x->headroom.n > 0 && rc == SS_OK; i++) {
         ss_keep k;

@@ -503,6 +503,14 @@ static void test_command(void **state)
     expect("analyze $D/cli.h5 --keep-fp32 e4m3 --check --threads 1 --quiet", 0,
            "the list suffices");
 
+    expect("report $D/cli.h5 -o $D/half --format e4m3 --as half --quiet && "
+           "grep -c 'weights before half()' $D/half/index.html",
+           0, "\n1\n");
+    expect("report $D/cli.h5 -o $D/cast --format e4m3 --quiet && "
+           "grep -c 'autocast off, on input' $D/cast/index.html",
+           0, "\n1\n");
+    expect("report $D/cli.h5 -o $D/no --attention flash", 2, "--attention: 'flash' is no code of");
+
     assert_int_equal(run("analyze $D/cli.h5 --keep-fp32 e4m3 --json"), 0);
     json_t *j = json_loads(output, 0, &error);
     assert_non_null(j);
