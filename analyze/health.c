@@ -88,7 +88,7 @@ ss_code ss_summary_table(ss_run *r, ss_table *t, ss_err *e)
              r->complete ? "complete" : "NOT complete", r->n_done, r->n_sigmas);
     put(t, "state", text);
     snprintf(text, sizeof text, "%d modules, %d samples, %d attention layers, %lld parameters",
-             r->n_modules, r->n_samples, r->n_layers, (long long)r->n_parameters);
+             r->n_real, r->n_samples, r->n_layers, (long long)r->n_parameters);
     put(t, "size", text);
 out:
     ss_run_settings_release(&settings);

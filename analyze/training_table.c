@@ -40,7 +40,7 @@ ss_code ss_training_summary_table(const ss_training *t, ss_table *table, ss_err 
              r->complete ? "complete" : "NOT complete", r->n_done, r->n_sigmas);
     put(table, "state", text);
     snprintf(text, sizeof text,
-             "%d modules, %d samples a step, %d attention layers, %lld parameters", r->n_modules,
+             "%d modules, %d samples a step, %d attention layers, %lld parameters", r->n_real,
              r->n_samples, r->n_layers, (long long)r->n_parameters);
     put(table, "size", text);
     return SS_OK;

@@ -339,8 +339,11 @@ ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_
     if (rc == SS_OK) {
         int n_modules;
 
-        ss_model_modules(p.plan.net.model, &n_modules);
-        summary->n_modules = n_modules;
+        const ss_module *const *modules = ss_model_modules(p.plan.net.model, &n_modules);
+
+        summary->n_modules = 0;
+        for (int m = 0; m < n_modules; m++)
+            summary->n_modules += modules[m]->inner == SS_INNER_NONE;
         summary->n_sigmas = p.plan.n_levels;
         summary->n_inputs = p.plan.n_inputs;
         summary->n_samples = p.plan.samples;

@@ -75,6 +75,8 @@ static ss_code read_inner(ss_run *r, ss_err *e)
         for (int k = SS_INNER_NONE + 1; k < SS_N_INNERS; k++)
             if (strcmp(r->kinds[m], ss_inner_name((ss_inner)k)) == 0)
                 r->inner[m] = (ss_inner)k;
+    for (int m = 0; m < r->n_modules; m++)
+        r->n_real += r->inner[m] == SS_INNER_NONE;
     return SS_OK;
 }
 

@@ -52,6 +52,7 @@ typedef struct ss_run {
     char **pictures;       /* [input][sample] names of files, "" without; NULL: none is known */
     char **kinds;          /* [module], NULL: unknown */
     float *module_weights; /* what ss_run_module_weights made, or NULL */
+    int n_real;            /* how many of n_modules are no inner values */
     ss_inner *inner;       /* [module] by their kinds; SS_INNER_NONE of modules */
     uint8_t *blocks;       /* [module], NULL: unknown */
     double *sigmas;        /* NULL in a training run, which has */

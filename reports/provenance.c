@@ -73,8 +73,8 @@ void ss_provenance(ss_page *p, ss_run *r, const char *report_command)
     row(f, "seed", r->has_seed ? text : "");
     ports(r, text, sizeof text);
     row(f, "recorded", text);
-    snprintf(text, sizeof text, "%d modules, %d inputs, %d %s (%d finished), %d samples",
-             r->n_modules, r->n_inputs, r->n_sigmas, r->steps ? "steps" : "noise levels", r->n_done,
+    snprintf(text, sizeof text, "%d modules, %d inputs, %d %s (%d finished), %d samples", r->n_real,
+             r->n_inputs, r->n_sigmas, r->steps ? "steps" : "noise levels", r->n_done,
              r->n_samples);
     row(f, "size", text);
     row(f, "report", report_command);

@@ -103,7 +103,7 @@ static void lead(ss_page *p, const ss_findings *x)
         "%s, %d modules, %d inputs at %d noise levels, %d samples each. Largest activations "
         "are those of what modules put out, over all inputs and samples; headroom and "
         "overflow are of what they take in, too.",
-        *r->family ? r->family : "A model of unknown family", r->n_modules, r->n_inputs, x->n,
+        *r->family ? r->family : "A model of unknown family", r->n_real, r->n_inputs, x->n,
         r->n_samples);
 }
 

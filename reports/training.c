@@ -59,7 +59,7 @@ static void lead(ss_page *p, const ss_training_findings *x)
     html_element(p->f, "p", "lead",
                  "%s in training: %d modules at %d measured steps from %.0f to %.0f, %d samples "
                  "each%s.",
-                 *r->family ? r->family : "A model of unknown family", r->n_modules, t->n_steps,
+                 *r->family ? r->family : "A model of unknown family", r->n_real, t->n_steps,
                  t->steps[0], t->steps[t->n_steps - 1], r->n_samples,
                  r->complete ? "" : "; the training is not at its end");
 }
