@@ -92,8 +92,8 @@ static bool is_kind(const ss_run *r, int m, const char *kind)
     return r->kinds && strncmp(r->kinds[m], kind, strlen(kind)) == 0;
 }
 
-/* The module whose code makes the value: of an inner value and of the sum behind a branch the one
- * around; -1: nobody. */
+/* The module whose code makes the value. Inner values and the sum after a branch are made by the
+ * module around them; -1: by none. */
 static int maker_of(const look *l, ss_site s)
 {
     return l->r->inner[s.module] || is_port(l, s, "residual") ? l->parent[s.module] : s.module;

@@ -105,7 +105,7 @@ typedef struct {
 ss_code ss_not_finite_find(ss_run *r, ss_not_finite *x, ss_err *e);
 void ss_not_finite_release(ss_not_finite *x); /* {0} is fine */
 
-/* Of a head, in how many samples of inputs from `from` to `to` - 1. */
+/* Number of samples in which the head is not finite, among inputs `from` to `to` - 1. */
 int ss_bad_head_count(const ss_not_finite *x, const ss_bad_head *h, int from, int to);
 
 /* Is anything inf or NaN? Limits and zeros are not meant. */
@@ -126,9 +126,8 @@ ss_code ss_layer_heads(ss_run *r, int layer, int *n, ss_err *e);
  * none. */
 ss_code ss_losses_read(ss_run *r, float **loss, ss_err *e);
 
-/* Of n runs, whose training steps are all different: which is the first that is not finite, and
- * which the last finite one before it, in a sentence; ss_free. NULL with *e unchanged: all are
- * finite. */
+/* Names the first of n runs that is not finite, and the last finite one before it, in a sentence;
+ * ss_free. Their training steps are all different. NULL with *e unchanged: all are finite. */
 char *ss_last_finite_say(const ss_not_finite *const *x, const char *const *names,
                          const int64_t *steps, int n, ss_err *e);
 
@@ -148,7 +147,7 @@ typedef enum { SS_BAD_PARTS(X) SS_N_BAD_PARTS } ss_bad_part;
 #undef X
 const char *ss_bad_part_name(ss_bad_part part);
 
-/* What is to be said of a part, in whole sentences; ss_free. NULL with *rc SS_OK: nothing. */
+/* Sentences about a part; ss_free. NULL with *e unchanged: there is nothing to say. */
 char *ss_not_finite_say(const ss_not_finite *x, ss_bad_part part, ss_err *e);
 
 /* A row for each part that has something not finite, with how many, of how many, and the first. */

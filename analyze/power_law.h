@@ -24,7 +24,8 @@
 
 #include <stdbool.h>
 
-/* What the parabola says. UNKNOWN with fewer than 4 points; NO_LAW: they scatter about any line. */
+/* How the points bend, by a parabola through them. UNKNOWN: fewer than 4 points; NO_LAW: they
+ * scatter about any line. */
 typedef enum { SS_BEND_UNKNOWN, SS_BEND_NONE, SS_BEND_UP, SS_BEND_DOWN, SS_BEND_NO_LAW } ss_bend;
 
 typedef struct {

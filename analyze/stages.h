@@ -50,7 +50,7 @@ ss_code ss_stages_find(ss_run *r, const ss_sites *sites, int input, ss_stages *s
 void ss_stages_release(ss_stages *s);
 /* True when any module is in a stage. */
 bool ss_stages_named(const ss_stages *s);
-/* Of a run without stages: one row a noise level, of all modules. */
+/* One row a noise level. A run without stages has all modules in one. */
 ss_code ss_stages_table(const ss_run *r, const ss_stages *s, ss_table *t, ss_err *e);
 
 #endif

@@ -25,8 +25,7 @@ typedef struct {
 
 ss_code ss_training_health_find(const ss_training *t, ss_training_health *h, ss_err *e);
 
-/* What is to be said of it, in whole sentences; "" where every step was taken and finite. Returns
- * out. */
+/* Writes the sentences about it; "" where every step was taken and finite. Returns out. */
 char *ss_training_health_say(const ss_training_health *h, char *out, size_t n);
 
 #endif

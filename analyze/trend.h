@@ -50,7 +50,7 @@ typedef struct {
 
 /* The training step that a model's path tells for certain; false where there is none. That is
  *
- *   a number behind the word: checkpoint-500, step_500_fp16, epoch=3-step=500, global_step500, 80k;
+ *   a number after the word: checkpoint-500, step_500_fp16, epoch=3-step=500, global_step500, 80k;
  *   of the innermost folder that has one
  *   a number at the end of the innermost folder, or all of it, where it says more than `unet`:
  *   unet-1234/unet, model_00500_ema, out/006000. Not one behind a letter (unet2) or another number
