@@ -508,7 +508,7 @@ static ss_code add_limit(look *l, const char *what, double limit, const char *gl
     return SS_OK;
 }
 
-/* "fp8-e4m3-sat (ops)" or "GLOB=fp8-e4m3-sat", n bytes of it: one that saturates. */
+/* "fp8-e4m3-sat (half, sdpa)" or "GLOB=fp8-e4m3-sat", n bytes of it: one that saturates. */
 static ss_code add_saturated(look *l, const char *part, size_t n, ss_err *e)
 {
     ss_str glob = {0};
@@ -532,7 +532,8 @@ static ss_code add_saturated(look *l, const char *part, size_t n, ss_err *e)
     return rc;
 }
 
-/* "fp8-e4m3-sat (ops), {down,mid}_block*=fp16": each part between commas that a blank follows. */
+/* "fp8-e4m3-sat (half, sdpa), {down,mid}_block*=fp16": each part between commas that a blank
+ * follows. */
 static ss_code find_saturated(look *l, ss_err *e)
 {
     const char *p = l->r->precision;

@@ -9,7 +9,7 @@
  *   {"format": "sigmascope-generate", "version": 1, "tool": "sigmascope 0.1.0",
  *    "command": "...", "created": "2025-01-31T12:00:00Z",
  *    "sampler": "ddim", "steps": 50, "guidance": 1.0, "eta": 0.0, "seed": 0,
- *    "precision": "fp32",                  or "fp16 (ops), mid_block=bf16"
+ *    "precision": "fp32",                  or "fp16 (half, sdpa), mid_block=bf16"
  *    "interventions": ["clamp:100@up_blocks.0"],
  *    "samples": 8, "conditions": ["class 0", ...],       one a sample, "" if none
  *    "models": [{"path": "...", "name": "step-06000", "sha256": "...",
