@@ -50,6 +50,7 @@ static ss_code summary_table(const ss_train_summary *m, ss_table *t, ss_err *e)
     ss_table_column(t, "scale", SS_COL_NUMBER, "%g");
     ss_table_column(t, "spikes", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "rollbacks", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "overflows", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "first overflow", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "in", SS_COL_TEXT, NULL);
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%.4g");
@@ -63,6 +64,7 @@ static ss_code summary_table(const ss_train_summary *m, ss_table *t, ss_err *e)
     ss_table_number(t, m->scale);
     ss_table_number(t, (double)m->spikes);
     ss_table_number(t, m->rollbacks);
+    ss_table_number(t, (double)m->overflows);
     ss_table_number(t, m->overflow_step ? (double)m->overflow_step : NAN);
     ss_table_text(t, m->overflow_step ? m->overflow_module : "-");
     ss_table_number(t, m->overflow_step ? m->overflow_sigma : NAN);
@@ -164,9 +166,10 @@ const cli_command cmd_train = {
     "statistics of every module (statistics.h5), and checkpoints that diffusers and the other\n"
     "commands load. SIGINT and SIGTERM save a checkpoint first. Exit status 3: the training ended "
     "early,\n"
-    "because a step was not finite and \"on_nonfinite\" is \"stop\", or more than half of all "
-    "steps, or\n"
-    "of the last 100, were skipped.",
+    "because a step was not finite and \"on_nonfinite\" is \"stop\", or the loss was inf or NaN in "
+    "as many\n"
+    "steps as \"max_overflows\" says, or more than half of all steps, or of the last 100, were "
+    "skipped.",
     options,
     CLI_COMPUTE | CLI_PROGRESS | CLI_JSON,
     run,

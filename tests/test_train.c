@@ -243,6 +243,101 @@ static void test_divergence(void **state)
            0, NULL);
 }
 
+static int count_of(const char *file, const char *text)
+{
+    size_t n;
+    char *all = slurp(file, &n);
+    int count = 0;
+
+    for (const char *at = all; (at = strstr(at, text)); at++)
+        count++;
+    ss_free(all);
+    return count;
+}
+
+/* It ends with the third step whose loss is not finite, counted over runs of the program. */
+static void test_max_overflows(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"log.jsonl", "events.jsonl", "config.json"};
+#define THREE "--set on_nonfinite=skip --set max_overflows=3 --set checkpoints.every=1 " NARROW
+
+    expect(TRAIN "-o $D/three --json " THREE, 3,
+           "is number 3 whose loss is inf or NaN, because the forward pass overflowed; "
+           "max_overflows is 3");
+    assert_non_null(strstr(output, "\"overflows\": 3"));
+    const int lines = count_of("three/log.jsonl", "\"step\":");
+    assert_int_equal(count_of("three/log.jsonl", "\"loss\":null"), 3);
+    assert_true(lines >= 4 && lines < 12);
+
+    /* cut off after the second: the count goes on */
+    char command[1024];
+    snprintf(command, sizeof command,
+             "cd %s && cp -r three third && rm -r third/step-%06d third/step-%06d-ema && "
+             "printf '{\"step\": 8, \"lo' >> third/log.jsonl",
+             tmp_dir, lines, lines);
+    assert_int_equal(system(command), 0);
+    expect(TRAIN "-o $D/third --resume " THREE, 3, "is number 3 whose loss is inf or NaN");
+    for (size_t i = 0; i < N_OF(files); i++) {
+        char a[200], b[200];
+
+        snprintf(a, sizeof a, "three/%s", files[i]);
+        snprintf(b, sizeof b, "third/%s", files[i]);
+        assert_same_file(a, b);
+    }
+    /* what a smaller loss scale answers for has a finite loss, and does not count */
+    expect(TRAIN "-o $D/routine --json --set max_overflows=1 --set loss_scale.dynamic=true "
+                 "--set loss_scale.initial=1e42 --set loss_scale.ceiling=1e42 "
+                 "--set loss_scale.backoff=1e-3",
+           0, "\"overflows\": 0");
+    assert_true(count_of("routine/log.jsonl", "\"skipped\":true") > 0);
+    expect(TRAIN "-o $D/x --set max_overflows=-1", 2, "allowed: 0 to");
+}
+
+/* A training that ended early says so again, and trains no step more. */
+static void test_ended(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"--set on_nonfinite=stop",
+                                       "--set on_nonfinite=skip --set max_overflows=2"};
+
+    for (size_t i = 0; i < N_OF(ways); i++) {
+        char args[600];
+        size_t n, m;
+
+        snprintf(args, sizeof args, TRAIN "-o $D/ended%zu %s " NARROW, i, ways[i]);
+        expect(args, 3, "diverged: step ");
+        snprintf(args, sizeof args, "ended%zu/log.jsonl", i);
+        char *before = slurp(args, &n);
+        snprintf(args, sizeof args, TRAIN "-o $D/ended%zu --resume %s " NARROW, i, ways[i]);
+        expect(args, 3, "the training ended there, and --resume does not train on");
+        assert_non_null(strstr(output, "diverged: step "));
+        snprintf(args, sizeof args, "ended%zu/log.jsonl", i);
+        char *after = slurp(args, &m);
+        assert_int_equal(n, m);
+        assert_memory_equal(before, after, n);
+        ss_free(before);
+        ss_free(after);
+    }
+}
+
+/* A folder of a version that had no such keys goes on. */
+static void test_older_folder(void **state)
+{
+    (void)state;
+    char command[1024];
+
+    expect(TRAIN "-o $D/older --set max_overflows=0", 0, NULL);
+    snprintf(command, sizeof command,
+             "cd %s/older && rm -r step-000012* && sed -i '/max_overflows/d' config.json && "
+             "sed -i '/overflows/d' step-*/training.json",
+             tmp_dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(count_of("older/config.json", "overflows"), 0);
+    expect(TRAIN "-o $D/older --resume", 0, NULL);
+    assert_int_equal(count_of("older/step-000012/training.json", "\"overflows\": 0"), 1);
+}
+
 /* Remedies of the network go with its checkpoints, and every command has them. */
 static void test_remedies(void **state)
 {
@@ -333,7 +428,7 @@ static void test_from(void **state)
     expect(TRAIN "-o $D/second --set init.from=first/step-000005 --steps 1 --set optimizer.lr=0", 0,
            NULL);
     expect("inspect $D/first/step-000005 $D/second/step-000001", 0, "0 of");
-    expect(TRAIN "-o $D/third --set init.from=nowhere", 2, "nowhere");
+    expect(TRAIN "-o $D/x --set init.from=nowhere", 2, "nowhere");
 }
 
 /* SIGTERM saves a checkpoint of the step at hand, and --resume goes on from it. */
@@ -492,6 +587,9 @@ int main(void)
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_loss_scale),
         cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_max_overflows),
+        cmocka_unit_test(test_ended),
+        cmocka_unit_test(test_older_folder),
         cmocka_unit_test(test_remedies),
         cmocka_unit_test(test_edm),
         cmocka_unit_test(test_checkpoints_kept),

@@ -41,7 +41,8 @@ static void test_fields(void **state)
     (void)state;
     static const char text[] =
         "{\"output\": \"out\", \"seed\": 7, \"steps\": 30, \"batch\": 4, \"recompute\": true,"
-        " \"on_nonfinite\": \"rollback\", \"max_rollbacks\": 2, \"model\": " NETWORK ","
+        " \"on_nonfinite\": \"rollback\", \"max_rollbacks\": 2,"
+        " \"max_overflows\": 5, \"model\": " NETWORK ","
         " \"init\": {\"zero\": [\"*.conv2\", \"*.to_out.0\"]},"
         " \"data\": {\"kind\": \"shapes\", \"null_class\": 3, \"dropout\": 0.25},"
         " \"objective\": {\"prediction\": \"epsilon\", \"weighting\": \"min_snr\", \"gamma\": 4},"
@@ -59,6 +60,7 @@ static void test_fields(void **state)
     assert_int_equal(t->steps, 30);
     assert_int_equal(t->on_nonfinite, SS_NONFINITE_ROLLBACK);
     assert_int_equal(t->max_rollbacks, 2);
+    assert_int_equal(t->max_overflows, 5);
     assert_int_equal(t->checkpoint_keep, 2);
     assert_int_equal(o->init.seed, 7);
     assert_int_equal(o->data.seed, 7);

@@ -169,6 +169,8 @@ static void test_damaged_counters(void **state)
         {"\"step\": 1", "\"step\": 9223372036854775807", "\"step\" is 9223372036854775807"},
         {"\"step\": 1", "\"stop\": 1", "\"step\" is missing"},
         {"\"rewinds\": 0", "\"rewinds\": 2147483647", "\"rewinds\" is 2147483647"},
+        {"\"overflows\": 0", "\"overflows\": -1", "\"overflows\" is -1"},
+        {"\"overflows\": 0", "\"ended\": 3", "\"ended\" is 3"},
         {"\"good\": 1", "\"good\": -1", "\"good\" is -1"},
         {"\"n\": 1", "\"n\": 9223372036854775807", "\"n\" is 9223372036854775807"},
     };

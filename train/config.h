@@ -20,7 +20,8 @@
 /* What happens when a step is not finite, and a smaller loss scale cannot help:
  *   stop       training ends with an error; the last checkpoint stays
  *   rollback   back to weights and optimiser of the last checkpoint, on with other batches
- *   skip       the step is left out, as those that the loss scale answers for */
+ *   skip       the step is left out, as those that the loss scale answers for
+ * max_overflows ends the training in each of the three. */
 #define SS_ON_NONFINITE(X)  \
     X(STOP, "stop")         \
     X(ROLLBACK, "rollback") \
@@ -35,7 +36,8 @@ typedef struct {
     int64_t steps;
     uint64_t seed;
     ss_on_nonfinite on_nonfinite;
-    int max_rollbacks; /* one more ends the training */
+    int max_rollbacks;     /* one more ends the training */
+    int64_t max_overflows; /* so many steps whose loss is inf or NaN end it; 0: no limit */
 
     int64_t statistics_every; /* steps; 0: no statistics.h5 */
     const char *const *statistics_modules;

@@ -51,6 +51,7 @@ static const ss_field run_fields[] = {
     PLAIN("recompute", BOOL, trainer.recompute),
     CHOICE("on_nonfinite", on_nonfinite, on_nonfinite),
     WHOLE("max_rollbacks", INT, max_rollbacks, 0, 1 << 20),
+    WHOLE("max_overflows", INT64, max_overflows, 0, MANY),
     {0},
 };
 

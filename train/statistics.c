@@ -71,13 +71,14 @@ static ss_code open_recorder(ss_statistics *s, ss_err *e)
     return rc == SS_OK ? ss_recorder_check(s->recorder, e) : rc;
 }
 
-/* The configuration but for the name of the output; NULL when out of memory. */
+/* The configuration but for what no measured number depends on: the name of the output, and when a
+ * training that overflows ends. NULL when out of memory. */
 static char *plan_text(const ss_train_config *g)
 {
     json_t *plan = json_copy(g->effective);
     char *text = NULL;
 
-    if (plan && json_object_del(plan, "output") == 0)
+    if (plan && json_object_del(plan, "output") == 0 && json_object_del(plan, "max_overflows") == 0)
         text = json_dumps(plan, JSON_COMPACT);
     json_decref(plan);
     return text;

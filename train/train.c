@@ -88,6 +88,20 @@ static ss_code prune(session *s, ss_err *e)
     return keep ? ss_train_folder_prune(&s->folder, keep, e) : SS_OK;
 }
 
+/* A training that ended early has the same end when it is asked to go on. */
+static void end_again(session *s)
+{
+    const char *why = ss_trainer_ended(s->t);
+
+    if (!why)
+        return;
+    s->summary->diverged = true;
+    snprintf(s->summary->reason, sizeof s->summary->reason,
+             "%s; the training ended there, and --resume does not train on: begin another from an "
+             "earlier checkpoint, with init.from",
+             why);
+}
+
 /* Goes on from the last checkpoint, if there is one. A training that was killed between saving and
  * removing left one too many. */
 static ss_code load_last(session *s, ss_err *e)
@@ -102,6 +116,8 @@ static ss_code load_last(session *s, ss_err *e)
         rc = path ? ss_trainer_load(s->t, path, e) : out_of_memory(e);
         s->saved = steps[n - 1];
         if (rc == SS_OK)
+            end_again(s);
+        if (rc == SS_OK && !s->summary->diverged)
             ss_note("going on from %s", path);
         ss_free(path);
     }
@@ -284,6 +300,28 @@ static void say_reason(session *s, const ss_trainer_did *did)
              what, tried);
 }
 
+/* Ends the training with this step; its checkpoint says why, so that nobody trains on from it. */
+static ss_code end_early(session *s, ss_err *e)
+{
+    s->summary->diverged = true;
+    return ss_trainer_end(s->t, s->summary->reason, e);
+}
+
+/* Whether this step was the last that max_overflows allows. */
+static bool overflowed_enough(const session *s, const ss_trainer_did *did)
+{
+    const int64_t most = s->config->max_overflows, n = ss_trainer_overflows(s->t);
+
+    if (isfinite(did->loss) || most == 0 || n < most)
+        return false;
+    snprintf(s->summary->reason, sizeof s->summary->reason,
+             "step %" PRId64 " is number %" PRId64
+             " whose loss is inf or NaN, because the forward pass overflowed; max_overflows is "
+             "%" PRId64,
+             did->step, n, most);
+    return true;
+}
+
 /* A step that was not finite, where a smaller loss scale cannot help. */
 static ss_code give_up(session *s, const ss_trainer_did *did, ss_err *e)
 {
@@ -294,9 +332,8 @@ static ss_code give_up(session *s, const ss_trainer_did *did, ss_err *e)
         return SS_OK;
     if (what == SS_NONFINITE_STOP || s->saved < 0 ||
         ss_trainer_rewinds(s->t) >= s->config->max_rollbacks) {
-        s->summary->diverged = true;
         say_reason(s, did);
-        return SS_OK;
+        return end_early(s, e);
     }
     char *path = ss_train_folder_step(&s->folder, s->saved, false);
     rc = path ? ss_trainer_rewind(s->t, path, e) : out_of_memory(e);
@@ -353,9 +390,11 @@ static ss_code step(session *s, ss_trainer_did *did, ss_err *e)
         rc = write_spike(s, did, e);
     if (rc == SS_OK && did->skipped)
         rc = write_overflows(s, did, e);
-    if (rc == SS_OK && did->skipped && did->exhausted)
-        rc = give_up(s, did, e);
-    return rc;
+    if (rc != SS_OK)
+        return rc;
+    if (overflowed_enough(s, did))
+        return end_early(s, e);
+    return did->skipped && did->exhausted ? give_up(s, did, e) : SS_OK;
 }
 
 static bool is_due(const session *s, int64_t step)
@@ -434,6 +473,7 @@ static void summarise(session *s)
     m->stalled = m->skipped > m->steps / 2 || m->lately > m->lately_of / 2;
     m->spikes = ss_trainer_spikes(s->t)->count;
     m->rollbacks = ss_trainer_rewinds(s->t);
+    m->overflows = ss_trainer_overflows(s->t);
     m->measured = s->statistics != NULL;
     snprintf(m->output, sizeof m->output, "%s", s->folder.path);
 }

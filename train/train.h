@@ -10,7 +10,9 @@
  *   OUT/step-001000-ema/  the averages of their weights, if asked for
  *
  * A run that was cut off goes on from its last checkpoint and gives the bytes of one that was not:
- * lines and statistics behind it are written again. One process at a time has the folder.
+ * lines and statistics behind it are written again. One that ended early, by on_nonfinite or
+ * max_overflows, stays as it is: its checkpoint has the reason. One process at a time has the
+ * folder.
  */
 #ifndef SS_TRAIN_TRAIN_H
 #define SS_TRAIN_TRAIN_H
@@ -38,10 +40,12 @@ typedef struct {
     double scale;                      /* of the loss, at the end */
     int64_t skipped, spikes;           /* so far */
     int rollbacks;
+    int64_t overflows;     /* steps so far whose loss was inf or NaN */
     int64_t overflow_step; /* first that overflowed in this run; 0: none did */
     char overflow_module[256];
     double overflow_sigma;
-    bool diverged;    /* ended early, because a step was not finite and nothing helped */
+    bool diverged;    /* ended early, because a step was not finite and nothing helped, or because
+                         of max_overflows; now, or in the run that is to be gone on with */
     char reason[400]; /* why, where it did */
     int64_t lately,
         lately_of;      /* steps skipped of the last 100 of this run, and how many those are */

@@ -71,28 +71,30 @@ static ss_code write_config(const char *path, const json_t *config, ss_err *e)
     return rc;
 }
 
-/* Whether the run that is there is ours to go on with. */
+/* Whether the run that is there is ours to go on with. It is read as a configuration: keys that the
+ * version which wrote it did not know have their defaults. */
 static ss_code check_config(const char *path, const json_t *config, ss_err *e)
 {
     char where[400];
-    ss_json there;
-    ss_code rc = ss_json_load(&there, path, e);
-    json_t *here = json_copy((json_t *)config);
+    ss_train_config *there = NULL;
+    ss_code rc = ss_train_config_read(path, NULL, 0, &there, e);
+    json_t *was = rc == SS_OK ? json_copy(there->effective) : NULL,
+           *now = json_copy((json_t *)config);
 
-    if (rc == SS_OK && !here)
+    if (rc == SS_OK && (!was || !now))
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
     if (rc == SS_OK) {
-        json_object_del(there.root, "_version");
-        json_object_del(there.root, "output");
-        json_object_del(here, "output");
-        if (ss_train_config_differs(there.root, here, where, sizeof where))
+        json_object_del(was, "output");
+        json_object_del(now, "output");
+        if (ss_train_config_differs(was, now, where, sizeof where))
             rc = ss_fail(e, SS_USAGE,
                          "%s is of another training: %s; train on from its weights with init.from, "
                          "or give the same configuration",
                          path, where);
     }
-    ss_json_release(&there);
-    json_decref(here);
+    json_decref(was);
+    json_decref(now);
+    ss_train_config_free(there);
     return rc;
 }
 

@@ -1,5 +1,6 @@
 /* trainer.c - see trainer.h; what is saved and loaded is in trainer_state.c */
 #include "base/mem.h"
+#include "base/str.h"
 #include "kernels/context.h"
 #include "kernels/tape.h"
 #include "models/magnitude.h"
@@ -240,6 +241,7 @@ void ss_trainer_free(ss_trainer *t)
     ss_penalty_free(t->penalty);
     ss_model_close(t->model);
     ss_ctx_free(t->c);
+    ss_free(t->ended);
     ss_free(t);
 }
 
@@ -303,6 +305,7 @@ static void tell(ss_trainer *t, const ss_batch_loss *loss, double norm, ss_train
         .spike = ss_spikes_add(&t->spikes, &o->spikes, loss->loss),
         .skipped = !isfinite(norm),
     };
+    t->overflows += !isfinite(loss->loss);
     for (int i = 0; i < o->batch; i++)
         ss_loss_bins_add(&t->bins, t->levels[i].sigma, t->losses[i]);
 }
@@ -415,6 +418,23 @@ const ss_loss_scale *ss_trainer_scale(const ss_trainer *t)
 int ss_trainer_rewinds(const ss_trainer *t)
 {
     return t->rewinds;
+}
+
+int64_t ss_trainer_overflows(const ss_trainer *t)
+{
+    return t->overflows;
+}
+
+ss_code ss_trainer_end(ss_trainer *t, const char *reason, ss_err *e)
+{
+    ss_free(t->ended);
+    t->ended = ss_strdup(reason);
+    return t->ended ? SS_OK : out_of_memory(e);
+}
+
+const char *ss_trainer_ended(const ss_trainer *t)
+{
+    return t->ended;
 }
 
 ss_model *ss_trainer_model(ss_trainer *t)

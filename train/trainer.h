@@ -96,6 +96,12 @@ const ss_loss_bins *ss_trainer_bins(const ss_trainer *t);
 const ss_spikes *ss_trainer_spikes(const ss_trainer *t);
 const ss_loss_scale *ss_trainer_scale(const ss_trainer *t);
 int ss_trainer_rewinds(const ss_trainer *t);
+int64_t ss_trainer_overflows(const ss_trainer *t); /* steps whose loss was inf or NaN */
+
+/* Marks the training as ended early: from here on it is saved with the reason, which load reads
+ * back. SS_NOMEM on failure. */
+ss_code ss_trainer_end(ss_trainer *t, const char *reason, ss_err *e);
+const char *ss_trainer_ended(const ss_trainer *t); /* the reason; NULL: it goes on */
 
 ss_model *ss_trainer_model(ss_trainer *t); /* with the weights of now, bound to */
 ss_ctx *ss_trainer_context(ss_trainer *t);

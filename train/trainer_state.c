@@ -2,10 +2,13 @@
  *
  *   FOLDER/config.json, diffusion_pytorch_model.safetensors, scheduler_config.json
  *   FOLDER/optimizer.safetensors    moments and averages (optimizer.h)
- *   FOLDER/training.json            {"step": 1000, "rewinds": 0,
+ *   FOLDER/training.json            {"step": 1000, "rewinds": 0, "overflows": 0,
  *                                    "loss_scale": {"scale": 65536, "good": 12, "skipped": 3,
  * "lost": 0}, "spikes": {"mean": 0.14, "var": 1e-4, ...}, "loss_by_sigma": {"count": [...], "mean":
  * [...]}, "version": "sigmascope 0.1.0", "run": {the configuration}}
+ *
+ * and "ended": "why" where the training ended early. What older versions did not write, overflows
+ * and ended, may be absent.
  *
  * Numbers have 17 digits, so that they come back as they were; a mean that is not known is null.
  */
@@ -43,14 +46,16 @@ static json_t *counters(const ss_trainer *t)
                               isfinite(t->bins.mean[i]) ? json_real(t->bins.mean[i]) : json_null());
     }
     return json_pack(
-        "{s:I, s:i, s:{s:f, s:I, s:I, s:I}, s:{s:f, s:f, s:I, s:I, s:I}, s:{s:o, s:o}}", "step",
-        (json_int_t)t->step, "rewinds", t->rewinds,                                 //
+        "{s:I, s:i, s:I, s:{s:f, s:I, s:I, s:I}, s:{s:f, s:f, s:I, s:I, s:I}, s:{s:o, s:o}, "
+        "s:s*}",
+        "step", (json_int_t)t->step, "rewinds", t->rewinds,                         //
+        "overflows", (json_int_t)t->overflows,                                      //
         "loss_scale", "scale", t->scale.scale, "good", (json_int_t)t->scale.good,   //
         "skipped", (json_int_t)t->scale.skipped, "lost", (json_int_t)t->scale.lost, //
         "spikes", "mean", t->spikes.mean, "var", t->spikes.var,                     //
         "n", (json_int_t)t->spikes.n, "last", (json_int_t)t->spikes.last,           //
         "count", (json_int_t)t->spikes.count,                                       //
-        "loss_by_sigma", "count", count, "mean", mean);
+        "loss_by_sigma", "count", count, "mean", mean, "ended", t->ended);
 }
 
 static ss_code write_counters(const ss_trainer *t, const char *folder, ss_err *e)
@@ -198,6 +203,7 @@ static void read_counters(ss_json *j, ss_trainer *t)
         ss_json_complain(j, SS_FORMAT, "step", "expected a whole number");
     t->step = read_count(j, "step", most_steps);
     t->rewinds = (int)read_count(j, "rewinds", most_rewinds);
+    t->overflows = read_count(j, "overflows", most_steps);
     section(j, "loss_scale", &scale);
     section(j, "spikes", &spikes);
     section(j, "loss_by_sigma", &bins);
@@ -230,7 +236,13 @@ static ss_code load_counters(ss_trainer *t, const char *folder, ss_err *e)
 
     if (rc == SS_OK) {
         read_counters(&j, t);
+        const char *ended = ss_json_string(&j, "ended", NULL);
+
         rc = ss_json_done(&j, e);
+        ss_free(t->ended);
+        t->ended = NULL;
+        if (rc == SS_OK && ended)
+            rc = ss_trainer_end(t, ended, e);
     }
     ss_json_release(&j);
     ss_free(path);

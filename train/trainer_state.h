@@ -17,6 +17,8 @@ struct ss_trainer {
     ss_spikes spikes;
     ss_loss_bins bins;
     int rewinds;
+    int64_t overflows; /* steps whose loss was not finite */
+    char *ended;       /* why no step follows, or NULL */
 
     ss_weight *const *weights; /* [n] */
     int n;
