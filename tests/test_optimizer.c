@@ -296,6 +296,11 @@ static void test_refusals(void **state)
     o = ss_optimizer_defaults();
     other = make(&o, &t, 1);
     assert_int_equal(ss_optimizer_load(other, in_tmp("state"), &e), SS_FORMAT);
+    assert_non_null(strstr(e.msg, "has averages of weights (ema_decay), this training keeps none"));
+    ss_optimizer_free(other);
+    o.ema_decay = 0.9;
+    other = make(&o, &t, 1);
+    assert_int_equal(ss_optimizer_load(other, in_tmp("state"), &e), SS_FORMAT);
     assert_non_null(strstr(e.msg, "no tensor m.other"));
     assert_int_equal(ss_optimizer_load(other, "tests/golden/optimizers.safetensors", &e),
                      SS_FORMAT);

@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/file.h>
 #include <time.h>
 
@@ -431,6 +432,156 @@ static void test_from(void **state)
     expect(TRAIN "-o $D/x --set init.from=nowhere", 2, "nowhere");
 }
 
+static void shell(const char *format, ...)
+{
+    char command[1200];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(command, sizeof command, format, args);
+    va_end(args);
+    if (system(command) != 0)
+        fail_msg("%s failed", command);
+}
+
+/* What `part` measured at its steps is what `whole` measured at them. */
+static void assert_same_steps(const char *whole, const char *part, int first, int n_steps)
+{
+    static const char *const names[] = {"absmax", "rms"};
+    ss_run *x = open_run(whole), *y = open_run(part);
+    const float *p, *q;
+    ss_err e = {0};
+
+    assert_true(x->complete && y->complete);
+    assert_int_equal(y->n_sigmas, n_steps);
+    const int n = x->n_samples, rows = x->n_modules * x->n_ports;
+    for (size_t i = 0; i < N_OF(names); i++) {
+        assert_int_equal(ss_run_stat(x, names[i], &p, &e), SS_OK);
+        assert_int_equal(ss_run_stat(y, names[i], &q, &e), SS_OK);
+        for (int r = 0; r < rows; r++)
+            assert_memory_equal(p + (r * x->n_sigmas + first) * n, q + r * n_steps * n,
+                                (size_t)(n_steps * n) * sizeof *p);
+    }
+    for (int s = 0; s < n_steps; s++)
+        assert_int_equal(x->steps[first + s], y->steps[s]);
+    ss_run_close(x);
+    ss_run_close(y);
+}
+
+#define BRANCH "--set init.from=base/step-000005 --set init.state=true "
+static const char *const branch_files[] = {"log.jsonl",
+                                           "events.jsonl",
+                                           "step-000010/optimizer.safetensors",
+                                           "step-000012/diffusion_pytorch_model.safetensors",
+                                           "step-000012/optimizer.safetensors",
+                                           "step-000012-ema/diffusion_pytorch_model.safetensors"};
+
+/* Without a changed key it does what the training did that it leaves. */
+static void test_branch(void **state)
+{
+    (void)state;
+    char a[200], b[200];
+
+    expect(TRAIN "-o $D/base", 0, NULL);
+    expect(TRAIN "-o $D/branch " BRANCH, 0, NULL);
+    shell("cd %s && tail -n +6 base/log.jsonl | cmp - branch/log.jsonl", tmp_dir);
+    for (size_t i = 2; i < N_OF(branch_files); i++) {
+        snprintf(a, sizeof a, "base/%s", branch_files[i]);
+        snprintf(b, sizeof b, "branch/%s", branch_files[i]);
+        assert_same_file(a, b);
+    }
+    assert_same_steps("base/statistics.h5", "branch/statistics.h5", 2, 2); /* 8 and 12 */
+    assert_int_equal(access(in_tmp("branch/step-000005"), F_OK), -1);
+
+    /* resumed from its own checkpoint, and from nothing but its beginning */
+    for (int k = 0; k < 2; k++) {
+        shell("cd %s && rm -rf cut-branch && cp -r branch cut-branch && cd cut-branch && "
+              "rm -r step-000012* %s && printf '{\"step\": 12, \"lo' >> log.jsonl",
+              tmp_dir, k ? "step-000010*" : "");
+        expect(TRAIN "-o $D/cut-branch --resume " BRANCH, 0, NULL);
+        for (size_t i = 0; i < N_OF(branch_files); i++) {
+            snprintf(a, sizeof a, "branch/%s", branch_files[i]);
+            snprintf(b, sizeof b, "cut-branch/%s", branch_files[i]);
+            assert_same_file(a, b);
+        }
+        assert_same_run("branch/statistics.h5", "cut-branch/statistics.h5");
+    }
+    expect(TRAIN "-o $D/branch --resume", 2, "init.from is ");
+
+    /* with one it does something else, and longer */
+    expect(TRAIN "-o $D/remedied --steps 14 --set optimizer.kind=adamw "
+                 "--set optimizer.weight_decay=0.1 --json " BRANCH,
+           0, "\"steps\": 14");
+    assert_int_equal(count_of("remedied/log.jsonl", "\"step\":6,"), 1);
+    shell("cd %s && ! tail -n +6 base/log.jsonl | cmp -s - remedied/log.jsonl", tmp_dir);
+}
+
+/* It can go back to where it began before it has a checkpoint of its own. */
+static void test_branch_rolls_back(void **state)
+{
+    (void)state;
+    size_t n;
+
+    expect(TRAIN "-o $D/undone --set on_nonfinite=rollback --set max_rollbacks=2 "
+                 "--set checkpoints.every=100 " BRANCH NARROW,
+           3, "2 rollbacks did not help");
+    char *events = slurp("undone/events.jsonl", &n);
+    assert_non_null(strstr(events, "\"event\":\"rollback\",\"to\":5"));
+    ss_free(events);
+    assert_int_equal(access(in_tmp("undone/step-000005/training.json"), F_OK), 0);
+    /* one that ended early is branched off like any other */
+    expect(TRAIN "-o $D/freed --set init.from=three/step-000004 --set init.state=true --steps 8 "
+                 "--set on_nonfinite=skip --set max_overflows=4 --json",
+           0, "\"overflows\": 3");
+}
+
+/* The loss scale goes on where both search one. */
+static void test_branch_loss_scale(void **state)
+{
+    (void)state;
+#define SEARCHED "--set loss_scale.dynamic=true --set loss_scale.initial=64 "
+#define OF(from) "--set init.state=true --steps 6 --set init.from=" from "/step-000005 "
+
+    expect(TRAIN "-o $D/searched --steps 5 --set loss_scale.interval=2 " SEARCHED, 0, NULL);
+    expect(TRAIN "-o $D/s1 --json --set loss_scale.interval=5 " SEARCHED OF("searched"), 0,
+           "\"scale\": 256,");
+    expect(TRAIN "-o $D/s2 --json --set loss_scale.initial=2 " OF("searched"), 0, "\"scale\": 2,");
+    expect(TRAIN "-o $D/s3 --json " SEARCHED OF("base"), 0, "\"scale\": 64,");
+}
+
+static void test_branch_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set;
+        int status;
+        const char *text;
+    } cases[] = {
+        {"init.zero=[]", 2, "state goes on from a checkpoint, which from must name"},
+        {"init.from=base/step-000005-ema", 2, "averages of weights never have"},
+        {"init.from=base/step-000012", 2, "is at step 12 already, and steps is 12: give more"},
+        {"init.from=base/step-000005 --set optimizer.kind=lion", 1,
+         "the state of an optimiser 'adam', expected 'lion'"},
+        {"init.from=base/step-000005 --set optimizer.ema_decay=0 --set checkpoints.ema=false", 1,
+         "has averages of weights (ema_decay), this training keeps none"},
+        {"init.from=base/step-000005 --set remedies.residual_scale=learned", 1,
+         "down_blocks.0.resnets.0.residual_scale is missing"},
+        {"init.from=scaled-base/step-000002", 1,
+         "the first is down_blocks.0.resnets.0.residual_scale"},
+        {"init.from=base/step-000005 --set loss_by_sigma.to=20", 2, "from sigma 0.01 to 100"},
+        {"init.from=base/step-000005 --set loss_by_sigma.bins=3", 1, "two lists of 3 numbers"},
+    };
+
+    expect(TRAIN "-o $D/scaled-base --steps 2 --set remedies.residual_scale=learned", 0, NULL);
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        char args[600];
+
+        snprintf(args, sizeof args, TRAIN "-o $D/x --set init.state=true --set %s", cases[i].set);
+        expect(args, cases[i].status, cases[i].text);
+        assert_int_equal(access(in_tmp("x"), F_OK), -1);
+    }
+}
+
 /* SIGTERM saves a checkpoint of the step at hand, and --resume goes on from it. */
 static void test_interrupt(void **state)
 {
@@ -594,6 +745,10 @@ int main(void)
         cmocka_unit_test(test_edm),
         cmocka_unit_test(test_checkpoints_kept),
         cmocka_unit_test(test_from),
+        cmocka_unit_test(test_branch),
+        cmocka_unit_test(test_branch_rolls_back),
+        cmocka_unit_test(test_branch_loss_scale),
+        cmocka_unit_test(test_branch_errors),
         cmocka_unit_test(test_interrupt),
         cmocka_unit_test(test_interrupt_between_checkpoints),
         cmocka_unit_test(test_errors),

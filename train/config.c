@@ -185,6 +185,9 @@ static void read_all(ss_config_reader *r)
     refuse_sections(r->j);
     t->trainer.init.seed = t->trainer.data.seed = t->trainer.objective.seed = t->seed;
     t->trainer.optimizer.steps = t->steps;
+    if (t->init_state && !t->trainer.from)
+        ss_json_complain(r->j, SS_USAGE, "init",
+                         "state goes on from a checkpoint, which from must name");
     if (t->checkpoint_ema && t->trainer.optimizer.ema_decay == 0)
         ss_json_complain(r->j, SS_USAGE, "checkpoints",
                          "averages of the weights need optimizer.ema_decay over 0");

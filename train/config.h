@@ -35,6 +35,7 @@ typedef struct {
     const char *output; /* folder */
     int64_t steps;
     uint64_t seed;
+    bool init_state; /* a branch: trainer.from is a checkpoint, which it goes on from as it was */
     ss_on_nonfinite on_nonfinite;
     int max_rollbacks;     /* one more ends the training */
     int64_t max_overflows; /* so many steps whose loss is inf or NaN end it; 0: no limit */

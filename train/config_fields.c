@@ -58,6 +58,7 @@ static const ss_field run_fields[] = {
 static const ss_field init_fields[] = {
     TEXTS("zero", trainer.init.zero, trainer.init.n_zero),
     PLAIN("from", PATH, trainer.from),
+    PLAIN("state", BOOL, init_state),
     {0},
 };
 

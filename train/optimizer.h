@@ -120,7 +120,7 @@ const float *ss_optimizer_ema(const ss_optimizer *o, size_t i); /* of tensor i; 
 
 /* Moments, averages and the step as a safetensors file, whole or not at all; a run that loads it
  * goes on with the same bits. load: SS_FORMAT, with nothing changed, when the file is of another
- * optimiser or of other tensors. */
+ * optimiser (adam and adamw take each other's) or of other tensors. */
 ss_code ss_optimizer_save(const ss_optimizer *o, const char *path, ss_err *e);
 ss_code ss_optimizer_load(ss_optimizer *o, const char *path, ss_err *e);
 

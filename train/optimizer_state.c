@@ -2,6 +2,8 @@
  *
  *   m.NAME, v.NAME, ema.NAME    F32 [values of the tensor]
  *   metadata                    optimizer: its kind; step: how many are done
+ *
+ * adam and adamw keep the same, so that each goes on from the other's.
  */
 #include "train/optimizer_state.h"
 
@@ -85,6 +87,51 @@ static ss_code take(ss_optimizer *o, const ss_safetensors *f, const char *path, 
     return rc;
 }
 
+/* Whether any tensor is "PART.NAME". */
+static bool has_part(const ss_safetensors *f, int part)
+{
+    const size_t n = strlen(part_names[part]);
+    bool has = false;
+
+    for (size_t i = 0; i < ss_safetensors_count(f); i++) {
+        const char *name = ss_safetensors_at(f, i)->name;
+
+        has |= strncmp(name, part_names[part], n) == 0 && name[n] == '.';
+    }
+    return has;
+}
+
+/* The state has what this optimiser keeps, and no more. */
+static ss_code check_parts(const ss_optimizer *o, const ss_safetensors *f, const char *path,
+                           ss_err *e)
+{
+    static const char *const what[PARTS] = {"first moments (m)", "second moments (v)",
+                                            "averages of weights (ema_decay)"};
+
+    for (int part = 0; part < PARTS; part++) {
+        const bool there = has_part(f, part);
+
+        if (there != (part_of(o, part) != NULL))
+            return ss_fail(e, SS_FORMAT, "%s: has %s%s, this training keeps %s", path,
+                           there ? "" : "no ", what[part], there ? "none" : "some");
+    }
+    return SS_OK;
+}
+
+static bool is_adam(ss_optimizer_kind kind)
+{
+    return kind == SS_OPTIMIZER_ADAM || kind == SS_OPTIMIZER_ADAMW;
+}
+
+static bool same_kind(const ss_optimizer *o, const char *kind)
+{
+    const ss_optimizer_kind own = o->opt.kind;
+
+    return strcmp(kind, kind_names[own]) == 0 ||
+           (is_adam(own) && (strcmp(kind, kind_names[SS_OPTIMIZER_ADAM]) == 0 ||
+                             strcmp(kind, kind_names[SS_OPTIMIZER_ADAMW]) == 0));
+}
+
 static ss_code take_all(ss_optimizer *o, const ss_safetensors *f, const char *path, bool read,
                         ss_err *e)
 {
@@ -114,9 +161,11 @@ ss_code ss_optimizer_load(ss_optimizer *o, const char *path, ss_err *e)
     step = ss_safetensors_metadata(f, "step");
     if (!kind || !step || !ss_parse_i64(step, &t) || t < 0)
         rc = ss_fail(e, SS_FORMAT, "%s: not the state of an optimiser", path);
-    else if (strcmp(kind, kind_names[o->opt.kind]) != 0)
+    else if (!same_kind(o, kind))
         rc = ss_fail(e, SS_FORMAT, "%s: the state of an optimiser '%s', expected '%s'", path,
                      ss_printable(kind, (char[64]){0}, 64), kind_names[o->opt.kind]);
+    if (rc == SS_OK)
+        rc = check_parts(o, f, path, e);
     if (rc == SS_OK)
         rc = take_all(o, f, path, false, e);
     if (rc == SS_OK)

@@ -35,10 +35,11 @@ static ss_code list_steps(ss_statistics *s, ss_err *e)
 
     if (!(s->steps = ss_alloc(most, sizeof *s->steps)))
         return out_of_memory(s, e);
-    for (int64_t step = 1; step <= steps; step = step / every * every + every)
-        s->steps[s->n++] = step;
-    if (s->steps[s->n - 1] != steps)
-        s->steps[s->n++] = steps;
+    for (int64_t step = 1; step < steps; step = step / every * every + every) {
+        if (step > s->opt.after)
+            s->steps[s->n++] = step;
+    }
+    s->steps[s->n++] = steps;
     return SS_OK;
 }
 
@@ -71,13 +72,15 @@ static ss_code open_recorder(ss_statistics *s, ss_err *e)
     return rc == SS_OK ? ss_recorder_check(s->recorder, e) : rc;
 }
 
-/* The configuration but for what no measured number depends on: the name of the output, and when a
- * training that overflows ends. NULL when out of memory. */
+/* The configuration but for what no measured number depends on: the name of the output, when a
+ * training that overflows ends, and that it is no branch. NULL when out of memory. */
 static char *plan_text(const ss_train_config *g)
 {
-    json_t *plan = json_copy(g->effective);
+    json_t *plan = json_deep_copy(g->effective);
     char *text = NULL;
 
+    if (plan && !g->init_state)
+        json_object_del(json_object_get(plan, "init"), "state");
     if (plan && json_object_del(plan, "output") == 0 && json_object_del(plan, "max_overflows") == 0)
         text = json_dumps(plan, JSON_COMPACT);
     json_decref(plan);

@@ -1,7 +1,7 @@
 /* statistics.h - the run file of a training: all statistics of every module at every N-th step
  *
- * Measured are the first step, every N-th, and the last. A measured step has the bits of one that
- * is not.
+ * Measured are the first step, every N-th, and the last; of a branch those that come after the step
+ * where it begins. A measured step has the bits of one that is not.
  *
  *   rc = ss_statistics_open(&opt, &s, &err);
  *   if (ss_statistics_due(s, step)) {
@@ -21,6 +21,7 @@ typedef struct ss_statistics ss_statistics;
 typedef struct {
     const char *path;    /* of the run file; one that is there is of the same run, and goes on */
     const char *command; /* for the record */
+    int64_t after;       /* the step after which the training begins: 0, but for a branch */
     const ss_train_config *config;
     ss_trainer *trainer;
     ss_watch *watch; /* sees the measured steps, too; borrowed, as all of it */

@@ -33,6 +33,7 @@ typedef struct {
     ss_statistics *statistics; /* or NULL, as the next */
     ss_board *board;
     ss_journal *log, *events;
+    int64_t start; /* steps that another training did before this one branched off; 0: no branch */
     int64_t saved; /* step of the last checkpoint; -1: none */
     double losses[LAST_LOSSES];
     int64_t n_losses;
@@ -62,6 +63,7 @@ static ss_code open_statistics(session *s, ss_err *e)
     char *path = ss_train_folder_file(&s->folder, "statistics.h5");
     const ss_statistics_options o = {.path = path,
                                      .command = s->opt->command,
+                                     .after = s->start,
                                      .config = s->config,
                                      .trainer = s->t,
                                      .watch = s->watch};
@@ -97,8 +99,8 @@ static void end_again(session *s)
         return;
     s->summary->diverged = true;
     snprintf(s->summary->reason, sizeof s->summary->reason,
-             "%s; the training ended there, and --resume does not train on: begin another from an "
-             "earlier checkpoint, with init.from",
+             "%s; the training ended there, and --resume does not train on: branch off an earlier "
+             "checkpoint, with a remedy (init.from and init.state)",
              why);
 }
 
@@ -120,6 +122,8 @@ static ss_code load_last(session *s, ss_err *e)
         if (rc == SS_OK && !s->summary->diverged)
             ss_note("going on from %s", path);
         ss_free(path);
+    } else if (rc == SS_OK && s->start) {
+        ss_note("branching off %s", s->config->trainer.from);
     }
     ss_free(steps);
     return rc == SS_OK ? prune(s, e) : rc;
@@ -151,6 +155,23 @@ static ss_code check_weights(const session *s, ss_err *e)
                    bad, n, first);
 }
 
+/* Goes on from the checkpoint of another training. */
+static ss_code branch(session *s, ss_err *e)
+{
+    const char *from = s->config->trainer.from;
+    ss_code rc = ss_trainer_branch(s->t, from, e);
+
+    if (rc != SS_OK)
+        return ss_fail_prefix(e, "init.state");
+    s->start = ss_trainer_steps(s->t);
+    if (s->start >= s->config->steps)
+        return ss_fail(e, SS_USAGE,
+                       "init.state: %s is at step %" PRId64 " already, and steps is %" PRId64
+                       ": give more (--steps), they are counted from the beginning",
+                       from, s->start, s->config->steps);
+    return SS_OK;
+}
+
 static ss_code begin(session *s, ss_err *e)
 {
     const ss_train_options *o = s->opt;
@@ -167,7 +188,9 @@ static ss_code begin(session *s, ss_err *e)
     /* All that can be wrong is found before the folder is made. */
     if ((rc = ss_trainer_new(trainer, &s->t, e)) != SS_OK)
         return ss_fail_prefix(e, "%s", o->config);
-    if ((rc = check_weights(s, e)) != SS_OK)
+    if (s->config->init_state)
+        rc = branch(s, e);
+    if (rc != SS_OK || (rc = check_weights(s, e)) != SS_OK)
         return ss_fail_prefix(e, "%s", o->config);
     rc = ss_train_folder_open(o->output ? o->output : s->config->output, s->config->effective,
                               o->resume, &s->folder, e);

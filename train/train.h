@@ -11,8 +11,9 @@
  *
  * A run that was cut off goes on from its last checkpoint and gives the bytes of one that was not:
  * lines and statistics behind it are written again. One that ended early, by on_nonfinite or
- * max_overflows, stays as it is: its checkpoint has the reason. One process at a time has the
- * folder.
+ * max_overflows, stays as it is: its checkpoint has the reason. A branch (init.state) goes on from
+ * another training's checkpoint, at its step, and needs it again when it is resumed. One process at
+ * a time has the folder.
  */
 #ifndef SS_TRAIN_TRAIN_H
 #define SS_TRAIN_TRAIN_H

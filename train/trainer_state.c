@@ -141,7 +141,8 @@ ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e)
         const ss_weight *w = t->weights[i], *s = find(stored, n, w->name);
 
         if (!s)
-            rc = ss_fail(e, SS_SHAPE, "%s: %s is missing", folder, w->name);
+            rc = ss_fail(e, SS_SHAPE, "%s: %s is missing, which the network in training has",
+                         folder, w->name);
         else if (!ss_shape_equal(s->shape, w->shape))
             rc = ss_fail(e, SS_SHAPE, "%s: %s is %s, the network's is %s", folder, w->name,
                          ss_shape_text(s->shape, have, sizeof have),
@@ -228,7 +229,34 @@ static void read_counters(ss_json *j, ss_trainer *t)
     ss_json_release(&bins);
 }
 
-static ss_code load_counters(ss_trainer *t, const char *folder, ss_err *e)
+/* What a branch takes over otherwise than a training that is resumed; run: the configuration of the
+ * one that it leaves, or NULL. */
+static ss_code fit_branch(ss_trainer *t, const char *folder, const json_t *run, ss_err *e)
+{
+    const ss_loss_scale_options *o = &t->opt.scale;
+    const json_t *bins = json_object_get(run, "loss_by_sigma");
+    const json_t *lo = json_object_get(bins, "from"), *hi = json_object_get(bins, "to");
+    const bool searched =
+        !json_is_false(json_object_get(json_object_get(run, "loss_scale"), "dynamic"));
+    double scale = o->initial;
+
+    if ((lo && json_number_value(lo) != t->bins.lo) || (hi && json_number_value(hi) != t->bins.hi))
+        return ss_fail(e, SS_USAGE,
+                       "%s: its losses by noise level are from sigma %g to %g, here from %g to %g, "
+                       "and cannot go on in other bins; leave loss_by_sigma as it was",
+                       folder, json_number_value(lo), json_number_value(hi), t->bins.lo,
+                       t->bins.hi);
+    if (o->dynamic && searched)
+        scale = fmin(fmax(t->scale.scale, o->floor), o->ceiling);
+    if (scale != t->scale.scale)
+        t->scale.good = 0;
+    t->scale.scale = scale;
+    ss_free(t->ended);
+    t->ended = NULL;
+    return SS_OK;
+}
+
+static ss_code load_counters(ss_trainer *t, const char *folder, bool branch, ss_err *e)
 {
     char *path = ss_path_join(folder, counter_file);
     ss_json j = {0};
@@ -243,6 +271,8 @@ static ss_code load_counters(ss_trainer *t, const char *folder, ss_err *e)
         t->ended = NULL;
         if (rc == SS_OK && ended)
             rc = ss_trainer_end(t, ended, e);
+        if (rc == SS_OK && branch)
+            rc = fit_branch(t, folder, json_object_get(j.root, "run"), e);
     }
     ss_json_release(&j);
     ss_free(path);
@@ -267,7 +297,67 @@ ss_code ss_trainer_load(ss_trainer *t, const char *folder, ss_err *e)
 {
     const ss_code rc = load_state(t, folder, e);
 
-    return rc == SS_OK ? load_counters(t, folder, e) : rc;
+    return rc == SS_OK ? load_counters(t, folder, false, e) : rc;
+}
+
+static bool holds(const char *folder, const char *name)
+{
+    char *path = ss_path_join(folder, name);
+    const bool yes = path && ss_file_exists(path);
+
+    ss_free(path);
+    return yes;
+}
+
+static bool is_average(const char *folder)
+{
+    static const char end[] = "-ema";
+    size_t n = strlen(folder);
+
+    while (n && folder[n - 1] == '/')
+        n--;
+    return n >= sizeof end && memcmp(folder + n - (sizeof end - 1), end, sizeof end - 1) == 0;
+}
+
+/* A checkpoint with state, of a network that has no parameter beyond ours. */
+static ss_code check_branch(const ss_trainer *t, const char *folder, ss_err *e)
+{
+    ss_model *m;
+    int n, more = 0;
+
+    if (!holds(folder, state_file) || !holds(folder, counter_file))
+        return ss_fail(e, SS_USAGE,
+                       "%s: has no state to go on from (%s and %s)%s; name a step-NNNNNN folder of "
+                       "`sigmascope train`, or leave out init.state to take the weights alone",
+                       folder, state_file, counter_file,
+                       is_average(folder) ? ", averages of weights never have" : "");
+    ss_code rc = ss_model_open(folder, NULL, &m, e);
+    if (rc != SS_OK)
+        return rc;
+    ss_weight *const *stored = ss_model_weights(m, &n);
+    const char *first = NULL;
+    for (int i = 0; i < n; i++) {
+        if (find(t->weights, t->n, stored[i]->name))
+            continue;
+        first = first ? first : stored[i]->name;
+        more++;
+    }
+    if (first)
+        rc = ss_fail(e, SS_SHAPE,
+                     "%s: has %d parameters that the network in training has not, the first is %s; "
+                     "with init.state both have the same",
+                     folder, more, first);
+    ss_model_close(m);
+    return rc;
+}
+
+ss_code ss_trainer_branch(ss_trainer *t, const char *folder, ss_err *e)
+{
+    ss_code rc = check_branch(t, folder, e);
+
+    if (rc == SS_OK)
+        rc = load_state(t, folder, e);
+    return rc == SS_OK ? load_counters(t, folder, true, e) : rc;
 }
 
 ss_code ss_trainer_rewind(ss_trainer *t, const char *folder, ss_err *e)
