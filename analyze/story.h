@@ -1,22 +1,13 @@
-/* story.h - the eight findings of a production team, asked of a folder of training runs
+/* story.h - an experiment on divergence: training runs that differ in one thing each, over seeds
  *
- * The team trained an Imagen-like pixel-space UNet (pre-norm blocks, no normalisation on the
- * residual stream or on skips) in fp16, and found what SS_FINDINGS lists. Here each is put to the
- * test by runs that differ in one thing each, over several seeds:
+ *   DIR/REGIME/ARM-SEED/           the output of `sigmascope train` (training_log.h)
+ *   DIR/REGIME/ARM-SEED/probe.h5   a probe of a checkpoint, where a question needs one
+ *   DIR/REGIME/ARM-SEED/score.json of the pictures of its last checkpoint
  *
- *   DIR/ARM-SEED/           the output of `sigmascope train` (training_log.h)
- *   DIR/ARM-SEED/probe.h5   a probe of its last good checkpoint, where a finding needs one
- *
- *   baseline            the recipe in a small format
- *   plain               likewise, a few steps at a learning rate at which nothing overflows
- *   penalty, penalty8   with the activation penalty at every step, every 8th
- *   clamp, residual, skip, learned, cosine, decay, edm2   with that remedy
- *   blind               in fp32, not told the noise level
- *   rare999, rare98     in fp32, with rare batches, Adam's beta2 0.999 and 0.98
- *
- * A finding holds when its rule, which stands beside its numbers, is met by every seed of at least
- * two; it does not hold at this scale when it is not met; and it cannot be decided where runs are
- * missing. Numbers are means over seeds, with the least and the greatest behind them.
+ * A regime is a network and recipe of its own, in which the same questions are asked; demo/story
+ * makes "stream" and "logits". A folder that holds the ARM-SEED folders itself is one regime
+ * without a name. Here the runs are read, and what is known of each becomes numbers; which
+ * questions are asked of them is in story_judge.h.
  */
 #ifndef SS_ANALYZE_STORY_H
 #define SS_ANALYZE_STORY_H
@@ -24,52 +15,69 @@
 #include "analyze/training_log.h"
 #include "base/table.h"
 
-#define SS_FINDINGS(X)                                                                             \
-    X(GROWTH, "Activations grow during training until they overflow; weights stay of normal size") \
-    X(DECODER, "The overflow happens mostly in the decoder, at the highest noise level")           \
-    X(SPECTRUM, "Inputs without pronounced low frequencies give the large activations")            \
-    X(BLOBS, "Activation maps there degenerate into blobs")                                        \
-    X(ENTROPY, "Attention logits are large because their inputs are, not because the entropy "     \
-               "collapsed; cosine attention only postpones the divergence")                        \
-    X(REMEDIES,                                                                                    \
-      "Clamping stabilises but costs quality; scaling residuals or skips is compensated "          \
-      "by the model; weight decay costs quality")                                                  \
-    X(PENALTY, "A penalty on the activations of each block stabilises training, at every step or " \
-               "every 8th")                                                                        \
-    X(ADAM, "Adam's second moment goes stale: beta2 0.999 gives spikes, 0.98 does not")
-#define X(name, text) SS_FINDING_##name,
-typedef enum { SS_FINDINGS(X) SS_N_FINDINGS } ss_finding_id;
+/* What is measured of a run. A ratio is compared on logarithms. */
+#define SS_STORY_NUMBERS(X)                                                                       \
+    X(GROWTH, true, "growth of the largest |x|")      /* late over early window */                \
+    X(LARGEST, true, "largest |x| over the format's") /* of block outputs; 1 and more: it         \
+                                                         overflowed */                            \
+    X(OVERFLOW, false, "share of the steps until the first overflow") /* 1: none */               \
+    X(FIRST, true, "first overflow, step")                            /* all steps where none */  \
+    X(WEIGHTS, true, "growth of weights, RMS of the median tensor")                               \
+    X(DECODER, false, "share of overflows that the decoder made")                                 \
+    X(HIGH_NOISE, false, "share of overflows at high noise")                                      \
+    X(ENTROPY, false, "lowest entropy of a head") /* normalised */                                \
+    X(LOGIT, true, "largest logit")                                                               \
+    X(BY_600, true, "largest |x| by step 600")                                                    \
+    X(LOSS, true, "loss")                                                                         \
+    X(FRECHET, true, "Frechet distance of samples")                                               \
+    X(RECOGNISED, false, "share of samples recognised as their class")                            \
+    X(SPIKES, false, "loss spikes")                                                               \
+    X(STALENESS, true, "largest staleness")                                                       \
+    X(PEAK, true, "largest |x|")                                                                  \
+    X(COST, true, "processor time a step")                                                        \
+    X(SPECTRUM, false, "share of noise levels at which fewer low frequencies go with larger |x|") \
+    X(BLOBS, false, "share of decoder modules whose maps degenerate at the highest noise")
+#define X(name, ratio, text) SS_STORY_##name,
+typedef enum { SS_STORY_NUMBERS(X) SS_N_STORY_NUMBERS } ss_story_number;
 #undef X
+const char *ss_story_number_text(ss_story_number n);
+bool ss_story_number_is_ratio(ss_story_number n);
 
-#define SS_STORY_VERDICTS(X)                \
-    X(HOLDS, "holds")                       \
-    X(FAILS, "does not hold at this scale") \
-    X(UNDECIDED, "cannot be decided")
-#define X(name, text) SS_STORY_##name,
-typedef enum { SS_STORY_VERDICTS(X) } ss_story_verdict;
-#undef X
-const char *ss_story_verdict_text(ss_story_verdict v);
+/* Regimes that have a title. */
+#define SS_STORY_REGIMES(X)              \
+    X("stream", "residual stream grows") \
+    X("logits", "logits run away")
+const char *ss_story_regime_title(const char *name); /* else the name itself */
 
 typedef struct {
-    const char *claim;
-    char *test;    /* how it was tested here, and the rule */
-    char *numbers; /* what came out */
-    ss_story_verdict verdict;
-} ss_story_finding;
+    ss_training_log log;
+    double number[SS_N_STORY_NUMBERS]; /* NaN: not known */
+} ss_story_run;
+
+typedef struct {
+    char name[64];      /* of its folder; "" where the story has no regimes */
+    char title[80];     /* of its table of runs */
+    ss_story_run *runs; /* [n] by name */
+    int n;
+} ss_story_regime;
+
+enum { SS_MAX_REGIMES = 4, SS_MAX_SEEDS = 16 };
 
 typedef struct {
     char *folder;
-    ss_training_log *logs; /* [n] by name */
+    ss_story_regime regime[SS_MAX_REGIMES]; /* those of SS_STORY_REGIMES first, then by name */
     int n;
-    ss_story_finding findings[SS_N_FINDINGS];
 } ss_story;
 
-/* Reads every folder of DIR that holds a training run. None is SS_USAGE. */
+/* Reads every folder of DIR that holds a training run, or every folder of such folders. None is
+ * SS_USAGE. */
 ss_code ss_story_read(const char *folder, ss_story *s, ss_err *e);
 void ss_story_release(ss_story *s); /* {0} is fine */
 
-/* A row a finding; a row a run. */
-ss_code ss_story_findings_table(const ss_story *s, ss_table *t, ss_err *e);
-ss_code ss_story_runs_table(const ss_story *s, ss_table *t, ss_err *e);
+/* The runs of one arm, lowest seed first; returns how many. */
+int ss_story_arm(const ss_story_regime *r, const char *arm, const ss_story_run *runs[SS_MAX_SEEDS]);
+
+/* A row a run; the title is borrowed from r. */
+ss_code ss_story_runs_table(const ss_story_regime *r, ss_table *t, ss_err *e);
 
 #endif

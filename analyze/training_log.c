@@ -1,6 +1,7 @@
 /* training_log.c - see training_log.h */
 #include "analyze/training_log.h"
 
+#include "analyze/not_finite.h"
 #include "analyze/power_law.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTLED = 100, LAST_LOSSES = 100, LINE = 1 << 16 };
+enum { LAST_LOSSES = 100, LINE = 1 << 16 };
 
 /* Calls each(x, line) for every line of FOLDER/NAME; one that is no JSON object ends it: a killed
  * process left it half. */
@@ -76,7 +77,7 @@ static void take_step(void *x, const json_t *line)
     }
     if (!isnan(loss))
         r->losses[r->n++ % LAST_LOSSES] = loss;
-    if (t->steps >= SETTLED && !(stale <= t->staleness) && !isnan(stale))
+    if (t->steps >= SS_SETTLED && !(stale <= t->staleness) && !isnan(stale))
         t->staleness = stale;
 }
 
@@ -107,24 +108,59 @@ static void take_event(void *x, const json_t *line)
     t->high_noise += number(line, "sigma") > SS_HIGH_NOISE;
 }
 
-/* The processor's milliseconds for a step, from the table that the command printed as JSON. */
-static ss_code read_summary(const char *folder, ss_training_log *t, ss_err *e)
+/* FOLDER/NAME, if it is there; *j is {0} otherwise. */
+static ss_code load(const char *folder, const char *name, ss_json *j, ss_err *e)
 {
-    char *path = ss_path_join(folder, "summary.json");
-    ss_json j = {0};
+    char *path = ss_path_join(folder, name);
     ss_code rc = path ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
 
-    if (path && ss_file_exists(path) && (rc = ss_json_load(&j, path, e)) == SS_OK) {
-        const json_t *rows = json_object_get(json_object_get(j.root, "train"), "rows");
-
-        t->ms = number(json_array_get(rows, 0), "cpu ms");
-    }
-    ss_json_release(&j);
+    *j = (ss_json){0};
+    if (path && ss_file_exists(path))
+        rc = ss_json_load(j, path, e);
     ss_free(path);
     return rc;
 }
 
+/* The first row of the table that a command printed as JSON. */
+static const json_t *first_row(const ss_json *j, const char *table)
+{
+    return json_array_get(json_object_get(json_object_get(j->root, table), "rows"), 0);
+}
+
+static ss_code read_settings(const char *folder, ss_training_log *t, ss_err *e)
+{
+    ss_json config, summary = {0}, score = {0};
+    ss_code rc = load(folder, "config.json", &config, e);
+
+    if (rc == SS_OK)
+        rc = load(folder, "summary.json", &summary, e);
+    if (rc == SS_OK)
+        rc = load(folder, "score.json", &score, e);
+    if (rc == SS_OK) {
+        t->planned = json_integer_value(json_object_get(config.root, "steps"));
+        t->ms = number(first_row(&summary, "train"), "cpu ms");
+        t->frechet = number(first_row(&score, "score"), "frechet");
+        t->recognised = number(first_row(&score, "score"), "accuracy");
+    }
+    ss_json_release(&config);
+    ss_json_release(&summary);
+    ss_json_release(&score);
+    return rc;
+}
+
 /* ---- statistics.h5 ---- */
+
+/* Leaves the block outputs of the sites; all of them where the file does not know blocks. */
+static void keep_blocks(const ss_run *r, ss_sites *sites)
+{
+    int n = 0;
+
+    for (int i = 0; i < sites->n; i++) {
+        if (r->blocks && r->blocks[sites->site[i].module])
+            sites->site[n++] = sites->site[i];
+    }
+    sites->n = n ? n : sites->n;
+}
 
 /* The largest |x| of each stage over the batch of measured step s; false where any is not finite.
  */
@@ -180,7 +216,8 @@ static ss_code read_weights(ss_run *r, int a, int b, ss_training_log *t, ss_err 
     return rc;
 }
 
-static ss_code read_attention(ss_run *r, int s, ss_training_log *t, ss_err *e)
+/* Of the columns from to to: the lowest mean entropy of a head, and the largest logit. */
+static ss_code read_attention(ss_run *r, int from, int to, ss_training_log *t, ss_err *e)
 {
     const float *entropy, *logit, *keys;
     ss_code rc;
@@ -194,36 +231,57 @@ static ss_code read_attention(ss_run *r, int s, ss_training_log *t, ss_err *e)
     for (int l = 0; l < r->n_layers; l++) {
         for (int h = 0; h < r->n_heads; h++) {
             double sum = 0;
+            int n = 0;
 
-            for (int i = 0; i < r->n_samples; i++) {
-                const size_t at = ss_run_attention_at(r, l, h, 0, s, i);
+            for (int s = from; s <= to; s++) {
+                for (int i = 0; i < r->n_samples && r->done[s]; i++) {
+                    const size_t at = ss_run_attention_at(r, l, h, 0, s, i);
 
-                sum += entropy[at] / log(keys[l]);
-                t->logit = fmax(t->logit, logit[at]);
+                    t->logit = fmax(t->logit, logit[at]);
+                    if (isnan(entropy[at]))
+                        continue;
+                    sum += entropy[at] / log(keys[l]);
+                    n++;
+                }
             }
-            t->entropy = fmin(t->entropy, sum / r->n_samples);
+            if (n)
+                t->entropy = fmin(t->entropy, sum / n);
         }
     }
     return SS_OK;
 }
 
-/* Peaks over steps, and which columns are early and late. */
-static ss_code read_peaks(ss_run *r, ss_training_log *t, int *early, int *late, ss_err *e)
+/* The measured steps before the overflow: columns, and the peaks of each. */
+typedef struct {
+    int *column;
+    double (*peak)[SS_N_STAGES + 1];
+    int n;
+} measured;
+
+/* Columns first to last of m are in the window; the largest of each stage. */
+static void window_peaks(const measured *m, int first, int last, double peak[SS_N_STAGES + 1])
+{
+    for (int i = first; i <= last; i++) {
+        for (int k = 0; k <= SS_N_STAGES; k++)
+            peak[k] = fmax(peak[k], m->peak[i][k]);
+    }
+}
+
+/* Peaks of all measured steps, and in m those that are finite and before an overflow. */
+static ss_code read_peaks(ss_run *r, ss_training_log *t, measured *m, ss_err *e)
 {
     ss_sites sites = {0};
     const float *absmax;
     const uint64_t *nonfinite;
-    double *x = ss_alloc((size_t)r->n_sigmas, sizeof *x);
-    double *y = ss_alloc((size_t)r->n_sigmas, sizeof *y), peak[SS_N_STAGES + 1];
     const int thin = (r->n_sigmas + SS_TRAINING_POINTS - 1) / SS_TRAINING_POINTS;
-    int n = 0;
-    ss_code rc = x && y ? ss_sites_find(r, NULL, 0, SS_SITES_PRODUCED, &sites, e)
-                        : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    ss_code rc = ss_sites_find(r, NULL, 0, SS_SITES_PRODUCED, &sites, e);
 
-    *early = *late = -1;
     if (rc == SS_OK && (rc = ss_run_stat(r, "absmax", &absmax, e)) == SS_OK)
         rc = ss_run_nonfinite(r, &nonfinite, e);
+    if (rc == SS_OK)
+        keep_blocks(r, &sites);
     for (int s = 0; rc == SS_OK && absmax && s < r->n_sigmas; s++) {
+        double peak[SS_N_STAGES + 1];
         const bool finite = r->done[s] && peaks_of(r, &sites, absmax, nonfinite, s, peak);
 
         if (r->done[s])
@@ -232,21 +290,73 @@ static ss_code read_peaks(ss_run *r, ss_training_log *t, int *early, int *late, 
             t->point[t->n_points].step = (double)r->steps[s];
             t->point[t->n_points++].peak = peak[SS_N_STAGES];
         }
-        if (!finite || r->steps[s] < SETTLED ||
+        if (!finite || r->steps[s] < SS_SETTLED ||
             (t->first_overflow && r->steps[s] >= t->first_overflow))
             continue;
-        if (*early < 0)
-            memcpy(t->peak[0], peak, sizeof peak);
-        memcpy(t->peak[1], peak, sizeof peak);
-        *early = *early < 0 ? s : *early;
-        *late = s;
-        x[n] = (double)r->steps[s];
-        y[n++] = peak[SS_STAGE_DECODER];
+        m->column[m->n] = s;
+        memcpy(m->peak[m->n++], peak, sizeof peak);
     }
-    t->exponent = ss_power_law_fit(x, y, n).b;
     ss_sites_release(&sites);
+    return rc;
+}
+
+/* The windows, and what changed from one to the other. */
+static ss_code compare_windows(ss_run *r, const measured *m, ss_training_log *t, ss_err *e)
+{
+    const int last = m->n - 1;
+    int early = 0, late = last;
+    ss_code rc;
+
+    if (m->n == 0)
+        return SS_OK;
+    t->early = r->steps[m->column[0]];
+    t->late = r->steps[m->column[last]];
+    const double quarter = (double)(t->late - t->early) / 4;
+
+    while (early < last && (double)(r->steps[m->column[early + 1]] - t->early) <= quarter)
+        early++;
+    while (late > 0 && (double)(t->late - r->steps[m->column[late - 1]]) <= quarter)
+        late--;
+    window_peaks(m, 0, early, t->peak[0]);
+    window_peaks(m, late, last, t->peak[1]);
+    if ((rc = read_weights(r, m->column[0], m->column[last], t, e)) != SS_OK)
+        return rc;
+    return read_attention(r, m->column[late], m->column[last], t, e);
+}
+
+static ss_code fit_exponent(const ss_run *r, const measured *m, ss_training_log *t, ss_err *e)
+{
+    double *x = ss_alloc((size_t)m->n, sizeof *x), *y = ss_alloc((size_t)m->n, sizeof *y);
+    const ss_code rc = x && y ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+
+    for (int i = 0; i < m->n && rc == SS_OK; i++) {
+        x[i] = (double)r->steps[m->column[i]];
+        y[i] = m->peak[i][SS_STAGE_DECODER];
+    }
+    if (rc == SS_OK)
+        t->exponent = ss_power_law_fit(x, y, m->n).b;
     ss_free(x);
     ss_free(y);
+    return rc;
+}
+
+static ss_code read_measured(ss_run *r, ss_training_log *t, ss_err *e)
+{
+    measured m = {.column = ss_alloc((size_t)r->n_sigmas, sizeof *m.column),
+                  .peak = ss_alloc((size_t)r->n_sigmas, sizeof *m.peak)};
+    ss_format f;
+    ss_code rc = m.column && m.peak ? read_peaks(r, t, &m, e)
+                                    : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+
+    t->seed = (int64_t)r->seed;
+    if (ss_run_format(r, &f))
+        t->limit = f.max;
+    if (rc == SS_OK)
+        rc = compare_windows(r, &m, t, e);
+    if (rc == SS_OK)
+        rc = fit_exponent(r, &m, t, e);
+    ss_free(m.column);
+    ss_free(m.peak);
     return rc;
 }
 
@@ -254,22 +364,12 @@ static ss_code read_statistics(const char *folder, ss_training_log *t, ss_err *e
 {
     char *path = ss_path_join(folder, "statistics.h5");
     ss_run *r = NULL;
-    int early, late;
     ss_code rc =
         path ? ss_run_open_any(path, &r, e) : ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
 
-    if (rc == SS_OK && !r->steps)
-        rc = ss_fail(e, SS_USAGE, "%s: is no training run, it has no steps", path);
-    if (rc == SS_OK) {
-        t->seed = (int64_t)r->seed;
-        rc = read_peaks(r, t, &early, &late, e);
-    }
-    if (rc == SS_OK && late >= 0) {
-        t->early = r->steps[early];
-        t->late = r->steps[late];
-        if ((rc = read_weights(r, early, late, t, e)) == SS_OK)
-            rc = read_attention(r, late, t, e);
-    }
+    if (rc == SS_OK)
+        rc = r->steps ? read_measured(r, t, e)
+                      : ss_fail(e, SS_USAGE, "%s: is no training run, it has no steps", path);
     ss_run_close(r);
     ss_free(path);
     return rc;
@@ -290,13 +390,16 @@ ss_code ss_training_log_read(const char *folder, ss_training_log *t, ss_err *e)
                            .weights = NAN,
                            .weights_max = NAN,
                            .entropy = NAN,
-                           .logit = NAN};
+                           .logit = NAN,
+                           .limit = NAN,
+                           .frechet = NAN,
+                           .recognised = NAN};
     for (int k = 0; k <= SS_N_STAGES; k++)
         t->peak[0][k] = t->peak[1][k] = NAN;
     snprintf(t->name, sizeof t->name, "%s", slash ? slash + 1 : folder);
     if ((rc = each_line(folder, "log.jsonl", take_step, &r, e)) != SS_OK ||
         (rc = each_line(folder, "events.jsonl", take_event, &r, e)) != SS_OK ||
-        (rc = read_summary(folder, t, e)) != SS_OK)
+        (rc = read_settings(folder, t, e)) != SS_OK)
         return rc;
     const int64_t n = r.n < LAST_LOSSES ? r.n : LAST_LOSSES;
     for (int64_t i = 0; i < n; i++)

@@ -1,11 +1,15 @@
 /* training_log.h - what the folder of a training run says: one arm of an experiment, in numbers
  *
- * Reads what `sigmascope train` left in FOLDER (train/train.h): log.jsonl, events.jsonl,
- * statistics.h5, and where it is there summary.json, the --json output of the command.
+ * Reads what `sigmascope train` left in FOLDER (train/train.h): config.json, log.jsonl,
+ * events.jsonl, statistics.h5, and where they are there summary.json, the --json output of the
+ * command, and score.json, that of `sigmascope score` of pictures of its last checkpoint.
  *
- * `early` is the first measured step from 100 on, `late` the last one before the first overflow,
- * or of all, whose values are finite: what grew between the two grew in training, not in the
- * warm-up, and before anything was inf or NaN.
+ * Peaks are of block outputs, which make up the residual stream; of all modules in files that do
+ * not know them. A batch of few samples has high noise among them at some steps only, so peaks are
+ * compared as the largest over windows: `early` is the first quarter of the steps from SS_SETTLED
+ * to the first overflow, or the end, and `late` the last; steps with values that are not finite are
+ * left out. What grew between the two grew in training, not in the warm-up, and before anything was
+ * inf or NaN.
  */
 #ifndef SS_ANALYZE_TRAINING_LOG_H
 #define SS_ANALYZE_TRAINING_LOG_H
@@ -15,12 +19,13 @@
 
 #include <stdint.h>
 
-enum { SS_TRAINING_POINTS = 256 };
+enum { SS_TRAINING_POINTS = 256, SS_SETTLED = 100 };
 
 typedef struct {
     char name[256]; /* last part of the folder's path */
     int64_t seed;
-    int64_t steps;          /* done */
+    int64_t steps;          /* the last that was done */
+    int64_t planned;        /* as the configuration says; 0: unknown */
     int64_t first_overflow; /* step; 0: none */
     int64_t first_skipped;  /* step, also where only gradients overflowed; 0: none */
     int64_t skipped, spikes;
@@ -36,9 +41,11 @@ typedef struct {
     int high_noise; /* of them at sigma over SS_HIGH_NOISE */
     char module[256];
 
-    int64_t early, late;             /* steps; 0: not measured */
-    double peak[2][SS_N_STAGES + 1]; /* largest |x| over the batch, early and late; last: all */
-    double largest;                  /* over all measured steps and modules */
+    double
+        limit; /* the largest number of the format that it was trained in; NaN: fp32, or several */
+    int64_t early, late; /* first and last measured step of the two windows; 0: not measured */
+    double peak[2][SS_N_STAGES + 1]; /* largest |x| in the windows; last: of all blocks */
+    double largest;                  /* over all measured steps */
     double exponent;                 /* of the decoder's peak over steps from early to late */
     double weights;                  /* median over parameters of RMS late / RMS early */
     double weights_max;              /* and the largest of these */
@@ -46,8 +53,9 @@ typedef struct {
         double step, peak;       /* the largest |x| of the batch; finite values only */
     } point[SS_TRAINING_POINTS]; /* of the measured steps, thinned out where they are more */
     int n_points;
-    double entropy, logit; /* late: the lowest normalised entropy of a head, mean over
-                              samples; the largest logit; NaN without attention */
+    double entropy, logit; /* late: the lowest normalised entropy of a head, mean over samples and
+                              steps of the window; the largest logit; NaN without attention */
+    double frechet, recognised; /* of its pictures (score.json); NaN: not known */
 } ss_training_log;
 
 enum { SS_FIRST_OVERFLOWS = 10 };

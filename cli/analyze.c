@@ -8,9 +8,11 @@
 #include "analyze/stages.h"
 #include "analyze/tokens.h"
 #include "analyze/weights.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/keep.h"
+#include "cli/story.h"
 #include "cli/tables.h"
 #include "cli/training.h"
 #include "cli/trend.h"
@@ -381,7 +383,9 @@ static int run(const cli_command *cmd, int argc, char **argv)
         ss_free(globs);
         return keep(&p, &rep, &kept, top);
     }
-    if (several) {
+    if (!several && ss_is_dir(p.operands[0])) {
+        rc = cli_story_show(p.operands[0], &rep.out, &e);
+    } else if (several) {
         growth_formats(&p, &rep);
         const cli_trend x = {p.operands, p.n_operands, steps,         globs,
                              n_globs,    rep.formats,  rep.n_formats, rep.top};
@@ -407,6 +411,8 @@ const cli_command cmd_analyze = {
     "Of several runs, each of another checkpoint of one training: how the largest activations\n"
     "grow with the training step, as a power law with the standard error of its exponent, and\n"
     "the step at which each module reaches the largest value of a format, with a 95 % interval.\n"
+    "\n"
+    "Of a folder of training runs as demo/story makes it: which findings they hold or refute.\n"
     "\n"
     "Of the statistics.h5 that `sigmascope train` writes: the steps, what overflows and since\n"
     "when, growth over training at low, middle and high noise levels, encoder against decoder,\n"

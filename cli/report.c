@@ -25,7 +25,7 @@ static const cli_option options[] = {
      "in "
      "the model's path)"},
     {OPT_STORY, "story", "DIR",
-     "a folder of training runs, as demo/story makes it: the page begins with a table of the eight "
+     "a folder of training runs, as demo/story makes it: the page begins with a table of "
      "findings that they hold or refute"},
     {OPT_SAMPLES, "samples", "DIR", "a folder that `sigmascope generate` made, to be shown too"},
     {OPT_TITLE, "title", "TEXT", "the page's title (default: the names of the models)"},

@@ -1,64 +1,85 @@
 /* section_story.c - see section_story.h */
 #include "reports/section_story.h"
 
-#include "analyze/story.h"
+#include "analyze/story_judge.h"
 #include "base/mem.h"
 
 #include <math.h>
 #include <string.h>
 
-/* The findings as a table of words, which does not sort: number, claim and verdict, what came out,
- * and how it was tested. */
-static void findings(ss_page *p, const ss_story *s)
+/* Of one regime: the verdict, and what it rests on. */
+static void answer(ss_page *p, const ss_story_answer *a)
 {
-    static const char *const classes[] = {"verdict clear", "verdict told", "verdict unknown"};
+    static const char *const classes[SS_N_STORY_VERDICTS] = {"verdict clear", "verdict told",
+                                                             "verdict unknown", "verdict unknown"};
 
-    html_raw(p->f, "<div class=\"wide\"><table class=\"story\"><thead><tr><th>#</th><th>A "
-                   "production team found</th><th>Here</th><th>Numbers: mean (least to greatest "
-                   "seed)</th><th>Tested by</th></tr></thead><tbody>\n");
-    for (int i = 0; i < SS_N_FINDINGS; i++) {
-        const ss_story_finding *f = &s->findings[i];
-
-        html_raw(p->f, "<tr><td>");
-        html_textf(p->f, "%d", i + 1);
-        html_raw(p->f, "</td>");
-        html_element(p->f, "td", NULL, "%s", f->claim);
-        html_element(p->f, "td", classes[f->verdict], "%s", ss_story_verdict_text(f->verdict));
-        html_element(p->f, "td", NULL, "%s", f->numbers);
-        html_element(p->f, "td", NULL, "%s", f->test);
-        html_raw(p->f, "</tr>\n");
-    }
-    html_raw(p->f, "</tbody></table></div>\n");
+    html_element(p->f, "td", classes[a->verdict], "%s", ss_story_verdict_text(a->verdict));
+    html_element(p->f, "td", NULL, "%s", a->verdict == SS_STORY_UNASKED ? "" : a->numbers);
 }
 
-static void say_counts(ss_page *p, const ss_story *s)
+/* The findings as a table of words, which does not sort. */
+static ss_code findings(ss_page *p, const ss_story *s, const ss_story_judgement *j, ss_err *e)
 {
-    int n[3] = {0};
+    ss_code rc = SS_OK;
 
-    for (int i = 0; i < SS_N_FINDINGS; i++)
-        n[s->findings[i].verdict]++;
-    html_element(
-        p->f, "p", "lead",
-        "%d training runs: %d of %d findings hold, %d do not hold at this scale, %d cannot "
-        "be decided.",
-        s->n, n[SS_STORY_HOLDS], SS_N_FINDINGS, n[SS_STORY_FAILS], n[SS_STORY_UNDECIDED]);
+    html_raw(p->f, "<div class=\"wide\"><table class=\"story\"><thead><tr><th>#</th>"
+                   "<th>Finding</th>");
+    for (int g = 0; g < s->n; g++) {
+        const char *title = ss_story_regime_title(s->regime[g].name);
+
+        html_element(p->f, "th", NULL, "%s", *title ? title : "Here");
+        html_raw(p->f, "<th>Numbers: mean (least to greatest seed; 95 % interval)</th>");
+    }
+    html_raw(p->f, "<th>Rule</th></tr></thead><tbody>\n");
+    for (int f = 0; f < SS_N_FINDINGS && rc == SS_OK; f++) {
+        char *rule = ss_story_rule(f);
+
+        html_raw(p->f, "<tr><td>");
+        html_textf(p->f, "%d", f + 1);
+        html_raw(p->f, "</td>");
+        html_element(p->f, "td", NULL, "%s", ss_finding_text(f));
+        for (int g = 0; g < s->n; g++)
+            answer(p, &j->answer[g][f]);
+        html_element(p->f, "td", NULL, "%s", rule ? rule : "");
+        html_raw(p->f, "</tr>\n");
+        rc = rule ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", s->folder);
+        ss_free(rule);
+    }
+    html_raw(p->f, "</tbody></table></div>\n");
+    return rc;
+}
+
+static void say_counts(ss_page *p, const ss_story *s, const ss_story_judgement *j, int g)
+{
+    const char *title = ss_story_regime_title(s->regime[g].name);
+    int n[SS_N_STORY_VERDICTS] = {0};
+
+    for (int f = 0; f < SS_N_FINDINGS; f++)
+        n[j->answer[g][f].verdict]++;
+    html_element(p->f, "p", "lead",
+                 "%s%s%d training runs; of %d findings %d hold, %d do not hold at this scale, %d "
+                 "are undecided, %d were not asked.",
+                 title, *title ? ": " : "", s->regime[g].n, SS_N_FINDINGS, n[SS_STORY_HOLDS],
+                 n[SS_STORY_FAILS], n[SS_STORY_UNDECIDED], n[SS_STORY_UNASKED]);
 }
 
 /* The largest |x| of the batch of every run over its steps; one line a run, one colour an arm. */
-static ss_code curves(ss_page *p, const ss_story *s, ss_err *e)
+static ss_code curves(ss_page *p, const ss_story_regime *s, ss_err *e)
 {
     enum { COLOURS = 8 };
+    const char *regime = ss_story_regime_title(s->name);
     ss_plot plot = {0};
     int arm = -1, index = 0;
     const char *last = "";
     size_t last_len = 0;
+    char file[96], caption[200];
 
     ss_plot_add(&plot, "$p << EOD\n");
     for (int i = 0; i < s->n; i++) {
-        for (int k = 0; k < s->logs[i].n_points; k++) {
-            ss_plot_number(&plot, s->logs[i].point[k].step);
+        for (int k = 0; k < s->runs[i].log.n_points; k++) {
+            ss_plot_number(&plot, s->runs[i].log.point[k].step);
             ss_plot_add(&plot, " ");
-            ss_plot_number(&plot, s->logs[i].point[k].peak);
+            ss_plot_number(&plot, s->runs[i].log.point[k].peak);
             ss_plot_add(&plot, "\n");
         }
         ss_plot_add(&plot, "\n\n");
@@ -67,7 +88,7 @@ static ss_code curves(ss_page *p, const ss_story *s, ss_err *e)
                        "set ylabel 'largest |x| of the batch'\n"
                        "set key outside right top Left reverse\n");
     for (int i = 0; i < s->n; i++) {
-        const char *name = s->logs[i].name, *dash = strrchr(name, '-');
+        const char *name = s->runs[i].log.name, *dash = strrchr(name, '-');
         const size_t len = dash ? (size_t)(dash - name) : strlen(name);
         const bool first = len != last_len || strncmp(name, last, len) != 0;
         char label[64];
@@ -75,7 +96,7 @@ static ss_code curves(ss_page *p, const ss_story *s, ss_err *e)
         arm += first;
         last = name;
         last_len = len;
-        if (s->logs[i].n_points == 0) {
+        if (s->runs[i].log.n_points == 0) {
             index++;
             continue;
         }
@@ -87,27 +108,36 @@ static ss_code curves(ss_page *p, const ss_story *s, ss_err *e)
             ss_plot_label(&plot, label);
     }
     ss_plot_add(&plot, "\n");
+    snprintf(file, sizeof file, "story%s%s", *s->name ? "-" : "", s->name);
+    snprintf(caption, sizeof caption, "%s%sLargest activation of each training run over its steps",
+             regime, *regime ? ": " : "");
     return ss_page_figure(
-        p, &plot, "story", 900, 460, "Largest activation of each training run over its steps",
-        "The largest |x| of the batch in any module at the measured steps, a line a run. Values "
-        "that are inf or NaN are left out.",
+        p, &plot, file, 900, 460, caption,
+        "The largest |x| of the block outputs of the batch at the measured steps, a line a run. "
+        "Values that are inf or NaN are left out.",
         e);
 }
 
 ss_code ss_section_story(ss_page *p, const char *folder, ss_err *e)
 {
     ss_story s;
+    ss_story_judgement j = {0};
     ss_table t;
     ss_code rc = ss_story_read(folder, &s, e);
 
-    if (rc != SS_OK)
-        return rc;
-    ss_page_section(p, "story", "The eight findings");
-    say_counts(p, &s);
-    findings(p, &s);
-    rc = curves(p, &s, e);
-    if (rc == SS_OK && (rc = ss_story_runs_table(&s, &t, e)) == SS_OK)
-        ss_page_table(p, &t);
+    if (rc != SS_OK || (rc = ss_story_judge(&s, &j, e)) != SS_OK)
+        goto out;
+    ss_page_section(p, "story", "The findings, put to the test");
+    for (int g = 0; g < s.n; g++)
+        say_counts(p, &s, &j, g);
+    rc = findings(p, &s, &j, e);
+    for (int g = 0; g < s.n && rc == SS_OK; g++) {
+        rc = curves(p, &s.regime[g], e);
+        if (rc == SS_OK && (rc = ss_story_runs_table(&s.regime[g], &t, e)) == SS_OK)
+            ss_page_table(p, &t);
+    }
+out:
+    ss_story_judgement_release(&j);
     ss_story_release(&s);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* test_story.c - the divergence in seconds: a tiny network overflows a narrow format, and does not
  * with the activation penalty; and what is read of its logs
  */
-#include "analyze/story_parts.h"
+#include "analyze/story_judge.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "tests/ss_command.h"
@@ -44,12 +44,18 @@ static void train(const char *arm, int seed, const char *more)
     expect(command, 0, NULL);
 }
 
-static void read_story(ss_story *s)
+static void read_story(ss_story *s, ss_story_judgement *j)
 {
     ss_err e = {0};
 
-    if (ss_story_read(in_tmp("story"), s, &e) != SS_OK)
+    if (ss_story_read(in_tmp("story"), s, &e) != SS_OK || ss_story_judge(s, j, &e) != SS_OK)
         fail_msg("%s", e.msg);
+}
+
+static void release(ss_story *s, ss_story_judgement *j)
+{
+    ss_story_judgement_release(j);
+    ss_story_release(s);
 }
 
 static void test_short_story(void **state)
@@ -57,129 +63,196 @@ static void test_short_story(void **state)
     (void)state;
     char command[256];
     ss_story s;
+    ss_story_judgement j;
     ss_err e = {0};
 
     assert_int_equal(ss_story_read(in_tmp("story"), &s, &e), SS_USAGE);
     assert_non_null(strstr(e.msg, "no folder in it holds a training run"));
-    for (int seed = 0; seed < 2; seed++) {
+    for (int seed = 0; seed < 3; seed++) {
         train("baseline", seed, "");
         train("penalty", seed, "--set penalty.coefficient=0.05");
     }
-    read_story(&s);
-    assert_int_equal(s.n, 4);
-    for (int i = 0; i < s.n; i++) {
-        const ss_training_log *l = &s.logs[i];
+    read_story(&s, &j);
+    assert_int_equal(s.n, 1);
+    assert_int_equal(s.regime[0].n, 6);
+    for (int i = 0; i < s.regime[0].n; i++) {
+        const ss_story_run *r = &s.regime[0].runs[i];
+        const ss_training_log *l = &r->log;
         const bool baseline = strncmp(l->name, "baseline", 8) == 0;
 
         if ((l->first_overflow > 0) != baseline)
             fail_msg("%s: first overflow at step %lld", l->name, (long long)l->first_overflow);
         assert_int_equal(l->steps, 120);
+        assert_int_equal(l->planned, 120);
         assert_true(l->ms > 0);
         assert_true(baseline ? l->skipped > 50 : l->skipped < 20);
-        assert_true(l->largest > (baseline ? 15 : 5) && isfinite(l->largest));
-        assert_int_equal(l->n_points, 7); /* steps 1, 20, 40 ... 120 */
+        assert_float_equal(l->limit, 15.5, 0);
+        assert_true(l->largest > 5 && l->largest <= 15.5); /* of block outputs: they are rounded */
+        assert_int_equal(l->n_points, 7);                  /* steps 1, 20, 40 ... 120 */
         assert_true(isfinite(l->loss));
+        assert_true(r->number[SS_STORY_LARGEST] <= 1);
+        assert_true(r->number[SS_STORY_OVERFLOW] ==
+                    (baseline ? (double)l->first_overflow / 120 : 1));
     }
-    assert_int_equal(s.findings[SS_FINDING_PENALTY].verdict,
-                     SS_STORY_UNDECIDED); /* one arm lacks */
-    assert_non_null(strstr(s.findings[SS_FINDING_PENALTY].numbers, "no overflow in 2 of 2 seeds"));
-    assert_int_equal(s.findings[SS_FINDING_ADAM].verdict, SS_STORY_UNDECIDED);
-    assert_int_equal(s.findings[SS_FINDING_BLOBS].verdict, SS_STORY_UNDECIDED);
-    ss_story_release(&s);
+    /* one of its claims is decided, the samples were not scored */
+    const ss_story_answer *penalty = &j.answer[0][SS_FINDING_PENALTY];
+    assert_int_equal(penalty->verdict, SS_STORY_UNASKED);
+    assert_non_null(strstr(penalty->numbers, "largest |x| over the format's"));
+    assert_non_null(strstr(penalty->numbers, "as claimed"));
+    assert_int_equal(j.answer[0][SS_FINDING_RESCUE].verdict, SS_STORY_UNASKED);
+    release(&s, &j);
 
-    /* the same once more, in the place of the penalty at every 8th step */
+    /* the same once more, as arms of another finding, and in a regime of its own */
     snprintf(command, sizeof command,
-             "cd %s/story && cp -r penalty-0 penalty8-0 && cp -r penalty-1 penalty8-1", tmp_dir);
+             "cd %s/story && for i in 0 1 2; do cp -r penalty-$i rescue-$i; "
+             "cp -r penalty-$i rescue8-$i; cp -r baseline-$i cosine-$i; done",
+             tmp_dir);
     assert_int_equal(system(command), 0);
-    read_story(&s);
-    assert_int_equal(s.findings[SS_FINDING_PENALTY].verdict, SS_STORY_HOLDS);
-    ss_story_release(&s);
+    read_story(&s, &j);
+    assert_int_equal(j.answer[0][SS_FINDING_RESCUE].verdict, SS_STORY_HOLDS);
+    assert_int_equal(j.answer[0][SS_FINDING_COSINE].verdict, SS_STORY_UNDECIDED); /* not later */
+    release(&s, &j);
+    snprintf(
+        command, sizeof command,
+        "cd %s/story && mkdir stream logits another && mv penalty-* rescue-* baseline-* stream "
+        "&& mv cosine-* logits && mv rescue8-* another",
+        tmp_dir);
+    assert_int_equal(system(command), 0);
+    read_story(&s, &j);
+    assert_int_equal(s.n, 3);
+    assert_string_equal(s.regime[0].name, "stream");
+    assert_string_equal(s.regime[1].name, "logits");
+    assert_string_equal(s.regime[2].name, "another");
+    assert_int_equal(j.answer[0][SS_FINDING_RESCUE].verdict, SS_STORY_UNASKED);
+    release(&s, &j);
+    expect("analyze $D/story", 0, "residual stream grows: not asked");
+    expect("analyze $D/story --json > $D/story.json", 0, NULL);
 
-    expect("probe $D/story/penalty-0/step-000120 -o $D/story/penalty-0/probe.h5 --quiet --class 1 "
-           "--sigmas 0.1,1,10",
+    expect("probe $D/story/stream/penalty-0/step-000120 -o $D/story/stream/penalty-0/probe.h5 "
+           "--quiet --class 1 --sigmas 0.1,1,10",
            0, NULL);
-    expect("report $D/story/penalty-0/probe.h5 --story $D/story -o $D/report", 0, "index.html");
+    expect("report $D/story/stream/penalty-0/probe.h5 --story $D/story -o $D/report", 0,
+           "index.html");
     size_t n;
     char *page;
     assert_int_equal(ss_file_read(in_tmp("report/index.html"), 1 << 24, &page, &n, &e), SS_OK);
-    assert_non_null(strstr(page, "The eight findings"));
-    assert_non_null(strstr(page, "6 training runs: "));
-    assert_non_null(strstr(page, "penalty8-1"));
+    assert_non_null(strstr(page, "The findings, put to the test"));
+    assert_non_null(strstr(page, "residual stream grows: 9 training runs; of 21 findings"));
+    assert_non_null(strstr(page, "logits run away: 3 training runs; "));
+    assert_non_null(strstr(page, "rescue8-1"));
     ss_free(page);
-    expect("report $D/story/penalty-0/probe.h5 --story $D/nowhere -o $D/report2", 1, "nowhere");
+    expect("report $D/story/stream/penalty-0/probe.h5 --story $D/nowhere -o $D/report2", 1,
+           "nowhere");
 }
 
-static void put_runs(ss_training_log *logs, int *n, const char *arm, double largest)
+/* Runs of an arm that have one number, and nothing else. */
+static void put_runs(ss_story_regime *g, const char *arm, ss_story_number what, const double *x,
+                     int n)
 {
-    for (int seed = 0; seed < 2; seed++, ++*n) {
-        logs[*n] = (ss_training_log){.first_overflow = 600, .largest = largest, .entropy = NAN};
-        snprintf(logs[*n].name, sizeof logs[*n].name, "%s-%d", arm, seed);
+    for (int seed = 0; seed < n; seed++) {
+        ss_story_run *r = &g->runs[g->n++];
+
+        *r = (ss_story_run){.log = {.seed = seed}};
+        for (int i = 0; i < SS_N_STORY_NUMBERS; i++)
+            r->number[i] = NAN;
+        r->number[what] = x[seed];
+        snprintf(r->log.name, sizeof r->log.name, "%s-%d", arm, seed);
     }
 }
 
-/* What nobody measured neither holds nor fails. */
-static void test_unknown_numbers(void **state)
+static void expect_answer(ss_story *s, ss_finding_id f, ss_story_verdict verdict, const char *says)
 {
-    (void)state;
-    ss_training_log logs[8];
-    ss_story s = {.folder = (char[]){"nowhere"}, .logs = logs};
+    ss_story_judgement j;
     ss_err e = {0};
 
-    put_runs(logs, &s.n, "rare999", NAN);
-    put_runs(logs, &s.n, "rare98", 1);
-    put_runs(logs, &s.n, "baseline", 5);
-    put_runs(logs, &s.n, "cosine", 5);
-    assert_int_equal(ss_story_judge(&s, &e), SS_OK);
-    assert_int_equal(s.findings[SS_FINDING_ADAM].verdict, SS_STORY_UNDECIDED);
-    assert_int_equal(s.findings[SS_FINDING_ENTROPY].verdict, SS_STORY_UNDECIDED);
-    assert_int_equal(s.findings[SS_FINDING_GROWTH].verdict, SS_STORY_UNDECIDED); /* 0 / 0 */
-    for (int i = 0; i < SS_N_FINDINGS; i++) {
-        ss_free(s.findings[i].test);
-        ss_free(s.findings[i].numbers);
-    }
-    logs[0].largest = 5;
-    logs[1].largest = 6;
-    for (int i = 4; i < 6; i++)
-        logs[i].entropy = 0.5;
-    assert_int_equal(ss_story_judge(&s, &e), SS_OK);
-    assert_int_equal(s.findings[SS_FINDING_ADAM].verdict, SS_STORY_HOLDS);
-    assert_int_equal(s.findings[SS_FINDING_ENTROPY].verdict, SS_STORY_HOLDS);
-    assert_non_null(strstr(s.findings[SS_FINDING_ADAM].numbers, "largest |x| 5.5 (5 to 6)"));
-    for (int i = 0; i < SS_N_FINDINGS; i++) {
-        ss_free(s.findings[i].test);
-        ss_free(s.findings[i].numbers);
-    }
+    assert_int_equal(ss_story_judge(s, &j, &e), SS_OK);
+    if (j.answer[0][f].verdict != verdict)
+        fail_msg("%s: %s", ss_story_verdict_text(j.answer[0][f].verdict), j.answer[0][f].numbers);
+    if (!strstr(j.answer[0][f].numbers, says))
+        fail_msg("'%s' is not in '%s'", says, j.answer[0][f].numbers);
+    ss_story_judgement_release(&j);
 }
 
-/* Without probes, what only they tell is unknown, in the sentences too. */
-static void test_no_probes(void **state)
+/* The same seed is compared with the same; what nobody measured, or too few, decides nothing. */
+static void test_verdicts(void **state)
 {
     (void)state;
-    ss_training_log logs[8];
-    ss_story s = {.folder = (char[]){"nowhere"}, .logs = logs};
-    ss_err e = {0};
+    static const double slow[] = {5, 600, 70, 800}, fast[] = {1, 100, 11, 150};
+    static const double small[] = {1, 2, 3, NAN};
+    ss_story_run runs[16];
+    ss_story s = {.n = 1};
+    ss_story_regime *g = &s.regime[0];
 
-    for (int runs = 0; runs < 2; runs++) {
-        if (runs) {
-            put_runs(logs, &s.n, "baseline", 5);
-            put_runs(logs, &s.n, "blind", 5);
-        }
-        assert_int_equal(ss_story_judge(&s, &e), SS_OK);
-        for (int i = 0; i < SS_N_FINDINGS; i++) {
-            ss_story_finding *f = &s.findings[i];
+    g->runs = runs;
+    put_runs(g, "rare999", SS_STORY_PEAK, slow, 3);
+    expect_answer(&s, SS_FINDING_ADAM, SS_STORY_UNASKED, "no runs");
+    put_runs(g, "rare98", SS_STORY_PEAK, fast, 3);
+    expect_answer(&s, SS_FINDING_ADAM, SS_STORY_HOLDS, "5.76 (5 to 6.36; 95 %: 4.21 to 7.87)");
+    g->n = 0;
+    put_runs(g, "rare999", SS_STORY_PEAK, fast, 3);
+    put_runs(g, "rare98", SS_STORY_PEAK, slow, 3);
+    expect_answer(&s, SS_FINDING_ADAM, SS_STORY_FAILS, "the contrary");
+    g->n = 0;
+    put_runs(g, "rare999", SS_STORY_PEAK, slow, 2);
+    put_runs(g, "rare98", SS_STORY_PEAK, fast, 3);
+    expect_answer(&s, SS_FINDING_ADAM, SS_STORY_UNDECIDED, "at least 3 decide");
+    g->n = 0;
+    put_runs(g, "rare999", SS_STORY_PEAK, slow, 4);
+    put_runs(g, "rare98", SS_STORY_PEAK, small, 4);
+    expect_answer(&s, SS_FINDING_ADAM, SS_STORY_UNDECIDED, "3 of 4 seeds as claimed, 1 not");
+    g->n = 0;
+    put_runs(g, "rare999", SS_STORY_PEAK, slow, 3);
+    put_runs(g, "rare98", SS_STORY_PEAK, (const double[]){4, 100, 11}, 3);
+    expect_answer(&s, SS_FINDING_ADAM, SS_STORY_UNDECIDED,
+                  "2 of 3 seeds as claimed, by their scatter it takes about ");
+}
 
-            if (!runs || i == SS_FINDING_SPECTRUM || i == SS_FINDING_BLOBS)
-                assert_int_equal(f->verdict, SS_STORY_UNDECIDED);
-            if (f->verdict == SS_STORY_UNDECIDED &&
-                (strstr(f->numbers, "It holds") || strstr(f->numbers, "Only a network")))
-                fail_msg("undecided, but: %s", f->numbers);
-            if (i == SS_FINDING_SPECTRUM || i == SS_FINDING_BLOBS)
-                assert_non_null(strstr(f->numbers, "unknown, no probe tells"));
-            if (!runs && i == SS_FINDING_PENALTY)
-                assert_non_null(strstr(f->numbers, "baseline no runs; every step: no runs"));
-            ss_free(f->test);
-            ss_free(f->numbers);
-        }
+/* Student's t with 2 degrees of freedom is 4.302652730, with 3 3.182446305. */
+static void test_decision(void **state)
+{
+    (void)state;
+    static const double x[] = {0.7885, 0.896, 0.5745, NAN}, y[] = {24, 37, 68};
+    ss_decision d = ss_decide(x, 3, 0.999, false);
+
+    assert_float_equal(d.mean, 0.753, 1e-12);
+    assert_float_equal(d.low, 0.346437, 1e-6);
+    assert_float_equal(d.high, 1.159563, 1e-6);
+    assert_float_equal(d.least, 0.5745, 0);
+    assert_float_equal(d.most, 0.896, 0);
+    assert_int_equal(d.side, SS_SIDE_UNKNOWN); /* they agree, but the interval does not */
+    assert_int_equal(d.n_over, 0);
+    assert_int_equal(d.needed, 5); /* 3.182 s / 2 = 0.261 > 0.246 > 2.776 s / sqrt(5) */
+    d = ss_decide(y, 3, 10, true);
+    assert_float_equal(d.mean, 39.23202, 1e-4);
+    assert_float_equal(d.low, 10.69538, 1e-4);
+    assert_int_equal(d.side, SS_SIDE_OVER);
+    assert_int_equal(d.needed, 0);
+    assert_int_equal(ss_decide(y, 3, 1000, true).side, SS_SIDE_UNDER);
+    d = ss_decide(y, 3, 30, true); /* seeds disagree */
+    assert_int_equal(d.side, SS_SIDE_UNKNOWN);
+    assert_int_equal(d.n_over, 2);
+    assert_true(d.needed > 3);
+    d = ss_decide(x, 4, 0, false);
+    assert_int_equal(d.missing, 1);
+    assert_int_equal(d.side, SS_SIDE_UNKNOWN);
+    assert_int_equal(ss_decide(x, 2, 0, false).side, SS_SIDE_UNKNOWN);
+    d = ss_decide((const double[]){1, 1, 1}, 3, 0.999, false);
+    assert_int_equal(d.side, SS_SIDE_OVER);
+    d = ss_decide((const double[]){1, 1, 1}, 3, 1, false);
+    assert_int_equal(d.side, SS_SIDE_UNKNOWN);
+    assert_int_equal(d.needed, 0);
+    d = ss_decide((const double[]){0, -1, INFINITY}, 3, 1, true);
+    assert_int_equal(d.n, 0);
+    assert_true(isnan(d.mean));
+
+    /* the law: nothing changes when numbers and threshold are multiplied (a ratio), or moved */
+    for (int i = 1; i < 40; i++) {
+        const double t = 5.0 * i, m[] = {y[0] * 7, y[1] * 7, y[2] * 7};
+        const double a[] = {y[0] + 9, y[1] + 9, y[2] + 9};
+
+        assert_int_equal(ss_decide(y, 3, t, true).side, ss_decide(m, 3, 7 * t, true).side);
+        assert_int_equal(ss_decide(y, 3, t, true).needed, ss_decide(m, 3, 7 * t, true).needed);
+        assert_int_equal(ss_decide(y, 3, t, false).side, ss_decide(a, 3, t + 9, false).side);
     }
 }
 
@@ -201,9 +274,9 @@ static void test_log(void **state)
     ss_training_log l;
     ss_err e = {0};
 
-    write_file(in_tmp("story/baseline-1/log.jsonl"), log, sizeof log - 1);
-    write_file(in_tmp("story/baseline-1/events.jsonl"), events, sizeof events - 1);
-    if (ss_training_log_read(in_tmp("story/baseline-1"), &l, &e) != SS_OK)
+    write_file(in_tmp("story/stream/baseline-1/log.jsonl"), log, sizeof log - 1);
+    write_file(in_tmp("story/stream/baseline-1/events.jsonl"), events, sizeof events - 1);
+    if (ss_training_log_read(in_tmp("story/stream/baseline-1"), &l, &e) != SS_OK)
         fail_msg("%s", e.msg);
     assert_string_equal(l.name, "baseline-1");
     assert_int_equal(l.seed, 1);
@@ -220,8 +293,8 @@ static void test_log(void **state)
     assert_string_equal(l.module, "up_blocks.0.resnets.0");
     assert_float_equal(l.loss, 0.6, 1e-12);
     assert_float_equal(l.staleness, 2.5, 0); /* from step 100 on */
-    assert_int_equal(remove(in_tmp("story/baseline-1/log.jsonl")), 0);
-    assert_int_equal(ss_training_log_read(in_tmp("story/baseline-1"), &l, &e), SS_IO);
+    assert_int_equal(remove(in_tmp("story/stream/baseline-1/log.jsonl")), 0);
+    assert_int_equal(ss_training_log_read(in_tmp("story/stream/baseline-1"), &l, &e), SS_IO);
     assert_non_null(strstr(e.msg, "log.jsonl"));
 }
 
@@ -229,8 +302,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_short_story),
-        cmocka_unit_test(test_unknown_numbers),
-        cmocka_unit_test(test_no_probes),
+        cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_decision),
         cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, make_story, remove_tmp);
