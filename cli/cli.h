@@ -181,5 +181,6 @@ extern const cli_command cmd_generate;
 extern const cli_command cmd_spectrum;
 extern const cli_command cmd_bisect;
 extern const cli_command cmd_train;
+extern const cli_command cmd_score;
 
 #endif

@@ -154,6 +154,20 @@ static void scale(float *x, int64_t n, double k)
         x[i] = (float)(k * x[i]);
 }
 
+void ss_data_picture(const ss_data *d, int64_t i, float *x, int64_t *label)
+{
+    const ss_data_options *o = &d->opt;
+    const ss_rng r = ss_rng_stream(o->seed, "data picture", (uint64_t)i, 0);
+
+    *label = o->null_class;
+    if (d->source->read)
+        d->source->read(d, i, x, label);
+    else
+        d->source->draw(d, r, x, label);
+    if (o->flip && ss_rng_uniform(r, SS_DATA_FLIP) < 0.5)
+        mirror(x, o->h, o->w, o->c);
+}
+
 void ss_data_batch(const ss_data *d, int64_t step, int n, float *x, int64_t *label)
 {
     const ss_data_options *o = &d->opt;

@@ -70,4 +70,9 @@ const char *ss_data_caption(const ss_data *d, int64_t label);
  * wanted; without labels all are the null class. May be called from any thread. */
 void ss_data_batch(const ss_data *d, int64_t step, int n, float *x, int64_t *label);
 
+/* Picture i, from 0 to ss_data_size - 1, or of a source that never ends any i, as training may
+ * show it: where `flip` is set it is mirrored or not, by i; neither dropout nor the rare class
+ * change it. x [h][w][c]; *label is the null class where there are no labels. */
+void ss_data_picture(const ss_data *d, int64_t i, float *x, int64_t *label);
+
 #endif

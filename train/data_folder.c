@@ -152,14 +152,18 @@ static ss_code open_folder(ss_data *d, ss_err *e)
     return rc;
 }
 
-static void draw_folder(const ss_data *d, ss_rng r, float *x, int64_t *label)
+static void read_folder(const ss_data *d, int64_t i, float *x, int64_t *label)
 {
     const size_t n = (size_t)d->opt.h * (size_t)d->opt.w * (size_t)d->opt.c;
-    const int64_t i = ss_data_pick(r, SS_DATA_OWN, d->n);
 
     memcpy(x, d->x + (size_t)i * n, n * sizeof *x);
     if (d->label[i] >= 0)
         *label = d->label[i];
 }
 
-const ss_data_source ss_data_source_folder = {open_folder, draw_folder};
+static void draw_folder(const ss_data *d, ss_rng r, float *x, int64_t *label)
+{
+    read_folder(d, ss_data_pick(r, SS_DATA_OWN, d->n), x, label);
+}
+
+const ss_data_source ss_data_source_folder = {open_folder, draw_folder, read_folder};

@@ -55,10 +55,9 @@ static float pooled(const uint8_t *p, ptrdiff_t stride, int pool)
     return (float)((double)sum / ((double)pool * pool * 127.5) - 1);
 }
 
-static void draw_idx(const ss_data *d, ss_rng r, float *x, int64_t *label)
+static void read_idx(const ss_data *d, int64_t i, float *x, int64_t *label)
 {
     const ss_data_options *o = &d->opt;
-    const int64_t i = ss_data_pick(r, SS_DATA_OWN, d->n);
     const ptrdiff_t stride = d->pictures.dim[2];
     const int h = (int)d->pictures.dim[1] / o->pool, w = (int)d->pictures.dim[2] / o->pool;
     const int top = (o->h - h) / 2, left = (o->w - w) / 2;
@@ -79,4 +78,9 @@ static void draw_idx(const ss_data *d, ss_rng r, float *x, int64_t *label)
         *label = d->marks.data[i];
 }
 
-const ss_data_source ss_data_source_idx = {open_idx, draw_idx};
+static void draw_idx(const ss_data *d, ss_rng r, float *x, int64_t *label)
+{
+    read_idx(d, ss_data_pick(r, SS_DATA_OWN, d->n), x, label);
+}
+
+const ss_data_source ss_data_source_idx = {open_idx, draw_idx, read_idx};

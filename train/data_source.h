@@ -13,6 +13,8 @@ typedef struct {
     ss_code (*open)(ss_data *d, ss_err *e);
     /* x [h][w][c] = one sample and its label, from the numbers SS_DATA_OWN and on of r. */
     void (*draw)(const ss_data *d, ss_rng r, float *x, int64_t *label);
+    /* The same of picture i < d->n; NULL where pictures are made, and there are none to number. */
+    void (*read)(const ss_data *d, int64_t i, float *x, int64_t *label);
 } ss_data_source;
 
 /* Which number of a sample's stream decides what. */
