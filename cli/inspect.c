@@ -5,6 +5,7 @@
 #include "models/inventory.h"
 #include "models/model_paths.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 enum { OPT_DEPTH = 1, OPT_TOP, OPT_VARIANT, OPT_IGNORE, OPT_CONFIG, OPT_SCHEDULER };
@@ -47,9 +48,10 @@ static ss_code print_tables(const cli_parser *p, ss_table *tables, int n, ss_err
 
 static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool *bad, ss_err *e)
 {
-    enum { N = 4 };
+    enum { N = 5, SOME = 2 /* modules of a row of the structure */ };
     ss_table tables[N] = {0};
     ss_inventory *v = NULL;
+    ss_structure *s = NULL;
     ss_model *m = NULL;
     ss_code rc = ss_model_open(p->operands[0], &o->model, &m, e);
 
@@ -63,13 +65,20 @@ static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool
         rc = ss_inventory_modules(v, (int)o->depth, &tables[2], e);
     if (rc == SS_OK)
         rc = ss_inventory_weights(v, (int)o->top, &tables[3], e);
+    if (rc == SS_OK)
+        rc = ss_inventory_structure(v, &s, e);
+    if (rc == SS_OK)
+        rc = ss_structure_table(s->rows, s->n, &tables[4], e);
     if (rc == SS_OK && !p->common.json)
         ss_inventory_say_bad(v, stdout);
-    if (rc == SS_OK)
-        rc = print_tables(p, tables, N, e);
+    if (rc == SS_OK) /* as text the last table would lose its sentences */
+        rc = print_tables(p, tables, p->common.json ? N : N - 1, e);
+    if (rc == SS_OK && !p->common.json)
+        ss_structure_print(s->rows, s->n, (int)o->depth ? SOME : INT_MAX, stdout);
     *bad = rc == SS_OK && ss_inventory_bad(v) > 0;
     for (int i = 0; i < N; i++)
         ss_table_release(&tables[i]);
+    ss_structure_free(s);
     ss_inventory_free(v);
     ss_model_close(m);
     return rc;
@@ -140,10 +149,11 @@ const cli_command cmd_inspect = {
     "inspect",
     "MODEL [MODEL]",
     "what is in a checkpoint, or what differs between two",
-    "Tells family, options, modules and the sizes of weights of a diffusers model. Given\n"
-    "two, lists the tensors that differ, the largest relative change first, without\n"
-    "loading either whole. Weights that are inf or NaN are said first. Exit status 3: of one\n"
-    "model, some are.",
+    "Tells family, options, modules and the sizes of weights of a diffusers model, and what in\n"
+    "its structure lets activations grow, with the key that changes it (--depth 0: with every\n"
+    "module). Given two, lists the tensors that differ, the largest relative change first,\n"
+    "without loading either whole. Weights that are inf or NaN are said first. Exit status 3: of\n"
+    "one model, some are.",
     options,
     CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,
     run,

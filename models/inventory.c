@@ -337,3 +337,18 @@ ss_code ss_inventory_weights(const ss_inventory *v, int top, ss_table *t, ss_err
     ss_free(r);
     return SS_OK;
 }
+
+ss_code ss_inventory_structure(const ss_inventory *v, ss_structure **s, ss_err *e)
+{
+    int n;
+
+    ss_model_weights(v->model, &n);
+    float *absmax = ss_alloc((size_t)n, sizeof *absmax);
+    if (!absmax)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < n; i++)
+        absmax[i] = v->stats[i].nonfinite ? NAN : (float)v->stats[i].absmax;
+    const ss_code rc = ss_structure_new(v->model, absmax, s, e);
+    ss_free(absmax);
+    return rc;
+}

@@ -228,6 +228,11 @@ const json_t *ss_model_config(const ss_model *m)
     return m->json.root;
 }
 
+const ss_unet_config *ss_model_unet(const ss_model *m)
+{
+    return &m->config;
+}
+
 const ss_checkpoint *ss_model_checkpoint(const ss_model *m)
 {
     return m->checkpoint;

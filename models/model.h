@@ -67,6 +67,8 @@ bool ss_model_like_stable_diffusion(const ss_model_info *a);
 
 /* config.json, for display. */
 const json_t *ss_model_config(const ss_model *m);
+/* The same, resolved (unet_config.h, a header of the library's own). */
+const struct ss_unet_config *ss_model_unet(const ss_model *m);
 const ss_checkpoint *ss_model_checkpoint(const ss_model *m);
 /* See ss_checkpoint_sha256; reads every file, so it takes as long as the disk does. */
 ss_code ss_model_sha256(const ss_model *m, char hex[65], ss_err *e);

@@ -31,7 +31,7 @@ typedef enum {
  * and sinusoids of given numbers (picture sizes, SDXL). */
 typedef enum { SS_ADD_NONE, SS_ADD_TEXT, SS_ADD_TEXT_TIME } ss_addition_kind;
 
-typedef struct {
+typedef struct ss_unet_config {
     bool conditional; /* UNet2DConditionModel */
     int in_channels, out_channels;
     int sample_h, sample_w; /* 0: the config does not say */
