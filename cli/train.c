@@ -23,7 +23,9 @@ static const cli_option options[] = {
     {OPT_STEPS, "steps", "N", "short for --set steps=N"},
     {OPT_SEED, "seed", "N", "short for --set seed=N"},
     {OPT_RESUME, "resume", NULL,
-     "go on from the last checkpoint in DIR, to the bytes of a run that was not cut off"},
+     "go on from the last checkpoint in DIR, to the bytes of a run that was not cut off; with "
+     "another "
+     "number of steps, to those of a run that had it from the beginning"},
     {0},
 };
 

@@ -197,6 +197,14 @@ ss_code ss_run_create(const char *path, const ss_run_spec *spec, bool replace, s
  * another plan is SS_USAGE, with the first difference. */
 ss_code ss_run_resume(const char *path, const ss_run_spec *spec, ss_run_writer **w, ss_err *e);
 
+/* Gives the run file of a training, which is one of `was`, the steps of `now`; else both specs are
+ * the same but for their plans and what is only for the record. Columns of the steps that both have
+ * stay as they are, and so do the sizes of the weights, which are those at the beginning;
+ * `complete` is 0. The bytes are those of a file that was made with `now`. Nobody else may be
+ * writing the file; a process that is killed leaves the old one or the new one. */
+ss_code ss_run_change_steps(const char *path, const ss_run_spec *was, const ss_run_spec *now,
+                            ss_err *e);
+
 /* True when noise level s was in the file when it was opened. */
 bool ss_run_is_done(const ss_run_writer *w, int s);
 

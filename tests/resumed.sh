@@ -1,11 +1,12 @@
-# resumed.sh - what tests/kill and tests/full-disk share: two commands that can be gone on with
+# resumed.sh - what tests/kill and tests/full-disk share: commands that can be gone on with
 #
 # Sourced from the repository's root, by a script that has set $work, a folder of its own.
 # `whole KIND` makes $work/whole/KIND undisturbed, `start KIND FOLDER` runs the command in a folder
 # (as the process itself, so that it can be killed), and `target KIND` is what it writes there.
+# `prepare KIND FOLDER` makes what the command goes on from, if that is not nothing: the kind `longer`
+# is a training of 11 steps, which gets 24.
 root=$PWD
 program=$(realpath "${SIGMASCOPE:-build/sigmascope}") || exit 1
-kinds="train probe"
 
 cat >"$work/train.json" <<'JSON'
 {"steps": 24, "batch": 4, "seed": 1,
@@ -22,6 +23,7 @@ JSON
 target() {
     case $1 in
     train) echo out ;;
+    longer) echo longer ;;
     probe) echo run.h5 ;;
     esac
 }
@@ -30,12 +32,22 @@ target() {
 start() {
     cd "$2" || exit 1
     case $1 in
-    train) exec "$program" train "$work/train.json" -o out --resume --quiet --threads 1 ;;
+    train | longer) exec "$program" train "$work/train.json" -o "$(target "$1")" --resume --quiet \
+        --threads 1 ;;
     probe)
         exec "$program" probe "$root/demo/fashion-mnist/step-00250" -o run.h5 --resume --quiet \
             --threads 1 --class 3 --samples 1 --sigmas 0.02:80:8 --dump conv_in
         ;;
     esac
+}
+
+prepare() {
+    [ "$1" = longer ] || return 0
+    if ! [ -e "$work/shorter" ]; then
+        "$program" train "$work/train.json" -o "$work/shorter" --steps 11 --quiet --threads 1 \
+            >/dev/null || exit 1
+    fi
+    cp -r "$work/shorter" "$2/longer"
 }
 
 now_ms() {
@@ -56,7 +68,7 @@ ends_the_same() {
         cat "$work/log"
         return 1
     fi
-    left=$(find "$2" -name '*.tmp-*' -path '*/out/*')
+    left=$(find "$2" -name '*.tmp-*' \( -path '*/out/*' -o -path '*/longer/*' \))
     if [ -n "$left" ]; then
         echo "left behind: $left"
         return 1

@@ -20,6 +20,7 @@ static void test_killed(void **state)
     (void)state;
     script("tests/kill 3 2>&1");
     assert_non_null(strstr(output, "train: 3 kills, "));
+    assert_non_null(strstr(output, "longer: 3 kills, "));
     assert_non_null(strstr(output, "probe: 3 kills, "));
 }
 

@@ -469,6 +469,114 @@ static void assert_same_steps(const char *whole, const char *part, int first, in
 }
 
 #define BRANCH "--set init.from=base/step-000005 --set init.state=true "
+
+/* Asked for more steps, it leaves what a training of so many leaves. */
+static void test_longer(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"config.json",
+                                        "log.jsonl",
+                                        "events.jsonl",
+                                        "step-000005/training.json",
+                                        "step-000015/optimizer.safetensors",
+                                        "step-000015/training.json",
+                                        "step-000017/diffusion_pytorch_model.safetensors",
+                                        "step-000017/training.json"};
+    static const int begun[] = {7, 12}; /* 7 is measured as the last step, and then no longer */
+
+    expect(TRAIN "-o $D/long --steps 17", 0, NULL);
+    for (size_t k = 0; k < N_OF(begun); k++) {
+        char args[400], a[200], b[200];
+
+        snprintf(args, sizeof args, TRAIN "-o $D/short%zu --steps %d", k, begun[k]);
+        expect(args, 0, NULL);
+        if (k) /* and cut off behind step 10 */
+            shell("cd %s/short1 && rm -r step-000012* && printf '{\"step\": 13' >> log.jsonl",
+                  tmp_dir);
+        snprintf(args, sizeof args, TRAIN "-o $D/short%zu --steps 17 --resume", k);
+        expect(args, 0, NULL);
+        for (size_t i = 0; i < N_OF(files); i++) {
+            snprintf(a, sizeof a, "long/%s", files[i]);
+            snprintf(b, sizeof b, "short%zu/%s", k, files[i]);
+            assert_same_file(a, b);
+        }
+        snprintf(b, sizeof b, "short%zu/statistics.h5", k);
+        assert_same_run("long/statistics.h5", b);
+        assert_same_steps("long/statistics.h5", b, 0, 6); /* 1, 4, 8, 12, 16, 17 */
+    }
+    assert_int_equal(access(in_tmp("short0/step-000007"), F_OK), 0);
+}
+
+/* The last checkpoint of fewer steps goes when another comes, if not all are kept. */
+static void test_longer_keeps_as_many(void **state)
+{
+    (void)state;
+#define KEPT TRAIN "--set checkpoints.keep=2 --set statistics.every=0 "
+
+    expect(KEPT "-o $D/keeps --steps 7", 0, NULL);
+    expect(KEPT "-o $D/keeps --steps 11 --resume", 0, NULL);
+    assert_int_equal(access(in_tmp("keeps/step-000005"), F_OK), -1);
+    assert_int_equal(access(in_tmp("keeps/step-000007"), F_OK), -1);
+    assert_int_equal(access(in_tmp("keeps/step-000010/training.json"), F_OK), 0);
+    assert_int_equal(access(in_tmp("keeps/step-000011/training.json"), F_OK), 0);
+}
+
+/* A rollback goes where it would have gone. */
+static void test_longer_rolls_back(void **state)
+{
+    (void)state;
+#define BACK                                                                            \
+    TRAIN NARROW "--set on_nonfinite=rollback --set max_rollbacks=100 --set optimizer." \
+                 "lr=0.2 --set checkpoints.every=3 --set statistics.every=0 "
+
+    expect(BACK "-o $D/back-long --steps 17", 3, NULL);
+    expect(BACK "-o $D/back-short --steps 5", 0, NULL);
+    expect(BACK "-o $D/back-short --steps 17 --resume", 3, NULL);
+    assert_true(count_of("back-long/events.jsonl", "rollback") > 3);
+    assert_same_file("back-long/log.jsonl", "back-short/log.jsonl");
+    assert_same_file("back-long/events.jsonl", "back-short/events.jsonl");
+    assert_same_file("back-long/step-000017/optimizer.safetensors",
+                     "back-short/step-000017/optimizer.safetensors");
+}
+
+static void test_longer_errors(void **state)
+{
+    (void)state;
+    expect(TRAIN "-o $D/n --steps 7", 0, NULL);
+    expect(TRAIN "-o $D/n --steps 17", 1, "holds a training already");
+    expect(TRAIN "-o $D/n --steps 17 --seed 2 --resume", 2, "seed is 1 there, 2 here");
+    expect(TRAIN "-o $D/n --steps 6 --resume", 2, "7 steps are done already, 6 are asked for");
+    assert_int_equal(count_of("n/config.json", "\"steps\": 7"), 1);
+    expect(TRAIN "-o $D/n --steps 7 --resume", 0, NULL);
+    /* cut off after the configuration was stored, either number goes on */
+    shell("cd %s && cp -r n n17 && sed -i 's/\"steps\": 7/\"steps\": 17/' n17/config.json",
+          tmp_dir);
+    expect(TRAIN "-o $D/n17 --steps 7 --resume", 0, NULL);
+    assert_int_equal(count_of("n17/config.json", "\"steps\": 7"), 1);
+    shell("cd %s && sed -i 's/\"steps\": 7/\"steps\": 17/' n17/config.json", tmp_dir);
+    expect(TRAIN "-o $D/n17 --steps 17 --resume", 0, NULL);
+    assert_same_run("long/statistics.h5", "n17/statistics.h5");
+    /* 5 has a checkpoint, but no statistics; the error leaves a training that goes on */
+    shell("cd %s && cp -r n n5 && rm -r n5/step-000007*", tmp_dir);
+    expect(TRAIN "-o $D/n5 --steps 5 --resume", 2, "step 5 is done and was not measured");
+    expect(TRAIN "-o $D/n5 --steps 7 --resume", 0, NULL);
+    assert_same_run("n/statistics.h5", "n5/statistics.h5");
+
+    expect(TRAIN "-o $D/cosine --steps 7 --set optimizer.rate=cosine", 0, NULL);
+    expect(TRAIN "-o $D/cosine --steps 17 --set optimizer.rate=cosine --resume", 2,
+           "optimizer.rate is \"cosine\", so the learning rate of every step depends on");
+    expect(TRAIN "-o $D/cosine --steps 7 --set optimizer.rate=cosine --resume", 0, NULL);
+    /* one that ended early ends there with any number of steps */
+    expect(TRAIN "-o $D/ended-longer " NARROW, 3, "diverged: step ");
+    expect(TRAIN "-o $D/ended-longer --steps 17 --resume " NARROW, 3, "the training ended there");
+    /* a branch gets more like any other */
+    expect(TRAIN "-o $D/branch-longer " BRANCH, 0, NULL);
+    expect(TRAIN "-o $D/branch-longer --steps 17 --resume " BRANCH, 0, NULL);
+    assert_same_file("long/step-000017/optimizer.safetensors",
+                     "branch-longer/step-000017/optimizer.safetensors");
+    assert_same_steps("long/statistics.h5", "branch-longer/statistics.h5", 2, 4);
+}
+
 static const char *const branch_files[] = {"log.jsonl",
                                            "events.jsonl",
                                            "step-000010/optimizer.safetensors",
@@ -749,6 +857,10 @@ int main(void)
         cmocka_unit_test(test_branch_rolls_back),
         cmocka_unit_test(test_branch_loss_scale),
         cmocka_unit_test(test_branch_errors),
+        cmocka_unit_test(test_longer),
+        cmocka_unit_test(test_longer_keeps_as_many),
+        cmocka_unit_test(test_longer_rolls_back),
+        cmocka_unit_test(test_longer_errors),
         cmocka_unit_test(test_interrupt),
         cmocka_unit_test(test_interrupt_between_checkpoints),
         cmocka_unit_test(test_errors),

@@ -1,6 +1,7 @@
 /* test_training_run.c - what a training's own run file shows, on the made one of run_training.h */
 #include "analyze/training_overflow.h"
 #include "analyze/updates.h"
+#include "base/mem.h"
 #include "tests/run_training.h"
 #include "tests/ss_tmp.h"
 
@@ -184,6 +185,68 @@ static void test_updates(void **state)
     close_made(&o);
 }
 
+/* The columns of steps that both have, and the weights as they were; a failure changes nothing. */
+static void test_change_steps(void **state)
+{
+    (void)state;
+    static const int64_t fewer[] = {1, 500, 1000, 3000};
+    static const ss_run_parameter later[TRN_PARAMETERS] = {{"conv_in.weight", 9, 9, 9},
+                                                           {"up_blocks.0.weight", 9, 9, 9}};
+    ss_run_spec was = trn_spec(), now = trn_spec();
+    const float *p, *q;
+    ss_run_writer *w;
+    ss_err e = {0};
+
+    assert_int_equal(trn_write(in_tmp("whole.h5"), TRN_STEPS, &e), SS_OK);
+    assert_int_equal(trn_write(in_tmp("other.h5"), TRN_STEPS, &e), SS_OK);
+    now.steps = fewer;
+    now.n_sigmas = N_OF(fewer);
+    now.plan = "{\"steps\": 3000}";
+    now.parameters = later;
+    for (unsigned long k = 1;; k++) {
+        ss_mem_fail_at(k);
+        const ss_code rc = ss_run_change_steps(in_tmp("other.h5"), &was, &now, &e);
+        ss_mem_fail_at(0);
+        if (rc == SS_OK)
+            break;
+        assert_int_equal(rc, SS_NOMEM);
+        opened same = open_file("other.h5");
+        assert_true(same.run->complete && same.run->n_sigmas == TRN_STEPS);
+        close_made(&same);
+    }
+    opened a = open_file("whole.h5");
+    ss_run *b;
+    assert_int_equal(ss_run_open_any(in_tmp("other.h5"), &b, &e), SS_OK);
+    assert_true(!b->complete && b->n_sigmas == (int)N_OF(fewer) && b->steps[3] == 3000);
+    assert_int_equal(ss_run_stat(a.run, "absmax", &p, &e), SS_OK);
+    assert_int_equal(ss_run_stat(b, "absmax", &q, &e), SS_OK);
+    for (int row = 0; row < TRN_MODULES * b->n_ports; row++) {
+        static const int from[] = {0, 2, 3};
+        const float *x = p + row * TRN_STEPS * TRN_SAMPLES, *y = q + row * 4 * TRN_SAMPLES;
+
+        for (int s = 0; s < 3; s++)
+            assert_memory_equal(x + from[s] * TRN_SAMPLES, y + s * TRN_SAMPLES,
+                                TRN_SAMPLES * sizeof *x);
+        assert_true(isnan(y[3 * TRN_SAMPLES]));
+    }
+    assert_int_equal(ss_run_updates(a.run, "staleness", &p, &e), SS_OK);
+    assert_int_equal(ss_run_updates(b, "staleness", &q, &e), SS_OK);
+    assert_float_equal(p[TRN_STEPS + 3], q[4 + 2], 0);
+    assert_int_equal(ss_run_weights(b, "absmax", &q, &e), SS_OK);
+    assert_float_equal(q[0], 2.5, 0);
+    ss_run_close(b);
+    close_made(&a);
+
+    assert_int_equal(ss_run_resume(in_tmp("other.h5"), &now, &w, &e), SS_OK);
+    for (int s = 0; s < 4; s++)
+        assert_int_equal(ss_run_is_done(w, s), s < 3);
+    ss_run_abandon(w);
+    /* one that is no such file stays */
+    assert_int_equal(ss_run_change_steps(in_tmp("other.h5"), &was, &now, &e), SS_USAGE);
+    assert_int_not_equal(ss_run_change_steps(in_tmp("none.h5"), &was, &now, &e), SS_OK);
+    assert_int_equal(access(in_tmp("none.h5"), F_OK), -1);
+}
+
 /* Worst first: by staleness, then by update/weight, then as in the file; those without any last. */
 static void test_order_of_updates(void **state)
 {
@@ -358,15 +421,11 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_growth),
-        cmocka_unit_test(test_bands),
-        cmocka_unit_test(test_overflow),
-        cmocka_unit_test(test_updates),
-        cmocka_unit_test(test_order_of_updates),
-        cmocka_unit_test(test_losses),
-        cmocka_unit_test(test_shown),
-        cmocka_unit_test(test_command),
-        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_growth),       cmocka_unit_test(test_bands),
+        cmocka_unit_test(test_overflow),     cmocka_unit_test(test_updates),
+        cmocka_unit_test(test_change_steps), cmocka_unit_test(test_order_of_updates),
+        cmocka_unit_test(test_losses),       cmocka_unit_test(test_shown),
+        cmocka_unit_test(test_command),      cmocka_unit_test(test_json),
     };
 
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

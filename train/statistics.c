@@ -1,12 +1,15 @@
 /* statistics.c - see statistics.h */
 #include "train/statistics.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/version.h"
 #include "kernels/context.h"
 #include "models/weights.h"
 #include "probe/recorder.h"
+#include "probe/run_reader.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,19 +31,27 @@ static ss_code out_of_memory(const ss_statistics *s, ss_err *e)
     return ss_fail(e, SS_NOMEM, "%s: out of memory", s->path);
 }
 
-static ss_code list_steps(ss_statistics *s, ss_err *e)
+/* The steps that a training of so many measures; the caller's to ss_free. NULL when out of memory.
+ */
+static int64_t *list_steps(const ss_statistics *s, int64_t steps, int *n)
 {
-    const int64_t every = s->opt.config->statistics_every, steps = s->opt.config->steps;
-    const size_t most = (size_t)(steps / every + 2);
+    const int64_t every = s->opt.config->statistics_every;
+    int64_t *list = ss_alloc((size_t)(steps / every + 2), sizeof *list);
 
-    if (!(s->steps = ss_alloc(most, sizeof *s->steps)))
-        return out_of_memory(s, e);
-    for (int64_t step = 1; step < steps; step = step / every * every + every) {
+    *n = 0;
+    for (int64_t step = 1; list && step < steps; step = step / every * every + every) {
         if (step > s->opt.after)
-            s->steps[s->n++] = step;
+            list[(*n)++] = step;
     }
-    s->steps[s->n++] = steps;
-    return SS_OK;
+    if (list)
+        list[(*n)++] = steps;
+    return list;
+}
+
+static ss_code open_steps(ss_statistics *s, ss_err *e)
+{
+    s->steps = list_steps(s, s->opt.config->steps, &s->n);
+    return s->steps ? SS_OK : out_of_memory(s, e);
 }
 
 static ss_code list_samples(ss_statistics *s, ss_err *e)
@@ -73,12 +84,15 @@ static ss_code open_recorder(ss_statistics *s, ss_err *e)
 }
 
 /* The configuration but for what no measured number depends on: the name of the output, when a
- * training that overflows ends, and that it is no branch. NULL when out of memory. */
-static char *plan_text(const ss_train_config *g)
+ * training that overflows ends, and that it is no branch; with so many steps. NULL when out of
+ * memory. */
+static char *plan_text(const ss_train_config *g, int64_t steps)
 {
     json_t *plan = json_deep_copy(g->effective);
     char *text = NULL;
 
+    if (plan)
+        json_object_set_new(plan, "steps", json_integer(steps));
     if (plan && !g->init_state)
         json_object_del(json_object_get(plan, "init"), "state");
     if (plan && json_object_del(plan, "output") == 0 && json_object_del(plan, "max_overflows") == 0)
@@ -111,6 +125,62 @@ static ss_code measure(const ss_statistics *s, ss_run_parameter **list, int *n, 
     return rc;
 }
 
+/* How many steps the training had that an existing file is of; as many as now where that is not
+ * known, or there is no file. */
+static ss_code steps_of_file(const ss_statistics *s, int64_t *steps, ss_err *e)
+{
+    ss_run *r;
+    ss_code rc = SS_OK;
+
+    *steps = s->opt.config->steps;
+    if (!ss_file_exists(s->path) || (rc = ss_run_open_any(s->path, &r, e)) != SS_OK)
+        return rc;
+    json_t *plan = json_loads(r->plan ? r->plan : "", 0, NULL);
+    const json_t *there = json_object_get(plan, "steps");
+    const double most = 1e15; /* as the configuration allows */
+
+    if (json_is_integer(there) && json_integer_value(there) > s->opt.after &&
+        json_number_value(there) <= most)
+        *steps = json_integer_value(there);
+    json_decref(plan);
+    ss_run_close(r);
+    return SS_OK;
+}
+
+/* A file of another number of steps becomes one of spec. */
+static ss_code change_steps(ss_statistics *s, const ss_run_spec *spec, bool *changed, ss_err *e)
+{
+    ss_run_spec was = *spec;
+    int64_t steps, *list = NULL;
+    char *plan = NULL;
+    ss_code rc = steps_of_file(s, &steps, e);
+
+    *changed = rc == SS_OK && steps != s->opt.config->steps;
+    if (!*changed)
+        return rc;
+    list = list_steps(s, steps, &was.n_sigmas);
+    plan = plan_text(s->opt.config, steps);
+    was.steps = list;
+    was.plan = plan;
+    rc = list && plan ? ss_run_change_steps(s->path, &was, spec, e) : out_of_memory(s, e);
+    ss_free(list);
+    ss_free(plan);
+    return rc;
+}
+
+/* A step that was not to be measured when it was done cannot be the last one now. */
+static ss_code check_measured(const ss_statistics *s, ss_err *e)
+{
+    for (int i = 0; i < s->n && s->steps[i] <= ss_trainer_steps(s->opt.trainer); i++) {
+        if (!ss_run_is_done(s->writer, i))
+            return ss_fail(e, SS_USAGE,
+                           "%s: step %" PRId64 " is done and was not measured, as the last one is: "
+                           "give another number of --steps, beyond it",
+                           s->path, s->steps[i]);
+    }
+    return SS_OK;
+}
+
 static ss_code open_writer(ss_statistics *s, ss_err *e)
 {
     static const char *const input[] = {"training"};
@@ -120,7 +190,8 @@ static ss_code open_writer(ss_statistics *s, ss_err *e)
     const time_t now = time(NULL);
     double centers[SS_LOSS_MAX_BINS];
     ss_run_parameter *parameters = NULL;
-    char created[32], *plan = plan_text(g);
+    bool changed = false;
+    char created[32], *plan = plan_text(g, g->steps);
     ss_run_spec spec = {
         .tool = "sigmascope " SS_VERSION,
         .command = s->opt.command,
@@ -149,7 +220,11 @@ static ss_code open_writer(ss_statistics *s, ss_err *e)
     spec.parameters = parameters;
     ss_recorder_spec(s->recorder, &spec);
     if (rc == SS_OK)
+        rc = change_steps(s, &spec, &changed, e);
+    if (rc == SS_OK)
         rc = ss_run_resume(s->path, &spec, &s->writer, e);
+    if (rc == SS_OK && changed)
+        rc = check_measured(s, e);
     ss_free(parameters);
     ss_free(plan);
     return rc;
@@ -163,7 +238,7 @@ ss_code ss_statistics_open(const ss_statistics_options *opt, ss_statistics **out
     if (!s)
         return ss_fail(e, SS_NOMEM, "%s: out of memory", opt->path);
     s->opt = *opt;
-    ss_code (*const parts[])(ss_statistics *, ss_err *) = {list_steps, list_samples, open_recorder,
+    ss_code (*const parts[])(ss_statistics *, ss_err *) = {open_steps, list_samples, open_recorder,
                                                            open_writer};
     if (!(s->path = ss_strdup(opt->path))) {
         ss_free(s);

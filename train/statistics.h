@@ -3,6 +3,10 @@
  * Measured are the first step, every N-th, and the last; of a branch those that come after the step
  * where it begins. A measured step has the bits of one that is not.
  *
+ * A file of the same training with another number of steps becomes one with the configuration's:
+ * the bytes are those of a file that had this number from the beginning, but for `created` and
+ * `command`, which are of the run that changed it.
+ *
  *   rc = ss_statistics_open(&opt, &s, &err);
  *   if (ss_statistics_due(s, step)) {
  *       rc = ss_statistics_begin(s, &err);          // hooks into the trainer

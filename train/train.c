@@ -35,6 +35,8 @@ typedef struct {
     ss_journal *log, *events;
     int64_t start; /* steps that another training did before this one branched off; 0: no branch */
     int64_t saved; /* step of the last checkpoint; -1: none */
+    int64_t back;  /* of the one that a rollback goes to */
+    json_t *record;
     double losses[LAST_LOSSES];
     int64_t n_losses;
     bool skipped[LAST_LOSSES]; /* the last steps, in turn */
@@ -82,12 +84,30 @@ static ss_code open_board(session *s, ss_err *e)
     return rc;
 }
 
+/* Whether a training that was never cut off, and had these steps from the beginning, has a
+ * checkpoint there. */
+static bool is_regular(const void *self, int64_t step)
+{
+    const session *s = self;
+
+    return step % s->config->checkpoint_every == 0 || step == s->config->steps || step == s->start;
+}
+
 /* Removes the checkpoints that are no longer wanted. */
 static ss_code prune(session *s, ss_err *e)
 {
     const int64_t keep = s->config->checkpoint_keep;
 
-    return keep ? ss_train_folder_prune(&s->folder, keep, e) : SS_OK;
+    return keep ? ss_train_folder_prune(&s->folder, keep, is_regular, s, e) : SS_OK;
+}
+
+/* A checkpoint is there. A rollback goes where it would have gone without any interruption; the
+ * newest of all serves where there is nothing else. */
+static void have(session *s, int64_t step)
+{
+    if (s->back < 0 || !is_regular(s, s->back) || is_regular(s, step))
+        s->back = step;
+    s->saved = step;
 }
 
 /* A training that ended early has the same end when it is asked to go on. */
@@ -116,7 +136,8 @@ static ss_code load_last(session *s, ss_err *e)
         char *path = ss_train_folder_step(&s->folder, steps[n - 1], false);
 
         rc = path ? ss_trainer_load(s->t, path, e) : out_of_memory(e);
-        s->saved = steps[n - 1];
+        for (size_t i = 0; i < n; i++)
+            have(s, steps[i]);
         if (rc == SS_OK)
             end_again(s);
         if (rc == SS_OK && !s->summary->diverged)
@@ -172,6 +193,50 @@ static ss_code branch(session *s, ss_err *e)
     return SS_OK;
 }
 
+/* Whether what a step does depends on how many there are. */
+static bool steps_matter(const session *s)
+{
+    return s->config->trainer.optimizer.rate != SS_RATE_CONSTANT;
+}
+
+/* The configuration as checkpoints have it: without the number of steps where no step depends on
+ * it, so that a training which gets more of them has the same checkpoints. */
+static ss_code make_record(session *s, ss_err *e)
+{
+    s->record = json_copy(s->config->effective);
+    if (!s->record)
+        return out_of_memory(e);
+    if (!steps_matter(s))
+        json_object_del(s->record, "steps");
+    s->config->trainer.record = s->record;
+    return SS_OK;
+}
+
+/* The folder's training gets another number of steps. The configuration comes first, the statistics
+ * follow when they are opened: cut off in between, either number can still be asked for. */
+static ss_code change_steps(session *s, ss_err *e)
+{
+    const int64_t was = s->folder.steps, now = s->config->steps, done = ss_trainer_steps(s->t);
+
+    if (was == 0)
+        return SS_OK;
+    if (steps_matter(s))
+        return ss_fail(e, SS_USAGE,
+                       "%s: was trained for %" PRId64 " steps and cannot go on to %" PRId64
+                       ": optimizer.rate is \"%s\", so the learning rate of every step depends on "
+                       "how many there are, and those that are done would have been others; "
+                       "\"constant\" rates allow it, a branch (init.state) too",
+                       s->folder.path, was, now,
+                       s->config->trainer.optimizer.rate == SS_RATE_LINEAR ? "linear" : "cosine");
+    if (now < done)
+        return ss_fail(e, SS_USAGE,
+                       "%s: %" PRId64 " steps are done already, %" PRId64 " are asked for; "
+                       "give --steps as many or more",
+                       s->folder.path, done, now);
+    ss_note("%s: %" PRId64 " steps in place of %" PRId64, s->folder.path, now, was);
+    return ss_train_folder_set_config(&s->folder, s->config->effective, e);
+}
+
 static ss_code begin(session *s, ss_err *e)
 {
     const ss_train_options *o = s->opt;
@@ -184,7 +249,8 @@ static ss_code begin(session *s, ss_err *e)
     trainer = &s->config->trainer;
     trainer->threads = o->threads;
     trainer->device = o->device;
-    trainer->record = s->config->effective;
+    if ((rc = make_record(s, e)) != SS_OK)
+        return rc;
     /* All that can be wrong is found before the folder is made. */
     if ((rc = ss_trainer_new(trainer, &s->t, e)) != SS_OK)
         return ss_fail_prefix(e, "%s", o->config);
@@ -196,6 +262,8 @@ static ss_code begin(session *s, ss_err *e)
                               o->resume, &s->folder, e);
     if (rc == SS_OK)
         rc = load_last(s, e);
+    if (rc == SS_OK)
+        rc = change_steps(s, e);
     if (rc == SS_OK && (rc = check_weights(s, e)) != SS_OK)
         ss_fail_prefix(e, "%s", s->folder.path);
     if (rc == SS_OK)
@@ -240,7 +308,7 @@ static ss_code save(session *s, ss_err *e)
     if (rc == SS_OK)
         rc = save_model(s, false, e);
     if (rc == SS_OK)
-        s->saved = ss_trainer_steps(s->t);
+        have(s, ss_trainer_steps(s->t));
     return rc == SS_OK ? prune(s, e) : rc;
 }
 
@@ -358,16 +426,16 @@ static ss_code give_up(session *s, const ss_trainer_did *did, ss_err *e)
         say_reason(s, did);
         return end_early(s, e);
     }
-    char *path = ss_train_folder_step(&s->folder, s->saved, false);
+    char *path = ss_train_folder_step(&s->folder, s->back, false);
     rc = path ? ss_trainer_rewind(s->t, path, e) : out_of_memory(e);
     ss_free(path);
     if (rc != SS_OK)
         return rc;
     ss_note("step %" PRId64 " is not finite: back to the weights of step %" PRId64, did->step,
-            s->saved);
+            s->back);
     return ss_journal_add(s->events,
                           json_pack("{s:I, s:s, s:I}", "step", (json_int_t)did->step, "event",
-                                    "rollback", "to", (json_int_t)s->saved),
+                                    "rollback", "to", (json_int_t)s->back),
                           e);
 }
 
@@ -519,12 +587,13 @@ static ss_code end(session *s, ss_code rc, ss_err *e)
     ss_trainer_free(s->t);
     ss_train_folder_close(&s->folder);
     ss_train_config_free(s->config);
+    json_decref(s->record);
     return rc;
 }
 
 ss_code ss_train_run(const ss_train_options *opt, ss_train_summary *summary, ss_err *e)
 {
-    session s = {.opt = opt, .folder.lock = -1, .saved = -1, .summary = summary};
+    session s = {.opt = opt, .folder.lock = -1, .saved = -1, .back = -1, .summary = summary};
     ss_code rc;
 
     *summary = (ss_train_summary){0};

@@ -11,7 +11,10 @@
  *
  * A run that was cut off goes on from its last checkpoint and gives the bytes of one that was not:
  * lines and statistics behind it are written again. One that ended early, by on_nonfinite or
- * max_overflows, stays as it is: its checkpoint has the reason. A branch (init.state) goes on from
+ * max_overflows, stays as it is: its checkpoint has the reason. Another number of steps, not below
+ * those that are done, gives the folder of a training that had it from the beginning, except that
+ * the former last checkpoint stays where all are kept, and that the run file names the later
+ * command; SS_USAGE where learning rates depend on the number. A branch (init.state) goes on from
  * another training's checkpoint, at its step, and needs it again when it is resumed. One process at
  * a time has the folder.
  */

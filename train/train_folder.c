@@ -73,8 +73,9 @@ static ss_code write_config(const char *path, const json_t *config, ss_err *e)
 
 /* Whether the run that is there is ours to go on with. It is read as a configuration: keys that the
  * version which wrote it did not know have their defaults. */
-static ss_code check_config(const char *path, const json_t *config, ss_err *e)
+static ss_code check_config(ss_train_folder *f, const char *path, const json_t *config, ss_err *e)
 {
+    static const char *const free_to_change[] = {"output", "steps"};
     char where[400];
     ss_train_config *there = NULL;
     ss_code rc = ss_train_config_read(path, NULL, 0, &there, e);
@@ -84,8 +85,12 @@ static ss_code check_config(const char *path, const json_t *config, ss_err *e)
     if (rc == SS_OK && (!was || !now))
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
     if (rc == SS_OK) {
-        json_object_del(was, "output");
-        json_object_del(now, "output");
+        if (there->steps != json_integer_value(json_object_get(now, "steps")))
+            f->steps = there->steps;
+        for (size_t i = 0; i < sizeof free_to_change / sizeof *free_to_change; i++) {
+            json_object_del(was, free_to_change[i]);
+            json_object_del(now, free_to_change[i]);
+        }
         if (ss_train_config_differs(was, now, where, sizeof where))
             rc = ss_fail(e, SS_USAGE,
                          "%s is of another training: %s; train on from its weights with init.from, "
@@ -174,13 +179,22 @@ ss_code ss_train_folder_open(const char *path, const json_t *config, bool resume
     if (f->fresh)
         rc = write_config(file, config, e);
     else if (resume)
-        rc = check_config(file, config, e);
+        rc = check_config(f, file, config, e);
     else
         rc = ss_fail(e, SS_IO,
                      "%s holds a training already: go on with --resume, or choose another folder",
                      path);
 out:
     ss_free(file);
+    return rc;
+}
+
+ss_code ss_train_folder_set_config(const ss_train_folder *f, const json_t *config, ss_err *e)
+{
+    char *path = ss_train_folder_file(f, config_file);
+    ss_code rc = path ? write_config(path, config, e) : out_of_memory(f, e);
+
+    ss_free(path);
     return rc;
 }
 
@@ -257,14 +271,21 @@ static ss_code remove_step(const ss_train_folder *f, int64_t step, bool ema, ss_
     return rc;
 }
 
-ss_code ss_train_folder_prune(const ss_train_folder *f, int64_t keep, ss_err *e)
+ss_code ss_train_folder_prune(const ss_train_folder *f, int64_t keep, ss_train_regular *regular,
+                              const void *self, ss_err *e)
 {
-    int64_t *steps;
+    int64_t *steps, kept = 0;
     size_t n;
     ss_code rc = ss_train_folder_steps(f, &steps, &n, e);
 
-    /* averages first: cut off between the two, the checkpoint is found again and goes next time */
-    for (size_t i = 0; rc == SS_OK && i + (size_t)keep < n; i++) {
+    for (size_t i = n; i-- > 0 && rc == SS_OK;) {
+        const bool is = regular(self, steps[i]);
+
+        kept += is;
+        if (i == n - 1 || (is && kept <= keep))
+            continue;
+        /* averages first: cut off between the two, the checkpoint is found again and goes next time
+         */
         rc = remove_step(f, steps[i], true, e);
         if (rc == SS_OK)
             rc = remove_step(f, steps[i], false, e);

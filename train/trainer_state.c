@@ -5,7 +5,8 @@
  *   FOLDER/training.json            {"step": 1000, "rewinds": 0, "overflows": 0,
  *                                    "loss_scale": {"scale": 65536, "good": 12, "skipped": 3,
  * "lost": 0}, "spikes": {"mean": 0.14, "var": 1e-4, ...}, "loss_by_sigma": {"count": [...], "mean":
- * [...]}, "version": "sigmascope 0.1.0", "run": {the configuration}}
+ * [...]}, "version": "sigmascope 0.1.0", "run": {the configuration, without steps where the
+ * learning rate does not depend on them}}
  *
  * and "ended": "why" where the training ended early. What older versions did not write, overflows
  * and ended, may be absent.
