@@ -5,12 +5,14 @@
  * (`make check SAN=address,undefined`) the same program finds leaks. What libraries allocate
  * themselves (HDF5, Jansson, oneDNN) is not reached: they have no such promise to keep.
  */
+#include "analyze/score.h"
 #include "base/mem.h"
 #include "probe/probe.h"
 #include "probe/run_reader.h"
+#include "probe/samples.h"
 #include "tests/run_synth.h"
 #include "tests/ss_tmp.h"
-#include "train/config.h"
+#include "train/judge.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -213,12 +215,58 @@ static void test_training(void **state)
     assert_int_equal(count_files(tmp_dir), before + 1); /* the checkpoint, whole */
 }
 
+/* A classifier made and read back, folders of samples, scores: as `score` does it. */
+static ss_code judge(ss_err *e)
+{
+    ss_train_config *t = NULL;
+    ss_judge *j = NULL;
+    ss_samples *s = NULL;
+    ss_score score;
+    const ss_judge_options opt = {
+        .classifier = in_tmp("classifier"), .threads = 1, .most = 72, .steps = 1};
+    ss_code rc = ss_train_config_read(in_tmp("train.json"), NULL, 0, &t, e);
+
+    remove(opt.classifier);
+    for (int again = 0; again < 2 && rc == SS_OK; again++) {
+        ss_judge_free(j);
+        j = NULL;
+        rc = ss_judge_new(t, &opt, &j, e);
+    }
+    if (rc == SS_OK)
+        rc = ss_samples_open(tmp_dir, &s, e);
+    if (rc == SS_OK) {
+        const ss_scored all = {j->held.n,     SS_CLASSIFIER_FEATURES, j->held.features,
+                               j->held.label, j->held.taken,          j->held.confidence,
+                               NULL};
+
+        rc = ss_score_samples(&all, &all, 0, &score, e);
+    }
+    ss_samples_close(s);
+    ss_judge_free(j);
+    ss_train_config_free(t);
+    return rc;
+}
+
+static void test_judge(void **state)
+{
+    (void)state;
+    static const char samples[] =
+        "{\"format\": \"sigmascope-generate\", \"samples\": 1, \"conditions\": [\"class 1\"],"
+        " \"models\": [{\"folder\": \"m\", \"pictures\": [\"p\"], \"nonfinite\": [1],"
+        " \"absmax\": [0]}]}";
+
+    write_file(in_tmp("train.json"), training, sizeof training - 1);
+    write_file(in_tmp("generate.json"), samples, sizeof samples - 1);
+    exhaust(judge, 150, 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model),           cmocka_unit_test(test_write_run),
         cmocka_unit_test(test_read_run),        cmocka_unit_test(test_probe),
         cmocka_unit_test(test_training_config), cmocka_unit_test(test_training),
+        cmocka_unit_test(test_judge),
     };
 
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

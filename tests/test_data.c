@@ -77,6 +77,11 @@ static void test_idx(void **state)
     }
     for (int i = 0; i < 5; i++)
         assert_in_range(seen[i], 50, 110); /* 80 +- 8 */
+    for (int i = 0; i < 5; i++) {          /* one by one, in the file's order */
+        ss_data_picture(d, i, &x[0][0][0], label);
+        assert_int_equal(label[0], marks[i]);
+        assert_true(fabs(x[0][1][1] - ((40 * i + 3.5) / 127.5 - 1)) < 1e-6);
+    }
     ss_data_close(d);
 
     opt.pool = 4;
@@ -245,6 +250,16 @@ static void test_dropout_and_flip(void **state)
     print_message("%d of %d dropped, %d mirrored\n", dropped, N, mirrored);
     assert_in_range(dropped, 150, 250);   /* 200 +- 13 */
     assert_in_range(mirrored, 900, 1100); /* 1000 +- 22, less the symmetric */
+    mirrored = 0;
+    for (int i = 0; i < N; i++) { /* by number: mirrored alike, but nothing is dropped */
+        ss_data_picture(d, i, x[0], label);
+        ss_data_picture(e, i, y[0][0], plain);
+        assert_true(label[0] == plain[0] && label[0] < 3);
+        mirrored += memcmp(x[0], y[0], sizeof x[0]) != 0;
+        ss_data_picture(d, i, x[1], label);
+        assert_memory_equal(x[0], x[1], sizeof x[0]);
+    }
+    assert_in_range(mirrored, 900, 1100);
     ss_data_close(d);
     ss_data_close(e);
     opt.dropout = 1.5;

@@ -254,7 +254,7 @@ ss_code ss_classifier_train(ss_classifier *k, const uint8_t *pictures, const int
 
     opt.lr = 4e-3;
     opt.rate = SS_RATE_COSINE;
-    opt.warmup = 20;
+    opt.warmup = steps > 20 ? 20 : steps - 1;
     opt.steps = steps;
     opt.threads = k->opt.threads;
     if (n < 1)

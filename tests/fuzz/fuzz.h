@@ -25,6 +25,7 @@
     X(resume)      /* training.json, the counters beside a checkpoint of a training */   \
     X(log)         /* log.jsonl, events.jsonl, summary.json of a training */             \
     X(captions)    /* captions.jsonl of a data folder */                                 \
+    X(samples)     /* generate.json of a folder of samples */                            \
     X(plan)        /* the plan in a run file, from which a run is repeated */            \
     X(specs)       /* globs, inputs, noise levels, precisions, interventions, numbers */ \
     X(expression)  /* `bisect --fail` */                                                 \

@@ -3,6 +3,7 @@
 #include "probe/idx.h"
 #include "probe/input.h"
 #include "probe/picture.h"
+#include "probe/samples.h"
 #include "tests/fuzz/fuzz.h"
 #include "train/data.h"
 
@@ -109,4 +110,32 @@ void fuzz_captions(const uint8_t *data, size_t size)
         ss_data_caption(d, label[0]);
     }
     ss_data_close(d);
+}
+
+/* Beside the description is one picture, in the folder of a model. */
+void fuzz_samples(const uint8_t *data, size_t size)
+{
+    static bool made;
+    static uint8_t gray[2 * 2] = {0, 100, 200, 255};
+    const ss_image im = {.w = 2, .h = 2, .c = 1, .data = gray};
+    const char *folder = fuzz_folder("samples");
+    ss_samples *s = NULL;
+    ss_err e = {0};
+    uint8_t bytes[2 * 2];
+
+    if (!made) {
+        fuzz_folder("samples/01-m");
+        made = ss_image_write_png(fuzz_path("samples/01-m/0000.png"), &im, &e) == SS_OK;
+        if (!made)
+            abort();
+    }
+    fuzz_file("samples/generate.json", data, size);
+    const ss_code rc = ss_samples_open(folder, &s, &e);
+
+    fuzz_check(rc, &e);
+    for (int m = 0; rc == SS_OK && m < s->n_models; m++) {
+        for (int i = 0; i < s->n && i < 4; i++)
+            fuzz_check(ss_samples_picture(s, m, i, 2, 2, 1, bytes, &e), &e);
+    }
+    ss_samples_close(s);
 }
