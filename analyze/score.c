@@ -168,9 +168,10 @@ static ss_code find_real(scoring *s, group *g, ss_err *e)
     }
     if (g->n_ref < 2 || g->n_spare < 2)
         return ss_fail(e, SS_USAGE,
-                       "samples of class %d have nothing to be compared with: %lld real pictures "
-                       "of it were held out, and 4 are needed",
-                       g->class, (long long)(g->n_ref + g->n_spare));
+                       "samples of class %d have nothing to be compared with: of the real pictures "
+                       "held out, %lld and %lld in the two halves are of it, and 2 are needed in "
+                       "each",
+                       g->class, (long long)g->n_ref, (long long)g->n_spare);
     return SS_OK;
 }
 

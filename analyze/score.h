@@ -52,7 +52,7 @@ typedef struct {
 } ss_score;
 
 /* Half of `real` (every second picture) is the reference, the other half what real pictures are
- * drawn from. SS_USAGE for samples of a class of which real has less than 4 pictures. */
+ * drawn from. SS_USAGE for samples of a class of which either half has less than 2. */
 ss_code ss_score_samples(const ss_scored *samples, const ss_scored *real, uint64_t seed,
                          ss_score *s, ss_err *e);
 

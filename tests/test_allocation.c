@@ -223,7 +223,7 @@ static ss_code judge(ss_err *e)
     ss_samples *s = NULL;
     ss_score score;
     const ss_judge_options opt = {
-        .classifier = in_tmp("classifier"), .threads = 1, .most = 72, .steps = 1};
+        .classifier = in_tmp("classifier"), .threads = 1, .most = 360, .steps = 1};
     ss_code rc = ss_train_config_read(in_tmp("train.json"), NULL, 0, &t, e);
 
     remove(opt.classifier);
