@@ -46,7 +46,8 @@ typedef struct {
     bool tensorboard;
 
     int64_t checkpoint_every; /* steps; the last step always has one */
-    int64_t checkpoint_keep;  /* how many stay, the newest; 0: all */
+    int64_t checkpoint_keep;  /* how many stay, the newest; 0: all. The one of an interruption is
+                                 besides, until the next */
     bool checkpoint_ema;      /* also the averages, as step-N-ema */
 
     json_t *effective; /* the whole of it, owned */
