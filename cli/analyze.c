@@ -298,6 +298,8 @@ static ss_code analyze_levels(cli_parser *p, report *rep, const char *const *glo
         rc = ss_not_finite_find(rep->run, &rep->bad, e);
     if (rc == SS_OK)
         rc = show_all(rep, e);
+    if (rc == SS_OK)
+        rc = cli_show_mechanism(&rep->out, &rep->run, NULL, 1, e);
     rep->finding = ss_not_finite_any(&rep->bad);
     ss_not_finite_release(&rep->bad);
     ss_sites_release(&rep->all);

@@ -165,6 +165,31 @@ static ss_code say_not_finite(bisector *x, const ss_checkpoints *c, ss_err *e)
     return rc;
 }
 
+/* Which divergence it is: from the runs that were tried, up to the first bad one. */
+static ss_code show_mechanism(bisector *x, const ss_checkpoints *c, ss_err *e)
+{
+    ss_run **runs = ss_calloc((size_t)c->n, sizeof *runs);
+    int64_t *steps = ss_calloc((size_t)c->n, sizeof *steps);
+    int n = 0;
+    ss_code rc = runs && steps ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+
+    for (int i = 0; i <= c->search.first_bad && rc == SS_OK; i++) {
+        const ss_checkpoint_row *row = &c->rows[i];
+
+        if (!row->run || c->search.verdict[i] == SS_SKIP)
+            continue;
+        steps[n] = row->step;
+        rc = ss_run_open(row->run, &runs[n++], e);
+    }
+    if (rc == SS_OK)
+        rc = cli_show_mechanism(&x->out, runs, c->by_step ? steps : NULL, n, e);
+    for (int i = 0; runs && i < n; i++)
+        ss_run_close(runs[i]);
+    ss_free(runs);
+    ss_free(steps);
+    return rc;
+}
+
 /* The run that modules are searched in: of the first bad checkpoint, or of the only one. */
 static const ss_checkpoint_row *subject(const ss_checkpoints *c)
 {
@@ -193,6 +218,8 @@ static ss_code bisect(bisector *x, ss_err *e)
     x->found = rc == SS_OK && c.search.first_bad >= 0;
     if (x->found && (rc = ss_first_bad_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
+    if (x->found && rc == SS_OK)
+        rc = show_mechanism(x, &c, e);
     if (x->found && rc == SS_OK && x->bundle)
         rc = ss_first_bad_bundle(&c, x->bundle, x->replace, e);
     if (rc == SS_OK && x->minimal && subject(&c))

@@ -1,6 +1,7 @@
 /* tables.c - see tables.h */
 #include "cli/tables.h"
 
+#include "analyze/mechanism.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -142,6 +143,24 @@ ss_code cli_show_not_finite(cli_tables *out, const ss_not_finite *x, int top, ss
         rc = cli_show(out, &t, e);
     if (rc == SS_OK && (out->json || x->n_limits) && (rc = ss_at_limit_table(x, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
+    return rc;
+}
+
+ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *steps, int n,
+                           ss_err *e)
+{
+    ss_mechanism_finding m;
+    ss_table t;
+    ss_code rc = ss_mechanism_find(runs, steps, n, &m, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if (out->json || ss_mechanism_matters(&m) || !runs[0]->steps)
+        rc = cli_say(out, "mechanism", m.sentence, e);
+    if (rc == SS_OK && (out->json || ss_mechanism_matters(&m)) &&
+        (rc = ss_mechanism_table(&m, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    ss_mechanism_release(&m);
     return rc;
 }
 

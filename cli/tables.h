@@ -31,6 +31,12 @@ ss_code cli_say_not_finite(cli_tables *out, const ss_not_finite *x, ss_bad_part 
 /* Another sentence; text may be NULL: none. */
 ss_code cli_say(cli_tables *out, const char *part, const char *text, ss_err *e);
 
+/* Which divergence it is (analyze/mechanism.h): the sentence, and where something grew the
+ * evidence; of a training in which nothing grew neither. With json both are always there, the
+ * sentence as the part "mechanism" of what is said. */
+ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *steps, int n,
+                           ss_err *e);
+
 /* The last call: prints the JSON object unless rc is an error; returns rc, or its own failure.
  * {0} is fine. */
 ss_code cli_show_end(cli_tables *out, ss_code rc, ss_err *e);

@@ -1,6 +1,7 @@
 /* train.c - `sigmascope train`: small-scale training, with everything watched */
 #include "train/train.h"
 
+#include "analyze/mechanism.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
@@ -29,8 +30,36 @@ static const cli_option options[] = {
     {0},
 };
 
+/* Which divergence it is, where something overflowed or grew, of what was measured. A training that
+ * is done is no failure because its statistics cannot be judged: then the sentence says why. False:
+ * nothing was measured. */
+static bool find_mechanism(const ss_train_summary *m, ss_mechanism_finding *found, char **sentence)
+{
+    char path[600];
+    ss_run *r = NULL;
+    ss_err why = {0};
+    ss_code rc;
+
+    *found = (ss_mechanism_finding){.name = SS_MECHANISM_NONE};
+    *sentence = NULL;
+    if (!m->measured)
+        return false;
+    snprintf(path, sizeof path, "%s/statistics.h5", m->output);
+    rc = ss_run_open_any(path, &r, &why);
+    if (rc == SS_OK && r->n_done > 0)
+        rc = ss_mechanism_find(&r, NULL, 1, found, &why);
+    ss_run_close(r);
+    if (rc != SS_OK)
+        *sentence = ss_strdup(why.msg);
+    else if (found->sentence &&
+             (ss_mechanism_matters(found) || m->overflow_step || m->stalled || m->diverged))
+        *sentence = ss_strdup(found->sentence);
+    return true;
+}
+
 /* One row a fact, so that it reads alike in the terminal and for scripts. */
-static ss_code summary_table(const ss_train_summary *m, ss_table *t, ss_err *e)
+static ss_code summary_table(const ss_train_summary *m, const char *mechanism, ss_table *t,
+                             ss_err *e)
 {
     ss_code rc = ss_table_init(t, "train", e);
 
@@ -56,6 +85,7 @@ static ss_code summary_table(const ss_train_summary *m, ss_table *t, ss_err *e)
     ss_table_column(t, "first overflow", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "in", SS_COL_TEXT, NULL);
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "mechanism", SS_COL_TEXT, NULL);
     ss_table_column(t, "ms a step", SS_COL_NUMBER, "%.1f");
     ss_table_column(t, "cpu ms", SS_COL_NUMBER, "%.1f");
     ss_table_row(t);
@@ -70,9 +100,27 @@ static ss_code summary_table(const ss_train_summary *m, ss_table *t, ss_err *e)
     ss_table_number(t, m->overflow_step ? (double)m->overflow_step : NAN);
     ss_table_text(t, m->overflow_step ? m->overflow_module : "-");
     ss_table_number(t, m->overflow_step ? m->overflow_sigma : NAN);
+    ss_table_text(t, mechanism);
     ss_table_number(t, m->run_steps ? 1e3 * m->seconds / (double)m->run_steps : NAN);
     ss_table_number(t, m->run_steps ? 1e3 * m->cpu_seconds / (double)m->run_steps : NAN);
     return SS_OK;
+}
+
+static ss_code show_summary(const ss_train_summary *m, cli_tables *out, ss_err *e)
+{
+    ss_mechanism_finding found;
+    char *sentence;
+    ss_table t;
+    const bool known = find_mechanism(m, &found, &sentence);
+    ss_code rc = summary_table(m, known ? ss_mechanism_text(found.name) : "-", &t, e);
+
+    if (rc == SS_OK)
+        rc = cli_show(out, &t, e);
+    if (rc == SS_OK)
+        rc = cli_say(out, "mechanism", sentence, e);
+    ss_free(sentence);
+    ss_mechanism_release(&found);
+    return rc;
 }
 
 /* Text only: what to look at next. */
@@ -116,7 +164,6 @@ static int run(const cli_command *cmd, int argc, char **argv)
     ss_train_summary summary;
     cli_tables out = {0};
     const char **sets = NULL;
-    ss_table t;
     cli_parser p;
     ss_err e = {0};
     int id, status;
@@ -144,8 +191,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
     sigaction(SIGTERM, &stop, NULL);
 
     ss_code rc = ss_train_run(&opt, &summary, &e);
-    if (rc == SS_OK && (rc = summary_table(&summary, &t, &e)) == SS_OK)
-        rc = cli_show(&out, &t, &e);
+    if (rc == SS_OK)
+        rc = show_summary(&summary, &out, &e);
     if (rc == SS_OK && !out.json)
         print_next(&summary);
     rc = cli_show_end(&out, rc, &e);

@@ -91,6 +91,8 @@ static ss_code show_all(const cli_training *x, const ss_training *t, const ss_si
     if (rc == SS_OK)
         rc = cli_show_not_finite(out, &bad, x->top, e);
     ss_not_finite_release(&bad);
+    if (rc == SS_OK)
+        rc = cli_show_mechanism(out, &x->run, NULL, 1, e);
     if (rc == SS_OK && (rc = ss_training_summary_table(t, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
     if (rc == SS_OK && (rc = ss_training_steps_table(t, x->top, &table, e)) == SS_OK)

@@ -90,6 +90,8 @@ ss_code cli_trend_show(const cli_trend *x, cli_tables *out, bool *finding, ss_er
     if (rc == SS_OK)
         rc = ss_trend_find(runs, steps, x->n_paths, x->globs, x->n_globs, &t, e);
     if (rc == SS_OK)
+        rc = cli_show_mechanism(out, runs, steps, x->n_paths, e);
+    if (rc == SS_OK)
         rc = show_trend(x, &t, out, e);
     ss_trend_release(&t);
     for (int i = 0; runs && i < x->n_paths; i++)

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/version.h"
+#include "reports/mechanism.h"
 #include "reports/samples.h"
 #include "reports/section_story.h"
 #include "reports/summary.h"
@@ -201,11 +202,26 @@ static ss_code find_pairs(const ss_overview *o, ss_overview_pair *pairs, ss_err 
     return SS_OK;
 }
 
+/* Of the same runs, in the same order. */
+static ss_code find_mechanism(const ss_trend *t, ss_mechanism_finding *m, ss_err *e)
+{
+    int64_t *steps = ss_calloc((size_t)t->n_steps, sizeof *steps);
+    ss_code rc = steps ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+
+    for (int i = 0; i < t->n_steps && rc == SS_OK; i++)
+        steps[i] = (int64_t)t->steps[i];
+    if (rc == SS_OK)
+        rc = ss_mechanism_find(t->runs, steps, t->n_steps, m, e);
+    ss_free(steps);
+    return rc;
+}
+
 /* What several runs say together. */
 typedef struct {
     bool has_trend;
     ss_trend trend;
-    ss_conditioning conditioning; /* n_told below 2: nothing */
+    ss_mechanism_finding mechanism; /* with a trend */
+    ss_conditioning conditioning;   /* n_told below 2: nothing */
     ss_overview_pair *pairs;
 } together;
 
@@ -217,6 +233,7 @@ static ss_code find_together(const ss_overview *o, together *x, ss_err *e)
     if (!(x->pairs = ss_calloc((size_t)o->n, sizeof *x->pairs)))
         return ss_fail(e, SS_NOMEM, "out of memory");
     if ((rc = find_trend(o, &x->trend, &x->has_trend, e)) != SS_OK ||
+        (x->has_trend && (rc = find_mechanism(&x->trend, &x->mechanism, e)) != SS_OK) ||
         (rc = find_pairs(o, x->pairs, e)) != SS_OK)
         return rc;
     rc = ss_conditioning_find(o->runs, o->n, &x->conditioning, &why);
@@ -229,6 +246,7 @@ static ss_code find_together(const ss_overview *o, together *x, ss_err *e)
 static void release_together(const ss_overview *o, together *x)
 {
     ss_trend_release(&x->trend);
+    ss_mechanism_release(&x->mechanism);
     ss_conditioning_release(&x->conditioning);
     for (int j = 1; x->pairs && j < o->n; j++) {
         if (x->pairs[j].fits)
@@ -250,15 +268,17 @@ static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err 
     ss_summary_begin(p);
     if ((rc = say_not_finite(p, o, e)) != SS_OK)
         return rc;
-    if (x->has_trend)
+    if (x->has_trend) {
+        ss_mechanism_say(p, &x->mechanism);
         ss_trends_say(p, o->format, o->n_formats, &x->trend);
+    }
     if (x->conditioning.n_told >= 2)
         ss_summary_say(p, SS_SAID_TOLD, "conditioning", "%s",
                        ss_conditioning_sentence(&x->conditioning, text, sizeof text));
     say_runs(p, o, x->pairs);
     ss_summary_end(p);
     runs_table(p, o);
-    if (x->has_trend)
+    if (x->has_trend && (rc = ss_section_mechanism(p, &x->mechanism, e)) == SS_OK)
         rc = ss_section_trend(p, o, &x->trend, e);
     if (rc == SS_OK && x->conditioning.n_told >= 2)
         rc = ss_section_conditioning(p, &x->conditioning, e);

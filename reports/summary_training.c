@@ -1,4 +1,5 @@
 /* summary_training.c - what a training's own run shows, in words and numbers; see training.h */
+#include "reports/mechanism.h"
 #include "reports/summary.h"
 #include "reports/training.h"
 #include "reports/trends.h"
@@ -140,6 +141,7 @@ void ss_summary_training(ss_page *p, const ss_training_findings *x)
 {
     say_health(p, x);
     ss_summary_not_finite(p, &x->bad, NULL, "growth");
+    ss_mechanism_say(p, &x->mechanism);
     say_overflow(p, x);
     ss_trends_say(p, x->format, x->n_formats, &x->t.trend);
     say_bands(p, &x->t);

@@ -2,6 +2,7 @@
 #include "reports/training.h"
 
 #include "base/mem.h"
+#include "reports/mechanism.h"
 #include "reports/provenance.h"
 #include "reports/samples.h"
 #include "reports/summary.h"
@@ -27,6 +28,8 @@ ss_code ss_training_findings_make(ss_run *r, const char *const *globs, int n_glo
     if (rc == SS_OK)
         rc = ss_not_finite_find(r, &x->bad, e);
     if (rc == SS_OK)
+        rc = ss_mechanism_find(&r, NULL, 1, &x->mechanism, e);
+    if (rc == SS_OK)
         rc = ss_training_overflow_find(&x->t, &x->all, &formats[0], &x->overflow, e);
     if (rc == SS_OK)
         rc = ss_updates_find(&x->t, &x->updates, e);
@@ -44,6 +47,7 @@ void ss_training_findings_release(ss_training_findings *x)
     ss_sites_release(&x->all);
     ss_sites_release(&x->produced);
     ss_not_finite_release(&x->bad);
+    ss_mechanism_release(&x->mechanism);
     ss_training_release(&x->t);
     ss_training_overflow_release(&x->overflow);
     ss_updates_release(&x->updates);
@@ -110,6 +114,7 @@ ss_code ss_training_page(const ss_training_findings *x, const ss_report_options 
     ss_summary_begin(&page);
     ss_summary_training(&page, x);
     ss_summary_end(&page);
+    rc = ss_section_mechanism(&page, &x->mechanism, e);
     for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
         rc = sections[k](&page, x, e);
     if (rc == SS_OK && opt->samples)

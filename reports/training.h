@@ -6,6 +6,7 @@
 #ifndef SS_REPORTS_TRAINING_H
 #define SS_REPORTS_TRAINING_H
 
+#include "analyze/mechanism.h"
 #include "analyze/not_finite.h"
 #include "analyze/training_health.h"
 #include "analyze/training_overflow.h"
@@ -21,6 +22,7 @@ typedef struct {
     ss_training t;
     ss_training_health health;
     ss_not_finite bad;
+    ss_mechanism_finding mechanism;
     ss_training_overflow overflow; /* of the first format */
     ss_updates updates;            /* n is 0 without */
     ss_training_loss *losses;      /* [n_losses] by noise level */
