@@ -652,6 +652,8 @@ static void say_name(judge *j, const runaway *x, ss_str *s)
         break;
     case SS_MECHANISM_NONE: break;
     }
+    if (j->p.clamp > 0)
+        ss_str_addf(s, "; blocks clamp their outputs to %g, which hides what is above", j->p.clamp);
     say_end(j, s);
 }
 

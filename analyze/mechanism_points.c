@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -652,6 +653,18 @@ static ss_code of_runs(const int64_t *steps, ss_mechanism_points *p, ss_err *e)
     return rc;
 }
 
+/* The remedy of a training's plan. */
+static double clamp_of(const ss_run *r)
+{
+    json_t *plan = json_loads(r->plan, 0, NULL);
+    const json_t *remedies = json_object_get(json_object_get(plan, "model"), "remedies");
+    const json_t *clamp = json_object_get(remedies, "clamp");
+    const double value = json_is_number(clamp) ? json_number_value(clamp) : NAN;
+
+    json_decref(plan);
+    return value;
+}
+
 /* Sorts runs and their steps, lowest first; few of them. */
 static void sort_runs(ss_run **runs, int64_t *steps, int n)
 {
@@ -685,6 +698,7 @@ ss_code ss_mechanism_points_find(ss_run *const *runs, const int64_t *steps, int 
         sorted[i] = steps[i];
     if (steps)
         sort_runs(p->runs, sorted, n);
+    p->clamp = clamp_of(p->runs[0]);
     p->attends = names_attention(p->runs[0]);
     rc = n == 1 && runs[0]->steps ? of_training(p->runs[0], p, e)
                                   : of_runs(steps ? sorted : NULL, p, e);
