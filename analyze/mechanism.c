@@ -241,6 +241,8 @@ static void look_for_data(judge *j)
 /* How far the stream came, up to and with the first bad point. */
 static double reach(judge *j)
 {
+    if (j->p.n == 0)
+        return NAN;
     const int from = n_taking(j) > 0 ? j->from : 0, last = j->end < 0 ? j->p.n - 1 : j->end;
     const double first =
         n_taking(j) > 0 ? first_level(j, stream_of, 0) : median_over(j, stream_of, 0, 0, 1);
@@ -692,7 +694,9 @@ static void say_why_not(judge *j, ss_str *s)
     const ss_mechanism_finding *m = j->m;
     char step[64];
 
-    if (j->p.n == 0 || (j->end < 0 && isnan(j->p.points[j->p.n - 1].stream)))
+    if (*j->p.why)
+        ss_str_add(s, j->p.why);
+    else if (j->p.n == 0 || (j->end < 0 && isnan(j->p.points[j->p.n - 1].stream)))
         ss_str_add(s, "no finite value of the residual stream was recorded");
     else if (j->end == 0)
         ss_str_addf(s,

@@ -574,31 +574,36 @@ out:
     return rc;
 }
 
-/* Of n checkpoints, which have looked alike at `a`. */
+/* Where a run has looked as all others have; alone, everywhere. a: NULL, of one run. */
+static void where_alike(const ss_aligned *a, int at, look *l, int *columns, int *inputs)
+{
+    l->n_columns = a ? a->n_sigmas : l->r->n_done;
+    l->n_inputs = a ? a->n_inputs : l->r->n_inputs;
+    for (int i = 0; i < l->n_columns && a; i++)
+        columns[i] = ss_align_sigma(a, i, at);
+    for (int i = 0; i < l->n_inputs; i++)
+        inputs[i] = a ? ss_align_input(a, i, at) : i;
+    l->columns = columns;
+    l->inputs = inputs;
+}
+
 static ss_code of_run(const ss_aligned *a, int at, const float *first_weights,
                       ss_mechanism_points *p, ss_err *e)
 {
     ss_run *r = p->runs[at];
     look l = {0};
-    int *columns = ss_alloc((size_t)a->n_sigmas, sizeof *columns);
-    int *inputs = ss_alloc((size_t)a->n_inputs, sizeof *inputs);
+    int *columns = a ? ss_alloc((size_t)a->n_sigmas, sizeof *columns) : ss_sigma_order(r);
+    int *inputs = ss_alloc((size_t)(a ? a->n_inputs : r->n_inputs), sizeof *inputs);
     ss_code rc = columns && inputs ? open_look(r, &l, e) : out_of_memory(r, e);
 
     if (rc != SS_OK)
         goto out;
-    for (int i = 0; i < a->n_sigmas; i++)
-        columns[i] = ss_align_sigma(a, i, at);
-    for (int i = 0; i < a->n_inputs; i++)
-        inputs[i] = ss_align_input(a, i, at);
-    l.columns = columns;
-    l.n_columns = a->n_sigmas;
-    l.inputs = inputs;
-    l.n_inputs = a->n_inputs;
+    where_alike(a, at, &l, columns, inputs);
     l.first_weights = first_weights ? first_weights : l.weights;
     l.low = l.high = NAN;
-    if (a->n_sigmas > 1 && r->sigmas) {
-        l.low = r->sigmas[columns[(a->n_sigmas - 1) / 3]];
-        l.high = r->sigmas[columns[a->n_sigmas - 1 - (a->n_sigmas - 1) / 3]];
+    if (l.n_columns > 1 && r->sigmas) {
+        l.low = r->sigmas[columns[(l.n_columns - 1) / 3]];
+        l.high = r->sigmas[columns[l.n_columns - 1 - (l.n_columns - 1) / 3]];
     }
     look_at(&l, p, at);
     find_weights(&l, p->runs[0], &p->points[at]);
@@ -633,20 +638,25 @@ static ss_code ask_not_finite(ss_mechanism_points *p, int run, ss_err *e)
     return SS_OK;
 }
 
+/* Runs that have nothing in common are no points, and no error: then p->why says why. */
 static ss_code of_runs(const int64_t *steps, ss_mechanism_points *p, ss_err *e)
 {
-    ss_aligned a;
+    ss_aligned a = {0};
+    ss_err why = {0};
     const float *first;
-    ss_code rc = ss_align(p->runs, p->n_runs, NULL, 0, &a, e);
+    const bool alone = p->n_runs == 1;
+    ss_code rc = alone ? SS_OK : ss_align(p->runs, p->n_runs, NULL, 0, &a, &why);
 
+    if (rc == SS_SHAPE)
+        snprintf(p->why, sizeof p->why, "%.*s", (int)sizeof p->why - 1, why.msg);
     if (rc != SS_OK)
-        return rc;
+        return rc == SS_SHAPE ? SS_OK : ss_fail(e, why.code, "%s", why.msg);
     rc = make_room(p->runs[0], p->n_runs, p, e);
     if (rc == SS_OK)
         rc = ss_run_weights(p->runs[0], "rms", &first, e);
     for (int i = 0; i < p->n_runs && rc == SS_OK; i++) {
         p->points[i] = nothing_known(steps ? (double)steps[i] : NAN, i);
-        rc = of_run(&a, i, first, p, e);
+        rc = of_run(alone ? NULL : &a, i, first, p, e);
         p->n++;
     }
     ss_align_release(&a);

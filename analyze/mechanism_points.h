@@ -63,6 +63,7 @@ typedef struct {
     ss_run **runs; /* [n_runs] in the order of the points, or of a training [1] */
     int n_runs;
     double clamp;    /* blocks of the network clamp their outputs to it, by the plan; NaN: do not */
+    char why[256];   /* there are no points: what the runs have not in common */
     char limit[160]; /* "clamp:20" and where, if the stream stands at one at the last
                         point; or "" */
 } ss_mechanism_points;
