@@ -7,43 +7,62 @@
 #include <math.h>
 #include <string.h>
 
-/* Of one regime: the verdict, and what it rests on. */
-static void answer(ss_page *p, const ss_story_answer *a)
+static const char *title_of(const ss_story *s, int g)
+{
+    const char *title = ss_story_regime_title(s->regime[g].name);
+
+    return *title ? title : "Here";
+}
+
+/* What the verdicts of a finding rest on, in a row below them. */
+static ss_code numbers(ss_page *p, const ss_story *s, const ss_story_judgement *j, ss_finding_id f,
+                       ss_err *e)
+{
+    char *rule = ss_story_rule(f);
+
+    html_raw(p->f, "<tr class=\"numbers\"><td></td>");
+    html_raw(p->f, "<td colspan=\"");
+    html_textf(p->f, "%d", 1 + s->n);
+    html_raw(p->f, "\">");
+    for (int g = 0; g < s->n; g++) {
+        if (j->answer[g][f].verdict != SS_STORY_UNASKED)
+            html_element(p->f, "p", NULL, "%s: %s.", title_of(s, g), j->answer[g][f].numbers);
+    }
+    html_element(p->f, "p", NULL, "Rule: %s.", rule ? rule : "");
+    html_raw(p->f, "</td></tr>\n");
+    const ss_code rc = rule ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", s->folder);
+    ss_free(rule);
+    return rc;
+}
+
+/* The findings as a table of words, which does not sort: verdicts side by side. */
+static ss_code findings(ss_page *p, const ss_story *s, const ss_story_judgement *j, ss_err *e)
 {
     static const char *const classes[SS_N_STORY_VERDICTS] = {"verdict clear", "verdict told",
                                                              "verdict unknown", "verdict unknown"};
-
-    html_element(p->f, "td", classes[a->verdict], "%s", ss_story_verdict_text(a->verdict));
-    html_element(p->f, "td", NULL, "%s", a->verdict == SS_STORY_UNASKED ? "" : a->numbers);
-}
-
-/* The findings as a table of words, which does not sort. */
-static ss_code findings(ss_page *p, const ss_story *s, const ss_story_judgement *j, ss_err *e)
-{
     ss_code rc = SS_OK;
 
+    html_element(p->f, "p", NULL,
+                 "Numbers are means over seeds (of ratios and of what grows the geometric mean), "
+                 "with the least and the greatest seed and the 95 %% interval of the mean. A claim "
+                 "is decided where every seed and that interval are on one side.");
     html_raw(p->f, "<div class=\"wide\"><table class=\"story\"><thead><tr><th>#</th>"
                    "<th>Finding</th>");
-    for (int g = 0; g < s->n; g++) {
-        const char *title = ss_story_regime_title(s->regime[g].name);
-
-        html_element(p->f, "th", NULL, "%s", *title ? title : "Here");
-        html_raw(p->f, "<th>Numbers: mean (least to greatest seed; 95 % interval)</th>");
-    }
-    html_raw(p->f, "<th>Rule</th></tr></thead><tbody>\n");
+    for (int g = 0; g < s->n; g++)
+        html_element(p->f, "th", NULL, "%s", title_of(s, g));
+    html_raw(p->f, "</tr></thead><tbody>\n");
     for (int f = 0; f < SS_N_FINDINGS && rc == SS_OK; f++) {
-        char *rule = ss_story_rule(f);
-
         html_raw(p->f, "<tr><td>");
         html_textf(p->f, "%d", f + 1);
         html_raw(p->f, "</td>");
         html_element(p->f, "td", NULL, "%s", ss_finding_text(f));
-        for (int g = 0; g < s->n; g++)
-            answer(p, &j->answer[g][f]);
-        html_element(p->f, "td", NULL, "%s", rule ? rule : "");
+        for (int g = 0; g < s->n; g++) {
+            const ss_story_verdict v = j->answer[g][f].verdict;
+
+            html_element(p->f, "td", classes[v], "%s", ss_story_verdict_text(v));
+        }
         html_raw(p->f, "</tr>\n");
-        rc = rule ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", s->folder);
-        ss_free(rule);
+        rc = numbers(p, s, j, f, e);
     }
     html_raw(p->f, "</tbody></table></div>\n");
     return rc;
