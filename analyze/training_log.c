@@ -121,10 +121,10 @@ static ss_code load(const char *folder, const char *name, ss_json *j, ss_err *e)
     return rc;
 }
 
-/* The first row of the table that a command printed as JSON. */
-static const json_t *first_row(const ss_json *j, const char *table)
+/* A row of a table that a command printed as JSON. */
+static const json_t *row_of(const ss_json *j, const char *table, size_t row)
 {
-    return json_array_get(json_object_get(json_object_get(j->root, table), "rows"), 0);
+    return json_array_get(json_object_get(json_object_get(j->root, table), "rows"), row);
 }
 
 static ss_code read_settings(const char *folder, ss_training_log *t, ss_err *e)
@@ -138,9 +138,9 @@ static ss_code read_settings(const char *folder, ss_training_log *t, ss_err *e)
         rc = load(folder, "score.json", &score, e);
     if (rc == SS_OK) {
         t->planned = json_integer_value(json_object_get(config.root, "steps"));
-        t->ms = number(first_row(&summary, "train"), "cpu ms");
-        t->frechet = number(first_row(&score, "score"), "frechet");
-        t->recognised = number(first_row(&score, "score"), "accuracy");
+        t->ms = number(row_of(&summary, "train", 0), "cpu ms");
+        t->frechet = number(row_of(&score, "distance from real pictures", 0), "corrected");
+        t->recognised = number(row_of(&score, "samples by class", 1), "accuracy"); /* 0: real */
     }
     ss_json_release(&config);
     ss_json_release(&summary);
