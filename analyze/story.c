@@ -1,6 +1,7 @@
 /* story.c - the runs of a story, and what is known of each; see story.h */
 #include "analyze/story.h"
 
+#include "analyze/attention.h"
 #include "analyze/blobs.h"
 #include "analyze/spectra.h"
 #include "base/file.h"
@@ -95,7 +96,7 @@ static void log_numbers(const ss_training_log *l, double x[SS_N_STORY_NUMBERS])
     x[SS_STORY_STALENESS] = l->staleness;
     x[SS_STORY_PEAK] = largest;
     x[SS_STORY_COST] = l->ms;
-    x[SS_STORY_SPECTRUM] = x[SS_STORY_BLOBS] = NAN;
+    x[SS_STORY_SPECTRUM] = x[SS_STORY_BLOBS] = x[SS_STORY_FROM_INPUT] = NAN;
 }
 
 static ss_code spectrum_number(ss_run *r, const ss_sites *sites, double *x, ss_err *e)
@@ -129,6 +130,28 @@ static ss_code blobs_number(ss_run *r, const ss_sites *sites, double *x, ss_err 
     return rc;
 }
 
+/* Why logits are large (attn/logits.h), of the layers where they are; NaN where nowhere. */
+static ss_code attention_number(ss_run *r, double *x, ss_err *e)
+{
+    ss_not_finite bad = {0};
+    ss_attn a = {0};
+    ss_code rc = SS_OK;
+
+    if (!r->n_layers)
+        return SS_OK;
+    if ((rc = ss_not_finite_find(r, &bad, e)) == SS_OK &&
+        (rc = ss_attn_find(r, &bad, NULL, 0, SS_ALL, &a, e)) == SS_OK) {
+        const int inputs = a.n_verdict[SS_LOGITS_INPUTS];
+        const int large = inputs + a.n_verdict[SS_LOGITS_COLLAPSED] + a.n_verdict[SS_LOGITS_BOTH] +
+                          a.n_verdict[SS_LOGITS_ALIGNED];
+
+        *x = large ? (double)inputs / large : NAN;
+    }
+    ss_attn_release(&a);
+    ss_not_finite_release(&bad);
+    return rc;
+}
+
 static ss_code probe_numbers(const char *folder, double x[SS_N_STORY_NUMBERS], ss_err *e)
 {
     char *path = ss_path_join(folder, "probe.h5");
@@ -143,6 +166,8 @@ static ss_code probe_numbers(const char *folder, double x[SS_N_STORY_NUMBERS], s
             rc = spectrum_number(r, &sites, &x[SS_STORY_SPECTRUM], e);
         if (rc == SS_OK)
             rc = blobs_number(r, &sites, &x[SS_STORY_BLOBS], e);
+        if (rc == SS_OK)
+            rc = attention_number(r, &x[SS_STORY_FROM_INPUT], e);
     }
     ss_sites_release(&sites);
     ss_run_close(r);

@@ -27,6 +27,9 @@
     X(HIGH_NOISE, false, "share of overflows at high noise")                                      \
     X(ENTROPY, false, "lowest entropy of a head") /* normalised */                                \
     X(LOGIT, true, "largest logit")                                                               \
+    X(FROM_INPUT, false,                                                                          \
+      "share of layers with large logits where inputs explain them, without "                     \
+      "collapse")                                                                                 \
     X(BY_600, true, "largest |x| by step 600")                                                    \
     X(LOSS, true, "loss")                                                                         \
     X(FRECHET, true, "Frechet distance of samples")                                               \

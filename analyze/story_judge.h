@@ -23,7 +23,8 @@
     X(SPECTRUM, "Inputs without pronounced low frequencies give the large activations")            \
     X(BLIND, "The same in a network that is not told the noise level")                             \
     X(BLOBS, "Activation maps degenerate into blobs at the highest noise")                         \
-    X(ENTROPY, "Attention is innocent: logits are large without a collapse of the entropy")        \
+    X(ENTROPY,                                                                                     \
+      "Attention logits are large because their inputs are, not because the entropy collapsed")    \
     X(COSINE, "Cosine attention only postpones the divergence")                                    \
     X(CLAMP, "Clamping activations stabilises, but samples are defective")                         \
     X(SCALE, "Scaling residuals or skips by a constant is compensated by the model")               \
