@@ -37,6 +37,12 @@ typedef struct {
 ss_code ss_growth_find(ss_run *r, const ss_sites *sites, int input, ss_growth *g, ss_err *e);
 void ss_growth_release(ss_growth *g); /* {0} is fine */
 
+/* True when two rows are of the same values. */
+bool ss_growth_same(const ss_growth_row *a, const ss_growth_row *b);
+/* Of the sites with the same values as row i, the one that made them: the first in forward order. A
+ * container repeats what its last child puts out. sites: those that g was found in. */
+ss_site ss_growth_origin(const ss_sites *sites, const ss_growth *g, int i);
+
 /* The first `top` rows; the others are summarised in the note. The title is borrowed from g. */
 ss_code ss_growth_table(const ss_run *r, const ss_growth *g, int top, ss_table *t, ss_err *e);
 

@@ -31,21 +31,17 @@ int ss_structure_count(const ss_structure_row *r)
     return n;
 }
 
-const char *ss_structure_module(const ss_structure_row *r, int i, char *out, size_t n)
+bool ss_structure_next(const char **at, char *out, size_t n)
 {
-    const char *at = r->modules, *path;
-    size_t length = 0;
+    size_t length;
+    const char *path = next_path(at, &length);
 
-    *out = '\0';
-    while ((path = next_path(&at, &length))) {
-        if (i-- > 0)
-            continue;
-        length = length < n ? length : n - 1;
-        memcpy(out, path, length);
-        out[length] = '\0';
-        break;
-    }
-    return out;
+    if (!path)
+        return false;
+    length = length < n ? length : n - 1;
+    memcpy(out, path, length);
+    out[length] = '\0';
+    return true;
 }
 
 bool ss_structure_names(const ss_structure_row *r, const char *module)
@@ -124,14 +120,15 @@ void ss_structure_print(const ss_structure_row *rows, int n, int some, FILE *f)
         fputs("structure\nwhat lets activations grow\n", f);
     for (int i = 0; i < n; i++) {
         const int count = ss_structure_count(&rows[i]);
+        const char *at = rows[i].modules;
 
         if (i == 0 || !says_the_same(&rows[i - 1], &rows[i]))
             print_clause(&rows[i], f);
         fputs("    ", f);
         print_text(rows[i].place, f);
-        for (int k = 0; k < count && k < some; k++) {
+        for (int k = 0; k < some && ss_structure_next(&at, path, sizeof path); k++) {
             fputs(k ? ", " : "  ", f);
-            print_text(ss_structure_module(&rows[i], k, path, sizeof path), f);
+            print_text(path, f);
         }
         if (count > some)
             fprintf(f, " and %d more", count - some);

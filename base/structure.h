@@ -29,8 +29,8 @@ ss_code ss_structure_table(const ss_structure_row *rows, int n, ss_table *t, ss_
 
 /* How many modules the row names. */
 int ss_structure_count(const ss_structure_row *r);
-/* The i-th of them into out, cut to n bytes; returns out. */
-const char *ss_structure_module(const ss_structure_row *r, int i, char *out, size_t n);
+/* The next of them into out, cut to n bytes; *at begins as r->modules. False at the end. */
+bool ss_structure_next(const char **at, char *out, size_t n);
 /* True when the row names exactly this module. */
 bool ss_structure_names(const ss_structure_row *r, const char *module);
 

@@ -18,6 +18,7 @@
 #include "cli/trend.h"
 
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -71,6 +72,8 @@ typedef struct {
     bool finding; /* something is not finite */
     cli_code code;
     cli_tables out;
+    ss_site largest;          /* module -1: no largest value is known */
+    ss_structure_asked asked; /* modules that the findings are about */
 } report;
 
 /* A table with a row for each noise level. */
@@ -88,6 +91,8 @@ static ss_code show_growth(report *rep, int input, ss_err *e)
 
     if (rc == SS_OK && (rc = ss_growth_table(rep->run, &g, rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
+    if (rc == SS_OK && input == SS_ALL && g.n && !isnan(g.rows[0].peak))
+        rep->largest = ss_growth_origin(&rep->produced, &g, 0);
     ss_growth_release(&g);
     return rc;
 }
@@ -98,6 +103,12 @@ static ss_code show_overflow(report *rep, const ss_format *f, ss_err *e)
     ss_table t;
     ss_code rc = ss_overflow_find(rep->run, &rep->all, f, &o, e);
 
+    for (int i = 0; i < o.n && rc == SS_OK; i++) {
+        if (o.rows[i].n_over) {
+            ss_structure_ask(&rep->asked, o.rows[i].first);
+            break;
+        }
+    }
     if (rc == SS_OK && (rc = ss_overflow_table(rep->run, &o, &t, e)) == SS_OK)
         rc = show_spread(rep, &t, e);
     ss_overflow_release(&o);
@@ -190,12 +201,24 @@ static ss_code show_tokens(report *rep, ss_err *e)
     return rc;
 }
 
+/* How the network is built where it is worst: at the first place that is not finite, where formats
+ * overflow first, or else where the largest value is. */
+static ss_code show_structure(report *rep, ss_err *e)
+{
+    if (rep->asked.n == 0 && rep->largest.module >= 0)
+        ss_structure_ask(&rep->asked, rep->largest);
+    return cli_show_structure(&rep->out, rep->run, &rep->asked, e);
+}
+
 /* All tables, in the order in which one reads them. */
 static ss_code show_all(report *rep, ss_err *e)
 {
     ss_table t;
     ss_code rc = cli_show_not_finite(&rep->out, &rep->bad, rep->top, e);
 
+    rep->largest.module = -1;
+    if (rep->bad.n_sites)
+        ss_structure_ask(&rep->asked, rep->bad.sites[0].site);
     if (rc == SS_OK && (rc = ss_summary_table(rep->run, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
     if (rc == SS_OK)
@@ -204,6 +227,8 @@ static ss_code show_all(report *rep, ss_err *e)
         rc = show_growth(rep, i, e);
     if (rc == SS_OK)
         rc = show_headroom(rep, e);
+    if (rc == SS_OK)
+        rc = show_structure(rep, e);
     if (rc == SS_OK)
         rc = show_stages(rep, e);
     if (rc == SS_OK)

@@ -9,6 +9,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
     OPT_FAIL = 1,
@@ -198,6 +199,28 @@ static const ss_checkpoint_row *subject(const ss_checkpoints *c)
                                     : NULL;
 }
 
+/* How the network is built at the module that fails first. */
+static ss_code show_structure(bisector *x, const ss_checkpoint_row *bad, ss_err *e)
+{
+    ss_structure_asked asked = {0};
+    ss_run *r;
+    ss_code rc;
+
+    if (!bad->where || !bad->run)
+        return SS_OK;
+    if ((rc = ss_run_open(bad->run, &r, e)) != SS_OK)
+        return rc;
+    if (bad->witness.site.module >= 0)
+        ss_structure_ask(&asked, bad->witness.site);
+    for (int m = 0; m < r->n_modules && bad->witness.layer >= 0; m++) {
+        if (strcmp(r->modules[m], r->layers[bad->witness.layer]) == 0)
+            ss_structure_ask(&asked, (ss_site){.module = m});
+    }
+    rc = cli_show_structure(&x->out, r, &asked, e);
+    ss_run_close(r);
+    return rc;
+}
+
 static ss_code bisect(bisector *x, ss_err *e)
 {
     ss_checkpoints c = {0};
@@ -218,6 +241,8 @@ static ss_code bisect(bisector *x, ss_err *e)
     x->found = rc == SS_OK && c.search.first_bad >= 0;
     if (x->found && (rc = ss_first_bad_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
+    if (x->found && rc == SS_OK)
+        rc = show_structure(x, &c.rows[c.search.first_bad], e);
     if (x->found && rc == SS_OK)
         rc = show_mechanism(x, &c, e);
     if (x->found && rc == SS_OK && x->bundle)

@@ -164,6 +164,28 @@ ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *
     return rc;
 }
 
+ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_asked *asked,
+                           ss_err *e)
+{
+    ss_table t;
+    ss_code rc = SS_OK;
+
+    if (r->n_structure == 0)
+        return SS_OK;
+    if (!out->json && asked->n && out->n_shown)
+        putchar('\n');
+    for (int i = 0; i < asked->n && rc == SS_OK; i++) {
+        char *text = ss_structure_say(r, r->modules[asked->module[i]]);
+
+        rc = text ? cli_say(out, "structure", text, e) : ss_fail(e, SS_NOMEM, "out of memory");
+        ss_free(text);
+    }
+    if (rc == SS_OK && out->json &&
+        (rc = ss_structure_table(r->structure, r->n_structure, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    return rc;
+}
+
 ss_code cli_show_end(cli_tables *out, ss_code rc, ss_err *e)
 {
     if (rc == SS_OK && out->tables) {

@@ -10,6 +10,7 @@
 #define SS_CLI_TABLES_H
 
 #include "analyze/not_finite.h"
+#include "analyze/structure.h"
 
 typedef struct {
     bool json;
@@ -35,6 +36,11 @@ ss_code cli_say(cli_tables *out, const char *part, const char *text, ss_err *e);
  * evidence; of a training in which nothing grew neither. With json both are always there, the
  * sentence as the part "mechanism" of what is said. */
 ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *steps, int n,
+                           ss_err *e);
+
+/* The sentence of each module that was asked for, and with json the whole list, as the table
+ * "structure"; nothing where the run has none. */
+ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_asked *asked,
                            ss_err *e);
 
 /* The last call: prints the JSON object unless rc is an error; returns rc, or its own failure.

@@ -7,7 +7,7 @@
 #include "analyze/updates.h"
 
 static ss_code show_overflow(const cli_training *x, const ss_training *t, const ss_sites *all,
-                             cli_tables *out, ss_err *e)
+                             ss_structure_asked *asked, cli_tables *out, ss_err *e)
 {
     ss_code rc = SS_OK;
 
@@ -16,6 +16,8 @@ static ss_code show_overflow(const cli_training *x, const ss_training *t, const 
         ss_table table;
 
         rc = ss_training_overflow_find(t, all, &x->formats[f], &o, e);
+        if (rc == SS_OK && o.n)
+            ss_structure_ask(asked, o.rows[0].site);
         if (rc == SS_OK && (rc = ss_training_overflow_table(t, &o, x->top, &table, e)) == SS_OK)
             rc = cli_show(out, &table, e);
         ss_training_overflow_release(&o);
@@ -80,6 +82,7 @@ static ss_code show_all(const cli_training *x, const ss_training *t, const ss_si
     char text[600];
     ss_training_health health;
     ss_not_finite bad;
+    ss_structure_asked asked = {0};
     ss_table table;
     ss_code rc = ss_training_health_find(t, &health, e);
 
@@ -90,6 +93,8 @@ static ss_code show_all(const cli_training *x, const ss_training *t, const ss_si
     rc = cli_say(out, "training", *text ? text : NULL, e);
     if (rc == SS_OK)
         rc = cli_show_not_finite(out, &bad, x->top, e);
+    if (bad.n_sites)
+        ss_structure_ask(&asked, bad.sites[0].site);
     ss_not_finite_release(&bad);
     if (rc == SS_OK)
         rc = cli_show_mechanism(out, &x->run, NULL, 1, e);
@@ -98,7 +103,11 @@ static ss_code show_all(const cli_training *x, const ss_training *t, const ss_si
     if (rc == SS_OK && (rc = ss_training_steps_table(t, x->top, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
     if (rc == SS_OK)
-        rc = show_overflow(x, t, all, out, e);
+        rc = show_overflow(x, t, all, &asked, out, e);
+    if (rc == SS_OK && asked.n == 0)
+        ss_structure_ask_largest(&asked, &t->trend);
+    if (rc == SS_OK)
+        rc = cli_show_structure(out, x->run, &asked, e);
     if (rc == SS_OK)
         rc = show_growth(x, t, out, e);
     if (rc == SS_OK)

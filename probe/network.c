@@ -7,6 +7,7 @@
 #include "kernels/context.h"
 #include "models/weights.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -216,6 +217,24 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
     spec->schedule = ss_noising_text(k->noising);
     spec->created = created;
     spec->threads = ss_ctx_threads(c);
+}
+
+ss_code ss_network_structure(const ss_model *m, ss_run_spec *spec, ss_structure **s, ss_err *e)
+{
+    float *absmax = ss_alloc((size_t)spec->n_parameters, sizeof *absmax);
+    ss_code rc;
+
+    if (!absmax)
+        return ss_fail(e, SS_NOMEM, "out of memory");
+    for (int i = 0; i < spec->n_parameters; i++)
+        absmax[i] = spec->parameters[i].nonfinite ? NAN : spec->parameters[i].absmax;
+    rc = ss_structure_new(m, spec->n_parameters ? absmax : NULL, s, e);
+    ss_free(absmax);
+    if (rc == SS_OK) {
+        spec->structure = (*s)->rows;
+        spec->n_structure = (*s)->n;
+    }
+    return rc;
 }
 
 void ss_network_target(const ss_network *k, ss_noise_level level, const float *x0,

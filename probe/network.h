@@ -11,6 +11,7 @@
 
 #include "models/model.h"
 #include "models/noising.h"
+#include "models/structure.h"
 #include "probe/changes.h"
 #include "probe/run_file.h"
 
@@ -85,6 +86,9 @@ ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **li
 
 /* Fills what a run file says of tool, network, changes and device; created [32] gets the time. */
 void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec, char created[32]);
+/* What lets the model's activations grow, for the same; spec has all its parameters or none. The
+ * list is the caller's and outlives the call that the spec is for. */
+ss_code ss_network_structure(const ss_model *m, ss_run_spec *spec, ss_structure **s, ss_err *e);
 
 /* models/noising.h */
 void ss_network_target(const ss_network *k, ss_noise_level level, const float *x0,

@@ -249,6 +249,7 @@ static ss_code open_writer(probe *p, ss_err *e)
     const char **pictures = ss_alloc(n_pictures, sizeof *pictures);
     double *sigmas = ss_alloc((size_t)n, sizeof *sigmas);
     float *timesteps = ss_alloc((size_t)n, sizeof *timesteps);
+    ss_structure *structure = NULL;
     ss_code rc = SS_OK;
 
     ss_network_describe(&plan->net, p->ctx, &spec, created);
@@ -273,9 +274,12 @@ static ss_code open_writer(probe *p, ss_err *e)
         spec.sigmas = sigmas;
         spec.timesteps = ss_network_takes_sigma(&plan->net) ? NULL : timesteps;
         ss_recorder_spec(p->recorder, &spec);
+        rc = ss_network_structure(plan->net.model, &spec, &structure, e);
+    }
+    if (rc == SS_OK)
         rc = opt->resume ? ss_run_resume(opt->output, &spec, &p->writer, e)
                          : ss_run_create(opt->output, &spec, opt->replace, &p->writer, e);
-    }
+    ss_structure_free(structure);
     ss_free(inputs);
     ss_free(pictures);
     ss_free(sigmas);

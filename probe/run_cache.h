@@ -13,6 +13,9 @@ typedef struct ss_run_cache {
         void *data; /* NULL: the file has none */
     } * sets;
     size_t n, cap;
+#define X(name) +1
+    char **structure[0 SS_STRUCTURE_TEXTS(X)]; /* the texts of ss_run.structure; NULL: none */
+#undef X
 } ss_run_cache;
 
 #endif

@@ -38,8 +38,10 @@
  *                      finite. /attention/keys, /attention/heads [layer] i64
  *   /weights/NAME      [parameter] f32, absmax rms, of the finite values; NaN where there is none.
  *                      /weights/nonfinite [parameter] u64, how many values are inf or NaN
- *   /inputs/x          [input, sigma, sample, height, width, channel] f32, what the network
- *                      saw; /inputs/psd [input, sigma, sample, radius] f32
+ *   /structure/NAME    [line] text, what of the network lets activations grow, a row a kind and
+ * place (base/structure.h has the names, models/structure.h what they mean); since 1.3. Of a
+ * training: as it was when the file was made /inputs/x          [input, sigma, sample, height,
+ * width, channel] f32, what the network saw; /inputs/psd [input, sigma, sample, radius] f32
  *   /channels/PATH/NAME [port, input, sigma, channel] f32, absmax (largest over samples) and
  *                      rms (over all samples); NaN beyond the channels of a port
  *   /outputs/denoised  as /inputs/x; /outputs/loss [input, sigma, sample] f32, NaN where the clean
@@ -88,6 +90,7 @@
 #define SS_RUN_FILE_H
 
 #include "base/str.h"
+#include "base/structure.h"
 #include "kernels/hooks.h"
 #include "kernels/stats.h"
 
@@ -99,8 +102,8 @@
 
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
-    SS_RUN_MINOR = 2, /* grows when something is added: 2 has pictures, heads, weights/nonfinite,
-                       * and plans of settings.h */
+    SS_RUN_MINOR = 3, /* grows when something is added: 2 has pictures, heads, weights/nonfinite,
+                       * and plans of settings.h; 3 has the structure */
     SS_RUN_FILL_MAX = 64 << 20,
     SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
     SS_RUN_MAX_SETS = 4000          /* HDF5 keeps an axis's users in 64 KiB */
@@ -172,6 +175,9 @@ typedef struct {
     int n_layers;
     const ss_run_parameter *parameters;
     int n_parameters;
+
+    const ss_structure_row *structure;
+    int n_structure;
 
     ss_shape x;          /* of one sample of the input, rank 0: not stored */
     ss_shape denoised;   /* of one sample of the output, rank 0: not stored */

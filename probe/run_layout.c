@@ -308,6 +308,8 @@ static void add_sets(struct maker *m, const ss_run_spec *spec)
     l->axis_parameter = add_axis(
         m, "parameter",
         (ss_run_axis){.n = spec->n_parameters, .kind = SS_AXIS_TEXT, .text = label_parameter});
+    l->axis_line =
+        add_axis(m, "line", (ss_run_axis){.n = spec->n_structure, .kind = SS_AXIS_COUNT});
 
     if (spec->x.rank)
         l->at.x = add_picture_set(m, "/inputs", "x", SS_SET_F32, true, spec->x, input, sample);

@@ -75,6 +75,7 @@ typedef struct {
     int n_modules, n_inputs, n_sigmas, n_samples, n_layers, n_heads, n_radii, n_channels, n_dumps;
     uint64_t done_offset;                                                /* of /axes/done */
     int axis_module, axis_input, axis_sigma, axis_layer, axis_parameter; /* or -1 */
+    int axis_line; /* of the structure, or -1 */
 } ss_run_layout;
 
 /* SS_USAGE when the spec contradicts itself, SS_UNSUPPORTED when it is too large. */

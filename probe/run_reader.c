@@ -283,6 +283,49 @@ static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
     return SS_OK;
 }
 
+/* What the network is made of; a text that a file does not have is "", and one with another number
+ * of rows than the first an error. */
+static ss_code read_structure(ss_run *r, hid_t file, ss_err *e)
+{
+    static const char *const names[] = {
+#define X(name) "/structure/" #name,
+        SS_STRUCTURE_TEXTS(X)
+#undef X
+    };
+    enum { N = sizeof names / sizeof *names };
+    int64_t n = 0, rows = 0;
+    bool absent;
+    ss_code rc = SS_OK;
+
+    for (int i = 0; i < N && rc == SS_OK; i++) {
+        char ***texts = &r->cache->structure[i];
+
+        rc = read_labels(r, file, names[i], NULL, texts, &n, &absent, e);
+        if (rc != SS_OK || absent)
+            continue;
+        if (rows && n != rows)
+            return ss_fail(e, SS_FORMAT, "%s: %s has %lld rows, others of that group %lld", r->path,
+                           names[i], (long long)n, (long long)rows);
+        rows = n;
+    }
+    if (rc != SS_OK || rows == 0)
+        return rc;
+    if (!(r->structure = ss_alloc((size_t)rows, sizeof *r->structure)))
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    r->n_structure = (int)rows;
+    for (int64_t k = 0; k < rows; k++) {
+        char ***texts = r->cache->structure;
+        ss_structure_row *row = &r->structure[k];
+
+#define X(name)                            \
+    row->name = *texts ? (*texts)[k] : ""; \
+    texts++;
+        SS_STRUCTURE_TEXTS(X)
+#undef X
+    }
+    return SS_OK;
+}
+
 /* Whatever is computed of a run has at most this many values; checked here, once, so that
  * nobody else can overflow a product of axes. */
 static ss_code check_sizes(const ss_run *r, ss_err *e)
@@ -316,7 +359,8 @@ static ss_code load(ss_run *r, ss_err *e)
         return e->code;
     if ((rc = read_attributes(r, file, e)) == SS_OK &&
         (rc = read_module_axes(r, file, e)) == SS_OK &&
-        (rc = read_sigma_axes(r, file, e)) == SS_OK && (rc = read_other_axes(r, file, e)) == SS_OK)
+        (rc = read_sigma_axes(r, file, e)) == SS_OK &&
+        (rc = read_other_axes(r, file, e)) == SS_OK && (rc = read_structure(r, file, e)) == SS_OK)
         rc = check_sizes(r, e);
     return rc;
 }
@@ -415,6 +459,7 @@ void ss_run_close(ss_run *r)
         r->kinds,        r->blocks,     r->sigmas,    r->timesteps,      r->done,
         r->layers,       r->parameters, r->radii,     r->steps,          r->bins,
         r->pictures,     r->schedule,   r->inner,     r->module_weights, r->ignored_tensors,
+        r->structure,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
@@ -424,6 +469,8 @@ void ss_run_close(ss_run *r)
         ss_free(r->cache->sets[i].data);
     }
     ss_free(r->cache->sets);
+    for (size_t i = 0; i < sizeof r->cache->structure / sizeof *r->cache->structure; i++)
+        ss_free(r->cache->structure[i]);
     if (r->cache->file >= 0)
         H5Fclose(r->cache->file);
     ss_free(r->cache);

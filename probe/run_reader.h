@@ -20,6 +20,7 @@
 #define SS_RUN_READER_H
 
 #include "base/err.h"
+#include "base/structure.h"
 #include "kernels/hooks.h"
 
 #include <stdbool.h>
@@ -66,7 +67,9 @@ typedef struct ss_run {
     char **parameters;
     int n_radii; /* 0: no spectra */
     double *radii;
-    int n_bins; /* 0: no loss by noise level, of a training run */
+    ss_structure_row *structure; /* what of the network lets activations grow, as the file has it */
+    int n_structure;             /* 0: the file tells nothing of that */
+    int n_bins;                  /* 0: no loss by noise level, of a training run */
     double *bins;
 
     struct ss_run_cache *cache; /* what was read, and the open file */

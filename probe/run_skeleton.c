@@ -245,6 +245,22 @@ static void make_axes(struct build *b)
 }
 
 /* What is known before anything was computed. */
+/* One text of each row of the structure; `texts` has room for them. */
+static void put_structure(struct build *b, const char **texts)
+{
+    const ss_run_spec *s = b->spec;
+    hid_t text = ss_h5_text_type();
+
+    make_group(b, "/structure");
+#define X(name)                              \
+    for (int i = 0; i < s->n_structure; i++) \
+        texts[i] = s->structure[i].name;     \
+    put_along(b, "/structure", #name, b->l->axis_line, text, text, texts);
+    SS_STRUCTURE_TEXTS(X)
+#undef X
+    H5Tclose(text);
+}
+
 static void put_known(struct build *b)
 {
     const ss_run_spec *s = b->spec;
@@ -252,6 +268,7 @@ static void put_known(struct build *b)
     size_t n = (size_t)(s->n_modules > s->n_parameters ? s->n_modules : s->n_parameters);
     n = n > (size_t)s->n_layers ? n : (size_t)s->n_layers;
     n = n > (size_t)s->n_sigmas ? n : (size_t)s->n_sigmas;
+    n = n > (size_t)s->n_structure ? n : (size_t)s->n_structure;
     void *room = ss_calloc(n, sizeof(int64_t)); /* the widest of the types below */
     hid_t text = ss_h5_text_type();
 
@@ -302,6 +319,8 @@ static void put_known(struct build *b)
         put_along(b, "/weights", "nonfinite", l->axis_parameter, H5T_STD_U64LE, H5T_NATIVE_UINT64,
                   counts);
     }
+    if (s->n_structure)
+        put_structure(b, room);
 out:
     H5Tclose(text);
     ss_free(room);

@@ -70,6 +70,7 @@ static ss_code create(ss_track *k, const ss_trajectory_options *opt,
         .denoised = ss_shape_of(net->height, net->width, k->channels),
         .n_radii = ss_spectrum_rings(net->height, net->width),
     };
+    ss_structure *structure = NULL;
     ss_code rc;
 
     if (!plan) {
@@ -91,7 +92,10 @@ static ss_code create(ss_track *k, const ss_trajectory_options *opt,
     }
     ss_network_describe(net, c, &spec, created);
     ss_recorder_spec(k->recorder, &spec);
-    rc = ss_run_create(opt->run, &spec, opt->replace_run, &k->writer, e);
+    rc = ss_network_structure(net->model, &spec, &structure, e);
+    if (rc == SS_OK)
+        rc = ss_run_create(opt->run, &spec, opt->replace_run, &k->writer, e);
+    ss_structure_free(structure);
 out:
     ss_free(sigmas);
     ss_free(timesteps);

@@ -224,25 +224,10 @@ double ss_findings_peak(const ss_findings *x, ss_site s, int k)
 
 bool ss_findings_same(const ss_growth_row *a, const ss_growth_row *b)
 {
-    return a->peak == b->peak && a->peak_sigma == b->peak_sigma && a->rms.high == b->rms.high;
+    return ss_growth_same(a, b);
 }
 
 ss_site ss_findings_origin(const ss_findings *x, int i)
 {
-    const ss_growth_row *rows = x->growth.rows;
-    int first = i, last = i;
-
-    while (first > 0 && ss_findings_same(&rows[first - 1], &rows[i]))
-        first--;
-    while (last + 1 < x->growth.n && ss_findings_same(&rows[last + 1], &rows[i]))
-        last++;
-    for (int k = 0; k < x->produced.n; k++) {
-        const ss_site s = x->produced.site[k];
-
-        for (int j = first; j <= last; j++) {
-            if (rows[j].site.module == s.module && rows[j].site.port == s.port)
-                return s;
-        }
-    }
-    return rows[i].site;
+    return ss_growth_origin(&x->produced, &x->growth, i);
 }

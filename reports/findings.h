@@ -12,6 +12,7 @@
 #include "analyze/overflow.h"
 #include "analyze/spectra.h"
 #include "analyze/stages.h"
+#include "analyze/structure.h"
 #include "analyze/tokens.h"
 #include "analyze/weights.h"
 

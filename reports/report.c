@@ -133,6 +133,8 @@ static ss_code run_page(writer *w, int i, const char *file, const char *prefix, 
     ss_summary_end(&page);
     for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
         rc = sections[k](&page, x, e);
+    if (rc == SS_OK)
+        ss_section_structure(&page, x->run);
     if (rc == SS_OK && w->opt->samples && w->opt->n_runs == 1)
         rc = ss_section_samples(&page, w->opt->samples, e);
     if (rc == SS_OK) {

@@ -24,4 +24,8 @@ ss_code ss_section_channels(ss_page *p, const ss_findings *x, ss_err *e);   /* #
 ss_code ss_section_loss(ss_page *p, const ss_findings *x, ss_err *e);       /* #loss */
 ss_code ss_section_weights(ss_page *p, const ss_findings *x, ss_err *e);    /* #weights */
 
+/* The list of the network's structure, #structure, each row an anchor of its own, #structure-1;
+ * nothing where the run has none. */
+void ss_section_structure(ss_page *p, const ss_run *r);
+
 #endif

@@ -42,6 +42,20 @@ void ss_summary_end(ss_page *p)
     html_raw(p->f, "</ul>\n");
 }
 
+void ss_summary_structure(ss_page *p, const ss_run *r, const ss_structure_asked *asked)
+{
+    for (int i = 0; i < asked->n && r->n_structure; i++) {
+        const char *module = r->modules[asked->module[i]];
+        const int line = ss_structure_find(r, module, NULL);
+        char *text = ss_structure_say(r, module), anchor[32];
+
+        snprintf(anchor, sizeof anchor, line < 0 ? "structure" : "structure-%d", line + 1);
+        if (text)
+            ss_summary_say(p, SS_SAID_TOLD, anchor, "%s", text);
+        ss_free(text);
+    }
+}
+
 static double sigma_of(const ss_findings *x, int index)
 {
     return x->run->sigmas[index];
@@ -376,6 +390,24 @@ static void say_loss(ss_page *p, const ss_findings *x)
             input, r->n_samples, low, high);
 }
 
+/* How the network is built where it is worst. */
+static void say_structure(ss_page *p, const ss_findings *x)
+{
+    ss_structure_asked asked = {0};
+
+    if (x->bad.n_sites)
+        ss_structure_ask(&asked, x->bad.sites[0].site);
+    for (int i = 0; i < x->n_formats; i++) {
+        const ss_overflow_row *over = first_overflow(&x->overflow[i]);
+
+        if (over)
+            ss_structure_ask(&asked, over->first);
+    }
+    if (asked.n == 0 && x->growth.n && !isnan(x->growth.rows[0].peak))
+        ss_structure_ask(&asked, ss_findings_origin(x, 0));
+    ss_summary_structure(p, x->run, &asked);
+}
+
 void ss_summary_run(ss_page *p, const ss_findings *x)
 {
     if (x->n == 0) {
@@ -393,6 +425,7 @@ void ss_summary_run(ss_page *p, const ss_findings *x)
     say_growth(p, x);
     say_stages(p, x);
     say_headroom(p, x);
+    say_structure(p, x);
     say_weights(p, x);
     say_attention(p, x);
     say_spectra(p, x);

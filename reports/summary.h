@@ -18,6 +18,9 @@ typedef enum {
 void ss_summary_begin(ss_page *p);
 void ss_summary_say(ss_page *p, ss_said said, const char *anchor, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* The line of the structure of each module that was asked for, with a link to it; nothing where the
+ * run has no list. */
+void ss_summary_structure(ss_page *p, const ss_run *r, const ss_structure_asked *asked);
 void ss_summary_end(ss_page *p);
 
 /* What of a run is not finite, each part in its sentence; name: what the run is called before each,

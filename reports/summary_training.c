@@ -49,6 +49,20 @@ static void say_overflow(ss_page *p, const ss_training_findings *x)
                    x->t.trend.steps[o->rows[0].first], sigma);
 }
 
+/* How the network is built where it is worst. */
+static void say_structure(ss_page *p, const ss_training_findings *x)
+{
+    ss_structure_asked asked = {0};
+
+    if (x->bad.n_sites)
+        ss_structure_ask(&asked, x->bad.sites[0].site);
+    if (x->overflow.n)
+        ss_structure_ask(&asked, x->overflow.rows[0].site);
+    if (asked.n == 0)
+        ss_structure_ask_largest(&asked, &x->t.trend);
+    ss_summary_structure(p, x->run, &asked);
+}
+
 /* The largest of all sites in a band at the last step at which it had samples. */
 static double band_peak(const ss_training *t, ss_band b)
 {
@@ -143,6 +157,7 @@ void ss_summary_training(ss_page *p, const ss_training_findings *x)
     ss_summary_not_finite(p, &x->bad, NULL, "growth");
     ss_mechanism_say(p, &x->mechanism);
     say_overflow(p, x);
+    say_structure(p, x);
     ss_trends_say(p, x->format, x->n_formats, &x->t.trend);
     say_bands(p, &x->t);
     say_stages(p, &x->t);

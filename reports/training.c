@@ -5,6 +5,7 @@
 #include "reports/mechanism.h"
 #include "reports/provenance.h"
 #include "reports/samples.h"
+#include "reports/sections.h"
 #include "reports/summary.h"
 #include "reports/trends.h"
 
@@ -117,6 +118,8 @@ ss_code ss_training_page(const ss_training_findings *x, const ss_report_options 
     rc = ss_section_mechanism(&page, &x->mechanism, e);
     for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
         rc = sections[k](&page, x, e);
+    if (rc == SS_OK)
+        ss_section_structure(&page, x->run);
     if (rc == SS_OK && opt->samples)
         rc = ss_section_samples(&page, opt->samples, e);
     if (rc == SS_OK) {

@@ -40,6 +40,8 @@ typedef struct made_run {
     const char *precision, *plan, *tool; /* NULL: fp32, none, none */
     const char *prediction_type;
     const char *const *pictures; /* [n_inputs][n_samples] */
+    const ss_structure_row *structure;
+    int n_structure;
 } made_run;
 
 static inline void fill_column(const made_run *m, ss_run_column *col, int s)
@@ -95,6 +97,8 @@ static inline void make_run(const char *path, const made_run *m)
         .n_parameters = m->n_parameters,
         .n_radii = m->n_radii,
         .loss = m->loss != NULL,
+        .structure = m->structure,
+        .n_structure = m->n_structure,
     };
     ss_err e = {0};
     ss_run_writer *w;

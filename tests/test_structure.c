@@ -4,9 +4,11 @@
  * source was enlarged, and who got larger values reads it without a norm. The list has to name
  * those and no others.
  */
+#include "analyze/structure.h"
 #include "base/str.h"
 #include "models/structure.h"
 #include "tests/made_model.h"
+#include "tests/run_made.h"
 #include "tests/ss_command.h"
 
 #define UNETS "tests/golden/unets"
@@ -147,10 +149,9 @@ static int compare_claim(const char *name, const ss_structure *s, const claim *c
         n++;
     }
     for (int i = 0; i < s->n; i++) {
-        const int count = is_of(c, &s->rows[i]) ? ss_structure_count(&s->rows[i]) : 0;
+        const char *at = is_of(c, &s->rows[i]) ? s->rows[i].modules : NULL;
 
-        for (int m = 0; m < count; m++) {
-            ss_structure_module(&s->rows[i], m, module, sizeof module);
+        while (ss_structure_next(&at, module, sizeof module)) {
             if (counts(c, module) && !golden_has(list, module) &&
                 !(strcmp(c->golden, "stream") == 0 && depends(module, told)))
                 fail_msg("%s: '%s' names %s, PyTorch's %s does not", name, s->rows[i].kind, module,
@@ -347,6 +348,158 @@ static void test_inspect(void **state)
     assert_null(strstr(output, "attention without norm"));
 }
 
+/* ---- in a run file ---- */
+
+static const ss_structure_row lines[] = {
+    {"convolution without norm", "decoder", "up_blocks.0.upsamplers.0.conv", "the stream",
+     "it is large", "upsample_type", "\"conv\"", "\"resnet\" has a norm"},
+    {"sum without scale", "decoder", "up_blocks.0.resnets.0, up_blocks.0.resnets.1", "x + branch",
+     "it adds up", "", "", "no key changes it"},
+};
+
+static void absmax_of(const made_run *m, int module, int input, int sigma, int sample, ss_stats *s)
+{
+    (void)input;
+    (void)sigma;
+    (void)sample;
+    s->absmax = s->rms = (float)(module + 1) * (m->factor > 0 ? (float)m->factor : 1);
+}
+
+static ss_run *made(const char *path, int n_lines, double factor)
+{
+    static const char *const modules[] = {"up_blocks.0.resnets.0.conv1", "up_blocks.0.resnets.0",
+                                          "up_blocks.0.upsamplers.0.conv"};
+    static const char *const inputs[] = {"noise:white"};
+    static const double sigmas[] = {1, 80};
+    const made_run m = {.modules = modules,
+                        .n_modules = 3,
+                        .inputs = inputs,
+                        .n_inputs = 1,
+                        .sigmas = sigmas,
+                        .n_sigmas = 2,
+                        .n_samples = 1,
+                        .factor = factor,
+                        .stats = absmax_of,
+                        .structure = n_lines ? lines : NULL,
+                        .n_structure = n_lines};
+    ss_run *r;
+    ss_err e = {0};
+
+    make_run(path, &m);
+    if (ss_run_open(path, &r, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return r;
+}
+
+static void test_run_file(void **state)
+{
+    (void)state;
+    ss_run *r = made(in_tmp("lines.h5"), 2, 0);
+
+    assert_int_equal(r->minor, 3);
+    assert_int_equal(r->n_structure, 2);
+    for (int i = 0; i < 2; i++) {
+#define X(name) assert_string_equal(r->structure[i].name, lines[i].name);
+        SS_STRUCTURE_TEXTS(X)
+#undef X
+    }
+    ss_run_close(r);
+    r = made(in_tmp("none.h5"), 0, 0); /* as files of before are */
+    assert_int_equal(r->n_structure, 0);
+    assert_null(r->structure);
+    assert_null(ss_structure_say(r, "up_blocks.0.resnets.0"));
+    assert_int_equal(ss_structure_find(r, "up_blocks.0.resnets.0", NULL), -1);
+    ss_run_close(r);
+}
+
+static void check_link(const ss_run *r, const char *module, int line, ss_structure_link link)
+{
+    ss_structure_link how;
+
+    if (ss_structure_find(r, module, &how) != line || how != link)
+        fail_msg("%s: line %d, link %d; want %d, %d", module, ss_structure_find(r, module, NULL),
+                 how, line, link);
+}
+
+static void test_lookup(void **state)
+{
+    (void)state;
+    ss_run *r = made(in_tmp("lines.h5"), 2, 0);
+    char *text;
+
+    check_link(r, "up_blocks.0.upsamplers.0.conv", 0, SS_LINK_NAMED);
+    check_link(r, "up_blocks.0.upsamplers.0", 0, SS_LINK_CONTAINS);
+    check_link(r, "up_blocks.0.resnets.1", 1, SS_LINK_NAMED);
+    check_link(r, "up_blocks.0.resnets.1.conv1", 1, SS_LINK_INSIDE);
+    check_link(r, "up_blocks.0.resnets.10", -1, SS_LINK_NONE); /* no part of a name */
+    check_link(r, "up_blocks.0", -1, SS_LINK_NONE);
+    check_link(r, "", -1, SS_LINK_NONE);
+
+    text = ss_structure_say(r, "up_blocks.0.upsamplers.0.conv");
+    assert_string_equal(text, "up_blocks.0.upsamplers.0.conv is on the line \"convolution without "
+                              "norm\": the stream; it is large. upsample_type = \"conv\": "
+                              "\"resnet\" has a norm.");
+    ss_free(text);
+    text = ss_structure_say(r, "conv_out");
+    assert_string_equal(text, "conv_out is on no line of what lets activations grow.");
+    ss_free(text);
+    ss_run_close(r);
+}
+
+/* Analyses and the report name the line of what overflows, or else of the largest value. */
+static void test_commands(void **state)
+{
+    (void)state;
+    ss_run_close(made(in_tmp("small.h5"), 2, 0));
+    ss_run_close(made(in_tmp("large.h5"), 2, 5e4)); /* the residual block is the first over 65504 */
+    ss_run_close(made(in_tmp("none.h5"), 0, 5e4));
+    expect("analyze $D/small.h5 --format fp16", 0,
+           "\nup_blocks.0.upsamplers.0.conv is on the line \"convolution without norm\"");
+    expect("analyze $D/large.h5 --format fp16", 0,
+           "\nup_blocks.0.resnets.0 is on the line \"sum without scale\": x + branch; it adds up. "
+           "For this no key changes it.\n");
+    expect("analyze $D/none.h5 --format fp16", 0, "overflow fp16");
+    assert_null(strstr(output, "the line"));
+    expect("analyze --json $D/large.h5", 0, "\"part\": \"structure\"");
+    assert_non_null(strstr(output, "\"title\": \"structure\""));
+    expect("compare $D/small.h5 $D/none.h5", 0, "up_blocks.0.resnets.0");
+    expect("report $D/large.h5 -o $D/report --format fp16 --quiet && "
+           "grep -q 'href=\"#structure-2\"' $D/report/index.html && "
+           "grep -q 'id=\"structure-2\"' $D/report/index.html",
+           0, NULL);
+    expect("report $D/none.h5 -o $D/report2 --quiet && ! grep structure- $D/report2/index.html", 0,
+           NULL);
+}
+
+/* What the program writes is the list of the model. */
+static void test_probed(void **state)
+{
+    (void)state;
+    ss_model *m;
+    ss_run *r;
+    ss_err e = {0};
+
+    expect("probe " UNETS "/scale-shift -o $D/probed.h5 --quiet --timesteps 500 --inputs "
+           "noise:white --samples 1",
+           0, NULL);
+    assert_int_equal(ss_model_open(UNETS "/scale-shift", NULL, &m, &e), SS_OK);
+    assert_int_equal(ss_run_open(in_tmp("probed.h5"), &r, &e), SS_OK);
+    ss_structure *s = list_of(m, NULL);
+
+    assert_int_equal(r->n_structure, s->n);
+    for (int i = 0; i < s->n; i++) {
+#define X(name) assert_string_equal(r->structure[i].name, s->rows[i].name);
+        SS_STRUCTURE_TEXTS(X)
+#undef X
+    }
+    /* the block's logits are on the line of its attention, which has no norm before it */
+    check_link(r, "mid_block.attentions.0", 0, SS_LINK_NAMED);
+    check_link(r, "mid_block.attentions.0.to_q", 0, SS_LINK_NAMED);
+    ss_structure_free(s);
+    ss_run_close(r);
+    ss_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +510,10 @@ int main(void)
         cmocka_unit_test(test_score_network),
         cmocka_unit_test(test_ends_that_are_zero),
         cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_run_file),
+        cmocka_unit_test(test_lookup),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_probed),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

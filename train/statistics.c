@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "kernels/context.h"
 #include "models/weights.h"
+#include "probe/network.h"
 #include "probe/recorder.h"
 #include "probe/run_reader.h"
 
@@ -150,7 +151,8 @@ static ss_code steps_of_file(const ss_statistics *s, int64_t *steps, ss_err *e)
 /* A file of another number of steps becomes one of spec. */
 static ss_code change_steps(ss_statistics *s, const ss_run_spec *spec, bool *changed, ss_err *e)
 {
-    ss_run_spec was = *spec;
+    ss_run_spec was = *spec, now = *spec;
+    ss_run *r = NULL;
     int64_t steps, *list = NULL;
     char *plan = NULL;
     ss_code rc = steps_of_file(s, &steps, e);
@@ -162,7 +164,13 @@ static ss_code change_steps(ss_statistics *s, const ss_run_spec *spec, bool *cha
     plan = plan_text(s->opt.config, steps);
     was.steps = list;
     was.plan = plan;
-    rc = list && plan ? ss_run_change_steps(s->path, &was, spec, e) : out_of_memory(s, e);
+    rc = list && plan ? ss_run_open_any(s->path, &r, e) : out_of_memory(s, e);
+    if (rc == SS_OK) { /* the structure stays that of the beginning: what was zero then */
+        now.structure = r->structure;
+        now.n_structure = r->n_structure;
+        rc = ss_run_change_steps(s->path, &was, &now, e);
+    }
+    ss_run_close(r);
     ss_free(list);
     ss_free(plan);
     return rc;
@@ -190,6 +198,7 @@ static ss_code open_writer(ss_statistics *s, ss_err *e)
     const time_t now = time(NULL);
     double centers[SS_LOSS_MAX_BINS];
     ss_run_parameter *parameters = NULL;
+    ss_structure *structure = NULL;
     bool changed = false;
     char created[32], *plan = plan_text(g, g->steps);
     ss_run_spec spec = {
@@ -220,11 +229,14 @@ static ss_code open_writer(ss_statistics *s, ss_err *e)
     spec.parameters = parameters;
     ss_recorder_spec(s->recorder, &spec);
     if (rc == SS_OK)
+        rc = ss_network_structure(ss_trainer_model(s->opt.trainer), &spec, &structure, e);
+    if (rc == SS_OK)
         rc = change_steps(s, &spec, &changed, e);
     if (rc == SS_OK)
         rc = ss_run_resume(s->path, &spec, &s->writer, e);
     if (rc == SS_OK && changed)
         rc = check_measured(s, e);
+    ss_structure_free(structure);
     ss_free(parameters);
     ss_free(plan);
     return rc;

@@ -13,6 +13,7 @@
  */
 #include "analyze/expression.h"
 #include "analyze/not_finite.h"
+#include "analyze/structure.h"
 #include "base/mem.h"
 #include "probe/h5.h"
 #include "probe/run_reader.h"
@@ -85,6 +86,9 @@ static const struct {
     {"/weights/nonfinite", "w", false},
     {"/attention/heads", "l", false},
     {"/axes/picture", "p", true}, /* as many as inputs x samples */
+    {"/structure/kind", "n", true},
+    {"/structure/modules", "n", true},
+    {"/structure/value", "n", true},
 };
 enum { N_SETS = sizeof sets / sizeof *sets, N_ATTRIBUTES = sizeof attributes / sizeof *attributes };
 
@@ -342,6 +346,20 @@ static void use_not_finite(ss_run *r)
         ss_not_finite_release(&bad);
 }
 
+/* The network's structure: its lines, and which a module is on. */
+static void use_structure(ss_run *r)
+{
+    ss_table t = {0};
+    ss_err e = {0};
+
+    if (r->n_structure > 1 << 12)
+        return;
+    fuzz_check(ss_structure_table(r->structure, r->n_structure, &t, &e), &e);
+    ss_table_release(&t);
+    for (int m = 0; m < r->n_modules && m < 4; m++)
+        ss_free(ss_structure_say(r, r->modules[m]));
+}
+
 static void use_expression(ss_run *r, const char *text)
 {
     ss_expression x = {0};
@@ -374,6 +392,7 @@ void fuzz_run(const uint8_t *data, size_t size)
         abort();
     if (rc != SS_OK)
         return;
+    use_structure(r);
     /* all that can be had, as long as it is little: sizes in a file are sparse, memory is not */
     const double values = (double)r->n_modules * r->n_ports * r->n_inputs * r->n_sigmas *
                           r->n_samples * (r->n_radii + 1);
