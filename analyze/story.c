@@ -348,6 +348,7 @@ ss_code ss_story_runs_table(const ss_story_regime *r, ss_table *t, ss_err *e)
     ss_table_column(t, "steps", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "overflow", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "in", SS_COL_TEXT, NULL);
+    ss_table_column(t, "mechanism", SS_COL_TEXT, NULL);
     ss_table_column(t, "skipped", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "loss", SS_COL_NUMBER, "%.4f");
     ss_table_column(t, "early", SS_COL_NUMBER, "%.4g");
@@ -370,6 +371,7 @@ ss_code ss_story_runs_table(const ss_story_regime *r, ss_table *t, ss_err *e)
         ss_table_number(t, (double)l->steps);
         ss_table_number(t, l->first_overflow ? (double)l->first_overflow : NAN);
         ss_table_text(t, l->module);
+        ss_table_text(t, ss_mechanism_key(l->mechanism));
         ss_table_number(t, (double)l->skipped);
         ss_table_number(t, l->loss);
         ss_table_number(t, l->peak[0][SS_N_STAGES]);

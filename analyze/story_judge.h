@@ -29,7 +29,7 @@
     X(CLAMP, "Clamping activations stabilises, but samples are defective")                         \
     X(SCALE, "Scaling residuals or skips by a constant is compensated by the model")               \
     X(LEARNED, "Learned scales of residuals and skips do not help either")                         \
-    X(DECAY, "Weight decay from 1e-6 to 1e-1 does not prevent the overflow")                       \
+    X(DECAY, "Weight decay of 1e-6 does not prevent the overflow, of 1e-1 it costs samples")       \
     X(PENALTY, "A penalty on activations at every step stabilises, without cost in samples")       \
     X(PENALTY8, "The same at every 8th step")                                                      \
     X(RESCUE, "The penalty also rescues a training that is near its overflow")                     \

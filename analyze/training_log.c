@@ -344,6 +344,7 @@ static ss_code read_measured(ss_run *r, ss_training_log *t, ss_err *e)
 {
     measured m = {.column = ss_alloc((size_t)r->n_sigmas, sizeof *m.column),
                   .peak = ss_alloc((size_t)r->n_sigmas, sizeof *m.peak)};
+    ss_mechanism_finding mechanism;
     ss_format f;
     ss_code rc = m.column && m.peak ? read_peaks(r, t, &m, e)
                                     : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
@@ -355,6 +356,10 @@ static ss_code read_measured(ss_run *r, ss_training_log *t, ss_err *e)
         rc = compare_windows(r, &m, t, e);
     if (rc == SS_OK)
         rc = fit_exponent(r, &m, t, e);
+    if (rc == SS_OK && (rc = ss_mechanism_find(&r, NULL, 1, &mechanism, e)) == SS_OK) {
+        t->mechanism = mechanism.name;
+        ss_mechanism_release(&mechanism);
+    }
     ss_free(m.column);
     ss_free(m.peak);
     return rc;
@@ -382,7 +387,8 @@ ss_code ss_training_log_read(const char *folder, ss_training_log *t, ss_err *e)
     double sum = 0;
     ss_code rc;
 
-    *t = (ss_training_log){.loss = NAN,
+    *t = (ss_training_log){.mechanism = SS_MECHANISM_NONE,
+                           .loss = NAN,
                            .staleness = NAN,
                            .ms = NAN,
                            .largest = NAN,

@@ -14,6 +14,7 @@
 #ifndef SS_ANALYZE_TRAINING_LOG_H
 #define SS_ANALYZE_TRAINING_LOG_H
 
+#include "analyze/mechanism.h"
 #include "analyze/stages.h"
 #include "base/err.h"
 
@@ -56,6 +57,7 @@ typedef struct {
     double entropy, logit; /* late: the lowest normalised entropy of a head, mean over samples and
                               steps of the window; the largest logit; NaN without attention */
     double frechet, recognised; /* of its pictures (score.json); NaN: not known */
+    ss_mechanism mechanism;
 } ss_training_log;
 
 enum { SS_FIRST_OVERFLOWS = 10 };
