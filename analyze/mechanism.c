@@ -226,13 +226,13 @@ static void look_for_data(judge *j)
     ss_evidence *row;
     char what[64];
 
-    row = add(j, SS_MECHANISM_DATA, "|x| or loss / its step's median", p ? p->sample : NAN,
+    row = add(j, SS_MECHANISM_DATA, "|x| or loss / step's median", p ? p->sample : NAN,
               SS_OUTLIER_SAMPLE, false, true);
     if (p) {
         snprintf(what, sizeof what, "sample %d", p->sample_index);
         at_point(j, row, at, what);
     }
-    row = add(j, SS_MECHANISM_DATA, "picture / usual at its sigma", p ? p->picture : NAN,
+    row = add(j, SS_MECHANISM_DATA, "picture / usual at sigma", p ? p->picture : NAN,
               SS_OUTLIER_PICTURE, false, true);
     if (p && !isnan(p->sigma))
         snprintf(row->where, sizeof row->where, "sigma %.3g", p->sigma);
@@ -283,7 +283,7 @@ static void look_for_rate(judge *j)
         at_point(j, row, j->end, "by its rate");
     else if (at >= 0)
         at_point(j, row, at, "");
-    add(j, SS_MECHANISM_RATE, "|x| of the stream / its first", reach(j), SS_MECHANISM_GROWS, false,
+    add(j, SS_MECHANISM_RATE, "|x| of stream / its first", reach(j), SS_MECHANISM_GROWS, false,
         true);
 }
 
@@ -317,42 +317,6 @@ static double jump_at(const judge *j, int at)
                                               : fmax(loss, jump_of(j, stream_of, j->from, at));
 }
 
-/* At the stale step after which most happened, or, without any, the one that is nearest to it. */
-static void look_for_spike(judge *j)
-{
-    int at = -1;
-    ss_evidence *row;
-
-    for (int i = j->from; i < j->to && i < j->p.n; i++) {
-        const double v = j->p.points[i].staleness, best = at < 0 ? NAN : j->p.points[at].staleness;
-        const bool stale = v > SS_STALE, had = best > SS_STALE;
-
-        if (isnan(v))
-            continue;
-        if (at < 0 || (stale && !had) || (!had && v > best) ||
-            (stale && had && jump_at(j, i) > jump_at(j, at)))
-            at = i;
-    }
-    const ss_mechanism_point *p = at < 0 ? NULL : &j->p.points[at];
-
-    row = add(j, SS_MECHANISM_SPIKE, "largest staleness", p ? p->staleness : NAN, SS_STALE, false,
-              true);
-    if (p && p->stale_parameter >= 0)
-        at_point(j, row, at, ss_mechanism_run(&j->p, at)->parameters[p->stale_parameter]);
-    row = add(j, SS_MECHANISM_SPIKE, "loss or |x| / largest before", p ? jump_at(j, at) : NAN,
-              SS_MECHANISM_JUMP, false, true);
-    if (p)
-        at_point(j, row, at, "");
-    row = add(j, SS_MECHANISM_SPIKE, "share of stale parameters", p ? p->stale_share : NAN, 0.5,
-              true, false);
-    if (p)
-        at_point(j, row, at, "");
-    row = add(j, SS_MECHANISM_SPIKE, "pictures / usual at their sigma", p ? p->pictures : NAN,
-              SS_OUTLIER_PICTURE, false, false);
-    if (p)
-        at_point(j, row, at, "");
-}
-
 /* The power of the weights' growth that the stream's is; what does not grow needs none. */
 static double weight_power(double stream, double weights)
 {
@@ -366,10 +330,10 @@ static void look_for_weights(judge *j)
     const double stream = growth(j, stream_of, 0);
     const double weights = enough(j) ? last_level(j, weights_of, 0) : NAN; /* over the beginning */
 
-    add(j, SS_MECHANISM_WEIGHTS, "growth of the weights, median", weights,
-        SS_MECHANISM_WEIGHTS_GROW, false, true);
+    add(j, SS_MECHANISM_WEIGHTS, "growth of weights, median", weights, SS_MECHANISM_WEIGHTS_GROW,
+        false, true);
     add(j, SS_MECHANISM_WEIGHTS, "growth of the stream", stream, SS_MECHANISM_GROWS, false, true);
-    add(j, SS_MECHANISM_WEIGHTS, "stream's power of the weights", weight_power(stream, weights),
+    add(j, SS_MECHANISM_WEIGHTS, "stream's power of weights", weight_power(stream, weights),
         SS_MECHANISM_WEIGHT_POWER, true, true);
 }
 
@@ -462,16 +426,16 @@ static void look_for_logits(judge *j, const runaway *x)
     row = add(j, SS_MECHANISM_LOGITS, "largest logit", x->level, SS_LARGE_LOGIT, false, true);
     snprintf(row->where, sizeof row->where, "%s", name);
     row = add(j, SS_MECHANISM_LOGITS, "their late growth", x->late, SS_MECHANISM_RUNS, false, true);
-    row = add(j, SS_MECHANISM_LOGITS, "growth / the stream's squared", x->outrun, 1, false, true);
-    row = add(j, SS_MECHANISM_LOGITS, "least entropy of a head / ln N", x->entropy,
-              SS_COLLAPSED_BELOW, true, true);
+    row = add(j, SS_MECHANISM_LOGITS, "growth / stream's squared", x->outrun, 1, false, true);
+    row = add(j, SS_MECHANISM_LOGITS, "least entropy / ln N", x->entropy, SS_COLLAPSED_BELOW, true,
+              true);
     const double stream = stream_at_collapse(j, x->layer, &at);
 
     row = add(j, SS_MECHANISM_LOGITS, "stream's growth at collapse", stream, SS_MECHANISM_GROWS,
               true, false);
     if (at >= 0)
         at_point(j, row, at, "");
-    add(j, SS_MECHANISM_LOGITS, "growth of q k / of their input",
+    add(j, SS_MECHANISM_LOGITS, "growth of q k / their input",
         x->layer < 0 ? NAN : growth(j, projection_of, x->layer), SS_MECHANISM_GROWS, false, false);
 }
 
@@ -486,6 +450,65 @@ static double logits_met(const judge *j, const runaway *x)
     return n == 4 || known ? n : NAN;
 }
 
+/* The same at the points before one, in the layer that led there: logits that ran away before make
+ * the gradient that the optimiser then has not seen the like of. Unknown is none. */
+static double logits_met_before(judge *j, int point)
+{
+    const int to = j->to;
+    double met = 0;
+
+    if (point < 0)
+        return NAN;
+    j->to = point;
+    if (n_taking(j) > 0) {
+        const runaway x = leading_layer(j);
+
+        met = logits_met(j, &x);
+    }
+    j->to = to;
+    return isnan(met) ? 0 : met;
+}
+
+/* At the stale step after which most happened, or, without any, the one that is nearest to it. */
+static void look_for_spike(judge *j)
+{
+    int at = -1;
+    ss_evidence *row;
+
+    for (int i = j->from; i < j->to && i < j->p.n; i++) {
+        const double v = j->p.points[i].staleness, best = at < 0 ? NAN : j->p.points[at].staleness;
+        const bool stale = v > SS_STALE, had = best > SS_STALE;
+
+        if (isnan(v))
+            continue;
+        if (at < 0 || (stale && !had) || (!had && v > best) ||
+            (stale && had && jump_at(j, i) > jump_at(j, at)))
+            at = i;
+    }
+    const ss_mechanism_point *p = at < 0 ? NULL : &j->p.points[at];
+
+    row = add(j, SS_MECHANISM_SPIKE, "largest staleness", p ? p->staleness : NAN, SS_STALE, false,
+              true);
+    if (p && p->stale_parameter >= 0)
+        at_point(j, row, at, ss_mechanism_run(&j->p, at)->parameters[p->stale_parameter]);
+    row = add(j, SS_MECHANISM_SPIKE, "loss or |x| / those before", p ? jump_at(j, at) : NAN,
+              SS_MECHANISM_JUMP, false, true);
+    if (p)
+        at_point(j, row, at, "");
+    row = add(j, SS_MECHANISM_SPIKE, "logits' needs met before", logits_met_before(j, at),
+              SS_MECHANISM_BEFORE, true, true);
+    if (p)
+        at_point(j, row, at, "");
+    row = add(j, SS_MECHANISM_SPIKE, "share of stale parameters", p ? p->stale_share : NAN, 0.5,
+              true, false);
+    if (p)
+        at_point(j, row, at, "");
+    row = add(j, SS_MECHANISM_SPIKE, "pictures / usual at sigma", p ? p->pictures : NAN,
+              SS_OUTLIER_PICTURE, false, false);
+    if (p)
+        at_point(j, row, at, "");
+}
+
 static void look_for_stream(judge *j, const runaway *x)
 {
     const int last = j->to - 1;
@@ -497,10 +520,9 @@ static void look_for_stream(judge *j, const runaway *x)
               SS_MECHANISM_GROWS, false, true);
     if (p)
         at_point(j, row, last, site_of(j, last, what, sizeof what));
-    add(j, SS_MECHANISM_STREAM, "stream / largest of all else", p ? p->stream / p->others : NAN, 1,
+    add(j, SS_MECHANISM_STREAM, "stream / largest of others", p ? p->stream / p->others : NAN, 1,
         false, true);
-    row = add(j, SS_MECHANISM_STREAM, "needs of \"logits\" met, of 4", logits_met(j, x), 4, true,
-              true);
+    row = add(j, SS_MECHANISM_STREAM, "logits' needs met, of 4", logits_met(j, x), 4, true, true);
     if (x->layer >= 0)
         snprintf(row->where, sizeof row->where, "%s", j->p.names[x->layer]);
     add(j, SS_MECHANISM_STREAM, "decoder / encoder", p ? p->decoder / p->encoder : NAN, 1, false,
@@ -510,8 +532,8 @@ static void look_for_stream(judge *j, const runaway *x)
     if (j->end >= 0) {
         const ss_mechanism_point *end = &j->p.points[j->end];
 
-        row = add(j, SS_MECHANISM_STREAM, "first inf or NaN is no weight's", end->first.module >= 0,
-                  1, false, false);
+        row = add(j, SS_MECHANISM_STREAM, "first inf or NaN: no weight", end->first.module >= 0, 1,
+                  false, false);
         ss_site_name(ss_mechanism_run(&j->p, j->end),
                      end->first.module < 0 ? (ss_site){0, 0} : end->first, what, sizeof what);
         at_point(j, row, j->end, end->first.module < 0 ? "weights" : what);
@@ -626,11 +648,11 @@ static void say_name(judge *j, const runaway *x, ss_str *s)
         ss_str_addf(s,
                     "staleness %.3g (%s), in %.0f %% of the parameters, and loss or largest |x| "
                     "there are %.3g times the largest before",
-                    a->value, a->where, 100 * row_of(m, m->name, 2)->value, b->value);
-        if (row_of(m, m->name, 3)->speaks == SS_SPEAKS_FOR)
+                    a->value, a->where, 100 * row_of(m, m->name, 3)->value, b->value);
+        if (row_of(m, m->name, 4)->speaks == SS_SPEAKS_FOR)
             ss_str_addf(s,
                         "; it is a rare kind of batch: its pictures are %.3g times the usual ones",
-                        row_of(m, m->name, 3)->value);
+                        row_of(m, m->name, 4)->value);
         break;
     case SS_MECHANISM_WEIGHTS:
         ss_str_addf(s, "the weights' RMS grew by %.3g, and the stream by %.3g, as their power %.2g",
@@ -813,9 +835,9 @@ ss_code ss_mechanism_table(const ss_mechanism_finding *m, ss_table *t, ss_err *e
     ss_table_column(t, "mechanism", SS_COL_TEXT, NULL);
     ss_table_column(t, "measure", SS_COL_TEXT, NULL);
     ss_table_column(t, "value", SS_COL_NUMBER, "%.3g");
-    ss_table_column(t, "threshold", SS_COL_TEXT, NULL);
+    ss_table_column(t, "limit", SS_COL_TEXT, NULL);
     ss_table_column(t, "speaks", SS_COL_TEXT, NULL);
-    ss_table_column(t, "needed", SS_COL_TEXT, NULL);
+    ss_table_column(t, "need", SS_COL_TEXT, NULL);
     ss_table_column(t, "where", SS_COL_TEXT, NULL);
     for (int i = 0; i < m->n; i++) {
         const ss_evidence *row = &m->rows[i];
@@ -828,7 +850,7 @@ ss_code ss_mechanism_table(const ss_mechanism_finding *m, ss_table *t, ss_err *e
         ss_table_number(t, row->value);
         ss_table_text(t, limit);
         ss_table_text(t, speaks_text(row->speaks));
-        ss_table_text(t, row->required ? "yes" : "no");
+        ss_table_text(t, row->required ? "yes" : "-");
         ss_table_text(t, *row->where ? row->where : "-");
     }
     ss_table_note(t, "%s; the name is the first whose needed rows all speak for it",

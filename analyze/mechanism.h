@@ -62,6 +62,9 @@ const char *ss_mechanism_key(ss_mechanism m);  /* one word; NONE: "none" */
 /* Logits that run away have a late growth of this and more: 74 and 325 were measured with a layer
  * that reads the bare stream, 0.97 to 2.3 where every layer has a norm. */
 #define SS_MECHANISM_RUNS 4.0
+/* A stale step is what logits did that ran away before it: that had met so many of their four needs
+ * by then. Few heads that collapsed, or logits that are large, are no such thing. */
+#define SS_MECHANISM_BEFORE 3
 /* Points of a training from which growth is asked at all; of checkpoints, which all see the same
  * pictures, two do. And the least number of points of the last third. */
 enum { SS_MECHANISM_POINTS = 4, SS_MECHANISM_LATE = 4 };

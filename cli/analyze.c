@@ -445,6 +445,8 @@ const cli_command cmd_analyze = {
     "when, growth over training at low, middle and high noise levels, encoder against decoder,\n"
     "the same trends and forecasts, parameters whose updates are too large, and the loss.\n"
     "\n"
+    "Both also say which divergence it is, by name, with the evidence for each in one table.\n"
+    "\n"
     "What is inf or NaN is said before all else: weights, inputs, modules, attention heads,\n"
     "answers, losses. Exit status 3: something is.",
     options,

@@ -316,7 +316,9 @@ const cli_command cmd_bisect = {
     "doubted\n"
     "(neighbours and further points are tried). Says which module fails first in forward order, "
     "at\n"
-    "which noise level and for which input. Checkpoints are taken by the training step that\n"
+    "which noise level and for which input, and from the runs that were tried which divergence it "
+    "is.\n"
+    "Checkpoints are taken by the training step that\n"
     "their paths tell for certain (checkpoint-500, step_500_fp16), each another one; else as "
     "given.\n"
     "One that cannot be read is skipped. Exit status 3: a bad one was found.",

@@ -264,6 +264,30 @@ static void test_no_memory(void **state)
     }
 }
 
+/* A stale step with a jump after logits ran away is what they did; one before any growth of them is
+ * the spike. */
+static void test_spike_after_logits(void **state)
+{
+    (void)state;
+    static mech_row rows[20];
+    mech_spec s = spec_of(1);
+    const int last = s.bad - 1;
+
+    memcpy(rows, s.rows, sizeof mech_logits);
+    s.rows = rows;
+    rows[last].staleness = 7.8;
+    rows[last].share = 0.15;
+    rows[last].loss = 6;
+    check_one("after", &s, SS_MECHANISM_LOGITS, "");
+    s = spec_of(0);
+    memcpy(rows, s.rows, sizeof mech_stream);
+    s.rows = rows;
+    rows[6].staleness = 7.8;
+    rows[6].share = 0.15;
+    rows[6].loss = 6;
+    check_one("alone", &s, SS_MECHANISM_SPIKE, "a.weight, step 800");
+}
+
 /* Each row of the table is one of the finding, and each required row of the name speaks for it. */
 static void test_table(void **state)
 {
@@ -336,6 +360,28 @@ static void live_rate(const char *isa)
     expect(text, 0, "Mechanism: updates spike: too large a rate");
 }
 
+/* Live: batches of a rare class, which come at step 100. The second moment does not expect them. */
+static void test_live_rare(void **state)
+{
+    (void)state;
+    FILE *f = fopen(in_tmp("rare.json"), "w");
+    char here[200];
+
+    assert_non_null(f);
+    assert_non_null(getcwd(here, sizeof here));
+    fprintf(f,
+            "{\"output\": \"x\", \"steps\": 101, \"batch\": 2,"
+            " \"model\": \"%s/train/configs/fast-16.unet.json\","
+            " \"data\": {\"kind\": \"shapes\", \"rare\": 2},"
+            " \"optimizer\": {\"kind\": \"adam\", \"lr\": 3e-3, \"warmup\": 20},"
+            " \"statistics\": {\"every\": 20}}",
+            here);
+    fclose(f);
+    expect("train $D/rare.json -o $D/rare --quiet", 0,
+           "Mechanism: updates spike: stale second moment: staleness ");
+    assert_non_null(strstr(output, "step 100)"));
+}
+
 static void test_live_rate(void **state)
 {
     (void)state;
@@ -346,13 +392,21 @@ static void test_live_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_scaled),
-        cmocka_unit_test(test_steps_dropped),  cmocka_unit_test(test_checkpoints),
-        cmocka_unit_test(test_one_run),        cmocka_unit_test(test_bad_weights),
-        cmocka_unit_test(test_cannot_be_told), cmocka_unit_test(test_clamped),
-        cmocka_unit_test(test_bad_sample),     cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_table),          cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_scaled),
+        cmocka_unit_test(test_steps_dropped),
+        cmocka_unit_test(test_checkpoints),
+        cmocka_unit_test(test_one_run),
+        cmocka_unit_test(test_bad_weights),
+        cmocka_unit_test(test_cannot_be_told),
+        cmocka_unit_test(test_clamped),
+        cmocka_unit_test(test_bad_sample),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_commands),
         cmocka_unit_test(test_live_rate),
+        cmocka_unit_test(test_live_rare),
+        cmocka_unit_test(test_spike_after_logits),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
