@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -70,8 +71,8 @@ char *ss_structure_say(const ss_run *r, const char *module)
     if (*row->key)
         ss_str_addf(&s, "%s %s %s: %s.", row->key, strcmp(row->value, "absent") == 0 ? "is" : "=",
                     row->value, row->remedy);
-    else
-        ss_str_addf(&s, "For this %s.", row->remedy);
+    else if (*row->remedy)
+        ss_str_addf(&s, "%c%s.", toupper((unsigned char)*row->remedy), row->remedy + 1);
     return ss_str_detach(&s);
 }
 

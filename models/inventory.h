@@ -27,7 +27,7 @@ uint64_t ss_inventory_bad(const ss_inventory *v);
 void ss_inventory_say_bad(const ss_inventory *v, FILE *f);
 ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_err *e);
 ss_code ss_inventory_weights(const ss_inventory *v, int top, ss_table *t, ss_err *e);
-/* What lets activations grow (structure.h); free it before v. */
+/* What lets activations grow (structure.h), with the ends that are zero. */
 ss_code ss_inventory_structure(const ss_inventory *v, ss_structure **s, ss_err *e);
 
 #endif

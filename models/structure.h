@@ -4,7 +4,7 @@
  *   rc = ss_structure_new(m, NULL, &s, &err);
  *   for (int i = 0; i < s->n; i++)
  *       puts(s->rows[i].why);
- *   ss_structure_free(s);                       // before ss_model_close(m)
+ *   ss_structure_free(s);
  *
  * The list is made of the resolved configuration and of the modules as they were built, so it is
  * true for every family and every remedy (remedies.h): an attention has a norm in front of it only

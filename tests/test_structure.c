@@ -457,7 +457,7 @@ static void test_commands(void **state)
            "\nup_blocks.0.upsamplers.0.conv is on the line \"convolution without norm\"");
     expect("analyze $D/large.h5 --format fp16", 0,
            "\nup_blocks.0.resnets.0 is on the line \"sum without scale\": x + branch; it adds up. "
-           "For this no key changes it.\n");
+           "No key changes it.\n");
     expect("analyze $D/none.h5 --format fp16", 0, "overflow fp16");
     assert_null(strstr(output, "the line"));
     expect("analyze --json $D/large.h5", 0, "\"part\": \"structure\"");
@@ -469,6 +469,44 @@ static void test_commands(void **state)
            0, NULL);
     expect("report $D/none.h5 -o $D/report2 --quiet && ! grep structure- $D/report2/index.html", 0,
            NULL);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* A training's run file has the structure of its beginning, also once it has more steps. */
+static void test_training(void **state)
+{
+    (void)state;
+    ss_run *r;
+    ss_err e = {0};
+
+    write_text(in_tmp("net.json"), "{" SMALL "}");
+    write_text(in_tmp("train.json"),
+               "{\"steps\": 2, \"batch\": 2, \"model\": \"net.json\", \"init\": {\"zero\": "
+               "[\"*.conv2\"]}, \"data\": {\"kind\": \"shapes\"}, \"optimizer\": {\"lr\": 0.01}, "
+               "\"statistics\": {\"every\": 1}, \"checkpoints\": {\"every\": 2}}");
+    for (int i = 0; i < 2; i++) {
+        expect(i ? "train $D/train.json -o $D/out --quiet --resume --steps 4"
+                 : "train $D/train.json -o $D/out --quiet",
+               0, NULL);
+        assert_int_equal(ss_run_open_any(in_tmp("out/statistics.h5"), &r, &e), SS_OK);
+        assert_int_equal(r->n_sigmas, i ? 4 : 2);
+        check_link(r, "mid_block.attentions.0", 0, SS_LINK_NAMED);
+        assert_string_equal(r->structure[r->n_structure - 1].kind,
+                            ss_structure_kind_name(SS_STRUCTURE_ZERO));
+        assert_string_equal(r->structure[r->n_structure - 1].modules,
+                            "up_blocks.0.resnets.0.conv2, up_blocks.0.resnets.1.conv2, "
+                            "up_blocks.1.resnets.0.conv2, up_blocks.1.resnets.1.conv2");
+        ss_run_close(r);
+    }
+    expect("analyze $D/out/statistics.h5", 0, "the line \"");
 }
 
 /* What the program writes is the list of the model. */
@@ -513,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_run_file),
         cmocka_unit_test(test_lookup),
         cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_training),
         cmocka_unit_test(test_probed),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
