@@ -67,7 +67,7 @@ const char *ss_mechanism_key(ss_mechanism m);  /* one word; NONE: "none" */
 #define SS_MECHANISM_BEFORE 3
 /* Points of a training from which growth is asked at all; of checkpoints, which all see the same
  * pictures, two do. And the least number of points of the last third. */
-enum { SS_MECHANISM_POINTS = 4, SS_MECHANISM_LATE = 4 };
+enum { SS_MECHANISM_POINTS = 4, SS_MECHANISM_LATE = 3 };
 /* Update over weight, RMS, median over the parameters that are no biases. About 1e-3 is usual, 0.01
  * to 0.015 was measured in trainings that diverge slowly, 0.037 to 0.06 in those whose rate is ten
  * times theirs. From 0.03 on a weight is made anew in 33 steps. */

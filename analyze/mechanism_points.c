@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { N_BINS = 80 }; /* of noise levels, 2^-20 to 2^20 */
+
 /* What one point looks at in its run. */
 typedef struct {
     ss_run *r;
@@ -26,10 +28,11 @@ typedef struct {
     const int *columns, *inputs;
     int n_columns, n_inputs;
     double low, high; /* noise levels of the lower third are up to, of the upper one from; or NaN */
-    const float *sigma; /* [column][sample] of a training, else NULL */
-    const float *loss;  /* likewise */
-    ss_site in;         /* what reads the pictures; port -1: not recorded */
-    double *scratch;    /* [n_scratch], and behind it room for three numbers of each cell */
+    const float *sigma;                         /* [column][sample] of a training, else NULL */
+    const float *loss;                          /* likewise */
+    double picture[N_BINS], usual_loss[N_BINS]; /* what is usual there */
+    ss_site in;                                 /* what reads the pictures; port -1: not recorded */
+    double *scratch; /* [n_scratch], and behind it room for three numbers of each cell */
 } look;
 
 enum { IS_NOTHING, IS_OTHER, IS_STREAM };
@@ -184,21 +187,13 @@ static void find_bad(const look *l, ss_mechanism_point *p)
     }
 }
 
-/* Of a training: what is usual at a noise level, the median of the samples of all steps within a
- * factor of 2 of it; a batch alone has few. NaN with fewer than three. value: [column][sample]. */
-static double usual_at(const look *l, double sigma, double (*value)(const look *, cell))
+/* Noise levels of a training go into bins of a factor of 1.41, what is beyond into the outer ones.
+ */
+static int bin_of(double sigma)
 {
-    int n = 0;
+    const double bin = N_BINS / 2 + floor(2 * log2(sigma));
 
-    for (int c = 0; c < l->r->n_sigmas; c++) {
-        for (int s = 0; s < l->r->n_samples && l->r->done[c]; s++) {
-            const double ratio = sigma_of(l, (cell){c, 0, s}) / sigma;
-
-            if (ratio > 0.5 && ratio < 2)
-                l->scratch[n++] = value(l, (cell){c, 0, s});
-        }
-    }
-    return n < 3 ? NAN : ss_median(l->scratch, n);
+    return bin < 0 ? 0 : bin < N_BINS ? (int)bin : N_BINS - 1;
 }
 
 static double picture_of(const look *l, cell c)
@@ -210,6 +205,31 @@ static double loss_of(const look *l, cell c)
 {
     return l->loss ? (double)l->loss[(size_t)c.column * (size_t)l->r->n_samples + (size_t)c.sample]
                    : NAN;
+}
+
+/* What is usual at a noise level, the median of the samples of all steps within three bins: a batch
+ * alone has few. NaN with fewer than three. */
+static double usual_in(const look *l, int bin, double (*value)(const look *, cell))
+{
+    int n = 0;
+
+    for (int c = 0; c < l->r->n_sigmas; c++) {
+        for (int s = 0; s < l->r->n_samples && l->r->done[c]; s++) {
+            const double sigma = sigma_of(l, (cell){c, 0, s});
+
+            if (sigma > 0 && abs(bin_of(sigma) - bin) <= 1)
+                l->scratch[n++] = value(l, (cell){c, 0, s});
+        }
+    }
+    return n < 3 ? NAN : ss_median(l->scratch, n);
+}
+
+static void find_usual(look *l)
+{
+    for (int bin = 0; bin < N_BINS; bin++) {
+        l->picture[bin] = usual_in(l, bin, picture_of);
+        l->usual_loss[bin] = usual_in(l, bin, loss_of);
+    }
 }
 
 /* Where no picture is known, the sample alone decides, after all those whose picture is. */
@@ -242,8 +262,12 @@ static void find_sample(const look *l, double *peaks, ss_mechanism_point *p)
         const cell c = cell_at(l, k);
         const double sigma = sigma_of(l, c);
 
-        pictures[k] = picture_of(l, c) / (l->r->steps ? usual_at(l, sigma, picture_of) : 1);
-        losses[k] = l->r->steps ? loss_of(l, c) / usual_at(l, sigma, loss_of) : NAN;
+        const bool known = l->r->steps && sigma > 0;
+
+        pictures[k] = picture_of(l, c) / (known         ? l->picture[bin_of(sigma)]
+                                          : l->r->steps ? NAN
+                                                        : 1);
+        losses[k] = known ? loss_of(l, c) / l->usual_loss[bin_of(sigma)] : NAN;
     }
     for (int k = 0; k < n; k += samples) {
         over_median(l, peaks, k, samples);
@@ -553,6 +577,7 @@ static ss_code of_training(ss_run *r, ss_mechanism_points *p, ss_err *e)
     if (rc != SS_OK)
         goto out;
     cut_levels(&l);
+    find_usual(&l);
     for (int i = 0; i < r->n_inputs; i++)
         inputs[i] = i;
     for (int c = 0; c < r->n_sigmas && rc == SS_OK; c++) {

@@ -160,6 +160,10 @@ ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *
     if (rc == SS_OK && (out->json || ss_mechanism_matters(&m)) &&
         (rc = ss_mechanism_table(&m, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
+    if (rc == SS_OK && out->json &&
+        json_object_set_new(json_object_get(out->tables, "mechanism"), "name",
+                            json_string(ss_mechanism_text(m.name))) != 0)
+        rc = ss_fail(e, SS_NOMEM, "out of memory");
     ss_mechanism_release(&m);
     return rc;
 }

@@ -11,6 +11,7 @@ static const struct {
 } cases[] = {
     {SS_MECHANISM_STREAM, {MECH_TABLE(mech_stream)}},
     {SS_MECHANISM_LOGITS, {MECH_TABLE(mech_logits)}},
+    {SS_MECHANISM_STREAM, {MECH_TABLE(mech_plateau)}},
     {SS_MECHANISM_SPIKE, {MECH_TABLE(mech_spike)}},
     {SS_MECHANISM_RATE, {MECH_TABLE(mech_rate)}},
     {SS_MECHANISM_WEIGHTS, {MECH_TABLE(mech_weights)}},
@@ -225,7 +226,7 @@ static void test_clamped(void **state)
 static void test_bad_sample(void **state)
 {
     (void)state;
-    mech_spec s = spec_of(5);
+    mech_spec s = spec_of(6);
 
     check_one("sample 2", &s, SS_MECHANISM_DATA, "sample 2, step");
     s.whole_batch = true;
@@ -327,7 +328,7 @@ static void test_commands(void **state)
         expect(text, 0, NULL);
     }
     expect("analyze $D/p0.h5 $D/p1.h5", 0, name);
-    expect("analyze $D/p0.h5 $D/p1.h5 --json", 0, "\"mechanism\": {");
+    expect("analyze $D/p0.h5 $D/p1.h5 --json", 0, "\"name\": \"residual stream grows\"");
     expect("attn $D/p1.h5", 0, "Mechanism: cannot be told: one run has levels and no growth");
     expect("report $D/p0.h5 $D/p1.h5 -o $D/report", 0, NULL);
     expect(
