@@ -641,7 +641,7 @@ static void say_name(judge *j, const runaway *x, ss_str *s)
             s,
             "a step changes the weights by %.2g of their size in the median parameter (%s), "
             "against %g and less in trainings that go well; the largest |x| of the stream "
-            "grew by %.3g",
+            "grew %.3g-fold",
             a->value, a->where, SS_MECHANISM_UPDATE, b->value);
         break;
     case SS_MECHANISM_SPIKE:
@@ -655,15 +655,17 @@ static void say_name(judge *j, const runaway *x, ss_str *s)
                         row_of(m, m->name, 4)->value);
         break;
     case SS_MECHANISM_WEIGHTS:
-        ss_str_addf(s, "the weights' RMS grew by %.3g, and the stream by %.3g, as their power %.2g",
-                    a->value, b->value, row_of(m, m->name, 2)->value);
+        ss_str_addf(
+            s, "the weights' RMS grew %.3g-fold, and the stream %.3g-fold, as their power %.2g",
+            a->value, b->value, row_of(m, m->name, 2)->value);
         break;
     case SS_MECHANISM_LOGITS:
-        ss_str_addf(s,
-                    "the logits of %s reach %.3g, still grew by %.3g in the last third, %.3g times "
-                    "as much as the square of the stream, and the least entropy of a head there is "
-                    "%.2g of ln N",
-                    j->p.names[x->layer], a->value, x->late, x->outrun, x->entropy);
+        ss_str_addf(
+            s,
+            "the logits of %s reach %.3g, still grew %.3g-fold in the last third, %.3g times "
+            "as much as the square of the stream, and the least entropy of a head there is "
+            "%.2g of ln N",
+            j->p.names[x->layer], a->value, x->late, x->outrun, x->entropy);
         break;
     case SS_MECHANISM_STREAM:
         say_stream(j, s);
@@ -741,7 +743,7 @@ static void say_why_not(judge *j, ss_str *s)
         ss_str_addf(s, "\"%s\" and \"%s\" differ in the attention, which was not recorded",
                     ss_mechanism_text(SS_MECHANISM_STREAM), ss_mechanism_text(SS_MECHANISM_LOGITS));
     else if (growth(j, stream_of, 0) < SS_MECHANISM_GROWS && j->end < 0)
-        ss_str_addf(s, "nothing grew: the stream by %.3g", growth(j, stream_of, 0));
+        ss_str_addf(s, "nothing grew: the stream %.3g-fold", growth(j, stream_of, 0));
     else {
         ss_str_add(s, "no mechanism has all the evidence that it needs");
         say_nearest(j, s);

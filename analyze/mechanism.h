@@ -11,25 +11,25 @@
  *   rate      a step changes the weights too much, in most parameters at once
  *   spike     the gradient left what Adam's second moment knows (staleness), and a jump followed
  *   weights   RMS of the weights grows along with the activations and explains their growth
- *   logits    the logits of a layer grow to the end, as the square of the residual stream or
- * faster, and the entropy there collapsed stream    the residual stream grows, and logits do not
- * outrun it
+ *   logits    those of a layer grow to the end, as the stream squared or faster, and collapsed
+ *   stream    the residual stream grows, and logits do not outrun it
  *
  * Each piece of evidence is a row: a measure, its value, a threshold, and whether that speaks for
- * the mechanism or against it, or is not known. Some rows are required. The order above is one of
- * causes and effects: a bad sample makes large updates, those make weights and logits and streams
- * grow.
+ * the mechanism or against it, or is unknown. Some rows are required. The order above is one of
+ * causes and effects: a bad sample makes large updates, and those make weights, logits and streams
+ * grow; what logits did that ran away before a stale step is no spike.
  *
- *   The rule: the name is the first mechanism whose required rows all speak for it. It cannot be
- * told where there is none, and between logits and stream where attention was not recorded.
+ * The rule: the name is the first mechanism whose required rows all speak for it. It cannot be told
+ * where there is none, and between logits and stream where attention was not recorded.
  *
  * What grows is asked in two ways, both by medians, for each step sees other pictures:
  *
  *   growth        median of the last third of the points over that of the first third
- *   late growth   of the last third of the points, at least SS_MECHANISM_LATE: e to the
- *                 median slope of ln y between any two of them (Theil 1950; Sen 1968), times the
- *                 distance of the first and the last. Logits rise at the beginning of any training
- * and then stay; those that run away rise to the end
+ *   late growth   of the last third of the points, at least SS_MECHANISM_LATE: e to the median
+ *                 slope of ln y between any two of them (Theil 1950; Sen 1968), times the distance
+ *                 of the first and the last
+ *
+ * Logits rise at the beginning of any training and then stay; those that run away rise to the end.
  *
  * The first step of a training's own file saw the network before any update and takes no part in a
  * growth. One run has levels and no growth: there the name cannot be told, but what it agrees with.

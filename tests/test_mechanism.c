@@ -393,21 +393,14 @@ static void test_live_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_scaled),
-        cmocka_unit_test(test_steps_dropped),
-        cmocka_unit_test(test_checkpoints),
-        cmocka_unit_test(test_one_run),
-        cmocka_unit_test(test_bad_weights),
-        cmocka_unit_test(test_cannot_be_told),
-        cmocka_unit_test(test_clamped),
-        cmocka_unit_test(test_bad_sample),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_live_rate),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_spike_after_logits),
+        cmocka_unit_test(test_scaled),      cmocka_unit_test(test_steps_dropped),
+        cmocka_unit_test(test_checkpoints), cmocka_unit_test(test_one_run),
+        cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_cannot_be_told),
+        cmocka_unit_test(test_clamped),     cmocka_unit_test(test_bad_sample),
+        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_table),
+        cmocka_unit_test(test_commands),    cmocka_unit_test(test_live_rate),
         cmocka_unit_test(test_live_rare),
-        cmocka_unit_test(test_spike_after_logits),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
