@@ -65,6 +65,10 @@ const char *ss_mechanism_key(ss_mechanism m);  /* one word; NONE: "none" */
 /* A stale step is what logits did that ran away before it: that had met so many of their four needs
  * by then. Few heads that collapsed, or logits that are large, are no such thing. */
 #define SS_MECHANISM_BEFORE 3
+/* From one point of a training to the next the stream does not grow by this much, it is thrown:
+ * what follows in a format that holds it shows a broken network, and is no growth. Slow ones had 3.
+ */
+#define SS_MECHANISM_THROWN 100.0
 /* Points of a training from which growth is asked at all; of checkpoints, which all see the same
  * pictures, two do. And the least number of points of the last third. */
 enum { SS_MECHANISM_POINTS = 4, SS_MECHANISM_LATE = 3 };
