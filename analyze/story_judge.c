@@ -144,15 +144,17 @@ static void say_decision(ss_str *s, const rule *r, const ss_decision *d)
         ss_str_addf(s, found == r->side ? ", as claimed" : ", the contrary");
         return;
     }
-    ss_str_addf(s, ", undecided: %d of %d seeds as claimed", agree, d->n + d->missing);
+    if (agree > 0 && agree < d->n)
+        ss_str_addf(s, ", undecided: seeds disagree, %d of %d as claimed", agree, d->n);
+    else
+        ss_str_addf(s, ", undecided: %s of %d seeds as claimed", agree ? "all" : "none", d->n);
     if (d->missing)
         ss_str_addf(s, ", %d not measured", d->missing);
     if (d->n + d->missing < SS_LEAST_SEEDS)
         ss_str_addf(s, ", at least %d decide", SS_LEAST_SEEDS);
-    else if (d->needed >= SS_MANY_SEEDS)
-        ss_str_addf(s, ", by their scatter it takes %d seeds or more", SS_MANY_SEEDS);
-    else if (d->needed)
-        ss_str_addf(s, ", by their scatter it takes about %d seeds", d->needed);
+    else if (d->missing == 0 && d->low <= r->threshold && r->threshold <= d->high && d->needed)
+        ss_str_addf(s, ", the interval holds %g; by their scatter %s %d seeds would decide",
+                    r->threshold, d->needed >= SS_MANY_SEEDS ? "more than" : "about", d->needed);
 }
 
 static ss_code judge_one(const ss_story_regime *g, ss_finding_id f, ss_story_answer *a, ss_err *e)

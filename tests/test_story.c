@@ -199,12 +199,14 @@ static void test_verdicts(void **state)
     g->n = 0;
     put_runs(g, "rare999", SS_STORY_PEAK, slow, 4);
     put_runs(g, "rare98", SS_STORY_PEAK, small, 4);
-    expect_answer(&s, SS_FINDING_ADAM, SS_STORY_UNDECIDED, "3 of 4 seeds as claimed, 1 not");
+    expect_answer(&s, SS_FINDING_ADAM, SS_STORY_UNDECIDED,
+                  "undecided: all of 3 seeds as claimed, 1 not measured");
     g->n = 0;
     put_runs(g, "rare999", SS_STORY_PEAK, slow, 3);
     put_runs(g, "rare98", SS_STORY_PEAK, (const double[]){4, 100, 11}, 3);
     expect_answer(&s, SS_FINDING_ADAM, SS_STORY_UNDECIDED,
-                  "2 of 3 seeds as claimed, by their scatter it takes about ");
+                  "undecided: seeds disagree, 2 of 3 as claimed, the interval holds 2; by "
+                  "their scatter about ");
 }
 
 /* Student's t with 2 degrees of freedom is 4.302652730, with 3 3.182446305. */
