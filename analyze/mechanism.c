@@ -44,6 +44,7 @@ typedef struct {
     ss_mechanism_points p;
     int from, to;        /* the points from `from` to before `to` are finite and take part */
     int end;             /* index of the first bad one, or -1 */
+    int broken;          /* of the first at which the stream broke, or -1 */
     double *x, *scratch; /* [n], [n n] */
     ss_mechanism_finding *m;
 } judge;
@@ -602,6 +603,11 @@ static void say_end(const judge *j, ss_str *s)
     char step[64], site[SS_EVIDENCE_WHERE];
     const ss_mechanism_point *p;
 
+    if (j->broken >= 0) {
+        step_name(j, j->broken, step, sizeof step);
+        ss_str_addf(s, "; at %s the stream broke, from %.3g to %.3g", step,
+                    j->p.points[j->broken - 1].stream, j->p.points[j->broken].stream);
+    }
     if (j->end < 0)
         return;
     p = &j->p.points[j->end];
@@ -787,6 +793,21 @@ static void set_points(judge *j)
     j->m->n_points = j->to;
 }
 
+/* Where the stream breaks, behind enough points to tell a growth; -1: nowhere. Checkpoints may be
+ * so far apart that it grows as much between two. */
+static int break_of(const judge *j)
+{
+    double before = NAN;
+
+    for (int i = j->from; i < j->to && j->p.training; i++) {
+        if (i - j->from >= SS_MECHANISM_POINTS &&
+            j->p.points[i].stream >= SS_MECHANISM_BREAKS * before)
+            return i;
+        before = fmax(before, j->p.points[i].stream);
+    }
+    return -1;
+}
+
 ss_code ss_mechanism_find(ss_run *const *runs, const int64_t *steps, int n, ss_mechanism_finding *m,
                           ss_err *e)
 {
@@ -803,10 +824,13 @@ ss_code ss_mechanism_find(ss_run *const *runs, const int64_t *steps, int n, ss_m
         goto out;
     }
     set_points(&j);
-    x = leading_layer(&j);
     look_for_data(&j);
     look_for_rate(&j);
     look_for_spike(&j);
+    j.broken = break_of(&j);
+    if (j.broken >= 0)
+        m->n_points = j.to = j.broken;
+    x = leading_layer(&j);
     look_for_weights(&j);
     look_for_logits(&j, &x);
     look_for_stream(&j, &x);

@@ -3,9 +3,10 @@
  * Trainings diverge by different mechanisms, and a remedy helps against one of them. What is looked
  * at are points: the finished steps of a training's own run file, or the runs of several
  * checkpoints of one training, lowest step first. The first point at which anything is inf or NaN
- * is the end; growth is that of the finite points before it. From each point (mechanism_points.h)
- * come the largest |x| of the residual stream, largest logit, entropy, RMS of q, k and of what they
- * read; of a training's own file, too, what its updates did, and which sample has the largest |x|.
+ * is the end; growth is that of the finite points before it, and before the stream broke. From each
+ * point (mechanism_points.h) come the largest |x| of the residual stream, largest logit, entropy,
+ * RMS of q, k and of what they read; of a training's own file, too, what its updates did, and which
+ * sample has the largest |x|.
  *
  *   data      one sample is far larger than the others of its batch, and so is its picture
  *   rate      a step changes the weights too much, in most parameters at once
@@ -80,6 +81,9 @@ enum { SS_MECHANISM_POINTS = 4, SS_MECHANISM_LATE = 3 };
  * batches of one training differ by up to 2 in their loss. And the steps within which a spike
  * follows its stale step (updates.h). */
 #define SS_MECHANISM_JUMP 4.0
+/* A stream that is so many times what it was at any measured step before is broken: what follows is
+ * a wreck, and no growth. From step to step it differs by up to 2 in trainings that grow. */
+#define SS_MECHANISM_BREAKS 10.0
 enum { SS_MECHANISM_SPIKE_STEPS = 8 };
 /* Weights have grown from here on, against the first point or the start of the training, median
  * over the parameters that are no biases: trainings whose weights are of normal size had 1.4

@@ -16,6 +16,7 @@ static const struct {
     {SS_MECHANISM_RATE, {MECH_TABLE(mech_rate)}},
     {SS_MECHANISM_WEIGHTS, {MECH_TABLE(mech_weights)}},
     {SS_MECHANISM_DATA, {MECH_TABLE(mech_data), .outlier = 9}},
+    {SS_MECHANISM_LOGITS, {MECH_TABLE(mech_wreck)}},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
