@@ -25,7 +25,8 @@
     X(BLOBS, "Activation maps degenerate into blobs at the highest noise")                         \
     X(ENTROPY,                                                                                     \
       "Attention logits are large because their inputs are, not because the entropy collapsed")    \
-    X(COSINE, "Cosine attention only postpones the divergence")                                    \
+    X(COSINE, "Cosine attention does not prevent the overflow")                                    \
+    X(POSTPONE, "Cosine attention postpones the overflow")                                         \
     X(CLAMP, "Clamping activations stabilises, but samples are defective")                         \
     X(SCALE, "Scaling residuals or skips by a constant is compensated by the model")               \
     X(LEARNED, "Learned scales of residuals and skips do not help either")                         \
