@@ -290,6 +290,27 @@ static void test_spike_after_logits(void **state)
     check_one("alone", &s, SS_MECHANISM_SPIKE, "a.weight, step 800");
 }
 
+/* fp32 holds what comes after: a stream that was thrown, and logits that stay. That is no growth.
+ */
+static void test_thrown(void **state)
+{
+    (void)state;
+    static mech_row rows[32];
+    mech_spec s = spec_of(1);
+    const int good = s.bad;
+
+    memcpy(rows, s.rows, (size_t)good * sizeof *rows);
+    for (int i = good; i < good + 8; i++) {
+        rows[i] = rows[good - 1];
+        rows[i].step += 20 * (i - good + 1);
+        rows[i].stream = 3e7;
+        rows[i].logit = 5e9;
+    }
+    s.rows = rows;
+    s.n = s.bad = good + 8;
+    check_one("thrown", &s, SS_MECHANISM_LOGITS, "");
+}
+
 /* Each row of the table is one of the finding, and each required row of the name speaks for it. */
 static void test_table(void **state)
 {
@@ -394,13 +415,21 @@ static void test_live_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),       cmocka_unit_test(test_spike_after_logits),
-        cmocka_unit_test(test_scaled),      cmocka_unit_test(test_steps_dropped),
-        cmocka_unit_test(test_checkpoints), cmocka_unit_test(test_one_run),
-        cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_cannot_be_told),
-        cmocka_unit_test(test_clamped),     cmocka_unit_test(test_bad_sample),
-        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_table),
-        cmocka_unit_test(test_commands),    cmocka_unit_test(test_live_rate),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_thrown),
+        cmocka_unit_test(test_spike_after_logits),
+        cmocka_unit_test(test_scaled),
+        cmocka_unit_test(test_steps_dropped),
+        cmocka_unit_test(test_checkpoints),
+        cmocka_unit_test(test_one_run),
+        cmocka_unit_test(test_bad_weights),
+        cmocka_unit_test(test_cannot_be_told),
+        cmocka_unit_test(test_clamped),
+        cmocka_unit_test(test_bad_sample),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_live_rate),
         cmocka_unit_test(test_live_rare),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
