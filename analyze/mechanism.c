@@ -784,13 +784,10 @@ static void set_points(judge *j)
     }
     j->to = j->end < 0 ? j->p.n : j->end;
     j->from = j->p.training && j->to > 0 ? 1 : 0;
-    for (int i = j->from + SS_MECHANISM_POINTS; i < j->to && j->p.training; i++) {
-        if (j->p.points[i].stream >= SS_MECHANISM_THROWN * j->p.points[i - 1].stream)
-            j->to = i;
-    }
     j->m->bad = j->end >= 0;
     j->m->end = j->end < 0 ? NAN : j->p.points[j->end].step;
     j->m->n_points = j->to;
+    j->broken = -1;
 }
 
 /* Where the stream breaks, behind enough points to tell a growth; -1: nowhere. Checkpoints may be

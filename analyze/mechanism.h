@@ -66,10 +66,6 @@ const char *ss_mechanism_key(ss_mechanism m);  /* one word; NONE: "none" */
 /* A stale step is what logits did that ran away before it: that had met so many of their four needs
  * by then. Few heads that collapsed, or logits that are large, are no such thing. */
 #define SS_MECHANISM_BEFORE 3
-/* From one point of a training to the next the stream does not grow by this much, it is thrown:
- * what follows in a format that holds it shows a broken network, and is no growth. Slow ones had 3.
- */
-#define SS_MECHANISM_THROWN 100.0
 /* Points of a training from which growth is asked at all; of checkpoints, which all see the same
  * pictures, two do. And the least number of points of the last third. */
 enum { SS_MECHANISM_POINTS = 4, SS_MECHANISM_LATE = 3 };
@@ -81,10 +77,10 @@ enum { SS_MECHANISM_POINTS = 4, SS_MECHANISM_LATE = 3 };
  * batches of one training differ by up to 2 in their loss. And the steps within which a spike
  * follows its stale step (updates.h). */
 #define SS_MECHANISM_JUMP 4.0
-/* A stream that is so many times what it was at any measured step before is broken: what follows is
- * a wreck, and no growth. From step to step it differs by up to 2 in trainings that grow. */
-#define SS_MECHANISM_BREAKS 10.0
 enum { SS_MECHANISM_SPIKE_STEPS = 8 };
+/* A stream that is so many times what it was at any measured step before is broken: what follows is
+ * a wreck, and no growth. From one measured step to the next slow ones grew by up to 3. */
+#define SS_MECHANISM_BREAKS 10.0
 /* Weights have grown from here on, against the first point or the start of the training, median
  * over the parameters that are no biases: trainings whose weights are of normal size had 1.4
  * to 2.1. */

@@ -12,7 +12,7 @@
 
 /* ---- the rules ---- */
 
-#define GREW 4.0 /* factors of 2 and more count; below a third seeds differ by chance */
+#define GREW 2.0 /* by less than a third seeds differ by chance */
 #define NORMAL_WEIGHTS 2.0
 #define WORSE 1.25 /* of a Frechet distance */
 #define BEFORE_THE_END 0.999
