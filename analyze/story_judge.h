@@ -63,7 +63,7 @@ char *ss_story_rule(ss_finding_id f);
 
 typedef struct {
     ss_story_verdict verdict;
-    char *numbers; /* what came out, claim by claim; where seeds disagree, how many would decide */
+    char *numbers; /* what came out, a line a claim; where undecided, how many seeds would decide */
 } ss_story_answer;
 
 typedef struct {

@@ -4,6 +4,19 @@
 #include "analyze/story_judge.h"
 #include "base/mem.h"
 
+#include <string.h>
+
+/* Each line of the text by itself, indented. */
+static void print_lines(const char *text)
+{
+    while (*text) {
+        const int n = (int)strcspn(text, "\n");
+
+        printf("     %.*s\n", n, text);
+        text += n + (text[n] == '\n');
+    }
+}
+
 /* As text each finding is a paragraph: its numbers are sentences, too long for a table. */
 static void print_findings(const ss_story *s, const ss_story_judgement *j)
 {
@@ -13,8 +26,9 @@ static void print_findings(const ss_story *s, const ss_story_judgement *j)
             const char *title = ss_story_regime_title(s->regime[g].name);
             const ss_story_answer *a = &j->answer[g][f];
 
-            printf("   %s%s%s: %s\n", title, *title ? ": " : "", ss_story_verdict_text(a->verdict),
-                   a->numbers);
+            printf("   %s%s%s\n", title, *title ? ": " : "", ss_story_verdict_text(a->verdict));
+            if (a->verdict != SS_STORY_UNASKED)
+                print_lines(a->numbers);
         }
     }
 }

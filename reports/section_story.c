@@ -25,8 +25,17 @@ static ss_code numbers(ss_page *p, const ss_story *s, const ss_story_judgement *
     html_textf(p->f, "%d", 1 + s->n);
     html_raw(p->f, "\">");
     for (int g = 0; g < s->n; g++) {
-        if (j->answer[g][f].verdict != SS_STORY_UNASKED)
-            html_element(p->f, "p", NULL, "%s: %s.", title_of(s, g), j->answer[g][f].numbers);
+        const char *line =
+            j->answer[g][f].verdict == SS_STORY_UNASKED ? "" : j->answer[g][f].numbers;
+
+        if (*line)
+            html_element(p->f, "p", NULL, "%s:", title_of(s, g));
+        while (*line) {
+            const int n = (int)strcspn(line, "\n");
+
+            html_element(p->f, "p", "claim", "%.*s", n, line);
+            line += n + (line[n] == '\n');
+        }
     }
     html_element(p->f, "p", NULL, "Rule: %s.", rule ? rule : "");
     html_raw(p->f, "</td></tr>\n");

@@ -193,6 +193,10 @@ static void test_verdicts(void **state)
     put_runs(g, "rare999", SS_STORY_PEAK, fast, 3);
     put_runs(g, "rare98", SS_STORY_PEAK, slow, 3);
     expect_answer(&s, SS_FINDING_ADAM, SS_STORY_FAILS, "the contrary");
+    g->n = 0; /* what overflowed is at the limit, which is not below it */
+    put_runs(g, "rescue", SS_STORY_LARGEST, (const double[]){1, 1, 1}, 3);
+    put_runs(g, "rescue8", SS_STORY_LARGEST, (const double[]){0.2, 0.3, 0.2}, 3);
+    expect_answer(&s, SS_FINDING_RESCUE, SS_STORY_FAILS, "1 (1 to 1; 95 %: 1 to 1), the contrary");
     g->n = 0;
     put_runs(g, "rare999", SS_STORY_PEAK, slow, 2);
     put_runs(g, "rare98", SS_STORY_PEAK, fast, 3);
@@ -206,7 +210,7 @@ static void test_verdicts(void **state)
     put_runs(g, "rare999", SS_STORY_PEAK, slow, 3);
     put_runs(g, "rare98", SS_STORY_PEAK, (const double[]){4, 100, 11}, 3);
     expect_answer(&s, SS_FINDING_ADAM, SS_STORY_UNDECIDED,
-                  "undecided: seeds disagree, 2 of 3 as claimed, the interval holds 2; by "
+                  "undecided: seeds disagree, 2 of 3 as claimed, the interval holds 2, by "
                   "their scatter about ");
 }
 
