@@ -91,58 +91,110 @@ static void say_counts(ss_page *p, const ss_story *s, const ss_story_judgement *
                  n[SS_STORY_FAILS], n[SS_STORY_UNDECIDED], n[SS_STORY_UNASKED]);
 }
 
-/* The largest |x| of the batch of every run over its steps; one line a run, one colour an arm. */
-static ss_code curves(ss_page *p, const ss_story_regime *s, ss_err *e)
+enum { COLUMNS = 5, PANEL_HEIGHT = 165 };
+
+/* The runs of the arm that run i belongs to, which stand together: how many, and its name. */
+static int arm_from(const ss_story_regime *s, int i, char *name, size_t n)
+{
+    const char *own = s->runs[i].log.name, *dash = strrchr(own, '-');
+    const size_t len = dash ? (size_t)(dash - own) : strlen(own);
+    int to = i + 1;
+
+    while (to < s->n && strncmp(s->runs[to].log.name, own, len) == 0 &&
+           s->runs[to].log.name[len] == '-')
+        to++;
+    snprintf(name, n, "%.*s", (int)len, own);
+    return to - i;
+}
+
+static void add_points(ss_plot *plot, const ss_story_regime *s)
+{
+    for (int i = 0; i < s->n; i++) {
+        const ss_training_log *l = &s->runs[i].log;
+
+        ss_plot_addf(plot, "$r%d << EOD\n", i);
+        for (int k = 0; k < l->n_points; k++) {
+            ss_plot_number(plot, l->point[k].step);
+            ss_plot_add(plot, " ");
+            ss_plot_number(plot, l->point[k].peak);
+            ss_plot_add(plot, "\n");
+        }
+        ss_plot_add(plot, "EOD\n");
+    }
+}
+
+/* A logarithmic axis shows what is over 0. */
+static bool can_be_drawn(const ss_training_log *l)
+{
+    for (int k = 0; k < l->n_points; k++) {
+        if (l->point[k].peak > 0)
+            return true;
+    }
+    return false;
+}
+
+/* The runs i to i + n - 1, one line each: of one type, or of the colours in turn. */
+static void add_lines(ss_plot *plot, const ss_story_regime *s, int i, int n, int type)
 {
     enum { COLOURS = 8 };
+
+    for (int k = i; k < i + n; k++) {
+        if (can_be_drawn(&s->runs[k].log))
+            ss_plot_item(plot, "$r%d using 1:2 with lines lt %d notitle", k,
+                         type ? type : (k - i) % COLOURS + 1);
+    }
+}
+
+/* A panel an arm: the largest |x| of its runs over their steps, the baseline's behind them. */
+static ss_code curves(ss_page *p, const ss_story_regime *s, ss_err *e)
+{
     const char *regime = ss_story_regime_title(s->name);
+    char file[96], caption[200], name[64];
+    int n_arms = 0, base = 0, n_base = 0;
+    double limit = NAN, steps = 1;
     ss_plot plot = {0};
-    int arm = -1, index = 0;
-    const char *last = "";
-    size_t last_len = 0;
-    char file[96], caption[200];
 
-    ss_plot_add(&plot, "$p << EOD\n");
-    for (int i = 0; i < s->n; i++) {
-        for (int k = 0; k < s->runs[i].log.n_points; k++) {
-            ss_plot_number(&plot, s->runs[i].log.point[k].step);
-            ss_plot_add(&plot, " ");
-            ss_plot_number(&plot, s->runs[i].log.point[k].peak);
-            ss_plot_add(&plot, "\n");
+    for (int i = 0, n; i < s->n; i += n, n_arms++) {
+        n = arm_from(s, i, name, sizeof name);
+        if (strcmp(name, "baseline") == 0) {
+            base = i;
+            n_base = n;
         }
-        ss_plot_add(&plot, "\n\n");
     }
-    ss_plot_add(&plot, "EOD\nset logscale y\nset format y '%g'\nset xlabel 'training step'\n"
-                       "set ylabel 'largest |x| of the batch'\n"
-                       "set key outside right top Left reverse\n");
     for (int i = 0; i < s->n; i++) {
-        const char *name = s->runs[i].log.name, *dash = strrchr(name, '-');
-        const size_t len = dash ? (size_t)(dash - name) : strlen(name);
-        const bool first = len != last_len || strncmp(name, last, len) != 0;
-        char label[64];
+        limit = fmax(limit, s->runs[i].log.limit);
+        steps = fmax(steps, (double)s->runs[i].log.steps);
+    }
+    const int rows = (n_arms + COLUMNS - 1) / COLUMNS;
+    const double top = isnan(limit) ? 1e4 : 10 * limit;
 
-        arm += first;
-        last = name;
-        last_len = len;
-        if (s->runs[i].log.n_points == 0) {
-            index++;
-            continue;
-        }
-        snprintf(label, sizeof label, "%.*s", (int)len, name);
-        ss_plot_addf(&plot, "%s$p using 1:2 index %d with lines lt %d dt %d %s",
-                     plot.script.s && strstr(plot.script.s, "plot $p") ? ", " : "plot ", index++,
-                     arm % COLOURS + 1, arm / COLOURS + 1, first ? "title " : "notitle");
-        if (first)
-            ss_plot_label(&plot, label);
+    add_points(&plot, s);
+    ss_plot_addf(&plot,
+                 "set multiplot layout %d,%d\nset logscale y\nset format y '%%g'\n"
+                 "set xrange [0:%.0f]\nset yrange [1:%g]\nset xtics %g\nunset key\n",
+                 rows, COLUMNS, steps, top, pow(10, floor(log10(steps))));
+    for (int i = 0, n; i < s->n; i += n) {
+        n = arm_from(s, i, name, sizeof name);
+        ss_plot_add(&plot, "set title ");
+        ss_plot_label(&plot, name);
+        ss_plot_add(&plot, "\n");
+        if (!isnan(limit))
+            ss_plot_item(&plot, "%g with lines lt %d notitle", limit, SS_PLOT_LIMIT);
+        if (i != base)
+            add_lines(&plot, s, base, n_base, SS_PLOT_MUTED);
+        add_lines(&plot, s, i, n, 0);
+        ss_plot_items_end(&plot);
     }
-    ss_plot_add(&plot, "\n");
+    ss_plot_add(&plot, "unset multiplot\n");
     snprintf(file, sizeof file, "story%s%s", *s->name ? "-" : "", s->name);
     snprintf(caption, sizeof caption, "%s%sLargest activation of each training run over its steps",
              regime, *regime ? ": " : "");
     return ss_page_figure(
-        p, &plot, file, 900, 460, caption,
-        "The largest |x| of the block outputs of the batch at the measured steps, a line a run. "
-        "Values that are inf or NaN are left out.",
+        p, &plot, file, 900, rows * PANEL_HEIGHT + 20, caption,
+        "The largest |x| of the block outputs of the batch at the measured steps: a panel an arm, "
+        "a line a seed, the baseline behind them, and the largest number of the format as a "
+        "horizontal line. Values that are inf or NaN are left out; what is above the panel is cut "
+        "off.",
         e);
 }
 
