@@ -339,11 +339,12 @@ ss_code ss_story_runs_table(const ss_story_regime *r, ss_table *t, ss_err *e)
 
     if (rc != SS_OK)
         return rc;
-    ss_table_note(t,
-                  "%s%slargest |x| of block outputs: in the first quarter of the steps from %d to "
-                  "the first overflow, in the last, and of all; loss over the last 100 finite "
-                  "steps; Frechet distance and recognised: of samples",
-                  ss_story_regime_title(r->name), *r->name ? "; " : "", SS_SETTLED);
+    ss_table_note(
+        t,
+        "%s%slargest |x| of block outputs: mean over the first quarter of the steps from %d to "
+        "the first overflow, over the last, and the largest of all; loss over the last "
+        "100 finite steps; Frechet distance and recognised: of samples",
+        ss_story_regime_title(r->name), *r->name ? "; " : "", SS_SETTLED);
     ss_table_column(t, "run", SS_COL_TEXT, NULL);
     ss_table_column(t, "steps", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "overflow", SS_COL_NUMBER, "%.0f");

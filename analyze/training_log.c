@@ -258,12 +258,15 @@ typedef struct {
     int n;
 } measured;
 
-/* Columns first to last of m are in the window; the largest of each stage. */
+/* Columns first to last of m are in the window; the geometric mean of each stage. */
 static void window_peaks(const measured *m, int first, int last, double peak[SS_N_STAGES + 1])
 {
-    for (int i = first; i <= last; i++) {
-        for (int k = 0; k <= SS_N_STAGES; k++)
-            peak[k] = fmax(peak[k], m->peak[i][k]);
+    for (int k = 0; k <= SS_N_STAGES; k++) {
+        double sum = 0;
+
+        for (int i = first; i <= last; i++)
+            sum += log(m->peak[i][k]);
+        peak[k] = exp(sum / (last - first + 1));
     }
 }
 

@@ -6,10 +6,10 @@
  *
  * Peaks are of block outputs, which make up the residual stream; of all modules in files that do
  * not know them. A batch of few samples has high noise among them at some steps only, so peaks are
- * compared as the largest over windows: `early` is the first quarter of the steps from SS_SETTLED
- * to the first overflow, or the end, and `late` the last; steps with values that are not finite are
- * left out. What grew between the two grew in training, not in the warm-up, and before anything was
- * inf or NaN.
+ * compared as geometric means over windows: `early` is the first quarter of the steps from
+ * SS_SETTLED to the first overflow, or the end, and `late` the last; steps with values that are not
+ * finite are left out. What grew between the two grew in training, not in the warm-up, and before
+ * anything was inf or NaN.
  */
 #ifndef SS_ANALYZE_TRAINING_LOG_H
 #define SS_ANALYZE_TRAINING_LOG_H
@@ -45,7 +45,7 @@ typedef struct {
     double
         limit; /* the largest number of the format that it was trained in; NaN: fp32, or several */
     int64_t early, late; /* first and last measured step of the two windows; 0: not measured */
-    double peak[2][SS_N_STAGES + 1]; /* largest |x| in the windows; last: of all blocks */
+    double peak[2][SS_N_STAGES + 1]; /* mean of the largest |x|; last: of all blocks */
     double largest;                  /* over all measured steps */
     double exponent;                 /* of the decoder's peak over steps from early to late */
     double weights;                  /* median over parameters of RMS late / RMS early */
