@@ -341,7 +341,7 @@ ss_code ss_story_runs_table(const ss_story_regime *r, ss_table *t, ss_err *e)
         return rc;
     ss_table_note(
         t,
-        "%s%slargest |x| of block outputs: mean over the first quarter of the steps from %d to "
+        "%s%slargest |x| of block outputs: mean over the first eighth of the steps from %d to "
         "the first overflow, over the last, and the largest of all; loss over the last "
         "100 finite steps; Frechet distance and recognised: of samples",
         ss_story_regime_title(r->name), *r->name ? "; " : "", SS_SETTLED);

@@ -314,11 +314,11 @@ static ss_code compare_windows(ss_run *r, const measured *m, ss_training_log *t,
         return SS_OK;
     t->early = r->steps[m->column[0]];
     t->late = r->steps[m->column[last]];
-    const double quarter = (double)(t->late - t->early) / 4;
+    const double eighth = (double)(t->late - t->early) / 8;
 
-    while (early < last && (double)(r->steps[m->column[early + 1]] - t->early) <= quarter)
+    while (early < last && (double)(r->steps[m->column[early + 1]] - t->early) <= eighth)
         early++;
-    while (late > 0 && (double)(t->late - r->steps[m->column[late - 1]]) <= quarter)
+    while (late > 0 && (double)(t->late - r->steps[m->column[late - 1]]) <= eighth)
         late--;
     window_peaks(m, 0, early, t->peak[0]);
     window_peaks(m, late, last, t->peak[1]);

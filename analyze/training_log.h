@@ -6,7 +6,7 @@
  *
  * Peaks are of block outputs, which make up the residual stream; of all modules in files that do
  * not know them. A batch of few samples has high noise among them at some steps only, so peaks are
- * compared as geometric means over windows: `early` is the first quarter of the steps from
+ * compared as geometric means over windows: `early` is the first eighth of the steps from
  * SS_SETTLED to the first overflow, or the end, and `late` the last; steps with values that are not
  * finite are left out. What grew between the two grew in training, not in the warm-up, and before
  * anything was inf or NaN.
