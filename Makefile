@@ -10,8 +10,8 @@
 #                      the examples in comments and documents
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
 # make demo            install what is missing, build, probe the bundled checkpoint
-# make story           train two divergences and each remedy, judge findings: an hour; STORY=short: a
-#                      few minutes
+# make story           train two divergences and each remedy, judge findings: 50 minutes;
+#                      STORY=short: 10
 # make install         program, manual, completion, library and headers into PREFIX (/usr/local),
 #                      below DESTDIR if that is set; make uninstall
 # V=1                  show the commands
