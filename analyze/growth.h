@@ -39,8 +39,9 @@ void ss_growth_release(ss_growth *g); /* {0} is fine */
 
 /* True when two rows are of the same values. */
 bool ss_growth_same(const ss_growth_row *a, const ss_growth_row *b);
-/* Of the sites with the same values as row i, the one that made them: the first in forward order. A
- * container repeats what its last child puts out. sites: those that g was found in. */
+/* The site where the values of row i were computed. A container returns what its last child
+ * computed, so several sites can have equal values; this is the first of them in forward order.
+ * sites: those that g was found in. */
 ss_site ss_growth_origin(const ss_sites *sites, const ss_growth *g, int i);
 
 /* The first `top` rows; the others are summarised in the note. The title is borrowed from g. */

@@ -39,13 +39,14 @@ static const char *speaks_text(ss_speaks s)
     return texts[s];
 }
 
-/* What the judge works on: the points that take part in a growth, and the first that is bad. */
+/* The points (steps, or checkpoints) of one training, which of them growth is measured over, and
+ * the finding that is being filled in. */
 typedef struct {
     ss_mechanism_points p;
-    int from, to;        /* the points from `from` to before `to` are finite and take part */
-    int end;             /* index of the first bad one, or -1 */
-    int broken;          /* of the first at which the stream broke, or -1 */
-    double *x, *scratch; /* [n], [n n] */
+    int from, to;    /* the points from `from` to before `to` are finite and take part */
+    int end;         /* index of the first bad one, or -1 */
+    int broken;      /* of the first at which the stream broke, or -1 */
+    double *scratch; /* for medians: every point, and every pair of late points */
     ss_mechanism_finding *m;
 } judge;
 
@@ -340,7 +341,8 @@ static void look_for_weights(judge *j)
 
 /* ---- logits and stream ---- */
 
-/* What is required of a layer whose logits run away. */
+/* The four numbers by which an attention layer's logits are said to run away: their size, their
+ * growth in the last third, their growth over the square of the stream's, the least entropy. */
 typedef struct {
     int layer;
     double level, late, outrun, entropy;

@@ -71,7 +71,8 @@ const char *ss_mechanism_key(ss_mechanism m);  /* one word; NONE: "none" */
 enum { SS_MECHANISM_POINTS = 4, SS_MECHANISM_LATE = 3 };
 /* Update over weight, RMS, median over the parameters that are no biases. About 1e-3 is usual, 0.01
  * to 0.015 was measured in trainings that diverge slowly, 0.037 to 0.06 in those whose rate is ten
- * times theirs. From 0.03 on a weight is made anew in 33 steps. */
+ * times theirs. At 0.03, 33 steps change a weight
+ * by as much as its own size. */
 #define SS_MECHANISM_UPDATE 0.03
 /* From here on the loss or the largest |x| has jumped, against the largest of all steps before:
  * batches of one training differ by up to 2 in their loss. And the steps within which a spike

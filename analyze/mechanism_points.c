@@ -17,7 +17,7 @@
 
 enum { N_BINS = 80 }; /* of noise levels, 2^-20 to 2^20 */
 
-/* What one point looks at in its run. */
+/* The data sets of one run, and those of its columns that make up one point. */
 typedef struct {
     ss_run *r;
     const float *absmax, *rms, *entropy, *logit, *keys;
@@ -32,7 +32,7 @@ typedef struct {
     const float *loss;                          /* likewise */
     double picture[N_BINS], usual_loss[N_BINS]; /* what is usual there */
     ss_site in;                                 /* what reads the pictures; port -1: not recorded */
-    double *scratch; /* [n_scratch], and behind it room for three numbers of each cell */
+    double *scratch; /* n_scratch values for medians; behind them, three values for each cell */
 } look;
 
 enum { IS_NOTHING, IS_OTHER, IS_STREAM };
@@ -85,7 +85,7 @@ static int what_is(const ss_run *r, ss_site s)
     return IS_OTHER;
 }
 
-/* What reads the pictures: conv_in, or the network. */
+/* The module whose input is the noised picture: conv_in, or where there is none the whole model. */
 static int input_module(const ss_run *r)
 {
     for (int m = 0; m < r->n_modules; m++) {
@@ -207,8 +207,9 @@ static double loss_of(const look *l, cell c)
                    : NAN;
 }
 
-/* What is usual at a noise level, the median of the samples of all steps within three bins: a batch
- * alone has few. NaN with fewer than three. */
+/* The usual value at a noise level: the median over samples of all steps whose noise level falls
+ * into this bin or one of its two neighbours. One batch has too few samples at one noise level. NaN
+ * with fewer than three samples. */
 static double usual_in(const look *l, int bin, double (*value)(const look *, cell))
 {
     int n = 0;
