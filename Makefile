@@ -6,7 +6,7 @@
 # make check-parsers   what reads files, with ASan and UBSan
 # make check-allocations  every allocation of a model, a run file, a probe and a training fails once
 # make check-kill N=200, make check-full-disk N=50      train and probe, cut off and gone on with
-# make lint            format, include directions, banned calls; headers compile alone, and so do
+# make lint            format, include directions, circles, banned calls; headers compile alone, and so do
 #                      the examples in comments and documents
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
 # make demo            install what is missing, build, probe the bundled checkpoint
@@ -178,9 +178,11 @@ $(B)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS)' > $@
 
-lint: check-headers
+lint: check-headers $(B)/libsigmascope.a
 	$(Q)clang-format --dry-run --Werror $(C_FILES)
 	tests/lint
+	@echo tests/circles
+	@tests/circles $(B) $(LIB_OBJ)
 	$(Q)tests/examples $(CC) $(ALL_CFLAGS)
 check-headers: $(HDRS:%=$(B)/%.ok) # each header must compile alone
 $(B)/%.h.ok: %.h $(B)/flags

@@ -5,8 +5,6 @@
 #include "kernels/internal.h"
 #include "kernels/tape.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 static const ss_backend *const backends[] = {&ss_backend_cpu};
@@ -50,38 +48,11 @@ void ss_ctx_free(ss_ctx *c)
     ss_free(c);
 }
 
-ss_code ss_ctx_check(const ss_ctx *c, ss_err *e)
-{
-    if (e && c->err.code != SS_OK)
-        *e = c->err;
-    return c->err.code;
-}
-
 void ss_ctx_clear(ss_ctx *c)
 {
     c->err = (ss_err){0};
     c->depth = 0;
     ss_tape_end(c);
-}
-
-bool ss_ctx_failed(const ss_ctx *c)
-{
-    return c->err.code != SS_OK;
-}
-
-void *ss_ctx_fail(ss_ctx *c, ss_code code, const char *fmt, ...)
-{
-    char text[sizeof c->err.msg / 2];
-    const char *where = c->depth ? c->stack[c->depth - 1]->path : "";
-    va_list ap;
-
-    if (ss_ctx_failed(c))
-        return NULL;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    ss_fail(&c->err, code, "%s%s%s", where, *where ? ": " : "", text);
-    return NULL;
 }
 
 int ss_ctx_threads(const ss_ctx *c)

@@ -24,7 +24,7 @@ typedef struct {
     int first_change, n_changes;
     bool cosine;
     float cosine_scale; /* 0: sqrt(width of a head) */
-} ss_site;
+} ss_at_module;
 
 struct ss_ctx {
     const ss_backend *be;
@@ -43,8 +43,8 @@ struct ss_ctx {
     const ss_format *gradient;
     ss_format *formats; /* owned: the policy's default and its gradients', then its rules' */
     int n_formats;
-    ss_site *sites;     /* [n_modules], owned; NULL when nothing is set up */
-    ss_change *changes; /* sorted by module, in the order given */
+    ss_at_module *sites; /* [n_modules], owned; NULL when nothing is set up */
+    ss_change *changes;  /* sorted by module, in the order given */
 
     const ss_module *stack[SS_MAX_DEPTH];
     int depth;
@@ -61,8 +61,15 @@ const ss_format *ss_op_gradient_format(const ss_ctx *c);
 /* x as an operand of a convolution, product or attention: in the format that these work in just
  * now. A reference of the caller's, as that of an operation. */
 ss_tensor *ss_lower(ss_ctx *c, const ss_tensor *x);
-/* The innermost entered module's site, or NULL. */
-const ss_site *ss_current_site(const ss_ctx *c);
+/* What happens at m, or at the innermost module entered; NULL where nothing is set up. */
+const ss_at_module *ss_at(const ss_ctx *c, const ss_module *m);
+const ss_at_module *ss_at_innermost(const ss_ctx *c);
+/* The format that the innermost module's operations work in, or NULL: fp32. */
+const ss_format *ss_working_format(const ss_ctx *c);
+
+/* cast.c: rounds x to f, and later its gradient to g, which passes straight through the rounding of
+ * the value (Bengio et al. 2013); either may be NULL. Takes x. */
+ss_tensor *ss_cast_to(ss_ctx *c, ss_tensor *x, const ss_format *f, const ss_format *g);
 
 /* inner.c: shows a watched inner value of an attention operation, from what its heads saw. */
 void ss_show_logits(ss_ctx *c, const ss_module *m, const ss_logit_stats *l, int N, int heads,
@@ -77,8 +84,12 @@ ss_tensor *ss_tensor_view(ss_ctx *c, const ss_tensor *x, ss_shape s);
  * fresh one that the caller fills. Takes x. *fresh tells which. */
 ss_tensor *ss_writable(ss_ctx *c, ss_tensor *x, bool *fresh);
 
-/* Notes that x's values are in f. */
+/* Notes that x's values are in f; whether that is noted. */
 void ss_mark(ss_tensor *x, const ss_format *f);
+static inline bool ss_is_in(const ss_tensor *x, const ss_format *f)
+{
+    return x->buf->exp_bits == f->exp_bits && x->buf->man_bits == f->man_bits;
+}
 
 /* Rounds y's values, in place when it is the only owner. Takes y. */
 ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f);

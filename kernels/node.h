@@ -114,9 +114,13 @@ ss_tensor *ss_node_run(ss_ctx *c, ss_node *n);
 void ss_tape_enter(ss_ctx *c, const ss_module *m);
 void ss_tape_leave(ss_ctx *c, const ss_module *m);
 
+/* tensor.c: a variable of shape s, made by a node of the context's tape (-1: by none). NULL after
+ * recording an error in the context. */
+ss_var *ss_var_new(ss_ctx *c, ss_shape s, int maker);
+ss_var *ss_var_retain(ss_var *v); /* NULL is fine, as for release */
+void ss_var_release(ss_var *v);
 /* Where the gradient of x gathers on the tape that records; NULL: it gets none. */
 ss_var *ss_var_of(const ss_ctx *c, const ss_tensor *x);
-void ss_var_release(ss_var *v); /* NULL is fine */
 
 /* A context's tape. */
 typedef struct {

@@ -268,7 +268,7 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
                                    .scale = opt->scale,
                                    .cosine = opt->cosine,
                                    .code = code_of(c, opt->stored)}};
-    const ss_site *site = ss_current_site(c);
+    const ss_at_module *site = ss_at_innermost(c);
     const bool watched = site && site->watch_attention;
 
     if (site && site->cosine) {

@@ -18,41 +18,6 @@
 
 /* ---- variables ---- */
 
-static ss_var *var_new(ss_ctx *c, ss_shape s, int maker)
-{
-    ss_var *v = ss_calloc(1, sizeof *v);
-
-    if (!v)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    v->refs = 1;
-    v->shape = s;
-    v->maker = maker;
-    v->tape = c->tape.number;
-    return v;
-}
-
-static ss_var *var_retain(ss_var *v)
-{
-    if (v)
-        v->refs++;
-    return v;
-}
-
-void ss_var_release(ss_var *v)
-{
-    if (!v || --v->refs > 0)
-        return;
-    ss_release(v->gradient);
-    ss_free(v);
-}
-
-ss_var *ss_var_of(const ss_ctx *c, const ss_tensor *x)
-{
-    ss_var *v = x ? x->var : NULL;
-
-    return v && (v->maker < 0 || v->tape == c->tape.number) ? v : NULL;
-}
-
 /* Adds g to the gradient. Takes g, which is NULL after an error. */
 static void var_add(ss_ctx *c, ss_var *v, ss_tensor *g)
 {
@@ -80,7 +45,7 @@ void ss_tensor_want_gradient(ss_tensor *x, bool on)
         return;
     assert(!x->var || x->var->maker < 0);
     if (on && !x->var) {
-        x->var = var_new(x->ctx, x->shape, -1);
+        x->var = ss_var_new(x->ctx, x->shape, -1);
     } else if (!on) {
         ss_var_release(x->var);
         x->var = NULL;
@@ -197,7 +162,7 @@ static void record(ss_ctx *c, const ss_node *run, ss_tensor *y)
         ss_ctx_fail(c, SS_NOMEM, "out of memory");
         return;
     }
-    y->var = var_new(c, y->shape, (int)t->n);
+    y->var = ss_var_new(c, y->shape, (int)t->n);
     if (!y->var) {
         ss_free(host);
         return;
@@ -207,10 +172,10 @@ static void record(ss_ctx *c, const ss_node *run, ss_tensor *y)
     n->host = run->host ? memcpy(host, run->host, run->host_bytes) : NULL;
     n->stats = NULL;
     n->logits = NULL;
-    n->out = var_retain(y->var);
+    n->out = ss_var_retain(y->var);
     n->dropped = -1;
     for (int k = 0; k < SS_MAX_OPERANDS; k++) {
-        n->var[k] = var_retain(ss_var_of(c, n->in[k]));
+        n->var[k] = ss_var_retain(ss_var_of(c, n->in[k]));
         ss_retain(n->in[k]);
     }
     if (!t->block) /* else all are needed until the block is left */

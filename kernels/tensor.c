@@ -4,60 +4,6 @@
 #include "base/mem.h"
 #include "kernels/internal.h"
 
-#include <stdio.h>
-#include <string.h>
-
-#define X(name, bytes, text) [SS_##name] = {bytes, text},
-static const struct {
-    size_t size;
-    const char *name;
-} dtypes[] = {SS_DTYPES(X)};
-#undef X
-
-size_t ss_dtype_size(ss_dtype t)
-{
-    return dtypes[t].size;
-}
-
-const char *ss_dtype_name(ss_dtype t)
-{
-    return dtypes[t].name;
-}
-
-ss_shape ss_shape_make(size_t rank, const int64_t *dim)
-{
-    ss_shape s = {.rank = (int)rank};
-
-    for (size_t i = 0; i < rank && i < SS_MAX_RANK; i++)
-        s.dim[i] = dim[i];
-    return s;
-}
-
-int64_t ss_shape_numel(ss_shape s)
-{
-    int64_t n = 1;
-
-    for (int i = 0; i < s.rank; i++)
-        n *= s.dim[i];
-    return n;
-}
-
-bool ss_shape_equal(ss_shape a, ss_shape b)
-{
-    return a.rank == b.rank && memcmp(a.dim, b.dim, (size_t)a.rank * sizeof *a.dim) == 0;
-}
-
-char *ss_shape_text(ss_shape s, char *out, size_t n)
-{
-    size_t at = (size_t)snprintf(out, n, "[");
-
-    for (int i = 0; i < s.rank && at < n; i++)
-        at += (size_t)snprintf(out + at, n - at, "%s%lld", i ? "," : "", (long long)s.dim[i]);
-    if (at < n)
-        snprintf(out + at, n - at, "]");
-    return out;
-}
-
 /* Bytes of a tensor, or false where a dimension is negative or the product too large. */
 static bool shape_bytes(ss_shape s, size_t item, size_t *bytes)
 {
@@ -186,7 +132,7 @@ ss_code ss_param_set(ss_ctx *c, ss_tensor *w, const float *host, ss_err *e)
         if (!own) {
             ss_code rc = ss_ctx_check(c, e);
 
-            ss_ctx_clear(c); /* it is told here */
+            c->err = (ss_err){0}; /* reported here */
             return rc;
         }
         ss_buffer *old = w->buf;
@@ -223,6 +169,43 @@ ss_code ss_download_sample(ss_ctx *c, const ss_tensor *x, int64_t k, float *host
         sample.data =
             (char *)x->data + (size_t)(k * ss_shape_numel(sample.shape)) * ss_dtype_size(x->dtype);
     return ss_download(c, &sample, host, e);
+}
+
+/* ---- where gradients gather ---- */
+
+ss_var *ss_var_new(ss_ctx *c, ss_shape s, int maker)
+{
+    ss_var *v = ss_calloc(1, sizeof *v);
+
+    if (!v)
+        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+    v->refs = 1;
+    v->shape = s;
+    v->maker = maker;
+    v->tape = c->tape.number;
+    return v;
+}
+
+ss_var *ss_var_retain(ss_var *v)
+{
+    if (v)
+        v->refs++;
+    return v;
+}
+
+void ss_var_release(ss_var *v)
+{
+    if (!v || --v->refs > 0)
+        return;
+    ss_release(v->gradient);
+    ss_free(v);
+}
+
+ss_var *ss_var_of(const ss_ctx *c, const ss_tensor *x)
+{
+    ss_var *v = x ? x->var : NULL;
+
+    return v && (v->maker < 0 || v->tape == c->tape.number) ? v : NULL;
 }
 
 ss_tensor *ss_retain(const ss_tensor *x)

@@ -104,9 +104,9 @@ static ss_code run(ss_device *d, ss_conv *c, ss_err *e)
     return rc;
 }
 
-static ss_weights weights_of(const ss_tensor *w, const ss_format *f, bool turned)
+static ss_conv_weights weights_of(const ss_tensor *w, const ss_format *f, bool turned)
 {
-    return (ss_weights){.values = w->data, .dtype = w->dtype, .rounded = f, .turned = turned};
+    return (ss_conv_weights){.values = w->data, .dtype = w->dtype, .rounded = f, .turned = turned};
 }
 
 ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)

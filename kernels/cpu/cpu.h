@@ -115,7 +115,7 @@ typedef struct {
     ss_dtype dtype;
     const ss_format *rounded; /* NULL: not */
     bool turned;
-} ss_weights;
+} ss_conv_weights;
 
 /* A convolution as isa_conv.c and isa_winograd.c run it: x [n][h][w][in] -> y
  * [n][out_h][out_w][out], stride and zero padding before the first row and column (which may be
@@ -124,7 +124,7 @@ enum { SS_DIRECT_TAPS = 25 }; /* kh kw at most */
 typedef struct {
     int64_t n, h, w, in, out_h, out_w, out;
     int64_t kh, kw, stride, top, left;
-    ss_weights weights;
+    ss_conv_weights weights;
     const float *x, *bias; /* bias [out] or NULL */
     const float *zeros;    /* [in] */
     float *y;

@@ -35,7 +35,8 @@ static inline void pack_rows(const float *const row[VL], int64_t n, float *to, i
 
 /* Values [first, first + n) as f32, rounded as asked: in place where nothing changes, else in
  * room. */
-static inline const float *pack_values(const ss_weights *w, int64_t first, int64_t n, float *room)
+static inline const float *pack_values(const ss_conv_weights *w, int64_t first, int64_t n,
+                                       float *room)
 {
     const char *from = (const char *)w->values + (size_t)first * ss_dtype_size(w->dtype);
 
