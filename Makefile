@@ -59,8 +59,8 @@ ISA_CFLAGS_v3   := -march=x86-64-v3
 ISA_CFLAGS_v4   := -march=x86-64-v4 -mprefer-vector-width=512
 ISA_SRC := $(wildcard kernels/cpu/isa_*.c)
 
-LIB_SRC := $(filter-out $(ISA_SRC),$(wildcard base/*.c kernels/*.c kernels/cpu/*.c fft/*.c \
-    attn/*.c models/*.c probe/*.c train/*.c analyze/*.c reports/*.c))
+LAYERS := base kernels fft attn runfile models probe train analyze reports
+LIB_SRC := $(filter-out $(ISA_SRC),$(wildcard $(foreach d,$(LAYERS),$d/*.c $d/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$i.o))
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS := $(wildcard tests/test_*.c)
@@ -110,8 +110,8 @@ CLANG ?= clang
 FUZZ := build-fuzz
 TIME ?= 60
 TARGET ?= $(shell sed -n 's/^    X(\([a-z]*\)).*/\1/p' tests/fuzz/fuzz.h)
-FUZZ_SRC := $(wildcard tests/fuzz/*.c base/*.c models/*.c probe/*.c train/*.c) \
-    $(wildcard analyze/expression*.c analyze/not_finite*.c analyze/training_log.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*.c base/*.c runfile/*.c models/*.c models/*/*.c probe/*.c train/*.c) \
+    $(wildcard analyze/search/expression*.c analyze/one/not_finite*.c analyze/training/training_log.c)
 FUZZ_CFLAGS := $(filter-out -fopenmp,$(ALL_CFLAGS)) -Wno-source-uses-openmp -Wno-unused-function -O1 -g \
     -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 fuzz: $(TARGET:%=$(FUZZ)/fuzz/%)
@@ -164,7 +164,7 @@ $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-$(B)/reports/assets.o: reports/page.css reports/page.js
+$(B)/reports/page/assets.o: reports/page/page.css reports/page/page.js
 define isa_rule
 $(B)/%.$1.o: %.c $(B)/flags
 	@mkdir -p $$(@D)
@@ -194,12 +194,12 @@ format:
 # What is only for the library's own files; every other header can be included by programs.
 PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h tests/*/*.h */*_state.h */*_parts.h) \
     $(addprefix kernels/,backend.h internal.h node.h operand.h) \
-    $(addprefix models/,sampler_levels.h unet.h unet_blocks.h unet_config.h) \
-    $(addprefix probe/,h5.h input_source.h recorder.h run_cache.h run_layout.h run_writer.h \
-        trajectory_record.h) \
+    $(addprefix models/,sampling/sampler_levels.h $(addprefix unet/,unet.h unet_blocks.h unet_config.h)) \
+    $(addprefix runfile/,h5.h run_cache.h run_layout.h run_writer.h) \
+    $(addprefix probe/,input_source.h recorder.h trajectory_record.h) \
     $(addprefix train/,board.h config_fields.h data_source.h journal.h \
         statistics.h train_folder.h watch.h) \
-    $(filter-out reports/findings.h reports/report.h,$(wildcard reports/*.h))
+    $(filter-out reports/findings.h reports/report.h,$(wildcard reports/*.h reports/*/*.h))
 PREFIX ?= /usr/local
 # from:to below PREFIX
 INSTALLED = $(B)/libsigmascope.a:lib/libsigmascope.a $(B)/sigmascope.pc:lib/pkgconfig/sigmascope.pc \

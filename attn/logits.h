@@ -76,7 +76,7 @@ typedef struct {
 } ss_logits;
 
 /* NONFINITE is never said here, for cells have no logit where it is not finite: whoever knows that
- * says it (analyze/attention.h).
+ * says it (analyze/one/attention.h).
  *
  * Cells with M <= 0 have no logarithm: they count as observed and enter no share. */
 ss_logits ss_logits_explain(const ss_logit_cell *cells, int n);

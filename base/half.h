@@ -1,4 +1,4 @@
-/* half.h - from f32 to IEEE halves (binary16) */
+/* half.h - f32 to IEEE halves (binary16) and back */
 #ifndef SS_BASE_HALF_H
 #define SS_BASE_HALF_H
 
@@ -36,6 +36,23 @@ static inline uint16_t ss_half_from_float(float x)
     h = ss_half_either(magnitude >= 0x477ff000, 0x7c00, h); /* 65520 and more round to inf */
     h = ss_half_either(magnitude > 0x7f800000, 0x7e00, h);  /* NaN */
     return (uint16_t)(h | (u >> 16 & 0x8000));
+}
+
+/* IEEE half: sign, 5 exponent bits of bias 15, 10 fraction bits. Multiplying by 2^112 moves
+ * the exponent to f32's bias and makes subnormals normal on the way. */
+static inline float ss_half_to_float(uint16_t h)
+{
+    uint32_t u = (uint32_t)(h & 0x7fff) << 13;
+    float f;
+
+    memcpy(&f, &u, sizeof f);
+    f *= 0x1p112f;
+    memcpy(&u, &f, sizeof u);
+    if ((h & 0x7c00) == 0x7c00) /* inf and NaN keep their fraction */
+        u |= 0x7f800000;
+    u |= (uint32_t)(h & 0x8000) << 16;
+    memcpy(&f, &u, sizeof f);
+    return f;
 }
 
 #endif

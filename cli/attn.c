@@ -1,5 +1,5 @@
 /* attn.c - `sigmascope attn`: attention entropy, and why logits are large */
-#include "analyze/attention.h"
+#include "analyze/one/attention.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/tables.h"

@@ -1,6 +1,6 @@
 /* bisect.c - `sigmascope bisect`: the first bad checkpoint, and in it module, noise level, input */
-#include "analyze/checkpoints.h"
-#include "analyze/minimal.h"
+#include "analyze/precision/minimal.h"
+#include "analyze/search/checkpoints.h"
 #include "base/mem.h"
 #include "cli/keep.h"
 #include "cli/probe_options.h"

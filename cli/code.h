@@ -2,7 +2,7 @@
 #ifndef SS_CLI_CODE_H
 #define SS_CLI_CODE_H
 
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 
 #define CLI_AS "half|autocast|autocast-cpu"
 #define CLI_AS_HELP                                                                               \

@@ -1,6 +1,6 @@
 /* compare.c - `sigmascope compare`: runs against a baseline, module by module, sigma by sigma */
-#include "analyze/comparison.h"
-#include "analyze/trend.h"
+#include "analyze/several/comparison.h"
+#include "analyze/several/trend.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/tables.h"

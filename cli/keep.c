@@ -1,7 +1,7 @@
 /* keep.c - see keep.h */
 #include "cli/keep.h"
 
-#include "analyze/keep_check.h"
+#include "analyze/precision/keep_check.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"

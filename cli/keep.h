@@ -1,8 +1,9 @@
-/* keep.h - `sigmascope analyze --keep-fp32`: what must stay in fp32 (analyze/keep.h), to paste */
+/* keep.h - `sigmascope analyze --keep-fp32`: what must stay in fp32 (analyze/precision/keep.h), to
+ * paste */
 #ifndef SS_CLI_KEEP_H
 #define SS_CLI_KEEP_H
 
-#include "analyze/keep.h"
+#include "analyze/precision/keep.h"
 #include "cli/code.h"
 #include "cli/tables.h"
 

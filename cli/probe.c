@@ -1,8 +1,8 @@
 /* probe.c - `sigmascope probe`: the main job */
 #include "probe/probe.h"
 
-#include "analyze/growth.h"
-#include "analyze/headroom.h"
+#include "analyze/one/growth.h"
+#include "analyze/one/headroom.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/probe_options.h"

@@ -1,5 +1,5 @@
 /* score.c - `sigmascope score`: how good samples are, in numbers */
-#include "analyze/score.h"
+#include "analyze/one/score.h"
 
 #include "base/mem.h"
 #include "base/str.h"

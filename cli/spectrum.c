@@ -1,7 +1,7 @@
 /* spectrum.c - `sigmascope spectrum`: power spectra of pictures and of what networks saw */
-#include "analyze/conditioning.h"
-#include "analyze/picture.h"
-#include "analyze/spectra.h"
+#include "analyze/one/picture.h"
+#include "analyze/one/spectra.h"
+#include "analyze/several/conditioning.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/tables.h"

@@ -1,7 +1,7 @@
 /* story.c - see story.h */
 #include "cli/story.h"
 
-#include "analyze/story_judge.h"
+#include "analyze/training/story_judge.h"
 #include "base/mem.h"
 
 #include <string.h>

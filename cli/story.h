@@ -1,4 +1,4 @@
-/* story.h - `sigmascope analyze` of a folder of training runs (analyze/story_judge.h) */
+/* story.h - `sigmascope analyze` of a folder of training runs (analyze/training/story_judge.h) */
 #ifndef SS_CLI_STORY_H
 #define SS_CLI_STORY_H
 

@@ -1,7 +1,7 @@
 /* tables.c - see tables.h */
 #include "cli/tables.h"
 
-#include "analyze/mechanism.h"
+#include "analyze/training/mechanism.h"
 #include "base/mem.h"
 #include "base/str.h"
 

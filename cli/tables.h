@@ -9,8 +9,8 @@
 #ifndef SS_CLI_TABLES_H
 #define SS_CLI_TABLES_H
 
-#include "analyze/not_finite.h"
-#include "analyze/structure.h"
+#include "analyze/one/not_finite.h"
+#include "analyze/one/structure.h"
 
 typedef struct {
     bool json;
@@ -32,7 +32,7 @@ ss_code cli_say_not_finite(cli_tables *out, const ss_not_finite *x, ss_bad_part 
 /* Another sentence; text may be NULL: none. */
 ss_code cli_say(cli_tables *out, const char *part, const char *text, ss_err *e);
 
-/* Which divergence it is (analyze/mechanism.h): the sentence, and where something grew the
+/* Which divergence it is (analyze/training/mechanism.h): the sentence, and where something grew the
  * evidence; of a training in which nothing grew neither. With json both are always there, the
  * sentence as the part "mechanism" of what is said. */
 ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *steps, int n,

@@ -1,7 +1,7 @@
 /* train.c - `sigmascope train`: small-scale training, with everything watched */
 #include "train/train.h"
 
-#include "analyze/mechanism.h"
+#include "analyze/training/mechanism.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"

@@ -1,10 +1,10 @@
 /* training.c - see training.h */
 #include "cli/training.h"
 
-#include "analyze/headroom.h"
-#include "analyze/training_health.h"
-#include "analyze/training_overflow.h"
-#include "analyze/updates.h"
+#include "analyze/one/headroom.h"
+#include "analyze/training/training_health.h"
+#include "analyze/training/training_overflow.h"
+#include "analyze/training/updates.h"
 
 static ss_code show_overflow(const cli_training *x, const ss_training *t, const ss_sites *all,
                              ss_structure_asked *asked, cli_tables *out, ss_err *e)
@@ -83,6 +83,7 @@ static ss_code show_all(const cli_training *x, const ss_training *t, const ss_si
     ss_training_health health;
     ss_not_finite bad;
     ss_structure_asked asked = {0};
+    ss_site largest;
     ss_table table;
     ss_code rc = ss_training_health_find(t, &health, e);
 
@@ -104,8 +105,8 @@ static ss_code show_all(const cli_training *x, const ss_training *t, const ss_si
         rc = cli_show(out, &table, e);
     if (rc == SS_OK)
         rc = show_overflow(x, t, all, &asked, out, e);
-    if (rc == SS_OK && asked.n == 0)
-        ss_structure_ask_largest(&asked, &t->trend);
+    if (rc == SS_OK && asked.n == 0 && ss_trend_largest_site(&t->trend, &largest))
+        ss_structure_ask(&asked, largest);
     if (rc == SS_OK)
         rc = cli_show_structure(out, x->run, &asked, e);
     if (rc == SS_OK)

@@ -1,10 +1,10 @@
-/* training.h - `sigmascope analyze` of a training's own run file (analyze/training.h) */
+/* training.h - `sigmascope analyze` of a training's own run file (analyze/training/training.h) */
 #ifndef SS_CLI_TRAINING_H
 #define SS_CLI_TRAINING_H
 
 #include "base/format.h"
 #include "cli/tables.h"
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 
 typedef struct {
     ss_run *run; /* over training steps */

@@ -1,7 +1,7 @@
 /* trend.c - see trend.h */
 #include "cli/trend.h"
 
-#include "analyze/trend.h"
+#include "analyze/several/trend.h"
 #include "base/mem.h"
 
 static ss_code show_forecasts(const cli_trend *x, const ss_trend *t, cli_tables *out, ss_err *e)

@@ -1,8 +1,8 @@
-/* trend.h - `sigmascope analyze` of several runs: growth over training (analyze/trend.h) */
+/* trend.h - `sigmascope analyze` of several runs: growth over training (analyze/several/trend.h) */
 #ifndef SS_CLI_TREND_H
 #define SS_CLI_TREND_H
 
-#include "analyze/headroom.h"
+#include "analyze/one/headroom.h"
 #include "cli/tables.h"
 
 typedef struct {

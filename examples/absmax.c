@@ -9,7 +9,7 @@
 #include <sigmascope/base/rng.h>
 #include <sigmascope/kernels/context.h>
 #include <sigmascope/models/model.h>
-#include <sigmascope/models/schedule.h>
+#include <sigmascope/models/sampling/schedule.h>
 #include <stdio.h>
 #include <stdlib.h>
 

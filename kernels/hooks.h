@@ -16,32 +16,10 @@
 #define SS_KERNELS_HOOKS_H
 
 #include "base/format.h"
+#include "base/site.h"
+#include "base/torch_code.h"
 #include "kernels/stats.h"
 #include "kernels/tensor.h"
-
-/* Values inside of a module that a half-precision run in PyTorch stores and no module returns. Each
- * is in the model's list, with a name below the module that makes it ("....attn1.logits") and the
- * kind's name in place of a class; it is seen at the output port and can be neither changed nor
- * kept in another format than its module.
- *   sum            of two values: conv1(h) + temb, x + h before it is divided, of embeddings
- *   mixed sum      with a value of the sample's type, which is fp32 under autocast
- *   product        q.k where the code always stores it (AttentionPooling)
- *   modulated      norm(h) (1 + scale), and that + shift: as wide as the norm's output
- *   logits         scale q.k + mask;  unscaled logits: q.k. Largest |x|: of each query's largest
- *   upcast logits  of a layer that computes them in fp32 whatever the code (upcast_attention)
- *   probabilities  softmax of the logits */
-#define SS_INNERS(X)          \
-    X(NONE, "")               \
-    X(SUM, "sum")             \
-    X(MIXED, "mixed sum")     \
-    X(PRODUCT, "product")     \
-    X(MODULATED, "modulated") \
-    X(LOGITS, "logits")       \
-    X(UNSCALED, "unscaled logits") X(UPCAST, "upcast logits") X(PROBABILITIES, "probabilities")
-#define X(name, text) SS_INNER_##name,
-typedef enum { SS_INNERS(X) SS_N_INNERS } ss_inner;
-#undef X
-const char *ss_inner_name(ss_inner k);
 
 typedef struct {
     const char *path; /* "up_blocks.1.resnets.0"; unique within a model */
@@ -52,15 +30,6 @@ typedef struct {
     ss_inner inner;   /* not a module of PyTorch's, but a value inside of its parent; else 0 */
     float limit;      /* its output is clamped to [-limit, limit], as part of the network; 0: not */
 } ss_module;
-
-/* Where a module is looked at. residual: the stream after this module's output was added
- * to it (attention and feed-forward branches of a transformer block); skip: the encoder
- * feature map that a decoder block concatenates to its input. */
-#define SS_PORTS(X) X(INPUT, "input") X(OUTPUT, "output") X(RESIDUAL, "residual") X(SKIP, "skip")
-#define X(name, text) SS_PORT_##name,
-typedef enum { SS_PORTS(X) SS_N_PORTS } ss_port;
-#undef X
-const char *ss_port_name(ss_port p);
 
 /* Callbacks; wants* are asked once per module, when the hooks are installed. */
 typedef struct {
@@ -76,38 +45,6 @@ typedef struct {
     void (*see_stats)(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_stats *s,
                       int n);
 } ss_hooks;
-
-/* What is rounded under a policy, named after the code that it stands for. Sums and norms
- * accumulate in fp32 in all of them.
- *   half          a model in half precision: the input, all weights, and what each operation
- *                 stores. A module of another format gets its input in it, and gives its output
- *                 back in its parent's: module.float(), x.float(), y.half()
- *   autocast      torch.autocast by its lists for CUDA: convolutions, products and attention cast
- *                 operands and weights and store the format; norms give fp32; all else is as wide
- *                 as the widest operand. A module in fp32 is one with autocast off, on x.float()
- *   autocast-cpu  the same by the lists for CPUs, where norms are as wide as their input
- *   blocks        of no PyTorch code: block outputs only, everything inside stays fp32, so what
- *                 overflows inside is not seen
- * Source: PyTorch, "Automatic Mixed Precision", op-specific behaviour. */
-#define SS_ROUND_SCOPES(X) \
-    X(HALF, "half") X(AUTOCAST, "autocast") X(AUTOCAST_CPU, "autocast-cpu") X(BLOCKS, "blocks")
-#define X(name, text) SS_ROUND_##name,
-typedef enum { SS_ROUND_SCOPES(X) SS_N_ROUND_SCOPES } ss_round_scope;
-#undef X
-const char *ss_round_scope_name(ss_round_scope s);
-/* By name; SS_USAGE with the list of names otherwise. */
-ss_code ss_round_scope_parse(const char *name, ss_round_scope *s, ss_err *e);
-
-/* How attention is coded: what it stores of its logits.
- *   sdpa            nothing, they stay in fp32: scaled_dot_product_attention
- *   eager           scale q.k + mask, from one product: diffusers' AttnProcessor
- *   eager-unscaled  q.k, then times the scale: the first code of Stable Diffusion */
-#define SS_ATTENTION_CODES(X) X(SDPA, "sdpa") X(EAGER, "eager") X(EAGER_UNSCALED, "eager-unscaled")
-#define X(name, text) SS_ATTENTION_##name,
-typedef enum { SS_ATTENTION_CODES(X) SS_N_ATTENTION_CODES } ss_attention_code;
-#undef X
-const char *ss_attention_code_name(ss_attention_code k);
-ss_code ss_attention_code_parse(const char *name, ss_attention_code *k, ss_err *e); /* likewise */
 
 /* Gradients (tape.h) are rounded as the outputs that they belong to, but to a format of their
  * own, as in fp8 training: e4m3 forward, e5m2 backward. A gradient format left zero is fp32. */

@@ -18,7 +18,7 @@
 #define SS_KERNELS_TENSOR_H
 
 #include "base/err.h"
-#include "kernels/shape.h"
+#include "base/shape.h"
 
 typedef struct ss_ctx ss_ctx;
 typedef struct ss_tensor ss_tensor;

@@ -8,7 +8,7 @@
 
 #include "base/table.h"
 #include "kernels/context.h"
-#include "models/checkpoint.h"
+#include "models/file/checkpoint.h"
 
 /* Fills a fresh table, one row per tensor that differs, the largest relative change
  * |b - a| / |a| (L2) first:

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/noising.h"
+#include "models/sampling/noising.h"
 #include "models/weights.h"
 
 #include <math.h>

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernels/context.h"
-#include "models/unet.h"
+#include "models/unet/unet.h"
 
 #include <inttypes.h>
 #include <string.h>

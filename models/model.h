@@ -13,10 +13,10 @@
 #define SS_MODELS_MODEL_H
 
 #include "base/json.h"
-#include "models/condition.h"
-#include "models/loader.h"
 #include "models/model_paths.h"
-#include "models/remedies.h"
+#include "models/net/condition.h"
+#include "models/net/loader.h"
+#include "models/net/remedies.h"
 
 typedef struct ss_model ss_model;
 

@@ -5,8 +5,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/unet_config.h"
-#include "models/weight_files.h"
+#include "models/file/weight_files.h"
+#include "models/unet/unet_config.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/unet_config.h"
+#include "models/unet/unet_config.h"
 
 #include <math.h>
 #include <stdlib.h>

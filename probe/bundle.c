@@ -6,11 +6,11 @@
 #include "base/mem.h"
 #include "base/outdir.h"
 #include "base/str.h"
-#include "models/safetensors_write.h"
+#include "models/file/safetensors_write.h"
 #include "probe/plan.h"
-#include "probe/plan_text.h"
 #include "probe/replay.h"
-#include "probe/run_file.h"
+#include "runfile/plan_text.h"
+#include "runfile/run_file.h"
 
 #include <math.h>
 #include <stdio.h>

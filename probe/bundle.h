@@ -8,7 +8,7 @@
  *                           absmax, rms and how many values are not finite
  *   DIR/replay.sh           the same numbers by `sigmascope probe`, from anywhere
  *   DIR/replay.py           the same by PyTorch and diffusers, through a forward hook; not of a
- *                           network with remedies (models/remedies.h), which diffusers ignores
+ *                           network with remedies (models/net/remedies.h), which diffusers ignores
  *
  * N is 1, or for all samples of the run how many it has. The scripts name the model by its full
  * path.
@@ -16,7 +16,7 @@
 #ifndef SS_PROBE_BUNDLE_H
 #define SS_PROBE_BUNDLE_H
 
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 
 /* Indices into the run's axes; sample -1: all of them. */
 typedef struct {

@@ -5,8 +5,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "probe/plan.h"
-#include "probe/plan_text.h"
-#include "probe/run_reader.h"
+#include "runfile/plan_text.h"
+#include "runfile/run_reader.h"
 
 #include <errno.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #ifndef SS_PROBE_CONCAT_H
 #define SS_PROBE_CONCAT_H
 
-#include "models/safetensors.h"
+#include "models/file/safetensors.h"
 #include "probe/network.h"
 
 /* Instead of FILE#NAME: normal numbers, the same at every noise level. */

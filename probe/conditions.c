@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/embeddings.h"
+#include "models/net/embeddings.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,8 +10,8 @@
 #ifndef SS_PROBE_CONDITIONS_H
 #define SS_PROBE_CONDITIONS_H
 
+#include "models/file/safetensors.h"
 #include "models/model.h"
-#include "models/safetensors.h"
 
 typedef struct {
     const int *classes; /* of samples 0, 1, ...; none given: the null class where there is one */

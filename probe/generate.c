@@ -14,7 +14,7 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "kernels/context.h"
-#include "models/safetensors_write.h"
+#include "models/file/safetensors_write.h"
 #include "probe/gallery.h"
 #include "probe/interrupt.h"
 

@@ -1,5 +1,5 @@
 /* input_tensor.c - tensors of a safetensors file: clean (tensor:) or as they are (raw:) */
-#include "models/safetensors.h"
+#include "models/file/safetensors.h"
 #include "probe/input_source.h"
 
 #include <stddef.h>

@@ -10,17 +10,17 @@
 #define SS_PROBE_NETWORK_H
 
 #include "models/model.h"
-#include "models/noising.h"
+#include "models/sampling/noising.h"
 #include "models/structure.h"
 #include "probe/changes.h"
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 
 /* In place of a format: timesteps keep their fraction. */
 #define SS_TIMESTEP_EXACT "none"
 
 typedef struct {
     const char *model;         /* folder */
-    const char *variant;       /* of its weights (models/weight_files.h), or NULL */
+    const char *variant;       /* of its weights (models/file/weight_files.h), or NULL */
     int height, width;         /* of the input; 0: the model's sample_size */
     const char *const *ignore; /* globs: tensors of the checkpoint that are not used */
     int n_ignore;
@@ -72,7 +72,7 @@ ss_code ss_network_infer(const ss_network *k, ss_ctx *c, float t, const ss_condi
 int ss_network_batch(const ss_network *k, int wanted, int rows, int all);
 
 /* What the network is told at a noise level, and what it sees there, x = a x0 + s n; see
- * models/noising.h. */
+ * models/sampling/noising.h. */
 bool ss_network_takes_sigma(const ss_network *k);
 float ss_network_told(const ss_network *k, double sigma);
 /* A timestep as the network is told it: rounded to the format of --round-timestep. */
@@ -90,7 +90,7 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
  * list is the caller's and outlives the call that the spec is for. */
 ss_code ss_network_structure(const ss_model *m, ss_run_spec *spec, ss_structure **s, ss_err *e);
 
-/* models/noising.h */
+/* models/sampling/noising.h */
 void ss_network_target(const ss_network *k, ss_noise_level level, const float *x0,
                        const float *noise, int64_t n, float *out);
 void ss_network_denoised(const ss_network *k, ss_noise_level level, const float *x, const float *y,

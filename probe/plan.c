@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "probe/levels.h"
-#include "probe/plan_text.h"
+#include "runfile/plan_text.h"
 
 #include <assert.h>
 #include <math.h>

@@ -8,7 +8,7 @@
 #define SS_PROBE_RECORDER_H
 
 #include "kernels/hooks.h"
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 
 typedef struct ss_recorder ss_recorder;
 

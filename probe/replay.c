@@ -2,7 +2,7 @@
 #include "probe/replay.h"
 
 #include "base/mem.h"
-#include "probe/plan_text.h"
+#include "runfile/plan_text.h"
 
 /* What the first plans had already. */
 static ss_code check(const ss_run *r, const json_t *plan, ss_err *e)

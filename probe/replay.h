@@ -15,8 +15,8 @@
 #define SS_PROBE_REPLAY_H
 
 #include "probe/probe.h"
-#include "probe/run_reader.h"
 #include "probe/settings.h"
+#include "runfile/run_reader.h"
 
 #include <jansson.h>
 

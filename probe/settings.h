@@ -23,7 +23,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
-#include "models/safetensors.h"
+#include "models/file/safetensors.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -21,7 +21,7 @@
 #ifndef SS_PROBE_TRAJECTORY_H
 #define SS_PROBE_TRAJECTORY_H
 
-#include "models/sampler.h"
+#include "models/sampling/sampler.h"
 #include "probe/conditions.h"
 #include "probe/network.h"
 

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "kernels/context.h"
 #include "probe/plan.h"
-#include "probe/plan_text.h"
+#include "runfile/plan_text.h"
 
 #include <string.h>
 

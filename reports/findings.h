@@ -2,19 +2,19 @@
 #ifndef SS_REPORTS_FINDINGS_H
 #define SS_REPORTS_FINDINGS_H
 
-#include "analyze/attention.h"
-#include "analyze/blobs.h"
-#include "analyze/channels.h"
-#include "analyze/growth.h"
-#include "analyze/headroom.h"
-#include "analyze/health.h"
-#include "analyze/not_finite.h"
-#include "analyze/overflow.h"
-#include "analyze/spectra.h"
-#include "analyze/stages.h"
-#include "analyze/structure.h"
-#include "analyze/tokens.h"
-#include "analyze/weights.h"
+#include "analyze/one/attention.h"
+#include "analyze/one/blobs.h"
+#include "analyze/one/channels.h"
+#include "analyze/one/growth.h"
+#include "analyze/one/headroom.h"
+#include "analyze/one/health.h"
+#include "analyze/one/not_finite.h"
+#include "analyze/one/overflow.h"
+#include "analyze/one/spectra.h"
+#include "analyze/one/stages.h"
+#include "analyze/one/structure.h"
+#include "analyze/one/tokens.h"
+#include "analyze/one/weights.h"
 
 enum { SS_FIGURE_ROWS = 56 }; /* modules in one figure; tables have them all */
 

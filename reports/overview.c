@@ -3,11 +3,11 @@
 
 #include "base/mem.h"
 #include "base/version.h"
-#include "reports/mechanism.h"
-#include "reports/samples.h"
-#include "reports/section_story.h"
+#include "reports/sections/mechanism.h"
+#include "reports/sections/samples.h"
+#include "reports/sections/section_story.h"
+#include "reports/sections/trends.h"
 #include "reports/summary.h"
-#include "reports/trends.h"
 
 #include <math.h>
 

@@ -2,11 +2,11 @@
 #ifndef SS_REPORTS_OVERVIEW_H
 #define SS_REPORTS_OVERVIEW_H
 
-#include "analyze/comparison.h"
-#include "analyze/conditioning.h"
-#include "analyze/trend.h"
+#include "analyze/several/comparison.h"
+#include "analyze/several/conditioning.h"
+#include "analyze/several/trend.h"
 #include "reports/findings.h"
-#include "reports/page.h"
+#include "reports/page/page.h"
 
 /* A run against the first. */
 typedef struct {

@@ -2,7 +2,7 @@
 #include "reports/summary.h"
 
 #include "base/mem.h"
-#include "reports/curves.h"
+#include "reports/page/curves.h"
 
 #include <math.h>
 #include <stdarg.h>

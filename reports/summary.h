@@ -3,7 +3,7 @@
 #define SS_REPORTS_SUMMARY_H
 
 #include "reports/findings.h"
-#include "reports/page.h"
+#include "reports/page/page.h"
 
 /* What a sentence is, which stands before it in a word: good and bad answer whether there is
  * trouble of the kind that it is about; a size or a ratio alone is neither. */

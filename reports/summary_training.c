@@ -1,8 +1,8 @@
 /* summary_training.c - what a training's own run shows, in words and numbers; see training.h */
-#include "reports/mechanism.h"
+#include "reports/sections/mechanism.h"
+#include "reports/sections/trends.h"
 #include "reports/summary.h"
 #include "reports/training.h"
-#include "reports/trends.h"
 
 #include <math.h>
 
@@ -53,13 +53,14 @@ static void say_overflow(ss_page *p, const ss_training_findings *x)
 static void say_structure(ss_page *p, const ss_training_findings *x)
 {
     ss_structure_asked asked = {0};
+    ss_site largest;
 
     if (x->bad.n_sites)
         ss_structure_ask(&asked, x->bad.sites[0].site);
     if (x->overflow.n)
         ss_structure_ask(&asked, x->overflow.rows[0].site);
-    if (asked.n == 0)
-        ss_structure_ask_largest(&asked, &x->t.trend);
+    if (asked.n == 0 && ss_trend_largest_site(&x->t.trend, &largest))
+        ss_structure_ask(&asked, largest);
     ss_summary_structure(p, x->run, &asked);
 }
 

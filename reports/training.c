@@ -2,12 +2,12 @@
 #include "reports/training.h"
 
 #include "base/mem.h"
-#include "reports/mechanism.h"
-#include "reports/provenance.h"
-#include "reports/samples.h"
-#include "reports/sections.h"
+#include "reports/page/provenance.h"
+#include "reports/sections/mechanism.h"
+#include "reports/sections/samples.h"
+#include "reports/sections/sections.h"
+#include "reports/sections/trends.h"
 #include "reports/summary.h"
-#include "reports/trends.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,12 +6,12 @@
 #ifndef SS_REPORTS_TRAINING_H
 #define SS_REPORTS_TRAINING_H
 
-#include "analyze/mechanism.h"
-#include "analyze/not_finite.h"
-#include "analyze/training_health.h"
-#include "analyze/training_overflow.h"
-#include "analyze/updates.h"
-#include "reports/page.h"
+#include "analyze/one/not_finite.h"
+#include "analyze/training/mechanism.h"
+#include "analyze/training/training_health.h"
+#include "analyze/training/training_overflow.h"
+#include "analyze/training/updates.h"
+#include "reports/page/page.h"
 
 /* All that the analyses say, computed once for text and figures. */
 typedef struct {

@@ -5,7 +5,7 @@
 #define SS_MADE_MODEL_H
 
 #include "base/mem.h"
-#include "models/checkpoint_write.h"
+#include "models/file/checkpoint_write.h"
 #include "models/model.h"
 #include "tests/ss_test.h"
 

@@ -9,7 +9,7 @@
 #ifndef SS_TESTS_RUN_MADE_H
 #define SS_TESTS_RUN_MADE_H
 
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 #include "tests/ss_test.h"
 
 enum { MADE_MAX = 16 };

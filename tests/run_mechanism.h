@@ -7,7 +7,7 @@
 #ifndef SS_TESTS_RUN_MECHANISM_H
 #define SS_TESTS_RUN_MECHANISM_H
 
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 
 #include <math.h>
 

@@ -6,7 +6,7 @@
 #ifndef SS_TESTS_RUN_SYNTH_H
 #define SS_TESTS_RUN_SYNTH_H
 
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -13,7 +13,7 @@
 #ifndef SS_TESTS_RUN_TRAINING_H
 #define SS_TESTS_RUN_TRAINING_H
 
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 
 #include <math.h>
 

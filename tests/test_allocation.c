@@ -5,11 +5,11 @@
  * (`make check SAN=address,undefined`) the same program finds leaks. What libraries allocate
  * themselves (HDF5, Jansson, oneDNN) is not reached: they have no such promise to keep.
  */
-#include "analyze/score.h"
+#include "analyze/one/score.h"
 #include "base/mem.h"
 #include "probe/probe.h"
-#include "probe/run_reader.h"
 #include "probe/samples.h"
+#include "runfile/run_reader.h"
 #include "tests/run_synth.h"
 #include "tests/ss_tmp.h"
 #include "train/judge.h"

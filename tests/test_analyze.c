@@ -13,15 +13,16 @@
  * RMS is sqrt(sigma) in up_blocks, 0.5 elsewhere. Each sample has 100 values: 4 with the
  * exponent of the largest, 50 of 2^0, 20 of 2^-20, 16 of 2^-30, 10 zeros.
  */
-#include "analyze/growth.h"
-#include "analyze/headroom.h"
-#include "analyze/health.h"
-#include "analyze/not_finite.h"
-#include "analyze/overflow.h"
-#include "analyze/stages.h"
-#include "analyze/weights.h"
+#include "analyze/math/median.h"
+#include "analyze/one/growth.h"
+#include "analyze/one/headroom.h"
+#include "analyze/one/health.h"
+#include "analyze/one/not_finite.h"
+#include "analyze/one/overflow.h"
+#include "analyze/one/stages.h"
+#include "analyze/one/weights.h"
 #include "base/mem.h"
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 #include "tests/ss_test.h"
 
 #include <stdio.h>

@@ -10,11 +10,11 @@
  *   collapse   1 head, RMS x = 1, q = 2, k = 3, logits 20, 60, 180, entropy 0.8, 0.3, 0.02 ln 16
  *   both       1 head, x = 1, q and k = 10 sqrt(sigma), logits q k, entropy as collapse
  */
-#include "analyze/attention.h"
+#include "analyze/one/attention.h"
 #include "attn/entropy.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 #include "tests/ss_tmp.h"
 
 #include <hdf5.h>

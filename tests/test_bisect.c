@@ -1,8 +1,8 @@
 /* test_bisect.c - the search over checkpoints and the search for a smallest set, on predicates
  * whose answers are known
  */
-#include "analyze/bisect.h"
-#include "analyze/subset.h"
+#include "analyze/math/bisect.h"
+#include "analyze/math/subset.h"
 #include "base/rng.h"
 #include "tests/ss_test.h"
 

@@ -3,13 +3,13 @@
  *
  * Golden file: tests/golden/blobs.safetensors, written by make_blobs.py with numpy in float64.
  */
-#include "analyze/blobs.h"
-#include "analyze/eigenvalues.h"
-#include "analyze/rank.h"
+#include "analyze/math/eigenvalues.h"
+#include "analyze/math/rank.h"
+#include "analyze/one/blobs.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "models/safetensors.h"
-#include "probe/run_file.h"
+#include "models/file/safetensors.h"
+#include "runfile/run_file.h"
 #include "tests/ss_tmp.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * plain, and under emulation with a change to the network
  */
 #include "base/mem.h"
-#include "models/safetensors.h"
+#include "models/file/safetensors.h"
 #include "probe/bundle.h"
 #include "probe/probe.h"
 #include "tests/made_model.h"

@@ -11,9 +11,9 @@
  *   mid_block       channel 2 has RMS 0.0009 everywhere: dead; channel 5 too, but for one cell with
  *                   0.0011; channel 6 is 0, but NaN in one cell
  */
-#include "analyze/channels.h"
+#include "analyze/one/channels.h"
 #include "base/mem.h"
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 #include "tests/ss_tmp.h"
 
 enum { DOWN, UP0, UP1, OUT, MID, N_MODULES };

@@ -4,8 +4,8 @@
 #include "base/half.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "models/checkpoint.h"
-#include "models/checkpoint_write.h"
+#include "models/file/checkpoint.h"
+#include "models/file/checkpoint_write.h"
 #include "models/model.h"
 #include "tests/ss_tmp.h"
 

@@ -12,8 +12,8 @@
  * keys) of head 1 at sigma 0.5, else 0.75 ln 64. Losses, spectra and weights are said where they
  * are.
  */
-#include "analyze/comparison.h"
-#include "analyze/trend.h"
+#include "analyze/several/comparison.h"
+#include "analyze/several/trend.h"
 #include "base/mem.h"
 #include "tests/run_made.h"
 #include "tests/ss_tmp.h"

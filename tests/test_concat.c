@@ -7,7 +7,7 @@
 #include "kernels/context.h"
 #include "probe/generate.h"
 #include "probe/probe.h"
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 #include "tests/made_model.h"
 #include "tests/ss_command.h"
 

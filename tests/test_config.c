@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "models/model.h"
-#include "models/unet.h"
+#include "models/unet/unet.h"
 #include "tests/ss_tmp.h"
 
 #define PLAIN "{\"_class_name\": \"UNet2DModel\""

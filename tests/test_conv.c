@@ -7,7 +7,7 @@
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
 #include "kernels/tape.h"
-#include "models/safetensors.h"
+#include "models/file/safetensors.h"
 #include "tests/ss_test.h"
 
 typedef struct {

@@ -5,7 +5,7 @@
  * value of module m at level s, input i, sample n is base[m] * (1, 10, 100)[s] * (i ? 2 : 1), and
  * half of it for sample 1; RMS a tenth. Module "bad" has two inf at the highest level of input 1.
  */
-#include "analyze/expression.h"
+#include "analyze/search/expression.h"
 #include "base/rng.h"
 #include "base/str.h"
 #include "tests/run_made.h"

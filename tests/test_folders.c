@@ -4,9 +4,9 @@
  * that a training left there.
  */
 #include "base/mem.h"
-#include "models/safetensors_write.h"
+#include "models/file/safetensors_write.h"
 #include "probe/conditions.h"
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 #include "tests/ss_command.h"
 
 #define WEIGHTS "diffusion_pytorch_model"

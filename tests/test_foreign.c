@@ -2,10 +2,10 @@
  *
  * Modules are those of a transformer ("blocks.0.attn"), so no path names a stage.
  */
-#include "analyze/expression.h"
-#include "analyze/headroom.h"
-#include "analyze/overflow.h"
-#include "analyze/trend.h"
+#include "analyze/one/headroom.h"
+#include "analyze/one/overflow.h"
+#include "analyze/search/expression.h"
+#include "analyze/several/trend.h"
 #include "tests/run_made.h"
 #include "tests/ss_command.h"
 

@@ -9,7 +9,7 @@
 #include "kernels/context.h"
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
-#include "models/safetensors.h"
+#include "models/file/safetensors.h"
 #include "tests/ss_test.h"
 
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include "probe/gallery.h"
 #include "probe/generate.h"
 #include "probe/interrupt.h"
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 #include "tests/ss_tmp.h"
 
 #define LATE "demo/fashion-mnist/step-06000"

@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/png.h"
-#include "models/checkpoint_write.h"
+#include "models/file/checkpoint_write.h"
 #include "tests/run_synth.h"
 #include "tests/ss_tmp.h"
 #include "train/config.h"

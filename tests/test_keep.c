@@ -26,11 +26,11 @@
  *   tf.ff.out         9    90   adds to the stream (port residual of tf.ff), 260
  *   tiny              1     1   half of its values are 2^-20
  */
-#include "analyze/keep_check.h"
+#include "analyze/precision/keep_check.h"
 #include "base/mem.h"
 #include "probe/probe.h"
 #include "probe/replay.h"
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 #include "tests/ss_tmp.h"
 
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* test_mechanism.c - which divergence is it: the right name on the numbers of real trainings, and
  * on short ones; no name where it cannot be told */
-#include "analyze/mechanism.h"
+#include "analyze/training/mechanism.h"
 #include "base/mem.h"
 #include "tests/run_mechanism.h"
 #include "tests/ss_command.h"

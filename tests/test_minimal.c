@@ -1,8 +1,8 @@
 /* test_minimal.c - the smallest set of modules that stay in fp32, on the bundled checkpoint: it
  * suffices, and without any one of it something is inf or NaN; both said by runs of the test's own
  */
-#include "analyze/emulation.h"
-#include "analyze/minimal.h"
+#include "analyze/precision/emulation.h"
+#include "analyze/precision/minimal.h"
 #include "base/mem.h"
 #include "probe/probe.h"
 #include "tests/ss_tmp.h"

@@ -2,8 +2,8 @@
  *
  * Golden data: tests/golden/schedulers.safetensors, written by make_schedulers.py.
  */
-#include "models/noising.h"
-#include "models/safetensors.h"
+#include "models/file/safetensors.h"
+#include "models/sampling/noising.h"
 #include "tests/ss_tmp.h"
 
 enum { N = 8, MAX_LEVELS = 16, LEVELS_OF_GOLDEN = 10 };

@@ -2,7 +2,7 @@
  *
  * Golden data: tests/golden/objectives.safetensors, written by make_objectives.py.
  */
-#include "models/safetensors.h"
+#include "models/file/safetensors.h"
 #include "tests/ss_test.h"
 #include "train/objective.h"
 

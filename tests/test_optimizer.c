@@ -3,7 +3,7 @@
  * Golden data: tests/golden/optimizers.safetensors, written by make_optimizers.py.
  */
 #include "base/rng.h"
-#include "models/safetensors.h"
+#include "models/file/safetensors.h"
 #include "tests/ss_tmp.h"
 #include "train/optimizer.h"
 

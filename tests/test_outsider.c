@@ -4,14 +4,14 @@
  * make_outsider.py: a UNet2DModel of diffusers with random weights, 116 modules, no port axis,
  * three statistics and nothing else. The other files are made here, through HDF5's own functions.
  */
-#include "analyze/comparison.h"
-#include "analyze/growth.h"
-#include "analyze/headroom.h"
-#include "analyze/health.h"
-#include "analyze/not_finite.h"
-#include "analyze/overflow.h"
-#include "analyze/trend.h"
-#include "analyze/weights.h"
+#include "analyze/one/growth.h"
+#include "analyze/one/headroom.h"
+#include "analyze/one/health.h"
+#include "analyze/one/not_finite.h"
+#include "analyze/one/overflow.h"
+#include "analyze/one/weights.h"
+#include "analyze/several/comparison.h"
+#include "analyze/several/trend.h"
 #include "tests/ss_tmp.h"
 
 #include <hdf5.h>

@@ -3,13 +3,13 @@
  * same
  */
 #include "base/mem.h"
-#include "models/safetensors_write.h"
+#include "models/file/safetensors_write.h"
 #include "probe/cached.h"
 #include "probe/generate.h"
 #include "probe/plan.h"
-#include "probe/plan_text.h"
 #include "probe/probe.h"
 #include "probe/replay.h"
+#include "runfile/plan_text.h"
 #include "tests/ss_command.h"
 
 #include <math.h>

@@ -12,17 +12,17 @@
  * What the program says has to stay in fp32 was pasted into PyTorch, too. The lists of some of the
  * networks are made once more, and have to be those that were pasted.
  */
-#include "analyze/expression.h"
-#include "analyze/keep_check.h"
-#include "analyze/overflow.h"
+#include "analyze/one/overflow.h"
+#include "analyze/precision/keep_check.h"
+#include "analyze/search/expression.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "kernels/hooks.h"
-#include "models/safetensors_write.h"
+#include "models/file/safetensors_write.h"
 #include "probe/probe.h"
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 #include "tests/ss_tmp.h"
 
 #include <jansson.h>

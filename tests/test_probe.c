@@ -9,7 +9,7 @@
 #include "probe/cached.h"
 #include "probe/probe.h"
 #include "probe/recorder.h"
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 #include "tests/ss_tmp.h"
 
 static ss_probe_options options(const char *output, const char *const *inputs, int n_inputs)

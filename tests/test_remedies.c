@@ -1,4 +1,5 @@
-/* test_remedies.c - networks with remedies (models/remedies.h): against PyTorch, untrained, refused
+/* test_remedies.c - networks with remedies (models/net/remedies.h): against PyTorch, untrained,
+ * refused
  *
  * Golden data: tests/golden/remedies/CASE, written in float64 by make_remedies.py, which says what
  * is in it, and make_magnitude.py. Answers and every parameter's gradient are held against it by
@@ -11,7 +12,7 @@
 #include "kernels/ops.h"
 #include "kernels/tape.h"
 #include "models/inventory.h"
-#include "models/magnitude.h"
+#include "models/net/magnitude.h"
 #include "tests/unet_case.h"
 
 #include <dirent.h>

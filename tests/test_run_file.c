@@ -1,6 +1,6 @@
 /* test_run_file.c - run files as they are written: layout as an outsider sees it, kill, resume,
  * full disk */
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 #include "tests/run_folder.h"
 #include "tests/run_training.h"
 
@@ -604,7 +604,7 @@ int main(void)
         cmocka_unit_test(test_spec_errors),
         cmocka_unit_test(test_full_disk),
     };
-    H5dont_atexit(); /* as the program does, see probe/h5.c */
+    H5dont_atexit(); /* as the program does, see runfile/h5.c */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -2,7 +2,7 @@
  * off, with flipped bits, no run files at all. Reading runs in child processes, so that a crash is
  * a failure with a name.
  */
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 #include "tests/run_folder.h"
 
 #include <errno.h>
@@ -359,7 +359,7 @@ int main(void)
         cmocka_unit_test(test_flipped_bytes), cmocka_unit_test(test_not_run_files),
         cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_since_1_2),
     };
-    H5dont_atexit(); /* as the program does, see probe/h5.c */
+    H5dont_atexit(); /* as the program does, see runfile/h5.c */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

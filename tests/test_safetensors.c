@@ -1,8 +1,8 @@
 /* test_safetensors.c - reading of safetensors files: good ones, and every kind of bad one */
 #include "base/mem.h"
-#include "models/checkpoint.h"
+#include "models/file/checkpoint.h"
+#include "models/file/safetensors.h"
 #include "models/model_paths.h"
-#include "models/safetensors.h"
 #include "tests/ss_tmp.h"
 
 /* Writes a file of a header and room bytes of data 0, 1, 2, ...; claimed < 0: the true length. */

@@ -4,8 +4,8 @@
  * the network is.
  */
 #include "base/rng.h"
-#include "models/safetensors.h"
-#include "models/sampler.h"
+#include "models/file/safetensors.h"
+#include "models/sampling/sampler.h"
 #include "tests/ss_tmp.h"
 
 enum { N = 24, MAX_STEPS = 16 };

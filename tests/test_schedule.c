@@ -2,8 +2,8 @@
  *
  * Golden data: tests/golden/schedules.safetensors, written by make_schedules.py.
  */
-#include "models/safetensors.h"
-#include "models/schedule.h"
+#include "models/file/safetensors.h"
+#include "models/sampling/schedule.h"
 #include "tests/ss_tmp.h"
 
 static ss_schedule *load_text(const char *json)

@@ -1,8 +1,8 @@
 /* test_scheduler_files.c - pipelines as people have them: with all kinds of scheduler files, with
  * none, behind links; through the program
  */
-#include "models/safetensors_write.h"
-#include "probe/run_reader.h"
+#include "models/file/safetensors_write.h"
+#include "runfile/run_reader.h"
 #include "tests/ss_command.h"
 
 #include <sys/stat.h>

@@ -4,13 +4,13 @@
  * The data of the commands are pictures of 8 x 8 in three classes that no two pixels' noise hides;
  * samples are folders as `generate` leaves them, made here.
  */
-#include "analyze/frechet.h"
-#include "analyze/score.h"
+#include "analyze/math/frechet.h"
+#include "analyze/one/score.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/png.h"
 #include "base/rng.h"
-#include "models/safetensors.h"
+#include "models/file/safetensors.h"
 #include "probe/samples.h"
 #include "tests/ss_command.h"
 #include "train/judge.h"

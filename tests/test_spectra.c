@@ -1,11 +1,11 @@
 /* test_spectra.c - spectra of inputs against activations, in runs whose answers are known */
-#include "analyze/conditioning.h"
-#include "analyze/picture.h"
-#include "analyze/spectra.h"
+#include "analyze/one/picture.h"
+#include "analyze/one/spectra.h"
+#include "analyze/several/conditioning.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "fft/spectrum.h"
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 #include "tests/ss_tmp.h"
 
 static void ok(ss_code rc, const ss_err *e)

@@ -1,7 +1,7 @@
 /* test_story.c - the divergence in seconds: a tiny network overflows a narrow format, and does not
  * with the activation penalty; and what is read of its logs
  */
-#include "analyze/story_judge.h"
+#include "analyze/training/story_judge.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "tests/ss_command.h"

@@ -4,7 +4,7 @@
  * source was enlarged, and who got larger values reads it without a norm. The list has to name
  * those and no others.
  */
-#include "analyze/structure.h"
+#include "analyze/one/structure.h"
 #include "base/str.h"
 #include "models/structure.h"
 #include "tests/made_model.h"

@@ -9,9 +9,9 @@
  * times the median; another map of it has a NaN blocks.3      all zero: there is no median to
  * exceed proj          a vector: has no positions head          3 channels: too few
  */
-#include "analyze/tokens.h"
+#include "analyze/one/tokens.h"
 #include "base/mem.h"
-#include "probe/run_file.h"
+#include "runfile/run_file.h"
 #include "tests/ss_tmp.h"
 
 enum { REGISTER, MAP, BELOW, ZERO, VECTOR, FEW, N_DUMPS };

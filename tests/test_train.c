@@ -3,7 +3,7 @@
  */
 #include "base/file.h"
 #include "base/mem.h"
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 #include "tests/ss_command.h"
 #include "train/journal.h"
 #include "train/loss_scale.h"

@@ -1,6 +1,6 @@
 /* test_training_run.c - what a training's own run file shows, on the made one of run_training.h */
-#include "analyze/training_overflow.h"
-#include "analyze/updates.h"
+#include "analyze/training/training_overflow.h"
+#include "analyze/training/updates.h"
 #include "base/mem.h"
 #include "tests/run_training.h"
 #include "tests/ss_tmp.h"

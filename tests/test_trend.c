@@ -7,7 +7,7 @@
  *   up_blocks.0   0.2 k sigma^0.25           reaches 448 (fp8-e4m3) at sigma 80
  *   up_blocks.1   as conv_in, and 7 values that are inf from step 2000 on
  */
-#include "analyze/trend.h"
+#include "analyze/several/trend.h"
 #include "base/rng.h"
 #include "tests/run_made.h"
 #include "tests/ss_tmp.h"

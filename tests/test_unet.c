@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "kernels/context.h"
 #include "kernels/hooks.h"
-#include "models/embeddings.h"
 #include "models/model.h"
+#include "models/net/embeddings.h"
 #include "tests/ss_tmp.h"
 #include "tests/unet_case.h"
 

@@ -7,8 +7,8 @@
 #include "base/str.h"
 #include "kernels/context.h"
 #include "kernels/tape.h"
-#include "models/layers.h"
-#include "models/safetensors_write.h"
+#include "models/file/safetensors_write.h"
+#include "models/net/layers.h"
 #include "train/optimizer.h"
 
 #include <math.h>

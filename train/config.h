@@ -2,7 +2,7 @@
  *
  * Every key may be left out but `model` and `data`; docs/train.md describes them all. Paths are
  * relative to the file. `model` is a diffusers config.json (a path, or the object itself), to which
- * `remedies` adds those that are part of the network (models/remedies.h).
+ * `remedies` adds those that are part of the network (models/net/remedies.h).
  *
  *   ss_train_config *t;
  *   rc = ss_train_config_read("train.json", sets, n_sets, &t, &err);

@@ -2,7 +2,7 @@
 #include "train/objective.h"
 
 #include "base/rng.h"
-#include "models/edm.h"
+#include "models/sampling/edm.h"
 
 #include <math.h>
 

@@ -30,7 +30,7 @@
 #ifndef SS_TRAIN_OBJECTIVE_H
 #define SS_TRAIN_OBJECTIVE_H
 
-#include "models/schedule.h"
+#include "models/sampling/schedule.h"
 
 #define SS_OBJECTIVES(X)            \
     X(EPSILON, "epsilon")           \

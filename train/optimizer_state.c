@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/safetensors_write.h"
+#include "models/file/safetensors_write.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include "models/weights.h"
 #include "probe/network.h"
 #include "probe/recorder.h"
-#include "probe/run_reader.h"
+#include "runfile/run_reader.h"
 
 #include <inttypes.h>
 #include <math.h>

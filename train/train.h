@@ -4,7 +4,7 @@
  *   OUT/log.jsonl         a line a step: loss, penalty, norm, rate, scale, staleness (journal.h)
  *   OUT/events.jsonl      what stood out: overflows with module, sigma, sample and share; gradients
  *                         that overflowed; spikes of the loss; rollbacks
- *   OUT/statistics.h5     all statistics of every module at every N-th step (probe/run_file.h)
+ *   OUT/statistics.h5     all statistics of every module at every N-th step (runfile/run_file.h)
  *   OUT/tensorboard/      event files, if asked for
  *   OUT/step-001000/      checkpoints: models as diffusers loads them, with what --resume needs
  *   OUT/step-001000-ema/  the averages of their weights, if asked for

@@ -3,7 +3,7 @@
 #include "base/str.h"
 #include "kernels/context.h"
 #include "kernels/tape.h"
-#include "models/magnitude.h"
+#include "models/net/magnitude.h"
 #include "train/trainer_state.h"
 
 #include <inttypes.h>

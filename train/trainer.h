@@ -15,7 +15,7 @@
 #ifndef SS_TRAIN_TRAINER_H
 #define SS_TRAIN_TRAINER_H
 
-#include "models/init.h"
+#include "models/net/init.h"
 #include "train/data.h"
 #include "train/gradients.h"
 #include "train/loss_scale.h"

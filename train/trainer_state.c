@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "base/outdir.h"
 #include "base/version.h"
-#include "models/checkpoint_write.h"
+#include "models/file/checkpoint_write.h"
 
 #include <inttypes.h>
 #include <math.h>

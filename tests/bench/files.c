@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "models/checkpoint_write.h"
+#include "models/file/checkpoint_write.h"
 #include "tests/bench/bench.h"
 
 #include <stdio.h>

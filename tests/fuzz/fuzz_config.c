@@ -4,10 +4,10 @@
  * that no size in a configuration costs memory.
  */
 #include "base/mem.h"
+#include "models/file/safetensors_write.h"
 #include "models/model.h"
-#include "models/noising.h"
-#include "models/safetensors_write.h"
-#include "models/sampler.h"
+#include "models/sampling/noising.h"
+#include "models/sampling/sampler.h"
 #include "tests/fuzz/fuzz.h"
 #include "train/config.h"
 

@@ -11,12 +11,12 @@
  *   8 chunked                9 a group of that name           10 a size beyond memory, never
  * written 11 values from the next bytes                  12 a link to nothing
  */
-#include "analyze/expression.h"
-#include "analyze/not_finite.h"
-#include "analyze/structure.h"
+#include "analyze/one/not_finite.h"
+#include "analyze/one/structure.h"
+#include "analyze/search/expression.h"
 #include "base/mem.h"
-#include "probe/h5.h"
-#include "probe/run_reader.h"
+#include "runfile/h5.h"
+#include "runfile/run_reader.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* fuzz_tensors.c - safetensors files, and the index of those in several files */
-#include "models/checkpoint.h"
-#include "models/safetensors_write.h"
+#include "models/file/checkpoint.h"
+#include "models/file/safetensors_write.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>

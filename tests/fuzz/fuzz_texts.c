@@ -1,10 +1,10 @@
 /* fuzz_texts.c - what comes from a command line, the plan of a run file, and JSON as such */
-#include "analyze/expression.h"
+#include "analyze/search/expression.h"
 #include "base/json.h"
 #include "base/json_python.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/schedule.h"
+#include "models/sampling/schedule.h"
 #include "probe/changes.h"
 #include "probe/input.h"
 #include "probe/levels.h"

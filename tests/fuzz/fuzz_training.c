@@ -1,5 +1,5 @@
 /* fuzz_training.c - what a training left behind: the counters it goes on from, and its journals */
-#include "analyze/training_log.h"
+#include "analyze/training/training_log.h"
 #include "tests/fuzz/fuzz.h"
 #include "train/config.h"
 #include "train/journal.h"

@@ -4,7 +4,7 @@
     make_mechanism.py statistics.h5 [EVERY]
 
 One row a measured step, of every EVERY-th, up to the first at which a module has inf or NaN: what
-analyze/mechanism_points.h asks for, rounded to three digits. needs h5py and numpy.
+analyze/training/mechanism_points.h asks for, rounded to three digits. needs h5py and numpy.
 """
 import sys
 import warnings

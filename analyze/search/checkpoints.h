@@ -1,0 +1,72 @@
+/* checkpoints.h - which checkpoint is the first bad one: probes, judges, searches
+ *
+ * Each checkpoint that the search (bisect.h) asks for is probed, or its kept run is taken
+ * (probe/cached.h), and judged: by an expression over the run (expression.h), or by a command of
+ * the user. Checkpoints are in the order of the training steps that their paths tell for certain
+ * (ss_trend_step) when every path tells another one, else in the order given. One that cannot be
+ * read is skipped.
+ *
+ * A command is run by /bin/sh -c, for it is what the user typed, with $1 the checkpoint and $2 the
+ * run file; its output goes to stderr. Its exit status decides as for `git bisect run`: 0 good,
+ * 125 skip, another below 126 bad; anything else, or a signal, ends the search.
+ */
+#ifndef SS_ANALYZE_CHECKPOINTS_H
+#define SS_ANALYZE_CHECKPOINTS_H
+
+#include "analyze/math/bisect.h"
+#include "analyze/search/expression.h"
+#include "base/table.h"
+#include "probe/probe.h"
+
+typedef struct {
+    ss_probe_options probe; /* of every checkpoint; model and output do not count */
+    const char *const *models;
+    int n_models;
+    const ss_expression *fail; /* or */
+    const char *check; /* a command; may be beside an expression, which then only says where */
+    const char *cache; /* folder of kept runs */
+    bool exhaustive;
+    bool as_given;     /* whatever the paths tell */
+    const char *steps; /* of each checkpoint, "250,500", or NULL: what the paths tell */
+} ss_checkpoints_options;
+
+typedef struct {
+    const char *model; /* borrowed from the options */
+    int64_t step;      /* -1: the path tells none */
+    int order;         /* the how many-th to be tried, from 1; 0: untried */
+    char *run;         /* NULL: untried */
+    bool kept;         /* the run was there */
+    char *unreadable;  /* why the model cannot be read; NULL: it can, or was not tried */
+    char *where;       /* of the witness, NULL: no expression */
+    char *input;       /* likewise */
+    char *sample;      /* "2, cat.png", likewise */
+    char *measure;     /* of the expression, the part that decided */
+    double sigma, value;
+    ss_witness witness; /* with an expression: indices into the run's axes */
+} ss_checkpoint_row;
+
+typedef struct {
+    ss_checkpoint_row *rows; /* in the order searched */
+    int n;
+    bool by_step;
+    ss_bisection search; /* its indices are those of rows */
+    int n_made, n_kept;  /* runs */
+    int n_unreadable;
+} ss_checkpoints;
+
+/* A path that is no folder is an error, and so is what does not come from the checkpoint itself. If
+ * no checkpoint can be read, the error is that of the first; that --check skipped every one is
+ * SS_IO. */
+ss_code ss_checkpoints_find(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_err *e);
+void ss_checkpoints_release(ss_checkpoints *c); /* {0} is fine */
+
+/* A row for each checkpoint that was tried; the note says what the search found. */
+ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e);
+/* Where there is a bad one: which, and what fails first in it, with its full name; one row each. */
+ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e);
+
+/* Saves what fails first as a bundle (probe/bundle.h): of a head the layer's output, of the loss
+ * the model's answer. Needs an expression and a bad checkpoint. */
+ss_code ss_first_bad_bundle(const ss_checkpoints *c, const char *dir, bool replace, ss_err *e);
+
+#endif

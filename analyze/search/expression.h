@@ -1,0 +1,102 @@
+/* expression.h - the language of `bisect --fail`: what makes a run a bad one
+ *
+ *   expression = term { "or" term }
+ *   term       = factor { "and" factor }
+ *   factor     = "not" factor | "(" expression ")" | measure
+ *   measure    = FUNCTION "(" [argument { "," argument }] ")" [OP NUMBER]
+ *   OP         = ">" | ">=" | "<" | "<="
+ *
+ *   overflow(FMT [, GLOB])     the largest |x| rounds to more than the format holds, or there is
+ *                              inf or NaN; without OP
+ *   nonfinite(GLOB) [OP N]     how many values are inf or NaN; without OP: any
+ *   absmax(GLOB) OP V          largest |x|
+ *   rms(GLOB) OP V             root mean square over the samples
+ *   headroom(FMT [, GLOB]) OP V   log2(largest of the format / largest |x|), bits
+ *   entropy(GLOB) OP V         of an attention head: entropy / ln keys, mean over samples
+ *   max_logit(GLOB) OP V       of an attention head
+ *   loss() OP V                denoising loss, mean over samples
+ *
+ * GLOB is over module paths (or those of attention layers), * where it is left out. Any measure
+ * takes conditions as further arguments: `sigma>10` (also >=, <, <=, =; = to 5 digits, as tables
+ * print it) and `input=GLOB`. An argument with a comma or a parenthesis in it is quoted: 'x' or
+ * "x". For example
+ *
+ *   overflow(fp16) or absmax(up_blocks.*, sigma>10, input=noise:*) > 3e4
+ *
+ * A measure is compared place by place: at each output that a module makes (its own sums
+ * included, sites.h) or head, noise level and input. It holds when it holds anywhere, so
+ * "not absmax(*) > 100" says that nothing exceeds 100. Where something is inf or NaN, absmax, rms
+ * and loss are taken as infinite, and headroom as minus infinity; of a head that is not finite
+ * max_logit is infinite, too, and entropy 0.
+ */
+#ifndef SS_ANALYZE_EXPRESSION_H
+#define SS_ANALYZE_EXPRESSION_H
+
+#include "analyze/one/sites.h"
+#include "base/format.h"
+
+#define SS_MEASURES(X)        \
+    X(OVERFLOW, "overflow")   \
+    X(NONFINITE, "nonfinite") \
+    X(ABSMAX, "absmax")       \
+    X(RMS, "rms")             \
+    X(HEADROOM, "headroom") X(ENTROPY, "entropy") X(MAX_LOGIT, "max_logit") X(LOSS, "loss")
+#define X(name, text) SS_MEASURE_##name,
+typedef enum { SS_MEASURES(X) SS_N_MEASURES } ss_expression_measure;
+#undef X
+
+typedef enum { SS_OP_NONE, SS_OP_GT, SS_OP_GE, SS_OP_LT, SS_OP_LE, SS_OP_EQ } ss_expression_op;
+
+enum { SS_EXPRESSION_CONDITIONS = 8, SS_EXPRESSION_NODES = 256, SS_EXPRESSION_DEPTH = 64 };
+
+typedef struct {
+    ss_expression_op op;
+    double sigma; /* with op */
+    char *input;  /* a glob; op is then SS_OP_NONE */
+} ss_expression_condition;
+
+typedef struct {
+    enum { SS_NODE_OR, SS_NODE_AND, SS_NODE_NOT, SS_NODE_MEASURE } kind;
+    int left, right; /* of `nodes`; NOT has left alone */
+    ss_expression_measure measure;
+    ss_format format;
+    char *glob; /* of modules or layers */
+    ss_expression_condition conditions[SS_EXPRESSION_CONDITIONS];
+    int n_conditions;
+    ss_expression_op op;
+    double limit;
+    int from, to; /* where in the text */
+} ss_expression_node;
+
+typedef struct {
+    char *text;
+    ss_expression_node *nodes;
+    int n, root;
+} ss_expression;
+
+/* SS_USAGE with the position, what is there and what is allowed. Nothing to release then. */
+ss_code ss_expression_parse(const char *text, ss_expression *x, ss_err *e);
+void ss_expression_release(ss_expression *x); /* {0} is fine */
+
+/* What decided: where it holds, the first place in forward order, there at the noise level and
+ * input with the most extreme value; where it does not, what came nearest to it. Of "and" and
+ * "or" the first measure that agrees with the outcome. */
+typedef struct {
+    int node;         /* the measure */
+    ss_site site;     /* module and port; module -1: a head or the loss */
+    int layer, head;  /* -1: no attention */
+    int sigma, input; /* -1: nowhere */
+    int sample;       /* the one that has the value, or most of what is not finite; -1: nowhere */
+    double value;     /* NaN: nothing to show */
+} ss_witness;
+
+/* SS_USAGE when a glob or condition selects nothing of the run, or what it asks for is not in it:
+ * the message says which option of probe gives it. Never false for want of data. Noise levels
+ * that are not finished do not count. */
+ss_code ss_expression_eval(const ss_expression *x, ss_run *r, bool *holds, ss_witness *w,
+                           ss_err *e);
+
+/* "up_blocks.0.upsamplers.0.conv", "mid_block.attentions.0, head 3", "loss"; returns out. */
+char *ss_witness_name(const ss_run *r, const ss_witness *w, char *out, size_t n);
+
+#endif

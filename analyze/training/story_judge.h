@@ -1,0 +1,80 @@
+/* story_judge.h - which findings hold in a story: the rules, and what came of them
+ *
+ * The findings are those of a production team that trained an Imagen-like pixel-space UNet
+ * (pre-norm blocks, no normalisation on the residual stream or on skips) in fp16, and some that
+ * belong to them. Each is a list of claims about a number of one arm (story.h), or about its ratio
+ * to the same seed of another arm: over a threshold, or under. A claim is decided by every seed and
+ * an interval (decision.h). A finding
+ *
+ *   holds            where each of its claims does
+ *   does not hold    where one of them is decided the other way
+ *   undecided        else: seeds disagree, or are too few, which is said with how many would do
+ *   was not asked    where an arm that it needs has no runs
+ */
+#ifndef SS_ANALYZE_STORY_JUDGE_H
+#define SS_ANALYZE_STORY_JUDGE_H
+
+#include "analyze/math/decision.h"
+#include "analyze/training/story.h"
+
+#define SS_FINDINGS(X)                                                                             \
+    X(GROWTH, "Activations grow during training until they overflow; weights stay of normal size") \
+    X(DECODER, "The overflow happens mostly in the decoder, at high noise")                        \
+    X(SPECTRUM, "Inputs without pronounced low frequencies give the large activations")            \
+    X(BLIND, "The same in a network that is not told the noise level")                             \
+    X(BLOBS, "Activation maps degenerate into blobs at the highest noise")                         \
+    X(ENTROPY,                                                                                     \
+      "Attention logits are large because their inputs are, not because the entropy collapsed")    \
+    X(COSINE, "Cosine attention does not prevent the overflow")                                    \
+    X(POSTPONE, "Cosine attention postpones the overflow")                                         \
+    X(CLAMP, "Clamping activations stabilises, but samples are defective")                         \
+    X(SCALE, "Scaling residuals or skips by a constant is compensated by the model")               \
+    X(LEARNED, "Learned scales of residuals and skips do not help either")                         \
+    X(DECAY, "Weight decay of 1e-6 does not prevent the overflow, of 1e-1 it costs samples")       \
+    X(PENALTY, "A penalty on activations at every step stabilises, without cost in samples")       \
+    X(PENALTY8, "The same at every 8th step")                                                      \
+    X(RESCUE, "The penalty also rescues a training that is near its overflow")                     \
+    X(COST, "The penalty costs up to 25 % of the time at every step, up to 5 % at every 8th")      \
+    X(ADAM, "Adam's second moment goes stale: beta2 0.999 gives a blow-up after rare batches, "    \
+            "0.98 does not")                                                                       \
+    X(BETA2, "Without rare batches, beta2 0.98 does not prevent the overflow")                     \
+    X(LION, "Lion does not overflow, but samples are worse")                                       \
+    X(BATCH, "Larger batches diverge after fewer steps")                                           \
+    X(SIZE, "Larger networks diverge after fewer steps")                                           \
+    X(RESOLUTION, "Growth is worse at higher resolution with an unchanged noise schedule")
+#define X(name, text) SS_FINDING_##name,
+typedef enum { SS_FINDINGS(X) SS_N_FINDINGS } ss_finding_id;
+#undef X
+const char *ss_finding_text(ss_finding_id id);
+
+#define SS_STORY_VERDICTS(X)                \
+    X(HOLDS, "holds")                       \
+    X(FAILS, "does not hold at this scale") \
+    X(UNDECIDED, "undecided")               \
+    X(UNASKED, "not asked")
+#define X(name, text) SS_STORY_##name,
+typedef enum { SS_STORY_VERDICTS(X) SS_N_STORY_VERDICTS } ss_story_verdict;
+#undef X
+const char *ss_story_verdict_text(ss_story_verdict v);
+
+/* The claims of finding f in a regime, as the rules say them: "baseline: growth of the largest |x|
+ * over 4; ...". ss_free; NULL: no memory. */
+char *ss_story_rule(ss_finding_id f);
+
+typedef struct {
+    ss_story_verdict verdict;
+    char *numbers; /* what came out, a line a claim; where undecided, how many seeds would decide */
+} ss_story_answer;
+
+typedef struct {
+    ss_story_answer answer[SS_MAX_REGIMES][SS_N_FINDINGS];
+} ss_story_judgement;
+
+ss_code ss_story_judge(const ss_story *s, ss_story_judgement *j, ss_err *e);
+void ss_story_judgement_release(ss_story_judgement *j); /* {0} is fine */
+
+/* A row a finding: what it says, the verdict and the numbers in each regime, the rule. */
+ss_code ss_story_findings_table(const ss_story *s, const ss_story_judgement *j, ss_table *t,
+                                ss_err *e);
+
+#endif

@@ -1,0 +1,321 @@
+/* checkpoint.c - see checkpoint.h */
+#include "models/file/checkpoint.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "models/file/weight_files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN = 128, MAX_FILES = 4096 };
+
+struct ss_checkpoint {
+    char **paths; /* every file that was read; [0] is the one the user would name */
+    size_t n_paths, cap_paths;
+    char *variant;
+    ss_safetensors **shards;
+    size_t n_shards, cap_shards;
+    const ss_st_tensor **tensors; /* of all shards, sorted by name */
+    size_t n_tensors;
+    uint64_t bytes;
+};
+
+static ss_code no_memory(ss_err *e)
+{
+    return ss_fail(e, SS_NOMEM, "out of memory");
+}
+
+static ss_code add_path(ss_checkpoint *k, const char *path, ss_err *e)
+{
+    char **grown = ss_grow(k->paths, &k->cap_paths, k->n_paths + 1, sizeof *grown);
+
+    if (!grown)
+        return no_memory(e);
+    k->paths = grown;
+    k->paths[k->n_paths] = ss_strdup(path);
+    if (!k->paths[k->n_paths])
+        return no_memory(e);
+    k->n_paths++;
+    return SS_OK;
+}
+
+static ss_code add_shard(ss_checkpoint *k, const char *path, ss_err *e)
+{
+    ss_safetensors **grown = ss_grow(k->shards, &k->cap_shards, k->n_shards + 1, sizeof *grown);
+    ss_code rc;
+
+    if (!grown)
+        return no_memory(e);
+    k->shards = grown;
+    rc = add_path(k, path, e);
+    if (rc == SS_OK)
+        rc = ss_safetensors_open(path, &k->shards[k->n_shards], e);
+    if (rc == SS_OK)
+        k->n_shards++;
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const ss_st_tensor *const *)a)->name, (*(const ss_st_tensor *const *)b)->name);
+}
+
+/* Gathers the tensors of all shards; a name may be there once. */
+static ss_code gather(ss_checkpoint *k, ss_err *e)
+{
+    size_t n = 0;
+
+    for (size_t s = 0; s < k->n_shards; s++)
+        n += ss_safetensors_count(k->shards[s]);
+    k->tensors = ss_calloc(n, sizeof *k->tensors);
+    if (!k->tensors)
+        return no_memory(e);
+    for (size_t s = 0; s < k->n_shards; s++) {
+        for (size_t i = 0; i < ss_safetensors_count(k->shards[s]); i++) {
+            const ss_st_tensor *t = ss_safetensors_at(k->shards[s], i);
+
+            k->tensors[k->n_tensors++] = t;
+            k->bytes += t->bytes;
+        }
+    }
+    qsort(k->tensors, n, sizeof *k->tensors, by_name);
+    for (size_t i = 1; i < n; i++) {
+        const ss_st_tensor *a = k->tensors[i - 1], *b = k->tensors[i];
+        char shown[SHOWN];
+
+        if (strcmp(a->name, b->name) == 0)
+            return ss_fail(e, SS_FORMAT, "tensor %s is in two files, %s and %s",
+                           ss_printable(a->name, shown, sizeof shown), a->file, b->file);
+    }
+    return SS_OK;
+}
+
+/* A shard is a plain file name: a path could leave the folder. */
+static bool plain_name(const char *name)
+{
+    return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static ss_code add_shard_once(ss_checkpoint *k, const char *folder, const char *name, ss_err *e)
+{
+    char *path = ss_path_join(folder, name);
+    bool known = false;
+    ss_code rc = SS_OK;
+
+    if (!path)
+        return no_memory(e);
+    for (size_t i = 0; i < k->n_paths && !known; i++)
+        known = strcmp(k->paths[i], path) == 0;
+    if (!known && k->n_paths >= MAX_FILES)
+        rc = ss_fail(e, SS_FORMAT, "%s: more than %d shards", k->paths[0], MAX_FILES);
+    else if (!known)
+        rc = add_shard(k, path, e);
+    ss_free(path);
+    return rc;
+}
+
+/* {"metadata": {...}, "weight_map": {"conv_in.weight": "...-00001-of-00002.safetensors"}} */
+static ss_code open_index(ss_checkpoint *k, const char *folder, const char *path, ss_err *e)
+{
+    ss_json j = {0};
+    const char *name;
+    json_t *file;
+    char shown[SHOWN];
+
+    ss_code rc = ss_json_load(&j, path, e);
+    if (rc == SS_OK)
+        rc = add_path(k, path, e);
+    if (rc != SS_OK)
+        goto out;
+    json_t *map = ss_json_get(&j, "weight_map");
+    if (!json_is_object(map) || json_object_size(map) == 0) {
+        rc = ss_fail(e, SS_FORMAT, "%s: \"weight_map\" is missing or empty", path);
+        goto out;
+    }
+    json_object_foreach(map, name, file)
+    {
+        const char *shard = json_string_value(file);
+
+        if (!shard || !plain_name(shard)) {
+            rc = ss_fail(e, SS_FORMAT, "%s: the shard of %s is not the name of a file beside it",
+                         path, ss_printable(name, shown, sizeof shown));
+            goto out;
+        }
+        rc = add_shard_once(k, folder, shard, e);
+        if (rc != SS_OK)
+            goto out;
+    }
+    rc = gather(k, e);
+    if (rc != SS_OK)
+        goto out;
+    json_object_foreach(map, name, file)
+    {
+        const ss_st_tensor *t = ss_checkpoint_find(k, name);
+        const char *slash = t ? strrchr(t->file, '/') : NULL;
+
+        if (!t || strcmp(slash ? slash + 1 : t->file, json_string_value(file)) != 0) {
+            rc = ss_fail(e, SS_FORMAT, "%s: tensor %s is not in its shard %s", path,
+                         ss_printable(name, shown, sizeof shown), json_string_value(file));
+            goto out;
+        }
+    }
+out:
+    ss_json_release(&j);
+    return rc;
+}
+
+/* A file that was named, as the weights of a folder. */
+static ss_code take_file(const char *path, ss_weight_file *w, char **folder, ss_err *e)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t n = strlen(path), end = sizeof ".json" - 1;
+
+    *w = (ss_weight_file){.path = ss_strdup(path),
+                          .variant = ss_strdup(""),
+                          .index = n > end && strcmp(path + n - end, ".json") == 0};
+    *folder = ss_strdup(slash ? path : ".");
+    if (*folder && slash)
+        (*folder)[slash == path ? 1 : slash - path] = '\0';
+    return w->path && w->variant && *folder ? SS_OK : no_memory(e);
+}
+
+static ss_code find_weights(const char *path, const char *variant, ss_weight_file *w, char **folder,
+                            ss_err *e)
+{
+    if (!ss_is_dir(path) && ss_file_exists(path))
+        return take_file(path, w, folder, e);
+    *folder = ss_strdup(path);
+    return *folder ? ss_weight_file_find(path, variant, w, e) : no_memory(e);
+}
+
+ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint **out, ss_err *e)
+{
+    ss_weight_file w = {0};
+    char *folder = NULL;
+    ss_checkpoint *k = ss_calloc(1, sizeof *k);
+    ss_code rc = k ? find_weights(path, variant, &w, &folder, e) : no_memory(e);
+
+    if (rc == SS_OK)
+        rc = w.index ? open_index(k, folder, w.path, e) : add_shard(k, w.path, e);
+    if (rc == SS_OK && !k->tensors)
+        rc = gather(k, e);
+    if (rc == SS_OK) {
+        k->variant = w.variant;
+        w.variant = NULL;
+    }
+    ss_weight_file_release(&w);
+    ss_free(folder);
+    if (rc != SS_OK) {
+        ss_checkpoint_close(k);
+        return rc;
+    }
+    *out = k;
+    return SS_OK;
+}
+
+void ss_checkpoint_close(ss_checkpoint *k)
+{
+    if (!k)
+        return;
+    for (size_t i = 0; i < k->n_shards; i++)
+        ss_safetensors_close(k->shards[i]);
+    for (size_t i = 0; i < k->n_paths; i++)
+        ss_free(k->paths[i]);
+    ss_free(k->shards);
+    ss_free(k->paths);
+    ss_free(k->variant);
+    ss_free(k->tensors);
+    ss_free(k);
+}
+
+const char *ss_checkpoint_name(const ss_checkpoint *k)
+{
+    return k->paths[0];
+}
+
+const char *ss_checkpoint_variant(const ss_checkpoint *k)
+{
+    return k->variant;
+}
+
+const char *ss_checkpoint_format(const ss_checkpoint *k)
+{
+    (void)k; /* no other is read */
+    return "safetensors";
+}
+
+size_t ss_checkpoint_count(const ss_checkpoint *k)
+{
+    return k->n_tensors;
+}
+
+const ss_st_tensor *ss_checkpoint_at(const ss_checkpoint *k, size_t i)
+{
+    return k->tensors[i];
+}
+
+const ss_st_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *name)
+{
+    const ss_st_tensor want = {.name = name}, *key = &want;
+    const ss_st_tensor **hit =
+        k->n_tensors ? bsearch(&key, k->tensors, k->n_tensors, sizeof key, by_name) : NULL;
+
+    return hit ? *hit : NULL;
+}
+
+uint64_t ss_checkpoint_bytes(const ss_checkpoint *k)
+{
+    return k->bytes;
+}
+
+size_t ss_checkpoint_n_files(const ss_checkpoint *k)
+{
+    return k->n_paths;
+}
+
+const char *ss_checkpoint_file(const ss_checkpoint *k, size_t i)
+{
+    return k->paths[i];
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+static int by_base_name(const void *a, const void *b)
+{
+    return strcmp(base_name(*(const char *const *)a), base_name(*(const char *const *)b));
+}
+
+ss_code ss_checkpoint_sha256(const ss_checkpoint *k, const char *config, char hex[65], ss_err *e)
+{
+    const char **files = ss_calloc(k->n_paths + 1, sizeof *files);
+    ss_str lines = {0};
+    ss_code rc = SS_OK;
+
+    if (!files)
+        return no_memory(e);
+    files[0] = config;
+    for (size_t i = 0; i < k->n_paths; i++)
+        files[i + 1] = k->paths[i];
+    qsort(files, k->n_paths + 1, sizeof *files, by_base_name);
+    for (size_t i = 0; i <= k->n_paths && rc == SS_OK; i++) {
+        char one[65];
+
+        rc = ss_sha256_file(files[i], one, e);
+        if (rc == SS_OK)
+            ss_str_addf(&lines, "%s %s\n", base_name(files[i]), one);
+    }
+    if (rc == SS_OK)
+        rc = lines.failed ? no_memory(e) : ss_sha256_bytes(lines.s, lines.len, hex, e);
+    ss_str_release(&lines);
+    ss_free(files);
+    return rc;
+}

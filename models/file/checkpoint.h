@@ -1,0 +1,37 @@
+/* checkpoint.h - all tensors of a model under one roof
+ *
+ * Which files they are in, and how many, nobody else knows (weight_files.h finds them).
+ */
+#ifndef SS_MODELS_CHECKPOINT_H
+#define SS_MODELS_CHECKPOINT_H
+
+#include "models/file/safetensors.h"
+
+typedef struct ss_checkpoint ss_checkpoint;
+
+/* Opens the weights in a folder, of the variant that is asked for (weight_files.h); or those of a
+ * file, or of the index of several, where path is one. */
+ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint **k, ss_err *e);
+void ss_checkpoint_close(ss_checkpoint *k); /* NULL is fine */
+
+/* What the weights are called in messages: the file, or the index of the shards. */
+const char *ss_checkpoint_name(const ss_checkpoint *k);
+const char *ss_checkpoint_format(const ss_checkpoint *k); /* "safetensors" */
+/* The variant that the weights are of, "fp16"; "" where they are the plain ones. */
+const char *ss_checkpoint_variant(const ss_checkpoint *k);
+
+/* All tensors in the order of their names; borrowed. */
+size_t ss_checkpoint_count(const ss_checkpoint *k);
+const ss_st_tensor *ss_checkpoint_at(const ss_checkpoint *k, size_t i);
+const ss_st_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *name); /* or NULL */
+uint64_t ss_checkpoint_bytes(const ss_checkpoint *k); /* of all tensors */
+
+/* The files that were read, index first, as paths; borrowed. */
+size_t ss_checkpoint_n_files(const ss_checkpoint *k);
+const char *ss_checkpoint_file(const ss_checkpoint *k, size_t i);
+
+/* SHA-256 over the lines "NAME SHA256-OF-FILE\n" of config.json and the weight files, sorted
+ * by name. Names are relative to the folder, so that a copy of a model has the same. */
+ss_code ss_checkpoint_sha256(const ss_checkpoint *k, const char *config, char hex[65], ss_err *e);
+
+#endif

@@ -1,0 +1,381 @@
+/* weight_files.c - see weight_files.h
+ *
+ *   list what lies in the folder, each name understood by itself
+ *   pick what is asked for; otherwise say what there is instead
+ */
+#include "models/file/weight_files.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STEM "diffusion_pytorch_model"
+#define SUFFIX ".safetensors"
+
+enum { SHOWN = 128, MAX_LISTED = 8, MAX_ENTRIES = 1 << 20 };
+
+typedef enum { NOTHING, WEIGHTS, PART, PICKLE } kind;
+
+typedef struct {
+    char *name;
+    kind kind;
+    ss_weight_file w; /* of WEIGHTS; its path is not set */
+} entry;
+
+typedef struct {
+    const char *folder;
+    entry *e;
+    size_t n, cap;
+} listing;
+
+static ss_code no_memory(ss_err *e)
+{
+    return ss_fail(e, SS_NOMEM, "out of memory");
+}
+
+static bool starts_with(const char *s, const char *start)
+{
+    return strncmp(s, start, strlen(start)) == 0;
+}
+
+static bool ends_with(const char *s, size_t n, const char *end)
+{
+    const size_t m = strlen(end);
+
+    return n >= m && memcmp(s + n - m, end, m) == 0;
+}
+
+/* True for diffusion_pytorch_model-00001-of-00002.safetensors: a part, never the whole. */
+static bool is_part(const char *name)
+{
+    const char *of = strstr(name, "-of-");
+
+    return of && of > name && of[-1] >= '0' && of[-1] <= '9' && of[4] >= '0' && of[4] <= '9';
+}
+
+/* Files of these endings hold weights that are not read here; what else a training leaves does not.
+ */
+static bool is_pickle(const char *name)
+{
+    static const char *const ends[] = {".bin", ".bin.index.json", ".ckpt", ".pt",
+                                       ".pth", ".msgpack"};
+    static const char *const others[] = {
+        "optimizer", "scheduler", "random_states", "training_args",
+        "rng",       "scaler",    "sampler",       "pytorch_lora_weights"};
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (starts_with(name, others[i]))
+            return false;
+    }
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (ends_with(name, strlen(name), ends[i]))
+            return true;
+    }
+    return false;
+}
+
+static char *copy(const char *s, size_t n)
+{
+    ss_str t = {0};
+
+    ss_str_addn(&t, s, n);
+    return ss_str_detach(&t);
+}
+
+/* STEM.V or STEM: both parts. */
+static char *split_variant(const char *base, size_t n, bool *usual)
+{
+    const size_t stem = strlen(STEM);
+    const char *dot = memrchr(base, '.', n);
+
+    *usual = n >= stem && memcmp(base, STEM, stem) == 0 && (n == stem || base[stem] == '.');
+    if (*usual)
+        dot = n == stem ? NULL : base + stem;
+    return dot ? copy(dot + 1, n - (size_t)(dot + 1 - base)) : copy("", 0);
+}
+
+/* What follows ".safetensors." in the name of an index: "index.json", "index.V.json",
+ * "V.index.json". False if it is no index; *variant is NULL where it names none, or memory is out.
+ */
+static bool read_index(const char *rest, char **variant, bool *failed)
+{
+    static const char index[] = "index", end[] = ".json";
+    const size_t n = strlen(rest), middle = sizeof index - 1, last = sizeof end - 1;
+
+    *variant = NULL;
+    if (strcmp(rest, "index.json") == 0)
+        return true;
+    if (!ends_with(rest, n, end) || n < middle + last + 2)
+        return false;
+    if (starts_with(rest, "index."))
+        *variant = copy(rest + middle + 1, n - middle - 1 - last);
+    else if (ends_with(rest, n - last, ".index"))
+        *variant = copy(rest, n - last - middle - 1);
+    else
+        return false;
+    *failed = !*variant;
+    return true;
+}
+
+/* Understands a name; false where memory is out. */
+static bool understand(const char *name, entry *to)
+{
+    const size_t n = strlen(name);
+    const char *inside = strstr(name, SUFFIX ".");
+    bool failed = false;
+
+    *to = (entry){.kind = NOTHING};
+    if (strcmp(name, "class_embeddings" SUFFIX) == 0 || starts_with(name, "pytorch_lora_weights"))
+        return true; /* the table of classes lies beside the weights of a model without a pipeline
+                      */
+    if (ends_with(name, n, SUFFIX) && is_part(name)) {
+        to->kind = PART;
+    } else if (ends_with(name, n, SUFFIX)) {
+        to->kind = WEIGHTS;
+        to->w.variant = split_variant(name, n - strlen(SUFFIX), &to->w.usual);
+    } else if (inside && read_index(inside + strlen(SUFFIX "."), &to->w.variant, &failed)) {
+        char *before = split_variant(name, (size_t)(inside - name), &to->w.usual);
+
+        to->kind = WEIGHTS;
+        to->w.index = true;
+        if (to->w.variant || failed)
+            ss_free(before);
+        else
+            to->w.variant = before;
+    } else if (is_pickle(name)) {
+        to->kind = PICKLE;
+    }
+    if (to->kind == NOTHING)
+        return true;
+    to->name = ss_strdup(name);
+    return to->name && (to->kind != WEIGHTS || to->w.variant);
+}
+
+static void release_entry(entry *e)
+{
+    ss_free(e->name);
+    ss_weight_file_release(&e->w);
+}
+
+static void release(listing *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        release_entry(&l->e[i]);
+    ss_free(l->e);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const entry *)a)->name, ((const entry *)b)->name);
+}
+
+static ss_code list(listing *l, ss_err *e)
+{
+    DIR *d = opendir(l->folder);
+    bool failed = false;
+
+    if (!d)
+        return ss_fail(e, SS_IO, "%s: %s", l->folder, strerror(errno));
+    for (struct dirent *f; !failed && l->n < MAX_ENTRIES && (f = readdir(d));) {
+        entry *grown = ss_grow(l->e, &l->cap, l->n + 1, sizeof *grown);
+
+        if (!grown) {
+            failed = true;
+            break;
+        }
+        l->e = grown;
+        failed = !understand(f->d_name, &l->e[l->n]);
+        if (failed)
+            release_entry(&l->e[l->n]);
+        else
+            l->n += l->e[l->n].kind != NOTHING;
+    }
+    closedir(d);
+    if (failed)
+        return no_memory(e);
+    if (l->n)
+        qsort(l->e, l->n, sizeof *l->e, by_name);
+    return SS_OK;
+}
+
+/* diffusers' name before others; of that an index before a file, as diffusers looks for them. */
+static bool is_better(const ss_weight_file *a, const ss_weight_file *b)
+{
+    return a->usual != b->usual ? a->usual : a->index && !b->index;
+}
+
+/* The entry that is meant, or NULL. */
+static entry *pick(const listing *l, const char *variant)
+{
+    entry *best = NULL, *only = NULL;
+    bool doubt = false;
+
+    for (size_t i = 0; i < l->n; i++) {
+        entry *x = &l->e[i];
+
+        if (x->kind != WEIGHTS)
+            continue;
+        if (variant ? strcmp(x->w.variant, variant) == 0 : x->w.usual && !*x->w.variant) {
+            if (!best || is_better(&x->w, &best->w))
+                best = x;
+        }
+        /* a file and its index are one set of weights */
+        doubt |= only && !(x->w.usual && only->w.usual && !strcmp(x->w.variant, only->w.variant));
+        if (!only || is_better(&x->w, &only->w))
+            only = x;
+    }
+    return best || variant || doubt ? best : only;
+}
+
+static void add_name(ss_str *s, const char *name, int n)
+{
+    char shown[SHOWN];
+
+    if (n < MAX_LISTED)
+        ss_str_addf(s, "%s%s", n ? ", " : "", ss_printable(name, shown, sizeof shown));
+    else if (n == MAX_LISTED)
+        ss_str_add(s, ", ...");
+}
+
+/* Names of one kind, in order; returns how many. */
+static int name_all(const listing *l, kind k, ss_str *s)
+{
+    int n = 0;
+
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->e[i].kind == k)
+            add_name(s, l->e[i].name, n++);
+    }
+    return n;
+}
+
+/* The variants, each once; returns how many. */
+static int name_variants(const listing *l, ss_str *s, const char **first)
+{
+    int n = 0;
+
+    for (size_t i = 0; i < l->n; i++) {
+        const entry *x = &l->e[i];
+        bool known = x->kind != WEIGHTS || !*x->w.variant;
+
+        for (size_t k = 0; k < i && !known; k++)
+            known = l->e[k].kind == WEIGHTS && strcmp(l->e[k].w.variant, x->w.variant) == 0;
+        if (known)
+            continue;
+        if (!n)
+            *first = x->w.variant;
+        add_name(s, x->w.variant, n++);
+    }
+    return n;
+}
+
+static ss_code say_none(const listing *l, ss_err *e)
+{
+    ss_str names = {0};
+    ss_code rc;
+
+    if (name_all(l, PART, &names))
+        rc = ss_fail(e, SS_IO,
+                     "%s: %s lie there, but not the index that says what is in them, " STEM SUFFIX
+                     ".index.json",
+                     l->folder, names.s ? names.s : "parts");
+    else if (name_all(l, PICKLE, &names))
+        rc = ss_fail(e, SS_UNSUPPORTED,
+                     "%s: its weights are not in safetensors but in %s, which can run code when it "
+                     "is read and is not read here; in Python, the model's class, "
+                     ".from_pretrained(\"%s\").save_pretrained(\"%s\"), writes " STEM SUFFIX
+                     " beside it",
+                     l->folder, names.s ? names.s : "a pickle", l->folder, l->folder);
+    else
+        rc = ss_fail(e, SS_IO, "%s: no weights; expected " STEM SUFFIX " or its index of shards",
+                     l->folder);
+    ss_str_release(&names);
+    return rc;
+}
+
+static ss_code say_not_picked(const listing *l, const char *variant, ss_err *e)
+{
+    ss_str files = {0}, variants = {0};
+    const char *first = "";
+    char shown[SHOWN];
+    ss_code rc;
+
+    const int n = name_all(l, WEIGHTS, &files);
+    const int n_variants = name_variants(l, &variants, &first);
+    ss_printable(first, shown, sizeof shown);
+    if (n == 0)
+        rc = say_none(l, e);
+    else if (variant && n_variants)
+        rc = ss_fail(e, SS_USAGE, "%s: there is no variant %s of the weights; there are: %s (%s)",
+                     l->folder, variant, variants.s ? variants.s : "", files.s ? files.s : "");
+    else if (variant)
+        rc = ss_fail(e, SS_USAGE,
+                     "%s: there is no variant %s of the weights; without --variant, "
+                     "there is %s",
+                     l->folder, variant, files.s ? files.s : "");
+    else if (n_variants)
+        rc = ss_fail(e, SS_USAGE,
+                     "%s: there are several weights, %s, none of them " STEM SUFFIX "; pick one by "
+                     "its variant, as with --variant %s",
+                     l->folder, files.s ? files.s : "", shown);
+    else
+        rc = ss_fail(e, SS_USAGE,
+                     "%s: none of the weights %s is called " STEM SUFFIX "; give that name to the "
+                     "right one, or leave only it there",
+                     l->folder, files.s ? files.s : "there");
+    ss_str_release(&files);
+    ss_str_release(&variants);
+    return rc;
+}
+
+/* A link into a cache that was copied without its blobs, or whose download did not end. */
+static ss_code check_link(const char *path, ss_err *e)
+{
+    char target[512], shown[SHOWN];
+    const ssize_t n = readlink(path, target, sizeof target - 1);
+
+    if (n < 0 || ss_file_exists(path))
+        return SS_OK;
+    target[n] = '\0';
+    return ss_fail(e, SS_IO,
+                   "%s is a symbolic link to %s, which is not there: the download did not end, or "
+                   "the folder was copied without what its links lead to",
+                   path, ss_printable(target, shown, sizeof shown));
+}
+
+ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_file *w, ss_err *e)
+{
+    listing l = {.folder = folder};
+    ss_code rc = list(&l, e);
+
+    if (rc == SS_OK) {
+        entry *found = pick(&l, variant);
+
+        if (!found) {
+            rc = say_not_picked(&l, variant, e);
+        } else {
+            *w = found->w;
+            found->w = (ss_weight_file){0};
+            w->path = ss_path_join(folder, found->name);
+            rc = w->path ? check_link(w->path, e) : no_memory(e);
+            if (rc != SS_OK)
+                ss_weight_file_release(w);
+        }
+    }
+    release(&l);
+    return rc;
+}
+
+void ss_weight_file_release(ss_weight_file *w)
+{
+    ss_free(w->path);
+    ss_free(w->variant);
+    *w = (ss_weight_file){0};
+}

@@ -1,0 +1,215 @@
+/* attention.c - see attention.h
+ *
+ *   q = to_q(h), k = to_k(s), v = to_v(s)         h = norm(x), s = context or h
+ *   y = to_out(softmax(q k^T / sqrt(head)) v)     head by head (Vaswani et al. 2017)
+ *   y = (k y + x) / out_scale                     with a residual; k is 1 but for a remedy
+ *
+ * Or with logits scale cos(q, k), another remedy.
+ *
+ * The statistics of attention carry this module's path: the operation runs while no module
+ * inside this one is entered.
+ */
+#include "models/net/attention.h"
+
+#include "kernels/context.h"
+#include "models/net/magnitude.h"
+
+#include <math.h>
+
+struct ss_attention_layer {
+    ss_module m;
+    ss_group_norm_layer *group_norm;       /* or NULL */
+    ss_group_norm_layer *norm_cross_group; /* at most one of these two */
+    ss_layer_norm_layer *norm_cross_layer;
+    ss_linear_layer *to_q, *to_k, *to_v, *add_k_proj, *add_v_proj, *to_out;
+    int heads;
+    float scale;
+    bool cosine, magnitude;
+    ss_factor factor; /* of the residual's branch */
+    ss_attention_inner inner;
+    ss_module residual_sum; /* inner value; path NULL: there is none */
+    bool residual, upcast;
+    float out_scale;
+};
+
+enum { CROSS_GROUPS = 32 };
+
+static void new_projections(ss_net *n, ss_attention_layer *a, const ss_attention_spec *s)
+{
+    const int inner = s->heads * s->head, from = s->context && !s->added ? s->context : s->channels;
+
+    if (s->norm_cross == SS_NORM_CROSS_LAYER)
+        a->norm_cross_layer = ss_layer_norm_layer_new(n, &a->m, "norm_cross", s->context);
+    else if (s->norm_cross == SS_NORM_CROSS_GROUP)
+        a->norm_cross_group =
+            ss_group_norm_layer_new(n, &a->m, "norm_cross", s->context, CROSS_GROUPS, 1e-5f);
+    a->to_q = ss_linear_layer_new(n, &a->m, "to_q", s->channels, inner, s->bias);
+    if (!s->only_cross) {
+        a->to_k = ss_linear_layer_new(n, &a->m, "to_k", from, inner, s->bias);
+        a->to_v = ss_linear_layer_new(n, &a->m, "to_v", from, inner, s->bias);
+    }
+    if (s->added) {
+        a->add_k_proj = ss_linear_layer_new(n, &a->m, "add_k_proj", s->context, inner, true);
+        a->add_v_proj = ss_linear_layer_new(n, &a->m, "add_v_proj", s->context, inner, true);
+    }
+    a->to_out = ss_linear_layer_new(n, &a->m, "to_out.0", inner, s->channels, true);
+}
+
+void ss_attention_inner_new(ss_net *n, ss_attention_inner *v, const ss_module *owner,
+                            ss_stored_logits stored)
+{
+    const ss_inner kinds[] = {[SS_LOGITS_AS_CODED] = SS_INNER_LOGITS,
+                              [SS_LOGITS_UPCAST] = SS_INNER_UPCAST,
+                              [SS_LOGITS_STORED] = SS_INNER_PRODUCT};
+
+    if (stored == SS_LOGITS_AS_CODED)
+        ss_net_inner(n, &v->unscaled, owner, SS_INNER_UNSCALED, "logits_unscaled");
+    ss_net_inner(n, &v->logits, owner, kinds[stored], "logits");
+    ss_net_inner(n, &v->probabilities, owner, SS_INNER_PROBABILITIES, "probabilities");
+}
+
+float ss_attention_scale(const ss_net *n, double width, bool *cosine)
+{
+    const ss_remedies *r = ss_net_remedies(n);
+
+    *cosine = r->cosine;
+    if (!r->cosine)
+        return (float)(1 / sqrt(width));
+    return r->cosine_scale > 0 ? r->cosine_scale : (float)sqrt(width);
+}
+
+ss_attention_layer *ss_attention_layer_new(ss_net *n, const ss_module *parent, const char *name,
+                                           int index, const ss_attention_spec *s)
+{
+    ss_attention_layer *a = ss_net_alloc(n, sizeof *a);
+
+    if (!a)
+        return NULL;
+    a->m.block = index >= 0; /* attn1 and attn2 are parts of a transformer block */
+    if (index >= 0)
+        ss_net_module(n, &a->m, parent, "Attention", "%s.%d", name, index);
+    else
+        ss_net_module(n, &a->m, parent, "Attention", "%s", name);
+    if (s->heads < 1 || s->head < 1)
+        ss_net_fail(n, SS_FORMAT, "%s: %d heads of width %d are not possible", a->m.path, s->heads,
+                    s->head);
+    a->heads = s->heads;
+    a->scale = ss_attention_scale(n, s->head, &a->cosine);
+    a->residual = s->residual;
+    a->out_scale = s->out_scale;
+    a->magnitude = ss_net_remedies(n)->magnitude;
+    if (s->groups && !a->magnitude)
+        a->group_norm =
+            ss_group_norm_layer_new(n, &a->m, "group_norm", s->channels, s->groups, s->eps);
+    new_projections(n, a, s);
+    a->upcast = s->upcast;
+    ss_attention_inner_new(n, &a->inner, &a->m, s->upcast ? SS_LOGITS_UPCAST : SS_LOGITS_AS_CODED);
+    if (s->residual && s->out_scale != 1 && !a->magnitude)
+        ss_net_inner(n, &a->residual_sum, &a->m, SS_INNER_SUM, "residual_sum");
+    if (s->residual)
+        a->factor = ss_factor_new(n, &a->m, "residual_scale", ss_net_remedies(n)->residual);
+    return a;
+}
+
+const ss_module *ss_attention_layer_module(const ss_attention_layer *a)
+{
+    return &a->m;
+}
+
+static ss_tensor *normed_context(ss_ctx *c, const ss_attention_layer *a, const ss_tensor *context)
+{
+    if (a->norm_cross_layer)
+        return ss_layer_norm_layer_run(c, a->norm_cross_layer, context);
+    if (a->norm_cross_group)
+        return ss_group_norm_layer_run(c, a->norm_cross_group, context, NULL, SS_ACT_NONE);
+    return ss_retain(context);
+}
+
+/* Keys (or values) of the context, then those of x itself where there are such. */
+static ss_tensor *project_both(ss_ctx *c, const ss_linear_layer *added, const ss_linear_layer *own,
+                               const ss_tensor *context, const ss_tensor *h)
+{
+    ss_tensor *k = ss_linear_layer_run(c, added, context); /* [N][S][inner] */
+
+    if (own) {
+        ss_tensor *k2 = ss_linear_layer_run(c, own, h); /* [N][T][inner] */
+
+        ss_set(&k, ss_concat(c, k, k2, 1)); /* [N][S+T][inner] */
+        ss_release(k2);
+    }
+    return k;
+}
+
+/* The mask of the context, with nothing masked among x's own tokens. */
+static ss_tensor *pad_mask(ss_ctx *c, const ss_tensor *mask, int64_t own)
+{
+    ss_tensor *zeros = ss_slice(c, mask, 1, 0, 1), *wide = NULL;
+
+    /* [N][1] * 0 -> [N][own] by doubling: masks are small and this needs no host memory */
+    ss_set(&zeros, ss_affine(c, zeros, 0, 0));
+    while (zeros && ss_dim(zeros, 1) < own)
+        ss_set(&zeros, ss_concat(c, zeros, zeros, 1));
+    ss_set(&zeros, ss_slice(c, zeros, 1, 0, own));
+    wide = ss_concat(c, mask, zeros, 1);
+    ss_release(zeros);
+    return wide;
+}
+
+ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const ss_tensor *x,
+                                  const ss_tensor *context, const ss_tensor *mask)
+{
+    const int64_t N = ss_dim(x, 0), C = ss_dim(x, -1);
+    const int64_t T = N && C ? ss_shape_numel(ss_shape_get(x)) / (N * C) : 0;
+    ss_tensor *k, *v, *keep = ss_retain(mask);
+
+    ss_enter(c, &a->m, x);
+    ss_tensor *h = ss_reshape(c, x, ss_shape_of(N, T, C));
+    if (a->group_norm)
+        ss_set(&h, ss_group_norm_layer_run(c, a->group_norm, h, NULL, SS_ACT_NONE));
+    ss_tensor *q = ss_linear_layer_run(c, a->to_q, h); /* [N][T][inner] */
+    if (a->add_k_proj) {
+        /* without a context, x as it came: neither norm is for it */
+        ss_tensor *s =
+            context ? normed_context(c, a, context) : ss_reshape(c, x, ss_shape_of(N, T, C));
+
+        k = project_both(c, a->add_k_proj, a->to_k, s, h);
+        v = project_both(c, a->add_v_proj, a->to_v, s, h);
+        if (mask && a->to_k)
+            ss_set(&keep, pad_mask(c, mask, T));
+        ss_release(s);
+    } else {
+        k = ss_linear_layer_run(c, a->to_k, context ? context : h);
+        v = ss_linear_layer_run(c, a->to_v, context ? context : h);
+    }
+    ss_release(h);
+    if (a->magnitude) { /* head by head */
+        const int64_t width = ss_dim(q, -1) / a->heads;
+
+        ss_set(&q, ss_mp_pixel(c, q, width));
+        ss_set(&k, ss_mp_pixel(c, k, width));
+        ss_set(&v, ss_mp_pixel(c, v, width));
+    }
+
+    const ss_attention_opt opt = {
+        .heads = a->heads,
+        .scale = a->scale,
+        .cosine = a->cosine,
+        .stored = a->upcast ? SS_LOGITS_UPCAST : SS_LOGITS_AS_CODED,
+        .logits = &a->inner.logits,
+        .unscaled = a->upcast ? NULL : &a->inner.unscaled,
+        .probabilities = &a->inner.probabilities,
+    };
+    ss_tensor *y = ss_attention(c, q, k, v, keep, &opt);
+    ss_release(q);
+    ss_release(k);
+    ss_release(v);
+    ss_release(keep);
+    ss_set(&y, ss_linear_layer_run(c, a->to_out, y)); /* [N][T][C] */
+    ss_set(&y, ss_reshape(c, y, ss_shape_get(x)));
+    ss_factor_run(c, &a->factor, &y);
+    if (a->magnitude)
+        ss_set(&y, ss_mp_sum(c, x, y, 0.3));
+    else if (a->residual)
+        ss_set(&y, ss_divided_sum(c, &a->residual_sum, y, x, a->out_scale));
+    return ss_leave(c, &a->m, y);
+}

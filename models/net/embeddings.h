@@ -1,0 +1,60 @@
+/* embeddings.h - numbers and texts become vectors that steer every block */
+#ifndef SS_MODELS_EMBEDDINGS_H
+#define SS_MODELS_EMBEDDINGS_H
+
+#include "models/net/layers.h"
+
+/* Sinusoids of a scalar t, in f32 as diffusers computes them (max period 10000):
+ *
+ *   w_k = exp(-ln(10000) k / (half - shift)),  k < half = width / 2
+ *   out = sin(t w), cos(t w)        flip: cos first;  an odd width ends in a zero
+ *
+ * out [n][width]. Source: Ho et al. 2020 after Vaswani et al. 2017. */
+typedef struct {
+    int width;
+    double shift; /* downscale_freq_shift, freq_shift in configs */
+    bool flip;    /* flip_sin_to_cos */
+} ss_sinusoid;
+void ss_sinusoid_fill(const ss_sinusoid *s, const float *t, int64_t n, float *out);
+
+/* What a network distilled for guidance is told of its scale (LCM), as diffusers' pipelines make
+ * it: sinusoids, sin first, of 1000 (scale - 1); out [width]. Source: Meng et al. 2023. */
+void ss_guidance_embedding(double scale, int width, float *out);
+
+/* GaussianFourierProjection: sin and cos of 2 pi w_k t, with fixed random w_k from the
+ * checkpoint; of ln t with log. Source: Tancik et al. 2020. */
+typedef struct {
+    ss_module m;
+    ss_weight *weight; /* [width / 2] */
+    bool log, flip;
+} ss_fourier;
+
+ss_fourier *ss_fourier_new(ss_net *n, const ss_module *parent, int width, bool log, bool flip);
+/* t [n] on the host -> [n][width] */
+ss_tensor *ss_fourier_run(ss_ctx *c, const ss_fourier *f, const float *t, int64_t n);
+
+/* TimestepEmbedding: post(linear_2(act(linear_1(x + cond_proj(cond))))). [N][in] -> [N][out] */
+typedef struct {
+    ss_module m;
+    ss_linear_layer *linear_1, *linear_2;
+    ss_linear_layer *cond_proj; /* or NULL */
+    ss_act act, post;
+    bool magnitude; /* magnitude.h */
+} ss_timestep_embedding;
+
+ss_timestep_embedding *ss_timestep_embedding_new(ss_net *n, const ss_module *parent,
+                                                 const char *name, int in, int out, ss_act act,
+                                                 ss_act post, int cond);
+/* cond [N][width of cond_proj], or NULL */
+ss_tensor *ss_timestep_embedding_run(ss_ctx *c, const ss_timestep_embedding *t, const ss_tensor *x,
+                                     const ss_tensor *cond);
+
+/* TextTimeEmbedding: a text becomes one vector, by attention of its mean to its tokens.
+ * [N][T][in] -> [N][out] */
+typedef struct ss_text_embedding ss_text_embedding;
+
+ss_text_embedding *ss_text_embedding_new(ss_net *n, const ss_module *parent, int in, int out,
+                                         int heads);
+ss_tensor *ss_text_embedding_run(ss_ctx *c, const ss_text_embedding *t, const ss_tensor *text);
+
+#endif

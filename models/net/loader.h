@@ -1,0 +1,88 @@
+/* loader.h - a network while it is built: its modules, its parameters, its memory
+ *
+ * The layers (layers.h) ask for each parameter by name and expected shape. Loading is
+ * strict: at the end every tensor of the checkpoint must have been asked for, unless the user
+ * ignores it, and every one that was asked for must be there with its shape; one error lists what
+ * differs.
+ *
+ *   ss_net *n = ss_net_new(checkpoint, "config.json", &err);
+ *   my_layer *l = ss_net_alloc(n, sizeof *l);            // zeroed, lives as long as the net
+ *   if (!l)
+ *       return NULL;                                     // ss_net_finish says why
+ *   ss_net_module(n, &l->m, parent, "Conv2d", "conv_in");
+ *   l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(out, in, 3, 3));
+ *   ...
+ *   rc = ss_net_finish(n, &err);
+ *
+ * A constructor needs no other error check: the first failure is remembered, and what is
+ * built after it is never run.
+ */
+#ifndef SS_MODELS_LOADER_H
+#define SS_MODELS_LOADER_H
+
+#include "kernels/hooks.h"
+#include "models/file/checkpoint.h"
+#include "models/net/init.h"
+#include "models/net/remedies.h"
+
+enum { SS_NET_MAX_MODULES = 1 << 16 }; /* the largest published networks have some 4,000 */
+
+/* One parameter. */
+typedef struct {
+    const char *name; /* "down_blocks.0.resnets.0.conv1.weight" */
+    ss_dtype dtype;
+    ss_shape shape;
+    const void *data; /* in the mapped checkpoint, or an aligned copy of that */
+    size_t bytes;
+    bool normalised;   /* the forward pass normalises it (magnitude.h) */
+    const char *file;  /* where it came from, NULL: untrained */
+    ss_tensor *tensor; /* on the device, while the network is bound to a context */
+} ss_weight;
+
+typedef struct ss_net ss_net;
+
+/* checkpoint and config_name (for messages) are borrowed and outlive the net. */
+ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_err *e);
+/* The same for a network that was never trained: each parameter is made (init.h) instead of loaded.
+ * init is borrowed until the end of building. */
+ss_net *ss_net_new_untrained(const ss_init *init, const char *config_name, ss_err *e);
+/* What the layers that are made from now on have in them (borrowed until the end of building); none
+ * before. */
+void ss_net_set_remedies(ss_net *n, const ss_remedies *r);
+const ss_remedies *ss_net_remedies(const ss_net *n);
+/* Tensors of the checkpoint that match one of the globs may be there without being asked for. The
+ * list is borrowed until the end of building. */
+void ss_net_ignore(ss_net *n, const char *const *globs, int n_globs);
+void ss_net_free(ss_net *n); /* with all layers, modules and weights; NULL is fine */
+
+void *ss_net_alloc(ss_net *n, size_t bytes);
+/* Records the first failure of building. */
+void ss_net_fail(ss_net *n, ss_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Adds m to the list, with the path PARENT.NAME (parent NULL: the whole network, path ""). */
+void ss_net_module(ss_net *n, ss_module *m, const ss_module *parent, const char *kind,
+                   const char *name_fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* Adds a value inside of owner (hooks.h), OWNER.NAME. */
+void ss_net_inner(ss_net *n, ss_module *m, const ss_module *owner, ss_inner kind, const char *name);
+
+/* The parameter NAME of a module, which must have the shape. Names that diffusers gave the
+ * projections of attention blocks before version 0.18 are found too. */
+ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_shape shape);
+
+/* Everything asked for was there, and nothing else: or an error that lists what differs. */
+ss_code ss_net_finish(ss_net *n, ss_err *e);
+
+/* Names of the tensors that were ignored, with commas between them; "" for none. Borrowed. */
+const char *ss_net_ignored(const ss_net *n, int *count);
+
+/* Makes the parameters' tensors in a context, or drops them. */
+ss_code ss_net_bind(ss_net *n, ss_ctx *c, ss_err *e);
+void ss_net_unbind(ss_net *n);
+
+/* In order of definition; borrowed. */
+const ss_module *const *ss_net_modules(const ss_net *n, int *count);
+ss_weight *const *ss_net_weights(const ss_net *n, int *count);
+
+#endif

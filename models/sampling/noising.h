@@ -1,0 +1,89 @@
+/* noising.h - how pictures are noised for a network, what it is told, what its answer means
+ *
+ * The network sees a x0 + s n with n ~ N(0, 1); sigma = s / a is EDM's noise level. By kind
+ * (scheduler_class.h), d = sigma_data:
+ *
+ *   betas        a = 1 / sqrt(1 + sigma^2), s = sigma a      told: the training step nearest in the
+ *                logarithm of sigma, or ln(sigma) / 4; answers as schedule.h has it
+ *   score        a = 1, s = sigma                            told sigma; answers -n / sigma
+ *   EDM          a = 1 / sqrt(sigma^2 + d^2), s = sigma a    told ln(sigma) / 4; answers F with
+ *                x0 = c_skip x + c_out F (edm.h), or -F where it predicts v
+ *   consistency  a and s as EDM's                            told 250 ln(sigma); answers F with
+ *                x0 = c_skip x + c_out F, c_skip = d^2 / ((sigma - min)^2 + d^2),
+ *                c_out = (sigma - min) d / sqrt(sigma^2 + d^2): at the lowest sigma x0 = x
+ *                (Song et al. 2023, appendix C)
+ *   flow         t = sigma / (1 + sigma): a = 1 - t, s = t   told steps t; answers v = n - x0
+ *
+ *   ss_noising_options o = {.file = "scheduler_config.json"};
+ *   ss_noising *k;
+ *   rc = ss_noising_open(&o, &k, &err);
+ *   double t = ss_noising_told(k, 0.5);
+ *   ss_noise_level l = ss_noising_level(k, 0.5);
+ *
+ * A file whose class is not known, or that has an option that is not supported, opens all the same:
+ * what does not need it goes on, what does asks ss_noising_check. Until then the defaults stand in.
+ */
+#ifndef SS_MODELS_NOISING_H
+#define SS_MODELS_NOISING_H
+
+#include "models/sampling/scheduler_class.h"
+
+typedef struct {
+    const char *file; /* scheduler_config.json; NULL: there is none */
+    /* Options that win over the file; NULL: none. --beta-* make the schedule one of betas whatever
+     * the file is of. */
+    const char *beta_schedule, *beta_start, *beta_end, *prediction;
+    bool takes_sigma;           /* a score network, whatever the file says */
+    bool like_stable_diffusion; /* what is assumed where there is neither file nor option */
+} ss_noising_options;
+
+typedef struct ss_noising ss_noising;
+
+/* SS_USAGE for an option, SS_IO or SS_FORMAT for a file that cannot be read. */
+ss_code ss_noising_open(const ss_noising_options *opt, ss_noising **k, ss_err *e);
+void ss_noising_free(ss_noising *k); /* NULL is fine */
+
+/* SS_OK, or why the schedule is not known, with a hint what to do. */
+ss_code ss_noising_check(const ss_noising *k, ss_err *e);
+/* True where no file says what it is, or what it says is not known. */
+bool ss_noising_assumed(const ss_noising *k);
+/* One line: "EulerDiscreteScheduler: linear betas 0.0001 to 0.02, 1000 steps, ..." Where it is
+ * assumed it begins with that word and ends with what to do. */
+const char *ss_noising_text(const ss_noising *k);
+/* "epsilon", "v_prediction", "edm", ... */
+const char *ss_noising_prediction(const ss_noising *k);
+
+ss_scheduler_kind ss_noising_kind(const ss_noising *k);
+/* Of betas; the defaults' where it is of another kind. Borrowed. */
+const ss_schedule *ss_noising_schedule(const ss_noising *k);
+/* True where the network has no timesteps of its own but takes sigma (score) or EDM's function of
+ * it. */
+bool ss_noising_takes_sigma(const ss_noising *k);
+/* True where there is a target that the answer could be compared with: not of consistency models,
+ * which are trained against themselves. */
+bool ss_noising_has_target(const ss_noising *k);
+
+/* The network sees a x0 + s n. sigma over 0; infinite where ss_noising_reaches_infinity. */
+ss_noise_level ss_noising_level(const ss_noising *k, double sigma);
+bool ss_noising_reaches_infinity(const ss_noising *k);
+/* What it is told. */
+double ss_noising_told(const ss_noising *k, double sigma);
+/* The same without rounding to whole steps. */
+double ss_noising_told_exactly(const ss_noising *k, double sigma);
+/* The lowest sigma that the network was trained with; 0.01 where nothing says which. */
+double ss_noising_lowest(const ss_noising *k);
+/* The sigma of a timestep, with a fraction if need be; SS_USAGE where there is none. */
+ss_code ss_noising_sigma(const ss_noising *k, double timestep, double *sigma, ss_err *e);
+
+/* What the network should have answered, so that its mean squared difference from the answer is the
+ * training loss; and what its answer y to x (what it saw) says of the clean picture: NaN where it
+ * says nothing, epsilon at infinite sigma. l is ss_noising_level's; n values; out may be one of the
+ * inputs. */
+void ss_noising_target(const ss_noising *k, ss_noise_level l, const float *x0, const float *noise,
+                       int64_t n, float *out);
+void ss_noising_denoised(const ss_noising *k, ss_noise_level l, const float *x, const float *y,
+                         int64_t n, float *out);
+/* False where an answer says nothing of the clean picture. */
+bool ss_noising_can_denoise(const ss_noising *k, double sigma);
+
+#endif

@@ -1,0 +1,37 @@
+/* sampler_levels.h - the noise levels that a sampler visits; private to sampler*.c */
+#ifndef SS_MODELS_SAMPLER_LEVELS_H
+#define SS_MODELS_SAMPLER_LEVELS_H
+
+#include "models/sampling/sampler.h"
+
+/* True for the samplers whose state is x0 + sigma n. */
+static inline bool ss_sampler_in_sigma(ss_sampler_kind k)
+{
+    return k == SS_SAMPLER_EULER || k == SS_SAMPLER_HEUN;
+}
+
+/* One evaluation, and the step after it. */
+typedef struct {
+    ss_sampler_point point;
+
+    /* ddpm, ddim */
+    double abar, next; /* here, and where the step leads */
+    double beta;       /* 1 - abar / next */
+    double variance;   /* beta (1 - next) / (1 - abar) */
+    double small;      /* the same, at least 1e-20, for its logarithm */
+
+    /* euler, heun */
+    double change; /* sigma of the next level minus this one's: of the step being made */
+} ss_sampler_level;
+
+typedef struct {
+    ss_sampler_level *at; /* [n] */
+    int n;
+    double start; /* standard deviation of the first state */
+} ss_sampler_levels;
+
+ss_code ss_sampler_levels_make(const ss_sampler_options *opt, const ss_schedule *schedule,
+                               int steps, ss_sampler_levels *l, ss_err *e);
+void ss_sampler_levels_release(ss_sampler_levels *l); /* {0} is fine */
+
+#endif

@@ -1,0 +1,94 @@
+/* unet_blocks.h - the levels of a UNet: encoder, middle and decoder blocks
+ *
+ * Encoder blocks push what they compute on a stack of skips, decoder blocks pop one for each
+ * residual block and concatenate it to their input: the skips cross the network without any
+ * normalisation, which is why they are a hook point of their own.
+ *
+ * All block types of diffusers are combinations of the same three choices, so one structure
+ * and one table serve them all.
+ */
+#ifndef SS_MODELS_UNET_BLOCKS_H
+#define SS_MODELS_UNET_BLOCKS_H
+
+#include "models/net/attention.h"
+#include "models/net/resnet.h"
+
+enum { SS_MAX_LAYERS = 64 }; /* residual blocks of one level */
+
+typedef enum {
+    SS_ATTEND_NONE,
+    SS_ATTEND_SELF,        /* attention.h, self */
+    SS_ATTEND_TRANSFORMER, /* transformer.h */
+    SS_ATTEND_ADDED        /* attention.h, added */
+} ss_attend;
+
+typedef struct {
+    const char *name; /* PyTorch class, "CrossAttnDownBlock2D" */
+    ss_attend attend;
+    ss_resampling resampling;
+    bool time_options; /* obeys resnet_skip_time_act and resnet_out_scale_factor */
+} ss_block_type;
+
+/* NULL where there is no such block. A "UNetRes" in front, of the oldest configs, is dropped. */
+const ss_block_type *ss_down_block_type(const char *name);
+const ss_block_type *ss_up_block_type(const char *name);
+const ss_block_type *ss_mid_block_type(const char *name);
+
+/* What one level is told. */
+typedef struct {
+    const ss_block_type *type;
+    ss_resampling resampling; /* the type's, unless a config overrides it */
+    int in, out;              /* channels */
+    int skip;                 /* decoder: channels of the last skip popped; the others have out */
+    int layers;               /* residual blocks; a middle block has one attention fewer */
+    bool resamples;           /* at its end */
+    int downsample_padding;
+
+    int temb, groups; /* groups 0: a quarter of the channels, at most 32 */
+    float eps;
+    ss_act act;
+    bool scale_shift, skip_time_act;
+    float out_scale;
+
+    bool attends; /* false: the type's attentions are left out (add_attention) */
+    int heads, head, attention_groups;
+    int context;
+    bool only_cross, linear_projection, upcast_attention;
+    ss_norm_cross norm_cross;
+    int depth[SS_MAX_LAYERS]; /* transformer blocks behind each residual block */
+} ss_block_spec;
+
+/* What all blocks of a forward pass share; borrowed. */
+typedef struct {
+    const ss_tensor *temb;    /* [N][temb] */
+    const ss_tensor *context; /* [N][S][width], or NULL */
+    const ss_tensor *mask;    /* [N][S], added to logits, or NULL */
+} ss_steering;
+
+/* Feature maps on their way across; owns them. */
+typedef struct {
+    ss_tensor **items;
+    int n, cap;
+} ss_skips;
+
+void ss_skips_push(ss_ctx *c, ss_skips *s, const ss_tensor *x); /* keeps a reference */
+ss_tensor *ss_skips_pop(ss_ctx *c, ss_skips *s);                /* the caller's */
+const ss_tensor *ss_skips_top(const ss_skips *s);               /* borrowed; NULL when empty */
+void ss_skips_release(ss_skips *s);
+
+typedef struct ss_level ss_level;
+
+/* "down_blocks.INDEX", "up_blocks.INDEX", "mid_block" */
+ss_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index, const ss_block_spec *s);
+ss_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index, const ss_block_spec *s);
+ss_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_block_spec *s);
+
+/* Each takes x and returns what goes on. *image is the small picture that runs beside the
+ * network in NCSN++, or NULL; taken and replaced. */
+ss_tensor *ss_down_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_steering *with,
+                             ss_skips *skips, ss_tensor **image);
+ss_tensor *ss_up_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_steering *with,
+                           ss_skips *skips, ss_tensor **image);
+ss_tensor *ss_mid_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_steering *with);
+
+#endif

@@ -1,0 +1,772 @@
+/* unet_config.c - see unet_config.h
+ *
+ * A few names in these files do not mean what they say. `attention_head_dim` of a conditional
+ * network is the number of heads where a transformer is used, and the width of a head in the
+ * other attentions; there the decoder's levels read that list in the encoder's order. Published
+ * checkpoints were trained with it, so it is kept.
+ */
+#include "models/unet/unet_config.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    N_DEFAULT = 4, /* levels, where a config is silent */
+    MAX_CHANNELS = 1 << 16,
+    MAX_DEPTH = 256, /* transformer blocks in a row */
+    MAX_KERNEL = 31,
+    MAX_SIDE = 1 << 20
+};
+
+static const char *const families[] = {"UNet2DModel", "UNet2DConditionModel", NULL};
+static const char *const act_names[] = {"silu", "swish", "mish", "gelu", "relu", NULL};
+static const ss_act acts[] = {SS_ACT_SILU, SS_ACT_SILU, SS_ACT_MISH, SS_ACT_GELU, SS_ACT_RELU};
+
+/* ---- single values ---- */
+
+static int read_int(ss_json *j, const char *key, int fallback, int lo, int hi)
+{
+    int64_t v = ss_json_int(j, key, fallback);
+
+    if (v >= lo && v <= hi)
+        return (int)v;
+    if (ss_json_has(j, key)) /* a fallback of 0 may stand for "not given" */
+        ss_json_complain(j, SS_FORMAT, key, "expected %d to %d", lo, hi);
+    return fallback;
+}
+
+/* 0 where the key is absent or null. */
+static int read_width(ss_json *j, const char *key)
+{
+    return read_int(j, key, 0, 1, MAX_CHANNELS);
+}
+
+static double read_double(ss_json *j, const char *key, double fallback, double lo, double hi)
+{
+    double v = ss_json_double(j, key, fallback);
+
+    if (v >= lo && v <= hi)
+        return v;
+    ss_json_complain(j, SS_FORMAT, key, "expected %g to %g", lo, hi);
+    return fallback;
+}
+
+/* none where the key is absent or null. */
+static ss_act read_act(ss_json *j, const char *key, ss_act none)
+{
+    int i = ss_json_choice(j, key, act_names, -1);
+
+    return i < 0 ? none : acts[i];
+}
+
+/* Present and null, where that means something else than absent. */
+static bool is_null(ss_json *j, const char *key)
+{
+    ss_json_get(j, key);
+    return json_is_null(json_object_get(j->root, key));
+}
+
+/* An option of which only one value is supported. */
+static void expect_bool(ss_json *j, const char *key, bool only)
+{
+    if (ss_json_bool(j, key, only) != only)
+        ss_json_complain(j, SS_UNSUPPORTED, key, "only %s is supported", only ? "true" : "false");
+}
+
+static void expect_null(ss_json *j, const char *key, const char *why)
+{
+    if (ss_json_has(j, key))
+        ss_json_complain(j, SS_UNSUPPORTED, key, "%s", why);
+}
+
+/* ---- one value for all levels, or a list of one for each ---- */
+
+static const json_t *level_item(ss_json *j, const char *key, const json_t *v, int level, int n)
+{
+    if (!json_is_array(v))
+        return v;
+    if (json_array_size(v) != (size_t)n) {
+        ss_json_complain(j, SS_FORMAT, key, "expected one value, or %d: one for each level", n);
+        return NULL;
+    }
+    return json_array_get(v, (size_t)level);
+}
+
+static void read_level_ints(ss_json *j, const char *key, int n, int fallback, int lo, int hi,
+                            int *out)
+{
+    const json_t *v = ss_json_get(j, key);
+
+    for (int i = 0; i < n; i++) {
+        const json_t *item = level_item(j, key, v, i, n);
+
+        out[i] = fallback;
+        if (!item)
+            continue;
+        if (json_is_integer(item) && json_integer_value(item) >= lo &&
+            json_integer_value(item) <= hi)
+            out[i] = (int)json_integer_value(item);
+        else
+            ss_json_complain(j, SS_FORMAT, key, "expected integers, %d to %d", lo, hi);
+    }
+}
+
+static void read_level_bools(ss_json *j, const char *key, int n, bool *out)
+{
+    const json_t *v = ss_json_get(j, key);
+
+    for (int i = 0; i < n; i++) {
+        const json_t *item = level_item(j, key, v, i, n);
+
+        out[i] = json_is_true(item);
+        if (item && !json_is_boolean(item))
+            ss_json_complain(j, SS_FORMAT, key, "expected true or false, or a list of them");
+    }
+}
+
+/* ---- the levels ---- */
+
+/* What both families say about their blocks. */
+typedef struct {
+    int n;
+    int channels[SS_MAX_LEVELS];
+    int layers[SS_MAX_LEVELS];
+    const ss_block_type *down[SS_MAX_LEVELS], *up[SS_MAX_LEVELS], *mid; /* mid may be NULL */
+    int groups;                                                         /* 0: null */
+    float mid_scale;
+    bool skip_time_act;
+    float out_scale;
+    int downsample_padding;
+} levels;
+
+static void read_types(ss_json *j, const char *key, const char *const *defaults, levels *l,
+                       const ss_block_type *(*find)(const char *), bool conditional,
+                       const ss_block_type **out)
+{
+    const json_t *v = ss_json_get(j, key);
+    const bool fit = v ? json_is_array(v) && json_array_size(v) == (size_t)l->n : l->n == N_DEFAULT;
+
+    if (!fit)
+        ss_json_complain(j, SS_FORMAT, key, "expected %d names, as many as block_out_channels",
+                         l->n);
+    for (int i = 0; i < l->n; i++) {
+        const char *name = !fit ? defaults[0]
+                           : v  ? json_string_value(json_array_get(v, (size_t)i))
+                                : defaults[i];
+
+        out[i] = name ? find(name) : NULL;
+        bool fits = out[i] && (conditional ? out[i]->resampling != SS_RESAMPLE_FIR
+                                           : out[i]->attend <= SS_ATTEND_SELF);
+        if (!fits) {
+            ss_json_complain(j, SS_UNSUPPORTED, key, "block %d is not supported in %s", i,
+                             families[conditional]);
+            out[i] = find(defaults[0]); /* reading goes on, in error */
+        }
+    }
+}
+
+static void read_channels(ss_json *j, levels *l, const int *defaults)
+{
+    const json_t *v = ss_json_get(j, "block_out_channels");
+
+    l->n = N_DEFAULT;
+    if (v) {
+        l->n = (int)json_array_size(v);
+        if (!json_is_array(v) || l->n < 1 || l->n > SS_MAX_LEVELS) {
+            ss_json_complain(j, SS_FORMAT, "block_out_channels", "expected a list of 1 to %d",
+                             SS_MAX_LEVELS);
+            l->n = 1;
+        }
+    }
+    for (int i = 0; i < l->n; i++) {
+        const json_t *item = json_array_get(v, (size_t)i);
+
+        l->channels[i] = defaults[i % N_DEFAULT];
+        if (json_is_integer(item) && json_integer_value(item) >= 1 &&
+            json_integer_value(item) <= MAX_CHANNELS)
+            l->channels[i] = (int)json_integer_value(item);
+        else if (v)
+            ss_json_complain(j, SS_FORMAT, "block_out_channels", "expected integers, 1 to %d",
+                             MAX_CHANNELS);
+    }
+}
+
+/* Everything of a block that does not depend on which it is. */
+static ss_block_spec common_spec(const ss_unet_config *u, const levels *l,
+                                 const ss_block_type *type, bool scale_shift)
+{
+    const bool fir = type->resampling == SS_RESAMPLE_FIR;
+
+    return (ss_block_spec){
+        .type = type,
+        .resampling = type->resampling,
+        .downsample_padding = l->downsample_padding,
+        .temb = u->time_dim * (u->class_concat ? 2 : 1),
+        .groups = fir ? 0 : l->groups,
+        .eps = u->eps,
+        .act = u->act,
+        .scale_shift = scale_shift,
+        .skip_time_act = type->time_options && l->skip_time_act,
+        .out_scale = fir                  ? (float)M_SQRT2
+                     : type->time_options ? l->out_scale
+                                          : 1,
+        .attends = true,
+        .attention_groups = fir ? 32 : l->groups,
+    };
+}
+
+/* Channels and layers of all levels, and the middle. */
+static void lay_out(ss_unet_config *u, const levels *l, bool scale_shift)
+{
+    const int n = u->n_levels = l->n;
+
+    for (int i = 0; i < n; i++) {
+        const int k = n - 1 - i; /* the decoder goes backwards */
+        ss_block_spec *down = &u->down[i], *up = &u->up[i];
+
+        *down = common_spec(u, l, l->down[i], scale_shift);
+        down->in = l->channels[i ? i - 1 : 0];
+        down->out = l->channels[i];
+        down->layers = l->layers[i];
+        down->resamples = i < n - 1;
+
+        *up = common_spec(u, l, l->up[i], scale_shift);
+        up->in = l->channels[i ? k + 1 : k];
+        up->out = l->channels[k];
+        up->skip = l->channels[k ? k - 1 : 0];
+        up->layers = l->layers[k] + 1;
+        up->resamples = i < n - 1;
+    }
+    u->has_mid = l->mid;
+    if (!l->mid)
+        return;
+    u->mid = common_spec(u, l, l->mid, scale_shift);
+    u->mid.in = u->mid.out = l->channels[n - 1];
+    u->mid.layers = 2;
+    u->mid.out_scale = l->mid_scale;
+    u->mid.skip_time_act = l->mid->attend == SS_ATTEND_ADDED && l->skip_time_act;
+}
+
+/* Splits the channels into heads: by their width, or by their number. */
+static void set_heads(ss_block_spec *s, int head_dim)
+{
+    if (s->type->attend == SS_ATTEND_TRANSFORMER) {
+        s->heads = head_dim;
+        s->head = s->out / head_dim;
+    } else {
+        s->head = head_dim;
+        s->heads = s->out / head_dim;
+    }
+}
+
+/* ---- embeddings ---- */
+
+static void read_time(ss_json *j, ss_unet_config *u, int first)
+{
+    static const char *const kinds[] = {"positional", "fourier", "learned", NULL};
+    const double shift = read_double(j, "freq_shift", 0, -1e6, 1e6);
+    const bool flip = ss_json_bool(j, "flip_sin_to_cos", true);
+
+    u->time = (ss_time_kind)ss_json_choice(j, "time_embedding_type", kinds, SS_TIME_POSITIONAL);
+    u->time_dim = read_width(j, "time_embedding_dim");
+    if (!u->time_dim)
+        u->time_dim = first * (u->conditional && u->time == SS_TIME_FOURIER ? 2 : 4);
+    u->time_in = first;
+    u->sinusoid = (ss_sinusoid){first, shift, flip};
+    if (u->time == SS_TIME_POSITIONAL && first / 2 == shift)
+        ss_json_complain(j, SS_FORMAT, "freq_shift", "it divides by zero with %d channels", first);
+
+    if (u->time == SS_TIME_FOURIER) {
+        u->time_in = u->conditional ? u->time_dim : 2 * first;
+        u->sinusoid.flip = u->conditional && flip;
+        u->fourier_log = u->divide_by_time = !u->conditional;
+        if (u->time_in % 2)
+            ss_json_complain(j, SS_FORMAT, "time_embedding_dim", "expected an even number");
+    }
+    if (u->time == SS_TIME_LEARNED && u->conditional)
+        ss_json_complain(j, SS_UNSUPPORTED, "time_embedding_type",
+                         "supported: positional, fourier");
+}
+
+static void read_class(ss_json *j, ss_unet_config *u, ss_act timestep_act)
+{
+    static const char *const kinds[] = {"timestep", "identity", "projection", "simple_projection",
+                                        NULL};
+    const char *const plain_kinds[] = {kinds[0], kinds[1], NULL};
+    static const ss_class_kind kind_of[] = {SS_CLASS_TIMESTEP, SS_CLASS_IDENTITY,
+                                            SS_CLASS_PROJECTION, SS_CLASS_SIMPLE};
+    const int kind =
+        ss_json_choice(j, "class_embed_type", u->conditional ? kinds : plain_kinds, -1);
+
+    u->n_classes = read_int(j, "num_class_embeds", 0, 1, 1 << 24);
+    u->class_kind = kind >= 0 ? kind_of[kind] : u->n_classes ? SS_CLASS_TABLE : SS_CLASS_NONE;
+    u->class_act = u->class_kind == SS_CLASS_TIMESTEP ? timestep_act : SS_ACT_SILU;
+    if (u->class_kind == SS_CLASS_IDENTITY)
+        u->class_in = u->time_dim;
+}
+
+static void read_addition(ss_json *j, ss_unet_config *u, int projection_in, int text_width)
+{
+    static const char *const kinds[] = {"text", "text_time", NULL};
+
+    u->addition =
+        (ss_addition_kind)(ss_json_choice(j, "addition_embed_type", kinds, -1) + SS_ADD_TEXT);
+    u->addition_heads = read_int(j, "addition_embed_type_num_heads", 64, 1, MAX_CHANNELS);
+    u->addition_sinusoid = u->sinusoid;
+    u->addition_sinusoid.width = read_width(j, "addition_time_embed_dim");
+    u->addition_in = projection_in;
+    if (u->addition == SS_ADD_TEXT && !text_width)
+        ss_json_complain(j, SS_UNSUPPORTED, "addition_embed_type",
+                         "the text has one width: cross_attention_dim or encoder_hid_dim must be "
+                         "one number");
+    if (u->addition == SS_ADD_TEXT_TIME && !u->addition_sinusoid.width)
+        ss_json_complain(j, SS_FORMAT, "addition_time_embed_dim", "text_time needs it");
+    if (u->addition == SS_ADD_TEXT_TIME && !projection_in)
+        ss_json_complain(j, SS_FORMAT, "projection_class_embeddings_input_dim",
+                         "text_time needs it");
+}
+
+/* ---- what both families have ---- */
+
+static void read_common(ss_json *j, ss_unet_config *u, levels *l)
+{
+    const json_t *size = ss_json_get(j, "sample_size");
+
+    u->in_channels = read_int(j, "in_channels", u->conditional ? 4 : 3, 1, MAX_CHANNELS);
+    u->out_channels = read_int(j, "out_channels", u->conditional ? 4 : 3, 1, MAX_CHANNELS);
+    u->center_input = ss_json_bool(j, "center_input_sample", false);
+    u->eps = (float)read_double(j, "norm_eps", 1e-5, 0, 1);
+    u->act = read_act(j, "act_fn", SS_ACT_SILU);
+    read_double(j, "dropout", 0, 0, 1); /* of training only */
+    if (size) {
+        int hw[2];
+
+        read_level_ints(j, "sample_size", 2, 0, 1, MAX_SIDE, hw);
+        u->sample_h = hw[0];
+        u->sample_w = hw[1];
+    }
+    l->groups = read_int(j, "norm_num_groups", 32, 1, MAX_CHANNELS);
+    if (is_null(j, "norm_num_groups"))
+        l->groups = 0;
+    l->mid_scale = (float)read_double(j, "mid_block_scale_factor", 1, 1e-6, 1e6);
+    l->downsample_padding = read_int(j, "downsample_padding", 1, 0, 16);
+    l->out_scale = 1;
+}
+
+static bool read_scale_shift(ss_json *j)
+{
+    static const char *const kinds[] = {"default", "scale_shift", NULL};
+
+    return ss_json_choice(j, "resnet_time_scale_shift", kinds, 0) == 1;
+}
+
+/* ---- UNet2DModel ---- */
+
+static void check_plain(ss_json *j, const ss_unet_config *u, const levels *l)
+{
+    for (int i = 0; i < l->n; i++) {
+        const bool down = l->down[i]->resampling == SS_RESAMPLE_FIR;
+        const bool up = l->up[i]->resampling == SS_RESAMPLE_FIR;
+
+        if (!l->groups && !(down && up))
+            ss_json_complain(j, SS_FORMAT, "norm_num_groups", "only Skip blocks do without it");
+        if (down && i < l->n - 1 && u->in_channels != 3)
+            ss_json_complain(j, SS_FORMAT, "in_channels", "Skip blocks work with 3 channels only");
+        if (up && i < l->n - 1 && u->out_channels != 3)
+            ss_json_complain(j, SS_FORMAT, "out_channels", "Skip blocks work with 3 channels only");
+    }
+}
+
+static void read_plain(ss_json *j, ss_unet_config *u)
+{
+    static const int channels[] = {224, 448, 672, 896};
+    static const char *const down[] = {"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D",
+                                       "AttnDownBlock2D"};
+    static const char *const up[] = {"AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D",
+                                     "UpBlock2D"};
+    static const char *const mids[] = {"UNetMidBlock2D", NULL};
+    static const char *const resamplings[] = {
+        [SS_RESAMPLE_CONV] = "conv", [SS_RESAMPLE_RESNET] = "resnet", NULL};
+    levels l = {0};
+
+    read_common(j, u, &l);
+    read_channels(j, &l, channels);
+    const int layers = read_int(j, "layers_per_block", 2, 1, SS_MAX_LAYERS - 1);
+    for (int i = 0; i < l.n; i++)
+        l.layers[i] = layers;
+    read_types(j, "down_block_types", down, &l, ss_down_block_type, false, l.down);
+    read_types(j, "up_block_types", up, &l, ss_up_block_type, false, l.up);
+    ss_json_choice(j, "mid_block_type", mids, 0);
+    l.mid = is_null(j, "mid_block_type") ? NULL : ss_mid_block_type(mids[0]);
+    check_plain(j, u, &l);
+
+    u->conv_in_kernel = u->conv_out_kernel = 3;
+    u->act_out = u->time_act = SS_ACT_SILU; /* whatever act_fn says */
+    u->groups_out = l.groups ? l.groups : l.channels[0] / 4 < 32 ? l.channels[0] / 4 : 32;
+    read_time(j, u, l.channels[0]);
+    u->n_timesteps = read_int(j, "num_train_timesteps", 0, 1, 1 << 24);
+    if (u->time == SS_TIME_LEARNED && !u->n_timesteps)
+        ss_json_complain(j, SS_FORMAT, "num_train_timesteps", "a learned time embedding needs it");
+    read_class(j, u, SS_ACT_SILU);
+
+    const bool scale_shift = read_scale_shift(j);
+    lay_out(u, &l, scale_shift);
+    const int by_down = ss_json_choice(j, "downsample_type", resamplings, SS_RESAMPLE_CONV);
+    const int by_up = ss_json_choice(j, "upsample_type", resamplings, SS_RESAMPLE_CONV);
+    const int given = read_int(j, "attention_head_dim", 8, 1, MAX_CHANNELS);
+    const bool one_head = is_null(j, "attention_head_dim");
+    for (int i = 0; i < l.n; i++) {
+        set_heads(&u->down[i], one_head ? u->down[i].out : given);
+        set_heads(&u->up[i], one_head ? u->up[i].out : given);
+        /* the two options reach blocks with attention only */
+        if (u->down[i].type->attend == SS_ATTEND_SELF && u->down[i].resampling != SS_RESAMPLE_FIR)
+            u->down[i].resampling = (ss_resampling)by_down;
+        if (u->up[i].type->attend == SS_ATTEND_SELF && u->up[i].resampling != SS_RESAMPLE_FIR)
+            u->up[i].resampling = (ss_resampling)by_up;
+    }
+    const bool add_attention = ss_json_bool(j, "add_attention", true);
+    int mid_groups = read_int(j, "attn_norm_num_groups", 0, 1, MAX_CHANNELS);
+    if (u->has_mid) {
+        if (!mid_groups && !scale_shift) /* else there is no norm at all */
+            mid_groups = l.groups ? l.groups : u->mid.out / 4 < 32 ? u->mid.out / 4 : 32;
+        u->mid.attends = add_attention;
+        u->mid.attention_groups = mid_groups;
+        set_heads(&u->mid, one_head ? u->mid.out : given);
+    }
+    /* In the oldest files, and without effect in every version that can read them. */
+    ss_json_get(j, "conv_resample");
+    ss_json_get(j, "resnet_num_groups");
+}
+
+/* ---- UNet2DConditionModel ---- */
+
+/* Transformer blocks behind each layer: one number, or a list of at least as many. */
+static void read_depth(ss_json *j, const char *key, const json_t *item, ss_block_spec *s)
+{
+    const int layers = s->layers;
+
+    for (int i = 0; i < layers; i++) {
+        const json_t *v = json_is_array(item) ? json_array_get(item, (size_t)i) : item;
+
+        s->depth[i] = 1;
+        if (json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) <= MAX_DEPTH)
+            s->depth[i] = (int)json_integer_value(v);
+        else
+            ss_json_complain(j, SS_FORMAT, key,
+                             "expected numbers of 0 to %d, or lists with one for each of a level's "
+                             "layers",
+                             MAX_DEPTH);
+    }
+}
+
+static void read_depths(ss_json *j, ss_unet_config *u)
+{
+    static const char key[] = "transformer_layers_per_block",
+                      back_key[] = "reverse_transformer_layers_per_block";
+    const json_t *v = ss_json_get(j, key), *back = ss_json_get(j, back_key);
+    const int n = u->n_levels;
+    json_t *one = json_integer(1);
+
+    if (!one) {
+        ss_json_complain(j, SS_NOMEM, key, "out of memory");
+        return;
+    }
+    if (!v)
+        v = one;
+    if (back && !json_is_array(back))
+        ss_json_complain(j, SS_FORMAT, back_key, "expected a list with one entry for each level");
+    for (int i = 0; i < n; i++) {
+        const json_t *down = level_item(j, key, v, i, n);
+        const json_t *up =
+            back ? level_item(j, back_key, back, i, n) : level_item(j, key, v, n - 1 - i, n);
+
+        if (u->down[i].type->attend == SS_ATTEND_TRANSFORMER)
+            read_depth(j, key, down, &u->down[i]);
+        if (u->up[i].type->attend != SS_ATTEND_TRANSFORMER)
+            continue;
+        if (!back && json_is_array(up))
+            ss_json_complain(j, SS_FORMAT, back_key, "a list of lists needs it");
+        read_depth(j, back ? back_key : key, up, &u->up[i]);
+    }
+    if (u->has_mid && u->mid.type->attend == SS_ATTEND_TRANSFORMER) {
+        u->mid.layers--; /* one attention between two residual blocks */
+        read_depth(j, key, level_item(j, key, v, n - 1, n), &u->mid);
+        u->mid.layers++;
+    }
+    json_decref(one);
+}
+
+/* Attention options of one block; returns the width of the text it wants, 0 for none. */
+static int set_attention(ss_json *j, ss_block_spec *s, int head_dim, int context, bool only_cross,
+                         ss_norm_cross norm)
+{
+    set_heads(s, head_dim);
+    if (s->type->attend != SS_ATTEND_TRANSFORMER && s->type->attend != SS_ATTEND_ADDED)
+        return 0;
+    s->context = context;
+    s->only_cross = only_cross;
+    s->norm_cross = norm;
+    if (s->type->attend == SS_ATTEND_ADDED && s->out % head_dim)
+        ss_json_complain(j, SS_FORMAT, "attention_head_dim",
+                         "%d channels do not divide into heads of %d", s->out, head_dim);
+    if (s->type->attend == SS_ATTEND_ADDED && norm == SS_NORM_CROSS_LAYER && s->out != context)
+        ss_json_complain(j, SS_FORMAT, "cross_attention_norm",
+                         "a layer_norm of %d channels does not fit a text of width %d", s->out,
+                         context);
+    return context;
+}
+
+/* Width of what attention in a block sees of the picture. */
+static int own_width(const ss_block_spec *s)
+{
+    return s->type->attend == SS_ATTEND_TRANSFORMER ? s->heads * s->head : s->out;
+}
+
+/* Attention everywhere, and the text that it looks at. */
+static void read_attention(ss_json *j, ss_unet_config *u)
+{
+    static const char *const norms[] = {"layer_norm", "group_norm", NULL};
+    const int n = u->n_levels;
+    int head_dim[SS_MAX_LEVELS], context[SS_MAX_LEVELS], wanted = 0, other = 0;
+    bool fits = true; /* every context is as wide as what looks at it */
+    bool only_cross[SS_MAX_LEVELS];
+
+    read_level_ints(j, "attention_head_dim", n, 8, 1, MAX_CHANNELS, head_dim);
+    read_level_ints(j, "cross_attention_dim", n, 1280, 1, MAX_CHANNELS, context);
+    read_level_bools(j, "only_cross_attention", n, only_cross);
+    if (is_null(j, "attention_head_dim"))
+        ss_json_complain(j, SS_UNSUPPORTED, "attention_head_dim", "expected a number");
+    if (is_null(j, "cross_attention_dim"))
+        ss_json_complain(j, SS_UNSUPPORTED, "cross_attention_dim", "expected a number");
+    const bool lists = json_is_array(ss_json_get(j, "cross_attention_dim"));
+    const bool one_only = !json_is_array(ss_json_get(j, "only_cross_attention"));
+    const bool mid_only =
+        ss_json_bool(j, "mid_block_only_cross_attention", one_only && only_cross[0]);
+    const bool linear = ss_json_bool(j, "use_linear_projection", false);
+    const bool upcast = ss_json_bool(j, "upcast_attention", false);
+    const ss_norm_cross norm =
+        (ss_norm_cross)(ss_json_choice(j, "cross_attention_norm", norms, -1) + SS_NORM_CROSS_LAYER);
+
+    for (int i = 0; i <= 2 * n; i++) {
+        const bool mid = i == 2 * n, up = i >= n;
+        const int k = mid ? n - 1 : up ? 2 * n - 1 - i : i; /* the encoder's level */
+        ss_block_spec *s = mid ? &u->mid : up ? &u->up[i - n] : &u->down[i];
+
+        if (mid && !u->has_mid)
+            break;
+        const bool by_width = s->type->attend != SS_ATTEND_TRANSFORMER;
+        const int width =
+            set_attention(j, s, head_dim[up && !mid && by_width ? i - n : k], context[k],
+                          !mid       ? only_cross[k]
+                          : by_width ? mid_only
+                                     : false,
+                          norm);
+        s->linear_projection = linear;
+        s->upcast_attention = upcast;
+        if (width && width != own_width(s))
+            fits = false;
+        if (width && wanted && width != wanted && !other)
+            other = width;
+        wanted = wanted ? wanted : width;
+    }
+
+    if (other && !fits)
+        ss_json_complain(j, SS_FORMAT, "cross_attention_dim",
+                         "one text cannot have width %d and width %d, and without a text each must "
+                         "be that of its block",
+                         wanted, other);
+    if (other)
+        wanted = 0; /* of no text: each block attends to itself */
+
+    static const char *const projections[] = {"text_proj", NULL};
+    const int hidden = read_width(j, "encoder_hid_dim");
+    const bool projected = ss_json_choice(j, "encoder_hid_dim_type", projections, -1) == 0;
+    if (projected && !hidden)
+        ss_json_complain(j, SS_FORMAT, "encoder_hid_dim", "text_proj needs it");
+    if (hidden && lists)
+        ss_json_complain(j, SS_UNSUPPORTED, "cross_attention_dim",
+                         "expected one number, as texts are projected to it");
+    u->text_to = hidden ? context[0] : 0;
+    u->text_in = hidden ? hidden : wanted;
+    u->text_optional = wanted && fits && !hidden;
+
+    const int projection_in = read_width(j, "projection_class_embeddings_input_dim");
+    read_addition(j, u, projection_in, hidden ? hidden : lists ? 0 : context[0]);
+    if (u->addition == SS_ADD_TEXT) {
+        u->text_in = hidden ? hidden : context[0];
+        u->text_optional = false;
+    }
+    if (u->class_kind == SS_CLASS_PROJECTION || u->class_kind == SS_CLASS_SIMPLE) {
+        u->class_in = projection_in;
+        if (!projection_in)
+            ss_json_complain(j, SS_FORMAT, "projection_class_embeddings_input_dim",
+                             "class_embed_type needs it");
+    }
+}
+
+static void read_conditional(ss_json *j, ss_unet_config *u)
+{
+    static const int channels[] = {320, 640, 1280, 1280};
+    static const char *const down[] = {"CrossAttnDownBlock2D", "CrossAttnDownBlock2D",
+                                       "CrossAttnDownBlock2D", "DownBlock2D"};
+    static const char *const up[] = {"UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D",
+                                     "CrossAttnUpBlock2D"};
+    static const char *const mids[] = {"UNetMidBlock2DCrossAttn", "UNetMidBlock2DSimpleCrossAttn",
+                                       "UNetMidBlock2D", NULL};
+    static const char *const attention_types[] = {"default", NULL};
+    levels l = {0};
+
+    read_common(j, u, &l);
+    read_channels(j, &l, channels);
+    if (!l.groups)
+        ss_json_complain(j, SS_UNSUPPORTED, "norm_num_groups", "expected a number");
+    read_level_ints(j, "layers_per_block", l.n, 2, 1, SS_MAX_LAYERS - 1, l.layers);
+    read_types(j, "down_block_types", down, &l, ss_down_block_type, true, l.down);
+    read_types(j, "up_block_types", up, &l, ss_up_block_type, true, l.up);
+    const int mid = ss_json_choice(j, "mid_block_type", mids, 0);
+    l.mid = is_null(j, "mid_block_type") ? NULL : ss_mid_block_type(mids[mid]);
+    l.skip_time_act = ss_json_bool(j, "resnet_skip_time_act", false);
+    l.out_scale = (float)read_double(j, "resnet_out_scale_factor", 1, 1e-6, 1e6);
+
+    u->conv_in_kernel = read_int(j, "conv_in_kernel", 3, 1, MAX_KERNEL);
+    u->conv_out_kernel = read_int(j, "conv_out_kernel", 3, 1, MAX_KERNEL);
+    u->groups_out = l.groups;
+    u->act_out = u->time_act = u->act;
+    read_time(j, u, l.channels[0]);
+    u->time_post = read_act(j, "timestep_post_act", SS_ACT_NONE);
+    u->act_embedding = read_act(j, "time_embedding_act_fn", SS_ACT_NONE);
+    read_class(j, u, u->act);
+    u->class_concat = ss_json_bool(j, "class_embeddings_concat", false);
+    lay_out(u, &l, read_scale_shift(j));
+    read_depths(j, u);
+    read_attention(j, u);
+    if (u->has_mid && mid == 2) { /* here this block is one residual block, no attention */
+        u->mid.layers = 1;
+        u->mid.attends = false;
+    }
+    if (u->class_concat && (u->class_kind == SS_CLASS_NONE || u->addition != SS_ADD_NONE))
+        ss_json_complain(j, SS_FORMAT, "class_embeddings_concat",
+                         "it needs a class embedding, and no addition_embed_type");
+
+    ss_json_choice(j, "attention_type", attention_types, 0);
+    expect_bool(j, "dual_cross_attention", false);
+    expect_null(j, "num_attention_heads",
+                "diffusers refuses it too: attention_head_dim has that meaning");
+    u->time_cond = read_width(j, "time_cond_proj_dim");
+}
+
+/* What magnitude-preserving layers (magnitude.h) have no counterpart of. */
+static void check_magnitude(ss_json *j, const ss_unet_config *u)
+{
+    static const char why[] = "not with the remedy magnitude_preserving";
+
+    if (u->conditional)
+        ss_json_complain(j, SS_UNSUPPORTED, "_class_name", "%s, which UNet2DModel can have", why);
+    if (u->act != SS_ACT_SILU)
+        ss_json_complain(j, SS_UNSUPPORTED, "act_fn", "%s; silu", why);
+    if (u->time != SS_TIME_POSITIONAL)
+        ss_json_complain(j, SS_UNSUPPORTED, "time_embedding_type", "%s; positional", why);
+    if (u->class_kind != SS_CLASS_NONE && u->class_kind != SS_CLASS_TABLE)
+        ss_json_complain(j, SS_UNSUPPORTED, "class_embed_type", "%s; num_class_embeds is", why);
+    for (int i = 0; i < u->n_levels; i++) {
+        if (u->down[i].resampling == SS_RESAMPLE_FIR)
+            ss_json_complain(j, SS_UNSUPPORTED, "down_block_types", "%s", why);
+        if (u->up[i].resampling == SS_RESAMPLE_FIR)
+            ss_json_complain(j, SS_UNSUPPORTED, "up_block_types", "%s", why);
+    }
+    if (u->down[0].scale_shift)
+        ss_json_complain(j, SS_UNSUPPORTED, "resnet_time_scale_shift", "%s; default", why);
+    if (u->has_mid && u->mid.out_scale != 1)
+        ss_json_complain(j, SS_UNSUPPORTED, "mid_block_scale_factor", "%s; 1", why);
+}
+
+/* Keys that say how the file came about, and nothing of the network: what diffusers' EMAModel and
+ * its training scripts leave there, and what its and transformers' save_pretrained do. */
+static void read_bookkeeping(ss_json *j)
+{
+    static const char *const keys[] = {
+        "decay",
+        "min_decay",
+        "optimization_step",
+        "update_after_step",
+        "use_ema_warmup",
+        "inv_gamma",
+        "power",
+        "foreach",
+        "collected_params",
+        "cur_decay_value",
+        "max_value",
+        "min_value",
+        "torch_dtype",
+        "dtype",
+        "transformers_version",
+        "diffusers_version",
+        "architectures",
+        "auto_map",
+        "model_type",
+        "gradient_checkpointing",
+    };
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        ss_json_get(j, keys[i]);
+    expect_null(j, "quantization_config", "quantized weights are not supported");
+}
+
+/* Keys whose values were the defaults when the file was written: they mean the default, then. */
+static void drop_defaults(ss_json *j)
+{
+    const json_t *names = json_object_get(j->root, "_use_default_values"), *name;
+    size_t i;
+
+    json_array_foreach(names, i, name)
+    {
+        const char *key = json_string_value(name);
+
+        if (key && key[0] != '_')
+            json_object_del(j->root, key);
+    }
+}
+
+/* A key that was not read, or NULL. One that is null is an option of another version, not set. */
+static const char *unknown_key(const ss_json *j)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(j->root, key, value)
+    {
+        if (key[0] != '_' && !json_is_null(value) && !json_object_get(j->seen, key))
+            return key;
+    }
+    return NULL;
+}
+
+bool ss_unet_config_knows(const char *class_name)
+{
+    for (int i = 0; families[i]; i++) {
+        if (strcmp(class_name, families[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+ss_code ss_unet_config_read(ss_json *j, ss_unet_config *u, ss_err *e)
+{
+    *u = (ss_unet_config){.conditional = ss_json_choice(j, "_class_name", families, 0) == 1};
+    drop_defaults(j);
+    if (u->conditional)
+        read_conditional(j, u);
+    else
+        read_plain(j, u);
+    ss_remedies_read(j, &u->remedies);
+    if (u->remedies.magnitude)
+        check_magnitude(j, u);
+    read_bookkeeping(j);
+    const char *unknown = unknown_key(j);
+    if (unknown)
+        ss_json_complain(j, SS_UNSUPPORTED, unknown,
+                         "%s has no such option that is known here; if it is a note of the "
+                         "training and changes nothing that is computed, remove it",
+                         families[u->conditional]);
+    return ss_json_done(j, e);
+}

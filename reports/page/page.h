@@ -1,0 +1,44 @@
+/* page.h - one HTML page of a report while it is being written */
+#ifndef SS_REPORTS_PAGE_H
+#define SS_REPORTS_PAGE_H
+
+#include "base/file.h"
+#include "base/png.h"
+#include "reports/page/html.h"
+#include "reports/page/plot.h"
+#include "reports/report.h"
+
+typedef struct {
+    FILE *f;                    /* of out */
+    ss_outfile out;             /* so the struct must stay where it is */
+    const char *folder;         /* where pictures go; borrowed */
+    const char *prefix;         /* of the names of pictures: "", or "run-2-"; borrowed */
+    ss_report_summary *summary; /* counts figures; borrowed */
+} ss_page;
+
+/* Opens FOLDER/FILE, and writes everything up to the title. */
+ss_code ss_page_begin(ss_page *p, const char *folder, const char *file, const char *prefix,
+                      const char *title, ss_report_summary *summary, ss_err *e);
+/* Ends the page and closes the file; SS_IO when any of it could not be written. */
+ss_code ss_page_end(ss_page *p, ss_err *e);
+void ss_page_discard(ss_page *p); /* closes it, on the way out of an error; {0} is fine */
+
+/* A heading with the anchor #id. */
+void ss_page_section(ss_page *p, const char *id, const char *title);
+
+/* Draws the figure and releases the plot. A figure that gnuplot cannot draw leaves a line that
+ * says why and is counted; only a lack of memory ends a report. The caption is escaped text. */
+ss_code ss_page_figure(ss_page *p, ss_plot *plot, const char *name, int width, int height,
+                       const char *alt, const char *caption, ss_err *e);
+
+/* In place of a figure that would be empty: a line that says why. Not counted as missing. */
+void ss_page_nothing(ss_page *p, const char *why);
+
+/* Writes pixels as a picture that is shown width wide, and releases the image. */
+ss_code ss_page_pixels(ss_page *p, ss_image *im, const char *name, int width, const char *alt,
+                       const char *caption, ss_err *e);
+
+/* Prints the table and releases it. */
+void ss_page_table(ss_page *p, ss_table *t);
+
+#endif

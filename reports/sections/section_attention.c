@@ -1,0 +1,106 @@
+/* section_attention.c - entropy of every head over sigma, and why logits are large */
+#include "base/mem.h"
+#include "reports/page/curves.h"
+#include "reports/sections/sections.h"
+
+#include <math.h>
+
+enum { MAX_ROWS = 64, TABLE_ROWS = 2000 };
+
+/* Heads that the figure shows: all, or of many those with the least entropy, in the order of the
+ * file. Returns how many. */
+static int shown_heads(const ss_attn *a, int *heads)
+{
+    double limit = INFINITY;
+    int n = 0;
+
+    if (a->n_heads > MAX_ROWS) { /* the MAX_ROWS-th smallest, by counting */
+        for (int i = 0; i < a->n_heads; i++) {
+            int below = 0;
+
+            for (int k = 0; k < a->n_heads; k++)
+                below += a->heads[k].least < a->heads[i].least;
+            if (below >= MAX_ROWS && a->heads[i].least < limit)
+                limit = a->heads[i].least;
+        }
+    }
+    for (int i = 0; i < a->n_heads && n < MAX_ROWS; i++) {
+        if (!(a->heads[i].least >= limit))
+            heads[n++] = i;
+    }
+    return n;
+}
+
+static ss_code heat(ss_page *page, const ss_findings *x, ss_err *e)
+{
+    const ss_attn *a = &x->attention;
+    const ss_run *r = x->run;
+    int heads[MAX_ROWS], n = shown_heads(a, heads);
+    ss_plot p = {0};
+    char label[256], alt[300], caption[300];
+
+    bool any = false;
+
+    if (n == 0 || a->n_levels < 2 || !a->has_keys)
+        return SS_OK;
+    for (int i = 0; i < n * a->n_levels && !any; i++)
+        any = isfinite(ss_attn_at(a, heads[i / a->n_levels], i % a->n_levels));
+    if (!any) {
+        ss_page_nothing(page, "no head has an entropy that is a finite number.");
+        return SS_OK;
+    }
+    ss_plot_add(&p, "$d << EOD\n");
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < a->n_levels; k++) {
+            ss_plot_number(&p, ss_attn_at(a, heads[i], k));
+            ss_plot_add(&p, " ");
+        }
+        ss_plot_add(&p, "\n");
+    }
+    ss_plot_add(&p, "EOD\nunset grid\nset border 0\nset yrange [] reverse\nunset key\n"
+                    "set xlabel 'sigma'\nset cblabel 'entropy / ln keys'\nset cbrange [0:1]\n"
+                    "set lmargin 58\n");
+    ss_curves_level_tics(&p, x);
+    ss_plot_add(&p, "set ytics scale 0 font ',8' (");
+    for (int i = 0; i < n; i++) {
+        const ss_attn_head *h = &a->heads[heads[i]];
+
+        snprintf(label, sizeof label, "%.200s, head %d", r->layers[h->layer], h->head);
+        ss_plot_add(&p, i ? "," : "");
+        ss_plot_label(&p, label);
+        ss_plot_addf(&p, " %d", i);
+    }
+    ss_plot_add(&p, ")\nplot $d matrix with image\n");
+    snprintf(
+        alt, sizeof alt,
+        "Heat map of normalised attention entropy: %d heads by %d noise levels; %d of %d heads "
+        "have collapsed.",
+        n, a->n_levels, a->n_collapsed, a->n_heads);
+    snprintf(caption, sizeof caption,
+             "Entropy of each head over the logarithm of the number of keys: 1 (yellow) looks "
+             "everywhere alike, 0 (violet) at one key.%s",
+             n < a->n_heads ? " The heads with least entropy; the table has all." : "");
+    return ss_page_figure(page, &p, "attention", 900, 110 + 17 * n, alt, caption, e);
+}
+
+ss_code ss_section_attention(ss_page *page, const ss_findings *x, ss_err *e)
+{
+    ss_table t;
+    ss_code rc;
+
+    if (!x->has_attention || x->n == 0)
+        return SS_OK;
+    ss_page_section(page, "attention", "Attention: entropy and logits");
+    html_element(page->f, "p", NULL, "%s", x->attention_sentence);
+    rc = heat(page, x, e);
+    if (rc == SS_OK &&
+        (rc = ss_attn_heads_table(x->run, &x->attention, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK &&
+        (rc = ss_attn_logits_table(x->run, &x->attention, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK &&
+        (rc = ss_attn_shares_table(x->run, &x->attention, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    return rc;
+}

@@ -1,0 +1,298 @@
+/* section_inputs.c - what the network saw, its spectrum, and the activations that it caused */
+#include "base/mem.h"
+#include "reports/page/curves.h"
+#include "reports/page/tiles.h"
+#include "reports/sections/sections.h"
+
+#include <math.h>
+
+enum { LEVELS = 8, TILE = 96, MAX_INPUTS = 8, PANELS = 3 };
+
+/* Inputs that figures show: the first ones of many. */
+static int shown_inputs(const ss_run *r)
+{
+    return r->n_inputs < MAX_INPUTS ? r->n_inputs : MAX_INPUTS;
+}
+
+static double largest(const float *x, int64_t n)
+{
+    double m = 1;
+
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(x[i]))
+            m = fmax(m, fabs(x[i]));
+    return m;
+}
+
+/* A row for each input, a column for each noise level; sample 0. */
+static ss_code pictures(ss_page *page, const ss_findings *x, ss_err *e)
+{
+    ss_run *r = x->run;
+    const int n_inputs = shown_inputs(r);
+    int levels[LEVELS], n_levels = ss_curves_levels(x, levels, LEVELS), h, w;
+    ss_run_shape shape;
+    ss_str caption = {0}, alt = {0};
+    ss_tiles t = {0};
+    float *v;
+    ss_code rc;
+
+    if (!ss_run_has_pictures(r, "/inputs/x", &shape) || shape.rank != 3)
+        return SS_OK;
+    ss_tiles_fit((int)shape.dim[0], (int)shape.dim[1], TILE, &h, &w);
+    if (!(v = ss_alloc((size_t)shape.n, sizeof *v)))
+        return ss_fail(e, SS_NOMEM, "%s: /inputs/x: out of memory", r->path);
+    if ((rc = ss_tiles_new(&t, n_inputs, n_levels, h, w, e)) != SS_OK)
+        goto out;
+    for (int i = 0; i < n_inputs; i++) {
+        for (int k = 0; k < n_levels; k++) {
+            if ((rc = ss_run_picture(r, "/inputs/x", i, x->order[levels[k]], 0, v, e)) != SS_OK)
+                goto out;
+            ss_tiles_picture(&t, i, k, v, (int)shape.dim[0], (int)shape.dim[1], (int)shape.dim[2],
+                             largest(v, shape.n));
+        }
+    }
+    ss_str_add(&caption, "What the network saw, first sample. Rows from the top: ");
+    for (int i = 0; i < n_inputs; i++)
+        ss_str_addf(&caption, "%s%s", i ? "; " : "", r->inputs[i]);
+    ss_str_add(&caption, ". Columns: sigma ");
+    for (int k = 0; k < n_levels; k++)
+        ss_str_addf(&caption, "%s%.3g", k ? ", " : "", r->sigmas[x->order[levels[k]]]);
+    ss_str_add(&caption, ". Each picture is scaled by its own largest value, at least 1.");
+    if (shape.dim[2] > 3)
+        ss_str_add(&caption, " The first three channels as red, green and blue.");
+    ss_str_addf(&alt, "Inputs of the network: %d inputs at %d noise levels.", n_inputs, n_levels);
+    if (caption.failed || alt.failed)
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    else
+        rc = ss_page_pixels(page, &t.sheet, "inputs", t.sheet.w < 900 ? t.sheet.w : 900, alt.s,
+                            caption.s, e);
+out:
+    ss_image_release(&t.sheet);
+    ss_str_release(&caption);
+    ss_str_release(&alt);
+    ss_free(v);
+    return rc;
+}
+
+/* The largest |x| of the whole network that one input causes at one noise level. */
+static double caused(const ss_findings *x, int input, int k)
+{
+    double peak = NAN;
+
+    for (int i = 0; i < x->produced.n; i++)
+        peak = fmax(peak, ss_site_peak(x->run, x->absmax, x->produced.site[i], input, x->order[k]));
+    return peak;
+}
+
+/* Power below the largest by this factor is rounding error. */
+static const double faint = 1e-10;
+
+static double mean_power(const ss_findings *x, const float *psd, int input, int k, int radius)
+{
+    const ss_run *r = x->run;
+    double sum = 0;
+
+    for (int s = 0; s < r->n_samples; s++)
+        sum += psd[(((size_t)input * (size_t)r->n_sigmas + (size_t)x->order[k]) *
+                        (size_t)r->n_samples +
+                    (size_t)s) *
+                       (size_t)r->n_radii +
+                   (size_t)radius];
+    return sum / r->n_samples;
+}
+
+/* The largest power of any input; 0 where there are no spectra. */
+static double most_power(const ss_findings *x, const float *psd, int k)
+{
+    double top = 0;
+
+    for (int i = 0; psd && i < shown_inputs(x->run); i++)
+        for (int q = 0; q < x->run->n_radii; q++)
+            top = fmax(top, mean_power(x, psd, i, k, q));
+    return top;
+}
+
+static void spectra_data(ss_plot *p, const ss_findings *x, const float *psd, double top, int k)
+{
+    const ss_run *r = x->run;
+
+    ss_plot_add(p, "$psd << EOD\n");
+    for (int i = 0; i < shown_inputs(r); i++) {
+        for (int q = 0; q < r->n_radii; q++) {
+            const double power = mean_power(x, psd, i, k, q);
+
+            ss_plot_number(p, r->radii[q]);
+            ss_plot_add(p, " ");
+            ss_plot_number(p, power > faint * top ? power : NAN);
+            ss_plot_add(p, "\n");
+        }
+        ss_plot_add(p, "\n\n");
+    }
+    ss_plot_add(p, "EOD\n");
+}
+
+static void titled_curves(ss_plot *p, const ss_findings *x, const char *block)
+{
+    for (int i = 0; i < shown_inputs(x->run); i++) {
+        ss_plot_addf(p, "%s%s using 1:2 index %d with linespoints lt %d title ", i ? ", " : "plot ",
+                     block, i, i + 1);
+        ss_plot_label(p, x->run->inputs[i]);
+    }
+    ss_plot_add(p, "\n");
+}
+
+/* Left the spectra at the highest noise level, right what each input causes at each. */
+static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
+{
+    ss_run *r = x->run;
+    const int n_inputs = shown_inputs(r);
+    const float *psd;
+    ss_plot p = {0};
+    char alt[300], caption[400];
+    double low = INFINITY, high = 0;
+    bool any = false;
+    ss_code rc = ss_run_psd(r, &psd, e);
+
+    if (rc != SS_OK)
+        return rc;
+    const double top = most_power(x, psd, x->n - 1);
+    if (top > 0)
+        spectra_data(&p, x, psd, top, x->n - 1);
+    ss_plot_add(&p, "$caused << EOD\n");
+    for (int i = 0; i < n_inputs; i++) {
+        for (int k = 0; k < x->n; k++) {
+            const double v = caused(x, i, k);
+
+            ss_curves_sigma(&p, x, k);
+            ss_plot_add(&p, " ");
+            ss_plot_number(&p, v);
+            ss_plot_add(&p, "\n");
+            any |= v > 0 && isfinite(v);
+            if (k == x->n - 1) {
+                low = fmin(low, v);
+                high = fmax(high, v);
+            }
+        }
+        ss_plot_add(&p, "\n\n");
+    }
+    if (!any && !(top > 0)) {
+        ss_str_release(&p.script);
+        ss_page_nothing(page, "no input gave a largest |x| that is more than 0.");
+        return SS_OK;
+    }
+    ss_plot_addf(&p,
+                 "EOD\nset tmargin at screen 0.92\nset bmargin at screen 0.40\n"
+                 "set multiplot layout 1,%d\nset logscale y\nset format y '%%g'\n"
+                 "set key at screen 0.03, screen 0.28 left top Left reverse maxrows 4\n",
+                 top > 0 ? 2 : 1);
+    if (top > 0) {
+        ss_plot_addf(&p,
+                     "set logscale x\nset format y '%%.0e'\nset xrange [*:%g]\n"
+                     "set xlabel 'cycles per picture'\n"
+                     "set title 'power spectrum of the input at sigma %.3g'\n",
+                     r->radii[r->n_radii - 1], r->sigmas[x->order[x->n - 1]]);
+        titled_curves(&p, x, "$psd");
+        ss_plot_add(&p, "unset key\nunset logscale x\nset format y '%g'\n");
+    }
+    ss_curves_sigma_axis(&p, x);
+    ss_plot_add(&p, "set title 'largest |x| in the network'\n");
+    if (any)
+        titled_curves(&p, x, "$caused");
+    else
+        ss_plot_items_end(&p);
+    ss_plot_add(&p, "unset multiplot\n");
+    snprintf(alt, sizeof alt,
+             "%sLargest activation that each of %d inputs causes, against sigma: from %.3g to %.3g "
+             "at the highest.",
+             top > 0 ? "Radial power spectra of the inputs. " : "", n_inputs, low, high);
+    snprintf(caption, sizeof caption, "%s each input causes, over all modules and samples.%s%s",
+             top > 0 ? "Left the ring-averaged power of what the network saw, mean over samples; "
+                       "right what"
+                     : "What",
+             n_inputs > 1 ? " Inputs that lie on one curve make no difference." : "",
+             n_inputs < r->n_inputs ? " The first eight inputs are shown." : "");
+    return ss_page_figure(page, &p, "inputs-spectra", 900, 520, alt, caption, e);
+}
+
+/* Low-frequency share against the largest |x|, a point for each input and sample, at the lowest,
+ * the middle and the highest noise level. */
+static ss_code scatter(ss_page *page, const ss_findings *x, ss_err *e)
+{
+    const ss_run *r = x->run;
+    const int n_inputs = shown_inputs(r);
+    int levels[PANELS], n_levels = ss_curves_levels(x, levels, PANELS), drawn[PANELS] = {0},
+                        all = 0;
+    ss_plot p = {0};
+    char alt[200];
+
+    for (int k = 0; k < n_levels; k++) {
+        ss_plot_addf(&p, "$s%d << EOD\n", k);
+        for (int i = 0; i < n_inputs; i++) {
+            for (int j = 0; j < r->n_samples; j++) {
+                const size_t at = ss_spectra_at(r, i, x->order[levels[k]], j);
+                const double peak = x->spectra.peaks[at * (SS_N_STAGES + 1) + SS_N_STAGES];
+
+                ss_plot_number(&p, x->spectra.low[at]);
+                ss_plot_add(&p, " ");
+                ss_plot_number(&p, peak);
+                ss_plot_add(&p, "\n");
+                drawn[k] += isfinite(x->spectra.low[at]) && isfinite(peak) && peak > 0;
+            }
+            ss_plot_add(&p, "\n\n");
+        }
+        ss_plot_add(&p, "EOD\n");
+    }
+    ss_plot_addf(&p,
+                 "set tmargin at screen 0.90\nset bmargin at screen 0.38\n"
+                 "set multiplot layout 1,%d\nset logscale y\nset format xy '%%g'\n"
+                 "set xlabel 'share of power at %g cycles or less'\nset xrange [-0.05:1.05]\n"
+                 "set key at screen 0.03, screen 0.22 left top Left reverse maxrows 4\n",
+                 n_levels, x->spectra.cutoff);
+    for (int k = 0; k < n_levels; k++) {
+        ss_plot_addf(&p, "set title 'sigma %.3g: largest |x|'\n", r->sigmas[x->order[levels[k]]]);
+        for (int i = 0; i < n_inputs && drawn[k]; i++) {
+            ss_plot_item(&p, "$s%d using 1:2 index %d with points lt %d title ", k, i, i + 1);
+            ss_plot_label(&p, r->inputs[i]);
+        }
+        ss_plot_items_end(&p);
+        ss_plot_add(&p, "unset key\n");
+        all += drawn[k];
+    }
+    ss_plot_add(&p, "unset multiplot\n");
+    if (!all) {
+        ss_page_nothing(page,
+                        "no input has both a spectrum and a largest |x| that is more than 0.");
+        ss_str_release(&p.script);
+        return SS_OK;
+    }
+    snprintf(alt, sizeof alt,
+             "Largest activation against the low-frequency share of the input, a point for each of "
+             "%d inputs and %d samples, at %d noise levels.",
+             n_inputs, r->n_samples, n_levels);
+    return ss_page_figure(page, &p, "inputs-scatter", 900, 420, alt,
+                          "At one noise level by itself, so that sigma cannot make a correlation: "
+                          "do inputs with less low frequencies give larger activations?",
+                          e);
+}
+
+ss_code ss_section_inputs(ss_page *page, const ss_findings *x, ss_err *e)
+{
+    ss_table t;
+    ss_code rc;
+
+    if (x->n == 0 || !x->absmax)
+        return SS_OK;
+    ss_page_section(page, "inputs", "Inputs, their spectra, and what they cause");
+    rc = pictures(page, x, e);
+    if (rc == SS_OK && x->n > 1)
+        rc = curves(page, x, e);
+    if (rc == SS_OK && x->has_spectra)
+        rc = scatter(page, x, e);
+    if (rc == SS_OK && x->has_spectra &&
+        (rc = ss_spectra_finding_table(x->run, &x->spectra, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && x->has_spectra &&
+        (rc = ss_spectra_table(x->run, &x->spectra, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    return rc;
+}

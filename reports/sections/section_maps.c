@@ -1,0 +1,163 @@
+/* section_maps.c - maps of dumped activations: inputs beside each other, sigma downwards */
+#include "base/mem.h"
+#include "reports/page/curves.h"
+#include "reports/page/tiles.h"
+#include "reports/sections/maps.h"
+#include "reports/sections/sections.h"
+
+#include <math.h>
+
+enum { MODULES = 12, ROWS = 5, COLUMNS = 8, TILE = 96, TABLE_ROWS = 1000 };
+
+/* Tiles are of (input, sample): of few inputs, several samples each. */
+static int columns_of(const ss_run *r, int *samples)
+{
+    const int inputs = r->n_inputs < COLUMNS ? r->n_inputs : COLUMNS;
+
+    *samples = COLUMNS / inputs;
+    *samples = *samples < r->n_samples ? *samples : r->n_samples;
+    return inputs * *samples;
+}
+
+static ss_code read_all(const ss_findings *x, const ss_map_source *m, const int *levels,
+                        int n_levels, float *maps, ss_err *e)
+{
+    int samples;
+    const int columns = columns_of(x->run, &samples);
+    const size_t n = (size_t)m->h * (size_t)m->w;
+    float *room = ss_alloc((size_t)m->shape.n, sizeof *room);
+    ss_code rc = room ? SS_OK : ss_fail(e, SS_NOMEM, "%s: %s: out of memory", x->run->path, m->set);
+
+    for (int k = 0; k < n_levels && rc == SS_OK; k++)
+        for (int i = 0; i < columns && rc == SS_OK; i++)
+            rc = ss_map_read(x->run, m, i / samples, x->order[levels[k]], i % samples, room,
+                             maps + (size_t)(k * columns + i) * n, e);
+    ss_free(room);
+    return rc;
+}
+
+/* What the analysis of blobs says of a module, or NULL. */
+static const ss_blob_row *blob_of(const ss_findings *x, int module)
+{
+    for (int i = 0; i < x->blobs.n; i++) {
+        if (x->blobs.rows[i].module == module)
+            return &x->blobs.rows[i];
+    }
+    return NULL;
+}
+
+static void verdict(ss_str *caption, const ss_findings *x, const ss_blob_row *row)
+{
+    if (row->n_degenerate == 0)
+        ss_str_add(caption, " At no noise level are half of its maps degenerate.");
+    else if (row->n_degenerate == x->n)
+        ss_str_add(caption, " At every noise level at least half of its maps are degenerate.");
+    else if (row->from >= 0)
+        ss_str_addf(caption, " From sigma %.3g on at least half of its maps are degenerate.",
+                    x->run->sigmas[row->from]);
+    else
+        ss_str_addf(caption, " At %d of %d noise levels at least half of its maps are degenerate.",
+                    row->n_degenerate, x->n);
+}
+
+static ss_code module(ss_page *page, const ss_findings *x, const ss_map_source *m, int number,
+                      ss_err *e)
+{
+    const ss_run *r = x->run;
+    int levels[ROWS], n_levels = ss_curves_levels(x, levels, ROWS), samples, h, w;
+    const int columns = columns_of(r, &samples);
+    const size_t n = (size_t)m->h * (size_t)m->w, all = n * (size_t)(columns * n_levels);
+    const ss_blob_row *blob = blob_of(x, m->module);
+    float *maps = ss_alloc(all, sizeof *maps);
+    double low = INFINITY, high = 0;
+    char name[32], alt[400];
+    ss_str caption = {0};
+    ss_tiles t = {0};
+    ss_code rc = SS_OK;
+
+    if (!maps)
+        return ss_fail(e, SS_NOMEM, "%s: %s: out of memory", r->path, m->set);
+    if ((rc = read_all(x, m, levels, n_levels, maps, e)) != SS_OK)
+        goto out;
+    for (size_t i = 0; i < all; i++) {
+        if (maps[i] > 0 && isfinite(maps[i])) {
+            low = fmin(low, maps[i]);
+            high = fmax(high, maps[i]);
+        }
+    }
+    low = fmax(low, high * 1e-3);
+    ss_tiles_fit(m->h, m->w, TILE, &h, &w);
+    if ((rc = ss_tiles_new(&t, n_levels, columns, h, w, e)) != SS_OK)
+        goto out;
+    for (int k = 0; k < n_levels; k++) {
+        for (int i = 0; i < columns; i++) {
+            ss_tiles_map(&t, k, i, maps + (size_t)(k * columns + i) * n, m->h, m->w, low, high);
+            if (blob && ss_blob_degenerate(
+                            ss_blob_values(r, blob, i / samples, x->order[levels[k]], i % samples),
+                            &blob->shape))
+                ss_tiles_mark(&t, k, i);
+        }
+    }
+    ss_str_addf(
+        &caption,
+        "%s, %d x %d positions, %lld channels: RMS over channels, from %.3g (violet) to %.3g "
+        "(yellow), one logarithmic scale for all tiles. Rows: sigma ",
+        r->modules[m->module], m->h, m->w, (long long)m->c, low, high);
+    for (int k = 0; k < n_levels; k++)
+        ss_str_addf(&caption, "%s%.3g", k ? ", " : "", r->sigmas[x->order[levels[k]]]);
+    ss_str_add(&caption, ". Columns: ");
+    for (int i = 0; i < columns / samples; i++)
+        ss_str_addf(&caption, "%s%s", i ? "; " : "", r->inputs[i]);
+    if (samples > 1)
+        ss_str_addf(&caption, " (%d samples each)", samples);
+    ss_str_add(&caption, ".");
+    if (blob)
+        verdict(&caption, x, blob);
+    snprintf(name, sizeof name, "maps-%02d", number);
+    snprintf(alt, sizeof alt, "Activation maps of %.250s: %d columns at %d noise levels.",
+             r->modules[m->module], columns, n_levels);
+    rc = caption.failed ? ss_fail(e, SS_NOMEM, "%s: out of memory", r->path)
+                        : ss_page_pixels(page, &t.sheet, name, t.sheet.w, alt, caption.s, e);
+out:
+    ss_image_release(&t.sheet);
+    ss_str_release(&caption);
+    ss_free(maps);
+    return rc;
+}
+
+/* Shows a module, if it has maps and there is room for more. */
+static ss_code show(ss_page *page, const ss_findings *x, int m, int *shown, ss_err *e)
+{
+    ss_map_source source;
+    ss_code rc;
+
+    if (*shown >= MODULES || !ss_map_find(x->run, m, &source))
+        return SS_OK;
+    rc = module(page, x, &source, ++*shown, e);
+    ss_map_release(&source);
+    return rc;
+}
+
+ss_code ss_section_maps(ss_page *page, const ss_findings *x, ss_err *e)
+{
+    int shown = 0;
+    ss_table t;
+    ss_code rc = SS_OK;
+
+    if (x->blobs.n == 0)
+        return SS_OK;
+    ss_page_section(page, "maps", "Activation maps, and which of them are blobs");
+    html_element(page->f, "p", NULL,
+                 "A map is degenerate (red frame) when two of these hold: its effective rank is "
+                 "below 2, more than 75 %% of its energy is in waves of at most one cycle per "
+                 "picture, its cosine to the other inputs' maps is above 0.85.");
+    for (int i = 0; i < x->blobs.n && rc == SS_OK; i++)
+        rc = show(page, x, x->blobs.rows[i].module, &shown, e);
+    if (rc == SS_OK && (rc = ss_blobs_table(x->run, &x->blobs, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && (rc = ss_blob_shapes_table(x->run, &x->blobs, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    if (rc == SS_OK && (rc = ss_blob_levels_table(x->run, &x->blobs, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    return rc;
+}

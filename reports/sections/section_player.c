@@ -1,0 +1,179 @@
+/* section_player.c - the network over sigma, frame by frame: what it saw, what it made of it,
+ * and the largest activation of every block
+ */
+#include "base/file.h"
+#include "base/mem.h"
+#include "reports/page/curves.h"
+#include "reports/page/tiles.h"
+#include "reports/sections/sections.h"
+
+#include <math.h>
+
+enum { MAX_INPUTS = 8, MAX_FRAMES = 64, TILE = 64 };
+
+static double scale_of(const float *x, int64_t n)
+{
+    double m = 1;
+
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(x[i]))
+            m = fmax(m, fabs(x[i]));
+    return m;
+}
+
+/* One frame: inputs in the upper row, what the network makes of them in the lower one. */
+static ss_code frame(ss_page *page, const ss_findings *x, int k, const ss_run_shape *in,
+                     const ss_run_shape *out, float *room, ss_err *e)
+{
+    const int n = x->run->n_inputs < MAX_INPUTS ? x->run->n_inputs : MAX_INPUTS;
+    const int sigma = x->order[k];
+    ss_tiles t = {0};
+    char file[160], *path = NULL;
+    int h, w;
+    ss_code rc;
+
+    ss_tiles_fit((int)in->dim[0], (int)in->dim[1], TILE, &h, &w);
+    if ((rc = ss_tiles_new(&t, out ? 2 : 1, n, h, w, e)) != SS_OK)
+        return rc;
+    for (int i = 0; i < n && rc == SS_OK; i++) {
+        if ((rc = ss_run_picture(x->run, "/inputs/x", i, sigma, 0, room, e)) != SS_OK)
+            break;
+        ss_tiles_picture(&t, 0, i, room, (int)in->dim[0], (int)in->dim[1], (int)in->dim[2],
+                         scale_of(room, in->n));
+        if (!out)
+            continue;
+        if ((rc = ss_run_picture(x->run, "/outputs/denoised", i, sigma, 0, room, e)) == SS_OK)
+            ss_tiles_picture(&t, 1, i, room, (int)out->dim[0], (int)out->dim[1], (int)out->dim[2],
+                             out->dim[2] > 3 ? scale_of(room, out->n) : 1);
+    }
+    snprintf(file, sizeof file, "%sframe-%02d.png", page->prefix, k);
+    if (rc == SS_OK && !(path = ss_path_join(page->folder, file)))
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", file);
+    if (rc == SS_OK)
+        rc = ss_image_write_png(path, &t.sheet, e);
+    ss_free(path);
+    ss_image_release(&t.sheet);
+    return rc;
+}
+
+/* Writes all frames; *n is 0 where the run has no pictures. */
+static ss_code frames(ss_page *page, const ss_findings *x, int *n, bool *denoised, ss_err *e)
+{
+    ss_run_shape in, out;
+    float *room;
+    ss_code rc = SS_OK;
+
+    *n = 0;
+    if (!ss_run_has_pictures(x->run, "/inputs/x", &in) || in.rank != 3)
+        return SS_OK;
+    *denoised = ss_run_has_pictures(x->run, "/outputs/denoised", &out) && out.rank == 3;
+    room = ss_alloc((size_t)(*denoised && out.n > in.n ? out.n : in.n), sizeof *room);
+    if (!room)
+        return ss_fail(e, SS_NOMEM, "%s: pictures: out of memory", x->run->path);
+    for (int k = 0; k < x->n && rc == SS_OK; k++)
+        rc = frame(page, x, k, &in, *denoised ? &out : NULL, room, e);
+    *n = x->n;
+    ss_free(room);
+    return rc;
+}
+
+/* What page.js plays, as one JSON object. */
+static json_t *script_data(const ss_page *page, const ss_findings *x, int n_frames)
+{
+    json_t *labels = json_array(), *absmax = json_array(), *over = json_array();
+    json_t *names = n_frames ? json_array() : NULL; /* appending to NULL frees the item */
+    json_t *alts = n_frames ? json_array() : NULL;
+    double low = INFINITY, high = 0;
+    char text[160];
+
+    for (int k = 0; k < x->n; k++) {
+        json_array_append_new(labels, json_sprintf("sigma %.4g", x->run->sigmas[x->order[k]]));
+        snprintf(text, sizeof text, "%sframe-%02d.png", page->prefix, k);
+        json_array_append_new(names, json_string(text));
+        json_array_append_new(alts, json_sprintf("What the network saw at sigma %.4g, and what it "
+                                                 "made of it.",
+                                                 x->run->sigmas[x->order[k]]));
+    }
+    for (int i = 0; i < x->rows.n; i++) {
+        json_t *row = json_array(), *row_over = json_array();
+
+        for (int k = 0; k < x->n; k++) {
+            const double v = ss_findings_peak(x, x->rows.site[i], k);
+
+            json_array_append_new(row, isfinite(v) ? json_real(v) : json_null());
+            json_array_append_new(row_over, json_integer(ss_overflows(&x->format[0], v)));
+            if (v > 0 && isfinite(v)) {
+                low = fmin(low, v);
+                high = fmax(high, v);
+            }
+        }
+        json_array_append_new(absmax, row);
+        json_array_append_new(over, row_over);
+    }
+    return json_pack("{s:o, s:o*, s:o*, s:o, s:o, s:f, s:f}", "labels", labels, "frames", names,
+                     "alts", alts, "absmax", absmax, "over", over, "low",
+                     isfinite(low) ? low * 0.8 : 1e-3, "high", fmax(high, 1e-2));
+}
+
+static void controls(FILE *f, int n)
+{
+    html_raw(f, "<div class=\"player\"><div class=\"controls\">"
+                "<button type=\"button\">Play</button>"
+                "<input type=\"range\" min=\"0\" aria-label=\"noise level\"");
+    fprintf(f, " max=\"%d\" value=\"%d\">", n - 1, n - 1);
+    html_raw(f, "<output></output></div>\n");
+}
+
+static void bars(FILE *f, const ss_findings *x)
+{
+    char name[256];
+
+    html_raw(f, "<div class=\"bars\">\n");
+    for (int i = 0; i < x->rows.n; i++) {
+        html_element(f, "span", "name row", "%s",
+                     ss_site_name(x->run, x->rows.site[i], name, sizeof name));
+        html_raw(f, "<span><span class=\"bar\"></span></span><span class=\"value\"></span>\n");
+    }
+    html_raw(f, "</div>\n");
+}
+
+ss_code ss_section_player(ss_page *page, const ss_findings *x, ss_err *e)
+{
+    FILE *f = page->f;
+    json_t *data;
+    char *text, last[160];
+    int n_frames;
+    bool denoised = false;
+    ss_code rc;
+
+    if (x->n < 2 || x->n > MAX_FRAMES || x->rows.n == 0)
+        return SS_OK;
+    if ((rc = frames(page, x, &n_frames, &denoised, e)) != SS_OK)
+        return rc;
+    data = script_data(page, x, n_frames);
+    text = data ? json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(5)) : NULL;
+    json_decref(data);
+    if (!text)
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", x->run->path);
+    ss_page_section(page, "player", "Through the network, over sigma");
+    html_element(f, "p", NULL,
+                 "Slide, play, or use the arrow keys.%s%s The bars are the largest |x| in "
+                 "forward order, on one logarithmic scale (%s); red: overflows %s.",
+                 n_frames ? " The upper row is what the network saw" : "",
+                 n_frames ? denoised ? ", the lower one what it takes for the clean picture." : "."
+                          : "",
+                 x->rows_are, x->format[0].name);
+    controls(f, x->n);
+    if (n_frames) {
+        snprintf(last, sizeof last, "%sframe-%02d.png", page->prefix, x->n - 1);
+        html_raw(f, "<img src=\"");
+        html_text(f, last);
+        html_raw(f, "\" alt=\"What the network saw at the highest sigma.\">\n");
+    }
+    bars(f, x);
+    html_raw(f, "<script type=\"application/json\">");
+    html_raw(f, text); /* numbers and names of our own: no markup can be in it */
+    html_raw(f, "</script></div>\n");
+    ss_free(text);
+    return SS_OK;
+}

@@ -1,0 +1,325 @@
+/* plan_text.c - see plan_text.h */
+#include "runfile/plan_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- plans of older versions --- */
+
+/* "fp16 (blocks), GLOB=FMT, ..." to three settings. At 255 bytes it was cut: then the last one,
+ * and how many followed, is not known, and the list is left out. */
+static void split_precision(json_t *plan)
+{
+    enum { CUT_AT = 255 };
+    const char *text = json_string_value(json_object_get(plan, "precision"));
+    const char *open = text ? strstr(text, " (") : NULL;
+    const char *p = open ? strchr(open, ')') : NULL;
+    json_t *maps = json_array();
+
+    if (!p) {
+        json_decref(maps);
+        return;
+    }
+    const bool blocks = strncmp(open, " (blocks)", 9) == 0, cut = strlen(text) >= CUT_AT;
+    json_t *format = json_stringn(text, (size_t)(open - text));
+
+    for (const char *next; (p = strstr(p, ", ")); p = next) { /* {a,b} has no blank */
+        p += 2;
+        next = strstr(p, ", ");
+        next = next ? next : p + strlen(p);
+        json_array_append_new(maps, json_stringn(p, (size_t)(next - p)));
+    }
+    json_object_set_new(plan, "precision_scope", json_string(blocks ? "blocks" : "ops"));
+    if (cut)
+        json_object_set_new(plan, "precision_map", json_null());
+    else
+        json_object_set(plan, "precision_map", maps);
+    json_object_set_new(plan, "precision", format);
+    json_decref(maps);
+}
+
+/* "SIGMA, timestep T, told C" of each level to the option that gives them: timesteps where a sigma
+ * is infinite, else sigmas. */
+static void join_levels(json_t *plan)
+{
+    const json_t *levels = json_object_get(plan, "levels"), *level;
+    ss_str sigmas = {0}, timesteps = {0};
+    bool infinite = false;
+    size_t i;
+
+    json_array_foreach(levels, i, level)
+    {
+        const char *text = json_string_value(level), *step = text ? strstr(text, "timestep ") : "";
+
+        ss_str_addf(&sigmas, "%s%.*s", i ? "," : "", text ? (int)strcspn(text, ",") : 0,
+                    text ? text : "");
+        step = step ? step + strcspn(step, " ") : "";
+        step += *step == ' ';
+        ss_str_addf(&timesteps, "%s%.*s", i ? "," : "", (int)strcspn(step, ","), step);
+        infinite |= text && strncmp(text, "inf", 3) == 0;
+    }
+    if (sigmas.len)
+        json_object_set_new(plan, infinite ? "timesteps" : "sigmas",
+                            json_string(infinite ? timesteps.s : sigmas.s));
+    ss_str_release(&sigmas);
+    ss_str_release(&timesteps);
+}
+
+/* Plans of version 1.1 of the layout had no kind. */
+static void renew(json_t *plan)
+{
+    json_object_set_new(plan, "kind", json_string(json_object_get(plan, "levels") ? "probe" : ""));
+    split_precision(plan);
+    join_levels(plan);
+}
+
+json_t *ss_plan_parse(const char *text, const ss_settings **s)
+{
+    json_t *plan = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    const char *kind;
+
+    *s = NULL;
+    if (!json_is_object(plan)) {
+        json_decref(plan);
+        return NULL;
+    }
+    if (!json_object_get(plan, "kind") && json_object_get(plan, "model_sha256"))
+        renew(plan);
+    kind = json_string_value(json_object_get(plan, "kind"));
+    *s = ss_settings_called(kind);
+    return plan;
+}
+
+/* --- shown --- */
+
+static void show_content(const json_t *j, ss_str *out);
+
+/* Any value of a plan. */
+static void show_value(const json_t *j, ss_str *out)
+{
+    const json_t *one;
+    size_t i;
+
+    switch (j ? json_typeof(j) : JSON_NULL) {
+    case JSON_STRING: ss_str_add(out, json_string_value(j)); break;
+    case JSON_INTEGER: ss_str_addf(out, "%lld", (long long)json_integer_value(j)); break;
+    case JSON_REAL: ss_str_addf(out, "%.9g", json_real_value(j)); break;
+    case JSON_TRUE: ss_str_add(out, "on"); break;
+    case JSON_FALSE: ss_str_add(out, "off"); break;
+    case JSON_NULL: ss_str_add(out, "none"); break;
+    case JSON_OBJECT: show_content(j, out); break;
+    case JSON_ARRAY:
+        json_array_foreach(j, i, one)
+        {
+            ss_str_add(out, i ? ", " : "");
+            show_value(one, out);
+        }
+        if (!json_array_size(j))
+            ss_str_add(out, "none");
+        break;
+    }
+}
+
+static void show_content(const json_t *j, ss_str *out)
+{
+    const char *sum = json_string_value(json_object_get(j, "sha256"));
+    ss_settings_owned own_ = {0};
+    const char *from = ss_setting_read_text(j, &own_);
+
+    ss_str_add(out, from ? from : "none");
+    if (sum)
+        ss_str_addf(out, " (SHA-256 %.12s)", sum);
+    ss_settings_release(&own_);
+}
+
+/* A value as its option takes it. */
+static void show_as(const ss_setting *x, const json_t *j, ss_str *out)
+{
+    if (x->kind == SS_SETTING_SIZE && json_array_size(j) == 2)
+        ss_str_addf(out, "%lldx%lld", (long long)json_integer_value(json_array_get(j, 0)),
+                    (long long)json_integer_value(json_array_get(j, 1)));
+    else if (x->kind == SS_SETTING_SEED && json_is_integer(j))
+        ss_str_addf(out, "%llu", (unsigned long long)json_integer_value(j));
+    else if (x->kind == SS_SETTING_COUNT && json_is_integer(j) && json_integer_value(j) < 0)
+        ss_str_add(out, "none");
+    else
+        show_value(j, out);
+}
+
+void ss_setting_show(const ss_setting *x, const json_t *plan, ss_str *out)
+{
+    const json_t *j = json_object_get(plan, x->key);
+
+    if (j)
+        show_as(x, j, out);
+    else
+        ss_str_add(out, "not recorded");
+}
+
+/* --- compared --- */
+
+static bool is_content(const ss_setting *x)
+{
+    return x->kind == SS_SETTING_TENSOR || x->kind == SS_SETTING_FILE ||
+           x->kind == SS_SETTING_OTHER;
+}
+
+/* What is compared of a setting: of a content its sum. Borrowed; NULL: the plan has nothing. */
+static const json_t *essence(const ss_setting *x, const json_t *plan)
+{
+    const json_t *j = json_object_get(plan, x->key), *sum = json_object_get(j, "sha256");
+
+    return is_content(x) && json_is_string(sum) ? sum : j;
+}
+
+bool ss_setting_is_same(const ss_setting *x, const json_t *a, const json_t *b)
+{
+    const json_t *p = essence(x, a), *q = essence(x, b);
+
+    return p == q || (p && q && json_equal(p, q));
+}
+
+/* Both values from a little before the place where they differ, if they are long. */
+static void add_values(const ss_setting *x, const json_t *now, const json_t *run, ss_str *out)
+{
+    enum { LONG = 160, BEFORE = 40 };
+    ss_str a = {0}, b = {0};
+    char left[LONG], right[LONG];
+    size_t from = 0;
+
+    show_as(x, now, &a);
+    show_as(x, run, &b);
+    const char *p = a.s ? a.s : "", *q = b.s ? b.s : "";
+    while (p[from] && p[from] == q[from])
+        from++;
+    from = from > BEFORE && (a.len >= LONG || b.len >= LONG) ? from - BEFORE : 0;
+    ss_str_addf(out, " is %s%s, the run has %s%s", from ? "..." : "",
+                ss_printable(p + from, left, sizeof left), from ? "..." : "",
+                ss_printable(q + from, right, sizeof right));
+    out->failed |= a.failed || b.failed;
+    ss_str_release(&a);
+    ss_str_release(&b);
+}
+
+/* One value, or one element of a list. */
+static void tell_value(const ss_setting *x, const json_t *now, const json_t *run, ss_str *out)
+{
+    const json_t *p = json_object_get(now, "from"), *q = json_object_get(run, "from");
+
+    if (p && q && json_equal(p, q)) { /* so the sums differ */
+        ss_str_addf(out, "%s: what ", x->option);
+        show_value(p, out);
+        ss_str_add(out, " holds is not what the run was made of");
+    } else {
+        ss_str_add(out, x->option);
+        add_values(x, now, run, out);
+    }
+}
+
+static void tell_list(const ss_setting *x, const json_t *now, const json_t *run, ss_str *out)
+{
+    size_t i = 0;
+
+    while (i < json_array_size(now) && i < json_array_size(run) &&
+           json_equal(json_array_get(now, i), json_array_get(run, i)))
+        i++;
+    const json_t *p = json_array_get(now, i), *q = json_array_get(run, i);
+
+    if (p && q) {
+        tell_value(x, p, q, out);
+        return;
+    }
+    ss_str_addf(out, "%s %s ", x->option, p ? "has" : "lacks");
+    show_value(p ? p : q, out);
+    ss_str_addf(out, ", which the run %s", p ? "lacks" : "has");
+}
+
+static void tell(const ss_setting *x, const json_t *a, const json_t *b, ss_str *out)
+{
+    const json_t *now = json_object_get(a, x->key), *run = json_object_get(b, x->key);
+
+    if (x->kind != SS_SETTING_SIZE && json_is_array(now) && json_is_array(run))
+        tell_list(x, now, run, out);
+    else
+        tell_value(x, now, run, out);
+}
+
+bool ss_plan_difference(const ss_settings *s, const json_t *now, const json_t *run, ss_str *out)
+{
+    for (int i = 0; i < s->n; i++) {
+        const ss_setting *x = &s->list[i];
+
+        if (x->role != SS_SETTING_DATA || ss_setting_is_same(x, now, run))
+            continue;
+        /* what follows from how something was said: that is the cause */
+        for (int k = 0; k < i && x->kind == SS_SETTING_OTHER; k++) {
+            if (s->list[k].role == SS_SETTING_FORM && !ss_setting_is_same(&s->list[k], now, run)) {
+                tell(&s->list[k], now, run, out);
+                return true;
+            }
+        }
+        tell(x, now, run, out);
+        return true;
+    }
+    return false;
+}
+
+/* One content, or each of a list that the other plan has by the same text. */
+static bool content_differs(const ss_setting *x, const json_t *now, const json_t *run, ss_str *out)
+{
+    const json_t *one, *other, *from = json_object_get(now, "from"),
+                               *was = json_object_get(run, "from");
+    size_t i, k;
+
+    if (from && was && json_equal(from, was) && !json_equal(now, run)) {
+        tell_value(x, now, run, out);
+        return true;
+    }
+    json_array_foreach(now, i, one)
+    {
+        json_array_foreach(run, k, other)
+        {
+            if (json_is_object(one) && json_is_object(other) && content_differs(x, one, other, out))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool ss_plan_content_difference(const ss_settings *s, const json_t *now, const json_t *run,
+                                ss_str *out)
+{
+    for (int i = 0; i < s->n; i++) {
+        const ss_setting *x = &s->list[i];
+
+        if (x->role != SS_SETTING_NONE &&
+            content_differs(x, json_object_get(now, x->key), json_object_get(run, x->key), out))
+            return true;
+    }
+    return false;
+}
+
+char *ss_plan_identity(const ss_settings *s, const json_t *plan)
+{
+    json_t *j = json_pack("{s:s}", "kind", s->kind);
+
+    for (int i = 0; i < s->n; i++) {
+        const ss_setting *x = &s->list[i];
+        const json_t *v = essence(x, plan);
+        json_t *copy = x->role == SS_SETTING_DATA ? (v ? json_deep_copy(v) : json_null()) : NULL;
+
+        if (x->role == SS_SETTING_DATA && json_object_set_new(j, x->key, copy) != 0) {
+            json_decref(j);
+            return NULL;
+        }
+    }
+    char *text = ss_plan_dump(j);
+
+    json_decref(j);
+    return text;
+}
+
+char *ss_plan_dump(const json_t *plan)
+{
+    return json_dumps(plan, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
+}

@@ -1,0 +1,21 @@
+/* run_cache.h - the reader's inside; private to run_reader.c and run_sets.c */
+#ifndef SS_RUNFILE_RUN_CACHE_H
+#define SS_RUNFILE_RUN_CACHE_H
+
+#include "runfile/h5.h"
+#include "runfile/run_reader.h"
+
+typedef struct ss_run_cache {
+    hid_t file;
+    bool no_port, no_input, no_sample, no_head; /* axes that the file does not have */
+    struct ss_run_cached {
+        char *name; /* "/stats/absmax" */
+        void *data; /* NULL: the file has none */
+    } * sets;
+    size_t n, cap;
+#define X(name) +1
+    char **structure[0 SS_STRUCTURE_TEXTS(X)]; /* the texts of ss_run.structure; NULL: none */
+#undef X
+} ss_run_cache;
+
+#endif

@@ -1,0 +1,264 @@
+/* run_file.h - the run file: its layout, and how one is written (run_reader.h reads)
+ *
+ * A run file is HDF5 with the oldest superblock, so every reader of HDF5 opens it. All axes
+ * are dimension scales in /axes; each is attached to the dimensions it labels and
+ * hard-linked into the groups that use it, where netCDF readers look for coordinates:
+ * xarray.open_dataset(f, engine="h5netcdf", group="stats") is labelled.
+ *
+ *   /                  attributes, text unless said: format "sigmascope-run", version
+ *                      "MAJOR.MINOR", tool, command, model_path, family, model_sha256,
+ *                      device, precision, condition, prediction_type, schedule (what the
+ *                      network was trained with; "assumed ..." where nothing says so), created,
+ *                      plan (JSON of all that determines the data: settings.h), ignored_tensors
+ *                      (names of those in the checkpoint that the network does not use),
+ *                      threads (i32), seed (u64), complete (i32: 0 or 1)
+ *   /axes/module       [module] text, paths in the order in which modules are entered; the
+ *                      whole model, whose path is "", is called "(model)"
+ *   /axes/module_kind  [module] text, PyTorch class
+ *   /axes/module_block [module] u8, 1 where the output is a block output
+ *   /axes/port         [port] text: input output residual skip
+ *   /axes/input        [input] text, as given on the command line
+ *   /axes/sigma        [sigma] f64, a value may repeat where the timesteps differ
+ *   /axes/timestep     [sigma] f32
+ *   /axes/done         [sigma] u8, 1 once everything of that noise level is in the file
+ *   /axes/picture      [picture] text, what sample n of input i is made of, at i * samples + n: the
+ *                      name of a PNG file, "" where there is none. Left out where none has a name
+ *   /axes/sample       [sample] i32; also head, exponent (-127..128), layer and parameter
+ *                      (text), radius (f64), and plain counts that label pictures: height,
+ *                      width, channel, frame, token, or NAME_LENGTH where lengths differ
+ *   /stats/NAME        [module, port, input, sigma, sample] f32, min max absmax mean std rms
+ *                      l2 as base/stats.h defines them; NaN where nothing was seen
+ *   /stats/nonfinite   the same shape, u64, how many values were inf or NaN
+ *   /hist/exponent     [module, port, input, sigma, exponent] u64, counts over all samples.
+ *                      Exponent -127 is zero and subnormal numbers, 128 inf and NaN. The
+ *                      axis has the name of the data set, so it is linked at the root.
+ *                      Not with probe --no-histogram
+ *   /attention/NAME    [layer, head, input, sigma, sample] f32, entropy entropy_min max_logit
+ *                      sink; NaN beyond the heads of a layer, and where a head's logits are not
+ *                      finite. /attention/keys, /attention/heads [layer] i64
+ *   /weights/NAME      [parameter] f32, absmax rms, of the finite values; NaN where there is none.
+ *                      /weights/nonfinite [parameter] u64, how many values are inf or NaN
+ *   /structure/NAME    [line] text, what of the network lets activations grow, a row a kind and
+ * place (base/structure.h has the names, models/structure.h what they mean); since 1.3. Of a
+ * training: as it was when the file was made /inputs/x          [input, sigma, sample, height,
+ * width, channel] f32, what the network saw; /inputs/psd [input, sigma, sample, radius] f32
+ *   /channels/PATH/NAME [port, input, sigma, channel] f32, absmax (largest over samples) and
+ *                      rms (over all samples); NaN beyond the channels of a port
+ *   /outputs/denoised  as /inputs/x; /outputs/loss [input, sigma, sample] f32, NaN where the clean
+ *                      picture is not known, inf where the loss itself is inf or NaN
+ *   /activations/PATH  [input, sigma, sample, ...] f32 or f16
+ *
+ * A training run has steps where others have noise levels: the axis `step` (i64) in place of
+ * `sigma` in all of the above, one input, and the samples of a batch, which is another at each
+ * step.
+ *
+ *   /training/NAME     [step] f32: loss, penalty (NaN in steps without), norm of the gradients,
+ *                      rate, scale of the loss, skipped (0 or 1), skips (all so far, also those
+ *                      between measured steps; since 1.2)
+ *   /training/sigma, sample_loss   [step, sample] f32, the noise level and the loss of each sample
+ *   /training/loss_by_sigma  [bin, step] f32, running mean by noise level; the axis `bin` is sigma
+ *   /updates/NAME      [parameter, step] f32, what the step did to each: gradient_rms, update_rms,
+ *                      weight_rms, staleness = RMS(g / sqrt(v^)) of Adam (Wortsman et al. 2023)
+ *
+ * What is not known is left out: no attention layer, no group. Labels show control
+ * characters and what is not UTF-8 as \xNN. Groups and data sets named PATH have the
+ * label of the module, with '/' and '%' written %2F and %25.
+ *
+ * How a killed writer leaves a whole file: every shape is known beforehand, so the skeleton
+ * with all groups, axes and data sets is made by HDF5 beside the target and renamed into
+ * place, closed. Data sets are contiguous and allocated at once (also /activations: a
+ * sample is one contiguous piece without chunks), so from then on a thread merely writes
+ * bytes at known offsets; HDF5 metadata is never touched until `complete` is set. A noise level
+ * is written, flushed to disk, and only then marked in /axes/done. What was not reached
+ * is NaN, or zero in data sets over SS_RUN_FILL_MAX bytes, in counts and in activations, which are
+ * holes in the file until then.
+ *
+ *   ss_run_create(path, &spec, replace, &w, &err);
+ *   for (int s = 0; s < spec.n_sigmas; s++) {
+ *       if (ss_run_is_done(w, s))
+ *           continue;
+ *       ss_run_column_new(w, s, &col, &err);
+ *       ss_run_put_stats(col, module, port, input, sample, &stats); // and so on
+ *       ss_run_submit(w, col, &err);
+ *   }
+ *   ss_run_finish(w, &err);
+ *
+ * One thread calls; the writing itself happens in a thread of the writer's own. A file that is
+ * being written must not be open in a reader of the same process when it is finished.
+ */
+#ifndef SS_RUN_FILE_H
+#define SS_RUN_FILE_H
+
+#include "base/shape.h"
+#include "base/site.h"
+#include "base/stats.h"
+#include "base/str.h"
+#include "base/structure.h"
+#include "base/torch_code.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SS_RUN_FORMAT "sigmascope-run"
+#define SS_RUN_ROOT SS_ROOT /* what the module with the path "" is called */
+
+enum {
+    SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
+    SS_RUN_MINOR = 3, /* grows when something is added: 2 has pictures, heads, weights/nonfinite,
+                       * and plans of settings.h; 3 has the structure */
+    SS_RUN_FILL_MAX = 64 << 20,
+    SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
+    SS_RUN_MAX_SETS = 4000          /* HDF5 keeps an axis's users in 64 KiB */
+};
+
+typedef struct {
+    const char *path, *kind; /* kind may be NULL */
+    bool block;
+} ss_run_module;
+
+typedef struct {
+    const char *path;
+    int heads;
+    int64_t keys;
+} ss_run_layer;
+
+typedef struct {
+    const char *name;
+    float absmax, rms;  /* of the finite values, NaN without any */
+    uint64_t nonfinite; /* how many are inf or NaN */
+} ss_run_parameter;
+
+typedef struct {
+    const char *path;
+    int64_t channels; /* the largest over its ports */
+} ss_run_channels;
+
+typedef struct {
+    const char *path;
+    ss_shape shape; /* of one sample */
+    bool half;      /* f16: rounded to nearest even, overflow to inf */
+} ss_run_dump;
+
+#define SS_RUN_TRAINING(X) X(loss) X(penalty) X(norm) X(rate) X(scale) X(skipped) X(skips)
+#define SS_RUN_UPDATES(X) X(gradient_rms) X(update_rms) X(weight_rms) X(staleness)
+
+/* What one step of a training did as a whole, and to one parameter. */
+#define X(name) float name;
+typedef struct {
+    SS_RUN_TRAINING(X)
+} ss_run_step;
+typedef struct {
+    SS_RUN_UPDATES(X)
+} ss_run_update;
+#undef X
+
+/* What a run will hold. Everything is borrowed, for the call only. Texts may be NULL:
+ * empty. Lists may be empty, but there are at least one input, sigma and sample. */
+typedef struct {
+    const char *tool, *command, *model_path, *family, *model_sha256, *device, *precision;
+    const char *condition, *prediction_type, *schedule, *created, *ignored_tensors;
+    const char *plan; /* JSON; a run is resumed only by a plan that does not differ (plan_text.h) */
+    int threads;
+    uint64_t seed;
+
+    const ss_run_module *modules; /* in the order of entering, containers before children */
+    int n_modules;
+    const char *const *inputs; /* distinct */
+    int n_inputs;
+    const char *const *pictures; /* [n_inputs][n_samples] names, or NULL */
+    const double *sigmas;
+    const float *timesteps; /* NULL: the family has none */
+    int n_sigmas;
+    const int64_t *steps; /* of a training run, rising, in place of sigmas; n_sigmas counts them */
+    const double *bins;   /* of such a run: sigmas of the bins of its loss */
+    int n_bins;
+    int n_samples;
+    const ss_run_layer *layers;
+    int n_layers;
+    const ss_run_parameter *parameters;
+    int n_parameters;
+
+    const ss_structure_row *structure;
+    int n_structure;
+
+    ss_shape x;          /* of one sample of the input, rank 0: not stored */
+    ss_shape denoised;   /* of one sample of the output, rank 0: not stored */
+    bool loss;           /* the clean input is known for some inputs */
+    int n_radii;         /* 0: no spectra */
+    const double *radii; /* labels, NULL: 0, 1, 2 ... */
+    bool no_histogram;   /* of exponents */
+    const ss_run_channels *channels;
+    int n_channels;
+    const ss_run_dump *dumps;
+    int n_dumps;
+} ss_run_spec;
+
+typedef struct ss_run_writer ss_run_writer;
+typedef struct ss_run_column ss_run_column;
+
+/* Makes the skeleton. A target that exists is SS_IO unless replace; one that another
+ * process is writing is always refused. On success the caller ends with finish or abandon. */
+ss_code ss_run_create(const char *path, const ss_run_spec *spec, bool replace, ss_run_writer **w,
+                      ss_err *e);
+
+/* Goes on with a run that was cut off, or creates the file where there is none. A file of
+ * another plan is SS_USAGE, with the first difference. */
+ss_code ss_run_resume(const char *path, const ss_run_spec *spec, ss_run_writer **w, ss_err *e);
+
+/* Gives the run file of a training, which is one of `was`, the steps of `now`; else both specs are
+ * the same but for their plans and what is only for the record. Columns of the steps that both have
+ * stay as they are, and so do the sizes of the weights, which are those at the beginning;
+ * `complete` is 0. The bytes are those of a file that was made with `now`. Nobody else may be
+ * writing the file; a process that is killed leaves the old one or the new one. */
+ss_code ss_run_change_steps(const char *path, const ss_run_spec *was, const ss_run_spec *now,
+                            ss_err *e);
+
+/* True when noise level s was in the file when it was opened. */
+bool ss_run_is_done(const ss_run_writer *w, int s);
+
+/* Room for everything of one noise level but its activations; NaN and 0 until put. */
+ss_code ss_run_column_new(ss_run_writer *w, int s, ss_run_column **col, ss_err *e);
+void ss_run_column_free(ss_run_column *col); /* of one that is not submitted; NULL is fine */
+
+/* Setters; indices are those of the spec, channel and dump indices those of its lists. Exponent
+ * counts and channel statistics are summed up over samples: put each sample once. */
+void ss_run_put_stats(ss_run_column *col, int module, ss_port port, int input, int sample,
+                      const ss_stats *s);
+void ss_run_put_attention(ss_run_column *col, int layer, int head, int input, int sample,
+                          const ss_attention_stats *s);
+void ss_run_put_x(ss_run_column *col, int input, int sample, const float *x);
+void ss_run_put_psd(ss_run_column *col, int input, int sample, const double *psd);
+void ss_run_put_denoised(ss_run_column *col, int input, int sample, const float *x);
+void ss_run_put_loss(ss_run_column *col, int input, int sample, double loss);
+void ss_run_put_channels(ss_run_column *col, int channels, ss_port port, int input, int64_t n,
+                         const float *absmax, const float *rms);
+
+/* Of a training run. */
+void ss_run_put_step(ss_run_column *col, const ss_run_step *s);
+void ss_run_put_level(ss_run_column *col, int sample, double sigma, double loss);
+void ss_run_put_bin(ss_run_column *col, int bin, double loss);
+void ss_run_put_update(ss_run_column *col, int64_t parameter, const ss_run_update *u);
+
+/* Writes all values of one sample to `to`. */
+typedef ss_code ss_run_fill(void *self, float *to, ss_err *e);
+
+/* Activations go to the writing thread at once, and wait while SS_RUN_QUEUE_BYTES are under
+ * way. fill is called before this returns. A failed write is reported here or by submit. */
+ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sample,
+                              ss_run_fill *fill, void *self, ss_err *e);
+
+/* Hands the column to the writing thread, also on failure; waits while two are under way. An
+ * error is that of an earlier write: "RUN.h5: No space left on device; 3 of 16 noise levels
+ * are saved; free space and go on with --resume". */
+ss_code ss_run_submit(ss_run_writer *w, ss_run_column *col, ss_err *e);
+
+/* Waits until everything that was submitted is in the file, flushed. */
+ss_code ss_run_sync(ss_run_writer *w, ss_err *e);
+
+/* Waits for all writes, sets `complete`, and frees w, also on failure. */
+ss_code ss_run_finish(ss_run_writer *w, ss_err *e);
+
+/* Writes what was submitted and frees w; the file stays and can be resumed. NULL is fine. */
+void ss_run_abandon(ss_run_writer *w);
+
+#endif

@@ -1,0 +1,106 @@
+/* run_layout.h - which axes and data sets a run file has; private to probe/
+ *
+ * One list, made from the spec, serves all who need it: the skeleton creates it, resuming
+ * compares a file with it, and the writer computes byte offsets from it.
+ *
+ * A data set is seen as [outer][sigma][inner]: what is known of one noise level is a buffer
+ * [outer][inner], and row o of it lies at byte
+ *
+ *     offset + (o * sigmas + s) * inner_bytes
+ */
+#ifndef SS_RUNFILE_RUN_LAYOUT_H
+#define SS_RUNFILE_RUN_LAYOUT_H
+
+#include "runfile/run_file.h"
+
+enum { SS_RUN_MAX_RANK = 7 };
+
+/* What labels an axis. */
+typedef enum {
+    SS_AXIS_COUNT,
+    SS_AXIS_I32,
+    SS_AXIS_I64,
+    SS_AXIS_F64,
+    SS_AXIS_TEXT
+} ss_run_axis_kind;
+
+typedef struct {
+    char *name;
+    int64_t n;
+    ss_run_axis_kind kind;
+    const double *f64;  /* SS_AXIS_F64: borrowed from the spec */
+    const int64_t *i64; /* SS_AXIS_I64: likewise */
+    int first;          /* SS_AXIS_COUNT: first, first + 1 ... */
+    const char *(*text)(const ss_run_spec *spec, int64_t i);
+} ss_run_axis;
+
+typedef enum { SS_SET_F32, SS_SET_F16, SS_SET_U64 } ss_run_set_type;
+
+typedef struct {
+    char *group, *name; /* "/stats", "absmax" */
+    ss_run_set_type type;
+    int rank;
+    int axis[SS_RUN_MAX_RANK]; /* indices into axes */
+    bool nan;                  /* filled with NaN at once; else a hole, reading as 0 */
+    int64_t outer, inner;      /* values, see above */
+    size_t inner_bytes;
+    uint64_t offset; /* in the file; known once it exists */
+} ss_run_set;
+
+/* In a training run the columns are steps, and that axis is what is called sigma here. */
+
+/* Where the sets of one kind begin in the list; -1: there are none. */
+typedef struct {
+    int stats, nonfinite, hist; /* stats: SS_N_STATS of them */
+    int attention;              /* SS_N_ATTENTION */
+    int x, psd, denoised, loss;
+    int channels;                   /* absmax and rms of each */
+    int step, level, bins, updates; /* of a training run; level: sigma and sample_loss */
+    int dumps;
+} ss_run_set_index;
+
+#define X(name) +1
+enum {
+    SS_N_STATS = 0 SS_STATS(X),
+    SS_N_ATTENTION = 0 SS_ATTENTION_STATS(X),
+    SS_N_UPDATES = 0 SS_RUN_UPDATES(X)
+};
+#undef X
+
+typedef struct {
+    ss_run_axis *axes;
+    ss_run_set *sets;
+    size_t n_axes, n_sets, cap_axes, cap_sets;
+    ss_run_set_index at;
+    int n_modules, n_inputs, n_sigmas, n_samples, n_layers, n_heads, n_radii, n_channels, n_dumps;
+    uint64_t done_offset;                                                /* of /axes/done */
+    int axis_module, axis_input, axis_sigma, axis_layer, axis_parameter; /* or -1 */
+    int axis_line; /* of the structure, or -1 */
+} ss_run_layout;
+
+/* SS_USAGE when the spec contradicts itself, SS_UNSUPPORTED when it is too large. */
+ss_code ss_run_layout_make(ss_run_layout *l, const ss_run_spec *spec, ss_err *e);
+void ss_run_layout_release(ss_run_layout *l); /* {0} is fine */
+
+size_t ss_run_value_bytes(ss_run_set_type type);
+
+/* A module path as it is called in axes: SS_RUN_ROOT for "". */
+const char *ss_run_module_label(const char *path);
+
+/* A module path, or label, as one HDF5 link name; see run_file.h. ss_free; NULL: no memory. */
+char *ss_run_link_name(const char *path);
+
+/* Makes the file at path with everything in it but the columns, flushed to disk, and fills in
+ * the offsets; shown is what messages call it. run_skeleton.c. */
+ss_code ss_run_skeleton(const char *path, const char *shown, const ss_run_spec *spec,
+                        ss_run_layout *l, ss_err *e);
+
+/* Compares an existing file with the spec, of which the layout was made: the plan, the data
+ * sets. Fills in the offsets and done [sigma]. run_check.c. */
+ss_code ss_run_check(const char *path, const ss_run_spec *spec, ss_run_layout *l, uint8_t *done,
+                     ss_err *e);
+
+/* Sets the attribute `complete` to 1. run_check.c. */
+ss_code ss_run_mark_complete(const char *path, ss_err *e);
+
+#endif

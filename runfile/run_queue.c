@@ -1,0 +1,221 @@
+/* run_queue.c - the thread that writes what was computed while the next is computed
+ *
+ * Jobs are done in the order of submission, so when a column is marked as done, the
+ * activations that were queued before it are on disk too:
+ *
+ *     write the rows of all data sets;  fdatasync;  write 1 to /axes/done[sigma]
+ *
+ * After the first failure nothing is written any more; jobs are only freed.
+ */
+#include "base/half.h"
+#include "base/mem.h"
+#include "base/simd.h"
+#include "runfile/run_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* 0 or errno. */
+static int write_at(int fd, const void *data, size_t bytes, uint64_t offset)
+{
+    const char *at = data;
+
+    while (bytes > 0) {
+        ssize_t n = pwrite(fd, at, bytes, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? errno : EIO;
+        at += n;
+        offset += (size_t)n;
+        bytes -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Rows of one data set; rows next to each other in the file, that is all of them when
+ * there is only one noise level, go at once. seen: [outer], or NULL for all. */
+static int write_set(const ss_run_writer *w, const ss_run_set *s, const char *data, int sigma,
+                     const uint8_t *seen)
+{
+    const uint64_t stride = s->inner_bytes * (uint64_t)w->layout.n_sigmas;
+    uint64_t at = s->offset + (uint64_t)sigma * s->inner_bytes;
+
+    if (w->layout.n_sigmas == 1 && !seen)
+        return write_at(w->fd, data, s->inner_bytes * (size_t)s->outer, at);
+    for (int64_t o = 0; o < s->outer; o++, at += stride, data += s->inner_bytes) {
+        int why = !seen || seen[o] ? write_at(w->fd, data, s->inner_bytes, at) : 0;
+
+        if (why)
+            return why;
+    }
+    return 0;
+}
+
+static int write_column(const ss_run_writer *w, ss_run_column *col)
+{
+    const ss_run_layout *l = &w->layout;
+    int why = 0;
+
+    ss_run_column_close(col);
+    for (size_t i = 0; i < l->n_sets && !why; i++) {
+        const int last = l->at.hist >= 0 ? l->at.hist : l->at.nonfinite;
+        bool by_module = l->at.stats >= 0 && (int)i >= l->at.stats && (int)i <= last;
+
+        if (col->data[i])
+            why = write_set(w, &l->sets[i], col->data[i], col->sigma, by_module ? col->seen : NULL);
+    }
+    if (!why && fdatasync(w->fd) != 0)
+        why = errno;
+    if (!why)
+        why = write_at(w->fd, &(uint8_t){1}, 1, l->done_offset + (uint64_t)col->sigma);
+    return why;
+}
+
+/* Puts halves where the values were. */
+SS_SIMD static void to_halves(float *x, size_t n)
+{
+    enum { RUN = 256 };
+    uint16_t h[RUN];
+
+    for (size_t i = 0; i < n; i += RUN) {
+        const size_t run = n - i < RUN ? n - i : RUN;
+
+#pragma omp simd
+        for (size_t k = 0; k < run; k++)
+            h[k] = ss_half_from_float(x[i + k]);
+        memcpy((unsigned char *)x + i * sizeof *h, h, run * sizeof *h);
+    }
+}
+
+/* The disk begins with it at once, so that little is left to wait for when the column is done. */
+static int write_activation(const ss_run_writer *w, ss_run_job *job)
+{
+    const size_t bytes = job->n * (job->half ? sizeof(uint16_t) : sizeof(float));
+
+    if (job->half)
+        to_halves(job->values, job->n);
+    const int why = write_at(w->fd, job->values, bytes, job->offset);
+    if (!why)
+        sync_file_range(w->fd, (off64_t)job->offset, (off64_t)bytes, SYNC_FILE_RANGE_WRITE);
+    return why;
+}
+
+static void free_job(ss_run_job *job)
+{
+    if (job->column)
+        ss_run_column_free(job->column); /* frees the job too */
+    else
+        ss_free(job);
+}
+
+static void *write_jobs(void *self)
+{
+    ss_run_writer *w = self;
+
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        while (!w->first && !w->stop)
+            pthread_cond_wait(&w->changed, &w->lock);
+        ss_run_job *job = w->first;
+        if (!job)
+            break;
+        w->first = job->next;
+        if (!w->first)
+            w->last = &w->first;
+        int why = w->failed;
+        pthread_mutex_unlock(&w->lock);
+
+        int sigma = job->column ? job->column->sigma : -1;
+        const size_t values = job->column ? 0 : job->n;
+        if (!why)
+            why = job->column ? write_column(w, job->column) : write_activation(w, job);
+        free_job(job);
+
+        pthread_mutex_lock(&w->lock);
+        w->failed = why;
+        w->columns -= sigma >= 0;
+        w->values -= values;
+        if (!why && sigma >= 0)
+            w->saved[sigma] = 1;
+        pthread_cond_broadcast(&w->changed);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+ss_code ss_run_queue_start(ss_run_writer *w, ss_err *e)
+{
+    w->last = &w->first;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    int why = pthread_create(&w->thread, NULL, write_jobs, w);
+    if (why) {
+        pthread_cond_destroy(&w->changed);
+        pthread_mutex_destroy(&w->lock);
+        return ss_fail(e, SS_IO, "%s: cannot start the writing thread: %s", w->path, strerror(why));
+    }
+    return SS_OK;
+}
+
+/* Under the lock, or after the thread has ended. */
+static ss_code report(const ss_run_writer *w, ss_err *e)
+{
+    int saved = 0;
+
+    if (!w->failed)
+        return SS_OK;
+    for (int i = 0; i < w->layout.n_sigmas; i++)
+        saved += w->saved[i];
+    return ss_fail(e, SS_IO, "%s: %s; %d of %d %s are saved; %sgo on with --resume", w->path,
+                   strerror(w->failed), saved, w->layout.n_sigmas,
+                   w->layout.at.step >= 0 ? "steps" : "noise levels",
+                   w->failed == ENOSPC || w->failed == EDQUOT ? "free space and " : "");
+}
+
+ss_code ss_run_queue_stop(ss_run_writer *w, ss_err *e)
+{
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_cond_broadcast(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    return report(w, e);
+}
+
+ss_code ss_run_queue_drain(ss_run_writer *w, ss_err *e)
+{
+    pthread_mutex_lock(&w->lock);
+    while (!w->failed && (w->columns > 0 || w->values > 0))
+        pthread_cond_wait(&w->changed, &w->lock);
+    ss_code rc = report(w, e);
+    pthread_mutex_unlock(&w->lock);
+    return rc;
+}
+
+ss_code ss_run_queue_add(ss_run_writer *w, ss_run_job *job, ss_err *e)
+{
+    pthread_mutex_lock(&w->lock);
+    if (job->column) {
+        while (!w->failed && w->columns >= SS_RUN_QUEUE_COLUMNS)
+            pthread_cond_wait(&w->changed, &w->lock);
+        w->columns++;
+    } else { /* one piece is let in however large it is */
+        while (!w->failed && w->values > 0 &&
+               (w->values + job->n) * sizeof *job->values > SS_RUN_QUEUE_BYTES)
+            pthread_cond_wait(&w->changed, &w->lock);
+        w->values += job->n;
+    }
+    job->next = NULL;
+    *w->last = job;
+    w->last = &job->next;
+    pthread_cond_broadcast(&w->changed);
+    ss_code rc = report(w, e);
+    pthread_mutex_unlock(&w->lock);
+    return rc;
+}
