@@ -1,13 +1,22 @@
 /* backend.h - what a device must be able to do; private to kernels/
  *
- * ops.c checks shapes, allocates the output, and calls through this table, so a backend
- * sees only valid arguments: dense tensors of its own device, f32 unless said, outputs
- * allocated and distinct from inputs unless marked "may be in place". Parameters (w, bias,
- * gamma, beta, g, table) may be f32, f16 or bf16; a backend may keep a prepared copy in
- * ss_tensor.packed. Every function returns SS_OK or fills e.
+ * The files of operations check shapes, allocate the output, and call through this table (call.h),
+ * so a backend sees only valid arguments: dense tensors of its own device, f32 unless said, outputs
+ * allocated and distinct from inputs unless marked "may be in place". Parameters (w, bias, gamma,
+ * beta, g, table) may be f32, f16 or bf16; a backend may keep prepared copies with the tensor.
+ * Every function returns SS_OK or fills e.
  *
- * kernels/cpu is the reference. All functions are required; the gradients as a whole are
- * optional.
+ * Time. Work may run later, in the order of the calls. Host operands (taps of a filter, factors,
+ * indices, options) live for the call only: a device that is late copies them. Host results
+ * (statistics, values) are of memory that stays where it is until `finish`, and are there when that
+ * returns, which also reports what went wrong in the meantime.
+ *
+ * Alignment. alloc gives multiples of 64 bytes, and a tensor begins there, unless it is a parameter
+ * in the host's memory, a sample of a tensor, or a part of a row: offsets, strides and numbers of
+ * channels are any, so that a kernel that loads vectors needs another way for the rest.
+ *
+ * kernels/cpu is the reference and has every entry. Another backend may leave entries of the lists
+ * NULL; what needs one is then an error that names it.
  */
 #ifndef SS_KERNELS_BACKEND_H
 #define SS_KERNELS_BACKEND_H
@@ -18,12 +27,23 @@
 #include "kernels/stats.h"
 #include "kernels/tensor.h"
 
+typedef struct ss_device ss_device; /* a backend's own state */
+
+/* A form of a parameter that a backend made once, for a use of it; freed with the tensor, while the
+ * device is open. form is NULL before. */
+typedef enum { SS_PREPARED_FORWARD, SS_PREPARED_BACK, SS_N_PREPARED } ss_use;
+typedef struct {
+    void *form;
+    void (*free)(ss_device *d, void *form);
+} ss_prepared;
+
 /* Device memory; shared by a tensor and its reshaped views. */
 typedef struct ss_buffer {
     void *data;   /* device pointer; NULL in a shapes-only context */
     size_t bytes; /* as asked for */
     int refs;
     bool borrowed;          /* the memory is somebody else's (a mapped checkpoint) */
+    bool parameter;         /* not counted among activations */
     int exp_bits, man_bits; /* of the format that all values were rounded to; 0: none is known */
     ss_stats *stats;        /* remembered by ss_tensor_stats, [n_stats]; NULL before */
     int64_t n_stats;
@@ -37,19 +57,25 @@ struct ss_tensor {
     bool parameter; /* of a network: what is mixed with it keeps its own width */
     ss_shape shape;
     ss_buffer *buf;
-    void *data;   /* = buf->data */
-    void *packed; /* a backend's prepared form of a parameter, or NULL */
-    void (*packed_free)(void *packed);
-    void *packed_back;  /* another one, for gradients, freed alike */
+    void *data; /* = buf->data */
+    ss_prepared prepared[SS_N_PREPARED];
     unsigned version;   /* of the values; a prepared form remembers the one it is of */
     struct ss_var *var; /* where its gradient gathers (node.h), or NULL */
 };
 
-typedef struct ss_device ss_device; /* a backend's own state */
+/* Keeps a form in place of an earlier one. The tensor's values stay as they are. */
+static inline void ss_prepared_set(ss_device *d, const ss_tensor *w, ss_use use, ss_prepared p)
+{
+    ss_prepared *slot = (ss_prepared *)&w->prepared[use];
+
+    if (slot->form)
+        slot->free(d, slot->form);
+    *slot = p;
+}
 
 typedef struct {
     const ss_tensor *x, *w, *bias;  /* bias may be NULL */
-    ss_conv2d_opt opt;              /* stride >= 1 */
+    ss_conv2d_opt opt;              /* stride >= 1, padding >= 0 */
     const ss_format *weight_format; /* round w and bias to it when they are packed; NULL: not */
     ss_tensor *y;
 } ss_conv2d_args;
@@ -127,112 +153,119 @@ typedef struct {
     ss_tensor *dq, *dk, *dv;   /* NULL where none is wanted */
 } ss_attention_gradient_args;
 
+/* ---- the lists of entries: X(name, parameters, arguments) ----
+ *
+ * Each is a function of the device, these parameters and an ss_err. The struct below, the calls of
+ * call.h and the tables of kernels/cpu are made of them. */
+#define SS_INSIDE(...) __VA_ARGS__
+
+/* What libraries have, in part. */
+#define SS_PRODUCT_ENTRIES(X)                 \
+    X(conv2d, (const ss_conv2d_args *a), (a)) \
+    X(linear, (const ss_linear_args *a), (a))
+
+/* unit_rms: x is a parameter, or f32
+ * activate to add: elementwise; y may be x or a (in place). gain: g is a parameter of one value
+ * copy_rows: for r < rows: y[r * y_stride + k] = x[r * x_stride + k], k < len, from the offsets on;
+ *            offsets and strides in values. Concatenation and slices are made of it
+ * stats: out is host [n], n = dim 0 of x (stats.h), as all that follow
+ * channel_stats: host [n][C]
+ * channel_range: host [n][C]; NaN where a value of the channel is inf or NaN */
+#define SS_OPERATION_ENTRIES(X)                                                                   \
+    X(group_norm, (const ss_group_norm_args *a), (a))                                             \
+    X(layer_norm, (const ss_layer_norm_args *a), (a))                                             \
+    X(unit_rms, (const ss_tensor *x, int64_t row, float scale, ss_tensor *y), (x, row, scale, y)) \
+    X(attention, (const ss_attention_args *a), (a))                                               \
+    X(activate, (const ss_tensor *x, ss_act act, ss_tensor *y), (x, act, y))                      \
+    X(affine, (const ss_tensor *x, float mul, float add, ss_tensor *y), (x, mul, add, y))         \
+    X(clamp, (const ss_tensor *x, float lo, float hi, ss_tensor *y), (x, lo, hi, y))              \
+    X(gain, (const ss_tensor *x, const ss_tensor *g, ss_tensor *y), (x, g, y))                    \
+    X(round, (const ss_tensor *x, const ss_format *f, ss_tensor *y), (x, f, y))                   \
+    X(add, (const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y), (a, b, scale, y)) \
+    X(geglu, (const ss_tensor *x, ss_tensor *y), (x, y))                                          \
+    X(scale_samples, (const ss_tensor *x, const float *k, ss_tensor *y), (x, k, y))               \
+    X(add_channels, (const ss_tensor *x, const ss_tensor *v, ss_tensor *y), (x, v, y))            \
+    X(modulate, (const ss_tensor *x, const ss_tensor *mod, ss_tensor *y), (x, mod, y))            \
+    X(copy_rows,                                                                                  \
+      (const ss_tensor *x, int64_t x_offset, int64_t x_stride, ss_tensor *y, int64_t y_offset,    \
+       int64_t y_stride, int64_t rows, int64_t len),                                              \
+      (x, x_offset, x_stride, y, y_offset, y_stride, rows, len))                                  \
+    X(upsample_nearest, (const ss_tensor *x, ss_tensor *y), (x, y))                               \
+    X(avg_pool2, (const ss_tensor *x, ss_tensor *y), (x, y))                                      \
+    X(fir_resample, (const ss_fir_args *a), (a))                                                  \
+    X(mean_tokens, (const ss_tensor *x, ss_tensor *y), (x, y))                                    \
+    X(embedding, (const ss_tensor *table, const int64_t *ids, ss_tensor *y), (table, ids, y))     \
+    X(fill, (ss_tensor * y, float value), (y, value))                                             \
+    X(stats, (const ss_tensor *x, bool exponents, ss_stats *out), (x, exponents, out))            \
+    X(channel_stats, (const ss_tensor *x, float *absmax, float *rms), (x, absmax, rms))           \
+    X(channel_range, (const ss_tensor *x, float *least, float *most), (x, least, most))
+
 /* The gradients of operations. Each overwrites its outputs, which are f32 and of the operand's
  * shape, and gives the same bits for any number of threads. dy is the gradient of the output.
  * What is linear and is its own transpose (affine, scale_samples, copy_rows) is not here. */
-typedef struct {
-    ss_code (*conv2d_data)(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
-                           ss_err *e);
-    ss_code (*conv2d_weights)(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dw,
-                              ss_err *e);
-    ss_code (*group_norm)(ss_device *d, const ss_group_norm_args *a, const ss_norm_gradients *g,
-                          ss_err *e);
-    ss_code (*layer_norm)(ss_device *d, const ss_layer_norm_args *a, const ss_norm_gradients *g,
-                          ss_err *e);
-    ss_code (*unit_rms)(ss_device *d, const ss_tensor *x, int64_t row, float scale,
-                        const ss_tensor *dy, ss_tensor *dx, ss_err *e);
-    ss_code (*attention)(ss_device *d, const ss_attention_gradient_args *a, ss_err *e);
-    ss_code (*activate)(ss_device *d, const ss_tensor *x, ss_act act, const ss_tensor *dy,
-                        ss_tensor *dx, ss_err *e);
-    ss_code (*clamp)(ss_device *d, const ss_tensor *x, float lo, float hi, const ss_tensor *dy,
-                     ss_tensor *dx, ss_err *e);
-    ss_code (*geglu)(ss_device *d, const ss_tensor *x, const ss_tensor *dy, ss_tensor *dx,
-                     ss_err *e);
-    /* dx, dmod may be NULL */
-    ss_code (*modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mod, const ss_tensor *dy,
-                        ss_tensor *dx, ss_tensor *dmod, ss_err *e);
-    /* y [1] = sum of a b over all values */
-    ss_code (*dot)(ss_device *d, const ss_tensor *a, const ss_tensor *b, ss_tensor *y, ss_err *e);
-    /* x [groups][rows][C] -> y [groups][C]: sums over the rows; C is x's last dimension */
-    ss_code (*sum_rows)(ss_device *d, const ss_tensor *x, int64_t groups, ss_tensor *y, ss_err *e);
-    ss_code (*upsample_nearest)(ss_device *d, const ss_tensor *dy, ss_tensor *dx, ss_err *e);
-    ss_code (*avg_pool2)(ss_device *d, const ss_tensor *dy, ss_tensor *dx, ss_err *e);
-    /* a->x is dy, a->y is dx; kernel and sizes as in the forward */
-    ss_code (*fir_resample)(ss_device *d, const ss_fir_args *a, ss_err *e);
-    ss_code (*mean_tokens)(ss_device *d, const ss_tensor *dy, ss_tensor *dx, ss_err *e);
-    ss_code (*embedding)(ss_device *d, const int64_t *ids, const ss_tensor *dy, ss_tensor *dtable,
-                         ss_err *e);
-} ss_gradients;
+#define SS_PRODUCT_GRADIENTS(X) \
+    X(conv2d_data, (const ss_conv2d_gradient_args *a, ss_tensor *dx), (a, dx))
+
+/* modulate: dx, dmod may be NULL
+ * dot: y [1] = sum of a b over all values
+ * sum_rows: x [groups][rows][C] -> y [groups][C]: sums over the rows; C is x's last dimension
+ * fir_resample: a->x is dy, a->y is dx; kernel and sizes as in the forward */
+#define SS_OPERATION_GRADIENTS(X)                                                          \
+    X(conv2d_weights, (const ss_conv2d_gradient_args *a, ss_tensor *dw), (a, dw))          \
+    X(group_norm, (const ss_group_norm_args *a, const ss_norm_gradients *g), (a, g))       \
+    X(layer_norm, (const ss_layer_norm_args *a, const ss_norm_gradients *g), (a, g))       \
+    X(unit_rms,                                                                            \
+      (const ss_tensor *x, int64_t row, float scale, const ss_tensor *dy, ss_tensor *dx),  \
+      (x, row, scale, dy, dx))                                                             \
+    X(attention, (const ss_attention_gradient_args *a), (a))                               \
+    X(activate, (const ss_tensor *x, ss_act act, const ss_tensor *dy, ss_tensor *dx),      \
+      (x, act, dy, dx))                                                                    \
+    X(clamp, (const ss_tensor *x, float lo, float hi, const ss_tensor *dy, ss_tensor *dx), \
+      (x, lo, hi, dy, dx))                                                                 \
+    X(geglu, (const ss_tensor *x, const ss_tensor *dy, ss_tensor *dx), (x, dy, dx))        \
+    X(modulate,                                                                            \
+      (const ss_tensor *x, const ss_tensor *mod, const ss_tensor *dy, ss_tensor *dx,       \
+       ss_tensor *dmod),                                                                   \
+      (x, mod, dy, dx, dmod))                                                              \
+    X(dot, (const ss_tensor *a, const ss_tensor *b, ss_tensor *y), (a, b, y))              \
+    X(sum_rows, (const ss_tensor *x, int64_t groups, ss_tensor *y), (x, groups, y))        \
+    X(upsample_nearest, (const ss_tensor *dy, ss_tensor *dx), (dy, dx))                    \
+    X(avg_pool2, (const ss_tensor *dy, ss_tensor *dx), (dy, dx))                           \
+    X(fir_resample, (const ss_fir_args *a), (a))                                           \
+    X(mean_tokens, (const ss_tensor *dy, ss_tensor *dx), (dy, dx))                         \
+    X(embedding, (const int64_t *ids, const ss_tensor *dy, ss_tensor *dtable), (ids, dy, dtable))
+
+#define SS_ENTRIES(X) SS_PRODUCT_ENTRIES(X) SS_OPERATION_ENTRIES(X)
+#define SS_GRADIENTS(X) SS_PRODUCT_GRADIENTS(X) SS_OPERATION_GRADIENTS(X)
 
 typedef struct ss_backend {
     const char *name;
-    const ss_gradients *gradients; /* NULL: the device computes none */
 
     ss_code (*open)(int threads, ss_device **d, ss_err *e);
     void (*close)(ss_device *d);
     int (*threads)(const ss_device *d);
     const char *(*describe)(const ss_device *d); /* owned by the device */
 
-    /* alloc gives 64-byte aligned, uninitialised memory */
-    ss_code (*alloc)(ss_device *d, size_t bytes, void **p, ss_err *e);
+    ss_code (*alloc)(ss_device *d, size_t bytes, void **p, ss_err *e); /* uninitialised */
     void (*free)(ss_device *d, void *p);
     ss_code (*upload)(ss_device *d, void *dst, const void *host, size_t bytes, ss_err *e);
     /* a parameter's memory: the host's itself where the device can read it */
     ss_code (*adopt)(ss_device *d, const void *host, size_t bytes, ss_buffer *b, ss_err *e);
     ss_code (*download)(ss_device *d, const ss_tensor *x, float *host, ss_err *e);
 
-    ss_code (*conv2d)(ss_device *d, const ss_conv2d_args *a, ss_err *e);
-    ss_code (*linear)(ss_device *d, const ss_linear_args *a, ss_err *e);
-    ss_code (*group_norm)(ss_device *d, const ss_group_norm_args *a, ss_err *e);
-    ss_code (*layer_norm)(ss_device *d, const ss_layer_norm_args *a, ss_err *e);
-    /* x: a parameter, or f32 */
-    ss_code (*unit_rms)(ss_device *d, const ss_tensor *x, int64_t row, float scale, ss_tensor *y,
-                        ss_err *e);
-    ss_code (*attention)(ss_device *d, const ss_attention_args *a, ss_err *e);
-
-    /* elementwise over n values; y may be x or a (in place) */
-    ss_code (*activate)(ss_device *d, const ss_tensor *x, ss_act act, ss_tensor *y, ss_err *e);
-    ss_code (*affine)(ss_device *d, const ss_tensor *x, float mul, float add, ss_tensor *y,
-                      ss_err *e);
-    /* g: a parameter of one value */
-    ss_code (*gain)(ss_device *d, const ss_tensor *x, const ss_tensor *g, ss_tensor *y, ss_err *e);
-    ss_code (*clamp)(ss_device *d, const ss_tensor *x, float lo, float hi, ss_tensor *y, ss_err *e);
-    ss_code (*round)(ss_device *d, const ss_tensor *x, const ss_format *f, ss_tensor *y, ss_err *e);
-    ss_code (*add)(ss_device *d, const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y,
-                   ss_err *e);
-
-    ss_code (*fill)(ss_device *d, ss_tensor *y, float value, ss_err *e);
-
-    ss_code (*geglu)(ss_device *d, const ss_tensor *x, ss_tensor *y, ss_err *e);
-    ss_code (*scale_samples)(ss_device *d, const ss_tensor *x, const float *k, ss_tensor *y,
-                             ss_err *e);
-    ss_code (*add_channels)(ss_device *d, const ss_tensor *x, const ss_tensor *v, ss_tensor *y,
-                            ss_err *e);
-    ss_code (*modulate)(ss_device *d, const ss_tensor *x, const ss_tensor *mod, ss_tensor *y,
-                        ss_err *e);
-
-    /* Copies rows: for r < rows: y[r * y_stride + k] = x[r * x_stride + k], k < len; offsets
-     * and strides in values. Concatenation and slices are made of it. */
-    ss_code (*copy_rows)(ss_device *d, const ss_tensor *x, int64_t x_offset, int64_t x_stride,
-                         ss_tensor *y, int64_t y_offset, int64_t y_stride, int64_t rows,
-                         int64_t len, ss_err *e);
-
-    ss_code (*upsample_nearest)(ss_device *d, const ss_tensor *x, ss_tensor *y, ss_err *e);
-    ss_code (*avg_pool2)(ss_device *d, const ss_tensor *x, ss_tensor *y, ss_err *e);
-    ss_code (*fir_resample)(ss_device *d, const ss_fir_args *a, ss_err *e);
-    ss_code (*mean_tokens)(ss_device *d, const ss_tensor *x, ss_tensor *y, ss_err *e);
-    ss_code (*embedding)(ss_device *d, const ss_tensor *table, const int64_t *ids, ss_tensor *y,
-                         ss_err *e);
-
-    /* out: host [n] where n = dim 0 of x; see stats.h */
-    ss_code (*stats)(ss_device *d, const ss_tensor *x, bool exponents, ss_stats *out, ss_err *e);
-    /* absmax, rms: host [n][C] */
-    ss_code (*channel_stats)(ss_device *d, const ss_tensor *x, float *absmax, float *rms,
-                             ss_err *e);
-    /* least, most: host [n][C]; NaN where a value of the channel is inf or NaN */
-    ss_code (*channel_range)(ss_device *d, const ss_tensor *x, float *least, float *most,
-                             ss_err *e);
+#define X(name, params, args) ss_code (*name)(ss_device * d, SS_INSIDE params, ss_err * e);
+    SS_ENTRIES(X)
+#undef X
+#define X(name, params, args) ss_code (*back_##name)(ss_device * d, SS_INSIDE params, ss_err * e);
+    SS_GRADIENTS(X)
+#undef X
 } ss_backend;
+
+/* backend.c: whether the device has the entry, "conv2d", or a gradient, "gradient of conv2d"; false
+ * for an unknown name. */
+bool ss_backend_supports(const ss_backend *b, const char *entry);
+/* Whether it has any gradient. */
+bool ss_backend_has_gradients(const ss_backend *b);
 
 extern const ss_backend ss_backend_cpu;
 

@@ -1,9 +1,9 @@
 /* cast.c - values and gradients that go from one format to another (hooks.h) */
-#include "kernels/internal.h"
+#include "kernels/call.h"
 
 static ss_code round_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->round(c->dev, n->in[0], n->arg.round, y, &c->op_err);
+    return ss_do_round(c, n->in[0], n->arg.round, y);
 }
 
 ss_tensor *ss_cast_to(ss_ctx *c, ss_tensor *x, const ss_format *f, const ss_format *g)

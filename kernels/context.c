@@ -12,22 +12,24 @@ static const ss_backend *const backends[] = {&ss_backend_cpu};
 ss_code ss_ctx_new(const ss_ctx_options *opt, ss_ctx **out, ss_err *e)
 {
     const char *device = opt->device ? opt->device : "cpu";
-    const ss_backend *be = NULL;
-    ss_code rc;
 
     for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
         if (strcmp(device, backends[i]->name) == 0)
-            be = backends[i];
+            return ss_ctx_new_on(backends[i], opt, out, e);
     }
-    if (!be)
-        return ss_fail(e, SS_USAGE, "no device '%s' in this build; there is: cpu", device);
+    return ss_fail(e, SS_USAGE, "no device '%s' in this build; there is: cpu", device);
+}
 
+ss_code ss_ctx_new_on(const ss_backend *be, const ss_ctx_options *opt, ss_ctx **out, ss_err *e)
+{
     ss_ctx *c = ss_calloc(1, sizeof *c);
+
     if (!c)
         return ss_fail(e, SS_NOMEM, "out of memory");
     c->be = be;
     c->shapes_only = opt->shapes_only;
-    rc = be->open(opt->threads, &c->dev, e);
+
+    ss_code rc = be->open(opt->threads, &c->dev, e);
     if (rc != SS_OK) {
         ss_free(c);
         return rc;

@@ -1,5 +1,5 @@
 /* error.c - the first error of a context (context.h) */
-#include "kernels/internal.h"
+#include "kernels/call.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,4 +29,10 @@ void *ss_ctx_fail(ss_ctx *c, ss_code code, const char *fmt, ...)
     va_end(ap);
     ss_fail(&c->err, code, "%s%s%s", where, *where ? ": " : "", text);
     return NULL;
+}
+
+ss_code ss_ctx_lacks(ss_ctx *c, const char *entry)
+{
+    return ss_fail(&c->op_err, SS_UNSUPPORTED, "device %s has no %s; --device cpu has", c->be->name,
+                   entry);
 }

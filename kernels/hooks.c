@@ -1,7 +1,7 @@
 /* hooks.c - see hooks.h: modules entered and left, and what happens there */
 #include "kernels/hooks.h"
 
-#include "kernels/internal.h"
+#include "kernels/call.h"
 #include "kernels/ops.h"
 
 #include <assert.h>
@@ -22,21 +22,6 @@ void ss_enter(ss_ctx *c, const ss_module *m, const ss_tensor *x)
     ss_see(c, m, SS_PORT_INPUT, x);
 }
 
-static ss_code zero_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
-{
-    (void)n;
-    return c->be->fill(c->dev, y, 0, &c->op_err);
-}
-
-/* Not a multiplication, which would keep inf and NaN. It has no operand: no gradient goes by. */
-static ss_tensor *zeros(ss_ctx *c, const ss_tensor *y)
-{
-    static const ss_op zero = {.name = "zero", .forward = zero_forward};
-    ss_node n = {.op = &zero, .shape = y->shape};
-
-    return ss_node_run(c, &n);
-}
-
 /* Takes y. */
 static ss_tensor *apply(ss_ctx *c, ss_tensor *y, const ss_change *change)
 {
@@ -44,8 +29,8 @@ static ss_tensor *apply(ss_ctx *c, ss_tensor *y, const ss_change *change)
         ss_set(&y, ss_clamp(c, y, -change->value, change->value));
     else if (change->kind == SS_SCALE)
         ss_set(&y, ss_affine(c, y, change->value, 0));
-    else if (y)
-        ss_set(&y, zeros(c, y));
+    else if (y) /* no multiplication, which would keep inf and NaN; and no gradient goes by */
+        ss_set(&y, ss_full(c, y->shape, 0));
     return y;
 }
 

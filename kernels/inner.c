@@ -6,7 +6,7 @@
  * not told.
  */
 #include "base/mem.h"
-#include "kernels/internal.h"
+#include "kernels/call.h"
 
 #include <math.h>
 
@@ -123,7 +123,7 @@ bool ss_see_modulated(ss_ctx *c, const ss_module *scaled, const ss_module *shift
     values = range + 2 * N * C;
     if (!range || !stats)
         ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    else if (c->be->channel_range(c->dev, y, range, range + N * C, &c->op_err) != SS_OK ||
+    else if (ss_do_channel_range(c, y, range, range + N * C) != SS_OK ||
              c->be->download(c->dev, mod, values, &c->op_err) != SS_OK)
         ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
     for (int64_t n = 0; n < N && !ss_ctx_failed(c); n++) {

@@ -52,6 +52,9 @@ struct ss_ctx {
     ss_tape tape;
 };
 
+/* context.c: a context on this backend, whatever opt->device is. */
+ss_code ss_ctx_new_on(const ss_backend *be, const ss_ctx_options *opt, ss_ctx **c, ss_err *e);
+
 /* Sets what n's weights and output are rounded to, by the policy and what its operands are in. */
 void ss_node_formats(const ss_ctx *c, ss_node *n);
 /* What a value from the host is rounded to where it arrives, or NULL. */

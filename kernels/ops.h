@@ -18,7 +18,7 @@
 
 typedef struct {
     int stride;                   /* 0 means 1 */
-    int top, left, bottom, right; /* zero padding */
+    int top, left, bottom, right; /* zero padding; negative: rows or columns are cut off */
 } ss_conv2d_opt;
 
 /* Cross-correlation, as PyTorch's conv2d. x [N][H][W][I], w [O][I][kh][kw], bias [O]

@@ -1,6 +1,6 @@
 /* ops_matrix.c - convolution, matrix product, attention; see operand.h for the skeleton */
 #include "base/mem.h"
-#include "kernels/internal.h"
+#include "kernels/call.h"
 #include "kernels/operand.h"
 #include "kernels/ops.h"
 
@@ -12,7 +12,7 @@ static ss_code conv2d_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
     const ss_conv2d_args a = {n->in[0], n->in[1], n->in[2], n->arg.conv, n->weights, y};
 
-    return c->be->conv2d(c->dev, &a, &c->op_err);
+    return ss_do_conv2d(c, &a);
 }
 
 /* A matrix product of rows is the 1x1 convolution of one row of pixels. */
@@ -61,18 +61,34 @@ static ss_code conv2d_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                                ss_tensor *const dx[])
 {
     const ss_conv2d_gradient_args a = gradient_args(n, dy);
-    const ss_gradients *g = c->be->gradients;
     const int64_t flops = 2 * ss_shape_numel(dy->shape) * a.in * a.kh * a.kw;
     ss_code rc = SS_OK;
 
     c->usage.flops += flops * ((dx[0] != NULL) + (dx[1] != NULL));
     if (dx[0])
-        rc = g->conv2d_data(c->dev, &a, dx[0], &c->op_err);
+        rc = ss_back_conv2d_data(c, &a, dx[0]);
     if (rc == SS_OK && dx[1])
-        rc = g->conv2d_weights(c->dev, &a, dx[1], &c->op_err);
+        rc = ss_back_conv2d_weights(c, &a, dx[1]);
     if (rc == SS_OK && dx[2])
-        rc = g->sum_rows(c->dev, dy, 1, dx[2], &c->op_err);
+        rc = ss_back_sum_rows(c, dy, 1, dx[2]);
     return rc;
+}
+
+static int at_least_0(int padding)
+{
+    return padding > 0 ? padding : 0;
+}
+
+/* x without what negative padding cuts off, which backends then do not meet. */
+static ss_tensor *crop(ss_ctx *c, const ss_tensor *x, ss_conv2d_opt opt)
+{
+    ss_tensor *rows =
+        ss_slice(c, x, 1, at_least_0(-opt.top), ss_dim(x, 1) - at_least_0(-opt.bottom));
+    ss_tensor *y =
+        ss_slice(c, rows, 2, at_least_0(-opt.left), ss_dim(x, 2) - at_least_0(-opt.right));
+
+    ss_release(rows);
+    return y;
 }
 
 ss_tensor *ss_conv2d(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss_tensor *bias,
@@ -91,6 +107,16 @@ ss_tensor *ss_conv2d(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss
     if (h < 0 || v < 0)
         return ss_ctx_fail(c, SS_SHAPE, "conv2d: input %s is smaller than the kernel %lldx%lld",
                            TEXT(x), (long long)kh, (long long)kw);
+    if (opt.top < 0 || opt.left < 0 || opt.bottom < 0 || opt.right < 0) {
+        ss_tensor *part = crop(c, x, opt);
+        ss_tensor *y =
+            ss_conv2d(c, part, w, bias,
+                      (ss_conv2d_opt){opt.stride, at_least_0(opt.top), at_least_0(opt.left),
+                                      at_least_0(opt.bottom), at_least_0(opt.right)});
+
+        ss_release(part);
+        return y;
+    }
 
     static const ss_op op = {.name = "conv2d",
                              .forward = conv2d_forward,
@@ -119,7 +145,7 @@ static ss_code linear_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
                               .weight_format = n->weights,
                               .y = y};
 
-    return c->be->linear(c->dev, &a, &c->op_err);
+    return ss_do_linear(c, &a);
 }
 
 ss_tensor *ss_linear(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss_tensor *bias)
@@ -174,7 +200,7 @@ static ss_code attention_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
     ss_attention_args a = attention_args(n);
 
     a.y = y;
-    return c->be->attention(c->dev, &a, &c->op_err);
+    return ss_do_attention(c, &a);
 }
 
 /* With P = softmax(L):  dV = P^T dY,  dP = dY V^T,  dL = P (dP - rowsum(P dP)),
@@ -193,7 +219,7 @@ static ss_code attention_backward(ss_ctx *c, const ss_node *n, const ss_tensor *
     const ss_attention_args *f = &a.forward;
 
     c->usage.flops += 10 * f->n * f->queries * f->keys * f->heads * f->width;
-    return c->be->gradients->attention(c->dev, &a, &c->op_err);
+    return ss_back_attention(c, &a);
 }
 
 static ss_attention_code code_of(const ss_ctx *c, ss_stored_logits stored)

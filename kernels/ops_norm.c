@@ -1,5 +1,5 @@
 /* ops_norm.c - group norm, layer norm and unit RMS; see operand.h for the skeleton */
-#include "kernels/internal.h"
+#include "kernels/call.h"
 #include "kernels/operand.h"
 #include "kernels/ops.h"
 
@@ -28,7 +28,7 @@ static ss_code group_norm_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 
     a.y = y;
     a.plain = n->arg.norm.plain;
-    return c->be->group_norm(c->dev, &a, &c->op_err);
+    return ss_do_group_norm(c, &a);
 }
 
 /* With h = (x - mean) / std, z = h a + b, a = gamma (1 + scale), dz = dy act'(z), means over
@@ -44,7 +44,7 @@ static ss_code group_norm_backward(ss_ctx *c, const ss_node *n, const ss_tensor 
     const ss_norm_gradients d = {dy, dx[0], dx[1], dx[2], dx[3]};
     const ss_group_norm_args a = group_norm_args(n);
 
-    return c->be->gradients->group_norm(c->dev, &a, &d, &c->op_err);
+    return ss_back_group_norm(c, &a, &d);
 }
 
 ss_tensor *ss_group_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
@@ -103,7 +103,7 @@ static ss_code layer_norm_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
     ss_layer_norm_args a = layer_norm_args(n);
 
     a.y = y;
-    return c->be->layer_norm(c->dev, &a, &c->op_err);
+    return ss_do_layer_norm(c, &a);
 }
 
 /* As of group norm, each row a group. Needs x and gamma. */
@@ -113,7 +113,7 @@ static ss_code layer_norm_backward(ss_ctx *c, const ss_node *n, const ss_tensor 
     const ss_norm_gradients d = {dy, dx[0], dx[1], dx[2], NULL};
     const ss_layer_norm_args a = layer_norm_args(n);
 
-    return c->be->gradients->layer_norm(c->dev, &a, &d, &c->op_err);
+    return ss_back_layer_norm(c, &a, &d);
 }
 
 ss_tensor *ss_layer_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
@@ -140,7 +140,7 @@ ss_tensor *ss_layer_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
 
 static ss_code unit_rms_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->unit_rms(c->dev, n->in[0], n->arg.unit.row, n->arg.unit.scale, y, &c->op_err);
+    return ss_do_unit_rms(c, n->in[0], n->arg.unit.row, n->arg.unit.scale, y);
 }
 
 /* With r = rms(x), u = eps + r, over n values: dx = scale / u (dy - x sum(dy x) / (u n r)); the
@@ -148,8 +148,7 @@ static ss_code unit_rms_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 static ss_code unit_rms_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                                  ss_tensor *const dx[])
 {
-    return c->be->gradients->unit_rms(c->dev, n->in[0], n->arg.unit.row, n->arg.unit.scale, dy,
-                                      dx[0], &c->op_err);
+    return ss_back_unit_rms(c, n->in[0], n->arg.unit.row, n->arg.unit.scale, dy, dx[0]);
 }
 
 ss_tensor *ss_unit_rms(ss_ctx *c, const ss_tensor *x, int64_t row, float scale)

@@ -1,6 +1,6 @@
 /* ops_shape.c - operations that move values or change how many there are; see operand.h for the
  * skeleton. All are linear, so their backwards need none of their operands. */
-#include "kernels/internal.h"
+#include "kernels/call.h"
 #include "kernels/operand.h"
 #include "kernels/ops.h"
 
@@ -36,10 +36,10 @@ static void around_axis(ss_shape s, int axis, int64_t *outer, int64_t *inner)
 static ss_code concat_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
     const int64_t outer = n->arg.rows.outer, a = n->arg.rows.a, b = n->arg.rows.b;
-    ss_code rc = c->be->copy_rows(c->dev, n->in[0], 0, a, y, 0, a + b, outer, a, &c->op_err);
+    ss_code rc = ss_do_copy_rows(c, n->in[0], 0, a, y, 0, a + b, outer, a);
 
     if (rc == SS_OK)
-        rc = c->be->copy_rows(c->dev, n->in[1], 0, b, y, a, a + b, outer, b, &c->op_err);
+        rc = ss_do_copy_rows(c, n->in[1], 0, b, y, a, a + b, outer, b);
     return rc;
 }
 
@@ -51,9 +51,9 @@ static ss_code concat_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
     ss_code rc = SS_OK;
 
     if (dx[0])
-        rc = c->be->copy_rows(c->dev, dy, 0, a + b, dx[0], 0, a, outer, a, &c->op_err);
+        rc = ss_do_copy_rows(c, dy, 0, a + b, dx[0], 0, a, outer, a);
     if (rc == SS_OK && dx[1])
-        rc = c->be->copy_rows(c->dev, dy, a, a + b, dx[1], 0, b, outer, b, &c->op_err);
+        rc = ss_do_copy_rows(c, dy, a, a + b, dx[1], 0, b, outer, b);
     return rc;
 }
 
@@ -89,20 +89,20 @@ ss_tensor *ss_concat(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, int axis
 
 static ss_code slice_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->copy_rows(c->dev, n->in[0], n->arg.rows.offset, n->arg.rows.a, y, 0,
-                            n->arg.rows.b, n->arg.rows.outer, n->arg.rows.b, &c->op_err);
+    return ss_do_copy_rows(c, n->in[0], n->arg.rows.offset, n->arg.rows.a, y, 0, n->arg.rows.b,
+                           n->arg.rows.outer, n->arg.rows.b);
 }
 
 /* dy in its place among zeros. */
 static ss_code slice_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                               ss_tensor *const dx[])
 {
-    ss_code rc = c->be->fill(c->dev, dx[0], 0, &c->op_err);
+    ss_code rc = ss_do_fill(c, dx[0], 0);
 
     if (rc != SS_OK)
         return rc;
-    return c->be->copy_rows(c->dev, dy, 0, n->arg.rows.b, dx[0], n->arg.rows.offset, n->arg.rows.a,
-                            n->arg.rows.outer, n->arg.rows.b, &c->op_err);
+    return ss_do_copy_rows(c, dy, 0, n->arg.rows.b, dx[0], n->arg.rows.offset, n->arg.rows.a,
+                           n->arg.rows.outer, n->arg.rows.b);
 }
 
 ss_tensor *ss_slice(ss_ctx *c, const ss_tensor *x, int axis, int64_t from, int64_t to)
@@ -134,7 +134,7 @@ ss_tensor *ss_slice(ss_ctx *c, const ss_tensor *x, int axis, int64_t from, int64
 
 static ss_code upsample_nearest_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->upsample_nearest(c->dev, n->in[0], y, &c->op_err);
+    return ss_do_upsample_nearest(c, n->in[0], y);
 }
 
 /* Each dx is the sum of the dy that took its value. */
@@ -142,7 +142,7 @@ static ss_code upsample_nearest_backward(ss_ctx *c, const ss_node *n, const ss_t
                                          ss_tensor *const dx[])
 {
     (void)n;
-    return c->be->gradients->upsample_nearest(c->dev, dy, dx[0], &c->op_err);
+    return ss_back_upsample_nearest(c, dy, dx[0]);
 }
 
 ss_tensor *ss_upsample_nearest(ss_ctx *c, const ss_tensor *x, int64_t h, int64_t w)
@@ -164,7 +164,7 @@ ss_tensor *ss_upsample_nearest(ss_ctx *c, const ss_tensor *x, int64_t h, int64_t
 
 static ss_code avg_pool2_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->avg_pool2(c->dev, n->in[0], y, &c->op_err);
+    return ss_do_avg_pool2(c, n->in[0], y);
 }
 
 /* A quarter of dy to each of the four; 0 to dropped rows and columns. */
@@ -172,7 +172,7 @@ static ss_code avg_pool2_backward(ss_ctx *c, const ss_node *n, const ss_tensor *
                                   ss_tensor *const dx[])
 {
     (void)n;
-    return c->be->gradients->avg_pool2(c->dev, dy, dx[0], &c->op_err);
+    return ss_back_avg_pool2(c, dy, dx[0]);
 }
 
 ss_tensor *ss_avg_pool2(ss_ctx *c, const ss_tensor *x)
@@ -206,7 +206,7 @@ static ss_code fir_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
     const ss_fir_args a = fir_args(n, n->in[0], y);
 
-    return c->be->fir_resample(c->dev, &a, &c->op_err);
+    return ss_do_fir_resample(c, &a);
 }
 
 /* The transposed map: each dx gathers the dy that it was weighed into, with the same weights. */
@@ -214,7 +214,7 @@ static ss_code fir_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy, ss
 {
     const ss_fir_args a = fir_args(n, dy, dx[0]);
 
-    return c->be->gradients->fir_resample(c->dev, &a, &c->op_err);
+    return ss_back_fir_resample(c, &a);
 }
 
 ss_tensor *ss_fir_resample(ss_ctx *c, const ss_tensor *x, const float *kernel, int n, int up,
@@ -242,7 +242,7 @@ ss_tensor *ss_fir_resample(ss_ctx *c, const ss_tensor *x, const float *kernel, i
 
 static ss_code mean_tokens_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->mean_tokens(c->dev, n->in[0], y, &c->op_err);
+    return ss_do_mean_tokens(c, n->in[0], y);
 }
 
 /* dy / T to each token. */
@@ -250,7 +250,7 @@ static ss_code mean_tokens_backward(ss_ctx *c, const ss_node *n, const ss_tensor
                                     ss_tensor *const dx[])
 {
     (void)n;
-    return c->be->gradients->mean_tokens(c->dev, dy, dx[0], &c->op_err);
+    return ss_back_mean_tokens(c, dy, dx[0]);
 }
 
 ss_tensor *ss_mean_tokens(ss_ctx *c, const ss_tensor *x)
@@ -268,14 +268,14 @@ ss_tensor *ss_mean_tokens(ss_ctx *c, const ss_tensor *x)
 
 static ss_code embedding_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->embedding(c->dev, n->in[0], n->host, y, &c->op_err);
+    return ss_do_embedding(c, n->in[0], n->host, y);
 }
 
 /* Each row of the table gets the sum of the dy of its uses, in their order. */
 static ss_code embedding_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                                   ss_tensor *const dx[])
 {
-    return c->be->gradients->embedding(c->dev, n->host, dy, dx[0], &c->op_err);
+    return ss_back_embedding(c, n->host, dy, dx[0]);
 }
 
 ss_tensor *ss_embedding(ss_ctx *c, const ss_tensor *table, const int64_t *ids, int64_t n)

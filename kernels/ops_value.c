@@ -1,19 +1,19 @@
 /* ops_value.c - operations that treat each value, or each channel, by itself; see operand.h for
  * the skeleton */
-#include "kernels/internal.h"
+#include "kernels/call.h"
 #include "kernels/operand.h"
 #include "kernels/ops.h"
 
 static ss_code activate_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->activate(c->dev, n->in[0], n->arg.act, y, &c->op_err);
+    return ss_do_activate(c, n->in[0], n->arg.act, y);
 }
 
 /* dx = dy act'(x). Needs x: not every act can be told from its value. */
 static ss_code activate_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                                  ss_tensor *const dx[])
 {
-    return c->be->gradients->activate(c->dev, n->in[0], n->arg.act, dy, dx[0], &c->op_err);
+    return ss_back_activate(c, n->in[0], n->arg.act, dy, dx[0]);
 }
 
 ss_tensor *ss_activate(ss_ctx *c, const ss_tensor *x, ss_act act)
@@ -33,14 +33,14 @@ ss_tensor *ss_activate(ss_ctx *c, const ss_tensor *x, ss_act act)
 
 static ss_code geglu_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->geglu(c->dev, n->in[0], y, &c->op_err);
+    return ss_do_geglu(c, n->in[0], y);
 }
 
 /* y = v gelu(g):  dv = dy gelu(g),  dg = dy v gelu'(g). Needs x = [v, g]. */
 static ss_code geglu_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                               ss_tensor *const dx[])
 {
-    return c->be->gradients->geglu(c->dev, n->in[0], dy, dx[0], &c->op_err);
+    return ss_back_geglu(c, n->in[0], dy, dx[0]);
 }
 
 ss_tensor *ss_geglu(ss_ctx *c, const ss_tensor *x)
@@ -59,7 +59,7 @@ ss_tensor *ss_geglu(ss_ctx *c, const ss_tensor *x)
 
 static ss_code add_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->add(c->dev, n->in[0], n->in[1], n->arg.affine.mul, y, &c->op_err);
+    return ss_do_add(c, n->in[0], n->in[1], n->arg.affine.mul, y);
 }
 
 /* dy * mul, to each operand. Needs nothing. */
@@ -70,7 +70,7 @@ static ss_code affine_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
 
     for (int k = 0; k < 2 && rc == SS_OK; k++)
         if (dx[k])
-            rc = c->be->affine(c->dev, dy, n->arg.affine.mul, 0, dx[k], &c->op_err);
+            rc = ss_do_affine(c, dy, n->arg.affine.mul, 0, dx[k]);
     return rc;
 }
 
@@ -98,7 +98,7 @@ ss_tensor *ss_add(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, float scale
 
 static ss_code affine_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->affine(c->dev, n->in[0], n->arg.affine.mul, n->arg.affine.add, y, &c->op_err);
+    return ss_do_affine(c, n->in[0], n->arg.affine.mul, n->arg.affine.add, y);
 }
 
 ss_tensor *ss_affine(ss_ctx *c, const ss_tensor *x, float mul, float add)
@@ -114,14 +114,14 @@ ss_tensor *ss_affine(ss_ctx *c, const ss_tensor *x, float mul, float add)
 
 static ss_code scale_samples_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->scale_samples(c->dev, n->in[0], n->host, y, &c->op_err);
+    return ss_do_scale_samples(c, n->in[0], n->host, y);
 }
 
 /* dx = dy k. Needs nothing. */
 static ss_code scale_samples_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                                       ss_tensor *const dx[])
 {
-    return c->be->scale_samples(c->dev, dy, n->host, dx[0], &c->op_err);
+    return ss_do_scale_samples(c, dy, n->host, dx[0]);
 }
 
 ss_tensor *ss_scale_samples(ss_ctx *c, const ss_tensor *x, const float *k)
@@ -143,7 +143,7 @@ ss_tensor *ss_scale_samples(ss_ctx *c, const ss_tensor *x, const float *k)
 
 static ss_code add_channels_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->add_channels(c->dev, n->in[0], n->in[1], y, &c->op_err);
+    return ss_do_add_channels(c, n->in[0], n->in[1], y);
 }
 
 /* dx = dy,  de = sum of dy over the positions. Needs nothing. */
@@ -151,7 +151,7 @@ static ss_code add_channels_backward(ss_ctx *c, const ss_node *n, const ss_tenso
                                      ss_tensor *const dx[])
 {
     (void)n;
-    return dx[1] ? c->be->gradients->sum_rows(c->dev, dy, ss_dim(dy, 0), dx[1], &c->op_err) : SS_OK;
+    return dx[1] ? ss_back_sum_rows(c, dy, ss_dim(dy, 0), dx[1]) : SS_OK;
 }
 
 ss_tensor *ss_add_channels(ss_ctx *c, const ss_tensor *x, const ss_tensor *e)
@@ -168,14 +168,14 @@ ss_tensor *ss_add_channels(ss_ctx *c, const ss_tensor *x, const ss_tensor *e)
 
 static ss_code modulate_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->modulate(c->dev, n->in[0], n->in[1], y, &c->op_err);
+    return ss_do_modulate(c, n->in[0], n->in[1], y);
 }
 
 /* dx = dy (1 + scale),  dscale = sum of dy x,  dshift = sum of dy. Needs x and mod. */
 static ss_code modulate_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                                  ss_tensor *const dx[])
 {
-    return c->be->gradients->modulate(c->dev, n->in[0], n->in[1], dy, dx[0], dx[1], &c->op_err);
+    return ss_back_modulate(c, n->in[0], n->in[1], dy, dx[0], dx[1]);
 }
 
 ss_tensor *ss_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod)
@@ -195,7 +195,7 @@ ss_tensor *ss_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *mod)
 
 static ss_code gain_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->gain(c->dev, n->in[0], n->in[1], y, &c->op_err);
+    return ss_do_gain(c, n->in[0], n->in[1], y);
 }
 
 /* dx = g dy,  dg = sum of dy x. Needs x and g. */
@@ -205,9 +205,9 @@ static ss_code gain_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
     ss_code rc = SS_OK;
 
     if (dx[0])
-        rc = c->be->gain(c->dev, dy, n->in[1], dx[0], &c->op_err);
+        rc = ss_do_gain(c, dy, n->in[1], dx[0]);
     if (rc == SS_OK && dx[1])
-        rc = c->be->gradients->dot(c->dev, n->in[0], dy, dx[1], &c->op_err);
+        rc = ss_back_dot(c, n->in[0], dy, dx[1]);
     return rc;
 }
 
@@ -228,15 +228,14 @@ ss_tensor *ss_gain(ss_ctx *c, const ss_tensor *x, const ss_tensor *g)
 
 static ss_code clamp_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
-    return c->be->clamp(c->dev, n->in[0], n->arg.clamp.lo, n->arg.clamp.hi, y, &c->op_err);
+    return ss_do_clamp(c, n->in[0], n->arg.clamp.lo, n->arg.clamp.hi, y);
 }
 
 /* dx = dy where lo <= x <= hi, else 0. Needs x: y does not tell a limit from beyond it. */
 static ss_code clamp_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                               ss_tensor *const dx[])
 {
-    return c->be->gradients->clamp(c->dev, n->in[0], n->arg.clamp.lo, n->arg.clamp.hi, dy, dx[0],
-                                   &c->op_err);
+    return ss_back_clamp(c, n->in[0], n->arg.clamp.lo, n->arg.clamp.hi, dy, dx[0]);
 }
 
 ss_tensor *ss_clamp(ss_ctx *c, const ss_tensor *x, float lo, float hi)

@@ -11,7 +11,7 @@
 #include "kernels/tape.h"
 
 #include "base/mem.h"
-#include "kernels/internal.h"
+#include "kernels/call.h"
 
 #include <assert.h>
 #include <string.h>
@@ -30,7 +30,7 @@ static void var_add(ss_ctx *c, ss_var *v, ss_tensor *g)
         return;
     }
     ss_tensor *out = ss_writable(c, sum, &fresh); /* others may hold the same gradient */
-    ss_code rc = out && !c->shapes_only ? c->be->add(c->dev, sum, g, 1, out, &c->op_err) : SS_OK;
+    ss_code rc = out && !c->shapes_only ? ss_do_add(c, sum, g, 1, out) : SS_OK;
     v->gradient = out;
     if (fresh)
         ss_release(sum);
@@ -69,7 +69,7 @@ ss_code ss_tape_begin(ss_ctx *c, const ss_tape_options *opt, ss_err *e)
 {
     ss_tape *t = &c->tape;
 
-    if (!c->be->gradients)
+    if (!ss_backend_has_gradients(c->be))
         return ss_fail(e, SS_UNSUPPORTED, "device %s computes no gradients", c->be->name);
     if (t->on)
         return ss_fail(e, SS_USAGE, "a tape is recording already");
@@ -282,7 +282,7 @@ void ss_tape_seed(ss_ctx *c, const ss_tensor *y, const ss_tensor *g, float scale
         return;
     }
     ss_tensor *k = ss_tensor_new(c, g->shape);
-    ss_code rc = k && !c->shapes_only ? c->be->affine(c->dev, g, scale, 0, k, &c->op_err) : SS_OK;
+    ss_code rc = k && !c->shapes_only ? ss_do_affine(c, g, scale, 0, k) : SS_OK;
     if (rc != SS_OK)
         ss_ctx_fail(c, rc, "%s", c->op_err.msg);
     var_add(c, v, k);

@@ -2,7 +2,7 @@
 #include "kernels/tensor.h"
 
 #include "base/mem.h"
-#include "kernels/internal.h"
+#include "kernels/call.h"
 
 /* Bytes of a tensor, or false where a dimension is negative or the product too large. */
 static bool shape_bytes(ss_shape s, size_t item, size_t *bytes)
@@ -19,6 +19,8 @@ static bool shape_bytes(ss_shape s, size_t item, size_t *bytes)
 
 static void count_live(ss_ctx *c, const ss_buffer *b)
 {
+    if (b->parameter)
+        return;
     c->usage.live_bytes += (int64_t)b->bytes;
     if (c->usage.live_bytes > c->usage.peak_bytes)
         c->usage.peak_bytes = c->usage.live_bytes;
@@ -28,11 +30,10 @@ static void buffer_release(ss_ctx *c, ss_buffer *b)
 {
     if (!b || --b->refs > 0)
         return;
-    if (!b->borrowed) {
+    if (!b->parameter)
         c->usage.live_bytes -= (int64_t)b->bytes;
-        if (b->data)
-            c->be->free(c->dev, b->data);
-    }
+    if (!b->borrowed && b->data)
+        c->be->free(c->dev, b->data);
     ss_free(b->stats);
     ss_free(b);
 }
@@ -53,7 +54,8 @@ static ss_tensor *tensor_over(ss_ctx *c, ss_dtype t, ss_shape s, ss_buffer *b)
     return x;
 }
 
-ss_tensor *ss_tensor_new(ss_ctx *c, ss_shape s)
+/* An f32 tensor without values; of a parameter or of activations. */
+static ss_tensor *make(ss_ctx *c, ss_shape s, bool parameter)
 {
     char text[96];
     size_t bytes;
@@ -69,6 +71,7 @@ ss_tensor *ss_tensor_new(ss_ctx *c, ss_shape s)
         return ss_ctx_fail(c, SS_NOMEM, "out of memory");
     b->refs = 1;
     b->bytes = bytes;
+    b->parameter = parameter;
     if (!c->shapes_only && c->be->alloc(c->dev, bytes, &b->data, &c->op_err) != SS_OK) {
         ss_free(b);
         return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
@@ -77,6 +80,11 @@ ss_tensor *ss_tensor_new(ss_ctx *c, ss_shape s)
     x = tensor_over(c, SS_F32, s, b);
     buffer_release(c, b); /* the tensor holds it now, or nobody does */
     return x;
+}
+
+ss_tensor *ss_tensor_new(ss_ctx *c, ss_shape s)
+{
+    return make(c, s, false);
 }
 
 ss_tensor *ss_upload(ss_ctx *c, ss_shape s, const float *host)
@@ -107,12 +115,11 @@ ss_tensor *ss_param(ss_ctx *c, ss_dtype t, ss_shape s, const void *host)
     if (!b)
         return ss_ctx_fail(c, SS_NOMEM, "out of memory");
     b->refs = 1;
+    b->parameter = true;
     if (c->be->adopt(c->dev, host, bytes, b, &c->op_err) != SS_OK) {
         ss_free(b);
         return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
     }
-    if (!b->borrowed)
-        count_live(c, b);
     x = tensor_over(c, t, s, b);
     buffer_release(c, b);
     if (x)
@@ -127,7 +134,7 @@ ss_code ss_param_set(ss_ctx *c, ss_tensor *w, const float *host, ss_err *e)
     if (c->tape.on)
         return ss_fail(e, SS_USAGE, "a parameter cannot change while a tape records");
     if (w->buf->borrowed || w->dtype != SS_F32 || w->buf->refs > 1) {
-        ss_tensor *own = ss_tensor_new(c, w->shape);
+        ss_tensor *own = make(c, w->shape, true);
 
         if (!own) {
             ss_code rc = ss_ctx_check(c, e);
@@ -221,10 +228,8 @@ void ss_release(ss_tensor *x)
 {
     if (!x || --x->refs > 0)
         return;
-    if (x->packed)
-        x->packed_free(x->packed);
-    if (x->packed_back)
-        x->packed_free(x->packed_back);
+    for (int use = 0; use < SS_N_PREPARED; use++)
+        ss_prepared_set(x->ctx->dev, x, (ss_use)use, (ss_prepared){0});
     ss_var_release(x->var);
     buffer_release(x->ctx, x->buf);
     ss_free(x);
@@ -286,7 +291,7 @@ ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f)
     if (!y || !f)
         return y;
     ss_tensor *out = ss_writable(c, y, &fresh);
-    ss_code rc = out && !c->shapes_only ? c->be->round(c->dev, y, f, out, &c->op_err) : SS_OK;
+    ss_code rc = out && !c->shapes_only ? ss_do_round(c, y, f, out) : SS_OK;
     if (fresh)
         ss_release(y);
     if (rc == SS_OK) {
@@ -314,12 +319,23 @@ const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x, bool exponents)
     b->stats = ss_alloc((size_t)n, sizeof *b->stats);
     if (!b->stats)
         return ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    if (c->be->stats(c->dev, x, exponents, b->stats, &c->op_err) != SS_OK) {
+    if (ss_do_stats(c, x, exponents, b->stats) != SS_OK) {
         ss_free(b->stats);
         b->stats = NULL;
         return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
     }
     return b->stats;
+}
+
+ss_tensor *ss_full(ss_ctx *c, ss_shape s, float value)
+{
+    ss_tensor *x = ss_tensor_new(c, s);
+
+    if (x && !c->shapes_only && ss_do_fill(c, x, value) != SS_OK) {
+        ss_release(x);
+        return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
+    }
+    return ss_round_to(c, x, ss_upload_format(c));
 }
 
 ss_code ss_channel_stats(ss_ctx *c, const ss_tensor *x, float *absmax, float *rms, ss_err *e)

@@ -29,6 +29,9 @@ ss_tensor *ss_tensor_new(ss_ctx *c, ss_shape s);
 /* Copies numel f32 values from the host. */
 ss_tensor *ss_upload(ss_ctx *c, ss_shape s, const float *host);
 
+/* A tensor of one value everywhere. */
+ss_tensor *ss_full(ss_ctx *c, ss_shape s, float value);
+
 /* A parameter: numel values of any dtype in host memory that outlives the tensor (a
  * mapped checkpoint). The CPU reads them in place; other devices copy. The value may be
  * needed in another arrangement or type: backends make that once and keep it with the

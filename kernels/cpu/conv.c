@@ -26,12 +26,11 @@ static bool bf16_holds(int exp_bits, int man_bits)
     return exp_bits > 0 && exp_bits <= 8 && man_bits <= 7;
 }
 
-/* Whether the product of x with weights rounded to f may be made of bf16. oneDNN cuts no borders.
- */
-static bool in_bf16(const ss_device *d, const ss_tensor *x, const ss_format *f, ss_conv2d_opt o)
+/* Whether the product of x with weights rounded to f may be made of bf16. */
+static bool in_bf16(const ss_device *d, const ss_tensor *x, const ss_format *f)
 {
-    return d->bf16 && o.top >= 0 && o.bottom >= 0 && o.left >= 0 && o.right >= 0 && f &&
-           bf16_holds(f->exp_bits, f->man_bits) && bf16_holds(x->buf->exp_bits, x->buf->man_bits);
+    return d->bf16 && f && bf16_holds(f->exp_bits, f->man_bits) &&
+           bf16_holds(x->buf->exp_bits, x->buf->man_bits);
 }
 
 /* Of bf16, oneDNN 2.6.3 makes a wrong gradient of a 1 by 1 convolution with an odd number of
@@ -112,7 +111,7 @@ static ss_conv_weights weights_of(const ss_tensor *w, const ss_format *f, bool t
 ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
 {
     const int64_t *x = a->x->shape.dim, *y = a->y->shape.dim, *w = a->w->shape.dim;
-    const bool bf16 = in_bf16(d, a->x, a->weight_format, a->opt);
+    const bool bf16 = in_bf16(d, a->x, a->weight_format);
 
     if (bf16 || !is_ours(w[2] * w[3], w[1], w[0]))
         return ss_onednn_conv2d(d, a, bf16, e);
@@ -142,7 +141,7 @@ ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
 
 ss_code ss_cpu_linear(ss_device *d, const ss_linear_args *a, ss_err *e)
 {
-    const bool bf16 = in_bf16(d, a->x, a->weight_format, (ss_conv2d_opt){0});
+    const bool bf16 = in_bf16(d, a->x, a->weight_format);
 
     if (bf16 || !is_ours(1, a->in, a->out))
         return ss_onednn_linear(d, a, bf16, e);
@@ -170,7 +169,7 @@ ss_code ss_cpu_linear(ss_device *d, const ss_linear_args *a, ss_err *e)
 
 ss_code ss_cpu_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx, ss_err *e)
 {
-    const bool bf16 = in_bf16(d, a->dy, a->weight_format, a->opt) && !is_wrong_in_bf16(a);
+    const bool bf16 = in_bf16(d, a->dy, a->weight_format) && !is_wrong_in_bf16(a);
 
     if (bf16 || a->opt.stride != 1 || !is_ours(a->kh * a->kw, a->in, a->out))
         return ss_onednn_conv2d_data(d, a, bf16, dx, e);

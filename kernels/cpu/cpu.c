@@ -58,6 +58,18 @@ static void processor_name(char out[49])
         snprintf(out, 49, "unnamed processor");
 }
 
+static void *get_memory(void *self, size_t bytes)
+{
+    (void)self;
+    return ss_alloc_aligned(bytes);
+}
+
+static void give_memory_back(void *self, void *p)
+{
+    (void)self;
+    ss_free(p);
+}
+
 static void cpu_close(ss_device *d)
 {
     if (!d)
@@ -76,6 +88,7 @@ static ss_code cpu_open(int threads, ss_device **out, ss_err *e)
     if (!d)
         return ss_fail(e, SS_NOMEM, "CPU device");
     d->threads = threads > 0 ? threads : omp_get_max_threads();
+    d->pool = (ss_pool){.get = get_memory, .give_back = give_memory_back};
     rc = pick_isa(&d->isa, e);
     if (rc == SS_OK)
         rc = ss_onednn_open(&d->dnn, e);
@@ -148,30 +161,23 @@ static ss_code cpu_download(ss_device *d, const ss_tensor *x, float *host, ss_er
     return SS_OK;
 }
 
-#define X(name, params, args)        \
-    static ss_code cpu_##name params \
-    {                                \
-        return d->isa->name args;    \
+#define X(name, params, args)                                            \
+    static ss_code cpu_##name(ss_device *d, SS_INSIDE params, ss_err *e) \
+    {                                                                    \
+        return d->isa->name(d, SS_INSIDE args, e);                       \
     }
-SS_CPU_KERNELS(X)
+SS_OPERATION_ENTRIES(X)
 #undef X
 
-#define X(name, params, args)             \
-    static ss_code cpu_back_##name params \
-    {                                     \
-        return d->isa->back_##name args;  \
+#define X(name, params, args)                                                 \
+    static ss_code cpu_back_##name(ss_device *d, SS_INSIDE params, ss_err *e) \
+    {                                                                         \
+        return d->isa->back_##name(d, SS_INSIDE args, e);                     \
     }
-SS_CPU_GRADIENTS(X)
+SS_OPERATION_GRADIENTS(X)
 #undef X
-
-static const ss_gradients cpu_gradients = {.conv2d_data = ss_cpu_conv2d_data,
-#define X(name, params, args) .name = cpu_back_##name,
-                                           SS_CPU_GRADIENTS(X)
-#undef X
-};
 
 const ss_backend ss_backend_cpu = {.name = "cpu",
-                                   .gradients = &cpu_gradients,
                                    .open = cpu_open,
                                    .close = cpu_close,
                                    .threads = cpu_threads,
@@ -183,7 +189,11 @@ const ss_backend ss_backend_cpu = {.name = "cpu",
                                    .download = cpu_download,
                                    .conv2d = ss_cpu_conv2d,
                                    .linear = ss_cpu_linear,
+                                   .back_conv2d_data = ss_cpu_conv2d_data,
 #define X(name, params, args) .name = cpu_##name,
-                                   SS_CPU_KERNELS(X)
+                                   SS_OPERATION_ENTRIES(X)
+#undef X
+#define X(name, params, args) .back_##name = cpu_back_##name,
+                                       SS_OPERATION_GRADIENTS(X)
 #undef X
 };

@@ -2,8 +2,7 @@
  *
  * Three layers: cpu.c fills the backend table; the isa_*.c files hold our own kernels and
  * are compiled once for each instruction set (isa.h); onednn.c does the convolutions and matrix
- * products that are not ours (conv.c). pool.c keeps freed activation memory warm, param.c makes
- * f32 of parameters.
+ * products that are not ours (conv.c). param.c makes f32 of parameters.
  *
  * Every kernel of ours gives the same bits for any number of threads: work is cut into
  * blocks by shape alone, and partial results are combined in the order of the blocks.
@@ -12,101 +11,7 @@
 #define SS_KERNELS_CPU_CPU_H
 
 #include "kernels/backend.h"
-#include "kernels/cpu/pool.h"
-
-/* The kernels: name, parameters, arguments. One list makes the table of an instruction set,
- * its prototypes and the forwarding functions of cpu.c. */
-#define SS_CPU_KERNELS(X)                                                                          \
-    X(group_norm, (ss_device * d, const ss_group_norm_args *a, ss_err *e), (d, a, e))              \
-    X(layer_norm, (ss_device * d, const ss_layer_norm_args *a, ss_err *e), (d, a, e))              \
-    X(unit_rms,                                                                                    \
-      (ss_device * d, const ss_tensor *x, int64_t row, float scale, ss_tensor *y, ss_err *e),      \
-      (d, x, row, scale, y, e))                                                                    \
-    X(attention, (ss_device * d, const ss_attention_args *a, ss_err *e), (d, a, e))                \
-    X(activate, (ss_device * d, const ss_tensor *x, ss_act act, ss_tensor *y, ss_err *e),          \
-      (d, x, act, y, e))                                                                           \
-    X(affine, (ss_device * d, const ss_tensor *x, float mul, float add, ss_tensor *y, ss_err *e),  \
-      (d, x, mul, add, y, e))                                                                      \
-    X(clamp, (ss_device * d, const ss_tensor *x, float lo, float hi, ss_tensor *y, ss_err *e),     \
-      (d, x, lo, hi, y, e))                                                                        \
-    X(gain, (ss_device * d, const ss_tensor *x, const ss_tensor *g, ss_tensor *y, ss_err *e),      \
-      (d, x, g, y, e))                                                                             \
-    X(round, (ss_device * d, const ss_tensor *x, const ss_format *f, ss_tensor *y, ss_err *e),     \
-      (d, x, f, y, e))                                                                             \
-    X(add,                                                                                         \
-      (ss_device * d, const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y,           \
-       ss_err *e),                                                                                 \
-      (d, a, b, scale, y, e))                                                                      \
-    X(geglu, (ss_device * d, const ss_tensor *x, ss_tensor *y, ss_err *e), (d, x, y, e))           \
-    X(scale_samples, (ss_device * d, const ss_tensor *x, const float *k, ss_tensor *y, ss_err *e), \
-      (d, x, k, y, e))                                                                             \
-    X(add_channels,                                                                                \
-      (ss_device * d, const ss_tensor *x, const ss_tensor *v, ss_tensor *y, ss_err *e),            \
-      (d, x, v, y, e))                                                                             \
-    X(modulate,                                                                                    \
-      (ss_device * d, const ss_tensor *x, const ss_tensor *mod, ss_tensor *y, ss_err *e),          \
-      (d, x, mod, y, e))                                                                           \
-    X(copy_rows,                                                                                   \
-      (ss_device * d, const ss_tensor *x, int64_t x_offset, int64_t x_stride, ss_tensor *y,        \
-       int64_t y_offset, int64_t y_stride, int64_t rows, int64_t len, ss_err *e),                  \
-      (d, x, x_offset, x_stride, y, y_offset, y_stride, rows, len, e))                             \
-    X(upsample_nearest, (ss_device * d, const ss_tensor *x, ss_tensor *y, ss_err *e),              \
-      (d, x, y, e))                                                                                \
-    X(avg_pool2, (ss_device * d, const ss_tensor *x, ss_tensor *y, ss_err *e), (d, x, y, e))       \
-    X(fir_resample, (ss_device * d, const ss_fir_args *a, ss_err *e), (d, a, e))                   \
-    X(mean_tokens, (ss_device * d, const ss_tensor *x, ss_tensor *y, ss_err *e), (d, x, y, e))     \
-    X(embedding,                                                                                   \
-      (ss_device * d, const ss_tensor *table, const int64_t *ids, ss_tensor *y, ss_err *e),        \
-      (d, table, ids, y, e))                                                                       \
-    X(fill, (ss_device * d, ss_tensor * y, float value, ss_err *e), (d, y, value, e))              \
-    X(stats, (ss_device * d, const ss_tensor *x, bool exponents, ss_stats *out, ss_err *e),        \
-      (d, x, exponents, out, e))                                                                   \
-    X(channel_stats, (ss_device * d, const ss_tensor *x, float *absmax, float *rms, ss_err *e),    \
-      (d, x, absmax, rms, e))                                                                      \
-    X(channel_range, (ss_device * d, const ss_tensor *x, float *least, float *most, ss_err *e),    \
-      (d, x, least, most, e))
-
-/* The same of the gradients (backend.h), whose functions are named back_NAME. */
-#define SS_CPU_GRADIENTS(X)                                                                        \
-    X(conv2d_weights, (ss_device * d, const ss_conv2d_gradient_args *a, ss_tensor *dw, ss_err *e), \
-      (d, a, dw, e))                                                                               \
-    X(group_norm,                                                                                  \
-      (ss_device * d, const ss_group_norm_args *a, const ss_norm_gradients *g, ss_err *e),         \
-      (d, a, g, e))                                                                                \
-    X(layer_norm,                                                                                  \
-      (ss_device * d, const ss_layer_norm_args *a, const ss_norm_gradients *g, ss_err *e),         \
-      (d, a, g, e))                                                                                \
-    X(unit_rms,                                                                                    \
-      (ss_device * d, const ss_tensor *x, int64_t row, float scale, const ss_tensor *dy,           \
-       ss_tensor *dx, ss_err *e),                                                                  \
-      (d, x, row, scale, dy, dx, e))                                                               \
-    X(attention, (ss_device * d, const ss_attention_gradient_args *a, ss_err *e), (d, a, e))       \
-    X(activate,                                                                                    \
-      (ss_device * d, const ss_tensor *x, ss_act act, const ss_tensor *dy, ss_tensor *dx,          \
-       ss_err *e),                                                                                 \
-      (d, x, act, dy, dx, e))                                                                      \
-    X(clamp,                                                                                       \
-      (ss_device * d, const ss_tensor *x, float lo, float hi, const ss_tensor *dy, ss_tensor *dx,  \
-       ss_err *e),                                                                                 \
-      (d, x, lo, hi, dy, dx, e))                                                                   \
-    X(geglu, (ss_device * d, const ss_tensor *x, const ss_tensor *dy, ss_tensor *dx, ss_err *e),   \
-      (d, x, dy, dx, e))                                                                           \
-    X(modulate,                                                                                    \
-      (ss_device * d, const ss_tensor *x, const ss_tensor *mod, const ss_tensor *dy,               \
-       ss_tensor *dx, ss_tensor *dmod, ss_err *e),                                                 \
-      (d, x, mod, dy, dx, dmod, e))                                                                \
-    X(dot, (ss_device * d, const ss_tensor *a, const ss_tensor *b, ss_tensor *y, ss_err *e),       \
-      (d, a, b, y, e))                                                                             \
-    X(sum_rows, (ss_device * d, const ss_tensor *x, int64_t groups, ss_tensor *y, ss_err *e),      \
-      (d, x, groups, y, e))                                                                        \
-    X(upsample_nearest, (ss_device * d, const ss_tensor *dy, ss_tensor *dx, ss_err *e),            \
-      (d, dy, dx, e))                                                                              \
-    X(avg_pool2, (ss_device * d, const ss_tensor *dy, ss_tensor *dx, ss_err *e), (d, dy, dx, e))   \
-    X(fir_resample, (ss_device * d, const ss_fir_args *a, ss_err *e), (d, a, e))                   \
-    X(mean_tokens, (ss_device * d, const ss_tensor *dy, ss_tensor *dx, ss_err *e), (d, dy, dx, e)) \
-    X(embedding,                                                                                   \
-      (ss_device * d, const int64_t *ids, const ss_tensor *dy, ss_tensor *dtable, ss_err *e),      \
-      (d, ids, dy, dtable, e))
+#include "kernels/pool.h"
 
 /* Weights [out][in][kh][kw] in the operand's memory. turned: [in][out][kh][kw], and the taps are
  * in reverse. */
@@ -133,11 +38,11 @@ typedef struct {
 /* One instruction set's kernels. The last two are serial and serve other files. */
 typedef struct {
     const char *name; /* "x86-64-v3" */
-#define X(name, params, args) ss_code(*name) params;
-    SS_CPU_KERNELS(X)
+#define X(name, params, args) ss_code (*name)(ss_device * d, SS_INSIDE params, ss_err * e);
+    SS_OPERATION_ENTRIES(X)
 #undef X
-#define X(name, params, args) ss_code(*back_##name) params;
-    SS_CPU_GRADIENTS(X)
+#define X(name, params, args) ss_code (*back_##name)(ss_device * d, SS_INSIDE params, ss_err * e);
+    SS_OPERATION_GRADIENTS(X)
 #undef X
     /* work: direct_floats for each of the team. */
     void (*direct_conv)(const ss_conv *c, float *work, int team);
@@ -171,9 +76,9 @@ static inline int ss_cpu_team(const ss_device *d, int64_t values)
 }
 
 /* param.c: the values of a parameter as plain f32, rounded to f unless NULL. The tensor's
- * own memory where nothing changes; else a copy made once and kept in packed. NULL after
+ * own memory where nothing changes; else a copy made once and kept with the tensor. NULL after
  * filling e. */
-const float *ss_cpu_param(const ss_device *d, const ss_tensor *w, const ss_format *f, ss_err *e);
+const float *ss_cpu_param(ss_device *d, const ss_tensor *w, const ss_format *f, ss_err *e);
 
 /* True when both are NULL or round alike. */
 bool ss_cpu_same_format(const ss_format *a, const ss_format *b);
@@ -188,8 +93,8 @@ typedef struct {
 } ss_arrangement;
 
 /* *values = w, rounded to f unless NULL, so arranged; made when needed, kept with the tensor, and
- * borrowed from it. back: the form for gradients. */
-ss_code ss_cpu_weights(const ss_device *d, const ss_tensor *w, bool back, const ss_format *f,
+ * borrowed from it. */
+ss_code ss_cpu_weights(ss_device *d, const ss_tensor *w, ss_use use, const ss_format *f,
                        const ss_arrangement *how, float **values, ss_err *e);
 
 /* conv.c */

@@ -20,11 +20,11 @@
 #define SS_JOIN(a, b) SS_JOIN2(a, b)
 #define ISA(name) SS_JOIN(name, SS_ISA)
 
-#define X(name, params, args) ss_code ISA(name) params;
-SS_CPU_KERNELS(X)
+#define X(name, params, args) ss_code ISA(name)(ss_device * d, SS_INSIDE params, ss_err * e);
+SS_OPERATION_ENTRIES(X)
 #undef X
-#define X(name, params, args) ss_code ISA(back_##name) params;
-SS_CPU_GRADIENTS(X)
+#define X(name, params, args) ss_code ISA(back_##name)(ss_device * d, SS_INSIDE params, ss_err * e);
+SS_OPERATION_GRADIENTS(X)
 #undef X
 void ISA(direct_conv)(const ss_conv *c, float *work, int team);
 size_t ISA(direct_floats)(int64_t taps);

@@ -10,10 +10,10 @@ const ss_isa SS_JOIN(isa, SS_ISA) = {
     .name = "x86-64",
 #endif
 #define X(name, params, args) .name = ISA(name),
-    SS_CPU_KERNELS(X)
+    SS_OPERATION_ENTRIES(X)
 #undef X
 #define X(name, params, args) .back_##name = ISA(back_##name),
-        SS_CPU_GRADIENTS(X)
+        SS_OPERATION_GRADIENTS(X)
 #undef X
             .direct_conv = ISA(direct_conv),
     .winograd = ISA(winograd),

@@ -493,7 +493,8 @@ static ss_code conv_run(ss_device *d, const shape_key *k, const ss_tensor *x, co
         return rc;
     const ss_arrangement how = {c->arrangement, dnnl_memory_desc_get_size(ref(&c->weights)),
                                 arrange_weights, c};
-    rc = ss_cpu_weights(d, w, k->back, f, &how, &weights, e);
+    rc = ss_cpu_weights(d, w, k->back ? SS_PREPARED_BACK : SS_PREPARED_FORWARD, f, &how, &weights,
+                        e);
     if (rc != SS_OK)
         return rc;
     if (b && !(bias = (float *)ss_cpu_param(d, b, f, e)))

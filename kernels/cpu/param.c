@@ -23,14 +23,20 @@ bool ss_cpu_same_format(const ss_format *a, const ss_format *b)
            a->no_inf == b->no_inf;
 }
 
-const float *ss_cpu_param(const ss_device *d, const ss_tensor *w, const ss_format *f, ss_err *e)
+static void plain_free(ss_device *d, void *form)
+{
+    (void)d;
+    ss_free(form);
+}
+
+const float *ss_cpu_param(ss_device *d, const ss_tensor *w, const ss_format *f, ss_err *e)
 {
     const int64_t n = ss_shape_numel(w->shape);
 
     if (w->dtype == SS_F32 && !f)
         return w->data;
 
-    plain *p = w->packed;
+    plain *p = w->prepared[SS_PREPARED_FORWARD].form;
     if (p && p->version == w->version && ss_cpu_same_format(p->rounded, f))
         return p->values;
 
@@ -47,10 +53,6 @@ const float *ss_cpu_param(const ss_device *d, const ss_tensor *w, const ss_forma
         d->isa->round_values(f, p->values, p->values, n);
     }
 
-    ss_tensor *t = (ss_tensor *)w; /* its value stays; only the prepared form changes */
-    if (t->packed)
-        t->packed_free(t->packed);
-    t->packed = p;
-    t->packed_free = ss_free;
+    ss_prepared_set(d, w, SS_PREPARED_FORWARD, (ss_prepared){p, plain_free});
     return p->values;
 }

@@ -15,8 +15,9 @@ typedef struct {
     float *values;
 } prepared;
 
-static void prepared_free(void *p)
+static void prepared_free(ss_device *d, void *p)
 {
+    (void)d;
     ss_free(((prepared *)p)->values);
     ss_free(p);
 }
@@ -57,12 +58,10 @@ static ss_code prepare(const ss_device *d, const ss_tensor *w, const ss_format *
     return rc;
 }
 
-ss_code ss_cpu_weights(const ss_device *d, const ss_tensor *w, bool back, const ss_format *f,
+ss_code ss_cpu_weights(ss_device *d, const ss_tensor *w, ss_use use, const ss_format *f,
                        const ss_arrangement *how, float **values, ss_err *e)
 {
-    ss_tensor *t = (ss_tensor *)w; /* its value stays; only the prepared form changes */
-    void **slot = back ? &t->packed_back : &t->packed;
-    prepared *p = *slot, *fresh = NULL;
+    prepared *p = w->prepared[use].form, *fresh = NULL;
 
     if (p && (p->arrangement != how->id || !ss_cpu_same_format(p->rounded, f)))
         p = NULL;
@@ -76,16 +75,12 @@ ss_code ss_cpu_weights(const ss_device *d, const ss_tensor *w, bool back, const 
     ss_code rc = prepare(d, w, f, how, p, e);
     if (rc != SS_OK) {
         if (fresh)
-            prepared_free(fresh);
+            prepared_free(d, fresh);
         return rc;
     }
     p->version = w->version;
-    if (fresh) {
-        if (*slot)
-            prepared_free(*slot);
-        *slot = fresh;
-        t->packed_free = prepared_free;
-    }
+    if (fresh)
+        ss_prepared_set(d, w, use, (ss_prepared){fresh, prepared_free});
     *values = p->values;
     return SS_OK;
 }

@@ -1,7 +1,6 @@
 /* magnitude.c - see magnitude.h */
 #include "models/net/magnitude.h"
 
-#include "base/mem.h"
 #include "kernels/context.h"
 #include "kernels/ops.h"
 
@@ -49,24 +48,9 @@ ss_tensor *ss_mp_weight(ss_ctx *c, const ss_weight *w, bool table)
     return ss_unit_rms(c, w->tensor, row, table ? 1 : (float)(1 / sqrt((double)row)));
 }
 
-/* A constant of some shape. */
-static ss_tensor *constant(ss_ctx *c, ss_shape s, float value)
-{
-    const int64_t n = ss_shape_numel(s);
-    float *host = ss_alloc((size_t)n, sizeof *host);
-
-    if (!host)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    for (int64_t i = 0; i < n; i++)
-        host[i] = value;
-    ss_tensor *y = ss_upload(c, s, host);
-    ss_free(host);
-    return y;
-}
-
 ss_tensor *ss_mp_ones(ss_ctx *c, const ss_tensor *x)
 {
-    ss_tensor *ones = constant(c, ss_shape_of(ss_dim(x, 0), ss_dim(x, 1), ss_dim(x, 2), 1), 1);
+    ss_tensor *ones = ss_full(c, ss_shape_of(ss_dim(x, 0), ss_dim(x, 1), ss_dim(x, 2), 1), 1);
     ss_tensor *y = ss_concat(c, x, ones, -1);
 
     ss_release(ones);
@@ -75,7 +59,7 @@ ss_tensor *ss_mp_ones(ss_ctx *c, const ss_tensor *x)
 
 ss_tensor *ss_mp_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *scale)
 {
-    ss_tensor *mod = constant(c, ss_shape_of(ss_dim(scale, 0), ss_dim(scale, 1)), 0);
+    ss_tensor *mod = ss_full(c, ss_shape_of(ss_dim(scale, 0), ss_dim(scale, 1)), 0);
 
     ss_set(&mod, ss_concat(c, scale, mod, -1)); /* scale, and a shift of 0 */
     ss_tensor *y = ss_modulate(c, x, mod);

@@ -1,16 +1,16 @@
-/* pool.h - activation memory that stays warm
+/* pool.h - a device's activation memory, kept for the next tensor; private to kernels/
  *
- * Fresh memory costs more than most kernels: the kernel clears each page at its first
- * touch. So freed blocks are kept and given out again: the smallest that a request fits, if it is
- * at most twice as large, and of those the latest freed. Sizes are rounded up to eight classes an
- * octave.
+ * Fresh memory costs more than most kernels: on a CPU each page is cleared at its first touch, on
+ * a GPU the driver waits. So freed blocks are kept and given out again: the smallest that a request
+ * fits, if it is at most twice as large, and of those the latest freed. Sizes are rounded up to
+ * eight classes an octave.
  *
  * Invariant: all blocks, lent and cached, never exceed the most that was ever asked for at once by
  * more than half; before fresh memory would break that, the blocks that were freed longest ago
  * go back. The half is for phases of a step that need other sizes than those alive at its peak.
  */
-#ifndef SS_KERNELS_CPU_POOL_H
-#define SS_KERNELS_CPU_POOL_H
+#ifndef SS_KERNELS_POOL_H
+#define SS_KERNELS_POOL_H
 
 #include <stddef.h>
 
@@ -28,7 +28,12 @@ typedef struct {
 typedef struct {
     ss_pool_list lent, cached; /* in the order in which they came */
     size_t asked, held, peak;  /* bytes: asked for now, of all blocks, most ever asked for */
-} ss_pool;                     /* {0} is an empty pool */
+
+    /* Where blocks come from, at a multiple of 64, and go; get gives NULL when there is no more. */
+    void *(*get)(void *self, size_t bytes);
+    void (*give_back)(void *self, void *p);
+    void *self;
+} ss_pool; /* empty, but for the functions */
 
 /* At least `bytes` of uninitialised memory at a multiple of 64; NULL when out of memory. */
 void *ss_pool_alloc(ss_pool *pool, size_t bytes) __attribute__((warn_unused_result));

@@ -1,5 +1,5 @@
 /* pool.c - see pool.h */
-#include "kernels/cpu/pool.h"
+#include "kernels/pool.h"
 
 #include "base/mem.h"
 
@@ -40,7 +40,7 @@ static ss_pool_block take(ss_pool_list *l, size_t i)
 static void give_back(ss_pool *pool, ss_pool_block b)
 {
     pool->held -= b.size;
-    ss_free(b.p);
+    pool->give_back(pool->self, b.p);
 }
 
 /* A cached block for `size` bytes, or one without memory. */
@@ -63,7 +63,7 @@ static ss_pool_block fresh(ss_pool *pool, size_t size)
     while (pool->cached.n && pool->held + size > pool->peak + pool->peak / 2)
         give_back(pool, take(&pool->cached, 0));
 
-    void *p = ss_alloc_aligned(size);
+    void *p = pool->get(pool->self, size);
     if (p)
         pool->held += size;
     return (ss_pool_block){.p = p, .size = size};
@@ -111,5 +111,5 @@ void ss_pool_release(ss_pool *pool)
         give_back(pool, take(&pool->cached, 0));
     ss_free(pool->cached.blocks);
     ss_free(pool->lent.blocks);
-    *pool = (ss_pool){0};
+    pool->cached = pool->lent = (ss_pool_list){0};
 }
