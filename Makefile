@@ -199,7 +199,7 @@ PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h tests/*/*.h */*_sta
     $(addprefix probe/,input_source.h recorder.h trajectory_record.h) \
     $(addprefix train/,board.h config_fields.h data_source.h journal.h \
         statistics.h train_folder.h watch.h) \
-    $(filter-out reports/findings.h reports/report.h,$(wildcard reports/*.h reports/*/*.h))
+    $(filter-out reports/analysis.h reports/report.h,$(wildcard reports/*.h reports/*/*.h))
 PREFIX ?= /usr/local
 # from:to below PREFIX
 INSTALLED = $(B)/libsigmascope.a:lib/libsigmascope.a $(B)/sigmascope.pc:lib/pkgconfig/sigmascope.pc \

@@ -31,7 +31,7 @@ static void runs_table(ss_page *p, const ss_overview *o)
                 "|x|</th><th>at sigma</th><th>decoder / encoder</th><th>not finite</th>"
                 "<th>precision</th><th>model</th></tr></thead><tbody>\n");
     for (int i = 0; i < o->n; i++) {
-        const ss_findings *x = &o->found[i];
+        const ss_analysis *x = &o->found[i];
         const ss_growth_row *top = x->growth.n ? &x->growth.rows[0] : NULL;
 
         html_raw(f, "<tr><td><a href=\"");
@@ -96,7 +96,7 @@ static void say_pair(ss_page *p, const ss_overview *o, int j, const ss_compariso
 }
 
 /* Behind a largest value that leaves something out. */
-static const char *of_finite(const ss_findings *x)
+static const char *of_finite(const ss_analysis *x)
 {
     return x->bad.n_sites ? " of what is finite" : "";
 }
@@ -140,11 +140,11 @@ static ss_code say_not_finite(ss_page *p, const ss_overview *o, ss_err *e)
 static void say_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *pairs)
 {
     enum { SENTENCES = 5 }; /* of more runs the table tells */
-    const ss_findings *a = &o->found[0];
+    const ss_analysis *a = &o->found[0];
     char name[256];
 
     for (int i = o->n - 1 > SENTENCES ? o->n - SENTENCES : 1; i < o->n; i++) {
-        const ss_findings *b = &o->found[i];
+        const ss_analysis *b = &o->found[i];
 
         if (a->growth.n == 0 || b->growth.n == 0 || isnan(a->growth.rows[0].peak) ||
             isnan(b->growth.rows[0].peak))
@@ -154,7 +154,7 @@ static void say_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *p
         ss_summary_say(p, SS_SAID_TOLD, "runs",
                        "%s reaches %.4g (in %s)%s, %s %.4g%s: %.3g times as much.", b->name,
                        b->growth.rows[0].peak,
-                       ss_site_name(b->run, ss_findings_origin(b, 0), name, sizeof name),
+                       ss_site_name(b->run, ss_analysis_origin(b, 0), name, sizeof name),
                        of_finite(b), a->name, a->growth.rows[0].peak, of_finite(a), ratio);
     }
     if (pairs[o->n - 1].fits)

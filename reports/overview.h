@@ -5,7 +5,7 @@
 #include "analyze/several/comparison.h"
 #include "analyze/several/conditioning.h"
 #include "analyze/several/trend.h"
-#include "reports/findings.h"
+#include "reports/analysis.h"
 #include "reports/page/page.h"
 
 /* A run against the first. */
@@ -19,7 +19,7 @@ typedef struct {
     const ss_report_options *opt;
     const char *folder;
     ss_run *const *runs;      /* [n] */
-    const ss_findings *found; /* [n] */
+    const ss_analysis *found; /* [n] */
     int n;
     const ss_format *format; /* [n_formats] */
     int n_formats;

@@ -23,8 +23,8 @@ typedef struct {
     ss_format formats[SS_MAX_FORMATS];
     int n_formats;
     ss_run **runs;
-    ss_findings *findings;         /* [n_runs] */
-    ss_training_findings training; /* of the only run, if that is over training steps */
+    ss_analysis *analyses;         /* [n_runs] */
+    ss_training_analysis training; /* of the only run, if that is over training steps */
 } writer;
 
 ss_report_options ss_report_defaults(void)
@@ -74,8 +74,8 @@ static ss_code open_runs(writer *w, ss_err *e)
     ss_code rc = SS_OK;
 
     w->runs = ss_calloc((size_t)w->opt->n_runs, sizeof *w->runs);
-    w->findings = ss_calloc((size_t)w->opt->n_runs, sizeof *w->findings);
-    if (!w->runs || !w->findings)
+    w->analyses = ss_calloc((size_t)w->opt->n_runs, sizeof *w->analyses);
+    if (!w->runs || !w->analyses)
         return ss_fail(e, SS_NOMEM, "out of memory");
     for (int i = 0; i < w->opt->n_runs && rc == SS_OK; i++) {
         if ((rc = open(w->opt->runs[i], &w->runs[i], e)) != SS_OK ||
@@ -84,17 +84,17 @@ static ss_code open_runs(writer *w, ss_err *e)
         if (w->runs[i]->steps)
             lead_with_own(w);
         if (w->runs[i]->steps)
-            return ss_training_findings_make(w->runs[i], w->opt->modules, w->opt->n_modules,
+            return ss_training_analysis_make(w->runs[i], w->opt->modules, w->opt->n_modules,
                                              w->formats, w->n_formats, &w->training, e);
-        rc = ss_findings_make(w->runs[i], w->opt->modules, w->opt->n_modules, w->formats,
-                              w->n_formats, &w->findings[i], e);
+        rc = ss_analysis_make(w->runs[i], w->opt->modules, w->opt->n_modules, w->formats,
+                              w->n_formats, &w->analyses[i], e);
     }
     if (rc == SS_OK)
-        ss_findings_name(w->findings, w->opt->n_runs);
+        ss_analysis_name(w->analyses, w->opt->n_runs);
     return rc;
 }
 
-static void lead(ss_page *p, const ss_findings *x)
+static void lead(ss_page *p, const ss_analysis *x)
 {
     const ss_run *r = x->run;
 
@@ -111,13 +111,13 @@ static void lead(ss_page *p, const ss_findings *x)
 static ss_code run_page(writer *w, int i, const char *file, const char *prefix, const char *title,
                         ss_err *e)
 {
-    static ss_code (*const sections[])(ss_page *, const ss_findings *, ss_err *) = {
+    static ss_code (*const sections[])(ss_page *, const ss_analysis *, ss_err *) = {
         ss_section_nonfinite, ss_section_growth,    ss_section_player, ss_section_heat,
         ss_section_headroom,  ss_section_keep,      ss_section_bands,  ss_section_histograms,
         ss_section_inputs,    ss_section_attention, ss_section_maps,   ss_section_channels,
         ss_section_loss,      ss_section_weights,
     };
-    const ss_findings *x = &w->findings[i];
+    const ss_analysis *x = &w->analyses[i];
     ss_page page;
     ss_code rc = ss_page_begin(&page, w->folder, file, prefix, title, w->summary, e);
 
@@ -152,18 +152,18 @@ static ss_code write_pages(writer *w, ss_err *e)
 {
     const int n = w->opt->n_runs;
     char(*pages)[32] = ss_calloc((size_t)n, sizeof *pages), prefix[32], title[300];
-    const ss_overview all = {w->opt, w->folder,  w->runs,      w->findings,
+    const ss_overview all = {w->opt, w->folder,  w->runs,      w->analyses,
                              n,      w->formats, w->n_formats, (const char(*)[32])pages};
     ss_code rc = pages ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
 
     for (int i = 0; i < n && rc == SS_OK; i++) {
         snprintf(pages[i], sizeof pages[i], "run-%d.html", i + 1);
         snprintf(prefix, sizeof prefix, "run-%d-", i + 1);
-        rc = run_page(w, i, pages[i], prefix, w->findings[i].name, e);
+        rc = run_page(w, i, pages[i], prefix, w->analyses[i].name, e);
     }
-    snprintf(title, sizeof title, "%s and %d more", w->findings[0].name, n - 1);
+    snprintf(title, sizeof title, "%s and %d more", w->analyses[0].name, n - 1);
     if (n == 2)
-        snprintf(title, sizeof title, "%s and %s", w->findings[0].name, w->findings[1].name);
+        snprintf(title, sizeof title, "%s and %s", w->analyses[0].name, w->analyses[1].name);
     if (rc == SS_OK)
         rc = ss_overview_write(&all, w->opt->title ? w->opt->title : title, w->summary, e);
     ss_free(pages);
@@ -176,7 +176,7 @@ static ss_code write_all(writer *w, ss_err *e)
         return ss_training_page(&w->training, w->opt, w->folder, w->summary, e);
     if (w->opt->n_runs > 1)
         return write_pages(w, e);
-    return run_page(w, 0, "index.html", "", w->opt->title ? w->opt->title : w->findings[0].name, e);
+    return run_page(w, 0, "index.html", "", w->opt->title ? w->opt->title : w->analyses[0].name, e);
 }
 
 ss_code ss_report_write(const ss_report_options *opt, ss_report_summary *summary, ss_err *e)
@@ -194,13 +194,13 @@ ss_code ss_report_write(const ss_report_options *opt, ss_report_summary *summary
         rc = ss_outdir_commit(&out, e);
 out:
     ss_outdir_discard(&out);
-    ss_training_findings_release(&w.training);
+    ss_training_analysis_release(&w.training);
     for (int i = 0; w.runs && i < opt->n_runs; i++) {
-        if (w.findings)
-            ss_findings_release(&w.findings[i]);
+        if (w.analyses)
+            ss_analysis_release(&w.analyses[i]);
         ss_run_close(w.runs[i]);
     }
     ss_free(w.runs);
-    ss_free(w.findings);
+    ss_free(w.analyses);
     return rc;
 }

@@ -56,7 +56,7 @@ void ss_summary_structure(ss_page *p, const ss_run *r, const ss_structure_asked 
     }
 }
 
-static double sigma_of(const ss_findings *x, int index)
+static double sigma_of(const ss_analysis *x, int index)
 {
     return x->run->sigmas[index];
 }
@@ -75,7 +75,7 @@ void ss_summary_not_finite(ss_page *p, const ss_not_finite *x, const char *name,
     }
 }
 
-static void say_finite(ss_page *p, const ss_findings *x)
+static void say_finite(ss_page *p, const ss_analysis *x)
 {
     const ss_not_finite *bad = &x->bad;
 
@@ -98,14 +98,14 @@ static void say_finite(ss_page *p, const ss_findings *x)
 }
 
 /* ", of what is finite": behind numbers that leave something out. */
-static const char *of_finite(const ss_findings *x)
+static const char *of_finite(const ss_analysis *x)
 {
     return x->bad.n_sites    ? ", of what is finite,"
            : x->bad.n_limits ? ", where it is cut off,"
                              : "";
 }
 
-static void say_growth(ss_page *p, const ss_findings *x)
+static void say_growth(ss_page *p, const ss_analysis *x)
 {
     const ss_growth_row *top = &x->growth.rows[0];
     char name[256];
@@ -115,7 +115,7 @@ static void say_growth(ss_page *p, const ss_findings *x)
                        "How activations grow with sigma: no module has a finite largest value.");
         return;
     }
-    ss_site_name(x->run, ss_findings_origin(x, 0), name, sizeof name);
+    ss_site_name(x->run, ss_analysis_origin(x, 0), name, sizeof name);
     if (x->n < 2)
         ss_summary_say(p, SS_SAID_TOLD, "growth",
                        "The largest activation%s is %.4g, in %s. With one noise level there is no "
@@ -137,7 +137,7 @@ static void say_growth(ss_page *p, const ss_findings *x)
             x->run->inputs[top->peak_input], top->absmax.low, top->absmax.high, top->absmax.ratio);
 }
 
-static void say_stages(ss_page *p, const ss_findings *x)
+static void say_stages(ss_page *p, const ss_analysis *x)
 {
     const ss_stage_row *row = x->stages.n ? &x->stages.rows[x->stages.n - 1] : NULL;
     const bool both = x->stages.n_sites[SS_STAGE_ENCODER] && x->stages.n_sites[SS_STAGE_DECODER];
@@ -178,7 +178,7 @@ static bool is_own_format(const ss_run *r, const ss_format *f)
     return ss_run_format(r, &own) && strcmp(own.name, f->name) == 0;
 }
 
-static void say_headroom(ss_page *p, const ss_findings *x)
+static void say_headroom(ss_page *p, const ss_analysis *x)
 {
     const bool outputs_only = ss_run_port(x->run, "input") < 0; /* as of other people's hooks */
     char name[256];
@@ -229,7 +229,7 @@ static void say_headroom(ss_page *p, const ss_findings *x)
     }
 }
 
-static void say_weights(ss_page *p, const ss_findings *x)
+static void say_weights(ss_page *p, const ss_analysis *x)
 {
     const ss_weights *w = &x->weights;
 
@@ -249,7 +249,7 @@ static void say_weights(ss_page *p, const ss_findings *x)
                    w->n_huge_normal);
 }
 
-static void say_attention(ss_page *p, const ss_findings *x)
+static void say_attention(ss_page *p, const ss_analysis *x)
 {
     const ss_attn *a = &x->attention;
 
@@ -262,7 +262,7 @@ static void say_attention(ss_page *p, const ss_findings *x)
                        "%s", x->attention_sentence);
 }
 
-static void say_spectra(ss_page *p, const ss_findings *x)
+static void say_spectra(ss_page *p, const ss_analysis *x)
 {
     char text[512];
     int told = 0;
@@ -277,7 +277,7 @@ static void say_spectra(ss_page *p, const ss_findings *x)
             "inputs", "%s.", ss_spectra_sentence(x->run, &x->spectra, text, sizeof text));
 }
 
-static void say_maps(ss_page *p, const ss_findings *x)
+static void say_maps(ss_page *p, const ss_analysis *x)
 {
     const ss_blobs *b = &x->blobs;
     int low = 0, high = 0;
@@ -302,7 +302,7 @@ static void say_maps(ss_page *p, const ss_findings *x)
                    b->n, low, high);
 }
 
-static void say_channels(ss_page *p, const ss_findings *x)
+static void say_channels(ss_page *p, const ss_analysis *x)
 {
     const ss_channels *k = &x->channels;
     char name[256];
@@ -321,7 +321,7 @@ static void say_channels(ss_page *p, const ss_findings *x)
                        ss_site_name(x->run, k->rows[0].site, name, sizeof name), k->rows[0].absmax);
 }
 
-static void say_dead(ss_page *p, const ss_findings *x)
+static void say_dead(ss_page *p, const ss_analysis *x)
 {
     const ss_channels *k = &x->channels;
     char name[256];
@@ -336,7 +336,7 @@ static void say_dead(ss_page *p, const ss_findings *x)
             (long long)k->dead[0].n_channels);
 }
 
-static void say_tokens(ss_page *p, const ss_findings *x)
+static void say_tokens(ss_page *p, const ss_analysis *x)
 {
     const ss_tokens *k = &x->tokens;
     const ss_token_row *top = k->rows;
@@ -358,7 +358,7 @@ static void say_tokens(ss_page *p, const ss_findings *x)
             ss_token_position(top, where, sizeof where), top->ratio);
 }
 
-static void say_loss(ss_page *p, const ss_findings *x)
+static void say_loss(ss_page *p, const ss_analysis *x)
 {
     const ss_run *r = x->run;
     double low = NAN, high = NAN;
@@ -391,7 +391,7 @@ static void say_loss(ss_page *p, const ss_findings *x)
 }
 
 /* How the network is built where it is worst. */
-static void say_structure(ss_page *p, const ss_findings *x)
+static void say_structure(ss_page *p, const ss_analysis *x)
 {
     ss_structure_asked asked = {0};
 
@@ -404,11 +404,11 @@ static void say_structure(ss_page *p, const ss_findings *x)
             ss_structure_ask(&asked, over->first);
     }
     if (asked.n == 0 && x->growth.n && !isnan(x->growth.rows[0].peak))
-        ss_structure_ask(&asked, ss_findings_origin(x, 0));
+        ss_structure_ask(&asked, ss_analysis_origin(x, 0));
     ss_summary_structure(p, x->run, &asked);
 }
 
-void ss_summary_run(ss_page *p, const ss_findings *x)
+void ss_summary_run(ss_page *p, const ss_analysis *x)
 {
     if (x->n == 0) {
         ss_summary_say(p, SS_SAID_UNKNOWN, NULL,

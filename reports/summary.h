@@ -2,7 +2,7 @@
 #ifndef SS_REPORTS_SUMMARY_H
 #define SS_REPORTS_SUMMARY_H
 
-#include "reports/findings.h"
+#include "reports/analysis.h"
 #include "reports/page/page.h"
 
 /* What a sentence is, which stands before it in a word: good and bad answer whether there is
@@ -29,6 +29,6 @@ void ss_summary_not_finite(ss_page *p, const ss_not_finite *x, const char *name,
                            const char *anchor);
 
 /* The sentences of one run. */
-void ss_summary_run(ss_page *p, const ss_findings *x);
+void ss_summary_run(ss_page *p, const ss_analysis *x);
 
 #endif

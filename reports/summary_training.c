@@ -7,7 +7,7 @@
 #include <math.h>
 
 /* The headline: whether it got anywhere. */
-static void say_health(ss_page *p, const ss_training_findings *x)
+static void say_health(ss_page *p, const ss_training_analysis *x)
 {
     char text[600];
 
@@ -21,7 +21,7 @@ static void say_health(ss_page *p, const ss_training_findings *x)
                                        : "Whether steps were skipped: the run does not say.");
 }
 
-static void say_overflow(ss_page *p, const ss_training_findings *x)
+static void say_overflow(ss_page *p, const ss_training_analysis *x)
 {
     const ss_training_overflow *o = &x->overflow;
     char name[256], sigma[48] = "";
@@ -50,7 +50,7 @@ static void say_overflow(ss_page *p, const ss_training_findings *x)
 }
 
 /* How the network is built where it is worst. */
-static void say_structure(ss_page *p, const ss_training_findings *x)
+static void say_structure(ss_page *p, const ss_training_analysis *x)
 {
     ss_structure_asked asked = {0};
     ss_site largest;
@@ -102,7 +102,7 @@ static void say_stages(ss_page *p, const ss_training *t)
                    t->trend.steps[last], decoder / encoder, decoder, encoder);
 }
 
-static void say_updates(ss_page *p, const ss_training_findings *x)
+static void say_updates(ss_page *p, const ss_training_analysis *x)
 {
     const ss_updates *u = &x->updates;
     const ss_updates_row *worst = u->rows;
@@ -126,7 +126,7 @@ static void say_updates(ss_page *p, const ss_training_findings *x)
                        x->t.trend.steps[worst->staleness_step]);
 }
 
-static void say_loss(ss_page *p, const ss_training_findings *x)
+static void say_loss(ss_page *p, const ss_training_analysis *x)
 {
     const ss_training_loss *best = NULL, *worst = NULL;
 
@@ -152,7 +152,7 @@ static void say_loss(ss_page *p, const ss_training_findings *x)
                        x->run->bins[worst->bin], worst->first, worst->last);
 }
 
-void ss_summary_training(ss_page *p, const ss_training_findings *x)
+void ss_summary_training(ss_page *p, const ss_training_analysis *x)
 {
     say_health(p, x);
     ss_summary_not_finite(p, &x->bad, NULL, "growth");

@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-ss_code ss_training_findings_make(ss_run *r, const char *const *globs, int n_globs,
-                                  const ss_format *formats, int n_formats, ss_training_findings *x,
+ss_code ss_training_analysis_make(ss_run *r, const char *const *globs, int n_globs,
+                                  const ss_format *formats, int n_formats, ss_training_analysis *x,
                                   ss_err *e)
 {
     ss_code rc;
 
-    *x = (ss_training_findings){.run = r, .format = formats, .n_formats = n_formats};
+    *x = (ss_training_analysis){.run = r, .format = formats, .n_formats = n_formats};
     rc = ss_sites_find(r, globs, n_globs, SS_SITES_ALL, &x->all, e);
     if (rc == SS_OK)
         rc = ss_sites_find(r, globs, n_globs, SS_SITES_PRODUCED, &x->produced, e);
@@ -39,11 +39,11 @@ ss_code ss_training_findings_make(ss_run *r, const char *const *globs, int n_glo
     if (rc == SS_OK)
         rc = ss_training_losses(&x->t, x->losses, &x->n_losses, e);
     if (rc != SS_OK)
-        ss_training_findings_release(x);
+        ss_training_analysis_release(x);
     return rc;
 }
 
-void ss_training_findings_release(ss_training_findings *x)
+void ss_training_analysis_release(ss_training_analysis *x)
 {
     ss_sites_release(&x->all);
     ss_sites_release(&x->produced);
@@ -53,10 +53,10 @@ void ss_training_findings_release(ss_training_findings *x)
     ss_training_overflow_release(&x->overflow);
     ss_updates_release(&x->updates);
     ss_free(x->losses);
-    *x = (ss_training_findings){0};
+    *x = (ss_training_analysis){0};
 }
 
-static void lead(ss_page *p, const ss_training_findings *x)
+static void lead(ss_page *p, const ss_training_analysis *x)
 {
     const ss_run *r = x->run;
     const ss_trend *t = &x->t.trend;
@@ -69,7 +69,7 @@ static void lead(ss_page *p, const ss_training_findings *x)
                  r->complete ? "" : "; the training is not at its end");
 }
 
-static ss_code section_trend(ss_page *page, const ss_training_findings *x, ss_err *e)
+static ss_code section_trend(ss_page *page, const ss_training_analysis *x, ss_err *e)
 {
     ss_code rc;
 
@@ -94,10 +94,10 @@ static void name_of(const ss_run *r, char *out, size_t n)
         snprintf(out, n, "%s", r->path);
 }
 
-ss_code ss_training_page(const ss_training_findings *x, const ss_report_options *opt,
+ss_code ss_training_page(const ss_training_analysis *x, const ss_report_options *opt,
                          const char *folder, ss_report_summary *summary, ss_err *e)
 {
-    static ss_code (*const sections[])(ss_page *, const ss_training_findings *, ss_err *) = {
+    static ss_code (*const sections[])(ss_page *, const ss_training_analysis *, ss_err *) = {
         ss_section_steps,    section_trend,      ss_section_step_heat,
         ss_section_training, ss_section_updates,
     };

@@ -27,22 +27,22 @@ typedef struct {
     ss_updates updates;            /* n is 0 without */
     ss_training_loss *losses;      /* [n_losses] by noise level */
     int n_losses;
-} ss_training_findings;
+} ss_training_analysis;
 
-ss_code ss_training_findings_make(ss_run *r, const char *const *globs, int n_globs,
-                                  const ss_format *formats, int n_formats, ss_training_findings *x,
+ss_code ss_training_analysis_make(ss_run *r, const char *const *globs, int n_globs,
+                                  const ss_format *formats, int n_formats, ss_training_analysis *x,
                                   ss_err *e);
-void ss_training_findings_release(ss_training_findings *x); /* {0} is fine */
+void ss_training_analysis_release(ss_training_analysis *x); /* {0} is fine */
 
 /* Writes FOLDER/index.html. opt: title, samples, command. */
-ss_code ss_training_page(const ss_training_findings *x, const ss_report_options *opt,
+ss_code ss_training_page(const ss_training_analysis *x, const ss_report_options *opt,
                          const char *folder, ss_report_summary *summary, ss_err *e);
 
 /* The parts, in the order in which one reads them. */
-void ss_summary_training(ss_page *p, const ss_training_findings *x);
-ss_code ss_section_training(ss_page *p, const ss_training_findings *x, ss_err *e);  /* #training */
-ss_code ss_section_steps(ss_page *p, const ss_training_findings *x, ss_err *e);     /* #growth */
-ss_code ss_section_step_heat(ss_page *p, const ss_training_findings *x, ss_err *e); /* #heat */
-ss_code ss_section_updates(ss_page *p, const ss_training_findings *x, ss_err *e);   /* #updates */
+void ss_summary_training(ss_page *p, const ss_training_analysis *x);
+ss_code ss_section_training(ss_page *p, const ss_training_analysis *x, ss_err *e);  /* #training */
+ss_code ss_section_steps(ss_page *p, const ss_training_analysis *x, ss_err *e);     /* #growth */
+ss_code ss_section_step_heat(ss_page *p, const ss_training_analysis *x, ss_err *e); /* #heat */
+ss_code ss_section_updates(ss_page *p, const ss_training_analysis *x, ss_err *e);   /* #updates */
 
 #endif

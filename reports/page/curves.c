@@ -18,7 +18,7 @@ void ss_sigma_axis_add(ss_sigma_axis *a, double sigma)
     }
 }
 
-ss_sigma_axis ss_sigma_axis_of(const ss_findings *x)
+ss_sigma_axis ss_sigma_axis_of(const ss_analysis *x)
 {
     ss_sigma_axis a;
 
@@ -61,21 +61,21 @@ void ss_sigma_axis_set(ss_plot *p, const ss_sigma_axis *a)
         ss_plot_addf(p, "set xtics add ('inf' %.9g)\n", high);
 }
 
-void ss_curves_sigma_axis(ss_plot *p, const ss_findings *x)
+void ss_curves_sigma_axis(ss_plot *p, const ss_analysis *x)
 {
     const ss_sigma_axis a = ss_sigma_axis_of(x);
 
     ss_sigma_axis_set(p, &a);
 }
 
-void ss_curves_sigma(ss_plot *p, const ss_findings *x, int k)
+void ss_curves_sigma(ss_plot *p, const ss_analysis *x, int k)
 {
     const ss_sigma_axis a = ss_sigma_axis_of(x);
 
     ss_plot_number(p, ss_sigma_axis_at(&a, x->run->sigmas[x->order[k]]));
 }
 
-void ss_curves_level_tics(ss_plot *p, const ss_findings *x)
+void ss_curves_level_tics(ss_plot *p, const ss_analysis *x)
 {
     enum { MANY = 16 };
 
@@ -86,7 +86,7 @@ void ss_curves_level_tics(ss_plot *p, const ss_findings *x)
     ss_plot_add(p, ")\n");
 }
 
-void ss_curves_limits(ss_plot *p, const ss_findings *x, double top)
+void ss_curves_limits(ss_plot *p, const ss_analysis *x, double top)
 {
     enum { NEAR = 10 };
 
@@ -100,7 +100,7 @@ void ss_curves_limits(ss_plot *p, const ss_findings *x, double top)
     }
 }
 
-int ss_curves_largest(const ss_findings *x, ss_site *sites, int n)
+int ss_curves_largest(const ss_analysis *x, ss_site *sites, int n)
 {
     int found = 0;
 
@@ -109,14 +109,14 @@ int ss_curves_largest(const ss_findings *x, ss_site *sites, int n)
         bool seen = isnan(row->peak);
 
         for (int k = 0; k < i && !seen; k++)
-            seen = ss_findings_same(&x->growth.rows[k], row);
+            seen = ss_analysis_same(&x->growth.rows[k], row);
         if (!seen)
-            sites[found++] = ss_findings_origin(x, i);
+            sites[found++] = ss_analysis_origin(x, i);
     }
     return found;
 }
 
-int ss_curves_levels(const ss_findings *x, int *levels, int n)
+int ss_curves_levels(const ss_analysis *x, int *levels, int n)
 {
     const int count = x->n < n ? x->n : n;
 

@@ -2,7 +2,7 @@
 #ifndef SS_REPORTS_MAPS_H
 #define SS_REPORTS_MAPS_H
 
-#include "reports/findings.h"
+#include "reports/analysis.h"
 
 typedef struct {
     int module;

@@ -31,7 +31,7 @@ static int shown_heads(const ss_attn *a, int *heads)
     return n;
 }
 
-static ss_code heat(ss_page *page, const ss_findings *x, ss_err *e)
+static ss_code heat(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const ss_attn *a = &x->attention;
     const ss_run *r = x->run;
@@ -83,7 +83,7 @@ static ss_code heat(ss_page *page, const ss_findings *x, ss_err *e)
     return ss_page_figure(page, &p, "attention", 900, 110 + 17 * n, alt, caption, e);
 }
 
-ss_code ss_section_attention(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_attention(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_table t;
     ss_code rc;

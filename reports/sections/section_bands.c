@@ -11,7 +11,7 @@ typedef struct {
     double min, max, mean, std;
 } band;
 
-static band band_of(const ss_findings *x, const float *const stat[4], ss_site s, int k)
+static band band_of(const ss_analysis *x, const float *const stat[4], ss_site s, int k)
 {
     const ss_run *r = x->run;
     band b = {NAN, NAN, NAN, NAN};
@@ -44,7 +44,7 @@ static void put(ss_plot *p, double v)
     ss_plot_number(p, v);
 }
 
-ss_code ss_section_bands(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_bands(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     static const char *const names[] = {"min", "max", "mean", "std"};
     const float *stat[4];

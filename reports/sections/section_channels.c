@@ -5,7 +5,7 @@
 
 enum { TABLE_ROWS = 1000 };
 
-ss_code ss_section_channels(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_channels(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_table t;
     ss_code rc = SS_OK;

@@ -7,7 +7,7 @@
 
 enum { COLOURED = 7, TABLE_ROWS = 3000 };
 
-static void panel(ss_plot *p, const ss_findings *x, const char *title)
+static void panel(ss_plot *p, const ss_analysis *x, const char *title)
 {
     ss_curves_sigma_axis(p, x);
     ss_plot_add(
@@ -24,7 +24,7 @@ typedef struct {
     bool has_rms[SS_N_STAGES + 1]; /* of each line */
 } lines;
 
-static bool any_value(const ss_findings *x, int stage, bool rms)
+static bool any_value(const ss_analysis *x, int stage, bool rms)
 {
     bool any = false;
 
@@ -36,7 +36,7 @@ static bool any_value(const ss_findings *x, int stage, bool rms)
     return any;
 }
 
-static lines find_lines(const ss_findings *x)
+static lines find_lines(const ss_analysis *x)
 {
     const bool named = ss_stages_named(&x->stages);
     lines l = {.n = 0};
@@ -55,7 +55,7 @@ static const char *line_name(int stage)
     return stage == SS_N_STAGES ? "all modules" : ss_stage_name((ss_stage)stage);
 }
 
-static void stage_alt(const ss_findings *x, const lines *l, char *out, size_t n)
+static void stage_alt(const ss_analysis *x, const lines *l, char *out, size_t n)
 {
     const ss_stage_row *low = &x->stages.rows[0], *high = &x->stages.rows[x->stages.n - 1];
     size_t at = (size_t)snprintf(out, n,
@@ -72,7 +72,7 @@ static void stage_alt(const ss_findings *x, const lines *l, char *out, size_t n)
         snprintf(out + at, n - at, ".");
 }
 
-static void stages_data(ss_plot *p, const ss_findings *x, double *top)
+static void stages_data(ss_plot *p, const ss_analysis *x, double *top)
 {
     ss_plot_add(p, "$stages << EOD\n");
     for (int k = 0; k < x->stages.n; k++) {
@@ -91,7 +91,7 @@ static void stages_data(ss_plot *p, const ss_findings *x, double *top)
     ss_plot_add(p, "EOD\n");
 }
 
-static ss_code stages(ss_page *page, const ss_findings *x, ss_err *e)
+static ss_code stages(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const lines l = find_lines(x);
     const bool all = l.n && l.stage[0] == SS_N_STAGES;
@@ -131,14 +131,14 @@ static ss_code stages(ss_page *page, const ss_findings *x, ss_err *e)
                           e);
 }
 
-static double value_at(const ss_findings *x, const float *stat, ss_site s, int k)
+static double value_at(const ss_analysis *x, const float *stat, ss_site s, int k)
 {
-    return stat == x->absmax ? ss_findings_peak(x, s, k)
+    return stat == x->absmax ? ss_analysis_peak(x, s, k)
                              : ss_site_rms(x->run, stat, s, SS_ALL, x->order[k]);
 }
 
 /* Whether a site has anything to draw. */
-static bool has_curve(const ss_findings *x, const float *stat, ss_site s)
+static bool has_curve(const ss_analysis *x, const float *stat, ss_site s)
 {
     bool any = false;
 
@@ -147,7 +147,7 @@ static bool has_curve(const ss_findings *x, const float *stat, ss_site s)
     return any;
 }
 
-static void curve(ss_plot *p, const ss_findings *x, const float *stat, ss_site s)
+static void curve(ss_plot *p, const ss_analysis *x, const float *stat, ss_site s)
 {
     for (int k = 0; k < x->n; k++) {
         ss_curves_sigma(p, x, k);
@@ -159,7 +159,7 @@ static void curve(ss_plot *p, const ss_findings *x, const float *stat, ss_site s
 }
 
 /* The data blocks $top and $rest of one panel. True where $rest has anything. */
-static bool curves(ss_plot *p, const ss_findings *x, const float *stat, int what,
+static bool curves(ss_plot *p, const ss_analysis *x, const float *stat, int what,
                    const ss_site *top, int n)
 {
     bool any = false;
@@ -176,7 +176,7 @@ static bool curves(ss_plot *p, const ss_findings *x, const float *stat, int what
     return any;
 }
 
-static ss_code modules(ss_page *page, const ss_findings *x, ss_err *e)
+static ss_code modules(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const float *const stats[] = {x->absmax, x->rms};
     const int n_panels = x->rms ? 2 : 1;
@@ -228,7 +228,7 @@ static ss_code modules(ss_page *page, const ss_findings *x, ss_err *e)
     return ss_page_figure(page, &p, "growth-modules", 900, 520, alt, caption, e);
 }
 
-ss_code ss_section_growth(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_growth(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_table t;
     ss_code rc = SS_OK;

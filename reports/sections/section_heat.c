@@ -7,7 +7,7 @@
 
 enum { TABLE_ROWS = 2500 };
 
-static void labels(ss_plot *p, const ss_findings *x)
+static void labels(ss_plot *p, const ss_analysis *x)
 {
     char name[256];
 
@@ -21,7 +21,7 @@ static void labels(ss_plot *p, const ss_findings *x)
     ss_plot_add(p, ")\n");
 }
 
-static ss_code picture(ss_page *page, const ss_findings *x, ss_err *e)
+static ss_code picture(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const ss_format *f = &x->format[0];
     ss_plot p = {0};
@@ -35,7 +35,7 @@ static ss_code picture(ss_page *page, const ss_findings *x, ss_err *e)
     ss_plot_add(&p, "$d << EOD\n");
     for (int i = 0; i < x->rows.n; i++) {
         for (int k = 0; k < x->n; k++) {
-            ss_plot_number(&p, ss_findings_peak(x, x->rows.site[i], k));
+            ss_plot_number(&p, ss_analysis_peak(x, x->rows.site[i], k));
             ss_plot_add(&p, " ");
         }
         ss_plot_add(&p, "\n");
@@ -43,7 +43,7 @@ static ss_code picture(ss_page *page, const ss_findings *x, ss_err *e)
     ss_plot_add(&p, "EOD\n$over << EOD\n");
     for (int i = 0; i < x->rows.n; i++) {
         for (int k = 0; k < x->n; k++) {
-            if (ss_overflows(f, ss_findings_peak(x, x->rows.site[i], k))) {
+            if (ss_overflows(f, ss_analysis_peak(x, x->rows.site[i], k))) {
                 ss_plot_addf(&p, "%d %d\n", k, i);
                 n_over++;
             }
@@ -71,13 +71,13 @@ static ss_code picture(ss_page *page, const ss_findings *x, ss_err *e)
 }
 
 /* The extremes of what the table shows, for its colours. */
-static void range(const ss_findings *x, double *low, double *high)
+static void range(const ss_analysis *x, double *low, double *high)
 {
     *low = INFINITY;
     *high = 0;
     for (int i = 0; i < x->produced.n; i++) {
         for (int k = 0; k < x->n; k++) {
-            const double v = ss_findings_peak(x, x->produced.site[i], k);
+            const double v = ss_analysis_peak(x, x->produced.site[i], k);
 
             if (v > 0 && isfinite(v)) {
                 *low = fmin(*low, v);
@@ -102,7 +102,7 @@ static void cell(FILE *f, double v, double share, bool over)
     fprintf(f, "%.3g</td>", v);
 }
 
-static void table(ss_page *page, const ss_findings *x)
+static void table(ss_page *page, const ss_analysis *x)
 {
     FILE *f = page->f;
     char name[512];
@@ -128,7 +128,7 @@ static void table(ss_page *page, const ss_findings *x)
         html_element(f, "th", NULL, "%s",
                      ss_site_name(x->run, x->produced.site[i], name, sizeof name));
         for (int k = 0; k < x->n; k++) {
-            const double v = ss_findings_peak(x, x->produced.site[i], k);
+            const double v = ss_analysis_peak(x, x->produced.site[i], k);
 
             cell(f, v, log(v / low) / log(high / low), ss_overflows(&x->format[0], v));
         }
@@ -137,7 +137,7 @@ static void table(ss_page *page, const ss_findings *x)
     html_raw(f, "</tbody></table></div></details>\n");
 }
 
-ss_code ss_section_heat(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_heat(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_code rc = SS_OK;
 

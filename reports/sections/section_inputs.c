@@ -25,7 +25,7 @@ static double largest(const float *x, int64_t n)
 }
 
 /* A row for each input, a column for each noise level; sample 0. */
-static ss_code pictures(ss_page *page, const ss_findings *x, ss_err *e)
+static ss_code pictures(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_run *r = x->run;
     const int n_inputs = shown_inputs(r);
@@ -75,7 +75,7 @@ out:
 }
 
 /* The largest |x| of the whole network that one input causes at one noise level. */
-static double caused(const ss_findings *x, int input, int k)
+static double caused(const ss_analysis *x, int input, int k)
 {
     double peak = NAN;
 
@@ -87,7 +87,7 @@ static double caused(const ss_findings *x, int input, int k)
 /* Power below the largest by this factor is rounding error. */
 static const double faint = 1e-10;
 
-static double mean_power(const ss_findings *x, const float *psd, int input, int k, int radius)
+static double mean_power(const ss_analysis *x, const float *psd, int input, int k, int radius)
 {
     const ss_run *r = x->run;
     double sum = 0;
@@ -102,7 +102,7 @@ static double mean_power(const ss_findings *x, const float *psd, int input, int 
 }
 
 /* The largest power of any input; 0 where there are no spectra. */
-static double most_power(const ss_findings *x, const float *psd, int k)
+static double most_power(const ss_analysis *x, const float *psd, int k)
 {
     double top = 0;
 
@@ -112,7 +112,7 @@ static double most_power(const ss_findings *x, const float *psd, int k)
     return top;
 }
 
-static void spectra_data(ss_plot *p, const ss_findings *x, const float *psd, double top, int k)
+static void spectra_data(ss_plot *p, const ss_analysis *x, const float *psd, double top, int k)
 {
     const ss_run *r = x->run;
 
@@ -131,7 +131,7 @@ static void spectra_data(ss_plot *p, const ss_findings *x, const float *psd, dou
     ss_plot_add(p, "EOD\n");
 }
 
-static void titled_curves(ss_plot *p, const ss_findings *x, const char *block)
+static void titled_curves(ss_plot *p, const ss_analysis *x, const char *block)
 {
     for (int i = 0; i < shown_inputs(x->run); i++) {
         ss_plot_addf(p, "%s%s using 1:2 index %d with linespoints lt %d title ", i ? ", " : "plot ",
@@ -142,7 +142,7 @@ static void titled_curves(ss_plot *p, const ss_findings *x, const char *block)
 }
 
 /* Left the spectra at the highest noise level, right what each input causes at each. */
-static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
+static ss_code curves(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_run *r = x->run;
     const int n_inputs = shown_inputs(r);
@@ -216,7 +216,7 @@ static ss_code curves(ss_page *page, const ss_findings *x, ss_err *e)
 
 /* Low-frequency share against the largest |x|, a point for each input and sample, at the lowest,
  * the middle and the highest noise level. */
-static ss_code scatter(ss_page *page, const ss_findings *x, ss_err *e)
+static ss_code scatter(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const ss_run *r = x->run;
     const int n_inputs = shown_inputs(r);
@@ -275,7 +275,7 @@ static ss_code scatter(ss_page *page, const ss_findings *x, ss_err *e)
                           e);
 }
 
-ss_code ss_section_inputs(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_inputs(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_table t;
     ss_code rc;

@@ -5,7 +5,7 @@
 
 enum { TABLE_ROWS = 2000 };
 
-static ss_code paste(ss_page *page, const ss_findings *x, const ss_keep *k, ss_err *e)
+static ss_code paste(ss_page *page, const ss_analysis *x, const ss_keep *k, ss_err *e)
 {
     FILE *f = page->f;
     char **maps;
@@ -35,7 +35,7 @@ static ss_code paste(ss_page *page, const ss_findings *x, const ss_keep *k, ss_e
     return SS_OK;
 }
 
-static ss_code one_format(ss_page *page, const ss_findings *x, ss_keep *k, ss_err *e)
+static ss_code one_format(ss_page *page, const ss_analysis *x, ss_keep *k, ss_err *e)
 {
     ss_table t;
     ss_code rc;
@@ -47,7 +47,7 @@ static ss_code one_format(ss_page *page, const ss_findings *x, ss_keep *k, ss_er
     return rc == SS_OK ? paste(page, x, k, e) : rc;
 }
 
-ss_code ss_section_keep(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_keep(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const ss_round_scope as = x->run->as;
     bool begun = false;

@@ -8,7 +8,7 @@
 
 enum { TABLE_ROWS = 3000, BARS = 24, PANELS = 6 };
 
-ss_code ss_section_nonfinite(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_nonfinite(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_table t;
     ss_code rc;
@@ -30,7 +30,7 @@ ss_code ss_section_nonfinite(ss_page *page, const ss_findings *x, ss_err *e)
     return rc;
 }
 
-static ss_code bars(ss_page *page, const ss_findings *x, ss_err *e)
+static ss_code bars(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const int n = x->headroom.n < BARS ? x->headroom.n : BARS;
     ss_plot p = {0};
@@ -82,7 +82,7 @@ static ss_code bars(ss_page *page, const ss_findings *x, ss_err *e)
                           e);
 }
 
-ss_code ss_section_headroom(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_headroom(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_table t;
     ss_code rc = SS_OK;
@@ -109,7 +109,7 @@ ss_code ss_section_headroom(ss_page *page, const ss_findings *x, ss_err *e)
 }
 
 /* Shares by exponent at one noise level over inputs and the site's port, as a data block. */
-static void distribution(ss_plot *p, const ss_findings *x, const uint64_t *counts, int port, int k,
+static void distribution(ss_plot *p, const ss_analysis *x, const uint64_t *counts, int port, int k,
                          const char *block)
 {
     const ss_run *r = x->run;
@@ -132,7 +132,7 @@ static void distribution(ss_plot *p, const ss_findings *x, const uint64_t *count
     ss_plot_add(p, "NaN NaN\nEOD\n");
 }
 
-static void format_lines(ss_plot *p, const ss_findings *x)
+static void format_lines(ss_plot *p, const ss_analysis *x)
 {
     for (int i = 0; i < x->n_formats; i++) {
         if (x->format[i].exp_bits >= 8)
@@ -144,7 +144,7 @@ static void format_lines(ss_plot *p, const ss_findings *x)
     }
 }
 
-ss_code ss_section_histograms(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_histograms(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const ss_run *r = x->run;
     ss_site top[PANELS];

@@ -7,7 +7,7 @@
 
 enum { MAX_INPUTS = 8, TABLE_ROWS = 3000 };
 
-ss_code ss_section_loss(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_loss(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const ss_run *r = x->run;
     ss_plot p = {0};
@@ -54,7 +54,7 @@ ss_code ss_section_loss(ss_page *page, const ss_findings *x, ss_err *e)
     return rc;
 }
 
-ss_code ss_section_weights(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_weights(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_table t;
     ss_code rc;

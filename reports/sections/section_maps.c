@@ -19,7 +19,7 @@ static int columns_of(const ss_run *r, int *samples)
     return inputs * *samples;
 }
 
-static ss_code read_all(const ss_findings *x, const ss_map_source *m, const int *levels,
+static ss_code read_all(const ss_analysis *x, const ss_map_source *m, const int *levels,
                         int n_levels, float *maps, ss_err *e)
 {
     int samples;
@@ -37,7 +37,7 @@ static ss_code read_all(const ss_findings *x, const ss_map_source *m, const int 
 }
 
 /* What the analysis of blobs says of a module, or NULL. */
-static const ss_blob_row *blob_of(const ss_findings *x, int module)
+static const ss_blob_row *blob_of(const ss_analysis *x, int module)
 {
     for (int i = 0; i < x->blobs.n; i++) {
         if (x->blobs.rows[i].module == module)
@@ -46,7 +46,7 @@ static const ss_blob_row *blob_of(const ss_findings *x, int module)
     return NULL;
 }
 
-static void verdict(ss_str *caption, const ss_findings *x, const ss_blob_row *row)
+static void verdict(ss_str *caption, const ss_analysis *x, const ss_blob_row *row)
 {
     if (row->n_degenerate == 0)
         ss_str_add(caption, " At no noise level are half of its maps degenerate.");
@@ -60,7 +60,7 @@ static void verdict(ss_str *caption, const ss_findings *x, const ss_blob_row *ro
                     row->n_degenerate, x->n);
 }
 
-static ss_code module(ss_page *page, const ss_findings *x, const ss_map_source *m, int number,
+static ss_code module(ss_page *page, const ss_analysis *x, const ss_map_source *m, int number,
                       ss_err *e)
 {
     const ss_run *r = x->run;
@@ -126,7 +126,7 @@ out:
 }
 
 /* Shows a module, if it has maps and there is room for more. */
-static ss_code show(ss_page *page, const ss_findings *x, int m, int *shown, ss_err *e)
+static ss_code show(ss_page *page, const ss_analysis *x, int m, int *shown, ss_err *e)
 {
     ss_map_source source;
     ss_code rc;
@@ -138,7 +138,7 @@ static ss_code show(ss_page *page, const ss_findings *x, int m, int *shown, ss_e
     return rc;
 }
 
-ss_code ss_section_maps(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_maps(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     int shown = 0;
     ss_table t;

@@ -22,7 +22,7 @@ static double scale_of(const float *x, int64_t n)
 }
 
 /* One frame: inputs in the upper row, what the network makes of them in the lower one. */
-static ss_code frame(ss_page *page, const ss_findings *x, int k, const ss_run_shape *in,
+static ss_code frame(ss_page *page, const ss_analysis *x, int k, const ss_run_shape *in,
                      const ss_run_shape *out, float *room, ss_err *e)
 {
     const int n = x->run->n_inputs < MAX_INPUTS ? x->run->n_inputs : MAX_INPUTS;
@@ -57,7 +57,7 @@ static ss_code frame(ss_page *page, const ss_findings *x, int k, const ss_run_sh
 }
 
 /* Writes all frames; *n is 0 where the run has no pictures. */
-static ss_code frames(ss_page *page, const ss_findings *x, int *n, bool *denoised, ss_err *e)
+static ss_code frames(ss_page *page, const ss_analysis *x, int *n, bool *denoised, ss_err *e)
 {
     ss_run_shape in, out;
     float *room;
@@ -78,7 +78,7 @@ static ss_code frames(ss_page *page, const ss_findings *x, int *n, bool *denoise
 }
 
 /* What page.js plays, as one JSON object. */
-static json_t *script_data(const ss_page *page, const ss_findings *x, int n_frames)
+static json_t *script_data(const ss_page *page, const ss_analysis *x, int n_frames)
 {
     json_t *labels = json_array(), *absmax = json_array(), *over = json_array();
     json_t *names = n_frames ? json_array() : NULL; /* appending to NULL frees the item */
@@ -98,7 +98,7 @@ static json_t *script_data(const ss_page *page, const ss_findings *x, int n_fram
         json_t *row = json_array(), *row_over = json_array();
 
         for (int k = 0; k < x->n; k++) {
-            const double v = ss_findings_peak(x, x->rows.site[i], k);
+            const double v = ss_analysis_peak(x, x->rows.site[i], k);
 
             json_array_append_new(row, isfinite(v) ? json_real(v) : json_null());
             json_array_append_new(row_over, json_integer(ss_overflows(&x->format[0], v)));
@@ -124,7 +124,7 @@ static void controls(FILE *f, int n)
     html_raw(f, "<output></output></div>\n");
 }
 
-static void bars(FILE *f, const ss_findings *x)
+static void bars(FILE *f, const ss_analysis *x)
 {
     char name[256];
 
@@ -137,7 +137,7 @@ static void bars(FILE *f, const ss_findings *x)
     html_raw(f, "</div>\n");
 }
 
-ss_code ss_section_player(ss_page *page, const ss_findings *x, ss_err *e)
+ss_code ss_section_player(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     FILE *f = page->f;
     json_t *data;

@@ -8,12 +8,12 @@
 enum { MAX_RUNS = 8, MAX_ROWS = 56, TABLE_ROWS = 1000 };
 
 /* What one panel shows: a stage, or, at SS_N_STAGES, all modules. */
-static double stage_peak(const ss_findings *x, int k, int stage)
+static double stage_peak(const ss_analysis *x, int k, int stage)
 {
     return x->stages.rows[k].absmax[stage];
 }
 
-static bool has_stage(const ss_findings *x, int stage)
+static bool has_stage(const ss_analysis *x, int stage)
 {
     bool any = false;
 
@@ -24,7 +24,7 @@ static bool has_stage(const ss_findings *x, int stage)
     return any;
 }
 
-static void stages_data(ss_plot *p, const ss_findings *x, const ss_sigma_axis *axis, int j)
+static void stages_data(ss_plot *p, const ss_analysis *x, const ss_sigma_axis *axis, int j)
 {
     ss_plot_addf(p, "$r%d << EOD\n", j);
     for (int k = 0; k < x->stages.n; k++) {
@@ -163,7 +163,7 @@ static ss_code heat_data(ss_plot *p, const ss_compare *c, const int *sites, int 
 /* Run number j against the first, module by noise level. */
 static ss_code heat(ss_page *page, const ss_overview *o, int j, const ss_compare *c, ss_err *e)
 {
-    const ss_findings *base = &o->found[0], *other = &o->found[j];
+    const ss_analysis *base = &o->found[0], *other = &o->found[j];
     int sites[MAX_ROWS], n = shown_sites(o, &c->aligned, sites);
     ss_plot p = {0};
     char name[32], alt[400], caption[400];

@@ -8,7 +8,7 @@
 
 enum { ROWS = 56, COLUMNS = 48, LABELS = 12 };
 
-static bool is_block_output(const ss_training_findings *x, const ss_trend_row *row)
+static bool is_block_output(const ss_training_analysis *x, const ss_trend_row *row)
 {
     const ss_site s = ss_align_site(&x->t.trend.aligned, row->site, 0);
 
@@ -18,7 +18,7 @@ static bool is_block_output(const ss_training_findings *x, const ss_trend_row *r
 
 /* Block outputs, or all sites where the file does not know them; of many those that are largest at
  * the end. In forward order. */
-static int choose_rows(const ss_training_findings *x, const ss_trend_row **rows, bool *blocks)
+static int choose_rows(const ss_training_analysis *x, const ss_trend_row **rows, bool *blocks)
 {
     const ss_trend *t = &x->t.trend;
     int n = 0;
@@ -58,7 +58,7 @@ static void labels(ss_plot *p, const ss_trend *t, const ss_trend_row *const *row
     ss_plot_add(p, ")\n");
 }
 
-ss_code ss_section_step_heat(ss_page *page, const ss_training_findings *x, ss_err *e)
+ss_code ss_section_step_heat(ss_page *page, const ss_training_analysis *x, ss_err *e)
 {
     const ss_trend *t = &x->t.trend;
     const ss_format *f = &x->format[0];

@@ -39,7 +39,7 @@ static double add_data(ss_plot *p, const ss_training *t)
 }
 
 /* Limits within reach, each followed by ", ". */
-static void limits(ss_plot *p, const ss_training_findings *x, double top)
+static void limits(ss_plot *p, const ss_training_analysis *x, double top)
 {
     for (int f = 0; f < x->n_formats; f++) {
         if (x->format[f].max < top * NEAR)
@@ -67,7 +67,7 @@ static void bands_panel(ss_plot *p, const ss_training *t)
                      2 + SS_N_STAGES + b, 4 + b, names[b], b + 1 < SS_N_BANDS ? ", " : "\n");
 }
 
-static ss_code figure(ss_page *page, const ss_training_findings *x, ss_err *e)
+static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
 {
     const ss_training *t = &x->t;
     const int last = t->trend.n_steps - 1, n_panels = t->sigma ? 2 : 1;
@@ -109,7 +109,7 @@ static ss_code figure(ss_page *page, const ss_training_findings *x, ss_err *e)
                           e);
 }
 
-ss_code ss_section_steps(ss_page *page, const ss_training_findings *x, ss_err *e)
+ss_code ss_section_steps(ss_page *page, const ss_training_analysis *x, ss_err *e)
 {
     ss_table t;
     ss_code rc = SS_OK;

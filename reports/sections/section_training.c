@@ -27,7 +27,7 @@ static bool any_positive(const ss_training *t, const float *x)
     return false;
 }
 
-static ss_code overview(ss_page *page, const ss_training_findings *x, ss_err *e)
+static ss_code overview(ss_page *page, const ss_training_analysis *x, ss_err *e)
 {
     const ss_training *t = &x->t;
     const float *values[N_SERIES];
@@ -70,7 +70,7 @@ static ss_code overview(ss_page *page, const ss_training_findings *x, ss_err *e)
 }
 
 /* Bins in the order of x->losses: rising noise level. */
-static ss_code by_level(ss_page *page, const ss_training_findings *x, ss_err *e)
+static ss_code by_level(ss_page *page, const ss_training_analysis *x, ss_err *e)
 {
     const ss_training *t = &x->t;
     const int n = t->trend.n_steps, shown = n < SHOWN_STEPS ? n : SHOWN_STEPS;
@@ -119,7 +119,7 @@ static ss_code by_level(ss_page *page, const ss_training_findings *x, ss_err *e)
     return rc;
 }
 
-ss_code ss_section_training(ss_page *page, const ss_training_findings *x, ss_err *e)
+ss_code ss_section_training(ss_page *page, const ss_training_analysis *x, ss_err *e)
 {
     ss_table t;
     ss_code rc = SS_OK;

@@ -5,7 +5,7 @@
 
 enum { COLOURED = 7, TABLE_ROWS = 3000 };
 
-static ss_code figure(ss_page *page, const ss_training_findings *x, ss_err *e)
+static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
 {
     const ss_training *t = &x->t;
     const ss_updates *u = &x->updates;
@@ -53,7 +53,7 @@ static ss_code figure(ss_page *page, const ss_training_findings *x, ss_err *e)
                           e);
 }
 
-ss_code ss_section_updates(ss_page *page, const ss_training_findings *x, ss_err *e)
+ss_code ss_section_updates(ss_page *page, const ss_training_analysis *x, ss_err *e)
 {
     ss_table t;
     ss_code rc;

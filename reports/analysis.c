@@ -1,5 +1,5 @@
-/* findings.c - see findings.h */
-#include "reports/findings.h"
+/* analysis.c - see analysis.h */
+#include "reports/analysis.h"
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -31,7 +31,7 @@ static void last_parts(const char *path, int parts, char *out, size_t n)
 }
 
 /* Two runs that would be called alike. */
-static bool have_twins(const ss_findings *x, int n)
+static bool have_twins(const ss_analysis *x, int n)
 {
     for (int i = 1; i < n; i++) {
         for (int k = 0; k < i; k++) {
@@ -42,7 +42,7 @@ static bool have_twins(const ss_findings *x, int n)
     return false;
 }
 
-void ss_findings_name(ss_findings *x, int n)
+void ss_analysis_name(ss_analysis *x, int n)
 {
     for (int parts = 1; parts <= 2; parts++) {
         for (int i = 0; i < n; i++) {
@@ -60,7 +60,7 @@ void ss_findings_name(ss_findings *x, int n)
 
 /* What figures show: block outputs in forward order; where the file does not say which are
  * some, or they are too many, those with the largest peaks. */
-static ss_code choose_rows(ss_findings *x, ss_err *e)
+static ss_code choose_rows(ss_analysis *x, ss_err *e)
 {
     const ss_run *r = x->run;
     const int output = ss_run_port(r, "output");
@@ -105,7 +105,7 @@ static ss_code choose_rows(ss_findings *x, ss_err *e)
     return SS_OK;
 }
 
-static ss_code find_attention(ss_findings *x, ss_err *e)
+static ss_code find_attention(ss_analysis *x, ss_err *e)
 {
     ss_code rc;
 
@@ -119,7 +119,7 @@ static ss_code find_attention(ss_findings *x, ss_err *e)
     return rc;
 }
 
-static ss_code find_spectra(ss_findings *x, ss_err *e)
+static ss_code find_spectra(ss_analysis *x, ss_err *e)
 {
     ss_code rc;
 
@@ -130,7 +130,7 @@ static ss_code find_spectra(ss_findings *x, ss_err *e)
     return rc == SS_FORMAT ? SS_OK : rc; /* rings are named, and no spectrum is there */
 }
 
-static ss_code find_loss(ss_findings *x, ss_err *e)
+static ss_code find_loss(ss_analysis *x, ss_err *e)
 {
     bool any = false;
     ss_code rc;
@@ -146,13 +146,13 @@ static ss_code find_loss(ss_findings *x, ss_err *e)
     return rc;
 }
 
-ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const ss_format *formats,
-                         int n_formats, ss_findings *x, ss_err *e)
+ss_code ss_analysis_make(ss_run *r, const char *const *globs, int n_globs, const ss_format *formats,
+                         int n_formats, ss_analysis *x, ss_err *e)
 {
     ss_code rc = SS_OK;
 
-    *x = (ss_findings){.run = r, .format = formats, .n_formats = n_formats, .n = r->n_done};
-    ss_findings_name(x, 1);
+    *x = (ss_analysis){.run = r, .format = formats, .n_formats = n_formats, .n = r->n_done};
+    ss_analysis_name(x, 1);
     if (!(x->order = ss_sigma_order(r)))
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     if (rc == SS_OK)
@@ -190,11 +190,11 @@ ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const
     if (rc == SS_OK)
         rc = choose_rows(x, e);
     if (rc != SS_OK)
-        ss_findings_release(x);
+        ss_analysis_release(x);
     return rc;
 }
 
-void ss_findings_release(ss_findings *x)
+void ss_analysis_release(ss_analysis *x)
 {
     ss_sites_release(&x->all);
     ss_sites_release(&x->produced);
@@ -214,20 +214,20 @@ void ss_findings_release(ss_findings *x)
     ss_tokens_release(&x->tokens);
     ss_spectra_release(&x->spectra);
     ss_free(x->loss);
-    *x = (ss_findings){0};
+    *x = (ss_analysis){0};
 }
 
-double ss_findings_peak(const ss_findings *x, ss_site s, int k)
+double ss_analysis_peak(const ss_analysis *x, ss_site s, int k)
 {
     return x->absmax ? ss_site_peak(x->run, x->absmax, s, SS_ALL, x->order[k]) : NAN;
 }
 
-bool ss_findings_same(const ss_growth_row *a, const ss_growth_row *b)
+bool ss_analysis_same(const ss_growth_row *a, const ss_growth_row *b)
 {
     return ss_growth_same(a, b);
 }
 
-ss_site ss_findings_origin(const ss_findings *x, int i)
+ss_site ss_analysis_origin(const ss_analysis *x, int i)
 {
     return ss_growth_origin(&x->produced, &x->growth, i);
 }

@@ -1,6 +1,6 @@
-/* findings.h - all that the analyses say of one run, computed once for text and figures */
-#ifndef SS_REPORTS_FINDINGS_H
-#define SS_REPORTS_FINDINGS_H
+/* analysis.h - all that the analyses say of one run, computed once for text and figures */
+#ifndef SS_REPORTS_ANALYSIS_H
+#define SS_REPORTS_ANALYSIS_H
 
 #include "analyze/one/attention.h"
 #include "analyze/one/blobs.h"
@@ -46,24 +46,24 @@ typedef struct {
     bool has_spectra;
     ss_spectra spectra;
     double *loss; /* [n_inputs][n_sigmas], NULL: none */
-} ss_findings;
+} ss_analysis;
 
-/* The run stays the caller's, and must outlive the findings. */
-ss_code ss_findings_make(ss_run *r, const char *const *globs, int n_globs, const ss_format *formats,
-                         int n_formats, ss_findings *x, ss_err *e);
-void ss_findings_release(ss_findings *x); /* {0} is fine */
+/* The run stays the caller's, and must outlive the analysis. */
+ss_code ss_analysis_make(ss_run *r, const char *const *globs, int n_globs, const ss_format *formats,
+                         int n_formats, ss_analysis *x, ss_err *e);
+void ss_analysis_release(ss_analysis *x); /* {0} is fine */
 
 /* The largest |x| at a site at the k-th noise level of the order, over inputs and samples. */
-double ss_findings_peak(const ss_findings *x, ss_site s, int k);
+double ss_analysis_peak(const ss_analysis *x, ss_site s, int k);
 
 /* Names n runs that are shown together: by their models, where these differ, else by file. */
-void ss_findings_name(ss_findings *x, int n);
+void ss_analysis_name(ss_analysis *x, int n);
 
 /* True when two rows are of the same values: a container repeats what its last child puts out. */
-bool ss_findings_same(const ss_growth_row *a, const ss_growth_row *b);
+bool ss_analysis_same(const ss_growth_row *a, const ss_growth_row *b);
 
 /* Of the sites with the same values as row i of the growth, the one that made them: the first in
  * forward order. */
-ss_site ss_findings_origin(const ss_findings *x, int i);
+ss_site ss_analysis_origin(const ss_analysis *x, int i);
 
 #endif
