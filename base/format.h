@@ -40,7 +40,8 @@ typedef struct {
  * 23), each but fp32 with "-sat" after it if wanted. SS_USAGE with the list of names otherwise. */
 ss_code ss_format_parse(const char *name, ss_format *f, ss_err *e);
 
-/* The same numbers with an overflow that shows, as inf or NaN: where a saturating format loses. */
+/* The format with the same numbers whose overflow shows as inf or NaN: where a saturating one
+ * loses. */
 ss_format ss_format_overflowing(const ss_format *f);
 
 /* True for the format that changes nothing. */

@@ -3,10 +3,10 @@
  * A pattern is read as a nondeterministic automaton whose states are the positions in
  * the pattern. The set of live positions is moved over the text byte by byte:
  *
- *   a ? [..]   eat one byte and step behind the item
+ *   a ? [..]   eat one byte and step past the item
  *   *          eats one byte and stays; or is stepped over for free
  *   { , }      free: { leads to the start of every alternative, the , or } that ends an
- *              alternative leads behind the group
+ *              alternative leads past the group
  *
  * Every free step goes forward, so one ascending pass closes the set, and no pattern
  * can make the match take more than text times pattern steps.
@@ -21,11 +21,11 @@ enum { GLOB_MAX = 1023 }; /* bytes of a pattern: the state sets live on the stac
 
 typedef struct {
     size_t n;
-    uint16_t next[GLOB_MAX + 1];  /* [: behind its ]. { and , of a group: its next , or } */
-    uint16_t close[GLOB_MAX + 1]; /* , and } of a group: behind the } */
+    uint16_t next[GLOB_MAX + 1];  /* [: after its ]. { and , of a group: its next , or } */
+    uint16_t close[GLOB_MAX + 1]; /* , and } of a group: after the } */
 } links;
 
-/* Position behind the ] of the set that opens at p[i], or 0 when it stays open. A ]
+/* Position after the ] of the set that opens at p[i], or 0 when it stays open. A ]
  * that comes first is a member, as in the shell. */
 static size_t set_end(const char *p, size_t i)
 {
@@ -82,7 +82,7 @@ static const char *link_pattern(const char *p, links *l)
     return depth ? "has a '{' without its '}'" : NULL;
 }
 
-/* Is c in the set [...] whose first byte behind the [ is p[i] and that ends at p[end - 1]? */
+/* Is c in the set [...] whose first byte after the [ is p[i] and that ends at p[end - 1]? */
 static bool in_set(const char *p, size_t i, size_t end, unsigned char c)
 {
     bool negate = p[i] == '!', found = false;

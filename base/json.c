@@ -157,7 +157,7 @@ bool ss_json_has(ss_json *j, const char *key)
     return ss_json_get(j, key) != NULL;
 }
 
-/* What all typed getters share: the value, or NULL where the fallback holds. */
+/* The value for a typed getter, or NULL if the fallback holds. */
 static const json_t *typed(ss_json *j, const char *key, bool (*is)(const json_t *),
                            const char *expected)
 {

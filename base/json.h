@@ -30,26 +30,25 @@ enum { SS_JSON_MAX_FILE = 64 << 20 };
 typedef struct {
     char *name;   /* what messages call it: the path */
     json_t *root; /* an object */
-    json_t *seen; /* keys that were asked for */
+    json_t *seen; /* keys that were read */
     ss_err err;   /* the first complaint */
 } ss_json;
 
 /* Loads a JSON object. Invalid UTF-8 is refused. */
 ss_code ss_json_load(ss_json *j, const char *path, ss_err *e);
-/* The same of a file that a person writes for this program: a key that is there twice is refused.
- */
+/* Like ss_json_load, and refuses a key that stands twice: for files that people write by hand. */
 ss_code ss_json_load_strict(ss_json *j, const char *path, ss_err *e);
-/* The same from memory; name is for messages. */
+/* Like ss_json_load, from memory; name is for messages. */
 ss_code ss_json_parse(ss_json *j, const char *name, const char *text, size_t len, ss_err *e);
-/* The same of an object that is in memory already, which is shared with its owner: a part of a
- * file ("train.json: optimizer"), or one that was put together. */
+/* Reads an object that is in memory already and stays its owner's too: a part of a file
+ * ("train.json: optimizer"), or one that was put together. */
 ss_code ss_json_wrap(ss_json *j, const char *name, json_t *object, ss_err *e);
 void ss_json_release(ss_json *j); /* {0} is fine */
 
-/* True when the key is there and not null. Counts as asked for. */
+/* True when the key is there and not null. Counts as read. */
 bool ss_json_has(ss_json *j, const char *key);
 
-/* The value, or NULL where absent or null. Borrowed. Counts as asked for. */
+/* The value, or NULL where absent or null. Borrowed. Counts as read. */
 json_t *ss_json_get(ss_json *j, const char *key);
 
 bool ss_json_bool(ss_json *j, const char *key, bool fallback);
@@ -57,11 +56,11 @@ int64_t ss_json_int(ss_json *j, const char *key, int64_t fallback);
 double ss_json_double(ss_json *j, const char *key, double fallback);           /* finite */
 const char *ss_json_string(ss_json *j, const char *key, const char *fallback); /* borrowed */
 
-/* The number in a value, infinite and NaN ones among them; false where it is none, or NULL. */
+/* The number in a value, which may be infinite or NaN; false if the value is NULL or no number. */
 bool ss_json_number(const json_t *value, double *x);
 
-/* Index of the key's string in the NULL-terminated list of choices; a value that is not
- * among them is SS_UNSUPPORTED with a list of them. */
+/* Index of the key's string in the NULL-terminated list of choices; any other
+ * value is SS_UNSUPPORTED with the list. */
 int ss_json_choice(ss_json *j, const char *key, const char *const *choices, int fallback);
 
 /* Records a complaint about a key. The message begins with the file, the key and its
@@ -77,12 +76,12 @@ void ss_json_complain(ss_json *j, ss_code code, const char *key, const char *fmt
 /* Copies the first complaint into *e and returns its code, SS_OK if there is none. */
 ss_code ss_json_done(ss_json *j, ss_err *e);
 
-/* Name of a key that nobody asked for and that does not begin with '_', or NULL. Borrowed
+/* Name of a key that nobody read and that does not begin with '_', or NULL. Borrowed
  * from the file: show it through ss_printable. */
 const char *ss_json_unread(const ss_json *j);
 
-/* Writes a value, and a newline behind it, as a file that appears whole or not at all. flags are
- * Jansson's; value NULL is SS_NOMEM, so that what makes it need not be asked first. */
+/* Writes a value and a newline as a file that appears whole or not at all. flags are Jansson's. A
+ * value of NULL is SS_NOMEM, so that callers need not check what made it. */
 ss_code ss_json_write(const char *path, const json_t *value, size_t flags, ss_err *e);
 
 #endif

@@ -94,7 +94,7 @@ static size_t digits_at(const char *s)
     return strspn(s, "0123456789");
 }
 
-/* How many bytes at s are digits of an integer, if s is a number as JSON has it, else 0. */
+/* Number of bytes at s that are digits of an integer, if s is a JSON number; else 0. */
 static size_t integer_part(const char *s)
 {
     const size_t n = digits_at(s);

@@ -11,7 +11,7 @@
  *   a byte order mark        nothing
  *
  * All else stays as it is, strings and errors included, so that the parser says what is wrong. A
- * message about a place behind such a word, on the same line, counts its columns in the new text.
+ * message about a place after such a word, on the same line, counts its columns in the new text.
  */
 #ifndef SS_BASE_JSON_PYTHON_H
 #define SS_BASE_JSON_PYTHON_H

@@ -174,7 +174,7 @@ void ss_progress_end(ss_progress *p)
 
     pthread_mutex_lock(&lock);
     clear_line();
-    if (p->last > p->start) /* it was seen, so its end is told */
+    if (p->last > p->start) /* it was shown, so its end is, too */
         fprintf(stderr, "%s: %lld/%lld in %s\n", p->what, (long long)p->done, (long long)p->total,
                 duration(ss_now() - p->start, spent, sizeof spent));
     pthread_mutex_unlock(&lock);

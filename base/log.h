@@ -12,7 +12,7 @@ void ss_log_setup(bool quiet, ss_progress_mode progress);
 
 /* "note: ..." and "warning: ..." lines. Thread-safe; a progress line is cleared first. */
 void ss_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* A note that is said only the first time in a process, however often it is true. */
+/* Prints a note once in a process; later calls with the same text print nothing. */
 void ss_note_once(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ss_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -12,7 +12,7 @@
  * when n * size overflows. n * size == 0 gives a unique pointer. Free with ss_free. */
 void *ss_alloc(size_t n, size_t size) __attribute__((malloc, warn_unused_result));
 
-/* The same, zeroed. */
+/* Like ss_alloc, zeroed. */
 void *ss_calloc(size_t n, size_t size) __attribute__((malloc, warn_unused_result));
 
 /* Room at a multiple of 64 bytes, for vector loads; from 4 MiB on in huge pages where the system

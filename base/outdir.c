@@ -36,7 +36,7 @@ static void release(ss_outdir *o)
     *o = (ss_outdir){0};
 }
 
-/* Whether the target may be replaced. */
+/* True when the target may be replaced. */
 static ss_code check_target(const char *path, const char *mark, bool replace, ss_err *e)
 {
     struct stat st;
@@ -118,7 +118,7 @@ ss_code ss_outdir_commit(ss_outdir *o, ss_err *e)
 {
     ss_code rc = SS_OK;
 
-    /* What is replaced has the temporary name then, until it is deleted. */
+    /* From here the replaced folder has the temporary name, until it is deleted. */
     if (renameat2(AT_FDCWD, o->tmp, AT_FDCWD, o->path, RENAME_EXCHANGE) != 0) {
         if (errno == EINVAL || errno == ENOSYS)
             rc = replace_in_two_steps(o, e);

@@ -22,7 +22,7 @@ typedef struct {
     FILE *f;
     ss_err *e;
     ss_code rc;   /* of the failure that jumped */
-    bool starved; /* an allocation failed, which libpng does not tell from other failures */
+    bool starved; /* an allocation failed; libpng does not distinguish that from other failures */
     png_structp png;
     png_infop info;
     png_bytepp rows; /* into the picture */

@@ -35,7 +35,7 @@ typedef struct {
     uint64_t exponent[SS_N_EXPONENTS];
 } ss_stats;
 
-/* What one attention layer did to one sample, per head. Logits are l_ij = scale * q_i.k_j
+/* Statistics of one attention layer for one sample, per head. Logits are l_ij = scale * q_i.k_j
  * (+ mask), p = softmax over the keys j; -inf logits (masked keys) count in nothing.
  *
  *   entropy      mean over queries of H_i = log Z_i - sum_j p_ij l_ij, nats, in [0, log keys]

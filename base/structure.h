@@ -1,6 +1,7 @@
-/* structure.h - one row of what in a network lets activations grow: all texts, so that models/
- * makes it, a run file holds it, and analyses and reports show it (models/structure.h says what
- * the rows mean)
+/* structure.h - one row of the list of what in a network lets activations grow
+ *
+ * A row is texts only: models/ makes it, a run file holds it, analyses and reports show it.
+ * models/structure.h says what the rows mean.
  */
 #ifndef SS_BASE_STRUCTURE_H
 #define SS_BASE_STRUCTURE_H
@@ -27,9 +28,10 @@ typedef struct {
 /* A fresh table "structure": a column for each text, and how many modules there are. */
 ss_code ss_structure_table(const ss_structure_row *rows, int n, ss_table *t, ss_err *e);
 
-/* How many modules the row names. */
+/* Number of modules that the row names. */
 int ss_structure_count(const ss_structure_row *r);
-/* The next of them into out, cut to n bytes; *at begins as r->modules. False at the end. */
+/* Copies the next module of a row into out, cut to n bytes. *at begins as r->modules. False at the
+ * end. */
 bool ss_structure_next(const char **at, char *out, size_t n);
 /* True when the row names exactly this module. */
 bool ss_structure_names(const ss_structure_row *r, const char *module);

@@ -14,7 +14,7 @@
 enum {
     CELL = 256,    /* bytes of a printed cell */
     GAP = 2,       /* spaces between columns */
-    MIN_TEXT = 12, /* a shortened column still tells its ends */
+    MIN_TEXT = 12, /* a shortened column still shows both ends of a text */
 };
 
 ss_code ss_table_init(ss_table *t, const char *title, ss_err *e)

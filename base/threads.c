@@ -8,7 +8,7 @@
 
 enum { MANY_CORES = 5 };
 
-/* Whether another process runs, or would. */
+/* True when another process runs or waits for a core. */
 static bool others_run(void)
 {
     FILE *f = fopen("/proc/loadavg", "r");
@@ -18,15 +18,16 @@ static bool others_run(void)
         running = 0;
     if (f)
         fclose(f);
-    return running != 1; /* we do */
+    return running != 1; /* one is this program */
 }
 
-void ss_threads_wait_politely(char **argv)
+void ss_threads_limit_spinning(char **argv)
 {
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
         return;
     if (sysconf(_SC_NPROCESSORS_ONLN) >= MANY_CORES && !others_run())
         return; /* libgomp's own choice is right */
     if (setenv("GOMP_SPINCOUNT", "3000", 1) == 0)
-        execv("/proc/self/exe", argv); /* comes back only where it cannot: then as it is */
+        execv("/proc/self/exe",
+              argv); /* returns only if the exec failed; nothing has changed then */
 }

@@ -2,12 +2,14 @@
 #ifndef SS_BASE_THREADS_H
 #define SS_BASE_THREADS_H
 
-/* To be called first in main. Where other programs keep the cores busy, threads that wait in a loop
- * take them from those that work: 14 s instead of 1 was seen. So they are to give up looping after
- * some 10 us, unless there are many cores and nobody else wants one: then the next of thousands of
- * operations would begin with waking them, and 16 threads take a fourth longer. libgomp reads what
- * it is told when it is loaded, before main, so the program starts itself anew. Whoever has set one
- * of the variables is left alone. */
-void ss_threads_wait_politely(char **argv);
+/* Executes the program again with GOMP_SPINCOUNT=3000, so that waiting threads stop spinning after
+ * about 10 us. Call it first in main; it returns if nothing has to change or the exec failed.
+ *
+ * Where other programs keep the cores busy, spinning threads take them from working ones: a run of
+ * 1 s was seen to take 14 s. On an idle machine with many cores spinning is right: otherwise every
+ * one of thousands of operations begins with waking threads, and 16 threads take a fourth longer.
+ * libgomp reads the variable when it is loaded, which is before main. A user's own GOMP_SPINCOUNT
+ * or OMP_WAIT_POLICY is respected. */
+void ss_threads_limit_spinning(char **argv);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 
-/* What is rounded under a policy, named after the code that it stands for. Sums and norms
+/* Scopes of rounding under a policy, each named after the code that it emulates. Sums and norms
  * accumulate in fp32 in all of them.
  *   half          a model in half precision: the input, all weights, and what each operation
  *                 stores. A module of another format gets its input in it, and gives its output
@@ -13,8 +13,8 @@
  *                 operands and weights and store the format; norms give fp32; all else is as wide
  *                 as the widest operand. A module in fp32 is one with autocast off, on x.float()
  *   autocast-cpu  the same by the lists for CPUs, where norms are as wide as their input
- *   blocks        of no PyTorch code: block outputs only, everything inside stays fp32, so what
- *                 overflows inside is not seen
+ *   blocks        no PyTorch code: only block outputs are rounded, so an overflow inside a block
+ *                 is not seen
  * Source: PyTorch, "Automatic Mixed Precision", op-specific behaviour. */
 #define SS_ROUND_SCOPES(X) \
     X(HALF, "half") X(AUTOCAST, "autocast") X(AUTOCAST_CPU, "autocast-cpu") X(BLOCKS, "blocks")
@@ -25,8 +25,8 @@ const char *ss_round_scope_name(ss_round_scope s);
 /* By name; SS_USAGE with the list of names otherwise. */
 ss_code ss_round_scope_parse(const char *name, ss_round_scope *s, ss_err *e);
 
-/* How attention is coded: what it stores of its logits.
- *   sdpa            nothing, they stay in fp32: scaled_dot_product_attention
+/* Codes of attention, which differ in what they store of the logits.
+ *   sdpa            stores none, they stay in fp32: scaled_dot_product_attention
  *   eager           scale q.k + mask, from one product: diffusers' AttnProcessor
  *   eager-unscaled  q.k, then times the scale: the first code of Stable Diffusion */
 #define SS_ATTENTION_CODES(X) X(SDPA, "sdpa") X(EAGER, "eager") X(EAGER_UNSCALED, "eager-unscaled")

@@ -63,10 +63,10 @@ static const cli_option options[] = {
 typedef struct {
     ss_run *run;
     ss_not_finite bad;
-    ss_sites all, produced; /* all ports; those that a module produces */
+    ss_sites all, produced; /* all: every port; produced: those that a module produces */
     ss_format formats[SS_MAX_FORMATS];
     int n_formats;
-    int n_overflow; /* of how many formats, the first ones, overflow is told */
+    int n_overflow; /* number of formats, the first ones, whose overflow is reported */
     int top;
     bool by_input;
     bool finding; /* something is not finite */
@@ -201,8 +201,8 @@ static ss_code show_tokens(report *rep, ss_err *e)
     return rc;
 }
 
-/* How the network is built where it is worst: at the first place that is not finite, where formats
- * overflow first, or else where the largest value is. */
+/* Prints how the network is built where it is worst: at the first place that is not finite, where
+ * formats overflow first, or else where the largest value is. */
 static ss_code show_structure(report *rep, ss_err *e)
 {
     if (rep->asked.n == 0 && rep->largest.module >= 0)
@@ -210,7 +210,7 @@ static ss_code show_structure(report *rep, ss_err *e)
     return cli_show_structure(&rep->out, rep->run, &rep->asked, e);
 }
 
-/* All tables, in the order in which one reads them. */
+/* Prints all tables, in reading order. */
 static ss_code show_all(report *rep, ss_err *e)
 {
     ss_table t;
@@ -256,7 +256,7 @@ static void add_format(cli_parser *p, report *rep, const char *name)
         rep->n_formats++;
 }
 
-/* Which modules have to stay in fp32. */
+/* Prints which modules have to stay in fp32. */
 static int keep(cli_parser *p, report *rep, cli_keep *x, int64_t top)
 {
     ss_err e = {0};
@@ -265,7 +265,7 @@ static int keep(cli_parser *p, report *rep, cli_keep *x, int64_t top)
     x->path = p->operands[0];
     x->threads = p->common.threads;
     x->device = p->common.device;
-    x->top = top >= 0 ? (int)top : INT_MAX; /* half a list is no list */
+    x->top = top >= 0 ? (int)top : INT_MAX; /* a list that is cut would be wrong */
     ss_code rc = cli_show_end(&rep->out, cli_keep_show(x, &rep->out, &suffices, &e), &e);
     return rc != SS_OK ? cli_fail(p, &e) : cli_flush(p, suffices ? CLI_OK : CLI_FINDING);
 }
@@ -280,7 +280,7 @@ static void default_formats(cli_parser *p, report *rep, const char *const *names
         rep->n_overflow = 1;
 }
 
-/* The formats whose limits a training may reach: bf16 has none to speak of. */
+/* The formats whose limits a training may reach; bf16 overflows no earlier than fp32. */
 static void growth_formats(cli_parser *p, report *rep)
 {
     static const char *const limits[] = {"fp16", "fp8-e5m2", "fp8-e4m3"};
@@ -288,7 +288,7 @@ static void growth_formats(cli_parser *p, report *rep)
     default_formats(p, rep, limits, sizeof limits / sizeof *limits);
 }
 
-/* Those of a training's own run: first the one that it was made in. */
+/* The formats for a training's own run, its own format first. */
 static void training_formats(cli_parser *p, report *rep)
 {
     const bool asked = rep->n_formats > 0;
@@ -308,7 +308,7 @@ static void training_formats(cli_parser *p, report *rep)
     growth_formats(p, rep);
 }
 
-/* A run over noise levels. */
+/* Prints a run over noise levels. */
 static ss_code analyze_levels(cli_parser *p, report *rep, const char *const *globs, int n_globs,
                               ss_err *e)
 {
@@ -428,26 +428,27 @@ const cli_command cmd_analyze = {
     "analyze",
     "RUN.h5...",
     "what a run shows: growth, headroom, overflow, stages, weights, loss; of several: trends",
-    "Prints, of a run file that `sigmascope probe` or somebody else's hooks have made: what is\n"
+    "Prints, for a run file that `sigmascope probe` or somebody else's hooks have made: what is\n"
     "not finite; how activations grow with the noise level; how many bits are left to the\n"
     "limits of number formats, and which module overflows first; encoder against decoder;\n"
     "weights against activations; what would underflow; outlier and dead channels, where the run\n"
     "has channel statistics; outlier tokens and maps that degenerate into blobs, where it has\n"
     "dumps; the loss.\n"
     "\n"
-    "Of several runs, each of another checkpoint of one training: how the largest activations\n"
+    "For several runs, each of another checkpoint of one training: how the largest activations\n"
     "grow with the training step, as a power law with the standard error of its exponent, and\n"
     "the step at which each module reaches the largest value of a format, with a 95 % interval.\n"
     "\n"
-    "Of a folder of training runs as demo/story makes it: which findings they hold or refute.\n"
+    "For a folder of training runs as demo/story makes it: which findings hold and which are "
+    "refuted.\n"
     "\n"
-    "Of the statistics.h5 that `sigmascope train` writes: the steps, what overflows and since\n"
+    "For the statistics.h5 that `sigmascope train` writes: the steps, what overflows and since\n"
     "when, growth over training at low, middle and high noise levels, encoder against decoder,\n"
     "the same trends and forecasts, parameters whose updates are too large, and the loss.\n"
     "\n"
     "Both also say which divergence it is, by name, with the evidence for each in one table.\n"
     "\n"
-    "What is inf or NaN is said before all else: weights, inputs, modules, attention heads,\n"
+    "Values that are inf or NaN come first: weights, inputs, modules, attention heads,\n"
     "answers, losses. Exit status 3: something is.",
     options,
     CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,

@@ -35,7 +35,7 @@ static ss_code show_sentence(report *rep, const ss_attn *a, ss_err *e)
     return rc;
 }
 
-/* The tables of one input, or of all; of all, the verdict too. */
+/* Prints the tables of one input, or those and the verdict over all inputs. */
 static ss_code show_input(report *rep, ss_run *r, const ss_not_finite *bad, int input, ss_err *e)
 {
     ss_attn a;
@@ -113,8 +113,8 @@ const cli_command cmd_attn = {
     "attn",
     "RUN.h5",
     "attention: entropy, collapsed heads, sinks, why logits are large",
-    "Prints, of a run file: the entropy of every attention head over noise levels, divided by\n"
-    "the logarithm of the number of keys; heads that collapsed, and those with a sink; and of\n"
+    "Prints, for a run file: the entropy of every attention head over noise levels, divided by\n"
+    "the logarithm of the number of keys; heads that collapsed, and those with a sink; and for\n"
     "each layer whether its logits are large, and whether that comes from large inputs of the\n"
     "product q k or from an entropy that collapsed. Heads that are inf or NaN come first. Exit\n"
     "status 3: there are such heads.",

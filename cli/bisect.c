@@ -5,9 +5,7 @@
 #include "cli/keep.h"
 #include "cli/probe_options.h"
 #include "cli/tables.h"
-#include "probe/interrupt.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,7 +33,7 @@ static const cli_option options[] = {
      "bad, 125 skip, else stop"},
     {OPT_EXHAUSTIVE, "exhaustive", NULL, "try every checkpoint"},
     {OPT_AS_GIVEN, "as-given", NULL,
-     "the checkpoints are in this order, whatever steps their paths tell"},
+     "the checkpoints are in this order, whatever steps their paths name"},
     {OPT_STEPS, "steps", "LIST", "the training step of each MODEL, 250,500,1000"},
     {OPT_CACHE, "cache", "DIR",
      "where runs are kept, so that none is made twice (default .sigmascope-bisect)"},
@@ -61,7 +59,7 @@ typedef struct {
     bool found;
 } bisector;
 
-/* Text only: what to look at next. */
+/* Prints, as text only, which commands to run next. */
 static void print_next(const ss_checkpoints *c, const char *bundle)
 {
     const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
@@ -166,7 +164,7 @@ static ss_code say_not_finite(bisector *x, const ss_checkpoints *c, ss_err *e)
     return rc;
 }
 
-/* Which divergence it is: from the runs that were tried, up to the first bad one. */
+/* Prints which divergence it is, from the runs that were tried up to the first bad one. */
 static ss_code show_mechanism(bisector *x, const ss_checkpoints *c, ss_err *e)
 {
     ss_run **runs = ss_calloc((size_t)c->n, sizeof *runs);
@@ -191,7 +189,7 @@ static ss_code show_mechanism(bisector *x, const ss_checkpoints *c, ss_err *e)
     return rc;
 }
 
-/* The run that modules are searched in: of the first bad checkpoint, or of the only one. */
+/* The run in which modules are searched: that of the first bad checkpoint, or of the only one. */
 static const ss_checkpoint_row *subject(const ss_checkpoints *c)
 {
     return c->search.first_bad >= 0 ? &c->rows[c->search.first_bad]
@@ -199,7 +197,7 @@ static const ss_checkpoint_row *subject(const ss_checkpoints *c)
                                     : NULL;
 }
 
-/* How the network is built at the module that fails first. */
+/* Prints how the network is built at the module that fails first. */
 static ss_code show_structure(bisector *x, const ss_checkpoint_row *bad, ss_err *e)
 {
     ss_structure_asked asked = {0};
@@ -259,7 +257,6 @@ static ss_code bisect(bisector *x, ss_err *e)
 static int run(const cli_command *cmd, int argc, char **argv)
 {
     bisector x = {.opt = {.probe = ss_probe_defaults(), .cache = ".sigmascope-bisect"}};
-    struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
     char *command = cli_command_line(argc, argv);
     cli_probe_lists l = {0};
     cli_parser p;
@@ -298,8 +295,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     x.opt.n_models = p.n_operands;
     x.opt.probe.command = command;
     x.out.json = p.common.json;
-    sigaction(SIGINT, &stop, NULL); /* a second signal ends the program at once */
-    sigaction(SIGTERM, &stop, NULL);
+    cli_stop_on_signals();
     status =
         bisect(&x, &e) != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, x.found ? CLI_FINDING : CLI_OK);
 out:
@@ -312,16 +308,12 @@ const cli_command cmd_bisect = {
     "bisect",
     "MODEL... --fail EXPR",
     "first bad checkpoint, module, noise level, input",
-    "Probes checkpoints until it knows the first bad one: a binary search whose boundary is "
-    "doubted\n"
-    "(neighbours and further points are tried). Says which module fails first in forward order, "
-    "at\n"
-    "which noise level and for which input, and from the runs that were tried which divergence it "
-    "is.\n"
-    "Checkpoints are taken by the training step that\n"
-    "their paths tell for certain (checkpoint-500, step_500_fp16), each another one; else as "
-    "given.\n"
-    "One that cannot be read is skipped. Exit status 3: a bad one was found.",
+    "Probes checkpoints by a binary search for the first bad one, and then neighbours and further\n"
+    "points, as badness need not be monotonic. Says which module fails first in forward order, at\n"
+    "which noise level and for which input, and which divergence the tried runs show. Checkpoints\n"
+    "are ordered by the training step in their paths (checkpoint-500, step_500_fp16) if each path\n"
+    "names one without doubt and no two the same, else as given. One that cannot be read is\n"
+    "skipped. Exit status 3: a bad one was found.",
     options,
     CLI_SEED | CLI_COMPUTE | CLI_PROGRESS | CLI_JSON,
     run,

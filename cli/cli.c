@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "probe/interrupt.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -37,7 +38,7 @@ static const struct {
     {CLI_JSON, {OPT_JSON, "json", NULL, "print JSON instead of text"}},
     {CLI_PROGRESS,
      {OPT_PROGRESS, "progress", "auto|always|never",
-      "a line that tells how far it is; auto: on a terminal (default)"}},
+      "a line with the progress and the time left; auto: on a terminal (default)"}},
     {0, {OPT_QUIET, "quiet", NULL, "no notes and no progress, only errors"}},
     {0, {OPT_HELP, "help", NULL, "this text"}},
     {0, {OPT_VERSION, "version", NULL, "the version"}},
@@ -128,6 +129,14 @@ void cli_begin(cli_parser *p, const cli_command *cmd, int argc, char **argv)
     optind = 0; /* getopt starts afresh */
 }
 
+void cli_stop_on_signals(void)
+{
+    const struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
+
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+}
+
 static void set_progress(cli_parser *p)
 {
     static const char *const names[] = {"auto", "always", "never"};
@@ -141,7 +150,7 @@ static void set_progress(cli_parser *p)
     cli_usage(p, "--progress takes auto, always or never, not '%s'", p->arg);
 }
 
-/* True when the id was a common option's. */
+/* Takes a common option; false if the id is none of these. */
 static bool take_common(cli_parser *p, int id)
 {
     int64_t value = 0;
@@ -178,7 +187,7 @@ int cli_next(cli_parser *p)
 {
     while (!p->stop) {
         int index = -1;
-        /* ':' first: a missing value is told from an unknown option, in our own words */
+        /* ':' first: getopt then distinguishes a missing value from an unknown option */
         int id = getopt_long(p->argc, p->argv, ":ho:", p->table, &index);
 
         p->arg = optarg;

@@ -64,7 +64,7 @@ typedef struct cli_command {
     int (*run)(const struct cli_command *cmd, int argc, char **argv);
 } cli_command;
 
-/* Of options that several commands have. */
+/* Help texts of options that several commands have. */
 #define CLI_CONFIG_HELP                                                          \
     "config.json, or a folder with it, of weights that have none: a training's " \
     "model.safetensors, "                                                        \
@@ -82,9 +82,10 @@ typedef struct cli_command {
 #define CLI_IGNORE_HELP                                                                         \
     "tensors of the checkpoint that the configuration does not ask for and that may be there, " \
     "repeatable"
-#define CLI_CONCAT_HELP                                                                          \
-    "channels [N,C,H,W] that go behind the noised picture (the mask and picture of inpainting, " \
-    "the "                                                                                       \
+#define CLI_CONCAT_HELP                                                                    \
+    "channels [N,C,H,W] that follow those of the noised picture (the mask and picture of " \
+    "inpainting, "                                                                         \
+    "the "                                                                                 \
     "picture of super-resolution); 'noise': normal numbers in them"
 
 /* All commands, NULL-terminated; main.c. */
@@ -132,10 +133,10 @@ int cli_usage(cli_parser *p, const char *fmt, ...) __attribute__((format(printf,
  * CLI_FAIL. */
 int cli_fail(const cli_parser *p, const ss_err *e);
 
-/* Values of options; a wrong one is a usage error. */
+/* Read the value of the option at hand; a wrong one is a usage error. */
 void cli_int(cli_parser *p, int64_t min, int64_t max, int64_t *value);
 void cli_double(cli_parser *p, double *value);
-/* A count from min to max; HEIGHTxWIDTH; one of two words, *second tells which. */
+/* Read a count from min to max; HEIGHTxWIDTH; one of two words, *second is true for the other. */
 void cli_count(cli_parser *p, int min, int max, int *value);
 void cli_size(cli_parser *p, int *height, int *width);
 void cli_either(cli_parser *p, const char *first, const char *other, bool *second);
@@ -143,25 +144,25 @@ void cli_either(cli_parser *p, const char *first, const char *other, bool *secon
 /* Appends the option's value to a list that the caller frees with ss_free. */
 void cli_append(cli_parser *p, const char ***list, int *n);
 
-/* Prints text and more, one behind the other, as a word to paste into a shell: in quotes unless
+/* Prints text and more, joined, as one word to paste into a shell: in quotes unless
  * that is plain, with what would drive the terminal as \xNN. A name in a file may be another's. */
 void cli_print_word(const char *text, const char *more);
 
 /* Makes sure that everything printed on stdout arrived: returns status, or CLI_FAIL with a message
- * (a full disk). Where nobody reads any more, as behind `| head`, the program ends by SIGPIPE,
- * without a word, as other tools do. The last thing a command does. */
+ * (a full disk). Where nobody reads any more, as in `| head`, the program ends silently
+ * by SIGPIPE, as other tools do. Call it last in a command. */
 int cli_flush(const cli_parser *p, int status);
-/* The same of a failed write, errno says which; who is "sigmascope CMD". Returns CLI_FAIL. */
+/* Reports a failed write to stdout, by errno; who is "sigmascope CMD". Returns CLI_FAIL. */
 int cli_unwritten(const char *who);
 
 /* "sigmascope probe unet/ -o RUN.h5", for the record: ss_free. argv[0] is the command. */
 char *cli_command_line(int argc, char **argv);
 
 /* The i-th option of a command as --help lists them, its own before the common ones; NULL
- * behind the last. */
+ * after the last. */
 const cli_option *cli_option_at(const cli_command *cmd, int i);
 
-/* The letter that is short for it, '\0' where there is none: every -o is --output. */
+/* The option's short letter, '\0' if it has none: every -o is --output. */
 char cli_short(const cli_option *o);
 
 /* Prints the usage of a command on f. */
@@ -170,9 +171,13 @@ void cli_help(const cli_command *cmd, FILE *f);
 /* Prints the manual page of the program, for man(1). manual.c */
 void cli_manual(FILE *f);
 
-/* Prints what a shell reads to complete command lines: of bash, zsh or fish. False, and nothing
- * is printed, if it is another. completion.c */
+/* Prints what a shell reads to complete command lines: bash, zsh or fish. Returns false, and
+ * prints nothing, for another shell; in completion.c. */
 bool cli_completion(const char *shell, FILE *f);
+
+/* Lets SIGINT and SIGTERM end long work where it can be ended cleanly; a second signal ends the
+ * program at once. */
+void cli_stop_on_signals(void);
 
 extern const cli_command cmd_inspect, cmd_probe, cmd_analyze, cmd_report;
 extern const cli_command cmd_attn;

@@ -21,7 +21,7 @@ typedef struct {
  * that is unknown is SS_USAGE, with the option's name. */
 ss_code cli_code_set(const cli_code *c, ss_run *r, ss_err *e);
 
-/* The same for a list of what stays in fp32, which is for autocast unless another is given. */
+/* Like cli_code_set, for a list of what stays in fp32: autocast unless another code is given. */
 ss_code cli_code_set_keep(const cli_code *c, ss_run *r, ss_err *e);
 
 #endif

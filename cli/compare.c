@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 enum { OPT_MODULES = 1, OPT_TOP, OPT_FAIL_OVER };
-enum { MAX_RUNS = 26 }; /* they are called A to Z */
+enum { MAX_RUNS = 26 }; /* letters A to Z */
 
 static const cli_option options[] = {
     {OPT_MODULES, "modules", "GLOB",
@@ -52,7 +52,7 @@ static bool has_lone(const ss_aligned *a)
     return a->found[0].n > a->n_sites || a->found[1].n > a->n_sites;
 }
 
-/* The tables of one pair; those that have nothing to say are left out of the text. */
+/* Prints the tables of one pair; as text, empty ones are left out. */
 static ss_code show_pair(comparer *x, const ss_comparison *p, ss_err *e)
 {
     const ss_compare *c = &p->sites;
@@ -79,7 +79,7 @@ static ss_code show_pair(comparer *x, const ss_comparison *p, ss_err *e)
     return rc;
 }
 
-/* A row for each limit. */
+/* Adds a row for each limit. */
 static ss_code judge(comparer *x, const ss_comparison *p, const char *name, ss_err *e)
 {
     char where[768];
@@ -127,7 +127,7 @@ static ss_code begin_fail_over(comparer *x, ss_err *e)
     return SS_OK;
 }
 
-/* What is not finite in each run, before all else, and since when. */
+/* Prints first what is not finite in each run, and since when. */
 static ss_code say_not_finite(comparer *x, ss_err *e)
 {
     const ss_not_finite *each[MAX_RUNS];
@@ -145,7 +145,7 @@ static ss_code say_not_finite(comparer *x, ss_err *e)
         rc = cli_say_not_finite(&x->out, &x->bad[j], SS_BAD_WEIGHTS, names[j], e);
     }
     if (rc != SS_OK || ss_trend_steps(x->runs, x->n_runs, NULL, steps, &none) != SS_OK)
-        return rc; /* without steps there is no order to speak of */
+        return rc; /* without steps the runs have no order */
     none = (ss_err){0};
     text = ss_last_finite_say(each, names, steps, x->n_runs, &none);
     rc = none.code == SS_OK ? cli_say(&x->out, "order", text, e)

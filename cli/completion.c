@@ -1,7 +1,7 @@
 /* completion.c - what bash, zsh and fish read to complete a command line of sigmascope
  *
- * The words are the tables' own. What can stand behind an option, or as an operand, is read from
- * what the tables call it; "..." behind it does not count:
+ * The words are the tables' own. What can follow an option, or be an operand, follows from its
+ * name in the tables; "..." after it does not count:
  *
  *   auto|always|never       one of these words (those in lower case)
  *   FMT                     the names of number formats
@@ -77,7 +77,7 @@ static wanted wanted_for(const char *arg)
     return w;
 }
 
-/* Text inside '...' of a shell; of a zsh specification also : [ ] are escaped. */
+/* Prints text inside '...' of a shell; for a zsh specification : [ ] are escaped, too. */
 static void put_quoted(FILE *f, const char *text, const char *escaped)
 {
     for (; *text; text++) {

@@ -5,9 +5,7 @@
 #include "cli/cli.h"
 #include "cli/code.h"
 #include "cli/tables.h"
-#include "probe/interrupt.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 enum { MAX_BATCH = 4096 };
@@ -197,7 +195,6 @@ static int run(const cli_command *cmd, int argc, char **argv)
 {
     ss_generate_options opt = ss_generate_defaults();
     ss_generate_summary sum = {0};
-    struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
     cli_tables tables = {0};
     storage s = {0};
     cli_parser p;
@@ -225,8 +222,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     opt.each.network.changes.interventions = s.interventions;
     opt.each.network.ignore = s.ignore;
 
-    sigaction(SIGINT, &stop, NULL); /* a second signal ends the program at once */
-    sigaction(SIGTERM, &stop, NULL);
+    cli_stop_on_signals();
     if (ss_generate_run(&opt, &sum, &e) != SS_OK || cli_show(&tables, &sum.table, &e) != SS_OK ||
         cli_show_end(&tables, SS_OK, &e) != SS_OK) {
         status = cli_fail(&p, &e);

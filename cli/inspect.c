@@ -20,7 +20,7 @@ static const cli_option options[] = {
     {0},
 };
 
-/* How much is shown, and of which weights. */
+/* Options of what is shown. */
 typedef struct {
     int64_t depth, top;
     ss_model_options model;
@@ -149,11 +149,11 @@ const cli_command cmd_inspect = {
     "inspect",
     "MODEL [MODEL]",
     "what is in a checkpoint, or what differs between two",
-    "Tells family, options, modules and the sizes of weights of a diffusers model, and what in\n"
+    "Prints family, options, modules and the sizes of weights of a diffusers model, and what in\n"
     "its structure lets activations grow, with the key that changes it (--depth 0: with every\n"
     "module). Given two, lists the tensors that differ, the largest relative change first,\n"
-    "without loading either whole. Weights that are inf or NaN are said first. Exit status 3: of\n"
-    "one model, some are.",
+    "without loading either whole. Weights that are inf or NaN come first. Exit status 3: a\n"
+    "single model has some.",
     options,
     CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,
     run,

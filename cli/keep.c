@@ -5,13 +5,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
-#include "probe/interrupt.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-/* A name out of a run file, whoever wrote that; what is not UTF-8 has \xNN in its place. */
+/* Makes a name from a run file, which may be anybody's, valid UTF-8: other bytes become \xNN. */
 static json_t *text_of(const char *name)
 {
     const size_t n = strlen(name), room = 4 * n + 1;
@@ -103,10 +101,7 @@ ss_code cli_keep_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_e
 /* Repeats the run under emulation; the list may grow. */
 static ss_code check(const cli_keep *x, ss_run *r, ss_keep *k, ss_keep_check *c, ss_err *e)
 {
-    struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
-
-    sigaction(SIGINT, &stop, NULL); /* so that the runs of the check are removed */
-    sigaction(SIGTERM, &stop, NULL);
+    cli_stop_on_signals(); /* so that the runs of the check are removed */
     return ss_keep_check_run(r, k, x->threads, x->device, c, e);
 }
 

@@ -1,5 +1,5 @@
-/* keep.h - `sigmascope analyze --keep-fp32`: what must stay in fp32 (analyze/precision/keep.h), to
- * paste */
+/* keep.h - `sigmascope analyze --keep-fp32`: what must stay in fp32, ready to
+ * paste (analyze/precision/keep.h) */
 #ifndef SS_CLI_KEEP_H
 #define SS_CLI_KEEP_H
 
@@ -18,7 +18,7 @@ typedef struct {
 } cli_keep;
 
 /* Shows the list as a table, as a Python list and as arguments of probe, what underflows, and the
- * check. *suffices is false when the check says that the list does not. */
+ * check. *suffices is false when the check shows that the list is too short. */
 ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err *e);
 
 /* The list of k as a Python list and as arguments of probe; as JSON "keep_fp32", "precision_maps".

@@ -18,13 +18,13 @@ static void usage(FILE *f)
           f);
     for (int i = 0; cli_commands[i]; i++)
         fprintf(f, "  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    fputs("\n'sigmascope COMMAND --help' tells a command's options, --version the version.\n"
+    fputs("\n'sigmascope COMMAND --help' prints a command's options, --version the version.\n"
           "--man prints the manual page, --completion bash|zsh|fish what that shell reads to\n"
           "complete commands and options.\n",
           f);
 }
 
-/* What is not a subcommand; -1: name is none of these. */
+/* Runs an option that stands in place of a command; -1: name is none. */
 static int print_about(const char *name, const char *value)
 {
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
@@ -50,7 +50,7 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "";
     int status;
 
-    ss_threads_wait_politely(argv);
+    ss_threads_limit_spinning(argv);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error like any other, */
     signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow (ulimit -f) */
     if ((status = print_about(name, argc > 2 ? argv[2] : NULL)) >= 0)

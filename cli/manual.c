@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One character of a line; `start`: it is the line's first. */
+/* Prints one character; `start`: it is the first of a line. */
 static void put_char(FILE *f, char c, bool start)
 {
     static const char plain[] = "\\-'`^~";
@@ -27,7 +27,7 @@ static void put_char(FILE *f, char c, bool start)
         fprintf(f, "%s%c", start && c == '.' ? "\\&" : "", c);
 }
 
-/* Text without white space or newlines at its ends. Lines are folded at spaces, as roff fills
+/* Prints text without white space at its ends. Lines are folded at spaces, as roff fills
  * them anyway; an empty line begins a paragraph. */
 static void put_text(FILE *f, const char *text)
 {
@@ -52,7 +52,7 @@ static void put_text(FILE *f, const char *text)
     fputc('\n', f);
 }
 
-/* Inside a line, after something else. */
+/* Prints text inside a line, after something else. */
 static void put_inline(FILE *f, const char *text)
 {
     for (; *text; text++)
@@ -115,7 +115,7 @@ static const char description[] =
     "whole or not at all.";
 
 static const entry globals[] = {
-    {"-h, --help", "the list of commands; behind a command, its options"},
+    {"-h, --help", "the list of commands; after a command, its options"},
     {"--version", "the version"},
     {"--man", "this page, as roff"},
     {"--completion bash|zsh|fish",
@@ -158,7 +158,7 @@ static const entry examples[] = {
     {"sigmascope probe step-6000 -o late.h5 --sigmas 0.02:80:8 --inputs noise:white",
      "runs the network on white noise at eight noise levels."},
     {"sigmascope analyze late.h5 --format fp16",
-     "tells where activations grow, and which module overflows fp16 first."},
+     "prints where activations grow, and which module overflows fp16 first."},
     {"sigmascope bisect step-* --fail 'absmax(up_blocks.*, sigma>10) > 3e4'",
      "finds the first checkpoint whose decoder is that large at high noise."},
     {"sigmascope analyze late.h5 --keep-fp32 fp16 --check",

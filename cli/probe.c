@@ -7,9 +7,7 @@
 #include "base/str.h"
 #include "cli/probe_options.h"
 #include "cli/tables.h"
-#include "probe/interrupt.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +24,7 @@ enum {
 static const cli_option options[] = {
     {OPT_OUTPUT, "output", "RUN.h5", "the run file to write"},
     CLI_PROBE_OPTIONS,
-    {OPT_DUMP, "dump", "GLOB", "whose outputs are stored whole, repeatable"},
+    {OPT_DUMP, "dump", "GLOB", "modules whose outputs are stored whole, repeatable"},
     {OPT_DUMP_DTYPE, "dump-dtype", "f32|f16", "how they are stored (default f32)"},
     {OPT_CHANNELS, "channels", NULL, "per-channel statistics too"},
     {OPT_NO_HISTOGRAM, "no-histogram", NULL, "no histograms of exponents: watching is cheaper"},
@@ -108,7 +106,6 @@ static int run(const cli_command *cmd, int argc, char **argv)
 {
     ss_probe_options opt = ss_probe_defaults();
     ss_probe_summary sum = {0};
-    struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
     cli_probe_lists l = {0};
     const char **dumps = NULL;
     cli_parser p;
@@ -130,8 +127,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     opt.command = command;
     opt.dumps = dumps;
 
-    sigaction(SIGINT, &stop, NULL); /* a second signal ends the program at once */
-    sigaction(SIGTERM, &stop, NULL);
+    cli_stop_on_signals();
     if (ss_probe_run(&opt, &sum, &e) != SS_OK) {
         status = cli_fail(&p, &e);
         goto out;
@@ -160,7 +156,7 @@ const cli_command cmd_probe = {
     "Runs the network over noise levels and inputs and writes what every module did to\n"
     "RUN.h5: statistics, histograms of exponents, attention entropy, inputs with their\n"
     "spectra, denoised pictures and losses. Prints where activations grow and how far overflow\n"
-    "is; 'sigmascope analyze RUN.h5' tells more.",
+    "is; see 'sigmascope analyze RUN.h5' for more.",
     options,
     CLI_SEED | CLI_COMPUTE | CLI_PROGRESS,
     run,

@@ -1,7 +1,7 @@
 /* probe_options.h - the options that describe a probe, for every command that makes some
  *
- * A command puts CLI_PROBE_OPTIONS into its table, hands the ids that it does not know to
- * cli_probe_take, and gets the options by cli_probe_set.
+ * A command puts CLI_PROBE_OPTIONS into its table, passes ids that it does not know to
+ * cli_probe_take, and gets the options from cli_probe_set.
  */
 #ifndef SS_CLI_PROBE_OPTIONS_H
 #define SS_CLI_PROBE_OPTIONS_H
@@ -68,7 +68,7 @@ enum {
     {OPT_PROBE_TEXT_EMBEDS, "text-embeds", "FILE#NAME", "pooled text [N,width] (SDXL)"}, \
     {OPT_PROBE_TIME_IDS, "time-ids", "FILE#NAME", "size and crop conditions [N,6] (SDXL)"}, \
     {OPT_PROBE_CONCAT, "concat", "FILE#NAME", CLI_CONCAT_HELP}, \
-    {OPT_PROBE_MODULES, "modules", "GLOB", "what is watched, repeatable (default: all modules); the whole model is (model)"}, \
+    {OPT_PROBE_MODULES, "modules", "GLOB", "modules to watch, repeatable (default: all); the whole model is (model)"}, \
     {OPT_PROBE_PRECISION, "precision", "FMT", \
      "emulate a format: bf16, fp16, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan overflows), fp8-e5m2, eXmY; -sat after it saturates"}, \
     {OPT_PROBE_PRECISION_MAP, "precision-map", "GLOB=FMT", \
@@ -94,7 +94,7 @@ enum {
      "tell the network timesteps rounded to a format (bf16), or not rounded to whole steps (none)"}
 /* clang-format on */
 
-/* The lists behind the options; owned. */
+/* Lists that the options fill; owned. */
 typedef struct {
     const char **inputs, **modules, **maps, **interventions, **ignore;
 } cli_probe_lists;
@@ -102,8 +102,8 @@ typedef struct {
 /* Takes the option that cli_next returned, if it is one of these. */
 void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_lists *l);
 
-/* After the last option: what cannot be together, and what the common options say. opt borrows
- * from l. */
+/* Finishes after the last option: refuses options that exclude each other and takes the common
+ * ones. opt borrows from l. */
 void cli_probe_set(cli_parser *p, ss_probe_options *opt, const cli_probe_lists *l);
 
 void cli_probe_release(cli_probe_lists *l); /* {0} is fine */

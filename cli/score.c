@@ -12,7 +12,7 @@
 
 enum { OPT_CLASSIFIER = 1 };
 
-static const double CUT = 1.5; /* beyond this, what is cut off of a value is a lot */
+static const double CUT = 1.5; /* values beyond this lose much when they are cut */
 
 static const cli_option options[] = {
     {OPT_CLASSIFIER, "classifier", "FILE.safetensors",
@@ -86,7 +86,7 @@ static void add_distance(ss_table *t, const char *name, const ss_score *s)
     ss_table_number(t, s->real_most);
 }
 
-/* The class that sample i was asked to be; -1: none. */
+/* The class that was asked for in sample i; -1: none. */
 static ss_code asked_class(const ss_judge *j, const ss_samples *x, int i, int *class, ss_err *e)
 {
     *class = x->asked[i] == j->null_class ? -1 : x->asked[i];
@@ -175,7 +175,7 @@ static ss_code score_folder(request *q, const char *folder, bool alone, ss_err *
     return rc;
 }
 
-/* What the numbers are made with, and those of the real pictures held out. */
+/* Prints how the numbers were made, and those of the held-out real pictures. */
 static ss_code add_real(request *q, const ss_judge_options *opt, ss_err *e)
 {
     const ss_judge *j = q->judge;
@@ -260,14 +260,15 @@ const cli_command cmd_score = {
     "score",
     "CONFIG.json SAMPLES...",
     "how good samples are: accuracy of their classes, distance from real pictures",
-    "SAMPLES are folders that `generate` wrote, CONFIG.json is a training configuration, of\n"
-    "whose data only a sixth is held out as real pictures to compare with; a small classifier\n"
-    "is trained on the others. Of each model: the share of samples that it takes for the class\n"
-    "they were asked to be, with a 95 % interval (those that are not finite or all one value\n"
-    "count as wrong), and the Frechet distance of its features from those of real pictures in\n"
-    "the same mix of classes. That is too large where samples are few: compare it with `real`,\n"
-    "which is of as many real pictures, or take `corrected`, which is about 0 for samples as\n"
-    "good as real ones, with its 95 % interval by resampling.",
+    "SAMPLES are folders that `generate` wrote. CONFIG.json is a training configuration; only its\n"
+    "data are used: a sixth is held out as real pictures, the rest trains a small classifier. For\n"
+    "each model it prints the share of samples that the classifier assigns to the class that was\n"
+    "asked for, with a 95 % interval (a sample that is not finite, or of one value, counts as\n"
+    "wrong), and the Frechet distance of its features from those of real pictures in the same mix\n"
+    "of classes. That distance is too large where samples are few: compare it with `real`, taken\n"
+    "from as many real pictures, or use `corrected`, about 0 for samples as good as real ones, "
+    "with\n"
+    "its 95 % interval by resampling.",
     options,
     CLI_JSON | CLI_SEED | CLI_COMPUTE | CLI_PROGRESS,
     run,

@@ -10,7 +10,7 @@
 #include <math.h>
 
 enum { OPT_CUTOFF = 1, OPT_LOWPASS, OPT_HIGHPASS, OPT_OUTPUT, OPT_TOP };
-enum { ROWS = 40 }; /* of a table, unless told */
+enum { ROWS = 40 }; /* default of --top */
 
 static const cli_option options[] = {
     {OPT_CUTOFF, "cutoff", "CYCLES",
@@ -62,7 +62,7 @@ static ss_code show_conditioning(ss_run *const *runs, int n, cli_tables *out, ss
     return rc;
 }
 
-/* What is asked for. */
+/* Options. */
 typedef struct {
     double cutoff;
     ss_picture_filter filter;
@@ -181,9 +181,9 @@ const cli_command cmd_spectrum = {
     "spectrum",
     "IMAGE.png|RUN.h5...",
     "power spectra of pictures and of runs' inputs; input against conditioning",
-    "Of a picture: its radial power spectrum, slope and low-frequency share, also after a\n"
-    "Gaussian filter. Of a run: the same of what the network saw, and whether inputs with less\n"
-    "low frequencies give the larger activations, at each noise level by itself. Of several\n"
+    "For a picture: its radial power spectrum, slope and low-frequency share, also after a\n"
+    "Gaussian filter. For a run: the same for what the network saw, and whether inputs with less\n"
+    "low frequencies give the larger activations, at each noise level by itself. For several\n"
     "runs of one network with different --condition-sigma: how much the input makes the\n"
     "activations large, and how much what the network is told of it.",
     options,

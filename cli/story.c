@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* Each line of the text by itself, indented. */
+/* Prints each line of the text, indented. */
 static void print_lines(const char *text)
 {
     while (*text) {
@@ -17,7 +17,7 @@ static void print_lines(const char *text)
     }
 }
 
-/* As text each finding is a paragraph: its numbers are sentences, too long for a table. */
+/* Prints each finding as a paragraph: its numbers are sentences, too long for a table. */
 static void print_findings(const ss_story *s, const ss_story_judgement *j)
 {
     for (int f = 0; f < SS_N_FINDINGS; f++) {

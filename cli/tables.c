@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Under its title, or where another table has it, of the same file given twice, "TITLE (2)". */
+/* Adds a table under its title; a second one with that title (a file given twice) is "TITLE (2)".
+ */
 static ss_code add_table(json_t *tables, const ss_table *t, ss_err *e)
 {
     ss_str title = {0};
@@ -42,7 +43,7 @@ ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e)
     return rc;
 }
 
-/* A text as JSON, whoever wrote the names in it. */
+/* A text as a JSON string; names in it may be anybody's. */
 static json_t *printable_json(const char *text)
 {
     const size_t n = strlen(text), room = 4 * n + 1;
@@ -65,7 +66,7 @@ static ss_code print_sentence(const char *name, const char *text, ss_err *e)
     return SS_OK;
 }
 
-/* The list "said" of the JSON object, made where it is not there. */
+/* The list "said" of the JSON object; made at the first call. */
 static json_t *said_list(cli_tables *out)
 {
     json_t *list;
@@ -78,7 +79,7 @@ static json_t *said_list(cli_tables *out)
     return list;
 }
 
-/* One sentence; text may be NULL. */
+/* Adds one sentence; text may be NULL. */
 static ss_code say(cli_tables *out, const char *name, const char *part, const char *text,
                    bool *begun, ss_err *e)
 {

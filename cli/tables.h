@@ -21,29 +21,29 @@ typedef struct {
 /* Prints a table, or keeps it for the JSON object; releases it, also on failure. */
 ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e);
 
-/* What of a run is not finite, before all else: its sentences, and tables of at most `top` rows.
- * Nothing, where there is nothing to say; with json it is always there, the sentences as
+/* Shows what of a run is not finite: sentences, and tables of at most `top` rows. As text it prints
+ * nothing for a finite run; as JSON it is always there, the sentences as
  * "said": [{"part": ..., "text": ...}]. */
 ss_code cli_show_not_finite(cli_tables *out, const ss_not_finite *x, int top, ss_err *e);
-/* The sentences alone, that of `lead` first; name: what the run is called before each, or NULL. */
+/* Shows the sentences alone, that of `lead` first; name: the run's name before each, or NULL. */
 ss_code cli_say_not_finite(cli_tables *out, const ss_not_finite *x, ss_bad_part lead,
                            const char *name, ss_err *e);
 
-/* Another sentence; text may be NULL: none. */
+/* Shows another sentence; nothing if text is NULL. */
 ss_code cli_say(cli_tables *out, const char *part, const char *text, ss_err *e);
 
-/* Which divergence it is (analyze/training/mechanism.h): the sentence, and where something grew the
- * evidence; of a training in which nothing grew neither. With json both are always there, the
- * sentence as the part "mechanism" of what is said. */
+/* Shows which divergence it is (analyze/training/mechanism.h): the sentence and, if something grew,
+ * the evidence; as text nothing for a training in which nothing grew. As JSON both are always
+ * there, the sentence as the part "mechanism" of "said". */
 ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *steps, int n,
                            ss_err *e);
 
-/* The sentence of each module that was asked for, and with json the whole list, as the table
- * "structure"; nothing where the run has none. */
+/* Shows the sentence of each module asked about, and as JSON the whole list as the table
+ * "structure"; nothing if the run has no list. */
 ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_asked *asked,
                            ss_err *e);
 
-/* The last call: prints the JSON object unless rc is an error; returns rc, or its own failure.
+/* Ends the output: prints the JSON object unless rc is an error; returns rc, or its own failure.
  * {0} is fine. */
 ss_code cli_show_end(cli_tables *out, ss_code rc, ss_err *e);
 

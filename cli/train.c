@@ -6,7 +6,6 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/tables.h"
-#include "probe/interrupt.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -30,9 +29,9 @@ static const cli_option options[] = {
     {0},
 };
 
-/* Which divergence it is, where something overflowed or grew, of what was measured. A training that
- * is done is no failure because its statistics cannot be judged: then the sentence says why. False:
- * nothing was measured. */
+/* Finds which divergence it is, if something overflowed or grew in what was measured. Statistics
+ * that cannot be judged do not make a finished training a failure: the sentence then says why.
+ * False if nothing was measured. */
 static bool find_mechanism(const ss_train_summary *m, ss_mechanism_finding *found, char **sentence)
 {
     char path[600];
@@ -57,7 +56,7 @@ static bool find_mechanism(const ss_train_summary *m, ss_mechanism_finding *foun
     return true;
 }
 
-/* One row a fact, so that it reads alike in the terminal and for scripts. */
+/* A table with one fact a row, the same for people and for scripts. */
 static ss_code summary_table(const ss_train_summary *m, const char *mechanism, ss_table *t,
                              ss_err *e)
 {
@@ -123,7 +122,7 @@ static ss_code show_summary(const ss_train_summary *m, cli_tables *out, ss_err *
     return rc;
 }
 
-/* Text only: what to look at next. */
+/* Prints, as text only, which commands to run next. */
 static void print_next(const ss_train_summary *m)
 {
     printf("\n");
@@ -141,7 +140,7 @@ static void print_next(const ss_train_summary *m)
     }
 }
 
-/* KEY=N among the overrides; false after a usage error. */
+/* Adds KEY=N to the overrides; false after a usage error. */
 static bool set_number(cli_parser *p, const char *key, int64_t least, char *text, size_t n,
                        const char ***sets, int *n_sets)
 {
@@ -158,7 +157,6 @@ static bool set_number(cli_parser *p, const char *key, int64_t least, char *text
 
 static int run(const cli_command *cmd, int argc, char **argv)
 {
-    struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
     char *command = cli_command_line(argc, argv), steps[48], seed[48];
     ss_train_options opt = {.command = command};
     ss_train_summary summary;
@@ -187,8 +185,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     opt.threads = p.common.threads;
     opt.device = p.common.device;
     out.json = p.common.json;
-    sigaction(SIGINT, &stop, NULL); /* a second signal ends the program at once */
-    sigaction(SIGTERM, &stop, NULL);
+    cli_stop_on_signals();
 
     ss_code rc = ss_train_run(&opt, &summary, &e);
     if (rc == SS_OK)

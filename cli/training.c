@@ -75,7 +75,7 @@ static ss_code show_growth(const cli_training *x, const ss_training *t, cli_tabl
     return rc;
 }
 
-/* In the order in which one reads them. */
+/* Prints all tables, in reading order. */
 static ss_code show_all(const cli_training *x, const ss_training *t, const ss_sites *all,
                         cli_tables *out, bool *finding, ss_err *e)
 {

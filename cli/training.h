@@ -10,7 +10,7 @@ typedef struct {
     ss_run *run; /* over training steps */
     const char *const *globs;
     int n_globs;
-    const ss_format *formats; /* [n_formats] to forecast; overflow is told for the first ones */
+    const ss_format *formats; /* [n_formats] to forecast; overflow is reported for the first ones */
     int n_formats, n_overflow;
     int top;
 } cli_training;

@@ -19,7 +19,7 @@ static ss_code show_forecasts(const cli_trend *x, const ss_trend *t, cli_tables 
     return rc;
 }
 
-/* What is not finite in each run, and since when, before all else. */
+/* Prints first what is not finite in each run, and since when. */
 static ss_code say_not_finite(ss_run **runs, const int64_t *steps, int n, cli_tables *out,
                               bool *finding, ss_err *e)
 {

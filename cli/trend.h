@@ -16,7 +16,7 @@ typedef struct {
     int top;
 } cli_trend;
 
-/* Shows the tables. Steps that are not told, or not as many as runs, are SS_USAGE. */
+/* Shows the tables. Unknown steps, or another number of them than of runs, are SS_USAGE. */
 ss_code cli_trend_show(const cli_trend *x, cli_tables *out, bool *finding, ss_err *e);
 
 #endif

@@ -19,7 +19,7 @@ int ss_spectrum_rings(int h, int w)
     return (h < w ? h : w) / 2 + 1;
 }
 
-/* How many waves the bins of column kx stand for: a wave and its negative, unless it is
+/* Number of waves that the bins of column kx stand for: a wave and its negative, unless it is
  * its own negative's column. */
 static int multiplicity(int w, int kx)
 {

@@ -39,7 +39,7 @@ void ss_spectrum_power(ss_spectrum *s, const float *x, int c, double *power);
  * Source: van der Schaaf & van Hateren 1996, Vision Research 36, 2759-2770. */
 void ss_spectrum_radial(ss_spectrum *s, const float *x, int c, double *psd);
 
-/* How many rings: min(h, w)/2 + 1. */
+/* Number of rings: min(h, w)/2 + 1. */
 int ss_spectrum_rings(int h, int w);
 
 /* waves[k], k below ss_spectrum_rings(h, w): how many of the h w waves ring k has, with which

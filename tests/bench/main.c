@@ -215,7 +215,7 @@ int main(int argc, char **argv)
     bool json = false;
     int c;
 
-    ss_threads_wait_politely(argv);
+    ss_threads_limit_spinning(argv);
 
     while ((c = getopt_long(argc, argv, "+jst:c:h", options, NULL)) != -1) {
         int64_t n;
