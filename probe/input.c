@@ -7,7 +7,6 @@
 #include "probe/input_source.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <string.h>
 
 static const ss_input_source *const sources[] = {
@@ -50,19 +49,6 @@ static ss_code unknown_source(const char *text, ss_err *e)
             ss_printable(text, shown, sizeof shown), known.s ? known.s : "some");
     ss_str_release(&known);
     return SS_USAGE;
-}
-
-const char *ss_input_parse_number(const char *text, char end, double *value)
-{
-    char number[64];
-    const char *stop = strchr(text, end);
-    size_t n = stop ? (size_t)(stop - text) : 0;
-
-    if (n == 0 || n >= sizeof number)
-        return NULL;
-    memcpy(number, text, n);
-    number[n] = '\0';
-    return ss_parse_double(number, value) ? stop + 1 : NULL;
 }
 
 /* Takes one filter off the front of *spec; *found tells whether there was one. The innermost
@@ -169,48 +155,11 @@ bool ss_input_is_filtered(const ss_input *in)
     return in->n_filters > 0;
 }
 
-ss_code ss_input_parse_path(ss_input *in, const char *arg, ss_err *e)
-{
-    if (!*arg)
-        return ss_fail(e, SS_USAGE, "expected %s:%s", in->source->name, in->source->form);
-    in->path = ss_strdup(arg);
-    return in->path ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
-}
-
-ss_code ss_input_allocate(ss_input *in, int n, ss_err *e)
-{
-    size_t size = (size_t)in->h * (size_t)in->w * (size_t)in->c; /* checked by ss_input_open */
-
-    in->pictures = ss_alloc((size_t)n, size * sizeof *in->pictures);
-    if (!in->pictures)
-        return ss_fail(e, SS_NOMEM, "no memory for %d pictures of %zu values", n, size);
-    in->n_pictures = n;
-    return SS_OK;
-}
-
-ss_code ss_input_name(ss_input *in, int i, const char *path, ss_err *e)
-{
-    const char *slash = strrchr(path, '/');
-
-    if (!in->names) {
-        in->names = ss_calloc((size_t)in->n_pictures, sizeof *in->names);
-        in->n_names = in->names ? in->n_pictures : 0;
-    }
-    if (!in->names || !(in->names[i] = ss_strdup(slash ? slash + 1 : path)))
-        return ss_fail(e, SS_NOMEM, "out of memory");
-    return SS_OK;
-}
-
 const char *ss_input_sample_name(const ss_input *in, int sample)
 {
     const int i = in->n_pictures == 1 ? 0 : sample;
 
     return i < in->n_names && in->names[i] ? in->names[i] : "";
-}
-
-float *ss_input_picture(const ss_input *in, int i)
-{
-    return in->pictures + (ptrdiff_t)i * in->h * in->w * in->c;
 }
 
 ss_code ss_input_open(ss_input *in, int h, int w, int c, int samples, ss_err *e)

@@ -1,4 +1,4 @@
-/* run_column.c - everything of one noise level, in memory
+/* run_column.c - everything recorded at one noise level, in memory
  *
  * For each data set a buffer [outer][inner] (run_layout.h), which setters fill and the
  * writing thread spreads over the file.
@@ -248,33 +248,4 @@ void ss_run_column_close(ss_run_column *col)
                 rms[k] = (float)sqrt(col->squares[i][k] / col->counts[i][k]);
         }
     }
-}
-
-ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sample,
-                              ss_run_fill *fill, void *self, ss_err *e)
-{
-    ss_run_writer *w = col->w;
-    const ss_run_layout *l = &w->layout;
-
-    assert(dump >= 0 && dump < l->n_dumps && input >= 0 && input < l->n_inputs && sample >= 0 &&
-           sample < l->n_samples);
-    const ss_run_set *s = &l->sets[l->at.dumps + dump];
-    const size_t n = (size_t)(s->inner / l->n_samples);
-    ss_run_job *job = ss_alloc(sizeof *job + n * sizeof(float), 1);
-    if (!job)
-        return ss_fail(e, SS_NOMEM, "%s: no memory for an activation", w->path);
-    *job = (ss_run_job){
-        .half = s->type == SS_SET_F16,
-        .n = n,
-        .offset =
-            s->offset +
-            ((uint64_t)input * (uint64_t)l->n_sigmas + (uint64_t)col->sigma) * s->inner_bytes +
-            (uint64_t)sample * n * ss_run_value_bytes(s->type),
-    };
-    ss_code rc = fill(self, job->values, e);
-    if (rc != SS_OK) {
-        ss_free(job);
-        return rc;
-    }
-    return ss_run_queue_add(w, job, e);
 }

@@ -428,12 +428,16 @@ static ss_code check_spec(const ss_run_spec *spec, ss_err *e)
     return check_names(spec, e);
 }
 
+#define X(kind) .kind = -1,
+static const ss_run_set_index no_sets = {SS_RUN_SET_KINDS(X)};
+#undef X
+
 ss_code ss_run_layout_make(ss_run_layout *l, const ss_run_spec *spec, ss_err *e)
 {
     struct maker m = {.l = l, .e = e};
 
     *l = (ss_run_layout){
-        .at = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
+        .at = no_sets,
         .n_modules = spec->n_modules,
         .n_inputs = spec->n_inputs,
         .n_sigmas = spec->n_sigmas,

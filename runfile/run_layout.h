@@ -49,15 +49,31 @@ typedef struct {
 
 /* In a training run the columns are steps, and that axis is what is called sigma here. */
 
-/* Where the sets of one kind begin in the list; -1: there are none. */
+/* The kinds of data sets. All sets of one kind stand next to each other in the list. */
+/* clang-format off */
+#define SS_RUN_SET_KINDS(X) \
+    X(stats)     /* SS_N_STATS */ \
+    X(nonfinite) \
+    X(hist) \
+    X(attention) /* SS_N_ATTENTION */ \
+    X(x) \
+    X(psd) \
+    X(denoised) \
+    X(loss) \
+    X(channels)  /* absmax and rms of each module */ \
+    X(step)      /* of a training run, as the three that follow */ \
+    X(level)     /* sigma and sample_loss */ \
+    X(bins) \
+    X(updates)   /* SS_N_UPDATES */ \
+    X(dumps)
+/* clang-format on */
+
+/* Where the sets of each kind begin in the list; -1 if there are none. */
+#define X(kind) int kind;
 typedef struct {
-    int stats, nonfinite, hist; /* stats: SS_N_STATS of them */
-    int attention;              /* SS_N_ATTENTION */
-    int x, psd, denoised, loss;
-    int channels;                   /* absmax and rms of each */
-    int step, level, bins, updates; /* of a training run; level: sigma and sample_loss */
-    int dumps;
+    SS_RUN_SET_KINDS(X)
 } ss_run_set_index;
+#undef X
 
 #define X(name) +1
 enum {

@@ -216,6 +216,35 @@ bool ss_run_is_done(const ss_run_writer *w, int s)
     return w->done[s];
 }
 
+ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sample,
+                              ss_run_fill *fill, void *self, ss_err *e)
+{
+    ss_run_writer *w = col->w;
+    const ss_run_layout *l = &w->layout;
+
+    assert(dump >= 0 && dump < l->n_dumps && input >= 0 && input < l->n_inputs && sample >= 0 &&
+           sample < l->n_samples);
+    const ss_run_set *s = &l->sets[l->at.dumps + dump];
+    const size_t n = (size_t)(s->inner / l->n_samples);
+    ss_run_job *job = ss_alloc(sizeof *job + n * sizeof(float), 1);
+    if (!job)
+        return ss_fail(e, SS_NOMEM, "%s: no memory for an activation", w->path);
+    *job = (ss_run_job){
+        .half = s->type == SS_SET_F16,
+        .n = n,
+        .offset =
+            s->offset +
+            ((uint64_t)input * (uint64_t)l->n_sigmas + (uint64_t)col->sigma) * s->inner_bytes +
+            (uint64_t)sample * n * ss_run_value_bytes(s->type),
+    };
+    ss_code rc = fill(self, job->values, e);
+    if (rc != SS_OK) {
+        ss_free(job);
+        return rc;
+    }
+    return ss_run_queue_add(w, job, e);
+}
+
 ss_code ss_run_submit(ss_run_writer *w, ss_run_column *col, ss_err *e)
 {
     return ss_run_queue_add(w, col->job, e);
