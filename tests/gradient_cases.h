@@ -500,7 +500,7 @@ static ss_tensor *run_embedding(ss_ctx *c, const gradient_case *g, ss_tensor *co
     return ss_embedding(c, x[0], rows, 4);
 }
 
-/* What an intervention makes of a module's output: opt: lo, hi, factor */
+/* An intervention on a module's output; opt: lo, hi, factor */
 static void ref_change(const gradient_case *g, double *const x[], double *y)
 {
     for (int64_t i = 0; i < ss_shape_numel(g->out); i++)

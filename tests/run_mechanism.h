@@ -1,7 +1,7 @@
 /* run_mechanism.h - run files of trainings that diverge, with the numbers of real ones
  *
  * Each table was made by tests/golden/make_mechanism.py from the statistics.h5 of a training of
- * train/configs/fast-16.unet.json. A file has one module of each kind that a mechanism is told by,
+ * train/configs/fast-16.unet.json. A file has one module of each kind that decides a mechanism,
  * eight samples at eight noise levels, and ten parameters.
  */
 #ifndef SS_TESTS_RUN_MECHANISM_H
@@ -200,7 +200,7 @@ static const ss_run_module mech_modules[] = {
 };
 enum { MECH_MODULES = sizeof mech_modules / sizeof *mech_modules };
 
-/* What differs from the table. */
+/* Differences from the table. */
 typedef struct {
     const mech_row *rows;
     int n;

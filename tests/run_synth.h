@@ -74,7 +74,8 @@ static inline ss_run_spec syn_spec(void)
     };
 }
 
-/* A number that tells its place: small, exact in f32 and f16, and never the same for neighbours. */
+/* A number that encodes its place: small, exact in f32 and f16, and never the same for neighbours.
+ */
 static inline float syn_value(int set, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e)
 {
     return (float)((set * 131 + a * 73 + b * 37 + c * 17 + d * 7 + e * 3) % 509) * 0.25f;

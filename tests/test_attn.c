@@ -30,7 +30,7 @@ static const ss_run_layer layers[] = {
 static const double sigmas[] = {10, 0.1, 1};
 static const int level[] = {2, 0, 1}; /* of each: its place when sorted */
 
-/* What enters to_q and to_k, q, k. */
+/* Inputs of to_q and to_k, then q, k. */
 typedef struct {
     double x, q, k;
 } truth;

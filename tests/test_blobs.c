@@ -73,7 +73,7 @@ static void test_rank(void **state)
     near("rank of a single number", rank_of(x + 7, 1, 1), 1, 0);
 }
 
-/* Of a b b^T + diag(d) with random numbers: the sum, and the sum of squares, of the eigenvalues. */
+/* Sum, and sum of squares, of the eigenvalues of a b b^T + diag(d) with random numbers. */
 static void test_eigenvalues(void **state)
 {
     (void)state;

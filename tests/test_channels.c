@@ -7,7 +7,7 @@
  *   up_blocks.0     channel 7 has largest |x| 2.7 * 6 at sigma 80, input 1 only; channel 8 has
  *                   NaN there; channel 9 stays just below 6 times the medians
  *   up_blocks.1     nine channels are zero, so that there is no median to exceed: they are dead
- *   conv_out        3 channels, one of them huge: too few to tell
+ *   conv_out        3 channels, one of them huge: too few to judge
  *   mid_block       channel 2 has RMS 0.0009 everywhere: dead; channel 5 too, but for one cell with
  *                   0.0011; channel 6 is 0, but NaN in one cell
  */

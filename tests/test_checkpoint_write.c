@@ -202,7 +202,7 @@ static void test_model_folder(void **state)
     ss_model_close(m);
 }
 
-/* What was there stays there when the weights cannot be written. */
+/* Keeps the old files when the weights cannot be written. */
 static void test_failed_folder_keeps_the_old(void **state)
 {
     (void)state;

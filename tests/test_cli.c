@@ -30,7 +30,7 @@ static void test_help_and_version(void **state)
     }
 }
 
-/* What every kind of wrong usage says; all of it ends with status 2. */
+/* Messages of every kind of wrong usage; each ends with status 2. */
 static void test_wrong_usage(void **state)
 {
     (void)state;

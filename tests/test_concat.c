@@ -229,7 +229,7 @@ static void test_asked_for(void **state)
 }
 
 /* An answer that is twice as wide has a variance behind the picture: no condition. Where input and
- * answer are as wide, the scheduler tells. */
+ * answer are as wide, the scheduler decides. */
 static void test_variance_is_no_condition(void **state)
 {
     (void)state;

@@ -215,7 +215,7 @@ static void test_refused(void **state)
     ss_checkpoint_close(k);
 }
 
-/* What training scripts write beside the architecture says nothing of the network. */
+/* Keys that training scripts add beside the architecture change nothing in the network. */
 static void test_bookkeeping(void **state)
 {
     (void)state;

@@ -230,7 +230,7 @@ static void drop_outcome(outcome *r)
     drop(&r->o);
 }
 
-/* What is searched for here, infinities and NaN, comes out as from the plain sum. */
+/* Infinities and NaN come out as from the plain sum. */
 static void test_not_finite(void **state)
 {
     (void)state;
@@ -268,7 +268,7 @@ static void test_outlier(void **state)
     drop_outcome(&large);
 }
 
-/* Of one case, by two ways, to the bit; returns how many outputs and gradients differ. */
+/* Computes one case in two ways; returns how many outputs and gradients differ in a bit. */
 static int64_t differing(const conv_case *c, const operands *o, way a, way b)
 {
     float *y[2], *dx[2];

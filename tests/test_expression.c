@@ -28,7 +28,7 @@ static void stats(const made_run *m, int k, int input, int sigma, int sample, ss
         s->nonfinite = 2;
 }
 
-/* Of layer 0, head 1: half of ln keys at the highest level; else all of it. */
+/* Entropy: half of ln keys for layer 0, head 1 at the highest level; else all of it. */
 static ss_attention_stats attention(const made_run *m, int layer, int head, int input, int sigma,
                                     int sample)
 {

@@ -82,7 +82,7 @@ static void test_order_of_checkpoints(void **state)
     expect("bisect $D/step_1000_fp16 $D/step_500_fp16 --as-given " BISECT, 3,
            "step_1000_fp16; last good before it: none");
     assert_non_null(strstr(output, "order: as given"));
-    /* some tell a step, others do not */
+    /* some names have a step, others do not */
     expect("bisect $D/step_1000_fp16 $D/step_500_fp16 $D/final " BISECT, 3, "before it: none");
     assert_non_null(strstr(output, "order: as given"));
     expect("bisect $D/step_1000_fp16 $D/step_500_fp16 $D/final --steps 3,1,2 " BISECT, 3,

@@ -420,7 +420,7 @@ static void test_no_level(void **state)
     }
 }
 
-/* What is called a variance is one; what is not says what it leaves out. */
+/* A power is called a variance only if all waves are in it; otherwise the text says which are. */
 static void test_power_is_no_variance(void **state)
 {
     (void)state;

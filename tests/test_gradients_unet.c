@@ -240,7 +240,7 @@ static void test_bits_of_blocks_and_threads(void **state)
     each_case(check_bits);
 }
 
-/* A context that only infers shapes tells the memory of a step before it is taken. */
+/* A context that only infers shapes gives the memory of a step before it is taken. */
 static void test_memory_is_foretold(void **state)
 {
     (void)state;

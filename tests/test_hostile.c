@@ -268,7 +268,7 @@ static void test_analyze(void **state)
     }
 }
 
-/* What is printed to be pasted is pasted. */
+/* Pastes what is printed to be pasted. */
 static void test_keep(void **state)
 {
     (void)state;
@@ -414,7 +414,7 @@ static void test_captions(void **state)
     }
 }
 
-/* The lines that tell what to do next are safe to paste. */
+/* Checks that the commands suggested for the next step are safe to paste. */
 static void test_output(void **state)
 {
     (void)state;

@@ -271,7 +271,7 @@ static void test_broken_gzip(void **state)
     fclose(f);
     for (size_t cut = 0; cut < n - 8; cut += 7)
         assert_idx_fails(file, cut, 10, SS_FORMAT, "bad.idx: ");
-    for (size_t i = 12; i < n - 4; i += 5) { /* the checksum tells, if nothing else does */
+    for (size_t i = 12; i < n - 4; i += 5) { /* the checksum differs, if nothing else does */
         file[i] ^= 0x10;
         assert_idx_fails(file, n, 10, SS_FORMAT, "bad.idx: ");
         file[i] ^= 0x10;

@@ -176,7 +176,7 @@ static void test_zsh(void **state)
     expect("zsh -n $D/usr/share/zsh/site-functions/_sigmascope", 0, "");
 }
 
-/* What it offers. */
+/* Words that completion offers. */
 static void test_fish(void **state)
 {
     (void)state;

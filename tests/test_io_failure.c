@@ -32,7 +32,7 @@ static bool fails(void)
     return true;
 }
 
-/* What a job did, in order: w writes, d marks as done, s and f wait for the disk (fdatasync,
+/* The steps of a job, in order: w writes, d marks as done, s and f wait for the disk (fdatasync,
  * fsync), r gives a name. */
 static char order[1 << 16];
 static size_t n_order;
@@ -155,7 +155,7 @@ static void clear(const job *j)
     nftw(in_work(j->target), remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* What holds after any failure; `want` is the fingerprint of the whole result. */
+/* Checks what holds after any failure; `want` is the fingerprint of the whole result. */
 static void check_failure(const job *j, const ss_err *e, ss_code rc, uint64_t want)
 {
     ss_err again = {0};
@@ -365,7 +365,7 @@ static void test_sizes(void **state)
         fail_sizes(&jobs[i], jobs[i].resume ? 60000 : 9000);
 }
 
-/* What was there before stays as it was, to the byte. */
+/* Checks that the old file stays as it was, to the byte. */
 static void test_old_result_stays(void **state)
 {
     (void)state;

@@ -148,7 +148,7 @@ static void test_malformed_json_is_refused(void **state)
     assert_string_equal(e.msg, "config.json: line 3, column 1: string or '}' expected near '}'");
 }
 
-/* What json.dump writes and json.load reads, in Python. */
+/* Numbers that Python's json.dump writes and json.load reads. */
 static void test_json_of_python(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* test_mechanism.c - which divergence is it: the right name on the numbers of real trainings, and
- * on short ones; no name where it cannot be told */
+ * on short ones; no name where it cannot be known */
 #include "analyze/training/mechanism.h"
 #include "base/mem.h"
 #include "tests/run_mechanism.h"

@@ -66,7 +66,7 @@ static bool made_of_betas(const char *tensor, char name[64])
     return strcmp(dot, ".abar") == 0;
 }
 
-/* Of each class, a file with all its keys and one with its name alone mean what diffusers takes
+/* A file with all keys of a class and one with its name alone mean what diffusers takes
  * them for: betas, spacing, clipping, where the last step ends. */
 static void test_defaults_of_classes(void **state)
 {
@@ -296,7 +296,7 @@ static void says(const char *json, const ss_noising_options *opt, bool assumed, 
     ss_noising_free(k);
 }
 
-/* What is given, by file or option, and what is assumed. */
+/* Settings that are given, by file or option, and those that are assumed. */
 static void test_what_is_said(void **state)
 {
     (void)state;
@@ -351,7 +351,7 @@ static void test_what_is_said(void **state)
     says(NULL, &score, false, "none: the network takes sigma itself");
 }
 
-/* What cannot be known opens, says why when asked, and stands on the defaults until then. */
+/* A scheduler that cannot be understood opens with the defaults, and says why when asked. */
 static void test_not_known(void **state)
 {
     (void)state;

@@ -578,7 +578,7 @@ static void test_memory_is_reused(void **state)
     ss_ctx_free(c);
 }
 
-/* What is kept for reuse never comes on top of what was once live. */
+/* Memory kept for reuse never adds to the peak of live memory. */
 static void test_memory_stays_within_its_peak(void **state)
 {
     enum { MIB = 1 << 18 }; /* values */
@@ -614,8 +614,8 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What is watched before modulation and activation has the bits of a norm of its own, and the rest
- * those of a run that nobody watches; on a tape, too. */
+/* A norm's output that is watched before modulation and activation has the bits of a norm of its
+ * own, and the rest those of a run that nobody watches; on a tape, too. */
 static void test_group_norm_watched(void **state)
 {
     enum { VALUES = 2 * 9 * 11 * 24 };

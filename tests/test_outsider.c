@@ -61,7 +61,7 @@ static void test_axes(void **state)
     ss_run_close(r);
 }
 
-/* What is known of the numbers: normalised outputs have RMS 1, a container shows its last part. */
+/* Properties of the numbers: normalised outputs have RMS 1, a container shows its last part. */
 static void test_statistics(void **state)
 {
     (void)state;

@@ -75,7 +75,7 @@ static void test_every_field_is_listed(void **state)
 static void test_every_field_is_listed(void **state)
 {
     (void)state;
-    skip_because("this compiler cannot tell fields from padding");
+    skip_because("this compiler cannot distinguish fields from padding");
 }
 #endif
 
@@ -556,7 +556,7 @@ static void test_infinite_sigma(void **state)
     assert_null(strstr(output, "--sigmas"));
 }
 
-/* What is repeated must be what was: other pictures at the same path are refused by name. */
+/* A replay must repeat the run: other pictures at the same path are refused by name. */
 static void test_replay_of_changed_pictures(void **state)
 {
     (void)state;

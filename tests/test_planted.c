@@ -269,7 +269,7 @@ static void unpack(const json_t *pairs, bool *lost, size_t n)
     }
 }
 
-/* What is not finite, of the modules of a base in the order in which they end. */
+/* Modules of a base that are not finite, in the order in which they end. */
 typedef struct {
     size_t n;
     bool lost[MAX_TENSORS];
@@ -434,8 +434,8 @@ static void test_modules(void **state)
     json_decref(done);
 }
 
-/* What PyTorch lost with the lists pasted: nothing, where the program says that they suffice. Where
- * it says that they do not, the network or its input is not finite in what it is given in. */
+/* Values that PyTorch lost with the lists pasted: none where the program says that they suffice.
+ * Where it says that they do not, the network or its input is not finite in what it is given in. */
 static void test_pasted(void **state)
 {
     (void)state;
@@ -544,7 +544,7 @@ static void test_lists(void **state)
     assert_true(compared >= 50);
 }
 
-/* What the analyses of one fp32 run answer of one format and one code: does something overflow? */
+/* Answers of the analyses of one fp32 run for one format and one code: does something overflow? */
 typedef struct {
     bool headroom, overflow, expression, keep;
 } answers;

@@ -38,7 +38,7 @@ static ss_run *open_run(const char *path)
     return r;
 }
 
-/* What two inputs differ in is their pictures: two constants differ by as much at every pixel. Two
+/* Two inputs differ in their pictures only: two constants differ by as much at every pixel. Two
  * samples differ in their noise. */
 static void test_noise_is_shared(void **state)
 {

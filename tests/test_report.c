@@ -2,7 +2,7 @@
  * without
  *
  * The synthetic run has a module with a hostile name; the probed one is a real network. What only a
- * browser can tell is asked by tests/browser/run, where there is a Chromium.
+ * browser can show is checked by tests/browser/run, where there is a Chromium.
  */
 #include "base/file.h"
 #include "base/mem.h"

@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-/* As somebody's PyTorch hooks and h5py would: two axes, one statistic, nothing else. */
+/* Writes what somebody's PyTorch hooks and h5py would: two axes, one statistic, nothing else. */
 static void test_guest_file(void **state)
 {
     (void)state;
@@ -151,7 +151,7 @@ static void test_versions(void **state)
     }
 }
 
-/* What layout version 1.2 added; and a file that lacks it is an older one, and reads. */
+/* Reads what layout version 1.2 added; a file without it is older and reads, too. */
 static void test_since_1_2(void **state)
 {
     (void)state;

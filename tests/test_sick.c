@@ -13,7 +13,7 @@
 
 /* ---- runs ---- */
 
-/* What ails a run; read by the functions below. */
+/* Faults of a run; read by the functions below. */
 typedef enum {
     HEALTHY,
     ALL_NAN,
@@ -197,7 +197,7 @@ static void one_level(made_run *m)
     m->n_sigmas = 1;
 }
 
-/* As somebody's hooks would write it: no tool, no counts, no plan. */
+/* Writes a file like somebody's hooks: no tool, no counts, no plan. */
 static void foreign(made_run *m)
 {
     m->tool = "";

@@ -56,7 +56,7 @@ static void test_correlation(void **state)
     assert_true(c.n == 2 && isnan(c.pearson) && isnan(c.spearman));
 }
 
-/* What chance does: of independent points, few pass as correlated; the limit falls with n. */
+/* Chance: few sets of independent points pass as correlated; the limit falls with n. */
 static void test_chance(void **state)
 {
     (void)state;

@@ -509,7 +509,7 @@ static void test_training(void **state)
     expect("analyze $D/out/statistics.h5", 0, "the line \"");
 }
 
-/* What the program writes is the list of the model. */
+/* Checks that the program writes the model's list. */
 static void test_probed(void **state)
 {
     (void)state;

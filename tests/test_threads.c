@@ -115,7 +115,7 @@ static void test_probe(void **state)
     expect_same_run("p1.h5", "p3.h5", 40);
 }
 
-/* What rounds, saturates and clamps is in other kernels. */
+/* Rounding, saturating and clamping are in other kernels. */
 static void test_probe_changed(void **state)
 {
     (void)state;

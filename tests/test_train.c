@@ -174,7 +174,7 @@ static void test_resume(void **state)
     expect(TRAIN "-o $D/b --resume --set optimizer.lr=1", 2,
            "is of another training: optimizer.lr is 0.005 there, 1.0 here");
     expect(TRAIN "-o $D/b --resume", 0, NULL); /* nothing left to do */
-    /* two checkpoints of the same name are told apart by the folders that they are in */
+    /* two checkpoints of the same name are distinguished by the folders that they are in */
     expect("generate $D/a/step-000012 $D/b/step-000012/ -o $D/samples --class 1 --steps 2 "
            "--samples 1 --quiet",
            0, "02-b_step-000012");
@@ -444,7 +444,7 @@ static void shell(const char *format, ...)
         fail_msg("%s failed", command);
 }
 
-/* What `part` measured at its steps is what `whole` measured at them. */
+/* Checks that `part` measured at its steps what `whole` measured at them. */
 static void assert_same_steps(const char *whole, const char *part, int first, int n_steps)
 {
     static const char *const names[] = {"absmax", "rms"};
@@ -793,7 +793,8 @@ static void test_spikes(void **state)
     assert_true(isfinite(s.mean));
 }
 
-/* Of losses that all are spikes, those count that come `quiet` steps after the last that counted.
+/* Counts, among losses that all are spikes, those that come `quiet` steps after the last that
+ * counted.
  */
 static void test_quiet(void **state)
 {

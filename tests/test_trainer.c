@@ -203,7 +203,7 @@ static void test_damaged_counters(void **state)
     ss_free(text);
 }
 
-/* What is saved opens as a model, with the weights of now or their averages. */
+/* A saved checkpoint opens as a model, with the current weights or their averages. */
 static void test_saved_model(void **state)
 {
     (void)state;

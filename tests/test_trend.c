@@ -112,7 +112,7 @@ static void test_edges(void **state)
     }
 }
 
-/* Of 4000 simulated trainings, the share whose slope, and whose later point, lie inside their
+/* Shares of 4000 simulated trainings whose slope, and whose later point, lie inside their
  * intervals; the standard error of a share of 95 % is 0.34 %. */
 /* Few points that no test of 95 % calls bent, plainly are; and some are on no line at all. */
 static void test_plain_bends(void **state)

@@ -178,7 +178,7 @@ static void setup_hooks(ss_ctx *c, const ss_model *m, const ss_hooks *hooks)
 }
 
 /* Every module of the golden is there and was seen, and no other: what does not run here, as an
- * embedding of something that is not told, did not run there. */
+ * embedding of a condition that is not given, did not run there. */
 static void check_paths(const watcher *w, const ss_model *m)
 {
     int n, golden_modules = 0, n_seen = 0;
@@ -492,7 +492,7 @@ static void test_missing_conditions(void **state)
     }
 }
 
-/* What diffusers' pipelines tell a distilled network of its scale of guidance. */
+/* Embeddings of the guidance scale as diffusers' pipelines give them to a distilled network. */
 static void test_guidance_embedding(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* test_watch.c - what a training sees of a forward pass, told to it by hand */
+/* test_watch.c - what a training sees of a forward pass, fed by hand */
 #include "tests/ss_test.h"
 #include "train/watch.h"
 

@@ -19,7 +19,7 @@
 
 /* ---- rows ---- */
 
-/* What a bar bounds: ours / PyTorch's, ours itself, or limit / ours. */
+/* Quantity that a bar bounds: ours / PyTorch's, ours itself, or limit / ours. */
 typedef enum { BENCH_RATIO, BENCH_OURS, BENCH_OF_LIMIT } bench_what;
 
 typedef struct {
@@ -81,7 +81,7 @@ double bench_peak(int threads);
 /* MiB that this process holds, or the most it ever held. */
 double bench_memory(bool most);
 
-/* Runs this program anew with `--child NAME ARGS...` (main.c has the list), args ending in NULL;
+/* Runs this program again with `--child NAME ARGS...` (main.c has the list), args ending in NULL;
  * gives the number that it prints. */
 double bench_run_child(const bench *b, const char *const *args);
 
@@ -145,7 +145,7 @@ bench_reference *bench_case_reference(const bench *b, const bench_case *c);
 BENCH_GROUPS(X)
 #undef X
 
-/* What a child does instead of the table. */
+/* Work of a child process, instead of the table. */
 #define BENCH_CHILDREN(X) X(forward) X(train) X(start) X(attention)
 #define X(name) void bench_child_##name(const bench *b, char **args);
 BENCH_CHILDREN(X)

@@ -54,7 +54,7 @@ static float *normals(const char *name, size_t n)
     return x;
 }
 
-/* What the network needs beside the picture: 77 tokens, as from CLIP and T5, and a class. */
+/* Conditions of the network: 77 tokens, as from CLIP and T5, and a class. */
 static void make_condition(bench_network *n)
 {
     enum { TOKENS = 77 };

@@ -1,6 +1,6 @@
 /* rows_attention.c - attention with its entropy against attention without, and its memory
  *
- * PyTorch has no fused kernel that tells the entropy: it makes the matrix of probabilities.
+ * PyTorch has no fused kernel with the entropy: it makes the matrix of probabilities.
  */
 #include "base/mem.h"
 #include "base/rng.h"

@@ -6,7 +6,7 @@
 #include "models/model.h"
 #include "tests/bench/bench.h"
 
-/* What a context is told; the parts are asked for one by one. */
+/* Setup of a context that watches; the parts are switched on one by one. */
 typedef struct {
     bool statistics;       /* of every module at every port, and of attention */
     bool no_histogram;     /* but not that of exponents */

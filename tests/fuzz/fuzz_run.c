@@ -92,7 +92,7 @@ static const struct {
 };
 enum { N_SETS = sizeof sets / sizeof *sets, N_ATTRIBUTES = sizeof attributes / sizeof *attributes };
 
-/* What the parts are called in a proper file. */
+/* Names of the parts in a proper file. */
 static const char *label(const char *set, hsize_t i)
 {
     static const char *const ports[] = {"input", "output", "residual", "skip"};
@@ -332,7 +332,7 @@ static void use_pictures(ss_run *r, const char *set)
     free(x);
 }
 
-/* What is said of it before all else. */
+/* Reads what is printed first of a run. */
 static void use_not_finite(ss_run *r)
 {
     ss_not_finite bad;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Touches the first and last byte of a tensor: a sanitizer, or the end of the mapping, tells when
+/* Touches the first and last byte of a tensor: a sanitizer, or the end of the mapping, shows when
  * they are not in the file. */
 static void use(const ss_st_tensor *t)
 {

@@ -117,7 +117,7 @@ static void use_small(const char *text)
         abort();
 }
 
-/* The first byte tells what kind of text follows. */
+/* The first byte is the kind of the text that follows. */
 void fuzz_specs(const uint8_t *data, size_t size)
 {
     if (size == 0)

@@ -56,7 +56,7 @@ void fuzz_resume(const uint8_t *data, size_t size)
     }
 }
 
-/* The first byte tells which file the rest is; the others are as they should be. */
+/* The first byte says which file the rest is; the others are as they should be. */
 void fuzz_log(const uint8_t *data, size_t size)
 {
     static const struct {
