@@ -197,7 +197,7 @@ PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h tests/*/*.h */*_sta
     $(addprefix models/,sampling/sampler_levels.h $(addprefix unet/,unet.h unet_blocks.h unet_config.h)) \
     $(addprefix runfile/,h5.h run_cache.h run_layout.h run_writer.h) \
     $(addprefix probe/,input_source.h recorder.h trajectory_record.h) \
-    $(addprefix train/,board.h config_fields.h data_source.h journal.h \
+    $(addprefix train/,board.h config_fields.h config_network.h config_reader.h data_source.h journal.h \
         statistics.h train_folder.h watch.h) \
     $(filter-out reports/analysis.h reports/report.h,$(wildcard reports/*.h reports/*/*.h))
 PREFIX ?= /usr/local

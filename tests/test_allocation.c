@@ -13,6 +13,7 @@
 #include "tests/run_synth.h"
 #include "tests/ss_tmp.h"
 #include "train/judge.h"
+#include "train/trainer_checkpoint.h"
 
 #include <limits.h>
 #include <stdlib.h>

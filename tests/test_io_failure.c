@@ -13,6 +13,7 @@
 #include "tests/run_synth.h"
 #include "tests/ss_tmp.h"
 #include "train/config.h"
+#include "train/trainer_checkpoint.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "kernels/context.h"
 #include "tests/ss_tmp.h"
-#include "train/trainer.h"
+#include "train/trainer_checkpoint.h"
 
 #include <math.h>
 #include <unistd.h>

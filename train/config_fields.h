@@ -6,7 +6,7 @@
 #ifndef SS_TRAIN_CONFIG_FIELDS_H
 #define SS_TRAIN_CONFIG_FIELDS_H
 
-#include "train/config_parts.h"
+#include "train/config_reader.h"
 
 typedef enum {
     SS_FIELD_INT,    /* int */

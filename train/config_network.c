@@ -1,9 +1,10 @@
-/* config_network.c - the parts of a training configuration that are no plain fields */
+/* config_network.c - see config_network.h */
+#include "train/config_network.h"
+
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/model_paths.h"
-#include "train/config_parts.h"
 
 #include <limits.h>
 #include <stdio.h>

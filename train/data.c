@@ -29,11 +29,6 @@ ss_data_options ss_data_defaults(void)
     };
 }
 
-int64_t ss_data_pick(ss_rng r, uint64_t i, int64_t n)
-{
-    return (int64_t)(((unsigned __int128)ss_rng_u32(r, i) * (uint64_t)n) >> 32);
-}
-
 static ss_code check(const ss_data_options *o, ss_err *e)
 {
     if (o->h < 1 || o->w < 1 || o->h > SS_IMAGE_MAX_SIDE || o->w > SS_IMAGE_MAX_SIDE)

@@ -15,6 +15,7 @@
 #include "train/journal.h"
 #include "train/statistics.h"
 #include "train/train_folder.h"
+#include "train/trainer_checkpoint.h"
 
 #include <inttypes.h>
 #include <math.h>

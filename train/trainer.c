@@ -1,4 +1,4 @@
-/* trainer.c - see trainer.h; what is saved and loaded is in trainer_state.c */
+/* trainer.c - see trainer.h */
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernels/context.h"
@@ -8,7 +8,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 ss_trainer_options ss_trainer_defaults(void)
 {
@@ -114,35 +113,19 @@ static ss_code open_data(ss_trainer *t, ss_err *e)
     return SS_OK;
 }
 
-/* Parameters on the host, where the optimiser changes them. */
+/* The optimiser, and the weights that it changes: those the network was made with, or a model's. */
 static ss_code open_optimizer(ss_trainer *t, ss_err *e)
 {
+    ss_code rc = ss_trainer_open_weights(t, e);
+
     t->opt.optimizer.threads = t->opt.threads;
-    t->weights = ss_model_weights(t->model, &t->n);
-    t->trained = ss_calloc((size_t)t->n, sizeof *t->trained);
-    t->gradient = ss_calloc((size_t)t->n, sizeof *t->gradient);
-    t->updates = ss_calloc((size_t)t->n, sizeof *t->updates);
-    if (!t->trained || !t->gradient || !t->updates)
-        return out_of_memory(e);
-    for (int i = 0; i < t->n; i++) {
-        const int64_t n = ss_shape_numel(t->weights[i]->shape);
-        ss_code rc;
-
-        t->trained[i] = (ss_trained){t->weights[i]->name, n, ss_alloc((size_t)n, sizeof(float))};
-        t->gradient[i] = ss_alloc((size_t)n, sizeof(float));
-        if (!t->trained[i].w || !t->gradient[i])
-            return out_of_memory(e);
-        if ((rc = ss_download(t->c, t->weights[i]->tensor, t->trained[i].w, e)) != SS_OK)
-            return rc;
-        ss_tensor_want_gradient(t->weights[i]->tensor, true);
+    if (rc == SS_OK && t->opt.from) {
+        if ((rc = ss_trainer_read_weights(t, t->opt.from, e)) == SS_OK)
+            rc = ss_trainer_set_weights(t, e);
     }
-    if (t->opt.from) {
-        ss_code rc = ss_trainer_read_weights(t, t->opt.from, e);
-
-        if (rc != SS_OK || (rc = ss_trainer_set_weights(t, e)) != SS_OK)
-            return rc;
-    }
-    return ss_optimizer_new(&t->opt.optimizer, t->trained, (size_t)t->n, &t->optimizer, e);
+    return rc == SS_OK
+               ? ss_optimizer_new(&t->opt.optimizer, t->trained, (size_t)t->n, &t->optimizer, e)
+               : rc;
 }
 
 static ss_code open_batch(ss_trainer *t, ss_err *e)
@@ -220,15 +203,7 @@ void ss_trainer_free(ss_trainer *t)
     if (!t)
         return;
     ss_optimizer_free(t->optimizer);
-    for (int i = 0; i < t->n; i++) {
-        if (t->trained)
-            ss_free(t->trained[i].w);
-        if (t->gradient)
-            ss_free(t->gradient[i]);
-    }
-    ss_free(t->trained);
-    ss_free(t->gradient);
-    ss_free(t->updates);
+    ss_trainer_close_weights(t);
     ss_free(t->x0);
     ss_free(t->input);
     ss_free(t->target);
@@ -260,33 +235,6 @@ static void draw(ss_trainer *t)
         ss_objective_prepare(o, t->levels[i], t->x0 + i * each, t->noise, each, t->input + i * each,
                              t->target + i * each);
     }
-}
-
-/* Gradients to the host; those on the device are zero from then on. */
-static ss_code fetch_gradients(ss_trainer *t, ss_err *e)
-{
-    ss_code rc = SS_OK;
-
-    for (int i = 0; i < t->n && rc == SS_OK; i++) {
-        ss_tensor *w = t->weights[i]->tensor;
-        const ss_tensor *g = ss_tensor_gradient(w);
-
-        if (g)
-            rc = ss_download(t->c, g, t->gradient[i], e);
-        else
-            memset(t->gradient[i], 0, (size_t)t->trained[i].n * sizeof(float));
-        ss_tensor_zero_gradient(w);
-    }
-    return rc;
-}
-
-ss_code ss_trainer_set_weights(ss_trainer *t, ss_err *e)
-{
-    ss_code rc = SS_OK;
-
-    for (int i = 0; i < t->n && rc == SS_OK; i++)
-        rc = ss_param_set(t->c, t->weights[i]->tensor, t->trained[i].w, e);
-    return rc;
 }
 
 /* What the step tells of itself, once gradients and losses are there. */
@@ -354,7 +302,7 @@ ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e)
     how.penalty = t->penalty;
     how.lambda = t->penalty && t->step % o->interval == 0 ? o->lambda * o->interval : 0;
     if ((rc = ss_gradients_add(t->c, t->model, &batch, &how, t->losses, &loss, e)) != SS_OK ||
-        (rc = fetch_gradients(t, e)) != SS_OK)
+        (rc = ss_trainer_fetch_gradients(t, e)) != SS_OK)
         return rc;
 
     const double norm = ss_optimizer_norm(t->optimizer, (const float *const *)t->gradient);

@@ -1,11 +1,11 @@
-/* trainer.h - a network in training: one step after another, and its state on disk
+/* trainer.h - a network in training, one step after another; trainer_checkpoint.h saves and loads
+ * it
  *
  *   rc = ss_trainer_new(&opt, &t, &err);
  *   while (ss_trainer_steps(t) < n) {
  *       rc = ss_trainer_step(t, &did, &err);
  *       printf("%g %g\n", did.loss, did.norm);
  *   }
- *   rc = ss_trainer_save(t, "out/step-001000", false, &err);
  *   ss_trainer_free(t);
  *
  * What step s draws depends on the seeds and s alone (data.h, objective.h), so the state is the
@@ -112,29 +112,5 @@ ss_code ss_trainer_watch(ss_trainer *t, const ss_hooks *hooks, ss_err *e);
 /* A forward pass over the batch of the last step with the weights of now, seen by these hooks
  * alone. shapes_only: nothing is computed. */
 ss_code ss_trainer_look(ss_trainer *t, const ss_hooks *hooks, bool shapes_only, ss_err *e);
-
-/* FOLDER, a model as diffusers loads it, with optimizer.safetensors and training.json beside the
- * weights; whole or not at all. A folder that save wrote before is replaced. ema: the weights'
- * averages in place of the weights; such a folder cannot be loaded to go on. */
-ss_code ss_trainer_save(const ss_trainer *t, const char *folder, bool ema, ss_err *e);
-
-/* Goes on from a folder that save wrote, for the same network and optimiser. On failure the
- * trainer must be freed. */
-ss_code ss_trainer_load(ss_trainer *t, const char *folder, ss_err *e);
-
-/* Branches off another training: goes on from a checkpoint that it saved, with its weights,
- * optimiser, steps and all counters, so that the coming steps are those that it would have done,
- * but for what is otherwise in the options of this one. What it ended by is left behind.
- *
- * The network has the same parameters, the optimiser the same state (adam and adamw have), losses
- * by noise level the same bins. The loss scale goes on where both search one; else it is the one
- * that these options begin with. SS_USAGE or SS_FORMAT say what does not fit; then the trainer must
- * be freed. */
-ss_code ss_trainer_branch(ss_trainer *t, const char *folder, ss_err *e);
-
-/* Takes weights and optimiser back to those of such a folder, while steps, what they draw, and
- * all other counters go on: the batches that led to where nothing helped are left behind
- * (Chowdhery et al. 2022, section 5.1). On failure the trainer must be freed. */
-ss_code ss_trainer_rewind(ss_trainer *t, const char *folder, ss_err *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* trainer_state.h - the inside of a trainer; private to trainer.c and trainer_state.c */
+/* trainer_state.h - the inside of a trainer; private to trainer*.c */
 #ifndef SS_TRAIN_TRAINER_STATE_H
 #define SS_TRAIN_TRAINER_STATE_H
 
@@ -36,10 +36,21 @@ struct ss_trainer {
     double *losses;
 };
 
+/* Fetches the network's parameters to the host, where the optimiser changes them, and asks for
+ * their gradients. After an error, too, close releases what there is. */
+ss_code ss_trainer_open_weights(ss_trainer *t, ss_err *e);
+void ss_trainer_close_weights(ss_trainer *t);
+
+/* Gradients to the host; those on the device are zero from then on. */
+ss_code ss_trainer_fetch_gradients(ss_trainer *t, ss_err *e);
+
 /* The weights on the device become those of t->trained. */
 ss_code ss_trainer_set_weights(ss_trainer *t, ss_err *e);
 
 /* Fills t->trained from a model folder whose tensors are those of the network. */
 ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e);
+
+/* NULL: there is none of that name. */
+const ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *name);
 
 #endif

@@ -3,6 +3,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "train/config.h"
 #include "train/journal.h"
+#include "train/trainer_checkpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,6 @@
-/* trainer_state.c - a trainer on disk: a model folder and what training needs beyond it
+/* trainer_checkpoint.c - see trainer_checkpoint.h
+ *
+ * A model folder and what training needs beyond it:
  *
  *   FOLDER/config.json, diffusion_pytorch_model.safetensors, scheduler_config.json
  *   FOLDER/optimizer.safetensors    moments and averages (optimizer.h)
@@ -6,14 +8,14 @@
  *                                    "loss_scale": {"scale": 65536, "good": 12, "skipped": 3,
  * "lost": 0}, "spikes": {"mean": 0.14, "var": 1e-4, ...}, "loss_by_sigma": {"count": [...], "mean":
  * [...]}, "version": "sigmascope 0.1.0", "run": {the configuration, without steps where the
- * learning rate does not depend on them}}
+ *                                            learning rate does not depend on them}}
  *
  * and "ended": "why" where the training ended early. What older versions did not write, overflows
  * and ended, may be absent.
  *
  * Numbers have 17 digits, so that they come back as they were; a mean that is not known is null.
  */
-#include "train/trainer_state.h"
+#include "train/trainer_checkpoint.h"
 
 #include "base/file.h"
 #include "base/json.h"
@@ -21,6 +23,7 @@
 #include "base/outdir.h"
 #include "base/version.h"
 #include "models/file/checkpoint_write.h"
+#include "train/trainer_state.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -118,42 +121,6 @@ ss_code ss_trainer_save(const ss_trainer *t, const char *folder, bool ema, ss_er
 }
 
 /* ---- loading ---- */
-
-static const ss_weight *find(ss_weight *const *weights, int n, const char *name)
-{
-    for (int i = 0; i < n; i++) {
-        if (strcmp(weights[i]->name, name) == 0)
-            return weights[i];
-    }
-    return NULL;
-}
-
-ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e)
-{
-    ss_model *m;
-    ss_code rc = ss_model_open(folder, NULL, &m, e);
-    char have[96], want[96];
-    int n;
-
-    if (rc != SS_OK)
-        return rc;
-    ss_weight *const *stored = ss_model_weights(m, &n);
-    for (int i = 0; i < t->n && rc == SS_OK; i++) {
-        const ss_weight *w = t->weights[i], *s = find(stored, n, w->name);
-
-        if (!s)
-            rc = ss_fail(e, SS_SHAPE, "%s: %s is missing, which the network in training has",
-                         folder, w->name);
-        else if (!ss_shape_equal(s->shape, w->shape))
-            rc = ss_fail(e, SS_SHAPE, "%s: %s is %s, the network's is %s", folder, w->name,
-                         ss_shape_text(s->shape, have, sizeof have),
-                         ss_shape_text(w->shape, want, sizeof want));
-        else
-            ss_values_to_f32(s->dtype, s->data, (size_t)t->trained[i].n, t->trained[i].w);
-    }
-    ss_model_close(m);
-    return rc;
-}
 
 /* The object at a key, as a file of its own in messages; {0} after a complaint. */
 static void section(ss_json *j, const char *key, ss_json *part)
@@ -338,7 +305,7 @@ static ss_code check_branch(const ss_trainer *t, const char *folder, ss_err *e)
     ss_weight *const *stored = ss_model_weights(m, &n);
     const char *first = NULL;
     for (int i = 0; i < n; i++) {
-        if (find(t->weights, t->n, stored[i]->name))
+        if (ss_weight_named(t->weights, t->n, stored[i]->name))
             continue;
         first = first ? first : stored[i]->name;
         more++;

@@ -1,6 +1,7 @@
-/* config_parts.h - what the files that read a training configuration share; private to config*.c */
-#ifndef SS_TRAIN_CONFIG_PARTS_H
-#define SS_TRAIN_CONFIG_PARTS_H
+/* config_reader.h - a training configuration while it is read, and what its files are read with;
+ * private to config*.c */
+#ifndef SS_TRAIN_CONFIG_READER_H
+#define SS_TRAIN_CONFIG_READER_H
 
 #include "base/json.h"
 #include "train/config.h"
@@ -37,12 +38,5 @@ bool ss_config_open(ss_json *j, const char *key, ss_json *part);
 void ss_config_refuse_unread(ss_json *j, const char *known);
 /* Ends a section: its first complaint becomes that of the file. */
 void ss_config_close(ss_json *j, ss_json *part);
-
-/* config_network.c: the network with its remedies, precision, interventions, noise schedule (of the
- * section `objective`). Complaints are in r->j, or in objective. */
-void ss_config_read_network(ss_config_reader *r);
-void ss_config_read_precision(ss_config_reader *r);
-void ss_config_read_interventions(ss_config_reader *r);
-void ss_config_read_schedule(ss_config_reader *r, ss_json *objective);
 
 #endif

@@ -1,0 +1,7 @@
+/* data_source.c - see data_source.h */
+#include "train/data_source.h"
+
+int64_t ss_data_pick(ss_rng r, uint64_t i, int64_t n)
+{
+    return (int64_t)(((unsigned __int128)ss_rng_u32(r, i) * (uint64_t)n) >> 32);
+}
