@@ -21,16 +21,10 @@ static bool is_ours(int64_t taps, int64_t in, int64_t out)
     return taps <= SS_DIRECT_TAPS && in >= 8 && out >= 8;
 }
 
-static bool bf16_holds(int exp_bits, int man_bits)
-{
-    return exp_bits > 0 && exp_bits <= 8 && man_bits <= 7;
-}
-
 /* Whether the product of x with weights rounded to f may be made of bf16. */
 static bool in_bf16(const ss_device *d, const ss_tensor *x, const ss_format *f)
 {
-    return d->bf16 && f && bf16_holds(f->exp_bits, f->man_bits) &&
-           bf16_holds(x->buf->exp_bits, x->buf->man_bits);
+    return d->bf16 && f && ss_bf16_holds(f->exp_bits, f->man_bits) && ss_is_in_bf16(x);
 }
 
 /* Of bf16, oneDNN 2.6.3 makes a wrong gradient of a 1 by 1 convolution with an odd number of

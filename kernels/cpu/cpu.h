@@ -61,7 +61,7 @@ typedef struct ss_onednn ss_onednn;
 
 struct ss_device {
     int threads;
-    bool bf16; /* oneDNN multiplies numbers in bf16 faster than in f32 */
+    bool bf16; /* numbers in bf16 are multiplied faster than in f32 */
     const ss_isa *isa;
     ss_pool pool;
     ss_onednn *dnn;
@@ -73,6 +73,17 @@ struct ss_device {
 static inline int ss_cpu_team(const ss_device *d, int64_t values)
 {
     return values >= 32768 ? d->threads : 1;
+}
+
+/* Whether numbers of such a format are numbers of bf16; and whether x's values are known to be. */
+static inline bool ss_bf16_holds(int exp_bits, int man_bits)
+{
+    return exp_bits > 0 && exp_bits <= 8 && man_bits <= 7;
+}
+
+static inline bool ss_is_in_bf16(const ss_tensor *x)
+{
+    return ss_bf16_holds(x->buf->exp_bits, x->buf->man_bits);
 }
 
 /* param.c: the values of a parameter as plain f32, rounded to f unless NULL. The tensor's

@@ -17,11 +17,15 @@
  * H = log Z - sum e (l - m) / Z. Gathering them adds sums beside those of the output and
  * touches none, so the output has the same bits with and without.
  *
+ * Where q, k, v and the probabilities are numbers that bf16 holds, and the processor multiplies
+ * those, both products are of pairs (isa_pairs.h), twice as fast; scale then comes after the sum.
+ *
  * Strips are dealt out in segments, whose number depends on shapes alone; what a segment
  * tallied is combined in the order of segments, so threads do not change a bit.
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa_math.h"
+#include "kernels/cpu/isa_pairs.h"
 #include "kernels/cpu/isa_product.h"
 #include "kernels/cpu/isa_vector.h"
 
@@ -40,9 +44,9 @@ enum { STRIP = 24, KEYS = 2 * VL };
  * that the loops over sum are unrolled and it lives in registers. */
 /* clang-format off */
 #define EACH(i, n) _Pragma("GCC unroll 24") for (int i = 0; i < (n); i++)
-#define TILE(name, ROWS, V)                                                          \
-    static void name(const float *a, int64_t a_stride, const float *b,               \
-                     float *c, int64_t c_stride, int64_t K, bool add)                \
+#define TILE(name, ROWS, V, TARGET, MADD)                                            \
+    static TARGET void name(const float *a, int64_t a_stride, const float *b,        \
+                            float *c, int64_t c_stride, int64_t K, bool add)         \
     {                                                                                \
         vf sum[ROWS][V];                                                             \
                                                                                      \
@@ -54,7 +58,7 @@ enum { STRIP = 24, KEYS = 2 * VL };
                 const vf ak = vf_all(a[r * a_stride + k]);                           \
                                                                                      \
                 EACH(v, V)                                                           \
-                    sum[r][v] = vf_madd(ak, vf_load(b + v * VL), sum[r][v]);         \
+                    sum[r][v] = MADD(ak, vf_load(b + v * VL), sum[r][v]);            \
             }                                                                        \
         }                                                                            \
         EACH(r, ROWS)                                                                \
@@ -62,27 +66,24 @@ enum { STRIP = 24, KEYS = 2 * VL };
                 vf_store(c + r * c_stride + v * VL, sum[r][v]);                      \
     }
 /* clang-format on */
-TILE(tile_1, ROWS_1, 1)
-TILE(tile_2, ROWS_2, 2)
-TILE(tile_3, ROWS_3, 3)
+TILE(tile_1, ROWS_1, 1, , vf_madd)
+TILE(tile_2, ROWS_2, 2, , vf_madd)
+TILE(tile_3, ROWS_3, 3, , vf_madd)
+TILE(pairs_1, ROWS_1, 1, PAIRS, vf_dot)
+TILE(pairs_2, ROWS_2, 2, PAIRS, vf_dot)
+TILE(pairs_3, ROWS_3, 3, PAIRS, vf_dot)
 
-/* c[STRIP][v VL] = or += a[STRIP][K] times a panel of v vectors */
-static void strip_product(const float *a, int64_t a_stride, const float *panel, int v, float *c,
-                          int64_t c_stride, int64_t K, bool add)
+/* c[STRIP][v VL] = or += a[STRIP][K] times a panel of v vectors; of pairs, K are added */
+static void strip_product(bool pairs, const float *a, int64_t a_stride, const float *panel, int v,
+                          float *c, int64_t c_stride, int64_t K, bool add)
 {
-    switch (v) {
-    case 1:
-        for (int r = 0; r < STRIP; r += ROWS_1)
-            tile_1(a + r * a_stride, a_stride, panel, c + r * c_stride, c_stride, K, add);
-        break;
-    case 2:
-        for (int r = 0; r < STRIP; r += ROWS_2)
-            tile_2(a + r * a_stride, a_stride, panel, c + r * c_stride, c_stride, K, add);
-        break;
-    default:
-        for (int r = 0; r < STRIP; r += ROWS_3)
-            tile_3(a + r * a_stride, a_stride, panel, c + r * c_stride, c_stride, K, add);
-    }
+    static void (*const tiles[2][3])(const float *a, int64_t a_stride, const float *b, float *c,
+                                     int64_t c_stride, int64_t K, bool add) = {
+        {tile_1, tile_2, tile_3}, {pairs_1, pairs_2, pairs_3}};
+    const int rows = v == 1 ? ROWS_1 : v == 2 ? ROWS_2 : ROWS_3;
+
+    for (int r = 0; r < STRIP; r += rows)
+        tiles[pairs][v - 1](a + r * a_stride, a_stride, panel, c + r * c_stride, c_stride, K, add);
 }
 
 /* What one segment of queries saw; its mass (per key, sum of p over the queries) is apart. */
@@ -98,6 +99,10 @@ typedef struct {
     const ss_attention_args *a;
     int64_t T, S, D;
     int64_t S_pad, D_pad, stride; /* padded to whole vectors; heads * D */
+    bool pairs;                   /* products are of bf16, in pairs: */
+    int64_t q_len, l_len;         /* numbers, or pairs, that a query's product and a row of
+                                     probabilities add up */
+    int64_t l_step;               /* from one row of logits to the next */
     int64_t strips, per_segment, segments;
     float *keys, *values; /* [n][heads] packed: [S_pad][D], [S][D_pad] */
     float *work;          /* [thread]: queries, logits, output of a strip */
@@ -107,7 +112,7 @@ typedef struct {
 
 static int64_t work_floats(const plan *p)
 {
-    return round_up(STRIP * (p->D_pad + p->S_pad + p->D_pad), 16);
+    return round_up(STRIP * (p->D_pad + p->l_step + p->D_pad), 16);
 }
 
 /* 1 / |x|, or 0 for the zero vector */
@@ -122,14 +127,22 @@ static float inverse_length(const float *x, int64_t D)
 
 static void pack_keys(const plan *p, const float *k, bool cosine, float *to)
 {
-    memset(to, 0, (size_t)(p->S_pad * p->D) * sizeof *to);
+    memset(to, 0, (size_t)(p->S_pad * p->q_len) * sizeof *to);
     for (int64_t j = 0; j < p->S; j++) {
         const float *from = k + j * p->stride;
         const float scale = cosine ? inverse_length(from, p->D) : 1;
-        float *column = to + j / KEYS * KEYS * p->D + j % KEYS;
+        float *column = to + j / KEYS * KEYS * p->q_len + j % KEYS;
 
-        for (int64_t i = 0; i < p->D; i++)
+        for (int64_t i = 0; i < p->D && !p->pairs; i++)
             column[i * KEYS] = from[i] * scale;
+        for (int64_t i = 0; i < p->D && p->pairs; i += 2 * VL) {
+            const int64_t n = min_i64(2 * VL, p->D - i);
+            float some[VL];
+
+            narrow_row(from + i, n, some);
+            for (int64_t m = 0; m < (n + 1) / 2; m++)
+                column[(i / 2 + m) * KEYS] = some[m];
+        }
     }
 }
 
@@ -137,27 +150,34 @@ static void pack_values(const plan *p, const float *v, float *to)
 {
     const int64_t vectors = p->D_pad / VL;
 
-    memset(to, 0, (size_t)(p->S * p->D_pad) * sizeof *to);
+    memset(to, 0, (size_t)(p->l_len * p->D_pad) * sizeof *to);
     for (int64_t done = 0, width; done < vectors; done += width) {
         width = tile_width(vectors - done);
 
         const int64_t d0 = done * VL, len = min_i64(width * VL, p->D - d0);
+        const float *from = v + d0;
+        float *row = to + d0 * p->l_len;
 
-        for (int64_t j = 0; j < p->S; j++)
-            memcpy(to + d0 * p->S + j * width * VL, v + j * p->stride + d0,
-                   (size_t)len * sizeof *to);
+        for (int64_t j = 0; j < p->S && !p->pairs; j++)
+            memcpy(row + j * width * VL, from + j * p->stride, (size_t)len * sizeof *to);
+        for (int64_t j = 0; j < p->S && p->pairs; j += 2)
+            narrow_two(from + j * p->stride, j + 1 < p->S ? from + (j + 1) * p->stride : NULL, len,
+                       row + j / 2 * width * VL);
     }
 }
 
-/* Rows beyond the last query are zero: they are computed along and dropped. */
+/* Rows beyond the last query are zero: they are computed along and dropped. Pairs are not scaled,
+ * as that would round them. */
 static void pack_queries(const plan *p, const float *q, int64_t rows, float *to)
 {
-    memset(to, 0, (size_t)(STRIP * p->D) * sizeof *to);
+    memset(to, 0, (size_t)(STRIP * p->q_len) * sizeof *to);
     for (int64_t r = 0; r < rows; r++) {
         const float *from = q + r * p->stride;
         const float scale = p->a->scale * (p->a->cosine ? inverse_length(from, p->D) : 1);
 
-        for (int64_t i = 0; i < p->D; i++)
+        if (p->pairs)
+            narrow_row(from, p->D, to + r * p->q_len);
+        for (int64_t i = 0; i < p->D && !p->pairs; i++)
             to[r * p->D + i] = from[i] * scale;
     }
 }
@@ -176,6 +196,12 @@ static float row_max(const float *l, int64_t n)
     for (int i = 0; i < VL; i++)
         m = a[i] > m ? a[i] : m;
     return m;
+}
+
+/* bf16 itself, as the instruction rounds to it. */
+static bool is_bf16(const ss_format *f)
+{
+    return f && f->exp_bits == 8 && f->man_bits == 7;
 }
 
 static float row_max_finite(const float *l, int64_t n)
@@ -266,11 +292,11 @@ static void tally_row(const float *l, int64_t n, float factor, bool finite, floa
     *t.most = hi > *t.most ? hi : *t.most;
 }
 
-/* l[j] = e = exp(l[j] - m); returns Z = sum e. Unless dot is NULL, *dot = sum e (l - m); the
- * term of a logit of -inf is 0, as its e is. Sums run in f32 over CHUNK keys, in f64 beyond;
- * n is a multiple of KEYS. */
-static inline __attribute__((always_inline)) double row_exp(float *l, int64_t n, float m,
-                                                            double *dot)
+/* l[j] = e = exp(l[j] - m), or in pairs if so asked; returns Z = sum e. Unless dot is NULL,
+ * *dot = sum e (l - m); the term of a logit of -inf is 0, as its e is. Sums run in f32 over CHUNK
+ * keys, in f64 beyond; n is a multiple of KEYS. */
+static inline PAIRS __attribute__((always_inline)) double row_exp(float *l, int64_t n, float m,
+                                                                  bool pairs, double *dot)
 {
     enum { CHUNK = 512 };
     vd Z = {0}, D = {0};
@@ -280,15 +306,20 @@ static inline __attribute__((always_inline)) double row_exp(float *l, int64_t n,
         vf z[2] = {{0}}, s[2] = {{0}};
 
         for (int64_t j = j0; j < j1; j += KEYS) {
+            vf e[2];
+
             for (int v = 0; v < 2; v++) {
                 const vf t = vf_load(l + j + v * VL) - m;
-                const vf e = vf_exp_nonpositive(t);
 
-                vf_store(l + j + v * VL, e);
-                z[v] += e;
+                e[v] = vf_exp_nonpositive(t);
+                if (!pairs)
+                    vf_store(l + j + v * VL, e[v]);
+                z[v] += e[v];
                 if (dot)
-                    s[v] = vf_madd(e, vf_max(vf_all(-88.0f), t), s[v]);
+                    s[v] = vf_madd(e[v], vf_max(vf_all(-88.0f), t), s[v]);
             }
+            if (pairs)
+                vf_store(l + j / 2, vf_narrow(e[0], e[1]));
         }
         z[0] += z[1];
         s[0] += s[1];
@@ -309,24 +340,29 @@ static bool all_are(const float *l, int64_t n, float value)
     return true;
 }
 
-/* A row of logits to the numerators of its probabilities; returns 1/Z. */
-static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
+/* A row of logits, which pairs leave unscaled, to the numerators of its probabilities; returns 1/Z.
+ * narrow: to pairs of them. */
+static PAIRS float softmax_row(const plan *p, float *l, const float *mask, bool narrow, tally *t)
 {
     const ss_format *f = p->a->rounding;
     const ss_attention_code code = p->a->code;
     const float unscale = 1 / p->a->scale;
     const bool changes = mask || (f && code != SS_ATTENTION_SDPA);
+    const bool at_once = narrow && code == SS_ATTENTION_SDPA && is_bf16(f);
     float lo = 0, hi = 0;
     bool finite = false;
     double Z;
 
+    if (p->pairs)
+        for (int64_t j = 0; j < p->S; j++)
+            l[j] *= p->a->scale;
     if (t) {
         finite = row_range(l, p->S, &lo, &hi);
         tally_row(l, p->S, unscale, finite, lo, hi,
                   (logit_tally){&t->logits.raw_least, &t->logits.raw_most, &t->logits.raw_peak,
                                 &t->logits.raw_nonfinite, t->logits.raw_large});
     }
-    for (int64_t j = 0; f && j < p->S; j++) { /* PyTorch scales q.k after it was summed */
+    for (int64_t j = 0; f && !p->pairs && j < p->S; j++) { /* PyTorch scales q.k when summed */
         if (isinf(l[j] * unscale)) {
             l[j] *= unscale;
             finite = false;
@@ -366,13 +402,13 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
         const float top = m == INFINITY ? row_max_finite(l, p->S) : m;
         double dot;
 
-        Z = row_exp(l, p->S_pad, m, &dot);
+        Z = row_exp(l, p->S_pad, m, at_once, &dot);
         const double H = log(Z) - dot / Z;
         t->entropy += H < 0 ? 0 : H; /* a NaN stays */
         t->entropy_min = H < t->entropy_min || isnan(H) ? (H < 0 ? 0 : H) : t->entropy_min;
         t->max_logit = top > t->max_logit ? top : t->max_logit;
     } else {
-        Z = row_exp(l, p->S_pad, m, NULL);
+        Z = row_exp(l, p->S_pad, m, at_once, NULL);
     }
 
     const float inverse = (float)(1 / Z);
@@ -382,17 +418,17 @@ static float softmax_row(const plan *p, float *l, const float *mask, tally *t)
         else
             t->logits.probability = inverse;
     }
-    if (!f || isnan(inverse))
+    if (!f || at_once)
         return inverse;
-    if (code == SS_ATTENTION_SDPA) {
-        ISA(round_values)(f, l, l, p->S);
-        return inverse;
-    }
+    if (code != SS_ATTENTION_SDPA && !isnan(inverse)) {
 #pragma omp simd
-    for (int64_t j = 0; j < p->S_pad; j++)
-        l[j] *= inverse;
+        for (int64_t j = 0; j < p->S_pad; j++)
+            l[j] *= inverse;
+    }
     ISA(round_values)(f, l, l, p->S);
-    return 1;
+    if (narrow)
+        narrow_row(l, p->S_pad, l);
+    return code == SS_ATTENTION_SDPA || isnan(inverse) ? inverse : 1;
 }
 
 /* mass[j] += sum over the rows of p_ij */
@@ -402,10 +438,15 @@ static void add_mass(const plan *p, const float *l, const float *inverse, int64_
         vf a = vf_load(mass + j), b = vf_load(mass + j + VL);
 
         for (int64_t r = 0; r < rows; r++) {
-            const float *row = l + r * p->S_pad + j;
+            const float *row = l + r * p->l_step;
+            vf e[2];
 
-            a = vf_madd(vf_load(row), vf_all(inverse[r]), a);
-            b = vf_madd(vf_load(row + VL), vf_all(inverse[r]), b);
+            if (p->pairs)
+                widen(vf_load(row + j / 2), e);
+            else
+                memcpy(e, row + j, sizeof e);
+            a = vf_madd(e[0], vf_all(inverse[r]), a);
+            b = vf_madd(e[1], vf_all(inverse[r]), b);
         }
         vf_store(mass + j, a);
         vf_store(mass + j + VL, b);
@@ -420,9 +461,10 @@ static void times_values(const plan *p, const float *l, const float *values, flo
 
     for (int64_t done = 0, width; done < vectors; done += width) {
         width = tile_width(vectors - done);
-        for (int64_t j = 0; j < p->S; j += CHUNK)
-            strip_product(l + j, p->S_pad, values + (done * p->S + j * width) * VL, (int)width,
-                          out + done * VL, p->D_pad, min_i64(CHUNK, p->S - j), j > 0);
+        for (int64_t j = 0; j < p->l_len; j += CHUNK)
+            strip_product(p->pairs, l + j, p->l_step, values + (done * p->l_len + j * width) * VL,
+                          (int)width, out + done * VL, p->D_pad, min_i64(CHUNK, p->l_len - j),
+                          j > 0);
     }
 }
 
@@ -433,18 +475,18 @@ static void strip(const plan *p, int64_t head, int64_t t0, float *work, tally *t
     const float *q = (const float *)p->a->q->data + at;
     const float *mask = p->a->mask ? (const float *)p->a->mask->data + n * p->S : NULL;
     float *y = (float *)p->a->y->data + at;
-    float *queries = work, *l = queries + STRIP * p->D_pad, *out = l + STRIP * p->S_pad;
+    float *queries = work, *l = queries + STRIP * p->D_pad, *out = l + STRIP * p->l_step;
     float inverse[STRIP];
 
     pack_queries(p, q, rows, queries);
     for (int64_t j = 0; j < p->S_pad; j += KEYS)
-        strip_product(queries, p->D, p->keys + (head * p->S_pad + j) * p->D, 2, l + j, p->S_pad,
-                      p->D, false);
+        strip_product(p->pairs, queries, p->q_len, p->keys + (head * p->S_pad + j) * p->q_len, 2,
+                      l + j, p->l_step, p->q_len, false);
     for (int64_t r = 0; r < rows; r++)
-        inverse[r] = softmax_row(p, l + r * p->S_pad, mask, t);
+        inverse[r] = softmax_row(p, l + r * p->l_step, mask, p->pairs, t);
     if (t)
         add_mass(p, l, inverse, rows, mass);
-    times_values(p, l, p->values + head * p->S * p->D_pad, out);
+    times_values(p, l, p->values + head * p->l_len * p->D_pad, out);
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t i = 0; i < p->D; i++) {
             const float value = out[r * p->D_pad + i] * inverse[r];
@@ -505,13 +547,24 @@ static ss_attention_stats summarise(const plan *p, int64_t head)
     };
 }
 
-/* Sizes that follow from the arguments. */
-static plan plan_of(const ss_attention_args *a)
+/* Whether products may be made of pairs. */
+static bool suits_pairs(const ss_device *d, const ss_attention_args *a)
 {
-    plan p = {.a = a, .T = a->queries, .S = a->keys, .D = a->width};
+    return HAVE_PAIRS && d->bf16 && !a->cosine && a->rounding &&
+           ss_bf16_holds(a->rounding->exp_bits, a->rounding->man_bits) && ss_is_in_bf16(a->q) &&
+           ss_is_in_bf16(a->k) && ss_is_in_bf16(a->v);
+}
 
+/* Sizes that follow from the arguments. */
+static plan plan_of(const ss_device *d, const ss_attention_args *a)
+{
+    plan p = {.a = a, .T = a->queries, .S = a->keys, .D = a->width, .pairs = suits_pairs(d, a)};
+
+    p.q_len = p.pairs ? (p.D + 1) / 2 : p.D;
+    p.l_len = p.pairs ? (p.S + 1) / 2 : p.S;
     p.S_pad = round_up(p.S, KEYS);
     p.D_pad = round_up(p.D, VL);
+    p.l_step = p.S_pad + KEYS; /* not 2^n, which would share few lines of the cache */
     p.stride = a->heads * p.D;
     p.strips = (p.T + STRIP - 1) / STRIP;
     return p;
@@ -551,13 +604,13 @@ static ss_logit_stats summarise_logits(const plan *p, int64_t head)
 ss_code ISA(attention)(ss_device *d, const ss_attention_args *a, ss_err *e)
 {
     const int64_t heads = a->n * a->heads; /* of all samples */
-    plan p = plan_of(a);
+    plan p = plan_of(d, a);
 
     p.per_segment = p.strips * heads / 64 + 1; /* some 64 pieces of work to deal out */
     p.segments = (p.strips + p.per_segment - 1) / p.per_segment;
 
     const int team = ss_cpu_team(d, heads * p.T * p.S);
-    const int64_t n_keys = heads * p.S_pad * p.D, n_values = heads * p.S * p.D_pad;
+    const int64_t n_keys = heads * p.S_pad * p.q_len, n_values = heads * p.l_len * p.D_pad;
     const int64_t n_units = heads * p.segments, n_mass = a->stats ? n_units * p.S_pad : 0;
     const size_t floats =
         (size_t)(n_keys + round_up(n_values, 16) + team * work_floats(&p) + n_mass);
@@ -579,8 +632,9 @@ ss_code ISA(attention)(ss_device *d, const ss_attention_args *a, ss_err *e)
         for (int64_t h = 0; h < heads; h++) {
             const int64_t at = h / a->heads * p.S * p.stride + h % a->heads * p.D;
 
-            pack_keys(&p, (const float *)a->k->data + at, a->cosine, p.keys + h * p.S_pad * p.D);
-            pack_values(&p, (const float *)a->v->data + at, p.values + h * p.S * p.D_pad);
+            pack_keys(&p, (const float *)a->k->data + at, a->cosine,
+                      p.keys + h * p.S_pad * p.q_len);
+            pack_values(&p, (const float *)a->v->data + at, p.values + h * p.l_len * p.D_pad);
         }
 #pragma omp for schedule(dynamic)
         for (int64_t u = 0; u < n_units; u++)
@@ -612,7 +666,7 @@ typedef struct {
     float *keys, *keys_back, *values; /* [S_pad][D], [S][D_pad], [S_pad][D] */
     float *dk, *dv;                   /* [S_pad][D_pad] */
     float *q, *q_wide, *dy, *dy_wide; /* [STRIP][D], [STRIP][D_pad], and so of dy */
-    float *l, *dl, *dq;               /* [STRIP][S_pad], the same, [STRIP][D_pad] */
+    float *l, *dl, *dq;               /* [STRIP][l_step], the same, [STRIP][D_pad] */
     float *k;                         /* [S][D], normalised */
 } back_work;
 
@@ -632,8 +686,8 @@ static int64_t back_work_at(const plan *p, float *memory, back_work *w)
         {&w->q_wide, STRIP * p->D_pad},
         {&w->dy, STRIP * p->D},
         {&w->dy_wide, STRIP * p->D_pad},
-        {&w->l, STRIP * p->S_pad},
-        {&w->dl, STRIP * p->S_pad},
+        {&w->l, STRIP * p->l_step},
+        {&w->dl, STRIP * p->l_step},
         {&w->dq, STRIP * p->D_pad},
         {&w->k, p->S * p->D},
     };
@@ -666,7 +720,7 @@ static void strip_rows(const plan *p, const float *x, int64_t rows, float scale,
 static void back_row(const plan *p, const ss_format *rounding, const float *mask, float *l,
                      float *dl)
 {
-    const float inverse = softmax_row(p, l, mask, NULL);
+    const float inverse = softmax_row(p, l, mask, false, NULL);
     double dot = 0;
 
     if (rounding)
@@ -683,11 +737,11 @@ static void back_row(const plan *p, const ss_format *rounding, const float *mask
     memset(dl + p->S, 0, (size_t)(p->S_pad - p->S) * sizeof *dl);
 }
 
-/* c[S_pad][D_pad] += a[STRIP][S_pad]^T b[STRIP][D_pad] */
+/* c[S_pad][D_pad] += a[STRIP][S_pad of l_step]^T b[STRIP][D_pad] */
 static void add_transposed(const plan *p, const float *a, const float *b, float *c)
 {
     const positions at = {
-        .samples = 1, .rows = 1, .columns = STRIP, .a_column = p->S_pad, .b_column = p->D_pad};
+        .samples = 1, .rows = 1, .columns = STRIP, .a_column = p->l_step, .b_column = p->D_pad};
     const int64_t vectors = p->D_pad / VL;
 
     for (int64_t done = 0, width; done < vectors; done += width) {
@@ -719,10 +773,15 @@ static void back_head(const plan *p, const ss_attention_gradient_args *g, int64_
     const int64_t of_q = n * p->T * p->stride + column, of_k = n * p->S * p->stride + column;
     const float *k = (const float *)a->k->data + of_k, *v = (const float *)a->v->data + of_k;
     const float *mask = a->mask ? (const float *)a->mask->data + n * p->S : NULL;
-    plan turned = *p; /* for K beside its values: rows of width D, as pack_values reads */
+    plan plain = *p; /* products with gradients are of f32 */
+
+    plain.pairs = false;
+    plain.q_len = p->D;
+    plain.l_len = p->S;
+    plan turned = plain; /* for K beside its values: rows of width D, as pack_values reads */
 
     pack_keys(p, k, a->cosine, w->keys);
-    pack_keys(p, v, false, w->values);
+    pack_keys(&plain, v, false, w->values);
     for (int64_t j = 0; j < p->S; j++) {
         const float scale = a->cosine ? inverse_length(k + j * p->stride, p->D) : 1;
 
@@ -740,15 +799,19 @@ static void back_head(const plan *p, const ss_attention_gradient_args *g, int64_
 
         strip_rows(p, q, rows, a->scale, a->cosine, w->q, w->q_wide);
         strip_rows(p, (const float *)g->dy->data + at, rows, 1, false, w->dy, w->dy_wide);
+        if (p->pairs)
+            pack_queries(p, q, rows, w->q);
         for (int64_t j = 0; j < p->S_pad; j += KEYS) {
-            strip_product(w->q, p->D, w->keys + j * p->D, 2, w->l + j, p->S_pad, p->D, false);
-            strip_product(w->dy, p->D, w->values + j * p->D, 2, w->dl + j, p->S_pad, p->D, false);
+            strip_product(p->pairs, w->q, p->q_len, w->keys + j * p->q_len, 2, w->l + j, p->l_step,
+                          p->q_len, false);
+            strip_product(false, w->dy, p->D, w->values + j * p->D, 2, w->dl + j, p->l_step, p->D,
+                          false);
         }
         for (int64_t r = 0; r < rows; r++)
-            back_row(p, g->rounding, mask, w->l + r * p->S_pad, w->dl + r * p->S_pad);
+            back_row(p, g->rounding, mask, w->l + r * p->l_step, w->dl + r * p->l_step);
         for (int64_t r = rows; r < STRIP; r++) {
-            memset(w->l + r * p->S_pad, 0, (size_t)p->S_pad * sizeof *w->l);
-            memset(w->dl + r * p->S_pad, 0, (size_t)p->S_pad * sizeof *w->dl);
+            memset(w->l + r * p->l_step, 0, (size_t)p->S_pad * sizeof *w->l);
+            memset(w->dl + r * p->l_step, 0, (size_t)p->S_pad * sizeof *w->dl);
         }
         if (g->dv)
             add_transposed(p, w->l, w->dy_wide, w->dv);
@@ -756,7 +819,7 @@ static void back_head(const plan *p, const ss_attention_gradient_args *g, int64_
             add_transposed(p, w->dl, w->q_wide, w->dk); /* q holds the scale */
         if (!g->dq)
             continue;
-        times_values(p, w->dl, w->keys_back, w->dq);
+        times_values(&plain, w->dl, w->keys_back, w->dq);
         for (int64_t r = 0; r < rows; r++)
             finish_gradient(q + r * p->stride, w->dq + r * p->D_pad, a->scale, a->cosine,
                             (float *)g->dq->data + at + r * p->stride, p->D);
@@ -776,7 +839,7 @@ ss_code ISA(back_attention)(ss_device *d, const ss_attention_gradient_args *g, s
 {
     const ss_attention_args *a = &g->forward;
     const int64_t heads = a->n * a->heads; /* of all samples */
-    const plan p = plan_of(a);
+    const plan p = plan_of(d, a);
     const int team = ss_cpu_team(d, heads * p.T * p.S);
     back_work none;
     const int64_t floats = back_work_at(&p, NULL, &none);
