@@ -194,7 +194,8 @@ format:
 # What is only for the library's own files; every other header can be included by programs.
 PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h tests/*/*.h */*_state.h */*_parts.h) \
     $(addprefix kernels/,backend.h call.h internal.h node.h operand.h pool.h) \
-    $(addprefix models/,sampling/sampler_levels.h $(addprefix unet/,unet.h unet_blocks.h unet_config.h)) \
+    models/sampling/sampler_levels.h \
+    $(filter-out $(addprefix models/,file/% net/% sampling/%),$(wildcard models/*/*.h)) \
     $(addprefix runfile/,h5.h run_cache.h run_layout.h run_writer.h) \
     $(addprefix probe/,input_source.h recorder.h trajectory_record.h) \
     $(addprefix train/,board.h config_fields.h config_network.h config_reader.h data_source.h journal.h \

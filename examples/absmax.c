@@ -31,7 +31,7 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
 static ss_code run(const char *folder, double sigma, ss_ctx *c, ss_model *m, ss_err *e)
 {
     const ss_model_info *about = ss_model_about(m);
-    const ss_condition_needs *needs = &about->needs;
+    const ss_condition_needs *needs = &about->net.needs;
     const ss_hooks hooks = {.wants = wants, .see = see};
     ss_setup setup = {.hooks = &hooks};
     ss_schedule *schedule = NULL;
@@ -40,7 +40,8 @@ static ss_code run(const char *folder, double sigma, ss_ctx *c, ss_model *m, ss_
     if (rc != SS_OK)
         return rc;
     const float t = (float)ss_schedule_nearest(schedule, sigma);
-    const ss_shape shape = ss_shape_of(1, about->sample_h, about->sample_w, about->in_channels);
+    const ss_shape shape =
+        ss_shape_of(1, about->net.sample_h, about->net.sample_w, about->net.in_channels);
     const size_t n = (size_t)ss_shape_numel(shape);
     float *noise = calloc(n, sizeof *noise);
     float *text = calloc((size_t)(needs->table_tokens * needs->text_width) + 1, sizeof *text);

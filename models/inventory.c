@@ -53,7 +53,7 @@ static void list_dtypes(ss_table *t, ss_weight *const *w, int n)
 
 static void list_conditions(ss_table *t, const ss_model_info *a)
 {
-    const ss_condition_needs *k = &a->needs;
+    const ss_condition_needs *k = &a->net.needs;
 
     if (k->table_classes)
         property(t, "condition",
@@ -73,7 +73,8 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
         property(t, "condition", "--guidance-embed W, or none: a scale of guidance");
     if (k->concat_channels)
         property(t, "condition", "--concat [N,%lld,H,W], behind the picture's %lld channels",
-                 (long long)k->concat_channels, (long long)(a->in_channels - k->concat_channels));
+                 (long long)k->concat_channels,
+                 (long long)(a->net.in_channels - k->concat_channels));
     if (k->added_width)
         property(t, "condition", "--text-embeds and --time-ids, together %lld wide",
                  (long long)k->added_width);
@@ -83,8 +84,8 @@ static ss_code tell_schedule(const ss_model_info *a, ss_table *t, ss_err *e)
 {
     const ss_noising_options o = {
         .file = a->scheduler,
-        .takes_sigma = a->time_is_sigma,
-        .like_stable_diffusion = ss_model_like_stable_diffusion(a),
+        .takes_sigma = a->net.takes_sigma,
+        .like_stable_diffusion = a->net.like_stable_diffusion,
     };
     ss_noising *k;
     ss_err why = {0};
@@ -123,13 +124,13 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     list_dtypes(t, w, n_weights);
     property(t, "parameters", "%lld in %d tensors, %d modules", (long long)a->n_parameters,
              n_weights, n_modules - n_inner);
-    property(t, "input", "%lld channels, %lldx%lld", (long long)a->in_channels,
-             (long long)a->sample_h, (long long)a->sample_w);
-    property(t, "output", "%lld channels", (long long)a->out_channels);
+    property(t, "input", "%lld channels, %lldx%lld", (long long)a->net.in_channels,
+             (long long)a->net.sample_h, (long long)a->net.sample_w);
+    property(t, "output", "%lld channels", (long long)a->net.out_channels);
     list_conditions(t, a);
     if (a->n_ignored)
         property(t, "ignored", "%d tensors: %s", a->n_ignored, a->ignored);
-    if (*ss_remedies_text(a->remedies, remedies, sizeof remedies))
+    if (*ss_remedies_text(a->net.remedies, remedies, sizeof remedies))
         property(t, "remedies", "%s", remedies);
     return tell_schedule(a, t, e);
 }

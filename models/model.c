@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernels/context.h"
-#include "models/unet/unet.h"
+#include "models/families.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -16,36 +16,29 @@ struct ss_model {
     ss_checkpoint *checkpoint;
     ss_safetensors *class_file;      /* or NULL */
     const ss_st_tensor *class_table; /* [classes][tokens][width], or NULL */
-    ss_unet_config config;
+    const ss_family *family;
+    void *config; /* the family's */
     ss_net *net;
-    ss_unet *unet;
+    const void *network; /* the family's, in net */
     ss_model_info info;
 };
 
-/* m->json is there. */
 static ss_code read_config(ss_model *m, ss_err *e)
 {
-    char shown[128];
-    const char *family = ss_json_string(&m->json, "_class_name", NULL);
-    if (!family) {
-        ss_json_complain(&m->json, SS_FORMAT, "_class_name", "expected the name of a model");
-        return ss_json_done(&m->json, e);
-    }
-    if (!ss_unet_config_knows(family))
-        return ss_fail(e, SS_UNSUPPORTED,
-                       "%s: models of class %s are not supported; UNet2DModel and "
-                       "UNet2DConditionModel are",
-                       m->json.name, ss_printable(family, shown, sizeof shown));
-    m->info.family = family;
-    return ss_unet_config_read(&m->json, &m->config, e);
+    const ss_code rc = ss_family_read(&m->json, &m->family, &m->config, e);
+
+    if (rc == SS_OK)
+        m->family->info(m->config, &m->info.net);
+    return rc;
 }
 
 /* The table of classes that a text network may come with. */
 static ss_code open_class_table(ss_model *m, ss_err *e)
 {
+    ss_condition_needs *needs = &m->info.net.needs;
     char shape[96];
 
-    if (!m->paths.class_embeddings || !m->config.text_in)
+    if (!m->paths.class_embeddings || !needs->text_width)
         return SS_OK;
     ss_code rc = ss_safetensors_open(m->paths.class_embeddings, &m->class_file, e);
     if (rc != SS_OK)
@@ -53,15 +46,15 @@ static ss_code open_class_table(ss_model *m, ss_err *e)
     const ss_st_tensor *t = ss_safetensors_find(m->class_file, "class_embeddings");
     if (!t)
         return ss_fail(e, SS_FORMAT, "%s: no tensor class_embeddings", m->paths.class_embeddings);
-    if (t->rank != 3 || t->dim[0] < 1 || t->dim[1] < 1 || t->dim[2] != m->config.text_in)
-        return ss_fail(e, SS_SHAPE, "%s: class_embeddings is %s, config wants [classes,tokens,%d]",
-                       m->paths.class_embeddings, ss_st_shape_text(t, shape, sizeof shape),
-                       m->config.text_in);
+    if (t->rank != 3 || t->dim[0] < 1 || t->dim[1] < 1 || t->dim[2] != needs->text_width)
+        return ss_fail(
+            e, SS_SHAPE, "%s: class_embeddings is %s, config wants [classes,tokens,%" PRId64 "]",
+            m->paths.class_embeddings, ss_st_shape_text(t, shape, sizeof shape), needs->text_width);
     ss_shape s;
     rc = ss_st_shape(t, &s, e);
     m->class_table = t;
-    m->info.needs.table_classes = t->dim[0];
-    m->info.needs.table_tokens = t->dim[1];
+    needs->table_classes = t->dim[0];
+    needs->table_tokens = t->dim[1];
     return rc;
 }
 
@@ -81,7 +74,7 @@ static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *o
         return SS_NOMEM;
     if (opt)
         ss_net_ignore(m->net, opt->ignore, opt->n_ignore);
-    m->unet = ss_unet_new(m->net, &m->config);
+    m->network = m->family->build(m->net, m->config);
     ss_code rc = ss_net_finish(m->net, e);
     if (rc != SS_OK)
         return rc;
@@ -108,9 +101,9 @@ static bool has_learned_variance(const char *scheduler)
 
 /* Channels that the network sees beside the picture that it answers with. An answer that is twice
  * as wide has a variance behind the picture; as wide as the input, only the scheduler tells. */
-static int64_t concat_channels(const ss_unet_config *u, const char *scheduler)
+static int64_t concat_channels(const ss_network_info *net, const char *scheduler)
 {
-    const int in = u->in_channels, out = u->out_channels;
+    const int64_t in = net->in_channels, out = net->out_channels;
 
     if (in > out)
         return in - out;
@@ -120,23 +113,16 @@ static int64_t concat_channels(const ss_unet_config *u, const char *scheduler)
 static void fill_info(ss_model *m)
 {
     ss_model_info *i = &m->info;
-    const ss_unet_config *u = &m->config;
 
     i->path = m->path;
     i->folder = m->paths.folder;
     i->weights = m->paths.weights;
     i->config = m->paths.config;
+    i->family = m->family->class_name;
     i->format = m->checkpoint ? ss_checkpoint_format(m->checkpoint) : "untrained";
     i->scheduler = m->paths.scheduler;
     i->has_vae = m->paths.has_vae;
-    i->in_channels = u->in_channels;
-    i->out_channels = u->out_channels;
-    i->sample_h = u->sample_h;
-    i->sample_w = u->sample_w;
-    i->time_is_sigma = u->divide_by_time;
-    i->needs = ss_unet_needs(u);
-    i->needs.concat_channels = concat_channels(u, i->scheduler);
-    i->remedies = &u->remedies;
+    i->net.needs.concat_channels = concat_channels(&i->net, i->scheduler);
 }
 
 static ss_code new_model(const char *path, ss_model **m, ss_err *e)
@@ -204,6 +190,7 @@ void ss_model_close(ss_model *m)
     if (!m)
         return;
     ss_net_free(m->net);
+    ss_free(m->config);
     ss_safetensors_close(m->class_file);
     ss_checkpoint_close(m->checkpoint);
     ss_json_release(&m->json);
@@ -217,20 +204,9 @@ const ss_model_info *ss_model_about(const ss_model *m)
     return &m->info;
 }
 
-bool ss_model_like_stable_diffusion(const ss_model_info *a)
-{
-    return strcmp(a->family, "UNet2DConditionModel") == 0 && a->out_channels == 4 &&
-           a->needs.text_width > 0;
-}
-
 const json_t *ss_model_config(const ss_model *m)
 {
     return m->json.root;
-}
-
-const ss_unet_config *ss_model_unet(const ss_model *m)
-{
-    return &m->config;
 }
 
 const ss_checkpoint *ss_model_checkpoint(const ss_model *m)
@@ -285,5 +261,12 @@ void ss_model_unbind(ss_model *m)
 ss_tensor *ss_model_forward(ss_ctx *c, const ss_model *m, const ss_tensor *x,
                             const float *timesteps, const ss_condition *cond)
 {
-    return ss_unet_run(c, m->unet, x, timesteps, cond);
+    static const ss_condition nothing = {0};
+
+    return m->family->run(c, m->network, x, timesteps, cond ? cond : &nothing);
+}
+
+void ss_model_structure(const ss_model *m, ss_structure_list *l)
+{
+    m->family->structure(m->config, l);
 }

@@ -14,9 +14,7 @@
 
 #include "base/json.h"
 #include "models/model_paths.h"
-#include "models/net/condition.h"
-#include "models/net/loader.h"
-#include "models/net/remedies.h"
+#include "models/net/family.h"
 
 typedef struct ss_model ss_model;
 
@@ -44,31 +42,21 @@ typedef struct {
     const char *folder;    /* where the weights are; NULL: only in memory */
     const char *weights;   /* that, or the file of them that was named */
     const char *config;    /* path of config.json */
-    const char *family;    /* "UNet2DConditionModel" */
+    const char *family;    /* _class_name of config.json */
     const char *format;    /* of the weights, "safetensors"; "untrained" */
     const char *scheduler; /* path of scheduler_config.json, or NULL */
-    int64_t in_channels, out_channels;
-    int64_t sample_h, sample_w; /* 0 where the config does not say */
-    int64_t n_parameters;       /* values */
+    ss_network_info net;   /* what the network takes and gives (net/family.h) */
+    int64_t n_parameters;  /* values */
     uint64_t weight_bytes;
-    bool has_vae;       /* the pipeline around it has a VAE: its pictures are latents */
-    bool time_is_sigma; /* a score network (NCSN++): takes sigma for a timestep, answers -n/sigma */
-    ss_condition_needs needs;
-    const ss_remedies *remedies; /* none of them: all zero */
-    const char *ignored;         /* tensors that were there and are not used, "a, b"; "" */
+    bool has_vae;        /* the pipeline around it has a VAE: its pictures are latents */
+    const char *ignored; /* tensors that were there and are not used, "a, b"; "" */
     int n_ignored;
 } ss_model_info;
 
 const ss_model_info *ss_model_about(const ss_model *m); /* borrowed, as everything below */
 
-/* True for a UNet with text and latents of four channels, as every version of Stable Diffusion has
- * it. */
-bool ss_model_like_stable_diffusion(const ss_model_info *a);
-
 /* config.json, for display. */
 const json_t *ss_model_config(const ss_model *m);
-/* The same, resolved (unet_config.h, a header of the library's own). */
-const struct ss_unet_config *ss_model_unet(const ss_model *m);
 const ss_checkpoint *ss_model_checkpoint(const ss_model *m);
 /* See ss_checkpoint_sha256; reads every file, so it takes as long as the disk does. */
 ss_code ss_model_sha256(const ss_model *m, char hex[65], ss_err *e);
@@ -76,6 +64,8 @@ ss_code ss_model_sha256(const ss_model *m, char hex[65], ss_err *e);
 /* In order of definition. */
 const ss_module *const *ss_model_modules(const ss_model *m, int *n);
 ss_weight *const *ss_model_weights(const ss_model *m, int *n);
+/* Adds what lets the network's activations grow; structure.h makes the whole list. */
+void ss_model_structure(const ss_model *m, ss_structure_list *l);
 
 /* Class k of class_embeddings.safetensors as encoder_hidden_states of one sample,
  * out [table_tokens][text_width]; k < 0 is the null class. SS_USAGE where the model has no

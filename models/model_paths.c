@@ -5,8 +5,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/families.h"
 #include "models/file/weight_files.h"
-#include "models/unet/unet_config.h"
 
 #include <string.h>
 
@@ -98,7 +98,7 @@ static int grade(const char *config, bool *failed)
     if (ss_json_load(&j, config, &why) == SS_OK) {
         const char *name = ss_json_string(&j, "_class_name", NULL);
 
-        g = !name ? 0 : ss_unet_config_knows(name) ? 2 : 1;
+        g = !name ? 0 : ss_family_find(name) ? 2 : 1;
     }
     *failed |= why.code == SS_NOMEM;
     ss_json_release(&j);
@@ -131,7 +131,7 @@ static void try_folder(search *s, char *folder)
     }
 }
 
-/* {"unet": ["diffusers", "UNet2DConditionModel"], "vae": ...}: components of a class known here. */
+/* {"unet": ["diffusers", CLASS], "vae": ...}: components of a class known here. */
 static void try_components(search *s, const char *model)
 {
     char *path = existing(model, "model_index.json", &s->failed);
@@ -145,8 +145,7 @@ static void try_components(search *s, const char *model)
         {
             const char *class_name = json_string_value(json_array_get(value, 1));
 
-            if (class_name && ss_unet_config_knows(class_name) && !strchr(name, '/') &&
-                name[0] != '.')
+            if (class_name && ss_family_find(class_name) && !strchr(name, '/') && name[0] != '.')
                 try_folder(s, ss_path_join(model, name));
         }
     }
@@ -155,28 +154,48 @@ static void try_components(search *s, const char *model)
     ss_free(path);
 }
 
-/* Of MODEL or of what --config names: the best config.json in it and around. */
+/* Tries FOLDER + end for each folder that pipelines keep networks in. */
+static void try_family_folders(search *s, const char *model, const char *end)
+{
+    for (int i = 0; ss_family_folder(i); i++) {
+        ss_str name = {0};
+
+        ss_str_addf(&name, "%s%s", ss_family_folder(i), end);
+        try_folder(s, name.failed ? NULL : ss_path_join(model, name.s));
+        ss_str_release(&name);
+    }
+}
+
+/* The best config.json in MODEL, or in what --config names, and around. */
 static void find_config(search *s, const char *model)
 {
     try_folder(s, ss_strdup(model));
-    try_folder(s, ss_path_join(model, "unet"));
+    try_family_folders(s, model, "");
     try_components(s, model);
-    try_folder(s, ss_path_join(model, "unet_ema"));
+    try_family_folders(s, model, "_ema");
 }
 
-/* True where MODEL/unet/ has the weights, and MODEL none. */
-static bool weights_in_unet(const char *model, bool *failed)
+/* Where config.json may be below a folder, after "config.json" itself: "nor unet/config.json". */
+static void list_places(ss_str *s, const char *word)
+{
+    for (int i = 0; ss_family_folder(i); i++)
+        ss_str_addf(s, "%s%s %s/config.json", i ? " " : "", word, ss_family_folder(i));
+}
+
+/* MODEL, or the folder of a network in it that is there where MODEL has no weights of its own;
+ * NULL where memory is out. */
+static char *folder_of_weights(const char *model, bool *failed)
 {
     ss_weight_file w = {0};
     ss_err why = {0};
     const bool here = ss_weight_file_find(model, NULL, &w, &why) == SS_OK;
-    char *unet = found(model, "unet", ss_is_dir, failed);
-    const bool there = unet != NULL;
+    char *below = NULL;
 
     *failed |= why.code == SS_NOMEM;
     ss_weight_file_release(&w);
-    ss_free(unet);
-    return !here && there;
+    for (int i = 0; ss_family_folder(i) && !here && !below; i++)
+        below = found(model, ss_family_folder(i), ss_is_dir, failed);
+    return below ? below : ss_strdup(model);
 }
 
 /* config.json by itself; p->folder and p->weights are MODEL's. */
@@ -195,15 +214,17 @@ static ss_code take_named_config(const char *model, bool is_dir, const char *con
         s.failed |= !p->config;
     }
     ss_model_paths_release(&own);
-    p->folder = !is_dir                             ? parent_of(model)
-                : weights_in_unet(model, &s.failed) ? ss_path_join(model, "unet")
-                                                    : ss_strdup(model);
+    p->folder = is_dir ? folder_of_weights(model, &s.failed) : parent_of(model);
     if (s.failed || !p->folder)
         return no_memory(e);
-    return p->config
-               ? SS_OK
-               : ss_fail(e, SS_IO, "--config: neither config.json nor unet/config.json is in %s",
-                         config);
+    if (p->config)
+        return SS_OK;
+    ss_str places = {0};
+    list_places(&places, "nor");
+    const ss_code rc = ss_fail(e, SS_IO, "--config: neither config.json %s is in %s",
+                               places.s ? places.s : "below", config);
+    ss_str_release(&places);
+    return rc;
 }
 
 /* Around the folder of the weights, or in it, or around a config that was named. */
@@ -269,11 +290,16 @@ static ss_code find_files(const char *model, bool is_dir, const char *config, ss
     }
     if (s.failed)
         return no_memory(e);
-    return p->config ? SS_OK
-                     : ss_fail(e, SS_IO,
-                               "%s: neither config.json nor unet/config.json is there; "
-                               "--config FILE|FOLDER names one that is elsewhere",
-                               model);
+    if (p->config)
+        return SS_OK;
+    ss_str places = {0};
+    list_places(&places, "nor");
+    const ss_code rc = ss_fail(e, SS_IO,
+                               "%s: neither config.json %s is there; --config FILE|FOLDER names "
+                               "one that is elsewhere",
+                               model, places.s ? places.s : "below");
+    ss_str_release(&places);
+    return rc;
 }
 
 /* What a file may be called that is taken for weights without being told so. */
@@ -283,6 +309,20 @@ static bool named_as_weights(const char *path)
     const size_t n = strlen(path), m = sizeof end - 1;
 
     return (n > m && strcmp(path + n - m, end) == 0) || strstr(path, ".safetensors.index.");
+}
+
+static ss_code say_no_model(const char *model, ss_err *e)
+{
+    ss_str places = {0};
+
+    list_places(&places, "or");
+    const ss_code rc =
+        ss_fail(e, SS_USAGE,
+                "%s: expected a model folder with config.json in it, a pipeline folder with%s, or "
+                "a file of weights",
+                model, places.s ? places.s + strlen("or") : " one");
+    ss_str_release(&places);
+    return rc;
 }
 
 ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss_model_paths *p,
@@ -295,10 +335,7 @@ ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss
 
     *p = (ss_model_paths){0};
     if (!is_dir && (!ss_file_exists(model) || !(k.config || named_as_weights(model))))
-        return ss_fail(e, SS_USAGE,
-                       "%s: expected a model folder with config.json in it, a pipeline folder with "
-                       "unet/config.json, or a file of weights",
-                       model);
+        return say_no_model(model, e);
     rc = find_files(model, is_dir, k.config, p, e);
     if (rc == SS_OK && k.scheduler)
         rc = take_named_scheduler(k.scheduler, &p->scheduler, e);

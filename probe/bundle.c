@@ -300,7 +300,7 @@ static ss_code write_files(bundle *b, const char *dir, ss_err *e)
 {
     char *tensors = ss_path_join(dir, "input.safetensors"), text[128];
     const char *remedies =
-        ss_remedies_text(ss_model_about(b->plan.net.model)->remedies, text, sizeof text);
+        ss_remedies_text(ss_model_about(b->plan.net.model)->net.remedies, text, sizeof text);
     ss_str json = {0}, shell = {0};
     ss_code rc = tensors ? SS_OK : out_of_memory(e);
 

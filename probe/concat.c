@@ -46,7 +46,7 @@ static ss_code load(const char *from, const ss_network *net, int needed, int sam
 ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uint64_t seed,
                        ss_concat_channels *k, ss_err *e)
 {
-    const int needed = (int)ss_model_about(net->model)->needs.concat_channels;
+    const int needed = (int)ss_model_about(net->model)->net.needs.concat_channels;
     ss_code rc = SS_OK;
 
     *k = (ss_concat_channels){0};

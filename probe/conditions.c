@@ -14,7 +14,7 @@ enum { MAX_CLASS = 1 << 20 };
 /* How many classes can be picked. */
 static int64_t count_classes(const ss_model *m)
 {
-    const ss_condition_needs *needs = &ss_model_about(m)->needs;
+    const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
 
     return needs->table_classes ? needs->table_classes - 1 : needs->n_classes;
 }
@@ -94,18 +94,18 @@ static ss_code load_array(const char *option, const char *from, int rank, int sa
 
 static bool has_table(const ss_condition_options *opt, const ss_model *m)
 {
-    return ss_model_about(m)->needs.table_classes && !opt->prompt_embeds;
+    return ss_model_about(m)->net.needs.table_classes && !opt->prompt_embeds;
 }
 
 static bool has_labels(const ss_model *m)
 {
-    return ss_model_about(m)->needs.class_width == 1;
+    return ss_model_about(m)->net.needs.class_width == 1;
 }
 
 /* Classes as text states, from the table that lies with the model. */
 static ss_code look_up(const ss_model *m, const int *classes, int n, ss_array *a, ss_err *e)
 {
-    const ss_condition_needs *needs = &ss_model_about(m)->needs;
+    const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
     const int64_t row = needs->table_tokens * needs->text_width;
     ss_code rc = SS_OK;
 
@@ -134,7 +134,7 @@ static ss_code as_labels(const int *classes, int n, ss_array *a, ss_err *e)
 static ss_code load_class_vectors(const char *option, const char *from, const ss_model *m,
                                   int samples, ss_array *a, ss_err *e)
 {
-    const ss_condition_needs *needs = &ss_model_about(m)->needs;
+    const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
     const long long width = (long long)needs->class_width;
     ss_array loaded = {0};
     ss_code rc;
@@ -168,7 +168,7 @@ static ss_code load_classes(const ss_condition_options *opt, const ss_model *m, 
                             ss_conditions *k, ss_err *e)
 {
     static const int null_class = -1;
-    const ss_condition_needs *needs = &ss_model_about(m)->needs;
+    const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
     const bool table = has_table(opt, m);
     ss_code rc =
         load_class_vectors("class-embeds", opt->class_embeds, m, samples, &k->labels.all, e);
@@ -204,7 +204,7 @@ static ss_code load_classes(const ss_condition_options *opt, const ss_model *m, 
 static ss_code load_guidance(const ss_condition_options *opt, const ss_model *m, ss_array *a,
                              ss_err *e)
 {
-    const int64_t width = ss_model_about(m)->needs.guidance_width;
+    const int64_t width = ss_model_about(m)->net.needs.guidance_width;
     double scale;
 
     if (!opt->guidance_embed) {
@@ -231,7 +231,7 @@ static ss_code load_guidance(const ss_condition_options *opt, const ss_model *m,
 static ss_code load_prompt(const ss_condition_options *opt, const ss_model *m, int samples,
                            ss_array *a, ss_err *e)
 {
-    const ss_condition_needs *needs = &ss_model_about(m)->needs;
+    const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
 
     if (opt->prompt_embeds && !needs->text_width)
         return ss_fail(e, SS_USAGE, "--prompt-embeds: this model takes no text");
@@ -249,7 +249,7 @@ static ss_code load_negative_prompt(const ss_condition_options *opt, const ss_mo
 
     if (opt->negative_embeds)
         rc = load_array("negative-embeds", opt->negative_embeds, 3, samples, &r->negative, e);
-    else if (ss_model_about(m)->needs.table_classes)
+    else if (ss_model_about(m)->net.needs.table_classes)
         rc = look_up(m, &opt->negative_class, 1, &r->negative, e);
     else
         rc = ss_fail(e, SS_USAGE,

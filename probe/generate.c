@@ -151,11 +151,9 @@ static void name_of(const ss_generate_options *o, int m, char *out)
         snprintf(out, 64, "model");
 }
 
-/* Pictures of a network that sees 2 x - 1 go from 0 to 1, others from -1 to 1. */
 static float darkest(const ss_network *net)
 {
-    return json_is_true(json_object_get(ss_model_config(net->model), "center_input_sample")) ? 0
-                                                                                             : -1;
+    return ss_model_about(net->model)->net.starts_at_zero ? 0 : -1;
 }
 
 static ss_code write_picture(const job *g, const char *name, const ss_image *im, ss_err *e)

@@ -22,8 +22,8 @@ static ss_code open_noising(const ss_network_options *opt, ss_network *k, ss_err
         .beta_start = opt->beta_start,
         .beta_end = opt->beta_end,
         .prediction = opt->prediction_type,
-        .takes_sigma = about->time_is_sigma,
-        .like_stable_diffusion = ss_model_like_stable_diffusion(about),
+        .takes_sigma = about->net.takes_sigma,
+        .like_stable_diffusion = about->net.like_stable_diffusion,
     };
 
     const ss_code rc = ss_noising_open(&o, &k->noising, e);
@@ -47,10 +47,10 @@ static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e
 {
     const ss_model_info *about = ss_model_about(k->model);
 
-    k->channels = (int)about->in_channels;
-    k->out_channels = (int)about->out_channels;
-    k->height = opt->height ? opt->height : (int)about->sample_h;
-    k->width = opt->width ? opt->width : (int)about->sample_w;
+    k->channels = (int)about->net.in_channels;
+    k->out_channels = (int)about->net.out_channels;
+    k->height = opt->height ? opt->height : (int)about->net.sample_h;
+    k->width = opt->width ? opt->width : (int)about->net.sample_w;
     if (!k->height || !k->width)
         return ss_fail(e, SS_USAGE, "%s does not say its sample_size; give --size HxW", opt->model);
     return SS_OK;

@@ -6,8 +6,9 @@
  */
 #include "base/file.h"
 #include "base/mem.h"
+#include "models/families.h"
 #include "models/model.h"
-#include "models/unet/unet.h"
+#include "models/unet/unet_config.h"
 #include "tests/ss_tmp.h"
 
 #define PLAIN "{\"_class_name\": \"UNet2DModel\""
@@ -31,18 +32,18 @@ typedef struct {
 /* Reads and builds; the code of the config's error, or of the network's, missing tensors aside. */
 static ss_code build(const ss_checkpoint *k, const char *json, size *z, ss_err *e)
 {
-    ss_unet_config *u = ss_calloc(1, sizeof *u);
+    const ss_family *family = NULL;
+    void *config = NULL;
     ss_json j;
     ss_net *n = NULL;
 
-    assert_non_null(u);
     ss_code rc = ss_json_parse(&j, "config.json", json, strlen(json), e);
     if (rc == SS_OK)
-        rc = ss_unet_config_read(&j, u, e);
+        rc = ss_family_read(&j, &family, &config, e);
     if (rc == SS_OK) {
         n = ss_net_new(k, "config.json", e);
         assert_non_null(n);
-        ss_unet_new(n, u);
+        family->build(n, config);
         ss_weight *const *w = ss_net_weights(n, &z->tensors);
         z->values = 0;
         for (int i = 0; i < z->tensors; i++)
@@ -57,7 +58,7 @@ static ss_code build(const ss_checkpoint *k, const char *json, size *z, ss_err *
     }
     ss_net_free(n);
     ss_json_release(&j);
-    ss_free(u);
+    ss_free(config);
     return rc;
 }
 
@@ -197,7 +198,8 @@ static void test_refused(void **state)
          "\"down_block_types\": [\"SkipDownBlock2D\",\"DownBlock2D\","
          "\"DownBlock2D\",\"DownBlock2D\"]",
          "block 0 is not supported in UNet2DConditionModel"},
-        {"{\"_class_name\": \"UNet3DConditionModel\"", "\"x\": 1", "\"_class_name\" is"},
+        {"{\"_class_name\": \"UNet3DConditionModel\"", "\"x\": 1",
+         "class UNet3DConditionModel are not supported; UNet2DModel and UNet2DConditionModel are"},
     };
     ss_checkpoint *k = empty_checkpoint();
 
@@ -270,7 +272,7 @@ static void test_head_lists(void **state)
 
     assert_non_null(u);
     assert_int_equal(ss_json_parse(&j, "config.json", json, strlen(json), &e), SS_OK);
-    if (ss_unet_config_read(&j, u, &e) != SS_OK)
+    if (ss_unet_config_read(&j, true, u, &e) != SS_OK)
         fail_msg("%s", e.msg);
     assert_true(u->down[0].heads == 2 && u->down[0].head == 2); /* width 2 of 4 channels */
     assert_true(u->down[1].heads == 4 && u->down[1].head == 2); /* 4 heads of 8 channels */
@@ -451,7 +453,7 @@ static void test_class_table(void **state)
 
     if (ss_model_open(tmp_dir, NULL, &m, &e) != SS_OK)
         fail_msg("%s", e.msg);
-    const ss_condition_needs *need = &ss_model_about(m)->needs;
+    const ss_condition_needs *need = &ss_model_about(m)->net.needs;
     assert_int_equal(need->table_classes, 3);
     assert_int_equal(need->table_tokens, 2);
     assert_int_equal(need->text_width, 8);

@@ -463,9 +463,9 @@ static void test_told(void **state)
 
     (void)state;
     assert_string_equal(
-        ss_remedies_text(ss_model_about(m)->remedies, text, sizeof text),
+        ss_remedies_text(ss_model_about(m)->net.remedies, text, sizeof text),
         "clamp 1.5, residual_scale learned, skip_scale learned, cosine_attention 4");
-    assert_string_equal(ss_remedies_text(ss_model_about(m)->remedies, cut, sizeof cut),
+    assert_string_equal(ss_remedies_text(ss_model_about(m)->net.remedies, cut, sizeof cut),
                         "clamp 1.5, ");
     assert_int_equal(ss_inventory_about(m, &t, &e), SS_OK);
     json_t *rows = ss_table_json(&t);

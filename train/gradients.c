@@ -22,7 +22,7 @@ static ss_tensor *forward(ss_ctx *c, const ss_model *m, const ss_batch *b)
     for (int i = 0; i < b->n; i++)
         timesteps[i] = b->levels[i].timestep;
     ss_tensor *x =
-        ss_upload(c, ss_shape_of(b->n, b->h, b->w, ss_model_about(m)->in_channels), b->x);
+        ss_upload(c, ss_shape_of(b->n, b->h, b->w, ss_model_about(m)->net.in_channels), b->x);
     ss_tensor *y = ss_model_forward(c, m, x, timesteps, b->condition);
 
     ss_release(x);
@@ -44,7 +44,7 @@ static ss_code record(ss_ctx *c, const ss_model *m, const ss_batch *b,
                       const ss_gradients_options *opt, double *losses, ss_batch_loss *out,
                       ss_err *e)
 {
-    const int64_t values = (int64_t)b->h * b->w * ss_model_about(m)->out_channels;
+    const int64_t values = (int64_t)b->h * b->w * ss_model_about(m)->net.out_channels;
     float *answer = ss_alloc((size_t)(b->n * values), sizeof *answer);
     ss_tensor *dy = NULL, *y = forward(c, m, b);
     ss_code rc =

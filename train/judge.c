@@ -81,10 +81,10 @@ static ss_code read_sizes(ss_judge *j, const ss_train_config *t, ss_err *e)
         return rc;
     const ss_model_info *about = ss_model_about(m);
 
-    j->h = (int)about->sample_h;
-    j->w = (int)about->sample_w;
-    j->c = (int)about->in_channels;
-    if (about->sample_h < 1)
+    j->h = (int)about->net.sample_h;
+    j->w = (int)about->net.sample_w;
+    j->c = (int)about->net.in_channels;
+    if (about->net.sample_h < 1)
         rc = ss_fail(e, SS_USAGE, "%s: config.json gives no sample_size", o->config_name);
     ss_model_close(m);
     return rc;

@@ -73,27 +73,28 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
 {
     const ss_model_info *about = ss_model_about(t->model);
 
-    if (about->in_channels != about->out_channels)
+    if (about->net.in_channels != about->net.out_channels)
         return ss_fail(e, SS_UNSUPPORTED,
                        "%s: a network of %" PRId64 " channels in and %" PRId64
                        " out cannot be trained here",
-                       t->opt.config_name, about->in_channels, about->out_channels);
-    if (about->sample_h < 1)
+                       t->opt.config_name, about->net.in_channels, about->net.out_channels);
+    if (about->net.sample_h < 1)
         return ss_fail(e, SS_USAGE, "%s: config.json gives no sample_size", t->opt.config_name);
-    if (about->needs.text_width || about->needs.added_width || about->needs.class_width > 1)
+    if (about->net.needs.text_width || about->net.needs.added_width ||
+        about->net.needs.class_width > 1)
         return ss_fail(e, SS_UNSUPPORTED,
                        "%s: networks that take text or embeddings cannot be trained here; one with "
                        "num_class_embeds can",
                        t->opt.config_name);
-    t->h = (int)about->sample_h;
-    t->w = (int)about->sample_w;
-    t->channels = (int)about->in_channels;
+    t->h = (int)about->net.sample_h;
+    t->w = (int)about->net.sample_w;
+    t->channels = (int)about->net.in_channels;
     return SS_OK;
 }
 
 static ss_code open_data(ss_trainer *t, ss_err *e)
 {
-    const int64_t classes = ss_model_about(t->model)->needs.n_classes;
+    const int64_t classes = ss_model_about(t->model)->net.needs.n_classes;
     ss_data_options o = t->opt.data;
     ss_code rc;
 
@@ -282,7 +283,7 @@ static ss_batch batch_of(const ss_trainer *t, ss_condition *condition)
                       .w = t->w,
                       .x = t->input,
                       .levels = t->levels,
-                      .condition = ss_model_about(t->model)->needs.n_classes ? condition : NULL,
+                      .condition = ss_model_about(t->model)->net.needs.n_classes ? condition : NULL,
                       .target = t->target};
 }
 

@@ -10,7 +10,7 @@
  *             C = sqrt((Na + Nb) / ((1 - t)^2 + t^2))                                   (103)
  *   pixel     x / (eps + rms(x)), over the channels of each position
  *
- * eps is 1e-4. What replaces what in a UNet2DModel whose remedies say "magnitude_preserving":
+ * eps is 1e-4. What replaces what in a UNet whose remedies say "magnitude_preserving":
  *
  *   conv_in          sees one channel of ones more, in place of the bias
  *   ResnetBlock2D    no norms. Encoder: x = pixel(shortcut(resample(x))), then

@@ -28,7 +28,7 @@ struct ss_unet {
     ss_text_embedding *add_text; /* add_embedding: one of these two, or none */
     ss_timestep_embedding *add_layers;
 
-    ss_level *down[SS_MAX_LEVELS], *mid, *up[SS_MAX_LEVELS];
+    ss_unet_level *down[SS_MAX_LEVELS], *mid, *up[SS_MAX_LEVELS];
     ss_group_norm_layer *conv_norm_out;
 };
 
@@ -88,8 +88,7 @@ ss_unet *ss_unet_new(ss_net *n, const ss_unet_config *g)
         return NULL;
     u->config = g;
     ss_net_set_remedies(n, &g->remedies);
-    ss_net_module(n, &u->m, NULL, g->conditional ? "UNet2DConditionModel" : "UNet2DModel", "%s",
-                  "");
+    ss_net_module(n, &u->m, NULL, g->class_name, "%s", "");
     u->conv_in =
         ss_conv_layer_new(n, &u->m, "conv_in", g->in_channels + g->remedies.magnitude, first,
                           g->conv_in_kernel, ss_conv_same((g->conv_in_kernel - 1) / 2));
@@ -380,10 +379,8 @@ static ss_tensor *divide_samples(ss_ctx *c, const ss_tensor *x, const float *t)
 }
 
 ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const float *t,
-                       const ss_condition *cond)
+                       const ss_condition *d)
 {
-    static const ss_condition nothing = {0};
-    const ss_condition *d = cond ? cond : &nothing;
     const ss_unet_config *g = u->config;
     const int64_t N = ss_dim(x, 0);
     ss_tensor *mask = NULL;

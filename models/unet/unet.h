@@ -1,4 +1,4 @@
-/* unet.h - the UNets of diffusers: UNet2DModel and UNet2DConditionModel
+/* unet.h - the UNets of diffusers
  *
  *   e = time_embedding(time_proj(t)) + class_embedding(label) + add_embedding(...)
  *   h = conv_in(x)
@@ -20,6 +20,6 @@ ss_condition_needs ss_unet_needs(const ss_unet_config *u);
 
 /* x [N][H][W][in], t [N] -> [N][H][W][out]. A missing condition is SS_USAGE. */
 ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const float *t,
-                       const ss_condition *cond);
+                       const ss_condition *d);
 
 #endif

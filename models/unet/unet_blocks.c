@@ -19,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-struct ss_level {
+struct ss_unet_level {
     ss_module m;
     bool magnitude; /* magnitude.h */
     ss_block_spec spec;
@@ -155,7 +155,7 @@ static ss_resnet_spec resnet_spec(const ss_block_spec *s, int in, int out)
 
 /* The block's attentions; count is the same as of residual blocks, but for a middle block and
  * for AttnSkipUpBlock2D, which has one. */
-static void new_attentions(ss_net *n, ss_level *b, int count)
+static void new_attentions(ss_net *n, ss_unet_level *b, int count)
 {
     const ss_block_spec *s = &b->spec;
     const bool added = s->type->attend == SS_ATTEND_ADDED;
@@ -197,9 +197,9 @@ static void new_attentions(ss_net *n, ss_level *b, int count)
     }
 }
 
-static ss_level *level_new(ss_net *n, const ss_block_spec *s)
+static ss_unet_level *level_new(ss_net *n, const ss_block_spec *s)
 {
-    ss_level *b = ss_net_alloc(n, sizeof *b);
+    ss_unet_level *b = ss_net_alloc(n, sizeof *b);
 
     if (b) {
         b->spec = *s;
@@ -208,10 +208,11 @@ static ss_level *level_new(ss_net *n, const ss_block_spec *s)
     return b;
 }
 
-ss_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index, const ss_block_spec *s)
+ss_unet_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index,
+                                 const ss_block_spec *s)
 {
     const bool fir = s->resampling == SS_RESAMPLE_FIR;
-    ss_level *b = level_new(n, s);
+    ss_unet_level *b = level_new(n, s);
 
     if (!b)
         return NULL;
@@ -243,10 +244,11 @@ ss_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index, const
     return b;
 }
 
-ss_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index, const ss_block_spec *s)
+ss_unet_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index,
+                               const ss_block_spec *s)
 {
     const bool fir = s->resampling == SS_RESAMPLE_FIR;
-    ss_level *b = level_new(n, s);
+    ss_unet_level *b = level_new(n, s);
 
     if (!b)
         return NULL;
@@ -286,9 +288,9 @@ ss_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index, const s
     return b;
 }
 
-ss_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_block_spec *s)
+ss_unet_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_block_spec *s)
 {
-    ss_level *b = level_new(n, s);
+    ss_unet_level *b = level_new(n, s);
 
     if (!b)
         return NULL;
@@ -303,7 +305,7 @@ ss_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_block_sp
 }
 
 /* x = attention i of x, if the block has one. */
-static void attend(ss_ctx *c, const ss_level *b, int i, ss_tensor **x, const ss_steering *with)
+static void attend(ss_ctx *c, const ss_unet_level *b, int i, ss_tensor **x, const ss_steering *with)
 {
     if (i >= b->n_attentions)
         return;
@@ -316,7 +318,7 @@ static void attend(ss_ctx *c, const ss_level *b, int i, ss_tensor **x, const ss_
 }
 
 /* The picture is halved, and its projection added to x. */
-static void add_image(ss_ctx *c, const ss_level *b, ss_tensor **x, ss_tensor **image)
+static void add_image(ss_ctx *c, const ss_unet_level *b, ss_tensor **x, ss_tensor **image)
 {
     ss_set(image, ss_fir(c, *image, SS_HALVE)); /* [N][H/2][W/2][3] */
     ss_tensor *features = ss_conv_layer_run(c, b->skip_conv, *image);
@@ -324,8 +326,8 @@ static void add_image(ss_ctx *c, const ss_level *b, ss_tensor **x, ss_tensor **i
     ss_release(features);
 }
 
-ss_tensor *ss_down_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_steering *with,
-                             ss_skips *skips, ss_tensor **image)
+ss_tensor *ss_down_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x,
+                             const ss_steering *with, ss_skips *skips, ss_tensor **image)
 {
     ss_enter(c, &b->m, x);
     for (int i = 0; i < b->spec.layers; i++) {
@@ -345,7 +347,7 @@ ss_tensor *ss_down_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const s
 }
 
 /* The picture so far is doubled, and what this level sees of it added. */
-static void draw_image(ss_ctx *c, const ss_level *b, const ss_tensor *x, ss_tensor **image)
+static void draw_image(ss_ctx *c, const ss_unet_level *b, const ss_tensor *x, ss_tensor **image)
 {
     if (*image)
         ss_set(image, ss_fir(c, *image, SS_DOUBLE));
@@ -360,7 +362,7 @@ static void draw_image(ss_ctx *c, const ss_level *b, const ss_tensor *x, ss_tens
     ss_set(image, more);
 }
 
-ss_tensor *ss_up_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_steering *with,
+ss_tensor *ss_up_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x, const ss_steering *with,
                            ss_skips *skips, ss_tensor **image)
 {
     const bool fir = b->spec.resampling == SS_RESAMPLE_FIR;
@@ -394,7 +396,8 @@ ss_tensor *ss_up_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_
     return ss_leave(c, &b->m, x);
 }
 
-ss_tensor *ss_mid_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_steering *with)
+ss_tensor *ss_mid_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x,
+                            const ss_steering *with)
 {
     ss_enter(c, &b->m, x);
     ss_set(&x, ss_resnet_run(c, b->resnets[0], x, with->temb));

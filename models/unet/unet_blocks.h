@@ -76,19 +76,22 @@ ss_tensor *ss_skips_pop(ss_ctx *c, ss_skips *s);                /* the caller's 
 const ss_tensor *ss_skips_top(const ss_skips *s);               /* borrowed; NULL when empty */
 void ss_skips_release(ss_skips *s);
 
-typedef struct ss_level ss_level;
+typedef struct ss_unet_level ss_unet_level;
 
 /* "down_blocks.INDEX", "up_blocks.INDEX", "mid_block" */
-ss_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index, const ss_block_spec *s);
-ss_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index, const ss_block_spec *s);
-ss_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_block_spec *s);
+ss_unet_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index,
+                                 const ss_block_spec *s);
+ss_unet_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index,
+                               const ss_block_spec *s);
+ss_unet_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_block_spec *s);
 
 /* Each takes x and returns what goes on. *image is the small picture that runs beside the
  * network in NCSN++, or NULL; taken and replaced. */
-ss_tensor *ss_down_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_steering *with,
-                             ss_skips *skips, ss_tensor **image);
-ss_tensor *ss_up_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_steering *with,
+ss_tensor *ss_down_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x,
+                             const ss_steering *with, ss_skips *skips, ss_tensor **image);
+ss_tensor *ss_up_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x, const ss_steering *with,
                            ss_skips *skips, ss_tensor **image);
-ss_tensor *ss_mid_block_run(ss_ctx *c, const ss_level *b, ss_tensor *x, const ss_steering *with);
+ss_tensor *ss_mid_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x,
+                            const ss_steering *with);
 
 #endif

@@ -7,6 +7,8 @@
  */
 #include "models/unet/unet_config.h"
 
+#include "models/net/config_keys.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -17,10 +19,6 @@ enum {
     MAX_KERNEL = 31,
     MAX_SIDE = 1 << 20
 };
-
-static const char *const families[] = {"UNet2DModel", "UNet2DConditionModel", NULL};
-static const char *const act_names[] = {"silu", "swish", "mish", "gelu", "relu", NULL};
-static const ss_act acts[] = {SS_ACT_SILU, SS_ACT_SILU, SS_ACT_MISH, SS_ACT_GELU, SS_ACT_RELU};
 
 /* ---- single values ---- */
 
@@ -54,9 +52,12 @@ static double read_double(ss_json *j, const char *key, double fallback, double l
 /* none where the key is absent or null. */
 static ss_act read_act(ss_json *j, const char *key, ss_act none)
 {
-    int i = ss_json_choice(j, key, act_names, -1);
+#define X(name, text) text,
+    static const char *const names[] = {SS_ACTS(X) "swish", NULL};
+#undef X
+    const int i = ss_json_choice(j, key, names + 1, -1); /* all but the identity */
 
-    return i < 0 ? none : acts[i];
+    return i < 0 ? none : i + 1 < SS_N_ACTS ? (ss_act)(i + 1) : SS_ACT_SILU;
 }
 
 /* Present and null, where that means something else than absent. */
@@ -139,9 +140,9 @@ typedef struct {
     int downsample_padding;
 } levels;
 
-static void read_types(ss_json *j, const char *key, const char *const *defaults, levels *l,
-                       const ss_block_type *(*find)(const char *), bool conditional,
-                       const ss_block_type **out)
+static void read_types(ss_json *j, const ss_unet_config *u, const char *key,
+                       const char *const *defaults, const levels *l,
+                       const ss_block_type *(*find)(const char *), const ss_block_type **out)
 {
     const json_t *v = ss_json_get(j, key);
     const bool fit = v ? json_is_array(v) && json_array_size(v) == (size_t)l->n : l->n == N_DEFAULT;
@@ -155,11 +156,11 @@ static void read_types(ss_json *j, const char *key, const char *const *defaults,
                                 : defaults[i];
 
         out[i] = name ? find(name) : NULL;
-        bool fits = out[i] && (conditional ? out[i]->resampling != SS_RESAMPLE_FIR
-                                           : out[i]->attend <= SS_ATTEND_SELF);
+        bool fits = out[i] && (u->conditional ? out[i]->resampling != SS_RESAMPLE_FIR
+                                              : out[i]->attend <= SS_ATTEND_SELF);
         if (!fits) {
             ss_json_complain(j, SS_UNSUPPORTED, key, "block %d is not supported in %s", i,
-                             families[conditional]);
+                             u->class_name);
             out[i] = find(defaults[0]); /* reading goes on, in error */
         }
     }
@@ -360,7 +361,7 @@ static bool read_scale_shift(ss_json *j)
     return ss_json_choice(j, "resnet_time_scale_shift", kinds, 0) == 1;
 }
 
-/* ---- UNet2DModel ---- */
+/* ---- plain networks ---- */
 
 static void check_plain(ss_json *j, const ss_unet_config *u, const levels *l)
 {
@@ -394,8 +395,8 @@ static void read_plain(ss_json *j, ss_unet_config *u)
     const int layers = read_int(j, "layers_per_block", 2, 1, SS_MAX_LAYERS - 1);
     for (int i = 0; i < l.n; i++)
         l.layers[i] = layers;
-    read_types(j, "down_block_types", down, &l, ss_down_block_type, false, l.down);
-    read_types(j, "up_block_types", up, &l, ss_up_block_type, false, l.up);
+    read_types(j, u, "down_block_types", down, &l, ss_down_block_type, l.down);
+    read_types(j, u, "up_block_types", up, &l, ss_up_block_type, l.up);
     ss_json_choice(j, "mid_block_type", mids, 0);
     l.mid = is_null(j, "mid_block_type") ? NULL : ss_mid_block_type(mids[0]);
     check_plain(j, u, &l);
@@ -438,7 +439,7 @@ static void read_plain(ss_json *j, ss_unet_config *u)
     ss_json_get(j, "resnet_num_groups");
 }
 
-/* ---- UNet2DConditionModel ---- */
+/* ---- conditional networks ---- */
 
 /* Transformer blocks behind each layer: one number, or a list of at least as many. */
 static void read_depth(ss_json *j, const char *key, const json_t *item, ss_block_spec *s)
@@ -621,8 +622,8 @@ static void read_conditional(ss_json *j, ss_unet_config *u)
     if (!l.groups)
         ss_json_complain(j, SS_UNSUPPORTED, "norm_num_groups", "expected a number");
     read_level_ints(j, "layers_per_block", l.n, 2, 1, SS_MAX_LAYERS - 1, l.layers);
-    read_types(j, "down_block_types", down, &l, ss_down_block_type, true, l.down);
-    read_types(j, "up_block_types", up, &l, ss_up_block_type, true, l.up);
+    read_types(j, u, "down_block_types", down, &l, ss_down_block_type, l.down);
+    read_types(j, u, "up_block_types", up, &l, ss_up_block_type, l.up);
     const int mid = ss_json_choice(j, "mid_block_type", mids, 0);
     l.mid = is_null(j, "mid_block_type") ? NULL : ss_mid_block_type(mids[mid]);
     l.skip_time_act = ss_json_bool(j, "resnet_skip_time_act", false);
@@ -661,7 +662,8 @@ static void check_magnitude(ss_json *j, const ss_unet_config *u)
     static const char why[] = "not with the remedy magnitude_preserving";
 
     if (u->conditional)
-        ss_json_complain(j, SS_UNSUPPORTED, "_class_name", "%s, which UNet2DModel can have", why);
+        ss_json_complain(j, SS_UNSUPPORTED, "_class_name", "%s, which " SS_UNET_PLAIN " can have",
+                         why);
     if (u->act != SS_ACT_SILU)
         ss_json_complain(j, SS_UNSUPPORTED, "act_fn", "%s; silu", why);
     if (u->time != SS_TIME_POSITIONAL)
@@ -680,93 +682,19 @@ static void check_magnitude(ss_json *j, const ss_unet_config *u)
         ss_json_complain(j, SS_UNSUPPORTED, "mid_block_scale_factor", "%s; 1", why);
 }
 
-/* Keys that say how the file came about, and nothing of the network: what diffusers' EMAModel and
- * its training scripts leave there, and what its and transformers' save_pretrained do. */
-static void read_bookkeeping(ss_json *j)
+ss_code ss_unet_config_read(ss_json *j, bool conditional, ss_unet_config *u, ss_err *e)
 {
-    static const char *const keys[] = {
-        "decay",
-        "min_decay",
-        "optimization_step",
-        "update_after_step",
-        "use_ema_warmup",
-        "inv_gamma",
-        "power",
-        "foreach",
-        "collected_params",
-        "cur_decay_value",
-        "max_value",
-        "min_value",
-        "torch_dtype",
-        "dtype",
-        "transformers_version",
-        "diffusers_version",
-        "architectures",
-        "auto_map",
-        "model_type",
-        "gradient_checkpointing",
+    *u = (ss_unet_config){
+        .class_name = conditional ? SS_UNET_CONDITIONAL : SS_UNET_PLAIN,
+        .conditional = conditional,
     };
-
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        ss_json_get(j, keys[i]);
-    expect_null(j, "quantization_config", "quantized weights are not supported");
-}
-
-/* Keys whose values were the defaults when the file was written: they mean the default, then. */
-static void drop_defaults(ss_json *j)
-{
-    const json_t *names = json_object_get(j->root, "_use_default_values"), *name;
-    size_t i;
-
-    json_array_foreach(names, i, name)
-    {
-        const char *key = json_string_value(name);
-
-        if (key && key[0] != '_')
-            json_object_del(j->root, key);
-    }
-}
-
-/* A key that was not read, or NULL. One that is null is an option of another version, not set. */
-static const char *unknown_key(const ss_json *j)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(j->root, key, value)
-    {
-        if (key[0] != '_' && !json_is_null(value) && !json_object_get(j->seen, key))
-            return key;
-    }
-    return NULL;
-}
-
-bool ss_unet_config_knows(const char *class_name)
-{
-    for (int i = 0; families[i]; i++) {
-        if (strcmp(class_name, families[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-ss_code ss_unet_config_read(ss_json *j, ss_unet_config *u, ss_err *e)
-{
-    *u = (ss_unet_config){.conditional = ss_json_choice(j, "_class_name", families, 0) == 1};
-    drop_defaults(j);
-    if (u->conditional)
+    ss_config_begin(j);
+    if (conditional)
         read_conditional(j, u);
     else
         read_plain(j, u);
     ss_remedies_read(j, &u->remedies);
     if (u->remedies.magnitude)
         check_magnitude(j, u);
-    read_bookkeeping(j);
-    const char *unknown = unknown_key(j);
-    if (unknown)
-        ss_json_complain(j, SS_UNSUPPORTED, unknown,
-                         "%s has no such option that is known here; if it is a note of the "
-                         "training and changes nothing that is computed, remove it",
-                         families[u->conditional]);
-    return ss_json_done(j, e);
+    return ss_config_end(j, u->class_name, e);
 }

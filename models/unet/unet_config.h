@@ -1,7 +1,7 @@
 /* unet_config.h - config.json of a UNet, checked and brought into one form
  *
- * Both families, UNet2DModel and UNet2DConditionModel, are described by the same structure:
- * one ss_block_spec for each level with every option resolved, and the embeddings. A key that
+ * Both classes are described by the same structure: one ss_block_spec for each level with every
+ * option resolved, and the embeddings. A key that
  * is not read here is refused by name, so is every value that is not supported.
  */
 #ifndef SS_MODELS_UNET_CONFIG_H
@@ -11,6 +11,10 @@
 #include "models/net/embeddings.h"
 #include "models/net/remedies.h"
 #include "models/unet/unet_blocks.h"
+
+/* Classes of diffusers: plain networks, and conditional ones. */
+#define SS_UNET_PLAIN "UNet2DModel"
+#define SS_UNET_CONDITIONAL "UNet2DConditionModel"
 
 enum { SS_MAX_LEVELS = 16 };
 
@@ -31,8 +35,9 @@ typedef enum {
  * and sinusoids of given numbers (picture sizes, SDXL). */
 typedef enum { SS_ADD_NONE, SS_ADD_TEXT, SS_ADD_TEXT_TIME } ss_addition_kind;
 
-typedef struct ss_unet_config {
-    bool conditional; /* UNet2DConditionModel */
+typedef struct {
+    const char *class_name;
+    bool conditional;
     int in_channels, out_channels;
     int sample_h, sample_w; /* 0: the config does not say */
     bool center_input;      /* the network sees 2x - 1 */
@@ -74,11 +79,7 @@ typedef struct ss_unet_config {
     ss_remedies remedies;
 } ss_unet_config;
 
-/* True for the families that are read here. */
-bool ss_unet_config_knows(const char *class_name);
-
-/* Reads j, whose _class_name is known. Never fails halfway: the first complaint is in the
- * error. */
-ss_code ss_unet_config_read(ss_json *j, ss_unet_config *u, ss_err *e);
+/* Never fails halfway: the first complaint is in the error. */
+ss_code ss_unet_config_read(ss_json *j, bool conditional, ss_unet_config *u, ss_err *e);
 
 #endif

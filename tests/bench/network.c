@@ -58,7 +58,7 @@ static float *normals(const char *name, size_t n)
 static void make_condition(bench_network *n)
 {
     enum { TOKENS = 77 };
-    const ss_condition_needs *needs = &ss_model_about(n->model)->needs;
+    const ss_condition_needs *needs = &ss_model_about(n->model)->net.needs;
     const size_t batch = (size_t)n->n;
 
     if (needs->text_width) {
@@ -87,9 +87,9 @@ static void begin(int batch, int threads, bench_network *n)
     bench_need(ss_model_bind(n->model, n->c, &e), &e);
 
     const ss_model_info *about = ss_model_about(n->model);
-    n->h = (int)about->sample_h;
-    n->w = (int)about->sample_w;
-    n->x = normals("x", (size_t)(batch * n->h * n->w) * (size_t)about->in_channels);
+    n->h = (int)about->net.sample_h;
+    n->w = (int)about->net.sample_w;
+    n->x = normals("x", (size_t)(batch * n->h * n->w) * (size_t)about->net.in_channels);
     n->timesteps = ss_alloc((size_t)batch, sizeof *n->timesteps);
     if (!n->timesteps)
         bench_die("out of memory");
@@ -130,7 +130,7 @@ void bench_network_close(bench_network *n)
 double bench_network_run(void *network)
 {
     bench_network *n = network;
-    const ss_shape shape = ss_shape_of(n->n, n->h, n->w, ss_model_about(n->model)->in_channels);
+    const ss_shape shape = ss_shape_of(n->n, n->h, n->w, ss_model_about(n->model)->net.in_channels);
     const double start = bench_now();
     ss_tensor *x = ss_upload(n->c, shape, n->x);
     ss_tensor *y = ss_model_forward(n->c, n->model, x, n->timesteps, &n->condition);

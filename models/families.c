@@ -1,0 +1,74 @@
+/* families.c - see families.h */
+#include "models/families.h"
+
+#include "base/str.h"
+#include "models/unet/unet_family.h"
+
+#include <string.h>
+
+static const ss_family *const families[] = {&ss_unet2d_family, &ss_unet2d_condition_family};
+
+const ss_family *ss_family_at(int i)
+{
+    return i < (int)(sizeof families / sizeof *families) ? families[i] : NULL;
+}
+
+const ss_family *ss_family_find(const char *class_name)
+{
+    for (int i = 0; ss_family_at(i); i++) {
+        if (strcmp(families[i]->class_name, class_name) == 0)
+            return families[i];
+    }
+    return NULL;
+}
+
+/* True where an earlier family of the list has the same folder. */
+static bool is_known_folder(int i)
+{
+    for (int k = 0; k < i; k++) {
+        if (strcmp(families[k]->folder, families[i]->folder) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *ss_family_folder(int i)
+{
+    for (int k = 0; ss_family_at(k); k++) {
+        if (!is_known_folder(k) && i-- == 0)
+            return families[k]->folder;
+    }
+    return NULL;
+}
+
+/* "A, B and C" */
+static void list_classes(ss_str *s)
+{
+    for (int i = 0; ss_family_at(i); i++)
+        ss_str_addf(s, "%s%s",
+                    i == 0                ? ""
+                    : ss_family_at(i + 1) ? ", "
+                                          : " and ",
+                    families[i]->class_name);
+}
+
+ss_code ss_family_read(ss_json *j, const ss_family **family, void **config, ss_err *e)
+{
+    const char *class_name = ss_json_string(j, "_class_name", NULL);
+    ss_str known = {0};
+    char shown[128];
+
+    if (!class_name) {
+        ss_json_complain(j, SS_FORMAT, "_class_name", "expected the name of a model");
+        return ss_json_done(j, e);
+    }
+    *family = ss_family_find(class_name);
+    if (*family)
+        return (*family)->read(j, config, e);
+    list_classes(&known);
+    const ss_code rc =
+        ss_fail(e, SS_UNSUPPORTED, "%s: models of class %s are not supported; %s are", j->name,
+                ss_printable(class_name, shown, sizeof shown), known.s ? known.s : "others");
+    ss_str_release(&known);
+    return rc;
+}

@@ -1,0 +1,17 @@
+/* families.h - the families of networks that can be opened */
+#ifndef SS_MODELS_FAMILIES_H
+#define SS_MODELS_FAMILIES_H
+
+#include "models/net/family.h"
+
+/* Family i, in the order of the list; NULL past its end. */
+const ss_family *ss_family_at(int i);
+/* The family of a _class_name, or NULL. */
+const ss_family *ss_family_find(const char *class_name);
+/* Reads a config.json by the family that its _class_name names, *family; *config is the caller's
+ * to ss_free. SS_UNSUPPORTED, with those that there are, for another class. */
+ss_code ss_family_read(ss_json *j, const ss_family **family, void **config, ss_err *e);
+/* Folder i of those that pipelines keep such networks in, each once; NULL past the last. */
+const char *ss_family_folder(int i);
+
+#endif

@@ -1,0 +1,82 @@
+/* unet_family.c - see unet_family.h */
+#include "models/unet/unet_family.h"
+
+#include "base/mem.h"
+#include "models/unet/unet.h"
+#include "models/unet/unet_structure.h"
+
+static ss_code read_config(ss_json *j, bool conditional, void **config, ss_err *e)
+{
+    ss_unet_config *u = ss_calloc(1, sizeof *u);
+    const ss_code rc = u ? ss_unet_config_read(j, conditional, u, e)
+                         : ss_fail(e, SS_NOMEM, "%s: out of memory", j->name);
+
+    if (rc == SS_OK)
+        *config = u;
+    else
+        ss_free(u);
+    return rc;
+}
+
+static ss_code read_plain(ss_json *j, void **config, ss_err *e)
+{
+    return read_config(j, false, config, e);
+}
+
+static ss_code read_conditional(ss_json *j, void **config, ss_err *e)
+{
+    return read_config(j, true, config, e);
+}
+
+static void info(const void *config, ss_network_info *i)
+{
+    const ss_unet_config *u = config;
+
+    *i = (ss_network_info){
+        .in_channels = u->in_channels,
+        .out_channels = u->out_channels,
+        .sample_h = u->sample_h,
+        .sample_w = u->sample_w,
+        .takes_sigma = u->divide_by_time,
+        .starts_at_zero = u->center_input,
+        .like_stable_diffusion = u->conditional && u->out_channels == 4 && u->text_in > 0,
+        .needs = ss_unet_needs(u),
+        .remedies = &u->remedies,
+    };
+}
+
+static void *build(ss_net *n, const void *config)
+{
+    return ss_unet_new(n, config);
+}
+
+static ss_tensor *run(ss_ctx *c, const void *network, const ss_tensor *x, const float *timesteps,
+                      const ss_condition *cond)
+{
+    return ss_unet_run(c, network, x, timesteps, cond);
+}
+
+static void structure(const void *config, ss_structure_list *l)
+{
+    ss_unet_structure(config, l);
+}
+
+const ss_family ss_unet2d_family = {
+    .class_name = SS_UNET_PLAIN,
+    .folder = "unet",
+    .read = read_plain,
+    .info = info,
+    .build = build,
+    .run = run,
+    .structure = structure,
+};
+
+const ss_family ss_unet2d_condition_family = {
+    .class_name = SS_UNET_CONDITIONAL,
+    .folder = "unet",
+    .read = read_conditional,
+    .info = info,
+    .build = build,
+    .run = run,
+    .structure = structure,
+};
