@@ -8,6 +8,7 @@
  */
 #include <sigmascope/base/rng.h>
 #include <sigmascope/kernels/context.h>
+#include <sigmascope/kernels/results.h>
 #include <sigmascope/models/model.h>
 #include <sigmascope/models/sampling/schedule.h>
 #include <stdio.h>
@@ -19,13 +20,15 @@ static bool wants(void *self, const ss_module *m, ss_port p)
     return m->block && p == SS_PORT_OUTPUT;
 }
 
+static void take(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_stats *s, int n)
+{
+    (void)self, (void)c, (void)p, (void)n;
+    printf("%-45s %9.4g\n", m->path, (double)s->absmax);
+}
+
 static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
 {
-    (void)self, (void)p;
-    const ss_stats *s = ss_tensor_stats(c, x, false);
-
-    if (s)
-        printf("%-45s %9.4g\n", m->path, (double)s->absmax);
+    ss_ask_stats(c, x, false, m, p, take, self); /* comes with ss_ctx_finish, in this order */
 }
 
 static ss_code run(const char *folder, double sigma, ss_ctx *c, ss_model *m, ss_err *e)
@@ -61,7 +64,7 @@ static ss_code run(const char *folder, double sigma, ss_ctx *c, ss_model *m, ss_
 
         ss_release(ss_model_forward(c, m, x, &t, needs->table_classes ? &told : NULL));
         ss_release(x);
-        rc = ss_ctx_check(c, e); /* the first error of any operation above */
+        rc = ss_ctx_finish(c, e); /* calls take; the first error of any operation above */
     }
     free(noise);
     free(text);

@@ -37,6 +37,15 @@ typedef struct {
     void (*free)(ss_device *d, void *form);
 } ss_prepared;
 
+/* Statistics of a buffer's n samples: shared by the buffer and those who asked for them. They are
+ * there when the device has finished. */
+typedef struct ss_measured {
+    int refs;
+    int64_t n;
+    bool exponents; /* the histogram is among them */
+    ss_stats of[];
+} ss_measured;
+
 /* Device memory; shared by a tensor and its reshaped views. */
 typedef struct ss_buffer {
     void *data;   /* device pointer; NULL in a shapes-only context */
@@ -45,9 +54,7 @@ typedef struct ss_buffer {
     bool borrowed;          /* the memory is somebody else's (a mapped checkpoint) */
     bool parameter;         /* not counted among activations */
     int exp_bits, man_bits; /* of the format that all values were rounded to; 0: none is known */
-    ss_stats *stats;        /* remembered by ss_tensor_stats, [n_stats]; NULL before */
-    int64_t n_stats;
-    bool exponents; /* the histogram is among them */
+    ss_measured *measured;  /* statistics that were asked for, or NULL */
 } ss_buffer;
 
 struct ss_tensor {
@@ -159,19 +166,24 @@ typedef struct {
  * call.h and the tables of kernels/cpu are made of them. */
 #define SS_INSIDE(...) __VA_ARGS__
 
-/* What libraries have, in part. */
-#define SS_PRODUCT_ENTRIES(X)                 \
-    X(conv2d, (const ss_conv2d_args *a), (a)) \
-    X(linear, (const ss_linear_args *a), (a))
+/* What a device makes of libraries and of other entries.
+ * modulated_stats: y [n][...][C], mod [n][2C] (scale, shift): statistics of y (1 + scale) and of
+ *                  that + shift, host [n] each; of only the ranges (inner_stats.h) where both are
+ *                  finite and below 2^SS_LOGIT_FROM in all samples, as then nothing else matters */
+#define SS_COMPOSED_ENTRIES(X)                                                         \
+    X(conv2d, (const ss_conv2d_args *a), (a))                                          \
+    X(linear, (const ss_linear_args *a), (a))                                          \
+    X(modulated_stats,                                                                 \
+      (const ss_tensor *y, const ss_tensor *mod, ss_stats *scaled, ss_stats *shifted), \
+      (y, mod, scaled, shifted))
 
 /* unit_rms: x is a parameter, or f32
  * activate to add: elementwise; y may be x or a (in place). gain: g is a parameter of one value
  * copy_rows: for r < rows: y[r * y_stride + k] = x[r * x_stride + k], k < len, from the offsets on;
  *            offsets and strides in values. Concatenation and slices are made of it
  * stats: out is host [n], n = dim 0 of x (stats.h), as all that follow
- * channel_stats: host [n][C]
- * channel_range: host [n][C]; NaN where a value of the channel is inf or NaN */
-#define SS_OPERATION_ENTRIES(X)                                                                   \
+ * channel_stats: host [n][C], see results.h */
+#define SS_KERNEL_ENTRIES(X)                                                                      \
     X(group_norm, (const ss_group_norm_args *a), (a))                                             \
     X(layer_norm, (const ss_layer_norm_args *a), (a))                                             \
     X(unit_rms, (const ss_tensor *x, int64_t row, float scale, ss_tensor *y), (x, row, scale, y)) \
@@ -197,20 +209,19 @@ typedef struct {
     X(embedding, (const ss_tensor *table, const int64_t *ids, ss_tensor *y), (table, ids, y))     \
     X(fill, (ss_tensor * y, float value), (y, value))                                             \
     X(stats, (const ss_tensor *x, bool exponents, ss_stats *out), (x, exponents, out))            \
-    X(channel_stats, (const ss_tensor *x, float *absmax, float *rms), (x, absmax, rms))           \
-    X(channel_range, (const ss_tensor *x, float *least, float *most), (x, least, most))
+    X(channel_stats, (const ss_tensor *x, float *absmax, float *rms), (x, absmax, rms))
 
 /* The gradients of operations. Each overwrites its outputs, which are f32 and of the operand's
  * shape, and gives the same bits for any number of threads. dy is the gradient of the output.
  * What is linear and is its own transpose (affine, scale_samples, copy_rows) is not here. */
-#define SS_PRODUCT_GRADIENTS(X) \
+#define SS_COMPOSED_GRADIENTS(X) \
     X(conv2d_data, (const ss_conv2d_gradient_args *a, ss_tensor *dx), (a, dx))
 
 /* modulate: dx, dmod may be NULL
  * dot: y [1] = sum of a b over all values
  * sum_rows: x [groups][rows][C] -> y [groups][C]: sums over the rows; C is x's last dimension
  * fir_resample: a->x is dy, a->y is dx; kernel and sizes as in the forward */
-#define SS_OPERATION_GRADIENTS(X)                                                          \
+#define SS_KERNEL_GRADIENTS(X)                                                             \
     X(conv2d_weights, (const ss_conv2d_gradient_args *a, ss_tensor *dw), (a, dw))          \
     X(group_norm, (const ss_group_norm_args *a, const ss_norm_gradients *g), (a, g))       \
     X(layer_norm, (const ss_layer_norm_args *a, const ss_norm_gradients *g), (a, g))       \
@@ -235,8 +246,8 @@ typedef struct {
     X(mean_tokens, (const ss_tensor *dy, ss_tensor *dx), (dy, dx))                         \
     X(embedding, (const int64_t *ids, const ss_tensor *dy, ss_tensor *dtable), (ids, dy, dtable))
 
-#define SS_ENTRIES(X) SS_PRODUCT_ENTRIES(X) SS_OPERATION_ENTRIES(X)
-#define SS_GRADIENTS(X) SS_PRODUCT_GRADIENTS(X) SS_OPERATION_GRADIENTS(X)
+#define SS_ENTRIES(X) SS_COMPOSED_ENTRIES(X) SS_KERNEL_ENTRIES(X)
+#define SS_GRADIENTS(X) SS_COMPOSED_GRADIENTS(X) SS_KERNEL_GRADIENTS(X)
 
 typedef struct ss_backend {
     const char *name;
@@ -251,7 +262,9 @@ typedef struct ss_backend {
     ss_code (*upload)(ss_device *d, void *dst, const void *host, size_t bytes, ss_err *e);
     /* a parameter's memory: the host's itself where the device can read it */
     ss_code (*adopt)(ss_device *d, const void *host, size_t bytes, ss_buffer *b, ss_err *e);
+    /* host is a result: there when finish returns */
     ss_code (*download)(ss_device *d, const ss_tensor *x, float *host, ss_err *e);
+    ss_code (*finish)(ss_device *d, ss_err *e);
 
 #define X(name, params, args) ss_code (*name)(ss_device * d, SS_INSIDE params, ss_err * e);
     SS_ENTRIES(X)

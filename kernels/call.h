@@ -8,23 +8,25 @@
 
 #include "kernels/internal.h"
 
-/* error.c: fills c->op_err. */
+/* error.c: what to do where the device lacks an entry, and after a call of one that it has. */
 ss_code ss_ctx_lacks(ss_ctx *c, const char *entry);
+ss_code ss_ctx_called(ss_ctx *c, ss_code rc);
 
-#define X(name, params, args)                                                \
-    static inline ss_code ss_do_##name(ss_ctx *c, SS_INSIDE params)          \
-    {                                                                        \
-        return c->be->name ? c->be->name(c->dev, SS_INSIDE args, &c->op_err) \
-                           : ss_ctx_lacks(c, #name);                         \
+#define X(name, params, args)                                                                  \
+    static inline ss_code ss_do_##name(ss_ctx *c, SS_INSIDE params)                            \
+    {                                                                                          \
+        return c->be->name ? ss_ctx_called(c, c->be->name(c->dev, SS_INSIDE args, &c->op_err)) \
+                           : ss_ctx_lacks(c, #name);                                           \
     }
 SS_ENTRIES(X)
 #undef X
 
-#define X(name, params, args)                                                              \
-    static inline ss_code ss_back_##name(ss_ctx *c, SS_INSIDE params)                      \
-    {                                                                                      \
-        return c->be->back_##name ? c->be->back_##name(c->dev, SS_INSIDE args, &c->op_err) \
-                                  : ss_ctx_lacks(c, "gradient of " #name);                 \
+#define X(name, params, args)                                                                 \
+    static inline ss_code ss_back_##name(ss_ctx *c, SS_INSIDE params)                         \
+    {                                                                                         \
+        return c->be->back_##name                                                             \
+                   ? ss_ctx_called(c, c->be->back_##name(c->dev, SS_INSIDE args, &c->op_err)) \
+                   : ss_ctx_lacks(c, "gradient of " #name);                                   \
     }
 SS_GRADIENTS(X)
 #undef X

@@ -5,6 +5,7 @@
 #include "kernels/internal.h"
 #include "kernels/tape.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const ss_backend *const backends[] = {&ss_backend_cpu};
@@ -22,12 +23,14 @@ ss_code ss_ctx_new(const ss_ctx_options *opt, ss_ctx **out, ss_err *e)
 
 ss_code ss_ctx_new_on(const ss_backend *be, const ss_ctx_options *opt, ss_ctx **out, ss_err *e)
 {
+    const char *sync = getenv("SIGMASCOPE_SYNC");
     ss_ctx *c = ss_calloc(1, sizeof *c);
 
     if (!c)
         return ss_fail(e, SS_NOMEM, "out of memory");
     c->be = be;
     c->shapes_only = opt->shapes_only;
+    c->sync = sync && *sync && strcmp(sync, "0") != 0;
 
     ss_code rc = be->open(opt->threads, &c->dev, e);
     if (rc != SS_OK) {
@@ -43,6 +46,7 @@ void ss_ctx_free(ss_ctx *c)
     if (!c)
         return;
     ss_tape_end(c);
+    ss_results_drop(c);
     c->be->close(c->dev);
     ss_free(c->formats);
     ss_free(c->sites);
@@ -55,6 +59,7 @@ void ss_ctx_clear(ss_ctx *c)
     c->err = (ss_err){0};
     c->depth = 0;
     ss_tape_end(c);
+    ss_results_drop(c);
 }
 
 int ss_ctx_threads(const ss_ctx *c)

@@ -7,7 +7,7 @@
  *   ss_ctx *c;
  *   ss_ctx_new(&(ss_ctx_options){.device = "cpu", .threads = 2}, &c, &err);
  *   y = ss_affine(c, x, 2, 1);                  // operations (ops.h)
- *   if (ss_ctx_check(c, &err) != SS_OK) ...     // the first error of any operation
+ *   if (ss_ctx_finish(c, &err) != SS_OK) ...    // the first error of any operation
  *   ss_ctx_free(c);
  *
  * Errors are sticky: the first failing operation records its message, it and all later
@@ -29,7 +29,13 @@ void ss_ctx_free(ss_ctx *c); /* every tensor must have been released; NULL is fi
 
 /* The first error since the last clear, prefixed with the module it happened in. */
 ss_code ss_ctx_check(const ss_ctx *c, ss_err *e);
-void ss_ctx_clear(ss_ctx *c); /* forgets it, leaves all modules, ends the recording of a tape */
+/* Forgets it, leaves all modules, ends the recording of a tape, drops results. */
+void ss_ctx_clear(ss_ctx *c);
+/* Waits for the device and delivers what hooks asked for (results.h). The first error since the
+ * last clear, also one of those who take results. A device that works later may report an error
+ * only here, or at an operation after the one that failed; with SIGMASCOPE_SYNC=1 in the
+ * environment each operation waits. */
+ss_code ss_ctx_finish(ss_ctx *c, ss_err *e);
 bool ss_ctx_failed(const ss_ctx *c);
 /* Records an error as operations do (the first one stays) and returns NULL. */
 void *ss_ctx_fail(ss_ctx *c, ss_code code, const char *fmt, ...)

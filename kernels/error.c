@@ -36,3 +36,16 @@ ss_code ss_ctx_lacks(ss_ctx *c, const char *entry)
     return ss_fail(&c->op_err, SS_UNSUPPORTED, "device %s has no %s; --device cpu has", c->be->name,
                    entry);
 }
+
+ss_code ss_ctx_wait(ss_ctx *c, const char *why)
+{
+    ss_err late = {0};
+    const ss_code rc = c->be->finish(c->dev, &late);
+
+    return rc == SS_OK ? SS_OK : ss_fail(&c->op_err, rc, "%s (%s)", late.msg, why);
+}
+
+ss_code ss_ctx_called(ss_ctx *c, ss_code rc)
+{
+    return rc == SS_OK && c->sync ? c->be->finish(c->dev, &c->op_err) : rc;
+}

@@ -36,12 +36,14 @@ typedef struct {
     void *self;
     bool (*wants)(void *self, const ss_module *m, ss_port p);
     bool (*wants_attention)(void *self, const ss_module *m);
-    /* x: call ss_tensor_stats or ss_download on it; do not keep it without ss_retain. */
+    /* At once: ask of x what is wanted (results.h); do not keep it without ss_retain. */
     void (*see)(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x);
-    /* s: [n][heads], borrowed for the call; keys: how many keys each query could see. */
+    /* Delivered later, in the order of the computation, by ss_ctx_finish (results.h); at once, with
+     * s NULL, where only shapes are inferred.
+     * s: [n][heads], borrowed for the call; keys: how many keys each query could see. */
     void (*see_attention)(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *s,
                           int n, int heads, int64_t keys);
-    /* Of an inner value that never exists as a tensor: s [n], borrowed for the call. */
+    /* Likewise, of an inner value that never exists as a tensor: s [n]. */
     void (*see_stats)(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_stats *s,
                       int n);
 } ss_hooks;
@@ -97,9 +99,8 @@ ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y);
 /* Another port than input and output, or an inner value's output. */
 void ss_see(ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x);
 
-/* Shows the inner values y (1 + scale) and that + shift, mod [N][2C] as in ss_modulate, from the
- * ranges of y's channels. False, and nothing is shown, where they are not all finite and small:
- * then they have to be made and seen. */
+/* Asks for the inner values y (1 + scale) and that + shift, mod [N][2C] as in ss_modulate, without
+ * making them. False where only shapes are inferred: there they have to be made and seen. */
 bool ss_see_modulated(ss_ctx *c, const ss_module *scaled, const ss_module *shifted,
                       const ss_tensor *y, const ss_tensor *mod);
 

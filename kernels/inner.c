@@ -1,81 +1,100 @@
-/* inner.c - inner values (hooks.h) that never exist as tensors, shown all the same
- *
- * Of these are known the least and the largest value, how many are inf or NaN, and the exponents of
- * large ones; no moments. Values below 2^SS_LOGIT_FROM are counted together with the smallest
- * normal exponent: what overflows in a format of at least that range is exact, what underflows is
- * not told.
- */
-#include "base/mem.h"
+/* inner.c - inner values (hooks.h) that never exist as tensors, shown all the same; what is known
+ * of them is in inner_stats.h */
 #include "kernels/call.h"
+#include "kernels/inner_stats.h"
 
-#include <math.h>
+/* ---- attention ---- */
 
-static ss_stats nothing_known(uint64_t count)
-{
-#define X(name) .name = NAN,
-    return (ss_stats){SS_STATS(X).count = count};
-#undef X
-}
-
-/* After the large ones: the others. */
-static void count_small(ss_stats *s)
-{
-    uint64_t counted = 0;
-
-    s->exponent[SS_N_EXPONENTS - 1] = s->nonfinite;
-    for (int k = 0; k < SS_N_EXPONENTS; k++)
-        counted += s->exponent[k];
-    s->exponent[1] += s->count - counted;
-}
-
-/* Adds values from least to most, of which |x| = peak is the largest that counts. */
-static void add_values(ss_stats *s, float least, float most, float peak)
-{
-    s->min = fminf(s->min, least); /* of a NaN and a number: the number */
-    s->max = fmaxf(s->max, most);
-    s->absmax = fmaxf(s->absmax, peak);
-}
+/* What the heads of one attention saw, and who looks at it. */
+typedef struct {
+    ss_result r;
+    ss_attention_watchers watchers;
+    int n, heads;
+    int64_t queries, keys;
+    float scale;
+    ss_stats *shown;           /* [n] */
+    ss_attention_stats *stats; /* [n][heads] */
+    ss_logit_stats logits[];   /* [n][heads]; behind it the others */
+} attention_result;
 
 static void add_logits(ss_stats *s, const ss_logit_stats *x, bool unscaled, float scale)
 {
     const uint64_t *large = unscaled ? x->raw_large : x->large;
 
     if (unscaled)
-        add_values(s, x->raw_least / scale, x->raw_most / scale, x->raw_peak / scale);
+        ss_add_values(s, x->raw_least / scale, x->raw_most / scale, x->raw_peak / scale);
     else
-        add_values(s, x->least, x->most, x->peak);
+        ss_add_values(s, x->least, x->most, x->peak);
     for (int k = 0; k < SS_LOGIT_EXPONENTS; k++)
         s->exponent[127 + SS_LOGIT_FROM + k] += large[k];
     s->nonfinite += unscaled ? x->raw_nonfinite : x->nonfinite;
 }
 
-void ss_show_logits(ss_ctx *c, const ss_module *m, const ss_logit_stats *l, int N, int heads,
-                    uint64_t per_head, float scale)
+static void show_logits(ss_ctx *c, const ss_module *m, const attention_result *a)
 {
-    ss_stats *stats = ss_calloc((size_t)N, sizeof *stats);
+    for (int n = 0; n < a->n; n++) {
+        ss_stats *s = &a->shown[n];
 
-    if (!stats) {
-        ss_ctx_fail(c, SS_NOMEM, "out of memory");
-        return;
-    }
-    for (int n = 0; n < N; n++) {
-        ss_stats *s = &stats[n];
-
-        *s = nothing_known(per_head * (uint64_t)heads);
-        for (int h = 0; h < heads; h++) {
-            const ss_logit_stats *x = &l[n * heads + h];
+        *s = ss_nothing_known((uint64_t)(a->queries * a->keys) * (uint64_t)a->heads);
+        for (int h = 0; h < a->heads; h++) {
+            const ss_logit_stats *x = &a->logits[n * a->heads + h];
 
             if (m->inner == SS_INNER_PROBABILITIES) { /* the least is not looked at */
-                add_values(s, NAN, x->probability, x->probability);
+                ss_add_values(s, NAN, x->probability, x->probability);
                 s->nonfinite += x->lost;
             } else {
-                add_logits(s, x, m->inner == SS_INNER_UNSCALED, scale);
+                add_logits(s, x, m->inner == SS_INNER_UNSCALED, a->scale);
             }
         }
-        count_small(s);
+        ss_count_small(s);
     }
-    c->hooks.see_stats(c->hooks.self, c, m, SS_PORT_OUTPUT, stats, N);
-    ss_free(stats);
+    c->hooks.see_stats(c->hooks.self, c, m, SS_PORT_OUTPUT, a->shown, a->n);
+}
+
+static void deliver_attention(ss_ctx *c, ss_result *r)
+{
+    const attention_result *a = (const attention_result *)r;
+    const ss_attention_watchers *w = &a->watchers;
+
+    if (w->module)
+        c->hooks.see_attention(c->hooks.self, c, w->module, a->stats, a->n, a->heads, a->keys);
+    for (int k = 0; k < SS_N_ATTENTION_INNERS; k++)
+        if (w->inner[k])
+            show_logits(c, w->inner[k], a);
+}
+
+bool ss_ask_attention(ss_ctx *c, const ss_attention_watchers *w, ss_node *n)
+{
+    const size_t N = (size_t)ss_dim(n->in[0], 0), heads = (size_t)n->arg.attention.heads;
+    attention_result *a = (attention_result *)ss_result_new(
+        c, sizeof *a + N * heads * (sizeof *a->logits + sizeof *a->stats) + N * sizeof *a->shown,
+        deliver_attention);
+
+    if (!a)
+        return false;
+    a->watchers = *w;
+    a->n = (int)N;
+    a->heads = (int)heads;
+    a->queries = ss_dim(n->in[0], 1);
+    a->keys = ss_dim(n->in[1], 1);
+    a->scale = n->arg.attention.scale;
+    a->shown = (ss_stats *)(a->logits + N * heads);
+    a->stats = (ss_attention_stats *)(a->shown + N);
+    n->stats = a->stats;
+    n->logits = a->logits;
+    return true;
+}
+
+void ss_announce_attention(ss_ctx *c, const ss_attention_watchers *w, const ss_node *n)
+{
+    const int N = (int)ss_dim(n->in[0], 0);
+
+    if (w->module)
+        c->hooks.see_attention(c->hooks.self, c, w->module, NULL, N, n->arg.attention.heads,
+                               ss_dim(n->in[1], 1));
+    for (int k = 0; k < SS_N_ATTENTION_INNERS; k++)
+        if (w->inner[k])
+            c->hooks.see_stats(c->hooks.self, c, w->inner[k], SS_PORT_OUTPUT, NULL, N);
 }
 
 bool ss_watches(const ss_ctx *c, const ss_module *m)
@@ -84,61 +103,40 @@ bool ss_watches(const ss_ctx *c, const ss_module *m)
            c->sites[m->id].watch[SS_PORT_OUTPUT];
 }
 
-static void add_range(ss_stats *s, float least, float most)
-{
-    add_values(s, least, most, fmaxf(fabsf(least), fabsf(most)));
-}
+/* ---- modulation ---- */
 
-/* The range of y (1 + scale), and of that + shift, of a sample's channels: y is between least and
- * most, and rounding keeps the order. */
-static void modulated_range(const float *least, const float *most, const float *mod, int64_t C,
-                            ss_stats *scaled, ss_stats *shifted)
-{
-    for (int64_t k = 0; k < C; k++) {
-        const float a = least[k] * (1 + mod[k]), b = most[k] * (1 + mod[k]);
+typedef struct {
+    ss_result r;
+    const ss_module *scaled, *shifted; /* NULL where nobody looks */
+    int n;
+    ss_stats stats[]; /* [2][n] */
+} modulated_result;
 
-        add_range(scaled, fminf(a, b), fmaxf(a, b));
-        add_range(shifted, fminf(a, b) + mod[C + k], fmaxf(a, b) + mod[C + k]);
-    }
-}
-
-static bool is_small(const ss_stats *s)
+static void deliver_modulated(ss_ctx *c, ss_result *r)
 {
-    return s->absmax < 1 << SS_LOGIT_FROM; /* false for NaN */
+    const modulated_result *a = (const modulated_result *)r;
+
+    if (a->scaled)
+        c->hooks.see_stats(c->hooks.self, c, a->scaled, SS_PORT_OUTPUT, a->stats, a->n);
+    if (a->shifted)
+        c->hooks.see_stats(c->hooks.self, c, a->shifted, SS_PORT_OUTPUT, a->stats + a->n, a->n);
 }
 
 bool ss_see_modulated(ss_ctx *c, const ss_module *scaled, const ss_module *shifted,
                       const ss_tensor *y, const ss_tensor *mod)
 {
-    const int64_t N = ss_dim(y, 0), C = ss_dim(y, -1);
-    const uint64_t count = N ? (uint64_t)(ss_shape_numel(y->shape) / N) : 0;
-    float *range, *values;
-    ss_stats *stats;
-    bool all_small = true;
+    const int64_t N = ss_dim(y, 0);
 
     if (c->shapes_only || !c->hooks.see_stats)
         return false;
-    range = ss_alloc((size_t)(4 * N * C), sizeof *range); /* least, most [N][C]; mod [N][2C] */
-    stats = ss_alloc((size_t)(2 * N), sizeof *stats);
-    values = range + 2 * N * C;
-    if (!range || !stats)
-        ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    else if (ss_do_channel_range(c, y, range, range + N * C) != SS_OK ||
-             c->be->download(c->dev, mod, values, &c->op_err) != SS_OK)
+    modulated_result *a = (modulated_result *)ss_result_new(
+        c, sizeof *a + 2 * (size_t)N * sizeof a->stats[0], deliver_modulated);
+    if (!a)
+        return true;
+    a->scaled = ss_watches(c, scaled) ? scaled : NULL;
+    a->shifted = ss_watches(c, shifted) ? shifted : NULL;
+    a->n = (int)N;
+    if (ss_do_modulated_stats(c, y, mod, a->stats, a->stats + N) != SS_OK)
         ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
-    for (int64_t n = 0; n < N && !ss_ctx_failed(c); n++) {
-        stats[n] = stats[N + n] = nothing_known(count);
-        modulated_range(range + n * C, range + (N + n) * C, values + 2 * n * C, C, &stats[n],
-                        &stats[N + n]);
-        all_small &= is_small(&stats[n]) && is_small(&stats[N + n]);
-        count_small(&stats[n]);
-        count_small(&stats[N + n]);
-    }
-    if (all_small && !ss_ctx_failed(c) && ss_watches(c, scaled))
-        c->hooks.see_stats(c->hooks.self, c, scaled, SS_PORT_OUTPUT, stats, (int)N);
-    if (all_small && !ss_ctx_failed(c) && ss_watches(c, shifted))
-        c->hooks.see_stats(c->hooks.self, c, shifted, SS_PORT_OUTPUT, stats + N, (int)N);
-    ss_free(range);
-    ss_free(stats);
-    return all_small;
+    return true;
 }

@@ -26,10 +26,24 @@ typedef struct {
     float cosine_scale; /* 0: sqrt(width of a head) */
 } ss_at_module;
 
+/* Something asked for (results.h), with its place in host memory: the head of a larger block. */
+typedef struct ss_result {
+    void (*deliver)(ss_ctx *c, struct ss_result *r); /* not called after an error */
+    ss_measured *measured;                           /* that it holds, or NULL */
+    struct ss_result *next;
+} ss_result;
+
+typedef struct {
+    ss_result *first, *last; /* in the order in which they were asked for */
+    size_t bytes;
+    bool delivering;
+} ss_results;
+
 struct ss_ctx {
     const ss_backend *be;
     ss_device *dev;
     bool shapes_only;
+    bool sync; /* each call waits for the device: SIGMASCOPE_SYNC */
     ss_err err;
     ss_err op_err; /* where a backend call writes, before it is recorded */
     ss_usage usage;
@@ -50,10 +64,22 @@ struct ss_ctx {
     int depth;
 
     ss_tape tape;
+    ss_results results;
 };
 
 /* context.c: a context on this backend, whatever opt->device is. */
 ss_code ss_ctx_new_on(const ss_backend *be, const ss_ctx_options *opt, ss_ctx **c, ss_err *e);
+
+/* error.c: waits for the device. An error goes to c->op_err, with `why`. */
+ss_code ss_ctx_wait(ss_ctx *c, const char *why);
+
+/* results.c: a zeroed block of so many bytes, whose head is the last of the list. May deliver
+ * earlier ones. NULL after an error, which the context has. */
+ss_result *ss_result_new(ss_ctx *c, size_t bytes, void (*deliver)(ss_ctx *c, ss_result *r));
+void ss_results_drop(ss_ctx *c); /* undelivered */
+
+/* tensor.c */
+void ss_measured_release(ss_measured *m); /* NULL is fine */
 
 /* Sets what n's weights and output are rounded to, by the policy and what its operands are in. */
 void ss_node_formats(const ss_ctx *c, ss_node *n);
@@ -74,9 +100,16 @@ const ss_format *ss_working_format(const ss_ctx *c);
  * the value (Bengio et al. 2013); either may be NULL. Takes x. */
 ss_tensor *ss_cast_to(ss_ctx *c, ss_tensor *x, const ss_format *f, const ss_format *g);
 
-/* inner.c: shows a watched inner value of an attention operation, from what its heads saw. */
-void ss_show_logits(ss_ctx *c, const ss_module *m, const ss_logit_stats *l, int N, int heads,
-                    uint64_t per_head, float scale);
+/* Who looks at an attention operation; NULL: nobody. */
+enum { SS_N_ATTENTION_INNERS = 3 };
+typedef struct {
+    const ss_module *module, *inner[SS_N_ATTENTION_INNERS];
+} ss_attention_watchers;
+/* inner.c: a result for what is seen of the attention n, and n's places for it. False after an
+ * error, which the context has. */
+bool ss_ask_attention(ss_ctx *c, const ss_attention_watchers *w, ss_node *n);
+/* Where only shapes are inferred: tells those who look what there is. */
+void ss_announce_attention(ss_ctx *c, const ss_attention_watchers *w, const ss_node *n);
 /* True when somebody looks at the inner value m, which may be NULL. */
 bool ss_watches(const ss_ctx *c, const ss_module *m);
 

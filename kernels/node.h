@@ -89,7 +89,7 @@ struct ss_node {
         } fir;
         const ss_format *round;
     } arg;
-    ss_attention_stats *stats; /* host, or NULL; borrowed for the first run, not on the tape */
+    ss_attention_stats *stats; /* results, or NULL; of the first run, not on the tape */
     ss_logit_stats *logits;    /* likewise */
     const void *host; /* more of the argument, host_bytes; the node on the tape owns a copy */
     size_t host_bytes;

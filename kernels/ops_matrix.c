@@ -1,5 +1,4 @@
 /* ops_matrix.c - convolution, matrix product, attention; see operand.h for the skeleton */
-#include "base/mem.h"
 #include "kernels/call.h"
 #include "kernels/operand.h"
 #include "kernels/ops.h"
@@ -233,35 +232,19 @@ static ss_attention_code code_of(const ss_ctx *c, ss_stored_logits stored)
     return c->attention;
 }
 
-/* Runs the node and shows what was seen on the way. */
-static ss_tensor *watch_attention(ss_ctx *c, ss_node *n, const ss_attention_opt *opt, bool module)
+static const ss_module *if_watched(const ss_ctx *c, const ss_module *inner)
 {
-    const ss_module *const inner[] = {opt->logits, opt->unscaled, opt->probabilities};
-    const int N = (int)ss_dim(n->in[0], 0), heads = opt->heads;
-    const int64_t keys = ss_dim(n->in[1], 1);
-    const uint64_t per_head = (uint64_t)(ss_dim(n->in[0], 1) * keys);
-    ss_tensor *y = NULL;
+    return ss_watches(c, inner) ? inner : NULL;
+}
 
-    if (!c->shapes_only) {
-        n->stats = ss_calloc((size_t)(N * heads), sizeof *n->stats);
-        n->logits = ss_calloc((size_t)(N * heads), sizeof *n->logits);
-    }
-    if (!c->shapes_only && (!n->stats || !n->logits))
-        ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    else
-        y = ss_node_run(c, n);
-    if (y && module)
-        c->hooks.see_attention(c->hooks.self, c, c->stack[c->depth - 1], n->stats, N, heads, keys);
-    for (size_t k = 0; y && k < sizeof inner / sizeof *inner; k++) {
-        if (!ss_watches(c, inner[k]))
-            continue;
-        if (c->shapes_only)
-            c->hooks.see_stats(c->hooks.self, c, inner[k], SS_PORT_OUTPUT, NULL, N);
-        else
-            ss_show_logits(c, inner[k], n->logits, N, heads, per_head, n->arg.attention.scale);
-    }
-    ss_free(n->stats);
-    ss_free(n->logits);
+/* Runs the node, and asks for what is seen on the way. */
+static ss_tensor *run_watched(ss_ctx *c, ss_node *n, const ss_attention_watchers *w)
+{
+    if (!c->shapes_only && !ss_ask_attention(c, w, n))
+        return NULL;
+    ss_tensor *y = ss_node_run(c, n);
+    if (y && c->shapes_only)
+        ss_announce_attention(c, w, n);
     return y;
 }
 
@@ -295,7 +278,12 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
                                    .cosine = opt->cosine,
                                    .code = code_of(c, opt->stored)}};
     const ss_at_module *site = ss_at_innermost(c);
-    const bool watched = site && site->watch_attention;
+    const ss_attention_watchers watchers = {
+        site && site->watch_attention ? c->stack[c->depth - 1] : NULL,
+        {if_watched(c, opt->logits), if_watched(c, opt->unscaled),
+         if_watched(c, opt->probabilities)}};
+    const bool watched =
+        watchers.module || watchers.inner[0] || watchers.inner[1] || watchers.inner[2];
 
     if (site && site->cosine) {
         n.arg.attention.cosine = true;
@@ -303,9 +291,8 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
             site->cosine_scale > 0 ? site->cosine_scale : sqrtf((float)(width / heads));
     }
     c->usage.flops += 4 * N * ss_dim(q, 1) * keys * width;
-    if (!ss_ctx_failed(c) && (watched || ss_watches(c, opt->logits) ||
-                              ss_watches(c, opt->unscaled) || ss_watches(c, opt->probabilities)))
-        y = watch_attention(c, &n, opt, watched);
+    if (!ss_ctx_failed(c) && watched)
+        y = run_watched(c, &n, &watchers);
     else if (!ss_ctx_failed(c))
         y = ss_node_run(c, &n);
     for (int i = 0; i < 3; i++)

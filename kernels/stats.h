@@ -7,13 +7,9 @@
 
 /* One entry per sample, [dim 0]; borrowed, valid while the tensor lives, but only up to the next
  * call for the same tensor. The histogram is left out, and may be zero, unless `exponents`: it
- * takes half of the time. Computed on the first call and remembered. NULL after an error or when
- * the context only infers shapes. */
+ * takes half of the time. Computed on the first call and remembered. Waits for the device: hooks
+ * ask instead (results.h). NULL after an error or when the context only infers shapes. */
 const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x, bool exponents);
-
-/* Per channel (innermost dimension C) and sample, over finite values: absmax[n][C] and
- * rms[n][C], host arrays of the caller. A channel without finite values gives NaN. */
-ss_code ss_channel_stats(ss_ctx *c, const ss_tensor *x, float *absmax, float *rms, ss_err *e);
 
 /* What a half-precision run may store of one head's attention to one sample. Counting every
  * exponent would cost a tenth of the attention, so only rows of logits that reach 2^SS_LOGIT_FROM

@@ -17,6 +17,12 @@ static bool shape_bytes(ss_shape s, size_t item, size_t *bytes)
     return true;
 }
 
+void ss_measured_release(ss_measured *m)
+{
+    if (m && --m->refs == 0)
+        ss_free(m);
+}
+
 static void count_live(ss_ctx *c, const ss_buffer *b)
 {
     if (b->parameter)
@@ -34,7 +40,7 @@ static void buffer_release(ss_ctx *c, ss_buffer *b)
         c->usage.live_bytes -= (int64_t)b->bytes;
     if (!b->borrowed && b->data)
         c->be->free(c->dev, b->data);
-    ss_free(b->stats);
+    ss_measured_release(b->measured);
     ss_free(b);
 }
 
@@ -150,8 +156,8 @@ ss_code ss_param_set(ss_ctx *c, ss_tensor *w, const float *host, ss_err *e)
         own->buf = old;
         ss_release(own);
     }
-    ss_free(w->buf->stats);
-    w->buf->stats = NULL;
+    ss_measured_release(w->buf->measured);
+    w->buf->measured = NULL;
     w->version++;
     return c->shapes_only ? SS_OK : c->be->upload(c->dev, w->data, host, w->buf->bytes, e);
 }
@@ -162,20 +168,8 @@ ss_code ss_download(ss_ctx *c, const ss_tensor *x, float *host, ss_err *e)
         return ss_ctx_check(c, e);
     if (c->shapes_only)
         return ss_fail(e, SS_USAGE, "a context that only infers shapes has no values");
-    return c->be->download(c->dev, x, host, e);
-}
-
-ss_code ss_download_sample(ss_ctx *c, const ss_tensor *x, int64_t k, float *host, ss_err *e)
-{
-    if (!x)
-        return ss_ctx_check(c, e);
-
-    ss_tensor sample = *x; /* borrows all that x has */
-    sample.shape.dim[0] = 1;
-    if (!c->shapes_only)
-        sample.data =
-            (char *)x->data + (size_t)(k * ss_shape_numel(sample.shape)) * ss_dtype_size(x->dtype);
-    return ss_download(c, &sample, host, e);
+    ss_code rc = c->be->download(c->dev, x, host, e);
+    return rc == SS_OK ? c->be->finish(c->dev, e) : rc;
 }
 
 /* ---- where gradients gather ---- */
@@ -272,8 +266,8 @@ ss_tensor *ss_writable(ss_ctx *c, ss_tensor *x, bool *fresh)
     *fresh = !x || x->refs > 1 || x->buf->refs > 1 || x->buf->borrowed;
     if (*fresh)
         return x ? ss_tensor_new(c, x->shape) : NULL;
-    ss_free(x->buf->stats); /* it is of the values about to go, as the format */
-    x->buf->stats = NULL;
+    ss_measured_release(x->buf->measured); /* it is of the values about to go, as the format */
+    x->buf->measured = NULL;
     x->buf->exp_bits = x->buf->man_bits = 0;
     return x;
 }
@@ -303,30 +297,6 @@ ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f)
     return ss_ctx_fail(c, rc, "%s", c->op_err.msg);
 }
 
-const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x, bool exponents)
-{
-    if (!x || ss_ctx_failed(c) || c->shapes_only)
-        return NULL;
-
-    ss_buffer *b = x->buf;
-    int64_t n = x->shape.dim[0];
-
-    if (b->stats && b->n_stats == n && (b->exponents || !exponents))
-        return b->stats;
-    ss_free(b->stats);
-    b->n_stats = n;
-    b->exponents = exponents;
-    b->stats = ss_alloc((size_t)n, sizeof *b->stats);
-    if (!b->stats)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    if (ss_do_stats(c, x, exponents, b->stats) != SS_OK) {
-        ss_free(b->stats);
-        b->stats = NULL;
-        return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
-    }
-    return b->stats;
-}
-
 ss_tensor *ss_full(ss_ctx *c, ss_shape s, float value)
 {
     ss_tensor *x = ss_tensor_new(c, s);
@@ -336,13 +306,4 @@ ss_tensor *ss_full(ss_ctx *c, ss_shape s, float value)
         return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
     }
     return ss_round_to(c, x, ss_upload_format(c));
-}
-
-ss_code ss_channel_stats(ss_ctx *c, const ss_tensor *x, float *absmax, float *rms, ss_err *e)
-{
-    if (!x)
-        return ss_ctx_check(c, e);
-    if (c->shapes_only)
-        return ss_fail(e, SS_USAGE, "a context that only infers shapes has no values");
-    return c->be->channel_stats(c->dev, x, absmax, rms, e);
 }

@@ -46,8 +46,6 @@ ss_code ss_param_set(ss_ctx *c, ss_tensor *w, const float *host, ss_err *e);
 
 /* Copies all values to the host as f32, converting where the tensor is not. */
 ss_code ss_download(ss_ctx *c, const ss_tensor *x, float *host, ss_err *e);
-/* The same of one sample, index k of the outermost dimension. */
-ss_code ss_download_sample(ss_ctx *c, const ss_tensor *x, int64_t k, float *host, ss_err *e);
 
 ss_tensor *ss_retain(const ss_tensor *x); /* the same tensor, one reference more */
 void ss_release(ss_tensor *x);

@@ -2,8 +2,9 @@
 #include "models/weights.h"
 
 #include "base/mem.h"
+#include "kernels/context.h"
 #include "kernels/ops.h"
-#include "kernels/stats.h"
+#include "kernels/results.h"
 
 #include <math.h>
 
@@ -14,18 +15,24 @@ typedef struct {
     uint64_t nonfinite, count;
 } totals;
 
-static void add_tensor(ss_ctx *c, const ss_tensor *x, totals *t)
+/* A piece is one sample. */
+static void add_piece(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_stats *s,
+                      int n)
 {
-    const ss_stats *s = ss_tensor_stats(c, x, false);
+    totals *t = self;
 
-    if (!s)
-        return;
+    (void)c, (void)m, (void)p, (void)n;
     t->nonfinite += s->nonfinite;
     t->count += s->count;
     if (s->nonfinite == s->count)
         return;
     t->absmax = fmax(t->absmax, s->absmax);
     t->sum2 += (double)s->l2 * s->l2;
+}
+
+static void ask(ss_ctx *c, const ss_tensor *x, totals *t)
+{
+    ss_ask_stats(c, x, false, NULL, SS_PORT_OUTPUT, add_piece, t);
 }
 
 static ss_weight_stats finish(const totals *t)
@@ -69,12 +76,14 @@ ss_code ss_weights_measure(ss_ctx *c, ss_dtype t, const void *data, int64_t n, s
     for (int64_t i = 0; i < n && !ss_ctx_failed(c); i += PIECE) {
         ss_tensor *x = piece(c, t, data, i, n - i < PIECE ? n - i : PIECE, buffer);
 
-        add_tensor(c, x, &sum);
+        ask(c, x, &sum);
         ss_release(x);
     }
     ss_free(buffer);
+    const ss_code rc = ss_ctx_finish(c, e);
+
     *out = finish(&sum);
-    return ss_ctx_check(c, e);
+    return rc;
 }
 
 ss_code ss_weights_compare(ss_ctx *c, ss_dtype ta, const void *a, ss_dtype tb, const void *b,
@@ -92,17 +101,19 @@ ss_code ss_weights_compare(ss_ctx *c, ss_dtype ta, const void *a, ss_dtype tb, c
         ss_tensor *minus = ss_affine(c, x, -1, 0);
         ss_tensor *d = ss_add(c, y, minus, 1);
 
-        add_tensor(c, x, &whole);
-        add_tensor(c, d, &change);
+        ask(c, x, &whole);
+        ask(c, d, &change);
         ss_release(x);
         ss_release(y);
         ss_release(minus);
         ss_release(d);
     }
     ss_free(buffer);
+    const ss_code rc = ss_ctx_finish(c, e);
+
     out->difference = finish(&change);
     out->relative = change.nonfinite  ? INFINITY
                     : change.sum2 > 0 ? sqrt(change.sum2 / whole.sum2)
                                       : 0;
-    return ss_ctx_check(c, e);
+    return rc;
 }

@@ -175,7 +175,7 @@ static ss_code run_batch(probe *p, ss_run_column *col, const ss_plan_level *l, i
     ss_tensor *x = ss_upload(
         p->ctx, ss_shape_of(n, plan->net.height, plan->net.width, plan->net.channels), p->x);
     ss_tensor *y = ss_model_forward(p->ctx, plan->net.model, x, t, &cond);
-    rc = ss_ctx_check(p->ctx, e);
+    rc = ss_ctx_finish(p->ctx, e);
     if (rc == SS_OK)
         rc = ss_recorder_check(p->recorder, e);
     if (rc == SS_OK)

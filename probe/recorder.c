@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernels/context.h"
+#include "kernels/results.h"
 
 #include <string.h>
 
@@ -28,8 +29,6 @@ struct ss_recorder {
     ss_run_column *col;
     int n;
     const int *input, *sample;
-    float *scratch;
-    size_t scratch_cap;
     ss_err err;
 };
 
@@ -58,17 +57,6 @@ static ss_code check_globs(const char *what, const char *const *globs, int n,
                            globs[i]);
     }
     return SS_OK;
-}
-
-static float *scratch(ss_recorder *r, size_t n)
-{
-    float *grown = ss_grow(r->scratch, &r->scratch_cap, n, sizeof *grown);
-
-    if (!grown)
-        ss_fail(&r->err, SS_NOMEM, "out of memory");
-    else
-        r->scratch = grown;
-    return grown;
 }
 
 static bool wants(void *self, const ss_module *m, ss_port p)
@@ -102,39 +90,50 @@ static void measure(ss_recorder *r, slot *s, ss_port p, const ss_tensor *x)
     }
 }
 
-static void put_channels(ss_recorder *r, ss_ctx *c, const slot *s, ss_port p, const ss_tensor *x)
+static void take_stats(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_stats *st,
+                       int n)
 {
-    int64_t width = ss_dim(x, -1);
-    float *values = scratch(r, 2 * (size_t)(r->n * width));
+    const ss_recorder *r = self;
 
-    if (!values)
-        return;
-    float *rms = values + r->n * width;
-    if (ss_channel_stats(c, x, values, rms, &r->err) != SS_OK)
-        return;
-    for (int k = 0; k < r->n; k++)
-        ss_run_put_channels(r->col, s->channels, p, r->input[k], width, values + k * width,
-                            rms + k * width);
+    (void)c;
+    for (int k = 0; k < n; k++)
+        ss_run_put_stats(r->col, r->slots[m->id].run, p, r->input[k], r->sample[k], &st[k]);
+}
+
+static void take_channels(void *self, ss_ctx *c, const ss_module *m, ss_port p, const float *absmax,
+                          const float *rms, int n, int64_t width)
+{
+    const ss_recorder *r = self;
+
+    (void)c;
+    for (int k = 0; k < n; k++)
+        ss_run_put_channels(r->col, r->slots[m->id].channels, p, r->input[k], width,
+                            absmax + k * width, rms + k * width);
 }
 
 typedef struct {
-    ss_ctx *c;
-    const ss_tensor *x;
-    int k;
+    const float *values;
+    int64_t n;
 } sample_of;
 
 static ss_code fill_sample(void *self, float *to, ss_err *e)
 {
     const sample_of *s = self;
 
-    return ss_download_sample(s->c, s->x, s->k, to, e);
+    (void)e;
+    memcpy(to, s->values, (size_t)s->n * sizeof *to);
+    return SS_OK;
 }
 
-static void put_dump(ss_recorder *r, ss_ctx *c, const slot *s, const ss_tensor *x)
+static void take_sample(void *self, ss_ctx *c, const ss_module *m, ss_port p, int k,
+                        const float *values, int64_t n)
 {
-    for (int k = 0; k < r->n && r->err.code == SS_OK; k++)
-        ss_run_put_activation(r->col, s->dump, r->input[k], r->sample[k], fill_sample,
-                              &(sample_of){c, x, k}, &r->err);
+    ss_recorder *r = self;
+
+    (void)c, (void)p;
+    if (r->err.code == SS_OK)
+        ss_run_put_activation(r->col, r->slots[m->id].dump, r->input[k], r->sample[k], fill_sample,
+                              &(sample_of){values, n}, &r->err);
 }
 
 static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
@@ -153,16 +152,12 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
     if (!r->col)
         return;
     s->seen[p] = true;
-    if (s->run >= 0) {
-        const ss_stats *stats = ss_tensor_stats(c, x, !r->opt.no_histogram);
-
-        for (int k = 0; stats && k < r->n; k++)
-            ss_run_put_stats(r->col, s->run, p, r->input[k], r->sample[k], &stats[k]);
-        if (s->channels >= 0)
-            put_channels(r, c, s, p, x);
-    }
-    if (s->dump >= 0 && p == SS_PORT_OUTPUT)
-        put_dump(r, c, s, x);
+    if (s->run >= 0)
+        ss_ask_stats(c, x, !r->opt.no_histogram, m, p, take_stats, r);
+    if (s->run >= 0 && s->channels >= 0)
+        ss_ask_channels(c, x, m, p, take_channels, r);
+    for (int k = 0; s->dump >= 0 && p == SS_PORT_OUTPUT && k < r->n; k++)
+        ss_ask_sample(c, x, k, m, p, take_sample, r);
 }
 
 static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *st,
@@ -196,8 +191,7 @@ static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port p, cons
     if (ss_ctx_shapes_only(c) || !r->col || n != r->n || s->run < 0 || s->seen[p])
         return;
     s->seen[p] = true;
-    for (int k = 0; k < n; k++)
-        ss_run_put_stats(r->col, s->run, p, r->input[k], r->sample[k], &st[k]);
+    take_stats(r, c, m, p, st, n);
 }
 
 /* Lists what the options ask for. Every array has room for every module. */
@@ -261,7 +255,6 @@ void ss_recorder_free(ss_recorder *r)
     ss_free(r->layers);
     ss_free(r->channels);
     ss_free(r->dumps);
-    ss_free(r->scratch);
     ss_free(r);
 }
 

@@ -253,7 +253,7 @@ static ss_code ask(ss_trajectory *t, ss_ctx *c, int i, int n, ss_err *e)
     ss_tensor *x =
         ss_upload(c, ss_shape_of(rows, t->net.height, t->net.width, t->net.channels), t->in);
     ss_tensor *y = ss_model_forward(c, t->net.model, x, t->t, &cond);
-    rc = ss_ctx_check(c, e);
+    rc = ss_ctx_finish(c, e);
     if (rc == SS_OK)
         rc = ss_download(c, y, t->y, e);
     ss_release(x);

@@ -111,7 +111,7 @@ static void run(const problem *p, int threads, float *y, ss_attention_stats *sta
     ss_tensor *out = ss_leave(
         c, &module,
         ss_attention(c, q, k, v, mask, &(ss_attention_opt){.heads = p->heads, .scale = p->scale}));
-    if (ss_ctx_check(c, &e) != SS_OK || ss_download(c, out, y, &e) != SS_OK)
+    if (ss_ctx_finish(c, &e) != SS_OK || ss_download(c, out, y, &e) != SS_OK)
         fail_msg("%s", e.msg);
     ss_release(out);
     ss_release(mask);

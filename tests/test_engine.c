@@ -7,6 +7,7 @@
 #include "kernels/context.h"
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
+#include "kernels/results.h"
 #include "tests/ss_test.h"
 
 #include <stdio.h>
@@ -39,14 +40,22 @@ static bool wants_attention(void *self, const ss_module *m)
     return m == &b;
 }
 
+static void take(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_stats *s, int n)
+{
+    watcher *w = self;
+
+    (void)c;
+    assert_int_equal(n, N);
+    if (p == SS_PORT_OUTPUT)
+        w->absmax[m->id] = fmaxf(s[0].absmax, s[1].absmax);
+}
+
 static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
 {
     watcher *w = self;
-    const ss_stats *s = ss_tensor_stats(c, x, true);
 
     w->seen[m->id][p]++;
-    if (p == SS_PORT_OUTPUT && s)
-        w->absmax[m->id] = fmaxf(s[0].absmax, s[1].absmax);
+    ss_ask_stats(c, x, true, m, p, take, w);
 }
 
 static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *s,
@@ -94,7 +103,7 @@ static void run(const ss_setup *setup, float *y)
     if (ss_ctx_setup(c, setup, &e) != SS_OK)
         fail_msg("%s", e.msg);
     ss_tensor *t = ss_upload(c, ss_shape_of(N, T, C), x), *out = forward(c, t);
-    if (ss_ctx_check(c, &e) != SS_OK)
+    if (ss_ctx_finish(c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     assert_int_equal(ss_download(c, out, y, &e), SS_OK);
     ss_release(t);
@@ -331,7 +340,7 @@ static ss_code run_failing(unsigned long k)
     if (rc == SS_OK) {
         t = ss_upload(c, ss_shape_of(N, T, C), x);
         y = t ? forward(c, t) : NULL;
-        rc = ss_ctx_check(c, &e);
+        rc = ss_ctx_finish(c, &e);
     }
     ss_mem_fail_at(0);
     ss_release(t);
@@ -359,24 +368,6 @@ static void test_allocation_failures(void **state)
     assert_true(failures > 10);
 }
 
-static void test_download_sample(void **state)
-{
-    const float x[3][5] = {{0, 1, 2, 3, 4}, {5, 6, 7, 8, 9}, {10, 11, 12, 13, 14}};
-    float got[5];
-    ss_ctx *c;
-
-    (void)state;
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = 1}, &c, NULL), SS_OK);
-    ss_tensor *t = ss_upload(c, ss_shape_of(3, 5), &x[0][0]);
-
-    for (int k = 0; k < 3; k++) {
-        assert_int_equal(ss_download_sample(c, t, k, got, NULL), SS_OK);
-        assert_memory_equal(got, x[k], sizeof got);
-    }
-    ss_release(t);
-    ss_ctx_free(c);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,7 +379,6 @@ int main(void)
         cmocka_unit_test(test_setup_errors),
         cmocka_unit_test(test_errors_stick_and_name_the_module),
         cmocka_unit_test(test_shapes_only_computes_nothing),
-        cmocka_unit_test(test_download_sample),
         cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

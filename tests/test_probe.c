@@ -171,7 +171,7 @@ static void test_module_that_runs_twice(void **state)
     assert_int_equal(ss_run_column_new(w, 0, &col, &e), SS_OK);
     ss_recorder_begin(rec, col, N, input, sample);
     forward(c, N);
-    assert_int_equal(ss_ctx_check(c, &e), SS_OK);
+    assert_int_equal(ss_ctx_finish(c, &e), SS_OK);
     assert_int_equal(ss_recorder_check(rec, &e), SS_OK);
     assert_int_equal(ss_run_submit(w, col, &e), SS_OK);
     assert_int_equal(ss_run_finish(w, &e), SS_OK);

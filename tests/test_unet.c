@@ -68,7 +68,7 @@ static float *forward(ss_ctx *c, const ss_model *m, const sample *s)
     float *host = ss_alloc((size_t)ss_shape_numel(s->out_shape), sizeof *host);
     ss_err e = {0};
 
-    if (ss_ctx_check(c, &e) != SS_OK)
+    if (ss_ctx_finish(c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     assert_non_null(host);
     assert_true(ss_shape_equal(ss_shape_get(y), s->out_shape));

@@ -33,7 +33,7 @@ static ss_tensor *forward(ss_ctx *c, const ss_model *m, const ss_batch *b)
 ss_code ss_batch_forward(ss_ctx *c, const ss_model *m, const ss_batch *b, ss_err *e)
 {
     ss_release(forward(c, m, b));
-    const ss_code rc = ss_ctx_check(c, e);
+    const ss_code rc = ss_ctx_finish(c, e);
 
     ss_ctx_clear(c);
     return rc;
@@ -57,7 +57,7 @@ static ss_code record(ss_ctx *c, const ss_model *m, const ss_batch *b,
     dy = ss_upload(c, ss_shape_get(y), answer);
     ss_tape_seed(c, y, dy, 1);
     if (opt->penalty && opt->lambda != 0)
-        out->penalty = ss_penalty_seed(opt->penalty, c, opt->scale * opt->lambda);
+        ss_penalty_seed(opt->penalty, c, opt->scale * opt->lambda);
     rc = ss_ctx_check(c, e);
 out:
     ss_free(answer);
@@ -78,8 +78,13 @@ ss_code ss_gradients_add(ss_ctx *c, const ss_model *m, const ss_batch *b,
     if ((rc = ss_tape_begin(c, &(ss_tape_options){.recompute = opt->recompute}, e)) != SS_OK)
         return rc;
     rc = record(c, m, b, opt, losses, out, e);
-    if (rc == SS_OK)
-        return ss_tape_backward(c, e);
+    if (rc == SS_OK) {
+        rc = ss_tape_backward(c, e);
+        rc = rc == SS_OK ? ss_ctx_finish(c, e) : rc;
+        if (opt->penalty && opt->lambda != 0)
+            out->penalty = rc == SS_OK ? ss_penalty_value(opt->penalty) : NAN;
+        return rc;
+    }
     if (opt->penalty)
         ss_penalty_begin(opt->penalty, false);
     ss_ctx_clear(c); /* and with it the tape */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernels/context.h"
+#include "kernels/results.h"
 #include "kernels/tape.h"
 
 #include <math.h>
@@ -15,6 +16,7 @@ struct ss_penalty {
     bool on;
     ss_tensor **kept; /* [n_kept] outputs of this forward pass */
     size_t n_kept, cap_kept;
+    double sum, modules; /* of the mean squares of what was seeded, and of how many */
 };
 
 static bool wants(void *self, const ss_module *m, ss_port port)
@@ -148,33 +150,40 @@ void ss_penalty_begin(ss_penalty *p, bool on)
 {
     drop(p);
     p->on = on;
+    p->sum = p->modules = 0;
 }
 
-/* mean(a^2) from the statistics of the samples, which have equally many values. One with inf or
- * NaN has no mean. */
-static double mean_square(ss_ctx *c, const ss_tensor *a)
+/* Adds mean(a^2) from the statistics of the samples, which have equally many values. One with inf
+ * or NaN has no mean. */
+static void add_mean_square(void *self, ss_ctx *c, const ss_module *m, ss_port port,
+                            const ss_stats *s, int n)
 {
-    const ss_stats *s = ss_tensor_stats(c, a, false);
-    const int64_t n = ss_shape_get(a).dim[0];
+    ss_penalty *p = self;
     double sum = 0;
 
-    for (int64_t i = 0; s && i < n; i++)
+    (void)c, (void)m, (void)port;
+    for (int i = 0; i < n; i++)
         sum += s[i].nonfinite ? NAN : (double)s[i].rms * s[i].rms;
-    return s ? sum / (double)n : NAN;
+    p->sum += sum / n;
 }
 
-double ss_penalty_seed(ss_penalty *p, ss_ctx *c, double scale)
+void ss_penalty_seed(ss_penalty *p, ss_ctx *c, double scale)
 {
     const double modules = (double)p->n_kept;
-    double sum = 0;
 
     for (size_t i = 0; i < p->n_kept; i++) {
         const ss_tensor *a = p->kept[i];
         const double values = (double)ss_shape_numel(ss_shape_get(a));
 
-        sum += mean_square(c, a);
+        ss_ask_stats(c, a, false, NULL, SS_PORT_OUTPUT, add_mean_square, p);
         ss_tape_seed(c, a, a, (float)(2 * scale / (modules * values)));
     }
-    ss_penalty_begin(p, false); /* the tape may compute blocks again: they were counted */
-    return ss_ctx_failed(c) ? NAN : sum / modules;
+    p->modules = modules;
+    drop(p);
+    p->on = false; /* the tape may compute blocks again: they were counted */
+}
+
+double ss_penalty_value(const ss_penalty *p)
+{
+    return p->sum / p->modules;
 }

@@ -19,8 +19,10 @@
  *   rc = ss_tape_begin(c, NULL, &err);
  *   y = ss_model_forward(c, model, x, t, &condition);
  *   ss_tape_seed(c, y, dy, 1);
- *   value = ss_penalty_seed(p, c, lambda);
+ *   ss_penalty_seed(p, c, lambda);
  *   rc = ss_tape_backward(c, &err);
+ *   rc = ss_ctx_finish(c, &err);
+ *   value = ss_penalty_value(p);
  */
 #ifndef SS_TRAIN_PENALTY_H
 #define SS_TRAIN_PENALTY_H
@@ -44,9 +46,10 @@ int ss_penalty_count(const ss_penalty *p); /* how many modules it watches */
 /* Before a forward pass: whether the outputs are kept for a penalty. Drops what was kept. */
 void ss_penalty_begin(ss_penalty *p, bool on);
 
-/* Seeds the tape with the gradient of scale * P, drops the outputs and returns P; NaN after an
- * error, which the context has, and where nothing was kept. The order of the sum is that in
- * which modules are left. */
-double ss_penalty_seed(ss_penalty *p, ss_ctx *c, double scale);
+/* Seeds the tape with the gradient of scale * P and drops the outputs. P is known after
+ * ss_ctx_finish; NaN where nothing was kept, or not finite. The order of its sum is that in which
+ * modules are left. */
+void ss_penalty_seed(ss_penalty *p, ss_ctx *c, double scale);
+double ss_penalty_value(const ss_penalty *p);
 
 #endif

@@ -2,6 +2,7 @@
 #include "train/watch.h"
 
 #include "base/mem.h"
+#include "kernels/results.h"
 
 #include <math.h>
 #include <string.h>
@@ -49,17 +50,21 @@ static void add_stats(ss_watch *w, const ss_module *m, const ss_stats *s, int n)
     }
 }
 
+static void take_stats(void *self, ss_ctx *c, const ss_module *m, ss_port port, const ss_stats *s,
+                       int n)
+{
+    (void)c, (void)port;
+    add_stats(self, m, s, n);
+}
+
 static void see(void *self, ss_ctx *c, const ss_module *m, ss_port port, const ss_tensor *x)
 {
     ss_watch *w = self;
 
     if (w->next.see && w->next.wants(w->next.self, m, port))
         w->next.see(w->next.self, c, m, port, x);
-    if (port != SS_PORT_OUTPUT)
-        return;
-    const ss_stats *s = ss_tensor_stats(c, x, false);
-
-    add_stats(w, m, s, s ? (int)ss_dim(x, 0) : 0); /* none where only shapes are inferred */
+    if (port == SS_PORT_OUTPUT)
+        ss_ask_stats(c, x, false, m, port, take_stats, w);
 }
 
 static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port port, const ss_stats *s,
@@ -69,8 +74,9 @@ static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port port, c
 
     if (w->next.see_stats && w->next.wants(w->next.self, m, port))
         w->next.see_stats(w->next.self, c, m, port, s, n);
-    add_stats(w, m, s, s ? n : 0);
+    add_stats(w, m, s, s ? n : 0); /* none where only shapes are inferred */
 }
+
 static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *s,
                           int n, int heads, int64_t keys)
 {

@@ -161,12 +161,19 @@ static ss_code cpu_download(ss_device *d, const ss_tensor *x, float *host, ss_er
     return SS_OK;
 }
 
+/* All is done already. */
+static ss_code cpu_finish(ss_device *d, ss_err *e)
+{
+    (void)d, (void)e;
+    return SS_OK;
+}
+
 #define X(name, params, args)                                            \
     static ss_code cpu_##name(ss_device *d, SS_INSIDE params, ss_err *e) \
     {                                                                    \
         return d->isa->name(d, SS_INSIDE args, e);                       \
     }
-SS_OPERATION_ENTRIES(X)
+SS_KERNEL_ENTRIES(X)
 #undef X
 
 #define X(name, params, args)                                                 \
@@ -174,7 +181,7 @@ SS_OPERATION_ENTRIES(X)
     {                                                                         \
         return d->isa->back_##name(d, SS_INSIDE args, e);                     \
     }
-SS_OPERATION_GRADIENTS(X)
+SS_KERNEL_GRADIENTS(X)
 #undef X
 
 const ss_backend ss_backend_cpu = {.name = "cpu",
@@ -187,13 +194,15 @@ const ss_backend ss_backend_cpu = {.name = "cpu",
                                    .upload = cpu_upload,
                                    .adopt = cpu_adopt,
                                    .download = cpu_download,
+                                   .finish = cpu_finish,
                                    .conv2d = ss_cpu_conv2d,
                                    .linear = ss_cpu_linear,
+                                   .modulated_stats = ss_cpu_modulated_stats,
                                    .back_conv2d_data = ss_cpu_conv2d_data,
 #define X(name, params, args) .name = cpu_##name,
-                                   SS_OPERATION_ENTRIES(X)
+                                   SS_KERNEL_ENTRIES(X)
 #undef X
 #define X(name, params, args) .back_##name = cpu_back_##name,
-                                       SS_OPERATION_GRADIENTS(X)
+                                       SS_KERNEL_GRADIENTS(X)
 #undef X
 };

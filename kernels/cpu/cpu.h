@@ -39,11 +39,14 @@ typedef struct {
 typedef struct {
     const char *name; /* "x86-64-v3" */
 #define X(name, params, args) ss_code (*name)(ss_device * d, SS_INSIDE params, ss_err * e);
-    SS_OPERATION_ENTRIES(X)
+    SS_KERNEL_ENTRIES(X)
 #undef X
 #define X(name, params, args) ss_code (*back_##name)(ss_device * d, SS_INSIDE params, ss_err * e);
-    SS_OPERATION_GRADIENTS(X)
+    SS_KERNEL_GRADIENTS(X)
 #undef X
+    /* least, most: [n][C]; NaN where a value of the channel is inf or NaN */
+    ss_code (*channel_range)(ss_device *d, const ss_tensor *x, float *least, float *most,
+                             ss_err *e);
     /* work: direct_floats for each of the team. */
     void (*direct_conv)(const ss_conv *c, float *work, int team);
     size_t (*direct_floats)(int64_t taps);
@@ -113,6 +116,10 @@ ss_code ss_cpu_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e);
 ss_code ss_cpu_linear(ss_device *d, const ss_linear_args *a, ss_err *e);
 ss_code ss_cpu_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
                            ss_err *e);
+
+/* modulated.c */
+ss_code ss_cpu_modulated_stats(ss_device *d, const ss_tensor *y, const ss_tensor *mod,
+                               ss_stats *scaled, ss_stats *shifted, ss_err *e);
 
 /* onednn.c. bf16: x or dy, and the weights under their format, are all numbers of bf16, and the
  * device has it. */

@@ -21,11 +21,12 @@
 #define ISA(name) SS_JOIN(name, SS_ISA)
 
 #define X(name, params, args) ss_code ISA(name)(ss_device * d, SS_INSIDE params, ss_err * e);
-SS_OPERATION_ENTRIES(X)
+SS_KERNEL_ENTRIES(X)
 #undef X
 #define X(name, params, args) ss_code ISA(back_##name)(ss_device * d, SS_INSIDE params, ss_err * e);
-SS_OPERATION_GRADIENTS(X)
+SS_KERNEL_GRADIENTS(X)
 #undef X
+ss_code ISA(channel_range)(ss_device *d, const ss_tensor *x, float *least, float *most, ss_err *e);
 void ISA(direct_conv)(const ss_conv *c, float *work, int team);
 size_t ISA(direct_floats)(int64_t taps);
 bool ISA(winograd)(const ss_conv *c, float *work, int team);

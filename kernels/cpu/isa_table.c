@@ -10,12 +10,13 @@ const ss_isa SS_JOIN(isa, SS_ISA) = {
     .name = "x86-64",
 #endif
 #define X(name, params, args) .name = ISA(name),
-    SS_OPERATION_ENTRIES(X)
+    SS_KERNEL_ENTRIES(X)
 #undef X
 #define X(name, params, args) .back_##name = ISA(back_##name),
-        SS_OPERATION_GRADIENTS(X)
+        SS_KERNEL_GRADIENTS(X)
 #undef X
-            .direct_conv = ISA(direct_conv),
+            .channel_range = ISA(channel_range),
+    .direct_conv = ISA(direct_conv),
     .winograd = ISA(winograd),
     .winograd_floats = ISA(winograd_floats),
     .direct_floats = ISA(direct_floats),

@@ -138,7 +138,7 @@ double bench_network_run(void *network)
 
     ss_release(x);
     ss_release(y);
-    bench_need(ss_ctx_check(n->c, &e), &e);
+    bench_need(ss_ctx_finish(n->c, &e), &e);
     return bench_now() - start;
 }
 

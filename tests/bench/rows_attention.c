@@ -57,7 +57,7 @@ static double run(void *state)
     y = ss_leave(p->c, &module, y);
     const double seconds = bench_now() - start;
     ss_release(y);
-    bench_need(ss_ctx_check(p->c, &e), &e);
+    bench_need(ss_ctx_finish(p->c, &e), &e);
     return seconds;
 }
 

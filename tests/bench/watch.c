@@ -1,6 +1,8 @@
 /* watch.c - see watch.h */
 #include "tests/bench/watch.h"
 
+#include "kernels/results.h"
+
 static bool wants(void *self, const ss_module *m, ss_port p)
 {
     (void)self, (void)m, (void)p;
@@ -11,12 +13,6 @@ static bool wants_attention(void *self, const ss_module *m)
 {
     (void)self, (void)m;
     return true;
-}
-
-static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
-{
-    (void)m, (void)p;
-    ss_tensor_stats(c, x, self != NULL);
 }
 
 static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *s,
@@ -30,6 +26,11 @@ static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port p, cons
                       int n)
 {
     (void)self, (void)c, (void)m, (void)p, (void)s, (void)n;
+}
+
+static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
+{
+    ss_ask_stats(c, x, self != NULL, m, p, see_stats, self);
 }
 
 const ss_hooks bench_hooks = {&(int){1}, wants, wants_attention, see, see_attention, see_stats};
