@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "kernels/context.h"
 #include "probe/interrupt.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ static const struct {
 } common_options[] = {
     {CLI_SEED, {OPT_SEED, "seed", "N", "random seed (default 0)"}},
     {CLI_COMPUTE, {OPT_THREADS, "threads", "N", "threads (default: all cores)"}},
-    {CLI_COMPUTE, {OPT_DEVICE, "device", "D", "where to compute: cpu"}},
+    {CLI_COMPUTE, {OPT_DEVICE, "device", "D", NULL}}, /* device_option has the text */
     {CLI_JSON, {OPT_JSON, "json", NULL, "print JSON instead of text"}},
     {CLI_PROGRESS,
      {OPT_PROGRESS, "progress", "auto|always|never",
@@ -44,6 +45,16 @@ static const struct {
     {0, {OPT_VERSION, "version", NULL, "the version"}},
 };
 enum { N_COMMON = sizeof common_options / sizeof *common_options };
+
+/* Its text says what this build can compute on. */
+static const cli_option *device_option(void)
+{
+    static char text[96];
+    static const cli_option o = {OPT_DEVICE, "device", "D", text};
+
+    snprintf(text, sizeof text, "where to compute: %s", ss_device_names());
+    return &o;
+}
 
 const cli_option *cli_option_at(const cli_command *cmd, int i)
 {
@@ -57,7 +68,8 @@ const cli_option *cli_option_at(const cli_command *cmd, int i)
         const int needs = common_options[k].needs;
 
         if ((!needs || (cmd->common & needs)) && i-- == 0)
-            return &common_options[k].option;
+            return common_options[k].option.id == OPT_DEVICE ? device_option()
+                                                             : &common_options[k].option;
     }
     return NULL;
 }

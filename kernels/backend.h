@@ -251,8 +251,10 @@ typedef struct {
 
 typedef struct ss_backend {
     const char *name;
+    bool numbered; /* there may be several: NAME:N, counted from 0 */
 
-    ss_code (*open)(int threads, ss_device **d, ss_err *e);
+    /* number: which; 0 where none is named. threads: 0 for as many as the process may use */
+    ss_code (*open)(int number, int threads, ss_device **d, ss_err *e);
     void (*close)(ss_device *d);
     int (*threads)(const ss_device *d);
     const char *(*describe)(const ss_device *d); /* owned by the device */
@@ -279,6 +281,13 @@ typedef struct ss_backend {
 bool ss_backend_supports(const ss_backend *b, const char *entry);
 /* Whether it has any gradient. */
 bool ss_backend_has_gradients(const ss_backend *b);
+
+/* The one among `list` that `device` names, "cpu" or "cuda:1", and its number. SS_USAGE with what
+ * there is otherwise. */
+ss_code ss_backend_find(const ss_backend *const *list, size_t n, const char *device,
+                        const ss_backend **b, int *number, ss_err *e);
+/* "cpu, cuda[:N]" into out; returns out. */
+char *ss_backend_names(const ss_backend *const *list, size_t n, char *out, size_t size);
 
 extern const ss_backend ss_backend_cpu;
 

@@ -8,20 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What this build can compute on. */
 static const ss_backend *const backends[] = {&ss_backend_cpu};
+enum { N_BACKENDS = sizeof backends / sizeof *backends };
+
+const char *ss_device_names(void)
+{
+    static char names[64];
+
+    return ss_backend_names(backends, N_BACKENDS, names, sizeof names);
+}
 
 ss_code ss_ctx_new(const ss_ctx_options *opt, ss_ctx **out, ss_err *e)
 {
-    const char *device = opt->device ? opt->device : "cpu";
+    const ss_backend *be;
+    int number;
+    ss_code rc =
+        ss_backend_find(backends, N_BACKENDS, opt->device ? opt->device : "cpu", &be, &number, e);
 
-    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
-        if (strcmp(device, backends[i]->name) == 0)
-            return ss_ctx_new_on(backends[i], opt, out, e);
-    }
-    return ss_fail(e, SS_USAGE, "no device '%s' in this build; there is: cpu", device);
+    return rc == SS_OK ? ss_ctx_new_on(be, number, opt, out, e) : rc;
 }
 
-ss_code ss_ctx_new_on(const ss_backend *be, const ss_ctx_options *opt, ss_ctx **out, ss_err *e)
+ss_code ss_ctx_new_on(const ss_backend *be, int number, const ss_ctx_options *opt, ss_ctx **out,
+                      ss_err *e)
 {
     const char *sync = getenv("SIGMASCOPE_SYNC");
     ss_ctx *c = ss_calloc(1, sizeof *c);
@@ -32,7 +41,7 @@ ss_code ss_ctx_new_on(const ss_backend *be, const ss_ctx_options *opt, ss_ctx **
     c->shapes_only = opt->shapes_only;
     c->sync = sync && *sync && strcmp(sync, "0") != 0;
 
-    ss_code rc = be->open(opt->threads, &c->dev, e);
+    ss_code rc = be->open(number, opt->threads, &c->dev, e);
     if (rc != SS_OK) {
         ss_free(c);
         return rc;

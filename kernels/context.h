@@ -19,11 +19,15 @@
 #include "kernels/tensor.h"
 
 typedef struct {
-    const char *device; /* "cpu" (NULL means it) */
+    const char *device; /* "cpu" (NULL means it), or another of ss_device_names */
     int threads;        /* 0: as many as the process may use */
     bool shapes_only;   /* operations check and infer shapes and count, without computing */
 } ss_ctx_options;
 
+/* What this build can compute on: "cpu", or "cpu, cuda[:N]" where N tells one of several. */
+const char *ss_device_names(void);
+
+/* SS_USAGE, with the names that there are, for any other device. */
 ss_code ss_ctx_new(const ss_ctx_options *opt, ss_ctx **c, ss_err *e);
 void ss_ctx_free(ss_ctx *c); /* every tensor must have been released; NULL is fine */
 

@@ -68,7 +68,8 @@ struct ss_ctx {
 };
 
 /* context.c: a context on this backend, whatever opt->device is. */
-ss_code ss_ctx_new_on(const ss_backend *be, const ss_ctx_options *opt, ss_ctx **c, ss_err *e);
+ss_code ss_ctx_new_on(const ss_backend *be, int number, const ss_ctx_options *opt, ss_ctx **c,
+                      ss_err *e);
 
 /* error.c: waits for the device. An error goes to c->op_err, with `why`. */
 ss_code ss_ctx_wait(ss_ctx *c, const char *why);

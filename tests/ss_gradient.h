@@ -15,7 +15,7 @@ static inline ss_ctx *context(int threads)
     ss_ctx *c;
     ss_err e = {0};
 
-    if (ss_ctx_new(&(ss_ctx_options){.threads = threads}, &c, &e) != SS_OK)
+    if (ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = threads}, &c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     return c;
 }

@@ -25,7 +25,8 @@ static inline void use_isa(const char *name)
     char text[32];
 
     setenv("SIGMASCOPE_ISA", name, 1);
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = 1}, &c, &e), SS_OK);
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = 1}, &c, &e),
+                     SS_OK);
     snprintf(text, sizeof text, ", x86-64%s%s", base ? "" : "-", base ? "" : name);
     const char *at = strstr(ss_ctx_device_text(c), text);
     const bool there = at && strchr(", ", at[strlen(text)]);

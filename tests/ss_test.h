@@ -26,6 +26,12 @@
         skip();                     \
     } while (0)
 
+/* The device that tests of the engine run on: SIGMASCOPE_DEVICE, or NULL, the CPU. */
+static inline const char *test_device(void)
+{
+    return getenv("SIGMASCOPE_DEVICE");
+}
+
 /* Fails at the worst element and prints it. */
 static inline void assert_close(const char *what, const float *got, const float *want, int64_t n,
                                 double atol, double rtol)

@@ -99,7 +99,8 @@ static void run(const problem *p, int threads, float *y, ss_attention_stats *sta
         precision.attention = p->code;
         setup.precision = &precision;
     }
-    if (ss_ctx_new(&(ss_ctx_options){.threads = threads}, &c, &e) != SS_OK ||
+    if (ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = threads}, &c, &e) !=
+            SS_OK ||
         ss_ctx_setup(c, &setup, &e) != SS_OK)
         fail_msg("%s", e.msg);
     ss_tensor *q = ss_upload(c, ss_shape_of(p->n, p->T, C), p->q);

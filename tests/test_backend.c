@@ -16,7 +16,7 @@ static ss_ctx *open_on(const ss_backend *be)
     ss_ctx *c;
     ss_err e = {0};
 
-    if (ss_ctx_new_on(be, &(ss_ctx_options){.threads = 2}, &c, &e) != SS_OK)
+    if (ss_ctx_new_on(be, 0, &(ss_ctx_options){.threads = 2}, &c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     return c;
 }
@@ -86,6 +86,47 @@ static void test_no_gradients_no_tape(void **state)
     ss_ctx *c = open_on(&forward);
     assert_int_equal(ss_tape_begin(c, NULL, &e), SS_UNSUPPORTED);
     ss_ctx_free(c);
+}
+
+/* ---- which device ---- */
+
+static void test_devices_by_name(void **state)
+{
+    (void)state;
+    static const ss_backend many = {.name = "many", .numbered = true};
+    const ss_backend *const list[] = {&ss_backend_cpu, &many}, *b;
+    static const struct {
+        const char *device, *error;
+        const ss_backend *b;
+        int number;
+    } cases[] = {
+        {"cpu", NULL, &ss_backend_cpu, 0},
+        {"many", NULL, &many, 0},
+        {"many:7", NULL, &many, 7},
+        {"cpu:0", "device 'cpu:0': there is one cpu, without a number", NULL, 0},
+        {"many:", "device 'many:': expected a number, 0 or more, after the colon", NULL, 0},
+        {"many:-1", "device 'many:-1': expected a number, 0 or more, after the colon", NULL, 0},
+        {"many:x", "device 'many:x': expected a number, 0 or more, after the colon", NULL, 0},
+        {"man", "no device 'man' in this build; there is: cpu, many[:N]", NULL, 0},
+        {"", "no device '' in this build; there is: cpu, many[:N]", NULL, 0},
+    };
+    char names[16];
+    ss_err e;
+    int number;
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        ss_code rc = ss_backend_find(list, 2, cases[i].device, &b, &number, &e);
+
+        assert_int_equal(rc, cases[i].error ? SS_USAGE : SS_OK);
+        if (cases[i].error) {
+            assert_string_equal(e.msg, cases[i].error);
+        } else {
+            assert_ptr_equal(b, cases[i].b);
+            assert_int_equal(number, cases[i].number);
+        }
+    }
+    assert_string_equal(ss_backend_names(list, 2, names, sizeof names), "cpu, many[:N]");
+    assert_string_equal(ss_backend_names(list, 2, names, 6), "cpu, "); /* no room */
 }
 
 /* ---- parameters ---- */
@@ -698,6 +739,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_missing_entries_are_named),
         cmocka_unit_test(test_no_gradients_no_tape),
+        cmocka_unit_test(test_devices_by_name),
         cmocka_unit_test(test_prepared_forms_go_before_the_device),
         cmocka_unit_test(test_parameters_are_no_activations),
         cmocka_unit_test(test_pool),

@@ -156,7 +156,7 @@ static void test_noise(void **state)
 static void generate(const char *model, const char *concat, double guidance, float *out)
 {
     const ss_sampler_kind ddim = SS_SAMPLER_DDIM;
-    ss_ctx_options device = {.threads = 1};
+    ss_ctx_options device = {.device = test_device(), .threads = 1};
     ss_ctx *c;
     ss_trajectory *t;
     ss_err e = {0};

@@ -115,7 +115,9 @@ static void run_so(const conv_case *c, const operands *o, way how, float *y, flo
     ss_ctx *ctx;
     ss_err e = {0};
 
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = how.threads}, &ctx, &e), SS_OK);
+    assert_int_equal(
+        ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = how.threads}, &ctx, &e),
+        SS_OK);
     assert_int_equal(ss_ctx_setup(ctx, &setup, &e), SS_OK);
     ss_tensor *x = ss_upload(ctx, ss_shape_of(c->n, c->h, c->w, c->in), o->x);
     ss_tensor *w =

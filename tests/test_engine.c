@@ -99,7 +99,8 @@ static void run(const ss_setup *setup, float *y)
     ss_err e = {0};
 
     input(x);
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = 2}, &c, &e), SS_OK);
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = 2}, &c, &e),
+                     SS_OK);
     if (ss_ctx_setup(c, setup, &e) != SS_OK)
         fail_msg("%s", e.msg);
     ss_tensor *t = ss_upload(c, ss_shape_of(N, T, C), x), *out = forward(c, t);
@@ -175,7 +176,8 @@ static void test_zero_removes_nan(void **state)
     assert_int_equal(ss_intervention_parse("zero@a", &v, NULL), SS_OK);
     s.interventions = &v;
     s.n_interventions = 1;
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = 1}, &c, &e), SS_OK);
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = 1}, &c, &e),
+                     SS_OK);
     assert_int_equal(ss_ctx_setup(c, &s, &e), SS_OK);
     ss_tensor *t = ss_upload(c, ss_shape_of(N, T, C), x), *out = forward(c, t);
     assert_int_equal(ss_download(c, out, y, &e), SS_OK);
@@ -252,7 +254,7 @@ static void test_setup_errors(void **state)
 
     assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = "tpu"}, &c, &e), SS_USAGE);
     assert_string_equal(e.msg, "no device 'tpu' in this build; there is: cpu");
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){0}, &c, &e), SS_OK);
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = test_device()}, &c, &e), SS_OK);
     assert_int_equal(ss_intervention_parse("zero@nowhere.*", &v, &e), SS_OK);
     s.interventions = &v;
     s.n_interventions = 1;
@@ -274,7 +276,7 @@ static void test_errors_stick_and_name_the_module(void **state)
     ss_err e = {0};
     float x[ALL] = {0};
 
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){0}, &c, &e), SS_OK);
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = test_device()}, &c, &e), SS_OK);
     ss_tensor *t = ss_upload(c, ss_shape_of(N, T, C), x);
     ss_enter(c, &b, t);
     assert_null(ss_leave(
@@ -300,7 +302,8 @@ static void test_shapes_only_computes_nothing(void **state)
     ss_ctx *c;
     ss_err e = {0};
 
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.shapes_only = true}, &c, &e), SS_OK);
+    assert_int_equal(
+        ss_ctx_new(&(ss_ctx_options){.device = test_device(), .shapes_only = true}, &c, &e), SS_OK);
     s.hooks = &hooks;
     assert_int_equal(ss_ctx_setup(c, &s, &e), SS_OK);
     /* far more than any memory: only shapes are made */
@@ -334,7 +337,7 @@ static ss_code run_failing(unsigned long k)
     input(x);
     s.hooks = &hooks;
     ss_mem_fail_at(k);
-    ss_code rc = ss_ctx_new(&(ss_ctx_options){.threads = 1}, &c, &e);
+    ss_code rc = ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = 1}, &c, &e);
     if (rc == SS_OK)
         rc = ss_ctx_setup(c, &s, &e);
     if (rc == SS_OK) {

@@ -195,7 +195,8 @@ static void test_device_rounds_alike(void **state)
         const ss_module *modules[] = {&root};
         ss_precision p = {.scope = SS_ROUND_BLOCKS};
 
-        assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = 2}, &c, &e), SS_OK);
+        assert_int_equal(
+            ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = 2}, &c, &e), SS_OK);
         assert_int_equal(ss_format_parse(more[k], &p.format, &e), SS_OK);
         ss_setup setup = {.modules = modules, .n_modules = 1, .precision = &p};
         assert_int_equal(ss_ctx_setup(c, &setup, &e), SS_OK);

@@ -20,7 +20,7 @@ static ss_ctx *ctx;
 
 static int set_up(void **state)
 {
-    ss_ctx_options o = {.threads = 1};
+    ss_ctx_options o = {.device = test_device(), .threads = 1};
 
     return make_tmp(state) != 0 || ss_ctx_new(&o, &ctx, NULL) != SS_OK ? -1 : 0;
 }

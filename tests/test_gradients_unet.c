@@ -31,6 +31,7 @@ typedef struct {
 
 static void open_network(const char *name, ss_ctx_options opt, network *n)
 {
+    opt.device = test_device();
     char path[512];
     const ss_st_tensor *t;
     ss_err e = {0};

@@ -136,7 +136,8 @@ static void test_forward(void **state)
     sample s;
 
     load_sample(UNETS "/attn", &s);
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = 1}, &c, &e), SS_OK);
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = 1}, &c, &e),
+                     SS_OK);
     for (int with = 0; with < 2; with++) {
         init.zero = zero;
         init.n_zero = with;

@@ -22,7 +22,7 @@ static ss_ctx *context(int threads)
     ss_ctx *c;
     ss_err e = {0};
 
-    if (ss_ctx_new(&(ss_ctx_options){.threads = threads}, &c, &e) != SS_OK)
+    if (ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = threads}, &c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     return c;
 }
@@ -373,7 +373,7 @@ static void test_unknown_instruction_set(void **state)
 
     (void)state;
     setenv("SIGMASCOPE_ISA", "v5", 1);
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){0}, &c, &e), SS_USAGE);
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = "cpu"}, &c, &e), SS_USAGE);
     assert_non_null(strstr(e.msg, "\"v5\""));
     unsetenv("SIGMASCOPE_ISA");
 }
@@ -625,7 +625,8 @@ static void test_group_norm_watched(void **state)
     for (int taped = 0; taped < 2; taped++) {
         ss_ctx *c;
 
-        assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = 2}, &c, NULL), SS_OK);
+        assert_int_equal(
+            ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = 2}, &c, NULL), SS_OK);
         ss_tensor *x = random_tensor(c, ss_shape_of(2, 9, 11, 24)), *seen;
         ss_tensor *gamma = random_tensor(c, ss_shape_of(24)),
                   *mod = random_tensor(c, ss_shape_of(2, 48));

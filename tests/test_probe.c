@@ -157,7 +157,8 @@ static void test_module_that_runs_twice(void **state)
     ss_err e = {0};
 
     (void)state;
-    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = 1}, &c, &e), SS_OK);
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = 1}, &c, &e),
+                     SS_OK);
     assert_int_equal(ss_recorder_new(&opt, &rec, &e), SS_OK);
     setup.hooks = ss_recorder_hooks(rec);
     assert_int_equal(ss_ctx_setup(c, &setup, &e), SS_OK);

@@ -190,7 +190,7 @@ static ss_stats *measure(const float *x, int64_t N, int64_t len, int threads)
     ss_ctx *c;
     ss_err e = {0};
 
-    if (ss_ctx_new(&(ss_ctx_options){.threads = threads}, &c, &e) != SS_OK)
+    if (ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = threads}, &c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     ss_tensor *t = ss_upload(c, ss_shape_of(N, len), x);
     const ss_stats *s = ss_tensor_stats(c, t, true);
@@ -287,7 +287,9 @@ static void test_channels(void **state)
     for (int t = 0; t < 2; t++) {
         ss_ctx *c;
 
-        assert_int_equal(ss_ctx_new(&(ss_ctx_options){.threads = t + 1}, &c, NULL), SS_OK);
+        assert_int_equal(
+            ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = t + 1}, &c, NULL),
+            SS_OK);
         ss_tensor *tensor = ss_upload(c, ss_shape_of(N, ROWS, C), x);
         channels got = {absmax[t], rms[t]};
 

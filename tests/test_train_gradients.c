@@ -57,7 +57,7 @@ static void open_network(const char *name, const ss_hooks *next, network *n)
     *n = (network){0};
     snprintf(path, sizeof path, UNETS "/%s", name);
     load_sample(path, &n->s);
-    if (ss_ctx_new(&(ss_ctx_options){.threads = 2}, &n->c, &e) != SS_OK ||
+    if (ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = 2}, &n->c, &e) != SS_OK ||
         ss_model_open(path, NULL, &n->m, &e) != SS_OK || ss_model_bind(n->m, n->c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     snprintf(path, sizeof path, "tests/golden/gradients/%s.safetensors", name);

@@ -46,7 +46,9 @@ static ss_ctx *new_context(bool shapes_only)
     ss_ctx *c;
     ss_err e = {0};
 
-    if (ss_ctx_new(&(ss_ctx_options){.threads = 2, .shapes_only = shapes_only}, &c, &e) != SS_OK)
+    if (ss_ctx_new(
+            &(ss_ctx_options){.device = test_device(), .threads = 2, .shapes_only = shapes_only},
+            &c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     return c;
 }

@@ -79,8 +79,9 @@ static void cpu_close(ss_device *d)
     ss_free(d);
 }
 
-static ss_code cpu_open(int threads, ss_device **out, ss_err *e)
+static ss_code cpu_open(int number, int threads, ss_device **out, ss_err *e)
 {
+    (void)number;
     char processor[49], dnn[24];
     ss_device *d = ss_calloc(1, sizeof *d);
     ss_code rc;
