@@ -10,18 +10,18 @@
 #include <string.h>
 
 typedef struct {
-    const ss_st_tensor *a, *b; /* one may be NULL */
-    const char *note;          /* why there are no numbers, or "" */
+    const ss_stored_tensor *a, *b; /* one may be NULL */
+    const char *note;              /* why there are no numbers, or "" */
     ss_weight_change change;
     ss_weight_stats stats_a, stats_b;
 } pair;
 
-static bool same_shape(const ss_st_tensor *a, const ss_st_tensor *b)
+static bool same_shape(const ss_stored_tensor *a, const ss_stored_tensor *b)
 {
     return a->rank == b->rank && memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) == 0;
 }
 
-static int64_t numel(const ss_st_tensor *t)
+static int64_t numel(const ss_stored_tensor *t)
 {
     int64_t n = 1;
 
@@ -45,7 +45,7 @@ static int by_size(const void *pa, const void *pb)
 
 static ss_code measure(ss_ctx *c, pair *p, ss_err *e)
 {
-    const ss_st_tensor *a = p->a, *b = p->b;
+    const ss_stored_tensor *a = p->a, *b = p->b;
     ss_code rc;
 
     if (!a || !b) {
@@ -90,7 +90,7 @@ static void fill(ss_table *t, const pair *pairs, size_t n, int top)
 
         ss_table_row(t);
         ss_table_text(t, (p->a ? p->a : p->b)->name);
-        ss_table_text(t, ss_st_shape_text(p->a ? p->a : p->b, text, sizeof text));
+        ss_table_text(t, ss_stored_shape_text(p->a ? p->a : p->b, text, sizeof text));
         ss_table_number(t, numbers ? p->change.relative : NAN);
         ss_table_number(t, numbers ? p->change.difference.absmax : NAN);
         ss_table_number(t, numbers ? p->stats_a.rms : NAN);
@@ -112,8 +112,8 @@ ss_code ss_checkpoint_difference(ss_ctx *c, const ss_checkpoint *a, const ss_che
         return ss_fail(e, SS_NOMEM, "out of memory");
     ss_progress_begin(&progress, "compare", (int64_t)(na > nb ? na : nb));
     while ((ia < na || ib < nb) && rc == SS_OK) { /* both are sorted: merge */
-        const ss_st_tensor *x = ia < na ? ss_checkpoint_at(a, ia) : NULL;
-        const ss_st_tensor *y = ib < nb ? ss_checkpoint_at(b, ib) : NULL;
+        const ss_stored_tensor *x = ia < na ? ss_checkpoint_at(a, ia) : NULL;
+        const ss_stored_tensor *y = ib < nb ? ss_checkpoint_at(b, ib) : NULL;
         int order = !x ? 1 : !y ? -1 : strcmp(x->name, y->name);
         pair *p = &pairs[n++];
 

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "kernels/context.h"
 #include "models/families.h"
+#include "models/file/safetensors.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -14,8 +15,8 @@ struct ss_model {
     ss_model_paths paths;
     ss_json json;
     ss_checkpoint *checkpoint;
-    ss_safetensors *class_file;      /* or NULL */
-    const ss_st_tensor *class_table; /* [classes][tokens][width], or NULL */
+    ss_safetensors *class_file;          /* or NULL */
+    const ss_stored_tensor *class_table; /* [classes][tokens][width], or NULL */
     const ss_family *family;
     void *config; /* the family's */
     ss_net *net;
@@ -43,15 +44,16 @@ static ss_code open_class_table(ss_model *m, ss_err *e)
     ss_code rc = ss_safetensors_open(m->paths.class_embeddings, &m->class_file, e);
     if (rc != SS_OK)
         return rc;
-    const ss_st_tensor *t = ss_safetensors_find(m->class_file, "class_embeddings");
+    const ss_stored_tensor *t = ss_safetensors_find(m->class_file, "class_embeddings");
     if (!t)
         return ss_fail(e, SS_FORMAT, "%s: no tensor class_embeddings", m->paths.class_embeddings);
     if (t->rank != 3 || t->dim[0] < 1 || t->dim[1] < 1 || t->dim[2] != needs->text_width)
-        return ss_fail(
-            e, SS_SHAPE, "%s: class_embeddings is %s, config wants [classes,tokens,%" PRId64 "]",
-            m->paths.class_embeddings, ss_st_shape_text(t, shape, sizeof shape), needs->text_width);
+        return ss_fail(e, SS_SHAPE,
+                       "%s: class_embeddings is %s, config wants [classes,tokens,%" PRId64 "]",
+                       m->paths.class_embeddings, ss_stored_shape_text(t, shape, sizeof shape),
+                       needs->text_width);
     ss_shape s;
-    rc = ss_st_shape(t, &s, e);
+    rc = ss_stored_shape(t, &s, e);
     m->class_table = t;
     needs->table_classes = t->dim[0];
     needs->table_tokens = t->dim[1];
@@ -233,7 +235,7 @@ ss_weight *const *ss_model_weights(const ss_model *m, int *n)
 
 ss_code ss_model_class_embedding(const ss_model *m, int64_t k, float *out, ss_err *e)
 {
-    const ss_st_tensor *t = m->class_table;
+    const ss_stored_tensor *t = m->class_table;
 
     if (!t)
         return ss_fail(e, SS_USAGE, "%s: the model has no class_embeddings.safetensors", m->path);

@@ -302,15 +302,6 @@ static ss_code find_files(const char *model, bool is_dir, const char *config, ss
     return rc;
 }
 
-/* What a file may be called that is taken for weights without being told so. */
-static bool named_as_weights(const char *path)
-{
-    static const char end[] = ".safetensors";
-    const size_t n = strlen(path), m = sizeof end - 1;
-
-    return (n > m && strcmp(path + n - m, end) == 0) || strstr(path, ".safetensors.index.");
-}
-
 static ss_code say_no_model(const char *model, ss_err *e)
 {
     ss_str places = {0};
@@ -334,7 +325,7 @@ ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss
     ss_code rc;
 
     *p = (ss_model_paths){0};
-    if (!is_dir && (!ss_file_exists(model) || !(k.config || named_as_weights(model))))
+    if (!is_dir && (!ss_file_exists(model) || !(k.config || ss_weight_file_named(model))))
         return say_no_model(model, e);
     rc = find_files(model, is_dir, k.config, p, e);
     if (rc == SS_OK && k.scheduler)

@@ -60,7 +60,7 @@ static void test_items_come_back(void **state)
     assert_int_equal(ss_safetensors_count(f), 4);
     assert_string_equal(ss_safetensors_metadata(f, "step"), "250");
     for (size_t i = 0; i < N_OF(items); i++) {
-        const ss_st_tensor *t = ss_safetensors_find(f, items[i].name);
+        const ss_stored_tensor *t = ss_safetensors_find(f, items[i].name);
 
         assert_non_null(t);
         assert_int_equal(t->rank, items[i].rank);
@@ -153,7 +153,7 @@ static void test_model_folder(void **state)
     float **values = ss_calloc(count, sizeof *values);
 
     for (size_t i = 0; i < count; i++) {
-        const ss_st_tensor *t = ss_checkpoint_at(k, i);
+        const ss_stored_tensor *t = ss_checkpoint_at(k, i);
         const size_t numel = t->bytes / ss_dtype_size(t->dtype);
 
         values[i] = ss_alloc(numel, sizeof(float));
@@ -187,8 +187,8 @@ static void test_model_folder(void **state)
     assert_int_equal(n, n2);
     assert_true(json_equal(ss_model_config(m), ss_model_config(again)));
     for (size_t i = 0; i < count; i++) {
-        const ss_st_tensor *a = ss_checkpoint_at(k, i),
-                           *b = ss_checkpoint_at(ss_model_checkpoint(again), i);
+        const ss_stored_tensor *a = ss_checkpoint_at(k, i),
+                               *b = ss_checkpoint_at(ss_model_checkpoint(again), i);
 
         assert_string_equal(a->name, b->name);
         assert_int_equal(a->bytes, b->bytes);

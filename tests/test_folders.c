@@ -211,7 +211,7 @@ static void add_tensor(const char *name, const char *extra)
     ss_st_item *items = ss_calloc(n + 1, sizeof *items);
     assert_non_null(items);
     for (size_t i = 0; i <= n; i++) {
-        const ss_st_tensor *t = ss_safetensors_at(f, i < n ? i : 0);
+        const ss_stored_tensor *t = ss_safetensors_at(f, i < n ? i : 0);
         const size_t count = t->bytes / ss_dtype_size(t->dtype);
         float *values = ss_alloc(count, sizeof *values);
 

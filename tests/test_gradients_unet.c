@@ -33,7 +33,7 @@ static void open_network(const char *name, ss_ctx_options opt, network *n)
 {
     opt.device = test_device();
     char path[512];
-    const ss_st_tensor *t;
+    const ss_stored_tensor *t;
     ss_err e = {0};
     int count;
 

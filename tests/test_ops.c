@@ -34,7 +34,7 @@ typedef struct {
     float opt[8];
 } golden_case;
 
-static const ss_st_tensor *find(const golden_case *g, const char *name)
+static const ss_stored_tensor *find(const golden_case *g, const char *name)
 {
     char path[160];
 
@@ -45,12 +45,12 @@ static const ss_st_tensor *find(const golden_case *g, const char *name)
 /* NULL where the case has no such tensor */
 static ss_tensor *input(const golden_case *g, const char *name)
 {
-    const ss_st_tensor *t = find(g, name);
+    const ss_stored_tensor *t = find(g, name);
     ss_shape s;
 
     if (!t)
         return NULL;
-    assert_int_equal(ss_st_shape(t, &s, NULL), SS_OK);
+    assert_int_equal(ss_stored_shape(t, &s, NULL), SS_OK);
     return ss_param(ctx, t->dtype, s, t->data);
 }
 
@@ -170,7 +170,7 @@ static ss_tensor *run_avg_pool2(const golden_case *g, inputs *in)
 
 static ss_tensor *run_fir(const golden_case *g, inputs *in)
 {
-    const ss_st_tensor *k = find(g, "kernel");
+    const ss_stored_tensor *k = find(g, "kernel");
     const float *o = g->opt;
     float kernel[8];
 
@@ -250,7 +250,7 @@ static double error_of(float *got, float *want, int64_t n, bool per_value)
 static void run_case(const char *path, size_t op)
 {
     golden_case g = {.path = path};
-    const ss_st_tensor *y = find(&g, "y"), *opt = find(&g, "opt");
+    const ss_stored_tensor *y = find(&g, "y"), *opt = find(&g, "opt");
     inputs in = {0};
     ss_shape shape;
     char found[64], wanted[64];
@@ -263,7 +263,7 @@ static void run_case(const char *path, size_t op)
     if (ss_ctx_check(ctx, &e) != SS_OK)
         fail_msg("%s: %s", path, e.msg);
 
-    assert_int_equal(ss_st_shape(y, &shape, NULL), SS_OK);
+    assert_int_equal(ss_stored_shape(y, &shape, NULL), SS_OK);
     if (!ss_shape_equal(shape, ss_shape_get(out)))
         fail_msg("%s: shape %s, want %s", path, ss_shape_text(ss_shape_get(out), found, 64),
                  ss_shape_text(shape, wanted, 64));
@@ -345,7 +345,7 @@ static void test_every_activation(void **state)
             snprintf(path, sizeof path, "%s/%s",
                      (const char *[]){"activate", "activate_special", "group_norm"}[k], names[a]);
             snprintf(opt, sizeof opt, "%s/opt", path);
-            const ss_st_tensor *t = ss_safetensors_find(golden, opt);
+            const ss_stored_tensor *t = ss_safetensors_find(golden, opt);
             float value[3];
 
             if (!t)

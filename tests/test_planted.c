@@ -52,7 +52,7 @@ static int64_t numel(const ss_st_item *x)
     return n;
 }
 
-static void add(tensors *t, const char *name, const ss_st_tensor *from, int64_t samples)
+static void add(tensors *t, const char *name, const ss_stored_tensor *from, int64_t samples)
 {
     ss_st_item *x = &t->items[t->n++];
 

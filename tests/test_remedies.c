@@ -63,7 +63,7 @@ static double distance(const float *got, const float *want, int64_t n)
 static float *step(ss_ctx *c, ss_model *m, const sample *s, bool recompute)
 {
     const int64_t n = ss_shape_numel(s->out_shape);
-    const ss_st_tensor *t;
+    const ss_stored_tensor *t;
     float *y = ss_alloc((size_t)n, sizeof *y), *target = golden(s->file, "target", &t);
     ss_err e = {0};
     int count;

@@ -49,16 +49,16 @@ static void test_reads(void **state)
     assert_null(ss_safetensors_metadata(f, "none"));
     assert_null(ss_safetensors_find(f, "a"));
 
-    const ss_st_tensor *t = ss_safetensors_find(f, "z");
-    assert_string_equal(ss_st_shape_text(t, text, sizeof text), "[2,1]");
+    const ss_stored_tensor *t = ss_safetensors_find(f, "z");
+    assert_string_equal(ss_stored_shape_text(t, text, sizeof text), "[2,1]");
     assert_int_equal(t->bytes, 8);
     assert_int_equal(*(const unsigned char *)t->data, 4);
-    assert_int_equal(ss_st_shape(t, &s, &e), SS_OK);
+    assert_int_equal(ss_stored_shape(t, &s, &e), SS_OK);
     assert_true(ss_shape_equal(s, ss_shape_of(2, 1)));
 
     t = ss_safetensors_find(f, "ids");
     assert_false(t->usable);
-    assert_int_equal(ss_st_shape(t, &s, &e), SS_UNSUPPORTED);
+    assert_int_equal(ss_stored_shape(t, &s, &e), SS_UNSUPPORTED);
     assert_non_null(strstr(e.msg, "good.st: tensor ids has dtype I64; F32, F16 and BF16 can"));
     t = ss_safetensors_find(f, "next");
     assert_string_equal(t->type, "F2_FUTURE");
@@ -162,7 +162,7 @@ static void test_survives_any_byte(void **state)
             if (ss_safetensors_open(in_tmp("byte.st"), &f, NULL) == SS_OK) {
                 good++;
                 for (size_t i = 0; i < ss_safetensors_count(f); i++) {
-                    const ss_st_tensor *t = ss_safetensors_at(f, i);
+                    const ss_stored_tensor *t = ss_safetensors_at(f, i);
                     float x[8];
 
                     if (t->usable)

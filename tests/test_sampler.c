@@ -31,7 +31,7 @@ static int64_t load(const char *name, const char *part, float *out)
     char full[128];
 
     snprintf(full, sizeof full, "%s%s", name, part);
-    const ss_st_tensor *t = ss_safetensors_find(golden, full);
+    const ss_stored_tensor *t = ss_safetensors_find(golden, full);
     if (!t)
         return 0;
     int64_t n = t->dim[0] * (t->rank > 1 ? t->dim[1] : 1);

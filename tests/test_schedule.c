@@ -25,7 +25,7 @@ static void test_matches_diffusers(void **state)
     assert_int_equal(ss_safetensors_open("tests/golden/schedules.safetensors", &f, NULL), SS_OK);
     assert_true(ss_safetensors_count(f) >= 9);
     for (size_t i = 0; i < ss_safetensors_count(f); i++) {
-        const ss_st_tensor *t = ss_safetensors_at(f, i);
+        const ss_stored_tensor *t = ss_safetensors_at(f, i);
         ss_schedule *s = load_text(ss_safetensors_metadata(f, t->name));
         const int64_t n = t->dim[0];
         /* worst seen: 0 for plain ones, 4.3e-6 after rescaling */

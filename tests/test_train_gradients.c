@@ -49,7 +49,7 @@ static void open_network(const char *name, const ss_hooks *next, network *n)
 {
     char path[512];
     const ss_module *const *modules;
-    const ss_st_tensor *t;
+    const ss_stored_tensor *t;
     ss_safetensors *file;
     ss_err e = {0};
     int n_modules;

@@ -117,7 +117,7 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
 static void compare_module(watcher *w, const ss_module *m, const float *y, int64_t n)
 {
     char name[300];
-    const ss_st_tensor *t;
+    const ss_stored_tensor *t;
     double diff = 0, sum = 0;
 
     snprintf(name, sizeof name, "module:%s", m->path);
@@ -355,7 +355,7 @@ static void rewrite(const char *from, const char *to, const char *name, const ch
     char *data = ss_alloc(ss_safetensors_count(f), 1 << 16);
     assert_non_null(data);
     for (size_t i = 0; i < ss_safetensors_count(f); i++) {
-        const ss_st_tensor *t = ss_safetensors_at(f, i);
+        const ss_stored_tensor *t = ss_safetensors_at(f, i);
         const bool hit = strcmp(t->name, name) == 0;
         char dims[128];
 
@@ -363,7 +363,7 @@ static void rewrite(const char *from, const char *to, const char *name, const ch
             continue;
         assert_true(t->bytes <= 1 << 16);
         memcpy(data + at, t->data, t->bytes);
-        ss_st_shape_text(t, dims, sizeof dims);
+        ss_stored_shape_text(t, dims, sizeof dims);
         json_object_set_new(header, hit ? new_name : t->name,
                             json_pack("{s:s, s:o, s:[I,I]}", "dtype", t->type, "shape",
                                       json_loads(hit && shape ? shape : dims, 0, NULL),

@@ -3,6 +3,7 @@
 #define SS_UNET_CASE_H
 
 #include "base/mem.h"
+#include "models/file/safetensors.h"
 #include "models/model.h"
 #include "tests/ss_test.h"
 
@@ -11,9 +12,9 @@
 #define UNETS "tests/golden/unets"
 
 /* A tensor of a golden file, as f32; NULL where it is not there. The caller frees. */
-static inline float *golden(const ss_safetensors *f, const char *name, const ss_st_tensor **t)
+static inline float *golden(const ss_safetensors *f, const char *name, const ss_stored_tensor **t)
 {
-    const ss_st_tensor *found = ss_safetensors_find(f, name);
+    const ss_stored_tensor *found = ss_safetensors_find(f, name);
     float *v;
 
     if (t)
@@ -50,7 +51,7 @@ typedef struct {
     ss_condition cond;
 } sample;
 
-static inline ss_shape picture(const ss_st_tensor *t)
+static inline ss_shape picture(const ss_stored_tensor *t)
 {
     return ss_shape_of(t->dim[0], t->dim[2], t->dim[3], t->dim[1]);
 }
@@ -58,7 +59,7 @@ static inline ss_shape picture(const ss_st_tensor *t)
 static inline void load_sample(const char *dir, sample *s)
 {
     char path[600];
-    const ss_st_tensor *t;
+    const ss_stored_tensor *t;
     ss_err e = {0};
 
     *s = (sample){0};

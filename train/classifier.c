@@ -336,14 +336,14 @@ static ss_code take(ss_classifier *k, const ss_safetensors *f, const char *path,
                     ss_err *e)
 {
     const ss_weight *w = k->weights[i];
-    const ss_st_tensor *t = ss_safetensors_find(f, w->name);
+    const ss_stored_tensor *t = ss_safetensors_find(f, w->name);
     ss_shape shape;
     char want[64];
     ss_code rc;
 
     if (!t)
         return ss_fail(e, SS_FORMAT, "%s: no tensor %s", path, w->name);
-    if ((rc = ss_st_shape(t, &shape, e)) != SS_OK)
+    if ((rc = ss_stored_shape(t, &shape, e)) != SS_OK)
         return ss_fail_prefix(e, "%s", path);
     if (!ss_shape_equal(shape, w->shape) || t->dtype != SS_F32)
         return ss_fail(e, SS_FORMAT, "%s: %s is not F32 %s", path, w->name,

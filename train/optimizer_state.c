@@ -71,7 +71,7 @@ static ss_code take(ss_optimizer *o, const ss_safetensors *f, const char *path, 
                     bool read, ss_err *e)
 {
     char *name = entry_name(o, part, i), shape[64];
-    const ss_st_tensor *t = name ? ss_safetensors_find(f, name) : NULL;
+    const ss_stored_tensor *t = name ? ss_safetensors_find(f, name) : NULL;
     ss_code rc = SS_OK;
 
     if (!name)
@@ -80,7 +80,7 @@ static ss_code take(ss_optimizer *o, const ss_safetensors *f, const char *path, 
         rc = ss_fail(e, SS_FORMAT, "%s: no tensor %s: the state of another model", path, name);
     else if (strcmp(t->type, "F32") != 0 || t->rank != 1 || t->dim[0] != o->tensor[i].n)
         rc = ss_fail(e, SS_FORMAT, "%s: %s is %s %s, expected F32 [%" PRId64 "]", path, name,
-                     t->type, ss_st_shape_text(t, shape, sizeof shape), o->tensor[i].n);
+                     t->type, ss_stored_shape_text(t, shape, sizeof shape), o->tensor[i].n);
     else if (read)
         memcpy(part_of(o, part) + o->first[i], t->data, t->bytes);
     ss_free(name);

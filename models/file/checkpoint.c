@@ -13,13 +13,19 @@
 
 enum { SHOWN = 128, MAX_FILES = 4096 };
 
+/* One file of tensors. */
+typedef struct {
+    const ss_weight_format *format;
+    void *file; /* the format's */
+} shard;
+
 struct ss_checkpoint {
     char **paths; /* every file that was read; [0] is the one the user would name */
     size_t n_paths, cap_paths;
     char *variant;
-    ss_safetensors **shards;
+    shard *shards;
     size_t n_shards, cap_shards;
-    const ss_st_tensor **tensors; /* of all shards, sorted by name */
+    const ss_stored_tensor **tensors; /* of all shards, sorted by name */
     size_t n_tensors;
     uint64_t bytes;
 };
@@ -43,17 +49,19 @@ static ss_code add_path(ss_checkpoint *k, const char *path, ss_err *e)
     return SS_OK;
 }
 
-static ss_code add_shard(ss_checkpoint *k, const char *path, ss_err *e)
+static ss_code add_shard(ss_checkpoint *k, const ss_weight_format *format, const char *path,
+                         ss_err *e)
 {
-    ss_safetensors **grown = ss_grow(k->shards, &k->cap_shards, k->n_shards + 1, sizeof *grown);
+    shard *grown = ss_grow(k->shards, &k->cap_shards, k->n_shards + 1, sizeof *grown);
     ss_code rc;
 
     if (!grown)
         return no_memory(e);
     k->shards = grown;
+    k->shards[k->n_shards] = (shard){.format = format};
     rc = add_path(k, path, e);
     if (rc == SS_OK)
-        rc = ss_safetensors_open(path, &k->shards[k->n_shards], e);
+        rc = format->open(path, &k->shards[k->n_shards].file, e);
     if (rc == SS_OK)
         k->n_shards++;
     return rc;
@@ -61,7 +69,8 @@ static ss_code add_shard(ss_checkpoint *k, const char *path, ss_err *e)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const ss_st_tensor *const *)a)->name, (*(const ss_st_tensor *const *)b)->name);
+    return strcmp((*(const ss_stored_tensor *const *)a)->name,
+                  (*(const ss_stored_tensor *const *)b)->name);
 }
 
 /* Gathers the tensors of all shards; a name may be there once. */
@@ -70,13 +79,15 @@ static ss_code gather(ss_checkpoint *k, ss_err *e)
     size_t n = 0;
 
     for (size_t s = 0; s < k->n_shards; s++)
-        n += ss_safetensors_count(k->shards[s]);
+        n += k->shards[s].format->count(k->shards[s].file);
     k->tensors = ss_calloc(n, sizeof *k->tensors);
     if (!k->tensors)
         return no_memory(e);
     for (size_t s = 0; s < k->n_shards; s++) {
-        for (size_t i = 0; i < ss_safetensors_count(k->shards[s]); i++) {
-            const ss_st_tensor *t = ss_safetensors_at(k->shards[s], i);
+        const shard *x = &k->shards[s];
+
+        for (size_t i = 0; i < x->format->count(x->file); i++) {
+            const ss_stored_tensor *t = x->format->at(x->file, i);
 
             k->tensors[k->n_tensors++] = t;
             k->bytes += t->bytes;
@@ -84,7 +95,7 @@ static ss_code gather(ss_checkpoint *k, ss_err *e)
     }
     qsort(k->tensors, n, sizeof *k->tensors, by_name);
     for (size_t i = 1; i < n; i++) {
-        const ss_st_tensor *a = k->tensors[i - 1], *b = k->tensors[i];
+        const ss_stored_tensor *a = k->tensors[i - 1], *b = k->tensors[i];
         char shown[SHOWN];
 
         if (strcmp(a->name, b->name) == 0)
@@ -100,7 +111,8 @@ static bool plain_name(const char *name)
     return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-static ss_code add_shard_once(ss_checkpoint *k, const char *folder, const char *name, ss_err *e)
+static ss_code add_shard_once(ss_checkpoint *k, const ss_weight_format *format, const char *folder,
+                              const char *name, ss_err *e)
 {
     char *path = ss_path_join(folder, name);
     bool known = false;
@@ -113,13 +125,14 @@ static ss_code add_shard_once(ss_checkpoint *k, const char *folder, const char *
     if (!known && k->n_paths >= MAX_FILES)
         rc = ss_fail(e, SS_FORMAT, "%s: more than %d shards", k->paths[0], MAX_FILES);
     else if (!known)
-        rc = add_shard(k, path, e);
+        rc = add_shard(k, format, path, e);
     ss_free(path);
     return rc;
 }
 
 /* {"metadata": {...}, "weight_map": {"conv_in.weight": "...-00001-of-00002.safetensors"}} */
-static ss_code open_index(ss_checkpoint *k, const char *folder, const char *path, ss_err *e)
+static ss_code open_index(ss_checkpoint *k, const ss_weight_format *format, const char *folder,
+                          const char *path, ss_err *e)
 {
     ss_json j = {0};
     const char *name;
@@ -138,14 +151,14 @@ static ss_code open_index(ss_checkpoint *k, const char *folder, const char *path
     }
     json_object_foreach(map, name, file)
     {
-        const char *shard = json_string_value(file);
+        const char *shard_name = json_string_value(file);
 
-        if (!shard || !plain_name(shard)) {
+        if (!shard_name || !plain_name(shard_name)) {
             rc = ss_fail(e, SS_FORMAT, "%s: the shard of %s is not the name of a file beside it",
                          path, ss_printable(name, shown, sizeof shown));
             goto out;
         }
-        rc = add_shard_once(k, folder, shard, e);
+        rc = add_shard_once(k, format, folder, shard_name, e);
         if (rc != SS_OK)
             goto out;
     }
@@ -154,7 +167,7 @@ static ss_code open_index(ss_checkpoint *k, const char *folder, const char *path
         goto out;
     json_object_foreach(map, name, file)
     {
-        const ss_st_tensor *t = ss_checkpoint_find(k, name);
+        const ss_stored_tensor *t = ss_checkpoint_find(k, name);
         const char *slash = t ? strrchr(t->file, '/') : NULL;
 
         if (!t || strcmp(slash ? slash + 1 : t->file, json_string_value(file)) != 0) {
@@ -168,28 +181,26 @@ out:
     return rc;
 }
 
-/* A file that was named, as the weights of a folder. */
-static ss_code take_file(const char *path, ss_weight_file *w, char **folder, ss_err *e)
+/* The folder around a file. */
+static char *folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    const size_t n = strlen(path), end = sizeof ".json" - 1;
+    char *folder = ss_strdup(slash ? path : ".");
 
-    *w = (ss_weight_file){.path = ss_strdup(path),
-                          .variant = ss_strdup(""),
-                          .index = n > end && strcmp(path + n - end, ".json") == 0};
-    *folder = ss_strdup(slash ? path : ".");
-    if (*folder && slash)
-        (*folder)[slash == path ? 1 : slash - path] = '\0';
-    return w->path && w->variant && *folder ? SS_OK : no_memory(e);
+    if (folder && slash)
+        folder[slash == path ? 1 : slash - path] = '\0';
+    return folder;
 }
 
 static ss_code find_weights(const char *path, const char *variant, ss_weight_file *w, char **folder,
                             ss_err *e)
 {
-    if (!ss_is_dir(path) && ss_file_exists(path))
-        return take_file(path, w, folder, e);
-    *folder = ss_strdup(path);
-    return *folder ? ss_weight_file_find(path, variant, w, e) : no_memory(e);
+    const bool named = !ss_is_dir(path) && ss_file_exists(path);
+
+    *folder = named ? folder_of(path) : ss_strdup(path);
+    if (!*folder)
+        return no_memory(e);
+    return named ? ss_weight_file_take(path, w, e) : ss_weight_file_find(path, variant, w, e);
 }
 
 ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint **out, ss_err *e)
@@ -200,7 +211,8 @@ ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint 
     ss_code rc = k ? find_weights(path, variant, &w, &folder, e) : no_memory(e);
 
     if (rc == SS_OK)
-        rc = w.index ? open_index(k, folder, w.path, e) : add_shard(k, w.path, e);
+        rc = w.index ? open_index(k, w.format, folder, w.path, e)
+                     : add_shard(k, w.format, w.path, e);
     if (rc == SS_OK && !k->tensors)
         rc = gather(k, e);
     if (rc == SS_OK) {
@@ -222,7 +234,7 @@ void ss_checkpoint_close(ss_checkpoint *k)
     if (!k)
         return;
     for (size_t i = 0; i < k->n_shards; i++)
-        ss_safetensors_close(k->shards[i]);
+        k->shards[i].format->close(k->shards[i].file);
     for (size_t i = 0; i < k->n_paths; i++)
         ss_free(k->paths[i]);
     ss_free(k->shards);
@@ -244,8 +256,7 @@ const char *ss_checkpoint_variant(const ss_checkpoint *k)
 
 const char *ss_checkpoint_format(const ss_checkpoint *k)
 {
-    (void)k; /* no other is read */
-    return "safetensors";
+    return k->shards[0].format->name;
 }
 
 size_t ss_checkpoint_count(const ss_checkpoint *k)
@@ -253,15 +264,15 @@ size_t ss_checkpoint_count(const ss_checkpoint *k)
     return k->n_tensors;
 }
 
-const ss_st_tensor *ss_checkpoint_at(const ss_checkpoint *k, size_t i)
+const ss_stored_tensor *ss_checkpoint_at(const ss_checkpoint *k, size_t i)
 {
     return k->tensors[i];
 }
 
-const ss_st_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *name)
+const ss_stored_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *name)
 {
-    const ss_st_tensor want = {.name = name}, *key = &want;
-    const ss_st_tensor **hit =
+    const ss_stored_tensor want = {.name = name}, *key = &want;
+    const ss_stored_tensor **hit =
         k->n_tensors ? bsearch(&key, k->tensors, k->n_tensors, sizeof key, by_name) : NULL;
 
     return hit ? *hit : NULL;

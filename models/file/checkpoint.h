@@ -5,7 +5,7 @@
 #ifndef SS_MODELS_CHECKPOINT_H
 #define SS_MODELS_CHECKPOINT_H
 
-#include "models/file/safetensors.h"
+#include "models/file/stored_tensor.h"
 
 typedef struct ss_checkpoint ss_checkpoint;
 
@@ -22,8 +22,8 @@ const char *ss_checkpoint_variant(const ss_checkpoint *k);
 
 /* All tensors in the order of their names; borrowed. */
 size_t ss_checkpoint_count(const ss_checkpoint *k);
-const ss_st_tensor *ss_checkpoint_at(const ss_checkpoint *k, size_t i);
-const ss_st_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *name); /* or NULL */
+const ss_stored_tensor *ss_checkpoint_at(const ss_checkpoint *k, size_t i);
+const ss_stored_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *name); /* or NULL */
 uint64_t ss_checkpoint_bytes(const ss_checkpoint *k); /* of all tensors */
 
 /* The files that were read, index first, as paths; borrowed. */

@@ -17,7 +17,7 @@ struct ss_safetensors {
     char *path;
     ss_map map;
     json_t *header; /* owns the names */
-    ss_st_tensor *tensors;
+    ss_stored_tensor *tensors;
     size_t n;
 };
 
@@ -60,7 +60,7 @@ static ss_code bad_tensor(const ss_safetensors *f, const char *name, const char 
 }
 
 /* The dimensions, and into *bits the tensor's size, 0 where the dtype's is not known. */
-static ss_code read_shape(const ss_safetensors *f, const json_t *shape, ss_st_tensor *t,
+static ss_code read_shape(const ss_safetensors *f, const json_t *shape, ss_stored_tensor *t,
                           uint64_t *bits, ss_err *e)
 {
     uint64_t numel = 1;
@@ -69,9 +69,9 @@ static ss_code read_shape(const ss_safetensors *f, const json_t *shape, ss_st_te
 
     if (!json_is_array(shape))
         return bad_tensor(f, t->name, "\"shape\" is missing or no list", e);
-    if (json_array_size(shape) > SS_ST_MAX_RANK)
+    if (json_array_size(shape) > SS_STORED_MAX_RANK)
         return ss_fail(e, SS_FORMAT, "%s: tensor %s has %zu dimensions, at most %d are read",
-                       f->path, SHOW(t->name), json_array_size(shape), SS_ST_MAX_RANK);
+                       f->path, SHOW(t->name), json_array_size(shape), SS_STORED_MAX_RANK);
     json_array_foreach(shape, i, v)
     {
         if (!json_is_integer(v) || json_integer_value(v) < 0)
@@ -88,7 +88,7 @@ static ss_code read_shape(const ss_safetensors *f, const json_t *shape, ss_st_te
 
 /* One entry of the header; room is how many bytes follow the header. */
 static ss_code read_entry(const ss_safetensors *f, const json_t *entry, size_t room,
-                          ss_st_tensor *t, ss_err *e)
+                          ss_stored_tensor *t, ss_err *e)
 {
     const json_t *offsets = json_object_get(entry, "data_offsets");
     const json_t *from = json_array_get(offsets, 0), *to = json_array_get(offsets, 1);
@@ -114,7 +114,7 @@ static ss_code read_entry(const ss_safetensors *f, const json_t *entry, size_t r
     if (type_bits(t->type) && (bits % 8 || bits / 8 != t->bytes))
         return ss_fail(e, SS_FORMAT,
                        "%s: tensor %s of shape %s and dtype %s has %zu bytes, not %" PRIu64,
-                       f->path, SHOW(t->name), ss_st_shape_text(t, (char[SHOWN]){0}, SHOWN),
+                       f->path, SHOW(t->name), ss_stored_shape_text(t, (char[SHOWN]){0}, SHOWN),
                        SHOW(t->type), t->bytes, bits / 8);
     t->data = f->map.data + (f->map.size - room) + b;
     return SS_OK;
@@ -122,7 +122,7 @@ static ss_code read_entry(const ss_safetensors *f, const json_t *entry, size_t r
 
 static int by_place(const void *a, const void *b)
 {
-    const ss_st_tensor *x = a, *y = b;
+    const ss_stored_tensor *x = a, *y = b;
 
     if (x->data != y->data)
         return (const char *)x->data < (const char *)y->data ? -1 : 1;
@@ -131,7 +131,7 @@ static int by_place(const void *a, const void *b)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const ss_st_tensor *)a)->name, ((const ss_st_tensor *)b)->name);
+    return strcmp(((const ss_stored_tensor *)a)->name, ((const ss_stored_tensor *)b)->name);
 }
 
 /* Side by side, from the first byte to the last. */
@@ -141,7 +141,7 @@ static ss_code check_cover(const ss_safetensors *f, size_t room, ss_err *e)
     const char *end = at + room;
 
     for (size_t i = 0; i < f->n; i++) {
-        const ss_st_tensor *t = &f->tensors[i];
+        const ss_stored_tensor *t = &f->tensors[i];
 
         if ((const char *)t->data < at)
             return ss_fail(e, SS_FORMAT, "%s: tensor %s overlaps the tensor before it", f->path,
@@ -169,7 +169,7 @@ static ss_code read_tensors(ss_safetensors *f, size_t room, ss_err *e)
     {
         if (strcmp(name, "__metadata__") == 0)
             continue;
-        ss_st_tensor *t = &f->tensors[f->n++];
+        ss_stored_tensor *t = &f->tensors[f->n++];
         t->name = name;
         t->file = f->path;
         if (!json_is_object(entry))
@@ -267,14 +267,14 @@ size_t ss_safetensors_count(const ss_safetensors *f)
     return f->n;
 }
 
-const ss_st_tensor *ss_safetensors_at(const ss_safetensors *f, size_t i)
+const ss_stored_tensor *ss_safetensors_at(const ss_safetensors *f, size_t i)
 {
     return &f->tensors[i];
 }
 
-const ss_st_tensor *ss_safetensors_find(const ss_safetensors *f, const char *name)
+const ss_stored_tensor *ss_safetensors_find(const ss_safetensors *f, const char *name)
 {
-    ss_st_tensor key = {.name = name};
+    ss_stored_tensor key = {.name = name};
 
     if (!f->n)
         return NULL;
@@ -286,33 +286,39 @@ const char *ss_safetensors_metadata(const ss_safetensors *f, const char *key)
     return json_string_value(json_object_get(json_object_get(f->header, "__metadata__"), key));
 }
 
-ss_code ss_st_shape(const ss_st_tensor *t, ss_shape *s, ss_err *e)
+static ss_code open_shard(const char *path, void **shard, ss_err *e)
 {
-    if (!t->usable)
-        return ss_fail(e, SS_UNSUPPORTED,
-                       "%s: tensor %s has dtype %s; F32, F16 and BF16 can be "
-                       "used",
-                       t->file, SHOW(t->name), SHOW(t->type));
-    if (t->rank > SS_MAX_RANK)
-        return ss_fail(e, SS_UNSUPPORTED, "%s: tensor %s has %d dimensions, at most %d can be used",
-                       t->file, SHOW(t->name), t->rank, SS_MAX_RANK);
-    *s = ss_shape_make((size_t)t->rank, t->dim);
-    return SS_OK;
+    ss_safetensors *f;
+    const ss_code rc = ss_safetensors_open(path, &f, e);
+
+    if (rc == SS_OK)
+        *shard = f;
+    return rc;
 }
 
-char *ss_st_shape_text(const ss_st_tensor *t, char *out, size_t n)
+static size_t count_of_shard(const void *shard)
 {
-    size_t len = 0;
-
-    snprintf(out, n, "[");
-    for (int i = 0; i < t->rank; i++) {
-        len = strlen(out);
-        snprintf(out + len, n - len, "%s%" PRId64, i ? "," : "", t->dim[i]);
-    }
-    len = strlen(out);
-    snprintf(out + len, n - len, "]");
-    return out;
+    return ss_safetensors_count(shard);
 }
+
+static const ss_stored_tensor *tensor_of_shard(const void *shard, size_t i)
+{
+    return ss_safetensors_at(shard, i);
+}
+
+static void close_shard(void *shard)
+{
+    ss_safetensors_close(shard);
+}
+
+const ss_weight_format ss_safetensors_format = {
+    .name = "safetensors",
+    .ending = ".safetensors",
+    .open = open_shard,
+    .count = count_of_shard,
+    .at = tensor_of_shard,
+    .close = close_shard,
+};
 
 ss_code ss_safetensors_load_f32(const char *file_hash_name, ss_array *a, ss_err *e)
 {
@@ -335,14 +341,14 @@ ss_code ss_safetensors_load_f32(const char *file_hash_name, ss_array *a, ss_err 
     rc = ss_safetensors_open(path, &f, e);
     if (rc != SS_OK)
         goto out;
-    const ss_st_tensor *t = ss_safetensors_find(f, hash + 1);
+    const ss_stored_tensor *t = ss_safetensors_find(f, hash + 1);
     if (!t) {
         rc = ss_fail(e, SS_USAGE, "%s: no tensor %s; the file has %zu tensors%s%s", path,
                      SHOW(hash + 1), f->n, f->n ? ", the first is " : "",
                      f->n ? SHOW(f->tensors[0].name) : "");
         goto out;
     }
-    rc = ss_st_shape(t, &shape, e);
+    rc = ss_stored_shape(t, &shape, e);
     if (rc != SS_OK)
         goto out;
     size_t n = t->bytes / ss_dtype_size(t->dtype);

@@ -11,31 +11,17 @@
  *
  *   ss_safetensors *f;
  *   rc = ss_safetensors_open("model.safetensors", &f, &err);
- *   const ss_st_tensor *t = ss_safetensors_find(f, "conv_in.weight");
+ *   const ss_stored_tensor *t = ss_safetensors_find(f, "conv_in.weight");
  *   ss_safetensors_close(f);
  */
 #ifndef SS_MODELS_SAFETENSORS_H
 #define SS_MODELS_SAFETENSORS_H
 
-#include "base/err.h"
-#include "base/shape.h"
+#include "models/file/weight_format.h"
 
-enum {
-    SS_ST_MAX_HEADER = 64 << 20, /* bytes of JSON that are read at all */
-    SS_ST_MAX_RANK = 8
-};
+enum { SS_ST_MAX_HEADER = 64 << 20 }; /* bytes of JSON that are read at all */
 
-typedef struct {
-    const char *name;
-    const char *file; /* path of the file that it lies in */
-    const char *type; /* dtype as the file names it, "I64" */
-    bool usable;      /* type is one of SS_DTYPES, and dtype says which */
-    ss_dtype dtype;
-    int rank;
-    int64_t dim[SS_ST_MAX_RANK];
-    const void *data; /* in the mapping, not aligned */
-    size_t bytes;
-} ss_st_tensor;
+extern const ss_weight_format ss_safetensors_format;
 
 typedef struct ss_safetensors ss_safetensors;
 
@@ -44,22 +30,16 @@ void ss_safetensors_close(ss_safetensors *f); /* and with it all its tensors; NU
 
 /* In the order of their names; borrowed. */
 size_t ss_safetensors_count(const ss_safetensors *f);
-const ss_st_tensor *ss_safetensors_at(const ss_safetensors *f, size_t i);
-const ss_st_tensor *ss_safetensors_find(const ss_safetensors *f, const char *name); /* or NULL */
+const ss_stored_tensor *ss_safetensors_at(const ss_safetensors *f, size_t i);
+const ss_stored_tensor *ss_safetensors_find(const ss_safetensors *f,
+                                            const char *name); /* or NULL */
 /* An entry of __metadata__, or NULL; borrowed. */
 const char *ss_safetensors_metadata(const ss_safetensors *f, const char *key);
-
-/* The shape for the engine. SS_UNSUPPORTED, with the tensor's name, for a dtype or a rank
- * that cannot be used. */
-ss_code ss_st_shape(const ss_st_tensor *t, ss_shape *s, ss_err *e);
-
-/* "[320,4,3,3]" into out; returns out. */
-char *ss_st_shape_text(const ss_st_tensor *t, char *out, size_t n);
 
 /* What the command line calls FILE#NAME. On success *values is the caller's to ss_free. */
 typedef struct {
     int rank;
-    int64_t dim[SS_ST_MAX_RANK];
+    int64_t dim[SS_STORED_MAX_RANK];
     float *values;
 } ss_array;
 

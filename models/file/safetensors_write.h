@@ -17,7 +17,7 @@ typedef struct {
     const char *name; /* UTF-8; borrowed, as all of it */
     ss_dtype dtype;   /* in the file: SS_F32 or SS_F16 */
     int rank;
-    int64_t dim[SS_ST_MAX_RANK];
+    int64_t dim[SS_STORED_MAX_RANK];
     const float *values; /* [dim[0]][dim[1]]... */
 } ss_st_item;
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/file/weight_formats.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +18,6 @@
 #include <unistd.h>
 
 #define STEM "diffusion_pytorch_model"
-#define SUFFIX ".safetensors"
 
 enum { SHOWN = 128, MAX_LISTED = 8, MAX_ENTRIES = 1 << 20 };
 
@@ -101,7 +101,7 @@ static char *split_variant(const char *base, size_t n, bool *usual)
     return dot ? copy(dot + 1, n - (size_t)(dot + 1 - base)) : copy("", 0);
 }
 
-/* What follows ".safetensors." in the name of an index: "index.json", "index.V.json",
+/* Reads what follows ".safetensors." in the name of an index: "index.json", "index.V.json",
  * "V.index.json". False if it is no index; *variant is NULL where it names none, or memory is out.
  */
 static bool read_index(const char *rest, char **variant, bool *failed)
@@ -124,23 +124,19 @@ static bool read_index(const char *rest, char **variant, bool *failed)
     return true;
 }
 
-/* Understands a name; false where memory is out. */
-static bool understand(const char *name, entry *to)
+/* Understands a name as one of a format's files, or leaves *to; false where memory is out. */
+static bool understand_as(const ss_weight_format *f, const char *name, entry *to)
 {
-    const size_t n = strlen(name);
-    const char *inside = strstr(name, SUFFIX ".");
+    const size_t n = strlen(name), m = strlen(f->ending);
+    const char *inside = strstr(name, f->ending);
     bool failed = false;
 
-    *to = (entry){.kind = NOTHING};
-    if (strcmp(name, "class_embeddings" SUFFIX) == 0 || starts_with(name, "pytorch_lora_weights"))
-        return true; /* the table of classes lies beside the weights of a model without a pipeline
-                      */
-    if (ends_with(name, n, SUFFIX) && is_part(name)) {
+    if (ends_with(name, n, f->ending) && is_part(name)) {
         to->kind = PART;
-    } else if (ends_with(name, n, SUFFIX)) {
+    } else if (ends_with(name, n, f->ending)) {
         to->kind = WEIGHTS;
-        to->w.variant = split_variant(name, n - strlen(SUFFIX), &to->w.usual);
-    } else if (inside && read_index(inside + strlen(SUFFIX "."), &to->w.variant, &failed)) {
+        to->w.variant = split_variant(name, n - m, &to->w.usual);
+    } else if (inside && inside[m] == '.' && read_index(inside + m + 1, &to->w.variant, &failed)) {
         char *before = split_variant(name, (size_t)(inside - name), &to->w.usual);
 
         to->kind = WEIGHTS;
@@ -149,13 +145,28 @@ static bool understand(const char *name, entry *to)
             ss_free(before);
         else
             to->w.variant = before;
-    } else if (is_pickle(name)) {
-        to->kind = PICKLE;
     }
+    to->w.format = f;
+    return to->kind != WEIGHTS || to->w.variant;
+}
+
+/* Understands a name; false where memory is out. */
+static bool understand(const char *name, entry *to)
+{
+    *to = (entry){.kind = NOTHING};
+    /* the table of classes lies beside the weights of a model without a pipeline */
+    if (starts_with(name, "class_embeddings.") || starts_with(name, "pytorch_lora_weights"))
+        return true;
+    for (int i = 0; ss_weight_format_at(i) && to->kind == NOTHING; i++) {
+        if (!understand_as(ss_weight_format_at(i), name, to))
+            return false;
+    }
+    if (to->kind == NOTHING && is_pickle(name))
+        to->kind = PICKLE;
     if (to->kind == NOTHING)
         return true;
     to->name = ss_strdup(name);
-    return to->name && (to->kind != WEIGHTS || to->w.variant);
+    return to->name;
 }
 
 static void release_entry(entry *e)
@@ -205,10 +216,24 @@ static ss_code list(listing *l, ss_err *e)
     return SS_OK;
 }
 
-/* diffusers' name before others; of that an index before a file, as diffusers looks for them. */
+static int rank_of(const ss_weight_format *f)
+{
+    int i = 0;
+
+    while (ss_weight_format_at(i) != f)
+        i++;
+    return i;
+}
+
+/* True if a comes before b: diffusers' name before others, then the preferred format, then an index
+ * before a file, as diffusers looks for them. */
 static bool is_better(const ss_weight_file *a, const ss_weight_file *b)
 {
-    return a->usual != b->usual ? a->usual : a->index && !b->index;
+    if (a->usual != b->usual)
+        return a->usual;
+    if (a->format != b->format)
+        return rank_of(a->format) < rank_of(b->format);
+    return a->index && !b->index;
 }
 
 /* The entry that is meant, or NULL. */
@@ -278,24 +303,25 @@ static int name_variants(const listing *l, ss_str *s, const char **first)
 
 static ss_code say_none(const listing *l, ss_err *e)
 {
+    const char *usual = ss_weight_format_at(0)->ending;
     ss_str names = {0};
     ss_code rc;
 
     if (name_all(l, PART, &names))
         rc = ss_fail(e, SS_IO,
-                     "%s: %s lie there, but not the index that says what is in them, " STEM SUFFIX
-                     ".index.json",
-                     l->folder, names.s ? names.s : "parts");
+                     "%s: %s lie there, but not the index that says what is in them, " STEM
+                     "%s.index.json",
+                     l->folder, names.s ? names.s : "parts", usual);
     else if (name_all(l, PICKLE, &names))
-        rc = ss_fail(e, SS_UNSUPPORTED,
-                     "%s: its weights are not in safetensors but in %s, which can run code when it "
-                     "is read and is not read here; in Python, the model's class, "
-                     ".from_pretrained(\"%s\").save_pretrained(\"%s\"), writes " STEM SUFFIX
-                     " beside it",
-                     l->folder, names.s ? names.s : "a pickle", l->folder, l->folder);
+        rc =
+            ss_fail(e, SS_UNSUPPORTED,
+                    "%s: its weights are not in safetensors but in %s, which can run code when it "
+                    "is read and is not read here; in Python, the model's class, "
+                    ".from_pretrained(\"%s\").save_pretrained(\"%s\"), writes " STEM "%s beside it",
+                    l->folder, names.s ? names.s : "a pickle", l->folder, l->folder, usual);
     else
-        rc = ss_fail(e, SS_IO, "%s: no weights; expected " STEM SUFFIX " or its index of shards",
-                     l->folder);
+        rc = ss_fail(e, SS_IO, "%s: no weights; expected " STEM "%s or its index of shards",
+                     l->folder, usual);
     ss_str_release(&names);
     return rc;
 }
@@ -303,7 +329,7 @@ static ss_code say_none(const listing *l, ss_err *e)
 static ss_code say_not_picked(const listing *l, const char *variant, ss_err *e)
 {
     ss_str files = {0}, variants = {0};
-    const char *first = "";
+    const char *first = "", *usual = ss_weight_format_at(0)->ending;
     char shown[SHOWN];
     ss_code rc;
 
@@ -322,14 +348,14 @@ static ss_code say_not_picked(const listing *l, const char *variant, ss_err *e)
                      l->folder, variant, files.s ? files.s : "");
     else if (n_variants)
         rc = ss_fail(e, SS_USAGE,
-                     "%s: there are several weights, %s, none of them " STEM SUFFIX "; pick one by "
+                     "%s: there are several weights, %s, none of them " STEM "%s; pick one by "
                      "its variant, as with --variant %s",
-                     l->folder, files.s ? files.s : "", shown);
+                     l->folder, files.s ? files.s : "", usual, shown);
     else
         rc = ss_fail(e, SS_USAGE,
-                     "%s: none of the weights %s is called " STEM SUFFIX "; give that name to the "
+                     "%s: none of the weights %s is called " STEM "%s; give that name to the "
                      "right one, or leave only it there",
-                     l->folder, files.s ? files.s : "there");
+                     l->folder, files.s ? files.s : "there", usual);
     ss_str_release(&files);
     ss_str_release(&variants);
     return rc;
@@ -371,6 +397,49 @@ ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_f
     }
     release(&l);
     return rc;
+}
+
+/* The name of a path without the folders. */
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* The format of a file, or of an index of such files, by its name; NULL: of none. */
+static const ss_weight_format *format_of(const char *name)
+{
+    for (int i = 0; ss_weight_format_at(i); i++) {
+        const ss_weight_format *f = ss_weight_format_at(i);
+        const char *inside = strstr(name, f->ending);
+
+        if (ends_with(name, strlen(name), f->ending) ||
+            (inside && starts_with(inside + strlen(f->ending), ".index.")))
+            return f;
+    }
+    return NULL;
+}
+
+bool ss_weight_file_named(const char *path)
+{
+    return format_of(file_name(path)) != NULL;
+}
+
+ss_code ss_weight_file_take(const char *path, ss_weight_file *w, ss_err *e)
+{
+    const ss_weight_format *f = format_of(file_name(path));
+
+    *w = (ss_weight_file){
+        .format = f ? f : ss_weight_format_at(0),
+        .path = ss_strdup(path),
+        .variant = ss_strdup(""),
+        .index = ends_with(path, strlen(path), ".json"),
+    };
+    if (w->path && w->variant)
+        return SS_OK;
+    ss_weight_file_release(w);
+    return no_memory(e);
 }
 
 void ss_weight_file_release(ss_weight_file *w)

@@ -14,11 +14,10 @@
 #ifndef SS_MODELS_WEIGHT_FILES_H
 #define SS_MODELS_WEIGHT_FILES_H
 
-#include "base/err.h"
-
-#include <stdbool.h>
+#include "models/file/weight_format.h"
 
 typedef struct {
+    const ss_weight_format *format; /* of the file, or of the shards */
     char *path;
     char *variant; /* "" for none */
     bool index;    /* of several files */
@@ -28,6 +27,11 @@ typedef struct {
 /* The weights of a variant; NULL: those without one, or the only ones that there are. An error
  * lists what there is and says how to go on. Release on success. */
 ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_file *w, ss_err *e);
+/* A file of weights, or an index of several, that was named itself. One whose name does not tell
+ * is taken for the preferred format. */
+ss_code ss_weight_file_take(const char *path, ss_weight_file *w, ss_err *e);
+/* True for a path whose name is that of weights, or of an index. */
+bool ss_weight_file_named(const char *path);
 void ss_weight_file_release(ss_weight_file *w); /* {0} is fine */
 
 #endif

@@ -39,7 +39,7 @@ struct ss_net {
     size_t n_modules, cap_modules;
     ss_weight **weights;
     size_t n_weights, cap_weights;
-    const ss_st_tensor **used; /* the stored tensor of each weight that has one */
+    const ss_stored_tensor **used; /* the stored tensor of each weight that has one */
     size_t n_used, cap_used;
     name_list missing, misshapen, unexpected;
     const char *const *ignore; /* globs */
@@ -198,12 +198,13 @@ static void list_name(name_list *l, const char *separator, const char *fmt, ...)
 }
 
 /* Before diffusers 0.18, attention that is a block of its own called its projections so. */
-static const ss_st_tensor *find_deprecated(const ss_net *n, const ss_module *m, const char *name)
+static const ss_stored_tensor *find_deprecated(const ss_net *n, const ss_module *m,
+                                               const char *name)
 {
     static const char *const renamed[][2] = {
         {"to_q", "query"}, {"to_k", "key"}, {"to_v", "value"}, {"to_out.0", "proj_attn"}};
     const ss_module *parent = m->parent < 0 ? NULL : n->modules[m->parent];
-    const ss_st_tensor *t = NULL;
+    const ss_stored_tensor *t = NULL;
 
     if (!parent || !parent->block || strcmp(parent->kind, "Attention") != 0)
         return NULL;
@@ -221,7 +222,7 @@ static const ss_st_tensor *find_deprecated(const ss_net *n, const ss_module *m, 
 }
 
 /* The stored tensor is used for w, if dtype and shape allow. */
-static void fill_weight(ss_net *n, ss_weight *w, const ss_st_tensor *t)
+static void fill_weight(ss_net *n, ss_weight *w, const ss_stored_tensor *t)
 {
     ss_shape stored = {0};
     char have[SHOWN], want[SHOWN];
@@ -232,7 +233,7 @@ static void fill_weight(ss_net *n, ss_weight *w, const ss_st_tensor *t)
     w->bytes = t->bytes;
     if (!t->usable) {
         ss_err e = {0};
-        ss_st_shape(t, &stored, &e);
+        ss_stored_shape(t, &stored, &e);
         ss_net_fail(n, e.code, "%s", e.msg);
         return;
     }
@@ -241,7 +242,7 @@ static void fill_weight(ss_net *n, ss_weight *w, const ss_st_tensor *t)
         fits = t->dim[i] == w->shape.dim[i];
     if (!fits) {
         list_name(&n->misshapen, "\n", "%s: %s is %s, config wants %s", t->file, w->name,
-                  ss_st_shape_text(t, have, sizeof have),
+                  ss_stored_shape_text(t, have, sizeof have),
                   ss_shape_text(w->shape, want, sizeof want));
         return;
     }
@@ -288,7 +289,7 @@ ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_sha
     ss_weight **weights = ss_grow(n->weights, &n->cap_weights, n->n_weights + 1, sizeof *weights);
     if (weights)
         n->weights = weights;
-    const ss_st_tensor **used = ss_grow(n->used, &n->cap_used, n->n_used + 1, sizeof *used);
+    const ss_stored_tensor **used = ss_grow(n->used, &n->cap_used, n->n_used + 1, sizeof *used);
     if (used)
         n->used = used;
     if (!w->name || !weights || !used) {
@@ -301,7 +302,7 @@ ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_sha
         return w;
     }
 
-    const ss_st_tensor *t = ss_checkpoint_find(n->checkpoint, w->name);
+    const ss_stored_tensor *t = ss_checkpoint_find(n->checkpoint, w->name);
     if (!t)
         t = find_deprecated(n, m, name);
     if (!t) {
@@ -315,7 +316,8 @@ ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_sha
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const ss_st_tensor *const *)a)->name, (*(const ss_st_tensor *const *)b)->name);
+    return strcmp((*(const ss_stored_tensor *const *)a)->name,
+                  (*(const ss_stored_tensor *const *)b)->name);
 }
 
 /* Whether a tensor that was not asked for may be there. diffusers' Fourier features had their
@@ -345,7 +347,7 @@ static void list_unexpected(ss_net *n)
     if (n->n_used)
         qsort(n->used, n->n_used, sizeof *n->used, by_name);
     for (size_t i = 0; i < ss_checkpoint_count(n->checkpoint); i++) {
-        const ss_st_tensor *t = ss_checkpoint_at(n->checkpoint, i);
+        const ss_stored_tensor *t = ss_checkpoint_at(n->checkpoint, i);
 
         if (u < n->n_used && n->used[u] == t)
             u++;

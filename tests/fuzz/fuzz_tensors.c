@@ -8,15 +8,15 @@
 
 /* Touches the first and last byte of a tensor: a sanitizer, or the end of the mapping, shows when
  * they are not in the file. */
-static void use(const ss_st_tensor *t)
+static void use(const ss_stored_tensor *t)
 {
     char text[64];
     ss_shape s;
     ss_err e = {0};
     volatile unsigned char sum = 0;
 
-    ss_st_shape_text(t, text, sizeof text);
-    fuzz_check(ss_st_shape(t, &s, &e), &e);
+    ss_stored_shape_text(t, text, sizeof text);
+    fuzz_check(ss_stored_shape(t, &s, &e), &e);
     if (t->bytes) {
         sum = (unsigned char)(sum + ((const unsigned char *)t->data)[0]);
         sum = (unsigned char)(sum + ((const unsigned char *)t->data)[t->bytes - 1]);
@@ -35,7 +35,7 @@ void fuzz_safetensors(const uint8_t *data, size_t size)
         return;
     ss_safetensors_metadata(f, "format");
     for (size_t i = 0; i < ss_safetensors_count(f); i++) {
-        const ss_st_tensor *t = ss_safetensors_at(f, i);
+        const ss_stored_tensor *t = ss_safetensors_at(f, i);
         char name[4096];
         ss_array a = {0};
 

@@ -1,0 +1,29 @@
+/* stored_tensor.h - a tensor as it lies in a file of weights, whatever the file's format */
+#ifndef SS_MODELS_STORED_TENSOR_H
+#define SS_MODELS_STORED_TENSOR_H
+
+#include "base/err.h"
+#include "base/shape.h"
+
+enum { SS_STORED_MAX_RANK = 8 };
+
+typedef struct {
+    const char *name;
+    const char *file; /* path of the file that it lies in */
+    const char *type; /* dtype as the file names it, "I64" */
+    bool usable;      /* type is one of SS_DTYPES, and dtype says which */
+    ss_dtype dtype;
+    int rank;
+    int64_t dim[SS_STORED_MAX_RANK];
+    const void *data; /* row-major, in the mapped file, not aligned */
+    size_t bytes;
+} ss_stored_tensor;
+
+/* The shape for the engine. SS_UNSUPPORTED, with the tensor's name, for a dtype or a rank
+ * that cannot be used. */
+ss_code ss_stored_shape(const ss_stored_tensor *t, ss_shape *s, ss_err *e);
+
+/* "[320,4,3,3]" into out; returns out. */
+char *ss_stored_shape_text(const ss_stored_tensor *t, char *out, size_t n);
+
+#endif

@@ -1,0 +1,11 @@
+/* weight_formats.c - see weight_formats.h */
+#include "models/file/weight_formats.h"
+
+#include "models/file/safetensors.h"
+
+static const ss_weight_format *const formats[] = {&ss_safetensors_format};
+
+const ss_weight_format *ss_weight_format_at(int i)
+{
+    return i < (int)(sizeof formats / sizeof *formats) ? formats[i] : NULL;
+}
