@@ -41,7 +41,7 @@ static void take_option(cli_parser *p, int id, ss_probe_options *opt, const char
     case OPT_DUMP: cli_append(p, dumps, &opt->n_dumps); break;
     case OPT_DUMP_DTYPE: cli_either(p, "f32", "f16", &opt->dump_f16); break;
     case OPT_CHANNELS: opt->channels = true; break;
-    case OPT_NO_HISTOGRAM: opt->no_histogram = true; break;
+    case OPT_NO_HISTOGRAM: opt->histogram = false; break;
     case OPT_RESUME: opt->resume = true; break;
     case OPT_FORCE: opt->replace = true; break;
     default: cli_probe_take(p, id, opt, l); break;

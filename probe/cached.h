@@ -5,7 +5,7 @@
  *   DIR/MODEL-PLAN.h5   the first 12 digits of the model's SHA-256, and of that of the plan
  *
  * A copy of a model, or another path to it, is the same model. Pictures and tensors are known by
- * what they hold (settings.h): after such a file was changed, the run is made again.
+ * what they hold (runfile/settings.h): after such a file was changed, the run is made again.
  */
 #ifndef SS_PROBE_CACHED_H
 #define SS_PROBE_CACHED_H

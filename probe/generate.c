@@ -30,10 +30,7 @@
 ss_generate_options ss_generate_defaults(void)
 {
     return (ss_generate_options){
-        .each = {.steps = SS_DEFAULT_STEPS,
-                 .guidance = 1,
-                 .eta = -1,
-                 .condition = {.negative_class = -1}},
+        .each = ss_trajectory_defaults(),
     };
 }
 

@@ -27,7 +27,7 @@
 #include "base/table.h"
 #include "probe/trajectory.h"
 
-enum { SS_DEFAULT_SAMPLES = 8, SS_DEFAULT_STEPS = 50 };
+enum { SS_DEFAULT_SAMPLES = 8 };
 
 typedef struct {
     const char *const *models; /* folders */

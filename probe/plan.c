@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "probe/levels.h"
+#include "probe/options.h"
 #include "runfile/plan_text.h"
 
 #include <assert.h>
@@ -224,7 +225,7 @@ ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions,
 static ss_code write_down(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
     json_t *j = json_object(), *inputs;
-    ss_code rc = ss_settings_write(ss_probe_settings(), opt, j, e);
+    ss_code rc = ss_options_write(ss_probe_settings(), opt, j, e);
 
     if (rc == SS_OK)
         rc = ss_plan_describe(&p->net, &p->conditions, j, e);

@@ -1,8 +1,9 @@
 /* plan.h - the options of a probe, resolved against the model
  *
  * Opens the model and the inputs, maps noise levels to timesteps, loads conditions, and writes
- * down everything that determines the data as JSON, by the list of settings.h: two runs whose
- * plans do not differ hold the same data, which is what --resume and kept runs (cached.h) ask.
+ * down everything that determines the data as JSON, by the list of runfile/plan_list.h: two runs
+ * whose plans do not differ hold the same data, which is what --resume and kept runs (cached.h)
+ * ask.
  */
 #ifndef SS_PROBE_PLAN_H
 #define SS_PROBE_PLAN_H

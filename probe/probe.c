@@ -19,11 +19,6 @@
 #include <stdio.h>
 #include <string.h>
 
-ss_probe_options ss_probe_defaults(void)
-{
-    return (ss_probe_options){.device = "cpu", .samples = 4, .class_label = -1};
-}
-
 /* Everything that lives as long as the run. */
 typedef struct {
     const ss_probe_options *opt;
@@ -297,7 +292,7 @@ static ss_code prepare(probe *p, ss_err *e)
         .dump = opt->dumps,
         .n_dump = opt->n_dumps,
         .half = opt->dump_f16,
-        .no_histogram = opt->no_histogram,
+        .histogram = opt->histogram,
         .channels = opt->channels,
     };
     ss_code rc = ss_ctx_new(&device, &p->ctx, e);

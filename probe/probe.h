@@ -52,7 +52,8 @@ typedef struct {
     const char *const *dumps; /* globs */
     int n_dumps;
     bool dump_f16;
-    bool channels, no_histogram;
+    bool channels;  /* statistics of each channel */
+    bool histogram; /* of exponents, of each module */
 
     bool resume, replace;
     uint64_t seed;
@@ -60,6 +61,7 @@ typedef struct {
     const char *device;
 } ss_probe_options;
 
+/* As the list in runfile/plan_list.h says. */
 ss_probe_options ss_probe_defaults(void);
 
 typedef struct {

@@ -153,7 +153,7 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
         return;
     s->seen[p] = true;
     if (s->run >= 0)
-        ss_ask_stats(c, x, !r->opt.no_histogram, m, p, take_stats, r);
+        ss_ask_stats(c, x, r->opt.histogram, m, p, take_stats, r);
     if (s->run >= 0 && s->channels >= 0)
         ss_ask_channels(c, x, m, p, take_channels, r);
     for (int k = 0; s->dump >= 0 && p == SS_PORT_OUTPUT && k < r->n; k++)
@@ -316,7 +316,7 @@ void ss_recorder_spec(ss_recorder *r, ss_run_spec *spec)
     spec->n_layers = r->n_layers;
     spec->channels = r->channels;
     spec->n_channels = r->n_channels;
-    spec->no_histogram = r->opt.no_histogram;
+    spec->no_histogram = !r->opt.histogram;
     spec->dumps = r->dumps;
     spec->n_dumps = r->n_dumps;
 }

@@ -20,7 +20,7 @@ typedef struct {
     const char *const *dump; /* globs: whose outputs are stored whole */
     int n_dump;
     bool half; /* dumps as f16 */
-    bool no_histogram;
+    bool histogram;
     bool channels; /* per-channel statistics */
 } ss_recorder_options;
 

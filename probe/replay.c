@@ -1,7 +1,8 @@
-/* replay.c - see replay.h; the plan is read by the list of settings.h */
+/* replay.c - see replay.h; the plan is read by options.h */
 #include "probe/replay.h"
 
 #include "base/mem.h"
+#include "probe/options.h"
 #include "runfile/plan_text.h"
 
 /* What the first plans had already. */
@@ -40,7 +41,7 @@ ss_code ss_replay_read(const ss_run *r, ss_replay *p, ss_err *e)
                     "of `sigmascope probe` can",
                     r->path, s->kind);
     else if ((rc = check(r, p->plan, e)) == SS_OK)
-        rc = ss_settings_read(ss_probe_settings(), p->plan, r->path, &p->opt, &p->owned, e);
+        rc = ss_options_read(ss_probe_settings(), p->plan, r->path, &p->opt, &p->owned, e);
     p->opt.network.model = r->model_path;
     if (rc != SS_OK)
         ss_replay_release(p);

@@ -7,16 +7,16 @@
  *   rc = ss_probe_run(&p.opt, &summary, &err);
  *   ss_replay_release(&p);
  *
- * All that is in the plan (settings.h) is as it was: noise levels, inputs, precision, what was
- * watched and dumped. Left open: where it is written, how many threads. Paths of model, pictures
- * and tensors are as they were given, so the working directory has to be the same.
+ * All that is in the plan (runfile/plan_list.h) is as it was: noise levels, inputs, precision, what
+ * was watched and dumped. Left open: where it is written, how many threads. Paths of model,
+ * pictures and tensors are as they were given, so the working directory has to be the same.
  */
 #ifndef SS_PROBE_REPLAY_H
 #define SS_PROBE_REPLAY_H
 
 #include "probe/probe.h"
-#include "probe/settings.h"
 #include "runfile/run_reader.h"
+#include "runfile/settings.h"
 
 #include <jansson.h>
 

@@ -42,6 +42,9 @@ typedef struct {
     const char *command; /* for the record */
 } ss_trajectory_options;
 
+/* As the list in runfile/plan_list.h says. */
+ss_trajectory_options ss_trajectory_defaults(void);
+
 typedef struct ss_trajectory ss_trajectory;
 
 /* opt is borrowed while the trajectory lives. */

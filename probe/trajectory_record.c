@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "kernels/context.h"
+#include "probe/options.h"
 #include "probe/plan.h"
 #include "runfile/plan_text.h"
 
@@ -28,7 +29,7 @@ static char *plan_text(const ss_track *k, const ss_trajectory_options *opt,
                        const ss_conditions *conditions, int batch, ss_err *e)
 {
     json_t *j = json_object();
-    ss_code rc = ss_settings_write(ss_trajectory_settings(), opt, j, e);
+    ss_code rc = ss_options_write(ss_trajectory_settings(), opt, j, e);
     char *text = NULL;
 
     if (rc == SS_OK)
@@ -107,7 +108,7 @@ ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, ss_network 
                       const ss_sampler *sampler, ss_conditions *conditions, int channels, int batch,
                       ss_ctx *c, ss_err *e)
 {
-    ss_recorder_options rec = {0};
+    ss_recorder_options rec = {.histogram = true};
     int first = 0, n_parameters = 0;
 
     *k = (ss_track){.net = net,

@@ -160,8 +160,7 @@ void ss_setting_show(const ss_setting *x, const json_t *plan, ss_str *out)
 
 static bool is_content(const ss_setting *x)
 {
-    return x->kind == SS_SETTING_TENSOR || x->kind == SS_SETTING_FILE ||
-           x->kind == SS_SETTING_OTHER;
+    return x->kind == SS_SETTING_TENSOR || x->kind == SS_SETTING_FOLLOWS;
 }
 
 /* What is compared of a setting: of a content its sum. Borrowed; NULL: the plan has nothing. */
@@ -252,7 +251,7 @@ bool ss_plan_difference(const ss_settings *s, const json_t *now, const json_t *r
         if (x->role != SS_SETTING_DATA || ss_setting_is_same(x, now, run))
             continue;
         /* what follows from how something was said: that is the cause */
-        for (int k = 0; k < i && x->kind == SS_SETTING_OTHER; k++) {
+        for (int k = 0; k < i && x->kind == SS_SETTING_FOLLOWS; k++) {
             if (s->list[k].role == SS_SETTING_FORM && !ss_setting_is_same(&s->list[k], now, run)) {
                 tell(&s->list[k], now, run, out);
                 return true;

@@ -9,7 +9,8 @@
 #ifndef SS_RUNFILE_PLAN_TEXT_H
 #define SS_RUNFILE_PLAN_TEXT_H
 
-#include "probe/settings.h"
+#include "base/str.h"
+#include "runfile/settings.h"
 
 /* A plan of a run file, with what older versions wrote brought to today's keys; NULL where it is no
  * JSON object. *s: the list it was made by, or NULL (a training, or somebody else's). The caller

@@ -9,7 +9,7 @@
  *                      "MAJOR.MINOR", tool, command, model_path, family, model_sha256,
  *                      device, precision, condition, prediction_type, schedule (what the
  *                      network was trained with; "assumed ..." where nothing says so), created,
- *                      plan (JSON of all that determines the data: settings.h), ignored_tensors
+ *                      plan (JSON of all that determines the data: plan_list.h), ignored_tensors
  *                      (names of those in the checkpoint that the network does not use),
  *                      threads (i32), seed (u64), complete (i32: 0 or 1)
  *   /axes/module       [module] text, paths in the order in which modules are entered; the
@@ -105,7 +105,7 @@
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
     SS_RUN_MINOR = 3, /* grows when something is added: 2 has pictures, heads, weights/nonfinite,
-                       * and plans of settings.h; 3 has the structure */
+                       * and plans of plan_list.h; 3 has the structure */
     SS_RUN_FILL_MAX = 64 << 20,
     SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
     SS_RUN_MAX_SETS = 4000          /* HDF5 keeps an axis's users in 64 KiB */

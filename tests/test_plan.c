@@ -1,14 +1,15 @@
-/* test_plan.c - the list of settings: every field is on it, each changes the plan or is said not
- * to, and a plan that was read back is the same; then what --resume says and what is taken for the
- * same
+/* test_plan.c - the list of all that determines a run: every field of the options is on it, and has
+ * its key and its default from nowhere else; each changes the plan or is said not to; a plan that
+ * was read back is the same. Then what --resume says, and what counts as the same.
  */
 #include "base/mem.h"
 #include "models/file/safetensors_write.h"
 #include "probe/cached.h"
-#include "probe/generate.h"
+#include "probe/options.h"
 #include "probe/plan.h"
 #include "probe/probe.h"
 #include "probe/replay.h"
+#include "probe/trajectory.h"
 #include "runfile/plan_text.h"
 #include "tests/ss_command.h"
 
@@ -41,7 +42,7 @@ static void assert_covered(const ss_settings *s, const unsigned char *bytes, siz
     unsigned char *covered = ss_calloc(size, 1);
 
     for (int i = 0; i < s->n; i++) {
-        const ss_setting *x = &s->list[i];
+        const ss_option_field *x = &ss_option_fields(s)[i];
 
         memset(covered + x->at, 0xff, x->size);
         memset(covered + x->n_at, 0xff, x->n_size);
@@ -49,7 +50,7 @@ static void assert_covered(const ss_settings *s, const unsigned char *bytes, siz
     for (size_t i = 0; i < size; i++) {
         if (bytes[i] && !covered[i])
             fail_msg("%s: byte %zu of the options belongs to a field that has no row in the list "
-                     "of probe/settings.c",
+                     "of runfile/plan_list.h",
                      s->kind, i);
         if (!bytes[i] && covered[i])
             fail_msg("%s: a row covers byte %zu of the options, where there is no field", s->kind,
@@ -82,12 +83,12 @@ static void test_every_field_is_listed(void **state)
 /* --- each changes the plan --- */
 
 /* Another value for one field, whatever its kind. The lists are good until the next call. */
-static void change(const ss_setting *x, void *options)
+static void change(const ss_setting *x, const ss_option_field *f, void *options)
 {
     static const char *texts[9];
     static int counts[9];
     static char tensor[600];
-    char *field = (char *)options + x->at;
+    char *field = (char *)options + f->at;
     const char *text = "another";
     const char *const *list;
     const int *numbers;
@@ -96,15 +97,11 @@ static void change(const ss_setting *x, void *options)
     double number;
     uint64_t seed;
 
-    if (x->n_size)
-        memcpy(&n, (char *)options + x->n_at, sizeof n);
+    if (f->n_size)
+        memcpy(&n, (char *)options + f->n_at, sizeof n);
     assert_true(x->kind == SS_SETTING_SIZE || (n >= 0 && n < 8));
     switch (x->kind) {
     case SS_SETTING_TEXT: memcpy(field, &text, sizeof text); break;
-    case SS_SETTING_FILE:
-        text = "demo/fashion-mnist/step-00250/unet/config.json";
-        memcpy(field, &text, sizeof text);
-        break;
     case SS_SETTING_TENSOR:
         snprintf(tensor, sizeof tensor, "%s#x", in_tmp("b.safetensors"));
         text = tensor;
@@ -134,6 +131,7 @@ static void change(const ss_setting *x, void *options)
         break;
     case SS_SETTING_SIZE: n++; break;
     case SS_SETTING_FLAG:
+    case SS_SETTING_EITHER:
         memcpy(&flag, field, sizeof flag);
         flag = !flag;
         memcpy(field, &flag, sizeof flag);
@@ -148,10 +146,11 @@ static void change(const ss_setting *x, void *options)
         number = isfinite(number) ? number + 0.5 : 1.25;
         memcpy(field, &number, sizeof number);
         break;
-    case SS_SETTING_OTHER: break;
+    case SS_SETTING_SAMPLER:
+    case SS_SETTING_FOLLOWS: break;
     }
-    if (x->n_size)
-        memcpy((char *)options + x->n_at, &n, sizeof n);
+    if (f->n_size)
+        memcpy((char *)options + f->n_at, &n, sizeof n);
 }
 
 static json_t *plan_of(const ss_settings *s, const void *options)
@@ -159,7 +158,7 @@ static json_t *plan_of(const ss_settings *s, const void *options)
     json_t *plan = json_object();
     ss_err e = {0};
 
-    if (ss_settings_write(s, options, plan, &e) != SS_OK)
+    if (ss_options_write(s, options, plan, &e) != SS_OK)
         fail_msg("%s", e.msg);
     return plan;
 }
@@ -170,7 +169,7 @@ static void assert_read_back(const ss_settings *s, const json_t *plan, void *opt
     ss_settings_owned owned = {0};
     ss_err e = {0};
 
-    if (ss_settings_read(s, plan, "x.h5", options, &owned, &e) != SS_OK)
+    if (ss_options_read(s, plan, "x.h5", options, &owned, &e) != SS_OK)
         fail_msg("%s", e.msg);
     json_t *again = plan_of(s, options);
     if (!json_equal(again, plan))
@@ -191,11 +190,11 @@ static void change_each(const ss_settings *s, const void *options, const void *s
         const ss_setting *x = &s->list[i];
         ss_str difference = {0};
 
-        if (x->kind == SS_SETTING_OTHER)
+        if (x->kind == SS_SETTING_FOLLOWS || x->kind == SS_SETTING_SAMPLER)
             continue;
         memcpy(changed, options, size);
         memcpy(back, start, size);
-        change(x, changed);
+        change(x, &ss_option_fields(s)[i], changed);
         json_t *other = plan_of(s, changed);
         char *identity = ss_plan_identity(s, other);
         const bool differs = strcmp(identity, same) != 0;
@@ -210,7 +209,7 @@ static void change_each(const ss_settings *s, const void *options, const void *s
         if (differs && strncmp(difference.s, x->option, strlen(x->option)) != 0)
             fail_msg("%s: the difference is said to be \"%s\"", x->option, difference.s);
         if (differs)
-            assert_false(ss_setting_is_default(s, x, other));
+            assert_false(ss_setting_is_default(x, other));
         assert_read_back(s, other, back);
         n_data += x->role == SS_SETTING_DATA;
         n_form += x->role == SS_SETTING_FORM;
@@ -231,16 +230,16 @@ static void test_every_field_changes_the_plan(void **state)
     (void)state;
     static const char *const two[] = {"a=fp16", "b=bf16"};
     const ss_probe_options start = ss_probe_defaults();
-    const ss_generate_options generate = ss_generate_defaults();
+    const ss_trajectory_options begin = ss_trajectory_defaults();
     ss_probe_options probe = start;
-    ss_trajectory_options trajectory = generate.each;
+    ss_trajectory_options trajectory = begin;
     char a[600];
 
     write_tensor(in_tmp("a.safetensors"), 1);
     write_tensor(in_tmp("b.safetensors"), 3);
     snprintf(a, sizeof a, "%s#x", in_tmp("a.safetensors"));
     change_each(ss_probe_settings(), &probe, &start, sizeof probe);
-    change_each(ss_trajectory_settings(), &trajectory, &generate.each, sizeof trajectory);
+    change_each(ss_trajectory_settings(), &trajectory, &begin, sizeof trajectory);
     probe.inputs = probe.modules = probe.network.changes.precision_maps = two;
     probe.n_inputs = probe.n_modules = probe.network.changes.n_precision_maps = 2;
     probe.seed = UINT64_MAX - 1;
@@ -252,7 +251,90 @@ static void test_every_field_changes_the_plan(void **state)
     trajectory.condition.prompt_embeds = a;
     trajectory.condition.classes = (const int[]){3, 4};
     trajectory.condition.n_classes = 2;
-    change_each(ss_trajectory_settings(), &trajectory, &generate.each, sizeof trajectory);
+    change_each(ss_trajectory_settings(), &trajectory, &begin, sizeof trajectory);
+}
+
+/* --- keys and defaults --- */
+
+static void assert_defaults(const ss_settings *s, const void *defaults)
+{
+    json_t *plan = plan_of(s, defaults);
+
+    for (int i = 0; i < s->n; i++) {
+        const ss_setting *x = &s->list[i];
+
+        if (x->kind != SS_SETTING_SIZE && !ss_setting_is_default(x, plan))
+            fail_msg("%s: %s is not at its default at the beginning", s->kind, x->option);
+        for (int k = 0; k < i; k++) {
+            if (strcmp(x->key, s->list[k].key) == 0)
+                fail_msg("%s: two rows have the key \"%s\"", s->kind, x->key);
+        }
+    }
+    json_decref(plan);
+}
+
+static void test_options_begin_at_their_defaults(void **state)
+{
+    (void)state;
+    const ss_probe_options probe = ss_probe_defaults();
+    const ss_trajectory_options trajectory = ss_trajectory_defaults();
+
+    assert_defaults(ss_probe_settings(), &probe);
+    assert_defaults(ss_trajectory_settings(), &trajectory);
+}
+
+static const ss_setting *row_of(const ss_settings *s, const char *key)
+{
+    for (int i = 0; i < s->n; i++) {
+        if (s->list[i].role != SS_SETTING_NONE && strcmp(s->list[i].key, key) == 0)
+            return &s->list[i];
+    }
+    return NULL;
+}
+
+/* The plan of a run file has the keys of the list and no others, and all but the settings in
+ * `given` (and what the model decides) are at their defaults. */
+static void assert_keys_and_defaults(const char *path, const char *kind, const char *given)
+{
+    ss_run *r;
+    ss_err e = {0};
+    const ss_settings *s;
+    const char *key;
+    json_t *value;
+
+    if (ss_run_open(path, &r, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    json_t *plan = ss_plan_parse(r->plan, &s);
+    assert_non_null(plan);
+    assert_string_equal(s->kind, kind);
+    json_object_foreach(plan, key, value)
+    {
+        if (strcmp(key, "kind") != 0 && !row_of(s, key))
+            fail_msg("%s: the plan has \"%s\", and runfile/plan_list.h has no such row", kind, key);
+    }
+    for (int i = 0; i < s->n; i++) {
+        const ss_setting *x = &s->list[i];
+
+        if (x->role != SS_SETTING_NONE && !json_object_get(plan, x->key))
+            fail_msg("%s: the plan lacks \"%s\"", kind, x->key);
+        if (x->kind != SS_SETTING_SIZE && !strstr(given, x->key) && !ss_setting_is_default(x, plan))
+            fail_msg("%s: %s is not at its default, though it was not given", kind, x->option);
+    }
+    json_decref(plan);
+    ss_run_close(r);
+}
+
+/* The program sets no default itself. */
+static void test_run_files_have_the_keys_of_the_list(void **state)
+{
+    (void)state;
+    expect("probe $M -o $D/keys.h5 --sigmas 1 --samples 1 --quiet", 0, NULL);
+    assert_keys_and_defaults(in_tmp("keys.h5"), "probe", "sigmas samples inputs batch");
+    expect("probe $M -o $D/keys.h5 --force --timesteps 5 --inputs constant:0 --quiet", 0, NULL);
+    assert_keys_and_defaults(in_tmp("keys.h5"), "probe", "timesteps inputs batch");
+    expect("generate $M -o $D/keys --probe $D/keys.h5 --force --samples 1 --steps 1 --quiet", 0,
+           NULL);
+    assert_keys_and_defaults(in_tmp("keys.h5"), "generate", "samples steps batch");
 }
 
 /* A list of formats of thousands of bytes, changed in its last one. */
@@ -326,7 +408,7 @@ static void read_old(const char *last, const char *sigmas, const char *timesteps
     assert_int_equal(p.opt.network.changes.n_precision_maps, 2);
     assert_string_equal(p.opt.network.changes.precision_maps[0], "{a,c}=bf16");
     assert_string_equal(p.opt.network.changes.precision_maps[1], "b.*=fp32");
-    assert_true(p.opt.dump_f16 && p.opt.channels && !p.opt.no_histogram);
+    assert_true(p.opt.dump_f16 && p.opt.channels && p.opt.histogram);
     assert_int_equal(p.opt.n_inputs, 2);
     assert_string_equal(p.opt.inputs[1], "constant:0");
     assert_int_equal(p.opt.class_label, 3);
@@ -463,7 +545,7 @@ static void test_kept_runs(void **state)
     assert_false(kept(&opt));
     put_picture("0-t-shirt.png", "q/a.png");
     assert_true(kept(&opt));
-    opt.no_histogram = true;
+    opt.histogram = false;
     assert_false(kept(&opt));
 }
 
@@ -613,6 +695,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_field_is_listed),
         cmocka_unit_test(test_every_field_changes_the_plan),
+        cmocka_unit_test(test_options_begin_at_their_defaults),
+        cmocka_unit_test(test_run_files_have_the_keys_of_the_list),
         cmocka_unit_test(test_nothing_is_cut),
         cmocka_unit_test(test_old_plans),
         cmocka_unit_test(test_resume_names_the_option),

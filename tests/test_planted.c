@@ -220,7 +220,7 @@ static ss_run *probe(const json_t *network, const planted *p, ss_changes_options
     opt.n_inputs = 1;
     opt.samples = 1;
     opt.threads = 1;
-    opt.no_histogram = true;
+    opt.histogram = false;
     if (strcmp(text(base, "told"), "--sigmas") == 0)
         opt.sigmas = told;
     else

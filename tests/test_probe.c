@@ -136,6 +136,7 @@ static void test_module_that_runs_twice(void **state)
 {
     const ss_recorder_options opt = {.modules = modules,
                                      .n_modules = 2,
+                                     .histogram = true,
                                      .channels = true,
                                      .dump = (const char *[]){"shared"},
                                      .n_dump = 1};

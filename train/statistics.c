@@ -73,7 +73,8 @@ static ss_code open_recorder(ss_statistics *s, ss_err *e)
 {
     ss_trainer *t = s->opt.trainer;
     ss_recorder_options o = {.watch = s->opt.config->statistics_modules,
-                             .n_watch = s->opt.config->n_statistics_modules};
+                             .n_watch = s->opt.config->n_statistics_modules,
+                             .histogram = true};
     ss_code rc;
 
     o.modules = ss_model_modules(ss_trainer_model(t), &o.n_modules);

@@ -49,7 +49,7 @@ static void shorten(ss_run_setting *row, int n_runs)
 }
 
 /* One row; false: no memory. */
-static bool fill(const plans *p, const ss_settings *s, const ss_setting *x, ss_run_setting *row)
+static bool fill(const plans *p, const ss_setting *x, ss_run_setting *row)
 {
     const json_t *first = NULL;
 
@@ -75,7 +75,7 @@ static bool fill(const plans *p, const ss_settings *s, const ss_setting *x, ss_r
             return false;
         if (!row->known[j])
             continue;
-        row->usual &= x->kind == SS_SETTING_OTHER || ss_setting_is_default(s, x, plan);
+        row->usual &= ss_setting_is_default(x, plan);
         row->differs |= first && !ss_setting_is_same(x, first, plan);
         first = first ? first : plan;
     }
@@ -140,7 +140,7 @@ static ss_code fill_all(const plans *p, ss_run_settings *x, ss_err *e)
             if (!grown)
                 return ss_fail(e, SS_NOMEM, "out of memory");
             x->list = grown;
-            if (!fill(p, s, setting, &x->list[x->n++]))
+            if (!fill(p, setting, &x->list[x->n++]))
                 return ss_fail(e, SS_NOMEM, "out of memory");
         }
         x->n_foreign += !s;
