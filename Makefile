@@ -200,6 +200,7 @@ PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h tests/*/*.h */*_sta
     $(addprefix probe/,input_source.h recorder.h trajectory_record.h) \
     $(addprefix train/,board.h config_fields.h config_network.h config_reader.h data_source.h journal.h \
         statistics.h train_folder.h watch.h) \
+    $(wildcard analyze/training/mechanism_*.h) \
     $(filter-out reports/analysis.h reports/report.h,$(wildcard reports/*.h reports/*/*.h))
 PREFIX ?= /usr/local
 # from:to below PREFIX
