@@ -181,6 +181,7 @@ typedef struct {
  * activate to add: elementwise; y may be x or a (in place). gain: g is a parameter of one value
  * copy_rows: for r < rows: y[r * y_stride + k] = x[r * x_stride + k], k < len, from the offsets on;
  *            offsets and strides in values. Concatenation and slices are made of it
+ * permute: axis k of y is axis axes[k] of x, of any rank; its own transpose with inverse axes
  * stats: out is host [n], n = dim 0 of x (stats.h), as all that follow
  * channel_stats: host [n][C], see results.h */
 #define SS_KERNEL_ENTRIES(X)                                                                      \
@@ -202,6 +203,7 @@ typedef struct {
       (const ss_tensor *x, int64_t x_offset, int64_t x_stride, ss_tensor *y, int64_t y_offset,    \
        int64_t y_stride, int64_t rows, int64_t len),                                              \
       (x, x_offset, x_stride, y, y_offset, y_stride, rows, len))                                  \
+    X(permute, (const ss_tensor *x, const int *axes, ss_tensor *y), (x, axes, y))                 \
     X(upsample_nearest, (const ss_tensor *x, ss_tensor *y), (x, y))                               \
     X(avg_pool2, (const ss_tensor *x, ss_tensor *y), (x, y))                                      \
     X(fir_resample, (const ss_fir_args *a), (a))                                                  \
@@ -213,7 +215,8 @@ typedef struct {
 
 /* The gradients of operations. Each overwrites its outputs, which are f32 and of the operand's
  * shape, and gives the same bits for any number of threads. dy is the gradient of the output.
- * What is linear and is its own transpose (affine, scale_samples, copy_rows) is not here. */
+ * What is linear and is its own transpose (affine, scale_samples, copy_rows, permute) is not here.
+ */
 #define SS_COMPOSED_GRADIENTS(X) \
     X(conv2d_data, (const ss_conv2d_gradient_args *a, ss_tensor *dx), (a, dx))
 

@@ -114,6 +114,11 @@ void ss_announce_attention(ss_ctx *c, const ss_attention_watchers *w, const ss_n
 /* True when somebody looks at the inner value m, which may be NULL. */
 bool ss_watches(const ss_ctx *c, const ss_module *m);
 
+/* ops_shape.c: video [N][F][H][W][C] as pictures, and pictures y as video with x's N and F. Takes
+ * y. Both are known to the tape. */
+ss_tensor *ss_frames_to_batch(ss_ctx *c, const ss_tensor *x);
+ss_tensor *ss_batch_to_frames(ss_ctx *c, ss_tensor *y, const ss_tensor *x);
+
 /* x's values under another shape of equal size, unknown to the tape. */
 ss_tensor *ss_tensor_view(ss_ctx *c, const ss_tensor *x, ss_shape s);
 

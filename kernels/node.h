@@ -88,6 +88,7 @@ struct ss_node {
             int taps, up, down, pad0, pad1;
         } fir;
         const ss_format *round;
+        int axes[SS_MAX_RANK];
     } arg;
     ss_attention_stats *stats; /* results, or NULL; of the first run, not on the tape */
     ss_logit_stats *logits;    /* likewise */

@@ -3,7 +3,8 @@
  * Each returns a new f32 tensor (one reference, the caller's), or NULL after recording an
  * error in the context; tensor arguments are borrowed, NULL inputs give NULL. Parameters
  * (w, bias, gamma, beta, g, table) may be f32, f16 or bf16; bias, gamma and beta may be NULL.
- * Shapes are outermost first; "..." is any number of leading dimensions.
+ * Shapes are outermost first; "..." is any number of leading dimensions. Where pictures
+ * [N][H][W][C] are asked for, video [N][F][H][W][C] is N F of them, and the output has its N and F.
  *
  * Every operation has its gradient (tape.h), to all operands but masks and host arrays.
  *
@@ -98,6 +99,10 @@ ss_tensor *ss_clamp(ss_ctx *c, const ss_tensor *x, float lo, float hi);
 ss_tensor *ss_concat(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, int axis);
 /* Elements [from, to) of an axis. */
 ss_tensor *ss_slice(ss_ctx *c, const ss_tensor *x, int axis, int64_t from, int64_t to);
+
+/* Axes in another order: axis k of the output is axis axes[k] of x, as PyTorch's permute. Each axis
+ * of x is named once. Where only axes of one step move, the values stay and the shape changes. */
+ss_tensor *ss_permute(ss_ctx *c, const ss_tensor *x, const int *axes);
 
 /* Nearest neighbour: y[i] = x[floor(i * H / H')]. x [N][H][W][C] -> [N][h][w][C] */
 ss_tensor *ss_upsample_nearest(ss_ctx *c, const ss_tensor *x, int64_t h, int64_t w);

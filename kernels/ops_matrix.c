@@ -95,6 +95,12 @@ ss_tensor *ss_conv2d(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss
 {
     if (!ready(c, x) || !ready(c, w))
         return NULL;
+    if (x->shape.rank == 5) {
+        ss_tensor *pictures = ss_frames_to_batch(c, x), *y = ss_conv2d(c, pictures, w, bias, opt);
+
+        ss_release(pictures);
+        return ss_batch_to_frames(c, y, x);
+    }
     if (!opt.stride)
         opt.stride = 1;
     int64_t kh = ss_dim(w, 2), kw = ss_dim(w, 3), out = ss_dim(w, 0), in = ss_dim(w, 1);

@@ -132,6 +132,78 @@ ss_tensor *ss_slice(ss_ctx *c, const ss_tensor *x, int axis, int64_t from, int64
     return ss_node_run(c, &n);
 }
 
+/* ---- the order of axes ---- */
+
+static ss_code permute_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return ss_do_permute(c, n->in[0], n->arg.axes, y);
+}
+
+/* dy, with its axes back in their places. */
+static ss_code permute_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                ss_tensor *const dx[])
+{
+    int back[SS_MAX_RANK] = {0};
+
+    for (int k = 0; k < dy->shape.rank; k++)
+        back[n->arg.axes[k]] = k;
+    return ss_do_permute(c, dy, back, dx[0]);
+}
+
+/* Whether each axis is named once. */
+static bool are_all_axes(const int *axes, int rank)
+{
+    unsigned named = 0;
+
+    for (int k = 0; k < rank; k++)
+        if (axes[k] >= 0 && axes[k] < rank)
+            named |= 1u << axes[k];
+    return named == (1u << rank) - 1;
+}
+
+ss_tensor *ss_permute(ss_ctx *c, const ss_tensor *x, const int *axes)
+{
+    static const ss_op op = {.name = "permute",
+                             .forward = permute_forward,
+                             .backward = permute_backward,
+                             .copies = true};
+    int before = -1;
+    bool moves = false;
+
+    if (!ready(c, x))
+        return NULL;
+    if (!are_all_axes(axes, x->shape.rank))
+        return ss_ctx_fail(c, SS_SHAPE, "permute: the axes of %s are not all named once", TEXT(x));
+    ss_node n = {.op = &op, .in = {x}, .shape = x->shape};
+    for (int k = 0; k < x->shape.rank; k++) {
+        n.arg.axes[k] = axes[k];
+        n.shape.dim[k] = x->shape.dim[axes[k]];
+        if (n.shape.dim[k] == 1)
+            continue;
+        moves |= axes[k] < before;
+        before = axes[k];
+    }
+    return moves ? ss_node_run(c, &n) : ss_reshape(c, x, n.shape);
+}
+
+/* ---- pictures larger and smaller ---- */
+
+ss_tensor *ss_frames_to_batch(ss_ctx *c, const ss_tensor *x)
+{
+    const int64_t *d = x->shape.dim;
+
+    return ss_reshape(c, x, ss_shape_of(d[0] * d[1], d[2], d[3], d[4]));
+}
+
+ss_tensor *ss_batch_to_frames(ss_ctx *c, ss_tensor *y, const ss_tensor *x)
+{
+    ss_tensor *video = ss_reshape(
+        c, y, ss_shape_of(ss_dim(x, 0), ss_dim(x, 1), ss_dim(y, 1), ss_dim(y, 2), ss_dim(y, 3)));
+
+    ss_release(y);
+    return video;
+}
+
 static ss_code upsample_nearest_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
     return ss_do_upsample_nearest(c, n->in[0], y);
@@ -149,6 +221,12 @@ ss_tensor *ss_upsample_nearest(ss_ctx *c, const ss_tensor *x, int64_t h, int64_t
 {
     if (!ready(c, x))
         return NULL;
+    if (x->shape.rank == 5) {
+        ss_tensor *pictures = ss_frames_to_batch(c, x), *y = ss_upsample_nearest(c, pictures, h, w);
+
+        ss_release(pictures);
+        return ss_batch_to_frames(c, y, x);
+    }
     if (x->shape.rank != 4 || h < 1 || w < 1 || ss_shape_numel(x->shape) == 0)
         return ss_ctx_fail(c, SS_SHAPE, "upsample: %s to %lldx%lld is not possible", TEXT(x),
                            (long long)h, (long long)w);
@@ -179,6 +257,12 @@ ss_tensor *ss_avg_pool2(ss_ctx *c, const ss_tensor *x)
 {
     if (!ready(c, x))
         return NULL;
+    if (x->shape.rank == 5) {
+        ss_tensor *pictures = ss_frames_to_batch(c, x), *y = ss_avg_pool2(c, pictures);
+
+        ss_release(pictures);
+        return ss_batch_to_frames(c, y, x);
+    }
     if (x->shape.rank != 4 || ss_dim(x, 1) < 2 || ss_dim(x, 2) < 2)
         return ss_ctx_fail(c, SS_SHAPE, "average pool: %s is smaller than 2x2", TEXT(x));
     static const ss_op op = {
@@ -222,6 +306,13 @@ ss_tensor *ss_fir_resample(ss_ctx *c, const ss_tensor *x, const float *kernel, i
 {
     if (!ready(c, x))
         return NULL;
+    if (x->shape.rank == 5) {
+        ss_tensor *pictures = ss_frames_to_batch(c, x),
+                  *y = ss_fir_resample(c, pictures, kernel, n, up, down, pad0, pad1);
+
+        ss_release(pictures);
+        return ss_batch_to_frames(c, y, x);
+    }
     int64_t h = ss_dim(x, 1) * up + pad0 + pad1 - n, w = ss_dim(x, 2) * up + pad0 + pad1 - n;
     if (x->shape.rank != 4 || n < 1 || n > 8 || up < 1 || down < 1 || h < 0 || w < 0)
         return ss_ctx_fail(c, SS_SHAPE, "fir resample: %s is too small for %d taps", TEXT(x), n);

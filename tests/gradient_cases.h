@@ -401,6 +401,44 @@ static ss_tensor *run_reshape(ss_ctx *c, const gradient_case *g, ss_tensor *cons
     return ss_reshape(c, x[0], g->out);
 }
 
+/* y's axis k is x's axis opt[k]. */
+static void ref_permute(const gradient_case *g, double *const x[], double *y)
+{
+    const int rank = g->out.rank;
+
+    for (int64_t i = 0; i < ss_shape_numel(g->out); i++) {
+        int64_t index[SS_MAX_RANK] = {0}, at = 0, rest = i;
+
+        for (int k = rank - 1; k >= 0; k--) {
+            index[(int)g->opt[k]] = rest % DIM(g->out, k);
+            rest /= DIM(g->out, k);
+        }
+        for (int k = 0; k < rank; k++)
+            at = at * DIM(g->in[0], k) + index[k];
+        y[i] = x[0][at];
+    }
+}
+
+static ss_tensor *run_permute(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
+{
+    int axes[SS_MAX_RANK];
+
+    for (int k = 0; k < SS_MAX_RANK; k++)
+        axes[k] = (int)g->opt[k];
+    return ss_permute(c, x[0], axes);
+}
+
+/* Each frame is a picture. */
+static void ref_conv2d_video(const gradient_case *g, double *const x[], double *y)
+{
+    gradient_case pictures = *g;
+    const int64_t *d = g->in[0].dim, *to = g->out.dim;
+
+    pictures.in[0] = ss_shape_of(d[0] * d[1], d[2], d[3], d[4]);
+    pictures.out = ss_shape_of(to[0] * to[1], to[2], to[3], to[4]);
+    ref_conv2d(&pictures, x, y);
+}
+
 static void ref_upsample(const gradient_case *g, double *const x[], double *y)
 {
     for (int64_t p = 0; p < ss_shape_numel(g->out); p++) {
@@ -627,6 +665,12 @@ static size_t make_cases(gradient_case *g)
     CASE("slice last", {S(3, 5, 7)}, S(3, 5, 3), ref_slice, run_slice, {2, 2, 5});
     CASE("slice first", {S(3, 5)}, S(2, 5), ref_slice, run_slice, {0, 1, 3});
     CASE("reshape", {S(3, 4, 5)}, S(6, 10), ref_copy, run_reshape);
+    CASE("permute", {S(3, 5, 7)}, S(7, 3, 5), ref_permute, run_permute, {2, 0, 1});
+    CASE("permute video", {S(2, 3, 5, 1, 7)}, S(2, 5, 1, 3, 7), ref_permute, run_permute,
+         {0, 2, 3, 1, 4});
+    CASE("permute nothing", {S(2, 1, 5)}, S(1, 2, 5), ref_permute, run_permute, {1, 0, 2});
+    CASE("conv2d video", {S(2, 3, 4, 5, 3), S(4, 3, 3, 3), S(4)}, S(2, 3, 4, 5, 4),
+         ref_conv2d_video, run_conv2d, {1, 1, 1, 1, 1});
     CASE("upsample", {S(2, 4, 3, 5)}, S(2, 8, 6, 5), ref_upsample, run_upsample);
     CASE("upsample odd", {S(2, 4, 3, 5)}, S(2, 7, 5, 5), ref_upsample, run_upsample);
     CASE("upsample down", {S(1, 4, 3, 5)}, S(1, 3, 1, 5), ref_upsample, run_upsample);

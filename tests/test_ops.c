@@ -194,6 +194,15 @@ static ss_tensor *run_embedding(const golden_case *g, inputs *in)
     return ss_embedding(ctx, in->x, ids, 4);
 }
 
+static ss_tensor *run_permute(const golden_case *g, inputs *in)
+{
+    int axes[SS_MAX_RANK];
+
+    for (int k = 0; k < SS_MAX_RANK; k++)
+        axes[k] = (int)g->opt[k];
+    return ss_permute(ctx, in->x, axes);
+}
+
 enum { WHOLE, PER_VALUE }; /* what the tolerance bounds */
 
 static const struct {
@@ -223,6 +232,7 @@ static const struct {
     {"fir", run_fir, 2e-7, WHOLE},
     {"mean_tokens", run_mean_tokens, 1e-7, WHOLE},
     {"embedding", run_embedding, 0, WHOLE},
+    {"permute", run_permute, 0, WHOLE},
 };
 
 /* The error, where NaN must meet NaN and inf the same inf. Values below 1e-36 count as that,
@@ -399,6 +409,138 @@ static ss_tensor *random_tensor(ss_ctx *c, ss_shape s)
     ss_tensor *t = ss_upload(c, s, x);
     free(x);
     return t;
+}
+
+/* The values of x, the caller's. */
+static float *values_of(ss_ctx *c, const ss_tensor *x)
+{
+    float *v = malloc((size_t)ss_shape_numel(ss_shape_get(x)) * sizeof *v);
+
+    assert_int_equal(ss_download(c, x, v, NULL), SS_OK);
+    return v;
+}
+
+/* PyTorch's gradients of every golden case. */
+static void test_permute_gradients(void **state)
+{
+    (void)state;
+    int ran = 0;
+
+    ctx = context(2);
+    for (size_t i = 0; i < ss_safetensors_count(golden); i++) {
+        const char *name = ss_safetensors_at(golden, i)->name;
+        char path[96];
+        golden_case g = {.path = path};
+        inputs in = {0};
+
+        if (strncmp(name, "permute/", 8) != 0 || !strstr(name, "/dx"))
+            continue;
+        snprintf(path, sizeof path, "%.*s", (int)(strlen(name) - 3), name);
+        const ss_stored_tensor *opt = find(&g, "opt"), *want = find(&g, "dx");
+        ss_values_to_f32(opt->dtype, opt->data, (size_t)opt->dim[0], g.opt);
+        in.x = input(&g, "x");
+        ss_tensor *dy = input(&g, "dy");
+
+        ss_tensor_want_gradient(in.x, true);
+        assert_int_equal(ss_tape_begin(ctx, NULL, NULL), SS_OK);
+        ss_tensor *y = run_permute(&g, &in);
+        ss_tape_seed(ctx, y, dy, 1);
+        assert_int_equal(ss_tape_backward(ctx, NULL), SS_OK);
+        float *dx = values_of(ctx, ss_tensor_gradient(in.x));
+        assert_memory_equal(dx, want->data, want->bytes);
+        free(dx);
+        ss_release(y);
+        ss_release(dy);
+        ss_release(in.x);
+        ran++;
+    }
+    assert_int_equal(ran, 10);
+    ss_ctx_free(ctx);
+}
+
+/* Planes of several tiles and many threads, rows and single values; and what is no permutation. */
+static void test_permute(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t dim[3];
+        int axes[3];
+    } cases[] = {{{67, 35, 41}, {2, 1, 0}}, {{131, 3, 97}, {0, 2, 1}}, {{50, 33, 40}, {1, 0, 2}}};
+
+    for (size_t k = 0; k < N_OF(cases); k++) {
+        for (int threads = 1; threads <= 3; threads++) {
+            ss_ctx *c = context(threads);
+            const int64_t *d = cases[k].dim;
+            const int *a = cases[k].axes;
+            ss_tensor *x = random_tensor(c, ss_shape_of(d[0], d[1], d[2]));
+            ss_tensor *y = ss_permute(c, x, a);
+            float *from = values_of(c, x), *to = values_of(c, y);
+            int64_t at[3];
+
+            for (int64_t i = 0; i < d[0] * d[1] * d[2]; i++) {
+                at[0] = i / d[2] / d[1];
+                at[1] = i / d[2] % d[1];
+                at[2] = i % d[2];
+                assert_true(to[(at[a[0]] * d[a[1]] + at[a[1]]) * d[a[2]] + at[a[2]]] == from[i]);
+            }
+            free(from);
+            free(to);
+            ss_release(y);
+            ss_release(x);
+            ss_ctx_free(c);
+        }
+    }
+    static const int bad[][3] = {{0, 1, 1}, {0, 1, 3}, {-1, 1, 2}};
+    ss_ctx *c = context(1);
+    ss_tensor *x = random_tensor(c, ss_shape_of(2, 3, 4));
+    ss_err e;
+
+    for (size_t k = 0; k < N_OF(bad); k++) {
+        assert_null(ss_permute(c, x, bad[k]));
+        assert_int_equal(ss_ctx_check(c, &e), SS_SHAPE);
+        assert_string_equal(e.msg, "permute: the axes of [2,3,4] are not all named once");
+        ss_ctx_clear(c);
+    }
+    ss_release(x);
+    ss_ctx_free(c);
+}
+
+/* Frames of a video are pictures of a batch: the same bits, in video's shape. */
+static void test_video(void **state)
+{
+    (void)state;
+    static const float taps[] = {0.25f, 0.5f, 0.25f};
+    ss_ctx *c = context(2);
+    ss_tensor *video = random_tensor(c, ss_shape_of(2, 3, 6, 5, 9));
+    ss_tensor *batch = ss_reshape(c, video, ss_shape_of(6, 6, 5, 9));
+    ss_tensor *w = random_tensor(c, ss_shape_of(10, 9, 3, 3));
+    const ss_conv2d_opt opt = {2, 1, 1, 1, 1};
+
+    for (int k = 0; k < 4; k++) {
+        ss_tensor *y[2];
+
+        for (int i = 0; i < 2; i++) {
+            const ss_tensor *x = i ? batch : video;
+
+            y[i] = k == 0   ? ss_conv2d(c, x, w, NULL, opt)
+                   : k == 1 ? ss_upsample_nearest(c, x, 9, 11)
+                   : k == 2 ? ss_avg_pool2(c, x)
+                            : ss_fir_resample(c, x, taps, 3, 1, 2, 1, 1);
+        }
+        const ss_shape v = ss_shape_get(y[0]), b = ss_shape_get(y[1]);
+        assert_true(v.rank == 5 && b.rank == 4 && v.dim[0] == 2 && v.dim[1] == 3);
+        assert_memory_equal(v.dim + 2, b.dim + 1, 3 * sizeof *b.dim);
+        float *got = values_of(c, y[0]), *want = values_of(c, y[1]);
+        assert_memory_equal(got, want, (size_t)ss_shape_numel(b) * sizeof *got);
+        free(got);
+        free(want);
+        ss_release(y[0]);
+        ss_release(y[1]);
+    }
+    ss_release(w);
+    ss_release(batch);
+    ss_release(video);
+    ss_ctx_free(c);
 }
 
 /* A chain through every kernel of ours that has a parallel loop, on tensors large enough for
@@ -660,6 +802,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_pytorch),
+        cmocka_unit_test(test_permute_gradients),
+        cmocka_unit_test(test_permute),
+        cmocka_unit_test(test_video),
         ISA_TESTS(test_instructions),
         cmocka_unit_test(test_every_activation),
         cmocka_unit_test(test_unknown_instruction_set),

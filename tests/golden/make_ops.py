@@ -254,6 +254,18 @@ for dtype in (torch.float32, torch.float16, torch.bfloat16):
 v = rand(3, 66)
 put("modulate/one", x=a, v=v, y=f64(a) * (1 + f64(v)[:, None, :33]) + f64(v)[:, None, 33:])
 
+for name, shape, axes in (
+    ("tokens", (2, 7, 13), (0, 2, 1)), ("odd", (3, 5, 7, 11), (3, 1, 0, 2)),
+    ("rows", (5, 3, 33), (1, 0, 2)), ("ones", (1, 9, 1, 4), (2, 1, 0, 3)),
+    ("time", (2, 3, 5, 7, 4), (0, 2, 3, 1, 4)), ("all", (2, 3, 5, 7, 4), (4, 3, 2, 1, 0)),
+    ("frames_last", (1, 17, 6, 1, 35), (0, 4, 2, 3, 1)), ("tiles", (33, 2, 67), (2, 1, 0)),
+    ("vector", (19,), (0,)), ("one", (1, 1, 1), (2, 0, 1))):
+    p = rand(*shape).requires_grad_()
+    y = p.permute(axes)
+    dy = rand(*y.shape)
+    y.backward(dy)
+    put(f"permute/{name}", axes, x=p.detach(), y=y.detach(), dy=dy, dx=p.grad)
+
 path = Path(__file__).with_name("ops.safetensors")
 save_file(cases, path, metadata={"torch": torch.__version__, "seed": "0"})
 print(path.name, path.stat().st_size, "bytes,", sum(k.endswith("/y") for k in cases), "cases")
