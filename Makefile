@@ -194,7 +194,6 @@ format:
 # What is only for the library's own files; every other header can be included by programs.
 PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h tests/*/*.h */*_state.h */*_parts.h) \
     $(addprefix kernels/,backend.h call.h inner_stats.h internal.h node.h operand.h pool.h) \
-    models/sampling/sampler_levels.h \
     $(filter-out $(addprefix models/,file/% net/% sampling/%),$(wildcard models/*/*.h)) \
     $(addprefix runfile/,h5.h run_cache.h run_layout.h run_writer.h) \
     $(addprefix probe/,input_source.h recorder.h trajectory_record.h) \

@@ -64,6 +64,10 @@ typedef struct cli_command {
     int (*run)(const struct cli_command *cmd, int argc, char **argv);
 } cli_command;
 
+/* The names of a list of X(NAME, "name") as the argument of an option: "ddpm|ddim". */
+#define CLI_CHOICE(name, text) "|" text
+#define CLI_CHOICES(LIST) (&(LIST(CLI_CHOICE))[1])
+
 /* Help texts of options that several commands have. */
 #define CLI_CONFIG_HELP                                                          \
     "config.json, or a folder with it, of weights that have none: a training's " \

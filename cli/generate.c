@@ -52,7 +52,7 @@ enum {
 
 static const cli_option options[] = {
     {OPT_OUTPUT, "output", "DIR", "the folder to write"},
-    {OPT_SAMPLER, "sampler", "ddpm|ddim|euler|heun",
+    {OPT_SAMPLER, "sampler", CLI_CHOICES(SS_SAMPLERS),
      "default: what the model's scheduler_config.json names, else ddim"},
     {OPT_STEPS, "steps", "N", "steps of the sampler (default 50)"},
     {OPT_ETA, "eta", "E", "noise of ddim's steps, 0 to 1 (default 0)"},
@@ -93,11 +93,11 @@ static const cli_option options[] = {
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
-    {OPT_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2",
+    {OPT_BETA_SCHEDULE, "beta-schedule", CLI_CHOICES(SS_BETAS),
      "noise schedule; this and the three below win over the file"},
     {OPT_BETA_START, "beta-start", "B", "its first beta (Stable Diffusion: 0.00085)"},
     {OPT_BETA_END, "beta-end", "B", "its last beta (Stable Diffusion: 0.012)"},
-    {OPT_PREDICTION, "prediction", "epsilon|v_prediction|sample", "what the network answers"},
+    {OPT_PREDICTION, "prediction", CLI_CHOICES(SS_PREDICTIONS), "what the network answers"},
     {OPT_ROUND_TIMESTEP, "round-timestep", "FMT",
      "tell the network timesteps rounded to a format (bf16)"},
     {OPT_PROBE, "probe", "RUN.h5",

@@ -84,11 +84,11 @@ enum {
     {OPT_PROBE_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP}, \
     {OPT_PROBE_CONFIG, "config", "PATH", CLI_CONFIG_HELP}, \
     {OPT_PROBE_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP}, \
-    {OPT_PROBE_BETA_SCHEDULE, "beta-schedule", "linear|scaled_linear|squaredcos_cap_v2", \
+    {OPT_PROBE_BETA_SCHEDULE, "beta-schedule", CLI_CHOICES(SS_BETAS), \
      "noise schedule; this and the three below win over the file"}, \
     {OPT_PROBE_BETA_START, "beta-start", "B", "its first beta (Stable Diffusion: 0.00085)"}, \
     {OPT_PROBE_BETA_END, "beta-end", "B", "its last beta (Stable Diffusion: 0.012)"}, \
-    {OPT_PROBE_PREDICTION, "prediction", "epsilon|v_prediction|sample", \
+    {OPT_PROBE_PREDICTION, "prediction", CLI_CHOICES(SS_PREDICTIONS), \
      "what the network answers"}, \
     {OPT_PROBE_ROUND_TIMESTEP, "round-timestep", "FMT|none", \
      "tell the network timesteps rounded to a format (bf16), or not rounded to whole steps (none)"}

@@ -10,7 +10,7 @@
 #include <sigmascope/kernels/context.h>
 #include <sigmascope/kernels/results.h>
 #include <sigmascope/models/model.h>
-#include <sigmascope/models/sampling/schedule.h>
+#include <sigmascope/models/sampling/schedule_config.h>
 #include <stdio.h>
 #include <stdlib.h>
 

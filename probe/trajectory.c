@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "kernels/context.h"
+#include "models/sampling/sampler_config.h"
 #include "probe/concat.h"
 #include "probe/interrupt.h"
 #include "probe/trajectory_record.h"

@@ -4,6 +4,8 @@
 #include "base/png.h"
 #include "base/rng.h"
 #include "kernels/context.h"
+#include "models/sampling/sampler_config.h"
+#include "models/sampling/schedule_config.h"
 #include "probe/gallery.h"
 #include "probe/generate.h"
 #include "probe/interrupt.h"

@@ -4,6 +4,7 @@
  */
 #include "models/file/safetensors.h"
 #include "models/sampling/noising.h"
+#include "models/sampling/sampler_config.h"
 #include "tests/ss_tmp.h"
 
 enum { N = 8, MAX_LEVELS = 16, LEVELS_OF_GOLDEN = 10 };

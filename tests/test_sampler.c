@@ -6,6 +6,8 @@
 #include "base/rng.h"
 #include "models/file/safetensors.h"
 #include "models/sampling/sampler.h"
+#include "models/sampling/sampler_config.h"
+#include "models/sampling/schedule_config.h"
 #include "tests/ss_tmp.h"
 
 enum { N = 24, MAX_STEPS = 16 };

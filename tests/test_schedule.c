@@ -4,6 +4,7 @@
  */
 #include "models/file/safetensors.h"
 #include "models/sampling/schedule.h"
+#include "models/sampling/schedule_config.h"
 #include "tests/ss_tmp.h"
 
 static ss_schedule *load_text(const char *json)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/model_paths.h"
+#include "models/sampling/schedule_config.h"
 
 #include <limits.h>
 #include <stdio.h>

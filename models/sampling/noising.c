@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/sampling/edm.h"
+#include "models/sampling/schedule_config.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -240,7 +241,8 @@ static double positive(ss_json *j, const char *key, double fallback)
 
 static void read_edm(ss_json *j, ss_noising *k)
 {
-    static const char *const predictions[] = {"epsilon", "v_prediction", NULL};
+    const char *const predictions[] = {ss_prediction_name(SS_PREDICT_EPSILON),
+                                       ss_prediction_name(SS_PREDICT_V_PREDICTION), NULL};
 
     k->prediction = (ss_prediction)ss_json_choice(j, "prediction_type", predictions, 0);
     k->data = positive(j, "sigma_data", 0.5);
@@ -263,7 +265,7 @@ static void read_consistency(ss_json *j, ss_noising *k)
 /* shift_key: of the steps that training and sampling prefer; a network is told t whatever it is. */
 static void read_flow(ss_json *j, ss_noising *k, const char *shift_key)
 {
-    static const char *const predictions[] = {"flow_prediction", NULL};
+    const char *const predictions[] = {ss_prediction_name(SS_PREDICT_FLOW), NULL};
     const double shift = positive(j, shift_key, 1);
     const int64_t steps = ss_json_int(j, "num_train_timesteps", 1000);
 
@@ -362,7 +364,8 @@ static ss_code read_file(ss_json *j, const ss_scheduler_class *class, ss_noising
 static ss_code set_assumed(const ss_noising_options *opt, json_t *o, ss_err *e)
 {
     if (opt->like_stable_diffusion &&
-        (json_object_set_new(o, "beta_schedule", json_string("scaled_linear")) ||
+        (json_object_set_new(o, "beta_schedule",
+                             json_string(ss_betas_name(SS_BETAS_SCALED_LINEAR))) ||
          json_object_set_new(o, "beta_start", json_real(0.00085)) ||
          json_object_set_new(o, "beta_end", json_real(0.012))))
         return ss_fail(e, SS_NOMEM, "out of memory");

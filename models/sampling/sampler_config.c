@@ -1,52 +1,17 @@
-/* sampler_config.c - a sampler's options, by default and from scheduler_config.json */
+/* sampler_config.c - see sampler_config.h */
+#include "models/sampling/sampler_config.h"
+
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "models/sampling/sampler.h"
-#include "models/sampling/sampler_levels.h"
 #include "models/sampling/scheduler_class.h"
 
 #include <string.h>
 
-#define X(name, text, class) text,
-static const char *const kind_names[] = {SS_SAMPLERS(X) NULL};
-#undef X
 #define X(name, text) text,
 static const char *const spacing_names[] = {SS_SPACINGS(X) NULL};
 static const char *const variance_names[] = {SS_VARIANCES(X) NULL};
 #undef X
-
-ss_code ss_sampler_kind_parse(const char *name, ss_sampler_kind *k, ss_err *e)
-{
-    char shown[64];
-
-    for (int i = 0; kind_names[i]; i++) {
-        if (strcmp(name, kind_names[i]) == 0) {
-            *k = (ss_sampler_kind)i;
-            return SS_OK;
-        }
-    }
-    return ss_fail(e, SS_USAGE, "'%s' is no sampler; there are ddpm, ddim, euler, heun",
-                   ss_printable(name, shown, sizeof shown));
-}
-
-const char *ss_sampler_name(ss_sampler_kind k)
-{
-    return kind_names[k];
-}
-
-ss_sampler_options ss_sampler_defaults(ss_sampler_kind k)
-{
-    return (ss_sampler_options){
-        .kind = k,
-        .spacing = ss_sampler_in_sigma(k) ? SS_SPACING_LINSPACE : SS_SPACING_LEADING,
-        .clip = !ss_sampler_in_sigma(k),
-        .clip_range = 1,
-        .threshold_ratio = 0.995,
-        .threshold_max = 1,
-        .alpha_to_one = true,
-    };
-}
 
 /* Values that would change what the sampler computes, and that are not supported. Only euler
  * interpolates, and only euler and heun have sigmas of their own. */
@@ -94,7 +59,7 @@ static void read_limits(ss_json *j, ss_sampler_options *o)
 /* What the file asks for and this sampler cannot do; as in the reference it is left out. */
 static void note_limits(const char *path, const ss_sampler_options *o)
 {
-    const char *name = kind_names[o->kind];
+    const char *name = ss_sampler_name(o->kind);
 
     if (o->threshold && ss_sampler_in_sigma(o->kind))
         ss_note("%s: thresholding has no effect on %s", path, name);
@@ -179,7 +144,7 @@ ss_code ss_sampler_options_load(const char *path, const ss_sampler_kind *kind,
         note_others(&j, path, own);
         if (!kind && name && !own)
             ss_note("%s: %s is not built in, %s samples in its place", path,
-                    ss_printable(name, shown, sizeof shown), kind_names[o.kind]);
+                    ss_printable(name, shown, sizeof shown), ss_sampler_name(o.kind));
         note_limits(path, &o);
         *opt = o;
     }

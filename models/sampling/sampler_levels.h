@@ -1,14 +1,18 @@
-/* sampler_levels.h - the noise levels that a sampler visits; private to sampler*.c */
+/* sampler_levels.h - the noise levels that a sampler visits */
 #ifndef SS_MODELS_SAMPLER_LEVELS_H
 #define SS_MODELS_SAMPLER_LEVELS_H
 
-#include "models/sampling/sampler.h"
+#include "models/sampling/sampler_options.h"
+#include "models/sampling/schedule.h"
 
-/* True for the samplers whose state is x0 + sigma n. */
-static inline bool ss_sampler_in_sigma(ss_sampler_kind k)
-{
-    return k == SS_SAMPLER_EULER || k == SS_SAMPLER_HEUN;
-}
+/* One evaluation of the network. */
+typedef struct {
+    double sigma;         /* EDM's; infinite at zero SNR */
+    float timestep;       /* what the network is told, may have a fraction; or sigma */
+    ss_noise_level level; /* what it sees is a x0 + s n */
+    bool noisy;           /* the step after it draws noise */
+    int step;             /* which step begins here; -1: heun's second evaluation of one */
+} ss_sampler_point;
 
 /* One evaluation, and the step after it. */
 typedef struct {

@@ -17,7 +17,7 @@
 #ifndef SS_MODELS_SCHEDULE_H
 #define SS_MODELS_SCHEDULE_H
 
-#include "base/json.h"
+#include "base/err.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -67,15 +67,6 @@ const char *ss_prediction_name(ss_prediction p);
 typedef struct ss_schedule ss_schedule;
 
 ss_code ss_schedule_new(const ss_schedule_options *opt, ss_schedule **s, ss_err *e);
-/* From a scheduler_config.json whose class is made of betas (SS_UNSUPPORTED otherwise); only the
- * keys that training obeys are read, those of sampling are not. What is missing has the defaults of
- * the class. NULL for path gives the defaults. noising.h reads the other kinds, too. */
-ss_code ss_schedule_load(const char *path, ss_schedule **s, ss_err *e);
-/* The same from such an object in memory. */
-ss_code ss_schedule_read(ss_json *j, ss_schedule **s, ss_err *e);
-/* The options alone; *trained is what o->trained points to, or NULL, and the caller's to ss_free.
- * Complaints are in j. */
-void ss_schedule_read_options(ss_json *j, ss_schedule_options *o, double **trained);
 void ss_schedule_free(ss_schedule *s); /* NULL is fine */
 
 int64_t ss_schedule_steps(const ss_schedule *s);

@@ -15,7 +15,7 @@
 #define SS_MODELS_SCHEDULER_CLASS_H
 
 #include "base/json.h"
-#include "models/sampling/sampler.h"
+#include "models/sampling/sampler_options.h"
 #include "models/sampling/schedule.h"
 
 typedef enum {

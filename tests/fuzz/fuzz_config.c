@@ -8,6 +8,8 @@
 #include "models/model.h"
 #include "models/sampling/noising.h"
 #include "models/sampling/sampler.h"
+#include "models/sampling/sampler_config.h"
+#include "models/sampling/schedule_config.h"
 #include "tests/fuzz/fuzz.h"
 #include "train/config.h"
 
