@@ -240,14 +240,16 @@ static void test_instructions(void **state)
     static float x[N];
 
     use_isa(*state);
-    seed = 5;
-    for (int64_t i = 0; i < N; i++)
-        x[i] = mixed(i);
-    const ss_stats want = naive(x, N);
-    ss_stats *s = measure(x, 1, N, 1);
+    for (size_t k = 0; k < N_OF(kinds); k++) {
+        seed = 5;
+        for (int64_t i = 0; i < N; i++)
+            x[i] = kinds[k].value(i);
+        const ss_stats want = naive(x, N);
+        ss_stats *s = measure(x, 1, N, 1);
 
-    check(*state, N, s, &want);
-    free(s);
+        check(kinds[k].name, N, s, &want);
+        free(s);
+    }
 }
 
 /* max |x| of a -0 is 0, not -0: a table would show it. */

@@ -5,8 +5,8 @@
  * cache.
  *
  * A counter for each exponent, raised value by value, would take most of the time. But nearly all
- * values of a tensor lie within a dozen exponents below the largest, or are zero: each of those is
- * counted by comparing whole vectors of bytes with it, and the few values below one by one.
+ * values of a tensor lie within a dozen exponents below the largest, or are zero: those are counted
+ * vector by vector, and the few values below one by one. What is left are zeros.
  *
  * Sums of x and x^2 are of eight values in f32, then in double: to turn each value into a double
  * would take a third of the time. Where that could cost a digit, in pieces that are short, or hold
@@ -130,6 +130,16 @@ typedef struct {
     vf min, max;
 } gathered;
 
+/* a + b, where minimum and maximum leave units idle. */
+static inline vf plus(vf a, vf b)
+{
+#ifdef __FMA__
+    return vf_madd(a, vf_all(1), b);
+#else
+    return a + b;
+#endif
+}
+
 /* Four vectors: their sum, the sum of their squares, and the exponents, unless to is NULL. */
 static inline void gather(gathered *g, const float *x, vf *sum, vf *square, uint8_t *to)
 {
@@ -142,8 +152,8 @@ static inline void gather(gathered *g, const float *x, vf *sum, vf *square, uint
     }
     g->min = vf_min(vf_min(a, b), vf_min(vf_min(c, d), g->min));
     g->max = vf_max(vf_max(a, b), vf_max(vf_max(c, d), g->max));
-    *sum = (a + b) + (c + d);
-    *square = vf_madd(a, a, b * b) + vf_madd(c, c, d * d);
+    *sum = plus(plus(a, b), plus(c, d));
+    *square = plus(vf_madd(a, a, b * b), vf_madd(c, c, d * d));
 }
 
 /* Of n values, whole strides of them, with sums of eight in f32. Their exponents, in any order, go
@@ -160,8 +170,8 @@ static inline moments quick_moments(const float *x, int64_t n, uint8_t *to)
             __builtin_prefetch(x + i + AHEAD + k);
         gather(&g, x + i, &sum[0], &square[0], to ? to + i : NULL);
         gather(&g, x + i + VB, &sum[1], &square[1], to ? to + i + VB : NULL);
-        sum[0] += sum[1];
-        square[0] += square[1];
+        sum[0] = plus(sum[0], sum[1]);
+        square[0] = plus(square[0], square[1]);
         g.sum[0] += vd_low(sum[0]);
         g.sum[1] += vd_high(sum[0]);
         g.sum2[0] += vd_low(square[0]);
@@ -186,85 +196,147 @@ static void take_exponents(const float *x, int64_t n, uint8_t *to)
     }
 }
 
-static int largest_of(const uint8_t *x, int64_t vectors)
+/* The largest of n bytes, behind which are zeros up to a whole vector. */
+static int largest_of(const uint8_t *x, int64_t n)
 {
     vb top = {0};
     int largest = 0;
 
-    for (int64_t i = 0; i < vectors; i++)
-        top = vb_max(vb_load(x + i * VB), top);
+    for (int64_t i = 0; i < n; i += VB)
+        top = vb_max(vb_load(x + i), top);
     for (int i = 0; i < VB; i++)
         largest = top[i] > largest ? top[i] : largest;
     return largest;
 }
 
-enum { WINDOW = 11, WINDOWS = 6 };
-
-/* Adds to count how many bytes have each of the values from `low` to `top`, of which there are at
- * most WINDOW, and how many are 0 if asked; returns how many those are. At most 255 vectors. */
-static uint32_t count_window(const uint8_t *x, int64_t vectors, int low, int top, bool zeros,
-                             uint32_t *count)
+/* The largest exponent of finite values. */
+static int top_of(const moments *m)
 {
-    vb found[WINDOW + 1] = {0};
-    uint32_t all = 0;
+    return (int)(bits_of(fmaxf(fabsf(m->min), fabsf(m->max))) >> 23);
+}
+
+enum { WINDOW = 12, WINDOWS = 6 };
+
+/* How many bytes of each lane are low + k, for k < WINDOW. */
+typedef struct {
+    vb of[WINDOW];
+} counts;
+
+#if defined __SSSE3__
+/* A byte's place in the window is looked up in tables, each of which has 1 for one place, 16 for
+ * the next, and 0 for others: so a sum of 15 of them counts both. */
+static counts count_bytes(const uint8_t *x, int64_t vectors, int low)
+{
+    enum { TABLES = WINDOW / 2, RUN = 15 };
+    const vb base = (vb){0} + (uint8_t)low, last = (vb){0} + 15, nibble = last;
+    counts c = {0};
+    vb table[TABLES];
+
+    for (int k = 0; k < TABLES; k++) {
+        uint8_t t[16] = {0};
+
+        t[2 * k] = 1;
+        t[2 * k + 1] = 16;
+        table[k] = vb_table(t);
+    }
+    for (int64_t i = 0; i < vectors; i += RUN) {
+        const int64_t end = min_i64(i + RUN, vectors);
+        vb two[TABLES] = {0};
+
+        for (int64_t j = i; j < end; j++) {
+            const vb place = vb_min(vb_load(x + j * VB) - base, last);
+
+#pragma GCC unroll 8
+            for (int k = 0; k < TABLES; k++)
+                two[k] += vb_look_up(table[k], place);
+        }
+#pragma GCC unroll 8
+        for (int k = 0; k < TABLES; k++) {
+            c.of[2 * k] += two[k] & nibble;
+            c.of[2 * k + 1] += (two[k] >> 4) & nibble;
+        }
+    }
+    return c;
+}
+#else
+static counts count_bytes(const uint8_t *x, int64_t vectors, int low)
+{
+    counts c = {0};
 
     for (int64_t i = 0; i < vectors; i++) {
         const vb b = vb_load(x + i * VB);
 
 #pragma GCC unroll 16
         for (int k = 0; k < WINDOW; k++)
-            found[k] -= (vb)(b == (uint8_t)(low + k));
-        found[WINDOW] -= (vb)(b == 0);
+            c.of[k] -= (vb)(b == (uint8_t)(low + k));
     }
+    return c;
+}
+#endif
+
+/* Adds to count how many bytes have each of the values from `low` to `top`, of which there are at
+ * most WINDOW; returns how many those are. At most 255 vectors. */
+static uint32_t count_window(const uint8_t *x, int64_t vectors, int low, int top, uint32_t *count)
+{
+    const counts c = count_bytes(x, vectors, low);
+    uint32_t all = 0;
+
     for (int k = low; k <= top; k++) {
-        const uint32_t n = vb_sum(found[k - low]);
+        const uint32_t n = vb_sum(c.of[k - low]);
 
         count[k] += n;
-        all += n;
-    }
-    if (zeros) {
-        const uint32_t n = vb_sum(found[WINDOW]);
-
-        count[0] += n;
         all += n;
     }
     return all;
 }
 
+static uint32_t count_zeros(const uint8_t *x, int64_t vectors)
+{
+    vb found = {0};
+
+    for (int64_t i = 0; i < vectors; i++)
+        found -= (vb)(vb_load(x + i * VB) == 0);
+    return vb_sum(found);
+}
+
 /* Counts one by one the bytes from 1 to `top`, which are few: first where they are, as a branch at
- * each vector would often be guessed wrong. */
-static void count_rest(const uint8_t *x, int64_t vectors, int top, uint32_t *count)
+ * each vector would often be guessed wrong. Returns how many those are. */
+static uint32_t count_rest(const uint8_t *x, int64_t vectors, int top, uint32_t *count)
 {
     const uint8_t *where[PIECE / VB];
     uint64_t which[PIECE / VB];
+    uint32_t all = 0;
     int64_t n = 0;
 
     for (int64_t i = 0; i < vectors; i++, x += VB) {
         where[n] = x;
-        which[n] = vb_bits((vb)((vb)(vb_load(x) - 1) < (uint8_t)top));
+        which[n] = vb_less(vb_load(x) - 1, (vb){0} + (uint8_t)top);
         n += which[n] != 0;
     }
     for (int64_t k = 0; k < n; k++)
-        for (uint64_t some = which[k]; some; some &= some - 1)
+        for (uint64_t some = which[k]; some; some &= some - 1, all++)
             count[where[k][__builtin_ctzll(some)]]++;
+    return all;
 }
 
-/* Adds n exponents, behind which are zeros up to a whole vector. */
-static void count_exponents(const uint8_t *x, int64_t n, uint32_t *count)
+/* Adds n exponents, behind which are zeros up to a whole vector; the largest is top. Those that are
+ * not found elsewhere are zeros. */
+static void count_exponents(const uint8_t *x, int64_t n, int top, uint32_t *count)
 {
     const int64_t vectors = round_up(n, VB) / VB;
-    int64_t left = vectors * VB;
-    int top = largest_of(x, vectors); /* what is above is counted, but for zeros */
+    int64_t left = n, zeros = 0;
 
-    for (int w = 0; w == 0 || (w < WINDOWS && top > 0 && left > n / 128); w++) {
+    for (int w = 0; w < WINDOWS && top > 0 && left - zeros > n / 128; w++) {
         const int low = top > WINDOW ? top - WINDOW + 1 : 1;
 
-        left -= count_window(x, vectors, low, top, w == 0, count);
+        left -= count_window(x, vectors, low, top, count);
         top = low - 1;
+        if (w == 0 && left > n / 128)
+            zeros = count_zeros(x, vectors) - (vectors * VB - n);
     }
-    if (left > 0)
-        count_rest(x, vectors, top, count);
-    count[0] -= (uint32_t)(vectors * VB - n);
+    if (top > 0 && left > zeros)
+        left -= count_rest(x, vectors, top, count);
+    count[0] += (uint32_t)left;
 }
 
 static void stats_chunk(const float *x, int64_t n, bool exponents, partial *p)
@@ -288,7 +360,8 @@ static void stats_chunk(const float *x, int64_t n, bool exponents, partial *p)
             m = careful_moments(from, len);
         merge(&p->moments, &m);
         if (exponents)
-            count_exponents(bytes, len, p->exponent);
+            count_exponents(bytes, len, m.n == (double)len ? top_of(&m) : largest_of(bytes, len),
+                            p->exponent);
     }
 }
 

@@ -201,22 +201,44 @@ static inline vb vb_max(vb a, vb b)
 /* The exponents of all four, in some order. */
 static inline vb vb_exponents(vf a, vf b, vf c, vf d)
 {
-    typedef uint16_t halves __attribute__((vector_size(sizeof(vb))));
-    const halves ab = (halves)((vu)a >> 16 | ((vu)b & 0xffff0000)) >> 7 & 255;
-    const halves cd = (halves)((vu)c >> 16 | ((vu)d & 0xffff0000)) >> 7 & 255;
+    const vu ab = ((vu)a >> 23 & 0xff) | ((vu)b >> 15 & ~0xffU);
+    const vu cd = ((vu)c >> 7 & 0xff0000) | ((vu)d << 1 & ~0xff0000U);
 
-    return (vb)VB_OP(packus_epi16)((VB_INTRINSIC)ab, (VB_INTRINSIC)cd);
+    return (vb)((ab & 0xffff) | (cd & ~0xffffU));
 }
 
-/* Bit i says whether byte i is 128 or more. */
-static inline uint64_t vb_bits(vb x)
+static inline vb vb_min(vb a, vb b)
+{
+    return (vb)VB_OP(min_epu8)((VB_INTRINSIC)a, (VB_INTRINSIC)b);
+}
+
+/* Bit i says whether byte i of x is less than y's. */
+static inline uint64_t vb_less(vb x, vb y)
 {
 #if defined __AVX512F__
-    return _mm512_movepi8_mask((__m512i)x);
+    return _mm512_cmplt_epu8_mask((__m512i)x, (__m512i)y);
 #else
-    return (uint32_t)VB_OP(movemask_epi8)((VB_INTRINSIC)x);
+    return (uint32_t)VB_OP(movemask_epi8)((VB_INTRINSIC)(vb)(x < y));
 #endif
 }
+
+#if defined __SSSE3__
+/* 16 bytes, repeated */
+static inline vb vb_table(const uint8_t t[16])
+{
+    vb all;
+
+    for (size_t i = 0; i < sizeof all; i += 16)
+        memcpy((char *)&all + i, t, 16);
+    return all;
+}
+
+/* table[x], where x < 16 */
+static inline vb vb_look_up(vb table, vb x)
+{
+    return (vb)VB_OP(shuffle_epi8)((VB_INTRINSIC)table, (VB_INTRINSIC)x);
+}
+#endif
 
 /* Sum of the bytes. */
 static inline uint32_t vb_sum(vb x)
