@@ -111,7 +111,7 @@ FUZZ := build-fuzz
 TIME ?= 60
 TARGET ?= $(shell sed -n 's/^    X(\([a-z]*\)).*/\1/p' tests/fuzz/fuzz.h)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c base/*.c runfile/*.c models/*.c models/*/*.c probe/*.c train/*.c) \
-    $(wildcard analyze/search/expression*.c analyze/one/not_finite*.c analyze/training/training_log.c)
+    $(wildcard analyze/search/expression*.c analyze/one/not_finite*.c analyze/training/training_log.c analyze/training/training_windows.c)
 FUZZ_CFLAGS := $(filter-out -fopenmp,$(ALL_CFLAGS)) -Wno-source-uses-openmp -Wno-unused-function -O1 -g \
     -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 fuzz: $(TARGET:%=$(FUZZ)/fuzz/%)
@@ -199,7 +199,7 @@ PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h tests/*/*.h */*_sta
     $(addprefix probe/,input_source.h recorder.h trajectory_record.h) \
     $(addprefix train/,board.h config_fields.h config_network.h config_reader.h data_source.h journal.h \
         statistics.h train_folder.h watch.h) \
-    $(wildcard analyze/training/mechanism_*.h) \
+    $(wildcard analyze/training/mechanism_*.h) analyze/training/training_windows.h \
     $(filter-out reports/analysis.h reports/report.h,$(wildcard reports/*.h reports/*/*.h))
 PREFIX ?= /usr/local
 # from:to below PREFIX

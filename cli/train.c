@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/tables.h"
+#include "runfile/training_files.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -43,7 +44,7 @@ static bool find_mechanism(const ss_train_summary *m, ss_mechanism_finding *foun
     *sentence = NULL;
     if (!m->measured)
         return false;
-    snprintf(path, sizeof path, "%s/statistics.h5", m->output);
+    snprintf(path, sizeof path, "%s/" SS_TRAINING_STATISTICS, m->output);
     rc = ss_run_open_any(path, &r, &why);
     if (rc == SS_OK && r->n_done > 0)
         rc = ss_mechanism_find(&r, NULL, 1, found, &why);
@@ -128,7 +129,7 @@ static void print_next(const ss_train_summary *m)
     printf("\n");
     if (m->measured) {
         printf("sigmascope analyze ");
-        cli_print_word(m->output, "/statistics.h5");
+        cli_print_word(m->output, "/" SS_TRAINING_STATISTICS);
         printf("\n");
     }
     if (*m->checkpoint) {

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "probe/interrupt.h"
+#include "runfile/training_files.h"
 #include "train/board.h"
 #include "train/config.h"
 #include "train/journal.h"
@@ -22,8 +23,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-enum { LAST_LOSSES = 100 };
 
 typedef struct {
     const ss_train_options *opt;
@@ -38,9 +37,9 @@ typedef struct {
     int64_t saved; /* step of the last checkpoint; -1: none */
     int64_t back;  /* of the one that a rollback goes to */
     json_t *record;
-    double losses[LAST_LOSSES];
+    double losses[SS_TRAINING_LAST];
     int64_t n_losses;
-    bool skipped[LAST_LOSSES]; /* the last steps, in turn */
+    bool skipped[SS_TRAINING_LAST]; /* the last steps, in turn */
     int64_t n_steps;
     ss_train_summary *summary;
 } session;
@@ -63,7 +62,7 @@ static ss_code open_journal(session *s, const char *name, ss_journal **j, ss_err
 
 static ss_code open_statistics(session *s, ss_err *e)
 {
-    char *path = ss_train_folder_file(&s->folder, "statistics.h5");
+    char *path = ss_train_folder_file(&s->folder, SS_TRAINING_STATISTICS);
     const ss_statistics_options o = {.path = path,
                                      .command = s->opt->command,
                                      .after = s->start,
@@ -268,9 +267,9 @@ static ss_code begin(session *s, ss_err *e)
     if (rc == SS_OK && (rc = check_weights(s, e)) != SS_OK)
         ss_fail_prefix(e, "%s", s->folder.path);
     if (rc == SS_OK)
-        rc = open_journal(s, "log.jsonl", &s->log, e);
+        rc = open_journal(s, SS_TRAINING_LOG, &s->log, e);
     if (rc == SS_OK)
-        rc = open_journal(s, "events.jsonl", &s->events, e);
+        rc = open_journal(s, SS_TRAINING_EVENTS, &s->events, e);
     ss_model_modules(ss_trainer_model(s->t), &n_modules);
     if (rc == SS_OK)
         rc = ss_watch_new(n_modules, &s->watch, e);
@@ -343,7 +342,7 @@ static ss_code write_overflows(session *s, const ss_trainer_did *did, ss_err *e)
         rc = ss_journal_add(
             s->events,
             json_pack("{s:I, s:s, s:s, s:i, s:o, s:f, s:f}", "step", (json_int_t)did->step, "event",
-                      "overflow", "module", o.module->path, "sample", i, "sigma",
+                      SS_EVENT_OVERFLOW, "module", o.module->path, "sample", i, "sigma",
                       ss_journal_number(levels[i].sigma), "share", o.share, "scale", did->scale),
             e);
     }
@@ -352,7 +351,8 @@ static ss_code write_overflows(session *s, const ss_trainer_did *did, ss_err *e)
     const char *bad = ss_trainer_bad_gradient(s->t);
     return ss_journal_add(s->events,
                           json_pack("{s:I, s:s, s:s?, s:f}", "step", (json_int_t)did->step, "event",
-                                    "gradient_overflow", "parameter", bad, "scale", did->scale),
+                                    SS_EVENT_GRADIENT_OVERFLOW, "parameter", bad, "scale",
+                                    did->scale),
                           e);
 }
 
@@ -360,8 +360,8 @@ static ss_code write_spike(session *s, const ss_trainer_did *did, ss_err *e)
 {
     return ss_journal_add(s->events,
                           json_pack("{s:I, s:s, s:f, s:f, s:o, s:s?}", "step",
-                                    (json_int_t)did->step, "event", "spike", "loss", did->loss,
-                                    "mean", ss_trainer_spikes(s->t)->mean, "staleness",
+                                    (json_int_t)did->step, "event", SS_EVENT_SPIKE, "loss",
+                                    did->loss, "mean", ss_trainer_spikes(s->t)->mean, "staleness",
                                     ss_journal_number(did->staleness), "parameter", did->stalest),
                           e);
 }
@@ -436,7 +436,7 @@ static ss_code give_up(session *s, const ss_trainer_did *did, ss_err *e)
             s->back);
     return ss_journal_add(s->events,
                           json_pack("{s:I, s:s, s:I}", "step", (json_int_t)did->step, "event",
-                                    "rollback", "to", (json_int_t)s->back),
+                                    SS_EVENT_ROLLBACK, "to", (json_int_t)s->back),
                           e);
 }
 
@@ -445,10 +445,10 @@ static ss_code give_up(session *s, const ss_trainer_did *did, ss_err *e)
 static ss_code write_step(session *s, const ss_trainer_did *did, ss_err *e)
 {
     if (isfinite(did->loss))
-        s->losses[s->n_losses++ % LAST_LOSSES] = did->loss;
+        s->losses[s->n_losses++ % SS_TRAINING_LAST] = did->loss;
     if (s->n_steps == 0)
         s->summary->scale_first = did->scale;
-    s->skipped[s->n_steps++ % LAST_LOSSES] = did->skipped;
+    s->skipped[s->n_steps++ % SS_TRAINING_LAST] = did->skipped;
     if (s->board) {
         ss_code rc = ss_board_step(s->board, did, e);
 
@@ -550,13 +550,13 @@ static ss_code loop(session *s, ss_err *e)
 static void summarise(session *s)
 {
     ss_train_summary *m = s->summary;
-    const int64_t n = s->n_losses < LAST_LOSSES ? s->n_losses : LAST_LOSSES;
+    const int64_t n = s->n_losses < SS_TRAINING_LAST ? s->n_losses : SS_TRAINING_LAST;
     double sum = 0;
 
     for (int64_t i = 0; i < n; i++)
         sum += s->losses[i];
     m->loss = n ? sum / (double)n : NAN;
-    m->lately_of = s->n_steps < LAST_LOSSES ? s->n_steps : LAST_LOSSES;
+    m->lately_of = s->n_steps < SS_TRAINING_LAST ? s->n_steps : SS_TRAINING_LAST;
     for (int64_t i = 0; i < m->lately_of; i++)
         m->lately += s->skipped[i];
     m->steps = ss_trainer_steps(s->t);

@@ -7,6 +7,7 @@
 #include "base/outdir.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "runfile/training_files.h"
 #include "train/config.h"
 
 #include <dirent.h>
@@ -20,8 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char config_file[] = "config.json", lock_file[] = "lock",
-                  state_file[] = "training.json", statistics_file[] = "statistics.h5";
+static const char lock_file[] = "lock", model_file[] = "config.json";
 
 static ss_code out_of_memory(const ss_train_folder *f, ss_err *e)
 {
@@ -118,7 +118,7 @@ static int64_t step_of(const char *name)
 /* What a killed training leaves half-written, by names that only a training gives. */
 static bool is_leftover(const char *name)
 {
-    const char *const files[] = {statistics_file, config_file};
+    const char *const files[] = {SS_TRAINING_STATISTICS, SS_TRAINING_CONFIG};
     static const char ema[] = "-ema";
     char target[64];
     size_t n = ss_outdir_leftover(name);
@@ -165,7 +165,7 @@ ss_code ss_train_folder_open(const char *path, const json_t *config, bool resume
     ss_code rc;
 
     *f = (ss_train_folder){.path = ss_strdup(path), .lock = -1};
-    if (!f->path || !(file = ss_train_folder_file(f, config_file)))
+    if (!f->path || !(file = ss_train_folder_file(f, SS_TRAINING_CONFIG)))
         return out_of_memory(f, e);
     if (mkdir(path, 0777) != 0 && errno != EEXIST) {
         rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
@@ -191,7 +191,7 @@ out:
 
 ss_code ss_train_folder_set_config(const ss_train_folder *f, const json_t *config, ss_err *e)
 {
-    char *path = ss_train_folder_file(f, config_file);
+    char *path = ss_train_folder_file(f, SS_TRAINING_CONFIG);
     ss_code rc = path ? write_config(path, config, e) : out_of_memory(f, e);
 
     ss_free(path);
@@ -210,7 +210,7 @@ void ss_train_folder_close(ss_train_folder *f)
 static bool is_checkpoint(const ss_train_folder *f, int64_t step)
 {
     char *folder = ss_train_folder_step(f, step, false);
-    char *state = folder ? ss_path_join(folder, state_file) : NULL;
+    char *state = folder ? ss_path_join(folder, SS_TRAINING_STATE) : NULL;
     const bool is = state && ss_file_exists(state);
 
     ss_free(state);
@@ -266,7 +266,7 @@ static ss_code remove_step(const ss_train_folder *f, int64_t step, bool ema, ss_
     ss_code rc = path ? SS_OK : out_of_memory(f, e);
 
     if (rc == SS_OK && (!ema || ss_is_dir(path)))
-        rc = ss_outdir_remove(path, config_file, e);
+        rc = ss_outdir_remove(path, model_file, e);
     ss_free(path);
     return rc;
 }

@@ -23,14 +23,14 @@
 #include "base/outdir.h"
 #include "base/version.h"
 #include "models/file/checkpoint_write.h"
+#include "runfile/training_files.h"
 #include "train/trainer_state.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-static const char state_file[] = "optimizer.safetensors", counter_file[] = "training.json",
-                  config_file[] = "config.json";
+static const char state_file[] = "optimizer.safetensors", config_file[] = "config.json";
 
 static ss_code out_of_memory(ss_err *e)
 {
@@ -64,7 +64,7 @@ static json_t *counters(const ss_trainer *t)
 
 static ss_code write_counters(const ss_trainer *t, const char *folder, ss_err *e)
 {
-    char *path = ss_path_join(folder, counter_file);
+    char *path = ss_path_join(folder, SS_TRAINING_STATE);
     json_t *all = counters(t);
 
     json_object_set_new(all, "version", json_string("sigmascope " SS_VERSION));
@@ -226,7 +226,7 @@ static ss_code fit_branch(ss_trainer *t, const char *folder, const json_t *run, 
 
 static ss_code load_counters(ss_trainer *t, const char *folder, bool branch, ss_err *e)
 {
-    char *path = ss_path_join(folder, counter_file);
+    char *path = ss_path_join(folder, SS_TRAINING_STATE);
     ss_json j = {0};
     ss_code rc = path ? ss_json_load(&j, path, e) : out_of_memory(e);
 
@@ -293,11 +293,11 @@ static ss_code check_branch(const ss_trainer *t, const char *folder, ss_err *e)
     ss_model *m;
     int n, more = 0;
 
-    if (!holds(folder, state_file) || !holds(folder, counter_file))
+    if (!holds(folder, state_file) || !holds(folder, SS_TRAINING_STATE))
         return ss_fail(e, SS_USAGE,
                        "%s: has no state to go on from (%s and %s)%s; name a step-NNNNNN folder of "
                        "`sigmascope train`, or leave out init.state to take the weights alone",
-                       folder, state_file, counter_file,
+                       folder, state_file, SS_TRAINING_STATE,
                        is_average(folder) ? ", averages of weights never have" : "");
     ss_code rc = ss_model_open(folder, NULL, &m, e);
     if (rc != SS_OK)

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static int compare_doubles(const void *a, const void *b)
+int ss_rising(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
 
@@ -21,7 +21,7 @@ double ss_median(double *x, int n)
     }
     if (!kept)
         return NAN;
-    qsort(x, (size_t)kept, sizeof *x, compare_doubles);
+    qsort(x, (size_t)kept, sizeof *x, ss_rising);
     return kept % 2 ? x[kept / 2] : (x[kept / 2 - 1] + x[kept / 2]) / 2;
 }
 

@@ -2,6 +2,9 @@
 #ifndef SS_ANALYZE_MEDIAN_H
 #define SS_ANALYZE_MEDIAN_H
 
+/* Compares two doubles that are not NaN, for qsort: the smallest first. */
+int ss_rising(const void *a, const void *b);
+
 /* Median of the values that are not NaN; reorders x. NaN if there are none. */
 double ss_median(double *x, int n);
 

@@ -7,6 +7,7 @@
 #include "analyze/one/score.h"
 
 #include "analyze/math/frechet.h"
+#include "analyze/math/median.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -230,13 +231,6 @@ static ss_code resample(scoring *s, int k, double *d, ss_err *e)
     return distance_of(s, s->drawn, s->n, d, e);
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Bias and interval by the bootstrap. */
 static ss_code correct(scoring *s, ss_score *out, ss_err *e)
 {
@@ -249,7 +243,7 @@ static ss_code correct(scoring *s, ss_score *out, ss_err *e)
         if (rc != SS_OK)
             return rc;
     }
-    qsort(d, SS_SCORE_RESAMPLES, sizeof *d, by_size);
+    qsort(d, SS_SCORE_RESAMPLES, sizeof *d, ss_rising);
     for (int k = 0; k < SS_SCORE_RESAMPLES; k++)
         sum += d[k];
     out->corrected = 2 * out->distance - sum / SS_SCORE_RESAMPLES;

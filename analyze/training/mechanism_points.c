@@ -1,6 +1,7 @@
 /* mechanism_points.c - see mechanism_points.h */
 #include "analyze/training/mechanism_points.h"
 
+#include "analyze/math/median.h"
 #include "analyze/one/not_finite.h"
 #include "analyze/several/align.h"
 #include "analyze/training/mechanism_measure.h"
@@ -70,13 +71,6 @@ static ss_code make_room(ss_run *first, int n, ss_mechanism_points *p, ss_err *e
     return p->points && p->layers && p->runs ? SS_OK : out_of_memory(first, e);
 }
 
-static int rising(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Finds the thirds of all noise levels of a training. */
 static void cut_levels(ss_view *view)
 {
@@ -93,7 +87,7 @@ static void cut_levels(ss_view *view)
     }
     if (n < 3)
         return;
-    qsort(view->scratch, (size_t)n, sizeof *view->scratch, rising);
+    qsort(view->scratch, (size_t)n, sizeof *view->scratch, ss_rising);
     view->low = view->scratch[n / 3];
     view->high = view->scratch[2 * n / 3];
 }

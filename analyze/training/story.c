@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "runfile/training_files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -221,7 +222,7 @@ static int by_rank(const void *a, const void *b)
 
 static bool holds_training(const char *folder)
 {
-    char *log = ss_path_join(folder, "log.jsonl");
+    char *log = ss_path_join(folder, SS_TRAINING_LOG);
     const bool is = log && ss_file_exists(log);
 
     ss_free(log);

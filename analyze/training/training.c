@@ -21,13 +21,6 @@ static const float *sigmas_of(const ss_training *t, int step)
     return t->sigma + (size_t)t->columns[step] * (size_t)t->run->n_samples;
 }
 
-static int rising(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
 static ss_code list_columns(ss_training *t, ss_err *e)
 {
     const ss_run *r = t->run;
@@ -63,7 +56,7 @@ static ss_code cut_bands(ss_training *t, ss_err *e)
                 all[n++] = sigmas_of(t, j)[i];
         }
     }
-    qsort(all, n, sizeof *all, rising);
+    qsort(all, n, sizeof *all, ss_rising);
     for (size_t b = 1; b < SS_N_BANDS && n > 0; b++)
         t->cut[b - 1] = all[b * n / SS_N_BANDS];
     ss_free(all);
