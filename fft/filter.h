@@ -3,10 +3,11 @@
 #define SS_FFT_FILTER_H
 
 #include "base/err.h"
+#include "base/sample_size.h"
 
 typedef enum { SS_LOWPASS, SS_HIGHPASS } ss_filter_kind;
 
-/* Filters every channel of x [h][w][c] in place, as if the image were repeated endlessly:
+/* Filters every channel of every frame of x in place, as if the image were repeated endlessly:
  *
  *   low(f)  = exp(-f^2 / (2 cutoff^2)),   high(f) = 1 - low(f)
  *
@@ -17,8 +18,8 @@ typedef enum { SS_LOWPASS, SS_HIGHPASS } ss_filter_kind;
  * deviation min(h, w) / (2 pi cutoff).
  *
  * SS_USAGE if cutoff is not a positive finite number, SS_SHAPE if a side is below 1. A value
- * that is not finite spreads over its channel. */
-ss_code ss_filter_gaussian(ss_filter_kind kind, double cutoff, float *x, int h, int w, int c,
+ * that is not finite spreads over its channel of that frame. */
+ss_code ss_filter_gaussian(ss_filter_kind kind, double cutoff, ss_sample_size size, float *x,
                            ss_err *e);
 
 #endif

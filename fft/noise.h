@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/rng.h"
+#include "base/sample_size.h"
 
 #define SS_NOISE_COLORS(X) \
     X(WHITE, "white")      \
@@ -29,15 +30,15 @@ typedef enum { SS_NOISE_COLORS(X) SS_NOISE_N_COLORS } ss_noise_color;
 
 const char *ss_noise_name(ss_noise_color color); /* "pink" */
 
-/* Draws an image x [h][w][c], its channels independent of each other.
+/* Draws a sample x, its frames and channels independent of each other.
  *
  * White noise is the stream's standard normals from number 0 on, in memory order. Pink and
- * blue noise are the same normals, reweighted; every channel has a mean of 0, and the image
- * is scaled so that its mean square is exactly 1 (up to rounding). Exactly, not on average:
+ * blue noise are the same normals, reweighted; every channel has a mean of 0, and each
+ * frame is scaled so that its mean square is exactly 1 (up to rounding). Exactly, not on average:
  * a few waves carry most of the power of pink noise, so that images left as drawn would
  * differ in size by a fifth, and activations with them.
  *
  * SS_SHAPE where pink or blue noise has no wave to be made of: 1 x 1 pixel. */
-ss_code ss_noise_draw(ss_noise_color color, ss_rng rng, float *x, int h, int w, int c, ss_err *e);
+ss_code ss_noise_draw(ss_noise_color color, ss_rng rng, ss_sample_size size, float *x, ss_err *e);
 
 #endif

@@ -84,15 +84,15 @@ void ss_spectrum_free(ss_spectrum *s)
 }
 
 /* s->power = P of the bins that the real transform keeps. */
-static void compute_half(ss_spectrum *s, const float *x, int c)
+static void compute_half(ss_spectrum *s, const float *x, int frames, int c)
 {
     ss_plane *p = &s->plane;
     const ptrdiff_t n = (ptrdiff_t)p->h * p->half;
-    const double pixels = (double)p->h * p->w, scale = 1 / (pixels * pixels * c);
+    const double pixels = (double)p->h * p->w, scale = 1 / (pixels * pixels * c * frames);
 
     memset(s->power, 0, (size_t)n * sizeof *s->power);
-    for (int channel = 0; channel < c; channel++) {
-        ss_plane_load(p, x, c, channel);
+    for (int k = 0; k < frames * c; k++) {
+        ss_plane_load(p, x + k / c * (ptrdiff_t)p->h * p->w * c, c, k % c);
         fftwf_execute(p->forward);
         for (ptrdiff_t i = 0; i < n; i++) {
             double re = crealf(p->f[i]), im = cimagf(p->f[i]);
@@ -107,7 +107,7 @@ void ss_spectrum_power(ss_spectrum *s, const float *x, int c, double *power)
 {
     const int h = s->plane.h, w = s->plane.w, half = s->plane.half;
 
-    compute_half(s, x, c);
+    compute_half(s, x, 1, c);
     for (int ky = 0; ky < h; ky++) {
         for (int kx = 0; kx < w; kx++) {
             bool kept = kx < half;
@@ -118,12 +118,12 @@ void ss_spectrum_power(ss_spectrum *s, const float *x, int c, double *power)
     }
 }
 
-void ss_spectrum_radial(ss_spectrum *s, const float *x, int c, double *psd)
+void ss_spectrum_radial(ss_spectrum *s, const float *x, int frames, int c, double *psd)
 {
     const int h = s->plane.h, w = s->plane.w, half = s->plane.half;
     const int rings = ss_spectrum_rings(h, w);
 
-    compute_half(s, x, c);
+    compute_half(s, x, frames, c);
     memset(psd, 0, (size_t)rings * sizeof *psd);
     for (int ky = 0; ky < h; ky++) {
         for (int kx = 0; kx < half; kx++) {

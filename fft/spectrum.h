@@ -2,7 +2,7 @@
  *
  *   ss_spectrum *s;
  *   rc = ss_spectrum_new(h, w, &s, &err);     // once per image size
- *   ss_spectrum_radial(s, x, c, psd);         // per image; psd has ss_spectrum_rings(h, w)
+ *   ss_spectrum_radial(s, x, 1, c, psd);      // per image; psd has ss_spectrum_rings(h, w)
  *   ss_spectrum_free(s);
  */
 #ifndef SS_FFT_SPECTRUM_H
@@ -27,7 +27,8 @@ void ss_spectrum_free(ss_spectrum *s); /* NULL is fine */
  *        averaged over them (Parseval). */
 void ss_spectrum_power(ss_spectrum *s, const float *x, int c, double *power);
 
-/* Mean of P over rings of waves of the same length, whatever their direction:
+/* Mean of P over rings of waves of the same length, whatever their direction, and over the frames
+ * of x [frames][h][w][c]:
  *
  *   psd[k] = mean of P where k - 1/2 <= |f| < k + 1/2
  *
@@ -37,7 +38,7 @@ void ss_spectrum_power(ss_spectrum *s, const float *x, int c, double *power);
  * only a long image has. A ring of a very small image that no wave falls into is 0.
  *
  * Source: van der Schaaf & van Hateren 1996, Vision Research 36, 2759-2770. */
-void ss_spectrum_radial(ss_spectrum *s, const float *x, int c, double *psd);
+void ss_spectrum_radial(ss_spectrum *s, const float *x, int frames, int c, double *psd);
 
 /* Number of rings: min(h, w)/2 + 1. */
 int ss_spectrum_rings(int h, int w);

@@ -57,27 +57,27 @@ static float *add_item(bundle *b, const char *name, int rank, const int64_t *dim
     return x;
 }
 
-/* [H][W][C] of the run to [C][H][W]. */
+/* Samples of the run to the layout of PyTorch. */
 static ss_code add_input(bundle *b, ss_err *e)
 {
     static const char set[] = "/inputs/x";
     ss_run_shape s;
+    ss_sample_size size;
     ss_code rc = SS_OK;
 
-    if (!ss_run_has_pictures(b->r, set, &s) || s.rank != 3)
+    if (!ss_run_has_pictures(b->r, set, &s) || !ss_sample_size_of(s.rank, s.dim, &size))
         return ss_fail(e, SS_USAGE, "%s: has no %s [H,W,C], so its input cannot be saved",
                        b->r->path, set);
-    const int64_t pixels = s.dim[0] * s.dim[1], c = s.dim[2];
-    float *x = add_item(b, "x", 4, (int64_t[]){c, s.dim[0], s.dim[1]});
+    const ss_shape torch = ss_sample_torch_shape(size);
+    float *x = add_item(b, "x", 1 + torch.rank, torch.dim);
     float *one = ss_alloc((size_t)s.n, sizeof *one);
 
     if (!x || !one)
         rc = out_of_memory(e);
     for (int n = 0; n < b->count && rc == SS_OK; n++) {
         rc = ss_run_picture(b->r, set, b->input, b->sigma, b->first + n, one, e);
-        for (int64_t i = 0; i < pixels && rc == SS_OK; i++)
-            for (int64_t j = 0; j < c; j++)
-                x[n * s.n + j * pixels + i] = one[i * c + j];
+        if (rc == SS_OK)
+            ss_sample_to_torch(size, one, x + n * s.n);
     }
     ss_free(one);
     return rc;
@@ -235,7 +235,7 @@ static void write_shell(const bundle *b, ss_str *s)
     add_option(s, "inputs", "raw:input.safetensors#x");
     snprintf(text, sizeof text, "%d", b->count);
     add_option(s, "samples", text);
-    snprintf(text, sizeof text, "%dx%d", b->plan.net.height, b->plan.net.width);
+    snprintf(text, sizeof text, "%dx%d", b->plan.net.size.height, b->plan.net.size.width);
     add_option(s, "size", text);
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         for (int i = 0; i < b->n_items; i++) {

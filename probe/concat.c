@@ -4,14 +4,39 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* The shape of such channels in a file, "[N,3,32,32]" or "[N,3,16,32,32]"; channels 0: "C". */
+static char *shape_text(const ss_network *net, int channels, char *out, size_t n)
+{
+    const ss_sample_size s = net->size;
+    char c[16] = "C", frames[16] = "";
+
+    if (channels)
+        snprintf(c, sizeof c, "%d", channels);
+    if (s.frames)
+        snprintf(frames, sizeof frames, "%d,", s.frames);
+    snprintf(out, n, "[N,%s,%s%d,%d]", c, frames, s.height, s.width);
+    return out;
+}
+
+/* Puts the dimensions of n such samples into a. */
+static void set_shape(ss_array *a, int n, ss_sample_size s)
+{
+    const ss_shape one = ss_sample_torch_shape(s);
+
+    *a = (ss_array){.rank = 1 + one.rank, .dim = {n}};
+    memcpy(a->dim + 1, one.dim, (size_t)one.rank * sizeof *one.dim);
+}
 
 static ss_code make_noise(const ss_network *net, int channels, int samples, uint64_t seed,
                           ss_array *a, ss_err *e)
 {
-    const size_t one = (size_t)channels * (size_t)net->height * (size_t)net->width;
+    const ss_sample_size size = ss_sample_with_channels(net->size, channels);
+    const size_t one = (size_t)ss_sample_values(size);
 
-    *a = (ss_array){.rank = 4, .dim = {samples, channels, net->height, net->width}};
+    set_shape(a, samples, size);
     a->values = ss_alloc((size_t)samples, one * sizeof *a->values);
     if (!a->values)
         return ss_fail(e, SS_NOMEM, "out of memory");
@@ -21,25 +46,33 @@ static ss_code make_noise(const ss_network *net, int channels, int samples, uint
     return SS_OK;
 }
 
+/* Do the sides fit behind the channels? */
+static bool has_sides(const ss_array *a, ss_sample_size s)
+{
+    const ss_shape want = ss_sample_torch_shape(s);
+
+    return a->rank == 1 + want.rank &&
+           memcmp(a->dim + 2, want.dim + 1, (size_t)(want.rank - 1) * sizeof *want.dim) == 0;
+}
+
 static ss_code load(const char *from, const ss_network *net, int needed, int samples, ss_array *a,
                     ss_err *e)
 {
-    const int64_t *dim = a->dim;
+    const int rank = 1 + ss_sample_shape(net->size).rank;
+    char text[96];
 
     if (ss_safetensors_load_f32(from, a, e) != SS_OK)
         return ss_fail_prefix(e, "--concat");
-    if (needed && (a->rank != 4 || dim[1] != needed))
-        return ss_fail(
-            e, SS_USAGE,
-            "--concat: %s must be [N,%d,%d,%d]: the network takes %d channels beside its "
-            "picture",
-            from, needed, net->height, net->width, needed);
-    if (a->rank != 4 || dim[1] >= net->channels || dim[2] != net->height || dim[3] != net->width ||
-        (dim[0] != 1 && dim[0] < samples))
+    if (needed && (a->rank != rank || a->dim[1] != needed))
         return ss_fail(e, SS_USAGE,
-                       "--concat: %s must be [N,C,%d,%d] with N of 1 or at least %d, and C below "
-                       "the network's %d channels",
-                       from, net->height, net->width, samples, net->channels);
+                       "--concat: %s must be %s: the network takes %d channels beside its picture",
+                       from, shape_text(net, needed, text, sizeof text), needed);
+    if (!has_sides(a, net->size) || a->dim[1] >= net->size.channels ||
+        (a->dim[0] != 1 && a->dim[0] < samples))
+        return ss_fail(e, SS_USAGE,
+                       "--concat: %s must be %s with N of 1 or at least %d, and C below the "
+                       "network's %d channels",
+                       from, shape_text(net, 0, text, sizeof text), samples, net->size.channels);
     return SS_OK;
 }
 
@@ -47,17 +80,18 @@ ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uin
                        ss_concat_channels *k, ss_err *e)
 {
     const int needed = (int)ss_model_about(net->model)->net.needs.concat_channels;
+    char text[96];
     ss_code rc = SS_OK;
 
     *k = (ss_concat_channels){0};
     if (!from && needed)
         return ss_fail(
             e, SS_USAGE,
-            "%s takes %d channels, and its picture has %d: the other %d are a condition "
-            "(a mask, another picture); give them with --concat FILE#NAME, [N,%d,%d,%d], "
-            "or noise in them with --concat " SS_CONCAT_NOISE,
-            ss_model_about(net->model)->path, net->channels, net->channels - needed, needed, needed,
-            net->height, net->width);
+            "%s takes %d channels, and its picture has %d: the other %d are a condition (a mask, "
+            "another picture); give them with --concat FILE#NAME, %s, or noise in them with "
+            "--concat " SS_CONCAT_NOISE,
+            ss_model_about(net->model)->path, net->size.channels, net->size.channels - needed,
+            needed, shape_text(net, needed, text, sizeof text));
     if (from && strcmp(from, SS_CONCAT_NOISE) == 0)
         rc = needed ? make_noise(net, needed, samples, seed, &k->values, e)
                     : ss_fail(e, SS_USAGE,
@@ -67,7 +101,8 @@ ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uin
         rc = load(from, net, needed, samples, &k->values, e);
     if (rc != SS_OK)
         ss_concat_release(k);
-    k->picture = net->channels - (k->values.rank ? (int)k->values.dim[1] : 0);
+    k->picture = ss_sample_with_channels(
+        net->size, net->size.channels - (k->values.rank ? (int)k->values.dim[1] : 0));
     return rc;
 }
 
@@ -77,11 +112,11 @@ void ss_concat_release(ss_concat_channels *k)
     *k = (ss_concat_channels){0};
 }
 
-void ss_concat_put(const ss_concat_channels *k, int sample, const float *picture, int64_t pixels,
-                   float *out)
+void ss_concat_put(const ss_concat_channels *k, int sample, const float *picture, float *out)
 {
-    const int64_t c = k->picture, extra = k->values.rank ? k->values.dim[1] : 0;
-    const float *behind = NULL; /* [C][H][W] of this sample */
+    const int64_t pixels = ss_sample_pixels(k->picture);
+    const int64_t c = k->picture.channels, extra = k->values.rank ? k->values.dim[1] : 0;
+    const float *behind = NULL; /* [C][pixels] of this sample */
 
     if (extra)
         behind = k->values.values + sample % k->values.dim[0] * extra * pixels;

@@ -3,7 +3,7 @@
  * Inpainting (a mask and a picture), instruct-pix2pix, Marigold, depth and super-resolution stages
  * take more channels than the picture has. They lie behind the picture's and are not noised:
  *
- *   x [H][W][picture + C]
+ *   x [H][W][picture + C], or [F][H][W][picture + C]
  */
 #ifndef SS_PROBE_CONCAT_H
 #define SS_PROBE_CONCAT_H
@@ -15,18 +15,17 @@
 #define SS_CONCAT_NOISE "noise"
 
 typedef struct {
-    ss_array values; /* [N][C][H][W], N of 1 serves every sample; rank 0: no such channels */
-    int picture;     /* the network's other channels */
+    ss_array values; /* [N][C][H][W] or [N][C][F][H][W], N of 1 serves every sample; rank 0: none */
+    ss_sample_size picture; /* the network's size with its other channels alone */
 } ss_concat_channels;
 
-/* from: FILE#NAME of a tensor [N,C,H,W], SS_CONCAT_NOISE, or NULL: then it is SS_USAGE that the
- * network needs some. */
+/* from: FILE#NAME of a tensor of the shape of `values`, SS_CONCAT_NOISE, or NULL: then it is
+ * SS_USAGE that the network needs some. */
 ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uint64_t seed,
                        ss_concat_channels *k, ss_err *e);
 void ss_concat_release(ss_concat_channels *k); /* {0} is fine */
 
-/* out [H][W][picture + C] = picture [H][W][picture], and the channels of the sample behind it. */
-void ss_concat_put(const ss_concat_channels *k, int sample, const float *picture, int64_t pixels,
-                   float *out);
+/* out = picture, and in every pixel the other channels of the sample behind the picture's. */
+void ss_concat_put(const ss_concat_channels *k, int sample, const float *picture, float *out);
 
 #endif

@@ -58,16 +58,18 @@ static void draw_channel(const float *x, int c, int j, float low, float high, ss
     }
 }
 
-static void draw_rgb(const float *x, float low, float high, ss_image *im)
+/* x [h][w][3] from column `left` on. */
+static void draw_rgb(const float *x, float low, float high, ss_image *im, int w, int left)
 {
-    const int64_t pixels = (int64_t)im->h * im->w;
+    for (int row = 0; row < im->h; row++) {
+        for (int col = 0; col < w; col++) {
+            const float *v = x + 3 * ((int64_t)row * w + col);
+            uint8_t *to = im->data + 3 * ((size_t)row * (size_t)im->w + (size_t)(left + col));
+            const bool finite = isfinite(v[0]) && isfinite(v[1]) && isfinite(v[2]);
 
-    for (int64_t i = 0; i < pixels; i++) {
-        const float *v = x + 3 * i;
-        const bool finite = isfinite(v[0]) && isfinite(v[1]) && isfinite(v[2]);
-
-        for (int k = 0; k < 3; k++)
-            im->data[3 * i + k] = finite ? to_byte(v[k], low, high) : magenta[k];
+            for (int k = 0; k < 3; k++)
+                to[k] = finite ? to_byte(v[k], low, high) : magenta[k];
+        }
     }
 }
 
@@ -85,23 +87,35 @@ int64_t ss_gallery_measure(const float *x, int64_t n, double *absmax)
     return bad;
 }
 
-ss_code ss_gallery_draw(const float *x, int h, int w, int c, float low, float high, ss_image *im,
+ss_code ss_gallery_draw(const float *x, ss_sample_size size, float low, float high, ss_image *im,
                         ss_err *e)
 {
-    const int64_t pixels = (int64_t)h * w;
+    const int h = size.height, w = size.width, c = size.channels;
+    const int64_t pixels = ss_sample_pixels(size), frame = ss_sample_area(size) * c;
+    const int columns = c == 3 ? 1 : c;
+    const int64_t width = (int64_t)ss_sample_frames(size) * columns * w;
     double absmax;
     const bool broken = ss_gallery_measure(x, pixels * c, &absmax) > 0;
-    const int columns = c == 3 ? 1 : c;
-    ss_code rc = make_image(h, columns * w, broken || c == 3 ? 3 : 1, im, e);
+
+    if (size.frames && width > SS_IMAGE_MAX_SIDE)
+        return ss_fail(e, SS_UNSUPPORTED,
+                       "%d frames of %d x %d pixels side by side are wider than the %d of a PNG "
+                       "file",
+                       size.frames, h, columns * w, SS_IMAGE_MAX_SIDE);
+    ss_code rc = make_image(h, (int)width, broken || c == 3 ? 3 : 1, im, e);
 
     if (rc != SS_OK)
         return rc;
-    if (c == 3)
-        draw_rgb(x, low, high, im);
-    for (int j = 0; j < c && c != 3; j++) {
-        if (c > 1)
-            find_range(x, pixels, c, j, &low, &high);
-        draw_channel(x, c, j, low, high, im, w, j * w);
+    for (int f = 0; f < ss_sample_frames(size); f++) {
+        const int left = f * columns * w;
+
+        if (c == 3)
+            draw_rgb(x + f * frame, low, high, im, w, left);
+        for (int j = 0; j < c && c != 3; j++) {
+            if (c > 1) /* the same range in all frames */
+                find_range(x, pixels, c, j, &low, &high);
+            draw_channel(x + f * frame, c, j, low, high, im, w, left + j * w);
+        }
     }
     return SS_OK;
 }

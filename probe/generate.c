@@ -179,23 +179,21 @@ static ss_code make_folder(const job *g, const char *name, ss_err *e)
 /* Samples of a latent model, as PyTorch lays them out. */
 static ss_code write_latents(const job *g, const ss_trajectory *t, const char *folder, ss_err *e)
 {
-    const ss_network *net = ss_trajectory_network(t);
-    const int64_t pixels = (int64_t)net->height * net->width, c = ss_trajectory_channels(t);
-    ss_array a = {.rank = 4, .dim = {g->each.samples, c, net->height, net->width}};
+    const ss_sample_size size = ss_trajectory_size(t);
+    const int64_t one = ss_sample_values(size);
+    const ss_shape shape = ss_sample_torch_shape(size);
+    ss_array a = {.rank = 1 + shape.rank, .dim = {g->each.samples}};
     char file[128];
     ss_code rc = SS_OK;
 
     snprintf(file, sizeof file, "%s/latents.safetensors", folder);
     char *path = ss_path_join(g->dir.tmp, file);
-    a.values = ss_alloc((size_t)(g->each.samples * c), (size_t)pixels * sizeof(float));
+    memcpy(a.dim + 1, shape.dim, (size_t)shape.rank * sizeof *shape.dim);
+    a.values = ss_alloc((size_t)g->each.samples, (size_t)one * sizeof(float));
     if (!path || !a.values)
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", file);
-    for (int i = 0; rc == SS_OK && i < g->each.samples; i++) {
-        const float *x = ss_trajectory_picture(t, i);
-
-        for (int64_t k = 0; k < pixels * c; k++)
-            a.values[i * pixels * c + k % c * pixels + k / c] = x[k];
-    }
+    for (int i = 0; rc == SS_OK && i < g->each.samples; i++)
+        ss_sample_to_torch(size, ss_trajectory_picture(t, i), a.values + i * one);
     if (rc == SS_OK)
         rc = ss_safetensors_write_f32(path, "latents", &a, e);
     ss_array_release(&a);
@@ -209,11 +207,11 @@ static ss_code keep(job *g, int m, int i, const char *folder, json_t *about, int
 {
     const ss_trajectory *t = g->models[m];
     const ss_network *net = ss_trajectory_network(t);
-    const int c = ss_trajectory_channels(t);
+    const ss_sample_size size = ss_trajectory_size(t);
     const float *x = ss_trajectory_picture(t, i);
     ss_image *im = &g->pictures[m * g->each.samples + i];
     double absmax;
-    const int64_t bad = ss_gallery_measure(x, (int64_t)net->height * net->width * c, &absmax);
+    const int64_t bad = ss_gallery_measure(x, ss_sample_values(size), &absmax);
     char file[96];
 
     snprintf(file, sizeof file, "%s/%04d.png", folder, i);
@@ -222,14 +220,14 @@ static ss_code keep(job *g, int m, int i, const char *folder, json_t *about, int
     json_array_append_new(json_object_get(about, "absmax"), json_real(absmax));
     *broken += bad > 0;
     *largest = absmax > *largest ? absmax : *largest;
-    ss_code rc = ss_gallery_draw(x, net->height, net->width, c, darkest(net), 1, im, e);
+    ss_code rc = ss_gallery_draw(x, size, darkest(net), 1, im, e);
     return rc == SS_OK ? write_picture(g, file, im, e) : rc;
 }
 
 static ss_code keep_all(job *g, int m, double seconds, ss_generate_summary *sum, ss_err *e)
 {
     const ss_network *net = ss_trajectory_network(g->models[m]);
-    const int c = ss_trajectory_channels(g->models[m]);
+    const int c = ss_trajectory_size(g->models[m]).channels;
     const char *path = ss_model_about(net->model)->path;
     char name[64], folder[80];
     int broken = 0;

@@ -162,24 +162,31 @@ const char *ss_input_sample_name(const ss_input *in, int sample)
     return i < in->n_names && in->names[i] ? in->names[i] : "";
 }
 
-ss_code ss_input_open(ss_input *in, int h, int w, int c, int samples, ss_err *e)
+/* Are there so many values in one sample as can be? */
+static bool is_possible(ss_sample_size s)
 {
     enum { MAX_VALUES = 1 << 28 };
-    ss_code rc = SS_OK;
     int64_t values;
 
-    if (h < 1 || w < 1 || c < 1 || samples < 1 ||
-        __builtin_mul_overflow((int64_t)h * w, c, &values) || values > MAX_VALUES)
-        return in_spec(
-            in->label,
-            ss_fail(e, SS_SHAPE, "%d samples of %d x %d pixels, %d channels", samples, h, w, c), e);
+    return s.frames >= 0 && s.height >= 1 && s.width >= 1 && s.channels >= 1 &&
+           !__builtin_mul_overflow(ss_sample_area(s), s.channels, &values) &&
+           !__builtin_mul_overflow(values, ss_sample_frames(s), &values) && values <= MAX_VALUES;
+}
+
+ss_code ss_input_open(ss_input *in, ss_sample_size size, int samples, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    if (samples < 1 || !is_possible(size))
+        return in_spec(in->label,
+                       ss_fail(e, SS_SHAPE, "%d samples of %d x %d pixels, %d channels", samples,
+                               size.height, size.width, size.channels),
+                       e);
     ss_free(in->pictures);
     forget_names(in);
     in->pictures = NULL;
     in->n_pictures = 0;
-    in->h = h;
-    in->w = w;
-    in->c = c;
+    in->size = size;
     in->samples = samples;
     if (in->source->load)
         rc = in->source->load(in, e);
@@ -188,7 +195,7 @@ ss_code ss_input_open(ss_input *in, int h, int w, int c, int samples, ss_err *e)
 
 ss_code ss_input_sha256(const ss_input *in, char hex[65], ss_err *e)
 {
-    const size_t size = (size_t)in->h * (size_t)in->w * (size_t)in->c * (size_t)in->n_pictures;
+    const size_t size = (size_t)ss_sample_values(in->size) * (size_t)in->n_pictures;
     ss_str all = {0};
     ss_code rc;
 
@@ -209,23 +216,21 @@ ss_code ss_input_sha256(const ss_input *in, char hex[65], ss_err *e)
 ss_code ss_input_sample(const ss_input *in, int sample, ss_rng rng, float *x, ss_err *e)
 {
     if (in->source->kind == SS_INPUT_NOISE) {
-        ss_code rc = ss_noise_draw(in->color, rng, x, in->h, in->w, in->c, e);
+        ss_code rc = ss_noise_draw(in->color, rng, in->size, x, e);
 
         return rc == SS_OK ? rc : in_spec(in->label, rc, e);
     }
     int picture = in->n_pictures == 1 ? 0 : sample;
 
     assert(sample >= 0 && picture < in->n_pictures); /* opened, for as many samples */
-    memcpy(x, ss_input_picture(in, picture),
-           (size_t)in->h * (size_t)in->w * (size_t)in->c * sizeof *x);
+    memcpy(x, ss_input_picture(in, picture), (size_t)ss_sample_values(in->size) * sizeof *x);
     return SS_OK;
 }
 
 ss_code ss_input_filter(const ss_input *in, float *x, ss_err *e)
 {
     for (int i = SS_INPUT_MAX_FILTERS - in->n_filters; i < SS_INPUT_MAX_FILTERS; i++) {
-        ss_code rc =
-            ss_filter_gaussian(in->filter[i].kind, in->filter[i].cutoff, x, in->h, in->w, in->c, e);
+        ss_code rc = ss_filter_gaussian(in->filter[i].kind, in->filter[i].cutoff, in->size, x, e);
 
         if (rc != SS_OK)
             return in_spec(in->label, rc, e);

@@ -1,14 +1,17 @@
 /* input.h - what a probe feeds to the network, as `--inputs SPEC` names it
  *
- *   images:PATH          a PNG file, or the PNG files of a folder in the order of their names
- *   idx:FILE[.gz]        pictures of an IDX file, as MNIST and its kin have them
- *   tensor:FILE#NAME     [N][C][H][W] of a safetensors file, in the network's own units
+ *   images:PATH          a PNG file, or the PNG files of a folder in the order of their names; for
+ *                        videos also a folder of folders, each with the frames of one video
+ *   idx:FILE[.gz]        pictures of an IDX file, as MNIST and its kin have them, [N][H][W]; for
+ *                        videos also [N][F][H][W]
+ *   tensor:FILE#NAME     [N][C][H][W] of a safetensors file, in the network's own units, or videos
+ *                        [N][C][F][H][W]
  *   constant:V           V everywhere
  *   grating:CYCLES,ANGLE cos(2 pi CYCLES (x cos ANGLE + y sin ANGLE) / min(H, W)) at pixel x, y
  *                        counted from the top left; ANGLE in degrees, 90 is down the picture
  *   checker:PX           squares of PX pixels, 1 and -1, beginning with 1
  *   noise:COLOR          white, pink or blue noise of unit variance, see fft/noise.h
- *   raw:FILE#NAME        [N][C][H][W], fed to the network unchanged
+ *   raw:FILE#NAME        as tensor:, fed to the network unchanged
  *   lowpass:CUTOFF:SPEC  any of these, filtered: see fft/filter.h; filters can be nested
  *   highpass:CUTOFF:SPEC
  *
@@ -25,7 +28,7 @@
  *
  *   ss_input *in;
  *   rc = ss_input_parse("lowpass:8:images:photos/", &in, &err);
- *   rc = ss_input_open(in, 64, 64, 3, 16, &err);
+ *   rc = ss_input_open(in, (ss_sample_size){.height = 64, .width = 64, .channels = 3}, 16, &err);
  *   for (int i = 0; i < 16; i++) {
  *       ss_input_sample(in, i, rng, x, &err);
  *       ...                                    // noise x as its kind says
@@ -38,6 +41,7 @@
 
 #include "base/err.h"
 #include "base/rng.h"
+#include "base/sample_size.h"
 
 #include <stdbool.h>
 
@@ -55,7 +59,7 @@ const char *ss_input_label(const ss_input *in); /* the spec as it was given; bor
 ss_input_kind ss_input_kind_of(const ss_input *in);
 bool ss_input_is_filtered(const ss_input *in);
 
-/* Loads `samples` pictures for a network whose input is [h][w][c].
+/* Loads `samples` pictures, or videos, for a network that takes samples of this size.
  *
  * Pictures go from bytes to v / 127.5 - 1, and from gray to RGB by repetition or from RGB to
  * gray by the luma of ITU-R BT.601, as PIL does. A network with other than 1 or 3 channels
@@ -69,8 +73,12 @@ bool ss_input_is_filtered(const ss_input *in);
  *
  * Tensors must have the network's shape. Sample i is picture i. One PNG file, and a tensor with
  * N of 1, serve every sample; a folder or a file with fewer pictures than samples is SS_USAGE.
+ *
+ * For videos, a picture (also one made by a formula) becomes a video that stands still: it is
+ * repeated in every frame. Of videos in folders and IDX files the first frames are taken; fewer
+ * than the network's are SS_USAGE. The frames of noise are independent of each other.
  * Opening again replaces what was loaded. */
-ss_code ss_input_open(ss_input *in, int h, int w, int c, int samples, ss_err *e);
+ss_code ss_input_open(ss_input *in, ss_sample_size size, int samples, ss_err *e);
 
 /* The name of the file that a sample's picture was read from, without its folder; "" where pictures
  * have none. The input is open. Borrowed. */
@@ -82,11 +90,11 @@ const char *ss_input_sample_name(const ss_input *in, int sample);
  * "" for an input that reads no file. */
 ss_code ss_input_sha256(const ss_input *in, char hex[65], ss_err *e);
 
-/* x [h][w][c] = sample number `sample`. rng is drawn from by SS_INPUT_NOISE alone: the same
+/* x = sample number `sample`. rng is drawn from by SS_INPUT_NOISE alone: the same
  * stream gives the same noise, and noise:white the normals 0, 1, 2... of the stream. */
 ss_code ss_input_sample(const ss_input *in, int sample, ss_rng rng, float *x, ss_err *e);
 
-/* Applies the spec's filters to x [h][w][c]; without filters x stays as it is, bit for bit. */
+/* Applies the spec's filters to each frame of x; without filters x stays as it is, bit for bit. */
 ss_code ss_input_filter(const ss_input *in, float *x, ss_err *e);
 
 #endif

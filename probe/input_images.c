@@ -1,4 +1,4 @@
-/* input_images.c - a PNG file, or a folder of them */
+/* input_images.c - a PNG file, a folder of them, or of videos as folders of frames */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 typedef struct {
     char **name;
@@ -38,12 +39,23 @@ static ss_code add_name(name_list *l, const char *name, ss_err *e)
     return ss_fail(e, SS_NOMEM, "out of memory");
 }
 
-/* Hidden files are not pictures: "._a.png" is what some systems keep beside a.png. */
-static bool is_png_name(const char *name)
-{
-    size_t n = strlen(name);
+/* Which entries of an open folder count. Hidden ones never do: "._a.png" is what some systems keep
+ * beside a.png. */
+typedef bool is_wanted(int folder, const char *name);
 
+static bool is_png(int folder, const char *name)
+{
+    const size_t n = strlen(name);
+
+    (void)folder;
     return n > 4 && name[0] != '.' && strcmp(name + n - 4, ".png") == 0;
+}
+
+static bool is_folder(int folder, const char *name)
+{
+    struct stat st;
+
+    return name[0] != '.' && fstatat(folder, name, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -51,8 +63,8 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The PNG files of a folder in the order of their names' bytes, whatever the locale. */
-static ss_code list_folder(const char *folder, name_list *l, ss_err *e)
+/* Lists entries of a folder in the order of their names' bytes, whatever the locale. */
+static ss_code list_folder(const char *folder, is_wanted *wanted, name_list *l, ss_err *e)
 {
     ss_code rc = SS_OK;
     const struct dirent *entry;
@@ -61,7 +73,7 @@ static ss_code list_folder(const char *folder, name_list *l, ss_err *e)
     if (!d)
         return ss_fail(e, SS_IO, "%s: %s", folder, strerror(errno));
     while (rc == SS_OK && (entry = readdir(d))) {
-        if (is_png_name(entry->d_name))
+        if (wanted(dirfd(d), entry->d_name))
             rc = add_name(l, entry->d_name, e);
     }
     closedir(d);
@@ -70,44 +82,93 @@ static ss_code list_folder(const char *folder, name_list *l, ss_err *e)
     return rc;
 }
 
-/* *noted: one picture was told to be of another size, which is enough of them. */
-static ss_code load_picture(ss_input *in, const char *path, int i, bool *noted, ss_err *e)
+/* Reads a picture into x, one frame of a sample. *noted: a note has said that a picture has another
+ * size, which is enough of them. */
+static ss_code load_frame(const ss_input *in, const char *path, float *x, bool *noted, ss_err *e)
 {
+    const int h = in->size.height, w = in->size.width;
     ss_image im;
     ss_code rc = ss_image_read_png(path, &im, e);
 
     if (rc != SS_OK)
         return rc;
-    if (!*noted && (im.h != in->h || im.w != in->w)) {
+    if (!*noted && (im.h != h || im.w != w)) {
         *noted = true;
         ss_note("%s is %d x %d pixels (height x width), the network takes %d x %d: such pictures "
                 "are cut to their middle and %s",
-                path, im.h, im.w, in->h, in->w,
-                im.h >= in->h && im.w >= in->w ? "averaged down" : "resampled");
+                path, im.h, im.w, h, w, im.h >= h && im.w >= w ? "averaged down" : "resampled");
     }
-    rc = ss_picture_fit(&im, ss_input_picture(in, i), in->h, in->w, in->c, e);
+    rc = ss_picture_fit(&im, x, h, w, in->size.channels, e);
     ss_image_release(&im);
-    return rc == SS_OK ? ss_input_name(in, i, path, e) : rc;
+    return rc;
+}
+
+/* A picture as sample i, in every frame. */
+static ss_code load_picture(ss_input *in, const char *path, int i, bool *noted, ss_err *e)
+{
+    ss_code rc = load_frame(in, path, ss_input_picture(in, i), noted, e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_input_hold(in, i);
+    return ss_input_name(in, i, path, e);
+}
+
+/* The first PNG files of a folder as the frames of sample i. */
+static ss_code load_video(ss_input *in, const char *folder, int i, bool *noted, ss_err *e)
+{
+    name_list list = {0};
+    ss_code rc = list_folder(folder, is_png, &list, e);
+
+    if (rc == SS_OK && list.n < (size_t)in->size.frames)
+        rc = ss_fail(e, SS_USAGE, "%s: %zu PNG files in the folder, a video has %d frames", folder,
+                     list.n, in->size.frames);
+    for (int f = 0; f < in->size.frames && rc == SS_OK; f++) {
+        char *path = ss_path_join(folder, list.name[f]);
+
+        rc = path ? load_frame(in, path, ss_input_frame(in, i, f), noted, e)
+                  : ss_fail(e, SS_NOMEM, "out of memory");
+        ss_free(path);
+    }
+    release_names(&list);
+    return rc == SS_OK ? ss_input_name(in, i, folder, e) : rc;
+}
+
+typedef ss_code load_one(ss_input *in, const char *path, int i, bool *noted, ss_err *e);
+
+static ss_code load_list(ss_input *in, const name_list *list, load_one *load, ss_err *e)
+{
+    bool noted = false;
+    ss_code rc = ss_input_allocate(in, in->samples, e);
+
+    for (int i = 0; i < in->samples && rc == SS_OK; i++) {
+        char *path = ss_path_join(in->path, list->name[i]);
+
+        rc = path ? load(in, path, i, &noted, e) : ss_fail(e, SS_NOMEM, "out of memory");
+        ss_free(path);
+    }
+    return rc;
 }
 
 static ss_code load_folder(ss_input *in, ss_err *e)
 {
+    const char *what = "PNG files";
+    load_one *load = load_picture;
     name_list list = {0};
-    bool noted = false;
-    ss_code rc = list_folder(in->path, &list, e);
+    ss_code rc = list_folder(in->path, is_png, &list, e);
 
-    if (rc == SS_OK && list.n < (size_t)in->samples)
-        rc = list.n ? ss_fail(e, SS_USAGE, "%zu PNG files in the folder, %d samples are asked for",
-                              list.n, in->samples)
-                    : ss_fail(e, SS_USAGE, "no PNG file (NAME.png) in the folder");
-    if (rc == SS_OK)
-        rc = ss_input_allocate(in, in->samples, e);
-    for (int i = 0; i < in->samples && rc == SS_OK; i++) {
-        char *path = ss_path_join(in->path, list.name[i]);
-
-        rc = path ? load_picture(in, path, i, &noted, e) : ss_fail(e, SS_NOMEM, "out of memory");
-        ss_free(path);
+    if (rc == SS_OK && !list.n && in->size.frames) {
+        what = "folders of frames";
+        load = load_video;
+        rc = list_folder(in->path, is_folder, &list, e);
     }
+    if (rc == SS_OK && list.n < (size_t)in->samples)
+        rc = list.n ? ss_fail(e, SS_USAGE, "%zu %s in the folder, %d samples are asked for", list.n,
+                              what, in->samples)
+                    : ss_fail(e, SS_USAGE, "no PNG file (NAME.png) in the folder%s",
+                              in->size.frames ? ", and no folder of them" : "");
+    if (rc == SS_OK)
+        rc = load_list(in, &list, load, e);
     release_names(&list);
     return rc;
 }
@@ -115,7 +176,7 @@ static ss_code load_folder(ss_input *in, ss_err *e)
 static ss_code load_images(ss_input *in, ss_err *e)
 {
     bool noted = false;
-    ss_code rc = ss_picture_check_channels(in->c, e);
+    ss_code rc = ss_picture_check_channels(in->size.channels, e);
 
     if (rc != SS_OK)
         return rc;

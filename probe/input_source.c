@@ -30,7 +30,7 @@ ss_code ss_input_parse_path(ss_input *in, const char *arg, ss_err *e)
 
 ss_code ss_input_allocate(ss_input *in, int n, ss_err *e)
 {
-    size_t size = (size_t)in->h * (size_t)in->w * (size_t)in->c; /* checked by ss_input_open */
+    const size_t size = (size_t)ss_sample_values(in->size); /* checked by ss_input_open */
 
     in->pictures = ss_alloc((size_t)n, size * sizeof *in->pictures);
     if (!in->pictures)
@@ -54,5 +54,19 @@ ss_code ss_input_name(ss_input *in, int i, const char *path, ss_err *e)
 
 float *ss_input_picture(const ss_input *in, int i)
 {
-    return in->pictures + (ptrdiff_t)i * in->h * in->w * in->c;
+    return in->pictures + i * ss_sample_values(in->size);
+}
+
+float *ss_input_frame(const ss_input *in, int i, int f)
+{
+    return ss_input_picture(in, i) + f * ss_sample_area(in->size) * in->size.channels;
+}
+
+void ss_input_hold(ss_input *in, int i)
+{
+    const size_t bytes =
+        (size_t)(ss_input_frame(in, i, 1) - ss_input_frame(in, i, 0)) * sizeof(float);
+
+    for (int f = 1; f < in->size.frames; f++)
+        memcpy(ss_input_frame(in, i, f), ss_input_picture(in, i), bytes);
 }

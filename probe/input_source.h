@@ -34,9 +34,10 @@ struct ss_input {
     double number[2];
     ss_noise_color color;
     /* since it was opened */
-    int h, w, c, samples;
+    ss_sample_size size;
+    int samples;
     int n_pictures;  /* 1 serves every sample */
-    float *pictures; /* [n_pictures][h][w][c] */
+    float *pictures; /* [n_pictures] samples */
     char **names;    /* [n_pictures] of their files, or NULL */
     int n_names;
 };
@@ -51,7 +52,7 @@ ss_code ss_input_parse_path(ss_input *in, const char *arg, ss_err *e);
 /* Reads a number that `end` follows: where the text goes on behind it, or NULL. */
 const char *ss_input_parse_number(const char *text, char end, double *value);
 
-/* Makes room for n pictures, uninitialised. */
+/* Makes room for n pictures, or videos, uninitialised. */
 ss_code ss_input_allocate(ss_input *in, int n, ss_err *e);
 
 /* Remembers the last part of the path that picture i was read from; after ss_input_allocate. */
@@ -59,5 +60,9 @@ ss_code ss_input_name(ss_input *in, int i, const char *path, ss_err *e);
 
 /* Picture i of in->pictures. */
 float *ss_input_picture(const ss_input *in, int i);
+/* Frame f of it; 0 is the picture itself, where there are no frames. */
+float *ss_input_frame(const ss_input *in, int i, int f);
+/* Repeats frame 0 of picture i in its other frames. */
+void ss_input_hold(ss_input *in, int i);
 
 #endif

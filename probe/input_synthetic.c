@@ -64,14 +64,15 @@ static ss_code make_picture(ss_input *in, formula *value, ss_err *e)
         return rc;
     float *p = in->pictures;
 
-    for (int y = 0; y < in->h; y++) {
-        for (int x = 0; x < in->w; x++) {
+    for (int y = 0; y < in->size.height; y++) {
+        for (int x = 0; x < in->size.width; x++) {
             double v = value(in, y, x);
 
-            for (int c = 0; c < in->c; c++)
+            for (int c = 0; c < in->size.channels; c++)
                 *p++ = (float)v;
         }
     }
+    ss_input_hold(in, 0);
     return SS_OK;
 }
 
@@ -84,7 +85,8 @@ static double constant(const ss_input *in, int y, int x)
 /* Cycles per pixel along x and y. */
 static void grating_frequency(const ss_input *in, double *fx, double *fy)
 {
-    double f = in->number[0] / (in->h < in->w ? in->h : in->w);
+    double f =
+        in->number[0] / (in->size.height < in->size.width ? in->size.height : in->size.width);
     double angle = fmod(in->number[1], 360) * PI / 180;
 
     *fx = f * cos(angle);
@@ -121,17 +123,17 @@ static ss_code load_grating(ss_input *in, ss_err *e)
         return ss_fail(e, SS_USAGE,
                        "%d x %d pixels cannot show %g cycles at %g degrees: a cycle takes at least "
                        "2 pixels",
-                       in->h, in->w, in->number[0], in->number[1]);
+                       in->size.height, in->size.width, in->number[0], in->number[1]);
     return make_picture(in, grating, e);
 }
 
 static ss_code load_checker(ss_input *in, ss_err *e)
 {
-    int side = in->h > in->w ? in->h : in->w;
+    int side = in->size.height > in->size.width ? in->size.height : in->size.width;
 
     if (in->number[0] >= side)
         return ss_fail(e, SS_USAGE, "squares of %g pixels, but a picture has %d x %d",
-                       in->number[0], in->h, in->w);
+                       in->number[0], in->size.height, in->size.width);
     return make_picture(in, checker, e);
 }
 

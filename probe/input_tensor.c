@@ -17,17 +17,41 @@ static ss_code parse_tensor(ss_input *in, const char *arg, ss_err *e)
     return ss_input_parse_path(in, arg, e);
 }
 
-static ss_code check_shape(const ss_input *in, const ss_array *a, ss_err *e)
+/* The shape that a tensor must have, "[N,3,32,32]"; of videos also the one that stands still. */
+static const char *wanted_text(ss_sample_size s, char *out, size_t n)
 {
-    char found[128] = "";
+    if (s.frames)
+        snprintf(out, n, "[N,%d,%d,%d,%d], or [N,%d,%d,%d] for the same picture in every frame",
+                 s.channels, s.frames, s.height, s.width, s.channels, s.height, s.width);
+    else
+        snprintf(out, n, "[N,%d,%d,%d]", s.channels, s.height, s.width);
+    return out;
+}
+
+/* Are these samples of this size? */
+static bool is_of_size(const ss_array *a, ss_sample_size s)
+{
+    const ss_shape one = ss_sample_torch_shape(s);
+
+    return a->rank == 1 + one.rank &&
+           memcmp(a->dim + 1, one.dim, (size_t)one.rank * sizeof *one.dim) == 0;
+}
+
+/* *each: the size of what the tensor has N of, which may be one frame of the network's. */
+static ss_code check_shape(const ss_input *in, const ss_array *a, ss_sample_size *each, ss_err *e)
+{
+    char found[128] = "", wanted[160];
     size_t at = 0;
 
     for (int i = 0; i < a->rank && at < sizeof found; i++)
         at += (size_t)snprintf(found + at, sizeof found - at, "%s%lld", i ? "," : "",
                                (long long)a->dim[i]);
-    if (a->rank != 4 || a->dim[1] != in->c || a->dim[2] != in->h || a->dim[3] != in->w)
-        return ss_fail(e, SS_SHAPE, "the tensor is [%s], the network takes [N,%d,%d,%d]", found,
-                       in->c, in->h, in->w);
+    *each = in->size;
+    if (!is_of_size(a, *each))
+        each->frames = 0;
+    if (!is_of_size(a, *each))
+        return ss_fail(e, SS_SHAPE, "the tensor is [%s], the network takes %s", found,
+                       wanted_text(in->size, wanted, sizeof wanted));
     if (a->dim[0] != 1 && a->dim[0] < in->samples)
         return ss_fail(e, SS_USAGE,
                        "the tensor is [%s], %d samples are asked for: N must be as many, or 1 to "
@@ -36,28 +60,22 @@ static ss_code check_shape(const ss_input *in, const ss_array *a, ss_err *e)
     return SS_OK;
 }
 
-/* [C][H][W], as PyTorch has it, to [H][W][C]. */
-static void channels_last(const float *from, float *to, int c, ptrdiff_t pixels)
-{
-    for (ptrdiff_t i = 0; i < pixels; i++) {
-        for (int k = 0; k < c; k++)
-            *to++ = from[k * pixels + i];
-    }
-}
-
 static ss_code load_tensor(ss_input *in, ss_err *e)
 {
-    const ptrdiff_t pixels = (ptrdiff_t)in->h * in->w;
+    ss_sample_size each;
     ss_array a;
     ss_code rc = ss_safetensors_load_f32(in->path, &a, e);
 
     if (rc != SS_OK)
         return rc;
-    rc = check_shape(in, &a, e);
+    rc = check_shape(in, &a, &each, e);
     if (rc == SS_OK)
         rc = ss_input_allocate(in, a.dim[0] == 1 ? 1 : in->samples, e);
-    for (int i = 0; i < in->n_pictures && rc == SS_OK; i++)
-        channels_last(a.values + i * pixels * in->c, ss_input_picture(in, i), in->c, pixels);
+    for (int i = 0; i < in->n_pictures && rc == SS_OK; i++) {
+        ss_sample_from_torch(each, a.values + i * ss_sample_values(each), ss_input_picture(in, i));
+        if (!each.frames)
+            ss_input_hold(in, i);
+    }
     ss_array_release(&a);
     return rc;
 }

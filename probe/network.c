@@ -47,11 +47,14 @@ static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e
 {
     const ss_model_info *about = ss_model_about(k->model);
 
-    k->channels = (int)about->net.in_channels;
     k->out_channels = (int)about->net.out_channels;
-    k->height = opt->height ? opt->height : (int)about->net.sample_h;
-    k->width = opt->width ? opt->width : (int)about->net.sample_w;
-    if (!k->height || !k->width)
+    k->size = (ss_sample_size){
+        .frames = (int)about->net.sample_frames,
+        .height = opt->height ? opt->height : (int)about->net.sample_h,
+        .width = opt->width ? opt->width : (int)about->net.sample_w,
+        .channels = (int)about->net.in_channels,
+    };
+    if (!k->size.height || !k->size.width)
         return ss_fail(e, SS_USAGE, "%s does not say its sample_size; give --size HxW", opt->model);
     return SS_OK;
 }
@@ -125,15 +128,19 @@ ss_code ss_network_bind(ss_network *k, ss_ctx *c, const ss_hooks *hooks, ss_err 
 ss_code ss_network_infer(const ss_network *k, ss_ctx *c, float t, const ss_condition *cond,
                          ss_err *e)
 {
+    char in[64], out[64];
+
     ss_ctx_set_shapes_only(c, true);
-    ss_tensor *x = ss_tensor_new(c, ss_shape_of(1, k->height, k->width, k->channels));
+    const ss_shape wanted = ss_sample_batch(1, ss_sample_with_channels(k->size, k->out_channels));
+    ss_tensor *x = ss_tensor_new(c, ss_sample_batch(1, k->size));
     ss_tensor *y = ss_model_forward(c, k->model, x, &t, cond);
     ss_code rc = ss_ctx_check(c, e);
 
-    if (rc == SS_OK && (ss_dim(y, 1) != k->height || ss_dim(y, 2) != k->width))
-        rc = ss_fail(e, SS_SHAPE, "%s: the output is %lldx%lld for an input of %dx%d",
-                     ss_model_about(k->model)->path, (long long)ss_dim(y, 1),
-                     (long long)ss_dim(y, 2), k->height, k->width);
+    if (rc == SS_OK && !ss_shape_equal(ss_shape_get(y), wanted))
+        rc =
+            ss_fail(e, SS_SHAPE, "%s: the output is %s for an input of %s",
+                    ss_model_about(k->model)->path, ss_shape_text(ss_shape_get(y), out, sizeof out),
+                    ss_shape_text(ss_shape_get(x), in, sizeof in));
     ss_release(x);
     ss_release(y);
     ss_ctx_set_shapes_only(c, false);
@@ -143,7 +150,7 @@ ss_code ss_network_infer(const ss_network *k, ss_ctx *c, float t, const ss_condi
 
 int ss_network_batch(const ss_network *k, int wanted, int rows, int all)
 {
-    const int64_t fit = AUTO_BATCH_PIXELS / ((int64_t)k->height * k->width * rows);
+    const int64_t fit = AUTO_BATCH_PIXELS / (ss_sample_pixels(k->size) * rows);
     const int batch = wanted ? wanted : fit < 1 ? 1 : (int)fit;
 
     return batch > all ? all : batch;

@@ -9,6 +9,7 @@
 #ifndef SS_PROBE_NETWORK_H
 #define SS_PROBE_NETWORK_H
 
+#include "base/sample_size.h"
 #include "models/model.h"
 #include "models/sampling/noising.h"
 #include "models/structure.h"
@@ -39,9 +40,9 @@ typedef struct {
     bool exact;     /* --round-timestep none */
     ss_format told; /* what timesteps are rounded to before the network is told */
     ss_changes changes;
-    char sha256[65]; /* "" before ss_network_identify */
-    int height, width;
-    int channels, out_channels;
+    char sha256[65];     /* "" before ss_network_identify */
+    ss_sample_size size; /* of what it takes */
+    int out_channels;
 } ss_network;
 
 /* What of the options says which files are read. */
@@ -63,7 +64,7 @@ ss_code ss_network_identify(ss_network *k, ss_err *e);
 ss_code ss_network_bind(ss_network *k, ss_ctx *c, const ss_hooks *hooks, ss_err *e);
 
 /* One sample through the bound network without computing; hooks see it. SS_SHAPE where the
- * output is not as large as the input. */
+ * output is not of the input's size, but for its channels. */
 ss_code ss_network_infer(const ss_network *k, ss_ctx *c, float t, const ss_condition *cond,
                          ss_err *e);
 

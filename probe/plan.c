@@ -107,10 +107,10 @@ static ss_code open_concat(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     ss_code rc = SS_OK;
 
     if (!opt->concat && is_raw(opt))
-        p->concat.picture = p->net.channels;
+        p->concat.picture = p->net.size;
     else
         rc = ss_concat_open(opt->concat, &p->net, p->samples, opt->seed, &p->concat, e);
-    p->picture_channels = p->concat.picture;
+    p->picture = p->concat.picture;
     return rc;
 }
 
@@ -132,8 +132,7 @@ static ss_code open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
         }
         if (ss_input_parse(specs[p->n_inputs], in, e) != SS_OK)
             return e->code;
-        if (ss_input_open(*in, p->net.height, p->net.width, p->picture_channels, p->samples, e) !=
-            SS_OK) {
+        if (ss_input_open(*in, p->picture, p->samples, e) != SS_OK) {
             p->n_inputs++; /* it is there to be freed */
             return e->code;
         }
@@ -215,7 +214,7 @@ ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions,
     json_object_set_new(j, "conditions", json_string(sha256));
     json_object_set_new(j, "version", json_string(SS_VERSION));
     json_object_set_new(j, "model_sha256", json_string(net->sha256));
-    json_object_set_new(j, "size", json_pack("[i,i]", net->height, net->width));
+    json_object_set_new(j, "size", json_pack("[i,i]", net->size.height, net->size.width));
     json_object_set_new(j, "prediction", json_string(ss_noising_prediction(net->noising)));
     json_object_set_new(j, "schedule", ss_setting_text(ss_noising_text(net->noising)));
     return SS_OK;

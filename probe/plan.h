@@ -33,11 +33,11 @@ typedef struct {
     ss_conditions conditions;
     ss_concat_channels concat;
     int samples, batch;
-    int picture_channels; /* of the network's input, what is noised; the others are --concat's */
-    bool has_loss;        /* some input has a known clean picture, and the answer a target */
-    bool knows_schedule;  /* else inputs are raw, and nothing is said of clean pictures */
-    char *text;           /* the plan as JSON */
-    char *identity;       /* what is compared of it */
+    ss_sample_size picture; /* of what is noised: the network's size without --concat's channels */
+    bool has_loss;          /* some input has a known clean picture, and the answer a target */
+    bool knows_schedule;    /* else inputs are raw, and nothing is said of clean pictures */
+    char *text;             /* the plan as JSON */
+    char *identity;         /* what is compared of it */
 } ss_plan;
 
 /* Resolves opt, which is borrowed while the plan lives. On failure *p stays as it was. */

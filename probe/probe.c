@@ -57,17 +57,18 @@ static void release(probe *p)
 static ss_code allocate(probe *p, ss_err *e)
 {
     const ss_plan *k = &p->plan;
-    size_t batch = (size_t)k->batch, pixels = (size_t)(k->net.height * k->net.width);
+    const size_t batch = (size_t)k->batch, pixels = (size_t)ss_sample_pixels(k->picture);
+    const int h = k->picture.height, w = k->picture.width;
 
-    p->x = ss_alloc(batch * pixels, (size_t)k->net.channels * sizeof(float));
+    p->x = ss_alloc(batch * pixels, (size_t)k->net.size.channels * sizeof(float));
     p->y = ss_alloc(batch * pixels, (size_t)k->net.out_channels * sizeof(float));
-    p->clean = ss_alloc(batch * pixels, (size_t)k->picture_channels * sizeof(float));
-    p->noise = ss_alloc(batch * pixels, (size_t)k->picture_channels * sizeof(float));
-    p->result = ss_alloc(pixels, (size_t)k->picture_channels * sizeof(float));
-    p->psd = ss_alloc((size_t)ss_spectrum_rings(k->net.height, k->net.width), sizeof *p->psd);
+    p->clean = ss_alloc(batch * pixels, (size_t)k->picture.channels * sizeof(float));
+    p->noise = ss_alloc(batch * pixels, (size_t)k->picture.channels * sizeof(float));
+    p->result = ss_alloc(pixels, (size_t)k->picture.channels * sizeof(float));
+    p->psd = ss_alloc((size_t)ss_spectrum_rings(h, w), sizeof *p->psd);
     if (!p->x || !p->y || !p->clean || !p->noise || !p->result || !p->psd)
         return ss_fail(e, SS_NOMEM, "out of memory");
-    return ss_spectrum_new(k->net.height, k->net.width, &p->spectrum, e);
+    return ss_spectrum_new(h, w, &p->spectrum, e);
 }
 
 /* What the network sees of sample k of the batch, and what it was made of. */
@@ -75,10 +76,10 @@ static ss_code make_input(probe *p, const ss_plan_level *l, int k, int input, in
 {
     const ss_plan *plan = &p->plan;
     const ss_input *in = plan->inputs[input];
-    int64_t pixels = (int64_t)plan->net.height * plan->net.width, c = plan->picture_channels;
+    const int64_t pixels = ss_sample_pixels(plan->picture), c = plan->picture.channels;
     int64_t n = pixels * c;
     float *x0 = p->clean + k * n, *noise = p->noise + k * n, *x = p->result;
-    float *to = p->x + k * pixels * plan->net.channels;
+    float *to = p->x + k * pixels * plan->net.size.channels;
     ss_rng rng = ss_rng_stream(p->opt->seed, "noise", (uint64_t)sample, 0);
     ss_code rc;
 
@@ -99,7 +100,7 @@ static ss_code make_input(probe *p, const ss_plan_level *l, int k, int input, in
     if (rc != SS_OK)
         return rc;
 
-    ss_concat_put(&plan->concat, sample, x, pixels, to);
+    ss_concat_put(&plan->concat, sample, x, to);
     return SS_OK;
 }
 
@@ -126,15 +127,16 @@ static void record_output(probe *p, ss_run_column *col, const ss_plan_level *l, 
 {
     const ss_plan *plan = &p->plan;
     const ss_input *in = plan->inputs[input];
-    int64_t pixels = (int64_t)plan->net.height * plan->net.width, c = plan->picture_channels;
+    const int64_t pixels = ss_sample_pixels(plan->picture), c = plan->picture.channels;
     int64_t n = pixels * c;
     float *x0 = p->clean + k * n, *noise = p->noise + k * n, *x = p->result;
     float *y = p->y + k * pixels * plan->net.out_channels;
     bool clean = ss_input_kind_of(in) == SS_INPUT_CLEAN && !ss_input_is_filtered(in);
 
-    take_channels(p->x + k * pixels * plan->net.channels, pixels, plan->net.channels, c, x);
-    ss_run_put_x(col, input, sample, p->x + k * pixels * plan->net.channels);
-    ss_spectrum_radial(p->spectrum, x, (int)c, p->psd);
+    take_channels(p->x + k * pixels * plan->net.size.channels, pixels, plan->net.size.channels, c,
+                  x);
+    ss_run_put_x(col, input, sample, p->x + k * pixels * plan->net.size.channels);
+    ss_spectrum_radial(p->spectrum, x, ss_sample_frames(plan->picture), (int)c, p->psd);
     ss_run_put_psd(col, input, sample, p->psd);
     if (plan->net.out_channels < c || !plan->knows_schedule)
         return;
@@ -167,8 +169,7 @@ static ss_code run_batch(probe *p, ss_run_column *col, const ss_plan_level *l, i
 
     ss_condition cond = ss_conditions_batch(&p->plan.conditions, n, sample, false);
     ss_recorder_begin(p->recorder, col, n, input, sample);
-    ss_tensor *x = ss_upload(
-        p->ctx, ss_shape_of(n, plan->net.height, plan->net.width, plan->net.channels), p->x);
+    ss_tensor *x = ss_upload(p->ctx, ss_sample_batch(n, plan->net.size), p->x);
     ss_tensor *y = ss_model_forward(p->ctx, plan->net.model, x, t, &cond);
     rc = ss_ctx_finish(p->ctx, e);
     if (rc == SS_OK)
@@ -235,9 +236,9 @@ static ss_code open_writer(probe *p, ss_err *e)
         .n_samples = plan->samples,
         .parameters = p->parameters,
         .n_parameters = p->n_parameters,
-        .x = ss_shape_of(plan->net.height, plan->net.width, plan->net.channels),
-        .loss = plan->has_loss && plan->net.out_channels >= plan->picture_channels,
-        .n_radii = ss_spectrum_rings(plan->net.height, plan->net.width),
+        .x = ss_sample_shape(plan->net.size),
+        .loss = plan->has_loss && plan->net.out_channels >= plan->picture.channels,
+        .n_radii = ss_spectrum_rings(plan->picture.height, plan->picture.width),
     };
     const size_t n_pictures = (size_t)plan->n_inputs * (size_t)plan->samples;
     const char **inputs = ss_alloc((size_t)plan->n_inputs, sizeof *inputs);
@@ -248,8 +249,8 @@ static ss_code open_writer(probe *p, ss_err *e)
     ss_code rc = SS_OK;
 
     ss_network_describe(&plan->net, p->ctx, &spec, created);
-    if (plan->net.out_channels >= plan->picture_channels && plan->knows_schedule)
-        spec.denoised = ss_shape_of(plan->net.height, plan->net.width, plan->picture_channels);
+    if (plan->net.out_channels >= plan->picture.channels && plan->knows_schedule)
+        spec.denoised = ss_sample_shape(plan->picture);
     if (!inputs || !pictures || !sigmas || !timesteps) {
         rc = ss_fail(e, SS_NOMEM, "out of memory");
     } else {

@@ -18,8 +18,9 @@ struct ss_trajectory {
     ss_sampler *sampler;
     ss_conditions conditions;
     ss_concat_channels concat;
-    int channels, batch; /* channels of a picture */
-    ss_track track;      /* {0} where no run file is written */
+    ss_sample_size picture; /* of what is sampled */
+    int batch;
+    ss_track track; /* {0} where no run file is written */
 
     float *x;      /* [samples][H][W][C], the states */
     float *memory; /* [samples][2][H][W][C], the sampler's */
@@ -36,7 +37,7 @@ struct ss_trajectory {
 
 static int64_t values(const ss_trajectory *t)
 {
-    return (int64_t)t->net.height * t->net.width * t->channels;
+    return ss_sample_values(t->picture);
 }
 
 /* What is sampled here: networks with timesteps of betas, and those that take sigma. */
@@ -61,7 +62,7 @@ static ss_code check_schedule(const ss_trajectory *t, ss_err *e)
 static void leave_latents_alone(const ss_trajectory *t, ss_sampler_options *o)
 {
     const ss_model_info *about = ss_model_about(t->net.model);
-    const bool latent = (t->channels != 1 && t->channels != 3) || about->has_vae;
+    const bool latent = (t->picture.channels != 1 && t->picture.channels != 3) || about->has_vae;
 
     if (!latent || !o->clip || o->clip_range > 1)
         return;
@@ -92,11 +93,11 @@ static ss_code make_sampler(ss_trajectory *t, ss_err *e)
                         &t->sampler, e);
     if (rc != SS_OK)
         return ss_fail_prefix(e, "%s", opt->network.model);
-    if (ss_sampler_wants_variance(t->sampler) && t->net.out_channels != 2 * t->channels)
+    if (ss_sampler_wants_variance(t->sampler) && t->net.out_channels != 2 * t->picture.channels)
         return ss_fail(e, SS_USAGE,
                        "%s: variance_type learned_range wants %d output channels, the network "
                        "has %d",
-                       file, 2 * t->channels, t->net.out_channels);
+                       file, 2 * t->picture.channels, t->net.out_channels);
     return SS_OK;
 }
 
@@ -107,21 +108,23 @@ static ss_code check_channels(ss_trajectory *t, ss_err *e)
 
     if (rc != SS_OK)
         return rc;
-    t->channels = t->concat.picture;
-    if (t->net.out_channels == t->channels || t->net.out_channels == 2 * t->channels)
+    t->picture = t->concat.picture;
+    if (t->net.out_channels == t->picture.channels ||
+        t->net.out_channels == 2 * t->picture.channels)
         return SS_OK;
     return ss_fail(e, SS_UNSUPPORTED,
                    "%s takes pictures of %d channels and answers with %d; generate needs as many, "
                    "or twice as many with a variance",
-                   t->opt.network.model, t->channels, t->net.out_channels);
+                   t->opt.network.model, t->picture.channels, t->net.out_channels);
 }
 
 static ss_code allocate(ss_trajectory *t, ss_err *e)
 {
     const size_t n = (size_t)values(t), samples = (size_t)t->opt.samples;
     const size_t rows = (size_t)t->batch * (t->opt.condition.guided ? 2 : 1);
-    const size_t in = (size_t)t->net.height * (size_t)t->net.width * (size_t)t->net.channels;
-    const size_t out = (size_t)t->net.height * (size_t)t->net.width * (size_t)t->net.out_channels;
+    const size_t pixels = (size_t)ss_sample_pixels(t->picture);
+    const size_t in = pixels * (size_t)t->net.size.channels;
+    const size_t out = pixels * (size_t)t->net.out_channels;
 
     t->x = ss_alloc(samples * n, sizeof(float));
     t->memory = ss_alloc(samples * n, 2 * sizeof(float));
@@ -207,9 +210,9 @@ int ss_trajectory_evaluations(const ss_trajectory *t)
     return ss_sampler_count(t->sampler);
 }
 
-int ss_trajectory_channels(const ss_trajectory *t)
+ss_sample_size ss_trajectory_size(const ss_trajectory *t)
 {
-    return t->channels;
+    return t->picture;
 }
 
 const float *ss_trajectory_picture(const ss_trajectory *t, int sample)
@@ -236,12 +239,12 @@ static ss_code ask(ss_trajectory *t, ss_ctx *c, int i, int n, ss_err *e)
 {
     const bool guided = t->opt.condition.guided;
     const int rows = guided ? 2 * n : n;
-    const int64_t one = values(t), pixels = one / t->channels, seen = pixels * t->net.channels;
+    const int64_t one = values(t), seen = ss_sample_values(t->net.size);
     ss_code rc = SS_OK;
 
     for (int k = 0; k < n; k++) {
         ss_sampler_input(t->sampler, i, t->x + t->sample[k] * one, one, t->answer);
-        ss_concat_put(&t->concat, t->sample[k], t->answer, pixels, t->in + k * seen);
+        ss_concat_put(&t->concat, t->sample[k], t->answer, t->in + k * seen);
     }
     if (guided)
         memcpy(t->in + n * seen, t->in, (size_t)(n * seen) * sizeof *t->in);
@@ -251,8 +254,7 @@ static ss_code ask(ss_trajectory *t, ss_ctx *c, int i, int n, ss_err *e)
         ss_track_batch(&t->track, n, t->sample);
 
     ss_condition cond = ss_conditions_batch(&t->conditions, n, t->sample, guided);
-    ss_tensor *x =
-        ss_upload(c, ss_shape_of(rows, t->net.height, t->net.width, t->net.channels), t->in);
+    ss_tensor *x = ss_upload(c, ss_sample_batch(rows, t->net.size), t->in);
     ss_tensor *y = ss_model_forward(c, t->net.model, x, t->t, &cond);
     rc = ss_ctx_finish(c, e);
     if (rc == SS_OK)
@@ -267,7 +269,7 @@ static ss_code ask(ss_trajectory *t, ss_ctx *c, int i, int n, ss_err *e)
 /* The guided answer for row k of n, and the variance behind it. */
 static void guide(ss_trajectory *t, int n, int k)
 {
-    const int64_t c = t->channels, out = t->net.out_channels, pixels = values(t) / c;
+    const int64_t c = t->picture.channels, out = t->net.out_channels, pixels = values(t) / c;
     const float *positive = t->y + k * pixels * out, *negative = positive + n * pixels * out;
     const double g = t->opt.guidance;
 
@@ -299,8 +301,8 @@ static void step(ss_trajectory *t, int i, int n)
         if (ss_sampler_at(t->sampler, i)->noisy)
             ss_rng_normals(rng, 0, t->noise, (size_t)one);
         ss_sampler_step(t->sampler, i, t->answer,
-                        t->net.out_channels > t->channels ? t->variance : NULL, t->noise, one,
-                        t->x + sample * one, t->memory + 2 * sample * one, t->clean);
+                        t->net.out_channels > t->picture.channels ? t->variance : NULL, t->noise,
+                        one, t->x + sample * one, t->memory + 2 * sample * one, t->clean);
     }
 }
 
@@ -332,7 +334,7 @@ ss_code ss_trajectory_run(ss_trajectory *t, ss_ctx *c, ss_trajectory_tick tick, 
     ss_code rc = ss_network_identify(&t->net, e);
 
     if (rc == SS_OK && t->opt.run)
-        rc = ss_track_open(&t->track, &t->opt, &t->net, t->sampler, &t->conditions, t->channels,
+        rc = ss_track_open(&t->track, &t->opt, &t->net, t->sampler, &t->conditions, t->picture,
                            t->batch, c, e);
     else if (rc == SS_OK)
         rc = ss_network_bind(&t->net, c, NULL, e);

@@ -2,7 +2,7 @@
  *
  *   ss_trajectory_open(&opt, &t, &err);       // reads and checks everything, computes nothing
  *   ss_trajectory_run(t, ctx, NULL, NULL, &err);
- *   x = ss_trajectory_picture(t, i);          // [H][W][C] of sample i
+ *   x = ss_trajectory_picture(t, i);          // [H][W][C] or [F][H][W][C] of sample i
  *   ss_trajectory_close(t);                   // before the context goes
  *
  * The first noise of sample i is normal numbers of stream ("noise", i), as in a probe: every
@@ -53,8 +53,8 @@ void ss_trajectory_close(ss_trajectory *t); /* NULL is fine */
 
 ss_sampler_kind ss_trajectory_sampler(const ss_trajectory *t);
 const ss_network *ss_trajectory_network(const ss_trajectory *t);
-int ss_trajectory_evaluations(const ss_trajectory *t); /* of the sampler */
-int ss_trajectory_channels(const ss_trajectory *t);    /* of a picture */
+int ss_trajectory_evaluations(const ss_trajectory *t);     /* of the sampler */
+ss_sample_size ss_trajectory_size(const ss_trajectory *t); /* of a sample */
 
 /* Called before each evaluation; may be NULL. */
 typedef void (*ss_trajectory_tick)(void *self, int evaluation);
@@ -64,7 +64,7 @@ typedef void (*ss_trajectory_tick)(void *self, int evaluation);
 ss_code ss_trajectory_run(ss_trajectory *t, ss_ctx *c, ss_trajectory_tick tick, void *self,
                           ss_err *e);
 
-/* [H][W][C] of a finished run, in the network's units, not clipped; borrowed. */
+/* [H][W][C] or [F][H][W][C] of a finished run, in the network's units, not clipped; borrowed. */
 const float *ss_trajectory_picture(const ss_trajectory *t, int sample);
 
 #endif

@@ -14,15 +14,16 @@ static const char *const plain_input[] = {"trajectory"};
 
 static ss_code allocate(ss_track *k, int batch, ss_err *e)
 {
-    const size_t rows = 2 * (size_t)batch, pixels = (size_t)k->net->height * (size_t)k->net->width;
+    const size_t rows = 2 * (size_t)batch;
+    const int h = k->size.height, w = k->size.width;
 
     k->input = ss_alloc(rows, sizeof *k->input);
     k->sample = ss_alloc(rows, sizeof *k->sample);
-    k->picture = ss_alloc(3 * pixels, (size_t)k->channels * sizeof *k->picture);
-    k->psd = ss_alloc((size_t)ss_spectrum_rings(k->net->height, k->net->width), sizeof *k->psd);
+    k->picture = ss_alloc(3, (size_t)ss_sample_values(k->size) * sizeof *k->picture);
+    k->psd = ss_alloc((size_t)ss_spectrum_rings(h, w), sizeof *k->psd);
     if (!k->input || !k->sample || !k->picture || !k->psd)
         return ss_fail(e, SS_NOMEM, "out of memory");
-    return ss_spectrum_new(k->net->height, k->net->width, &k->spectrum, e);
+    return ss_spectrum_new(h, w, &k->spectrum, e);
 }
 
 static char *plan_text(const ss_track *k, const ss_trajectory_options *opt,
@@ -67,9 +68,9 @@ static ss_code create(ss_track *k, const ss_trajectory_options *opt,
         .n_samples = k->samples,
         .parameters = k->parameters,
         .n_parameters = n_parameters,
-        .x = ss_shape_of(net->height, net->width, net->channels),
-        .denoised = ss_shape_of(net->height, net->width, k->channels),
-        .n_radii = ss_spectrum_rings(net->height, net->width),
+        .x = ss_sample_shape(net->size),
+        .denoised = ss_sample_shape(k->size),
+        .n_radii = ss_spectrum_rings(k->size.height, k->size.width),
     };
     ss_structure *structure = NULL;
     ss_code rc;
@@ -105,15 +106,15 @@ out:
 }
 
 ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, ss_network *net,
-                      const ss_sampler *sampler, ss_conditions *conditions, int channels, int batch,
-                      ss_ctx *c, ss_err *e)
+                      const ss_sampler *sampler, ss_conditions *conditions, ss_sample_size size,
+                      int batch, ss_ctx *c, ss_err *e)
 {
     ss_recorder_options rec = {.histogram = true};
     int first = 0, n_parameters = 0;
 
     *k = (ss_track){.net = net,
                     .sampler = sampler,
-                    .channels = channels,
+                    .size = size,
                     .samples = opt->samples,
                     .guided = opt->condition.guided};
     rec.modules = ss_model_modules(net->model, &rec.n_modules);
@@ -168,29 +169,29 @@ void ss_track_batch(ss_track *k, int n, const int *sample)
 /* The first channels of a tensor that has `from` of them. */
 static void take_picture(const ss_track *k, const float *x, int from, float *out)
 {
-    const int64_t pixels = (int64_t)k->net->height * k->net->width;
+    const int64_t pixels = ss_sample_pixels(k->size), c = k->size.channels;
 
     for (int64_t p = 0; p < pixels; p++)
-        memcpy(out + p * k->channels, x + p * from, (size_t)k->channels * sizeof *out);
+        memcpy(out + p * c, x + p * from, (size_t)c * sizeof *out);
 }
 
 ss_code ss_track_put(ss_track *k, int i, int n, const float *x, const float *y, ss_err *e)
 {
     const ss_network *net = k->net;
     const int rows = k->guided ? 2 * n : n;
-    const int64_t pixels = (int64_t)net->height * net->width, one = pixels * k->channels;
+    const int64_t pixels = ss_sample_pixels(k->size), one = ss_sample_values(k->size);
     float *answer = k->picture, *clean = answer + one, *noisy = clean + one;
     ss_code rc = ss_recorder_check(k->recorder, e);
 
     for (int row = 0; row < rows && k->column && rc == SS_OK; row++) {
         const int input = k->input[row], sample = k->sample[row];
-        const float *seen = x + row * pixels * net->channels;
+        const float *seen = x + row * pixels * net->size.channels;
 
         take_picture(k, y + row * pixels * net->out_channels, net->out_channels, answer);
-        take_picture(k, seen, net->channels, noisy);
+        take_picture(k, seen, net->size.channels, noisy);
         ss_network_denoised(net, ss_sampler_at(k->sampler, i)->level, noisy, answer, one, clean);
         ss_run_put_x(k->column, input, sample, seen);
-        ss_spectrum_radial(k->spectrum, noisy, k->channels, k->psd);
+        ss_spectrum_radial(k->spectrum, noisy, ss_sample_frames(k->size), k->size.channels, k->psd);
         ss_run_put_psd(k->column, input, sample, k->psd);
         ss_run_put_denoised(k->column, input, sample, clean);
     }

@@ -1,7 +1,7 @@
 /* trajectory_record.h - the run file of a sampling trajectory; private to trajectory*.c
  *
  *   // once, with the network bound through it
- *   rc = ss_track_open(&k, opt, net, sampler, conditions, channels, batch, ctx, &err);
+ *   rc = ss_track_open(&k, opt, net, sampler, conditions, size, batch, ctx, &err);
  *   for (int i = 0; i < steps; i++) {
  *       rc = ss_track_begin(&k, i, &err);
  *       for (int from = 0; from < samples; from += batch) {
@@ -23,7 +23,8 @@
 typedef struct {
     const ss_network *net;
     const ss_sampler *sampler;
-    int channels, samples; /* of a picture; in all */
+    ss_sample_size size; /* of a sample of the sampler: the network's without --concat's channels */
+    int samples;
     bool guided;
     ss_recorder *recorder;
     ss_run_writer *writer;
@@ -31,14 +32,14 @@ typedef struct {
     ss_spectrum *spectrum;
     ss_run_parameter *parameters;
     int *input, *sample; /* [2 * batch] of the batch at hand */
-    float *picture;      /* [3][H][W][C], scratch */
+    float *picture;      /* [3] samples, scratch */
     double *psd;
 } ss_track;
 
 /* Binds the network with hooks, infers shapes and creates the file. On failure release. */
 ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, ss_network *net,
-                      const ss_sampler *sampler, ss_conditions *conditions, int channels, int batch,
-                      ss_ctx *c, ss_err *e);
+                      const ss_sampler *sampler, ss_conditions *conditions, ss_sample_size size,
+                      int batch, ss_ctx *c, ss_err *e);
 /* Unfinished, the file stays with the steps it has. {0} is fine. */
 void ss_track_release(ss_track *k);
 

@@ -174,7 +174,7 @@ static void generate(const char *model, const char *concat, double guidance, flo
     if (ss_ctx_new(&device, &c, &e) != SS_OK || ss_trajectory_open(&o, &t, &e) != SS_OK ||
         ss_trajectory_run(t, c, NULL, NULL, &e) != SS_OK)
         fail_msg("%s: %s", model, e.msg);
-    assert_int_equal(ss_trajectory_channels(t), PICTURE);
+    assert_int_equal(ss_trajectory_size(t).channels, PICTURE);
     for (int i = 0; i < 2; i++)
         memcpy(out + i * PIXELS * PICTURE, ss_trajectory_picture(t, i),
                sizeof(float) * PIXELS * PICTURE);

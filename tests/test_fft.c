@@ -133,7 +133,7 @@ static void test_rings_average_the_power(void **state)
         draw(x, h, w, c, k);
         assert_int_equal(ss_spectrum_new(h, w, &s, NULL), SS_OK);
         ss_spectrum_power(s, x, c, power);
-        ss_spectrum_radial(s, x, c, got);
+        ss_spectrum_radial(s, x, 1, c, got);
         for (int ky = 0; ky < h; ky++) {
             for (int kx = 0; kx < w; kx++) {
                 double fy = remainder(ky, h) * m / h, fx = remainder(kx, w) * m / w;
@@ -175,7 +175,7 @@ static void test_a_grating_lights_one_ring(void **state)
 
         wave(x, h, w, (double)cases[k][2] / h, (double)cases[k][3] / w, 0.3);
         assert_int_equal(ss_spectrum_new(h, w, &s, NULL), SS_OK);
-        ss_spectrum_radial(s, x, 1, psd);
+        ss_spectrum_radial(s, x, 1, 1, psd);
         double total = sum(psd, ss_spectrum_rings(h, w));
 
         assert_true(psd[cases[k][4]] > (1 - 1e-10) * total);
@@ -198,10 +198,31 @@ static void test_spectrum_ignores_shift_and_mean_and_grows_with_the_square(void 
         y[((row + 5) % H * W + (column + W - 3) % W) * C + i % C] = -2 * x[i] + 7;
     }
     assert_int_equal(ss_spectrum_new(H, W, &s, NULL), SS_OK);
-    ss_spectrum_radial(s, x, C, a);
-    ss_spectrum_radial(s, y, C, b);
+    ss_spectrum_radial(s, x, 1, C, a);
+    ss_spectrum_radial(s, y, 1, C, b);
     for (int k = 0; k < 11; k++) /* worst seen: 4e-7 */
         assert_true(fabs(b[k] - 4 * a[k]) <= 2e-6 * a[k]);
+    ss_spectrum_free(s);
+}
+
+static void test_the_spectrum_of_a_video_is_the_mean_over_frames(void **state)
+{
+    (void)state;
+    enum { H = 9, W = 12, C = 2, N = H * W * C };
+    float x[2 * N];
+    double a[5], b[5], both[5];
+    ss_spectrum *s;
+
+    draw(x, H, W, C, 1);
+    draw(x + N, H, W, C, 2);
+    for (int i = 0; i < N; i++)
+        x[i] *= 5;
+    assert_int_equal(ss_spectrum_new(H, W, &s, NULL), SS_OK);
+    ss_spectrum_radial(s, x, 1, C, a);
+    ss_spectrum_radial(s, x + N, 1, C, b);
+    ss_spectrum_radial(s, x, 2, C, both);
+    for (int k = 0; k < 5; k++)
+        assert_true(fabs(both[k] - (a[k] + b[k]) / 2) <= 1e-12 * a[k]);
     ss_spectrum_free(s);
 }
 
@@ -216,7 +237,7 @@ static void test_nan_is_not_hidden(void **state)
     x[9] = NAN;
     assert_int_equal(ss_spectrum_new(8, 8, &s, NULL), SS_OK);
     ss_spectrum_power(s, x, 1, power);
-    ss_spectrum_radial(s, x, 1, psd);
+    ss_spectrum_radial(s, x, 1, 1, psd);
     for (int i = 0; i < 64; i++)
         assert_true(isnan(power[i]));
     for (int k = 0; k < 5; k++)
@@ -226,7 +247,8 @@ static void test_nan_is_not_hidden(void **state)
 
 static void filter(ss_filter_kind kind, double cutoff, float *x, int h, int w, int c)
 {
-    assert_int_equal(ss_filter_gaussian(kind, cutoff, x, h, w, c, NULL), SS_OK);
+    assert_int_equal(ss_filter_gaussian(kind, cutoff, (ss_sample_size){0, h, w, c}, x, NULL),
+                     SS_OK);
 }
 
 static void test_low_and_high_add_up(void **state)
@@ -322,7 +344,8 @@ static void test_white_noise_is_the_stream_itself(void **state)
     ss_rng r = ss_rng_stream(5, "noise", 1, 2);
     float got[7 * 9 * 2], want[7 * 9 * 2];
 
-    assert_int_equal(ss_noise_draw(SS_NOISE_WHITE, r, got, 7, 9, 2, NULL), SS_OK);
+    assert_int_equal(ss_noise_draw(SS_NOISE_WHITE, r, (ss_sample_size){0, 7, 9, 2}, got, NULL),
+                     SS_OK);
     ss_rng_normals(r, 0, want, N_OF(want));
     assert_memory_equal(got, want, sizeof got);
 }
@@ -339,8 +362,8 @@ static double slope(ss_noise_color color, int h, int w, int images)
     for (int i = 0; i < images; i++) {
         ss_rng r = ss_rng_stream(1, "slope", (uint64_t)i, 0);
 
-        assert_int_equal(ss_noise_draw(color, r, x, h, w, 1, NULL), SS_OK);
-        ss_spectrum_radial(spectrum, x, 1, psd);
+        assert_int_equal(ss_noise_draw(color, r, (ss_sample_size){0, h, w, 1}, x, NULL), SS_OK);
+        ss_spectrum_radial(spectrum, x, 1, 1, psd);
         for (int k = 0; k < rings; k++)
             mean[k] += psd[k] / images;
     }
@@ -383,14 +406,15 @@ static void test_coloured_noise_is_scaled(void **state)
             ss_rng r = ss_rng_stream(k, "noise", 0, 0);
             double mean = 0, square = 0;
 
-            assert_int_equal(ss_noise_draw(color, r, x, h, w, c, NULL), SS_OK);
+            assert_int_equal(ss_noise_draw(color, r, (ss_sample_size){0, h, w, c}, x, NULL), SS_OK);
             for (int i = 0; i < n; i++) {
                 mean += x[i] / (double)n;
                 square += (double)x[i] * x[i] / n;
             }
             assert_true(fabs(mean) < 1e-6);
             assert_true(fabs(square - 1) < 1e-6);
-            assert_int_equal(ss_noise_draw(color, r, again, h, w, c, NULL), SS_OK);
+            assert_int_equal(ss_noise_draw(color, r, (ss_sample_size){0, h, w, c}, again, NULL),
+                             SS_OK);
             assert_memory_equal(x, again, (size_t)n * sizeof *x);
         }
     }
@@ -403,10 +427,11 @@ static void test_threads_agree(void **state)
     float one[N], many[8][N];
     ss_rng r = ss_rng_stream(1, "threads", 0, 0);
 
-    assert_int_equal(ss_noise_draw(SS_NOISE_PINK, r, one, H, W, 1, NULL), SS_OK);
+    assert_int_equal(ss_noise_draw(SS_NOISE_PINK, r, (ss_sample_size){0, H, W, 1}, one, NULL),
+                     SS_OK);
 #pragma omp parallel for num_threads(4) schedule(static, 1)
     for (int i = 0; i < 8; i++)
-        ss_noise_draw(SS_NOISE_PINK, r, many[i], H, W, 1, NULL);
+        ss_noise_draw(SS_NOISE_PINK, r, (ss_sample_size){0, H, W, 1}, many[i], NULL);
     for (int i = 0; i < 8; i++)
         assert_memory_equal(many[i], one, sizeof one);
 }
@@ -421,12 +446,17 @@ static void test_impossible_work_is_refused(void **state)
     assert_int_equal(ss_spectrum_new(0, 5, &s, &e), SS_SHAPE);
     assert_int_equal(ss_spectrum_new(5, -1, &s, &e), SS_SHAPE);
     assert_null(s);
-    assert_int_equal(ss_noise_draw(SS_NOISE_PINK, (ss_rng){0}, x, 1, 1, 4, &e), SS_SHAPE);
+    assert_int_equal(ss_noise_draw(SS_NOISE_PINK, (ss_rng){0}, (ss_sample_size){0, 1, 1, 4}, x, &e),
+                     SS_SHAPE);
     assert_string_equal(e.msg, "pink noise of 1 x 1 pixels: no wave fits into it");
-    assert_int_equal(ss_filter_gaussian(SS_LOWPASS, 0, x, 2, 2, 1, &e), SS_USAGE);
-    assert_int_equal(ss_filter_gaussian(SS_LOWPASS, NAN, x, 2, 2, 1, &e), SS_USAGE);
-    assert_int_equal(ss_filter_gaussian(SS_LOWPASS, INFINITY, x, 2, 2, 1, &e), SS_USAGE);
-    assert_int_equal(ss_filter_gaussian(SS_LOWPASS, 1, x, 0, 2, 1, &e), SS_SHAPE);
+    assert_int_equal(ss_filter_gaussian(SS_LOWPASS, 0, (ss_sample_size){0, 2, 2, 1}, x, &e),
+                     SS_USAGE);
+    assert_int_equal(ss_filter_gaussian(SS_LOWPASS, NAN, (ss_sample_size){0, 2, 2, 1}, x, &e),
+                     SS_USAGE);
+    assert_int_equal(ss_filter_gaussian(SS_LOWPASS, INFINITY, (ss_sample_size){0, 2, 2, 1}, x, &e),
+                     SS_USAGE);
+    assert_int_equal(ss_filter_gaussian(SS_LOWPASS, 1, (ss_sample_size){0, 0, 2, 1}, x, &e),
+                     SS_SHAPE);
     assert_true(x[0] == 1 && x[3] == 4);
     for (unsigned long k = 1; k <= 5; k++) {
         ss_mem_fail_at(k);
@@ -434,7 +464,8 @@ static void test_impossible_work_is_refused(void **state)
     }
     assert_null(s);
     ss_mem_fail_at(2);
-    assert_int_equal(ss_filter_gaussian(SS_LOWPASS, 1, x, 2, 2, 1, &e), SS_NOMEM);
+    assert_int_equal(ss_filter_gaussian(SS_LOWPASS, 1, (ss_sample_size){0, 2, 2, 1}, x, &e),
+                     SS_NOMEM);
     ss_mem_fail_at(0);
 }
 
@@ -446,6 +477,7 @@ int main(void)
         cmocka_unit_test(test_rings_average_the_power),
         cmocka_unit_test(test_a_grating_lights_one_ring),
         cmocka_unit_test(test_spectrum_ignores_shift_and_mean_and_grows_with_the_square),
+        cmocka_unit_test(test_the_spectrum_of_a_video_is_the_mean_over_frames),
         cmocka_unit_test(test_nan_is_not_hidden),
         cmocka_unit_test(test_low_and_high_add_up),
         cmocka_unit_test(test_filters_weigh_waves_as_documented),

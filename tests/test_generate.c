@@ -326,26 +326,42 @@ static void test_drawing(void **state)
     (void)state;
     const float gray[] = {-1, 0, 1, 5, NAN, -INFINITY}, rgb[] = {-1, 0, 1, NAN, 0, 0};
     const float latent[] = {0, 10, 1, 30, 2, 20}; /* [1][3][2] */
+    const float two[] = {-1, -1, -1, 1, -1, -1, 0, 0, 0, -1, 1, -1};
+    static const float wide[2 * 8193];
+    ss_err e = {0};
     ss_image im;
     double absmax;
 
-    assert_int_equal(ss_gallery_draw(gray, 2, 2, 1, -1, 1, &im, NULL), SS_OK);
+    assert_int_equal(ss_gallery_draw(gray, (ss_sample_size){0, 2, 2, 1}, -1, 1, &im, NULL), SS_OK);
     assert_int_equal(im.c, 1);
     assert_memory_equal(im.data, ((uint8_t[]){0, 128, 255, 255}), 4);
     ss_image_release(&im);
-    assert_int_equal(ss_gallery_draw(gray, 2, 3, 1, -1, 1, &im, NULL), SS_OK);
+    assert_int_equal(ss_gallery_draw(gray, (ss_sample_size){0, 2, 3, 1}, -1, 1, &im, NULL), SS_OK);
     assert_int_equal(im.c, 3);
     assert_memory_equal(im.data + 9, ((uint8_t[]){255, 255, 255, 255, 0, 255, 255, 0, 255}), 9);
     ss_image_release(&im);
     assert_int_equal(ss_gallery_measure(gray, 6, &absmax), 2);
     assert_true(absmax == 5);
-    assert_int_equal(ss_gallery_draw(rgb, 1, 2, 3, -1, 1, &im, NULL), SS_OK);
+    assert_int_equal(ss_gallery_draw(rgb, (ss_sample_size){0, 1, 2, 3}, -1, 1, &im, NULL), SS_OK);
     assert_memory_equal(im.data, ((uint8_t[]){0, 128, 255, 255, 0, 255}), 6);
     ss_image_release(&im);
-    assert_int_equal(ss_gallery_draw(latent, 1, 3, 2, -1, 1, &im, NULL), SS_OK);
+    assert_int_equal(ss_gallery_draw(latent, (ss_sample_size){0, 1, 3, 2}, -1, 1, &im, NULL),
+                     SS_OK);
     assert_true(im.w == 6 && im.c == 1);
     assert_memory_equal(im.data, ((uint8_t[]){0, 128, 255, 0, 255, 128}), 6);
     ss_image_release(&im);
+    /* frames from left to right: two of 1 x 2 in RGB, three of 1 x 1 with two channels */
+    assert_int_equal(ss_gallery_draw(two, (ss_sample_size){2, 1, 2, 3}, -1, 1, &im, NULL), SS_OK);
+    assert_true(im.h == 1 && im.w == 4);
+    assert_memory_equal(im.data, ((uint8_t[]){0, 0, 0, 255, 0, 0, 128, 128, 128, 0, 255, 0}), 12);
+    ss_image_release(&im);
+    assert_int_equal(ss_gallery_draw(latent, (ss_sample_size){3, 1, 1, 2}, -1, 1, &im, NULL),
+                     SS_OK);
+    assert_memory_equal(im.data, ((uint8_t[]){0, 0, 128, 255, 255, 128}), 6);
+    ss_image_release(&im);
+    assert_int_equal(ss_gallery_draw(wide, (ss_sample_size){2, 1, 8193, 1}, -1, 1, &im, &e),
+                     SS_UNSUPPORTED);
+    assert_non_null(strstr(e.msg, "2 frames of 1 x 8193 pixels side by side are wider"));
 }
 
 /* Every allocation that fails is an error, not a crash, and leaves nothing behind. */
@@ -464,7 +480,7 @@ static void test_text_network(void **state)
 
     o.condition.prompt_embeds = UNETS "sd15/golden.safetensors#encoder_hidden_states";
     ss_trajectory *t = run_other(&o);
-    assert_int_equal(ss_trajectory_channels(t), 4);
+    assert_int_equal(ss_trajectory_size(t).channels, 4);
     float plain = ss_trajectory_picture(t, 1)[7];
     ss_trajectory_close(t);
 
@@ -523,7 +539,7 @@ static void test_network_with_variance(void **state)
 
     o.condition.prompt_embeds = UNETS "if-1/golden.safetensors#encoder_hidden_states";
     ss_trajectory *t = run_other(&o);
-    assert_int_equal(ss_trajectory_channels(t), 3);
+    assert_int_equal(ss_trajectory_size(t).channels, 3);
     ss_trajectory_close(t);
     o.network.model = UNETS "class-timestep";
     o.condition.prompt_embeds = NULL;

@@ -6,6 +6,8 @@
 #include "fft/spectrum.h"
 #include "tests/ss_input.h"
 
+#include <math.h>
+
 static void test_specs_are_understood(void **state)
 {
     (void)state;
@@ -157,7 +159,7 @@ static void test_grating(void **state)
         sample(in, 0, x);
         assert_true(x[0] == 1);
         assert_int_equal(ss_spectrum_new(h, w, &s, NULL), SS_OK);
-        ss_spectrum_radial(s, x, 1, psd);
+        ss_spectrum_radial(s, x, 1, 1, psd);
         for (int k = 0; k < ss_spectrum_rings(h, w); k++)
             total += psd[k];
         assert_true(total > 0 && psd[cases[i].ring] > 0.999999 * total);
@@ -201,7 +203,7 @@ static void test_noise_is_the_streams(void **state)
         ss_input *in = opened(spec, H, W, C, 2);
 
         assert_int_equal(ss_input_sample(in, 1, r, x, NULL), SS_OK);
-        assert_int_equal(ss_noise_draw(color, r, want, H, W, C, NULL), SS_OK);
+        assert_int_equal(ss_noise_draw(color, r, (ss_sample_size){0, H, W, C}, want, NULL), SS_OK);
         assert_memory_equal(x, want, sizeof x);
         ss_input_free(in);
     }
@@ -224,8 +226,8 @@ static void test_filters_are_applied_inside_out(void **state)
     ss_rng_normals(ss_rng_stream(1, "x", 0, 0), 0, x, N);
     memcpy(want, x, sizeof x);
     assert_int_equal(ss_input_filter(in, x, NULL), SS_OK);
-    ss_filter_gaussian(SS_LOWPASS, 6, want, H, W, C, NULL);
-    ss_filter_gaussian(SS_HIGHPASS, 2, want, H, W, C, NULL);
+    ss_filter_gaussian(SS_LOWPASS, 6, (ss_sample_size){0, H, W, C}, want, NULL);
+    ss_filter_gaussian(SS_HIGHPASS, 2, (ss_sample_size){0, H, W, C}, want, NULL);
     assert_memory_equal(x, want, sizeof x);
     ss_input_free(in);
 
@@ -298,12 +300,98 @@ static void test_tensors_must_fit(void **state)
     assert_not_opened(spec_of("tensor", "junk#x"), 2, 5, 4, 3, SS_FORMAT, "junk: ");
 }
 
+/* Every frame is a picture of its own: drawn from other normals, scaled and filtered by itself. */
+static void test_frames_of_noise_are_independent(void **state)
+{
+    (void)state;
+    enum { F = 3, H = 8, W = 12, C = 2, N = H * W * C };
+    const ss_sample_size video = {F, H, W, C}, picture = {0, H, W, C};
+    const ss_rng r = ss_rng_stream(1, "noise", 2, 3);
+    float x[F * N], normals[F * N], one[N];
+
+    ss_input *in = opened_as("noise:white", video, 1);
+    ss_rng_normals(r, 0, normals, F * N);
+    assert_int_equal(ss_input_sample(in, 0, r, x, NULL), SS_OK);
+    assert_memory_equal(x, normals, sizeof x);
+    ss_input_free(in);
+
+    in = opened_as("lowpass:2:noise:pink", video, 1);
+    assert_int_equal(ss_input_sample(in, 0, r, x, NULL), SS_OK);
+    assert_int_equal(ss_noise_draw(SS_NOISE_PINK, r, picture, one, NULL), SS_OK);
+    assert_memory_equal(x, one, sizeof one); /* the first frame is the picture of the same stream */
+    for (int f = 0; f < F; f++) {
+        double square = 0, product = 0;
+
+        for (int i = 0; i < N; i++) {
+            square += (double)x[f * N + i] * x[f * N + i];
+            product += (double)x[f * N + i] * x[(f + 1) % F * N + i];
+        }
+        assert_true(fabs(square / N - 1) < 1e-6);
+        assert_true(fabs(product / N) < 0.5);
+    }
+    memcpy(normals, x, sizeof x);
+    assert_int_equal(ss_input_filter(in, x, NULL), SS_OK);
+    for (int f = 0; f < F; f++) {
+        ss_filter_gaussian(SS_LOWPASS, 2, picture, normals + f * N, NULL);
+        assert_memory_equal(x + f * N, normals + f * N, sizeof one);
+    }
+    ss_input_free(in);
+}
+
+static void test_formulas_stand_still(void **state)
+{
+    (void)state;
+    enum { F = 4, H = 6, W = 5, N = H * W };
+    float x[F * N], one[N];
+
+    ss_input *still = opened("checker:2", H, W, 1, 1);
+    ss_input *in = opened_as("checker:2", (ss_sample_size){F, H, W, 1}, 2);
+    sample(still, 0, one);
+    sample(in, 1, x);
+    for (int f = 0; f < F; f++)
+        assert_memory_equal(x + f * N, one, sizeof one);
+    ss_input_free(still);
+    ss_input_free(in);
+}
+
+static void test_tensors_of_videos(void **state)
+{
+    (void)state;
+    enum { C = 2, F = 3, H = 2, W = 5, P = F * H * W };
+    const ss_sample_size video = {F, H, W, C};
+    float x[P * C];
+
+    write_tensor("v", "2,2,3,2,5", 2 * C * P); /* [N][C][F][H][W] */
+    ss_input *in = opened_as(spec_of("tensor", "v#x"), video, 2);
+    for (int n = 0; n < 2; n++) {
+        sample(in, n, x);
+        for (int i = 0; i < P * C; i++)
+            assert_true(x[i] == (float)((n * C + i % C) * P + i / C));
+    }
+    ss_input_free(in);
+
+    write_tensor("s", "1,2,2,5", C * H * W); /* [N][C][H][W] stands still */
+    in = opened_as(spec_of("raw", "s#x"), video, 4);
+    sample(in, 3, x);
+    for (int i = 0; i < P * C; i++)
+        assert_true(x[i] == (float)(i % C * H * W + i / C % (H * W)));
+    ss_input_free(in);
+
+    assert_not_opened_as(spec_of("tensor", "v#x"), (ss_sample_size){4, H, W, C}, 2, SS_SHAPE,
+                         "the tensor is [2,2,3,2,5], the network takes [N,2,4,2,5], or [N,2,2,5] "
+                         "for the same picture in every frame");
+    assert_not_opened(spec_of("tensor", "v#x"), H, W, C, 2, SS_SHAPE,
+                      "the network takes [N,2,2,5]");
+}
+
 static void test_sizes_are_checked(void **state)
 {
     (void)state;
     assert_not_opened("noise:white", 0, 5, 1, 1, SS_SHAPE, "0 x 5 pixels");
     assert_not_opened("constant:0", 5, 5, 1, 0, SS_SHAPE, "0 samples");
     assert_not_opened("constant:0", 1 << 20, 1 << 20, 1 << 20, 1, SS_SHAPE, "pixels");
+    assert_not_opened_as("constant:0", (ss_sample_size){1 << 20, 64, 64, 1}, 1, SS_SHAPE, "pixels");
+    assert_not_opened_as("constant:0", (ss_sample_size){-1, 4, 4, 1}, 1, SS_SHAPE, "pixels");
 }
 
 static void test_failing_memory(void **state)
@@ -322,9 +410,10 @@ static void test_failing_memory(void **state)
     ss_err e = {0};
 
     ss_mem_fail_at(1);
-    assert_int_equal(ss_input_open(in, 4, 4, 1, 1, &e), SS_NOMEM);
-    assert_int_equal(ss_input_open(in, 4, 4, 1, 1, &e), SS_OK); /* another try may succeed */
-    assert_int_equal(ss_input_open(in, 8, 4, 1, 1, &e), SS_OK);
+    assert_int_equal(ss_input_open(in, (ss_sample_size){0, 4, 4, 1}, 1, &e), SS_NOMEM);
+    assert_int_equal(ss_input_open(in, (ss_sample_size){0, 4, 4, 1}, 1, &e),
+                     SS_OK); /* another try may succeed */
+    assert_int_equal(ss_input_open(in, (ss_sample_size){0, 8, 4, 1}, 1, &e), SS_OK);
     ss_input_free(in);
 }
 
@@ -340,6 +429,9 @@ int main(void)
         cmocka_unit_test(test_filters_are_applied_inside_out),
         cmocka_unit_test(test_tensors_become_channels_last),
         cmocka_unit_test(test_tensors_must_fit),
+        cmocka_unit_test(test_frames_of_noise_are_independent),
+        cmocka_unit_test(test_formulas_stand_still),
+        cmocka_unit_test(test_tensors_of_videos),
         cmocka_unit_test(test_sizes_are_checked),
         cmocka_unit_test(test_failing_memory),
     };

@@ -182,6 +182,74 @@ static void test_one_file_serves_every_sample(void **state)
                       "has 4 channels, pictures have 1 or 3; where it works on latents");
 }
 
+static void test_folders_of_videos(void **state)
+{
+    (void)state;
+    const ss_sample_size video = {2, 2, 2, 1};
+    float x[8];
+
+    mkdir(in_tmp("videos"), 0777);
+    mkdir(in_tmp("videos/.cache"), 0777);
+    for (int v = 0; v < 2; v++) {
+        char name[64];
+
+        snprintf(name, sizeof name, "videos/%c", 'b' - v);
+        mkdir(in_tmp(name), 0777);
+        for (int f = 0; f < 3; f++) {
+            const uint8_t data[4] = {(uint8_t)(100 * v + 10 * f), 1, 2, 3};
+
+            snprintf(name, sizeof name, "videos/%c/%d.png", 'b' - v, f);
+            write_png(name, 2, 2, 1, data);
+        }
+    }
+    ss_input *in = opened_as(spec_of("images", "videos"), video, 2);
+    for (int v = 0; v < 2; v++) {
+        sample(in, v, x);
+        assert_true(x[0] == unit(100 * !v) && x[4] == unit(100 * !v + 10));
+        assert_string_equal(ss_input_sample_name(in, v), v ? "b" : "a");
+    }
+    ss_input_free(in);
+    /* a folder of pictures holds one sample each, which stands still */
+    in = opened_as(spec_of("images", "videos/a"), video, 3);
+    sample(in, 2, x);
+    assert_true(x[0] == unit(120) && x[4] == unit(120) && x[7] == unit(3));
+    ss_input_free(in);
+    in = opened_as(spec_of("images", "videos/b/1.png"), video, 3);
+    sample(in, 2, x);
+    assert_true(x[0] == unit(10) && x[4] == unit(10));
+    ss_input_free(in);
+
+    assert_not_opened_as(spec_of("images", "videos"), video, 3, SS_USAGE,
+                         "2 folders of frames in the folder, 3 samples are asked for");
+    assert_not_opened_as(spec_of("images", "videos"), (ss_sample_size){4, 2, 2, 1}, 1, SS_USAGE,
+                         "videos/a: 3 PNG files in the folder, a video has 4 frames");
+    assert_not_opened_as(spec_of("images", "videos/.cache"), video, 1, SS_USAGE,
+                         "no PNG file (NAME.png) in the folder, and no folder of them");
+    assert_not_opened(spec_of("images", "videos"), 2, 2, 1, 1, SS_USAGE,
+                      "no PNG file (NAME.png) in the folder");
+}
+
+static void test_idx_of_videos(void **state)
+{
+    (void)state;
+    /* 2 videos of 3 frames of 1 x 2 */
+    static const unsigned char videos[] = {0, 0, 8, 4, 0, 0, 0, 2, 0, 0, 0,  3,  0,  0,  0,  1,
+                                           0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16};
+    const ss_sample_size video = {2, 1, 2, 1};
+    float x[4];
+
+    write_file(in_tmp("videos.idx"), videos, sizeof videos);
+    ss_input *in = opened_as(spec_of("idx", "videos.idx"), video, 2);
+    sample(in, 1, x);
+    for (int i = 0; i < 4; i++)
+        assert_true(x[i] == unit(11 + i));
+    ss_input_free(in);
+    assert_not_opened_as(spec_of("idx", "videos.idx"), (ss_sample_size){4, 1, 2, 1}, 1, SS_USAGE,
+                         "has videos of 3 frames, the network takes 4");
+    assert_not_opened(spec_of("idx", "videos.idx"), 1, 2, 1, 1, SS_USAGE,
+                      "has 4 dimensions, pictures have 3: number, height, width");
+}
+
 static const unsigned char three[] = {
     0, 0, 8, 3, 0, 0, 0,  3,  0,  0,  0,  2,  0,  0,  0,  3, /* 3 pictures of 2 x 3 */
     1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 21, 22, 23, 24, 25, 26};
@@ -343,7 +411,7 @@ static void test_every_allocation_may_fail(void **state)
     (void)state;
     static const uint8_t data[12 * 12] = {0};
     static const char *const kinds[][2] = {
-        {"images", "m"}, {"images", "m/b.png"}, {"idx", "m/idx"}};
+        {"images", "m"}, {"images", "m/b.png"}, {"idx", "m/idx"}, {"images", "videos"}};
 
     mkdir(in_tmp("m"), 0777);
     write_png("m/a.png", 12, 12, 1, data);
@@ -356,7 +424,7 @@ static void test_every_allocation_may_fail(void **state)
 
         for (; rc != SS_OK; k++) {
             ss_mem_fail_at(k);
-            rc = ss_input_open(in, 2, 2, 1, 2, NULL);
+            rc = ss_input_open(in, (ss_sample_size){2 * (i == 3), 2, 2, 1}, 2, NULL);
             assert_true(rc == SS_OK || rc == SS_NOMEM);
         }
         ss_mem_fail_at(0);
@@ -376,6 +444,8 @@ int main(void)
         cmocka_unit_test(test_crop_is_central),
         cmocka_unit_test(test_folders_are_read_in_order),
         cmocka_unit_test(test_one_file_serves_every_sample),
+        cmocka_unit_test(test_folders_of_videos),
+        cmocka_unit_test(test_idx_of_videos),
         cmocka_unit_test(test_idx_plain_and_gzipped),
         cmocka_unit_test(test_hostile_idx_files),
         cmocka_unit_test(test_broken_gzip),

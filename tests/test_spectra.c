@@ -98,7 +98,7 @@ static void test_waves(void **state)
 
         ss_rng_normals((ss_rng){.seed = k}, 0, image, (size_t)(h * w));
         ok(ss_spectrum_new(h, w, &s, &e), &e);
-        ss_spectrum_radial(s, image, 1, psd);
+        ss_spectrum_radial(s, image, 1, 1, psd);
         ss_spectrum_free(s);
         ss_spectrum_waves(h, w, waves);
         for (int r = 0; r < ss_spectrum_rings(h, w); r++)

@@ -57,7 +57,7 @@ static ss_code measure(const ss_picture *p, ss_picture_side *side, ss_err *e)
     if (rc == SS_OK && (!waves || !radii || !side->psd))
         rc = ss_fail(e, SS_NOMEM, "a spectrum of %d x %d pixels: out of memory", p->h, p->w);
     if (rc == SS_OK) {
-        ss_spectrum_radial(s, p->x, p->c, side->psd);
+        ss_spectrum_radial(s, p->x, 1, p->c, side->psd);
         ss_spectrum_waves(p->h, p->w, waves);
         for (int k = 0; k < p->n_rings; k++)
             radii[k] = k;
@@ -75,12 +75,13 @@ static ss_code measure(const ss_picture *p, ss_picture_side *side, ss_err *e)
 
 static ss_code filter(ss_picture *p, const ss_picture_filter *f, ss_err *e)
 {
+    const ss_sample_size size = {0, p->h, p->w, p->c};
     ss_code rc = SS_OK;
 
     if (f->lowpass > 0)
-        rc = ss_filter_gaussian(SS_LOWPASS, f->lowpass, p->x, p->h, p->w, p->c, e);
+        rc = ss_filter_gaussian(SS_LOWPASS, f->lowpass, size, p->x, e);
     if (rc == SS_OK && f->highpass > 0)
-        rc = ss_filter_gaussian(SS_HIGHPASS, f->highpass, p->x, p->h, p->w, p->c, e);
+        rc = ss_filter_gaussian(SS_HIGHPASS, f->highpass, size, p->x, e);
     return rc == SS_OK ? measure(p, &p->side[1], e) : rc;
 }
 

@@ -33,7 +33,7 @@ void fuzz_idx(const uint8_t *data, size_t size)
     }
     snprintf(spec, sizeof spec, "idx:%s", path);
     if (ss_input_parse(spec, &in, &e) == SS_OK)
-        fuzz_check(ss_input_open(in, 5, 7, 1, 1, &e), &e);
+        fuzz_check(ss_input_open(in, (ss_sample_size){0, 5, 7, 1}, 1, &e), &e);
     ss_input_free(in);
 }
 

@@ -68,7 +68,7 @@ static void use_input(const char *text)
         return;
     const bool of_file = strstr(text, "images:") || strstr(text, "idx:") ||
                          strstr(text, "tensor:") || strstr(text, "raw:");
-    if (!of_file && ss_input_open(in, 4, 6, 3, 2, &e) == SS_OK) {
+    if (!of_file && ss_input_open(in, (ss_sample_size){0, 4, 6, 3}, 2, &e) == SS_OK) {
         fuzz_check(ss_input_sample(in, 1, (ss_rng){0}, x, &e), &e);
         fuzz_check(ss_input_filter(in, x, &e), &e);
     }
