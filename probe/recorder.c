@@ -316,7 +316,7 @@ void ss_recorder_spec(ss_recorder *r, ss_run_spec *spec)
     spec->n_layers = r->n_layers;
     spec->channels = r->channels;
     spec->n_channels = r->n_channels;
-    spec->no_histogram = !r->opt.histogram;
+    spec->histogram = r->opt.histogram;
     spec->dumps = r->dumps;
     spec->n_dumps = r->n_dumps;
 }

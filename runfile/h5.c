@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Where a call of the system failed, HDF5 tells with what, when and on which bytes: the reason
- * alone is better to read. */
+/* Keeps the innermost reason. After a failed system call HDF5 adds file, time and bytes to it; only
+ * the reason itself is kept. */
 static herr_t take_innermost(unsigned n, const H5E_error2_t *err, void *text)
 {
     static const char key[] = "errno = ";
@@ -58,8 +58,9 @@ void ss_h5_watch(ss_h5_failure *f)
     H5Eset_auto2(H5E_DEFAULT, f ? note_failure : NULL, f);
 }
 
-/* A file that cannot be flushed, as on a full disk, cannot be closed either, and HDF5 would
- * crash over it when the process exits. We close all that we open; nothing is left to do then. */
+/* Sets HDF5 up once. A file that cannot be flushed, as on a full disk, cannot be closed either, and
+ * HDF5 would crash on it when the process exits. So its exit handler is off; it has nothing to do,
+ * since we close all that we open. */
 static void start(void)
 {
     H5dont_atexit(); /* works only before everything else; later it does nothing */
@@ -72,7 +73,7 @@ static hid_t access_list(void)
 
     H5Pset_file_locking(fapl, false, true);
     H5Pset_libver_bounds(fapl, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18);
-    /* an object that was left open must not keep the file open: fail instead of leaking */
+    /* close the file even if an object in it was left open */
     H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
     return fapl;
 }
@@ -130,8 +131,8 @@ hid_t ss_h5_f16_type(void)
     return t;
 }
 
-/* A type in memory for strings like those of the given type in the file: HDF5 converts
- * between lengths, but neither between fixed and variable nor between character sets. */
+/* Makes the type in memory for strings of the given type in the file. HDF5 converts between
+ * lengths, but not between fixed and variable length, nor between character sets. */
 static hid_t text_memory_type(hid_t in_file)
 {
     hid_t t = H5Tcopy(H5T_C_S1);
@@ -246,7 +247,7 @@ ss_code ss_h5_shape_of(hid_t set, const char *name, ss_h5_shape *shape, ss_err *
     return rc;
 }
 
-/* n strings of at most `size` bytes each, as pointers and bytes in one block. */
+/* Copies n strings of at most `size` bytes each into one block of pointers and bytes. */
 static char **pack_texts(int64_t n, char *const *var, const char *fixed, size_t size)
 {
     size_t bytes = 0;
@@ -328,8 +329,9 @@ out:
     return rc;
 }
 
-/* Halves as f32: HDF5 converts a type that the machine lacks bit by bit, a hundred times as slowly.
- * They are read into the upper half of out, and each is read before its place is written. */
+/* Reads f16 as f32. HDF5 itself would convert bit by bit, a hundred times as slowly. The halves are
+ * read into the upper half of out and converted from the front, so none is overwritten before it is
+ * converted. */
 static herr_t read_halves(hid_t set, hid_t type, hid_t room, hid_t space, float *out)
 {
     const size_t n = (size_t)H5Sget_simple_extent_npoints(room);

@@ -1,4 +1,4 @@
-/* h5.h - HDF5 with our errors; private to probe/
+/* h5.h - HDF5 calls that fill ss_err; private to runfile/
  *
  * HDF5 is not thread-safe here: one thread at a time. Its own error printing is turned off;
  * what it would have printed last, the innermost reason, goes into our message.
@@ -16,23 +16,23 @@
 enum { SS_H5_MAX_RANK = 8 };
 enum { SS_H5_WHY = 256 }; /* bytes of a reason */
 
-/* The first call of HDF5 that failed, also one whose result nobody looked at, as of closing. */
+/* The first HDF5 call that failed, including those whose result is not checked, such as closing. */
 typedef struct {
     bool any;
     char why[SS_H5_WHY];
 } ss_h5_failure;
 
-/* Notes failures in *f, which is borrowed, from now on in this thread; NULL: no longer. After
- * ss_h5_open or ss_h5_create, which set HDF5 up. */
+/* Keeps the first failure of this thread's HDF5 calls in *f, borrowed until a call with NULL. Call
+ * it after ss_h5_open or ss_h5_create, which set HDF5 up. */
 void ss_h5_watch(ss_h5_failure *f);
 
-/* Opens a file, or creates one in the oldest format. Without HDF5's own file locks, so that
- * looking at a run in progress neither fails nor hinders the run. < 0 on failure. */
+/* Opens a file, or creates one in the oldest format; < 0 on failure. HDF5's own file locks are off,
+ * so that a reader of a run in progress neither fails nor disturbs the run. */
 hid_t ss_h5_open(const char *path, bool write, ss_err *e);
 hid_t ss_h5_create(const char *path, ss_err *e);
 
-/* Fails with the message and HDF5's innermost reason, if it has one. Call it first thing after
- * the failing HDF5 function: the next one forgets the reason. */
+/* Fails with the message and HDF5's innermost reason, if it has one. Call it right after the
+ * failing HDF5 function: the next one forgets the reason. */
 ss_code ss_h5_fail(ss_err *e, ss_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

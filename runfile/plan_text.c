@@ -6,8 +6,8 @@
 
 /* --- plans of older versions --- */
 
-/* "fp16 (blocks), GLOB=FMT, ..." to three settings. At 255 bytes it was cut: then the last one,
- * and how many followed, is not known, and the list is left out. */
+/* Splits "fp16 (blocks), GLOB=FMT, ..." into three settings. A text that was cut at 255 bytes has
+ * lost the end of its list, so the list is null. */
 static void split_precision(json_t *plan)
 {
     enum { CUT_AT = 255 };
@@ -38,8 +38,8 @@ static void split_precision(json_t *plan)
     json_decref(maps);
 }
 
-/* "SIGMA, timestep T, told C" of each level to the option that gives them: timesteps where a sigma
- * is infinite, else sigmas. */
+/* Makes the option from "SIGMA, timestep T, told C" of each level: --timesteps if a sigma is
+ * infinite, else --sigmas. */
 static void join_levels(json_t *plan)
 {
     const json_t *levels = json_object_get(plan, "levels"), *level;
@@ -65,7 +65,7 @@ static void join_levels(json_t *plan)
     ss_str_release(&timesteps);
 }
 
-/* Plans of version 1.1 of the layout had no kind. */
+/* Gives a plan of layout version 1.1, which has no kind, today's keys. */
 static void renew(json_t *plan)
 {
     json_object_set_new(plan, "kind", json_string(json_object_get(plan, "levels") ? "probe" : ""));
@@ -94,7 +94,7 @@ json_t *ss_plan_parse(const char *text, const ss_settings **s)
 
 static void show_content(const json_t *j, ss_str *out);
 
-/* Any value of a plan. */
+/* Shows any value of a plan. */
 static void show_value(const json_t *j, ss_str *out)
 {
     const json_t *one;
@@ -132,7 +132,7 @@ static void show_content(const json_t *j, ss_str *out)
     ss_settings_release(&own_);
 }
 
-/* A value as its option takes it. */
+/* Shows a value as its option takes it. */
 static void show_as(const ss_setting *x, const json_t *j, ss_str *out)
 {
     if (x->kind == SS_SETTING_SIZE && json_array_size(j) == 2)
@@ -163,7 +163,8 @@ static bool is_content(const ss_setting *x)
     return x->kind == SS_SETTING_TENSOR || x->kind == SS_SETTING_FOLLOWS;
 }
 
-/* What is compared of a setting: of a content its sum. Borrowed; NULL: the plan has nothing. */
+/* The compared part of a setting: a content's sum, else the whole value. Borrowed; NULL if the plan
+ * lacks it. */
 static const json_t *essence(const ss_setting *x, const json_t *plan)
 {
     const json_t *j = json_object_get(plan, x->key), *sum = json_object_get(j, "sha256");
@@ -178,7 +179,7 @@ bool ss_setting_is_same(const ss_setting *x, const json_t *a, const json_t *b)
     return p == q || (p && q && json_equal(p, q));
 }
 
-/* Both values from a little before the place where they differ, if they are long. */
+/* Shows both values; long ones from a little before the place where they differ. */
 static void add_values(const ss_setting *x, const json_t *now, const json_t *run, ss_str *out)
 {
     enum { LONG = 160, BEFORE = 40 };
@@ -200,8 +201,8 @@ static void add_values(const ss_setting *x, const json_t *now, const json_t *run
     ss_str_release(&b);
 }
 
-/* One value, or one element of a list. */
-static void tell_value(const ss_setting *x, const json_t *now, const json_t *run, ss_str *out)
+/* Shows the difference of one value, or of one element of a list. */
+static void show_difference(const ss_setting *x, const json_t *now, const json_t *run, ss_str *out)
 {
     const json_t *p = json_object_get(now, "from"), *q = json_object_get(run, "from");
 
@@ -215,7 +216,8 @@ static void tell_value(const ss_setting *x, const json_t *now, const json_t *run
     }
 }
 
-static void tell_list(const ss_setting *x, const json_t *now, const json_t *run, ss_str *out)
+static void show_list_difference(const ss_setting *x, const json_t *now, const json_t *run,
+                                 ss_str *out)
 {
     size_t i = 0;
 
@@ -225,7 +227,7 @@ static void tell_list(const ss_setting *x, const json_t *now, const json_t *run,
     const json_t *p = json_array_get(now, i), *q = json_array_get(run, i);
 
     if (p && q) {
-        tell_value(x, p, q, out);
+        show_difference(x, p, q, out);
         return;
     }
     ss_str_addf(out, "%s %s ", x->option, p ? "has" : "lacks");
@@ -233,14 +235,15 @@ static void tell_list(const ss_setting *x, const json_t *now, const json_t *run,
     ss_str_addf(out, ", which the run %s", p ? "lacks" : "has");
 }
 
-static void tell(const ss_setting *x, const json_t *a, const json_t *b, ss_str *out)
+static void show_setting_difference(const ss_setting *x, const json_t *a, const json_t *b,
+                                    ss_str *out)
 {
     const json_t *now = json_object_get(a, x->key), *run = json_object_get(b, x->key);
 
     if (x->kind != SS_SETTING_SIZE && json_is_array(now) && json_is_array(run))
-        tell_list(x, now, run, out);
+        show_list_difference(x, now, run, out);
     else
-        tell_value(x, now, run, out);
+        show_difference(x, now, run, out);
 }
 
 bool ss_plan_difference(const ss_settings *s, const json_t *now, const json_t *run, ss_str *out)
@@ -250,20 +253,20 @@ bool ss_plan_difference(const ss_settings *s, const json_t *now, const json_t *r
 
         if (x->role != SS_SETTING_DATA || ss_setting_is_same(x, now, run))
             continue;
-        /* what follows from how something was said: that is the cause */
+        /* the option of FORM that it follows from is the cause */
         for (int k = 0; k < i && x->kind == SS_SETTING_FOLLOWS; k++) {
             if (s->list[k].role == SS_SETTING_FORM && !ss_setting_is_same(&s->list[k], now, run)) {
-                tell(&s->list[k], now, run, out);
+                show_setting_difference(&s->list[k], now, run, out);
                 return true;
             }
         }
-        tell(x, now, run, out);
+        show_setting_difference(x, now, run, out);
         return true;
     }
     return false;
 }
 
-/* One content, or each of a list that the other plan has by the same text. */
+/* Compares one content, or each in a list with the one of the same text in the other list. */
 static bool content_differs(const ss_setting *x, const json_t *now, const json_t *run, ss_str *out)
 {
     const json_t *one, *other, *from = json_object_get(now, "from"),
@@ -271,7 +274,7 @@ static bool content_differs(const ss_setting *x, const json_t *now, const json_t
     size_t i, k;
 
     if (from && was && json_equal(from, was) && !json_equal(now, run)) {
-        tell_value(x, now, run, out);
+        show_difference(x, now, run, out);
         return true;
     }
     json_array_foreach(now, i, one)

@@ -1,4 +1,4 @@
-/* plan_text.h - plans as a run file has them: read, compared, shown
+/* plan_text.h - reads, compares and shows the plans of run files
  *
  *   const ss_settings *s;
  *   json_t *plan = ss_plan_parse(run->plan, &s);
@@ -12,33 +12,33 @@
 #include "base/str.h"
 #include "runfile/settings.h"
 
-/* A plan of a run file, with what older versions wrote brought to today's keys; NULL where it is no
- * JSON object. *s: the list it was made by, or NULL (a training, or somebody else's). The caller
- * releases it with json_decref. */
+/* Reads a plan; one of an older version gets today's keys. NULL if it is no JSON object. *s: the
+ * table of its kind, or NULL (a training, or another program). The caller releases it with
+ * json_decref. */
 json_t *ss_plan_parse(const char *text, const ss_settings **s);
 
-/* Where two plans differ, in words that name the option: "--samples is 2, the run has 4", `now`
- * first. False where nothing does. out: ss_str_release. */
+/* Writes where two plans differ: "--samples is 2, the run has 4", with the value of `now` first.
+ * False if they do not differ. The caller releases out. */
 bool ss_plan_difference(const ss_settings *s, const json_t *now, const json_t *run, ss_str *out);
 
-/* Whether both have the same, or neither has any; of what was read from a file, the same content.
- */
+/* True if both plans have the same value, or neither has any. Values that were read from files are
+ * compared by content. */
 bool ss_setting_is_same(const ss_setting *x, const json_t *a, const json_t *b);
 
-/* What a file held then that it does not hold now, of the files that both plans name: "--inputs:
- * what images:a holds is not what the run was made of". False where there is nothing. */
+/* Writes which file, of those that both plans name, has changed: "--inputs: what images:a holds is
+ * not what the run was made of". False if none has. The caller releases out. */
 bool ss_plan_content_difference(const ss_settings *s, const json_t *now, const json_t *run,
                                 ss_str *out);
 
-/* The plan without what is not compared, as text: equal for runs with the same data. ss_free; NULL:
- * no memory. */
+/* The compared part of a plan as text, which is equal for runs with the same data. The caller frees
+ * it with ss_free; NULL: no memory. */
 char *ss_plan_identity(const ss_settings *s, const json_t *plan);
 
-/* A plan as text, as run files have it; ss_free. NULL: no memory. */
+/* A plan as text, as run files have it. The caller frees it with ss_free; NULL: no memory. */
 char *ss_plan_dump(const json_t *plan);
 
-/* A setting of a plan for people, "0.5", "mid_block=bf16, up_blocks.0=fp16", "none". A plan that
- * does not have it: "not recorded". */
+/* Writes a setting for people: "0.5", "mid_block=bf16, up_blocks.0=fp16", "none"; "not recorded" if
+ * the plan lacks it. */
 void ss_setting_show(const ss_setting *x, const json_t *plan, ss_str *out);
 
 #endif

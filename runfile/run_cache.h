@@ -1,4 +1,4 @@
-/* run_cache.h - the reader's inside; private to run_reader.c and run_sets.c */
+/* run_cache.h - what a reader keeps; private to run_reader.c and run_sets.c */
 #ifndef SS_RUNFILE_RUN_CACHE_H
 #define SS_RUNFILE_RUN_CACHE_H
 

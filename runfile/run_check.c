@@ -1,7 +1,7 @@
-/* run_check.c - is this file the run that the spec describes? and: the run is complete
+/* run_check.c - checks that a file is the run that a spec describes; marks a run as complete
  *
- * A run is resumed only when plan and layout are equal; then every byte that was not
- * written yet will be what an uninterrupted run would have written.
+ * A run is resumed only if plan and layout are equal; then every byte that is still to be written
+ * will be what an uninterrupted run would have written.
  */
 #include "base/mem.h"
 #include "base/str.h"
@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Finds the first place where two JSON values differ, depth first: appends its name to path,
- * and leaves the two values, NULL for a missing one. */
+/* Finds the first place where two JSON values differ, depth first: appends its name to path, and
+ * sets *a and *b to the two values there, NULL for a missing one. */
 static bool find_difference(const json_t **a, const json_t **b, ss_str *path)
 {
     const json_t *x = *a, *y = *b;
@@ -59,7 +59,7 @@ static bool find_difference(const json_t **a, const json_t **b, ss_str *path)
     return true;
 }
 
-/* A value as short JSON. */
+/* Writes a value as JSON, cut to n bytes. */
 static char *show(const json_t *v, char *out, size_t n)
 {
     char text[128];
@@ -71,7 +71,7 @@ static char *show(const json_t *v, char *out, size_t n)
     return ss_printable(v ? text : "nothing", out, n);
 }
 
-/* Plans made by one list are compared by it. */
+/* Compares two plans of the same kind by the table of that kind; sets *equal. */
 static bool compare_settings(const char *old, const char *new, ss_str *difference, bool *differ)
 {
     const ss_settings *was, *is;
@@ -144,7 +144,7 @@ static ss_code check_attributes(const char *path, hid_t file, const ss_run_spec 
     return rc;
 }
 
-/* Is a data set where and what the layout says? */
+/* True if a data set has the shape, type and size of the layout; sets its offset. */
 static bool same_set(hid_t set, int rank, const int64_t *dim, hid_t type, uint64_t size,
                      uint64_t file_size, uint64_t *offset)
 {
@@ -226,7 +226,7 @@ ss_code ss_run_check(const char *path, const ss_run_spec *spec, ss_run_layout *l
     return rc;
 }
 
-/* Through HDF5 and not by patching bytes: the attribute's place is HDF5's own business, and
+/* Writes through HDF5 instead of patching a byte, because only HDF5 knows where the attribute is;
  * with the oldest format nothing else in the file changes, not even for a moment. */
 ss_code ss_run_mark_complete(const char *path, ss_err *e)
 {

@@ -1,6 +1,6 @@
 /* run_column.c - everything recorded at one noise level, in memory
  *
- * For each data set a buffer [outer][inner] (run_layout.h), which setters fill and the
+ * Each data set has a buffer [outer][inner] (run_layout.h), which the setters fill and the
  * writing thread spreads over the file.
  */
 #include "base/mem.h"
@@ -137,7 +137,8 @@ void ss_run_put_attention(ss_run_column *col, int layer, int head, int input, in
 #undef X
 }
 
-/* Where a sample begins in a set [input][sigma][sample, ...]. */
+/* Finds where a sample begins in the buffer of a set [input][sigma][sample, ...], and its values
+ * *n. */
 static float *sample_of(ss_run_column *col, int set, int input, int sample, int64_t *n)
 {
     const ss_run_layout *l = &col->w->layout;
@@ -229,7 +230,7 @@ void ss_run_put_channels(ss_run_column *col, int channels, ss_port port, int inp
     for (int64_t c = 0; c < n; c++) {
         if (isnan(rms[c])) /* a channel without finite values in this sample */
             continue;
-        most[c] = fmaxf(most[c], absmax[c]); /* of NaN and a number: the number */
+        most[c] = fmaxf(most[c], absmax[c]); /* fmaxf ignores a NaN */
         col->squares[channels][at + c] += (double)rms[c] * rms[c];
         col->counts[channels][at + c]++;
     }

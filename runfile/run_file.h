@@ -8,49 +8,49 @@
  *   /                  attributes, text unless said: format "sigmascope-run", version
  *                      "MAJOR.MINOR", tool, command, model_path, family, model_sha256,
  *                      device, precision, condition, prediction_type, schedule (what the
- *                      network was trained with; "assumed ..." where nothing says so), created,
+ *                      network was trained with; "assumed ..." if no file says it), created,
  *                      plan (JSON of all that determines the data: plan_list.h), ignored_tensors
  *                      (names of those in the checkpoint that the network does not use),
  *                      threads (i32), seed (u64), complete (i32: 0 or 1)
  *   /axes/module       [module] text, paths in the order in which modules are entered; the
  *                      whole model, whose path is "", is called "(model)"
  *   /axes/module_kind  [module] text, PyTorch class
- *   /axes/module_block [module] u8, 1 where the output is a block output
+ *   /axes/module_block [module] u8, 1 if the output is a block output
  *   /axes/port         [port] text: input output residual skip
  *   /axes/input        [input] text, as given on the command line
- *   /axes/sigma        [sigma] f64, a value may repeat where the timesteps differ
+ *   /axes/sigma        [sigma] f64, a value may repeat if the timesteps differ
  *   /axes/timestep     [sigma] f32
  *   /axes/done         [sigma] u8, 1 once everything of that noise level is in the file
- *   /axes/picture      [picture] text, what sample n of input i is made of, at i * samples + n: the
- *                      name of a PNG file, "" where there is none. Left out where none has a name
+ *   /axes/picture      [picture] text, the source of sample n of input i, at i * samples + n: the
+ *                      name of a PNG file, or "". Left out if there is no name at all
  *   /axes/sample       [sample] i32; also head, exponent (-127..128), layer and parameter
  *                      (text), radius (f64), and plain counts that label pictures: height,
- *                      width, channel, frame, token, or NAME_LENGTH where lengths differ
+ *                      width, channel, frame, token, or NAME_LENGTH if lengths differ
  *   /stats/NAME        [module, port, input, sigma, sample] f32, min max absmax mean std rms
- *                      l2 as base/stats.h defines them; NaN where nothing was seen
+ *                      l2 as base/stats.h defines them; NaN if the module did not run
  *   /stats/nonfinite   the same shape, u64, how many values were inf or NaN
  *   /hist/exponent     [module, port, input, sigma, exponent] u64, counts over all samples.
  *                      Exponent -127 is zero and subnormal numbers, 128 inf and NaN. The
  *                      axis has the name of the data set, so it is linked at the root.
  *                      Not with probe --no-histogram
  *   /attention/NAME    [layer, head, input, sigma, sample] f32, entropy entropy_min max_logit
- *                      sink; NaN beyond the heads of a layer, and where a head's logits are not
+ *                      sink; NaN beyond the heads of a layer, and if a head's logits are not
  *                      finite. /attention/keys, /attention/heads [layer] i64
  *   /weights/NAME      [parameter] f32, absmax rms, of the finite values; NaN where there is none.
  *                      /weights/nonfinite [parameter] u64, how many values are inf or NaN
- *   /structure/NAME    [line] text, what of the network lets activations grow, a row a kind and
- * place (base/structure.h has the names, models/structure.h what they mean); since 1.3. Of a
- * training: as it was when the file was made /inputs/x          [input, sigma, sample, height,
- * width, channel] f32, what the network saw; /inputs/psd [input, sigma, sample, radius] f32
+ *   /structure/NAME    [line] text, what lets the network's activations grow, one row for each kind
+ *                      and place (names: base/structure.h, meaning: models/structure.h); since
+ *                      1.3. In a training run, as it was when the file was made
+ *   /inputs/x          [input, sigma, sample, height, width, channel] f32, what the network saw
+ *   /inputs/psd        [input, sigma, sample, radius] f32
  *   /channels/PATH/NAME [port, input, sigma, channel] f32, absmax (largest over samples) and
  *                      rms (over all samples); NaN beyond the channels of a port
- *   /outputs/denoised  as /inputs/x; /outputs/loss [input, sigma, sample] f32, NaN where the clean
- *                      picture is not known, inf where the loss itself is inf or NaN
- *   /activations/PATH  [input, sigma, sample, ...] f32 or f16
+ *   /outputs/denoised  as /inputs/x
+ *   /outputs/loss      [input, sigma, sample] f32, NaN if the clean picture is not known, inf if
+ * the loss itself is inf or NaN /activations/PATH  [input, sigma, sample, ...] f32 or f16
  *
- * A training run has steps where others have noise levels: the axis `step` (i64) in place of
- * `sigma` in all of the above, one input, and the samples of a batch, which is another at each
- * step.
+ * A training run has the axis `step` (i64) in place of `sigma` in all of the above. It has one
+ * input, and the samples are those of the step's batch.
  *
  *   /training/NAME     [step] f32: loss, penalty (NaN in steps without), norm of the gradients,
  *                      rate, scale of the loss, skipped (0 or 1), skips (all so far, also those
@@ -60,18 +60,17 @@
  *   /updates/NAME      [parameter, step] f32, what the step did to each: gradient_rms, update_rms,
  *                      weight_rms, staleness = RMS(g / sqrt(v^)) of Adam (Wortsman et al. 2023)
  *
- * What is not known is left out: no attention layer, no group. Labels show control
- * characters and what is not UTF-8 as \xNN. Groups and data sets named PATH have the
- * label of the module, with '/' and '%' written %2F and %25.
+ * What is not known is left out: without attention layers there is no group /attention. Labels show
+ * control characters, and bytes that are not UTF-8, as \xNN. PATH in the name of a group or data
+ * set is the label of the module, with '/' and '%' written %2F and %25.
  *
- * How a killed writer leaves a whole file: every shape is known beforehand, so the skeleton
- * with all groups, axes and data sets is made by HDF5 beside the target and renamed into
- * place, closed. Data sets are contiguous and allocated at once (also /activations: a
- * sample is one contiguous piece without chunks), so from then on a thread merely writes
- * bytes at known offsets; HDF5 metadata is never touched until `complete` is set. A noise level
- * is written, flushed to disk, and only then marked in /axes/done. What was not reached
- * is NaN, or zero in data sets over SS_RUN_FILL_MAX bytes, in counts and in activations, which are
- * holes in the file until then.
+ * A killed writer leaves a whole file. Every shape is known before the first noise level, so HDF5
+ * makes a skeleton with all groups, axes and data sets beside the target, which is closed and
+ * renamed into place. Data sets are contiguous and allocated at once, also /activations, where a
+ * sample is one contiguous piece. From then on a thread writes bytes at known offsets, and HDF5
+ * metadata stays as it is until `complete` is set. A noise level is written, flushed to disk, and
+ * only then marked in /axes/done. A noise level that was not reached is NaN; it is zero, as a hole
+ * in the file, in counts, in activations, and in data sets over SS_RUN_FILL_MAX bytes.
  *
  *   ss_run_create(path, &spec, replace, &w, &err);
  *   for (int s = 0; s < spec.n_sigmas; s++) {
@@ -83,8 +82,8 @@
  *   }
  *   ss_run_finish(w, &err);
  *
- * One thread calls; the writing itself happens in a thread of the writer's own. A file that is
- * being written must not be open in a reader of the same process when it is finished.
+ * Only one thread may call these functions; the writer has a thread of its own for writing. A file
+ * must not be open in a reader of the same process when its writer finishes.
  */
 #ifndef SS_RUN_FILE_H
 #define SS_RUN_FILE_H
@@ -100,12 +99,12 @@
 #include <stdint.h>
 
 #define SS_RUN_FORMAT "sigmascope-run"
-#define SS_RUN_ROOT SS_ROOT /* what the module with the path "" is called */
+#define SS_RUN_ROOT SS_ROOT /* label of the module with the path "" */
 
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
-    SS_RUN_MINOR = 3, /* grows when something is added: 2 has pictures, heads, weights/nonfinite,
-                       * and plans of plan_list.h; 3 has the structure */
+    SS_RUN_MINOR = 3, /* grows with each addition: 2 has pictures, heads, weights/nonfinite, and
+                       * plans of plan_list.h; 3 has the structure */
     SS_RUN_FILL_MAX = 64 << 20,
     SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
     SS_RUN_MAX_SETS = 4000          /* HDF5 keeps an axis's users in 64 KiB */
@@ -124,7 +123,7 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    float absmax, rms;  /* of the finite values, NaN without any */
+    float absmax, rms;  /* of the finite values, NaN if there are none */
     uint64_t nonfinite; /* how many are inf or NaN */
 } ss_run_parameter;
 
@@ -136,13 +135,13 @@ typedef struct {
 typedef struct {
     const char *path;
     ss_shape shape; /* of one sample */
-    bool half;      /* f16: rounded to nearest even, overflow to inf */
+    bool half;      /* stored as f16: rounded to nearest even, overflow to inf */
 } ss_run_dump;
 
 #define SS_RUN_TRAINING(X) X(loss) X(penalty) X(norm) X(rate) X(scale) X(skipped) X(skips)
 #define SS_RUN_UPDATES(X) X(gradient_rms) X(update_rms) X(weight_rms) X(staleness)
 
-/* What one step of a training did as a whole, and to one parameter. */
+/* Effect of one step of a training: as a whole, and on one parameter. */
 #define X(name) float name;
 typedef struct {
     SS_RUN_TRAINING(X)
@@ -152,25 +151,26 @@ typedef struct {
 } ss_run_update;
 #undef X
 
-/* What a run will hold. Everything is borrowed, for the call only. Texts may be NULL:
- * empty. Lists may be empty, but there are at least one input, sigma and sample. */
+/* What a run will hold. Everything is borrowed for the call only. A text may be NULL, which means
+ * "". Lists may be empty, except those of inputs, sigmas and samples. */
 typedef struct {
     const char *tool, *command, *model_path, *family, *model_sha256, *device, *precision;
     const char *condition, *prediction_type, *schedule, *created, *ignored_tensors;
-    const char *plan; /* JSON; a run is resumed only by a plan that does not differ (plan_text.h) */
+    const char *plan; /* JSON; a run is resumed only with an equal plan (plan_text.h) */
     int threads;
     uint64_t seed;
 
-    const ss_run_module *modules; /* in the order of entering, containers before children */
+    const ss_run_module
+        *modules; /* in the order in which they are entered, containers before children */
     int n_modules;
     const char *const *inputs; /* distinct */
     int n_inputs;
-    const char *const *pictures; /* [n_inputs][n_samples] names, or NULL */
+    const char *const *pictures; /* [n_inputs][n_samples] names of files, or NULL */
     const double *sigmas;
-    const float *timesteps; /* NULL: the family has none */
+    const float *timesteps; /* NULL: the network has none */
     int n_sigmas;
-    const int64_t *steps; /* of a training run, rising, in place of sigmas; n_sigmas counts them */
-    const double *bins;   /* of such a run: sigmas of the bins of its loss */
+    const int64_t *steps; /* [n_sigmas] of a training run, rising, in place of sigmas */
+    const double *bins;   /* [n_bins] of a training run: sigmas of the bins of its loss */
     int n_bins;
     int n_samples;
     const ss_run_layer *layers;
@@ -186,7 +186,7 @@ typedef struct {
     bool loss;           /* the clean input is known for some inputs */
     int n_radii;         /* 0: no spectra */
     const double *radii; /* labels, NULL: 0, 1, 2 ... */
-    bool no_histogram;   /* of exponents */
+    bool histogram;      /* of exponents */
     const ss_run_channels *channels;
     int n_channels;
     const ss_run_dump *dumps;
@@ -196,32 +196,32 @@ typedef struct {
 typedef struct ss_run_writer ss_run_writer;
 typedef struct ss_run_column ss_run_column;
 
-/* Makes the skeleton. A target that exists is SS_IO unless replace; one that another
- * process is writing is always refused. On success the caller ends with finish or abandon. */
+/* Makes the skeleton. A target that exists is SS_IO without `replace`; one that another process is
+ * writing is always refused. On success the caller ends with finish or abandon. */
 ss_code ss_run_create(const char *path, const ss_run_spec *spec, bool replace, ss_run_writer **w,
                       ss_err *e);
 
-/* Goes on with a run that was cut off, or creates the file where there is none. A file of
- * another plan is SS_USAGE, with the first difference. */
+/* Goes on with a run that was cut off, or creates the file if there is none. A file of another plan
+ * is SS_USAGE; the message has the first difference. */
 ss_code ss_run_resume(const char *path, const ss_run_spec *spec, ss_run_writer **w, ss_err *e);
 
-/* Gives the run file of a training, which is one of `was`, the steps of `now`; else both specs are
- * the same but for their plans and what is only for the record. Columns of the steps that both have
- * stay as they are, and so do the sizes of the weights, which are those at the beginning;
- * `complete` is 0. The bytes are those of a file that was made with `now`. Nobody else may be
- * writing the file; a process that is killed leaves the old one or the new one. */
+/* Changes the steps of a training's run file from those of `was` to those of `now`. The specs may
+ * differ in their steps, their plans, and attributes that determine no number. Columns of steps
+ * that both have stay as they are, and so do the sizes of the weights, which are from the beginning
+ * of the training; `complete` is 0. The bytes are those of a file that was made with `now`. No
+ * writer may have the file open; a process that is killed leaves the old file or the new one. */
 ss_code ss_run_change_steps(const char *path, const ss_run_spec *was, const ss_run_spec *now,
                             ss_err *e);
 
-/* True when noise level s was in the file when it was opened. */
+/* True if noise level s was in the file when it was opened. */
 bool ss_run_is_done(const ss_run_writer *w, int s);
 
-/* Room for everything of one noise level but its activations; NaN and 0 until put. */
+/* Allocates a noise level, all NaN and 0, without its activations. */
 ss_code ss_run_column_new(ss_run_writer *w, int s, ss_run_column **col, ss_err *e);
-void ss_run_column_free(ss_run_column *col); /* of one that is not submitted; NULL is fine */
+void ss_run_column_free(ss_run_column *col); /* only if it is not submitted; NULL is fine */
 
-/* Setters; indices are those of the spec, channel and dump indices those of its lists. Exponent
- * counts and channel statistics are summed up over samples: put each sample once. */
+/* Setters. Indices are those of the spec's lists. Exponent counts and channel statistics are summed
+ * over samples: put each sample once. */
 void ss_run_put_stats(ss_run_column *col, int module, ss_port port, int input, int sample,
                       const ss_stats *s);
 void ss_run_put_attention(ss_run_column *col, int layer, int head, int input, int sample,
@@ -233,23 +233,23 @@ void ss_run_put_loss(ss_run_column *col, int input, int sample, double loss);
 void ss_run_put_channels(ss_run_column *col, int channels, ss_port port, int input, int64_t n,
                          const float *absmax, const float *rms);
 
-/* Of a training run. */
+/* Setters of a training run. */
 void ss_run_put_step(ss_run_column *col, const ss_run_step *s);
 void ss_run_put_level(ss_run_column *col, int sample, double sigma, double loss);
 void ss_run_put_bin(ss_run_column *col, int bin, double loss);
 void ss_run_put_update(ss_run_column *col, int64_t parameter, const ss_run_update *u);
 
-/* Writes all values of one sample to `to`. */
+/* Function that writes all values of one sample to `to`. */
 typedef ss_code ss_run_fill(void *self, float *to, ss_err *e);
 
-/* Activations go to the writing thread at once, and wait while SS_RUN_QUEUE_BYTES are under
- * way. fill is called before this returns. A failed write is reported here or by submit. */
+/* Hands one sample of an activation to the writing thread; waits while more than SS_RUN_QUEUE_BYTES
+ * are queued. fill is called before this returns. A failed write is reported here or by submit. */
 ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sample,
                               ss_run_fill *fill, void *self, ss_err *e);
 
-/* Hands the column to the writing thread, also on failure; waits while two are under way. An
- * error is that of an earlier write: "RUN.h5: No space left on device; 3 of 16 noise levels
- * are saved; free space and go on with --resume". */
+/* Hands the column to the writing thread, which owns it, also on failure; waits while two are
+ * queued. An error is that of an earlier write: "RUN.h5: No space left on device; 3 of 16 noise
+ * levels are saved; free space and go on with --resume". */
 ss_code ss_run_submit(ss_run_writer *w, ss_run_column *col, ss_err *e);
 
 /* Waits until everything that was submitted is in the file, flushed. */

@@ -73,7 +73,7 @@ size_t ss_run_value_bytes(ss_run_set_type type)
     return type == SS_SET_F16 ? 2 : type == SS_SET_F32 ? 4 : 8;
 }
 
-/* A layout under construction: the first failure stays, later additions do nothing. */
+/* A layout under construction; after the first failure additions do nothing. */
 struct maker {
     ss_run_layout *l;
     ss_code rc;
@@ -86,7 +86,7 @@ static void out_of_memory(struct maker *m)
         m->rc = ss_fail(m->e, SS_NOMEM, "layout of the run file: out of memory");
 }
 
-/* The index of the new axis, -1 for an empty one, which no data set can have. */
+/* Adds an axis and returns its index; -1 for an empty one, which no data set can have. */
 static int add_axis(struct maker *m, const char *name, ss_run_axis axis)
 {
     ss_run_layout *l = m->l;
@@ -105,8 +105,8 @@ static int add_axis(struct maker *m, const char *name, ss_run_axis axis)
     return (int)l->n_axes++;
 }
 
-/* The axis `name` of that length, or else NAME_LENGTH: pictures of several sizes share a
- * file, and equal sizes share an axis. */
+/* Returns the axis `name` if its length is n, or else the axis NAME_n: dimensions of equal size
+ * share an axis. */
 static int size_axis(struct maker *m, const char *name, int64_t n)
 {
     ss_run_layout *l = m->l;
@@ -126,7 +126,7 @@ static int size_axis(struct maker *m, const char *name, int64_t n)
     return add_axis(m, taken ? full : name, (ss_run_axis){.n = n, .kind = SS_AXIS_COUNT});
 }
 
-/* Axes of a sample's dimensions, channels last; returns how many. */
+/* Finds the axes of a sample's dimensions, channels last, and returns how many there are. */
 static int shape_axes(struct maker *m, ss_shape s, int *axis)
 {
     static const char *const names[][4] = {
@@ -146,8 +146,8 @@ static int shape_axes(struct maker *m, ss_shape s, int *axis)
     return s.rank;
 }
 
-/* Adds a data set; the axis list ends with -1. nan: filled with NaN unless that is much.
- * Returns its index. */
+/* Adds a data set and returns its index. The list of axes ends with -1; nan: filled with NaN,
+ * unless it is larger than SS_RUN_FILL_MAX. */
 static int add_set(struct maker *m, const char *group, const char *name, ss_run_set_type type,
                    bool nan, const int *axis)
 {
@@ -204,7 +204,7 @@ static void add_module_sets(struct maker *m, const ss_run_spec *spec, int input,
     SS_STATS(X)
 #undef X
     l->at.nonfinite = add_set(m, "/stats", "nonfinite", SS_SET_U64, false, row);
-    if (!spec->no_histogram) {
+    if (spec->histogram) {
         const int exponent = add_axis(
             m, "exponent", (ss_run_axis){.n = SS_N_EXPONENTS, .kind = SS_AXIS_I32, .first = -127});
         const int counts[] = {module, port, input, sigma, exponent, -1};
@@ -415,7 +415,7 @@ static ss_code check_spec(const ss_run_spec *spec, ss_err *e)
     }
     for (int i = 1; spec->steps && i < spec->n_sigmas; i++) {
         if (spec->steps[i] <= spec->steps[i - 1])
-            return ss_fail(e, SS_USAGE, "step %lld does not come behind step %lld",
+            return ss_fail(e, SS_USAGE, "step %lld does not come after step %lld",
                            (long long)spec->steps[i], (long long)spec->steps[i - 1]);
     }
     for (int i = 0; !spec->steps && i < spec->n_sigmas; i++) {

@@ -1,10 +1,10 @@
-/* run_layout.h - which axes and data sets a run file has; private to probe/
+/* run_layout.h - which axes and data sets a run file has; private to runfile/
  *
- * One list, made from the spec, serves all who need it: the skeleton creates it, resuming
- * compares a file with it, and the writer computes byte offsets from it.
+ * One list is made from the spec: the skeleton creates its data sets, resuming compares a file with
+ * it, and the writer computes byte offsets from it.
  *
- * A data set is seen as [outer][sigma][inner]: what is known of one noise level is a buffer
- * [outer][inner], and row o of it lies at byte
+ * A data set is [outer][sigma][inner]. The values of one noise level s are a buffer [outer][inner],
+ * and row o of it lies at byte
  *
  *     offset + (o * sigmas + s) * inner_bytes
  */
@@ -15,7 +15,7 @@
 
 enum { SS_RUN_MAX_RANK = 7 };
 
-/* What labels an axis. */
+/* How the entries of an axis are labelled. */
 typedef enum {
     SS_AXIS_COUNT,
     SS_AXIS_I32,
@@ -41,13 +41,11 @@ typedef struct {
     ss_run_set_type type;
     int rank;
     int axis[SS_RUN_MAX_RANK]; /* indices into axes */
-    bool nan;                  /* filled with NaN at once; else a hole, reading as 0 */
+    bool nan;                  /* filled with NaN at the beginning; else a hole, which reads as 0 */
     int64_t outer, inner;      /* values, see above */
     size_t inner_bytes;
     uint64_t offset; /* in the file; known once it exists */
 } ss_run_set;
-
-/* In a training run the columns are steps, and that axis is what is called sigma here. */
 
 /* The kinds of data sets. All sets of one kind stand next to each other in the list. */
 /* clang-format off */
@@ -83,6 +81,7 @@ enum {
 };
 #undef X
 
+/* In a training run the columns are steps, and the axis "sigma" here is that of the steps. */
 typedef struct {
     ss_run_axis *axes;
     ss_run_set *sets;
@@ -94,29 +93,30 @@ typedef struct {
     int axis_line; /* of the structure, or -1 */
 } ss_run_layout;
 
-/* SS_USAGE when the spec contradicts itself, SS_UNSUPPORTED when it is too large. */
+/* SS_USAGE if the spec contradicts itself, SS_UNSUPPORTED if it is too large. */
 ss_code ss_run_layout_make(ss_run_layout *l, const ss_run_spec *spec, ss_err *e);
 void ss_run_layout_release(ss_run_layout *l); /* {0} is fine */
 
 size_t ss_run_value_bytes(ss_run_set_type type);
 
-/* A module path as it is called in axes: SS_RUN_ROOT for "". */
+/* The label of a module in axes: its path, SS_RUN_ROOT for "". */
 const char *ss_run_module_label(const char *path);
 
-/* A module path, or label, as one HDF5 link name; see run_file.h. ss_free; NULL: no memory. */
+/* A module path, or label, as one HDF5 link name; see run_file.h. The caller frees it with ss_free;
+ * NULL: no memory. */
 char *ss_run_link_name(const char *path);
 
-/* Makes the file at path with everything in it but the columns, flushed to disk, and fills in
- * the offsets; shown is what messages call it. run_skeleton.c. */
+/* Makes the file at path with everything in it but the columns, flushed to disk, and fills in the
+ * offsets; messages call the file `shown`. In run_skeleton.c. */
 ss_code ss_run_skeleton(const char *path, const char *shown, const ss_run_spec *spec,
                         ss_run_layout *l, ss_err *e);
 
-/* Compares an existing file with the spec, of which the layout was made: the plan, the data
- * sets. Fills in the offsets and done [sigma]. run_check.c. */
+/* Compares the plan and the data sets of an existing file with the spec, from which the layout was
+ * made. Fills in the offsets and done [sigma]. In run_check.c. */
 ss_code ss_run_check(const char *path, const ss_run_spec *spec, ss_run_layout *l, uint8_t *done,
                      ss_err *e);
 
-/* Sets the attribute `complete` to 1. run_check.c. */
+/* Sets the attribute `complete` to 1. In run_check.c. */
 ss_code ss_run_mark_complete(const char *path, ss_err *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* run_queue.c - the thread that writes what was computed while the next is computed
+/* run_queue.c - the thread that writes one noise level while the next is computed
  *
  * Jobs are done in the order of submission, so when a column is marked as done, the
  * activations that were queued before it are on disk too:
@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 0 or errno. */
+/* Writes all bytes; returns 0 or errno. */
 static int write_at(int fd, const void *data, size_t bytes, uint64_t offset)
 {
     const char *at = data;
@@ -36,8 +36,8 @@ static int write_at(int fd, const void *data, size_t bytes, uint64_t offset)
     return 0;
 }
 
-/* Rows of one data set; rows next to each other in the file, that is all of them when
- * there is only one noise level, go at once. seen: [outer], or NULL for all. */
+/* Writes the rows of one data set; with a single noise level they are next to each other in the
+ * file and written at once. seen [outer]: the rows to write, NULL for all. */
 static int write_set(const ss_run_writer *w, const ss_run_set *s, const char *data, int sigma,
                      const uint8_t *seen)
 {
@@ -75,7 +75,7 @@ static int write_column(const ss_run_writer *w, ss_run_column *col)
     return why;
 }
 
-/* Puts halves where the values were. */
+/* Converts to f16 in place. */
 SS_SIMD static void to_halves(float *x, size_t n)
 {
     enum { RUN = 256 };
@@ -91,7 +91,8 @@ SS_SIMD static void to_halves(float *x, size_t n)
     }
 }
 
-/* The disk begins with it at once, so that little is left to wait for when the column is done. */
+/* Starts the transfer to disk at once, so that little is left to wait for when the column is done.
+ */
 static int write_activation(const ss_run_writer *w, ss_run_job *job)
 {
     const size_t bytes = job->n * (job->half ? sizeof(uint16_t) : sizeof(float));
@@ -161,7 +162,7 @@ ss_code ss_run_queue_start(ss_run_writer *w, ss_err *e)
     return SS_OK;
 }
 
-/* Under the lock, or after the thread has ended. */
+/* Call it under the lock, or after the thread has ended. */
 static ss_code report(const ss_run_writer *w, ss_err *e)
 {
     int saved = 0;
@@ -205,7 +206,7 @@ ss_code ss_run_queue_add(ss_run_writer *w, ss_run_job *job, ss_err *e)
         while (!w->failed && w->columns >= SS_RUN_QUEUE_COLUMNS)
             pthread_cond_wait(&w->changed, &w->lock);
         w->columns++;
-    } else { /* one piece is let in however large it is */
+    } else { /* a single activation is let in however large it is */
         while (!w->failed && w->values > 0 &&
                (w->values + job->n) * sizeof *job->values > SS_RUN_QUEUE_BYTES)
             pthread_cond_wait(&w->changed, &w->lock);

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* More than any network has, and little enough to multiply. */
+/* More than any network has, and small enough to multiply without overflow. */
 enum { MAX_LABELS = 1 << 20 };
 
 static ss_code check_version(ss_run *r, hid_t file, ss_err *e)
@@ -50,7 +50,7 @@ static ss_code check_version(ss_run *r, hid_t file, ss_err *e)
     return rc;
 }
 
-/* "FORMAT (AS, ATTENTION)" */
+/* Reads the emulated code from the attribute precision, "FORMAT (AS, ATTENTION)". */
 static void read_code(ss_run *r)
 {
     char as[16], attention[16];
@@ -65,7 +65,7 @@ static void read_code(ss_run *r)
     }
 }
 
-/* Which entries of the axis of modules are inner values. */
+/* Finds which entries of the axis of modules are inner values. */
 static ss_code read_inner(ss_run *r, ss_err *e)
 {
     r->inner = ss_calloc((size_t)r->n_modules, sizeof *r->inner);
@@ -123,7 +123,7 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
     return rc;
 }
 
-/* An axis of texts. Where it is absent: one entry `alone`, or none if that is NULL. */
+/* Reads an axis of texts. An absent one has one entry, `alone`, or none if that is NULL. */
 static ss_code read_labels(ss_run *r, hid_t file, const char *name, const char *alone,
                            char ***labels, int64_t *n, bool *absent, ss_err *e)
 {
@@ -145,8 +145,8 @@ static ss_code read_labels(ss_run *r, hid_t file, const char *name, const char *
     return SS_OK;
 }
 
-/* An axis of numbers, or numbers along an axis of *n entries (where that is not 0), as the
- * type mem of `size` bytes. NULL and *n unchanged where absent. */
+/* Reads a row of numbers as the type mem of `size` bytes. *n is the expected length, or 0 for any;
+ * it becomes the length. If the row is absent, *x and *n stay as they are. */
 static ss_code read_numbers(ss_run *r, hid_t file, const char *name, hid_t mem, size_t size,
                             void **x, int64_t *n, ss_err *e)
 {
@@ -201,7 +201,7 @@ static ss_code read_module_axes(ss_run *r, hid_t file, ss_err *e)
     if (r->kinds && kinds != modules)
         return ss_fail(e, SS_FORMAT, "%s: /axes/module_kind has %lld entries, /axes/module %lld",
                        r->path, (long long)kinds, (long long)modules);
-    for (int64_t m = 0; m < modules; m++) { /* other people's files may call it by its path */
+    for (int64_t m = 0; m < modules; m++) { /* files of other programs may have its path, "" */
         if (!*r->modules[m])
             r->modules[m] = (char *)(uintptr_t)SS_RUN_ROOT;
     }
@@ -227,7 +227,7 @@ static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
                            e)) != SS_OK)
         return rc;
     r->n_sigmas = (int)sigmas;
-    for (int s = 0; s < r->n_sigmas && r->sigmas; s++) { /* nothing could be put in order by them */
+    for (int s = 0; s < r->n_sigmas && r->sigmas; s++) { /* without it levels have no order */
         if (isnan(r->sigmas[s]) || r->sigmas[s] == -INFINITY)
             return ss_fail(e, SS_FORMAT, "%s: /axes/sigma: entry %d is %g, expected a noise level",
                            r->path, s, r->sigmas[s]);
@@ -235,7 +235,7 @@ static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
     if (!r->done || r->complete) {
         if (!r->done && !(r->done = ss_alloc((size_t)sigmas, 1)))
             return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
-        memset(r->done, 1, (size_t)sigmas); /* nobody said which: take what is there */
+        memset(r->done, 1, (size_t)sigmas); /* the file does not say which: all */
     }
     for (int s = 0; s < r->n_sigmas; s++)
         r->n_done += r->done[s] = r->done[s] != 0;
@@ -283,8 +283,8 @@ static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
     return SS_OK;
 }
 
-/* What the network is made of; a text that a file does not have is "", and one with another number
- * of rows than the first an error. */
+/* Reads the structure of the network. A text that the file lacks is ""; texts with different
+ * numbers of rows are an error. */
 static ss_code read_structure(ss_run *r, hid_t file, ss_err *e)
 {
     static const char *const names[] = {
@@ -326,8 +326,8 @@ static ss_code read_structure(ss_run *r, hid_t file, ss_err *e)
     return SS_OK;
 }
 
-/* Whatever is computed of a run has at most this many values; checked here, once, so that
- * nobody else can overflow a product of axes. */
+/* Checks that no product of axes exceeds SS_RUN_MAX_VALUES, once, so that none can overflow
+ * later. */
 static ss_code check_sizes(const ss_run *r, ss_err *e)
 {
     const int64_t sets[][5] = {
@@ -365,8 +365,8 @@ static ss_code load(ss_run *r, ss_err *e)
     return rc;
 }
 
-/* HDF5 1.10 trusts the sizes in its heap of texts, and a damaged file can crash it. So a
- * child loads the file first; whatever becomes of it, we go on. */
+/* Loads the file in a child process; false if that crashed. HDF5 1.10 trusts the sizes in its heap
+ * of texts, and a damaged file can crash it. */
 static bool child_survives(ss_run *r)
 {
     static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGALRM};
@@ -374,7 +374,7 @@ static bool child_survives(ss_run *r)
     int status = 0;
     pid_t pid = fork();
 
-    if (pid < 0) /* no child to be had: take the risk */
+    if (pid < 0) /* no child: take the risk */
         return true;
     if (pid == 0) {
         ss_err ignored = {0};
@@ -383,10 +383,10 @@ static bool child_survives(ss_run *r)
         for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
             signal(deadly[i], SIG_DFL);
         setrlimit(RLIMIT_CORE, &(struct rlimit){0});
-        dup2(nowhere, STDERR_FILENO); /* the C library's last words */
+        dup2(nowhere, STDERR_FILENO); /* hides what the C library prints when it aborts */
         alarm(SECONDS);
         load(r, &ignored);
-        ss_run_close(r); /* where a heap that was overrun shows */
+        ss_run_close(r); /* an overrun heap shows here */
         H5garbage_collect();
         _exit(0);
     }

@@ -1,20 +1,19 @@
-/* run_reader.h - reading run files, ours and those made by somebody else's hooks
+/* run_reader.h - reads run files, our own and those made by other programs
  *
  *   ss_run *r;
  *   ss_run_open("RUN.h5", &r, &err);
  *   const float *absmax;
- *   ss_run_stat(r, "absmax", &absmax, &err);        // NULL where the file has none
+ *   ss_run_stat(r, "absmax", &absmax, &err);        // NULL if the file has none
  *   float x = absmax[ss_run_at(r, module, port, input, sigma, sample)];
  *   ss_run_close(r);
  *
- * Liberal in what is there: a file needs /axes/module, /axes/sigma and any of the data sets
- * (layout: run_file.h). An absent axis counts as one entry, and data sets then lack that
- * dimension; numbers may have any type, texts fixed or variable length; attributes may be
- * missing. Strict in what it says: ranks and sizes must agree with the axes, and nothing is
- * allocated before it was checked. Nothing of a file can end the process.
+ * A file needs /axes/module, /axes/sigma and any of the data sets (layout: run_file.h); the rest
+ * may be missing. An absent axis counts as one entry, and data sets then lack that dimension.
+ * Numbers may have any type, texts fixed or variable length. What is there is checked: ranks and
+ * sizes must agree with the axes, before anything is allocated. No file can end the process.
  *
- * Noise levels that are not done read as NaN, or 0 in counts, whatever is in the file.
- * One thread at a time may use any reader, for HDF5 is not thread-safe.
+ * Noise levels that are not done read as NaN, or 0 in counts, whatever the file holds there. HDF5
+ * is not thread-safe: only one thread at a time may use any reader.
  */
 #ifndef SS_RUN_READER_H
 #define SS_RUN_READER_H
@@ -35,31 +34,32 @@ enum { SS_RUN_EXPONENTS = 256 }; /* bins of /hist/exponent: the biased exponents
 
 typedef struct ss_run {
     char *path;
-    /* attributes; "" where the file has none, never NULL */
+    /* attributes; "" if the file has none, never NULL */
     char *tool, *command, *model_path, *family, *model_sha256, *device, *precision, *condition,
         *prediction_type, *schedule, *created, *plan, *ignored_tensors;
     uint64_t seed;
-    bool has_seed; /* else the file tells none, and seed is 0 */
-    int threads;   /* 0: the file does not tell */
-    int minor;     /* of the layout version, 0 where the file has none */
+    bool has_seed; /* false: the file has none, and seed is 0 */
+    int threads;   /* 0: not in the file */
+    int minor;     /* of the layout version, 0 if the file has none */
     bool complete;
-    /* The PyTorch code that analyses judge a format for: what it stores in it (ss_site_is_stored).
-     * As the run says, else half and sdpa; a command may set another. */
+    /* The PyTorch code for which analyses judge a format, since code decides which values are
+     * stored in it (ss_site_is_stored). From the run, or half and sdpa; a command may set another.
+     */
     ss_round_scope as;
     ss_attention_code attention;
-    bool as_given; /* by a command: then lists of what stays in fp32 are for it, not for autocast */
+    bool as_given; /* by a command: lists of what stays in fp32 are then for it, not for autocast */
 
     /* axes; an absent one has one entry, "output" for the port, "" for the input */
     int n_modules, n_ports, n_inputs, n_sigmas, n_samples;
     char **modules, **ports, **inputs;
-    char **pictures;       /* [input][sample] names of files, "" without; NULL: none is known */
+    char **pictures;       /* [input][sample] names of files, or ""; NULL: no name is known */
     char **kinds;          /* [module], NULL: unknown */
-    float *module_weights; /* what ss_run_module_weights made, or NULL */
-    int n_real;            /* how many of n_modules are no inner values */
-    ss_inner *inner;       /* [module] by their kinds; SS_INNER_NONE of modules */
+    float *module_weights; /* cache of ss_run_module_weights, or NULL */
+    int n_real;            /* how many of n_modules are modules, not inner values */
+    ss_inner *inner;       /* [module] which inner value; SS_INNER_NONE for modules */
     uint8_t *blocks;       /* [module], NULL: unknown */
-    double *sigmas;        /* NULL in a training run, which has */
-    int64_t *steps;        /*   these in their place, wherever a sigma is asked for; else NULL */
+    double *sigmas;        /* NULL in a training run */
+    int64_t *steps;        /* of a training run, in place of sigmas; else NULL */
     float *timesteps;      /* [sigma], NULL: none */
     uint8_t *done;         /* [sigma] */
     int n_done;
@@ -69,26 +69,25 @@ typedef struct ss_run {
     char **parameters;
     int n_radii; /* 0: no spectra */
     double *radii;
-    ss_structure_row *structure; /* what of the network lets activations grow, as the file has it */
-    int n_structure;             /* 0: the file tells nothing of that */
-    int n_bins;                  /* 0: no loss by noise level, of a training run */
+    ss_structure_row *structure; /* what lets activations grow, see base/structure.h */
+    int n_structure;             /* 0: not in the file */
+    int n_bins;                  /* of the loss by noise level of a training run, or 0 */
     double *bins;
 
-    struct ss_run_cache *cache; /* what was read, and the open file */
+    struct ss_run_cache *cache; /* the open file, and data sets that were read */
 } ss_run;
 
-/* A run over noise levels; one over training steps is SS_USAGE. */
+/* Opens a run over noise levels; one over training steps is SS_USAGE. */
 ss_code ss_run_open(const char *path, ss_run **r, ss_err *e);
-/* Either: r->steps tells which. */
+/* Opens a run of either kind; one over training steps has r->steps. */
 ss_code ss_run_open_any(const char *path, ss_run **r, ss_err *e);
 void ss_run_close(ss_run *r); /* NULL is fine */
 
-/* Sets the code that analyses judge for, by the names of --as and --attention; NULL: as it is.
- * SS_USAGE, with the option's name, for an unknown one. */
+/* Sets the PyTorch code for which analyses judge, by the names that --as and --attention take;
+ * NULL: no change. An unknown name is SS_USAGE and names the option. */
 ss_code ss_run_set_code(ss_run *r, const char *as, const char *attention, ss_err *e);
 
-/* Whole data sets, read on the first call and kept until close; *x = NULL where the file has
- * none. Borrowed.
+/* Whole data sets, read on the first call and borrowed until close; *x = NULL if the file has none.
  *   stat       [module][port][input][sigma][sample], names of base/stats.h
  *   nonfinite  the same, counts
  *   attention  [layer][head][input][sigma][sample], names of base/stats.h
@@ -102,11 +101,11 @@ ss_code ss_run_stat(ss_run *r, const char *name, const float **x, ss_err *e);
 ss_code ss_run_nonfinite(ss_run *r, const uint64_t **x, ss_err *e);
 ss_code ss_run_attention(ss_run *r, const char *name, const float **x, ss_err *e);
 ss_code ss_run_attention_keys(ss_run *r, const float **keys, ss_err *e); /* [layer] */
-/* [layer] how many heads each has; NULL in files before layout version 1.2, and of other hooks. */
+/* [layer] how many heads each has; NULL in files before layout version 1.2 or of other programs. */
 ss_code ss_run_attention_heads(ss_run *r, const float **heads, ss_err *e);
 ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e);
-/* [module] largest |x| of its own parameters, NaN: it has none; *x NULL: the file has no weights.
- */
+/* [module] largest |x| of its own parameters, NaN if it has none; *x = NULL if the file has no
+ * weights. */
 ss_code ss_run_module_weights(ss_run *r, const float **x, ss_err *e);
 ss_code ss_run_weights_nonfinite(ss_run *r, const uint64_t **x, ss_err *e);
 ss_code ss_run_loss(ss_run *r, const float **x, ss_err *e);
@@ -114,41 +113,42 @@ ss_code ss_run_psd(ss_run *r, const float **x, ss_err *e);
 ss_code ss_run_training(ss_run *r, const char *name, const float **x, ss_err *e);
 ss_code ss_run_updates(ss_run *r, const char *name, const float **x, ss_err *e);
 
-/* Index into the arrays of stat and nonfinite, and into those of attention. */
+/* Indices into the arrays of stat and nonfinite, and of attention. */
 size_t ss_run_at(const ss_run *r, int module, int port, int input, int sigma, int sample);
 size_t ss_run_attention_at(const ss_run *r, int layer, int head, int input, int sigma, int sample);
 
-/* "sample 3", or where its picture has a name "sample 3, cat.png"; returns out. */
+/* Writes "sample 3", or "sample 3, cat.png" if its picture has a name; returns out. */
 char *ss_run_sample_name(const ss_run *r, int input, int sample, char *out, size_t n);
 
 /* Index of a port, or -1. */
 int ss_run_port(const ss_run *r, const char *name);
 
-/* Exponent counts of one module, [port][input][sigma][256], into the caller's array: a file
+/* Exponent counts of one module, [port][input][sigma][256], into the caller's array, so that a file
  * of any size is read in little memory. */
 bool ss_run_has_hist(const ss_run *r);
 ss_code ss_run_hist(ss_run *r, int module, uint64_t *counts, ss_err *e);
 
-/* Data sets that not every module has, by their path in the file. shape: without the
- * dimensions that lead. */
+/* The dimensions of one sample in a data set, without those before them. */
 typedef struct {
     int rank;
     int64_t dim[4];
-    int64_t n; /* all dim multiplied */
+    int64_t n; /* product of dim */
 } ss_run_shape;
 
-/* False where there is none, or it is not as it should be. */
+/* False if there is no such data set, or if its shape is wrong. */
 bool ss_run_has_channels(ss_run *r, int module, int64_t *channels);
-/* [port][input][sigma][channel] of the caller; name: absmax or rms. */
+/* Reads x [port][input][sigma][channel]; name: absmax or rms. */
 ss_code ss_run_channel_stats(ss_run *r, int module, const char *name, float *x, ss_err *e);
 
-/* Pictures: "/inputs/x", "/outputs/denoised" [input, sigma, sample, ...]. */
+/* Data sets by their path in the file, [input, sigma, sample, ...]: "/inputs/x",
+ * "/outputs/denoised", and activations. False if there is no such set, or if its shape is wrong. */
 bool ss_run_has_pictures(ss_run *r, const char *set, ss_run_shape *shape);
-/* One sample, shape.n values of the caller. */
+/* Reads one sample, shape.n values. */
 ss_code ss_run_picture(ss_run *r, const char *set, int input, int sigma, int sample, float *x,
                        ss_err *e);
 
-/* The name of a module's activations, "/activations/PATH"; ss_free. NULL: no memory. */
+/* The path of a module's activations, "/activations/PATH"; the caller frees it with ss_free. NULL:
+ * no memory. */
 char *ss_run_activation_set(const char *path);
 
 #endif

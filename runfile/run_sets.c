@@ -1,7 +1,7 @@
 /* run_sets.c - reading the data sets of a run file; see run_reader.h
  *
- * A data set has the dimensions of run_file.h, in that order. Those whose axis the file does
- * not have are left out of it, or are there with one entry.
+ * A data set has the dimensions of run_file.h, in that order. A dimension whose axis the file lacks
+ * is left out, or has one entry.
  */
 #include "base/mem.h"
 #include "base/str.h"
@@ -13,14 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A dimension that a data set should have, and the part of it to read. */
+/* A dimension that a data set should have, and which part of it to read. */
 typedef struct {
     int64_t n;   /* its size; -1: any */
     bool absent; /* the file lacks its axis, n is 1 */
     int64_t start, count;
 } want;
 
-/* Do the dimensions fit, with or without those of absent axes? */
+/* True if the dimensions fit, with or without those of absent axes. */
 static bool fits(const ss_h5_shape *s, const want *w, int n, bool with_absent)
 {
     int at = 0;
@@ -57,7 +57,7 @@ static ss_code misfit(const ss_run *r, const char *name, const ss_h5_shape *s, c
     return SS_SHAPE;
 }
 
-/* Reads the part of an open data set that w says. */
+/* Reads the part of an open data set that w selects. */
 static ss_code read_open(const ss_run *r, hid_t set, const char *name, const want *w, int n,
                          hid_t mem, void *x, ss_err *e)
 {
@@ -103,7 +103,7 @@ static want one_of(int64_t n, bool absent, int64_t i)
     return (want){.n = n, .absent = absent, .start = i, .count = 1};
 }
 
-/* Blanks the noise levels that are not done, x being [outer][sigma][inner] of f32 or u64. */
+/* Sets noise levels that are not done to NaN or 0; x is [outer][sigma][inner] of f32 or u64. */
 static void blank_unfinished(const ss_run *r, void *x, bool f32, int64_t outer, int64_t inner)
 {
     for (int64_t o = 0; o < outer && r->n_done < r->n_sigmas; o++) {
@@ -120,7 +120,8 @@ static void blank_unfinished(const ss_run *r, void *x, bool f32, int64_t outer, 
     }
 }
 
-/* A whole data set, read once. sigma: the index of that dimension in w, or -1. */
+/* Returns a whole data set, which is read only once. sigma: the index of that dimension in w, or
+ * -1. */
 static ss_code cached(ss_run *r, const char *name, const want *w, int n, int sigma, bool f32,
                       const void **x, ss_err *e)
 {
@@ -136,7 +137,7 @@ static ss_code cached(ss_run *r, const char *name, const want *w, int n, int sig
             return SS_OK;
         }
     }
-    for (int i = 0; i < n; i++) { /* products that ss_run_open checked */
+    for (int i = 0; i < n; i++) { /* ss_run_open checked these products */
         if (i < sigma)
             outer *= w[i].n;
         else if (i > sigma)
@@ -233,7 +234,7 @@ ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e)
     return cached(r, path, w, 1, -1, true, (const void **)x, e);
 }
 
-/* True for "MODULE.weight", "MODULE.bias"; of the whole model, whose path is none, "weight". */
+/* True for "MODULE.weight" and "MODULE.bias"; for "weight" if the module is the whole model, "". */
 static bool is_parameter_of(const char *parameter, const char *module)
 {
     const char *dot = strrchr(parameter, '.');
@@ -336,7 +337,7 @@ ss_code ss_run_hist(ss_run *r, int module, uint64_t *counts, ss_err *e)
     return rc;
 }
 
-/* "/channels/PATH/NAME", or without NAME; false when it does not fit. */
+/* Makes "/channels/PATH/NAME", or "/channels/PATH" if name is NULL; false if it does not fit. */
 static bool channel_set(const ss_run *r, int module, const char *name, char *out, size_t n)
 {
     char *link = ss_run_link_name(r->modules[module]);
@@ -388,8 +389,8 @@ ss_code ss_run_channel_stats(ss_run *r, int module, const char *name, float *x, 
     return rc;
 }
 
-/* The dimensions that lead those of a sample, into w; returns how many of them the data set
- * of this shape has, 0 when it does not fit. */
+/* Sets w to the dimensions before those of a sample, and returns how many of them a data set of
+ * this shape has; 0 if it does not fit. */
 static int leading(const ss_run *r, const ss_h5_shape *shape, int input, int sigma, int sample,
                    want w[3])
 {

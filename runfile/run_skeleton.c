@@ -1,7 +1,7 @@
 /* run_skeleton.c - makes a run file with all its groups, axes and empty data sets
  *
- * Everything that HDF5 does for a writer happens here, before the first noise level: the
- * file is complete but for its numbers, and closed.
+ * All that HDF5 does for a writer happens here, before the first noise level: the file has
+ * everything but the numbers of noise levels, and is closed.
  */
 #include "base/mem.h"
 #include "base/str.h"
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A file under construction: the first failure stays, later additions do nothing. */
+/* A file under construction; after the first failure additions do nothing. */
 struct build {
     hid_t file;
     hid_t *axes; /* the scales, [n_axes] */
@@ -48,7 +48,7 @@ static void put_attribute(struct build *b, const char *name, hid_t type, hid_t m
     H5Sclose(space);
 }
 
-/* Variable length: HDF5 keeps such text outside of the object header, which has 64 KiB. */
+/* Adds a text of variable length: HDF5 keeps it outside of the object header, which has 64 KiB. */
 static void put_text(struct build *b, const char *name, const char *text)
 {
     hid_t type = ss_h5_text_type();
@@ -98,8 +98,8 @@ static void make_group(struct build *b, const char *path)
     H5Pclose(lcpl);
 }
 
-/* A contiguous data set that has its place in the file at once. fill: a value of the type mem,
- * or NULL for a hole. Returns its id, < 0 on failure. */
+/* Makes a contiguous data set, allocated in the file at once, and returns its id, < 0 on failure.
+ * fill: a value of the type mem, or NULL for a hole. */
 static hid_t make_set(struct build *b, const char *group, const char *name, int rank,
                       const hsize_t *dim, hid_t type, hid_t mem, const void *fill)
 {
@@ -127,9 +127,9 @@ static hid_t make_set(struct build *b, const char *group, const char *name, int 
     return set;
 }
 
-/* Attaches the scale of an axis to a dimension, and links it into the group, where netCDF
- * readers look for it. The axis `exponent` labels a data set of that very name: it goes into
- * the root, where such readers look next. */
+/* Attaches the scale of an axis to a dimension, and links it into the group, where netCDF readers
+ * look for it. The axis `exponent` is linked into the root, where such readers look next, because
+ * the data set that it labels has the same name. */
 static void attach(struct build *b, hid_t set, const char *group, int dimension, int axis)
 {
     char path[64];
@@ -153,7 +153,7 @@ static void attach(struct build *b, hid_t set, const char *group, int dimension,
     H5Gclose(parent);
 }
 
-/* A data set with values, along one axis. */
+/* Makes a data set with values along one axis. */
 static void put_along(struct build *b, const char *group, const char *name, int axis, hid_t type,
                       hid_t mem, const void *values)
 {
@@ -166,7 +166,7 @@ static void put_along(struct build *b, const char *group, const char *name, int 
     H5Dclose(set);
 }
 
-/* Room for one value of each place on the longest axis; texts are made printable. */
+/* Makes the labels of an axis of texts printable; texts and bytes are one block. */
 static char **printable_texts(const ss_run_spec *spec, const ss_run_axis *a)
 {
     size_t bytes = 0;
@@ -244,8 +244,7 @@ static void make_axes(struct build *b)
     }
 }
 
-/* What is known before anything was computed. */
-/* One text of each row of the structure; `texts` has room for them. */
+/* Writes the texts of the structure, a data set for each column; `texts` has room for one. */
 static void put_structure(struct build *b, const char **texts)
 {
     const ss_run_spec *s = b->spec;
@@ -261,6 +260,7 @@ static void put_structure(struct build *b, const char **texts)
     H5Tclose(text);
 }
 
+/* Writes the data sets whose values are known before the first noise level. */
 static void put_known(struct build *b)
 {
     const ss_run_spec *s = b->spec;
@@ -360,7 +360,7 @@ static void find_done(struct build *b)
     H5Dclose(set);
 }
 
-/* What HDF5 wrote must be on disk before the file gets its name. */
+/* Flushes the file to disk, before it gets its name. */
 static ss_code flush_file(const char *path, const char *shown, ss_err *e)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -404,7 +404,7 @@ ss_code ss_run_skeleton(const char *path, const char *shown, const ss_run_spec *
     ss_free(b.axes);
     H5Fclose(b.file);
     ss_h5_watch(NULL);
-    if (first.any && b.rc == SS_OK) /* closing a data set may write, too */
+    if (first.any && b.rc == SS_OK) /* closing a data set may write */
         b.rc = ss_fail(e, SS_IO, "%s: cannot create the file: %s", shown, first.why);
     if (b.rc == SS_OK)
         b.rc = flush_file(path, shown, e);

@@ -1,8 +1,8 @@
 /* run_steps.c - gives a training's run file another number of steps; see run_file.h
  *
- * Every data set has the steps as an axis, so all are laid out again: a new file is made beside the
- * old one, gets the columns of those steps that both have, and then its name. A process that is
- * killed leaves the one or the other, whole.
+ * Every data set has the steps as an axis, so all of them move: a new file is made beside the old
+ * one, gets the columns of the steps that both have, and then takes the old one's name. A process
+ * that is killed leaves the old file or the new one, whole.
  */
 #include "base/mem.h"
 #include "base/str.h"
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Both files while columns are copied. */
+/* Both files, while columns are copied. */
 typedef struct {
     const char *path;
     int from, to; /* file descriptors */
@@ -50,7 +50,7 @@ static ss_code write_row(const copying *c, const void *row, size_t n, uint64_t a
     return SS_OK;
 }
 
-/* Column t of the old file becomes column s of the new one. */
+/* Copies column t of the old file to column s of the new one. */
 static ss_code copy_column(const copying *c, int t, int s, ss_err *e)
 {
     ss_code rc = SS_OK;
@@ -76,7 +76,7 @@ static ss_code sync_file(const copying *c, ss_err *e)
     return fsync(c->to) == 0 ? SS_OK : ss_fail(e, SS_IO, "%s: %s", c->path, strerror(errno));
 }
 
-/* A column is marked as done only once it is on disk, as everywhere. */
+/* Copies the columns; marks one as done only once it is on disk. */
 static ss_code copy_columns(const copying *c, const ss_run_spec *was, const ss_run_spec *now,
                             const uint8_t *done, ss_err *e)
 {
@@ -112,7 +112,8 @@ static ss_code read_weights(hid_t file, const char *name, hid_t type, int n, voi
     return rc;
 }
 
-/* The sizes of the weights are those at the beginning of the training: p gets the old file's. */
+/* Sets the sizes of the weights to those in the old file, which are from the beginning of the
+ * training. */
 static ss_code keep_weights(const char *path, ss_run_parameter *p, int n, ss_err *e)
 {
     float *values = ss_alloc((size_t)n, 2 * sizeof *values);
@@ -170,7 +171,7 @@ static ss_code make_new(const char *tmp, const char *path, const ss_run_spec *wa
     return rc;
 }
 
-/* With old, new and done in the caller's hands. */
+/* Does the work of ss_run_change_steps; the caller owns old, new and done. */
 static ss_code change(const char *path, const ss_run_spec *was, ss_run_spec *now,
                       ss_run_layout *old, ss_run_layout *l, uint8_t *done,
                       ss_run_parameter *parameters, ss_err *e)
@@ -189,7 +190,7 @@ static ss_code change(const char *path, const ss_run_spec *was, ss_run_spec *now
     if (rc == SS_OK && tmp.failed)
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
     if (rc == SS_OK) {
-        unlink(tmp.s); /* of a process that had our number and was killed */
+        unlink(tmp.s); /* left by a killed process with our process id */
         rc = make_new(tmp.s, path, was, now, old, l, done, e);
         if (rc == SS_OK && rename(tmp.s, path) != 0)
             rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));

@@ -1,8 +1,8 @@
 /* run_writer.c - creating, resuming and finishing a run file; see run_file.h
  *
- * A writer holds a lock on the file it writes, from before the file has its name until it
- * ends. It is a lock of the open file description (fcntl(2)): it vanishes with the process,
- * and does not disturb HDF5, which uses flock(2), in programs that look at the file meanwhile.
+ * A writer holds a lock on the file it writes, from before the file has its name until it ends. The
+ * lock belongs to the open file description (fcntl(2)): it vanishes with the process, and does not
+ * disturb HDF5, which uses flock(2), in programs that read the file meanwhile.
  */
 #include "runfile/run_writer.h"
 
@@ -28,7 +28,7 @@ static ss_code lock_file(int fd, const char *path, ss_err *e)
     return ss_fail(e, SS_IO, "%s: cannot be locked: %s", path, strerror(errno));
 }
 
-/* True when the path still names the open file. */
+/* True if the path still names the open file. */
 static bool is_still(int fd, const char *path)
 {
     struct stat a, b;
@@ -37,7 +37,7 @@ static bool is_still(int fd, const char *path)
            a.st_ino == b.st_ino;
 }
 
-/* Opens an existing file and locks it; *fd = -1 where there is none. */
+/* Opens an existing file and locks it; *fd = -1 if there is none. */
 static ss_code open_locked(const char *path, int *fd, ss_err *e)
 {
     ss_code rc = SS_OK;
@@ -53,7 +53,7 @@ static ss_code open_locked(const char *path, int *fd, ss_err *e)
             rc = lock_file(*fd, path, e);
         if (rc == SS_OK && is_still(*fd, path))
             return SS_OK;
-        close(*fd); /* refused, or replaced between open and lock: look again */
+        close(*fd); /* refused, or replaced between open and lock: try again */
         *fd = -1;
         if (rc != SS_OK)
             return rc;
@@ -87,7 +87,7 @@ static void writer_free(ss_run_writer *w)
     ss_free(w);
 }
 
-/* A writer with its layout and room for the marks. */
+/* Makes a writer with its layout and room for the marks. */
 static ss_code writer_make(const char *path, const ss_run_spec *spec, ss_run_writer **out,
                            ss_err *e)
 {
@@ -114,8 +114,8 @@ failed:
     return rc;
 }
 
-/* Gives the new file its name. Where there was no file, one that somebody else created
- * meanwhile is not replaced. */
+/* Gives the new file its name. Without `replace`, a file that another process created meanwhile is
+ * kept. */
 static ss_code give_name(const char *tmp, const char *path, bool replace, ss_err *e)
 {
     if (!replace) {
@@ -123,7 +123,7 @@ static ss_code give_name(const char *tmp, const char *path, bool replace, ss_err
             return SS_OK;
         if (errno == EEXIST)
             return ss_fail(e, SS_IO, "%s: another process has just created it", path);
-        if (errno != EINVAL && errno != ENOSYS) /* a file system that cannot do it */
+        if (errno != EINVAL && errno != ENOSYS) /* the file system cannot do it */
             return ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
     }
     return rename(tmp, path) == 0 ? SS_OK : ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
@@ -138,7 +138,7 @@ static ss_code put_skeleton(ss_run_writer *w, const ss_run_spec *spec, bool repl
     ss_str_addf(&tmp, "%s.tmp-%ld", w->path, (long)getpid());
     if (tmp.failed)
         return ss_fail(e, SS_NOMEM, "%s: out of memory", w->path);
-    unlink(tmp.s); /* of a process that had our number and was killed */
+    unlink(tmp.s); /* left by a killed process with our process id */
     rc = ss_run_skeleton(tmp.s, w->path, spec, &w->layout, e);
     if (rc == SS_OK) {
         w->fd = open(tmp.s, O_RDWR | O_CLOEXEC);

@@ -76,6 +76,7 @@ static inline void make_run(const char *path, const made_run *m)
 {
     ss_run_module modules[MADE_MAX];
     const ss_run_spec spec = {
+        .histogram = true,
         .family = "UNet2DModel",
         .model_path = m->model_path,
         .model_sha256 = m->sha256,

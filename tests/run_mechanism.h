@@ -347,6 +347,7 @@ static inline ss_code mech_write(const char *path, const mech_spec *s, ss_err *e
     for (int i = 0; i < MECH_SAMPLES; i++)
         sorted[i] = mech_sigmas[i];
     const ss_run_spec spec = {
+        .histogram = true,
         .tool = "sigmascope test",
         .family = "UNet2DModel",
         .model_path = "model.json",

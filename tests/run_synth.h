@@ -39,6 +39,7 @@ static const ss_run_dump syn_dumps[] = {
 static inline ss_run_spec syn_spec(void)
 {
     return (ss_run_spec){
+        .histogram = true,
         .tool = "sigmascope test",
         .command = "sigmascope probe m -o r.h5",
         .model_path = "m",

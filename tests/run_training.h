@@ -36,6 +36,7 @@ static inline ss_run_spec trn_spec(void)
     static const char *const input[] = {"training"};
 
     return (ss_run_spec){
+        .histogram = true,
         .tool = "sigmascope test",
         .command = "sigmascope train c.json",
         .model_path = "model.json",

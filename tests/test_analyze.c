@@ -88,6 +88,7 @@ static void write_run(int n)
     ss_run_writer *w;
     ss_run_column *col;
     const ss_run_spec spec = {
+        .histogram = true,
         .modules = modules,
         .n_modules = N_MODULES,
         .inputs = inputs,
@@ -406,6 +407,7 @@ static void test_limits(void **state)
     static const char *const inputs[] = {"noise:white"};
     static const ss_run_module list[] = {{"made", "Conv2d", false}, {"gets", "Conv2d", false}};
     const ss_run_spec spec = {
+        .histogram = true,
         .modules = list,
         .n_modules = N_OF(list),
         .inputs = inputs,

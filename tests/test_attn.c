@@ -125,6 +125,7 @@ static void write_run(const char *path, int n, int n_layers, bool projections)
         }
     }
     const ss_run_spec spec = {
+        .histogram = true,
         .modules = modules,
         .n_modules = count,
         .inputs = inputs,

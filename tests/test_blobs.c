@@ -413,6 +413,7 @@ static void write_run(const char *path)
     for (int m = 0; m < N_MODULES; m++)
         dumps[m] = (ss_run_dump){.path = modules[m].path, .shape = dump_shape(m)};
     const ss_run_spec spec = {
+        .histogram = true,
         .modules = modules,
         .n_modules = N_MODULES,
         .inputs = inputs,

@@ -70,6 +70,7 @@ static void write_run(const char *path, bool channels)
     for (int m = 0; m < N_MODULES; m++)
         list[m] = (ss_run_channels){modules[m].path, m == OUT ? 3 : C};
     const ss_run_spec spec = {
+        .histogram = true,
         .modules = modules,
         .n_modules = N_MODULES,
         .inputs = inputs,

@@ -123,6 +123,7 @@ static ss_run *make_run(const char *path, const char *precision, const bad_place
     for (int m = 0; m < N_MODULES; m++)
         modules[m] = (ss_run_module){made[m].path, made[m].kind, false};
     const ss_run_spec spec = {
+        .histogram = true,
         .modules = modules,
         .n_modules = N_MODULES,
         .inputs = inputs,

@@ -155,7 +155,7 @@ static void test_reader_reads_all(void **state)
 }
 
 /* The rest is as in a run with histograms. */
-static void test_no_histogram(void **state)
+static void test_without_histogram(void **state)
 {
     (void)state;
     ss_err e = {0};
@@ -164,7 +164,7 @@ static void test_no_histogram(void **state)
     ss_run *with = NULL, *without = NULL;
     const float *a, *b;
 
-    spec.no_histogram = true;
+    spec.histogram = false;
     write_run(at("a.h5"));
     if (ss_run_create(at("b.h5"), &spec, true, &w, &e) != SS_OK || syn_complete(w, &e) != SS_OK ||
         ss_run_open(at("a.h5"), &with, &e) != SS_OK ||
@@ -596,7 +596,7 @@ int main(void)
         cmocka_unit_test(test_layout_for_outsiders),
         cmocka_unit_test(test_reader_reads_all),
         cmocka_unit_test(test_half),
-        cmocka_unit_test(test_no_histogram),
+        cmocka_unit_test(test_without_histogram),
         cmocka_unit_test(test_kill_and_resume),
         cmocka_unit_test(test_resume_refuses_another_plan),
         cmocka_unit_test(test_training_run),

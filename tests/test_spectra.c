@@ -155,6 +155,7 @@ static void write_run(const char *path, int n_radii)
         {"down_blocks.0", "Down", true}, {"mid_block", "Mid", true}, {"up_blocks.0", "Up", true}};
     static const char *const inputs[N_INPUTS] = {"images:x", "noise:white", "noise:pink"};
     const ss_run_spec spec = {
+        .histogram = true,
         .modules = modules,
         .n_modules = N_OF(modules),
         .inputs = inputs,
@@ -302,6 +303,7 @@ static void write_told(const told_run *t)
                                                  {"up_blocks.0", "Up", true}};
     static const double told_sigmas[] = {0.1, 80};
     const ss_run_spec spec = {
+        .histogram = true,
         .modules = told_modules,
         .n_modules = 2,
         .inputs = (const char *const[]){"images:x"},

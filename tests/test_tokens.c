@@ -85,6 +85,7 @@ static void write_run(const char *path, int n_dumps)
         dumps[m] = (ss_run_dump){names[m], shape_of(m), false};
     }
     const ss_run_spec spec = {
+        .histogram = true,
         .modules = modules,
         .n_modules = N_DUMPS,
         .inputs = inputs,
