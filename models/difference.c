@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "models/weights.h"
+#include "models/weight_stats.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -61,11 +61,11 @@ static ss_code measure(ss_ctx *c, pair *p, ss_err *e)
         return SS_OK;
     }
     p->note = "";
-    rc = ss_weights_compare(c, a->dtype, a->data, b->dtype, b->data, numel(a), &p->change, e);
+    rc = ss_weight_change_take(c, a->dtype, a->data, b->dtype, b->data, numel(a), &p->change, e);
     if (rc == SS_OK)
-        rc = ss_weights_measure(c, a->dtype, a->data, numel(a), &p->stats_a, e);
+        rc = ss_weight_stats_take(c, a->dtype, a->data, numel(a), &p->stats_a, e);
     if (rc == SS_OK)
-        rc = ss_weights_measure(c, b->dtype, b->data, numel(b), &p->stats_b, e);
+        rc = ss_weight_stats_take(c, b->dtype, b->data, numel(b), &p->stats_b, e);
     return rc;
 }
 

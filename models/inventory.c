@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/sampling/noising.h"
-#include "models/weights.h"
+#include "models/weight_stats.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -173,8 +173,8 @@ ss_code ss_inventory_new(ss_ctx *c, const ss_model *m, ss_inventory **out, ss_er
     v->model = m;
     ss_progress_begin(&progress, "weights", n);
     for (int i = 0; i < n && rc == SS_OK; i++) {
-        rc = ss_weights_measure(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape),
-                                &v->stats[i], e);
+        rc = ss_weight_stats_take(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape),
+                                  &v->stats[i], e);
         ss_progress_step(&progress, i + 1, w[i]->name);
     }
     ss_progress_end(&progress);

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "kernels/context.h"
-#include "models/weights.h"
+#include "models/weight_stats.h"
 
 #include <math.h>
 #include <string.h>
@@ -190,7 +190,7 @@ ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **li
     for (int i = 0; i < *n; i++) {
         ss_weight_stats s;
 
-        if (ss_weights_measure(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape), &s, e) !=
+        if (ss_weight_stats_take(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape), &s, e) !=
             SS_OK) {
             ss_free(*list);
             *list = NULL;

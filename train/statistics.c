@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "kernels/context.h"
-#include "models/weights.h"
+#include "models/weight_stats.h"
 #include "probe/network.h"
 #include "probe/recorder.h"
 #include "runfile/run_reader.h"
@@ -115,8 +115,8 @@ static ss_code measure(const ss_statistics *s, ss_run_parameter **list, int *n, 
     for (int i = 0; i < *n && rc == SS_OK; i++) {
         ss_weight_stats stats;
 
-        rc = ss_weights_measure(ss_trainer_context(t), SS_F32, ss_trainer_weight(t, i),
-                                ss_shape_numel(w[i]->shape), &stats, e);
+        rc = ss_weight_stats_take(ss_trainer_context(t), SS_F32, ss_trainer_weight(t, i),
+                                  ss_shape_numel(w[i]->shape), &stats, e);
         (*list)[i] =
             (ss_run_parameter){w[i]->name, (float)stats.absmax, (float)stats.rms, stats.nonfinite};
     }

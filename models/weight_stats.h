@@ -1,10 +1,10 @@
-/* weights.h - statistics of parameters where they lie in a checkpoint
+/* weight_stats.h - statistics of parameters where they lie in a checkpoint
  *
  * Parameters are read in pieces, so a mapped file of any size passes through a few
  * megabytes of memory, and every dtype is measured by the engine's own statistics.
  */
-#ifndef SS_MODELS_WEIGHTS_H
-#define SS_MODELS_WEIGHTS_H
+#ifndef SS_MODELS_WEIGHT_STATS_H
+#define SS_MODELS_WEIGHT_STATS_H
 
 #include "kernels/context.h"
 
@@ -14,8 +14,8 @@ typedef struct {
     uint64_t nonfinite, count;
 } ss_weight_stats;
 
-ss_code ss_weights_measure(ss_ctx *c, ss_dtype t, const void *data, int64_t n, ss_weight_stats *out,
-                           ss_err *e);
+ss_code ss_weight_stats_take(ss_ctx *c, ss_dtype t, const void *data, int64_t n,
+                             ss_weight_stats *out, ss_err *e);
 
 /* How far b is from a: the statistics of b - a, and relative = |b - a| / |a| (L2; 0 where
  * both are 0, infinity where only a is or where the difference is not finite). */
@@ -24,7 +24,7 @@ typedef struct {
     double relative;
 } ss_weight_change;
 
-ss_code ss_weights_compare(ss_ctx *c, ss_dtype ta, const void *a, ss_dtype tb, const void *b,
-                           int64_t n, ss_weight_change *out, ss_err *e);
+ss_code ss_weight_change_take(ss_ctx *c, ss_dtype ta, const void *a, ss_dtype tb, const void *b,
+                              int64_t n, ss_weight_change *out, ss_err *e);
 
 #endif

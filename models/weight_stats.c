@@ -1,5 +1,5 @@
-/* weights.c - see weights.h */
-#include "models/weights.h"
+/* weight_stats.c - see weight_stats.h */
+#include "models/weight_stats.h"
 
 #include "base/mem.h"
 #include "kernels/context.h"
@@ -65,8 +65,8 @@ static ss_tensor *piece(ss_ctx *c, ss_dtype t, const void *data, int64_t from, i
     return ss_upload(c, ss_shape_of(1, n), buffer);
 }
 
-ss_code ss_weights_measure(ss_ctx *c, ss_dtype t, const void *data, int64_t n, ss_weight_stats *out,
-                           ss_err *e)
+ss_code ss_weight_stats_take(ss_ctx *c, ss_dtype t, const void *data, int64_t n,
+                             ss_weight_stats *out, ss_err *e)
 {
     float *buffer = ss_alloc(PIECE, sizeof *buffer);
     totals sum = {0};
@@ -86,8 +86,8 @@ ss_code ss_weights_measure(ss_ctx *c, ss_dtype t, const void *data, int64_t n, s
     return rc;
 }
 
-ss_code ss_weights_compare(ss_ctx *c, ss_dtype ta, const void *a, ss_dtype tb, const void *b,
-                           int64_t n, ss_weight_change *out, ss_err *e)
+ss_code ss_weight_change_take(ss_ctx *c, ss_dtype ta, const void *a, ss_dtype tb, const void *b,
+                              int64_t n, ss_weight_change *out, ss_err *e)
 {
     float *buffer = ss_alloc(2 * (size_t)PIECE, sizeof *buffer);
     totals whole = {0}, change = {0};
