@@ -119,6 +119,64 @@ static void test_effective(void **state)
     ss_free(text);
 }
 
+/* What determines the numbers of a training, what must be the same to go on with it, and what its
+ * checkpoints have, are by the role of each field. */
+static void test_roles(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set;
+        bool plan, fixed, record; /* whether it differs with that */
+    } cases[] = {
+        {"output=elsewhere", false, false, true},
+        {"steps=31", true, false, false},
+        {"max_overflows=3", false, true, true},
+        {"optimizer.lr=0.25", true, true, true},
+        {"init.from=/x", true, true, true},
+        {"interventions=[\"clamp:20@*\"]", true, true, true},
+    };
+    static const char *const branch[] = {"init.from=/x", "init.state=true"};
+    ss_train_config *a = good("{\"model\": " NETWORK "}", NULL, 0), *b;
+    char *const plan = ss_train_config_plan(a, a->steps);
+    json_t *const fixed = ss_train_config_fixed(a->effective);
+    json_t *const record = ss_train_config_record(a);
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        b = good("{\"model\": " NETWORK "}", &cases[i].set, 1);
+        char *const other_plan = ss_train_config_plan(b, b->steps);
+        json_t *const other = ss_train_config_fixed(b->effective);
+        json_t *const other_record = ss_train_config_record(b);
+
+        if ((strcmp(plan, other_plan) != 0) != cases[i].plan ||
+            !json_equal(fixed, other) != cases[i].fixed ||
+            !json_equal(record, other_record) != cases[i].record)
+            fail_msg("%s: determines the wrong things", cases[i].set);
+        json_decref(other_record);
+        json_decref(other);
+        ss_free(other_plan);
+        ss_train_config_free(b);
+    }
+    assert_null(strstr(plan, "\"state\"")); /* plans of before there were branches had none */
+    b = good("{\"model\": " NETWORK "}", branch, 2);
+    char *const branched = ss_train_config_plan(b, 7);
+    assert_non_null(strstr(branched, "\"state\":true"));
+    assert_non_null(strstr(branched, "\"steps\":7"));
+    ss_free(branched);
+    ss_train_config_free(b);
+    /* learning rates that depend on the number of steps */
+    b = good("{\"model\": " NETWORK "}", (const char *const[]){"optimizer.rate=cosine"}, 1);
+    json_t *const kept = ss_train_config_record(b);
+    assert_true(ss_train_config_steps_matter(b) && !ss_train_config_steps_matter(a));
+    assert_int_equal(json_integer_value(json_object_get(kept, "steps")), b->steps);
+    assert_null(json_object_get(record, "steps"));
+    json_decref(kept);
+    ss_train_config_free(b);
+    json_decref(record);
+    json_decref(fixed);
+    ss_free(plan);
+    ss_train_config_free(a);
+}
+
 /* A path is relative to the file; a folder is one with a config.json in it. */
 static void test_paths(void **state)
 {
@@ -218,8 +276,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields), cmocka_unit_test(test_effective),
-        cmocka_unit_test(test_paths),  cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_roles),  cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_errors), cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

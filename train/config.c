@@ -71,49 +71,54 @@ static ss_train_config defaults(void)
     };
 }
 
-/* A section's fields, and what else its key stands for. */
-static void read_section(ss_config_reader *r, const ss_field_section *s)
+/* The keys of a section, of which refuse_unread shows what there is: fields, parts, and of the file
+ * itself the sections. NULL: no memory. */
+static char *known_keys(const ss_field_section *s)
 {
-    const bool own = *s->key == '\0', objective = strcmp(s->key, "objective") == 0;
-    const char *more = objective ? "schedule" : NULL;
-    ss_json part, *j = own ? r->j : &part;
+    ss_str known = {0};
 
-    if (!own && !ss_config_open(r->j, s->key, &part))
-        return;
-    ss_fields_read(r, s->fields, j);
-    if (own)
-        return;
-    if (objective)
-        ss_config_read_schedule(r, j);
-    char *known = ss_fields_known(s->fields, more);
-    ss_config_refuse_unread(j, known ? known : "");
-    ss_free(known);
-    ss_config_close(r->j, j);
+    for (const ss_field *f = s->fields; f->key; f++)
+        ss_str_addf(&known, "%s%s", known.len ? ", " : "", f->key);
+    for (const ss_config_part *p = ss_config_parts; p->key; p++) {
+        if (strcmp(p->section, s->key) == 0)
+            ss_str_addf(&known, ", %s", p->key);
+    }
+    for (const ss_field_section *other = s + 1; *s->key == '\0' && other->key; other++)
+        ss_str_addf(&known, ", %s", other->key);
+    return ss_str_detach(&known);
 }
 
-static void refuse_sections(ss_json *j)
+static void read_parts(ss_config_reader *r, const ss_field_section *s, ss_json *j)
 {
-    ss_str more = {0};
+    char *known = known_keys(s);
 
-    ss_str_add(&more, "model, remedies, precision, interventions");
-    for (const ss_field_section *s = ss_train_sections + 1; s->key; s++)
-        ss_str_addf(&more, ", %s", s->key);
-    char *known = ss_fields_known(ss_train_sections->fields, more.s ? more.s : "");
+    for (const ss_config_part *p = ss_config_parts; p->key; p++) {
+        if (p->read && strcmp(p->section, s->key) == 0)
+            p->read(r, j);
+    }
     ss_config_refuse_unread(j, known ? known : "");
     ss_free(known);
-    ss_str_release(&more);
+}
+
+static void read_section(ss_config_reader *r, const ss_field_section *s)
+{
+    ss_json part;
+
+    if (!ss_config_open(r->j, s->key, &part))
+        return;
+    ss_fields_read(r, s->fields, &part);
+    read_parts(r, s, &part);
+    ss_config_close(r->j, &part);
 }
 
 static void read_all(ss_config_reader *r)
 {
     ss_train_config *t = r->t;
 
-    for (const ss_field_section *s = ss_train_sections; s->key; s++)
+    ss_fields_read(r, ss_train_sections->fields, r->j);
+    for (const ss_field_section *s = ss_train_sections + 1; s->key; s++)
         read_section(r, s);
-    ss_config_read_network(r);
-    ss_config_read_precision(r);
-    ss_config_read_interventions(r);
-    refuse_sections(r->j);
+    read_parts(r, ss_train_sections, r->j);
     t->trainer.init.seed = t->trainer.data.seed = t->trainer.objective.seed = t->seed;
     t->trainer.optimizer.steps = t->steps;
     if (t->init_state && !t->trainer.from)
@@ -124,26 +129,20 @@ static void read_all(ss_config_reader *r)
                          "averages of the weights need optimizer.ema_decay over 0");
 }
 
-/* What no list of fields has goes in as the file has it, but for the network and the schedule,
- * which may be files of their own. */
 static ss_code write_effective(ss_train_config *t, ss_err *e)
 {
-    static const char *const given[] = {"precision", "interventions"};
-    const ss_train_config_parts *parts = t->parts;
     json_t *all = ss_fields_write(ss_train_sections->fields, t);
     int bad = !all;
 
     for (const ss_field_section *s = ss_train_sections + 1; s->key; s++)
         bad |= json_object_set_new(all, s->key, ss_fields_write(s->fields, t));
-    bad |= json_object_set(all, "model", parts->network);
-    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
-        json_t *v = json_object_get(parts->root, given[i]);
+    for (const ss_config_part *p = ss_config_parts; p->key; p++) {
+        json_t *section = *p->section ? json_object_get(all, p->section) : all;
+        json_t *v = p->given(t->parts, p->key);
 
         if (v)
-            bad |= json_object_set(all, given[i], v);
+            bad |= json_object_set(section, p->key, v);
     }
-    if (parts->schedule)
-        bad |= json_object_set(json_object_get(all, "objective"), "schedule", parts->schedule);
     t->effective = all;
     return bad ? out_of_memory(e) : SS_OK;
 }
@@ -199,51 +198,4 @@ void ss_train_config_free(ss_train_config *t)
     }
     ss_free(t->parts);
     ss_free(t);
-}
-
-static void show(const json_t *v, char *out, size_t n)
-{
-    const size_t len =
-        v ? json_dumpb(v, out, n - 1, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9)) : 0;
-
-    if (!v)
-        snprintf(out, n, "not set");
-    else if (len > n - 1)
-        snprintf(out, n, "something longer");
-    else
-        out[len] = '\0';
-}
-
-/* The first difference below PREFIX, in the order of `there`. */
-static bool differs(const json_t *there, const json_t *here, const char *prefix, char *out,
-                    size_t n)
-{
-    char a[80], b[80], path[200];
-    const char *key;
-    json_t *v;
-
-    if (!json_is_object(there) || !json_is_object(here)) {
-        if (json_equal(there, here))
-            return false;
-        show(there, a, sizeof a);
-        show(here, b, sizeof b);
-        snprintf(out, n, "%s is %s there, %s here", prefix, a, b);
-        return true;
-    }
-    for (int pass = 0; pass < 2; pass++) {
-        const json_t *from = pass ? here : there;
-
-        json_object_foreach((json_t *)from, key, v)
-        {
-            snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", key);
-            if (differs(json_object_get(there, key), json_object_get(here, key), path, out, n))
-                return true;
-        }
-    }
-    return false;
-}
-
-bool ss_train_config_differs(const json_t *there, const json_t *here, char *out, size_t n)
-{
-    return differs(there, here, "", out, n);
 }

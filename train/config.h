@@ -61,6 +61,20 @@ ss_code ss_train_config_read(const char *path, const char *const *sets, int n_se
                              ss_train_config **t, ss_err *e);
 void ss_train_config_free(ss_train_config *t); /* NULL is fine */
 
+/* What determines a training's numbers, as the plan of its run file: the effective configuration,
+ * with this number of steps, but without what no measured number depends on (the output's name,
+ * when a training that overflows ends, that it is no branch). ss_free; NULL: no memory. */
+char *ss_train_config_plan(const ss_train_config *t, int64_t steps);
+
+/* True if what a step does depends on how many there are: the learning rate does. */
+bool ss_train_config_steps_matter(const ss_train_config *t);
+/* The configuration as checkpoints have it: without the number of steps where no step depends on
+ * it, so that a training which gets more of them has the same checkpoints. NULL: no memory. */
+json_t *ss_train_config_record(const ss_train_config *t);
+
+/* What of an effective configuration must be the same to go on with a training. NULL: no memory. */
+json_t *ss_train_config_fixed(const json_t *effective);
+
 /* Where two effective configurations first differ: "optimizer.lr is 0.001 there, 0.002 here" into
  * out. False where they are equal. */
 bool ss_train_config_differs(const json_t *there, const json_t *here, char *out, size_t n);

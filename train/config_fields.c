@@ -5,32 +5,13 @@
 #include <stddef.h>
 
 #define AT(member) offsetof(ss_train_config, member)
-#define WHOLE(key, type, member, lo, hi)                         \
-    {                                                            \
-        key, SS_FIELD_##type, AT(member), lo, hi, false, NULL, 0 \
-    }
-#define REAL(key, member, lo, hi)                                \
-    {                                                            \
-        key, SS_FIELD_DOUBLE, AT(member), lo, hi, false, NULL, 0 \
-    }
-#define POSITIVE(key, member)                                        \
-    {                                                                \
-        key, SS_FIELD_DOUBLE, AT(member), 0, INFINITY, true, NULL, 0 \
-    }
-#define PLAIN(key, type, member)                               \
-    {                                                          \
-        key, SS_FIELD_##type, AT(member), 0, 0, false, NULL, 0 \
-    }
-#define CHOICE(key, member, list)                              \
-    {                                                          \
-        key, SS_FIELD_CHOICE, AT(member), 0, 0, false, list, 0 \
-    }
-#define TEXTS(key, member, n)                                     \
-    {                                                             \
-        key, SS_FIELD_TEXTS, AT(member), 0, 0, false, NULL, AT(n) \
-    }
-
-#define MANY 1e15 /* steps, samples: whole in a double */
+/* The parts of an entry; a role other than SS_FIELD_DATA follows them. */
+#define PLAIN(name, type, member) .key = name, .kind = SS_FIELD_##type, .offset = AT(member)
+#define WHOLE(name, type, member, from, to) PLAIN(name, type, member), .lo = from, .hi = to
+#define REAL(name, member, from, to) WHOLE(name, DOUBLE, member, from, to)
+#define POSITIVE(name, member) REAL(name, member, 0, INFINITY), .over = true
+#define CHOICE(name, member, list) PLAIN(name, CHOICE, member), .names = list
+#define TEXTS(name, member, n) PLAIN(name, TEXTS, member), .count = AT(n)
 
 #define X(name, text) text,
 static const char *const on_nonfinite[] = {SS_ON_NONFINITE(X) NULL};
@@ -44,112 +25,112 @@ static const char *const ema_warmups[] = {SS_EMA_WARMUPS(X) NULL};
 #undef X
 
 static const ss_field run_fields[] = {
-    PLAIN("output", TEXT, output),
-    WHOLE("seed", SEED, seed, 0, 0x1p63),
-    WHOLE("steps", INT64, steps, 1, MANY),
-    WHOLE("batch", INT, trainer.batch, 1, 1 << 16),
-    PLAIN("recompute", BOOL, trainer.recompute),
-    CHOICE("on_nonfinite", on_nonfinite, on_nonfinite),
-    WHOLE("max_rollbacks", INT, max_rollbacks, 0, 1 << 20),
-    WHOLE("max_overflows", INT64, max_overflows, 0, MANY),
+    {PLAIN("output", TEXT, output), .role = SS_FIELD_NAME},
+    {WHOLE("seed", SEED, seed, 0, 0x1p63)},
+    {WHOLE("steps", INT64, steps, 1, SS_MOST_STEPS), .role = SS_FIELD_LENGTH},
+    {WHOLE("batch", INT, trainer.batch, 1, SS_MOST_SAMPLES)},
+    {PLAIN("recompute", BOOL, trainer.recompute)},
+    {CHOICE("on_nonfinite", on_nonfinite, on_nonfinite)},
+    {WHOLE("max_rollbacks", INT, max_rollbacks, 0, 1 << 20)},
+    {WHOLE("max_overflows", INT64, max_overflows, 0, SS_MOST_STEPS), .role = SS_FIELD_STOP},
     {0},
 };
 
 static const ss_field init_fields[] = {
-    TEXTS("zero", trainer.init.zero, trainer.init.n_zero),
-    PLAIN("from", PATH, trainer.from),
-    PLAIN("state", BOOL, init_state),
+    {TEXTS("zero", trainer.init.zero, trainer.init.n_zero)},
+    {PLAIN("from", PATH, trainer.from)},
+    {PLAIN("state", BOOL, init_state), .role = SS_FIELD_ORIGIN},
     {0},
 };
 
 static const ss_field data_fields[] = {
-    CHOICE("kind", trainer.data.kind, data_kinds),
-    PLAIN("path", PATH, trainer.data.path),
-    PLAIN("labels", PATH, trainer.data.labels),
-    WHOLE("pool", INT, trainer.data.pool, 1, 1 << 12),
-    PLAIN("flip", BOOL, trainer.data.flip),
-    REAL("dropout", trainer.data.dropout, 0, 1),
-    WHOLE("null_class", INT64, trainer.data.null_class, -1, MANY),
-    WHOLE("rare", INT64, trainer.data.rare, -1, MANY),
-    WHOLE("rare_every", INT64, trainer.data.rare_every, 2, MANY),
-    REAL("rare_scale", trainer.data.rare_scale, -INFINITY, INFINITY),
+    {CHOICE("kind", trainer.data.kind, data_kinds)},
+    {PLAIN("path", PATH, trainer.data.path)},
+    {PLAIN("labels", PATH, trainer.data.labels)},
+    {WHOLE("pool", INT, trainer.data.pool, 1, 1 << 12)},
+    {PLAIN("flip", BOOL, trainer.data.flip)},
+    {REAL("dropout", trainer.data.dropout, 0, 1)},
+    {WHOLE("null_class", INT64, trainer.data.null_class, -1, SS_MOST_STEPS)},
+    {WHOLE("rare", INT64, trainer.data.rare, -1, SS_MOST_STEPS)},
+    {WHOLE("rare_every", INT64, trainer.data.rare_every, 2, SS_MOST_STEPS)},
+    {REAL("rare_scale", trainer.data.rare_scale, -INFINITY, INFINITY)},
     {0},
 };
 
 static const ss_field objective_fields[] = {
-    CHOICE("prediction", trainer.objective.prediction, predictions),
-    CHOICE("levels", trainer.objective.levels, level_laws),
-    CHOICE("weighting", trainer.objective.weighting, weightings),
-    POSITIVE("gamma", trainer.objective.gamma),
-    POSITIVE("sigma_data", trainer.objective.sigma_data),
-    REAL("p_mean", trainer.objective.p_mean, -INFINITY, INFINITY),
-    POSITIVE("p_std", trainer.objective.p_std),
-    PLAIN("blind", BOOL, trainer.objective.blind),
+    {CHOICE("prediction", trainer.objective.prediction, predictions)},
+    {CHOICE("levels", trainer.objective.levels, level_laws)},
+    {CHOICE("weighting", trainer.objective.weighting, weightings)},
+    {POSITIVE("gamma", trainer.objective.gamma)},
+    {POSITIVE("sigma_data", trainer.objective.sigma_data)},
+    {REAL("p_mean", trainer.objective.p_mean, -INFINITY, INFINITY)},
+    {POSITIVE("p_std", trainer.objective.p_std)},
+    {PLAIN("blind", BOOL, trainer.objective.blind)},
     {0},
 };
 
 static const ss_field optimizer_fields[] = {
-    CHOICE("kind", trainer.optimizer.kind, optimizers),
-    REAL("lr", trainer.optimizer.lr, 0, INFINITY),
-    REAL("beta1", trainer.optimizer.beta1, 0, 1),
-    REAL("beta2", trainer.optimizer.beta2, 0, 1),
-    REAL("eps", trainer.optimizer.eps, 0, INFINITY),
-    REAL("weight_decay", trainer.optimizer.weight_decay, 0, INFINITY),
-    REAL("momentum", trainer.optimizer.momentum, 0, 1),
-    PLAIN("nesterov", BOOL, trainer.optimizer.nesterov),
-    REAL("clip", trainer.optimizer.clip, 0, INFINITY),
-    CHOICE("rate", trainer.optimizer.rate, rates),
-    WHOLE("warmup", INT64, trainer.optimizer.warmup, 0, MANY),
-    REAL("floor", trainer.optimizer.floor, 0, 1),
-    REAL("ema_decay", trainer.optimizer.ema_decay, 0, 1),
-    CHOICE("ema_warmup", trainer.optimizer.ema_warmup, ema_warmups),
+    {CHOICE("kind", trainer.optimizer.kind, optimizers)},
+    {REAL("lr", trainer.optimizer.lr, 0, INFINITY)},
+    {REAL("beta1", trainer.optimizer.beta1, 0, 1)},
+    {REAL("beta2", trainer.optimizer.beta2, 0, 1)},
+    {REAL("eps", trainer.optimizer.eps, 0, INFINITY)},
+    {REAL("weight_decay", trainer.optimizer.weight_decay, 0, INFINITY)},
+    {REAL("momentum", trainer.optimizer.momentum, 0, 1)},
+    {PLAIN("nesterov", BOOL, trainer.optimizer.nesterov)},
+    {REAL("clip", trainer.optimizer.clip, 0, INFINITY)},
+    {CHOICE("rate", trainer.optimizer.rate, rates)},
+    {WHOLE("warmup", INT64, trainer.optimizer.warmup, 0, SS_MOST_STEPS)},
+    {REAL("floor", trainer.optimizer.floor, 0, 1)},
+    {REAL("ema_decay", trainer.optimizer.ema_decay, 0, 1)},
+    {CHOICE("ema_warmup", trainer.optimizer.ema_warmup, ema_warmups)},
     {0},
 };
 
 static const ss_field penalty_fields[] = {
-    REAL("coefficient", trainer.lambda, 0, INFINITY),
-    WHOLE("interval", INT, trainer.interval, 1, 1 << 30),
-    TEXTS("modules", trainer.penalty, trainer.n_penalty),
+    {REAL("coefficient", trainer.lambda, 0, INFINITY)},
+    {WHOLE("interval", INT, trainer.interval, 1, 1 << 30)},
+    {TEXTS("modules", trainer.penalty, trainer.n_penalty)},
     {0},
 };
 
 static const ss_field loss_scale_fields[] = {
-    PLAIN("dynamic", BOOL, trainer.scale.dynamic),
-    POSITIVE("initial", trainer.scale.initial),
-    REAL("growth", trainer.scale.growth, 1, INFINITY),
-    REAL("backoff", trainer.scale.backoff, 0, 1),
-    POSITIVE("floor", trainer.scale.floor),
-    POSITIVE("ceiling", trainer.scale.ceiling),
-    WHOLE("interval", INT64, trainer.scale.interval, 1, MANY),
+    {PLAIN("dynamic", BOOL, trainer.scale.dynamic)},
+    {POSITIVE("initial", trainer.scale.initial)},
+    {REAL("growth", trainer.scale.growth, 1, INFINITY)},
+    {REAL("backoff", trainer.scale.backoff, 0, 1)},
+    {POSITIVE("floor", trainer.scale.floor)},
+    {POSITIVE("ceiling", trainer.scale.ceiling)},
+    {WHOLE("interval", INT64, trainer.scale.interval, 1, SS_MOST_STEPS)},
     {0},
 };
 
 static const ss_field spike_fields[] = {
-    POSITIVE("threshold", trainer.spikes.threshold),
-    REAL("decay", trainer.spikes.decay, 0, 1),
-    WHOLE("warmup", INT64, trainer.spikes.warmup, 0, MANY),
-    WHOLE("quiet", INT64, trainer.spikes.quiet, 0, MANY),
+    {POSITIVE("threshold", trainer.spikes.threshold)},
+    {REAL("decay", trainer.spikes.decay, 0, 1)},
+    {WHOLE("warmup", INT64, trainer.spikes.warmup, 0, SS_MOST_STEPS)},
+    {WHOLE("quiet", INT64, trainer.spikes.quiet, 0, SS_MOST_STEPS)},
     {0},
 };
 
 static const ss_field bin_fields[] = {
-    WHOLE("bins", INT, trainer.bins, 1, SS_LOSS_MAX_BINS),
-    POSITIVE("from", trainer.bin_lo),
-    POSITIVE("to", trainer.bin_hi),
+    {WHOLE("bins", INT, trainer.bins, 1, SS_LOSS_MAX_BINS)},
+    {POSITIVE("from", trainer.bin_lo)},
+    {POSITIVE("to", trainer.bin_hi)},
     {0},
 };
 
 static const ss_field statistics_fields[] = {
-    WHOLE("every", INT64, statistics_every, 0, MANY),
-    TEXTS("modules", statistics_modules, n_statistics_modules),
-    PLAIN("tensorboard", BOOL, tensorboard),
+    {WHOLE("every", INT64, statistics_every, 0, SS_MOST_STEPS)},
+    {TEXTS("modules", statistics_modules, n_statistics_modules)},
+    {PLAIN("tensorboard", BOOL, tensorboard)},
     {0},
 };
 
 static const ss_field checkpoint_fields[] = {
-    WHOLE("every", INT64, checkpoint_every, 1, MANY),
-    WHOLE("keep", INT64, checkpoint_keep, 0, MANY),
-    PLAIN("ema", BOOL, checkpoint_ema),
+    {WHOLE("every", INT64, checkpoint_every, 1, SS_MOST_STEPS)},
+    {WHOLE("keep", INT64, checkpoint_keep, 0, SS_MOST_STEPS)},
+    {PLAIN("ema", BOOL, checkpoint_ema)},
     {0},
 };
 

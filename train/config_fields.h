@@ -1,7 +1,8 @@
 /* config_fields.h - the fields of a training configuration; private to config*.c
  *
- * Each field has a place in ss_train_config, a kind, and a range. One list of them reads a file,
- * refuses what is out of range, and writes the effective configuration.
+ * Each field has a place in ss_train_config, a kind, a range, and a role. One list of them reads a
+ * file, refuses what is out of range, writes the effective configuration, and says which of it
+ * determines what a training measures and what must be the same to go on with one.
  */
 #ifndef SS_TRAIN_CONFIG_FIELDS_H
 #define SS_TRAIN_CONFIG_FIELDS_H
@@ -20,6 +21,15 @@ typedef enum {
     SS_FIELD_TEXTS   /* const char *const * and, at `count`, how many (int) */
 } ss_field_kind;
 
+/* What a field determines. The first is usual, and its value 0. */
+typedef enum {
+    SS_FIELD_DATA,   /* the numbers of a training: in its plan, the same to go on with it */
+    SS_FIELD_LENGTH, /* as DATA, but a training can go on with another */
+    SS_FIELD_NAME,   /* nothing: not in the plan, and free to change */
+    SS_FIELD_STOP,   /* when a training ends, but no number before: not in the plan */
+    SS_FIELD_ORIGIN  /* as DATA where it is true, nothing where it is false */
+} ss_field_role;
+
 typedef struct {
     const char *key;
     ss_field_kind kind;
@@ -28,6 +38,7 @@ typedef struct {
     bool over;
     const char *const *names; /* of a choice, NULL-terminated */
     size_t count;
+    ss_field_role role;
 } ss_field;
 
 typedef struct {
@@ -37,8 +48,6 @@ typedef struct {
 
 /* Reads the fields of a section of the file; complaints are in j. */
 void ss_fields_read(ss_config_reader *r, const ss_field *fields, ss_json *j);
-/* Their keys, "kind, lr, ...", and `more`, or NULL; the caller's to ss_free. */
-char *ss_fields_known(const ss_field *fields, const char *more);
 /* All of them with their values; NULL when out of memory. */
 json_t *ss_fields_write(const ss_field *fields, const ss_train_config *t);
 

@@ -44,21 +44,21 @@ static json_t *object_or_file(ss_config_reader *r, ss_json *j, const char *key, 
     return NULL;
 }
 
-void ss_config_read_network(ss_config_reader *r)
+static void read_network(ss_config_reader *r, ss_json *j)
 {
     ss_train_config_parts *parts = r->t->parts;
-    const json_t *v = ss_json_get(r->j, "model"), *remedies = ss_json_get(r->j, "remedies");
+    const json_t *v = ss_json_get(j, "model"), *remedies = ss_json_get(j, "remedies");
 
     if (!v) {
-        ss_json_complain(r->j, SS_USAGE, "model",
+        ss_json_complain(j, SS_USAGE, "model",
                          "expected a diffusers config.json: its path, or the object");
         return;
     }
-    parts->network = object_or_file(r, r->j, "model", v);
+    parts->network = object_or_file(r, j, "model", v);
     if (!parts->network)
         return;
     if (remedies && json_object_set(parts->network, "remedies", (json_t *)remedies) != 0)
-        ss_json_complain(r->j, SS_FORMAT, "remedies", "expected an object");
+        ss_json_complain(j, SS_FORMAT, "remedies", "expected an object");
     r->t->trainer.config = parts->network;
     r->t->trainer.config_name = json_is_string(v) ? json_string_value(v) : "model";
 }
@@ -92,20 +92,21 @@ static void read_rule(ss_json *precision, const json_t *v, struct ss_precision_r
     ss_config_close(precision, &j);
 }
 
-void ss_config_read_precision(ss_config_reader *r)
+static void read_precision(ss_config_reader *r, ss_json *file)
 {
-    static const char *const scopes[] = {"ops", "half", "autocast", "autocast-cpu", "blocks", NULL};
-    static const ss_round_scope codes[] = {SS_ROUND_HALF, SS_ROUND_HALF, SS_ROUND_AUTOCAST,
-                                           SS_ROUND_AUTOCAST_CPU, SS_ROUND_BLOCKS};
-    static const char *const attention[] = {"sdpa", "eager", "eager-unscaled", NULL};
+#define X(name, text) text,
+    static const char *const scopes[] = {"ops", SS_ROUND_SCOPES(X) NULL}; /* "ops": half */
+    static const char *const attention[] = {SS_ATTENTION_CODES(X) NULL};
+#undef X
     ss_train_config_parts *parts = r->t->parts;
     ss_json j;
 
-    if (!ss_config_open(r->j, "precision", &j))
+    if (!ss_config_open(file, "precision", &j))
         return;
     read_format(&j, "format", &parts->precision.format);
     read_format(&j, "gradient", &parts->precision.gradient);
-    parts->precision.scope = codes[ss_json_choice(&j, "scope", scopes, 0)];
+    const int scope = ss_json_choice(&j, "scope", scopes, 0);
+    parts->precision.scope = scope ? (ss_round_scope)(scope - 1) : SS_ROUND_HALF;
     parts->precision.attention = (ss_attention_code)ss_json_choice(&j, "attention", attention, 0);
     parts->precision.torch_norms = !ss_format_is_f32(&parts->precision.format);
     const json_t *rules = ss_json_get(&j, "rules");
@@ -124,27 +125,27 @@ void ss_config_read_precision(ss_config_reader *r)
     if (n || !ss_format_is_f32(&parts->precision.format) ||
         !ss_format_is_f32(&parts->precision.gradient))
         r->t->trainer.precision = &parts->precision;
-    ss_config_close(r->j, &j);
+    ss_config_close(file, &j);
 }
 
-void ss_config_read_interventions(ss_config_reader *r)
+static void read_interventions(ss_config_reader *r, ss_json *j)
 {
-    const json_t *list = ss_json_get(r->j, "interventions");
+    const json_t *list = ss_json_get(j, "interventions");
     const size_t n = json_array_size(list);
     ss_intervention *v = ss_config_keep(r->t->parts, ss_calloc(n + 1, sizeof *v));
     ss_err e = {0};
 
     if (list && (!json_is_array(list) || n > INT_MAX))
-        ss_json_complain(r->j, SS_FORMAT, "interventions", "expected a list of strings");
+        ss_json_complain(j, SS_FORMAT, "interventions", "expected a list of strings");
     if (!v)
-        ss_json_complain(r->j, SS_NOMEM, "interventions", "out of memory");
+        ss_json_complain(j, SS_NOMEM, "interventions", "out of memory");
     for (size_t i = 0; i < n && v; i++) {
         const char *spec = json_string_value(json_array_get(list, i));
 
         if (!spec)
-            ss_json_complain(r->j, SS_FORMAT, "interventions", "expected a list of strings");
+            ss_json_complain(j, SS_FORMAT, "interventions", "expected a list of strings");
         else if (ss_intervention_parse(spec, &v[i], &e) != SS_OK)
-            ss_json_complain(r->j, e.code, "interventions", "%s", e.msg);
+            ss_json_complain(j, e.code, "interventions", "%s", e.msg);
     }
     r->t->trainer.interventions = v;
     r->t->trainer.n_interventions = (int)n;
@@ -185,7 +186,7 @@ static void open_levels(ss_config_reader *r, ss_json *j)
     ss_json_release(&s);
 }
 
-void ss_config_read_schedule(ss_config_reader *r, ss_json *j)
+static void read_schedule(ss_config_reader *r, ss_json *j)
 {
     ss_train_config_parts *parts = r->t->parts;
     const ss_objective *o = &r->t->trainer.objective;
@@ -206,3 +207,35 @@ void ss_config_read_schedule(ss_config_reader *r, ss_json *j)
         ss_json_complain(j, SS_NOMEM, "schedule", "out of memory");
     r->t->trainer.scheduler = parts->scheduler;
 }
+
+static json_t *network_of(const ss_train_config_parts *parts, const char *key)
+{
+    (void)key;
+    return parts->network;
+}
+
+static json_t *schedule_of(const ss_train_config_parts *parts, const char *key)
+{
+    (void)key;
+    return parts->schedule;
+}
+
+static json_t *as_in_file(const ss_train_config_parts *parts, const char *key)
+{
+    return json_object_get(parts->root, key);
+}
+
+static json_t *nothing(const ss_train_config_parts *parts, const char *key)
+{
+    (void)parts, (void)key;
+    return NULL;
+}
+
+const ss_config_part ss_config_parts[] = {
+    {"", "model", read_network, network_of},
+    {"", "remedies", NULL, nothing}, /* go into the model */
+    {"", "precision", read_precision, as_in_file},
+    {"", "interventions", read_interventions, as_in_file},
+    {"objective", "schedule", read_schedule, schedule_of},
+    {0},
+};

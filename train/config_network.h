@@ -1,16 +1,21 @@
 /* config_network.h - the parts of a training configuration that are no plain fields: the network
  * with its remedies, precision, interventions, noise schedule; private to config*.c
- *
- * Complaints are left in r->j; those about the schedule in `objective`, whose key it is.
  */
 #ifndef SS_TRAIN_CONFIG_NETWORK_H
 #define SS_TRAIN_CONFIG_NETWORK_H
 
 #include "train/config_reader.h"
 
-void ss_config_read_network(ss_config_reader *r);
-void ss_config_read_precision(ss_config_reader *r);
-void ss_config_read_interventions(ss_config_reader *r);
-void ss_config_read_schedule(ss_config_reader *r, ss_json *objective);
+typedef struct {
+    const char *section, *key; /* section: as in ss_field_section */
+    /* Reads it from its section, after all fields; complaints are in j. NULL: another part does. */
+    void (*read)(ss_config_reader *r, ss_json *j);
+    /* What the effective configuration has of it, borrowed; NULL: nothing. What may be a file of
+     * its own is there as an object. */
+    json_t *(*given)(const ss_train_config_parts *parts, const char *key);
+} ss_config_part;
+
+/* Ends with {0}. */
+extern const ss_config_part ss_config_parts[];
 
 #endif

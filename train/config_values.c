@@ -1,6 +1,5 @@
 /* config_values.c - reads fields from JSON and writes them back; see config_fields.h */
 #include "base/mem.h"
-#include "base/str.h"
 #include "train/config_fields.h"
 
 #include <limits.h>
@@ -98,17 +97,6 @@ void ss_fields_read(ss_config_reader *r, const ss_field *fields, ss_json *j)
 {
     for (const ss_field *f = fields; f->key; f++)
         read_field(r, j, f);
-}
-
-char *ss_fields_known(const ss_field *fields, const char *more)
-{
-    ss_str s = {0};
-
-    for (const ss_field *f = fields; f->key; f++)
-        ss_str_addf(&s, "%s%s", s.len ? ", " : "", f->key);
-    if (more)
-        ss_str_addf(&s, ", %s", more);
-    return ss_str_detach(&s);
 }
 
 static json_t *write_texts(const char *const *texts, int n)

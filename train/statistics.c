@@ -85,24 +85,6 @@ static ss_code open_recorder(ss_statistics *s, ss_err *e)
     return rc == SS_OK ? ss_recorder_check(s->recorder, e) : rc;
 }
 
-/* The configuration but for what no measured number depends on: the name of the output, when a
- * training that overflows ends, and that it is no branch; with so many steps. NULL when out of
- * memory. */
-static char *plan_text(const ss_train_config *g, int64_t steps)
-{
-    json_t *plan = json_deep_copy(g->effective);
-    char *text = NULL;
-
-    if (plan)
-        json_object_set_new(plan, "steps", json_integer(steps));
-    if (plan && !g->init_state)
-        json_object_del(json_object_get(plan, "init"), "state");
-    if (plan && json_object_del(plan, "output") == 0 && json_object_del(plan, "max_overflows") == 0)
-        text = json_dumps(plan, JSON_COMPACT);
-    json_decref(plan);
-    return text;
-}
-
 /* Sizes of the weights as they are; the caller's to ss_free. */
 static ss_code measure(const ss_statistics *s, ss_run_parameter **list, int *n, ss_err *e)
 {
@@ -139,10 +121,9 @@ static ss_code steps_of_file(const ss_statistics *s, int64_t *steps, ss_err *e)
         return rc;
     json_t *plan = json_loads(r->plan ? r->plan : "", 0, NULL);
     const json_t *there = json_object_get(plan, "steps");
-    const double most = 1e15; /* as the configuration allows */
 
     if (json_is_integer(there) && json_integer_value(there) > s->opt.after &&
-        json_number_value(there) <= most)
+        json_number_value(there) <= SS_MOST_STEPS)
         *steps = json_integer_value(there);
     json_decref(plan);
     ss_run_close(r);
@@ -162,7 +143,7 @@ static ss_code change_steps(ss_statistics *s, const ss_run_spec *spec, bool *cha
     if (!*changed)
         return rc;
     list = list_steps(s, steps, &was.n_sigmas);
-    plan = plan_text(s->opt.config, steps);
+    plan = ss_train_config_plan(s->opt.config, steps);
     was.steps = list;
     was.plan = plan;
     rc = list && plan ? ss_run_open_any(s->path, &r, e) : out_of_memory(s, e);
@@ -201,7 +182,7 @@ static ss_code open_writer(ss_statistics *s, ss_err *e)
     ss_run_parameter *parameters = NULL;
     ss_structure *structure = NULL;
     bool changed = false;
-    char created[32], *plan = plan_text(g, g->steps);
+    char created[32], *plan = ss_train_config_plan(g, g->steps);
     ss_run_spec spec = {
         .tool = "sigmascope " SS_VERSION,
         .command = s->opt.command,

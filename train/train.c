@@ -193,23 +193,11 @@ static ss_code branch(session *s, ss_err *e)
     return SS_OK;
 }
 
-/* Whether what a step does depends on how many there are. */
-static bool steps_matter(const session *s)
-{
-    return s->config->trainer.optimizer.rate != SS_RATE_CONSTANT;
-}
-
-/* The configuration as checkpoints have it: without the number of steps where no step depends on
- * it, so that a training which gets more of them has the same checkpoints. */
 static ss_code make_record(session *s, ss_err *e)
 {
-    s->record = json_copy(s->config->effective);
-    if (!s->record)
-        return out_of_memory(e);
-    if (!steps_matter(s))
-        json_object_del(s->record, "steps");
+    s->record = ss_train_config_record(s->config);
     s->config->trainer.record = s->record;
-    return SS_OK;
+    return s->record ? SS_OK : out_of_memory(e);
 }
 
 /* The folder's training gets another number of steps. The configuration comes first, the statistics
@@ -220,7 +208,7 @@ static ss_code change_steps(session *s, ss_err *e)
 
     if (was == 0)
         return SS_OK;
-    if (steps_matter(s))
+    if (ss_train_config_steps_matter(s->config))
         return ss_fail(e, SS_USAGE,
                        "%s: was trained for %" PRId64 " steps and cannot go on to %" PRId64
                        ": optimizer.rate is \"%s\", so the learning rate of every step depends on "

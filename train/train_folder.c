@@ -75,22 +75,17 @@ static ss_code write_config(const char *path, const json_t *config, ss_err *e)
  * version which wrote it did not know have their defaults. */
 static ss_code check_config(ss_train_folder *f, const char *path, const json_t *config, ss_err *e)
 {
-    static const char *const free_to_change[] = {"output", "steps"};
     char where[400];
     ss_train_config *there = NULL;
     ss_code rc = ss_train_config_read(path, NULL, 0, &there, e);
-    json_t *was = rc == SS_OK ? json_copy(there->effective) : NULL,
-           *now = json_copy((json_t *)config);
+    json_t *was = rc == SS_OK ? ss_train_config_fixed(there->effective) : NULL,
+           *now = ss_train_config_fixed(config);
 
     if (rc == SS_OK && (!was || !now))
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
     if (rc == SS_OK) {
-        if (there->steps != json_integer_value(json_object_get(now, "steps")))
+        if (there->steps != json_integer_value(json_object_get(config, "steps")))
             f->steps = there->steps;
-        for (size_t i = 0; i < sizeof free_to_change / sizeof *free_to_change; i++) {
-            json_object_del(was, free_to_change[i]);
-            json_object_del(now, free_to_change[i]);
-        }
         if (ss_train_config_differs(was, now, where, sizeof where))
             rc = ss_fail(e, SS_USAGE,
                          "%s is of another training: %s; train on from its weights with init.from, "

@@ -150,10 +150,8 @@ static ss_code open_batch(ss_trainer *t, ss_err *e)
 
 static ss_code check_options(const ss_trainer_options *o, ss_err *e)
 {
-    enum { MOST = 1 << 16 };
-
-    if (o->batch < 1 || o->batch > MOST)
-        return ss_fail(e, SS_USAGE, "training: a batch of %d; 1 to %d", o->batch, MOST);
+    if (o->batch < 1 || o->batch > SS_MOST_SAMPLES)
+        return ss_fail(e, SS_USAGE, "training: a batch of %d; 1 to %d", o->batch, SS_MOST_SAMPLES);
     if (o->interval < 1)
         return ss_fail(e, SS_USAGE, "training: a penalty at every %d-th step; 1 or more",
                        o->interval);

@@ -24,6 +24,10 @@
 
 #include <jansson.h>
 
+/* Limits: steps, and other counts, are whole in a double, and counting on never overflows. */
+#define SS_MOST_STEPS 1e15
+enum { SS_MOST_SAMPLES = 1 << 16 }; /* in a batch */
+
 typedef struct {
     const json_t *config;    /* of the network, as its config.json; its name in messages is */
     const char *config_name; /*   this */

@@ -132,9 +132,7 @@ static void section(ss_json *j, const char *key, ss_json *part)
         ss_json_complain(j, SS_FORMAT, key, "expected an object");
 }
 
-/* Numbers of steps as the configuration allows them, and of what happened in some: so small that
- * counting on never overflows. */
-static const double most_steps = 1e15, most_rewinds = 1e9;
+static const double most_rewinds = 1e9; /* counting on never overflows */
 
 static int64_t read_count(ss_json *j, const char *key, double most)
 {
@@ -170,24 +168,24 @@ static void read_counters(ss_json *j, ss_trainer *t)
 
     if (!ss_json_has(j, "step"))
         ss_json_complain(j, SS_FORMAT, "step", "expected a whole number");
-    t->step = read_count(j, "step", most_steps);
+    t->step = read_count(j, "step", SS_MOST_STEPS);
     t->rewinds = (int)read_count(j, "rewinds", most_rewinds);
-    t->overflows = read_count(j, "overflows", most_steps);
+    t->overflows = read_count(j, "overflows", SS_MOST_STEPS);
     section(j, "loss_scale", &scale);
     section(j, "spikes", &spikes);
     section(j, "loss_by_sigma", &bins);
     if (j->err.code == SS_OK) {
         t->scale = (ss_loss_scale){.scale = ss_json_double(&scale, "scale", 0),
-                                   .good = read_count(&scale, "good", most_steps),
-                                   .skipped = read_count(&scale, "skipped", most_steps),
-                                   .lost = read_count(&scale, "lost", most_steps)};
+                                   .good = read_count(&scale, "good", SS_MOST_STEPS),
+                                   .skipped = read_count(&scale, "skipped", SS_MOST_STEPS),
+                                   .lost = read_count(&scale, "lost", SS_MOST_STEPS)};
         if (!(t->scale.scale > 0))
             ss_json_complain(&scale, SS_FORMAT, "scale", "expected a number over 0");
         t->spikes = (ss_spikes){.mean = ss_json_double(&spikes, "mean", 0),
                                 .var = ss_json_double(&spikes, "var", 0),
-                                .n = read_count(&spikes, "n", most_steps),
-                                .last = read_count(&spikes, "last", most_steps),
-                                .count = read_count(&spikes, "count", most_steps)};
+                                .n = read_count(&spikes, "n", SS_MOST_STEPS),
+                                .last = read_count(&spikes, "last", SS_MOST_STEPS),
+                                .count = read_count(&spikes, "count", SS_MOST_STEPS)};
         read_bins(&bins, &t->bins);
         if (ss_json_done(&scale, &j->err) == SS_OK && ss_json_done(&spikes, &j->err) == SS_OK)
             ss_json_done(&bins, &j->err);
