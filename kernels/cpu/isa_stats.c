@@ -279,13 +279,13 @@ static counts count_bytes(const uint8_t *x, int64_t vectors, int low)
 static uint32_t count_window(const uint8_t *x, int64_t vectors, int low, int top, uint32_t *count)
 {
     const counts c = count_bytes(x, vectors, low);
-    uint32_t all = 0;
+    uint32_t all = 0, n[WINDOW];
 
+    for (int k = 0; k < WINDOW; k += 4)
+        vb_sums(c.of + k, n + k);
     for (int k = low; k <= top; k++) {
-        const uint32_t n = vb_sum(c.of[k - low]);
-
-        count[k] += n;
-        all += n;
+        count[k] += n[k - low];
+        all += n[k - low];
     }
     return all;
 }

@@ -240,16 +240,36 @@ static inline vb vb_look_up(vb table, vb x)
 }
 #endif
 
-/* Sum of the bytes. */
-static inline uint32_t vb_sum(vb x)
+typedef uint64_t vq __attribute__((vector_size(sizeof(vb))));
+
+/* Of each eight bytes the sum. */
+static inline vq vb_eights(vb x)
 {
-    typedef uint64_t quads __attribute__((vector_size(sizeof(vb))));
-    const quads s = (quads)VB_OP(sad_epu8)((VB_INTRINSIC)x, (VB_INTRINSIC)(vb){0});
+    return (vq)VB_OP(sad_epu8)((VB_INTRINSIC)x, (VB_INTRINSIC)(vb){0});
+}
+
+static inline uint64_t vq_sum(vq x)
+{
     uint64_t sum = 0;
 
-    for (size_t i = 0; i < sizeof s / sizeof s[0]; i++)
-        sum += s[i];
-    return (uint32_t)sum;
+    for (size_t i = 0; i < sizeof x / sizeof x[0]; i++)
+        sum += x[i];
+    return sum;
+}
+
+/* Sum of the bytes; and of four vectors at once, as each is less than 2^16. */
+static inline uint32_t vb_sum(vb x)
+{
+    return (uint32_t)vq_sum(vb_eights(x));
+}
+
+static inline void vb_sums(const vb x[4], uint32_t sum[4])
+{
+    const uint64_t all = vq_sum(vb_eights(x[0]) | vb_eights(x[1]) << 16 | vb_eights(x[2]) << 32 |
+                                vb_eights(x[3]) << 48);
+
+    for (int i = 0; i < 4; i++)
+        sum[i] = (uint32_t)(all >> 16 * i & 0xffff);
 }
 
 static inline double vd_sum(vd x)
