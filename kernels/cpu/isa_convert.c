@@ -31,6 +31,22 @@ void ISA(to_f32)(const void *src, ss_dtype t, float *dst, int64_t n)
     }
 }
 
+/* A format with f32's exponents, such as bf16: its subnormals are f32's, and a carry out of the
+ * largest exponent makes inf. */
+static void round_fraction(int man_bits, const float *x, float *y, int64_t n)
+{
+    const int k = 23 - man_bits;
+    const uint32_t half = k ? (1u << (k - 1)) - 1 : 0, odd = k ? 1 : 0;
+    const uint32_t keep = ~((1u << k) - 1);
+
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t u = bits_of(x[i]), r = (u + half + (u >> k & odd)) & keep;
+
+        y[i] = float_of(select_u32((u & 0x7fffffff) > 0x7f800000, u, r)); /* a NaN stays */
+    }
+}
+
 /* format.h defines it; this form has no branch. With k fraction bits less than f32,
  *   normal      adding half of the last kept place, less one unless that place is odd, and
  *               cutting k bits rounds to nearest even; a carry runs into the exponent, as
@@ -47,6 +63,10 @@ void ISA(round_values)(const ss_format *f, const float *x, float *y, int64_t n)
     const uint32_t largest = bits_of(max), inf = 0x7f800000;
     const uint32_t overflow = f->saturate ? largest : f->no_inf ? 0x7fc00000 : inf;
 
+    if (f->exp_bits == 8 && !f->saturate) {
+        round_fraction(f->man_bits, x, y, n);
+        return;
+    }
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         const uint32_t u = bits_of(x[i]), magnitude = u & 0x7fffffff;
