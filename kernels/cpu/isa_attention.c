@@ -66,6 +66,50 @@ enum { STRIP = 24, KEYS = 2 * VL };
                 vf_store(c + r * c_stride + v * VL, sum[r][v]);                      \
     }
 /* clang-format on */
+#ifdef __AVX512F__
+/* Two vectors and a half, as heads of 40 have; the half takes half the time. */
+/* clang-format off */
+#define HALF_TILE(name, TARGET, MADD, HALF_MADD)                                     \
+    static TARGET void name(const float *a, int64_t a_stride, const float *b,        \
+                            float *c, int64_t c_stride, int64_t K, bool add)         \
+    {                                                                                \
+        vf sum[ROWS_3][2];                                                           \
+        __m256 half[ROWS_3];                                                         \
+                                                                                     \
+        EACH(r, ROWS_3) {                                                            \
+            EACH(v, 2)                                                               \
+                sum[r][v] = add ? vf_load(c + r * c_stride + v * VL) : (vf){0};      \
+            half[r] = add ? _mm256_loadu_ps(c + r * c_stride + 2 * VL)               \
+                          : _mm256_setzero_ps();                                     \
+        }                                                                            \
+        for (int64_t k = 0; k < K; k++, b += 3 * VL) {                               \
+            EACH(r, ROWS_3) {                                                        \
+                const vf ak = vf_all(a[r * a_stride + k]);                           \
+                                                                                     \
+                EACH(v, 2)                                                           \
+                    sum[r][v] = MADD(ak, vf_load(b + v * VL), sum[r][v]);            \
+                half[r] = HALF_MADD(_mm512_castps512_ps256((__m512)ak),              \
+                                    _mm256_loadu_ps(b + 2 * VL), half[r]);           \
+            }                                                                        \
+        }                                                                            \
+        EACH(r, ROWS_3) {                                                            \
+            EACH(v, 2)                                                               \
+                vf_store(c + r * c_stride + v * VL, sum[r][v]);                      \
+            _mm256_storeu_ps(c + r * c_stride + 2 * VL, half[r]);                    \
+        }                                                                            \
+    }
+/* clang-format on */
+static inline PAIRS __m256 dot_half(__m256 a, __m256 b, __m256 sum)
+{
+    return _mm256_dpbf16_ps(sum, (__m256bh)a, (__m256bh)b);
+}
+
+HALF_TILE(tile_half, , vf_madd, _mm256_fmadd_ps)
+HALF_TILE(pairs_half, PAIRS, vf_dot, dot_half)
+#else
+#define tile_half tile_3
+#define pairs_half pairs_3
+#endif
 TILE(tile_1, ROWS_1, 1, , vf_madd)
 TILE(tile_2, ROWS_2, 2, , vf_madd)
 TILE(tile_3, ROWS_3, 3, , vf_madd)
@@ -73,17 +117,19 @@ TILE(pairs_1, ROWS_1, 1, PAIRS, vf_dot)
 TILE(pairs_2, ROWS_2, 2, PAIRS, vf_dot)
 TILE(pairs_3, ROWS_3, 3, PAIRS, vf_dot)
 
-/* c[STRIP][v VL] = or += a[STRIP][K] times a panel of v vectors; of pairs, K are added */
-static void strip_product(bool pairs, const float *a, int64_t a_stride, const float *panel, int v,
-                          float *c, int64_t c_stride, int64_t K, bool add)
+/* c[STRIP][columns] = or += a[STRIP][K] times a panel of 1 to 3 vectors, the last of which may be
+ * less than full; of pairs, K are added */
+static void strip_product(bool pairs, const float *a, int64_t a_stride, const float *panel,
+                          int64_t columns, float *c, int64_t c_stride, int64_t K, bool add)
 {
-    static void (*const tiles[2][3])(const float *a, int64_t a_stride, const float *b, float *c,
+    static void (*const tiles[2][4])(const float *a, int64_t a_stride, const float *b, float *c,
                                      int64_t c_stride, int64_t K, bool add) = {
-        {tile_1, tile_2, tile_3}, {pairs_1, pairs_2, pairs_3}};
-    const int rows = v == 1 ? ROWS_1 : v == 2 ? ROWS_2 : ROWS_3;
+        {tile_1, tile_2, tile_half, tile_3}, {pairs_1, pairs_2, pairs_half, pairs_3}};
+    const int kind = columns <= VL ? 0 : columns <= 2 * VL ? 1 : columns <= 5 * VL / 2 ? 2 : 3;
+    const int rows = kind == 0 ? ROWS_1 : kind == 1 ? ROWS_2 : ROWS_3;
 
     for (int r = 0; r < STRIP; r += rows)
-        tiles[pairs][v - 1](a + r * a_stride, a_stride, panel, c + r * c_stride, c_stride, K, add);
+        tiles[pairs][kind](a + r * a_stride, a_stride, panel, c + r * c_stride, c_stride, K, add);
 }
 
 /* What one segment of queries saw; its mass (per key, sum of p over the queries) is apart. */
@@ -292,11 +338,11 @@ static void tally_row(const float *l, int64_t n, float factor, bool finite, floa
     *t.most = hi > *t.most ? hi : *t.most;
 }
 
-/* l[j] = e = exp(l[j] - m), or in pairs if so asked; returns Z = sum e. Unless dot is NULL,
+/* l[j] = e = exp(l[j] scale - m), or in pairs if so asked; returns Z = sum e. Unless dot is NULL,
  * *dot = sum e (l - m); the term of a logit of -inf is 0, as its e is. Sums run in f32 over CHUNK
  * keys, in f64 beyond; n is a multiple of KEYS. */
-static inline PAIRS __attribute__((always_inline)) double row_exp(float *l, int64_t n, float m,
-                                                                  bool pairs, double *dot)
+static inline PAIRS __attribute__((always_inline)) double row_exp(float *l, int64_t n, float scale,
+                                                                  float m, bool pairs, double *dot)
 {
     enum { CHUNK = 512 };
     vd Z = {0}, D = {0};
@@ -309,7 +355,7 @@ static inline PAIRS __attribute__((always_inline)) double row_exp(float *l, int6
             vf e[2];
 
             for (int v = 0; v < 2; v++) {
-                const vf t = vf_load(l + j + v * VL) - m;
+                const vf t = vf_load(l + j + v * VL) * scale - m;
 
                 e[v] = vf_exp_nonpositive(t);
                 if (!pairs)
@@ -349,11 +395,12 @@ static PAIRS float softmax_row(const plan *p, float *l, const float *mask, bool 
     const float unscale = 1 / p->a->scale;
     const bool changes = mask || (f && code != SS_ATTENTION_SDPA);
     const bool at_once = narrow && code == SS_ATTENTION_SDPA && is_bf16(f);
+    const bool late = at_once && !t && !mask && p->a->scale > 0; /* scaled by row_exp */
     float lo = 0, hi = 0;
     bool finite = false;
     double Z;
 
-    if (p->pairs)
+    if (p->pairs && !late)
         for (int64_t j = 0; j < p->S; j++)
             l[j] *= p->a->scale;
     if (t) {
@@ -391,7 +438,7 @@ static PAIRS float softmax_row(const plan *p, float *l, const float *mask, bool 
     for (int64_t j = p->S; j < p->S_pad; j++)
         l[j] = -INFINITY;
 
-    const float m = finite ? hi : row_max(l, p->S_pad);
+    const float m = finite ? hi : row_max(l, p->S_pad) * (late ? p->a->scale : 1);
     if (f && code == SS_ATTENTION_SDPA && m == -INFINITY && all_are(l, p->S, m)) {
         if (t)
             t->entropy = t->entropy_min = NAN;
@@ -402,13 +449,16 @@ static PAIRS float softmax_row(const plan *p, float *l, const float *mask, bool 
         const float top = m == INFINITY ? row_max_finite(l, p->S) : m;
         double dot;
 
-        Z = row_exp(l, p->S_pad, m, at_once, &dot);
+        Z = at_once ? row_exp(l, p->S_pad, 1, m, true, &dot)
+                    : row_exp(l, p->S_pad, 1, m, false, &dot);
         const double H = log(Z) - dot / Z;
         t->entropy += H < 0 ? 0 : H; /* a NaN stays */
         t->entropy_min = H < t->entropy_min || isnan(H) ? (H < 0 ? 0 : H) : t->entropy_min;
         t->max_logit = top > t->max_logit ? top : t->max_logit;
+    } else if (at_once) {
+        Z = row_exp(l, p->S_pad, late ? p->a->scale : 1, m, true, NULL);
     } else {
-        Z = row_exp(l, p->S_pad, m, at_once, NULL);
+        Z = row_exp(l, p->S_pad, 1, m, false, NULL);
     }
 
     const float inverse = (float)(1 / Z);
@@ -463,8 +513,8 @@ static void times_values(const plan *p, const float *l, const float *values, flo
         width = tile_width(vectors - done);
         for (int64_t j = 0; j < p->l_len; j += CHUNK)
             strip_product(p->pairs, l + j, p->l_step, values + (done * p->l_len + j * width) * VL,
-                          (int)width, out + done * VL, p->D_pad, min_i64(CHUNK, p->l_len - j),
-                          j > 0);
+                          min_i64(width * VL, p->D - done * VL), out + done * VL, p->D_pad,
+                          min_i64(CHUNK, p->l_len - j), j > 0);
     }
 }
 
@@ -480,7 +530,7 @@ static void strip(const plan *p, int64_t head, int64_t t0, float *work, tally *t
 
     pack_queries(p, q, rows, queries);
     for (int64_t j = 0; j < p->S_pad; j += KEYS)
-        strip_product(p->pairs, queries, p->q_len, p->keys + (head * p->S_pad + j) * p->q_len, 2,
+        strip_product(p->pairs, queries, p->q_len, p->keys + (head * p->S_pad + j) * p->q_len, KEYS,
                       l + j, p->l_step, p->q_len, false);
     for (int64_t r = 0; r < rows; r++)
         inverse[r] = softmax_row(p, l + r * p->l_step, mask, p->pairs, t);
@@ -802,10 +852,10 @@ static void back_head(const plan *p, const ss_attention_gradient_args *g, int64_
         if (p->pairs)
             pack_queries(p, q, rows, w->q);
         for (int64_t j = 0; j < p->S_pad; j += KEYS) {
-            strip_product(p->pairs, w->q, p->q_len, w->keys + j * p->q_len, 2, w->l + j, p->l_step,
-                          p->q_len, false);
-            strip_product(false, w->dy, p->D, w->values + j * p->D, 2, w->dl + j, p->l_step, p->D,
-                          false);
+            strip_product(p->pairs, w->q, p->q_len, w->keys + j * p->q_len, KEYS, w->l + j,
+                          p->l_step, p->q_len, false);
+            strip_product(false, w->dy, p->D, w->values + j * p->D, KEYS, w->dl + j, p->l_step,
+                          p->D, false);
         }
         for (int64_t r = 0; r < rows; r++)
             back_row(p, g->rounding, mask, w->l + r * p->l_step, w->dl + r * p->l_step);
