@@ -1,14 +1,13 @@
 /* bundle.h - one finding as a folder that replays elsewhere
  *
- *   DIR/input.safetensors   x [N,C,H,W], what the network saw; timestep [N], what it was told;
- *                           and where there is one encoder_hidden_states [N,tokens,width],
- *                           class_labels [N] or [N,width], text_embeds, time_ids, timestep_cond
- *   DIR/expected.json       model, the variant of its weights, their SHA-256, module, port,
- *                           sigma (a number or "inf"), timestep, input, and of each sample
- *                           absmax, rms and how many values are not finite
- *   DIR/replay.sh           the same numbers by `sigmascope probe`, from anywhere
- *   DIR/replay.py           the same by PyTorch and diffusers, through a forward hook; not of a
- *                           network with remedies (models/net/remedies.h), which diffusers ignores
+ *   DIR/input.safetensors   x [N,C,H,W] or [N,C,F,H,W], what the network saw; timestep [N], what it
+ * was told; and where there is one encoder_hidden_states [N,tokens,width], class_labels [N] or
+ * [N,width], text_embeds, time_ids, timestep_cond DIR/expected.json       model, the variant of its
+ * weights, their SHA-256, module, port, sigma (a number or "inf"), timestep, input, and of each
+ * sample absmax, rms and how many values are not finite DIR/replay.sh           the same numbers by
+ * `sigmascope probe`, from anywhere DIR/replay.py           the same by PyTorch and diffusers,
+ * through a forward hook; not of a network with remedies (models/net/remedies.h), which diffusers
+ * ignores
  *
  * N is 1, or for all samples of the run how many it has. The scripts name the model by its full
  * path.

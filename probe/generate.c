@@ -316,7 +316,7 @@ static json_t *describe(const job *g)
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     for (int i = 0; i < o->network.changes.n_interventions; i++)
         json_array_append_new(interventions, json_string(o->network.changes.interventions[i]));
-    return json_pack(
+    json_t *j = json_pack(
         "{s:s, s:i, s:s, s:s*, s:s, s:s, s:i, s:f, s:f, s:I, s:s, s:o, s:i, s:o, s:O, s:s}",
         "format", "sigmascope-generate", "version", 1, "tool", "sigmascope " SS_VERSION, "command",
         o->command, "created", created, "sampler", ss_sampler_name(g->kind), "steps", o->steps,
@@ -324,6 +324,10 @@ static json_t *describe(const job *g)
         "precision", plain ? "fp32" : changes->precision_text, "interventions", interventions,
         "samples", o->samples, "conditions", conditions_text(g), "models", g->list, "sheet",
         "sheet.png");
+    const int frames = ss_trajectory_size(g->models[0]).frames;
+    if (frames)
+        json_object_set_new(j, "frames", json_integer(frames));
+    return j;
 }
 
 static ss_code write_description(const job *g, ss_err *e)

@@ -1,10 +1,10 @@
 /* generate.h - the same samples from several models, as a folder of pictures
  *
  *   DIR/sheet.png            all pictures: a row a model, a column a sample
- *   DIR/NN-NAME/0000.png ... the pictures of model NN (from 01), NAME the last part of its path
- *   DIR/NN-NAME/latents.safetensors   where samples are no pictures: the tensor `latents`
- *                            [samples][C][H][W], for a decoder
- *   DIR/generate.json        how they were made, and what is in them:
+ *   DIR/NN-NAME/0000.png ... the pictures of model NN (from 01), NAME the last part of its path; of
+ * a video all frames, from left to right without gaps DIR/NN-NAME/latents.safetensors   where
+ * samples are no pictures: the tensor `latents` [samples][C][H][W], or [samples][C][F][H][W], for a
+ * decoder DIR/generate.json        how they were made, and what is in them:
  *
  *   {"format": "sigmascope-generate", "version": 1, "tool": "sigmascope 0.1.0",
  *    "command": "...", "created": "2025-01-31T12:00:00Z",
@@ -17,6 +17,7 @@
  *                "nonfinite": [0, ...],    values of each sample that are inf or NaN
  *                "absmax": [1.1, ...],     largest other |x0| of each sample, before clipping
  *                "seconds": 3.2}],
+ *    "frames": 16,                         only of videos: frames in each of the pictures
  *    "sheet": "sheet.png"}
  *
  * A new key may appear; one that is there keeps its meaning while the version stays.
