@@ -12,7 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What is compared of the plan, and the file that a run of it is kept in; both ss_free's. */
+/* Makes the compared part of the plan, and the path of its run; the caller frees both with ss_free.
+ */
 static ss_code name_run(const ss_probe_options *opt, const char *dir, char **identity, char **path,
                         ss_err *e)
 {
@@ -37,7 +38,7 @@ static ss_code name_run(const ss_probe_options *opt, const char *dir, char **ide
     return rc;
 }
 
-/* Whether a run file is complete and of this plan. */
+/* Finds out whether there is a complete run file of this plan. */
 static ss_code look_for(const char *path, const char *identity, bool *found, ss_err *e)
 {
     const ss_settings *s;
@@ -74,7 +75,7 @@ ss_code ss_probe_cached(const ss_probe_options *opt, const char *dir, char **pat
         rc = look_for(file, identity, found, e);
     if (rc == SS_OK && !*found) {
         o.output = file;
-        o.resume = true; /* which starts one that is not there */
+        o.resume = true; /* starts the run if there is none */
         o.replace = false;
         rc = ss_probe_run(&o, &summary, e);
     }

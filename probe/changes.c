@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* GLOB=FMT as rule i. */
+/* Adds GLOB=FMT as the next rule. */
 static ss_code parse_rule(const char *map, ss_changes *k, ss_err *e)
 {
     const char *eq = strrchr(map, '=');

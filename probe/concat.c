@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The shape of such channels in a file, "[N,3,32,32]" or "[N,3,16,32,32]"; channels 0: "C". */
+/* Writes the shape that the channels have in a file, "[N,3,32,32]" or "[N,3,16,32,32]"; channels 0:
+ * "C". */
 static char *shape_text(const ss_network *net, int channels, char *out, size_t n)
 {
     const ss_sample_size s = net->size;
@@ -21,7 +22,7 @@ static char *shape_text(const ss_network *net, int channels, char *out, size_t n
     return out;
 }
 
-/* Puts the dimensions of n such samples into a. */
+/* Sets the dimensions of a to those of n samples. */
 static void set_shape(ss_array *a, int n, ss_sample_size s)
 {
     const ss_shape one = ss_sample_torch_shape(s);
@@ -46,7 +47,7 @@ static ss_code make_noise(const ss_network *net, int channels, int samples, uint
     return SS_OK;
 }
 
-/* Do the sides fit behind the channels? */
+/* True if the dimensions after the channels fit. */
 static bool has_sides(const ss_array *a, ss_sample_size s)
 {
     const ss_shape want = ss_sample_torch_shape(s);
@@ -65,7 +66,7 @@ static ss_code load(const char *from, const ss_network *net, int needed, int sam
         return ss_fail_prefix(e, "--concat");
     if (needed && (a->rank != rank || a->dim[1] != needed))
         return ss_fail(e, SS_USAGE,
-                       "--concat: %s must be %s: the network takes %d channels beside its picture",
+                       "--concat: %s must be %s: the network takes %d channels besides its picture",
                        from, shape_text(net, needed, text, sizeof text), needed);
     if (!has_sides(a, net->size) || a->dim[1] >= net->size.channels ||
         (a->dim[0] != 1 && a->dim[0] < samples))
@@ -95,7 +96,7 @@ ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uin
     if (from && strcmp(from, SS_CONCAT_NOISE) == 0)
         rc = needed ? make_noise(net, needed, samples, seed, &k->values, e)
                     : ss_fail(e, SS_USAGE,
-                              "--concat: the network takes no channels beside its "
+                              "--concat: the network takes no channels besides its "
                               "picture");
     else if (from)
         rc = load(from, net, needed, samples, &k->values, e);

@@ -1,7 +1,7 @@
-/* concat.h - the channels that a network sees beside the picture that it denoises
+/* concat.h - channels that a network sees besides those of the picture that it denoises
  *
  * Inpainting (a mask and a picture), instruct-pix2pix, Marigold, depth and super-resolution stages
- * take more channels than the picture has. They lie behind the picture's and are not noised:
+ * take more channels than the picture has. These follow the picture's and are not noised:
  *
  *   x [H][W][picture + C], or [F][H][W][picture + C]
  */
@@ -11,21 +11,21 @@
 #include "models/file/safetensors.h"
 #include "probe/network.h"
 
-/* Instead of FILE#NAME: normal numbers, the same at every noise level. */
+/* In place of FILE#NAME: normal numbers, the same at every noise level. */
 #define SS_CONCAT_NOISE "noise"
 
 typedef struct {
-    ss_array values; /* [N][C][H][W] or [N][C][F][H][W], N of 1 serves every sample; rank 0: none */
-    ss_sample_size picture; /* the network's size with its other channels alone */
+    ss_array values; /* [N][C][H][W] or [N][C][F][H][W], N = 1 for all samples; rank 0: none */
+    ss_sample_size picture; /* the network's size without these channels */
 } ss_concat_channels;
 
-/* from: FILE#NAME of a tensor of the shape of `values`, SS_CONCAT_NOISE, or NULL: then it is
- * SS_USAGE that the network needs some. */
+/* Loads the channels. from: FILE#NAME of a tensor of the shape of `values`, SS_CONCAT_NOISE, or
+ * NULL, which is SS_USAGE if the network needs such channels. */
 ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uint64_t seed,
                        ss_concat_channels *k, ss_err *e);
 void ss_concat_release(ss_concat_channels *k); /* {0} is fine */
 
-/* out = picture, and in every pixel the other channels of the sample behind the picture's. */
+/* out = picture, with the sample's other channels added to every pixel. */
 void ss_concat_put(const ss_concat_channels *k, int sample, const float *picture, float *out);
 
 #endif

@@ -11,7 +11,7 @@
 
 enum { MAX_CLASS = 1 << 20 };
 
-/* How many classes can be picked. */
+/* The number of classes of the model, without its null class. */
 static int64_t count_classes(const ss_model *m)
 {
     const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
@@ -78,7 +78,7 @@ static ss_code check_rows(const char *option, const char *from, int samples, con
                    from, (long long)a->dim[0], samples);
 }
 
-/* Loads FILE#NAME as [N][...] of the rank given, for `samples` samples. */
+/* Loads FILE#NAME as [N][...] of the given rank, for `samples` samples. */
 static ss_code load_array(const char *option, const char *from, int rank, int samples, ss_array *a,
                           ss_err *e)
 {
@@ -102,7 +102,7 @@ static bool has_labels(const ss_model *m)
     return ss_model_about(m)->net.needs.class_width == 1;
 }
 
-/* Classes as text states, from the table that lies with the model. */
+/* Makes text states from classes, by the table in the model's folder. */
 static ss_code look_up(const ss_model *m, const int *classes, int n, ss_array *a, ss_err *e)
 {
     const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
@@ -118,7 +118,7 @@ static ss_code look_up(const ss_model *m, const int *classes, int n, ss_array *a
     return rc;
 }
 
-/* Classes as the numbers that they are. */
+/* Makes labels from classes. */
 static ss_code as_labels(const int *classes, int n, ss_array *a, ss_err *e)
 {
     *a = (ss_array){.rank = 1, .dim = {n}};
@@ -130,7 +130,7 @@ static ss_code as_labels(const int *classes, int n, ss_array *a, ss_err *e)
     return SS_OK;
 }
 
-/* Vectors, or numbers, of the width that the model takes in the place of a class. */
+/* Loads vectors, or numbers, of the width that the model takes in place of a class. */
 static ss_code load_class_vectors(const char *option, const char *from, const ss_model *m,
                                   int samples, ss_array *a, ss_err *e)
 {
@@ -200,7 +200,7 @@ static ss_code load_classes(const ss_condition_options *opt, const ss_model *m, 
     return ss_fail(e, SS_USAGE, "--class: this model takes no class");
 }
 
-/* What a network is told of the scale of guidance that it was distilled for. */
+/* Makes the scale of guidance that a distilled network is told. */
 static ss_code load_guidance(const ss_condition_options *opt, const ss_model *m, ss_array *a,
                              ss_err *e)
 {
@@ -227,7 +227,7 @@ static ss_code load_guidance(const ss_condition_options *opt, const ss_model *m,
     return SS_OK;
 }
 
-/* The text states that were given, or the note that there are none. */
+/* Loads the text states, or notes that none are given. */
 static ss_code load_prompt(const ss_condition_options *opt, const ss_model *m, int samples,
                            ss_array *a, ss_err *e)
 {
@@ -240,7 +240,8 @@ static ss_code load_prompt(const ss_condition_options *opt, const ss_model *m, i
     return load_array("prompt-embeds", opt->prompt_embeds, 3, samples, a, e);
 }
 
-/* The negative text states: given, a class of the table, or its null class. */
+/* Makes the negative text states: the given ones, those of a class of the table, or of its null
+ * class. */
 static ss_code load_negative_prompt(const ss_condition_options *opt, const ss_model *m, int samples,
                                     ss_conditions *k, ss_err *e)
 {
@@ -268,7 +269,7 @@ static ss_code load_negative_vectors(const ss_condition_options *opt, const ss_m
 {
     if (!opt->negative_class_embeds)
         return ss_fail(e, SS_USAGE,
-                       "--guidance needs --negative-class-embeds FILE#NAME beside --class-embeds");
+                       "--guidance needs --negative-class-embeds FILE#NAME with --class-embeds");
     return load_class_vectors("negative-class-embeds", opt->negative_class_embeds, m, samples,
                               &k->labels.negative, e);
 }
@@ -297,7 +298,7 @@ static ss_code load_negative(const ss_condition_options *opt, const ss_model *m,
                         e);
     if (rc == SS_OK && k->text.all.rank && !opt->negative_text)
         rc = ss_fail(e, SS_USAGE,
-                     "--guidance needs --negative-text-embeds FILE#NAME beside --text-embeds");
+                     "--guidance needs --negative-text-embeds FILE#NAME with --text-embeds");
     if (rc == SS_OK && k->text.all.rank && k->text.negative.dim[1] != k->text.all.dim[1])
         rc = ss_fail(e, SS_USAGE, "--negative-text-embeds has width %lld, --text-embeds %lld",
                      (long long)k->text.negative.dim[1], (long long)k->text.all.dim[1]);
@@ -315,7 +316,7 @@ static ss_code make_room(ss_condition_rows *r, int rows, ss_err *e)
     return r->batch ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
 }
 
-/* All samples' in one text. */
+/* Makes the text for the run file, of all samples. */
 static ss_code put_text_form(const ss_condition_options *opt, const ss_model *m, ss_conditions *k,
                              ss_err *e)
 {
@@ -386,7 +387,8 @@ static void gather_from(const ss_array *a, int64_t row, int n, const int *sample
         memcpy(out + i * row, a->values + sample[i] % a->dim[0] * row, (size_t)row * sizeof *out);
 }
 
-/* Rows without negatives of their own (sizes of pictures) are the same for both halves. */
+/* Collects the rows of a batch. Rows without negatives (sizes of pictures) are the same in both
+ * halves. */
 static const float *gather(ss_condition_rows *r, int n, const int *sample, bool negatives)
 {
     if (!r->batch)

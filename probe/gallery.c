@@ -18,7 +18,7 @@ static uint8_t to_byte(float x, float low, float high)
     return v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)lrintf(v);
 }
 
-/* Smallest and largest finite value of channel j, never equal. */
+/* Finds the smallest and the largest finite value of channel j; *low < *high always. */
 static void find_range(const float *x, int64_t pixels, int c, int j, float *low, float *high)
 {
     *low = INFINITY;
@@ -42,7 +42,7 @@ static ss_code make_image(int h, int w, int c, ss_image *im, ss_err *e)
     return im->data ? SS_OK : ss_fail(e, SS_NOMEM, "no memory for a picture of %dx%d", h, w);
 }
 
-/* Channel j of x as gray, from column `left` on. */
+/* Draws channel j of x in gray, from column `left` on. */
 static void draw_channel(const float *x, int c, int j, float low, float high, ss_image *im, int w,
                          int left)
 {
@@ -58,7 +58,7 @@ static void draw_channel(const float *x, int c, int j, float low, float high, ss
     }
 }
 
-/* x [h][w][3] from column `left` on. */
+/* Draws x [h][w][3] in colour, from column `left` on. */
 static void draw_rgb(const float *x, float low, float high, ss_image *im, int w, int left)
 {
     for (int row = 0; row < im->h; row++) {
@@ -120,7 +120,7 @@ ss_code ss_gallery_draw(const float *x, ss_sample_size size, float low, float hi
     return SS_OK;
 }
 
-/* Puts a picture into an RGB sheet, every pixel `scale` times. */
+/* Copies a picture into an RGB sheet, each pixel to scale x scale ones. */
 static void paste(const ss_image *im, int scale, int top, int left, ss_image *sheet)
 {
     for (int row = 0; row < im->h * scale; row++) {
@@ -137,7 +137,7 @@ static void paste(const ss_image *im, int scale, int top, int left, ss_image *sh
     }
 }
 
-/* How many tiles of that side a PNG file has room for. */
+/* The number of tiles of that side for which a PNG file has room, at most n. */
 static int fitting(int n, int side)
 {
     const int room = (SS_IMAGE_MAX_SIDE - GAP) / (side + GAP);

@@ -9,7 +9,7 @@
 
 enum { UNSIGNED_BYTE = 8, CHUNK = 1 << 20 };
 
-/* Says why gzread gave less than was asked for. */
+/* Fails with the reason why gzread returned too few bytes. */
 static ss_code fail_short(gzFile f, const char *path, ss_err *e)
 {
     int status;
@@ -22,7 +22,7 @@ static ss_code fail_short(gzFile f, const char *path, ss_err *e)
     return ss_fail(e, SS_FORMAT, "%s: %s", path, why);
 }
 
-/* zlib passes plain files through. */
+/* Reads n bytes; zlib passes plain files through. */
 static ss_code read_exact(gzFile f, const char *path, void *out, size_t n, ss_err *e)
 {
     int got = gzread(f, out, (unsigned)n);
@@ -30,7 +30,7 @@ static ss_code read_exact(gzFile f, const char *path, void *out, size_t n, ss_er
     return got >= 0 && (size_t)got == n ? SS_OK : fail_short(f, path, e);
 }
 
-/* Nothing may follow; to look for it also makes zlib compare the checksum. */
+/* Fails if more data follow. Reading on also makes zlib compare the checksum. */
 static ss_code expect_end(gzFile f, const char *path, ss_err *e)
 {
     char more;
@@ -38,7 +38,8 @@ static ss_code expect_end(gzFile f, const char *path, ss_err *e)
 
     if (got < 0)
         return fail_short(f, path, e);
-    return got ? ss_fail(e, SS_FORMAT, "%s: goes on behind the items of its header", path) : SS_OK;
+    return got ? ss_fail(e, SS_FORMAT, "%s: has more data than the items of its header", path)
+               : SS_OK;
 }
 
 static ss_code read_header(gzFile f, const char *path, ss_idx *idx, ss_err *e)
@@ -68,7 +69,7 @@ static ss_code read_header(gzFile f, const char *path, ss_idx *idx, ss_err *e)
     }
     uint64_t item = 1;
 
-    for (int i = 1; i < SS_IDX_MAX_RANK; i++) { /* the bound keeps the product small, too */
+    for (int i = 1; i < SS_IDX_MAX_RANK; i++) { /* the bound also keeps the product small */
         item *= idx->dim[i];
         if (item < 1 || item > SS_IDX_MAX_ITEM)
             return ss_fail(e, SS_FORMAT, "%s: items of %u x %u x %u bytes: 1 to %d are read", path,
@@ -78,7 +79,7 @@ static ss_code read_header(gzFile f, const char *path, ss_idx *idx, ss_err *e)
     return SS_OK;
 }
 
-/* Reads idx->n items; the room for them doubles as they come. */
+/* Reads idx->n items into memory that doubles as they arrive. */
 static ss_code read_items(gzFile f, const char *path, ss_idx *idx, ss_err *e)
 {
     size_t total, cap = 0;
@@ -118,7 +119,7 @@ ss_code ss_idx_read(const char *path, size_t max, ss_idx *out, ss_err *e)
         rc = expect_end(f, path, e);
     if (rc == SS_OK) {
         *out = idx;
-        idx.data = NULL; /* now the caller's */
+        idx.data = NULL; /* the caller owns it now */
     }
 out:
     ss_idx_release(&idx);

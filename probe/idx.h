@@ -1,4 +1,4 @@
-/* idx.h - reader of IDX files, plain or gzipped, as MNIST and Fashion-MNIST come
+/* idx.h - reads IDX files, plain or gzipped, such as MNIST and Fashion-MNIST
  *
  *   bytes 0, 1   0
  *   byte 2       element type; 8: unsigned byte, the only one read here
@@ -6,8 +6,8 @@
  *   then         each dimension, u32 big-endian, outermost first
  *   then         the elements, row-major
  *
- * Memory is asked for as the data arrive, so a header that promises more than its file
- * holds costs nothing but an error.
+ * Memory is allocated as the data arrive, so a header that promises more than its file holds is
+ * merely an error.
  *
  * Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
  */
@@ -23,15 +23,14 @@ enum { SS_IDX_MAX_RANK = 4, SS_IDX_MAX_ITEM = 1 << 26 };
 
 typedef struct {
     int rank;
-    uint32_t dim[SS_IDX_MAX_RANK]; /* as the header says; beyond rank: 1 */
+    uint32_t dim[SS_IDX_MAX_RANK]; /* from the header; 1 beyond rank */
     size_t item;                   /* bytes of one item: the product of dim[1..] */
     size_t n;                      /* items read, at most dim[0] */
     uint8_t *data;                 /* [n][item], owned */
 } ss_idx;
 
-/* Reads the header and the first max items (all, if there are fewer; none of them, if max is
- * 0). SS_FORMAT for a file that is no IDX file, or ends early; when all items are read, also
- * for one that goes on behind them. */
+/* Reads the header and the first max items; all, if there are fewer. SS_FORMAT for a file that is
+ * no IDX file, ends early, or, if all items were read, has more data after them. */
 ss_code ss_idx_read(const char *path, size_t max, ss_idx *idx, ss_err *e);
 void ss_idx_release(ss_idx *idx); /* {0} is fine */
 

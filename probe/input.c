@@ -18,7 +18,7 @@ enum { N_SOURCES = sizeof sources / sizeof *sources };
 static const char *const filter_names[] = {[SS_LOWPASS] = "lowpass", [SS_HIGHPASS] = "highpass"};
 enum { N_FILTERS = sizeof filter_names / sizeof *filter_names };
 
-/* Puts the spec before a message. */
+/* Adds the spec to a message. */
 static ss_code in_spec(const char *spec, ss_code rc, ss_err *e)
 {
     char shown[160];
@@ -28,7 +28,7 @@ static ss_code in_spec(const char *spec, ss_code rc, ss_err *e)
     return rc;
 }
 
-/* If text begins with "NAME:", where it goes on, else NULL. */
+/* Returns the text after "NAME:", or NULL if it does not begin with that. */
 static const char *after(const char *text, const char *name)
 {
     size_t n = strlen(name);
@@ -45,13 +45,13 @@ static ss_code unknown_source(const char *text, ss_err *e)
         ss_str_addf(&known, "%s%s:%s", i ? ", " : "", sources[i]->name, sources[i]->form);
     for (int i = 0; i < N_FILTERS; i++)
         ss_str_addf(&known, ", %s:CUTOFF:SPEC", filter_names[i]);
-    ss_fail(e, SS_USAGE, "'%s' is no kind of input; there are %s",
+    ss_fail(e, SS_USAGE, "'%s' is not a kind of input; there are %s",
             ss_printable(text, shown, sizeof shown), known.s ? known.s : "some");
     ss_str_release(&known);
     return SS_USAGE;
 }
 
-/* Takes one filter off the front of *spec; *found tells whether there was one. The innermost
+/* Parses one filter at the front of *spec, if there is one, and moves *spec after it. The innermost
  * filter is read last and applied first, so the list is filled from its end. */
 static ss_code take_filter(ss_input *in, const char **spec, bool *found, ss_err *e)
 {
@@ -162,7 +162,7 @@ const char *ss_input_sample_name(const ss_input *in, int sample)
     return i < in->n_names && in->names[i] ? in->names[i] : "";
 }
 
-/* Are there so many values in one sample as can be? */
+/* True if a sample has a possible number of values. */
 static bool is_possible(ss_sample_size s)
 {
     enum { MAX_VALUES = 1 << 28 };
@@ -222,7 +222,7 @@ ss_code ss_input_sample(const ss_input *in, int sample, ss_rng rng, float *x, ss
     }
     int picture = in->n_pictures == 1 ? 0 : sample;
 
-    assert(sample >= 0 && picture < in->n_pictures); /* opened, for as many samples */
+    assert(sample >= 0 && picture < in->n_pictures); /* ss_input_open checked it */
     memcpy(x, ss_input_picture(in, picture), (size_t)ss_sample_values(in->size) * sizeof *x);
     return SS_OK;
 }

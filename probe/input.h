@@ -1,8 +1,8 @@
-/* input.h - what a probe feeds to the network, as `--inputs SPEC` names it
+/* input.h - inputs that a probe feeds to the network, as `--inputs SPEC` names them
  *
  *   images:PATH          a PNG file, or the PNG files of a folder in the order of their names; for
  *                        videos also a folder of folders, each with the frames of one video
- *   idx:FILE[.gz]        pictures of an IDX file, as MNIST and its kin have them, [N][H][W]; for
+ *   idx:FILE[.gz]        pictures of an IDX file, such as MNIST, [N][H][W]; for
  *                        videos also [N][F][H][W]
  *   tensor:FILE#NAME     [N][C][H][W] of a safetensors file, in the network's own units, or videos
  *                        [N][C][F][H][W]
@@ -51,11 +51,11 @@ typedef struct ss_input ss_input;
 
 enum { SS_INPUT_MAX_FILTERS = 16 };
 
-/* Understands a spec; no file is touched. SS_USAGE with what is allowed, if it is none. */
+/* Parses a spec; no file is touched. SS_USAGE, with what is allowed, for one that is malformed. */
 ss_code ss_input_parse(const char *spec, ss_input **in, ss_err *e);
 void ss_input_free(ss_input *in); /* NULL is fine */
 
-const char *ss_input_label(const ss_input *in); /* the spec as it was given; borrowed */
+const char *ss_input_label(const ss_input *in); /* the spec as given; borrowed */
 ss_input_kind ss_input_kind_of(const ss_input *in);
 bool ss_input_is_filtered(const ss_input *in);
 
@@ -63,16 +63,16 @@ bool ss_input_is_filtered(const ss_input *in);
  *
  * Pictures go from bytes to v / 127.5 - 1, and from gray to RGB by repetition or from RGB to
  * gray by the luma of ITU-R BT.601, as PIL does. A network with other than 1 or 3 channels
- * works on latents, which pictures cannot be: SS_USAGE, as for a tensor: tells. Pictures of
+ * works on latents, which pictures cannot be: SS_USAGE, with the advice to use tensor:. Pictures of
  * another size are brought to the network's, and a note says how:
  *
  *   images   cut to the middle, in the network's aspect, and averaged over areas (or
- *            interpolated linearly, where they are too small)
- *   idx      put in the middle of a field of -1, the background, where they fit; else
+ *            interpolated linearly, if they are too small)
+ *   idx      put in the middle of a field of -1, the background, if they fit; else
  *            as images are
  *
- * Tensors must have the network's shape. Sample i is picture i. One PNG file, and a tensor with
- * N of 1, serve every sample; a folder or a file with fewer pictures than samples is SS_USAGE.
+ * Tensors must have the network's shape. Sample i is picture i. One PNG file, or a tensor with
+ * N = 1, serves every sample; a folder or a file with fewer pictures than samples is SS_USAGE.
  *
  * For videos, a picture (also one made by a formula) becomes a video that stands still: it is
  * repeated in every frame. Of videos in folders and IDX files the first frames are taken; fewer
@@ -80,18 +80,17 @@ bool ss_input_is_filtered(const ss_input *in);
  * Opening again replaces what was loaded. */
 ss_code ss_input_open(ss_input *in, ss_sample_size size, int samples, ss_err *e);
 
-/* The name of the file that a sample's picture was read from, without its folder; "" where pictures
- * have none. The input is open. Borrowed. */
+/* The name of the file from which a sample's picture was read, without its folder; "" if it has
+ * none. Borrowed. Call it after ss_input_open. */
 const char *ss_input_sample_name(const ss_input *in, int sample);
 
 /* SHA-256 of the pictures or tensors that were loaded from files, as the network gets them, and of
- * the pictures' names: the same ones in another folder, or compressed in another way, have the
- * same.
- * "" for an input that reads no file. */
+ * the pictures' names; "" for an input that reads no file. It is the same for the same pictures in
+ * another folder, or with another compression. */
 ss_code ss_input_sha256(const ss_input *in, char hex[65], ss_err *e);
 
-/* x = sample number `sample`. rng is drawn from by SS_INPUT_NOISE alone: the same
- * stream gives the same noise, and noise:white the normals 0, 1, 2... of the stream. */
+/* x = sample number `sample`. Only SS_INPUT_NOISE draws from rng: the same stream gives the same
+ * noise, and noise:white is the normal numbers 0, 1, 2... of the stream. */
 ss_code ss_input_sample(const ss_input *in, int sample, ss_rng rng, float *x, ss_err *e);
 
 /* Applies the spec's filters to each frame of x; without filters x stays as it is, bit for bit. */

@@ -4,7 +4,7 @@
 #include "probe/input_source.h"
 #include "probe/picture.h"
 
-/* Says what a picture of the file goes through; most data sets have pictures of 28 x 28. */
+/* Notes how pictures of another size are brought to the network's. */
 static void note_size(const ss_input *in, int h, int w, bool pad)
 {
     if (h != in->size.height || w != in->size.width)

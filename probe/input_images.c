@@ -39,8 +39,8 @@ static ss_code add_name(name_list *l, const char *name, ss_err *e)
     return ss_fail(e, SS_NOMEM, "out of memory");
 }
 
-/* Which entries of an open folder count. Hidden ones never do: "._a.png" is what some systems keep
- * beside a.png. */
+/* True for entries of an open folder that are read. Hidden ones never are: some systems keep
+ * "._a.png" beside a.png. */
 typedef bool is_wanted(int folder, const char *name);
 
 static bool is_png(int folder, const char *name)
@@ -63,7 +63,7 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Lists entries of a folder in the order of their names' bytes, whatever the locale. */
+/* Lists the entries of a folder in the order of their names' bytes, whatever the locale. */
 static ss_code list_folder(const char *folder, is_wanted *wanted, name_list *l, ss_err *e)
 {
     ss_code rc = SS_OK;
@@ -82,8 +82,8 @@ static ss_code list_folder(const char *folder, is_wanted *wanted, name_list *l, 
     return rc;
 }
 
-/* Reads a picture into x, one frame of a sample. *noted: a note has said that a picture has another
- * size, which is enough of them. */
+/* Reads a picture into x, one frame of a sample. *noted: a note about another size was printed; one
+ * is enough. */
 static ss_code load_frame(const ss_input *in, const char *path, float *x, bool *noted, ss_err *e)
 {
     const int h = in->size.height, w = in->size.width;
@@ -103,7 +103,7 @@ static ss_code load_frame(const ss_input *in, const char *path, float *x, bool *
     return rc;
 }
 
-/* A picture as sample i, in every frame. */
+/* Loads a picture as sample i, the same in every frame. */
 static ss_code load_picture(ss_input *in, const char *path, int i, bool *noted, ss_err *e)
 {
     ss_code rc = load_frame(in, path, ss_input_picture(in, i), noted, e);
@@ -114,7 +114,7 @@ static ss_code load_picture(ss_input *in, const char *path, int i, bool *noted, 
     return ss_input_name(in, i, path, e);
 }
 
-/* The first PNG files of a folder as the frames of sample i. */
+/* Loads the first PNG files of a folder as the frames of sample i. */
 static ss_code load_video(ss_input *in, const char *folder, int i, bool *noted, ss_err *e)
 {
     name_list list = {0};

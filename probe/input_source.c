@@ -1,4 +1,4 @@
-/* input_source.c - what the sources of inputs share, see input_source.h */
+/* input_source.c - functions that sources of inputs share, see input_source.h */
 #include "probe/input_source.h"
 
 #include "base/mem.h"

@@ -1,8 +1,8 @@
-/* input_source.h - the inside of an input, and where its samples come from
+/* input_source.h - sources of inputs, and an input as they see it; private to input*.c
  *
- * Each kind of source is one ss_input_source. All but noise load their pictures into
- * in->pictures when the input is opened; noise is drawn sample by sample.
- * Messages of a source need not name the spec: input.c puts it before them.
+ * Each kind of source is one ss_input_source. All but noise load their pictures into in->pictures
+ * when the input is opened; noise is drawn sample by sample. Messages of a source need not name the
+ * spec: input.c adds it.
  */
 #ifndef SS_PROBE_INPUT_SOURCE_H
 #define SS_PROBE_INPUT_SOURCE_H
@@ -33,7 +33,7 @@ struct ss_input {
     char *path;
     double number[2];
     ss_noise_color color;
-    /* since it was opened */
+    /* set by ss_input_open */
     ss_sample_size size;
     int samples;
     int n_pictures;  /* 1 serves every sample */
@@ -49,20 +49,20 @@ extern const ss_input_source ss_source_noise;
 /* Keeps arg as in->path; SS_USAGE if it is empty. */
 ss_code ss_input_parse_path(ss_input *in, const char *arg, ss_err *e);
 
-/* Reads a number that `end` follows: where the text goes on behind it, or NULL. */
+/* Parses a number that ends before the character `end`; returns the text after that, or NULL. */
 const char *ss_input_parse_number(const char *text, char end, double *value);
 
 /* Makes room for n pictures, or videos, uninitialised. */
 ss_code ss_input_allocate(ss_input *in, int n, ss_err *e);
 
-/* Remembers the last part of the path that picture i was read from; after ss_input_allocate. */
+/* Keeps the last part of the path of picture i; call it after ss_input_allocate. */
 ss_code ss_input_name(ss_input *in, int i, const char *path, ss_err *e);
 
 /* Picture i of in->pictures. */
 float *ss_input_picture(const ss_input *in, int i);
-/* Frame f of it; 0 is the picture itself, where there are no frames. */
+/* Frame f of picture i; frame 0 is the picture itself, if there are no frames. */
 float *ss_input_frame(const ss_input *in, int i, int f);
-/* Repeats frame 0 of picture i in its other frames. */
+/* Copies frame 0 of picture i to its other frames. */
 void ss_input_hold(ss_input *in, int i);
 
 #endif

@@ -48,12 +48,12 @@ static ss_code parse_checker(ss_input *in, const char *arg, ss_err *e)
     int64_t px;
 
     if (!ss_parse_i64(arg, &px) || px < 1 || px > INT32_MAX)
-        return refuse(in, arg, "a whole number of pixels from 1 on", e);
+        return refuse(in, arg, "a whole number of pixels, at least 1", e);
     in->number[0] = (double)px;
     return SS_OK;
 }
 
-/* The value at pixel (y, x) of the picture, in every channel. */
+/* Returns the value at pixel (y, x), the same in every channel. */
 typedef double formula(const ss_input *in, int y, int x);
 
 static ss_code make_picture(ss_input *in, formula *value, ss_err *e)
@@ -82,7 +82,7 @@ static double constant(const ss_input *in, int y, int x)
     return in->number[0];
 }
 
-/* Cycles per pixel along x and y. */
+/* Computes the cycles per pixel along x and y. */
 static void grating_frequency(const ss_input *in, double *fx, double *fy)
 {
     double f =
@@ -117,7 +117,7 @@ static ss_code load_grating(ss_input *in, ss_err *e)
 {
     double fx, fy;
 
-    /* A finer wave would show up as a coarser one. */
+    /* a finer wave would be aliased to a coarser one */
     grating_frequency(in, &fx, &fy);
     if (fmax(fabs(fx), fabs(fy)) > 0.5 * (1 + 1e-12))
         return ss_fail(e, SS_USAGE,

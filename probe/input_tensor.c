@@ -17,7 +17,7 @@ static ss_code parse_tensor(ss_input *in, const char *arg, ss_err *e)
     return ss_input_parse_path(in, arg, e);
 }
 
-/* The shape that a tensor must have, "[N,3,32,32]"; of videos also the one that stands still. */
+/* Writes the shape that a tensor must have, "[N,3,32,32]"; for videos also that of a still one. */
 static const char *wanted_text(ss_sample_size s, char *out, size_t n)
 {
     if (s.frames)
@@ -28,7 +28,7 @@ static const char *wanted_text(ss_sample_size s, char *out, size_t n)
     return out;
 }
 
-/* Are these samples of this size? */
+/* True if the tensor has samples of this size. */
 static bool is_of_size(const ss_array *a, ss_sample_size s)
 {
     const ss_shape one = ss_sample_torch_shape(s);
@@ -37,7 +37,7 @@ static bool is_of_size(const ss_array *a, ss_sample_size s)
            memcmp(a->dim + 1, one.dim, (size_t)one.rank * sizeof *one.dim) == 0;
 }
 
-/* *each: the size of what the tensor has N of, which may be one frame of the network's. */
+/* Checks the tensor; *each: the size of one of its N entries, which may be a single frame. */
 static ss_code check_shape(const ss_input *in, const ss_array *a, ss_sample_size *each, ss_err *e)
 {
     char found[128] = "", wanted[160];

@@ -1,13 +1,13 @@
-/* interrupt.h - a signal that asks long work to end where it can be ended cleanly */
+/* interrupt.h - a signal that ends long work at the next place where it can end cleanly */
 #ifndef SS_PROBE_INTERRUPT_H
 #define SS_PROBE_INTERRUPT_H
 
 #include <stdbool.h>
 
-/* A signal handler. */
+/* Signal handler for SIGINT and SIGTERM. */
 void ss_interrupt(int signal);
 
-/* True once the handler ran since the last reset. */
+/* True if the handler has run since the last reset. */
 bool ss_interrupted(void);
 void ss_interrupt_reset(void);
 

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* A finite number, or "inf" where that is allowed. */
+/* Parses a finite number, or "inf" if that is allowed. */
 static bool parse_level(const char *text, bool infinite, double *v)
 {
     if (!infinite || strcmp(text, "inf") != 0)
@@ -17,7 +17,7 @@ static bool parse_level(const char *text, bool infinite, double *v)
     return true;
 }
 
-/* Comma-separated numbers into a fresh array; what: for messages. */
+/* Parses comma-separated numbers into a new array; messages name the option `what`. */
 static ss_code parse_list(const char *what, const char *text, bool infinite, double **values,
                           int *n, ss_err *e)
 {
@@ -97,7 +97,7 @@ static ss_code check(const char *what, double **values, int n, bool positive, ss
             rc = ss_fail(e, SS_USAGE, "--%s: %g is not positive", what, v[i]);
         for (int k = 0; k < i && rc == SS_OK; k++) {
             if (v[k] == v[i])
-                rc = ss_fail(e, SS_USAGE, "--%s: %g is there twice", what, v[i]);
+                rc = ss_fail(e, SS_USAGE, "--%s: %g is given twice", what, v[i]);
         }
     }
     if (rc != SS_OK) {

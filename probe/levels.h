@@ -1,4 +1,4 @@
-/* levels.h - lists of noise levels, as the command line gives them */
+/* levels.h - parses lists of noise levels */
 #ifndef SS_PROBE_LEVELS_H
 #define SS_PROBE_LEVELS_H
 
@@ -6,12 +6,13 @@
 
 enum { SS_MAX_LEVELS = 4096 };
 
-/* "0.02,0.5,80": the numbers as given, or "0.002:80:16": 16 of them from 0.002 to 80, equally
- * spaced in the logarithm, both ends included. Sigmas must be positive and may not repeat; one may
- * be "inf", pure noise. *values is the caller's to ss_free. */
+/* Parses "0.02,0.5,80", or "0.002:80:16", which is 16 numbers from 0.002 to 80, equally spaced in
+ * the logarithm. Sigmas must be positive and distinct; one may be "inf", pure noise. The caller
+ * frees *values with ss_free. */
 ss_code ss_levels_parse_sigmas(const char *text, double **values, int *n, ss_err *e);
 
-/* "1,500.5,999": numbers, none twice. Which there are is the schedule's to say. */
+/* Parses "1,500.5,999", distinct numbers; the schedule knows which are valid. The caller frees
+ * *values with ss_free. */
 ss_code ss_levels_parse_timesteps(const char *text, double **values, int *n, ss_err *e);
 
 #endif

@@ -17,7 +17,7 @@ ss_code ss_picture_check_channels(int c, ss_err *e)
                    c);
 }
 
-/* Channel k of pixel (y, x), as a picture of c channels has it. */
+/* Returns channel k of pixel (y, x), converted to c channels. */
 static uint8_t pixel(const ss_image *im, int y, int x, int k, int c)
 {
     const uint8_t *p = im->data + ((ptrdiff_t)y * im->w + x) * im->c;
@@ -29,7 +29,7 @@ static uint8_t pixel(const ss_image *im, int y, int x, int k, int c)
     return (uint8_t)((19595 * p[0] + 38470 * p[1] + 7471 * p[2] + 0x8000) >> 16);
 }
 
-/* How the values along one side are made: value i is the sum over t < taps of
+/* The resampling of one side: value i is the sum over t < taps of
  * weight[i][t] * pixel[first[i] + t]. */
 typedef struct {
     int taps;
@@ -43,8 +43,9 @@ static void axis_release(axis *a)
     ss_free(a->weight);
 }
 
-/* Means over areas. In units of 1/to of a pixel, pixel j is [j to, (j+1) to) and value i is
- * [i from, (i+1) from), so overlaps are whole numbers and no weight is rounded but once. */
+/* Sets the weights of means over areas. In units of 1/to of a pixel, pixel j is [j to, (j+1) to)
+ * and value i is [i from, (i+1) from), so overlaps are whole numbers and each weight is rounded
+ * once. */
 static void set_areas(axis *a, int begin, int from, int to)
 {
     for (int i = 0; i < to; i++) {
@@ -71,7 +72,7 @@ static void set_lines(axis *a, int begin, int from, int to)
     }
 }
 
-/* `to` values from pixels begin .. begin + from - 1. */
+/* Prepares the resampling of pixels begin .. begin + from - 1 to `to` values. */
 static ss_code axis_init(axis *a, int begin, int from, int to, ss_err *e)
 {
     a->taps = from >= to ? from / to + 2 : 2;
@@ -88,7 +89,7 @@ static ss_code axis_init(axis *a, int begin, int from, int to, ss_err *e)
     return SS_OK;
 }
 
-/* The part of n pixels that is left when they are cut to num / den of the other side. */
+/* The pixels that are left of n, if they are cut to num / den of the other side. */
 static int cut(int n, int other, int num, int den)
 {
     int64_t want = ((int64_t)other * num + den / 2) / den;
@@ -96,7 +97,7 @@ static int cut(int n, int other, int num, int den)
     return want < 1 ? 1 : want < n ? (int)want : n;
 }
 
-/* row [w][c] = the values along x of the picture's line y. */
+/* row [w][c] = line y of the picture, resampled along x. */
 static void sample_row(const ss_image *im, int y, const axis *ax, double *row, int w, int c)
 {
     for (int x = 0; x < w; x++) {
@@ -105,7 +106,7 @@ static void sample_row(const ss_image *im, int y, const axis *ax, double *row, i
         for (int k = 0; k < c; k++) {
             double sum = 0;
 
-            /* A tap of weight 0 may lie outside the picture. */
+            /* a tap of weight 0 may be outside the picture */
             for (int t = 0; t < ax->taps; t++) {
                 if (weight[t] > 0)
                     sum += weight[t] * pixel(im, y, ax->first[x] + t, k, c);
@@ -118,7 +119,7 @@ static void sample_row(const ss_image *im, int y, const axis *ax, double *row, i
 ss_code ss_picture_fit(const ss_image *im, float *x, int h, int w, int c, ss_err *e)
 {
     const ptrdiff_t n = (ptrdiff_t)w * c;
-    /* Too wide for h x w: lose columns; too high: lose rows. */
+    /* cut columns if it is too wide for h x w, rows if it is too high */
     int from_w = cut(im->w, im->h, w, h), from_h = cut(im->h, im->w, h, w);
     axis ax = {0}, ay = {0};
     double *row = ss_alloc((size_t)n, sizeof *row), *sum = ss_alloc((size_t)n, sizeof *sum);

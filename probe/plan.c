@@ -23,7 +23,7 @@ static ss_code parse_levels(const ss_probe_options *opt, ss_plan *p, double **v,
                                   e);
 }
 
-/* Level v as --timesteps or --sigmas give it. */
+/* Resolves v, a timestep or a sigma. */
 static ss_code make_level(const ss_probe_options *opt, const ss_network *net, double v,
                           ss_plan_level *l, ss_err *e)
 {
@@ -73,7 +73,7 @@ static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     return rc;
 }
 
-/* Noised pictures need the schedule, raw ones at given timesteps do not. */
+/* Checks the schedule, unless all inputs are raw and at given timesteps, which do not need it. */
 static ss_code check_schedule(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
     ss_err why = {0};
@@ -86,7 +86,7 @@ static ss_code check_schedule(const ss_probe_options *opt, ss_plan *p, ss_err *e
     return p->knows_schedule || !needed ? SS_OK : e->code;
 }
 
-/* True if all inputs are fed unchanged, which may have every channel of the network. */
+/* True if all inputs are fed unchanged; they may have all channels of the network. */
 static bool is_raw(const ss_probe_options *opt)
 {
     for (int i = 0; i < opt->n_inputs; i++) {
@@ -128,12 +128,12 @@ static ss_code open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 
         for (int k = 0; k < p->n_inputs; k++) {
             if (strcmp(specs[k], specs[p->n_inputs]) == 0)
-                return ss_fail(e, SS_USAGE, "--inputs %s is there twice", specs[k]);
+                return ss_fail(e, SS_USAGE, "--inputs %s is given twice", specs[k]);
         }
         if (ss_input_parse(specs[p->n_inputs], in, e) != SS_OK)
             return e->code;
         if (ss_input_open(*in, p->picture, p->samples, e) != SS_OK) {
-            p->n_inputs++; /* it is there to be freed */
+            p->n_inputs++; /* so that it is freed */
             return e->code;
         }
         p->has_loss |= ss_input_kind_of(*in) == SS_INPUT_CLEAN && !ss_input_is_filtered(*in);
@@ -141,7 +141,7 @@ static ss_code open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     return SS_OK;
 }
 
-/* The levels, for people and to be compared. As text: JSON has no infinity. */
+/* Makes the levels of the plan, as texts, since JSON has no infinity. */
 static json_t *levels_of(const ss_plan *p)
 {
     json_t *list = json_array();
@@ -157,7 +157,8 @@ static json_t *levels_of(const ss_plan *p)
     return list;
 }
 
-/* The inputs, also the one that is taken where none is given, with the sums of what they read. */
+/* Makes the inputs of the plan, with the sums of what they read; the default input is among them.
+ */
 static json_t *inputs_of(const ss_plan *p, ss_err *e)
 {
     json_t *list = json_array();
@@ -220,7 +221,7 @@ ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions,
     return SS_OK;
 }
 
-/* The options, and what followed from them. */
+/* Writes the plan: the options, and what follows from them. */
 static ss_code write_down(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
     json_t *j = json_object(), *inputs;

@@ -1,4 +1,4 @@
-/* probe.c - see probe.h; the plan is in plan.c, what is seen at modules goes through recorder.c
+/* probe.c - see probe.h; the plan is in plan.c, the hooks at modules are in recorder.c
  *
  *   open the model, bind it, measure its weights
  *   infer shapes with one sample         -> what the run file will hold
@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Everything that lives as long as the run. */
+/* All that lives as long as the run. */
 typedef struct {
     const ss_probe_options *opt;
     ss_plan plan;
@@ -71,7 +71,7 @@ static ss_code allocate(probe *p, ss_err *e)
     return ss_spectrum_new(h, w, &p->spectrum, e);
 }
 
-/* What the network sees of sample k of the batch, and what it was made of. */
+/* Makes the input for sample k of the batch; keeps the clean picture and the noise. */
 static ss_code make_input(probe *p, const ss_plan_level *l, int k, int input, int sample, ss_err *e)
 {
     const ss_plan *plan = &p->plan;
@@ -83,14 +83,14 @@ static ss_code make_input(probe *p, const ss_plan_level *l, int k, int input, in
     ss_rng rng = ss_rng_stream(p->opt->seed, "noise", (uint64_t)sample, 0);
     ss_code rc;
 
-    /* one noise for all inputs, so that they differ in nothing but the picture */
+    /* the same noise for all inputs, so that only their pictures differ */
     ss_rng_normals(rng, 0, noise, (size_t)n);
     rc = ss_input_sample(in, sample, rng, x0, e);
     if (rc != SS_OK)
         return rc;
     switch (ss_input_kind_of(in)) {
     case SS_INPUT_CLEAN: ss_add_noise(l->level, x0, noise, n, x); break;
-    case SS_INPUT_NOISE: /* of its own colour, around a picture of zeros */
+    case SS_INPUT_NOISE: /* noise of another colour, around a picture of zeros */
         for (int64_t i = 0; i < n; i++)
             x[i] = (float)(l->level.s * x0[i]);
         break;
@@ -120,8 +120,8 @@ static void take_channels(const float *x, int64_t pixels, int64_t from, int64_t 
         memcpy(out + i * c, x + i * from, (size_t)c * sizeof *out);
 }
 
-/* What sample k of the batch led to. A network with more output channels than the picture has
- * predicts a variance behind it, which is left out here. */
+/* Records what the network made of sample k of the batch. A network with more output channels than
+ * the picture also predicts a variance, which is left out. */
 static void record_output(probe *p, ss_run_column *col, const ss_plan_level *l, int k, int input,
                           int sample)
 {
@@ -140,13 +140,14 @@ static void record_output(probe *p, ss_run_column *col, const ss_plan_level *l, 
     ss_run_put_psd(col, input, sample, p->psd);
     if (plan->net.out_channels < c || !plan->knows_schedule)
         return;
-    take_channels(y, pixels, plan->net.out_channels, c, y); /* towards the front: in place */
+    take_channels(y, pixels, plan->net.out_channels, c,
+                  y); /* in place, since they move towards the front */
     if (clean && plan->has_loss) {
-        /* x0 and noise are not needed any more: the target takes the noise's place */
+        /* x0 and noise are not needed afterwards: the target replaces the noise */
         ss_network_target(&plan->net, l->level, x0, noise, n, noise);
         const double loss = mean_square_difference(y, noise, n);
 
-        /* NaN says that no loss is known, so one that is NaN is stored as inf */
+        /* in the file NaN means that no loss is known, so a loss of NaN is stored as inf */
         ss_run_put_loss(col, input, sample, isnan(loss) ? INFINITY : loss);
     }
     ss_network_denoised(&plan->net, l->level, x, y, n, x);
@@ -183,7 +184,7 @@ static ss_code run_batch(probe *p, ss_run_column *col, const ss_plan_level *l, i
     return rc;
 }
 
-/* One noise level: all inputs and samples, in batches. */
+/* Runs one noise level: all inputs and samples, in batches. */
 static ss_code run_level(probe *p, int s, ss_err *e)
 {
     const ss_plan *plan = &p->plan;
@@ -209,7 +210,7 @@ static ss_code run_level(probe *p, int s, ss_err *e)
     return rc;
 }
 
-/* One sample through the network without computing: tells the recorder what there is. */
+/* Runs one sample through the network without computing, so that the recorder learns all shapes. */
 static ss_code infer_shapes(probe *p, ss_err *e)
 {
     const ss_plan *plan = &p->plan;

@@ -11,8 +11,8 @@
  *
  * which is sqrt(abar) (x0 + sigma n) with abar = a^2 (Karras et al. 2022, appendix B.3), and
  * the network is told the timestep whose own sigma is nearest in the logarithm. A network
- * that takes sigma itself (NCSN++) sees x0 + sigma n. The noise n depends on seed and sample
- * alone: curves over sigma, and inputs among each other, compare the same draws.
+ * that takes sigma itself (NCSN++) sees x0 + sigma n. The noise n depends only on seed and sample:
+ * all noise levels and all inputs have the same draws, so they can be compared.
  */
 #ifndef SS_PROBE_PROBE_H
 #define SS_PROBE_PROBE_H
@@ -32,7 +32,7 @@ typedef struct {
     const char *command; /* for the record: the command line */
 
     const char *sigmas;          /* levels.h; NULL: SS_DEFAULT_SIGMAS */
-    const char *timesteps;       /* instead of sigmas */
+    const char *timesteps;       /* in place of sigmas */
     const char *condition_sigma; /* a number, "none", or NULL: the input's own level */
     const char *const *inputs;   /* input specs (input.h) */
     int n_inputs;
@@ -44,12 +44,12 @@ typedef struct {
     const char *text_embeds;    /* FILE#NAME [N][width] (SDXL), or NULL */
     const char *time_ids;       /* FILE#NAME [N][6] (SDXL), or NULL */
     const char *guidance_embed; /* a scale that a distilled network (LCM) is told, or NULL */
-    const char *class_embeds;   /* FILE#NAME [N][width], or NULL: a vector instead of a class */
-    const char *concat;         /* channels behind the noised picture (probe/concat.h), or NULL */
+    const char *class_embeds;   /* FILE#NAME [N][width], a vector in place of a class, or NULL */
+    const char *concat; /* channels besides those of the picture (probe/concat.h), or NULL */
 
-    const char *const *modules; /* globs; none: all */
+    const char *const *modules; /* globs of recorded modules; none: all */
     int n_modules;
-    const char *const *dumps; /* globs */
+    const char *const *dumps; /* globs of modules whose outputs are stored whole */
     int n_dumps;
     bool dump_f16;
     bool channels;  /* statistics of each channel */
@@ -66,15 +66,15 @@ ss_probe_options ss_probe_defaults(void);
 
 typedef struct {
     int n_modules, n_sigmas, n_inputs, n_samples;
-    int n_resumed;         /* noise levels that were there already */
-    double seconds;        /* of forward passes with everything watched */
+    int n_resumed;         /* noise levels that were in the file already */
+    double seconds;        /* of forward passes, with recording */
     int64_t forward_flops; /* of all forward passes */
     int64_t peak_bytes;    /* activations alive at once */
 } ss_probe_summary;
 
-/* Runs the whole plan and leaves a complete run file, or an error; what was finished before
- * the error stays in the file. SIGINT and SIGTERM end the run after the noise level at hand
- * with SS_INTERRUPTED when ss_interrupt (interrupt.h) was installed as their handler. */
+/* Runs the whole plan and completes the run file. After an error, finished noise levels stay in the
+ * file. If ss_interrupt (interrupt.h) is the handler of SIGINT and SIGTERM, they end the run after
+ * the current batch, with SS_INTERRUPTED. */
 ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_err *e);
 
 #endif

@@ -8,11 +8,11 @@
 
 #include <string.h>
 
-/* What is known of one module; indices into the run's lists, -1 where it is not in them. */
+/* One module; indices into the run's lists, -1 if it is not in them. */
 typedef struct {
     int run, layer, channels, dump;
     int entered;           /* how many modules were entered before it */
-    bool seen[SS_N_PORTS]; /* in this pass: a module that runs twice counts once */
+    bool seen[SS_N_PORTS]; /* in this pass; a module that runs twice counts once */
 } slot;
 
 struct ss_recorder {
@@ -74,7 +74,7 @@ static bool wants_attention(void *self, const ss_module *m)
     return r->slots[m->id].run >= 0;
 }
 
-/* In the shapes pass: how large things are. */
+/* Notes shapes, in the shapes pass. */
 static void measure(ss_recorder *r, slot *s, ss_port p, const ss_tensor *x)
 {
     ss_shape shape = ss_shape_get(x);
@@ -194,7 +194,7 @@ static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port p, cons
     take_stats(r, c, m, p, st, n);
 }
 
-/* Lists what the options ask for. Every array has room for every module. */
+/* Lists the modules that the options select. Each array has room for all modules. */
 static void list_modules(ss_recorder *r)
 {
     for (int i = 0; i < r->opt.n_modules; i++) {
@@ -203,7 +203,7 @@ static void list_modules(ss_recorder *r)
 
         *s = (slot){.run = -1, .layer = -1, .channels = -1, .dump = -1, .entered = -1};
         if (!r->opt.n_watch || any_match(r->opt.watch, r->opt.n_watch, m->path)) {
-            s->run = r->n_modules++; /* its place is known after the shapes pass */
+            s->run = r->n_modules++; /* order_modules sets the place */
             if (r->opt.channels && !m->inner) {
                 s->channels = r->n_channels;
                 r->channels[r->n_channels++] = (ss_run_channels){m->path, 0};
@@ -263,7 +263,7 @@ const ss_hooks *ss_recorder_hooks(ss_recorder *r)
     return &r->hooks;
 }
 
-/* Takes modules out of the lists that did not run: a network may define some in vain. */
+/* Removes modules that did not run: a network may define more than it uses. */
 static void drop_unseen(ss_recorder *r)
 {
     r->n_channels = r->n_dumps = 0;
@@ -287,8 +287,8 @@ static void drop_unseen(ss_recorder *r)
     }
 }
 
-/* Modules in the order in which they are entered, which is that of the computation; a network
- * defines some of its modules in another one. Those that never run go last. */
+/* Sorts modules by the order in which they were entered, which a network's definition need not
+ * follow. Those that did not run are last. */
 static void order_modules(ss_recorder *r)
 {
     int at = 0;

@@ -1,8 +1,7 @@
-/* recorder.h - the hooks of a probe: what is seen at each module goes into a run file
+/* recorder.h - the hooks of a probe, which record each module into a run file
  *
- * First a pass that only infers shapes tells which attention layers, channels and dumps
- * there are (ss_recorder_spec), then each batch's statistics go into the column of the
- * noise level at hand.
+ * A first pass only infers shapes; from it ss_recorder_spec knows the attention layers, channels
+ * and dumps. Then each batch's statistics go into the column of the current noise level.
  */
 #ifndef SS_PROBE_RECORDER_H
 #define SS_PROBE_RECORDER_H
@@ -17,11 +16,11 @@ typedef struct {
     int n_modules;
     const char *const *watch; /* globs; none: all modules */
     int n_watch;
-    const char *const *dump; /* globs: whose outputs are stored whole */
+    const char *const *dump; /* globs of modules whose outputs are stored whole */
     int n_dump;
-    bool half; /* dumps as f16 */
-    bool histogram;
-    bool channels; /* per-channel statistics */
+    bool half;      /* dumps are f16 */
+    bool histogram; /* of exponents */
+    bool channels;  /* statistics of each channel */
 } ss_recorder_options;
 
 /* A glob that matches no module is SS_USAGE. */
@@ -30,13 +29,12 @@ void ss_recorder_free(ss_recorder *r); /* NULL is fine */
 
 const ss_hooks *ss_recorder_hooks(ss_recorder *r);
 
-/* After the shapes pass: fills modules, layers, channels and dumps of a run's description;
- * borrowed from the recorder. */
+/* Fills modules, layers, channels and dumps of the spec, borrowed from the recorder. Call it after
+ * the shapes pass. */
 void ss_recorder_spec(ss_recorder *r, ss_run_spec *spec);
 
-/* Where the samples of the next forward pass belong: sample k of the batch is sample[k] of
- * input[k]. col NULL: nothing is recorded, except in the shapes pass. Borrowed until the pass is
- * over. */
+/* Prepares the next forward pass: sample k of the batch is sample[k] of input[k]. col NULL: nothing
+ * is recorded, except in the shapes pass. All are borrowed until the pass is over. */
 void ss_recorder_begin(ss_recorder *r, ss_run_column *col, int n, const int *input,
                        const int *sample);
 

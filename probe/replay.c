@@ -5,7 +5,7 @@
 #include "probe/options.h"
 #include "runfile/plan_text.h"
 
-/* What the first plans had already. */
+/* Checks for the keys that plans of all versions have. */
 static ss_code check(const ss_run *r, const json_t *plan, ss_err *e)
 {
     static const char *const keys[] = {"levels", "inputs", "samples", "size"};

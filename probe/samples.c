@@ -34,18 +34,19 @@ void ss_samples_close(ss_samples *s)
     ss_free(s);
 }
 
-/* The array at a key, which must have n items, or NULL and a complaint. */
+/* Returns the array at a key, which must have n items; NULL, with an error, if it has not. */
 static json_t *array_of(ss_json *j, const char *key, int64_t n)
 {
     json_t *a = ss_json_get(j, key);
 
     if (json_is_array(a) && (int64_t)json_array_size(a) == n)
         return a;
-    ss_json_complain(j, SS_FORMAT, key, "expected a list of %lld, one a sample", (long long)n);
+    ss_json_complain(j, SS_FORMAT, key, "expected a list of %lld, one for each sample",
+                     (long long)n);
     return NULL;
 }
 
-/* "class 3" is 3; all else, as "null class" or embeddings, asks for no class by its number. */
+/* Returns 3 for "class 3", SS_SAMPLES_NO_CLASS for all else, such as "null class" or embeddings. */
 static int class_of(const char *text)
 {
     int64_t k;
@@ -69,7 +70,7 @@ static ss_code read_conditions(ss_samples *s, ss_json *j, ss_err *e)
     return SS_OK;
 }
 
-/* A name below the folder: no part of it leads up. */
+/* True if a name is below the folder: no part of it is "..". */
 static bool is_inside(const char *name)
 {
     if (!name || !*name || *name == '/')
@@ -104,12 +105,12 @@ static ss_code read_model(ss_samples *s, ss_json *j, ss_samples_model *m, ss_err
         m->picture[i] = json_string_value(json_array_get(pictures, i));
         m->nonfinite[i] = json_integer_value(count);
         if (!is_inside(m->picture[i]))
-            return ss_fail(e, SS_FORMAT, "%s: picture %zu is no name of a file in the folder",
+            return ss_fail(e, SS_FORMAT, "%s: picture %zu is not the name of a file in the folder",
                            j->name, i);
         if (!json_is_integer(count) || m->nonfinite[i] < 0)
-            return ss_fail(e, SS_FORMAT, "%s: nonfinite of sample %zu is no count", j->name, i);
+            return ss_fail(e, SS_FORMAT, "%s: nonfinite of sample %zu is not a count", j->name, i);
         if (!ss_json_number(json_array_get(largest, i), &m->absmax[i]) || !(m->absmax[i] >= 0))
-            return ss_fail(e, SS_FORMAT, "%s: absmax of sample %zu is no number of 0 or more",
+            return ss_fail(e, SS_FORMAT, "%s: absmax of sample %zu is not a number of 0 or more",
                            j->name, i);
     }
     return SS_OK;

@@ -1,8 +1,8 @@
-/* samples.h - the samples that a folder of `generate` holds, read back
+/* samples.h - reads the samples in a folder that `generate` wrote
  *
- * generate.json (generate.h) says of each model which pictures are its, what each was asked to be,
- * how many of its values were not finite, and how large they were before they were cut to the
- * range of a picture.
+ * generate.json (generate.h) has, for each model, the pictures, the condition of each, how many of
+ * its values were not finite, and how large they were before they were clipped to the range of a
+ * picture.
  *
  *   rc = ss_samples_open("samples/", &s, &err);
  *   rc = ss_samples_picture(s, m, i, h, w, c, bytes, &err);
@@ -18,7 +18,7 @@
 enum { SS_SAMPLES_MAX = 1 << 16, SS_SAMPLES_NO_CLASS = -1 };
 
 typedef struct {
-    const char *name;     /* of its folder, "01-step-06000" */
+    const char *name;     /* name of its folder, "01-step-06000" */
     int64_t *nonfinite;   /* [n] values of each sample that are inf or NaN */
     double *absmax;       /* [n] */
     const char **picture; /* [n] relative to the folder; borrowed */
@@ -30,15 +30,15 @@ typedef struct {
     int *asked; /* [n] class, or SS_SAMPLES_NO_CLASS */
     int n_models;
     ss_samples_model *models;
-    void *json; /* what the texts lie in, owned */
+    void *json; /* holds the texts; owned */
 } ss_samples;
 
-/* SS_FORMAT, with the file and the key, for a folder that is not as generate.h describes it. */
+/* Opens a folder. SS_FORMAT, with the file and the key, if it is not as generate.h describes. */
 ss_code ss_samples_open(const char *folder, ss_samples **s, ss_err *e);
 void ss_samples_close(ss_samples *s); /* NULL is fine */
 
-/* bytes [h][w][c] = picture i of model m: 0 for -1 and less, 255 for 1 and more. SS_SHAPE for one
- * of another size. Of a sample that is not finite there are no bytes: SS_USAGE. */
+/* bytes [h][w][c] = picture i of model m: 0 for -1 and less, 255 for 1 and more. SS_SHAPE for a
+ * picture of another size; SS_USAGE for a sample that is not finite. */
 ss_code ss_samples_picture(const ss_samples *s, int m, int i, int h, int w, int c, uint8_t *bytes,
                            ss_err *e);
 

@@ -20,7 +20,7 @@ struct ss_trajectory {
     ss_concat_channels concat;
     ss_sample_size picture; /* of what is sampled */
     int batch;
-    ss_track track; /* {0} where no run file is written */
+    ss_track track; /* {0} if no run file is written */
 
     float *x;      /* [samples][H][W][C], the states */
     float *memory; /* [samples][2][H][W][C], the sampler's */
@@ -40,7 +40,8 @@ static int64_t values(const ss_trajectory *t)
     return ss_sample_values(t->picture);
 }
 
-/* What is sampled here: networks with timesteps of betas, and those that take sigma. */
+/* Checks that there is a sampler: for networks with timesteps of betas, and those that take sigma.
+ */
 static ss_code check_schedule(const ss_trajectory *t, ss_err *e)
 {
     const ss_noising *k = t->net.noising;
@@ -57,8 +58,9 @@ static ss_code check_schedule(const ss_trajectory *t, ss_err *e)
                         : SS_OK;
 }
 
-/* Pictures go from -1 to 1, latents have no range that could be clipped to: pipelines of latents
- * turn off what a class does by default, and those of Stable Diffusion what its file says, too. */
+/* Turns clipping off for latents, which have no range as pictures have. Pipelines of latents turn
+ * off the default of a scheduler's class; those of Stable Diffusion even ignore clip_sample in the
+ * file. */
 static void leave_latents_alone(const ss_trajectory *t, ss_sampler_options *o)
 {
     const ss_model_info *about = ss_model_about(t->net.model);
@@ -234,7 +236,7 @@ static void start(ss_trajectory *t)
     }
 }
 
-/* Asks the network about n samples at evaluation i; the answers are in t->y. */
+/* Runs the network on n samples at evaluation i; the answers are in t->y. */
 static ss_code ask(ss_trajectory *t, ss_ctx *c, int i, int n, ss_err *e)
 {
     const bool guided = t->opt.condition.guided;
@@ -266,7 +268,7 @@ static ss_code ask(ss_trajectory *t, ss_ctx *c, int i, int n, ss_err *e)
     return rc;
 }
 
-/* The guided answer for row k of n, and the variance behind it. */
+/* Computes the guided answer for row k of n, and takes its variance. */
 static void guide(ss_trajectory *t, int n, int k)
 {
     const int64_t c = t->picture.channels, out = t->net.out_channels, pixels = values(t) / c;

@@ -1,22 +1,23 @@
-/* trajectory.h - pictures out of noise: a network sampled from start to end, watched if wanted
+/* trajectory.h - samples pictures from a network, and records it on the way if wanted
  *
  *   ss_trajectory_open(&opt, &t, &err);       // reads and checks everything, computes nothing
  *   ss_trajectory_run(t, ctx, NULL, NULL, &err);
  *   x = ss_trajectory_picture(t, i);          // [H][W][C] or [F][H][W][C] of sample i
  *   ss_trajectory_close(t);                   // before the context goes
  *
- * The first noise of sample i is normal numbers of stream ("noise", i), as in a probe: every
- * model and every batch size starts from the same. Guidance g (Ho & Salimans 2022) follows
+ * The first noise of sample i is the normal numbers of stream ("noise", i), as in a probe, so it is
+ * the same for all models and batch sizes. Guidance g (Ho & Salimans 2022) follows
  *
  *   y = y_negative + g (y_positive - y_negative)
  *
  * with both halves in one batch; at g = 1 the network is asked once. A learned variance is the
  * positive half's.
  *
- * With a run file, one noise level is one step of the sampler, from high to low: what the network
- * saw at it, /inputs/x, and did. /outputs/denoised is what its answer alone says of the clean
- * picture, before guidance and clipping. The input axis is "trajectory", or "conditional" and
- * "unconditional" under guidance. Of heun's two evaluations a step the first is recorded.
+ * In a run file each noise level is one step of the sampler, from high to low; /inputs/x is what
+ * the network saw there. /outputs/denoised is the clean picture by the network's answer alone,
+ * before guidance and clipping. The input axis is "trajectory", or "conditional" and
+ * "unconditional" under guidance. heun evaluates twice in a step; only the first evaluation is
+ * recorded.
  */
 #ifndef SS_PROBE_TRAJECTORY_H
 #define SS_PROBE_TRAJECTORY_H
@@ -32,7 +33,7 @@ typedef struct {
     const ss_sampler_kind *sampler; /* NULL: the scheduler file's */
     int steps;
     double guidance; /* 1: none */
-    double eta;      /* ddim; < 0: 0 */
+    double eta;      /* of ddim; < 0: 0 */
     int samples;
     int batch; /* samples in one forward pass; 0: chosen from the input's size */
     uint64_t seed;
@@ -56,11 +57,11 @@ const ss_network *ss_trajectory_network(const ss_trajectory *t);
 int ss_trajectory_evaluations(const ss_trajectory *t);     /* of the sampler */
 ss_sample_size ss_trajectory_size(const ss_trajectory *t); /* of a sample */
 
-/* Called before each evaluation; may be NULL. */
+/* Function that is called before each evaluation. */
 typedef void (*ss_trajectory_tick)(void *self, int evaluation);
 
-/* Samples all pictures. SS_INTERRUPTED after the batch at hand when ss_interrupt (interrupt.h) was
- * called; the run file then holds the finished steps. */
+/* Samples all pictures; tick may be NULL. After ss_interrupt (interrupt.h) it ends with the current
+ * batch, with SS_INTERRUPTED; the run file then holds the finished steps. */
 ss_code ss_trajectory_run(ss_trajectory *t, ss_ctx *c, ss_trajectory_tick tick, void *self,
                           ss_err *e);
 

@@ -166,7 +166,7 @@ void ss_track_batch(ss_track *k, int n, const int *sample)
     ss_recorder_begin(k->recorder, k->column, rows, k->input, k->sample);
 }
 
-/* The first channels of a tensor that has `from` of them. */
+/* Copies the first channels of a tensor that has `from` of them. */
 static void take_picture(const ss_track *k, const float *x, int from, float *out)
 {
     const int64_t pixels = ss_sample_pixels(k->size), c = k->size.channels;
@@ -202,7 +202,7 @@ ss_code ss_track_end(ss_track *k, ss_err *e)
 {
     ss_run_column *column = k->column;
 
-    k->column = NULL; /* submitting takes it */
+    k->column = NULL; /* the writer owns it now */
     return column ? ss_run_submit(k->writer, column, e) : SS_OK;
 }
 

@@ -28,27 +28,29 @@ typedef struct {
     bool guided;
     ss_recorder *recorder;
     ss_run_writer *writer;
-    ss_run_column *column; /* of the step at hand; NULL between, and where nothing is recorded */
+    ss_run_column *column; /* of the current step; NULL between steps, and if none is recorded */
     ss_spectrum *spectrum;
     ss_run_parameter *parameters;
-    int *input, *sample; /* [2 * batch] of the batch at hand */
+    int *input, *sample; /* [2 * batch] of the current batch */
     float *picture;      /* [3] samples, scratch */
     double *psd;
 } ss_track;
 
-/* Binds the network with hooks, infers shapes and creates the file. On failure release. */
+/* Binds the network with hooks, infers shapes and creates the file. The caller releases k also on
+ * failure. */
 ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, ss_network *net,
                       const ss_sampler *sampler, ss_conditions *conditions, ss_sample_size size,
                       int batch, ss_ctx *c, ss_err *e);
-/* Unfinished, the file stays with the steps it has. {0} is fine. */
+/* Frees all; an unfinished file keeps its steps. {0} is fine. */
 void ss_track_release(ss_track *k);
 
-/* Before evaluation i of the sampler; nothing is recorded of heun's second ones. */
+/* Call it before evaluation i of the sampler. heun's second evaluations are not recorded. */
 ss_code ss_track_begin(ss_track *k, int i, ss_err *e);
-/* Before a forward pass of n samples, behind them the same n once more under guidance. */
+/* Call it before a forward pass of n samples, or, under guidance, of 2 n rows, the samples twice.
+ */
 void ss_track_batch(ss_track *k, int n, const int *sample);
-/* After it: x [rows][H][W][in_channels] was seen, y [rows][H][W][out_channels] answered at
- * evaluation i. */
+/* Call it after the pass: the network saw x [rows][H][W][in_channels] at evaluation i and answered
+ * y [rows][H][W][out_channels]. */
 ss_code ss_track_put(ss_track *k, int i, int n, const float *x, const float *y, ss_err *e);
 ss_code ss_track_end(ss_track *k, ss_err *e);
 ss_code ss_track_finish(ss_track *k, ss_err *e);

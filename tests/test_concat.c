@@ -217,7 +217,8 @@ static void test_asked_for(void **state)
            "--concat is");
     expect("analyze $D/x.h5 --keep-fp32 e4m3 --check --quiet", 0, NULL); /* runs it again */
     expect("probe $D/with -o $D/y.h5 --concat $D/none" QUICK, 2, "--concat");
-    expect("probe $D/without -o $D/y.h5 --concat noise" QUICK, 2, "no channels beside its picture");
+    expect("probe $D/without -o $D/y.h5 --concat noise" QUICK, 2,
+           "no channels besides its picture");
     /* the network's input as a whole */
     expect("bisect $D/with --fail 'absmax(*) > 1e-6' --concat noise --cache $D/kept "
            "--save-bundle $D/bundle" QUICK,

@@ -159,7 +159,7 @@ static void test_class_vectors(void **state)
     expect("generate " VECTOR " -o $D/vg --samples 1 --steps 1 --quiet --guidance 2 " TEXT
            "--class-embeds " CLASS "--negative-embeds " VECTOR
            "/golden.safetensors#encoder_hidden_states",
-           2, "--negative-class-embeds FILE#NAME beside --class-embeds");
+           2, "--negative-class-embeds FILE#NAME with --class-embeds");
     expect("generate " VECTOR " -o $D/vg --samples 1 --steps 1 --quiet --guidance 2 " TEXT
            "--class-embeds " CLASS "--negative-class-embeds " CLASS "--negative-embeds " VECTOR
            "/golden.safetensors#encoder_hidden_states",

@@ -45,8 +45,8 @@ static void test_specs_are_refused(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"", "'' is no kind of input; there are images:PATH, idx:FILE[.gz], "},
-        {"images", "'images' is no kind of input"},
+        {"", "'' is not a kind of input; there are images:PATH, idx:FILE[.gz], "},
+        {"images", "'images' is not a kind of input"},
         {"noize:white", "highpass:CUTOFF:SPEC"},
         {"noise:red", "'red' is no white|pink|blue"},
         {"noise:", "'' is no white|pink|blue"},
@@ -71,7 +71,7 @@ static void test_specs_are_refused(void **state)
         {"highpass:inf:noise:white", "CUTOFF a positive number"},
         {"lowpass::noise:white", "CUTOFF a positive number"},
         {"lowpass:8:highpass:x:noise:white", "'highpass:x:noise:white' should be"},
-        {"lowpass:8:lowpass:2:", "'' is no kind of input"},
+        {"lowpass:8:lowpass:2:", "'' is not a kind of input"},
         {"noise:white\x1b[2J", "'white\\x1b[2J' is no"},
     };
 

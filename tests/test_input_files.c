@@ -300,7 +300,7 @@ static void test_hostile_idx_files(void **state)
     for (size_t n = 0; n < sizeof three; n++)
         assert_idx_fails(three, n, 10, SS_FORMAT, ends);
     memcpy(b, three, sizeof three);
-    assert_idx_fails(b, sizeof b, 10, SS_FORMAT, "goes on behind");
+    assert_idx_fails(b, sizeof b, 10, SS_FORMAT, "has more data than");
     b[4] = 0xff; /* four billion pictures: refused when the data end, without their memory */
     assert_idx_fails(b, sizeof three, SIZE_MAX, SS_FORMAT, ends);
     b[8] = b[12] = 0xff;

@@ -504,13 +504,14 @@ static void test_hostile_folders(void **state)
     hostile("{}", 1, "\"format\" is missing; expected \"sigmascope-generate\"");
     hostile("[1]", 1, "generate.json");
     hostile("{\"format\": \"sigmascope-generate\", \"samples\": 99999999}", 1, "1 to 65536");
-    hostile(HEAD "\"conditions\": [\"class 0\"]}", 1, "expected a list of 2, one a sample");
+    hostile(HEAD "\"conditions\": [\"class 0\"]}", 1, "expected a list of 2, one for each sample");
     hostile(HEAD "\"conditions\": [1, 2], \"models\": []}", 1, "expected a list of 1 to");
     hostile(HEAD "\"conditions\": [1, 2], \"models\": [3]}", 1, "model 1: expected an object");
-    hostile(BODY(GOOD ", " GOOD, "0, 0", "1, 1"), 1, "no name of a file in the folder");
-    hostile(BODY("\"a\", \"/etc/passwd\"", "0, 0", "1, 1"), 1, "no name of a file in the folder");
-    hostile(BODY("\"a\", 7", "0, 0", "1, 1"), 1, "picture 1 is no name");
-    hostile(BODY("\"a\", \"b\"", "0, -1", "1, 1"), 1, "nonfinite of sample 1 is no count");
+    hostile(BODY(GOOD ", " GOOD, "0, 0", "1, 1"), 1, "not the name of a file in the folder");
+    hostile(BODY("\"a\", \"/etc/passwd\"", "0, 0", "1, 1"), 1,
+            "not the name of a file in the folder");
+    hostile(BODY("\"a\", 7", "0, 0", "1, 1"), 1, "picture 1 is not the name");
+    hostile(BODY("\"a\", \"b\"", "0, -1", "1, 1"), 1, "nonfinite of sample 1 is not a count");
     hostile(BODY("\"a\", \"b\"", "0, 1", "1, NaN"), 1, "absmax of sample 1");
     hostile(BODY("\"a..b.png\", \"b\"", "0, 0", "1, 1"), 1, "a..b.png");
     hostile(BODY("\"a\", \"b\"", "3, 3", "0, 0"), 0, NULL); /* nothing but sick ones */
