@@ -66,9 +66,6 @@ static void test_known_bytes(void **state)
 
     assert_int_equal(ss_events_open(folder, 1.5, &ev, &e), SS_OK);
     assert_int_equal(ss_events_scalar(ev, 2.5, 300, "loss", 0.125, &e), SS_OK);
-    const double limit[] = {1, 2, 4}, count[] = {3, 0, 2};
-    const ss_events_histogram h = {-1, 3.5, 5, 7.25, 20.5, limit, count, 3};
-    assert_int_equal(ss_events_add_histogram(ev, 3.5, 1000000, "h/x", &h, &e), SS_OK);
     assert_int_equal(ss_events_close(ev, &e), SS_OK);
     char *bytes = read_events(folder, &n);
     assert_int_equal(n, sizeof golden);

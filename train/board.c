@@ -50,7 +50,7 @@ ss_code ss_board_step(ss_board *b, const ss_trainer_did *did, ss_err *e)
     return rc;
 }
 
-/* PREFIX/NAME; nothing where there is no value. */
+/* Puts a value at PREFIX/NAME; NaN is left out. */
 static ss_code put(ss_board *b, double now, int64_t step, const char *prefix, const char *name,
                    double value, ss_err *e)
 {

@@ -1,8 +1,9 @@
 /* board.h - a training's curves for TensorBoard (events.h)
  *
- *   every step              train/loss, penalty, gradient_norm, learning_rate, loss_scale,
- * staleness when modules are seen   absmax/PATH and rms/PATH of each output, update/NAME = RMS of
- * the step over RMS of the weights, and staleness/NAME of each parameter
+ *   each step            train/loss, penalty, gradient_norm, learning_rate, loss_scale, staleness
+ *   each measured step   absmax/PATH and rms/PATH of each module's output,
+ *                        update/NAME and staleness/NAME of each parameter: RMS of the update over
+ *                        that of the weights, and optimizer.h
  */
 #ifndef SS_TRAIN_BOARD_H
 #define SS_TRAIN_BOARD_H
@@ -13,11 +14,11 @@
 
 typedef struct ss_board ss_board;
 
-/* Makes FOLDER, whose parent exists, and an event file in it. */
+/* Makes FOLDER (its parent must exist) and an event file in it. */
 ss_code ss_board_open(const char *folder, ss_board **b, ss_err *e);
 ss_code ss_board_step(ss_board *b, const ss_trainer_did *did, ss_err *e);
 ss_code ss_board_modules(ss_board *b, ss_trainer *t, const ss_watch *w, int64_t step, ss_err *e);
-/* Also on failure; NULL is fine. */
+/* Frees b, also on failure; NULL is fine. */
 ss_code ss_board_close(ss_board *b, ss_err *e);
 
 #endif

@@ -129,7 +129,7 @@ void ss_classifier_free(ss_classifier *k)
     ss_free(k);
 }
 
-/* k->x[i] = the picture as the network sees it. */
+/* Puts a picture into k->x[i], as the network's input. */
 static void put(ss_classifier *k, int i, const uint8_t *picture)
 {
     const int64_t n = picture_size(k);
@@ -138,7 +138,7 @@ static void put(ss_classifier *k, int i, const uint8_t *picture)
         k->x[i * n + j] = (float)picture[j] / 127.5F - 1;
 }
 
-/* Logits [n][classes] of k->x and, if asked for, features [n][1][SS_CLASSIFIER_FEATURES]; both the
+/* Logits [n][classes] of k->x, and features [n][1][SS_CLASSIFIER_FEATURES] unless NULL; both the
  * caller's, NULL after an error, which the context has. */
 static ss_tensor *forward(ss_classifier *k, int n, ss_tensor **features)
 {
@@ -157,7 +157,7 @@ static ss_tensor *forward(ss_classifier *k, int n, ss_tensor **features)
     return y;
 }
 
-/* Logits to the gradient of the mean cross entropy; returns the loss. */
+/* Turns logits into the gradient of the mean cross entropy; returns the loss. */
 static double cross_entropy(float *logits, const int *labels, int n, int classes)
 {
     double loss = 0;
@@ -177,7 +177,7 @@ static double cross_entropy(float *logits, const int *labels, int n, int classes
     return loss / n;
 }
 
-/* Gradients of the batch in k->x, left in k->gradient. */
+/* Computes the gradients of the batch in k->x into k->gradient. */
 static ss_code differentiate(ss_classifier *k, const int *labels, double *loss, ss_err *e)
 {
     ss_tensor *y, *dy = NULL;
@@ -331,7 +331,7 @@ ss_code ss_classifier_save(const ss_classifier *k, const char *path, const char 
     return ss_safetensors_write(path, items, WEIGHTS, notes, 2, e);
 }
 
-/* Looks at one parameter, or reads it when `read` is set. */
+/* Checks one parameter; reads it if `read` is set. */
 static ss_code take(ss_classifier *k, const ss_safetensors *f, const char *path, int i, bool read,
                     ss_err *e)
 {

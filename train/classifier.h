@@ -1,11 +1,11 @@
-/* classifier.h - a small network that says of which class a picture is, and gives its features
+/* classifier.h - a small network that finds the class of a picture, and features of it
  *
  *   x [N][H][W][c]
  *   three times  Conv2d 3x3, stride 2 -> GroupNorm -> SiLU       16, 32, 64 channels
  *   mean over positions                                          [N][64], the features
  *   Linear                                                       [N][classes], logits
  *
- * 160 thousand multiply-adds a gray picture of 16 x 16. It is trained by Adam on the cross entropy,
+ * A gray picture of 16 x 16 takes 160 thousand multiply-adds. Adam trains it on the cross entropy,
  *
  *   L = -log p[label],  p = softmax(logits),  dL/dlogits = p - [label]
  *
@@ -40,19 +40,19 @@ typedef struct ss_classifier ss_classifier;
 ss_code ss_classifier_new(const ss_classifier_options *opt, ss_classifier **k, ss_err *e);
 void ss_classifier_free(ss_classifier *k); /* NULL is fine */
 
-/* Trains it for that many steps of 128 pictures, drawn with replacement from pictures
- * [n][h][w][c] and their labels [n], 0 to classes - 1. */
+/* Trains it for `steps` steps of 128 pictures, drawn with replacement from pictures [n][h][w][c]
+ * and their labels [n], 0 to classes - 1. */
 ss_code ss_classifier_train(ss_classifier *k, const uint8_t *pictures, const int *labels, int64_t n,
                             int steps, ss_err *e);
 
-/* What it says of pictures [n][h][w][c]: features [n][SS_CLASSIFIER_FEATURES], the most likely
- * class [n], and its probability [n]. What it says of one depends on no other. */
+/* Looks at pictures [n][h][w][c]: features [n][SS_CLASSIFIER_FEATURES], the most likely class
+ * taken [n], and its probability confidence [n]. No picture's numbers depend on another's. */
 ss_code ss_classifier_look(ss_classifier *k, const uint8_t *pictures, int64_t n, float *features,
                            int *taken, float *confidence, ss_err *e);
 
-/* Its weights as a safetensors file, whole or not at all; `data` is a fingerprint of what it was
- * trained on. load: SS_FORMAT, with nothing changed, for a file with another fingerprint or of
- * another network. */
+/* Its weights as a safetensors file, written whole or not at all; `data` is a fingerprint of what
+ * it was trained on. load: a file with another fingerprint or of another network is SS_FORMAT, and
+ * changes nothing. */
 ss_code ss_classifier_save(const ss_classifier *k, const char *path, const char *data, ss_err *e);
 ss_code ss_classifier_load(ss_classifier *k, const char *path, const char *data, ss_err *e);
 

@@ -1,8 +1,8 @@
 /* config.c - see config.h
  *
- *   file -> JSON, with what --set says put in its place
+ *   file -> JSON, changed by --set
  *   -> the fields of each section (config_fields.c), and what is no plain field (config_network.c)
- *   -> keys that nobody asked for are refused
+ *   -> keys that nothing has read are refused
  *   -> the effective configuration
  */
 #include "train/config.h"
@@ -21,7 +21,7 @@ static ss_code out_of_memory(ss_err *e)
     return ss_fail(e, SS_NOMEM, "training configuration: out of memory");
 }
 
-/* KEY=VALUE: objects on the way to the key are made where they are missing. */
+/* Puts VALUE at KEY; makes objects that are missing on the way. */
 static ss_code apply_set(json_t *root, const char *set, ss_err *e)
 {
     const char *eq = strchr(set, '='), *at = set;
@@ -71,8 +71,8 @@ static ss_train_config defaults(void)
     };
 }
 
-/* The keys of a section, of which refuse_unread shows what there is: fields, parts, and of the file
- * itself the sections. NULL: no memory. */
+/* The keys that a section may have: its fields and parts; of the file itself the sections, too.
+ * NULL: no memory. */
 static char *known_keys(const ss_field_section *s)
 {
     ss_str known = {0};

@@ -2,7 +2,7 @@
  *
  * Every key may be left out but `model` and `data`; docs/train.md describes them all. Paths are
  * relative to the file. `model` is a diffusers config.json (a path, or the object itself), to which
- * `remedies` adds those that are part of the network (models/net/remedies.h).
+ * `remedies` adds remedies that are part of the network (models/net/remedies.h).
  *
  *   ss_train_config *t;
  *   rc = ss_train_config_read("train.json", sets, n_sets, &t, &err);
@@ -17,11 +17,11 @@
 
 #include "train/trainer.h"
 
-/* What happens when a step is not finite, and a smaller loss scale cannot help:
- *   stop       training ends with an error; the last checkpoint stays
- *   rollback   back to weights and optimiser of the last checkpoint, on with other batches
- *   skip       the step is left out, as those that the loss scale answers for
- * max_overflows ends the training in each of the three. */
+/* What happens after a step that is not finite, if a smaller loss scale cannot help:
+ *   stop       the training ends with an error; the last checkpoint stays
+ *   rollback   weights and optimiser go back to the last checkpoint, and on with other batches
+ *   skip       nothing: the step is skipped, and so may be the next
+ * max_overflows ends the training in all three cases. */
 #define SS_ON_NONFINITE(X)  \
     X(STOP, "stop")         \
     X(ROLLBACK, "rollback") \
@@ -35,10 +35,10 @@ typedef struct {
     const char *output; /* folder */
     int64_t steps;
     uint64_t seed;
-    bool init_state; /* a branch: trainer.from is a checkpoint, which it goes on from as it was */
+    bool init_state; /* a branch: goes on from the state of the checkpoint trainer.from */
     ss_on_nonfinite on_nonfinite;
     int max_rollbacks;     /* one more ends the training */
-    int64_t max_overflows; /* so many steps whose loss is inf or NaN end it; 0: no limit */
+    int64_t max_overflows; /* steps whose loss is inf or NaN until it ends; 0: no limit */
 
     int64_t statistics_every; /* steps; 0: no statistics.h5 */
     const char *const *statistics_modules;
@@ -46,17 +46,17 @@ typedef struct {
     bool tensorboard;
 
     int64_t checkpoint_every; /* steps; the last step always has one */
-    int64_t checkpoint_keep;  /* how many stay, the newest; 0: all. The one of an interruption is
-                                 besides, until the next */
-    bool checkpoint_ema;      /* also the averages, as step-N-ema */
+    int64_t checkpoint_keep;  /* the newest so many stay, besides one that an interruption saved;
+                                 0: all stay */
+    bool checkpoint_ema;      /* the averages of the weights too, as step-N-ema */
 
-    json_t *effective; /* the whole of it, owned */
+    json_t *effective; /* with nothing left out; owned */
     struct ss_train_config_parts *parts;
 } ss_train_config;
 
-/* sets: "KEY=VALUE", which stand for what the file says at that key ("optimizer.lr=1e-3",
- * "data.path=other.gz"); VALUE is JSON, or else a string. Messages name the file, the key, the
- * value and what is allowed. */
+/* sets: "KEY=VALUE" replaces what the file says at that key ("optimizer.lr=1e-3",
+ * "data.path=other.gz"); VALUE is JSON, or a string if it is none. Messages name the file, the key,
+ * the value and what is allowed. */
 ss_code ss_train_config_read(const char *path, const char *const *sets, int n_sets,
                              ss_train_config **t, ss_err *e);
 void ss_train_config_free(ss_train_config *t); /* NULL is fine */
@@ -75,8 +75,8 @@ json_t *ss_train_config_record(const ss_train_config *t);
 /* What of an effective configuration must be the same to go on with a training. NULL: no memory. */
 json_t *ss_train_config_fixed(const json_t *effective);
 
-/* Where two effective configurations first differ: "optimizer.lr is 0.001 there, 0.002 here" into
- * out. False where they are equal. */
+/* True if two effective configurations differ; out says where first: "optimizer.lr is 0.001 there,
+ * 0.002 here". */
 bool ss_train_config_differs(const json_t *there, const json_t *here, char *out, size_t n);
 
 #endif

@@ -13,12 +13,12 @@ typedef enum {
     SS_FIELD_INT,    /* int */
     SS_FIELD_INT64,  /* int64_t */
     SS_FIELD_SEED,   /* uint64_t */
-    SS_FIELD_DOUBLE, /* double, from lo to hi; `over`: lo itself is excluded */
+    SS_FIELD_DOUBLE, /* double, from lo to hi; with `over`, lo itself is excluded */
     SS_FIELD_BOOL,
     SS_FIELD_TEXT,   /* const char *, NULL where absent */
-    SS_FIELD_PATH,   /* the same, relative to the configuration's folder */
+    SS_FIELD_PATH,   /* as TEXT, relative to the configuration's folder */
     SS_FIELD_CHOICE, /* an enum, by its names */
-    SS_FIELD_TEXTS   /* const char *const * and, at `count`, how many (int) */
+    SS_FIELD_TEXTS   /* const char *const *, and an int at `count`, its length */
 } ss_field_kind;
 
 /* What a field determines. The first is usual, and its value 0. */
@@ -42,13 +42,13 @@ typedef struct {
 } ss_field;
 
 typedef struct {
-    const char *key;        /* "optimizer"; "": the file's own keys */
+    const char *key;        /* "optimizer"; "" for the keys of the file itself */
     const ss_field *fields; /* ends with {0} */
 } ss_field_section;
 
 /* Reads the fields of a section of the file; complaints are in j. */
 void ss_fields_read(ss_config_reader *r, const ss_field *fields, ss_json *j);
-/* All of them with their values; NULL when out of memory. */
+/* All fields with their values; NULL: no memory. */
 json_t *ss_fields_write(const ss_field *fields, const ss_train_config *t);
 
 /* Ends with {0}. */

@@ -10,7 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-/* The object itself, or that of the file it names; a new reference, NULL after a complaint. */
+/* v itself, or the object in the file that it names; a new reference. NULL after a complaint. */
 static json_t *object_or_file(ss_config_reader *r, ss_json *j, const char *key, const json_t *v)
 {
     const char *path;
@@ -151,14 +151,15 @@ static void read_interventions(ss_config_reader *r, ss_json *j)
     r->t->trainer.n_interventions = (int)n;
 }
 
-/* What a network learns by `cosine`, as diffusers says it: 1000 steps, which are told alike. */
+/* The noise levels of `cosine` in diffusers' words. Its 1000 timesteps mean the same levels. */
 static json_t *cosine_scheduler(void)
 {
     return json_pack("{s:s, s:s, s:i, s:b}", "_class_name", "DDPMScheduler", "beta_schedule",
                      "squaredcos_cap_v2", "num_train_timesteps", 1000, "clip_sample", 0);
 }
 
-/* Preconditioned as in Karras et al. 2022: the network itself answers what it calls epsilon. */
+/* Preconditioning of Karras et al. 2022; its prediction_type epsilon is the bare network's answer.
+ */
 static json_t *edm_scheduler(double sigma_data)
 {
     return json_pack("{s:s, s:f, s:f, s:f, s:f, s:i}", "_class_name", "EDMEulerScheduler",
@@ -166,7 +167,7 @@ static json_t *edm_scheduler(double sigma_data)
                      "num_train_timesteps", 1000);
 }
 
-/* The schedule that noise levels are drawn from. */
+/* Reads the schedule from which noise levels are drawn. */
 static void open_levels(ss_config_reader *r, ss_json *j)
 {
     ss_train_config_parts *parts = r->t->parts;

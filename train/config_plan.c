@@ -71,7 +71,7 @@ static void show(const json_t *v, char *out, size_t n)
         out[len] = '\0';
 }
 
-/* The first difference below PREFIX, in the order of `there`. */
+/* Finds the first difference below PREFIX, in the order of `there`. */
 static bool differs(const json_t *there, const json_t *here, const char *prefix, char *out,
                     size_t n)
 {

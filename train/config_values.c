@@ -80,7 +80,7 @@ static void read_field(ss_config_reader *r, ss_json *j, const ss_field *f)
             ss_json_complain(j, SS_NOMEM, f->key, "out of memory");
         break;
     case SS_FIELD_CHOICE: {
-        /* Enums of this project are unsigned ints to both compilers. */
+        /* both compilers represent the enums of this project as unsigned int */
         unsigned *at = (unsigned *)to;
 
         *at = (unsigned)ss_json_choice(j, f->key, f->names, (int)*at);

@@ -127,10 +127,10 @@ static void mirror(float *x, int h, int w, int c)
     }
 }
 
-/* Draws sample i, again and again until it is of the rare class, or not of it, as the step asks. */
+/* Draws sample i; with a rare class again and again, until it belongs to it or not, by the step. */
 static ss_rng draw(const ss_data *d, int64_t step, int i, float *x, int64_t *label)
 {
-    enum { MOST = 1 << 16 }; /* then what came last is taken: there is hardly any other */
+    enum { MOST = 1 << 16 }; /* the last try is taken: there is hardly any other sample */
     const ss_data_options *o = &d->opt;
     ss_rng r;
 

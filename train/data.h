@@ -6,7 +6,7 @@
  *   shapes   squares, discs and triangles, drawn as they are needed, never the same twice
  *
  * Sample i of step s depends on (seed, s, i) alone, through the counter-based numbers of
- * base/rng.h: a resumed run draws what the uninterrupted one would have drawn, and nothing
+ * base/rng.h: a resumed run draws what an uninterrupted one would have drawn, and nothing
  * has to be saved. Pictures of files are drawn uniformly with replacement.
  *
  *   ss_data_options opt = ss_data_defaults();
@@ -36,43 +36,43 @@ typedef struct {
     ss_data_kind kind;
     const char *path;   /* idx: the pictures; folder: the folder; shapes: not used */
     const char *labels; /* idx: the labels, or NULL for none */
-    int h, w, c;        /* what the network takes; c is 1 or 3 */
-    int pool;           /* idx: a value is the mean over pool x pool pixels; 1 leaves them */
+    int h, w, c;        /* size of the network's input; c is 1 or 3 */
+    int pool;           /* idx: a value is the mean over pool x pool pixels */
     bool flip;          /* mirrors every second picture, left to right, at random */
     double dropout;     /* chance, 0 to 1, that a sample gets the null class for its label */
     int64_t null_class; /* the label that stands for no condition; -1: there is none */
-    /* Pictures of the class `rare` come at every rare_every-th step only, which has no others,
-     * times rare_scale: steps that Adam's second moment has not seen the like of. -1: no such class
-     */
-    int64_t rare, rare_every;
+    /* A rare class makes batches that Adam's second moment does not expect: every rare_every-th
+     * step has its pictures only, times rare_scale, and no other step has any. */
+    int64_t rare; /* -1: there is none */
+    int64_t rare_every;
     double rare_scale;
     uint64_t seed;
 } ss_data_options;
 
-/* 16 x 16 x 1 shapes, no pooling, no flips, no dropout, no rare class (else at every 100th step,
- * times -4), seed 0. */
+/* 16 x 16 x 1 shapes, no pooling, flips, dropout or rare class, seed 0; a rare class at every 100th
+ * step, times -4. */
 ss_data_options ss_data_defaults(void);
 
 typedef struct ss_data ss_data;
 
-/* Reads the pictures into memory. Errors name the file and what is wrong in it; SS_USAGE for
- * options that do not go together (dropout without a null class, pictures larger than h x w). */
+/* Reads the pictures into memory. Errors name the file and what is wrong in it. SS_USAGE: options
+ * do not go together (dropout without a null class, pictures larger than h x w). */
 ss_code ss_data_open(const ss_data_options *opt, ss_data **d, ss_err *e);
 void ss_data_close(ss_data *d); /* NULL is fine */
 
-int64_t ss_data_size(const ss_data *d);    /* pictures to draw from; 0 where they never end */
-int64_t ss_data_classes(const ss_data *d); /* largest label + 1, the null class not counted; 0
-                                              where there are no labels */
-/* What the caption says whose number is a label: only where captions are texts, else NULL. */
+int64_t ss_data_size(const ss_data *d);    /* pictures to draw from; 0 if they never end */
+int64_t ss_data_classes(const ss_data *d); /* largest label + 1, without the null class; 0 if there
+                                              are no labels */
+/* The text of the caption with this number; NULL if captions are no texts. */
 const char *ss_data_caption(const ss_data *d, int64_t label);
 
-/* Samples 0 .. n-1 of a step. x [n][h][w][c] in [-1,1]; label [n], or NULL where it is not
- * wanted; without labels all are the null class. May be called from any thread. */
+/* Samples 0 .. n-1 of a step. x [n][h][w][c] in [-1,1]; label [n] may be NULL; without labels all
+ * are the null class. May be called from any thread. */
 void ss_data_batch(const ss_data *d, int64_t step, int n, float *x, int64_t *label);
 
-/* Picture i, from 0 to ss_data_size - 1, or of a source that never ends any i, as training may
- * show it: where `flip` is set it is mirrored or not, by i; neither dropout nor the rare class
- * change it. x [h][w][c]; *label is the null class where there are no labels. */
+/* Picture i as training may show it, i from 0 to ss_data_size - 1; any i if pictures never end.
+ * With `flip`, i decides whether it is mirrored; dropout and the rare class change nothing. x
+ * [h][w][c]; *label is the null class if there are no labels. */
 void ss_data_picture(const ss_data *d, int64_t i, float *x, int64_t *label);
 
 #endif

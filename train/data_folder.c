@@ -37,7 +37,7 @@ static int64_t count_lines(const char *text)
     return n;
 }
 
-/* The name of the line's picture, or NULL and a complaint. */
+/* The name of the line's picture; NULL after a complaint. */
 static const char *read_file_name(ss_json *j)
 {
     const char *file = ss_json_string(j, "file", NULL);

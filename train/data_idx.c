@@ -43,7 +43,7 @@ static ss_code open_idx(ss_data *d, ss_err *e)
     return d->labels ? read_labels(d, e) : SS_OK;
 }
 
-/* The mean over pool x pool bytes at p, scaled from 0 .. 255 to [-1,1]. */
+/* The mean over pool x pool bytes at p, 0 .. 255, scaled to [-1,1]. */
 static float pooled(const uint8_t *p, ptrdiff_t stride, int pool)
 {
     int64_t sum = 0;

@@ -31,7 +31,7 @@ static bool inside(int kind, double u, double v)
     return kind == 0 || (kind == 1 ? u * u + v * v <= 1 : fabs(u) <= (v + 1) / 2);
 }
 
-/* Share of the pixel that the shape of that half-width around (cy, cx) covers. */
+/* The share of a pixel that a shape covers, of this half-width around (cy, cx). */
 static double covered(int kind, int y, int x, double cy, double cx, double half)
 {
     int n = 0;
@@ -49,11 +49,11 @@ static void draw_shape(const ss_data *d, ss_rng r, float *x, int64_t *label)
     const ss_data_options *o = &d->opt;
     const int side = o->h < o->w ? o->h : o->w;
     const int kind = (int)ss_data_pick(r, SS_DATA_OWN, KINDS);
-    /* from a quarter to three quarters of the picture wide, whole inside it */
+    /* a quarter to three quarters as wide as the picture, and not cut by its edge */
     const double half = side * (0.125 + 0.25 * ss_rng_uniform(r, SS_DATA_OWN + 1));
     const double cy = half + (o->h - 2 * half) * ss_rng_uniform(r, SS_DATA_OWN + 2);
     const double cx = half + (o->w - 2 * half) * ss_rng_uniform(r, SS_DATA_OWN + 3);
-    double color[3]; /* from -0.5, to be seen before the background, to 1 */
+    double color[3]; /* -0.5 to 1: distinct from the background, -1 */
 
     for (int k = 0; k < o->c; k++)
         color[k] = -0.5 + 1.5 * ss_rng_uniform(r, SS_DATA_OWN + 4 + (uint64_t)k);

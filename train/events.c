@@ -17,7 +17,7 @@ struct ss_events {
 
 uint32_t ss_crc32c(const void *data, size_t n)
 {
-    /* of the polynomial 0x82f63b78, reflected, for four bits at a time */
+    /* polynomial 0x82f63b78, reflected; four bits at a time */
     static const uint32_t table[16] = {
         0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
         0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
@@ -54,7 +54,7 @@ static void put_varint(ss_str *b, uint64_t v)
     put_fixed(b, v, 1);
 }
 
-/* What follows a field's number tells how its value is written. */
+/* How a value is written; follows the field's number in its key. */
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 
 static void put_key(ss_str *b, int field, int kind)
@@ -62,18 +62,13 @@ static void put_key(ss_str *b, int field, int kind)
     put_varint(b, (uint64_t)(field << 3 | kind));
 }
 
-static void put_bits(ss_str *b, double v)
+static void put_double(ss_str *b, int field, double v)
 {
     uint64_t bits;
 
     memcpy(&bits, &v, sizeof bits);
-    put_fixed(b, bits, 8);
-}
-
-static void put_double(ss_str *b, int field, double v)
-{
     put_key(b, field, FIXED64);
-    put_bits(b, v);
+    put_fixed(b, bits, 8);
 }
 
 static void put_float(ss_str *b, int field, double v)
@@ -93,20 +88,12 @@ static void put_bytes(ss_str *b, int field, const char *data, size_t n)
     ss_str_addn(b, data, n);
 }
 
-/* A field that is a message of its own; takes what is in it. */
+/* Puts a field that is a message itself, and releases the message. */
 static void put_message(ss_str *b, int field, ss_str *inside)
 {
     put_bytes(b, field, inside->s ? inside->s : "", inside->len);
     b->failed |= inside->failed;
     ss_str_release(inside);
-}
-
-static void put_packed(ss_str *b, int field, const double *v, size_t n)
-{
-    put_key(b, field, BYTES);
-    put_varint(b, n * 8);
-    for (size_t i = 0; i < n; i++)
-        put_bits(b, v[i]);
 }
 
 /* Writes an event as one record and releases it. */
@@ -127,24 +114,6 @@ static ss_code write_event(ss_events *ev, ss_str *event, ss_err *e)
     ss_str_release(&record);
     ss_str_release(event);
     return rc;
-}
-
-/* An event with one value, which is complete but for its tag; takes the value. */
-static ss_code write_value(ss_events *ev, double wall_time, int64_t step, const char *tag,
-                           ss_str *value, ss_err *e)
-{
-    ss_str event = {0}, summary = {0}, tagged = {0};
-
-    put_bytes(&tagged, 1, tag, strlen(tag));
-    ss_str_addn(&tagged, value->s ? value->s : "", value->len);
-    tagged.failed |= value->failed;
-    ss_str_release(value);
-    put_message(&summary, 1, &tagged);
-    put_double(&event, 1, wall_time);
-    put_key(&event, 2, VARINT);
-    put_varint(&event, (uint64_t)step);
-    put_message(&event, 5, &summary);
-    return write_event(ev, &event, e);
 }
 
 ss_code ss_events_open(const char *folder, double wall_time, ss_events **out, ss_err *e)
@@ -177,26 +146,16 @@ ss_code ss_events_open(const char *folder, double wall_time, ss_events **out, ss
 ss_code ss_events_scalar(ss_events *ev, double wall_time, int64_t step, const char *tag,
                          double value, ss_err *e)
 {
-    ss_str v = {0};
+    ss_str event = {0}, summary = {0}, tagged = {0};
 
-    put_float(&v, 2, value);
-    return write_value(ev, wall_time, step, tag, &v, e);
-}
-
-ss_code ss_events_add_histogram(ss_events *ev, double wall_time, int64_t step, const char *tag,
-                                const ss_events_histogram *h, ss_err *e)
-{
-    ss_str v = {0}, histogram = {0};
-
-    put_double(&histogram, 1, h->min);
-    put_double(&histogram, 2, h->max);
-    put_double(&histogram, 3, h->num);
-    put_double(&histogram, 4, h->sum);
-    put_double(&histogram, 5, h->squares);
-    put_packed(&histogram, 6, h->limit, h->n);
-    put_packed(&histogram, 7, h->count, h->n);
-    put_message(&v, 5, &histogram);
-    return write_value(ev, wall_time, step, tag, &v, e);
+    put_bytes(&tagged, 1, tag, strlen(tag));
+    put_float(&tagged, 2, value);
+    put_message(&summary, 1, &tagged);
+    put_double(&event, 1, wall_time);
+    put_key(&event, 2, VARINT);
+    put_varint(&event, (uint64_t)step);
+    put_message(&event, 5, &summary);
+    return write_event(ev, &event, e);
 }
 
 ss_code ss_events_flush(ss_events *ev, ss_err *e)

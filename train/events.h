@@ -7,13 +7,12 @@
  *   bytes 12..     n bytes: a protocol buffer of type Event
  *   the last 4     masked CRC-32C of those n bytes
  *
- * with masked(c) = rotate_right(c, 15) + 0xa282ead8. The first event says "brain.Event:2". Of the
- * messages this writes
+ * with masked(c) = rotate_right(c, 15) + 0xa282ead8. The first event says "brain.Event:2". The
+ * messages and their fields that are written:
  *
  *   Event           wall_time = 1 (double), step = 2, file_version = 3, summary = 5
  *   Summary         value = 1, repeated
- *   Summary.Value   tag = 1, simple_value = 2 (float), histo = 5
- *   HistogramProto  min = 1, max, num, sum, sum_squares = 5, bucket_limit = 6, bucket = 7 (packed)
+ *   Summary.Value   tag = 1, simple_value = 2 (float)
  *
  *   ss_events *ev;
  *   rc = ss_events_open("runs/baseline", now, &ev, &err);
@@ -41,16 +40,6 @@ ss_code ss_events_open(const char *folder, double wall_time, ss_events **ev, ss_
 /* One number of a step. */
 ss_code ss_events_scalar(ss_events *ev, double wall_time, int64_t step, const char *tag,
                          double value, ss_err *e);
-
-/* A histogram: count[i] values are in (limit[i-1], limit[i]], limits rising. num, sum and squares
- * are of all values. */
-typedef struct {
-    double min, max, num, sum, squares;
-    const double *limit, *count; /* [n] */
-    size_t n;
-} ss_events_histogram;
-ss_code ss_events_add_histogram(ss_events *ev, double wall_time, int64_t step, const char *tag,
-                                const ss_events_histogram *h, ss_err *e);
 
 /* Hands what was written to the system, so that a running TensorBoard sees it. */
 ss_code ss_events_flush(ss_events *ev, ss_err *e);

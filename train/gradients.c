@@ -12,7 +12,7 @@ ss_gradients_options ss_gradients_defaults(void)
     return (ss_gradients_options){.scale = 1};
 }
 
-/* [n][h][w][out_channels], the caller's; NULL after an error, which the context has. */
+/* The answer [n][h][w][out_channels], the caller's; NULL after an error, which the context has. */
 static ss_tensor *forward(ss_ctx *c, const ss_model *m, const ss_batch *b)
 {
     float *timesteps = ss_alloc((size_t)b->n, sizeof *timesteps);
@@ -39,7 +39,7 @@ ss_code ss_batch_forward(ss_ctx *c, const ss_model *m, const ss_batch *b, ss_err
     return rc;
 }
 
-/* Forward pass and seeds; the tape records. */
+/* Runs the forward pass under the tape, and seeds it. */
 static ss_code record(ss_ctx *c, const ss_model *m, const ss_batch *b,
                       const ss_gradients_options *opt, double *losses, ss_batch_loss *out,
                       ss_err *e)
@@ -53,7 +53,7 @@ static ss_code record(ss_ctx *c, const ss_model *m, const ss_batch *b,
     if (rc != SS_OK || (rc = ss_download(c, y, answer, e)) != SS_OK)
         goto out;
     out->loss = ss_objective_loss(b->levels, b->n, values, answer, b->target, opt->scale, losses,
-                                  answer); /* from here on its gradient */
+                                  answer); /* becomes the gradient */
     dy = ss_upload(c, ss_shape_get(y), answer);
     ss_tape_seed(c, y, dy, 1);
     if (opt->penalty && opt->lambda != 0)

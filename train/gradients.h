@@ -5,7 +5,7 @@
  *
  * Gradients of `scale` * L are added to those of the parameters that want them (tape.h). A loss
  * scale keeps small gradients above the smallest number of a low-precision format
- * (Micikevicius et al. 2018); dividing by it is the caller's.
+ * (Micikevicius et al. 2018); the caller divides by it.
  */
 #ifndef SS_TRAIN_GRADIENTS_H
 #define SS_TRAIN_GRADIENTS_H
@@ -17,8 +17,8 @@
 typedef struct {
     int n; /* samples */
     int h, w;
-    const float *x;                /* [n][h][w][in_channels], what the network is fed */
-    const ss_level *levels;        /* [n], whose timesteps it is told and whose weights count */
+    const float *x;                /* [n][h][w][in_channels] the network's input */
+    const ss_level *levels;        /* [n] timesteps that the network is told, weights of the loss */
     const ss_condition *condition; /* or NULL */
     const float *target;           /* [n][h][w][out_channels] */
 } ss_batch;
@@ -26,7 +26,7 @@ typedef struct {
 typedef struct {
     double scale;        /* of the loss and the penalty */
     double lambda;       /* of the penalty in this step; 0: none */
-    ss_penalty *penalty; /* whose hooks the context has; NULL: none */
+    ss_penalty *penalty; /* its hooks are in the context; NULL: none */
     bool recompute;      /* gradient checkpointing (tape.h) */
 } ss_gradients_options;
 
@@ -34,18 +34,17 @@ ss_gradients_options ss_gradients_defaults(void); /* scale 1, no penalty */
 
 typedef struct {
     double loss;    /* without the penalty */
-    double penalty; /* P; NaN without */
+    double penalty; /* P; NaN: none */
 } ss_batch_loss;
 
-/* losses [n] are those of the samples, as ss_objective_loss gives them; may be NULL. The model is
- * bound to c.
- * After an error gradients are incomplete. Values that are not finite are no error: they show in
+/* losses [n]: of each sample, as ss_objective_loss gives them; may be NULL. The model is bound to
+ * c. After an error gradients are incomplete. Values that are not finite are no error: they show in
  * the loss and in the gradients. */
 ss_code ss_gradients_add(ss_ctx *c, const ss_model *m, const ss_batch *b,
                          const ss_gradients_options *opt, double *losses, ss_batch_loss *out,
                          ss_err *e);
 
-/* The forward pass alone, for the context's hooks to see; levels count by their timesteps, the
+/* The forward pass alone, for the context's hooks. Of the levels only timesteps matter, and the
  * target not at all. */
 ss_code ss_batch_forward(ss_ctx *c, const ss_model *m, const ss_batch *b, ss_err *e);
 

@@ -16,7 +16,7 @@ struct ss_journal {
 
 enum { LINE = 1 << 16 };
 
-/* The step of a line, or -1 where it is not a whole one. */
+/* The step of a line; -1 if the line is incomplete. */
 static int64_t step_of(const char *line)
 {
     const size_t n = strlen(line);
@@ -28,7 +28,7 @@ static int64_t step_of(const char *line)
     return s;
 }
 
-/* The length of what is kept of the file. */
+/* Finds how much of the file is kept. */
 static ss_code find_end(FILE *f, const char *path, int64_t last, off_t *end, ss_err *e)
 {
     char *line = ss_alloc(LINE, 1);

@@ -12,9 +12,9 @@
 
 enum {
     MOST = 1 << 16,
-    ENDLESS = 30000, /* of data that never end */
+    ENDLESS = 30000, /* used of data that never end */
     LEAST = 60,
-    HELD = 6, /* one of so many is held out */
+    HELD = 6, /* one of 6 is held out */
     MOST_HELD = 10000,
     EPOCHS = 4,
     LEAST_STEPS = 300,
@@ -70,7 +70,7 @@ ss_code ss_looks_take(ss_judge *j, ss_looks *l, ss_err *e)
                               l->confidence, e);
 }
 
-/* Sizes, as the network has them. */
+/* Finds the sizes of pictures, which are the network's. */
 static ss_code read_sizes(ss_judge *j, const ss_train_config *t, ss_err *e)
 {
     const ss_trainer_options *o = &t->trainer;
@@ -118,7 +118,7 @@ static ss_code open_data(ss_judge *j, const ss_train_config *t, ss_data **d, ss_
     return SS_OK;
 }
 
-/* 0 .. n-1 in an order that is always the same; the caller frees. */
+/* 0 .. n-1 in an order that is always the same; the caller's to ss_free. */
 static int64_t *shuffled(int64_t n)
 {
     const ss_rng r = ss_rng_stream(0, "held out", 0, 0);
@@ -133,7 +133,7 @@ static int64_t *shuffled(int64_t n)
     return at;
 }
 
-/* As `generate` writes a value (gallery.h). */
+/* The byte that `generate` writes of a value (gallery.h). */
 static uint8_t to_byte(float x)
 {
     const float v = (x + 1) / 2 * 255;
@@ -162,7 +162,7 @@ static ss_code read_pictures(const ss_judge *j, const ss_data *d, const int64_t 
     return SS_OK;
 }
 
-/* A hash of everything in a and b, and of the sizes. */
+/* Hashes all that is in a and b, and the sizes. */
 static ss_code fingerprint(ss_judge *j, const ss_looks *a, const ss_looks *b, ss_err *e)
 {
     const ss_looks *both[] = {a, b};

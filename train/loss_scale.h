@@ -1,7 +1,7 @@
 /* loss_scale.h - the factor that keeps small gradients above a format's smallest number
  *
- * Gradients are those of scale * loss, and divided by scale before the weights change. A static
- * scale stays. A dynamic one searches the largest that does not overflow:
+ * Gradients are computed of scale * loss and divided by scale before the weights change. A static
+ * scale stays as it is. A dynamic one searches the largest that does not overflow:
  *
  *   gradients not finite     scale = max(scale * backoff, floor), the step is skipped
  *   `interval` good steps    scale = min(scale * growth, ceiling)
@@ -29,10 +29,10 @@ typedef struct {
     int64_t interval;
 } ss_loss_scale_options;
 
-/* Static, 1; once dynamic: growth 2 after 2000 steps, backoff 0.5, from 2^-24 to 2^24. */
+/* Static, 1; if made dynamic: growth 2 after 2000 steps, backoff 0.5, from 2^-24 to 2^24. */
 ss_loss_scale_options ss_loss_scale_defaults(void);
 
-/* SS_USAGE that names the number which is out of its range. */
+/* SS_USAGE if a number is out of its range, which the message names. */
 ss_code ss_loss_scale_check(const ss_loss_scale_options *opt, ss_err *e);
 
 /* Plain data: it can be saved and read back as it is. */
@@ -40,16 +40,16 @@ typedef struct {
     double scale;
     int64_t good;    /* finite steps since the scale last changed */
     int64_t skipped; /* steps so far that were not finite */
-    int64_t lost;    /* of the last ones in a row, whose forward pass was not */
+    int64_t lost;    /* steps in a row, up to the last, whose loss itself was not finite */
 } ss_loss_scale;
 
 ss_loss_scale ss_loss_scale_begin(const ss_loss_scale_options *opt);
 
 enum { SS_LOST_STEPS = 3 };
 
-/* After a step whose gradients were finite or not; forward: its loss was. False where a dynamic
- * scale has done what it can: it is at its floor already and gradients are not finite all the same,
- * or it is the forward pass that is not. A static scale always has. */
+/* Call after each step. finite: its gradients were; forward: its loss was. False if no other scale
+ * can help: gradients are not finite though the scale is at its floor already, or static, or the
+ * forward pass itself is not. */
 bool ss_loss_scale_update(ss_loss_scale *s, const ss_loss_scale_options *opt, bool finite,
                           bool forward);
 

@@ -52,7 +52,7 @@ ss_code ss_objective_check(const ss_objective *o, ss_err *e)
         return SS_OK;
     if (!o->schedule)
         return ss_fail(e, SS_USAGE, "noise levels by timesteps need a schedule");
-    /* pure noise has no x0 in it: what is divided by a, or fed as sigma, cannot be computed */
+    /* pure noise has no x0 in it: a is 0 and sigma infinite, so nothing can be divided by them */
     if (isinf(ss_schedule_sigma(o->schedule, ss_schedule_steps(o->schedule) - 1)) &&
         (o->prediction == SS_OBJECTIVE_EDM ||
          (o->prediction == SS_OBJECTIVE_EPSILON && o->weighting == SS_WEIGHTING_EDM)))
@@ -62,11 +62,11 @@ ss_code ss_objective_check(const ss_objective *o, ss_err *e)
     return SS_OK;
 }
 
-/* k^2 lambda, arranged so that a = 0 divides nothing by it where the limit exists. */
+/* k^2 lambda, written so that a = 0 gives the limit where there is one. */
 static double weight_of(const ss_objective *o, const ss_level *l)
 {
     const double a2 = l->a * l->a, s2 = l->s * l->s, d2 = o->sigma_data * o->sigma_data;
-    double k2 = 1; /* of sample */
+    double k2 = 1; /* for the prediction `sample` */
 
     if (o->weighting == SS_WEIGHTING_NONE)
         return 1;
@@ -83,7 +83,7 @@ static double weight_of(const ss_objective *o, const ss_level *l)
     return (s2 + a2 * d2) / (s2 * d2) * k2; /* sigma = s / a */
 }
 
-/* From a variance-preserving mix; edm has the same sigma, at a = 1. */
+/* The level of a variance-preserving mix a, s; edm has the same sigma at a = 1. */
 static ss_level make_level(const ss_objective *o, double a, double s, double timestep)
 {
     ss_level l = {.a = a, .s = s, .sigma = s / a, .c_in = 1, .c_out = 1};
@@ -200,7 +200,7 @@ void ss_loss_bins_add(ss_loss_bins *b, double sigma, double loss)
 
     if (!isfinite(loss)) {
         if (first)
-            b->mean[i] = NAN; /* nothing known yet */
+            b->mean[i] = NAN;
         return;
     }
     b->mean[i] = first ? loss : b->mean[i] + (1 - b->decay) * (loss - b->mean[i]);

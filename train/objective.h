@@ -1,4 +1,4 @@
-/* objective.h - what a training step asks of the network, and what its answer costs
+/* objective.h - what a training step asks of the network, and the loss of its answer
  *
  * A sample is noised to x_t = a x0 + s n, and the network answers F(c_in x_t, timestep):
  *
@@ -21,7 +21,7 @@
  *   min_snr    lambda = min(SNR, gamma), SNR = a^2 / s^2         (Hang et al. 2023)
  *   edm        lambda = (sigma^2 + d^2) / (sigma d)^2            (Karras et al. 2022)
  *
- * so that edm weighting of an edm prediction is weight 1, as it should be.
+ * so that edm weighting of an edm prediction is weight 1.
  *
  * Noise levels: `timesteps` are those of a diffusers schedule, uniform; `cosine` is continuous,
  * u uniform in (0,1), log SNR = -2 ln tan(pi u / 2) clipped to +-15, timestep 1000 u;
@@ -67,35 +67,34 @@ typedef struct {
     double gamma;                /* of min_snr */
     double sigma_data;           /* of edm */
     double p_mean, p_std;        /* of lognormal */
-    bool blind; /* the network is told timestep 0 at every noise level, so it has to see it */
+    bool blind; /* the network is told timestep 0 at every noise level, and has to see the level */
     uint64_t seed;
 } ss_objective;
 
 /* v_prediction, cosine, none; gamma 5, sigma_data 0.5, p_mean -1.2, p_std 1.2, seed 0. */
 ss_objective ss_objective_defaults(void);
 
-/* SS_USAGE where parts do not go together or a number is out of its range. */
+/* SS_USAGE if parts do not go together, or if a number is out of its range. */
 ss_code ss_objective_check(const ss_objective *o, ss_err *e);
 
 /* One sample's noise level and all that follows from it. */
 typedef struct {
-    double a, s, sigma;         /* sigma = s / a; infinite where a = 0 */
+    double a, s, sigma;         /* sigma = s / a; infinite if a = 0 */
     double c_in, c_skip, c_out; /* 1, 0, 1 but for edm */
     double weight;
     float timestep; /* what the network is told */
 } ss_level;
 
-/* The level of sample i of a step: depends on (seed, step, i) alone. */
+/* Draws the level of sample i of a step; it depends on (seed, step, i) alone. */
 ss_level ss_objective_draw(const ss_objective *o, int64_t step, int64_t i);
-/* noise [n] ~ N(0, 1) of sample i of a step, from numbers of its own. */
+/* Draws noise [n] ~ N(0, 1) of sample i of a step, from other numbers than the level. */
 void ss_objective_noise(const ss_objective *o, int64_t step, int64_t i, int64_t n, float *noise);
 
-/* The level at a timestep (`timesteps`: rounded), at u in (0,1) (`cosine`), at sigma (`lognormal`):
- * what draw calls once it has its random number. */
+/* The level at a timestep (`timesteps`, rounded), at u in (0,1) (`cosine`), or at sigma
+ * (`lognormal`). */
 ss_level ss_objective_level(const ss_objective *o, double at);
 
-/* What the network is fed, and what it should answer, of n values; the two may not overlap with
- * the others. */
+/* The network's input and target of n values. input and target may overlap neither x0 nor noise. */
 void ss_objective_prepare(const ss_objective *o, ss_level l, const float *x0, const float *noise,
                           int64_t n, float *input, float *target);
 
@@ -109,8 +108,8 @@ void ss_objective_prepare(const ss_objective *o, ss_level l, const float *x0, co
 double ss_objective_loss(const ss_level *l, int64_t n, int64_t each, const float *answer,
                          const float *target, double scale, double *loss, float *grad);
 
-/* The loss by noise level: `n` bins between sigma lo and hi, even in ln sigma, what lies beyond
- * in the outermost. Each keeps a running mean, m += (1 - decay) (loss - m), which begins with the
+/* The loss by noise level: `n` bins between sigma lo and hi, even in ln sigma; the outermost take
+ * what lies beyond. Each keeps a running mean, m += (1 - decay) (loss - m), which begins with the
  * first loss. Plain data: it can be saved and read back as it is. */
 enum { SS_LOSS_MAX_BINS = 64 };
 typedef struct {
@@ -122,7 +121,7 @@ typedef struct {
 
 int ss_loss_bin(const ss_loss_bins *b, double sigma);
 double ss_loss_bin_center(const ss_loss_bins *b, int bin); /* in sigma, geometric */
-/* A loss that is not finite is counted, but does not enter the mean. */
+/* Adds a loss; one that is not finite is counted, but does not enter the mean. */
 void ss_loss_bins_add(ss_loss_bins *b, double sigma, double loss);
 
 #endif

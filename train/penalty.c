@@ -12,9 +12,8 @@
 struct ss_penalty {
     ss_hooks hooks, next;
     bool *watched; /* [n_modules] by id */
-    int n_watched;
     bool on;
-    ss_tensor **kept; /* [n_kept] outputs of this forward pass */
+    ss_tensor **kept; /* [n_kept] outputs of the current forward pass */
     size_t n_kept, cap_kept;
     double sum, modules; /* of the mean squares of what was seeded, and of how many */
 };
@@ -87,12 +86,11 @@ static ss_code select_modules(ss_penalty *p, const ss_module *const *modules, in
         if (!hit)
             return ss_fail(e, SS_USAGE, "activation penalty: no module matches '%s'", globs[g]);
     }
-    for (int i = 0; i < n_modules; i++)
-        p->n_watched += p->watched[modules[i]->id];
-    return p->n_watched ? SS_OK
-                        : ss_fail(e, SS_USAGE,
-                                  "activation penalty: the network has no blocks; "
-                                  "name modules");
+    for (int i = 0; i < n_modules; i++) {
+        if (p->watched[modules[i]->id])
+            return SS_OK;
+    }
+    return ss_fail(e, SS_USAGE, "activation penalty: the network has no blocks; name modules");
 }
 
 ss_code ss_penalty_new(const ss_module *const *modules, int n_modules, const char *const *globs,
@@ -141,11 +139,6 @@ void ss_penalty_set_next(ss_penalty *p, const ss_hooks *next)
     p->next = next ? *next : (ss_hooks){0};
 }
 
-int ss_penalty_count(const ss_penalty *p)
-{
-    return p->n_watched;
-}
-
 void ss_penalty_begin(ss_penalty *p, bool on)
 {
     drop(p);
@@ -153,8 +146,8 @@ void ss_penalty_begin(ss_penalty *p, bool on)
     p->sum = p->modules = 0;
 }
 
-/* Adds mean(a^2) from the statistics of the samples, which have equally many values. One with inf
- * or NaN has no mean. */
+/* Adds mean(a^2) from the statistics of the samples, which have equally many values; NaN if one has
+ * inf or NaN. */
 static void add_mean_square(void *self, ss_ctx *c, const ss_module *m, ss_port port,
                             const ss_stats *s, int n)
 {
@@ -180,7 +173,7 @@ void ss_penalty_seed(ss_penalty *p, ss_ctx *c, double scale)
     }
     p->modules = modules;
     drop(p);
-    p->on = false; /* the tape may compute blocks again: they were counted */
+    p->on = false; /* blocks that the tape computes again do not count twice */
 }
 
 double ss_penalty_value(const ss_penalty *p)

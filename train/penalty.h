@@ -1,4 +1,4 @@
-/* penalty.h - the activation penalty: what keeps activations small while a network trains
+/* penalty.h - the activation penalty, which keeps activations small while a network trains
  *
  *   P = mean over watched modules b of mean(a_b^2),   a_b the module's output
  *   L = loss + lambda P
@@ -15,7 +15,7 @@
  *   setup.hooks = ss_penalty_hooks(p);
  *   rc = ss_ctx_setup(c, &setup, &err);
  *   ...
- *   ss_penalty_begin(p, true);              // of a step that has it
+ *   ss_penalty_begin(p, true);              // this step has the penalty
  *   rc = ss_tape_begin(c, NULL, &err);
  *   y = ss_model_forward(c, model, x, t, &condition);
  *   ss_tape_seed(c, y, dy, 1);
@@ -31,24 +31,23 @@
 
 typedef struct ss_penalty ss_penalty;
 
-/* Watches the outputs of modules that match any of the globs; none: of every block
+/* Watches the outputs of modules that match any of the globs; without globs, of every block
  * (ss_module.block). A glob that matches nothing is SS_USAGE. modules are borrowed. */
 ss_code ss_penalty_new(const ss_module *const *modules, int n_modules, const char *const *globs,
                        int n_globs, ss_penalty **p, ss_err *e);
 void ss_penalty_free(ss_penalty *p); /* NULL is fine */
 
 const ss_hooks *ss_penalty_hooks(ss_penalty *p);
-/* Other hooks, or NULL for none, which see what they would without the penalty; for the next time
- * that ours are installed. */
+/* Other hooks (NULL: none), which see what they would see alone; from the next time on that the
+ * penalty's are installed. */
 void ss_penalty_set_next(ss_penalty *p, const ss_hooks *next);
-int ss_penalty_count(const ss_penalty *p); /* how many modules it watches */
 
-/* Before a forward pass: whether the outputs are kept for a penalty. Drops what was kept. */
+/* Call before a forward pass. on: outputs are kept for a penalty. Drops what was kept before. */
 void ss_penalty_begin(ss_penalty *p, bool on);
 
 /* Seeds the tape with the gradient of scale * P and drops the outputs. P is known after
- * ss_ctx_finish; NaN where nothing was kept, or not finite. The order of its sum is that in which
- * modules are left. */
+ * ss_ctx_finish; NaN if nothing was kept, or if it is not finite. Modules are summed in the order
+ * in which they end. */
 void ss_penalty_seed(ss_penalty *p, ss_ctx *c, double scale);
 double ss_penalty_value(const ss_penalty *p);
 

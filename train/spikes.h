@@ -1,12 +1,12 @@
-/* spikes.h - steps whose loss stands out from those before
+/* spikes.h - steps whose loss stands out from the steps before
  *
- *   d = loss - mean;  spike when d > threshold * sqrt(var), at least `quiet` steps after the last
+ *   d = loss - mean;  spike if d > threshold * sqrt(var), at least `quiet` steps after the last one
  *   mean += (1 - decay) d;  var = decay (var + (1 - decay) d^2)
  *
- * with mean and var as they were before the step, from step `warmup` on: until then they settle.
- * var is that of the exponential window of about 1 / (1 - decay) steps (West 1979). 3.2 standard
- * deviations and a quiet of 10 steps are those of Wortsman et al. 2023 ("Stable and low-precision
- * training for large-scale vision-language models", appendix D).
+ * with mean and var as they were before the step. No step up to `warmup` is a spike, so that they
+ * can settle. var is the variance in an exponential window of about 1 / (1 - decay) steps (West
+ * 1979). Source of 3.2 standard deviations and 10 quiet steps: Wortsman et al. 2023, "Stable and
+ * low-precision training for large-scale vision-language models", appendix D.
  */
 #ifndef SS_TRAIN_SPIKES_H
 #define SS_TRAIN_SPIKES_H
@@ -26,12 +26,12 @@ ss_spike_options ss_spike_defaults(void);
 /* Plain data: it can be saved and read back as it is. {0} is the beginning. */
 typedef struct {
     double mean, var;
-    int64_t n;    /* losses so far */
-    int64_t last; /* which of them was the last spike, counted from 1; 0: none yet */
-    int64_t count;
+    int64_t n;     /* losses so far */
+    int64_t last;  /* number of the loss that was the last spike, from 1; 0: none yet */
+    int64_t count; /* spikes so far */
 } ss_spikes;
 
-/* True when this loss is a spike. One that is not finite is none, and enters nothing. */
+/* Adds a loss; true if it is a spike. One that is not finite is none, and changes nothing. */
 bool ss_spikes_add(ss_spikes *s, const ss_spike_options *opt, double loss);
 
 #endif

@@ -21,10 +21,10 @@ struct ss_statistics {
     char *path;
     ss_recorder *recorder;
     ss_run_writer *writer;
-    ss_run_column *column; /* of the step at hand, or NULL */
-    int64_t *steps;        /* [n] that are measured */
+    ss_run_column *column; /* of the current step, or NULL */
+    int64_t *steps;        /* [n] steps that are measured */
     int n, next;
-    int *input, *sample; /* [batch] where its samples belong */
+    int *input, *sample; /* [batch] indices of its samples in the run file */
 };
 
 static ss_code out_of_memory(const ss_statistics *s, ss_err *e)
@@ -32,8 +32,7 @@ static ss_code out_of_memory(const ss_statistics *s, ss_err *e)
     return ss_fail(e, SS_NOMEM, "%s: out of memory", s->path);
 }
 
-/* The steps that a training of so many measures; the caller's to ss_free. NULL when out of memory.
- */
+/* The steps that a training of `steps` measures; the caller's to ss_free. NULL: no memory. */
 static int64_t *list_steps(const ss_statistics *s, int64_t steps, int *n)
 {
     const int64_t every = s->opt.config->statistics_every;
@@ -68,7 +67,7 @@ static ss_code list_samples(ss_statistics *s, ss_err *e)
     return SS_OK;
 }
 
-/* What there is to record, from a pass that only infers shapes. */
+/* Makes the recorder, and lets it see what there is to record in a pass that only infers shapes. */
 static ss_code open_recorder(ss_statistics *s, ss_err *e)
 {
     ss_trainer *t = s->opt.trainer;
@@ -85,7 +84,7 @@ static ss_code open_recorder(ss_statistics *s, ss_err *e)
     return rc == SS_OK ? ss_recorder_check(s->recorder, e) : rc;
 }
 
-/* Sizes of the weights as they are; the caller's to ss_free. */
+/* Measures the weights as they are now; *list is the caller's to ss_free. */
 static ss_code measure(const ss_statistics *s, ss_run_parameter **list, int *n, ss_err *e)
 {
     ss_trainer *t = s->opt.trainer;
@@ -109,8 +108,8 @@ static ss_code measure(const ss_statistics *s, ss_run_parameter **list, int *n, 
     return rc;
 }
 
-/* How many steps the training had that an existing file is of; as many as now where that is not
- * known, or there is no file. */
+/* The number of steps that an existing file was made for; the configuration's if there is no file,
+ * or if it does not say. */
 static ss_code steps_of_file(const ss_statistics *s, int64_t *steps, ss_err *e)
 {
     ss_run *r;
@@ -130,7 +129,7 @@ static ss_code steps_of_file(const ss_statistics *s, int64_t *steps, ss_err *e)
     return SS_OK;
 }
 
-/* A file of another number of steps becomes one of spec. */
+/* Changes a file of another number of steps to that of spec. */
 static ss_code change_steps(ss_statistics *s, const ss_run_spec *spec, bool *changed, ss_err *e)
 {
     ss_run_spec was = *spec, now = *spec;
@@ -147,7 +146,7 @@ static ss_code change_steps(ss_statistics *s, const ss_run_spec *spec, bool *cha
     was.steps = list;
     was.plan = plan;
     rc = list && plan ? ss_run_open_any(s->path, &r, e) : out_of_memory(s, e);
-    if (rc == SS_OK) { /* the structure stays that of the beginning: what was zero then */
+    if (rc == SS_OK) { /* the structure stays as it was at the beginning, with its zero weights */
         now.structure = r->structure;
         now.n_structure = r->n_structure;
         rc = ss_run_change_steps(s->path, &was, &now, e);
@@ -158,7 +157,7 @@ static ss_code change_steps(ss_statistics *s, const ss_run_spec *spec, bool *cha
     return rc;
 }
 
-/* A step that was not to be measured when it was done cannot be the last one now. */
+/* Refuses a last step that is done already and was not measured. */
 static ss_code check_measured(const ss_statistics *s, ss_err *e)
 {
     for (int i = 0; i < s->n && s->steps[i] <= ss_trainer_steps(s->opt.trainer); i++) {

@@ -1,8 +1,8 @@
 /* train.c - see train.h
  *
- *   read the configuration; make the folder, or check that it is of the same run
- *   make the trainer; where the run goes on: load the last checkpoint
- *   for each step: compute, write down what it did and what stood out, save what is due
+ *   read the configuration, make the trainer
+ *   make the folder, or check that it is of the same run and load its last checkpoint
+ *   for each step: compute, write what it did and what stood out, save a checkpoint if one is due
  */
 #include "train/train.h"
 
@@ -30,16 +30,16 @@ typedef struct {
     ss_train_folder folder;
     ss_trainer *t;
     ss_watch *watch;
-    ss_statistics *statistics; /* or NULL, as the next */
-    ss_board *board;
+    ss_statistics *statistics; /* or NULL */
+    ss_board *board;           /* or NULL */
     ss_journal *log, *events;
     int64_t start; /* steps that another training did before this one branched off; 0: no branch */
     int64_t saved; /* step of the last checkpoint; -1: none */
-    int64_t back;  /* of the one that a rollback goes to */
+    int64_t back;  /* step of the checkpoint that a rollback goes to; -1: none */
     json_t *record;
     double losses[SS_TRAINING_LAST];
     int64_t n_losses;
-    bool skipped[SS_TRAINING_LAST]; /* the last steps, in turn */
+    bool skipped[SS_TRAINING_LAST]; /* of the last steps, a ring */
     int64_t n_steps;
     ss_train_summary *summary;
 } session;
@@ -84,8 +84,8 @@ static ss_code open_board(session *s, ss_err *e)
     return rc;
 }
 
-/* Whether a training that was never cut off, and had these steps from the beginning, has a
- * checkpoint there. */
+/* True if a training that was never interrupted, and had this number of steps from the beginning,
+ * has a checkpoint at a step. */
 static bool is_regular(const void *self, int64_t step)
 {
     const session *s = self;
@@ -101,16 +101,16 @@ static ss_code prune(session *s, ss_err *e)
     return keep ? ss_train_folder_prune(&s->folder, keep, is_regular, s, e) : SS_OK;
 }
 
-/* A checkpoint is there. A rollback goes where it would have gone without any interruption; the
- * newest of all serves where there is nothing else. */
-static void have(session *s, int64_t step)
+/* Notes that a step has a checkpoint. A rollback goes where it would have gone without any
+ * interruption; to the newest checkpoint if there is no other. */
+static void note_checkpoint(session *s, int64_t step)
 {
     if (s->back < 0 || !is_regular(s, s->back) || is_regular(s, step))
         s->back = step;
     s->saved = step;
 }
 
-/* A training that ended early has the same end when it is asked to go on. */
+/* Ends a training again that ended early, with the same reason. */
 static void end_again(session *s)
 {
     const char *why = ss_trainer_ended(s->t);
@@ -124,8 +124,8 @@ static void end_again(session *s)
              why);
 }
 
-/* Goes on from the last checkpoint, if there is one. A training that was killed between saving and
- * removing left one too many. */
+/* Goes on from the last checkpoint, if there is one. Prunes, too: a training that was killed
+ * between saving and removing left one too many. */
 static ss_code load_last(session *s, ss_err *e)
 {
     int64_t *steps;
@@ -137,7 +137,7 @@ static ss_code load_last(session *s, ss_err *e)
 
         rc = path ? ss_trainer_load(s->t, path, e) : out_of_memory(e);
         for (size_t i = 0; i < n; i++)
-            have(s, steps[i]);
+            note_checkpoint(s, steps[i]);
         if (rc == SS_OK)
             end_again(s);
         if (rc == SS_OK && !s->summary->diverged)
@@ -150,7 +150,8 @@ static ss_code load_last(session *s, ss_err *e)
     return rc == SS_OK ? prune(s, e) : rc;
 }
 
-/* Training cannot mend a weight that is inf or NaN: every loss is, every step is skipped. */
+/* Refuses weights that are inf or NaN: every loss would be, too, and every step would be skipped.
+ */
 static ss_code check_weights(const session *s, ss_err *e)
 {
     int n, bad = 0;
@@ -200,8 +201,9 @@ static ss_code make_record(session *s, ss_err *e)
     return s->record ? SS_OK : out_of_memory(e);
 }
 
-/* The folder's training gets another number of steps. The configuration comes first, the statistics
- * follow when they are opened: cut off in between, either number can still be asked for. */
+/* Gives the folder's training another number of steps. The configuration changes first, the
+ * statistics when they are opened: after an interruption in between, either number can still be
+ * asked for. */
 static ss_code change_steps(session *s, ss_err *e)
 {
     const int64_t was = s->folder.steps, now = s->config->steps, done = ss_trainer_steps(s->t);
@@ -239,7 +241,7 @@ static ss_code begin(session *s, ss_err *e)
     trainer->device = o->device;
     if ((rc = make_record(s, e)) != SS_OK)
         return rc;
-    /* All that can be wrong is found before the folder is made. */
+    /* all that can be wrong is found before the folder is made */
     if ((rc = ss_trainer_new(trainer, &s->t, e)) != SS_OK)
         return ss_fail_prefix(e, "%s", o->config);
     if (s->config->init_state)
@@ -281,8 +283,8 @@ static ss_code save_model(session *s, bool ema, ss_err *e)
     return rc;
 }
 
-/* What was written down of the steps before a checkpoint is on disk before it is: a run that goes
- * on from it does not write that again. */
+/* Writes all lines and statistics of the steps so far to the disk, then the checkpoint: a run that
+ * goes on from it does not write them again. */
 static ss_code save(session *s, ss_err *e)
 {
     ss_code rc = ss_journal_sync(s->log, e);
@@ -296,14 +298,15 @@ static ss_code save(session *s, ss_err *e)
     if (rc == SS_OK)
         rc = save_model(s, false, e);
     if (rc == SS_OK)
-        have(s, ss_trainer_steps(s->t));
+        note_checkpoint(s, ss_trainer_steps(s->t));
     return rc == SS_OK ? prune(s, e) : rc;
 }
 
 /* ---- what stands out ---- */
 
-/* One line for each sample that overflowed, with the module where it did: the batch goes through
- * the network once more, watched. A batch that is all finite had gradients that were not. */
+/* Writes a line for each sample that overflowed, with the module where it did: the batch goes
+ * through the network once more, watched. If all of it is finite, it was the gradients that
+ * overflowed. */
 static ss_code write_overflows(session *s, const ss_trainer_did *did, ss_err *e)
 {
     const ss_level *levels = ss_trainer_levels(s->t);
@@ -354,7 +357,7 @@ static ss_code write_spike(session *s, const ss_trainer_did *did, ss_err *e)
                           e);
 }
 
-/* Why there is no going on. */
+/* Puts into words why a training ends early after a step. */
 static void say_reason(session *s, const ss_trainer_did *did)
 {
     ss_train_summary *m = s->summary;
@@ -380,14 +383,15 @@ static void say_reason(session *s, const ss_trainer_did *did)
              what, tried);
 }
 
-/* Ends the training with this step; its checkpoint says why, so that nobody trains on from it. */
+/* Ends the training with this step; its checkpoint keeps the reason, so that nobody goes on from
+ * it. */
 static ss_code end_early(session *s, ss_err *e)
 {
     s->summary->diverged = true;
     return ss_trainer_end(s->t, s->summary->reason, e);
 }
 
-/* Whether this step was the last that max_overflows allows. */
+/* True if this step was the last that max_overflows allows. */
 static bool overflowed_enough(const session *s, const ss_trainer_did *did)
 {
     const int64_t most = s->config->max_overflows, n = ss_trainer_overflows(s->t);
@@ -402,7 +406,7 @@ static bool overflowed_enough(const session *s, const ss_trainer_did *did)
     return true;
 }
 
-/* A step that was not finite, where a smaller loss scale cannot help. */
+/* Answers a step that was not finite and that a smaller loss scale cannot help. */
 static ss_code give_up(session *s, const ss_trainer_did *did, ss_err *e)
 {
     const ss_on_nonfinite what = s->config->on_nonfinite;
@@ -483,7 +487,7 @@ static bool is_due(const session *s, int64_t step)
            s->summary->diverged;
 }
 
-/* Asked to end: with a checkpoint of the step at hand. */
+/* Saves a checkpoint of the current step before an interruption ends the run. */
 static ss_code interrupted(session *s, ss_err *e)
 {
     ss_code rc = s->saved == ss_trainer_steps(s->t) ? SS_OK : save(s, e);
@@ -558,7 +562,7 @@ static void summarise(session *s)
     snprintf(m->output, sizeof m->output, "%s", s->folder.path);
 }
 
-/* Ends everything; the first error stays. */
+/* Closes everything; the first error stays. */
 static ss_code end(session *s, ss_code rc, ss_err *e)
 {
     const bool whole = rc == SS_OK;

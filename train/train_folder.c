@@ -71,7 +71,7 @@ static ss_code write_config(const char *path, const json_t *config, ss_err *e)
     return rc;
 }
 
-/* Whether the run that is there is ours to go on with. It is read as a configuration: keys that the
+/* Refuses a folder of another training. What it stores is read as a configuration: keys that the
  * version which wrote it did not know have their defaults. */
 static ss_code check_config(ss_train_folder *f, const char *path, const json_t *config, ss_err *e)
 {
@@ -98,7 +98,7 @@ static ss_code check_config(ss_train_folder *f, const char *path, const json_t *
     return rc;
 }
 
-/* The step of a checkpoint's name, or -1: step-001000, with digits alone behind the dash. */
+/* The step in a checkpoint's name, "step-001000" with only digits after the dash; else -1. */
 static int64_t step_of(const char *name)
 {
     static const char prefix[] = "step-";
@@ -110,7 +110,7 @@ static int64_t step_of(const char *name)
     return strspn(name, "0123456789") == strlen(name) && ss_parse_i64(name, &step) ? step : -1;
 }
 
-/* What a killed training leaves half-written, by names that only a training gives. */
+/* True for what a killed training left half-written, by names that only a training gives. */
 static bool is_leftover(const char *name)
 {
     const char *const files[] = {SS_TRAINING_STATISTICS, SS_TRAINING_CONFIG};
@@ -131,8 +131,8 @@ static bool is_leftover(const char *name)
     return step_of(target) >= 0;
 }
 
-/* Each may have the size of a checkpoint, and the disk is often full by then. Whoever has the lock
- * is the only one who writes such names. */
+/* Removes leftovers: each may have the size of a checkpoint, and the disk is often full by then.
+ * Only the owner of the lock writes such names. */
 static ss_code remove_leftovers(const ss_train_folder *f, ss_err *e)
 {
     DIR *d = opendir(f->path);
@@ -201,7 +201,7 @@ void ss_train_folder_close(ss_train_folder *f)
     *f = (ss_train_folder){.lock = -1};
 }
 
-/* Whether training can go on from it: averages cannot be loaded. */
+/* True if a training can go on from the step's folder: averages cannot be loaded. */
 static bool is_checkpoint(const ss_train_folder *f, int64_t step)
 {
     char *folder = ss_train_folder_step(f, step, false);
@@ -279,8 +279,7 @@ ss_code ss_train_folder_prune(const ss_train_folder *f, int64_t keep, ss_train_r
         kept += is;
         if (i == n - 1 || (is && kept <= keep))
             continue;
-        /* averages first: cut off between the two, the checkpoint is found again and goes next time
-         */
+        /* averages first: if this is killed between the two, the checkpoint goes the next time */
         rc = remove_step(f, steps[i], true, e);
         if (rc == SS_OK)
             rc = remove_step(f, steps[i], false, e);

@@ -1,4 +1,4 @@
-/* train_folder.h - the folder of a training run: who has it, what is in it; private to train.c */
+/* train_folder.h - the folder of a training run: its lock and its contents; private to train.c */
 #ifndef SS_TRAIN_FOLDER_H
 #define SS_TRAIN_FOLDER_H
 
@@ -12,31 +12,32 @@ typedef struct {
     char *path;
     int lock; /* file descriptor */
     bool fresh;
-    int64_t steps; /* of the training that is there, where they are others than asked for; else 0 */
+    int64_t steps; /* of the training in it, if it was for another number of steps; else 0 */
 } ss_train_folder;
 
-/* Makes the folder and locks it against other processes. A folder that holds a run already is
- * SS_IO without resume; with it, its configuration must be `config`, but for the output's name and
- * the number of steps, or SS_USAGE tells where they differ. config is stored in a new one. */
+/* Makes the folder, locks it against other processes, and stores config in it if it is new. A
+ * folder that holds a run already is SS_IO without resume. With resume its configuration must be
+ * `config`, but for what may change (ss_train_config_fixed); else SS_USAGE says where they differ.
+ */
 ss_code ss_train_folder_open(const char *path, const json_t *config, bool resume,
                              ss_train_folder *f, ss_err *e);
 /* Stores another configuration, whole or not at all. */
 ss_code ss_train_folder_set_config(const ss_train_folder *f, const json_t *config, ss_err *e);
-void ss_train_folder_close(ss_train_folder *f); /* {0} is not fine, a failed open is */
+void ss_train_folder_close(ss_train_folder *f); /* after a failed open, too; {0} is not fine */
 
-/* PATH/NAME, the caller's to ss_free; NULL when out of memory. */
+/* PATH/NAME, the caller's to ss_free; NULL: no memory. */
 char *ss_train_folder_file(const ss_train_folder *f, const char *name);
-/* PATH/step-001000, or with -ema behind it. */
+/* PATH/step-001000 or PATH/step-001000-ema, likewise. */
 char *ss_train_folder_step(const ss_train_folder *f, int64_t step, bool ema);
 
-/* Steps of the checkpoints that are there, rising; the caller's to ss_free. */
+/* The steps of the checkpoints in it, rising; the caller's to ss_free. */
 ss_code ss_train_folder_steps(const ss_train_folder *f, int64_t **steps, size_t *n, ss_err *e);
 
-/* Says of a checkpoint whether a training that was never cut off has one at this step. */
+/* True if a training that was never interrupted has a checkpoint at this step. */
 typedef bool ss_train_regular(const void *self, int64_t step);
 
-/* Deletes all but the newest `keep` regular checkpoints, and the newest of all: the one of a
- * training that was cut off, or had fewer steps, goes when another comes. */
+/* Deletes all checkpoints but the newest `keep` regular ones and the newest of all: one that an
+ * interruption saved, or that was the last of fewer steps, goes when the next comes. */
 ss_code ss_train_folder_prune(const ss_train_folder *f, int64_t keep, ss_train_regular *regular,
                               const void *self, ss_err *e);
 

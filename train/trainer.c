@@ -32,7 +32,8 @@ static ss_code out_of_memory(ss_err *e)
     return ss_fail(e, SS_NOMEM, "training: out of memory");
 }
 
-/* Puts hooks and changes in place; with the penalty's hooks where `penalty` and there is one. */
+/* Puts hooks and changes in place; with the penalty's hooks if `penalty` is set and there is one.
+ */
 static ss_code set_up(ss_trainer *t, const ss_hooks *hooks, bool penalty, ss_err *e)
 {
     const ss_trainer_options *o = &t->opt;
@@ -49,7 +50,7 @@ static ss_code set_up(ss_trainer *t, const ss_hooks *hooks, bool penalty, ss_err
     return ss_ctx_setup(t->c, &setup, e);
 }
 
-/* The network: made, bound, with hooks and changes in place. */
+/* Makes the network and binds it, with hooks and changes in place. */
 static ss_code open_network(ss_trainer *t, ss_err *e)
 {
     const ss_trainer_options *o = &t->opt;
@@ -68,7 +69,7 @@ static ss_code open_network(ss_trainer *t, ss_err *e)
     return rc == SS_OK ? set_up(t, NULL, true, e) : rc;
 }
 
-/* Sizes, and what the network and the data want of each other. */
+/* Takes sizes from the network, and refuses one that cannot be trained here. */
 static ss_code check_fit(ss_trainer *t, ss_err *e)
 {
     const ss_model_info *about = ss_model_about(t->model);
@@ -114,7 +115,8 @@ static ss_code open_data(ss_trainer *t, ss_err *e)
     return SS_OK;
 }
 
-/* The optimiser, and the weights that it changes: those the network was made with, or a model's. */
+/* Makes the optimiser and the weights that it changes: the network's, or those of a model folder.
+ */
 static ss_code open_optimizer(ss_trainer *t, ss_err *e)
 {
     ss_code rc = ss_trainer_open_weights(t, e);
@@ -236,8 +238,8 @@ static void draw(ss_trainer *t)
     }
 }
 
-/* What the step tells of itself, once gradients and losses are there. */
-static void tell(ss_trainer *t, const ss_batch_loss *loss, double norm, ss_trainer_did *did)
+/* Fills *did once gradients and losses are there, and counts the step. */
+static void report(ss_trainer *t, const ss_batch_loss *loss, double norm, ss_trainer_did *did)
 {
     const ss_trainer_options *o = &t->opt;
 
@@ -257,7 +259,7 @@ static void tell(ss_trainer *t, const ss_batch_loss *loss, double norm, ss_train
         ss_loss_bins_add(&t->bins, t->levels[i].sigma, t->losses[i]);
 }
 
-/* One step of the optimiser; the stalest tensor. */
+/* Does one step of the optimiser, and finds the stalest tensor. */
 static ss_code update(ss_trainer *t, double norm, ss_trainer_did *did, ss_err *e)
 {
     ss_optimizer_step(t->optimizer, (const float *const *)t->gradient, 1 / did->scale, norm,
@@ -272,7 +274,7 @@ static ss_code update(ss_trainer *t, double norm, ss_trainer_did *did, ss_err *e
     return ss_trainer_set_weights(t, e);
 }
 
-/* The batch as the network gets it. */
+/* The batch as the network gets it; *condition is part of it. */
 static ss_batch batch_of(const ss_trainer *t, ss_condition *condition)
 {
     *condition = (ss_condition){.class_labels = t->labels};
@@ -305,7 +307,7 @@ ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e)
         return rc;
 
     const double norm = ss_optimizer_norm(t->optimizer, (const float *const *)t->gradient);
-    tell(t, &loss, norm, did);
+    report(t, &loss, norm, did);
     did->exhausted =
         !ss_loss_scale_update(&t->scale, &o->scale, !did->skipped, isfinite(did->loss));
     return did->skipped ? SS_OK : update(t, norm, did, e);

@@ -8,9 +8,9 @@
  *   }
  *   ss_trainer_free(t);
  *
- * What step s draws depends on the seeds and s alone (data.h, objective.h), so the state is the
- * weights, the optimiser's, and some counters: a run that is loaded and goes on has the bits of
- * one that was never stopped.
+ * What step s draws depends on the seeds and s alone (data.h, objective.h). The state is therefore
+ * the weights, the optimiser's state, and some counters: a run that is loaded and goes on has the
+ * bits of one that was never stopped.
  */
 #ifndef SS_TRAIN_TRAINER_H
 #define SS_TRAIN_TRAINER_H
@@ -29,18 +29,18 @@
 enum { SS_MOST_SAMPLES = 1 << 16 }; /* in a batch */
 
 typedef struct {
-    const json_t *config;    /* of the network, as its config.json; its name in messages is */
-    const char *config_name; /*   this */
-    ss_init init;            /* how it begins, */
-    const char *from;        /*   unless the weights are taken from this model folder */
-    ss_data_options data;    /* h, w and c are the network's, whatever is here */
+    const json_t *config;    /* config.json of the network */
+    const char *config_name; /* its name in messages */
+    ss_init init;            /* initial weights */
+    const char *from;        /* model folder whose weights it begins with; NULL: init's */
+    ss_data_options data;    /* h, w and c are ignored: they are the network's */
     ss_objective objective;
     ss_optimizer_options optimizer;
     int batch;
 
-    double lambda;              /* of the activation penalty; 0: none */
-    int interval;               /* it is added at every interval-th step, with interval * lambda */
-    const char *const *penalty; /* globs of its modules, [n_penalty]; none: all blocks */
+    double lambda; /* of the activation penalty; 0: none */
+    int interval;  /* steps from one penalty to the next, each times interval * lambda */
+    const char *const *penalty; /* [n_penalty] globs of its modules; none: all blocks */
     int n_penalty;
 
     const ss_precision *precision;        /* or NULL: f32 */
@@ -48,10 +48,10 @@ typedef struct {
     int n_interventions;
     ss_loss_scale_options scale;
     ss_spike_options spikes;
-    int bins;                /* of the running loss by noise level, 1 to SS_LOSS_MAX_BINS, */
-    double bin_lo, bin_hi;   /*   between these sigmas */
-    const json_t *scheduler; /* scheduler_config.json beside saved weights, or NULL */
-    const json_t *record;    /* kept in training.json as "run", or NULL */
+    int bins;                /* of the running loss by noise level, 1 to SS_LOSS_MAX_BINS */
+    double bin_lo, bin_hi;   /* sigmas where the bins begin and end */
+    const json_t *scheduler; /* scheduler_config.json that is saved with the weights, or NULL */
+    const json_t *record;    /* saved in training.json as "run", or NULL */
     bool recompute;          /* gradient checkpointing */
     int threads;             /* 0: all */
     const char *device;
@@ -62,59 +62,59 @@ ss_trainer_options ss_trainer_defaults(void);
 
 typedef struct ss_trainer ss_trainer;
 
-/* All of opt may go afterwards, but for what its pointers point at. */
+/* opt is copied; what its pointers point at is borrowed until free. */
 ss_code ss_trainer_new(const ss_trainer_options *opt, ss_trainer **t, ss_err *e);
 void ss_trainer_free(ss_trainer *t); /* NULL is fine */
 
 typedef struct {
     int64_t step;        /* counted from 1 */
     double loss;         /* without the penalty */
-    double penalty;      /* NaN in steps without */
+    double penalty;      /* NaN: this step has none */
     double norm;         /* of all gradients, before clipping */
     double rate;         /* learning rate */
     double scale;        /* of the loss, in this step */
-    double staleness;    /* the largest of all tensors (optimizer.h), of */
-    const char *stalest; /*   this one; NaN and NULL where there is none */
+    double staleness;    /* the largest of all tensors (optimizer.h); NaN: not known */
+    const char *stalest; /* the tensor that has it, or NULL */
     bool spike;          /* the loss stands out (spikes.h) */
-    bool skipped;        /* gradients were not finite: the weights stay as they were, */
-    bool exhausted;      /*   and a smaller loss scale cannot help */
+    bool skipped;        /* gradients were not finite: the weights stay as they were */
+    bool exhausted;      /* if skipped: a smaller loss scale cannot help */
 } ss_trainer_did;
 
 ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e);
 int64_t ss_trainer_steps(const ss_trainer *t); /* done, skipped ones too */
 
-/* Of the last step, [batch]; borrowed until the next. */
+/* Losses and noise levels of the last step, [batch]; borrowed until the next step. */
 const double *ss_trainer_losses(const ss_trainer *t);
 const ss_level *ss_trainer_levels(const ss_trainer *t);
-/* Of each parameter, in the last step that was not skipped; all 0 before. */
+/* The update of each parameter in the last step that was not skipped; all 0 before. */
 const ss_update *ss_trainer_updates(const ss_trainer *t);
-/* The values of parameter i (in the order of ss_model_weights) as they are now; borrowed until the
- * next step. */
+/* The current values of parameter i, in the order of ss_model_weights; borrowed until the next
+ * step.
+ */
 const float *ss_trainer_weight(const ss_trainer *t, int i);
 /* A parameter whose gradient was not finite in the last step: the first that the backward pass
- * comes to, that is the last in order of definition; NULL where there is none. */
+ * reaches, which is the last in order of definition. NULL: there is none. */
 const char *ss_trainer_bad_gradient(const ss_trainer *t);
 
-/* So far. */
+/* Counters of all steps so far. */
 const ss_loss_bins *ss_trainer_bins(const ss_trainer *t);
 const ss_spikes *ss_trainer_spikes(const ss_trainer *t);
 const ss_loss_scale *ss_trainer_scale(const ss_trainer *t);
 int ss_trainer_rewinds(const ss_trainer *t);
 int64_t ss_trainer_overflows(const ss_trainer *t); /* steps whose loss was inf or NaN */
 
-/* Marks the training as ended early: from here on it is saved with the reason, which load reads
- * back. SS_NOMEM on failure. */
+/* Marks the training as ended early; checkpoints keep the reason. */
 ss_code ss_trainer_end(ss_trainer *t, const char *reason, ss_err *e);
-const char *ss_trainer_ended(const ss_trainer *t); /* the reason; NULL: it goes on */
+const char *ss_trainer_ended(const ss_trainer *t); /* the reason; NULL: it did not end early */
 
-ss_model *ss_trainer_model(ss_trainer *t); /* with the weights of now, bound to */
+ss_model *ss_trainer_model(ss_trainer *t); /* with its current weights, bound to the context */
 ss_ctx *ss_trainer_context(ss_trainer *t);
 
-/* Hooks that see the coming steps, until others or NULL are set; borrowed as long. They change no
- * bit. */
+/* Sets hooks that see the coming steps, until others or NULL are set; borrowed until then. They
+ * change no bit. */
 ss_code ss_trainer_watch(ss_trainer *t, const ss_hooks *hooks, ss_err *e);
-/* A forward pass over the batch of the last step with the weights of now, seen by these hooks
- * alone. shapes_only: nothing is computed. */
+/* Runs a forward pass over the batch of the last step with the current weights; only these hooks
+ * see it. shapes_only: nothing is computed. */
 ss_code ss_trainer_look(ss_trainer *t, const ss_hooks *hooks, bool shapes_only, ss_err *e);
 
 #endif

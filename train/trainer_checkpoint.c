@@ -10,8 +10,8 @@
  * [...]}, "version": "sigmascope 0.1.0", "run": {the configuration, without steps where the
  *                                            learning rate does not depend on them}}
  *
- * and "ended": "why" where the training ended early. What older versions did not write, overflows
- * and ended, may be absent.
+ * and "ended": "why" if the training ended early. overflows and ended may be absent: older versions
+ * did not write them.
  *
  * Numbers have 17 digits, so that they come back as they were; a mean that is not known is null.
  */
@@ -122,7 +122,7 @@ ss_code ss_trainer_save(const ss_trainer *t, const char *folder, bool ema, ss_er
 
 /* ---- loading ---- */
 
-/* The object at a key, as a file of its own in messages; {0} after a complaint. */
+/* Opens the object at a key; {0} after a complaint. */
 static void section(ss_json *j, const char *key, ss_json *part)
 {
     json_t *v = ss_json_get(j, key);
@@ -195,8 +195,8 @@ static void read_counters(ss_json *j, ss_trainer *t)
     ss_json_release(&bins);
 }
 
-/* What a branch takes over otherwise than a training that is resumed; run: the configuration of the
- * one that it leaves, or NULL. */
+/* Changes what a branch does not simply take over: the loss scale, and why the other training
+ * ended. run: the other's configuration, or NULL. */
 static ss_code fit_branch(ss_trainer *t, const char *folder, const json_t *run, ss_err *e)
 {
     const ss_loss_scale_options *o = &t->opt.scale;
@@ -245,7 +245,7 @@ static ss_code load_counters(ss_trainer *t, const char *folder, bool branch, ss_
     return rc;
 }
 
-/* Weights and the optimiser's state. */
+/* Loads weights and the optimiser's state. */
 static ss_code load_state(ss_trainer *t, const char *folder, ss_err *e)
 {
     char *path = ss_path_join(folder, state_file);
@@ -285,7 +285,8 @@ static bool is_average(const char *folder)
     return n >= sizeof end && memcmp(folder + n - (sizeof end - 1), end, sizeof end - 1) == 0;
 }
 
-/* A checkpoint with state, of a network that has no parameter beyond ours. */
+/* Refuses a checkpoint without state, or of a network with parameters that this one does not have.
+ */
 static ss_code check_branch(const ss_trainer *t, const char *folder, ss_err *e)
 {
     ss_model *m;

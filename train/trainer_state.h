@@ -18,7 +18,7 @@ struct ss_trainer {
     ss_loss_bins bins;
     int rewinds;
     int64_t overflows; /* steps whose loss was not finite */
-    char *ended;       /* why no step follows, or NULL */
+    char *ended;       /* why it ended early, or NULL */
 
     ss_weight *const *weights; /* [n] */
     int n;
@@ -29,10 +29,10 @@ struct ss_trainer {
     int h, w, channels;
     float *x0, *input, *target; /* [batch][h][w][channels] */
     float *noise;               /* [h][w][channels] */
-    int64_t *ids;               /* [batch] labels as the data have them, */
-    float *labels;              /*   and as the network wants them */
+    int64_t *ids;               /* [batch] labels, as the data have them */
+    float *labels;              /* [batch] the same, as the network wants them */
     ss_level *levels;           /* [batch] */
-    int64_t drawn;              /* the step that all this is of; -1: nothing was drawn yet */
+    int64_t drawn;              /* the step whose batch this is; -1: none was drawn yet */
     double *losses;
 };
 
@@ -41,16 +41,16 @@ struct ss_trainer {
 ss_code ss_trainer_open_weights(ss_trainer *t, ss_err *e);
 void ss_trainer_close_weights(ss_trainer *t);
 
-/* Gradients to the host; those on the device are zero from then on. */
+/* Copies the gradients to the host and zeroes those on the device. */
 ss_code ss_trainer_fetch_gradients(ss_trainer *t, ss_err *e);
 
-/* The weights on the device become those of t->trained. */
+/* Copies the weights of t->trained to the device. */
 ss_code ss_trainer_set_weights(ss_trainer *t, ss_err *e);
 
 /* Fills t->trained from a model folder whose tensors are those of the network. */
 ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e);
 
-/* NULL: there is none of that name. */
+/* The weight of that name, or NULL. */
 const ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *name);
 
 #endif

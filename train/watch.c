@@ -9,9 +9,10 @@
 
 struct ss_watch {
     ss_hooks hooks, next;
-    int n_modules, n, cap; /* samples, and room for them */
-    double *absmax, *rms;  /* [n_modules] */
-    ss_origin *origin;     /* [cap] */
+    int n_modules;
+    int n, cap;           /* samples, and room for them */
+    double *absmax, *rms; /* [n_modules] */
+    ss_origin *origin;    /* [cap] */
 };
 
 static bool wants(void *self, const ss_module *m, ss_port port)
@@ -28,8 +29,8 @@ static bool wants_attention(void *self, const ss_module *m)
     return w->next.wants_attention && w->next.wants_attention(w->next.self, m);
 }
 
-/* Largest |x| and RMS of one output over all samples, and where the first inf or NaN of a sample
- * is. */
+/* Adds one output: its largest |x| and RMS over all samples; it is the origin of a sample that has
+ * its first inf or NaN here. */
 static void add_stats(ss_watch *w, const ss_module *m, const ss_stats *s, int n)
 {
     double absmax = NAN, squares = 0, count = 0;

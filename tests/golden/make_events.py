@@ -1,12 +1,12 @@
 """Writes tests/golden/events.inc: the bytes of a small event file, made by TensorBoard's own code.
 
-tensorboard 2.21.0; a version event, a scalar and a histogram, as tests/test_events.c writes them.
+tensorboard 2.21.0; a version event and a scalar, as tests/test_events.c writes them.
 """
 import io
 import pathlib
 
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 
@@ -15,14 +15,10 @@ class Kept(io.BytesIO):
         pass
 
 
-histogram = HistogramProto(min=-1, max=3.5, num=5, sum=7.25, sum_squares=20.5,
-                           bucket_limit=[1, 2, 4], bucket=[3, 0, 2])
 events = [
     Event(wall_time=1.5, file_version="brain.Event:2"),
     Event(wall_time=2.5, step=300,
           summary=Summary(value=[Summary.Value(tag="loss", simple_value=0.125)])),
-    Event(wall_time=3.5, step=1000000,
-          summary=Summary(value=[Summary.Value(tag="h/x", histo=histogram)])),
 ]
 out = Kept()
 writer = RecordWriter(out)
