@@ -41,7 +41,7 @@ const char *ss_family_folder(int i)
     return NULL;
 }
 
-/* "A, B and C" */
+/* Lists the classes: "A, B and C". */
 static void list_classes(ss_str *s)
 {
     for (int i = 0; ss_family_at(i); i++)

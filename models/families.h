@@ -8,10 +8,11 @@
 const ss_family *ss_family_at(int i);
 /* The family of a _class_name, or NULL. */
 const ss_family *ss_family_find(const char *class_name);
-/* Reads a config.json by the family that its _class_name names, *family; *config is the caller's
- * to ss_free. SS_UNSUPPORTED, with those that there are, for another class. */
+/* Reads a config.json by the family that its _class_name names, *family; *config is the caller's to
+ * ss_free. Another class is SS_UNSUPPORTED, with the list of those that are known. */
 ss_code ss_family_read(ss_json *j, const ss_family **family, void **config, ss_err *e);
-/* Folder i of those that pipelines keep such networks in, each once; NULL past the last. */
+/* A pipeline keeps its network in a folder of this name: folder i of all families, each once; NULL
+ * past the last. */
 const char *ss_family_folder(int i);
 
 #endif

@@ -32,7 +32,7 @@ static void property(ss_table *t, const char *name, const char *fmt, ...)
     ss_table_text(t, text);
 }
 
-/* "F16 (686 tensors)", or several of them. */
+/* Adds the row "F16 (686 tensors)", or several dtypes in one. */
 static void list_dtypes(ss_table *t, ss_weight *const *w, int n)
 {
 #define X(name, bytes, text) 0,
@@ -72,7 +72,7 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
     if (k->guidance_width)
         property(t, "condition", "--guidance-embed W, or none: a scale of guidance");
     if (k->concat_channels)
-        property(t, "condition", "--concat [N,%lld,H,W], behind the picture's %lld channels",
+        property(t, "condition", "--concat [N,%lld,H,W], after the picture's %lld channels",
                  (long long)k->concat_channels,
                  (long long)(a->net.in_channels - k->concat_channels));
     if (k->added_width)
@@ -80,7 +80,7 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
                  (long long)k->added_width);
 }
 
-static ss_code tell_schedule(const ss_model_info *a, ss_table *t, ss_err *e)
+static ss_code add_schedule(const ss_model_info *a, ss_table *t, ss_err *e)
 {
     const ss_noising_options o = {
         .file = a->scheduler,
@@ -132,7 +132,7 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
         property(t, "ignored", "%d tensors: %s", a->n_ignored, a->ignored);
     if (*ss_remedies_text(a->net.remedies, remedies, sizeof remedies))
         property(t, "remedies", "%s", remedies);
-    return tell_schedule(a, t, e);
+    return add_schedule(a, t, e);
 }
 
 ss_code ss_inventory_options(const ss_model *m, ss_table *t, ss_err *e)

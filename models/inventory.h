@@ -22,12 +22,13 @@ typedef struct ss_inventory ss_inventory;
 /* Reads every weight once. */
 ss_code ss_inventory_new(ss_ctx *c, const ss_model *m, ss_inventory **v, ss_err *e);
 void ss_inventory_free(ss_inventory *v); /* NULL is fine */
-/* How many weights are inf or NaN; and a line that says so, or nothing. */
+/* Counts the weights that are inf or NaN. */
 uint64_t ss_inventory_bad(const ss_inventory *v);
+/* Prints one line that says so, or nothing where there is none. */
 void ss_inventory_say_bad(const ss_inventory *v, FILE *f);
 ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_err *e);
 ss_code ss_inventory_weights(const ss_inventory *v, int top, ss_table *t, ss_err *e);
-/* What lets activations grow (structure.h), with the ends that are zero. */
+/* Lists what lets activations grow (structure.h), with the ends of branches that are zero. */
 ss_code ss_inventory_structure(const ss_inventory *v, ss_structure **s, ss_err *e);
 
 #endif

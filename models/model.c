@@ -33,7 +33,7 @@ static ss_code read_config(ss_model *m, ss_err *e)
     return rc;
 }
 
-/* The table of classes that a text network may come with. */
+/* Opens the table of classes that a text network may come with. */
 static ss_code open_class_table(ss_model *m, ss_err *e)
 {
     ss_condition_needs *needs = &m->info.net.needs;
@@ -60,7 +60,8 @@ static ss_code open_class_table(ss_model *m, ss_err *e)
     return rc;
 }
 
-/* init: NULL, where there is a checkpoint; opt may be. */
+/* Builds the network and counts its parameters. init is NULL where there is a checkpoint; opt may
+ * be NULL. */
 static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *opt, ss_err *e)
 {
     int n;
@@ -89,7 +90,7 @@ static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *o
     return SS_OK;
 }
 
-/* True if the scheduler says that the network answers with a variance behind the picture. */
+/* True if the scheduler says that the network answers with a variance after the picture. */
 static bool has_learned_variance(const char *scheduler)
 {
     ss_json j = {0};
@@ -101,8 +102,9 @@ static bool has_learned_variance(const char *scheduler)
     return learned;
 }
 
-/* Channels that the network sees beside the picture that it answers with. An answer that is twice
- * as wide has a variance behind the picture; as wide as the input, only the scheduler tells. */
+/* Counts the channels that the network sees beside the picture that it answers with. An answer that
+ * is twice as wide has a variance after the picture; where it is as wide as the input, only the
+ * scheduler says whether it has one. */
 static int64_t concat_channels(const ss_network_info *net, const char *scheduler)
 {
     const int64_t in = net->in_channels, out = net->out_channels;

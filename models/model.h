@@ -4,7 +4,7 @@
  *   rc = ss_model_open("sd15/", NULL, &m, &err);      // reads headers, needs no device
  *   printf("%s\n", ss_model_about(m)->family);         // also ss_model_modules, _weights
  *   rc = ss_model_bind(m, ctx, &err);                 // parameters go to the device
- *   y = ss_model_forward(ctx, m, x, t, &condition);   // [N][H][W][in] -> [N][H][W][out]
+ *   y = ss_model_forward(ctx, m, x, t, &condition);   // [N,H,W,in] -> [N,H,W,out]
  *   ss_model_close(m);                                // before ss_ctx_free(ctx)
  *
  * Weights stay in the mapped file: opening touches no more than the headers.
@@ -19,65 +19,68 @@
 typedef struct ss_model ss_model;
 
 typedef struct {
-    const char *const *ignore; /* globs: tensors that may be there and are not used */
+    const char *const *ignore; /* globs of tensors of the checkpoint that need not be used */
     int n_ignore;
-    const char *variant;    /* of the weights, "fp16"; NULL: weight_files.h picks */
-    ss_model_places places; /* what does not lie where it is looked for */
+    const char *variant;    /* "fp16"; NULL: as weight_files.h picks */
+    ss_model_places places; /* files that are not where they are looked for */
 } ss_model_options;
 
-/* model: a model folder, a pipeline folder, the unet folder in one, or a file of weights
- * (model_paths.h). Strict: every tensor of the checkpoint is used that opt does not ignore, every
- * one that the config asks for is there, and an option of the config that is not supported is an
- * error that names it. opt may be NULL. */
+/* Opens a model folder, a pipeline folder, the folder of the network in one, or a file of weights
+ * (model_paths.h). Loading is strict: every tensor of the checkpoint is used unless opt ignores it,
+ * every tensor that the config asks for is there, and an option of the config that is not supported
+ * is an error that names it. opt may be NULL. */
 ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **m, ss_err *e);
-/* A network that was never trained, of a config.json in memory, which stays shared with its owner;
- * name is what messages call it. Has no checkpoint, so ss_model_checkpoint gives NULL and
+/* Makes a network that was never trained from a config.json in memory, which stays shared with its
+ * owner; name is what messages call it. It has no checkpoint: ss_model_checkpoint gives NULL and
  * ss_model_sha256 SS_USAGE. */
 ss_code ss_model_create(const json_t *config, const char *name, const ss_init *init, ss_model **m,
                         ss_err *e);
 void ss_model_close(ss_model *m); /* NULL is fine */
 
 typedef struct {
-    const char *path;      /* as given */
-    const char *folder;    /* where the weights are; NULL: only in memory */
-    const char *weights;   /* that, or the file of them that was named */
-    const char *config;    /* path of config.json */
-    const char *family;    /* _class_name of config.json */
-    const char *format;    /* of the weights, "safetensors"; "untrained" */
+    const char *path;    /* as given */
+    const char *folder;  /* where the weights are; NULL: in memory only */
+    const char *weights; /* the same, or the file of weights that was named */
+    const char *config;  /* path of config.json */
+    const char *family;  /* _class_name of config.json */
+    const char
+        *format; /* format of the weights, "safetensors"; "untrained" where there is no file */
     const char *scheduler; /* path of scheduler_config.json, or NULL */
     ss_network_info net;   /* what the network takes and gives (net/family.h) */
-    int64_t n_parameters;  /* values */
+    int64_t n_parameters;  /* number of values */
     uint64_t weight_bytes;
-    bool has_vae;        /* the pipeline around it has a VAE: its pictures are latents */
-    const char *ignored; /* tensors that were there and are not used, "a, b"; "" */
+    bool has_vae;        /* a VAE is beside it in the pipeline, so its pictures are latents */
+    const char *ignored; /* tensors of the checkpoint that are not used, "a, b"; "" for none */
     int n_ignored;
 } ss_model_info;
 
 const ss_model_info *ss_model_about(const ss_model *m); /* borrowed, as everything below */
 
-/* config.json, for display. */
+/* The JSON of config.json, for display. */
 const json_t *ss_model_config(const ss_model *m);
 const ss_checkpoint *ss_model_checkpoint(const ss_model *m);
-/* See ss_checkpoint_sha256; reads every file, so it takes as long as the disk does. */
+/* Hashes every file of the model (ss_checkpoint_sha256), so it takes as long as the disk does. */
 ss_code ss_model_sha256(const ss_model *m, char hex[65], ss_err *e);
 
-/* In order of definition. */
+/* Both lists are in the order of definition. */
 const ss_module *const *ss_model_modules(const ss_model *m, int *n);
 ss_weight *const *ss_model_weights(const ss_model *m, int *n);
 /* Adds what lets the network's activations grow; structure.h makes the whole list. */
 void ss_model_structure(const ss_model *m, ss_structure_list *l);
 
-/* Class k of class_embeddings.safetensors as encoder_hidden_states of one sample,
- * out [table_tokens][text_width]; k < 0 is the null class. SS_USAGE where the model has no
- * such table or no such class. */
+/* Reads class k of class_embeddings.safetensors as encoder_hidden_states of one sample, out
+ * [table_tokens][text_width]; k < 0 is the null class. A model without that table, or without that
+ * class in it, is SS_USAGE. */
 ss_code ss_model_class_embedding(const ss_model *m, int64_t k, float *out, ss_err *e);
 
-/* One context at a time; binding again moves the parameters. */
+/* Makes the parameters' tensors in a context. A model is bound to one context at a time; binding it
+ * again moves the parameters. */
 ss_code ss_model_bind(ss_model *m, ss_ctx *c, ss_err *e);
 void ss_model_unbind(ss_model *m);
 
-/* x [N][H][W][in_channels], timesteps [N] on the host (fractions are allowed), cond may be
- * NULL -> [N][H][W][out_channels], the caller's; NULL after an error, which the context has. */
+/* Runs the network: x [N,H,W,in_channels] (videos [N,F,H,W,in_channels]) and timesteps [N] on the
+ * host, fractions allowed, give the same shape with out_channels, the caller's. cond may be NULL.
+ * NULL after an error, which the context has. */
 ss_tensor *ss_model_forward(ss_ctx *c, const ss_model *m, const ss_tensor *x,
                             const float *timesteps, const ss_condition *cond);
 

@@ -15,7 +15,8 @@ static ss_code no_memory(ss_err *e)
     return ss_fail(e, SS_NOMEM, "out of memory");
 }
 
-/* FOLDER/NAME where there is such a file, or folder, else NULL; failed where memory is out. */
+/* Returns FOLDER/NAME where there is such a file, or folder, else NULL; sets *failed where memory
+ * is out. */
 static char *found(const char *folder, const char *name, bool is_there(const char *), bool *failed)
 {
     char *path = ss_path_join(folder, name);
@@ -33,7 +34,7 @@ static char *existing(const char *folder, const char *name, bool *failed)
     return found(folder, name, ss_file_exists, failed);
 }
 
-/* The folder around a path, as its text says. */
+/* Returns the folder around a path, by its text alone. */
 static char *parent_of(const char *path)
 {
     size_t n = strlen(path);
@@ -48,7 +49,7 @@ static char *parent_of(const char *path)
     const size_t length = n - from;
 
     if ((length == 1 && *last == '.') || (length == 2 && memcmp(last, "..", 2) == 0)) {
-        ss_str_addn(&s, path, n); /* the text does not say */
+        ss_str_addn(&s, path, n); /* its last part has no name to cut off */
         ss_str_add(&s, "/..");
     } else if (from == 0) {
         ss_str_add(&s, ".");
@@ -58,7 +59,8 @@ static char *parent_of(const char *path)
     return ss_str_detach(&s);
 }
 
-/* NAME around the folder: beside the link that leads to it, or beside the folder itself. */
+/* Looks for NAME around the folder: beside the link that leads to it, then beside the folder
+ * itself. */
 static char *around(const char *folder, const char *name, bool is_there(const char *), bool *failed)
 {
     char *parent = parent_of(folder), *path = NULL;
@@ -88,7 +90,7 @@ static bool has_vae(const char *folder, bool *failed)
     return path != NULL;
 }
 
-/* How good a config.json is: 2 its class is known, 1 it names one, 0 it does not. */
+/* Grades a config.json: 2 where its class is known, 1 where it names one, 0 where it does not. */
 static int grade(const char *config, bool *failed)
 {
     ss_json j = {0};
@@ -112,7 +114,7 @@ typedef struct {
     bool failed;
 } search;
 
-/* Takes folder, which becomes the search's, if it has a config.json that is better. */
+/* Takes folder as the best so far if its config.json has a better grade; else frees it. */
 static void try_folder(search *s, char *folder)
 {
     char *config = folder && s->grade < 2 ? existing(folder, "config.json", &s->failed) : NULL;
@@ -131,7 +133,7 @@ static void try_folder(search *s, char *folder)
     }
 }
 
-/* {"unet": ["diffusers", CLASS], "vae": ...}: components of a class known here. */
+/* Tries the components of {"unet": ["diffusers", CLASS], "vae": ...} whose class is known. */
 static void try_components(search *s, const char *model)
 {
     char *path = existing(model, "model_index.json", &s->failed);
@@ -166,7 +168,7 @@ static void try_family_folders(search *s, const char *model, const char *end)
     }
 }
 
-/* The best config.json in MODEL, or in what --config names, and around. */
+/* Finds the best config.json in MODEL, or in what --config names. */
 static void find_config(search *s, const char *model)
 {
     try_folder(s, ss_strdup(model));
@@ -175,15 +177,15 @@ static void find_config(search *s, const char *model)
     try_family_folders(s, model, "_ema");
 }
 
-/* Where config.json may be below a folder, after "config.json" itself: "nor unet/config.json". */
+/* Names where config.json may be below a folder: "nor unet/config.json". */
 static void list_places(ss_str *s, const char *word)
 {
     for (int i = 0; ss_family_folder(i); i++)
         ss_str_addf(s, "%s%s %s/config.json", i ? " " : "", word, ss_family_folder(i));
 }
 
-/* MODEL, or the folder of a network in it that is there where MODEL has no weights of its own;
- * NULL where memory is out. */
+/* Returns MODEL, or the folder of the network in it where MODEL has no weights of its own; NULL
+ * where memory is out. */
 static char *folder_of_weights(const char *model, bool *failed)
 {
     ss_weight_file w = {0};
@@ -198,7 +200,7 @@ static char *folder_of_weights(const char *model, bool *failed)
     return below ? below : ss_strdup(model);
 }
 
-/* config.json by itself; p->folder and p->weights are MODEL's. */
+/* Takes the config.json that --config names; the weights are in MODEL. */
 static ss_code take_named_config(const char *model, bool is_dir, const char *config,
                                  ss_model_paths *p, ss_err *e)
 {
@@ -227,7 +229,8 @@ static ss_code take_named_config(const char *model, bool is_dir, const char *con
     return rc;
 }
 
-/* Around the folder of the weights, or in it, or around a config that was named. */
+/* Looks for the scheduler around the folder of the weights, in it, and around a config that was
+ * named. */
 static void find_scheduler(const ss_model_paths *p, bool named, char **path, bool *failed)
 {
     *path = around(p->folder, "scheduler/scheduler_config.json", ss_file_exists, failed);
@@ -245,7 +248,7 @@ static void find_scheduler(const ss_model_paths *p, bool named, char **path, boo
     }
 }
 
-/* scheduler_config.json of a path that is that file, its folder, or a pipeline's. */
+/* Finds scheduler_config.json by a path that is that file, its folder, or a pipeline. */
 static ss_code take_named_scheduler(const char *path, char **file, ss_err *e)
 {
     bool failed = false;

@@ -22,14 +22,15 @@
 
 #include "models/model.h"
 
-/* Rows of modules of one kind at one place that the same key changes; all texts are the list's. */
+/* One row for the modules of one kind at one place that the same key changes. All texts are owned
+ * by the list. */
 typedef struct {
     ss_structure_row *rows;
     int n;
 } ss_structure;
 
-/* absmax: of each weight in the order of ss_model_weights, NaN where it is not known; NULL: of
- * none, and then there is no row of the kind zero. */
+/* Makes the list. absmax has the largest magnitude of each weight in the order of ss_model_weights,
+ * NaN where it is not known; NULL leaves out the rows of the kind zero. */
 ss_code ss_structure_new(const ss_model *m, const float *absmax, ss_structure **s, ss_err *e);
 void ss_structure_free(ss_structure *s); /* NULL is fine */
 

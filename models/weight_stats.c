@@ -15,7 +15,7 @@ typedef struct {
     uint64_t nonfinite, count;
 } totals;
 
-/* A piece is one sample. */
+/* Receives the statistics of a piece, which is one sample. */
 static void add_piece(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_stats *s,
                       int n)
 {
@@ -47,8 +47,8 @@ static ss_weight_stats finish(const totals *t)
     };
 }
 
-/* Values [from, from + n) as an f32 tensor of one sample, through the buffer of PIECE values
- * where they have to be converted. */
+/* Returns values [from, from + n) as an f32 tensor of one sample, converted through the buffer of
+ * PIECE values where need be. */
 static ss_tensor *piece(ss_ctx *c, ss_dtype t, const void *data, int64_t from, int64_t n,
                         float *buffer)
 {

@@ -8,7 +8,7 @@
 
 #include "kernels/context.h"
 
-/* Of n values: absmax and RMS of the finite ones (NaN where there is none). */
+/* Statistics of n values: absmax and RMS of the finite ones (NaN where there is none). */
 typedef struct {
     double absmax, rms;
     uint64_t nonfinite, count;
@@ -17,8 +17,8 @@ typedef struct {
 ss_code ss_weight_stats_take(ss_ctx *c, ss_dtype t, const void *data, int64_t n,
                              ss_weight_stats *out, ss_err *e);
 
-/* How far b is from a: the statistics of b - a, and relative = |b - a| / |a| (L2; 0 where
- * both are 0, infinity where only a is or where the difference is not finite). */
+/* The change from a to b: the statistics of b - a, and relative = |b - a| / |a| (L2; 0 where both
+ * are 0, infinity where only a is, or where the difference is not finite). */
 typedef struct {
     ss_weight_stats difference;
     double relative;

@@ -204,7 +204,7 @@ static void test_asked_for(void **state)
 {
     (void)state;
 #define QUICK " --samples 1 --sigmas 1 --quiet "
-    expect("inspect $D/with", 0, "--concat [N,2,H,W], behind the picture's 3 channels");
+    expect("inspect $D/with", 0, "--concat [N,2,H,W], after the picture's 3 channels");
     expect("probe $D/with -o $D/x.h5" QUICK, 2,
            "takes 5 channels, and its picture has 3: the other 2 are a condition");
     expect("bisect $D/with --fail 'absmax(*) > 1' --cache $D/kept" QUICK, 2, "--concat FILE#NAME");
@@ -239,7 +239,7 @@ static void test_variance_is_no_condition(void **state)
     expect("probe $D/both -o $D/v.h5 --force" QUICK, 0, NULL);
     write_file(in_tmp("both/scheduler_config.json"),
                "{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"learned_range\"}", 66);
-    expect("inspect $D/both", 0, "--concat [N,3,H,W], behind the picture's 3 channels");
+    expect("inspect $D/both", 0, "--concat [N,3,H,W], after the picture's 3 channels");
     expect("probe $D/both -o $D/v.h5 --force" QUICK, 2, "its picture has 3: the other 3");
     expect("generate $D/both -o $D/u --samples 1 --steps 1 --quiet --concat noise", 0, NULL);
 }

@@ -13,10 +13,10 @@
 
 enum { SHOWN = 128, MAX_FILES = 4096 };
 
-/* One file of tensors. */
+/* A shard: one file of tensors. */
 typedef struct {
     const ss_weight_format *format;
-    void *file; /* the format's */
+    void *file; /* belongs to the format */
 } shard;
 
 struct ss_checkpoint {
@@ -73,7 +73,7 @@ static int by_name(const void *a, const void *b)
                   (*(const ss_stored_tensor *const *)b)->name);
 }
 
-/* Gathers the tensors of all shards; a name may be there once. */
+/* Gathers the tensors of all shards; no name may appear twice. */
 static ss_code gather(ss_checkpoint *k, ss_err *e)
 {
     size_t n = 0;
@@ -130,7 +130,8 @@ static ss_code add_shard_once(ss_checkpoint *k, const ss_weight_format *format, 
     return rc;
 }
 
-/* {"metadata": {...}, "weight_map": {"conv_in.weight": "...-00001-of-00002.safetensors"}} */
+/* Opens the shards of an index, {"metadata": {...}, "weight_map": {"conv_in.weight":
+ * "...-00001-of-00002.safetensors"}}. */
 static ss_code open_index(ss_checkpoint *k, const ss_weight_format *format, const char *folder,
                           const char *path, ss_err *e)
 {

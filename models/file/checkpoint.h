@@ -1,6 +1,6 @@
 /* checkpoint.h - all tensors of a model under one roof
  *
- * Which files they are in, and how many, nobody else knows (weight_files.h finds them).
+ * Nothing else knows how many files they are in, and which (weight_files.h finds them).
  */
 #ifndef SS_MODELS_CHECKPOINT_H
 #define SS_MODELS_CHECKPOINT_H
@@ -9,15 +9,15 @@
 
 typedef struct ss_checkpoint ss_checkpoint;
 
-/* Opens the weights in a folder, of the variant that is asked for (weight_files.h); or those of a
- * file, or of the index of several, where path is one. */
+/* Opens the weights in a folder, of the variant that is asked for (weight_files.h); or, where path
+ * is a file, that file or the shards of that index. */
 ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint **k, ss_err *e);
 void ss_checkpoint_close(ss_checkpoint *k); /* NULL is fine */
 
-/* What the weights are called in messages: the file, or the index of the shards. */
+/* The name of the weights in messages: the file, or the index of the shards. */
 const char *ss_checkpoint_name(const ss_checkpoint *k);
 const char *ss_checkpoint_format(const ss_checkpoint *k); /* "safetensors" */
-/* The variant that the weights are of, "fp16"; "" where they are the plain ones. */
+/* "fp16", or "" for weights without a variant. */
 const char *ss_checkpoint_variant(const ss_checkpoint *k);
 
 /* All tensors in the order of their names; borrowed. */
@@ -30,8 +30,8 @@ uint64_t ss_checkpoint_bytes(const ss_checkpoint *k); /* of all tensors */
 size_t ss_checkpoint_n_files(const ss_checkpoint *k);
 const char *ss_checkpoint_file(const ss_checkpoint *k, size_t i);
 
-/* SHA-256 over the lines "NAME SHA256-OF-FILE\n" of config.json and the weight files, sorted
- * by name. Names are relative to the folder, so that a copy of a model has the same. */
+/* Computes the SHA-256 of the lines "NAME SHA256-OF-FILE\n" of config.json and the weight files,
+ * sorted by name. Names are relative to the folder, so that a copy of a model has the same. */
 ss_code ss_checkpoint_sha256(const ss_checkpoint *k, const char *config, char hex[65], ss_err *e);
 
 #endif

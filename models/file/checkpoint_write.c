@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/outdir.h"
 
-/* As diffusers does: keys sorted, two blanks, a newline at the end. */
+/* Writes JSON as diffusers does: keys sorted, two blanks, a newline at the end. */
 static ss_code write_json(const char *dir, const char *name, const json_t *value, ss_err *e)
 {
     char *path = ss_path_join(dir, name);
@@ -19,7 +19,7 @@ static ss_code write_json(const char *dir, const char *name, const json_t *value
 
 ss_code ss_checkpoint_write_into(const char *dir, const ss_checkpoint_parts *parts, ss_err *e)
 {
-    static const ss_st_note format = {"format", "pt"}; /* some loaders refuse a file without */
+    static const ss_st_note format = {"format", "pt"}; /* some loaders refuse a file without it */
     char *weights = ss_path_join(dir, "diffusion_pytorch_model.safetensors");
     ss_code rc = SS_OK;
 

@@ -15,19 +15,19 @@
 #include <jansson.h>
 
 typedef struct {
-    const json_t *config;    /* an object with _class_name; borrowed, as all of it */
+    const json_t *config;    /* an object with _class_name; all fields are borrowed */
     const json_t *scheduler; /* an object, or NULL */
     const ss_st_item *weights;
     size_t n_weights;
 } ss_checkpoint_parts;
 
-/* Writes the folder whole or not at all. replace: a folder there with a config.json in it is
- * replaced; without, one that exists is SS_IO. */
+/* Writes the folder whole or not at all. With replace, a folder that is there and has a config.json
+ * is replaced; without it, one that is there is SS_IO. */
 ss_code ss_checkpoint_write(const char *dir, const ss_checkpoint_parts *parts, bool replace,
                             ss_err *e);
 
-/* The same three files into a folder that exists, one after the other: for those who fill a
- * larger folder (outdir.h) of which this is a part. */
+/* Writes the same three files into a folder that exists, one after the other, for callers that fill
+ * a larger folder (outdir.h) of which this is a part. */
 ss_code ss_checkpoint_write_into(const char *dir, const ss_checkpoint_parts *parts, ss_err *e);
 
 #endif

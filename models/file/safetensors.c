@@ -21,7 +21,7 @@ struct ss_safetensors {
     size_t n;
 };
 
-/* Every dtype that the format knows, with its bits; only those of SS_DTYPES are usable. */
+/* Every dtype of the format, with its bits; only those of SS_DTYPES are usable. */
 static const struct {
     const char *name;
     unsigned bits;
@@ -36,7 +36,7 @@ static unsigned type_bits(const char *name)
         if (strcmp(name, types[i].name) == 0)
             return types[i].bits;
     }
-    return 0; /* of the future: listed, its size unchecked */
+    return 0; /* a newer dtype is listed, its size unchecked */
 }
 
 static bool usable_type(const char *name, ss_dtype *dtype)
@@ -59,7 +59,8 @@ static ss_code bad_tensor(const ss_safetensors *f, const char *name, const char 
     return ss_fail(e, SS_FORMAT, "%s: tensor %s: %s", f->path, SHOW(name), why);
 }
 
-/* The dimensions, and into *bits the tensor's size, 0 where the dtype's is not known. */
+/* Reads the dimensions, and the size of the tensor into *bits, 0 where that of the dtype is not
+ * known. */
 static ss_code read_shape(const ss_safetensors *f, const json_t *shape, ss_stored_tensor *t,
                           uint64_t *bits, ss_err *e)
 {
@@ -86,7 +87,7 @@ static ss_code read_shape(const ss_safetensors *f, const json_t *shape, ss_store
     return SS_OK;
 }
 
-/* One entry of the header; room is how many bytes follow the header. */
+/* Reads one entry of the header; room is how many bytes follow the header. */
 static ss_code read_entry(const ss_safetensors *f, const json_t *entry, size_t room,
                           ss_stored_tensor *t, ss_err *e)
 {
@@ -134,7 +135,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const ss_stored_tensor *)a)->name, ((const ss_stored_tensor *)b)->name);
 }
 
-/* Side by side, from the first byte to the last. */
+/* Checks that the tensors lie side by side, from the first byte to the last. */
 static ss_code check_cover(const ss_safetensors *f, size_t room, ss_err *e)
 {
     const char *at = (const char *)f->map.data + (f->map.size - room);
@@ -212,7 +213,8 @@ static ss_code read_header(ss_safetensors *f, ss_err *e)
                        f->map.size);
     for (int i = PREFIX - 1; i >= 0; i--)
         n = n << 8 | f->map.data[i];
-    if (n > f->map.size - PREFIX) /* before anything is allocated: n is what the file says */
+    if (n > f->map.size -
+                PREFIX) /* checked before anything is allocated, as n is whatever the file says */
         return ss_fail(e, SS_FORMAT,
                        "%s: header claims %" PRIu64 " bytes, the file has %zu: cut off, or not a "
                        "safetensors file",

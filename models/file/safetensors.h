@@ -19,14 +19,14 @@
 
 #include "models/file/weight_format.h"
 
-enum { SS_ST_MAX_HEADER = 64 << 20 }; /* bytes of JSON that are read at all */
+enum { SS_ST_MAX_HEADER = 64 << 20 }; /* longest header that is read, in bytes */
 
 extern const ss_weight_format ss_safetensors_format;
 
 typedef struct ss_safetensors ss_safetensors;
 
 ss_code ss_safetensors_open(const char *path, ss_safetensors **f, ss_err *e);
-void ss_safetensors_close(ss_safetensors *f); /* and with it all its tensors; NULL is fine */
+void ss_safetensors_close(ss_safetensors *f); /* its tensors end with it; NULL is fine */
 
 /* In the order of their names; borrowed. */
 size_t ss_safetensors_count(const ss_safetensors *f);
@@ -36,7 +36,8 @@ const ss_stored_tensor *ss_safetensors_find(const ss_safetensors *f,
 /* An entry of __metadata__, or NULL; borrowed. */
 const char *ss_safetensors_metadata(const ss_safetensors *f, const char *key);
 
-/* What the command line calls FILE#NAME. On success *values is the caller's to ss_free. */
+/* A tensor named as FILE#NAME on the command line. On success *values is the caller's to
+ * ss_free. */
 typedef struct {
     int rank;
     int64_t dim[SS_STORED_MAX_RANK];

@@ -49,7 +49,7 @@ static ss_code check_item(const char *path, const ss_st_item *t, ss_err *e)
     return SS_OK;
 }
 
-/* One entry of the header; the tensor begins at *at, which moves to its end. */
+/* Adds one entry of the header; the tensor begins at *at, which moves to its end. */
 static ss_code add_entry(json_t *header, const char *path, const ss_st_item *t, size_t *at,
                          ss_err *e)
 {
@@ -78,7 +78,7 @@ static int add_text(const char *piece, size_t n, void *text)
     return 0;
 }
 
-/* The header's text, padded with blanks so that the data behind it are aligned. */
+/* Makes the header's text, padded with blanks so that the data after it are aligned. */
 static ss_code make_header(const char *path, const ss_st_item *const *items, size_t n,
                            const ss_st_note *notes, size_t n_notes, ss_str *text, ss_err *e)
 {
@@ -151,7 +151,7 @@ ss_code ss_safetensors_write(const char *path, const ss_st_item *items, size_t n
         fwrite(header.s, 1, header.len, o.f);
         for (size_t i = 0; i < n; i++)
             write_values(o.f, order[i]);
-        rc = ss_outfile_commit(&o, e); /* finds what did not arrive */
+        rc = ss_outfile_commit(&o, e); /* reports bytes that did not reach the disk */
     }
     ss_str_release(&header);
     ss_free(order);

@@ -9,7 +9,7 @@ enum { SS_STORED_MAX_RANK = 8 };
 
 typedef struct {
     const char *name;
-    const char *file; /* path of the file that it lies in */
+    const char *file; /* path of the file that it is in */
     const char *type; /* dtype as the file names it, "I64" */
     bool usable;      /* type is one of SS_DTYPES, and dtype says which */
     ss_dtype dtype;
@@ -19,11 +19,11 @@ typedef struct {
     size_t bytes;
 } ss_stored_tensor;
 
-/* The shape for the engine. SS_UNSUPPORTED, with the tensor's name, for a dtype or a rank
- * that cannot be used. */
+/* Converts the shape for the engine. A dtype or a rank that cannot be used is SS_UNSUPPORTED, with
+ * the tensor's name. */
 ss_code ss_stored_shape(const ss_stored_tensor *t, ss_shape *s, ss_err *e);
 
-/* "[320,4,3,3]" into out; returns out. */
+/* Writes "[320,4,3,3]" into out; returns out. */
 char *ss_stored_shape_text(const ss_stored_tensor *t, char *out, size_t n);
 
 #endif

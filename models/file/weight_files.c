@@ -1,7 +1,7 @@
 /* weight_files.c - see weight_files.h
  *
- *   list what lies in the folder, each name understood by itself
- *   pick what is asked for; otherwise say what there is instead
+ *   lists the files of the folder, understanding each name by itself
+ *   picks the one that is asked for; otherwise says what there is instead
  */
 #include "models/file/weight_files.h"
 
@@ -60,8 +60,8 @@ static bool is_part(const char *name)
     return of && of > name && of[-1] >= '0' && of[-1] <= '9' && of[4] >= '0' && of[4] <= '9';
 }
 
-/* Files of these endings hold weights that are not read here; what else a training leaves does not.
- */
+/* True for files that hold weights in a format that is not read here, and not other states that a
+ * training leaves. */
 static bool is_pickle(const char *name)
 {
     static const char *const ends[] = {".bin", ".bin.index.json", ".ckpt", ".pt",
@@ -89,7 +89,7 @@ static char *copy(const char *s, size_t n)
     return ss_str_detach(&t);
 }
 
-/* STEM.V or STEM: both parts. */
+/* Splits "STEM.V" or "STEM": returns V, or "". */
 static char *split_variant(const char *base, size_t n, bool *usual)
 {
     const size_t stem = strlen(STEM);
@@ -124,7 +124,7 @@ static bool read_index(const char *rest, char **variant, bool *failed)
     return true;
 }
 
-/* Understands a name as one of a format's files, or leaves *to; false where memory is out. */
+/* Understands a name as a file of a format, else leaves *to as it is; false where memory is out. */
 static bool understand_as(const ss_weight_format *f, const char *name, entry *to)
 {
     const size_t n = strlen(name), m = strlen(f->ending);
@@ -154,7 +154,7 @@ static bool understand_as(const ss_weight_format *f, const char *name, entry *to
 static bool understand(const char *name, entry *to)
 {
     *to = (entry){.kind = NOTHING};
-    /* the table of classes lies beside the weights of a model without a pipeline */
+    /* neither is weights; the first is the table of classes of a model without a pipeline */
     if (starts_with(name, "class_embeddings.") || starts_with(name, "pytorch_lora_weights"))
         return true;
     for (int i = 0; ss_weight_format_at(i) && to->kind == NOTHING; i++) {
@@ -236,7 +236,7 @@ static bool is_better(const ss_weight_file *a, const ss_weight_file *b)
     return a->index && !b->index;
 }
 
-/* The entry that is meant, or NULL. */
+/* Picks the entry that the variant means; NULL where there is none, or doubt. */
 static entry *pick(const listing *l, const char *variant)
 {
     entry *best = NULL, *only = NULL;
@@ -269,7 +269,7 @@ static void add_name(ss_str *s, const char *name, int n)
         ss_str_add(s, ", ...");
 }
 
-/* Names of one kind, in order; returns how many. */
+/* Adds the names of one kind, in order; returns how many. */
 static int name_all(const listing *l, kind k, ss_str *s)
 {
     int n = 0;
@@ -281,7 +281,7 @@ static int name_all(const listing *l, kind k, ss_str *s)
     return n;
 }
 
-/* The variants, each once; returns how many. */
+/* Adds the names of the variants, each once; returns how many. */
 static int name_variants(const listing *l, ss_str *s, const char **first)
 {
     int n = 0;
@@ -361,7 +361,7 @@ static ss_code say_not_picked(const listing *l, const char *variant, ss_err *e)
     return rc;
 }
 
-/* A link into a cache that was copied without its blobs, or whose download did not end. */
+/* Refuses a link into a cache that was copied without its blobs, or whose download did not end. */
 static ss_code check_link(const char *path, ss_err *e)
 {
     char target[512], shown[SHOWN];
@@ -399,7 +399,7 @@ ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_f
     return rc;
 }
 
-/* The name of a path without the folders. */
+/* Returns the name of a path, without its folders. */
 static const char *file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -407,7 +407,8 @@ static const char *file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* The format of a file, or of an index of such files, by its name; NULL: of none. */
+/* Returns the format of a file, or of an index of such files, by its name; NULL where it tells of
+ * none. */
 static const ss_weight_format *format_of(const char *name)
 {
     for (int i = 0; ss_weight_format_at(i); i++) {

@@ -1,4 +1,4 @@
-/* weight_files.h - which weights lie in a model folder, and which of them are meant
+/* weight_files.h - which weights are in a model folder, and which of them are meant
  *
  * diffusers' save_pretrained has written weights under these names, V being a variant ("fp16"):
  *
@@ -6,7 +6,7 @@
  *   diffusion_pytorch_model.safetensors.index[.V].json    the index of several, now and in mid 2024
  *   diffusion_pytorch_model.safetensors.V.index.json      likewise, in early 2024
  *   diffusion_pytorch_model[.V]-00001-of-00002.safetensors, diffusion_pytorch_model-...[.V]...
- *                                                         what an index names; no weights alone
+ *                                                         shards, of no use without an index
  *
  * Another stem, as in unet.fp16.safetensors, is taken if there is no doubt. Pickles are not read
  * here.
@@ -17,18 +17,18 @@
 #include "models/file/weight_format.h"
 
 typedef struct {
-    const ss_weight_format *format; /* of the file, or of the shards */
+    const ss_weight_format *format; /* format of the file, or of the shards */
     char *path;
     char *variant; /* "" for none */
-    bool index;    /* of several files */
+    bool index;    /* it is an index of several files */
     bool usual;    /* named as above */
 } ss_weight_file;
 
-/* The weights of a variant; NULL: those without one, or the only ones that there are. An error
- * lists what there is and says how to go on. Release on success. */
+/* Finds the weights of a variant; NULL means those without a variant, or the only ones that there
+ * are. An error lists what is there and says what to do. Release on success. */
 ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_file *w, ss_err *e);
-/* A file of weights, or an index of several, that was named itself. One whose name does not tell
- * is taken for the preferred format. */
+/* Takes a file of weights, or an index of several, that was named itself. Where its name tells no
+ * format, the preferred one is assumed. */
 ss_code ss_weight_file_take(const char *path, ss_weight_file *w, ss_err *e);
 /* True for a path whose name is that of weights, or of an index. */
 bool ss_weight_file_named(const char *path);

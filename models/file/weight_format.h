@@ -10,14 +10,14 @@
 
 typedef struct {
     const char *name;   /* "safetensors" */
-    const char *ending; /* of its files' names, ".safetensors" */
+    const char *ending; /* the end of its files' names, ".safetensors" */
 
-    /* *shard is what the functions below take. A file is believed only after every entry was
-     * checked; no tensor of it lies outside of it, whatever it says. */
+    /* Opens a file as *shard, which the functions below take. Every entry is checked before it is
+     * believed: no tensor may lie outside the file, whatever the file says. */
     ss_code (*open)(const char *path, void **shard, ss_err *e);
     size_t (*count)(const void *shard);
-    const ss_stored_tensor *(*at)(const void *shard, size_t i); /* borrowed; in any order */
-    void (*close)(void *shard); /* and with it its tensors; NULL is fine */
+    const ss_stored_tensor *(*at)(const void *shard, size_t i); /* borrowed */
+    void (*close)(void *shard); /* its tensors end with it; NULL is fine */
 } ss_weight_format;
 
 #endif

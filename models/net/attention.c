@@ -4,7 +4,7 @@
  *   y = to_out(softmax(q k^T / sqrt(head)) v)     head by head (Vaswani et al. 2017)
  *   y = (k y + x) / out_scale                     with a residual; k is 1 but for a remedy
  *
- * Or with logits scale cos(q, k), another remedy.
+ * Another remedy has the logits scale cos(q, k).
  *
  * The statistics of attention carry this module's path: the operation runs while no module
  * inside this one is entered.
@@ -25,7 +25,7 @@ struct ss_attention_layer {
     int heads;
     float scale;
     bool cosine, magnitude;
-    ss_factor factor; /* of the residual's branch */
+    ss_factor factor; /* scales the branch before it is added to the residual */
     ss_attention_inner inner;
     ss_module residual_sum; /* inner value; path NULL: there is none */
     bool residual, upcast;
@@ -125,7 +125,8 @@ static ss_tensor *normed_context(ss_ctx *c, const ss_attention_layer *a, const s
     return ss_retain(context);
 }
 
-/* Keys (or values) of the context, then those of x itself where there are such. */
+/* Projects to the keys (or values) of the context, and after them those of x itself where there are
+ * such. */
 static ss_tensor *project_both(ss_ctx *c, const ss_linear_layer *added, const ss_linear_layer *own,
                                const ss_tensor *context, const ss_tensor *h)
 {
@@ -140,7 +141,7 @@ static ss_tensor *project_both(ss_ctx *c, const ss_linear_layer *added, const ss
     return k;
 }
 
-/* The mask of the context, with nothing masked among x's own tokens. */
+/* Extends the mask of the context so that nothing is masked among x's own tokens. */
 static ss_tensor *pad_mask(ss_ctx *c, const ss_tensor *mask, int64_t own)
 {
     ss_tensor *zeros = ss_slice(c, mask, 1, 0, 1), *wide = NULL;
@@ -168,7 +169,7 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
         ss_set(&h, ss_group_norm_layer_run(c, a->group_norm, h, NULL, SS_ACT_NONE));
     ss_tensor *q = ss_linear_layer_run(c, a->to_q, h); /* [N][T][inner] */
     if (a->add_k_proj) {
-        /* without a context, x as it came: neither norm is for it */
+        /* without a context x stands for it, past both norms */
         ss_tensor *s =
             context ? normed_context(c, a, context) : ss_reshape(c, x, ss_shape_of(N, T, C));
 
@@ -182,7 +183,7 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
         v = ss_linear_layer_run(c, a->to_v, context ? context : h);
     }
     ss_release(h);
-    if (a->magnitude) { /* head by head */
+    if (a->magnitude) { /* the norm is of each head */
         const int64_t width = ss_dim(q, -1) / a->heads;
 
         ss_set(&q, ss_mp_pixel(c, q, width));

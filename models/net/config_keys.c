@@ -1,8 +1,8 @@
 /* config_keys.c - see config_keys.h */
 #include "models/net/config_keys.h"
 
-/* Keys that say how the file came about, and nothing of the network: what diffusers' EMAModel and
- * its training scripts leave there, and what its and transformers' save_pretrained do. */
+/* Reads the keys that say how the file came about and nothing of the network: those of diffusers'
+ * EMAModel and training scripts, and of save_pretrained in diffusers and transformers. */
 static void read_bookkeeping(ss_json *j)
 {
     static const char *const keys[] = {
@@ -49,7 +49,8 @@ void ss_config_begin(ss_json *j)
     }
 }
 
-/* A key that was not read, or NULL. One that is null is an option of another version, not set. */
+/* Returns a key that was not read, or NULL. One that is null is an option of another version that
+ * is not set. */
 static const char *unknown_key(const ss_json *j)
 {
     const char *key;

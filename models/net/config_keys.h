@@ -1,4 +1,4 @@
-/* config_keys.h - the keys of config.json that say nothing of the network, and those unread
+/* config_keys.h - keys of config.json that say nothing of the network, and keys that nobody read
  *
  *   ss_config_begin(j);
  *   ...                                          // the family reads its options
@@ -9,11 +9,11 @@
 
 #include "base/json.h"
 
-/* Drops keys whose values were the defaults when the file was written, "_use_default_values": they
+/* Drops keys that "_use_default_values" lists: they held the default when the file was written, and
  * mean the default of the version that reads them. */
 void ss_config_begin(ss_json *j);
-/* The first complaint of the reading; else SS_UNSUPPORTED for a key that was not read and is no
- * bookkeeping of trainings and savers. Keys that begin with '_' or are null are let be. */
+/* Returns the first complaint; else SS_UNSUPPORTED for a key that was not read and is no
+ * bookkeeping of trainings and savers. Keys that are null, or begin with '_', are passed over. */
 ss_code ss_config_end(ss_json *j, const char *class_name, ss_err *e);
 
 #endif

@@ -38,7 +38,7 @@ void ss_guidance_embedding(double scale, int width, float *out)
     const int half = width / 2;
     const float step = (float)log(10000.0) / (float)(half - 1), w = (float)(scale - 1) * 1000;
 
-    out[width - 1] = 0; /* of an odd width */
+    out[width - 1] = 0; /* an odd width ends in a zero */
     for (int k = 0; k < half; k++) {
         const float phase = w * (float)exp((float)k * -step);
 
@@ -131,8 +131,8 @@ ss_tensor *ss_timestep_embedding_run(ss_ctx *c, const ss_timestep_embedding *t, 
     return ss_leave(c, &t->m, h);
 }
 
-/* AttentionPooling: one query, the mean of the tokens plus a learned vector; it is also the
- * first of the keys. [N][T][width] -> [N][width] */
+/* AttentionPooling: attention of one query, the mean of the tokens plus a learned vector, to itself
+ * and the tokens. [N][T][width] -> [N][width] */
 typedef struct {
     ss_module m;
     ss_weight *positional_embedding; /* [1][width] */
@@ -176,7 +176,8 @@ static ss_tensor *pooling_run(ss_ctx *c, const attention_pooling *p, const ss_te
     const int64_t N = ss_dim(x, 0), C = ss_dim(x, -1), row = 0;
 
     ss_enter(c, &p->m, x);
-    /* The learned vector goes to every sample: samples stand in for positions here. */
+    /* The learned vector is the same for every sample, as a sample stands in for a position
+     * here. */
     ss_tensor *position = ss_embedding(c, ss_operand(p->positional_embedding), &row, 1);
     ss_tensor *token = ss_mean_tokens(c, x); /* [N][1][C] */
     ss_set(&token, ss_reshape(c, token, ss_shape_of(1, N, C)));

@@ -17,12 +17,12 @@ typedef struct {
 } ss_sinusoid;
 void ss_sinusoid_fill(const ss_sinusoid *s, const float *t, int64_t n, float *out);
 
-/* What a network distilled for guidance is told of its scale (LCM), as diffusers' pipelines make
- * it: sinusoids, sin first, of 1000 (scale - 1); out [width]. Source: Meng et al. 2023. */
+/* Fills out [width] with the guidance scale as a network distilled for guidance takes it (LCM), as
+ * diffusers' pipelines do: sinusoids, sin first, of 1000 (scale - 1). Source: Meng et al. 2023. */
 void ss_guidance_embedding(double scale, int width, float *out);
 
-/* GaussianFourierProjection: sin and cos of 2 pi w_k t, with fixed random w_k from the
- * checkpoint; of ln t with log. Source: Tancik et al. 2020. */
+/* GaussianFourierProjection: sin and cos of 2 pi w_k t, with fixed random w_k from the checkpoint;
+ * log takes ln t in place of t. Source: Tancik et al. 2020. */
 typedef struct {
     ss_module m;
     ss_weight *weight; /* [width / 2] */
@@ -49,8 +49,8 @@ ss_timestep_embedding *ss_timestep_embedding_new(ss_net *n, const ss_module *par
 ss_tensor *ss_timestep_embedding_run(ss_ctx *c, const ss_timestep_embedding *t, const ss_tensor *x,
                                      const ss_tensor *cond);
 
-/* TextTimeEmbedding: a text becomes one vector, by attention of its mean to its tokens.
- * [N][T][in] -> [N][out] */
+/* TextTimeEmbedding: makes one vector of a text, by attention of its mean to its tokens. [N][T][in]
+ * -> [N][out] */
 typedef struct ss_text_embedding ss_text_embedding;
 
 ss_text_embedding *ss_text_embedding_new(ss_net *n, const ss_module *parent, int in, int out,

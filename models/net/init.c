@@ -16,7 +16,7 @@ static bool is_zero(const ss_init *init, const char *path)
     return false;
 }
 
-/* A stream for each parameter, told apart by its path and name. */
+/* Returns a stream of random numbers of its own for each parameter, by path and name. */
 static ss_rng stream_of(const ss_init *init, const ss_module *m, const char *name)
 {
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */

@@ -1,6 +1,6 @@
 /* init.h - the weights of an untrained network
  *
- * As PyTorch's layers begin, so that a training here starts as one there:
+ * They are drawn as PyTorch's layers do, so that a training starts here as it does there:
  *
  *   Conv2d, Linear         weight and bias uniform in (-k, k), k = 1 / sqrt(fan_in), fan_in =
  *                          inputs per output value: kaiming_uniform with a = sqrt(5)
@@ -22,17 +22,17 @@
 
 typedef struct {
     uint64_t seed;
-    const char *const *zero; /* globs over module paths, [n_zero] */
+    const char *const *zero; /* [n_zero] globs over module paths */
     int n_zero;
 } ss_init;
 
-/* Fills w, the parameter NAME of m; fan_in is that of the module's weight, 0 where it has none;
- * normalised: the forward pass normalises it, and it may not be zero (SS_USAGE).
- * SS_UNSUPPORTED for a kind of module that has no rule here. */
+/* Fills w, the parameter NAME of m. fan_in is that of the module's weight, 0 where it has none.
+ * normalised: the forward pass normalises it, so that it may not be zero (SS_USAGE). A kind of
+ * module that has no rule here is SS_UNSUPPORTED. */
 ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, ss_shape shape,
                      int64_t fan_in, bool normalised, float *w, ss_err *e);
 
-/* Each row w[i] to unit RMS: x / (1e-4 + rms). */
+/* Brings each row w[i] to unit RMS: x / (1e-4 + rms). */
 void ss_init_normalise(ss_shape shape, float *w);
 
 #endif

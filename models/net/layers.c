@@ -30,7 +30,7 @@ void ss_conv_layer_add_gain(ss_net *n, ss_conv_layer *l)
         l->gain = ss_net_weight(n, &l->m, "gain", ss_shape_of(1));
 }
 
-/* The weights that a product is made of. */
+/* Returns the weights that a product is made of, normalised where need be. */
 static ss_tensor *product_weight(ss_ctx *c, const ss_weight *w)
 {
     return w->normalised ? ss_mp_weight(c, w, false) : ss_retain(w->tensor);
@@ -140,7 +140,7 @@ void ss_group_norm_layer_modulate(ss_net *n, ss_group_norm_layer *l, const ss_mo
     ss_net_inner(n, &l->shifted, owner, SS_INNER_MODULATED, "norm2_shifted");
 }
 
-/* y (1 + scale) + shift in two steps, as PyTorch stores it. Takes y. */
+/* Computes y (1 + scale) + shift in two steps, as PyTorch stores it. Takes y. */
 static ss_tensor *modulate(ss_ctx *c, const ss_group_norm_layer *l, ss_tensor *y,
                            const ss_tensor *mod)
 {
@@ -172,7 +172,7 @@ ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, cons
                         ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, NULL));
     if (!changed) {
         y = ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, &plain);
-        plain = ss_leave(c, &l->m, plain); /* only looked at */
+        plain = ss_leave(c, &l->m, plain); /* hooks see it; it goes no further */
         if (inner && !ss_see_modulated(c, &l->scaled, &l->shifted, plain, mod)) {
             const bool recorded = ss_tape_pause(c, true);
 
@@ -229,7 +229,8 @@ ss_tensor *ss_embedding_layer_run(ss_ctx *c, const ss_embedding_layer *l, const 
 
     if (!rows)
         return ss_ctx_fail(c, SS_NOMEM, "out of memory");
-    for (int64_t i = 0; i < count; i++) /* no such row: the operation refuses -1 by number */
+    /* a row that does not exist is -1, which the operation refuses by number */
+    for (int64_t i = 0; i < count; i++)
         rows[i] = ids[i] >= 0 && ids[i] < 1e15f ? (int64_t)llroundf(ids[i]) : -1;
     ss_enter(c, &l->m, NULL);
     ss_tensor *table =

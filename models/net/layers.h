@@ -10,7 +10,7 @@
 #include "kernels/ops.h"
 #include "models/net/loader.h"
 
-/* A layer's parameter as an operand; NULL where the layer has none. */
+/* Returns a layer's parameter as an operand; NULL where the layer has none. */
 static inline const ss_tensor *ss_operand(const ss_weight *w)
 {
     return w ? w->tensor : NULL;
@@ -29,7 +29,7 @@ ss_conv_layer *ss_conv_layer_new(ss_net *n, const ss_module *parent, const char 
                                  int out, int kernel, ss_conv2d_opt opt);
 ss_tensor *ss_conv_layer_run(ss_ctx *c, const ss_conv_layer *l, const ss_tensor *x);
 
-/* The same padding on all sides. */
+/* Returns options with the same padding on all sides. */
 static inline ss_conv2d_opt ss_conv_same(int padding)
 {
     return (ss_conv2d_opt){1, padding, padding, padding, padding};
@@ -50,18 +50,18 @@ ss_linear_layer *ss_linear_layer_new(ss_net *n, const ss_module *parent, const c
 void ss_linear_layer_add_gain(ss_net *n, ss_linear_layer *l);
 ss_tensor *ss_linear_layer_run(ss_ctx *c, const ss_linear_layer *l, const ss_tensor *x);
 
-/* (a + b) / divisor, whose sum is the inner value `sum` (path NULL: nobody knows it). */
+/* Computes (a + b) / divisor, whose sum is the inner value `sum` (path NULL: no site). */
 ss_tensor *ss_divided_sum(ss_ctx *c, const ss_module *sum, const ss_tensor *a, const ss_tensor *b,
                           float divisor);
 
-/* A factor of a module (remedies.h): a number, or a parameter NAME of it. */
+/* A factor of a module (remedies.h): a number, or its parameter NAME. */
 typedef struct {
     float value;
     ss_weight *weight; /* [1], or NULL: value; 0: there is no factor */
 } ss_factor;
 
 ss_factor ss_factor_new(ss_net *n, const ss_module *m, const char *name, ss_factor_spec spec);
-/* *x times it; nothing is computed where there is none. */
+/* Multiplies *x by it; computes nothing where there is no factor. */
 void ss_factor_run(ss_ctx *c, const ss_factor *f, ss_tensor **x);
 
 /* GroupNorm over x [N][...][channels]. */
@@ -77,8 +77,8 @@ ss_group_norm_layer *ss_group_norm_layer_new(ss_net *n, const ss_module *parent,
                                              int channels, int groups, float eps);
 /* Makes norm(x) (1 + scale) and that + shift inner values of owner. */
 void ss_group_norm_layer_modulate(ss_net *n, ss_group_norm_layer *l, const ss_module *owner);
-/* act(norm(x) * (1 + scale) + shift), mod [N][2 channels] = scale, shift, or NULL for none. One
- * operation, unless what it is made of is looked at or changed. */
+/* Computes act(norm(x) * (1 + scale) + shift), mod [N][2 channels] = scale, shift, or NULL for
+ * neither. It is one operation, unless a hook sees or changes what it is made of. */
 ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, const ss_tensor *x,
                                    const ss_tensor *mod, ss_act act);
 

@@ -13,9 +13,9 @@
 
 enum {
     SHOWN = 128,
-    ALIGNMENT = 4,   /* of parameters: enough for every dtype to be read in place */
+    ALIGNMENT = 4,   /* enough for parameters of every dtype to be read in place */
     MAX_LISTED = 10, /* names in each list of an error */
-    MAX_LIST = 220   /* bytes of it: three lists fit into one message */
+    MAX_LIST = 220   /* bytes of such a list: three fit into one message */
 };
 
 /* Names for a message: as many as fit, and how many there are. */
@@ -25,9 +25,9 @@ typedef struct {
 } name_list;
 
 struct ss_net {
-    const ss_checkpoint *checkpoint; /* or NULL, and then */
+    const ss_checkpoint *checkpoint; /* NULL: untrained, and made by init */
     const ss_init *init;
-    const ss_module *last; /* whose weight had last_fan_in */
+    const ss_module *last; /* the module whose weight had last_fan_in */
     int64_t last_fan_in;
     const ss_remedies *remedies;
     const char *config_name;
@@ -124,7 +124,7 @@ static void out_of_memory(ss_net *n)
     ss_net_fail(n, SS_NOMEM, "out of memory");
 }
 
-/* Takes p into the net's care. */
+/* Makes p the net's to free. */
 static void *keep(ss_net *n, void *p)
 {
     void **grown = p ? ss_grow(n->blocks, &n->cap_blocks, n->n_blocks + 1, sizeof *grown) : NULL;
@@ -197,7 +197,8 @@ static void list_name(name_list *l, const char *separator, const char *fmt, ...)
     l->n++;
 }
 
-/* Before diffusers 0.18, attention that is a block of its own called its projections so. */
+/* Finds a parameter by its old name: before diffusers 0.18, attention that is a block of its own
+ * had other names for its projections. */
 static const ss_stored_tensor *find_deprecated(const ss_net *n, const ss_module *m,
                                                const char *name)
 {
@@ -221,7 +222,7 @@ static const ss_stored_tensor *find_deprecated(const ss_net *n, const ss_module 
     return t;
 }
 
-/* The stored tensor is used for w, if dtype and shape allow. */
+/* Uses the stored tensor for w, if dtype and shape allow. */
 static void fill_weight(ss_net *n, ss_weight *w, const ss_stored_tensor *t)
 {
     ss_shape stored = {0};
@@ -320,8 +321,8 @@ static int by_name(const void *a, const void *b)
                   (*(const ss_stored_tensor *const *)b)->name);
 }
 
-/* Whether a tensor that was not asked for may be there. diffusers' Fourier features had their
- * weights under a second name, W, which it takes no notice of. */
+/* True if a tensor that was not asked for may be there. diffusers' Fourier features once had their
+ * weights under a second name, W, which it ignores. */
 static bool is_ignored(ss_net *n, const char *name)
 {
     if (strcmp(name, "time_proj.W") == 0 && ss_checkpoint_find(n->checkpoint, "time_proj.weight"))
@@ -338,7 +339,7 @@ static bool is_ignored(ss_net *n, const char *name)
     return false;
 }
 
-/* Both lists are sorted: what only the checkpoint has was not asked for. */
+/* Lists what only the checkpoint has; both lists are sorted. */
 static void list_unexpected(ss_net *n)
 {
     char shown[SHOWN];
@@ -373,7 +374,7 @@ ss_code ss_net_finish(ss_net *n, ss_err *e)
             *e = n->err;
         return n->err.code;
     }
-    for (size_t i = 0; i < n->n_modules; i++) /* which are blocks is known only now */
+    for (size_t i = 0; i < n->n_modules; i++) /* only now is it known which are blocks */
         ((ss_module *)n->modules[i])->limit = n->modules[i]->block ? n->remedies->clamp : 0;
     if (n->init)
         return SS_OK;

@@ -14,8 +14,8 @@
  *   ...
  *   rc = ss_net_finish(n, &err);
  *
- * A constructor needs no other error check: the first failure is remembered, and what is
- * built after it is never run.
+ * A constructor needs no other error check: the first failure is remembered, and a net that
+ * failed never runs.
  */
 #ifndef SS_MODELS_LOADER_H
 #define SS_MODELS_LOADER_H
@@ -32,49 +32,50 @@ typedef struct {
     const char *name; /* "down_blocks.0.resnets.0.conv1.weight" */
     ss_dtype dtype;
     ss_shape shape;
-    const void *data; /* in the mapped checkpoint, or an aligned copy of that */
+    const void *data; /* in the mapped checkpoint, or an aligned copy */
     size_t bytes;
     bool normalised;   /* the forward pass normalises it (magnitude.h) */
-    const char *file;  /* where it came from, NULL: untrained */
+    const char *file;  /* path of the file that it is from; NULL: untrained */
     ss_tensor *tensor; /* on the device, while the network is bound to a context */
 } ss_weight;
 
 typedef struct ss_net ss_net;
 
-/* checkpoint and config_name (for messages) are borrowed and outlive the net. */
+/* Begins a network. checkpoint and config_name (for messages) are borrowed and outlive the net. */
 ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_err *e);
-/* The same for a network that was never trained: each parameter is made (init.h) instead of loaded.
- * init is borrowed until the end of building. */
+/* Begins a network that was never trained: parameters are made (init.h) instead of loaded. init is
+ * borrowed until the end of building. */
 ss_net *ss_net_new_untrained(const ss_init *init, const char *config_name, ss_err *e);
-/* What the layers that are made from now on have in them (borrowed until the end of building); none
- * before. */
+/* Sets the remedies of the layers that are made from now on, none before (borrowed until the end of
+ * building). */
 void ss_net_set_remedies(ss_net *n, const ss_remedies *r);
 const ss_remedies *ss_net_remedies(const ss_net *n);
 /* Tensors of the checkpoint that match one of the globs may be there without being asked for. The
  * list is borrowed until the end of building. */
 void ss_net_ignore(ss_net *n, const char *const *globs, int n_globs);
-void ss_net_free(ss_net *n); /* with all layers, modules and weights; NULL is fine */
+void ss_net_free(ss_net *n); /* and all its layers, modules and weights; NULL is fine */
 
 void *ss_net_alloc(ss_net *n, size_t bytes);
 /* Records the first failure of building. */
 void ss_net_fail(ss_net *n, ss_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Adds m to the list, with the path PARENT.NAME (parent NULL: the whole network, path ""). */
+/* Adds m to the modules, with the path PARENT.NAME (parent NULL: the whole network, path ""). */
 void ss_net_module(ss_net *n, ss_module *m, const ss_module *parent, const char *kind,
                    const char *name_fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* Adds a value inside of owner (hooks.h), OWNER.NAME. */
+/* Adds the inner value OWNER.NAME (hooks.h). */
 void ss_net_inner(ss_net *n, ss_module *m, const ss_module *owner, ss_inner kind, const char *name);
 
-/* The parameter NAME of a module, which must have the shape. Names that diffusers gave the
+/* Asks for the parameter NAME of a module, which must have the shape. Names that diffusers gave the
  * projections of attention blocks before version 0.18 are found too. */
 ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_shape shape);
 
-/* Everything asked for was there, and nothing else: or an error that lists what differs. */
+/* Ends building. An error lists what was asked for and is not there, and what is there and was not
+ * asked for. */
 ss_code ss_net_finish(ss_net *n, ss_err *e);
 
-/* Names of the tensors that were ignored, with commas between them; "" for none. Borrowed. */
+/* Returns the names of the tensors that were ignored, "a, b"; "" for none. Borrowed. */
 const char *ss_net_ignored(const ss_net *n, int *count);
 
 /* Makes the parameters' tensors in a context, or drops them. */

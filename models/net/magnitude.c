@@ -8,7 +8,7 @@
 
 ss_tensor *ss_mp_silu(ss_ctx *c, const ss_tensor *x)
 {
-    static const float rms = 0.596f; /* of silu of a standard normal value */
+    static const float rms = 0.596f; /* RMS of the silu of a standard normal value */
     ss_tensor *y = ss_activate(c, x, SS_ACT_SILU);
 
     ss_set(&y, ss_affine(c, y, 1 / rms, 0));

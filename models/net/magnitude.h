@@ -20,7 +20,7 @@
  *   resamplers       their convolutions, with such weights
  *   Attention        no norm; q, k and v pixel-normed head by head; sum(x, y, t = 0.3)
  *   decoder skips    concat(x, skip, t = 0.5)
- *   time_embedding   of sinusoids times sqrt(2); linear_1, silu, linear_2
+ *   time_embedding   takes sinusoids times sqrt(2); linear_1, silu, linear_2
  *   class_embedding  rows of unit RMS; sum(time, class, t = 0.5)
  *   conv_norm_out    and its activation: nothing; conv_out: times a gain
  *
@@ -34,22 +34,22 @@
 
 #include "models/net/loader.h"
 
-/* Takes nothing; the results are the caller's. */
+/* These borrow their operands; the results are the caller's. */
 ss_tensor *ss_mp_silu(ss_ctx *c, const ss_tensor *x);
 ss_tensor *ss_mp_sum(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, double t);
-/* Of channels, t = 0.5. */
+/* Concatenates channels, t = 0.5. */
 ss_tensor *ss_mp_concat(ss_ctx *c, const ss_tensor *a, const ss_tensor *b);
-/* Pixel norm over rows of `width` values, a divisor of the channels. */
+/* Normalises rows of `width` values, a divisor of the channels. */
 ss_tensor *ss_mp_pixel(ss_ctx *c, const ss_tensor *x, int64_t width);
-/* w_hat, of which the products are made; of a table (table): rows of unit RMS. */
+/* Returns w_hat, which products are made of; for a table its rows at unit RMS. */
 ss_tensor *ss_mp_weight(ss_ctx *c, const ss_weight *w, bool table);
-/* x [N][H][W][C] with a channel of ones behind. */
+/* Appends a channel of ones to x [N][H][W][C]. */
 ss_tensor *ss_mp_ones(ss_ctx *c, const ss_tensor *x);
-/* x [N][H][W][C] times 1 + scale [N][C] at every position. */
+/* Multiplies x [N][H][W][C] by 1 + scale [N][C] at every position. */
 ss_tensor *ss_mp_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *scale);
 
-/* Brings each row of a parameter's values, on the host, to unit RMS; nothing where the forward pass
- * does not normalise it (ss_weight.normalised). */
+/* Brings each row of a parameter's values, on the host, to unit RMS; does nothing where the forward
+ * pass does not normalise it (ss_weight.normalised). */
 void ss_weight_normalise(const ss_weight *w, float *values);
 
 #endif

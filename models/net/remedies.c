@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const double MOST = 1e6; /* of any of these numbers */
+static const double MOST = 1e6; /* largest of these numbers */
 
-/* A number above 0; 0 where the key is absent or wrong. */
+/* Reads a number above 0; 0 where the key is absent or wrong. */
 static float read_positive(ss_json *j, const char *key, const char *expected)
 {
     const json_t *v = ss_json_get(j, key);

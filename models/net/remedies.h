@@ -1,4 +1,4 @@
-/* remedies.h - what a network has in it against growing activations
+/* remedies.h - parts of a network that hold its activations down
  *
  * A config.json may have an object "remedies" beside the keys of diffusers; without it nothing
  * changes. The weights of such a network are trained with it, so it belongs to the checkpoint:
@@ -21,7 +21,7 @@
 
 #include "base/json.h"
 
-/* A factor: a number, or a parameter at each place; neither means that there is none. */
+/* A factor: a number, or a parameter at each place; neither where there is no factor. */
 typedef struct {
     bool learned;
     float value; /* 0: none */
@@ -35,11 +35,11 @@ typedef struct {
     bool magnitude;     /* magnitude_preserving */
 } ss_remedies;
 
-/* Reads j's "remedies", where there is one. What is wrong there is j's complaint, which names the
+/* Reads j's "remedies", where there is one. An error there becomes j's complaint, which names the
  * key in it, its value and what is allowed. */
 void ss_remedies_read(ss_json *j, ss_remedies *r);
 
-/* "clamp 20, residual_scale learned", or "" where there are none; cut to n bytes. */
+/* Writes "clamp 20, residual_scale learned" into out, "" where there are none, cut to n bytes. */
 const char *ss_remedies_text(const ss_remedies *r, char *out, size_t n);
 
 #endif

@@ -19,7 +19,7 @@ struct ss_resnet {
     ss_factor factor;
     bool magnitude;
     ss_module temb_sum, residual_sum; /* inner values; path NULL: there is none */
-    ss_module downsample; /* PyTorch lists the pooling, but not its counterpart; path NULL: none */
+    ss_module downsample; /* PyTorch lists this pooling, but not the other; path NULL: none */
     ss_resnet_spec spec;
 };
 
@@ -71,7 +71,8 @@ const ss_module *ss_resnet_module(const ss_resnet *r)
 ss_tensor *ss_fir(ss_ctx *c, const ss_tensor *x, ss_direction direction)
 {
     static const float half[] = {1 / 8.f, 3 / 8.f, 3 / 8.f, 1 / 8.f};
-    static const float twice[] = {1 / 4.f, 3 / 4.f, 3 / 4.f, 1 / 4.f}; /* zeros are put between */
+    static const float twice[] = {1 / 4.f, 3 / 4.f, 3 / 4.f,
+                                  1 / 4.f}; /* between which zeros are put */
 
     if (direction == SS_HALVE)
         return ss_fir_resample(c, x, half, 4, 1, 2, 1, 1);
@@ -89,7 +90,7 @@ static ss_tensor *resample(ss_ctx *c, const ss_resnet *r, const ss_tensor *x)
     return ss_upsample_nearest(c, x, 2 * ss_dim(x, 1), 2 * ss_dim(x, 2));
 }
 
-/* magnitude.h */
+/* Runs the block of magnitude-preserving networks (magnitude.h). */
 static ss_tensor *run_magnitude(ss_ctx *c, const ss_resnet *r, const ss_tensor *x,
                                 const ss_tensor *temb)
 {

@@ -4,12 +4,12 @@
 
 #include "models/net/layers.h"
 
-/* How the resolution changes. CONV and RESNET name who does it in a block of the network,
- * FIR is RESNET with the [1 3 3 1] filter of StyleGAN2 instead of boxes (NCSN++). */
+/* How the resolution changes: by a convolution of its own, by the residual block, or by that with
+ * the [1 3 3 1] filter of StyleGAN2 instead of boxes (NCSN++). */
 typedef enum { SS_RESAMPLE_CONV, SS_RESAMPLE_RESNET, SS_RESAMPLE_FIR } ss_resampling;
 typedef enum { SS_KEEP, SS_HALVE, SS_DOUBLE } ss_direction;
 
-/* What a residual block is told; all but the channels are the same for a whole level. */
+/* The options of a residual block; all but the channels are the same for a whole level. */
 typedef struct {
     int in, out; /* channels */
     int temb;    /* width of the time embedding */
@@ -21,8 +21,8 @@ typedef struct {
     float out_scale;    /* the sum is divided by it */
     bool shortcut;      /* a 1x1 convolution on the residual even where in == out */
     ss_direction direction;
-    bool fir;     /* filter of the direction */
-    bool encoder; /* where it is: only magnitude-preserving blocks differ (magnitude.h) */
+    bool fir;     /* the change of resolution is by the FIR filter */
+    bool encoder; /* magnitude-preserving blocks differ there (magnitude.h) */
 } ss_resnet_spec;
 
 typedef struct ss_resnet ss_resnet;
@@ -33,16 +33,17 @@ ss_resnet *ss_resnet_new(ss_net *n, const ss_module *parent, const char *list, i
 ss_tensor *ss_resnet_run(ss_ctx *c, const ss_resnet *r, const ss_tensor *x, const ss_tensor *temb);
 const ss_module *ss_resnet_module(const ss_resnet *r);
 
-/* The [1 3 3 1] filter, resolution halved or doubled, brightness kept. */
+/* Applies the [1 3 3 1] filter, resolution halved or doubled, brightness kept. */
 ss_tensor *ss_fir(ss_ctx *c, const ss_tensor *x, ss_direction direction);
 
-/* Downsample2D and Upsample2D: a convolution of stride 2, or one after nearest neighbours. */
+/* Downsample2D and Upsample2D: a convolution of stride 2, or a convolution after doubling by
+ * nearest neighbours. */
 typedef struct {
     ss_module m;
     ss_conv_layer *conv;
 } ss_resampler;
 
-/* padding 0 means one row and column of zeros at the bottom and the right. */
+/* padding 0 stands for one row and column of zeros at the bottom and the right. */
 ss_resampler *ss_downsampler_new(ss_net *n, const ss_module *parent, int channels, int padding);
 ss_tensor *ss_downsampler_run(ss_ctx *c, const ss_resampler *r, const ss_tensor *x);
 ss_resampler *ss_upsampler_new(ss_net *n, const ss_module *parent, int channels);

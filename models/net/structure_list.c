@@ -16,7 +16,7 @@ static const char *const kind_names[] = {SS_STRUCTURE_KINDS(X)};
 struct ss_structure_draft {
     const ss_structure_clause *clause;
     ss_place at;
-    ss_str modules, more; /* more: what is said behind the clause's reads */
+    ss_str modules, more; /* more: text after the clause's reads */
 };
 
 const char *ss_structure_kind_name(ss_structure_kind k)
@@ -108,7 +108,7 @@ static int by_kind(const void *pa, const void *pb)
     return order ? order : (int)a->at - (int)b->at;
 }
 
-/* The value of "KEY" or "remedies.KEY" in config.json, as JSON; NULL: no memory. */
+/* Returns the value of "KEY" or "remedies.KEY" in config.json, as JSON; NULL: no memory. */
 static char *value_text(const json_t *config, const char *key)
 {
     static const char inner[] = "remedies.";
@@ -129,7 +129,7 @@ static char *value_text(const json_t *config, const char *key)
     return copy;
 }
 
-/* The row of a draft, whose texts it takes; false where memory is out. */
+/* Makes the row of a draft, whose texts it takes; false where memory is out. */
 static bool complete(ss_structure_draft *d, const json_t *config, ss_structure_row *r)
 {
     const ss_structure_clause *c = d->clause;

@@ -44,7 +44,7 @@
 #define X(name, text) SS_STRUCTURE_##name,
 typedef enum { SS_STRUCTURE_KINDS(X) SS_N_STRUCTURE_KINDS } ss_structure_kind;
 #undef X
-const char *ss_structure_kind_name(ss_structure_kind k); /* the row's kind */
+const char *ss_structure_kind_name(ss_structure_kind k); /* the text of a row's kind */
 
 /* Places in a network, in the order of the list. */
 #define SS_PLACES(X)            \
@@ -58,8 +58,8 @@ const char *ss_structure_kind_name(ss_structure_kind k); /* the row's kind */
 typedef enum { SS_PLACES(X) SS_N_PLACES } ss_place;
 #undef X
 
-/* What rows say (base/structure.h), constant texts. key: of config.json, "remedies.NAME" of its
- * remedies, "" where none changes it. */
+/* The texts of a row (base/structure.h), constant. key is one of config.json, "remedies.NAME" of
+ * its remedies, or "" where none changes it. */
 typedef struct {
     ss_structure_kind kind;
     const char *reads, *why, *key, *remedy;
@@ -82,25 +82,24 @@ typedef struct {
 /* Adds a module to the row of its clause and place; the first one makes the row. */
 void ss_structure_add(ss_structure_list *l, const ss_structure_clause *c, ss_place at,
                       const char *path);
-/* Ends what the rows of a clause say they read with a further text. */
+/* Appends a text to what the rows of a clause say they read. */
 void ss_structure_say_more(ss_structure_list *l, const ss_structure_clause *c, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Makes the rows, ordered by kind, key and place, with the values of their keys in config; leaves
- * the list empty. *rows [*n] and their modules, reads and values are the caller's to ss_free, by
- * ss_structure_rows_free. */
+/* Makes the rows, ordered by kind, key and place, with the values of their keys in config; empties
+ * the list. The caller frees *rows [*n] by ss_structure_rows_free. */
 ss_code ss_structure_finish(ss_structure_list *l, const json_t *config, ss_structure_row **rows,
                             int *n, ss_err *e);
 void ss_structure_rows_free(ss_structure_row *rows, int n); /* NULL is fine */
 
 /* ---- the modules of the list ---- */
 
-/* The part of a path behind that of its parent. */
+/* Returns the part of a path after that of its parent. */
 const char *ss_structure_own_name(const ss_structure_list *l, const ss_module *m);
-/* A module or inner value NAME directly below m, or NULL. */
+/* Returns the module or inner value NAME directly below m, or NULL. */
 const ss_module *ss_structure_child(const ss_structure_list *l, const ss_module *m,
                                     const char *name);
-/* The path of the module that has a parameter, if NAME is its name there; else NULL. */
+/* Returns the path of the module that has this parameter, if it is called NAME there; else NULL. */
 const char *ss_structure_owner(const ss_structure_list *l, const char *parameter, const char *name);
 
 #endif

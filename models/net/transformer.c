@@ -30,7 +30,7 @@ typedef struct {
 struct ss_transformer {
     ss_module m;
     ss_group_norm_layer *norm;
-    ss_linear_layer *linear_in, *linear_out; /* these two, or the next two */
+    ss_linear_layer *linear_in, *linear_out; /* projections: these two, or the next two */
     ss_conv_layer *conv_in, *conv_out;
     block **blocks; /* [depth] */
     int depth;
@@ -83,7 +83,7 @@ static block *block_new(ss_net *n, const ss_module *parent, int index, const ss_
     return b;
 }
 
-/* *h += branch; the stream is shown at the module that the branch came from. Takes branch. */
+/* Adds branch to *h; hooks see the sum at the module that the branch came from. Takes branch. */
 static void add_to_stream(ss_ctx *c, ss_tensor **h, ss_tensor *branch, const ss_module *from)
 {
     ss_set(h, ss_add(c, branch, *h, 1));
@@ -91,7 +91,7 @@ static void add_to_stream(ss_ctx *c, ss_tensor **h, ss_tensor *branch, const ss_
     ss_see(c, from, SS_PORT_RESIDUAL, *h);
 }
 
-/* Takes h [N][T][width]. */
+/* Runs one block; takes h [N][T][width]. */
 static ss_tensor *block_run(ss_ctx *c, const block *b, ss_tensor *h, const ss_tensor *context,
                             const ss_tensor *mask)
 {
@@ -99,7 +99,7 @@ static ss_tensor *block_run(ss_ctx *c, const block *b, ss_tensor *h, const ss_te
 
     ss_enter(c, &b->m, h);
     z = ss_layer_norm_layer_run(c, b->norm1, h);
-    /* As in the reference, the mask of the context does not reach attn1, cross or not. */
+    /* The mask of the context does not reach attn1, cross or not, as in the reference. */
     ss_set(&z, ss_attention_layer_run(c, b->attn1, z, b->only_cross ? context : NULL, NULL));
     add_to_stream(c, &h, z, ss_attention_layer_module(b->attn1));
 

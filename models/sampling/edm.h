@@ -15,7 +15,7 @@ typedef struct {
     double c_skip, c_out, c_in, c_noise;
 } ss_edm;
 
-/* sigma and sigma_data are over 0. */
+/* sigma and sigma_data are positive. */
 ss_edm ss_edm_at(double sigma, double sigma_data);
 
 #endif

@@ -13,7 +13,7 @@
 
 struct ss_noising {
     ss_scheduler_kind kind;
-    ss_schedule *schedule; /* of betas, else the defaults */
+    ss_schedule *schedule; /* of betas; for other kinds the defaults */
     ss_prediction prediction;
     double data, min; /* sigma_data, sigma_min */
     double steps;     /* flow: timesteps from 0 to this */
@@ -163,7 +163,7 @@ void ss_noising_denoised(const ss_noising *k, ss_noise_level l, const float *x, 
     case SS_SCHEDULER_CONSISTENCY: {
         const scalings c = scalings_at(k, sigma);
 
-        for (int64_t i = 0; i < n; i++) /* x is a times what the formula calls x */
+        for (int64_t i = 0; i < n; i++) /* x is a times the x of the formula */
             out[i] = (float)(c.skip / l.a * x[i] + c.out * y[i]);
         return;
     }
@@ -189,7 +189,7 @@ bool ss_noising_takes_sigma(const ss_noising *k)
 
 /* ---- reading ---- */
 
-/* A number of an option. */
+/* Sets a key to the number of an option. */
 static ss_code set_number(json_t *o, const char *key, const char *option, const char *text,
                           ss_err *e)
 {
@@ -204,7 +204,7 @@ static ss_code set_number(json_t *o, const char *key, const char *option, const 
                                                           : ss_fail(e, SS_NOMEM, "out of memory");
 }
 
-/* Options as keys of the file, in whose place they stand. */
+/* Sets the options as keys of the file, whose values they replace. */
 static ss_code set_options(const ss_noising_options *opt, json_t *o, ss_err *e)
 {
     ss_betas b;
@@ -262,7 +262,8 @@ static void read_consistency(ss_json *j, ss_noising *k)
     ss_str_addf(&k->text, "consistency model, sigma %g to %g, sigma_data %g", k->min, max, k->data);
 }
 
-/* shift_key: of the steps that training and sampling prefer; a network is told t whatever it is. */
+/* Reads flow matching. shift_key names the shift of the steps that training and sampling prefer;
+ * the network is told t whatever it is. */
 static void read_flow(ss_json *j, ss_noising *k, const char *shift_key)
 {
     const char *const predictions[] = {ss_prediction_name(SS_PREDICT_FLOW), NULL};
@@ -327,7 +328,7 @@ static void describe_betas(ss_noising *k, bool trained, const ss_schedule_option
                 ss_prediction_name(o->prediction));
 }
 
-/* The file's or the options' class; fills all but what the formulas of betas need. */
+/* Reads the file by its class, or the options'; fills all but what the formulas of betas need. */
 static ss_code read_file(ss_json *j, const ss_scheduler_class *class, ss_noising *k, ss_err *e)
 {
     ss_schedule_options o;
@@ -344,7 +345,7 @@ static ss_code read_file(ss_json *j, const ss_scheduler_class *class, ss_noising
         return rc;
     }
     if (!class)
-        ss_schedule_read_options(j, &o, &(double *){NULL}); /* complains */
+        ss_schedule_read_options(j, &o, &(double *){NULL}); /* for its complaints */
     else if (class->kind == SS_SCHEDULER_EDM)
         read_edm(j, k);
     else if (class->kind == SS_SCHEDULER_CONSISTENCY)
@@ -360,7 +361,8 @@ static ss_code read_file(ss_json *j, const ss_scheduler_class *class, ss_noising
     return rc;
 }
 
-/* What nobody says. Stable Diffusion's published files, all versions, have these betas. */
+/* Sets what neither file nor option says. All versions of Stable Diffusion have these betas in
+ * their published files. */
 static ss_code set_assumed(const ss_noising_options *opt, json_t *o, ss_err *e)
 {
     if (opt->like_stable_diffusion &&
@@ -372,7 +374,7 @@ static ss_code set_assumed(const ss_noising_options *opt, json_t *o, ss_err *e)
     return SS_OK;
 }
 
-/* Without a file, or in place of one. */
+/* Reads the options where there is no file, or none that is usable. */
 static ss_code read_nothing(const ss_noising_options *opt, ss_noising *k, ss_err *e)
 {
     json_t *o = json_object();
@@ -417,7 +419,7 @@ static ss_code open_file(const ss_noising_options *opt, ss_noising *k, ss_err *e
     ss_err why = {0};
     ss_code rc = ss_json_load(&j, opt->file, &why);
 
-    if (rc == SS_FORMAT) { /* no JSON: whoever needs it hears of it */
+    if (rc == SS_FORMAT) { /* not JSON: an error only for callers that need the schedule */
         k->unknown = why;
         return SS_OK;
     }
@@ -453,7 +455,7 @@ static ss_code fill(const ss_noising_options *opt, ss_noising *k, ss_err *e)
         return ss_fail(e, SS_USAGE,
                        "the network takes sigma itself: --beta-schedule, --beta-start, --beta-end "
                        "and --prediction are of networks with timesteps");
-    if (rc == SS_OK && opt->takes_sigma) { /* a file of its is about sampling alone */
+    if (rc == SS_OK && opt->takes_sigma) { /* the file of a score network is about sampling only */
         k->kind = SS_SCHEDULER_SCORE;
         ss_str_add(&k->text, "none: the network takes sigma itself");
     } else if (rc == SS_OK) {

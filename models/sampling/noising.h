@@ -30,60 +30,60 @@
 
 typedef struct {
     const char *file; /* scheduler_config.json; NULL: there is none */
-    /* Options that win over the file; NULL: none. --beta-* make the schedule one of betas whatever
-     * the file is of. */
+    /* Options that win over the file; NULL: none. The options --beta-* make it a schedule of betas,
+     * whatever class the file names. */
     const char *beta_schedule, *beta_start, *beta_end, *prediction;
-    bool takes_sigma;           /* a score network, whatever the file says */
-    bool like_stable_diffusion; /* what is assumed where there is neither file nor option */
+    bool takes_sigma;           /* it is a score network, whatever the file says */
+    bool like_stable_diffusion; /* without file and option, Stable Diffusion's betas are assumed */
 } ss_noising_options;
 
 typedef struct ss_noising ss_noising;
 
-/* SS_USAGE for an option, SS_IO or SS_FORMAT for a file that cannot be read. */
+/* Opens the schedule. SS_USAGE for an option, SS_IO or SS_FORMAT for a file that cannot be read. */
 ss_code ss_noising_open(const ss_noising_options *opt, ss_noising **k, ss_err *e);
 void ss_noising_free(ss_noising *k); /* NULL is fine */
 
-/* SS_OK, or why the schedule is not known, with a hint what to do. */
+/* Returns SS_OK, or an error that says why the schedule is not known and what to do. */
 ss_code ss_noising_check(const ss_noising *k, ss_err *e);
-/* True where no file says what it is, or what it says is not known. */
+/* True where no file says the schedule, or says one that is not known. */
 bool ss_noising_assumed(const ss_noising *k);
-/* One line: "EulerDiscreteScheduler: linear betas 0.0001 to 0.02, 1000 steps, ..." Where it is
- * assumed it begins with that word and ends with what to do. */
+/* Describes it in one line: "EulerDiscreteScheduler: linear betas 0.0001 to 0.02, 1000 steps, ..."
+ * A schedule that is assumed begins with that word and ends with what to do. */
 const char *ss_noising_text(const ss_noising *k);
-/* "epsilon", "v_prediction", "edm", ... */
+/* Names what the network predicts: "epsilon", "v_prediction", "edm", ... */
 const char *ss_noising_prediction(const ss_noising *k);
 
 ss_scheduler_kind ss_noising_kind(const ss_noising *k);
-/* Of betas; the defaults' where it is of another kind. Borrowed. */
+/* Returns the schedule of betas; where it is of another kind, the default one. Borrowed. */
 const ss_schedule *ss_noising_schedule(const ss_noising *k);
-/* True where the network has no timesteps of its own but takes sigma (score) or EDM's function of
- * it. */
+/* True where the network takes sigma (score), or EDM's function of it, and no timesteps. */
 bool ss_noising_takes_sigma(const ss_noising *k);
-/* True where there is a target that the answer could be compared with: not of consistency models,
- * which are trained against themselves. */
+/* True where the answer can be compared with a target; consistency models have none, as they are
+ * trained against themselves. */
 bool ss_noising_has_target(const ss_noising *k);
 
-/* The network sees a x0 + s n. sigma over 0; infinite where ss_noising_reaches_infinity. */
+/* Returns the level at sigma > 0: the network sees a x0 + s n. sigma may be infinite where
+ * ss_noising_reaches_infinity says so. */
 ss_noise_level ss_noising_level(const ss_noising *k, double sigma);
 bool ss_noising_reaches_infinity(const ss_noising *k);
-/* What it is told. */
+/* Returns what the network is told at sigma. */
 double ss_noising_told(const ss_noising *k, double sigma);
-/* The same without rounding to whole steps. */
+/* Returns the same without rounding to whole steps. */
 double ss_noising_told_exactly(const ss_noising *k, double sigma);
-/* The lowest sigma that the network was trained with; 0.01 where nothing says which. */
+/* Returns the lowest sigma that the network was trained with; 0.01 where nothing says it. */
 double ss_noising_lowest(const ss_noising *k);
-/* The sigma of a timestep, with a fraction if need be; SS_USAGE where there is none. */
+/* Returns the sigma of a timestep, which may have a fraction; SS_USAGE where there is none. */
 ss_code ss_noising_sigma(const ss_noising *k, double timestep, double *sigma, ss_err *e);
 
-/* What the network should have answered, so that its mean squared difference from the answer is the
- * training loss; and what its answer y to x (what it saw) says of the clean picture: NaN where it
- * says nothing, epsilon at infinite sigma. l is ss_noising_level's; n values; out may be one of the
- * inputs. */
+/* Computes the answer that the network is trained towards (target): the mean squared difference
+ * from it is the training loss; or the clean picture that its answer y to x, which it saw, means
+ * (denoised): NaN where it means none, as epsilon at infinite sigma. l is ss_noising_level's; n
+ * values; out may be one of the inputs. */
 void ss_noising_target(const ss_noising *k, ss_noise_level l, const float *x0, const float *noise,
                        int64_t n, float *out);
 void ss_noising_denoised(const ss_noising *k, ss_noise_level l, const float *x, const float *y,
                          int64_t n, float *out);
-/* False where an answer says nothing of the clean picture. */
+/* False where an answer says nothing about the clean picture. */
 bool ss_noising_can_denoise(const ss_noising *k, double sigma);
 
 #endif

@@ -83,7 +83,7 @@ static int rising(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
-/* The quantile of n sorted values, linear between two of them. */
+/* Returns the quantile of n sorted values, linear between two of them. */
 static double quantile(const float *sorted, int64_t n, double q)
 {
     const double at = q * (double)(n - 1), below = floor(at);
@@ -92,7 +92,7 @@ static double quantile(const float *sorted, int64_t n, double q)
     return sorted[i] + (at - below) * ((double)sorted[next] - sorted[i]);
 }
 
-/* Dynamic thresholding; sorted [n] is scratch. A sample with a NaN stays as it is. */
+/* Applies dynamic thresholding; sorted [n] is scratch. A sample with a NaN stays as it is. */
 static void threshold(const ss_sampler_options *o, int64_t n, float *x0, float *sorted)
 {
     for (int64_t k = 0; k < n; k++) {
@@ -106,7 +106,7 @@ static void threshold(const ss_sampler_options *o, int64_t n, float *x0, float *
         x0[k] = (float)(fmin(fmax(x0[k], -m), m) / m);
 }
 
-/* Not with fminf: a NaN must stay one. */
+/* Limits x0 without fminf, which would turn a NaN into a number. */
 static void clip(double range, int64_t n, float *x0)
 {
     const float r = (float)range;
@@ -123,7 +123,7 @@ static void limit(const ss_sampler_options *o, int64_t n, float *x0, float *scra
         clip(o->clip_range, n, x0);
 }
 
-/* Standard deviation of ddpm's step where the network has no say. */
+/* Returns the standard deviation of ddpm's step where the network does not predict it. */
 static double fixed_deviation(const ss_sampler_options *o, const ss_sampler_level *l)
 {
     const bool small = o->variance == SS_VARIANCE_SMALL || o->variance == SS_VARIANCE_SMALL_LOG;
@@ -152,7 +152,7 @@ static void step_ddpm(const ss_sampler *s, const ss_sampler_level *l, const floa
     }
 }
 
-/* The noise is the answer's own, also where x0 was limited. */
+/* Takes the noise that the answer means, also where x0 was limited. */
 static void step_ddim(const ss_sampler *s, const ss_sampler_level *l, const float *answer,
                       const float *z, int64_t n, float *x, const float *x0)
 {
@@ -170,8 +170,8 @@ static void step_ddim(const ss_sampler *s, const ss_sampler_level *l, const floa
     }
 }
 
-/* The first evaluation of a step is Euler's; the second goes back and repeats it with the mean
- * of both slopes. memory: x before the step, and its slope. */
+/* Makes a step of euler or heun: the first evaluation steps as Euler does, the second goes back and
+ * repeats the step with the mean of both slopes. memory: x before the step, and its slope. */
 static void step_sigma(const ss_sampler_level *l, int64_t n, float *x, float *memory,
                        const float *x0)
 {
@@ -203,7 +203,7 @@ void ss_sampler_step(const ss_sampler *s, int i, const float *answer, const floa
         ss_sampler_input(s, i, x, n, x0);
         ss_denoised(s->prediction, l->point.level, x0, answer, n, x0);
     }
-    /* memory as scratch: only heun, which does not threshold, keeps something in it */
+    /* memory is scratch here: only heun, which does not threshold, keeps something in it */
     limit(&s->opt, n, x0, memory);
     switch (s->opt.kind) {
     case SS_SAMPLER_DDPM: step_ddpm(s, l, variance, z, n, x, x0); break;

@@ -1,7 +1,7 @@
 /* sampler.h - from noise to a picture, one evaluation of the network after another
  *
- * With a, s and sigma of the noise levels (schedule.h) and a' , s', sigma' of the next lower one,
- * x0 what the network's answer says of the clean picture and n its noise, z ~ N(0, 1):
+ * With a, s and sigma of a noise level (schedule.h), a', s', sigma' of the next lower one, the
+ * clean picture x0 and the noise n that the network's answer means, and z ~ N(0, 1):
  *
  *   ddpm    x' = (a' b x0 + sqrt(1 - b) s'^2 x) / s^2 + std z      b = 1 - (a / a')^2, std^2 = b
  *           (large), b s'^2 / s^2 (small), or between both as the network says (learned range)
@@ -21,7 +21,7 @@
  *       x[k] = (float)(ss_sampler_start(s) * normal[k]);
  *   for (int i = 0; i < ss_sampler_count(s); i++) {
  *       ss_sampler_input(s, i, x, n, in);
- *       ...              // y: what the network answers to `in` at ss_sampler_at(s, i)->timestep
+ *       ...              // y: the network's answer to `in` at ss_sampler_at(s, i)->timestep
  *       ss_sampler_step(s, i, y, variance, z, n, x, memory, x0);
  *   }
  *
@@ -36,10 +36,11 @@
 
 typedef struct ss_sampler ss_sampler;
 
-/* schedule: of the network, copied what is needed; NULL: it takes sigma and answers the score
- * -n / sigma, x0 = x + sigma^2 y, which ddpm and ddim refuse (SS_USAGE), as they do more steps
- * than there were in training. Where the schedule ends at abar 0 (zero SNR), euler and heun take
- * 2^-24 for it, as the reference does: their sigma must be finite. */
+/* Makes a sampler of `steps` steps. schedule is the network's, needed during the call only; more
+ * steps than it has are SS_USAGE. NULL is for a network that takes sigma and answers the score -n /
+ * sigma, x0 = x + sigma^2 y, which ddpm and ddim refuse (SS_USAGE). Where the schedule ends at abar
+ * 0 (zero SNR), euler and heun take 2^-24 for it, as the reference does: their sigma must be
+ * finite. */
 ss_code ss_sampler_new(const ss_sampler_options *opt, const ss_schedule *schedule, int steps,
                        ss_sampler **s, ss_err *e);
 void ss_sampler_free(ss_sampler *s); /* NULL is fine */
@@ -47,12 +48,12 @@ void ss_sampler_free(ss_sampler *s); /* NULL is fine */
 ss_sampler_kind ss_sampler_kind_of(const ss_sampler *s);
 int ss_sampler_count(const ss_sampler *s); /* evaluations */
 const ss_sampler_point *ss_sampler_at(const ss_sampler *s, int i);
-/* Standard deviation of the noise that sampling starts from. */
+/* Returns the standard deviation of the noise that sampling starts from. */
 double ss_sampler_start(const ss_sampler *s);
 /* True when steps want the second half of a network's output. */
 bool ss_sampler_wants_variance(const ss_sampler *s);
 
-/* in = what the network sees of the state x at evaluation i; n values, in may be x. */
+/* Sets in to what the network sees of the state x at evaluation i; n values, in may be x. */
 void ss_sampler_input(const ss_sampler *s, int i, const float *x, int64_t n, float *in);
 
 /* Moves the state of one sample, n values, from evaluation i to the next, or to the end.

@@ -13,7 +13,7 @@ static const char *const spacing_names[] = {SS_SPACINGS(X) NULL};
 static const char *const variance_names[] = {SS_VARIANCES(X) NULL};
 #undef X
 
-/* Values that would change what the sampler computes, and that are not supported. Only euler
+/* Refuses values that would change what the sampler computes and are not supported. Only euler
  * interpolates, and only euler and heun have sigmas of their own. */
 static void refuse(ss_json *j, ss_sampler_kind kind)
 {
@@ -56,7 +56,7 @@ static void read_limits(ss_json *j, ss_sampler_options *o)
         ss_json_complain(j, SS_FORMAT, "sample_max_value", "expected at least 1");
 }
 
-/* What the file asks for and this sampler cannot do; as in the reference it is left out. */
+/* Notes what the file asks for and this sampler cannot do; it is left out, as in the reference. */
 static void note_limits(const char *path, const ss_sampler_options *o)
 {
     const char *name = ss_sampler_name(o->kind);
@@ -67,8 +67,8 @@ static void note_limits(const char *path, const ss_sampler_options *o)
         ss_note("%s: clip_sample has no effect on %s", path, name);
 }
 
-/* The keys that mean nothing here: to every sampler, or, where the file's own class stands for
- * another one that is not built in, to anybody but that. */
+/* Notes the keys without effect: those that no sampler here obeys, and, if the file's own class
+ * samples (own), those of other samplers. */
 static void note_others(ss_json *j, const char *path, bool own)
 {
     ss_str list = {0};
@@ -98,11 +98,12 @@ static void read_steps(ss_json *j, ss_sampler_options *o)
     if (o->steps_offset < 0 || o->steps_offset > SS_SCHEDULE_MAX_STEPS)
         ss_json_complain(j, SS_FORMAT, "steps_offset", "expected a number of training steps");
     o->alpha_to_one = ss_json_bool(j, "set_alpha_to_one", o->alpha_to_one);
-    if (o->kind == SS_SAMPLER_DDPM) /* only that has a choice */
+    if (o->kind == SS_SAMPLER_DDPM) /* only ddpm has a choice */
         o->variance = (ss_variance)ss_json_choice(j, "variance_type", variance_names, 0);
 }
 
-/* A sampler as the class does it; its own name where there is no such class here. */
+/* Returns the defaults of the class; kind is the sampler, NULL for the class's own, or ddim where
+ * it has none here. */
 static ss_sampler_options defaults_of(const ss_scheduler_class *class, const ss_sampler_kind *kind)
 {
     const ss_sampler_kind own =

@@ -1,6 +1,6 @@
 /* sampler_levels.c - see sampler_levels.h
  *
- * Training steps are chosen as diffusers' set_timesteps does, roundings to even included. Between
+ * Training steps are chosen as diffusers' set_timesteps does, with its rounding to even. Between
  * training steps, sigma is interpolated linearly and the timestep by the logarithm of sigma.
  */
 #include "models/sampling/sampler_levels.h"
@@ -33,7 +33,8 @@ static ss_code check(const ss_sampler_options *o, const ss_schedule *schedule, i
     return SS_OK;
 }
 
-/* Training step k of n, the highest first. May have a fraction where sigma is interpolated. */
+/* Returns training step k of n, the highest first. It may have a fraction where sigma is
+ * interpolated. */
 static double chosen_step(const ss_sampler_options *o, int64_t all, int k, int n)
 {
     const int back = n - 1 - k;
@@ -114,7 +115,7 @@ static double sigma_at(const ss_schedule *s, double t)
     return lo + (t - below) * (hi - lo);
 }
 
-/* The training step, with a fraction, that had this sigma. */
+/* Returns the training step, with a fraction, that had this sigma. */
 static double step_of(const ss_schedule *s, double sigma)
 {
     int64_t lo = 0, hi = ss_schedule_steps(s) - 1;
@@ -133,7 +134,7 @@ static double step_of(const ss_schedule *s, double sigma)
     return (double)lo + fmin(fmax((log(sigma) - low) / (high - low), 0), 1);
 }
 
-/* Sigma k of n from max to min. */
+/* Returns sigma k of n from max to min. */
 static double spaced(ss_sigmas kind, double min, double max, int k, int n)
 {
     const double rho = 7, share = n > 1 ? (double)k / (n - 1) : 0;
@@ -144,7 +145,7 @@ static double spaced(ss_sigmas kind, double min, double max, int k, int n)
     return pow(top + share * (bottom - top), rho);
 }
 
-/* Evaluation number out->n, at sigma k of the list. */
+/* Adds an evaluation at sigma k of the list; second: heun's second one of a step. */
 static void add(const ss_schedule *s, const float *sigma, const double *t, int k, bool second,
                 ss_sampler_levels *out)
 {
@@ -201,7 +202,7 @@ out:
     return rc;
 }
 
-/* Of a network that is told ln(sigma) / 4. */
+/* Sets the timesteps of a network that is told ln(sigma) / 4. */
 static ss_code tell_logarithms(ss_sampler_levels *l, ss_err *e)
 {
     for (int i = 0; i < l->n; i++) {

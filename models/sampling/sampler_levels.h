@@ -8,10 +8,10 @@
 /* One evaluation of the network. */
 typedef struct {
     double sigma;         /* EDM's; infinite at zero SNR */
-    float timestep;       /* what the network is told, may have a fraction; or sigma */
-    ss_noise_level level; /* what it sees is a x0 + s n */
+    float timestep;       /* the network is told it; may have a fraction, or be sigma */
+    ss_noise_level level; /* the network sees a x0 + s n */
     bool noisy;           /* the step after it draws noise */
-    int step;             /* which step begins here; -1: heun's second evaluation of one */
+    int step;             /* number of the step that begins here; -1: heun's second evaluation */
 } ss_sampler_point;
 
 /* One evaluation, and the step after it. */
@@ -25,7 +25,7 @@ typedef struct {
     double small;      /* the same, at least 1e-20, for its logarithm */
 
     /* euler, heun */
-    double change; /* sigma of the next level minus this one's: of the step being made */
+    double change; /* next level's sigma minus this one's, of the step being made */
 } ss_sampler_level;
 
 typedef struct {

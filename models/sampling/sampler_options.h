@@ -7,14 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* As the command line spells them. */
+/* Samplers, as the command line spells them. */
 #define SS_SAMPLERS(X) X(DDPM, "ddpm") X(DDIM, "ddim") X(EULER, "euler") X(HEUN, "heun")
 #define X(name, text) SS_SAMPLER_##name,
 typedef enum { SS_SAMPLERS(X) SS_N_SAMPLERS } ss_sampler_kind;
 #undef X
 
-/* Which of the training steps are taken: from 0 in equal whole steps, from the last likewise, or
- * from the first to the last (Lin et al. 2023, table 2). */
+/* Choice of training steps: from 0 in equal whole steps, from the last one down likewise, or from
+ * the first to the last (Lin et al. 2023, table 2). */
 #define SS_SPACINGS(X) X(LEADING, "leading") X(TRAILING, "trailing") X(LINSPACE, "linspace")
 #define X(name, text) SS_SPACING_##name,
 typedef enum { SS_SPACINGS(X) SS_N_SPACINGS } ss_spacing;
@@ -31,7 +31,7 @@ typedef enum { SS_SPACINGS(X) SS_N_SPACINGS } ss_spacing;
 typedef enum { SS_VARIANCES(X) SS_N_VARIANCES } ss_variance;
 #undef X
 
-/* Where euler and heun get their sigmas: from the training steps; or between the highest and
+/* Sigmas of euler and heun: those of the training steps, or values between the highest and the
  * lowest of these, equally spaced in sigma^(1/7) (Karras et al. 2022) or in the logarithm. */
 typedef enum { SS_SIGMAS_TRAINED, SS_SIGMAS_KARRAS, SS_SIGMAS_EXPONENTIAL } ss_sigmas;
 
@@ -40,11 +40,11 @@ typedef struct {
     ss_spacing spacing;
     int64_t steps_offset; /* added to the steps of leading spacing */
 
-    bool clip;       /* x0 to [-clip_range, clip_range]; not euler */
-    bool clip_given; /* the file says so itself, it is not its class's default */
+    bool clip;       /* limits x0 to [-clip_range, clip_range]; not euler */
+    bool clip_given; /* clip is the file's, not the default of its class */
     double clip_range;
-    /* ddpm and ddim, instead of clipping: x0 to [-m, m], then divided by m, the quantile
-     * `ratio` of |x0| kept between 1 and threshold_max */
+    /* For ddpm and ddim, instead of clipping: x0 is limited to [-m, m], then divided by m, which is
+     * the quantile `ratio` of |x0| kept between 1 and threshold_max. */
     bool threshold;
     double threshold_ratio, threshold_max;
 
@@ -57,11 +57,11 @@ typedef struct {
     bool end_at_sigma_min;       /* euler: the last step ends at the lowest sigma, not at 0 */
 } ss_sampler_options;
 
-/* From its name; SS_USAGE with the list otherwise. */
+/* Finds a sampler by name; SS_USAGE with the list otherwise. */
 ss_code ss_sampler_kind_parse(const char *name, ss_sampler_kind *k, ss_err *e);
 const char *ss_sampler_name(ss_sampler_kind k);
 
-/* What diffusers' scheduler of that kind takes where nothing is said. */
+/* Returns the defaults of diffusers' scheduler of that kind. */
 ss_sampler_options ss_sampler_defaults(ss_sampler_kind k);
 
 /* True for the samplers whose state is x0 + sigma n. */

@@ -36,7 +36,7 @@ const char *ss_prediction_name(ss_prediction p)
     return prediction_names[p];
 }
 
-/* The index of name in a list that ends in NULL, or -1 and an error. */
+/* Returns the index of name in a list that ends in NULL, or -1 and an error. */
 static int find_name(const char *what, const char *name, const char *const *names, ss_err *e)
 {
     ss_str list = {0};
@@ -75,8 +75,8 @@ ss_code ss_prediction_parse(const char *name, ss_prediction *p, ss_err *e)
     return SS_OK;
 }
 
-/* Value i of n from lo to hi in equal steps, in f32, from the nearer end and with one rounding:
- * the reference's to the last bit. */
+/* Returns value i of n from lo to hi in equal steps, in f32, from the nearer end and with one
+ * rounding: equal to the reference's in every bit. */
 static float ramp(float lo, float hi, int64_t i, int64_t n)
 {
     const float step = n > 1 ? (hi - lo) / (float)(n - 1) : 0;
@@ -91,7 +91,7 @@ static double cosine_abar(double t)
     return c * c;
 }
 
-/* As the reference has it, with the square root that makes it a, not abar. */
+/* Computes what the reference does, with its square root, which makes it a, not abar. */
 static double laplace_abar(double t)
 {
     const double lmb = -0.5 * copysign(1, 0.5 - t) * log(1 - 2 * fabs(0.5 - t) + 1e-6);
@@ -126,8 +126,8 @@ static float beta(const ss_schedule_options *o, int64_t i)
     return ramp((float)o->beta_start, (float)o->beta_end, i, o->steps);
 }
 
-/* Shifts and stretches sqrt(abar) so that it starts where it did and ends at 0; the detour
- * over the betas is the reference's and costs its roundings. Lin et al. 2023, algorithm 1. */
+/* Shifts and stretches sqrt(abar) so that it starts where it did and ends at 0. It goes by the
+ * betas as the reference does, to have the same roundings. Lin et al. 2023, algorithm 1. */
 static void rescale_to_zero(float *abar, int64_t n, double last)
 {
     const float first = sqrtf(abar[0]), end = sqrtf(abar[n - 1]), stretch = first / (first - end);
@@ -253,7 +253,7 @@ bool ss_schedule_continuous(const ss_schedule *s)
     return s->continuous;
 }
 
-/* Sigma where a has this value. */
+/* Returns sigma where a has this value. */
 static double sigma_of_a(double a)
 {
     return a > 0 ? sqrt((1 - a) * (1 + a)) / a : INFINITY;

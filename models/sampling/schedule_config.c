@@ -35,8 +35,8 @@ static ss_code read_trained(ss_json *j, ss_schedule_options *o, double **betas)
     return SS_OK;
 }
 
-/* What the network answers. Files of diffusers 0.4 to 0.9 say it by predict_epsilon, and a later
- * version that saved them again has both keys. */
+/* Reads what the network predicts. Files of diffusers 0.4 to 0.9 say it by predict_epsilon, and
+ * files that a later version saved again have both keys. */
 static ss_prediction read_prediction(ss_json *j)
 {
     const bool old = ss_json_has(j, "predict_epsilon");

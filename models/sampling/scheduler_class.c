@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define PLAIN .betas = SS_BETAS_LINEAR, .beta_start = 1e-4, .beta_end = 0.02, .snr_shift = 1
-/* k-diffusion's, after Stable Diffusion but not scaled */
+/* the defaults of k-diffusion: Stable Diffusion's betas, but linear */
 #define LATENT .betas = SS_BETAS_LINEAR, .beta_start = 0.00085, .beta_end = 0.012, .snr_shift = 1
 #define SCALED \
     .betas = SS_BETAS_SCALED_LINEAR, .beta_start = 0.00085, .beta_end = 0.012, .snr_shift = 1
@@ -105,8 +105,8 @@ static const char *const sampler_keys[] = {"clip_sample",
                                            "interpolation_type",
                                            NULL};
 
-/* They choose among steps, solvers and corrections of samplers that are not here, or were read by
- * versions of diffusers before 0.10 and mean nothing any more. */
+/* Keys of steps, solvers and corrections of samplers that are not here, and keys of diffusers
+ * before 0.10 that mean nothing any more. */
 static const char *const other_keys[] = {"skip_prk_steps",
                                          "tensor_format",
                                          "format",

@@ -1,7 +1,7 @@
-/* scheduler_class.h - what diffusers' scheduler classes take where a file says nothing
+/* scheduler_class.h - the defaults of diffusers' scheduler classes
  *
  * A scheduler_config.json names its class. Keys that are missing have the defaults of that class,
- * and the class decides what is noised how:
+ * and the class decides how pictures are noised:
  *
  *   betas         variance preserving (schedule.h)
  *   score         x = x0 + sigma n, the network is told sigma (NCSN++)
@@ -32,26 +32,26 @@ typedef struct {
 
     ss_betas betas;
     double beta_start, beta_end;
-    double snr_shift;   /* default of snr_shift_scale, 1: has no such key */
-    bool tiny_end;      /* cannot start from infinite sigma: 2^-24 is its zero SNR */
+    double snr_shift;   /* default of snr_shift_scale; 1: it has no such key */
+    bool tiny_end;      /* cannot start from infinite sigma: takes 2^-24 for abar 0 */
     bool takes_flow;    /* has use_flow_sigmas */
-    ss_spacing spacing; /* of its sampling steps */
+    ss_spacing spacing; /* default of its sampling steps */
     bool clip;          /* x0 is clipped to [-1, 1] unless the file says otherwise */
     bool alpha_to_one;  /* the last step ends at abar 1 */
-    int sampler;        /* ss_sampler_kind that is the same, or -1 */
+    int sampler;        /* its ss_sampler_kind, or -1 where there is none here */
 } ss_scheduler_class;
 
-/* NULL where the class is not known; a missing name (NULL) is DDPMScheduler, as ever. */
+/* Finds a class; NULL where it is not known. A missing name (NULL) is DDPMScheduler. */
 const ss_scheduler_class *ss_scheduler_class_find(const char *name);
-/* Of the file; what is not known, too, and sampling keys, count as read. */
+/* Finds the class of a file. Keys of sampling, and unknown ones, count as read. */
 const ss_scheduler_class *ss_scheduler_class_read(ss_json *j);
 
-/* What a key of a scheduler file is. */
+/* Meaning of a key of a scheduler file. */
 typedef enum {
     SS_SCHEDULER_KEY_UNKNOWN, /* no class of diffusers has it */
-    SS_SCHEDULER_KEY_NOISE,   /* how pictures are noised, what the network is told and answers */
-    SS_SCHEDULER_KEY_SAMPLER, /* how one of the samplers here goes (sampler.h) */
-    SS_SCHEDULER_KEY_OTHER    /* of samplers that are not built in, or of the past */
+    SS_SCHEDULER_KEY_NOISE, /* says how pictures are noised, what the network is told and answers */
+    SS_SCHEDULER_KEY_SAMPLER, /* says how one of the samplers here goes (sampler.h) */
+    SS_SCHEDULER_KEY_OTHER    /* belongs to samplers that are not built in, or to the past */
 } ss_scheduler_key;
 
 ss_scheduler_key ss_scheduler_key_of(const char *key);

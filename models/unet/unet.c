@@ -1,7 +1,7 @@
 /* unet.c - see unet.h
  *
- * Modules are made in the order in which PyTorch lists them: the middle block behind the
- * decoder, because that is when the reference assigns it.
+ * Modules are made in the order in which PyTorch lists them: the middle block after the
+ * decoder, because the reference assigns it then.
  */
 #include "models/unet/unet.h"
 
@@ -63,19 +63,19 @@ static void new_embeddings(ss_net *n, ss_unet *u, const ss_unet_config *g)
                                                   SS_ACT_SILU, SS_ACT_NONE, 0);
 }
 
-/* Sums that the network itself makes. */
+/* Adds the sums that the network itself makes. */
 static void new_inner(ss_net *n, ss_unet *u, const ss_unet_config *g)
 {
     if (g->remedies.magnitude)
         return;
     if (g->class_kind != SS_CLASS_NONE && !g->class_concat)
         ss_net_inner(n, &u->class_sum, &u->m, SS_INNER_MIXED, "class_sum");
-    if (g->addition == SS_ADD_TEXT) /* of a layer norm's output */
+    if (g->addition == SS_ADD_TEXT) /* it adds a layer norm's output */
         ss_net_inner(n, &u->add_sum, &u->m, SS_INNER_MODULATED, "add_sum");
     else if (g->addition != SS_ADD_NONE)
         ss_net_inner(n, &u->add_sum, &u->m, u->class_sum.path ? SS_INNER_MIXED : SS_INNER_SUM,
                      "add_sum");
-    if (g->divide_by_time) /* else it is the output */
+    if (g->divide_by_time) /* otherwise the sum is the output */
         ss_net_inner(n, &u->image_sum, &u->m, SS_INNER_SUM, "image_sum");
 }
 
@@ -107,7 +107,7 @@ ss_unet *ss_unet_new(ss_net *n, const ss_unet_config *g)
                                     g->conv_out_kernel, ss_conv_same((g->conv_out_kernel - 1) / 2));
     if (g->remedies.magnitude)
         ss_conv_layer_add_gain(n, u->conv_out);
-    /* Blocks of the network itself, for a per-block precision policy. */
+    /* Both are blocks for a precision policy by blocks. */
     if (u->conv_in && u->conv_out)
         u->conv_in->m.block = u->conv_out->m.block = true;
     return u;
@@ -130,7 +130,7 @@ ss_condition_needs ss_unet_needs(const ss_unet_config *g)
 
 /* ---- embeddings ---- */
 
-/* Sinusoids of n numbers [n] -> [n][width] */
+/* Makes the sinusoids of n numbers [n] -> [n][width] */
 static ss_tensor *sinusoids(ss_ctx *c, const ss_sinusoid *s, const float *t, int64_t n)
 {
     float *host = ss_alloc((size_t)n, (size_t)s->width * sizeof *host);
@@ -144,7 +144,7 @@ static ss_tensor *sinusoids(ss_ctx *c, const ss_sinusoid *s, const float *t, int
     return y;
 }
 
-/* time_proj: [N] -> [N][time_in] */
+/* Runs time_proj: [N] -> [N][time_in] */
 static ss_tensor *project_time(ss_ctx *c, const ss_unet *u, const float *t, int64_t N)
 {
     if (u->fourier)
@@ -154,21 +154,22 @@ static ss_tensor *project_time(ss_ctx *c, const ss_unet *u, const float *t, int6
     return sinusoids(c, &u->config->sinusoid, t, N);
 }
 
-/* What the user gives beside the picture, as tensors; NULL what the network does not take. */
+/* The condition as tensors; NULL where the network does not take one. */
 typedef struct {
-    ss_tensor *text;   /* [N][tokens][width] */
-    ss_tensor *pooled; /* [N][width], of the whole text */
-    ss_tensor *labels; /* [N][width], classes that are vectors */
-    ss_tensor *told;   /* [N][width], what a distilled network is told of the guidance */
-} givens;
+    ss_tensor *text;     /* [N][tokens][width] */
+    ss_tensor *pooled;   /* [N][width], of the whole text */
+    ss_tensor *labels;   /* [N][width], classes that are vectors */
+    ss_tensor *guidance; /* [N][width], the guidance scale of a distilled network */
+} condition_tensors;
 
-/* Before the network is entered: in a network in half precision these are halves, whatever it makes
- * of them (ss_pass), as the picture is. */
-static givens upload_givens(ss_ctx *c, const ss_unet *u, const ss_condition *d, int64_t N)
+/* Uploads the condition before the network is entered: in a network in half precision these are
+ * halves (ss_pass), as the picture is. */
+static condition_tensors upload_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d,
+                                          int64_t N)
 {
     const ss_unet_config *g = u->config;
     const ss_class_kind k = g->class_kind;
-    givens v = {0};
+    condition_tensors v = {0};
 
     if (g->text_in && d->encoder_hidden_states)
         v.text = ss_upload(c, ss_shape_of(N, d->tokens, d->width), d->encoder_hidden_states);
@@ -177,24 +178,24 @@ static givens upload_givens(ss_ctx *c, const ss_unet *u, const ss_condition *d, 
     if (k == SS_CLASS_IDENTITY || k == SS_CLASS_PROJECTION || k == SS_CLASS_SIMPLE)
         v.labels = ss_upload(c, ss_shape_of(N, g->class_in), d->class_labels);
     if (d->timestep_cond)
-        v.told = ss_upload(c, ss_shape_of(N, g->time_cond), d->timestep_cond);
+        v.guidance = ss_upload(c, ss_shape_of(N, g->time_cond), d->timestep_cond);
     v.text = ss_pass(c, &u->m, v.text);
     v.pooled = ss_pass(c, &u->m, v.pooled);
     v.labels = ss_pass(c, &u->m, v.labels);
-    v.told = ss_pass(c, &u->m, v.told);
+    v.guidance = ss_pass(c, &u->m, v.guidance);
     return v;
 }
 
-static void release_givens(givens *v)
+static void release_condition(condition_tensors *v)
 {
     ss_release(v->text);
     ss_release(v->pooled);
     ss_release(v->labels);
-    ss_release(v->told);
+    ss_release(v->guidance);
 }
 
-/* [N][time_dim]; NULL where the network has no classes. */
-static ss_tensor *embed_class(ss_ctx *c, const ss_unet *u, const givens *v,
+/* Embeds the class: [N][time_dim]; NULL where the network has no classes. */
+static ss_tensor *embed_class(ss_ctx *c, const ss_unet *u, const condition_tensors *v,
                               const ss_condition *cond, int64_t N)
 {
     const ss_unet_config *g = u->config;
@@ -215,8 +216,8 @@ static ss_tensor *embed_class(ss_ctx *c, const ss_unet *u, const givens *v,
     return y;
 }
 
-/* What SDXL adds: [text_embeds | sinusoids of the time_ids] -> [N][time_dim] */
-static ss_tensor *embed_text_time(ss_ctx *c, const ss_unet *u, const givens *v,
+/* Embeds what SDXL adds: [text_embeds | sinusoids of the time_ids] -> [N][time_dim] */
+static ss_tensor *embed_text_time(ss_ctx *c, const ss_unet *u, const condition_tensors *v,
                                   const ss_condition *cond, int64_t N)
 {
     const ss_sinusoid *s = &u->config->addition_sinusoid;
@@ -230,7 +231,7 @@ static ss_tensor *embed_text_time(ss_ctx *c, const ss_unet *u, const givens *v,
     return text;
 }
 
-/* *e += more, which may be NULL where there is nothing; takes more. */
+/* Adds more to *e; NULL adds nothing. Takes more. */
 static void add_embedding(ss_ctx *c, const ss_module *sum, ss_tensor **e, ss_tensor *more)
 {
     if (more) {
@@ -240,16 +241,16 @@ static void add_embedding(ss_ctx *c, const ss_module *sum, ss_tensor **e, ss_ten
     ss_release(more);
 }
 
-/* All of it: [N][time_dim], or twice that width with class_embeddings_concat. The text is not yet
- * projected. */
-static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const givens *v,
+/* Embeds time and condition: [N][time_dim], or twice that width with class_embeddings_concat. The
+ * text is not yet projected. */
+static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const condition_tensors *v,
                         const ss_condition *cond, int64_t N)
 {
     ss_tensor *e = project_time(c, u, t, N);
 
     if (u->config->remedies.magnitude) /* sinusoids have an RMS of 1/sqrt(2) */
         ss_set(&e, ss_affine(c, e, (float)M_SQRT2, 0));
-    ss_set(&e, ss_timestep_embedding_run(c, u->time_embedding, e, v->told));
+    ss_set(&e, ss_timestep_embedding_run(c, u->time_embedding, e, v->guidance));
     ss_tensor *label = embed_class(c, u, v, cond, N);
     ss_to_sample_type(c, label);
     if (u->config->class_concat) {
@@ -271,7 +272,7 @@ static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const given
 
 /* ---- the whole ---- */
 
-/* Complains about a condition that is missing or does not fit; true when all is well. */
+/* Fails for a condition that is missing or does not fit; true when all is well. */
 static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
 {
     const ss_condition_needs need = ss_unet_needs(u->config);
@@ -302,8 +303,7 @@ static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
         ss_ctx_fail(c, SS_USAGE, "--class-embeds has width %lld, the network wants %lld",
                     class_width, (long long)need.class_width);
     else if (d->timestep_cond && d->timestep_cond_width != need.guidance_width)
-        ss_ctx_fail(c, SS_USAGE,
-                    "what is told of the guidance has width %lld, the network wants %lld",
+        ss_ctx_fail(c, SS_USAGE, "the guidance is embedded in width %lld, the network wants %lld",
                     (long long)d->timestep_cond_width, (long long)need.guidance_width);
     else if (need.added_width && (!d->text_embeds || !d->time_ids))
         ss_ctx_fail(c, SS_USAGE,
@@ -320,7 +320,8 @@ static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
     return !ss_ctx_failed(c);
 }
 
-/* [N][tokens] of 1 and 0 -> what is added to logits; -10000 is the reference's minus infinity. */
+/* Turns [N][tokens] of 1 and 0 into what is added to logits; -10000 is the reference's minus
+ * infinity. */
 static ss_tensor *upload_mask(ss_ctx *c, const ss_condition *d, int64_t N)
 {
     ss_tensor *mask = ss_upload(c, ss_shape_of(N, d->tokens), d->encoder_mask);
@@ -341,7 +342,7 @@ static ss_tensor *encode_decode(ss_ctx *c, const ss_unet *u, const ss_tensor *x,
         const int before = skips.n;
 
         h = ss_down_block_run(c, u->down[i], h, with, &skips, &image);
-        for (int k = before; k < skips.n; k++) /* they leave the block, too */
+        for (int k = before; k < skips.n; k++) /* skips leave the block, too */
             skips.items[k] = ss_pass(c, &u->m, skips.items[k]);
     }
     if (u->mid)
@@ -362,7 +363,7 @@ static ss_tensor *encode_decode(ss_ctx *c, const ss_unet *u, const ss_tensor *x,
     return h;
 }
 
-/* Each sample over its timestep, which is sigma in networks with Fourier features. */
+/* Divides each sample by its timestep, which is sigma in networks with Fourier features. */
 static ss_tensor *divide_samples(ss_ctx *c, const ss_tensor *x, const float *t)
 {
     const int64_t N = ss_dim(x, 0);
@@ -396,7 +397,7 @@ ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const fl
         return NULL;
 
     ss_tensor *seen = ss_pass(c, &u->m, ss_retain(x));
-    givens v = upload_givens(c, u, d, N);
+    condition_tensors v = upload_condition(c, u, d, N);
 
     ss_enter(c, &u->m, seen);
     if (v.text && d->encoder_mask)
@@ -415,7 +416,7 @@ ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const fl
     ss_release(seen);
     ss_release(in);
     ss_release(temb);
-    release_givens(&v);
+    release_condition(&v);
     ss_release(mask);
     return ss_leave(c, &u->m, y);
 }

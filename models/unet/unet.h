@@ -13,12 +13,13 @@
 
 typedef struct ss_unet ss_unet;
 
-/* Builds the network in n; what is missing or misshapen ss_net_finish tells. */
+/* Builds the network in n; ss_net_finish says what is missing or misshapen. */
 ss_unet *ss_unet_new(ss_net *n, const ss_unet_config *u);
 
+/* The conditions that the network needs. */
 ss_condition_needs ss_unet_needs(const ss_unet_config *u);
 
-/* x [N][H][W][in], t [N] -> [N][H][W][out]. A missing condition is SS_USAGE. */
+/* Runs it: x [N][H][W][in], t [N] -> [N][H][W][out]. A missing condition is SS_USAGE. */
 ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const float *t,
                        const ss_condition *d);
 

@@ -24,7 +24,7 @@ struct ss_unet_level {
     bool magnitude; /* magnitude.h */
     ss_block_spec spec;
     ss_resnet *resnets[SS_MAX_LAYERS];
-    ss_factor skips[SS_MAX_LAYERS]; /* decoder: of what is concatenated */
+    ss_factor skips[SS_MAX_LAYERS]; /* decoder: scales the skip before it is concatenated */
     int n_attentions;
     ss_transformer *transformers[SS_MAX_LAYERS]; /* these, or the next, or none */
     ss_attention_layer *attentions[SS_MAX_LAYERS];
@@ -32,7 +32,7 @@ struct ss_unet_level {
     ss_resampler *conv; /* at most one of these two */
     ss_resnet *resnet;
     ss_conv_layer *skip_conv; /* NCSN++: picture to features, or back */
-    ss_module image_sum;      /* of decoders with it: an inner value, the pictures added up */
+    ss_module image_sum;      /* inner value of such a decoder: the pictures added up */
     ss_group_norm_layer *skip_norm;
 };
 
@@ -129,7 +129,7 @@ void ss_skips_release(ss_skips *s)
     *s = (ss_skips){0};
 }
 
-/* The groups of NCSN++: a quarter of the channels, at most 32. */
+/* Returns the groups of a norm; NCSN++ has a quarter of the channels, at most 32. */
 static int groups_of(const ss_block_spec *s, int channels)
 {
     if (s->groups)
@@ -153,8 +153,8 @@ static ss_resnet_spec resnet_spec(const ss_block_spec *s, int in, int out)
     };
 }
 
-/* The block's attentions; count is the same as of residual blocks, but for a middle block and
- * for AttnSkipUpBlock2D, which has one. */
+/* Makes the block's attentions. There are as many as residual blocks, except in a middle block and
+ * in AttnSkipUpBlock2D, which has one. */
 static void new_attentions(ss_net *n, ss_unet_level *b, int count)
 {
     const ss_block_spec *s = &b->spec;
@@ -187,7 +187,8 @@ static void new_attentions(ss_net *n, ss_unet_level *b, int count)
                 .only_cross = added && s->only_cross,
                 .bias = true,
                 .groups = s->attention_groups,
-                .eps = added ? 1e-5f : s->eps, /* the added form leaves it at the default */
+                .eps =
+                    added ? 1e-5f : s->eps, /* the reference does not set that of the added form */
                 .norm_cross = added ? s->norm_cross : SS_NORM_CROSS_NONE,
                 .residual = true,
                 .out_scale = added ? 1 : s->out_scale,
@@ -258,7 +259,8 @@ ss_unet_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index,
         const int before = i ? s->out : s->in, skip = i == s->layers - 1 ? s->skip : s->out;
         ss_resnet_spec r = resnet_spec(s, before + skip, s->out);
 
-        /* The reference's formula lacks a bracket here, and checkpoints are trained with it. */
+        /* A bracket is missing in the reference's formula here, and checkpoints are trained with
+         * it. */
         if (!s->groups && s->type->attend == SS_ATTEND_SELF)
             r.groups = before + skip / 4 < FIR_GROUPS ? before + skip / 4 : FIR_GROUPS;
         b->resnets[i] = ss_resnet_new(n, &b->m, "resnets", i, &r);
@@ -304,7 +306,7 @@ ss_unet_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_blo
     return b;
 }
 
-/* x = attention i of x, if the block has one. */
+/* Applies attention i to x, if the block has one. */
 static void attend(ss_ctx *c, const ss_unet_level *b, int i, ss_tensor **x, const ss_steering *with)
 {
     if (i >= b->n_attentions)
@@ -317,7 +319,7 @@ static void attend(ss_ctx *c, const ss_unet_level *b, int i, ss_tensor **x, cons
         ss_set(x, ss_attention_layer_run(c, b->attentions[i], *x, NULL, NULL));
 }
 
-/* The picture is halved, and its projection added to x. */
+/* Halves the picture and adds its projection to x. */
 static void add_image(ss_ctx *c, const ss_unet_level *b, ss_tensor **x, ss_tensor **image)
 {
     ss_set(image, ss_fir(c, *image, SS_HALVE)); /* [N][H/2][W/2][3] */
@@ -346,7 +348,7 @@ ss_tensor *ss_down_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x,
     return ss_leave(c, &b->m, x);
 }
 
-/* The picture so far is doubled, and what this level sees of it added. */
+/* Doubles the picture so far and adds what this level sees of it. */
 static void draw_image(ss_ctx *c, const ss_unet_level *b, const ss_tensor *x, ss_tensor **image)
 {
     if (*image)
@@ -385,8 +387,8 @@ ss_tensor *ss_up_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x, cons
         draw_image(c, b, x, image);
     }
     if (b->conv) {
-        /* To the size of the skip that is next: twice ours, or one less where halving had to
-         * round up. */
+        /* Upsampling goes to the size of the next skip: twice ours, or one less where halving
+         * rounded up. */
         const ss_tensor *next = ss_skips_top(skips);
 
         ss_set(&x, ss_upsampler_run(c, b->conv, x, ss_dim(next, 1), ss_dim(next, 2)));

@@ -1,8 +1,8 @@
 /* unet_blocks.h - the levels of a UNet: encoder, middle and decoder blocks
  *
  * Encoder blocks push what they compute on a stack of skips, decoder blocks pop one for each
- * residual block and concatenate it to their input: the skips cross the network without any
- * normalisation, which is why they are a hook point of their own.
+ * residual block and concatenate it to their input. Nothing normalises the skips on their way,
+ * so hooks see them, too (the port `skip`).
  *
  * All block types of diffusers are combinations of the same three choices, so one structure
  * and one table serve them all.
@@ -29,19 +29,20 @@ typedef struct {
     bool time_options; /* obeys resnet_skip_time_act and resnet_out_scale_factor */
 } ss_block_type;
 
-/* NULL where there is no such block. A "UNetRes" in front, of the oldest configs, is dropped. */
+/* Finds a block type; NULL where there is none of that name. A "UNetRes" in front, of the oldest
+ * configs, is dropped. */
 const ss_block_type *ss_down_block_type(const char *name);
 const ss_block_type *ss_up_block_type(const char *name);
 const ss_block_type *ss_mid_block_type(const char *name);
 
-/* What one level is told. */
+/* The options of one level. */
 typedef struct {
     const ss_block_type *type;
     ss_resampling resampling; /* the type's, unless a config overrides it */
     int in, out;              /* channels */
     int skip;                 /* decoder: channels of the last skip popped; the others have out */
     int layers;               /* residual blocks; a middle block has one attention fewer */
-    bool resamples;           /* at its end */
+    bool resamples;           /* it changes the resolution at its end */
     int downsample_padding;
 
     int temb, groups; /* groups 0: a quarter of the channels, at most 32 */
@@ -55,17 +56,17 @@ typedef struct {
     int context;
     bool only_cross, linear_projection, upcast_attention;
     ss_norm_cross norm_cross;
-    int depth[SS_MAX_LAYERS]; /* transformer blocks behind each residual block */
+    int depth[SS_MAX_LAYERS]; /* transformer blocks after each residual block */
 } ss_block_spec;
 
-/* What all blocks of a forward pass share; borrowed. */
+/* Shared by all blocks of a forward pass; borrowed. */
 typedef struct {
     const ss_tensor *temb;    /* [N][temb] */
     const ss_tensor *context; /* [N][S][width], or NULL */
     const ss_tensor *mask;    /* [N][S], added to logits, or NULL */
 } ss_steering;
 
-/* Feature maps on their way across; owns them. */
+/* Feature maps on their way from encoder to decoder; owns them. */
 typedef struct {
     ss_tensor **items;
     int n, cap;
@@ -78,15 +79,15 @@ void ss_skips_release(ss_skips *s);
 
 typedef struct ss_unet_level ss_unet_level;
 
-/* "down_blocks.INDEX", "up_blocks.INDEX", "mid_block" */
+/* Make the levels "down_blocks.INDEX", "up_blocks.INDEX", "mid_block". */
 ss_unet_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index,
                                  const ss_block_spec *s);
 ss_unet_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index,
                                const ss_block_spec *s);
 ss_unet_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_block_spec *s);
 
-/* Each takes x and returns what goes on. *image is the small picture that runs beside the
- * network in NCSN++, or NULL; taken and replaced. */
+/* Run a level: each takes x and returns the value that goes on. *image is the small picture that
+ * runs beside the network in NCSN++, or NULL; it is taken and replaced. */
 ss_tensor *ss_down_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x,
                              const ss_steering *with, ss_skips *skips, ss_tensor **image);
 ss_tensor *ss_up_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x, const ss_steering *with,

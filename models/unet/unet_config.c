@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    N_DEFAULT = 4, /* levels, where a config is silent */
+    N_DEFAULT = 4, /* levels where a config does not say */
     MAX_CHANNELS = 1 << 16,
     MAX_DEPTH = 256, /* transformer blocks in a row */
     MAX_KERNEL = 31,
@@ -33,7 +33,7 @@ static int read_int(ss_json *j, const char *key, int fallback, int lo, int hi)
     return fallback;
 }
 
-/* 0 where the key is absent or null. */
+/* Reads a width; 0 where the key is absent or null. */
 static int read_width(ss_json *j, const char *key)
 {
     return read_int(j, key, 0, 1, MAX_CHANNELS);
@@ -49,25 +49,25 @@ static double read_double(ss_json *j, const char *key, double fallback, double l
     return fallback;
 }
 
-/* none where the key is absent or null. */
+/* Reads an activation; none where the key is absent or null. */
 static ss_act read_act(ss_json *j, const char *key, ss_act none)
 {
 #define X(name, text) text,
     static const char *const names[] = {SS_ACTS(X) "swish", NULL};
 #undef X
-    const int i = ss_json_choice(j, key, names + 1, -1); /* all but the identity */
+    const int i = ss_json_choice(j, key, names + 1, -1); /* the identity is no option */
 
     return i < 0 ? none : i + 1 < SS_N_ACTS ? (ss_act)(i + 1) : SS_ACT_SILU;
 }
 
-/* Present and null, where that means something else than absent. */
+/* True where the key is there and null, for keys where that differs from absent. */
 static bool is_null(ss_json *j, const char *key)
 {
     ss_json_get(j, key);
     return json_is_null(json_object_get(j->root, key));
 }
 
-/* An option of which only one value is supported. */
+/* Refuses an option unless it has the one value that is supported. */
 static void expect_bool(ss_json *j, const char *key, bool only)
 {
     if (ss_json_bool(j, key, only) != only)
@@ -127,7 +127,7 @@ static void read_level_bools(ss_json *j, const char *key, int n, bool *out)
 
 /* ---- the levels ---- */
 
-/* What both families say about their blocks. */
+/* The part of both classes' configurations that lays out the blocks. */
 typedef struct {
     int n;
     int channels[SS_MAX_LEVELS];
@@ -161,7 +161,7 @@ static void read_types(ss_json *j, const ss_unet_config *u, const char *key,
         if (!fits) {
             ss_json_complain(j, SS_UNSUPPORTED, key, "block %d is not supported in %s", i,
                              u->class_name);
-            out[i] = find(defaults[0]); /* reading goes on, in error */
+            out[i] = find(defaults[0]); /* goes on reading after the complaint */
         }
     }
 }
@@ -192,7 +192,7 @@ static void read_channels(ss_json *j, levels *l, const int *defaults)
     }
 }
 
-/* Everything of a block that does not depend on which it is. */
+/* Returns the options that all blocks of a network share. */
 static ss_block_spec common_spec(const ss_unet_config *u, const levels *l,
                                  const ss_block_type *type, bool scale_shift)
 {
@@ -216,7 +216,7 @@ static ss_block_spec common_spec(const ss_unet_config *u, const levels *l,
     };
 }
 
-/* Channels and layers of all levels, and the middle. */
+/* Lays out channels and layers of all levels, and the middle. */
 static void lay_out(ss_unet_config *u, const levels *l, bool scale_shift)
 {
     const int n = u->n_levels = l->n;
@@ -327,7 +327,7 @@ static void read_addition(ss_json *j, ss_unet_config *u, int projection_in, int 
                          "text_time needs it");
 }
 
-/* ---- what both families have ---- */
+/* ---- options of both classes ---- */
 
 static void read_common(ss_json *j, ss_unet_config *u, levels *l)
 {
@@ -338,7 +338,7 @@ static void read_common(ss_json *j, ss_unet_config *u, levels *l)
     u->center_input = ss_json_bool(j, "center_input_sample", false);
     u->eps = (float)read_double(j, "norm_eps", 1e-5, 0, 1);
     u->act = read_act(j, "act_fn", SS_ACT_SILU);
-    read_double(j, "dropout", 0, 0, 1); /* of training only */
+    read_double(j, "dropout", 0, 0, 1); /* matters in training only */
     if (size) {
         int hw[2];
 
@@ -428,20 +428,21 @@ static void read_plain(ss_json *j, ss_unet_config *u)
     const bool add_attention = ss_json_bool(j, "add_attention", true);
     int mid_groups = read_int(j, "attn_norm_num_groups", 0, 1, MAX_CHANNELS);
     if (u->has_mid) {
-        if (!mid_groups && !scale_shift) /* else there is no norm at all */
+        if (!mid_groups && !scale_shift) /* with scale_shift and no number there is no norm */
             mid_groups = l.groups ? l.groups : u->mid.out / 4 < 32 ? u->mid.out / 4 : 32;
         u->mid.attends = add_attention;
         u->mid.attention_groups = mid_groups;
         set_heads(&u->mid, one_head ? u->mid.out : given);
     }
-    /* In the oldest files, and without effect in every version that can read them. */
+    /* The oldest files have these; they have no effect in any version that can read them. */
     ss_json_get(j, "conv_resample");
     ss_json_get(j, "resnet_num_groups");
 }
 
 /* ---- conditional networks ---- */
 
-/* Transformer blocks behind each layer: one number, or a list of at least as many. */
+/* Reads how many transformer blocks follow each layer: one number, or a list of at least as
+ * many. */
 static void read_depth(ss_json *j, const char *key, const json_t *item, ss_block_spec *s)
 {
     const int layers = s->layers;
@@ -497,7 +498,7 @@ static void read_depths(ss_json *j, ss_unet_config *u)
     json_decref(one);
 }
 
-/* Attention options of one block; returns the width of the text it wants, 0 for none. */
+/* Sets the attention of one block; returns the width of the text it wants, 0 for none. */
 static int set_attention(ss_json *j, ss_block_spec *s, int head_dim, int context, bool only_cross,
                          ss_norm_cross norm)
 {
@@ -517,13 +518,13 @@ static int set_attention(ss_json *j, ss_block_spec *s, int head_dim, int context
     return context;
 }
 
-/* Width of what attention in a block sees of the picture. */
+/* Returns the width that attention in a block sees of the picture. */
 static int own_width(const ss_block_spec *s)
 {
     return s->type->attend == SS_ATTEND_TRANSFORMER ? s->heads * s->head : s->out;
 }
 
-/* Attention everywhere, and the text that it looks at. */
+/* Reads the attention of all blocks, and the text that it looks at. */
 static void read_attention(ss_json *j, ss_unet_config *u)
 {
     static const char *const norms[] = {"layer_norm", "group_norm", NULL};
@@ -577,7 +578,7 @@ static void read_attention(ss_json *j, ss_unet_config *u)
                          "be that of its block",
                          wanted, other);
     if (other)
-        wanted = 0; /* of no text: each block attends to itself */
+        wanted = 0; /* without a text: each block attends to itself */
 
     static const char *const projections[] = {"text_proj", NULL};
     const int hidden = read_width(j, "encoder_hid_dim");
@@ -656,7 +657,7 @@ static void read_conditional(ss_json *j, ss_unet_config *u)
     u->time_cond = read_width(j, "time_cond_proj_dim");
 }
 
-/* What magnitude-preserving layers (magnitude.h) have no counterpart of. */
+/* Refuses options that magnitude-preserving layers (magnitude.h) have no counterpart of. */
 static void check_magnitude(ss_json *j, const ss_unet_config *u)
 {
     static const char why[] = "not with the remedy magnitude_preserving";

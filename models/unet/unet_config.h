@@ -40,19 +40,19 @@ typedef struct {
     bool conditional;
     int in_channels, out_channels;
     int sample_h, sample_w; /* 0: the config does not say */
-    bool center_input;      /* the network sees 2x - 1 */
+    bool center_input;      /* the network computes with 2x - 1 */
     int conv_in_kernel, conv_out_kernel;
     float eps;
     ss_act act;
-    int groups_out; /* of conv_norm_out */
+    int groups_out; /* groups of conv_norm_out */
     ss_act act_out;
 
     ss_time_kind time;
     int n_timesteps;      /* learned: rows of the table */
-    ss_sinusoid sinusoid; /* of timesteps, and of class labels */
+    ss_sinusoid sinusoid; /* embeds timesteps, and class labels */
     bool fourier_log;
     int time_in, time_dim; /* widths before and after the time embedding */
-    int time_cond; /* width of what is told of the guidance beside the timestep, 0: nothing */
+    int time_cond;         /* width of the guidance beside the timestep, 0: none */
     ss_act time_act, time_post, act_embedding;
     bool divide_by_time; /* the output is divided by the timestep, which is sigma */
 
@@ -67,10 +67,9 @@ typedef struct {
     ss_sinusoid addition_sinusoid;
     int addition_in; /* text_time: width of the vector and all sinusoids together */
 
-    int text_in;        /* width of a given text, 0: none is needed */
-    bool text_optional; /* without one, attention looks at the picture, which is as wide everywhere
-                         */
-    int text_to;        /* it is projected to this width first, 0: not */
+    int text_in;        /* width of the text; 0: the network takes none */
+    bool text_optional; /* attention then looks at the picture, as wide everywhere */
+    int text_to;        /* width that it is projected to first; 0: it is not */
 
     int n_levels;
     ss_block_spec down[SS_MAX_LEVELS], up[SS_MAX_LEVELS], mid;
@@ -79,7 +78,7 @@ typedef struct {
     ss_remedies remedies;
 } ss_unet_config;
 
-/* Never fails halfway: the first complaint is in the error. */
+/* Reads j of a plain or a conditional network. The first complaint is the error. */
 ss_code ss_unet_config_read(ss_json *j, bool conditional, ss_unet_config *u, ss_err *e);
 
 #endif

@@ -1,7 +1,7 @@
 /* unet_structure.c - see unet_structure.h
  *
- * One table of clauses says everything that is ever said; the walk over the modules decides which
- * of them hold where. What PyTorch's modules really read is in tests/golden/structure.json.
+ * One table of clauses has everything that can be said; the walk over the modules decides which of
+ * them hold where. tests/golden/structure.json has what PyTorch's modules really read.
  */
 #include "models/unet/unet_structure.h"
 
@@ -111,7 +111,7 @@ static const clause
     factor_skip = {SS_STRUCTURE_FACTOR, "[x, k skip], k learned",
                    "the network can learn the factor away", "remedies.skip_scale",
                    "a number stays"},
-    factor_gain = {SS_STRUCTURE_FACTOR, "a learned gain behind weights of fixed size",
+    factor_gain = {SS_STRUCTURE_FACTOR, "a learned gain after weights of fixed size",
                    "the only weights of a magnitude-preserving network that may grow", "",
                    "no key changes it; a decay of the gains does"},
     division = {SS_STRUCTURE_DIVISION, "the answer over sigma",
@@ -124,7 +124,7 @@ static const clause
 typedef struct {
     ss_structure_list *l;
     const ss_unet_config *u;
-    int sums, depth; /* of the network's stream; most blocks of a transformer */
+    int sums, depth; /* sums of the network's stream; blocks of its deepest transformer */
 } walk;
 
 static ss_place place_of(const char *path)
@@ -143,7 +143,7 @@ static void add(walk *w, const clause *c, const char *path)
     ss_structure_add(w->l, c, place_of(path), path);
 }
 
-/* A module or inner value NAME directly below m, or NULL. */
+/* Returns the module or inner value NAME directly below m, or NULL. */
 static const ss_module *child(const walk *w, const ss_module *m, const char *name)
 {
     return ss_structure_child(w->l, m, name);
@@ -167,7 +167,7 @@ static bool parent_is(const walk *w, const ss_module *m, const char *kind)
     return m->parent >= 0 && is_kind(w->l->modules[m->parent], kind);
 }
 
-/* The level that a module is in; NULL: in none. */
+/* Returns the level that a module is in; NULL: none. */
 static const ss_block_spec *level_of(const walk *w, const char *path)
 {
     const ss_place at = place_of(path);
@@ -181,7 +181,7 @@ static const ss_block_spec *level_of(const walk *w, const char *path)
     return at == SS_PLACE_ENCODER ? &w->u->down[i] : &w->u->up[i];
 }
 
-/* A residual sum on the network's stream that is divided by `divisor`. */
+/* Looks at a residual sum on the network's stream that is divided by `divisor`. */
 static void look_at_sum(walk *w, const ss_module *m, float divisor, const clause *c)
 {
     const ss_factor_spec *k = &w->u->remedies.residual;
@@ -216,7 +216,7 @@ static void look_at_resnet(walk *w, const ss_module *m)
         add_child(w, c, m, "conv2");
 }
 
-/* Logits that nothing bounds. */
+/* Adds logits, where nothing bounds them. */
 static void look_at_logits(walk *w, const ss_module *m)
 {
     const ss_module *stored = child(w, m, "logits");
@@ -288,7 +288,7 @@ static void look_at_resampler(walk *w, const ss_module *m)
 {
     const ss_block_spec *s = level_of(w, m->path);
     const bool down = is_kind(m, "Downsample2D");
-    /* the two types reach blocks with attention of UNet2DModel only */
+    /* the two types reach blocks with attention of plain networks only */
     const bool by_type = !w->u->conditional && s->type->attend == SS_ATTEND_SELF;
 
     add_child(w,
@@ -303,7 +303,7 @@ static void look_at_top(walk *w, const ss_module *root)
     add_child(w, w->u->divide_by_time ? &input_sigma : &input_scaled, root, "conv_in");
     add_child(w, &embedding_sum, root, "time_embedding");
     add_child(w, &embedding_sum, root, "class_embedding");
-    if (w->u->addition == SS_ADD_TEXT_TIME) /* the other ends in a norm */
+    if (w->u->addition == SS_ADD_TEXT_TIME) /* the other kind ends in a norm */
         add_child(w, &embedding_sum, root, "add_embedding");
     add_child(w, &embedding_sum, root, "class_sum");
     add_child(w, &embedding_sum, root, "add_sum");
@@ -343,7 +343,7 @@ static bool ends_in(const char *text, const char *end)
     return n > k && strcmp(text + n - k, end) == 0;
 }
 
-/* Ends of branches, whose zero makes the branch nothing. */
+/* True for the end of a branch: zero weights there make the branch nothing. */
 static bool is_end(const char *path)
 {
     return strcmp(path, "conv_out") == 0 || ends_in(path, ".conv2") || ends_in(path, ".proj_out") ||

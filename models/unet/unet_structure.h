@@ -5,7 +5,7 @@
 #include "models/net/structure_list.h"
 #include "models/unet/unet_config.h"
 
-/* Adds it to l, which has the modules and weights of a network of that configuration. */
+/* Adds the rows to l, which has the modules and weights of a network of that configuration. */
 void ss_unet_structure(const ss_unet_config *u, ss_structure_list *l);
 
 #endif
