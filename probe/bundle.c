@@ -25,12 +25,12 @@ typedef struct {
     int first, count; /* samples */
     ss_replay replay;
     ss_plan plan; /* for the conditions */
-    /* full paths, so that the scripts run anywhere */
-    char *model;     /* the folder or the file of the weights */
-    char *config;    /* where it was named, else NULL */
+    /* full paths, so that the scripts run from anywhere */
+    char *model;     /* folder, or file of the weights */
+    char *config;    /* as given, or NULL */
     char *scheduler; /* the file, or NULL */
     ss_st_item items[MAX_ITEMS];
-    float *values[MAX_ITEMS]; /* what the items point to; owned */
+    float *values[MAX_ITEMS]; /* values of the items; owned */
     int n_items;
 } bundle;
 
@@ -39,7 +39,7 @@ static ss_code out_of_memory(ss_err *e)
     return ss_fail(e, SS_NOMEM, "out of memory");
 }
 
-/* Room for a tensor of [samples][dim 1]...; NULL: no memory. */
+/* Adds a tensor [samples][dim 1]... and returns its values; NULL: no memory. */
 static float *add_item(bundle *b, const char *name, int rank, const int64_t *dim)
 {
     ss_st_item *item = &b->items[b->n_items];
@@ -57,7 +57,7 @@ static float *add_item(bundle *b, const char *name, int rank, const int64_t *dim
     return x;
 }
 
-/* Samples of the run to the layout of PyTorch. */
+/* Adds the input, in the layout of PyTorch. */
 static ss_code add_input(bundle *b, ss_err *e)
 {
     static const char set[] = "/inputs/x";
@@ -83,7 +83,7 @@ static ss_code add_input(bundle *b, ss_err *e)
     return rc;
 }
 
-/* One tensor of the condition, from its rows of each sample. */
+/* Adds one tensor of the condition, from its rows for each sample. */
 static ss_code add_rows(bundle *b, const char *name, size_t field, int rank, const int64_t *dim,
                         ss_err *e)
 {
@@ -144,13 +144,14 @@ static json_t *number(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
-/* JSON has no infinity, which the last noise level of a schedule with zero terminal SNR has. */
+/* Writes a sigma; JSON has no infinity, which is the last one of a schedule with zero terminal SNR.
+ */
 static json_t *level(double sigma)
 {
     return isfinite(sigma) ? json_real(sigma) : json_string("inf");
 }
 
-/* expected.json, with the numbers of each sample. */
+/* Makes the text of expected.json. */
 static ss_code describe(bundle *b, ss_str *out, ss_err *e)
 {
     ss_run *r = b->r;
@@ -199,7 +200,7 @@ static void add_option(ss_str *s, const char *name, const char *value)
 
 static void write_shell(const bundle *b, ss_str *s)
 {
-    enum { CLASS_EMBEDS = 3 }; /* else a class is its number */
+    enum { CLASS_EMBEDS = 3 }; /* fewer dimensions: the class's number */
     static const struct {
         const char *tensor, *option;
     } files[] = {{"encoder_hidden_states", "prompt-embeds"},
@@ -328,7 +329,7 @@ static ss_code write_files(bundle *b, const char *dir, ss_err *e)
     return rc;
 }
 
-/* The full path of one that may be NULL; failed where there is none. */
+/* Returns the full path, NULL for NULL; sets *failed if there is none. */
 static char *full_path(const char *path, bool *failed)
 {
     char *full = path ? realpath(path, NULL) : NULL;
@@ -337,7 +338,8 @@ static char *full_path(const char *path, bool *failed)
     return full;
 }
 
-/* A file keeps its name where it is a link: what lies beside it counts. */
+/* Returns the full path of the model. A file that is a link keeps its name, since the files beside
+ * the link belong to it. */
 static char *full_model_path(const ss_model_info *about, bool *failed)
 {
     char *folder = full_path(about->folder, failed), *path = NULL;
@@ -347,11 +349,11 @@ static char *full_model_path(const ss_model_info *about, bool *failed)
         return folder;
     path = ss_path_join(folder, slash ? slash + 1 : about->weights);
     *failed |= !path;
-    free(folder); /* realpath's */
+    free(folder); /* allocated by realpath */
     return path;
 }
 
-/* Are pictures, tensors and the scheduler file still those of the run? */
+/* Checks that pictures, tensors and the scheduler file are still those of the run. */
 static ss_code check_content(const bundle *b, ss_err *e)
 {
     const ss_settings *s;
@@ -383,13 +385,14 @@ static ss_code gather(bundle *b, ss_err *e)
     const ss_model_info *about = ss_model_about(b->plan.net.model);
     b->model = full_model_path(about, &failed);
     b->config = full_path(o->config ? about->config : NULL, &failed);
-    /* a linked model's scheduler is not beside the folder that the link leads to */
+    /* a linked model's scheduler file is not beside the target of the link */
     b->scheduler = full_path(about->scheduler, &failed);
     rc = failed ? out_of_memory(e) : add_input(b, e);
     return rc == SS_OK ? add_conditions(b, e) : rc;
 }
 
-/* The module, or the one around an inner value: it stands before, and its path is the longest. */
+/* Returns the module, or the one around an inner value, whose path is that of the value without its
+ * last part. */
 static int visible(const ss_run *r, int module)
 {
     const char *path = r->modules[module], *dot = strrchr(path, '.');

@@ -36,7 +36,7 @@ ss_generate_options ss_generate_defaults(void)
 
 typedef struct {
     const ss_generate_options *opt;
-    ss_trajectory_options each; /* with what was resolved */
+    ss_trajectory_options each; /* options for each model, resolved */
     int *classes;               /* of opt->classes */
     ss_sampler_kind kind;
     ss_trajectory **models; /* [n_models] */
@@ -45,7 +45,7 @@ typedef struct {
     ss_image *pictures; /* [n_models][samples] */
     json_t *list;       /* "models" of generate.json */
     ss_progress progress;
-    int64_t done; /* evaluations of the models before */
+    int64_t done; /* evaluations of earlier models */
 } job;
 
 static void release(job *g)
@@ -98,7 +98,7 @@ static ss_code open_models(job *g, ss_err *e)
     for (int i = 0; i < n && rc == SS_OK; i++) {
         g->each.network.model = g->opt->models[i];
         rc = ss_trajectory_open(&g->each, &g->models[i], e);
-        if (rc == SS_OK && i == 0) { /* all models by the same sampler */
+        if (rc == SS_OK && i == 0) { /* the other models get its sampler */
             g->kind = ss_trajectory_sampler(g->models[0]);
             g->each.sampler = &g->kind;
         }
@@ -106,7 +106,7 @@ static ss_code open_models(job *g, ss_err *e)
     return rc;
 }
 
-/* Where the last `parts` parts of a path begin; *end: behind them. */
+/* Finds where the last `parts` parts of a path begin, and their end. */
 static size_t last_parts(const char *path, int parts, size_t *end)
 {
     size_t from = strlen(path);
@@ -122,8 +122,8 @@ static size_t last_parts(const char *path, int parts, size_t *end)
     }
 }
 
-/* The last part of model m's path, and the one before where another model has the same, of
- * characters that are safe in a file name; out [64]. */
+/* Makes the name of model m, of characters that are safe in a file name: the last part of its path,
+ * or the last two if another model has the same last part; out [64]. */
 static void name_of(const ss_generate_options *o, int m, char *out)
 {
     const char *path = o->models[m];
@@ -144,7 +144,7 @@ static void name_of(const ss_generate_options *o, int m, char *out)
         out[n++] = isalnum(ch) || strchr("._-", ch) ? (char)ch : '_';
     }
     out[n] = '\0';
-    if (strspn(out, "._") == n) /* "..", or nothing at all */
+    if (strspn(out, "._") == n) /* "..", or empty */
         snprintf(out, 64, "model");
 }
 
@@ -176,7 +176,7 @@ static ss_code make_folder(const job *g, const char *name, ss_err *e)
     return rc;
 }
 
-/* Samples of a latent model, as PyTorch lays them out. */
+/* Writes the samples of a latent model, in the layout of PyTorch. */
 static ss_code write_latents(const job *g, const ss_trajectory *t, const char *folder, ss_err *e)
 {
     const ss_sample_size size = ss_trajectory_size(t);

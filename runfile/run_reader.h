@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/shape.h"
 #include "base/site.h"
+#include "base/stats.h"
 #include "base/structure.h"
 #include "base/torch_code.h"
 
@@ -29,8 +30,6 @@
 #include <stdint.h>
 
 enum { SS_RUN_MAX_VALUES = 1 << 28 }; /* of one data set, or part of one, in memory */
-
-enum { SS_RUN_EXPONENTS = 256 }; /* bins of /hist/exponent: the biased exponents of f32 */
 
 typedef struct ss_run {
     char *path;

@@ -149,7 +149,7 @@ static void test_module_that_runs_twice(void **state)
                         .sigmas = (const double[]){1},
                         .n_sigmas = 1,
                         .n_samples = N};
-    uint64_t counts[SS_N_PORTS][SS_RUN_EXPONENTS], all[SS_N_PORTS] = {0};
+    uint64_t counts[SS_N_PORTS][SS_N_EXPONENTS], all[SS_N_PORTS] = {0};
     const float *absmax;
     ss_recorder *rec;
     ss_run_writer *w;
@@ -189,8 +189,8 @@ static void test_module_that_runs_twice(void **state)
     assert_float_equal(absmax[ss_run_at(r, 0, port, 0, 0, 1)], 600, 0);
     assert_int_equal(ss_run_hist(r, 1, counts[0], &e), SS_OK);
     assert_int_equal(r->n_ports, SS_N_PORTS);
-    for (int i = 0; i < SS_N_PORTS * SS_RUN_EXPONENTS; i++)
-        all[i / SS_RUN_EXPONENTS] += counts[i / SS_RUN_EXPONENTS][i % SS_RUN_EXPONENTS];
+    for (int i = 0; i < SS_N_PORTS * SS_N_EXPONENTS; i++)
+        all[i / SS_N_EXPONENTS] += counts[i / SS_N_EXPONENTS][i % SS_N_EXPONENTS];
     assert_int_equal(all[SS_PORT_INPUT], N * C);
     assert_int_equal(all[SS_PORT_OUTPUT], N * C);
     ss_run_close(r);

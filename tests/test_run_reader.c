@@ -70,7 +70,7 @@ static void test_unfinished_level(void **state)
     static float pixels[SYN_X];
     const float *x[6];
     const uint64_t *nonfinite;
-    uint64_t hist[SS_N_PORTS * SYN_INPUTS * SYN_SIGMAS * SS_RUN_EXPONENTS];
+    uint64_t hist[SS_N_PORTS * SYN_INPUTS * SYN_SIGMAS * SS_N_EXPONENTS];
     ss_run_writer *w;
     ss_run *r;
     ss_err e = {0};
@@ -110,9 +110,9 @@ static void test_unfinished_level(void **state)
         assert_int_equal(isnan(x[3][sample]), s == OPEN);
         assert_int_equal(isnan(x[4][sample * 2]), s == OPEN);
         assert_int_equal(nonfinite[site], s == OPEN ? 0 : 1000 + s * 10 + 2);
-        for (int k = 0; k < SS_RUN_EXPONENTS; k++)
+        for (int k = 0; k < SS_N_EXPONENTS; k++)
             counts +=
-                hist[((SS_PORT_OUTPUT * SYN_INPUTS + 1) * SYN_SIGMAS + s) * SS_RUN_EXPONENTS + k];
+                hist[((SS_PORT_OUTPUT * SYN_INPUTS + 1) * SYN_SIGMAS + s) * SS_N_EXPONENTS + k];
         assert_int_equal(counts > 0, s != OPEN);
         assert_int_equal(ss_run_picture(r, "/inputs/x", 1, s, 2, pixels, &e), SS_OK);
         assert_int_equal(isnan(pixels[5]), s == OPEN);

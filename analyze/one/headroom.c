@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BIAS = 127, NONFINITE = SS_RUN_EXPONENTS - 1 };
+enum { BIAS = 127, NONFINITE = SS_N_EXPONENTS - 1 };
 
 bool ss_overflows(const ss_format *f, double x)
 {
@@ -42,7 +42,7 @@ ss_range ss_range_of(const uint64_t *counts, const ss_format *f, double absmax)
     const int normal = ilogb(f->min_normal), subnormal = ilogb(f->min_subnormal);
     ss_range g = {.nonfinite = (double)counts[NONFINITE], .zero = (double)counts[0]};
 
-    for (int i = 0; i < SS_RUN_EXPONENTS; i++)
+    for (int i = 0; i < SS_N_EXPONENTS; i++)
         g.total += (double)counts[i];
     g.flush = count_exponents(counts, -BIAS, subnormal - 2) / g.total;
     g.denormal = count_exponents(counts, subnormal - 1, normal - 1) / g.total;
@@ -98,12 +98,12 @@ static void sum_hist(const ss_run *r, const uint64_t *hist, uint64_t *sum)
 {
     const int rows = r->n_inputs * r->n_sigmas;
 
-    memset(sum, 0, SS_RUN_EXPONENTS * sizeof *sum);
+    memset(sum, 0, SS_N_EXPONENTS * sizeof *sum);
     for (int p = 0; p < r->n_ports; p++) {
         for (int k = 0; k < rows && is_produced(r, p); k++) {
-            const uint64_t *c = hist + ((int64_t)p * rows + k) * SS_RUN_EXPONENTS;
+            const uint64_t *c = hist + ((int64_t)p * rows + k) * SS_N_EXPONENTS;
 
-            for (int i = 0; i < SS_RUN_EXPONENTS; i++)
+            for (int i = 0; i < SS_N_EXPONENTS; i++)
                 sum[i] += c[i];
         }
     }
@@ -122,7 +122,7 @@ static int least_first(const void *a, const void *b)
 
 static void fill_row(ss_headroom *h, ss_headroom_row *row, const uint64_t *sum)
 {
-    static const uint64_t nothing[SS_RUN_EXPONENTS];
+    static const uint64_t nothing[SS_N_EXPONENTS];
 
     for (int f = 0; f < h->n_formats; f++) {
         row->bits[f] = ss_headroom_bits(&h->formats[f], row->peak);
@@ -136,7 +136,7 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
 {
     const float *absmax, *weights = NULL;
     const uint64_t *nonfinite = NULL;
-    uint64_t sum[SS_RUN_EXPONENTS];
+    uint64_t sum[SS_N_EXPONENTS];
     uint64_t *hist = NULL;
     int *row_of = ss_alloc((size_t)r->n_modules, sizeof *row_of);
     ss_code rc = ss_run_stat(r, "absmax", &absmax, e);
@@ -150,7 +150,7 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
     h->rows = ss_calloc((size_t)r->n_modules, sizeof *h->rows);
     if (h->has_hist)
         hist = ss_alloc((size_t)r->n_ports * (size_t)r->n_inputs * (size_t)r->n_sigmas,
-                        SS_RUN_EXPONENTS * sizeof *hist);
+                        SS_N_EXPONENTS * sizeof *hist);
     if (rc == SS_OK && (!row_of || !h->rows || (h->has_hist && !hist)))
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     if (rc != SS_OK)

@@ -446,7 +446,7 @@ static ss_code find_losses(look *l, ss_err *e)
  * its power of two, for none is larger. */
 static double share_at(look *l, ss_site s, double limit, uint64_t *hist)
 {
-    const int bin = 127 + ilogb(limit), per = SS_RUN_EXPONENTS;
+    const int bin = 127 + ilogb(limit), per = SS_N_EXPONENTS;
     double most = 0;
 
     if (!hist || ss_run_hist(l->r, s.module, hist, NULL) != SS_OK)
@@ -479,7 +479,7 @@ static ss_code add_limit(look *l, const char *what, double limit, const char *gl
         return SS_OK;
     if (ss_run_has_hist(l->r) &&
         !(hist = ss_alloc((size_t)l->r->n_ports * (size_t)l->r->n_inputs * (size_t)l->r->n_sigmas,
-                          SS_RUN_EXPONENTS * sizeof *hist)))
+                          SS_N_EXPONENTS * sizeof *hist)))
         return out_of_memory(l->r, e);
     ss_printable(what, a.what, sizeof a.what);
     for (int i = 0; i < l->all.n; i++) {

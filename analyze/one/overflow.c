@@ -91,7 +91,7 @@ static ss_code find_shares(ss_run *r, ss_overflow *o, ss_err *e)
     ss_code rc = SS_OK;
     bool *wanted = ss_calloc((size_t)r->n_modules, sizeof *wanted);
     uint64_t *hist = ss_alloc((size_t)r->n_ports * (size_t)r->n_inputs * (size_t)r->n_sigmas,
-                              SS_RUN_EXPONENTS * sizeof *hist);
+                              SS_N_EXPONENTS * sizeof *hist);
 
     if (!wanted || !hist)
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
@@ -109,7 +109,7 @@ static ss_code find_shares(ss_run *r, ss_overflow *o, ss_err *e)
                 ((int64_t)row->first.port * r->n_inputs + row->input) * r->n_sigmas + row->sigma;
 
             if (row->n_over && !row->weights && row->first.module == m)
-                row->range = ss_range_of(hist + at * SS_RUN_EXPONENTS, &o->format, row->absmax);
+                row->range = ss_range_of(hist + at * SS_N_EXPONENTS, &o->format, row->absmax);
         }
     }
     ss_free(wanted);
@@ -120,7 +120,7 @@ static ss_code find_shares(ss_run *r, ss_overflow *o, ss_err *e)
 ss_code ss_overflow_find(ss_run *r, const ss_sites *sites, const ss_format *f, ss_overflow *o,
                          ss_err *e)
 {
-    static const uint64_t nothing[SS_RUN_EXPONENTS];
+    static const uint64_t nothing[SS_N_EXPONENTS];
     const float *absmax, *weights = NULL;
     const uint64_t *nonfinite;
     int *order = ss_sigma_order(r);

@@ -113,19 +113,19 @@ static void distribution(ss_plot *p, const ss_analysis *x, const uint64_t *count
                          const char *block)
 {
     const ss_run *r = x->run;
-    double share[SS_RUN_EXPONENTS] = {0}, total = 0;
+    double share[SS_N_EXPONENTS] = {0}, total = 0;
 
     for (int i = 0; i < r->n_inputs; i++) {
         const size_t at = ((size_t)port * (size_t)r->n_inputs + (size_t)i) * (size_t)r->n_sigmas +
                           (size_t)x->order[k];
 
-        for (int b = 0; b < SS_RUN_EXPONENTS; b++) {
-            share[b] += (double)counts[at * SS_RUN_EXPONENTS + (size_t)b];
-            total += (double)counts[at * SS_RUN_EXPONENTS + (size_t)b];
+        for (int b = 0; b < SS_N_EXPONENTS; b++) {
+            share[b] += (double)counts[at * SS_N_EXPONENTS + (size_t)b];
+            total += (double)counts[at * SS_N_EXPONENTS + (size_t)b];
         }
     }
     ss_plot_addf(p, "%s << EOD\n", block);
-    for (int b = 1; b < SS_RUN_EXPONENTS - 1; b++) {
+    for (int b = 1; b < SS_N_EXPONENTS - 1; b++) {
         if (share[b] > 0)
             ss_plot_addf(p, "%d %.9g\n", b - 127, share[b] / total);
     }
@@ -158,7 +158,7 @@ ss_code ss_section_histograms(ss_page *page, const ss_analysis *x, ss_err *e)
     if (!ss_run_has_hist(r) || n == 0 || x->n == 0)
         return SS_OK;
     counts = ss_alloc((size_t)r->n_ports * (size_t)r->n_inputs * (size_t)r->n_sigmas,
-                      SS_RUN_EXPONENTS * sizeof *counts);
+                      SS_N_EXPONENTS * sizeof *counts);
     if (!counts)
         return ss_fail(e, SS_NOMEM, "%s: histograms: out of memory", r->path);
     for (int i = 0; i < n; i++) {

@@ -303,7 +303,7 @@ static void use_modules(ss_run *r)
 
         if (counts > 1 << 16)
             return;
-        uint64_t *hist = malloc(counts * SS_RUN_EXPONENTS * sizeof *hist);
+        uint64_t *hist = malloc(counts * SS_N_EXPONENTS * sizeof *hist);
         if (ss_run_has_hist(r))
             fuzz_check(ss_run_hist(r, m, hist, &e), &e);
         free(hist);
