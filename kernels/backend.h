@@ -25,6 +25,7 @@
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
 #include "kernels/stats.h"
+#include "kernels/step.h"
 #include "kernels/tensor.h"
 
 typedef struct ss_device ss_device; /* a backend's own state */
@@ -169,13 +170,16 @@ typedef struct {
 /* What a device makes of libraries and of other entries.
  * modulated_stats: y [n][...][C], mod [n][2C] (scale, shift): statistics of y (1 + scale) and of
  *                  that + shift, host [n] each; of only the ranges (inner_stats.h) where both are
- *                  finite and below 2^SS_LOGIT_FROM in all samples, as then nothing else matters */
-#define SS_COMPOSED_ENTRIES(X)                                                         \
-    X(conv2d, (const ss_conv2d_args *a), (a))                                          \
-    X(linear, (const ss_linear_args *a), (a))                                          \
-    X(modulated_stats,                                                                 \
-      (const ss_tensor *y, const ss_tensor *mod, ss_stats *scaled, ss_stats *shifted), \
-      (y, mod, scaled, shifted))
+ *                  finite and below 2^SS_LOGIT_FROM in all samples, as then nothing else matters
+ * optimizer_step, sum_squares: step.h; sums and sum are results on the host */
+#define SS_COMPOSED_ENTRIES(X)                                                                     \
+    X(conv2d, (const ss_conv2d_args *a), (a))                                                      \
+    X(linear, (const ss_linear_args *a), (a))                                                      \
+    X(modulated_stats,                                                                             \
+      (const ss_tensor *y, const ss_tensor *mod, ss_stats *scaled, ss_stats *shifted),             \
+      (y, mod, scaled, shifted))                                                                   \
+    X(optimizer_step, (const ss_step *s, const ss_step_rule *r, ss_step_sums *sums), (s, r, sums)) \
+    X(sum_squares, (const ss_tensor *const *x, size_t n, double *sum), (x, n, sum))
 
 /* unit_rms: x is a parameter, or f32
  * activate to add: elementwise; y may be x or a (in place). gain: g is a parameter of one value

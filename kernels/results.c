@@ -82,28 +82,36 @@ ss_result *ss_result_new(ss_ctx *c, size_t bytes, void (*deliver_one)(ss_ctx *c,
 
 /* ---- statistics ---- */
 
-/* The statistics of x, which its buffer remembers: written when the device has finished. Borrowed;
- * NULL after recording an error in the context. */
-static ss_measured *measure(ss_ctx *c, const ss_tensor *x, bool exponents)
+/* The statistics of x, written when the device has finished. The caller's; NULL after recording an
+ * error in the context. */
+static ss_measured *compute(ss_ctx *c, const ss_tensor *x, bool exponents)
 {
-    ss_buffer *b = x->buf;
     const int64_t n = x->shape.dim[0];
-
-    if (b->measured && b->measured->n == n && (b->measured->exponents || !exponents))
-        return b->measured;
-
     ss_measured *m = ss_alloc(1, sizeof *m + (size_t)n * sizeof m->of[0]);
+
     if (!m)
         return ss_ctx_fail(c, SS_NOMEM, "out of memory");
     m->refs = 1;
     m->n = n;
     m->exponents = exponents;
-    if (ss_do_stats(c, x, exponents, m->of) != SS_OK) {
-        ss_free(m);
-        return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
+    if (ss_do_stats(c, x, exponents, m->of) == SS_OK)
+        return m;
+    ss_free(m);
+    return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
+}
+
+/* The same, which x's buffer owns and remembers. */
+static ss_measured *measure(ss_ctx *c, const ss_tensor *x, bool exponents)
+{
+    ss_buffer *b = x->buf;
+
+    if (b->measured && b->measured->n == x->shape.dim[0] && (b->measured->exponents || !exponents))
+        return b->measured;
+    ss_measured *m = compute(c, x, exponents);
+    if (m) {
+        ss_measured_release(b->measured);
+        b->measured = m;
     }
-    ss_measured_release(b->measured);
-    b->measured = m;
     return m;
 }
 
@@ -152,13 +160,12 @@ static void deliver_stats(ss_ctx *c, ss_result *r)
     a->take.stats(a->self, c, a->m, a->p, r->measured->of, (int)r->measured->n);
 }
 
-void ss_ask_stats(ss_ctx *c, const ss_tensor *x, bool exponents, const ss_module *m, ss_port p,
-                  ss_take_stats *take, void *self)
+/* Puts s into the list. Takes s, which is NULL after an error. */
+static void ask(ss_ctx *c, ss_measured *s, const ss_module *m, ss_port p, ss_take_stats *take,
+                void *self)
 {
-    ss_measured *s = can_ask(c, x) ? measure(c, x, exponents) : NULL;
     if (!s)
         return;
-    s->refs++; /* a delivery of earlier results leaves it alone */
     asked *a = (asked *)ss_result_new(c, sizeof *a, deliver_stats);
     if (!a) {
         ss_measured_release(s);
@@ -170,6 +177,36 @@ void ss_ask_stats(ss_ctx *c, const ss_tensor *x, bool exponents, const ss_module
     a->p = p;
     a->self = self;
     a->take.stats = take;
+}
+
+void ss_ask_stats(ss_ctx *c, const ss_tensor *x, bool exponents, const ss_module *m, ss_port p,
+                  ss_take_stats *take, void *self)
+{
+    ss_measured *s = can_ask(c, x) ? measure(c, x, exponents) : NULL;
+
+    if (s)
+        s->refs++;
+    ask(c, s, m, p, take, self);
+}
+
+/* n values of x from `from` on, as one sample; borrows all that x has. */
+static ss_tensor part_of(const ss_tensor *x, int64_t from, int64_t n)
+{
+    ss_tensor part = *x;
+
+    part.shape = ss_shape_of(1, n);
+    part.data = (char *)x->data + (size_t)from * ss_dtype_size(x->dtype);
+    return part;
+}
+
+void ss_ask_part_stats(ss_ctx *c, const ss_tensor *x, int64_t from, int64_t n, ss_take_stats *take,
+                       void *self)
+{
+    if (!can_ask(c, x))
+        return;
+    const ss_tensor part = part_of(x, from, n);
+
+    ask(c, compute(c, &part, false), NULL, SS_PORT_OUTPUT, take, self);
 }
 
 static void deliver_channels(ss_ctx *c, ss_result *r)
@@ -212,11 +249,8 @@ void ss_ask_sample(ss_ctx *c, const ss_tensor *x, int k, const ss_module *m, ss_
 {
     if (!can_ask(c, x))
         return;
-    ss_tensor sample = *x; /* borrows all that x has */
-    sample.shape.dim[0] = 1;
-    const int64_t n = ss_shape_numel(sample.shape);
-    sample.data = (char *)x->data + (size_t)(k * n) * ss_dtype_size(x->dtype);
-
+    const int64_t n = ss_shape_numel(x->shape) / x->shape.dim[0];
+    const ss_tensor sample = part_of(x, k * n, n);
     asked *a =
         (asked *)ss_result_new(c, sizeof *a + (size_t)n * sizeof a->values[0], deliver_sample);
     if (!a)

@@ -28,6 +28,11 @@ typedef void ss_take_stats(void *self, ss_ctx *c, const ss_module *m, ss_port p,
 void ss_ask_stats(ss_ctx *c, const ss_tensor *x, bool exponents, const ss_module *m, ss_port p,
                   ss_take_stats *take, void *self);
 
+/* Statistics without histogram of n values of x, f32, from `from` on, as of one sample; m is NULL.
+ */
+void ss_ask_part_stats(ss_ctx *c, const ss_tensor *x, int64_t from, int64_t n, ss_take_stats *take,
+                       void *self);
+
 /* Per sample and channel (innermost dimension, `width`), over finite values: absmax and rms
  * [n][width]. A channel without finite values gives NaN. */
 typedef void ss_take_channels(void *self, ss_ctx *c, const ss_module *m, ss_port p,

@@ -297,13 +297,25 @@ ss_tensor *ss_round_to(ss_ctx *c, ss_tensor *y, const ss_format *f)
     return ss_ctx_fail(c, rc, "%s", c->op_err.msg);
 }
 
+/* Takes x. */
+static ss_tensor *fill(ss_ctx *c, ss_tensor *x, float value)
+{
+    if (!x || c->shapes_only || ss_do_fill(c, x, value) == SS_OK)
+        return x;
+    ss_release(x);
+    return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
+}
+
 ss_tensor *ss_full(ss_ctx *c, ss_shape s, float value)
 {
-    ss_tensor *x = ss_tensor_new(c, s);
+    return ss_round_to(c, fill(c, ss_tensor_new(c, s), value), ss_upload_format(c));
+}
 
-    if (x && !c->shapes_only && ss_do_fill(c, x, value) != SS_OK) {
-        ss_release(x);
-        return ss_ctx_fail(c, c->op_err.code, "%s", c->op_err.msg);
-    }
-    return ss_round_to(c, x, ss_upload_format(c));
+ss_tensor *ss_param_full(ss_ctx *c, ss_shape s, float value)
+{
+    ss_tensor *x = fill(c, make(c, s, true), value);
+
+    if (x)
+        x->parameter = true;
+    return x;
 }

@@ -38,6 +38,9 @@ ss_tensor *ss_full(ss_ctx *c, ss_shape s, float value);
  * tensor. */
 ss_tensor *ss_param(ss_ctx *c, ss_dtype t, ss_shape s, const void *host);
 
+/* An f32 parameter of one value everywhere, in memory of its own. */
+ss_tensor *ss_param_full(ss_ctx *c, ss_shape s, float value);
+
 /* Gives a parameter new values, numel f32 from the host. It is f32 from then on and owns its
  * memory; what ss_param was given stays as it is. The arrangements that backends keep are made
  * again at the next use. Views of the parameter keep the old values. SS_USAGE while a tape

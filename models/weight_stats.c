@@ -86,6 +86,19 @@ ss_code ss_weight_stats_take(ss_ctx *c, ss_dtype t, const void *data, int64_t n,
     return rc;
 }
 
+ss_code ss_weight_stats_of(ss_ctx *c, const ss_tensor *x, ss_weight_stats *out, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(ss_shape_get(x));
+    totals sum = {0};
+
+    for (int64_t i = 0; i < n; i += PIECE)
+        ss_ask_part_stats(c, x, i, n - i < PIECE ? n - i : PIECE, add_piece, &sum);
+    const ss_code rc = ss_ctx_finish(c, e);
+
+    *out = finish(&sum);
+    return rc;
+}
+
 ss_code ss_weight_change_take(ss_ctx *c, ss_dtype ta, const void *a, ss_dtype tb, const void *b,
                               int64_t n, ss_weight_change *out, ss_err *e)
 {

@@ -17,6 +17,9 @@ typedef struct {
 ss_code ss_weight_stats_take(ss_ctx *c, ss_dtype t, const void *data, int64_t n,
                              ss_weight_stats *out, ss_err *e);
 
+/* The same of a tensor of f32 values, where it is. */
+ss_code ss_weight_stats_of(ss_ctx *c, const ss_tensor *x, ss_weight_stats *out, ss_err *e);
+
 /* The change from a to b: the statistics of b - a, and relative = |b - a| / |a| (L2; 0 where both
  * are 0, infinity where only a is, or where the difference is not finite). */
 typedef struct {

@@ -3,11 +3,11 @@
  * Golden data: tests/golden/optimizers.safetensors, written by make_optimizers.py.
  */
 #include "base/rng.h"
+#include "kernels/context.h"
+#include "kernels/tape.h"
 #include "models/file/safetensors.h"
 #include "tests/ss_tmp.h"
 #include "train/optimizer.h"
-
-#include <omp.h>
 
 enum { STEPS = 50, N = 24, CUT = 7 };
 
@@ -24,14 +24,47 @@ static void golden(const char *name, float *out, size_t n)
     ss_array_release(&a);
 }
 
-static ss_optimizer *make(const ss_optimizer_options *opt, const ss_trained *t, size_t n)
+static ss_ctx *context(int threads)
+{
+    ss_ctx *c;
+    ss_err e = {0};
+
+    if (ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = threads}, &c, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return c;
+}
+
+static ss_optimizer *make(ss_ctx *c, const ss_optimizer_options *opt, const ss_trained *t, size_t n)
 {
     ss_optimizer *o;
     ss_err e = {0};
 
-    if (ss_optimizer_new(opt, t, n, &o, &e) != SS_OK)
+    if (ss_optimizer_new(c, opt, t, n, &o, &e) != SS_OK)
         fail_msg("%s", e.msg);
     return o;
+}
+
+static void values_of(ss_ctx *c, const ss_tensor *x, float *out)
+{
+    assert_int_equal(ss_download(c, x, out, NULL), SS_OK);
+}
+
+/* One step of two tensors with the gradients g [cut], [n - cut]. */
+static double step(ss_ctx *c, ss_optimizer *o, const float *g, int64_t cut, int64_t n,
+                   double multiplier, ss_update *u)
+{
+    ss_tensor *first = ss_upload(c, ss_shape_of(cut), g);
+    ss_tensor *second = ss_upload(c, ss_shape_of(n - cut), g + cut);
+    const ss_tensor *const both[] = {first, second};
+    double norm;
+    ss_err e = {0};
+
+    if (ss_optimizer_norm(o, both, &norm, &e) != SS_OK ||
+        ss_optimizer_step(o, both, multiplier, norm, u, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_release(first);
+    ss_release(second);
+    return norm;
 }
 
 static ss_optimizer_options options(ss_optimizer_kind kind, double lr, double decay)
@@ -54,25 +87,27 @@ static void check_case(const char *name, ss_optimizer_options opt, double loss_s
     golden("start", w, N);
     golden("grad", grad[0], STEPS * N);
     golden(name, want[0], 3 * N);
-    const ss_trained t[] = {{"a", CUT, w}, {"b", N - CUT, w + CUT}};
-    ss_optimizer *o = make(&opt, t, 2);
+    ss_ctx *c = context(1);
+    const ss_trained t[] = {{"a", ss_param(c, SS_F32, ss_shape_of(CUT), w), 0},
+                            {"b", ss_param(c, SS_F32, ss_shape_of(N - CUT), w + CUT), 0}};
+    ss_optimizer *o = make(c, &opt, t, 2);
 
     for (int s = 0; s < STEPS; s++) {
         for (int k = 0; k < N; k++)
             grad[s][k] *= (float)loss_scale;
-        const float *g[] = {grad[s], grad[s] + CUT};
-
-        ss_optimizer_step(o, g, 1 / loss_scale, ss_optimizer_norm(o, g), NULL);
+        step(c, o, grad[s], CUT, N, 1 / loss_scale, NULL);
         if (s == 0 || s == 9 || s == 49) {
             for (int i = 0; i < 2; i++)
-                memcpy(got[row] + i * CUT,
-                       opt.ema_decay > 0 ? ss_optimizer_ema(o, (size_t)i) : t[i].w,
-                       (size_t)t[i].n * sizeof(float));
+                values_of(c, opt.ema_decay > 0 ? ss_optimizer_ema(o, (size_t)i) : t[i].w,
+                          got[row] + i * CUT);
             row++;
         }
     }
     assert_int_equal(ss_optimizer_steps(o), STEPS);
     ss_optimizer_free(o);
+    ss_release(t[0].w);
+    ss_release(t[1].w);
+    ss_ctx_free(c);
     assert_close(name, got[0], want[0], 3 * N, 1e-7, 1e-6);
 }
 
@@ -121,25 +156,30 @@ static void test_one_large_gradient(void **state)
         ss_optimizer_options opt = options(SS_OPTIMIZER_ADAM, 1, 0);
         const ss_rng r = ss_rng_stream(3, "gradients", 0, 0);
         float w = 0;
-        const ss_trained t = {"w", 1, &w};
+        ss_ctx *c = context(1);
+        const ss_trained t = {"w", ss_param(c, SS_F32, ss_shape_of(1), &w), 0};
+        ss_tensor *g = ss_param_full(c, ss_shape_of(1), 0);
+        const ss_tensor *const gs[] = {g};
         double calm = 0;
         ss_update u;
 
         opt.beta2 = cases[i].beta2;
-        ss_optimizer *o = make(&opt, &t, 1);
+        ss_optimizer *o = make(c, &opt, &t, 1);
         for (uint64_t s = 0; s < 10000; s++) {
-            const float g = (float)ss_rng_normal(r, s);
-            const float *const gs[] = {&g};
+            const float value = (float)ss_rng_normal(r, s);
 
-            ss_optimizer_step(o, gs, 1, 0, &u);
+            assert_int_equal(ss_param_set(c, g, &value, NULL), SS_OK);
+            assert_int_equal(ss_optimizer_step(o, gs, 1, 0, &u, NULL), SS_OK);
             calm += u.staleness * u.staleness;
         }
         assert_true(fabs(sqrt(calm / 10000) - 1) < 0.1);
         const float large = 1e6f;
-        const float *const gs[] = {&large};
 
-        w = 0; /* so that the difference is not rounded away */
-        ss_optimizer_step(o, gs, 1, 0, &u);
+        /* from 0, so that the difference is not rounded away */
+        assert_int_equal(ss_param_set(c, t.w, &(float){0}, NULL), SS_OK);
+        assert_int_equal(ss_param_set(c, g, &large, NULL), SS_OK);
+        assert_int_equal(ss_optimizer_step(o, gs, 1, 0, &u, NULL), SS_OK);
+        values_of(c, t.w, &w);
         print_message("beta2 %g: update %.5f learning rates, staleness %.3f\n", opt.beta2,
                       u.update_rms, u.staleness);
         assert_true(fabs(u.update_rms / cases[i].peak - 1) < 1e-3);
@@ -147,6 +187,9 @@ static void test_one_large_gradient(void **state)
         /* g^2 / v = 1 / (1 - beta2): the largest that the ratio can be */
         assert_true(fabs(u.staleness * sqrt(1 - opt.beta2) - 1) < 1e-3);
         ss_optimizer_free(o);
+        ss_release(g);
+        ss_release(t.w);
+        ss_ctx_free(c);
     }
 }
 
@@ -185,14 +228,15 @@ static void test_rates(void **state)
 enum { BIG = 10000, SMALL = 33 };
 
 typedef struct {
-    float w[BIG + SMALL];
+    ss_ctx *c;
     ss_trained t[2];
     ss_optimizer *o;
     ss_update u[2];
     double norm;
+    float w[BIG + SMALL], ema[BIG + SMALL];
 } trainee;
 
-static void begin(trainee *a, ss_optimizer_kind kind)
+static void begin(trainee *a, int threads, ss_optimizer_kind kind)
 {
     ss_optimizer_options opt = options(kind, 0.01, 0.01);
 
@@ -200,20 +244,32 @@ static void begin(trainee *a, ss_optimizer_kind kind)
     opt.ema_decay = 0.9;
     opt.warmup = 5;
     ss_rng_normals(ss_rng_stream(1, "weights", 0, 0), 0, a->w, BIG + SMALL);
-    a->t[0] = (ss_trained){"big", BIG, a->w};
-    a->t[1] = (ss_trained){"small", SMALL, a->w + BIG};
-    a->o = make(&opt, a->t, 2);
+    a->c = context(threads);
+    a->t[0] = (ss_trained){"big", ss_param(a->c, SS_F32, ss_shape_of(BIG), a->w), 0};
+    a->t[1] = (ss_trained){"small", ss_param(a->c, SS_F32, ss_shape_of(SMALL), a->w + BIG), 11};
+    a->o = make(a->c, &opt, a->t, 2);
+}
+
+static void end(trainee *a)
+{
+    ss_optimizer_free(a->o);
+    ss_release(a->t[0].w);
+    ss_release(a->t[1].w);
+    assert_int_equal(ss_ctx_usage(a->c).live_bytes, 0);
+    ss_ctx_free(a->c);
 }
 
 static void go(trainee *a, int from, int to)
 {
     static float g[BIG + SMALL];
-    const float *const gs[] = {g, g + BIG};
 
     for (int s = from; s < to; s++) {
         ss_rng_normals(ss_rng_stream(1, "gradients", (uint64_t)s, 0), 0, g, BIG + SMALL);
-        a->norm = ss_optimizer_norm(a->o, gs);
-        ss_optimizer_step(a->o, gs, 1, a->norm, a->u);
+        a->norm = step(a->c, a->o, g, BIG, BIG + SMALL, 1, a->u);
+    }
+    for (int i = 0; i < 2; i++) {
+        values_of(a->c, a->t[i].w, a->w + i * BIG);
+        values_of(a->c, ss_optimizer_ema(a->o, (size_t)i), a->ema + i * BIG);
     }
 }
 
@@ -221,9 +277,7 @@ static void assert_same(const trainee *a, const trainee *b)
 {
     assert_memory_equal(a->w, b->w, sizeof a->w);
     assert_memory_equal(a->u, b->u, sizeof a->u);
-    assert_memory_equal(ss_optimizer_ema(a->o, 0), ss_optimizer_ema(b->o, 0), BIG * sizeof(float));
-    assert_memory_equal(ss_optimizer_ema(a->o, 1), ss_optimizer_ema(b->o, 1),
-                        SMALL * sizeof(float));
+    assert_memory_equal(a->ema, b->ema, sizeof a->ema);
     assert_true(a->norm == b->norm);
 }
 
@@ -234,34 +288,93 @@ static void test_same_bits(void **state)
     ss_err e = {0};
 
     for (int kind = 0; kind < SS_N_OPTIMIZERS; kind++) {
-        begin(&a, (ss_optimizer_kind)kind);
-        begin(&b, (ss_optimizer_kind)kind);
-        omp_set_num_threads(1);
+        begin(&a, 1, (ss_optimizer_kind)kind);
+        begin(&b, 4, (ss_optimizer_kind)kind);
         go(&a, 0, 12);
-        omp_set_num_threads(4);
         go(&b, 0, 12);
         assert_same(&a, &b);
         assert_true(fabs(a.norm - sqrt(BIG + SMALL)) < 3);
         assert_true(a.u[0].update_rms > 0 && a.u[1].weight_rms > 0.5);
-        ss_optimizer_free(b.o);
+        for (int row = 0; row < SMALL; row += 11) { /* kept at unit RMS */
+            double sum = 0;
+
+            for (int k = 0; k < 11; k++)
+                sum += (double)a.w[BIG + row + k] * a.w[BIG + row + k];
+            assert_true(fabs(sqrt(sum / 11) - 1) < 2e-4);
+        }
+        end(&b);
 
         /* cut off after 5 steps, and resumed */
-        begin(&b, (ss_optimizer_kind)kind);
+        begin(&b, 1, (ss_optimizer_kind)kind);
         go(&b, 0, 5);
         assert_int_equal(ss_optimizer_save(b.o, in_tmp("state"), &e), SS_OK);
-        ss_optimizer_free(b.o);
+        end(&b);
         static float kept[BIG + SMALL];
         memcpy(kept, b.w, sizeof kept);
-        begin(&b, (ss_optimizer_kind)kind);
-        memcpy(b.w, kept, sizeof kept);
+        begin(&b, 1, (ss_optimizer_kind)kind);
+        assert_int_equal(ss_param_set(b.c, b.t[0].w, kept, &e), SS_OK);
+        assert_int_equal(ss_param_set(b.c, b.t[1].w, kept + BIG, &e), SS_OK);
         if (ss_optimizer_load(b.o, in_tmp("state"), &e) != SS_OK)
             fail_msg("%s", e.msg);
         assert_int_equal(ss_optimizer_steps(b.o), 5);
         go(&b, 5, 12);
         assert_same(&a, &b);
-        ss_optimizer_free(b.o);
-        ss_optimizer_free(a.o);
+        end(&b);
+        end(&a);
     }
+}
+
+/* A tensor without a gradient has one of zeros. */
+static void test_no_gradient(void **state)
+{
+    (void)state;
+    static float zeros[BIG + SMALL];
+    const ss_tensor *const none[] = {NULL, NULL};
+    static trainee a, b;
+    double norm = 1;
+
+    for (int kind = 0; kind < SS_N_OPTIMIZERS; kind++) {
+        begin(&a, 2, (ss_optimizer_kind)kind);
+        begin(&b, 2, (ss_optimizer_kind)kind);
+        go(&a, 0, 2);
+        go(&b, 0, 2);
+        a.norm = step(a.c, a.o, zeros, BIG, BIG + SMALL, 1, a.u);
+        assert_int_equal(ss_optimizer_norm(b.o, none, &norm, NULL), SS_OK);
+        assert_true(norm == 0 && a.norm == 0);
+        assert_int_equal(ss_optimizer_step(b.o, none, 1, norm, b.u, NULL), SS_OK);
+        go(&a, 3, 4);
+        go(&b, 3, 4);
+        assert_same(&a, &b);
+        end(&b);
+        end(&a);
+    }
+}
+
+/* A step does not change what others hold, nor what a tape needs. */
+static void test_step_refusals(void **state)
+{
+    (void)state;
+    const float v[] = {1, 2};
+    ss_ctx *c = context(1);
+    ss_tensor *borrowed = ss_param(c, SS_F32, ss_shape_of(2), v);
+    ss_tensor *own = ss_param_full(c, ss_shape_of(2), 1), *m = ss_param_full(c, ss_shape_of(2), 0);
+    const ss_step_rule r = {.kind = SS_OPTIMIZER_SGD, .first = true};
+    ss_err e = {0};
+
+    assert_int_equal(ss_param_step(c, &(ss_step){.w = borrowed, .m = m}, &r, NULL, &e), SS_USAGE);
+    assert_non_null(strstr(e.msg, "do not own their memory"));
+    ss_tensor *view = ss_reshape(c, own, ss_shape_of(1, 2));
+    assert_int_equal(ss_param_step(c, &(ss_step){.w = own, .m = m}, &r, NULL, &e), SS_USAGE);
+    ss_release(view);
+    assert_int_equal(ss_tape_begin(c, NULL, &e), SS_OK);
+    assert_int_equal(ss_param_step(c, &(ss_step){.w = own, .m = m}, &r, NULL, &e), SS_USAGE);
+    assert_non_null(strstr(e.msg, "a tape records"));
+    ss_tape_end(c);
+    assert_int_equal(ss_param_step(c, &(ss_step){.w = own, .m = m}, &r, NULL, &e), SS_OK);
+    ss_release(borrowed);
+    ss_release(own);
+    ss_release(m);
+    ss_ctx_free(c);
 }
 
 static void test_refusals(void **state)
@@ -270,12 +383,13 @@ static void test_refusals(void **state)
     ss_optimizer_options o = ss_optimizer_defaults();
     static trainee a;
     float w = 0;
-    const ss_trained t = {"other", 1, &w};
+    ss_ctx *c = context(1);
+    const ss_trained t = {"other", ss_param(c, SS_F32, ss_shape_of(1), &w), 0};
     ss_optimizer *other;
     ss_err e = {0};
 
     o.beta2 = 1;
-    assert_int_equal(ss_optimizer_new(&o, NULL, 0, &other, &e), SS_USAGE);
+    assert_int_equal(ss_optimizer_new(c, &o, NULL, 0, &other, &e), SS_USAGE);
     assert_string_equal(e.msg, "beta2 is 1; expected 0 or more, and less than 1");
     o = ss_optimizer_defaults();
     o.lr = NAN;
@@ -286,26 +400,28 @@ static void test_refusals(void **state)
     assert_int_equal(ss_optimizer_check(&o, &e), SS_USAGE);
     assert_string_equal(e.msg, "steps is 0; expected more than the 0 of the warm-up");
 
-    begin(&a, SS_OPTIMIZER_ADAM);
+    begin(&a, 1, SS_OPTIMIZER_ADAM);
     assert_int_equal(ss_optimizer_save(a.o, in_tmp("state"), &e), SS_OK);
-    ss_optimizer_free(a.o);
-    begin(&a, SS_OPTIMIZER_LION);
+    end(&a);
+    begin(&a, 1, SS_OPTIMIZER_LION);
     assert_int_equal(ss_optimizer_load(a.o, in_tmp("state"), &e), SS_FORMAT);
     assert_non_null(strstr(e.msg, "of an optimiser 'adam', expected 'lion'"));
-    ss_optimizer_free(a.o);
+    end(&a);
     o = ss_optimizer_defaults();
-    other = make(&o, &t, 1);
+    other = make(c, &o, &t, 1);
     assert_int_equal(ss_optimizer_load(other, in_tmp("state"), &e), SS_FORMAT);
     assert_non_null(strstr(e.msg, "has averages of weights (ema_decay), this training keeps none"));
     ss_optimizer_free(other);
     o.ema_decay = 0.9;
-    other = make(&o, &t, 1);
+    other = make(c, &o, &t, 1);
     assert_int_equal(ss_optimizer_load(other, in_tmp("state"), &e), SS_FORMAT);
     assert_non_null(strstr(e.msg, "no tensor m.other"));
     assert_int_equal(ss_optimizer_load(other, "tests/golden/optimizers.safetensors", &e),
                      SS_FORMAT);
     assert_non_null(strstr(e.msg, "not the state of an optimiser"));
     ss_optimizer_free(other);
+    ss_release(t.w);
+    ss_ctx_free(c);
 }
 
 int main(void)
@@ -313,6 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_pytorch), cmocka_unit_test(test_one_large_gradient),
         cmocka_unit_test(test_rates),           cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_no_gradient),     cmocka_unit_test(test_step_refusals),
         cmocka_unit_test(test_refusals),
     };
 

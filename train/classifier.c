@@ -31,7 +31,6 @@ struct ss_classifier {
     ss_linear_layer *head;
     ss_weight *const *weights; /* [WEIGHTS] */
     ss_trained trained[WEIGHTS];
-    float *gradient[WEIGHTS];
     float *x, *logits; /* of a batch: [BATCH][h][w][c], [BATCH][classes] */
 };
 
@@ -69,23 +68,14 @@ static ss_code build(ss_classifier *k, ss_err *e)
     return n == WEIGHTS ? SS_OK : ss_fail(e, SS_SHAPE, "classifier: %d parameters", n);
 }
 
-/* Parameters on the host, where the optimiser changes them, and room for a batch. */
+/* Room for a batch. */
 static ss_code make_room(ss_classifier *k, ss_err *e)
 {
-    ss_code rc = SS_OK;
-
-    for (int i = 0; i < WEIGHTS && rc == SS_OK; i++) {
-        const int64_t n = ss_shape_numel(k->weights[i]->shape);
-
-        k->trained[i] = (ss_trained){k->weights[i]->name, n, ss_alloc((size_t)n, sizeof(float))};
-        k->gradient[i] = ss_alloc((size_t)n, sizeof(float));
-        if (!k->trained[i].w || !k->gradient[i])
-            return out_of_memory(e);
-        rc = ss_download(k->c, k->weights[i]->tensor, k->trained[i].w, e);
-    }
+    for (int i = 0; i < WEIGHTS; i++)
+        k->trained[i] = (ss_trained){.name = k->weights[i]->name, .w = k->weights[i]->tensor};
     k->x = ss_alloc(BATCH, (size_t)picture_size(k) * sizeof *k->x);
     k->logits = ss_alloc(BATCH, (size_t)k->opt.classes * sizeof *k->logits);
-    return rc != SS_OK ? rc : k->x && k->logits ? SS_OK : out_of_memory(e);
+    return k->x && k->logits ? SS_OK : out_of_memory(e);
 }
 
 ss_code ss_classifier_new(const ss_classifier_options *opt, ss_classifier **out, ss_err *e)
@@ -118,10 +108,6 @@ void ss_classifier_free(ss_classifier *k)
 {
     if (!k)
         return;
-    for (int i = 0; i < WEIGHTS; i++) {
-        ss_free(k->trained[i].w);
-        ss_free(k->gradient[i]);
-    }
     ss_free(k->x);
     ss_free(k->logits);
     ss_net_free(k->net);
@@ -177,7 +163,7 @@ static double cross_entropy(float *logits, const int *labels, int n, int classes
     return loss / n;
 }
 
-/* Computes the gradients of the batch in k->x into k->gradient. */
+/* Computes the gradients of the batch in k->x, which stay with the weights. */
 static ss_code differentiate(ss_classifier *k, const int *labels, double *loss, ss_err *e)
 {
     ss_tensor *y, *dy = NULL;
@@ -199,24 +185,6 @@ static ss_code differentiate(ss_classifier *k, const int *labels, double *loss, 
         rc = ss_tape_backward(k->c, e);
     else
         ss_ctx_clear(k->c);
-    for (int i = 0; i < WEIGHTS && rc == SS_OK; i++) {
-        const ss_tensor *g = ss_tensor_gradient(k->weights[i]->tensor);
-
-        if (g)
-            rc = ss_download(k->c, g, k->gradient[i], e);
-        else
-            memset(k->gradient[i], 0, (size_t)k->trained[i].n * sizeof(float));
-        ss_tensor_zero_gradient(k->weights[i]->tensor);
-    }
-    return rc;
-}
-
-static ss_code set_weights(ss_classifier *k, ss_err *e)
-{
-    ss_code rc = SS_OK;
-
-    for (int i = 0; i < WEIGHTS && rc == SS_OK; i++)
-        rc = ss_param_set(k->c, k->weights[i]->tensor, k->trained[i].w, e);
     return rc;
 }
 
@@ -224,9 +192,9 @@ static ss_code train_step(ss_classifier *k, ss_optimizer *o, const uint8_t *pict
                           const int *labels, int64_t n, int step, ss_err *e)
 {
     const ss_rng r = ss_rng_stream(k->opt.seed, "classifier batch", (uint64_t)step, 0);
-    const float *const *gradient = (const float *const *)k->gradient;
+    const ss_tensor *gradient[WEIGHTS];
     int label[BATCH];
-    double loss;
+    double loss, norm;
     ss_code rc;
 
     for (int i = 0; i < BATCH; i++) {
@@ -237,11 +205,16 @@ static ss_code train_step(ss_classifier *k, ss_optimizer *o, const uint8_t *pict
     }
     if ((rc = differentiate(k, label, &loss, e)) != SS_OK)
         return rc;
-    const double norm = ss_optimizer_norm(o, gradient);
+    for (int i = 0; i < WEIGHTS; i++)
+        gradient[i] = ss_tensor_gradient(k->weights[i]->tensor);
+    if ((rc = ss_optimizer_norm(o, gradient, &norm, e)) != SS_OK)
+        return rc;
     if (!isfinite(loss) || !isfinite(norm))
         return ss_fail(e, SS_DEVICE, "the classifier's training diverged at step %d", step);
-    ss_optimizer_step(o, gradient, 1, norm, NULL);
-    return set_weights(k, e);
+    rc = ss_optimizer_step(o, gradient, 1, norm, NULL, e);
+    for (int i = 0; i < WEIGHTS; i++)
+        ss_tensor_zero_gradient(k->weights[i]->tensor);
+    return rc;
 }
 
 ss_code ss_classifier_train(ss_classifier *k, const uint8_t *pictures, const int *labels, int64_t n,
@@ -256,10 +229,9 @@ ss_code ss_classifier_train(ss_classifier *k, const uint8_t *pictures, const int
     opt.rate = SS_RATE_COSINE;
     opt.warmup = steps > 20 ? 20 : steps - 1;
     opt.steps = steps;
-    opt.threads = k->opt.threads;
     if (n < 1)
         return ss_fail(e, SS_USAGE, "a classifier cannot be trained on no pictures");
-    if ((rc = ss_optimizer_new(&opt, k->trained, WEIGHTS, &o, e)) != SS_OK)
+    if ((rc = ss_optimizer_new(k->c, &opt, k->trained, WEIGHTS, &o, e)) != SS_OK)
         return rc;
     for (int i = 0; i < WEIGHTS; i++)
         ss_tensor_want_gradient(k->weights[i]->tensor, true);
@@ -318,17 +290,23 @@ ss_code ss_classifier_save(const ss_classifier *k, const char *path, const char 
 {
     const ss_st_note notes[] = {{"format", FORMAT}, {"data", data}};
     ss_st_item items[WEIGHTS];
+    float *values[WEIGHTS] = {NULL};
+    ss_code rc = SS_OK;
 
-    for (int i = 0; i < WEIGHTS; i++) {
+    for (int i = 0; i < WEIGHTS && rc == SS_OK; i++) {
         const ss_shape s = k->weights[i]->shape;
 
-        items[i] = (ss_st_item){.name = k->weights[i]->name,
-                                .dtype = SS_F32,
-                                .rank = s.rank,
-                                .values = k->trained[i].w};
+        values[i] = ss_alloc((size_t)ss_shape_numel(s), sizeof *values[i]);
+        items[i] = (ss_st_item){
+            .name = k->weights[i]->name, .dtype = SS_F32, .rank = s.rank, .values = values[i]};
         memcpy(items[i].dim, s.dim, (size_t)s.rank * sizeof *s.dim);
+        rc = values[i] ? ss_download(k->c, k->weights[i]->tensor, values[i], e) : out_of_memory(e);
     }
-    return ss_safetensors_write(path, items, WEIGHTS, notes, 2, e);
+    if (rc == SS_OK)
+        rc = ss_safetensors_write(path, items, WEIGHTS, notes, 2, e);
+    for (int i = 0; i < WEIGHTS; i++)
+        ss_free(values[i]);
+    return rc;
 }
 
 /* Checks one parameter; reads it if `read` is set. */
@@ -348,16 +326,20 @@ static ss_code take(ss_classifier *k, const ss_safetensors *f, const char *path,
     if (!ss_shape_equal(shape, w->shape) || t->dtype != SS_F32)
         return ss_fail(e, SS_FORMAT, "%s: %s is not F32 %s", path, w->name,
                        ss_shape_text(w->shape, want, sizeof want));
-    for (int64_t j = 0; j < k->trained[i].n; j++) {
-        float v;
+    const int64_t n = ss_shape_numel(shape);
+    float *values = ss_alloc((size_t)n, sizeof *values);
 
-        ss_values_to_f32(SS_F32, (const char *)t->data + j * (int64_t)sizeof v, 1, &v);
-        if (!isfinite(v))
-            return ss_fail(e, SS_FORMAT, "%s: %s has values that are inf or NaN", path, w->name);
-        if (read)
-            k->trained[i].w[j] = v;
+    if (!values)
+        return out_of_memory(e);
+    ss_values_to_f32(SS_F32, t->data, (size_t)n, values);
+    for (int64_t j = 0; j < n && rc == SS_OK; j++) {
+        if (!isfinite(values[j]))
+            rc = ss_fail(e, SS_FORMAT, "%s: %s has values that are inf or NaN", path, w->name);
     }
-    return SS_OK;
+    if (rc == SS_OK && read)
+        rc = ss_param_set(k->c, w->tensor, values, e);
+    ss_free(values);
+    return rc;
 }
 
 ss_code ss_classifier_load(ss_classifier *k, const char *path, const char *data, ss_err *e)
@@ -381,5 +363,5 @@ ss_code ss_classifier_load(ss_classifier *k, const char *path, const char *data,
             rc = take(k, f, path, i, read, e);
     }
     ss_safetensors_close(f);
-    return rc == SS_OK ? set_weights(k, e) : rc;
+    return rc;
 }

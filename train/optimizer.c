@@ -2,14 +2,11 @@
 #include "train/optimizer.h"
 
 #include "base/mem.h"
+#include "kernels/context.h"
 #include "train/optimizer_state.h"
 
 #include <float.h>
 #include <math.h>
-#include <omp.h>
-#include <string.h>
-
-enum { BLOCK = 4096 }; /* values that are summed at a stretch, by one thread */
 
 ss_optimizer_options ss_optimizer_defaults(void)
 {
@@ -82,16 +79,40 @@ double ss_optimizer_ema_decay(const ss_optimizer_options *p, int64_t t)
     return p->ema_decay;
 }
 
-static ss_code allocate(ss_optimizer *o, float **at, ss_err *e)
+/* A state of zeros for each tensor. */
+static ss_code make_state(ss_optimizer *o, ss_tensor ***at, ss_err *e)
 {
-    *at = ss_calloc((size_t)o->total, sizeof **at);
-    return *at ? SS_OK
-               : ss_fail(e, SS_NOMEM, "no memory for the state of %lld weights",
-                         (long long)o->total);
+    if (!(*at = ss_calloc(o->n, sizeof(ss_tensor *))))
+        return ss_fail(e, SS_NOMEM, "no memory for the state of %lld weights", (long long)o->total);
+    for (size_t i = 0; i < o->n; i++) {
+        const int64_t n = ss_shape_numel(ss_shape_get(o->tensor[i].w));
+
+        if (!((*at)[i] = ss_param_full(o->c, ss_shape_of(n), 0)))
+            return ss_ctx_check(o->c, e);
+    }
+    return SS_OK;
 }
 
-ss_code ss_optimizer_new(const ss_optimizer_options *opt, const ss_trained *tensors, size_t n,
-                         ss_optimizer **out, ss_err *e)
+/* Weights get memory of their own, and averages their values. */
+static ss_code take_weights(ss_optimizer *o, int64_t largest, ss_err *e)
+{
+    float *values = ss_alloc((size_t)largest, sizeof *values);
+    ss_code rc =
+        values ? SS_OK : ss_fail(e, SS_NOMEM, "no memory for %lld weights", (long long)largest);
+
+    for (size_t i = 0; i < o->n && rc == SS_OK; i++) {
+        rc = ss_download(o->c, o->tensor[i].w, values, e);
+        if (rc == SS_OK)
+            rc = ss_param_set(o->c, o->tensor[i].w, values, e);
+        if (rc == SS_OK && o->ema)
+            rc = ss_param_set(o->c, o->ema[i], values, e);
+    }
+    ss_free(values);
+    return rc;
+}
+
+ss_code ss_optimizer_new(ss_ctx *c, const ss_optimizer_options *opt, const ss_trained *tensors,
+                         size_t n, ss_optimizer **out, ss_err *e)
 {
     ss_code rc = ss_optimizer_check(opt, e);
     int64_t largest = 0;
@@ -103,250 +124,130 @@ ss_code ss_optimizer_new(const ss_optimizer_options *opt, const ss_trained *tens
     if (!o)
         return ss_fail(e, SS_NOMEM, "out of memory");
     o->opt = *opt;
-    o->n = n;
+    o->c = c;
     o->tensor = ss_alloc(n, sizeof *o->tensor);
-    o->first = ss_alloc(n, sizeof *o->first);
-    if (!o->tensor || !o->first)
+    o->sums = ss_calloc(n, sizeof *o->sums);
+    if (!o->tensor || !o->sums)
         rc = ss_fail(e, SS_NOMEM, "out of memory");
-    for (size_t i = 0; i < n && rc == SS_OK; i++) {
+    else
+        o->n = n;
+    for (size_t i = 0; i < o->n; i++) {
+        const int64_t values = ss_shape_numel(ss_shape_get(tensors[i].w));
+
         o->tensor[i] = tensors[i];
-        o->first[i] = o->total;
-        o->total += tensors[i].n;
-        largest = tensors[i].n > largest ? tensors[i].n : largest;
+        o->total += values;
+        largest = values > largest ? values : largest;
     }
-    if (rc == SS_OK) {
-        o->part = ss_alloc((size_t)(largest + BLOCK - 1) / BLOCK, sizeof *o->part);
-        rc = o->part ? allocate(o, &o->m, e) : ss_fail(e, SS_NOMEM, "out of memory");
-    }
+    if (rc == SS_OK)
+        rc = make_state(o, &o->m, e);
     if (rc == SS_OK && (opt->kind == SS_OPTIMIZER_ADAM || opt->kind == SS_OPTIMIZER_ADAMW))
-        rc = allocate(o, &o->v, e);
+        rc = make_state(o, &o->v, e);
     if (rc == SS_OK && opt->ema_decay > 0)
-        rc = allocate(o, &o->ema, e);
+        rc = make_state(o, &o->ema, e);
+    if (rc == SS_OK)
+        rc = take_weights(o, largest, e);
     if (rc != SS_OK) {
         ss_optimizer_free(o);
         return rc;
     }
-    for (size_t i = 0; i < n && o->ema; i++)
-        memcpy(o->ema + o->first[i], o->tensor[i].w, (size_t)o->tensor[i].n * sizeof(float));
     *out = o;
     return SS_OK;
+}
+
+static void release_all(ss_tensor **x, size_t n)
+{
+    for (size_t i = 0; x && i < n; i++)
+        ss_release(x[i]);
+    ss_free(x);
 }
 
 void ss_optimizer_free(ss_optimizer *o)
 {
     if (!o)
         return;
+    release_all(o->m, o->n);
+    release_all(o->v, o->n);
+    release_all(o->ema, o->n);
     ss_free(o->tensor);
-    ss_free(o->first);
-    ss_free(o->part);
-    ss_free(o->m);
-    ss_free(o->v);
-    ss_free(o->ema);
+    ss_free(o->sums);
     ss_free(o);
 }
 
-double ss_optimizer_norm(const ss_optimizer *o, const float *const *grad)
+ss_code ss_optimizer_norm(ss_optimizer *o, const ss_tensor *const *grad, double *norm, ss_err *e)
 {
-    double total = 0;
+    double sum = 0;
+    ss_code rc = ss_sum_squares(o->c, grad, o->n, &sum, e);
 
-    for (size_t i = 0; i < o->n; i++) {
-        const int64_t n = o->tensor[i].n;
-        const float *g = grad[i];
-
-        for (int64_t b = 0; b < n; b += BLOCK) {
-            const int64_t end = b + BLOCK < n ? b + BLOCK : n;
-            double sum = 0;
-
-#pragma omp simd reduction(+ : sum)
-            for (int64_t k = b; k < end; k++)
-                sum += (double)g[k] * g[k];
-            total += sum;
-        }
-    }
-    return sqrt(total);
+    if (rc == SS_OK)
+        rc = ss_ctx_finish(o->c, e);
+    *norm = sqrt(sum);
+    return rc;
 }
 
-/* All that one step does alike for every value, rounded once to f32 as PyTorch does. */
-typedef struct {
-    ss_optimizer_kind kind;
-    bool nesterov, first;
-    float scale, decay, keep, beta1, rest1, beta2, rest2, eps, momentum, rate, rate1, root2;
-    double correction2, floor2; /* 1 - beta2^t; eps^2, or the smallest number over 0 */
-} step_rule;
-
-static step_rule make_rule(const ss_optimizer_options *p, int64_t t, double scale)
+static ss_step_rule make_rule(const ss_optimizer_options *p, int64_t t, double scale)
 {
     const double rate = ss_optimizer_rate(p, t);
     const double correction1 = 1 - pow(p->beta1, (double)t);
     const double correction2 = 1 - pow(p->beta2, (double)t);
 
-    return (step_rule){.kind = p->kind,
-                       .nesterov = p->nesterov,
-                       .first = t == 1,
-                       .scale = (float)scale,
-                       .decay = (float)p->weight_decay,
-                       .keep = (float)(1 - rate * p->weight_decay),
-                       .beta1 = (float)p->beta1,
-                       .rest1 = (float)(1 - p->beta1),
-                       .beta2 = (float)p->beta2,
-                       .rest2 = (float)(1 - p->beta2),
-                       .eps = (float)p->eps,
-                       .momentum = (float)p->momentum,
-                       .rate = (float)rate,
-                       .rate1 = (float)(rate / correction1),
-                       .root2 = (float)sqrt(correction2),
-                       .correction2 = correction2,
-                       .floor2 = fmax(p->eps * p->eps, DBL_MIN)};
+    return (ss_step_rule){.kind = p->kind,
+                          .nesterov = p->nesterov,
+                          .first = t == 1,
+                          .scale = (float)scale,
+                          .decay = (float)p->weight_decay,
+                          .keep = (float)(1 - rate * p->weight_decay),
+                          .beta1 = (float)p->beta1,
+                          .rest1 = (float)(1 - p->beta1),
+                          .beta2 = (float)p->beta2,
+                          .rest2 = (float)(1 - p->beta2),
+                          .eps = (float)p->eps,
+                          .momentum = (float)p->momentum,
+                          .rate = (float)rate,
+                          .rate1 = (float)(rate / correction1),
+                          .root2 = (float)sqrt(correction2),
+                          .correction2 = correction2,
+                          .floor2 = fmax(p->eps * p->eps, DBL_MIN),
+                          .ema_rest = (float)(1 - ss_optimizer_ema_decay(p, t))};
 }
 
-/* The weight after a step; *m and *v move on. */
-static inline float step_value(ss_optimizer_kind kind, const step_rule *r, float w, float g,
-                               float *m, float *v)
+static ss_update update_of(const ss_optimizer *o, size_t i)
 {
-    switch (kind) {
-    case SS_OPTIMIZER_SGD:
-        if (r->decay != 0)
-            g += r->decay * w;
-        *m = r->first ? g : r->momentum * *m + g;
-        return w - r->rate * (r->nesterov ? g + r->momentum * *m : *m);
-    case SS_OPTIMIZER_LION: {
-        const float c = *m * r->beta1 + r->rest1 * g;
-
-        *m = *m * r->beta2 + r->rest2 * g;
-        w *= r->keep;
-        return w - r->rate * (c > 0 ? 1.0f : c < 0 ? -1.0f : c); /* 0 and NaN are their own sign */
-    }
-    case SS_OPTIMIZER_ADAMW:
-    case SS_OPTIMIZER_ADAM:
-    case SS_N_OPTIMIZERS: break;
-    }
-    if (kind == SS_OPTIMIZER_ADAMW)
-        w *= r->keep;
-    else if (r->decay != 0)
-        g += r->decay * w;
-    *m += r->rest1 * (g - *m);
-    *v = *v * r->beta2 + r->rest2 * g * g;
-    return w - r->rate1 * *m / (sqrtf(*v) / r->root2 + r->eps);
-}
-
-/* The kind is chosen outside of the loop over values, so that it vectorises. */
-static void step_values(const step_rule *rule, const float *grad, float *w, float *m, float *v,
-                        int64_t n)
-{
-    const step_rule r = *rule;
-
-#define LOOP(kind)                                             \
-    _Pragma("omp simd") for (int64_t k = 0; k < n; k++) w[k] = \
-        step_value(kind, &r, w[k], grad[k] * r.scale, &m[k], &v[k])
-    switch (r.kind) {
-    case SS_OPTIMIZER_SGD: LOOP(SS_OPTIMIZER_SGD); break;
-    case SS_OPTIMIZER_LION: LOOP(SS_OPTIMIZER_LION); break;
-    case SS_OPTIMIZER_ADAMW: LOOP(SS_OPTIMIZER_ADAMW); break;
-    case SS_OPTIMIZER_ADAM: LOOP(SS_OPTIMIZER_ADAM); break;
-    case SS_N_OPTIMIZERS: break;
-    }
-#undef LOOP
-}
-
-/* v is NULL where there is none. */
-static ss_step_sums sum_block(const step_rule *r, const float *grad, const float *before,
-                              const float *w, const float *v, int64_t n)
-{
-    const double floor = r->floor2 * r->correction2; /* of v, as v^ = v / correction2 */
-    double g2 = 0, w2 = 0, dw2 = 0, stale = 0;
-
-#pragma omp simd reduction(+ : g2, w2, dw2)
-    for (int64_t k = 0; k < n; k++) {
-        const double g = grad[k] * r->scale, d = (double)w[k] - before[k];
-
-        g2 += g * g;
-        w2 += (double)before[k] * before[k];
-        dw2 += d * d;
-    }
-#pragma omp simd reduction(+ : stale)
-    for (int64_t k = 0; k < (v ? n : 0); k++) {
-        const double g = grad[k] * r->scale;
-
-        stale += g * g / (v[k] > floor ? v[k] : floor);
-    }
-    return (ss_step_sums){.g2 = g2, .dw2 = dw2, .w2 = w2, .stale = stale * r->correction2};
-}
-
-/* One step of n values at a stretch; *sums unless NULL. */
-static void step_block(ss_optimizer *o, size_t i, const float *grad, const step_rule *r,
-                       int64_t begin, int64_t n, ss_step_sums *sums)
-{
-    float *w = o->tensor[i].w + begin, *m = o->m + o->first[i] + begin;
-    float *v = o->v ? o->v + o->first[i] + begin : NULL, before[BLOCK];
-
-    if (sums)
-        memcpy(before, w, (size_t)n * sizeof *before);
-    step_values(r, grad + begin, w, m, v ? v : m, n); /* what has no v does not touch it */
-    if (sums)
-        *sums = sum_block(r, grad + begin, before, w, v, n);
-}
-
-/* A tensor of few blocks is not worth waking others. */
-static int team_of(const ss_optimizer *o, int64_t blocks)
-{
-    return blocks < 8 ? 1 : o->opt.threads > 0 ? o->opt.threads : omp_get_max_threads();
-}
-
-static void step_tensor(ss_optimizer *o, size_t i, const float *grad, const step_rule *r,
-                        ss_update *u)
-{
-    const int64_t n = o->tensor[i].n, blocks = (n + BLOCK - 1) / BLOCK;
-    ss_step_sums *part = o->part;
-    ss_step_sums s = {0};
-
-#pragma omp parallel for num_threads(team_of(o, blocks))
-    for (int64_t b = 0; b < blocks; b++)
-        step_block(o, i, grad, r, b * BLOCK, n - b * BLOCK < BLOCK ? n - b * BLOCK : BLOCK,
-                   u ? &part[b] : NULL);
-    if (!u)
-        return;
-    for (int64_t b = 0; b < blocks; b++) { /* in the same order on any number of threads */
-        s.g2 += part[b].g2;
-        s.w2 += part[b].w2;
-        s.dw2 += part[b].dw2;
-        s.stale += part[b].stale;
-    }
+    const ss_step_sums *s = &o->sums[i];
+    const int64_t n = ss_shape_numel(ss_shape_get(o->tensor[i].w));
     const double count = n > 0 ? (double)n : 1;
 
-    *u = (ss_update){.gradient_rms = sqrt(s.g2 / count),
-                     .update_rms = sqrt(s.dw2 / count),
-                     .weight_rms = sqrt(s.w2 / count),
-                     .staleness = o->v ? sqrt(s.stale / count) : NAN};
+    return (ss_update){.gradient_rms = sqrt(s->g2 / count),
+                       .update_rms = sqrt(s->dw2 / count),
+                       .weight_rms = sqrt(s->w2 / count),
+                       .staleness = o->v ? sqrt(s->stale / count) : NAN};
 }
 
-static void average(ss_optimizer *o)
-{
-    const float rest = (float)(1 - ss_optimizer_ema_decay(&o->opt, o->t));
-
-    for (size_t i = 0; i < o->n; i++) {
-        const float *w = o->tensor[i].w;
-        float *a = o->ema + o->first[i];
-
-#pragma omp parallel for simd num_threads(team_of(o, o->tensor[i].n / BLOCK))
-        for (int64_t k = 0; k < o->tensor[i].n; k++)
-            a[k] -= rest * (a[k] - w[k]);
-    }
-}
-
-void ss_optimizer_step(ss_optimizer *o, const float *const *grad, double multiplier, double norm,
-                       ss_update *update)
+ss_code ss_optimizer_step(ss_optimizer *o, const ss_tensor *const *grad, double multiplier,
+                          double norm, ss_update *update, ss_err *e)
 {
     double scale = multiplier;
+    ss_code rc = SS_OK;
 
     if (o->opt.clip > 0)
         scale *= fmin(1, o->opt.clip / (norm * multiplier + 1e-6)); /* PyTorch's 1e-6 */
     o->t++;
-    const step_rule r = make_rule(&o->opt, o->t, scale);
+    const ss_step_rule r = make_rule(&o->opt, o->t, scale);
 
-    for (size_t i = 0; i < o->n; i++)
-        step_tensor(o, i, grad[i], &r, update ? &update[i] : NULL);
-    if (o->ema)
-        average(o);
+    for (size_t i = 0; i < o->n && rc == SS_OK; i++) {
+        const ss_step s = {.gradient = grad[i],
+                           .w = o->tensor[i].w,
+                           .m = o->m[i],
+                           .v = o->v ? o->v[i] : NULL,
+                           .ema = o->ema ? o->ema[i] : NULL,
+                           .unit_row = o->tensor[i].unit_row};
+
+        rc = ss_param_step(o->c, &s, &r, update ? &o->sums[i] : NULL, e);
+    }
+    if (rc == SS_OK && update)
+        rc = ss_ctx_finish(o->c, e);
+    for (size_t i = 0; i < o->n && rc == SS_OK && update; i++)
+        update[i] = update_of(o, i);
+    return rc;
 }
 
 int64_t ss_optimizer_steps(const ss_optimizer *o)
@@ -354,7 +255,7 @@ int64_t ss_optimizer_steps(const ss_optimizer *o)
     return o->t;
 }
 
-const float *ss_optimizer_ema(const ss_optimizer *o, size_t i)
+const ss_tensor *ss_optimizer_ema(const ss_optimizer *o, size_t i)
 {
-    return o->ema ? o->ema + o->first[i] : NULL;
+    return o->ema ? o->ema[i] : NULL;
 }

@@ -1,18 +1,10 @@
 /* optimizer.h - weights' updates from gradients, and what they say about stability
  *
- *   g is the gradient, clipped; t counts steps from 1; eta is the learning rate of step t
- *
- *   sgd     g += decay w;  b = momentum b + g (b = g at first);  w -= eta (nesterov ?
- *           g + momentum b : b)
- *   adam    g += decay w;  m += (1 - beta1)(g - m);  v = beta2 v + (1 - beta2) g^2
- *           w -= eta / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
- *   adamw   the same with w *= 1 - eta decay in place of g += decay w
- *   lion    w *= 1 - eta decay;  w -= eta sign(beta1 m + (1 - beta1) g);
- *           m = beta2 m + (1 - beta2) g
- *
- * in f32 and in the order of PyTorch's optimisers. Learning rate: lr min(1, t / warmup), times,
- * beyond the warm-up and with p from 0 there to 1 at step `steps`, 1 (constant), 1 - p (linear)
- * or (1 + cos(pi p)) / 2 (cosine), these two never below `floor`.
+ * The rules of adam, adamw, lion and sgd are in kernels/step.h; g is the gradient, clipped, t
+ * counts steps from 1, eta is the learning rate of step t. Weights, moments and averages stay on
+ * the device; a step asks it for a few sums. Learning rate: lr min(1, t / warmup), times, beyond
+ * the warm-up and with p from 0 there to 1 at step `steps`, 1 (constant), 1 - p (linear) or (1 +
+ * cos(pi p)) / 2 (cosine), these two never below `floor`.
  *
  * Every sum is taken over fixed blocks, so the bits do not depend on the number of threads.
  *
@@ -22,20 +14,11 @@
 #ifndef SS_TRAIN_OPTIMIZER_H
 #define SS_TRAIN_OPTIMIZER_H
 
-#include "base/err.h"
+#include "kernels/step.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define SS_OPTIMIZERS(X) \
-    X(ADAM, "adam")      \
-    X(ADAMW, "adamw")    \
-    X(LION, "lion")      \
-    X(SGD, "sgd")
-#define X(name, text) SS_OPTIMIZER_##name,
-typedef enum { SS_OPTIMIZERS(X) SS_N_OPTIMIZERS } ss_optimizer_kind;
-#undef X
 
 #define SS_RATES(X)         \
     X(CONSTANT, "constant") \
@@ -67,12 +50,10 @@ typedef struct {
     double floor;          /* as a share of lr */
     double ema_decay;      /* 0: no average is kept */
     ss_ema_warmup ema_warmup;
-    int threads; /* that it may use; 0: all */
 } ss_optimizer_options;
 
 /* adam, lr 1e-4, betas 0.9 and 0.999, eps 1e-8, no decay, momentum 0.9 (sgd), no clipping,
- * constant, no warm-up, no average (with the warm-up of diffusers, if there is one), all threads.
- */
+ * constant, no warm-up, no average (with the warm-up of diffusers, if there is one). */
 ss_optimizer_options ss_optimizer_defaults(void);
 /* SS_USAGE that names the number which is out of its range. */
 ss_code ss_optimizer_check(const ss_optimizer_options *opt, ss_err *e);
@@ -81,11 +62,11 @@ ss_code ss_optimizer_check(const ss_optimizer_options *opt, ss_err *e);
 double ss_optimizer_rate(const ss_optimizer_options *opt, int64_t t);
 double ss_optimizer_ema_decay(const ss_optimizer_options *opt, int64_t t);
 
-/* A tensor of weights on the host: n values that each step changes. Borrowed. */
+/* Weights that each step changes. Borrowed. */
 typedef struct {
     const char *name;
-    int64_t n;
-    float *w;
+    ss_tensor *w;     /* a parameter; becomes f32, in memory of its own */
+    int64_t unit_row; /* as in ss_step */
 } ss_trained;
 
 /* What one step did to one tensor. */
@@ -100,23 +81,24 @@ typedef struct {
 
 typedef struct ss_optimizer ss_optimizer;
 
-/* The averages of weights begin as the weights are. tensors may go, the weights and names must stay
- * until free. */
-ss_code ss_optimizer_new(const ss_optimizer_options *opt, const ss_trained *tensors, size_t n,
-                         ss_optimizer **o, ss_err *e);
+/* The averages of weights begin as the weights are. tensors may go; the weights, their names and
+ * the context must stay until free. */
+ss_code ss_optimizer_new(ss_ctx *c, const ss_optimizer_options *opt, const ss_trained *tensors,
+                         size_t n, ss_optimizer **o, ss_err *e);
 void ss_optimizer_free(ss_optimizer *o); /* NULL is fine */
 
-/* L2 norm of all gradients together, grad[i] [tensors[i].n]; not finite when one of them is not. */
-double ss_optimizer_norm(const ss_optimizer *o, const float *const *grad);
+/* L2 norm of all gradients together, grad[i] as tensors[i].w or NULL for zeros; not finite when one
+ * of them is not. */
+ss_code ss_optimizer_norm(ss_optimizer *o, const ss_tensor *const *grad, double *norm, ss_err *e);
 
 /* One step with gradients grad[i] * multiplier (1 / loss scale). norm is theirs before that, as
  * ss_optimizer_norm gave it: clipping multiplies by clip / (norm + 1e-6) where this is below 1.
  * update [tensors] may be NULL. */
-void ss_optimizer_step(ss_optimizer *o, const float *const *grad, double multiplier, double norm,
-                       ss_update *update);
+ss_code ss_optimizer_step(ss_optimizer *o, const ss_tensor *const *grad, double multiplier,
+                          double norm, ss_update *update, ss_err *e);
 
-int64_t ss_optimizer_steps(const ss_optimizer *o);              /* done so far */
-const float *ss_optimizer_ema(const ss_optimizer *o, size_t i); /* of tensor i; NULL: none kept */
+int64_t ss_optimizer_steps(const ss_optimizer *o);                  /* done so far */
+const ss_tensor *ss_optimizer_ema(const ss_optimizer *o, size_t i); /* of tensor i; NULL: none */
 
 /* Moments, averages and the step as a safetensors file, whole or not at all; a run that loads it
  * goes on with the same bits. load: SS_FORMAT, with nothing changed, when the file is of another

@@ -22,7 +22,7 @@ static const char *const kind_names[] = {SS_OPTIMIZERS(X)};
 enum { PARTS = 3 };
 static const char *const part_names[PARTS] = {"m", "v", "ema"};
 
-static float *part_of(const ss_optimizer *o, int part)
+static ss_tensor *const *part_of(const ss_optimizer *o, int part)
 {
     return part == 0 ? o->m : part == 1 ? o->v : o->ema;
 }
@@ -36,25 +36,34 @@ static char *entry_name(const ss_optimizer *o, int part, size_t i)
     return ss_str_detach(&s);
 }
 
+/* Entry n of a file, whose values come from the device to *values. */
+static ss_code put(const ss_optimizer *o, int part, size_t i, char **name, float *values,
+                   ss_st_item *item, const char *path, ss_err *e)
+{
+    ss_tensor *const x = part_of(o, part)[i];
+
+    if (!(*name = entry_name(o, part, i)))
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    *item = (ss_st_item){
+        .name = *name, .dtype = SS_F32, .rank = 1, .dim = {ss_dim(x, 0)}, .values = values};
+    return ss_download(o->c, x, values, e);
+}
+
 ss_code ss_optimizer_save(const ss_optimizer *o, const char *path, ss_err *e)
 {
     ss_st_item *items = ss_calloc(PARTS * o->n, sizeof *items);
     char **names = ss_calloc(PARTS * o->n, sizeof *names), step[24];
+    const size_t parts = 1 + (o->v != NULL) + (o->ema != NULL);
+    float *values = ss_alloc(parts * (size_t)o->total, sizeof *values), *to = values;
     const ss_st_note notes[] = {{"optimizer", kind_names[o->opt.kind]}, {"step", step}};
-    ss_code rc = items && names ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    ss_code rc = items && names && values ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", path);
     size_t n = 0;
 
     snprintf(step, sizeof step, "%" PRId64, o->t);
     for (int part = 0; part < PARTS && rc == SS_OK; part++) {
-        for (size_t i = 0; i < o->n && part_of(o, part) && rc == SS_OK; i++) {
-            if (!(names[n] = entry_name(o, part, i)))
-                rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
-            items[n] = (ss_st_item){.name = names[n],
-                                    .dtype = SS_F32,
-                                    .rank = 1,
-                                    .dim = {o->tensor[i].n},
-                                    .values = part_of(o, part) + o->first[i]};
-            n++;
+        for (size_t i = 0; i < o->n && part_of(o, part) && rc == SS_OK; i++, n++) {
+            rc = put(o, part, i, &names[n], to, &items[n], path, e);
+            to += ss_dim(part_of(o, part)[i], 0);
         }
     }
     if (rc == SS_OK)
@@ -63,6 +72,21 @@ ss_code ss_optimizer_save(const ss_optimizer *o, const char *path, ss_err *e)
         ss_free(names[i]);
     ss_free(names);
     ss_free(items);
+    ss_free(values);
+    return rc;
+}
+
+/* The file may have its values at any byte. */
+static ss_code read_values(const ss_optimizer *o, ss_tensor *x, const ss_stored_tensor *t,
+                           ss_err *e)
+{
+    float *values = ss_alloc(t->bytes, 1);
+
+    if (!values)
+        return ss_fail(e, SS_NOMEM, "%s: out of memory", t->name);
+    memcpy(values, t->data, t->bytes);
+    ss_code rc = ss_param_set(o->c, x, values, e);
+    ss_free(values);
     return rc;
 }
 
@@ -78,11 +102,13 @@ static ss_code take(ss_optimizer *o, const ss_safetensors *f, const char *path, 
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
     else if (!t)
         rc = ss_fail(e, SS_FORMAT, "%s: no tensor %s: the state of another model", path, name);
-    else if (strcmp(t->type, "F32") != 0 || t->rank != 1 || t->dim[0] != o->tensor[i].n)
+    else if (strcmp(t->type, "F32") != 0 || t->rank != 1 ||
+             t->dim[0] != ss_dim(part_of(o, part)[i], 0))
         rc = ss_fail(e, SS_FORMAT, "%s: %s is %s %s, expected F32 [%" PRId64 "]", path, name,
-                     t->type, ss_stored_shape_text(t, shape, sizeof shape), o->tensor[i].n);
+                     t->type, ss_stored_shape_text(t, shape, sizeof shape),
+                     ss_dim(part_of(o, part)[i], 0));
     else if (read)
-        memcpy(part_of(o, part) + o->first[i], t->data, t->bytes);
+        rc = read_values(o, part_of(o, part)[i], t, e);
     ss_free(name);
     return rc;
 }

@@ -96,8 +96,7 @@ static ss_code measure(const ss_statistics *s, ss_run_parameter **list, int *n, 
     for (int i = 0; i < *n && rc == SS_OK; i++) {
         ss_weight_stats stats;
 
-        rc = ss_weight_stats_take(ss_trainer_context(t), SS_F32, ss_trainer_weight(t, i),
-                                  ss_shape_numel(w[i]->shape), &stats, e);
+        rc = ss_trainer_weight_stats(t, i, &stats, e);
         (*list)[i] =
             (ss_run_parameter){w[i]->name, (float)stats.absmax, (float)stats.rms, stats.nonfinite};
     }

@@ -157,19 +157,18 @@ static ss_code check_weights(const session *s, ss_err *e)
     int n, bad = 0;
     ss_weight *const *w = ss_model_weights(ss_trainer_model(s->t), &n);
     const char *first = NULL;
+    ss_code rc = SS_OK;
 
-    for (int i = 0; i < n; i++) {
-        const float *x = ss_trainer_weight(s->t, i);
-        int64_t at = 0, count = ss_shape_numel(w[i]->shape);
+    for (int i = 0; i < n && rc == SS_OK; i++) {
+        ss_weight_stats stats;
 
-        while (at < count && isfinite(x[at]))
-            at++;
-        bad += at < count;
-        if (at < count && !first)
+        rc = ss_trainer_weight_stats(s->t, i, &stats, e);
+        bad += rc == SS_OK && stats.nonfinite;
+        if (bad && !first)
             first = w[i]->name;
     }
-    if (!first)
-        return SS_OK;
+    if (rc != SS_OK || !first)
+        return rc;
     return ss_fail(e, SS_FORMAT,
                    "the weights it begins from are inf or NaN in %d of %d parameters, the first is "
                    "%s; no training mends that: begin from an earlier checkpoint (`sigmascope "
@@ -339,7 +338,9 @@ static ss_code write_overflows(session *s, const ss_trainer_did *did, ss_err *e)
     }
     if (found || rc != SS_OK)
         return rc;
-    const char *bad = ss_trainer_bad_gradient(s->t);
+    const char *bad;
+    if ((rc = ss_trainer_bad_gradient(s->t, &bad, e)) != SS_OK)
+        return rc;
     return ss_journal_add(s->events,
                           json_pack("{s:I, s:s, s:s?, s:f}", "step", (json_int_t)did->step, "event",
                                     SS_EVENT_GRADIENT_OVERFLOW, "parameter", bad, "scale",

@@ -121,14 +121,11 @@ static ss_code open_optimizer(ss_trainer *t, ss_err *e)
 {
     ss_code rc = ss_trainer_open_weights(t, e);
 
-    t->opt.optimizer.threads = t->opt.threads;
-    if (rc == SS_OK && t->opt.from) {
-        if ((rc = ss_trainer_read_weights(t, t->opt.from, e)) == SS_OK)
-            rc = ss_trainer_set_weights(t, e);
-    }
-    return rc == SS_OK
-               ? ss_optimizer_new(&t->opt.optimizer, t->trained, (size_t)t->n, &t->optimizer, e)
-               : rc;
+    if (rc == SS_OK && t->opt.from)
+        rc = ss_trainer_read_weights(t, t->opt.from, e);
+    return rc == SS_OK ? ss_optimizer_new(t->c, &t->opt.optimizer, t->trained, (size_t)t->n,
+                                          &t->optimizer, e)
+                       : rc;
 }
 
 static ss_code open_batch(ss_trainer *t, ss_err *e)
@@ -262,16 +259,16 @@ static void report(ss_trainer *t, const ss_batch_loss *loss, double norm, ss_tra
 /* Does one step of the optimiser, and finds the stalest tensor. */
 static ss_code update(ss_trainer *t, double norm, ss_trainer_did *did, ss_err *e)
 {
-    ss_optimizer_step(t->optimizer, (const float *const *)t->gradient, 1 / did->scale, norm,
-                      t->updates);
-    for (int i = 0; i < t->n; i++) {
-        ss_weight_normalise(t->weights[i], t->trained[i].w);
+    ss_code rc = ss_optimizer_step(t->optimizer, t->gradient, 1 / did->scale, norm, t->updates, e);
+
+    for (int i = 0; i < t->n && rc == SS_OK; i++) {
         if (t->updates[i].staleness > did->staleness || !did->stalest) {
             did->staleness = t->updates[i].staleness;
             did->stalest = isnan(did->staleness) ? NULL : t->trained[i].name;
         }
     }
-    return ss_trainer_set_weights(t, e);
+    ss_trainer_forget_gradients(t);
+    return rc;
 }
 
 /* The batch as the network gets it; *condition is part of it. */
@@ -294,19 +291,21 @@ ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e)
     const ss_batch batch = batch_of(t, &condition);
     ss_gradients_options how = ss_gradients_defaults();
     ss_batch_loss loss;
+    double norm;
     ss_code rc;
 
+    ss_trainer_forget_gradients(t); /* of a step that was skipped */
     t->step++;
     draw(t);
     how.scale = t->scale.scale;
     how.recompute = o->recompute;
     how.penalty = t->penalty;
     how.lambda = t->penalty && t->step % o->interval == 0 ? o->lambda * o->interval : 0;
-    if ((rc = ss_gradients_add(t->c, t->model, &batch, &how, t->losses, &loss, e)) != SS_OK ||
-        (rc = ss_trainer_fetch_gradients(t, e)) != SS_OK)
+    if ((rc = ss_gradients_add(t->c, t->model, &batch, &how, t->losses, &loss, e)) != SS_OK)
         return rc;
-
-    const double norm = ss_optimizer_norm(t->optimizer, (const float *const *)t->gradient);
+    ss_trainer_take_gradients(t);
+    if ((rc = ss_optimizer_norm(t->optimizer, t->gradient, &norm, e)) != SS_OK)
+        return rc;
     report(t, &loss, norm, did);
     did->exhausted =
         !ss_loss_scale_update(&t->scale, &o->scale, !did->skipped, isfinite(did->loss));
@@ -333,20 +332,25 @@ const ss_update *ss_trainer_updates(const ss_trainer *t)
     return t->updates;
 }
 
-const float *ss_trainer_weight(const ss_trainer *t, int i)
+ss_code ss_trainer_weight_stats(ss_trainer *t, int i, ss_weight_stats *out, ss_err *e)
 {
-    return t->trained[i].w;
+    return ss_weight_stats_of(t->c, t->weights[i]->tensor, out, e);
 }
 
-const char *ss_trainer_bad_gradient(const ss_trainer *t)
+ss_code ss_trainer_bad_gradient(ss_trainer *t, const char **name, ss_err *e)
 {
-    for (int i = t->n - 1; i >= 0; i--) {
-        for (int64_t k = 0; k < t->trained[i].n; k++) {
-            if (!isfinite(t->gradient[i][k]))
-                return t->trained[i].name;
-        }
+    ss_code rc = SS_OK;
+
+    *name = NULL;
+    for (int i = t->n - 1; i >= 0 && !*name && rc == SS_OK; i--) {
+        ss_weight_stats s = {0};
+
+        if (t->gradient[i])
+            rc = ss_weight_stats_of(t->c, t->gradient[i], &s, e);
+        if (s.nonfinite)
+            *name = t->trained[i].name;
     }
-    return NULL;
+    return rc;
 }
 
 const ss_loss_bins *ss_trainer_bins(const ss_trainer *t)

@@ -16,6 +16,7 @@
 #define SS_TRAIN_TRAINER_H
 
 #include "models/net/init.h"
+#include "models/weight_stats.h"
 #include "train/data.h"
 #include "train/gradients.h"
 #include "train/loss_scale.h"
@@ -88,13 +89,11 @@ const double *ss_trainer_losses(const ss_trainer *t);
 const ss_level *ss_trainer_levels(const ss_trainer *t);
 /* The update of each parameter in the last step that was not skipped; all 0 before. */
 const ss_update *ss_trainer_updates(const ss_trainer *t);
-/* The current values of parameter i, in the order of ss_model_weights; borrowed until the next
- * step.
- */
-const float *ss_trainer_weight(const ss_trainer *t, int i);
-/* A parameter whose gradient was not finite in the last step: the first that the backward pass
- * reaches, which is the last in order of definition. NULL: there is none. */
-const char *ss_trainer_bad_gradient(const ss_trainer *t);
+/* Sizes of parameter i (in the order of ss_model_weights) as it is now. */
+ss_code ss_trainer_weight_stats(ss_trainer *t, int i, ss_weight_stats *out, ss_err *e);
+/* A parameter whose gradient was not finite in the last step, which was skipped: the first that the
+ * backward pass reaches, which is the last in order of definition. NULL: there is none. */
+ss_code ss_trainer_bad_gradient(ss_trainer *t, const char **name, ss_err *e);
 
 /* Counters of all steps so far. */
 const ss_loss_bins *ss_trainer_bins(const ss_trainer *t);

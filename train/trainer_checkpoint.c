@@ -86,23 +86,43 @@ static ss_code write_state(const ss_trainer *t, const char *folder, ss_err *e)
     return rc == SS_OK ? write_counters(t, folder, e) : rc;
 }
 
+/* The values of all parameters or of their averages come from the device, to *values, which is the
+ * caller's to free, and are described by items [t->n]. */
+static ss_code fetch_weights(const ss_trainer *t, const char *folder, bool ema, ss_st_item *items,
+                             float **values, ss_err *e)
+{
+    int64_t total = 0, at = 0;
+    ss_code rc = SS_OK;
+
+    for (int i = 0; i < t->n; i++)
+        total += ss_shape_numel(t->weights[i]->shape);
+    if (!(*values = ss_alloc((size_t)total, sizeof **values)))
+        return out_of_memory(e);
+    for (int i = 0; i < t->n && rc == SS_OK; i++) {
+        const ss_weight *w = t->weights[i];
+        const ss_tensor *x = ema ? ss_optimizer_ema(t->optimizer, (size_t)i) : w->tensor;
+
+        if (!x)
+            return ss_fail(e, SS_USAGE, "%s: no average of the weights is kept (ema_decay is 0)",
+                           folder);
+        items[i] = (ss_st_item){
+            .name = w->name, .dtype = SS_F32, .rank = w->shape.rank, .values = *values + at};
+        memcpy(items[i].dim, w->shape.dim, (size_t)w->shape.rank * sizeof *w->shape.dim);
+        rc = ss_download(t->c, x, *values + at, e);
+        at += ss_shape_numel(w->shape);
+    }
+    return rc;
+}
+
 ss_code ss_trainer_save(const ss_trainer *t, const char *folder, bool ema, ss_err *e)
 {
     ss_st_item *items = ss_calloc((size_t)t->n, sizeof *items);
+    float *values = NULL;
     ss_outdir o = {0};
     ss_code rc = items ? ss_outdir_open(&o, folder, config_file, true, e) : out_of_memory(e);
 
-    for (int i = 0; i < t->n && rc == SS_OK; i++) {
-        const ss_shape s = t->weights[i]->shape;
-
-        items[i] = (ss_st_item){.name = t->weights[i]->name, .dtype = SS_F32, .rank = s.rank};
-        items[i].values = ema ? ss_optimizer_ema(t->optimizer, (size_t)i) : t->trained[i].w;
-        for (int d = 0; d < s.rank; d++)
-            items[i].dim[d] = s.dim[d];
-        if (!items[i].values)
-            rc = ss_fail(e, SS_USAGE, "%s: no average of the weights is kept (ema_decay is 0)",
-                         folder);
-    }
+    if (rc == SS_OK)
+        rc = fetch_weights(t, folder, ema, items, &values, e);
     if (rc == SS_OK) {
         const ss_checkpoint_parts parts = {.config = ss_model_config(t->model),
                                            .scheduler = t->opt.scheduler,
@@ -111,6 +131,7 @@ ss_code ss_trainer_save(const ss_trainer *t, const char *folder, bool ema, ss_er
 
         rc = ss_checkpoint_write_into(o.tmp, &parts, e);
     }
+    ss_free(values);
     if (rc == SS_OK && !ema)
         rc = write_state(t, o.tmp, e);
     if (rc == SS_OK)
@@ -251,8 +272,6 @@ static ss_code load_state(ss_trainer *t, const char *folder, ss_err *e)
     char *path = ss_path_join(folder, state_file);
     ss_code rc = path ? ss_trainer_read_weights(t, folder, e) : out_of_memory(e);
 
-    if (rc == SS_OK)
-        rc = ss_trainer_set_weights(t, e);
     if (rc == SS_OK)
         rc = ss_optimizer_load(t->optimizer, path, e);
     ss_free(path);

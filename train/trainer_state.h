@@ -22,9 +22,9 @@ struct ss_trainer {
 
     ss_weight *const *weights; /* [n] */
     int n;
-    ss_trained *trained; /* [n], w owned */
-    float **gradient;    /* [n] */
-    ss_update *updates;  /* [n] */
+    ss_trained *trained;        /* [n] */
+    const ss_tensor **gradient; /* [n] of the last step, of the weights; NULL stands for zeros */
+    ss_update *updates;         /* [n] */
 
     int h, w, channels;
     float *x0, *input, *target; /* [batch][h][w][channels] */
@@ -36,18 +36,16 @@ struct ss_trainer {
     double *losses;
 };
 
-/* Fetches the network's parameters to the host, where the optimiser changes them, and asks for
- * their gradients. After an error, too, close releases what there is. */
+/* Lists the network's parameters for the optimiser, and asks for their gradients. After an error,
+ * too, close releases what there is. */
 ss_code ss_trainer_open_weights(ss_trainer *t, ss_err *e);
 void ss_trainer_close_weights(ss_trainer *t);
 
-/* Copies the gradients to the host and zeroes those on the device. */
-ss_code ss_trainer_fetch_gradients(ss_trainer *t, ss_err *e);
+/* Lists in t->gradient what the tape left; forget drops it. */
+void ss_trainer_take_gradients(ss_trainer *t);
+void ss_trainer_forget_gradients(ss_trainer *t);
 
-/* Copies the weights of t->trained to the device. */
-ss_code ss_trainer_set_weights(ss_trainer *t, ss_err *e);
-
-/* Fills t->trained from a model folder whose tensors are those of the network. */
+/* The parameters become those of a model folder whose tensors are those of the network. */
 ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e);
 
 /* The weight of that name, or NULL. */

@@ -1,7 +1,8 @@
-/* trainer_weights.c - the parameters of a trainer, on the host and on the device; see
- * trainer_state.h */
+/* trainer_weights.c - the parameters of a trainer; see trainer_state.h */
 #include "base/mem.h"
+#include "kernels/context.h"
 #include "kernels/tape.h"
+#include "models/net/magnitude.h"
 #include "train/trainer_state.h"
 
 #include <string.h>
@@ -15,62 +16,38 @@ ss_code ss_trainer_open_weights(ss_trainer *t, ss_err *e)
 {
     t->weights = ss_model_weights(t->model, &t->n);
     t->trained = ss_calloc((size_t)t->n, sizeof *t->trained);
-    t->gradient = ss_calloc((size_t)t->n, sizeof *t->gradient);
+    t->gradient = ss_calloc((size_t)t->n, sizeof(ss_tensor *));
     t->updates = ss_calloc((size_t)t->n, sizeof *t->updates);
     if (!t->trained || !t->gradient || !t->updates)
         return out_of_memory(e);
     for (int i = 0; i < t->n; i++) {
-        const int64_t n = ss_shape_numel(t->weights[i]->shape);
-        ss_code rc;
+        const ss_weight *w = t->weights[i];
 
-        t->trained[i] = (ss_trained){t->weights[i]->name, n, ss_alloc((size_t)n, sizeof(float))};
-        t->gradient[i] = ss_alloc((size_t)n, sizeof(float));
-        if (!t->trained[i].w || !t->gradient[i])
-            return out_of_memory(e);
-        if ((rc = ss_download(t->c, t->weights[i]->tensor, t->trained[i].w, e)) != SS_OK)
-            return rc;
-        ss_tensor_want_gradient(t->weights[i]->tensor, true);
+        t->trained[i] = (ss_trained){w->name, w->tensor, ss_weight_unit_row(w)};
+        ss_tensor_want_gradient(w->tensor, true);
     }
-    return SS_OK;
+    return ss_ctx_check(t->c, e);
 }
 
 void ss_trainer_close_weights(ss_trainer *t)
 {
-    for (int i = 0; i < t->n; i++) {
-        if (t->trained)
-            ss_free(t->trained[i].w);
-        if (t->gradient)
-            ss_free(t->gradient[i]);
-    }
     ss_free(t->trained);
     ss_free(t->gradient);
     ss_free(t->updates);
 }
 
-ss_code ss_trainer_fetch_gradients(ss_trainer *t, ss_err *e)
+void ss_trainer_take_gradients(ss_trainer *t)
 {
-    ss_code rc = SS_OK;
-
-    for (int i = 0; i < t->n && rc == SS_OK; i++) {
-        ss_tensor *w = t->weights[i]->tensor;
-        const ss_tensor *g = ss_tensor_gradient(w);
-
-        if (g)
-            rc = ss_download(t->c, g, t->gradient[i], e);
-        else
-            memset(t->gradient[i], 0, (size_t)t->trained[i].n * sizeof(float));
-        ss_tensor_zero_gradient(w);
-    }
-    return rc;
+    for (int i = 0; i < t->n; i++)
+        t->gradient[i] = ss_tensor_gradient(t->weights[i]->tensor);
 }
 
-ss_code ss_trainer_set_weights(ss_trainer *t, ss_err *e)
+void ss_trainer_forget_gradients(ss_trainer *t)
 {
-    ss_code rc = SS_OK;
-
-    for (int i = 0; i < t->n && rc == SS_OK; i++)
-        rc = ss_param_set(t->c, t->weights[i]->tensor, t->trained[i].w, e);
-    return rc;
+    for (int i = 0; i < t->n; i++) {
+        ss_tensor_zero_gradient(t->weights[i]->tensor);
+        t->gradient[i] = NULL;
+    }
 }
 
 const ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *name)
@@ -82,28 +59,50 @@ const ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *n
     return NULL;
 }
 
+/* The tensor of that name among `stored`; SS_SHAPE where it is not there or has another shape. */
+static ss_code find(ss_weight *const *stored, int n, const ss_weight *w, const char *folder,
+                    const ss_weight **s, ss_err *e)
+{
+    char have[96], want[96];
+
+    *s = ss_weight_named(stored, n, w->name);
+    if (!*s)
+        return ss_fail(e, SS_SHAPE, "%s: %s is missing, which the network in training has", folder,
+                       w->name);
+    if (!ss_shape_equal((*s)->shape, w->shape))
+        return ss_fail(e, SS_SHAPE, "%s: %s is %s, the network's is %s", folder, w->name,
+                       ss_shape_text((*s)->shape, have, sizeof have),
+                       ss_shape_text(w->shape, want, sizeof want));
+    return SS_OK;
+}
+
+static ss_code set_weight(ss_trainer *t, const ss_weight *w, const ss_weight *s, ss_err *e)
+{
+    const size_t n = (size_t)ss_shape_numel(w->shape);
+    float *values = ss_alloc(n, sizeof *values);
+
+    if (!values)
+        return out_of_memory(e);
+    ss_values_to_f32(s->dtype, s->data, n, values);
+    ss_code rc = ss_param_set(t->c, w->tensor, values, e);
+    ss_free(values);
+    return rc;
+}
+
 ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e)
 {
     ss_model *m;
-    ss_code rc = ss_model_open(folder, NULL, &m, e);
-    char have[96], want[96];
+    const ss_weight *s;
     int n;
+    ss_code rc = ss_model_open(folder, NULL, &m, e);
 
     if (rc != SS_OK)
         return rc;
     ss_weight *const *stored = ss_model_weights(m, &n);
     for (int i = 0; i < t->n && rc == SS_OK; i++) {
-        const ss_weight *w = t->weights[i], *s = ss_weight_named(stored, n, w->name);
-
-        if (!s)
-            rc = ss_fail(e, SS_SHAPE, "%s: %s is missing, which the network in training has",
-                         folder, w->name);
-        else if (!ss_shape_equal(s->shape, w->shape))
-            rc = ss_fail(e, SS_SHAPE, "%s: %s is %s, the network's is %s", folder, w->name,
-                         ss_shape_text(s->shape, have, sizeof have),
-                         ss_shape_text(w->shape, want, sizeof want));
-        else
-            ss_values_to_f32(s->dtype, s->data, (size_t)t->trained[i].n, t->trained[i].w);
+        rc = find(stored, n, t->weights[i], folder, &s, e);
+        if (rc == SS_OK)
+            rc = set_weight(t, t->weights[i], s, e);
     }
     ss_model_close(m);
     return rc;

@@ -199,6 +199,8 @@ const ss_backend ss_backend_cpu = {.name = "cpu",
                                    .conv2d = ss_cpu_conv2d,
                                    .linear = ss_cpu_linear,
                                    .modulated_stats = ss_cpu_modulated_stats,
+                                   .optimizer_step = ss_cpu_optimizer_step,
+                                   .sum_squares = ss_cpu_sum_squares,
                                    .back_conv2d_data = ss_cpu_conv2d_data,
 #define X(name, params, args) .name = cpu_##name,
                                    SS_KERNEL_ENTRIES(X)

@@ -121,6 +121,12 @@ ss_code ss_cpu_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_te
 ss_code ss_cpu_modulated_stats(ss_device *d, const ss_tensor *y, const ss_tensor *mod,
                                ss_stats *scaled, ss_stats *shifted, ss_err *e);
 
+/* optimizer.c */
+ss_code ss_cpu_optimizer_step(ss_device *d, const ss_step *s, const ss_step_rule *r,
+                              ss_step_sums *sums, ss_err *e);
+ss_code ss_cpu_sum_squares(ss_device *d, const ss_tensor *const *x, size_t n, double *sum,
+                           ss_err *e);
+
 /* onednn.c. bf16: x or dy, and the weights under their format, are all numbers of bf16, and the
  * device has it. */
 ss_code ss_onednn_open(ss_onednn **dnn, ss_err *e);

@@ -3,6 +3,7 @@
 
 #include "base/rng.h"
 #include "base/str.h"
+#include "kernels/step.h"
 
 #include <math.h>
 #include <string.h>
@@ -55,7 +56,7 @@ ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, 
     if (table || position || normalised)
         ss_rng_normals(r, 0, w, (size_t)n);
     if (normalised) {
-        ss_init_normalise(shape, w);
+        ss_unit_rows(w, n, n / shape.dim[0]);
         return SS_OK;
     }
     if (factor)
@@ -67,19 +68,4 @@ ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, 
     for (int64_t i = 0; i < n && product; i++)
         w[i] = (float)(k * (2 * ss_rng_uniform(r, (uint64_t)i) - 1));
     return SS_OK;
-}
-
-void ss_init_normalise(ss_shape shape, float *w)
-{
-    const int64_t n = ss_shape_numel(shape), row = n / shape.dim[0];
-
-    for (int64_t i = 0; i < n; i += row) {
-        double sum = 0;
-
-        for (int64_t j = i; j < i + row; j++)
-            sum += (double)w[j] * w[j];
-        const double k = 1 / (1e-4 + sqrt(sum / (double)row));
-        for (int64_t j = i; j < i + row; j++)
-            w[j] = (float)(k * w[j]);
-    }
 }

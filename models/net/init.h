@@ -32,7 +32,4 @@ typedef struct {
 ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, ss_shape shape,
                      int64_t fan_in, bool normalised, float *w, ss_err *e);
 
-/* Brings each row w[i] to unit RMS: x / (1e-4 + rms). */
-void ss_init_normalise(ss_shape shape, float *w);
-
 #endif

@@ -67,8 +67,7 @@ ss_tensor *ss_mp_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *scale)
     return y;
 }
 
-void ss_weight_normalise(const ss_weight *w, float *values)
+int64_t ss_weight_unit_row(const ss_weight *w)
 {
-    if (w->normalised)
-        ss_init_normalise(w->shape, values);
+    return w->normalised ? ss_shape_numel(w->shape) / w->shape.dim[0] : 0;
 }

@@ -26,7 +26,7 @@
  *
  * The gains (`conv_out.gain`, `...time_emb_proj.gain`, [1]) are learned and begin at 0, other
  * parameters as normal values, normalised. A training normalises them again after every step
- * (ss_weight_normalise, forced weight normalisation), or their growth would act as a decay of
+ * (ss_step.unit_row, forced weight normalisation), or their growth would act as a decay of
  * the learning rate.
  */
 #ifndef SS_MODELS_MAGNITUDE_H
@@ -48,8 +48,8 @@ ss_tensor *ss_mp_ones(ss_ctx *c, const ss_tensor *x);
 /* Multiplies x [N][H][W][C] by 1 + scale [N][C] at every position. */
 ss_tensor *ss_mp_modulate(ss_ctx *c, const ss_tensor *x, const ss_tensor *scale);
 
-/* Brings each row of a parameter's values, on the host, to unit RMS; does nothing where the forward
- * pass does not normalise it (ss_weight.normalised). */
-void ss_weight_normalise(const ss_weight *w, float *values);
+/* How many values a row of the parameter has that the forward pass normalises
+ * (ss_weight.normalised), and that a training keeps at unit RMS; 0 where it does not. */
+int64_t ss_weight_unit_row(const ss_weight *w);
 
 #endif
