@@ -41,13 +41,17 @@
  *   /structure/NAME    [line] text, what lets the network's activations grow, one row for each kind
  *                      and place (names: base/structure.h, meaning: models/structure.h); since
  *                      1.3. In a training run, as it was when the file was made
- *   /inputs/x          [input, sigma, sample, height, width, channel] f32, what the network saw
- *   /inputs/psd        [input, sigma, sample, radius] f32
+ *   /inputs/x          [input, sigma, sample, height, width, channel] f32, what the network saw; of
+ *                      videos [input, sigma, sample, frame, height, width, channel]
+ *   /inputs/psd        [input, sigma, sample, radius] f32, of videos the mean over frames
  *   /channels/PATH/NAME [port, input, sigma, channel] f32, absmax (largest over samples) and
  *                      rms (over all samples); NaN beyond the channels of a port
  *   /outputs/denoised  as /inputs/x
  *   /outputs/loss      [input, sigma, sample] f32, NaN if the clean picture is not known, inf if
- * the loss itself is inf or NaN /activations/PATH  [input, sigma, sample, ...] f32 or f16
+ *                      the loss itself is inf or NaN
+ *   /activations/PATH  [input, sigma, sample, ...] f32 or f16
+ *
+ * A sample's statistics, histogram and loss are over all of its frames together.
  *
  * A training run has the axis `step` (i64) in place of `sigma` in all of the above. It has one
  * input, and the samples are those of the step's batch.

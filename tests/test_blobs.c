@@ -333,7 +333,7 @@ static void test_half_of_the_maps(void **state)
     (void)state;
     float values[5][SS_N_BLOBS];
     ss_run r = {.n_inputs = 1, .n_sigmas = 1, .n_samples = 5};
-    const ss_blob_row row = {.shape = {8, 8, 64, 16}, .values = values[0]};
+    const ss_blob_row row = {.shape = {8, 8, 64, 16}, .n_maps = 5, .values = values[0]};
 
     for (int k = 0; k < 5; k++) {
         for (int b = 0; b < SS_N_BLOBS; b++)

@@ -3,21 +3,25 @@
  * Dumps of 16 channels at 2 noise levels, 2 inputs and 2 samples; every value is 1 or -1, so that
  * every norm is 4, but:
  *
- *   blocks.0      12 tokens; token 7 has 20 in channel 3 everywhere: norm sqrt(15 + 400)
- *   blocks.1      a map of 3 x 4; at the second noise level only, of input 1 and sample 0,
- * positions 2,1 and 0,3 have 100 and 30 in all channels blocks.2      token 4 stays just below 5
- * times the median; another map of it has a NaN blocks.3      all zero: there is no median to
- * exceed proj          a vector: has no positions head          3 channels: too few
+ *   blocks.0  12 tokens; token 7 has 20 in channel 3 everywhere: norm sqrt(15 + 400)
+ *   blocks.1  a map of 3 x 4; at the second noise level only, of input 1 and sample 0, positions
+ *             2,1 and 0,3 have 100 and 30 in all channels
+ *   blocks.2  token 4 stays just below 5 times the median; another map of it has a NaN
+ *   blocks.3  all zero: there is no median to exceed
+ *   proj      a vector: has no positions
+ *   head      3 channels: too few
+ *   video     2 frames of 3 x 4; the second is a hundred times the first, which is no outlier, and
+ *             at its position 1,2 another 50 times as large
  */
 #include "analyze/one/tokens.h"
 #include "base/mem.h"
 #include "runfile/run_file.h"
 #include "tests/ss_tmp.h"
 
-enum { REGISTER, MAP, BELOW, ZERO, VECTOR, FEW, N_DUMPS };
+enum { REGISTER, MAP, BELOW, ZERO, VECTOR, FEW, VIDEO, N_DUMPS };
 enum { C = 16, T = 12, N_INPUTS = 2, N_SIGMAS = 2, N_SAMPLES = 2 };
-static const char *const names[N_DUMPS] = {"blocks.0", "blocks.1", "blocks.2",
-                                           "blocks.3", "proj",     "head"};
+static const char *const names[N_DUMPS] = {"blocks.0", "blocks.1", "blocks.2", "blocks.3",
+                                           "proj",     "head",     "video"};
 static const double sigmas[N_SIGMAS] = {1, 20};
 
 static void ok(ss_code rc, const ss_err *e)
@@ -31,6 +35,7 @@ static ss_shape shape_of(int dump)
     switch (dump) {
     case MAP: return (ss_shape){.rank = 3, .dim = {3, 4, C}};
     case VECTOR: return (ss_shape){.rank = 1, .dim = {C}};
+    case VIDEO: return (ss_shape){.rank = 4, .dim = {2, 3, 4, C}};
     case FEW: return (ss_shape){.rank = 2, .dim = {T, 3}};
     default: return (ss_shape){.rank = 2, .dim = {T, C}};
     }
@@ -54,10 +59,12 @@ static void fill(int dump, int input, int sigma, int sample, float *x, int n)
     }
     if (dump == FEW)
         x[0] = 1e6f;
+    for (int i = T * C; dump == VIDEO && i < 2 * T * C; i++)
+        x[i] *= i / C == T + 4 + 2 ? 5000 : 100;
 }
 
 typedef struct {
-    float x[T * C];
+    float x[2 * T * C];
     int n;
 } values;
 
@@ -138,8 +145,8 @@ static void test_outliers(void **state)
     write_run(in_tmp("tokens.h5"), N_DUMPS);
     open_run("tokens.h5", &r, &sites);
     ok(ss_tokens_find(r, &sites, &k, &e), &e);
-    assert_int_equal(k.n_modules, 3); /* blocks.3 has no usual norm */
-    assert_int_equal(k.n, 2);
+    assert_int_equal(k.n_modules, 4); /* blocks.3 has no usual norm */
+    assert_int_equal(k.n, 3);
 
     const ss_token_row *row = &k.rows[0];
     assert_int_equal(row->module, MAP);
@@ -154,6 +161,14 @@ static void test_outliers(void **state)
     assert_true(fabs(row->of_norm - 1.0 / C) < 1e-9);
 
     row = &k.rows[1];
+    assert_int_equal(row->module, VIDEO);
+    assert_true(fabs(row->ratio - 50) < 1e-6 && fabs(row->norm - 20000) < 1e-2);
+    assert_string_equal(ss_token_position(row, text, sizeof text), "1:1,2");
+    assert_int_equal(row->n_maps, 16); /* each frame is one */
+    assert_int_equal(row->n_with, 8);
+    assert_int_equal(row->n_same, 8);
+
+    row = &k.rows[2];
     assert_int_equal(row->module, REGISTER);
     assert_true(fabs(row->norm - sqrt(415)) < 1e-9 && fabs(row->ratio - sqrt(415) / 4) < 1e-9);
     assert_string_equal(ss_token_position(row, text, sizeof text), "7");
@@ -164,7 +179,13 @@ static void test_outliers(void **state)
 
     ok(ss_tokens_table(r, &k, 1, &t, &e), &e);
     assert_int_equal(json_array_size(t.rows), 1);
-    assert_non_null(strstr(t.note, "in 2 of 3 dumped modules"));
+    assert_non_null(strstr(t.note, "in 3 of 4 dumped modules"));
+    assert_non_null(strstr(t.note, "(row,column of a map)"));
+    ss_table_release(&t);
+    ok(ss_tokens_table(r, &k, 9, &t, &e), &e);
+    assert_non_null(strstr(t.note, "(frame:row,column of a map)"));
+    assert_string_equal(json_string_value(json_array_get(json_array_get(t.rows, 1), 1)),
+                        "2x3x4x16");
     ss_table_release(&t);
     ss_tokens_release(&k);
     ss_sites_release(&sites);

@@ -13,6 +13,7 @@
 #include "probe/bundle.h"
 #include "probe/generate.h"
 #include "probe/probe.h"
+#include "reports/report.h"
 #include "runfile/run_reader.h"
 #include "tests/ss_tmp.h"
 #include "tests/tiny_video.h"
@@ -273,6 +274,7 @@ static json_t *generate(const char *name, int channels)
     o.models = models;
     o.n_models = 1;
     o.output = output;
+    o.replace = true;
     o.each.samples = 2;
     o.each.steps = 3;
     o.threads = 1;
@@ -323,6 +325,151 @@ static void test_latents_have_frames(void **state)
     ss_array_release(&a);
 }
 
+/* Each frame is a map; its cosine is to the same frame of the other samples. */
+static void test_each_frame_is_a_map(void **state)
+{
+    (void)state;
+    enum { N = AREA * TINY_WIDTH, ALL = 3 * SAMPLES };
+    static float x[ALL][F * N];
+    ss_run *r = open_run("run.h5");
+    const ss_map_shape shape = {SIDE, SIDE, AREA, TINY_WIDTH};
+    const ss_blob_row *row = NULL;
+    double want[SS_N_BLOBS], sum[N];
+    ss_sites sites;
+    ss_blobs b;
+    ss_table t;
+    ss_err e = {0};
+
+    assert_int_equal(ss_sites_find(r, NULL, 0, SS_SITES_PRODUCED, &sites, &e), SS_OK);
+    assert_int_equal(ss_blobs_find(r, &sites, &b, &e), SS_OK);
+    for (int i = 0; i < b.n; i++)
+        if (strcmp(r->modules[b.rows[i].module], "up_blocks.0") == 0)
+            row = &b.rows[i];
+    assert_non_null(row);
+    assert_int_equal(row->frames, F);
+    assert_int_equal(row->n_maps, F * SAMPLES);
+    for (int i = 0; i < ALL; i++)
+        read_one(r, "/activations/up_blocks.0", i / SAMPLES, 1, i % SAMPLES, x[i]);
+    for (int f = 0; f < F; f++) {
+        memset(sum, 0, sizeof sum);
+        for (int i = 0; i < ALL; i++)
+            for (int k = 0; k < N; k++)
+                sum[k] += x[i][f * N + k];
+        for (int i = 0; i < ALL; i++) {
+            const float *got = ss_blob_values(r, row, i / SAMPLES, 1, i % SAMPLES * F + f),
+                        *map = x[i] + f * N;
+
+            assert_int_equal(ss_blob_measure(map, &shape, want, &e), SS_OK);
+            assert_true(got[SS_BLOB_RANK] == (float)want[SS_BLOB_RANK]);
+            assert_true(got[SS_BLOB_LOW] == (float)want[SS_BLOB_LOW]);
+            assert_true(got[SS_BLOB_COSINE] == (float)ss_blob_cosine(map, sum, N));
+        }
+    }
+    assert_int_equal(ss_blobs_table(r, &b, 99, &t, &e), SS_OK);
+    assert_string_equal(json_string_value(json_array_get(json_array_get(t.rows, 0), 1)), "3x8x8x1");
+    ss_table_release(&t);
+    ss_blobs_release(&b);
+    ss_sites_release(&sites);
+    ss_run_close(r);
+}
+
+static char *report(const char *const *runs, int n, const char *samples, const char *name)
+{
+    static char folder[512];
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    char path[600], *page;
+    ss_err e = {0};
+
+    snprintf(folder, sizeof folder, "%s", in_tmp(name));
+    opt.runs = runs;
+    opt.n_runs = n;
+    opt.folder = folder;
+    opt.samples = samples;
+    opt.replace = true;
+    if (ss_report_write(&opt, &sum, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    snprintf(path, sizeof path, "%s/index.html", folder);
+    assert_int_equal(ss_file_read(path, 64 << 20, &page, NULL, &e), SS_OK);
+    return page;
+}
+
+static int width_of(const char *name)
+{
+    ss_image im;
+    ss_err e = {0};
+
+    if (ss_image_read_png(in_tmp(name), &im, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    const int w = im.w;
+    ss_image_release(&im);
+    return w;
+}
+
+/* Tiles are of 8 x 8 pixels, repeated up to half the side of pictures', with gaps of 2. */
+static int tiles_wide(int n, int side)
+{
+    return n * (side + 2) - 2;
+}
+
+static void test_reports_show_frames(void **state)
+{
+    (void)state;
+    char run[512], samples[512], *page;
+    const char *const runs[] = {run};
+
+    json_decref(generate("samples", 1));
+    snprintf(run, sizeof run, "%s", in_tmp("run.h5"));
+    snprintf(samples, sizeof samples, "%s", in_tmp("samples"));
+    page = report(runs, 1, samples, "report");
+    static const char say[] = "Each is a video of 3 frames; from left to right, frame 1, 2 and 3.";
+    int n = 0;
+    for (const char *at = page; (at = strstr(at, say)); at++)
+        n++;
+    assert_true(n >= 4); /* inputs, player, samples, and a module's maps */
+    ss_free(page);
+    assert_int_equal(width_of("report/inputs.png"), tiles_wide(2 * F, 48));   /* 2 noise levels */
+    assert_int_equal(width_of("report/frame-00.png"), tiles_wide(3 * F, 32)); /* 3 inputs */
+    assert_int_equal(width_of("report/maps-01.png"), tiles_wide(3 * F, 48));
+    assert_int_equal(width_of("report/samples.png"), tiles_wide(2 * F, 56));
+}
+
+static void test_reports_refuse_other_frames(void **state)
+{
+    (void)state;
+    static char text[4096];
+    char path[600];
+    size_t n;
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    char run[512], samples[512], folder[512];
+    const char *const runs[] = {run};
+    ss_err e = {0};
+
+    json_decref(generate("samples", 1));
+    snprintf(path, sizeof path, "%s", in_tmp("samples/generate.json"));
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    n = fread(text, 1, sizeof text - 1, f);
+    text[n] = 0;
+    char *at = strstr(text, "\"frames\": 3");
+    assert_non_null(at);
+    at[strlen("\"frames\": ")] = '5';
+    rewind(f);
+    fwrite(text, 1, n, f);
+    fclose(f);
+    snprintf(run, sizeof run, "%s", in_tmp("run.h5"));
+    snprintf(samples, sizeof samples, "%s", in_tmp("samples"));
+    snprintf(folder, sizeof folder, "%s", in_tmp("refused"));
+    opt.runs = runs;
+    opt.n_runs = 1;
+    opt.folder = folder;
+    opt.samples = samples;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_FORMAT);
+    assert_non_null(
+        strstr(e.msg, "0000.png: a picture of 24 pixels in width cannot be 5 frames side by side"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +480,9 @@ int main(void)
         cmocka_unit_test(test_concat_channels_have_frames),
         cmocka_unit_test(test_samples_are_strips_of_frames),
         cmocka_unit_test(test_latents_have_frames),
+        cmocka_unit_test(test_each_frame_is_a_map),
+        cmocka_unit_test(test_reports_show_frames),
+        cmocka_unit_test(test_reports_refuse_other_frames),
     };
     return cmocka_run_group_tests(tests, make_all, remove_tmp);
 }

@@ -15,7 +15,7 @@
 #include "models/net/layers.h"
 #include "tests/made_model.h"
 
-enum { TINY_WIDTH = 4 };
+enum { TINY_WIDTH = 8 };
 
 typedef struct {
     int64_t in, out, frames, side;

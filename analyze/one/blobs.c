@@ -4,6 +4,7 @@
 #include "analyze/one/stages.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sample_size.h"
 
 #include <limits.h>
 #include <math.h>
@@ -12,40 +13,56 @@
 #include <string.h>
 
 /* Maps of a module that are read, then measured at the same time: as many as AT_ONCE, or as the
- * memory allows. */
+ * memory allows; of videos, the frames of whole samples. */
 enum { AT_ONCE = 16, AT_ONCE_BYTES = 64 << 20 };
+
+/* What becomes of one map. */
+typedef struct {
+    double values[SS_N_BLOBS];
+    ss_code rc;
+    ss_err e;
+} measured;
 
 /* Room for one module. */
 typedef struct {
-    int at_once;
-    float *x, *first; /* [at_once] maps, and the first one of all */
-    double *sum;      /* of all maps at a noise level */
-    bool differs;     /* some map is not as the first, or there is no other */
+    int frames;       /* maps in a sample */
+    int at_once;      /* samples */
+    float *x, *first; /* [at_once][frames] maps, and the first sample of all */
+    double *sum;      /* [frames] of all maps at a noise level */
+    measured *result; /* [at_once][frames] */
+    bool differs;     /* some sample is not as the first, or there is no other */
 } workspace;
 
-static size_t value_at(const ss_run *r, int input, int sigma, int sample)
+static size_t value_at(const ss_run *r, const ss_blob_row *row, int input, int sigma, int map)
 {
-    const size_t i = (size_t)input, s = (size_t)sigma, n = (size_t)sample;
+    const size_t i = (size_t)input, s = (size_t)sigma, n = (size_t)map;
 
-    return ((i * (size_t)r->n_sigmas + s) * (size_t)r->n_samples + n) * SS_N_BLOBS;
+    return ((i * (size_t)r->n_sigmas + s) * (size_t)row->n_maps + n) * SS_N_BLOBS;
 }
 
-float *ss_blob_values(const ss_run *r, const ss_blob_row *row, int input, int sigma, int sample)
+float *ss_blob_values(const ss_run *r, const ss_blob_row *row, int input, int sigma, int map)
 {
-    return row->values + value_at(r, input, sigma, sample);
+    return row->values + value_at(r, row, input, sigma, map);
 }
 
-/* False where it is a vector for each sample, or too large. */
-static bool shape_of(const ss_run_shape *s, ss_map_shape *map)
+/* Finds the shape of a module's maps. False where it is a vector for each sample, or too large. */
+static bool find_shape(const ss_run *r, const ss_run_shape *s, ss_blob_row *row)
 {
-    *map = (ss_map_shape){0};
-    if (s->rank < 2 || s->n > INT_MAX)
+    ss_map_shape *map = &row->shape;
+    ss_sample_size size;
+
+    if (s->rank < 2 || s->n < 1 || s->n > INT_MAX)
         return false;
     map->channels = (int)s->dim[s->rank - 1];
     map->positions = (int)(s->n / map->channels);
-    if (s->rank == 3) {
-        map->h = (int)s->dim[0];
-        map->w = (int)s->dim[1];
+    row->n_maps = r->n_samples;
+    if (ss_sample_size_of(s->rank, s->dim, &size)) {
+        map->h = size.height;
+        map->w = size.width;
+        map->positions = (int)ss_sample_area(size);
+        row->frames = size.frames;
+        if (__builtin_mul_overflow(r->n_samples, ss_sample_frames(size), &row->n_maps))
+            return false;
     }
     return map->positions > 1;
 }
@@ -59,61 +76,57 @@ static bool is_finite(const float *x, int64_t n)
     return true;
 }
 
-/* Adds up the maps of a noise level, for the cosine. */
+/* Adds up the maps of a noise level, each frame by itself, for the cosine. n: values of a map. */
 static ss_code sum_maps(ss_run *r, const char *set, int sigma, int64_t n, workspace *ws, ss_err *e)
 {
-    memset(ws->sum, 0, (size_t)n * sizeof *ws->sum);
+    memset(ws->sum, 0, (size_t)ws->frames * (size_t)n * sizeof *ws->sum);
     for (int i = 0; i < r->n_inputs; i++) {
         for (int k = 0; k < r->n_samples; k++) {
             ss_code rc = ss_run_picture(r, set, i, sigma, k, ws->x, e);
 
             if (rc != SS_OK)
                 return rc;
-            const bool counts = is_finite(ws->x, n);
+            for (int f = 0; f < ws->frames; f++) {
+                const bool counts = is_finite(ws->x + f * n, n);
 
-            for (int64_t j = 0; j < n && counts; j++)
-                ws->sum[j] += ws->x[j];
+                for (int64_t j = f * n; j < (f + 1) * n && counts; j++)
+                    ws->sum[j] += ws->x[j];
+            }
         }
     }
     return SS_OK;
 }
 
-/* What becomes of one map. */
-typedef struct {
-    double values[SS_N_BLOBS];
-    ss_code rc;
-    ss_err e;
-} measured;
-
-/* The maps of a noise level from the k-th on, counted over inputs and samples. */
+/* Measures the samples of a noise level from the k-th on, counted over inputs and samples. */
 static ss_code measure_some(ss_run *r, const char *set, int sigma, int k, int count, workspace *ws,
                             ss_blob_row *row, ss_err *e)
 {
-    const int64_t n = (int64_t)row->shape.positions * row->shape.channels;
-    measured m[AT_ONCE];
+    const int64_t n = (int64_t)row->shape.positions * row->shape.channels, one = ws->frames * n;
+    measured *const m = ws->result;
 
     for (int i = 0; i < count; i++) {
         ss_code rc = ss_run_picture(r, set, (k + i) / r->n_samples, sigma, (k + i) % r->n_samples,
-                                    ws->x + i * n, e);
+                                    ws->x + i * one, e);
 
         if (rc != SS_OK)
             return rc;
+        ws->differs |= memcmp(ws->first, ws->x + i * one, (size_t)one * sizeof *ws->x) != 0;
     }
 #pragma omp parallel for schedule(dynamic)
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count * ws->frames; i++) {
         const float *x = ws->x + i * n;
 
         m[i].rc = ss_blob_measure(x, &row->shape, m[i].values, &m[i].e);
-        m[i].values[SS_BLOB_COSINE] = ss_blob_cosine(x, ws->sum, n);
+        m[i].values[SS_BLOB_COSINE] = ss_blob_cosine(x, ws->sum + i % ws->frames * n, n);
     }
-    for (int i = 0; i < count; i++) {
-        float *to = ss_blob_values(r, row, (k + i) / r->n_samples, sigma, (k + i) % r->n_samples);
+    for (int i = 0; i < count * ws->frames; i++) {
+        const int at = k * ws->frames + i; /* of all maps of the noise level */
+        float *to = ss_blob_values(r, row, at / row->n_maps, sigma, at % row->n_maps);
 
         if (m[i].rc != SS_OK) {
             *e = m[i].e;
             return m[i].rc;
         }
-        ws->differs |= memcmp(ws->first, ws->x + i * n, (size_t)n * sizeof *ws->x) != 0;
         for (int b = 0; b < SS_N_BLOBS; b++)
             to[b] = (float)m[i].values[b];
     }
@@ -124,34 +137,45 @@ static ss_code measure_level(ss_run *r, const char *set, int sigma, workspace *w
                              ss_err *e)
 {
     const int64_t n = (int64_t)row->shape.positions * row->shape.channels;
-    const int maps = r->n_inputs * r->n_samples;
+    const int all = r->n_inputs * r->n_samples;
     ss_code rc = sum_maps(r, set, sigma, n, ws, e);
 
-    for (int k = 0; k < maps && rc == SS_OK; k += ws->at_once)
-        rc = measure_some(r, set, sigma, k, maps - k < ws->at_once ? maps - k : ws->at_once, ws,
-                          row, e);
+    for (int k = 0; k < all && rc == SS_OK; k += ws->at_once)
+        rc = measure_some(r, set, sigma, k, all - k < ws->at_once ? all - k : ws->at_once, ws, row,
+                          e);
     return rc;
+}
+
+/* How many samples of `values` values in `frames` maps are measured at once. */
+static int samples_at_once(int frames, size_t values)
+{
+    const size_t fit = AT_ONCE_BYTES / (values * sizeof(float)), most = AT_ONCE / (size_t)frames;
+    const size_t n = fit < most ? fit : most;
+
+    return n < 1 ? 1 : (int)n;
 }
 
 /* Fills row->values; *varies: whether the maps depend on anything. */
 static ss_code measure_module(ss_run *r, const char *set, const int *order, ss_blob_row *row,
                               bool *varies, ss_err *e)
 {
-    const size_t n = (size_t)row->shape.positions * (size_t)row->shape.channels;
-    const size_t values = value_at(r, r->n_inputs, 0, 0);
-    const size_t fit = AT_ONCE_BYTES / (n * sizeof(float));
-    const int at_once = fit < 1 ? 1 : fit < AT_ONCE ? (int)fit : AT_ONCE;
+    const int frames = row->frames ? row->frames : 1;
+    const size_t n = (size_t)frames * (size_t)row->shape.positions * (size_t)row->shape.channels;
+    const size_t values = value_at(r, row, r->n_inputs, 0, 0);
+    const int at_once = samples_at_once(frames, n);
     workspace ws = {
+        .frames = frames,
         .at_once = at_once,
         .x = ss_alloc((size_t)at_once * n, sizeof *ws.x),
         .first = ss_alloc(n, sizeof *ws.first),
         .sum = ss_alloc(n, sizeof *ws.sum),
-        .differs = r->n_done * r->n_inputs * r->n_samples == 1, /* a single one tells nothing */
+        .result = ss_alloc((size_t)at_once * (size_t)frames, sizeof *ws.result),
+        .differs = r->n_done * r->n_inputs * r->n_samples == 1, /* a single one says nothing */
     };
     ss_code rc = SS_OK;
 
     row->values = ss_alloc(values, sizeof *row->values);
-    if (!ws.x || !ws.first || !ws.sum || !row->values)
+    if (!ws.x || !ws.first || !ws.sum || !ws.result || !row->values)
         rc =
             ss_fail(e, SS_NOMEM, "%s: maps of %s: out of memory", r->path, r->modules[row->module]);
     for (size_t i = 0; i < values && rc == SS_OK; i++)
@@ -164,6 +188,7 @@ static ss_code measure_module(ss_run *r, const char *set, const int *order, ss_b
     ss_free(ws.x);
     ss_free(ws.first);
     ss_free(ws.sum);
+    ss_free(ws.result);
     return rc;
 }
 
@@ -173,7 +198,7 @@ static void count_maps(const ss_run *r, const ss_blob_row *row, int input, int s
 {
     *n = *n_degenerate = 0;
     for (int i = 0; i < r->n_inputs; i++) {
-        for (int k = 0; k < r->n_samples && (input == SS_ALL || input == i); k++) {
+        for (int k = 0; k < row->n_maps && (input == SS_ALL || input == i); k++) {
             const float *v = ss_blob_values(r, row, i, sigma, k);
 
             *n += !isnan(v[SS_BLOB_SPREAD]); /* which every map has that can be measured */
@@ -196,7 +221,7 @@ double ss_blob_mean(const ss_run *r, const ss_blob_row *row, ss_blob metric, int
     int n = 0;
 
     for (int i = 0; i < r->n_inputs; i++) {
-        for (int k = 0; k < r->n_samples && (input == SS_ALL || input == i); k++) {
+        for (int k = 0; k < row->n_maps && (input == SS_ALL || input == i); k++) {
             const float v = ss_blob_values(r, row, i, sigma, k)[metric];
 
             if (!isnan(v)) {
@@ -258,7 +283,7 @@ static ss_code add_module(ss_run *r, int module, const int *order, ss_blobs *b, 
         return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
     if (!ss_run_has_pictures(r, set, &shape))
         goto out;
-    if (shape_of(&shape, &row.shape))
+    if (find_shape(r, &shape, &row))
         rc = measure_module(r, set, order, &row, &varies, e);
     if (rc == SS_OK && varies) {
         judge(r, order, &row);
@@ -314,9 +339,13 @@ void ss_blobs_release(ss_blobs *b)
     *b = (ss_blobs){0};
 }
 
-static char *shape_text(const ss_map_shape *s, char *out, size_t n)
+static char *shape_text(const ss_blob_row *row, char *out, size_t n)
 {
-    if (s->h)
+    const ss_map_shape *s = &row->shape;
+
+    if (row->frames)
+        snprintf(out, n, "%dx%dx%dx%d", row->frames, s->h, s->w, s->channels);
+    else if (s->h)
         snprintf(out, n, "%dx%dx%d", s->h, s->w, s->channels);
     else
         snprintf(out, n, "%dx%d", s->positions, s->channels);
@@ -379,7 +408,7 @@ ss_code ss_blobs_table(const ss_run *r, const ss_blobs *b, int top, ss_table *t,
             continue;
         ss_table_row(t);
         ss_table_text(t, r->modules[row->module]);
-        ss_table_text(t, shape_text(&row->shape, text, sizeof text));
+        ss_table_text(t, shape_text(row, text, sizeof text));
         ss_table_text(t, when_text(r, row, text, sizeof text));
         metric_cells(r, b, row, metrics, 3, t);
     }

@@ -1,7 +1,8 @@
 /* blobs.h - which activation maps degenerate into blobs, and at which noise level
  *
  * Reads the activations that a run has dumped (probe --dump), one sample at a time, and
- * measures each map (blob_metrics.h). Modules whose output is a vector, or is the same whatever
+ * measures each map (blob_metrics.h). Each frame of a video is a map of its own, whose cosine is to
+ * the same frame of other samples. Modules whose output is a vector, or is the same whatever
  * the picture and the noise level (keys of a prompt), have no maps and are only counted.
  *
  * At a noise level, a module is degenerate when at least half of its maps are.
@@ -15,10 +16,12 @@
 
 typedef struct {
     int module;
-    ss_map_shape shape;
-    float *values;    /* [input][sigma][sample][SS_N_BLOBS]; ss_blob_values */
-    int n_degenerate; /* of the finished noise levels */
-    int from;         /* index of the lowest sigma from which on it is, up to the highest; or -1 */
+    ss_map_shape shape; /* of a map */
+    int frames;         /* 0: not of videos */
+    int n_maps;         /* of one input and noise level: one, or `frames`, of each sample */
+    float *values;      /* [input][sigma][map][SS_N_BLOBS]; ss_blob_values */
+    int n_degenerate;   /* of the finished noise levels */
+    int from; /* index of the lowest sigma from which on it is, up to the highest; or -1 */
 } ss_blob_row;
 
 typedef struct {
@@ -34,10 +37,11 @@ typedef struct {
 ss_code ss_blobs_find(ss_run *r, const ss_sites *sites, ss_blobs *b, ss_err *e);
 void ss_blobs_release(ss_blobs *b); /* {0} is fine */
 
-/* The metrics of one map, [SS_N_BLOBS]; all NaN where it is not finished or not finite. */
-float *ss_blob_values(const ss_run *r, const ss_blob_row *row, int input, int sigma, int sample);
+/* The metrics of one map, [SS_N_BLOBS]; all NaN where it is not finished or not finite. Map
+ * sample * frames + f is frame f of a sample; without frames, the sample. */
+float *ss_blob_values(const ss_run *r, const ss_blob_row *row, int input, int sigma, int map);
 
-/* Mean of a metric over the samples of an input, or of all inputs with SS_ALL, that have it;
+/* Mean of a metric over the maps of an input, or of all inputs with SS_ALL, that have it;
  * NaN where none has. */
 double ss_blob_mean(const ss_run *r, const ss_blob_row *row, ss_blob metric, int input, int sigma);
 /* Is the module degenerate there? input: one, or SS_ALL. */

@@ -3,6 +3,7 @@
 
 #include "analyze/math/median.h"
 #include "base/mem.h"
+#include "base/sample_size.h"
 #include "base/str.h"
 #include "fft/spectrum.h"
 
@@ -41,14 +42,16 @@ double ss_low_share(const double *psd, const double *waves, const double *radii,
 static double find_waves(ss_run *r, double *waves)
 {
     ss_run_shape shape;
+    ss_sample_size size;
     double sum = 0;
 
-    if (ss_run_has_pictures(r, "/inputs/x", &shape) && shape.rank == 3 &&
-        ss_spectrum_rings((int)shape.dim[0], (int)shape.dim[1]) == r->n_radii) {
-        ss_spectrum_waves((int)shape.dim[0], (int)shape.dim[1], waves);
+    if (ss_run_has_pictures(r, "/inputs/x", &shape) &&
+        ss_sample_size_of(shape.rank, shape.dim, &size) &&
+        ss_spectrum_rings(size.height, size.width) == r->n_radii) {
+        ss_spectrum_waves(size.height, size.width, waves);
         for (int k = 0; k < r->n_radii; k++)
             sum += waves[k];
-        return (sum - 1) / ((double)shape.dim[0] * (double)shape.dim[1] - 1); /* 1: the mean */
+        return (sum - 1) / ((double)ss_sample_area(size) - 1); /* 1: the mean */
     }
     for (int k = 0; k < r->n_radii; k++)
         waves[k] = 2 * M_PI * r->radii[k];

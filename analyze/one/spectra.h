@@ -1,7 +1,7 @@
 /* spectra.h - power spectra of a run's inputs, and what they have to do with its activations
  *
  *   psd    of what the network saw, in rings of whole cycles per picture, the mean removed
- *          (fft/spectrum.h); unit: the input's, squared
+ *          (fft/spectrum.h), of a video averaged over its frames; unit: the input's, squared
  *   low    share of the power at `cutoff` cycles or less: sum of waves psd over those rings over
  *          the sum over all; NaN where there is no power. White noise of 32 x 32 has 0.026 at 2
  *   slope  b of psd ~ f^b by least squares on logarithms, from 1 cycle on: 0 is white, -2 a usual

@@ -4,6 +4,7 @@
 #include "analyze/math/median.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sample_size.h"
 
 #include <limits.h>
 #include <math.h>
@@ -12,7 +13,7 @@
 
 /* Room for one map. */
 typedef struct {
-    float *x;              /* [position][channel] */
+    float *x;              /* [frame][position][channel] of a sample */
     double *norm, *sorted; /* [position] */
     int *largest;          /* [map] the position with the largest norm, -1 without an outlier */
 } workspace;
@@ -20,22 +21,26 @@ typedef struct {
 /* False where a sample is a vector, or too large. */
 static bool shape_of(const ss_run_shape *s, ss_token_row *row)
 {
+    ss_sample_size size;
+
     if (s->rank < 2 || s->n > INT_MAX || s->n == 0)
         return false;
     row->channels = s->dim[s->rank - 1];
     row->positions = s->n / row->channels;
-    if (s->rank == 3) {
-        row->h = (int)s->dim[0];
-        row->w = (int)s->dim[1];
+    if (ss_sample_size_of(s->rank, s->dim, &size)) {
+        row->frames = size.frames;
+        row->h = size.height;
+        row->w = size.width;
+        row->positions = ss_sample_area(size);
     }
     return row->positions >= SS_TOKEN_MIN && row->channels >= SS_TOKEN_MIN;
 }
 
 /* Norms of all positions. False where a value is not finite. */
-static bool find_norms(const ss_token_row *row, workspace *ws)
+static bool find_norms(const ss_token_row *row, const float *map, workspace *ws)
 {
     for (int64_t p = 0; p < row->positions; p++) {
-        const float *x = ws->x + p * row->channels;
+        const float *x = map + p * row->channels;
         double sum = 0;
 
         for (int64_t c = 0; c < row->channels; c++)
@@ -58,13 +63,18 @@ static void find_channel(ss_token_row *row, const float *x)
     row->of_norm = (double)x[row->channel] * x[row->channel] / (row->norm * row->norm);
 }
 
-/* Notes the map that is in the workspace, number `map`. */
-static void add_map(ss_token_row *row, int input, int sigma, int sample, int map, workspace *ws)
+/* Which map it is. */
+typedef struct {
+    int input, sigma, sample, frame;
+} place;
+
+/* Notes a map x, number `map`. */
+static void add_map(ss_token_row *row, place at, int map, const float *x, workspace *ws)
 {
     int64_t most = 0, n_over = 0;
 
     ws->largest[map] = -1;
-    if (!find_norms(row, ws))
+    if (!find_norms(row, x, ws))
         return;
     const double usual = ss_median(ws->sorted, (int)row->positions);
 
@@ -85,21 +95,24 @@ static void add_map(ss_token_row *row, int input, int sigma, int sample, int map
         row->ratio = ws->norm[most] / usual;
         row->norm = ws->norm[most];
         row->position = most;
-        row->sigma = sigma;
-        row->input = input;
-        row->sample = sample;
-        find_channel(row, ws->x + most * row->channels);
+        row->sigma = at.sigma;
+        row->input = at.input;
+        row->sample = at.sample;
+        row->frame = at.frame;
+        find_channel(row, x + most * row->channels);
     }
 }
 
 static ss_code measure(ss_run *r, const char *set, ss_token_row *row, ss_err *e)
 {
-    const size_t maps = (size_t)r->n_sigmas * (size_t)r->n_inputs * (size_t)r->n_samples;
+    const int frames = row->frames ? row->frames : 1;
+    const int64_t one = row->positions * row->channels;
+    const size_t samples = (size_t)r->n_sigmas * (size_t)r->n_inputs * (size_t)r->n_samples;
     workspace ws = {
-        .x = ss_alloc((size_t)(row->positions * row->channels), sizeof *ws.x),
+        .x = ss_alloc((size_t)(frames * one), sizeof *ws.x),
         .norm = ss_alloc((size_t)row->positions, sizeof *ws.norm),
         .sorted = ss_alloc((size_t)row->positions, sizeof *ws.sorted),
-        .largest = ss_alloc(maps, sizeof *ws.largest),
+        .largest = ss_alloc(samples * (size_t)frames, sizeof *ws.largest),
     };
     int map = 0;
     ss_code rc = SS_OK;
@@ -109,11 +122,11 @@ static ss_code measure(ss_run *r, const char *set, ss_token_row *row, ss_err *e)
                      r->modules[row->module]);
     for (int k = 0; k < r->n_sigmas && rc == SS_OK; k++) {
         for (int i = 0; i < r->n_inputs * r->n_samples && r->done[k] && rc == SS_OK; i++) {
-            const int input = i / r->n_samples, sample = i % r->n_samples;
+            place at = {.input = i / r->n_samples, .sigma = k, .sample = i % r->n_samples};
 
-            rc = ss_run_picture(r, set, input, k, sample, ws.x, e);
-            if (rc == SS_OK)
-                add_map(row, input, k, sample, map++, &ws);
+            rc = ss_run_picture(r, set, at.input, k, at.sample, ws.x, e);
+            for (; at.frame < frames && rc == SS_OK; at.frame++)
+                add_map(row, at, map++, ws.x + at.frame * one, &ws);
         }
     }
     for (int i = 0; i < map && rc == SS_OK; i++)
@@ -187,8 +200,12 @@ void ss_tokens_release(ss_tokens *t)
 
 char *ss_token_position(const ss_token_row *row, char *out, size_t n)
 {
+    char frame[16] = "";
+
+    if (row->frames)
+        snprintf(frame, sizeof frame, "%d:", row->frame);
     if (row->h)
-        snprintf(out, n, "%lld,%lld", (long long)(row->position / row->w),
+        snprintf(out, n, "%s%lld,%lld", frame, (long long)(row->position / row->w),
                  (long long)(row->position % row->w));
     else
         snprintf(out, n, "%lld", (long long)row->position);
@@ -197,6 +214,7 @@ char *ss_token_position(const ss_token_row *row, char *out, size_t n)
 
 ss_code ss_tokens_table(const ss_run *r, const ss_tokens *k, int top, ss_table *t, ss_err *e)
 {
+    bool videos = false;
     char text[64];
     ss_code rc = ss_table_init(t, "outlier tokens", e);
 
@@ -217,9 +235,13 @@ ss_code ss_tokens_table(const ss_run *r, const ss_tokens *k, int top, ss_table *
     for (int i = 0; i < k->n && i < top; i++) {
         const ss_token_row *row = &k->rows[i];
 
+        videos |= row->frames > 0;
         ss_table_row(t);
         ss_table_text(t, r->modules[row->module]);
-        if (row->h)
+        if (row->frames)
+            snprintf(text, sizeof text, "%dx%dx%dx%lld", row->frames, row->h, row->w,
+                     (long long)row->channels);
+        else if (row->h)
             snprintf(text, sizeof text, "%dx%dx%lld", row->h, row->w, (long long)row->channels);
         else
             snprintf(text, sizeof text, "%lldx%lld", (long long)row->positions,
@@ -238,10 +260,10 @@ ss_code ss_tokens_table(const ss_run *r, const ss_tokens *k, int top, ss_table *
     }
     ss_table_note(t,
                   "in %d of %d dumped modules some position's norm over channels reaches %d times "
-                  "the median of the positions (row,column of a map); most: how many in one map; "
+                  "the median of the positions (%srow,column of a map); most: how many in one map; "
                   "share of the maps that "
                   "have one; same: of those, the share with the largest at this position; the "
                   "channel that is largest there, and its share of the squared norm",
-                  k->n, k->n_modules, SS_TOKEN_OUTLIER);
+                  k->n, k->n_modules, SS_TOKEN_OUTLIER, videos ? "frame:" : "");
     return SS_OK;
 }

@@ -5,6 +5,8 @@
  * position p is an outlier when n_p is at least SS_TOKEN_OUTLIER times the median of n over the
  * positions. Where the median is 0, or some value is not finite, nothing is said of the map.
  *
+ * Each frame of a video is a map of its own.
+ *
  * Transformers that have nothing to do at a position use it as a register: its norm is some ten
  * times that of the others, its own content is lost, and it is nearly all in a few channels
  * ("massive activations"). So the table also has whether it is always the same position, and how
@@ -27,14 +29,15 @@ enum {
 
 typedef struct {
     int module;
-    int h, w; /* of a map; 0 in a sequence of tokens */
-    int64_t positions, channels;
-    double ratio, norm; /* the largest n / median, and that n */
-    int64_t position;   /* where, */
-    int sigma, input, sample;
+    int h, w;                    /* of a map; 0 in a sequence of tokens */
+    int frames;                  /* 0: not of videos */
+    int64_t positions, channels; /* of a map */
+    double ratio, norm;          /* the largest n / median, and that n */
+    int64_t position;            /* where, */
+    int sigma, input, sample, frame;
     int64_t channel; /* the largest of that position, */
     double of_norm;  /* and its share of n^2 */
-    int n_maps;      /* noise levels, inputs and samples that could be measured */
+    int n_maps;      /* noise levels, inputs, samples and frames that could be measured */
     int n_with;      /* of them, with an outlier */
     int n_same;      /* of those, with the largest at `position` */
     int64_t most;    /* outliers in one map, the largest number */
@@ -49,7 +52,8 @@ typedef struct {
 ss_code ss_tokens_find(ss_run *r, const ss_sites *sites, ss_tokens *t, ss_err *e);
 void ss_tokens_release(ss_tokens *t); /* {0} is fine */
 
-/* "3" of a sequence, "1,2" of a map: row and column; returns out. */
+/* "3" of a sequence, "1,2" of a map: row and column, "5:1,2" of a video: frame before them;
+ * returns out. */
 char *ss_token_position(const ss_token_row *row, char *out, size_t n);
 
 ss_code ss_tokens_table(const ss_run *r, const ss_tokens *k, int top, ss_table *t, ss_err *e);

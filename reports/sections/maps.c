@@ -10,10 +10,11 @@
 static bool grid_of_tokens(ss_run *r, int64_t tokens, int *h, int *w)
 {
     ss_run_shape x;
+    ss_sample_size size;
     double aspect = 1;
 
-    if (ss_run_has_pictures(r, "/inputs/x", &x) && x.rank == 3 && x.dim[0] > 0 && x.dim[1] > 0)
-        aspect = (double)x.dim[0] / (double)x.dim[1];
+    if (ss_run_has_pictures(r, "/inputs/x", &x) && ss_sample_size_of(x.rank, x.dim, &size))
+        aspect = (double)size.height / size.width;
     *h = (int)lround(sqrt((double)tokens * aspect));
     if (*h < 1 || tokens % *h != 0)
         return false;
@@ -28,16 +29,12 @@ bool ss_map_find(ss_run *r, int module, ss_map_source *m)
     *m = (ss_map_source){.module = module, .set = ss_run_activation_set(r->modules[module])};
     if (m->set && ss_run_has_pictures(r, m->set, &m->shape) && m->shape.n > 0 &&
         m->shape.n < INT_MAX) {
-        if (m->shape.rank == 3) {
-            m->h = (int)m->shape.dim[0];
-            m->w = (int)m->shape.dim[1];
-            m->c = m->shape.dim[2];
-            found = true;
-        } else if (m->shape.rank == 2) {
-            m->c = m->shape.dim[1];
-            found = grid_of_tokens(r, m->shape.dim[0], &m->h, &m->w);
+        found = ss_sample_size_of(m->shape.rank, m->shape.dim, &m->size);
+        if (m->shape.rank == 2) {
+            m->size.channels = (int)m->shape.dim[1];
+            found = grid_of_tokens(r, m->shape.dim[0], &m->size.height, &m->size.width);
         }
-        found = found && m->h > 1 && m->w > 1;
+        found = found && m->size.height > 1 && m->size.width > 1;
     }
     if (!found)
         ss_map_release(m);
@@ -55,12 +52,14 @@ ss_code ss_map_read(ss_run *r, const ss_map_source *m, int input, int sigma, int
 {
     ss_code rc = ss_run_picture(r, m->set, input, sigma, sample, room, e);
 
-    for (int64_t i = 0; i < (int64_t)m->h * m->w && rc == SS_OK; i++) {
+    const int c = m->size.channels;
+
+    for (int64_t i = 0; i < ss_sample_pixels(m->size) && rc == SS_OK; i++) {
         double sum = 0;
 
-        for (int64_t k = 0; k < m->c; k++)
-            sum += (double)room[i * m->c + k] * room[i * m->c + k];
-        map[i] = (float)sqrt(sum / (double)m->c);
+        for (int k = 0; k < c; k++)
+            sum += (double)room[i * c + k] * room[i * c + k];
+        map[i] = (float)sqrt(sum / c);
     }
     return rc;
 }

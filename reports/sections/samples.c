@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "reports/page/tiles.h"
+#include "reports/sections/frames.h"
 
 #include <math.h>
 #include <string.h>
@@ -33,46 +33,88 @@ static ss_code read_picture(const char *folder, const json_t *name, ss_image *im
     return rc;
 }
 
-/* Bytes as the values from -1 to 1 that tiles show. */
-static ss_code put_picture(ss_tiles *t, int row, int column, const ss_image *im, ss_err *e)
+/* The size of what a picture file shows: with frames, that many from left to right. */
+static ss_code size_of(const ss_image *im, int frames, ss_sample_size *size, ss_err *e)
 {
-    const size_t n = (size_t)im->h * (size_t)im->w * (size_t)im->c;
-    float *x = ss_alloc(n, sizeof *x);
+    *size = (ss_sample_size){frames, im->h, im->w, im->c};
+    if (!frames)
+        return SS_OK;
+    size->width = im->w / frames;
+    return im->w % frames == 0 && size->width
+               ? SS_OK
+               : ss_fail(e, SS_FORMAT,
+                         "a picture of %d pixels in width cannot be %d frames side by side", im->w,
+                         frames);
+}
+
+/* Puts a picture's bytes into the tiles of a column, as the values from -1 to 1 that they show. */
+static ss_code put_picture(ss_tiles *t, int row, int column, const ss_image *im,
+                           ss_sample_size size, ss_err *e)
+{
+    const int64_t line = (int64_t)size.width * size.channels;
+    float *x = ss_alloc((size_t)ss_sample_values(size), sizeof *x), *to = x;
 
     if (!x)
         return ss_fail(e, SS_NOMEM, "pictures: out of memory");
-    for (size_t i = 0; i < n; i++)
-        x[i] = (float)im->data[i] / 127.5F - 1;
-    ss_tiles_picture(t, row, column, x, im->h, im->w, im->c, 1);
+    for (int f = 0; f < ss_sample_frames(size); f++) {
+        for (int y = 0; y < size.height; y++) {
+            const uint8_t *from = im->data + (y * ss_sample_frames(size) + f) * line;
+
+            for (int64_t i = 0; i < line; i++)
+                *to++ = (float)from[i] / 127.5F - 1;
+        }
+    }
+    ss_frames_put(t, row, column, x, size, 1);
     ss_free(x);
     return SS_OK;
 }
 
-static ss_code fill(const char *folder, const json_t *models, int rows, int columns, ss_tiles *t,
-                    ss_err *e)
+/* What the sheet shows: a row a model, a column a sample. */
+typedef struct {
+    int rows, columns;
+    int frames;          /* in a picture file; 0: they are pictures */
+    ss_sample_size size; /* of the first one */
+    ss_tiles tiles;
+} sheet;
+
+/* The first picture decides how large the tiles are. */
+static ss_code begin_sheet(sheet *s, ss_sample_size size, ss_err *e)
+{
+    int frames[SS_FRAMES_SHOWN], h, w;
+
+    s->size = size;
+    ss_frames_tile(size, TILE, &h, &w);
+    return ss_tiles_new(&s->tiles, s->rows, s->columns * ss_frames_shown(size, frames), h, w, e);
+}
+
+static ss_code put(sheet *s, const char *folder, const json_t *name, int row, int column, ss_err *e)
+{
+    ss_image im = {0};
+    ss_sample_size size;
+    ss_code rc = read_picture(folder, name, &im, e);
+
+    if (rc == SS_OK && (rc = size_of(&im, s->frames, &size, e)) != SS_OK)
+        ss_fail_prefix(e, "%s/%s", folder, json_string_value(name));
+    if (rc == SS_OK && !s->tiles.sheet.data)
+        rc = begin_sheet(s, size, e);
+    if (rc == SS_OK)
+        rc = put_picture(&s->tiles, row, column, &im, size, e);
+    ss_image_release(&im);
+    return rc;
+}
+
+static ss_code fill(sheet *s, const char *folder, const json_t *models, ss_err *e)
 {
     ss_code rc = SS_OK;
 
-    for (int i = 0; i < rows && rc == SS_OK; i++) {
+    for (int i = 0; i < s->rows && rc == SS_OK; i++) {
         const json_t *pictures = json_object_get(json_array_get(models, (size_t)i), "pictures");
         const int n = (int)json_array_size(pictures);
 
-        for (int k = 0; k < columns && k < n && rc == SS_OK; k++) {
-            ss_image im = {0};
-
-            rc = read_picture(folder, json_array_get(pictures, (size_t)k), &im, e);
-            if (rc == SS_OK && !t->sheet.data) { /* the first tells the size */
-                int h, w;
-
-                ss_tiles_fit(im.h, im.w, TILE, &h, &w);
-                rc = ss_tiles_new(t, rows, columns, h, w, e);
-            }
-            if (rc == SS_OK)
-                rc = put_picture(t, i, k, &im, e);
-            ss_image_release(&im);
-        }
+        for (int k = 0; k < s->columns && k < n && rc == SS_OK; k++)
+            rc = put(s, folder, json_array_get(pictures, (size_t)k), i, k, e);
     }
-    if (rc == SS_OK && !t->sheet.data)
+    if (rc == SS_OK && !s->tiles.sheet.data)
         rc = ss_fail(e, SS_FORMAT, "%s/generate.json: names no pictures", folder);
     return rc;
 }
@@ -141,8 +183,9 @@ static ss_code show(ss_page *p, const char *folder, const json_t *root, ss_err *
     const json_t *models = json_object_get(root, "models");
     const int all = (int)json_array_size(models), rows = all < ROWS ? all : ROWS;
     const json_t *conditions = json_object_get(root, "conditions");
+    const int64_t frames = json_integer_value(json_object_get(root, "frames"));
     int columns = 0;
-    ss_tiles t = {0};
+    sheet t = {.rows = rows};
     ss_str caption = {0};
     char alt[160];
     ss_code rc;
@@ -153,8 +196,13 @@ static ss_code show(ss_page *p, const char *folder, const json_t *root, ss_err *
 
         columns = n > columns ? n : columns;
     }
-    columns = columns < COLUMNS ? columns : COLUMNS;
-    if ((rc = fill(folder, models, rows, columns, &t, e)) != SS_OK)
+    if (frames < 0 || frames > SS_IMAGE_MAX_SIDE)
+        return ss_fail(e, SS_FORMAT, "%s/generate.json: \"frames\" is %lld", folder,
+                       (long long)frames);
+    t.frames = (int)frames;
+    t.columns = frames ? COLUMNS / SS_FRAMES_SHOWN : COLUMNS;
+    t.columns = columns = columns < t.columns ? columns : t.columns;
+    if ((rc = fill(&t, folder, models, e)) != SS_OK)
         goto out;
     ss_str_addf(&caption, "%s, %.0f steps, guidance %g, seed %.0f, precision %s; rows: ",
                 text_of(root, "sampler"), number_of(root, "steps"), number_of(root, "guidance"),
@@ -169,15 +217,17 @@ static ss_code show(ss_page *p, const char *folder, const json_t *root, ss_err *
         ss_str_addf(&caption, "%s%s", k ? ", " : "", name && *name ? name : "unconditional");
     }
     ss_str_add(&caption, ".");
+    ss_frames_say(&caption, t.size);
     snprintf(alt, sizeof alt, "Generated samples: %d models by %d samples.", rows, columns);
     ss_page_section(p, "samples", "Generated samples");
-    rc = caption.failed ? ss_fail(e, SS_NOMEM, "%s: out of memory", folder)
-                        : ss_page_pixels(p, &t.sheet, "samples", t.sheet.w < 900 ? t.sheet.w : 900,
-                                         alt, caption.s, e);
+    rc = caption.failed
+             ? ss_fail(e, SS_NOMEM, "%s: out of memory", folder)
+             : ss_page_pixels(p, &t.tiles.sheet, "samples",
+                              t.tiles.sheet.w < 900 ? t.tiles.sheet.w : 900, alt, caption.s, e);
     if (rc == SS_OK)
         rc = models_table(p, models, rows, e);
 out:
-    ss_image_release(&t.sheet);
+    ss_image_release(&t.tiles.sheet);
     ss_str_release(&caption);
     return rc;
 }

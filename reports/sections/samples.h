@@ -6,7 +6,8 @@
  *    "guidance": 1.0, "seed": 0, "precision": "fp32", "command": "...", "samples": 8,
  *    "conditions": ["class 0", ...],
  *    "models": [{"name": "step-06000", "pictures": ["01-step-06000/0000.png", ...],
- *                "nonfinite": [0, ...], "absmax": [1.1, ...]}, ...]}
+ *                "nonfinite": [0, ...], "absmax": [1.1, ...]}, ...],
+ *    "frames": 16}                       only of videos: frames in a picture, from left to right
  *
  * and shows a row a model, a column a sample.
  */

@@ -1,7 +1,7 @@
 /* section_inputs.c - what the network saw, its spectrum, and the activations that it caused */
 #include "base/mem.h"
 #include "reports/page/curves.h"
-#include "reports/page/tiles.h"
+#include "reports/sections/frames.h"
 #include "reports/sections/sections.h"
 
 #include <math.h>
@@ -30,25 +30,28 @@ static ss_code pictures(ss_page *page, const ss_analysis *x, ss_err *e)
     ss_run *r = x->run;
     const int n_inputs = shown_inputs(r);
     int levels[LEVELS], n_levels = ss_curves_levels(x, levels, LEVELS), h, w;
+    int frames[SS_FRAMES_SHOWN];
     ss_run_shape shape;
+    ss_sample_size size;
     ss_str caption = {0}, alt = {0};
     ss_tiles t = {0};
     float *v;
     ss_code rc;
 
-    if (!ss_run_has_pictures(r, "/inputs/x", &shape) || shape.rank != 3)
+    if (!ss_run_has_pictures(r, "/inputs/x", &shape) ||
+        !ss_sample_size_of(shape.rank, shape.dim, &size))
         return SS_OK;
-    ss_tiles_fit((int)shape.dim[0], (int)shape.dim[1], TILE, &h, &w);
+    ss_frames_tile(size, TILE, &h, &w);
     if (!(v = ss_alloc((size_t)shape.n, sizeof *v)))
         return ss_fail(e, SS_NOMEM, "%s: /inputs/x: out of memory", r->path);
-    if ((rc = ss_tiles_new(&t, n_inputs, n_levels, h, w, e)) != SS_OK)
+    if ((rc = ss_tiles_new(&t, n_inputs, n_levels * ss_frames_shown(size, frames), h, w, e)) !=
+        SS_OK)
         goto out;
     for (int i = 0; i < n_inputs; i++) {
         for (int k = 0; k < n_levels; k++) {
             if ((rc = ss_run_picture(r, "/inputs/x", i, x->order[levels[k]], 0, v, e)) != SS_OK)
                 goto out;
-            ss_tiles_picture(&t, i, k, v, (int)shape.dim[0], (int)shape.dim[1], (int)shape.dim[2],
-                             largest(v, shape.n));
+            ss_frames_put(&t, i, k, v, size, largest(v, shape.n));
         }
     }
     ss_str_add(&caption, "What the network saw, first sample. Rows from the top: ");
@@ -57,8 +60,10 @@ static ss_code pictures(ss_page *page, const ss_analysis *x, ss_err *e)
     ss_str_add(&caption, ". Columns: sigma ");
     for (int k = 0; k < n_levels; k++)
         ss_str_addf(&caption, "%s%.3g", k ? ", " : "", r->sigmas[x->order[levels[k]]]);
-    ss_str_add(&caption, ". Each picture is scaled by its own largest value, at least 1.");
-    if (shape.dim[2] > 3)
+    ss_str_add(&caption, ".");
+    ss_frames_say(&caption, size);
+    ss_str_add(&caption, " Each picture is scaled by its own largest value, at least 1.");
+    if (size.channels > 3)
         ss_str_add(&caption, " The first three channels as red, green and blue.");
     ss_str_addf(&alt, "Inputs of the network: %d inputs at %d noise levels.", n_inputs, n_levels);
     if (caption.failed || alt.failed)

@@ -1,7 +1,7 @@
 /* section_maps.c - maps of dumped activations: inputs beside each other, sigma downwards */
 #include "base/mem.h"
 #include "reports/page/curves.h"
-#include "reports/page/tiles.h"
+#include "reports/sections/frames.h"
 #include "reports/sections/maps.h"
 #include "reports/sections/sections.h"
 
@@ -9,12 +9,12 @@
 
 enum { MODULES = 12, ROWS = 5, COLUMNS = 8, TILE = 96, TABLE_ROWS = 1000 };
 
-/* Tiles are of (input, sample): of few inputs, several samples each. */
-static int columns_of(const ss_run *r, int *samples)
+/* Columns are of (input, sample): of few inputs, several samples each, unless they are videos. */
+static int columns_of(const ss_run *r, const ss_map_source *m, int *samples)
 {
     const int inputs = r->n_inputs < COLUMNS ? r->n_inputs : COLUMNS;
 
-    *samples = COLUMNS / inputs;
+    *samples = m->size.frames ? 1 : COLUMNS / inputs;
     *samples = *samples < r->n_samples ? *samples : r->n_samples;
     return inputs * *samples;
 }
@@ -23,8 +23,8 @@ static ss_code read_all(const ss_analysis *x, const ss_map_source *m, const int 
                         int n_levels, float *maps, ss_err *e)
 {
     int samples;
-    const int columns = columns_of(x->run, &samples);
-    const size_t n = (size_t)m->h * (size_t)m->w;
+    const int columns = columns_of(x->run, m, &samples);
+    const size_t n = (size_t)ss_sample_pixels(m->size);
     float *room = ss_alloc((size_t)m->shape.n, sizeof *room);
     ss_code rc = room ? SS_OK : ss_fail(e, SS_NOMEM, "%s: %s: out of memory", x->run->path, m->set);
 
@@ -46,6 +46,18 @@ static const ss_blob_row *blob_of(const ss_analysis *x, int module)
     return NULL;
 }
 
+typedef struct {
+    int input, sigma, sample, frame;
+} place;
+
+static bool is_degenerate(const ss_run *r, const ss_blob_row *row, place at)
+{
+    const int maps = row->frames ? row->frames : 1;
+
+    return ss_blob_degenerate(
+        ss_blob_values(r, row, at.input, at.sigma, at.sample * maps + at.frame), &row->shape);
+}
+
 static void verdict(ss_str *caption, const ss_analysis *x, const ss_blob_row *row)
 {
     if (row->n_degenerate == 0)
@@ -65,8 +77,10 @@ static ss_code module(ss_page *page, const ss_analysis *x, const ss_map_source *
 {
     const ss_run *r = x->run;
     int levels[ROWS], n_levels = ss_curves_levels(x, levels, ROWS), samples, h, w;
-    const int columns = columns_of(r, &samples);
-    const size_t n = (size_t)m->h * (size_t)m->w, all = n * (size_t)(columns * n_levels);
+    const int columns = columns_of(r, m, &samples);
+    const size_t n = (size_t)ss_sample_pixels(m->size), all = n * (size_t)(columns * n_levels);
+    int frames[SS_FRAMES_SHOWN];
+    const int n_frames = ss_frames_shown(m->size, frames);
     const ss_blob_row *blob = blob_of(x, m->module);
     float *maps = ss_alloc(all, sizeof *maps);
     double low = INFINITY, high = 0;
@@ -86,23 +100,25 @@ static ss_code module(ss_page *page, const ss_analysis *x, const ss_map_source *
         }
     }
     low = fmax(low, high * 1e-3);
-    ss_tiles_fit(m->h, m->w, TILE, &h, &w);
-    if ((rc = ss_tiles_new(&t, n_levels, columns, h, w, e)) != SS_OK)
+    ss_frames_tile(m->size, TILE, &h, &w);
+    if ((rc = ss_tiles_new(&t, n_levels, columns * n_frames, h, w, e)) != SS_OK)
         goto out;
     for (int k = 0; k < n_levels; k++) {
-        for (int i = 0; i < columns; i++) {
-            ss_tiles_map(&t, k, i, maps + (size_t)(k * columns + i) * n, m->h, m->w, low, high);
-            if (blob && ss_blob_degenerate(
-                            ss_blob_values(r, blob, i / samples, x->order[levels[k]], i % samples),
-                            &blob->shape))
+        for (int i = 0; i < columns * n_frames; i++) {
+            const int column = i / n_frames, frame = frames[i % n_frames];
+            const place at = {column / samples, x->order[levels[k]], column % samples, frame};
+            const float *map = maps + (size_t)(k * columns + column) * n;
+
+            ss_tiles_map(&t, k, i, map + frame * ss_sample_area(m->size), m->size.height,
+                         m->size.width, low, high);
+            if (blob && is_degenerate(r, blob, at))
                 ss_tiles_mark(&t, k, i);
         }
     }
-    ss_str_addf(
-        &caption,
-        "%s, %d x %d positions, %lld channels: RMS over channels, from %.3g (violet) to %.3g "
-        "(yellow), one logarithmic scale for all tiles. Rows: sigma ",
-        r->modules[m->module], m->h, m->w, (long long)m->c, low, high);
+    ss_str_addf(&caption,
+                "%s, %d x %d positions, %d channels: RMS over channels, from %.3g (violet) to %.3g "
+                "(yellow), one logarithmic scale for all tiles. Rows: sigma ",
+                r->modules[m->module], m->size.height, m->size.width, m->size.channels, low, high);
     for (int k = 0; k < n_levels; k++)
         ss_str_addf(&caption, "%s%.3g", k ? ", " : "", r->sigmas[x->order[levels[k]]]);
     ss_str_add(&caption, ". Columns: ");
@@ -111,6 +127,7 @@ static ss_code module(ss_page *page, const ss_analysis *x, const ss_map_source *
     if (samples > 1)
         ss_str_addf(&caption, " (%d samples each)", samples);
     ss_str_add(&caption, ".");
+    ss_frames_say(&caption, m->size);
     if (blob)
         verdict(&caption, x, blob);
     snprintf(name, sizeof name, "maps-%02d", number);

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "reports/page/curves.h"
-#include "reports/page/tiles.h"
+#include "reports/sections/frames.h"
 #include "reports/sections/sections.h"
 
 #include <math.h>
@@ -21,30 +21,39 @@ static double scale_of(const float *x, int64_t n)
     return m;
 }
 
-/* One frame: inputs in the upper row, what the network makes of them in the lower one. */
-static ss_code frame(ss_page *page, const ss_analysis *x, int k, const ss_run_shape *in,
-                     const ss_run_shape *out, float *room, ss_err *e)
+/* The samples that are shown; of what the network sees and, with a size, of its answers. */
+typedef struct {
+    ss_sample_size in, out;
+    bool denoised;
+    float *room;
+} pictures;
+
+/* Writes the picture of noise level k: inputs in the upper row, what the network makes of them in
+ * the lower one. */
+static ss_code draw(ss_page *page, const ss_analysis *x, int k, const pictures *p, ss_err *e)
 {
     const int n = x->run->n_inputs < MAX_INPUTS ? x->run->n_inputs : MAX_INPUTS;
     const int sigma = x->order[k];
+    const ss_sample_size in = p->in, out = p->out;
+    int frames[SS_FRAMES_SHOWN];
     ss_tiles t = {0};
     char file[160], *path = NULL;
     int h, w;
     ss_code rc;
 
-    ss_tiles_fit((int)in->dim[0], (int)in->dim[1], TILE, &h, &w);
-    if ((rc = ss_tiles_new(&t, out ? 2 : 1, n, h, w, e)) != SS_OK)
+    ss_frames_tile(in, TILE, &h, &w);
+    rc = ss_tiles_new(&t, p->denoised ? 2 : 1, n * ss_frames_shown(in, frames), h, w, e);
+    if (rc != SS_OK)
         return rc;
     for (int i = 0; i < n && rc == SS_OK; i++) {
-        if ((rc = ss_run_picture(x->run, "/inputs/x", i, sigma, 0, room, e)) != SS_OK)
+        if ((rc = ss_run_picture(x->run, "/inputs/x", i, sigma, 0, p->room, e)) != SS_OK)
             break;
-        ss_tiles_picture(&t, 0, i, room, (int)in->dim[0], (int)in->dim[1], (int)in->dim[2],
-                         scale_of(room, in->n));
-        if (!out)
+        ss_frames_put(&t, 0, i, p->room, in, scale_of(p->room, ss_sample_values(in)));
+        if (!p->denoised)
             continue;
-        if ((rc = ss_run_picture(x->run, "/outputs/denoised", i, sigma, 0, room, e)) == SS_OK)
-            ss_tiles_picture(&t, 1, i, room, (int)out->dim[0], (int)out->dim[1], (int)out->dim[2],
-                             out->dim[2] > 3 ? scale_of(room, out->n) : 1);
+        if ((rc = ss_run_picture(x->run, "/outputs/denoised", i, sigma, 0, p->room, e)) == SS_OK)
+            ss_frames_put(&t, 1, i, p->room, out,
+                          out.channels > 3 ? scale_of(p->room, ss_sample_values(out)) : 1);
     }
     snprintf(file, sizeof file, "%sframe-%02d.png", page->prefix, k);
     if (rc == SS_OK && !(path = ss_path_join(page->folder, file)))
@@ -56,24 +65,37 @@ static ss_code frame(ss_page *page, const ss_analysis *x, int k, const ss_run_sh
     return rc;
 }
 
-/* Writes all frames; *n is 0 where the run has no pictures. */
-static ss_code frames(ss_page *page, const ss_analysis *x, int *n, bool *denoised, ss_err *e)
+/* Are there such samples, of which the figures show as many frames as of the network's inputs? */
+static bool has_answers(ss_run *r, ss_sample_size in, ss_sample_size *out)
 {
-    ss_run_shape in, out;
-    float *room;
+    ss_run_shape shape;
+
+    return ss_run_has_pictures(r, "/outputs/denoised", &shape) &&
+           ss_sample_size_of(shape.rank, shape.dim, out) && out->frames == in.frames;
+}
+
+/* Writes the pictures of all noise levels; *n is 0 where the run has none. *size: of the inputs. */
+static ss_code draw_all(ss_page *page, const ss_analysis *x, int *n, bool *denoised,
+                        ss_sample_size *size, ss_err *e)
+{
+    ss_run_shape shape;
+    pictures p = {0};
     ss_code rc = SS_OK;
 
     *n = 0;
-    if (!ss_run_has_pictures(x->run, "/inputs/x", &in) || in.rank != 3)
+    if (!ss_run_has_pictures(x->run, "/inputs/x", &shape) ||
+        !ss_sample_size_of(shape.rank, shape.dim, &p.in))
         return SS_OK;
-    *denoised = ss_run_has_pictures(x->run, "/outputs/denoised", &out) && out.rank == 3;
-    room = ss_alloc((size_t)(*denoised && out.n > in.n ? out.n : in.n), sizeof *room);
-    if (!room)
+    *denoised = p.denoised = has_answers(x->run, p.in, &p.out);
+    *size = p.in;
+    const int64_t in = ss_sample_values(p.in), out = p.denoised ? ss_sample_values(p.out) : 0;
+    p.room = ss_alloc((size_t)(out > in ? out : in), sizeof *p.room);
+    if (!p.room)
         return ss_fail(e, SS_NOMEM, "%s: pictures: out of memory", x->run->path);
     for (int k = 0; k < x->n && rc == SS_OK; k++)
-        rc = frame(page, x, k, &in, *denoised ? &out : NULL, room, e);
+        rc = draw(page, x, k, &p, e);
     *n = x->n;
-    ss_free(room);
+    ss_free(p.room);
     return rc;
 }
 
@@ -144,11 +166,13 @@ ss_code ss_section_player(ss_page *page, const ss_analysis *x, ss_err *e)
     char *text, last[160];
     int n_frames;
     bool denoised = false;
+    ss_sample_size size = {0};
+    ss_str videos = {0};
     ss_code rc;
 
     if (x->n < 2 || x->n > MAX_FRAMES || x->rows.n == 0)
         return SS_OK;
-    if ((rc = frames(page, x, &n_frames, &denoised, e)) != SS_OK)
+    if ((rc = draw_all(page, x, &n_frames, &denoised, &size, e)) != SS_OK)
         return rc;
     data = script_data(page, x, n_frames);
     text = data ? json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(5)) : NULL;
@@ -156,13 +180,15 @@ ss_code ss_section_player(ss_page *page, const ss_analysis *x, ss_err *e)
     if (!text)
         return ss_fail(e, SS_NOMEM, "%s: out of memory", x->run->path);
     ss_page_section(page, "player", "Through the network, over sigma");
+    ss_frames_say(&videos, size);
     html_element(f, "p", NULL,
-                 "Slide, play, or use the arrow keys.%s%s The bars are the largest |x| in "
+                 "Slide, play, or use the arrow keys.%s%s%s The bars are the largest |x| in "
                  "forward order, on one logarithmic scale (%s); red: overflows %s.",
                  n_frames ? " The upper row is what the network saw" : "",
                  n_frames ? denoised ? ", the lower one what it takes for the clean picture." : "."
                           : "",
-                 x->rows_are, x->format[0].name);
+                 videos.s ? videos.s : "", x->rows_are, x->format[0].name);
+    ss_str_release(&videos);
     controls(f, x->n);
     if (n_frames) {
         snprintf(last, sizeof last, "%sframe-%02d.png", page->prefix, x->n - 1);
