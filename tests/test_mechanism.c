@@ -351,7 +351,7 @@ static void test_commands(void **state)
     }
     expect("analyze $D/p0.h5 $D/p1.h5", 0, name);
     expect("analyze $D/p0.h5 $D/p1.h5 --json", 0, "\"name\": \"residual stream grows\"");
-    expect("attn $D/p1.h5", 0, "Mechanism: cannot be told: one run has levels and no growth");
+    expect("attn $D/p1.h5", 0, "Mechanism: not identified: one run has levels and no growth");
     expect("report $D/p0.h5 $D/p1.h5 -o $D/report", 0, NULL);
     expect(
         "report $D/p0.h5 $D/p1.h5 -o $D/report2; grep -c 'id=\"mechanism\"' $D/report2/index.html",

@@ -17,7 +17,7 @@ static const char *speaks_text(ss_speaks s)
     return texts[s];
 }
 
-/* FOR: all required rows speak for it; AGAINST: one does not; UNKNOWN: neither. */
+/* FOR: all required rows speak for it; AGAINST: one speaks against it; UNKNOWN: neither. */
 static ss_speaks state_of(const ss_mechanism_finding *m, ss_mechanism k)
 {
     ss_speaks state = SS_SPEAKS_FOR;
@@ -53,7 +53,7 @@ static void decide(const ss_course *c, ss_mechanism_finding *m)
         if (s == SS_SPEAKS_FOR)
             m->name = (ss_mechanism)k;
     }
-    /* Values that are cut off at a limit show no growth and no lead. */
+    /* values that are cut off at a limit show neither growth nor which site leads */
     if (*c->p.limit && (m->name == SS_MECHANISM_STREAM || m->name == SS_MECHANISM_LOGITS))
         m->name = SS_MECHANISM_NONE;
 }

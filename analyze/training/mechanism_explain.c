@@ -8,7 +8,7 @@
 const char *ss_mechanism_text(ss_mechanism m)
 {
 #define X(name, key, text) text,
-    static const char *const texts[] = {SS_MECHANISMS(X) "cannot be told"};
+    static const char *const texts[] = {SS_MECHANISMS(X) "not identified"};
 #undef X
 
     return texts[m];
@@ -32,7 +32,7 @@ static const ss_evidence *row_of(const ss_mechanism_finding *m, ss_mechanism k, 
     return NULL;
 }
 
-/* " at step 1600 up_blocks.0.upsamplers.0 is inf or NaN". */
+/* "; at step 1600 up_blocks.0.upsamplers.0 is the first that is inf or NaN". */
 static void say_end(const ss_course *c, ss_str *s)
 {
     char step[64], site[SS_EVIDENCE_WHERE];
@@ -134,7 +134,7 @@ static void say_agrees(const ss_mechanism_finding *m, ss_str *s)
     }
 }
 
-/* The mechanism that misses least, and what of it. */
+/* Says what the stream lacks, which is the last mechanism in the order of causes. */
 static void say_nearest(const ss_mechanism_finding *m, ss_str *s)
 {
     const ss_evidence *miss = NULL;
@@ -163,16 +163,16 @@ static void say_why_not(ss_course *c, const ss_mechanism_finding *m, ss_str *s)
     else if (c->end == 0)
         ss_str_addf(s,
                     "inf or NaN from the first %s on: an earlier checkpoint, or finer "
-                    "statistics, would tell",
+                    "statistics, would show it",
                     c->p.training ? "measured step" : "run");
     else if (!c->p.training && c->p.n == 1)
         ss_str_add(s, "one run has levels and no growth: a run of an earlier checkpoint would "
-                      "tell");
+                      "show it");
     else if (*c->p.limit)
         ss_str_addf(s, "the stream stands at the limit of %s, which hides its growth", c->p.limit);
     else if (!ss_course_enough(c))
         ss_str_addf(s,
-                    "only %d finite %s before %s: growth is asked of %d and more; measure more "
+                    "only %d finite %s before %s: a growth needs %d and more; measure more "
                     "often",
                     ss_course_n(c), c->p.training ? "measured steps" : "runs",
                     c->end < 0 ? "the end" : ss_course_step_name(c, c->end, step, sizeof step),

@@ -1,7 +1,7 @@
 /* mechanism_logits.h - whether the logits of an attention layer run away
  *
  * Four needs must be met: logits are large, still grow in the last third, outrun the square of the
- * stream, and the entropy of a head has collapsed (thresholds: mechanism.h, attn/).
+ * stream, and the entropy of a head has collapsed. Thresholds: mechanism.h, attn/.
  */
 #ifndef SS_ANALYZE_MECHANISM_LOGITS_H
 #define SS_ANALYZE_MECHANISM_LOGITS_H

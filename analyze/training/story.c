@@ -39,7 +39,7 @@ static const struct {
 #undef X
 enum { N_TITLES = sizeof regimes / sizeof *regimes };
 
-/* Its place among those with a title, or their number. */
+/* Its place among the regimes with a title; without a title, their number. */
 static int regime_rank(const char *name)
 {
     int i = 0;
@@ -58,7 +58,7 @@ const char *ss_story_regime_title(const char *name)
 
 /* ---- numbers of a run ---- */
 
-/* The largest |x| at measured steps up to 600, NaN where they end before. */
+/* The largest |x| at measured steps up to 600; NaN if the training ended before. */
 static double peak_by_600(const ss_training_log *l)
 {
     double peak = NAN;
@@ -70,8 +70,8 @@ static double peak_by_600(const ss_training_log *l)
     return peak;
 }
 
-/* A training that was cut off without an overflow might still have had one: what would tell is not
- * known. */
+/* Numbers of the log. If a training was interrupted without an overflow, whether it would have had
+ * one is not known. */
 static void log_numbers(const ss_training_log *l, double x[SS_N_STORY_NUMBERS])
 {
     const double steps = (double)(l->planned ? l->planned : l->steps);
@@ -131,7 +131,8 @@ static ss_code blobs_number(ss_run *r, const ss_sites *sites, double *x, ss_err 
     return rc;
 }
 
-/* Why logits are large (attn/logits.h), of the layers where they are; NaN where nowhere. */
+/* The share of layers with large logits whose inputs explain them (attn/logits.h); NaN without such
+ * layers. */
 static ss_code attention_number(ss_run *r, double *x, ss_err *e)
 {
     ss_not_finite bad = {0};
@@ -271,7 +272,7 @@ static ss_code take_run(ss_story *s, const char *path, const char *name, void *s
     return holds_training(path) ? add_run(s, &g->regime, path, &g->cap, e) : SS_OK;
 }
 
-/* Reads the runs of a folder as a regime, which is kept where it has any. */
+/* Reads the runs of a folder as a regime; keeps it if there are any. */
 static ss_code take_regime(ss_story *s, const char *path, const char *name, void *self, ss_err *e)
 {
     gathering g = {0};

@@ -4,10 +4,10 @@
  *   DIR/REGIME/ARM-SEED/probe.h5   a probe of a checkpoint, where a question needs one
  *   DIR/REGIME/ARM-SEED/score.json of the pictures of its last checkpoint
  *
- * A regime is a network and recipe of its own, in which the same questions are asked; demo/story
- * makes "stream" and "logits". A folder that holds the ARM-SEED folders itself is one regime
- * without a name. Here the runs are read, and what is known of each becomes numbers; which
- * questions are asked of them is in story_judge.h.
+ * A regime is a network with a recipe, in which the same questions are asked; demo/story makes
+ * "stream" and "logits". A folder that holds the ARM-SEED folders itself is one regime without a
+ * name. This reads the runs and gives numbers of each; story_judge.h puts findings to the test with
+ * them.
  */
 #ifndef SS_ANALYZE_STORY_H
 #define SS_ANALYZE_STORY_H
@@ -15,7 +15,7 @@
 #include "analyze/training/training_log.h"
 #include "base/table.h"
 
-/* What is measured of a run. A ratio is compared on logarithms. */
+/* Numbers of a run: name, whether it is compared by its logarithm, text. */
 #define SS_STORY_NUMBERS(X)                                                                       \
     X(GROWTH, true, "growth of the largest |x|")      /* late over early window */                \
     X(LARGEST, true, "largest |x| over the format's") /* of block outputs; 1 and more: it         \
@@ -50,7 +50,7 @@ bool ss_story_number_is_ratio(ss_story_number n);
 #define SS_STORY_REGIMES(X)              \
     X("stream", "residual stream grows") \
     X("logits", "logits run away")
-const char *ss_story_regime_title(const char *name); /* else the name itself */
+const char *ss_story_regime_title(const char *name); /* the name itself if it has none */
 
 typedef struct {
     ss_training_log log;
@@ -58,9 +58,9 @@ typedef struct {
 } ss_story_run;
 
 typedef struct {
-    char name[64];      /* of its folder; "" where the story has no regimes */
+    char name[64];      /* of its folder; "" if the story has no regimes */
     char title[80];     /* of its table of runs */
-    ss_story_run *runs; /* [n] by name */
+    ss_story_run *runs; /* [n] sorted by name */
     int n;
 } ss_story_regime;
 
@@ -72,15 +72,15 @@ typedef struct {
     int n;
 } ss_story;
 
-/* Reads every folder of DIR that holds a training run, or every folder of such folders. None is
- * SS_USAGE. */
+/* Reads every folder of DIR that holds a training run, or every folder of such folders. SS_USAGE if
+ * there is none. */
 ss_code ss_story_read(const char *folder, ss_story *s, ss_err *e);
 void ss_story_release(ss_story *s); /* {0} is fine */
 
 /* The runs of one arm, lowest seed first; returns how many. */
 int ss_story_arm(const ss_story_regime *r, const char *arm, const ss_story_run *runs[SS_MAX_SEEDS]);
 
-/* A row a run; the title is borrowed from r. */
+/* A row for each run; the title is borrowed from r. */
 ss_code ss_story_runs_table(const ss_story_regime *r, ss_table *t, ss_err *e);
 
 #endif

@@ -12,18 +12,18 @@
 
 /* ---- the rules ---- */
 
-#define GREW 1.5 /* by up to a third seeds and batches differ by chance */
+#define GREW 1.5 /* seeds and batches differ by up to a third by chance */
 #define NORMAL_WEIGHTS 2.0
-#define WORSE 1.25           /* of a Frechet distance */
-#define BEFORE_THE_END 0.999 /* what overflows never, or at all, is at 1 */
-#define BELOW_THE_LIMIT 0.999
+#define WORSE 1.25            /* of a Frechet distance */
+#define BEFORE_THE_END 0.999  /* a training without an overflow is at 1 */
+#define BELOW_THE_LIMIT 0.999 /* a training with an overflow is at 1 or above */
 #define HALF 0.5
 
 typedef enum { UNDER, OVER } side;
 
 typedef struct {
     ss_finding_id finding;
-    const char *arm, *against; /* against: the number's ratio to that of the same seed there */
+    const char *arm, *against; /* against: the claim is about the ratio to this arm's same seed */
     ss_story_number number;
     side side;
     double threshold;
@@ -107,7 +107,8 @@ char *ss_story_rule(ss_finding_id f)
 
 /* ---- judging ---- */
 
-/* The number of each seed of the arm, or its ratio to that of the same seed; how many there are. */
+/* Fills x with the number of each seed of the arm, or with its ratio; returns how many there are.
+ */
 static int values_of(const ss_story_regime *g, const rule *r, double x[SS_MAX_SEEDS])
 {
     const ss_story_run *arm[SS_MAX_SEEDS], *other[SS_MAX_SEEDS];

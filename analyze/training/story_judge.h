@@ -1,15 +1,15 @@
-/* story_judge.h - which findings hold in a story: the rules, and what came of them
+/* story_judge.h - which findings hold in a story: the rules, and their verdicts
  *
- * The findings are those of a production team that trained an Imagen-like pixel-space UNet
- * (pre-norm blocks, no normalisation on the residual stream or on skips) in fp16, and some that
- * belong to them. Each is a list of claims about a number of one arm (story.h), or about its ratio
- * to the same seed of another arm: over a threshold, or under. A claim is decided by every seed and
- * an interval (decision.h). A finding
+ * A production team made most of the findings when it trained an Imagen-like pixel-space UNet
+ * (pre-norm blocks, no normalisation on the residual stream or on skips) in fp16; some belong to
+ * them. Each is a list of claims: that a number of an arm (story.h), or its ratio to the same seed
+ * of another arm, is over a threshold or under it. All seeds and an interval decide a claim
+ * (decision.h). A finding
  *
- *   holds            where each of its claims does
- *   does not hold    where one of them is decided the other way
- *   undecided        else: seeds disagree, or are too few, which is said with how many would do
- *   was not asked    where an arm that it needs has no runs
+ *   holds           if each of its claims does
+ *   does not hold   if one of them is decided the other way
+ *   is undecided    else: seeds disagree or are too few; the numbers say how many would do
+ *   was not asked   if an arm that it needs has no runs
  */
 #ifndef SS_ANALYZE_STORY_JUDGE_H
 #define SS_ANALYZE_STORY_JUDGE_H
@@ -57,13 +57,13 @@ typedef enum { SS_STORY_VERDICTS(X) SS_N_STORY_VERDICTS } ss_story_verdict;
 #undef X
 const char *ss_story_verdict_text(ss_story_verdict v);
 
-/* The claims of finding f in a regime, as the rules say them: "baseline: growth of the largest |x|
- * over 4; ...". ss_free; NULL: no memory. */
+/* The claims of a finding: "baseline: growth of the largest |x| over 1.5; ...". ss_free; NULL: no
+ * memory. */
 char *ss_story_rule(ss_finding_id f);
 
 typedef struct {
     ss_story_verdict verdict;
-    char *numbers; /* what came out, a line a claim; where undecided, how many seeds would decide */
+    char *numbers; /* a line for each claim; if it is undecided, how many seeds would decide it */
 } ss_story_answer;
 
 typedef struct {
@@ -73,7 +73,7 @@ typedef struct {
 ss_code ss_story_judge(const ss_story *s, ss_story_judgement *j, ss_err *e);
 void ss_story_judgement_release(ss_story_judgement *j); /* {0} is fine */
 
-/* A row a finding: what it says, the verdict and the numbers in each regime, the rule. */
+/* A row for each finding: its text, the verdict and the numbers in each regime, the rule. */
 ss_code ss_story_findings_table(const ss_story *s, const ss_story_judgement *j, ss_table *t,
                                 ss_err *e);
 

@@ -1,4 +1,4 @@
-/* training.c - see training.h; training_table.c prints it */
+/* training.c - see training.h; training_table.c makes its tables */
 #include "analyze/training/training.h"
 
 #include "analyze/math/median.h"
@@ -35,7 +35,7 @@ static ss_code list_columns(ss_training *t, ss_err *e)
     return SS_OK;
 }
 
-/* The borders of the thirds. */
+/* Finds the borders of the thirds. */
 static ss_code cut_bands(ss_training *t, ss_err *e)
 {
     const ss_run *r = t->run;

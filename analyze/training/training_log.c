@@ -16,8 +16,8 @@
 
 enum { LINE = 1 << 16 };
 
-/* Calls each(x, line) for every line of FOLDER/NAME; one that is no JSON object ends it: a killed
- * process left it half. */
+/* Calls each(x, line) for every line of FOLDER/NAME, up to one that is no JSON object: a killed
+ * process left it incomplete. */
 static ss_code each_line(const char *folder, const char *name,
                          void (*each)(void *x, const json_t *line), void *x, ss_err *e)
 {
@@ -58,7 +58,7 @@ typedef struct {
     double losses[SS_TRAINING_LAST];
     int64_t n;
     int64_t steps_over; /* steps that overflowed so far */
-    int64_t last_over;
+    int64_t last_over;  /* the last of them */
 } reading;
 
 static void take_step(void *x, const json_t *line)
@@ -108,7 +108,7 @@ static void take_event(void *x, const json_t *line)
     t->high_noise += number(line, "sigma") > SS_HIGH_NOISE;
 }
 
-/* FOLDER/NAME, if it is there; *j is {0} otherwise. */
+/* Reads FOLDER/NAME; *j is {0} if it does not exist. */
 static ss_code load(const char *folder, const char *name, ss_json *j, ss_err *e)
 {
     char *path = ss_path_join(folder, name);

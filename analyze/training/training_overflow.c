@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What a run says, and the format it is held against. */
+/* The data of a run, and the format it is compared with. */
 struct look {
     const ss_training *t;
     const float *absmax;
@@ -16,7 +16,7 @@ struct look {
     const ss_format *format;
 };
 
-/* The sample to blame at a step: largest |x| if that is over, else most values not finite. */
+/* The noise level of the sample that counts at a step. */
 static double sigma_of_worst(const struct look *l, ss_site s, int step, bool over)
 {
     const ss_run *r = l->t->run;

@@ -1,8 +1,8 @@
 /* training_overflow.h - which modules overflow during a training, and since which step
  *
- * A site overflows at a step when a sample of its batch has inf or NaN there, or its largest |x|
- * rounds to more than the format holds. First is the first such step, and there the sample with
- * the largest |x|, or, if none is over the limit, with the most values that are not finite.
+ * A site overflows at a step if a sample of its batch has inf or NaN there, or if its largest |x|
+ * rounds to more than the format holds. At the first such step the sample with the largest |x|
+ * counts or, if none is over the limit, the one with the most values that are not finite.
  */
 #ifndef SS_ANALYZE_TRAINING_OVERFLOW_H
 #define SS_ANALYZE_TRAINING_OVERFLOW_H
@@ -11,9 +11,11 @@
 
 typedef struct {
     ss_site site;
-    int first, last, n_steps; /* indices of steps; at how many */
-    double value, sigma;      /* at the first step; sigma of the sample, NaN: not known */
-    uint64_t nonfinite;       /* values, over all steps */
+    int first, last;    /* indices of the first and the last step at which it overflows */
+    int n_steps;        /* steps at which it overflows */
+    double value;       /* largest |x| at the first step */
+    double sigma;       /* of the sample there, NaN: not known */
+    uint64_t nonfinite; /* values that are inf or NaN, over all steps */
 } ss_training_overflow_row;
 
 typedef struct {

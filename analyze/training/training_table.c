@@ -51,7 +51,7 @@ static double training_value(const ss_training *t, const float *x, int step)
     return x ? x[t->columns[step]] : NAN;
 }
 
-/* "5 of 21 steps; ": what a table has left out. */
+/* "5 of 21 steps; ": how many a table shows. */
 static const char *some_of(int shown, int n, char *out, size_t room)
 {
     snprintf(out, room, "%d of %d steps; ", shown, n);
@@ -152,7 +152,7 @@ ss_code ss_training_stages_table(const ss_training *t, int top, ss_table *table,
     return SS_OK;
 }
 
-/* "; 7 more, each at most 3.2 at the last step", or nothing. */
+/* "; 7 more, each at most 3.2 at the last step", or "". */
 static const char *left_out(const ss_training *t, int shown, char *out, size_t room)
 {
     if (shown >= t->trend.n)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Leaves the block outputs of the sites; all of them where the file does not know blocks. */
+/* Keeps only block outputs; all sites if the file does not say which are blocks. */
 static void keep_blocks(const ss_run *r, ss_sites *sites)
 {
     int n = 0;
@@ -22,7 +22,8 @@ static void keep_blocks(const ss_run *r, ss_sites *sites)
     sites->n = n ? n : sites->n;
 }
 
-/* The largest |x| of each stage over the batch of measured step s; false where any is not finite.
+/* The largest |x| of each stage over the batch of measured step s; false if any value is not
+ * finite.
  */
 static bool peaks_of(ss_run *r, const ss_sites *sites, const float *absmax,
                      const uint64_t *nonfinite, int s, double peak[SS_N_STAGES + 1])
@@ -45,7 +46,7 @@ static bool peaks_of(ss_run *r, const ss_sites *sites, const float *absmax,
     return isfinite(peak[SS_N_STAGES]);
 }
 
-/* How parameters changed in RMS from column a to b. */
+/* Finds how the RMS of parameters changed from column a to b. */
 static ss_code read_weights(ss_run *r, int a, int b, ss_training_log *t, ss_err *e)
 {
     const float *rms;
@@ -69,7 +70,7 @@ static ss_code read_weights(ss_run *r, int a, int b, ss_training_log *t, ss_err 
     return rc;
 }
 
-/* Of the columns from to to: the lowest mean entropy of a head, and the largest logit. */
+/* Finds the lowest mean entropy of a head and the largest logit in columns from .. to. */
 static ss_code read_attention(ss_run *r, int from, int to, ss_training_log *t, ss_err *e)
 {
     const float *entropy, *logit, *keys;
@@ -111,7 +112,7 @@ typedef struct {
     int n;
 } measured;
 
-/* Columns first to last of m are in the window; the geometric mean of each stage. */
+/* The geometric mean of each stage over columns first to last of m. */
 static void window_peaks(const measured *m, int first, int last, double peak[SS_N_STAGES + 1])
 {
     for (int k = 0; k <= SS_N_STAGES; k++) {
@@ -123,7 +124,7 @@ static void window_peaks(const measured *m, int first, int last, double peak[SS_
     }
 }
 
-/* Peaks of all measured steps, and in m those that are finite and before an overflow. */
+/* Reads the peaks of all measured steps; into m those that are finite and before an overflow. */
 static ss_code read_peaks(ss_run *r, ss_training_log *t, measured *m, ss_err *e)
 {
     ss_sites sites = {0};
@@ -156,7 +157,7 @@ static ss_code read_peaks(ss_run *r, ss_training_log *t, measured *m, ss_err *e)
     return rc;
 }
 
-/* The windows, and what changed from one to the other. */
+/* Finds the windows, and what changed from one to the other. */
 static ss_code compare_windows(ss_run *r, const measured *m, ss_training_log *t, ss_err *e)
 {
     const int last = m->n - 1;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What the run has of them; NULL where it has not. */
+/* The data of the run; NULL: not recorded. */
 struct series {
     const float *staleness, *update, *weight, *gradient;
 };
@@ -158,7 +158,7 @@ ss_code ss_updates_table(const ss_training *t, const ss_updates *u, int top, ss_
     return SS_OK;
 }
 
-/* Steps in the order of the table: most parameters, then earliest. */
+/* Sorts steps in the order of the table: most parameters, then earliest. */
 static void sort_stale(const ss_updates *u, int n_steps, int *order)
 {
     int n = 0;
