@@ -89,9 +89,13 @@ static inline PAIRS void narrow_row(const float *x, int64_t n, float *to)
 /* The pairs of a[i] and b[i], or of a[i] and 0. */
 static inline PAIRS void narrow_two(const float *a, const float *b, int64_t n, float *to)
 {
-    for (int64_t i = 0; i < n; i += VL) {
+    int64_t i = 0;
+
+    for (; i + VL <= n; i += VL)
+        vf_store(to + i, vf_interleave(vf_load(a + i), b ? vf_load(b + i) : (vf){0}));
+    if (i < n) {
         vf low = {0}, high = {0};
-        const size_t bytes = (size_t)min_i64(VL, n - i) * sizeof *to;
+        const size_t bytes = (size_t)(n - i) * sizeof *to;
 
         memcpy(&low, a + i, bytes);
         if (b)
