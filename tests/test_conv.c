@@ -181,27 +181,6 @@ static void test_against_loops(void **state)
     }
 }
 
-static void test_threads(void **state)
-{
-    (void)state;
-    const conv_case c = {3, 33, 31, 24, 40, 3, 3, {1, 1, 1, 1, 1}};
-    operands o = make(&c);
-    float *y[2], *dx[2];
-
-    for (int i = 0; i < 2; i++) {
-        y[i] = malloc((size_t)o.ny * sizeof(float));
-        dx[i] = malloc((size_t)o.nx * sizeof(float));
-        run(&c, &o, i ? 3 : 1, y[i], dx[i]);
-    }
-    assert_memory_equal(y[0], y[1], (size_t)o.ny * sizeof(float));
-    assert_memory_equal(dx[0], dx[1], (size_t)o.nx * sizeof(float));
-    for (int i = 0; i < 2; i++) {
-        free(y[i]);
-        free(dx[i]);
-    }
-    drop(&o);
-}
-
 typedef struct {
     operands o;
     double *y, *dx;
@@ -290,6 +269,27 @@ static int64_t differing(const conv_case *c, const operands *o, way a, way b)
         free(dx[i]);
     }
     return n;
+}
+
+/* However the rows are cut among threads, within panels of channels that are not alike. */
+static void test_threads(void **state)
+{
+    (void)state;
+    static const conv_case shared[] = {
+        {3, 33, 31, 24, 40, 3, 3, {1, 1, 1, 1, 1}}, {2, 32, 32, 33, 129, 3, 3, {1, 1, 1, 1, 1}},
+        {1, 61, 33, 17, 97, 5, 5, {2, 2, 2, 2, 2}}, {1, 1, 999, 40, 130, 1, 1, {1, 0, 0, 0, 0}},
+        {1, 4, 4, 160, 170, 3, 3, {1, 1, 1, 1, 1}},
+    };
+    static const int threads[] = {2, 3, 5, 16};
+
+    for (size_t i = 0; i < N_OF(shared); i++) {
+        operands o = make(&shared[i]);
+
+        for (size_t k = 0; k < N_OF(threads); k++)
+            assert_int_equal(
+                differing(&shared[i], &o, (way){.threads = 1}, (way){.threads = threads[k]}), 0);
+        drop(&o);
+    }
 }
 
 /* 16-bit weights give what the same numbers in f32 give. */

@@ -97,24 +97,29 @@ size_t ISA(direct_floats)(int64_t taps)
 void ISA(direct_conv)(const ss_conv *c, float *work, int team)
 {
     const int64_t count = c->n * c->out_h * c->out_w, blocks = (count + BLOCK - 1) / BLOCK;
-    const int64_t panels = panel_count(round_up(c->out, VL) / VL);
+    const int64_t vectors = round_up(c->out, VL) / VL, panels = panel_count(vectors);
 
 #pragma omp parallel num_threads(team)
     {
         const float *at[SS_DIRECT_TAPS * AT_STEP];
         const int t = omp_get_thread_num(), threads = omp_get_num_threads();
-        const int64_t end = share_at(count, blocks, panels, t + 1, threads);
+        const cut begin = cut_at(count, blocks, vectors, t, threads);
+        const cut end = cut_at(count, blocks, vectors, t + 1, threads);
         float *weights = work + (size_t)t * ISA(direct_floats)(c->kh * c->kw);
         int64_t have = -1;
 
-        for (int64_t k = share_at(count, blocks, panels, t, threads); k < end; k++) {
+        for (int64_t k = begin.unit; k < end.unit + (end.row > 0); k++) {
             const int64_t first = block_at(count, blocks, k / panels);
             const int64_t rows = block_at(count, blocks, k / panels + 1) - first;
+            const int64_t from = k == begin.unit ? begin.row : 0;
+            const int64_t to = k == end.unit ? end.row : rows;
 
+            if (from >= to)
+                continue;
             if (first != have)
                 look_up(c, first, round_up(rows, WHOLE) + AHEAD, at);
             have = first;
-            unit(c, at, rows, k % panels, weights, c->y + first * c->out);
+            unit(c, at + from, to - from, k % panels, weights, c->y + (first + from) * c->out);
         }
     }
 }

@@ -120,22 +120,6 @@ static inline int64_t block_at(int64_t rows, int64_t blocks, int64_t k)
     return min_i64(rows, round_up(rows, WHOLE) / WHOLE * k / blocks * WHOLE);
 }
 
-/* Where thread t's share of the units begins, which are numbered block by block: all threads get as
- * many rows as whole units allow, as blocks have some more rows or less. */
-static inline int64_t share_at(int64_t rows, int64_t blocks, int64_t panels, int t, int threads)
-{
-    const int64_t before = rows * panels * t / threads; /* rows of all panels */
-    int64_t b = 0;
-
-    while (b < blocks && block_at(rows, blocks, b + 1) * panels <= before)
-        b++;
-    if (b == blocks)
-        return blocks * panels;
-
-    const int64_t first = block_at(rows, blocks, b), n = block_at(rows, blocks, b + 1) - first;
-    return b * panels + (before - first * panels + n / 2) / n;
-}
-
 static inline int64_t panel_count(int64_t vectors)
 {
     int64_t n = 0;
@@ -143,6 +127,30 @@ static inline int64_t panel_count(int64_t vectors)
     for (int64_t done = 0; done < vectors; n++)
         done += tile_width(vectors - done);
     return n;
+}
+
+/* A place in the work: a unit, which are numbered block by block, and a row of its block. */
+typedef struct {
+    int64_t unit, row;
+} cut;
+
+/* Where thread t's share begins: all get as many rows times vectors as whole tiles allow. A unit
+ * that is cut is packed by both threads, which costs less than one of them waiting. */
+static inline cut cut_at(int64_t rows, int64_t blocks, int64_t vectors, int t, int threads)
+{
+    int64_t left = rows * vectors * t / threads, unit = 0; /* of what comes before */
+
+    for (int64_t b = 0; b < blocks; b++) {
+        const int64_t n = block_at(rows, blocks, b + 1) - block_at(rows, blocks, b);
+
+        for (int64_t v, done = 0; done < vectors; done += v, unit++) {
+            v = tile_width(vectors - done);
+            if (left < n * v)
+                return (cut){unit, min_i64(n, (left / v + WHOLE / 2) / WHOLE * WHOLE)};
+            left -= n * v;
+        }
+    }
+    return (cut){unit, 0};
 }
 
 #endif

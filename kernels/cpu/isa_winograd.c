@@ -162,13 +162,15 @@ static bool write_outputs(const plan *p, int64_t first, int64_t tiles, int64_t o
     return true;
 }
 
-static bool unit(const plan *p, int64_t first, int64_t tiles, int64_t panel)
+/* Panel `panel` of a block's tiles [from, to); the block begins with tile `first`. */
+static bool unit(const plan *p, int64_t first, int64_t from, int64_t to, int64_t panel)
 {
     const ss_conv *c = p->c;
     const int64_t vectors = round_up(c->out, VL) / VL;
     int64_t before;
     const int v = panel_at(vectors, panel, &before);
     const int64_t o = before * VL, wide = v * VL;
+    const int64_t tiles = to - from;
     const int64_t rows = round_up(tiles, WHOLE) + AHEAD; /* weights are behind the patches */
     const float zeros[3 * VL] = {0}, *at[AT_STEP];
 
@@ -184,16 +186,16 @@ static bool unit(const plan *p, int64_t first, int64_t tiles, int64_t panel)
                                   p->weights + (s + k) * wide);
         }
         for (int64_t k = 0; k < ELEMENTS; k++) {
-            const float *row = p->patches + k * p->block * p->stride;
-            float *to = p->sums + k * p->sums_step;
+            const float *row = p->patches + (k * p->block + from) * p->stride;
+            float *sums = p->sums + k * p->sums_step;
             const product q = {.at = at,
                                .taps = 1,
                                .first = i,
                                .n = n,
                                .weights = p->weights + k * W_STEP,
-                               .from = i > 0 ? to : zeros,
+                               .from = i > 0 ? sums : zeros,
                                .from_step = i > 0 ? wide : 0,
-                               .to = to,
+                               .to = sums,
                                .to_step = wide};
 
             for (int64_t r = 0; r < rows; r++, row += p->stride)
@@ -201,7 +203,7 @@ static bool unit(const plan *p, int64_t first, int64_t tiles, int64_t panel)
             block_product(&q, v, 0, tiles);
         }
     }
-    return write_outputs(p, first, tiles, o, min_i64(wide, c->out - o), v);
+    return write_outputs(p, first + from, tiles, o, min_i64(wide, c->out - o), v);
 }
 
 /* The plan with a thread's share of the work space. */
@@ -217,24 +219,29 @@ static plan with_work(plan p, float *work)
 bool ISA(winograd)(const ss_conv *c, float *work, int team)
 {
     const plan shared = plan_of(c);
-    const int64_t panels = panel_count(round_up(c->out, VL) / VL);
+    const int64_t vectors = round_up(c->out, VL) / VL, panels = panel_count(vectors);
     bool finite = true;
 
 #pragma omp parallel num_threads(team) reduction(&& : finite)
     {
         const int t = omp_get_thread_num(), threads = omp_get_num_threads();
         const plan p = with_work(shared, work + (size_t)t * ISA(winograd_floats)(c));
-        const int64_t end = share_at(p.tiles.count, p.blocks, panels, t + 1, threads);
+        const cut begin = cut_at(p.tiles.count, p.blocks, vectors, t, threads);
+        const cut end = cut_at(p.tiles.count, p.blocks, vectors, t + 1, threads);
         int64_t have = -1;
 
-        for (int64_t k = share_at(p.tiles.count, p.blocks, panels, t, threads); k < end; k++) {
+        for (int64_t k = begin.unit; k < end.unit + (end.row > 0); k++) {
             const int64_t first = block_at(p.tiles.count, p.blocks, k / panels);
             const int64_t n = block_at(p.tiles.count, p.blocks, k / panels + 1) - first;
+            const int64_t from = k == begin.unit ? begin.row : 0;
+            const int64_t to = k == end.unit ? end.row : n;
 
+            if (from >= to)
+                continue;
             if (first != have)
                 transform_patches(&p, first, n);
             have = first;
-            finite = unit(&p, first, n, k % panels) && finite;
+            finite = unit(&p, first, from, to, k % panels) && finite;
         }
     }
     return finite;
