@@ -393,7 +393,7 @@ static ss_code gather(bundle *b, ss_err *e)
 
 /* Returns the module, or the one around an inner value, whose path is that of the value without its
  * last part. */
-static int visible(const ss_run *r, int module)
+static int hooked_module(const ss_run *r, int module)
 {
     const char *path = r->modules[module], *dot = strrchr(path, '.');
     const size_t n = dot ? (size_t)(dot - path) : 0;
@@ -413,7 +413,7 @@ ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, in
                         ss_bundle_place place, ss_err *e)
 {
     bundle b = {.r = r,
-                .module = visible(r, module),
+                .module = hooked_module(r, module),
                 .port = port,
                 .input = place.input,
                 .sigma = place.sigma,

@@ -19,7 +19,7 @@ static const char *const filter_names[] = {[SS_LOWPASS] = "lowpass", [SS_HIGHPAS
 enum { N_FILTERS = sizeof filter_names / sizeof *filter_names };
 
 /* Adds the spec to a message. */
-static ss_code in_spec(const char *spec, ss_code rc, ss_err *e)
+static ss_code name_spec(const char *spec, ss_code rc, ss_err *e)
 {
     char shown[160];
 
@@ -109,12 +109,12 @@ ss_code ss_input_parse(const char *spec, ss_input **out, ss_err *e)
     ss_code rc;
 
     if (!in)
-        return in_spec(spec, ss_fail(e, SS_NOMEM, "out of memory"), e);
+        return name_spec(spec, ss_fail(e, SS_NOMEM, "out of memory"), e);
     in->label = ss_strdup(spec);
     rc = in->label ? parse_spec(in, spec, e) : ss_fail(e, SS_NOMEM, "out of memory");
     if (rc != SS_OK) {
         ss_input_free(in);
-        return in_spec(spec, rc, e);
+        return name_spec(spec, rc, e);
     }
     *out = in;
     return SS_OK;
@@ -178,10 +178,10 @@ ss_code ss_input_open(ss_input *in, ss_sample_size size, int samples, ss_err *e)
     ss_code rc = SS_OK;
 
     if (samples < 1 || !is_possible(size))
-        return in_spec(in->label,
-                       ss_fail(e, SS_SHAPE, "%d samples of %d x %d pixels, %d channels", samples,
-                               size.height, size.width, size.channels),
-                       e);
+        return name_spec(in->label,
+                         ss_fail(e, SS_SHAPE, "%d samples of %d x %d pixels, %d channels", samples,
+                                 size.height, size.width, size.channels),
+                         e);
     ss_free(in->pictures);
     forget_names(in);
     in->pictures = NULL;
@@ -190,7 +190,7 @@ ss_code ss_input_open(ss_input *in, ss_sample_size size, int samples, ss_err *e)
     in->samples = samples;
     if (in->source->load)
         rc = in->source->load(in, e);
-    return rc == SS_OK ? rc : in_spec(in->label, rc, e);
+    return rc == SS_OK ? rc : name_spec(in->label, rc, e);
 }
 
 ss_code ss_input_sha256(const ss_input *in, char hex[65], ss_err *e)
@@ -218,7 +218,7 @@ ss_code ss_input_sample(const ss_input *in, int sample, ss_rng rng, float *x, ss
     if (in->source->kind == SS_INPUT_NOISE) {
         ss_code rc = ss_noise_draw(in->color, rng, in->size, x, e);
 
-        return rc == SS_OK ? rc : in_spec(in->label, rc, e);
+        return rc == SS_OK ? rc : name_spec(in->label, rc, e);
     }
     int picture = in->n_pictures == 1 ? 0 : sample;
 
@@ -233,7 +233,7 @@ ss_code ss_input_filter(const ss_input *in, float *x, ss_err *e)
         ss_code rc = ss_filter_gaussian(in->filter[i].kind, in->filter[i].cutoff, in->size, x, e);
 
         if (rc != SS_OK)
-            return in_spec(in->label, rc, e);
+            return name_spec(in->label, rc, e);
     }
     return SS_OK;
 }

@@ -222,7 +222,7 @@ ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions,
 }
 
 /* Writes the plan: the options, and what follows from them. */
-static ss_code write_down(const ss_probe_options *opt, ss_plan *p, ss_err *e)
+static ss_code write_plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
     json_t *j = json_object(), *inputs;
     ss_code rc = ss_options_write(ss_probe_settings(), opt, j, e);
@@ -275,7 +275,7 @@ ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *out, ss_err *e)
     if (rc == SS_OK)
         rc = ss_network_identify(&p.net, e);
     if (rc == SS_OK)
-        rc = write_down(opt, &p, e);
+        rc = write_plan(opt, &p, e);
     if (rc != SS_OK)
         ss_plan_release(&p);
     else

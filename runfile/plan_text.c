@@ -66,7 +66,7 @@ static void join_levels(json_t *plan)
 }
 
 /* Gives a plan of layout version 1.1, which has no kind, today's keys. */
-static void renew(json_t *plan)
+static void update_keys(json_t *plan)
 {
     json_object_set_new(plan, "kind", json_string(json_object_get(plan, "levels") ? "probe" : ""));
     split_precision(plan);
@@ -84,7 +84,7 @@ json_t *ss_plan_parse(const char *text, const ss_settings **s)
         return NULL;
     }
     if (!json_object_get(plan, "kind") && json_object_get(plan, "model_sha256"))
-        renew(plan);
+        update_keys(plan);
     kind = json_string_value(json_object_get(plan, "kind"));
     *s = ss_settings_called(kind);
     return plan;
@@ -165,7 +165,7 @@ static bool is_content(const ss_setting *x)
 
 /* The compared part of a setting: a content's sum, else the whole value. Borrowed; NULL if the plan
  * lacks it. */
-static const json_t *essence(const ss_setting *x, const json_t *plan)
+static const json_t *compared_part(const ss_setting *x, const json_t *plan)
 {
     const json_t *j = json_object_get(plan, x->key), *sum = json_object_get(j, "sha256");
 
@@ -174,7 +174,7 @@ static const json_t *essence(const ss_setting *x, const json_t *plan)
 
 bool ss_setting_is_same(const ss_setting *x, const json_t *a, const json_t *b)
 {
-    const json_t *p = essence(x, a), *q = essence(x, b);
+    const json_t *p = compared_part(x, a), *q = compared_part(x, b);
 
     return p == q || (p && q && json_equal(p, q));
 }
@@ -307,7 +307,7 @@ char *ss_plan_identity(const ss_settings *s, const json_t *plan)
 
     for (int i = 0; i < s->n; i++) {
         const ss_setting *x = &s->list[i];
-        const json_t *v = essence(x, plan);
+        const json_t *v = compared_part(x, plan);
         json_t *copy = x->role == SS_SETTING_DATA ? (v ? json_deep_copy(v) : json_null()) : NULL;
 
         if (x->role == SS_SETTING_DATA && json_object_set_new(j, x->key, copy) != 0) {

@@ -8,9 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The label of a module in axes. */
+static const char *module_label(const char *path)
+{
+    return *path ? path : SS_RUN_ROOT;
+}
+
 static const char *label_module(const ss_run_spec *spec, int64_t i)
 {
-    return ss_run_module_label(spec->modules[i].path);
+    return module_label(spec->modules[i].path);
 }
 
 static const char *label_port(const ss_run_spec *spec, int64_t i)
@@ -39,14 +45,9 @@ static const char *label_parameter(const ss_run_spec *spec, int64_t i)
     return spec->parameters[i].name;
 }
 
-const char *ss_run_module_label(const char *path)
-{
-    return *path ? path : SS_RUN_ROOT;
-}
-
 char *ss_run_link_name(const char *path)
 {
-    const char *label = ss_run_module_label(path), *s;
+    const char *label = module_label(path), *s;
     const size_t room = 4 * strlen(label) + 1;
     char *shown = ss_alloc(room, 1);
     ss_str b = {0};

@@ -99,9 +99,6 @@ void ss_run_layout_release(ss_run_layout *l); /* {0} is fine */
 
 size_t ss_run_value_bytes(ss_run_set_type type);
 
-/* The label of a module in axes: its path, SS_RUN_ROOT for "". */
-const char *ss_run_module_label(const char *path);
-
 /* A module path, or label, as one HDF5 link name; see run_file.h. The caller frees it with ss_free;
  * NULL: no memory. */
 char *ss_run_link_name(const char *path);

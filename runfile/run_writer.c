@@ -29,7 +29,7 @@ static ss_code lock_file(int fd, const char *path, ss_err *e)
 }
 
 /* True if the path still names the open file. */
-static bool is_still(int fd, const char *path)
+static bool still_names(int fd, const char *path)
 {
     struct stat a, b;
 
@@ -51,7 +51,7 @@ static ss_code open_locked(const char *path, int *fd, ss_err *e)
             rc = ss_fail(e, SS_IO, "%s: is not a regular file", path);
         else
             rc = lock_file(*fd, path, e);
-        if (rc == SS_OK && is_still(*fd, path))
+        if (rc == SS_OK && still_names(*fd, path))
             return SS_OK;
         close(*fd); /* refused, or replaced between open and lock: try again */
         *fd = -1;

@@ -337,6 +337,47 @@ static void test_run_files_have_the_keys_of_the_list(void **state)
     assert_keys_and_defaults(in_tmp("keys.h5"), "generate", "samples steps batch");
 }
 
+/* The text of an option in the output of --help; ends where the next one begins. */
+static const char *help_of(const char *option, size_t *n)
+{
+    char line[64];
+
+    snprintf(line, sizeof line, "\n  %s ", option);
+    const char *at = strstr(output, line), *end = at ? strstr(at + 1, "\n  -") : NULL;
+
+    *n = end ? (size_t)(end - at) : 0;
+    return at;
+}
+
+static void assert_help(const ss_settings *s)
+{
+    int n_found = 0;
+
+    for (int i = 0; i < s->n; i++) {
+        const ss_setting *x = &s->list[i];
+        char said[40];
+        size_t n;
+
+        if ((x->kind != SS_SETTING_COUNT && x->kind != SS_SETTING_NUMBER) || x->default_number <= 0)
+            continue;
+        snprintf(said, sizeof said, "(default %g", x->default_number);
+        const char *text = help_of(x->option, &n);
+        if (!text || !memmem(text, n, said, strlen(said)))
+            fail_msg("%s --help: %s lacks \"%s\"", s->kind, x->option, said);
+        n_found++;
+    }
+    assert_true(n_found > 0);
+}
+
+static void test_help_says_the_defaults(void **state)
+{
+    (void)state;
+    expect("probe --help", 0, NULL);
+    assert_help(ss_probe_settings());
+    expect("generate --help", 0, NULL);
+    assert_help(ss_trajectory_settings());
+}
+
 /* A list of formats of thousands of bytes, changed in its last one. */
 static void test_nothing_is_cut(void **state)
 {
@@ -697,6 +738,7 @@ int main(void)
         cmocka_unit_test(test_every_field_changes_the_plan),
         cmocka_unit_test(test_options_begin_at_their_defaults),
         cmocka_unit_test(test_run_files_have_the_keys_of_the_list),
+        cmocka_unit_test(test_help_says_the_defaults),
         cmocka_unit_test(test_nothing_is_cut),
         cmocka_unit_test(test_old_plans),
         cmocka_unit_test(test_resume_names_the_option),
