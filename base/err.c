@@ -31,6 +31,11 @@ ss_code ss_fail(ss_err *e, ss_code code, const char *fmt, ...)
     return code;
 }
 
+ss_code ss_no_memory(ss_err *e, const char *what)
+{
+    return ss_fail(e, SS_NOMEM, "%s: out of memory", what);
+}
+
 ss_code ss_fail_prefix(ss_err *e, const char *fmt, ...)
 {
     char old[sizeof e->msg];

@@ -36,6 +36,10 @@ typedef struct {
 ss_code ss_fail(ss_err *e, ss_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same of memory that there is none of: "WHAT: out of memory", what being what it was for, a
+ * file or a thing ("a tape"). */
+ss_code ss_no_memory(ss_err *e, const char *what);
+
 /* Puts "prefix: " before the message of an error that is already set, so that a
  * caller can say where; returns e->code. */
 ss_code ss_fail_prefix(ss_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

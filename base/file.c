@@ -158,7 +158,7 @@ ss_code ss_outfile_open(ss_outfile *o, const char *path, ss_err *e)
     o->tmp = ss_str_detach(&tmp);
     o->path = ss_strdup(path);
     if (!o->tmp || !o->path) {
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
         goto out;
     }
     unlink(o->tmp); /* left by a killed process that had our number */

@@ -24,7 +24,7 @@ static ss_code parse(ss_json *j, const char *name, const char *text, size_t len,
 
     *j = (ss_json){.name = ss_strdup(name), .seen = json_object()};
     if (!json || !j->name || !j->seen) {
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+        rc = ss_no_memory(e, name);
         goto out;
     }
     rc = ss_file_check_fetched(name, text, len, e);
@@ -86,7 +86,7 @@ ss_code ss_json_wrap(ss_json *j, const char *name, json_t *object, ss_err *e)
     if (j->name && j->seen)
         return SS_OK;
     ss_json_release(j);
-    return ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+    return ss_no_memory(e, name);
 }
 
 void ss_json_release(ss_json *j)
@@ -148,7 +148,7 @@ json_t *ss_json_get(ss_json *j, const char *key)
     json_t *value = json_object_get(j->root, key);
 
     if (value && json_object_set_new(j->seen, key, json_true()) != 0 && j->err.code == SS_OK)
-        ss_fail(&j->err, SS_NOMEM, "%s: out of memory", j->name);
+        ss_no_memory(&j->err, j->name);
     return json_is_null(value) ? NULL : value;
 }
 
@@ -290,14 +290,13 @@ const char *ss_json_unread(const ss_json *j)
 ss_code ss_json_write(const char *path, const json_t *value, size_t flags, ss_err *e)
 {
     ss_outfile o;
-    ss_code rc =
-        value ? ss_outfile_open(&o, path, e) : ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    ss_code rc = value ? ss_outfile_open(&o, path, e) : ss_no_memory(e, path);
 
     if (rc != SS_OK)
         return rc;
     if (json_dumpf(value, o.f, flags) != 0 && !ferror(o.f)) { /* writing did not fail, so: */
         ss_outfile_discard(&o);
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        return ss_no_memory(e, path);
     }
     fputc('\n', o.f);
     return ss_outfile_commit(&o, e);

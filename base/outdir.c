@@ -48,7 +48,7 @@ static ss_code check_target(const char *path, const char *mark, bool replace, ss
     if (!S_ISDIR(st.st_mode))
         return ss_fail(e, SS_IO, "%s exists and is not a folder", path);
     if (!(inside = ss_path_join(path, mark)))
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        return ss_no_memory(e, path);
     ours = ss_file_exists(inside);
     ss_free(inside);
     if (ours && replace)
@@ -78,7 +78,7 @@ ss_code ss_outdir_open(ss_outdir *o, const char *path, const char *mark, bool re
     o->path = ss_str_detach(&p);
     o->tmp = ss_str_detach(&tmp);
     if (!o->path || !o->tmp)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
     else if ((rc = check_target(o->path, mark, replace, e)) == SS_OK) {
         remove_tree(o->tmp); /* left by a killed process that had our number */
         if (mkdir(o->tmp, 0777) != 0)
@@ -97,7 +97,7 @@ static ss_code replace_in_two_steps(const ss_outdir *o, ss_err *e)
 
     ss_str_addf(&old, "%s.old-%ld", o->path, (long)getpid());
     if (old.failed) {
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", o->path);
+        rc = ss_no_memory(e, o->path);
         goto out;
     }
     remove_tree(old.s);
@@ -149,7 +149,7 @@ ss_code ss_outdir_remove(const char *path, const char *mark, ss_err *e)
         return ss_fail(e, SS_IO, "%s: no %s in it, so it is not ours to delete", path, mark);
     ss_str_addf(&aside, "%s.old-%ld", path, (long)getpid()); /* never half a folder of that name */
     if (aside.failed)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
     else if (rename(path, aside.s) != 0 || remove_tree(aside.s) != 0)
         rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
     ss_str_release(&aside);

@@ -58,7 +58,7 @@ static void on_free(png_structp png, png_voidp p)
 
 static ss_code no_memory(codec *k)
 {
-    return ss_fail(k->e, SS_NOMEM, "%s: out of memory", k->path);
+    return ss_no_memory(k->e, k->path);
 }
 
 /* Points rows at the picture's lines. */

@@ -36,7 +36,7 @@ ss_code ss_ctx_new_on(const ss_backend *be, int number, const ss_ctx_options *op
     ss_ctx *c = ss_calloc(1, sizeof *c);
 
     if (!c)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a context");
     c->be = be;
     c->shapes_only = opt->shapes_only;
     c->sync = sync && *sync && strcmp(sync, "0") != 0;

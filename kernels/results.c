@@ -69,7 +69,7 @@ ss_result *ss_result_new(ss_ctx *c, size_t bytes, void (*deliver_one)(ss_ctx *c,
 
     ss_result *r = ss_calloc(1, bytes);
     if (!r)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        return ss_ctx_fail(c, SS_NOMEM, "results: out of memory");
     r->deliver = deliver_one;
     c->results.bytes += bytes;
     if (c->results.last)
@@ -90,7 +90,7 @@ static ss_measured *compute(ss_ctx *c, const ss_tensor *x, bool exponents)
     ss_measured *m = ss_alloc(1, sizeof *m + (size_t)n * sizeof m->of[0]);
 
     if (!m)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        return ss_ctx_fail(c, SS_NOMEM, "statistics: out of memory");
     m->refs = 1;
     m->n = n;
     m->exponents = exponents;

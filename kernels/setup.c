@@ -81,7 +81,7 @@ static ss_code set_precision(ss_ctx *c, const ss_setup *s, ss_err *e)
 
     c->formats = ss_calloc((size_t)p->n_rules + 1, 2 * sizeof *c->formats);
     if (!c->formats)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "modules");
     c->n_formats = 2 * (p->n_rules + 1);
     c->scope = p->scope;
     c->attention = p->attention;
@@ -140,7 +140,7 @@ static ss_code set_interventions(ss_ctx *c, const ss_setup *s, ss_err *e)
                 continue;
             ss_change *grown = ss_grow(c->changes, &cap, n + 1, sizeof *grown);
             if (!grown)
-                return ss_fail(e, SS_NOMEM, "out of memory");
+                return ss_no_memory(e, "modules");
             c->changes = grown;
             c->changes[n++] = (ss_change){i, v->kind, v->value};
         }
@@ -175,7 +175,7 @@ ss_code ss_ctx_setup(ss_ctx *c, const ss_setup *s, ss_err *e)
     forget_setup(c);
     c->sites = ss_calloc((size_t)s->n_modules, sizeof *c->sites);
     if (!c->sites)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "modules");
     c->n_modules = s->n_modules;
     if (s->hooks) {
         c->hooks = *s->hooks;

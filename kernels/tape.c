@@ -159,7 +159,7 @@ static void record(ss_ctx *c, const ss_node *run, ss_tensor *y)
         host = ss_alloc(run->host_bytes, 1);
     if (!grown || (run->host && !host)) {
         ss_free(host);
-        ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        ss_ctx_fail(c, SS_NOMEM, "a tape: out of memory");
         return;
     }
     y->var = ss_var_new(c, y->shape, (int)t->n);
@@ -244,7 +244,7 @@ static void recompute(ss_ctx *c, int first)
     bool *needed = ss_calloc((size_t)count, sizeof *needed);
 
     if (!value || !needed) {
-        ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        ss_ctx_fail(c, SS_NOMEM, "a tape: out of memory");
         goto out;
     }
     for (int i = 0; i < count; i++)

@@ -49,7 +49,7 @@ static ss_tensor *tensor_over(ss_ctx *c, ss_dtype t, ss_shape s, ss_buffer *b)
     ss_tensor *x = ss_calloc(1, sizeof *x);
 
     if (!x)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        return ss_ctx_fail(c, SS_NOMEM, "a tensor: out of memory");
     x->ctx = c;
     x->refs = 1;
     x->dtype = t;
@@ -74,7 +74,7 @@ static ss_tensor *make(ss_ctx *c, ss_shape s, bool parameter)
                            ss_shape_text(s, text, sizeof text));
     ss_buffer *b = ss_calloc(1, sizeof *b);
     if (!b)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        return ss_ctx_fail(c, SS_NOMEM, "a tensor: out of memory");
     b->refs = 1;
     b->bytes = bytes;
     b->parameter = parameter;
@@ -119,7 +119,7 @@ ss_tensor *ss_param(ss_ctx *c, ss_dtype t, ss_shape s, const void *host)
                            ss_shape_text(s, text, sizeof text));
     ss_buffer *b = ss_calloc(1, sizeof *b);
     if (!b)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        return ss_ctx_fail(c, SS_NOMEM, "a tensor: out of memory");
     b->refs = 1;
     b->parameter = true;
     if (c->be->adopt(c->dev, host, bytes, b, &c->op_err) != SS_OK) {
@@ -179,7 +179,7 @@ ss_var *ss_var_new(ss_ctx *c, ss_shape s, int maker)
     ss_var *v = ss_calloc(1, sizeof *v);
 
     if (!v)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        return ss_ctx_fail(c, SS_NOMEM, "a gradient: out of memory");
     v->refs = 1;
     v->shape = s;
     v->maker = maker;

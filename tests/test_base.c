@@ -16,6 +16,10 @@ static void test_errors_carry_code_and_text(void **state)
     assert_int_equal(ss_fail_prefix(&e, "unet.%s", "st"), SS_SHAPE);
     assert_string_equal(e.msg, "unet.st: bias is [3]");
     assert_int_equal(ss_fail(NULL, SS_IO, "nobody listens"), SS_IO);
+    assert_int_equal(ss_no_memory(&e, "a tape"), SS_NOMEM);
+    assert_int_equal(e.code, SS_NOMEM);
+    assert_string_equal(e.msg, "a tape: out of memory");
+    assert_int_equal(ss_no_memory(NULL, "a tape"), SS_NOMEM);
     assert_string_equal(ss_code_text(SS_NOMEM), "out of memory");
     assert_string_equal(ss_code_text((ss_code)999), "unknown error");
 }
