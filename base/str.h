@@ -52,6 +52,9 @@ bool ss_parse_i64(const char *text, int64_t *value);
  * so that a hostile name cannot drive the terminal; out always ends in NUL. Long
  * text is cut and ends in "...". Returns out. */
 char *ss_printable(const char *text, char *out, size_t n);
+/* The same for a name in a message, at most SS_SHOWN bytes of it; good until the block ends. */
+enum { SS_SHOWN = 128 };
+#define SS_SHOW(text) ss_printable(text, (char[SS_SHOWN]){0}, SS_SHOWN)
 
 /* True when the n bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool ss_utf8_valid(const char *text, size_t n);

@@ -8,14 +8,11 @@
 
 static const ss_family *const families[] = {&ss_unet2d_family, &ss_unet2d_condition_family};
 
-const ss_family *ss_family_at(int i)
-{
-    return i < (int)(sizeof families / sizeof *families) ? families[i] : NULL;
-}
+enum { N_FAMILIES = sizeof families / sizeof *families };
 
 const ss_family *ss_family_find(const char *class_name)
 {
-    for (int i = 0; ss_family_at(i); i++) {
+    for (int i = 0; i < N_FAMILIES; i++) {
         if (strcmp(families[i]->class_name, class_name) == 0)
             return families[i];
     }
@@ -34,7 +31,7 @@ static bool is_known_folder(int i)
 
 const char *ss_family_folder(int i)
 {
-    for (int k = 0; ss_family_at(k); k++) {
+    for (int k = 0; k < N_FAMILIES; k++) {
         if (!is_known_folder(k) && i-- == 0)
             return families[k]->folder;
     }
@@ -44,19 +41,17 @@ const char *ss_family_folder(int i)
 /* Lists the classes: "A, B and C". */
 static void list_classes(ss_str *s)
 {
-    for (int i = 0; ss_family_at(i); i++)
-        ss_str_addf(s, "%s%s",
-                    i == 0                ? ""
-                    : ss_family_at(i + 1) ? ", "
-                                          : " and ",
-                    families[i]->class_name);
+    for (int i = 0; i < N_FAMILIES; i++) {
+        const char *between = i + 1 < N_FAMILIES ? ", " : " and ";
+
+        ss_str_addf(s, "%s%s", i ? between : "", families[i]->class_name);
+    }
 }
 
 ss_code ss_family_read(ss_json *j, const ss_family **family, void **config, ss_err *e)
 {
     const char *class_name = ss_json_string(j, "_class_name", NULL);
     ss_str known = {0};
-    char shown[128];
 
     if (!class_name) {
         ss_json_complain(j, SS_FORMAT, "_class_name", "expected the name of a model");
@@ -68,7 +63,7 @@ ss_code ss_family_read(ss_json *j, const ss_family **family, void **config, ss_e
     list_classes(&known);
     const ss_code rc =
         ss_fail(e, SS_UNSUPPORTED, "%s: models of class %s are not supported; %s are", j->name,
-                ss_printable(class_name, shown, sizeof shown), known.s ? known.s : "others");
+                SS_SHOW(class_name), known.s ? known.s : "others");
     ss_str_release(&known);
     return rc;
 }

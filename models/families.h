@@ -4,8 +4,6 @@
 
 #include "models/net/family.h"
 
-/* Family i, in the order of the list; NULL past its end. */
-const ss_family *ss_family_at(int i);
 /* The family of a _class_name, or NULL. */
 const ss_family *ss_family_find(const char *class_name);
 /* Reads a config.json by the family that its _class_name names, *family; *config is the caller's to

@@ -257,11 +257,6 @@ ss_code ss_model_bind(ss_model *m, ss_ctx *c, ss_err *e)
     return ss_net_bind(m->net, c, e);
 }
 
-void ss_model_unbind(ss_model *m)
-{
-    ss_net_unbind(m->net);
-}
-
 ss_tensor *ss_model_forward(ss_ctx *c, const ss_model *m, const ss_tensor *x,
                             const float *timesteps, const ss_condition *cond)
 {

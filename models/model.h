@@ -76,7 +76,6 @@ ss_code ss_model_class_embedding(const ss_model *m, int64_t k, float *out, ss_er
 /* Makes the parameters' tensors in a context. A model is bound to one context at a time; binding it
  * again moves the parameters. */
 ss_code ss_model_bind(ss_model *m, ss_ctx *c, ss_err *e);
-void ss_model_unbind(ss_model *m);
 
 /* Runs the network: x [N,H,W,in_channels] (videos [N,F,H,W,in_channels]) and timesteps [N] on the
  * host, fractions allowed, give the same shape with out_channels, the caller's. cond may be NULL.

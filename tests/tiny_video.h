@@ -102,11 +102,6 @@ static const ss_family tiny_family = {
     .structure = tiny_structure,
 };
 
-const ss_family *ss_family_at(int i)
-{
-    return i == 0 ? &tiny_family : NULL;
-}
-
 const ss_family *ss_family_find(const char *class_name)
 {
     return strcmp(class_name, tiny_family.class_name) == 0 ? &tiny_family : NULL;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN = 128, MAX_FILES = 4096 };
+enum { MAX_FILES = 4096 };
 
 /* A shard: one file of tensors. */
 typedef struct {
@@ -27,7 +27,6 @@ struct ss_checkpoint {
     size_t n_shards, cap_shards;
     const ss_stored_tensor **tensors; /* of all shards, sorted by name */
     size_t n_tensors;
-    uint64_t bytes;
 };
 
 static ss_code no_memory(ss_err *e)
@@ -90,17 +89,15 @@ static ss_code gather(ss_checkpoint *k, ss_err *e)
             const ss_stored_tensor *t = x->format->at(x->file, i);
 
             k->tensors[k->n_tensors++] = t;
-            k->bytes += t->bytes;
         }
     }
     qsort(k->tensors, n, sizeof *k->tensors, by_name);
     for (size_t i = 1; i < n; i++) {
         const ss_stored_tensor *a = k->tensors[i - 1], *b = k->tensors[i];
-        char shown[SHOWN];
 
         if (strcmp(a->name, b->name) == 0)
-            return ss_fail(e, SS_FORMAT, "tensor %s is in two files, %s and %s",
-                           ss_printable(a->name, shown, sizeof shown), a->file, b->file);
+            return ss_fail(e, SS_FORMAT, "tensor %s is in two files, %s and %s", SS_SHOW(a->name),
+                           a->file, b->file);
     }
     return SS_OK;
 }
@@ -138,7 +135,6 @@ static ss_code open_index(ss_checkpoint *k, const ss_weight_format *format, cons
     ss_json j = {0};
     const char *name;
     json_t *file;
-    char shown[SHOWN];
 
     ss_code rc = ss_json_load(&j, path, e);
     if (rc == SS_OK)
@@ -156,7 +152,7 @@ static ss_code open_index(ss_checkpoint *k, const ss_weight_format *format, cons
 
         if (!shard_name || !plain_name(shard_name)) {
             rc = ss_fail(e, SS_FORMAT, "%s: the shard of %s is not the name of a file beside it",
-                         path, ss_printable(name, shown, sizeof shown));
+                         path, SS_SHOW(name));
             goto out;
         }
         rc = add_shard_once(k, format, folder, shard_name, e);
@@ -172,8 +168,8 @@ static ss_code open_index(ss_checkpoint *k, const ss_weight_format *format, cons
         const char *slash = t ? strrchr(t->file, '/') : NULL;
 
         if (!t || strcmp(slash ? slash + 1 : t->file, json_string_value(file)) != 0) {
-            rc = ss_fail(e, SS_FORMAT, "%s: tensor %s is not in its shard %s", path,
-                         ss_printable(name, shown, sizeof shown), json_string_value(file));
+            rc = ss_fail(e, SS_FORMAT, "%s: tensor %s is not in its shard %s", path, SS_SHOW(name),
+                         json_string_value(file));
             goto out;
         }
     }
@@ -279,19 +275,9 @@ const ss_stored_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *n
     return hit ? *hit : NULL;
 }
 
-uint64_t ss_checkpoint_bytes(const ss_checkpoint *k)
-{
-    return k->bytes;
-}
-
 size_t ss_checkpoint_n_files(const ss_checkpoint *k)
 {
     return k->n_paths;
-}
-
-const char *ss_checkpoint_file(const ss_checkpoint *k, size_t i)
-{
-    return k->paths[i];
 }
 
 static const char *base_name(const char *path)

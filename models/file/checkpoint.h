@@ -24,11 +24,9 @@ const char *ss_checkpoint_variant(const ss_checkpoint *k);
 size_t ss_checkpoint_count(const ss_checkpoint *k);
 const ss_stored_tensor *ss_checkpoint_at(const ss_checkpoint *k, size_t i);
 const ss_stored_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *name); /* or NULL */
-uint64_t ss_checkpoint_bytes(const ss_checkpoint *k); /* of all tensors */
 
-/* The files that were read, index first, as paths; borrowed. */
+/* How many files were read, an index among them. */
 size_t ss_checkpoint_n_files(const ss_checkpoint *k);
-const char *ss_checkpoint_file(const ss_checkpoint *k, size_t i);
 
 /* Computes the SHA-256 of the lines "NAME SHA256-OF-FILE\n" of config.json and the weight files,
  * sorted by name. Names are relative to the folder, so that a copy of a model has the same. */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PREFIX = 8, SHOWN = 128 };
+enum { PREFIX = 8 };
 
 struct ss_safetensors {
     char *path;
@@ -51,12 +51,9 @@ static bool usable_type(const char *name, ss_dtype *dtype)
     return false;
 }
 
-/* A tensor's name as a message may show it: SHOW(name) is good until the statement ends. */
-#define SHOW(name) ss_printable(name, (char[SHOWN]){0}, SHOWN)
-
 static ss_code bad_tensor(const ss_safetensors *f, const char *name, const char *why, ss_err *e)
 {
-    return ss_fail(e, SS_FORMAT, "%s: tensor %s: %s", f->path, SHOW(name), why);
+    return ss_fail(e, SS_FORMAT, "%s: tensor %s: %s", f->path, SS_SHOW(name), why);
 }
 
 /* Reads the dimensions, and the size of the tensor into *bits, 0 where that of the dtype is not
@@ -72,7 +69,7 @@ static ss_code read_shape(const ss_safetensors *f, const json_t *shape, ss_store
         return bad_tensor(f, t->name, "\"shape\" is missing or no list", e);
     if (json_array_size(shape) > SS_STORED_MAX_RANK)
         return ss_fail(e, SS_FORMAT, "%s: tensor %s has %zu dimensions, at most %d are read",
-                       f->path, SHOW(t->name), json_array_size(shape), SS_STORED_MAX_RANK);
+                       f->path, SS_SHOW(t->name), json_array_size(shape), SS_STORED_MAX_RANK);
     json_array_foreach(shape, i, v)
     {
         if (!json_is_integer(v) || json_integer_value(v) < 0)
@@ -110,13 +107,13 @@ static ss_code read_entry(const ss_safetensors *f, const json_t *entry, size_t r
         return ss_fail(e, SS_FORMAT,
                        "%s: tensor %s is at bytes %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
                        ", the file has %zu",
-                       f->path, SHOW(t->name), b, end, room);
+                       f->path, SS_SHOW(t->name), b, end, room);
     t->bytes = (size_t)(end - b);
     if (type_bits(t->type) && (bits % 8 || bits / 8 != t->bytes))
-        return ss_fail(e, SS_FORMAT,
-                       "%s: tensor %s of shape %s and dtype %s has %zu bytes, not %" PRIu64,
-                       f->path, SHOW(t->name), ss_stored_shape_text(t, (char[SHOWN]){0}, SHOWN),
-                       SHOW(t->type), t->bytes, bits / 8);
+        return ss_fail(
+            e, SS_FORMAT, "%s: tensor %s of shape %s and dtype %s has %zu bytes, not %" PRIu64,
+            f->path, SS_SHOW(t->name), ss_stored_shape_text(t, (char[SS_SHOWN]){0}, SS_SHOWN),
+            SS_SHOW(t->type), t->bytes, bits / 8);
     t->data = f->map.data + (f->map.size - room) + b;
     return SS_OK;
 }
@@ -146,10 +143,10 @@ static ss_code check_cover(const ss_safetensors *f, size_t room, ss_err *e)
 
         if ((const char *)t->data < at)
             return ss_fail(e, SS_FORMAT, "%s: tensor %s overlaps the tensor before it", f->path,
-                           SHOW(t->name));
+                           SS_SHOW(t->name));
         if ((const char *)t->data > at)
             return ss_fail(e, SS_FORMAT, "%s: nothing owns the %td bytes before tensor %s", f->path,
-                           (const char *)t->data - at, SHOW(t->name));
+                           (const char *)t->data - at, SS_SHOW(t->name));
         at += t->bytes;
     }
     if (at != end)
@@ -196,7 +193,8 @@ static ss_code check_metadata(const ss_safetensors *f, ss_err *e)
     json_object_foreach(metadata, key, v)
     {
         if (!json_is_string(v))
-            return ss_fail(e, SS_FORMAT, "%s: __metadata__ %s is not a text", f->path, SHOW(key));
+            return ss_fail(e, SS_FORMAT, "%s: __metadata__ %s is not a text", f->path,
+                           SS_SHOW(key));
     }
     return SS_OK;
 }
@@ -226,7 +224,7 @@ static ss_code read_header(ss_safetensors *f, ss_err *e)
         json_loadb((const char *)f->map.data + PREFIX, (size_t)n, JSON_REJECT_DUPLICATES, &why);
     if (!f->header)
         return ss_fail(e, SS_FORMAT, "%s: header, line %d, column %d: %s", f->path, why.line,
-                       why.column, SHOW(why.text));
+                       why.column, SS_SHOW(why.text));
     if (!json_is_object(f->header))
         return ss_fail(e, SS_FORMAT, "%s: the header is not a JSON object", f->path);
     ss_code rc = check_metadata(f, e);
@@ -346,8 +344,8 @@ ss_code ss_safetensors_load_f32(const char *file_hash_name, ss_array *a, ss_err 
     const ss_stored_tensor *t = ss_safetensors_find(f, hash + 1);
     if (!t) {
         rc = ss_fail(e, SS_USAGE, "%s: no tensor %s; the file has %zu tensors%s%s", path,
-                     SHOW(hash + 1), f->n, f->n ? ", the first is " : "",
-                     f->n ? SHOW(f->tensors[0].name) : "");
+                     SS_SHOW(hash + 1), f->n, f->n ? ", the first is " : "",
+                     f->n ? SS_SHOW(f->tensors[0].name) : "");
         goto out;
     }
     rc = ss_stored_shape(t, &shape, e);
@@ -356,7 +354,7 @@ ss_code ss_safetensors_load_f32(const char *file_hash_name, ss_array *a, ss_err 
     size_t n = t->bytes / ss_dtype_size(t->dtype);
     a->values = ss_alloc(n, sizeof *a->values);
     if (!a->values) {
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory for tensor %s", path, SHOW(t->name));
+        rc = ss_fail(e, SS_NOMEM, "%s: out of memory for tensor %s", path, SS_SHOW(t->name));
         goto out;
     }
     a->rank = t->rank;

@@ -11,9 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PREFIX = 8, SHOWN = 128, CHUNK = 4096 };
-
-#define SHOW(text) ss_printable((text), (char[SHOWN]){0}, SHOWN)
+enum { PREFIX = 8, CHUNK = 4096 };
 
 static size_t numel(const ss_st_item *t)
 {
@@ -36,7 +34,7 @@ static ss_code check_item(const char *path, const ss_st_item *t, ss_err *e)
 {
     if (t->dtype != SS_F32 && t->dtype != SS_F16)
         return ss_fail(e, SS_UNSUPPORTED, "%s: tensor %s: dtype %s is not written; F32 and F16 are",
-                       path, SHOW(t->name), ss_dtype_name(t->dtype));
+                       path, SS_SHOW(t->name), ss_dtype_name(t->dtype));
     if (t->dtype == SS_F32)
         return SS_OK;
     for (size_t i = 0, n = numel(t); i < n; i++) {
@@ -44,7 +42,7 @@ static ss_code check_item(const char *path, const ss_st_item *t, ss_err *e)
             return ss_fail(e, SS_SHAPE,
                            "%s: tensor %s: value %zu is %g, the largest of F16 is 65504; write it "
                            "as F32",
-                           path, SHOW(t->name), i, (double)t->values[i]);
+                           path, SS_SHOW(t->name), i, (double)t->values[i]);
     }
     return SS_OK;
 }
@@ -58,7 +56,7 @@ static ss_code add_entry(json_t *header, const char *path, const ss_st_item *t, 
 
     if (json_object_get(header, t->name) || strcmp(t->name, "__metadata__") == 0) {
         json_decref(dims);
-        return ss_fail(e, SS_USAGE, "%s: tensor %s: the name is taken", path, SHOW(t->name));
+        return ss_fail(e, SS_USAGE, "%s: tensor %s: the name is taken", path, SS_SHOW(t->name));
     }
     *at += numel(t) * ss_dtype_size(t->dtype);
     for (int i = 0; i < t->rank; i++)
@@ -68,7 +66,8 @@ static ss_code add_entry(json_t *header, const char *path, const ss_st_item *t, 
     if (!entry)
         return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
     if (json_object_set_new(header, t->name, entry) != 0)
-        return ss_fail(e, SS_USAGE, "%s: the name of tensor %s is not UTF-8", path, SHOW(t->name));
+        return ss_fail(e, SS_USAGE, "%s: the name of tensor %s is not UTF-8", path,
+                       SS_SHOW(t->name));
     return SS_OK;
 }
 
@@ -89,7 +88,7 @@ static ss_code make_header(const char *path, const ss_st_item *const *items, siz
 
     for (size_t i = 0; i < n_notes && rc == SS_OK; i++) {
         if (json_object_set_new(meta, notes[i].key, json_string(notes[i].text)) != 0)
-            rc = ss_fail(e, SS_USAGE, "%s: metadata %s is not UTF-8", path, SHOW(notes[i].key));
+            rc = ss_fail(e, SS_USAGE, "%s: metadata %s is not UTF-8", path, SS_SHOW(notes[i].key));
     }
     if (rc == SS_OK && meta && json_object_set(header, "__metadata__", meta) != 0)
         rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);

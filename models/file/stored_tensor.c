@@ -7,21 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN = 128 };
-
-/* A name as a message may show it: SHOW(name) is good until the statement ends. */
-#define SHOW(name) ss_printable(name, (char[SHOWN]){0}, SHOWN)
-
 ss_code ss_stored_shape(const ss_stored_tensor *t, ss_shape *s, ss_err *e)
 {
     if (!t->usable)
         return ss_fail(e, SS_UNSUPPORTED,
                        "%s: tensor %s has dtype %s; F32, F16 and BF16 can be "
                        "used",
-                       t->file, SHOW(t->name), SHOW(t->type));
+                       t->file, SS_SHOW(t->name), SS_SHOW(t->type));
     if (t->rank > SS_MAX_RANK)
         return ss_fail(e, SS_UNSUPPORTED, "%s: tensor %s has %d dimensions, at most %d can be used",
-                       t->file, SHOW(t->name), t->rank, SS_MAX_RANK);
+                       t->file, SS_SHOW(t->name), t->rank, SS_MAX_RANK);
     *s = ss_shape_make((size_t)t->rank, t->dim);
     return SS_OK;
 }

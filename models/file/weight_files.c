@@ -19,7 +19,7 @@
 
 #define STEM "diffusion_pytorch_model"
 
-enum { SHOWN = 128, MAX_LISTED = 8, MAX_ENTRIES = 1 << 20 };
+enum { MAX_LISTED = 8, MAX_ENTRIES = 1 << 20 };
 
 typedef enum { NOTHING, WEIGHTS, PART, PICKLE } kind;
 
@@ -261,10 +261,9 @@ static entry *pick(const listing *l, const char *variant)
 
 static void add_name(ss_str *s, const char *name, int n)
 {
-    char shown[SHOWN];
 
     if (n < MAX_LISTED)
-        ss_str_addf(s, "%s%s", n ? ", " : "", ss_printable(name, shown, sizeof shown));
+        ss_str_addf(s, "%s%s", n ? ", " : "", SS_SHOW(name));
     else if (n == MAX_LISTED)
         ss_str_add(s, ", ...");
 }
@@ -330,12 +329,10 @@ static ss_code say_not_picked(const listing *l, const char *variant, ss_err *e)
 {
     ss_str files = {0}, variants = {0};
     const char *first = "", *usual = ss_weight_format_at(0)->ending;
-    char shown[SHOWN];
     ss_code rc;
 
     const int n = name_all(l, WEIGHTS, &files);
     const int n_variants = name_variants(l, &variants, &first);
-    ss_printable(first, shown, sizeof shown);
     if (n == 0)
         rc = say_none(l, e);
     else if (variant && n_variants)
@@ -350,7 +347,7 @@ static ss_code say_not_picked(const listing *l, const char *variant, ss_err *e)
         rc = ss_fail(e, SS_USAGE,
                      "%s: there are several weights, %s, none of them " STEM "%s; pick one by "
                      "its variant, as with --variant %s",
-                     l->folder, files.s ? files.s : "", usual, shown);
+                     l->folder, files.s ? files.s : "", usual, SS_SHOW(first));
     else
         rc = ss_fail(e, SS_USAGE,
                      "%s: none of the weights %s is called " STEM "%s; give that name to the "
@@ -364,7 +361,7 @@ static ss_code say_not_picked(const listing *l, const char *variant, ss_err *e)
 /* Refuses a link into a cache that was copied without its blobs, or whose download did not end. */
 static ss_code check_link(const char *path, ss_err *e)
 {
-    char target[512], shown[SHOWN];
+    char target[512];
     const ssize_t n = readlink(path, target, sizeof target - 1);
 
     if (n < 0 || ss_file_exists(path))
@@ -373,7 +370,7 @@ static ss_code check_link(const char *path, ss_err *e)
     return ss_fail(e, SS_IO,
                    "%s is a symbolic link to %s, which is not there: the download did not end, or "
                    "the folder was copied without what its links lead to",
-                   path, ss_printable(target, shown, sizeof shown));
+                   path, SS_SHOW(target));
 }
 
 ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_file *w, ss_err *e)

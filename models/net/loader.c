@@ -12,7 +12,6 @@
 #include <string.h>
 
 enum {
-    SHOWN = 128,
     ALIGNMENT = 4,   /* enough for parameters of every dtype to be read in place */
     MAX_LISTED = 10, /* names in each list of an error */
     MAX_LIST = 220   /* bytes of such a list: three fit into one message */
@@ -184,7 +183,7 @@ void ss_net_inner(ss_net *n, ss_module *m, const ss_module *owner, ss_inner kind
 
 static void list_name(name_list *l, const char *separator, const char *fmt, ...)
 {
-    char text[2 * SHOWN];
+    char text[2 * SS_SHOWN];
     va_list ap;
 
     va_start(ap, fmt);
@@ -226,7 +225,7 @@ static const ss_stored_tensor *find_deprecated(const ss_net *n, const ss_module 
 static void fill_weight(ss_net *n, ss_weight *w, const ss_stored_tensor *t)
 {
     ss_shape stored = {0};
-    char have[SHOWN], want[SHOWN];
+    char have[SS_SHOWN], want[SS_SHOWN];
 
     w->file = t->file;
     w->dtype = t->dtype;
@@ -328,7 +327,7 @@ static bool is_ignored(ss_net *n, const char *name)
     if (strcmp(name, "time_proj.W") == 0 && ss_checkpoint_find(n->checkpoint, "time_proj.weight"))
         return true;
     for (int i = 0; i < n->n_ignore; i++) {
-        char shown[2 * SHOWN];
+        char shown[2 * SS_SHOWN];
 
         if (!ss_glob_match(n->ignore[i], name))
             continue;
@@ -342,7 +341,6 @@ static bool is_ignored(ss_net *n, const char *name)
 /* Lists what only the checkpoint has; both lists are sorted. */
 static void list_unexpected(ss_net *n)
 {
-    char shown[SHOWN];
     size_t u = 0;
 
     if (n->n_used)
@@ -353,7 +351,7 @@ static void list_unexpected(ss_net *n)
         if (u < n->n_used && n->used[u] == t)
             u++;
         else if (!is_ignored(n, t->name))
-            list_name(&n->unexpected, ", ", "%s", ss_printable(t->name, shown, sizeof shown));
+            list_name(&n->unexpected, ", ", "%s", SS_SHOW(t->name));
     }
 }
 

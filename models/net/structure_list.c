@@ -19,11 +19,6 @@ struct ss_structure_draft {
     ss_str modules, more; /* more: text after the clause's reads */
 };
 
-const char *ss_structure_kind_name(ss_structure_kind k)
-{
-    return kind_names[k];
-}
-
 void ss_structure_add(ss_structure_list *l, const ss_structure_clause *c, ss_place at,
                       const char *path)
 {

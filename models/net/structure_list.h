@@ -44,7 +44,6 @@
 #define X(name, text) SS_STRUCTURE_##name,
 typedef enum { SS_STRUCTURE_KINDS(X) SS_N_STRUCTURE_KINDS } ss_structure_kind;
 #undef X
-const char *ss_structure_kind_name(ss_structure_kind k); /* the text of a row's kind */
 
 /* Places in a network, in the order of the list. */
 #define SS_PLACES(X)            \

@@ -429,10 +429,9 @@ static ss_code open_file(const ss_noising_options *opt, ss_noising *k, ss_err *e
     const ss_scheduler_class *class = ss_scheduler_class_find(name);
 
     if (betas && (!class || class->kind != SS_SCHEDULER_BETAS)) {
-        char shown[64];
 
         ss_note("%s is of %s, and --beta-* say otherwise: it is not read", opt->file,
-                ss_printable(name ? name : "", shown, sizeof shown));
+                SS_SHOW(name ? name : ""));
         ss_json_release(&j);
         return read_nothing(opt, k, e);
     }

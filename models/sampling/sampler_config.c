@@ -74,7 +74,6 @@ static void note_others(ss_json *j, const char *path, bool own)
     ss_str list = {0};
     const char *key;
     json_t *v;
-    char shown[64];
 
     json_object_foreach(j->root, key, v)
     {
@@ -83,8 +82,7 @@ static void note_others(ss_json *j, const char *path, bool own)
         if (*key == '_' || json_is_null(v) || json_is_false(v))
             continue;
         if (what == SS_SCHEDULER_KEY_UNKNOWN || (own && what == SS_SCHEDULER_KEY_OTHER))
-            ss_str_addf(&list, "%s%s", list.len ? ", " : "",
-                        ss_printable(key, shown, sizeof shown));
+            ss_str_addf(&list, "%s%s", list.len ? ", " : "", SS_SHOW(key));
     }
     if (list.len)
         ss_note("%s: of another sampler or unknown, without effect: %s", path, list.s);
@@ -134,7 +132,6 @@ ss_code ss_sampler_options_load(const char *path, const ss_sampler_kind *kind,
     const ss_scheduler_class *class = ss_scheduler_class_find(name);
     ss_sampler_options o = defaults_of(name ? class : NULL, kind);
     const bool own = class && class->sampler == (int)o.kind;
-    char shown[64];
 
     refuse(&j, o.kind);
     read_limits(&j, &o);
@@ -144,8 +141,8 @@ ss_code ss_sampler_options_load(const char *path, const ss_sampler_kind *kind,
     if (rc == SS_OK) {
         note_others(&j, path, own);
         if (!kind && name && !own)
-            ss_note("%s: %s is not built in, %s samples in its place", path,
-                    ss_printable(name, shown, sizeof shown), ss_sampler_name(o.kind));
+            ss_note("%s: %s is not built in, %s samples in its place", path, SS_SHOW(name),
+                    ss_sampler_name(o.kind));
         note_limits(path, &o);
         *opt = o;
     }

@@ -11,7 +11,6 @@ static const char *const kind_names[] = {SS_SAMPLERS(X)};
 
 ss_code ss_sampler_kind_parse(const char *name, ss_sampler_kind *k, ss_err *e)
 {
-    char shown[64];
 
     for (int i = 0; i < SS_N_SAMPLERS; i++) {
         if (strcmp(name, kind_names[i]) == 0) {
@@ -20,8 +19,8 @@ ss_code ss_sampler_kind_parse(const char *name, ss_sampler_kind *k, ss_err *e)
         }
     }
 #define X(name, text) ", " text
-    return ss_fail(e, SS_USAGE, "'%s' is no sampler; there are %s",
-                   ss_printable(name, shown, sizeof shown), SS_SAMPLERS(X) + strlen(", "));
+    return ss_fail(e, SS_USAGE, "'%s' is no sampler; there are %s", SS_SHOW(name),
+                   SS_SAMPLERS(X) + strlen(", "));
 #undef X
 }
 

@@ -40,7 +40,6 @@ const char *ss_prediction_name(ss_prediction p)
 static int find_name(const char *what, const char *name, const char *const *names, ss_err *e)
 {
     ss_str list = {0};
-    char shown[64];
 
     for (int i = 0; names[i]; i++) {
         if (strcmp(name, names[i]) == 0)
@@ -48,8 +47,8 @@ static int find_name(const char *what, const char *name, const char *const *name
     }
     for (int i = 0; names[i]; i++)
         ss_str_addf(&list, "%s%s", i ? ", " : "", names[i]);
-    ss_fail(e, SS_USAGE, "'%s' is no %s; there are %s", ss_printable(name, shown, sizeof shown),
-            what, list.s ? list.s : "none");
+    ss_fail(e, SS_USAGE, "'%s' is no %s; there are %s", SS_SHOW(name), what,
+            list.s ? list.s : "none");
     ss_str_release(&list);
     return -1;
 }

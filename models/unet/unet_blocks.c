@@ -36,7 +36,7 @@ struct ss_unet_level {
     ss_group_norm_layer *skip_norm;
 };
 
-enum { IMAGE_CHANNELS = 3, FIR_GROUPS = 32 };
+enum { IMAGE_CHANNELS = 3 };
 
 static const ss_block_type down_types[] = {
     {"DownBlock2D", SS_ATTEND_NONE, SS_RESAMPLE_CONV, false},
@@ -109,14 +109,16 @@ void ss_skips_push(ss_ctx *c, ss_skips *s, const ss_tensor *x)
     s->items[s->n++] = ss_retain(x);
 }
 
-ss_tensor *ss_skips_pop(ss_ctx *c, ss_skips *s)
+/* Returns the last skip, the caller's. */
+static ss_tensor *pop_skip(ss_ctx *c, ss_skips *s)
 {
     if (s->n == 0)
         return ss_ctx_fail(c, SS_SHAPE, "the decoder asks for more skips than the encoder made");
     return s->items[--s->n];
 }
 
-const ss_tensor *ss_skips_top(const ss_skips *s)
+/* Returns the last skip, which stays there; NULL when there is none. */
+static const ss_tensor *next_skip(const ss_skips *s)
 {
     return s->n ? s->items[s->n - 1] : NULL;
 }
@@ -129,12 +131,15 @@ void ss_skips_release(ss_skips *s)
     *s = (ss_skips){0};
 }
 
+int ss_unet_quarter_groups(int channels)
+{
+    return channels / 4 < SS_UNET_GROUPS ? channels / 4 : SS_UNET_GROUPS;
+}
+
 /* Returns the groups of a norm; NCSN++ has a quarter of the channels, at most 32. */
 static int groups_of(const ss_block_spec *s, int channels)
 {
-    if (s->groups)
-        return s->groups;
-    return channels / 4 < FIR_GROUPS ? channels / 4 : FIR_GROUPS;
+    return s->groups ? s->groups : ss_unet_quarter_groups(channels);
 }
 
 static ss_resnet_spec resnet_spec(const ss_block_spec *s, int in, int out)
@@ -262,7 +267,7 @@ ss_unet_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index,
         /* A bracket is missing in the reference's formula here, and checkpoints are trained with
          * it. */
         if (!s->groups && s->type->attend == SS_ATTEND_SELF)
-            r.groups = before + skip / 4 < FIR_GROUPS ? before + skip / 4 : FIR_GROUPS;
+            r.groups = ss_unet_quarter_groups(4 * before + skip);
         b->resnets[i] = ss_resnet_new(n, &b->m, "resnets", i, &r);
         if (b->resnets[i])
             b->skips[i] = ss_factor_new(n, ss_resnet_module(b->resnets[i]), "skip_scale",
@@ -371,7 +376,7 @@ ss_tensor *ss_up_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x, cons
 
     ss_enter(c, &b->m, x);
     for (int i = 0; i < b->spec.layers; i++) {
-        ss_tensor *skip = ss_skips_pop(c, skips); /* [N][H][W][skip] */
+        ss_tensor *skip = pop_skip(c, skips); /* [N][H][W][skip] */
 
         ss_factor_run(c, &b->skips[i], &skip);
         ss_see(c, ss_resnet_module(b->resnets[i]), SS_PORT_SKIP, skip);
@@ -389,7 +394,7 @@ ss_tensor *ss_up_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x, cons
     if (b->conv) {
         /* Upsampling goes to the size of the next skip: twice ours, or one less where halving
          * rounded up. */
-        const ss_tensor *next = ss_skips_top(skips);
+        const ss_tensor *next = next_skip(skips);
 
         ss_set(&x, ss_upsampler_run(c, b->conv, x, ss_dim(next, 1), ss_dim(next, 2)));
     } else if (b->resnet) {

@@ -13,7 +13,14 @@
 #include "models/net/attention.h"
 #include "models/net/resnet.h"
 
-enum { SS_MAX_LAYERS = 64 }; /* residual blocks of one level */
+enum {
+    SS_MAX_LAYERS = 64, /* residual blocks of one level */
+    SS_UNET_GROUPS = 32 /* of a norm, where a config does not say */
+};
+
+/* A quarter of the channels, at most SS_UNET_GROUPS: the groups of networks without a number of
+ * them. */
+int ss_unet_quarter_groups(int channels);
 
 typedef enum {
     SS_ATTEND_NONE,
@@ -73,8 +80,6 @@ typedef struct {
 } ss_skips;
 
 void ss_skips_push(ss_ctx *c, ss_skips *s, const ss_tensor *x); /* keeps a reference */
-ss_tensor *ss_skips_pop(ss_ctx *c, ss_skips *s);                /* the caller's */
-const ss_tensor *ss_skips_top(const ss_skips *s);               /* borrowed; NULL when empty */
 void ss_skips_release(ss_skips *s);
 
 typedef struct ss_unet_level ss_unet_level;

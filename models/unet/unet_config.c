@@ -212,7 +212,7 @@ static ss_block_spec common_spec(const ss_unet_config *u, const levels *l,
                      : type->time_options ? l->out_scale
                                           : 1,
         .attends = true,
-        .attention_groups = fir ? 32 : l->groups,
+        .attention_groups = fir ? SS_UNET_GROUPS : l->groups,
     };
 }
 
@@ -346,7 +346,7 @@ static void read_common(ss_json *j, ss_unet_config *u, levels *l)
         u->sample_h = hw[0];
         u->sample_w = hw[1];
     }
-    l->groups = read_int(j, "norm_num_groups", 32, 1, MAX_CHANNELS);
+    l->groups = read_int(j, "norm_num_groups", SS_UNET_GROUPS, 1, MAX_CHANNELS);
     if (is_null(j, "norm_num_groups"))
         l->groups = 0;
     l->mid_scale = (float)read_double(j, "mid_block_scale_factor", 1, 1e-6, 1e6);
@@ -403,7 +403,7 @@ static void read_plain(ss_json *j, ss_unet_config *u)
 
     u->conv_in_kernel = u->conv_out_kernel = 3;
     u->act_out = u->time_act = SS_ACT_SILU; /* whatever act_fn says */
-    u->groups_out = l.groups ? l.groups : l.channels[0] / 4 < 32 ? l.channels[0] / 4 : 32;
+    u->groups_out = l.groups ? l.groups : ss_unet_quarter_groups(l.channels[0]);
     read_time(j, u, l.channels[0]);
     u->n_timesteps = read_int(j, "num_train_timesteps", 0, 1, 1 << 24);
     if (u->time == SS_TIME_LEARNED && !u->n_timesteps)
@@ -429,7 +429,7 @@ static void read_plain(ss_json *j, ss_unet_config *u)
     int mid_groups = read_int(j, "attn_norm_num_groups", 0, 1, MAX_CHANNELS);
     if (u->has_mid) {
         if (!mid_groups && !scale_shift) /* with scale_shift and no number there is no norm */
-            mid_groups = l.groups ? l.groups : u->mid.out / 4 < 32 ? u->mid.out / 4 : 32;
+            mid_groups = l.groups ? l.groups : ss_unet_quarter_groups(u->mid.out);
         u->mid.attends = add_attention;
         u->mid.attention_groups = mid_groups;
         set_heads(&u->mid, one_head ? u->mid.out : given);
