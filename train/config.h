@@ -17,7 +17,7 @@
 
 #include "train/trainer.h"
 
-/* What happens after a step that is not finite, if a smaller loss scale cannot help:
+/* The answer to a step that is not finite, if a smaller loss scale cannot help:
  *   stop       the training ends with an error; the last checkpoint stays
  *   rollback   weights and optimiser go back to the last checkpoint, and on with other batches
  *   skip       nothing: the step is skipped, and so may be the next
@@ -46,9 +46,9 @@ typedef struct {
     bool tensorboard;
 
     int64_t checkpoint_every; /* steps; the last step always has one */
-    int64_t checkpoint_keep;  /* the newest so many stay, besides one that an interruption saved;
-                                 0: all stay */
-    bool checkpoint_ema;      /* the averages of the weights too, as step-N-ema */
+    int64_t checkpoint_keep; /* how many of the newest stay, besides one that an interruption saved;
+                                0: all stay */
+    bool checkpoint_ema;     /* the averages of the weights too, as step-N-ema */
 
     json_t *effective; /* with nothing left out; owned */
     struct ss_train_config_parts *parts;
@@ -61,9 +61,10 @@ ss_code ss_train_config_read(const char *path, const char *const *sets, int n_se
                              ss_train_config **t, ss_err *e);
 void ss_train_config_free(ss_train_config *t); /* NULL is fine */
 
-/* What determines a training's numbers, as the plan of its run file: the effective configuration,
- * with this number of steps, but without what no measured number depends on (the output's name,
- * when a training that overflows ends, that it is no branch). ss_free; NULL: no memory. */
+/* All that determines a training's numbers, as the plan of its run file: the effective
+ * configuration, with this number of steps, but without what no measured number depends on (the
+ * output's name, when a training that overflows ends, that it is no branch). ss_free; NULL: no
+ * memory. */
 char *ss_train_config_plan(const ss_train_config *t, int64_t steps);
 
 /* True if what a step does depends on how many there are: the learning rate does. */
@@ -72,7 +73,8 @@ bool ss_train_config_steps_matter(const ss_train_config *t);
  * it, so that a training which gets more of them has the same checkpoints. NULL: no memory. */
 json_t *ss_train_config_record(const ss_train_config *t);
 
-/* What of an effective configuration must be the same to go on with a training. NULL: no memory. */
+/* The part of an effective configuration that must be the same to go on with a training. NULL: no
+ * memory. */
 json_t *ss_train_config_fixed(const json_t *effective);
 
 /* True if two effective configurations differ; out says where first: "optimizer.lr is 0.001 there,

@@ -21,7 +21,7 @@ typedef enum {
     SS_FIELD_TEXTS   /* const char *const *, and an int at `count`, its length */
 } ss_field_kind;
 
-/* What a field determines. The first is usual, and its value 0. */
+/* The role of a field. The first is usual, and its value 0. */
 typedef enum {
     SS_FIELD_DATA,   /* the numbers of a training: in its plan, the same to go on with it */
     SS_FIELD_LENGTH, /* as DATA, but a training can go on with another */

@@ -10,8 +10,8 @@ typedef struct {
     const char *section, *key; /* section: as in ss_field_section */
     /* Reads it from its section, after all fields; complaints are in j. NULL: another part does. */
     void (*read)(ss_config_reader *r, ss_json *j);
-    /* What the effective configuration has of it, borrowed; NULL: nothing. What may be a file of
-     * its own is there as an object. */
+    /* The object for the effective configuration, borrowed, even if the configuration names a file;
+     * NULL: none. */
     json_t *(*given)(const ss_train_config_parts *parts, const char *key);
 } ss_config_part;
 

@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "train/config.h"
 
-/* What a configuration owns. */
+/* All that a configuration owns. */
 typedef struct ss_train_config_parts {
     json_t *root;      /* the file with what --set says; texts are borrowed from it */
     json_t *network;   /* config.json of the network, with the remedies */

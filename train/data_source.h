@@ -17,7 +17,7 @@ typedef struct {
     void (*read)(const ss_data *d, int64_t i, float *x, int64_t *label);
 } ss_data_source;
 
-/* What each number of a sample's stream decides. */
+/* Numbers of a sample's stream, by what they decide. */
 enum { SS_DATA_FLIP, SS_DATA_DROP, SS_DATA_OWN = 4 };
 
 struct ss_data {

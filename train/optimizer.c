@@ -25,7 +25,7 @@ ss_code ss_optimizer_check(const ss_optimizer_options *p, ss_err *e)
     const struct {
         const char *name;
         double v;
-        double below; /* 0: any that is finite */
+        double below; /* the limit; 0: any finite number */
     } numbers[] = {{"lr", p->lr, 0},
                    {"eps", p->eps, 0},
                    {"weight_decay", p->weight_decay, 0},
@@ -79,7 +79,7 @@ double ss_optimizer_ema_decay(const ss_optimizer_options *p, int64_t t)
     return p->ema_decay;
 }
 
-/* A state of zeros for each tensor. */
+/* Makes a state of zeros for each tensor. */
 static ss_code make_state(ss_optimizer *o, ss_tensor ***at, ss_err *e)
 {
     if (!(*at = ss_calloc(o->n, sizeof(ss_tensor *))))
@@ -93,7 +93,7 @@ static ss_code make_state(ss_optimizer *o, ss_tensor ***at, ss_err *e)
     return SS_OK;
 }
 
-/* Weights get memory of their own, and averages their values. */
+/* Gives weights memory of their own, and averages their values. */
 static ss_code take_weights(ss_optimizer *o, int64_t largest, ss_err *e)
 {
     float *values = ss_alloc((size_t)largest, sizeof *values);

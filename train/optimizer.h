@@ -1,10 +1,14 @@
 /* optimizer.h - weights' updates from gradients, and what they say about stability
  *
- * The rules of adam, adamw, lion and sgd are in kernels/step.h; g is the gradient, clipped, t
- * counts steps from 1, eta is the learning rate of step t. Weights, moments and averages stay on
- * the device; a step asks it for a few sums. Learning rate: lr min(1, t / warmup), times, beyond
- * the warm-up and with p from 0 there to 1 at step `steps`, 1 (constant), 1 - p (linear) or (1 +
- * cos(pi p)) / 2 (cosine), these two never below `floor`.
+ * The rules of adam, adamw, lion and sgd are in kernels/step.h; g is the clipped gradient, t counts
+ * steps from 1, eta is the learning rate of step t. Weights, moments and averages stay on the
+ * device; a step asks it for a few sums. The learning rate of step t, where p goes from 0 at the
+ * end of the warm-up to 1 at step `steps`:
+ *
+ *   warm-up    lr t / warmup
+ *   constant   lr
+ *   linear     lr max(1 - p, floor)
+ *   cosine     lr max((1 + cos(pi p)) / 2, floor)
  *
  * Every sum is taken over fixed blocks, so the bits do not depend on the number of threads.
  *
@@ -28,10 +32,10 @@
 typedef enum { SS_RATES(X) SS_N_RATES } ss_rate;
 #undef X
 
-/* How the decay of the average of weights begins, after step t:
- *   constant    decay at once
+/* The decay of the average of weights after step t:
+ *   constant    decay
  *   diffusers   0 after the first step, then min(decay, t / (9 + t)), as its EMAModel
- *   edm         the half-life that decay has, but at most t / 20 steps */
+ *   edm         min(decay, 0.5^(20 / t)): a half-life of at most t / 20 steps */
 #define SS_EMA_WARMUPS(X)     \
     X(CONSTANT, "constant")   \
     X(DIFFUSERS, "diffusers") \
@@ -55,7 +59,7 @@ typedef struct {
 /* adam, lr 1e-4, betas 0.9 and 0.999, eps 1e-8, no decay, momentum 0.9 (sgd), no clipping,
  * constant, no warm-up, no average (with the warm-up of diffusers, if there is one). */
 ss_optimizer_options ss_optimizer_defaults(void);
-/* SS_USAGE that names the number which is out of its range. */
+/* SS_USAGE if a number is out of its range, which the message names. */
 ss_code ss_optimizer_check(const ss_optimizer_options *opt, ss_err *e);
 
 /* Learning rate of step t, t from 1; decay of the average after step t. */
@@ -69,14 +73,14 @@ typedef struct {
     int64_t unit_row; /* as in ss_step */
 } ss_trained;
 
-/* What one step did to one tensor. */
+/* The change of one tensor in one step. */
 typedef struct {
     double gradient_rms;
     double update_rms; /* of w after - w before, weight decay included */
     double weight_rms; /* before */
     double staleness;  /* RMS of g / sqrt(v^) = sqrt(mean(g^2 / max(v^, eps^2))), v^ = v / (1 -
-                          beta2^t): about 1 while v is up to date, far over 1 when it is stale, one
-                          to eight steps before the loss spikes. NaN but for adam and adamw */
+                          beta2^t): about 1 while v is up to date, far over 1 if it is stale, one to
+                          eight steps before the loss spikes. NaN for lion and sgd */
 } ss_update;
 
 typedef struct ss_optimizer ss_optimizer;
@@ -87,22 +91,22 @@ ss_code ss_optimizer_new(ss_ctx *c, const ss_optimizer_options *opt, const ss_tr
                          size_t n, ss_optimizer **o, ss_err *e);
 void ss_optimizer_free(ss_optimizer *o); /* NULL is fine */
 
-/* L2 norm of all gradients together, grad[i] as tensors[i].w or NULL for zeros; not finite when one
- * of them is not. */
+/* L2 norm of all gradients together, not finite if one of them is not. grad[i] has the shape of
+ * tensors[i].w, or is NULL for zeros. */
 ss_code ss_optimizer_norm(ss_optimizer *o, const ss_tensor *const *grad, double *norm, ss_err *e);
 
-/* One step with gradients grad[i] * multiplier (1 / loss scale). norm is theirs before that, as
- * ss_optimizer_norm gave it: clipping multiplies by clip / (norm + 1e-6) where this is below 1.
- * update [tensors] may be NULL. */
+/* Does one step with gradients grad[i] * multiplier (1 / loss scale). norm is that of grad, as
+ * ss_optimizer_norm gave it: clipping multiplies by clip / (norm * multiplier + 1e-6) if that is
+ * below 1. update [tensors] may be NULL. */
 ss_code ss_optimizer_step(ss_optimizer *o, const ss_tensor *const *grad, double multiplier,
                           double norm, ss_update *update, ss_err *e);
 
 int64_t ss_optimizer_steps(const ss_optimizer *o);                  /* done so far */
 const ss_tensor *ss_optimizer_ema(const ss_optimizer *o, size_t i); /* of tensor i; NULL: none */
 
-/* Moments, averages and the step as a safetensors file, whole or not at all; a run that loads it
- * goes on with the same bits. load: SS_FORMAT, with nothing changed, when the file is of another
- * optimiser (adam and adamw take each other's) or of other tensors. */
+/* Moments, averages and the step as a safetensors file, written whole or not at all; a run that
+ * loads it goes on with the same bits. load: a file of another optimiser (adam and adamw take each
+ * other's) or of other tensors is SS_FORMAT, and changes nothing. */
 ss_code ss_optimizer_save(const ss_optimizer *o, const char *path, ss_err *e);
 ss_code ss_optimizer_load(ss_optimizer *o, const char *path, ss_err *e);
 

@@ -3,7 +3,7 @@
  *   m.NAME, v.NAME, ema.NAME    F32 [values of the tensor]
  *   metadata                    optimizer: its kind; step: how many are done
  *
- * adam and adamw keep the same, so that each goes on from the other's.
+ * adam and adamw keep the same parts, so each can go on from the other's.
  */
 #include "train/optimizer_state.h"
 
@@ -36,7 +36,7 @@ static char *entry_name(const ss_optimizer *o, int part, size_t i)
     return ss_str_detach(&s);
 }
 
-/* Entry n of a file, whose values come from the device to *values. */
+/* Fills an entry of a file; its values are copied from the device to *values. */
 static ss_code put(const ss_optimizer *o, int part, size_t i, char **name, float *values,
                    ss_st_item *item, const char *path, ss_err *e)
 {
@@ -76,7 +76,7 @@ ss_code ss_optimizer_save(const ss_optimizer *o, const char *path, ss_err *e)
     return rc;
 }
 
-/* The file may have its values at any byte. */
+/* Copies an entry to the device; the file may have its values at any byte. */
 static ss_code read_values(const ss_optimizer *o, ss_tensor *x, const ss_stored_tensor *t,
                            ss_err *e)
 {
@@ -90,7 +90,7 @@ static ss_code read_values(const ss_optimizer *o, ss_tensor *x, const ss_stored_
     return rc;
 }
 
-/* Looks at one entry, or reads it when `read` is set. */
+/* Checks one entry; reads it if `read` is set. */
 static ss_code take(ss_optimizer *o, const ss_safetensors *f, const char *path, int part, size_t i,
                     bool read, ss_err *e)
 {
@@ -113,7 +113,7 @@ static ss_code take(ss_optimizer *o, const ss_safetensors *f, const char *path, 
     return rc;
 }
 
-/* Whether any tensor is "PART.NAME". */
+/* True if any tensor is called "PART.NAME". */
 static bool has_part(const ss_safetensors *f, int part)
 {
     const size_t n = strlen(part_names[part]);
@@ -127,7 +127,7 @@ static bool has_part(const ss_safetensors *f, int part)
     return has;
 }
 
-/* The state has what this optimiser keeps, and no more. */
+/* Refuses a state with other parts than this optimiser keeps. */
 static ss_code check_parts(const ss_optimizer *o, const ss_safetensors *f, const char *path,
                            ss_err *e)
 {

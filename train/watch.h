@@ -35,7 +35,7 @@ ss_code ss_watch_begin(ss_watch *w, int n, ss_err *e);
 double ss_watch_absmax(const ss_watch *w, int id);
 double ss_watch_rms(const ss_watch *w, int id);
 
-/* Where a sample overflowed. */
+/* The place where a sample overflowed. */
 typedef struct {
     const ss_module *module; /* NULL: all is finite */
     double share;            /* of the module's values of the sample that are inf or NaN */

@@ -79,7 +79,7 @@ enum { SS_MECHANISM_POINTS = 4, SS_MECHANISM_LATE = 3 };
  * batches of one training differ by up to 2. */
 #define SS_MECHANISM_JUMP 4.0
 enum { SS_MECHANISM_SPIKE_STEPS = 8 }; /* a spike follows its stale step within these (updates.h) */
-/* A stream breaks if it is so many times what it was at any measured step before; what follows is
+/* A stream breaks if it is this many times what it was at any measured step before; what follows is
  * no growth any more. From one measured step to the next, slow ones grew by up to 3. */
 #define SS_MECHANISM_BREAKS 10.0
 /* Weights have grown from here on, over the first point or the start of the training; median over

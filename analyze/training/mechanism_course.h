@@ -35,7 +35,7 @@ typedef double ss_course_value(const ss_course *c, int point, int layer);
 double ss_course_stream(const ss_course *c, int point, int layer);
 double ss_course_weights(const ss_course *c, int point, int layer);
 double ss_course_logit(const ss_course *c, int point, int layer);
-/* How much larger q and k are than what they read. */
+/* Size of q and k over that of what they are computed from. */
 double ss_course_projection(const ss_course *c, int point, int layer);
 const ss_mechanism_layer *ss_course_layer(const ss_course *c, int point, int layer);
 
@@ -47,9 +47,9 @@ double ss_course_growth(ss_course *c, ss_course_value *f, int layer);
 double ss_course_late_growth(ss_course *c, ss_course_value *f, int layer);
 int ss_course_late_from(const ss_course *c);
 
-/* How far the stream came, up to and with the first bad point, over its first level. */
+/* The largest stream up to the first bad point, that included, over its first level. */
 double ss_course_reach(ss_course *c);
-/* How far loss or activations jump at a point or in the steps after it, over all points before.
+/* The jump of loss or activations at a point and in the steps after it, over all points before.
  * Activations take part where the point has enough before it: a network that begins to learn leaves
  * zero, which is no jump. */
 double ss_course_jump(const ss_course *c, int point);

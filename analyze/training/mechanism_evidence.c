@@ -69,8 +69,8 @@ static double update_of(const ss_course *c, int i, int layer)
     return c->p.points[i].stale_share > 0.5 ? NAN : c->p.points[i].update;
 }
 
-/* What the first bad step would have changed: its rate is known, and what the step before changed
- * at its own rate. */
+/* The update that the first bad step would have made: its rate is known, and the update of the step
+ * before at that step's rate. */
 static double update_at_end(const ss_course *c)
 {
     const ss_mechanism_point *last = c->to > 0 ? &c->p.points[c->to - 1] : NULL;

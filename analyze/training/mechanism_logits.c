@@ -32,7 +32,7 @@ static ss_runaway of_layer(ss_course *c, int layer)
                         least_entropy(c, layer)};
 }
 
-/* How many of the needs are met; *known: whether one of the others is known not to be. */
+/* The number of needs that are met; *known: one of the others is known not to be. */
 static int n_met(const ss_runaway *x, bool *known)
 {
     const bool met[SS_RUNAWAY_NEEDS] = {x->level >= SS_LARGE_LOGIT, x->late >= SS_MECHANISM_RUNS,

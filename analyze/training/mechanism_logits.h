@@ -21,11 +21,11 @@ typedef struct {
 /* The layer that meets most needs; of several the one with the largest logits. */
 ss_runaway ss_runaway_leading(ss_course *c);
 
-/* How many needs it meets; NaN where that is not known. */
+/* The number of needs that it meets; NaN if it is not known. */
 double ss_runaway_met(const ss_course *c, const ss_runaway *x);
 
-/* How many the leading layer of the points before this one met: logits that had run away by then
- * explain a gradient that the optimiser had not seen the like of. Unknown counts as 0; NaN for
+/* The number that the leading layer of the points before this one met: logits that had run away by
+ * then explain a gradient that the optimiser had not seen the like of. Unknown counts as 0; NaN for
  * point -1. */
 double ss_runaway_met_before(ss_course *c, int point);
 

@@ -16,11 +16,10 @@ void ss_point_stream(const ss_view *view, ss_mechanism_point *p);
 /* The attention layers of a point: p->layers[point]. */
 void ss_point_layers(const ss_view *view, const ss_mechanism_points *p, int point);
 
-/* What the update of a training's step did, and its weights against those before training. */
+/* The update of a training's step, and its weights over those before training. */
 ss_code ss_point_updates(const ss_view *view, int column, ss_mechanism_point *p, ss_err *e);
 
-/* The weights of a checkpoint against those of the first: parameters by their names, which all
- * checkpoints share. */
+/* The weights of a checkpoint over those of the first; parameters have the same names in both. */
 void ss_point_weights(const ss_view *view, const ss_run *first, ss_mechanism_point *p);
 
 #endif

@@ -129,7 +129,8 @@ out:
     return rc;
 }
 
-/* Where the run has looked as all others have; everywhere if it is alone (a is NULL). */
+/* Points the view to columns and inputs that all runs have; to all of them if the run is alone (a
+ * is NULL). */
 static void where_alike(const ss_aligned *a, int at, ss_view *view, int *columns, int *inputs)
 {
     view->n_columns = a ? a->n_sigmas : view->r->n_done;
@@ -218,7 +219,7 @@ static ss_code of_runs(const int64_t *steps, ss_mechanism_points *p, ss_err *e)
     return rc;
 }
 
-/* What the plan of a training clamps blocks to. */
+/* The limit that the plan of a training clamps blocks to. */
 static double clamp_of(const ss_run *r)
 {
     json_t *plan = json_loads(r->plan, 0, NULL);

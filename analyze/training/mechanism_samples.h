@@ -5,15 +5,15 @@
 #include "analyze/training/mechanism_points.h"
 #include "analyze/training/mechanism_view.h"
 
-/* A sample stands out whose largest |x|, or loss, is so many times the median of its step's: those
- * of one step differ by 2 to 3, by 5 at the highest noise level. */
+/* A sample stands out if its largest |x|, or its loss, is this many times the median of its step's:
+ * usual samples of a step differ by 2 to 3, by 5 at the highest noise level. */
 #define SS_OUTLIER_SAMPLE 5.0
-/* And whose picture is so many times the median of all samples at its noise level: pictures of one
- * data set differ by less than 2. */
+/* And if its picture is this many times the median of all samples at its noise level: pictures of
+ * one data set differ by less than 2. */
 #define SS_OUTLIER_PICTURE 3.0
 
-/* By how much a sample stands out in both, 1 and more: it does. Where its picture is not known, a
- * number for comparison only, below all those whose picture is. */
+/* A measure of how much a sample stands out in both; from 1 on it does. If its picture is not
+ * known, it is far below 1, and serves to compare such samples only. */
 double ss_sample_outlier(double sample, double picture);
 
 /* Finds what is usual at each noise level of a training: the median of picture and loss over the

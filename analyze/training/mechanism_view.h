@@ -10,7 +10,7 @@
 
 enum { SS_VIEW_BINS = 80 }; /* of noise levels, 2^-20 to 2^20 */
 
-/* What a site is: part of the residual stream, another output, or nothing that is asked for. */
+/* Kinds of sites: of no interest here, another output, part of the residual stream. */
 enum { SS_IS_NOTHING, SS_IS_OTHER, SS_IS_STREAM };
 
 typedef struct {
@@ -46,7 +46,7 @@ ss_point_cell ss_view_cell(const ss_view *view, int k);
 size_t ss_view_at(const ss_view *view, ss_site s, ss_point_cell c); /* index into a statistic */
 double ss_view_sigma(const ss_view *view, ss_point_cell c);         /* NaN: not known */
 
-/* Whether the last parts of a path are these. */
+/* True if the last parts of a path are these. */
 bool ss_module_ends(const char *path, const char *end);
 
 #endif

@@ -103,12 +103,12 @@ static void log_numbers(const ss_training_log *l, double x[SS_N_STORY_NUMBERS])
 static ss_code spectrum_number(ss_run *r, const ss_sites *sites, double *x, ss_err *e)
 {
     ss_spectra s = {0};
-    int held, told = 0;
+    int held, known = 0;
     ss_code rc = ss_spectra_find(r, sites, SS_DEFAULT_CUTOFF, "", &s, e);
 
     if (rc == SS_OK) {
-        held = ss_spectra_held(&s, &told);
-        *x = told ? (double)held / told : NAN;
+        held = ss_spectra_held(&s, &known);
+        *x = known ? (double)held / known : NAN;
     }
     ss_spectra_release(&s);
     return rc;

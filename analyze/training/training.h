@@ -62,7 +62,7 @@ ss_code ss_training_losses(const ss_training *t, ss_training_loss *rows, int *n,
 /* The step, of n, in row i of `shown` rows: the first, the last, and evenly between. */
 int ss_training_shown(int i, int shown, int n);
 
-/* Tables; with `top`, of at most so many rows. */
+/* Tables, of at most `top` rows. */
 /* The run: file, model, steps, health. */
 ss_code ss_training_summary_table(const ss_training *t, ss_table *table, ss_err *e);
 /* Loss, norm and the largest |x| at steps; the stages at the same steps. */
