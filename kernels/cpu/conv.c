@@ -21,13 +21,13 @@ static bool is_ours(int64_t taps, int64_t in, int64_t out)
     return taps <= SS_DIRECT_TAPS && in >= 8 && out >= 8;
 }
 
-/* Whether the product of x with weights rounded to f may be made of bf16. */
+/* True when x and the weights rounded to f may be multiplied as bf16. */
 static bool in_bf16(const ss_device *d, const ss_tensor *x, const ss_format *f)
 {
     return d->bf16 && f && ss_bf16_holds(f->exp_bits, f->man_bits) && ss_is_in_bf16(x);
 }
 
-/* Of bf16, oneDNN 2.6.3 makes a wrong gradient of a 1 by 1 convolution with an odd number of
+/* With bf16, oneDNN 2.6.3 computes a wrong gradient of a 1 by 1 convolution with an odd number of
  * outputs (seen with 450 pixels, on a processor with AVX-512 BF16 and without AMX). */
 static bool is_wrong_in_bf16(const ss_conv2d_gradient_args *a)
 {

@@ -71,14 +71,14 @@ struct ss_device {
     char text[160];
 };
 
-/* How many threads a loop over this many values deserves: a small one stays on its own,
+/* Number of threads for a loop over this many values: a small one stays on one,
  * because waking the others costs some microseconds. */
 static inline int ss_cpu_team(const ss_device *d, int64_t values)
 {
     return values >= 32768 ? d->threads : 1;
 }
 
-/* Whether numbers of such a format are numbers of bf16; and whether x's values are known to be. */
+/* True when each number of the format is one of bf16; true when all values of x are known to be. */
 static inline bool ss_bf16_holds(int exp_bits, int man_bits)
 {
     return exp_bits > 0 && exp_bits <= 8 && man_bits <= 7;

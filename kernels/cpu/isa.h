@@ -55,8 +55,8 @@ static inline int64_t round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
-/* Of the positions [*from, *to) leaves those whose source p stride + first lies in [0, size); none:
- * *to <= *from. */
+/* Narrows the positions [*from, *to) to those p whose source p stride + first lies in [0, size). If
+ * none is left, *to <= *from. */
 static inline void keep_inside(int64_t stride, int64_t first, int64_t size, int64_t *from,
                                int64_t *to)
 {

@@ -132,7 +132,8 @@ static void strip_product(bool pairs, const float *a, int64_t a_stride, const fl
         tiles[pairs][kind](a + r * a_stride, a_stride, panel, c + r * c_stride, c_stride, K, add);
 }
 
-/* What one segment of queries saw; its mass (per key, sum of p over the queries) is apart. */
+/* Statistics of one segment of queries. Its mass (per key, the sum of p over the queries) is kept
+ * apart. */
 typedef struct {
     double entropy; /* sum over the queries */
     double entropy_min;
@@ -294,14 +295,14 @@ static bool row_range(const float *l, int64_t n, float *least, float *most)
     return is_finite(lo);
 }
 
-/* What one kind of logits was in a segment, as ss_logit_stats has it. */
+/* Statistics of one kind of logits in a segment, as in ss_logit_stats. */
 typedef struct {
     float *least, *most, *peak;
     uint64_t *nonfinite, *large;
 } logit_tally;
 
-/* Value by value, of the few rows that have inf, NaN or something large. What is finite and scaled
- * may be inf unscaled. */
+/* Counts value by value, for the few rows with inf, NaN or large values. A scaled logit may be
+ * finite where the unscaled one is inf. */
 static void count_row(const float *l, int64_t n, float factor, logit_tally t)
 {
     for (int64_t j = 0; j < n; j++) {
@@ -597,7 +598,7 @@ static ss_attention_stats summarise(const plan *p, int64_t head)
     };
 }
 
-/* Whether products may be made of pairs. */
+/* True when products may be made of pairs. */
 static bool suits_pairs(const ss_device *d, const ss_attention_args *a)
 {
     return HAVE_PAIRS && d->bf16 && !a->cosine && a->rounding &&
@@ -620,7 +621,7 @@ static plan plan_of(const ss_device *d, const ss_attention_args *a)
     return p;
 }
 
-/* The same of what may be stored. */
+/* Combines the segments' statistics of stored logits. */
 static ss_logit_stats summarise_logits(const plan *p, int64_t head)
 {
     const tally *t = p->tallies + head * p->segments;

@@ -177,7 +177,7 @@ static inline float identity_slope(float x)
     case SS_ACT_RELU: BODY(relu_f32); break;     \
     case SS_N_ACTS: break;                       \
     }
-/* The same with the derivatives. */
+/* Likewise with the derivatives. */
 #define SWITCH_SLOPE(act, BODY)                    \
     switch (act) {                                 \
     case SS_ACT_NONE: BODY(identity_slope); break; \

@@ -30,7 +30,7 @@ static moments moments_of(double n, double x0, double s1, double s2)
     return (moments){n, x0 + mean, m2 < 0 ? 0 : m2};
 }
 
-/* Those of two disjoint sets together. */
+/* Combines the moments of two disjoint sets. */
 static moments combine(moments a, moments b)
 {
     const double n = a.n + b.n, delta = b.mean - a.mean;
@@ -285,7 +285,7 @@ ss_code ISA(layer_norm)(ss_device *d, const ss_layer_norm_args *a, ss_err *e)
  * Group norm, in three passes: moments; dz = dy act'(z) and, for each sample and channel,
  * S1 = sum dz and S2 = sum dz h; then dx from those. h = (x - mean) / std. */
 
-/* What the rows of one sample are treated with, [C] each; z = h a + b, h = (x - m) r + l. */
+/* Coefficients for the rows of one sample, [C] each; z = h a + b, h = (x - m) r + l. */
 typedef struct {
     float *m, *r, *l, *a, *b;
     float *k1, *k2, *k3; /* dx = k1 dz + k2 + k3 h */

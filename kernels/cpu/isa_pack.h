@@ -71,7 +71,7 @@ static inline void pack_outputs(const ss_conv *c, int64_t o, int64_t wide, int64
     }
 }
 
-/* The same of one input of turned weights, [in][out][taps] with the taps in reverse. */
+/* Packs one input of turned weights, [in][out][taps] with the taps in reverse. */
 static inline void pack_turned(const ss_conv *c, int64_t o, int64_t wide, int64_t input, float *to)
 {
     const int64_t taps = c->kh * c->kw, some = min_i64(VL, c->out - o);

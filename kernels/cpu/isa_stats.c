@@ -24,7 +24,7 @@ enum { VB = sizeof(vb), PIECE = 240 * VB, CHUNK = 61440 }; /* whole pieces, of a
 enum { STRIDE = 2 * VB, MANY = 2048 };
 enum { AHEAD = 4096, LINE = 16 }; /* how far values are fetched ahead */
 
-/* Of finite values: how many, mean, sum (x - mean)^2, extremes. */
+/* Moments of finite values: their number, mean, sum (x - mean)^2, extremes. */
 typedef struct {
     double n, mean, m2;
     float min, max; /* of none: inf and -inf */
@@ -62,7 +62,7 @@ static bool first_finite(const float *x, int64_t n, float *x0)
     return false;
 }
 
-/* Those of `count` finite values from the sums of x - x0 and its square, lane by lane. */
+/* Moments of `count` finite values from the sums of x - x0 and its square, lane by lane. */
 static moments from_sums(double count, double x0, vd sum, vd sum2, vf min, vf max)
 {
     const double total = vd_sum(sum);
@@ -77,7 +77,7 @@ static moments from_sums(double count, double x0, vd sum, vd sum2, vf min, vf ma
     return m;
 }
 
-/* Of n values; those that are not finite are replaced by x0. */
+/* Moments of n values; values that are not finite are replaced by x0. */
 static moments careful_moments(const float *x, int64_t n)
 {
     float x0 = 0;
@@ -117,14 +117,14 @@ static moments careful_moments(const float *x, int64_t n)
     return from_sums((double)n, x0, sum[0] + sum[1], sum2[0] + sum2[1], min, max);
 }
 
-/* Whether quick_moments are good: no value was inf or NaN, squares neither overflowed nor vanished,
- * and the mean does not hide the spread. */
+/* True when the result of quick_moments is exact enough: no value was inf or NaN, squares neither
+ * overflowed nor vanished, and the mean does not hide the spread. */
 static bool are_good(const moments *m)
 {
     return isfinite(m->m2) && m->m2 > m->n * m->mean * m->mean && fmaxf(-m->min, m->max) > 0x1p-40F;
 }
 
-/* What quick_moments gathers, lane by lane. */
+/* Sums and extremes that quick_moments gathers, lane by lane. */
 typedef struct {
     vd sum[2], sum2[2];
     vf min, max;
@@ -156,8 +156,8 @@ static inline void gather(gathered *g, const float *x, vf *sum, vf *square, uint
     *square = plus(vf_madd(a, a, b * b), vf_madd(c, c, d * d));
 }
 
-/* Of n values, whole strides of them, with sums of eight in f32. Their exponents, in any order, go
- * to `to` unless that is NULL. */
+/* Moments of n values, whole strides of them, with sums of eight in f32. Their exponents, in any
+ * order, go to `to` unless that is NULL. */
 static inline moments quick_moments(const float *x, int64_t n, uint8_t *to)
 {
     gathered g = {.min = vf_load(x), .max = vf_load(x)};
@@ -217,7 +217,7 @@ static int top_of(const moments *m)
 
 enum { WINDOW = 12, WINDOWS = 6 };
 
-/* How many bytes of each lane are low + k, for k < WINDOW. */
+/* Number of bytes of each lane that are low + k, for k < WINDOW. */
 typedef struct {
     vb of[WINDOW];
 } counts;

@@ -54,9 +54,8 @@ static inline vi vf_is_finite(vf x)
     return ((vi)x & 0x7fffffff) < 0x7f800000;
 }
 
-/* What the language lacks. vf_max(a, b) is a > b ? a : b, so a NaN in b stays and one in a
- * does not; vf_min likewise. vf_madd is a * b + c. vd_low and vd_high widen half of the
- * lanes. */
+/* Operations that vector types lack. vf_max(a, b) is a > b ? a : b, so a NaN in b stays and one in
+ * a does not; vf_min likewise. vf_madd is a * b + c. vd_low and vd_high widen half of the lanes. */
 #if defined __AVX512F__
 #define VF_OP(op) _mm512_##op##_ps
 #define VF_INTRINSIC __m512
@@ -242,7 +241,7 @@ static inline vb vb_look_up(vb table, vb x)
 
 typedef uint64_t vq __attribute__((vector_size(sizeof(vb))));
 
-/* Of each eight bytes the sum. */
+/* Sums of each eight bytes. */
 static inline vq vb_eights(vb x)
 {
     return (vq)VB_OP(sad_epu8)((VB_INTRINSIC)x, (VB_INTRINSIC)(vb){0});

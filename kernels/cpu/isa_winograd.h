@@ -104,7 +104,7 @@ static inline void transform_vector(const float *const pixel[ELEMENTS], int64_t 
     }
 }
 
-/* The same of all channels of a tile's patch. */
+/* Does so for all channels of a tile's patch. */
 static inline void transform_patch(const ss_conv *c, place tile, float *to, int64_t step)
 {
     const float *pixel[ELEMENTS];

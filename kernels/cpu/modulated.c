@@ -16,7 +16,7 @@ static bool add_range(ss_stats *s, float a, float b)
     return peak < 1 << SS_LOGIT_FROM && !isnan(a) && !isnan(b);
 }
 
-/* The same of a sample whose channels lie between least and most. */
+/* Adds the values of a sample whose channels lie between least and most. */
 static bool add_channels(const float *least, const float *most, const float *mod, int64_t C,
                          ss_stats *scaled, ss_stats *shifted)
 {

@@ -198,7 +198,7 @@ void ss_onednn_close(ss_onednn *o)
     ss_free(o);
 }
 
-/* Whether pictures are put into blocks; a few channels would not fill them. */
+/* True when pictures are put into blocks; few channels would not fill them. */
 static bool in_blocks(const shape_key *k)
 {
     return !k->bf16 && k->kh * k->kw > 1 && k->in >= 16 && k->out >= 16 &&
@@ -217,7 +217,7 @@ static void picture_dims(const shape_key *k, dnnl_dims_t src, dnnl_dims_t dst)
     dst[3] = (k->w + k->left + k->right - k->kw) / k->stride + 1;
 }
 
-/* Of a convolution's operands. */
+/* Descriptors of a convolution's operands. */
 typedef struct {
     desc src, wei, bias, dst;
     desc read_src; /* src as a forward reads it */
