@@ -30,7 +30,7 @@ static void last_parts(const char *path, int parts, char *out, size_t n)
     snprintf(out, n, "%.*s", (int)(end - first), path + first);
 }
 
-/* Two runs that would be called alike. */
+/* True for two runs whose names would be the same. */
 static bool have_twins(const ss_analysis *x, int n)
 {
     for (int i = 1; i < n; i++) {
@@ -58,7 +58,7 @@ void ss_analysis_name(ss_analysis *x, int n)
     }
 }
 
-/* What figures show: block outputs in forward order; where the file does not say which are
+/* Finds the rows of figures: block outputs in forward order; where the file does not say which are
  * some, or they are too many, those with the largest peaks. */
 static ss_code choose_rows(ss_analysis *x, ss_err *e)
 {

@@ -22,7 +22,7 @@ static void cell(FILE *f, double v, const char *format)
     html_raw(f, "</td>");
 }
 
-/* What each run is, with a link to its page. */
+/* The table of runs, with a link to the page of each. */
 static void runs_table(ss_page *p, const ss_overview *o)
 {
     FILE *f = p->f;
@@ -63,7 +63,7 @@ static void say_pair(ss_page *p, const ss_overview *o, int j, const ss_compariso
             most = &c->rows[i];
     }
     if (most && most->absmax.rise.bits > 0)
-        ss_summary_say(p, SS_SAID_TOLD, "runs",
+        ss_summary_say(p, SS_SAID_MEASURED, "runs",
                        "From %s to %s, %s rose most: from %.3g to %.3g at sigma %.3g.",
                        o->found[0].name, o->found[j].name,
                        ss_site_name(c->aligned.runs[0], ss_align_site(&c->aligned, most->site, 0),
@@ -75,7 +75,7 @@ static void say_pair(ss_page *p, const ss_overview *o, int j, const ss_compariso
                                                                      : most->absmax.rise.sigma,
                                                                  0)]);
     else if (most)
-        ss_summary_say(p, SS_SAID_TOLD, "runs", "No largest |x| is larger in %s than in %s.",
+        ss_summary_say(p, SS_SAID_MEASURED, "runs", "No largest |x| is larger in %s than in %s.",
                        o->found[j].name, o->found[0].name);
     if (x->inputs.n_losses &&
         (isinf(x->inputs.losses[0].loss[0]) || isinf(x->inputs.losses[0].loss[1])))
@@ -88,23 +88,23 @@ static void say_pair(ss_page *p, const ss_overview *o, int j, const ss_compariso
     else if (x->inputs.n_losses) {
         const ss_loss_row *l = &x->inputs.losses[0];
 
-        ss_summary_say(p, SS_SAID_TOLD, "runs",
+        ss_summary_say(p, SS_SAID_MEASURED, "runs",
                        "The loss differs most at sigma %.3g: %.3g in %s, %.3g in %s.",
                        c->aligned.runs[0]->sigmas[ss_align_sigma(&c->aligned, l->sigma, 0)],
                        l->loss[0], o->found[0].name, l->loss[1], o->found[j].name);
     }
 }
 
-/* Behind a largest value that leaves something out. */
+/* A remark after a largest value that leaves something out. */
 static const char *of_finite(const ss_analysis *x)
 {
     return x->bad.n_sites ? " of what is finite" : "";
 }
 
-/* What is not finite in each run, the first time that there is, and the last run before. */
+/* Says what is not finite in each run, which run is the first, and the last one before it. */
 static ss_code say_not_finite(ss_page *p, const ss_overview *o, ss_err *e)
 {
-    enum { RUNS = 6 }; /* of more, their pages tell */
+    enum { RUNS = 6 }; /* with more runs, see their pages */
     const size_t n = (size_t)o->n;
     const ss_not_finite **bad = ss_alloc(n, sizeof *bad);
     const char **names = ss_alloc(n, sizeof *names);
@@ -139,7 +139,7 @@ static ss_code say_not_finite(ss_page *p, const ss_overview *o, ss_err *e)
 
 static void say_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *pairs)
 {
-    enum { SENTENCES = 5 }; /* of more runs the table tells */
+    enum { SENTENCES = 5 }; /* with more runs, see the table */
     const ss_analysis *a = &o->found[0];
     char name[256];
 
@@ -151,7 +151,7 @@ static void say_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *p
             continue;
         const double ratio = b->growth.rows[0].peak / a->growth.rows[0].peak;
 
-        ss_summary_say(p, SS_SAID_TOLD, "runs",
+        ss_summary_say(p, SS_SAID_MEASURED, "runs",
                        "%s reaches %.4g (in %s)%s, %s %.4g%s: %.3g times as much.", b->name,
                        b->growth.rows[0].peak,
                        ss_site_name(b->run, ss_analysis_origin(b, 0), name, sizeof name),
@@ -202,7 +202,7 @@ static ss_code find_pairs(const ss_overview *o, ss_overview_pair *pairs, ss_err 
     return SS_OK;
 }
 
-/* Of the same runs, in the same order. */
+/* True for the same runs in the same order. */
 static ss_code find_mechanism(const ss_trend *t, ss_mechanism_finding *m, ss_err *e)
 {
     int64_t *steps = ss_calloc((size_t)t->n_steps, sizeof *steps);
@@ -216,7 +216,7 @@ static ss_code find_mechanism(const ss_trend *t, ss_mechanism_finding *m, ss_err
     return rc;
 }
 
-/* What several runs say together. */
+/* The analyses of several runs together. */
 typedef struct {
     bool has_trend;
     ss_trend trend;
@@ -273,7 +273,7 @@ static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err 
         ss_trends_say(p, o->format, o->n_formats, &x->trend);
     }
     if (x->conditioning.n_told >= 2)
-        ss_summary_say(p, SS_SAID_TOLD, "conditioning", "%s",
+        ss_summary_say(p, SS_SAID_MEASURED, "conditioning", "%s",
                        ss_conditioning_sentence(&x->conditioning, text, sizeof text));
     say_runs(p, o, x->pairs);
     ss_summary_end(p);
@@ -287,7 +287,7 @@ static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err 
     if (rc == SS_OK && o->opt->samples)
         rc = ss_section_samples(p, o->opt->samples, e);
     ss_page_section(p, "made", "How this was made");
-    html_raw(p->f, "<p>Each run's own page tells how it was made. This report:</p><pre>");
+    html_raw(p->f, "<p>Each run's own page says how it was made. This report:</p><pre>");
     html_text(p->f, o->opt->command ? o->opt->command : "");
     html_raw(p->f, "</pre>\n<p>sigmascope " SS_VERSION "</p>\n</main>\n");
     return rc;

@@ -35,7 +35,7 @@ ss_code ss_overview_write(const ss_overview *o, const char *title, ss_report_sum
 ss_code ss_section_trend(ss_page *p, const ss_overview *o, const ss_trend *t, ss_err *e);
 ss_code ss_section_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *pairs, ss_err *e);
 
-/* #conditioning, where several of the runs told one network different noise levels. */
+/* #conditioning, where in several of the runs one network was told different noise levels. */
 ss_code ss_section_conditioning(ss_page *p, const ss_conditioning *c, ss_err *e);
 
 #endif

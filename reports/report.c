@@ -49,7 +49,7 @@ static ss_code parse_formats(writer *w, ss_err *e)
     return SS_OK;
 }
 
-/* Of a training the format that it was made in is judged first, unless others were asked for. */
+/* Judges a training by the format that it was made in first, unless others were asked for. */
 static void lead_with_own(writer *w)
 {
     ss_format own;

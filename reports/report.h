@@ -27,7 +27,7 @@ typedef struct {
     const char *folder; /* to be made */
     const char *steps;  /* "250,6000": of which training step each run is; NULL: from paths */
     const char
-        *story; /* a folder of training runs (analyze/training/story.h), told first; or NULL */
+        *story; /* a folder of training runs (analyze/training/story.h), shown first; or NULL */
     const char *samples;        /* a folder that `generate` made, or NULL */
     const char *title;          /* NULL: made from the models' names */
     const char *const *formats; /* number formats; none: fp16, bf16, fp8-e4m3, fp8-e5m2 */

@@ -15,8 +15,8 @@ void ss_summary_begin(ss_page *p)
 
 void ss_summary_say(ss_page *p, ss_said said, const char *anchor, const char *fmt, ...)
 {
-    static const char *const classes[] = {"found", "clear", "told", "unknown"};
-    static const char *const words[] = {"trouble", "no trouble", "measured", "cannot be told"};
+    static const char *const classes[] = {"found", "clear", "measured", "unknown"};
+    static const char *const words[] = {"trouble", "no trouble", "measured", "not known"};
     char text[1024];
     va_list args;
 
@@ -51,7 +51,7 @@ void ss_summary_structure(ss_page *p, const ss_run *r, const ss_structure_asked 
 
         snprintf(anchor, sizeof anchor, line < 0 ? "structure" : "structure-%d", line + 1);
         if (text)
-            ss_summary_say(p, SS_SAID_TOLD, anchor, "%s", text);
+            ss_summary_say(p, SS_SAID_MEASURED, anchor, "%s", text);
         ss_free(text);
     }
 }
@@ -69,8 +69,8 @@ void ss_summary_not_finite(ss_page *p, const ss_not_finite *x, const char *name,
                           (part == SS_BAD_SITES && !x->n_sites);
 
         if (text)
-            ss_summary_say(p, fact ? SS_SAID_TOLD : SS_SAID_BAD, anchor, "%s%s%s", name ? name : "",
-                           name ? ": " : "", text);
+            ss_summary_say(p, fact ? SS_SAID_MEASURED : SS_SAID_BAD, anchor, "%s%s%s",
+                           name ? name : "", name ? ": " : "", text);
         ss_free(text);
     }
 }
@@ -97,7 +97,7 @@ static void say_finite(ss_page *p, const ss_analysis *x)
                        bad->of_sites, *x->run->precision ? x->run->precision : "not recorded");
 }
 
-/* ", of what is finite": behind numbers that leave something out. */
+/* ", of what is finite": a remark after numbers that leave something out. */
 static const char *of_finite(const ss_analysis *x)
 {
     return x->bad.n_sites    ? ", of what is finite,"
@@ -117,12 +117,12 @@ static void say_growth(ss_page *p, const ss_analysis *x)
     }
     ss_site_name(x->run, ss_analysis_origin(x, 0), name, sizeof name);
     if (x->n < 2)
-        ss_summary_say(p, SS_SAID_TOLD, "growth",
+        ss_summary_say(p, SS_SAID_MEASURED, "growth",
                        "The largest activation%s is %.4g, in %s. With one noise level there is no "
                        "growth to speak of.",
                        of_finite(x), top->peak, name);
     else if (!isfinite(top->absmax.ratio))
-        ss_summary_say(p, SS_SAID_TOLD, "growth",
+        ss_summary_say(p, SS_SAID_MEASURED, "growth",
                        "The largest activation%s is %.4g, in %s, at sigma %.3g (input %s). Its "
                        "growth from the lowest to the highest sigma cannot be given: there it is "
                        "%.3g and %.3g.",
@@ -130,7 +130,7 @@ static void say_growth(ss_page *p, const ss_analysis *x)
                        x->run->inputs[top->peak_input], top->absmax.low, top->absmax.high);
     else
         ss_summary_say(
-            p, SS_SAID_TOLD, "growth",
+            p, SS_SAID_MEASURED, "growth",
             "The largest activation%s is %.4g, in %s, at sigma %.3g (input %s). There it "
             "is %.3g at the lowest sigma and %.3g at the highest: a factor of %.3g.",
             of_finite(x), top->peak, name, sigma_of(x, top->peak_sigma),
@@ -151,7 +151,7 @@ static void say_stages(ss_page *p, const ss_analysis *x)
                                         : "at the highest sigma one of them has nothing but zeros");
         return;
     }
-    ss_summary_say(p, SS_SAID_TOLD, "growth",
+    ss_summary_say(p, SS_SAID_MEASURED, "growth",
                    "At the highest sigma (%.3g) the decoder reaches %.3g%s and the encoder %.3g, a "
                    "factor of %.3g; at the lowest %.3g against %.3g.",
                    sigma_of(x, row->sigma), row->absmax[SS_STAGE_DECODER], of_finite(x),
@@ -170,7 +170,7 @@ static const ss_overflow_row *first_overflow(const ss_overflow *o)
     return NULL;
 }
 
-/* Were all values of the run rounded to this format? */
+/* True when all values of the run were rounded to this format. */
 static bool is_own_format(const ss_run *r, const ss_format *f)
 {
     ss_format own;
@@ -218,7 +218,7 @@ static void say_headroom(ss_page *p, const ss_analysis *x)
                            x->run->modules[least->module]);
         else if (!x->bad.nothing_nonzero)
             ss_summary_say(
-                p, x->bad.counted && !outputs_only ? SS_SAID_GOOD : SS_SAID_TOLD, "headroom",
+                p, x->bad.counted && !outputs_only ? SS_SAID_GOOD : SS_SAID_MEASURED, "headroom",
                 "%s does not overflow%s: %.1f bits are left in %s, which has least.",
                 x->format[i].name,
                 outputs_only     ? " at the outputs of modules (nothing else was recorded, such as "
@@ -240,7 +240,7 @@ static void say_weights(ss_page *p, const ss_analysis *x)
                                               : "no module with weights has a finite activation");
         return;
     }
-    ss_summary_say(p, SS_SAID_TOLD, "weights",
+    ss_summary_say(p, SS_SAID_MEASURED, "weights",
                    "The largest weight%s is %.3g, against a largest activation%s of %.4g. In %d of "
                    "%d modules activations are huge (%d times the median of %.3g); in %d of those "
                    "the weights are of normal size.",
@@ -258,14 +258,14 @@ static void say_attention(ss_page *p, const ss_analysis *x)
                        x->run->n_layers ? "of its attention layers the run records nothing"
                                         : "no attention layer was recorded");
     else
-        ss_summary_say(p, a->n_bad || a->n_collapsed ? SS_SAID_BAD : SS_SAID_TOLD, "attention",
+        ss_summary_say(p, a->n_bad || a->n_collapsed ? SS_SAID_BAD : SS_SAID_MEASURED, "attention",
                        "%s", x->attention_sentence);
 }
 
 static void say_spectra(ss_page *p, const ss_analysis *x)
 {
     char text[512];
-    int told = 0;
+    int decided = 0;
 
     if (!x->has_spectra)
         ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
@@ -273,7 +273,8 @@ static void say_spectra(ss_page *p, const ss_analysis *x)
                        "has no spectra.");
     else
         ss_summary_say(
-            p, ss_spectra_held(&x->spectra, &told) || told ? SS_SAID_TOLD : SS_SAID_UNKNOWN,
+            p,
+            ss_spectra_held(&x->spectra, &decided) || decided ? SS_SAID_MEASURED : SS_SAID_UNKNOWN,
             "inputs", "%s.", ss_spectra_sentence(x->run, &x->spectra, text, sizeof text));
 }
 
@@ -294,7 +295,7 @@ static void say_maps(ss_page *p, const ss_analysis *x)
     }
     ss_summary_say(p,
                    high > low ? SS_SAID_BAD
-                   : high     ? SS_SAID_TOLD
+                   : high     ? SS_SAID_MEASURED
                               : SS_SAID_GOOD,
                    "maps",
                    "Of %d dumped modules %d have degenerate maps at the lowest sigma and %d at the "
@@ -310,11 +311,11 @@ static void say_channels(ss_page *p, const ss_analysis *x)
     if (k->n_sites == 0)
         return;
     if (k->n == 0)
-        ss_summary_say(p, SS_SAID_TOLD, "channels",
+        ss_summary_say(p, SS_SAID_MEASURED, "channels",
                        "No channel is %d times as large as the median channel of its module.",
                        SS_OUTLIER);
     else
-        ss_summary_say(p, SS_SAID_TOLD, "channels",
+        ss_summary_say(p, SS_SAID_MEASURED, "channels",
                        "%zu channels in %d of %d places are at least %d times as large as the "
                        "median channel there; the largest is channel %lld of %s with %.3g.",
                        k->n, k->n_sites_with, k->n_sites, SS_OUTLIER, (long long)k->rows[0].channel,
@@ -328,7 +329,7 @@ static void say_dead(ss_page *p, const ss_analysis *x)
 
     if (k->n_dead)
         ss_summary_say(
-            p, SS_SAID_TOLD, "channels",
+            p, SS_SAID_MEASURED, "channels",
             "%lld of %lld channels are dead at every noise level and input: RMS 0, or at "
             "most %g of their module's median; most in %s (%lld of %lld).",
             (long long)k->n_dead, (long long)k->n_channels, SS_DEAD,
@@ -346,12 +347,12 @@ static void say_tokens(ss_page *p, const ss_analysis *x)
         return;
     if (k->n == 0)
         ss_summary_say(
-            p, SS_SAID_TOLD, "tokens",
+            p, SS_SAID_MEASURED, "tokens",
             "No position's norm is %d times the median of its map, in %d dumped modules.",
             SS_TOKEN_OUTLIER, k->n_modules);
     else
         ss_summary_say(
-            p, SS_SAID_TOLD, "tokens",
+            p, SS_SAID_MEASURED, "tokens",
             "Outlier tokens: in %d of %d dumped modules some position's norm is at least "
             "%d times the median of its map; most in %s, at %s, %.3g times.",
             k->n, k->n_modules, SS_TOKEN_OUTLIER, x->run->modules[top->module],
@@ -384,13 +385,13 @@ static void say_loss(ss_page *p, const ss_analysis *x)
                        isfinite(high) ? "finite" : "inf or NaN");
     else
         ss_summary_say(
-            p, SS_SAID_TOLD, "loss",
+            p, SS_SAID_MEASURED, "loss",
             "The denoising loss of %s, mean over %d samples, is %.3g at the lowest sigma "
             "and %.3g at the highest.",
             input, r->n_samples, low, high);
 }
 
-/* How the network is built where it is worst. */
+/* Says how the network is built where it is worst. */
 static void say_structure(ss_page *p, const ss_analysis *x)
 {
     ss_structure_asked asked = {0};
@@ -417,7 +418,7 @@ void ss_summary_run(ss_page *p, const ss_analysis *x)
         return;
     }
     if (x->n < x->run->n_sigmas)
-        ss_summary_say(p, SS_SAID_TOLD, NULL,
+        ss_summary_say(p, SS_SAID_MEASURED, NULL,
                        "The run is not complete: %d of %d noise levels are finished, and only "
                        "those are shown.",
                        x->n, x->run->n_sigmas);

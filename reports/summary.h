@@ -5,13 +5,13 @@
 #include "reports/analysis.h"
 #include "reports/page/page.h"
 
-/* What a sentence is, which stands before it in a word: good and bad answer whether there is
- * trouble of the kind that it is about; a size or a ratio alone is neither. */
+/* The verdict of a sentence, which stands before it in a word: good and bad answer whether there is
+ * trouble of the kind that the sentence is about; a size or a ratio alone is neither. */
 typedef enum {
-    SS_SAID_BAD,     /* trouble, in red */
-    SS_SAID_GOOD,    /* that trouble was looked for, and is not there */
-    SS_SAID_TOLD,    /* a fact */
-    SS_SAID_UNKNOWN, /* the run cannot say */
+    SS_SAID_BAD,      /* trouble, in red */
+    SS_SAID_GOOD,     /* that trouble was looked for, and is not there */
+    SS_SAID_MEASURED, /* a fact */
+    SS_SAID_UNKNOWN,  /* the run cannot say */
 } ss_said;
 
 /* A list of sentences, each with its verdict and a link to the figure that shows it. */
@@ -23,8 +23,8 @@ void ss_summary_say(ss_page *p, ss_said said, const char *anchor, const char *fm
 void ss_summary_structure(ss_page *p, const ss_run *r, const ss_structure_asked *asked);
 void ss_summary_end(ss_page *p);
 
-/* What of a run is not finite, each part in its sentence; name: what the run is called before each,
- * or NULL. */
+/* Says what of a run is not finite, a sentence for each part, which begins with name unless that is
+ * NULL. */
 void ss_summary_not_finite(ss_page *p, const ss_not_finite *x, const char *name,
                            const char *anchor);
 

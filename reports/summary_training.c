@@ -13,7 +13,8 @@ static void say_health(ss_page *p, const ss_training_analysis *x)
 
     ss_training_health_say(&x->health, text, sizeof text);
     if (*text)
-        ss_summary_say(p, x->health.trouble ? SS_SAID_BAD : SS_SAID_TOLD, "training", "%s", text);
+        ss_summary_say(p, x->health.trouble ? SS_SAID_BAD : SS_SAID_MEASURED, "training", "%s",
+                       text);
     else
         ss_summary_say(p, x->health.knows ? SS_SAID_GOOD : SS_SAID_UNKNOWN, "training", "%s",
                        x->health.knows ? "No step was skipped, and the loss is finite at every "
@@ -49,7 +50,7 @@ static void say_overflow(ss_page *p, const ss_training_analysis *x)
                    x->t.trend.steps[o->rows[0].first], sigma);
 }
 
-/* How the network is built where it is worst. */
+/* Says how the network is built where it is worst. */
 static void say_structure(ss_page *p, const ss_training_analysis *x)
 {
     ss_structure_asked asked = {0};
@@ -82,7 +83,7 @@ static void say_bands(ss_page *p, const ss_training *t)
 
     if (!t->sigma || !isfinite(high / low))
         return;
-    ss_summary_say(p, SS_SAID_TOLD, "growth",
+    ss_summary_say(p, SS_SAID_MEASURED, "growth",
                    "At the end, samples with sigma from %.3g on reach %.4g, those below %.3g reach "
                    "%.4g: a factor of %.3g.",
                    t->cut[SS_BAND_HIGH - 1], high, t->cut[0], low, high / low);
@@ -96,7 +97,7 @@ static void say_stages(ss_page *p, const ss_training *t)
 
     if (!isfinite(decoder / encoder))
         return;
-    ss_summary_say(p, SS_SAID_TOLD, "growth",
+    ss_summary_say(p, SS_SAID_MEASURED, "growth",
                    "At step %.0f the largest |x| of the decoder is %.3g times that of the encoder "
                    "(%.4g and %.4g).",
                    t->trend.steps[last], decoder / encoder, decoder, encoder);
@@ -140,11 +141,11 @@ static void say_loss(ss_page *p, const ss_training_analysis *x)
     }
     if (best && best->last == best->first && worst->last == worst->first)
         ss_summary_say(
-            p, SS_SAID_TOLD, "training",
+            p, SS_SAID_MEASURED, "training",
             "The running loss is the same at the beginning and at the end, at every noise "
             "level.");
     else if (best)
-        ss_summary_say(p, worst->last > worst->first ? SS_SAID_BAD : SS_SAID_TOLD, "training",
+        ss_summary_say(p, worst->last > worst->first ? SS_SAID_BAD : SS_SAID_MEASURED, "training",
                        "The running loss fell most near sigma %.3g, from %.3g to %.3g, and %s near "
                        "sigma %.3g, from %.3g to %.3g.",
                        x->run->bins[best->bin], best->first, best->last,

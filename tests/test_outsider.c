@@ -272,7 +272,8 @@ static void test_few_groups(void **state)
     expect("analyze $D/absmax.h5", 0, "decoder.conv");
     expect("analyze $D/absmax.h5 --format fp8-e4m3", 0, "2 of 3 pairs of noise level and input");
     expect("analyze $D/absmax.h5 $D/absmax.h5 --steps 1,2", 0, "not by this trend");
-    expect("analyze $D/absmax.h5 $D/absmax.h5", 2, "the model's path '' tells no training step");
+    expect("analyze $D/absmax.h5 $D/absmax.h5", 2,
+           "the model's path '' has no certain training step");
     expect("compare $D/absmax.h5 $D/absmax.h5 --fail-over 1", 0, "0 limits exceeded");
     expect("compare $D/absmax.h5 $D/absmax.h5 --fail-over rms=1", 1, "rms cannot be judged");
     expect("compare $D/absmax.h5 $O", 1, "have no noise level in common");

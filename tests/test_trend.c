@@ -398,7 +398,7 @@ static void test_command(void **state)
     expect("$D/250.h5 $D/near.h5 --steps 250,3000", 3,
            "1 noise levels of 250.h5; the inputs have "
            "different names");
-    expect("$D/250.h5 $D/near.h5", 2, "'model' tells no training step");
+    expect("$D/250.h5 $D/near.h5", 2, "'model' has no certain training step");
     expect("$D/250.h5 $D/0.h5", 2, "step 0 has no place");
     expect("$D/250.h5 $D/250.h5", 2, "are both of step 250");
     expect("$D/250.h5 $D/1000.h5 --steps 5", 2, "--steps has 1 numbers for 2 runs");

@@ -12,7 +12,7 @@ typedef struct {
     ss_err *e;
 } search;
 
-/* Tries i unless it was, or there is no such. */
+/* Tries i, unless it was tried or does not exist. */
 static ss_code try_one(search *s, int i)
 {
     ss_bisection *b = s->b;
@@ -78,7 +78,7 @@ static ss_code narrow(search *s)
     return rc;
 }
 
-/* From i on by `step`, until one can be told. */
+/* Tries from i on by `step`, until one can be judged. */
 static ss_code try_end(search *s, int i, int step)
 {
     ss_code rc = try_one(s, i);

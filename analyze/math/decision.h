@@ -5,9 +5,9 @@
  *   mean +- t s / sqrt(n),   s^2 = sum (x - mean)^2 / (n - 1),   t of Student with n - 1 degrees
  *
  * A ratio is decided on logarithms, so its mean is the geometric one. Fewer than SS_LEAST_SEEDS
- * decide nothing, and neither do seeds that disagree. How many would is told from the scatter that
- * was seen: the least n at which the interval about the same mean, with the same s, no longer holds
- * the threshold. Intervals take the seeds for independent draws of a normal distribution.
+ * decide nothing, and neither do seeds that disagree. How many would is estimated from the scatter
+ * that was seen: the least n at which the interval about the same mean, with the same s, no longer
+ * holds the threshold. Intervals take the seeds for independent draws of a normal distribution.
  */
 #ifndef SS_ANALYZE_DECISION_H
 #define SS_ANALYZE_DECISION_H
@@ -20,7 +20,7 @@ typedef enum { SS_SIDE_UNKNOWN, SS_SIDE_OVER, SS_SIDE_UNDER } ss_side;
 
 typedef struct {
     int n;       /* seeds that have the number */
-    int missing; /* seeds that have not: they leave it undecided */
+    int missing; /* seeds without the number: they leave it undecided */
     int n_over;  /* over the threshold */
     double mean, low, high;
     double least, most;

@@ -3,8 +3,8 @@
  *   d^2 = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))
  *
  * is the squared Fréchet (2-Wasserstein) distance of N(m1, S1) and N(m2, S2), which is what is
- * reported as FID (features of pictures) and FVD (of videos). Where the features come from is
- * nobody's business here.
+ * reported as FID (features of pictures) and FVD (of videos). The features may come
+ * from anywhere.
  *
  * The root is never taken: with S1 = A A^T and S2 = B B^T (Cholesky, with pivots, so that singular
  * ones pass) the trace of (S1 S2)^(1/2) is the sum of the singular values of A^T B, and those are

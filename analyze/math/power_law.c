@@ -122,7 +122,7 @@ ss_power_law ss_power_law_fit(const double *x, const double *y, int n)
 
 bool ss_power_law_holds(const ss_power_law *p)
 {
-    /* three points cannot tell a bend from scatter, and have an interval for either */
+    /* with three points a bend and scatter cannot be distinguished; the interval covers both */
     return p->n == 3 || (p->n > 3 && p->s < M_LN2);
 }
 

@@ -6,10 +6,10 @@
  *   b = Suv / Suu,     s^2 = sum (v - a - b u)^2 / (n - 2),    error of b = s / sqrt(Suu)
  *   R^2 = 1 - sum (v - a - b u)^2 / Svv
  *
- * Intervals hold 95 % and use Student's t with n - 2 degrees of freedom. Whether the points lie on
- * a line at all is asked of a parabola through them: its quadratic coefficient against its own
- * error, with n - 3 degrees of freedom. With few points that test misses what is plain to see, so
- * points also bend where they scatter about the line by a factor of 2 and more (s >= ln 2) and the
+ * Intervals hold 95 % and use Student's t with n - 2 degrees of freedom. A parabola through the
+ * points tests whether they lie on a line at all: its quadratic coefficient against its own error,
+ * with n - 3 degrees of freedom. With few points that test misses what is plain to see, so points
+ * also bend where they scatter about the line by a factor of 2 and more (s >= ln 2) and the
  * parabola takes away two thirds of that; and where they scatter as much without, they follow no
  * law, and no line is straight enough to say where it leads.
  *
@@ -41,7 +41,7 @@ typedef struct {
 ss_power_law ss_power_law_fit(const double *x, const double *y, int n);
 
 /* Is there a line to speak of? False with fewer than three points, and where they scatter about it
- * by a factor of 2 and more, bent or not. A slight bend is said, and no reason to say nothing. */
+ * by a factor of 2 and more, bent or not. A slight bend is reported, and the line still holds. */
 bool ss_power_law_holds(const ss_power_law *p);
 
 /* Where the line reaches y, and from where to where a measured point may reach it: the x at which

@@ -53,7 +53,7 @@ static void gram(const double *a, int k, int n, int wide, double *room, double *
             g[(int64_t)i * n + j] = room[j < i ? (int64_t)j * wide + i : (int64_t)i * wide + j];
 }
 
-/* a [k][wide], n the smaller side, = x or its transpose, and zeros behind. False when there is no
+/* a [k][wide], n the smaller side, = x or its transpose, padded with zeros. False when there is no
  * energy or a value that is not finite. Squares of squares of f32 neither overflow nor vanish in
  * f64. */
 static bool load(const float *x, int rows, int columns, int wide, double *a)

@@ -32,7 +32,7 @@ static ss_code try_part(minimal *m, int from, int to, bool others, bool *kept)
     return rc;
 }
 
-/* Each of `parts` parts in turn, until one is kept. */
+/* Tries each of `parts` parts in turn, until one is kept. */
 static ss_code try_parts(minimal *m, int parts, bool others, bool *kept)
 {
     const int n = m->n;
@@ -45,8 +45,8 @@ static ss_code try_parts(minimal *m, int parts, bool others, bool *kept)
     return rc;
 }
 
-/* Each item by itself, again while one can go: a set of which most is needed takes a few rounds of
- * n tries. */
+/* Tries to leave out each item by itself, again while one can go: a set of which most is needed
+ * takes a few rounds of n tries. */
 static ss_code drop_single(minimal *m)
 {
     bool dropped = true;

@@ -13,11 +13,11 @@
 
 #include <stdbool.h>
 
-/* Do these items suffice? n may be 0. */
+/* Sets *suffices: do these items suffice? n may be 0. */
 typedef ss_code ss_subset_try(void *ctx, const int *items, int n, bool *suffices, ss_err *e);
 
-/* items [*n], which suffice together, become those that are left, in their order. *tries: how
- * often `try` was asked. */
+/* items [*n], which suffice together, are reduced to those that are needed, in their order. *tries:
+ * how often `try` was called. */
 ss_code ss_subset_minimal(int *items, int *n, ss_subset_try *try, void *ctx, int *tries, ss_err *e);
 
 #endif

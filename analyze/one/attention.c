@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a run has of attention; any set may be NULL. */
+/* The data of attention that a run has; any set may be NULL. */
 typedef struct {
     ss_run *r;
     const float *entropy, *entropy_min, *max_logit, *sink, *keys, *rms;
@@ -56,7 +56,7 @@ static double value_at(const source *s, const float *x, int layer, int head, int
     return x ? (double)x[ss_run_attention_at(s->r, layer, head, input, sigma, sample)] : NAN;
 }
 
-/* In how many samples of the inputs that take part a head is not finite. */
+/* Counts the samples, of the inputs that take part, in which a head is not finite. */
 static int count_bad(const source *s, int layer, int head)
 {
     for (int i = 0; s->bad && i < s->bad->n_heads; i++) {
@@ -451,7 +451,7 @@ static void heads_note(const ss_run *r, const ss_attn *a, int shown, ss_table *t
         ss_table_note(t,
                       "%d of %d heads; the run does not say how many keys there are "
                       "(/attention/keys), so entropy cannot be normalised and neither collapse "
-                      "nor sinks can be told%s",
+                      "nor sinks can be found%s",
                       shown, a->n_heads, bad);
     else
         ss_table_note(
@@ -625,7 +625,7 @@ char *ss_attn_sentence(const ss_attn *a)
     add_reason(&s, &between, n[SS_LOGITS_ALIGNED], "because q and k align, without collapse");
     ss_str_add(&s, ".");
     if (n[SS_LOGITS_UNKNOWN])
-        ss_str_addf(&s, " Of %d layers too little was recorded to tell.", n[SS_LOGITS_UNKNOWN]);
+        ss_str_addf(&s, " Of %d layers too little was recorded to decide.", n[SS_LOGITS_UNKNOWN]);
     if (from_size)
         ss_str_addf(&s,
                     " Of the %d with large q and k, the layer's input is large in %d, the "

@@ -6,14 +6,14 @@
  * levels, inputs and samples of a layer. What enters the product q k is looked up by the names
  * that diffusers gives: NAME.to_q and NAME.to_k (add_k_proj where there is no to_k) below a layer
  * NAME, RMS of their input and output ports. Where a run has neither, the RMS of the layer's
- * own input takes their place, squared; where it lacks that too, nothing is said of inputs.
+ * own input takes their place, squared; where it lacks that too, inputs have no verdict.
  *
  * A run made by other hooks may lack /attention/keys: its entropies cannot be normalised, so
- * everything that follows from them is NaN or false, and the notes say so. Of a layer with one key
- * there is no entropy to speak of either.
+ * everything that follows from them is NaN or false, and the notes say so. A layer with
+ * one key has no entropy either.
  *
  * A head whose entropy or logits are inf or NaN (not_finite.h) counts among the heads, and comes
- * first; what else is said of it is of the samples where it is finite. A layer with such a head has
+ * first; its other numbers are over the samples where it is finite. A layer with such a head has
  * the verdict "not finite".
  */
 #ifndef SS_ANALYZE_ATTENTION_H
@@ -48,7 +48,7 @@ typedef struct {
 
 typedef struct {
     int input;      /* the one asked for, or SS_ALL */
-    char *title[3]; /* of the tables: heads, logits, shares; behind it the input, if one */
+    char *title[3]; /* of the tables: heads, logits, shares; ends with the input, if there is one */
     bool has_keys;  /* false: nothing is normalised */
     int *order;     /* [n_levels] finished noise levels, lowest sigma first */
     int n_levels;
@@ -82,7 +82,7 @@ ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table
 ss_code ss_attn_logits_table(const ss_run *r, const ss_attn *a, int top, ss_table *t, ss_err *e);
 ss_code ss_attn_shares_table(const ss_run *r, const ss_attn *a, int top, ss_table *t, ss_err *e);
 
-/* What the tables say, in a sentence or two; ss_free. NULL: no memory. */
+/* Summarises the tables in a sentence or two; ss_free. NULL: no memory. */
 char *ss_attn_sentence(const ss_attn *a);
 
 #endif

@@ -28,8 +28,8 @@ static int compare_down(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* Everything that the energies of positions and channels say. energy: [positions + 3 channels]
- * of scratch. False when x has no energy or values that are not finite. */
+/* Fills in the metrics that follow from the energies of positions and channels. energy: [positions
+ * + 3 channels] of scratch. False when x has no energy or values that are not finite. */
 static bool measure_energy(const float *x, const ss_map_shape *s, double *energy, double *values)
 {
     double *const position = energy, *const channel = energy + s->positions;
@@ -107,8 +107,8 @@ static ss_code measure_low(const float *x, const ss_map_shape *s, double *low, s
     return SS_OK;
 }
 
-/* Adds what Scharr's operator sees at one position, of each channel: gx^2 to x, gy^2 to y, and
- * |g|^2 cos 4t to along. */
+/* Adds the response of Scharr's operator at one position, of each channel: gx^2 to x, gy^2 to y,
+ * and |g|^2 cos 4t to along. */
 SS_SIMD static void add_edges(const float *at, int64_t right, int64_t down, int channels, double *x,
                               double *y, double *along)
 {

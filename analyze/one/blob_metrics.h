@@ -24,16 +24,17 @@
  *                  rectangles turned by 45 degrees -1. NaN where a side is below 3 or nothing
  *                  has an edge
  *
- * A map whose values are not all finite, or all zero, has none of them: all NaN.
+ * All are NaN for a map that is zero, or has a value that is not finite.
  *
- * Degenerate is a map for which at least two of these hold, or both where one is not known:
+ * A map is degenerate when at least two of these hold, or both where one is not known:
  *
  *   rank < 2    of a matrix whose smaller side is at least 4
  *   low > 0.75
  *   cosine > 0.85
  *
- * Between what a healthy and a diverging network were measured to have in their last decoder
- * block: rank 4.1 and 1.6, low 0.58 and 0.87, cosine 0.74 and 0.92 (low and pure noise).
+ * The limits lie between what a healthy and a diverging network were measured to have in their
+ * last decoder block: rank 4.1 and 1.6, low 0.58 and 0.87, cosine 0.74 and 0.92 (low and pure
+ * noise).
  *
  * Scharr 2000, "Optimale Operatoren in der digitalen Bildverarbeitung", Heidelberg.
  */

@@ -16,7 +16,7 @@
  * memory allows; of videos, the frames of whole samples. */
 enum { AT_ONCE = 16, AT_ONCE_BYTES = 64 << 20 };
 
-/* What becomes of one map. */
+/* Result of measuring one map. */
 typedef struct {
     double values[SS_N_BLOBS];
     ss_code rc;
@@ -146,7 +146,7 @@ static ss_code measure_level(ss_run *r, const char *set, int sigma, workspace *w
     return rc;
 }
 
-/* How many samples of `values` values in `frames` maps are measured at once. */
+/* Number of samples of `values` values in `frames` maps that are measured at once. */
 static int samples_at_once(int frames, size_t values)
 {
     const size_t fit = AT_ONCE_BYTES / (values * sizeof(float)), most = AT_ONCE / (size_t)frames;
@@ -192,7 +192,7 @@ static ss_code measure_module(ss_run *r, const char *set, const int *order, ss_b
     return rc;
 }
 
-/* How many maps could be measured, and how many of them are degenerate. */
+/* Counts the maps that could be measured, and those of them that are degenerate. */
 static void count_maps(const ss_run *r, const ss_blob_row *row, int input, int sigma, int *n,
                        int *n_degenerate)
 {
@@ -252,7 +252,7 @@ static int verdict(const ss_run *r, const ss_blob_row *row)
     return row->n_degenerate ? 2 : 3;
 }
 
-/* Stable, by verdict, pictures before tokens: there are but eight kinds. */
+/* Sorts by verdict, then pictures before tokens; stable. There are only eight kinds. */
 static ss_code sort_rows(const ss_run *r, ss_blobs *b, ss_err *e)
 {
     ss_blob_row *sorted = ss_alloc((size_t)b->n, sizeof *sorted);

@@ -18,10 +18,11 @@ typedef struct {
     int module;
     ss_map_shape shape; /* of a map */
     int frames;         /* 0: not of videos */
-    int n_maps;         /* of one input and noise level: one, or `frames`, of each sample */
+    int n_maps;         /* of one input and noise level: `frames`, or one, for each sample */
     float *values;      /* [input][sigma][map][SS_N_BLOBS]; ss_blob_values */
-    int n_degenerate;   /* of the finished noise levels */
-    int from; /* index of the lowest sigma from which on it is, up to the highest; or -1 */
+    int n_degenerate;   /* finished noise levels at which the module is degenerate */
+    int from; /* index of the lowest sigma from which the module is degenerate up to the highest; or
+                 -1 */
 } ss_blob_row;
 
 typedef struct {

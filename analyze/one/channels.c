@@ -15,8 +15,8 @@ typedef struct {
     float *absmax, *rms; /* [port][input][sigma][channel] */
     double *scratch;     /* [channel] */
     ss_channel_row *rows;
-    int *counts;   /* [channel] noise levels and inputs at which it is an outlier, */
-    bool *is_dead; /*   and whether it was dead at all so far */
+    int *counts;   /* [channel] noise levels and inputs at which it is an outlier */
+    bool *is_dead; /* [channel] it was dead at all of them so far */
 } stats;
 
 static const float *cell(const stats *s, const float *x, ss_site site, int input, int sigma)

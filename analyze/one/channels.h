@@ -1,5 +1,5 @@
-/* channels.h - outlier channels, which are much larger than the others; dead ones, which are
- * nothing
+/* channels.h - outlier channels, which are much larger than the others, and dead ones, which are
+ * about zero
  *
  * Of a site with at least SS_OUTLIER_MIN channels, at one noise level and input, a channel is
  * an outlier when its RMS or its largest |x| is at least SS_OUTLIER times the median over the
@@ -11,8 +11,8 @@
  * most layers and tokens; hence `share`.
  *
  * A channel is dead when its RMS is at most SS_DEAD times that median at every finished noise level
- * and input: it takes part in nothing. Where the median is 0, those with RMS 0 are. Values that are
- * not finite are no death.
+ * and input: it takes part in nothing. Where the median is 0, channels with RMS 0 are dead.
+ * Channels with values that are not finite are not dead.
  */
 #ifndef SS_ANALYZE_CHANNELS_H
 #define SS_ANALYZE_CHANNELS_H

@@ -37,7 +37,7 @@ typedef struct {
 ss_code ss_growth_find(ss_run *r, const ss_sites *sites, int input, ss_growth *g, ss_err *e);
 void ss_growth_release(ss_growth *g); /* {0} is fine */
 
-/* True when two rows are of the same values. */
+/* True when two rows have the same values. */
 bool ss_growth_same(const ss_growth_row *a, const ss_growth_row *b);
 /* The site where the values of row i were computed. A container returns what its last child
  * computed, so several sites can have equal values; this is the first of them in forward order.

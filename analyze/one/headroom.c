@@ -25,7 +25,7 @@ double ss_headroom_bits(const ss_format *f, double x)
     return bits < 0 && !ss_overflows(f, x) ? 0 : bits;
 }
 
-/* How many values have an exponent from lo to hi, both unbiased and included. Zero and
+/* Counts the values with an exponent from lo to hi, both unbiased and included. Zero and
  * subnormal numbers have none. */
 static double count_exponents(const uint64_t *counts, int lo, int hi)
 {
@@ -65,7 +65,7 @@ static bool is_produced(const ss_run *r, int port)
     return strcmp(r->ports[port], "input") != 0 && strcmp(r->ports[port], "skip") != 0;
 }
 
-/* Weights count where they overflow: else they are no answer to how large activations are. */
+/* Counts weights only where they overflow: smaller ones say nothing about activations. */
 static void find_weight(const ss_headroom *h, double weight, ss_site s, ss_headroom_row *row)
 {
     for (int f = 0; f < h->n_formats; f++)

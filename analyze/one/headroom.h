@@ -4,8 +4,8 @@
  *              finished noise levels and samples of a module: 1 bit is a factor of 2 left,
  *              less than 0 overflows (ss_headroom_bits)
  *   flush    = share of values that would round to zero: |x| <= half the smallest subnormal.
- *              Values that are zero anyway are not counted, neither are f32's own
- *              subnormal numbers, which the histogram does not tell from zero
+ *              Values that are zero anyway are not counted, nor are f32's own
+ *              subnormal numbers, which the histogram does not distinguish from zero
  *   denormal = share that would become subnormal, that is keep fewer digits
  *   zero     = share that is zero (or subnormal) in f32 already
  *
@@ -19,7 +19,7 @@
 #include "base/format.h"
 #include "base/table.h"
 
-/* What a histogram of exponents says about a format; shares in 0..1, NaN without values. */
+/* Shares of values by a histogram of exponents, for one format; 0 to 1, NaN without values. */
 typedef struct {
     double total; /* how many values */
     double zero, flush, denormal;
@@ -36,7 +36,7 @@ ss_range ss_range_of(const uint64_t *counts, const ss_format *f, double absmax);
 
 /* True when x rounds to more than the format's largest value, also where it would saturate.
  * Rounding decides, not the largest value itself: 65510 becomes 65504 in fp16, which is no
- * overflow. All that is said about overflow asks this function. NaN does not overflow. */
+ * overflow. Every statement about overflow uses this function. NaN does not overflow. */
 bool ss_overflows(const ss_format *f, double x);
 
 /* Bits left to the format's largest value, log2(max / x), for x >= 0: less than 0 exactly where x

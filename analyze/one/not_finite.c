@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A run while it is looked at. */
+/* A run while it is examined. */
 typedef struct {
     ss_run *r;
     ss_not_finite *x;
@@ -28,7 +28,7 @@ static ss_code out_of_memory(const ss_run *r, ss_err *e)
     return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
 }
 
-/* Was this file made by the program itself? Then what is NaN was NaN, not left out. */
+/* True for a file that the program itself made: there a NaN was NaN, and is not left out. */
 static bool is_own(const ss_run *r)
 {
     return strncmp(r->tool, "sigmascope", strlen("sigmascope")) == 0;
@@ -56,7 +56,7 @@ static size_t site_cell(const ss_run *r, ss_site s, ss_cell c)
     return ss_run_at(r, s.module, s.port, c.input, c.sigma, c.sample);
 }
 
-/* How many values are known not to be finite at a site. */
+/* Counts the values at a site that are known not to be finite. */
 static uint64_t count_at(const look *l, ss_site s, ss_cell c)
 {
     const size_t at = site_cell(l->r, s, c);
@@ -181,7 +181,7 @@ static ss_code open_heads(ss_run *r, head_sets *h, ss_err *e)
     return rc;
 }
 
-/* Is anything at all recorded of a head, at any finished noise level? */
+/* True when anything is recorded of a head, at any finished noise level. */
 static bool head_is_seen(const ss_run *r, const head_sets *h, int layer, int head)
 {
     for (int k = 0; k < 4; k++) {
@@ -379,8 +379,8 @@ static ss_code find_outputs(look *l, ss_err *e)
     return find_denoised(l, answer, e);
 }
 
-/* Is the clean picture of an input known, so that a loss which is NaN is a NaN? Since layout
- * version 1.2 it would be inf; before, the label of the input says. */
+/* True when the clean picture of an input is known, so that a NaN loss was computed as NaN. Since
+ * layout version 1.2 such a loss is stored as inf; before, the label of the input decides. */
 static bool has_loss(const ss_run *r, const float *loss, int input)
 {
     static const char *const not_clean[] = {"noise:", "raw:", "lowpass:", "highpass:"};
@@ -584,7 +584,7 @@ static ss_code find_clamps(look *l, ss_err *e)
     return rc;
 }
 
-/* The one format of a run; false: several, or none that is known. */
+/* Finds the one format of a run; false: several, or none that is known. */
 static bool only_format(const ss_run *r, ss_format *f)
 {
     const size_t n = strcspn(r->precision, " ,");

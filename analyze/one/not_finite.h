@@ -1,5 +1,6 @@
-/* not_finite.h - what of a run is inf or NaN, and what stands at a limit: the one place where that
- * is decided, asked before anything else is said of the run
+/* not_finite.h - what of a run is inf or NaN, and what is cut off at a limit
+ *
+ * This is the one place that decides it; it comes before every other analysis of the run.
  *
  *   weights   parameters with values that are inf or NaN: what follows them is, in every format
  *   inputs    pictures that were not finite when the network got them
@@ -7,11 +8,11 @@
  *   heads     attention heads whose entropy or logits are not finite
  *   outputs   answers of the network, and, at sigma = inf, what was denoised from them
  *   losses    of the inputs whose clean picture is known
- *   limits    sites whose largest |x| is exactly what a saturating format ends at, or a clamp:
- * their values were cut off, so nothing there tells how large they would have been
+ *   limits    sites whose largest |x| is exactly the limit of a saturating format or of a clamp:
+ *             their values were cut off, and how large they would have been is not known
  *
- * Everything is looked at, whatever modules the user chose, over finished noise levels (or steps of
- * a training run) only. First means lowest noise level, then input, then sample.
+ * All modules are examined, whichever the user chose, over finished noise levels (or steps of a
+ * training run) only. First means lowest noise level, then input, then sample.
  *
  * Files of other people's hooks may count nothing (no /stats/nonfinite). There a largest |x| of inf
  * is not finite, once for each such sample, and one that is NaN is counted as unclear: NaN, or
@@ -100,25 +101,26 @@ typedef struct {
     int n_limits;
 } ss_not_finite;
 
-/* Reads what it needs of the run, which has to outlive x. Of a run that says nothing of a part,
- * that part is empty. */
+/* Reads what it needs of the run, which has to outlive x. A part that the run does not record is
+ * empty. */
 ss_code ss_not_finite_find(ss_run *r, ss_not_finite *x, ss_err *e);
 void ss_not_finite_release(ss_not_finite *x); /* {0} is fine */
 
 /* Number of samples in which the head is not finite, among inputs `from` to `to` - 1. */
 int ss_bad_head_count(const ss_not_finite *x, const ss_bad_head *h, int from, int to);
 
-/* Is anything inf or NaN? Limits and zeros are not meant. */
+/* True when anything is inf or NaN. Limits and zeros do not count. */
 bool ss_not_finite_any(const ss_not_finite *x);
 
 /* The format that all of the run's values were rounded to, "fp16 (half, sdpa)"; false: fp32, or
  * several.
  */
 bool ss_run_format(const ss_run *r, ss_format *f);
-/* Was nothing rounded, whatever code of attention the run stands for ("fp32 (half, eager)")? */
+/* True when nothing was rounded, whatever code of attention the run stands for: "fp32 (half,
+ * eager)". */
 bool ss_run_is_f32(const ss_run *r);
 
-/* How many heads a layer has; 0 where the file does not say and none was seen. */
+/* Number of heads of a layer; 0 where the file does not say and none was seen. */
 ss_code ss_layer_heads(ss_run *r, int layer, int *n, ss_err *e);
 
 /* Losses [input][sigma][sample], NaN where the clean picture is not known and inf where the loss
@@ -131,7 +133,7 @@ ss_code ss_losses_read(ss_run *r, float **loss, ss_err *e);
 char *ss_last_finite_say(const ss_not_finite *const *x, const char *const *names,
                          const int64_t *steps, int n, ss_err *e);
 
-/* The parts, in the order in which they are said: a cause before what it does. */
+/* The parts in the order of the report: a cause before its effects. */
 #define SS_BAD_PARTS(X)   \
     X(WEIGHTS, "weights") \
     X(SIGMA, "sigma")     \

@@ -120,7 +120,7 @@ static void say_sites(const ss_not_finite *x, ss_str *s)
         ss_str_addf(s,
                     "%sThe run does not count what is not finite (it has no /stats/nonfinite), and "
                     "%d of %d modules have a largest value that is missing or NaN: whether those "
-                    "are finite cannot be told.",
+                    "are finite is not known.",
                     s->len ? " " : "", x->unclear, r->n_modules);
 }
 

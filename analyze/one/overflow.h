@@ -1,7 +1,7 @@
 /* overflow.h - which module overflows first, at each noise level and input
  *
  * Predicted, for a format: a site overflows when the largest |x| of a sample rounds to more than
- * the format holds; that is exact. What share of the values does is bounded by the exponent
+ * the format holds; that is exact. The share of its values that do is bounded by the exponent
  * histogram (headroom.h). Observed: the site has inf or NaN, as it does in a run made with
  * --precision. First is meant in forward order (sites.h).
  */
@@ -12,15 +12,15 @@
 
 typedef struct {
     int sigma, input;
-    int n_over;         /* how many sites overflow */
+    int n_over;         /* sites that overflow */
     ss_site first;      /* meaningful when n_over > 0 */
     double absmax;      /* there */
-    int sample;         /* that has it */
+    int sample;         /* the one with that value */
     ss_range range;     /* there; all NaN without histogram */
-    bool weights;       /* first, where its weights overflow and its values do not */
-    int n_nonfinite;    /* how many sites have inf or NaN */
+    bool weights;       /* at `first` the weights overflow and the values do not */
+    int n_nonfinite;    /* sites with inf or NaN */
     ss_site observed;   /* the first of them, when n_nonfinite > 0 */
-    uint64_t nonfinite; /* how many values, there */
+    uint64_t nonfinite; /* values that are, at that site */
     int bad_sample;     /* the first that has any */
 } ss_overflow_row;
 

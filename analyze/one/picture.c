@@ -26,7 +26,7 @@ ss_code ss_picture_is_png(const char *path, bool *is, ss_err *e)
     return rc;
 }
 
-/* Within channels, the mean over them: the sum of the whole spectrum, corners included. */
+/* Variance within channels, the mean over them: the sum of the whole spectrum, corners included. */
 static double variance(const float *x, int64_t pixels, int channels)
 {
     double sum = 0;

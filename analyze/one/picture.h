@@ -12,7 +12,7 @@ typedef struct {
     double lowpass, highpass;
 } ss_picture_filter;
 
-/* Of a picture in its file's units, 0 to 255, all channels together, as fft/spectrum.h has it. */
+/* Numbers of a picture in its file's units, 0 to 255, all channels together (fft/spectrum.h). */
 typedef struct {
     double mean, variance; /* of the pixels; within channels, the mean over them */
     double low, slope;     /* as analyze/one/spectra.h */

@@ -20,8 +20,8 @@ static const char *name_of(const ss_setting *x)
     return strncmp(x->option, "--", 2) == 0 ? x->option + 2 : x->option;
 }
 
-/* Leaves out how all values begin, where they are long and differ further on: a list of formats is
- * cut in a table, and would look the same. */
+/* Drops the common beginning of long values that differ later: a table cuts long texts, and they
+ * would look the same. */
 static void shorten(ss_run_setting *row, int n_runs)
 {
     size_t common = 0, longest = 0;
@@ -92,8 +92,8 @@ static ss_run_setting *row_of(ss_run_settings *x, const char *key)
     return NULL;
 }
 
-/* How noise levels are said matters only where they differ; and where that says it, they need not
- * be listed. */
+/* Drops the way in which noise levels were given where the levels are the same, and the list of
+ * levels where the way already differs. */
 static void settle_levels(const plans *p, ss_run_settings *x)
 {
     ss_run_setting *levels = row_of(x, "levels");

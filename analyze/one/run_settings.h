@@ -7,8 +7,8 @@
  *       printf("%s: %s\n", x.list[i].name, x.list[i].values[0]);
  *   ss_run_settings_release(&x);
  *
- * Of runs that somebody else's hooks have made nobody recorded the settings: each is unknown there,
- * which is neither the same nor another. So is what an older version did not record.
+ * Files of other people's hooks have no settings: each is unknown there, which is neither the same
+ * nor different. The same holds for a setting that an older version did not record.
  */
 #ifndef SS_ANALYZE_RUN_SETTINGS_H
 #define SS_ANALYZE_RUN_SETTINGS_H
@@ -37,8 +37,8 @@ typedef struct {
 ss_code ss_run_settings_find(ss_run *const *runs, int n_runs, ss_run_settings *x, ss_err *e);
 void ss_run_settings_release(ss_run_settings *x); /* {0} is fine */
 
-/* Adds "seed (0, 3141), intervene (none, zero@mid_block)", what differs, with the values of at most
- * four runs, behind what is there. skip: keys that are left out, ends in NULL; may be NULL. */
+/* Appends "seed (0, 3141), intervene (none, zero@mid_block)", what differs, with the values of at
+ * most four runs. skip: keys that are left out, ends in NULL; may be NULL. */
 void ss_run_settings_describe(const ss_run_settings *x, const char *const *skip, ss_str *out);
 
 #endif

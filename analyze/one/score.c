@@ -146,8 +146,8 @@ static bool stands_for(const scoring *s, const group *g, int64_t i)
     return g->class < 0 || s->real->label[i] == g->class;
 }
 
-/* Which real pictures stand for the group: those in the reference are counted, the others listed
- * and shuffled. */
+/* Finds the real pictures that stand for the group: counts those in the reference, lists and
+ * shuffles the others. */
 static ss_code find_real(scoring *s, group *g, ss_err *e)
 {
     const ss_rng r = ss_rng_stream(s->seed, "real pictures", (uint64_t)(g->class + 1), 0);
@@ -252,7 +252,7 @@ static ss_code correct(scoring *s, ss_score *out, ss_err *e)
     return SS_OK;
 }
 
-/* As many real pictures in the same mix of classes, or as many as there are. */
+/* Draws as many real pictures in the same mix of classes, or as many as there are. */
 static ss_code draw_real(scoring *s, ss_score *out, ss_err *e)
 {
     const size_t bytes = (size_t)s->width * sizeof *s->drawn;

@@ -1,4 +1,4 @@
-/* score.h - how good samples are, as numbers: from what a classifier said of them
+/* score.h - how good samples are, as numbers that follow from a classifier
  *
  *   accuracy    share of the samples that the classifier takes for the class that was asked for. A
  *               sample that is not finite or all one value counts as wrong. With Wilson's interval
@@ -28,7 +28,7 @@ enum { SS_SCORE_DRAWS = 10, SS_SCORE_RESAMPLES = 200 };
 
 typedef enum { SS_SAMPLE_FINE, SS_SAMPLE_FLAT, SS_SAMPLE_NOT_FINITE } ss_sample_state;
 
-/* Pictures and what a classifier said of them; borrowed. */
+/* Pictures and their classification; borrowed. */
 typedef struct {
     int64_t n;
     int width;                    /* features of a picture */

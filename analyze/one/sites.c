@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What takes part in one number. */
+/* The range of values that take part in one number. */
 typedef struct {
     int input0, input1, sigma0, sigma1;
 } range;
@@ -151,7 +151,7 @@ bool ss_module_inside(const char *path, const char *outer)
            (strncmp(path, outer, n) == 0 && path[n] == '.');
 }
 
-/* What is being collected. */
+/* State while sites are collected. */
 struct finder {
     ss_run *r;
     const bool *wanted; /* [module] */

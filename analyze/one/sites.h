@@ -1,4 +1,4 @@
-/* sites.h - where a run looked: modules and ports, in forward order, and what was seen there
+/* sites.h - the places that a run recorded: modules and ports, in forward order
  *
  * A site is a port of a module at which at least one finished noise level has statistics.
  * Forward order follows from the order of modules in the file (as they are entered,

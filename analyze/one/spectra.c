@@ -18,7 +18,7 @@ size_t ss_spectra_at(const ss_run *r, int input, int sigma, int sample)
            (size_t)sample;
 }
 
-/* The same of what has no sample axis. */
+/* The same without the sample axis. */
 static size_t mean_at(const ss_run *r, int input, int sigma)
 {
     return (size_t)input * (size_t)r->n_sigmas + (size_t)sigma;
@@ -37,8 +37,8 @@ double ss_low_share(const double *psd, const double *waves, const double *radii,
     return all > 0 && isfinite(all) ? low / all : NAN;
 }
 
-/* How many waves a ring has. Where the file does not have the pictures, or its rings are not
- * ours, in proportion to the ring's length. */
+/* Fills in how many waves each ring has. Where the file does not have the pictures, or its rings
+ * are not ours, it is in proportion to the ring's length. */
 static double find_waves(ss_run *r, double *waves)
 {
     ss_run_shape shape;
@@ -58,7 +58,7 @@ static double find_waves(ss_run *r, double *waves)
     return NAN;
 }
 
-/* Everything of one input at one noise level. one: [radius] of scratch. */
+/* Measures one input at one noise level. one: [radius] of scratch. */
 static void measure(const ss_run *r, const ss_sites *sites, const float *psd, const float *absmax,
                     const double *waves, int input, int sigma, double *one, ss_spectra *s)
 {
@@ -246,14 +246,14 @@ static bool is_opposite(const ss_correlation *c)
     return ss_correlated(c) && c->spearman > 0 && exp(c->gap) <= 1 / SS_FINDING_RATIO;
 }
 
-int ss_spectra_held(const ss_spectra *s, int *told)
+int ss_spectra_held(const ss_spectra *s, int *decided)
 {
     int n = 0;
 
-    *told = 0;
+    *decided = 0;
     for (int k = 0; k < s->n; k++) {
         n += holds(&s->levels[k].by_stage[SS_N_STAGES]);
-        *told += !isnan(s->levels[k].by_stage[SS_N_STAGES].spearman);
+        *decided += !isnan(s->levels[k].by_stage[SS_N_STAGES].spearman);
     }
     return n;
 }
@@ -261,8 +261,8 @@ int ss_spectra_held(const ss_spectra *s, int *told)
 char *ss_spectra_sentence(const ss_run *r, const ss_spectra *s, char *out, size_t n)
 {
     const ss_correlation *best = NULL;
-    int n_told, n_opposite = 0;
-    const int n_holds = ss_spectra_held(s, &n_told);
+    int n_decided, n_opposite = 0;
+    const int n_holds = ss_spectra_held(s, &n_decided);
     double sigma = NAN;
     ss_str text = {0};
 
@@ -279,13 +279,13 @@ char *ss_spectra_sentence(const ss_run *r, const ss_spectra *s, char *out, size_
     }
     if (!best) {
         ss_str_add(&text, "Too few inputs and samples, or they do not differ in low frequencies, "
-                          "to tell whether those matter");
+                          "to decide whether those matter");
     } else {
         ss_str_addf(&text,
                     "Inputs with less low frequencies give the larger activations at %d of %d "
                     "noise levels, the smaller ones at %d; most at sigma %g: %.2f times (Spearman "
                     "%.2f, %d points)",
-                    n_holds, n_told, n_opposite, sigma, exp(best->gap), best->spearman, best->n);
+                    n_holds, n_decided, n_opposite, sigma, exp(best->gap), best->spearman, best->n);
     }
     snprintf(out, n, "%s", text.s ? text.s : "");
     ss_str_release(&text);

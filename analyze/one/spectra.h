@@ -1,4 +1,4 @@
-/* spectra.h - power spectra of a run's inputs, and what they have to do with its activations
+/* spectra.h - power spectra of a run's inputs, and how they correlate with its activations
  *
  *   psd    of what the network saw, in rings of whole cycles per picture, the mean removed
  *          (fft/spectrum.h), of a video averaged over its frames; unit: the input's, squared
@@ -64,8 +64,9 @@ ss_code ss_spectra_table(const ss_run *r, const ss_spectra *s, ss_table *t, ss_e
  * whether the finding holds. */
 ss_code ss_spectra_finding_table(const ss_run *r, const ss_spectra *s, ss_table *t, ss_err *e);
 
-/* At how many noise levels the finding holds for the whole network; *told: of how many. */
-int ss_spectra_held(const ss_spectra *s, int *told);
+/* Counts the noise levels at which the finding holds for the whole network; *decided: those at
+ * which it can be decided. */
+int ss_spectra_held(const ss_spectra *s, int *decided);
 
 /* "Inputs with less low frequencies give the larger activations at 3 of 8 noise levels ...": of
  * the whole network. Returns out. */

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* How many names `inner` is below `outer`; 0: it is not below it. */
+/* Number of names by which `inner` is below `outer`; 0: it is not. */
 static int below(const char *inner, const char *outer)
 {
     const size_t n = strlen(outer);

@@ -7,8 +7,8 @@
  *   2. that names what is directly in it: up_blocks.0.upsamplers.0, whose conv is named
  *   3. that names what it is in, the nearest: up_blocks.0.resnets.0.conv1, whose block adds up
  *
- * or to none: a block of several layers is no place, and what comes out of a norm is on no line.
- * The link says how the network is built there, not that this is the cause.
+ * or to none: a block of several layers is no place, and the output of a norm is on no line. The
+ * link says how the network is built there, not that this is the cause.
  */
 #ifndef SS_ANALYZE_STRUCTURE_H
 #define SS_ANALYZE_STRUCTURE_H

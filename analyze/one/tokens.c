@@ -63,7 +63,7 @@ static void find_channel(ss_token_row *row, const float *x)
     row->of_norm = (double)x[row->channel] * x[row->channel] / (row->norm * row->norm);
 }
 
-/* Which map it is. */
+/* The place of a map. */
 typedef struct {
     int input, sigma, sample, frame;
 } place;

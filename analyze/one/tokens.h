@@ -3,7 +3,7 @@
  *
  * Of a dumped activation of one sample, [position][channel], with n_p = sqrt(sum_c x_pc^2):
  * position p is an outlier when n_p is at least SS_TOKEN_OUTLIER times the median of n over the
- * positions. Where the median is 0, or some value is not finite, nothing is said of the map.
+ * positions. A map whose median is 0, or with a value that is not finite, is left out.
  *
  * Each frame of a video is a map of its own.
  *
@@ -24,7 +24,7 @@
 
 enum {
     SS_TOKEN_OUTLIER = 5,
-    SS_TOKEN_MIN = 8 /* positions, and channels, to tell what is usual */
+    SS_TOKEN_MIN = 8 /* fewest positions, and channels, of which a median means something */
 };
 
 typedef struct {
@@ -32,20 +32,22 @@ typedef struct {
     int h, w;                    /* of a map; 0 in a sequence of tokens */
     int frames;                  /* 0: not of videos */
     int64_t positions, channels; /* of a map */
-    double ratio, norm;          /* the largest n / median, and that n */
-    int64_t position;            /* where, */
+    double ratio;                /* the largest n / median */
+    double norm;                 /* that n */
+    int64_t position;            /* its position */
     int sigma, input, sample, frame;
-    int64_t channel; /* the largest of that position, */
-    double of_norm;  /* and its share of n^2 */
-    int n_maps;      /* noise levels, inputs, samples and frames that could be measured */
-    int n_with;      /* of them, with an outlier */
-    int n_same;      /* of those, with the largest at `position` */
+    int64_t channel; /* the largest channel of that position */
+    double of_norm;  /* the share of n^2 that this channel has */
+    int n_maps;      /* maps that could be measured, of all noise levels, inputs, samples, frames */
+    int n_with;      /* maps with an outlier */
+    int n_same;      /* maps with an outlier whose largest is at `position` */
     int64_t most;    /* outliers in one map, the largest number */
 } ss_token_row;
 
 typedef struct {
     ss_token_row *rows; /* modules with outliers; largest ratio first */
-    int n, n_modules;   /* of how many that could be measured */
+    int n;
+    int n_modules; /* modules that could be measured */
 } ss_tokens;
 
 /* n_modules is 0 where the run has no activations of several positions (probe --dump). */

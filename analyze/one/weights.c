@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A parameter of the module, or of one inside of it? */
+/* True for a parameter of the module, or of one inside of it. */
 static bool belongs(const char *parameter, const char *module)
 {
     const size_t n = strlen(module);
@@ -27,13 +27,13 @@ static double median_of(const float *x, int64_t n, double *scratch)
     return ss_median(scratch, (int)n);
 }
 
-/* Has a parameter values that are inf or NaN? Without counts, it has where none is finite. */
+/* True for a parameter with inf or NaN; without counts, for one without a finite value. */
 static bool is_bad(const float *absmax, const uint64_t *bad, int64_t i)
 {
     return bad ? bad[i] > 0 : !isfinite(absmax[i]);
 }
 
-/* Fills in what the parameters tell; false when the module has none. */
+/* Fills in the columns of the parameters; false when the module has none. */
 static bool find_weights(const ss_run *r, const float *absmax, const float *rms,
                          const uint64_t *bad, double *scratch, ss_weights_row *row)
 {

@@ -1,5 +1,5 @@
-/* emulation.h - the plan of an fp32 run under emulation, again and again, with other lists of what
- * stays in fp32
+/* emulation.h - repeats an fp32 run under emulation, with one list after another of the modules
+ * that stay in fp32
  *
  *   ss_emulation m;
  *   rc = ss_emulation_begin(r, "fp16", threads, device, &m, &err);

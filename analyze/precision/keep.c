@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One look at a run. */
+/* One pass over a run. */
 typedef struct {
     ss_run *r;
     ss_keep *k;
@@ -41,7 +41,7 @@ static void raise(look *l, int m, ss_keep_reason why, ss_site value, double peak
     l->changed++;
 }
 
-/* Inner values have a parent, and are nobody's. */
+/* Inner values have a parent, and are no parent themselves. */
 static void find_parents(look *l)
 {
     const ss_run *r = l->r;
@@ -322,7 +322,7 @@ ss_code ss_keep_find(ss_run *r, const ss_format *f, double margin, ss_keep *k, s
         return ss_fail(e, SS_USAGE, "fp32 is what modules are kept in: name a smaller format");
     if (*r->precision && strncmp(r->precision, "fp32", 4) != 0)
         return ss_fail(e, SS_USAGE,
-                       "%s: was made with --precision %s; what has to stay in fp32 is told "
+                       "%s: was made with --precision %s; what has to stay in fp32 follows "
                        "from a run in fp32",
                        r->path, r->precision);
     if (strchr(r->precision, '='))

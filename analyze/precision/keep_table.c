@@ -29,7 +29,7 @@ static const char *value_name(const ss_run *r, int module, ss_site s, char *out,
     return ss_site_name(r, s, out, n);
 }
 
-/* How the network is run that the list is for. */
+/* Names the way in which the network is run that the list is for. */
 static const char *code_text(ss_round_scope as)
 {
     switch (as) {
@@ -127,7 +127,7 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
     return SS_OK;
 }
 
-/* What sorting needs to know. */
+/* An entry while it is sorted. */
 typedef struct {
     int module;
     double flush;

@@ -9,7 +9,7 @@
  *      cannot decide, are left out of what follows
  *   3. ddmin over the modules of the list
  *   4. what is left is tried on the whole plan; if it fails there, 3 is repeated with the whole
- * plan
+ *      plan
  *
  * So the list suffices, and no single module can be taken off it: without it something fails on a
  * part of the plan, and so on the whole.

@@ -107,7 +107,8 @@ static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, 
     return rc;
 }
 
-/* Whether the probe failed with rc because of what is in the checkpoint: then the row says why. */
+/* True when the probe failed with rc because of what is in the checkpoint: then the row says why.
+ */
 static bool is_unreadable(const ss_probe_options *probe, ss_code rc, ss_checkpoint_row *row)
 {
     ss_network k = {0};
@@ -160,8 +161,8 @@ static int compare_steps(const void *a, const void *b)
     return (x->step > y->step) - (x->step < y->step);
 }
 
-/* The step of each checkpoint: from the list that was given, else from its path, -1 if it tells
- * none. *differ: each has one of its own. */
+/* The step of each checkpoint: from the list that was given, else from its path, -1 if there
+ * is none. *differ: each has one of its own. */
 static ss_code find_steps(const ss_checkpoints_options *opt, int64_t *steps, bool *differ,
                           ss_err *e)
 {
@@ -207,7 +208,7 @@ static ss_code line_up(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_
     return rc;
 }
 
-/* Nothing is known of any checkpoint. */
+/* No checkpoint was judged. */
 static ss_code say_all_skipped(const ss_checkpoints *c, ss_err *e)
 {
     if (!c->n_unreadable)
@@ -275,7 +276,7 @@ static void note_outcome(const ss_checkpoints *c, ss_table *t)
             "probed, %d kept runs%s), %s; order: %s",
             c->rows[b->first_bad].model, b->last_good < 0 ? "none" : c->rows[b->last_good].model,
             between, b->n_tried, b->n, c->n_made, c->n_kept, unreadable,
-            b->monotone ? "none good behind it" : "NOT monotone: some behind it are good again",
+            b->monotone ? "none good after it" : "NOT monotone: some after it are good again",
             order);
 }
 
@@ -348,7 +349,7 @@ ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
     add_fact(t, "run", bad->run);
     ss_table_note(t, bad->where
                          ? "the first module in forward order that fails, where it fails most"
-                         : "by --check; --fail EXPR tells module, noise level and input");
+                         : "by --check; --fail EXPR names module, noise level and input");
     return SS_OK;
 }
 

@@ -2,8 +2,8 @@
  *
  * Each checkpoint that the search (bisect.h) asks for is probed, or its kept run is taken
  * (probe/cached.h), and judged: by an expression over the run (expression.h), or by a command of
- * the user. Checkpoints are in the order of the training steps that their paths tell for certain
- * (ss_trend_step) when every path tells another one, else in the order given. One that cannot be
+ * the user. Checkpoints are in the order of the training steps in their paths (ss_trend_step) when
+ * every path has a certain one and all are different, else in the order given. One that cannot be
  * read is skipped.
  *
  * A command is run by /bin/sh -c, for it is what the user typed, with $1 the checkpoint and $2 the
@@ -22,18 +22,18 @@ typedef struct {
     ss_probe_options probe; /* of every checkpoint; model and output do not count */
     const char *const *models;
     int n_models;
-    const ss_expression *fail; /* or */
-    const char *check; /* a command; may be beside an expression, which then only says where */
-    const char *cache; /* folder of kept runs */
+    const ss_expression *fail; /* NULL with a command alone */
+    const char *check;         /* a command, or NULL; with both, the expression only says where */
+    const char *cache;         /* folder of kept runs */
     bool exhaustive;
-    bool as_given;     /* whatever the paths tell */
-    const char *steps; /* of each checkpoint, "250,500", or NULL: what the paths tell */
+    bool as_given;     /* in the order given, whatever steps are in the paths */
+    const char *steps; /* of each checkpoint, "250,500", or NULL: those in the paths */
 } ss_checkpoints_options;
 
 typedef struct {
     const char *model; /* borrowed from the options */
-    int64_t step;      /* -1: the path tells none */
-    int order;         /* the how many-th to be tried, from 1; 0: untried */
+    int64_t step;      /* -1: none is in the path */
+    int order;         /* order in which it was tried, from 1; 0 if it was not */
     char *run;         /* NULL: untried */
     bool kept;         /* the run was there */
     char *unreadable;  /* why the model cannot be read; NULL: it can, or was not tried */
@@ -62,7 +62,8 @@ void ss_checkpoints_release(ss_checkpoints *c); /* {0} is fine */
 
 /* A row for each checkpoint that was tried; the note says what the search found. */
 ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e);
-/* Where there is a bad one: which, and what fails first in it, with its full name; one row each. */
+/* The first bad checkpoint, where there is one, and what fails first in it, with its full name; one
+ * row each. */
 ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e);
 
 /* Saves what fails first as a bundle (probe/bundle.h): of a head the layer's output, of the loss

@@ -78,9 +78,9 @@ typedef struct {
 ss_code ss_expression_parse(const char *text, ss_expression *x, ss_err *e);
 void ss_expression_release(ss_expression *x); /* {0} is fine */
 
-/* What decided: where it holds, the first place in forward order, there at the noise level and
- * input with the most extreme value; where it does not, what came nearest to it. Of "and" and
- * "or" the first measure that agrees with the outcome. */
+/* The place that decided. Where the expression holds, it is the first place in forward order, at
+ * the noise level and input with the most extreme value; where it does not, the place that came
+ * nearest. Of "and" and "or" it is of the first measure that agrees with the outcome. */
 typedef struct {
     int node;         /* the measure */
     ss_site site;     /* module and port; module -1: a head or the loss */

@@ -271,7 +271,7 @@ static double value_at(const look *l, const place *p, int input, int sigma)
     return value_of_loss(l, input, sigma);
 }
 
-/* How far a sample of a cell is what the measure looks for; NaN: it says nothing. */
+/* The value of a sample of a cell by which the worst sample is found; NaN: it does not count. */
 static double sample_value(const look *l, const place *p, int input, int sigma, int sample)
 {
     if (p->site.module >= 0) {

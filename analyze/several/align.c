@@ -128,7 +128,7 @@ static ss_code align_sites(ss_aligned *a, const char *const *globs, int n_globs,
     return rc;
 }
 
-/* How far two noise levels are apart, as |ln ratio|; more than the tolerance: different. */
+/* Distance of two noise levels, |ln ratio|; they are different above the tolerance. */
 static double distance(double x, double y)
 {
     if (x == y)

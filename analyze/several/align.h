@@ -1,12 +1,12 @@
-/* align.h - several runs side by side: what all of them saw
+/* align.h - several runs side by side: the sites, noise levels and inputs that all of them have
  *
  *   sites         by module path and port; those that a module produces
  *   noise levels  by value: sigmas whose ratio is within SS_SIGMA_TOLERANCE of 1, nearest first,
  *                 then nearest in timestep where a value repeats; finished ones only
- *   inputs        by label; where every run has one input only, these are taken for the same
- *                 whatever they are called
+ *   inputs        by label; where every run has one input only, they count as the same
+ *                 whatever their labels
  *
- * Samples are not aligned: whatever is computed of a site is over all samples of a run.
+ * Samples are not aligned: every number of a site is over all samples of a run.
  */
 #ifndef SS_ANALYZE_ALIGN_H
 #define SS_ANALYZE_ALIGN_H
@@ -52,7 +52,7 @@ uint64_t ss_align_count(const ss_aligned *a, int run, const uint64_t *x, int sit
 /* Index of a text in a list, or -1. */
 int ss_align_label(char *const *list, int64_t n, const char *label);
 
-/* What was left out, one phrase: "; left out: 3 sites, 2 noise levels of A.h5"; nothing where all
+/* Appends what was left out, "; left out: 3 sites, 2 noise levels of A.h5"; nothing where all
  * fits. */
 void ss_align_describe(const ss_aligned *a, ss_str *out);
 

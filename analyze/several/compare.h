@@ -1,7 +1,7 @@
 /* compare.h - a run B against a baseline A: where activations are larger or smaller
  *
  * Of each site, noise level and input that both have (align.h), over all samples: the largest |x|
- * and the RMS. A value with inf or NaN beside it counts as infinite. How far B is from A is told
+ * and the RMS. A value with inf or NaN beside it counts as infinite. The distance of B from A is
  * in bits,
  *
  *   bits = log2((b + f) / (a + f)),   f = SS_COMPARE_FLOOR * median of the sites' larger values
@@ -61,7 +61,7 @@ double ss_compare_ratio(double a, double b);
 ss_code ss_compare_curve(const ss_compare *c, int run, int site, ss_stage stage, double *y,
                          ss_err *e);
 
-/* What the runs are, a column each, and which rows differ. */
+/* The facts and settings of the runs, a column each, and which rows differ. */
 ss_code ss_compare_runs_table(ss_run *const *runs, int n_runs, ss_table *t, ss_err *e);
 /* Ranked differences; sites with other counts of what is not finite; sites of one run only. */
 ss_code ss_compare_table(const ss_compare *c, int top, ss_table *t, ss_err *e);

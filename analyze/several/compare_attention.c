@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What the two files have. */
+/* The data of the two files. */
 typedef struct {
     const ss_aligned *a;
     const float *entropy[2], *logit[2], *keys[2];
@@ -35,7 +35,8 @@ static double entropy_at(const heads *h, int run, int layer, int head, int input
     return n ? sum / n : NAN;
 }
 
-/* In how many samples of what is common a head is not finite; n_heads: of its layer. */
+/* Counts the samples, of the common noise levels and inputs, in which a head is not finite;
+ * n_heads: of its layer. */
 static int count_bad(const heads *h, int run, int layer, int head, int n_heads)
 {
     const ss_run *r = h->a->runs[run];

@@ -2,8 +2,8 @@
  *
  * Layers are aligned by path, heads by number, noise levels and inputs as in the comparison
  * (compare.h). Entropy is the mean over samples, divided by ln(keys): 0 where every query looks at
- * one key, 1 where all keys get the same. Where either file does not tell the keys it stays in
- * nats. Logits are the largest over samples, inputs and noise levels.
+ * one key, 1 where all keys get the same. Where either file lacks the number of keys it stays
+ * in nats. Logits are the largest over samples, inputs and noise levels.
  */
 #ifndef SS_ANALYZE_COMPARE_ATTENTION_H
 #define SS_ANALYZE_COMPARE_ATTENTION_H
@@ -14,7 +14,7 @@ typedef struct {
     int layer, head; /* of A */
     int layer_b;
     int sigma, input;    /* of the alignment: where the entropies differ most; SS_ALL: nowhere */
-    double entropy[2];   /* there, of A and B */
+    double entropy[2];   /* of A and B at that place */
     int bad[2];          /* samples (of common noise levels and inputs) in which it is inf or NaN */
     double max_logit[2]; /* NaN where unknown */
 } ss_attention_row;

@@ -77,7 +77,7 @@ out:
     return rc;
 }
 
-/* How far apart the losses are; infinite where one is inf or NaN. */
+/* Difference of the losses; infinite where one is inf or NaN. */
 static double distance(const ss_loss_row *x)
 {
     return isinf(x->loss[0]) || isinf(x->loss[1]) ? INFINITY : fabs(x->loss[1] - x->loss[0]);

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the runs are, each as a line of text; one list for the table and the note. It is not laid
- * out by clang-format, which gives another result each time. */
+/* Facts of a run, each as a line of text; one list for the table and the note. It is not laid out
+ * by clang-format, which gives another result each time. */
 /* clang-format off */
 #define RUN_FACTS(X) \
     X(file) X(model) X(family) X(sha256) X(precision) X(condition) X(prediction) X(seed) \

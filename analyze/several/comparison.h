@@ -1,4 +1,4 @@
-/* comparison.h - everything that is compared of two runs, and limits on it for scripts
+/* comparison.h - all comparisons of two runs, and limits on them for scripts
  *
  * A limit is MEASURE=NUMBER, or a number alone, which means absmax. It is exceeded when the measure
  * is larger than the number; B is the run that is judged, A the baseline:

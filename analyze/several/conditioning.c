@@ -64,8 +64,8 @@ ss_code ss_told_of(const ss_run *r, ss_told *t, ss_err *e)
     return SS_OK;
 }
 
-/* Do two runs differ in nothing that matters but in what the network was told? What they have in
- * common of inputs, samples and noise levels is found by aligning them. */
+/* True when two runs differ in nothing that matters but in the noise level that the network was
+ * told. Inputs, samples and noise levels need not be the same: the runs are aligned later. */
 static ss_code same_otherwise(ss_run *a, ss_run *b, bool *same, ss_err *e)
 {
     static const char *const may[] = {
@@ -89,7 +89,8 @@ static ss_code same_otherwise(ss_run *a, ss_run *b, bool *same, ss_err *e)
     return rc;
 }
 
-/* Puts a run in its place by what it told, unless another told the same. */
+/* Sorts the run in by the noise level that its network was told; false where another run has the
+ * same one. */
 static bool insert(ss_conditioning *c, ss_run *r, const ss_told *told)
 {
     int at = c->n_runs;
@@ -111,7 +112,7 @@ static bool insert(ss_conditioning *c, ss_run *r, const ss_told *told)
 
 static ss_code choose(ss_run *const *runs, int n_runs, ss_conditioning *c, ss_err *e)
 {
-    ss_run *first = NULL; /* that told something fixed */
+    ss_run *first = NULL; /* the first run with a fixed level */
     ss_told told;
     ss_code rc = SS_OK;
 
@@ -131,7 +132,8 @@ static ss_code choose(ss_run *const *runs, int n_runs, ss_conditioning *c, ss_er
     return rc;
 }
 
-/* All that is compared: y is [run][sigma][input and sample][place], ln of the largest |x|. */
+/* The values that are compared: y is [run][sigma][input and sample][place], ln of the largest |x|.
+ */
 typedef struct {
     const ss_conditioning *c;
     int n_sigmas, n_points, n_samples;

@@ -11,7 +11,7 @@
  *
  *   told     what the network is told
  *   sigma    the noise level of the input itself
- *   both     that they do more together, or less, than each by itself
+ *   both     their interaction: together they do more, or less, than each by itself
  *   content  the rest: inputs and samples differ where both are the same
  *
  * (two-way analysis of variance with repetition; Box, Hunter & Hunter 2005, "Statistics for
@@ -27,10 +27,10 @@
 
 typedef enum { SS_TOLD_UNKNOWN, SS_TOLD_OWN, SS_TOLD_FIXED } ss_told_kind;
 
-/* What a run told its network at each noise level. */
+/* The noise level that a run told its network. */
 typedef struct {
-    ss_told_kind kind; /* unknown: the run has no plan of ours; own: the truth; fixed: always the
-                        * same */
+    ss_told_kind kind; /* unknown: the run has no plan of ours; own: the input's own level; fixed:
+                        * always the same */
     char text[32]; /* "80"; "none", the lowest; "t 495" where only the timestep is known; "own" */
     double value;  /* for sorting: sigma, or timestep; 0 for none, infinity for its own */
 } ss_told;
@@ -44,19 +44,21 @@ typedef struct {
 } ss_effects;
 
 typedef struct {
-    ss_run **runs;      /* [n_runs] that are compared, borrowed; smallest told value first */
-    ss_told *told;      /* [n_runs] */
-    int n_runs, n_told; /* n_told are fixed; one more may have told the truth */
+    ss_run **runs; /* [n_runs] that are compared, borrowed; smallest told value first */
+    ss_told *told; /* [n_runs] */
+    int n_runs;
+    int n_told; /* runs whose network was told a fixed level; one more may have been told its own */
     int n_left_out;
     ss_aligned aligned; /* of the runs */
     double *largest;    /* [n_runs][aligned.n_sigmas]: |x| over all sites, inputs and samples */
     ss_effects effects[SS_N_STAGES + 1]; /* of the fixed runs; the last: the whole network */
 } ss_conditioning;
 
-/* Compares those of the runs that told something fixed, each something else, and the first that
- * told the truth. Left out are those that differ from the first of them in more: network,
- * precision, interventions, condition, size. n_told is below 2 where there is nothing to compare,
- * and all else is empty then. Nothing in common (sites, noise levels, inputs) is SS_SHAPE. */
+/* Compares the runs whose network was told a fixed noise level, each another one, and the first run
+ * whose network was told the input's own. Runs that differ from the first of them in more (network,
+ * precision, interventions, condition, size) are left out. n_told is below 2 where there is nothing
+ * to compare, and all else is empty then. Nothing in common (sites, noise levels, inputs) is
+ * SS_SHAPE. */
 ss_code ss_conditioning_find(ss_run *const *runs, int n_runs, ss_conditioning *c, ss_err *e);
 void ss_conditioning_release(ss_conditioning *c); /* {0} is fine */
 

@@ -29,7 +29,7 @@ static ss_code sort_runs(ss_run *const *runs, const int64_t *steps, int n, ss_tr
         t->runs[at] = runs[i];
         if (at > 0 && t->steps[at - 1] == t->steps[at])
             return ss_fail(e, SS_USAGE,
-                           "%s and %s are both of step %" PRId64 "; leave one out, or tell the "
+                           "%s and %s are both of step %" PRId64 "; leave one out, or give the "
                            "steps with --steps",
                            t->runs[at - 1]->path, runs[i]->path, steps[i]);
     }
@@ -67,7 +67,7 @@ static void fit(const ss_trend *t, const ss_trend_row *row, ss_trend_series *s)
     s->law = ss_power_law_fit(t->steps, y, t->n_steps);
 }
 
-/* What a stage has, from its sites. */
+/* Fills in the values of a stage from its sites. */
 static void fill_stages(ss_trend *t, int j)
 {
     for (int i = 0; i < t->n; i++) {

@@ -48,17 +48,19 @@ typedef struct {
     bool *flags;
 } ss_trend;
 
-/* The training step that a model's path tells for certain; false where there is none. That is
+/* Finds the training step in a model's path; false where none is certain. A step is
  *
- *   a number after the word: checkpoint-500, step_500_fp16, epoch=3-step=500, global_step500, 80k;
- *   of the innermost folder that has one
- *   a number at the end of the innermost folder, or all of it, where it says more than `unet`:
- *   unet-1234/unet, model_00500_ema, out/006000. Not one behind a letter (unet2) or another number
- *   (v1-5, 2024-01-05), unless zeros pad it (ema_0.9999_050000); not one with a decimal point
- * (v1.5), in a hash, or that reads as a day (20240105) */
+ *   - a number after a word for it: checkpoint-500, step_500_fp16, epoch=3-step=500,
+ *     global_step500, 80k; of the innermost folder that has one
+ *   - else a number at the end of the innermost folder that says more than `unet`, or all of its
+ *     name: unet-1234/unet, model_00500_ema, out/006000
+ *
+ * Numbers after a letter (unet2) or another number (v1-5, 2024-01-05) do not count, unless zeros
+ * pad them (ema_0.9999_050000), nor do those with a decimal point (v1.5), in a hash, or that read
+ * as a day (20240105). */
 bool ss_trend_step(const char *model_path, int64_t *step);
 
-/* "250,500,1000" as the steps [n] of so many things, which messages call `what`. */
+/* Parses "250,500,1000" as the steps [n] of so many things, which messages call `what`. */
 ss_code ss_trend_parse_steps(const char *list, const char *what, int64_t *steps, int n, ss_err *e);
 
 /* steps [n] of the runs: from a list, or where that is NULL from the paths of their models.
@@ -69,8 +71,9 @@ ss_code ss_trend_steps(ss_run *const *runs, int n, const char *list, int64_t *st
  * SS_USAGE; runs that have nothing in common are errors of ss_align. */
 ss_code ss_trend_find(ss_run *const *runs, const int64_t *steps, int n_runs,
                       const char *const *globs, int n_globs, ss_trend *t, ss_err *e);
-/* Of one run over training steps: its finished ones. sites: SS_SITES_PRODUCED; from: the noise
- * level from which on a sample counts for `high`. A run without a finished step is SS_FORMAT. */
+/* The same of one run over training steps, its finished ones. sites: SS_SITES_PRODUCED; from: the
+ * noise level from which on a sample counts for `high`. A run without a finished step is SS_FORMAT.
+ */
 ss_code ss_trend_of_training(ss_run *r, const ss_sites *sites, double from, ss_trend *t, ss_err *e);
 void ss_trend_release(ss_trend *t); /* {0} is fine */
 

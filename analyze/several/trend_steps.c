@@ -1,8 +1,8 @@
 /* trend_steps.c - which training step a run is of; see trend.h
  *
  * A path is read from its end, folder by folder. Digits are plenty in names (hashes, versions,
- * sizes, days), and a wrong step puts checkpoints into a wrong order: so what is not certain is
- * none.
+ * sizes, days), and a wrong step puts checkpoints into a wrong order, so a number counts only if it
+ * is certain to be a step.
  */
 #include "analyze/several/trend.h"
 #include "base/str.h"
@@ -53,7 +53,7 @@ static bool is_any(part p, const char *const *words)
     return false;
 }
 
-/* The number whose n digits are at i, with a "k" or "M" behind them; false if it is no whole number
+/* The number whose n digits are at i, with a "k" or "M" after them; false if it is no whole number
  * that stands alone. *end: where it ends. */
 static bool read_number(part p, size_t i, size_t n, int64_t *value, size_t *end)
 {
@@ -76,7 +76,7 @@ static bool read_number(part p, size_t i, size_t n, int64_t *value, size_t *end)
     return ss_parse_i64(text, value) && !__builtin_mul_overflow(*value, scale, value);
 }
 
-/* The last number behind a word for steps. */
+/* The last number after a word for steps. */
 static bool behind_word(part p, int64_t *step)
 {
     static const char *const words[] = {"step",       "steps",    "checkpoint", "checkpoints",
@@ -237,8 +237,8 @@ static ss_code find_steps(ss_run *const *runs, int64_t *steps, int n, ss_err *e)
     for (int i = 0; i < n; i++) {
         if (!ss_trend_step(runs[i]->model_path, &steps[i]))
             return ss_fail(e, SS_USAGE,
-                           "%s: the model's path '%.300s' tells no training step for certain, as "
-                           "step-250 would; give the step of each run with --steps",
+                           "%s: the model's path '%.300s' has no certain training step, as "
+                           "step-250 has; give the step of each run with --steps",
                            runs[i]->path, runs[i]->model_path);
     }
     return SS_OK;

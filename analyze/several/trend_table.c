@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the largest value of a run is, over what is common: an index of rows, or -1. */
+/* Index of the row with the largest value of a run, over what is common; or -1. */
 static int largest_row(const ss_trend *t, int j)
 {
     int best = -1;
@@ -131,7 +131,7 @@ ss_code ss_trend_settings_table(const ss_trend *t, bool *any, ss_table *table, s
     return SS_OK;
 }
 
-/* What to think of a fit. */
+/* A verdict on a fit in a word or two. */
 static const char *remark(const ss_power_law *p)
 {
     if (p->n < 2)

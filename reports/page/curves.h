@@ -1,4 +1,4 @@
-/* curves.h - what the figures over sigma have in common */
+/* curves.h - parts that the figures over sigma share */
 #ifndef SS_REPORTS_CURVES_H
 #define SS_REPORTS_CURVES_H
 
@@ -17,7 +17,7 @@ void ss_sigma_axis_init(ss_sigma_axis *a);
 void ss_sigma_axis_add(ss_sigma_axis *a, double sigma);
 /* All finished levels of a run. */
 ss_sigma_axis ss_sigma_axis_of(const ss_analysis *x);
-/* Where a level is drawn. */
+/* The place at which a level is drawn. */
 double ss_sigma_axis_at(const ss_sigma_axis *a, double sigma);
 /* Sets label, scale and range; a single level is left to gnuplot. */
 void ss_sigma_axis_set(ss_plot *p, const ss_sigma_axis *a);

@@ -62,7 +62,7 @@ void html_element(FILE *f, const char *tag, const char *class, const char *fmt, 
 
 static void write_number(FILE *f, double v, const char *format)
 {
-    /* What page.js sorts by is the value, not its rounded text. */
+    /* page.js sorts by the value, not by its rounded text. */
     fprintf(f, "<td class=\"n\" data-v=\"%.9g\">", v);
     html_textf(f, format, v);
     html_raw(f, "</td>");

@@ -50,7 +50,7 @@ bool ss_plot_any(const double *v, int n, bool log);
 ss_code ss_plot_draw(ss_plot *p, const char *folder, const char *name, int width, int height,
                      ss_err *e);
 
-/* What runs: "gnuplot", or what tests put there. */
+/* The program to run: "gnuplot", or another that a test sets. */
 void ss_plot_program(const char *program);
 
 /* "gnuplot 5.4 patchlevel 4", "" where there is none. Returns out. */

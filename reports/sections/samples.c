@@ -69,7 +69,7 @@ static ss_code put_picture(ss_tiles *t, int row, int column, const ss_image *im,
     return SS_OK;
 }
 
-/* What the sheet shows: a row a model, a column a sample. */
+/* The sheet of samples: a row a model, a column a sample. */
 typedef struct {
     int rows, columns;
     int frames;          /* in a picture file; 0: they are pictures */

@@ -6,7 +6,7 @@
 
 enum { PANELS = 6 };
 
-/* Of one site at one noise level, over inputs and samples. */
+/* Numbers of one site at one noise level, over inputs and samples. */
 typedef struct {
     double min, max, mean, std;
 } band;

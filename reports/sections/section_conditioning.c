@@ -1,4 +1,5 @@
-/* section_conditioning.c - what the input does against what the network is told of it */
+/* section_conditioning.c - effect of the input against that of the level that the network is told
+ */
 #include "reports/overview.h"
 #include "reports/page/curves.h"
 

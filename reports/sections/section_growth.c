@@ -16,7 +16,7 @@ static void panel(ss_plot *p, const ss_analysis *x, const char *title)
     ss_plot_add(p, "\n");
 }
 
-/* What the figure of stages has lines for: the stages that have a number to show, or, in a network
+/* The lines in the figure of stages: the stages that have a number to show, or, in a network
  * without any, all modules together. */
 typedef struct {
     int stage[SS_N_STAGES + 1]; /* indices into ss_stage_row's values */

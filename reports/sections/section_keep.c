@@ -62,7 +62,7 @@ ss_code ss_section_keep(ss_page *page, const ss_analysis *x, ss_err *e)
         if (x->headroom.n_negative[i] == 0)
             continue;
         rc = ss_keep_find(x->run, &x->format[i], 0, &k, &why);
-        if (rc == SS_USAGE) { /* a run under emulation does not tell what fp32 would do */
+        if (rc == SS_USAGE) { /* a run under emulation does not show what fp32 would do */
             rc = SS_OK;
             break;
         }

@@ -36,7 +36,7 @@ static ss_code read_all(const ss_analysis *x, const ss_map_source *m, const int 
     return rc;
 }
 
-/* What the analysis of blobs says of a module, or NULL. */
+/* The row of a module in the analysis of blobs, or NULL. */
 static const ss_blob_row *blob_of(const ss_analysis *x, int module)
 {
     for (int i = 0; i < x->blobs.n; i++) {

@@ -6,7 +6,7 @@ void ss_mechanism_say(ss_page *p, const ss_mechanism_finding *m)
 {
     const ss_said said = m->name != SS_MECHANISM_NONE ? SS_SAID_BAD
                          : ss_mechanism_matters(m)    ? SS_SAID_UNKNOWN
-                                                      : SS_SAID_TOLD;
+                                                      : SS_SAID_MEASURED;
 
     ss_summary_say(p, said, "mechanism", "%s", m->sentence);
 }

@@ -21,7 +21,7 @@ static double scale_of(const float *x, int64_t n)
     return m;
 }
 
-/* The samples that are shown; of what the network sees and, with a size, of its answers. */
+/* The samples that are shown: what the network sees and, if denoised, what it makes of it. */
 typedef struct {
     ss_sample_size in, out;
     bool denoised;
@@ -65,7 +65,7 @@ static ss_code draw(ss_page *page, const ss_analysis *x, int k, const pictures *
     return rc;
 }
 
-/* Are there such samples, of which the figures show as many frames as of the network's inputs? */
+/* True when the run has answers with as many frames as the inputs. */
 static bool has_answers(ss_run *r, ss_sample_size in, ss_sample_size *out)
 {
     ss_run_shape shape;
@@ -99,7 +99,7 @@ static ss_code draw_all(ss_page *page, const ss_analysis *x, int *n, bool *denoi
     return rc;
 }
 
-/* What page.js plays, as one JSON object. */
+/* The data that page.js plays, as one JSON object. */
 static json_t *script_data(const ss_page *page, const ss_analysis *x, int n_frames)
 {
     json_t *labels = json_array(), *absmax = json_array(), *over = json_array();

@@ -7,7 +7,7 @@
 
 enum { MAX_RUNS = 8, MAX_ROWS = 56, TABLE_ROWS = 1000 };
 
-/* What one panel shows: a stage, or, at SS_N_STAGES, all modules. */
+/* The content of one panel: a stage, or, at SS_N_STAGES, all modules. */
 static double stage_peak(const ss_analysis *x, int k, int stage)
 {
     return x->stages.rows[k].absmax[stage];

@@ -14,7 +14,7 @@ static const char *title_of(const ss_story *s, int g)
     return *title ? title : "Here";
 }
 
-/* What the verdicts of a finding rest on, in a row below them. */
+/* The numbers on which the verdicts of a finding rest, in a row below them. */
 static ss_code numbers(ss_page *p, const ss_story *s, const ss_story_judgement *j, ss_finding_id f,
                        ss_err *e)
 {
@@ -47,7 +47,7 @@ static ss_code numbers(ss_page *p, const ss_story *s, const ss_story_judgement *
 /* The findings as a table of words, which does not sort: verdicts side by side. */
 static ss_code findings(ss_page *p, const ss_story *s, const ss_story_judgement *j, ss_err *e)
 {
-    static const char *const classes[SS_N_STORY_VERDICTS] = {"verdict clear", "verdict told",
+    static const char *const classes[SS_N_STORY_VERDICTS] = {"verdict clear", "verdict measured",
                                                              "verdict unknown", "verdict unknown"};
     ss_code rc = SS_OK;
 
@@ -145,7 +145,8 @@ static void add_lines(ss_plot *plot, const ss_story_regime *s, int i, int n, int
     }
 }
 
-/* A panel an arm: the largest |x| of its runs over their steps, the baseline's behind them. */
+/* A panel an arm: the largest |x| of its runs over their steps, the baseline's in the background.
+ */
 static ss_code curves(ss_page *p, const ss_story_regime *s, ss_err *e)
 {
     const char *regime = ss_story_regime_title(s->name);

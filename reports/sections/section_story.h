@@ -1,5 +1,4 @@
-/* section_story.h - findings put to the test, and the runs that tell of them, first on a report's
- * page */
+/* section_story.h - findings that were put to the test, and their runs, first on a report's page */
 #ifndef SS_REPORTS_SECTION_STORY_H
 #define SS_REPORTS_SECTION_STORY_H
 

@@ -35,7 +35,7 @@ static void limits(ss_plot *p, const ss_format *formats, int n)
     }
 }
 
-/* How far to draw the lines: where the fastest meets the first format, within reason. */
+/* The step to which lines are drawn: where the fastest meets the first format, within reason. */
 static double horizon(const ss_format *format, const ss_trend *t, const ss_trend_row *const *rows,
                       int n)
 {
@@ -129,7 +129,7 @@ ss_code ss_trends_tables(ss_page *page, const ss_format *formats, int n_formats,
     return rc;
 }
 
-/* Of the rows that passed the format, the earliest; else of those ahead, the soonest. */
+/* Finds the earliest of the rows that passed the format, else the soonest of those ahead. */
 static const ss_trend_row *soonest_row(const ss_trend *t, const ss_format *f, ss_forecast *best,
                                        int *count)
 {
@@ -151,7 +151,7 @@ static const ss_trend_row *soonest_row(const ss_trend *t, const ss_format *f, ss
     return soonest;
 }
 
-/* What is to be said where no place passed the format and none is sure to come to it. */
+/* The sentence for the case that no place passed the format and none is sure to come to it. */
 static void say_no_forecast(ss_page *p, const ss_trend *t, const ss_format *f, const int *count)
 {
     if (count[SS_REACH_UNKNOWN] == t->n)
@@ -166,7 +166,7 @@ static void say_no_forecast(ss_page *p, const ss_trend *t, const ss_format *f, c
             "than three steps. It was not reached at these steps.",
             f->name, f->max, count[SS_REACH_BENT], t->n, count[SS_REACH_UNKNOWN]);
     else
-        ss_summary_say(p, SS_SAID_TOLD, "trend",
+        ss_summary_say(p, SS_SAID_MEASURED, "trend",
                        "%s (%g) was not reached, and by this trend nothing reaches it within %d "
                        "times the range of the steps; farther it says nothing.",
                        f->name, f->max, SS_TREND_FAR);
@@ -206,7 +206,7 @@ static void say_forecast(ss_page *p, const ss_trend *t, const ss_format *f)
             f->name, name, t->steps[0], soonest->peak.y[0], f->max);
     else
         ss_summary_say(
-            p, SS_SAID_TOLD, "trend",
+            p, SS_SAID_MEASURED, "trend",
             "By this trend %s is reached first by %s, near step %.3g (95%%: %.3g to %.3g%s).",
             f->name, name, best.at.at, best.at.low, best.at.high,
             bend == SS_BEND_UP     ? "; the points bend up, so rather sooner"
@@ -231,7 +231,7 @@ void ss_trends_say(ss_page *p, const ss_format *formats, int n_formats, const ss
                        "of %d %s that count, and a law needs three.",
                        name, law->n, t->n_steps, what);
     else if (!ss_power_law_holds(law))
-        ss_summary_say(p, SS_SAID_TOLD, "trend",
+        ss_summary_say(p, SS_SAID_MEASURED, "trend",
                        "Over %d %s the largest activation (%s) goes from %.4g to %.4g, and follows "
                        "no power law: it %s.",
                        law->n, what, name, top->peak.y[0], top->peak.y[last],
@@ -239,7 +239,7 @@ void ss_trends_say(ss_page *p, const ss_format *formats, int n_formats, const ss
                        : law->bend == SS_BEND_UP ? "bends, the growth speeds up"
                                                  : "scatters about it by a factor of 2 and more");
     else
-        ss_summary_say(p, SS_SAID_TOLD, "trend",
+        ss_summary_say(p, SS_SAID_MEASURED, "trend",
                        "Over %d %s the largest activation (%s) goes as step^(%.2f \xc2\xb1 %.2f), "
                        "95%% from %.2f to %.2f%s.",
                        law->n, what, name, law->b, law->error, law->low, law->high,
