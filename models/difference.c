@@ -109,7 +109,7 @@ ss_code ss_checkpoint_difference(ss_ctx *c, const ss_checkpoint *a, const ss_che
     ss_code rc = SS_OK;
 
     if (!pairs)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a comparison of weights");
     ss_progress_begin(&progress, "compare", (int64_t)(na > nb ? na : nb));
     while ((ia < na || ib < nb) && rc == SS_OK) { /* both are sorted: merge */
         const ss_stored_tensor *x = ia < na ? ss_checkpoint_at(a, ia) : NULL;

@@ -168,7 +168,7 @@ ss_code ss_inventory_new(ss_ctx *c, const ss_model *m, ss_inventory **out, ss_er
         v->stats = ss_calloc((size_t)n, sizeof *v->stats);
     if (!v || !v->stats) {
         ss_inventory_free(v);
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "statistics of weights");
     }
     v->model = m;
     ss_progress_begin(&progress, "weights", n);
@@ -309,7 +309,7 @@ ss_code ss_inventory_weights(const ss_inventory *v, int top, ss_table *t, ss_err
     ss_code rc;
 
     if (!r)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a table of weights");
     rc = ss_table_init(t, "weights", e);
     if (rc != SS_OK) {
         ss_free(r);
@@ -346,7 +346,7 @@ ss_code ss_inventory_structure(const ss_inventory *v, ss_structure **s, ss_err *
     ss_model_weights(v->model, &n);
     float *absmax = ss_alloc((size_t)n, sizeof *absmax);
     if (!absmax)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "statistics of weights");
     for (int i = 0; i < n; i++)
         absmax[i] = v->stats[i].nonfinite ? NAN : (float)v->stats[i].absmax;
     const ss_code rc = ss_structure_new(v->model, absmax, s, e);

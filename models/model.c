@@ -135,7 +135,7 @@ static ss_code new_model(const char *path, ss_model **m, ss_err *e)
     if (*m && ((*m)->path = ss_strdup(path)))
         return SS_OK;
     ss_free(*m);
-    return ss_fail(e, SS_NOMEM, "out of memory");
+    return ss_no_memory(e, path);
 }
 
 /* Hands the model over, unless something went wrong. */

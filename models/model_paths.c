@@ -10,11 +10,6 @@
 
 #include <string.h>
 
-static ss_code no_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "out of memory");
-}
-
 /* Returns FOLDER/NAME where there is such a file, or folder, else NULL; sets *failed where memory
  * is out. */
 static char *found(const char *folder, const char *name, bool is_there(const char *), bool *failed)
@@ -218,7 +213,7 @@ static ss_code take_named_config(const char *model, bool is_dir, const char *con
     ss_model_paths_release(&own);
     p->folder = is_dir ? folder_of_weights(model, &s.failed) : parent_of(model);
     if (s.failed || !p->folder)
-        return no_memory(e);
+        return ss_no_memory(e, model);
     if (p->config)
         return SS_OK;
     ss_str places = {0};
@@ -255,13 +250,13 @@ static ss_code take_named_scheduler(const char *path, char **file, ss_err *e)
 
     if (!ss_is_dir(path)) {
         *file = ss_strdup(path);
-        return *file ? SS_OK : no_memory(e);
+        return *file ? SS_OK : ss_no_memory(e, path);
     }
     *file = existing(path, "scheduler_config.json", &failed);
     if (!*file && !failed)
         *file = existing(path, "scheduler/scheduler_config.json", &failed);
     if (failed)
-        return no_memory(e);
+        return ss_no_memory(e, path);
     return *file ? SS_OK
                  : ss_fail(e, SS_IO,
                            "--scheduler: neither scheduler_config.json nor "
@@ -292,7 +287,7 @@ static ss_code find_files(const char *model, bool is_dir, const char *config, ss
         p->has_vae = has_vae(p->folder, &s.failed);
     }
     if (s.failed)
-        return no_memory(e);
+        return ss_no_memory(e, model);
     if (p->config)
         return SS_OK;
     ss_str places = {0};
@@ -336,7 +331,7 @@ ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss
     else if (rc == SS_OK)
         find_scheduler(p, k.config != NULL, &p->scheduler, &failed);
     if (failed)
-        rc = no_memory(e);
+        rc = ss_no_memory(e, model);
     if (rc != SS_OK)
         ss_model_paths_release(p);
     return rc;

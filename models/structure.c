@@ -9,7 +9,7 @@ ss_code ss_structure_new(const ss_model *m, const float *absmax, ss_structure **
     ss_structure *s = ss_calloc(1, sizeof *s);
 
     if (!s)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "the list of what lets activations grow");
     l.modules = ss_model_modules(m, &l.n_modules);
     l.weights = ss_model_weights(m, &l.n_weights);
     ss_model_structure(m, &l);

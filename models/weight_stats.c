@@ -72,7 +72,7 @@ ss_code ss_weight_stats_take(ss_ctx *c, ss_dtype t, const void *data, int64_t n,
     totals sum = {0};
 
     if (!buffer)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "statistics of weights");
     for (int64_t i = 0; i < n && !ss_ctx_failed(c); i += PIECE) {
         ss_tensor *x = piece(c, t, data, i, n - i < PIECE ? n - i : PIECE, buffer);
 
@@ -106,7 +106,7 @@ ss_code ss_weight_change_take(ss_ctx *c, ss_dtype ta, const void *a, ss_dtype tb
     totals whole = {0}, change = {0};
 
     if (!buffer)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a comparison of weights");
     for (int64_t i = 0; i < n && !ss_ctx_failed(c); i += PIECE) {
         int64_t k = n - i < PIECE ? n - i : PIECE;
         ss_tensor *x = piece(c, ta, a, i, k, buffer);

@@ -29,21 +29,16 @@ struct ss_checkpoint {
     size_t n_tensors;
 };
 
-static ss_code no_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "out of memory");
-}
-
 static ss_code add_path(ss_checkpoint *k, const char *path, ss_err *e)
 {
     char **grown = ss_grow(k->paths, &k->cap_paths, k->n_paths + 1, sizeof *grown);
 
     if (!grown)
-        return no_memory(e);
+        return ss_no_memory(e, path);
     k->paths = grown;
     k->paths[k->n_paths] = ss_strdup(path);
     if (!k->paths[k->n_paths])
-        return no_memory(e);
+        return ss_no_memory(e, path);
     k->n_paths++;
     return SS_OK;
 }
@@ -55,7 +50,7 @@ static ss_code add_shard(ss_checkpoint *k, const ss_weight_format *format, const
     ss_code rc;
 
     if (!grown)
-        return no_memory(e);
+        return ss_no_memory(e, path);
     k->shards = grown;
     k->shards[k->n_shards] = (shard){.format = format};
     rc = add_path(k, path, e);
@@ -81,7 +76,7 @@ static ss_code gather(ss_checkpoint *k, ss_err *e)
         n += k->shards[s].format->count(k->shards[s].file);
     k->tensors = ss_calloc(n, sizeof *k->tensors);
     if (!k->tensors)
-        return no_memory(e);
+        return ss_no_memory(e, ss_checkpoint_name(k));
     for (size_t s = 0; s < k->n_shards; s++) {
         const shard *x = &k->shards[s];
 
@@ -116,7 +111,7 @@ static ss_code add_shard_once(ss_checkpoint *k, const ss_weight_format *format, 
     ss_code rc = SS_OK;
 
     if (!path)
-        return no_memory(e);
+        return ss_no_memory(e, name);
     for (size_t i = 0; i < k->n_paths && !known; i++)
         known = strcmp(k->paths[i], path) == 0;
     if (!known && k->n_paths >= MAX_FILES)
@@ -196,7 +191,7 @@ static ss_code find_weights(const char *path, const char *variant, ss_weight_fil
 
     *folder = named ? folder_of(path) : ss_strdup(path);
     if (!*folder)
-        return no_memory(e);
+        return ss_no_memory(e, path);
     return named ? ss_weight_file_take(path, w, e) : ss_weight_file_find(path, variant, w, e);
 }
 
@@ -205,7 +200,7 @@ ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint 
     ss_weight_file w = {0};
     char *folder = NULL;
     ss_checkpoint *k = ss_calloc(1, sizeof *k);
-    ss_code rc = k ? find_weights(path, variant, &w, &folder, e) : no_memory(e);
+    ss_code rc = k ? find_weights(path, variant, &w, &folder, e) : ss_no_memory(e, path);
 
     if (rc == SS_OK)
         rc = w.index ? open_index(k, w.format, folder, w.path, e)
@@ -299,7 +294,7 @@ ss_code ss_checkpoint_sha256(const ss_checkpoint *k, const char *config, char he
     ss_code rc = SS_OK;
 
     if (!files)
-        return no_memory(e);
+        return ss_no_memory(e, ss_checkpoint_name(k));
     files[0] = config;
     for (size_t i = 0; i < k->n_paths; i++)
         files[i + 1] = k->paths[i];
@@ -312,7 +307,8 @@ ss_code ss_checkpoint_sha256(const ss_checkpoint *k, const char *config, char he
             ss_str_addf(&lines, "%s %s\n", base_name(files[i]), one);
     }
     if (rc == SS_OK)
-        rc = lines.failed ? no_memory(e) : ss_sha256_bytes(lines.s, lines.len, hex, e);
+        rc = lines.failed ? ss_no_memory(e, ss_checkpoint_name(k))
+                          : ss_sha256_bytes(lines.s, lines.len, hex, e);
     ss_str_release(&lines);
     ss_free(files);
     return rc;

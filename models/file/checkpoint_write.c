@@ -11,7 +11,7 @@ static ss_code write_json(const char *dir, const char *name, const json_t *value
 {
     char *path = ss_path_join(dir, name);
     ss_code rc = path ? ss_json_write(path, value, JSON_INDENT(2) | JSON_SORT_KEYS, e)
-                      : ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+                      : ss_no_memory(e, name);
 
     ss_free(path);
     return rc;
@@ -24,7 +24,7 @@ ss_code ss_checkpoint_write_into(const char *dir, const ss_checkpoint_parts *par
     ss_code rc = SS_OK;
 
     if (!weights)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", dir);
+        return ss_no_memory(e, dir);
     rc = write_json(dir, "config.json", parts->config, e);
     if (rc == SS_OK && parts->scheduler)
         rc = write_json(dir, "scheduler_config.json", parts->scheduler, e);

@@ -162,7 +162,7 @@ static ss_code read_tensors(ss_safetensors *f, size_t room, ss_err *e)
 
     f->tensors = ss_calloc(json_object_size(f->header), sizeof *f->tensors);
     if (!f->tensors)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", f->path);
+        return ss_no_memory(e, f->path);
     json_object_foreach(f->header, name, entry)
     {
         if (strcmp(name, "__metadata__") == 0)
@@ -238,7 +238,7 @@ ss_code ss_safetensors_open(const char *path, ss_safetensors **out, ss_err *e)
 
     if (!f || !(f->path = ss_strdup(path))) {
         ss_free(f);
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        return ss_no_memory(e, path);
     }
     rc = ss_map_open(path, &f->map, e);
     if (rc == SS_OK)
@@ -334,7 +334,7 @@ ss_code ss_safetensors_load_f32(const char *file_hash_name, ss_array *a, ss_err 
                        file_hash_name);
     char *path = ss_strdup(file_hash_name);
     if (!path)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, file_hash_name);
     path[hash - file_hash_name] = '\0';
     *a = (ss_array){0};
 
@@ -354,7 +354,7 @@ ss_code ss_safetensors_load_f32(const char *file_hash_name, ss_array *a, ss_err 
     size_t n = t->bytes / ss_dtype_size(t->dtype);
     a->values = ss_alloc(n, sizeof *a->values);
     if (!a->values) {
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory for tensor %s", path, SS_SHOW(t->name));
+        rc = ss_no_memory(e, file_hash_name);
         goto out;
     }
     a->rank = t->rank;

@@ -64,7 +64,7 @@ static ss_code add_entry(json_t *header, const char *path, const ss_st_item *t, 
     entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", ss_dtype_name(t->dtype), "shape", dims,
                       "data_offsets", (json_int_t)begin, (json_int_t)*at);
     if (!entry)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        return ss_no_memory(e, path);
     if (json_object_set_new(header, t->name, entry) != 0)
         return ss_fail(e, SS_USAGE, "%s: the name of tensor %s is not UTF-8", path,
                        SS_SHOW(t->name));
@@ -83,15 +83,14 @@ static ss_code make_header(const char *path, const ss_st_item *const *items, siz
 {
     json_t *header = json_object(), *meta = n_notes ? json_object() : NULL;
     size_t at = 0;
-    ss_code rc =
-        header && (meta || !n_notes) ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    ss_code rc = header && (meta || !n_notes) ? SS_OK : ss_no_memory(e, path);
 
     for (size_t i = 0; i < n_notes && rc == SS_OK; i++) {
         if (json_object_set_new(meta, notes[i].key, json_string(notes[i].text)) != 0)
             rc = ss_fail(e, SS_USAGE, "%s: metadata %s is not UTF-8", path, SS_SHOW(notes[i].key));
     }
     if (rc == SS_OK && meta && json_object_set(header, "__metadata__", meta) != 0)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
     for (size_t i = 0; i < n && rc == SS_OK; i++) {
         rc = check_item(path, items[i], e);
         if (rc == SS_OK)
@@ -103,7 +102,7 @@ static ss_code make_header(const char *path, const ss_st_item *const *items, siz
         while (text->len % 8 && !text->failed)
             ss_str_add(text, " ");
         if (bad || text->failed)
-            rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+            rc = ss_no_memory(e, path);
     }
     json_decref(meta);
     json_decref(header);
@@ -137,7 +136,7 @@ ss_code ss_safetensors_write(const char *path, const ss_st_item *items, size_t n
     ss_code rc = SS_OK;
 
     if (!order)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        return ss_no_memory(e, path);
     for (size_t i = 0; i < n; i++)
         order[i] = &items[i];
     qsort(order, n, sizeof *order, by_size_and_name);

@@ -35,11 +35,6 @@ typedef struct {
     size_t n, cap;
 } listing;
 
-static ss_code no_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "out of memory");
-}
-
 static bool starts_with(const char *s, const char *start)
 {
     return strncmp(s, start, strlen(start)) == 0;
@@ -210,7 +205,7 @@ static ss_code list(listing *l, ss_err *e)
     }
     closedir(d);
     if (failed)
-        return no_memory(e);
+        return ss_no_memory(e, l->folder);
     if (l->n)
         qsort(l->e, l->n, sizeof *l->e, by_name);
     return SS_OK;
@@ -387,7 +382,7 @@ ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_f
             *w = found->w;
             found->w = (ss_weight_file){0};
             w->path = ss_path_join(folder, found->name);
-            rc = w->path ? check_link(w->path, e) : no_memory(e);
+            rc = w->path ? check_link(w->path, e) : ss_no_memory(e, folder);
             if (rc != SS_OK)
                 ss_weight_file_release(w);
         }
@@ -437,7 +432,7 @@ ss_code ss_weight_file_take(const char *path, ss_weight_file *w, ss_err *e)
     if (w->path && w->variant)
         return SS_OK;
     ss_weight_file_release(w);
-    return no_memory(e);
+    return ss_no_memory(e, path);
 }
 
 void ss_weight_file_release(ss_weight_file *w)

@@ -69,7 +69,7 @@ ss_tensor *ss_fourier_run(ss_ctx *c, const ss_fourier *f, const float *t, int64_
     ss_tensor *y = NULL;
 
     if (!w || !out) {
-        ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        ss_ctx_fail(c, SS_NOMEM, "Fourier features: out of memory");
         goto done;
     }
     ss_values_to_f32(f->weight->dtype, f->weight->data, (size_t)half, w);

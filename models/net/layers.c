@@ -228,7 +228,7 @@ ss_tensor *ss_embedding_layer_run(ss_ctx *c, const ss_embedding_layer *l, const 
     int64_t *rows = ss_alloc((size_t)count, sizeof *rows);
 
     if (!rows)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        return ss_ctx_fail(c, SS_NOMEM, "ids of an embedding: out of memory");
     /* a row that does not exist is -1, which the operation refuses by number */
     for (int64_t i = 0; i < count; i++)
         rows[i] = ids[i] >= 0 && ids[i] < 1e15f ? (int64_t)llroundf(ids[i]) : -1;

@@ -53,7 +53,7 @@ ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_
     ss_net *n = ss_calloc(1, sizeof *n);
 
     if (!n) {
-        ss_fail(e, SS_NOMEM, "out of memory");
+        ss_no_memory(e, config_name);
         return NULL;
     }
     n->checkpoint = checkpoint;
@@ -379,7 +379,7 @@ ss_code ss_net_finish(ss_net *n, ss_err *e)
     const char *file = ss_checkpoint_name(n->checkpoint);
     list_unexpected(n);
     if (n->ignored.failed)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, n->config_name);
     if (!n->misshapen.n && !n->missing.n && !n->unexpected.n)
         return SS_OK;
     ss_str_add(&all, n->misshapen.text.s ? n->misshapen.text.s : "");
@@ -390,8 +390,7 @@ ss_code ss_net_finish(ss_net *n, ss_err *e)
     report(&all, file, "not in the config", &n->unexpected);
     if (n->unexpected.n)
         ss_str_add(&all, "; --ignore-extra GLOB goes on without those that match");
-    ss_code rc =
-        all.failed ? ss_fail(e, SS_NOMEM, "out of memory") : ss_fail(e, SS_SHAPE, "%s", all.s);
+    ss_code rc = all.failed ? ss_no_memory(e, n->config_name) : ss_fail(e, SS_SHAPE, "%s", all.s);
     ss_str_release(&all);
     return rc;
 }

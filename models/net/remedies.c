@@ -79,8 +79,7 @@ void ss_remedies_read(ss_json *j, ss_remedies *r)
         return;
     }
     ss_str_addf(&name, "%s: remedies", j->name);
-    ss_code rc = name.failed ? ss_fail(&e, SS_NOMEM, "out of memory")
-                             : ss_json_wrap(&inner, name.s, object, &e);
+    ss_code rc = name.failed ? ss_no_memory(&e, j->name) : ss_json_wrap(&inner, name.s, object, &e);
     if (rc == SS_OK) {
         read_all(&inner, r);
         rc = ss_json_done(&inner, &e);

@@ -167,7 +167,7 @@ ss_code ss_structure_finish(ss_structure_list *l, const json_t *config, ss_struc
     *l = (ss_structure_list){0};
     if (failed) {
         ss_structure_rows_free(rows, count);
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "the list of what lets activations grow");
     }
     *out = rows;
     *n = count;

@@ -200,8 +200,7 @@ static ss_code set_number(json_t *o, const char *key, const char *option, const 
     if (!ss_parse_double(text, &v) || !(v >= 0 && v < 1))
         return ss_fail(e, SS_USAGE, "--%s takes a number from 0 to below 1, not '%s'", option,
                        text);
-    return json_object_set_new(o, key, json_real(v)) == 0 ? SS_OK
-                                                          : ss_fail(e, SS_NOMEM, "out of memory");
+    return json_object_set_new(o, key, json_real(v)) == 0 ? SS_OK : ss_no_memory(e, option);
 }
 
 /* Sets the options as keys of the file, whose values they replace. */
@@ -227,7 +226,7 @@ static ss_code set_options(const ss_noising_options *opt, json_t *o, ss_err *e)
         json_object_del(o, "predict_epsilon");
         failed |= json_object_set_new(o, "prediction_type", json_string(ss_prediction_name(p)));
     }
-    return failed ? ss_fail(e, SS_NOMEM, "out of memory") : SS_OK;
+    return failed ? ss_no_memory(e, "options of the schedule") : SS_OK;
 }
 
 static double positive(ss_json *j, const char *key, double fallback)
@@ -370,7 +369,7 @@ static ss_code set_assumed(const ss_noising_options *opt, json_t *o, ss_err *e)
                              json_string(ss_betas_name(SS_BETAS_SCALED_LINEAR))) ||
          json_object_set_new(o, "beta_start", json_real(0.00085)) ||
          json_object_set_new(o, "beta_end", json_real(0.012))))
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a schedule");
     return SS_OK;
 }
 
@@ -381,7 +380,7 @@ static ss_code read_nothing(const ss_noising_options *opt, ss_noising *k, ss_err
     ss_schedule_options options;
     ss_json j = {0};
     bool trained;
-    ss_code rc = o ? set_assumed(opt, o, e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = o ? set_assumed(opt, o, e) : ss_no_memory(e, "a schedule");
 
     if (rc == SS_OK)
         rc = set_options(opt, o, e);
@@ -468,7 +467,7 @@ static ss_code fill(const ss_noising_options *opt, ss_noising *k, ss_err *e)
         rc = read_nothing(&nothing, k, e);
     }
     if (rc == SS_OK && k->text.failed)
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "a schedule");
     return rc;
 }
 
@@ -477,7 +476,7 @@ ss_code ss_noising_open(const ss_noising_options *opt, ss_noising **out, ss_err 
     ss_noising *k = ss_calloc(1, sizeof *k);
 
     if (!k)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a schedule");
     ss_code rc = fill(opt, k, e);
     if (rc == SS_OK)
         *out = k;

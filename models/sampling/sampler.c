@@ -22,7 +22,7 @@ ss_code ss_sampler_new(const ss_sampler_options *opt, const ss_schedule *schedul
     ss_code rc;
 
     if (!s)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a sampler");
     s->opt = *opt;
     s->score = !schedule;
     s->prediction = schedule ? ss_schedule_prediction(schedule) : SS_PREDICT_EPSILON;

@@ -169,7 +169,7 @@ static ss_code make_sigmas(const ss_sampler_options *o, const ss_schedule *s, in
     ss_code rc = SS_OK;
 
     if (!sigma || !t) {
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "a sampler's levels");
         goto out;
     }
     for (int k = 0; s && k < steps; k++) {
@@ -227,7 +227,7 @@ ss_code ss_sampler_levels_make(const ss_sampler_options *o, const ss_schedule *s
         return rc;
     l.at = ss_calloc(2 * (size_t)steps, sizeof *l.at); /* heun evaluates twice */
     if (!l.at)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a sampler's levels");
     rc = ss_sampler_in_sigma(o->kind) ? make_sigmas(o, schedule, steps, &l, e)
                                       : make_steps(o, schedule, steps, &l, e);
     if (rc == SS_OK && schedule && ss_schedule_continuous(schedule))

@@ -172,7 +172,7 @@ ss_code ss_schedule_new(const ss_schedule_options *o, ss_schedule **out, ss_err 
     s = ss_calloc(1, sizeof *s);
     if (!s || !(s->abar = ss_alloc((size_t)o->steps, sizeof *s->abar))) {
         ss_schedule_free(s);
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a schedule");
     }
     s->steps = o->steps;
     s->prediction = o->prediction;

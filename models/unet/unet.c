@@ -137,7 +137,7 @@ static ss_tensor *sinusoids(ss_ctx *c, const ss_sinusoid *s, const float *t, int
     ss_tensor *y;
 
     if (!host)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        return ss_ctx_fail(c, SS_NOMEM, "sinusoids: out of memory");
     ss_sinusoid_fill(s, t, n, host);
     y = ss_upload(c, ss_shape_of(n, s->width), host);
     ss_free(host);
@@ -371,7 +371,7 @@ static ss_tensor *divide_samples(ss_ctx *c, const ss_tensor *x, const float *t)
     ss_tensor *y;
 
     if (!k)
-        return ss_ctx_fail(c, SS_NOMEM, "out of memory");
+        return ss_ctx_fail(c, SS_NOMEM, "factors of samples: out of memory");
     for (int64_t n = 0; n < N; n++)
         k[n] = 1 / t[n];
     y = ss_scale_samples(c, x, k);

@@ -100,7 +100,7 @@ void ss_skips_push(ss_ctx *c, ss_skips *s, const ss_tensor *x)
         ss_tensor **grown = ss_grow(s->items, &cap, cap + 1, sizeof *grown);
 
         if (!grown) {
-            ss_ctx_fail(c, SS_NOMEM, "out of memory");
+            ss_ctx_fail(c, SS_NOMEM, "skips: out of memory");
             return;
         }
         s->items = grown;

@@ -8,8 +8,7 @@
 static ss_code read_config(ss_json *j, bool conditional, void **config, ss_err *e)
 {
     ss_unet_config *u = ss_calloc(1, sizeof *u);
-    const ss_code rc = u ? ss_unet_config_read(j, conditional, u, e)
-                         : ss_fail(e, SS_NOMEM, "%s: out of memory", j->name);
+    const ss_code rc = u ? ss_unet_config_read(j, conditional, u, e) : ss_no_memory(e, j->name);
 
     if (rc == SS_OK)
         *config = u;
