@@ -25,12 +25,12 @@ typedef struct {
 static ss_code show_sentence(report *rep, const ss_attn *a, ss_err *e)
 {
     char *text = ss_attn_sentence(a);
-    ss_code rc = text ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = text ? SS_OK : ss_no_memory(e, "attention");
 
     if (text && !rep->out.json)
         printf("\n%s\n", text);
     else if (text && json_object_set_new(rep->out.tables, "verdict", json_string(text)) != 0)
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "attention");
     ss_free(text);
     return rc;
 }

@@ -121,8 +121,7 @@ static ss_code say_not_finite(bisector *x, const ss_checkpoints *c, ss_err *e)
     int tried = 0;
     char *text, line[600];
     ss_err none = {0};
-    ss_code rc =
-        runs && bad && each && names && steps ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = runs && bad && each && names && steps ? SS_OK : ss_no_memory(e, "bisecting");
 
     for (int i = 0; i < c->n && rc == SS_OK; i++) {
         const ss_checkpoint_row *row = &c->rows[i];
@@ -170,7 +169,7 @@ static ss_code show_mechanism(bisector *x, const ss_checkpoints *c, ss_err *e)
     ss_run **runs = ss_calloc((size_t)c->n, sizeof *runs);
     int64_t *steps = ss_calloc((size_t)c->n, sizeof *steps);
     int n = 0;
-    ss_code rc = runs && steps ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = runs && steps ? SS_OK : ss_no_memory(e, "bisecting");
 
     for (int i = 0; i <= c->search.first_bad && rc == SS_OK; i++) {
         const ss_checkpoint_row *row = &c->rows[i];

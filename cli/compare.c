@@ -111,7 +111,7 @@ static ss_code begin_fail_over(comparer *x, ss_err *e)
 
     x->limits = ss_alloc((size_t)x->n_specs, sizeof *x->limits);
     if (!x->limits)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "comparing");
     for (int i = 0; i < x->n_specs && rc == SS_OK; i++) {
         if ((rc = ss_limit_parse(x->specs[i], &x->limits[i], e)) != SS_OK)
             ss_fail_prefix(e, "--fail-over");
@@ -162,7 +162,7 @@ static ss_code compare(comparer *x, ss_err *e)
     x->runs = ss_calloc((size_t)x->n_runs, sizeof *x->runs);
     x->bad = ss_calloc((size_t)x->n_runs, sizeof *x->bad);
     if (rc == SS_OK && (!x->runs || !x->bad))
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "comparing");
     for (int j = 0; j < x->n_runs && rc == SS_OK; j++) {
         if ((rc = ss_run_open(x->paths[j], &x->runs[j], e)) == SS_OK)
             rc = ss_not_finite_find(x->runs[j], &x->bad[j], e);

@@ -34,7 +34,7 @@ static ss_code print_literal(const char *name, ss_err *e)
     }
     const size_t room = 4 * text.len + 1;
     char *shown = text.failed ? NULL : ss_alloc(room, 1);
-    ss_code rc = shown ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = shown ? SS_OK : ss_no_memory(e, "keeping fp32");
 
     if (shown)
         printf("    \"%s\",\n", ss_printable(text.s ? text.s : "", shown, room));
@@ -75,7 +75,7 @@ ss_code cli_keep_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_e
     if (out->json) {
         if (json_object_set_new(out->tables, "keep_fp32", names_of(r, k)) != 0 ||
             json_object_set_new(out->tables, "precision_maps", list_of(maps, n)) != 0)
-            rc = ss_fail(e, SS_NOMEM, "out of memory");
+            rc = ss_no_memory(e, "keeping fp32");
     } else {
         printf("\nkeep_fp32 = [  # model.get_submodule(name)%s\n",
                r->as == SS_ROUND_HALF

@@ -131,8 +131,7 @@ static ss_code score_model(request *q, const ss_samples *x, int m, const char *n
     ss_sample_state *state = ss_calloc((size_t)x->n, sizeof *state);
     ss_score s;
     int cut = 0;
-    ss_code rc = state ? ss_looks_new(q->judge, x->n, &looks, e)
-                       : ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+    ss_code rc = state ? ss_looks_new(q->judge, x->n, &looks, e) : ss_no_memory(e, name);
 
     if (rc == SS_OK)
         rc = read_pictures(q->judge, x, m, &looks, state, &cut, e);
@@ -167,8 +166,7 @@ static ss_code score_folder(request *q, const char *folder, bool alone, ss_err *
         if (!alone)
             ss_str_addf(&name, "%s/", folder);
         ss_str_add(&name, x->models[m].name);
-        rc = name.failed ? ss_fail(e, SS_NOMEM, "%s: out of memory", folder)
-                         : score_model(q, x, m, name.s, e);
+        rc = name.failed ? ss_no_memory(e, folder) : score_model(q, x, m, name.s, e);
         ss_str_release(&name);
     }
     ss_samples_close(x);
@@ -184,7 +182,7 @@ static ss_code add_real(request *q, const ss_judge_options *opt, ss_err *e)
     ss_score s;
 
     if (!state)
-        return ss_fail(e, SS_NOMEM, "real pictures: out of memory");
+        return ss_no_memory(e, "real pictures");
     for (int64_t i = 0; i < j->held.n; i++) {
         if (ss_judge_flat(j, j->held.pictures + (size_t)i * ss_judge_picture(j)))
             state[i] = SS_SAMPLE_FLAT;

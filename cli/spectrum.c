@@ -120,7 +120,7 @@ static ss_code show_files(request *q, char *const *paths, int n, ss_err *e)
 {
     ss_run **runs = ss_calloc((size_t)n, sizeof *runs);
     int n_runs = 0;
-    ss_code rc = runs ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = runs ? SS_OK : ss_no_memory(e, "spectra");
 
     for (int i = 0; i < n && rc == SS_OK; i++) {
         rc = show_file(q, paths[i], n > 1 ? paths[i] : "", &runs[n_runs], e);

@@ -60,7 +60,7 @@ static ss_code print_sentence(const char *name, const char *text, ss_err *e)
     char *shown = ss_alloc(room, 1);
 
     if (!shown)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a table");
     printf("%s%s%s\n", name ? name : "", name ? ": " : "", ss_printable(text, shown, room));
     ss_free(shown);
     return SS_OK;
@@ -90,7 +90,7 @@ static ss_code say(cli_tables *out, const char *name, const char *part, const ch
             item = json_pack("{s:s*, s:s, s:o}", "run", name, "part", part, "text",
                              printable_json(text));
         return !list || (text && json_array_append_new(list, item) != 0)
-                   ? ss_fail(e, SS_NOMEM, "out of memory")
+                   ? ss_no_memory(e, "a table")
                    : SS_OK;
     }
     if (!text)
@@ -164,7 +164,7 @@ ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *
     if (rc == SS_OK && out->json &&
         json_object_set_new(json_object_get(out->tables, "mechanism"), "name",
                             json_string(ss_mechanism_text(m.name))) != 0)
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "a table");
     ss_mechanism_release(&m);
     return rc;
 }
@@ -182,7 +182,7 @@ ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_
     for (int i = 0; i < asked->n && rc == SS_OK; i++) {
         char *text = ss_structure_say(r, r->modules[asked->module[i]]);
 
-        rc = text ? cli_say(out, "structure", text, e) : ss_fail(e, SS_NOMEM, "out of memory");
+        rc = text ? cli_say(out, "structure", text, e) : ss_no_memory(e, "a table");
         ss_free(text);
     }
     if (rc == SS_OK && out->json &&

@@ -27,7 +27,7 @@ static ss_code say_not_finite(ss_run **runs, const int64_t *steps, int n, cli_ta
     const ss_not_finite **each = ss_calloc((size_t)n, sizeof *each);
     const char **names = ss_calloc((size_t)n, sizeof *names);
     ss_err none = {0};
-    ss_code rc = bad && each && names ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = bad && each && names ? SS_OK : ss_no_memory(e, "a trend");
 
     for (int i = 0; i < n && rc == SS_OK; i++) {
         rc = ss_not_finite_find(runs[i], &bad[i], e);
@@ -79,7 +79,7 @@ ss_code cli_trend_show(const cli_trend *x, cli_tables *out, bool *finding, ss_er
     ss_run **runs = ss_calloc(n, sizeof *runs);
     int64_t *steps = ss_calloc(n, sizeof *steps);
     ss_trend t = {0};
-    ss_code rc = runs && steps ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = runs && steps ? SS_OK : ss_no_memory(e, "a trend");
 
     for (int i = 0; i < x->n_paths && rc == SS_OK; i++)
         rc = ss_run_open(x->paths[i], &runs[i], e);

@@ -34,11 +34,6 @@ typedef struct {
     int n_items;
 } bundle;
 
-static ss_code out_of_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "out of memory");
-}
-
 /* Adds a tensor [samples][dim 1]... and returns its values; NULL: no memory. */
 static float *add_item(bundle *b, const char *name, int rank, const int64_t *dim)
 {
@@ -73,7 +68,7 @@ static ss_code add_input(bundle *b, ss_err *e)
     float *one = ss_alloc((size_t)s.n, sizeof *one);
 
     if (!x || !one)
-        rc = out_of_memory(e);
+        rc = ss_no_memory(e, "a bundle");
     for (int n = 0; n < b->count && rc == SS_OK; n++) {
         rc = ss_run_picture(b->r, set, b->input, b->sigma, b->first + n, one, e);
         if (rc == SS_OK)
@@ -91,7 +86,7 @@ static ss_code add_rows(bundle *b, const char *name, size_t field, int rank, con
     size_t row = 1;
 
     if (!to)
-        return out_of_memory(e);
+        return ss_no_memory(e, "a bundle");
     for (int d = 1; d < rank; d++)
         row *= (size_t)dim[d - 1];
     for (int n = 0; n < b->count; n++) {
@@ -113,7 +108,7 @@ static ss_code add_conditions(bundle *b, ss_err *e)
     ss_code rc = SS_OK;
 
     if (!t)
-        return out_of_memory(e);
+        return ss_no_memory(e, "a bundle");
     for (int n = 0; n < b->count; n++)
         t[n] = b->plan.levels[b->sigma].condition;
     if (c.encoder_hidden_states)
@@ -183,7 +178,7 @@ static ss_code describe(bundle *b, ss_str *out, ss_err *e)
 
     json_decref(j);
     if (rc == SS_OK && !text)
-        rc = out_of_memory(e);
+        rc = ss_no_memory(e, "a bundle");
     if (rc == SS_OK) {
         ss_str_add(out, text);
         ss_str_add(out, "\n");
@@ -288,7 +283,7 @@ static ss_code write_text(const char *dir, const char *name, const char *text, s
 {
     char *path = ss_path_join(dir, name);
     ss_outfile o = {0};
-    ss_code rc = path ? ss_outfile_open(&o, path, e) : out_of_memory(e);
+    ss_code rc = path ? ss_outfile_open(&o, path, e) : ss_no_memory(e, "a bundle");
 
     ss_free(path);
     if (rc != SS_OK)
@@ -303,7 +298,7 @@ static ss_code write_files(bundle *b, const char *dir, ss_err *e)
     const char *remedies =
         ss_remedies_text(ss_model_about(b->plan.net.model)->net.remedies, text, sizeof text);
     ss_str json = {0}, shell = {0};
-    ss_code rc = tensors ? SS_OK : out_of_memory(e);
+    ss_code rc = tensors ? SS_OK : ss_no_memory(e, "a bundle");
 
     if (rc == SS_OK)
         rc = ss_safetensors_write(tensors, b->items, (size_t)b->n_items, NULL, 0, e);
@@ -311,7 +306,7 @@ static ss_code write_files(bundle *b, const char *dir, ss_err *e)
         rc = describe(b, &json, e);
     write_shell(b, &shell);
     if (rc == SS_OK && (json.failed || shell.failed))
-        rc = out_of_memory(e);
+        rc = ss_no_memory(e, "a bundle");
     if (rc == SS_OK)
         rc = write_text(dir, "expected.json", json.s, e);
     if (rc == SS_OK)
@@ -387,7 +382,7 @@ static ss_code gather(bundle *b, ss_err *e)
     b->config = full_path(o->config ? about->config : NULL, &failed);
     /* a linked model's scheduler file is not beside the target of the link */
     b->scheduler = full_path(about->scheduler, &failed);
-    rc = failed ? out_of_memory(e) : add_input(b, e);
+    rc = failed ? ss_no_memory(e, "a bundle") : add_input(b, e);
     return rc == SS_OK ? add_conditions(b, e) : rc;
 }
 

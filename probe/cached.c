@@ -31,7 +31,7 @@ static ss_code name_run(const ss_probe_options *opt, const char *dir, char **ide
         *path = ss_str_detach(&name);
         if (!*path) {
             ss_free(*identity);
-            rc = ss_fail(e, SS_NOMEM, "out of memory");
+            rc = ss_no_memory(e, "kept runs");
         }
     }
     ss_plan_release(&p);

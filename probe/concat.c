@@ -40,7 +40,7 @@ static ss_code make_noise(const ss_network *net, int channels, int samples, uint
     set_shape(a, samples, size);
     a->values = ss_alloc((size_t)samples, one * sizeof *a->values);
     if (!a->values)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "concat");
     for (int i = 0; i < samples; i++)
         ss_rng_normals(ss_rng_stream(seed, "concat", (uint64_t)i, 0), 0,
                        a->values + (size_t)i * one, one);

@@ -28,7 +28,7 @@ static ss_code all_classes(const ss_model *m, int **classes, int *n, ss_err *e)
                        ss_model_about(m)->path);
     *classes = ss_alloc((size_t)count, sizeof **classes);
     if (!*classes)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "conditions");
     for (int i = 0; i < count; i++)
         (*classes)[i] = i;
     *n = (int)count;
@@ -56,7 +56,7 @@ ss_code ss_classes_parse(const char *text, const ss_model *m, int **classes, int
             ss_free(grown ? grown : list);
             return grown ? ss_fail(e, SS_USAGE, "--classes takes 'all' or numbers, 0,3,7, not '%s'",
                                    text)
-                         : ss_fail(e, SS_NOMEM, "out of memory");
+                         : ss_no_memory(e, "conditions");
         }
         list = grown;
         list[count++] = (int)v;
@@ -112,7 +112,7 @@ static ss_code look_up(const ss_model *m, const int *classes, int n, ss_array *a
     *a = (ss_array){.rank = 3, .dim = {n, needs->table_tokens, needs->text_width}};
     a->values = ss_alloc((size_t)n, (size_t)row * sizeof(float));
     if (!a->values)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "conditions");
     for (int i = 0; i < n && rc == SS_OK; i++)
         rc = ss_model_class_embedding(m, classes[i], a->values + i * row, e);
     return rc;
@@ -124,7 +124,7 @@ static ss_code as_labels(const int *classes, int n, ss_array *a, ss_err *e)
     *a = (ss_array){.rank = 1, .dim = {n}};
     a->values = ss_alloc((size_t)n, sizeof(float));
     if (!a->values)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "conditions");
     for (int i = 0; i < n; i++)
         a->values[i] = (float)classes[i];
     return SS_OK;
@@ -222,7 +222,7 @@ static ss_code load_guidance(const ss_condition_options *opt, const ss_model *m,
     *a = (ss_array){.rank = 2, .dim = {1, width}};
     a->values = ss_alloc((size_t)width, sizeof(float));
     if (!a->values)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "conditions");
     ss_guidance_embedding(scale, (int)width, a->values);
     return SS_OK;
 }
@@ -313,7 +313,7 @@ static ss_code make_room(ss_condition_rows *r, int rows, ss_err *e)
     for (int i = 1; i < r->all.rank; i++)
         r->row *= r->all.dim[i];
     r->batch = ss_alloc((size_t)rows, (size_t)r->row * sizeof(float));
-    return r->batch ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    return r->batch ? SS_OK : ss_no_memory(e, "conditions");
 }
 
 /* Makes the text for the run file, of all samples. */
@@ -330,7 +330,7 @@ static ss_code put_text_form(const ss_condition_options *opt, const ss_model *m,
     if (opt->guidance_embed)
         ss_str_addf(&s, "; told guidance %s", opt->guidance_embed);
     k->text_form = ss_str_detach(&s);
-    return k->text_form ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    return k->text_form ? SS_OK : ss_no_memory(e, "conditions");
 }
 
 ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, int samples,

@@ -94,7 +94,7 @@ static ss_code open_models(job *g, ss_err *e)
     g->pictures = ss_calloc((size_t)n * (size_t)g->each.samples, sizeof *g->pictures);
     g->list = json_array();
     if (!g->models || !g->pictures || !g->list)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "generating");
     for (int i = 0; i < n && rc == SS_OK; i++) {
         g->each.network.model = g->opt->models[i];
         rc = ss_trajectory_open(&g->each, &g->models[i], e);
@@ -156,8 +156,7 @@ static float darkest(const ss_network *net)
 static ss_code write_picture(const job *g, const char *name, const ss_image *im, ss_err *e)
 {
     char *path = ss_path_join(g->dir.tmp, name);
-    ss_code rc =
-        path ? ss_image_write_png(path, im, e) : ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+    ss_code rc = path ? ss_image_write_png(path, im, e) : ss_no_memory(e, name);
 
     ss_free(path);
     return rc;
@@ -169,7 +168,7 @@ static ss_code make_folder(const job *g, const char *name, ss_err *e)
     ss_code rc = SS_OK;
 
     if (!path)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+        return ss_no_memory(e, name);
     if (mkdir(path, 0777) != 0)
         rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
     ss_free(path);
@@ -191,7 +190,7 @@ static ss_code write_latents(const job *g, const ss_trajectory *t, const char *f
     memcpy(a.dim + 1, shape.dim, (size_t)shape.rank * sizeof *shape.dim);
     a.values = ss_alloc((size_t)g->each.samples, (size_t)one * sizeof(float));
     if (!path || !a.values)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", file);
+        rc = ss_no_memory(e, file);
     for (int i = 0; rc == SS_OK && i < g->each.samples; i++)
         ss_sample_to_torch(size, ss_trajectory_picture(t, i), a.values + i * one);
     if (rc == SS_OK)

@@ -109,9 +109,9 @@ ss_code ss_input_parse(const char *spec, ss_input **out, ss_err *e)
     ss_code rc;
 
     if (!in)
-        return name_spec(spec, ss_fail(e, SS_NOMEM, "out of memory"), e);
+        return name_spec(spec, ss_no_memory(e, "a source"), e);
     in->label = ss_strdup(spec);
-    rc = in->label ? parse_spec(in, spec, e) : ss_fail(e, SS_NOMEM, "out of memory");
+    rc = in->label ? parse_spec(in, spec, e) : ss_no_memory(e, "a source");
     if (rc != SS_OK) {
         ss_input_free(in);
         return name_spec(spec, rc, e);
@@ -207,8 +207,7 @@ ss_code ss_input_sha256(const ss_input *in, char hex[65], ss_err *e)
     for (int i = 0; i < in->n_pictures; i++)
         ss_str_addf(&all, "/%s", ss_input_sample_name(in, i));
     if (rc == SS_OK)
-        rc = all.failed ? ss_fail(e, SS_NOMEM, "out of memory")
-                        : ss_sha256_bytes(all.s, all.len, hex, e);
+        rc = all.failed ? ss_no_memory(e, "a source") : ss_sha256_bytes(all.s, all.len, hex, e);
     ss_str_release(&all);
     return rc;
 }

@@ -36,7 +36,7 @@ static ss_code add_name(name_list *l, const char *name, ss_err *e)
             return SS_OK;
         }
     }
-    return ss_fail(e, SS_NOMEM, "out of memory");
+    return ss_no_memory(e, "pictures");
 }
 
 /* True for entries of an open folder that are read. Hidden ones never are: some systems keep
@@ -127,7 +127,7 @@ static ss_code load_video(ss_input *in, const char *folder, int i, bool *noted, 
         char *path = ss_path_join(folder, list.name[f]);
 
         rc = path ? load_frame(in, path, ss_input_frame(in, i, f), noted, e)
-                  : ss_fail(e, SS_NOMEM, "out of memory");
+                  : ss_no_memory(e, "pictures");
         ss_free(path);
     }
     release_names(&list);
@@ -144,7 +144,7 @@ static ss_code load_list(ss_input *in, const name_list *list, load_one *load, ss
     for (int i = 0; i < in->samples && rc == SS_OK; i++) {
         char *path = ss_path_join(in->path, list->name[i]);
 
-        rc = path ? load(in, path, i, &noted, e) : ss_fail(e, SS_NOMEM, "out of memory");
+        rc = path ? load(in, path, i, &noted, e) : ss_no_memory(e, "pictures");
         ss_free(path);
     }
     return rc;

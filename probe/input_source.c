@@ -25,7 +25,7 @@ ss_code ss_input_parse_path(ss_input *in, const char *arg, ss_err *e)
     if (!*arg)
         return ss_fail(e, SS_USAGE, "expected %s:%s", in->source->name, in->source->form);
     in->path = ss_strdup(arg);
-    return in->path ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    return in->path ? SS_OK : ss_no_memory(e, "a source");
 }
 
 ss_code ss_input_allocate(ss_input *in, int n, ss_err *e)
@@ -48,7 +48,7 @@ ss_code ss_input_name(ss_input *in, int i, const char *path, ss_err *e)
         in->n_names = in->names ? in->n_pictures : 0;
     }
     if (!in->names || !(in->names[i] = ss_strdup(slash ? slash + 1 : path)))
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a source");
     return SS_OK;
 }
 

@@ -37,7 +37,7 @@ static ss_code parse_list(const char *what, const char *text, bool infinite, dou
         double *grown = ss_grow(v, &cap, count + 1, sizeof *v);
         if (!grown) {
             ss_free(v);
-            return ss_fail(e, SS_NOMEM, "out of memory");
+            return ss_no_memory(e, "noise levels");
         }
         v = grown;
         if (!parse_level(item, infinite, &v[count]) || count == SS_MAX_LEVELS) {
@@ -78,7 +78,7 @@ static ss_code parse_range(const char *text, double **values, int *n, ss_err *e)
 
     double *v = ss_alloc((size_t)count, sizeof *v);
     if (!v)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "noise levels");
     for (int64_t i = 0; i < count; i++)
         v[i] = lo * pow(hi / lo, (double)i / (double)(count - 1));
     v[count - 1] = hi;

@@ -186,7 +186,7 @@ ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **li
 
     *list = ss_calloc((size_t)*n, sizeof **list);
     if (!*list)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a network");
     for (int i = 0; i < *n; i++) {
         ss_weight_stats s;
 
@@ -232,7 +232,7 @@ ss_code ss_network_structure(const ss_model *m, ss_run_spec *spec, ss_structure 
     ss_code rc;
 
     if (!absmax)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a network");
     for (int i = 0; i < spec->n_parameters; i++)
         absmax[i] = spec->parameters[i].nonfinite ? NAN : spec->parameters[i].absmax;
     rc = ss_structure_new(m, spec->n_parameters ? absmax : NULL, s, e);

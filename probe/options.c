@@ -103,7 +103,7 @@ ss_code ss_array_sha256(const ss_array *a, char hex[65], ss_err *e)
     ss_code rc = ss_sha256_bytes(a->values, n * sizeof *a->values, values, e);
     ss_str_add(&s, values);
     if (rc == SS_OK)
-        rc = s.failed ? ss_fail(e, SS_NOMEM, "out of memory") : ss_sha256_bytes(s.s, s.len, hex, e);
+        rc = s.failed ? ss_no_memory(e, "options") : ss_sha256_bytes(s.s, s.len, hex, e);
     ss_str_release(&s);
     return rc;
 }
@@ -179,7 +179,7 @@ static json_t *value_of(const ss_setting *x, const ss_option_field *f, const voi
     double number;
     json_t *j = NULL;
 
-    ss_fail(e, SS_NOMEM, "out of memory");
+    ss_no_memory(e, "options");
     if (f->n_size)
         memcpy(&n, (const char *)options + f->n_at, sizeof n);
     switch (x->kind) {
@@ -236,7 +236,7 @@ ss_code ss_options_write(const ss_settings *s, const void *options, json_t *plan
     ss_err why = {0};
 
     if (json_object_set_new(plan, "kind", json_string(s->kind)) != 0)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "options");
     for (int i = 0; i < s->n; i++) {
         const ss_setting *x = &s->list[i];
 

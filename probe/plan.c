@@ -59,7 +59,7 @@ static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
         return rc;
     p->levels = ss_calloc((size_t)p->n_levels, sizeof *p->levels);
     if (!p->levels)
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "a plan");
     for (int i = 0; i < p->n_levels && rc == SS_OK; i++) {
         ss_plan_level *l = &p->levels[i];
 
@@ -122,7 +122,7 @@ static ss_code open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 
     p->inputs = ss_calloc((size_t)n, sizeof *p->inputs);
     if (!p->inputs)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a plan");
     for (; p->n_inputs < n; p->n_inputs++) {
         ss_input **in = &p->inputs[p->n_inputs];
 
@@ -240,7 +240,7 @@ static ss_code write_plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)
         json_object_set_new(j, "device", json_string(opt->device ? opt->device : "cpu"));
         p->text = ss_plan_dump(j);
         p->identity = ss_plan_identity(ss_probe_settings(), j);
-        rc = p->text && p->identity ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+        rc = p->text && p->identity ? SS_OK : ss_no_memory(e, "a plan");
     }
     json_decref(j);
     return rc;

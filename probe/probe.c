@@ -67,7 +67,7 @@ static ss_code allocate(probe *p, ss_err *e)
     p->result = ss_alloc(pixels, (size_t)k->picture.channels * sizeof(float));
     p->psd = ss_alloc((size_t)ss_spectrum_rings(h, w), sizeof *p->psd);
     if (!p->x || !p->y || !p->clean || !p->noise || !p->result || !p->psd)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "probing");
     return ss_spectrum_new(h, w, &p->spectrum, e);
 }
 
@@ -253,7 +253,7 @@ static ss_code open_writer(probe *p, ss_err *e)
     if (plan->net.out_channels >= plan->picture.channels && plan->knows_schedule)
         spec.denoised = ss_sample_shape(plan->picture);
     if (!inputs || !pictures || !sigmas || !timesteps) {
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "probing");
     } else {
         for (int i = 0; i < plan->n_inputs; i++)
             inputs[i] = ss_input_label(plan->inputs[i]);

@@ -228,7 +228,7 @@ ss_code ss_recorder_new(const ss_recorder_options *opt, ss_recorder **out, ss_er
 
     ss_recorder *r = ss_calloc(1, sizeof *r);
     if (!r)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "recording");
     r->opt = *opt;
     r->n = 1; /* the shapes pass has one sample */
     r->slots = ss_calloc(n, sizeof *r->slots);
@@ -238,7 +238,7 @@ ss_code ss_recorder_new(const ss_recorder_options *opt, ss_recorder **out, ss_er
     r->dumps = ss_calloc(n, sizeof *r->dumps);
     if (!r->slots || !r->modules || !r->layers || !r->channels || !r->dumps) {
         ss_recorder_free(r);
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "recording");
     }
     r->hooks = (ss_hooks){r, wants, wants_attention, see, see_attention, see_stats};
     list_modules(r);

@@ -13,11 +13,6 @@
 
 enum { MAX_MODELS = 4096, MAX_CLASS = 1 << 20 };
 
-static ss_code out_of_memory(const char *path, ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
-}
-
 void ss_samples_close(ss_samples *s)
 {
     if (!s)
@@ -64,7 +59,7 @@ static ss_code read_conditions(ss_samples *s, ss_json *j, ss_err *e)
     if (!list)
         return ss_json_done(j, e);
     if (!(s->asked = ss_alloc((size_t)s->n, sizeof *s->asked)))
-        return out_of_memory(j->name, e);
+        return ss_no_memory(e, j->name);
     for (int i = 0; i < s->n; i++)
         s->asked[i] = class_of(json_string_value(json_array_get(list, (size_t)i)));
     return SS_OK;
@@ -98,7 +93,7 @@ static ss_code read_model(ss_samples *s, ss_json *j, ss_samples_model *m, ss_err
     m->absmax = ss_alloc(n, sizeof *m->absmax);
     m->picture = ss_alloc(n, sizeof *m->picture);
     if (!m->nonfinite || !m->absmax || !m->picture)
-        return out_of_memory(j->name, e);
+        return ss_no_memory(e, j->name);
     for (size_t i = 0; i < n; i++) {
         const json_t *count = json_array_get(bad, i);
 
@@ -127,7 +122,7 @@ static ss_code read_models(ss_samples *s, ss_json *j, ss_err *e)
         return ss_json_done(j, e);
     }
     if (!(s->models = ss_calloc(n, sizeof *s->models)))
-        return out_of_memory(j->name, e);
+        return ss_no_memory(e, j->name);
     s->n_models = (int)n;
     for (size_t m = 0; m < n && rc == SS_OK; m++) {
         ss_json part = {0};
@@ -172,7 +167,7 @@ ss_code ss_samples_open(const char *folder, ss_samples **out, ss_err *e)
     ss_code rc = SS_OK;
 
     if (!s || !file || !(s->path = ss_strdup(folder)))
-        rc = out_of_memory(folder, e);
+        rc = ss_no_memory(e, folder);
     else if (!ss_file_exists(file))
         rc = ss_fail(e, SS_IO,
                      "%s: no generate.json in it: not a folder that `sigmascope "
@@ -203,7 +198,7 @@ ss_code ss_samples_picture(const ss_samples *s, int m, int i, int h, int w, int 
     if (s->models[m].nonfinite[i])
         return ss_fail(e, SS_USAGE, "%s/%s: its values are not finite", s->path, name);
     if (!(path = ss_path_join(s->path, name)))
-        return out_of_memory(name, e);
+        return ss_no_memory(e, name);
     rc = ss_image_read_png(path, &im, e);
     if (rc == SS_OK && (im.h != h || im.w != w || im.c != c))
         rc = ss_fail(e, SS_SHAPE,

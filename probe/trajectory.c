@@ -150,7 +150,7 @@ ss_code ss_trajectory_open(const ss_trajectory_options *opt, ss_trajectory **out
     ss_code rc;
 
     if (!t)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a trajectory");
     t->opt = *opt;
     t->opt.condition.guided = opt->guidance != 1;
     rc = ss_network_open(&t->opt.network, &t->net, e);

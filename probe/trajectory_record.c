@@ -22,7 +22,7 @@ static ss_code allocate(ss_track *k, int batch, ss_err *e)
     k->picture = ss_alloc(3, (size_t)ss_sample_values(k->size) * sizeof *k->picture);
     k->psd = ss_alloc((size_t)ss_spectrum_rings(h, w), sizeof *k->psd);
     if (!k->input || !k->sample || !k->picture || !k->psd)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a trajectory");
     return ss_spectrum_new(h, w, &k->spectrum, e);
 }
 
@@ -41,7 +41,7 @@ static char *plan_text(const ss_track *k, const ss_trajectory_options *opt,
         json_object_set_new(j, "batch", json_integer(batch));
         text = ss_plan_dump(j);
         if (!text)
-            ss_fail(e, SS_NOMEM, "out of memory");
+            ss_no_memory(e, "a trajectory");
     }
     json_decref(j);
     return text;
@@ -80,7 +80,7 @@ static ss_code create(ss_track *k, const ss_trajectory_options *opt,
         goto out;
     }
     if (!sigmas || !timesteps) {
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "a trajectory");
         goto out;
     }
     for (int i = 0; i < count; i++) {

@@ -71,7 +71,7 @@ static ss_code choose_rows(ss_analysis *x, ss_err *e)
     x->rows.site = ss_alloc(n, sizeof *x->rows.site);
     if (!chosen || !x->rows.site) {
         ss_free(chosen);
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     }
     for (int i = 0; i < x->produced.n; i++) {
         const ss_site s = x->produced.site[i];
@@ -115,7 +115,7 @@ static ss_code find_attention(ss_analysis *x, ss_err *e)
         return rc == SS_FORMAT ? SS_OK : rc; /* layers are named, and nothing is known of them */
     x->has_attention = x->attention.n_heads > 0;
     if (!(x->attention_sentence = ss_attn_sentence(&x->attention)))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", x->run->path);
+        rc = ss_no_memory(e, x->run->path);
     return rc;
 }
 
@@ -137,7 +137,7 @@ static ss_code find_loss(ss_analysis *x, ss_err *e)
 
     x->loss = ss_alloc((size_t)x->run->n_inputs * (size_t)x->run->n_sigmas, sizeof *x->loss);
     if (!x->loss)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", x->run->path);
+        return ss_no_memory(e, x->run->path);
     rc = ss_loss_find(x->run, x->loss, &any, e);
     if (!any) {
         ss_free(x->loss);
@@ -154,7 +154,7 @@ ss_code ss_analysis_make(ss_run *r, const char *const *globs, int n_globs, const
     *x = (ss_analysis){.run = r, .format = formats, .n_formats = n_formats, .n = r->n_done};
     ss_analysis_name(x, 1);
     if (!(x->order = ss_sigma_order(r)))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     if (rc == SS_OK)
         rc = ss_run_stat(r, "absmax", &x->absmax, e);
     if (rc == SS_OK)

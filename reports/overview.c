@@ -111,7 +111,7 @@ static ss_code say_not_finite(ss_page *p, const ss_overview *o, ss_err *e)
     int64_t *steps = ss_alloc(n, sizeof *steps);
     int n_bad = 0;
     ss_err none = {0};
-    ss_code rc = bad && names && steps ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = bad && names && steps ? SS_OK : ss_no_memory(e, "a report");
 
     for (int i = 0; i < o->n && rc == SS_OK; i++) {
         bad[i] = &o->found[i].bad;
@@ -171,7 +171,7 @@ static ss_code find_trend(const ss_overview *o, ss_trend *t, bool *known, ss_err
 
     *known = false;
     if (!steps)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a report");
     rc = ss_trend_steps(o->runs, o->n, o->opt->steps, steps, &why);
     if (rc == SS_OK)
         rc = ss_trend_find(o->runs, steps, o->n, o->opt->modules, o->opt->n_modules, t, &why);
@@ -206,7 +206,7 @@ static ss_code find_pairs(const ss_overview *o, ss_overview_pair *pairs, ss_err 
 static ss_code find_mechanism(const ss_trend *t, ss_mechanism_finding *m, ss_err *e)
 {
     int64_t *steps = ss_calloc((size_t)t->n_steps, sizeof *steps);
-    ss_code rc = steps ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = steps ? SS_OK : ss_no_memory(e, "a report");
 
     for (int i = 0; i < t->n_steps && rc == SS_OK; i++)
         steps[i] = (int64_t)t->steps[i];
@@ -231,7 +231,7 @@ static ss_code find_together(const ss_overview *o, together *x, ss_err *e)
     ss_code rc;
 
     if (!(x->pairs = ss_calloc((size_t)o->n, sizeof *x->pairs)))
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a report");
     if ((rc = find_trend(o, &x->trend, &x->has_trend, e)) != SS_OK ||
         (x->has_trend && (rc = find_mechanism(&x->trend, &x->mechanism, e)) != SS_OK) ||
         (rc = find_pairs(o, x->pairs, e)) != SS_OK)

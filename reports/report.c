@@ -76,7 +76,7 @@ static ss_code open_runs(writer *w, ss_err *e)
     w->runs = ss_calloc((size_t)w->opt->n_runs, sizeof *w->runs);
     w->analyses = ss_calloc((size_t)w->opt->n_runs, sizeof *w->analyses);
     if (!w->runs || !w->analyses)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a report");
     for (int i = 0; i < w->opt->n_runs && rc == SS_OK; i++) {
         if ((rc = open(w->opt->runs[i], &w->runs[i], e)) != SS_OK ||
             (rc = ss_run_set_code(w->runs[i], w->opt->as, w->opt->attention, e)) != SS_OK)
@@ -154,7 +154,7 @@ static ss_code write_pages(writer *w, ss_err *e)
     char(*pages)[32] = ss_calloc((size_t)n, sizeof *pages), prefix[32], title[300];
     const ss_overview all = {w->opt, w->folder,  w->runs,      w->analyses,
                              n,      w->formats, w->n_formats, (const char(*)[32])pages};
-    ss_code rc = pages ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = pages ? SS_OK : ss_no_memory(e, "a report");
 
     for (int i = 0; i < n && rc == SS_OK; i++) {
         snprintf(pages[i], sizeof pages[i], "run-%d.html", i + 1);

@@ -35,7 +35,7 @@ ss_code ss_training_analysis_make(ss_run *r, const char *const *globs, int n_glo
     if (rc == SS_OK)
         rc = ss_updates_find(&x->t, &x->updates, e);
     if (rc == SS_OK && !(x->losses = ss_alloc((size_t)r->n_bins, sizeof *x->losses)))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     if (rc == SS_OK)
         rc = ss_training_losses(&x->t, x->losses, &x->n_losses, e);
     if (rc != SS_OK)

@@ -84,7 +84,7 @@ struct maker {
 static void out_of_memory(struct maker *m)
 {
     if (m->rc == SS_OK)
-        m->rc = ss_fail(m->e, SS_NOMEM, "layout of the run file: out of memory");
+        m->rc = ss_no_memory(m->e, "layout of the run file");
 }
 
 /* Adds an axis and returns its index; -1 for an empty one, which no data set can have. */
@@ -376,7 +376,7 @@ static ss_code check_names(const ss_run_spec *spec, ss_err *e)
         most = counts[i] > most ? counts[i] : most;
     const char **names = ss_alloc(most, sizeof *names);
     if (!names)
-        return ss_fail(e, SS_NOMEM, "layout of the run file: out of memory");
+        return ss_no_memory(e, "layout of the run file");
 
     for (int i = 0; i < spec->n_modules; i++)
         names[i] = spec->modules[i].path;

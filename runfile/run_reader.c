@@ -70,7 +70,7 @@ static ss_code read_inner(ss_run *r, ss_err *e)
 {
     r->inner = ss_calloc((size_t)r->n_modules, sizeof *r->inner);
     if (!r->inner)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     for (int m = 0; r->kinds && m < r->n_modules; m++)
         for (int k = SS_INNER_NONE + 1; k < SS_N_INNERS; k++)
             if (strcmp(r->kinds[m], ss_inner_name((ss_inner)k)) == 0)
@@ -108,7 +108,7 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         if (rc != SS_OK)
             ss_fail_prefix(e, "%s", r->path);
         else if (!*texts[i].to && !(*texts[i].to = ss_strdup("")))
-            rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+            rc = ss_no_memory(e, r->path);
     }
     if (rc == SS_OK)
         read_code(r);
@@ -140,7 +140,7 @@ static ss_code read_labels(ss_run *r, hid_t file, const char *name, const char *
         return SS_OK;
     *labels = ss_alloc(sizeof **labels + strlen(alone) + 1, 1);
     if (!*labels)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     **labels = memcpy(*labels + 1, alone, strlen(alone) + 1);
     return SS_OK;
 }
@@ -165,7 +165,7 @@ static ss_code read_numbers(ss_run *r, hid_t file, const char *name, hid_t mem, 
                         (*n && shape.dim[0] != *n)))
         rc = ss_fail(e, SS_FORMAT, "%s: expected one row of %lld numbers", name, (long long)*n);
     if (rc == SS_OK && !(*x = ss_alloc((size_t)shape.dim[0], size)))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", name);
+        rc = ss_no_memory(e, name);
     if (rc == SS_OK)
         rc = ss_h5_read(set, name, 1, &(hsize_t){0}, &(hsize_t){(hsize_t)shape.dim[0]}, mem, *x, e);
     if (rc == SS_OK)
@@ -234,7 +234,7 @@ static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
     }
     if (!r->done || r->complete) {
         if (!r->done && !(r->done = ss_alloc((size_t)sigmas, 1)))
-            return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+            return ss_no_memory(e, r->path);
         memset(r->done, 1, (size_t)sigmas); /* the file does not say which: all */
     }
     for (int s = 0; s < r->n_sigmas; s++)
@@ -311,7 +311,7 @@ static ss_code read_structure(ss_run *r, hid_t file, ss_err *e)
     if (rc != SS_OK || rows == 0)
         return rc;
     if (!(r->structure = ss_alloc((size_t)rows, sizeof *r->structure)))
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     r->n_structure = (int)rows;
     for (int64_t k = 0; k < rows; k++) {
         char ***texts = r->cache->structure;
@@ -426,7 +426,7 @@ ss_code ss_run_open_any(const char *path, ss_run **out, ss_err *e)
         if (r)
             ss_free(r->cache);
         ss_free(r);
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        return ss_no_memory(e, path);
     }
     r->cache->file = -1;
     rc = child_survives(r) ? load(r, e)

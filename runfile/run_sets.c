@@ -253,7 +253,7 @@ ss_code ss_run_module_weights(ss_run *r, const float **x, ss_err *e)
         return rc;
     float *made = ss_alloc((size_t)r->n_modules, sizeof *made);
     if (!made)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     for (int m = 0; m < r->n_modules; m++) {
         made[m] = NAN;
         for (int64_t p = 0; p < r->n_parameters && !r->inner[m]; p++)

@@ -194,7 +194,7 @@ static void make_text_axis(struct build *b, const ss_run_axis *a, hid_t *set)
     char **texts = printable_texts(b->spec, a);
 
     if (!texts && b->rc == SS_OK)
-        b->rc = ss_fail(b->e, SS_NOMEM, "%s: out of memory", b->shown);
+        b->rc = ss_no_memory(b->e, b->shown);
     *set = make_set(b, "/axes", a->name, 1, &n, type, type, NULL);
     if (b->rc == SS_OK && H5Dwrite(*set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, texts) < 0)
         failed(b, "/axes", a->name);
@@ -214,7 +214,7 @@ static void make_number_axis(struct build *b, const ss_run_axis *a, hid_t *set)
         counts = ss_alloc((size_t)a->n, sizeof *counts);
         if (!counts) {
             if (b->rc == SS_OK)
-                b->rc = ss_fail(b->e, SS_NOMEM, "%s: out of memory", b->shown);
+                b->rc = ss_no_memory(b->e, b->shown);
             return;
         }
         for (int64_t i = 0; i < a->n; i++)
@@ -273,7 +273,7 @@ static void put_known(struct build *b)
     hid_t text = ss_h5_text_type();
 
     if (!room && b->rc == SS_OK)
-        b->rc = ss_fail(b->e, SS_NOMEM, "%s: out of memory", b->shown);
+        b->rc = ss_no_memory(b->e, b->shown);
     if (b->rc != SS_OK)
         goto out;
 
@@ -379,7 +379,7 @@ ss_code ss_run_skeleton(const char *path, const char *shown, const ss_run_spec *
 
     b.axes = ss_alloc(l->n_axes, sizeof *b.axes);
     if (!b.axes)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", shown);
+        return ss_no_memory(e, shown);
     for (size_t i = 0; i < l->n_axes; i++)
         b.axes[i] = -1;
     b.file = ss_h5_create(path, e);

@@ -122,7 +122,7 @@ static ss_code keep_weights(const char *path, ss_run_parameter *p, int n, ss_err
     ss_code rc = SS_OK;
 
     if (!values || !counts)
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "steps of a run");
     else if ((file = ss_h5_open(path, false, e)) < 0)
         rc = SS_FORMAT;
     if (rc == SS_OK)
@@ -160,7 +160,7 @@ static ss_code make_new(const char *tmp, const char *path, const ss_run_spec *wa
     if (c.from < 0 || c.to < 0)
         rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
     else if (!(c.room = ss_alloc(longest, 1)))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
     else
         rc = copy_columns(&c, was, now, done, e);
     ss_free(c.room);
@@ -188,7 +188,7 @@ static ss_code change(const char *path, const ss_run_spec *was, ss_run_spec *now
     }
     ss_str_addf(&tmp, "%s.tmp-%ld", path, (long)getpid());
     if (rc == SS_OK && tmp.failed)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
     if (rc == SS_OK) {
         unlink(tmp.s); /* left by a killed process with our process id */
         rc = make_new(tmp.s, path, was, now, old, l, done, e);
@@ -208,7 +208,7 @@ ss_code ss_run_change_steps(const char *path, const ss_run_spec *was, const ss_r
     ss_run_spec spec = *now;
     uint8_t *done = ss_calloc((size_t)was->n_sigmas, 1);
     ss_run_parameter *parameters = ss_alloc((size_t)now->n_parameters + 1, sizeof *parameters);
-    ss_code rc = done && parameters ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    ss_code rc = done && parameters ? SS_OK : ss_no_memory(e, path);
 
     assert(was->steps && now->steps);
     if (rc == SS_OK && ((rc = ss_run_layout_make(&old, was, e)) != SS_OK ||

@@ -95,7 +95,7 @@ static ss_code writer_make(const char *path, const ss_run_spec *spec, ss_run_wri
     ss_run_writer *w = writer_new(path);
 
     if (!w)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        return ss_no_memory(e, path);
     rc = ss_run_layout_make(&w->layout, spec, e);
     if (rc != SS_OK) {
         ss_fail_prefix(e, "%s", path);
@@ -104,7 +104,7 @@ static ss_code writer_make(const char *path, const ss_run_spec *spec, ss_run_wri
     w->done = ss_calloc((size_t)spec->n_sigmas, 1);
     w->saved = ss_calloc((size_t)spec->n_sigmas, 1);
     if (!w->done || !w->saved) {
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
         goto failed;
     }
     *out = w;
@@ -137,7 +137,7 @@ static ss_code put_skeleton(ss_run_writer *w, const ss_run_spec *spec, bool repl
 
     ss_str_addf(&tmp, "%s.tmp-%ld", w->path, (long)getpid());
     if (tmp.failed)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", w->path);
+        return ss_no_memory(e, w->path);
     unlink(tmp.s); /* left by a killed process with our process id */
     rc = ss_run_skeleton(tmp.s, w->path, spec, &w->layout, e);
     if (rc == SS_OK) {

@@ -404,7 +404,7 @@ static void test_failing_memory(void **state)
         ss_mem_fail_at(k);
         assert_int_equal(ss_input_parse("checker:2", &in, &e), SS_NOMEM);
         assert_null(in);
-        assert_string_equal(e.msg, "input 'checker:2': out of memory");
+        assert_string_equal(e.msg, "input 'checker:2': a source: out of memory");
     }
     ss_input *in = parsed("checker:2");
     ss_err e = {0};

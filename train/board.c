@@ -22,8 +22,7 @@ static double wall_time(void)
 ss_code ss_board_open(const char *folder, ss_board **out, ss_err *e)
 {
     ss_board *b = ss_calloc(1, sizeof *b);
-    ss_code rc = b ? ss_events_open(folder, wall_time(), &b->events, e)
-                   : ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
+    ss_code rc = b ? ss_events_open(folder, wall_time(), &b->events, e) : ss_no_memory(e, folder);
 
     if (rc != SS_OK)
         ss_free(b);
@@ -60,7 +59,7 @@ static ss_code put(ss_board *b, double now, int64_t step, const char *prefix, co
     if (isnan(value))
         return SS_OK;
     ss_str_addf(&tag, "%s/%s", prefix, *name ? name : SS_ROOT);
-    rc = tag.failed ? ss_fail(e, SS_NOMEM, "TensorBoard: out of memory")
+    rc = tag.failed ? ss_no_memory(e, "TensorBoard")
                     : ss_events_scalar(b->events, now, step, tag.s, value, e);
     ss_str_release(&tag);
     return rc;

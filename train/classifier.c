@@ -34,11 +34,6 @@ struct ss_classifier {
     float *x, *logits; /* of a batch: [BATCH][h][w][c], [BATCH][classes] */
 };
 
-static ss_code out_of_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "classifier: out of memory");
-}
-
 static int64_t picture_size(const ss_classifier *k)
 {
     return (int64_t)k->opt.h * k->opt.w * k->opt.c;
@@ -75,7 +70,7 @@ static ss_code make_room(ss_classifier *k, ss_err *e)
         k->trained[i] = (ss_trained){.name = k->weights[i]->name, .w = k->weights[i]->tensor};
     k->x = ss_alloc(BATCH, (size_t)picture_size(k) * sizeof *k->x);
     k->logits = ss_alloc(BATCH, (size_t)k->opt.classes * sizeof *k->logits);
-    return k->x && k->logits ? SS_OK : out_of_memory(e);
+    return k->x && k->logits ? SS_OK : ss_no_memory(e, "classifier");
 }
 
 ss_code ss_classifier_new(const ss_classifier_options *opt, ss_classifier **out, ss_err *e)
@@ -91,7 +86,7 @@ ss_code ss_classifier_new(const ss_classifier_options *opt, ss_classifier **out,
         return ss_fail(e, SS_USAGE, "a classifier of pictures of %d x %d; sides of 2 and more",
                        opt->h, opt->w);
     if (!(k = ss_calloc(1, sizeof *k)))
-        return out_of_memory(e);
+        return ss_no_memory(e, "classifier");
     k->opt = *opt;
     k->init.seed = opt->seed;
     if ((rc = ss_ctx_new(&device, &k->c, e)) == SS_OK && (rc = build(k, e)) == SS_OK)
@@ -300,7 +295,8 @@ ss_code ss_classifier_save(const ss_classifier *k, const char *path, const char 
         items[i] = (ss_st_item){
             .name = k->weights[i]->name, .dtype = SS_F32, .rank = s.rank, .values = values[i]};
         memcpy(items[i].dim, s.dim, (size_t)s.rank * sizeof *s.dim);
-        rc = values[i] ? ss_download(k->c, k->weights[i]->tensor, values[i], e) : out_of_memory(e);
+        rc = values[i] ? ss_download(k->c, k->weights[i]->tensor, values[i], e)
+                       : ss_no_memory(e, "classifier");
     }
     if (rc == SS_OK)
         rc = ss_safetensors_write(path, items, WEIGHTS, notes, 2, e);
@@ -330,7 +326,7 @@ static ss_code take(ss_classifier *k, const ss_safetensors *f, const char *path,
     float *values = ss_alloc((size_t)n, sizeof *values);
 
     if (!values)
-        return out_of_memory(e);
+        return ss_no_memory(e, "classifier");
     ss_values_to_f32(SS_F32, t->data, (size_t)n, values);
     for (int64_t j = 0; j < n && rc == SS_OK; j++) {
         if (!isfinite(values[j]))

@@ -16,11 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static ss_code out_of_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "training configuration: out of memory");
-}
-
 /* Puts VALUE at KEY; makes objects that are missing on the way. */
 static ss_code apply_set(json_t *root, const char *set, ss_err *e)
 {
@@ -45,13 +40,15 @@ static ss_code apply_set(json_t *root, const char *set, ss_err *e)
         memcpy(key, at, (size_t)(end - at));
         key[end - at] = '\0';
         if (!dot)
-            return json_object_set_new(object, key, value) == 0 ? SS_OK : out_of_memory(e);
+            return json_object_set_new(object, key, value) == 0
+                       ? SS_OK
+                       : ss_no_memory(e, "training configuration");
         json_t *next = json_object_get(object, key);
         if (!json_is_object(next)) {
             next = json_object();
             if (!next || json_object_set_new(object, key, next) != 0) {
                 json_decref(value);
-                return out_of_memory(e);
+                return ss_no_memory(e, "training configuration");
             }
         }
         object = next;
@@ -144,7 +141,7 @@ static ss_code write_effective(ss_train_config *t, ss_err *e)
             bad |= json_object_set(section, p->key, v);
     }
     t->effective = all;
-    return bad ? out_of_memory(e) : SS_OK;
+    return bad ? ss_no_memory(e, "training configuration") : SS_OK;
 }
 
 ss_code ss_train_config_read(const char *path, const char *const *sets, int n_sets,
@@ -160,7 +157,7 @@ ss_code ss_train_config_read(const char *path, const char *const *sets, int n_se
         t->parts = ss_calloc(1, sizeof *t->parts);
     }
     if (!t || !t->parts)
-        rc = out_of_memory(e);
+        rc = ss_no_memory(e, "training configuration");
     if (rc == SS_OK)
         rc = ss_json_load_strict(&j, path, e);
     for (int i = 0; i < n_sets && rc == SS_OK; i++)

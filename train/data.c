@@ -57,7 +57,7 @@ ss_code ss_data_open(const ss_data_options *opt, ss_data **out, ss_err *e)
     if (rc != SS_OK)
         return rc;
     if (!(d = ss_calloc(1, sizeof *d)))
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "data");
     d->opt = *opt;
     d->path = opt->path;
     d->labels = opt->labels;

@@ -108,7 +108,7 @@ static ss_code write_event(ss_events *ev, ss_str *event, ss_err *e)
     ss_str_addn(&record, event->s, event->len);
     put_fixed(&record, masked_crc(event->s, event->len), 4);
     if (event->failed || record.failed)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", ev->path);
+        rc = ss_no_memory(e, ev->path);
     else if (fwrite(record.s, 1, record.len, ev->f) != record.len)
         rc = ss_fail(e, SS_IO, "%s: %s", ev->path, strerror(errno));
     ss_str_release(&record);
@@ -125,7 +125,7 @@ ss_code ss_events_open(const char *folder, double wall_time, ss_events **out, ss
 
     ss_str_addf(&path, "%s/events.out.tfevents.%010.0f.%ld", folder, wall_time, (long)getpid());
     if (!ev || !(ev->path = ss_str_detach(&path)))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
+        rc = ss_no_memory(e, folder);
     else if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         rc = ss_fail(e, SS_IO, "%s: %s", folder, strerror(errno));
     else if (!(ev->f = fopen(ev->path, "abe")))

@@ -32,7 +32,7 @@ static int64_t step_of(const char *line)
 static ss_code find_end(FILE *f, const char *path, int64_t last, off_t *end, ss_err *e)
 {
     char *line = ss_alloc(LINE, 1);
-    ss_code rc = line ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    ss_code rc = line ? SS_OK : ss_no_memory(e, path);
 
     *end = 0;
     while (rc == SS_OK && fgets(line, LINE, f)) {
@@ -56,7 +56,7 @@ ss_code ss_journal_open(const char *path, int64_t last, ss_journal **out, ss_err
 
     if (!j || !(j->path = ss_strdup(path))) {
         ss_free(j);
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        return ss_no_memory(e, path);
     }
     j->f = fopen(path, "a+e");
     if (!j->f || fseeko(j->f, 0, SEEK_SET) != 0)
@@ -82,7 +82,7 @@ ss_code ss_journal_add(ss_journal *j, json_t *line, ss_err *e)
     ss_code rc = SS_OK;
 
     if (!line)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", j->path);
+        return ss_no_memory(e, j->path);
     if (json_dumpf(line, j->f, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS)) != 0 ||
         fputc('\n', j->f) == EOF)
         rc = ss_fail(e, SS_IO, "%s: %s", j->path, strerror(errno));

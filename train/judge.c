@@ -31,11 +31,6 @@ bool ss_judge_flat(const ss_judge *j, const uint8_t *picture)
     return memcmp(picture, picture + 1, ss_judge_picture(j) - 1) == 0;
 }
 
-static ss_code out_of_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "pictures to judge by: out of memory");
-}
-
 ss_code ss_looks_new(const ss_judge *j, int64_t n, ss_looks *l, ss_err *e)
 {
     const size_t m = (size_t)n;
@@ -51,7 +46,7 @@ ss_code ss_looks_new(const ss_judge *j, int64_t n, ss_looks *l, ss_err *e)
     if (l->pictures && l->label && l->features && l->taken && l->confidence)
         return SS_OK;
     ss_looks_release(l);
-    return out_of_memory(e);
+    return ss_no_memory(e, "pictures to judge by");
 }
 
 void ss_looks_release(ss_looks *l)
@@ -149,7 +144,7 @@ static ss_code read_pictures(const ss_judge *j, const ss_data *d, const int64_t 
     float *x = ss_alloc(n, sizeof *x);
 
     if (!x)
-        return out_of_memory(e);
+        return ss_no_memory(e, "pictures to judge by");
     for (int64_t i = 0; i < l->n; i++) {
         int64_t label;
 
@@ -211,7 +206,7 @@ static ss_code prepare(ss_judge *j, const ss_judge_options *opt, const ss_data *
     const int64_t held = n / HELD < MOST_HELD ? n / HELD : MOST_HELD;
     int64_t *at = shuffled(size);
     ss_looks used = {0};
-    ss_code rc = at ? SS_OK : out_of_memory(e);
+    ss_code rc = at ? SS_OK : ss_no_memory(e, "pictures to judge by");
 
     if (rc == SS_OK)
         rc = ss_looks_new(j, held, &j->held, e);
@@ -238,7 +233,7 @@ ss_code ss_judge_new(const ss_train_config *t, const ss_judge_options *opt, ss_j
 {
     ss_judge *j = ss_calloc(1, sizeof *j);
     ss_data *d = NULL;
-    ss_code rc = j ? read_sizes(j, t, e) : out_of_memory(e);
+    ss_code rc = j ? read_sizes(j, t, e) : ss_no_memory(e, "pictures to judge by");
 
     if (rc == SS_OK)
         rc = open_data(j, t, &d, e);

@@ -43,7 +43,7 @@ static ss_code put(const ss_optimizer *o, int part, size_t i, char **name, float
     ss_tensor *const x = part_of(o, part)[i];
 
     if (!(*name = entry_name(o, part, i)))
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        return ss_no_memory(e, path);
     *item = (ss_st_item){
         .name = *name, .dtype = SS_F32, .rank = 1, .dim = {ss_dim(x, 0)}, .values = values};
     return ss_download(o->c, x, values, e);
@@ -56,7 +56,7 @@ ss_code ss_optimizer_save(const ss_optimizer *o, const char *path, ss_err *e)
     const size_t parts = 1 + (o->v != NULL) + (o->ema != NULL);
     float *values = ss_alloc(parts * (size_t)o->total, sizeof *values), *to = values;
     const ss_st_note notes[] = {{"optimizer", kind_names[o->opt.kind]}, {"step", step}};
-    ss_code rc = items && names && values ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    ss_code rc = items && names && values ? SS_OK : ss_no_memory(e, path);
     size_t n = 0;
 
     snprintf(step, sizeof step, "%" PRId64, o->t);
@@ -83,7 +83,7 @@ static ss_code read_values(const ss_optimizer *o, ss_tensor *x, const ss_stored_
     float *values = ss_alloc(t->bytes, 1);
 
     if (!values)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", t->name);
+        return ss_no_memory(e, t->name);
     memcpy(values, t->data, t->bytes);
     ss_code rc = ss_param_set(o->c, x, values, e);
     ss_free(values);
@@ -99,7 +99,7 @@ static ss_code take(ss_optimizer *o, const ss_safetensors *f, const char *path, 
     ss_code rc = SS_OK;
 
     if (!name)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
     else if (!t)
         rc = ss_fail(e, SS_FORMAT, "%s: no tensor %s: the state of another model", path, name);
     else if (strcmp(t->type, "F32") != 0 || t->rank != 1 ||

@@ -100,7 +100,7 @@ ss_code ss_penalty_new(const ss_module *const *modules, int n_modules, const cha
     ss_code rc;
 
     if (!p || !(p->watched = ss_calloc((size_t)n_modules, sizeof *p->watched)))
-        rc = ss_fail(e, SS_NOMEM, "activation penalty: out of memory");
+        rc = ss_no_memory(e, "activation penalty");
     else
         rc = select_modules(p, modules, n_modules, globs, n_globs, e);
     if (rc != SS_OK) {

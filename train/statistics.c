@@ -27,11 +27,6 @@ struct ss_statistics {
     int *input, *sample; /* [batch] indices of its samples in the run file */
 };
 
-static ss_code out_of_memory(const ss_statistics *s, ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "%s: out of memory", s->path);
-}
-
 /* The steps that a training of `steps` measures; the caller's to ss_free. NULL: no memory. */
 static int64_t *list_steps(const ss_statistics *s, int64_t steps, int *n)
 {
@@ -51,7 +46,7 @@ static int64_t *list_steps(const ss_statistics *s, int64_t steps, int *n)
 static ss_code open_steps(ss_statistics *s, ss_err *e)
 {
     s->steps = list_steps(s, s->opt.config->steps, &s->n);
-    return s->steps ? SS_OK : out_of_memory(s, e);
+    return s->steps ? SS_OK : ss_no_memory(e, s->path);
 }
 
 static ss_code list_samples(ss_statistics *s, ss_err *e)
@@ -61,7 +56,7 @@ static ss_code list_samples(ss_statistics *s, ss_err *e)
     s->input = ss_calloc(n, sizeof *s->input);
     s->sample = ss_alloc(n, sizeof *s->sample);
     if (!s->input || !s->sample)
-        return out_of_memory(s, e);
+        return ss_no_memory(e, s->path);
     for (size_t i = 0; i < n; i++)
         s->sample[i] = (int)i;
     return SS_OK;
@@ -92,7 +87,7 @@ static ss_code measure(const ss_statistics *s, ss_run_parameter **list, int *n, 
     ss_code rc = SS_OK;
 
     if (!(*list = ss_calloc((size_t)*n, sizeof **list)))
-        return out_of_memory(s, e);
+        return ss_no_memory(e, s->path);
     for (int i = 0; i < *n && rc == SS_OK; i++) {
         ss_weight_stats stats;
 
@@ -144,7 +139,7 @@ static ss_code change_steps(ss_statistics *s, const ss_run_spec *spec, bool *cha
     plan = ss_train_config_plan(s->opt.config, steps);
     was.steps = list;
     was.plan = plan;
-    rc = list && plan ? ss_run_open_any(s->path, &r, e) : out_of_memory(s, e);
+    rc = list && plan ? ss_run_open_any(s->path, &r, e) : ss_no_memory(e, s->path);
     if (rc == SS_OK) { /* the structure stays as it was at the beginning, with its zero weights */
         now.structure = r->structure;
         now.n_structure = r->n_structure;
@@ -201,7 +196,7 @@ static ss_code open_writer(ss_statistics *s, ss_err *e)
         .bins = centers,
         .n_bins = bins->n,
     };
-    ss_code rc = plan ? measure(s, &parameters, &spec.n_parameters, e) : out_of_memory(s, e);
+    ss_code rc = plan ? measure(s, &parameters, &spec.n_parameters, e) : ss_no_memory(e, s->path);
 
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     for (int i = 0; i < bins->n; i++)
@@ -228,13 +223,13 @@ ss_code ss_statistics_open(const ss_statistics_options *opt, ss_statistics **out
     ss_code rc;
 
     if (!s)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", opt->path);
+        return ss_no_memory(e, opt->path);
     s->opt = *opt;
     ss_code (*const parts[])(ss_statistics *, ss_err *) = {open_steps, list_samples, open_recorder,
                                                            open_writer};
     if (!(s->path = ss_strdup(opt->path))) {
         ss_free(s);
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", opt->path);
+        return ss_no_memory(e, opt->path);
     }
     rc = SS_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && rc == SS_OK; i++)

@@ -44,17 +44,13 @@ typedef struct {
     ss_train_summary *summary;
 } session;
 
-static ss_code out_of_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "training: out of memory");
-}
-
 /* ---- beginning ---- */
 
 static ss_code open_journal(session *s, const char *name, ss_journal **j, ss_err *e)
 {
     char *path = ss_train_folder_file(&s->folder, name);
-    ss_code rc = path ? ss_journal_open(path, ss_trainer_steps(s->t), j, e) : out_of_memory(e);
+    ss_code rc =
+        path ? ss_journal_open(path, ss_trainer_steps(s->t), j, e) : ss_no_memory(e, "training");
 
     ss_free(path);
     return rc;
@@ -69,7 +65,7 @@ static ss_code open_statistics(session *s, ss_err *e)
                                      .config = s->config,
                                      .trainer = s->t,
                                      .watch = s->watch};
-    ss_code rc = path ? ss_statistics_open(&o, &s->statistics, e) : out_of_memory(e);
+    ss_code rc = path ? ss_statistics_open(&o, &s->statistics, e) : ss_no_memory(e, "training");
 
     ss_free(path);
     return rc;
@@ -78,7 +74,7 @@ static ss_code open_statistics(session *s, ss_err *e)
 static ss_code open_board(session *s, ss_err *e)
 {
     char *path = ss_train_folder_file(&s->folder, "tensorboard");
-    ss_code rc = path ? ss_board_open(path, &s->board, e) : out_of_memory(e);
+    ss_code rc = path ? ss_board_open(path, &s->board, e) : ss_no_memory(e, "training");
 
     ss_free(path);
     return rc;
@@ -135,7 +131,7 @@ static ss_code load_last(session *s, ss_err *e)
     if (rc == SS_OK && n) {
         char *path = ss_train_folder_step(&s->folder, steps[n - 1], false);
 
-        rc = path ? ss_trainer_load(s->t, path, e) : out_of_memory(e);
+        rc = path ? ss_trainer_load(s->t, path, e) : ss_no_memory(e, "training");
         for (size_t i = 0; i < n; i++)
             note_checkpoint(s, steps[i]);
         if (rc == SS_OK)
@@ -197,7 +193,7 @@ static ss_code make_record(session *s, ss_err *e)
 {
     s->record = ss_train_config_record(s->config);
     s->config->trainer.record = s->record;
-    return s->record ? SS_OK : out_of_memory(e);
+    return s->record ? SS_OK : ss_no_memory(e, "training");
 }
 
 /* Gives the folder's training another number of steps. The configuration changes first, the
@@ -274,7 +270,7 @@ static ss_code begin(session *s, ss_err *e)
 static ss_code save_model(session *s, bool ema, ss_err *e)
 {
     char *path = ss_train_folder_step(&s->folder, ss_trainer_steps(s->t), ema);
-    ss_code rc = path ? ss_trainer_save(s->t, path, ema, e) : out_of_memory(e);
+    ss_code rc = path ? ss_trainer_save(s->t, path, ema, e) : ss_no_memory(e, "training");
 
     if (rc == SS_OK && !ema)
         snprintf(s->summary->checkpoint, sizeof s->summary->checkpoint, "%s", path);
@@ -421,7 +417,7 @@ static ss_code give_up(session *s, const ss_trainer_did *did, ss_err *e)
         return end_early(s, e);
     }
     char *path = ss_train_folder_step(&s->folder, s->back, false);
-    rc = path ? ss_trainer_rewind(s->t, path, e) : out_of_memory(e);
+    rc = path ? ss_trainer_rewind(s->t, path, e) : ss_no_memory(e, "training");
     ss_free(path);
     if (rc != SS_OK)
         return rc;

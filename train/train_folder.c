@@ -25,7 +25,7 @@ static const char lock_file[] = "lock", model_file[] = "config.json";
 
 static ss_code out_of_memory(const ss_train_folder *f, ss_err *e)
 {
-    return ss_fail(e, SS_NOMEM, "%s: out of memory", f->path ? f->path : "training");
+    return ss_no_memory(e, f->path ? f->path : "training");
 }
 
 char *ss_train_folder_file(const ss_train_folder *f, const char *name)
@@ -64,7 +64,7 @@ static ss_code write_config(const char *path, const json_t *config, ss_err *e)
     ss_code rc;
 
     if (!all || json_object_set_new(all, "_version", json_string("sigmascope " SS_VERSION)) != 0)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
     else
         rc = ss_json_write(path, all, JSON_INDENT(2), e);
     json_decref(all);
@@ -82,7 +82,7 @@ static ss_code check_config(ss_train_folder *f, const char *path, const json_t *
            *now = ss_train_config_fixed(config);
 
     if (rc == SS_OK && (!was || !now))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
     if (rc == SS_OK) {
         if (there->steps != json_integer_value(json_object_get(config, "steps")))
             f->steps = there->steps;

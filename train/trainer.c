@@ -27,11 +27,6 @@ ss_trainer_options ss_trainer_defaults(void)
 
 static const double BIN_DECAY = 0.99; /* of the running loss by noise level */
 
-static ss_code out_of_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "training: out of memory");
-}
-
 /* Puts hooks and changes in place; with the penalty's hooks if `penalty` is set and there is one.
  */
 static ss_code set_up(ss_trainer *t, const ss_hooks *hooks, bool penalty, ss_err *e)
@@ -144,7 +139,7 @@ static ss_code open_batch(ss_trainer *t, ss_err *e)
     return t->x0 && t->input && t->target && t->noise && t->ids && t->labels && t->levels &&
                    t->losses
                ? SS_OK
-               : out_of_memory(e);
+               : ss_no_memory(e, "training");
 }
 
 static ss_code check_options(const ss_trainer_options *o, ss_err *e)
@@ -171,7 +166,7 @@ static ss_code check_options(const ss_trainer_options *o, ss_err *e)
 ss_code ss_trainer_new(const ss_trainer_options *opt, ss_trainer **out, ss_err *e)
 {
     ss_trainer *t = ss_calloc(1, sizeof *t);
-    ss_code rc = t ? check_options(opt, e) : out_of_memory(e);
+    ss_code rc = t ? check_options(opt, e) : ss_no_memory(e, "training");
 
     if (rc == SS_OK) {
         t->opt = *opt;
@@ -382,7 +377,7 @@ ss_code ss_trainer_end(ss_trainer *t, const char *reason, ss_err *e)
 {
     ss_free(t->ended);
     t->ended = ss_strdup(reason);
-    return t->ended ? SS_OK : out_of_memory(e);
+    return t->ended ? SS_OK : ss_no_memory(e, "training");
 }
 
 const char *ss_trainer_ended(const ss_trainer *t)

@@ -32,11 +32,6 @@
 
 static const char state_file[] = "optimizer.safetensors", config_file[] = "config.json";
 
-static ss_code out_of_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "training: out of memory");
-}
-
 /* ---- saving ---- */
 
 /* NULL when out of memory. */
@@ -70,7 +65,7 @@ static ss_code write_counters(const ss_trainer *t, const char *folder, ss_err *e
     json_object_set_new(all, "version", json_string("sigmascope " SS_VERSION));
     if (t->opt.record)
         json_object_set(all, "run", (json_t *)t->opt.record);
-    ss_code rc = path ? ss_json_write(path, all, JSON_INDENT(1), e) : out_of_memory(e);
+    ss_code rc = path ? ss_json_write(path, all, JSON_INDENT(1), e) : ss_no_memory(e, "training");
 
     json_decref(all);
     ss_free(path);
@@ -80,7 +75,7 @@ static ss_code write_counters(const ss_trainer *t, const char *folder, ss_err *e
 static ss_code write_state(const ss_trainer *t, const char *folder, ss_err *e)
 {
     char *path = ss_path_join(folder, state_file);
-    ss_code rc = path ? ss_optimizer_save(t->optimizer, path, e) : out_of_memory(e);
+    ss_code rc = path ? ss_optimizer_save(t->optimizer, path, e) : ss_no_memory(e, "training");
 
     ss_free(path);
     return rc == SS_OK ? write_counters(t, folder, e) : rc;
@@ -97,7 +92,7 @@ static ss_code fetch_weights(const ss_trainer *t, const char *folder, bool ema, 
     for (int i = 0; i < t->n; i++)
         total += ss_shape_numel(t->weights[i]->shape);
     if (!(*values = ss_alloc((size_t)total, sizeof **values)))
-        return out_of_memory(e);
+        return ss_no_memory(e, "training");
     for (int i = 0; i < t->n && rc == SS_OK; i++) {
         const ss_weight *w = t->weights[i];
         const ss_tensor *x = ema ? ss_optimizer_ema(t->optimizer, (size_t)i) : w->tensor;
@@ -119,7 +114,8 @@ ss_code ss_trainer_save(const ss_trainer *t, const char *folder, bool ema, ss_er
     ss_st_item *items = ss_calloc((size_t)t->n, sizeof *items);
     float *values = NULL;
     ss_outdir o = {0};
-    ss_code rc = items ? ss_outdir_open(&o, folder, config_file, true, e) : out_of_memory(e);
+    ss_code rc =
+        items ? ss_outdir_open(&o, folder, config_file, true, e) : ss_no_memory(e, "training");
 
     if (rc == SS_OK)
         rc = fetch_weights(t, folder, ema, items, &values, e);
@@ -247,7 +243,7 @@ static ss_code load_counters(ss_trainer *t, const char *folder, bool branch, ss_
 {
     char *path = ss_path_join(folder, SS_TRAINING_STATE);
     ss_json j = {0};
-    ss_code rc = path ? ss_json_load(&j, path, e) : out_of_memory(e);
+    ss_code rc = path ? ss_json_load(&j, path, e) : ss_no_memory(e, "training");
 
     if (rc == SS_OK) {
         read_counters(&j, t);
@@ -270,7 +266,7 @@ static ss_code load_counters(ss_trainer *t, const char *folder, bool branch, ss_
 static ss_code load_state(ss_trainer *t, const char *folder, ss_err *e)
 {
     char *path = ss_path_join(folder, state_file);
-    ss_code rc = path ? ss_trainer_read_weights(t, folder, e) : out_of_memory(e);
+    ss_code rc = path ? ss_trainer_read_weights(t, folder, e) : ss_no_memory(e, "training");
 
     if (rc == SS_OK)
         rc = ss_optimizer_load(t->optimizer, path, e);

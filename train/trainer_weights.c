@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-static ss_code out_of_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "training: out of memory");
-}
-
 ss_code ss_trainer_open_weights(ss_trainer *t, ss_err *e)
 {
     t->weights = ss_model_weights(t->model, &t->n);
@@ -19,7 +14,7 @@ ss_code ss_trainer_open_weights(ss_trainer *t, ss_err *e)
     t->gradient = ss_calloc((size_t)t->n, sizeof(ss_tensor *));
     t->updates = ss_calloc((size_t)t->n, sizeof *t->updates);
     if (!t->trained || !t->gradient || !t->updates)
-        return out_of_memory(e);
+        return ss_no_memory(e, "training");
     for (int i = 0; i < t->n; i++) {
         const ss_weight *w = t->weights[i];
 
@@ -82,7 +77,7 @@ static ss_code set_weight(ss_trainer *t, const ss_weight *w, const ss_weight *s,
     float *values = ss_alloc(n, sizeof *values);
 
     if (!values)
-        return out_of_memory(e);
+        return ss_no_memory(e, "training");
     ss_values_to_f32(s->dtype, s->data, n, values);
     ss_code rc = ss_param_set(t->c, w->tensor, values, e);
     ss_free(values);

@@ -99,7 +99,7 @@ ss_code ss_watch_new(int n_modules, ss_watch **out, ss_err *e)
     }
     if (!w || !w->absmax || !w->rms) {
         ss_watch_free(w);
-        return ss_fail(e, SS_NOMEM, "training: out of memory");
+        return ss_no_memory(e, "training");
     }
     *out = w;
     return SS_OK;
@@ -131,7 +131,7 @@ ss_code ss_watch_begin(ss_watch *w, int n, ss_err *e)
         ss_origin *grown = ss_realloc(w->origin, (size_t)n, sizeof *grown);
 
         if (!grown)
-            return ss_fail(e, SS_NOMEM, "training: out of memory");
+            return ss_no_memory(e, "training");
         w->origin = grown;
         w->cap = n;
     }

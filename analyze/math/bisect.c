@@ -120,7 +120,7 @@ ss_code ss_bisect_search(int n, bool exhaustive, ss_bisect_try *try, void *ctx, 
 
     *b = (ss_bisection){.verdict = ss_calloc((size_t)n, sizeof *b->verdict), .n = n};
     if (!b->verdict)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "bisecting");
     for (int i = 0; exhaustive && i < n && rc == SS_OK; i++)
         rc = try_one(&s, i);
     if (!exhaustive)

@@ -102,7 +102,7 @@ ss_code ss_subset_minimal(int *items, int *n, ss_subset_try *try, void *ctx, int
         return SS_OK;
     m.part = ss_alloc((size_t)*n, sizeof *m.part);
     if (!m.part)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "a subset");
     rc = reduce(&m);
     if (rc == SS_OK)
         *n = m.n;

@@ -342,7 +342,7 @@ ss_code ss_attn_find(ss_run *r, const ss_not_finite *bad, const char *const *glo
     cells = ss_alloc((size_t)r->n_done * (size_t)r->n_inputs * (size_t)r->n_samples, sizeof *cells);
     if (!a->title[0] || !a->title[1] || !a->title[2] || !a->order || !a->heads || !a->matrix ||
         !a->layers || !wanted || !cells)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     else
         rc = select_layers(r, globs, n_globs, wanted, e);
     if (rc != SS_OK)
@@ -467,7 +467,7 @@ ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table
 {
     const int shown = top < a->n_heads ? top : a->n_heads;
     ss_attn_head **h = sorted(a->heads, a->n_heads, sizeof *a->heads, lower_first);
-    ss_code rc = h ? ss_table_init(t, a->title[0], e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = h ? ss_table_init(t, a->title[0], e) : ss_no_memory(e, "attention");
 
     if (rc != SS_OK) {
         ss_free(h);
@@ -510,7 +510,7 @@ ss_code ss_attn_logits_table(const ss_run *r, const ss_attn *a, int top, ss_tabl
 {
     const int shown = top < a->n_layers ? top : a->n_layers;
     ss_attn_layer **l = sorted(a->layers, a->n_layers, sizeof *a->layers, larger_first);
-    ss_code rc = l ? ss_table_init(t, a->title[1], e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = l ? ss_table_init(t, a->title[1], e) : ss_no_memory(e, "attention");
 
     if (rc != SS_OK)
         goto out;
@@ -553,7 +553,7 @@ ss_code ss_attn_shares_table(const ss_run *r, const ss_attn *a, int top, ss_tabl
     static const char *const columns[] = {"rms x", "rms q", "rms k", "varies"};
     const int shown = top < a->n_layers ? top : a->n_layers;
     ss_attn_layer **l = sorted(a->layers, a->n_layers, sizeof *a->layers, larger_first);
-    ss_code rc = l ? ss_table_init(t, a->title[2], e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = l ? ss_table_init(t, a->title[2], e) : ss_no_memory(e, "attention");
 
     if (rc != SS_OK)
         goto out;

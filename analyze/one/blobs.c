@@ -259,7 +259,7 @@ static ss_code sort_rows(const ss_run *r, ss_blobs *b, ss_err *e)
     int n = 0;
 
     if (!sorted)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     for (int kind = 0; kind < 8; kind++) {
         for (int i = 0; i < b->n; i++) {
             if (2 * verdict(r, &b->rows[i]) + !b->rows[i].shape.h == kind)
@@ -280,7 +280,7 @@ static ss_code add_module(ss_run *r, int module, const int *order, ss_blobs *b, 
     ss_code rc = SS_OK;
 
     if (!set)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     if (!ss_run_has_pictures(r, set, &shape))
         goto out;
     if (find_shape(r, &shape, &row))
@@ -308,7 +308,7 @@ ss_code ss_blobs_find(ss_run *r, const ss_sites *sites, ss_blobs *b, ss_err *e)
     *b = (ss_blobs){.lowest = -1, .highest = -1};
     b->rows = ss_calloc((size_t)r->n_modules, sizeof *b->rows);
     if (!order || !seen || !b->rows)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     if (rc == SS_OK && r->n_done) {
         b->lowest = order[0];
         b->highest = order[r->n_done - 1];
@@ -478,8 +478,7 @@ ss_code ss_blob_levels_table(const ss_run *r, const ss_blobs *b, ss_table *t, ss
     static const char *const means[] = {"decoder rank", "decoder lf", "decoder cos"};
     int n[SS_N_STAGES + 1] = {0};
     int *order = ss_sigma_order(r);
-    ss_code rc = order ? ss_table_init(t, "blobs by sigma", e)
-                       : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    ss_code rc = order ? ss_table_init(t, "blobs by sigma", e) : ss_no_memory(e, r->path);
 
     if (rc != SS_OK)
         goto out;

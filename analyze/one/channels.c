@@ -81,7 +81,7 @@ static ss_code add_outlier(const stats *s, const ss_channel_row *row, ss_channel
     ss_channel_row *grown = ss_grow(k->rows, cap, k->n + 1, sizeof *grown);
 
     if (!grown)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", s->r->path);
+        return ss_no_memory(e, s->r->path);
     k->rows = grown;
     k->rows[k->n++] = *row;
     return SS_OK;
@@ -108,7 +108,7 @@ static ss_code add_dead(const stats *s, ss_site site, int64_t n_channels, ss_cha
         return SS_OK;
     ss_dead_row *grown = ss_grow(k->dead, cap, k->n_dead_sites + 1, sizeof *grown);
     if (!grown)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", s->r->path);
+        return ss_no_memory(e, s->r->path);
     k->dead = grown;
     k->dead[k->n_dead_sites++] = row;
     k->n_dead += row.n;

@@ -61,7 +61,7 @@ ss_code ss_growth_find(ss_run *r, const ss_sites *sites, int input, ss_growth *g
     g->title = ss_table_title("growth", input == SS_ALL ? "" : r->inputs[input]);
     g->rows = ss_calloc((size_t)sites->n, sizeof *g->rows);
     if (!order || !sigma || !y || !g->rows || !g->title)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     else if ((rc = ss_run_stat(r, "absmax", &absmax, e)) == SS_OK)
         rc = ss_run_stat(r, "rms", &rms, e);
     if (rc != SS_OK || r->n_done == 0)

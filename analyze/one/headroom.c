@@ -152,7 +152,7 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
         hist = ss_alloc((size_t)r->n_ports * (size_t)r->n_inputs * (size_t)r->n_sigmas,
                         SS_N_EXPONENTS * sizeof *hist);
     if (rc == SS_OK && (!row_of || !h->rows || (h->has_hist && !hist)))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     if (rc != SS_OK)
         goto out;
 
@@ -271,7 +271,7 @@ ss_code ss_underflow_table(const ss_run *r, const ss_headroom *h, int top, ss_ta
 {
     int n = 0, shown;
     loss *losses = ss_alloc((size_t)h->n * (size_t)h->n_formats, sizeof *losses);
-    ss_code rc = losses ? ss_table_init(t, "underflow", e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = losses ? ss_table_init(t, "underflow", e) : ss_no_memory(e, "headroom");
 
     if (rc != SS_OK)
         goto out;

@@ -59,8 +59,8 @@ ss_code ss_summary_table(ss_run *r, ss_table *t, ss_err *e)
     ss_str inputs = {0}, sigmas = {0};
     int *order = ss_sigma_order(r);
     ss_run_settings settings = {0};
-    ss_code rc = order ? ss_run_settings_find(&(ss_run *){r}, 1, &settings, e)
-                       : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc =
+        order ? ss_run_settings_find(&(ss_run *){r}, 1, &settings, e) : ss_no_memory(e, "health");
 
     if (rc == SS_OK)
         rc = ss_table_init(t, "run", e);
@@ -131,8 +131,7 @@ ss_code ss_loss_table(ss_run *r, ss_table *t, ss_err *e)
     bool any, bad = false;
     int *order = ss_sigma_order(r);
     double *mean = ss_alloc((size_t)r->n_inputs * (size_t)r->n_sigmas, sizeof *mean);
-    ss_code rc = !order || !mean ? ss_fail(e, SS_NOMEM, "%s: out of memory", r->path)
-                                 : ss_loss_find(r, mean, &any, e);
+    ss_code rc = !order || !mean ? ss_no_memory(e, r->path) : ss_loss_find(r, mean, &any, e);
 
     if (rc == SS_OK)
         rc = ss_table_init(t, "loss", e);

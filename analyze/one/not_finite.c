@@ -23,11 +23,6 @@ typedef struct {
 
 static const ss_cell nowhere = {-1, -1, -1};
 
-static ss_code out_of_memory(const ss_run *r, ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
-}
-
 /* True for a file that the program itself made: there a NaN was NaN, and is not left out. */
 static bool is_own(const ss_run *r)
 {
@@ -87,7 +82,7 @@ static ss_code find_weights(look *l, ss_err *e)
     if (rc != SS_OK || (!absmax && !counts))
         return rc;
     if (!(x->weights = ss_calloc((size_t)r->n_parameters, sizeof *x->weights)))
-        return out_of_memory(r, e);
+        return ss_no_memory(e, r->path);
     x->weights_counted = counts != NULL;
     for (int64_t i = 0; i < r->n_parameters; i++) {
         const uint64_t n = counts ? counts[i] : 0;
@@ -152,7 +147,7 @@ static ss_code find_sites(look *l, ss_err *e)
     bool seen_nonzero = false;
 
     if (!(x->sites = ss_calloc((size_t)l->all.n, sizeof *x->sites)))
-        return out_of_memory(l->r, e);
+        return ss_no_memory(e, l->r->path);
     x->counted = l->nonfinite != NULL;
     x->of_sites = l->all.n;
     x->nothing_finite = l->all.n > 0;
@@ -263,7 +258,7 @@ static ss_code find_heads(look *l, ss_err *e)
     l->x->head_inputs = ss_calloc((size_t)r->n_layers * (size_t)(r->n_heads + 1),
                                   (size_t)r->n_inputs * sizeof *l->x->head_inputs);
     if (!l->x->heads || !l->x->head_inputs)
-        return out_of_memory(r, e);
+        return ss_no_memory(e, r->path);
     l->x->heads_certain = h.heads || is_own(r);
     for (int layer = 0; layer < r->n_layers; layer++) {
         const int n = heads_of(r, &h, layer);
@@ -347,7 +342,7 @@ static ss_code find_denoised(look *l, ss_site answer, ss_err *e)
         return SS_OK;
     float *picture = ss_alloc((size_t)shape.n, sizeof *picture);
     if (!picture)
-        return out_of_memory(l->r, e);
+        return ss_no_memory(e, l->r->path);
     for (size_t i = 0; i < n_cells(l) && rc == SS_OK; i++) {
         const ss_cell c = cell_at(l, i);
         bool bad = false;
@@ -408,7 +403,7 @@ ss_code ss_losses_read(ss_run *r, float **out, ss_err *e)
     if (rc != SS_OK || !loss)
         return rc;
     if (!(*out = ss_alloc((size_t)(r->n_inputs * n), sizeof **out)))
-        return out_of_memory(r, e);
+        return ss_no_memory(e, r->path);
     for (int i = 0; i < r->n_inputs; i++) {
         const bool known = has_loss(r, loss, i);
 
@@ -480,7 +475,7 @@ static ss_code add_limit(look *l, const char *what, double limit, const char *gl
     if (ss_run_has_hist(l->r) &&
         !(hist = ss_alloc((size_t)l->r->n_ports * (size_t)l->r->n_inputs * (size_t)l->r->n_sigmas,
                           SS_N_EXPONENTS * sizeof *hist)))
-        return out_of_memory(l->r, e);
+        return ss_no_memory(e, l->r->path);
     ss_printable(what, a.what, sizeof a.what);
     for (int i = 0; i < l->all.n; i++) {
         const ss_site s = l->all.site[i];
@@ -518,7 +513,7 @@ static ss_code add_saturated(look *l, const char *part, size_t n, ss_err *e)
 
     ss_str_addn(&glob, part, n);
     if (glob.failed)
-        return out_of_memory(l->r, e);
+        return ss_no_memory(e, l->r->path);
     char *equals = strrchr(glob.s, '='), *scope = strstr(glob.s, " (");
     const char *name = equals ? equals + 1 : glob.s;
 
@@ -630,7 +625,7 @@ ss_code ss_not_finite_find(ss_run *r, ss_not_finite *x, ss_err *e)
 
     *x = (ss_not_finite){.run = r};
     l.order = r->steps ? step_order(r) : ss_sigma_order(r);
-    rc = l.order ? ss_run_stat(r, "absmax", &l.absmax, e) : out_of_memory(r, e);
+    rc = l.order ? ss_run_stat(r, "absmax", &l.absmax, e) : ss_no_memory(e, r->path);
     if (rc == SS_OK)
         rc = ss_run_nonfinite(r, &l.nonfinite, e);
     if (rc == SS_OK && l.absmax)

@@ -201,7 +201,7 @@ char *ss_not_finite_say(const ss_not_finite *x, ss_bad_part part, ss_err *e)
 
     say[part](x, &s);
     if (s.failed)
-        ss_fail(e, SS_NOMEM, "%s: out of memory", x->run->path);
+        ss_no_memory(e, x->run->path);
     return s.len || s.failed ? ss_str_detach(&s) : NULL;
 }
 
@@ -229,7 +229,7 @@ char *ss_last_finite_say(const ss_not_finite *const *x, const char *const *names
     else
         ss_str_add(&s, "none of an earlier step is among them.");
     if (s.failed)
-        ss_fail(e, SS_NOMEM, "out of memory");
+        ss_no_memory(e, "what is not finite");
     return ss_str_detach(&s);
 }
 

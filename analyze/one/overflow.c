@@ -94,7 +94,7 @@ static ss_code find_shares(ss_run *r, ss_overflow *o, ss_err *e)
                               SS_N_EXPONENTS * sizeof *hist);
 
     if (!wanted || !hist)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     for (int i = 0; i < o->n && rc == SS_OK; i++) {
         if (o->rows[i].n_over && !o->rows[i].weights)
             wanted[o->rows[i].first.module] = true;
@@ -134,7 +134,7 @@ ss_code ss_overflow_find(ss_run *r, const ss_sites *sites, const ss_format *f, s
     if (rc == SS_OK)
         rc = ss_run_module_weights(r, &weights, e);
     if (rc == SS_OK && (!order || !o->rows))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     for (int k = 0; k < r->n_done && rc == SS_OK; k++) {
         for (int i = 0; i < r->n_inputs; i++) {
             ss_overflow_row *row = &o->rows[o->n++];

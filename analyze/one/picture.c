@@ -102,7 +102,7 @@ ss_code ss_picture_read(const char *path, const ss_picture_filter *f, double cut
     const size_t n = (size_t)im.h * (size_t)im.w * (size_t)im.c;
     p->x = ss_alloc(n, sizeof *p->x);
     if (!p->x || !p->title[0] || !p->title[1])
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+        rc = ss_no_memory(e, path);
     for (size_t i = 0; i < n && rc == SS_OK; i++)
         p->x[i] = im.data[i];
     if (rc == SS_OK)
@@ -194,7 +194,7 @@ ss_code ss_picture_write(const ss_picture *p, const ss_picture_filter *f, const 
     const int64_t n = (int64_t)p->h * p->w * p->c;
     const double offset = f->highpass > 0 ? 127.5 : 0;
     ss_image im = {p->h, p->w, p->c, ss_alloc((size_t)n, 1)};
-    ss_code rc = im.data ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", path);
+    ss_code rc = im.data ? SS_OK : ss_no_memory(e, path);
 
     *cut = 0;
     for (int64_t i = 0; i < n && rc == SS_OK; i++) {

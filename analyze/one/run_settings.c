@@ -138,10 +138,10 @@ static ss_code fill_all(const plans *p, ss_run_settings *x, ss_err *e)
                 continue;
             ss_run_setting *grown = ss_grow(x->list, &cap, (size_t)x->n + 1, sizeof *grown);
             if (!grown)
-                return ss_fail(e, SS_NOMEM, "out of memory");
+                return ss_no_memory(e, "settings of a run");
             x->list = grown;
             if (!fill(p, setting, &x->list[x->n++]))
-                return ss_fail(e, SS_NOMEM, "out of memory");
+                return ss_no_memory(e, "settings of a run");
         }
         x->n_foreign += !s;
     }
@@ -157,7 +157,7 @@ ss_code ss_run_settings_find(ss_run *const *runs, int n_runs, ss_run_settings *x
         .plan = ss_calloc((size_t)n_runs, sizeof *p.plan),
         .n_runs = n_runs,
     };
-    ss_code rc = p.made_by && p.plan ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = p.made_by && p.plan ? SS_OK : ss_no_memory(e, "settings of a run");
 
     *x = (ss_run_settings){.n_runs = n_runs};
     for (int j = 0; j < n_runs && rc == SS_OK; j++)

@@ -36,11 +36,6 @@ typedef struct {
     ss_gaussian reference;
 } scoring;
 
-static ss_code out_of_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "scores: out of memory");
-}
-
 void ss_wilson(int64_t k, int64_t n, double *low, double *high)
 {
     const double z = 1.959963984540054, p = (double)k / (double)n, nn = (double)n;
@@ -123,7 +118,7 @@ static ss_code sort_rows(scoring *s, const ss_scored *x, ss_err *e)
     s->groups = ss_calloc(n, sizeof *s->groups);
     if (!rows || !s->rows || !s->drawn || !s->groups) {
         ss_free(rows);
-        return out_of_memory(e);
+        return ss_no_memory(e, "scores");
     }
     for (int64_t i = 0; i < x->n; i++) {
         if (!x->state || x->state[i] != SS_SAMPLE_NOT_FINITE)
@@ -153,7 +148,7 @@ static ss_code find_real(scoring *s, group *g, ss_err *e)
     const ss_rng r = ss_rng_stream(s->seed, "real pictures", (uint64_t)(g->class + 1), 0);
 
     if (!(g->spare = ss_alloc((size_t)s->real->n, sizeof *g->spare)))
-        return out_of_memory(e);
+        return ss_no_memory(e, "scores");
     for (int64_t i = 0; i < s->real->n; i++) {
         if (!stands_for(s, g, i))
             continue;
@@ -182,7 +177,7 @@ static ss_code make_reference(scoring *s, ss_err *e)
     const int64_t n = (s->real->n + 1) / 2;
     double *weight = ss_calloc((size_t)n, sizeof *weight);
     float *x = ss_alloc((size_t)n, (size_t)s->width * sizeof *x);
-    ss_code rc = weight && x ? SS_OK : out_of_memory(e);
+    ss_code rc = weight && x ? SS_OK : ss_no_memory(e, "scores");
 
     for (int64_t i = 0; i < n && rc == SS_OK; i++) {
         memcpy(x + i * s->width, s->real->features + 2 * i * s->width,

@@ -232,7 +232,7 @@ ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_
         (ss_sites){.site = ss_alloc((size_t)r->n_modules * (size_t)r->n_ports, sizeof *out->site)};
     f.wanted = wanted;
     if (!wanted || !open || !out->site) {
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
         goto out;
     }
     if ((rc = select_modules(r, globs, n_globs, wanted, e)) != SS_OK ||

@@ -113,8 +113,7 @@ static ss_code find_all(ss_run *r, const ss_sites *sites, const float *psd, cons
     int *order = ss_sigma_order(r);
     double *waves = ss_alloc((size_t)r->n_radii, sizeof *waves);
     double *room = ss_alloc(2 * points + (size_t)r->n_radii, sizeof *room);
-    ss_code rc =
-        order && waves && room ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    ss_code rc = order && waves && room ? SS_OK : ss_no_memory(e, r->path);
 
     if (rc == SS_OK)
         s->within = find_waves(r, waves);
@@ -157,7 +156,7 @@ ss_code ss_spectra_find(ss_run *r, const ss_sites *sites, double cutoff, const c
     s->levels = ss_calloc((size_t)r->n_done, sizeof *s->levels);
     if (!s->low || !s->peaks || !s->psd || !s->slope || !s->power || !s->levels || !s->title[0] ||
         !s->title[1])
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     else
         rc = find_all(r, sites, psd, absmax, s, e);
     if (rc != SS_OK)

@@ -94,7 +94,7 @@ ss_code ss_stages_find(ss_run *r, const ss_sites *sites, int input, ss_stages *o
     if (rc == SS_OK)
         rc = ss_run_stat(r, "rms", &rms, e);
     if (rc == SS_OK && (!order || !scratch || !out->rows))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     for (int i = 0; i < sites->n; i++)
         out->n_sites[ss_stage_of(r->modules[sites->site[i].module])]++;
     for (int k = 0; k < r->n_done && rc == SS_OK; k++) {

@@ -146,7 +146,7 @@ static ss_code add_module(ss_run *r, int module, ss_tokens *t, ss_err *e)
     ss_code rc = SS_OK;
 
     if (!set)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     if (ss_run_has_pictures(r, set, &shape) && shape_of(&shape, &row)) {
         rc = measure(r, set, &row, e);
         t->n_modules += row.n_maps > 0;
@@ -174,7 +174,7 @@ ss_code ss_tokens_find(ss_run *r, const ss_sites *sites, ss_tokens *t, ss_err *e
 
     *t = (ss_tokens){.rows = ss_calloc((size_t)r->n_modules, sizeof *t->rows)};
     if (!seen || !t->rows)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     for (int i = 0; i < sites->n && rc == SS_OK; i++) /* once for each module */
         seen[sites->site[i].module] = true;
     ss_progress_begin(&p, "tokens", r->n_modules);

@@ -106,7 +106,7 @@ ss_code ss_weights_find(ss_run *r, const ss_sites *sites, ss_weights *w, ss_err 
     if (rc == SS_OK)
         rc = ss_run_weights_nonfinite(r, &bad, e);
     if (rc == SS_OK && (!scratch || !activation || !w->rows))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     if (rc != SS_OK)
         goto out;
 

@@ -19,7 +19,7 @@ static char *make_scratch(ss_err *e)
     ss_str_addf(&s, "%s/sigmascope-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     char *path = ss_str_detach(&s);
     if (!path) {
-        ss_fail(e, SS_NOMEM, "out of memory");
+        ss_no_memory(e, "emulation");
     } else if (!mkdtemp(path)) {
         ss_fail(e, SS_IO, "%s: %s; TMPDIR says where there is room", path, strerror(errno));
         ss_free(path);
@@ -45,7 +45,7 @@ ss_code ss_emulation_begin(ss_run *r, const char *format, int threads, const cha
         ss_str_addf(&output, "%s/run.h5", m->folder);
         m->output = ss_str_detach(&output);
         if (!m->output)
-            rc = ss_fail(e, SS_NOMEM, "out of memory");
+            rc = ss_no_memory(e, "emulation");
     }
     if (rc != SS_OK) {
         ss_emulation_end(m);

@@ -275,7 +275,7 @@ static ss_code begin(look *l, ss_run *r, ss_keep *k, ss_err *e)
     l->parent = ss_alloc(n, sizeof *l->parent);
     l->over = ss_calloc(n, sizeof *l->over);
     if (!l->parent || !l->over)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     if ((rc = ss_run_stat(r, "absmax", &l->absmax, e)) != SS_OK ||
         (rc = ss_run_nonfinite(r, &l->nonfinite, e)) != SS_OK ||
         (rc = ss_run_module_weights(r, &l->weights, e)) != SS_OK ||
@@ -331,7 +331,7 @@ ss_code ss_keep_find(ss_run *r, const ss_format *f, double margin, ss_keep *k, s
                        r->precision);
     k->modules = ss_calloc((size_t)r->n_modules, sizeof *k->modules);
     if (!k->modules)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     for (int m = 0; m < r->n_modules; m++)
         k->modules[m] = (ss_keep_module){.peak = NAN, .sigma = -1, .input = -1, .flush = NAN};
 

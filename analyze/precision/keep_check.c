@@ -37,7 +37,7 @@ static ss_code compare_pictures(ss_run *r, ss_run *again, ss_keep_trial *t, ss_e
         return SS_OK;
     y = ss_alloc(2 * (size_t)shape.n, sizeof *y);
     if (!y)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "keeping fp32");
     for (int i = 0; i < r->n_inputs && i < again->n_inputs; i++)
         for (int s = 0; s < r->n_sigmas && s < again->n_sigmas; s++)
             for (int n = 0; n < r->n_samples && n < again->n_samples && rc == SS_OK; n++) {
@@ -105,7 +105,7 @@ ss_code ss_keep_check_run(ss_run *r, ss_keep *k, int threads, const char *device
 
     *c = (ss_keep_check){.trials = ss_calloc(SS_KEEP_ROUNDS + 1, sizeof *c->trials)};
     if (rc == SS_OK && !c->trials)
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "keeping fp32");
     if (rc == SS_OK)
         rc = try_all(r, &m, k, c, e);
     ss_emulation_end(&m);

@@ -47,7 +47,7 @@ ss_code ss_keep_maps(const ss_run *r, const ss_keep *k, char ***maps, int *n, ss
     *n = 0;
     *maps = ss_calloc((size_t)k->n_kept, sizeof **maps);
     if (!*maps)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "keeping fp32");
     for (int m = 0; m < k->n_modules; m++) {
         ss_str s = {0};
 
@@ -59,7 +59,7 @@ ss_code ss_keep_maps(const ss_run *r, const ss_keep *k, char ***maps, int *n, ss
             ss_keep_maps_free(*maps, *n);
             *maps = NULL;
             *n = 0;
-            return ss_fail(e, SS_NOMEM, "out of memory");
+            return ss_no_memory(e, "keeping fp32");
         }
     }
     return SS_OK;
@@ -145,7 +145,7 @@ static int more_first(const void *a, const void *b)
 ss_code ss_keep_flush_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, ss_err *e)
 {
     flushed *list = ss_alloc((size_t)k->n_modules, sizeof *list);
-    ss_code rc = list ? ss_table_init(t, "underflow", e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = list ? ss_table_init(t, "underflow", e) : ss_no_memory(e, "keeping fp32");
     int n = 0;
 
     if (rc != SS_OK)

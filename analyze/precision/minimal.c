@@ -77,7 +77,7 @@ static ss_code narrow(finder *f, ss_err *e)
     if (f->m->n_sigmas)
         f->levels = ss_str_detach(&levels);
     if (!f->inputs || (f->m->n_sigmas && !f->levels))
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "a minimal list");
     ss_run_close(again);
     return rc;
 }
@@ -121,7 +121,7 @@ static ss_code find(finder *f, ss_err *e)
 
     f->all = ss_alloc((size_t)k->n_modules, sizeof *f->all);
     if (!modules || !f->all)
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "a minimal list");
     if (rc == SS_OK) {
         memcpy(f->all, k->modules, (size_t)k->n_modules * sizeof *f->all);
         m->n_start = n = listed(k, modules);

@@ -101,7 +101,7 @@ static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, 
         row->sample = ss_strdup(w.sample >= 0 ? sample + strlen("sample ") : "-");
         row->measure = ss_str_detach(&part);
         if (!row->where || !row->input || !row->sample || !row->measure)
-            rc = ss_fail(e, SS_NOMEM, "out of memory");
+            rc = ss_no_memory(e, "checkpoints");
     }
     ss_run_close(r);
     return rc;
@@ -191,10 +191,10 @@ static ss_code line_up(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_
 {
     int64_t *steps = ss_alloc((size_t)opt->n_models, sizeof *steps);
     bool differ = false;
-    ss_code rc = steps ? find_steps(opt, steps, &differ, e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = steps ? find_steps(opt, steps, &differ, e) : ss_no_memory(e, "checkpoints");
 
     if (rc == SS_OK && !(c->rows = ss_calloc((size_t)opt->n_models, sizeof *c->rows)))
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "checkpoints");
     if (rc == SS_OK) {
         c->n = opt->n_models;
         for (int i = 0; i < c->n; i++)

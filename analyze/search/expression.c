@@ -133,7 +133,7 @@ static ss_code read_argument(parser *p, char **text, size_t *from)
         return expected(p, *from, "a glob, sigma>NUMBER or input=GLOB");
     *text = ss_strdup(s);
     if (!*text)
-        return ss_fail(p->e, SS_NOMEM, "out of memory");
+        return ss_no_memory(p->e, "an expression");
     (*text)[n] = '\0';
     unquote(*text);
     return SS_OK;
@@ -163,7 +163,7 @@ static ss_code read_condition(parser *p, ss_expression_node *m, char *arg, size_
         if (c.op != SS_OP_EQ || !*rest)
             return expected(p, from, "input=GLOB");
         if (!(c.input = ss_strdup(rest)))
-            return ss_fail(p->e, SS_NOMEM, "out of memory");
+            return ss_no_memory(p->e, "an expression");
         unquote(c.input);
         c.op = SS_OP_NONE;
     }
@@ -339,7 +339,7 @@ ss_code ss_expression_parse(const char *text, ss_expression *x, ss_err *e)
     *x = (ss_expression){.text = ss_strdup(text),
                          .nodes = ss_alloc(SS_EXPRESSION_NODES, sizeof *x->nodes)};
     if (!x->text || !x->nodes)
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "an expression");
     else if (!ss_utf8_valid(text, strlen(text)))
         rc = ss_fail(e, SS_USAGE, "the expression is not UTF-8");
     if (rc == SS_OK)

@@ -83,7 +83,7 @@ static ss_code select_cells(look *l, ss_err *e)
     l->input = ss_alloc((size_t)r->n_inputs, sizeof *l->input);
     l->sigma = ss_alloc((size_t)r->n_sigmas, sizeof *l->sigma);
     if (!l->input || !l->sigma)
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "an expression");
     for (int i = 0; i < r->n_inputs; i++) {
         l->input[i] = true;
         for (int k = 0; k < l->m->n_conditions; k++) {
@@ -169,7 +169,7 @@ static ss_code read_heads(look *l, ss_err *e)
     if (entropy && !l->keys)
         return lacks(l, "the run has no /attention/keys, so entropy cannot be normalised", e);
     if (!(l->heads = ss_calloc((size_t)l->r->n_layers, sizeof *l->heads)))
-        return ss_fail(e, SS_NOMEM, "out of memory");
+        return ss_no_memory(e, "an expression");
     for (int a = 0; a < l->r->n_layers; a++) {
         if ((rc = ss_layer_heads(l->r, a, &l->heads[a], e)) != SS_OK)
             return rc;

@@ -34,11 +34,6 @@ static named_site *sort_sites(const ss_run *r, const ss_sites *found)
     return s;
 }
 
-static ss_code no_memory(ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "aligning runs: out of memory");
-}
-
 /* The first and the last of a run's sites, for a message. */
 static const char *ends_of(const ss_aligned *a, int run, char *out, size_t n)
 {
@@ -64,7 +59,7 @@ static ss_code keep_sites(ss_aligned *a, int j, ss_err *e)
     int kept = 0;
 
     if (!names)
-        return no_memory(e);
+        return ss_no_memory(e, "aligning runs");
     for (int i = 0; i < a->n_sites; i++) {
         ss_site *s = a->sites + (size_t)i * (size_t)a->n_runs;
         const named_site key = {first->modules[s->module], first->ports[s->port], 0};
@@ -91,17 +86,17 @@ static ss_code align_sites(ss_aligned *a, const char *const *globs, int n_globs,
     a->found = ss_calloc(width, sizeof *a->found);
     a->shared = ss_calloc(width, sizeof *a->shared);
     if (!a->found || !a->shared)
-        return no_memory(e);
+        return ss_no_memory(e, "aligning runs");
     for (int j = 0; j < a->n_runs && rc == SS_OK; j++) {
         rc = ss_sites_find(a->runs[j], globs, n_globs, SS_SITES_PRODUCED, &a->found[j], e);
         if (rc == SS_OK && !(a->shared[j] = ss_calloc((size_t)a->found[j].n, sizeof(bool))))
-            rc = no_memory(e);
+            rc = ss_no_memory(e, "aligning runs");
     }
     if (rc != SS_OK)
         return rc;
     a->n_sites = a->found[0].n;
     if (!(a->sites = ss_calloc((size_t)a->n_sites * width, sizeof *a->sites)))
-        return no_memory(e);
+        return ss_no_memory(e, "aligning runs");
     for (int i = 0; i < a->n_sites; i++)
         a->sites[(size_t)i * width] = a->found[0].site[i];
     if (a->n_sites == 0)
@@ -114,7 +109,7 @@ static ss_code align_sites(ss_aligned *a, const char *const *globs, int n_globs,
         bool *by_place = ss_calloc((size_t)r->n_modules * (size_t)r->n_ports, sizeof *by_place);
 
         if (!by_place)
-            return no_memory(e);
+            return ss_no_memory(e, "aligning runs");
         for (int i = 0; i < a->n_sites; i++) {
             ss_site s = ss_align_site(a, i, j);
             by_place[(size_t)s.module * (size_t)r->n_ports + (size_t)s.port] = true;
@@ -164,7 +159,7 @@ static ss_code keep_sigmas(ss_aligned *a, int j, ss_err *e)
     const ss_run *first = a->runs[0], *r = a->runs[j];
     int *order = ss_sigma_order(r), kept = 0;
     bool *taken = ss_calloc((size_t)r->n_sigmas, sizeof *taken);
-    ss_code rc = order && taken ? SS_OK : no_memory(e);
+    ss_code rc = order && taken ? SS_OK : ss_no_memory(e, "aligning runs");
 
     for (int i = 0; i < a->n_sigmas && rc == SS_OK; i++) {
         int *s = a->sigmas + (size_t)i * (size_t)a->n_runs;
@@ -199,7 +194,7 @@ static ss_code align_sigmas(ss_aligned *a, ss_err *e)
     a->n_sigmas = first->n_done;
     a->sigmas = ss_calloc((size_t)first->n_done * (size_t)a->n_runs, sizeof *a->sigmas);
     if (rc == SS_OK && (!order || !a->sigmas))
-        rc = no_memory(e);
+        rc = ss_no_memory(e, "aligning runs");
     for (int k = 0; k < first->n_done && rc == SS_OK; k++)
         a->sigmas[(size_t)k * (size_t)a->n_runs] = order[k];
     ss_free(order);
@@ -231,7 +226,7 @@ static ss_code align_inputs(ss_aligned *a, ss_err *e)
         alone &= a->runs[j]->n_inputs == 1;
     a->inputs = ss_calloc((size_t)first->n_inputs * (size_t)a->n_runs, sizeof *a->inputs);
     if (!a->inputs)
-        return no_memory(e);
+        return ss_no_memory(e, "aligning runs");
     for (int i = 0; i < first->n_inputs; i++) {
         int *row = a->inputs + (size_t)a->n_inputs * (size_t)a->n_runs;
         bool everywhere = true;
@@ -265,7 +260,7 @@ ss_code ss_align(ss_run *const *runs, int n_runs, const char *const *globs, int 
 
     *a = (ss_aligned){.runs = ss_alloc((size_t)n_runs, sizeof *a->runs), .n_runs = n_runs};
     if (!a->runs)
-        return no_memory(e);
+        return ss_no_memory(e, "aligning runs");
     memcpy(a->runs, runs, (size_t)n_runs * sizeof *runs);
     if ((rc = align_sigmas(a, e)) == SS_OK && (rc = align_sites(a, globs, n_globs, e)) == SS_OK)
         rc = align_inputs(a, e);

@@ -92,7 +92,7 @@ static ss_code find_floor(const ss_aligned *a, const statistic *st, double *floo
     double *most = ss_alloc((size_t)a->n_sites, sizeof *most);
 
     if (!most)
-        return ss_fail(e, SS_NOMEM, "comparing: out of memory");
+        return ss_no_memory(e, "comparing");
     for (int i = 0; i < a->n_sites; i++) {
         most[i] = NAN;
         for (int run = 0; run < 2 && st->x[0] && st->x[1]; run++) {
@@ -143,7 +143,7 @@ static ss_code fill(ss_compare *c, ss_err *e)
         return rc;
     c->has_rms = rms.x[0] && rms.x[1];
     if (!(c->rows = ss_calloc((size_t)a->n_sites, sizeof *c->rows)))
-        return ss_fail(e, SS_NOMEM, "comparing: out of memory");
+        return ss_no_memory(e, "comparing");
     for (c->n = 0; c->n < a->n_sites; c->n++) {
         ss_compare_row *row = &c->rows[c->n];
 

@@ -154,7 +154,7 @@ ss_code ss_compare_heads_find(const ss_compare *c, const char *name, const char 
         return rc;
     x->rows = ss_calloc((size_t)a->n_layers * (size_t)n_heads, sizeof *x->rows);
     if (!x->rows)
-        return ss_fail(e, SS_NOMEM, "comparing attention: out of memory");
+        return ss_no_memory(e, "comparing attention");
     for (int l = 0; l < a->n_layers; l++) {
         const int other = ss_align_label(b->layers, b->n_layers, a->layers[l]);
 

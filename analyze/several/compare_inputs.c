@@ -51,7 +51,7 @@ static ss_code find_spectra(const ss_aligned *a, ss_compare_inputs *x, ss_err *e
     const int n = a->runs[0]->n_radii;
     const float *psd[2];
     double *power = ss_alloc(2 * (size_t)n, sizeof *power);
-    ss_code rc = power ? SS_OK : ss_fail(e, SS_NOMEM, "comparing spectra: out of memory");
+    ss_code rc = power ? SS_OK : ss_no_memory(e, "comparing spectra");
 
     if (rc == SS_OK && (rc = ss_run_psd(a->runs[0], &psd[0], e)) == SS_OK)
         rc = ss_run_psd(a->runs[1], &psd[1], e);
@@ -59,7 +59,7 @@ static ss_code find_spectra(const ss_aligned *a, ss_compare_inputs *x, ss_err *e
         goto out;
     x->spectra = ss_calloc((size_t)a->n_inputs, sizeof *x->spectra);
     if (!x->spectra) {
-        rc = ss_fail(e, SS_NOMEM, "comparing spectra: out of memory");
+        rc = ss_no_memory(e, "comparing spectra");
         goto out;
     }
     for (int i = 0; i < a->n_inputs; i++) {
@@ -105,7 +105,7 @@ static ss_code find_losses(const ss_aligned *a, ss_compare_inputs *x, ss_err *e)
 
         mean[run] = ss_alloc((size_t)r->n_inputs * (size_t)r->n_sigmas, sizeof **mean);
         rc = mean[run] && x->losses ? ss_loss_find(r, mean[run], &any, e)
-                                    : ss_fail(e, SS_NOMEM, "comparing losses: out of memory");
+                                    : ss_no_memory(e, "comparing losses");
     }
     for (int k = 0; k < a->n_sigmas && rc == SS_OK; k++) {
         for (int i = 0; i < a->n_inputs; i++) {

@@ -175,8 +175,8 @@ ss_code ss_compare_runs_table(ss_run *const *runs, int n_runs, ss_table *t, ss_e
     ss_str *texts = ss_calloc((size_t)n_runs, sizeof *texts), differ = {0};
     ss_run_settings settings = {0};
     bool same[N_FACTS];
-    ss_code rc = texts ? ss_run_settings_find(runs, n_runs, &settings, e)
-                       : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc =
+        texts ? ss_run_settings_find(runs, n_runs, &settings, e) : ss_no_memory(e, "comparing");
 
     if (rc == SS_OK)
         rc = ss_table_init(t, "runs", e);
@@ -253,8 +253,7 @@ ss_code ss_compare_nonfinite_table(const ss_compare *c, int top, ss_table *t, ss
     char name[512];
     int shown = 0;
     const ss_compare_row **in_order = ss_alloc((size_t)c->n, sizeof *in_order);
-    ss_code rc =
-        in_order ? ss_table_init(t, c->titles[1], e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = in_order ? ss_table_init(t, c->titles[1], e) : ss_no_memory(e, "comparing");
 
     if (rc != SS_OK)
         goto out;

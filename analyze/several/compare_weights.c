@@ -49,7 +49,7 @@ static ss_code set_bits(ss_compare_weights *x, ss_err *e)
     double *most = ss_alloc((size_t)x->n, sizeof *most);
 
     if (!most)
-        return ss_fail(e, SS_NOMEM, "comparing weights: out of memory");
+        return ss_no_memory(e, "comparing weights");
     for (int64_t i = 0; i < x->n; i++)
         most[i] = isinf(x->rows[i].absmax[0]) || isinf(x->rows[i].absmax[1])
                       ? NAN
@@ -104,7 +104,7 @@ ss_code ss_compare_weights_find(const ss_compare *c, const char *name, ss_compar
     names = sort_parameters(runs[1]);
     x->rows = ss_calloc((size_t)runs[0]->n_parameters, sizeof *x->rows);
     if (!names || !x->rows)
-        rc = ss_fail(e, SS_NOMEM, "comparing weights: out of memory");
+        rc = ss_no_memory(e, "comparing weights");
     for (int64_t i = 0; i < runs[0]->n_parameters && rc == SS_OK; i++) {
         const named key = {runs[0]->parameters[i], 0};
         const named *hit =

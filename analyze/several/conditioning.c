@@ -83,7 +83,7 @@ static ss_code same_otherwise(ss_run *a, ss_run *b, bool *same, ss_err *e)
     *same = !differ.len && x.n_foreign == 0 && strcmp(a->model_sha256, b->model_sha256) == 0 &&
             strcmp(a->precision, b->precision) == 0 && strcmp(a->condition, b->condition) == 0;
     if (differ.failed)
-        rc = ss_fail(e, SS_NOMEM, "out of memory");
+        rc = ss_no_memory(e, "conditioning");
     ss_str_release(&differ);
     ss_run_settings_release(&x);
     return rc;

@@ -115,7 +115,7 @@ static ss_code make_rows(ss_trend *t, ss_err *e)
     t->values = ss_alloc(width * (1 + 2 * rows), sizeof *t->values);
     t->flags = ss_calloc(width * rows, sizeof *t->flags);
     if (!t->rows || !t->values || !t->flags)
-        return ss_fail(e, SS_NOMEM, "trend: out of memory");
+        return ss_no_memory(e, "trend");
     for (size_t i = 0; i < width * (1 + 2 * rows); i++)
         t->values[i] = NAN;
     t->n = (int)n;
@@ -171,8 +171,7 @@ ss_code ss_trend_find(ss_run *const *runs, const int64_t *steps, int n_runs,
 
     *t = (ss_trend){.runs = ss_calloc((size_t)n_runs, sizeof *t->runs),
                     .steps = ss_calloc((size_t)n_runs, sizeof *t->steps)};
-    rc = t->runs && t->steps ? sort_runs(runs, steps, n_runs, t, e)
-                             : ss_fail(e, SS_NOMEM, "trend: out of memory");
+    rc = t->runs && t->steps ? sort_runs(runs, steps, n_runs, t, e) : ss_no_memory(e, "trend");
     if (rc == SS_OK)
         rc = ss_align(t->runs, n_runs, globs, n_globs, &t->aligned, e);
     if (rc == SS_OK)
@@ -197,7 +196,7 @@ static ss_code take_training(ss_run *r, const ss_sites *sites, ss_trend *t, ss_e
     t->steps = ss_alloc((size_t)r->n_sigmas, sizeof *t->steps);
     a->sites = ss_alloc((size_t)sites->n, sizeof *a->sites);
     if (!t->runs || !t->steps || !a->sites)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     t->runs[0] = r;
     a->n_runs = 1;
     a->n_sites = sites->n;

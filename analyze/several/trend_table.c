@@ -304,7 +304,7 @@ ss_code ss_forecast_table(const ss_trend *t, const ss_format *f, const char *tit
     int count[SS_REACH_UNKNOWN + 1] = {0};
     const int shown = top < t->n ? top : t->n;
     dated *rows = ss_alloc((size_t)t->n, sizeof *rows);
-    ss_code rc = rows ? ss_table_init(table, title, e) : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = rows ? ss_table_init(table, title, e) : ss_no_memory(e, "a trend");
 
     if (rc != SS_OK)
         goto out;

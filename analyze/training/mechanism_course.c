@@ -20,7 +20,7 @@ ss_code ss_course_make(ss_run *const *runs, const int64_t *steps, int n, ss_cour
     c->scratch = ss_alloc((size_t)c->p.n + MOST_LATE * MOST_LATE, sizeof *c->scratch);
     if (!c->scratch) {
         ss_course_release(c);
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", runs[0]->path);
+        return ss_no_memory(e, runs[0]->path);
     }
     for (int i = 0; i < c->p.n && c->end < 0; i++) {
         if (c->p.points[i].bad)

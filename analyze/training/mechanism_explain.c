@@ -203,5 +203,5 @@ ss_code ss_mechanism_explain(ss_course *c, const ss_runaway *x, ss_mechanism_fin
         say_why_not(c, m, &s);
     ss_str_add(&s, ".");
     m->sentence = ss_str_detach(&s);
-    return m->sentence ? SS_OK : ss_fail(e, SS_NOMEM, "mechanism: out of memory");
+    return m->sentence ? SS_OK : ss_no_memory(e, "mechanism");
 }

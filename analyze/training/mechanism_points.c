@@ -14,11 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static ss_code out_of_memory(const ss_run *r, ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
-}
-
 static ss_mechanism_point nothing_known(double step, int run)
 {
     return (ss_mechanism_point){.step = step,
@@ -68,7 +63,7 @@ static ss_code make_room(ss_run *first, int n, ss_mechanism_points *p, ss_err *e
     p->names = first->layers;
     p->points = ss_calloc((size_t)n, sizeof *p->points);
     p->layers = ss_calloc((size_t)n * (size_t)p->n_layers, sizeof *p->layers);
-    return p->points && p->layers && p->runs ? SS_OK : out_of_memory(first, e);
+    return p->points && p->layers && p->runs ? SS_OK : ss_no_memory(e, first->path);
 }
 
 /* Finds the thirds of all noise levels of a training. */
@@ -96,7 +91,7 @@ static ss_code of_training(ss_run *r, ss_mechanism_points *p, ss_err *e)
 {
     ss_view view = {0};
     int *inputs = ss_alloc((size_t)r->n_inputs, sizeof *inputs);
-    ss_code rc = inputs ? ss_view_open(r, &view, e) : out_of_memory(r, e);
+    ss_code rc = inputs ? ss_view_open(r, &view, e) : ss_no_memory(e, r->path);
 
     p->training = true;
     if (rc == SS_OK)
@@ -150,7 +145,7 @@ static ss_code of_run(const ss_aligned *a, int at, const float *first_weights,
     ss_view view = {0};
     int *columns = a ? ss_alloc((size_t)a->n_sigmas, sizeof *columns) : ss_sigma_order(r);
     int *inputs = ss_alloc((size_t)(a ? a->n_inputs : r->n_inputs), sizeof *inputs);
-    ss_code rc = columns && inputs ? ss_view_open(r, &view, e) : out_of_memory(r, e);
+    ss_code rc = columns && inputs ? ss_view_open(r, &view, e) : ss_no_memory(e, r->path);
 
     if (rc != SS_OK)
         goto out;
@@ -257,7 +252,7 @@ ss_code ss_mechanism_points_find(ss_run *const *runs, const int64_t *steps, int 
     *p = (ss_mechanism_points){.n_runs = n};
     if (!sorted || !(p->runs = ss_alloc((size_t)n, sizeof *p->runs))) {
         ss_free(sorted);
-        return out_of_memory(runs[0], e);
+        return ss_no_memory(e, runs[0]->path);
     }
     memcpy(p->runs, runs, (size_t)n * sizeof *p->runs);
     for (int i = 0; i < n && steps; i++)

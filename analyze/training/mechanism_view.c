@@ -8,11 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static ss_code out_of_memory(const ss_run *r, ss_err *e)
-{
-    return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
-}
-
 bool ss_module_ends(const char *path, const char *end)
 {
     const size_t n = strlen(path), m = strlen(end);
@@ -97,10 +92,10 @@ ss_code ss_view_open(ss_run *r, ss_view *view, ss_err *e)
     if (rc == SS_OK && view->absmax)
         rc = ss_sites_find(r, NULL, 0, SS_SITES_ALL, &view->all, e);
     if (rc == SS_OK && !(view->is = ss_alloc((size_t)view->all.n, sizeof *view->is)))
-        rc = out_of_memory(r, e);
+        rc = ss_no_memory(e, r->path);
     if (rc == SS_OK &&
         !(view->scratch = ss_alloc(n_scratch(r) + 3 * n_all(r), sizeof *view->scratch)))
-        rc = out_of_memory(r, e);
+        rc = ss_no_memory(e, r->path);
     view->cells = view->scratch ? view->scratch + n_scratch(r) : NULL;
     view->in = (ss_site){input_module(r), ss_run_port(r, "input")};
     for (int i = 0; i < view->all.n && rc == SS_OK; i++)

@@ -159,7 +159,7 @@ static ss_code probe_numbers(const char *folder, double x[SS_N_STORY_NUMBERS], s
     char *path = ss_path_join(folder, "probe.h5");
     ss_sites sites = {0};
     ss_run *r = NULL;
-    ss_code rc = path ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
+    ss_code rc = path ? SS_OK : ss_no_memory(e, folder);
 
     if (path && ss_file_exists(path)) {
         if ((rc = ss_run_open(path, &r, e)) == SS_OK)
@@ -181,7 +181,7 @@ static ss_code probe_numbers(const char *folder, double x[SS_N_STORY_NUMBERS], s
 
 static ss_code out_of_memory(const ss_story *s, ss_err *e)
 {
-    return ss_fail(e, SS_NOMEM, "%s: out of memory", s->folder ? s->folder : "story");
+    return ss_no_memory(e, s->folder ? s->folder : "story");
 }
 
 /* Adds the training in a folder to the regime. */

@@ -191,7 +191,7 @@ static ss_code judge_one(const ss_story_regime *g, ss_finding_id f, ss_story_ans
     if (!s.len)
         ss_str_add(&s, "no runs");
     a->numbers = ss_str_detach(&s);
-    return a->numbers ? SS_OK : ss_fail(e, SS_NOMEM, "story: out of memory");
+    return a->numbers ? SS_OK : ss_no_memory(e, "story");
 }
 
 ss_code ss_story_judge(const ss_story *s, ss_story_judgement *j, ss_err *e)

@@ -27,7 +27,7 @@ static ss_code list_columns(ss_training *t, ss_err *e)
     int n = 0;
 
     if (!(t->columns = ss_alloc((size_t)r->n_sigmas, sizeof *t->columns)))
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     for (int k = 0; k < r->n_sigmas; k++) {
         if (r->done[k])
             t->columns[n++] = k;
@@ -49,7 +49,7 @@ static ss_code cut_bands(ss_training *t, ss_err *e)
     if ((rc = ss_run_training(t->run, "sigma", &t->sigma, e)) != SS_OK || !t->sigma)
         return rc;
     if (!(all = ss_alloc(room, sizeof *all)))
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     for (int j = 0; j < r->n_done; j++) {
         for (int i = 0; i < r->n_samples; i++) {
             if (!isnan(sigmas_of(t, j)[i]))
@@ -76,7 +76,7 @@ static ss_code fill_bands(ss_training *t, const ss_sites *sites, const float *ab
     const size_t width = (size_t)t->trend.n_steps, n = (size_t)sites->n * SS_N_BANDS * width;
 
     if (!(t->bands = ss_alloc(n, sizeof *t->bands)))
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        return ss_no_memory(e, r->path);
     for (size_t i = 0; i < n; i++)
         t->bands[i] = NAN;
     for (int i = 0; i < sites->n && t->sigma; i++) {
@@ -106,7 +106,7 @@ static ss_code fill_stage_rms(ss_training *t, const ss_sites *sites, ss_err *e)
 
     t->stage_rms = ss_alloc(SS_N_STAGES * width, sizeof *t->stage_rms);
     if (rc == SS_OK && (!scratch || !t->stage_rms))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", t->run->path);
+        rc = ss_no_memory(e, t->run->path);
     for (size_t at = 0; at < SS_N_STAGES * width && rc == SS_OK; at++) {
         int n = 0;
 

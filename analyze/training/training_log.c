@@ -26,7 +26,7 @@ static ss_code each_line(const char *folder, const char *name,
     ss_code rc = SS_OK;
 
     if (!path || !line)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
+        rc = ss_no_memory(e, folder);
     else if (!f)
         rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
     while (f && fgets(line, LINE, f)) {
@@ -112,7 +112,7 @@ static void take_event(void *x, const json_t *line)
 static ss_code load(const char *folder, const char *name, ss_json *j, ss_err *e)
 {
     char *path = ss_path_join(folder, name);
-    ss_code rc = path ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
+    ss_code rc = path ? SS_OK : ss_no_memory(e, folder);
 
     *j = (ss_json){0};
     if (path && ss_file_exists(path))
@@ -152,8 +152,7 @@ static ss_code read_statistics(const char *folder, ss_training_log *t, ss_err *e
 {
     char *path = ss_path_join(folder, SS_TRAINING_STATISTICS);
     ss_run *r = NULL;
-    ss_code rc =
-        path ? ss_run_open_any(path, &r, e) : ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
+    ss_code rc = path ? ss_run_open_any(path, &r, e) : ss_no_memory(e, folder);
 
     if (rc == SS_OK)
         rc = r->steps ? ss_training_windows_read(r, t, e)

@@ -69,7 +69,7 @@ ss_code ss_training_overflow_find(const ss_training *t, const ss_sites *sites, c
     if (rc == SS_OK)
         rc = ss_run_nonfinite(t->run, &l.nonfinite, e);
     if (rc == SS_OK && !(o->rows = ss_calloc((size_t)sites->n, sizeof *o->rows)))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", t->run->path);
+        rc = ss_no_memory(e, t->run->path);
     for (int i = 0; i < sites->n && rc == SS_OK; i++) {
         const ss_training_overflow_row row = look_at(&l, sites->site[i]);
         int at = o->n;

@@ -218,8 +218,7 @@ ss_code ss_training_bands_table(const ss_training *t, int top, ss_table *table, 
     const int n = t->trend.n_steps, shown = top < t->trend.n ? top : t->trend.n;
     char name[512], rest[80];
     double *scratch = ss_alloc((size_t)n, sizeof *scratch);
-    ss_code rc = scratch ? ss_table_init(table, "noise levels", e)
-                         : ss_fail(e, SS_NOMEM, "%s: out of memory", t->run->path);
+    ss_code rc = scratch ? ss_table_init(table, "noise levels", e) : ss_no_memory(e, t->run->path);
 
     if (rc != SS_OK)
         goto out;
@@ -260,8 +259,7 @@ ss_code ss_training_loss_table(const ss_training *t, ss_table *table, ss_err *e)
 {
     ss_training_loss *rows = ss_alloc((size_t)t->run->n_bins, sizeof *rows);
     int n;
-    ss_code rc = rows ? ss_training_losses(t, rows, &n, e)
-                      : ss_fail(e, SS_NOMEM, "%s: out of memory", t->run->path);
+    ss_code rc = rows ? ss_training_losses(t, rows, &n, e) : ss_no_memory(e, t->run->path);
 
     if (rc == SS_OK)
         rc = ss_table_init(table, "loss", e);

@@ -51,8 +51,7 @@ static ss_code read_weights(ss_run *r, int a, int b, ss_training_log *t, ss_err 
 {
     const float *rms;
     double *ratio = ss_alloc((size_t)r->n_parameters, sizeof *ratio);
-    ss_code rc = ratio ? ss_run_updates(r, "weight_rms", &rms, e)
-                       : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    ss_code rc = ratio ? ss_run_updates(r, "weight_rms", &rms, e) : ss_no_memory(e, r->path);
     size_t n = 0;
 
     for (int64_t p = 0; rc == SS_OK && rms && p < r->n_parameters; p++) {
@@ -184,7 +183,7 @@ static ss_code compare_windows(ss_run *r, const measured *m, ss_training_log *t,
 static ss_code fit_exponent(const ss_run *r, const measured *m, ss_training_log *t, ss_err *e)
 {
     double *x = ss_alloc((size_t)m->n, sizeof *x), *y = ss_alloc((size_t)m->n, sizeof *y);
-    const ss_code rc = x && y ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    const ss_code rc = x && y ? SS_OK : ss_no_memory(e, r->path);
 
     for (int i = 0; i < m->n && rc == SS_OK; i++) {
         x[i] = (double)r->steps[m->column[i]];
@@ -203,8 +202,7 @@ ss_code ss_training_windows_read(ss_run *r, ss_training_log *t, ss_err *e)
                   .peak = ss_alloc((size_t)r->n_sigmas, sizeof *m.peak)};
     ss_mechanism_finding mechanism;
     ss_format f;
-    ss_code rc = m.column && m.peak ? read_peaks(r, t, &m, e)
-                                    : ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+    ss_code rc = m.column && m.peak ? read_peaks(r, t, &m, e) : ss_no_memory(e, r->path);
 
     t->seed = (int64_t)r->seed;
     if (ss_run_format(r, &f))

@@ -90,7 +90,7 @@ ss_code ss_updates_find(const ss_training *t, ss_updates *u, ss_err *e)
     u->worst = ss_alloc(steps, sizeof *u->worst);
     if (!u->rows || !u->stale || !u->worst) {
         ss_updates_release(u);
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", t->run->path);
+        return ss_no_memory(e, t->run->path);
     }
     for (size_t j = 0; j < steps; j++)
         u->worst[j] = NAN;
@@ -192,8 +192,7 @@ ss_code ss_stale_table(const ss_training *t, const ss_updates *u, int top, ss_ta
     const float *x, *loss;
     char rest[64] = "";
     int *order = ss_alloc((size_t)u->n_stale, sizeof *order);
-    ss_code rc = order ? ss_run_updates(t->run, "staleness", &x, e)
-                       : ss_fail(e, SS_NOMEM, "%s: out of memory", t->run->path);
+    ss_code rc = order ? ss_run_updates(t->run, "staleness", &x, e) : ss_no_memory(e, t->run->path);
 
     if (rc == SS_OK)
         rc = ss_run_training(t->run, "loss", &loss, e);

@@ -120,7 +120,7 @@ void ss_net_fail(ss_net *n, ss_code code, const char *fmt, ...)
 
 static void out_of_memory(ss_net *n)
 {
-    ss_net_fail(n, SS_NOMEM, "out of memory");
+    ss_net_fail(n, SS_NOMEM, "a network: out of memory");
 }
 
 /* Makes p the net's to free. */

@@ -16,7 +16,7 @@ ss_code ss_page_begin(ss_page *p, const char *folder, const char *file, const ch
 
     *p = (ss_page){.folder = folder, .prefix = prefix, .summary = summary};
     if (!path)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", file);
+        return ss_no_memory(e, file);
     rc = ss_outfile_open(&p->out, path, e);
     ss_free(path);
     if (rc != SS_OK)
@@ -106,7 +106,7 @@ ss_code ss_page_pixels(ss_page *p, ss_image *im, const char *name, int width, co
 
     snprintf(file, sizeof file, "%s%s.png", p->prefix, name);
     path = ss_path_join(p->folder, file);
-    rc = path ? ss_image_write_png(path, im, e) : ss_fail(e, SS_NOMEM, "%s: out of memory", file);
+    rc = path ? ss_image_write_png(path, im, e) : ss_no_memory(e, file);
     if (rc == SS_OK) {
         html_raw(p->f, "<figure>");
         html_raw(p->f, "<img class=\"pixels\" src=\"");

@@ -28,7 +28,7 @@ static ss_code read_picture(const char *folder, const json_t *name, ss_image *im
             e, SS_FORMAT,
             "%s/generate.json: a model's pictures are to be names of files in that folder", folder);
     path = ss_path_join(folder, file);
-    rc = path ? ss_image_read_png(path, im, e) : ss_fail(e, SS_NOMEM, "%s: out of memory", file);
+    rc = path ? ss_image_read_png(path, im, e) : ss_no_memory(e, file);
     ss_free(path);
     return rc;
 }
@@ -55,7 +55,7 @@ static ss_code put_picture(ss_tiles *t, int row, int column, const ss_image *im,
     float *x = ss_alloc((size_t)ss_sample_values(size), sizeof *x), *to = x;
 
     if (!x)
-        return ss_fail(e, SS_NOMEM, "pictures: out of memory");
+        return ss_no_memory(e, "pictures");
     for (int f = 0; f < ss_sample_frames(size); f++) {
         for (int y = 0; y < size.height; y++) {
             const uint8_t *from = im->data + (y * ss_sample_frames(size) + f) * line;
@@ -221,7 +221,7 @@ static ss_code show(ss_page *p, const char *folder, const json_t *root, ss_err *
     snprintf(alt, sizeof alt, "Generated samples: %d models by %d samples.", rows, columns);
     ss_page_section(p, "samples", "Generated samples");
     rc = caption.failed
-             ? ss_fail(e, SS_NOMEM, "%s: out of memory", folder)
+             ? ss_no_memory(e, folder)
              : ss_page_pixels(p, &t.tiles.sheet, "samples",
                               t.tiles.sheet.w < 900 ? t.tiles.sheet.w : 900, alt, caption.s, e);
     if (rc == SS_OK)
@@ -239,7 +239,7 @@ ss_code ss_section_samples(ss_page *p, const char *folder, ss_err *e)
     ss_code rc;
 
     if (!path)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", folder);
+        return ss_no_memory(e, folder);
     if ((rc = ss_json_load(&j, path, e)) == SS_OK) {
         if (strcmp(ss_json_string(&j, "format", ""), "sigmascope-generate") != 0)
             ss_json_complain(&j, SS_FORMAT, "format", "\"sigmascope-generate\" is expected");

@@ -67,7 +67,7 @@ static ss_code pictures(ss_page *page, const ss_analysis *x, ss_err *e)
         ss_str_add(&caption, " The first three channels as red, green and blue.");
     ss_str_addf(&alt, "Inputs of the network: %d inputs at %d noise levels.", n_inputs, n_levels);
     if (caption.failed || alt.failed)
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", r->path);
+        rc = ss_no_memory(e, r->path);
     else
         rc = ss_page_pixels(page, &t.sheet, "inputs", t.sheet.w < 900 ? t.sheet.w : 900, alt.s,
                             caption.s, e);

@@ -133,7 +133,7 @@ static ss_code module(ss_page *page, const ss_analysis *x, const ss_map_source *
     snprintf(name, sizeof name, "maps-%02d", number);
     snprintf(alt, sizeof alt, "Activation maps of %.250s: %d columns at %d noise levels.",
              r->modules[m->module], columns, n_levels);
-    rc = caption.failed ? ss_fail(e, SS_NOMEM, "%s: out of memory", r->path)
+    rc = caption.failed ? ss_no_memory(e, r->path)
                         : ss_page_pixels(page, &t.sheet, name, t.sheet.w, alt, caption.s, e);
 out:
     ss_image_release(&t.sheet);

@@ -57,7 +57,7 @@ static ss_code draw(ss_page *page, const ss_analysis *x, int k, const pictures *
     }
     snprintf(file, sizeof file, "%sframe-%02d.png", page->prefix, k);
     if (rc == SS_OK && !(path = ss_path_join(page->folder, file)))
-        rc = ss_fail(e, SS_NOMEM, "%s: out of memory", file);
+        rc = ss_no_memory(e, file);
     if (rc == SS_OK)
         rc = ss_image_write_png(path, &t.sheet, e);
     ss_free(path);
@@ -178,7 +178,7 @@ ss_code ss_section_player(ss_page *page, const ss_analysis *x, ss_err *e)
     text = data ? json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(5)) : NULL;
     json_decref(data);
     if (!text)
-        return ss_fail(e, SS_NOMEM, "%s: out of memory", x->run->path);
+        return ss_no_memory(e, x->run->path);
     ss_page_section(page, "player", "Through the network, over sigma");
     ss_frames_say(&videos, size);
     html_element(f, "p", NULL,

@@ -114,8 +114,8 @@ static ss_code change(const ss_compare *c, int site, double *bits, ss_err *e)
 {
     const int n = c->aligned.n_sigmas;
     double *b = ss_alloc((size_t)n, sizeof *b);
-    ss_code rc = b ? ss_compare_curve(c, 0, site, SS_STAGE_NONE, bits, e)
-                   : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc =
+        b ? ss_compare_curve(c, 0, site, SS_STAGE_NONE, bits, e) : ss_no_memory(e, "a report");
 
     if (rc == SS_OK)
         rc = ss_compare_curve(c, 1, site, SS_STAGE_NONE, b, e);
@@ -130,7 +130,7 @@ static ss_code heat_data(ss_plot *p, const ss_compare *c, const int *sites, int 
     const ss_aligned *a = &c->aligned;
     double *bits = ss_alloc((size_t)a->n_sigmas, sizeof *bits), most = 0.01;
     char name[256];
-    ss_code rc = bits ? SS_OK : ss_fail(e, SS_NOMEM, "out of memory");
+    ss_code rc = bits ? SS_OK : ss_no_memory(e, "a report");
 
     ss_plot_add(p, "$d << EOD\n");
     for (int i = 0; i < n && rc == SS_OK; i++) {

@@ -39,7 +39,7 @@ static ss_code numbers(ss_page *p, const ss_story *s, const ss_story_judgement *
     }
     html_element(p->f, "p", NULL, "Rule: %s.", rule ? rule : "");
     html_raw(p->f, "</td></tr>\n");
-    const ss_code rc = rule ? SS_OK : ss_fail(e, SS_NOMEM, "%s: out of memory", s->folder);
+    const ss_code rc = rule ? SS_OK : ss_no_memory(e, s->folder);
     ss_free(rule);
     return rc;
 }
