@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { AUTO_BATCH_PIXELS = 16384 }; /* in one forward pass, where nothing is said */
+enum { AUTO_BATCH_PIXELS = 16384 }; /* in one forward pass, without --batch */
 
 static ss_code open_noising(const ss_network_options *opt, ss_network *k, ss_err *e)
 {
