@@ -14,7 +14,7 @@ static ss_code parse_rule(const char *map, ss_changes *k, ss_err *e)
     struct ss_precision_rule *rule = &k->rules[k->precision.n_rules];
 
     if (!glob)
-        return ss_no_memory(e, "interventions");
+        return ss_no_memory(e, "--precision-map");
     rule->glob = glob;
     k->precision.n_rules++;
     if (!eq)
@@ -45,7 +45,7 @@ static ss_code parse_precision(const ss_changes_options *opt, ss_changes *k, ss_
     k->precision.torch_norms = opt->as || !plain;
     k->rules = ss_calloc((size_t)opt->n_precision_maps, sizeof *k->rules);
     if (!k->rules)
-        return ss_no_memory(e, "interventions");
+        return ss_no_memory(e, "the precision");
     k->precision.rules = k->rules;
     ss_str_add(&text, k->precision.format.name);
     if (k->precision.scope == SS_ROUND_BLOCKS)
@@ -58,7 +58,7 @@ static ss_code parse_precision(const ss_changes_options *opt, ss_changes *k, ss_
         ss_str_addf(&text, ", %s", opt->precision_maps[i]);
     }
     k->precision_text = ss_str_detach(&text);
-    return rc != SS_OK || k->precision_text ? rc : ss_no_memory(e, "interventions");
+    return rc != SS_OK || k->precision_text ? rc : ss_no_memory(e, "the precision");
 }
 
 static ss_code parse_interventions(const ss_changes_options *opt, ss_changes *k, ss_err *e)

@@ -334,7 +334,7 @@ static ss_code write_description(const job *g, ss_err *e)
     char *path = ss_path_join(g->dir.tmp, MARK);
     json_t *j = describe(g);
     ss_code rc = path ? ss_json_write(path, j, JSON_INDENT(1) | JSON_REAL_PRECISION(9), e)
-                      : ss_fail(e, SS_NOMEM, MARK ": out of memory");
+                      : ss_no_memory(e, MARK);
 
     ss_free(path);
     json_decref(j);
