@@ -105,7 +105,7 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
 {
     const ss_model_info *a = ss_model_about(m);
     const ss_checkpoint *k = ss_model_checkpoint(m);
-    char remedies[256];
+    char remedies[256], frames[40] = "";
     int n_weights, n_modules, n_inner = 0;
     ss_weight *const *w = ss_model_weights(m, &n_weights);
     ss_code rc = ss_table_init(t, "model", e);
@@ -124,7 +124,9 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     list_dtypes(t, w, n_weights);
     property(t, "parameters", "%lld in %d tensors, %d modules", (long long)a->n_parameters,
              n_weights, n_modules - n_inner);
-    property(t, "input", "%lld channels, %lldx%lld", (long long)a->net.in_channels,
+    if (a->net.sample_frames)
+        snprintf(frames, sizeof frames, "%lld frames of ", (long long)a->net.sample_frames);
+    property(t, "input", "%lld channels, %s%lldx%lld", (long long)a->net.in_channels, frames,
              (long long)a->net.sample_h, (long long)a->net.sample_w);
     property(t, "output", "%lld channels", (long long)a->net.out_channels);
     list_conditions(t, a);

@@ -59,7 +59,7 @@ static void test_reads(void **state)
     t = ss_safetensors_find(f, "ids");
     assert_false(t->usable);
     assert_int_equal(ss_stored_shape(t, &s, &e), SS_UNSUPPORTED);
-    assert_non_null(strstr(e.msg, "good.st: tensor ids has dtype I64; F32, F16 and BF16 can"));
+    assert_non_null(strstr(e.msg, "good.st: tensor ids has dtype I64; F32, F16, BF16 can"));
     t = ss_safetensors_find(f, "next");
     assert_string_equal(t->type, "F2_FUTURE");
     ss_safetensors_close(f);

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "fft/spectrum.h"
 #include "kernels/context.h"
+#include "models/inventory.h"
 #include "probe/bundle.h"
 #include "probe/generate.h"
 #include "probe/probe.h"
@@ -121,6 +122,23 @@ static void test_the_run_holds_what_the_network_saw(void **state)
         for (int k = 0; k < SAMPLES; k++)
             assert_true(loss[s * SAMPLES + k] > 0 && isnan(loss[(2 + s) * SAMPLES + k]));
     ss_run_close(r);
+}
+
+/* `inspect` says how many frames there are. */
+static void test_inventory_has_frames(void **state)
+{
+    (void)state;
+    ss_model *m;
+    ss_table t;
+    ss_err e = {0};
+
+    assert_int_equal(ss_model_open(in_tmp("model"), NULL, &m, &e), SS_OK);
+    assert_int_equal(ss_inventory_about(m, &t, &e), SS_OK);
+    char *text = json_dumps(t.rows, JSON_COMPACT);
+    assert_non_null(strstr(text, "[\"input\",\"1 channels, 3 frames of 8x8\"]"));
+    free(text);
+    ss_table_release(&t);
+    ss_model_close(m);
 }
 
 static void test_spectra_are_means_over_frames(void **state)
@@ -474,6 +492,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_run_holds_what_the_network_saw),
+        cmocka_unit_test(test_inventory_has_frames),
         cmocka_unit_test(test_spectra_are_means_over_frames),
         cmocka_unit_test(test_statistics_are_over_all_frames),
         cmocka_unit_test(test_bundles_replay),

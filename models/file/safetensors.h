@@ -7,7 +7,7 @@
  *
  * A file is believed only after every entry was checked: offsets inside the file, the
  * tensors side by side without holes or overlaps, each as large as its shape and dtype
- * say. Any dtype is listed; F32, F16 and BF16 can be used.
+ * say. Any dtype is listed; those of SS_DTYPES can be used.
  *
  *   ss_safetensors *f;
  *   rc = ss_safetensors_open("model.safetensors", &f, &err);
