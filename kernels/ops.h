@@ -31,9 +31,8 @@ ss_tensor *ss_conv2d(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss
 ss_tensor *ss_linear(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss_tensor *bias);
 
 /* identity; x*sigmoid(x); x*Phi(x) (exact, erf); x*tanh(softplus(x)); max(x,0) */
-#define SS_ACTS(X) \
-    X(NONE, "identity") X(SILU, "silu") X(GELU, "gelu") X(MISH, "mish") X(RELU, "relu")
-#define X(name, text) SS_ACT_##name,
+#define SS_ACTS(X) X(NONE, identity) X(SILU, silu) X(GELU, gelu) X(MISH, mish) X(RELU, relu)
+#define X(id, name) SS_ACT_##id,
 typedef enum { SS_ACTS(X) SS_N_ACTS } ss_act;
 #undef X
 ss_tensor *ss_activate(ss_ctx *c, const ss_tensor *x, ss_act act);

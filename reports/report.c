@@ -111,12 +111,9 @@ static void lead(ss_page *p, const ss_analysis *x)
 static ss_code run_page(writer *w, int i, const char *file, const char *prefix, const char *title,
                         ss_err *e)
 {
-    static ss_code (*const sections[])(ss_page *, const ss_analysis *, ss_err *) = {
-        ss_section_nonfinite, ss_section_growth,    ss_section_player, ss_section_heat,
-        ss_section_headroom,  ss_section_keep,      ss_section_bands,  ss_section_histograms,
-        ss_section_inputs,    ss_section_attention, ss_section_maps,   ss_section_channels,
-        ss_section_loss,      ss_section_weights,
-    };
+#define X(name) ss_section_##name,
+    static ss_code (*const sections[])(ss_page *, const ss_analysis *, ss_err *) = {SS_SECTIONS(X)};
+#undef X
     const ss_analysis *x = &w->analyses[i];
     ss_page page;
     ss_code rc = ss_page_begin(&page, w->folder, file, prefix, title, w->summary, e);

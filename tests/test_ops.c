@@ -341,7 +341,7 @@ static void test_instructions(void **state)
 static void test_every_activation(void **state)
 {
     static const float x[] = {-7, -2, -0.5F, 0.25F, 1, 3, 40};
-#define X(name, text) text,
+#define X(id, name) #name,
     static const char *const names[] = {SS_ACTS(X)};
 #undef X
     float y[SS_N_ACTS][N_OF(x)];

@@ -121,7 +121,9 @@ static const struct {
 
 static ss_stats naive(const float *x, int64_t n)
 {
-    ss_stats s = {.min = INFINITY, .max = -INFINITY, .count = (uint64_t)n};
+#define X(name) .name = NAN,
+    ss_stats s = {SS_STATS(X).count = (uint64_t)n}; /* NaN stays where nothing below sets it */
+#undef X
     long double sum = 0, square = 0, spread = 0;
     int64_t finite = 0;
 
@@ -144,8 +146,6 @@ static ss_stats naive(const float *x, int64_t n)
     for (int64_t i = 0; i < n; i++)
         if (isfinite(x[i]))
             spread += (x[i] - sum / finite) * (x[i] - sum / finite);
-    if (!finite)
-        s.min = s.max = s.absmax = NAN;
     s.mean = finite ? (float)(sum / finite) : NAN;
     s.std = finite ? (float)sqrtl(spread / finite) : NAN;
     s.rms = finite ? (float)sqrtl(square / finite) : NAN;

@@ -8,7 +8,7 @@ enum { BLOCK = 2048 };
 static void activate_block(const float *x, float *y, int64_t n, ss_act act)
 {
 #define BODY(f) _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = f(x[i])
-    SWITCH_ACT(act, BODY)
+    SWITCH_ACT(act)
 #undef BODY
 }
 
@@ -127,7 +127,7 @@ ss_code ISA(fill)(ss_device *d, ss_tensor *y, float value, ss_err *e)
 static void slope_block(const float *x, const float *dy, float *dx, int64_t n, ss_act act)
 {
 #define BODY(f) _Pragma("omp simd") for (int64_t i = 0; i < n; i++) dx[i] = dy[i] * f(x[i])
-    SWITCH_SLOPE(act, BODY)
+    SWITCH_SLOPE(act)
 #undef BODY
 }
 

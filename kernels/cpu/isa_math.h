@@ -166,26 +166,25 @@ static inline float identity_slope(float x)
     return 1;
 }
 
-/* The body once for each activation, with ACT(x) standing for it, so that the choice is made
- * outside the loop. */
-#define SWITCH_ACT(act, BODY)                    \
-    switch (act) {                               \
-    case SS_ACT_NONE: BODY(identity_f32); break; \
-    case SS_ACT_SILU: BODY(silu_f32); break;     \
-    case SS_ACT_GELU: BODY(gelu_f32); break;     \
-    case SS_ACT_MISH: BODY(mish_f32); break;     \
-    case SS_ACT_RELU: BODY(relu_f32); break;     \
-    case SS_N_ACTS: break;                       \
+/* The caller's BODY(f) once for each activation, f(x) being it or its derivative, so that the
+ * choice is made outside the loop. Of an activation `name` these are name_f32 and name_slope. */
+#define ACT_CASE(id, name) \
+    case SS_ACT_##id:      \
+        BODY(name##_f32);  \
+        break;
+#define SLOPE_CASE(id, name) \
+    case SS_ACT_##id:        \
+        BODY(name##_slope);  \
+        break;
+#define SWITCH_ACT(act)    \
+    switch (act) {         \
+        SS_ACTS(ACT_CASE)  \
+    case SS_N_ACTS: break; \
     }
-/* Likewise with the derivatives. */
-#define SWITCH_SLOPE(act, BODY)                    \
-    switch (act) {                                 \
-    case SS_ACT_NONE: BODY(identity_slope); break; \
-    case SS_ACT_SILU: BODY(silu_slope); break;     \
-    case SS_ACT_GELU: BODY(gelu_slope); break;     \
-    case SS_ACT_MISH: BODY(mish_slope); break;     \
-    case SS_ACT_RELU: BODY(relu_slope); break;     \
-    case SS_N_ACTS: break;                         \
+#define SWITCH_SLOPE(act)   \
+    switch (act) {          \
+        SS_ACTS(SLOPE_CASE) \
+    case SS_N_ACTS: break;  \
     }
 
 #endif

@@ -152,7 +152,7 @@ static void apply_row(const float *x, const float *mean, float *y, int64_t C, ss
 #define BODY(f)                                                \
     _Pragma("omp simd") for (int64_t c = 0; c < C; c++) y[c] = \
         f(MADD(x[c] - mean[c], mul[c], add[c]))
-    SWITCH_ACT(act, BODY)
+    SWITCH_ACT(act)
 #undef BODY
 }
 
@@ -327,7 +327,7 @@ static void slope_row(const float *x, const float *dy, row_plan k, float *dz, fl
         s1[c] += g;                                          \
         s2[c] = MADD(g, h, s2[c]);                           \
     }
-    SWITCH_SLOPE(act, BODY)
+    SWITCH_SLOPE(act)
 #undef BODY
 }
 

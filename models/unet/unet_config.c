@@ -52,7 +52,7 @@ static double read_double(ss_json *j, const char *key, double fallback, double l
 /* Reads an activation; none where the key is absent or null. */
 static ss_act read_act(ss_json *j, const char *key, ss_act none)
 {
-#define X(name, text) text,
+#define X(id, name) #name,
     static const char *const names[] = {SS_ACTS(X) "swish", NULL};
 #undef X
     const int i = ss_json_choice(j, key, names + 1, -1); /* the identity is no option */

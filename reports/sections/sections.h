@@ -1,4 +1,4 @@
-/* sections.h - the parts of a run's page, in the order in which one reads them
+/* sections.h - the parts of a run's page
  *
  * Each writes its heading, figures and tables, or nothing where the run does not have what it
  * needs; summary.c links to the anchors named here, under the same conditions.
@@ -9,20 +9,26 @@
 #include "reports/analysis.h"
 #include "reports/page/page.h"
 
-ss_code ss_section_growth(ss_page *p, const ss_analysis *x, ss_err *e);     /* #growth */
-ss_code ss_section_player(ss_page *p, const ss_analysis *x, ss_err *e);     /* #player */
-ss_code ss_section_heat(ss_page *p, const ss_analysis *x, ss_err *e);       /* #heat */
-ss_code ss_section_headroom(ss_page *p, const ss_analysis *x, ss_err *e);   /* #headroom */
-ss_code ss_section_keep(ss_page *p, const ss_analysis *x, ss_err *e);       /* #keep */
-ss_code ss_section_nonfinite(ss_page *p, const ss_analysis *x, ss_err *e);  /* #nonfinite */
-ss_code ss_section_bands(ss_page *p, const ss_analysis *x, ss_err *e);      /* #bands */
-ss_code ss_section_histograms(ss_page *p, const ss_analysis *x, ss_err *e); /* #histograms */
-ss_code ss_section_attention(ss_page *p, const ss_analysis *x, ss_err *e);  /* #attention */
-ss_code ss_section_inputs(ss_page *p, const ss_analysis *x, ss_err *e);     /* #inputs */
-ss_code ss_section_maps(ss_page *p, const ss_analysis *x, ss_err *e);       /* #maps */
-ss_code ss_section_channels(ss_page *p, const ss_analysis *x, ss_err *e);   /* #channels, #tokens */
-ss_code ss_section_loss(ss_page *p, const ss_analysis *x, ss_err *e);       /* #loss */
-ss_code ss_section_weights(ss_page *p, const ss_analysis *x, ss_err *e);    /* #weights */
+/* The sections in the order of the page. Each is a function ss_section_NAME, and its heading has
+ * the anchor #NAME; channels has another one, #tokens. */
+#define SS_SECTIONS(X) \
+    X(nonfinite)       \
+    X(growth)          \
+    X(player)          \
+    X(heat)            \
+    X(headroom)        \
+    X(keep)            \
+    X(bands)           \
+    X(histograms)      \
+    X(inputs)          \
+    X(attention)       \
+    X(maps)            \
+    X(channels)        \
+    X(loss)            \
+    X(weights)
+#define X(name) ss_code ss_section_##name(ss_page *p, const ss_analysis *x, ss_err *e);
+SS_SECTIONS(X)
+#undef X
 
 /* The list of the network's structure, #structure, each row an anchor of its own, #structure-1;
  * nothing where the run has none. */

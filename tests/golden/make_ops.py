@@ -90,12 +90,13 @@ linear("bf16_weights", (4,), 16, 16, dtype=torch.bfloat16)
 
 
 def gelu(x):
-    """F.gelu, but right in the negative tail too, where its 1 + erf cancels even in float64"""
-    exact = x * torch.special.erfc(-x * 0.5**0.5) / 2
-    return exact if x.dtype == torch.float64 else F.gelu(x)
+    """F.gelu, but right in the negative tail too, where its 1 + erf cancels even in float64, and
+    at inf, where that of PyTorch 2.15 in f32 is NaN"""
+    return x * torch.special.erfc(-x * 0.5**0.5) / 2
 
 
-ACTS = [lambda x: x, F.silu, gelu, F.mish, F.relu]  # the order of ss_act
+# The names of SS_ACTS (kernels/ops.h), in its order.
+ACTS = {"identity": lambda x: x, "silu": F.silu, "gelu": gelu, "mish": F.mish, "relu": F.relu}
 
 
 def group_norm(name, n, dims, c, groups, act=0, affine=True, mod=False, eps=1e-5, mean=0.0,
@@ -109,10 +110,10 @@ def group_norm(name, n, dims, c, groups, act=0, affine=True, mod=False, eps=1e-5
         at = [n] + [1] * len(dims) + [c]
         y = y * (1 + f64(m[:, :c]).reshape(at)) + f64(m[:, c:]).reshape(at)
     put(f"group_norm/{name}", (groups, eps, act), x=x, gamma=gamma, beta=beta, mod=m,
-        y=ACTS[act](y))
+        y=list(ACTS.values())[act](y))
 
 
-for act, text in enumerate(["identity", "silu", "gelu", "mish", "relu"]):
+for act, text in enumerate(ACTS):
     group_norm(text, 2, (3, 3), 32, 8, act)
 group_norm("one_group", 1, (5, 7), 7, 1)
 group_norm("each_channel", 2, (4, 3), 33, 33)
@@ -146,10 +147,10 @@ line = torch.cat([torch.linspace(-14, 14, 1001), torch.logspace(-30, 0, 61),
                   -torch.logspace(-30, 0, 61), torch.tensor([0.0, 50, -50, 88, -88, 1e4, 3e38])])
 inf = float("inf")
 special = torch.tensor([inf, -inf, float("nan")])
-for act, text in enumerate(["identity", "silu", "gelu", "mish", "relu"]):
-    put(f"activate/{text}", (act,), x=line, y=ACTS[act](line.double()))
+for act, text in enumerate(ACTS):
+    put(f"activate/{text}", (act,), x=line, y=ACTS[text](line.double()))
     # what PyTorch's f32 kernels make of these is what we are to make of them
-    put(f"activate_special/{text}", (act,), x=special, y=ACTS[act](special))
+    put(f"activate_special/{text}", (act,), x=special, y=ACTS[text](special))
 
 
 def geglu(name, lead, k):
