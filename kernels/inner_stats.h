@@ -4,7 +4,7 @@
  * Known are the least and the largest value, how many are inf or NaN, and the exponents of large
  * ones; no moments. Values below 2^SS_LOGIT_FROM are counted together with the smallest normal
  * exponent: what overflows in a format of at least that range is exact, what underflows is not
- * told.
+ * known.
  */
 #ifndef SS_KERNELS_INNER_STATS_H
 #define SS_KERNELS_INNER_STATS_H

@@ -9,7 +9,7 @@ static ss_code activate_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
     return ss_do_activate(c, n->in[0], n->arg.act, y);
 }
 
-/* dx = dy act'(x). Needs x: not every act can be told from its value. */
+/* dx = dy act'(x). Needs x: the value of an act does not determine its slope. */
 static ss_code activate_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                                  ss_tensor *const dx[])
 {
