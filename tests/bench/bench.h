@@ -77,6 +77,8 @@ void bench_alternate(bench_side *sides, int n, double seconds);
 void bench_measure_machine(bench *b);
 /* The same of another number of threads, operations a second. */
 double bench_peak(int threads);
+/* That of products of bf16; NaN where the processor has none, or AMX, which is not measured. */
+double bench_peak_bf16(int threads);
 
 /* MiB that this process holds, or the most it ever held. */
 double bench_memory(bool most);

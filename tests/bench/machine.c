@@ -1,14 +1,16 @@
 /* machine.c - what the machine can do: multiply-adds a second, bytes a second
  *
- * The peak: each thread runs chains of fused multiply-adds in registers, enough of them to hide
- * the latency, in the widest vectors there are. The memory's rate: all threads copy arrays much
- * larger than the caches; bytes read and bytes written count. Both are the best of several tries:
- * they are limits.
+ * The peaks, of f32 and of bf16: each thread runs chains of fused multiply-adds in registers,
+ * enough of them to hide the latency, in the widest vectors there are. The memory's rate: all
+ * threads copy arrays much larger than the caches; bytes read and bytes written count. Both are the
+ * best of several tries: they are limits.
  */
 #include "base/mem.h"
 #include "tests/bench/bench.h"
 
+#include <cpuid.h>
 #include <immintrin.h>
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -47,12 +49,22 @@ static float chains_128(int64_t rounds)
     return _mm_cvtss_f32(a[0]);
 }
 
-double bench_peak(int threads)
+/* Pairs of bf16, each lane multiplies and adds two. The sums come first, as in dpbf16. */
+static inline __attribute__((target("avx512bf16"))) __m512 add_pairs(__m512 sum, __m512 a, __m512 b)
 {
-    const bool wide = __builtin_cpu_supports("avx512f");
-    const bool fused = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    float (*chains)(int64_t) = wide ? chains_512 : fused ? chains_256 : chains_128;
-    const int64_t rounds = 4000000, lanes = wide ? 16 : fused ? 8 : 4;
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+}
+
+__attribute__((target("avx512bf16"))) static float chains_bf16(int64_t rounds)
+{
+    CHAIN_LOOP(__m512, _mm512_set1_ps, add_pairs, _mm512_add_ps)
+    return _mm512_cvtss_f32(a[0]);
+}
+
+/* lanes: products of one step of a chain */
+static double rate_of(float (*chains)(int64_t), int64_t lanes, int threads)
+{
+    const int64_t rounds = 4000000;
     volatile float keep = 0; /* the results are used: the loops may not go */
     double best = 0;
 
@@ -69,6 +81,29 @@ double bench_peak(int threads)
         best = rate > best ? rate : best;
     }
     return best;
+}
+
+double bench_peak(int threads)
+{
+    if (__builtin_cpu_supports("avx512f"))
+        return rate_of(chains_512, 16, threads);
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return rate_of(chains_256, 8, threads);
+    return rate_of(chains_128, 4, threads);
+}
+
+static bool has_amx_bf16(void)
+{
+    unsigned r[4];
+
+    return __get_cpuid_count(7, 0, &r[0], &r[1], &r[2], &r[3]) && (r[3] >> 22 & 1);
+}
+
+double bench_peak_bf16(int threads)
+{
+    return __builtin_cpu_supports("avx512bf16") && !has_amx_bf16()
+               ? rate_of(chains_bf16, 32, threads)
+               : NAN;
 }
 
 static double copy_rate(int threads)
