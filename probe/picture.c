@@ -12,7 +12,7 @@ ss_code ss_picture_check_channels(int c, ss_err *e)
     if (c == 1 || c == 3)
         return SS_OK;
     return ss_fail(e, SS_USAGE,
-                   "the network's input has %d channels, pictures have 1 or 3; where it works on "
+                   "the network's input has %d channels, pictures have 1 or 3; if it works on "
                    "latents, encode the pictures first and give them as tensor:FILE#NAME",
                    c);
 }

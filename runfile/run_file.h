@@ -36,7 +36,7 @@
  *   /attention/NAME    [layer, head, input, sigma, sample] f32, entropy entropy_min max_logit
  *                      sink; NaN beyond the heads of a layer, and if a head's logits are not
  *                      finite. /attention/keys, /attention/heads [layer] i64
- *   /weights/NAME      [parameter] f32, absmax rms, of the finite values; NaN where there is none.
+ *   /weights/NAME      [parameter] f32, absmax rms, of the finite values; NaN if there are none.
  *                      /weights/nonfinite [parameter] u64, how many values are inf or NaN
  *   /structure/NAME    [line] text, what lets the network's activations grow, one row for each kind
  *                      and place (names: base/structure.h, meaning: models/structure.h); since

@@ -179,7 +179,7 @@ static void test_one_file_serves_every_sample(void **state)
     ss_input_free(in);
     assert_not_opened(spec_of("images", "none.png"), 2, 2, 1, 1, SS_IO, "No such file");
     assert_not_opened(spec_of("images", "single.png"), 2, 2, 4, 1, SS_USAGE,
-                      "has 4 channels, pictures have 1 or 3; where it works on latents");
+                      "has 4 channels, pictures have 1 or 3; if it works on latents");
 }
 
 static void test_folders_of_videos(void **state)
