@@ -85,7 +85,7 @@ static void test_idx(void **state)
     ss_data_close(d);
 
     opt.pool = 4;
-    refused(&opt, SS_USAGE, "pictures of 4 x 6 cannot be averaged 4 x 4");
+    refused(&opt, SS_USAGE, "pictures of 4 x 6 cannot be divided into 4 x 4 pixels");
     opt.pool = 1;
     refused(&opt, SS_USAGE, "pictures of 4 x 6 after averaging are larger than 4 x 5");
     opt.pool = 2;
@@ -93,7 +93,7 @@ static void test_idx(void **state)
     refused(&opt, SS_USAGE, "the null class is 4, but the data have labels 0 to 4");
     opt.null_class = 5;
     opt.labels = opt.path;
-    refused(&opt, SS_USAGE, "has 3 dimensions, labels have 1");
+    refused(&opt, SS_USAGE, "has 3 dimensions; expected 1");
     opt.path = in_tmp("nothing");
     refused(&opt, SS_IO, "nothing");
 }
@@ -385,7 +385,7 @@ static void test_rare_class(void **state)
     refused(&opt, SS_USAGE, "the rare class is 2, but the data have 2 classes");
     opt.rare = 0;
     captions("{\"file\": \"a.png\", \"label\": 0}\n");
-    refused(&opt, SS_USAGE, "a rare class needs another one beside it");
+    refused(&opt, SS_USAGE, "a rare class needs another class");
 }
 
 int main(void)

@@ -404,7 +404,7 @@ static void test_errors(void **state)
     expect_error(&o, SS_USAGE, "a batch of 0");
     o = options();
     o.lambda = NAN;
-    expect_error(&o, SS_USAGE, "a penalty of nan");
+    expect_error(&o, SS_USAGE, "coefficient nan");
     o = options();
     o.scale.initial = 0;
     expect_error(&o, SS_USAGE, "loss scale: initial is 0");

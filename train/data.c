@@ -35,17 +35,16 @@ static ss_code check(const ss_data_options *o, ss_err *e)
         return ss_fail(e, SS_USAGE, "pictures of %d x %d: sides are 1 to %d", o->h, o->w,
                        (int)SS_IMAGE_MAX_SIDE);
     if (!(o->dropout >= 0 && o->dropout <= 1))
-        return ss_fail(e, SS_USAGE, "condition dropout is %g; a chance is 0 to 1", o->dropout);
+        return ss_fail(e, SS_USAGE, "condition dropout is %g; expected a probability, 0 to 1",
+                       o->dropout);
     if (o->dropout > 0 && o->null_class < 0)
         return ss_fail(e, SS_USAGE, "condition dropout needs a null class");
     if (o->kind != SS_DATA_SHAPES && !o->path)
         return ss_fail(e, SS_USAGE, "the data set has no path");
     if (o->rare >= 0 && o->rare_every < 2)
-        return ss_fail(e, SS_USAGE, "a rare class at every %" PRId64 "th step; 2 or more",
-                       o->rare_every);
+        return ss_fail(e, SS_USAGE, "rare_every is %" PRId64 "; expected 2 or more", o->rare_every);
     if (!isfinite(o->rare_scale))
-        return ss_fail(e, SS_USAGE, "a rare class times %g; expected a finite number",
-                       o->rare_scale);
+        return ss_fail(e, SS_USAGE, "rare_scale is %g; expected a finite number", o->rare_scale);
     return ss_picture_check_channels(o->c, e);
 }
 
@@ -72,7 +71,7 @@ ss_code ss_data_open(const ss_data_options *opt, ss_data **out, ss_err *e)
                      "the rare class is %" PRId64 ", but the data have %" PRId64 " classes",
                      opt->rare, d->classes);
     if (rc == SS_OK && opt->rare >= 0 && d->classes < 2)
-        rc = ss_fail(e, SS_USAGE, "a rare class needs another one beside it");
+        rc = ss_fail(e, SS_USAGE, "a rare class needs another class beside it");
     d->path = d->labels = d->opt.path = d->opt.labels = NULL; /* the caller's */
     if (rc != SS_OK) {
         ss_data_close(d);

@@ -8,7 +8,7 @@ static ss_code read_labels(ss_data *d, ss_err *e)
     if (rc != SS_OK)
         return rc;
     if (d->marks.rank != 1)
-        return ss_fail(e, SS_USAGE, "%s has %d dimensions, labels have 1", d->labels,
+        return ss_fail(e, SS_USAGE, "%s has %d dimensions; expected 1, a list of labels", d->labels,
                        d->marks.rank);
     if ((int64_t)d->marks.n != d->n)
         return ss_fail(e, SS_USAGE, "%s has %zu labels for the %zu pictures of %s", d->labels,
@@ -33,8 +33,9 @@ static ss_code open_idx(ss_data *d, ss_err *e)
         return ss_fail(e, SS_USAGE, "%s: expected 3 dimensions: number (over 0), height, width",
                        d->path);
     if (pool < 1 || h % (uint32_t)pool || w % (uint32_t)pool)
-        return ss_fail(e, SS_USAGE, "%s: pictures of %u x %u cannot be averaged %d x %d", d->path,
-                       h, w, pool, pool);
+        return ss_fail(e, SS_USAGE,
+                       "%s: pictures of %u x %u cannot be divided into %d x %d pixels to average",
+                       d->path, h, w, pool, pool);
     if (h / (uint32_t)pool > (uint32_t)d->opt.h || w / (uint32_t)pool > (uint32_t)d->opt.w)
         return ss_fail(e, SS_USAGE,
                        "%s: pictures of %u x %u after averaging are larger than %d x %d", d->path,

@@ -166,7 +166,7 @@ static ss_code check_weights(const session *s, ss_err *e)
     if (rc != SS_OK || !first)
         return rc;
     return ss_fail(e, SS_FORMAT,
-                   "the weights it begins from are inf or NaN in %d of %d parameters, the first is "
+                   "the initial weights are inf or NaN in %d of %d parameters, the first is "
                    "%s; no training mends that: begin from an earlier checkpoint (`sigmascope "
                    "inspect` shows whether it is whole)",
                    bad, n, first);
@@ -184,7 +184,7 @@ static ss_code branch(session *s, ss_err *e)
     if (s->start >= s->config->steps)
         return ss_fail(e, SS_USAGE,
                        "init.state: %s is at step %" PRId64 " already, and steps is %" PRId64
-                       ": give more (--steps), they are counted from the beginning",
+                       ": give more (--steps); the steps of the other training count, too",
                        from, s->start, s->config->steps);
     return SS_OK;
 }
@@ -209,14 +209,14 @@ static ss_code change_steps(session *s, ss_err *e)
         return ss_fail(e, SS_USAGE,
                        "%s: was trained for %" PRId64 " steps and cannot go on to %" PRId64
                        ": optimizer.rate is \"%s\", so the learning rate of every step depends on "
-                       "how many there are, and those that are done would have been others; "
+                       "how many there are, and the steps that are done would have had others; "
                        "\"constant\" rates allow it, a branch (init.state) too",
                        s->folder.path, was, now,
                        s->config->trainer.optimizer.rate == SS_RATE_LINEAR ? "linear" : "cosine");
     if (now < done)
         return ss_fail(e, SS_USAGE,
                        "%s: %" PRId64 " steps are done already, %" PRId64 " are asked for; "
-                       "give --steps as many or more",
+                       "give --steps of that many or more",
                        s->folder.path, done, now);
     ss_note("%s: %" PRId64 " steps in place of %" PRId64, s->folder.path, now, was);
     return ss_train_folder_set_config(&s->folder, s->config->effective, e);

@@ -88,7 +88,7 @@ static ss_code check_config(ss_train_folder *f, const char *path, const json_t *
             f->steps = there->steps;
         if (ss_train_config_differs(was, now, where, sizeof where))
             rc = ss_fail(e, SS_USAGE,
-                         "%s is of another training: %s; train on from its weights with init.from, "
+                         "%s is of another training: %s; begin from its weights with init.from, "
                          "or give the same configuration",
                          path, where);
     }

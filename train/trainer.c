@@ -145,17 +145,21 @@ static ss_code open_batch(ss_trainer *t, ss_err *e)
 static ss_code check_options(const ss_trainer_options *o, ss_err *e)
 {
     if (o->batch < 1 || o->batch > SS_MOST_SAMPLES)
-        return ss_fail(e, SS_USAGE, "training: a batch of %d; 1 to %d", o->batch, SS_MOST_SAMPLES);
+        return ss_fail(e, SS_USAGE, "training: a batch of %d; expected 1 to %d", o->batch,
+                       SS_MOST_SAMPLES);
     if (o->interval < 1)
-        return ss_fail(e, SS_USAGE, "training: a penalty at every %d-th step; 1 or more",
+        return ss_fail(e, SS_USAGE, "training: penalty interval %d; expected 1 or more",
                        o->interval);
     if (!(o->lambda >= 0) || isinf(o->lambda))
-        return ss_fail(e, SS_USAGE, "training: a penalty of %g; 0 or more", o->lambda);
+        return ss_fail(e, SS_USAGE,
+                       "training: penalty coefficient %g; expected a finite number, 0 or more",
+                       o->lambda);
     if (o->bins < 1 || o->bins > SS_LOSS_MAX_BINS)
-        return ss_fail(e, SS_USAGE, "training: loss in %d bins; 1 to %d", o->bins,
+        return ss_fail(e, SS_USAGE, "training: loss in %d bins; expected 1 to %d", o->bins,
                        SS_LOSS_MAX_BINS);
     if (!(o->bin_lo > 0 && o->bin_lo < o->bin_hi) || isinf(o->bin_hi))
-        return ss_fail(e, SS_USAGE, "training: loss in bins from sigma %g to %g; 0 < from < to",
+        return ss_fail(e, SS_USAGE,
+                       "training: loss in bins from sigma %g to %g; expected 0 < from < to",
                        o->bin_lo, o->bin_hi);
     ss_code rc = ss_loss_scale_check(&o->scale, e);
     if (rc != SS_OK)

@@ -174,7 +174,7 @@ static void read_bins(ss_json *j, ss_loss_bins *bins)
 
         bins->count[i] = json_integer_value(json_array_get(count, (size_t)i));
         if (bins->count[i] < 0)
-            ss_json_complain(j, SS_FORMAT, "count", "expected numbers from 0 on");
+            ss_json_complain(j, SS_FORMAT, "count", "expected numbers, 0 or more");
         bins->mean[i] = json_is_null(m) ? NAN : json_number_value(m);
     }
 }
