@@ -410,7 +410,7 @@ static void test_errors(void **state)
     expect_error(&o, SS_USAGE, "loss scale: initial is 0");
     o = options();
     o.interval = 0;
-    expect_error(&o, SS_USAGE, "0-th step");
+    expect_error(&o, SS_USAGE, "interval 0");
     o = options();
     o.lambda = 1;
     o.penalty = nothing;

@@ -56,7 +56,7 @@ ss_code ss_data_open(const ss_data_options *opt, ss_data **out, ss_err *e)
     if (rc != SS_OK)
         return rc;
     if (!(d = ss_calloc(1, sizeof *d)))
-        return ss_no_memory(e, "data");
+        return ss_no_memory(e, "training pictures");
     d->opt = *opt;
     d->path = opt->path;
     d->labels = opt->labels;

@@ -53,7 +53,7 @@ static ss_code read_picture(ss_data *d, const char *file, int64_t i, ss_err *e)
     const ss_data_options *o = &d->opt;
     ss_image im = {0};
     char *path = ss_path_join(d->path, file);
-    ss_code rc = path ? ss_image_read_png(path, &im, e) : ss_no_memory(e, "data");
+    ss_code rc = path ? ss_image_read_png(path, &im, e) : ss_no_memory(e, file);
 
     ss_free(path);
     if (rc == SS_OK)
@@ -76,7 +76,7 @@ static ss_code read_caption(ss_data *d, ss_json *j, int64_t i, caption_kind *kin
         const char *caption = ss_json_string(j, "text", "");
 
         if (!(d->caption[i] = ss_strdup(caption)))
-            return ss_no_memory(e, "data");
+            return ss_no_memory(e, j->name);
     }
     if (ss_json_unread(j))
         ss_json_complain(j, SS_FORMAT, ss_json_unread(j), "known: file, label, text");
@@ -101,7 +101,7 @@ static ss_code read_line(ss_data *d, const char *file, const char *line, size_t 
 
     ss_str_addf(&name, "%s:%" PRId64, file, i + 1);
     if (name.failed)
-        rc = ss_no_memory(e, "data");
+        rc = ss_no_memory(e, file);
     else
         rc = ss_json_parse(&j, name.s, line, len, e);
     if (rc == SS_OK) {
@@ -143,7 +143,7 @@ static ss_code open_folder(ss_data *d, ss_err *e)
 {
     char *file = ss_path_join(d->path, "captions.jsonl"), *text = NULL;
     ss_code rc =
-        file ? ss_file_read(file, SS_JSON_MAX_FILE, &text, NULL, e) : ss_no_memory(e, "data");
+        file ? ss_file_read(file, SS_JSON_MAX_FILE, &text, NULL, e) : ss_no_memory(e, d->path);
 
     if (rc == SS_OK)
         rc = read_lines(d, file, text, e);

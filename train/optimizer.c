@@ -122,13 +122,13 @@ ss_code ss_optimizer_new(ss_ctx *c, const ss_optimizer_options *opt, const ss_tr
         return rc;
     o = ss_calloc(1, sizeof *o);
     if (!o)
-        return ss_no_memory(e, "an optimiser");
+        return ss_no_memory(e, "the optimiser's state");
     o->opt = *opt;
     o->c = c;
     o->tensor = ss_alloc(n, sizeof *o->tensor);
     o->sums = ss_calloc(n, sizeof *o->sums);
     if (!o->tensor || !o->sums)
-        rc = ss_no_memory(e, "an optimiser");
+        rc = ss_no_memory(e, "the optimiser's state");
     else
         o->n = n;
     for (size_t i = 0; i < o->n; i++) {

@@ -23,11 +23,6 @@
 
 static const char lock_file[] = "lock", model_file[] = "config.json";
 
-static ss_code out_of_memory(const ss_train_folder *f, ss_err *e)
-{
-    return ss_no_memory(e, f->path ? f->path : "training");
-}
-
 char *ss_train_folder_file(const ss_train_folder *f, const char *name)
 {
     return ss_path_join(f->path, name);
@@ -46,7 +41,7 @@ static ss_code lock(ss_train_folder *f, ss_err *e)
     char *path = ss_train_folder_file(f, lock_file);
 
     if (!path)
-        return out_of_memory(f, e);
+        return ss_no_memory(e, f->path ? f->path : "training");
     f->lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
     const bool busy = f->lock >= 0 && flock(f->lock, LOCK_EX | LOCK_NB) != 0;
     const int why = errno;
@@ -146,7 +141,8 @@ static ss_code remove_leftovers(const ss_train_folder *f, ss_err *e)
             continue;
         char *path = ss_train_folder_file(f, entry->d_name);
 
-        rc = path ? ss_outdir_remove_leftover(path, e) : out_of_memory(f, e);
+        rc = path ? ss_outdir_remove_leftover(path, e)
+                  : ss_no_memory(e, f->path ? f->path : "training");
         ss_free(path);
     }
     closedir(d);
@@ -161,7 +157,7 @@ ss_code ss_train_folder_open(const char *path, const json_t *config, bool resume
 
     *f = (ss_train_folder){.path = ss_strdup(path), .lock = -1};
     if (!f->path || !(file = ss_train_folder_file(f, SS_TRAINING_CONFIG)))
-        return out_of_memory(f, e);
+        return ss_no_memory(e, f->path ? f->path : "training");
     if (mkdir(path, 0777) != 0 && errno != EEXIST) {
         rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
         goto out;
@@ -187,7 +183,8 @@ out:
 ss_code ss_train_folder_set_config(const ss_train_folder *f, const json_t *config, ss_err *e)
 {
     char *path = ss_train_folder_file(f, SS_TRAINING_CONFIG);
-    ss_code rc = path ? write_config(path, config, e) : out_of_memory(f, e);
+    ss_code rc =
+        path ? write_config(path, config, e) : ss_no_memory(e, f->path ? f->path : "training");
 
     ss_free(path);
     return rc;
@@ -238,7 +235,7 @@ ss_code ss_train_folder_steps(const ss_train_folder *f, int64_t **steps, size_t 
             continue;
         int64_t *grown = ss_grow(*steps, &cap, *n + 1, sizeof *grown);
         if (!grown) {
-            rc = out_of_memory(f, e);
+            rc = ss_no_memory(e, f->path ? f->path : "training");
         } else {
             *steps = grown;
             grown[(*n)++] = step;
@@ -258,7 +255,7 @@ ss_code ss_train_folder_steps(const ss_train_folder *f, int64_t **steps, size_t 
 static ss_code remove_step(const ss_train_folder *f, int64_t step, bool ema, ss_err *e)
 {
     char *path = ss_train_folder_step(f, step, ema);
-    ss_code rc = path ? SS_OK : out_of_memory(f, e);
+    ss_code rc = path ? SS_OK : ss_no_memory(e, f->path ? f->path : "training");
 
     if (rc == SS_OK && (!ema || ss_is_dir(path)))
         rc = ss_outdir_remove(path, model_file, e);

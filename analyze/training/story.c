@@ -179,11 +179,6 @@ static ss_code probe_numbers(const char *folder, double x[SS_N_STORY_NUMBERS], s
 
 /* ---- folders ---- */
 
-static ss_code out_of_memory(const ss_story *s, ss_err *e)
-{
-    return ss_no_memory(e, s->folder ? s->folder : "story");
-}
-
 /* Adds the training in a folder to the regime. */
 static ss_code add_run(const ss_story *s, ss_story_regime *g, const char *folder, size_t *cap,
                        ss_err *e)
@@ -192,7 +187,7 @@ static ss_code add_run(const ss_story *s, ss_story_regime *g, const char *folder
     ss_code rc;
 
     if (!grown)
-        return out_of_memory(s, e);
+        return ss_no_memory(e, s->folder ? s->folder : "story");
     g->runs = grown;
     grown += g->n;
     if ((rc = ss_training_log_read(folder, &grown->log, e)) != SS_OK)
@@ -249,7 +244,7 @@ static ss_code each_folder(ss_story *s, const char *folder,
         if (path && ss_is_dir(path))
             rc = each(s, path, entry->d_name, self, e);
         else if (!path && entry->d_name[0] != '.')
-            rc = out_of_memory(s, e);
+            rc = ss_no_memory(e, s->folder ? s->folder : "story");
         ss_free(path);
         errno = 0;
     }
@@ -301,7 +296,8 @@ ss_code ss_story_read(const char *folder, ss_story *s, ss_err *e)
     ss_code rc;
 
     *s = (ss_story){.folder = ss_strdup(folder)};
-    rc = s->folder ? take_regime(s, folder, "", NULL, e) : out_of_memory(s, e);
+    rc = s->folder ? take_regime(s, folder, "", NULL, e)
+                   : ss_no_memory(e, s->folder ? s->folder : "story");
     if (rc == SS_OK && s->n == 0)
         rc = each_folder(s, folder, take_regime, NULL, e);
     if (rc == SS_OK && s->n == 0)
