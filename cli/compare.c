@@ -89,13 +89,13 @@ static ss_code judge(comparer *x, const ss_comparison *p, const char *name, ss_e
     for (int i = 0; i < x->n_specs && rc == SS_OK; i++) {
         const ss_limit *l = &x->limits[i];
 
-        rc = ss_measure_of(p, l->measure, &value, where, sizeof where, e);
+        rc = ss_compared_value(p, l->measure, &value, where, sizeof where, e);
         if (rc != SS_OK)
             break;
         x->n_exceeded += value > l->limit;
         ss_table_row(&x->fail_over);
         ss_table_text(&x->fail_over, name);
-        ss_table_text(&x->fail_over, ss_measure_name(l->measure));
+        ss_table_text(&x->fail_over, ss_compared_name(l->measure));
         ss_table_number(&x->fail_over, l->limit);
         ss_table_number(&x->fail_over, value);
         ss_table_text(&x->fail_over, value > l->limit ? "EXCEEDED" : "within");

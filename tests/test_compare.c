@@ -343,7 +343,8 @@ static void test_same_run(void **state)
         double value;
         char where[256];
 
-        assert_int_equal(ss_measure_of(&x, (ss_measure)m, &value, where, sizeof where, &e), SS_OK);
+        assert_int_equal(ss_compared_value(&x, (ss_compared)m, &value, where, sizeof where, &e),
+                         SS_OK);
         const bool ratio =
             m == SS_COMPARED_absmax || m == SS_COMPARED_rms || m == SS_COMPARED_weights;
         assert_true(value == (ratio ? 1 : 0));

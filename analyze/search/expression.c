@@ -254,8 +254,9 @@ static ss_code read_comparison(parser *p, ss_expression_node *m)
 
 static ss_code read_measure(parser *p, int *node)
 {
-    static const char allowed[] = "overflow, nonfinite, absmax, rms, headroom, entropy, max_logit, "
-                                  "loss, 'not' or '('";
+#define X(name, text) text ", "
+    static const char allowed[] = SS_MEASURES(X) "'not' or '('";
+#undef X
     int which = 0;
     ss_code rc;
 

@@ -28,7 +28,7 @@ void ss_comparison_release(ss_comparison *x)
     ss_compare_weights_release(&x->weights);
 }
 
-const char *ss_measure_name(ss_measure m)
+const char *ss_compared_name(ss_compared m)
 {
 #define X(name) #name,
     static const char *const names[] = {SS_COMPARED(X)};
@@ -39,22 +39,24 @@ const char *ss_measure_name(ss_measure m)
 
 ss_code ss_limit_parse(const char *spec, ss_limit *l, ss_err *e)
 {
+#define X(name) " " #name
     const char *equals = strchr(spec, '=');
     const size_t n = equals ? (size_t)(equals - spec) : 0;
 
     l->measure = equals ? SS_N_COMPARED : SS_COMPARED_absmax;
     for (int m = 0; m < SS_N_COMPARED && equals; m++) {
-        const char *name = ss_measure_name((ss_measure)m);
+        const char *name = ss_compared_name((ss_compared)m);
 
         if (strlen(name) == n && memcmp(name, spec, n) == 0)
-            l->measure = (ss_measure)m;
+            l->measure = (ss_compared)m;
     }
     if (l->measure == SS_N_COMPARED || !ss_parse_double(equals ? equals + 1 : spec, &l->limit) ||
         l->limit < 0)
         return ss_fail(e, SS_USAGE,
-                       "'%s' is no limit; expected MEASURE=NUMBER, the number not negative, with "
-                       "absmax, rms, nonfinite, entropy, loss or weights, or a number alone",
+                       "'%s' is no limit; expected MEASURE=NUMBER, the number not negative, or a "
+                       "number alone; the measures are" SS_COMPARED(X),
                        spec);
+#undef X
     return SS_OK;
 }
 
@@ -187,8 +189,8 @@ static bool most_weight(const ss_comparison *x, double *value, char *where, size
     return true;
 }
 
-ss_code ss_measure_of(const ss_comparison *x, ss_measure m, double *value, char *where, size_t n,
-                      ss_err *e)
+ss_code ss_compared_value(const ss_comparison *x, ss_compared m, double *value, char *where,
+                          size_t n, ss_err *e)
 {
     const ss_aligned *a = &x->sites.aligned;
     bool known = false;
@@ -205,5 +207,5 @@ ss_code ss_measure_of(const ss_comparison *x, ss_measure m, double *value, char 
     return known
                ? SS_OK
                : ss_fail(e, SS_SHAPE, "%s cannot be judged: %s and %s have nothing of it in common",
-                         ss_measure_name(m), a->runs[0]->path, a->runs[1]->path);
+                         ss_compared_name(m), a->runs[0]->path, a->runs[1]->path);
 }

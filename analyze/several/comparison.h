@@ -22,7 +22,7 @@
 
 #define SS_COMPARED(X) X(absmax) X(rms) X(nonfinite) X(entropy) X(loss) X(weights)
 #define X(name) SS_COMPARED_##name,
-typedef enum { SS_COMPARED(X) SS_N_COMPARED } ss_measure;
+typedef enum { SS_COMPARED(X) SS_N_COMPARED } ss_compared;
 #undef X
 
 typedef struct {
@@ -38,17 +38,17 @@ ss_code ss_comparison_find(ss_run *a, ss_run *b, const char *name, const char *c
 void ss_comparison_release(ss_comparison *x); /* {0} is fine */
 
 typedef struct {
-    ss_measure measure;
+    ss_compared measure;
     double limit;
 } ss_limit;
 
 /* SS_USAGE with the list of measures where it is none. */
 ss_code ss_limit_parse(const char *spec, ss_limit *l, ss_err *e);
-const char *ss_measure_name(ss_measure m);
+const char *ss_compared_name(ss_compared m);
 
-/* The measure, and the name of the place that has it. A measure that the runs cannot give (no
- * loss, no attention) is SS_SHAPE: what was not looked at has not passed. */
-ss_code ss_measure_of(const ss_comparison *x, ss_measure m, double *value, char *where, size_t n,
-                      ss_err *e);
+/* The value of a measure, and the name of the place that has it. A measure that the runs cannot
+ * give (no loss, no attention) is SS_SHAPE: what was not looked at has not passed. */
+ss_code ss_compared_value(const ss_comparison *x, ss_compared m, double *value, char *where,
+                          size_t n, ss_err *e);
 
 #endif

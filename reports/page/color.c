@@ -3,41 +3,28 @@
 
 #include <math.h>
 
-/* Samples at equal distances; in between, linear. The error against the full tables is below 3
- * of 255. */
+/* Samples at equal distances; in between, linear. The error against the full table is below 3 of
+ * 255. */
 static const ss_rgb viridis[] = {
     {68, 1, 84},    {72, 26, 108},  {71, 47, 125},  {65, 68, 135},  {57, 86, 140},  {49, 104, 142},
     {42, 120, 142}, {35, 136, 142}, {31, 152, 139}, {34, 168, 132}, {53, 183, 121}, {84, 197, 104},
     {122, 209, 81}, {165, 219, 54}, {210, 226, 27}, {253, 231, 37},
 };
-static const ss_rgb diverging[] = {
-    {59, 76, 192},   {98, 130, 234},  {141, 176, 254}, {184, 208, 249}, {221, 221, 221},
-    {245, 196, 173}, {244, 154, 123}, {222, 96, 77},   {180, 4, 38},
-};
 
-static ss_rgb at(const ss_rgb *map, int n, double t)
+ss_rgb ss_viridis(double t)
 {
+    enum { N = sizeof viridis / sizeof *viridis };
     double place, part;
     int i;
 
     if (isnan(t))
         return (ss_rgb){255, 0, 255};
-    place = fmin(fmax(t, 0), 1) * (n - 1);
-    i = place >= n - 1 ? n - 2 : (int)place;
+    place = fmin(fmax(t, 0), 1) * (N - 1);
+    i = place >= N - 1 ? N - 2 : (int)place;
     part = place - i;
-#define MIX(c) (uint8_t) lround(map[i].c + part * (map[i + 1].c - map[i].c))
+#define MIX(c) (uint8_t) lround(viridis[i].c + part * (viridis[i + 1].c - viridis[i].c))
     return (ss_rgb){MIX(r), MIX(g), MIX(b)};
 #undef MIX
-}
-
-ss_rgb ss_viridis(double t)
-{
-    return at(viridis, sizeof viridis / sizeof *viridis, t);
-}
-
-ss_rgb ss_diverging(double t)
-{
-    return at(diverging, sizeof diverging / sizeof *diverging, t);
 }
 
 static double linear(uint8_t v)

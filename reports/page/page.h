@@ -8,6 +8,15 @@
 #include "reports/page/plot.h"
 #include "reports/report.h"
 
+/* Sizes of figures in CSS pixels. */
+enum {
+    SS_PAGE_WIDTH = 900,
+    SS_ROW_HEIGHT = 17,    /* of a heat map, or of a bar among others */
+    SS_HEAT_FRAME = 110,   /* height of a heat map beside its rows */
+    SS_PANEL_HEIGHT = 230, /* of panels in two columns */
+    SS_PANEL_FRAME = 60    /* height of such a figure beside its panels */
+};
+
 typedef struct {
     FILE *f;                    /* of out */
     ss_outfile out;             /* so the struct must stay where it is */

@@ -223,7 +223,8 @@ static ss_code show(ss_page *p, const char *folder, const json_t *root, ss_err *
     rc = caption.failed
              ? ss_no_memory(e, folder)
              : ss_page_pixels(p, &t.tiles.sheet, "samples",
-                              t.tiles.sheet.w < 900 ? t.tiles.sheet.w : 900, alt, caption.s, e);
+                              t.tiles.sheet.w < SS_PAGE_WIDTH ? t.tiles.sheet.w : SS_PAGE_WIDTH,
+                              alt, caption.s, e);
     if (rc == SS_OK)
         rc = models_table(p, models, rows, e);
 out:

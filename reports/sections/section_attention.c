@@ -80,7 +80,8 @@ static ss_code heat(ss_page *page, const ss_analysis *x, ss_err *e)
              "Entropy of each head over the logarithm of the number of keys: 1 (yellow) looks "
              "everywhere alike, 0 (violet) at one key.%s",
              n < a->n_heads ? " The heads with least entropy; the table has all." : "");
-    return ss_page_figure(page, &p, "attention", 900, 110 + 17 * n, alt, caption, e);
+    return ss_page_figure(page, &p, "attention", SS_PAGE_WIDTH, SS_HEAT_FRAME + SS_ROW_HEIGHT * n,
+                          alt, caption, e);
 }
 
 ss_code ss_section_attention(ss_page *page, const ss_analysis *x, ss_err *e)

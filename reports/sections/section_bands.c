@@ -102,7 +102,8 @@ ss_code ss_section_bands(ss_page *page, const ss_analysis *x, ss_err *e)
              "Bands from the minimum to the maximum and of one standard deviation around the "
              "mean, for the %d modules with the largest peaks.",
              n);
-    return ss_page_figure(page, &p, "bands", 900, 60 + 230 * ((n + 1) / 2), alt,
+    return ss_page_figure(page, &p, "bands", SS_PAGE_WIDTH,
+                          SS_PANEL_FRAME + SS_PANEL_HEIGHT * ((n + 1) / 2), alt,
                           "All values that a module puts out, over inputs and samples. A mean "
                           "far from zero, or a band that opens to one side only, is a drift; a "
                           "band much wider than the standard deviation is outliers.",

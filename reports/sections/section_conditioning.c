@@ -47,7 +47,7 @@ static ss_code figure(ss_page *page, const ss_conditioning *c, ss_err *e)
              "Largest activation against the input's noise level, a line for each of %d noise "
              "levels that the network was told.",
              c->n_runs);
-    return ss_page_figure(page, &p, "conditioning", 900, 400, alt,
+    return ss_page_figure(page, &p, "conditioning", SS_PAGE_WIDTH, 400, alt,
                           "A line for what the network was told. Flat lines apart from each other: "
                           "the conditioning does it; one rising line: the input does.",
                           e);

@@ -121,7 +121,7 @@ static ss_code stages(ss_page *page, const ss_analysis *x, ss_err *e)
     }
     ss_plot_add(&p, "unset multiplot\n");
     stage_alt(x, &l, alt, sizeof alt);
-    return ss_page_figure(page, &p, "growth-stages", 900, 400, alt,
+    return ss_page_figure(page, &p, "growth-stages", SS_PAGE_WIDTH, 400, alt,
                           all ? "All modules: the largest |x| that any of them produces, and the "
                                 "median of their RMS, over all inputs and samples. No module's "
                                 "path names an encoder, a middle or a decoder."
@@ -225,7 +225,7 @@ static ss_code modules(ss_page *page, const ss_analysis *x, ss_err *e)
              "The modules with the largest peaks in colour, over all inputs and samples; in grey: "
              "%s. A container that repeats its last module's output is left out.",
              x->rows_are);
-    return ss_page_figure(page, &p, "growth-modules", 900, 520, alt, caption, e);
+    return ss_page_figure(page, &p, "growth-modules", SS_PAGE_WIDTH, 520, alt, caption, e);
 }
 
 ss_code ss_section_growth(ss_page *page, const ss_analysis *x, ss_err *e)

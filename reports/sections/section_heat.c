@@ -67,7 +67,8 @@ static ss_code picture(ss_page *page, const ss_analysis *x, ss_err *e)
         "Rows: %s, in forward order from the top. Crosses mark what overflows %s (largest number "
         "%g).",
         x->rows_are, f->name, f->max);
-    return ss_page_figure(page, &p, "heat", 900, 110 + 17 * x->rows.n, alt, caption, e);
+    return ss_page_figure(page, &p, "heat", SS_PAGE_WIDTH,
+                          SS_HEAT_FRAME + SS_ROW_HEIGHT * x->rows.n, alt, caption, e);
 }
 
 /* The extremes of what the table shows, for its colours. */

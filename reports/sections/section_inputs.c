@@ -6,12 +6,12 @@
 
 #include <math.h>
 
-enum { LEVELS = 8, TILE = 96, MAX_INPUTS = 8, PANELS = 3 };
+enum { LEVELS = 8, TILE = 96, PANELS = 3 };
 
 /* Inputs that figures show: the first ones of many. */
 static int shown_inputs(const ss_run *r)
 {
-    return r->n_inputs < MAX_INPUTS ? r->n_inputs : MAX_INPUTS;
+    return r->n_inputs < SS_SHOWN_INPUTS ? r->n_inputs : SS_SHOWN_INPUTS;
 }
 
 static double largest(const float *x, int64_t n)
@@ -69,8 +69,9 @@ static ss_code pictures(ss_page *page, const ss_analysis *x, ss_err *e)
     if (caption.failed || alt.failed)
         rc = ss_no_memory(e, r->path);
     else
-        rc = ss_page_pixels(page, &t.sheet, "inputs", t.sheet.w < 900 ? t.sheet.w : 900, alt.s,
-                            caption.s, e);
+        rc = ss_page_pixels(page, &t.sheet, "inputs",
+                            t.sheet.w < SS_PAGE_WIDTH ? t.sheet.w : SS_PAGE_WIDTH, alt.s, caption.s,
+                            e);
 out:
     ss_image_release(&t.sheet);
     ss_str_release(&caption);
@@ -216,7 +217,7 @@ static ss_code curves(ss_page *page, const ss_analysis *x, ss_err *e)
                      : "What",
              n_inputs > 1 ? " Inputs that lie on one curve make no difference." : "",
              n_inputs < r->n_inputs ? " The first eight inputs are shown." : "");
-    return ss_page_figure(page, &p, "inputs-spectra", 900, 520, alt, caption, e);
+    return ss_page_figure(page, &p, "inputs-spectra", SS_PAGE_WIDTH, 520, alt, caption, e);
 }
 
 /* Low-frequency share against the largest |x|, a point for each input and sample, at the lowest,
@@ -274,7 +275,7 @@ static ss_code scatter(ss_page *page, const ss_analysis *x, ss_err *e)
              "Largest activation against the low-frequency share of the input, a point for each of "
              "%d inputs and %d samples, at %d noise levels.",
              n_inputs, r->n_samples, n_levels);
-    return ss_page_figure(page, &p, "inputs-scatter", 900, 420, alt,
+    return ss_page_figure(page, &p, "inputs-scatter", SS_PAGE_WIDTH, 420, alt,
                           "At one noise level by itself, so that sigma cannot make a correlation: "
                           "do inputs with less low frequencies give larger activations?",
                           e);

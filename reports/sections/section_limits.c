@@ -76,7 +76,7 @@ static ss_code bars(ss_page *page, const ss_analysis *x, ss_err *e)
              "Headroom of the %d modules that have least. Least for %s: %.2f bits in %.150s.", n,
              x->format[0].name, x->headroom.rows[0].bits[0],
              x->run->modules[x->headroom.rows[0].module]);
-    return ss_page_figure(page, &p, "headroom", 900, 130 + 17 * n, alt,
+    return ss_page_figure(page, &p, "headroom", SS_PAGE_WIDTH, 130 + SS_ROW_HEIGHT * n, alt,
                           "log2 of a format's largest number over the largest |x| at any port of "
                           "the module: one bit is a factor of two left.",
                           e);
@@ -190,7 +190,8 @@ ss_code ss_section_histograms(ss_page *page, const ss_analysis *x, ss_err *e)
              "Share of values by binary exponent of the %d modules with the largest peaks, at %d "
              "noise levels, between the limits of the formats.",
              n, n_levels);
-    rc = ss_page_figure(page, &p, "histograms", 900, 60 + 230 * ((n + 1) / 2), alt,
+    rc = ss_page_figure(page, &p, "histograms", SS_PAGE_WIDTH,
+                        SS_PANEL_FRAME + SS_PANEL_HEIGHT * ((n + 1) / 2), alt,
                         "Dashed lines: the largest number of each format; dotted: its smallest. "
                         "What is right of the dashed line overflows, what is left of the dotted "
                         "one becomes zero. Logarithmic share: a tail of one in a million shows.",

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { MAX_INPUTS = 8, TABLE_ROWS = 3000 };
+enum { TABLE_ROWS = 3000 };
 
 ss_code ss_section_loss(ss_page *page, const ss_analysis *x, ss_err *e)
 {
@@ -31,7 +31,7 @@ ss_code ss_section_loss(ss_page *page, const ss_analysis *x, ss_err *e)
     ss_plot_add(&p, "EOD\nset logscale y\nset format y '%g'\nset ylabel 'mean squared error'\n"
                     "set key outside top center Left reverse\n");
     ss_curves_sigma_axis(&p, x);
-    for (int i = 0; i < r->n_inputs && shown < MAX_INPUTS; i++) {
+    for (int i = 0; i < r->n_inputs && shown < SS_SHOWN_INPUTS; i++) {
         if (!ss_plot_any(x->loss + (size_t)i * (size_t)r->n_sigmas, r->n_sigmas, true))
             continue;
         ss_plot_addf(&p, "%s$loss using 1:2 index %d with linespoints lt %d title ",
@@ -41,7 +41,7 @@ ss_code ss_section_loss(ss_page *page, const ss_analysis *x, ss_err *e)
     }
     ss_plot_add(&p, "\n");
     if (shown && x->n > 1)
-        rc = ss_page_figure(page, &p, "loss", 900, 420,
+        rc = ss_page_figure(page, &p, "loss", SS_PAGE_WIDTH, 420,
                             "Mean squared error of the network's prediction against sigma.",
                             "Mean squared error of what the network predicts (epsilon, v or "
                             "sample, as it was trained), for inputs whose clean picture is known.",

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-enum { MAX_INPUTS = 8, MAX_FRAMES = 64, TILE = 64 };
+enum { MAX_FRAMES = 64, TILE = 64 };
 
 static double scale_of(const float *x, int64_t n)
 {
@@ -32,7 +32,7 @@ typedef struct {
  * the lower one. */
 static ss_code draw(ss_page *page, const ss_analysis *x, int k, const pictures *p, ss_err *e)
 {
-    const int n = x->run->n_inputs < MAX_INPUTS ? x->run->n_inputs : MAX_INPUTS;
+    const int n = x->run->n_inputs < SS_SHOWN_INPUTS ? x->run->n_inputs : SS_SHOWN_INPUTS;
     const int sigma = x->order[k];
     const ss_sample_size in = p->in, out = p->out;
     int frames[SS_FRAMES_SHOWN];

@@ -86,7 +86,7 @@ static ss_code stages(ss_page *page, const ss_overview *o, ss_err *e)
     ss_plot_add(&p, "unset multiplot\n");
     snprintf(alt, sizeof alt, "Largest activation of %s against sigma, a line for each of %d runs.",
              seen[SS_N_STAGES] == 0 ? "encoder, middle and decoder" : "all modules", n);
-    return ss_page_figure(page, &p, "runs-stages", 900, 420, alt,
+    return ss_page_figure(page, &p, "runs-stages", SS_PAGE_WIDTH, 420, alt,
                           n < o->n ? "The first eight runs, each over its own noise levels."
                                    : "Each run over its own noise levels, inputs and samples.",
                           e);
@@ -189,7 +189,8 @@ static ss_code heat(ss_page *page, const ss_overview *o, int j, const ss_compare
              "log2 of the largest |x| in %.100s over that in %.100s: 1 is twice as large (red), -1 "
              "half as large (blue).",
              other->name, base->name);
-    return ss_page_figure(page, &p, name, 900, 110 + 17 * n, alt, caption, e);
+    return ss_page_figure(page, &p, name, SS_PAGE_WIDTH, SS_HEAT_FRAME + SS_ROW_HEIGHT * n, alt,
+                          caption, e);
 }
 
 static ss_code tables(ss_page *page, const ss_comparison *x, ss_err *e)

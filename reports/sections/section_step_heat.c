@@ -108,5 +108,6 @@ ss_code ss_section_step_heat(ss_page *page, const ss_training_analysis *x, ss_er
              "%s, in forward order from the top, at %d of %d measured steps. Crosses mark what "
              "overflows %s (largest number %g), or is not finite.",
              blocks ? "Block outputs" : "Modules", columns, t->n_steps, f->name, f->max);
-    return ss_page_figure(page, &p, "heat", 900, 110 + 17 * n, alt, caption, e);
+    return ss_page_figure(page, &p, "heat", SS_PAGE_WIDTH, SS_HEAT_FRAME + SS_ROW_HEIGHT * n, alt,
+                          caption, e);
 }

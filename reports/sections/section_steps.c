@@ -102,7 +102,7 @@ static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
              stage[SS_STAGE_MIDDLE].peak.y[last], stage[SS_STAGE_DECODER].peak.y[last],
              band_peak(t, SS_BAND_LOW, last), band_peak(t, SS_BAND_MID, last),
              band_peak(t, SS_BAND_HIGH, last));
-    return ss_page_figure(page, &p, "growth", 900, 400, alt,
+    return ss_page_figure(page, &p, "growth", SS_PAGE_WIDTH, 400, alt,
                           "The largest |x| that any module of a stage produces, over the samples "
                           "of a step; and of all modules, over the third of all samples with the "
                           "lowest, the middle and the highest noise levels.",

@@ -191,7 +191,7 @@ static ss_code curves(ss_page *p, const ss_story_regime *s, ss_err *e)
     snprintf(caption, sizeof caption, "%s%sLargest activation of each training run over its steps",
              regime, *regime ? ": " : "");
     return ss_page_figure(
-        p, &plot, file, 900, rows * PANEL_HEIGHT + 20, caption,
+        p, &plot, file, SS_PAGE_WIDTH, rows * PANEL_HEIGHT + 20, caption,
         "The largest |x| of the block outputs of the batch at the measured steps: a panel an arm, "
         "a line a seed, the baseline behind them, and the largest number of the format as a "
         "horizontal line. Values that are inf or NaN are left out; what is above the panel is cut "

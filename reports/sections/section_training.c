@@ -62,7 +62,7 @@ static ss_code overview(ss_page *page, const ss_training_analysis *x, ss_err *e)
                          series[k].title, 2 + k, k + 1);
     }
     ss_plot_add(&p, "unset multiplot\n");
-    return ss_page_figure(page, &p, "training", 900, n > 2 ? 560 : 300,
+    return ss_page_figure(page, &p, "training", SS_PAGE_WIDTH, n > 2 ? 560 : 300,
                           "Loss, norm of the gradients, scale of the loss and learning rate "
                           "against the training step.",
                           "Of the measured steps; log.jsonl beside the run file has every step.",
@@ -109,7 +109,7 @@ static ss_code by_level(ss_page *page, const ss_training_analysis *x, ss_err *e)
     }
     ss_plot_add(&p, "\n");
     if (drawn)
-        rc = ss_page_figure(page, &p, "loss-sigma", 900, 420,
+        rc = ss_page_figure(page, &p, "loss-sigma", SS_PAGE_WIDTH, 420,
                             "Running mean of the loss against the noise level, at some of the "
                             "measured steps.",
                             "Running mean of the loss of the samples near each noise level. Where "

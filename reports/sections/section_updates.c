@@ -45,7 +45,7 @@ static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
              "largest is %.200s with %.3g at step %.0f.",
              n, x->run->parameters[u->rows[0].parameter], u->rows[0].staleness,
              t->trend.steps[u->rows[0].staleness_step]);
-    return ss_page_figure(page, &p, "staleness", 900, 460, alt,
+    return ss_page_figure(page, &p, "staleness", SS_PAGE_WIDTH, 460, alt,
                           "Staleness is RMS(g / sqrt(v)) of Adam's second moment v: about 1 while "
                           "v fits the gradients g, above where they have grown faster than v "
                           "follows; spikes of the loss come a few steps later (Wortsman et al. "

@@ -30,6 +30,8 @@
 SS_SECTIONS(X)
 #undef X
 
+enum { SS_SHOWN_INPUTS = 8 }; /* inputs that a figure shows: the first ones of many */
+
 /* The list of the network's structure, #structure, each row an anchor of its own, #structure-1;
  * nothing where the run has none. */
 void ss_section_structure(ss_page *p, const ss_run *r);

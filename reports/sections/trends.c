@@ -93,7 +93,7 @@ ss_code ss_trends_figure(ss_page *page, const ss_format *formats, int n_formats,
              n, ss_trend_name(t, rows[0], name, sizeof name), rows[0]->peak.y[t->n_steps - 1],
              t->steps[t->n_steps - 1]);
     return ss_page_figure(
-        page, &p, "trend", 900, 440, alt,
+        page, &p, "trend", SS_PAGE_WIDTH, 440, alt,
         t->runs[0]->steps
             ? "Points are measured steps, dashed lines power laws, where there is one, fitted to "
               "all "
