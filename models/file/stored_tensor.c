@@ -12,7 +12,7 @@ ss_code ss_stored_shape(const ss_stored_tensor *t, ss_shape *s, ss_err *e)
 #define X(name, bytes, text) ", " text
     if (!t->usable)
         return ss_fail(e, SS_UNSUPPORTED, "%s: tensor %s has dtype %s; %s can be used", t->file,
-                       SS_SHOW(t->name), SS_SHOW(t->type), SS_DTYPES(X) + strlen(", "));
+                       SS_SHOW(t->name), SS_SHOW(t->type), &(SS_DTYPES(X))[strlen(", ")]);
 #undef X
     if (t->rank > SS_MAX_RANK)
         return ss_fail(e, SS_UNSUPPORTED, "%s: tensor %s has %d dimensions, at most %d can be used",

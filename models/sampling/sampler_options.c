@@ -20,7 +20,7 @@ ss_code ss_sampler_kind_parse(const char *name, ss_sampler_kind *k, ss_err *e)
     }
 #define X(name, text) ", " text
     return ss_fail(e, SS_USAGE, "'%s' is no sampler; there are %s", SS_SHOW(name),
-                   SS_SAMPLERS(X) + strlen(", "));
+                   &(SS_SAMPLERS(X))[strlen(", ")]);
 #undef X
 }
 
