@@ -75,7 +75,7 @@ static double portable_log(double x)
     uint64_t bits;
 
     memcpy(&bits, &x, sizeof bits);
-    /* As if the exponent had begun at sqrt(1/2): its field then counts e exactly. */
+    /* Shifts the exponent's beginning to sqrt(1/2), so that its field counts e exactly. */
     int64_t shifted = (int64_t)(bits - 0x3fe6a09e667f3bcdu);
     int64_t e = shifted >> 52;
     double m, s, z, sum = 0;

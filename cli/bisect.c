@@ -108,8 +108,8 @@ static ss_code show_minimal(bisector *x, const char *path, const ss_format *f, s
     return rc;
 }
 
-/* What of the runs that were tried is not finite: of the first bad one all, of others that passed
- * for good a line, and which was the last finite one. */
+/* Prints what is not finite in the runs that were tried: all of the first bad one, a line for each
+ * other that passed as good, and which was the last finite one. */
 static ss_code say_not_finite(bisector *x, const ss_checkpoints *c, ss_err *e)
 {
     const size_t n = (size_t)c->n;

@@ -138,7 +138,8 @@ typedef struct {
     ss_tensor *y;
 } ss_fir_args;
 
-/* Of a convolution, or of a matrix product as the 1x1 convolution of one row of pixels. */
+/* Arguments of a convolution's gradient, or of a matrix product's as the 1x1 convolution of one row
+ * of pixels. */
 typedef struct {
     const ss_tensor *x, *w, *dy;
     int64_t n, h, width, in;   /* x [n][h][width][in] */
@@ -167,7 +168,7 @@ typedef struct {
  * call.h and the tables of kernels/cpu are made of them. */
 #define SS_INSIDE(...) __VA_ARGS__
 
-/* What a device makes of libraries and of other entries.
+/* Entries that a device composes of libraries and of other entries.
  * modulated_stats: y [n][...][C], mod [n][2C] (scale, shift): statistics of y (1 + scale) and of
  *                  that + shift, host [n] each; of only the ranges (inner_stats.h) where both are
  *                  finite and below 2^SS_LOGIT_FROM in all samples, as then nothing else matters
@@ -286,7 +287,7 @@ typedef struct ss_backend {
 /* backend.c: whether the device has the entry, "conv2d", or a gradient, "gradient of conv2d"; false
  * for an unknown name. */
 bool ss_backend_supports(const ss_backend *b, const char *entry);
-/* Whether it has any gradient. */
+/* True when the backend has any gradient. */
 bool ss_backend_has_gradients(const ss_backend *b);
 
 /* The one among `list` that `device` names, "cpu" or "cuda:1", and its number. SS_USAGE with what

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What this build can compute on. */
+/* Backends of this build. */
 static const ss_backend *const backends[] = {&ss_backend_cpu};
 enum { N_BACKENDS = sizeof backends / sizeof *backends };
 

@@ -24,7 +24,7 @@ typedef struct {
     bool shapes_only;   /* operations check and infer shapes and count, without computing */
 } ss_ctx_options;
 
-/* What this build can compute on: "cpu", or "cpu, cuda[:N]" where N tells one of several. */
+/* Names of the devices of this build: "cpu", or "cpu, cuda[:N]", N being one of several. */
 const char *ss_device_names(void);
 
 /* SS_USAGE, with the names that there are, for any other device. */

@@ -5,7 +5,7 @@
 
 /* ---- attention ---- */
 
-/* What the heads of one attention saw, and who looks at it. */
+/* Statistics of the heads of one attention, and who watches it. */
 typedef struct {
     ss_result r;
     ss_attention_watchers watchers;

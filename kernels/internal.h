@@ -15,7 +15,7 @@ typedef struct {
     float value;
 } ss_change;
 
-/* What happens at one module. */
+/* Watching, rounding and changes at one module. */
 typedef struct {
     bool watch[SS_N_PORTS];
     bool watch_attention;
@@ -84,14 +84,14 @@ void ss_measured_release(ss_measured *m); /* NULL is fine */
 
 /* Sets what n's weights and output are rounded to, by the policy and what its operands are in. */
 void ss_node_formats(const ss_ctx *c, ss_node *n);
-/* What a value from the host is rounded to where it arrives, or NULL. */
+/* The format to which a value from the host is rounded on arrival, or NULL. */
 const ss_format *ss_upload_format(const ss_ctx *c);
-/* What gradients of the outputs of operations are rounded to just now, or NULL. */
+/* The format to which gradients of operations' outputs are rounded at present, or NULL. */
 const ss_format *ss_op_gradient_format(const ss_ctx *c);
 /* x as an operand of a convolution, product or attention: in the format that these work in just
  * now. A reference of the caller's, as that of an operation. */
 ss_tensor *ss_lower(ss_ctx *c, const ss_tensor *x);
-/* What happens at m, or at the innermost module entered; NULL where nothing is set up. */
+/* The setup of m, or of the innermost module entered; NULL where nothing is set up. */
 const ss_at_module *ss_at(const ss_ctx *c, const ss_module *m);
 const ss_at_module *ss_at_innermost(const ss_ctx *c);
 /* The format that the innermost module's operations work in, or NULL: fp32. */
@@ -109,7 +109,7 @@ typedef struct {
 /* inner.c: a result for what is seen of the attention n, and n's places for it. False after an
  * error, which the context has. */
 bool ss_ask_attention(ss_ctx *c, const ss_attention_watchers *w, ss_node *n);
-/* Where only shapes are inferred: tells those who look what there is. */
+/* Announces the attention to its watchers in a context that only infers shapes. */
 void ss_announce_attention(ss_ctx *c, const ss_attention_watchers *w, const ss_node *n);
 /* True when somebody looks at the inner value m, which may be NULL. */
 bool ss_watches(const ss_ctx *c, const ss_module *m);
@@ -123,7 +123,7 @@ ss_tensor *ss_batch_to_frames(ss_ctx *c, ss_tensor *y, const ss_tensor *x);
 ss_tensor *ss_tensor_view(ss_ctx *c, const ss_tensor *x, ss_shape s);
 
 /* A tensor with x's values that may be written: x itself when nobody else holds it, else a
- * fresh one that the caller fills. Takes x. *fresh tells which. */
+ * fresh one that the caller fills. Takes x. *fresh is true for the latter. */
 ss_tensor *ss_writable(ss_ctx *c, ss_tensor *x, bool *fresh);
 
 /* Notes that x's values are in f; whether that is noted. */

@@ -106,7 +106,7 @@ static ss_code layer_norm_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
     return ss_do_layer_norm(c, &a);
 }
 
-/* As of group norm, each row a group. Needs x and gamma. */
+/* Computes the gradient as group norm's, with each row a group. Needs x and gamma. */
 static ss_code layer_norm_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                                    ss_tensor *const dx[])
 {

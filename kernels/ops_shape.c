@@ -150,7 +150,7 @@ static ss_code permute_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy
     return ss_do_permute(c, dy, back, dx[0]);
 }
 
-/* Whether each axis is named once. */
+/* True when each axis is named once. */
 static bool are_all_axes(const int *axes, int rank)
 {
     unsigned named = 0;

@@ -11,7 +11,7 @@
  * ask instead (results.h). NULL after an error or when the context only infers shapes. */
 const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x, bool exponents);
 
-/* What a half-precision run may store of one head's attention to one sample. Counting every
+/* Values that a half-precision run may store of one head's attention to one sample. Counting every
  * exponent would cost a tenth of the attention, so only rows of logits that reach 2^SS_LOGIT_FROM
  * are counted; smaller values are known to be small, which is what overflow asks (inner.c).
  *

@@ -45,14 +45,14 @@ void ss_tape_seed(ss_ctx *c, const ss_tensor *y, const ss_tensor *g, float scale
  * context since the last clear. The gradients of parameters are then incomplete. */
 ss_code ss_tape_backward(ss_ctx *c, ss_err *e);
 
-/* Whether operations are left out of the recording from now on: of values that are only looked at.
- * Returns whether they were recorded until now; false where there is no tape. */
+/* Stops the recording of operations, whose values are only looked at, or goes on with it. Returns
+ * true if they were recorded until now; false if there is no tape. */
 bool ss_tape_pause(ss_ctx *c, bool pause);
 
 /* Ends the recording without gradients; as ss_ctx_clear does. */
 void ss_tape_end(ss_ctx *c);
 
-/* Whether x, a parameter or an input that no operation made, gets gradients. Off (as it is at
+/* Decides if x, a parameter or an input that no operation made, gets gradients. Off (as it is at
  * first) nothing is computed for it: a frozen parameter; a gradient it had is dropped. Not
  * while a tape records operations on x. Running out of memory is an error in the context. */
 void ss_tensor_want_gradient(ss_tensor *x, bool on);

@@ -73,7 +73,7 @@ ss_code ss_network_infer(const ss_network *k, ss_ctx *c, float t, const ss_condi
  * 0, by the input's size; at most `all`. */
 int ss_network_batch(const ss_network *k, int wanted, int rows, int all);
 
-/* What the network is told at a noise level, and what it sees there, x = a x0 + s n
+/* Returns what the network is told at a noise level, and what it sees there, x = a x0 + s n
  * (models/sampling/noising.h). */
 bool ss_network_takes_sigma(const ss_network *k);
 float ss_network_told(const ss_network *k, double sigma);

@@ -61,7 +61,7 @@ typedef struct {
     const char *device;
 } ss_probe_options;
 
-/* As the list in runfile/plan_list.h says. */
+/* Returns the defaults of the list in runfile/plan_list.h. */
 ss_probe_options ss_probe_defaults(void);
 
 typedef struct {

@@ -43,7 +43,7 @@ typedef struct {
     const char *command; /* for the record */
 } ss_trajectory_options;
 
-/* As the list in runfile/plan_list.h says. */
+/* Returns the defaults of the list in runfile/plan_list.h. */
 ss_trajectory_options ss_trajectory_defaults(void);
 
 typedef struct ss_trajectory ss_trajectory;

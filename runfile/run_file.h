@@ -155,7 +155,7 @@ typedef struct {
 } ss_run_update;
 #undef X
 
-/* What a run will hold. Everything is borrowed for the call only. A text may be NULL, which means
+/* Contents of a run. Everything is borrowed for the call only. A text may be NULL, which means
  * "". Lists may be empty, except those of inputs, sigmas and samples. */
 typedef struct {
     const char *tool, *command, *model_path, *family, *model_sha256, *device, *precision;

@@ -46,7 +46,7 @@ static bool io_ours(const char *path)
     return *tmp_dir && strncmp(path, tmp_dir, strlen(tmp_dir)) == 0;
 }
 
-/* Whether the call at hand fails; errno is set then. */
+/* True when the call at hand shall fail; errno is set then. */
 static bool io_fails(bool writes)
 {
     unsigned long n;

@@ -360,7 +360,7 @@ static const ss_module scaled = {
 static const ss_module shifted = {
     .path = "norm_shifted", .id = 4, .parent = 0, .inner = SS_INNER_MODULATED};
 
-/* What was delivered: a line each, "stats PATH PORT", and the numbers. */
+/* Deliveries: a line each, "stats PATH PORT", and the numbers. */
 typedef struct {
     char lines[2048];
     double sum;

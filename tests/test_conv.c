@@ -343,7 +343,7 @@ static void test_rounded_weights(void **state)
     }
 }
 
-/* Whether y may be what bf16 makes of a sum that is exact but for `slack`. */
+/* True when y may be what bf16 makes of a sum that is exact but for `slack`. */
 static bool rounds_from(const ss_format *bf16, double exact, double slack, float y)
 {
     return y >= ss_format_round(bf16, (float)(exact - slack)) &&

@@ -454,7 +454,7 @@ static void finds(const char *model, const char *folder, const char *scheduler)
     ss_model_paths_release(&p);
 }
 
-/* Of several config.json files the one that names a known model counts. */
+/* Takes, of several config.json files, the one that names a known model. */
 static void test_model_among_others(void **state)
 {
     (void)state;

@@ -119,8 +119,8 @@ static void test_effective(void **state)
     ss_free(text);
 }
 
-/* What determines the numbers of a training, what must be the same to go on with it, and what its
- * checkpoints have, are by the role of each field. */
+/* Checks that the role of each field decides whether it is in the plan, must be the same on
+ * resuming, and is in checkpoints. */
 static void test_roles(void **state)
 {
     (void)state;

@@ -39,9 +39,9 @@ ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_
                       ss_sites *out, ss_err *e);
 void ss_sites_release(ss_sites *s); /* {0} is fine */
 
-/* Whether the site's values are stored in the format that is judged, by the PyTorch code that runs
- * (r->as, r->attention): the one list that headroom, overflow, expressions and the keep list read.
- * Not stored are
+/* True when the site's values are stored in the format that is judged, by the PyTorch code that
+ * runs (r->as, r->attention): the one list that headroom, overflow, expressions and the keep list
+ * read. Not stored are
  *
  *   inputs and skips    under autocast: what stores them is where they come from. But convolutions
  *                       and linear layers cast what they read

@@ -81,7 +81,7 @@ void ss_trend_release(ss_trend *t); /* {0} is fine */
  * the first in forward order. False where no value there is finite. */
 bool ss_trend_largest_site(const ss_trend *t, ss_site *site);
 
-/* Whether a step takes part in the fit of a row. */
+/* True when a step takes part in the fit of a row. */
 bool ss_trend_counts(const ss_trend *t, const ss_trend_row *row, int step);
 
 /* "up_blocks.0", or "decoder" of a stage; returns out. */

@@ -3,8 +3,8 @@
  *   y[n][v][u][o] = bias[o] + sum over ky, kx, i of
  *                   w[o][i][ky][kx] x[n][v s + ky - top][u s + kx - left][i]
  *
- * Output positions go in blocks. For each block a table tells, tap by tap, where in x the row of
- * channels lies that an output position sees, or a row of zeros where that is outside of the
+ * Output positions go in blocks. For each block a table points, tap by tap, to the row of channels
+ * in x that an output position sees, or to a row of zeros outside of the
  * picture, so the loops below know no borders. A unit of work is one block and one panel of output
  * channels (isa_tile.h); partial sums wait in a buffer in the nearest cache. Units share no output,
  * and their sums run in one order: threads change no bit.

@@ -399,7 +399,7 @@ static const char *file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* Returns the format of a file, or of an index of such files, by its name; NULL where it tells of
+/* Returns the format of a file, or of an index of such files, by its name; NULL if the name has
  * none. */
 static const ss_weight_format *format_of(const char *name)
 {

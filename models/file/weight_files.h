@@ -27,8 +27,8 @@ typedef struct {
 /* Finds the weights of a variant; NULL means those without a variant, or the only ones that there
  * are. An error lists what is there and says what to do. Release on success. */
 ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_file *w, ss_err *e);
-/* Takes a file of weights, or an index of several, that was named itself. Where its name tells no
- * format, the preferred one is assumed. */
+/* Takes a file of weights, or an index of several, that was named itself. If its name has no
+ * known ending, the preferred format is assumed. */
 ss_code ss_weight_file_take(const char *path, ss_weight_file *w, ss_err *e);
 /* True for a path whose name is that of weights, or of an index. */
 bool ss_weight_file_named(const char *path);

@@ -18,7 +18,7 @@
 #include "models/net/loader.h"
 #include "models/net/structure_list.h"
 
-/* What a network takes and gives, by its configuration. */
+/* Inputs and outputs of a network, by its configuration. */
 typedef struct {
     int64_t in_channels, out_channels;
     int64_t sample_frames;      /* 0: it takes pictures, [N,H,W,C]; else videos, [N,F,H,W,C] */

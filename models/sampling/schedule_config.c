@@ -80,7 +80,7 @@ void ss_schedule_read_options(ss_json *j, ss_schedule_options *o, double **train
     o->snr_shift =
         class->snr_shift != 1 ? ss_json_double(j, "snr_shift_scale", class->snr_shift) : 1;
     o->prediction = read_prediction(j);
-    /* the reference tells ln(sigma) / 4 for v alone, and steps for all else */
+    /* the reference conditions on ln(sigma) / 4 for v alone, and on steps otherwise */
     o->continuous = ss_json_choice(j, "timestep_type", timestep_types, 0) == 1 &&
                     o->prediction == SS_PREDICT_V_PREDICTION;
     read_trained(j, o, trained);

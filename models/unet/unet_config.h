@@ -31,8 +31,8 @@ typedef enum {
     SS_CLASS_SIMPLE
 } ss_class_kind;
 
-/* What is added to the time embedding: nothing; the pooled text; a given vector of the text
- * and sinusoids of given numbers (picture sizes, SDXL). */
+/* Conditions that are added to the time embedding: none; the pooled text; a given vector of the
+ * text and sinusoids of given numbers (picture sizes, SDXL). */
 typedef enum { SS_ADD_NONE, SS_ADD_TEXT, SS_ADD_TEXT_TIME } ss_addition_kind;
 
 typedef struct {

@@ -41,7 +41,7 @@ void ss_plot_number(ss_plot *p, double v);
 void ss_plot_item(ss_plot *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void ss_plot_items_end(ss_plot *p);
 
-/* Whether any of the values can be drawn, on a logarithmic axis if log. */
+/* True when any of the values can be drawn, on a logarithmic axis if log. */
 bool ss_plot_any(const double *v, int n, bool log);
 
 /* Draws FOLDER/NAME.png and FOLDER/NAME-dark.png, width x height in CSS pixels at twice their

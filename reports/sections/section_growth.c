@@ -137,7 +137,7 @@ static double value_at(const ss_analysis *x, const float *stat, ss_site s, int k
                              : ss_site_rms(x->run, stat, s, SS_ALL, x->order[k]);
 }
 
-/* Whether a site has anything to draw. */
+/* True when a site has anything to draw. */
 static bool has_curve(const ss_analysis *x, const float *stat, ss_site s)
 {
     bool any = false;

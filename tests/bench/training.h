@@ -9,7 +9,7 @@
 ss_trainer_options bench_training(int size, int threads);
 /* A side: one step; state is the ss_trainer. */
 double bench_training_step(void *trainer);
-/* Whether the pictures are there; says where they come from if not. */
+/* True when the pictures are there; says where they come from if not. */
 bool bench_training_possible(void);
 
 #endif
