@@ -251,11 +251,6 @@ int64_t ss_dim(const ss_tensor *x, int i)
     return i < 0 || i >= x->shape.rank ? 0 : x->shape.dim[i];
 }
 
-ss_dtype ss_dtype_get(const ss_tensor *x)
-{
-    return x->dtype;
-}
-
 ss_tensor *ss_tensor_view(ss_ctx *c, const ss_tensor *x, ss_shape s)
 {
     return tensor_over(c, x->dtype, s, x->buf);

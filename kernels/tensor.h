@@ -59,7 +59,6 @@ void ss_set(ss_tensor **slot, ss_tensor *x);
 
 ss_shape ss_shape_get(const ss_tensor *x); /* rank 0 for NULL */
 int64_t ss_dim(const ss_tensor *x, int i); /* i < 0 counts from the end; 0 for NULL */
-ss_dtype ss_dtype_get(const ss_tensor *x);
 
 /* The same values under another shape of equal size; shares memory. */
 ss_tensor *ss_reshape(ss_ctx *c, const ss_tensor *x, ss_shape s);

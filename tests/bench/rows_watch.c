@@ -30,9 +30,9 @@ static void one(bench *b, const char *name, const char *folder, int batch, doubl
     bench_question plain = {reference, "forward"}, statistics = {reference, "statistics"};
     bench_question rounded = {reference, "rounded"};
     bench_network_open(folder, batch, b->threads, &n);
-    bench_watched none = {&n, {0}}, all = {&n, {.statistics = true}};
+    bench_watched none = {&n, {0}}, all = {&n, {.statistics = true, .histogram = true}};
     bench_watched emulated = {&n, {.precision = "fp16", .scope = SS_ROUND_BLOCKS}};
-    bench_watched fewer = {&n, {.statistics = true, .no_histogram = true}};
+    bench_watched fewer = {&n, {.statistics = true}};
     bench_side ours[] = {{bench_watched_run, &none, 0, 0},
                          {bench_watched_run, &all, 0, 0},
                          {bench_watched_run, &emulated, 0, 0},

@@ -34,7 +34,8 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
 }
 
 const ss_hooks bench_hooks = {&(int){1}, wants, wants_attention, see, see_attention, see_stats};
-static const ss_hooks no_histogram = {NULL, wants, wants_attention, see, see_attention, see_stats};
+static const ss_hooks without_histogram = {NULL, wants,         wants_attention,
+                                           see,  see_attention, see_stats};
 
 double bench_watched_run(void *state)
 {
@@ -47,9 +48,9 @@ double bench_watched_run(void *state)
 void bench_set_watch(ss_ctx *c, const ss_model *m, bench_watch w)
 {
     ss_precision precision = {.scope = w.scope};
-    ss_setup setup = {.hooks = !w.statistics    ? NULL
-                               : w.no_histogram ? &no_histogram
-                                                : &bench_hooks};
+    ss_setup setup = {.hooks = !w.statistics  ? NULL
+                               : !w.histogram ? &without_histogram
+                                              : &bench_hooks};
     ss_err e = {0};
 
     setup.modules = ss_model_modules(m, &setup.n_modules);

@@ -9,7 +9,7 @@
 /* Setup of a context that watches; the parts are switched on one by one. */
 typedef struct {
     bool statistics;       /* of every module at every port, and of attention */
-    bool no_histogram;     /* but not that of exponents */
+    bool histogram;        /* and their histograms of exponents */
     const char *precision; /* outputs are rounded to this format; NULL: not */
     ss_round_scope scope;  /* outputs of what */
 } bench_watch;
