@@ -14,7 +14,7 @@ typedef struct {
     float scale;
     ss_stats *shown;           /* [n] */
     ss_attention_stats *stats; /* [n][heads] */
-    ss_logit_stats logits[];   /* [n][heads]; behind it the others */
+    ss_logit_stats logits[];   /* [n][heads]; the other arrays follow */
 } attention_result;
 
 static void add_logits(ss_stats *s, const ss_logit_stats *x, bool unscaled, float scale)

@@ -94,7 +94,7 @@ ss_tensor *ss_gain(ss_ctx *c, const ss_tensor *x, const ss_tensor *g);
 /* x limited to [lo, hi]; NaN stays. */
 ss_tensor *ss_clamp(ss_ctx *c, const ss_tensor *x, float lo, float hi);
 
-/* a behind b along an axis (negative counts from the end); the others must agree. */
+/* Concatenates a and b along an axis (negative counts from the end); the other axes must agree. */
 ss_tensor *ss_concat(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, int axis);
 /* Elements [from, to) of an axis. */
 ss_tensor *ss_slice(ss_ctx *c, const ss_tensor *x, int axis, int64_t from, int64_t to);

@@ -27,7 +27,7 @@ typedef struct {
     int64_t samples, rows, columns; /* of a block of positions */
 } plan;
 
-/* x [rows][C] -> [rows][C_pad], zeros behind. */
+/* x [rows][C] -> [rows][C_pad], padded with zeros. */
 static void pad_rows(const ss_device *d, const float *x, int64_t rows, int64_t C, int64_t C_pad,
                      float *to)
 {

@@ -196,7 +196,7 @@ static void take_exponents(const float *x, int64_t n, uint8_t *to)
     }
 }
 
-/* The largest of n bytes, behind which are zeros up to a whole vector. */
+/* The largest of n bytes, padded with zeros to a whole vector. */
 static int largest_of(const uint8_t *x, int64_t n)
 {
     vb top = {0};
@@ -319,7 +319,7 @@ static uint32_t count_rest(const uint8_t *x, int64_t vectors, int top, uint32_t 
     return all;
 }
 
-/* Adds n exponents, behind which are zeros up to a whole vector; the largest is top. Those that are
+/* Adds n exponents, padded with zeros to a whole vector; the largest is top. Those that are
  * not found elsewhere are zeros. */
 static void count_exponents(const uint8_t *x, int64_t n, int top, uint32_t *count)
 {

@@ -171,7 +171,7 @@ static bool unit(const plan *p, int64_t first, int64_t from, int64_t to, int64_t
     const int v = panel_at(vectors, panel, &before);
     const int64_t o = before * VL, wide = v * VL;
     const int64_t tiles = to - from;
-    const int64_t rows = round_up(tiles, WHOLE) + AHEAD; /* weights are behind the patches */
+    const int64_t rows = round_up(tiles, WHOLE) + AHEAD; /* weights follow the patches */
     const float zeros[3 * VL] = {0}, *at[AT_STEP];
 
     for (int64_t i = 0; i < c->in; i += CHUNK) {
