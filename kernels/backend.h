@@ -22,6 +22,7 @@
 #define SS_KERNELS_BACKEND_H
 
 #include "base/format.h"
+#include "kernels/context.h"
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
 #include "kernels/stats.h"
@@ -261,8 +262,8 @@ typedef struct ss_backend {
     const char *name;
     bool numbered; /* there may be several: NAME:N, counted from 0 */
 
-    /* number: which; 0 where none is named. threads: 0 for as many as the process may use */
-    ss_code (*open)(int number, int threads, ss_device **d, ss_err *e);
+    /* number: which; 0 where none is named. SS_USAGE for an arithmetic that the device lacks */
+    ss_code (*open)(int number, const ss_ctx_options *opt, ss_device **d, ss_err *e);
     void (*close)(ss_device *d);
     int (*threads)(const ss_device *d);
     const char *(*describe)(const ss_device *d); /* owned by the device */

@@ -19,6 +19,28 @@ const char *ss_device_names(void)
     return ss_backend_names(backends, N_BACKENDS, names, sizeof names);
 }
 
+static const char *const arithmetics[] = {
+#define X(name, text) text,
+    SS_ARITHMETICS(X)
+#undef X
+};
+
+const char *ss_arithmetic_name(ss_arithmetic a)
+{
+    return arithmetics[a];
+}
+
+ss_code ss_arithmetic_parse(const char *name, ss_arithmetic *out, ss_err *e)
+{
+    for (size_t i = 0; i < sizeof arithmetics / sizeof *arithmetics; i++) {
+        if (strcmp(name ? name : "auto", arithmetics[i]) == 0) {
+            *out = (ss_arithmetic)i;
+            return SS_OK;
+        }
+    }
+    return ss_fail(e, SS_USAGE, "--arithmetic '%s': known are auto, f32, tensor", name);
+}
+
 ss_code ss_ctx_new(const ss_ctx_options *opt, ss_ctx **out, ss_err *e)
 {
     const ss_backend *be;
@@ -41,7 +63,7 @@ ss_code ss_ctx_new_on(const ss_backend *be, int number, const ss_ctx_options *op
     c->shapes_only = opt->shapes_only;
     c->sync = sync && *sync && strcmp(sync, "0") != 0;
 
-    ss_code rc = be->open(number, opt->threads, &c->dev, e);
+    ss_code rc = be->open(number, opt, &c->dev, e);
     if (rc != SS_OK) {
         ss_free(c);
         return rc;

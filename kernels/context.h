@@ -18,16 +18,33 @@
 
 #include "kernels/tensor.h"
 
+/* The arithmetic of convolutions, products and attention:
+ *   auto    products on tensor cores (TF32: 8 exponent bits, 10 of the fraction) where the formats
+ *           of both operands are known and it holds all their numbers, so that nothing is rounded;
+ *           on the CPU likewise units that multiply bf16; f32 elsewhere
+ *   f32     never on such units
+ *   tensor  always on tensor cores: operands in other formats are rounded to TF32. Only a GPU has
+ *           them */
+#define SS_ARITHMETICS(X) X(AUTO, "auto") X(F32, "f32") X(TENSOR, "tensor")
+#define X(name, text) SS_ARITHMETIC_##name,
+typedef enum { SS_ARITHMETICS(X) } ss_arithmetic;
+#undef X
+/* Reads a name of the list; NULL means auto. SS_USAGE, with the list, for another. */
+ss_code ss_arithmetic_parse(const char *name, ss_arithmetic *out, ss_err *e);
+const char *ss_arithmetic_name(ss_arithmetic a);
+
 typedef struct {
     const char *device; /* "cpu" (NULL means it), or another of ss_device_names */
     int threads;        /* 0: as many as the process may use */
     bool shapes_only;   /* operations check and infer shapes and count, without computing */
+    ss_arithmetic arithmetic;
 } ss_ctx_options;
 
 /* Names of the devices of this build: "cpu", or "cpu, cuda[:N]", N being one of several. */
 const char *ss_device_names(void);
 
-/* SS_USAGE, with the names that there are, for any other device. */
+/* SS_USAGE, with the names that there are, for any other device, and for an arithmetic that the
+ * device does not have. */
 ss_code ss_ctx_new(const ss_ctx_options *opt, ss_ctx **c, ss_err *e);
 void ss_ctx_free(ss_ctx *c); /* every tensor must have been released; NULL is fine */
 
@@ -50,7 +67,8 @@ int ss_ctx_threads(const ss_ctx *c);
  * released before the other's are made, parameters excepted. */
 bool ss_ctx_shapes_only(const ss_ctx *c);
 void ss_ctx_set_shapes_only(ss_ctx *c, bool on);
-/* "cpu: AMD EPYC ..., x86-64-v3, 2 threads, oneDNN 2.6.3"; owned by the context. */
+/* "cpu: AMD EPYC ..., x86-64-v3, 2 threads, oneDNN 2.6.3", with ", arithmetic f32" unless it is
+ * auto; owned by the context. */
 const char *ss_ctx_device_text(const ss_ctx *c);
 
 typedef struct {

@@ -129,6 +129,48 @@ static void test_devices_by_name(void **state)
     assert_string_equal(ss_backend_names(list, 2, names, 6), "cpu, "); /* no room */
 }
 
+static ss_arithmetic asked;
+
+static ss_code open_and_note(int number, const ss_ctx_options *opt, ss_device **d, ss_err *e)
+{
+    asked = opt->arithmetic;
+    return ss_backend_cpu.open(number, &(ss_ctx_options){.threads = opt->threads}, d, e);
+}
+
+/* A backend gets the arithmetic that was asked for; the CPU has no tensor cores. */
+static void test_arithmetics(void **state)
+{
+    (void)state;
+    ss_backend be = ss_backend_cpu;
+    ss_arithmetic a;
+    ss_ctx *c;
+    ss_err e = {0};
+
+    be.open = open_and_note;
+    for (int i = SS_ARITHMETIC_AUTO; i <= SS_ARITHMETIC_TENSOR; i++) {
+        const char *name = ss_arithmetic_name((ss_arithmetic)i);
+        ss_ctx_options opt = {.threads = 1};
+
+        assert_int_equal(ss_arithmetic_parse(name, &opt.arithmetic, &e), SS_OK);
+        assert_int_equal(ss_ctx_new_on(&be, 0, &opt, &c, &e), SS_OK);
+        assert_int_equal(asked, i);
+        ss_ctx_free(c);
+    }
+    assert_int_equal(ss_arithmetic_parse(NULL, &a, &e), SS_OK);
+    assert_int_equal(a, SS_ARITHMETIC_AUTO);
+    assert_int_equal(ss_arithmetic_parse("tf32", &a, &e), SS_USAGE);
+    assert_string_equal(e.msg, "--arithmetic 'tf32': known are auto, f32, tensor");
+
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.arithmetic = SS_ARITHMETIC_TENSOR}, &c, &e),
+                     SS_USAGE);
+    assert_string_equal(e.msg, "--arithmetic tensor: device cpu has no tensor cores; --device cuda "
+                               "has; --precision e8m10 emulates what they round");
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.arithmetic = SS_ARITHMETIC_F32}, &c, &e), SS_OK);
+    assert_non_null(strstr(ss_ctx_device_text(c), ", arithmetic f32"));
+    assert_null(strstr(ss_ctx_device_text(c), "with bf16"));
+    ss_ctx_free(c);
+}
+
 /* ---- parameters ---- */
 
 static int forms, closed;
@@ -740,6 +782,7 @@ int main(void)
         cmocka_unit_test(test_missing_entries_are_named),
         cmocka_unit_test(test_no_gradients_no_tape),
         cmocka_unit_test(test_devices_by_name),
+        cmocka_unit_test(test_arithmetics),
         cmocka_unit_test(test_prepared_forms_go_before_the_device),
         cmocka_unit_test(test_parameters_are_no_activations),
         cmocka_unit_test(test_pool),

@@ -79,16 +79,21 @@ static void cpu_close(ss_device *d)
     ss_free(d);
 }
 
-static ss_code cpu_open(int number, int threads, ss_device **out, ss_err *e)
+static ss_code cpu_open(int number, const ss_ctx_options *opt, ss_device **out, ss_err *e)
 {
     (void)number;
     char processor[49], dnn[24];
-    ss_device *d = ss_calloc(1, sizeof *d);
+    ss_device *d;
     ss_code rc;
 
+    if (opt->arithmetic == SS_ARITHMETIC_TENSOR)
+        return ss_fail(e, SS_USAGE,
+                       "--arithmetic tensor: device cpu has no tensor cores; --device cuda has; "
+                       "--precision e8m10 emulates what they round");
+    d = ss_calloc(1, sizeof *d);
     if (!d)
         return ss_fail(e, SS_NOMEM, "CPU device");
-    d->threads = threads > 0 ? threads : omp_get_max_threads();
+    d->threads = opt->threads > 0 ? opt->threads : omp_get_max_threads();
     d->pool = (ss_pool){.get = get_memory, .give_back = give_memory_back};
     rc = pick_isa(&d->isa, e);
     if (rc == SS_OK)
@@ -97,12 +102,12 @@ static ss_code cpu_open(int number, int threads, ss_device **out, ss_err *e)
         cpu_close(d);
         return rc;
     }
-    d->bf16 = d->isa == &ss_isa_v4 && ss_onednn_has_bf16();
+    d->bf16 = opt->arithmetic == SS_ARITHMETIC_AUTO && d->isa == &ss_isa_v4 && ss_onednn_has_bf16();
     processor_name(processor);
     ss_onednn_version(dnn, sizeof dnn);
-    snprintf(d->text, sizeof d->text, "cpu: %s, %s%s, %d thread%s, oneDNN %s", processor,
-             d->isa->name, d->bf16 ? " with bf16" : "", d->threads, d->threads == 1 ? "" : "s",
-             dnn);
+    snprintf(d->text, sizeof d->text, "cpu: %s, %s%s, %d thread%s, oneDNN %s%s", processor,
+             d->isa->name, d->bf16 ? " with bf16" : "", d->threads, d->threads == 1 ? "" : "s", dnn,
+             opt->arithmetic == SS_ARITHMETIC_F32 ? ", arithmetic f32" : "");
     *out = d;
     return SS_OK;
 }
