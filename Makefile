@@ -6,6 +6,8 @@
 # make check-parsers   what reads files, with ASan and UBSan
 # make check-allocations  every allocation of a model, a run file, a probe and a training fails once
 # make check-kill N=200, make check-full-disk N=50      train and probe, cut off and gone on with
+# make CUDA=0          without CUDA, which is on where nvcc and NVIDIA's headers are; CUDA_ARCH="80 90"
+#                      compiles kernels for these cards only
 # make lint            format, include directions, circles, banned calls; headers compile alone, and so do
 #                      the examples in comments and documents
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
@@ -46,11 +48,11 @@ AR     := ar
 CFLAGS ?= -O2 -g
 # Contraction is off so that a multiply-add is fused only where the source says fmaf():
 # results then do not depend on the compiler's mood.
-ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -fopenmp -ffp-contract=off -fno-math-errno \
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -DSS_CUDA=$(CUDA) $(CUDA_INCLUDE:%=-isystem %) -fopenmp -ffp-contract=off -fno-math-errno \
     -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wfloat-conversion -Wswitch-enum \
     -Werror $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
     $(PKG_CFLAGS) $(CFLAGS)
-LDLIBS = $(PKG_LIBS) -lhdf5_hl -ldnnl -lm # Debian's dnnl has no .pc
+LDLIBS = $(PKG_LIBS) -lhdf5_hl -ldnnl -lm -ldl # Debian's dnnl has no .pc
 
 # The CPU kernels are compiled once for each instruction set; kernels/cpu/cpu.c picks.
 ISAS := base v3 v4
@@ -59,14 +61,32 @@ ISA_CFLAGS_v3   := -march=x86-64-v3
 ISA_CFLAGS_v4   := -march=x86-64-v4 -mprefer-vector-width=512
 ISA_SRC := $(wildcard kernels/cpu/isa_*.c)
 
+# CUDA, where its compiler and NVIDIA's headers are; CUDA=0 does without. CUDA_ARCH="80 90" narrows
+# the cards that kernels are compiled for; others compile them when the program starts.
+CUDA_HOME ?= /usr/local/cuda
+NVCC := $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) $(shell command -v nvcc))
+CUDA_INCLUDE := $(firstword $(foreach d,$(CUDA_HOME)/include /usr/local/include /usr/include,\
+    $(if $(and $(wildcard $d/cuda.h),$(wildcard $d/cublas_v2.h),$(wildcard $d/cudnn.h)),$d)))
+CUDA ?= $(if $(and $(NVCC),$(CUDA_INCLUDE)),1,0)
+ifeq ($(CUDA),1)
+$(if $(and $(NVCC),$(CUDA_INCLUDE)),,$(error CUDA=1 needs nvcc, cuda.h, cublas_v2.h and cudnn.h; CUDA_HOME says where they are))
+CUDA_CODE := $(patsubst sm_%,%,$(shell $(NVCC) --list-gpu-code))
+CUDA_ARCH ?= $(filter $(CUDA_CODE),75 80 86 89 90 100 120)
+# -fmad=false and IEEE division and roots: kernels give the bits that their text says
+NVCC_FLAGS := -std=c++17 -O3 -I. -lineinfo -fmad=false -prec-div=true -prec-sqrt=true -ftz=false \
+    -Werror all-warnings -Xcompiler -Wall,-Wextra,-Wno-unused-function
+CUDA_CU := $(wildcard kernels/cuda/*.cu)
+endif
+
 LAYERS := base kernels fft attn runfile models probe train analyze reports
-LIB_SRC := $(filter-out $(ISA_SRC),$(wildcard $(foreach d,$(LAYERS),$d/*.c $d/*/*.c)))
+LIB_SRC := $(filter-out $(ISA_SRC) $(if $(filter 0,$(CUDA)),kernels/cuda/%),$(wildcard $(foreach d,$(LAYERS),$d/*.c $d/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$i.o))
+FATBINS := $(CUDA_CU:%.cu=$(B)/%.fatbin.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS := $(wildcard tests/test_*.c)
 BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/*.c))
-HDRS  := $(wildcard */*.h */*/*.h)
-C_FILES := $(wildcard */*.c */*/*.c) $(HDRS)
+HDRS  := $(filter-out $(if $(filter 0,$(CUDA)),kernels/cuda/% tests/cuda/%),$(wildcard */*.h */*/*.h))
+C_FILES := $(wildcard */*.c */*/*.c */*.h */*/*.h kernels/cuda/*.cu kernels/cuda/*.cuh tests/cuda/*.cpp)
 
 # Printed by the program itself, from its tables of options.
 PAGES := $(addprefix $(B)/,sigmascope.1 sigmascope.bash sigmascope.zsh sigmascope.fish)
@@ -77,7 +97,7 @@ $(B)/sigmascope.1: $(B)/sigmascope
 	$(Q)$< --man >$@
 $(B)/sigmascope.bash $(B)/sigmascope.zsh $(B)/sigmascope.fish: $(B)/sigmascope
 	$(Q)$< --completion $(patsubst .%,%,$(suffix $@)) >$@
-$(B)/libsigmascope.a: $(LIB_OBJ)
+$(B)/libsigmascope.a: $(LIB_OBJ) $(FATBINS)
 	@rm -f $@
 	$(call say,AR,$@)
 	$(Q)$(AR) rcs $@ $^
@@ -164,6 +184,20 @@ $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The kernels of a .cu file for all cards, as an array of the program.
+$(B)/%.fatbin: %.cu $(B)/cuda-flags
+	@mkdir -p $(@D)
+	$(call say,CU,$@)
+	$(Q)$(NVCC) $(NVCC_FLAGS) $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$a,code=sm_$a) \
+	    -gencode arch=compute_$(lastword $(CUDA_ARCH)),code=compute_$(lastword $(CUDA_ARCH)) \
+	    -MD -MF $(@:%=%.d) -MT $@ -fatbin -o $@ $<
+$(B)/%.fatbin.o: $(B)/%.fatbin
+	$(Q)printf '.section .rodata\n.balign 64\n.globl ss_fatbin_$(*F)\nss_fatbin_$(*F): .incbin "$<"\n.section .note.GNU-stack,"",%%progbits\n' | \
+	    $(CC) -c -x assembler -o $@ -
+$(B)/cuda-flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' | cmp -s - $@ || echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' > $@
 $(B)/reports/page/assets.o: reports/page/page.css reports/page/page.js
 define isa_rule
 $(B)/%.$1.o: %.c $(B)/flags
@@ -192,7 +226,7 @@ format:
 	$(Q)clang-format -i $(C_FILES)
 
 # What is only for the library's own files; every other header can be included by programs.
-PRIVATE_HDRS := $(wildcard kernels/cpu/*.h cli/*.h tests/*.h tests/*/*.h */*_state.h */*_parts.h) \
+PRIVATE_HDRS := $(wildcard kernels/cpu/*.h kernels/cuda/*.h cli/*.h tests/*.h tests/*/*.h */*_state.h */*_parts.h) \
     $(addprefix kernels/,backend.h call.h inner_stats.h internal.h node.h operand.h pool.h) \
     $(filter-out $(addprefix models/,file/% net/% sampling/%),$(wildcard models/*/*.h)) \
     $(addprefix runfile/,h5.h run_cache.h run_layout.h run_writer.h) \

@@ -299,5 +299,6 @@ ss_code ss_backend_find(const ss_backend *const *list, size_t n, const char *dev
 char *ss_backend_names(const ss_backend *const *list, size_t n, char *out, size_t size);
 
 extern const ss_backend ss_backend_cpu;
+extern const ss_backend ss_backend_cuda; /* where it is built: SS_CUDA */
 
 #endif

@@ -9,7 +9,12 @@
 #include <string.h>
 
 /* Backends of this build. */
-static const ss_backend *const backends[] = {&ss_backend_cpu};
+static const ss_backend *const backends[] = {
+    &ss_backend_cpu,
+#if SS_CUDA
+    &ss_backend_cuda,
+#endif
+};
 enum { N_BACKENDS = sizeof backends / sizeof *backends };
 
 const char *ss_device_names(void)

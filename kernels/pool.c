@@ -64,6 +64,10 @@ static ss_pool_block fresh(ss_pool *pool, size_t size)
         give_back(pool, take(&pool->cached, 0));
 
     void *p = pool->get(pool->self, size);
+    while (!p && pool->cached.n) { /* what is kept may be what is missing */
+        give_back(pool, take(&pool->cached, 0));
+        p = pool->get(pool->self, size);
+    }
     if (p)
         pool->held += size;
     return (ss_pool_block){.p = p, .size = size};

@@ -8,6 +8,7 @@
  * Invariant: all blocks, lent and cached, never exceed the most that was ever asked for at once by
  * more than half; before fresh memory would break that, the blocks that were freed longest ago
  * go back. The half is for phases of a step that need other sizes than those alive at its peak.
+ * Where there is no fresh memory, kept blocks go back until there is.
  */
 #ifndef SS_KERNELS_POOL_H
 #define SS_KERNELS_POOL_H

@@ -1,0 +1,35 @@
+/* kernels.h - the kernels of our own and their arguments, seen by C and by CUDA C++; private to
+ * kernels/cuda
+ *
+ * Each .cu file has a list in the header of its name, of X(name, threads, (members)): `threads` is
+ * the size of the kernel's blocks, a multiple of 32. The kernel takes one struct by value,
+ * ss_kernel_NAME with these members; a profiler shows it as sigmascope_NAME. In C it is launched
+ * with SS_LAUNCH (cuda.h). In the .cu file, where `a` is the struct (device.cuh), it is written as
+ *
+ *   KERNEL(affine)
+ *   {
+ *       EACH(i, a.n)
+ *           a.y[i] = a.x[i] * a.mul + a.add;
+ *   }
+ */
+#ifndef SS_KERNELS_CUDA_KERNELS_H
+#define SS_KERNELS_CUDA_KERNELS_H
+
+#include "kernels/cuda/values.h"
+
+#include <stdint.h>
+
+/* FILE(name, its list): all .cu files, in the order of SS_CUDA_KERNELS */
+#define SS_CUDA_FILES(FILE) FILE(values, SS_CUDA_VALUES)
+#define SS_CUDA_KERNELS(X) SS_CUDA_VALUES(X)
+
+#define SS_MEMBERS(...) __VA_ARGS__
+#define X(name, threads, members) \
+    typedef struct {              \
+        SS_MEMBERS members        \
+    } ss_kernel_##name;           \
+    enum { SS_THREADS_##name = threads };
+SS_CUDA_KERNELS(X)
+#undef X
+
+#endif
