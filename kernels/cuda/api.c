@@ -89,12 +89,12 @@ static ss_cuda_api table;
 
 /* Names go through the headers' macros before they become text. */
 #define NAME_OF(f) #f
-#define TAKE(l, f)                                                            \
-    do {                                                                      \
-        void *found = dlsym(handle, NAME_OF(f));                              \
-        if (!found)                                                           \
-            return lacks(l, NAME_OF(f), e);                                   \
-        memcpy(&table.f, &found, sizeof found);                               \
+#define TAKE(l, f)                               \
+    do {                                         \
+        void *found = dlsym(handle, NAME_OF(f)); \
+        if (!found)                              \
+            return lacks(l, NAME_OF(f), e);      \
+        memcpy(&table.f, &found, sizeof found);  \
     } while (0);
 
 static bool take_driver(ss_err *e)

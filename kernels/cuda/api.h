@@ -9,8 +9,8 @@
  * NVIDIA's own headers, so a call that does not fit does not compile. Names pass through the
  * headers' macros (cuMemAlloc is cuMemAlloc_v2).
  *
- * Libraries are looked for in the folder SIGMASCOPE_CUDA_LIBRARIES, where it is set, and only there;
- * else where the dynamic linker looks, and in the usual folders of the toolkit.
+ * Libraries are looked for in the folder SIGMASCOPE_CUDA_LIBRARIES, where it is set, and only
+ * there; else where the dynamic linker looks, and in the usual folders of the toolkit.
  */
 #ifndef SS_KERNELS_CUDA_API_H
 #define SS_KERNELS_CUDA_API_H
@@ -21,65 +21,65 @@
 #include <cuda.h>
 #include <cudnn.h>
 
-#define SS_CUDA_DRIVER(X)                                                                    \
-    X(cuInit)                                                                                \
-    X(cuDriverGetVersion)                                                                    \
-    X(cuGetErrorName)                                                                        \
-    X(cuGetErrorString)                                                                      \
-    X(cuDeviceGet)                                                                           \
-    X(cuDeviceGetCount)                                                                      \
-    X(cuDeviceGetName)                                                                       \
-    X(cuDeviceGetAttribute)                                                                  \
-    X(cuDeviceTotalMem)                                                                      \
-    X(cuDevicePrimaryCtxRetain)                                                              \
-    X(cuDevicePrimaryCtxRelease)                                                             \
-    X(cuCtxSetCurrent)                                                                       \
-    X(cuModuleLoadData)                                                                      \
-    X(cuModuleUnload)                                                                        \
-    X(cuModuleGetFunction)                                                                   \
-    X(cuStreamCreate)                                                                        \
-    X(cuStreamDestroy)                                                                       \
-    X(cuStreamSynchronize)                                                                   \
-    X(cuEventCreate)                                                                         \
-    X(cuEventDestroy)                                                                        \
-    X(cuEventRecord)                                                                         \
-    X(cuEventSynchronize)                                                                    \
-    X(cuEventElapsedTime)                                                                    \
-    X(cuMemAlloc)                                                                            \
-    X(cuMemFree)                                                                             \
-    X(cuMemGetInfo)                                                                          \
-    X(cuMemAllocHost)                                                                        \
-    X(cuMemFreeHost)                                                                         \
-    X(cuMemcpyHtoDAsync)                                                                     \
-    X(cuMemcpyDtoHAsync)                                                                     \
-    X(cuMemcpyDtoDAsync)                                                                     \
-    X(cuMemsetD8Async)                                                                       \
-    X(cuMemsetD32Async)                                                                      \
+#define SS_CUDA_DRIVER(X)        \
+    X(cuInit)                    \
+    X(cuDriverGetVersion)        \
+    X(cuGetErrorName)            \
+    X(cuGetErrorString)          \
+    X(cuDeviceGet)               \
+    X(cuDeviceGetCount)          \
+    X(cuDeviceGetName)           \
+    X(cuDeviceGetAttribute)      \
+    X(cuDeviceTotalMem)          \
+    X(cuDevicePrimaryCtxRetain)  \
+    X(cuDevicePrimaryCtxRelease) \
+    X(cuCtxSetCurrent)           \
+    X(cuModuleLoadData)          \
+    X(cuModuleUnload)            \
+    X(cuModuleGetFunction)       \
+    X(cuStreamCreate)            \
+    X(cuStreamDestroy)           \
+    X(cuStreamSynchronize)       \
+    X(cuEventCreate)             \
+    X(cuEventDestroy)            \
+    X(cuEventRecord)             \
+    X(cuEventSynchronize)        \
+    X(cuEventElapsedTime)        \
+    X(cuMemAlloc)                \
+    X(cuMemFree)                 \
+    X(cuMemGetInfo)              \
+    X(cuMemAllocHost)            \
+    X(cuMemFreeHost)             \
+    X(cuMemcpyHtoDAsync)         \
+    X(cuMemcpyDtoHAsync)         \
+    X(cuMemcpyDtoDAsync)         \
+    X(cuMemsetD8Async)           \
+    X(cuMemsetD32Async)          \
     X(cuLaunchKernel)
 
-#define SS_CUDA_BLAS(X)         \
-    X(cublasCreate)             \
-    X(cublasDestroy)            \
-    X(cublasGetProperty)        \
-    X(cublasGetStatusString)    \
-    X(cublasSetStream)          \
-    X(cublasSetWorkspace)       \
-    X(cublasSetMathMode)        \
-    X(cublasGemmEx)             \
+#define SS_CUDA_BLAS(X)      \
+    X(cublasCreate)          \
+    X(cublasDestroy)         \
+    X(cublasGetProperty)     \
+    X(cublasGetStatusString) \
+    X(cublasSetStream)       \
+    X(cublasSetWorkspace)    \
+    X(cublasSetMathMode)     \
+    X(cublasGemmEx)          \
     X(cublasGemmStridedBatchedEx)
 
-#define SS_CUDA_DNN(X)              \
-    X(cudnnGetVersion)              \
-    X(cudnnGetErrorString)          \
-    X(cudnnGetLastErrorString)      \
-    X(cudnnCreate)                  \
-    X(cudnnDestroy)                 \
-    X(cudnnSetStream)               \
-    X(cudnnBackendCreateDescriptor) \
-    X(cudnnBackendDestroyDescriptor)\
-    X(cudnnBackendSetAttribute)     \
-    X(cudnnBackendGetAttribute)     \
-    X(cudnnBackendFinalize)         \
+#define SS_CUDA_DNN(X)               \
+    X(cudnnGetVersion)               \
+    X(cudnnGetErrorString)           \
+    X(cudnnGetLastErrorString)       \
+    X(cudnnCreate)                   \
+    X(cudnnDestroy)                  \
+    X(cudnnSetStream)                \
+    X(cudnnBackendCreateDescriptor)  \
+    X(cudnnBackendDestroyDescriptor) \
+    X(cudnnBackendSetAttribute)      \
+    X(cudnnBackendGetAttribute)      \
+    X(cudnnBackendFinalize)          \
     X(cudnnBackendExecute)
 
 typedef struct {

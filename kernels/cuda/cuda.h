@@ -1,16 +1,18 @@
 /* cuda.h - the CUDA device; private to kernels/cuda
  *
- * device.c opens the device and owns its memory; launch.c runs kernels; later.c brings results to
- * the host; each file of operations (values.c, shape.c, norm.c ...) has entries of the backend's
+ * device.c opens the device; memory.c has its memory; launch.c runs kernels; later.c brings results
+ * to the host; each file of operations (values.c, shape.c, norm.c ...) has entries of the backend's
  * table (backend.c) beside the .cu file with its kernels.
  *
  * One stream, in order: a block of memory that was freed may be reused at once, as what still uses
- * it comes before. Nothing here waits for the device but finish, a full ring, and the end of memory.
+ * it comes before. Nothing here waits for the device but finish, a full ring, and the end of
+ * memory.
  */
 #ifndef SS_KERNELS_CUDA_CUDA_H
 #define SS_KERNELS_CUDA_CUDA_H
 
 #include "kernels/backend.h"
+#include "kernels/context.h"
 #include "kernels/cuda/api.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/pool.h"
@@ -37,6 +39,8 @@ struct ss_device {
     cudnnHandle_t dnn;
     ss_pool pool;
     int capability; /* 90 is 9.0 */
+    ss_arithmetic arithmetic;
+    bool has_tf32; /* tensor cores that multiply f32 values as TF32 */
     int multiprocessors;
     int64_t launches; /* of kernels of our own, since the device was opened */
     ss_cuda_later *later;
@@ -44,17 +48,17 @@ struct ss_device {
     char text[256];
 };
 
-/* ---- errors: each is SS_DEVICE with the function's and the error's name ---- */
+/* ---- error.c: each is SS_DEVICE, or SS_NOMEM, with the function's and the error's name ---- */
 ss_code ss_cuda_driver_error(const ss_cuda_api *api, CUresult r, const char *what, ss_err *e);
 ss_code ss_cuda_blas_error(const ss_cuda_api *api, cublasStatus_t r, const char *what, ss_err *e);
 ss_code ss_cuda_dnn_error(const ss_cuda_api *api, cudnnStatus_t r, const char *what, ss_err *e);
 
 /* Calls a function of the driver and returns from the caller where it fails. */
-#define SS_CU(api_, e, f, ...)                                                       \
-    do {                                                                             \
-        const CUresult r_ = (api_)->f(__VA_ARGS__);                                  \
-        if (r_ != CUDA_SUCCESS)                                                      \
-            return ss_cuda_driver_error(api_, r_, #f, e);                            \
+#define SS_CU(api_, e, f, ...)                            \
+    do {                                                  \
+        const CUresult r_ = (api_)->f(__VA_ARGS__);       \
+        if (r_ != CUDA_SUCCESS)                           \
+            return ss_cuda_driver_error(api_, r_, #f, e); \
     } while (0)
 
 /* ---- launch.c ---- */
@@ -71,9 +75,9 @@ void ss_cuda_unload(ss_device *d);
 typedef struct {
     int64_t x, y, z; /* y and z 1 if they are 0; at most 65535 */
 } ss_cuda_grid_size;
-#define SS_LAUNCH(d, e, name, grid, ...)                                                      \
-    ss_cuda_launch(d, SS_KERNEL_##name, grid, SS_THREADS_##name,                    \
-                   &(ss_kernel_##name){__VA_ARGS__}, e)
+#define SS_LAUNCH(d, e, name, grid, ...)                                                           \
+    ss_cuda_launch(d, SS_KERNEL_##name, grid, SS_THREADS_##name, &(ss_kernel_##name){__VA_ARGS__}, \
+                   e)
 ss_code ss_cuda_launch(ss_device *d, ss_cuda_kernel k, ss_cuda_grid_size grid, int threads,
                        const void *args, ss_err *e);
 
@@ -82,10 +86,16 @@ ss_cuda_grid_size ss_cuda_grid(const ss_device *d, int64_t n, int threads);
 
 /* ---- device.c ---- */
 
-ss_code ss_cuda_open(int number, int threads, ss_device **out, ss_err *e);
+ss_code ss_cuda_open(int number, const ss_ctx_options *opt, ss_device **out, ss_err *e);
 void ss_cuda_close(ss_device *d); /* NULL is fine */
 /* Makes the device's context the calling thread's. */
 ss_code ss_cuda_enter(ss_device *d, ss_err *e);
+
+/* ---- memory.c ---- */
+
+/* The pool's functions; self is the device. */
+void *ss_cuda_get_memory(void *self, size_t bytes);
+void ss_cuda_give_memory_back(void *self, void *p);
 
 /* Work space of a call; given back with ss_pool_free(&d->pool, p) as soon as the last use of it has
  * been launched. NULL after filling e: what it is for, how much, and how much there is. */
@@ -114,8 +124,8 @@ typedef struct {
     double value;
 } ss_cuda_taker;
 typedef void ss_cuda_take(const void *values, const ss_cuda_taker *t);
-ss_code ss_cuda_result(ss_device *d, size_t bytes, ss_cuda_take *take, ss_cuda_taker t, void **place,
-                       ss_err *e);
+ss_code ss_cuda_result(ss_device *d, size_t bytes, ss_cuda_take *take, ss_cuda_taker t,
+                       void **place, ss_err *e);
 
 /* Copies bytes of the device to the host, where they are when the device has finished. The device's
  * memory may be freed at once. */
@@ -137,8 +147,8 @@ const float *ss_cuda_param(ss_device *d, const ss_tensor *w, ss_use use, const s
 /* ---- convert.c: not entries themselves ---- */
 
 /* y = n values of dtype t as f32, rounded to f unless NULL. */
-ss_code ss_cuda_widen(ss_device *d, const void *x, ss_dtype t, const ss_format *f, float *y, int64_t n,
-                      ss_err *e);
+ss_code ss_cuda_widen(ss_device *d, const void *x, ss_dtype t, const ss_format *f, float *y,
+                      int64_t n, ss_err *e);
 /* y [n][b][a] = x [n][a][b] */
 ss_code ss_cuda_transpose(ss_device *d, const float *x, float *y, int64_t n, int64_t a, int64_t b,
                           ss_err *e);
@@ -147,7 +157,7 @@ ss_code ss_cuda_transpose(ss_device *d, const float *x, float *y, int64_t n, int
 #define X(name, params, args) ss_code ss_cuda_##name(ss_device *d, SS_INSIDE params, ss_err *e);
 SS_ENTRIES(X)
 #undef X
-#define X(name, params, args)                                                                  \
+#define X(name, params, args) \
     ss_code ss_cuda_back_##name(ss_device *d, SS_INSIDE params, ss_err *e);
 SS_GRADIENTS(X)
 #undef X

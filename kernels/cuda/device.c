@@ -1,81 +1,16 @@
-/* device.c - the card: opened, described and closed; its memory; errors (cuda.h) */
+/* device.c - the card: opened, described and closed (cuda.h) */
+#include "base/mem.h"
 #include "kernels/cuda/cuda.h"
 
-#include "base/mem.h"
-
 #include <stdio.h>
-#include <string.h>
 
-enum { LEAST_CAPABILITY = 75, BLAS_SPACE = 32 << 20 /* what cuBLAS asks for on large cards */ };
+enum {
+    LEAST_CAPABILITY = 75,
+    LEAST_TF32 = 80,
+    BLAS_SPACE = 32 << 20 /* what cuBLAS asks for on large cards */
+};
 
 #define GIB (1024.0 * 1024 * 1024)
-
-/* ---- errors ---- */
-
-ss_code ss_cuda_driver_error(const ss_cuda_api *api, CUresult r, const char *what, ss_err *e)
-{
-    const char *name = NULL, *text = NULL;
-
-    api->cuGetErrorName(r, &name);
-    api->cuGetErrorString(r, &text);
-    return ss_fail(e, r == CUDA_ERROR_OUT_OF_MEMORY ? SS_NOMEM : SS_DEVICE, "CUDA: %s: %s (%s)",
-                   what, text ? text : "an unknown error", name ? name : "?");
-}
-
-ss_code ss_cuda_blas_error(const ss_cuda_api *api, cublasStatus_t r, const char *what, ss_err *e)
-{
-    return ss_fail(e, r == CUBLAS_STATUS_ALLOC_FAILED ? SS_NOMEM : SS_DEVICE, "cuBLAS: %s: %s", what,
-                   api->cublasGetStatusString(r));
-}
-
-ss_code ss_cuda_dnn_error(const ss_cuda_api *api, cudnnStatus_t r, const char *what, ss_err *e)
-{
-    char detail[512] = "";
-
-    api->cudnnGetLastErrorString(detail, sizeof detail);
-    return ss_fail(e, r == CUDNN_STATUS_ALLOC_FAILED ? SS_NOMEM : SS_DEVICE, "cuDNN: %s: %s%s%s",
-                   what, api->cudnnGetErrorString(r), *detail ? ": " : "", detail);
-}
-
-/* ---- memory ---- */
-
-static void *get_memory(void *self, size_t bytes)
-{
-    const ss_device *d = self;
-    CUdeviceptr p;
-
-    return d->api->cuMemAlloc(&p, bytes) == CUDA_SUCCESS ? (void *)p : NULL;
-}
-
-static void give_memory_back(void *self, void *p)
-{
-    const ss_device *d = self;
-
-    d->api->cuMemFree((CUdeviceptr)p);
-}
-
-static ss_code no_memory(const ss_device *d, size_t bytes, const char *what, ss_err *e)
-{
-    size_t available = 0, total = 0;
-
-    d->api->cuMemGetInfo(&available, &total);
-    return ss_fail(e, SS_NOMEM,
-                   "cuda:%d (%s) is out of memory: %s of %.3f GiB; in use here %.3f GiB, at most "
-                   "%.3f so far; available %.3f of %.3f. Fewer samples at a time need less",
-                   d->number, d->name, what, (double)bytes / GIB, (double)d->pool.asked / GIB,
-                   (double)d->pool.peak / GIB, (double)available / GIB, (double)total / GIB);
-}
-
-void *ss_cuda_work(ss_device *d, size_t bytes, const char *what, ss_err *e)
-{
-    void *p = ss_pool_alloc(&d->pool, bytes);
-
-    if (!p)
-        no_memory(d, bytes, what, e);
-    return p;
-}
-
-/* ---- open and close ---- */
 
 static ss_code attribute(const ss_device *d, CUdevice_attribute which, int *value, ss_err *e)
 {
@@ -90,10 +25,11 @@ static ss_code check_driver(const ss_cuda_api *api, ss_err *e)
 
     SS_CU(api, e, cuDriverGetVersion, &version);
     if (version / 1000 < CUDA_VERSION / 1000)
-        return ss_fail(e, SS_DEVICE,
-                       "the driver is for CUDA %d.%d, and this build needs %d.0 or later: update the "
-                       "driver, or build with an earlier toolkit",
-                       version / 1000, version % 1000 / 10, CUDA_VERSION / 1000);
+        return ss_fail(
+            e, SS_DEVICE,
+            "the driver is for CUDA %d.%d, and this build needs %d.0 or later: update the "
+            "driver, or build with an earlier toolkit",
+            version / 1000, version % 1000 / 10, CUDA_VERSION / 1000);
     return SS_OK;
 }
 
@@ -103,7 +39,8 @@ static ss_code find_card(ss_device *d, int number, ss_err *e)
     const CUresult r = d->api->cuInit(0);
 
     if (r == CUDA_ERROR_NO_DEVICE)
-        return ss_fail(e, SS_DEVICE, "NVIDIA's driver finds no card (CUDA_VISIBLE_DEVICES hides them)");
+        return ss_fail(e, SS_DEVICE,
+                       "NVIDIA's driver finds no card (CUDA_VISIBLE_DEVICES hides them)");
     if (r != CUDA_SUCCESS)
         return ss_cuda_driver_error(d->api, r, "cuInit", e);
     ss_code rc = check_driver(d->api, e);
@@ -111,9 +48,11 @@ static ss_code find_card(ss_device *d, int number, ss_err *e)
         return rc;
     SS_CU(d->api, e, cuDeviceGetCount, &count);
     if (count == 0)
-        return ss_fail(e, SS_DEVICE, "NVIDIA's driver finds no card (CUDA_VISIBLE_DEVICES hides them)");
+        return ss_fail(e, SS_DEVICE,
+                       "NVIDIA's driver finds no card (CUDA_VISIBLE_DEVICES hides them)");
     if (number >= count)
-        return ss_fail(e, SS_USAGE, "there is no cuda:%d; cards: %d, counted from 0", number, count);
+        return ss_fail(e, SS_USAGE, "there is no cuda:%d; cards: %d, counted from 0", number,
+                       count);
     SS_CU(d->api, e, cuDeviceGet, &d->card, number);
     SS_CU(d->api, e, cuDeviceGetName, d->name, sizeof d->name, d->card);
     rc = attribute(d, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, &major, e);
@@ -123,6 +62,7 @@ static ss_code find_card(ss_device *d, int number, ss_err *e)
         rc = attribute(d, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, &d->multiprocessors, e);
     d->capability = 10 * major + minor;
     d->number = number;
+    d->has_tf32 = d->capability >= LEAST_TF32;
     if (rc == SS_OK && d->capability < LEAST_CAPABILITY)
         return ss_fail(e, SS_DEVICE,
                        "cuda:%d (%s) has compute capability %d.%d; %d.%d or more is needed: "
@@ -205,14 +145,15 @@ void ss_cuda_close(ss_device *d)
     ss_free(d);
 }
 
-ss_code ss_cuda_open(int number, int threads, ss_device **out, ss_err *e)
+ss_code ss_cuda_open(int number, const ss_ctx_options *opt, ss_device **out, ss_err *e)
 {
-    (void)threads;
     ss_device *d = ss_calloc(1, sizeof *d);
 
     if (!d)
         return ss_no_memory(e, "CUDA device");
-    d->pool = (ss_pool){.get = get_memory, .give_back = give_memory_back, .self = d};
+    d->arithmetic = opt->arithmetic;
+    d->pool =
+        (ss_pool){.get = ss_cuda_get_memory, .give_back = ss_cuda_give_memory_back, .self = d};
     ss_code rc = ss_cuda_api_open(&d->api, e);
     if (rc == SS_OK)
         rc = find_card(d, number, e);

@@ -10,8 +10,8 @@
 #include "kernels/cuda/kernels.h"
 
 #if defined(__CUDACC__)
-#define KERNEL(name)                                                                    \
-    extern "C" __global__ void __launch_bounds__(SS_THREADS_##name)                \
+#define KERNEL(name)                                                \
+    extern "C" __global__ void __launch_bounds__(SS_THREADS_##name) \
         sigmascope_##name(const __grid_constant__ ss_kernel_##name a)
 // An array that the threads of a block share; its values are undefined at first.
 #define SHARED(type, name, count) __shared__ type name[count]
@@ -20,6 +20,7 @@
 #define FULL_WARP 0xffffffffu
 
 // The threads of a one-dimensional grid share the indices below n.
-#define EACH(i, n)                                                                            \
-    for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x, step_ = gridDim.x * (int64_t)blockDim.x; i < (n); \
-         i += step_)
+#define EACH(i, n)                                                   \
+    for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x, \
+                 step_ = gridDim.x * (int64_t)blockDim.x;            \
+         i < (n); i += step_)

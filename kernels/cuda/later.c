@@ -11,14 +11,13 @@
  *   results  small ones gather on the device, in chunks that are zeroed when they are begun, and
  *            come down in one copy each when the host waits
  */
-#include "kernels/cuda/cuda.h"
-
 #include "base/mem.h"
+#include "kernels/cuda/cuda.h"
 
 #include <string.h>
 
 enum {
-    IN_BYTES = 4 << 20,  /* of one half */
+    IN_BYTES = 4 << 20,   /* of one half */
     OUT_BYTES = 32 << 20, /* of one buffer */
     OPERAND_BYTES = 1 << 20,
     CHUNK_BYTES = 1 << 20,
@@ -253,7 +252,8 @@ static ss_code chunk_for(ss_device *d, size_t bytes, chunk **out, ss_err *e)
 {
     ss_cuda_later *l = d->later;
 
-    while (l->current < l->n_chunks && l->chunks[l->current].used + bytes > l->chunks[l->current].size)
+    while (l->current < l->n_chunks &&
+           l->chunks[l->current].used + bytes > l->chunks[l->current].size)
         l->current++;
     if (l->current == l->n_chunks) {
         chunk *grown = ss_grow(l->chunks, &l->cap_chunks, l->n_chunks + 1, sizeof *grown);
@@ -275,12 +275,12 @@ static ss_code chunk_for(ss_device *d, size_t bytes, chunk **out, ss_err *e)
     return SS_OK;
 }
 
-ss_code ss_cuda_result(ss_device *d, size_t bytes, ss_cuda_take *take, ss_cuda_taker t, void **place,
-                       ss_err *e)
+ss_code ss_cuda_result(ss_device *d, size_t bytes, ss_cuda_take *take, ss_cuda_taker t,
+                       void **place, ss_err *e)
 {
     ss_cuda_later *l = d->later;
     result *grown = ss_grow(l->results, &l->cap_results, l->n_results + 1, sizeof *grown);
-    chunk *c;
+    chunk *c = NULL;
 
     if (!grown)
         return ss_no_memory(e, "results");

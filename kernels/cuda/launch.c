@@ -35,14 +35,14 @@ ss_code ss_cuda_load(ss_device *d, ss_err *e)
     ss_code rc = SS_OK;
 
 #define X(name, threads, members) "sigmascope_" #name,
-#define FILE(name, list)                                                                 \
-    if (rc == SS_OK) {                                                                   \
-        static const char *const names[] = {list(X)};                                    \
-        const int n = sizeof names / sizeof *names;                                      \
-        rc = load(d, SS_CUDA_FILE_##name, ss_fatbin_##name, e);                          \
-        if (rc == SS_OK)                                                                 \
-            rc = load_kernels(d, d->modules[SS_CUDA_FILE_##name], names, n, first, e);   \
-        first += n;                                                                      \
+#define FILE(name, list)                                                               \
+    if (rc == SS_OK) {                                                                 \
+        static const char *const names[] = {list(X)};                                  \
+        const int n = sizeof names / sizeof *names;                                    \
+        rc = load(d, SS_CUDA_FILE_##name, ss_fatbin_##name, e);                        \
+        if (rc == SS_OK)                                                               \
+            rc = load_kernels(d, d->modules[SS_CUDA_FILE_##name], names, n, first, e); \
+        first += n;                                                                    \
     }
     SS_CUDA_FILES(FILE)
 #undef FILE

@@ -1,7 +1,6 @@
 /* param.c - parameters as the kernels read them: plain f32, in the order they want (cuda.h) */
-#include "kernels/cuda/cuda.h"
-
 #include "base/mem.h"
+#include "kernels/cuda/cuda.h"
 
 typedef struct {
     ss_format format; /* exp_bits are 0 where nothing is rounded */
@@ -16,8 +15,8 @@ static bool is_rounded_alike(const plain *p, const ss_format *f)
 
     if (!f || !g->exp_bits)
         return !f && !g->exp_bits;
-    return g->exp_bits == f->exp_bits && g->man_bits == f->man_bits &&
-           g->saturate == f->saturate && g->no_inf == f->no_inf;
+    return g->exp_bits == f->exp_bits && g->man_bits == f->man_bits && g->saturate == f->saturate &&
+           g->no_inf == f->no_inf;
 }
 
 static void plain_free(ss_device *d, void *form)

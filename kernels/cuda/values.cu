@@ -4,5 +4,5 @@
 KERNEL(fill)
 {
     EACH(i, a.n)
-        a.y[i] = a.value;
+    a.y[i] = a.value;
 }
