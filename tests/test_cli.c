@@ -68,7 +68,7 @@ static void test_wrong_usage(void **state)
         {"probe $M -o $D/x.h5 --class 11", "class 11 does not exist; there are 0 to 10"},
         {"probe $M -o $D/x.h5 --size 32", "--size takes HEIGHTxWIDTH, not '32'"},
         {"probe $M -o $D/x.h5 --device tpu", "no device 'tpu'"},
-        {"probe $M -o $D/x.h5 --device cuda:0", "no device 'cuda:0' in this build; there is: cpu"},
+        {"probe $M -o $D/x.h5 --device tpu:0", "no device 'tpu:0' in this build; there is: cpu"},
         {"probe $M -o $D/x.h5 --prediction noise", "'noise' is no prediction type"},
         {"probe $D/none -o $D/x.h5", "config.json"},
         {"generate $M", "-o DIR is missing"},

@@ -253,7 +253,7 @@ static void test_setup_errors(void **state)
     ss_intervention v;
 
     assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = "tpu"}, &c, &e), SS_USAGE);
-    assert_string_equal(e.msg, "no device 'tpu' in this build; there is: cpu");
+    assert_non_null(strstr(e.msg, "no device 'tpu' in this build; there is: cpu"));
     assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = test_device()}, &c, &e), SS_OK);
     assert_int_equal(ss_intervention_parse("zero@nowhere.*", &v, &e), SS_OK);
     s.interventions = &v;
