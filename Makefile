@@ -8,6 +8,7 @@
 # make check-kill N=200, make check-full-disk N=50      train and probe, cut off and gone on with
 # make CUDA=0          without CUDA, which is on where nvcc and NVIDIA's headers are; CUDA_ARCH="80 90"
 #                      compiles kernels for these cards only
+# make cuda-report     registers, spills and forbidden instructions of the CUDA kernels
 # make lint            format, include directions, circles, banned calls; headers compile alone, and so do
 #                      the examples in comments and documents
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
@@ -20,7 +21,7 @@
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk fuzz bench story check-headers lint \
+.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report fuzz bench story check-headers lint \
     format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
@@ -195,6 +196,8 @@ $(B)/%.fatbin: %.cu $(B)/cuda-flags
 $(B)/%.fatbin.o: $(B)/%.fatbin
 	$(Q)printf '.section .rodata\n.balign 64\n.globl ss_fatbin_$(*F)\nss_fatbin_$(*F): .incbin "$<"\n.section .note.GNU-stack,"",%%progbits\n' | \
 	    $(CC) -c -x assembler -o $@ -
+cuda-report: # ARCHES="75 90": registers, spills and forbidden instructions of each kernel
+	@CC="$(CC)" tests/cuda/report $(B) $(NVCC) "$(filter-out -lineinfo,$(NVCC_FLAGS))" $(or $(ARCHES),75 90)
 $(B)/cuda-flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' | cmp -s - $@ || echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' > $@
