@@ -9,7 +9,8 @@
  * Time. Work may run later, in the order of the calls. Host operands (taps of a filter, factors,
  * indices, options) live for the call only: a device that is late copies them. Host results
  * (statistics, values) are of memory that stays where it is until `finish`, and are there when that
- * returns, which also reports what went wrong in the meantime.
+ * returns, which also reports what went wrong in the meantime. The engine calls `finish` after a
+ * call that fails, too, before the memory of its results goes.
  *
  * Alignment. alloc gives multiples of 64 bytes, and a tensor begins there, unless it is a parameter
  * in the host's memory, a sample of a tensor, or a part of a row: offsets, strides and numbers of

@@ -47,5 +47,11 @@ ss_code ss_ctx_wait(ss_ctx *c, const char *why)
 
 ss_code ss_ctx_called(ss_ctx *c, ss_code rc)
 {
-    return rc == SS_OK && c->sync ? c->be->finish(c->dev, &c->op_err) : rc;
+    if (rc != SS_OK) {
+        ss_err late;
+
+        c->be->finish(c->dev, &late); /* it may still write results, whose place goes now */
+        return rc;
+    }
+    return c->sync ? c->be->finish(c->dev, &c->op_err) : SS_OK;
 }

@@ -168,6 +168,9 @@ static void ask(ss_ctx *c, ss_measured *s, const ss_module *m, ss_port p, ss_tak
         return;
     asked *a = (asked *)ss_result_new(c, sizeof *a, deliver_stats);
     if (!a) {
+        ss_err late;
+
+        c->be->finish(c->dev, &late); /* which writes s; there is an error already */
         ss_measured_release(s);
         return;
     }
@@ -261,5 +264,5 @@ void ss_ask_sample(ss_ctx *c, const ss_tensor *x, int k, const ss_module *m, ss_
     a->take.sample = take;
     a->n = k;
     a->width = n;
-    record_failure(c, c->be->download(c->dev, &sample, a->values, &c->op_err));
+    record_failure(c, ss_ctx_called(c, c->be->download(c->dev, &sample, a->values, &c->op_err)));
 }

@@ -168,8 +168,13 @@ ss_code ss_download(ss_ctx *c, const ss_tensor *x, float *host, ss_err *e)
         return ss_ctx_check(c, e);
     if (c->shapes_only)
         return ss_fail(e, SS_USAGE, "a context that only infers shapes has no values");
-    ss_code rc = c->be->download(c->dev, x, host, e);
-    return rc == SS_OK ? c->be->finish(c->dev, e) : rc;
+    ss_code rc = ss_ctx_called(c, c->be->download(c->dev, x, host, &c->op_err));
+
+    if (rc == SS_OK)
+        rc = c->be->finish(c->dev, &c->op_err);
+    if (rc != SS_OK && e)
+        *e = c->op_err;
+    return rc;
 }
 
 /* ---- where gradients gather ---- */

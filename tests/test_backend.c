@@ -1,6 +1,7 @@
 /* test_backend.c - what the engine asks of a backend and promises to it (backend.h), on backends
  * made of the CPU's: one without some entries, one that counts
  */
+#include "base/mem.h"
 #include "kernels/context.h"
 #include "kernels/internal.h"
 #include "kernels/ops.h"
@@ -624,6 +625,29 @@ static void test_undelivered_results_go(void **state)
     assert_int_equal(n_late, 0);
 }
 
+/* Where memory ends while results are asked for, what is asked for already has a place until the
+ * device has written it (a sanitizer would tell). */
+static void test_late_results_without_memory(void **state)
+{
+    (void)state;
+    const ss_backend slow = late_backend();
+    bool failed = true;
+
+    for (unsigned long k = 1; failed; k++) {
+        delivered d;
+        ss_ctx *c = open_watched(&slow, &d);
+
+        ss_mem_fail_at(k);
+        run_network(c);
+        ss_mem_fail_at(0);
+        failed = ss_ctx_finish(c, NULL) != SS_OK;
+        ss_ctx_clear(c);
+        assert_int_equal(ss_ctx_finish(c, NULL), SS_OK);
+        assert_int_equal(n_late, 0);
+        ss_ctx_free(c);
+    }
+}
+
 /* More than SS_RESULT_BYTES do not wait: an asker delivers what came before. */
 static void test_results_are_bounded(void **state)
 {
@@ -790,6 +814,7 @@ int main(void)
         cmocka_unit_test(test_large_modulated_values),
         cmocka_unit_test(test_late_errors),
         cmocka_unit_test(test_undelivered_results_go),
+        cmocka_unit_test(test_late_results_without_memory),
         cmocka_unit_test(test_results_are_bounded),
         cmocka_unit_test(test_odd_rows),
         cmocka_unit_test(test_full),
