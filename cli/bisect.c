@@ -314,6 +314,6 @@ const cli_command cmd_bisect = {
     "names one without doubt and no two the same, else as given. One that cannot be read is\n"
     "skipped. Exit status 3: a bad one was found.",
     options,
-    CLI_SEED | CLI_COMPUTE | CLI_PROGRESS | CLI_JSON,
+    CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
     run,
 };

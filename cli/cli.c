@@ -26,6 +26,7 @@ enum {
     OPT_SEED,
     OPT_THREADS,
     OPT_DEVICE,
+    OPT_ARITHMETIC,
     OPT_PROGRESS
 };
 
@@ -36,6 +37,10 @@ static const struct {
     {CLI_SEED, {OPT_SEED, "seed", "N", "random seed (default 0)"}},
     {CLI_COMPUTE, {OPT_THREADS, "threads", "N", "threads (default: all cores)"}},
     {CLI_COMPUTE, {OPT_DEVICE, "device", "D", NULL}}, /* device_option has the text */
+    {CLI_ARITHMETIC,
+     {OPT_ARITHMETIC, "arithmetic", CLI_CHOICES(SS_ARITHMETICS),
+      "products of matrices and convolutions on tensor cores: auto, where no operand is rounded by "
+      "that (default); f32, never; tensor, always, with operands rounded to TF32 (a GPU only)"}},
     {CLI_JSON, {OPT_JSON, "json", NULL, "print JSON instead of text"}},
     {CLI_PROGRESS,
      {OPT_PROGRESS, "progress", "auto|always|never",
@@ -162,6 +167,16 @@ static void set_progress(cli_parser *p)
     cli_usage(p, "--progress takes auto, always or never, not '%s'", p->arg);
 }
 
+static void set_arithmetic(cli_parser *p)
+{
+    ss_arithmetic known;
+    ss_err e = {0};
+
+    if (ss_arithmetic_parse(p->arg, &known, &e) != SS_OK)
+        cli_usage(p, "%s", e.msg);
+    p->common.arithmetic = p->arg;
+}
+
 /* Takes a common option; false if the id is none of these. */
 static bool take_common(cli_parser *p, int id)
 {
@@ -189,6 +204,7 @@ static bool take_common(cli_parser *p, int id)
         p->common.threads = (int)value;
         break;
     case OPT_DEVICE: p->common.device = p->arg; break;
+    case OPT_ARITHMETIC: set_arithmetic(p); break;
     case OPT_PROGRESS: set_progress(p); break;
     default: return false;
     }

@@ -48,10 +48,11 @@ typedef struct {
 
 /* Which of the common options a command has, beside --help, --version, --quiet. */
 enum {
-    CLI_JSON = 1,     /* --json */
-    CLI_SEED = 2,     /* --seed N */
-    CLI_COMPUTE = 4,  /* --threads N, --device D */
-    CLI_PROGRESS = 8, /* --progress auto|always|never */
+    CLI_JSON = 1,        /* --json */
+    CLI_SEED = 2,        /* --seed N */
+    CLI_COMPUTE = 4,     /* --threads N, --device D */
+    CLI_PROGRESS = 8,    /* --progress auto|always|never */
+    CLI_ARITHMETIC = 16, /* --arithmetic auto|f32|tensor */
 };
 
 typedef struct cli_command {
@@ -100,6 +101,7 @@ typedef struct {
     uint64_t seed;
     int threads; /* 0: all */
     const char *device;
+    const char *arithmetic; /* a name that there is; NULL: not given */
     ss_progress_mode progress;
 } cli_common;
 

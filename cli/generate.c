@@ -214,8 +214,10 @@ static int run(const cli_command *cmd, int argc, char **argv)
     tables.json = p.common.json;
     opt.models = (const char *const *)p.operands;
     opt.n_models = p.n_operands;
-    opt.threads = p.common.threads;
-    opt.device = p.common.device;
+    opt.each.threads = p.common.threads;
+    opt.each.device = p.common.device;
+    if (p.common.arithmetic)
+        opt.each.arithmetic = p.common.arithmetic;
     opt.each.seed = p.common.seed;
     opt.each.command = command;
     opt.each.network.changes.precision_maps = s.maps;
@@ -253,6 +255,6 @@ const cli_command cmd_generate = {
     "contact sheet, a row a model and a column a sample, and generate.json. DIR appears whole or\n"
     "not at all. With --probe, every module is watched along the way.",
     options,
-    CLI_SEED | CLI_COMPUTE | CLI_PROGRESS | CLI_JSON,
+    CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
     run,
 };

@@ -158,6 +158,6 @@ const cli_command cmd_probe = {
     "spectra, denoised pictures and losses. Prints where activations grow and how far overflow\n"
     "is; see 'sigmascope analyze RUN.h5' for more.",
     options,
-    CLI_SEED | CLI_COMPUTE | CLI_PROGRESS,
+    CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS,
     run,
 };

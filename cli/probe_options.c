@@ -57,6 +57,8 @@ void cli_probe_set(cli_parser *p, ss_probe_options *opt, const cli_probe_lists *
     opt->seed = p->common.seed;
     opt->threads = p->common.threads;
     opt->device = p->common.device;
+    if (p->common.arithmetic)
+        opt->arithmetic = p->common.arithmetic;
 }
 
 void cli_probe_release(cli_probe_lists *l)

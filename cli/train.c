@@ -158,7 +158,7 @@ static bool set_number(cli_parser *p, const char *key, int64_t least, char *text
 
 static int run(const cli_command *cmd, int argc, char **argv)
 {
-    char *command = cli_command_line(argc, argv), steps[48], seed[48];
+    char *command = cli_command_line(argc, argv), steps[48], seed[48], arithmetic[24];
     ss_train_options opt = {.command = command};
     ss_train_summary summary;
     cli_tables out = {0};
@@ -176,6 +176,11 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_SEED: set_number(&p, "seed", 0, seed, sizeof seed, &sets, &opt.n_sets); break;
         case OPT_RESUME: opt.resume = true; break;
         }
+    }
+    if (p.common.arithmetic && !p.stop) {
+        snprintf(arithmetic, sizeof arithmetic, "arithmetic=%s", p.common.arithmetic);
+        p.arg = arithmetic;
+        cli_append(&p, &sets, &opt.n_sets);
     }
     if (cli_stop(&p, 1, 1)) {
         status = p.status;
@@ -219,6 +224,6 @@ const cli_command cmd_train = {
     "steps as \"max_overflows\" says, or more than half of all steps, or of the last 100, were "
     "skipped.",
     options,
-    CLI_COMPUTE | CLI_PROGRESS | CLI_JSON,
+    CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
     run,
 };

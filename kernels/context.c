@@ -5,6 +5,7 @@
 #include "kernels/internal.h"
 #include "kernels/tape.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,9 @@ ss_code ss_ctx_new_on(const ss_backend *be, int number, const ss_ctx_options *op
         ss_free(c);
         return rc;
     }
+    snprintf(c->device_text, sizeof c->device_text, "%s%s%s", be->describe(c->dev),
+             opt->arithmetic ? ", arithmetic " : "",
+             opt->arithmetic ? ss_arithmetic_name(opt->arithmetic) : "");
     *out = c;
     return SS_OK;
 }
@@ -113,9 +117,14 @@ void ss_ctx_set_shapes_only(ss_ctx *c, bool on)
     c->shapes_only = on;
 }
 
+const char *ss_ctx_device_name(const ss_ctx *c)
+{
+    return c->be->name;
+}
+
 const char *ss_ctx_device_text(const ss_ctx *c)
 {
-    return c->be->describe(c->dev);
+    return c->device_text;
 }
 
 ss_usage ss_ctx_usage(const ss_ctx *c)

@@ -62,6 +62,7 @@ bool ss_ctx_failed(const ss_ctx *c);
 void *ss_ctx_fail(ss_ctx *c, ss_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+const char *ss_ctx_device_name(const ss_ctx *c); /* "cpu" or "cuda", without a number */
 int ss_ctx_threads(const ss_ctx *c);
 /* Switches between computing and only inferring shapes; tensors made in one mode must be
  * released before the other's are made, parameters excepted. */

@@ -44,6 +44,7 @@ struct ss_ctx {
     ss_device *dev;
     bool shapes_only;
     bool sync; /* each call waits for the device: SIGMASCOPE_SYNC */
+    char device_text[320];
     ss_err err;
     ss_err op_err; /* where a backend call writes, before it is recorded */
     ss_usage usage;

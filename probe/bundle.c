@@ -193,6 +193,12 @@ static void add_option(ss_str *s, const char *name, const char *value)
     ss_str_add_quoted(s, value);
 }
 
+/* The text, or NULL where it is the default. */
+static const char *unless(const char *text, const char *usual)
+{
+    return text && strcmp(text, usual) != 0 ? text : NULL;
+}
+
 static void write_shell(const bundle *b, ss_str *s)
 {
     enum { CLASS_EMBEDS = 3 }; /* fewer dimensions: the class's number */
@@ -217,7 +223,9 @@ static void write_shell(const bundle *b, ss_str *s)
                  {"beta-start", o->network.beta_start},
                  {"beta-end", o->network.beta_end},
                  {"prediction", o->network.prediction_type},
-                 {"round-timestep", o->network.round_timestep}};
+                 {"round-timestep", o->network.round_timestep},
+                 {"device", unless(o->device, "cpu")},
+                 {"arithmetic", unless(o->arithmetic, "auto")}};
     char text[128];
 
     ss_str_add(s,

@@ -316,13 +316,13 @@ static json_t *describe(const job *g)
     for (int i = 0; i < o->network.changes.n_interventions; i++)
         json_array_append_new(interventions, json_string(o->network.changes.interventions[i]));
     json_t *j = json_pack(
-        "{s:s, s:i, s:s, s:s*, s:s, s:s, s:i, s:f, s:f, s:I, s:s, s:o, s:i, s:o, s:O, s:s}",
+        "{s:s, s:i, s:s, s:s*, s:s, s:s, s:s, s:i, s:f, s:f, s:I, s:s, s:o, s:i, s:o, s:O, s:s}",
         "format", "sigmascope-generate", "version", 1, "tool", "sigmascope " SS_VERSION, "command",
-        o->command, "created", created, "sampler", ss_sampler_name(g->kind), "steps", o->steps,
-        "guidance", o->guidance, "eta", o->eta >= 0 ? o->eta : 0.0, "seed", (json_int_t)o->seed,
-        "precision", plain ? "fp32" : changes->precision_text, "interventions", interventions,
-        "samples", o->samples, "conditions", conditions_text(g), "models", g->list, "sheet",
-        "sheet.png");
+        o->command, "created", created, "device", ss_ctx_device_text(g->ctx), "sampler",
+        ss_sampler_name(g->kind), "steps", o->steps, "guidance", o->guidance, "eta",
+        o->eta >= 0 ? o->eta : 0.0, "seed", (json_int_t)o->seed, "precision",
+        plain ? "fp32" : changes->precision_text, "interventions", interventions, "samples",
+        o->samples, "conditions", conditions_text(g), "models", g->list, "sheet", "sheet.png");
     const int frames = ss_trajectory_size(g->models[0]).frames;
     if (frames)
         json_object_set_new(j, "frames", json_integer(frames));
@@ -369,10 +369,12 @@ static ss_code begin_table(ss_table *t, ss_err *e)
 ss_code ss_generate_run(const ss_generate_options *opt, ss_generate_summary *sum, ss_err *e)
 {
     job g = {.opt = opt, .each = opt->each};
-    ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
+    ss_ctx_options device = {.device = opt->each.device, .threads = opt->each.threads};
     ss_code rc = begin_table(&sum->table, e);
 
     ss_interrupt_reset();
+    if (rc == SS_OK)
+        rc = ss_arithmetic_parse(opt->each.arithmetic, &device.arithmetic, e);
     if (rc == SS_OK)
         rc = ss_ctx_new(&device, &g.ctx, e);
     if (rc == SS_OK)

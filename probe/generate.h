@@ -10,6 +10,7 @@
  *   {"format": "sigmascope-generate", "version": 1, "tool": "sigmascope 0.1.0",
  *    "command": "...", "created": "2025-01-31T12:00:00Z",
  *    "sampler": "ddim", "steps": 50, "guidance": 1.0, "eta": 0.0, "seed": 0,
+ *    "device": "cpu: ...",                 ends in ", arithmetic f32" unless that is auto
  *    "precision": "fp32",                  or "fp16 (half, sdpa), mid_block=bf16"
  *    "interventions": ["clamp:100@up_blocks.0"],
  *    "samples": 8, "conditions": ["class 0", ...],       one for each sample, "" for none
@@ -40,8 +41,6 @@ typedef struct {
      * 0 is one for each of `classes`, or SS_DEFAULT_SAMPLES. */
     ss_trajectory_options each;
     const char *classes; /* "0,3,7" or "all", or NULL: each.condition.classes */
-    int threads;
-    const char *device;
 } ss_generate_options;
 
 ss_generate_options ss_generate_defaults(void);

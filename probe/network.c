@@ -177,26 +177,21 @@ float ss_network_rounded(const ss_network *k, float timestep)
     return ss_format_round(&k->told, timestep);
 }
 
-ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **list, int *n,
-                           ss_err *e)
+/* Measures each weight into list [n], and says which are not finite. */
+static ss_code measure(const ss_network *k, ss_ctx *c, ss_run_parameter *list, ss_err *e)
 {
-    ss_weight *const *w = ss_model_weights(k->model, n);
+    int n;
+    ss_weight *const *w = ss_model_weights(k->model, &n);
     int64_t bad = 0;
     const char *first = NULL;
 
-    *list = ss_calloc((size_t)*n, sizeof **list);
-    if (!*list)
-        return ss_no_memory(e, "a network");
-    for (int i = 0; i < *n; i++) {
+    for (int i = 0; i < n; i++) {
         ss_weight_stats s;
 
         if (ss_weight_stats_take(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape), &s, e) !=
-            SS_OK) {
-            ss_free(*list);
-            *list = NULL;
+            SS_OK)
             return e->code;
-        }
-        (*list)[i] = (ss_run_parameter){w[i]->name, (float)s.absmax, (float)s.rms, s.nonfinite};
+        list[i] = (ss_run_parameter){w[i]->name, (float)s.absmax, (float)s.rms, s.nonfinite};
         if (s.nonfinite && !first)
             first = w[i]->name;
         bad += (int64_t)s.nonfinite;
@@ -205,6 +200,30 @@ ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **li
         ss_warn("%s: %lld weights are inf or NaN, the first in %s; what follows them is too",
                 ss_model_about(k->model)->path, (long long)bad, first);
     return SS_OK;
+}
+
+/* A checkpoint is measured where it is mapped, on the CPU: it goes through memory once. */
+ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **list, int *n,
+                           ss_err *e)
+{
+    const bool here = strcmp(ss_ctx_device_name(c), "cpu") == 0;
+    ss_ctx *cpu = NULL;
+    ss_code rc = SS_OK;
+
+    ss_model_weights(k->model, n);
+    *list = ss_calloc((size_t)*n, sizeof **list);
+    if (!*list)
+        return ss_no_memory(e, "a network");
+    if (!here)
+        rc = ss_ctx_new(&(ss_ctx_options){.threads = ss_ctx_threads(c)}, &cpu, e);
+    if (rc == SS_OK)
+        rc = measure(k, here ? c : cpu, *list, e);
+    ss_ctx_free(cpu);
+    if (rc != SS_OK) {
+        ss_free(*list);
+        *list = NULL;
+    }
+    return rc;
 }
 
 void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec, char created[32])

@@ -199,6 +199,14 @@ static ss_code sum_conditions(const ss_conditions *k, char sha256[65], ss_err *e
     return rc == SS_OK ? ss_sha256_bytes(sums, sizeof sums - 1, sha256, e) : rc;
 }
 
+/* The device of the options without its number: "cuda" of "cuda:1". */
+static json_t *kind_of_device(const json_t *j)
+{
+    const char *device = json_is_string(j) ? json_string_value(j) : "cpu";
+
+    return json_stringn(device, strcspn(device, ":"));
+}
+
 ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions, json_t *j,
                          ss_err *e)
 {
@@ -213,6 +221,7 @@ ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions,
     if ((rc = sum_conditions(conditions, sha256, e)) != SS_OK)
         return rc;
     json_object_set_new(j, "conditions", json_string(sha256));
+    json_object_set_new(j, "device", kind_of_device(json_object_get(j, "device")));
     json_object_set_new(j, "version", json_string(SS_VERSION));
     json_object_set_new(j, "model_sha256", json_string(net->sha256));
     json_object_set_new(j, "size", json_pack("[i,i]", net->size.height, net->size.width));
@@ -237,7 +246,6 @@ static ss_code write_plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     if (rc == SS_OK) {
         json_object_set_new(j, "levels", levels_of(p));
         json_object_set_new(j, "batch", json_integer(p->batch));
-        json_object_set_new(j, "device", json_string(opt->device ? opt->device : "cpu"));
         p->text = ss_plan_dump(j);
         p->identity = ss_plan_identity(ss_probe_settings(), j);
         rc = p->text && p->identity ? SS_OK : ss_no_memory(e, "a plan");

@@ -43,8 +43,8 @@ typedef struct {
 ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *p, ss_err *e);
 void ss_plan_release(ss_plan *p); /* {0} is fine */
 
-/* Adds to a plan what every kind of run has: the network, its size and schedule, and the sum of
- * what conditions it. */
+/* Adds to a plan with options what every kind of run has: the network, its size and schedule, and
+ * the sum of what conditions it. Takes the number off its device. */
 ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions, json_t *plan,
                          ss_err *e);
 

@@ -297,8 +297,10 @@ static ss_code prepare(probe *p, ss_err *e)
         .histogram = opt->histogram,
         .channels = opt->channels,
     };
-    ss_code rc = ss_ctx_new(&device, &p->ctx, e);
+    ss_code rc = ss_arithmetic_parse(opt->arithmetic, &device.arithmetic, e);
 
+    if (rc == SS_OK)
+        rc = ss_ctx_new(&device, &p->ctx, e);
     if (rc == SS_OK)
         rc = ss_plan_make(opt, &p->plan, e);
     if (rc != SS_OK)

@@ -58,7 +58,8 @@ typedef struct {
     bool resume, replace;
     uint64_t seed;
     int threads;
-    const char *device;
+    const char *device;     /* as ss_ctx_options has it */
+    const char *arithmetic; /* a name of SS_ARITHMETICS (kernels/context.h) */
 } ss_probe_options;
 
 /* Returns the defaults of the list in runfile/plan_list.h. */

@@ -38,6 +38,10 @@ typedef struct {
     int batch; /* samples in one forward pass; 0: chosen from the input's size */
     uint64_t seed;
 
+    int threads;            /* of the context that it is run in, as the two below */
+    const char *device;     /* as ss_ctx_options has it */
+    const char *arithmetic; /* a name of SS_ARITHMETICS (kernels/context.h) */
+
     const char *run; /* run file to write, or NULL */
     bool replace_run;
     const char *command; /* for the record */

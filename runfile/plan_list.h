@@ -65,6 +65,13 @@
     OPTION(TEXTS, DATA, "interventions", "--intervene", NULL, \
            network.changes.interventions, network.changes.n_interventions)
 
+/* Where and how it is computed. A number of a device is not in the plan: another card of the same
+ * machine, or of another machine, is as good. */
+#define SS_PLAN_COMPUTE(OPTION, FOLLOWS) \
+    OPTION(TEXT, DATA, "device", "--device", "cpu", device) \
+    OPTION(TEXT, DATA, "arithmetic", "--arithmetic", "auto", arithmetic) \
+    OPTION(COUNT, NONE, "threads", "--threads", 0, threads)
+
 #define SS_PLAN_END(OPTION, FOLLOWS) \
     FOLLOWS("scheduler_file", "the scheduler file") \
     FOLLOWS("schedule", "the noise schedule") \
@@ -75,7 +82,7 @@
 #define SS_PLAN_PROBE(OPTION, FOLLOWS) \
     SS_PLAN_BEGIN(OPTION, FOLLOWS) \
     SS_PLAN_NETWORK(OPTION, FOLLOWS) \
-    OPTION(TEXT, DATA, "device", "--device", "cpu", device) \
+    SS_PLAN_COMPUTE(OPTION, FOLLOWS) \
     OPTION(SEED, DATA, "seed", "--seed", 0, seed) \
     OPTION(COUNT, DATA, "samples", "--samples", 4, samples) \
     OPTION(COUNT, DATA, "class", "--class", -1, class_label) \
@@ -98,7 +105,6 @@
     OPTION(TEXT, NONE, "command", "the command", NULL, command) \
     OPTION(FLAG, NONE, "resume", "--resume", false, resume) \
     OPTION(FLAG, NONE, "replace", "--force", false, replace) \
-    OPTION(COUNT, NONE, "threads", "--threads", 0, threads) \
     SS_PLAN_END(OPTION, FOLLOWS) \
     FOLLOWS("levels", "the noise levels") \
     OPTION(COUNT, DATA, "batch", "--batch", 0, batch)
@@ -107,6 +113,7 @@
 #define SS_PLAN_TRAJECTORY(OPTION, FOLLOWS) \
     SS_PLAN_BEGIN(OPTION, FOLLOWS) \
     SS_PLAN_NETWORK(OPTION, FOLLOWS) \
+    SS_PLAN_COMPUTE(OPTION, FOLLOWS) \
     OPTION(SEED, DATA, "seed", "--seed", 0, seed) \
     OPTION(COUNT, DATA, "samples", "--samples", 0, samples) \
     OPTION(COUNT, DATA, "steps", "--steps", 50, steps) \

@@ -37,6 +37,7 @@ static ss_run *probe(const char *name, const model *m, const ss_changes_options 
     opt.n_inputs = N_OF(inputs);
     opt.samples = 3;
     opt.class_label = m->class_label;
+    opt.arithmetic = "f32"; /* which the script repeats */
     opt.threads = 1;
     if (ss_probe_run(&opt, &summary, &e) != SS_OK || ss_run_open(opt.output, &r, &e) != SS_OK)
         fail_msg("%s", e.msg);
@@ -111,6 +112,7 @@ static void check(const char *name, const model *m, const ss_changes_options *ch
     assert_int_equal(count_files(dir), 4);
     again = replay(dir);
     assert_string_equal(again->precision, r->precision);
+    assert_non_null(strstr(again->device, ", arithmetic f32"));
     compare(again, m, dir, "absmax");
     compare(again, m, dir, "rms");
     ss_run_close(again);

@@ -279,12 +279,13 @@ static void test_folder(void **state)
     o.n_models = 2;
     o.output = dir;
     o.classes = "all";
-    o.threads = 1;
+    o.each.threads = 1;
     o.each.steps = 2;
     json_t *j = generate(&o);
     assert_string_equal(json_string_value(json_object_get(j, "format")), "sigmascope-generate");
     assert_string_equal(json_string_value(json_object_get(j, "sampler")), "ddpm"); /* the file's */
     assert_string_equal(json_string_value(json_object_get(j, "precision")), "fp32");
+    assert_non_null(strstr(json_string_value(json_object_get(j, "device")), "cpu: "));
     assert_int_equal(json_integer_value(json_object_get(j, "samples")), 10);
     const json_t *conditions = json_object_get(j, "conditions");
     assert_string_equal(json_string_value(json_array_get(conditions, 7)), "class 7");
@@ -378,7 +379,7 @@ static void test_out_of_memory(void **state)
     o.models = models;
     o.n_models = 1;
     o.output = dir;
-    o.threads = 1;
+    o.each.threads = 1;
     o.replace = true;
     o.each.steps = 1;
     o.each.samples = 1;
@@ -511,7 +512,7 @@ static void test_latents(void **state)
     o.models = models;
     o.n_models = 1;
     o.output = dir;
-    o.threads = 1;
+    o.each.threads = 1;
     o.each = other(models[0]);
     o.each.condition.prompt_embeds = UNETS "sd15/golden.safetensors#encoder_hidden_states";
     json_decref(generate(&o));

@@ -494,6 +494,7 @@ static void test_resume_names_the_option(void **state)
         {"--precision-map conv_in=fp16", "--precision-map has conv_in=fp16, which the run lacks"},
         {"--precision-scope blocks", "--precision-scope is blocks, the run has ops"},
         {"--intervene zero@mid_block", "--intervene has zero@mid_block, which the run lacks"},
+        {"--arithmetic f32", "--arithmetic is f32, the run has auto"},
         {"--batch 1", "--batch is 1, the run has 2"},
     };
     char command[512];
@@ -590,6 +591,32 @@ static void test_kept_runs(void **state)
     assert_false(kept(&opt));
 }
 
+/* Another card is as good, another kind of device is not. */
+static void test_plans_have_no_number_of_a_device(void **state)
+{
+    (void)state;
+    static const char *const devices[] = {"cpu", "cuda", "cuda:1"};
+    char *identity[3];
+
+    for (int i = 0; i < 3; i++) {
+        ss_probe_options opt = ss_probe_defaults();
+        ss_plan p;
+        ss_err e = {0};
+
+        opt.network.model = MODEL;
+        opt.device = devices[i];
+        if (ss_plan_make(&opt, &p, &e) != SS_OK)
+            fail_msg("%s", e.msg);
+        assert_null(strstr(p.text, "cuda:1"));
+        identity[i] = ss_strdup(p.identity);
+        ss_plan_release(&p);
+    }
+    assert_string_not_equal(identity[0], identity[1]);
+    assert_string_equal(identity[1], identity[2]);
+    for (int i = 0; i < 3; i++)
+        ss_free(identity[i]);
+}
+
 /* --- shown --- */
 
 /* Runs that differ in one thing each: it is named, with both values, and `analyze` shows it. */
@@ -613,6 +640,7 @@ static void test_compare_names_what_differs(void **state)
         {"--modules 'up_blocks.*'", "modules (none, up_blocks.*)", "up_blocks.*"},
         {"--channels", "channels (off, on)", "channels"},
         {"--no-histogram", "no-histogram (off, on)", "no-histogram"},
+        {"--arithmetic f32", "arithmetic (auto, f32)", "arithmetic"},
         {"--batch 1", "batch (2, 1)", "batch"},
     };
     char command[600];
@@ -744,6 +772,7 @@ int main(void)
         cmocka_unit_test(test_resume_names_the_option),
         cmocka_unit_test(test_pictures_by_content),
         cmocka_unit_test(test_kept_runs),
+        cmocka_unit_test(test_plans_have_no_number_of_a_device),
         cmocka_unit_test(test_compare_names_what_differs),
         cmocka_unit_test(test_trend_names_what_differs),
         cmocka_unit_test(test_infinite_sigma),

@@ -22,6 +22,7 @@ static const char *const weightings[] = {SS_WEIGHTINGS(X) NULL};
 static const char *const optimizers[] = {SS_OPTIMIZERS(X) NULL};
 static const char *const rates[] = {SS_RATES(X) NULL};
 static const char *const ema_warmups[] = {SS_EMA_WARMUPS(X) NULL};
+static const char *const arithmetics[] = {SS_ARITHMETICS(X) NULL};
 #undef X
 
 static const ss_field run_fields[] = {
@@ -30,6 +31,7 @@ static const ss_field run_fields[] = {
     {WHOLE("steps", INT64, steps, 1, SS_MOST_STEPS), .role = SS_FIELD_LENGTH},
     {WHOLE("batch", INT, trainer.batch, 1, SS_MOST_SAMPLES)},
     {PLAIN("recompute", BOOL, trainer.recompute)},
+    {CHOICE("arithmetic", trainer.arithmetic, arithmetics)},
     {CHOICE("on_nonfinite", on_nonfinite, on_nonfinite)},
     {WHOLE("max_rollbacks", INT, max_rollbacks, 0, 1 << 20)},
     {WHOLE("max_overflows", INT64, max_overflows, 0, SS_MOST_STEPS), .role = SS_FIELD_STOP},

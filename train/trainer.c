@@ -49,7 +49,8 @@ static ss_code set_up(ss_trainer *t, const ss_hooks *hooks, bool penalty, ss_err
 static ss_code open_network(ss_trainer *t, ss_err *e)
 {
     const ss_trainer_options *o = &t->opt;
-    const ss_ctx_options device = {.device = o->device, .threads = o->threads};
+    const ss_ctx_options device = {
+        .device = o->device, .threads = o->threads, .arithmetic = o->arithmetic};
     const ss_module *const *modules;
     int n;
     ss_code rc;

@@ -15,6 +15,7 @@
 #ifndef SS_TRAIN_TRAINER_H
 #define SS_TRAIN_TRAINER_H
 
+#include "kernels/context.h"
 #include "models/net/init.h"
 #include "models/weight_stats.h"
 #include "train/data.h"
@@ -56,6 +57,7 @@ typedef struct {
     bool recompute;          /* gradient checkpointing */
     int threads;             /* 0: all */
     const char *device;
+    ss_arithmetic arithmetic;
 } ss_trainer_options;
 
 /* batch 32, interval 1, no loss scaling, 16 bins from 0.01 to 100; defaults of each part. */

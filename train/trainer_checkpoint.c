@@ -19,6 +19,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/outdir.h"
 #include "base/version.h"
@@ -34,6 +35,17 @@ static const char state_file[] = "optimizer.safetensors", config_file[] = "confi
 
 /* ---- saving ---- */
 
+/* Notes that a training goes on where other numbers come out, in their last digits. */
+static void compare_devices(const ss_trainer *t, ss_json *j)
+{
+    const char *was = ss_json_string(j, "device", NULL), *now = ss_ctx_device_name(t->c);
+
+    if (was && strcmp(was, now) != 0)
+        ss_note("%s: its steps were computed on device %s, the next ones are on %s: they differ in "
+                "their last digits from those of a training that stays on one device",
+                j->name, was, now);
+}
+
 /* NULL when out of memory. */
 static json_t *counters(const ss_trainer *t)
 {
@@ -46,7 +58,7 @@ static json_t *counters(const ss_trainer *t)
     }
     return json_pack(
         "{s:I, s:i, s:I, s:{s:f, s:I, s:I, s:I}, s:{s:f, s:f, s:I, s:I, s:I}, s:{s:o, s:o}, "
-        "s:s*}",
+        "s:s*, s:s}",
         "step", (json_int_t)t->step, "rewinds", t->rewinds,                         //
         "overflows", (json_int_t)t->overflows,                                      //
         "loss_scale", "scale", t->scale.scale, "good", (json_int_t)t->scale.good,   //
@@ -54,7 +66,8 @@ static json_t *counters(const ss_trainer *t)
         "spikes", "mean", t->spikes.mean, "var", t->spikes.var,                     //
         "n", (json_int_t)t->spikes.n, "last", (json_int_t)t->spikes.last,           //
         "count", (json_int_t)t->spikes.count,                                       //
-        "loss_by_sigma", "count", count, "mean", mean, "ended", t->ended);
+        "loss_by_sigma", "count", count, "mean", mean, "ended", t->ended,           //
+        "device", ss_ctx_device_name(t->c));
 }
 
 static ss_code write_counters(const ss_trainer *t, const char *folder, ss_err *e)
@@ -248,6 +261,8 @@ static ss_code load_counters(ss_trainer *t, const char *folder, bool branch, ss_
     if (rc == SS_OK) {
         read_counters(&j, t);
         const char *ended = ss_json_string(&j, "ended", NULL);
+
+        compare_devices(t, &j);
 
         rc = ss_json_done(&j, e);
         ss_free(t->ended);

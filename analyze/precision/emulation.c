@@ -56,6 +56,7 @@ ss_code ss_emulation_begin(ss_run *r, const char *format, int threads, const cha
     m->replay.opt.replace = true;
     m->replay.opt.threads = threads;
     m->replay.opt.device = device;
+    m->replay.opt.arithmetic = "auto"; /* no product of the format's numbers depends on it */
     m->replay.opt.network.changes.precision = m->format.name;
     m->replay.opt.network.changes.as = ss_round_scope_name(r->as);
     m->replay.opt.network.changes.attention = ss_attention_code_name(r->attention);

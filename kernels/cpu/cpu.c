@@ -105,9 +105,9 @@ static ss_code cpu_open(int number, const ss_ctx_options *opt, ss_device **out, 
     d->bf16 = opt->arithmetic == SS_ARITHMETIC_AUTO && d->isa == &ss_isa_v4 && ss_onednn_has_bf16();
     processor_name(processor);
     ss_onednn_version(dnn, sizeof dnn);
-    snprintf(d->text, sizeof d->text, "cpu: %s, %s%s, %d thread%s, oneDNN %s%s", processor,
-             d->isa->name, d->bf16 ? " with bf16" : "", d->threads, d->threads == 1 ? "" : "s", dnn,
-             opt->arithmetic == SS_ARITHMETIC_F32 ? ", arithmetic f32" : "");
+    snprintf(d->text, sizeof d->text, "cpu: %s, %s%s, %d thread%s, oneDNN %s", processor,
+             d->isa->name, d->bf16 ? " with bf16" : "", d->threads, d->threads == 1 ? "" : "s",
+             dnn);
     *out = d;
     return SS_OK;
 }
