@@ -77,6 +77,12 @@ CUDA_ARCH ?= $(filter $(CUDA_CODE),75 80 86 89 90 100 120)
 NVCC_FLAGS := -std=c++17 -O3 -I. -lineinfo -fmad=false -prec-div=true -prec-sqrt=true -ftz=false \
     -Werror all-warnings -Xcompiler -Wall,-Wextra,-Wno-unused-function
 CUDA_CU := $(wildcard kernels/cuda/*.cu)
+# The emulated device of tests/cuda: libraries that the program opens instead of NVIDIA's.
+version_in = $(shell sed -n 's/^\#define $2 *\([0-9]*\).*/\1/p' $$(readlink -f $(CUDA_INCLUDE)/$1) | head -1)
+EMULATED := $(addprefix $(B)/cuda-emulated/,libcuda.so.1 \
+    libcublas.so.$(call version_in,cublas_api.h,CUBLAS_VER_MAJOR) \
+    libcudnn.so.$(call version_in,cudnn_version.h,CUDNN_MAJOR))
+EMULATOR_TEST := $(B)/tests/test_emulator
 endif
 
 LAYERS := base kernels fft attn runfile models probe train analyze reports
@@ -87,7 +93,7 @@ CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS := $(wildcard tests/test_*.c)
 BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/*.c))
 HDRS  := $(filter-out $(if $(filter 0,$(CUDA)),kernels/cuda/% tests/cuda/%),$(wildcard */*.h */*/*.h))
-C_FILES := $(wildcard */*.c */*/*.c */*.h */*/*.h kernels/cuda/*.cu kernels/cuda/*.cuh tests/cuda/*.cpp)
+C_FILES := $(wildcard */*.c */*/*.c */*.h */*/*.h kernels/cuda/*.cu kernels/cuda/*.cuh tests/cuda/*.cpp tests/cuda/*.cuh)
 
 # Printed by the program itself, from its tables of options.
 PAGES := $(addprefix $(B)/,sigmascope.1 sigmascope.bash sigmascope.zsh sigmascope.fish)
@@ -105,7 +111,7 @@ $(B)/libsigmascope.a: $(LIB_OBJ) $(FATBINS)
 $(B)/sigmascope: $(CLI_OBJ) $(B)/libsigmascope.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
-$(B)/tests/%: $(B)/tests/%.o $(B)/libsigmascope.a
+$(B)/tests/%: $(B)/tests/%.o $(B)/libsigmascope.a | $(EMULATED)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
@@ -147,8 +153,8 @@ $(FUZZ)/fuzz/%: $(FUZZ_SRC:%.c=$(FUZZ)/%.o) $(B)/libsigmascope.a
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -Wl,--wrap=fork -o $@ $^ $(LDLIBS) -lgomp
 -include $(shell find $(FUZZ) -name '*.d' 2>/dev/null)
 
-check: $(TESTS:%.c=$(B)/%) $(B)/tests/bench/bench all
-	@tests/run-all $(B) $(TESTS:%.c=$(B)/%)
+check: $(TESTS:%.c=$(B)/%) $(EMULATOR_TEST) $(B)/tests/bench/bench all
+	@tests/run-all $(B) $(TESTS:%.c=$(B)/%) $(EMULATOR_TEST)
 
 # TSan where threads of our own are at work, valgrind where no kernel runs: it has no AVX-512.
 THREADED := test_run_file test_log test_train
@@ -196,6 +202,41 @@ $(B)/%.fatbin: %.cu $(B)/cuda-flags
 $(B)/%.fatbin.o: $(B)/%.fatbin
 	$(Q)printf '.section .rodata\n.balign 64\n.globl ss_fatbin_$(*F)\nss_fatbin_$(*F): .incbin "$<"\n.section .note.GNU-stack,"",%%progbits\n' | \
 	    $(CC) -c -x assembler -o $@ -
+
+# The emulated device: the text of the kernels as C++, on fibers (tests/cuda/emulator.h), under fakes
+# of the driver and the libraries (tests/cuda/fake.h). Misaligned vectors and indices outside of
+# shared arrays are reported without SAN as well.
+CXX := g++
+EMULATED_CXX = -std=c++17 -I. -fPIC -ffp-contract=off -fno-math-errno -Wall -Wextra -Wno-unused-function -Werror $(CFLAGS)
+EMULATED_SAN := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer,-fsanitize=alignment,bounds) -fno-sanitize-recover=all
+FAKE_DRIVER := $(addprefix $(B)/cuda-emulated/,emulator.o fake_driver.o fake_memory.o fake_queue.o \
+    $(notdir $(CUDA_CU:.cu=.cu.o)))
+$(B)/cuda-emulated/%.cu.o: kernels/cuda/%.cu tests/cuda/emulator.cuh $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,EMU,$@)
+	$(Q)$(CXX) $(EMULATED_CXX) $(EMULATED_SAN) -include tests/cuda/emulator.cuh -MMD -MP -c -o $@ -x c++ $<
+# without sanitizers: they would follow its switches between stacks
+$(B)/cuda-emulated/emulator.o: tests/cuda/emulator.cpp $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,EMU,$@)
+	$(Q)$(CXX) $(EMULATED_CXX) $(if $(filter thread,$(SAN)),-DSS_TSAN) -MMD -MP -c -o $@ $<
+$(B)/cuda-emulated/%.o: tests/cuda/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -fPIC -MMD -MP -c -o $@ $<
+$(B)/cuda-emulated/libcuda.so.1: $(FAKE_DRIVER)
+	$(call say,LD,$@)
+	$(Q)$(CXX) $(EMULATED_SAN) -shared -Wl,-z,defs -Wl,-soname,$(@F) -o $@ $^ -lpthread -lm
+emulated_library = $(filter $(B)/cuda-emulated/$1.%,$(EMULATED))
+$(call emulated_library,libcublas): $(B)/cuda-emulated/fake_cublas.o
+$(call emulated_library,libcudnn): $(B)/cuda-emulated/fake_cudnn.o
+$(call emulated_library,libcublas) $(call emulated_library,libcudnn): $(B)/cuda-emulated/libcuda.so.1
+	$(call say,LD,$@)
+	$(Q)$(CC) $(EMULATED_SAN) -shared -Wl,-z,defs -Wl,-soname,$(@F) -Wl,-rpath,'$$ORIGIN' -o $@ $^ -lm
+$(B)/tests/test_emulator: tests/cuda/test_emulator.cpp tests/cuda/emulator.cuh tests/cuda/emulator.h $(B)/cuda-emulated/emulator.o
+	$(call say,LD,$@)
+	$(Q)$(CXX) $(EMULATED_CXX) $(EMULATED_SAN) -o $@ $(filter %.cpp %.o,$^) -lcmocka
+
 cuda-report: # ARCHES="75 90": registers, spills and forbidden instructions of each kernel
 	@CC="$(CC)" tests/cuda/report $(B) $(NVCC) "$(filter-out -lineinfo,$(NVCC_FLAGS))" $(or $(ARCHES),75 90)
 $(B)/cuda-flags: FORCE

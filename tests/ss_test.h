@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 /* clang-format off: cmocka.h needs what is above it */
 #include <cmocka.h>
 /* clang-format on */
@@ -26,10 +27,27 @@
         skip();                     \
     } while (0)
 
-/* The device that tests of the engine run on: SIGMASCOPE_DEVICE, or NULL, the CPU. */
+/* The device that tests of the engine run on: SIGMASCOPE_DEVICE, or NULL, the CPU. cuda-emulated is
+ * the device cuda with the libraries of tests/cuda, which lie beside the folder of the test. */
 static inline const char *test_device(void)
 {
-    return getenv("SIGMASCOPE_DEVICE");
+    const char *device = getenv("SIGMASCOPE_DEVICE");
+    char path[4096];
+
+    if (!device || strcmp(device, "cuda-emulated"))
+        return device && *device ? device : NULL;
+    const ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+
+    path[n > 0 ? n : 0] = '\0';
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(path, '/');
+
+        if (slash)
+            *slash = '\0';
+    }
+    strncat(path, "/cuda-emulated", sizeof path - strlen(path) - 1);
+    setenv("SIGMASCOPE_CUDA_LIBRARIES", path, 1);
+    return "cuda";
 }
 
 /* Fails at the worst element and prints it. */
