@@ -25,6 +25,7 @@ enum { SS_CUDA_FILES(FILE) SS_N_CUDA_FILES };
 #undef FILE
 
 typedef struct ss_cuda_later ss_cuda_later; /* later.c */
+typedef struct ss_cuda_plans ss_cuda_plans; /* plans.h */
 
 struct ss_device {
     const ss_cuda_api *api;
@@ -37,6 +38,7 @@ struct ss_device {
     cublasHandle_t blas;
     void *blas_space; /* cuBLAS's work space, of the pool */
     cudnnHandle_t dnn;
+    ss_cuda_plans *plans; /* how its convolutions run */
     ss_pool pool;
     int capability; /* 90 is 9.0 */
     ss_arithmetic arithmetic;

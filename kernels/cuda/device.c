@@ -1,6 +1,7 @@
 /* device.c - the card: opened, described and closed (cuda.h) */
 #include "base/mem.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/plans.h"
 
 #include <stdio.h>
 
@@ -102,7 +103,9 @@ static ss_code open_dnn(ss_device *d, ss_err *e)
 
     if (r == CUDNN_STATUS_SUCCESS)
         r = d->api->cudnnSetStream(d->dnn, d->stream);
-    return r == CUDNN_STATUS_SUCCESS ? SS_OK : ss_cuda_dnn_error(d->api, r, "cudnnCreate", e);
+    if (r != CUDNN_STATUS_SUCCESS)
+        return ss_cuda_dnn_error(d->api, r, "cudnnCreate", e);
+    return ss_cuda_plans_open(d->api, d->dnn, NULL, &d->plans, e);
 }
 
 static ss_code describe(ss_device *d, ss_err *e)
@@ -131,6 +134,7 @@ void ss_cuda_close(ss_device *d)
     if (d->stream)
         d->api->cuStreamSynchronize(d->stream);
     ss_cuda_later_close(d);
+    ss_cuda_plans_close(d->plans);
     if (d->dnn)
         d->api->cudnnDestroy(d->dnn);
     if (d->blas)
