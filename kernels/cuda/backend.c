@@ -82,4 +82,6 @@ const ss_backend ss_backend_cuda = {.name = "cuda",
                                     .adopt = adopt,
                                     .download = download,
                                     .finish = finish,
-                                    .fill = ss_cuda_fill};
+                                    .fill = ss_cuda_fill,
+                                    .stats = ss_cuda_stats,
+                                    .modulated_stats = ss_cuda_modulated_stats};
