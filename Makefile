@@ -213,7 +213,7 @@ $(B)/%.fatbin.o: $(B)/%.fatbin
 # shared arrays are reported without SAN as well.
 CXX := g++
 EMULATED_CXX = -std=c++17 -I. -fPIC -ffp-contract=off -fno-math-errno -Wall -Wextra -Wno-unused-function -Werror $(CFLAGS)
-EMULATED_SAN := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer,-fsanitize=alignment,bounds) -fno-sanitize-recover=all
+EMULATED_SAN := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) -fsanitize=alignment,bounds -fno-sanitize-recover=all
 FAKE_DRIVER := $(addprefix $(B)/cuda-emulated/,emulator.o fake_driver.o fake_memory.o fake_queue.o \
     $(notdir $(CUDA_CU:.cu=.cu.o)))
 $(B)/cuda-emulated/%.cu.o: kernels/cuda/%.cu tests/cuda/emulator.cuh $(B)/flags
@@ -239,6 +239,7 @@ $(call emulated_library,libcublas) $(call emulated_library,libcudnn): $(B)/cuda-
 	$(call say,LD,$@)
 	$(Q)$(CC) $(EMULATED_SAN) -shared -Wl,-z,defs -Wl,-soname,$(@F) -Wl,-rpath,'$$ORIGIN' -o $@ $^ -lm
 $(B)/tests/test_emulator: tests/cuda/test_emulator.cpp tests/cuda/emulator.cuh tests/cuda/emulator.h $(B)/cuda-emulated/emulator.o
+	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(EMULATED_CXX) $(EMULATED_SAN) -o $@ $(filter %.cpp %.o,$^) -lcmocka
 
