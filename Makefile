@@ -82,7 +82,7 @@ version_in = $(shell sed -n 's/^\#define $2 *\([0-9]*\).*/\1/p' $$(readlink -f $
 EMULATED := $(addprefix $(B)/cuda-emulated/,libcuda.so.1 \
     libcublas.so.$(call version_in,cublas_api.h,CUBLAS_VER_MAJOR) \
     libcudnn.so.$(call version_in,cudnn_version.h,CUDNN_MAJOR))
-EMULATOR_TEST := $(B)/tests/test_emulator
+CUDA_TESTS := $(patsubst tests/cuda/%.c,$(B)/tests/%,$(wildcard tests/cuda/test_*.c)) $(B)/tests/test_emulator
 endif
 
 LAYERS := base kernels fft attn runfile models probe train analyze reports
@@ -112,6 +112,10 @@ $(B)/sigmascope: $(CLI_OBJ) $(B)/libsigmascope.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS)
 $(B)/tests/%: $(B)/tests/%.o $(B)/libsigmascope.a | $(EMULATED)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+$(B)/tests/%: $(B)/tests/cuda/%.o $(B)/libsigmascope.a | $(EMULATED)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
@@ -158,8 +162,8 @@ $(FUZZ)/fuzz/%: $(FUZZ_SRC:%.c=$(FUZZ)/%.o) $(B)/libsigmascope.a
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -Wl,--wrap=fork -o $@ $^ $(LDLIBS) -lgomp
 -include $(shell find $(FUZZ) -name '*.d' 2>/dev/null)
 
-check: $(TESTS:%.c=$(B)/%) $(EMULATOR_TEST) $(B)/tests/bench/bench all
-	@tests/run-all $(B) $(TESTS:%.c=$(B)/%) $(EMULATOR_TEST)
+check: $(TESTS:%.c=$(B)/%) $(CUDA_TESTS) $(B)/tests/bench/bench all
+	@tests/run-all $(B) $(TESTS:%.c=$(B)/%) $(CUDA_TESTS)
 
 # TSan where threads of our own are at work, valgrind where no kernel runs: it has no AVX-512.
 THREADED := test_run_file test_log test_train
@@ -212,7 +216,7 @@ $(B)/%.fatbin.o: $(B)/%.fatbin
 # of the driver and the libraries (tests/cuda/fake.h). Misaligned vectors and indices outside of
 # shared arrays are reported without SAN as well.
 CXX := g++
-EMULATED_CXX = -std=c++17 -I. -fPIC -ffp-contract=off -fno-math-errno -Wall -Wextra -Wno-unused-function -Werror $(CFLAGS)
+EMULATED_CXX = -std=c++17 -I. -fPIC -ffp-contract=off -fno-math-errno -Wall -Wextra -Wno-unused-function -Wno-unknown-pragmas -Werror $(CFLAGS)
 EMULATED_SAN := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) -fsanitize=alignment,bounds -fno-sanitize-recover=all
 FAKE_DRIVER := $(addprefix $(B)/cuda-emulated/,emulator.o fake_driver.o fake_memory.o fake_queue.o \
     $(notdir $(CUDA_CU:.cu=.cu.o)))

@@ -95,7 +95,9 @@ ss_code ss_cuda_enter(ss_device *d, ss_err *e);
 
 /* ---- memory.c ---- */
 
-/* The pool's functions; self is the device. */
+/* The pool's functions; self is the device. With SIGMASCOPE_EXACT_MEMORY in the environment the
+ * pool keeps nothing and rounds nothing: compute-sanitizer and the emulated device then see what is
+ * used after it was given back, and what lies past its end. */
 void *ss_cuda_get_memory(void *self, size_t bytes);
 void ss_cuda_give_memory_back(void *self, void *p);
 

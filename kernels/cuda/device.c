@@ -4,6 +4,7 @@
 #include "kernels/cuda/plans.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     LEAST_CAPABILITY = 75,
@@ -156,8 +157,10 @@ ss_code ss_cuda_open(int number, const ss_ctx_options *opt, ss_device **out, ss_
     if (!d)
         return ss_no_memory(e, "CUDA device");
     d->arithmetic = opt->arithmetic;
-    d->pool =
-        (ss_pool){.get = ss_cuda_get_memory, .give_back = ss_cuda_give_memory_back, .self = d};
+    d->pool = (ss_pool){.get = ss_cuda_get_memory,
+                        .give_back = ss_cuda_give_memory_back,
+                        .self = d,
+                        .exact = getenv("SIGMASCOPE_EXACT_MEMORY") != NULL};
     ss_code rc = ss_cuda_api_open(&d->api, e);
     if (rc == SS_OK)
         rc = find_card(d, number, e);
