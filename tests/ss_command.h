@@ -14,14 +14,28 @@
 
 static char output[1 << 20]; /* of the last command, stdout and stderr */
 
-/* Runs "PROGRAM args" with $M and $D set; the exit status, or -signal. */
+/* The length of a command's name, if it runs networks and the tests have a device for them. */
+static inline int runs_networks(const char *args)
+{
+    static const char *const names[] = {"probe ", "generate ", "train ", "bisect "};
+
+    for (size_t i = 0; i < N_OF(names) && test_device(); i++)
+        if (!strncmp(args, names[i], strlen(names[i])) && !strstr(args, "--device"))
+            return (int)strlen(names[i]);
+    return 0;
+}
+
+/* Runs "PROGRAM args" with $M and $D set, networks on test_device(); the exit status, or
+ * -signal. */
 static inline int run(const char *args)
 {
     const char *program = getenv("SIGMASCOPE");
+    const int name = runs_networks(args);
     char command[4096];
 
-    snprintf(command, sizeof command, "M=%s; D=%s; { %s %s; } 2>&1", MODEL, tmp_dir,
-             program ? program : "build/sigmascope", args);
+    snprintf(command, sizeof command, "M=%s; D=%s; { %s %.*s%s%s %s; } 2>&1", MODEL, tmp_dir,
+             program ? program : "build/sigmascope", name, args, name ? "--device " : "",
+             name ? test_device() : "", args + name);
     FILE *p = popen(command, "r");
     assert_non_null(p);
     size_t n = fread(output, 1, sizeof output - 1, p);

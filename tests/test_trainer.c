@@ -45,6 +45,7 @@ static ss_trainer_options options(void)
     o.optimizer.warmup = 5;
     o.batch = 8;
     o.threads = 2;
+    o.device = test_device();
     return o;
 }
 

@@ -40,6 +40,7 @@ static ss_probe_options options(const char *model, const char *output)
     ss_probe_options opt = ss_probe_defaults();
 
     opt.network.model = model;
+    opt.device = test_device();
     opt.output = output;
     opt.command = "sigmascope probe";
     opt.timesteps = "10,900";
@@ -295,7 +296,8 @@ static json_t *generate(const char *name, int channels)
     o.replace = true;
     o.each.samples = 2;
     o.each.steps = 3;
-    o.threads = 1;
+    o.each.threads = 1;
+    o.each.device = test_device();
     o.each.run = in_tmp("trajectory.h5");
     o.each.replace_run = true;
     if (ss_generate_run(&o, &sum, &e) != SS_OK)

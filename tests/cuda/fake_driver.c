@@ -19,14 +19,21 @@ enum { DEVICE = 0, FATBIN_MAGIC = 0xba55ed50, MOST_Y = 65535, MOST_ARGS = 4096 }
 struct CUfunc_st {
     const char *name;
     void (*body)(const void *args);
+    void (*clear)(
+        void *args); /* what lies between the members: left overs can look like an address */
     size_t bytes;
     unsigned threads;
 };
-#define X(name, threads, members) void sigmascope_##name(const void *args);
+#define X(name, threads, members)                          \
+    void sigmascope_##name(const void *args);              \
+    static void clear_##name(void *args)                   \
+    {                                                      \
+        __builtin_clear_padding((ss_kernel_##name *)args); \
+    }
 SS_CUDA_KERNELS(X)
 #undef X
 #define X(name, threads, members) \
-    {"sigmascope_" #name, sigmascope_##name, sizeof(ss_kernel_##name), threads},
+    {"sigmascope_" #name, sigmascope_##name, clear_##name, sizeof(ss_kernel_##name), threads},
 static struct CUfunc_st kernels[] = {SS_CUDA_KERNELS(X)};
 #undef X
 
@@ -664,6 +671,7 @@ CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, uns
     launch l = {.f = f, .grid = {gx, gy, gz}};
 
     memcpy(l.args, params[0], f->bytes);
+    f->clear(l.args);
     check_addresses(f, l.args);
     ss_fake_later(s, f->name, run_launch, &l, offsetof(launch, args) + f->bytes);
     return CUDA_SUCCESS;
