@@ -3,7 +3,6 @@
 
 #include "base/mem.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -75,7 +74,7 @@ static ss_pool_block fresh(ss_pool *pool, size_t size)
 
 void *ss_pool_alloc(ss_pool *pool, size_t bytes)
 {
-    const size_t size = class_size(bytes);
+    const size_t size = pool->exact && bytes ? bytes : class_size(bytes);
 
     if (!size || !reserve(&pool->lent))
         return NULL;
@@ -103,7 +102,7 @@ void ss_pool_free(ss_pool *pool, void *p)
         ;
     const ss_pool_block b = take(&pool->lent, i);
     pool->asked -= b.asked;
-    if (reserve(&pool->cached))
+    if (!pool->exact && reserve(&pool->cached))
         pool->cached.blocks[pool->cached.n++] = b;
     else
         give_back(pool, b);

@@ -13,6 +13,7 @@
 #ifndef SS_KERNELS_POOL_H
 #define SS_KERNELS_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct {
@@ -34,7 +35,8 @@ typedef struct {
     void *(*get)(void *self, size_t bytes);
     void (*give_back)(void *self, void *p);
     void *self;
-} ss_pool; /* empty, but for the functions */
+    bool exact; /* blocks are as large as asked for and go back at once: tools see every fault */
+} ss_pool;      /* empty, but for the functions */
 
 /* At least `bytes` of uninitialised memory at a multiple of 64; NULL when out of memory. */
 void *ss_pool_alloc(ss_pool *pool, size_t bytes) __attribute__((warn_unused_result));

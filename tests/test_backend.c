@@ -301,6 +301,13 @@ static void test_pool(void **state)
     ss_pool_free(&pool, a);
     ss_pool_release(&pool);
     assert_int_equal(s.blocks, 0);
+
+    pool.exact = true; /* each block of its size, and gone at once */
+    a = ss_pool_alloc(&pool, 1001);
+    assert_int_equal(pool.held, 1001);
+    ss_pool_free(&pool, a);
+    assert_int_equal(s.blocks + (int)pool.held, 0);
+    ss_pool_release(&pool);
 }
 
 /* ---- results that come late ----

@@ -8,25 +8,8 @@
 #include "kernels/ops.h"
 #include "kernels/tape.h"
 #include "models/file/safetensors.h"
+#include "tests/conv_cases.h"
 #include "tests/ss_test.h"
-
-typedef struct {
-    int64_t n, h, w, in, out, kh, kw;
-    ss_conv2d_opt opt;
-} conv_case;
-
-static const conv_case cases[] = {
-    {2, 7, 9, 8, 16, 3, 3, {1, 1, 1, 1, 1}},    {1, 13, 11, 131, 24, 3, 3, {1, 1, 1, 1, 1}},
-    {3, 8, 8, 17, 9, 3, 3, {1, 1, 1, 1, 1}},    {2, 9, 12, 16, 40, 3, 3, {2, 1, 1, 1, 1}},
-    {1, 10, 7, 12, 33, 5, 5, {1, 2, 2, 2, 2}},  {1, 6, 15, 24, 56, 1, 3, {1, 0, 2, 0, 0}},
-    {2, 5, 6, 10, 8, 3, 2, {1, 2, 0, 0, 1}},    {1, 16, 16, 64, 64, 3, 3, {1, 1, 1, 1, 1}},
-    {2, 9, 9, 20, 12, 3, 3, {1, -1, -2, 0, 1}}, {1, 2, 3, 9, 130, 3, 3, {1, 1, 1, 1, 1}},
-    {1, 1, 97, 8, 8, 1, 2, {1, 0, 1, 0, 0}},    {2, 11, 10, 15, 21, 3, 3, {3, 2, 1, 0, 2}},
-    {2, 9, 9, 33, 20, 3, 3, {1, -1, -2, 0, 1}}, {3, 7, 5, 40, 33, 3, 3, {1, 2, 0, 1, 2}},
-    {1, 33, 7, 24, 16, 3, 3, {1, 1, 1, 1, 1}},  {1, 9, 50, 140, 35, 1, 1, {1, 0, 0, 0, 0}},
-    {2, 1, 1, 33, 64, 1, 1, {1, 0, 0, 0, 0}},   {1, 21, 20, 300, 24, 1, 1, {1, 0, 0, 0, 0}},
-    {5, 3, 33, 150, 90, 3, 3, {1, 0, 1, 0, 1}},
-};
 
 static uint32_t seed;
 
@@ -402,19 +385,9 @@ static void test_bf16(void **state)
 static void test_bf16_channels(void **state)
 {
     (void)state;
-    static const int64_t channels[] = {1, 3, 7, 8, 33};
-    static const conv_case ways[] = {
-        {1, 9, 50, 0, 0, 1, 1, {1, 0, 0, 0, 0}}, /* pixels enough to be cut into blocks */
-        {1, 1, 37, 0, 0, 1, 1, {1, 0, 0, 0, 0}}, {2, 19, 30, 0, 0, 1, 1, {2, 0, 0, 0, 0}},
-        {1, 9, 50, 0, 0, 3, 3, {1, 1, 1, 1, 1}}, {1, 7, 6, 0, 0, 3, 3, {2, 0, 0, 1, 1}},
-    };
-    const size_t n = sizeof channels / sizeof *channels;
+    for (size_t i = 0; i < N_ODD; i++) {
+        const conv_case c = odd_case(i);
 
-    for (size_t i = 0; i < n * n * sizeof ways / sizeof *ways; i++) {
-        conv_case c = ways[i / n / n];
-
-        c.in = channels[i / n % n];
-        c.out = channels[i % n];
         hold_bf16(&c, i, false);
     }
 }

@@ -25,6 +25,7 @@ enum { SS_CUDA_FILES(FILE) SS_N_CUDA_FILES };
 #undef FILE
 
 typedef struct ss_cuda_later ss_cuda_later; /* later.c */
+typedef struct ss_cuda_plans ss_cuda_plans; /* plans.h */
 
 struct ss_device {
     const ss_cuda_api *api;
@@ -37,6 +38,7 @@ struct ss_device {
     cublasHandle_t blas;
     void *blas_space; /* cuBLAS's work space, of the pool */
     cudnnHandle_t dnn;
+    ss_cuda_plans *plans; /* how its convolutions run */
     ss_pool pool;
     int capability; /* 90 is 9.0 */
     ss_arithmetic arithmetic;
@@ -93,7 +95,9 @@ ss_code ss_cuda_enter(ss_device *d, ss_err *e);
 
 /* ---- memory.c ---- */
 
-/* The pool's functions; self is the device. */
+/* The pool's functions; self is the device. With SIGMASCOPE_EXACT_MEMORY in the environment the
+ * pool keeps nothing and rounds nothing: compute-sanitizer and the emulated device then see what is
+ * used after it was given back, and what lies past its end. */
 void *ss_cuda_get_memory(void *self, size_t bytes);
 void ss_cuda_give_memory_back(void *self, void *p);
 

@@ -1,8 +1,10 @@
 /* device.c - the card: opened, described and closed (cuda.h) */
 #include "base/mem.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/plans.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     LEAST_CAPABILITY = 75,
@@ -102,7 +104,9 @@ static ss_code open_dnn(ss_device *d, ss_err *e)
 
     if (r == CUDNN_STATUS_SUCCESS)
         r = d->api->cudnnSetStream(d->dnn, d->stream);
-    return r == CUDNN_STATUS_SUCCESS ? SS_OK : ss_cuda_dnn_error(d->api, r, "cudnnCreate", e);
+    if (r != CUDNN_STATUS_SUCCESS)
+        return ss_cuda_dnn_error(d->api, r, "cudnnCreate", e);
+    return ss_cuda_plans_open(d->api, d->dnn, NULL, &d->plans, e);
 }
 
 static ss_code describe(ss_device *d, ss_err *e)
@@ -131,6 +135,7 @@ void ss_cuda_close(ss_device *d)
     if (d->stream)
         d->api->cuStreamSynchronize(d->stream);
     ss_cuda_later_close(d);
+    ss_cuda_plans_close(d->plans);
     if (d->dnn)
         d->api->cudnnDestroy(d->dnn);
     if (d->blas)
@@ -152,8 +157,10 @@ ss_code ss_cuda_open(int number, const ss_ctx_options *opt, ss_device **out, ss_
     if (!d)
         return ss_no_memory(e, "CUDA device");
     d->arithmetic = opt->arithmetic;
-    d->pool =
-        (ss_pool){.get = ss_cuda_get_memory, .give_back = ss_cuda_give_memory_back, .self = d};
+    d->pool = (ss_pool){.get = ss_cuda_get_memory,
+                        .give_back = ss_cuda_give_memory_back,
+                        .self = d,
+                        .exact = getenv("SIGMASCOPE_EXACT_MEMORY") != NULL};
     ss_code rc = ss_cuda_api_open(&d->api, e);
     if (rc == SS_OK)
         rc = find_card(d, number, e);

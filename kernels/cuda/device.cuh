@@ -13,8 +13,14 @@
 #define KERNEL(name)                                                \
     extern "C" __global__ void __launch_bounds__(SS_THREADS_##name) \
         sigmascope_##name(const __grid_constant__ ss_kernel_##name a)
+// The same with so few registers that a multiprocessor runs so many blocks at once.
+#define KERNEL_AT_ONCE(name, blocks)                                        \
+    extern "C" __global__ void __launch_bounds__(SS_THREADS_##name, blocks) \
+        sigmascope_##name(const __grid_constant__ ss_kernel_##name a)
 // An array that the threads of a block share; its values are undefined at first.
 #define SHARED(type, name, count) __shared__ type name[count]
+#else
+#define KERNEL_AT_ONCE(name, blocks) KERNEL(name)
 #endif
 
 #define FULL_WARP 0xffffffffu

@@ -18,21 +18,24 @@
 #include "kernels/cuda/convert.h"
 #include "kernels/cuda/pictures.h"
 #include "kernels/cuda/shape.h"
+#include "kernels/cuda/stats.h"
 #include "kernels/cuda/values.h"
 
 #include <stdint.h>
 
 /* FILE(name, its list): all .cu files, in the order of SS_CUDA_KERNELS */
-#define SS_CUDA_FILES(FILE)        \
-    FILE(convert, SS_CUDA_CONVERT) \
-    FILE(values, SS_CUDA_VALUES)   \
-    FILE(shape, SS_CUDA_SHAPE)     \
-    FILE(pictures, SS_CUDA_PICTURES)
+#define SS_CUDA_FILES(FILE)          \
+    FILE(convert, SS_CUDA_CONVERT)   \
+    FILE(values, SS_CUDA_VALUES)     \
+    FILE(shape, SS_CUDA_SHAPE)       \
+    FILE(pictures, SS_CUDA_PICTURES) \
+    FILE(stats, SS_CUDA_STATS)
 #define SS_CUDA_KERNELS(X) \
     SS_CUDA_CONVERT(X)     \
     SS_CUDA_VALUES(X)      \
     SS_CUDA_SHAPE(X)       \
-    SS_CUDA_PICTURES(X)
+    SS_CUDA_PICTURES(X)    \
+    SS_CUDA_STATS(X)
 
 #define SS_MEMBERS(...) __VA_ARGS__
 #define X(name, threads, members) \

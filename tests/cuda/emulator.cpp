@@ -76,7 +76,7 @@ __asm__(".text\n"
 namespace
 {
 
-enum { WARP = 32, MOST = 1024, STACK = 256 << 10, SHARED_LIMIT = 48 << 10 };
+enum { WARP = 32, MOST = 1024, STACK = 256 << 10, SHARED_LIMIT = 48 << 10, SHARED_MOST = 32 };
 enum state { UNSTARTED, AT_WARP, AT_EXCHANGE, AT_BLOCK, FINISHED };
 
 struct carrier {
@@ -87,7 +87,7 @@ struct lane {
     unsigned turn; // exchanges so far
     const char *where;
     carrier *on;
-    void *fiber; // TSan's
+    unsigned fiber; // TSan's
 };
 struct array {
     const char *where;
@@ -105,10 +105,14 @@ lane lanes[MOST];
 uint64_t values[2][MOST];
 unsigned now, n_threads, warps;
 carrier home, *current;
-std::vector<carrier *> idle;
-std::vector<array> shared, kept;
-std::vector<void *> fibers;
-void *home_fiber;
+carrier carriers[MOST + WARP], *idle[MOST + WARP];
+unsigned n_carriers, n_idle;
+array shared[SHARED_MOST];
+unsigned n_shared;
+std::vector<void *> spent; // shared arrays of earlier blocks
+// TSan's view of threads. Each has a carrier of its own: two on one stack would race on it.
+void *fibers[MOST + WARP], *home_fiber;
+unsigned n_fibers;
 char start_key, end_key, fence_key;
 keys block_keys, warp_keys[MOST / WARP];
 const char *kernel;
@@ -116,7 +120,6 @@ void (*body)(const void *);
 const void *arguments;
 unsigned long seed, random_bits;
 long switches;
-bool finished;
 
 // The pass of a warp: lane (step * stride + first) mod 32 is next.
 unsigned step, stride, first, warp_at, warp_order[MOST / WARP];
@@ -211,12 +214,51 @@ bool advance()
     return true;
 }
 
+void carry();
+
+void prepare(carrier *c)
+{
+    void *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED)
+        die("no memory for a thread's stack");
+    void **top = (void **)((char *)stack + STACK);
+    *--top = NULL; // so that carry() finds the stack as a call leaves it
+    *--top = (void *)carry;
+    for (int k = 0; k < 6; k++)
+        *--top = NULL;
+    c->top = top;
+}
+
+// The carrier for a thread that starts.
+carrier *free_carrier()
+{
+    carrier *c = RACES    ? &carriers[lanes[now].fiber]
+                 : n_idle ? idle[--n_idle]
+                          : &carriers[n_carriers++];
+    if (!c->top)
+        prepare(c);
+    return c;
+}
+
+void switch_fiber(void *to)
+{
+    __tsan_switch_to_fiber(to, 1);
+}
+
 void go_to(carrier *to)
 {
     carrier *from = current;
     current = to;
     switches++;
     ss_emulator_switch(&from->top, to->top);
+}
+
+// Goes on with the thread that was chosen.
+void go_on()
+{
+    switch_fiber(fibers[lanes[now].fiber]);
+    go_to(lanes[now].at == UNSTARTED ? free_carrier() : lanes[now].on);
 }
 
 // The life of a carrier: threads that have not started, as they come.
@@ -229,40 +271,18 @@ void carry()
         body(arguments);
         lanes[now].at = FINISHED;
         __tsan_release(&end_key);
-        if (!advance()) {
-            finished = true;
-            idle.push_back(me);
-            __tsan_switch_to_fiber(home_fiber, 1);
+        const bool more = advance();
+        if (more && lanes[now].at == UNSTARTED && !RACES)
+            continue;
+        idle[n_idle] = me;
+        n_idle += !RACES;
+        if (more)
+            go_on();
+        else {
+            switch_fiber(home_fiber);
             go_to(&home);
-            continue;
         }
-        __tsan_switch_to_fiber(lanes[now].fiber, 1);
-        if (lanes[now].at == UNSTARTED)
-            continue;
-        idle.push_back(me);
-        go_to(lanes[now].on);
     }
-}
-
-carrier *idle_carrier()
-{
-    if (!idle.empty()) {
-        carrier *c = idle.back();
-        idle.pop_back();
-        return c;
-    }
-    carrier *c = new carrier;
-    void *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stack == MAP_FAILED)
-        die("no memory for a thread's stack");
-    void **top = (void **)((char *)stack + STACK);
-    *--top = NULL; // so that carry() finds the stack as a call leaves it
-    *--top = (void *)carry;
-    for (int k = 0; k < 6; k++)
-        *--top = NULL;
-    c->top = top;
-    return c;
 }
 
 void wait_at(state s, const char *where)
@@ -271,10 +291,8 @@ void wait_at(state s, const char *where)
     lanes[t].at = s;
     lanes[t].where = where;
     advance(); // never the end: this thread has not finished
-    if (now == t)
-        return;
-    __tsan_switch_to_fiber(lanes[now].fiber, 1);
-    go_to(lanes[now].at == UNSTARTED ? idle_carrier() : lanes[now].on);
+    if (now != t)
+        go_on();
 }
 
 void arrive(keys &k, state s, const char *where)
@@ -293,20 +311,18 @@ void run_block()
     }
     begin_round();
     choose();
-    finished = false;
     __tsan_release(&start_key);
     current = &home;
-    __tsan_switch_to_fiber(lanes[now].fiber, 1);
-    go_to(idle_carrier());
+    go_on();
 }
 
 // TSan's fibers are used in turns, so that those of two blocks are seldom the same.
 void choose_fibers(unsigned long block)
 {
-    while (RACES && fibers.size() < n_threads + WARP)
-        fibers.push_back(__tsan_create_fiber(0));
+    while (RACES && n_fibers < n_threads + WARP)
+        fibers[n_fibers++] = __tsan_create_fiber(0);
     for (unsigned t = 0; RACES && t < n_threads; t++)
-        lanes[t].fiber = fibers[(t + 37 * block) % fibers.size()];
+        lanes[t].fiber = (unsigned)((t + 37 * block) % n_fibers);
 }
 
 unsigned long common_factor(unsigned long a, unsigned long b)
@@ -347,25 +363,26 @@ void ss_emulator_fence(void)
 void *ss_emulator_shared(size_t bytes, const char *where)
 {
     size_t sum = bytes;
-    for (const array &a : shared) {
-        if (a.where == where && a.bytes == bytes) {
+    for (unsigned i = 0; i < n_shared; i++) {
+        if (shared[i].where == where && shared[i].bytes == bytes) {
             __tsan_acquire(&start_key);
-            return a.p;
+            return shared[i].p;
         }
-        sum += a.bytes;
+        sum += shared[i].bytes;
     }
-    if (sum > SHARED_LIMIT)
-        die("%s: %zu bytes of shared memory, more than %d", where, sum, SHARED_LIMIT);
+    if (sum > SHARED_LIMIT || n_shared == SHARED_MOST)
+        die("%s: %zu bytes of shared memory in %u arrays, more than %d in %d", where, sum,
+            n_shared + 1, SHARED_LIMIT, SHARED_MOST);
     // Made by none of the threads, as TSan sees it, and before any of them began.
-    __tsan_switch_to_fiber(home_fiber, 1);
+    switch_fiber(home_fiber);
     void *p = malloc(bytes);
     if (!p)
         die("%s: no memory", where);
     memset(p, 0xff, bytes);
     __tsan_release(&start_key);
-    __tsan_switch_to_fiber(lanes[now].fiber, 1);
+    switch_fiber(fibers[lanes[now].fiber]);
     __tsan_acquire(&start_key);
-    shared.push_back(array{where, bytes, p});
+    shared[n_shared++] = array{where, bytes, p};
     return p;
 }
 
@@ -403,18 +420,21 @@ void ss_emulator_run(const char *name, void (*f)(const void *), const void *args
                               (unsigned)(b / grid[0] / grid[1])};
         choose_fibers(i);
         run_block();
-        if (RACES) // each block its own, or memory that is used again would look like a race
-            kept.insert(kept.end(), shared.begin(), shared.end()), shared.clear();
-        for (const array &a : shared)
-            memset(a.p, 0xff, a.bytes);
+        for (unsigned k = 0; k < n_shared; k++) {
+            if (RACES) // each block its own, or memory that is used again would look like a race
+                spent.push_back(shared[k].p);
+            else
+                memset(shared[k].p, 0xff, shared[k].bytes);
+        }
+        n_shared = RACES ? 0 : n_shared;
     }
     __tsan_acquire(&end_key);
-    for (const array &a : shared)
-        free(a.p);
-    for (const array &a : kept)
-        free(a.p);
-    shared.clear();
-    kept.clear();
+    for (unsigned k = 0; k < n_shared; k++)
+        spent.push_back(shared[k].p);
+    for (void *p : spent)
+        free(p);
+    spent.clear();
+    n_shared = 0;
     kernel = NULL;
 }
 

@@ -17,7 +17,6 @@ extern "C" {
 // clang-format on
 
 #define FULL_WARP 0xffffffffu
-#define SHARED_FLOATS 256
 enum { N = 128, BLOCKS = 6, ORDERS = 5 };
 
 struct arguments {
@@ -88,7 +87,11 @@ static void test_indices_without_switches(void **)
         RUN(indices, (arguments{NULL, NULL, n.data(), 0}), 2, 3, 5);
         for (int k : n)
             assert_int_equal(k, 1);
+#if !defined(__SANITIZE_THREAD__) // for which each thread has a stack of its own
         assert_true(ss_emulator_switches() - before <= 2 * 2 * 3 * 5); // in and out of a block
+#else
+        (void)before;
+#endif
     }
 }
 
@@ -188,50 +191,8 @@ static void test_atomics(void **)
     assert_int_equal(n[5], 1);
 }
 
-// ---- what goes wrong must be seen ----
-
-// Without the barrier that it needs: the value of the other end of the block.
-TEST_KERNEL(no_barrier)
-{
-    SHARED(float, tile, N);
-    tile[threadIdx.x] = a.x[threadIdx.x];
-    a.y[threadIdx.x] = tile[N - 1 - threadIdx.x];
-}
-
-static void test_missing_barrier_shows_nan(void **)
-{
-    for (int order = 0; order < ORDERS; order++) {
-        std::vector<float> x(N, 1.0f), y(N);
-        int bad = 0;
-        with_order(order);
-        RUN(no_barrier, (arguments{x.data(), y.data(), NULL, 0}), 1, 1, 1);
-        for (float v : y)
-            bad += isnan(v);
-        assert_true(bad > 0); // unwritten shared memory, in each order
-    }
-}
-
-// One block counts on another's values, of the same launch.
-TEST_KERNEL(blocks)
-{
-    if (threadIdx.x == 0)
-        a.y[blockIdx.x] = blockIdx.x ? a.y[blockIdx.x - 1] + 1 : 1;
-}
-
-static void test_orders_of_blocks_differ(void **)
-{
-    int wrong = 0;
-    for (int order = 0; order < ORDERS; order++) {
-        float y[BLOCKS] = {0};
-        with_order(order);
-        RUN(blocks, (arguments{NULL, y, NULL, 0}), BLOCKS, 1, 1);
-        wrong += y[BLOCKS - 1] != BLOCKS;
-    }
-    assert_int_equal(wrong, ORDERS - 1); // ascending is the one in which it works
-}
-
 // Runs the kernel in a process of its own, which must end with all of the texts.
-static void must_fail(void (*kernel)(const void *), int which, unsigned threads,
+static void must_fail(void (*kernel)(const void *), int which, unsigned threads, unsigned blocks,
                       const char *const *texts)
 {
     char said[2000] = "";
@@ -240,14 +201,14 @@ static void must_fail(void (*kernel)(const void *), int which, unsigned threads,
     fflush(NULL);
     const pid_t child = fork();
     if (!child) {
-        const unsigned grid[3] = {1, 1, 1};
+        const unsigned grid[3] = {blocks, 1, 1};
         static float space[N * 8];
         const arguments args = {space, space, (int *)space, which};
         dup2(ends[1], STDERR_FILENO);
         for (int s : {SIGABRT, SIGSEGV})
             signal(s, SIG_DFL); // cmocka's would go on with the next test
         ss_emulator_run("sigmascope_bad", kernel, &args, grid, threads);
-        _exit(0);
+        exit(0); // with TSan's status, if it has reported
     }
     close(ends[1]);
     for (size_t n = 0; n < sizeof said - 1;) {
@@ -265,7 +226,79 @@ static void must_fail(void (*kernel)(const void *), int which, unsigned threads,
             fail_msg("case %d: '%s' is not in: %s", which, *texts, said);
 }
 
-enum { HALF_BARRIER, HALF_SHUFFLE, TWO_PLACES, EARLY_RETURN, PARTIAL_MASK, BLOCK_PARTS, TOO_MUCH };
+// ---- what goes wrong must be seen ----
+
+// Without the barrier that it needs: the value of the other end of the block.
+TEST_KERNEL(no_barrier)
+{
+    SHARED(float, tile, N);
+    tile[threadIdx.x] = a.x[threadIdx.x];
+    a.y[threadIdx.x] = tile[N - 1 - threadIdx.x];
+}
+
+// With a shuffle, which orders no memory, where a barrier is needed.
+TEST_KERNEL(shuffle_for_barrier)
+{
+    SHARED(float, tile, N);
+    tile[threadIdx.x] = a.x[threadIdx.x];
+    const float v = __shfl_xor_sync(FULL_WARP, a.x[threadIdx.x], 1);
+    a.y[threadIdx.x] = v + tile[threadIdx.x ^ 1];
+}
+
+// One block counts on another's values, of the same launch.
+TEST_KERNEL(blocks)
+{
+    if (threadIdx.x == 0)
+        a.y[blockIdx.x] = blockIdx.x ? a.y[blockIdx.x - 1] + 1 : 1;
+}
+
+#if defined(__SANITIZE_THREAD__)
+static void test_races_are_named(void **)
+{
+    const char *const texts[] = {"ThreadSanitizer: data race", "test_emulator.cpp", NULL};
+    with_order(0); // TSan does not depend on it
+    must_fail(sigmascope_no_barrier, 0, N, 1, texts);
+    must_fail(sigmascope_shuffle_for_barrier, 0, N, 1, texts);
+    must_fail(sigmascope_blocks, 0, N, BLOCKS, texts);
+}
+#else
+static void test_missing_barrier_shows_nan(void **)
+{
+    for (int order = 0; order < ORDERS; order++) {
+        std::vector<float> x(N, 1.0f), y(N);
+        int bad = 0;
+        with_order(order);
+        RUN(no_barrier, (arguments{x.data(), y.data(), NULL, 0}), 1, 1, 1);
+        for (float v : y)
+            bad += isnan(v);
+        assert_true(bad > 0); // unwritten shared memory, in each order
+    }
+}
+
+static void test_orders_of_blocks_differ(void **)
+{
+    int wrong = 0;
+    for (int order = 0; order < ORDERS; order++) {
+        float y[BLOCKS] = {0};
+        with_order(order);
+        RUN(blocks, (arguments{NULL, y, NULL, 0}), BLOCKS, 1, 1);
+        wrong += y[BLOCKS - 1] != BLOCKS;
+    }
+    assert_int_equal(wrong, ORDERS - 1); // ascending is the one in which it works
+}
+#endif
+
+enum {
+    HALF_BARRIER,
+    HALF_SHUFFLE,
+    TWO_PLACES,
+    EARLY_RETURN,
+    PARTIAL_MASK,
+    BLOCK_PARTS,
+    TOO_MUCH,
+    MISALIGNED,
+    OUTSIDE
+};
 enum { BAD_LINE = __LINE__ }; // the cases follow, at known distances
 TEST_KERNEL(bad)
 {
@@ -305,6 +338,14 @@ TEST_KERNEL(bad)
         one[lane] = two[lane] = 0;
         break;
     }
+    case MISALIGNED:
+        a.y[lane] = ((const float4 *)(a.x + 1))->w; // BAD_LINE + 40
+        break;
+    case OUTSIDE: {
+        SHARED(float, few, 16);
+        few[lane] = 0; // BAD_LINE + 44
+        break;
+    }
     }
 }
 
@@ -320,7 +361,9 @@ static void test_failures_name_the_line(void **)
         {EARLY_RETURN, 22, 0, "__syncthreads"},
         {PARTIAL_MASK, 25, 0, "a partial mask, 0x0000ffff"},
         {BLOCK_PARTS, 29, 31, "the threads of a block part"},
-        {TOO_MUCH, 35, 0, "64000 bytes of shared memory"},
+        {TOO_MUCH, 35, 0, "64000 bytes of shared memory in 2 arrays"},
+        {MISALIGNED, 40, 0, "misaligned address"},
+        {OUTSIDE, 44, 0, "out of bounds for type 'float [16]'"},
     };
     for (int order = 0; order < ORDERS; order++) {
         with_order(order);
@@ -330,17 +373,18 @@ static void test_failures_name_the_line(void **)
                 snprintf(line[0], sizeof line[0], "test_emulator.cpp:%d", BAD_LINE + c.line);
             if (c.line2)
                 snprintf(line[1], sizeof line[1], "test_emulator.cpp:%d", BAD_LINE + c.line2);
-            const char *const texts[] = {"emulated device: ",
-                                         "sigmascope_bad, block (0, 0, 0), thread",
-                                         c.text,
+            const bool compiler = c.which >= MISALIGNED; // whose report it is
+            const char *const texts[] = {c.text,
                                          line[0],
                                          line[1],
+                                         compiler ? "runtime error" : "emulated device: ",
+                                         compiler ? "" : "sigmascope_bad, block (0, 0, 0), thread",
                                          NULL};
-            must_fail(sigmascope_bad, c.which, N, texts);
+            must_fail(sigmascope_bad, c.which, N, 1, texts);
         }
     }
     const char *const texts[] = {"a block of 33 threads", NULL};
-    must_fail(sigmascope_bad, TOO_MUCH + 1, 33, texts);
+    must_fail(sigmascope_bad, OUTSIDE + 1, 33, 1, texts);
 }
 
 int main(void)
@@ -351,8 +395,12 @@ int main(void)
         cmocka_unit_test(test_shuffles_and_votes),
         cmocka_unit_test(test_bits_do_not_depend_on_the_order),
         cmocka_unit_test(test_atomics),
+#if defined(__SANITIZE_THREAD__)
+        cmocka_unit_test(test_races_are_named),
+#else
         cmocka_unit_test(test_missing_barrier_shows_nan),
         cmocka_unit_test(test_orders_of_blocks_differ),
+#endif
         cmocka_unit_test(test_failures_name_the_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

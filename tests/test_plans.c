@@ -1,0 +1,215 @@
+/* test_plans.c - which plans cuDNN has for our convolutions: the real library, without a GPU, for
+ * cards that are described (tests/cuda/devices, from NVIDIA's data sheets and the tables of compute
+ * capabilities of the CUDA programming guide)
+ *
+ * Each convolution of four published networks and of the sweep of odd shapes has a plan in every
+ * direction, of exact f32 and of TF32. EVERY_PLAN=1: on all cards, and prints a table of them; else
+ * on two, without the largest network.
+ */
+#include "base/file.h"
+#include "kernels/cuda/plans.h"
+#include "tests/conv_cases.h"
+#include "tests/cuda/convolutions.h"
+
+static const ss_cuda_api *api; /* NULL: cuDNN is not here */
+static char why_not[1024];
+static bool every;
+
+static int find_cudnn(void **state)
+{
+    const char *text = getenv("EVERY_PLAN");
+    ss_err e = {0};
+
+    (void)state;
+    every = text && *text && strcmp(text, "0") != 0;
+    unsetenv("SIGMASCOPE_CUDA_LIBRARIES"); /* the fake has no plans for described cards */
+    if (ss_cuda_api_open_dnn(&api, &e) != SS_OK)
+        snprintf(why_not, sizeof why_not, "%s", e.msg);
+    return 0;
+}
+
+static ss_cuda_plans *plans_of(const char *device)
+{
+    char path[256], *json;
+    ss_cuda_plans *p;
+    size_t n;
+    ss_err e = {0};
+
+    snprintf(path, sizeof path, "tests/cuda/devices/%s.json", device);
+    if (ss_file_read(path, 1 << 16, &json, &n, &e) != SS_OK ||
+        ss_cuda_plans_open(api, NULL, json, &p, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_free(json);
+    return p;
+}
+
+/* The problem that cuDNN gets for a case: without what negative padding cuts off. */
+static ss_cuda_conv of_case(const conv_case *c)
+{
+    const int cut[] = {c->opt.top < 0 ? c->opt.top : 0, c->opt.bottom < 0 ? c->opt.bottom : 0,
+                       c->opt.left < 0 ? c->opt.left : 0, c->opt.right < 0 ? c->opt.right : 0};
+
+    return (ss_cuda_conv){.n = c->n,
+                          .h = c->h + cut[0] + cut[1],
+                          .w = c->w + cut[2] + cut[3],
+                          .in = c->in,
+                          .out_h = (c->h + c->opt.top + c->opt.bottom - c->kh) / c->opt.stride + 1,
+                          .out_w = (c->w + c->opt.left + c->opt.right - c->kw) / c->opt.stride + 1,
+                          .out = c->out,
+                          .kh = c->kh,
+                          .kw = c->kw,
+                          .stride = c->opt.stride,
+                          .top = c->opt.top - cut[0],
+                          .left = c->opt.left - cut[2],
+                          .bottom = c->opt.bottom - cut[1],
+                          .right = c->opt.right - cut[3],
+                          .align = 16,
+                          .bias = 1};
+}
+
+/* ---- a table of all ---- */
+
+typedef struct {
+    int plans, fallback, over, none; /* over: only with more work space than is granted */
+    size_t work;                     /* the largest */
+} tally;
+
+static void describe(const ss_cuda_conv *c, char *text, size_t size)
+{
+    static const char *const name[] = {"forward", "data", "filter"};
+
+    snprintf(
+        text, size,
+        "%s of %lldx%lldx%lldx%lld by %lldx%lldx%lldx%lld, stride %lld, padding %lld %lld %lld "
+        "%lld, alignment %lld%s%s",
+        name[c->direction], (long long)c->n, (long long)c->h, (long long)c->w, (long long)c->in,
+        (long long)c->out, (long long)c->kh, (long long)c->kw, (long long)c->in,
+        (long long)c->stride, (long long)c->top, (long long)c->left, (long long)c->bottom,
+        (long long)c->right, (long long)c->align, c->bias ? ", bias" : "",
+        c->tensor ? ", TF32" : "");
+}
+
+static void count(ss_cuda_plans *p, const ss_cuda_conv *c, const char *device, tally *t)
+{
+    const ss_cuda_plan *plan;
+    char text[300];
+    ss_err e = {0};
+
+    describe(c, text, sizeof text);
+    if (ss_cuda_plans_find(p, c, SS_CUDA_PLAN_FAST, &plan, &e) != SS_OK)
+        fail_msg("%s: %s: %s", device, text, e.msg);
+    if (!plan && ss_cuda_plans_find(p, c, SS_CUDA_PLAN_LEAN, &plan, &e) == SS_OK && plan) {
+        print_message("%s: %s: only with %zu bytes of work space\n", device, text,
+                      plan->work_bytes);
+        t->over++;
+    }
+    if (!plan) {
+        print_message("%s: %s: no plan\n", device, text);
+        t->none++;
+        return;
+    }
+    t->plans++;
+    t->fallback += plan->fallback;
+    t->work = plan->work_bytes > t->work ? plan->work_bytes : t->work;
+}
+
+/* All directions and arithmetics of these convolutions on a card. */
+static int hold(const char *device, const char *what, const convolutions *list)
+{
+    ss_cuda_plans *p = plans_of(device);
+    tally t[2][SS_CUDA_N_DIRECTIONS] = {0};
+    int none = 0;
+
+    for (int i = 0; i < 2 * SS_CUDA_N_DIRECTIONS * list->n; i++) {
+        ss_cuda_conv c = list->of[i / 2 / SS_CUDA_N_DIRECTIONS];
+        const int direction = i / 2 % SS_CUDA_N_DIRECTIONS;
+
+        c.direction = direction;
+        c.tensor = i % 2;
+        c.bias = c.bias && direction == SS_CUDA_FORWARD;
+        count(p, &c, device, &t[i % 2][direction]);
+    }
+    for (int i = 0; i < 2 * SS_CUDA_N_DIRECTIONS; i++) {
+        static const char *const direction[] = {"forward", "data", "filter"};
+        const tally *k = &t[i / SS_CUDA_N_DIRECTIONS][i % SS_CUDA_N_DIRECTIONS];
+
+        none += k->none + k->over;
+        if (every)
+            print_message("%-7s %-18s %-4s %-8s %4d plans, %3d by fallback, %3d none; work space "
+                          "up to %7.1f MiB\n",
+                          device, what, i < SS_CUDA_N_DIRECTIONS ? "f32" : "TF32",
+                          direction[i % SS_CUDA_N_DIRECTIONS], k->plans, k->fallback, k->none,
+                          (double)k->work / (1 << 20));
+    }
+    ss_cuda_plans_close(p);
+    return none;
+}
+
+static const char *const devices[] = {"sm_90", "sm_86",  "sm_75", "sm_80",
+                                      "sm_89", "sm_100", "sm_120"};
+enum { N_FEW = 2 };
+
+static void hold_everywhere(const char *what, const convolutions *list)
+{
+    const size_t n = every ? N_OF(devices) : N_FEW;
+    int none = 0;
+
+    for (size_t i = 0; i < n; i++)
+        none += hold(devices[i], what, list);
+    assert_int_equal(none, 0);
+}
+
+static void test_networks(void **state)
+{
+    static const struct {
+        const char *name, *what;
+        int64_t samples;
+        bool large;
+    } networks[] = {{"ddpm-cifar10-32", "ddpm-cifar10 x 64", 64, false},
+                    {"stable-diffusion-1.5", "SD 1.5 x 1", 1, false},
+                    {"stable-diffusion-1.5", "SD 1.5 x 8", 8, true},
+                    {"deepfloyd-if-i-m", "IF-I-M x 2", 2, true},
+                    {"stable-diffusion-xl-base-1.0", "SDXL x 2", 2, true}};
+
+    (void)state;
+    if (!api)
+        skip_because("%s", why_not);
+    for (size_t i = 0; i < N_OF(networks); i++) {
+        char path[256];
+        convolutions list = {.n = 0};
+
+        if (networks[i].large && !every)
+            continue;
+        snprintf(path, sizeof path, "tests/cuda/networks/%s.json", networks[i].name);
+        note_network(&list, path, networks[i].samples);
+        assert_true(list.n > 5);
+        hold_everywhere(networks[i].what, &list);
+    }
+}
+
+static void test_odd_shapes(void **state)
+{
+    convolutions list = {.n = 0};
+
+    (void)state;
+    if (!api)
+        skip_because("%s", why_not);
+    for (size_t i = 0; i < N_OF(cases) + N_ODD; i++) {
+        const conv_case c = i < N_OF(cases) ? cases[i] : odd_case(i - N_OF(cases));
+        ss_cuda_conv made = of_case(&c);
+
+        note(&list, &made);
+        made.align = 4;
+        note(&list, &made);
+    }
+    hold_everywhere("odd shapes", &list);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_networks),
+    };
+    return cmocka_run_group_tests(tests, find_cudnn, NULL);
+}
