@@ -15,6 +15,7 @@
 #ifndef SS_KERNELS_CUDA_KERNELS_H
 #define SS_KERNELS_CUDA_KERNELS_H
 
+#include "kernels/cuda/columns.h"
 #include "kernels/cuda/convert.h"
 #include "kernels/cuda/pictures.h"
 #include "kernels/cuda/shape.h"
@@ -29,12 +30,14 @@
     FILE(values, SS_CUDA_VALUES)     \
     FILE(shape, SS_CUDA_SHAPE)       \
     FILE(pictures, SS_CUDA_PICTURES) \
+    FILE(columns, SS_CUDA_COLUMNS)   \
     FILE(stats, SS_CUDA_STATS)
 #define SS_CUDA_KERNELS(X) \
     SS_CUDA_CONVERT(X)     \
     SS_CUDA_VALUES(X)      \
     SS_CUDA_SHAPE(X)       \
     SS_CUDA_PICTURES(X)    \
+    SS_CUDA_COLUMNS(X)     \
     SS_CUDA_STATS(X)
 
 #define SS_MEMBERS(...) __VA_ARGS__
