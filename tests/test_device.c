@@ -193,8 +193,8 @@ static void test_parameters(void **state)
     ss_ctx_free(c);
 }
 
-/* A tensor that does not fit is an error that says what there is; smaller ones still fit, also where
- * what was kept of earlier ones stands in the way. */
+/* A tensor that does not fit is an error that says what there is; smaller ones still fit, also
+ * where what was kept of earlier ones stands in the way. */
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -244,12 +244,9 @@ static void test_two_devices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_large_copies),
-        cmocka_unit_test(test_many_operands),
-        cmocka_unit_test(test_many_results),
-        cmocka_unit_test(test_samples_of_freed_tensors),
-        cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_large_copies), cmocka_unit_test(test_many_operands),
+        cmocka_unit_test(test_many_results), cmocka_unit_test(test_samples_of_freed_tensors),
+        cmocka_unit_test(test_parameters),   cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_two_devices),
     };
 

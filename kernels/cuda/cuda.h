@@ -68,20 +68,32 @@ ss_code ss_cuda_dnn_error(const ss_cuda_api *api, cudnnStatus_t r, const char *w
 ss_code ss_cuda_load(ss_device *d, ss_err *e); /* the compiled kernels */
 void ss_cuda_unload(ss_device *d);
 
+typedef struct {
+    int64_t x, y, z; /* y and z 1 if they are 0; at most 65535 */
+} ss_cuda_grid_size;
+ss_code ss_cuda_launch(ss_device *d, ss_cuda_kernel k, ss_cuda_grid_size grid, int threads,
+                       const void *args, ss_err *e);
+
+/* Padding is cleared, so that arguments compare as bytes, and the emulated device does not take
+ * what is left there for an address. */
+#define X(name, threads, members)                                                \
+    static inline ss_code ss_launch_##name(ss_device *d, ss_cuda_grid_size grid, \
+                                           ss_kernel_##name a, ss_err *e)        \
+    {                                                                            \
+        __builtin_clear_padding(&a);                                             \
+        return ss_cuda_launch(d, SS_KERNEL_##name, grid, threads, &a, e);        \
+    }
+SS_CUDA_KERNELS(X)
+#undef X
+
 /* Runs a kernel on a grid of blocks, later and in order:
  *
  *   return SS_LAUNCH(d, e, affine, ss_cuda_grid(d, n, SS_THREADS_affine), .x = x, .y = y,
  *                    .mul = mul, .add = add, .n = n);
  *
  * A grid without blocks does nothing. */
-typedef struct {
-    int64_t x, y, z; /* y and z 1 if they are 0; at most 65535 */
-} ss_cuda_grid_size;
-#define SS_LAUNCH(d, e, name, grid, ...)                                                           \
-    ss_cuda_launch(d, SS_KERNEL_##name, grid, SS_THREADS_##name, &(ss_kernel_##name){__VA_ARGS__}, \
-                   e)
-ss_code ss_cuda_launch(ss_device *d, ss_cuda_kernel k, ss_cuda_grid_size grid, int threads,
-                       const void *args, ss_err *e);
+#define SS_LAUNCH(d, e, name, grid, ...) \
+    ss_launch_##name(d, grid, (ss_kernel_##name){__VA_ARGS__}, e)
 
 /* Blocks for EACH over n values: at most as many as run at once, each thread with several. */
 ss_cuda_grid_size ss_cuda_grid(const ss_device *d, int64_t n, int threads);
