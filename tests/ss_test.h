@@ -46,7 +46,7 @@ static inline const char *test_device(void)
             *slash = '\0';
     }
     strncat(path, "/cuda-emulated", sizeof path - strlen(path) - 1);
-    setenv("SIGMASCOPE_CUDA_LIBRARIES", path, 1);
+    setenv("SIGMASCOPE_CUDA_LIBRARIES", path, 0); /* what the caller set stays */
     return "cuda";
 }
 

@@ -1,8 +1,9 @@
 /* fake_memory.c - memory of the emulated device (fake.h)
  *
- * A part of the address space of its own that nothing may touch, but for live blocks while work
- * runs. A block ends, up to the alignment, where its last page does, and a page without access
- * comes next. Addresses are given out once, until all are spent: what is freed stays out of reach.
+ * A part of the address space of its own that nothing may touch. While work runs, live blocks are
+ * opened as it meets them. A block ends, up to the alignment, where its last page does, and a page
+ * without access comes next. Addresses are given out once, until all are spent: what is freed stays
+ * out of reach.
  */
 #include "tests/cuda/fake_state.h"
 
@@ -24,13 +25,13 @@ enum { ALIGN = 256, PAGE = 4096, NAN_BYTE = 0xff };
 typedef struct {
     char *pages, *p;
     size_t page_bytes, bytes;
+    bool open;
 } block;
 
 static struct {
     char *start, *next;
     block *blocks; /* by address */
     size_t n, cap, allocated;
-    bool open;
 } memory;
 
 size_t ss_fake_total(void)
@@ -108,6 +109,7 @@ static bool reserve(void)
     void *p = mmap(NULL, SPACE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return false;
+    madvise(p, SPACE, MADV_HUGEPAGE); /* fewer pages to protect */
     memory.start = memory.next = p;
     return true;
 }
@@ -141,9 +143,7 @@ void *ss_fake_alloc(size_t bytes)
     beside(&b, &before, &behind);
     ASAN_POISON_MEMORY_REGION(b.pages, before);
     ASAN_POISON_MEMORY_REGION(b.p + bytes, behind);
-    if (!memory.open)
-        set_access(&b, PROT_NONE);
-
+    set_access(&b, PROT_NONE);
     const size_t i = index_behind(b.p);
     memmove(memory.blocks + i + 1, memory.blocks + i, (memory.n - i) * sizeof b);
     memory.blocks[i] = b;
@@ -197,20 +197,33 @@ void ss_fake_free(void *p)
     memory.n--;
 }
 
-void ss_fake_open_memory(void)
+bool ss_fake_open(const void *p)
 {
-    memory.open = true;
-    for (size_t i = 0; i < memory.n; i++)
-        set_access(&memory.blocks[i], PROT_READ | PROT_WRITE);
+    const size_t i = index_behind((const char *)p + ALIGN); /* the fault may be before its values */
+
+    for (size_t k = i; k-- > 0 && k + 2 >= i;) {
+        block *b = &memory.blocks[k];
+
+        if (b->open || (const char *)p < b->pages || (const char *)p >= b->pages + b->page_bytes)
+            continue;
+        b->open = true;
+        set_access(b, PROT_READ | PROT_WRITE);
+        return true;
+    }
+    return false;
 }
 
-void ss_fake_close_memory(void)
+void ss_fake_close(void)
 {
     for (size_t i = 0; i < memory.n; i++) {
-        check(&memory.blocks[i], false);
-        set_access(&memory.blocks[i], PROT_NONE);
+        block *b = &memory.blocks[i];
+
+        if (b->open) {
+            check(b, false);
+            set_access(b, PROT_NONE);
+        }
+        b->open = false;
     }
-    memory.open = false;
 }
 
 ss_fake_place ss_fake_find(const void *p)

@@ -81,13 +81,16 @@ int ss_fake_streams(void)
 
 /* ---- running ---- */
 
-/* Says what was wrong, as a GPU would not; then the fault takes its usual way. */
+/* Opens the block of memory that the work has met. If there is none, says what was wrong, as a GPU
+ * would not; then the fault takes its usual way. */
 static struct sigaction before[2];
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
     char where[200], what[200], text[600];
 
     (void)context;
+    if (ss_fake_open(info->si_addr))
+        return;
     ss_emulator_where(where, sizeof where);
     ss_fake_describe(info->si_addr, what, sizeof what);
     const int n = snprintf(text, sizeof text, "emulated device: a fault in %s%s%s: %s\n", running,
@@ -99,7 +102,6 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 
 static void watch_faults(bool on)
 {
-#if !defined(__SANITIZE_ADDRESS__) /* which has a better report */
     static const int signals[] = {SIGSEGV, SIGBUS};
     struct sigaction act = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
@@ -109,9 +111,6 @@ static void watch_faults(bool on)
         else
             sigaction(signals[i], &before[i], NULL);
     }
-#else
-    (void)on, (void)on_fault;
-#endif
 }
 
 /* Runs the stream's work until *until is 0; all of it if NULL. */
@@ -119,7 +118,6 @@ static void run(CUstream s, const long *until)
 {
     if (!s->first || (until && !*until))
         return;
-    ss_fake_open_memory();
     watch_faults(true);
     while (s->first && !(until && !*until)) {
         work *w = s->first;
@@ -133,7 +131,7 @@ static void run(CUstream s, const long *until)
         free(w);
     }
     watch_faults(false);
-    ss_fake_close_memory();
+    ss_fake_close();
 }
 
 void ss_fake_wait(CUstream s, const char *function)

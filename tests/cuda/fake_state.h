@@ -15,10 +15,10 @@ void ss_fake_free(void *p); /* refuses what is no block */
 size_t ss_fake_allocated(void);
 size_t ss_fake_total(void);
 
-/* Makes the device's memory accessible while work runs, and afterwards looks for writes beside
- * the blocks. */
-void ss_fake_open_memory(void);
-void ss_fake_close_memory(void);
+/* Makes the live block with this address accessible until ss_fake_close, which looks for writes
+ * beside the blocks. False: there is none, or it is already. */
+bool ss_fake_open(const void *p);
+void ss_fake_close(void);
 
 typedef enum { SS_FAKE_HOST, SS_FAKE_LIVE, SS_FAKE_DEAD } ss_fake_place;
 /* Says whether an address is in a live block (or just behind it), elsewhere in the device's part of
