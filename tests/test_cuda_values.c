@@ -3,7 +3,7 @@
  * with many
  */
 #if SS_CUDA
-#include "tests/ss_beside.h"
+#include "tests/cuda/beside.h"
 
 /* The processor needs fused multiply-add, as a GPU has. */
 static void open_both(void **state)

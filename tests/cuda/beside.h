@@ -1,4 +1,4 @@
-/* ss_beside.h - an entry of a backend beside the CPU's, bit for bit
+/* beside.h - an entry of a backend beside the CPU's, bit for bit
  *
  *   static ss_code clamp(const ss_side *s, ss_tensor *const x[], ss_tensor *y, const void *arg,
  *                        ss_err *e)
@@ -13,8 +13,8 @@
  * The tested device's arrays begin at any value of a block of memory, among others that must not
  * change. Inputs are numbers of all sizes with NaN, infinities and zeros of both signs among them.
  */
-#ifndef SS_TEST_BESIDE_H
-#define SS_TEST_BESIDE_H
+#ifndef SS_TESTS_CUDA_BESIDE_H
+#define SS_TESTS_CUDA_BESIDE_H
 
 #include "kernels/backend.h"
 #include "kernels/context.h"
