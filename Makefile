@@ -238,7 +238,7 @@ $(B)/cuda-emulated/libcuda.so.1: $(FAKE_DRIVER)
 	$(Q)$(CXX) $(EMULATED_SAN) -shared -Wl,-z,defs -Wl,-soname,$(@F) -o $@ $^ -lpthread -lm
 emulated_library = $(filter $(B)/cuda-emulated/$1.%,$(EMULATED))
 $(call emulated_library,libcublas): $(B)/cuda-emulated/fake_cublas.o
-$(call emulated_library,libcudnn): $(B)/cuda-emulated/fake_cudnn.o
+$(call emulated_library,libcudnn): $(addprefix $(B)/cuda-emulated/,fake_cudnn.o fake_cudnn_graph.o fake_cudnn_run.o)
 $(call emulated_library,libcublas) $(call emulated_library,libcudnn): $(B)/cuda-emulated/libcuda.so.1
 	$(call say,LD,$@)
 	$(Q)$(CC) $(EMULATED_SAN) -shared -Wl,-z,defs -Wl,-soname,$(@F) -Wl,-rpath,'$$ORIGIN' -o $@ $^ -lm
