@@ -109,4 +109,7 @@ const ss_backend ss_backend_cuda = {.name = "cuda",
                                     .back_avg_pool2 = ss_cuda_back_avg_pool2,
                                     .back_fir_resample = ss_cuda_back_fir_resample,
                                     .back_mean_tokens = ss_cuda_back_mean_tokens,
-                                    .back_embedding = ss_cuda_back_embedding};
+                                    .back_embedding = ss_cuda_back_embedding,
+                                    .conv2d = ss_cuda_conv2d,
+                                    .back_conv2d_data = ss_cuda_back_conv2d_data,
+                                    .back_conv2d_weights = ss_cuda_back_conv2d_weights};

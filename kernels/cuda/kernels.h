@@ -16,6 +16,7 @@
 #define SS_KERNELS_CUDA_KERNELS_H
 
 #include "kernels/cuda/columns.h"
+#include "kernels/cuda/conv.h"
 #include "kernels/cuda/convert.h"
 #include "kernels/cuda/pictures.h"
 #include "kernels/cuda/shape.h"
@@ -26,6 +27,7 @@
 
 /* FILE(name, its list): all .cu files, in the order of SS_CUDA_KERNELS */
 #define SS_CUDA_FILES(FILE)          \
+    FILE(conv, SS_CUDA_CONV)         \
     FILE(convert, SS_CUDA_CONVERT)   \
     FILE(values, SS_CUDA_VALUES)     \
     FILE(shape, SS_CUDA_SHAPE)       \
@@ -33,6 +35,7 @@
     FILE(columns, SS_CUDA_COLUMNS)   \
     FILE(stats, SS_CUDA_STATS)
 #define SS_CUDA_KERNELS(X) \
+    SS_CUDA_CONV(X)        \
     SS_CUDA_CONVERT(X)     \
     SS_CUDA_VALUES(X)      \
     SS_CUDA_SHAPE(X)       \

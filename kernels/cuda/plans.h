@@ -54,8 +54,8 @@ size_t ss_cuda_work_limit(const ss_cuda_conv *c);
 /* Device memory of the graph's tensors, and work space at a multiple of 256 or NULL. The result's
  * memory is overwritten. */
 typedef struct {
-    const void *x, *w, *bias, *y;
-    void *work;
+    void *x, *w, *y, *work;
+    const void *bias;
 } ss_cuda_pointers;
 ss_code ss_cuda_plan_run(ss_cuda_plans *p, const ss_cuda_plan *plan, const ss_cuda_pointers *at,
                          ss_err *e);
