@@ -73,12 +73,15 @@ ifeq ($(CUDA),1)
 $(if $(and $(NVCC),$(CUDA_INCLUDE)),,$(error CUDA=1 needs nvcc, cuda.h, cublas_v2.h and cudnn.h; CUDA_HOME says where they are))
 CUDA_CODE := $(patsubst sm_%,%,$(shell $(NVCC) --list-gpu-code))
 CUDA_ARCH ?= $(filter $(CUDA_CODE),75 80 86 89 90 100 120)
-# -fmad=false and IEEE division and roots: kernels give the bits that their text says
-NVCC_FLAGS := -std=c++17 -O3 -I. -lineinfo -fmad=false -prec-div=true -prec-sqrt=true -ftz=false \
-    -Werror all-warnings -Xcompiler -Wall,-Wextra,-Wno-unused-function
 CUDA_CU := $(wildcard kernels/cuda/*.cu)
 # The emulated device of tests/cuda: libraries that the program opens instead of NVIDIA's.
 version_in = $(shell sed -n 's/^\#define $2 *\([0-9]*\).*/\1/p' $$(readlink -f $(CUDA_INCLUDE)/$1) | head -1)
+# -fmad=false and IEEE division and roots: kernels give the bits that their text says.
+# CUDA_LINES=1 lets profilers and compute-sanitizer name lines, and doubles the size. Drivers read
+# smaller fatbins since CUDA 12.4.
+NVCC_FLAGS := -std=c++17 -O3 -I. -fmad=false -prec-div=true -prec-sqrt=true -ftz=false \
+    $(if $(CUDA_LINES),-lineinfo) -Werror all-warnings -Xcompiler -Wall,-Wextra,-Wno-unused-function \
+    $(if $(filter-out 11% 12%,$(call version_in,cuda.h,CUDA_VERSION)),--compress-mode=size)
 EMULATED := $(addprefix $(B)/cuda-emulated/,libcuda.so.1 \
     libcublas.so.$(call version_in,cublas_api.h,CUBLAS_VER_MAJOR) \
     libcudnn.so.$(call version_in,cudnn_version.h,CUDNN_MAJOR))
@@ -248,7 +251,7 @@ $(B)/tests/test_emulator: tests/cuda/test_emulator.cpp tests/cuda/emulator.cuh t
 	$(Q)$(CXX) $(EMULATED_CXX) $(EMULATED_SAN) -o $@ $(filter %.cpp %.o,$^) -lcmocka
 
 cuda-report: # ARCHES="75 90": registers, spills and forbidden instructions of each kernel
-	@CC="$(CC)" tests/cuda/report $(B) $(NVCC) "$(filter-out -lineinfo,$(NVCC_FLAGS))" $(or $(ARCHES),75 90)
+	@CC="$(CC)" tests/cuda/report $(B) $(NVCC) "$(filter-out --compress-mode=size,$(NVCC_FLAGS))" $(or $(ARCHES),75 90)
 $(B)/cuda-flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' | cmp -s - $@ || echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' > $@
