@@ -359,7 +359,7 @@ static void finish_sample(const ss_group_norm_args *a, const float *gamma, const
     const float *mod = a->mod ? (const float *)a->mod->data + s * 2 * C : NULL;
 
     for (int64_t g = 0; g < a->groups; g++) {
-        const double rstd = 1 / sqrt(group[g].m2 / group[g].n + a->eps);
+        const double rstd = inverse_std(group[g], a->eps, a->torch);
         double m1 = 0, m2 = 0;
 
         for (int64_t c = g * per_group; c < (g + 1) * per_group; c++) {

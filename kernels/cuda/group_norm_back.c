@@ -1,0 +1,114 @@
+/* group_norm_back.c - gradients of group norm on the device: sizes and launches */
+#include "kernels/cuda/norm.h"
+
+static float *place_of(const ss_tensor *t)
+{
+    return t ? t->data : NULL;
+}
+
+static ss_code zero(ss_device *d, const ss_norm_gradients *g, ss_err *e)
+{
+    ss_tensor *const all[] = {g->dgamma, g->dbeta, g->dmod};
+    ss_code rc = SS_OK;
+
+    for (int i = 0; i < 3 && rc == SS_OK; i++)
+        if (all[i])
+            rc = ss_cuda_fill(d, all[i], 0, e);
+    return rc;
+}
+
+static ss_code small(ss_device *d, const ss_group_norm_args *a, const ss_norm_gradients *g,
+                     const ss_cuda_cut *c, const float *gamma, const float *beta, ss_err *e)
+{
+    double *share = NULL;
+
+    if (g->dgamma || g->dbeta) {
+        share = ss_cuda_work(d, (size_t)(a->n * a->channels * 2) * sizeof *share,
+                             "gradient of group norm", e);
+        if (!share)
+            return e->code;
+    }
+    const ss_code rc = SS_LAUNCH(
+        d, e, group_norm_back_tile, (ss_cuda_grid_size){.x = a->n * c->slabs}, .x = a->x->data,
+        .dy = g->dy->data, .gamma = gamma, .beta = beta, .mod = ss_cuda_values(a->mod),
+        .dx = place_of(g->dx), .dgamma = place_of(g->dgamma), .dbeta = place_of(g->dbeta),
+        .dmod = place_of(g->dmod), .share = share, .cut = *c, .n = a->n, .eps = a->eps,
+        .act = (int32_t)a->act, .torch = a->torch);
+    ss_pool_free(&d->pool, share);
+    return rc;
+}
+
+/* work: [n][chunks + 2][C][2] */
+static ss_code sums_and_dx(ss_device *d, const ss_group_norm_args *a, const ss_norm_gradients *g,
+                           const ss_cuda_cut *c, const double *group, double *work,
+                           const float *gamma, const float *beta, ss_err *e)
+{
+    const float *mod = ss_cuda_values(a->mod);
+    const ss_cuda_grid_size chunks = {.x = a->n * c->slabs * c->chunks};
+    double *sum = work + a->n * c->chunks * c->channels * 2, *share = sum + a->n * c->channels * 2;
+    int32_t width = 32;
+
+    while (width * SS_GROUP_SLABS < c->channels)
+        width *= 2;
+    width = width < c->channels ? width : c->channels;
+    const int32_t slabs = (c->channels + width - 1) / width;
+    ss_code rc = SS_LAUNCH(d, e, group_norm_slopes, chunks, .x = a->x->data, .dy = g->dy->data,
+                           .gamma = gamma, .beta = beta, .mod = mod, .group = group,
+                           .partial = work, .cut = *c, .act = (int32_t)a->act);
+    if (rc == SS_OK)
+        rc =
+            SS_LAUNCH(d, e, group_norm_slope_sums, (ss_cuda_grid_size){.x = a->n * slabs},
+                      .gamma = gamma, .beta = beta, .mod = mod, .partial = work, .sum = sum,
+                      .share = g->dgamma || g->dbeta ? share : NULL, .dgamma = place_of(g->dgamma),
+                      .dbeta = place_of(g->dbeta), .dmod = place_of(g->dmod), .n = a->n,
+                      .channels = c->channels, .chunks = c->chunks, .width = width, .slabs = slabs);
+    if (rc == SS_OK && g->dx)
+        rc = SS_LAUNCH(d, e, group_norm_dx, chunks, .x = a->x->data, .dy = g->dy->data,
+                       .gamma = gamma, .beta = beta, .mod = mod, .group = group, .sum = sum,
+                       .dx = g->dx->data, .cut = *c, .act = (int32_t)a->act);
+    return rc;
+}
+
+static ss_code large(ss_device *d, const ss_group_norm_args *a, const ss_norm_gradients *g,
+                     bool aligned, const float *gamma, const float *beta, ss_err *e)
+{
+    ss_cuda_cut c;
+    double *group = NULL, *work = NULL;
+    ss_code rc =
+        ss_cuda_cut_channels(a, aligned, SS_THREADS_group_norm_moments, SS_GROUP_WIDTH, &c, e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_cuda_cut_positions(&c, 8192, 128, 8);
+    rc = ss_cuda_group_moments(d, a, &c, &group, e);
+    if (rc == SS_OK) {
+        work = ss_cuda_work(d, (size_t)(a->n * (c.chunks + 2) * c.channels * 2) * sizeof *work,
+                            "gradient of group norm", e);
+        rc = work ? sums_and_dx(d, a, g, &c, group, work, gamma, beta, e) : e->code;
+    }
+    ss_pool_free(&d->pool, work);
+    ss_pool_free(&d->pool, group);
+    return rc;
+}
+
+ss_code ss_cuda_back_group_norm(ss_device *d, const ss_group_norm_args *a,
+                                const ss_norm_gradients *g, ss_err *e)
+{
+    const bool aligned = ss_cuda_aligned(a->x->data) && ss_cuda_aligned(g->dy->data) &&
+                         ss_cuda_aligned(place_of(g->dx));
+    const float *gamma, *beta;
+    ss_cuda_cut c;
+    bool fits = false;
+    ss_code rc = ss_cuda_norm_parameter(d, a->gamma, a->weight_format, &gamma, e);
+
+    if (rc == SS_OK)
+        rc = ss_cuda_norm_parameter(d, a->beta, a->weight_format, &beta, e);
+    if (rc == SS_OK && a->n * a->positions * a->channels == 0)
+        return zero(d, g, e);
+    if (rc == SS_OK)
+        rc = ss_cuda_cut_tiles(a, aligned, SS_THREADS_group_norm_back_tile, 4, &c, &fits, e);
+    if (rc != SS_OK)
+        return rc;
+    return fits && c.slabs <= SS_GROUP_SLABS ? small(d, a, g, &c, gamma, beta, e)
+                                             : large(d, a, g, aligned, gamma, beta, e);
+}
