@@ -28,39 +28,26 @@
 #include <stdint.h>
 
 /* FILE(name, its list): all .cu files, in the order of SS_CUDA_KERNELS */
-<<<<<<< HEAD
-#define SS_CUDA_FILES(FILE)          \
-    FILE(conv, SS_CUDA_CONV)         \
-    FILE(convert, SS_CUDA_CONVERT)   \
-    FILE(values, SS_CUDA_VALUES)     \
-    FILE(shape, SS_CUDA_SHAPE)       \
-    FILE(pictures, SS_CUDA_PICTURES) \
-    FILE(columns, SS_CUDA_COLUMNS)   \
-    FILE(stats, SS_CUDA_STATS)
-=======
 #define SS_CUDA_FILES(FILE)              \
+    FILE(conv, SS_CUDA_CONV)             \
     FILE(convert, SS_CUDA_CONVERT)       \
     FILE(values, SS_CUDA_VALUES)         \
     FILE(shape, SS_CUDA_SHAPE)           \
     FILE(pictures, SS_CUDA_PICTURES)     \
+    FILE(columns, SS_CUDA_COLUMNS)       \
     FILE(stats, SS_CUDA_STATS)           \
     FILE(group_norm, SS_CUDA_GROUP_NORM) \
     FILE(group_norm_back, SS_CUDA_GROUP_NORM_BACK)
->>>>>>> e693238 (kernels/cuda: group norm and its gradients, compared with the CPU's)
 #define SS_CUDA_KERNELS(X) \
     SS_CUDA_CONV(X)        \
     SS_CUDA_CONVERT(X)     \
     SS_CUDA_VALUES(X)      \
     SS_CUDA_SHAPE(X)       \
     SS_CUDA_PICTURES(X)    \
-<<<<<<< HEAD
     SS_CUDA_COLUMNS(X)     \
-    SS_CUDA_STATS(X)
-=======
     SS_CUDA_STATS(X)       \
     SS_CUDA_GROUP_NORM(X)  \
     SS_CUDA_GROUP_NORM_BACK(X)
->>>>>>> e693238 (kernels/cuda: group norm and its gradients, compared with the CPU's)
 
 #define SS_MEMBERS(...) __VA_ARGS__
 #define X(name, threads, members) \
