@@ -25,8 +25,17 @@
 
 #define FULL_WARP 0xffffffffu
 
+// No copies of a loop's body: the number of rounds would cost 64-bit divisions, and most threads
+// have one round.
+#if defined(__CUDACC__)
+#define UNROLLED_ONCE _Pragma("unroll 1")
+#else
+#define UNROLLED_ONCE
+#endif
+
 // The threads of a one-dimensional grid share the indices below n.
 #define EACH(i, n)                                                   \
+    UNROLLED_ONCE                                                    \
     for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x, \
                  step_ = gridDim.x * (int64_t)blockDim.x;            \
          i < (n); i += step_)

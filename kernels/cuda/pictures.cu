@@ -85,9 +85,12 @@ __device__ static inline pack<N> back_upsample_packs(const ss_kernel_back_upsamp
     const int64_t j0 = first_taker(y.j, W, a.p.width), j1 = first_taker(y.j + 1, W, a.p.width);
     pack<N> sum = zeros<N>();
 
-    for (int64_t i = first_taker(y.i, H, a.p.height); i < i1; i++)
+    UNROLLED_ONCE
+    for (int64_t i = first_taker(y.i, H, a.p.height); i < i1; i++) {
+        UNROLLED_ONCE
         for (int64_t j = j0; j < j1; j++)
             add_to(sum, see<N>(a.x, a.p, y, i, j));
+    }
     return sum;
 }
 PIXELS(back_upsample)
