@@ -635,7 +635,8 @@ static bool is_mapped(uintptr_t p)
     return mincore((void *)(p / page * page), 1, &in_core) == 0;
 }
 
-/* Looks for addresses among the arguments: they must be the device's, and live. */
+/* Looks for addresses among the arguments: they must be the device's, and live. A small number
+ * beside bytes that are not used may look like one, so the lower half tells. */
 static void check_addresses(const struct CUfunc_st *f, const char *args)
 {
     for (size_t at = 0; at + sizeof(void *) <= f->bytes; at += sizeof(void *)) {
@@ -645,6 +646,8 @@ static void check_addresses(const struct CUfunc_st *f, const char *args)
         memcpy(&p, args + at, sizeof p);
         const ss_fake_place place = ss_fake_find((void *)p);
 
+        if ((uint32_t)p < 1 << 24)
+            continue;
         if (place == SS_FAKE_LIVE || pinned_of((void *)p))
             continue;
         if (place == SS_FAKE_HOST && (p >> 40 < 0x55 || p >> 40 > 0x7f || !is_mapped(p)))
