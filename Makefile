@@ -88,7 +88,7 @@ EMULATED := $(addprefix $(B)/cuda-emulated/,libcuda.so.1 \
 CUDA_TESTS := $(patsubst tests/cuda/%.c,$(B)/tests/%,$(wildcard tests/cuda/test_*.c)) $(B)/tests/test_emulator
 endif
 
-LAYERS := base kernels fft attn runfile models probe train analyze reports
+LAYERS := base kernels fft attn runfile models probe train analyze reports selftest
 LIB_SRC := $(filter-out $(ISA_SRC) $(if $(filter 0,$(CUDA)),kernels/cuda/%),$(wildcard $(foreach d,$(LAYERS),$d/*.c $d/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$i.o))
 FATBINS := $(CUDA_CU:%.cu=$(B)/%.fatbin.o)
@@ -286,6 +286,7 @@ format:
 PRIVATE_HDRS := $(wildcard kernels/cpu/*.h kernels/cuda/*.h cli/*.h tests/*.h tests/*/*.h */*_state.h */*_parts.h) \
     $(addprefix kernels/,backend.h call.h inner_stats.h internal.h node.h operand.h pool.h) \
     $(filter-out $(addprefix models/,file/% net/% sampling/%),$(wildcard models/*/*.h)) \
+    $(filter-out selftest/selftest.h,$(wildcard selftest/*.h)) \
     $(addprefix runfile/,h5.h run_cache.h run_layout.h run_writer.h) \
     $(addprefix probe/,input_source.h recorder.h trajectory_record.h) \
     $(addprefix train/,board.h config_fields.h config_network.h config_reader.h data_source.h journal.h \

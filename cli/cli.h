@@ -193,5 +193,6 @@ extern const cli_command cmd_spectrum;
 extern const cli_command cmd_bisect;
 extern const cli_command cmd_train;
 extern const cli_command cmd_score;
+extern const cli_command cmd_selftest;
 
 #endif

@@ -9,7 +9,8 @@
 
 const cli_command *const cli_commands[] = {&cmd_inspect, &cmd_probe,   &cmd_analyze,  &cmd_report,
                                            &cmd_attn,    &cmd_compare, &cmd_spectrum, &cmd_generate,
-                                           &cmd_score,   &cmd_bisect,  &cmd_train,    NULL};
+                                           &cmd_score,   &cmd_bisect,  &cmd_train,    &cmd_selftest,
+                                           NULL};
 
 static void usage(FILE *f)
 {
