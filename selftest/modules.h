@@ -18,8 +18,10 @@ enum {
 extern const ss_module *const ss_case_modules[SS_N_CASE_MODULES];
 #define ss_case_module (ss_case_modules[SS_CASE_MODULE])
 
-/* Put values of a tensor, or statistics of n samples, with or without their histogram. */
+/* Put values of a tensor or a gradient, or statistics of n samples, with or without their
+ * histogram. */
 void ss_case_put(ss_ctx *c, ss_outputs *out, const char *name, const ss_tensor *y);
+void ss_case_put_gradient(ss_ctx *c, ss_outputs *out, const char *name, const ss_tensor *dy);
 void ss_case_put_stats(ss_outputs *out, const char *module, const ss_stats *s, int n,
                        bool exponents);
 

@@ -11,22 +11,6 @@
 
 #include <math.h>
 
-#define MODULE(id_, path_, inner_)                                                              \
-    {                                                                                           \
-        .path = path_, .kind = "selftest", .id = id_, .parent = (id_) ? 0 : -1, .inner = inner_ \
-    }
-static const ss_module modules[SS_N_CASE_MODULES] = {
-    MODULE(SS_CASE_MODULE, "m", SS_INNER_NONE),
-    MODULE(SS_CASE_LOGITS, "m.logits", SS_INNER_LOGITS),
-    MODULE(SS_CASE_UNSCALED, "m.unscaled", SS_INNER_UNSCALED),
-    MODULE(SS_CASE_PROBABILITIES, "m.softmax", SS_INNER_PROBABILITIES),
-    MODULE(SS_CASE_SCALED, "m.scaled", SS_INNER_MODULATED),
-    MODULE(SS_CASE_SHIFTED, "m.shifted", SS_INNER_MODULATED),
-};
-const ss_module *const ss_case_modules[SS_N_CASE_MODULES] = {
-    &modules[0], &modules[1], &modules[2], &modules[3], &modules[4], &modules[5],
-};
-
 /* ---- products ---- */
 
 static ss_tensor *conv2d(ss_ctx *c, const ss_case *k, ss_tensor *const x[])

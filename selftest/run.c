@@ -7,34 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Shows all statistics, and of attention what the modules below show. */
-static void put_stats(ss_outputs *out, const char *module, const ss_stats *s, int n)
-{
-    char name[32];
-
-    for (int i = 0; i < n; i++) {
-#define X(field)                                          \
-    snprintf(name, sizeof name, "%.12s " #field, module); \
-    ss_outputs_put(out, name, (double)s[i].field, false);
-        SS_STATS(X)
-#undef X
-        snprintf(name, sizeof name, "%.12s nonfinite", module);
-        ss_outputs_put(out, name, (double)s[i].nonfinite, true);
-    }
-}
-
-void ss_case_put_stats(ss_outputs *out, const char *module, const ss_stats *s, int n,
-                       bool exponents)
-{
-    char name[32];
-
-    put_stats(out, module, s, n);
-    snprintf(name, sizeof name, "%.12s exponents", module);
-    for (int i = 0; i < n && exponents; i++)
-        for (int k = 0; k < SS_N_EXPONENTS; k++)
-            ss_outputs_put(out, name, (double)s[i].exponent[k], true);
-}
-
 static bool wants(void *self, const ss_module *m, ss_port p)
 {
     (void)self;
@@ -112,22 +84,6 @@ static void make_operands(ss_ctx *c, const ss_case *k, ss_case_values v, float *
     }
 }
 
-static void put_tensor(ss_ctx *c, ss_outputs *out, const char *name, const ss_tensor *y,
-                       bool gradient)
-{
-    const ss_shape s = ss_shape_get(y);
-    float *to = y ? ss_outputs_add(out, name, ss_shape_numel(s), gradient, false) : NULL;
-    ss_err e = {0};
-
-    if (to && ss_download(c, y, to, &e) != SS_OK)
-        ss_ctx_fail(c, e.code, "%s", e.msg);
-}
-
-void ss_case_put(ss_ctx *c, ss_outputs *out, const char *name, const ss_tensor *y)
-{
-    put_tensor(c, out, name, y, false);
-}
-
 static void backward(ss_ctx *c, const ss_case *k, ss_tensor *const *x, const ss_tensor *y,
                      ss_outputs *out)
 {
@@ -149,7 +105,7 @@ static void backward(ss_ctx *c, const ss_case *k, ss_tensor *const *x, const ss_
     for (int i = 0; i < SS_CASE_OPERANDS && !ss_ctx_failed(c); i++) {
         snprintf(name, sizeof name, "d%d", i);
         if (x[i] && ss_tensor_gradient(x[i]))
-            put_tensor(c, out, name, ss_tensor_gradient(x[i]), true);
+            ss_case_put_gradient(c, out, name, ss_tensor_gradient(x[i]));
     }
 }
 
@@ -162,7 +118,7 @@ static void run_forward(ss_ctx *c, const ss_case *k, ss_tensor *const *x, ss_out
             ss_tensor_want_gradient(x[i], k->operation->operands[i] != 'c');
     ss_tape_begin(c, NULL, &e);
     ss_tensor *y = k->operation->forward(c, k, x);
-    put_tensor(c, out, "y", y, false);
+    ss_case_put(c, out, "y", y);
     if (y && !ss_ctx_failed(c))
         backward(c, k, x, y, out);
     ss_tape_end(c);

@@ -17,7 +17,7 @@ enum { N_FORMATS = sizeof formats / sizeof *formats, N_QUICK_FORMATS = 2 };
 /* Sums of subnormal numbers may be some of the smallest apart. */
 static const double TINY_STEPS = 1e-43;
 
-/* What all runs of one operation have shown. */
+/* Results of all runs of one operation. */
 typedef struct {
     int runs, failed;
     double worst, back, units; /* relative errors in f32, and under formats in units */
