@@ -181,7 +181,7 @@ ss_code ss_cuda_back_conv2d_weights(ss_device *d, const ss_conv2d_gradient_args 
     if (taps == 1)
         return rc;
     if (rc == SS_OK)
-        rc = ss_cuda_transpose(d, turned, dw->data, a->out, taps, a->in, e);
+        rc = ss_cuda_transpose(d, turned, dw->data, a->out, taps, a->in, NULL, e);
     ss_pool_free(&d->pool, turned);
     return rc;
 }

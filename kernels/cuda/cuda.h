@@ -160,14 +160,14 @@ typedef enum {
 const float *ss_cuda_param(ss_device *d, const ss_tensor *w, ss_use use, const ss_format *f,
                            ss_cuda_order order, ss_err *e);
 
-/* ---- convert.c: not entries themselves ---- */
+/* ---- values.c, shape.c: not entries themselves ---- */
 
 /* y = n values of dtype t as f32, rounded to f unless NULL. */
 ss_code ss_cuda_widen(ss_device *d, const void *x, ss_dtype t, const ss_format *f, float *y,
                       int64_t n, ss_err *e);
-/* y [n][b][a] = x [n][a][b] */
+/* y [n][b][a] = x [n][a][b], rounded to f unless NULL. */
 ss_code ss_cuda_transpose(ss_device *d, const float *x, float *y, int64_t n, int64_t a, int64_t b,
-                          ss_err *e);
+                          const ss_format *f, ss_err *e);
 
 /* ---- the entries, ss_cuda_NAME and ss_cuda_back_NAME ---- */
 #define X(name, params, args) ss_code ss_cuda_##name(ss_device *d, SS_INSIDE params, ss_err *e);

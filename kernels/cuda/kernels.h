@@ -17,7 +17,6 @@
 
 #include "kernels/cuda/columns.h"
 #include "kernels/cuda/conv.h"
-#include "kernels/cuda/convert.h"
 #include "kernels/cuda/group_norm.h"
 #include "kernels/cuda/group_norm_back.h"
 #include "kernels/cuda/pictures.h"
@@ -30,7 +29,6 @@
 /* FILE(name, its list): all .cu files, in the order of SS_CUDA_KERNELS */
 #define SS_CUDA_FILES(FILE)              \
     FILE(conv, SS_CUDA_CONV)             \
-    FILE(convert, SS_CUDA_CONVERT)       \
     FILE(values, SS_CUDA_VALUES)         \
     FILE(shape, SS_CUDA_SHAPE)           \
     FILE(pictures, SS_CUDA_PICTURES)     \
@@ -40,7 +38,6 @@
     FILE(group_norm_back, SS_CUDA_GROUP_NORM_BACK)
 #define SS_CUDA_KERNELS(X) \
     SS_CUDA_CONV(X)        \
-    SS_CUDA_CONVERT(X)     \
     SS_CUDA_VALUES(X)      \
     SS_CUDA_SHAPE(X)       \
     SS_CUDA_PICTURES(X)    \

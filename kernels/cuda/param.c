@@ -37,12 +37,14 @@ static ss_code arrange(ss_device *d, const ss_tensor *w, const ss_format *f, ss_
 
     if (taps == 1)
         return ss_cuda_widen(d, w->data, w->dtype, f, y, n, e);
+    if (w->dtype == SS_F32)
+        return ss_cuda_transpose(d, w->data, y, w->shape.dim[0], in, taps, f, e);
     float *x = ss_cuda_work(d, (size_t)n * sizeof *x, "weights", e);
     if (!x)
         return e->code;
-    ss_code rc = ss_cuda_widen(d, w->data, w->dtype, f, x, n, e);
+    ss_code rc = ss_cuda_widen(d, w->data, w->dtype, NULL, x, n, e);
     if (rc == SS_OK)
-        rc = ss_cuda_transpose(d, x, y, w->shape.dim[0], in, taps, e);
+        rc = ss_cuda_transpose(d, x, y, w->shape.dim[0], in, taps, f, e);
     ss_pool_free(&d->pool, x);
     return rc;
 }

@@ -97,20 +97,25 @@ static ss_code gather(ss_device *d, const float *x, float *y, const axis *a, int
                      .axes = axes_without(b, n, n, pack), .n = values / pack, .pack = pack);
 }
 
-/* Planes of y's last axis and x's last, which is `last`, tile by tile. */
+/* Planes of y's last axis and x's last, which is `last`, tile by tile; rounded to f unless NULL. */
 static ss_code turn_planes(ss_device *d, const float *x, float *y, const axis *a, int n, int last,
-                           int64_t values, ss_err *e)
+                           const ss_format *f, ss_err *e)
 {
     enum { TILE = 32 };
     const axis across = a[n - 1], down = a[last];
     const int64_t tiles_across = (across.n + TILE - 1) / TILE;
     const int64_t tiles_down = (down.n + TILE - 1) / TILE;
-    const ss_cuda_grid_size grid = {.x = values / across.n / down.n * tiles_across * tiles_down};
+    ss_cuda_grid_size grid = {.x = tiles_across * tiles_down};
 
-    return SS_LAUNCH(
-        d, e, permute_planes, grid, .x = x, .y = y, .across = across.n, .down = down.n,
-        .x_stride = across.x, .y_stride = down.y, .tiles_across = ss_cuda_divisor_of(tiles_across),
-        .tiles_down = ss_cuda_divisor_of(tiles_down), .axes = axes_without(a, n - 1, last, 1));
+    for (int k = 0; k < n - 1; k++)
+        if (k != last)
+            grid.x *= a[k].n;
+
+    return SS_LAUNCH(d, e, permute_planes, grid, .x = x, .y = y, .across = across.n, .down = down.n,
+                     .x_stride = across.x, .y_stride = down.y,
+                     .tiles_across = ss_cuda_divisor_of(tiles_across),
+                     .tiles_down = ss_cuda_divisor_of(tiles_down),
+                     .axes = axes_without(a, n - 1, last, 1), .to = ss_cuda_rounding_of(f));
 }
 
 ss_code ss_cuda_permute(ss_device *d, const ss_tensor *x, const int *axes, ss_tensor *y, ss_err *e)
@@ -129,7 +134,15 @@ ss_code ss_cuda_permute(ss_device *d, const ss_tensor *x, const int *axes, ss_te
         last++;
     if (last == n - 1 || a[last].n < NARROW || a[n - 1].n < NARROW)
         return gather(d, x->data, y->data, a, n, values, e);
-    return turn_planes(d, x->data, y->data, a, n, last, values, e);
+    return turn_planes(d, x->data, y->data, a, n, last, NULL, e);
+}
+
+ss_code ss_cuda_transpose(ss_device *d, const float *x, float *y, int64_t n, int64_t a, int64_t b,
+                          const ss_format *f, ss_err *e)
+{
+    const axis axes[] = {{n, a * b, a * b}, {b, 1, a}, {a, b, 1}};
+
+    return turn_planes(d, x, y, axes, 3, 1, f, e);
 }
 
 /* ---- tokens ---- */

@@ -5,6 +5,7 @@
 // permutation change, tiles go through shared memory, so that reads and writes both are whole
 // sectors.
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/math.cuh"
 #include "kernels/cuda/packs.cuh"
 
 template <int N> __device__ static inline void copy_packs(const ss_kernel_copy_rows &a)
@@ -78,7 +79,7 @@ KERNEL(permute_planes)
     __syncthreads();
     for (int j = first; j < TILE; j += ROWS)
         if (j0 + j < a.down && i0 + lane < a.across)
-            a.y[to + j * a.y_stride + lane] = tile[lane * (TILE + 1) + j];
+            a.y[to + j * a.y_stride + lane] = round_f32(a.to, tile[lane * (TILE + 1) + j]);
 }
 
 // ---- tokens ----

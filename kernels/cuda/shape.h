@@ -5,6 +5,7 @@
 #define SS_KERNELS_CUDA_SHAPE_H
 
 #include "kernels/cuda/packs.h"
+#include "kernels/cuda/rounding.h"
 
 #include <stdint.h>
 
@@ -20,7 +21,8 @@ typedef struct {
 /* copy_rows          y[r y_stride + k] = x[r x_stride + k], k < len, r < n / len
  * permute            y, in order, is x at the steps of `axes`
  * permute_planes     for all steps of `axes`: y[j y_stride + i] = x[i x_stride + j], i < across,
- *                    j < down; a block a tile of 32 by 32, of which there are tiles_down along j
+ *                    j < down, rounded to a format; a block a tile of 32 by 32, of which there are
+ *                    tiles_down along j
  * mean_tokens        y [N][channels] = mean over the tokens of x [N][tokens][channels]; n = N
  * channels back_mean_tokens   dx [N][tokens][channels] = dy / tokens embedding          y [n /
  * channels][channels] = rows ids of the table back_embedding     a block for each of n ids: where
@@ -33,7 +35,7 @@ typedef struct {
     X(permute, 256, (const float *x; float *y; ss_cuda_axes axes; int64_t n; int pack;))      \
     X(permute_planes, 256,                                                                    \
       (const float *x; float *y; int64_t across, down, x_stride, y_stride;                    \
-       ss_cuda_divisor tiles_across, tiles_down; ss_cuda_axes axes;))                         \
+       ss_cuda_divisor tiles_across, tiles_down; ss_cuda_axes axes; ss_cuda_rounding to;))    \
     X(mean_tokens, 64,                                                                        \
       (const float *x; float *y; ss_cuda_divisor channels; int64_t tokens; int64_t n;))       \
     X(back_mean_tokens, 256,                                                                  \

@@ -47,6 +47,20 @@ ss_code ss_cuda_round(ss_device *d, const ss_tensor *x, const ss_format *f, ss_t
                      .y = y->data, .to = ss_cuda_rounding_of(f), .n = n);
 }
 
+ss_code ss_cuda_widen(ss_device *d, const void *x, ss_dtype t, const ss_format *f, float *y,
+                      int64_t n, ss_err *e)
+{
+    const ss_cuda_rounding to = ss_cuda_rounding_of(f);
+    const ss_cuda_grid_size grid = ss_cuda_grid(d, n, SS_THREADS_round_values);
+
+    switch (t) {
+    case SS_F32: return SS_LAUNCH(d, e, round_values, grid, .x = x, .y = y, .n = n, .to = to);
+    case SS_F16: return SS_LAUNCH(d, e, widen_f16, grid, .x = x, .y = y, .n = n, .to = to);
+    case SS_BF16: return SS_LAUNCH(d, e, widen_bf16, grid, .x = x, .y = y, .n = n, .to = to);
+    }
+    return SS_OK;
+}
+
 ss_code ss_cuda_add(ss_device *d, const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y,
                     ss_err *e)
 {

@@ -89,6 +89,46 @@ KERNEL(round_values)
     map(a.x, a.y, a.n, [=](float x) { return round_f32(to, x); });
 }
 
+// y = f(x) for n values of 16 bits
+template <class F>
+__device__ static inline void map_halves(const uint16_t *x, float *y, int64_t n, F f)
+{
+    struct alignas(8) halves {
+        uint16_t v[4];
+    };
+    const bool aligned = (uintptr_t)x % sizeof(halves) == 0 && begin_packs(y, y, y);
+    const int64_t packs = aligned ? n / 4 : 0, rest = n - 4 * packs;
+
+    EACH(i, packs)
+    {
+        const halves from = *(const halves *)(x + 4 * i);
+        pack<4> to;
+
+        for (int k = 0; k < 4; k++)
+            to.v[k] = f(from.v[k]);
+        store<4>(y + 4 * i, to);
+    }
+    x += 4 * packs, y += 4 * packs;
+    EACH(i, rest)
+    {
+        y[i] = f(x[i]);
+    }
+}
+
+KERNEL(widen_f16)
+{
+    const ss_cuda_rounding to = a.to;
+
+    map_halves(a.x, a.y, a.n, [=](uint16_t x) { return round_f32(to, f32_of_f16(x)); });
+}
+
+KERNEL(widen_bf16)
+{
+    const ss_cuda_rounding to = a.to;
+
+    map_halves(a.x, a.y, a.n, [=](uint16_t x) { return round_f32(to, f32_of_bf16(x)); });
+}
+
 KERNEL(add)
 {
     const float scale = a.scale;
