@@ -116,4 +116,8 @@ const ss_backend ss_backend_cuda = {
     .back_conv2d_weights = ss_cuda_back_conv2d_weights,
     .group_norm = ss_cuda_group_norm,
     .back_group_norm = ss_cuda_back_group_norm,
+    .layer_norm = ss_cuda_layer_norm,
+    .back_layer_norm = ss_cuda_back_layer_norm,
+    .unit_rms = ss_cuda_unit_rms,
+    .back_unit_rms = ss_cuda_back_unit_rms,
 };

@@ -1,16 +1,12 @@
 /* group_norm.c - group norm on the device: how samples are cut into blocks, and launches */
 #include "kernels/cuda/norm.h"
+#include "kernels/cuda/packs.h"
 
 ss_code ss_cuda_norm_parameter(ss_device *d, const ss_tensor *w, const ss_format *f,
                                const float **values, ss_err *e)
 {
     *values = w ? ss_cuda_param(d, w, SS_PREPARED_FORWARD, f, SS_CUDA_AS_IS, e) : NULL;
     return w && !*values ? e->code : SS_OK;
-}
-
-bool ss_cuda_aligned(const void *p)
-{
-    return (uintptr_t)p % 16 == 0;
 }
 
 static int32_t divide_up(int64_t a, int64_t b)
@@ -138,7 +134,7 @@ static ss_code large(ss_device *d, const ss_group_norm_args *a, bool aligned, co
     rc = ss_cuda_group_moments(d, a, &c, &group, e);
     if (rc == SS_OK)
         rc = SS_LAUNCH(d, e, group_norm_apply, (ss_cuda_grid_size){.x = a->n * c.slabs * c.chunks},
-                       .x = a->x->data, .y = a->y->data, .plain = a->plain ? a->plain->data : NULL,
+                       .x = a->x->data, .y = a->y->data, .plain = ss_cuda_values(a->plain),
                        .gamma = gamma, .beta = beta, .mod = ss_cuda_values(a->mod), .group = group,
                        .cut = c, .act = (int32_t)a->act);
     ss_pool_free(&d->pool, group);
@@ -147,8 +143,7 @@ static ss_code large(ss_device *d, const ss_group_norm_args *a, bool aligned, co
 
 ss_code ss_cuda_group_norm(ss_device *d, const ss_group_norm_args *a, ss_err *e)
 {
-    const bool aligned = ss_cuda_aligned(a->x->data) && ss_cuda_aligned(a->y->data) &&
-                         ss_cuda_aligned(ss_cuda_values(a->plain));
+    const bool aligned = ss_cuda_pack(4, a->x->data, a->y->data, ss_cuda_values(a->plain)) == 4;
     const float *gamma, *beta;
     ss_cuda_cut c;
     bool fits = false;
@@ -165,7 +160,7 @@ ss_code ss_cuda_group_norm(ss_device *d, const ss_group_norm_args *a, ss_err *e)
     if (!fits)
         return large(d, a, aligned, gamma, beta, e);
     return SS_LAUNCH(d, e, group_norm_tile, (ss_cuda_grid_size){.x = a->n * c.slabs},
-                     .x = a->x->data, .y = a->y->data, .plain = a->plain ? a->plain->data : NULL,
+                     .x = a->x->data, .y = a->y->data, .plain = ss_cuda_values(a->plain),
                      .gamma = gamma, .beta = beta, .mod = ss_cuda_values(a->mod), .cut = c,
                      .eps = a->eps, .act = (int32_t)a->act, .torch = a->torch);
 }

@@ -74,7 +74,7 @@ __device__ inline void load_run(const float *x, int64_t step, int count, pack<V>
 #pragma unroll
     for (int r = 0; r < R; r++)
         if (r < count)
-            load(x + r * step, run[r]);
+            run[r] = load<V>(x + r * step);
 }
 
 // What one channel of a sample is multiplied by and added to after gamma and beta.

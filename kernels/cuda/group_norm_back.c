@@ -1,10 +1,6 @@
 /* group_norm_back.c - gradients of group norm on the device: sizes and launches */
 #include "kernels/cuda/norm.h"
-
-static float *place_of(const ss_tensor *t)
-{
-    return t ? t->data : NULL;
-}
+#include "kernels/cuda/packs.h"
 
 static ss_code zero(ss_device *d, const ss_norm_gradients *g, ss_err *e)
 {
@@ -31,9 +27,9 @@ static ss_code small(ss_device *d, const ss_group_norm_args *a, const ss_norm_gr
     const ss_code rc = SS_LAUNCH(
         d, e, group_norm_back_tile, (ss_cuda_grid_size){.x = a->n * c->slabs}, .x = a->x->data,
         .dy = g->dy->data, .gamma = gamma, .beta = beta, .mod = ss_cuda_values(a->mod),
-        .dx = place_of(g->dx), .dgamma = place_of(g->dgamma), .dbeta = place_of(g->dbeta),
-        .dmod = place_of(g->dmod), .share = share, .cut = *c, .n = a->n, .eps = a->eps,
-        .act = (int32_t)a->act, .torch = a->torch);
+        .dx = ss_cuda_values(g->dx), .dgamma = ss_cuda_values(g->dgamma),
+        .dbeta = ss_cuda_values(g->dbeta), .dmod = ss_cuda_values(g->dmod), .share = share,
+        .cut = *c, .n = a->n, .eps = a->eps, .act = (int32_t)a->act, .torch = a->torch);
     ss_pool_free(&d->pool, share);
     return rc;
 }
@@ -56,12 +52,12 @@ static ss_code sums_and_dx(ss_device *d, const ss_group_norm_args *a, const ss_n
                            .gamma = gamma, .beta = beta, .mod = mod, .group = group,
                            .partial = work, .cut = *c, .act = (int32_t)a->act);
     if (rc == SS_OK)
-        rc =
-            SS_LAUNCH(d, e, group_norm_slope_sums, (ss_cuda_grid_size){.x = a->n * slabs},
-                      .gamma = gamma, .beta = beta, .mod = mod, .partial = work, .sum = sum,
-                      .share = g->dgamma || g->dbeta ? share : NULL, .dgamma = place_of(g->dgamma),
-                      .dbeta = place_of(g->dbeta), .dmod = place_of(g->dmod), .n = a->n,
-                      .channels = c->channels, .chunks = c->chunks, .width = width, .slabs = slabs);
+        rc = SS_LAUNCH(d, e, group_norm_slope_sums, (ss_cuda_grid_size){.x = a->n * slabs},
+                       .gamma = gamma, .beta = beta, .mod = mod, .partial = work, .sum = sum,
+                       .share = g->dgamma || g->dbeta ? share : NULL,
+                       .dgamma = ss_cuda_values(g->dgamma), .dbeta = ss_cuda_values(g->dbeta),
+                       .dmod = ss_cuda_values(g->dmod), .n = a->n, .channels = c->channels,
+                       .chunks = c->chunks, .width = width, .slabs = slabs);
     if (rc == SS_OK && g->dx)
         rc = SS_LAUNCH(d, e, group_norm_dx, chunks, .x = a->x->data, .dy = g->dy->data,
                        .gamma = gamma, .beta = beta, .mod = mod, .group = group, .sum = sum,
@@ -94,8 +90,7 @@ static ss_code large(ss_device *d, const ss_group_norm_args *a, const ss_norm_gr
 ss_code ss_cuda_back_group_norm(ss_device *d, const ss_group_norm_args *a,
                                 const ss_norm_gradients *g, ss_err *e)
 {
-    const bool aligned = ss_cuda_aligned(a->x->data) && ss_cuda_aligned(g->dy->data) &&
-                         ss_cuda_aligned(place_of(g->dx));
+    const bool aligned = ss_cuda_pack(4, a->x->data, g->dy->data, ss_cuda_values(g->dx)) == 4;
     const float *gamma, *beta;
     ss_cuda_cut c;
     bool fits = false;

@@ -119,27 +119,6 @@ __device__ static void write_channel(const Args &a, int64_t sample, int channels
     }
 }
 
-// dgamma and dbeta of `width` channels from the shares of all samples, by a block of T threads.
-template <int T, class Args>
-__device__ static void sum_samples(const Args &a, int channels, int first, int width, sums *space)
-{
-    const int row = (int)threadIdx.x / width, column = (int)threadIdx.x % width;
-    const int rows = T / width, c = first + column;
-    sums s[1] = {};
-
-    if (row < rows)
-        for (int64_t k = row; k < a.n; k += rows) {
-            const double *from = a.share + (k * channels + c) * 2;
-
-            add(s[0], {from[0], from[1]});
-        }
-    add_rows<1, T>(s, row, rows, column, width, space);
-    if (row == 0 && a.dbeta)
-        a.dbeta[c] = (float)s[0].s1;
-    if (row == 0 && a.dgamma)
-        a.dgamma[c] = (float)s[0].s2;
-}
-
 // ---- a sample's slab in one block ----
 
 enum { TILE = SS_THREADS_group_norm_back_tile };
@@ -252,7 +231,7 @@ __device__ static void back_tile(const ss_kernel_group_norm_back_tile &a, sums *
         write_dx(x, dy, count, k, k1, f, a.dx + first, step);
     }
     if (a.share && is_last_block(&tiles_arrived[index], (unsigned)a.n))
-        sum_samples<TILE>(a, c.channels, b.first, b.width, space);
+        sum_shares<TILE>(a.share, a.n, c.channels, b.first, b.width, a.dbeta, a.dgamma, space);
 }
 
 KERNEL(group_norm_back_tile)
@@ -357,7 +336,7 @@ KERNEL(group_norm_slope_sums)
         write_channel(a, sample, a.channels, first + column, s[0]);
     }
     if (a.share && is_last_block(&slabs_arrived[index], (unsigned)a.n))
-        sum_samples<BLOCK>(a, a.channels, first, width, space);
+        sum_shares<BLOCK>(a.share, a.n, a.channels, first, width, a.dbeta, a.dgamma, space);
 }
 
 // What dx adds in each group of a slab, or in the one that it is a part of.

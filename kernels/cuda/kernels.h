@@ -19,32 +19,38 @@
 #include "kernels/cuda/conv.h"
 #include "kernels/cuda/group_norm.h"
 #include "kernels/cuda/group_norm_back.h"
+#include "kernels/cuda/layer_norm.h"
 #include "kernels/cuda/pictures.h"
 #include "kernels/cuda/shape.h"
 #include "kernels/cuda/stats.h"
+#include "kernels/cuda/unit_rms.h"
 #include "kernels/cuda/values.h"
 
 #include <stdint.h>
 
 /* FILE(name, its list): all .cu files, in the order of SS_CUDA_KERNELS */
-#define SS_CUDA_FILES(FILE)              \
-    FILE(conv, SS_CUDA_CONV)             \
-    FILE(values, SS_CUDA_VALUES)         \
-    FILE(shape, SS_CUDA_SHAPE)           \
-    FILE(pictures, SS_CUDA_PICTURES)     \
-    FILE(columns, SS_CUDA_COLUMNS)       \
-    FILE(stats, SS_CUDA_STATS)           \
-    FILE(group_norm, SS_CUDA_GROUP_NORM) \
-    FILE(group_norm_back, SS_CUDA_GROUP_NORM_BACK)
-#define SS_CUDA_KERNELS(X) \
-    SS_CUDA_CONV(X)        \
-    SS_CUDA_VALUES(X)      \
-    SS_CUDA_SHAPE(X)       \
-    SS_CUDA_PICTURES(X)    \
-    SS_CUDA_COLUMNS(X)     \
-    SS_CUDA_STATS(X)       \
-    SS_CUDA_GROUP_NORM(X)  \
-    SS_CUDA_GROUP_NORM_BACK(X)
+#define SS_CUDA_FILES(FILE)                        \
+    FILE(conv, SS_CUDA_CONV)                       \
+    FILE(values, SS_CUDA_VALUES)                   \
+    FILE(shape, SS_CUDA_SHAPE)                     \
+    FILE(pictures, SS_CUDA_PICTURES)               \
+    FILE(columns, SS_CUDA_COLUMNS)                 \
+    FILE(stats, SS_CUDA_STATS)                     \
+    FILE(group_norm, SS_CUDA_GROUP_NORM)           \
+    FILE(group_norm_back, SS_CUDA_GROUP_NORM_BACK) \
+    FILE(layer_norm, SS_CUDA_LAYER_NORM)           \
+    FILE(unit_rms, SS_CUDA_UNIT_RMS)
+#define SS_CUDA_KERNELS(X)     \
+    SS_CUDA_CONV(X)            \
+    SS_CUDA_VALUES(X)          \
+    SS_CUDA_SHAPE(X)           \
+    SS_CUDA_PICTURES(X)        \
+    SS_CUDA_COLUMNS(X)         \
+    SS_CUDA_STATS(X)           \
+    SS_CUDA_GROUP_NORM(X)      \
+    SS_CUDA_GROUP_NORM_BACK(X) \
+    SS_CUDA_LAYER_NORM(X)      \
+    SS_CUDA_UNIT_RMS(X)
 
 #define SS_MEMBERS(...) __VA_ARGS__
 #define X(name, threads, members) \

@@ -1,37 +1,10 @@
-// norm.cuh - what the kernels of norms share: vectors of values, sums of a block, moments
+// norm.cuh - what the kernels of norms share: sums of a block, moments
 #pragma once
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/math.cuh"
+#include "kernels/cuda/packs.cuh"
 #include "kernels/ops.h"
-
-// ---- V neighbouring values: one, or four from a multiple of 16 bytes on, loaded at once ----
-
-template <int V> struct pack {
-    float v[V];
-};
-
-__device__ inline void load(const float *p, pack<1> &x)
-{
-    x.v[0] = *p;
-}
-
-__device__ inline void load(const float *p, pack<4> &x)
-{
-    const float4 q = *(const float4 *)p;
-
-    x.v[0] = q.x, x.v[1] = q.y, x.v[2] = q.z, x.v[3] = q.w;
-}
-
-__device__ inline void store(float *p, const pack<1> &x)
-{
-    *p = x.v[0];
-}
-
-__device__ inline void store(float *p, const pack<4> &x)
-{
-    *(float4 *)p = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]);
-}
 
 // ---- activations: BODY(f) once for each, f(x) being it or its slope ----
 
@@ -116,6 +89,29 @@ __device__ inline bool is_last_block(unsigned *arrived, unsigned blocks)
     if (last[0])
         __threadfence();
     return last[0] != 0;
+}
+
+// dbeta and dgamma, unless NULL, of `width` channels: the sums over share [n][channels][2], by a
+// block of T threads; space [T / 2].
+template <int T>
+__device__ inline void sum_shares(const double *share, int64_t n, int64_t channels, int64_t first,
+                                  int width, float *dbeta, float *dgamma, sums *space)
+{
+    const int row = (int)threadIdx.x / width, column = (int)threadIdx.x % width;
+    const int rows = T / width;
+    const int64_t c = first + column;
+    sums s[1] = {};
+
+    for (int64_t k = row; k < n && row < rows; k += rows) {
+        const double *from = share + (k * channels + c) * 2;
+
+        add(s[0], {from[0], from[1]});
+    }
+    add_rows<1, T>(s, row, rows, column, width, space);
+    if (row == 0 && dbeta)
+        dbeta[c] = (float)s[0].s1;
+    if (row == 0 && dgamma)
+        dgamma[c] = (float)s[0].s2;
 }
 
 // ---- moments ----

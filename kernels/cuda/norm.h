@@ -9,9 +9,8 @@
 ss_code ss_cuda_norm_parameter(ss_device *d, const ss_tensor *w, const ss_format *f,
                                const float **values, ss_err *e);
 
-/* True when values are at a multiple of 16 bytes; of NULL, too. */
-bool ss_cuda_aligned(const void *p);
-static inline const float *ss_cuda_values(const ss_tensor *t)
+/* The memory of a tensor that may be NULL. */
+static inline float *ss_cuda_values(const ss_tensor *t)
 {
     return t ? t->data : NULL;
 }

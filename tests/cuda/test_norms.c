@@ -156,14 +156,14 @@ static float *values_of(const operand *p, int k)
     return y;
 }
 
-/* Results that the device gives in its order of sums: close in the mean, and with inf and NaN at
- * the same places. */
-static void assert_alike(const char *what, const operand *p, double tolerance)
+/* Results whose sums the device adds in another order: close in the mean, relative to themselves
+ * and to `terms`, of whose difference they are; and with inf and NaN at the same places. */
+static void assert_near(const char *what, const operand *p, double tolerance, double terms)
 {
     if (!p)
         return;
     float *want = values_of(p, CPU), *got = values_of(p, DEVICE);
-    double error = 0, size = 0;
+    double error = 0, size = (double)p->n * terms * terms;
 
     for (int64_t i = 0; i < p->n; i++) {
         if (isnan(got[i]) != isnan(want[i]) || (isinf(want[i]) && got[i] != want[i]) ||
@@ -178,6 +178,11 @@ static void assert_alike(const char *what, const operand *p, double tolerance)
         fail_msg("%s differs by %.3g of %.3g", what, sqrt(error), sqrt(size));
     free(want);
     free(got);
+}
+
+static void assert_alike(const char *what, const operand *p, double tolerance)
+{
+    assert_near(what, p, tolerance, 0);
 }
 
 /* ---- group norm ---- */
@@ -353,31 +358,6 @@ static void test_group_norm(void **state)
         }
 }
 
-static int setup(void **state)
-{
-    ss_err e = {0};
-
-    (void)state;
-#if SS_CUDA
-    setenv("SIGMASCOPE_DEVICE", "cuda-emulated", 0);
-#endif
-    const char *device = test_device();
-    if (ss_ctx_new(&(ss_ctx_options){.threads = 1}, &ctx[CPU], &e) != SS_OK ||
-        ss_ctx_new(&(ss_ctx_options){.device = device, .threads = 1}, &ctx[DEVICE], &e) != SS_OK) {
-        print_error("%s\n", e.msg);
-        return 1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    for (int k = 0; k < N_DEVICES; k++)
-        ss_ctx_free(ctx[k]);
-    return 0;
-}
-
 /* Values that are hard on sums, in one group of channels of one sample; the others are ordinary. */
 typedef struct {
     const char *name;
@@ -470,12 +450,172 @@ static void test_no_gradient_of_overflow(void **state)
     }
 }
 
+/* ---- layer norm ---- */
+
+typedef struct {
+    int64_t rows, channels;
+} row_shape;
+
+static const char *row_name(const char *what, const row_shape *s, const options *o)
+{
+    const group_shape g = {1, s->rows, s->channels, 1};
+
+    return name_of(what, &g, o);
+}
+
+static void run_layer_norm(const row_shape *s, const options *o, operand *x, double tolerance)
+{
+    const ss_shape shape = ss_shape_of(s->rows, s->channels),
+                   of_channels = ss_shape_of(s->channels);
+    const norm_operands p = norm_operands_of(x, 1, s->channels, o);
+    operand *y = result(shape, o->offset), *dy = random_operand(shape, 0.1f, 1, o->offset);
+    operand *dx = result(shape, o->offset);
+    operand *dgamma = p.gamma && !o->plain ? result(of_channels, 0) : NULL;
+    operand *dbeta = p.beta && !o->plain ? result(of_channels, 0) : NULL;
+
+    for (int k = 0; k < N_DEVICES; k++) {
+        const ss_layer_norm_args a = {.x = on(x, k),
+                                      .gamma = on(p.gamma, k),
+                                      .beta = on(p.beta, k),
+                                      .rows = s->rows,
+                                      .channels = s->channels,
+                                      .eps = p.eps,
+                                      .weight_format = o->format ? &p.format : NULL,
+                                      .torch = o->torch,
+                                      .y = on(y, k)};
+        const ss_norm_gradients g = {on(dy, k), on(dx, k), on(dgamma, k), on(dbeta, k), NULL};
+        ss_err e = {0};
+
+        assert_called(k, ctx[k]->be->layer_norm(ctx[k]->dev, &a, &e), "layer norm", &e);
+        assert_called(k, ctx[k]->be->back_layer_norm(ctx[k]->dev, &a, &g, &e), "dx", &e);
+    }
+    assert_alike(row_name("layer norm", s, o), y, tolerance);
+    assert_near(row_name("dx of layer norm", s, o), dx, 10 * tolerance, 1);
+    assert_alike(row_name("dgamma of layer norm", s, o), dgamma, 10 * tolerance);
+    assert_alike(row_name("dbeta of layer norm", s, o), dbeta, 10 * tolerance);
+    release_all((operand *[]){x, p.gamma, p.beta, p.mod, y, dy, dx, dgamma, dbeta}, 9);
+}
+
+/* Rows of a warp and of a block, by fours and one by one; one row and many. */
+static const row_shape row_shapes[] = {
+    {1, 1},    {3, 2},     {33, 3},   {7, 8},    {13, 33},  {300, 64},  {9, 257},  {9, 320},
+    {1, 1024}, {17, 1028}, {2, 1279}, {3, 1280}, {5000, 7}, {4500, 12}, {2, 4096}, {1, 10001},
+};
+
+static void test_layer_norm(void **state)
+{
+    (void)state;
+    seed = 4;
+    values_name = "random values";
+    for (size_t i = 0; i < N_OF(row_shapes); i++)
+        for (int k = 0; k < 2; k++) {
+            const row_shape *s = &row_shapes[i];
+            options o = random_options();
+
+            o.offset = k ? o.offset : 0;
+            run_layer_norm(s, &o, random_operand(ss_shape_of(s->rows, s->channels), 3, 2, o.offset),
+                           3e-7);
+        }
+}
+
+static void test_layer_norm_of_hard_values(void **state)
+{
+    static const row_shape shapes[] = {{3, 24}, {2, 33}, {3, 2000}};
+
+    (void)state;
+    seed = 5;
+    for (size_t i = 0; i < N_OF(shapes); i++)
+        for (size_t k = 0; k < N_OF(hard); k++)
+            for (int torch = 0; torch < 2; torch++) {
+                const options o = {.gamma = true, .torch = torch};
+                const group_shape one = {shapes[i].rows, 1, shapes[i].channels, 1};
+
+                values_name = hard[k].name;
+                run_layer_norm(&shapes[i], &o, hard_operand(&one, &hard[k]), 1e-6);
+            }
+}
+
+/* ---- unit RMS ---- */
+
+static void run_unit_rms(operand *x, int64_t rows, int64_t row, int offset)
+{
+    const ss_shape shape = ss_shape_of(rows, row);
+    operand *y = result(shape, offset), *dx = result(shape, offset);
+    operand *dy = random_operand(shape, 0.1f, 1, offset);
+    const row_shape s = {rows, row};
+    const options o = {.type = x->at[CPU]->dtype, .offset = offset};
+
+    for (int k = 0; k < N_DEVICES; k++) {
+        const ss_backend *be = ctx[k]->be;
+        ss_device *d = ctx[k]->dev;
+        ss_err e = {0};
+
+        assert_called(k, be->unit_rms(d, on(x, k), row, 0.7f, on(y, k), &e), "unit RMS", &e);
+        assert_called(k, be->back_unit_rms(d, on(x, k), row, 0.7f, on(dy, k), on(dx, k), &e),
+                      "gradient of unit RMS", &e);
+    }
+    assert_alike(row_name("unit RMS", &s, &o), y, 2e-7);
+    assert_near(row_name("dx of unit RMS", &s, &o), dx, 1e-6, 1);
+    release_all((operand *[]){x, y, dx, dy}, 4);
+}
+
+static void test_unit_rms(void **state)
+{
+    (void)state;
+    seed = 6;
+    values_name = "random values";
+    for (size_t i = 0; i < N_OF(row_shapes); i++) {
+        const row_shape *s = &row_shapes[i];
+
+        for (int offset = 0; offset < 2; offset++)
+            run_unit_rms(random_operand(ss_shape_of(s->rows, s->channels), 0, 1, offset), s->rows,
+                         s->channels, offset);
+        for (int t = 0; t < 3; t++)
+            run_unit_rms(parameter(s->rows * s->channels, (ss_dtype)t), s->rows, s->channels, 0);
+    }
+    for (size_t k = 0; k < N_OF(hard); k++) {
+        const group_shape one = {3, 1, 40, 1}, wide = {2, 1, 1500, 1};
+
+        values_name = hard[k].name;
+        run_unit_rms(hard_operand(&one, &hard[k]), 3, 40, 0);
+        run_unit_rms(hard_operand(&wide, &hard[k]), 2, 1500, 0);
+    }
+}
+
+static int setup(void **state)
+{
+    ss_err e = {0};
+
+    (void)state;
+#if SS_CUDA
+    setenv("SIGMASCOPE_DEVICE", "cuda-emulated", 0);
+#endif
+    const char *device = test_device();
+    if (ss_ctx_new(&(ss_ctx_options){.threads = 1}, &ctx[CPU], &e) != SS_OK ||
+        ss_ctx_new(&(ss_ctx_options){.device = device, .threads = 1}, &ctx[DEVICE], &e) != SS_OK) {
+        print_error("%s\n", e.msg);
+        return 1;
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (int k = 0; k < N_DEVICES; k++)
+        ss_ctx_free(ctx[k]);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_group_norm),
         cmocka_unit_test(test_group_norm_of_hard_values),
         cmocka_unit_test(test_no_gradient_of_overflow),
+        cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_layer_norm_of_hard_values),
+        cmocka_unit_test(test_unit_rms),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
