@@ -3,8 +3,9 @@
  * capabilities of the CUDA programming guide)
  *
  * Each convolution of four published networks and of the sweep of odd shapes has a plan in every
- * direction, of exact f32 and of TF32. EVERY_PLAN=1: on all cards, and prints a table of them; else
- * on two, without the largest network.
+ * direction, of exact f32 and of TF32, whose engine does nothing else than what was asked for.
+ * EVERY_PLAN=1: on all cards, and prints a table of them; else on two, without the largest
+ * networks. Then: plans are made once, and every call of cuDNN that is needed for one fails.
  */
 #include "base/file.h"
 #include "kernels/cuda/plans.h"
@@ -70,8 +71,8 @@ static ss_cuda_conv of_case(const conv_case *c)
 /* ---- a table of all ---- */
 
 typedef struct {
-    int plans, fallback, over, none; /* over: only with more work space than is granted */
-    size_t work;                     /* the largest */
+    int plans, fallback, tensor, none; /* tensor: on tensor cores */
+    size_t work;                       /* the largest */
 } tally;
 
 static void describe(const ss_cuda_conv *c, char *text, size_t size)
@@ -89,26 +90,61 @@ static void describe(const ss_cuda_conv *c, char *text, size_t size)
         c->tensor ? ", TF32" : "");
 }
 
+/* The notes of a plan's engine, asked for without kernels/cuda/plans.c. */
+static unsigned notes_of(const ss_cuda_plan *plan)
+{
+    const cudnnBackendAttributeType_t descriptor = CUDNN_TYPE_BACKEND_DESCRIPTOR;
+    cudnnBackendNumericalNote_t note[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
+    cudnnBackendDescriptor_t config, engine;
+    unsigned notes = 0;
+    int64_t n = 0;
+
+    api->cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &config);
+    api->cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine);
+    assert_int_equal(api->cudnnBackendGetAttribute(plan->plan,
+                                                   CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
+                                                   descriptor, 1, &n, &config),
+                     CUDNN_STATUS_SUCCESS);
+    assert_int_equal(api->cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, descriptor,
+                                                   1, &n, &engine),
+                     CUDNN_STATUS_SUCCESS);
+    assert_int_equal(api->cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+                                                   CUDNN_TYPE_NUMERICAL_NOTE, N_OF(note), &n, note),
+                     CUDNN_STATUS_SUCCESS);
+    for (int64_t i = 0; i < n; i++)
+        notes |= 1u << note[i];
+    api->cudnnBackendDestroyDescriptor(engine);
+    api->cudnnBackendDestroyDescriptor(config);
+    return notes;
+}
+
 static void count(ss_cuda_plans *p, const ss_cuda_conv *c, const char *device, tally *t)
 {
-    const ss_cuda_plan *plan;
+    const unsigned tensor_core = 1u << CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
+    const ss_cuda_plan *plan, *lean;
     char text[300];
     ss_err e = {0};
 
     describe(c, text, sizeof text);
-    if (ss_cuda_plans_find(p, c, SS_CUDA_PLAN_FAST, &plan, &e) != SS_OK)
+    const ss_code rc = ss_cuda_plans_find(p, c, SS_CUDA_PLAN_FAST, &plan, &e);
+    lean = plan;
+    if (rc != SS_OK || (every && ss_cuda_plans_find(p, c, SS_CUDA_PLAN_LEAN, &lean, &e) != SS_OK))
         fail_msg("%s: %s: %s", device, text, e.msg);
-    if (!plan && ss_cuda_plans_find(p, c, SS_CUDA_PLAN_LEAN, &plan, &e) == SS_OK && plan) {
-        print_message("%s: %s: only with %zu bytes of work space\n", device, text,
-                      plan->work_bytes);
-        t->over++;
-    }
     if (!plan) {
         print_message("%s: %s: no plan\n", device, text);
         t->none++;
         return;
     }
+    assert_true(plan->work_bytes <= ss_cuda_work_limit(c));
+    assert_true(lean->work_bytes <= plan->work_bytes);
+    for (int i = 0; i < 2; i++) {
+        const unsigned notes = notes_of(i ? lean : plan);
+
+        if (notes & ~(1u << CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP | (c->tensor ? tensor_core : 0)))
+            fail_msg("%s: %s: an engine with the notes %x", device, text, notes);
+    }
     t->plans++;
+    t->tensor += (notes_of(plan) & tensor_core) != 0;
     t->fallback += plan->fallback;
     t->work = plan->work_bytes > t->work ? plan->work_bytes : t->work;
 }
@@ -133,13 +169,13 @@ static int hold(const char *device, const char *what, const convolutions *list)
         static const char *const direction[] = {"forward", "data", "filter"};
         const tally *k = &t[i / SS_CUDA_N_DIRECTIONS][i % SS_CUDA_N_DIRECTIONS];
 
-        none += k->none + k->over;
+        none += k->none;
         if (every)
-            print_message("%-7s %-18s %-4s %-8s %4d plans, %3d by fallback, %3d none; work space "
-                          "up to %7.1f MiB\n",
+            print_message("%-7s %-18s %-4s %-8s %4d plans, %3d on tensor cores, %3d by fallback, "
+                          "%3d none; work space up to %7.1f MiB\n",
                           device, what, i < SS_CUDA_N_DIRECTIONS ? "f32" : "TF32",
-                          direction[i % SS_CUDA_N_DIRECTIONS], k->plans, k->fallback, k->none,
-                          (double)k->work / (1 << 20));
+                          direction[i % SS_CUDA_N_DIRECTIONS], k->plans, k->tensor, k->fallback,
+                          k->none, (double)k->work / (1 << 20));
     }
     ss_cuda_plans_close(p);
     return none;
@@ -205,11 +241,125 @@ static void test_odd_shapes(void **state)
     hold_everywhere("odd shapes", &list);
 }
 
+/* ---- a table of functions that counts calls, and lets one fail ---- */
+
+static ss_cuda_api watched;
+static long calls, fails_at, descriptors;
+
+static cudnnStatus_t create(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t *d)
+{
+    if (++calls == fails_at)
+        return CUDNN_STATUS_INTERNAL_ERROR;
+    descriptors++;
+    return api->cudnnBackendCreateDescriptor(type, d);
+}
+
+static cudnnStatus_t destroy(cudnnBackendDescriptor_t d)
+{
+    descriptors--;
+    return api->cudnnBackendDestroyDescriptor(d);
+}
+
+static cudnnStatus_t set(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
+                         cudnnBackendAttributeType_t type, int64_t n, const void *values)
+{
+    return ++calls == fails_at ? CUDNN_STATUS_INTERNAL_ERROR
+                               : api->cudnnBackendSetAttribute(d, name, type, n, values);
+}
+
+static cudnnStatus_t get(cudnnBackendDescriptor_t const d, cudnnBackendAttributeName_t name,
+                         cudnnBackendAttributeType_t type, int64_t room, int64_t *n, void *values)
+{
+    return ++calls == fails_at ? CUDNN_STATUS_INTERNAL_ERROR
+                               : api->cudnnBackendGetAttribute(d, name, type, room, n, values);
+}
+
+static cudnnStatus_t finalize(cudnnBackendDescriptor_t d)
+{
+    return ++calls == fails_at ? CUDNN_STATUS_INTERNAL_ERROR : api->cudnnBackendFinalize(d);
+}
+
+static ss_code find_watched(const char *json, ss_cuda_plans **p, const ss_cuda_conv *c,
+                            const ss_cuda_plan **plan, ss_err *e)
+{
+    watched = *api;
+    watched.cudnnBackendCreateDescriptor = create;
+    watched.cudnnBackendDestroyDescriptor = destroy;
+    watched.cudnnBackendSetAttribute = set;
+    watched.cudnnBackendGetAttribute = get;
+    watched.cudnnBackendFinalize = finalize;
+    calls = 0;
+    *p = NULL;
+    const ss_code rc = ss_cuda_plans_open(&watched, NULL, json, p, e);
+
+    return rc == SS_OK ? ss_cuda_plans_find(*p, c, SS_CUDA_PLAN_FAST, plan, e) : rc;
+}
+
+static void test_made_once(void **state)
+{
+    ss_cuda_conv c = of_case(&cases[0]);
+    const ss_cuda_plan *plan, *again, *other;
+    ss_cuda_plans *p;
+    char *json;
+    size_t n;
+    ss_err e = {0};
+
+    (void)state;
+    if (!api)
+        skip_because("%s", why_not);
+    assert_int_equal(ss_file_read("tests/cuda/devices/sm_90.json", 1 << 16, &json, &n, &e), SS_OK);
+    assert_int_equal(find_watched(json, &p, &c, &plan, &e), SS_OK);
+    const long first = calls;
+
+    assert_int_equal(ss_cuda_plans_find(p, &c, SS_CUDA_PLAN_FAST, &again, &e), SS_OK);
+    assert_ptr_equal(again, plan);
+    assert_true(first > 20 && calls == first);
+    c.bias = 0;
+    assert_int_equal(ss_cuda_plans_find(p, &c, SS_CUDA_PLAN_FAST, &other, &e), SS_OK);
+    assert_true(other != plan && calls > first);
+    ss_cuda_plans_close(p);
+    assert_int_equal(descriptors, 0);
+    ss_free(json);
+}
+
+/* An error, or another plan, and nothing is left behind. */
+static void test_failing_calls(void **state)
+{
+    const ss_cuda_conv c = of_case(&cases[0]);
+    int errors = 0;
+    char *json;
+    size_t n;
+    ss_err e = {0};
+
+    (void)state;
+    if (!api)
+        skip_because("%s", why_not);
+    assert_int_equal(ss_file_read("tests/cuda/devices/sm_90.json", 1 << 16, &json, &n, &e), SS_OK);
+    fails_at = 1;
+    for (bool failed = true; failed; fails_at++) {
+        const ss_cuda_plan *plan = NULL;
+        ss_cuda_plans *p;
+        const ss_code rc = find_watched(json, &p, &c, &plan, &e);
+
+        assert_true(rc == SS_OK || (rc == e.code && strstr(e.msg, "cuDNN: cudnnBackend")));
+        assert_true(rc != SS_OK || plan);
+        errors += rc != SS_OK;
+        failed = calls >= fails_at;
+        ss_cuda_plans_close(p);
+        assert_int_equal(descriptors, 0);
+    }
+    fails_at = 0;
+    assert_true(errors > 20);
+    ss_free(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_odd_shapes),
         cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_made_once),
+        cmocka_unit_test(test_failing_calls),
     };
     return cmocka_run_group_tests(tests, find_cudnn, NULL);
 }

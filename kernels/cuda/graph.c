@@ -37,6 +37,18 @@ void ss_cuda_descriptor_set(ss_cuda_descriptors *s, cudnnBackendDescriptor_t d,
              "cudnnBackendSetAttribute");
 }
 
+int64_t ss_cuda_descriptor_get(ss_cuda_descriptors *s, cudnnBackendDescriptor_t d,
+                               cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
+                               int64_t room, void *values)
+{
+    int64_t n = 0;
+
+    if (s->status == CUDNN_STATUS_SUCCESS)
+        fail(s, s->api->cudnnBackendGetAttribute(d, name, type, room, &n, values),
+             "cudnnBackendGetAttribute");
+    return s->status != CUDNN_STATUS_SUCCESS ? 0 : room && n > room ? room : n;
+}
+
 void ss_cuda_descriptor_finalize(ss_cuda_descriptors *s, cudnnBackendDescriptor_t d)
 {
     if (s->status == CUDNN_STATUS_SUCCESS)

@@ -38,7 +38,7 @@ typedef struct {
 enum { SS_CUDA_ID_X = 'x', SS_CUDA_ID_W = 'w', SS_CUDA_ID_Y = 'y', SS_CUDA_ID_BIAS = 'b' };
 
 /* Descriptors that are destroyed together. After the first failing call the others do nothing. */
-enum { SS_CUDA_MAX_DESCRIPTORS = 16 };
+enum { SS_CUDA_MAX_DESCRIPTORS = 256 };
 typedef struct {
     const ss_cuda_api *api;
     cudnnStatus_t status; /* of the first failing call */
@@ -53,6 +53,10 @@ cudnnBackendDescriptor_t ss_cuda_descriptor(ss_cuda_descriptors *s,
 void ss_cuda_descriptor_set(ss_cuda_descriptors *s, cudnnBackendDescriptor_t d,
                             cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
                             int64_t n, const void *values);
+/* Reads up to `room` values; returns how many there are to be read, with room 0, or were. */
+int64_t ss_cuda_descriptor_get(ss_cuda_descriptors *s, cudnnBackendDescriptor_t d,
+                               cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
+                               int64_t room, void *values);
 void ss_cuda_descriptor_finalize(ss_cuda_descriptors *s, cudnnBackendDescriptor_t d);
 void ss_cuda_descriptors_drop(ss_cuda_descriptors *s);
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { N_BUCKETS = 256, MAX_CONFIGS = 512 };
+enum { N_BUCKETS = 256 };
 
 typedef struct entry {
     ss_cuda_conv problem;
@@ -79,23 +79,20 @@ size_t ss_cuda_work_limit(const ss_cuda_conv *c)
 
 /* ---- the choice ---- */
 
-/* An attribute that is a list of numbers below 32, as a set of bits. */
-static bool notes(const ss_cuda_api *api, cudnnBackendDescriptor_t engine,
-                  cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
-                  unsigned *bits)
+/* Reads a list of numbers below 32 as a set of bits. */
+static unsigned notes(ss_cuda_descriptors *s, cudnnBackendDescriptor_t engine,
+                      cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type)
 {
     int note[32]; /* of an enum */
-    int64_t n = 0;
+    unsigned bits = 0;
+    const int64_t n = ss_cuda_descriptor_get(s, engine, name, type, 32, note);
 
-    *bits = 0;
-    if (api->cudnnBackendGetAttribute(engine, name, type, 32, &n, note) != CUDNN_STATUS_SUCCESS)
-        return false;
-    for (int64_t i = 0; i < n && i < 32; i++)
-        *bits |= 1u << (note[i] & 31);
-    return true;
+    for (int64_t i = 0; i < n; i++)
+        bits |= 1u << (note[i] & 31);
+    return bits;
 }
 
-static bool admitted(const ss_cuda_api *api, cudnnBackendDescriptor_t engine, bool tensor)
+static bool admitted(ss_cuda_descriptors *s, cudnnBackendDescriptor_t engine, bool tensor)
 {
     enum {
         NEVER = 1 << CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS |
@@ -105,52 +102,12 @@ static bool admitted(const ss_cuda_api *api, cudnnBackendDescriptor_t engine, bo
         TENSOR = 1 << CUDNN_NUMERICAL_NOTE_TENSOR_CORE,
         COMPILED = 1 << CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION
     };
-    unsigned numerical, behavior;
+    const unsigned numerical =
+        notes(s, engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE);
+    const unsigned behavior =
+        notes(s, engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE);
 
-    return notes(api, engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
-                 &numerical) &&
-           notes(api, engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
-                 &behavior) &&
-           !(numerical & (tensor ? NEVER : NEVER | TENSOR)) && !(behavior & COMPILED);
-}
-
-/* The plan of a configuration, finished, if its engine is admitted and takes it. */
-static bool make_plan(const ss_cuda_plans *p, cudnnBackendDescriptor_t config, bool tensor,
-                      ss_cuda_plan *plan)
-{
-    const ss_cuda_api *api = p->api;
-    ss_cuda_descriptors s = {.api = api}, owner = {.api = api};
-    cudnnBackendDescriptor_t engine = ss_cuda_descriptor(&s, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-    int64_t n, bytes = 0;
-    bool ok =
-        engine &&
-        api->cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE,
-                                      CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n,
-                                      &engine) == CUDNN_STATUS_SUCCESS &&
-        api->cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1,
-                                      &n, &plan->engine) == CUDNN_STATUS_SUCCESS &&
-        admitted(api, engine, tensor);
-
-    ss_cuda_descriptors_drop(&s);
-    if (!ok)
-        return false;
-    plan->plan = ss_cuda_descriptor(&owner, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-    ss_cuda_descriptor_set(&owner, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
-                           CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &config);
-    if (p->handle)
-        ss_cuda_descriptor_set(&owner, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE,
-                               CUDNN_TYPE_HANDLE, 1, &p->handle);
-    else
-        ss_cuda_descriptor_set(&owner, plan->plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
-                               CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &p->properties);
-    ss_cuda_descriptor_finalize(&owner, plan->plan);
-    ok = owner.status == CUDNN_STATUS_SUCCESS &&
-         api->cudnnBackendGetAttribute(plan->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
-                                       CUDNN_TYPE_INT64, 1, &n, &bytes) == CUDNN_STATUS_SUCCESS;
-    plan->work_bytes = (size_t)bytes;
-    if (!ok)
-        ss_cuda_descriptors_drop(&owner);
-    return ok;
+    return !(numerical & (tensor ? NEVER : NEVER | TENSOR)) && !(behavior & COMPILED);
 }
 
 typedef struct {
@@ -171,34 +128,76 @@ static bool finished(const search *s)
     return s->best.plan && (s->choice == SS_CUDA_PLAN_FAST || s->best.work_bytes == 0);
 }
 
-static void try_configs(const ss_cuda_plans *p, const cudnnBackendDescriptor_t *config, int64_t n,
-                        bool fallback, search *s)
+/* Keeps the plan of s, or the best one so far, and leaves the other to be destroyed with s. */
+static void consider(ss_cuda_descriptors *s, ss_cuda_plan plan, search *found)
 {
-    for (int64_t i = 0; i < n && !finished(s); i++) {
-        ss_cuda_plan plan = {.fallback = fallback};
+    if (!better(found, &plan))
+        return;
+    s->owned[s->n - 1] = found->best.plan;
+    if (!found->best.plan)
+        s->n--;
+    found->best = plan;
+}
 
-        if (!make_plan(p, config[i], s->problem->tensor, &plan))
-            continue;
-        if (better(s, &plan)) {
-            const ss_cuda_plan worse = s->best;
+/* Makes the plan of a configuration if its engine is admitted. That an engine does not take the
+ * problem after all shows only when its plan is finalised. */
+static void try_config(const ss_cuda_plans *p, cudnnBackendDescriptor_t config, bool fallback,
+                       search *found, ss_cuda_descriptors *s)
+{
+    ss_cuda_plan plan = {.fallback = fallback};
+    cudnnBackendDescriptor_t engine = ss_cuda_descriptor(s, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+    int64_t bytes = 0;
 
-            s->best = plan;
-            plan = worse;
-        }
-        if (plan.plan)
-            p->api->cudnnBackendDestroyDescriptor(plan.plan);
+    ss_cuda_descriptor_get(s, config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                           &engine);
+    ss_cuda_descriptor_get(s, engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1,
+                           &plan.engine);
+    if (!admitted(s, engine, found->problem->tensor))
+        return;
+    plan.plan = ss_cuda_descriptor(s, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    ss_cuda_descriptor_set(s, plan.plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
+                           CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &config);
+    if (p->handle)
+        ss_cuda_descriptor_set(s, plan.plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1,
+                               &p->handle);
+    else
+        ss_cuda_descriptor_set(s, plan.plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP,
+                               CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &p->properties);
+    if (s->status != CUDNN_STATUS_SUCCESS ||
+        p->api->cudnnBackendFinalize(plan.plan) != CUDNN_STATUS_SUCCESS)
+        return;
+    ss_cuda_descriptor_get(s, plan.plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64,
+                           1, &bytes);
+    plan.work_bytes = (size_t)bytes;
+    if (s->status == CUDNN_STATUS_SUCCESS)
+        consider(s, plan, found);
+}
+
+static ss_code try_configs(const ss_cuda_plans *p, const cudnnBackendDescriptor_t *config,
+                           int64_t n, bool fallback, search *found, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    for (int64_t i = 0; i < n && rc == SS_OK && !finished(found); i++) {
+        ss_cuda_descriptors s = {.api = p->api};
+
+        try_config(p, config[i], fallback, found, &s);
+        if (s.status != CUDNN_STATUS_SUCCESS)
+            rc = failed(&s, e);
+        ss_cuda_descriptors_drop(&s);
     }
+    return rc;
 }
 
 /* Tries the configurations that a mode of the heuristics lists, in their order. */
-static void try_mode(const ss_cuda_plans *p, cudnnBackendDescriptor_t graph,
-                     cudnnBackendHeurMode_t mode, search *found)
+static ss_code try_mode(const ss_cuda_plans *p, cudnnBackendDescriptor_t graph,
+                        cudnnBackendHeurMode_t mode, search *found, ss_err *e)
 {
-    ss_cuda_descriptors s = {.api = p->api};
+    ss_cuda_descriptors s = {.api = p->api}, configs = {.api = p->api};
     cudnnBackendDescriptor_t heuristics =
         ss_cuda_descriptor(&s, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
-    cudnnBackendDescriptor_t config[MAX_CONFIGS];
-    int64_t n = 0, got = 0, made = 0;
+    ss_code rc = SS_OK;
+    int64_t n;
 
     ss_cuda_descriptor_set(&s, heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH,
                            CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph);
@@ -208,35 +207,33 @@ static void try_mode(const ss_cuda_plans *p, cudnnBackendDescriptor_t graph,
         ss_cuda_descriptor_set(&s, heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP,
                                CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &p->properties);
     ss_cuda_descriptor_finalize(&s, heuristics);
-    if (s.status == CUDNN_STATUS_SUCCESS)
-        s.status = p->api->cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                                    CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &n, NULL);
-    n = s.status != CUDNN_STATUS_SUCCESS ? 0 : n < MAX_CONFIGS ? n : MAX_CONFIGS;
-    while (made < n && p->api->cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR,
-                                                            &config[made]) == CUDNN_STATUS_SUCCESS)
-        made++;
-    if (made && p->api->cudnnBackendGetAttribute(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                                 CUDNN_TYPE_BACKEND_DESCRIPTOR, made, &got,
-                                                 config) == CUDNN_STATUS_SUCCESS)
-        try_configs(p, config, got < made ? got : made, mode == CUDNN_HEUR_MODE_FALLBACK, found);
-    while (made)
-        p->api->cudnnBackendDestroyDescriptor(config[--made]);
+    n = ss_cuda_descriptor_get(&s, heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                               CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, NULL);
+    for (int64_t i = 0; i < n && i < SS_CUDA_MAX_DESCRIPTORS; i++)
+        ss_cuda_descriptor(&configs, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+    n = ss_cuda_descriptor_get(&s, heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                               CUDNN_TYPE_BACKEND_DESCRIPTOR, (int64_t)configs.n, configs.owned);
+    if (configs.status != CUDNN_STATUS_SUCCESS)
+        rc = failed(&configs, e);
+    else if (s.status == CUDNN_STATUS_SUCCESS)
+        rc = try_configs(p, configs.owned, n, mode == CUDNN_HEUR_MODE_FALLBACK, found, e);
+    else if (CUDNN_STATUS_CATEGORY(s.status) != CUDNN_STATUS_NOT_SUPPORTED)
+        rc = failed(&s, e);
+    ss_cuda_descriptors_drop(&configs);
     ss_cuda_descriptors_drop(&s);
+    return rc;
 }
 
 static ss_code choose(const ss_cuda_plans *p, search *found, ss_err *e)
 {
     ss_cuda_descriptors s = {.api = p->api};
     cudnnBackendDescriptor_t graph = ss_cuda_graph(&s, found->problem, p->handle);
-    ss_code rc = SS_OK;
+    ss_code rc = graph ? try_mode(p, graph, CUDNN_HEUR_MODE_A, found, e) : failed(&s, e);
 
-    if (graph) {
-        try_mode(p, graph, CUDNN_HEUR_MODE_A, found);
-        if (!finished(found))
-            try_mode(p, graph, CUDNN_HEUR_MODE_FALLBACK, found);
-    } else {
-        rc = failed(&s, e);
-    }
+    if (rc == SS_OK && !finished(found))
+        rc = try_mode(p, graph, CUDNN_HEUR_MODE_FALLBACK, found, e);
+    if (rc != SS_OK && found->best.plan)
+        p->api->cudnnBackendDestroyDescriptor(found->best.plan);
     ss_cuda_descriptors_drop(&s);
     return rc;
 }
