@@ -93,7 +93,7 @@ LIB_SRC := $(filter-out $(ISA_SRC) $(if $(filter 0,$(CUDA)),kernels/cuda/%),$(wi
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$i.o))
 FATBINS := $(CUDA_CU:%.cu=$(B)/%.fatbin.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
-TESTS := $(filter-out $(if $(filter 0,$(CUDA)),tests/test_plans.c),$(wildcard tests/test_*.c))
+TESTS := $(wildcard tests/test_*.c)
 BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/*.c))
 HDRS  := $(filter-out $(if $(filter 0,$(CUDA)),kernels/cuda/% tests/cuda/%),$(wildcard */*.h */*/*.h))
 C_FILES := $(wildcard */*.c */*/*.c */*.h */*/*.h kernels/cuda/*.cu kernels/cuda/*.cuh tests/cuda/*.cpp tests/cuda/*.cuh)
@@ -132,7 +132,7 @@ $(B)/tests/test_corpus: $(B)/tests/test_corpus.o $(FUZZ_OBJ) $(B)/libsigmascope.
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 # Networks whose weights are never filled in.
-$(B)/tests/test_plans: $(B)/tests/test_plans.o $(B)/libsigmascope.a
+$(B)/tests/test_plans: $(B)/tests/cuda/test_plans.o $(B)/libsigmascope.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -Wl,--wrap=ss_init_fill -o $@ $^ $(LDLIBS) -lcmocka
 

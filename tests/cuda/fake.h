@@ -12,6 +12,7 @@
  *   SIGMASCOPE_CUDA_SEED            order of blocks, warps and lanes (emulator.h)
  *   SIGMASCOPE_CUDA_FAIL            the number of a call since cuInit, from 1, that fails
  *   SIGMASCOPE_CUDA_MEMORY          bytes of the device, 16 GiB if not set
+ *   SIGMASCOPE_CUDA_NO_ENGINES      if set, cuDNN has no engine for any convolution
  *   SIGMASCOPE_CUDA_MULTIPROCESSORS 3 if not set; results must not depend on them
  */
 #ifndef SS_TESTS_CUDA_FAKE_H
