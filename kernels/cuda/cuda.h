@@ -160,7 +160,7 @@ typedef enum {
 const float *ss_cuda_param(ss_device *d, const ss_tensor *w, ss_use use, const ss_format *f,
                            ss_cuda_order order, ss_err *e);
 
-/* ---- values.c, shape.c: not entries themselves ---- */
+/* ---- convert.c, copies.c: not entries themselves ---- */
 
 /* y = n values of dtype t as f32, rounded to f unless NULL. */
 ss_code ss_cuda_widen(ss_device *d, const void *x, ss_dtype t, const ss_format *f, float *y,
