@@ -24,21 +24,27 @@ static ss_code hand_over(const ss_ctx *c, ss_code rc, ss_err *e)
     return rc;
 }
 
-ss_code ss_param_step(ss_ctx *c, const ss_step *s, const ss_step_rule *r, ss_step_sums *sums,
-                      ss_err *e)
+ss_code ss_param_step(ss_ctx *c, const ss_step *s, size_t n, const ss_step_rule *r,
+                      ss_step_sums *sums, ss_err *e)
 {
+    bool fits = !c->tape.on;
+
     if (ss_ctx_failed(c))
         return ss_ctx_check(c, e);
-    if (c->tape.on || !can_change(s->w) || !can_change(s->m) || !can_change(s->v) ||
-        !can_change(s->ema))
+    for (size_t i = 0; i < n; i++)
+        fits &=
+            can_change(s[i].w) && can_change(s[i].m) && can_change(s[i].v) && can_change(s[i].ema);
+    if (!fits)
         return ss_fail(e, SS_USAGE, "a step changes parameters that %s",
                        c->tape.on ? "a tape records" : "do not own their memory");
-    ss_code rc = c->shapes_only ? SS_OK : ss_do_optimizer_step(c, s, r, sums);
+    const ss_code rc = c->shapes_only ? SS_OK : ss_do_optimizer_step(c, s, n, r, sums);
 
-    note_change(s->w);
-    note_change(s->m);
-    note_change(s->v);
-    note_change(s->ema);
+    for (size_t i = 0; i < n; i++) {
+        note_change(s[i].w);
+        note_change(s[i].m);
+        note_change(s[i].v);
+        note_change(s[i].ema);
+    }
     return hand_over(c, rc, e);
 }
 

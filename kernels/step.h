@@ -1,4 +1,4 @@
-/* step.h - one step of an optimiser, on a parameter where it is
+/* step.h - one step of an optimiser, on parameters where they are
  *
  *   g is the gradient, clipped; t counts steps from 1; eta is the learning rate of step t
  *
@@ -52,11 +52,12 @@ typedef struct {
     double g2, dw2, w2, stale;
 } ss_step_sums;
 
-/* Changes w, m, v and ema, which own their memory (ss_param_set, ss_param_full) and have no views:
- * SS_USAGE otherwise, and while a tape records. sums may be NULL; they are there after
- * ss_ctx_finish, and stay where they are until then. The same bits on any number of threads. */
-ss_code ss_param_step(ss_ctx *c, const ss_step *s, const ss_step_rule *r, ss_step_sums *sums,
-                      ss_err *e);
+/* Changes w, m, v and ema of n parameters, which own their memory (ss_param_set, ss_param_full) and
+ * have no views: SS_USAGE otherwise, and while a tape records; nothing has changed then. sums [n]
+ * of each may be NULL; they are there after ss_ctx_finish, and stay where they are until then. The
+ * same bits on any number of threads. */
+ss_code ss_param_step(ss_ctx *c, const ss_step *s, size_t n, const ss_step_rule *r,
+                      ss_step_sums *sums, ss_err *e);
 
 /* *sum = the sum of the squares of all values of n tensors (NULL: zeros), in double and in a fixed
  * order; there after ss_ctx_finish, as above. */

@@ -312,7 +312,7 @@ static void step(ss_ctx *c, const ss_case *k, ss_tensor *const x[], ss_outputs *
     ss_step_sums sums = {0};
     ss_err e = {0};
 
-    if (ss_param_step(c, &s, &rule, &sums, &e) != SS_OK)
+    if (ss_param_step(c, &s, 1, &rule, &sums, &e) != SS_OK)
         ss_ctx_fail(c, e.code, "%s", e.msg);
     ss_case_put(c, out, "w", w);
     ss_case_put(c, out, "m", m);

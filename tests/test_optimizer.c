@@ -350,29 +350,174 @@ static void test_no_gradient(void **state)
     }
 }
 
-/* A step does not change what others hold, nor what a tape needs. */
+enum { N_SIZES = 6, LONGEST = 9001 };
+static const int64_t sizes[N_SIZES] = {1, 7, 4096, 4097, LONGEST, 36};
+
+/* Parameters of odd sizes on a device, and what is kept of them. */
+typedef struct {
+    ss_ctx *c;
+    ss_tensor *gradient[N_SIZES];
+    ss_step steps[N_SIZES];
+    ss_step_sums sums[N_SIZES];
+} stepped;
+
+static ss_tensor *param_of(ss_ctx *c, uint64_t stream, int64_t n)
+{
+    static float values[LONGEST];
+    ss_tensor *x = ss_param_full(c, ss_shape_of(n), 0);
+
+    ss_rng_normals(ss_rng_stream(3, "step", stream, 0), 0, values, (size_t)n);
+    for (int64_t i = 0; stream % 5 == 3 && i < n; i++) /* v */
+        values[i] *= values[i];
+    values[0] = 0;
+    assert_int_equal(ss_param_set(c, x, values, NULL), SS_OK);
+    return x;
+}
+
+static void stepped_new(stepped *s, const char *device, bool moments)
+{
+    const ss_ctx_options o = {.device = device, .threads = 1};
+
+    *s = (stepped){0};
+    assert_int_equal(ss_ctx_new(&o, &s->c, NULL), SS_OK);
+    for (int i = 0; i < N_SIZES; i++) {
+        ss_tensor *x[5];
+
+        for (int k = 0; k < 5; k++)
+            x[k] = param_of(s->c, (uint64_t)(5 * i + k), sizes[i]);
+        s->gradient[i] = x[0];
+        s->steps[i] = (ss_step){.gradient = i == 2 ? NULL : x[0],
+                                .w = x[1],
+                                .m = x[2],
+                                .v = moments ? x[3] : NULL,
+                                .ema = x[4],
+                                .unit_row = i == 5 ? 9 : 0};
+        if (!moments)
+            ss_release(x[3]);
+    }
+}
+
+static void stepped_free(stepped *s)
+{
+    for (int i = 0; i < N_SIZES; i++) {
+        ss_release(s->gradient[i]);
+        ss_release(s->steps[i].w);
+        ss_release(s->steps[i].m);
+        ss_release(s->steps[i].v);
+        ss_release(s->steps[i].ema);
+    }
+    ss_ctx_free(s->c);
+}
+
+static void assert_same_bits(const stepped *a, const stepped *b, const ss_tensor *x,
+                             const ss_tensor *y, int64_t n, bool exactly)
+{
+    static float values[2][LONGEST];
+
+    if (!x)
+        return;
+    values_of(a->c, x, values[0]);
+    values_of(b->c, y, values[1]);
+    if (exactly)
+        assert_memory_equal(values[0], values[1], (size_t)n * sizeof(float));
+    assert_close("values", values[0], values[1], n, 0, 1.2e-7);
+}
+
+static void assert_sums(const ss_step_sums *got, const ss_step_sums *want)
+{
+    const double a[] = {got->g2, got->dw2, got->w2, got->stale};
+    const double b[] = {want->g2, want->dw2, want->w2, want->stale};
+
+    for (int k = 0; k < 4; k++)
+        assert_true(fabs(a[k] - b[k]) <= (k < 3 ? 1e-12 : 1e-6) * b[k]);
+}
+
+/* The tensors of one call become what each becomes alone on the CPU, bit for bit; but for rows of
+ * unit RMS, whose sum may have another order. */
+static void test_all_at_once(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < SS_N_OPTIMIZERS; kind++) {
+        const ss_step_rule r = {.kind = (ss_optimizer_kind)kind,
+                                .nesterov = true,
+                                .scale = 0.7f,
+                                .decay = 0.01f,
+                                .keep = 0.99f,
+                                .beta1 = 0.9f,
+                                .rest1 = 0.1f,
+                                .beta2 = 0.99f,
+                                .rest2 = 0.01f,
+                                .eps = 1e-8f,
+                                .momentum = 0.9f,
+                                .rate = 0.1f,
+                                .rate1 = 0.2f,
+                                .root2 = 0.3f,
+                                .correction2 = 0.09,
+                                .floor2 = 1e-16,
+                                .ema_rest = 0.1f};
+        const bool moments = kind == SS_OPTIMIZER_ADAM || kind == SS_OPTIMIZER_ADAMW;
+        stepped a, b;
+        double norm[2];
+
+        stepped_new(&a, test_device(), moments);
+        stepped_new(&b, NULL, moments);
+        assert_int_equal(ss_param_step(a.c, a.steps, N_SIZES, &r, a.sums, NULL), SS_OK);
+        for (int i = 0; i < N_SIZES; i++)
+            assert_int_equal(ss_param_step(b.c, &b.steps[i], 1, &r, &b.sums[i], NULL), SS_OK);
+        assert_int_equal(
+            ss_sum_squares(a.c, (const ss_tensor *const *)a.gradient, N_SIZES, &norm[0], NULL),
+            SS_OK);
+        assert_int_equal(
+            ss_sum_squares(b.c, (const ss_tensor *const *)b.gradient, N_SIZES, &norm[1], NULL),
+            SS_OK);
+        assert_int_equal(ss_ctx_finish(a.c, NULL), SS_OK);
+        for (int i = 0; i < N_SIZES; i++) {
+            const ss_step *x = &a.steps[i], *y = &b.steps[i];
+
+            assert_same_bits(&a, &b, x->w, y->w, sizes[i], i != 5);
+            assert_same_bits(&a, &b, x->m, y->m, sizes[i], true);
+            assert_same_bits(&a, &b, x->v, y->v, sizes[i], true);
+            assert_same_bits(&a, &b, x->ema, y->ema, sizes[i], true);
+            assert_sums(&a.sums[i], &b.sums[i]);
+        }
+        assert_true(fabs(norm[0] - norm[1]) < 1e-12 * norm[1]);
+        stepped_free(&a);
+        stepped_free(&b);
+    }
+}
+
+/* A step does not change what others hold, nor what a tape needs; where it refuses one of several,
+ * it changes none. */
 static void test_step_refusals(void **state)
 {
     (void)state;
-    const float v[] = {1, 2};
     ss_ctx *c = context(1);
-    ss_tensor *borrowed = ss_param(c, SS_F32, ss_shape_of(2), v);
     ss_tensor *own = ss_param_full(c, ss_shape_of(2), 1), *m = ss_param_full(c, ss_shape_of(2), 0);
-    const ss_step_rule r = {.kind = SS_OPTIMIZER_SGD, .first = true};
+    ss_tensor *other = ss_param_full(c, ss_shape_of(2), 1),
+              *gradient = ss_full(c, ss_shape_of(2), 1);
+    const ss_step_rule r = {.kind = SS_OPTIMIZER_SGD, .first = true, .scale = 1, .rate = 1};
+    const ss_step both[] = {{.gradient = gradient, .w = other, .m = m},
+                            {.gradient = gradient, .w = own, .m = m}};
+    ss_tensor *view = ss_reshape(c, own, ss_shape_of(1, 2));
+    float values[2];
     ss_err e = {0};
 
-    assert_int_equal(ss_param_step(c, &(ss_step){.w = borrowed, .m = m}, &r, NULL, &e), SS_USAGE);
+    assert_int_equal(ss_param_step(c, &both[1], 1, &r, NULL, &e), SS_USAGE);
     assert_non_null(strstr(e.msg, "do not own their memory"));
-    ss_tensor *view = ss_reshape(c, own, ss_shape_of(1, 2));
-    assert_int_equal(ss_param_step(c, &(ss_step){.w = own, .m = m}, &r, NULL, &e), SS_USAGE);
+    assert_int_equal(ss_param_step(c, both, 2, &r, NULL, &e), SS_USAGE);
+    values_of(c, other, values);
+    assert_true(values[0] == 1);
     ss_release(view);
     assert_int_equal(ss_tape_begin(c, NULL, &e), SS_OK);
-    assert_int_equal(ss_param_step(c, &(ss_step){.w = own, .m = m}, &r, NULL, &e), SS_USAGE);
+    assert_int_equal(ss_param_step(c, both, 2, &r, NULL, &e), SS_USAGE);
     assert_non_null(strstr(e.msg, "a tape records"));
     ss_tape_end(c);
-    assert_int_equal(ss_param_step(c, &(ss_step){.w = own, .m = m}, &r, NULL, &e), SS_OK);
-    ss_release(borrowed);
+    assert_int_equal(ss_param_step(c, both, 1, &r, NULL, &e), SS_OK);
+    values_of(c, other, values);
+    assert_true(values[0] == 0);
     ss_release(own);
+    ss_release(other);
+    ss_release(gradient);
     ss_release(m);
     ss_ctx_free(c);
 }
@@ -429,8 +574,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_pytorch), cmocka_unit_test(test_one_large_gradient),
         cmocka_unit_test(test_rates),           cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_no_gradient),     cmocka_unit_test(test_step_refusals),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_no_gradient),     cmocka_unit_test(test_all_at_once),
+        cmocka_unit_test(test_step_refusals),   cmocka_unit_test(test_refusals),
     };
 
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

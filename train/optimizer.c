@@ -126,8 +126,9 @@ ss_code ss_optimizer_new(ss_ctx *c, const ss_optimizer_options *opt, const ss_tr
     o->opt = *opt;
     o->c = c;
     o->tensor = ss_alloc(n, sizeof *o->tensor);
+    o->steps = ss_calloc(n, sizeof *o->steps);
     o->sums = ss_calloc(n, sizeof *o->sums);
-    if (!o->tensor || !o->sums)
+    if (!o->tensor || !o->steps || !o->sums)
         rc = ss_no_memory(e, "the optimiser's state");
     else
         o->n = n;
@@ -169,6 +170,7 @@ void ss_optimizer_free(ss_optimizer *o)
     release_all(o->v, o->n);
     release_all(o->ema, o->n);
     ss_free(o->tensor);
+    ss_free(o->steps);
     ss_free(o->sums);
     ss_free(o);
 }
@@ -226,23 +228,21 @@ ss_code ss_optimizer_step(ss_optimizer *o, const ss_tensor *const *grad, double 
                           double norm, ss_update *update, ss_err *e)
 {
     double scale = multiplier;
-    ss_code rc = SS_OK;
+    ss_code rc;
 
     if (o->opt.clip > 0)
         scale *= fmin(1, o->opt.clip / (norm * multiplier + 1e-6)); /* PyTorch's 1e-6 */
     o->t++;
     const ss_step_rule r = make_rule(&o->opt, o->t, scale);
 
-    for (size_t i = 0; i < o->n && rc == SS_OK; i++) {
-        const ss_step s = {.gradient = grad[i],
-                           .w = o->tensor[i].w,
-                           .m = o->m[i],
-                           .v = o->v ? o->v[i] : NULL,
-                           .ema = o->ema ? o->ema[i] : NULL,
-                           .unit_row = o->tensor[i].unit_row};
-
-        rc = ss_param_step(o->c, &s, &r, update ? &o->sums[i] : NULL, e);
-    }
+    for (size_t i = 0; i < o->n; i++)
+        o->steps[i] = (ss_step){.gradient = grad[i],
+                                .w = o->tensor[i].w,
+                                .m = o->m[i],
+                                .v = o->v ? o->v[i] : NULL,
+                                .ema = o->ema ? o->ema[i] : NULL,
+                                .unit_row = o->tensor[i].unit_row};
+    rc = ss_param_step(o->c, o->steps, o->n, &r, update ? o->sums : NULL, e);
     if (rc == SS_OK && update)
         rc = ss_ctx_finish(o->c, e);
     for (size_t i = 0; i < o->n && rc == SS_OK && update; i++)

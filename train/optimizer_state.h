@@ -12,6 +12,7 @@ struct ss_optimizer {
     int64_t total;             /* values of all tensors */
     int64_t t;                 /* steps done */
     ss_tensor **m, **v, **ema; /* [n], each [values of the tensor]; v and ema may be NULL */
+    ss_step *steps;            /* [n] of the step that is done */
     ss_step_sums *sums;        /* [n] */
 };
 

@@ -122,7 +122,7 @@ ss_code ss_cpu_modulated_stats(ss_device *d, const ss_tensor *y, const ss_tensor
                                ss_stats *scaled, ss_stats *shifted, ss_err *e);
 
 /* optimizer.c */
-ss_code ss_cpu_optimizer_step(ss_device *d, const ss_step *s, const ss_step_rule *r,
+ss_code ss_cpu_optimizer_step(ss_device *d, const ss_step *s, size_t n, const ss_step_rule *r,
                               ss_step_sums *sums, ss_err *e);
 ss_code ss_cpu_sum_squares(ss_device *d, const ss_tensor *const *x, size_t n, double *sum,
                            ss_err *e);

@@ -122,8 +122,9 @@ static int team_of(const ss_device *d, int64_t blocks)
     return blocks < 8 ? 1 : d->threads;
 }
 
-ss_code ss_cpu_optimizer_step(ss_device *d, const ss_step *s, const ss_step_rule *r,
-                              ss_step_sums *sums, ss_err *e)
+/* The step of one parameter. */
+static ss_code step_one(ss_device *d, const ss_step *s, const ss_step_rule *r, ss_step_sums *sums,
+                        ss_err *e)
 {
     const int64_t n = ss_shape_numel(s->w->shape), blocks = (n + BLOCK - 1) / BLOCK;
     ss_step_sums *part = NULL;
@@ -145,6 +146,16 @@ ss_code ss_cpu_optimizer_step(ss_device *d, const ss_step *s, const ss_step_rule
     }
     ss_pool_free(&d->pool, part);
     return SS_OK;
+}
+
+ss_code ss_cpu_optimizer_step(ss_device *d, const ss_step *s, size_t n, const ss_step_rule *r,
+                              ss_step_sums *sums, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    for (size_t i = 0; i < n && rc == SS_OK; i++)
+        rc = step_one(d, &s[i], r, sums ? &sums[i] : NULL, e);
+    return rc;
 }
 
 static double block_squares(const float *x, int64_t n)

@@ -23,6 +23,7 @@
 #include "kernels/cuda/pictures.h"
 #include "kernels/cuda/shape.h"
 #include "kernels/cuda/stats.h"
+#include "kernels/cuda/step.h"
 #include "kernels/cuda/unit_rms.h"
 #include "kernels/cuda/values.h"
 
@@ -35,6 +36,7 @@
     FILE(shape, SS_CUDA_SHAPE)                     \
     FILE(pictures, SS_CUDA_PICTURES)               \
     FILE(columns, SS_CUDA_COLUMNS)                 \
+    FILE(step, SS_CUDA_STEP)                       \
     FILE(stats, SS_CUDA_STATS)                     \
     FILE(group_norm, SS_CUDA_GROUP_NORM)           \
     FILE(group_norm_back, SS_CUDA_GROUP_NORM_BACK) \
@@ -46,6 +48,7 @@
     SS_CUDA_SHAPE(X)           \
     SS_CUDA_PICTURES(X)        \
     SS_CUDA_COLUMNS(X)         \
+    SS_CUDA_STEP(X)            \
     SS_CUDA_STATS(X)           \
     SS_CUDA_GROUP_NORM(X)      \
     SS_CUDA_GROUP_NORM_BACK(X) \
