@@ -21,7 +21,7 @@
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report fuzz bench story check-headers lint \
+.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report emulated-device check-cuda-bugs fuzz bench story check-headers lint \
     format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
@@ -249,6 +249,14 @@ $(B)/tests/test_emulator: tests/cuda/test_emulator.cpp tests/cuda/emulator.cuh t
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(EMULATED_CXX) $(EMULATED_SAN) -o $@ $(filter %.cpp %.o,$^) -lcmocka
+emulated-device: $(EMULATED)
+# Faults in scratch copies of kernels and host code, each with the test that must notice it.
+BUG_TESTS := $(addprefix $(B)/tests/,test_cuda_values test_device)
+check-cuda-bugs: $(EMULATED) $(BUG_TESTS) # ONLY=PATTERN: these
+	$(Q)$(MAKE) --no-print-directory SAN=thread emulated-device
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined emulated-device
+	@CC="$(CC)" CXX="$(CXX)" ALL_CFLAGS="$(ALL_CFLAGS)" EMULATED_CXX="$(EMULATED_CXX)" \
+	    LDLIBS="$(LDLIBS)" tests/cuda/bugs $(B)
 
 cuda-report: # ARCHES="75 90": registers, spills and forbidden instructions of each kernel
 	@CC="$(CC)" tests/cuda/report $(B) $(NVCC) "$(filter-out --compress-mode=size,$(NVCC_FLAGS))" $(or $(ARCHES),75 90)
