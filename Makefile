@@ -9,6 +9,8 @@
 # make CUDA=0          without CUDA, which is on where nvcc and NVIDIA's headers are; CUDA_ARCH="80 90"
 #                      compiles kernels for these cards only
 # make cuda-report     registers, spills and forbidden instructions of the CUDA kernels
+# make check-cuda      the engine's tests on the emulated device (tests/cuda), in five orders of threads;
+#                      SAN= as above; make check-cuda-bugs plants faults that it must notice
 # make lint            format, include directions, circles, banned calls; headers compile alone, and so do
 #                      the examples in comments and documents
 # make bench           speed beside PyTorch's and the machine's; ROWS='forward train' selects
@@ -21,7 +23,7 @@
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report emulated-device check-cuda-bugs fuzz bench story check-headers lint \
+.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report emulated-device check-cuda check-cuda-bugs fuzz bench story check-headers lint \
     format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
@@ -165,13 +167,38 @@ $(FUZZ)/fuzz/%: $(FUZZ_SRC:%.c=$(FUZZ)/%.o) $(B)/libsigmascope.a
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -Wl,--wrap=fork -o $@ $^ $(LDLIBS) -lgomp
 -include $(shell find $(FUZZ) -name '*.d' 2>/dev/null)
 
+each = $(foreach t,$2,$1/tests/$t)
 check: $(TESTS:%.c=$(B)/%) $(CUDA_TESTS) $(B)/tests/bench/bench all
-	@tests/run-all $(B) $(TESTS:%.c=$(B)/%) $(CUDA_TESTS)
+	@tests/run-all $(B) $(TESTS:%.c=$(B)/%) $(if $(CUDA_TESTS),$(CUDA_SHORT))
+
+# The emulated device in five orders of blocks, warps and lanes, with few and many multiprocessors,
+# with and without exact memory. `make check` has the kernels' own tests in all of them and other
+# suites in one; check-cuda has everything. ORDERS="0 3": these.
+ORDERS ?= 0 1 2 3 4
+MULTIPROCESSORS := 3 1 3 40 7
+EXACT := 2 4
+KERNEL_TESTS := test_cuda_values $(filter-out test_program test_failing_calls,$(patsubst tests/cuda/%.c,%,$(wildcard tests/cuda/test_*.c)))
+CUDA_SUITES := $(addprefix test_,ops stats gradients tape format engine optimizer)
+CUDA_LONG := $(addprefix test_,conv attention gradients_unet unet remedies train_gradients trainer video \
+    watch train program failing_calls)
+# order, tests
+in_order = SIGMASCOPE_CUDA_SEED=$1 SIGMASCOPE_EXACT_MEMORY=$(filter $1,$(EXACT)) \
+    SIGMASCOPE_CUDA_MULTIPROCESSORS=$(word $(words x $(wordlist 1,$1,$(MULTIPROCESSORS))),$(MULTIPROCESSORS)) \
+    $(call each,$(B),$2)
+CUDA_SHORT = $(B)/tests/test_emulator SIGMASCOPE_DEVICE=cuda-emulated \
+    $(foreach o,$(ORDERS),$(call in_order,$o,$(KERNEL_TESTS))) \
+    $(call in_order,2,$(CUDA_SUITES) test_program test_failing_calls)
+CUDA_ALL = $(B)/tests/test_emulator SIGMASCOPE_DEVICE=cuda-emulated \
+    $(foreach o,$(ORDERS),$(call in_order,$o,$(KERNEL_TESTS) $(CUDA_SUITES))) \
+    CALLS=all $(call in_order,3,$(CUDA_LONG))
+check-cuda: $(call each,$(B),$(KERNEL_TESTS) $(CUDA_SUITES) $(CUDA_LONG)) $(CUDA_TESTS) all
+	@$(if $(filter thread,$(SAN)),OMP_NUM_THREADS=1 TSAN_OPTIONS="history_size=7 suppressions=$(CURDIR)/tests/tsan.supp") \
+	    $(if $(filter address%,$(SAN)),LSAN_OPTIONS="suppressions=$(CURDIR)/tests/lsan.supp") \
+	    tests/run-all $(B) $(CUDA_ALL)
 
 # TSan where threads of our own are at work, valgrind where no kernel runs: it has no AVX-512.
 THREADED := test_run_file test_log test_train
 PLAIN := test_base test_file test_json_table test_expression
-each = $(foreach t,$2,$1/tests/$t)
 check-sanitize:
 	$(Q)LSAN_OPTIONS="suppressions=$(CURDIR)/tests/lsan.supp" \
 	    $(MAKE) --no-print-directory check SAN=address,undefined

@@ -152,6 +152,7 @@ void ss_cuda_close(ss_device *d)
 
 ss_code ss_cuda_open(int number, const ss_ctx_options *opt, ss_device **out, ss_err *e)
 {
+    const char *exact = getenv("SIGMASCOPE_EXACT_MEMORY");
     ss_device *d = ss_calloc(1, sizeof *d);
 
     if (!d)
@@ -160,7 +161,7 @@ ss_code ss_cuda_open(int number, const ss_ctx_options *opt, ss_device **out, ss_
     d->pool = (ss_pool){.get = ss_cuda_get_memory,
                         .give_back = ss_cuda_give_memory_back,
                         .self = d,
-                        .exact = getenv("SIGMASCOPE_EXACT_MEMORY") != NULL};
+                        .exact = exact && *exact};
     ss_code rc = ss_cuda_api_open(&d->api, e);
     if (rc == SS_OK)
         rc = find_card(d, number, e);
