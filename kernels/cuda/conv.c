@@ -52,15 +52,10 @@ static ss_code run_directly(ss_device *d, const ss_cuda_conv *c, const ss_cuda_p
                          .size = sizes(c));
     case SS_CUDA_FILTER:
         return SS_LAUNCH(d, e, direct_filter, grid, .x = p->x, .dy = p->y, .dw = p->w,
-                         .size = sizes(c));
+                         .size = sizes(c), .accumulate = c->accumulate);
     case SS_CUDA_N_DIRECTIONS: break;
     }
     return SS_OK;
-}
-
-static bool is_empty(const ss_cuda_conv *c)
-{
-    return c->n * c->h * c->w * c->in == 0 || c->n * c->out_h * c->out_w * c->out == 0;
 }
 
 static ss_code execute(ss_device *d, const ss_cuda_plan *plan, ss_cuda_pointers at, ss_err *e)
@@ -76,12 +71,9 @@ static ss_code execute(ss_device *d, const ss_cuda_plan *plan, ss_cuda_pointers 
 }
 
 /* Runs a convolution by the first way that there is a plan and memory for. */
-static ss_code run(ss_device *d, ss_cuda_conv *c, const ss_cuda_pointers *at, ss_err *e)
+static ss_code run_part(ss_device *d, ss_cuda_conv *c, const ss_cuda_pointers *at, ss_err *e)
 {
-    if (is_empty(c))
-        return run_directly(d, c, at, e);
     c->align = alignment(at);
-    c->bias = at->bias != NULL;
     for (int choice = 0; choice < SS_CUDA_N_PLANS; choice++) {
         const ss_cuda_plan *plan = NULL;
         ss_err why = {0};
@@ -96,6 +88,34 @@ static ss_code run(ss_device *d, ss_cuda_conv *c, const ss_cuda_pointers *at, ss
     return run_directly(d, c, at, e);
 }
 
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Runs a convolution, some samples at a time where all have too many values for cuDNN. */
+static ss_code run(ss_device *d, const ss_cuda_conv *c, const ss_cuda_pointers *at, ss_err *e)
+{
+    const int64_t x = c->h * c->w * c->in, y = c->out_h * c->out_w * c->out;
+    const int64_t weights = c->out * c->kh * c->kw * c->in;
+    ss_code rc = SS_OK;
+
+    if (c->n * x * y == 0 || most(weights, most(x, y)) > d->most_values)
+        return run_directly(d, c, at, e);
+    const int64_t at_once = d->most_values / most(x, y);
+    for (int64_t first = 0; first < c->n && rc == SS_OK; first += at_once) {
+        ss_cuda_conv part = *c;
+        ss_cuda_pointers p = *at;
+
+        part.n = c->n - first < at_once ? c->n - first : at_once;
+        part.accumulate = c->direction == SS_CUDA_FILTER && first > 0;
+        p.x = (float *)at->x + first * x;
+        p.y = (float *)at->y + first * y;
+        rc = run_part(d, &part, &p, e);
+    }
+    return rc;
+}
+
 ss_code ss_cuda_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
 {
     const int64_t *x = a->x->shape.dim, *y = a->y->shape.dim, *w = a->w->shape.dim;
@@ -103,23 +123,24 @@ ss_code ss_cuda_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
     const ss_format *f = a->weight_format;
 
     ss_cuda_pointers at = {.x = a->x->data, .y = a->y->data};
-    ss_cuda_conv c = {.direction = SS_CUDA_FORWARD,
-                      .n = x[0],
-                      .h = x[1],
-                      .w = x[2],
-                      .in = x[3],
-                      .out_h = y[1],
-                      .out_w = y[2],
-                      .out = y[3],
-                      .kh = w[2],
-                      .kw = w[3],
-                      .stride = o.stride,
-                      .top = o.top,
-                      .left = o.left,
-                      .bottom = o.bottom,
-                      .right = o.right,
-                      .tensor = ss_cuda_on_tensor_cores(d, ss_cuda_numbers_of(a->x, NULL),
-                                                        ss_cuda_numbers_of(a->w, f))};
+    const ss_cuda_conv c = {.direction = SS_CUDA_FORWARD,
+                            .n = x[0],
+                            .h = x[1],
+                            .w = x[2],
+                            .in = x[3],
+                            .out_h = y[1],
+                            .out_w = y[2],
+                            .out = y[3],
+                            .kh = w[2],
+                            .kw = w[3],
+                            .stride = o.stride,
+                            .top = o.top,
+                            .left = o.left,
+                            .bottom = o.bottom,
+                            .right = o.right,
+                            .bias = a->bias != NULL,
+                            .tensor = ss_cuda_on_tensor_cores(d, ss_cuda_numbers_of(a->x, NULL),
+                                                              ss_cuda_numbers_of(a->w, f))};
 
     at.w = (void *)ss_cuda_param(d, a->w, SS_PREPARED_FORWARD, f, SS_CUDA_OHWI, e);
     if (!at.w || (a->bias &&
@@ -152,7 +173,7 @@ static ss_cuda_conv gradient_of(ss_cuda_direction direction, const ss_conv2d_gra
 ss_code ss_cuda_back_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
                                  ss_err *e)
 {
-    ss_cuda_conv c =
+    const ss_cuda_conv c =
         gradient_of(SS_CUDA_DATA, a,
                     ss_cuda_on_tensor_cores(d, ss_cuda_numbers_of(a->dy, NULL),
                                             ss_cuda_numbers_of(a->w, a->weight_format)));
@@ -168,9 +189,9 @@ ss_code ss_cuda_back_conv2d_weights(ss_device *d, const ss_conv2d_gradient_args 
                                     ss_err *e)
 {
     const int64_t taps = a->kh * a->kw;
-    ss_cuda_conv c = gradient_of(SS_CUDA_FILTER, a,
-                                 ss_cuda_on_tensor_cores(d, ss_cuda_numbers_of(a->x, NULL),
-                                                         ss_cuda_numbers_of(a->dy, NULL)));
+    const ss_cuda_conv c = gradient_of(SS_CUDA_FILTER, a,
+                                       ss_cuda_on_tensor_cores(d, ss_cuda_numbers_of(a->x, NULL),
+                                                               ss_cuda_numbers_of(a->dy, NULL)));
     float *turned = taps == 1 ? dw->data
                               : ss_cuda_work(d, (size_t)(a->out * taps * a->in) * sizeof *turned,
                                              "a gradient of weights", e);

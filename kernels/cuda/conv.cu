@@ -96,6 +96,6 @@ KERNEL(direct_filter)
                 add_product(&sum, a.x[((n * s.h + row) * s.w + column) * s.in + c],
                             a.dy[at * s.out + o]);
         }
-        a.dw[i] = (float)(sum.total + sum.run);
+        a.dw[i] = (float)(sum.total + sum.run + (a.accumulate ? a.dw[i] : 0.0f));
     }
 }

@@ -39,6 +39,7 @@ struct ss_device {
     void *blas_space; /* cuBLAS's work space, of the pool */
     cudnnHandle_t dnn;
     ss_cuda_plans *plans; /* how its convolutions run */
+    int64_t most_values;  /* of a tensor that cuDNN is given at once */
     ss_pool pool;
     int capability; /* 90 is 9.0 */
     ss_arithmetic arithmetic;

@@ -158,6 +158,7 @@ ss_code ss_cuda_open(int number, const ss_ctx_options *opt, ss_device **out, ss_
     if (!d)
         return ss_no_memory(e, "CUDA device");
     d->arithmetic = opt->arithmetic;
+    d->most_values = INT32_MAX; /* engines count in 32 bits */
     d->pool = (ss_pool){.get = ss_cuda_get_memory,
                         .give_back = ss_cuda_give_memory_back,
                         .self = d,

@@ -118,7 +118,7 @@ typedef struct {
             CUDNN_ATTR_OPERATION_CONVOLUTION_##p##_BETA               \
     }
 
-/* y is 1 times the convolution plus 0 times what was there. */
+/* y is 1 times the convolution plus 1 or 0 times what was there. */
 static cudnnBackendDescriptor_t operation(ss_cuda_descriptors *s, const ss_cuda_conv *c,
                                           cudnnBackendDescriptor_t y)
 {
@@ -127,7 +127,7 @@ static cudnnBackendDescriptor_t operation(ss_cuda_descriptors *s, const ss_cuda_
                                [SS_CUDA_FILTER] = NAMES(BACKWARD_FILTER, BWD_FILTER, X, DW, DY)};
     const names *a = &of[c->direction];
     const int64_t x_dim[] = {c->n, c->in, c->h, c->w}, w_dim[] = {c->out, c->in, c->kh, c->kw};
-    const float one = 1, zero = 0;
+    const float one = 1, before = c->accumulate ? 1 : 0;
     cudnnBackendDescriptor_t x = tensor(s, SS_CUDA_ID_X, x_dim, c->align, false);
     cudnnBackendDescriptor_t w = tensor(s, SS_CUDA_ID_W, w_dim, c->align, false);
     cudnnBackendDescriptor_t how = convolution(s, c), d = ss_cuda_descriptor(s, a->operation);
@@ -137,7 +137,7 @@ static cudnnBackendDescriptor_t operation(ss_cuda_descriptors *s, const ss_cuda_
     ss_cuda_descriptor_set(s, d, a->y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y);
     ss_cuda_descriptor_set(s, d, a->convolution, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &how);
     ss_cuda_descriptor_set(s, d, a->alpha, CUDNN_TYPE_FLOAT, 1, &one);
-    ss_cuda_descriptor_set(s, d, a->beta, CUDNN_TYPE_FLOAT, 1, &zero);
+    ss_cuda_descriptor_set(s, d, a->beta, CUDNN_TYPE_FLOAT, 1, &before);
     ss_cuda_descriptor_finalize(s, d);
     return d;
 }

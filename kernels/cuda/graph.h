@@ -31,6 +31,7 @@ typedef struct {
     int64_t stride, top, left, bottom, right; /* paddings >= 0 */
     int64_t align;                            /* all pointers are multiples of it; 4, 8 or 16 */
     int64_t bias;                             /* 1: [out] is added to y */
+    int64_t accumulate;                       /* 1: the result is added to what is there */
     int64_t tensor;                           /* 1: products may be of TF32 */
 } ss_cuda_conv;
 

@@ -21,6 +21,7 @@ typedef struct {
     int64_t x[4], w[4], y[4], stride[2], before[2], after[2];
     int64_t id_x, id_w, id_y, id_bias; /* id_bias 0: there is no bias */
     int64_t align;
+    bool accumulate;
 } convolution;
 
 typedef struct {

@@ -148,9 +148,12 @@ convolution ss_fake_convolution(const descriptor *graph)
     const descriptor *y = ss_fake_named(op, a->y, 0), *how = ss_fake_named(op, a->how, 0);
     const bool bias = ss_fake_value(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, 1) != 0;
 
-    if (scalar(op, a->alpha) != 1 || scalar(op, a->beta) != 0)
+    c.accumulate = scalar(op, a->beta) == 1;
+    if (scalar(op, a->alpha) != 1 || (!c.accumulate && scalar(op, a->beta) != 0))
         ss_fake_refuse("a convolution with factors other than 1 and 0");
     c.direction = (direction)k;
+    if (c.accumulate && c.direction != FILTER)
+        ss_fake_refuse("only gradients of weights are added to what is there");
     for (int i = 0; i < 4; i++) {
         c.x[i] = dim_of(x, i);
         c.w[i] = dim_of(w, i);

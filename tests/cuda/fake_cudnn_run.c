@@ -148,7 +148,7 @@ static void filter(const job *j, const float *x, const float *dy)
         ss_fake_refuse("cudnnBackendExecute: no memory");
     each_tap(&j->conv, x, dy, filter_tap, sum);
     for (int64_t i = 0; i < n; i++)
-        j->w[i] = (float)sum[i];
+        j->w[i] = (float)(sum[i] + (j->conv.accumulate ? j->w[i] : 0));
     free(sum);
 }
 

@@ -190,6 +190,26 @@ static void test_by_own_kernels(void **state)
     unsetenv("SIGMASCOPE_CUDA_NO_ENGINES");
 }
 
+/* Tensors are cut between samples, here 2, 2, 2 and 1; one sample that has too many values is not
+ * for cuDNN. */
+static void test_many_values(void **state)
+{
+    static const int64_t at_once[] = {1500, 647};
+    const conv_case c = {7, 9, 9, 8, 7, 3, 3, {1, 1, 1, 1, 1}};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        ss_ctx *ctx = open_device(SS_ARITHMETIC_F32);
+
+        if (i % 2)
+            setenv("SIGMASCOPE_CUDA_NO_ENGINES", "1", 1);
+        ctx->dev->most_values = at_once[i / 2];
+        assert_true(worst_of(ctx, &c) <= 1);
+        unsetenv("SIGMASCOPE_CUDA_NO_ENGINES");
+        ss_ctx_free(ctx);
+    }
+}
+
 /* Operands are cut to 10 bits of fraction, which is seen, but no more than that. */
 static void test_tensor_cores(void **state)
 {
@@ -310,8 +330,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arithmetic),     cmocka_unit_test(test_by_cudnn),
-        cmocka_unit_test(test_by_own_kernels), cmocka_unit_test(test_tensor_cores),
-        cmocka_unit_test(test_little_memory),  cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_by_own_kernels), cmocka_unit_test(test_many_values),
+        cmocka_unit_test(test_tensor_cores),   cmocka_unit_test(test_little_memory),
+        cmocka_unit_test(test_choice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,6 +163,7 @@ static int hold(const char *device, const char *what, const convolutions *list)
         c.direction = direction;
         c.tensor = i % 2;
         c.bias = c.bias && direction == SS_CUDA_FORWARD;
+        c.accumulate = c.accumulate && direction == SS_CUDA_FILTER;
         count(p, &c, device, &t[i % 2][direction]);
     }
     for (int i = 0; i < 2 * SS_CUDA_N_DIRECTIONS; i++) {
@@ -236,6 +237,9 @@ static void test_odd_shapes(void **state)
 
         note(&list, &made);
         made.align = 4;
+        note(&list, &made);
+        made.align = 16;
+        made.accumulate = 1;
         note(&list, &made);
     }
     hold_everywhere("odd shapes", &list);
