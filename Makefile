@@ -9,6 +9,7 @@
 # make CUDA=0          without CUDA, which is on where nvcc and NVIDIA's headers are; CUDA_ARCH="80 90"
 #                      compiles kernels for these cards only
 # make cuda-report     registers, spills and forbidden instructions of the CUDA kernels
+# make cuda-plans      how cuDNN would run networks' convolutions on seven cards: no card is needed
 # make check-cuda      the engine's tests on the emulated device (tests/cuda), in five orders of threads;
 #                      SAN= as above; make check-cuda-bugs plants faults that it must notice
 # make lint            format, include directions, circles, banned calls; headers compile alone, and so do
@@ -23,7 +24,7 @@
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report emulated-device check-cuda check-cuda-bugs fuzz bench story check-headers lint \
+.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report cuda-plans emulated-device check-cuda check-cuda-bugs fuzz bench story check-headers lint \
     format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
@@ -177,7 +178,7 @@ check: $(TESTS:%.c=$(B)/%) $(CUDA_TESTS) $(B)/tests/bench/bench all
 ORDERS ?= 0 1 2 3 4
 MULTIPROCESSORS := 3 1 3 40 7
 EXACT := 2 4
-KERNEL_TESTS := test_cuda_values $(filter-out test_program test_failing_calls,$(patsubst tests/cuda/%.c,%,$(wildcard tests/cuda/test_*.c)))
+KERNEL_TESTS := test_cuda_values $(filter-out test_program test_failing_calls test_plans,$(patsubst tests/cuda/%.c,%,$(wildcard tests/cuda/test_*.c)))
 CUDA_SUITES := $(addprefix test_,ops stats gradients tape format engine optimizer)
 CUDA_LONG := $(addprefix test_,conv attention gradients_unet unet remedies train_gradients trainer video \
     watch train program failing_calls)
@@ -187,10 +188,10 @@ in_order = SIGMASCOPE_CUDA_SEED=$1 SIGMASCOPE_EXACT_MEMORY=$(filter $1,$(EXACT))
     $(call each,$(B),$2)
 CUDA_SHORT = $(B)/tests/test_emulator SIGMASCOPE_DEVICE=cuda-emulated \
     $(foreach o,$(ORDERS),$(call in_order,$o,$(KERNEL_TESTS))) \
-    $(call in_order,2,$(CUDA_SUITES) test_program test_failing_calls)
+    $(call in_order,2,$(CUDA_SUITES) test_program test_failing_calls) $(B)/tests/test_plans
 CUDA_ALL = $(B)/tests/test_emulator SIGMASCOPE_DEVICE=cuda-emulated \
     $(foreach o,$(ORDERS),$(call in_order,$o,$(KERNEL_TESTS) $(CUDA_SUITES))) \
-    CALLS=all $(call in_order,3,$(CUDA_LONG))
+    CALLS=all $(call in_order,3,$(CUDA_LONG)) EVERY_PLAN=1 $(B)/tests/test_plans
 check-cuda: $(call each,$(B),$(KERNEL_TESTS) $(CUDA_SUITES) $(CUDA_LONG)) $(CUDA_TESTS) all
 	@$(if $(filter thread,$(SAN)),OMP_NUM_THREADS=1 TSAN_OPTIONS="history_size=7 suppressions=$(CURDIR)/tests/tsan.supp") \
 	    $(if $(filter address%,$(SAN)),LSAN_OPTIONS="suppressions=$(CURDIR)/tests/lsan.supp") \
@@ -285,6 +286,8 @@ check-cuda-bugs: $(EMULATED) $(BUG_TESTS) # ONLY=PATTERN: these
 	@CC="$(CC)" CXX="$(CXX)" ALL_CFLAGS="$(ALL_CFLAGS)" EMULATED_CXX="$(EMULATED_CXX)" \
 	    LDLIBS="$(LDLIBS)" tests/cuda/bugs $(B)
 
+cuda-plans: $(B)/tests/test_plans # how cuDNN would run networks' convolutions on seven cards
+	@EVERY_PLAN=1 $<
 cuda-report: # ARCHES="75 90": registers, spills and forbidden instructions of each kernel
 	@CC="$(CC)" tests/cuda/report $(B) $(NVCC) "$(filter-out --compress-mode=size,$(NVCC_FLAGS))" $(or $(ARCHES),75 90)
 $(B)/cuda-flags: FORCE
