@@ -135,7 +135,7 @@ $(B)/tests/test_corpus: $(B)/tests/test_corpus.o $(FUZZ_OBJ) $(B)/libsigmascope.
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 # Networks whose weights are never filled in.
-$(B)/tests/test_plans: $(B)/tests/cuda/test_plans.o $(B)/libsigmascope.a
+$(B)/tests/test_plans $(B)/tests/time_plans: $(B)/tests/%: $(B)/tests/cuda/%.o $(B)/libsigmascope.a | $(EMULATED)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -Wl,--wrap=ss_init_fill -o $@ $^ $(LDLIBS) -lcmocka
 

@@ -113,13 +113,19 @@ static bool admitted(ss_cuda_descriptors *s, cudnnBackendDescriptor_t engine, bo
 typedef struct {
     const ss_cuda_conv *problem;
     ss_cuda_choice choice;
+    size_t work_limit;
+    int skip;          /* how many admitted plans to pass over */
     ss_cuda_plan best; /* plan is NULL as long as none is found */
 } search;
 
-static bool better(const search *s, const ss_cuda_plan *plan)
+static bool better(search *s, const ss_cuda_plan *plan)
 {
+    if (s->skip > 0) {
+        s->skip--;
+        return false;
+    }
     if (s->choice == SS_CUDA_PLAN_FAST)
-        return !s->best.plan && plan->work_bytes <= ss_cuda_work_limit(s->problem);
+        return !s->best.plan && plan->work_bytes <= s->work_limit;
     return !s->best.plan || plan->work_bytes < s->best.work_bytes;
 }
 
@@ -272,7 +278,7 @@ ss_code ss_cuda_plans_find(ss_cuda_plans *p, const ss_cuda_conv *c, ss_cuda_choi
     if (!n)
         return ss_no_memory(e, "a plan of a convolution");
     if (!n->known[choice]) {
-        search s = {.problem = c, .choice = choice};
+        search s = {.problem = c, .choice = choice, .work_limit = ss_cuda_work_limit(c)};
         const ss_code rc = choose(p, &s, e);
 
         if (rc != SS_OK)
@@ -282,6 +288,16 @@ ss_code ss_cuda_plans_find(ss_cuda_plans *p, const ss_cuda_conv *c, ss_cuda_choi
     }
     *plan = n->plan[choice].plan ? &n->plan[choice] : NULL;
     return SS_OK;
+}
+
+ss_code ss_cuda_plans_nth(ss_cuda_plans *p, const ss_cuda_conv *c, int k, ss_cuda_plan *plan,
+                          ss_err *e)
+{
+    search s = {.problem = c, .choice = SS_CUDA_PLAN_FAST, .work_limit = SIZE_MAX, .skip = k};
+    const ss_code rc = choose(p, &s, e);
+
+    *plan = s.best;
+    return rc;
 }
 
 ss_code ss_cuda_plan_run(ss_cuda_plans *p, const ss_cuda_plan *plan, const ss_cuda_pointers *at,

@@ -47,6 +47,11 @@ typedef enum { SS_CUDA_PLAN_FAST, SS_CUDA_PLAN_LEAN, SS_CUDA_N_PLANS } ss_cuda_c
 ss_code ss_cuda_plans_find(ss_cuda_plans *p, const ss_cuda_conv *c, ss_cuda_choice choice,
                            const ss_cuda_plan **plan, ss_err *e);
 
+/* The admitted plan number k, from 0, in the heuristics' order, whatever work space it wants; NULL
+ * when there are fewer. Made anew; the caller destroys plan->plan. For measurements. */
+ss_code ss_cuda_plans_nth(ss_cuda_plans *p, const ss_cuda_conv *c, int k, ss_cuda_plan *plan,
+                          ss_err *e);
+
 /* Engines that turn channels outermost want room for x and y; others little. Twice the bytes of
  * x, w and y and 64 MiB are granted, as memory that a network's other tensors use as well. */
 size_t ss_cuda_work_limit(const ss_cuda_conv *c);

@@ -268,6 +268,17 @@ static void test_choice(void **state)
     assert_int_equal(ss_cuda_plans_find(plans, &c, SS_CUDA_PLAN_LEAN, &plan, &e), SS_OK);
     assert_int_equal(plan->engine, 0);
     assert_int_equal(plan->work_bytes, 0);
+    for (int k = 0; k < 4; k++) {
+        static const int64_t engine[] = {2, 70, 0};
+        ss_cuda_plan nth;
+
+        assert_int_equal(ss_cuda_plans_nth(plans, &c, k, &nth, &e), SS_OK);
+        assert_int_equal(nth.plan != NULL, k < 3);
+        if (nth.plan) {
+            assert_int_equal(nth.engine, engine[k]);
+            ctx->dev->api->cudnnBackendDestroyDescriptor(nth.plan);
+        }
+    }
     c.tensor = 1;
     assert_int_equal(ss_cuda_plans_find(plans, &c, SS_CUDA_PLAN_FAST, &plan, &e), SS_OK);
     assert_int_equal(plan->engine, 67);
