@@ -1,4 +1,4 @@
-/* test_cuda_math.c - the functions of kernels/cuda/math.cuh, compiled for the host
+/* test_cuda_math.c - the functions of kernels/cuda/math.cuh and packs.h, compiled for the host
  *
  * Activations, slopes and rounding have the bits of the CPU backend with fused multiply-add;
  * exponential and logarithm are compared with double. All over every 4096th f32 and what is
@@ -11,6 +11,7 @@
 
 #define __device__ static
 #include "kernels/cuda/math.cuh"
+#include "kernels/cuda/packs.h"
 
 enum { EVERY = 1 << 20, MOST = EVERY + 256 };
 static float x[MOST], y[MOST], slope[MOST];
@@ -221,6 +222,37 @@ static void test_logarithm(void **state)
     }
 }
 
+/* ---- division by multiplication (packs.h) ---- */
+
+static void assert_divides(int64_t d)
+{
+    const ss_cuda_divisor r = ss_cuda_divisor_of(d);
+    const int64_t multiples = INT32_MAX / d;
+
+    assert_true(r.by == d && r.multiplier && r.shift < 64);
+    for (int64_t k = 0; k <= multiples; k += multiples / 100 + 1) {
+        for (int64_t i = k * d - 1; i <= k * d + 1; i++)
+            if (i >= 0 && i <= INT32_MAX)
+                assert_true((int64_t)((uint64_t)i * r.multiplier >> r.shift) == i / d);
+    }
+    assert_true((int64_t)((uint64_t)INT32_MAX * r.multiplier >> r.shift) == INT32_MAX / d);
+}
+
+static void test_divisors(void **state)
+{
+    (void)state;
+    for (int64_t d = 1; d < 5000; d++)
+        assert_divides(d);
+    for (int k = 12; k < 31; k++)
+        for (int64_t d = (1LL << k) - 3; d <= (1LL << k) + 3; d++)
+            assert_divides(d);
+    for (int64_t d = INT32_MAX - 3LL; d <= INT32_MAX; d++)
+        assert_divides(d);
+    assert_int_equal(ss_cuda_divisor_of(INT32_MAX + 1LL).multiplier,
+                     0); /* then the device divides */
+    assert_int_equal(ss_cuda_divisor_of(0).multiplier, 0);
+}
+
 int main(void)
 {
     /* clang-format off: with fused multiply-add alone, so not the base set */
@@ -228,6 +260,7 @@ int main(void)
         ISA_TEST(test_activations, "v3"),   ISA_TEST(test_activations, "v4"),
         cmocka_unit_test(test_rounding),    cmocka_unit_test(test_narrow_types),
         cmocka_unit_test(test_exponential), cmocka_unit_test(test_logarithm),
+        cmocka_unit_test(test_divisors),
     };
     /* clang-format on */
     unsetenv("SIGMASCOPE_DEVICE"); /* the CPU is the reference, whichever device is tested */
