@@ -55,7 +55,7 @@ static ss_code open_devices(const cli_parser *p, ss_selftest_options *opt, ss_er
     if (rc != SS_OK)
         return rc;
     if (device.arithmetic == SS_ARITHMETIC_TENSOR)
-        opt->rounding = 2 * TF32_ROUNDING; /* of both operands */
+        opt->rounding = 8 * TF32_ROUNDING; /* both operands', and sums smaller than their terms */
     device.arithmetic = SS_ARITHMETIC_TENSOR;
     if (opt->speed == SS_SPEED_NONE || ss_ctx_new(&device, &opt->tensor, NULL) != SS_OK)
         opt->tensor = NULL;

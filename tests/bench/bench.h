@@ -1,6 +1,7 @@
 /* bench.h - speed and memory beside PyTorch's and beside what the machine can do
  *
  *   build/tests/bench/bench [--json] [--threads N] [ROWS...]
+ *   build/tests/bench/bench --device cuda device      beside PyTorch on the same GPU
  *
  * A row is one case. It holds what we take, what PyTorch takes in the same run (the two take
  * turns, medians count), and the limit: operations over the peak rate, or bytes over the memory's
@@ -39,9 +40,11 @@ typedef struct {
 typedef struct {
     const char *program; /* path of the bench itself */
     int threads;
-    bool slow;        /* rows that take minutes, too */
-    double peak;      /* operations a second on all threads, f32 */
-    double bandwidth; /* bytes a second that a copy reads and writes */
+    const char *device, *reference; /* where we compute, and PyTorch; NULL: only on the CPU */
+    bool tiny;                      /* rows of a device with small networks */
+    bool slow;                      /* rows that take minutes, too */
+    double peak;                    /* operations a second on all threads, f32 */
+    double bandwidth;               /* bytes a second that a copy reads and writes */
     struct ss_table *table;
 } bench;
 
@@ -116,6 +119,8 @@ typedef struct {
     ss_condition condition;
 } bench_network;
 
+/* The device of the networks that are opened from now on; NULL: the CPU. */
+void bench_use_device(const char *device);
 /* folder: with config.json. */
 void bench_network_open(const char *folder, int batch, int threads, bench_network *n);
 /* The same with the weights that are there. */
@@ -140,9 +145,11 @@ bench_reference *bench_case_reference(const bench *b, const bench_case *c);
 
 /* ---- groups ---- */
 
-#define BENCH_GROUPS(X) \
-    X(forward)          \
-    X(bf16) X(watch) X(attention) X(dump) X(train) X(penalty) X(start) X(memory) X(files) X(scaling)
+#define BENCH_GROUPS(X)                                                                      \
+    X(forward)                                                                               \
+    X(bf16)                                                                                  \
+    X(watch) X(attention) X(dump) X(train) X(penalty) X(start) X(memory) X(files) X(scaling) \
+        X(device)
 #define X(name) void bench_rows_##name(bench *b);
 BENCH_GROUPS(X)
 #undef X

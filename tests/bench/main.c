@@ -141,9 +141,13 @@ static void begin_table(bench *b)
     ss_ctx *c;
 
     bench_need(ss_table_init(b->table, "bench", &e), &e);
-    bench_need(ss_ctx_new(&(ss_ctx_options){.threads = b->threads}, &c, &e), &e);
-    ss_table_note(b->table, "%s; peak %.1f GFLOP/s, memory %.1f GB/s", ss_ctx_device_text(c),
-                  b->peak * 1e-9, b->bandwidth * 1e-9);
+    bench_need(ss_ctx_new(&(ss_ctx_options){.device = b->device, .threads = b->threads}, &c, &e),
+               &e);
+    if (b->device)
+        ss_table_note(b->table, "%s", ss_ctx_device_text(c));
+    else
+        ss_table_note(b->table, "%s; peak %.1f GFLOP/s, memory %.1f GB/s", ss_ctx_device_text(c),
+                      b->peak * 1e-9, b->bandwidth * 1e-9);
     ss_ctx_free(c);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         ss_table_column(b->table, columns[i].name, columns[i].kind, columns[i].format);
@@ -162,7 +166,9 @@ static void print_json(const ss_table *t)
 static void usage(FILE *f)
 {
     fputs("usage: bench [--json] [--slow] [--threads N] [ROWS...]\n"
-          "Times us beside PyTorch ($PYTHON, or python3) and beside the limits of the machine.\n"
+          "       bench --device D [--reference D] [--tiny] [--json] device\n"
+          "Times us beside PyTorch ($PYTHON, or python3) and beside the limits of the machine;\n"
+          "with --device us on a GPU, and PyTorch on the same one or on that of --reference.\n"
           "ROWS:",
           f);
     for (int g = 0; g < N_GROUPS; g++)
@@ -206,9 +212,15 @@ static int be_child(const bench *b, const char *name, char **args)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},          {"slow", no_argument, NULL, 's'},
-        {"threads", required_argument, NULL, 't'}, {"child", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},          {0},
+        {"json", no_argument, NULL, 'j'},
+        {"slow", no_argument, NULL, 's'},
+        {"threads", required_argument, NULL, 't'},
+        {"child", required_argument, NULL, 'c'},
+        {"device", required_argument, NULL, 'd'},
+        {"reference", required_argument, NULL, 'r'},
+        {"tiny", no_argument, NULL, 'y'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     ss_table table;
     bench b = {.program = argv[0], .threads = omp_get_max_threads(), .table = &table};
@@ -217,12 +229,15 @@ int main(int argc, char **argv)
 
     ss_threads_limit_spinning(argv);
 
-    while ((c = getopt_long(argc, argv, "+jst:c:h", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "+jst:c:d:r:yh", options, NULL)) != -1) {
         int64_t n;
 
         switch (c) {
         case 'j': json = true; break;
         case 's': b.slow = true; break;
+        case 'd': b.device = optarg; break;
+        case 'r': b.reference = optarg; break;
+        case 'y': b.tiny = true; break;
         case 't':
             if (!ss_parse_i64(optarg, &n) || n < 1 || n > 1024)
                 bench_die("--threads %s: expected 1 to 1024", optarg);
@@ -235,7 +250,13 @@ int main(int argc, char **argv)
     }
     ss_log_setup(true, SS_PROGRESS_NEVER); /* the table says it all */
     check_names(argc - optind, argv + optind);
-    bench_measure_machine(&b);
+    if (!b.reference)
+        b.reference = b.device;
+    bench_use_device(b.device);
+    if (b.device)
+        b.peak = b.bandwidth = NAN; /* of a device: sigmascope selftest */
+    else
+        bench_measure_machine(&b);
     begin_table(&b);
     for (int g = 0; g < N_GROUPS; g++)
         if (asked(groups[g].name, argc - optind, argv + optind))

@@ -44,6 +44,13 @@ bench_reference *bench_case_reference(const bench *b, const bench_case *c)
     return bench_reference_open(b, (const char *[]){"forward", c->folder, "--batch", batch, NULL});
 }
 
+static const char *device;
+
+void bench_use_device(const char *name)
+{
+    device = name;
+}
+
 static float *normals(const char *name, size_t n)
 {
     float *x = ss_alloc(n, sizeof *x);
@@ -83,7 +90,7 @@ static void begin(int batch, int threads, bench_network *n)
     ss_err e = {0};
 
     n->n = batch;
-    bench_need(ss_ctx_new(&(ss_ctx_options){.threads = threads}, &n->c, &e), &e);
+    bench_need(ss_ctx_new(&(ss_ctx_options){.device = device, .threads = threads}, &n->c, &e), &e);
     bench_need(ss_model_bind(n->model, n->c, &e), &e);
 
     const ss_model_info *about = ss_model_about(n->model);

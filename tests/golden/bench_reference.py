@@ -4,10 +4,12 @@
     bench_reference.py --threads T train FOLDER
     bench_reference.py --threads T attention
     bench_reference.py --threads T start FOLDER
+    bench_reference.py --threads T --device cuda forward|train|attention|norm FOLDER --batch N
 
 FOLDER holds a config.json of diffusers. When the case stands the script writes "ready"; then each
 line it reads names a method of the case, whose number (seconds, if not said otherwise) it writes
-back. Eager, channels last, weights as the constructors leave them.
+back. Eager, channels last, weights as the constructors leave them. On a GPU a time ends when it
+has finished; `exact` and `statistics` multiply in f32 there, `defaults` as PyTorch does unless asked.
 
 Used with torch 2.15.0 on the CPU, diffusers 0.42.1.
 """
@@ -24,6 +26,8 @@ import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel, UNet2DModel
 
+DEVICE = "cpu"
+TIMES = 20  # a single operation runs so often before the device is waited for
 DATA = "/usr/share/datasets/fashion-mnist/train-"
 
 
@@ -33,7 +37,18 @@ def make_model(folder):
     cls = {"UNet2DModel": UNet2DModel,
            "UNet2DConditionModel": UNet2DConditionModel}[config["_class_name"]]
     torch.manual_seed(0)
-    return cls.from_config(config).to(memory_format=torch.channels_last)
+    return cls.from_config(config).to(DEVICE, memory_format=torch.channels_last)
+
+
+def finish():
+    if DEVICE != "cpu":
+        torch.cuda.synchronize()
+
+
+def use_tf32(convolutions):
+    """Products of matrices have f32 by default, convolutions TF32."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def peak():
@@ -92,6 +107,14 @@ class Case:
     def peak(self):
         return peak()
 
+    def exact(self):
+        use_tf32(False)
+        return self.forward()
+
+    def defaults(self):
+        use_tf32(True)
+        return self.forward()
+
 
 class Forward(Case):
     def __init__(self, a):
@@ -99,18 +122,21 @@ class Forward(Case):
         self.half = None
         c = self.model.config
         x = torch.randn(a.batch, c.in_channels, c.sample_size, c.sample_size)
-        self.x = x.to(memory_format=torch.channels_last)
-        self.t = torch.full((a.batch,), 500)
+        self.x = x.to(DEVICE, memory_format=torch.channels_last)
+        self.t = torch.full((a.batch,), 500, device=DEVICE)
         self.more = {}
+        if c.get("num_class_embeds"):
+            self.more["class_labels"] = torch.zeros(a.batch, dtype=torch.long, device=DEVICE)
         if c.get("cross_attention_dim"):
             width = c.encoder_hid_dim or c.cross_attention_dim
             tokens = 77 if c.cross_attention_dim > 64 else 4
-            self.more["encoder_hidden_states"] = torch.randn(a.batch, tokens, width)
+            self.more["encoder_hidden_states"] = torch.randn(a.batch, tokens, width, device=DEVICE)
 
     @torch.no_grad()
     def forward(self):
         start = time.perf_counter()
         self.model(self.x, self.t, **self.more)
+        finish()
         return time.perf_counter() - start
 
     def bf16(self):
@@ -125,7 +151,7 @@ class Forward(Case):
 
     def statistics(self):
         end = watch(self.model)
-        seconds = self.forward()
+        seconds = self.exact()
         end()
         return seconds
 
@@ -161,14 +187,29 @@ class Start(Case):
             model(x, torch.tensor([500]), **more)
 
 
-class Attention(Case):
+class Single(Case):
+    """One operation, TIMES times; --batch 1 asks for a small one."""
+
+    @torch.no_grad()
+    def forward(self):
+        start = time.perf_counter()
+        for _ in range(TIMES):
+            self.run()
+        finish()
+        return (time.perf_counter() - start) / TIMES
+
+
+class Attention(Single):
     def __init__(self, a):
-        self.q = torch.randn(1, 8, 4096, 40)
+        self.q = torch.randn(1, 8, 16 if a.batch == 1 else 4096, 40, device=DEVICE)
+
+    def run(self):
+        F.scaled_dot_product_attention(self.q, self.q, self.q)
 
     @torch.no_grad()
     def attend(self):
         start = time.perf_counter()
-        F.scaled_dot_product_attention(self.q, self.q, self.q)
+        self.run()
         return time.perf_counter() - start
 
     @torch.no_grad()
@@ -181,27 +222,44 @@ class Attention(Case):
         return time.perf_counter() - start
 
 
+class Norm(Single):
+    """Group norm and SiLU at the size of Stable Diffusion's first block."""
+
+    def __init__(self, a):
+        side = 4 if a.batch == 1 else 64
+        x = torch.randn(2, 320, side, side)
+        self.x = x.to(DEVICE, memory_format=torch.channels_last)
+
+    def run(self):
+        F.silu(F.group_norm(self.x, 32))
+
+
 class Train(Case):
     """FAST-16: v-prediction on Fashion-MNIST, cosine levels, Adam."""
 
     def __init__(self, a):
         self.model = make_model(a.folder)
         size = self.model.config.sample_size
-        x = torch.frombuffer(bytearray(gzip.open(DATA + "images-idx3-ubyte.gz").read()[16:]),
-                             dtype=torch.uint8).reshape(-1, 1, 28, 28).float()
+        use_tf32(False)
+        if os.path.exists(DATA + "images-idx3-ubyte.gz"):
+            x = torch.frombuffer(bytearray(gzip.open(DATA + "images-idx3-ubyte.gz").read()[16:]),
+                                 dtype=torch.uint8).reshape(-1, 1, 28, 28).float()
+            y = torch.frombuffer(bytearray(gzip.open(DATA + "labels-idx1-ubyte.gz").read()[8:]),
+                                 dtype=torch.uint8).long()
+        else:  # what the pictures show costs no time
+            x, y = 255 * torch.rand(4096, 1, 28, 28), torch.randint(10, (4096,))
         if size == 16:
             x = F.avg_pool2d(x, 2)
         margin = (size - x.shape[-1]) // 2
-        self.x = F.pad(x / 127.5 - 1, (margin,) * 4, value=-1)
-        self.y = torch.frombuffer(bytearray(gzip.open(DATA + "labels-idx1-ubyte.gz").read()[8:]),
-                                  dtype=torch.uint8).long()
+        self.x = F.pad(x / 127.5 - 1, (margin,) * 4, value=-1).to(DEVICE)
+        self.y = y.to(DEVICE)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=5e-3)
 
     def batch(self, n=32):
-        i = torch.randint(len(self.x), (n,))
+        i = torch.randint(len(self.x), (n,), device=DEVICE)
         x0, y = self.x[i], self.y[i]
-        y = torch.where(torch.rand(n) < 0.1, 10, y)
-        u = torch.rand(n)
+        y = torch.where(torch.rand(n, device=DEVICE) < 0.1, 10, y)
+        u = torch.rand(n, device=DEVICE)
         logsnr = (-2 * torch.log(torch.tan(math.pi * u / 2))).clamp(-15, 15)[:, None, None, None]
         a, s = torch.sigmoid(logsnr).sqrt(), torch.sigmoid(-logsnr).sqrt()
         eps = torch.randn_like(x0)
@@ -235,16 +293,19 @@ class Train(Case):
         return time.perf_counter() - start
 
 
-CASES = {"forward": Forward, "train": Train, "attention": Attention, "start": Start}
+CASES = {"forward": Forward, "train": Train, "attention": Attention, "norm": Norm, "start": Start}
 
 
 def main():
+    global DEVICE
     p = argparse.ArgumentParser()
     p.add_argument("--threads", type=int, required=True)
     p.add_argument("case", choices=CASES)
     p.add_argument("folder", nargs="?")
-    p.add_argument("--batch", type=int, default=1)
+    p.add_argument("--batch", type=int, default=0)
+    p.add_argument("--device", default="cpu")
     a = p.parse_args()
+    DEVICE = a.device
     torch.set_num_threads(a.threads)
     case = CASES[a.case](a)
     print("ready", flush=True)
