@@ -145,11 +145,11 @@ bench_reference *bench_case_reference(const bench *b, const bench_case *c);
 
 /* ---- groups ---- */
 
-#define BENCH_GROUPS(X)                                                                      \
-    X(forward)                                                                               \
-    X(bf16)                                                                                  \
-    X(watch) X(attention) X(dump) X(train) X(penalty) X(start) X(memory) X(files) X(scaling) \
-        X(device)
+#define BENCH_GROUPS(X) \
+    X(forward)          \
+    X(bf16)             \
+    X(watch)            \
+    X(attention) X(dump) X(train) X(penalty) X(start) X(memory) X(files) X(scaling) X(device)
 #define X(name) void bench_rows_##name(bench *b);
 BENCH_GROUPS(X)
 #undef X
