@@ -70,6 +70,11 @@ static ss_code find_card(ss_device *d, int number, ss_err *e)
                        "cuda:%d (%s) has compute capability %d.%d; %d.%d or more is needed: "
                        "--device cpu",
                        number, d->name, major, minor, LEAST_CAPABILITY / 10, LEAST_CAPABILITY % 10);
+    if (rc == SS_OK && d->arithmetic == SS_ARITHMETIC_TENSOR && !d->has_tf32)
+        return ss_fail(e, SS_USAGE,
+                       "--arithmetic tensor: cuda:%d (%s) has compute capability %d.%d, and TF32 "
+                       "needs %d.%d or more; leave it at auto",
+                       number, d->name, major, minor, LEAST_TF32 / 10, LEAST_TF32 % 10);
     return rc;
 }
 

@@ -146,10 +146,18 @@ CUresult cuInit(unsigned flags)
     return CUDA_SUCCESS;
 }
 
+/* A number of the environment, or what is usual. */
+static int setting(const char *name, int usual)
+{
+    const char *text = getenv(name);
+
+    return text && *text ? (int)strtol(text, NULL, 10) : usual;
+}
+
 CUresult cuDriverGetVersion(int *version)
 {
     CALL(CUDA_ERROR_UNKNOWN);
-    *version = CUDA_VERSION;
+    *version = setting("SIGMASCOPE_CUDA_VERSION", CUDA_VERSION);
     return CUDA_SUCCESS;
 }
 
@@ -187,7 +195,7 @@ CUresult cuGetErrorString(CUresult error, const char **text)
 CUresult cuDeviceGetCount(int *count)
 {
     CALL(CUDA_ERROR_UNKNOWN);
-    *count = 1;
+    *count = setting("SIGMASCOPE_CUDA_CARDS", 1);
     return CUDA_SUCCESS;
 }
 
@@ -230,7 +238,7 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
         {CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, 4 << 20},
         {CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 1},
     };
-    const char *many = getenv("SIGMASCOPE_CUDA_MULTIPROCESSORS");
+    const int capability = setting("SIGMASCOPE_CUDA_CAPABILITY", 90);
 
     CALL(CUDA_ERROR_UNKNOWN);
     if (device != DEVICE)
@@ -238,8 +246,12 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].which == attribute) {
             *value = known[i].value;
-            if (attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT && many && *many)
-                *value = (int)strtol(many, NULL, 10);
+            if (attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+                *value = setting("SIGMASCOPE_CUDA_MULTIPROCESSORS", known[i].value);
+            if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+                *value = capability / 10;
+            if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
+                *value = capability % 10;
             return CUDA_SUCCESS;
         }
     ss_fake_refuse("cuDeviceGetAttribute: %d is not known here", (int)attribute);
