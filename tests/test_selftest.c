@@ -189,13 +189,14 @@ static ss_code rows_short(ss_device *d, const ss_tensor *x, int64_t groups, ss_t
     return rc;
 }
 
-static ss_code no_average(ss_device *d, const ss_step *s, const ss_step_rule *r, ss_step_sums *sums,
-                          ss_err *e)
+static ss_code no_average(ss_device *d, const ss_step *s, size_t n, const ss_step_rule *r,
+                          ss_step_sums *sums, ss_err *e)
 {
     ss_step without = *s;
 
+    assert_int_equal(n, 1);
     without.ema = NULL;
-    return ss_backend_cpu.optimizer_step(d, &without, r, sums, e);
+    return ss_backend_cpu.optimizer_step(d, &without, 1, r, sums, e);
 }
 
 static ss_code rounds_nothing(ss_device *d, const ss_tensor *x, const ss_format *f, ss_tensor *y,
