@@ -122,4 +122,8 @@ const ss_backend ss_backend_cuda = {
     .back_layer_norm = ss_cuda_back_layer_norm,
     .unit_rms = ss_cuda_unit_rms,
     .back_unit_rms = ss_cuda_back_unit_rms,
+    .modulate = ss_cuda_modulate,
+    .back_modulate = ss_cuda_back_modulate,
+    .geglu = ss_cuda_geglu,
+    .back_geglu = ss_cuda_back_geglu,
 };

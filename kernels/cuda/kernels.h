@@ -20,6 +20,7 @@
 #include "kernels/cuda/group_norm.h"
 #include "kernels/cuda/group_norm_back.h"
 #include "kernels/cuda/layer_norm.h"
+#include "kernels/cuda/modulate.h"
 #include "kernels/cuda/pictures.h"
 #include "kernels/cuda/shape.h"
 #include "kernels/cuda/stats.h"
@@ -41,7 +42,8 @@
     FILE(group_norm, SS_CUDA_GROUP_NORM)           \
     FILE(group_norm_back, SS_CUDA_GROUP_NORM_BACK) \
     FILE(layer_norm, SS_CUDA_LAYER_NORM)           \
-    FILE(unit_rms, SS_CUDA_UNIT_RMS)
+    FILE(unit_rms, SS_CUDA_UNIT_RMS)               \
+    FILE(modulate, SS_CUDA_MODULATE)
 #define SS_CUDA_KERNELS(X)     \
     SS_CUDA_CONV(X)            \
     SS_CUDA_VALUES(X)          \
@@ -53,7 +55,8 @@
     SS_CUDA_GROUP_NORM(X)      \
     SS_CUDA_GROUP_NORM_BACK(X) \
     SS_CUDA_LAYER_NORM(X)      \
-    SS_CUDA_UNIT_RMS(X)
+    SS_CUDA_UNIT_RMS(X)        \
+    SS_CUDA_MODULATE(X)
 
 #define SS_MEMBERS(...) __VA_ARGS__
 #define X(name, threads, members) \

@@ -3,7 +3,8 @@
  * Entries of the backend's table are called on both with the same random operands: numbers of
  * samples, positions and channels that are 1, odd, large; tensors at any multiple of four bytes;
  * parameters of each type, present and not; huge values, inf and NaN. The CPU's are checked against
- * PyTorch and double elsewhere (test_ops.c, test_gradients.c).
+ * PyTorch and double elsewhere (test_ops.c, test_gradients.c). A device with another number of
+ * multiprocessors must give the same bits.
  *
  * Without SIGMASCOPE_DEVICE the device is the emulated one, where the build has it.
  */
@@ -12,7 +13,7 @@
 
 #include <stdio.h>
 
-enum { CPU, DEVICE, N_DEVICES };
+enum { CPU, DEVICE, OTHER, N_DEVICES }; /* OTHER: as DEVICE, with more multiprocessors */
 static ss_ctx *ctx[N_DEVICES];
 
 /* ---- operands ---- */
@@ -162,10 +163,13 @@ static void assert_near(const char *what, const operand *p, double tolerance, do
 {
     if (!p)
         return;
-    float *want = values_of(p, CPU), *got = values_of(p, DEVICE);
+    float *want = values_of(p, CPU), *got = values_of(p, DEVICE), *other = values_of(p, OTHER);
     double error = 0, size = (double)p->n * terms * terms;
 
     for (int64_t i = 0; i < p->n; i++) {
+        if (memcmp(&got[i], &other[i], sizeof *got) && !(isnan(got[i]) && isnan(other[i])))
+            fail_msg("%s[%lld] = %a, with more multiprocessors %a", what, (long long)i, got[i],
+                     other[i]);
         if (isnan(got[i]) != isnan(want[i]) || (isinf(want[i]) && got[i] != want[i]) ||
             isinf(got[i]) != isinf(want[i]))
             fail_msg("%s[%lld] = %g, want %g", what, (long long)i, got[i], want[i]);
@@ -178,6 +182,7 @@ static void assert_near(const char *what, const operand *p, double tolerance, do
         fail_msg("%s differs by %.3g of %.3g", what, sqrt(error), sqrt(size));
     free(want);
     free(got);
+    free(other);
 }
 
 static void assert_alike(const char *what, const operand *p, double tolerance)
@@ -356,6 +361,48 @@ static void test_group_norm(void **state)
             o.offset = k ? o.offset : 0;
             run_group_norm(&group_shapes[i], &o, 0.5f, 2);
         }
+
+    static const group_shape many = {1030, 1, 516, 1}; /* more samples than a launch takes */
+    const options plain = {.act = SS_ACT_NONE};
+    norm_operands p = {.x = random_operand(shape_of(&many), 0, 1, 0), .eps = 1e-5f};
+    forward(&p, &many, &plain, 3e-7);
+    release(p.x);
+}
+
+/* ---- modulation ---- */
+
+static void run_modulate(const group_shape *s, bool shift, uint32_t wanted)
+{
+    const ss_shape shape = shape_of(s), width = ss_shape_of(s->n, s->channels * (1 + shift));
+    operand *x = random_operand(shape, 1, 2, 0), *mod = random_operand(width, 0, 1, 0);
+    operand *dy = random_operand(shape, 0.1f, 1, 0);
+    operand *dx = wanted & 1 ? result(shape, 0) : NULL, *dmod = result(width, 0);
+    const options o = {.beta = shift};
+
+    for (int k = 0; k < N_DEVICES; k++) {
+        ss_err e = {0};
+
+        assert_called(k,
+                      ctx[k]->be->back_modulate(ctx[k]->dev, on(x, k), on(mod, k), on(dy, k),
+                                                on(dx, k), on(dmod, k), &e),
+                      "gradient of modulate", &e);
+    }
+    assert_alike(name_of("dx of modulate", s, &o), dx, 1e-7);
+    assert_alike(name_of("dmod of modulate", s, &o), dmod, 1e-6);
+    release_all((operand *[]){x, mod, dy, dx, dmod}, 5);
+}
+
+static void test_gradient_of_modulate(void **state)
+{
+    static const group_shape many = {4100, 33, 1, 1}; /* more samples than a launch takes */
+
+    (void)state;
+    seed = 7;
+    values_name = "random values";
+    for (size_t i = 0; i < N_OF(group_shapes); i++)
+        for (int k = 0; k < 4; k++)
+            run_modulate(&group_shapes[i], k & 1, k >> 1);
+    run_modulate(&many, true, 1);
 }
 
 /* Values that are hard on sums, in one group of channels of one sample; the others are ordinary. */
@@ -590,11 +637,14 @@ static int setup(void **state)
 #if SS_CUDA
     setenv("SIGMASCOPE_DEVICE", "cuda-emulated", 0);
 #endif
-    const char *device = test_device();
-    if (ss_ctx_new(&(ss_ctx_options){.threads = 1}, &ctx[CPU], &e) != SS_OK ||
-        ss_ctx_new(&(ss_ctx_options){.device = device, .threads = 1}, &ctx[DEVICE], &e) != SS_OK) {
-        print_error("%s\n", e.msg);
-        return 1;
+    for (int k = 0; k < N_DEVICES; k++) {
+        const char *device = k == CPU ? "cpu" : test_device();
+
+        setenv("SIGMASCOPE_CUDA_MULTIPROCESSORS", k == OTHER ? "40" : "1", 1);
+        if (ss_ctx_new(&(ss_ctx_options){.device = device, .threads = 1}, &ctx[k], &e) != SS_OK) {
+            print_error("%s\n", e.msg);
+            return 1;
+        }
     }
     return 0;
 }
@@ -613,6 +663,7 @@ int main(void)
         cmocka_unit_test(test_group_norm),
         cmocka_unit_test(test_group_norm_of_hard_values),
         cmocka_unit_test(test_no_gradient_of_overflow),
+        cmocka_unit_test(test_gradient_of_modulate),
         cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_layer_norm_of_hard_values),
         cmocka_unit_test(test_unit_rms),
