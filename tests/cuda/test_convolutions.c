@@ -13,6 +13,8 @@
 #include "tests/conv_cases.h"
 #include "tests/ss_test.h"
 
+#include <dlfcn.h>
+
 static uint32_t seed;
 
 static float random_value(void)
@@ -127,6 +129,15 @@ static void run_on(ss_ctx *ctx, const conv_case *c, const numbers *v)
     ss_release(x);
 }
 
+/* Skips what only the fakes of tests/cuda can show. */
+static void need_fakes(void)
+{
+    const char *device = getenv("SIGMASCOPE_DEVICE");
+
+    if (device && strcmp(device, "cuda-emulated"))
+        skip_because("only on the device cuda-emulated");
+}
+
 /* The largest difference, in units of what `terms` random roundings of f32 sums may come to. */
 static double worst(const float *got, const double *want, int64_t n, int64_t terms)
 {
@@ -185,6 +196,7 @@ static void test_by_cudnn(void **state)
 static void test_by_own_kernels(void **state)
 {
     (void)state;
+    need_fakes();
     setenv("SIGMASCOPE_CUDA_NO_ENGINES", "1", 1);
     worst_of_all(SS_ARITHMETIC_AUTO);
     unsetenv("SIGMASCOPE_CUDA_NO_ENGINES");
@@ -198,6 +210,7 @@ static void test_many_values(void **state)
     const conv_case c = {7, 9, 9, 8, 7, 3, 3, {1, 1, 1, 1, 1}};
 
     (void)state;
+    need_fakes();
     for (int i = 0; i < 4; i++) {
         ss_ctx *ctx = open_device(SS_ARITHMETIC_F32);
 
@@ -214,6 +227,7 @@ static void test_many_values(void **state)
 static void test_tensor_cores(void **state)
 {
     (void)state;
+    need_fakes();
     const double most = worst_of_all(SS_ARITHMETIC_TENSOR);
 
     assert_true(most > 10 && most < 0x1p-9 / 1e-7);
@@ -226,6 +240,7 @@ static void test_little_memory(void **state)
     ss_err e = {0};
 
     (void)state;
+    need_fakes();
     setenv("SIGMASCOPE_CUDA_MEMORY", "72000000", 1); /* 33.6 MB are cuBLAS's, x and dx 9.4 each */
     ss_ctx *ctx = open_device(SS_ARITHMETIC_AUTO);
     void *rest = ss_cuda_work(ctx->dev, 12 << 20, "the rest", &e);
@@ -241,8 +256,6 @@ static void test_little_memory(void **state)
  * one is for tensor cores, the others are not admitted, one of them as it wants too much memory. */
 static void test_choice(void **state)
 {
-    ss_ctx *ctx = open_device(SS_ARITHMETIC_AUTO);
-    ss_cuda_plans *plans = ctx->dev->plans;
     ss_cuda_conv c = {.n = 2,
                       .h = 8,
                       .w = 8,
@@ -262,6 +275,10 @@ static void test_choice(void **state)
     ss_err e = {0};
 
     (void)state;
+    need_fakes();
+    ss_ctx *ctx = open_device(SS_ARITHMETIC_AUTO);
+    ss_cuda_plans *plans = ctx->dev->plans;
+
     assert_int_equal(ss_cuda_plans_find(plans, &c, SS_CUDA_PLAN_FAST, &plan, &e), SS_OK);
     assert_int_equal(plan->engine, 70);
     assert_false(plan->fallback);
@@ -337,13 +354,108 @@ static void test_arithmetic(void **state)
     assert_false(ss_cuda_on_tensor_cores(&d, f16, bf16));
 }
 
+static void mark(ss_tensor *x, const ss_format *f)
+{
+    x->buf->exp_bits = f->exp_bits;
+    x->buf->man_bits = f->man_bits;
+}
+
+/* True when a plan for tensor cores was made, for a problem that has been run. */
+static bool used_tensor_cores(ss_device *d, ss_cuda_conv c)
+{
+    void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    long (*calls)(void) = (long (*)(void))dlsym(library, "ss_fake_calls");
+    const ss_cuda_plan *plan;
+    ss_err e = {0};
+
+    assert_non_null(calls);
+    c.tensor = 1;
+    const long before = calls();
+    assert_int_equal(ss_cuda_plans_find(d->plans, &c, SS_CUDA_PLAN_FAST, &plan, &e), SS_OK);
+    const bool had_it = calls() == before;
+    dlclose(library);
+    return had_it;
+}
+
+/* Tensor cores run where both operands were rounded to bf16, in each direction. */
+static void test_rounded_operands(void **state)
+{
+    enum { N = 2, H = 6, IN = 5, OUT = 4, K = 3 };
+    const ss_conv2d_opt opt = {1, 1, 1, 1, 1};
+    float values[N * H * H * IN + OUT * IN * K * K] = {0};
+    ss_format bf16;
+    ss_err e = {0};
+
+    (void)state;
+    need_fakes();
+    ss_format_parse("bf16", &bf16, &e);
+    for (int i = 0; i < 8; i++) {
+        ss_ctx *ctx = open_device(SS_ARITHMETIC_AUTO);
+        ss_tensor *x = ss_upload(ctx, ss_shape_of(N, H, H, IN), values);
+        ss_tensor *w = ss_param(ctx, SS_F32, ss_shape_of(OUT, IN, K, K), values);
+        ss_tensor *y = ss_upload(ctx, ss_shape_of(N, H, H, OUT), values);
+        const ss_format *rounded = i & 2 ? &bf16 : NULL;
+        const ss_conv2d_gradient_args a = {.x = x,
+                                           .w = w,
+                                           .dy = y,
+                                           .n = N,
+                                           .h = H,
+                                           .width = H,
+                                           .in = IN,
+                                           .out_h = H,
+                                           .out_w = H,
+                                           .out = OUT,
+                                           .kh = K,
+                                           .kw = K,
+                                           .opt = opt,
+                                           .weight_format = rounded};
+        ss_cuda_conv c = {.n = N,
+                          .h = H,
+                          .w = H,
+                          .in = IN,
+                          .out_h = H,
+                          .out_w = H,
+                          .out = OUT,
+                          .kh = K,
+                          .kw = K,
+                          .stride = 1,
+                          .top = 1,
+                          .left = 1,
+                          .bottom = 1,
+                          .right = 1,
+                          .align = 16};
+
+        if (i & 1)
+            mark(x, &bf16);
+        if (i & 4)
+            mark(y, &bf16);
+        assert_int_equal(
+            ctx->be->conv2d(
+                ctx->dev,
+                &(ss_conv2d_args){.x = x, .w = w, .opt = opt, .weight_format = rounded, .y = y},
+                &e),
+            SS_OK);
+        assert_int_equal(used_tensor_cores(ctx->dev, c), (i & 3) == 3);
+        c.direction = SS_CUDA_DATA;
+        assert_int_equal(ctx->be->back_conv2d_data(ctx->dev, &a, x, &e), SS_OK);
+        assert_int_equal(used_tensor_cores(ctx->dev, c), (i & 6) == 6);
+        c.direction = SS_CUDA_FILTER;
+        assert_int_equal(ctx->be->back_conv2d_weights(ctx->dev, &a, w, &e), SS_OK);
+        assert_int_equal(used_tensor_cores(ctx->dev, c), (i & 5) == 5);
+        ss_release(y);
+        ss_release(w);
+        ss_release(x);
+        ss_ctx_free(ctx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arithmetic),     cmocka_unit_test(test_by_cudnn),
         cmocka_unit_test(test_by_own_kernels), cmocka_unit_test(test_many_values),
-        cmocka_unit_test(test_tensor_cores),   cmocka_unit_test(test_little_memory),
-        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_tensor_cores),   cmocka_unit_test(test_rounded_operands),
+        cmocka_unit_test(test_little_memory),  cmocka_unit_test(test_choice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
