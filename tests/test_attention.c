@@ -457,7 +457,8 @@ static void test_laws(void **state)
     drop(&p);
 }
 
-/* 16384 tokens: the matrix would take 1 GiB, what linear memory takes is a few MiB. */
+/* 16384 tokens: the matrix would take 1 GiB, what linear memory takes is a few MiB, or 256 MiB on a
+ * GPU; an emulated one's memory is this process's. */
 static void test_memory_is_linear(void **state)
 {
     problem p = make(1, 16384, 16384, 1, 8, 1);
@@ -469,7 +470,7 @@ static void test_memory_is_linear(void **state)
     getrusage(RUSAGE_SELF, &before);
     run(&p, 2, y, &s);
     getrusage(RUSAGE_SELF, &after);
-    assert_true(after.ru_maxrss - before.ru_maxrss < 64 << 10); /* KiB */
+    assert_true(after.ru_maxrss - before.ru_maxrss < (test_device() ? 384 : 64) << 10); /* KiB */
     free(y);
     drop(&p);
 }

@@ -1,6 +1,7 @@
 /* conv.c - convolutions and their gradients (cuda.h)
  *
- * cuDNN has them (plans.h), with the bias in the same graph: a pass over y less than PyTorch's.
+ * cuDNN has them (plans.h), with the bias in the same graph: a pass over y less than PyTorch's. The
+ * gradients of 1x1 convolutions, as which those of matrix products come, are products (matrix.h).
  * What no engine takes exactly, and what is empty, runs in kernels of our own (conv.cu).
  *
  * Weights come as [out][in][kh][kw] and are kept beside them as [out][kh][kw][in], rounded, until
@@ -8,6 +9,7 @@
  */
 #include "kernels/cuda/arithmetic.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/matrix.h"
 #include "kernels/cuda/plans.h"
 
 /* How far all pointers are aligned, as far as engines care. */
@@ -173,6 +175,8 @@ static ss_cuda_conv gradient_of(ss_cuda_direction direction, const ss_conv2d_gra
 ss_code ss_cuda_back_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dx,
                                  ss_err *e)
 {
+    if (ss_cuda_is_product(a))
+        return ss_cuda_product_data(d, a, dx, e);
     const ss_cuda_conv c =
         gradient_of(SS_CUDA_DATA, a,
                     ss_cuda_on_tensor_cores(d, ss_cuda_numbers_of(a->dy, NULL),
@@ -188,6 +192,8 @@ ss_code ss_cuda_back_conv2d_data(ss_device *d, const ss_conv2d_gradient_args *a,
 ss_code ss_cuda_back_conv2d_weights(ss_device *d, const ss_conv2d_gradient_args *a, ss_tensor *dw,
                                     ss_err *e)
 {
+    if (ss_cuda_is_product(a))
+        return ss_cuda_product_weights(d, a, dw, e);
     const int64_t taps = a->kh * a->kw;
     const ss_cuda_conv c = gradient_of(SS_CUDA_FILTER, a,
                                        ss_cuda_on_tensor_cores(d, ss_cuda_numbers_of(a->x, NULL),

@@ -45,6 +45,7 @@ struct ss_device {
     ss_arithmetic arithmetic;
     bool has_tf32; /* tensor cores that multiply f32 values as TF32 */
     int multiprocessors;
+    size_t memory;    /* of the card */
     int64_t launches; /* of kernels of our own, since the device was opened */
     ss_cuda_later *later;
     char name[96];

@@ -117,18 +117,18 @@ static ss_code open_dnn(ss_device *d, ss_err *e)
 static ss_code describe(ss_device *d, ss_err *e)
 {
     int driver = 0, blas[3] = {0};
-    size_t available = 0, total = 0;
+    size_t available = 0;
     const int dnn = (int)d->api->cudnnGetVersion();
 
     SS_CU(d->api, e, cuDriverGetVersion, &driver);
-    SS_CU(d->api, e, cuMemGetInfo, &available, &total);
+    SS_CU(d->api, e, cuMemGetInfo, &available, &d->memory);
     for (int k = 0; k < 3; k++)
         d->api->cublasGetProperty((libraryPropertyType)k, &blas[k]);
     snprintf(d->text, sizeof d->text,
              "cuda:%d: %s, compute capability %d.%d, %d multiprocessors, %.1f GiB, driver CUDA "
              "%d.%d, cuBLAS %d.%d.%d, cuDNN %d.%d.%d",
              d->number, d->name, d->capability / 10, d->capability % 10, d->multiprocessors,
-             (double)total / GIB, driver / 1000, driver % 1000 / 10, blas[0], blas[1], blas[2],
+             (double)d->memory / GIB, driver / 1000, driver % 1000 / 10, blas[0], blas[1], blas[2],
              dnn / 10000, dnn / 100 % 100, dnn % 100);
     return SS_OK;
 }

@@ -15,11 +15,14 @@
 #ifndef SS_KERNELS_CUDA_KERNELS_H
 #define SS_KERNELS_CUDA_KERNELS_H
 
+#include "kernels/cuda/attention.h"
 #include "kernels/cuda/columns.h"
 #include "kernels/cuda/conv.h"
 #include "kernels/cuda/group_norm.h"
 #include "kernels/cuda/group_norm_back.h"
+#include "kernels/cuda/heads.h"
 #include "kernels/cuda/layer_norm.h"
+#include "kernels/cuda/matrix.h"
 #include "kernels/cuda/modulate.h"
 #include "kernels/cuda/pictures.h"
 #include "kernels/cuda/shape.h"
@@ -43,7 +46,10 @@
     FILE(group_norm_back, SS_CUDA_GROUP_NORM_BACK) \
     FILE(layer_norm, SS_CUDA_LAYER_NORM)           \
     FILE(unit_rms, SS_CUDA_UNIT_RMS)               \
-    FILE(modulate, SS_CUDA_MODULATE)
+    FILE(modulate, SS_CUDA_MODULATE)               \
+    FILE(attention, SS_CUDA_ATTENTION)             \
+    FILE(heads, SS_CUDA_HEADS)                     \
+    FILE(matrix, SS_CUDA_MATRIX)
 #define SS_CUDA_KERNELS(X)     \
     SS_CUDA_CONV(X)            \
     SS_CUDA_VALUES(X)          \
@@ -56,7 +62,10 @@
     SS_CUDA_GROUP_NORM_BACK(X) \
     SS_CUDA_LAYER_NORM(X)      \
     SS_CUDA_UNIT_RMS(X)        \
-    SS_CUDA_MODULATE(X)
+    SS_CUDA_MODULATE(X)        \
+    SS_CUDA_ATTENTION(X)       \
+    SS_CUDA_HEADS(X)           \
+    SS_CUDA_MATRIX(X)
 
 #define SS_MEMBERS(...) __VA_ARGS__
 #define X(name, threads, members) \

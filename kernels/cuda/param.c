@@ -27,15 +27,25 @@ static void plain_free(ss_device *d, void *form)
     ss_free(p);
 }
 
+static int64_t inputs_of(const ss_tensor *w)
+{
+    return w->shape.rank > 1 ? w->shape.dim[1] : 1;
+}
+
+static int64_t taps_of(const ss_tensor *w)
+{
+    const int64_t columns = w->shape.dim[0] * inputs_of(w);
+
+    return columns ? ss_shape_numel(w->shape) / columns : 1;
+}
+
 /* x [O][I][taps] -> y [O][taps][I], or as it is. */
 static ss_code arrange(ss_device *d, const ss_tensor *w, const ss_format *f, ss_cuda_order order,
                        float *y, ss_err *e)
 {
-    const int64_t n = ss_shape_numel(w->shape);
-    const int64_t in = w->shape.rank > 1 ? w->shape.dim[1] : 1;
-    const int64_t taps = order == SS_CUDA_OHWI ? n / (w->shape.dim[0] * in) : 1;
+    const int64_t n = ss_shape_numel(w->shape), in = inputs_of(w), taps = taps_of(w);
 
-    if (taps == 1)
+    if (order == SS_CUDA_AS_IS)
         return ss_cuda_widen(d, w->data, w->dtype, f, y, n, e);
     if (w->dtype == SS_F32)
         return ss_cuda_transpose(d, w->data, y, w->shape.dim[0], in, taps, f, e);
@@ -55,6 +65,8 @@ const float *ss_cuda_param(ss_device *d, const ss_tensor *w, ss_use use, const s
     const size_t bytes = (size_t)ss_shape_numel(w->shape) * sizeof(float);
     plain *p = w->prepared[use].form;
 
+    if (taps_of(w) == 1)
+        order = SS_CUDA_AS_IS;
     if (w->dtype == SS_F32 && !f && order == SS_CUDA_AS_IS)
         return w->data;
     if (p && p->version == w->version && p->order == order && is_rounded_alike(p, f))
