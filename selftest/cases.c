@@ -91,7 +91,7 @@ static void norms(sweep *s)
     CASE("unit_rms", .in = {S(2, 3, 2, 33)}, .option = {33, 1});
     CASE("unit_rms", .in = {S(2, 5, 12)}, .option = {4, 1});
     CASE("unit_rms", .in = {S(7, 3, 3, 3)}, .option = {27, 0.19245009});
-    CASE("unit_rms", .in = {S(3, 1)}, .option = {1, 0.5});
+    CASE("unit_rms", .in = {S(3, 3)}, .option = {3, 0.5});
 }
 
 static void elementwise(sweep *s)

@@ -24,8 +24,8 @@ static void expect_with(const char *settings, const char *args, int status, cons
     char command[1024];
     const char *program = getenv("SIGMASCOPE");
 
-    snprintf(command, sizeof command, "--version >$D/log; L=build/cuda-emulated; %s %s %s", settings,
-             program ? program : "build/sigmascope", args);
+    snprintf(command, sizeof command, "--version >$D/log; L=build/cuda-emulated; %s %s %s",
+             settings, program ? program : "build/sigmascope", args);
     expect(command, status, text);
 }
 
