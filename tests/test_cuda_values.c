@@ -5,6 +5,9 @@
 #if SS_CUDA
 #include "tests/cuda/beside.h"
 
+/* Values that one multiprocessor's threads take in several rounds. */
+enum { MANY = 40001 };
+
 /* The processor needs fused multiply-add, as a GPU has. */
 static void open_both(void **state)
 {
@@ -95,7 +98,7 @@ static void compare_values(ss_shape s)
 
 static void test_values(void **state)
 {
-    static const int64_t sizes[] = {0, 1, 3, 7, 33, 4099};
+    static const int64_t sizes[] = {0, 1, 3, 7, 33, 4099, MANY};
 
     open_both(state);
     for (size_t i = 0; i < N_OF(sizes); i++)
@@ -108,6 +111,24 @@ static void test_values(void **state)
 CALL(call_scale, scale_samples(s->d, x[0], arg, y, e))
 CALL(call_add_channels, add_channels(s->d, x[0], x[1], y, e))
 
+static void compare_samples_and_channels(int64_t N, int64_t P, int64_t C, const float *k)
+{
+    const ss_shape s = ss_shape_of(N, P, C);
+
+    beside_compare(&(ss_beside){.what = "scale samples",
+                                .run = call_scale,
+                                .arg = k,
+                                .n_in = 1,
+                                .in = {{s}},
+                                .out = s,
+                                .in_place = true});
+    beside_compare(&(ss_beside){.what = "add channels",
+                                .run = call_add_channels,
+                                .n_in = 2,
+                                .in = {{s}, {ss_shape_of(N, C)}},
+                                .out = s});
+}
+
 static void test_samples_and_channels(void **state)
 {
     static const int64_t samples[] = {0, 1, 3, 300}, sizes[] = {0, 1, 3, 4, 7, 8, 33};
@@ -119,24 +140,12 @@ static void test_samples_and_channels(void **state)
     for (size_t i = 0; i < N_OF(samples); i++) {
         for (size_t j = 0; j < N_OF(sizes) * N_OF(sizes); j++) {
             const int64_t P = sizes[j / N_OF(sizes)], C = sizes[j % N_OF(sizes)];
-            const ss_shape s = ss_shape_of(samples[i], P, C);
 
-            if (samples[i] == 300 && P * C > 100)
-                continue;
-            beside_compare(&(ss_beside){.what = "scale samples",
-                                        .run = call_scale,
-                                        .arg = k,
-                                        .n_in = 1,
-                                        .in = {{s}},
-                                        .out = s,
-                                        .in_place = true});
-            beside_compare(&(ss_beside){.what = "add channels",
-                                        .run = call_add_channels,
-                                        .n_in = 2,
-                                        .in = {{s}, {ss_shape_of(samples[i], C)}},
-                                        .out = s});
+            if (samples[i] < 300 || P * C <= 100)
+                compare_samples_and_channels(samples[i], P, C, k);
         }
     }
+    compare_samples_and_channels(2, MANY / 1000, 1000, k);
     beside_close();
 }
 
@@ -161,8 +170,8 @@ static void test_copy_rows(void **state)
 {
     open_both(state);
     for (int i = 0; i < 100; i++) {
-        const int64_t unit = i % 2 ? 4 : 1, len = beside_below(40) * unit;
-        const copy c = {.rows = beside_below(9),
+        const int64_t unit = i % 2 ? 4 : 1, len = beside_below(40) * unit + (i == 1 ? unit : 0);
+        const copy c = {.rows = i == 1 ? MANY / len : beside_below(9),
                         .len = len,
                         .x_offset = beside_below(5) * unit,
                         .y_offset = beside_below(5) * unit,
@@ -194,7 +203,7 @@ static void compare_permute(ss_shape s, const int *axes)
 static void test_permute(void **state)
 {
     static const int64_t small[] = {1, 2, 3, 4, 7, 8, 12}, large[] = {8, 9, 32, 33, 40, 65};
-    static const int swap[] = {0, 2, 1}, turn[] = {2, 1, 0};
+    static const int swap[] = {0, 2, 1}, turn[] = {2, 1, 0}, outer[] = {1, 0, 2};
 
     open_both(state);
     for (int i = 0; i < 150; i++) {
@@ -216,6 +225,7 @@ static void test_permute(void **state)
         compare_permute(s, i % 2 ? turn : swap);
     }
     compare_permute(ss_shape_of(3, 0, 40), swap);
+    compare_permute(ss_shape_of(40, MANY / 8000, 200), outer);
     beside_close();
 }
 
@@ -249,7 +259,7 @@ static void test_pictures(void **state)
     open_both(state);
     for (int i = 0; i < 60; i++) {
         const int64_t C = channels[i % 6], N = 1 + beside_below(3);
-        const int64_t H = 2 + beside_below(7), W = 2 + beside_below(7);
+        const int64_t H = i == 5 ? 40 : 2 + beside_below(7), W = i == 5 ? 40 : 2 + beside_below(7);
         const int64_t h = i % 3 ? 1 + beside_below(16) : 2 * H,
                       w = i % 3 ? 1 + beside_below(16) : 2 * W;
 
