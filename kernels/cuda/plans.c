@@ -113,30 +113,33 @@ static bool admitted(ss_cuda_descriptors *s, cudnnBackendDescriptor_t engine, bo
 typedef struct {
     const ss_cuda_conv *problem;
     ss_cuda_choice choice;
-    size_t work_limit;
-    int skip;          /* how many admitted plans to pass over */
     ss_cuda_plan best; /* plan is NULL as long as none is found */
+    ss_cuda_plan *all; /* [room]: all are wanted; NULL: the best alone */
+    int room, n;
 } search;
 
-static bool better(search *s, const ss_cuda_plan *plan)
+static bool better(const search *s, const ss_cuda_plan *plan)
 {
-    if (s->skip > 0) {
-        s->skip--;
-        return false;
-    }
     if (s->choice == SS_CUDA_PLAN_FAST)
-        return !s->best.plan && plan->work_bytes <= s->work_limit;
+        return !s->best.plan && plan->work_bytes <= ss_cuda_work_limit(s->problem);
     return !s->best.plan || plan->work_bytes < s->best.work_bytes;
 }
 
 static bool finished(const search *s)
 {
+    if (s->all)
+        return s->n == s->room;
     return s->best.plan && (s->choice == SS_CUDA_PLAN_FAST || s->best.work_bytes == 0);
 }
 
-/* Keeps the plan of s, or the best one so far, and leaves the other to be destroyed with s. */
+/* Keeps the plan, the last descriptor of s, or the best one so far; the other is left to s. */
 static void consider(ss_cuda_descriptors *s, ss_cuda_plan plan, search *found)
 {
+    if (found->all) {
+        found->all[found->n++] = plan;
+        s->n--;
+        return;
+    }
     if (!better(found, &plan))
         return;
     s->owned[s->n - 1] = found->best.plan;
@@ -278,7 +281,7 @@ ss_code ss_cuda_plans_find(ss_cuda_plans *p, const ss_cuda_conv *c, ss_cuda_choi
     if (!n)
         return ss_no_memory(e, "a plan of a convolution");
     if (!n->known[choice]) {
-        search s = {.problem = c, .choice = choice, .work_limit = ss_cuda_work_limit(c)};
+        search s = {.problem = c, .choice = choice};
         const ss_code rc = choose(p, &s, e);
 
         if (rc != SS_OK)
@@ -290,13 +293,15 @@ ss_code ss_cuda_plans_find(ss_cuda_plans *p, const ss_cuda_conv *c, ss_cuda_choi
     return SS_OK;
 }
 
-ss_code ss_cuda_plans_nth(ss_cuda_plans *p, const ss_cuda_conv *c, int k, ss_cuda_plan *plan,
-                          ss_err *e)
+ss_code ss_cuda_plans_all(ss_cuda_plans *p, const ss_cuda_conv *c, int room, ss_cuda_plan *plan,
+                          int *n, ss_err *e)
 {
-    search s = {.problem = c, .choice = SS_CUDA_PLAN_FAST, .work_limit = SIZE_MAX, .skip = k};
+    search s = {.problem = c, .all = plan, .room = room};
     const ss_code rc = choose(p, &s, e);
 
-    *plan = s.best;
+    while (rc != SS_OK && s.n)
+        p->api->cudnnBackendDestroyDescriptor(plan[--s.n].plan);
+    *n = s.n;
     return rc;
 }
 

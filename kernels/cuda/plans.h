@@ -47,10 +47,10 @@ typedef enum { SS_CUDA_PLAN_FAST, SS_CUDA_PLAN_LEAN, SS_CUDA_N_PLANS } ss_cuda_c
 ss_code ss_cuda_plans_find(ss_cuda_plans *p, const ss_cuda_conv *c, ss_cuda_choice choice,
                            const ss_cuda_plan **plan, ss_err *e);
 
-/* The admitted plan number k, from 0, in the heuristics' order, whatever work space it wants; NULL
- * when there are fewer. Made anew; the caller destroys plan->plan. For measurements. */
-ss_code ss_cuda_plans_nth(ss_cuda_plans *p, const ss_cuda_conv *c, int k, ss_cuda_plan *plan,
-                          ss_err *e);
+/* The first admitted plans, up to `room`, in the heuristics' order, whatever work space they want;
+ * *n tells how many. Made anew; the caller destroys each plan. For measurements. */
+ss_code ss_cuda_plans_all(ss_cuda_plans *p, const ss_cuda_conv *c, int room, ss_cuda_plan *plan,
+                          int *n, ss_err *e);
 
 /* Engines that turn channels outermost want room for x and y; others little. Twice the bytes of
  * x, w and y and 64 MiB are granted, as memory that a network's other tensors use as well. */

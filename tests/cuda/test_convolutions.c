@@ -271,7 +271,10 @@ static void test_choice(void **state)
                       .bottom = 1,
                       .right = 1,
                       .align = 16};
+    static const int64_t engines[] = {2, 70, 0};
     const ss_cuda_plan *plan;
+    ss_cuda_plan all[4];
+    int n;
     ss_err e = {0};
 
     (void)state;
@@ -285,17 +288,15 @@ static void test_choice(void **state)
     assert_int_equal(ss_cuda_plans_find(plans, &c, SS_CUDA_PLAN_LEAN, &plan, &e), SS_OK);
     assert_int_equal(plan->engine, 0);
     assert_int_equal(plan->work_bytes, 0);
-    for (int k = 0; k < 4; k++) {
-        static const int64_t engine[] = {2, 70, 0};
-        ss_cuda_plan nth;
-
-        assert_int_equal(ss_cuda_plans_nth(plans, &c, k, &nth, &e), SS_OK);
-        assert_int_equal(nth.plan != NULL, k < 3);
-        if (nth.plan) {
-            assert_int_equal(nth.engine, engine[k]);
-            ctx->dev->api->cudnnBackendDestroyDescriptor(nth.plan);
-        }
+    assert_int_equal(ss_cuda_plans_all(plans, &c, 4, all, &n, &e), SS_OK);
+    assert_int_equal(n, 3);
+    for (int k = 0; k < n; k++) {
+        assert_int_equal(all[k].engine, engines[k]);
+        ctx->dev->api->cudnnBackendDestroyDescriptor(all[k].plan);
     }
+    assert_int_equal(ss_cuda_plans_all(plans, &c, 1, all, &n, &e), SS_OK);
+    assert_int_equal(n, 1);
+    ctx->dev->api->cudnnBackendDestroyDescriptor(all[0].plan);
     c.tensor = 1;
     assert_int_equal(ss_cuda_plans_find(plans, &c, SS_CUDA_PLAN_FAST, &plan, &e), SS_OK);
     assert_int_equal(plan->engine, 67);

@@ -202,11 +202,11 @@ static void test_networks(void **state)
         const char *name, *what;
         int64_t samples;
         bool large;
-    } networks[] = {{"ddpm-cifar10-32", "ddpm-cifar10 x 64", 64, false},
-                    {"stable-diffusion-1.5", "SD 1.5 x 1", 1, false},
-                    {"stable-diffusion-1.5", "SD 1.5 x 8", 8, true},
-                    {"deepfloyd-if-i-m", "IF-I-M x 2", 2, true},
-                    {"stable-diffusion-xl-base-1.0", "SDXL x 2", 2, true}};
+    } networks[] = {{"cifar10", "ddpm-cifar10 x 64", 64, false},
+                    {"sd15", "SD 1.5 x 1", 1, false},
+                    {"sd15", "SD 1.5 x 8", 8, true},
+                    {"if-i-m", "IF-I-M x 2", 2, true},
+                    {"sdxl", "SDXL x 2", 2, true}};
 
     (void)state;
     if (!api)
@@ -217,7 +217,7 @@ static void test_networks(void **state)
 
         if (networks[i].large && !every)
             continue;
-        snprintf(path, sizeof path, "tests/cuda/networks/%s.json", networks[i].name);
+        snprintf(path, sizeof path, "tests/bench/configs/%s/config.json", networks[i].name);
         note_network(&list, path, networks[i].samples);
         assert_true(list.n > 5);
         hold_everywhere(networks[i].what, &list);

@@ -74,7 +74,9 @@ static void time_one(ss_device *d, const ss_cuda_conv *c, sums *s)
         .x = memory[0], .w = memory[1], .y = memory[2], .bias = c->bias ? memory[3] : NULL};
     static const char *const direction[] = {"forward", "data", "filter"};
     const ss_cuda_plan *chosen;
+    ss_cuda_plan plan[MOST_PLANS];
     double fastest = INFINITY;
+    int n;
 
     for (int i = 0; i < 4; i++) /* numbers near 0.01 */
         TRY(d->api->cuMemsetD32Async((CUdeviceptr)memory[i], 0x3c23d70a + (unsigned)i,
@@ -87,20 +89,16 @@ static void time_one(ss_device *d, const ss_cuda_conv *c, sums *s)
            direction[c->direction], c->tensor ? "TF32" : "f32 ", (long long)c->n, (long long)c->h,
            (long long)c->w, (long long)c->in, (long long)c->out, (long long)c->kh, (long long)c->kw,
            (long long)c->stride, time);
-    for (int k = 0; k < MOST_PLANS; k++) {
-        ss_cuda_plan plan;
+    TRY(ss_cuda_plans_all(d->plans, c, MOST_PLANS, plan, &n, &err));
+    for (int k = 0; k < n; k++) {
+        if (plan[k].work_bytes <= ss_cuda_work_limit(c)) {
+            const double ms = time_of(d, &plan[k], at);
 
-        TRY(ss_cuda_plans_nth(d->plans, c, k, &plan, &err));
-        if (!plan.plan)
-            break;
-        if (plan.work_bytes <= ss_cuda_work_limit(c)) {
-            const double ms = time_of(d, &plan, at);
-
-            printf(" %lld%s %.0fM %.3f", (long long)plan.engine, plan.fallback ? "F" : "",
-                   (double)plan.work_bytes / (1 << 20), ms);
+            printf(" %lld%s %.0fM %.3f", (long long)plan[k].engine, plan[k].fallback ? "F" : "",
+                   (double)plan[k].work_bytes / (1 << 20), ms);
             fastest = ms < fastest ? ms : fastest;
         }
-        d->api->cudnnBackendDestroyDescriptor(plan.plan);
+        d->api->cudnnBackendDestroyDescriptor(plan[k].plan);
     }
     printf("\n");
     fflush(stdout);
@@ -112,21 +110,23 @@ static void time_one(ss_device *d, const ss_cuda_conv *c, sums *s)
 
 static void time_network(ss_device *d, const char *what, const convolutions *list)
 {
-    for (int tensor = 0; tensor <= (d->has_tf32 ? 1 : 0); tensor++)
-        for (int direction = 0; direction < SS_CUDA_N_DIRECTIONS; direction++) {
-            sums s = {0};
+    for (int tensor = 0; tensor <= (d->has_tf32 ? 1 : 0); tensor++) {
+        sums s[SS_CUDA_N_DIRECTIONS] = {0};
 
-            for (int i = 0; i < list->n; i++) {
-                ss_cuda_conv c = list->of[i];
+        for (int i = 0; i < SS_CUDA_N_DIRECTIONS * list->n; i++) {
+            ss_cuda_conv c = list->of[i / SS_CUDA_N_DIRECTIONS];
 
-                c.direction = direction;
-                c.tensor = tensor;
-                c.bias = c.bias && direction == SS_CUDA_FORWARD;
-                time_one(d, &c, &s);
-            }
-            printf("%s, %s, direction %d: chosen %.3f ms, fastest %.3f ms\n", what,
-                   tensor ? "TF32" : "f32", direction, s.chosen, s.fastest);
+            c.direction = i % SS_CUDA_N_DIRECTIONS;
+            c.tensor = tensor;
+            c.bias = c.bias && c.direction == SS_CUDA_FORWARD;
+            time_one(d, &c, &s[c.direction]);
         }
+        printf("%s, each convolution once, %s, ms chosen (fastest): forward %.3f (%.3f), data %.3f "
+               "(%.3f), filter %.3f (%.3f)\n",
+               what, tensor ? "TF32" : "f32", s[SS_CUDA_FORWARD].chosen, s[SS_CUDA_FORWARD].fastest,
+               s[SS_CUDA_DATA].chosen, s[SS_CUDA_DATA].fastest, s[SS_CUDA_FILTER].chosen,
+               s[SS_CUDA_FILTER].fastest);
+    }
 }
 
 int main(int argc, char **argv)
@@ -134,7 +134,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int64_t samples;
-    } networks[] = {{"stable-diffusion-1.5", 1}, {"ddpm-cifar10-32", 64}, {"deepfloyd-if-i-m", 1}};
+    } networks[] = {{"sd15", 1}, {"cifar10", 64}, {"if-i-m", 1}};
     const bool tiny = argc > 1 && !strcmp(argv[1], "--tiny");
     ss_device *d;
 
@@ -149,7 +149,7 @@ int main(int argc, char **argv)
         convolutions list = {.n = 0};
         char path[256];
 
-        snprintf(path, sizeof path, "tests/cuda/networks/%s.json", networks[i].name);
+        snprintf(path, sizeof path, "tests/bench/configs/%s/config.json", networks[i].name);
         note_network(&list, path, networks[i].samples);
         time_network(d, networks[i].name, &list);
     }
