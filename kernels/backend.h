@@ -174,7 +174,8 @@ typedef struct {
  * modulated_stats: y [n][...][C], mod [n][2C] (scale, shift): statistics of y (1 + scale) and of
  *                  that + shift, host [n] each; of only the ranges (inner_stats.h) where both are
  *                  finite and below 2^SS_LOGIT_FROM in all samples, as then nothing else matters
- * optimizer_step, sum_squares: step.h, of n parameters; sums [n] and sum are results on the host */
+ * optimizer_step, sum_squares: step.h, of n parameters; sums [n] and sum are results on the host
+ * squared_error: loss.h; target and slope are operands, squares is a result on the host */
 #define SS_COMPOSED_ENTRIES(X)                                                                 \
     X(conv2d, (const ss_conv2d_args *a), (a))                                                  \
     X(linear, (const ss_linear_args *a), (a))                                                  \
@@ -183,7 +184,11 @@ typedef struct {
       (y, mod, scaled, shifted))                                                               \
     X(optimizer_step, (const ss_step *s, size_t n, const ss_step_rule *r, ss_step_sums *sums), \
       (s, n, r, sums))                                                                         \
-    X(sum_squares, (const ss_tensor *const *x, size_t n, double *sum), (x, n, sum))
+    X(sum_squares, (const ss_tensor *const *x, size_t n, double *sum), (x, n, sum))            \
+    X(squared_error,                                                                           \
+      (const ss_tensor *y, const float *target, const double *slope, ss_tensor *dy,            \
+       double *squares),                                                                       \
+      (y, target, slope, dy, squares))
 
 /* unit_rms: x is a parameter, or f32
  * activate to add: elementwise; y may be x or a (in place). gain: g is a parameter of one value

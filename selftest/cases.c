@@ -173,6 +173,9 @@ static void measures(sweep *s)
     CASE("optimizer_step", .in = {S(64, 320), S(64, 320), S(64, 320), S(64, 320)}, .big = true);
     CASE("sum_squares", .in = {S(1), S(3, 7)});
     CASE("sum_squares", .in = {S(13, 33), S(4096)});
+    CASE("squared_error", .in = {S(1, 1), S(1, 1)});
+    CASE("squared_error", .in = {S(3, 7, 13), S(3, 7, 13)});
+    CASE("squared_error", .in = {S(2, 33, 33, 5), S(2, 33, 33, 5)});
 }
 
 const ss_case *ss_all_cases(int *n)

@@ -5,6 +5,7 @@
  * exact.
  */
 #include "base/mem.h"
+#include "kernels/loss.h"
 #include "kernels/results.h"
 #include "kernels/step.h"
 #include "selftest/modules.h"
@@ -365,6 +366,33 @@ static void sum_squares(ss_ctx *c, const ss_case *k, ss_tensor *const x[], ss_ou
     ss_outputs_put(out, "sum", sum, false);
 }
 
+static void put_squares(void *self, const double *squares, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        ss_outputs_put(self, "squares", squares[i], false);
+}
+
+static void squared_error(ss_ctx *c, const ss_case *k, ss_tensor *const x[], ss_outputs *out)
+{
+    const size_t n = (size_t)ss_shape_numel(k->in[0]), samples = (size_t)k->in[0].dim[0];
+    float *target = ss_alloc(n, sizeof *target);
+    double *slope = ss_alloc(samples, sizeof *slope);
+
+    if (!target || !slope || ss_download(c, x[1], target, NULL) != SS_OK) {
+        ss_ctx_fail(c, SS_NOMEM, "a target: no memory");
+    } else {
+        for (size_t i = 0; i < samples; i++)
+            slope[i] = 0.3 + 0.1 * (double)i;
+        ss_tensor *dy = ss_squared_error(c, x[0], target, slope, put_squares, out);
+
+        ss_case_put(c, out, "dy", dy);
+        ss_release(dy);
+        ss_ctx_finish(c, NULL);
+    }
+    ss_free(target);
+    ss_free(slope);
+}
+
 /* clang-format off */
 const ss_operation ss_operations[] = {
     {"conv2d", "xpp", .forward = conv2d, .library = true, .winograd = true, .bound = 6e-6, .back = 6e-6, .steps = 2},
@@ -398,6 +426,7 @@ const ss_operation ss_operations[] = {
     {"modulated_stats", "xx", .other = modulated_stats, .bound = 1e-6, .no_policy = true},
     {"optimizer_step", "xxxx", .other = step, .bound = 5e-7, .no_policy = true, .no_hostile = true},
     {"sum_squares", "xx", .other = sum_squares, .bound = 1e-6, .no_policy = true},
+    {"squared_error", "xx", .other = squared_error, .bound = 1e-6, .no_policy = true},
 };
 /* clang-format on */
 const int ss_n_operations = sizeof ss_operations / sizeof *ss_operations;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "kernels/context.h"
+#include "kernels/loss.h"
 #include "kernels/tape.h"
 
 #include <math.h>
@@ -39,37 +40,58 @@ ss_code ss_batch_forward(ss_ctx *c, const ss_model *m, const ss_batch *b, ss_err
     return rc;
 }
 
+/* Who takes the squared errors. */
+typedef struct {
+    const ss_batch *b;
+    int64_t values; /* of a sample */
+    double *losses; /* or NULL */
+    ss_batch_loss *out;
+} taker;
+
+static void take_squares(void *self, const double *squares, int64_t n)
+{
+    const taker *t = self;
+
+    t->out->loss = ss_objective_loss(t->b->levels, n, t->values, squares, t->losses);
+}
+
+/* Seeds the tape with the gradient of scale * loss; t stays until the context has finished. */
+static void seed_loss(ss_ctx *c, const ss_tensor *y, taker *t, double scale)
+{
+    const int n = t->b->n;
+    double *slope = ss_alloc((size_t)n, sizeof *slope);
+
+    if (!slope) {
+        ss_ctx_fail(c, SS_NOMEM, "a batch of %d: out of memory", n);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        slope[i] = ss_objective_slope(&t->b->levels[i], n, t->values, scale);
+    ss_tensor *dy = ss_squared_error(c, y, t->b->target, slope, take_squares, t);
+
+    ss_tape_seed(c, y, dy, 1);
+    ss_release(dy);
+    ss_free(slope);
+}
+
 /* Runs the forward pass under the tape, and seeds it. */
-static ss_code record(ss_ctx *c, const ss_model *m, const ss_batch *b,
-                      const ss_gradients_options *opt, double *losses, ss_batch_loss *out,
+static ss_code record(ss_ctx *c, const ss_model *m, const ss_gradients_options *opt, taker *t,
                       ss_err *e)
 {
-    const int64_t values = (int64_t)b->h * b->w * ss_model_about(m)->net.out_channels;
-    float *answer = ss_alloc((size_t)(b->n * values), sizeof *answer);
-    ss_tensor *dy = NULL, *y = forward(c, m, b);
-    ss_code rc =
-        answer ? ss_ctx_check(c, e) : ss_fail(e, SS_NOMEM, "a batch of %d: out of memory", b->n);
+    ss_tensor *y = forward(c, m, t->b);
 
-    if (rc != SS_OK || (rc = ss_download(c, y, answer, e)) != SS_OK)
-        goto out;
-    out->loss = ss_objective_loss(b->levels, b->n, values, answer, b->target, opt->scale, losses,
-                                  answer); /* becomes the gradient */
-    dy = ss_upload(c, ss_shape_get(y), answer);
-    ss_tape_seed(c, y, dy, 1);
-    if (opt->penalty && opt->lambda != 0)
-        ss_penalty_seed(opt->penalty, c, opt->scale * opt->lambda);
-    rc = ss_ctx_check(c, e);
-out:
-    ss_free(answer);
-    ss_release(dy);
+    seed_loss(c, y, t, opt->scale);
     ss_release(y);
-    return rc;
+    if (opt->penalty && opt->lambda != 0 && !ss_ctx_failed(c))
+        ss_penalty_seed(opt->penalty, c, opt->scale * opt->lambda);
+    return ss_ctx_check(c, e);
 }
 
 ss_code ss_gradients_add(ss_ctx *c, const ss_model *m, const ss_batch *b,
                          const ss_gradients_options *opt, double *losses, ss_batch_loss *out,
                          ss_err *e)
 {
+    taker t = {b, (int64_t)b->h * b->w * ss_model_about(m)->net.out_channels, losses, out};
     ss_code rc;
 
     *out = (ss_batch_loss){NAN, NAN};
@@ -77,7 +99,7 @@ ss_code ss_gradients_add(ss_ctx *c, const ss_model *m, const ss_batch *b,
         ss_penalty_begin(opt->penalty, opt->lambda != 0);
     if ((rc = ss_tape_begin(c, &(ss_tape_options){.recompute = opt->recompute}, e)) != SS_OK)
         return rc;
-    rc = record(c, m, b, opt, losses, out, e);
+    rc = record(c, m, opt, &t, e);
     if (rc == SS_OK) {
         rc = ss_tape_backward(c, e);
         rc = rc == SS_OK ? ss_ctx_finish(c, e) : rc;

@@ -157,28 +157,24 @@ void ss_objective_prepare(const ss_objective *o, ss_level l, const float *x0, co
     }
 }
 
-double ss_objective_loss(const ss_level *l, int64_t n, int64_t each, const float *answer,
-                         const float *target, double scale, double *loss, float *grad)
+double ss_objective_loss(const ss_level *l, int64_t n, int64_t each, const double *squares,
+                         double *loss)
 {
     double total = 0;
 
     for (int64_t i = 0; i < n; i++) {
-        const double slope = scale * 2 * l[i].weight / ((double)n * (double)each);
-        double sum = 0;
+        const double mean = squares[i] * (l[i].weight / (double)each);
 
-        for (int64_t j = i * each; j < (i + 1) * each; j++) {
-            const double d = (double)answer[j] - target[j];
-
-            sum += d * d;
-            if (grad)
-                grad[j] = (float)(slope * d);
-        }
-        sum *= l[i].weight / (double)each;
         if (loss)
-            loss[i] = sum;
-        total += sum;
+            loss[i] = mean;
+        total += mean;
     }
     return total / (double)n;
+}
+
+double ss_objective_slope(const ss_level *l, int64_t n, int64_t each, double scale)
+{
+    return scale * 2 * l->weight / ((double)n * (double)each);
 }
 
 int ss_loss_bin(const ss_loss_bins *b, double sigma)

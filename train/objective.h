@@ -98,15 +98,16 @@ ss_level ss_objective_level(const ss_objective *o, double at);
 void ss_objective_prepare(const ss_objective *o, ss_level l, const float *x0, const float *noise,
                           int64_t n, float *input, float *target);
 
-/* The loss of n samples of `each` values, and its gradient with respect to the answer,
+/* The loss of n samples of `each` values, from the sums of squared errors, sum_j (F_ij -
+ * target_ij)^2 (kernels/loss.h), and the slope of scale * loss,
  *
- *   loss[i] = weight_i mean_j (F_ij - target_ij)^2        returned: mean_i loss[i]
- *   grad_ij = scale 2 weight_i (F_ij - target_ij) / (n each)
+ *   loss[i] = weight_i squares_i / each                    returned: mean_i loss[i]
+ *   slope_i = scale 2 weight_i / (n each)                  by which F_ij - target_ij is multiplied
  *
- * summed in double in a fixed order. loss [n] and grad [n][each] may be NULL; grad may be answer.
- */
-double ss_objective_loss(const ss_level *l, int64_t n, int64_t each, const float *answer,
-                         const float *target, double scale, double *loss, float *grad);
+ * loss [n] may be NULL, and may be squares. */
+double ss_objective_loss(const ss_level *l, int64_t n, int64_t each, const double *squares,
+                         double *loss);
+double ss_objective_slope(const ss_level *l, int64_t n, int64_t each, double scale);
 
 /* The loss by noise level: `n` bins between sigma lo and hi, even in ln sigma; the outermost take
  * what lies beyond. Each keeps a running mean, m += (1 - decay) (loss - m), which begins with the

@@ -206,6 +206,7 @@ const ss_backend ss_backend_cpu = {.name = "cpu",
                                    .modulated_stats = ss_cpu_modulated_stats,
                                    .optimizer_step = ss_cpu_optimizer_step,
                                    .sum_squares = ss_cpu_sum_squares,
+                                   .squared_error = ss_cpu_squared_error,
                                    .back_conv2d_data = ss_cpu_conv2d_data,
 #define X(name, params, args) .name = cpu_##name,
                                    SS_KERNEL_ENTRIES(X)

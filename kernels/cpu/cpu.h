@@ -126,6 +126,8 @@ ss_code ss_cpu_optimizer_step(ss_device *d, const ss_step *s, size_t n, const ss
                               ss_step_sums *sums, ss_err *e);
 ss_code ss_cpu_sum_squares(ss_device *d, const ss_tensor *const *x, size_t n, double *sum,
                            ss_err *e);
+ss_code ss_cpu_squared_error(ss_device *d, const ss_tensor *y, const float *target,
+                             const double *slope, ss_tensor *dy, double *squares, ss_err *e);
 
 /* onednn.c. bf16: x or dy, and the weights under their format, are all numbers of bf16, and the
  * device has it. */

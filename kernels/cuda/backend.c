@@ -88,6 +88,7 @@ const ss_backend ss_backend_cuda = {
     .back_attention = ss_cuda_back_attention,
     .fill = ss_cuda_fill,
     .stats = ss_cuda_stats,
+    .squared_error = ss_cuda_squared_error,
     .optimizer_step = ss_cuda_optimizer_step,
     .sum_squares = ss_cuda_sum_squares,
     .back_sum_rows = ss_cuda_back_sum_rows,

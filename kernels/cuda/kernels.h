@@ -22,6 +22,7 @@
 #include "kernels/cuda/group_norm_back.h"
 #include "kernels/cuda/heads.h"
 #include "kernels/cuda/layer_norm.h"
+#include "kernels/cuda/loss.h"
 #include "kernels/cuda/matrix.h"
 #include "kernels/cuda/modulate.h"
 #include "kernels/cuda/pictures.h"
@@ -41,6 +42,7 @@
     FILE(pictures, SS_CUDA_PICTURES)               \
     FILE(columns, SS_CUDA_COLUMNS)                 \
     FILE(step, SS_CUDA_STEP)                       \
+    FILE(loss, SS_CUDA_LOSS)                       \
     FILE(stats, SS_CUDA_STATS)                     \
     FILE(group_norm, SS_CUDA_GROUP_NORM)           \
     FILE(group_norm_back, SS_CUDA_GROUP_NORM_BACK) \
@@ -57,6 +59,7 @@
     SS_CUDA_PICTURES(X)        \
     SS_CUDA_COLUMNS(X)         \
     SS_CUDA_STEP(X)            \
+    SS_CUDA_LOSS(X)            \
     SS_CUDA_STATS(X)           \
     SS_CUDA_GROUP_NORM(X)      \
     SS_CUDA_GROUP_NORM_BACK(X) \
