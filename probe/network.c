@@ -215,7 +215,7 @@ ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **li
     if (!*list)
         return ss_no_memory(e, "a network");
     if (!here)
-        rc = ss_ctx_new(&(ss_ctx_options){.threads = ss_ctx_threads(c)}, &cpu, e);
+        rc = ss_ctx_new(&(ss_ctx_options){0}, &cpu, e);
     if (rc == SS_OK)
         rc = measure(k, here ? c : cpu, *list, e);
     ss_ctx_free(cpu);

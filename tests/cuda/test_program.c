@@ -70,10 +70,77 @@ static void test_errors(void **state)
     }
 }
 
+#define QUICK " --sigmas 1 --samples 2 --quiet"
+#define TRAIN                                                                               \
+    "train train/configs/fast-16.json -o $D/t --set data.kind=shapes --set data.path=null " \
+    "--set data.labels=null --set batch=2 --set statistics.every=1 "
+
+/* The same numbers as the CPU's; the files say where they are from. */
+static void test_runs(void **state)
+{
+    (void)state;
+    expect_with(DEVICE, "probe $M -o $D/cpu.h5" QUICK, 0, NULL);
+    expect_with(DEVICE, "probe $M -o $D/gpu.h5 --device cuda:0" QUICK, 0, NULL);
+    expect_with(DEVICE, "compare $D/cpu.h5 $D/gpu.h5 --fail-over 1.0001", 0,
+                "the runs differ in device");
+    assert_non_null(strstr(output, "cuda:0: Emulated"));
+    expect_with(DEVICE, "probe $M -o $D/cpu.h5 --resume --device cuda" QUICK, 2,
+                "--device is cuda, the run has cpu");
+    expect_with(DEVICE " SIGMASCOPE_CUDA_CARDS=2",
+                "probe $M -o $D/gpu.h5 --resume --device cuda" QUICK, 0, NULL);
+    expect_with(DEVICE,
+                "probe $M -o $D/fp16.h5 --precision fp16 --arithmetic tensor --device cuda" QUICK,
+                0, NULL);
+    expect_with(DEVICE, "analyze $D/fp16.h5", 0, "arithmetic");
+    assert_non_null(strstr(output, "tensor"));
+    expect_with(DEVICE,
+                "generate $M -o $D/g --samples 1 --steps 1 --probe $D/g.h5 --device cuda --quiet",
+                0, NULL);
+    expect_with(DEVICE, "analyze $D/g.h5", 0, "cuda");
+    expect_with(DEVICE, "bisect $M --fail 'absmax(*) > 1' --cache $D/b --device cuda" QUICK, 3,
+                NULL);
+    expect_with(DEVICE, TRAIN "--steps 2 --device cuda --quiet", 0, NULL);
+    expect_with(DEVICE, TRAIN "--steps 3 --resume", 0,
+                "its steps were computed on device cuda, the next ones are on cpu");
+}
+
+static void test_selftest(void **state)
+{
+    (void)state;
+    expect_with(DEVICE, "selftest --device cuda --quick --quiet", 0, " runs are good");
+    expect_with(DEVICE, "selftest --device cuda --quick --arithmetic tensor --quiet", 0,
+                " runs are good");
+    expect_with(DEVICE, "selftest --device cuda --only affine --quick --speed tiny --quiet", 0,
+                "product in TF32");
+}
+
+/* The script for a card, with the emulated one. */
+static void test_gpu_run(void **state)
+{
+    (void)state;
+    char command[1400];
+
+    if (system("python3 -c 'import json' 2>/dev/null") != 0)
+        skip_because("there is no python3, which writes the summary");
+    snprintf(command, sizeof command,
+             "tests/cuda/gpu-run --emulated --out %s/run --only hashes --limits 9 >%s/log 2>&1 || "
+             "{ cat %s/log; false; }",
+             tmp_dir, tmp_dir, tmp_dir);
+    assert_int_equal(system(command), 0);
+    snprintf(command, sizeof command,
+             "cd %s/run && grep -q 'hashes: good' steps.txt && grep -q 'runs are good' summary.txt "
+             "&& grep -q '\"runs\"' summary.json && [ $(wc -l <summary.txt) -le 60 ]",
+             tmp_dir);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_selftest),
+        cmocka_unit_test(test_gpu_run),
     };
 
     return cmocka_run_group_tests(tests, open_folders, remove_tmp);
