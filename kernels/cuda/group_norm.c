@@ -146,7 +146,7 @@ ss_code ss_cuda_group_norm(ss_device *d, const ss_group_norm_args *a, ss_err *e)
     const bool aligned = ss_cuda_pack(4, a->x->data, a->y->data, ss_cuda_values(a->plain)) == 4;
     const float *gamma, *beta;
     ss_cuda_cut c;
-    bool fits = false;
+    bool small = false, tile = false;
     ss_code rc = ss_cuda_norm_parameter(d, a->gamma, a->weight_format, &gamma, e);
 
     if (rc == SS_OK)
@@ -154,13 +154,20 @@ ss_code ss_cuda_group_norm(ss_device *d, const ss_group_norm_args *a, ss_err *e)
     if (rc == SS_OK && a->n * a->positions * a->channels == 0)
         return SS_OK;
     if (rc == SS_OK)
-        rc = ss_cuda_cut_tiles(a, aligned, SS_THREADS_group_norm_tile, 8, &c, &fits, e);
+        rc = ss_cuda_cut_tiles(a, aligned, SS_THREADS_group_norm_small, SS_SMALL_ROWS, &c, &small,
+                               e);
+    if (rc == SS_OK && !small)
+        rc = ss_cuda_cut_tiles(a, aligned, SS_THREADS_group_norm_tile, SS_TILE_ROWS, &c, &tile, e);
     if (rc != SS_OK)
         return rc;
-    if (!fits)
+    if (!small && !tile)
         return large(d, a, aligned, gamma, beta, e);
-    return SS_LAUNCH(d, e, group_norm_tile, (ss_cuda_grid_size){.x = a->n * c.slabs},
-                     .x = a->x->data, .y = a->y->data, .plain = ss_cuda_values(a->plain),
-                     .gamma = gamma, .beta = beta, .mod = ss_cuda_values(a->mod), .cut = c,
-                     .eps = a->eps, .act = (int32_t)a->act, .torch = a->torch);
+#define ARGUMENTS                                                                                 \
+    .x = a->x->data, .y = a->y->data, .plain = ss_cuda_values(a->plain), .gamma = gamma,          \
+    .beta = beta, .mod = ss_cuda_values(a->mod), .cut = c, .eps = a->eps, .act = (int32_t)a->act, \
+    .torch = a->torch
+    const ss_cuda_grid_size grid = {.x = a->n * c.slabs};
+    return small ? SS_LAUNCH(d, e, group_norm_small, grid, ARGUMENTS)
+                 : SS_LAUNCH(d, e, group_norm_tile, grid, ARGUMENTS);
+#undef ARGUMENTS
 }

@@ -7,8 +7,9 @@
 // same channels in every row, and sums them apart from their neighbours; the block adds up rows,
 // then the channels of each group. What is summed and how exactly: add_run in norm.cuh.
 //
-// Where a sample's slab fits into registers, 16 Ki values, one launch does all and reads once:
-//   64 x 4 x 4 x 256     one launch of 128 blocks, 8 bytes a value, which is the least
+// Where a sample's slab fits into registers, up to 16 Ki values, one launch does all and reads
+// once; up to 2 Ki values in blocks of which four run at once:
+//   64 x 4 x 4 x 256     one launch of 256 blocks, 8 bytes a value, which is the least
 // Else there are two launches, of moments and application, and x is read twice; where it fits, the
 // second time from the second-level cache, as the second launch begins with what was read last:
 //   2 x 64 x 64 x 320    two launches of 172 and 172 blocks, 12 bytes a value, of which 4 from the
@@ -54,16 +55,17 @@ __device__ static void write_run(const pack<V> (&x)[R], int count, const coeffic
 
 // ---- a sample's slab in one block ----
 
-enum { TILE = SS_THREADS_group_norm_tile, EIGHT = 8 };
+enum { EIGHT = 8 };
 
 // The coefficients of a slab's channels from their sums: eight lanes a group.
-__device__ static void fold_slab(const ss_kernel_group_norm_tile &a, const slab &b, int64_t sample,
-                                 const sums *channel, coefficients *full, coefficients *plain)
+template <int T, class Args>
+__device__ static void fold_slab(const Args &a, const slab &b, int64_t sample, const sums *channel,
+                                 coefficients *full, coefficients *plain)
 {
     const int64_t P = a.cut.positions;
     const int C = a.cut.channels, group = a.cut.group, lane = (int)threadIdx.x % EIGHT;
 
-    for (int g0 = 0; g0 < b.groups; g0 += TILE / EIGHT) {
+    for (int g0 = 0; g0 < b.groups; g0 += T / EIGHT) {
         const int g = g0 + (int)threadIdx.x / EIGHT, end = g < b.groups ? group : 0;
         sums s = {0, 0};
 
@@ -73,7 +75,7 @@ __device__ static void fold_slab(const ss_kernel_group_norm_tile &a, const slab 
         if (g >= b.groups)
             continue;
         const double x0 = a.x[sample * P * C + b.first + g * group];
-        const moments m = moments_of(s, (double)P * group, x0, a.eps, a.torch);
+        const moments m = moments_of(s, (double)P * group, x0, a.eps, a.torch != 0);
         for (int k = g * group + lane; k < (g + 1) * group; k += EIGHT) {
             const int c = b.first + k;
             const double gamma = value_or(a.gamma, c, 1), beta = value_or(a.beta, c, 0);
@@ -85,9 +87,9 @@ __device__ static void fold_slab(const ss_kernel_group_norm_tile &a, const slab 
     }
 }
 
-template <int V>
-__device__ static void tile(const ss_kernel_group_norm_tile &a, sums *space, coefficients *full,
-                            coefficients *plain)
+// R rows a thread, of T.
+template <int V, int T, int R, class Args>
+__device__ static void tile(const Args &a, sums *space, coefficients *full, coefficients *plain)
 {
     const ss_cuda_cut &c = a.cut;
     const int64_t sample = blockIdx.x / c.slabs, step = (int64_t)c.rows * c.channels;
@@ -95,19 +97,19 @@ __device__ static void tile(const ss_kernel_group_norm_tile &a, sums *space, coe
     const place at = place_of(c, b, V);
     const int count = positions_of(at, c.rows, (int)c.positions);
     const int64_t first = index_of(c, b, at, sample, at.row);
-    pack<V> x[EIGHT];
+    pack<V> x[R];
     float x0[V];
     sums s[V] = {};
 
     load_run(a.x + first, step, count, x);
     origins(a.x, c, b, at, sample, x0);
     add_run(x, count, x0, s);
-    add_rows<V, TILE>(s, at.row, c.rows, at.column, c.columns, space);
+    add_rows<V, T>(s, at.row, c.rows, at.column, c.columns, space);
     if (at.row == 0 && at.used)
         for (int k = 0; k < V; k++)
             space[at.channel + k] = s[k];
     __syncthreads();
-    fold_slab(a, b, sample, space, full, plain);
+    fold_slab<T>(a, b, sample, space, full, plain);
     __syncthreads();
     if (!at.used)
         return;
@@ -124,17 +126,20 @@ __device__ static void tile(const ss_kernel_group_norm_tile &a, sums *space, coe
     write_run(x, count, k, SS_ACT_NONE, a.plain + first, step);
 }
 
-KERNEL(group_norm_tile)
-{
-    SHARED(sums, space, 2 * TILE);
-    SHARED(coefficients, full, SS_GROUP_WIDTH);
-    SHARED(coefficients, plain, SS_GROUP_WIDTH);
-
-    if (a.cut.vector == 4)
-        tile<4>(a, space, full, plain);
-    else
-        tile<1>(a, space, full, plain);
-}
+#define TILE_KERNEL(name, at_once, R)                             \
+    KERNEL_AT_ONCE(name, at_once)                                 \
+    {                                                             \
+        SHARED(sums, space, 2 * SS_THREADS_##name);               \
+        SHARED(coefficients, full, SS_GROUP_WIDTH);               \
+        SHARED(coefficients, plain, SS_GROUP_WIDTH);              \
+                                                                  \
+        if (a.cut.vector == 4)                                    \
+            tile<4, SS_THREADS_##name, R>(a, space, full, plain); \
+        else                                                      \
+            tile<1, SS_THREADS_##name, R>(a, space, full, plain); \
+    }
+TILE_KERNEL(group_norm_small, 4, SS_SMALL_ROWS)
+TILE_KERNEL(group_norm_tile, 1, SS_TILE_ROWS)
 
 // ---- larger samples: moments ----
 
@@ -185,7 +190,7 @@ __device__ static void finish_moments(const ss_kernel_group_norm_moments &a, int
         if (lane || g >= c.groups)
             continue;
         const double n = (double)c.positions * c.group;
-        const moments m = moments_of(s, n, x[g * c.group], a.eps, a.torch);
+        const moments m = moments_of(s, n, x[g * c.group], a.eps, a.torch != 0);
         double *to = a.group + (sample * c.groups + g) * 2;
         to[0] = m.mean;
         to[1] = m.rstd;
@@ -268,7 +273,7 @@ template <int V> __device__ static void apply(const ss_kernel_group_norm_apply &
         pack<V> x[RUN];
 
         load_run(a.x + i, step, here, x);
-        write_run(x, here, full, a.act, a.y + i, step);
+        write_run(x, here, full, (int)a.act, a.y + i, step);
         if (a.plain)
             write_run(x, here, plain, SS_ACT_NONE, a.plain + i, step);
     }

@@ -13,9 +13,12 @@ static ss_code zero(ss_device *d, const ss_norm_gradients *g, ss_err *e)
     return rc;
 }
 
-static ss_code small(ss_device *d, const ss_group_norm_args *a, const ss_norm_gradients *g,
-                     const ss_cuda_cut *c, const float *gamma, const float *beta, ss_err *e)
+/* In one launch; tile: of group_norm_back_tile. */
+static ss_code in_registers(ss_device *d, const ss_group_norm_args *a, const ss_norm_gradients *g,
+                            const ss_cuda_cut *c, bool tile, const float *gamma, const float *beta,
+                            ss_err *e)
 {
+    const ss_cuda_grid_size grid = {.x = a->n * c->slabs};
     double *share = NULL;
 
     if (g->dgamma || g->dbeta) {
@@ -24,12 +27,15 @@ static ss_code small(ss_device *d, const ss_group_norm_args *a, const ss_norm_gr
         if (!share)
             return e->code;
     }
-    const ss_code rc = SS_LAUNCH(
-        d, e, group_norm_back_tile, (ss_cuda_grid_size){.x = a->n * c->slabs}, .x = a->x->data,
-        .dy = g->dy->data, .gamma = gamma, .beta = beta, .mod = ss_cuda_values(a->mod),
-        .dx = ss_cuda_values(g->dx), .dgamma = ss_cuda_values(g->dgamma),
-        .dbeta = ss_cuda_values(g->dbeta), .dmod = ss_cuda_values(g->dmod), .share = share,
-        .cut = *c, .n = a->n, .eps = a->eps, .act = (int32_t)a->act, .torch = a->torch);
+#define ARGUMENTS                                                                         \
+    .x = a->x->data, .dy = g->dy->data, .gamma = gamma, .beta = beta,                     \
+    .mod = ss_cuda_values(a->mod), .dx = ss_cuda_values(g->dx),                           \
+    .dgamma = ss_cuda_values(g->dgamma), .dbeta = ss_cuda_values(g->dbeta),               \
+    .dmod = ss_cuda_values(g->dmod), .share = share, .cut = *c, .n = a->n, .eps = a->eps, \
+    .act = (int32_t)a->act, .torch = a->torch
+    const ss_code rc = tile ? SS_LAUNCH(d, e, group_norm_back_tile, grid, ARGUMENTS)
+                            : SS_LAUNCH(d, e, group_norm_back_small, grid, ARGUMENTS);
+#undef ARGUMENTS
     ss_pool_free(&d->pool, share);
     return rc;
 }
@@ -93,7 +99,7 @@ ss_code ss_cuda_back_group_norm(ss_device *d, const ss_group_norm_args *a,
     const bool aligned = ss_cuda_pack(4, a->x->data, g->dy->data, ss_cuda_values(g->dx)) == 4;
     const float *gamma, *beta;
     ss_cuda_cut c;
-    bool fits = false;
+    bool small = false, tile = false;
     ss_code rc = ss_cuda_norm_parameter(d, a->gamma, a->weight_format, &gamma, e);
 
     if (rc == SS_OK)
@@ -101,9 +107,14 @@ ss_code ss_cuda_back_group_norm(ss_device *d, const ss_group_norm_args *a,
     if (rc == SS_OK && a->n * a->positions * a->channels == 0)
         return zero(d, g, e);
     if (rc == SS_OK)
-        rc = ss_cuda_cut_tiles(a, aligned, SS_THREADS_group_norm_back_tile, 4, &c, &fits, e);
+        rc = ss_cuda_cut_tiles(a, aligned, SS_THREADS_group_norm_back_small, SS_SMALL_ROWS, &c,
+                               &small, e);
+    if (rc == SS_OK && !small)
+        rc = ss_cuda_cut_tiles(a, aligned, SS_THREADS_group_norm_back_tile, SS_BACK_TILE_ROWS, &c,
+                               &tile, e);
     if (rc != SS_OK)
         return rc;
-    return fits && c.slabs <= SS_GROUP_SLABS ? small(d, a, g, &c, gamma, beta, e)
-                                             : large(d, a, g, aligned, gamma, beta, e);
+    return (small || tile) && c.slabs <= SS_GROUP_SLABS
+               ? in_registers(d, a, g, &c, tile, gamma, beta, e)
+               : large(d, a, g, aligned, gamma, beta, e);
 }

@@ -7,10 +7,11 @@
 //   dgamma = sum (1 + scale) S2,  dbeta = sum (1 + scale) S1,
 //   dscale = gamma S2 + beta S1,  dshift = S1
 //
-// Where a sample's slab of x and dy fits into registers, 8 Ki values, one launch does all, with 12
-// bytes a value, which is the least. Else there are four: moments, S of chunks, S of samples with
-// all gradients but dx, and dx. dz is made again rather than kept: x is read three times and dy
-// twice, 24 bytes a value. Sums over a thread's few rows are in f32, all others in double.
+// Where a sample's slab of x and dy fits into registers, up to 8 Ki values, one launch does all,
+// with 12 bytes a value, which is the least. Else there are four: moments, S of chunks, S of
+// samples with all gradients but dx, and dx. dz is made again rather than kept: x is read three
+// times and dy twice, 24 bytes a value. Sums over a thread's few rows are in f32, all others in
+// double.
 #include "kernels/cuda/group_norm.cuh"
 
 enum { FOUR = 4, EIGHT = 8 };
@@ -121,8 +122,6 @@ __device__ static void write_channel(const Args &a, int64_t sample, int channels
 
 // ---- a sample's slab in one block ----
 
-enum { TILE = SS_THREADS_group_norm_back_tile };
-
 // How many blocks of each slab have come to their end; 0 between launches.
 static __device__ unsigned tiles_arrived[SS_GROUP_SLABS];
 
@@ -151,19 +150,19 @@ __device__ static void each_group(const slab &b, int group, Value value, Use use
 }
 
 // The sums of a block's threads by channel, in space.
-template <int V>
+template <int T, int V>
 __device__ static void sum_tile(const ss_cuda_cut &c, const place &at, sums (&s)[V], sums *space)
 {
-    add_rows<V, TILE>(s, at.row, c.rows, at.column, c.columns, space);
+    add_rows<V, T>(s, at.row, c.rows, at.column, c.columns, space);
     if (at.row == 0 && at.used)
         for (int k = 0; k < V; k++)
             space[at.channel + k] = s[k];
     __syncthreads();
 }
 
-template <int V>
-__device__ static void back_tile(const ss_kernel_group_norm_back_tile &a, sums *space, plan *plans,
-                                 tile_group *groups)
+// R rows a thread, of T.
+template <int V, int T, int R, class Args>
+__device__ static void back_tile(const Args &a, sums *space, plan *plans, tile_group *groups)
 {
     const ss_cuda_cut &c = a.cut;
     const int index = (int)(blockIdx.x % c.slabs);
@@ -173,7 +172,7 @@ __device__ static void back_tile(const ss_kernel_group_norm_back_tile &a, sums *
     const int count = positions_of(at, c.rows, (int)c.positions);
     const int64_t first = index_of(c, b, at, sample, at.row);
     const double n = (double)c.positions * c.group;
-    pack<V> x[FOUR], dy[FOUR];
+    pack<V> x[R], dy[R];
     float x0[V];
     sums s[V] = {};
 
@@ -181,12 +180,12 @@ __device__ static void back_tile(const ss_kernel_group_norm_back_tile &a, sums *
     load_run(a.dy + first, step, count, dy);
     origins(a.x, c, b, at, sample, x0);
     add_run(x, count, x0, s);
-    sum_tile(c, at, s, space);
+    sum_tile<T>(c, at, s, space);
     each_group(
         b, c.group, [&](int g, int k) { return space[g * c.group + k]; },
         [&](int g, int lane, const sums &of) {
             const float from = a.x[sample * c.positions * c.channels + b.first + g * c.group];
-            const moments m = moments_of(of, n, from, a.eps, a.torch);
+            const moments m = moments_of(of, n, from, a.eps, a.torch != 0);
 
             for (int k = g * c.group + lane; k < (g + 1) * c.group; k += EIGHT)
                 plans[k] = plan_of(a, m, sample, c.channels, b.first + k);
@@ -202,8 +201,8 @@ __device__ static void back_tile(const ss_kernel_group_norm_back_tile &a, sums *
     }
     slopes(x, dy, count, k, a.act);
     add_slopes(x, dy, count, k, s);
-    sum_tile(c, at, s, space);
-    for (int i = (int)threadIdx.x; i < b.width; i += TILE)
+    sum_tile<T>(c, at, s, space);
+    for (int i = (int)threadIdx.x; i < b.width; i += T)
         write_channel(a, sample, c.channels, b.first + i, space[i]);
     each_group(
         b, c.group,
@@ -231,20 +230,23 @@ __device__ static void back_tile(const ss_kernel_group_norm_back_tile &a, sums *
         write_dx(x, dy, count, k, k1, f, a.dx + first, step);
     }
     if (a.share && is_last_block(&tiles_arrived[index], (unsigned)a.n))
-        sum_shares<TILE>(a.share, a.n, c.channels, b.first, b.width, a.dbeta, a.dgamma, space);
+        sum_shares<T>(a.share, a.n, c.channels, b.first, b.width, a.dbeta, a.dgamma, space);
 }
 
-KERNEL(group_norm_back_tile)
-{
-    SHARED(sums, space, 2 * TILE);
-    SHARED(plan, plans, SS_GROUP_WIDTH);
-    SHARED(tile_group, groups, SS_GROUP_WIDTH);
-
-    if (a.cut.vector == 4)
-        back_tile<4>(a, space, plans, groups);
-    else
-        back_tile<1>(a, space, plans, groups);
-}
+#define TILE_KERNEL(name, at_once, R)                                    \
+    KERNEL_AT_ONCE(name, at_once)                                        \
+    {                                                                    \
+        SHARED(sums, space, 2 * SS_THREADS_##name);                      \
+        SHARED(plan, plans, SS_GROUP_WIDTH);                             \
+        SHARED(tile_group, groups, SS_GROUP_WIDTH);                      \
+                                                                         \
+        if (a.cut.vector == 4)                                           \
+            back_tile<4, SS_THREADS_##name, R>(a, space, plans, groups); \
+        else                                                             \
+            back_tile<1, SS_THREADS_##name, R>(a, space, plans, groups); \
+    }
+TILE_KERNEL(group_norm_back_small, 2, SS_SMALL_ROWS)
+TILE_KERNEL(group_norm_back_tile, 1, SS_BACK_TILE_ROWS)
 
 // ---- larger samples ----
 

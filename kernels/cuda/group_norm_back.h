@@ -4,11 +4,20 @@
 
 #include "kernels/cuda/group_norm.h"
 
-enum { SS_GROUP_SLABS = 4096 /* slabs of channels whose samples are summed at most */ };
+enum {
+    SS_BACK_TILE_ROWS = 4, /* of a thread of group_norm_back_tile */
+    SS_GROUP_SLABS = 4096, /* slabs of channels whose samples are summed at most */
+};
+
+#define SS_GROUP_NORM_BACK_MEMBERS                                                             \
+    (const float *x; const float *dy; const float *gamma; const float *beta; const float *mod; \
+     float *dx; float *dgamma; float *dbeta; float *dmod; double *share; ss_cuda_cut cut;      \
+     int64_t n; float eps; int32_t act; int64_t torch;)
 
 /* Sums over positions, of dz and dz h for each channel, are pairs of doubles.
  *
- * group_norm_back_tile   all gradients; a block a whole sample's channels of a slab, in registers
+ * group_norm_back_small  all gradients; a block a whole sample's channels of a slab, in registers
+ * group_norm_back_tile   the same of larger slabs
  * group_norm_slopes      sums of chunks into partial [n][chunks][C][2]; blocks [n][slabs][chunks]
  * group_norm_slope_sums  sums of samples into sum [n][C][2], and all gradients but dx; blocks
  *                        [n][slabs] of `width` channels
@@ -17,10 +26,8 @@ enum { SS_GROUP_SLABS = 4096 /* slabs of channels whose samples are summed at mo
  * share [n][C][2]: what a sample adds to dbeta and dgamma; the last block of a slab adds samples
  * up. group: as group_norm_moments makes it. Gradients that nobody wants are NULL. */
 #define SS_CUDA_GROUP_NORM_BACK(X)                                                               \
-    X(group_norm_back_tile, 512,                                                                 \
-      (const float *x; const float *dy; const float *gamma; const float *beta; const float *mod; \
-       float *dx; float *dgamma; float *dbeta; float *dmod; double *share; ss_cuda_cut cut;      \
-       int64_t n; float eps; int32_t act; int32_t torch;))                                       \
+    X(group_norm_back_small, 256, SS_GROUP_NORM_BACK_MEMBERS)                                    \
+    X(group_norm_back_tile, 512, SS_GROUP_NORM_BACK_MEMBERS)                                     \
     X(group_norm_slopes, 256,                                                                    \
       (const float *x; const float *dy; const float *gamma; const float *beta; const float *mod; \
        const double *group; double *partial; ss_cuda_cut cut; int32_t act;))                     \

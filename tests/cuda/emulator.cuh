@@ -54,7 +54,8 @@ enum { warpSize = 32 };
     static void ss_body_##name(const ss_kernel_##name &a)
 // A block's array of exactly this size; full of NaN at first.
 #define SHARED(type, name, count) \
-    type(&name)[count] = *(type(*)[count])ss_emulator_shared(sizeof(type) * (count), SS_HERE)
+    type(&name)[count] =          \
+        *(type(*)[count])ss_emulator_shared(sizeof(type) * (count), SS_HERE " " #name)
 
 #define __syncthreads() ss_emulator_sync_block(SS_HERE)
 #define __syncwarp() ss_emulator_sync_warp(SS_HERE)
