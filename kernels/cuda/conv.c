@@ -1,8 +1,9 @@
 /* conv.c - convolutions and their gradients (cuda.h)
  *
- * cuDNN has them (plans.h), with the bias in the same graph: a pass over y less than PyTorch's. The
- * gradients of 1x1 convolutions, as which those of matrix products come, are products (matrix.h).
- * What no engine takes exactly, and what is empty, runs in kernels of our own (conv.cu).
+ * cuDNN has them (plans.h), with the bias in the same graph: a pass over y less than PyTorch's. 1x1
+ * ones of stride 1 are matrix products (matrix.h), and so are their gradients, which are those of
+ * products as well. What no engine takes exactly, and what is empty, runs in kernels of our own
+ * (conv.cu).
  *
  * Weights come as [out][in][kh][kw] and are kept beside them as [out][kh][kw][in], rounded, until
  * they change; both gradients use that form. Their gradient is turned back.
@@ -124,6 +125,17 @@ ss_code ss_cuda_conv2d(ss_device *d, const ss_conv2d_args *a, ss_err *e)
     const ss_conv2d_opt o = a->opt;
     const ss_format *f = a->weight_format;
 
+    if (w[2] * w[3] == 1 && o.stride == 1 && !(o.top | o.left | o.bottom | o.right))
+        return ss_cuda_linear(d,
+                              &(ss_linear_args){.x = a->x,
+                                                .w = a->w,
+                                                .bias = a->bias,
+                                                .rows = x[0] * x[1] * x[2],
+                                                .in = x[3],
+                                                .out = y[3],
+                                                .weight_format = f,
+                                                .y = a->y},
+                              e);
     ss_cuda_pointers at = {.x = a->x->data, .y = a->y->data};
     const ss_cuda_conv c = {.direction = SS_CUDA_FORWARD,
                             .n = x[0],
