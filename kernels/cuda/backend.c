@@ -70,64 +70,42 @@ static ss_code finish(ss_device *d, ss_err *e)
     return rc == SS_OK ? ss_cuda_later_finish(d, e) : rc;
 }
 
-const ss_backend ss_backend_cuda = {
-    .name = "cuda",
-    .numbered = true,
-    .open = ss_cuda_open,
-    .close = ss_cuda_close,
-    .threads = one_thread,
-    .describe = text_of,
-    .alloc = alloc,
-    .free = give_back,
-    .upload = upload,
-    .adopt = adopt,
-    .download = download,
-    .finish = finish,
-    .linear = ss_cuda_linear,
-    .attention = ss_cuda_attention,
-    .back_attention = ss_cuda_back_attention,
-    .fill = ss_cuda_fill,
-    .stats = ss_cuda_stats,
-    .squared_error = ss_cuda_squared_error,
-    .optimizer_step = ss_cuda_optimizer_step,
-    .sum_squares = ss_cuda_sum_squares,
-    .back_sum_rows = ss_cuda_back_sum_rows,
-    .back_dot = ss_cuda_back_dot,
-    .channel_stats = ss_cuda_channel_stats,
-    .modulated_stats = ss_cuda_modulated_stats,
-    .affine = ss_cuda_affine,
-    .gain = ss_cuda_gain,
-    .clamp = ss_cuda_clamp,
-    .round = ss_cuda_round,
-    .add = ss_cuda_add,
-    .scale_samples = ss_cuda_scale_samples,
-    .add_channels = ss_cuda_add_channels,
-    .activate = ss_cuda_activate,
-    .copy_rows = ss_cuda_copy_rows,
-    .permute = ss_cuda_permute,
-    .upsample_nearest = ss_cuda_upsample_nearest,
-    .avg_pool2 = ss_cuda_avg_pool2,
-    .fir_resample = ss_cuda_fir_resample,
-    .mean_tokens = ss_cuda_mean_tokens,
-    .embedding = ss_cuda_embedding,
-    .back_activate = ss_cuda_back_activate,
-    .back_clamp = ss_cuda_back_clamp,
-    .back_upsample_nearest = ss_cuda_back_upsample_nearest,
-    .back_avg_pool2 = ss_cuda_back_avg_pool2,
-    .back_fir_resample = ss_cuda_back_fir_resample,
-    .back_mean_tokens = ss_cuda_back_mean_tokens,
-    .back_embedding = ss_cuda_back_embedding,
-    .conv2d = ss_cuda_conv2d,
-    .back_conv2d_data = ss_cuda_back_conv2d_data,
-    .back_conv2d_weights = ss_cuda_back_conv2d_weights,
-    .group_norm = ss_cuda_group_norm,
-    .back_group_norm = ss_cuda_back_group_norm,
-    .layer_norm = ss_cuda_layer_norm,
-    .back_layer_norm = ss_cuda_back_layer_norm,
-    .unit_rms = ss_cuda_unit_rms,
-    .back_unit_rms = ss_cuda_back_unit_rms,
-    .modulate = ss_cuda_modulate,
-    .back_modulate = ss_cuda_back_modulate,
-    .geglu = ss_cuda_geglu,
-    .back_geglu = ss_cuda_back_geglu,
+/* The entries, with the device's context made the calling thread's first. */
+#define X(name, params, args)                                            \
+    static ss_code run_##name(ss_device *d, SS_INSIDE params, ss_err *e) \
+    {                                                                    \
+        const ss_code rc = ss_cuda_enter(d, e);                          \
+                                                                         \
+        return rc == SS_OK ? ss_cuda_##name(d, SS_INSIDE args, e) : rc;  \
+    }
+SS_ENTRIES(X)
+#undef X
+#define X(name, params, args)                                                 \
+    static ss_code run_back_##name(ss_device *d, SS_INSIDE params, ss_err *e) \
+    {                                                                         \
+        const ss_code rc = ss_cuda_enter(d, e);                               \
+                                                                              \
+        return rc == SS_OK ? ss_cuda_back_##name(d, SS_INSIDE args, e) : rc;  \
+    }
+SS_GRADIENTS(X)
+#undef X
+
+const ss_backend ss_backend_cuda = {.name = "cuda",
+                                    .numbered = true,
+                                    .open = ss_cuda_open,
+                                    .close = ss_cuda_close,
+                                    .threads = one_thread,
+                                    .describe = text_of,
+                                    .alloc = alloc,
+                                    .free = give_back,
+                                    .upload = upload,
+                                    .adopt = adopt,
+                                    .download = download,
+                                    .finish = finish,
+#define X(name, params, args) .name = run_##name,
+                                    SS_ENTRIES(X)
+#undef X
+#define X(name, params, args) .back_##name = run_back_##name,
+                                        SS_GRADIENTS(X)
+#undef X
 };

@@ -133,10 +133,19 @@ static ss_code describe(ss_device *d, ss_err *e)
     return SS_OK;
 }
 
+/* Always, although it mostly is: what a thread had last may have been destroyed. */
+ss_code ss_cuda_enter(ss_device *d, ss_err *e)
+{
+    SS_CU(d->api, e, cuCtxSetCurrent, d->context);
+    return SS_OK;
+}
+
 void ss_cuda_close(ss_device *d)
 {
     if (!d)
         return;
+    if (d->context)
+        d->api->cuCtxSetCurrent(d->context);
     if (d->stream)
         d->api->cuStreamSynchronize(d->stream);
     ss_cuda_later_close(d);
@@ -186,16 +195,5 @@ ss_code ss_cuda_open(int number, const ss_ctx_options *opt, ss_device **out, ss_
         return rc;
     }
     *out = d;
-    return SS_OK;
-}
-
-ss_code ss_cuda_enter(ss_device *d, ss_err *e)
-{
-    static _Thread_local CUcontext current;
-
-    if (current == d->context)
-        return SS_OK;
-    SS_CU(d->api, e, cuCtxSetCurrent, d->context);
-    current = d->context;
     return SS_OK;
 }

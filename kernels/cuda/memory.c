@@ -15,6 +15,7 @@ void ss_cuda_give_memory_back(void *self, void *p)
 {
     const ss_device *d = self;
 
+    d->api->cuCtxSetCurrent(d->context); /* a tensor may go when another device's turn is */
     d->api->cuMemFree((CUdeviceptr)p);
 }
 

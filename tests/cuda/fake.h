@@ -15,7 +15,7 @@
  *   SIGMASCOPE_CUDA_NO_ENGINES      if set, cuDNN has no engine for any convolution
  *   SIGMASCOPE_CUDA_MULTIPROCESSORS 3 if not set; results must not depend on them
  *   SIGMASCOPE_CUDA_CAPABILITY      90 if not set
- *   SIGMASCOPE_CUDA_CARDS           1 if not set; only the first can be opened
+ *   SIGMASCOPE_CUDA_CARDS           1 if not set, at most 4; they share one memory
  *   SIGMASCOPE_CUDA_VERSION         of the driver: the one of the headers if not set
  *   SIGMASCOPE_CUDA_DIGEST          a file that gets a line: a digest of all that the host was sent
  */

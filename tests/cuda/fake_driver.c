@@ -49,7 +49,8 @@ typedef struct {
     size_t bytes;
 } pinned;
 
-static struct CUctx_st context;
+enum { MAX_CARDS = 4 };
+static struct CUctx_st contexts[MAX_CARDS]; /* one for each card */
 static _Thread_local CUcontext current;
 static CUmodule modules;
 static pinned pinned_blocks[256];
@@ -100,8 +101,13 @@ void ss_fake_context(const char *function)
 {
     if (!initialised)
         ss_fake_refuse("%s before cuInit", function);
-    if (current != &context || !context.retained)
+    if (!current || !current->retained)
         ss_fake_refuse("%s: the calling thread has no context", function);
+}
+
+int ss_fake_card(void)
+{
+    return current ? (int)(current - contexts) : -1;
 }
 
 void ss_fake_made(const char *what, int change)
@@ -154,6 +160,19 @@ static int setting(const char *name, int usual)
     return text && *text ? (int)strtol(text, NULL, 10) : usual;
 }
 
+/* Cards of the machine. */
+static int cards(void)
+{
+    const int n = setting("SIGMASCOPE_CUDA_CARDS", 1);
+
+    return n < MAX_CARDS ? n : MAX_CARDS;
+}
+
+static bool is_card(CUdevice device)
+{
+    return device >= DEVICE && device < DEVICE + cards();
+}
+
 CUresult cuDriverGetVersion(int *version)
 {
     CALL(CUDA_ERROR_UNKNOWN);
@@ -195,7 +214,7 @@ CUresult cuGetErrorString(CUresult error, const char **text)
 CUresult cuDeviceGetCount(int *count)
 {
     CALL(CUDA_ERROR_UNKNOWN);
-    *count = setting("SIGMASCOPE_CUDA_CARDS", 1);
+    *count = cards();
     return CUDA_SUCCESS;
 }
 
@@ -204,16 +223,16 @@ CUresult cuDeviceGet(CUdevice *device, int ordinal)
     CALL(CUDA_ERROR_UNKNOWN);
     if (!initialised)
         ss_fake_refuse("cuDeviceGet before cuInit");
-    if (ordinal != 0)
+    if (ordinal < 0 || ordinal >= cards())
         return CUDA_ERROR_INVALID_DEVICE;
-    *device = DEVICE;
+    *device = DEVICE + ordinal;
     return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetName(char *name, int size, CUdevice device)
 {
     CALL(CUDA_ERROR_UNKNOWN);
-    if (device != DEVICE)
+    if (!is_card(device))
         return CUDA_ERROR_INVALID_DEVICE;
     snprintf(name, (size_t)size, "Emulated GPU");
     return CUDA_SUCCESS;
@@ -241,7 +260,7 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
     const int capability = setting("SIGMASCOPE_CUDA_CAPABILITY", 90);
 
     CALL(CUDA_ERROR_UNKNOWN);
-    if (device != DEVICE)
+    if (!is_card(device))
         return CUDA_ERROR_INVALID_DEVICE;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].which == attribute) {
@@ -260,7 +279,7 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
 CUresult cuDeviceTotalMem(size_t *bytes, CUdevice device)
 {
     CALL(CUDA_ERROR_UNKNOWN);
-    if (device != DEVICE)
+    if (!is_card(device))
         return CUDA_ERROR_INVALID_DEVICE;
     *bytes = ss_fake_total();
     return CUDA_SUCCESS;
@@ -271,14 +290,14 @@ CUresult cuDeviceTotalMem(size_t *bytes, CUdevice device)
 CUresult cuDevicePrimaryCtxRetain(CUcontext *out, CUdevice device)
 {
     CALL(CUDA_ERROR_OUT_OF_MEMORY);
-    if (!initialised || device != DEVICE)
+    if (!initialised || !is_card(device))
         ss_fake_refuse("cuDevicePrimaryCtxRetain before cuInit, or of no device");
-    context.retained++;
-    *out = &context;
+    contexts[device - DEVICE].retained++;
+    *out = &contexts[device - DEVICE];
     return CUDA_SUCCESS;
 }
 
-/* Refuses what the context still holds when its last user lets go: somebody forgot it. */
+/* Refuses what contexts still hold when the last user lets go: somebody forgot it. */
 static void check_leaks(void)
 {
     int n_pinned = 0, n_modules = 0;
@@ -301,10 +320,14 @@ CUresult cuDevicePrimaryCtxRelease(CUdevice device)
 {
     ALONE;
     const bool fails = ss_fake_fails(__func__);
+    int users = 0;
 
-    if (device != DEVICE || !context.retained)
+    if (!is_card(device) || !contexts[device - DEVICE].retained)
         ss_fake_refuse("cuDevicePrimaryCtxRelease: it is not retained");
-    if (--context.retained == 0) {
+    contexts[device - DEVICE].retained--;
+    for (int i = 0; i < MAX_CARDS; i++)
+        users += contexts[i].retained;
+    if (users == 0) {
         ss_fake_wait_all();
         check_leaks();
     }
@@ -314,7 +337,7 @@ CUresult cuDevicePrimaryCtxRelease(CUdevice device)
 CUresult cuCtxSetCurrent(CUcontext to)
 {
     CALL(CUDA_ERROR_UNKNOWN);
-    if (to && (to != &context || !context.retained))
+    if (to && !to->retained)
         ss_fake_refuse("cuCtxSetCurrent: no context, or one that was released");
     current = to;
     return CUDA_SUCCESS;

@@ -22,6 +22,7 @@ typedef struct work {
 
 struct CUstream_st {
     bool live;
+    int card; /* -1: any */
     work *first, **end;
     CUstream next;
 };
@@ -35,7 +36,7 @@ struct CUevent_st {
 };
 
 /* Destroyed ones stay, so that their use is noticed. */
-static struct CUstream_st default_stream = {.live = true};
+static struct CUstream_st default_stream = {.live = true, .card = -1};
 static CUstream streams;
 static CUevent events;
 static const char *running;
@@ -48,6 +49,8 @@ static CUstream stream_of(CUstream s, const char *function)
         s->end = &s->first;
     if (!s->live)
         ss_fake_refuse("%s: the stream was destroyed", function);
+    if (s->card >= 0 && s->card != ss_fake_card())
+        ss_fake_refuse("%s: the stream is of another card", function);
     return s;
 }
 
@@ -57,7 +60,8 @@ CUstream ss_fake_stream_new(void)
 
     if (!s)
         return NULL;
-    *s = (struct CUstream_st){.live = true, .next = streams};
+    *s = (struct CUstream_st){
+        .live = true, .card = ss_fake_card(), .end = &s->first, .next = streams};
     streams = s;
     return s;
 }
@@ -144,7 +148,7 @@ void ss_fake_wait_all(void)
     run(stream_of(NULL, "cuMemFree"), NULL);
     for (CUstream s = streams; s; s = s->next)
         if (s->live)
-            ss_fake_wait(s, "cuMemFree");
+            run(s, NULL);
 }
 
 void ss_fake_later(CUstream stream, const char *what, void (*f)(void *args), const void *args,

@@ -28,6 +28,11 @@ ss_fake_place ss_fake_find(const void *p);
 /* Describes an address of the device: how it lies to the nearest block. */
 void ss_fake_describe(const void *p, char *text, size_t size);
 
+/* ---- fake_driver.c ---- */
+
+/* The number of the card whose context the calling thread has, or -1. */
+int ss_fake_card(void);
+
 /* ---- fake_queue.c ---- */
 
 CUstream ss_fake_stream_new(void);

@@ -219,15 +219,19 @@ static void test_out_of_memory(void **state)
     unsetenv("SIGMASCOPE_CUDA_MEMORY");
 }
 
-/* Two devices, used in turns by one thread. */
-static void test_two_devices(void **state)
+/* Two cards, used in turns by one thread. */
+static void test_two_cards(void **state)
 {
     (void)state;
-    ss_ctx *c[2] = {open_device(cuda()), open_device(cuda())};
+    if (!getenv("SIGMASCOPE_CUDA_LIBRARIES"))
+        skip_because("it is not known how many cards there are");
+    setenv("SIGMASCOPE_CUDA_CARDS", "2", 1);
+    ss_ctx *c[2] = {open_device("cuda"), open_device("cuda:1")};
     ss_tensor *x[2];
     float got[5];
     ss_err e = {0};
 
+    assert_non_null(strstr(ss_ctx_device_text(c[1]), "cuda:1: "));
     for (int i = 0; i < 2; i++)
         x[i] = ss_full(c[i], ss_shape_of(1, 5), (float)i);
     for (int i = 0; i < 2; i++)
@@ -239,6 +243,7 @@ static void test_two_devices(void **state)
     }
     ss_ctx_free(c[0]);
     ss_ctx_free(c[1]);
+    unsetenv("SIGMASCOPE_CUDA_CARDS");
 }
 
 int main(void)
@@ -247,7 +252,7 @@ int main(void)
         cmocka_unit_test(test_large_copies), cmocka_unit_test(test_many_operands),
         cmocka_unit_test(test_many_results), cmocka_unit_test(test_samples_of_freed_tensors),
         cmocka_unit_test(test_parameters),   cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_two_devices),
+        cmocka_unit_test(test_two_cards),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
