@@ -29,6 +29,11 @@ static float offset(int64_t i) /* mean / std is 2e5 */
     return 10000 + random_value() * 0.1f;
 }
 
+static float offset_late(int64_t i) /* nothing finite where a sum would find its origin */
+{
+    return i < 20000 ? NAN : offset(i);
+}
+
 static float mixed(int64_t i)
 {
     static const float special[] = {NAN,      INFINITY,  -INFINITY,  0,       -0.0f, FLT_MAX,
@@ -105,6 +110,7 @@ static const struct {
 } kinds[] = {
     {"plain", plain},
     {"offset", offset},
+    {"offset late", offset_late},
     {"mixed", mixed},
     {"huge", huge},
     {"tiny", tiny},

@@ -34,7 +34,7 @@ static_assert(VALUES < 1 << FIELD && WINDOW * FIELD <= 64, "the counters of a la
 
 // What the threads of a block share.
 struct block_stats {
-    double sum[STATS_WARPS], square[STATS_WARPS];
+    double count[STATS_WARPS], sum[STATS_WARPS], square[STATS_WARPS];
     float min[STATS_WARPS], max[STATS_WARPS];
     unsigned n[STATS_WARPS];
     ss_cuda_moments all;
@@ -287,43 +287,76 @@ static __device__ void count_exponents(const float (&v)[VALUES], int top, unsign
             atomicAdd(&count[exponent_of(v[k])], 1u);
 }
 
-// b.all becomes the moments of all chunks of a sample together.
-static __device__ void combine(const ss_cuda_moments *part, int64_t chunks, block_stats &b)
+// A number near the sample's mean, for all of the block: the first chunk's mean, or where that has
+// no finite value, the mean of all.
+static __device__ double origin_of(const ss_cuda_moments *part, int64_t chunks, block_stats &b)
 {
-    double n = 0, total = 0, m2 = 0;
+    double n = 0, sum = 0;
+
+    if (part[0].n > 0)
+        return part[0].mean;
+    for (int64_t i = threadIdx.x; i < chunks; i += STATS_THREADS) {
+        n += part[i].n;
+        sum += part[i].n * part[i].mean;
+    }
+    n = sum_of_block(n, b.count);
+    sum = sum_of_block(sum, b.sum);
+    if (threadIdx.x == 0)
+        b.all.mean = n > 0 ? sum / n : 0;
+    __syncthreads();
+    return b.all.mean;
+}
+
+// Adds the moments of all chunks of a sample around `origin`, each thread some of them: for each
+// warp into b.count, sum, square, min and max.
+static __device__ void gather_chunks(const ss_cuda_moments *part, int64_t chunks, double origin,
+                                     block_stats &b)
+{
+    const int warp = (int)threadIdx.x / 32;
+    double n = 0, sum = 0, square = 0;
     float min = INFINITY, max = -INFINITY;
 
     for (int64_t i = threadIdx.x; i < chunks; i += STATS_THREADS) {
-        n += part[i].n;
-        total += part[i].n * part[i].mean;
-        min = part[i].min < min ? part[i].min : min;
-        max = part[i].max > max ? part[i].max : max;
+        const ss_cuda_moments m = part[i];
+        const double away = m.mean - origin;
+
+        n += m.n;
+        sum += m.n * away;
+        square += m.m2 + m.n * (away * away);
+        min = m.min < min ? m.min : min;
+        max = m.max > max ? m.max : max;
     }
+    n = sum_of_warp(n);
+    sum = sum_of_warp(sum);
+    square = sum_of_warp(square);
     extremes_of_warp(&min, &max);
     if (threadIdx.x % 32 == 0) {
-        b.min[threadIdx.x / 32] = min;
-        b.max[threadIdx.x / 32] = max;
+        b.count[warp] = n;
+        b.sum[warp] = sum;
+        b.square[warp] = square;
+        b.min[warp] = min;
+        b.max[warp] = max;
     }
-    n = sum_of_block(n, b.sum);
-    total = sum_of_block(total, b.square);
-    if (threadIdx.x == 0) {
-        for (int w = 0; w < STATS_WARPS; w++) {
-            min = b.min[w] < min ? b.min[w] : min;
-            max = b.max[w] > max ? b.max[w] : max;
-        }
-        b.all = {n, n > 0 ? total / n : 0, 0, min, max};
-    }
-    __syncthreads();
-    const double mean = b.all.mean;
+}
 
-    for (int64_t i = threadIdx.x; i < chunks; i += STATS_THREADS) {
-        const double away = part[i].mean - mean;
+// For one thread: what gather_chunks left, together.
+static __device__ ss_cuda_moments gathered(double origin, const block_stats &b)
+{
+    ss_cuda_moments m = {0, origin, 0, b.min[0], b.max[0]};
+    double sum = 0, square = 0;
 
-        m2 += part[i].m2 + part[i].n * (away * away);
+    for (int w = 0; w < STATS_WARPS; w++) {
+        m.n += b.count[w];
+        sum += b.sum[w];
+        square += b.square[w];
+        m.min = b.min[w] < m.min ? b.min[w] : m.min;
+        m.max = b.max[w] > m.max ? b.max[w] : m.max;
     }
-    m2 = sum_of_block(m2, b.sum);
-    if (threadIdx.x == 0)
-        b.all.m2 = m2;
+    if (m.n > 0) {
+        m.mean += sum / m.n;
+        m.m2 = square - sum * (sum / m.n);
+    }
+    return m;
 }
 
 static __device__ void summarise(const ss_cuda_moments &m, int64_t length, ss_stats *out)
@@ -354,18 +387,27 @@ static __device__ void add_exponents(const block_stats &b, int64_t chunks, ss_st
     }
 }
 
-// What of the sample is neither counted nor finite has the largest exponent, the rest is zero.
-static __device__ void complete_exponents(block_stats &b, ss_stats *out)
+// How many of the sample's values are in the exponents from 1 to 254: for each warp into b.counted.
+static __device__ void gather_exponents(const ss_stats *out, block_stats &b)
 {
     unsigned long long counted = 0;
 
     for (int k = 1 + (int)threadIdx.x; k < SS_N_EXPONENTS - 1; k += STATS_THREADS)
         counted += out->exponent[k];
-    counted = sum_of_block(counted, b.counted);
-    if (threadIdx.x == 0) {
-        out->exponent[SS_N_EXPONENTS - 1] = out->nonfinite;
-        out->exponent[0] = out->count - out->nonfinite - counted;
-    }
+    counted = sum_of_warp(counted);
+    if (threadIdx.x % 32 == 0)
+        b.counted[threadIdx.x / 32] = counted;
+}
+
+// For one thread: what is not finite has the largest exponent, and what is left is zero.
+static __device__ void complete_exponents(const block_stats &b, ss_stats *out)
+{
+    uint64_t zeros = out->count - out->nonfinite;
+
+    for (int w = 0; w < STATS_WARPS; w++)
+        zeros -= b.counted[w];
+    out->exponent[0] = zeros;
+    out->exponent[SS_N_EXPONENTS - 1] = out->nonfinite;
 }
 
 // Measures chunk number `chunk` of a sample, of values change(index in it, value); the block that
@@ -379,6 +421,7 @@ static __device__ void measure_chunk(const float *x, int64_t length, int64_t chu
     const int64_t begin = chunk * SS_CUDA_STATS_CHUNK, rest = length - begin;
     const int n = rest < SS_CUDA_STATS_CHUNK ? (int)rest : SS_CUDA_STATS_CHUNK;
     float v[VALUES], min, max;
+    double origin = 0;
 
     load_chunk(x, begin, n, change, v);
     for (int k = (int)threadIdx.x; k < SS_N_EXPONENTS; k += STATS_THREADS)
@@ -399,11 +442,17 @@ static __device__ void measure_chunk(const float *x, int64_t length, int64_t chu
             part[chunk] = b.all;
         if (!is_last(done, chunks, b.last))
             return;
-        combine(part, chunks, b);
+        origin = origin_of(part, chunks, b);
+        gather_chunks(part, chunks, origin, b);
+    } else {
+        __syncthreads();
     }
-    if (threadIdx.x == 0)
-        summarise(b.all, length, out);
+    if (exponents)
+        gather_exponents(out, b);
     __syncthreads();
+    if (threadIdx.x != 0)
+        return;
+    summarise(chunks > 1 ? gathered(origin, b) : b.all, length, out);
     if (exponents)
         complete_exponents(b, out);
 }
