@@ -10,18 +10,19 @@ static const struct {
     int exp_bits, man_bits;
     bool no_inf;
 } named[] = {
-    {"fp32", 8, 23, false},   {"bf16", 8, 7, false},     {"fp16", 5, 10, false},
-    {"fp8-e4m3", 4, 3, true}, {"fp8-e5m2", 5, 2, false},
+    {"fp32", 8, 23, false}, {"bf16", 8, 7, false},    {"fp16", 5, 10, false},
+    {"tf32", 8, 10, false}, {"fp8-e4m3", 4, 3, true}, {"fp8-e5m2", 5, 2, false},
 };
 
 static ss_code unknown(const char *name, ss_err *e)
 {
-    return ss_fail(e, SS_USAGE,
-                   "'%s' is not a number format; known: fp32, bf16, fp16, fp8-e4m3 (OCP, max 448; "
-                   "saturates, as PyTorch's cast since 2.12), fp8-e4m3-nan (overflows to NaN), "
-                   "fp8-e5m2 (overflows to inf), eXmY with X exponent (2-8) and Y fraction bits "
-                   "(1-23), as in e4m3; '-sat' after a name saturates instead of overflowing",
-                   name);
+    return ss_fail(
+        e, SS_USAGE,
+        "'%s' is not a number format; known: fp32, bf16, fp16, tf32, fp8-e4m3 (OCP, max 448; "
+        "saturates, as PyTorch's cast since 2.12), fp8-e4m3-nan (overflows to NaN), "
+        "fp8-e5m2 (overflows to inf), eXmY with X exponent (2-8) and Y fraction bits "
+        "(1-23), as in e4m3; '-sat' after a name saturates instead of overflowing",
+        name);
 }
 
 ss_code ss_format_parse(const char *name, ss_format *f, ss_err *e)

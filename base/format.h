@@ -4,7 +4,7 @@
  * bits; the smallest exponent holds the subnormals. Three conventions for the largest:
  *
  *   IEEE       all ones is inf and NaN          bf16 = e8m7, fp16 = e5m10,
- *                                               fp8-e5m2 = e5m2, any eXmY
+ *                                               tf32 = e8m10, fp8-e5m2 = e5m2, any eXmY
  *   OCP e4m3   all ones is a number, except     fp8-e4m3, max 448, which saturates as PyTorch's
  *              when the fraction is all ones,   cast to float8_e4m3fn does since 2.12;
  *              which is NaN; no inf             fp8-e4m3-nan, whose overflow is NaN
@@ -36,8 +36,9 @@ typedef struct {
     double min_subnormal; /* 2^(1-bias-man_bits) */
 } ss_format;
 
-/* "fp32", "bf16", "fp16", "fp8-e4m3", "fp8-e4m3-nan", "fp8-e5m2", "eXmY" (2 <= X <= 8, 1 <= Y <=
- * 23), each but fp32 with "-sat" after it if wanted. SS_USAGE with the list of names otherwise. */
+/* "fp32", "bf16", "fp16", "tf32", "fp8-e4m3", "fp8-e4m3-nan", "fp8-e5m2", "eXmY" (2 <= X <= 8, 1 <=
+ * Y <= 23), each but fp32 with "-sat" after it if wanted. SS_USAGE with the list of names
+ * otherwise. */
 ss_code ss_format_parse(const char *name, ss_format *f, ss_err *e);
 
 /* The format with the same numbers whose overflow shows as inf or NaN: where a saturating one

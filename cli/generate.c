@@ -78,7 +78,7 @@ static const cli_option options[] = {
     {OPT_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"},
     {OPT_SIZE, "size", "HxW", "picture size (default: the model's sample_size)"},
     {OPT_PRECISION, "precision", "FMT",
-     "emulate a format: bf16, fp16, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan "
+     "emulate a format: bf16, fp16, tf32, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan "
      "overflows), fp8-e5m2, eXmY; -sat after it saturates"},
     {OPT_PRECISION_MAP, "precision-map", "GLOB=FMT",
      "another format for these modules and those below, repeatable, the last match wins"},

@@ -70,7 +70,7 @@ enum {
     {OPT_PROBE_CONCAT, "concat", "FILE#NAME", CLI_CONCAT_HELP}, \
     {OPT_PROBE_MODULES, "modules", "GLOB", "modules to watch, repeatable (default: all); the whole model is (model)"}, \
     {OPT_PROBE_PRECISION, "precision", "FMT", \
-     "emulate a format: bf16, fp16, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan overflows), fp8-e5m2, eXmY; -sat after it saturates"}, \
+     "emulate a format: bf16, fp16, tf32, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan overflows), fp8-e5m2, eXmY; -sat after it saturates"}, \
     {OPT_PROBE_PRECISION_MAP, "precision-map", "GLOB=FMT", \
      "another format for these modules and those below, repeatable, the last match wins"}, \
     {OPT_PROBE_PRECISION_SCOPE, "precision-scope", "ops|blocks", \

@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 /* The first is plain; others are emulated. */
-static const char *const formats[] = {"fp32", "fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "e8m10"};
+static const char *const formats[] = {"fp32", "fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "tf32"};
 enum { N_FORMATS = sizeof formats / sizeof *formats, N_QUICK_FORMATS = 2 };
 
 /* Sums of subnormal numbers may be some of the smallest apart. */

@@ -165,7 +165,7 @@ static void test_arithmetics(void **state)
     assert_int_equal(ss_ctx_new(&(ss_ctx_options){.arithmetic = SS_ARITHMETIC_TENSOR}, &c, &e),
                      SS_USAGE);
     assert_string_equal(e.msg, "--arithmetic tensor: device cpu has no tensor cores; --device cuda "
-                               "has; --precision e8m10 emulates what they round");
+                               "has; --precision tf32 emulates what they round");
     assert_int_equal(ss_ctx_new(&(ss_ctx_options){.arithmetic = SS_ARITHMETIC_F32}, &c, &e), SS_OK);
     assert_non_null(strstr(ss_ctx_device_text(c), ", arithmetic f32"));
     assert_null(strstr(ss_ctx_device_text(c), "with bf16"));

@@ -150,6 +150,8 @@ static void test_names(void **state)
     }
     assert_int_equal(ss_format_parse("fp32", &f, &e), SS_OK);
     assert_true(ss_format_is_f32(&f));
+    assert_int_equal(ss_format_parse("tf32", &f, &e), SS_OK);
+    assert_true(f.exp_bits == 8 && f.man_bits == 10 && f.max == 0x1.ffcp127);
     assert_int_equal(ss_format_parse("e8m23", &f, &e), SS_OK);
     assert_true(ss_format_is_f32(&f));
 }

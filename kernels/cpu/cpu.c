@@ -89,7 +89,7 @@ static ss_code cpu_open(int number, const ss_ctx_options *opt, ss_device **out, 
     if (opt->arithmetic == SS_ARITHMETIC_TENSOR)
         return ss_fail(e, SS_USAGE,
                        "--arithmetic tensor: device cpu has no tensor cores; --device cuda has; "
-                       "--precision e8m10 emulates what they round");
+                       "--precision tf32 emulates what they round");
     d = ss_calloc(1, sizeof *d);
     if (!d)
         return ss_fail(e, SS_NOMEM, "CPU device");
