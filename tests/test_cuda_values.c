@@ -1,20 +1,11 @@
 /* test_cuda_values.c - the kernels of values.cu, shape.cu and pictures.cu beside the CPU's, bit for
- * bit, on the device SIGMASCOPE_DEVICE, cuda-emulated if it is not set, with one multiprocessor and
- * with many
+ * bit, on the device SIGMASCOPE_DEVICE, cuda-emulated if it is not set
  */
 #if SS_CUDA
 #include "tests/cuda/beside.h"
 
 /* Values that one multiprocessor's threads take in several rounds. */
 enum { MANY = 40001 };
-
-/* The processor needs fused multiply-add, as a GPU has. */
-static void open_both(void **state)
-{
-    if (!__builtin_cpu_supports("fma"))
-        skip_because("this processor has no fused multiply-add");
-    beside_open(*(const int *)*state);
-}
 
 static ss_shape random_shape(int rank, const int64_t *sizes, int64_t n)
 {
@@ -100,7 +91,8 @@ static void test_values(void **state)
 {
     static const int64_t sizes[] = {0, 1, 3, 7, 33, 4099, MANY};
 
-    open_both(state);
+    (void)state;
+    beside_open();
     for (size_t i = 0; i < N_OF(sizes); i++)
         compare_values(ss_shape_of(sizes[i]));
     beside_close();
@@ -134,7 +126,8 @@ static void test_samples_and_channels(void **state)
     static const int64_t samples[] = {0, 1, 3, 300}, sizes[] = {0, 1, 3, 4, 7, 8, 33};
     float k[300];
 
-    open_both(state);
+    (void)state;
+    beside_open();
     for (size_t i = 0; i < N_OF(k); i++)
         k[i] = (float)i * 0.37f - 3;
     for (size_t i = 0; i < N_OF(samples); i++) {
@@ -168,7 +161,8 @@ static ss_code call_copy(const ss_side *s, ss_tensor *const x[], ss_tensor *y, c
 
 static void test_copy_rows(void **state)
 {
-    open_both(state);
+    (void)state;
+    beside_open();
     for (int i = 0; i < 100; i++) {
         const int64_t unit = i % 2 ? 4 : 1, len = beside_below(40) * unit + (i == 1 ? unit : 0);
         const copy c = {.rows = i == 1 ? MANY / len : beside_below(9),
@@ -205,7 +199,8 @@ static void test_permute(void **state)
     static const int64_t small[] = {1, 2, 3, 4, 7, 8, 12}, large[] = {8, 9, 32, 33, 40, 65};
     static const int swap[] = {0, 2, 1}, turn[] = {2, 1, 0}, outer[] = {1, 0, 2};
 
-    open_both(state);
+    (void)state;
+    beside_open();
     for (int i = 0; i < 150; i++) {
         const int rank = 1 + i % SS_MAX_RANK;
         int axes[SS_MAX_RANK];
@@ -256,7 +251,8 @@ static void test_pictures(void **state)
 {
     static const int64_t channels[] = {1, 3, 4, 7, 13, 16};
 
-    open_both(state);
+    (void)state;
+    beside_open();
     for (int i = 0; i < 60; i++) {
         const int64_t C = channels[i % 6], N = 1 + beside_below(3);
         const int64_t H = i == 5 ? 40 : 2 + beside_below(7), W = i == 5 ? 40 : 2 + beside_below(7);
@@ -296,7 +292,8 @@ static void test_fir(void **state)
     static const int64_t channels[] = {1, 3, 4, 8};
     static const float kernel[] = {0.1f, -0.3f, 0.7f, 0.4f, 0.25f, -0.6f, 1.1f, 0.05f};
 
-    open_both(state);
+    (void)state;
+    beside_open();
     for (int i = 0; i < 80; i++) {
         const int64_t H = 1 + beside_below(9), W = 1 + beside_below(9), C = channels[i % 4];
         const ss_fir_args a = {.kernel = kernel,
@@ -328,7 +325,8 @@ static void test_tokens_and_tables(void **state)
 {
     static const int64_t sizes[] = {1, 3, 4, 7, 13, 33, 64, 300};
 
-    open_both(state);
+    (void)state;
+    beside_open();
     for (int i = 0; i < 40; i++) {
         const int64_t N = beside_below(4), C = sizes[beside_below(8)], T = sizes[beside_below(8)];
         const int64_t K = sizes[beside_below(8)];
@@ -358,18 +356,14 @@ static void test_tokens_and_tables(void **state)
 
 int main(void)
 {
-    static int one = 1, many = 40;
-    /* clang-format off */
-#define ON_BOTH(f) {#f "(1)", f, NULL, NULL, &one}, {#f "(40)", f, NULL, NULL, &many}
-    /* clang-format on */
     const struct CMUnitTest tests[] = {
-        ON_BOTH(test_values),
-        ON_BOTH(test_samples_and_channels),
-        ON_BOTH(test_copy_rows),
-        ON_BOTH(test_permute),
-        ON_BOTH(test_pictures),
-        ON_BOTH(test_fir),
-        ON_BOTH(test_tokens_and_tables),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_samples_and_channels),
+        cmocka_unit_test(test_copy_rows),
+        cmocka_unit_test(test_permute),
+        cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_fir),
+        cmocka_unit_test(test_tokens_and_tables),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
