@@ -36,12 +36,15 @@ static ss_code upload(ss_device *d, void *to, const void *host, size_t bytes, ss
 
 static ss_code adopt(ss_device *d, const void *host, size_t bytes, ss_buffer *b, ss_err *e)
 {
-    const ss_code rc = alloc(d, bytes, &b->data, e);
+    ss_code rc = alloc(d, bytes, &b->data, e);
 
     b->bytes = bytes;
     if (rc != SS_OK)
         return rc;
-    return ss_cuda_copy_in(d, b->data, host, bytes, e);
+    rc = ss_cuda_copy_in(d, b->data, host, bytes, e);
+    if (rc != SS_OK)
+        give_back(d, b->data);
+    return rc;
 }
 
 /* f16 and bf16 become f32 on the device first. */
