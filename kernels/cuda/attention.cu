@@ -295,8 +295,7 @@ __device__ static bool my_run(const ss_cuda_softmax &s, float *scratch, team<TEA
     }
 SOFTMAX(warp, 32, 2)
 SOFTMAX(block, 256, 4)
-SOFTMAX(wide, 512, 4)
-SOFTMAX(any, 512, 0)
+SOFTMAX(any, 256, 0)
 
 // ---- gradient ----
 
@@ -338,5 +337,4 @@ __device__ static void dsoftmax_rows(const ss_cuda_softmax &s, team<TEAM> &t, co
     }
 DSOFTMAX(warp, 32, 2)
 DSOFTMAX(block, 256, 4)
-DSOFTMAX(wide, 512, 4)
-DSOFTMAX(any, 512, 0)
+DSOFTMAX(any, 256, 0)

@@ -59,21 +59,18 @@ typedef struct {
     float *mass;              /* [units][teams][pitch]: sums of probabilities over a team's rows */
 } ss_cuda_softmax;
 
-/* softmax_*   a team a row: of at most 256, 4096, 8192, and of any number of keys
+/* softmax_*   a team a row: a warp of at most 256 keys, a block of at most 4096, and of any number
  * watched_*   the same with statistics
  * dsoftmax_*  with dp, without statistics */
 #define SS_CUDA_ATTENTION(X)                     \
     X(softmax_warp, 256, (ss_cuda_softmax s;))   \
     X(softmax_block, 256, (ss_cuda_softmax s;))  \
-    X(softmax_wide, 512, (ss_cuda_softmax s;))   \
-    X(softmax_any, 512, (ss_cuda_softmax s;))    \
+    X(softmax_any, 256, (ss_cuda_softmax s;))    \
     X(watched_warp, 256, (ss_cuda_softmax s;))   \
     X(watched_block, 256, (ss_cuda_softmax s;))  \
-    X(watched_wide, 512, (ss_cuda_softmax s;))   \
-    X(watched_any, 512, (ss_cuda_softmax s;))    \
+    X(watched_any, 256, (ss_cuda_softmax s;))    \
     X(dsoftmax_warp, 256, (ss_cuda_softmax s;))  \
     X(dsoftmax_block, 256, (ss_cuda_softmax s;)) \
-    X(dsoftmax_wide, 512, (ss_cuda_softmax s;))  \
-    X(dsoftmax_any, 512, (ss_cuda_softmax s;))
+    X(dsoftmax_any, 256, (ss_cuda_softmax s;))
 
 #endif

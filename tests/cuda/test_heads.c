@@ -494,6 +494,64 @@ static void test_linear(void **state)
     }
 }
 
+/* Gradients of a product of so many rows, as the engine asks for them, against plain sums. */
+static void check_gradients_of_linear(int64_t rows, int64_t in, int64_t out)
+{
+    ss_ctx *c = open_device(test_device());
+    float *x = floats(rows * in), *w = floats(in * out), *dy = floats(rows * out);
+    float *dx = floats(rows * in), *dw = floats(in * out);
+    float *want_dx = floats(rows * in), *want_dw = floats(in * out);
+
+    fill_evenly(x, rows * in, 2);
+    fill_evenly(w, in * out, 1);
+    fill_evenly(dy, rows * out, 1);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t o = 0; o < out; o++)
+            for (int64_t i = 0; i < in; i++) {
+                want_dx[r * in + i] += dy[r * out + o] * w[o * in + i];
+                want_dw[o * in + i] += dy[r * out + o] * x[r * in + i];
+            }
+    ss_tensor *t[] = {ss_upload(c, ss_shape_of(rows, in), x), ss_upload(c, ss_shape_of(out, in), w),
+                      ss_upload(c, ss_shape_of(rows, out), dy)};
+    const ss_conv2d_gradient_args a = {.x = t[0],
+                                       .w = t[1],
+                                       .dy = t[2],
+                                       .n = 1,
+                                       .h = 1,
+                                       .width = rows,
+                                       .in = in,
+                                       .out_h = 1,
+                                       .out_w = rows,
+                                       .out = out,
+                                       .kh = 1,
+                                       .kw = 1,
+                                       .opt = {.stride = 1}};
+    ss_tensor *to_x = ss_tensor_new(c, t[0]->shape), *to_w = ss_tensor_new(c, t[1]->shape);
+
+    check_code(c, ss_back_conv2d_data(c, &a, to_x));
+    check_code(c, ss_back_conv2d_weights(c, &a, to_w));
+    get(c, to_x, dx);
+    get(c, to_w, dw);
+    assert_close("dx", dx, want_dx, rows * in, 4e-6, 2e-6);
+    assert_close("dw", dw, want_dw, in * out, 4e-6 * (double)(rows + 1), 2e-6);
+    for (size_t i = 0; i < N_OF(t); i++)
+        ss_release(t[i]);
+    ss_ctx_free(c);
+    float *const all[] = {x, w, dy, dx, dw, want_dx, want_dw};
+    for (size_t i = 0; i < N_OF(all); i++)
+        free(all[i]);
+}
+
+static void test_gradients_of_linear(void **state)
+{
+    (void)state;
+    seed = 2;
+    check_gradients_of_linear(1, 1, 1);
+    check_gradients_of_linear(7, 3, 13);
+    check_gradients_of_linear(1, 33, 4);
+    check_gradients_of_linear(65, 16, 36);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -505,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_strips),
         cmocka_unit_test(test_multiprocessors),
         cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_gradients_of_linear),
     };
 
     setenv("SIGMASCOPE_DEVICE", "cuda-emulated", 0);
