@@ -50,4 +50,12 @@ void ss_fake_made(const char *what, int change);
 /* Calls of fake functions since cuInit. */
 long ss_fake_calls(void);
 
+/* Kernels launched, times the host waited, and bytes copied each way, since the library was opened.
+ */
+typedef struct {
+    long launches, waits;
+    size_t to_device, to_host;
+} ss_fake_traffic;
+ss_fake_traffic ss_fake_traffic_so_far(void);
+
 #endif

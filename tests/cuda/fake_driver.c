@@ -56,6 +56,7 @@ static CUmodule modules;
 static pinned pinned_blocks[256];
 static bool initialised, failed_once;
 static long calls;
+static ss_fake_traffic traffic;
 static struct {
     const char *what;
     int n;
@@ -95,6 +96,11 @@ bool ss_fake_fails(const char *function)
 long ss_fake_calls(void)
 {
     return calls;
+}
+
+ss_fake_traffic ss_fake_traffic_so_far(void)
+{
+    return traffic;
 }
 
 void ss_fake_context(const char *function)
@@ -411,6 +417,7 @@ CUresult cuStreamDestroy(CUstream s)
 CUresult cuStreamSynchronize(CUstream s)
 {
     CALL_IN_CONTEXT(CUDA_ERROR_LAUNCH_FAILED);
+    traffic.waits++;
     ss_fake_wait(s, __func__);
     return CUDA_SUCCESS;
 }
@@ -442,6 +449,7 @@ CUresult cuEventRecord(CUevent v, CUstream s)
 CUresult cuEventSynchronize(CUevent v)
 {
     CALL_IN_CONTEXT(CUDA_ERROR_LAUNCH_FAILED);
+    traffic.waits++;
     ss_fake_wait_event(v);
     return CUDA_SUCCESS;
 }
@@ -584,6 +592,7 @@ CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes, CUstr
     CALL_IN_CONTEXT(CUDA_ERROR_LAUNCH_FAILED);
     copy c = {(void *)to, from, bytes, false, false};
 
+    traffic.to_device += bytes;
     ss_fake_memory(__func__, "the target", c.to, bytes);
     if (!is_pinned(__func__, from, bytes)) {
         void *stage = malloc(bytes ? bytes : 1);
@@ -603,6 +612,7 @@ CUresult cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstream s)
     CALL_IN_CONTEXT(CUDA_ERROR_LAUNCH_FAILED);
     const copy c = {to, (const void *)from, bytes, false, true};
 
+    traffic.to_host += bytes;
     ss_fake_memory(__func__, "the source", c.from, bytes);
     const bool late = is_pinned(__func__, to, bytes);
 
@@ -720,6 +730,7 @@ CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, uns
                         void **extra)
 {
     CALL_IN_CONTEXT(CUDA_ERROR_LAUNCH_FAILED);
+    traffic.launches++;
     if (!gx || !gy || !gz || gx > INT32_MAX || gy > MOST_Y || gz > MOST_Y)
         ss_fake_refuse("cuLaunchKernel: %s: a grid of %u x %u x %u blocks", f->name, gx, gy, gz);
     if (bx != f->threads || by != 1 || bz != 1)
