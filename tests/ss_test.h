@@ -15,6 +15,12 @@
 #include <cmocka.h>
 /* clang-format on */
 
+/* TESTS=PATTERN in the environment runs only the tests of a program whose names match. */
+#undef cmocka_run_group_tests
+#define cmocka_run_group_tests(tests, setup, teardown) \
+    (cmocka_set_test_filter(getenv("TESTS")),          \
+     _cmocka_run_group_tests(#tests, tests, N_OF(tests), setup, teardown))
+
 #define N_OF(a) (sizeof(a) / sizeof *(a))
 
 /* Ends the test as skipped, which tests/run-all counts, with the reason as printf has it. Before
