@@ -191,7 +191,7 @@ CUDA_SHORT = $(B)/tests/test_emulator SIGMASCOPE_DEVICE=cuda-emulated \
     $(call in_order,2,$(CUDA_SUITES) test_program test_failing_calls) $(B)/tests/test_plans
 CUDA_ALL = $(B)/tests/test_emulator SIGMASCOPE_DEVICE=cuda-emulated \
     $(foreach o,$(ORDERS),$(call in_order,$o,$(KERNEL_TESTS) $(CUDA_SUITES))) \
-    CALLS=all $(call in_order,3,$(CUDA_LONG)) EVERY_PLAN=1 $(B)/tests/test_plans
+    PLACES=all $(call in_order,3,$(CUDA_LONG)) EVERY_PLAN=1 $(B)/tests/test_plans
 check-cuda: $(call each,$(B),$(KERNEL_TESTS) $(CUDA_SUITES) $(CUDA_LONG)) $(CUDA_TESTS) all
 	@$(if $(filter thread,$(SAN)),OMP_NUM_THREADS=1 TSAN_OPTIONS="history_size=7 suppressions=$(CURDIR)/tests/tsan.supp") \
 	    $(if $(filter address%,$(SAN)),LSAN_OPTIONS="suppressions=$(CURDIR)/tests/lsan.supp") \

@@ -10,10 +10,10 @@
  *
  * Environment:
  *   SIGMASCOPE_CUDA_SEED            order of blocks, warps and lanes (emulator.h)
- *   SIGMASCOPE_CUDA_FAIL            the number of a call since cuInit, from 1, that fails
- *   SIGMASCOPE_CUDA_MEMORY          bytes of the device, 16 GiB if not set
- *   SIGMASCOPE_CUDA_NO_ENGINES      if set, cuDNN has no engine for any convolution
- *   SIGMASCOPE_CUDA_MULTIPROCESSORS 3 if not set; results must not depend on them
+ *   SIGMASCOPE_CUDA_FAIL            the number of a call since cuInit, from 1, that fails; 0:
+ * places of calls are noted (ss_fake_place_call) SIGMASCOPE_CUDA_MEMORY          bytes of the
+ * device, 16 GiB if not set SIGMASCOPE_CUDA_NO_ENGINES      if set, cuDNN has no engine for any
+ * convolution SIGMASCOPE_CUDA_MULTIPROCESSORS 3 if not set; results must not depend on them
  *   SIGMASCOPE_CUDA_CAPABILITY      90 if not set
  *   SIGMASCOPE_CUDA_CARDS           1 if not set, at most 4; they share one memory
  *   SIGMASCOPE_CUDA_VERSION         of the driver: the one of the headers if not set
@@ -49,6 +49,10 @@ void ss_fake_made(const char *what, int change);
 
 /* Calls of fake functions since cuInit. */
 long ss_fake_calls(void);
+
+/* The number since cuInit of the first call from the i-th place in the program, told apart by its
+ * callers; 0 if there are not so many. */
+long ss_fake_place_call(int i);
 
 /* Kernels launched, times the host waited, and bytes copied each way, since the library was opened.
  */

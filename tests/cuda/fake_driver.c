@@ -4,6 +4,7 @@
 #include "tests/cuda/emulator.h"
 #include "tests/cuda/fake_state.h"
 
+#include <execinfo.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -54,9 +55,17 @@ static struct CUctx_st contexts[MAX_CARDS]; /* one for each card */
 static _Thread_local CUcontext current;
 static CUmodule modules;
 static pinned pinned_blocks[256];
-static bool initialised, failed_once;
+static bool initialised;
 static long calls;
 static ss_fake_traffic traffic;
+
+/* The calls that are the first of their place in the program, with its callers. */
+enum { MOST_PLACES = 4096, CALLERS = 8 };
+static struct {
+    uint64_t hash;
+    long call;
+} places[MOST_PLACES];
+static int n_places;
 static struct {
     const char *what;
     int n;
@@ -76,6 +85,28 @@ void ss_fake_refuse(const char *fmt, ...)
     abort();
 }
 
+static void note_place(void)
+{
+    void *callers[CALLERS];
+    const int n = backtrace(callers, CALLERS);
+    uint64_t hash = 0xcbf29ce484222325;
+
+    for (int i = 0; i < n; i++)
+        hash = (hash ^ (uintptr_t)callers[i]) * 0x100000001b3;
+    for (int i = 0; i < n_places; i++)
+        if (places[i].hash == hash)
+            return;
+    if (n_places < MOST_PLACES) {
+        places[n_places].hash = hash;
+        places[n_places++].call = calls;
+    }
+}
+
+long ss_fake_place_call(int i)
+{
+    return i >= 0 && i < n_places ? places[i].call : 0;
+}
+
 bool ss_fake_fails(const char *function)
 {
     const char *text = getenv("SIGMASCOPE_CUDA_FAIL");
@@ -84,11 +115,10 @@ bool ss_fake_fails(const char *function)
     pthread_mutex_lock(&lock);
     const bool fails = ++calls == at;
 
-    if (fails) {
-        failed_once = true;
-        if (getenv("SIGMASCOPE_CUDA_FAIL_SHOW"))
-            fprintf(stderr, "call %ld, %s, fails\n", calls, function);
-    }
+    if (text && !at)
+        note_place();
+    if (fails && getenv("SIGMASCOPE_CUDA_FAIL_SHOW"))
+        fprintf(stderr, "call %ld, %s, fails\n", calls, function);
     pthread_mutex_unlock(&lock);
     return fails;
 }
@@ -150,7 +180,7 @@ static void unlock(int *unused)
 CUresult cuInit(unsigned flags)
 {
     calls = 0;
-    failed_once = false;
+    n_places = 0;
     CALL(CUDA_ERROR_UNKNOWN);
     if (flags)
         ss_fake_refuse("cuInit with flags");
@@ -355,7 +385,7 @@ CUresult cuModuleLoadData(CUmodule *out, const void *image)
 {
     uint32_t magic;
 
-    CALL_IN_CONTEXT(CUDA_ERROR_NO_BINARY_FOR_GPU);
+    CALL_IN_CONTEXT(CUDA_ERROR_UNKNOWN);
     memcpy(&magic, image, sizeof magic);
     if (magic != FATBIN_MAGIC)
         ss_fake_refuse("cuModuleLoadData: 0x%08x begins no fatbin", magic);

@@ -1,17 +1,17 @@
-/* test_failing_calls.c - each call of the driver and of the libraries fails once
+/* test_failing_calls.c - calls of the driver and of the libraries fail, one at a time
  *
- * For k = 1, 2, 3 ... the k-th call fails (fake.h) while a small network is opened, runs forward
- * and backward with its statistics, is stepped by the optimizer and is closed. That must end with
- * an error that names the call, or succeed where the call could be done without; nothing of the
- * device may be left (the fake driver looks), and under AddressSanitizer nothing of the host.
- * CALLS=all tries every call; otherwise from some call on, some are left out.
+ * From each place in the program, told apart by its callers, the first call fails once (fake.h)
+ * while a small network is opened, runs forward and backward with its statistics, is stepped by the
+ * optimizer and is closed. That must end with an error that names the call, or succeed where the
+ * call could be done without; nothing of the device may be left (the fake driver looks), and under
+ * AddressSanitizer nothing of the host. PLACES=all takes every place, else it is every 16th after
+ * the first of them.
  */
 #include "kernels/context.h"
 #include "tests/ss_test.h"
 #include "train/trainer.h"
 
 #include <dlfcn.h>
-#include <limits.h>
 #include <stdio.h>
 
 static const char config[] =
@@ -22,21 +22,21 @@ static const char config[] =
     " \"norm_num_groups\": 2}";
 static json_t *network;
 
-/* ss_fake_calls() of the library that is open. */
-static long calls(void)
+/* ss_fake_place_call() of the library that is open. */
+static long place_call(int i)
 {
     char path[4096];
-    long (*count)(void);
+    long (*place)(int);
 
     snprintf(path, sizeof path, "%s/libcuda.so.1", getenv("SIGMASCOPE_CUDA_LIBRARIES"));
     void *library = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
     assert_non_null(library);
-    void *f = dlsym(library, "ss_fake_calls");
+    void *f = dlsym(library, "ss_fake_place_call");
     assert_non_null(f);
-    memcpy(&count, &f, sizeof f);
-    const long n = count();
+    memcpy(&place, &f, sizeof f);
+    const long call = place(i);
     dlclose(library);
-    return n;
+    return call;
 }
 
 static ss_code train(double *loss, ss_err *e)
@@ -61,47 +61,45 @@ static ss_code train(double *loss, ss_err *e)
     return rc;
 }
 
-static void fail_at(long k)
+static void fail_at(long call)
 {
     char text[24];
 
-    snprintf(text, sizeof text, "%ld", k);
-    if (k)
-        setenv("SIGMASCOPE_CUDA_FAIL", text, 1);
-    else
-        unsetenv("SIGMASCOPE_CUDA_FAIL");
+    snprintf(text, sizeof text, "%ld", call);
+    setenv("SIGMASCOPE_CUDA_FAIL", text, 1);
 }
 
-static void test_every_call(void **state)
+static void test_calls_fail(void **state)
 {
     (void)state;
-    const char *all = getenv("CALLS");
-    const long some = all && !strcmp(all, "all") ? LONG_MAX : 100;
+    enum { MOST = 4096, FIRST = 60, EACH = 16 };
+    static long call[MOST];
+    const char *all = getenv("PLACES");
+    const int each = all && !strcmp(all, "all") ? 1 : EACH;
     double want, loss;
-    long failures = 0, tried = 0;
+    int n = 0, failures = 0, tried = 0;
     ss_err e = {0};
 
     fail_at(0);
     if (train(&want, &e) != SS_OK)
         fail_msg("%s", e.msg);
-    const long n = calls();
-
-    for (long k = 1; k <= n; k += k < some ? 1 : 1 + k / 16) {
+    while (n < MOST && (call[n] = place_call(n)))
+        n++;
+    for (int i = 0; i < n; i += i < FIRST ? 1 : each) {
         e = (ss_err){0};
-        fail_at(k);
+        fail_at(call[i]);
         const ss_code rc = train(&loss, &e);
 
         if (rc == SS_OK && loss != want)
-            fail_msg("call %ld of %ld: another result, %.9g instead of %.9g", k, n, loss, want);
+            fail_msg("call %ld: another result, %.9g instead of %.9g", call[i], loss, want);
         if (rc != SS_OK && ((rc != SS_DEVICE && rc != SS_NOMEM) || rc != e.code ||
                             (!strstr(e.msg, "cu") && !strstr(e.msg, "memory"))))
-            fail_msg("call %ld of %ld: code %d (%d in the error): %s", k, n, rc, e.code, e.msg);
+            fail_msg("call %ld: code %d (%d in the error): %s", call[i], rc, e.code, e.msg);
         failures += rc != SS_OK;
         tried++;
     }
     fail_at(0);
-    print_message("%ld calls, %ld of them failed, %ld times the training did\n", n, tried,
-                  failures);
+    print_message("%d places, %d calls failed, %d times the training did\n", n, tried, failures);
     assert_true(failures > tried / 2);
     if (train(&loss, &e) != SS_OK) /* nothing was left in the way */
         fail_msg("%s", e.msg);
@@ -111,7 +109,7 @@ static void test_every_call(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_call),
+        cmocka_unit_test(test_calls_fail),
     };
 
     setenv("SIGMASCOPE_DEVICE", "cuda-emulated", 0);
