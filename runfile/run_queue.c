@@ -36,26 +36,68 @@ static int write_at(int fd, const void *data, size_t bytes, uint64_t offset)
     return 0;
 }
 
-/* Writes the rows of one data set; with a single noise level they are next to each other in the
- * file and written at once. seen [outer]: the rows to write, NULL for all. */
-static int write_set(const ss_run_writer *w, const ss_run_set *s, const char *data, int sigma,
-                     const uint8_t *seen)
+static int read_at(int fd, void *data, size_t bytes, uint64_t offset)
 {
-    const uint64_t stride = s->inner_bytes * (uint64_t)w->layout.n_sigmas;
-    uint64_t at = s->offset + (uint64_t)sigma * s->inner_bytes;
+    char *at = data;
 
-    if (w->layout.n_sigmas == 1 && !seen)
-        return write_at(w->fd, data, s->inner_bytes * (size_t)s->outer, at);
-    for (int64_t o = 0; o < s->outer; o++, at += stride, data += s->inner_bytes) {
-        int why = !seen || seen[o] ? write_at(w->fd, data, s->inner_bytes, at) : 0;
+    while (bytes > 0) {
+        ssize_t n = pread(fd, at, bytes, (off_t)offset);
 
-        if (why)
-            return why;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? errno : EIO; /* the file is as long as its last data set */
+        at += n;
+        offset += (size_t)n;
+        bytes -= (size_t)n;
     }
     return 0;
 }
 
-static int write_column(const ss_run_writer *w, ss_run_column *col)
+/* Rows of one noise level that lie close to each other: the part of the file with `rows` of them is
+ * read, changed and written at once, where a call for each would take longer than a GPU computes.
+ */
+static int write_rows(ss_run_writer *w, const char *data, size_t row, size_t stride, int64_t rows,
+                      uint64_t at, const uint8_t *seen)
+{
+    const size_t bytes = (size_t)(rows - 1) * stride + row;
+    char *part = w->part;
+    int why = read_at(w->fd, part, bytes, at);
+
+    if (why)
+        return why;
+    for (int64_t o = 0; o < rows; o++)
+        if (!seen || seen[o])
+            memcpy(part + (size_t)o * stride, data + (size_t)o * row, row);
+    return write_at(w->fd, part, bytes, at);
+}
+
+/* Writes the rows of one data set; seen [outer]: the rows to write, NULL for all. */
+static int write_set(ss_run_writer *w, const ss_run_set *s, const char *data, int sigma,
+                     const uint8_t *seen)
+{
+    enum { CLOSE = 4096 }; /* within a page, which is written as a whole anyway */
+    const size_t row = s->inner_bytes, stride = row * (size_t)w->layout.n_sigmas;
+    const int64_t most = stride && stride <= CLOSE ? SS_RUN_PART_BYTES / (int64_t)stride : 1;
+    const uint64_t first = s->offset + (uint64_t)sigma * row;
+    int why = 0;
+
+    if (w->layout.n_sigmas == 1 && !seen)
+        return write_at(w->fd, data, row * (size_t)s->outer, first);
+    for (int64_t o = 0, n; o < s->outer && !why; o += n) {
+        const uint8_t *wanted = seen ? seen + o : NULL;
+        const uint64_t at = first + (uint64_t)o * stride;
+
+        n = s->outer - o < most ? s->outer - o : most;
+        if (n > 1)
+            why = write_rows(w, data + (size_t)o * row, row, stride, n, at, wanted);
+        else if (!seen || *wanted)
+            why = write_at(w->fd, data + (size_t)o * row, row, at);
+    }
+    return why;
+}
+
+static int write_column(ss_run_writer *w, ss_run_column *col)
 {
     const ss_run_layout *l = &w->layout;
     int why = 0;

@@ -28,11 +28,15 @@ struct ss_run_column {
     uint32_t **counts; /* [n_channels]: how many samples entered it */
 };
 
+enum { SS_RUN_PART_BYTES = 256 << 10 };
+
 struct ss_run_writer {
     char *path;
     int fd; /* holds the lock */
     ss_run_layout layout;
     uint8_t *done; /* [sigma] as it was when the file was opened */
+
+    char part[SS_RUN_PART_BYTES]; /* of the file; the thread's alone */
 
     /* shared with the thread, under the lock */
     pthread_t thread;
