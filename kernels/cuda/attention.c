@@ -1,14 +1,16 @@
-/* attention.c - softmax(scale Q K^T + mask) V on the device, its statistics and its gradients
+/* attention.c - softmax(scale Q K^T + mask) V on the device, and its statistics
  *
- * In strips, whose logits take at most STRIP_BYTES, so that memory is linear in the tokens:
+ * In strips (strips.h), whose logits take at most 256 MiB, so that memory is linear in the tokens:
  *
  *   L = Q K^T          cuBLAS, a batch of heads or of samples, whichever are more
  *   P = softmax(L)     a kernel (attention.cu), in place; with statistics of its rows
  *   Y = P V            cuBLAS
  *
- * A strip is some heads of some samples with all of their queries, or some queries of one head. So
- * a query has all its logits at hand, as on the CPU (isa_attention.c): statistics come from the
+ * So a query has all its logits at hand, as on the CPU (isa_attention.c): statistics come from the
  * same pass and change no bit, and what is rounded is whole.
+ *
+ * Products are scaled after the sum, as PyTorch does: a q.k beyond f32's range is inf, also where
+ * scale q.k would not be.
  *
  * Launches of a strip: min(samples, heads) for each product, and 1 for the rows; 1 more with
  * statistics, and 1 with rounded numerators. SD 1.5's attention of 4096 tokens, 8 heads, is 2
