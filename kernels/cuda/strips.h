@@ -3,7 +3,7 @@
  *
  *   rc = ss_cuda_strips_plan(d, a, ss_cuda_strip_bytes(d), &p, e);
  *   while (rc == SS_OK && ss_cuda_strip_next(&p, &s))      // s is {0} before
- *       rc = ...                                      // products, rows, products
+ *       rc = forward_strip(d, &p, &s, e);                  // products, rows, products
  *   ss_cuda_strips_release(d, &p);
  *
  * A strip is some heads of some samples with all of their queries, or some queries of one head. Its
