@@ -7,7 +7,7 @@
 // same channels in every row, and sums them apart from their neighbours; the block adds up rows,
 // then the channels of each group. What is summed and how exactly: add_run in norm.cuh.
 //
-// Where a sample's slab fits into registers, up to 16 Ki values, one launch does all and reads
+// Where a sample's slab fits into registers, up to 12 Ki values, one launch does all and reads
 // once; up to 2 Ki values in blocks of which four run at once:
 //   64 x 4 x 4 x 256     one launch of 256 blocks, 8 bytes a value, which is the least
 // Else there are two launches, of moments and application, and x is read twice; where it fits, the
@@ -139,7 +139,7 @@ __device__ static void tile(const Args &a, sums *space, coefficients *full, coef
             tile<1, SS_THREADS_##name, R>(a, space, full, plain); \
     }
 TILE_KERNEL(group_norm_small, 4, SS_SMALL_ROWS)
-TILE_KERNEL(group_norm_tile, 1, SS_TILE_ROWS)
+TILE_KERNEL(group_norm_tile, 2, SS_TILE_ROWS)
 
 // ---- larger samples: moments ----
 

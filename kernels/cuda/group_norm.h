@@ -17,7 +17,7 @@ typedef struct {
 
 enum {
     SS_SMALL_ROWS = 2,           /* of a thread of group_norm_small */
-    SS_TILE_ROWS = 8,            /* of group_norm_tile */
+    SS_TILE_ROWS = 12,           /* of group_norm_tile */
     SS_GROUP_WIDTH = 512,        /* channels of a slab at most */
     SS_GROUP_SAMPLES = 1024,     /* samples of a launch of group_norm_moments at most */
     SS_GROUP_CHANNELS = 1 << 20, /* channels at most */
@@ -36,7 +36,7 @@ enum {
  * Blocks are numbered [n][slabs][chunks]. gamma, beta, mod and plain may be NULL. */
 #define SS_CUDA_GROUP_NORM(X)                                                         \
     X(group_norm_small, 256, SS_GROUP_NORM_MEMBERS)                                   \
-    X(group_norm_tile, 512, SS_GROUP_NORM_MEMBERS)                                    \
+    X(group_norm_tile, 256, SS_GROUP_NORM_MEMBERS)                                    \
     X(group_norm_moments, 256,                                                        \
       (const float *x; double *partial; double *group; ss_cuda_cut cut; float eps;    \
        int32_t torch;))                                                               \

@@ -7,7 +7,7 @@
 //   dgamma = sum (1 + scale) S2,  dbeta = sum (1 + scale) S1,
 //   dscale = gamma S2 + beta S1,  dshift = S1
 //
-// Where a sample's slab of x and dy fits into registers, up to 8 Ki values, one launch does all,
+// Where a sample's slab of x and dy fits into registers, up to 6 Ki values, one launch does all,
 // with 12 bytes a value, which is the least. Else there are four: moments, S of chunks, S of
 // samples with all gradients but dx, and dx. dz is made again rather than kept: x is read three
 // times and dy twice, 24 bytes a value. Sums over a thread's few rows are in f32, all others in
@@ -246,7 +246,7 @@ __device__ static void back_tile(const Args &a, sums *space, plan *plans, tile_g
             back_tile<1, SS_THREADS_##name, R>(a, space, plans, groups); \
     }
 TILE_KERNEL(group_norm_back_small, 2, SS_SMALL_ROWS)
-TILE_KERNEL(group_norm_back_tile, 1, SS_BACK_TILE_ROWS)
+TILE_KERNEL(group_norm_back_tile, 2, SS_BACK_TILE_ROWS)
 
 // ---- larger samples ----
 

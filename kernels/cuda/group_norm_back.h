@@ -5,7 +5,7 @@
 #include "kernels/cuda/group_norm.h"
 
 enum {
-    SS_BACK_TILE_ROWS = 4, /* of a thread of group_norm_back_tile */
+    SS_BACK_TILE_ROWS = 6, /* of a thread of group_norm_back_tile */
     SS_GROUP_SLABS = 4096, /* slabs of channels whose samples are summed at most */
 };
 
@@ -27,7 +27,7 @@ enum {
  * up. group: as group_norm_moments makes it. Gradients that nobody wants are NULL. */
 #define SS_CUDA_GROUP_NORM_BACK(X)                                                               \
     X(group_norm_back_small, 256, SS_GROUP_NORM_BACK_MEMBERS)                                    \
-    X(group_norm_back_tile, 512, SS_GROUP_NORM_BACK_MEMBERS)                                     \
+    X(group_norm_back_tile, 256, SS_GROUP_NORM_BACK_MEMBERS)                                     \
     X(group_norm_slopes, 256,                                                                    \
       (const float *x; const float *dy; const float *gamma; const float *beta; const float *mod; \
        const double *group; double *partial; ss_cuda_cut cut; int32_t act;))                     \
