@@ -207,6 +207,35 @@ static void test_frozen(void **state)
     }
 }
 
+/* The slope at NaN is NaN; that of max(x, 0) and of the identity is 1, as in PyTorch. */
+static void test_slopes_at_nan(void **state)
+{
+    static const float host[] = {NAN, 1, -1, -NAN, 2, NAN, 3}, ones[] = {1, 1, 1, 1, 1, 1, 1};
+
+    use_isa(*state);
+    for (int act = 0; act < SS_N_ACTS; act++) {
+        const bool one = act == SS_ACT_RELU || act == SS_ACT_NONE;
+        ss_ctx *c = context(1);
+        ss_tensor *x = ss_upload(c, ss_shape_of(7), host), *dy = ss_upload(c, ss_shape_of(7), ones);
+        float got[7];
+
+        set_up(c, NULL, NULL);
+        ss_tensor_want_gradient(x, true);
+        assert_int_equal(ss_tape_begin(c, NULL, NULL), SS_OK);
+        ss_tensor *y = ss_activate(c, x, (ss_act)act);
+        ss_tape_seed(c, y, dy, 1);
+        assert_int_equal(ss_tape_backward(c, NULL), SS_OK);
+        download(c, x, got);
+        for (int k = 0; k < 7; k++)
+            assert_true(isnan(host[k]) && !one ? isnan(got[k]) : isfinite(got[k]));
+        assert_true(!one || (got[0] == 1 && got[3] == 1));
+        ss_release(x);
+        ss_release(y);
+        ss_release(dy);
+        ss_ctx_free(c);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -218,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ISA_TESTS(test_finite_differences),
+        ISA_TESTS(test_slopes_at_nan),
         cmocka_unit_test(test_frozen),
     };
 

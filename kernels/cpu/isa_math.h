@@ -143,7 +143,9 @@ static inline float gelu_slope(float x)
     const float density = exp_split(-0.5f * h * h, -0.5f * (a - h) * (a + h));
     const float tail = gelu_tail(a) * density;
     const float xphi = 0.3989422804f * a * density; /* of |x| */
-    return float_of(select_u32(x < 0, bits_of(tail - xphi), bits_of(1.0f - tail + xphi)));
+    const uint32_t slope = select_u32(x < 0, bits_of(tail - xphi), bits_of(1.0f - tail + xphi));
+    return float_of(
+        select_u32(magnitude > 0x7f800000, bits_of(x), slope)); /* NaN, of which a is not */
 }
 
 /* t = tanh(softplus(x)) = w / (w + 2); t + x (1 - t^2) sigmoid(x), 1 - t^2 = 4 (w+1) / (w+2)^2 */
@@ -157,7 +159,7 @@ static inline float mish_slope(float x)
 
 static inline float relu_slope(float x)
 {
-    return x > 0 ? 1 : 0;
+    return x <= 0 ? 0 : 1; /* NaN: 1, as PyTorch */
 }
 
 static inline float identity_slope(float x)

@@ -267,7 +267,7 @@ __device__ inline float gelu_slope(float x)
     const float tail = gelu_tail(a) * density;
     const float xphi = 0.3989422804f * a * density; // of |x|
 
-    return x < 0 ? tail - xphi : 1.0f - tail + xphi;
+    return is_nan(x) ? x : x < 0 ? tail - xphi : 1.0f - tail + xphi;
 }
 
 __device__ inline float mish_slope(float x)
@@ -280,7 +280,7 @@ __device__ inline float mish_slope(float x)
 
 __device__ inline float relu_slope(float x)
 {
-    return x > 0 ? 1 : 0;
+    return x <= 0 ? 0 : 1; // NaN: 1, as PyTorch
 }
 
 __device__ inline float identity_slope(float x)
