@@ -129,12 +129,14 @@ static void training(bench *b, int size, double seconds)
     ss_err e = {0};
 
     o.device = b->device;
+    if (b->tiny)
+        o.batch = 1;
     if (!bench_training_possible()) {
         o.data.kind = SS_DATA_SHAPES;
         o.data.path = o.data.labels = NULL;
         o.data.pool = 1;
     }
-    snprintf(name, sizeof name, "training step FAST-%d x 32", size);
+    snprintf(name, sizeof name, "training step FAST-%d x %d", size, o.batch);
     bench_need(ss_trainer_new(&o, &t, &e), &e);
     bench_side sides[] = {{bench_training_step, t, 0, 0}, {bench_ask, &exact, 0, 0}};
     bench_alternate(sides, 2, seconds);
