@@ -279,7 +279,7 @@ $(B)/tests/test_emulator: tests/cuda/test_emulator.cpp tests/cuda/emulator.cuh t
 	$(Q)$(CXX) $(EMULATED_CXX) $(EMULATED_SAN) -o $@ $(filter %.cpp %.o,$^) -lcmocka
 emulated-device: $(EMULATED)
 # Faults in scratch copies of kernels and host code, each with the test that must notice it.
-BUG_TESTS := $(addprefix $(B)/tests/test_,cuda_values device norms stats optimizer)
+BUG_TESTS := $(addprefix $(B)/tests/test_,cuda_values device norms stats)
 check-cuda-bugs: $(EMULATED) $(BUG_TESTS) # ONLY=PATTERN: these
 	$(Q)$(MAKE) --no-print-directory SAN=thread emulated-device
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined emulated-device
