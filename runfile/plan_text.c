@@ -176,6 +176,9 @@ bool ss_setting_is_same(const ss_setting *x, const json_t *a, const json_t *b)
 {
     const json_t *p = compared_part(x, a), *q = compared_part(x, b);
 
+    if (!p != !q) /* a plan from before there was the option: it had its default */
+        return ss_setting_is_written(x) && x->kind != SS_SETTING_SIZE &&
+               ss_setting_is_default(x, p ? a : b);
     return p == q || (p && q && json_equal(p, q));
 }
 

@@ -378,6 +378,28 @@ static void test_help_says_the_defaults(void **state)
     assert_help(ss_trajectory_settings());
 }
 
+/* A run from before there was an option had its default: it goes on with that, and with no other.
+ */
+static void test_options_that_a_plan_lacks(void **state)
+{
+    (void)state;
+    ss_probe_options opt = ss_probe_defaults();
+    ss_str difference = {0};
+    json_t *now = plan_of(ss_probe_settings(), &opt), *old = json_deep_copy(now);
+
+    assert_int_equal(json_object_del(old, "arithmetic"), 0);
+    assert_false(ss_plan_difference(ss_probe_settings(), now, old, &difference));
+    assert_false(ss_plan_difference(ss_probe_settings(), old, now, &difference));
+    opt.arithmetic = "f32";
+    json_t *other = plan_of(ss_probe_settings(), &opt);
+    assert_true(ss_plan_difference(ss_probe_settings(), other, old, &difference));
+    assert_string_equal(difference.s, "--arithmetic is f32, the run has none");
+    ss_str_release(&difference);
+    json_decref(now);
+    json_decref(old);
+    json_decref(other);
+}
+
 /* A list of formats of thousands of bytes, changed in its last one. */
 static void test_nothing_is_cut(void **state)
 {
@@ -767,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_options_begin_at_their_defaults),
         cmocka_unit_test(test_run_files_have_the_keys_of_the_list),
         cmocka_unit_test(test_help_says_the_defaults),
+        cmocka_unit_test(test_options_that_a_plan_lacks),
         cmocka_unit_test(test_nothing_is_cut),
         cmocka_unit_test(test_old_plans),
         cmocka_unit_test(test_resume_names_the_option),

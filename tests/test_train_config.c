@@ -133,6 +133,7 @@ static void test_roles(void **state)
         {"max_overflows=3", false, true, true},
         {"optimizer.lr=0.25", true, true, true},
         {"init.from=/x", true, true, true},
+        {"arithmetic=f32", true, true, true},
         {"interventions=[\"clamp:20@*\"]", true, true, true},
     };
     static const char *const branch[] = {"init.from=/x", "init.state=true"};
@@ -156,7 +157,10 @@ static void test_roles(void **state)
         ss_free(other_plan);
         ss_train_config_free(b);
     }
-    assert_null(strstr(plan, "\"state\"")); /* plans of before there were branches had none */
+    /* trainings from before there were branches and arithmetics had neither, and can go on */
+    assert_null(strstr(plan, "\"state\""));
+    assert_null(strstr(plan, "\"arithmetic\""));
+    assert_null(json_object_get(fixed, "arithmetic"));
     b = good("{\"model\": " NETWORK "}", branch, 2);
     char *const branched = ss_train_config_plan(b, 7);
     assert_non_null(strstr(branched, "\"state\":true"));

@@ -31,7 +31,7 @@ static const ss_field run_fields[] = {
     {WHOLE("steps", INT64, steps, 1, SS_MOST_STEPS), .role = SS_FIELD_LENGTH},
     {WHOLE("batch", INT, trainer.batch, 1, SS_MOST_SAMPLES)},
     {PLAIN("recompute", BOOL, trainer.recompute)},
-    {CHOICE("arithmetic", trainer.arithmetic, arithmetics)},
+    {CHOICE("arithmetic", trainer.arithmetic, arithmetics), .role = SS_FIELD_UNUSUAL},
     {CHOICE("on_nonfinite", on_nonfinite, on_nonfinite)},
     {WHOLE("max_rollbacks", INT, max_rollbacks, 0, 1 << 20)},
     {WHOLE("max_overflows", INT64, max_overflows, 0, SS_MOST_STEPS), .role = SS_FIELD_STOP},
@@ -41,7 +41,7 @@ static const ss_field run_fields[] = {
 static const ss_field init_fields[] = {
     {TEXTS("zero", trainer.init.zero, trainer.init.n_zero)},
     {PLAIN("from", PATH, trainer.from)},
-    {PLAIN("state", BOOL, init_state), .role = SS_FIELD_ORIGIN},
+    {PLAIN("state", BOOL, init_state), .role = SS_FIELD_UNUSUAL},
     {0},
 };
 

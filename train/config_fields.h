@@ -27,7 +27,8 @@ typedef enum {
     SS_FIELD_LENGTH, /* as DATA, but a training can go on with another */
     SS_FIELD_NAME,   /* nothing: not in the plan, and free to change */
     SS_FIELD_STOP,   /* when a training ends, but no number before: not in the plan */
-    SS_FIELD_ORIGIN  /* as DATA where it is true, nothing where it is false */
+    SS_FIELD_UNUSUAL /* as DATA where it is true, or not the first choice; else nothing, so that
+                        trainings from before there was the field go on */
 } ss_field_role;
 
 typedef struct {

@@ -3,8 +3,16 @@
 #include "train/config_fields.h"
 
 #include <stdio.h>
+#include <string.h>
 
-/* Removes the fields of a role; of ORIGIN those that are not true. */
+static bool is_usual(const ss_field *f, const json_t *v)
+{
+    return f->kind == SS_FIELD_CHOICE
+               ? json_is_string(v) && strcmp(json_string_value(v), f->names[0]) == 0
+               : !json_is_true(v);
+}
+
+/* Removes the fields of a role; of UNUSUAL those that are as usual. */
 static void drop(json_t *all, ss_field_role role)
 {
     for (const ss_field_section *s = ss_train_sections; s->key; s++) {
@@ -12,7 +20,7 @@ static void drop(json_t *all, ss_field_role role)
 
         for (const ss_field *f = s->fields; f->key; f++) {
             const bool counts =
-                role == SS_FIELD_ORIGIN && json_is_true(json_object_get(section, f->key));
+                role == SS_FIELD_UNUSUAL && !is_usual(f, json_object_get(section, f->key));
 
             if (f->role == role && !counts)
                 json_object_del(section, f->key);
@@ -28,7 +36,7 @@ char *ss_train_config_plan(const ss_train_config *t, int64_t steps)
     if (plan && json_object_set_new(plan, "steps", json_integer(steps)) == 0) {
         drop(plan, SS_FIELD_NAME);
         drop(plan, SS_FIELD_STOP);
-        drop(plan, SS_FIELD_ORIGIN);
+        drop(plan, SS_FIELD_UNUSUAL);
         text = json_dumps(plan, JSON_COMPACT);
     }
     json_decref(plan);
@@ -44,6 +52,7 @@ json_t *ss_train_config_record(const ss_train_config *t)
 {
     json_t *record = json_deep_copy(t->effective);
 
+    drop(record, SS_FIELD_UNUSUAL);
     if (!ss_train_config_steps_matter(t))
         drop(record, SS_FIELD_LENGTH);
     return record;
@@ -55,6 +64,7 @@ json_t *ss_train_config_fixed(const json_t *effective)
 
     drop(fixed, SS_FIELD_NAME);
     drop(fixed, SS_FIELD_LENGTH);
+    drop(fixed, SS_FIELD_UNUSUAL);
     return fixed;
 }
 

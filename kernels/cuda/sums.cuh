@@ -2,22 +2,13 @@
 #pragma once
 
 #include "kernels/cuda/device.cuh"
-
-#include <string.h>
+#include "kernels/cuda/math.cuh"
 
 #if defined(__CUDACC__)
 #define UNROLL _Pragma("unroll") // the loop whole, so that what it indexes are registers
 #else
 #define UNROLL
 #endif
-
-static __device__ __forceinline__ unsigned bits_of(float x)
-{
-    unsigned bits;
-
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
 
 // Each thread of the warp gets the sum.
 template <class T> static __device__ __forceinline__ T sum_of_warp(T v)
