@@ -706,9 +706,11 @@ static struct rusage usage(void)
 /* Freed memory is given out again, so that its pages are faulted in once. */
 static void test_memory_is_reused(void **state)
 {
+    (void)state;
+    if (test_device())
+        skip_because("the host's pages say nothing of a device's memory");
     ss_ctx *c = context(1);
 
-    (void)state;
     seed = 4;
     ss_tensor *x = random_tensor(c, ss_shape_of(3 << 20));
     ss_release(ss_affine(c, x, 2, 0));
@@ -723,11 +725,13 @@ static void test_memory_is_reused(void **state)
 /* Memory kept for reuse never adds to the peak of live memory. */
 static void test_memory_stays_within_its_peak(void **state)
 {
+    (void)state;
     enum { MIB = 1 << 18 }; /* values */
+    if (test_device())
+        skip_because("the host's pages say nothing of a device's memory");
     ss_ctx *c = context(1);
     const long before = usage().ru_maxrss; /* KiB */
 
-    (void)state;
     for (int mib = 20; mib <= 80; mib += 5) {
         ss_tensor *x = ss_tensor_new(c, ss_shape_of(mib, MIB));
 

@@ -77,6 +77,7 @@ namespace
 {
 
 enum { WARP = 32, MOST = 1024, STACK = 256 << 10, SHARED_LIMIT = 48 << 10, SHARED_MOST = 32 };
+enum { OWN_KEYS = 256 }; // blocks until keys are used again
 enum state { UNSTARTED, AT_WARP, AT_EXCHANGE, AT_BLOCK, FINISHED };
 
 struct carrier {
@@ -95,23 +96,25 @@ struct array {
     void *p;
 };
 // What TSan is told happens before what. Two keys for each barrier, in turns: with one alone a
-// thread that comes early to the next would count as before those still leaving this.
+// thread that comes early to the next would count as before those still leaving this. Each block
+// has its own, as a barrier orders nothing between blocks.
 struct keys {
-    char at[2];
+    char at[2 * OWN_KEYS];
     unsigned turn[MOST];
 };
 
 lane lanes[MOST];
+unsigned block_number; // of all that ran so far
 uint64_t values[2][MOST];
 unsigned now, n_threads, warps;
 carrier home, *current;
-carrier carriers[MOST + WARP], *idle[MOST + WARP];
+carrier carriers[2 * MOST], *idle[2 * MOST];
 unsigned n_carriers, n_idle;
 array shared[SHARED_MOST];
 unsigned n_shared;
 std::vector<void *> spent; // shared arrays of earlier blocks
 // TSan's view of threads. Each has a carrier of its own: two on one stack would race on it.
-void *fibers[MOST + WARP], *home_fiber;
+void *fibers[2 * MOST], *home_fiber;
 unsigned n_fibers;
 char start_key, end_key, fence_key;
 keys block_keys, warp_keys[MOST / WARP];
@@ -297,7 +300,7 @@ void wait_at(state s, const char *where)
 
 void arrive(keys &k, state s, const char *where)
 {
-    char *key = &k.at[k.turn[now]++ & 1];
+    char *key = &k.at[block_number % OWN_KEYS * 2 + (k.turn[now]++ & 1)];
     __tsan_release(key);
     wait_at(s, where);
     __tsan_acquire(key);
@@ -309,6 +312,7 @@ void run_block()
         lanes[t].at = UNSTARTED;
         lanes[t].turn = 0;
     }
+    block_number++;
     begin_round();
     choose();
     __tsan_release(&start_key);
@@ -316,13 +320,14 @@ void run_block()
     go_on();
 }
 
-// TSan's fibers are used in turns, so that those of two blocks are seldom the same.
+// Two blocks in a row share no fiber: what a thread learnt at the last barrier of one would order
+// it before the next.
 void choose_fibers(unsigned long block)
 {
-    while (RACES && n_fibers < n_threads + WARP)
+    while (RACES && n_fibers < 2 * n_threads)
         fibers[n_fibers++] = __tsan_create_fiber(0);
     for (unsigned t = 0; RACES && t < n_threads; t++)
-        lanes[t].fiber = (unsigned)((t + 37 * block) % n_fibers);
+        lanes[t].fiber = (unsigned)(block % 2) * n_threads + t;
 }
 
 unsigned long common_factor(unsigned long a, unsigned long b)
