@@ -232,14 +232,15 @@ $(B)/%.o: %.c $(B)/flags
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# The kernels of a .cu file for all cards, as an array of the program.
-$(B)/%.fatbin: %.cu $(B)/cuda-flags
+# The kernels of a .cu file for all cards, as an array of the program; one for all sanitizers.
+build/%.fatbin: %.cu build/cuda-flags
 	@mkdir -p $(@D)
 	$(call say,CU,$@)
 	$(Q)$(NVCC) $(NVCC_FLAGS) $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$a,code=sm_$a) \
 	    -gencode arch=compute_$(lastword $(CUDA_ARCH)),code=compute_$(lastword $(CUDA_ARCH)) \
 	    -MD -MF $(@:%=%.d) -MT $@ -fatbin -o $@ $<
-$(B)/%.fatbin.o: $(B)/%.fatbin
+$(B)/%.fatbin.o: build/%.fatbin
+	@mkdir -p $(@D)
 	$(Q)printf '.section .rodata\n.balign 64\n.globl ss_fatbin_$(*F)\nss_fatbin_$(*F): .incbin "$<"\n.section .note.GNU-stack,"",%%progbits\n' | \
 	    $(CC) -c -x assembler -o $@ -
 
@@ -290,7 +291,7 @@ cuda-plans: $(B)/tests/test_plans # how cuDNN would run networks' convolutions o
 	@EVERY_PLAN=1 $<
 cuda-report: # ARCHES="75 90": registers, spills and forbidden instructions of each kernel
 	@CC="$(CC)" tests/cuda/report $(B) $(NVCC) "$(filter-out --compress-mode=size,$(NVCC_FLAGS))" $(or $(ARCHES),75 90)
-$(B)/cuda-flags: FORCE
+build/cuda-flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' | cmp -s - $@ || echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' > $@
 $(B)/reports/page/assets.o: reports/page/page.css reports/page/page.js
@@ -371,4 +372,4 @@ deps:
 
 clean:
 	rm -rf build build-*
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' 2>/dev/null) $(if $(SAN),$(wildcard build/kernels/cuda/*.fatbin.d))
