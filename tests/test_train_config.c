@@ -160,7 +160,12 @@ static void test_roles(void **state)
     /* trainings from before there were branches and arithmetics had neither, and can go on */
     assert_null(strstr(plan, "\"state\""));
     assert_null(strstr(plan, "\"arithmetic\""));
-    assert_null(json_object_get(fixed, "arithmetic"));
+    json_t *const earlier = json_deep_copy(a->effective);
+    assert_int_equal(json_object_del(earlier, "arithmetic"), 0);
+    json_t *const earlier_fixed = ss_train_config_fixed(earlier);
+    assert_true(json_equal(earlier_fixed, fixed));
+    json_decref(earlier_fixed);
+    json_decref(earlier);
     b = good("{\"model\": " NETWORK "}", branch, 2);
     char *const branched = ss_train_config_plan(b, 7);
     assert_non_null(strstr(branched, "\"state\":true"));

@@ -28,6 +28,21 @@ static void drop(json_t *all, ss_field_role role)
     }
 }
 
+/* Gives the UNUSUAL fields that a configuration of before them lacks the value that it had. */
+static void add_usual(json_t *all)
+{
+    for (const ss_field_section *s = ss_train_sections; s->key; s++) {
+        json_t *section = *s->key ? json_object_get(all, s->key) : all;
+
+        for (const ss_field *f = s->fields; f->key; f++)
+            if (f->role == SS_FIELD_UNUSUAL && json_is_object(section) &&
+                !json_object_get(section, f->key))
+                json_object_set_new(section, f->key,
+                                    f->kind == SS_FIELD_CHOICE ? json_string(f->names[0])
+                                                               : json_false());
+    }
+}
+
 char *ss_train_config_plan(const ss_train_config *t, int64_t steps)
 {
     json_t *plan = json_deep_copy(t->effective);
@@ -64,7 +79,7 @@ json_t *ss_train_config_fixed(const json_t *effective)
 
     drop(fixed, SS_FIELD_NAME);
     drop(fixed, SS_FIELD_LENGTH);
-    drop(fixed, SS_FIELD_UNUSUAL);
+    add_usual(fixed);
     return fixed;
 }
 
