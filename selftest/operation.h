@@ -22,7 +22,7 @@ typedef struct {
     ss_tensor *(*forward)(ss_ctx *c, const ss_case *k, ss_tensor *const x[]);
     /* anything else, which puts its results into out */
     void (*other)(ss_ctx *c, const ss_case *k, ss_tensor *const x[], ss_outputs *out);
-    bool library;    /* products of a library: their bits are not ours */
+    bool by_library; /* products of a library: their bits are not ours */
     bool winograd;   /* the CPU's gradient may be by that algorithm */
     bool no_policy;  /* not run under number formats: nothing of it is rounded */
     bool no_hostile; /* not run with NaN and the like: its arguments are always finite */

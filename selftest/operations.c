@@ -395,10 +395,10 @@ static void squared_error(ss_ctx *c, const ss_case *k, ss_tensor *const x[], ss_
 
 /* clang-format off */
 const ss_operation ss_operations[] = {
-    {"conv2d", "xpp", .forward = conv2d, .library = true, .winograd = true, .bound = 6e-6, .back = 6e-6, .steps = 2},
-    {"linear", "xpp", .forward = linear, .library = true, .bound = 6e-6, .back = 6e-6, .steps = 2},
-    {"attention", "xxxc", .forward = attention, .library = true, .bound = 1e-5, .back = 1e-5, .steps = 4},
-    {"attention statistics", "xxxc", .other = attention_watched, .library = true, .bound = 1e-5, .steps = 4},
+    {"conv2d", "xpp", .forward = conv2d, .by_library = true, .winograd = true, .bound = 6e-6, .back = 6e-6, .steps = 2},
+    {"linear", "xpp", .forward = linear, .by_library = true, .bound = 6e-6, .back = 6e-6, .steps = 2},
+    {"attention", "xxxc", .forward = attention, .by_library = true, .bound = 1e-5, .back = 1e-5, .steps = 4},
+    {"attention statistics", "xxxc", .other = attention_watched, .by_library = true, .bound = 1e-5, .steps = 4},
     {"group_norm", "xppx", .forward = group_norm, .bound = 1e-6, .back = 2e-6, .steps = 4},
     {"group_norm plain", "xppx", .other = group_norm_plain, .bound = 1e-6, .steps = 4},
     {"layer_norm", "xpp", .forward = layer_norm, .bound = 1e-6, .back = 1e-6, .steps = 4},

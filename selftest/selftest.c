@@ -76,8 +76,8 @@ static void compare(session *s, const ss_case *k, ss_case_values v, const ss_for
     const ss_operation *o = k->operation;
     const bool plain = ss_format_is_f32(f);
     const double unit = plain ? 0 : ldexp(1, -f->man_bits);
-    const double more = o->steps * unit + (o->library ? s->opt->rounding : 0);
-    const ss_comparison how = {.to_largest = o->library && v == SS_VALUES_HUGE,
+    const double more = o->steps * unit + (o->by_library ? s->opt->rounding : 0);
+    const ss_comparison how = {.to_largest = o->by_library && v == SS_VALUES_HUGE,
                                .floor = plain ? TINY_STEPS : o->steps * f->min_subnormal};
     const ss_difference y = ss_outputs_compare(got, want, &how);
     const ss_difference d =
@@ -141,7 +141,7 @@ static ss_code run_once(session *s, const ss_case *k, ss_case_values v, const ch
             s->t->other_bits = true;
             fail(s, "a second run gives other bits");
         }
-        if (s->hashes && !k->operation->library)
+        if (s->hashes && !k->operation->by_library)
             rc = hash(s, &got, e);
     }
     ss_outputs_release(&want);
@@ -176,7 +176,7 @@ static ss_code run_case(session *s, const ss_case *k, ss_err *e)
 static void put_row(session *s, const ss_operation *o)
 {
     ss_table *t = &s->r->operations;
-    const double more = o->library ? s->opt->rounding : 0;
+    const double more = o->by_library ? s->opt->rounding : 0;
 
     ss_table_row(t);
     ss_table_text(t, o->name);

@@ -48,7 +48,7 @@ ss_code ss_cuda_plans_find(ss_cuda_plans *p, const ss_cuda_conv *c, ss_cuda_choi
                            const ss_cuda_plan **plan, ss_err *e);
 
 /* The first admitted plans, up to `room`, in the heuristics' order, whatever work space they want;
- * *n tells how many. Made anew; the caller destroys each plan. For measurements. */
+ * *n tells how many. Made again; the caller destroys each plan. For measurements. */
 ss_code ss_cuda_plans_all(ss_cuda_plans *p, const ss_cuda_conv *c, int room, ss_cuda_plan *plan,
                           int *n, ss_err *e);
 

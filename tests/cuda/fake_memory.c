@@ -51,7 +51,7 @@ static size_t up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-/* The first block behind the address. */
+/* The first block after the address. */
 static size_t index_behind(const char *p)
 {
     size_t low = 0, high = memory.n;

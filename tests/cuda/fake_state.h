@@ -21,7 +21,7 @@ bool ss_fake_open(const void *p);
 void ss_fake_close(void);
 
 typedef enum { SS_FAKE_HOST, SS_FAKE_LIVE, SS_FAKE_DEAD } ss_fake_place;
-/* Says whether an address is in a live block (or just behind it), elsewhere in the device's part of
+/* Says whether an address is in a live block (or just after it), elsewhere in the device's part of
  * the address space, or not in that. */
 ss_fake_place ss_fake_find(const void *p);
 
