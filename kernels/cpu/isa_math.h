@@ -11,6 +11,7 @@
 #ifndef SS_KERNELS_CPU_ISA_MATH_H
 #define SS_KERNELS_CPU_ISA_MATH_H
 
+#include "kernels/act_cases.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa_vector.h"
 
@@ -167,26 +168,5 @@ static inline float identity_slope(float x)
     (void)x;
     return 1;
 }
-
-/* The caller's BODY(f) once for each activation, f(x) being it or its derivative, so that the
- * choice is made outside the loop. Of an activation `name` these are name_f32 and name_slope. */
-#define ACT_CASE(id, name) \
-    case SS_ACT_##id:      \
-        BODY(name##_f32);  \
-        break;
-#define SLOPE_CASE(id, name) \
-    case SS_ACT_##id:        \
-        BODY(name##_slope);  \
-        break;
-#define SWITCH_ACT(act)    \
-    switch (act) {         \
-        SS_ACTS(ACT_CASE)  \
-    case SS_N_ACTS: break; \
-    }
-#define SWITCH_SLOPE(act)   \
-    switch (act) {          \
-        SS_ACTS(SLOPE_CASE) \
-    case SS_N_ACTS: break;  \
-    }
 
 #endif

@@ -5,44 +5,12 @@
  * both use whole cache lines.
  */
 #include "kernels/cpu/isa.h"
+#include "kernels/merge_axes.h"
 
 enum { TILE = 16 };
 
-/* An axis of y: how many steps, and how far one goes in x and in y. */
-typedef struct {
-    int64_t n, x, y;
-} axis;
-
-/* The axes of y from the outermost on, without those of one step; returns how many. */
-static int merge_axes(const ss_tensor *x, const int *axes, axis *a)
-{
-    int64_t stride[SS_MAX_RANK], step = 1;
-    int n = 0;
-
-    for (int k = x->shape.rank - 1; k >= 0; k--) {
-        stride[k] = step;
-        step *= x->shape.dim[k];
-    }
-    for (int k = 0; k < x->shape.rank; k++) {
-        const axis next = {x->shape.dim[axes[k]], stride[axes[k]], 0};
-
-        if (next.n == 1)
-            continue;
-        if (n && a[n - 1].x == next.x * next.n)
-            a[n - 1] = (axis){a[n - 1].n * next.n, next.x, 0};
-        else
-            a[n++] = next;
-    }
-    step = 1;
-    for (int k = n - 1; k >= 0; k--) {
-        a[k].y = step;
-        step *= a[k].n;
-    }
-    return n;
-}
-
 /* Where the i-th combination of steps along the axes begins. */
-static void offsets(const axis *a, int n, int64_t i, int64_t *x, int64_t *y)
+static void offsets(const ss_axis *a, int n, int64_t i, int64_t *x, int64_t *y)
 {
     for (int k = n - 1; k >= 0; k--) {
         *x += i % a[k].n * a[k].x;
@@ -51,7 +19,7 @@ static void offsets(const axis *a, int n, int64_t i, int64_t *x, int64_t *y)
     }
 }
 
-static void copy_rows(const float *x, float *y, const axis *a, int n, int64_t rows, int team)
+static void copy_rows(const float *x, float *y, const ss_axis *a, int n, int64_t rows, int team)
 {
     const size_t bytes = (size_t)a[n - 1].n * sizeof *x;
 
@@ -65,7 +33,7 @@ static void copy_rows(const float *x, float *y, const axis *a, int n, int64_t ro
 }
 
 /* Planes of `down`, which is x's last axis, and `across`, which is y's. */
-static void transpose(const float *x, float *y, axis down, axis across)
+static void transpose(const float *x, float *y, ss_axis down, ss_axis across)
 {
     for (int64_t j = 0; j < down.n; j += TILE) {
         const int64_t end_j = min_i64(j + TILE, down.n);
@@ -84,32 +52,32 @@ ss_code ISA(permute)(ss_device *d, const ss_tensor *x, const int *axes, ss_tenso
 {
     const int64_t values = ss_shape_numel(x->shape);
     const int team = ss_cpu_team(d, values);
-    axis a[SS_MAX_RANK + 1];
-    int n = merge_axes(x, axes, a), last = 0;
+    ss_axis a[SS_MAX_RANK + 1];
+    int n = ss_merge_axes(x, axes, a), last = 0;
 
     (void)e;
     if (!values)
         return SS_OK;
     if (!n)
-        a[n++] = (axis){1, 1, 1};
+        a[n++] = (ss_axis){1, 1, 1};
     if (a[n - 1].x == 1) {
         copy_rows(x->data, y->data, a, n, values / a[n - 1].n, team);
         return SS_OK;
     }
     while (a[last].x != 1)
         last++;
-    const axis across = a[n - 1], whole = a[last];
+    const ss_axis across = a[n - 1], whole = a[last];
     const int64_t strips = (whole.n + TILE - 1) / TILE;
 
     /* a task: one strip of x's last axis, at one step of the others */
-    a[last] = (axis){strips, TILE, TILE * whole.y};
+    a[last] = (ss_axis){strips, TILE, TILE * whole.y};
 #pragma omp parallel for num_threads(team) schedule(static)
     for (int64_t i = 0; i < values / across.n / whole.n * strips; i++) {
         int64_t from = 0, to = 0;
 
         offsets(a, n - 1, i, &from, &to);
         const int64_t first = to / whole.y % whole.n;
-        const axis down = {min_i64(TILE, whole.n - first), 1, whole.y};
+        const ss_axis down = {min_i64(TILE, whole.n - first), 1, whole.y};
 
         transpose((const float *)x->data + from, (float *)y->data + to, down, across);
     }

@@ -1,6 +1,7 @@
 /* copies.c - values that move and stay as they are, but for rounding: rows, axes in another order;
  * see shape.cu */
 #include "kernels/cuda/cuda.h"
+#include "kernels/merge_axes.h"
 
 static ss_code copy_whole(ss_device *d, const float *x, float *y, int64_t n, ss_err *e)
 {
@@ -30,42 +31,8 @@ ss_code ss_cuda_copy_rows(ss_device *d, const ss_tensor *x, int64_t x_offset, in
 
 /* ---- axes in another order ---- */
 
-/* An axis of y: how many steps, and how far one goes in x and in y. */
-typedef struct {
-    int64_t n, x, y;
-} axis;
-
-/* The axes of y from the outermost on, neighbours that stay neighbours as one, without those of one
- * step; returns how many. */
-static int merge_axes(const ss_tensor *x, const int *axes, axis *a)
-{
-    int64_t stride[SS_MAX_RANK], step = 1;
-    int n = 0;
-
-    for (int k = x->shape.rank - 1; k >= 0; k--) {
-        stride[k] = step;
-        step *= x->shape.dim[k];
-    }
-    for (int k = 0; k < x->shape.rank; k++) {
-        const axis next = {x->shape.dim[axes[k]], stride[axes[k]], 0};
-
-        if (next.n == 1)
-            continue;
-        if (n && a[n - 1].x == next.x * next.n)
-            a[n - 1] = (axis){a[n - 1].n * next.n, next.x, 0};
-        else
-            a[n++] = next;
-    }
-    step = 1;
-    for (int k = n - 1; k >= 0; k--) {
-        a[k].y = step;
-        step *= a[k].n;
-    }
-    return n;
-}
-
 /* The axes but one, or all where `without` is n, in packs. */
-static ss_cuda_axes axes_without(const axis *a, int n, int without, int pack)
+static ss_cuda_axes axes_without(const ss_axis *a, int n, int without, int pack)
 {
     ss_cuda_axes r = {0};
 
@@ -80,11 +47,11 @@ static ss_cuda_axes axes_without(const axis *a, int n, int without, int pack)
 }
 
 /* y in order, each value or pack from where it is in x. */
-static ss_code gather(ss_device *d, const float *x, float *y, const axis *a, int n, int64_t values,
-                      ss_err *e)
+static ss_code gather(ss_device *d, const float *x, float *y, const ss_axis *a, int n,
+                      int64_t values, ss_err *e)
 {
     int64_t strides = 0; /* a multiple of 4 if all are */
-    axis b[SS_MAX_RANK];
+    ss_axis b[SS_MAX_RANK];
 
     for (int k = 0; k < n; k++) {
         b[k] = a[k];
@@ -97,12 +64,13 @@ static ss_code gather(ss_device *d, const float *x, float *y, const axis *a, int
                      .axes = axes_without(b, n, n, pack), .n = values / pack, .pack = pack);
 }
 
-/* Planes of y's last axis and x's last, which is `last`, tile by tile; rounded to f unless NULL. */
-static ss_code turn_planes(ss_device *d, const float *x, float *y, const axis *a, int n, int last,
-                           const ss_format *f, ss_err *e)
+/* Planes of y's last ss_axis and x's last, which is `last`, tile by tile; rounded to f unless NULL.
+ */
+static ss_code turn_planes(ss_device *d, const float *x, float *y, const ss_axis *a, int n,
+                           int last, const ss_format *f, ss_err *e)
 {
     enum { TILE = 32 };
-    const axis across = a[n - 1], down = a[last];
+    const ss_axis across = a[n - 1], down = a[last];
     const int64_t tiles_across = (across.n + TILE - 1) / TILE;
     const int64_t tiles_down = (down.n + TILE - 1) / TILE;
     ss_cuda_grid_size grid = {.x = tiles_across * tiles_down};
@@ -122,8 +90,8 @@ ss_code ss_cuda_permute(ss_device *d, const ss_tensor *x, const int *axes, ss_te
 {
     enum { NARROW = 8 }; /* of planes below it most of a tile would be empty */
     const int64_t values = ss_shape_numel(x->shape);
-    axis a[SS_MAX_RANK];
-    const int n = merge_axes(x, axes, a);
+    ss_axis a[SS_MAX_RANK];
+    const int n = ss_merge_axes(x, axes, a);
     int last = 0;
 
     if (!values)
@@ -140,7 +108,7 @@ ss_code ss_cuda_permute(ss_device *d, const ss_tensor *x, const int *axes, ss_te
 ss_code ss_cuda_transpose(ss_device *d, const float *x, float *y, int64_t n, int64_t a, int64_t b,
                           const ss_format *f, ss_err *e)
 {
-    const axis axes[] = {{n, a * b, a * b}, {b, 1, a}, {a, b, 1}};
+    const ss_axis axes[] = {{n, a * b, a * b}, {b, 1, a}, {a, b, 1}};
 
     return turn_planes(d, x, y, axes, 3, 1, f, e);
 }

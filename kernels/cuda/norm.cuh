@@ -1,31 +1,10 @@
 // norm.cuh - what the kernels of norms share: sums of a block, moments
 #pragma once
 
+#include "kernels/act_cases.h"
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/math.cuh"
 #include "kernels/cuda/packs.cuh"
-#include "kernels/ops.h"
-
-// ---- activations: BODY(f) once for each, f(x) being it or its slope ----
-
-#define ACT_CASE(id, name) \
-    case SS_ACT_##id:      \
-        BODY(name##_f32);  \
-        break;
-#define SLOPE_CASE(id, name) \
-    case SS_ACT_##id:        \
-        BODY(name##_slope);  \
-        break;
-#define SWITCH_ACT(act)    \
-    switch (act) {         \
-        SS_ACTS(ACT_CASE)  \
-    case SS_N_ACTS: break; \
-    }
-#define SWITCH_SLOPE(act)   \
-    switch (act) {          \
-        SS_ACTS(SLOPE_CASE) \
-    case SS_N_ACTS: break;  \
-    }
 
 // ---- sums ----
 
