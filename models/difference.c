@@ -43,10 +43,41 @@ static int by_size(const void *pa, const void *pb)
     return strcmp((a->a ? a->a : a->b)->name, (b->a ? b->a : b->b)->name);
 }
 
+/* The values of a tensor: where they are mapped, or made into *made, which the caller frees. NULL
+ * after an error. */
+static const void *values_of(const ss_stored_tensor *t, void **made, ss_err *e)
+{
+    *made = t->data ? NULL : ss_alloc(t->bytes, 1);
+    if (t->data)
+        return t->data;
+    if (!*made)
+        ss_no_memory(e, t->name);
+    else if (ss_stored_read(t, *made, e) == SS_OK)
+        return *made;
+    return NULL;
+}
+
+static ss_code measure_values(ss_ctx *c, pair *p, ss_err *e)
+{
+    const ss_stored_tensor *a = p->a, *b = p->b;
+    void *made_a = NULL, *made_b = NULL;
+    const void *va = values_of(a, &made_a, e), *vb = va ? values_of(b, &made_b, e) : NULL;
+    ss_code rc = vb ? SS_OK : e->code;
+
+    if (rc == SS_OK)
+        rc = ss_weight_change_take(c, a->dtype, va, b->dtype, vb, numel(a), &p->change, e);
+    if (rc == SS_OK)
+        rc = ss_weight_stats_take(c, a->dtype, va, numel(a), &p->stats_a, e);
+    if (rc == SS_OK)
+        rc = ss_weight_stats_take(c, b->dtype, vb, numel(b), &p->stats_b, e);
+    ss_free(made_a);
+    ss_free(made_b);
+    return rc;
+}
+
 static ss_code measure(ss_ctx *c, pair *p, ss_err *e)
 {
     const ss_stored_tensor *a = p->a, *b = p->b;
-    ss_code rc;
 
     if (!a || !b) {
         p->note = a ? "only in the first" : "only in the second";
@@ -61,12 +92,7 @@ static ss_code measure(ss_ctx *c, pair *p, ss_err *e)
         return SS_OK;
     }
     p->note = "";
-    rc = ss_weight_change_take(c, a->dtype, a->data, b->dtype, b->data, numel(a), &p->change, e);
-    if (rc == SS_OK)
-        rc = ss_weight_stats_take(c, a->dtype, a->data, numel(a), &p->stats_a, e);
-    if (rc == SS_OK)
-        rc = ss_weight_stats_take(c, b->dtype, b->data, numel(b), &p->stats_b, e);
-    return rc;
+    return measure_values(c, p, e);
 }
 
 static bool differs(const pair *p)

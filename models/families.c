@@ -19,6 +19,14 @@ const ss_family *ss_family_find(const char *class_name)
     return NULL;
 }
 
+const char *ss_family_class(ss_json *j)
+{
+    const char *name = ss_json_string(j, "_class_name", NULL);
+
+    /* transformers names a list of classes */
+    return name ? name : json_string_value(json_array_get(ss_json_get(j, "architectures"), 0));
+}
+
 /* True where an earlier family of the list has the same folder. */
 static bool is_known_folder(int i)
 {
@@ -50,7 +58,7 @@ static void list_classes(ss_str *s)
 
 ss_code ss_family_read(ss_json *j, const ss_family **family, void **config, ss_err *e)
 {
-    const char *class_name = ss_json_string(j, "_class_name", NULL);
+    const char *class_name = ss_family_class(j);
     ss_str known = {0};
 
     if (!class_name) {

@@ -4,7 +4,10 @@
 
 #include "models/net/family.h"
 
-/* The family of a _class_name, or NULL. */
+/* Returns the class that a config.json names, as diffusers or transformers do, or NULL; borrowed.
+ */
+const char *ss_family_class(ss_json *j);
+/* The family of a class, or NULL. */
 const ss_family *ss_family_find(const char *class_name);
 /* Reads a config.json by the family that its _class_name names, *family; *config is the caller's to
  * ss_free. Another class is SS_UNSUPPORTED, with the list of those that are known. */

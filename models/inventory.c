@@ -175,8 +175,11 @@ ss_code ss_inventory_new(ss_ctx *c, const ss_model *m, ss_inventory **out, ss_er
     v->model = m;
     ss_progress_begin(&progress, "weights", n);
     for (int i = 0; i < n && rc == SS_OK; i++) {
-        rc = ss_weight_stats_take(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape),
-                                  &v->stats[i], e);
+        rc = ss_weight_data(w[i], e) ? SS_OK : e->code;
+        if (rc == SS_OK)
+            rc = ss_weight_stats_take(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape),
+                                      &v->stats[i], e);
+        ss_weight_unload(w[i]);
         ss_progress_step(&progress, i + 1, w[i]->name);
     }
     ss_progress_end(&progress);

@@ -123,6 +123,7 @@ static void fill_info(ss_model *m)
     i->weights = m->paths.weights;
     i->config = m->paths.config;
     i->family = m->family->class_name;
+    i->role = m->family->role;
     i->format = m->checkpoint ? ss_checkpoint_format(m->checkpoint) : "untrained";
     i->scheduler = m->paths.scheduler;
     i->has_vae = m->paths.has_vae;
@@ -265,7 +266,24 @@ ss_tensor *ss_model_forward(ss_ctx *c, const ss_model *m, const ss_tensor *x,
     return m->family->run(c, m->network, x, timesteps, cond ? cond : &nothing);
 }
 
+ss_tensor *ss_model_encode(ss_ctx *c, const ss_model *m, const ss_tensor *x)
+{
+    return m->family->encode(c, m->network, x);
+}
+
+ss_tensor *ss_model_decode(ss_ctx *c, const ss_model *m, const ss_tensor *z)
+{
+    return m->family->decode(c, m->network, z);
+}
+
+bool ss_model_embed(ss_ctx *c, const ss_model *m, const ss_text_tokens *tokens,
+                    ss_text_states *states)
+{
+    return m->family->embed(c, m->network, tokens, states);
+}
+
 void ss_model_structure(const ss_model *m, ss_structure_list *l)
 {
-    m->family->structure(m->config, l);
+    if (m->family->structure)
+        m->family->structure(m->config, l);
 }

@@ -42,7 +42,8 @@ typedef struct {
     const char *folder;  /* where the weights are; NULL: in memory only */
     const char *weights; /* the same, or the file of weights that was named */
     const char *config;  /* path of config.json */
-    const char *family;  /* _class_name of config.json */
+    const char *family;  /* class that config.json names */
+    ss_role role;
     const char
         *format; /* format of the weights, "safetensors"; "untrained" where there is no file */
     const char *scheduler; /* path of scheduler_config.json, or NULL */
@@ -77,10 +78,16 @@ ss_code ss_model_class_embedding(const ss_model *m, int64_t k, float *out, ss_er
  * again moves the parameters. */
 ss_code ss_model_bind(ss_model *m, ss_ctx *c, ss_err *e);
 
-/* Runs the network: x [N,H,W,in_channels] (videos [N,F,H,W,in_channels]) and timesteps [N] on the
+/* Runs a denoiser: x [N,H,W,in_channels] (videos [N,F,H,W,in_channels]) and timesteps [N] on the
  * host, fractions allowed, give the same shape with out_channels, the caller's. cond may be NULL.
  * NULL after an error, which the context has. */
 ss_tensor *ss_model_forward(ss_ctx *c, const ss_model *m, const ss_tensor *x,
                             const float *timesteps, const ss_condition *cond);
+
+/* The calls of the other roles (net/family.h): of an autoencoder, and of a text encoder. */
+ss_tensor *ss_model_encode(ss_ctx *c, const ss_model *m, const ss_tensor *x);
+ss_tensor *ss_model_decode(ss_ctx *c, const ss_model *m, const ss_tensor *z);
+bool ss_model_embed(ss_ctx *c, const ss_model *m, const ss_text_tokens *tokens,
+                    ss_text_states *states);
 
 #endif

@@ -93,7 +93,7 @@ static int grade(const char *config, bool *failed)
     int g = 0;
 
     if (ss_json_load(&j, config, &why) == SS_OK) {
-        const char *name = ss_json_string(&j, "_class_name", NULL);
+        const char *name = ss_family_class(&j);
 
         g = !name ? 0 : ss_family_find(name) ? 2 : 1;
     }

@@ -188,8 +188,9 @@ static ss_code measure(const ss_network *k, ss_ctx *c, ss_run_parameter *list, s
     for (int i = 0; i < n; i++) {
         ss_weight_stats s;
 
-        if (ss_weight_stats_take(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape), &s, e) !=
-            SS_OK)
+        if (!ss_weight_data(w[i], e) ||
+            ss_weight_stats_take(c, w[i]->dtype, w[i]->data, ss_shape_numel(w[i]->shape), &s, e) !=
+                SS_OK)
             return e->code;
         list[i] = (ss_run_parameter){w[i]->name, (float)s.absmax, (float)s.rms, s.nonfinite};
         if (s.nonfinite && !first)

@@ -49,6 +49,6 @@ void ss_trainer_forget_gradients(ss_trainer *t);
 ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e);
 
 /* The weight of that name, or NULL. */
-const ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *name);
+ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *name);
 
 #endif

@@ -45,7 +45,7 @@ void ss_trainer_forget_gradients(ss_trainer *t)
     }
 }
 
-const ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *name)
+ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *name)
 {
     for (int i = 0; i < n; i++) {
         if (strcmp(weights[i]->name, name) == 0)
@@ -56,7 +56,7 @@ const ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *n
 
 /* The tensor of that name among `stored`; SS_SHAPE where it is not there or has another shape. */
 static ss_code find(ss_weight *const *stored, int n, const ss_weight *w, const char *folder,
-                    const ss_weight **s, ss_err *e)
+                    ss_weight **s, ss_err *e)
 {
     char have[96], want[96];
 
@@ -71,15 +71,18 @@ static ss_code find(ss_weight *const *stored, int n, const ss_weight *w, const c
     return SS_OK;
 }
 
-static ss_code set_weight(ss_trainer *t, const ss_weight *w, const ss_weight *s, ss_err *e)
+static ss_code set_weight(ss_trainer *t, const ss_weight *w, ss_weight *s, ss_err *e)
 {
     const size_t n = (size_t)ss_shape_numel(w->shape);
     float *values = ss_alloc(n, sizeof *values);
+    ss_code rc = values ? SS_OK : ss_no_memory(e, "training");
 
-    if (!values)
-        return ss_no_memory(e, "training");
-    ss_values_to_f32(s->dtype, s->data, n, values);
-    ss_code rc = ss_param_set(t->c, w->tensor, values, e);
+    if (rc == SS_OK && !ss_weight_data(s, e))
+        rc = e->code;
+    if (rc == SS_OK) {
+        ss_values_to_f32(s->dtype, s->data, n, values);
+        rc = ss_param_set(t->c, w->tensor, values, e);
+    }
     ss_free(values);
     return rc;
 }
@@ -87,7 +90,7 @@ static ss_code set_weight(ss_trainer *t, const ss_weight *w, const ss_weight *s,
 ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e)
 {
     ss_model *m;
-    const ss_weight *s;
+    ss_weight *s;
     int n;
     ss_code rc = ss_model_open(folder, NULL, &m, e);
 

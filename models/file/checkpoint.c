@@ -1,12 +1,12 @@
 /* checkpoint.c - see checkpoint.h */
-#include "models/file/checkpoint.h"
-
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/file/checkpoint_edit.h"
 #include "models/file/weight_files.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,20 +27,29 @@ struct ss_checkpoint {
     size_t n_shards, cap_shards;
     const ss_stored_tensor **tensors; /* of all shards, sorted by name */
     size_t n_tensors;
+    void **blocks; /* memory of changes */
+    size_t n_blocks, cap_blocks;
+    char **notes;
+    size_t n_notes, cap_notes;
 };
+
+/* Appends p, the list's to free from then on; p is freed where memory is out. */
+static ss_code append(void ***list, size_t *n, size_t *cap, void *p, const char *what, ss_err *e)
+{
+    void **grown = p ? ss_grow(*list, cap, *n + 1, sizeof *grown) : NULL;
+
+    if (!grown) {
+        ss_free(p);
+        return ss_no_memory(e, what);
+    }
+    *list = grown;
+    grown[(*n)++] = p;
+    return SS_OK;
+}
 
 static ss_code add_path(ss_checkpoint *k, const char *path, ss_err *e)
 {
-    char **grown = ss_grow(k->paths, &k->cap_paths, k->n_paths + 1, sizeof *grown);
-
-    if (!grown)
-        return ss_no_memory(e, path);
-    k->paths = grown;
-    k->paths[k->n_paths] = ss_strdup(path);
-    if (!k->paths[k->n_paths])
-        return ss_no_memory(e, path);
-    k->n_paths++;
-    return SS_OK;
+    return append((void ***)&k->paths, &k->n_paths, &k->cap_paths, ss_strdup(path), path, e);
 }
 
 static ss_code add_shard(ss_checkpoint *k, const ss_weight_format *format, const char *path,
@@ -67,34 +76,45 @@ static int by_name(const void *a, const void *b)
                   (*(const ss_stored_tensor *const *)b)->name);
 }
 
-/* Gathers the tensors of all shards; no name may appear twice. */
+/* Takes list [n] as the tensors, sorted by name; no name may appear twice. Frees it otherwise. */
+static ss_code take_list(ss_checkpoint *k, const ss_stored_tensor **list, size_t n, ss_err *e)
+{
+    qsort(list, n, sizeof *list, by_name);
+    for (size_t i = 1; i < n; i++) {
+        const ss_stored_tensor *a = list[i - 1], *b = list[i];
+        const bool one = strcmp(a->file, b->file) == 0;
+
+        if (strcmp(a->name, b->name) == 0) {
+            ss_fail(e, SS_FORMAT, "tensor %s is %s %s%s%s", SS_SHOW(a->name),
+                    one ? "twice in" : "in two files,", a->file, one ? "" : " and ",
+                    one ? "" : b->file);
+            ss_free(list);
+            return SS_FORMAT;
+        }
+    }
+    ss_free(k->tensors);
+    k->tensors = list;
+    k->n_tensors = n;
+    return SS_OK;
+}
+
+/* Gathers the tensors of all shards. */
 static ss_code gather(ss_checkpoint *k, ss_err *e)
 {
-    size_t n = 0;
+    size_t n = 0, all = 0;
 
     for (size_t s = 0; s < k->n_shards; s++)
-        n += k->shards[s].format->count(k->shards[s].file);
-    k->tensors = ss_calloc(n, sizeof *k->tensors);
-    if (!k->tensors)
+        all += k->shards[s].format->count(k->shards[s].file);
+    const ss_stored_tensor **list = ss_calloc(all, sizeof *list);
+    if (!list)
         return ss_no_memory(e, ss_checkpoint_name(k));
     for (size_t s = 0; s < k->n_shards; s++) {
         const shard *x = &k->shards[s];
 
-        for (size_t i = 0; i < x->format->count(x->file); i++) {
-            const ss_stored_tensor *t = x->format->at(x->file, i);
-
-            k->tensors[k->n_tensors++] = t;
-        }
+        for (size_t i = 0; i < x->format->count(x->file); i++)
+            list[n++] = x->format->at(x->file, i);
     }
-    qsort(k->tensors, n, sizeof *k->tensors, by_name);
-    for (size_t i = 1; i < n; i++) {
-        const ss_stored_tensor *a = k->tensors[i - 1], *b = k->tensors[i];
-
-        if (strcmp(a->name, b->name) == 0)
-            return ss_fail(e, SS_FORMAT, "tensor %s is in two files, %s and %s", SS_SHOW(a->name),
-                           a->file, b->file);
-    }
-    return SS_OK;
+    return take_list(k, list, n, e);
 }
 
 /* A shard is a plain file name: a path could leave the folder. */
@@ -229,11 +249,71 @@ void ss_checkpoint_close(ss_checkpoint *k)
         k->shards[i].format->close(k->shards[i].file);
     for (size_t i = 0; i < k->n_paths; i++)
         ss_free(k->paths[i]);
+    for (size_t i = 0; i < k->n_blocks; i++)
+        ss_free(k->blocks[i]);
+    for (size_t i = 0; i < k->n_notes; i++)
+        ss_free(k->notes[i]);
+    ss_free(k->blocks);
+    ss_free(k->notes);
     ss_free(k->shards);
     ss_free(k->paths);
     ss_free(k->variant);
     ss_free(k->tensors);
     ss_free(k);
+}
+
+void *ss_checkpoint_alloc(ss_checkpoint *k, size_t bytes, ss_err *e)
+{
+    void *p = ss_calloc(1, bytes);
+    const ss_code rc = append(&k->blocks, &k->n_blocks, &k->cap_blocks, p, k->paths[0], e);
+
+    return rc == SS_OK ? p : NULL;
+}
+
+ss_stored_tensor *ss_checkpoint_derive(ss_checkpoint *k, const ss_stored_tensor *t,
+                                       const char *name, ss_err *e)
+{
+    const size_t room = strlen(name) + 1;
+    ss_stored_tensor *d = ss_checkpoint_alloc(k, sizeof *d + room, e);
+
+    if (!d)
+        return NULL;
+    *d = *t;
+    d->name = memcpy(d + 1, name, room);
+    return d;
+}
+
+ss_code ss_checkpoint_replace(ss_checkpoint *k, const ss_stored_tensor *const *list, size_t n,
+                              ss_err *e)
+{
+    const ss_stored_tensor **copy = ss_calloc(n, sizeof *copy);
+
+    if (!copy)
+        return ss_no_memory(e, ss_checkpoint_name(k));
+    if (n)
+        memcpy(copy, list, n * sizeof *copy);
+    return take_list(k, copy, n, e);
+}
+
+ss_code ss_checkpoint_add_file(ss_checkpoint *k, const char *path, ss_err *e)
+{
+    return add_path(k, path, e);
+}
+
+ss_code ss_checkpoint_say(ss_checkpoint *k, ss_err *e, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return append((void ***)&k->notes, &k->n_notes, &k->cap_notes, ss_strdup(text), k->paths[0], e);
+}
+
+const char *ss_checkpoint_note(const ss_checkpoint *k, int i)
+{
+    return (size_t)i < k->n_notes ? k->notes[i] : NULL;
 }
 
 const char *ss_checkpoint_name(const ss_checkpoint *k)

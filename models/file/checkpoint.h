@@ -7,7 +7,7 @@
 
 #include "models/file/stored_tensor.h"
 
-typedef struct ss_checkpoint ss_checkpoint;
+typedef struct ss_checkpoint ss_checkpoint; /* checkpoint_edit.h changes what is in it */
 
 /* Opens the weights in a folder, of the variant that is asked for (weight_files.h); or, where path
  * is a file, that file or the shards of that index. */
@@ -24,6 +24,10 @@ const char *ss_checkpoint_variant(const ss_checkpoint *k);
 size_t ss_checkpoint_count(const ss_checkpoint *k);
 const ss_stored_tensor *ss_checkpoint_at(const ss_checkpoint *k, size_t i);
 const ss_stored_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *name); /* or NULL */
+
+/* Returns what was done to the tensors since the files were opened, in words, note i; NULL past the
+ * last. */
+const char *ss_checkpoint_note(const ss_checkpoint *k, int i);
 
 /* How many files were read, an index among them. */
 size_t ss_checkpoint_n_files(const ss_checkpoint *k);

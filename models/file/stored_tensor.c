@@ -21,6 +21,14 @@ ss_code ss_stored_shape(const ss_stored_tensor *t, ss_shape *s, ss_err *e)
     return SS_OK;
 }
 
+ss_code ss_stored_read(const ss_stored_tensor *t, void *out, ss_err *e)
+{
+    if (!t->data)
+        return t->make(t, out, e);
+    memcpy(out, t->data, t->bytes);
+    return SS_OK;
+}
+
 char *ss_stored_shape_text(const ss_stored_tensor *t, char *out, size_t n)
 {
     size_t len = 0;

@@ -7,7 +7,7 @@
 
 enum { SS_STORED_MAX_RANK = 8 };
 
-typedef struct {
+typedef struct ss_stored_tensor {
     const char *name;
     const char *file; /* path of the file that it is in */
     const char *type; /* dtype as the file names it, "I64" */
@@ -15,9 +15,16 @@ typedef struct {
     ss_dtype dtype;
     int rank;
     int64_t dim[SS_STORED_MAX_RANK];
-    const void *data; /* row-major, in the mapped file, not aligned */
+    const void *data; /* row-major, in the mapped file, not aligned; NULL: make has to be asked */
     size_t bytes;
+    /* Fills out [bytes] with the values, row-major, where they do not lie together in a file: views
+     * with strides, chunks of several files, values that are computed. NULL where data is not. */
+    ss_code (*make)(const struct ss_stored_tensor *t, void *out, ss_err *e);
+    const void *source; /* the maker's */
 } ss_stored_tensor;
+
+/* Copies the values to out [bytes], or makes them there. */
+ss_code ss_stored_read(const ss_stored_tensor *t, void *out, ss_err *e);
 
 /* Converts the shape for the engine. A dtype or a rank that cannot be used is SS_UNSUPPORTED, with
  * the tensor's name. */

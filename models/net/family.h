@@ -10,6 +10,9 @@
  *   rc = ss_net_finish(net, &err);
  *   y = family->run(ctx, network, x, t, &condition);
  *   ss_free(config);                          // after the net
+ *
+ * Families differ by their role in a pipeline: a denoiser has `run`, an autoencoder `encode` and
+ * `decode`, a text encoder `embed`; the others are NULL.
  */
 #ifndef SS_MODELS_FAMILY_H
 #define SS_MODELS_FAMILY_H
@@ -17,10 +20,14 @@
 #include "models/net/condition.h"
 #include "models/net/loader.h"
 #include "models/net/structure_list.h"
+#include "models/net/text_states.h"
 
-/* Inputs and outputs of a network, by its configuration. */
+typedef enum { SS_DENOISER, SS_TEXT, SS_VAE, SS_N_ROLES } ss_role;
+
+/* Inputs and outputs of a network, by its configuration. Of a text encoder only text and remedies
+ * are filled. */
 typedef struct {
-    int64_t in_channels, out_channels;
+    int64_t in_channels, out_channels; /* of a VAE: of its pictures */
     int64_t sample_frames;      /* 0: it takes pictures, [N,H,W,C]; else videos, [N,F,H,W,C] */
     int64_t sample_h, sample_w; /* 0 where the configuration does not say */
     bool takes_sigma;    /* takes sigma in place of a timestep and answers -n/sigma (NCSN++) */
@@ -29,11 +36,16 @@ typedef struct {
                                    does */
     ss_condition_needs needs;
     const ss_remedies *remedies; /* all zero where there are none */
+
+    int64_t latent_channels; /* of a VAE */
+    int64_t latent_factor;   /* pictures are this much higher and wider than its latents */
+    ss_text_info text;
 } ss_network_info;
 
 typedef struct {
-    const char *class_name; /* _class_name in config.json */
+    const char *class_name; /* _class_name in config.json, or the first of its "architectures" */
     const char *folder;     /* folder of such a network in a pipeline: "unet" */
+    ss_role role;
 
     /* Reads config.json into a new block of memory, *config, the caller's to ss_free. An option
      * that is not known or not supported is an error that names it. */
@@ -43,12 +55,22 @@ typedef struct {
     /* Makes the layers in n, which owns them; config is borrowed while n lives. A failure is kept
      * by n: ss_net_finish returns it. */
     void *(*build)(ss_net *n, const void *config);
-    /* Runs the network: x [N,H,W,in] or [N,F,H,W,in] and timesteps [N] on the host give the same
+    /* Runs a denoiser: x [N,H,W,in] or [N,F,H,W,in] and timesteps [N] on the host give the same
      * shape with out channels, the caller's. cond is not NULL; a condition that is missing or does
      * not fit is SS_USAGE. NULL after an error, which the context has. */
     ss_tensor *(*run)(ss_ctx *c, const void *network, const ss_tensor *x, const float *timesteps,
                       const ss_condition *cond);
-    /* Adds what lets activations grow to l, which has the network's modules and weights. */
+    /* Encodes pictures x [N,H,W,in] to the mean of their latents [N,h,w,latent], as the denoiser
+     * has them: (mean - shift_factor) scaling_factor. H and W are multiples of latent_factor. */
+    ss_tensor *(*encode)(ss_ctx *c, const void *network, const ss_tensor *x);
+    /* Decodes latents z [N,h,w,latent] ([N,F,h,w,latent] where the decoder sees frames together),
+     * as the denoiser has them, to pictures [N,H,W,out]. */
+    ss_tensor *(*decode)(ss_ctx *c, const void *network, const ss_tensor *z);
+    /* Encodes prompts (text_states.h). False after an error, which the context has. */
+    bool (*embed)(ss_ctx *c, const void *network, const ss_text_tokens *tokens,
+                  ss_text_states *states);
+    /* Adds what lets activations grow to l, which has the network's modules and weights; NULL where
+     * the family has no such list. */
     void (*structure)(const void *config, ss_structure_list *l);
 } ss_family;
 

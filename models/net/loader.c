@@ -92,6 +92,8 @@ void ss_net_free(ss_net *n)
     if (!n)
         return;
     ss_net_unbind(n);
+    for (size_t i = 0; i < n->n_weights; i++)
+        ss_weight_unload(n->weights[i]);
     for (size_t i = 0; i < n->n_blocks; i++)
         ss_free(n->blocks[i]);
     ss_free(n->blocks);
@@ -229,8 +231,8 @@ static void fill_weight(ss_net *n, ss_weight *w, const ss_stored_tensor *t)
 
     w->file = t->file;
     w->dtype = t->dtype;
-    w->data = t->data;
     w->bytes = t->bytes;
+    w->stored = t;
     if (!t->usable) {
         ss_err e = {0};
         ss_stored_shape(t, &stored, &e);
@@ -247,11 +249,34 @@ static void fill_weight(ss_net *n, ss_weight *w, const ss_stored_tensor *t)
         return;
     }
     /* Headers have any length, so the data may lie at odd addresses. */
-    if ((uintptr_t)t->data % ALIGNMENT) {
-        void *copy = keep(n, ss_alloc_aligned(t->bytes));
-        if (copy)
-            w->data = memcpy(copy, t->data, t->bytes);
+    if (t->data && (uintptr_t)t->data % ALIGNMENT == 0)
+        w->data = t->data;
+}
+
+const void *ss_weight_data(ss_weight *w, ss_err *e)
+{
+    if (w->data)
+        return w->data;
+    void *loaded = ss_alloc_aligned(w->bytes);
+    if (!loaded) {
+        ss_no_memory(e, w->name);
+        return NULL;
     }
+    if (ss_stored_read(w->stored, loaded, e) != SS_OK) {
+        ss_free(loaded);
+        return NULL;
+    }
+    w->loaded = loaded;
+    return w->data = loaded;
+}
+
+void ss_weight_unload(ss_weight *w)
+{
+    if (!w->loaded)
+        return;
+    ss_free(w->loaded);
+    w->loaded = NULL;
+    w->data = NULL;
 }
 
 /* Makes the values of a parameter instead of loading them. A bias follows its weight. */
@@ -407,6 +432,10 @@ ss_code ss_net_bind(ss_net *n, ss_ctx *c, ss_err *e)
     for (size_t i = 0; i < n->n_weights; i++) {
         ss_weight *w = n->weights[i];
 
+        if (!ss_weight_data(w, e)) {
+            ss_net_unbind(n);
+            return e->code;
+        }
         w->tensor = ss_param(c, w->dtype, w->shape, w->data);
         if (!w->tensor) {
             ss_net_unbind(n);

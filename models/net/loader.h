@@ -32,12 +32,21 @@ typedef struct {
     const char *name; /* "down_blocks.0.resnets.0.conv1.weight" */
     ss_dtype dtype;
     ss_shape shape;
-    const void *data; /* in the mapped checkpoint, or an aligned copy */
+    const void *data; /* aligned, in the mapped checkpoint or made; NULL: ss_weight_data loads it */
     size_t bytes;
-    bool normalised;   /* the forward pass normalises it (magnitude.h) */
-    const char *file;  /* path of the file that it is from; NULL: untrained */
-    ss_tensor *tensor; /* on the device, while the network is bound to a context */
+    const ss_stored_tensor *stored; /* NULL: untrained */
+    void *loaded;                   /* a copy that ss_weight_data made, or NULL */
+    bool normalised;                /* the forward pass normalises it (magnitude.h) */
+    const char *file;               /* path of the file that it is from; NULL: untrained */
+    ss_tensor *tensor;              /* on the device, while the network is bound to a context */
 } ss_weight;
+
+/* Returns the values, of w->dtype and aligned for it. Those that are not so in a mapped file are
+ * loaded at the first call and stay until ss_weight_unload or the net's end. NULL after an error.
+ */
+const void *ss_weight_data(ss_weight *w, ss_err *e);
+/* Frees what ss_weight_data loaded. The weight's tensor must be gone, which may borrow it. */
+void ss_weight_unload(ss_weight *w);
 
 typedef struct ss_net ss_net;
 

@@ -63,6 +63,7 @@ static void structure(const void *config, ss_structure_list *l)
 const ss_family ss_unet2d_family = {
     .class_name = SS_UNET_PLAIN,
     .folder = "unet",
+    .role = SS_DENOISER,
     .read = read_plain,
     .info = info,
     .build = build,
@@ -73,6 +74,7 @@ const ss_family ss_unet2d_family = {
 const ss_family ss_unet2d_condition_family = {
     .class_name = SS_UNET_CONDITIONAL,
     .folder = "unet",
+    .role = SS_DENOISER,
     .read = read_conditional,
     .info = info,
     .build = build,
