@@ -179,7 +179,7 @@ ORDERS ?= 0 1 2 3 4
 MULTIPROCESSORS := 3 1 3 40 7
 EXACT := 2 4
 KERNEL_TESTS := test_cuda_values $(filter-out test_program test_failing_calls test_plans,$(patsubst tests/cuda/%.c,%,$(wildcard tests/cuda/test_*.c)))
-CUDA_SUITES := $(addprefix test_,ops stats gradients format engine optimizer)
+CUDA_SUITES := $(addprefix test_,ops encoder_ops stats gradients format engine optimizer)
 CUDA_LONG := $(addprefix test_,tape conv attention gradients_unet unet remedies train_gradients trainer video \
     watch train program failing_calls)
 # order, tests

@@ -18,16 +18,21 @@ static ss_code activate_backward(ss_ctx *c, const ss_node *n, const ss_tensor *d
 
 ss_tensor *ss_activate(ss_ctx *c, const ss_tensor *x, ss_act act)
 {
-    static const ss_op op = {.name = "activation",
-                             .forward = activate_forward,
-                             .backward = activate_backward,
-                             .saves = SAVES(0)};
+    static const ss_op ops[] = {{.name = "activation",
+                                 .forward = activate_forward,
+                                 .backward = activate_backward,
+                                 .saves = SAVES(0)},
+                                {.name = "activation with pow",
+                                 .forward = activate_forward,
+                                 .backward = activate_backward,
+                                 .saves = SAVES(0),
+                                 .cast = SS_CAST_FP32}};
 
     if (!ready(c, x))
         return NULL;
     if (act == SS_ACT_NONE)
         return ss_retain(x);
-    ss_node n = {.op = &op, .in = {x}, .shape = x->shape, .arg.act = act};
+    ss_node n = {.op = &ops[act == SS_ACT_GELU_NEW], .in = {x}, .shape = x->shape, .arg.act = act};
     return ss_node_run(c, &n);
 }
 

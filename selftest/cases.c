@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define S(...) ss_shape_of(__VA_ARGS__)
-enum { MAX_CASES = 160 };
+enum { MAX_CASES = 240 };
 
 typedef struct {
     ss_case list[MAX_CASES];

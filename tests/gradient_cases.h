@@ -85,6 +85,9 @@ static double act(double x, ss_act kind)
     case SS_ACT_GELU: return x * 0.5 * erfc(-x * sqrt(0.5));
     case SS_ACT_MISH: return x * tanh(log1p(exp(x)));
     case SS_ACT_RELU: return x > 0 ? x : 0;
+    case SS_ACT_QUICK_GELU: return x / (1 + exp(-1.702 * x));
+    case SS_ACT_GELU_TANH:
+    case SS_ACT_GELU_NEW: return x * 0.5 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
     case SS_N_ACTS: break;
     }
     return NAN;
@@ -587,7 +590,7 @@ static ss_tensor *run_fan_out(ss_ctx *c, const gradient_case *g, ss_tensor *cons
 
 #define S(...) ss_shape_of(__VA_ARGS__)
 
-enum { MAX_CASES = 80 };
+enum { MAX_CASES = 112 };
 
 /* How many there are of cases [MAX_CASES]. */
 static size_t make_cases(gradient_case *g)

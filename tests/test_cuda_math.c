@@ -82,6 +82,9 @@ static const struct {
     {"gelu", SS_ACT_GELU, gelu_f32, gelu_slope},
     {"mish", SS_ACT_MISH, mish_f32, mish_slope},
     {"relu", SS_ACT_RELU, relu_f32, relu_slope},
+    {"quick_gelu", SS_ACT_QUICK_GELU, quick_gelu_f32, quick_gelu_slope},
+    {"gelu_tanh", SS_ACT_GELU_TANH, gelu_tanh_f32, gelu_tanh_slope},
+    {"gelu_new", SS_ACT_GELU_NEW, gelu_new_f32, gelu_new_slope},
 };
 
 /* The CPU's values of x into y, and its slopes. */

@@ -337,7 +337,8 @@ static void test_instructions(void **state)
     ss_ctx_free(ctx);
 }
 
-/* Each in the list has golden data of its own, and is no other one by another name. */
+/* Each in the list has golden data of its own, and is no other one by another name, but gelu_new,
+ * which is gelu_tanh with another precision under autocast. */
 static void test_every_activation(void **state)
 {
     static const float x[] = {-7, -2, -0.5F, 0.25F, 1, 3, 40};
@@ -370,7 +371,8 @@ static void test_every_activation(void **state)
         ss_release(out);
         ss_release(in);
         for (int b = 0; b < a; b++)
-            if (memcmp(y[a], y[b], sizeof *y) == 0)
+            if ((memcmp(y[a], y[b], sizeof *y) == 0) !=
+                (a == SS_ACT_GELU_NEW && b == SS_ACT_GELU_TANH))
                 fail_msg("%s computes %s", names[a], names[b]);
     }
     ss_ctx_free(ctx);

@@ -4,6 +4,7 @@
  * number, in units of its last place, with and without fused multiply-add:
  *
  *   exp 1.0   silu 2.4   gelu 7.2 and 8.0 (x > -12.5)   mish 4.3
+ *   quick_gelu 3.1   gelu_tanh 3.2 (results above 2^-120)
  *
  * NaN gives NaN, and infinities give what the formula gives in IEEE arithmetic: silu(-inf),
  * gelu(-inf) and mish(-inf) are NaN, as in PyTorch.
@@ -120,6 +121,72 @@ static inline float relu_f32(float x)
     return x < 0 ? 0 : x;
 }
 
+/* a b - p, for p = a b rounded: exact */
+static inline float product_rest(float a, float b, float p)
+{
+#ifdef __FMA__
+    return fmaf(a, b, -p);
+#else /* Dekker 1971: halves of 12 bits, whose products are exact */
+    const float ah = float_of(bits_of(a) & 0xfffff000), al = a - ah;
+    const float bh = float_of(bits_of(b) & 0xfffff000), bl = b - bh;
+
+    return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
+#endif
+}
+
+/* min(|x|, most); of a NaN most, and the factor x makes NaN of the result. */
+static inline float magnitude_f32(float x, float most)
+{
+    const uint32_t magnitude = bits_of(x) & 0x7fffffff, limit = bits_of(most);
+
+    return float_of(magnitude < limit ? magnitude : limit);
+}
+
+/* e^-v, v = 1.702 |x|, 0 from |x| = 64 on. v is in two parts: what rounding takes from it would be
+ * an error of the result's, times the result. */
+static inline float quick_gelu_exp(float x)
+{
+    const float a = magnitude_f32(x, 64.0f), v = 1.702f * a;
+
+    return exp_split(-v, -MADD(-2.19345093e-8f, a, product_rest(1.702f, a, v)));
+}
+
+/* e^-v, v = 2 sqrt(2/pi) (|x| + 0.044715 |x|^3) = |x| (a + b x^2), where a, b and each step are in
+ * two parts; 0 from |x| = 11 on. */
+static inline float gelu_tanh_exp(float x)
+{
+    const float a = 1.59576917f, a_rest = -4.53406804e-8f;
+    const float b = 0.0713548139f, b_rest = 2.3988324e-9f;
+    const float z = magnitude_f32(x, 11.0f), s = z * z, s_rest = product_rest(z, z, s);
+    const float q = b * s, q_rest = MADD(b, s_rest, product_rest(b, s, q)) + b_rest * s;
+    const float t = a + q, of_a = t - q;
+    const float t_rest = ((a - of_a) + (q - (t - of_a))) + (q_rest + a_rest);
+    const float v = z * t;
+
+    return exp_split(-v, -MADD(z, t_rest, product_rest(z, t, v)));
+}
+
+/* x sigmoid(v), e = e^-|v|, v of x's sign */
+static inline float gated_f32(float x, float e)
+{
+    return x * ((x < 0 ? e : 1.0f) / (1.0f + e));
+}
+
+static inline float quick_gelu_f32(float x)
+{
+    return gated_f32(x, quick_gelu_exp(x));
+}
+
+static inline float gelu_tanh_f32(float x)
+{
+    return gated_f32(x, gelu_tanh_exp(x));
+}
+
+static inline float gelu_new_f32(float x)
+{
+    return gelu_tanh_f32(x);
+}
+
 static inline float identity_f32(float x)
 {
     return x;
@@ -161,6 +228,34 @@ static inline float mish_slope(float x)
 static inline float relu_slope(float x)
 {
     return x <= 0 ? 0 : 1; /* NaN: 1, as PyTorch */
+}
+
+/* The derivative of that: s (1 + x v' (1 - s)), s = sigmoid(v); beyond |x| = most it is s. */
+static inline float gated_slope(float x, float most, float slope, float e)
+{
+    const float one = 1.0f / (1.0f + e), other = e * one;
+    const float low = x < 0 ? other : one, high = x < 0 ? one : other;
+
+    x = x > most ? most : x; /* a NaN stays */
+    x = x < -most ? -most : x;
+    return low * MADD(x * slope, high, 1.0f);
+}
+
+static inline float quick_gelu_slope(float x)
+{
+    return gated_slope(x, 64.0f, 1.702f, quick_gelu_exp(x));
+}
+
+static inline float gelu_tanh_slope(float x)
+{
+    const float z = magnitude_f32(x, 11.0f);
+
+    return gated_slope(x, 11.0f, MADD(0.214064449f, z * z, 1.59576917f), gelu_tanh_exp(x));
+}
+
+static inline float gelu_new_slope(float x)
+{
+    return gelu_tanh_slope(x);
 }
 
 static inline float identity_slope(float x)

@@ -199,6 +199,9 @@ ACTIVATION(silu)
 ACTIVATION(gelu)
 ACTIVATION(mish)
 ACTIVATION(relu)
+ACTIVATION(quick_gelu)
+ACTIVATION(gelu_tanh)
+ACTIVATION(gelu_new)
 
 // To a NaN, which stayed, all of dy.
 KERNEL(back_clamp)

@@ -43,11 +43,17 @@ enum { SS_CUDA_SAMPLES = 256 }; /* factors that are among a kernel's arguments *
     X(activate_gelu, 256, (const float *x; float *y; int64_t n;))                             \
     X(activate_mish, 256, (const float *x; float *y; int64_t n;))                             \
     X(activate_relu, 256, (const float *x; float *y; int64_t n;))                             \
+    X(activate_quick_gelu, 256, (const float *x; float *y; int64_t n;))                       \
+    X(activate_gelu_tanh, 256, (const float *x; float *y; int64_t n;))                        \
+    X(activate_gelu_new, 256, (const float *x; float *y; int64_t n;))                         \
     X(slope_identity, 256, (const float *x; const float *dy; float *dx; int64_t n;))          \
     X(slope_silu, 256, (const float *x; const float *dy; float *dx; int64_t n;))              \
     X(slope_gelu, 256, (const float *x; const float *dy; float *dx; int64_t n;))              \
     X(slope_mish, 256, (const float *x; const float *dy; float *dx; int64_t n;))              \
     X(slope_relu, 256, (const float *x; const float *dy; float *dx; int64_t n;))              \
+    X(slope_quick_gelu, 256, (const float *x; const float *dy; float *dx; int64_t n;))        \
+    X(slope_gelu_tanh, 256, (const float *x; const float *dy; float *dx; int64_t n;))         \
+    X(slope_gelu_new, 256, (const float *x; const float *dy; float *dx; int64_t n;))          \
     X(back_clamp, 256, (const float *x; const float *dy; float *dx; float lo, hi; int64_t n;))
 
 #endif

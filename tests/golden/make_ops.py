@@ -95,8 +95,15 @@ def gelu(x):
     return x * torch.special.erfc(-x * 0.5**0.5) / 2
 
 
+def gelu_tanh(x):
+    """F.gelu(x, approximate="tanh"), but right in the negative tail too, where 1 + tanh cancels"""
+    return x * torch.sigmoid((8 / torch.pi) ** 0.5 * (x + 0.044715 * x**3))
+
+
 # The names of SS_ACTS (kernels/ops.h), in its order.
-ACTS = {"identity": lambda x: x, "silu": F.silu, "gelu": gelu, "mish": F.mish, "relu": F.relu}
+ACTS = {"identity": lambda x: x, "silu": F.silu, "gelu": gelu, "mish": F.mish, "relu": F.relu,
+        "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x), "gelu_tanh": gelu_tanh,
+        "gelu_new": gelu_tanh}
 
 
 def group_norm(name, n, dims, c, groups, act=0, affine=True, mod=False, eps=1e-5, mean=0.0,
