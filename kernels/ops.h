@@ -32,13 +32,14 @@ ss_tensor *ss_linear(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss
 
 /* identity; x*sigmoid(x); x*Phi(x) (exact, erf); x*tanh(softplus(x)); max(x,0);
  * x*sigmoid(1.702 x); x*(1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))/2, and the same as transformers
- * writes it with pow, which autocast computes in fp32 (Hendrycks & Gimpel 2016). */
+ * writes it with pow, which autocast computes in fp32 (Hendrycks & Gimpel 2016); 1/(1 + e^-x) */
 #define SS_ACTS(X)    \
     X(NONE, identity) \
     X(SILU, silu)     \
     X(GELU, gelu)     \
     X(MISH, mish)     \
-    X(RELU, relu) X(QUICK_GELU, quick_gelu) X(GELU_TANH, gelu_tanh) X(GELU_NEW, gelu_new)
+    X(RELU, relu)     \
+    X(QUICK_GELU, quick_gelu) X(GELU_TANH, gelu_tanh) X(GELU_NEW, gelu_new) X(SIGMOID, sigmoid)
 #define X(id, name) SS_ACT_##id,
 typedef enum { SS_ACTS(X) SS_N_ACTS } ss_act;
 #undef X

@@ -88,6 +88,7 @@ static double act(double x, ss_act kind)
     case SS_ACT_QUICK_GELU: return x / (1 + exp(-1.702 * x));
     case SS_ACT_GELU_TANH:
     case SS_ACT_GELU_NEW: return x * 0.5 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case SS_ACT_SIGMOID: return 1 / (1 + exp(-x));
     case SS_N_ACTS: break;
     }
     return NAN;

@@ -85,6 +85,7 @@ static const struct {
     {"quick_gelu", SS_ACT_QUICK_GELU, quick_gelu_f32, quick_gelu_slope},
     {"gelu_tanh", SS_ACT_GELU_TANH, gelu_tanh_f32, gelu_tanh_slope},
     {"gelu_new", SS_ACT_GELU_NEW, gelu_new_f32, gelu_new_slope},
+    {"sigmoid", SS_ACT_SIGMOID, sigmoid_f32, sigmoid_slope},
 };
 
 /* The CPU's values of x into y, and its slopes. */

@@ -187,6 +187,13 @@ static inline float gelu_new_f32(float x)
     return gelu_tanh_f32(x);
 }
 
+static inline float sigmoid_f32(float x)
+{
+    const float e = exp_f32(x < 0 ? x : -x);
+
+    return (x < 0 ? e : 1.0f) / (1.0f + e);
+}
+
 static inline float identity_f32(float x)
 {
     return x;
@@ -256,6 +263,13 @@ static inline float gelu_tanh_slope(float x)
 static inline float gelu_new_slope(float x)
 {
     return gelu_tanh_slope(x);
+}
+
+static inline float sigmoid_slope(float x)
+{
+    const float e = exp_f32(x < 0 ? x : -x), s = 1.0f / (1.0f + e);
+
+    return e * s * s;
 }
 
 static inline float identity_slope(float x)

@@ -307,6 +307,13 @@ __device__ inline float gelu_new_f32(float x)
     return gelu_tanh_f32(x);
 }
 
+__device__ inline float sigmoid_f32(float x)
+{
+    const float e = exp_f32(x < 0 ? x : -x);
+
+    return (x < 0 ? e : 1.0f) / (1.0f + e);
+}
+
 __device__ inline float identity_f32(float x)
 {
     return x;
@@ -369,6 +376,13 @@ __device__ inline float gelu_tanh_slope(float x)
 __device__ inline float gelu_new_slope(float x)
 {
     return gelu_tanh_slope(x);
+}
+
+__device__ inline float sigmoid_slope(float x)
+{
+    const float e = exp_f32(x < 0 ? x : -x), s = 1.0f / (1.0f + e);
+
+    return e * s * s;
 }
 
 __device__ inline float identity_slope(float x)

@@ -202,6 +202,7 @@ ACTIVATION(relu)
 ACTIVATION(quick_gelu)
 ACTIVATION(gelu_tanh)
 ACTIVATION(gelu_new)
+ACTIVATION(sigmoid)
 
 // To a NaN, which stayed, all of dy.
 KERNEL(back_clamp)

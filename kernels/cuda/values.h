@@ -46,6 +46,7 @@ enum { SS_CUDA_SAMPLES = 256 }; /* factors that are among a kernel's arguments *
     X(activate_quick_gelu, 256, (const float *x; float *y; int64_t n;))                       \
     X(activate_gelu_tanh, 256, (const float *x; float *y; int64_t n;))                        \
     X(activate_gelu_new, 256, (const float *x; float *y; int64_t n;))                         \
+    X(activate_sigmoid, 256, (const float *x; float *y; int64_t n;))                          \
     X(slope_identity, 256, (const float *x; const float *dy; float *dx; int64_t n;))          \
     X(slope_silu, 256, (const float *x; const float *dy; float *dx; int64_t n;))              \
     X(slope_gelu, 256, (const float *x; const float *dy; float *dx; int64_t n;))              \
@@ -54,6 +55,7 @@ enum { SS_CUDA_SAMPLES = 256 }; /* factors that are among a kernel's arguments *
     X(slope_quick_gelu, 256, (const float *x; const float *dy; float *dx; int64_t n;))        \
     X(slope_gelu_tanh, 256, (const float *x; const float *dy; float *dx; int64_t n;))         \
     X(slope_gelu_new, 256, (const float *x; const float *dy; float *dx; int64_t n;))          \
+    X(slope_sigmoid, 256, (const float *x; const float *dy; float *dx; int64_t n;))           \
     X(back_clamp, 256, (const float *x; const float *dy; float *dx; float lo, hi; int64_t n;))
 
 #endif

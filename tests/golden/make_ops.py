@@ -103,7 +103,7 @@ def gelu_tanh(x):
 # The names of SS_ACTS (kernels/ops.h), in its order.
 ACTS = {"identity": lambda x: x, "silu": F.silu, "gelu": gelu, "mish": F.mish, "relu": F.relu,
         "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x), "gelu_tanh": gelu_tanh,
-        "gelu_new": gelu_tanh}
+        "gelu_new": gelu_tanh, "sigmoid": torch.sigmoid}
 
 
 def group_norm(name, n, dims, c, groups, act=0, affine=True, mod=False, eps=1e-5, mean=0.0,
