@@ -87,6 +87,14 @@ typedef struct cli_command {
 #define CLI_IGNORE_HELP                                                                         \
     "tensors of the checkpoint that the configuration does not ask for and that may be there, " \
     "repeatable"
+#define CLI_COMPONENTS_HELP                                                                  \
+    "networks of a pipeline, by role (text,denoiser,vae), folder (text_encoder_2) or 'all' " \
+    "(default: "                                                                             \
+    "the denoiser); several are written to RUN.COMPONENT.h5"
+#define CLI_PROMPT_HELP \
+    "a text, repeatable: encoded by the pipeline's text encoders; samples take turns"
+#define CLI_TOKENIZER_HELP \
+    "folder of the tokenizer, or of a pipeline with one (default: the model's own)"
 #define CLI_CONCAT_HELP                                                                    \
     "channels [N,C,H,W] that follow those of the noised picture (the mask and picture of " \
     "inpainting, "                                                                         \

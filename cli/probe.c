@@ -1,12 +1,11 @@
 /* probe.c - `sigmascope probe`: the main job */
-#include "probe/probe.h"
-
 #include "analyze/one/growth.h"
 #include "analyze/one/headroom.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/probe_options.h"
 #include "cli/tables.h"
+#include "probe/components.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -102,10 +101,40 @@ static ss_code print_tables(const char *path, ss_err *e)
     return rc;
 }
 
+static void say_done(const ss_probe_summary *s, const char *component)
+{
+    ss_note("%s%s%d modules, %d noise levels (%d were there), %d inputs, %d samples in %.1f s: "
+            "%.1f GFLOP/s, activations up to %.0f MiB",
+            component ? component : "", component ? ": " : "", s->n_modules, s->n_sigmas,
+            s->n_resumed, s->n_inputs, s->n_samples, s->seconds,
+            (double)s->forward_flops / s->seconds * 1e-9, (double)s->peak_bytes / (1 << 20));
+}
+
+/* Probes each component, prints its tables, and the path of its run file. */
+static ss_code probe_components(const ss_probe_options *opt, ss_component_runs *runs, ss_err *e)
+{
+    for (int i = 0; i < runs->n; i++) {
+        const ss_component_run *r = &runs->list[i];
+        ss_code rc = ss_components_probe(opt, runs, i, e);
+
+        if (rc != SS_OK)
+            return rc;
+        say_done(&r->summary, runs->n > 1 ? r->component : NULL);
+        if (runs->n > 1)
+            printf("%s\n\n", r->component);
+        rc = print_tables(r->output, e);
+        if (rc != SS_OK)
+            return rc;
+    }
+    for (int i = 0; i < runs->n; i++)
+        printf("%s\n", runs->list[i].output);
+    return SS_OK;
+}
+
 static int run(const cli_command *cmd, int argc, char **argv)
 {
     ss_probe_options opt = ss_probe_defaults();
-    ss_probe_summary sum = {0};
+    ss_component_runs runs = {0};
     cli_probe_lists l = {0};
     const char **dumps = NULL;
     cli_parser p;
@@ -128,21 +157,15 @@ static int run(const cli_command *cmd, int argc, char **argv)
     opt.dumps = dumps;
 
     cli_stop_on_signals();
-    if (ss_probe_run(&opt, &sum, &e) != SS_OK) {
+    if (ss_components_pick(opt.network.model, opt.network.component, opt.output, &runs, &e) !=
+            SS_OK ||
+        probe_components(&opt, &runs, &e) != SS_OK) {
         status = cli_fail(&p, &e);
         goto out;
     }
-    ss_note("%d modules, %d noise levels (%d were there), %d inputs, %d samples in %.1f s: "
-            "%.1f GFLOP/s, activations up to %.0f MiB",
-            sum.n_modules, sum.n_sigmas, sum.n_resumed, sum.n_inputs, sum.n_samples, sum.seconds,
-            (double)sum.forward_flops / sum.seconds * 1e-9, (double)sum.peak_bytes / (1 << 20));
-    if (print_tables(opt.output, &e) != SS_OK) {
-        status = cli_fail(&p, &e);
-        goto out;
-    }
-    printf("%s\n", opt.output);
     status = cli_flush(&p, CLI_OK);
 out:
+    ss_components_release(&runs);
     ss_free(dumps);
     cli_probe_release(&l);
     ss_free(command);

@@ -13,6 +13,12 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
     case OPT_PROBE_SAMPLES: cli_count(p, 1, 1 << 20, &opt->samples); break;
     case OPT_PROBE_BATCH: cli_count(p, 1, SS_MAX_BATCH, &opt->batch); break;
     case OPT_PROBE_SIZE: cli_size(p, &opt->network.height, &opt->network.width); break;
+    case OPT_PROBE_COMPONENTS: opt->network.component = p->arg; break;
+    case OPT_PROBE_PROMPT: cli_append(p, &l->prompts, &opt->prompts.n_positive); break;
+    case OPT_PROBE_NEGATIVE_PROMPT:
+        cli_append(p, &l->negative_prompts, &opt->prompts.n_negative);
+        break;
+    case OPT_PROBE_TOKENIZER: opt->prompts.tokenizer = p->arg; break;
     case OPT_PROBE_CLASS: cli_count(p, 0, 1 << 20, &opt->class_label); break;
     case OPT_PROBE_GUIDANCE_EMBED: opt->guidance_embed = p->arg; break;
     case OPT_PROBE_CLASS_EMBEDS: opt->class_embeds = p->arg; break;
@@ -50,6 +56,8 @@ void cli_probe_set(cli_parser *p, ss_probe_options *opt, const cli_probe_lists *
     if (opt->sigmas && opt->timesteps && !p->stop)
         cli_usage(p, "--sigmas and --timesteps exclude each other");
     opt->inputs = l->inputs;
+    opt->prompts.positive = l->prompts;
+    opt->prompts.negative = l->negative_prompts;
     opt->network.ignore = l->ignore;
     opt->modules = l->modules;
     opt->network.changes.precision_maps = l->maps;
@@ -64,6 +72,8 @@ void cli_probe_set(cli_parser *p, ss_probe_options *opt, const cli_probe_lists *
 void cli_probe_release(cli_probe_lists *l)
 {
     ss_free(l->inputs);
+    ss_free(l->prompts);
+    ss_free(l->negative_prompts);
     ss_free(l->ignore);
     ss_free(l->modules);
     ss_free(l->maps);

@@ -18,6 +18,10 @@ enum {
     OPT_PROBE_SAMPLES,
     OPT_PROBE_BATCH,
     OPT_PROBE_SIZE,
+    OPT_PROBE_COMPONENTS,
+    OPT_PROBE_PROMPT,
+    OPT_PROBE_NEGATIVE_PROMPT,
+    OPT_PROBE_TOKENIZER,
     OPT_PROBE_CLASS,
     OPT_PROBE_CLASS_EMBEDS,
     OPT_PROBE_GUIDANCE_EMBED,
@@ -56,9 +60,14 @@ enum {
      "what to feed, repeatable: images:PATH, idx:FILE[.gz], tensor:FILE#NAME, raw:FILE#NAME, " \
      "noise:white|pink|blue, constant:V, grating:CYCLES,ANGLE, checker:PX, and filters on any: " \
      "lowpass:CUTOFF:SPEC, highpass:CUTOFF:SPEC; default noise:white"}, \
-    {OPT_PROBE_SAMPLES, "samples", "N", "samples per input (default 4)"}, \
+    {OPT_PROBE_SAMPLES, "samples", "N", "samples per input (default 4; of a VAE 1)"}, \
     {OPT_PROBE_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"}, \
     {OPT_PROBE_SIZE, "size", "HxW", "input size (default: the model's sample_size)"}, \
+    {OPT_PROBE_COMPONENTS, "components", "LIST", CLI_COMPONENTS_HELP}, \
+    {OPT_PROBE_PROMPT, "prompt", "TEXT", CLI_PROMPT_HELP}, \
+    {OPT_PROBE_NEGATIVE_PROMPT, "negative-prompt", "TEXT", \
+     "a text that guidance leads away from, repeatable: samples take turns with --prompt's"}, \
+    {OPT_PROBE_TOKENIZER, "tokenizer", "FOLDER", CLI_TOKENIZER_HELP}, \
     {OPT_PROBE_CLASS, "class", "K", "class label"}, \
     {OPT_PROBE_CLASS_EMBEDS, "class-embeds", "FILE#NAME", \
      "vectors [N,width] in the place of a class (unCLIP, GeoWizard)"}, \
@@ -96,7 +105,8 @@ enum {
 
 /* Lists that the options fill; owned. */
 typedef struct {
-    const char **inputs, **modules, **maps, **interventions, **ignore;
+    const char **inputs, **prompts, **negative_prompts, **modules, **maps, **interventions,
+        **ignore;
 } cli_probe_lists;
 
 /* Takes the option that cli_next returned, if it is one of these. */

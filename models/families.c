@@ -27,20 +27,20 @@ const char *ss_family_class(ss_json *j)
     return name ? name : json_string_value(json_array_get(ss_json_get(j, "architectures"), 0));
 }
 
-/* True where an earlier family of the list has the same folder. */
-static bool is_known_folder(int i)
+/* True for a family whose folder is listed: of a denoiser, and not yet by an earlier family. */
+static bool adds_folder(int i)
 {
     for (int k = 0; k < i; k++) {
         if (strcmp(families[k]->folder, families[i]->folder) == 0)
-            return true;
+            return false;
     }
-    return false;
+    return families[i]->role == SS_DENOISER;
 }
 
 const char *ss_family_folder(int i)
 {
     for (int k = 0; k < N_FAMILIES; k++) {
-        if (!is_known_folder(k) && i-- == 0)
+        if (adds_folder(k) && i-- == 0)
             return families[k]->folder;
     }
     return NULL;

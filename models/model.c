@@ -6,12 +6,14 @@
 #include "kernels/context.h"
 #include "models/families.h"
 #include "models/file/safetensors.h"
+#include "models/pipeline.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 struct ss_model {
     char *path;
+    char *component;
     ss_model_paths paths;
     ss_json json;
     ss_checkpoint *checkpoint;
@@ -114,6 +116,27 @@ static int64_t concat_channels(const ss_network_info *net, const char *scheduler
     return in == out && out % 2 == 0 && has_learned_variance(scheduler) ? in - out / 2 : 0;
 }
 
+/* Names the network's folder in its pipeline, "" if it is in none. */
+static ss_code name_component(ss_model *m, ss_err *e)
+{
+    const char *folder = m->paths.folder;
+    size_t n = strlen(folder), from;
+    ss_role role;
+
+    while (n > 0 && folder[n - 1] == '/')
+        n--;
+    for (from = n; from > 0 && folder[from - 1] != '/';)
+        from--;
+    m->component = ss_strdup(folder + from);
+    if (!m->component)
+        return ss_no_memory(e, m->path);
+    m->component[n - from] = '\0';
+    if (!ss_role_of_folder(m->component, &role))
+        *m->component = '\0';
+    m->info.component = m->component;
+    return SS_OK;
+}
+
 static void fill_info(ss_model *m)
 {
     ss_model_info *i = &m->info;
@@ -124,6 +147,7 @@ static void fill_info(ss_model *m)
     i->config = m->paths.config;
     i->family = m->family->class_name;
     i->role = m->family->role;
+    i->component = "";
     i->format = m->checkpoint ? ss_checkpoint_format(m->checkpoint) : "untrained";
     i->scheduler = m->paths.scheduler;
     i->has_vae = m->paths.has_vae;
@@ -165,8 +189,10 @@ ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model *
         rc = ss_checkpoint_open(m->paths.weights, opt ? opt->variant : NULL, &m->checkpoint, e);
     if (rc == SS_OK) {
         fill_info(m);
-        rc = open_class_table(m, e);
+        rc = name_component(m, e);
     }
+    if (rc == SS_OK)
+        rc = open_class_table(m, e);
     if (rc == SS_OK)
         rc = build(m, NULL, opt, e);
     return hand_over(m, rc, out);
@@ -200,6 +226,7 @@ void ss_model_close(ss_model *m)
     ss_checkpoint_close(m->checkpoint);
     ss_json_release(&m->json);
     ss_model_paths_release(&m->paths);
+    ss_free(m->component);
     ss_free(m->path);
     ss_free(m);
 }

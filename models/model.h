@@ -44,6 +44,7 @@ typedef struct {
     const char *config;  /* path of config.json */
     const char *family;  /* class that config.json names */
     ss_role role;
+    const char *component; /* folder of the network in its pipeline; "" if it is alone */
     const char
         *format; /* format of the weights, "safetensors"; "untrained" where there is no file */
     const char *scheduler; /* path of scheduler_config.json, or NULL */

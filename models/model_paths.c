@@ -85,8 +85,9 @@ static bool has_vae(const char *folder, bool *failed)
     return path != NULL;
 }
 
-/* Grades a config.json: 2 where its class is known, 1 where it names one, 0 where it does not. */
-static int grade(const char *config, bool *failed)
+/* Grades a config.json: 2 where its class is known, 1 where it names one, 0 where it does not.
+ * With `denoiser` a class of another role is none at all, -1. */
+static int grade(const char *config, bool denoiser, bool *failed)
 {
     ss_json j = {0};
     ss_err why = {0};
@@ -95,7 +96,9 @@ static int grade(const char *config, bool *failed)
     if (ss_json_load(&j, config, &why) == SS_OK) {
         const char *name = ss_family_class(&j);
 
-        g = !name ? 0 : ss_family_find(name) ? 2 : 1;
+        const ss_family *f = name ? ss_family_find(name) : NULL;
+
+        g = !name ? 0 : !f ? 1 : denoiser && f->role != SS_DENOISER ? -1 : 2;
     }
     *failed |= why.code == SS_NOMEM;
     ss_json_release(&j);
@@ -109,11 +112,12 @@ typedef struct {
     bool failed;
 } search;
 
-/* Takes folder as the best so far if its config.json has a better grade; else frees it. */
-static void try_folder(search *s, char *folder)
+/* Takes folder as the best so far if its config.json has a better grade; else frees it. A folder
+ * that the user named may be of any role. */
+static void try_folder(search *s, char *folder, bool named)
 {
     char *config = folder && s->grade < 2 ? existing(folder, "config.json", &s->failed) : NULL;
-    const int g = config ? grade(config, &s->failed) : -1;
+    const int g = config ? grade(config, !named, &s->failed) : -1;
 
     s->failed |= !folder;
     if (g > s->grade) {
@@ -143,7 +147,7 @@ static void try_components(search *s, const char *model)
             const char *class_name = json_string_value(json_array_get(value, 1));
 
             if (class_name && ss_family_find(class_name) && !strchr(name, '/') && name[0] != '.')
-                try_folder(s, ss_path_join(model, name));
+                try_folder(s, ss_path_join(model, name), false);
         }
     }
     s->failed |= why.code == SS_NOMEM;
@@ -158,15 +162,21 @@ static void try_family_folders(search *s, const char *model, const char *end)
         ss_str name = {0};
 
         ss_str_addf(&name, "%s%s", ss_family_folder(i), end);
-        try_folder(s, name.failed ? NULL : ss_path_join(model, name.s));
+        try_folder(s, name.failed ? NULL : ss_path_join(model, name.s), false);
         ss_str_release(&name);
     }
 }
 
 /* Finds the best config.json in MODEL, or in what --config names. */
-static void find_config(search *s, const char *model)
+static void find_config(search *s, const char *model, const char *component)
 {
-    try_folder(s, ss_strdup(model));
+    if (component) {
+        char *folder = found(model, component, ss_is_dir, &s->failed);
+
+        try_folder(s, folder ? folder : ss_strdup(model), true);
+        return;
+    }
+    try_folder(s, ss_strdup(model), true);
     try_family_folders(s, model, "");
     try_components(s, model);
     try_family_folders(s, model, "_ema");
@@ -181,12 +191,12 @@ static void list_places(ss_str *s, const char *word)
 
 /* Returns MODEL, or the folder of the network in it where MODEL has no weights of its own; NULL
  * where memory is out. */
-static char *folder_of_weights(const char *model, bool *failed)
+static char *folder_of_weights(const char *model, const char *component, bool *failed)
 {
     ss_weight_file w = {0};
     ss_err why = {0};
-    const bool here = ss_weight_file_find(model, NULL, &w, &why) == SS_OK;
-    char *below = NULL;
+    char *below = component ? found(model, component, ss_is_dir, failed) : NULL;
+    const bool here = below || ss_weight_file_find(model, NULL, &w, &why) == SS_OK;
 
     *failed |= why.code == SS_NOMEM;
     ss_weight_file_release(&w);
@@ -196,14 +206,15 @@ static char *folder_of_weights(const char *model, bool *failed)
 }
 
 /* Takes the config.json that --config names; the weights are in MODEL. */
-static ss_code take_named_config(const char *model, bool is_dir, const char *config,
+static ss_code take_named_config(const char *model, bool is_dir, const ss_model_places *k,
                                  ss_model_paths *p, ss_err *e)
 {
+    const char *config = k->config;
     ss_model_paths own = {0};
     search s = {.p = &own, .grade = -1};
 
     if (ss_is_dir(config)) {
-        find_config(&s, config);
+        find_config(&s, config, k->component);
         p->config = own.config;
         own.config = NULL;
     } else {
@@ -211,7 +222,7 @@ static ss_code take_named_config(const char *model, bool is_dir, const char *con
         s.failed |= !p->config;
     }
     ss_model_paths_release(&own);
-    p->folder = is_dir ? folder_of_weights(model, &s.failed) : parent_of(model);
+    p->folder = is_dir ? folder_of_weights(model, k->component, &s.failed) : parent_of(model);
     if (s.failed || !p->folder)
         return ss_no_memory(e, model);
     if (p->config)
@@ -264,18 +275,18 @@ static ss_code take_named_scheduler(const char *path, char **file, ss_err *e)
                            path);
 }
 
-static ss_code find_files(const char *model, bool is_dir, const char *config, ss_model_paths *p,
-                          ss_err *e)
+static ss_code find_files(const char *model, bool is_dir, const ss_model_places *k,
+                          ss_model_paths *p, ss_err *e)
 {
     search s = {.p = p, .grade = -1};
 
-    if (config) {
-        if (take_named_config(model, is_dir, config, p, e) != SS_OK)
+    if (k->config) {
+        if (take_named_config(model, is_dir, k, p, e) != SS_OK)
             return e->code;
     } else if (is_dir) {
-        find_config(&s, model);
+        find_config(&s, model, k->component);
     } else {
-        try_folder(&s, parent_of(model));
+        try_folder(&s, parent_of(model), true);
     }
     if (p->config && !s.failed) {
         p->weights = ss_strdup(is_dir ? p->folder : model);
@@ -325,7 +336,7 @@ ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss
     *p = (ss_model_paths){0};
     if (!is_dir && (!ss_file_exists(model) || !(k.config || ss_weight_file_named(model))))
         return say_no_model(model, e);
-    rc = find_files(model, is_dir, k.config, p, e);
+    rc = find_files(model, is_dir, &k, p, e);
     if (rc == SS_OK && k.scheduler)
         rc = take_named_scheduler(k.scheduler, &p->scheduler, e);
     else if (rc == SS_OK)

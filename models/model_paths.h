@@ -2,7 +2,8 @@
  *
  * MODEL may be a model folder (config.json beside the weights), a pipeline folder
  * (model_index.json, unet/, scheduler/), a checkpoint of a training (checkpoint-500/unet), or the
- * folder of the network in one (families.h: unet/). The first config.json of a known _class_name
+ * folder of the network in one (families.h: unet/). Of a pipeline the denoiser is meant, unless
+ * another component is named. The first config.json of a known _class_name
  * counts, in this order: MODEL's own, unet/'s, those of the components in model_index.json,
  * unet_ema/'s. Links are followed. Files beside a folder are looked for beside the link first,
  * because a linked unet/ belongs to the pipeline that has the link.
@@ -28,6 +29,7 @@ typedef struct {
 typedef struct {
     const char *config;    /* a config.json, or a folder with one as in a MODEL */
     const char *scheduler; /* that file, its folder, or a pipeline */
+    const char *component; /* folder of the network in a pipeline, "vae"; NULL: the denoiser */
 } ss_model_places;
 
 /* Finds the files of MODEL. Where no config.json is of a known class, the first that names a class

@@ -12,10 +12,12 @@
 
 #include "models/file/safetensors.h"
 #include "models/model.h"
+#include "probe/prompts.h"
 
 typedef struct {
     const int *classes; /* of samples 0, 1, ...; none: the null class, if the model has one */
     int n_classes;
+    ss_prompt_options prompts;
     const char *prompt_embeds; /* FILE#NAME, or NULL */
     const char *text_embeds;
     const char *time_ids;

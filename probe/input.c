@@ -10,8 +10,9 @@
 #include <string.h>
 
 static const ss_input_source *const sources[] = {
-    &ss_source_images, &ss_source_idx,      &ss_source_tensor,  &ss_source_raw,
-    &ss_source_noise,  &ss_source_constant, &ss_source_grating, &ss_source_checker,
+    &ss_source_images,   &ss_source_idx,     &ss_source_tensor,
+    &ss_source_raw,      &ss_source_latents, &ss_source_noise,
+    &ss_source_constant, &ss_source_grating, &ss_source_checker,
 };
 enum { N_SOURCES = sizeof sources / sizeof *sources };
 
@@ -148,6 +149,11 @@ const char *ss_input_label(const ss_input *in)
 ss_input_kind ss_input_kind_of(const ss_input *in)
 {
     return in->source->kind;
+}
+
+bool ss_input_makes_pictures(const ss_input *in)
+{
+    return in->source->pictures;
 }
 
 bool ss_input_is_filtered(const ss_input *in)

@@ -12,6 +12,8 @@
  *   checker:PX           squares of PX pixels, 1 and -1, beginning with 1
  *   noise:COLOR          white, pink or blue noise of unit variance, see fft/noise.h
  *   raw:FILE#NAME        as tensor:, fed to the network unchanged
+ *   latents:RUN.h5       what a denoiser's run made of its inputs, /outputs/denoised at its lowest
+ *                        noise level that has such: for the VAE behind it
  *   lowpass:CUTOFF:SPEC  any of these, filtered: see fft/filter.h; filters can be nested
  *   highpass:CUTOFF:SPEC
  *
@@ -50,6 +52,7 @@ typedef enum { SS_INPUT_CLEAN, SS_INPUT_NOISE, SS_INPUT_RAW } ss_input_kind;
 typedef struct ss_input ss_input;
 
 enum { SS_INPUT_MAX_FILTERS = 16 };
+#define SS_INPUT_LATENTS "latents"
 
 /* Parses a spec; no file is touched. SS_USAGE, with what is allowed, for one that is malformed. */
 ss_code ss_input_parse(const char *spec, ss_input **in, ss_err *e);
@@ -57,6 +60,9 @@ void ss_input_free(ss_input *in); /* NULL is fine */
 
 const char *ss_input_label(const ss_input *in); /* the spec as given; borrowed */
 ss_input_kind ss_input_kind_of(const ss_input *in);
+/* True for pictures, of files or made by a formula; false for tensors and noise, which may be
+ * latents. */
+bool ss_input_makes_pictures(const ss_input *in);
 bool ss_input_is_filtered(const ss_input *in);
 
 /* Loads `samples` pictures, or videos, for a network that takes samples of this size.

@@ -81,6 +81,7 @@ const ss_input_source ss_source_idx = {
     .name = "idx",
     .form = "FILE[.gz]",
     .kind = SS_INPUT_CLEAN,
+    .pictures = true,
     .parse = ss_input_parse_path,
     .load = load_idx,
 };

@@ -190,6 +190,7 @@ const ss_input_source ss_source_images = {
     .name = "images",
     .form = "PATH",
     .kind = SS_INPUT_CLEAN,
+    .pictures = true,
     .parse = ss_input_parse_path,
     .load = load_images,
 };

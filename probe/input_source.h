@@ -20,6 +20,7 @@ typedef struct ss_input_source {
     const char *name; /* "grating" */
     const char *form; /* what follows the colon: "CYCLES,ANGLE" */
     ss_input_kind kind;
+    bool pictures; /* it makes pictures, which a latent model's encoder has to see */
     ss_code (*parse)(ss_input *in, const char *arg, ss_err *e);
     ss_code (*load)(ss_input *in, ss_err *e); /* NULL: nothing to load */
 } ss_input_source;
@@ -44,7 +45,7 @@ struct ss_input {
 
 extern const ss_input_source ss_source_images, ss_source_idx, ss_source_tensor, ss_source_raw;
 extern const ss_input_source ss_source_constant, ss_source_grating, ss_source_checker;
-extern const ss_input_source ss_source_noise;
+extern const ss_input_source ss_source_noise, ss_source_latents;
 
 /* Keeps arg as in->path; SS_USAGE if it is empty. */
 ss_code ss_input_parse_path(ss_input *in, const char *arg, ss_err *e);

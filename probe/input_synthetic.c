@@ -148,6 +148,7 @@ const ss_input_source ss_source_constant = {
     .name = "constant",
     .form = "V",
     .kind = SS_INPUT_CLEAN,
+    .pictures = true,
     .parse = parse_constant,
     .load = load_constant,
 };
@@ -156,6 +157,7 @@ const ss_input_source ss_source_grating = {
     .name = "grating",
     .form = "CYCLES,ANGLE",
     .kind = SS_INPUT_CLEAN,
+    .pictures = true,
     .parse = parse_grating,
     .load = load_grating,
 };
@@ -164,6 +166,7 @@ const ss_input_source ss_source_checker = {
     .name = "checker",
     .form = "PX",
     .kind = SS_INPUT_CLEAN,
+    .pictures = true,
     .parse = parse_checker,
     .load = load_checker,
 };

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "kernels/context.h"
+#include "models/pipeline.h"
 #include "models/weight_stats.h"
 
 #include <math.h>
@@ -46,7 +47,10 @@ static ss_code set_rounding(const ss_network_options *opt, ss_network *k, ss_err
 static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e)
 {
     const ss_model_info *about = ss_model_about(k->model);
+    const int factor = about->role == SS_VAE ? (int)about->net.latent_factor : 1;
 
+    if (about->role == SS_TEXT)
+        return SS_OK;
     k->out_channels = (int)about->net.out_channels;
     k->size = (ss_sample_size){
         .frames = (int)about->net.sample_frames,
@@ -56,6 +60,11 @@ static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e
     };
     if (!k->size.height || !k->size.width)
         return ss_fail(e, SS_USAGE, "%s does not say its sample_size; give --size HxW", opt->model);
+    if (k->size.height % factor || k->size.width % factor)
+        return ss_fail(e, SS_USAGE,
+                       "--size: %s makes latents of pictures whose height and width are multiples "
+                       "of %d, not of %dx%d",
+                       opt->model, factor, k->size.height, k->size.width);
     return SS_OK;
 }
 
@@ -64,7 +73,9 @@ ss_model_options ss_network_files(const ss_network_options *opt)
     return (ss_model_options){.ignore = opt->ignore,
                               .n_ignore = opt->n_ignore,
                               .variant = opt->variant,
-                              .places = {.config = opt->config, .scheduler = opt->scheduler}};
+                              .places = {.config = opt->config,
+                                         .scheduler = opt->scheduler,
+                                         .component = opt->component}};
 }
 
 ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *e)
@@ -79,7 +90,7 @@ ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *
         rc = set_sizes(opt, &k, e);
     if (rc == SS_OK)
         rc = set_rounding(opt, &k, e);
-    if (rc == SS_OK)
+    if (rc == SS_OK && ss_model_about(k.model)->role == SS_DENOISER)
         rc = open_noising(opt, &k, e);
     if (rc != SS_OK)
         ss_network_close(&k);
@@ -236,12 +247,14 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
     spec->tool = "sigmascope " SS_VERSION;
     spec->model_path = about->path;
     spec->family = about->family;
+    spec->component = about->component;
+    spec->role = ss_role_name(about->role);
     spec->ignored_tensors = about->ignored;
     spec->model_sha256 = k->sha256;
     spec->device = ss_ctx_device_text(c);
     spec->precision = k->changes.precision_text;
-    spec->prediction_type = ss_noising_prediction(k->noising);
-    spec->schedule = ss_noising_text(k->noising);
+    spec->prediction_type = k->noising ? ss_noising_prediction(k->noising) : NULL;
+    spec->schedule = k->noising ? ss_noising_text(k->noising) : NULL;
     spec->created = created;
     spec->threads = ss_ctx_threads(c);
 }

@@ -21,6 +21,7 @@
 
 typedef struct {
     const char *model;         /* folder */
+    const char *component;     /* folder of the network in a pipeline; NULL: the denoiser */
     const char *variant;       /* variant of the weights (models/file/weight_files.h), or NULL */
     int height, width;         /* of the input; 0: the model's sample_size */
     const char *const *ignore; /* globs of tensors of the checkpoint that are not used */
@@ -36,12 +37,12 @@ typedef struct {
 
 typedef struct {
     ss_model *model;
-    ss_noising *noising;
-    bool exact;     /* --round-timestep none */
-    ss_format told; /* format to which timesteps are rounded before the network is told */
+    ss_noising *noising; /* of a denoiser, else NULL */
+    bool exact;          /* --round-timestep none */
+    ss_format told;      /* format to which timesteps are rounded before the network is told */
     ss_changes changes;
     char sha256[65];     /* "" before ss_network_identify */
-    ss_sample_size size; /* of a sample of its input */
+    ss_sample_size size; /* of a sample of its input, a VAE's picture; none of a text encoder */
     int out_channels;
 } ss_network;
 

@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/version.h"
-#include "probe/levels.h"
 #include "probe/options.h"
+#include "probe/subject.h"
 #include "runfile/plan_text.h"
 
 #include <assert.h>
@@ -15,109 +15,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static ss_code parse_levels(const ss_probe_options *opt, ss_plan *p, double **v, ss_err *e)
+ss_code ss_plan_open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
-    if (opt->timesteps)
-        return ss_levels_parse_timesteps(opt->timesteps, v, &p->n_levels, e);
-    return ss_levels_parse_sigmas(opt->sigmas ? opt->sigmas : SS_DEFAULT_SIGMAS, v, &p->n_levels,
-                                  e);
-}
-
-/* Resolves v, a timestep or a sigma. */
-static ss_code make_level(const ss_probe_options *opt, const ss_network *net, double v,
-                          ss_plan_level *l, ss_err *e)
-{
-    l->sigma = v;
-    if (opt->timesteps && ss_noising_sigma(net->noising, v, &l->sigma, e) != SS_OK)
-        return ss_fail_prefix(e, "--timesteps");
-    if (isinf(l->sigma) && !ss_noising_reaches_infinity(net->noising))
-        return ss_fail(e, SS_USAGE, "--sigmas: a network of this schedule (%s) cannot be at inf",
-                       ss_noising_text(net->noising));
-    if (!ss_noising_can_denoise(net->noising, l->sigma))
-        ss_note_once("sigma inf is noise alone, and a network that predicts it (epsilon) says "
-                     "nothing of the clean picture there: /outputs/denoised is NaN");
-    l->timestep = opt->timesteps ? (float)v : ss_network_told(net, l->sigma);
-    l->level = ss_network_level(net, l->sigma);
-    return SS_OK;
-}
-
-static ss_code make_levels(const ss_probe_options *opt, ss_plan *p, ss_err *e)
-{
-    const bool is_sigma = ss_network_takes_sigma(&p->net);
-    double *v = NULL, fixed = 0;
-    bool none = opt->condition_sigma && strcmp(opt->condition_sigma, "none") == 0;
-    ss_code rc;
-
-    if (opt->timesteps && is_sigma)
-        return ss_fail(e, SS_USAGE, "this model has no timesteps, it takes sigma: use --sigmas");
-    if (opt->condition_sigma && !none &&
-        (!ss_parse_double(opt->condition_sigma, &fixed) || fixed <= 0))
-        return ss_fail(e, SS_USAGE, "--condition-sigma takes a positive number or 'none', not '%s'",
-                       opt->condition_sigma);
-    rc = parse_levels(opt, p, &v, e);
-    if (rc != SS_OK)
-        return rc;
-    p->levels = ss_calloc((size_t)p->n_levels, sizeof *p->levels);
-    if (!p->levels)
-        rc = ss_no_memory(e, "a plan");
-    for (int i = 0; i < p->n_levels && rc == SS_OK; i++) {
-        ss_plan_level *l = &p->levels[i];
-
-        rc = make_level(opt, &p->net, v[i], l, e);
-        l->asked = !opt->condition_sigma ? l->timestep
-                   : !none               ? ss_network_told(&p->net, fixed)
-                           : ss_network_told(&p->net, ss_noising_lowest(p->net.noising));
-        l->condition = ss_network_rounded(&p->net, l->asked);
-    }
-    ss_free(v);
-    return rc;
-}
-
-/* Checks the schedule, unless all inputs are raw and at given timesteps, which do not need it. */
-static ss_code check_schedule(const ss_probe_options *opt, ss_plan *p, ss_err *e)
-{
-    ss_err why = {0};
-    bool needed = !opt->timesteps || opt->condition_sigma;
-
-    for (int i = 0; i < p->n_inputs; i++)
-        needed |= ss_input_kind_of(p->inputs[i]) != SS_INPUT_RAW;
-    p->knows_schedule = ss_noising_check(p->net.noising, needed ? e : &why) == SS_OK;
-    p->has_loss &= ss_noising_has_target(p->net.noising);
-    return p->knows_schedule || !needed ? SS_OK : e->code;
-}
-
-/* True if all inputs are fed unchanged; they may have all channels of the network. */
-static bool is_raw(const ss_probe_options *opt)
-{
-    for (int i = 0; i < opt->n_inputs; i++) {
-        ss_input *in;
-
-        if (ss_input_parse(opt->inputs[i], &in, NULL) != SS_OK)
-            return false;
-        const bool raw = ss_input_kind_of(in) == SS_INPUT_RAW;
-        ss_input_free(in);
-        if (!raw)
-            return false;
-    }
-    return opt->n_inputs > 0;
-}
-
-static ss_code open_concat(const ss_probe_options *opt, ss_plan *p, ss_err *e)
-{
-    ss_code rc = SS_OK;
-
-    if (!opt->concat && is_raw(opt))
-        p->concat.picture = p->net.size;
-    else
-        rc = ss_concat_open(opt->concat, &p->net, p->samples, opt->seed, &p->concat, e);
-    p->picture = p->concat.picture;
-    return rc;
-}
-
-static ss_code open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
-{
-    static const char *const fallback[] = {"noise:white"};
-    const char *const *specs = opt->n_inputs ? opt->inputs : fallback;
+    static const char *const noise = "noise:white", *const picture = SS_DEFAULT_VAE_INPUT;
+    const char *const *specs = opt->n_inputs ? opt->inputs : p->latent.channels ? &picture : &noise;
     int n = opt->n_inputs ? opt->n_inputs : 1;
 
     p->inputs = ss_calloc((size_t)n, sizeof *p->inputs);
@@ -132,7 +33,9 @@ static ss_code open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
         }
         if (ss_input_parse(specs[p->n_inputs], in, e) != SS_OK)
             return e->code;
-        if (ss_input_open(*in, p->picture, p->samples, e) != SS_OK) {
+        const bool latent = p->latent.channels && !ss_input_makes_pictures(*in);
+
+        if (ss_input_open(*in, latent ? p->latent : p->picture, p->samples, e) != SS_OK) {
             p->n_inputs++; /* so that it is freed */
             return e->code;
         }
@@ -164,15 +67,16 @@ static json_t *inputs_of(const ss_plan *p, ss_err *e)
     json_t *list = json_array();
 
     for (int i = 0; i < p->n_inputs; i++) {
-        const ss_input *in = p->inputs[i];
-        char sha256[65];
+        char sha256[65] = "";
+        const ss_code rc = p->inputs ? ss_input_sha256(p->inputs[i], sha256, e)
+                                     : ss_prompts_sha256(&p->prompts, i, sha256, e);
 
-        if (ss_input_sha256(in, sha256, e) != SS_OK) {
+        if (rc != SS_OK) {
             json_decref(list);
             return NULL;
         }
         json_array_append_new(list,
-                              ss_setting_content(ss_input_label(in), *sha256 ? sha256 : NULL));
+                              ss_setting_content(ss_plan_input(p, i), *sha256 ? sha256 : NULL));
     }
     return list;
 }
@@ -225,8 +129,10 @@ ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions,
     json_object_set_new(j, "version", json_string(SS_VERSION));
     json_object_set_new(j, "model_sha256", json_string(net->sha256));
     json_object_set_new(j, "size", json_pack("[i,i]", net->size.height, net->size.width));
-    json_object_set_new(j, "prediction", json_string(ss_noising_prediction(net->noising)));
-    json_object_set_new(j, "schedule", ss_setting_text(ss_noising_text(net->noising)));
+    json_object_set_new(j, "prediction",
+                        ss_setting_text(net->noising ? ss_noising_prediction(net->noising) : NULL));
+    json_object_set_new(j, "schedule",
+                        ss_setting_text(net->noising ? ss_noising_text(net->noising) : NULL));
     return SS_OK;
 }
 
@@ -245,6 +151,7 @@ static ss_code write_plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     }
     if (rc == SS_OK) {
         json_object_set_new(j, "levels", levels_of(p));
+        json_object_set_new(j, "samples", json_integer(p->samples));
         json_object_set_new(j, "batch", json_integer(p->batch));
         p->text = ss_plan_dump(j);
         p->identity = ss_plan_identity(ss_probe_settings(), j);
@@ -256,30 +163,11 @@ static ss_code write_plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 
 ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *out, ss_err *e)
 {
-    ss_condition_options cond = {
-        .classes = &opt->class_label,
-        .n_classes = opt->class_label >= 0,
-        .prompt_embeds = opt->prompt_embeds,
-        .class_embeds = opt->class_embeds,
-        .guidance_embed = opt->guidance_embed,
-        .text_embeds = opt->text_embeds,
-        .time_ids = opt->time_ids,
-    };
     ss_plan p = {.samples = opt->samples};
     ss_code rc = ss_network_open(&opt->network, &p.net, e);
 
     if (rc == SS_OK)
-        rc = make_levels(opt, &p, e);
-    if (rc == SS_OK)
-        rc = open_concat(opt, &p, e);
-    if (rc == SS_OK)
-        rc = open_inputs(opt, &p, e);
-    if (rc == SS_OK)
-        rc = check_schedule(opt, &p, e);
-    if (rc == SS_OK) {
-        p.batch = ss_network_batch(&p.net, opt->batch, 1, p.n_inputs * p.samples);
-        rc = ss_conditions_load(&cond, p.net.model, p.samples, p.batch, &p.conditions, e);
-    }
+        rc = ss_subject_of(ss_model_about(p.net.model)->role)->plan(opt, &p, e);
     if (rc == SS_OK)
         rc = ss_network_identify(&p.net, e);
     if (rc == SS_OK)
@@ -291,6 +179,17 @@ ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *out, ss_err *e)
     return rc;
 }
 
+const char *ss_plan_input(const ss_plan *p, int i)
+{
+    return p->inputs ? ss_input_label(p->inputs[i]) : p->prompts.texts[i];
+}
+
+const char *ss_plan_sample_name(const ss_plan *p, int input, int sample)
+{
+    return p->inputs ? ss_input_sample_name(p->inputs[input], sample)
+                     : ss_prompts_piece(&p->prompts, input, sample);
+}
+
 void ss_plan_release(ss_plan *p)
 {
     ss_network_close(&p->net);
@@ -300,6 +199,7 @@ void ss_plan_release(ss_plan *p)
     ss_free(p->inputs);
     ss_conditions_release(&p->conditions);
     ss_concat_release(&p->concat);
+    ss_prompts_release(&p->prompts);
     ss_free(p->text);
     ss_free(p->identity);
     *p = (ss_plan){0};

@@ -12,6 +12,7 @@
 #include "probe/input.h"
 #include "probe/network.h"
 #include "probe/probe.h"
+#include "probe/prompts.h"
 
 #include <jansson.h>
 
@@ -27,12 +28,15 @@ typedef struct {
     ss_network net;
     ss_plan_level *levels;
     int n_levels;
-    ss_input **inputs;
+    ss_input **inputs; /* NULL: of a text encoder, whose inputs are prompts */
     int n_inputs;
+    ss_prompts prompts;
     ss_conditions conditions;
     ss_concat_channels concat;
     int samples, batch;
     ss_sample_size picture; /* of what is noised: the network's size without --concat's channels */
+    ss_sample_size latent;  /* of a VAE's latents */
+    bool has_timesteps;
     bool has_loss;       /* some input has a known clean picture, and the network a known target */
     bool knows_schedule; /* false: inputs are raw, and there are no denoised pictures */
     char *text;          /* the plan as JSON */
@@ -42,6 +46,15 @@ typedef struct {
 /* Resolves opt, which is borrowed while the plan lives. On failure *p stays as it was. */
 ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *p, ss_err *e);
 void ss_plan_release(ss_plan *p); /* {0} is fine */
+
+/* Opens the inputs of opt, white noise if it has none, and for a VAE a picture; those of a VAE that
+ * are no pictures are latents. */
+ss_code ss_plan_open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e);
+
+/* The label of an input, and the name of one of its samples: of a picture's file, of a token; "" if
+ * it has none. Borrowed. */
+const char *ss_plan_input(const ss_plan *p, int i);
+const char *ss_plan_sample_name(const ss_plan *p, int input, int sample);
 
 /* Adds to a plan with options what every kind of run has: the network, its size and schedule, and
  * the sum of what conditions it. Takes the number off its device. */

@@ -1,4 +1,5 @@
-/* probe.c - see probe.h; the plan is in plan.c, the hooks at modules are in recorder.c
+/* probe.c - see probe.h; the plan is in plan.c, the hooks at modules are in recorder.c, what is
+ * particular to a role of networks is behind subject.h
  *
  *   open the model, bind it, measure its weights
  *   infer shapes with one sample         -> what the run file will hold
@@ -9,36 +10,25 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "fft/spectrum.h"
 #include "kernels/context.h"
 #include "probe/interrupt.h"
-#include "probe/plan.h"
-#include "probe/recorder.h"
+#include "probe/subject.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* All that lives as long as the run. */
-typedef struct {
-    const ss_probe_options *opt;
-    ss_plan plan;
-    ss_ctx *ctx;
-    ss_recorder *recorder;
-    ss_run_writer *writer;
-    ss_spectrum *spectrum;
-    ss_run_parameter *parameters;
-    int n_parameters;
-    /* one batch, channels last */
-    float *x;      /* [batch][H][W][C], what the network sees */
-    float *y;      /* [batch][H][W][Cout] */
-    float *clean;  /* [batch][H][W][Cpic] */
-    float *noise;  /* [batch][H][W][Cpic] */
-    float *result; /* [H][W][Cpic], one sample */
-    double *psd;
-} probe;
+const ss_subject *ss_subject_of(ss_role r)
+{
+    static const ss_subject *const of[SS_N_ROLES] = {
+        [SS_DENOISER] = &ss_subject_denoiser,
+        [SS_VAE] = &ss_subject_vae,
+        [SS_TEXT] = &ss_subject_text,
+    };
 
-static void release(probe *p)
+    return of[r];
+}
+
+static void release(ss_probing *p)
 {
     ss_run_abandon(p->writer);
     ss_recorder_free(p->recorder);
@@ -54,138 +44,13 @@ static void release(probe *p)
     ss_free(p->psd);
 }
 
-static ss_code allocate(probe *p, ss_err *e)
+static const ss_subject *subject_of(const ss_probing *p)
 {
-    const ss_plan *k = &p->plan;
-    const size_t batch = (size_t)k->batch, pixels = (size_t)ss_sample_pixels(k->picture);
-    const int h = k->picture.height, w = k->picture.width;
-
-    p->x = ss_alloc(batch * pixels, (size_t)k->net.size.channels * sizeof(float));
-    p->y = ss_alloc(batch * pixels, (size_t)k->net.out_channels * sizeof(float));
-    p->clean = ss_alloc(batch * pixels, (size_t)k->picture.channels * sizeof(float));
-    p->noise = ss_alloc(batch * pixels, (size_t)k->picture.channels * sizeof(float));
-    p->result = ss_alloc(pixels, (size_t)k->picture.channels * sizeof(float));
-    p->psd = ss_alloc((size_t)ss_spectrum_rings(h, w), sizeof *p->psd);
-    if (!p->x || !p->y || !p->clean || !p->noise || !p->result || !p->psd)
-        return ss_no_memory(e, "probing");
-    return ss_spectrum_new(h, w, &p->spectrum, e);
-}
-
-/* Makes the input for sample k of the batch; keeps the clean picture and the noise. */
-static ss_code make_input(probe *p, const ss_plan_level *l, int k, int input, int sample, ss_err *e)
-{
-    const ss_plan *plan = &p->plan;
-    const ss_input *in = plan->inputs[input];
-    const int64_t pixels = ss_sample_pixels(plan->picture), c = plan->picture.channels;
-    int64_t n = pixels * c;
-    float *x0 = p->clean + k * n, *noise = p->noise + k * n, *x = p->result;
-    float *to = p->x + k * pixels * plan->net.size.channels;
-    ss_rng rng = ss_rng_stream(p->opt->seed, "noise", (uint64_t)sample, 0);
-    ss_code rc;
-
-    /* the same noise for all inputs, so that only their pictures differ */
-    ss_rng_normals(rng, 0, noise, (size_t)n);
-    rc = ss_input_sample(in, sample, rng, x0, e);
-    if (rc != SS_OK)
-        return rc;
-    switch (ss_input_kind_of(in)) {
-    case SS_INPUT_CLEAN: ss_add_noise(l->level, x0, noise, n, x); break;
-    case SS_INPUT_NOISE: /* noise of another colour, around a picture of zeros */
-        for (int64_t i = 0; i < n; i++)
-            x[i] = (float)(l->level.s * x0[i]);
-        break;
-    case SS_INPUT_RAW: memcpy(x, x0, (size_t)n * sizeof *x); break;
-    }
-    rc = ss_input_filter(in, x, e);
-    if (rc != SS_OK)
-        return rc;
-
-    ss_concat_put(&plan->concat, sample, x, to);
-    return SS_OK;
-}
-
-static double mean_square_difference(const float *a, const float *b, int64_t n)
-{
-    double sum = 0;
-
-    for (int64_t i = 0; i < n; i++)
-        sum += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-    return sum / (double)n;
-}
-
-/* Copies the first c of `from` channels of every pixel. */
-static void take_channels(const float *x, int64_t pixels, int64_t from, int64_t c, float *out)
-{
-    for (int64_t i = 0; i < pixels; i++)
-        memcpy(out + i * c, x + i * from, (size_t)c * sizeof *out);
-}
-
-/* Records what the network made of sample k of the batch. A network with more output channels than
- * the picture also predicts a variance, which is left out. */
-static void record_output(probe *p, ss_run_column *col, const ss_plan_level *l, int k, int input,
-                          int sample)
-{
-    const ss_plan *plan = &p->plan;
-    const ss_input *in = plan->inputs[input];
-    const int64_t pixels = ss_sample_pixels(plan->picture), c = plan->picture.channels;
-    int64_t n = pixels * c;
-    float *x0 = p->clean + k * n, *noise = p->noise + k * n, *x = p->result;
-    float *y = p->y + k * pixels * plan->net.out_channels;
-    bool clean = ss_input_kind_of(in) == SS_INPUT_CLEAN && !ss_input_is_filtered(in);
-
-    take_channels(p->x + k * pixels * plan->net.size.channels, pixels, plan->net.size.channels, c,
-                  x);
-    ss_run_put_x(col, input, sample, p->x + k * pixels * plan->net.size.channels);
-    ss_spectrum_radial(p->spectrum, x, ss_sample_frames(plan->picture), (int)c, p->psd);
-    ss_run_put_psd(col, input, sample, p->psd);
-    if (plan->net.out_channels < c || !plan->knows_schedule)
-        return;
-    take_channels(y, pixels, plan->net.out_channels, c,
-                  y); /* in place, since they move towards the front */
-    if (clean && plan->has_loss) {
-        /* x0 and noise are not needed afterwards: the target replaces the noise */
-        ss_network_target(&plan->net, l->level, x0, noise, n, noise);
-        const double loss = mean_square_difference(y, noise, n);
-
-        /* in the file NaN means that no loss is known, so a loss of NaN is stored as inf */
-        ss_run_put_loss(col, input, sample, isnan(loss) ? INFINITY : loss);
-    }
-    ss_network_denoised(&plan->net, l->level, x, y, n, x);
-    ss_run_put_denoised(col, input, sample, x);
-}
-
-static ss_code run_batch(probe *p, ss_run_column *col, const ss_plan_level *l, int n,
-                         const int *input, const int *sample, ss_err *e)
-{
-    const ss_plan *plan = &p->plan;
-    float t[SS_MAX_BATCH];
-    ss_code rc = SS_OK;
-
-    for (int k = 0; k < n && rc == SS_OK; k++) {
-        rc = make_input(p, l, k, input[k], sample[k], e);
-        t[k] = l->condition;
-    }
-    if (rc != SS_OK)
-        return rc;
-
-    ss_condition cond = ss_conditions_batch(&p->plan.conditions, n, sample, false);
-    ss_recorder_begin(p->recorder, col, n, input, sample);
-    ss_tensor *x = ss_upload(p->ctx, ss_sample_batch(n, plan->net.size), p->x);
-    ss_tensor *y = ss_model_forward(p->ctx, plan->net.model, x, t, &cond);
-    rc = ss_ctx_finish(p->ctx, e);
-    if (rc == SS_OK)
-        rc = ss_recorder_check(p->recorder, e);
-    if (rc == SS_OK)
-        rc = ss_download(p->ctx, y, p->y, e);
-    ss_release(x);
-    ss_release(y);
-    for (int k = 0; k < n && rc == SS_OK; k++)
-        record_output(p, col, l, k, input[k], sample[k]);
-    return rc;
+    return ss_subject_of(ss_model_about(p->plan.net.model)->role);
 }
 
 /* Runs one noise level: all inputs and samples, in batches. */
-static ss_code run_level(probe *p, int s, ss_err *e)
+static ss_code run_level(ss_probing *p, int s, ss_err *e)
 {
     const ss_plan *plan = &p->plan;
     int input[SS_MAX_BATCH], sample[SS_MAX_BATCH], all = plan->n_inputs * plan->samples;
@@ -199,7 +64,7 @@ static ss_code run_level(probe *p, int s, ss_err *e)
             input[k] = (from + k) / plan->samples;
             sample[k] = (from + k) % plan->samples;
         }
-        rc = run_batch(p, col, &plan->levels[s], n, input, sample, e);
+        rc = subject_of(p)->run(p, col, &plan->levels[s], n, input, sample, e);
         if (rc == SS_OK && ss_interrupted())
             rc = ss_fail(e, SS_INTERRUPTED,
                          "interrupted; finished noise levels are saved, --resume goes on");
@@ -210,18 +75,7 @@ static ss_code run_level(probe *p, int s, ss_err *e)
     return rc;
 }
 
-/* Runs one sample through the network without computing, so that the recorder learns all shapes. */
-static ss_code infer_shapes(probe *p, ss_err *e)
-{
-    const ss_plan *plan = &p->plan;
-    int first = 0;
-    ss_condition cond = ss_conditions_batch(&p->plan.conditions, 1, &first, false);
-
-    ss_recorder_begin(p->recorder, NULL, 1, &first, &first);
-    return ss_network_infer(&plan->net, p->ctx, plan->levels[0].condition, &cond, e);
-}
-
-static ss_code open_writer(probe *p, ss_err *e)
+static ss_code open_writer(ss_probing *p, ss_err *e)
 {
     const ss_probe_options *opt = p->opt;
     const ss_plan *plan = &p->plan;
@@ -237,9 +91,6 @@ static ss_code open_writer(probe *p, ss_err *e)
         .n_samples = plan->samples,
         .parameters = p->parameters,
         .n_parameters = p->n_parameters,
-        .x = ss_sample_shape(plan->net.size),
-        .loss = plan->has_loss && plan->net.out_channels >= plan->picture.channels,
-        .n_radii = ss_spectrum_rings(plan->picture.height, plan->picture.width),
     };
     const size_t n_pictures = (size_t)plan->n_inputs * (size_t)plan->samples;
     const char **inputs = ss_alloc((size_t)plan->n_inputs, sizeof *inputs);
@@ -250,16 +101,15 @@ static ss_code open_writer(probe *p, ss_err *e)
     ss_code rc = SS_OK;
 
     ss_network_describe(&plan->net, p->ctx, &spec, created);
-    if (plan->net.out_channels >= plan->picture.channels && plan->knows_schedule)
-        spec.denoised = ss_sample_shape(plan->picture);
+    subject_of(p)->describe(p, &spec);
     if (!inputs || !pictures || !sigmas || !timesteps) {
         rc = ss_no_memory(e, "probing");
     } else {
         for (int i = 0; i < plan->n_inputs; i++)
-            inputs[i] = ss_input_label(plan->inputs[i]);
+            inputs[i] = ss_plan_input(plan, i);
         for (size_t i = 0; i < n_pictures; i++) {
-            pictures[i] = ss_input_sample_name(plan->inputs[i / (size_t)plan->samples],
-                                               (int)(i % (size_t)plan->samples));
+            pictures[i] = ss_plan_sample_name(plan, (int)(i / (size_t)plan->samples),
+                                              (int)(i % (size_t)plan->samples));
             if (*pictures[i])
                 spec.pictures = pictures;
         }
@@ -269,7 +119,7 @@ static ss_code open_writer(probe *p, ss_err *e)
         }
         spec.inputs = inputs;
         spec.sigmas = sigmas;
-        spec.timesteps = ss_network_takes_sigma(&plan->net) ? NULL : timesteps;
+        spec.timesteps = plan->has_timesteps ? timesteps : NULL;
         ss_recorder_spec(p->recorder, &spec);
         rc = ss_network_structure(plan->net.model, &spec, &structure, e);
     }
@@ -284,7 +134,7 @@ static ss_code open_writer(probe *p, ss_err *e)
     return rc;
 }
 
-static ss_code prepare(probe *p, ss_err *e)
+static ss_code prepare(ss_probing *p, ss_err *e)
 {
     const ss_probe_options *opt = p->opt;
     ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
@@ -306,6 +156,7 @@ static ss_code prepare(probe *p, ss_err *e)
     if (rc != SS_OK)
         return rc;
     ss_network_say_ignored(&p->plan.net);
+    rec.tokens = ss_model_about(p->plan.net.model)->role == SS_TEXT;
     rec.modules = ss_model_modules(p->plan.net.model, &rec.n_modules);
     rc = ss_recorder_new(&rec, &p->recorder, e);
     if (rc == SS_OK)
@@ -313,15 +164,15 @@ static ss_code prepare(probe *p, ss_err *e)
     if (rc == SS_OK)
         rc = ss_network_bind(&p->plan.net, p->ctx, ss_recorder_hooks(p->recorder), e);
     if (rc == SS_OK)
-        rc = allocate(p, e);
+        rc = subject_of(p)->allocate(p, e);
     if (rc == SS_OK)
-        rc = infer_shapes(p, e);
+        rc = subject_of(p)->infer(p, e);
     return rc == SS_OK ? open_writer(p, e) : rc;
 }
 
 ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_err *e)
 {
-    probe p = {.opt = opt};
+    ss_probing p = {.opt = opt};
     ss_progress progress;
     ss_code rc = prepare(&p, e);
     double start = ss_now();

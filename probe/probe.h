@@ -19,12 +19,15 @@
 
 #include "base/err.h"
 #include "probe/network.h"
+#include "probe/prompts.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum { SS_MAX_BATCH = 4096 };
 #define SS_DEFAULT_SIGMAS "0.02:80:8"
+#define SS_DEFAULT_VAE_INPUT "grating:4,30"
+#define SS_DEFAULT_VAE_SIGMAS "0.02:0.5:3" /* noise on what a decoder is given */
 
 typedef struct {
     ss_network_options network;
@@ -36,9 +39,10 @@ typedef struct {
     const char *condition_sigma; /* a number, "none", or NULL: the input's own level */
     const char *const *inputs;   /* input specs (input.h) */
     int n_inputs;
-    int samples;
-    int batch; /* samples in one forward pass; 0: chosen from the input's size */
+    int samples; /* per input; 0: 4, and 1 of a VAE, whose pictures are large */
+    int batch;   /* samples in one forward pass; 0: chosen from the input's size */
 
+    ss_prompt_options prompts;  /* texts, by the encoders of the pipeline */
     int class_label;            /* -1: none given */
     const char *prompt_embeds;  /* FILE#NAME [N][tokens][width], or NULL */
     const char *text_embeds;    /* FILE#NAME [N][width] (SDXL), or NULL */

@@ -136,6 +136,12 @@ static void take_sample(void *self, ss_ctx *c, const ss_module *m, ss_port p, in
                               &(sample_of){values, n}, &r->err);
 }
 
+/* True for values of n samples that belong to those of the pass. */
+static bool is_recorded(const ss_recorder *r, int64_t n)
+{
+    return n == r->n || (n == 1 && r->opt.tokens);
+}
+
 static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x)
 {
     ss_recorder *r = self;
@@ -143,7 +149,8 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
 
     if (ss_ctx_shapes_only(c) && (p == SS_PORT_INPUT || m->inner) && s->entered < 0)
         s->entered = r->n_entered++;
-    if (r->err.code != SS_OK || ss_shape_get(x).rank < 2 || ss_dim(x, 0) != r->n || s->seen[p])
+    if (r->err.code != SS_OK || ss_shape_get(x).rank < 2 || !is_recorded(r, ss_dim(x, 0)) ||
+        s->seen[p])
         return;
     if (ss_ctx_shapes_only(c)) {
         measure(r, s, p, x);
@@ -156,7 +163,7 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
         ss_ask_stats(c, x, r->opt.histogram, m, p, take_stats, r);
     if (s->run >= 0 && s->channels >= 0)
         ss_ask_channels(c, x, m, p, take_channels, r);
-    for (int k = 0; s->dump >= 0 && p == SS_PORT_OUTPUT && k < r->n; k++)
+    for (int k = 0; s->dump >= 0 && p == SS_PORT_OUTPUT && k < ss_dim(x, 0); k++)
         ss_ask_sample(c, x, k, m, p, take_sample, r);
 }
 
@@ -173,7 +180,7 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
         }
         return;
     }
-    for (int k = 0; r->col && n == r->n && k < n; k++) {
+    for (int k = 0; r->col && is_recorded(r, n) && k < n; k++) {
         for (int h = 0; h < heads; h++)
             ss_run_put_attention(r->col, s->layer, h, r->input[k], r->sample[k],
                                  &st[k * heads + h]);
@@ -188,7 +195,7 @@ static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port p, cons
 
     if (ss_ctx_shapes_only(c) && s->entered < 0)
         s->entered = r->n_entered++;
-    if (ss_ctx_shapes_only(c) || !r->col || n != r->n || s->run < 0 || s->seen[p])
+    if (ss_ctx_shapes_only(c) || !r->col || !is_recorded(r, n) || s->run < 0 || s->seen[p])
         return;
     s->seen[p] = true;
     take_stats(r, c, m, p, st, n);

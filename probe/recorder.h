@@ -21,6 +21,8 @@ typedef struct {
     bool half;      /* dumps are f16 */
     bool histogram; /* of exponents */
     bool channels;  /* statistics of each channel */
+    bool tokens;    /* samples are the tokens of a prompt; values of the whole prompt (attention, a
+                       pooled state) are put at the first */
 } ss_recorder_options;
 
 /* A glob that matches no module is SS_USAGE. */

@@ -45,6 +45,7 @@
 /* ss_network_options; the contents of the files of `config` are part of the model's SHA-256. */
 #define SS_PLAN_NETWORK(OPTION, FOLLOWS) \
     OPTION(TEXT, NONE, "model", "MODEL", NULL, network.model) \
+    OPTION(TEXT, DATA, "component", "--components", NULL, network.component) \
     OPTION(TEXT, DATA, "variant", "--variant", NULL, network.variant) \
     OPTION(TEXTS, DATA, "ignore_extra", "--ignore-extra", NULL, network.ignore, network.n_ignore) \
     OPTION(TEXT, FORM, "config", "--config", NULL, network.config) \
@@ -84,8 +85,12 @@
     SS_PLAN_NETWORK(OPTION, FOLLOWS) \
     SS_PLAN_COMPUTE(OPTION, FOLLOWS) \
     OPTION(SEED, DATA, "seed", "--seed", 0, seed) \
-    OPTION(COUNT, DATA, "samples", "--samples", 4, samples) \
+    OPTION(COUNT, DATA, "samples", "--samples", 0, samples) \
     OPTION(COUNT, DATA, "class", "--class", -1, class_label) \
+    OPTION(TEXTS, FORM, "prompts", "--prompt", NULL, prompts.positive, prompts.n_positive) \
+    OPTION(TEXTS, FORM, "negative_prompts", "--negative-prompt", NULL, \
+           prompts.negative, prompts.n_negative) \
+    OPTION(TEXT, FORM, "tokenizer", "--tokenizer", NULL, prompts.tokenizer) \
     OPTION(TENSOR, DATA, "prompt_embeds", "--prompt-embeds", NULL, prompt_embeds) \
     OPTION(TENSOR, DATA, "text_embeds", "--text-embeds", NULL, text_embeds) \
     OPTION(TENSOR, DATA, "time_ids", "--time-ids", NULL, time_ids) \
@@ -120,6 +125,11 @@
     OPTION(NUMBER, DATA, "guidance", "--guidance", 1, guidance) \
     OPTION(NUMBER, DATA, "eta", "--eta", -1, eta) \
     OPTION(COUNTS, DATA, "classes", "--classes", NULL, condition.classes, condition.n_classes) \
+    OPTION(TEXTS, FORM, "prompts", "--prompt", NULL, \
+           condition.prompts.positive, condition.prompts.n_positive) \
+    OPTION(TEXTS, FORM, "negative_prompts", "--negative-prompt", NULL, \
+           condition.prompts.negative, condition.prompts.n_negative) \
+    OPTION(TEXT, FORM, "tokenizer", "--tokenizer", NULL, condition.prompts.tokenizer) \
     OPTION(TENSOR, DATA, "prompt_embeds", "--prompt-embeds", NULL, condition.prompt_embeds) \
     OPTION(TENSOR, DATA, "text_embeds", "--text-embeds", NULL, condition.text_embeds) \
     OPTION(TENSOR, DATA, "time_ids", "--time-ids", NULL, condition.time_ids) \

@@ -11,6 +11,8 @@
  *                      network was trained with; "assumed ..." if no file says it), created,
  *                      plan (JSON of all that determines the data: plan_list.h), ignored_tensors
  *                      (names of those in the checkpoint that the network does not use),
+ *                      component (folder of the network in its pipeline, "vae"; "" if it is alone)
+ *                      and role ("denoiser", "vae", "text"), both since 1.4,
  *                      threads (i32), seed (u64), complete (i32: 0 or 1)
  *   /axes/module       [module] text, paths in the order in which modules are entered; the
  *                      whole model, whose path is "", is called "(model)"
@@ -52,6 +54,11 @@
  *   /activations/PATH  [input, sigma, sample, ...] f32 or f16
  *
  * A sample's statistics, histogram and loss are over all of its frames together.
+ *
+ * Of a VAE, /inputs/x is what the decoder saw and /outputs/denoised the picture that it made. Of a
+ * text encoder, inputs are prompts and samples are tokens, whose texts are in /axes/picture; its
+ * only sigma is 0. What belongs to a whole prompt (attention, a pooled state) is at the first
+ * token.
  *
  * A training run has the axis `step` (i64) in place of `sigma` in all of the above. It has one
  * input, and the samples are those of the step's batch.
@@ -103,12 +110,13 @@
 #include <stdint.h>
 
 #define SS_RUN_FORMAT "sigmascope-run"
-#define SS_RUN_ROOT SS_ROOT /* label of the module with the path "" */
+#define SS_RUN_DENOISER "denoiser" /* role of a run whose file names none */
+#define SS_RUN_ROOT SS_ROOT        /* label of the module with the path "" */
 
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
-    SS_RUN_MINOR = 3, /* grows with each addition: 2 has pictures, heads, weights/nonfinite, and
-                       * plans of plan_list.h; 3 has the structure */
+    SS_RUN_MINOR = 4, /* grows with each addition: 2 has pictures, heads, weights/nonfinite, and
+                       * plans of plan_list.h; 3 has the structure, 4 component and role */
     SS_RUN_FILL_MAX = 64 << 20,
     SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
     SS_RUN_MAX_SETS = 4000          /* HDF5 keeps an axis's users in 64 KiB */
@@ -160,7 +168,9 @@ typedef struct {
 typedef struct {
     const char *tool, *command, *model_path, *family, *model_sha256, *device, *precision;
     const char *condition, *prediction_type, *schedule, *created, *ignored_tensors;
-    const char *plan; /* JSON; a run is resumed only with an equal plan (plan_text.h) */
+    const char *component; /* folder of the network in its pipeline */
+    const char *role;      /* NULL: "denoiser" */
+    const char *plan;      /* JSON; a run is resumed only with an equal plan (plan_text.h) */
     int threads;
     uint64_t seed;
 

@@ -100,6 +100,8 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         {"created", &r->created},
         {"plan", &r->plan},
         {"ignored_tensors", &r->ignored_tensors},
+        {"component", &r->component},
+        {"role", &r->role},
     };
     ss_code rc = check_version(r, file, e);
 
@@ -459,7 +461,7 @@ void ss_run_close(ss_run *r)
         r->kinds,        r->blocks,     r->sigmas,    r->timesteps,      r->done,
         r->layers,       r->parameters, r->radii,     r->steps,          r->bins,
         r->pictures,     r->schedule,   r->inner,     r->module_weights, r->ignored_tensors,
-        r->structure,
+        r->component,    r->role,       r->structure,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)

@@ -331,7 +331,7 @@ static void test_run_files_have_the_keys_of_the_list(void **state)
     expect("probe $M -o $D/keys.h5 --sigmas 1 --samples 1 --quiet", 0, NULL);
     assert_keys_and_defaults(in_tmp("keys.h5"), "probe", "sigmas samples inputs batch");
     expect("probe $M -o $D/keys.h5 --force --timesteps 5 --inputs constant:0 --quiet", 0, NULL);
-    assert_keys_and_defaults(in_tmp("keys.h5"), "probe", "timesteps inputs batch");
+    assert_keys_and_defaults(in_tmp("keys.h5"), "probe", "timesteps samples inputs batch");
     expect("generate $M -o $D/keys --probe $D/keys.h5 --force --samples 1 --steps 1 --quiet", 0,
            NULL);
     assert_keys_and_defaults(in_tmp("keys.h5"), "generate", "samples steps batch");
@@ -349,7 +349,8 @@ static const char *help_of(const char *option, size_t *n)
     return at;
 }
 
-static void assert_help(const ss_settings *s)
+/* Returns how many options of the command have a default to be said. */
+static int assert_help(const ss_settings *s)
 {
     int n_found = 0;
 
@@ -366,16 +367,19 @@ static void assert_help(const ss_settings *s)
             fail_msg("%s --help: %s lacks \"%s\"", s->kind, x->option, said);
         n_found++;
     }
-    assert_true(n_found > 0);
+    return n_found;
 }
 
 static void test_help_says_the_defaults(void **state)
 {
     (void)state;
+    int n_found = 0;
+
     expect("probe --help", 0, NULL);
-    assert_help(ss_probe_settings());
+    n_found += assert_help(ss_probe_settings());
     expect("generate --help", 0, NULL);
-    assert_help(ss_trajectory_settings());
+    n_found += assert_help(ss_trajectory_settings());
+    assert_true(n_found > 0);
 }
 
 /* A run from before there was an option had its default: it goes on with that, and with no other.

@@ -1,0 +1,51 @@
+/* prompts.h - texts on their way to a network: tokens for a text encoder, states for a denoiser
+ *
+ *   ss_prompts_tokenize(&network, &opt, encoder, &tokens, &err);        // to probe an encoder
+ *   ss_prompts_encode(&network, texts, n, denoiser, &states, &err);     // to condition a denoiser
+ *
+ * A pipeline's tokenizers lie beside its text encoders: tokenizer/ beside text_encoder/,
+ * tokenizer_2/ beside text_encoder_2/. How long a prompt is cut or padded, and which state of which
+ * encoder the denoiser gets, is as diffusers' pipeline of that class does it.
+ */
+#ifndef SS_PROBE_PROMPTS_H
+#define SS_PROBE_PROMPTS_H
+
+#include "models/file/safetensors.h"
+#include "models/model.h"
+#include "probe/network.h"
+
+/* Texts that the user gives; negative ones are those that guidance leads away from. */
+typedef struct {
+    const char *const *positive, *const *negative;
+    int n_positive, n_negative;
+    const char
+        *tokenizer; /* folder of a tokenizer, or of a pipeline with some; NULL: the model's */
+} ss_prompt_options;
+
+/* Prompts as one encoder sees them, all of equal length. */
+typedef struct {
+    char **texts; /* [n], the positive ones first */
+    int n;
+    int64_t tokens;
+    int64_t *ids;  /* [n][tokens] */
+    float *mask;   /* [n][tokens], 1 or 0; NULL: the encoder sees padding, too */
+    char **pieces; /* [n][tokens] texts of the tokens */
+} ss_prompts;
+
+/* Tokenizes the prompts for the encoder, a component of net->model. SS_USAGE if there are none, or
+ * no tokenizer. A note says how many tokens were cut off. */
+ss_code ss_prompts_tokenize(const ss_network_options *net, const ss_prompt_options *opt,
+                            const ss_model *encoder, ss_prompts *out, ss_err *e);
+void ss_prompts_release(ss_prompts *p); /* {0} is fine */
+
+/* Tokens of prompt i, borrowed. */
+ss_text_tokens ss_prompts_of(const ss_prompts *p, int i);
+/* Text of a token, borrowed. */
+const char *ss_prompts_piece(const ss_prompts *p, int prompt, int token);
+/* SHA-256 of the tokens of prompt i. */
+ss_code ss_prompts_sha256(const ss_prompts *p, int i, char hex[65], ss_err *e);
+
+/* Frees all tensors of *s, and leaves {0}. */
+void ss_text_states_release(ss_text_states *s);
+
+#endif
