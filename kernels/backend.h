@@ -191,12 +191,11 @@ typedef struct {
       (y, target, slope, dy, squares))
 
 /* unit_rms: x is a parameter, or f32
- * activate to add: elementwise; y may be x or a (in place). gain: g is a parameter of one value
- * copy_rows: for r < rows: y[r * y_stride + k] = x[r * x_stride + k], k < len, from the offsets on;
- *            offsets and strides in values. Concatenation and slices are made of it
- * permute: axis k of y is axis axes[k] of x, of any rank; its own transpose with inverse axes
- * stats: out is host [n], n = dim 0 of x (stats.h), as all that follow
- * channel_stats: host [n][C], see results.h */
+ * activate to multiply: elementwise; y may be x or a (in place). gain: g is a parameter of one
+ * value copy_rows: for r < rows: y[r * y_stride + k] = x[r * x_stride + k], k < len, from the
+ * offsets on; offsets and strides in values. Concatenation and slices are made of it permute: axis
+ * k of y is axis axes[k] of x, of any rank; its own transpose with inverse axes stats: out is host
+ * [n], n = dim 0 of x (stats.h), as all that follow channel_stats: host [n][C], see results.h */
 #define SS_KERNEL_ENTRIES(X)                                                                      \
     X(group_norm, (const ss_group_norm_args *a), (a))                                             \
     X(layer_norm, (const ss_layer_norm_args *a), (a))                                             \
@@ -208,6 +207,7 @@ typedef struct {
     X(gain, (const ss_tensor *x, const ss_tensor *g, ss_tensor *y), (x, g, y))                    \
     X(round, (const ss_tensor *x, const ss_format *f, ss_tensor *y), (x, f, y))                   \
     X(add, (const ss_tensor *a, const ss_tensor *b, float scale, ss_tensor *y), (a, b, scale, y)) \
+    X(multiply, (const ss_tensor *a, const ss_tensor *b, ss_tensor *y), (a, b, y))                \
     X(geglu, (const ss_tensor *x, ss_tensor *y), (x, y))                                          \
     X(scale_samples, (const ss_tensor *x, const float *k, ss_tensor *y), (x, k, y))               \
     X(add_channels, (const ss_tensor *x, const ss_tensor *v, ss_tensor *y), (x, v, y))            \
@@ -228,7 +228,8 @@ typedef struct {
 
 /* The gradients of operations. Each overwrites its outputs, which are f32 and of the operand's
  * shape, and gives the same bits for any number of threads. dy is the gradient of the output.
- * What is linear and is its own transpose (affine, scale_samples, copy_rows, permute) is not here.
+ * What is linear and is its own transpose (affine, scale_samples, copy_rows, permute) is not here,
+ * nor is multiply, whose gradients are products, too.
  */
 #define SS_COMPOSED_GRADIENTS(X) \
     X(conv2d_data, (const ss_conv2d_gradient_args *a, ss_tensor *dx), (a, dx))

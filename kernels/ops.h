@@ -88,6 +88,8 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
 
 /* (a + b) * scale, equal shapes. Under a policy that rounds, the sum is rounded, too. */
 ss_tensor *ss_add(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, float scale);
+/* a * b, value by value; equal shapes. */
+ss_tensor *ss_multiply(ss_ctx *c, const ss_tensor *a, const ss_tensor *b);
 /* x * mul + add */
 ss_tensor *ss_affine(ss_ctx *c, const ss_tensor *x, float mul, float add);
 /* x [N][...] times k[n], a host array. */

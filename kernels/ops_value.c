@@ -101,6 +101,38 @@ ss_tensor *ss_add(ss_ctx *c, const ss_tensor *a, const ss_tensor *b, float scale
     return ss_node_run(c, &n);
 }
 
+static ss_code multiply_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
+{
+    return ss_do_multiply(c, n->in[0], n->in[1], y);
+}
+
+/* da = dy b,  db = dy a. Needs both. */
+static ss_code multiply_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
+                                 ss_tensor *const dx[])
+{
+    ss_code rc = SS_OK;
+
+    for (int k = 0; k < 2 && rc == SS_OK; k++)
+        if (dx[k])
+            rc = ss_do_multiply(c, dy, n->in[1 - k], dx[k]);
+    return rc;
+}
+
+ss_tensor *ss_multiply(ss_ctx *c, const ss_tensor *a, const ss_tensor *b)
+{
+    static const ss_op op = {.name = "multiply",
+                             .forward = multiply_forward,
+                             .backward = multiply_backward,
+                             .saves = SAVES(0) | SAVES(1)};
+
+    if (!ready(c, a) || !ready(c, b))
+        return NULL;
+    if (!ss_shape_equal(a->shape, b->shape))
+        return ss_ctx_fail(c, SS_SHAPE, "multiply: %s and %s differ", TEXT(a), TEXT(b));
+    ss_node n = {.op = &op, .in = {a, b}, .shape = a->shape};
+    return ss_node_run(c, &n);
+}
+
 static ss_code affine_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 {
     return ss_do_affine(c, n->in[0], n->arg.affine.mul, n->arg.affine.add, y);

@@ -109,6 +109,7 @@ static void elementwise(sweep *s)
         CASE("gain", .in = {odd[i], S(1)});
         CASE("add", .in = {odd[i], odd[i]}, .option = {1});
         CASE("add", .in = {odd[i], odd[i]}, .option = {0.70710678});
+        CASE("multiply", .in = {odd[i], odd[i]});
         CASE("scale_samples", .in = {odd[i]});
         CASE("fill", .in = {odd[i]});
     }

@@ -122,6 +122,12 @@ static ss_tensor *add(ss_ctx *c, const ss_case *k, ss_tensor *const x[])
     return ss_add(c, x[0], x[1], (float)k->option[0]);
 }
 
+static ss_tensor *multiply(ss_ctx *c, const ss_case *k, ss_tensor *const x[])
+{
+    (void)k;
+    return ss_multiply(c, x[0], x[1]);
+}
+
 static ss_tensor *geglu(ss_ctx *c, const ss_case *k, ss_tensor *const x[])
 {
     (void)k;
@@ -408,6 +414,7 @@ const ss_operation ss_operations[] = {
     {"clamp", "x", .forward = clamp, .bound = 0, .back = 0, .steps = 0},
     {"gain", "xp", .forward = gain, .bound = 0, .back = 1e-6, .steps = 2},
     {"add", "xx", .forward = add, .bound = 0, .back = 0, .steps = 0},
+    {"multiply", "xx", .forward = multiply, .bound = 0, .back = 0, .steps = 0},
     {"geglu", "x", .forward = geglu, .bound = 1e-6, .back = 1e-6, .steps = 2},
     {"scale_samples", "x", .forward = scale_samples, .bound = 0, .back = 0, .steps = 0},
     {"add_channels", "xx", .forward = add_channels, .bound = 0, .back = 1e-6, .steps = 2},

@@ -281,6 +281,7 @@ static int make_cases(bool tiny, ss_case *k)
     CASE("geglu", .in = {S(N, tokens, 8 * C)});
     CASE("affine", .in = {picture});
     CASE("add", .in = {picture, picture}, .option = {1});
+    CASE("multiply", .in = {picture, picture});
     CASE("add_channels", .in = {picture, S(N, C)});
     CASE("modulate", .in = {picture, S(N, 2 * C)});
     CASE("concat", .in = {picture, picture}, .option = {3});

@@ -248,6 +248,18 @@ static ss_tensor *run_add(ss_ctx *c, const gradient_case *g, ss_tensor *const x[
     return ss_add(c, x[0], x[1], (float)g->opt[0]);
 }
 
+static void ref_multiply(const gradient_case *g, double *const x[], double *y)
+{
+    for (int64_t i = 0; i < ss_shape_numel(g->out); i++)
+        y[i] = x[0][i] * x[1][i];
+}
+
+static ss_tensor *run_multiply(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
+{
+    (void)g;
+    return ss_multiply(c, x[0], x[1]);
+}
+
 static void ref_affine(const gradient_case *g, double *const x[], double *y)
 {
     for (int64_t i = 0; i < ss_shape_numel(g->out); i++)
@@ -652,6 +664,7 @@ static size_t make_cases(gradient_case *g)
          ref_attention, run_cosine_attention, {2, 2.5, 1});
     CASE("add", {S(3, 7), S(3, 7)}, S(3, 7), ref_add, run_add, {1});
     CASE("add scaled", {S(3, 7), S(3, 7)}, S(3, 7), ref_add, run_add, {0.70710678});
+    CASE("multiply", {S(3, 7, 33), S(3, 7, 33)}, S(3, 7, 33), ref_multiply, run_multiply);
     CASE("affine", {S(3, 7)}, S(3, 7), ref_affine, run_affine, {2.5, -1});
     CASE("scale samples", {S(3, 7, 3)}, S(3, 7, 3), ref_scale_samples, run_scale_samples);
     CASE("add channels", {S(3, 7, 33), S(3, 33)}, S(3, 7, 33), ref_add_channels, run_add_channels);

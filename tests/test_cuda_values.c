@@ -32,6 +32,7 @@ CALL(call_clamp, clamp(s->d, x[0], -1, 2.5f, y, e))
 CALL(call_gain, gain(s->d, x[0], x[1], y, e))
 CALL(call_round, round(s->d, x[0], arg, y, e))
 CALL(call_add, add(s->d, x[0], x[1], 0.7f, y, e))
+CALL(call_multiply, multiply(s->d, x[0], x[1], y, e))
 CALL(call_activate, activate(s->d, x[0], *(const ss_act *)arg, y, e))
 CALL(call_slope, back_activate(s->d, x[0], *(const ss_act *)arg, x[1], y, e))
 CALL(call_back_clamp, back_clamp(s->d, x[0], -1, 2.5f, x[1], y, e))
@@ -47,6 +48,12 @@ static void compare_values(ss_shape s)
         .what = "clamp", .run = call_clamp, .n_in = 1, .in = {{s}}, .out = s, .in_place = true});
     beside_compare(&(ss_beside){
         .what = "add", .run = call_add, .n_in = 2, .in = {{s}, {s}}, .out = s, .in_place = true});
+    beside_compare(&(ss_beside){.what = "multiply",
+                                .run = call_multiply,
+                                .n_in = 2,
+                                .in = {{s}, {s}},
+                                .out = s,
+                                .in_place = true});
     beside_compare(&(ss_beside){.what = "gradient of clamp",
                                 .run = call_back_clamp,
                                 .n_in = 2,

@@ -119,6 +119,12 @@ static ss_tensor *run_add(const golden_case *g, inputs *in)
     return ss_add(ctx, in->x, in->b, g->opt[0]);
 }
 
+static ss_tensor *run_multiply(const golden_case *g, inputs *in)
+{
+    in->b = input(g, "b");
+    return ss_multiply(ctx, in->x, in->b);
+}
+
 static ss_tensor *run_affine(const golden_case *g, inputs *in)
 {
     return ss_affine(ctx, in->x, g->opt[0], g->opt[1]);
@@ -220,6 +226,7 @@ static const struct {
     {"geglu", run_geglu, 2e-7, WHOLE},
     {"attention", run_attention, 1e-6, WHOLE},
     {"add", run_add, 1e-7, WHOLE},
+    {"multiply", run_multiply, 6e-8, PER_VALUE},
     {"affine", run_affine, 1e-7, WHOLE},
     {"clamp", run_clamp, 0, WHOLE},
     {"scale_samples", run_scale_samples, 1e-7, WHOLE},

@@ -110,6 +110,26 @@ ss_code ISA(add)(ss_device *d, const ss_tensor *a, const ss_tensor *b, float sca
     return SS_OK;
 }
 
+static void multiply_block(const float *a, const float *b, float *y, int64_t n)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        y[i] = a[i] * b[i];
+}
+
+ss_code ISA(multiply)(ss_device *d, const ss_tensor *a, const ss_tensor *b, ss_tensor *y, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(a->shape);
+    const float *left = a->data, *right = b->data;
+    float *to = y->data;
+
+    (void)e;
+#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
+    for (int64_t i0 = 0; i0 < n; i0 += BLOCK)
+        multiply_block(left + i0, right + i0, to + i0, min_i64(BLOCK, n - i0));
+    return SS_OK;
+}
+
 ss_code ISA(fill)(ss_device *d, ss_tensor *y, float value, ss_err *e)
 {
     const int64_t n = ss_shape_numel(y->shape);

@@ -48,6 +48,15 @@ ss_code ss_cuda_add(ss_device *d, const ss_tensor *a, const ss_tensor *b, float 
                      .y = y->data, .scale = scale, .n = n);
 }
 
+ss_code ss_cuda_multiply(ss_device *d, const ss_tensor *a, const ss_tensor *b, ss_tensor *y,
+                         ss_err *e)
+{
+    const int64_t n = ss_shape_numel(a->shape);
+
+    return SS_LAUNCH(d, e, multiply, ss_cuda_grid(d, n, SS_THREADS_multiply), .a = a->data,
+                     .b = b->data, .y = y->data, .n = n);
+}
+
 /* Samples go in runs whose factors fit a kernel's arguments. */
 ss_code ss_cuda_scale_samples(ss_device *d, const ss_tensor *x, const float *k, ss_tensor *y,
                               ss_err *e)

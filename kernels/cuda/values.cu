@@ -137,6 +137,11 @@ KERNEL(add)
     map(a.a, a.b, a.y, a.n, [=](float u, float v) { return (u + v) * scale; });
 }
 
+KERNEL(multiply)
+{
+    map(a.a, a.b, a.y, a.n, [](float u, float v) { return u * v; });
+}
+
 // ---- samples and channels ----
 
 template <int N> __device__ static inline void scale_packs(const ss_kernel_scale_samples &a)

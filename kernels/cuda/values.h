@@ -18,6 +18,7 @@ enum { SS_CUDA_SAMPLES = 256 }; /* factors that are among a kernel's arguments *
  * round_values     y = x rounded to a format
  * widen_TYPE       y = x of that type as f32, rounded
  * add              y = (a + b) scale
+ * multiply         y = a b
  * scale_samples    y = x k[s], s the sample of x, of `sample` packs
  * add_channels     y [rows][channels] = x + v [rows / rows of a sample][channels]
  * activate_NAME    y = NAME(x)
@@ -32,6 +33,7 @@ enum { SS_CUDA_SAMPLES = 256 }; /* factors that are among a kernel's arguments *
     X(widen_f16, 256, (const uint16_t *x; float *y; ss_cuda_rounding to; int64_t n;))         \
     X(widen_bf16, 256, (const uint16_t *x; float *y; ss_cuda_rounding to; int64_t n;))        \
     X(add, 256, (const float *a; const float *b; float *y; float scale; int64_t n;))          \
+    X(multiply, 256, (const float *a; const float *b; float *y; int64_t n;))                  \
     X(scale_samples, 256,                                                                     \
       (const float *x; float *y; float k[SS_CUDA_SAMPLES]; ss_cuda_divisor sample; int64_t n; \
        int pack;))                                                                            \

@@ -274,6 +274,13 @@ for name, shape, axes in (
     y.backward(dy)
     put(f"permute/{name}", axes, x=p.detach(), y=y.detach(), dy=dy, dx=p.grad)
 
+for name, shape in (("rows", (3, 7, 33)), ("one", (1, 1)), ("odd", (5, 13, 3, 7))):
+    a, b = rand(*shape), rand(*shape)
+    put(f"multiply/{name}", x=a, b=b, y=f64(a) * f64(b))
+put("multiply/special", x=torch.tensor([inf, -inf, inf, 3e38, -3e38, float("nan"), 0]),
+    b=torch.tensor([-2.0, inf, 0, 2, 3, 0, -1]), y=torch.tensor(
+        [-inf, -inf, float("nan"), inf, -inf, float("nan"), 0]))
+
 path = Path(__file__).with_name("ops.safetensors")
 save_file(cases, path, metadata={"torch": torch.__version__, "seed": "0"})
 print(path.name, path.stat().st_size, "bytes,", sum(k.endswith("/y") for k in cases), "cases")
