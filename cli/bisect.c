@@ -1,10 +1,13 @@
 /* bisect.c - `sigmascope bisect`: the first bad checkpoint, and in it module, noise level, input */
 #include "analyze/precision/minimal.h"
 #include "analyze/search/checkpoints.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cli/keep.h"
 #include "cli/probe_options.h"
 #include "cli/tables.h"
+#include "models/training_folder.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,13 +53,14 @@ static const cli_option options[] = {
 
 typedef struct {
     ss_checkpoints_options opt;
-    const char *fail;    /* the expression's text */
-    const char *minimal; /* a format's name, or NULL */
-    const char *bundle;  /* a folder, or NULL */
+    ss_checkpoint_folders list; /* of a training's folder that was given */
+    const char *fail;           /* the expression's text */
+    const char *minimal;        /* a format's name, or NULL */
+    const char *bundle;         /* a folder, or NULL */
     bool replace;
     ss_expression expression;
     cli_tables out;
-    bool found;
+    bool bad;
 } bisector;
 
 /* Prints, as text only, which commands to run next. */
@@ -218,6 +222,24 @@ static ss_code show_structure(bisector *x, const ss_checkpoint_row *bad, ss_err 
     return rc;
 }
 
+/* Takes the checkpoints in the folder of a training, where it is the one MODEL. */
+static ss_code take_training(bisector *x, ss_err *e)
+{
+    const char *folder = x->opt.models[0];
+    const ss_model_options files = ss_network_files(&x->opt.probe.network);
+
+    if (x->opt.n_models > 1 || !ss_is_dir(folder))
+        return SS_OK;
+    const ss_code rc = ss_checkpoint_folders_list(folder, &files.places, &x->list, e);
+    if (rc == SS_OK && x->list.n) {
+        ss_note("%s: %d checkpoints, from %s to %s", folder, x->list.n, x->list.paths[0],
+                x->list.paths[x->list.n - 1]);
+        x->opt.models = (const char *const *)x->list.paths;
+        x->opt.n_models = x->list.n;
+    }
+    return rc;
+}
+
 static ss_code bisect(bisector *x, ss_err *e)
 {
     ss_checkpoints c = {0};
@@ -230,23 +252,25 @@ static ss_code bisect(bisector *x, ss_err *e)
     if (rc == SS_OK && x->minimal && (rc = ss_format_parse(x->minimal, &format, e)) != SS_OK)
         ss_fail_prefix(e, "--minimal-fp32");
     if (rc == SS_OK)
+        rc = take_training(x, e);
+    if (rc == SS_OK)
         rc = ss_checkpoints_find(&x->opt, &c, e);
     if (rc == SS_OK)
         rc = say_not_finite(x, &c, e);
     if (rc == SS_OK && (rc = ss_checkpoints_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
-    x->found = rc == SS_OK && c.search.first_bad >= 0;
-    if (x->found && (rc = ss_first_bad_table(&c, &t, e)) == SS_OK)
+    x->bad = rc == SS_OK && c.search.first_bad >= 0;
+    if (x->bad && (rc = ss_first_bad_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
-    if (x->found && rc == SS_OK)
+    if (x->bad && rc == SS_OK)
         rc = show_structure(x, &c.rows[c.search.first_bad], e);
-    if (x->found && rc == SS_OK)
+    if (x->bad && rc == SS_OK)
         rc = show_mechanism(x, &c, e);
-    if (x->found && rc == SS_OK && x->bundle)
+    if (x->bad && rc == SS_OK && x->bundle)
         rc = ss_first_bad_bundle(&c, x->bundle, x->replace, e);
     if (rc == SS_OK && x->minimal && subject(&c))
         rc = show_minimal(x, subject(&c)->run, &format, e);
-    if (rc == SS_OK && x->found && !x->out.json)
+    if (rc == SS_OK && x->bad && !x->out.json)
         print_next(&c, x->bundle);
     ss_checkpoints_release(&c);
     ss_expression_release(&x->expression);
@@ -296,9 +320,10 @@ static int run(const cli_command *cmd, int argc, char **argv)
     x.out.json = p.common.json;
     cli_stop_on_signals();
     status =
-        bisect(&x, &e) != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, x.found ? CLI_FINDING : CLI_OK);
+        bisect(&x, &e) != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, x.bad ? CLI_FINDING : CLI_OK);
 out:
     cli_probe_release(&l);
+    ss_checkpoint_folders_release(&x.list);
     ss_free(command);
     return status;
 }
@@ -311,7 +336,10 @@ const cli_command cmd_bisect = {
     "points, as badness need not be monotonic. Says which module fails first in forward order, at\n"
     "which noise level and for which input, and which divergence the tried runs show. Checkpoints\n"
     "are ordered by the training step in their paths (checkpoint-500, step_500_fp16) if each path\n"
-    "names one without doubt and no two the same, else as given. One that cannot be read is\n"
+    "names one without doubt and no two the same, else as given. One MODEL that is the folder of "
+    "a\n"
+    "training (checkpoint-500/, checkpoint-1000/) means its checkpoints. One that cannot be read "
+    "is\n"
     "skipped. Exit status 3: a bad one was found.",
     options,
     CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,

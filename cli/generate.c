@@ -38,6 +38,7 @@ enum {
     OPT_ATTENTION,
     OPT_INTERVENE,
     OPT_VARIANT,
+    OPT_EMA,
     OPT_IGNORE,
     OPT_CONFIG,
     OPT_SCHEDULER,
@@ -90,6 +91,7 @@ static const cli_option options[] = {
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
      "cosine-attention[:SCALE]@GLOB"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
+    {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
@@ -162,6 +164,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_INTERVENE: cli_append(p, &s->interventions, &changes->n_interventions); break;
     case OPT_IGNORE: cli_append(p, &s->ignore, &each->network.n_ignore); break;
     case OPT_VARIANT: each->network.variant = p->arg; break;
+    case OPT_EMA: each->network.ema = true; break;
     case OPT_CONFIG: each->network.config = p->arg; break;
     case OPT_SCHEDULER: each->network.scheduler = p->arg; break;
     case OPT_BETA_SCHEDULE: each->network.beta_schedule = p->arg; break;

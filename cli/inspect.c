@@ -1,19 +1,22 @@
 /* inspect.c - `sigmascope inspect`: what is in a checkpoint, or what differs between two */
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "models/difference.h"
 #include "models/inventory.h"
-#include "models/model_paths.h"
+#include "models/training_folder.h"
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
-enum { OPT_DEPTH = 1, OPT_TOP, OPT_VARIANT, OPT_IGNORE, OPT_CONFIG, OPT_SCHEDULER };
+enum { OPT_DEPTH = 1, OPT_TOP, OPT_VARIANT, OPT_EMA, OPT_IGNORE, OPT_CONFIG, OPT_SCHEDULER };
 
 static const cli_option options[] = {
     {OPT_DEPTH, "depth", "N", "how deep the tree of modules is shown (default 2, 0: all)"},
     {OPT_TOP, "top", "N", "how many weights, or differences, are listed (default 12, 0: all)"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
+    {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
@@ -84,6 +87,70 @@ static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool
     return rc;
 }
 
+/* Finds the checkpoints in a training's folder that is no model itself; none, *l {0}, elsewhere. */
+static ss_code find_checkpoints(const char *path, const choice *o, ss_checkpoint_folders *l,
+                                ss_err *e)
+{
+    ss_model_paths p = {0};
+    ss_err why = {0};
+    const bool is_model = ss_model_paths_find(path, &o->model.places, &p, &why) == SS_OK;
+
+    ss_model_paths_release(&p);
+    *l = (ss_checkpoint_folders){0};
+    return is_model || !ss_is_dir(path) ? SS_OK
+                                        : ss_checkpoint_folders_list(path, &o->model.places, l, e);
+}
+
+static const char *shown_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* Prints which checkpoints a training's folder has, and what is in each. */
+static ss_code inspect_training(const cli_parser *p, const ss_checkpoint_folders *l,
+                                const choice *o, ss_err *e)
+{
+    ss_table t = {0};
+    ss_code rc = ss_table_init(&t, "checkpoints", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(&t, "checkpoint", SS_COL_TEXT, NULL);
+    ss_table_column(&t, "weights", SS_COL_TEXT, NULL);
+    ss_table_column(&t, "note", SS_COL_TEXT, NULL);
+    ss_table_note(&t, "a training's folder: name one of its checkpoints as MODEL, or all with "
+                      "bisect");
+    for (int i = 0; i < l->n && rc == SS_OK; i++) {
+        ss_model_paths at = {0};
+
+        rc = ss_model_paths_find(l->paths[i], &o->model.places, &at, e);
+        if (rc != SS_OK)
+            break;
+        ss_table_row(&t);
+        ss_table_text(&t, shown_name(l->paths[i]));
+        ss_table_text(&t, strcmp(at.folder, l->paths[i]) == 0 ? "." : shown_name(at.folder));
+        ss_table_text(&t, at.note ? at.note : "-");
+        ss_model_paths_release(&at);
+    }
+    if (rc == SS_OK)
+        rc = print_tables(p, &t, 1, e);
+    ss_table_release(&t);
+    return rc;
+}
+
+static ss_code inspect_single(const cli_parser *p, ss_ctx *c, const choice *o, bool *bad, ss_err *e)
+{
+    ss_checkpoint_folders l;
+    ss_code rc = find_checkpoints(p->operands[0], o, &l, e);
+
+    if (rc == SS_OK)
+        rc = l.n ? inspect_training(p, &l, o, e) : inspect_one(p, c, o, bad, e);
+    ss_checkpoint_folders_release(&l);
+    return rc;
+}
+
 static ss_code inspect_two(const cli_parser *p, ss_ctx *c, const choice *o, ss_err *e)
 {
     ss_model_paths a = {0}, b = {0};
@@ -126,6 +193,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_TOP: cli_int(&p, 0, 1 << 20, &o.top); break;
         case OPT_IGNORE: cli_append(&p, &o.ignore, &o.model.n_ignore); break;
         case OPT_VARIANT: o.model.variant = p.arg; break;
+        case OPT_EMA: o.model.places.ema = true; break;
         case OPT_CONFIG: o.model.places.config = p.arg; break;
         case OPT_SCHEDULER: o.model.places.scheduler = p.arg; break;
         }
@@ -139,7 +207,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     ss_ctx_options device = {.device = p.common.device, .threads = p.common.threads};
     ss_code rc = ss_ctx_new(&device, &c, &e);
     if (rc == SS_OK)
-        rc = p.n_operands == 1 ? inspect_one(&p, c, &o, &bad, &e) : inspect_two(&p, c, &o, &e);
+        rc = p.n_operands == 1 ? inspect_single(&p, c, &o, &bad, &e) : inspect_two(&p, c, &o, &e);
     ss_ctx_free(c);
     ss_free(o.ignore);
     return rc == SS_OK ? cli_flush(&p, bad ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);

@@ -37,6 +37,7 @@ enum {
     OPT_PROBE_ATTENTION,
     OPT_PROBE_INTERVENE,
     OPT_PROBE_VARIANT,
+    OPT_PROBE_EMA,
     OPT_PROBE_IGNORE,
     OPT_PROBE_CONFIG,
     OPT_PROBE_SCHEDULER,
@@ -90,6 +91,7 @@ enum {
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, " \
      "cosine-attention[:SCALE]@GLOB"}, \
     {OPT_PROBE_VARIANT, "variant", "NAME", CLI_VARIANT_HELP}, \
+    {OPT_PROBE_EMA, "ema", NULL, CLI_EMA_HELP}, \
     {OPT_PROBE_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP}, \
     {OPT_PROBE_CONFIG, "config", "PATH", CLI_CONFIG_HELP}, \
     {OPT_PROBE_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP}, \

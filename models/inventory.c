@@ -132,6 +132,8 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     list_conditions(t, a);
     if (a->n_ignored)
         property(t, "ignored", "%d tensors: %s", a->n_ignored, a->ignored);
+    for (int i = 0; ss_checkpoint_note(k, i); i++)
+        property(t, "note", "%s", ss_checkpoint_note(k, i));
     if (*ss_remedies_text(a->net.remedies, remedies, sizeof remedies))
         property(t, "remedies", "%s", remedies);
     return add_schedule(a, t, e);

@@ -1,15 +1,20 @@
 /* model.c - see model.h */
 #include "models/model.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernels/context.h"
 #include "models/families.h"
 #include "models/file/safetensors.h"
+#include "models/file/wrapped_names.h"
 #include "models/pipeline.h"
+#include "models/training_folder.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+enum { MAX_NAMED = 8 }; /* checkpoints in a message */
 
 struct ss_model {
     char *path;
@@ -23,6 +28,7 @@ struct ss_model {
     void *config; /* the family's */
     ss_net *net;
     const void *network; /* the family's, in net */
+    char *notes;         /* about the checkpoint's tensors, "...; ..." */
     ss_model_info info;
 };
 
@@ -62,17 +68,10 @@ static ss_code open_class_table(ss_model *m, ss_err *e)
     return rc;
 }
 
-/* Builds the network and counts its parameters. init is NULL where there is a checkpoint; opt may
- * be NULL. */
-static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *opt, ss_err *e)
+/* Builds the network. init is NULL where there is a checkpoint; opt may be NULL. */
+static ss_code build_net(ss_model *m, const ss_init *init, const ss_model_options *opt, ss_err *e)
 {
-    int n;
-
-    for (int i = 0; opt && i < opt->n_ignore; i++) {
-        if (ss_glob_check(opt->ignore[i], e) != SS_OK)
-            return ss_fail_prefix(e, "--ignore-extra");
-    }
-
+    ss_net_free(m->net);
     m->net = init ? ss_net_new_untrained(init, m->json.name, e)
                   : ss_net_new(m->checkpoint, m->json.name, e);
     if (!m->net)
@@ -80,9 +79,63 @@ static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *o
     if (opt)
         ss_net_ignore(m->net, opt->ignore, opt->n_ignore);
     m->network = m->family->build(m->net, m->config);
-    ss_code rc = ss_net_finish(m->net, e);
+    return ss_net_finish(m->net, e);
+}
+
+/* Gives the checkpoint's tensors the names that the network has asked for, where a training's
+ * wrappers changed them. */
+static ss_code unwrap_names(ss_model *m, const ss_model_options *opt, bool *changed, ss_err *e)
+{
+    int n;
+    ss_weight *const *w = ss_net_weights(m->net, &n);
+    const char **asked = ss_calloc((size_t)n, sizeof *asked);
+
+    if (!asked)
+        return ss_no_memory(e, m->path);
+    for (int i = 0; i < n; i++)
+        asked[i] = w[i]->name;
+    const ss_code rc =
+        ss_checkpoint_unwrap(m->checkpoint, asked, (size_t)n, opt && opt->places.ema, changed, e);
+    ss_free(asked);
+    return rc;
+}
+
+static ss_code collect_notes(ss_model *m, ss_err *e)
+{
+    ss_str s = {0};
+
+    ss_str_add(&s, "");
+    for (int i = 0; ss_checkpoint_note(m->checkpoint, i); i++)
+        ss_str_addf(&s, "%s%s", i ? "; " : "", ss_checkpoint_note(m->checkpoint, i));
+    m->info.weight_notes = m->notes = ss_str_detach(&s);
+    return m->notes ? SS_OK : ss_no_memory(e, m->path);
+}
+
+/* Builds the network, with other names for the tensors where those that are there do not fit, and
+ * counts its parameters. */
+static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *opt, ss_err *e)
+{
+    bool changed = false;
+    int n;
+
+    for (int i = 0; opt && i < opt->n_ignore; i++) {
+        if (ss_glob_check(opt->ignore[i], e) != SS_OK)
+            return ss_fail_prefix(e, "--ignore-extra");
+    }
+    ss_code rc = build_net(m, init, opt, e);
+    if (rc == SS_SHAPE && m->checkpoint) {
+        ss_err why = {0};
+        const ss_code renamed = unwrap_names(m, opt, &changed, &why);
+
+        if (renamed != SS_OK)
+            return ss_fail(e, renamed, "%s", why.msg);
+        if (changed)
+            rc = build_net(m, init, opt, e);
+    }
     if (rc != SS_OK)
         return rc;
+    if (m->checkpoint && collect_notes(m, e) != SS_OK)
+        return e->code;
     m->info.ignored = ss_net_ignored(m->net, &m->info.n_ignored);
     ss_weight *const *w = ss_net_weights(m->net, &n);
     for (int i = 0; i < n; i++) {
@@ -173,6 +226,27 @@ static ss_code hand_over(ss_model *m, ss_code rc, ss_model **out)
     return rc;
 }
 
+/* Finds the files of a model. In the folder of a training, which has several, none is meant. */
+static ss_code find_paths(const char *model, const ss_model_places *places, ss_model_paths *p,
+                          ss_err *e)
+{
+    ss_checkpoint_folders l = {0};
+    ss_str names = {0};
+    ss_code rc = ss_model_paths_find(model, places, p, e);
+
+    if (rc != SS_IO || !ss_is_dir(model) ||
+        ss_checkpoint_folders_list(model, places, &l, NULL) != SS_OK)
+        return rc;
+    for (int i = 0; i < l.n && i < MAX_NAMED; i++)
+        ss_str_addf(&names, "%s%s", i ? ", " : "", SS_SHOW(strrchr(l.paths[i], '/') + 1));
+    if (l.n)
+        rc = ss_fail(e, rc, "%s is the folder of a training, with %d checkpoints: %s%s; name one",
+                     model, l.n, names.s ? names.s : "", l.n > MAX_NAMED ? ", ..." : "");
+    ss_str_release(&names);
+    ss_checkpoint_folders_release(&l);
+    return rc;
+}
+
 ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **out, ss_err *e)
 {
     ss_model *m;
@@ -180,13 +254,15 @@ ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model *
 
     if (rc != SS_OK)
         return rc;
-    rc = ss_model_paths_find(model, opt ? &opt->places : NULL, &m->paths, e);
+    rc = find_paths(model, opt ? &opt->places : NULL, &m->paths, e);
     if (rc == SS_OK)
         rc = ss_json_load(&m->json, m->paths.config, e);
     if (rc == SS_OK)
         rc = read_config(m, e);
     if (rc == SS_OK)
         rc = ss_checkpoint_open(m->paths.weights, opt ? opt->variant : NULL, &m->checkpoint, e);
+    if (rc == SS_OK && m->paths.note)
+        rc = ss_checkpoint_say(m->checkpoint, e, "%s", m->paths.note);
     if (rc == SS_OK) {
         fill_info(m);
         rc = name_component(m, e);
@@ -227,6 +303,7 @@ void ss_model_close(ss_model *m)
     ss_json_release(&m->json);
     ss_model_paths_release(&m->paths);
     ss_free(m->component);
+    ss_free(m->notes);
     ss_free(m->path);
     ss_free(m);
 }

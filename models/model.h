@@ -51,7 +51,9 @@ typedef struct {
     ss_network_info net;   /* what the network takes and gives (net/family.h) */
     int64_t n_parameters;  /* number of values */
     uint64_t weight_bytes;
-    bool has_vae;        /* a VAE is beside it in the pipeline, so its pictures are latents */
+    bool has_vae; /* a VAE is beside it in the pipeline, so its pictures are latents */
+    const char
+        *weight_notes;   /* what was done to the checkpoint's tensors, "...; ..."; "" for nothing */
     const char *ignored; /* tensors of the checkpoint that are not used, "a, b"; "" for none */
     int n_ignored;
 } ss_model_info;

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/average_folder.h"
 #include "models/families.h"
 #include "models/file/weight_files.h"
 
@@ -330,13 +331,19 @@ ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss
 {
     const ss_model_places k = places ? *places : (ss_model_places){0};
     const bool is_dir = ss_is_dir(model);
+    char *path = NULL;
     bool failed = false;
-    ss_code rc;
+    ss_code rc = SS_OK;
 
     *p = (ss_model_paths){0};
     if (!is_dir && (!ss_file_exists(model) || !(k.config || ss_weight_file_named(model))))
         return say_no_model(model, e);
-    rc = find_files(model, is_dir, &k, p, e);
+    if (is_dir && k.ema)
+        rc = ss_average_folder_find(model, k.component, &path, e);
+    if (rc == SS_OK)
+        rc = find_files(path ? path : model, is_dir, &k, p, e);
+    if (rc == SS_OK && is_dir)
+        rc = ss_average_folder_note(model, p->folder, &p->note, e);
     if (rc == SS_OK && k.scheduler)
         rc = take_named_scheduler(k.scheduler, &p->scheduler, e);
     else if (rc == SS_OK)
@@ -345,6 +352,7 @@ ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss
         rc = ss_no_memory(e, model);
     if (rc != SS_OK)
         ss_model_paths_release(p);
+    ss_free(path);
     return rc;
 }
 
@@ -355,5 +363,6 @@ void ss_model_paths_release(ss_model_paths *p)
     ss_free(p->config);
     ss_free(p->scheduler);
     ss_free(p->class_embeddings);
+    ss_free(p->note);
     *p = (ss_model_paths){0};
 }

@@ -2,11 +2,11 @@
  *
  * MODEL may be a model folder (config.json beside the weights), a pipeline folder
  * (model_index.json, unet/, scheduler/), a checkpoint of a training (checkpoint-500/unet), or the
- * folder of the network in one (families.h: unet/). Of a pipeline the denoiser is meant, unless
- * another component is named. The first config.json of a known _class_name
- * counts, in this order: MODEL's own, unet/'s, those of the components in model_index.json,
- * unet_ema/'s. Links are followed. Files beside a folder are looked for beside the link first,
- * because a linked unet/ belongs to the pipeline that has the link.
+ * folder of the network in one (families.h: unet/; unet_ema/ with places.ema). Of a pipeline the
+ * denoiser is meant, unless another component is named. The first config.json of a known
+ * _class_name counts, in this order: MODEL's own, unet/'s, those of the components in
+ * model_index.json, unet_ema/'s. Links are followed. Files beside a folder are looked for beside
+ * the link first, because a linked unet/ belongs to the pipeline that has the link.
  */
 #ifndef SS_MODELS_MODEL_PATHS_H
 #define SS_MODELS_MODEL_PATHS_H
@@ -22,6 +22,7 @@ typedef struct {
     char *config;           /* FOLDER/config.json, or the one that was named */
     char *scheduler;        /* .../scheduler_config.json, or NULL */
     char *class_embeddings; /* .../class_embeddings.safetensors, or NULL */
+    char *note;             /* which of several networks was taken, or NULL */
     bool has_vae;           /* vae/, vqvae/ or movq/ is beside it, so it works on latents */
 } ss_model_paths;
 
@@ -30,6 +31,7 @@ typedef struct {
     const char *config;    /* a config.json, or a folder with one as in a MODEL */
     const char *scheduler; /* that file, its folder, or a pipeline */
     const char *component; /* folder of the network in a pipeline, "vae"; NULL: the denoiser */
+    bool ema; /* the average of the weights is meant, where it is beside them (average_folder.h) */
 } ss_model_places;
 
 /* Finds the files of MODEL. Where no config.json is of a known class, the first that names a class

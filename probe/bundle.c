@@ -254,6 +254,8 @@ static void write_shell(const bundle *b, ss_str *s)
         snprintf(text, sizeof text, "%d", o->class_label);
         add_option(s, "class", text);
     }
+    if (o->network.ema)
+        ss_str_add(s, " \\\n    --ema");
     for (int i = 0; i < o->network.n_ignore; i++)
         add_option(s, "ignore-extra", o->network.ignore[i]);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

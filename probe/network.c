@@ -75,7 +75,8 @@ ss_model_options ss_network_files(const ss_network_options *opt)
                               .variant = opt->variant,
                               .places = {.config = opt->config,
                                          .scheduler = opt->scheduler,
-                                         .component = opt->component}};
+                                         .component = opt->component,
+                                         .ema = opt->ema}};
 }
 
 ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *e)
@@ -110,7 +111,10 @@ void ss_network_close(ss_network *k)
 void ss_network_say_ignored(const ss_network *k)
 {
     const ss_model_info *about = ss_model_about(k->model);
+    const ss_checkpoint *weights = ss_model_checkpoint(k->model);
 
+    for (int i = 0; ss_checkpoint_note(weights, i); i++)
+        ss_note("%s: %s", about->path, ss_checkpoint_note(weights, i));
     if (about->n_ignored)
         ss_note("%s: %d tensor%s that the configuration does not ask for %s ignored: %s",
                 about->path, about->n_ignored, about->n_ignored == 1 ? "" : "s",
@@ -250,6 +254,7 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
     spec->component = about->component;
     spec->role = ss_role_name(about->role);
     spec->ignored_tensors = about->ignored;
+    spec->weight_notes = about->weight_notes;
     spec->model_sha256 = k->sha256;
     spec->device = ss_ctx_device_text(c);
     spec->precision = k->changes.precision_text;

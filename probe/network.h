@@ -23,6 +23,7 @@ typedef struct {
     const char *model;         /* folder */
     const char *component;     /* folder of the network in a pipeline; NULL: the denoiser */
     const char *variant;       /* variant of the weights (models/file/weight_files.h), or NULL */
+    bool ema;                  /* the average beside the network (models/average_folder.h) */
     int height, width;         /* of the input; 0: the model's sample_size */
     const char *const *ignore; /* globs of tensors of the checkpoint that are not used */
     int n_ignore;
@@ -55,7 +56,7 @@ ss_model_options ss_network_files(const ss_network_options *opt);
 ss_code ss_network_open(const ss_network_options *opt, ss_network *k, ss_err *e);
 void ss_network_close(ss_network *k); /* {0} is fine */
 
-/* Prints a note with the ignored tensors of the checkpoint, if there are any. */
+/* Prints notes with what was done to the checkpoint's tensors, and with those that are ignored. */
 void ss_network_say_ignored(const ss_network *k);
 
 /* Sets sha256. It reads every file of the model, so quick checks come before it. */

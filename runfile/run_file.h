@@ -13,6 +13,7 @@
  *                      (names of those in the checkpoint that the network does not use),
  *                      component (folder of the network in its pipeline, "vae"; "" if it is alone)
  *                      and role ("denoiser", "vae", "text"), both since 1.4,
+ *                      weight_notes (what was done to the others, as prefixes removed),
  *                      threads (i32), seed (u64), complete (i32: 0 or 1)
  *   /axes/module       [module] text, paths in the order in which modules are entered; the
  *                      whole model, whose path is "", is called "(model)"
@@ -168,9 +169,10 @@ typedef struct {
 typedef struct {
     const char *tool, *command, *model_path, *family, *model_sha256, *device, *precision;
     const char *condition, *prediction_type, *schedule, *created, *ignored_tensors;
-    const char *component; /* folder of the network in its pipeline */
-    const char *role;      /* NULL: "denoiser" */
-    const char *plan;      /* JSON; a run is resumed only with an equal plan (plan_text.h) */
+    const char *weight_notes; /* NULL: none */
+    const char *component;    /* folder of the network in its pipeline */
+    const char *role;         /* NULL: "denoiser" */
+    const char *plan;         /* JSON; a run is resumed only with an equal plan (plan_text.h) */
     int threads;
     uint64_t seed;
 

@@ -102,6 +102,7 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         {"ignored_tensors", &r->ignored_tensors},
         {"component", &r->component},
         {"role", &r->role},
+        {"weight_notes", &r->weight_notes},
     };
     ss_code rc = check_version(r, file, e);
 
@@ -461,7 +462,7 @@ void ss_run_close(ss_run *r)
         r->kinds,        r->blocks,     r->sigmas,    r->timesteps,      r->done,
         r->layers,       r->parameters, r->radii,     r->steps,          r->bins,
         r->pictures,     r->schedule,   r->inner,     r->module_weights, r->ignored_tensors,
-        r->component,    r->role,       r->structure,
+        r->component,    r->role,       r->structure, r->weight_notes,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)

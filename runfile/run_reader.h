@@ -35,7 +35,7 @@ typedef struct ss_run {
     char *path;
     /* attributes; "" if the file has none, never NULL */
     char *tool, *command, *model_path, *family, *model_sha256, *device, *precision, *condition,
-        *prediction_type, *schedule, *created, *plan, *ignored_tensors, *component,
+        *prediction_type, *schedule, *created, *plan, *ignored_tensors, *weight_notes, *component,
         *role; /* role "" stands for SS_RUN_DENOISER */
     uint64_t seed;
     bool has_seed; /* false: the file has none, and seed is 0 */

@@ -80,6 +80,7 @@ static void put_attributes(struct build *b)
     put_text(b, "ignored_tensors", s->ignored_tensors);
     put_text(b, "component", s->component);
     put_text(b, "role", s->role ? s->role : SS_RUN_DENOISER);
+    put_text(b, "weight_notes", s->weight_notes);
     put_attribute(b, "threads", H5T_STD_I32LE, H5T_NATIVE_INT, &s->threads);
     put_attribute(b, "seed", H5T_STD_U64LE, H5T_NATIVE_UINT64, &s->seed);
     put_attribute(b, "complete", H5T_STD_I32LE, H5T_NATIVE_INT, &(int){0});

@@ -81,6 +81,8 @@ ss_code ss_summary_table(ss_run *r, ss_table *t, ss_err *e)
     put(t, "precision", r->precision);
     if (*r->ignored_tensors)
         put(t, "ignored tensors", r->ignored_tensors);
+    if (*r->weight_notes)
+        put(t, "weights", r->weight_notes);
     put_settings(t, &settings);
     put(t, "inputs", inputs.s ? inputs.s : "");
     put(t, "sigmas", sigmas.s ? sigmas.s : "");

@@ -204,6 +204,13 @@ static char *folder_of(const char *path)
     return folder;
 }
 
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
 static ss_code find_weights(const char *path, const char *variant, ss_weight_file *w, char **folder,
                             ss_err *e)
 {
@@ -230,6 +237,10 @@ ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint 
     if (rc == SS_OK) {
         k->variant = w.variant;
         w.variant = NULL;
+        if (w.beside)
+            rc =
+                ss_checkpoint_say(k, e, "%s taken; name another model of the training as MODEL: %s",
+                                  base_name(w.path), w.beside);
     }
     ss_weight_file_release(&w);
     ss_free(folder);
@@ -353,13 +364,6 @@ const ss_stored_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *n
 size_t ss_checkpoint_n_files(const ss_checkpoint *k)
 {
     return k->n_paths;
-}
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
 }
 
 static int by_base_name(const void *a, const void *b)

@@ -19,6 +19,11 @@
 
 #define STEM "diffusion_pytorch_model"
 
+/* Names of files of weights, the preferred one first: by diffusers, by transformers and
+ * accelerate, and by both for pickles. */
+static const char *const stems[] = {STEM, "model", "pytorch_model"};
+enum { N_STEMS = sizeof stems / sizeof *stems };
+
 enum { MAX_LISTED = 8, MAX_ENTRIES = 1 << 20 };
 
 typedef enum { NOTHING, WEIGHTS, PART, PICKLE } kind;
@@ -84,15 +89,21 @@ static char *copy(const char *s, size_t n)
     return ss_str_detach(&t);
 }
 
-/* Splits "STEM.V" or "STEM": returns V, or "". */
-static char *split_variant(const char *base, size_t n, bool *usual)
+/* Splits "STEM.V" or "STEM": returns V, or "". *rank is the place of STEM in stems, N_STEMS for
+ * another one. */
+static char *split_variant(const char *base, size_t n, int *rank)
 {
-    const size_t stem = strlen(STEM);
     const char *dot = memrchr(base, '.', n);
 
-    *usual = n >= stem && memcmp(base, STEM, stem) == 0 && (n == stem || base[stem] == '.');
-    if (*usual)
-        dot = n == stem ? NULL : base + stem;
+    for (*rank = 0; *rank < N_STEMS; ++*rank) {
+        const size_t stem = strlen(stems[*rank]);
+
+        if (n >= stem && memcmp(base, stems[*rank], stem) == 0 &&
+            (n == stem || base[stem] == '.')) {
+            dot = n == stem ? NULL : base + stem;
+            break;
+        }
+    }
     return dot ? copy(dot + 1, n - (size_t)(dot + 1 - base)) : copy("", 0);
 }
 
@@ -130,9 +141,9 @@ static bool understand_as(const ss_weight_format *f, const char *name, entry *to
         to->kind = PART;
     } else if (ends_with(name, n, f->ending)) {
         to->kind = WEIGHTS;
-        to->w.variant = split_variant(name, n - m, &to->w.usual);
+        to->w.variant = split_variant(name, n - m, &to->w.stem);
     } else if (inside && inside[m] == '.' && read_index(inside + m + 1, &to->w.variant, &failed)) {
-        char *before = split_variant(name, (size_t)(inside - name), &to->w.usual);
+        char *before = split_variant(name, (size_t)(inside - name), &to->w.stem);
 
         to->kind = WEIGHTS;
         to->w.index = true;
@@ -224,8 +235,8 @@ static int rank_of(const ss_weight_format *f)
  * before a file, as diffusers looks for them. */
 static bool is_better(const ss_weight_file *a, const ss_weight_file *b)
 {
-    if (a->usual != b->usual)
-        return a->usual;
+    if (a->stem != b->stem)
+        return a->stem < b->stem;
     if (a->format != b->format)
         return rank_of(a->format) < rank_of(b->format);
     return a->index && !b->index;
@@ -242,12 +253,13 @@ static entry *pick(const listing *l, const char *variant)
 
         if (x->kind != WEIGHTS)
             continue;
-        if (variant ? strcmp(x->w.variant, variant) == 0 : x->w.usual && !*x->w.variant) {
+        if (variant ? strcmp(x->w.variant, variant) == 0 : x->w.stem < N_STEMS && !*x->w.variant) {
             if (!best || is_better(&x->w, &best->w))
                 best = x;
         }
         /* a file and its index are one set of weights */
-        doubt |= only && !(x->w.usual && only->w.usual && !strcmp(x->w.variant, only->w.variant));
+        doubt |= only && !(x->w.stem < N_STEMS && x->w.stem == only->w.stem &&
+                           strcmp(x->w.variant, only->w.variant) == 0);
         if (!only || is_better(&x->w, &only->w))
             only = x;
     }
@@ -345,8 +357,7 @@ static ss_code say_not_picked(const listing *l, const char *variant, ss_err *e)
                      l->folder, files.s ? files.s : "", usual, SS_SHOW(first));
     else
         rc = ss_fail(e, SS_USAGE,
-                     "%s: none of the weights %s is called " STEM "%s; give that name to the "
-                     "right one, or leave only it there",
+                     "%s: none of the weights %s is called " STEM "%s; name the right one as MODEL",
                      l->folder, files.s ? files.s : "there", usual);
     ss_str_release(&files);
     ss_str_release(&variants);
@@ -368,6 +379,28 @@ static ss_code check_link(const char *path, ss_err *e)
                    path, SS_SHOW(target));
 }
 
+/* True for another model of accelerate's, "model_1.safetensors". */
+static bool is_numbered(const entry *x)
+{
+    return x->kind == WEIGHTS && starts_with(x->name, "model_") &&
+           x->name[strlen("model_")] >= '0' && x->name[strlen("model_")] <= '9';
+}
+
+/* Lists the other models of a training beside its first, "model.safetensors". */
+static ss_code list_beside(const listing *l, ss_weight_file *w, ss_err *e)
+{
+    ss_str names = {0};
+    int n = 0;
+
+    for (size_t i = 0; i < l->n && w->stem < N_STEMS; i++) {
+        if (is_numbered(&l->e[i]))
+            add_name(&names, l->e[i].name, n++);
+    }
+    w->beside = n ? ss_str_detach(&names) : NULL;
+    ss_str_release(&names);
+    return n && !w->beside ? ss_no_memory(e, l->folder) : SS_OK;
+}
+
 ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_file *w, ss_err *e)
 {
     listing l = {.folder = folder};
@@ -383,6 +416,8 @@ ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_f
             found->w = (ss_weight_file){0};
             w->path = ss_path_join(folder, found->name);
             rc = w->path ? check_link(w->path, e) : ss_no_memory(e, folder);
+            if (rc == SS_OK)
+                rc = list_beside(&l, w, e);
             if (rc != SS_OK)
                 ss_weight_file_release(w);
         }
@@ -439,5 +474,6 @@ void ss_weight_file_release(ss_weight_file *w)
 {
     ss_free(w->path);
     ss_free(w->variant);
+    ss_free(w->beside);
     *w = (ss_weight_file){0};
 }

@@ -8,8 +8,9 @@
  *   diffusion_pytorch_model[.V]-00001-of-00002.safetensors, diffusion_pytorch_model-...[.V]...
  *                                                         shards, of no use without an index
  *
- * Another stem, as in unet.fp16.safetensors, is taken if there is no doubt. Pickles are not read
- * here.
+ * The stem "model" is transformers' and accelerate's, "pytorch_model" that of pickles. accelerate
+ * numbers the models of one training: model.safetensors, model_1.safetensors. Another stem, as in
+ * unet.fp16.safetensors, is taken if there is no doubt. Pickles are not read here.
  */
 #ifndef SS_MODELS_WEIGHT_FILES_H
 #define SS_MODELS_WEIGHT_FILES_H
@@ -21,7 +22,8 @@ typedef struct {
     char *path;
     char *variant; /* "" for none */
     bool index;    /* it is an index of several files */
-    bool usual;    /* named as above */
+    int stem;      /* 0: named as above; 1, 2: "model", "pytorch_model"; 3: otherwise */
+    char *beside;  /* "model_1.safetensors": other models of the same training, or NULL */
 } ss_weight_file;
 
 /* Finds the weights of a variant; NULL means those without a variant, or the only ones that there

@@ -66,6 +66,8 @@ void ss_provenance(ss_page *p, ss_run *r, const char *report_command)
     row(f, "precision", r->precision);
     if (*r->ignored_tensors)
         row(f, "ignored tensors", r->ignored_tensors);
+    if (*r->weight_notes)
+        row(f, "weights", r->weight_notes);
     row(f, "device", r->device);
     snprintf(text, sizeof text, "%d", r->threads);
     row(f, "threads", r->threads ? text : "");
