@@ -18,6 +18,7 @@
 #define FUZZ_TARGETS(X)                                                                  \
     X(safetensors) /* a file of tensors */                                               \
     X(shards)      /* the index of a checkpoint in several files */                      \
+    X(single)      /* names and shapes of a pipeline in one file */                      \
     X(json)        /* any JSON as Python writes it */                                    \
     X(config)      /* config.json of a model */                                          \
     X(scheduler)   /* scheduler_config.json: noise schedule and samplers */              \
