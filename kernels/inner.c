@@ -9,12 +9,12 @@
 typedef struct {
     ss_result r;
     ss_attention_watchers watchers;
-    int n, heads;
+    int n, frames, heads; /* n samples */
     int64_t queries, keys;
     float scale;
     ss_stats *shown;           /* [n] */
-    ss_attention_stats *stats; /* [n][heads] */
-    ss_logit_stats logits[];   /* [n][heads]; the other arrays follow */
+    ss_attention_stats *stats; /* [n][frames][heads] */
+    ss_logit_stats logits[];   /* [n][frames][heads]; the other arrays follow */
 } attention_result;
 
 static void add_logits(ss_stats *s, const ss_logit_stats *x, bool unscaled, float scale)
@@ -35,9 +35,11 @@ static void show_logits(ss_ctx *c, const ss_module *m, const attention_result *a
     for (int n = 0; n < a->n; n++) {
         ss_stats *s = &a->shown[n];
 
-        *s = ss_nothing_known((uint64_t)(a->queries * a->keys) * (uint64_t)a->heads);
-        for (int h = 0; h < a->heads; h++) {
-            const ss_logit_stats *x = &a->logits[n * a->heads + h];
+        const int rows = a->frames * a->heads;
+
+        *s = ss_nothing_known((uint64_t)(a->queries * a->keys) * (uint64_t)rows);
+        for (int i = 0; i < rows; i++) {
+            const ss_logit_stats *x = &a->logits[n * rows + i];
 
             if (m->inner == SS_INNER_PROBABILITIES) { /* the least is not looked at */
                 ss_add_values(s, NAN, x->probability, x->probability);
@@ -51,10 +53,36 @@ static void show_logits(ss_ctx *c, const ss_module *m, const attention_result *a
     c->hooks.see_stats(c->hooks.self, c, m, SS_PORT_OUTPUT, a->shown, a->n);
 }
 
+/* Makes one statistic of those of a sample's frames, which have as many queries each. */
+static void merge_frames(attention_result *a)
+{
+    for (int n = 0; n < a->n; n++) {
+        for (int h = 0; h < a->heads; h++) {
+            const ss_attention_stats *of =
+                a->stats + (size_t)n * (size_t)(a->frames * a->heads) + h;
+            ss_attention_stats s = *of;
+            double entropy = s.entropy;
+
+            for (int f = 1; f < a->frames; f++) {
+                of += a->heads;
+                entropy += of->entropy;
+                s.entropy_min = fminf(s.entropy_min, of->entropy_min);
+                s.max_logit = fmaxf(s.max_logit, of->max_logit);
+                s.sink = fmaxf(s.sink, of->sink);
+            }
+            s.entropy = (float)(entropy / a->frames);
+            a->stats[n * a->heads + h] = s; /* at or before where it was read */
+        }
+    }
+}
+
 static void deliver_attention(ss_ctx *c, ss_result *r)
 {
-    const attention_result *a = (const attention_result *)r;
+    attention_result *a = (attention_result *)r;
     const ss_attention_watchers *w = &a->watchers;
+
+    if (a->frames > 1)
+        merge_frames(a);
 
     if (w->module)
         c->hooks.see_attention(c->hooks.self, c, w->module, a->stats, a->n, a->heads, a->keys);
@@ -73,7 +101,8 @@ bool ss_ask_attention(ss_ctx *c, const ss_attention_watchers *w, ss_node *n)
     if (!a)
         return false;
     a->watchers = *w;
-    a->n = (int)N;
+    a->frames = w->frames;
+    a->n = (int)N / a->frames;
     a->heads = (int)heads;
     a->queries = ss_dim(n->in[0], 1);
     a->keys = ss_dim(n->in[1], 1);
@@ -87,7 +116,7 @@ bool ss_ask_attention(ss_ctx *c, const ss_attention_watchers *w, ss_node *n)
 
 void ss_announce_attention(ss_ctx *c, const ss_attention_watchers *w, const ss_node *n)
 {
-    const int N = (int)ss_dim(n->in[0], 0);
+    const int N = (int)ss_dim(n->in[0], 0) / w->frames;
 
     if (w->module)
         c->hooks.see_attention(c->hooks.self, c, w->module, NULL, N, n->arg.attention.heads,

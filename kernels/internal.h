@@ -106,6 +106,7 @@ ss_tensor *ss_cast_to(ss_ctx *c, ss_tensor *x, const ss_format *f, const ss_form
 enum { SS_N_ATTENTION_INNERS = 3 };
 typedef struct {
     const ss_module *module, *inner[SS_N_ATTENTION_INNERS];
+    int frames; /* of a sample */
 } ss_attention_watchers;
 /* inner.c: a result for what is seen of the attention n, and n's places for it. False after an
  * error, which the context has. */

@@ -22,8 +22,8 @@ typedef struct {
     int top, left, bottom, right; /* zero padding; negative: rows or columns are cut off */
 } ss_conv2d_opt;
 
-/* Cross-correlation, as PyTorch's conv2d. x [N][H][W][I], w [O][I][kh][kw], bias [O]
- * -> [N][H'][W'][O], H' = (H + top + bottom - kh) / stride + 1. */
+/* Cross-correlation, as PyTorch's conv2d. x [N][H][W][I], w [O][I][kh][kw] (or [O][I][kh][kw][1]),
+ * bias [O] -> [N][H'][W'][O], H' = (H + top + bottom - kh) / stride + 1. */
 ss_tensor *ss_conv2d(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss_tensor *bias,
                      ss_conv2d_opt opt);
 
@@ -72,6 +72,8 @@ typedef enum { SS_LOGITS_AS_CODED, SS_LOGITS_UPCAST, SS_LOGITS_STORED } ss_store
 typedef struct {
     int heads;
     float scale;
+    int frames;  /* so many rows of q after each other are frames of one sample, which has one
+                    statistic; 0 stands for 1 */
     bool cosine; /* rows of q and k are divided by their length first: scale cos(q_i, k_j) */
     ss_stored_logits stored;
     const ss_module *logits, *unscaled, *probabilities; /* inner values (hooks.h), or NULL */

@@ -90,6 +90,12 @@ static ss_tensor *crop(ss_ctx *c, const ss_tensor *x, ss_conv2d_opt opt)
     return y;
 }
 
+/* [O][I][kh][kw], or [O][I][kh][kw][1] of a convolution that has three dimensions in PyTorch. */
+static bool is_conv2d_weight(const ss_tensor *w)
+{
+    return w->shape.rank == 4 || (w->shape.rank == 5 && ss_dim(w, 4) == 1);
+}
+
 ss_tensor *ss_conv2d(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss_tensor *bias,
                      ss_conv2d_opt opt)
 {
@@ -106,7 +112,7 @@ ss_tensor *ss_conv2d(ss_ctx *c, const ss_tensor *x, const ss_tensor *w, const ss
     int64_t kh = ss_dim(w, 2), kw = ss_dim(w, 3), out = ss_dim(w, 0), in = ss_dim(w, 1);
     int64_t h = ss_dim(x, 1) + opt.top + opt.bottom - kh;
     int64_t v = ss_dim(x, 2) + opt.left + opt.right - kw;
-    if (x->shape.rank != 4 || w->shape.rank != 4 || ss_dim(x, 3) != in || !fits(bias, out))
+    if (x->shape.rank != 4 || !is_conv2d_weight(w) || ss_dim(x, 3) != in || !fits(bias, out))
         return ss_ctx_fail(c, SS_SHAPE, "conv2d: input %s does not fit weights %s", TEXT(x),
                            TEXT(w));
     if (h < 0 || v < 0)
@@ -264,7 +270,7 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
     int64_t N = ss_dim(q, 0), keys = ss_dim(k, 1), width = ss_dim(q, 2);
     if (q->shape.rank != 3 || k->shape.rank != 3 || !ss_shape_equal(k->shape, v->shape) ||
         ss_dim(k, 0) != N || ss_dim(k, 2) != width || heads < 1 || width % heads || keys < 1 ||
-        !fits(mask, N * keys))
+        !fits(mask, N * keys) || (opt->frames && N % opt->frames))
         return ss_ctx_fail(c, SS_SHAPE,
                            "attention: queries %s, keys %s, values %s do not fit %d "
                            "heads",
@@ -287,7 +293,8 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
     const ss_attention_watchers watchers = {
         site && site->watch_attention ? c->stack[c->depth - 1] : NULL,
         {if_watched(c, opt->logits), if_watched(c, opt->unscaled),
-         if_watched(c, opt->probabilities)}};
+         if_watched(c, opt->probabilities)},
+        opt->frames ? opt->frames : 1};
     const bool watched =
         watchers.module || watchers.inner[0] || watchers.inner[1] || watchers.inner[2];
 

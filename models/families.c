@@ -3,10 +3,12 @@
 
 #include "base/str.h"
 #include "models/unet/unet_family.h"
+#include "models/vae/vae_family.h"
 
 #include <string.h>
 
-static const ss_family *const families[] = {&ss_unet2d_family, &ss_unet2d_condition_family};
+static const ss_family *const families[] = {&ss_unet2d_family, &ss_unet2d_condition_family,
+                                            &ss_vae_family, &ss_vae_temporal_family};
 
 enum { N_FAMILIES = sizeof families / sizeof *families };
 

@@ -2,8 +2,8 @@
  *
  * Biases, norm weights and embedding tables are read value by value, so the prepared form
  * is an f32 array. It is made at the first use and lives as long as the tensor. Convolutions
- * and matrix products keep another form in the same place (onednn.c), of tensors of rank 2 and
- * 4; those here have rank 1.
+ * and matrix products keep another form in the same place (onednn.c), of tensors of rank 2
+ * to 5; those here have rank 1.
  */
 #include "base/mem.h"
 #include "kernels/cpu/cpu.h"

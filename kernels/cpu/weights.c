@@ -2,7 +2,7 @@
  *
  * The copy stays with the tensor, one for each direction, until the values change, or another
  * arrangement or rounding is asked for, which nearly never happens. A tensor's other prepared form
- * (param.c) is of rank 1, these have rank 2 and 4.
+ * (param.c) is of rank 1, these have rank 2 to 5.
  */
 #include "base/mem.h"
 #include "kernels/cpu/cpu.h"

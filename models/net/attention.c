@@ -156,6 +156,30 @@ static ss_tensor *pad_mask(ss_ctx *c, const ss_tensor *mask, int64_t own)
     return wide;
 }
 
+/* Normalises x and makes tokens of its positions, T of a sample: [N][T][C], and [N][F][H W][C] of a
+ * video, whose frames do not see each other. */
+static ss_tensor *tokens(ss_ctx *c, const ss_attention_layer *a, const ss_tensor *x, int64_t T)
+{
+    const ss_shape s = ss_shape_get(x);
+    const bool video = s.rank == 5;
+    ss_tensor *h = video ? ss_retain(x) : ss_reshape(c, x, ss_shape_of(s.dim[0], T, ss_dim(x, -1)));
+
+    if (a->group_norm)
+        ss_set(&h, ss_group_norm_layer_run(c, a->group_norm, h, NULL, SS_ACT_NONE));
+    if (video)
+        ss_set(&h,
+               ss_reshape(c, h, ss_shape_of(s.dim[0], s.dim[1], s.dim[2] * s.dim[3], s.dim[4])));
+    return h;
+}
+
+/* [N][F][T][C] -> [N F][T][C] */
+static void frames_to_rows(ss_ctx *c, ss_tensor **x)
+{
+    const ss_shape s = ss_shape_get(*x);
+
+    ss_set(x, ss_reshape(c, *x, ss_shape_of(s.dim[0] * s.dim[1], s.dim[2], s.dim[3])));
+}
+
 ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const ss_tensor *x,
                                   const ss_tensor *context, const ss_tensor *mask)
 {
@@ -164,9 +188,7 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
     ss_tensor *k, *v, *keep = ss_retain(mask);
 
     ss_enter(c, &a->m, x);
-    ss_tensor *h = ss_reshape(c, x, ss_shape_of(N, T, C));
-    if (a->group_norm)
-        ss_set(&h, ss_group_norm_layer_run(c, a->group_norm, h, NULL, SS_ACT_NONE));
+    ss_tensor *h = tokens(c, a, x, T);
     ss_tensor *q = ss_linear_layer_run(c, a->to_q, h); /* [N][T][inner] */
     if (a->add_k_proj) {
         /* without a context x stands for it, past both norms */
@@ -191,8 +213,15 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
         ss_set(&v, ss_mp_pixel(c, v, width));
     }
 
+    const ss_shape seen = ss_shape_get(q); /* [N][T][inner], or [N][F][T][inner] of a video */
+    if (seen.rank == 4) {
+        frames_to_rows(c, &q);
+        frames_to_rows(c, &k);
+        frames_to_rows(c, &v);
+    }
     const ss_attention_opt opt = {
         .heads = a->heads,
+        .frames = seen.rank == 4 ? (int)seen.dim[1] : 1,
         .scale = a->scale,
         .cosine = a->cosine,
         .stored = a->upcast ? SS_LOGITS_UPCAST : SS_LOGITS_AS_CODED,
@@ -205,6 +234,7 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
     ss_release(k);
     ss_release(v);
     ss_release(keep);
+    ss_set(&y, ss_reshape(c, y, seen));
     ss_set(&y, ss_linear_layer_run(c, a->to_out, y)); /* [N][T][C] */
     ss_set(&y, ss_reshape(c, y, ss_shape_get(x)));
     ss_factor_run(c, &a->factor, &y);

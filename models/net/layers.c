@@ -156,10 +156,29 @@ static ss_tensor *modulate(ss_ctx *c, const ss_group_norm_layer *l, ss_tensor *y
     return y;
 }
 
+/* Computes ss_group_norm; of a video that is not seen together each frame by itself, mod NULL. */
+static ss_tensor *norm_frames(ss_ctx *c, const ss_group_norm_layer *l, const ss_tensor *x,
+                              const ss_tensor *mod, ss_act act, ss_tensor **plain)
+{
+    const ss_tensor *gamma = ss_operand(l->weight), *beta = ss_operand(l->bias);
+    const ss_shape s = ss_shape_get(x);
+
+    if (s.rank != 5 || l->joint)
+        return ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, plain);
+    ss_tensor *frames =
+        ss_reshape(c, x, ss_shape_of(s.dim[0] * s.dim[1], s.dim[2], s.dim[3], s.dim[4]));
+    ss_tensor *y = ss_group_norm(c, frames, gamma, beta, mod, l->groups, l->eps, act, plain);
+
+    ss_release(frames);
+    ss_set(&y, ss_reshape(c, y, s));
+    if (plain)
+        ss_set(plain, ss_reshape(c, *plain, s));
+    return y;
+}
+
 ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, const ss_tensor *x,
                                    const ss_tensor *mod, ss_act act)
 {
-    const ss_tensor *gamma = ss_operand(l->weight), *beta = ss_operand(l->bias);
     const bool inner = mod && l->scaled.path &&
                        (ss_needs_output(c, &l->scaled) || ss_needs_output(c, &l->shifted));
     const bool looked_at = inner || ss_needs_output(c, &l->m);
@@ -168,10 +187,9 @@ ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, cons
 
     ss_enter(c, &l->m, x);
     if ((act == SS_ACT_NONE && !mod) || (!looked_at && !changed))
-        return ss_leave(c, &l->m,
-                        ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, NULL));
+        return ss_leave(c, &l->m, norm_frames(c, l, x, mod, act, NULL));
     if (!changed) {
-        y = ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, &plain);
+        y = norm_frames(c, l, x, mod, act, &plain);
         plain = ss_leave(c, &l->m, plain); /* hooks see it; it goes no further */
         if (inner && !ss_see_modulated(c, &l->scaled, &l->shifted, plain, mod)) {
             const bool recorded = ss_tape_pause(c, true);
@@ -182,8 +200,7 @@ ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, cons
         ss_release(plain);
         return y;
     }
-    y = ss_leave(c, &l->m,
-                 ss_group_norm(c, x, gamma, beta, NULL, l->groups, l->eps, SS_ACT_NONE, NULL));
+    y = ss_leave(c, &l->m, norm_frames(c, l, x, NULL, SS_ACT_NONE, NULL));
     if (mod)
         y = modulate(c, l, y, mod);
     ss_set(&y, ss_activate(c, y, act));

@@ -64,12 +64,14 @@ ss_factor ss_factor_new(ss_net *n, const ss_module *m, const char *name, ss_fact
 /* Multiplies *x by it; computes nothing where there is no factor. */
 void ss_factor_run(ss_ctx *c, const ss_factor *f, ss_tensor **x);
 
-/* GroupNorm over x [N][...][channels]. */
+/* GroupNorm over x [N][...][channels]; of a video [N][F][H][W][channels] each frame by itself,
+ * unless it is joint. */
 typedef struct {
     ss_module m;
     ss_weight *weight, *bias; /* [channels] */
     int groups;
     float eps;
+    bool joint;                /* moments of all frames together */
     ss_module scaled, shifted; /* inner values where it is modulated; path NULL: it is not */
 } ss_group_norm_layer;
 

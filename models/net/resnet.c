@@ -1,7 +1,7 @@
 /* resnet.c - see resnet.h
  *
  *   h = conv1(resample(act(norm1(x))))           t = time_emb_proj(act(temb))
- *   h = act(norm2(h + t))                        or act(norm2(h) * (1 + t1) + t2)
+ *   h = act(norm2(h + t))                        or act(norm2(h) * (1 + t1) + t2), or without t
  *   y = (shortcut(resample(x)) + k conv2(h)) / out_scale
  *
  * Pre-activation residual block (He et al. 2016) with the time embedding of Ho et al. 2020;
@@ -15,7 +15,7 @@ struct ss_resnet {
     ss_module m;
     ss_group_norm_layer *norm1, *norm2;
     ss_conv_layer *conv1, *conv2, *conv_shortcut; /* the shortcut may be NULL */
-    ss_linear_layer *time_emb_proj;
+    ss_linear_layer *time_emb_proj;               /* or NULL */
     ss_factor factor;
     bool magnitude;
     ss_module temb_sum, residual_sum; /* inner values; path NULL: there is none */
@@ -41,11 +41,12 @@ ss_resnet *ss_resnet_new(ss_net *n, const ss_module *parent, const char *list, i
         r->norm1 = ss_group_norm_layer_new(n, &r->m, "norm1", s->in, s->groups, s->eps);
     r->conv1 = ss_conv_layer_new(n, &r->m, "conv1", r->magnitude && s->encoder ? s->out : s->in,
                                  s->out, 3, ss_conv_same(1));
-    r->time_emb_proj = ss_linear_layer_new(n, &r->m, "time_emb_proj", s->temb,
-                                           s->scale_shift ? 2 * s->out : s->out, true);
+    if (s->temb)
+        r->time_emb_proj = ss_linear_layer_new(n, &r->m, "time_emb_proj", s->temb,
+                                               s->scale_shift ? 2 * s->out : s->out, true);
     if (r->magnitude)
         ss_linear_layer_add_gain(n, r->time_emb_proj);
-    else if (!s->scale_shift)
+    else if (s->temb && !s->scale_shift)
         ss_net_inner(n, &r->temb_sum, &r->m, SS_INNER_SUM, "temb_sum");
     if (!r->magnitude)
         r->norm2 = ss_group_norm_layer_new(n, &r->m, "norm2", s->out, s->groups_out, s->eps);
@@ -120,6 +121,17 @@ static ss_tensor *run_magnitude(ss_ctx *c, const ss_resnet *r, const ss_tensor *
     return h;
 }
 
+/* Projects the time embedding: [N][out], or [N][2 out] with scale_shift; NULL where there is none.
+ */
+static ss_tensor *embed_time(ss_ctx *c, const ss_resnet *r, const ss_tensor *temb)
+{
+    if (!r->time_emb_proj)
+        return NULL;
+    ss_tensor *t = r->spec.skip_time_act ? ss_retain(temb) : ss_activate(c, temb, r->spec.act);
+    ss_set(&t, ss_linear_layer_run(c, r->time_emb_proj, t));
+    return t;
+}
+
 ss_tensor *ss_resnet_run(ss_ctx *c, const ss_resnet *r, const ss_tensor *x, const ss_tensor *temb)
 {
     const ss_act act = r->spec.act;
@@ -127,9 +139,7 @@ ss_tensor *ss_resnet_run(ss_ctx *c, const ss_resnet *r, const ss_tensor *x, cons
     ss_enter(c, &r->m, x);
     if (r->magnitude)
         return ss_leave(c, &r->m, run_magnitude(c, r, x, temb));
-    ss_tensor *t = r->spec.skip_time_act ? ss_retain(temb) : ss_activate(c, temb, act);
-    ss_set(&t, ss_linear_layer_run(c, r->time_emb_proj, t)); /* [N][out], or [N][2 out] */
-
+    ss_tensor *t = embed_time(c, r, temb);
     ss_tensor *h = ss_group_norm_layer_run(c, r->norm1, x, NULL, act); /* [N][H][W][in] */
     if (r->downsample.path)
         ss_enter(c, &r->downsample, h);
@@ -137,7 +147,7 @@ ss_tensor *ss_resnet_run(ss_ctx *c, const ss_resnet *r, const ss_tensor *x, cons
     if (r->downsample.path)
         h = ss_leave(c, &r->downsample, h);
     ss_set(&h, ss_conv_layer_run(c, r->conv1, h)); /* [N][H'][W'][out] */
-    if (!r->spec.scale_shift) {
+    if (t && !r->spec.scale_shift) {
         ss_set(&h, ss_add_channels(c, h, t));
         ss_see(c, &r->temb_sum, SS_PORT_OUTPUT, h);
     }

@@ -12,7 +12,7 @@ typedef enum { SS_KEEP, SS_HALVE, SS_DOUBLE } ss_direction;
 /* The options of a residual block; all but the channels are the same for a whole level. */
 typedef struct {
     int in, out; /* channels */
-    int temb;    /* width of the time embedding */
+    int temb;    /* width of the time embedding; 0: there is none */
     int groups, groups_out;
     float eps;
     ss_act act;
@@ -29,7 +29,8 @@ typedef struct ss_resnet ss_resnet;
 
 ss_resnet *ss_resnet_new(ss_net *n, const ss_module *parent, const char *list, int index,
                          const ss_resnet_spec *spec);
-/* x [N][H][W][in], temb [N][temb] -> [N][H'][W'][out] */
+/* x [N][H][W][in], temb [N][temb] or NULL where the spec has none -> [N][H'][W'][out]; of a video
+ * [N][F][H][W][in] each frame by itself. */
 ss_tensor *ss_resnet_run(ss_ctx *c, const ss_resnet *r, const ss_tensor *x, const ss_tensor *temb);
 const ss_module *ss_resnet_module(const ss_resnet *r);
 

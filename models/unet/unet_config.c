@@ -8,122 +8,16 @@
 #include "models/unet/unet_config.h"
 
 #include "models/net/config_keys.h"
+#include "models/net/config_values.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
-    N_DEFAULT = 4, /* levels where a config does not say */
-    MAX_CHANNELS = 1 << 16,
+    N_DEFAULT = 4,   /* levels where a config does not say */
     MAX_DEPTH = 256, /* transformer blocks in a row */
-    MAX_KERNEL = 31,
-    MAX_SIDE = 1 << 20
+    MAX_KERNEL = 31
 };
-
-/* ---- single values ---- */
-
-static int read_int(ss_json *j, const char *key, int fallback, int lo, int hi)
-{
-    int64_t v = ss_json_int(j, key, fallback);
-
-    if (v >= lo && v <= hi)
-        return (int)v;
-    if (ss_json_has(j, key)) /* a fallback of 0 may stand for "not given" */
-        ss_json_complain(j, SS_FORMAT, key, "expected %d to %d", lo, hi);
-    return fallback;
-}
-
-/* Reads a width; 0 where the key is absent or null. */
-static int read_width(ss_json *j, const char *key)
-{
-    return read_int(j, key, 0, 1, MAX_CHANNELS);
-}
-
-static double read_double(ss_json *j, const char *key, double fallback, double lo, double hi)
-{
-    double v = ss_json_double(j, key, fallback);
-
-    if (v >= lo && v <= hi)
-        return v;
-    ss_json_complain(j, SS_FORMAT, key, "expected %g to %g", lo, hi);
-    return fallback;
-}
-
-/* Reads an activation; none where the key is absent or null. */
-static ss_act read_act(ss_json *j, const char *key, ss_act none)
-{
-#define X(id, name) #name,
-    static const char *const names[] = {SS_ACTS(X) "swish", NULL};
-#undef X
-    const int i = ss_json_choice(j, key, names + 1, -1); /* the identity is no option */
-
-    return i < 0 ? none : i + 1 < SS_N_ACTS ? (ss_act)(i + 1) : SS_ACT_SILU;
-}
-
-/* True where the key is there and null, for keys where that differs from absent. */
-static bool is_null(ss_json *j, const char *key)
-{
-    ss_json_get(j, key);
-    return json_is_null(json_object_get(j->root, key));
-}
-
-/* Refuses an option unless it has the one value that is supported. */
-static void expect_bool(ss_json *j, const char *key, bool only)
-{
-    if (ss_json_bool(j, key, only) != only)
-        ss_json_complain(j, SS_UNSUPPORTED, key, "only %s is supported", only ? "true" : "false");
-}
-
-static void expect_null(ss_json *j, const char *key, const char *why)
-{
-    if (ss_json_has(j, key))
-        ss_json_complain(j, SS_UNSUPPORTED, key, "%s", why);
-}
-
-/* ---- one value for all levels, or a list of one for each ---- */
-
-static const json_t *level_item(ss_json *j, const char *key, const json_t *v, int level, int n)
-{
-    if (!json_is_array(v))
-        return v;
-    if (json_array_size(v) != (size_t)n) {
-        ss_json_complain(j, SS_FORMAT, key, "expected one value, or %d: one for each level", n);
-        return NULL;
-    }
-    return json_array_get(v, (size_t)level);
-}
-
-static void read_level_ints(ss_json *j, const char *key, int n, int fallback, int lo, int hi,
-                            int *out)
-{
-    const json_t *v = ss_json_get(j, key);
-
-    for (int i = 0; i < n; i++) {
-        const json_t *item = level_item(j, key, v, i, n);
-
-        out[i] = fallback;
-        if (!item)
-            continue;
-        if (json_is_integer(item) && json_integer_value(item) >= lo &&
-            json_integer_value(item) <= hi)
-            out[i] = (int)json_integer_value(item);
-        else
-            ss_json_complain(j, SS_FORMAT, key, "expected integers, %d to %d", lo, hi);
-    }
-}
-
-static void read_level_bools(ss_json *j, const char *key, int n, bool *out)
-{
-    const json_t *v = ss_json_get(j, key);
-
-    for (int i = 0; i < n; i++) {
-        const json_t *item = level_item(j, key, v, i, n);
-
-        out[i] = json_is_true(item);
-        if (item && !json_is_boolean(item))
-            ss_json_complain(j, SS_FORMAT, key, "expected true or false, or a list of them");
-    }
-}
 
 /* ---- the levels ---- */
 
@@ -184,11 +78,11 @@ static void read_channels(ss_json *j, levels *l, const int *defaults)
 
         l->channels[i] = defaults[i % N_DEFAULT];
         if (json_is_integer(item) && json_integer_value(item) >= 1 &&
-            json_integer_value(item) <= MAX_CHANNELS)
+            json_integer_value(item) <= SS_MAX_CHANNELS)
             l->channels[i] = (int)json_integer_value(item);
         else if (v)
             ss_json_complain(j, SS_FORMAT, "block_out_channels", "expected integers, 1 to %d",
-                             MAX_CHANNELS);
+                             SS_MAX_CHANNELS);
     }
 }
 
@@ -265,11 +159,11 @@ static void set_heads(ss_block_spec *s, int head_dim)
 static void read_time(ss_json *j, ss_unet_config *u, int first)
 {
     static const char *const kinds[] = {"positional", "fourier", "learned", NULL};
-    const double shift = read_double(j, "freq_shift", 0, -1e6, 1e6);
+    const double shift = ss_config_double(j, "freq_shift", 0, -1e6, 1e6);
     const bool flip = ss_json_bool(j, "flip_sin_to_cos", true);
 
     u->time = (ss_time_kind)ss_json_choice(j, "time_embedding_type", kinds, SS_TIME_POSITIONAL);
-    u->time_dim = read_width(j, "time_embedding_dim");
+    u->time_dim = ss_config_width(j, "time_embedding_dim");
     if (!u->time_dim)
         u->time_dim = first * (u->conditional && u->time == SS_TIME_FOURIER ? 2 : 4);
     u->time_in = first;
@@ -299,7 +193,7 @@ static void read_class(ss_json *j, ss_unet_config *u, ss_act timestep_act)
     const int kind =
         ss_json_choice(j, "class_embed_type", u->conditional ? kinds : plain_kinds, -1);
 
-    u->n_classes = read_int(j, "num_class_embeds", 0, 1, 1 << 24);
+    u->n_classes = ss_config_int(j, "num_class_embeds", 0, 1, 1 << 24);
     u->class_kind = kind >= 0 ? kind_of[kind] : u->n_classes ? SS_CLASS_TABLE : SS_CLASS_NONE;
     u->class_act = u->class_kind == SS_CLASS_TIMESTEP ? timestep_act : SS_ACT_SILU;
     if (u->class_kind == SS_CLASS_IDENTITY)
@@ -312,9 +206,9 @@ static void read_addition(ss_json *j, ss_unet_config *u, int projection_in, int 
 
     u->addition =
         (ss_addition_kind)(ss_json_choice(j, "addition_embed_type", kinds, -1) + SS_ADD_TEXT);
-    u->addition_heads = read_int(j, "addition_embed_type_num_heads", 64, 1, MAX_CHANNELS);
+    u->addition_heads = ss_config_int(j, "addition_embed_type_num_heads", 64, 1, SS_MAX_CHANNELS);
     u->addition_sinusoid = u->sinusoid;
-    u->addition_sinusoid.width = read_width(j, "addition_time_embed_dim");
+    u->addition_sinusoid.width = ss_config_width(j, "addition_time_embed_dim");
     u->addition_in = projection_in;
     if (u->addition == SS_ADD_TEXT && !text_width)
         ss_json_complain(j, SS_UNSUPPORTED, "addition_embed_type",
@@ -333,24 +227,24 @@ static void read_common(ss_json *j, ss_unet_config *u, levels *l)
 {
     const json_t *size = ss_json_get(j, "sample_size");
 
-    u->in_channels = read_int(j, "in_channels", u->conditional ? 4 : 3, 1, MAX_CHANNELS);
-    u->out_channels = read_int(j, "out_channels", u->conditional ? 4 : 3, 1, MAX_CHANNELS);
+    u->in_channels = ss_config_int(j, "in_channels", u->conditional ? 4 : 3, 1, SS_MAX_CHANNELS);
+    u->out_channels = ss_config_int(j, "out_channels", u->conditional ? 4 : 3, 1, SS_MAX_CHANNELS);
     u->center_input = ss_json_bool(j, "center_input_sample", false);
-    u->eps = (float)read_double(j, "norm_eps", 1e-5, 0, 1);
-    u->act = read_act(j, "act_fn", SS_ACT_SILU);
-    read_double(j, "dropout", 0, 0, 1); /* matters in training only */
+    u->eps = (float)ss_config_double(j, "norm_eps", 1e-5, 0, 1);
+    u->act = ss_config_act(j, "act_fn", SS_ACT_SILU);
+    ss_config_double(j, "dropout", 0, 0, 1); /* matters in training only */
     if (size) {
         int hw[2];
 
-        read_level_ints(j, "sample_size", 2, 0, 1, MAX_SIDE, hw);
+        ss_config_ints(j, "sample_size", 2, 0, 1, SS_MAX_SIDE, hw);
         u->sample_h = hw[0];
         u->sample_w = hw[1];
     }
-    l->groups = read_int(j, "norm_num_groups", SS_UNET_GROUPS, 1, MAX_CHANNELS);
-    if (is_null(j, "norm_num_groups"))
+    l->groups = ss_config_int(j, "norm_num_groups", SS_UNET_GROUPS, 1, SS_MAX_CHANNELS);
+    if (ss_config_is_null(j, "norm_num_groups"))
         l->groups = 0;
-    l->mid_scale = (float)read_double(j, "mid_block_scale_factor", 1, 1e-6, 1e6);
-    l->downsample_padding = read_int(j, "downsample_padding", 1, 0, 16);
+    l->mid_scale = (float)ss_config_double(j, "mid_block_scale_factor", 1, 1e-6, 1e6);
+    l->downsample_padding = ss_config_int(j, "downsample_padding", 1, 0, 16);
     l->out_scale = 1;
 }
 
@@ -392,20 +286,20 @@ static void read_plain(ss_json *j, ss_unet_config *u)
 
     read_common(j, u, &l);
     read_channels(j, &l, channels);
-    const int layers = read_int(j, "layers_per_block", 2, 1, SS_MAX_LAYERS - 1);
+    const int layers = ss_config_int(j, "layers_per_block", 2, 1, SS_MAX_LAYERS - 1);
     for (int i = 0; i < l.n; i++)
         l.layers[i] = layers;
     read_types(j, u, "down_block_types", down, &l, ss_down_block_type, l.down);
     read_types(j, u, "up_block_types", up, &l, ss_up_block_type, l.up);
     ss_json_choice(j, "mid_block_type", mids, 0);
-    l.mid = is_null(j, "mid_block_type") ? NULL : ss_mid_block_type(mids[0]);
+    l.mid = ss_config_is_null(j, "mid_block_type") ? NULL : ss_mid_block_type(mids[0]);
     check_plain(j, u, &l);
 
     u->conv_in_kernel = u->conv_out_kernel = 3;
     u->act_out = u->time_act = SS_ACT_SILU; /* whatever act_fn says */
     u->groups_out = l.groups ? l.groups : ss_unet_quarter_groups(l.channels[0]);
     read_time(j, u, l.channels[0]);
-    u->n_timesteps = read_int(j, "num_train_timesteps", 0, 1, 1 << 24);
+    u->n_timesteps = ss_config_int(j, "num_train_timesteps", 0, 1, 1 << 24);
     if (u->time == SS_TIME_LEARNED && !u->n_timesteps)
         ss_json_complain(j, SS_FORMAT, "num_train_timesteps", "a learned time embedding needs it");
     read_class(j, u, SS_ACT_SILU);
@@ -414,8 +308,8 @@ static void read_plain(ss_json *j, ss_unet_config *u)
     lay_out(u, &l, scale_shift);
     const int by_down = ss_json_choice(j, "downsample_type", resamplings, SS_RESAMPLE_CONV);
     const int by_up = ss_json_choice(j, "upsample_type", resamplings, SS_RESAMPLE_CONV);
-    const int given = read_int(j, "attention_head_dim", 8, 1, MAX_CHANNELS);
-    const bool one_head = is_null(j, "attention_head_dim");
+    const int given = ss_config_int(j, "attention_head_dim", 8, 1, SS_MAX_CHANNELS);
+    const bool one_head = ss_config_is_null(j, "attention_head_dim");
     for (int i = 0; i < l.n; i++) {
         set_heads(&u->down[i], one_head ? u->down[i].out : given);
         set_heads(&u->up[i], one_head ? u->up[i].out : given);
@@ -426,7 +320,7 @@ static void read_plain(ss_json *j, ss_unet_config *u)
             u->up[i].resampling = (ss_resampling)by_up;
     }
     const bool add_attention = ss_json_bool(j, "add_attention", true);
-    int mid_groups = read_int(j, "attn_norm_num_groups", 0, 1, MAX_CHANNELS);
+    int mid_groups = ss_config_int(j, "attn_norm_num_groups", 0, 1, SS_MAX_CHANNELS);
     if (u->has_mid) {
         if (!mid_groups && !scale_shift) /* with scale_shift and no number there is no norm */
             mid_groups = l.groups ? l.groups : ss_unet_quarter_groups(u->mid.out);
@@ -478,9 +372,9 @@ static void read_depths(ss_json *j, ss_unet_config *u)
     if (back && !json_is_array(back))
         ss_json_complain(j, SS_FORMAT, back_key, "expected a list with one entry for each level");
     for (int i = 0; i < n; i++) {
-        const json_t *down = level_item(j, key, v, i, n);
-        const json_t *up =
-            back ? level_item(j, back_key, back, i, n) : level_item(j, key, v, n - 1 - i, n);
+        const json_t *down = ss_config_item(j, key, v, i, n);
+        const json_t *up = back ? ss_config_item(j, back_key, back, i, n)
+                                : ss_config_item(j, key, v, n - 1 - i, n);
 
         if (u->down[i].type->attend == SS_ATTEND_TRANSFORMER)
             read_depth(j, key, down, &u->down[i]);
@@ -492,7 +386,7 @@ static void read_depths(ss_json *j, ss_unet_config *u)
     }
     if (u->has_mid && u->mid.type->attend == SS_ATTEND_TRANSFORMER) {
         u->mid.layers--; /* one attention between two residual blocks */
-        read_depth(j, key, level_item(j, key, v, n - 1, n), &u->mid);
+        read_depth(j, key, ss_config_item(j, key, v, n - 1, n), &u->mid);
         u->mid.layers++;
     }
     json_decref(one);
@@ -533,12 +427,12 @@ static void read_attention(ss_json *j, ss_unet_config *u)
     bool fits = true; /* every context is as wide as what looks at it */
     bool only_cross[SS_MAX_LEVELS];
 
-    read_level_ints(j, "attention_head_dim", n, 8, 1, MAX_CHANNELS, head_dim);
-    read_level_ints(j, "cross_attention_dim", n, 1280, 1, MAX_CHANNELS, context);
-    read_level_bools(j, "only_cross_attention", n, only_cross);
-    if (is_null(j, "attention_head_dim"))
+    ss_config_ints(j, "attention_head_dim", n, 8, 1, SS_MAX_CHANNELS, head_dim);
+    ss_config_ints(j, "cross_attention_dim", n, 1280, 1, SS_MAX_CHANNELS, context);
+    ss_config_bools(j, "only_cross_attention", n, only_cross);
+    if (ss_config_is_null(j, "attention_head_dim"))
         ss_json_complain(j, SS_UNSUPPORTED, "attention_head_dim", "expected a number");
-    if (is_null(j, "cross_attention_dim"))
+    if (ss_config_is_null(j, "cross_attention_dim"))
         ss_json_complain(j, SS_UNSUPPORTED, "cross_attention_dim", "expected a number");
     const bool lists = json_is_array(ss_json_get(j, "cross_attention_dim"));
     const bool one_only = !json_is_array(ss_json_get(j, "only_cross_attention"));
@@ -581,7 +475,7 @@ static void read_attention(ss_json *j, ss_unet_config *u)
         wanted = 0; /* without a text: each block attends to itself */
 
     static const char *const projections[] = {"text_proj", NULL};
-    const int hidden = read_width(j, "encoder_hid_dim");
+    const int hidden = ss_config_width(j, "encoder_hid_dim");
     const bool projected = ss_json_choice(j, "encoder_hid_dim_type", projections, -1) == 0;
     if (projected && !hidden)
         ss_json_complain(j, SS_FORMAT, "encoder_hid_dim", "text_proj needs it");
@@ -592,7 +486,7 @@ static void read_attention(ss_json *j, ss_unet_config *u)
     u->text_in = hidden ? hidden : wanted;
     u->text_optional = wanted && fits && !hidden;
 
-    const int projection_in = read_width(j, "projection_class_embeddings_input_dim");
+    const int projection_in = ss_config_width(j, "projection_class_embeddings_input_dim");
     read_addition(j, u, projection_in, hidden ? hidden : lists ? 0 : context[0]);
     if (u->addition == SS_ADD_TEXT) {
         u->text_in = hidden ? hidden : context[0];
@@ -622,21 +516,21 @@ static void read_conditional(ss_json *j, ss_unet_config *u)
     read_channels(j, &l, channels);
     if (!l.groups)
         ss_json_complain(j, SS_UNSUPPORTED, "norm_num_groups", "expected a number");
-    read_level_ints(j, "layers_per_block", l.n, 2, 1, SS_MAX_LAYERS - 1, l.layers);
+    ss_config_ints(j, "layers_per_block", l.n, 2, 1, SS_MAX_LAYERS - 1, l.layers);
     read_types(j, u, "down_block_types", down, &l, ss_down_block_type, l.down);
     read_types(j, u, "up_block_types", up, &l, ss_up_block_type, l.up);
     const int mid = ss_json_choice(j, "mid_block_type", mids, 0);
-    l.mid = is_null(j, "mid_block_type") ? NULL : ss_mid_block_type(mids[mid]);
+    l.mid = ss_config_is_null(j, "mid_block_type") ? NULL : ss_mid_block_type(mids[mid]);
     l.skip_time_act = ss_json_bool(j, "resnet_skip_time_act", false);
-    l.out_scale = (float)read_double(j, "resnet_out_scale_factor", 1, 1e-6, 1e6);
+    l.out_scale = (float)ss_config_double(j, "resnet_out_scale_factor", 1, 1e-6, 1e6);
 
-    u->conv_in_kernel = read_int(j, "conv_in_kernel", 3, 1, MAX_KERNEL);
-    u->conv_out_kernel = read_int(j, "conv_out_kernel", 3, 1, MAX_KERNEL);
+    u->conv_in_kernel = ss_config_int(j, "conv_in_kernel", 3, 1, MAX_KERNEL);
+    u->conv_out_kernel = ss_config_int(j, "conv_out_kernel", 3, 1, MAX_KERNEL);
     u->groups_out = l.groups;
     u->act_out = u->time_act = u->act;
     read_time(j, u, l.channels[0]);
-    u->time_post = read_act(j, "timestep_post_act", SS_ACT_NONE);
-    u->act_embedding = read_act(j, "time_embedding_act_fn", SS_ACT_NONE);
+    u->time_post = ss_config_act(j, "timestep_post_act", SS_ACT_NONE);
+    u->act_embedding = ss_config_act(j, "time_embedding_act_fn", SS_ACT_NONE);
     read_class(j, u, u->act);
     u->class_concat = ss_json_bool(j, "class_embeddings_concat", false);
     lay_out(u, &l, read_scale_shift(j));
@@ -651,10 +545,10 @@ static void read_conditional(ss_json *j, ss_unet_config *u)
                          "it needs a class embedding, and no addition_embed_type");
 
     ss_json_choice(j, "attention_type", attention_types, 0);
-    expect_bool(j, "dual_cross_attention", false);
-    expect_null(j, "num_attention_heads",
-                "diffusers refuses it too: attention_head_dim has that meaning");
-    u->time_cond = read_width(j, "time_cond_proj_dim");
+    ss_config_expect_bool(j, "dual_cross_attention", false);
+    ss_config_expect_null(j, "num_attention_heads",
+                          "diffusers refuses it too: attention_head_dim has that meaning");
+    u->time_cond = ss_config_width(j, "time_cond_proj_dim");
 }
 
 /* Refuses options that magnitude-preserving layers (magnitude.h) have no counterpart of. */
