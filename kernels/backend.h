@@ -116,6 +116,8 @@ typedef struct {
     float eps;
     const ss_format *weight_format; /* as above */
     bool torch;
+    bool rms;                /* mean 0, variance mean(x^2); beta is NULL */
+    const ss_format *stored; /* of what gamma multiplies (forward only); NULL: not rounded */
     ss_tensor *y;
 } ss_layer_norm_args;
 

@@ -29,7 +29,8 @@ typedef enum {
     SS_CAST_WIDEST, /* none, or "promote": as wide as the widest operand */
     SS_CAST_LOW,    /* lower precision: ss_lower its operands */
     SS_CAST_FP32,
-    SS_CAST_NONE /* never rounded: of a policy itself, or with an operand that stays fp32 */
+    SS_CAST_OWN_FP32, /* none, but its code casts to fp32 by itself */
+    SS_CAST_NONE      /* never rounded: of a policy itself, or with an operand that stays fp32 */
 } ss_cast;
 
 /* Operands, y, dy and dx are on the context's device; a backend's error goes to c->op_err. */
@@ -62,6 +63,7 @@ struct ss_node {
             ss_act act;
             ss_tensor *plain; /* group norm: a second output, not on a tape; or NULL */
             bool torch;
+            bool rms;
         } norm;
         ss_act act;
         struct {

@@ -58,6 +58,11 @@ ss_tensor *ss_group_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
 ss_tensor *ss_layer_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
                          const ss_tensor *beta, float eps);
 
+/* x / sqrt(mean(x^2) + eps) * gamma over the last dimension, as T5LayerNorm: in fp32 under
+ * autocast; in half precision what is multiplied by gamma is rounded, too. x [...][C]; gamma may be
+ * NULL. Source: Zhang & Sennrich 2019. */
+ss_tensor *ss_rms_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma, float eps);
+
 /* scale x / (1e-4 + rms), rms over each `row` values in order: the last dimension, a part of it, or
  * several dimensions. x may be a parameter. Source: Karras et al. 2024, EDM2. */
 ss_tensor *ss_unit_rms(ss_ctx *c, const ss_tensor *x, int64_t row, float scale);

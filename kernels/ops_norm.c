@@ -1,4 +1,4 @@
-/* ops_norm.c - group norm, layer norm and unit RMS; see operand.h for the skeleton */
+/* ops_norm.c - group norm, layer norm, RMS norm and unit RMS; see operand.h for the skeleton */
 #include "kernels/call.h"
 #include "kernels/operand.h"
 #include "kernels/ops.h"
@@ -95,7 +95,9 @@ static ss_layer_norm_args layer_norm_args(const ss_node *n)
                                 .channels = ss_dim(n->in[0], -1),
                                 .eps = n->arg.norm.eps,
                                 .weight_format = n->weights,
-                                .torch = n->arg.norm.torch};
+                                .torch = n->arg.norm.torch,
+                                .rms = n->arg.norm.rms,
+                                .stored = n->arg.norm.rms ? n->weights : NULL};
 }
 
 static ss_code layer_norm_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
@@ -106,7 +108,8 @@ static ss_code layer_norm_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
     return ss_do_layer_norm(c, &a);
 }
 
-/* Computes the gradient as group norm's, with each row a group. Needs x and gamma. */
+/* Computes the gradient as group norm's, with each row a group; of RMS norm without the mean of
+ * dz. Needs x and gamma. */
 static ss_code layer_norm_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                                    ss_tensor *const dx[])
 {
@@ -135,6 +138,26 @@ ss_tensor *ss_layer_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma,
                  .in = {x, gamma, beta},
                  .shape = x->shape,
                  .arg.norm = {.eps = eps, .torch = c->torch_norms}};
+    return ss_node_run(c, &n);
+}
+
+ss_tensor *ss_rms_norm(ss_ctx *c, const ss_tensor *x, const ss_tensor *gamma, float eps)
+{
+    if (!ready(c, x))
+        return NULL;
+    if (x->shape.rank < 1 || !fits(gamma, ss_dim(x, -1)))
+        return ss_ctx_fail(c, SS_SHAPE, "RMS norm: %lld factors are not of the channels of %s",
+                           gamma ? (long long)ss_shape_numel(gamma->shape) : 0, TEXT(x));
+
+    static const ss_op op = {.name = "RMS norm",
+                             .forward = layer_norm_forward,
+                             .backward = layer_norm_backward,
+                             .saves = SAVES(0) | SAVES(1),
+                             .cast = SS_CAST_OWN_FP32};
+    ss_node n = {.op = &op,
+                 .in = {x, gamma},
+                 .shape = x->shape,
+                 .arg.norm = {.eps = eps, .torch = c->torch_norms, .rms = true}};
     return ss_node_run(c, &n);
 }
 

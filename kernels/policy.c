@@ -56,7 +56,8 @@ void ss_node_formats(const ss_ctx *c, ss_node *n)
         return;
     if (n->op->cast == SS_CAST_LOW || !autocast)
         n->format = f;
-    else if (n->op->cast == SS_CAST_WIDEST || c->scope == SS_ROUND_AUTOCAST_CPU)
+    else if (n->op->cast == SS_CAST_WIDEST ||
+             (n->op->cast == SS_CAST_FP32 && c->scope == SS_ROUND_AUTOCAST_CPU))
         n->format = widest(c, n);
     /* Nobody keeps the parameters of norms in 8 bits. */
     if (n->op->cast == SS_CAST_LOW || (!autocast && f->exp_bits + f->man_bits >= 15))

@@ -88,6 +88,10 @@ static void norms(sweep *s)
     CASE("layer_norm", .in = {S(3, 7)});
     CASE("layer_norm", .in = {S(5, 1), S(1), S(1)});
     CASE("layer_norm", .in = {S(64, 320), S(320), S(320)}, .big = true);
+    CASE("rms_norm", .in = {S(2, 7, 33), S(33)});
+    CASE("rms_norm", .in = {S(3, 7)});
+    CASE("rms_norm", .in = {S(13, 3), S(3)});
+    CASE("rms_norm", .in = {S(64, 320), S(320)}, .big = true);
     CASE("unit_rms", .in = {S(2, 3, 2, 33)}, .option = {33, 1});
     CASE("unit_rms", .in = {S(2, 5, 12)}, .option = {4, 1});
     CASE("unit_rms", .in = {S(7, 3, 3, 3)}, .option = {27, 0.19245009});

@@ -87,6 +87,12 @@ static ss_tensor *layer_norm(ss_ctx *c, const ss_case *k, ss_tensor *const x[])
     return ss_layer_norm(c, x[0], x[1], x[2], 1e-5f);
 }
 
+static ss_tensor *rms_norm(ss_ctx *c, const ss_case *k, ss_tensor *const x[])
+{
+    (void)k;
+    return ss_rms_norm(c, x[0], x[1], 1e-6f);
+}
+
 static ss_tensor *unit_rms(ss_ctx *c, const ss_case *k, ss_tensor *const x[])
 {
     return ss_unit_rms(c, x[0], (int64_t)k->option[0], (float)k->option[1]);
@@ -408,6 +414,7 @@ const ss_operation ss_operations[] = {
     {"group_norm", "xppx", .forward = group_norm, .bound = 1e-6, .back = 2e-6, .steps = 4},
     {"group_norm plain", "xppx", .other = group_norm_plain, .bound = 1e-6, .steps = 4},
     {"layer_norm", "xpp", .forward = layer_norm, .bound = 1e-6, .back = 1e-6, .steps = 4},
+    {"rms_norm", "xp", .forward = rms_norm, .bound = 1e-6, .back = 1e-6, .steps = 4},
     {"unit_rms", "x", .forward = unit_rms, .bound = 1e-6, .back = 1e-6, .steps = 4},
     {"activate", "x", .forward = activate, .bound = 1e-6, .back = 1e-6, .steps = 2},
     {"affine", "x", .forward = affine, .bound = 0, .back = 0, .steps = 0},

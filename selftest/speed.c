@@ -276,6 +276,7 @@ static int make_cases(bool tiny, ss_case *k)
     CASE("attention", .in = {sequence, S(N, 77, C), S(N, 77, C)}, .option = {8});
     CASE("group_norm", .in = {picture, S(C), S(C)}, .option = {32, SS_ACT_SILU});
     CASE("layer_norm", .in = {sequence, S(C), S(C)});
+    CASE("rms_norm", .in = {sequence, S(C)});
     CASE("unit_rms", .in = {sequence}, .option = {(double)C, 1});
     CASE("activate", .in = {picture}, .option = {SS_ACT_SILU});
     CASE("geglu", .in = {S(N, tokens, 8 * C)});

@@ -151,6 +151,26 @@ static ss_tensor *run_layer_norm(ss_ctx *c, const gradient_case *g, ss_tensor *c
     return ss_layer_norm(c, x[0], x[1], x[2], 1e-5f);
 }
 
+static void ref_rms_norm(const gradient_case *g, double *const x[], double *y)
+{
+    const int64_t C = g->in[0].dim[g->in[0].rank - 1], R = ss_shape_numel(g->in[0]) / C;
+
+    for (int64_t r = 0; r < R; r++) {
+        double square = 0;
+
+        for (int64_t c = 0; c < C; c++)
+            square += pow(x[0][r * C + c], 2) / (double)C;
+        for (int64_t c = 0; c < C; c++)
+            y[r * C + c] = x[0][r * C + c] / sqrt(square + 1e-6f) * (x[1] ? x[1][c] : 1);
+    }
+}
+
+static ss_tensor *run_rms_norm(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
+{
+    (void)g;
+    return ss_rms_norm(c, x[0], x[1], 1e-6f);
+}
+
 static void ref_activate(const gradient_case *g, double *const x[], double *y)
 {
     for (int64_t i = 0; i < ss_shape_numel(g->out); i++)
@@ -647,6 +667,9 @@ static size_t make_cases(gradient_case *g)
          run_group_norm, {2, 1e-6, SS_ACT_SILU});
     CASE("layer norm", {S(2, 7, 33), S(33), S(33)}, S(2, 7, 33), ref_layer_norm, run_layer_norm);
     CASE("layer norm plain", {S(3, 7)}, S(3, 7), ref_layer_norm, run_layer_norm);
+    CASE("rms norm", {S(2, 7, 33), S(33)}, S(2, 7, 33), ref_rms_norm, run_rms_norm);
+    CASE("rms norm plain", {S(3, 7)}, S(3, 7), ref_rms_norm, run_rms_norm);
+    CASE("rms norm narrow", {S(5, 3), S(3)}, S(5, 3), ref_rms_norm, run_rms_norm);
     CASE("geglu", {S(2, 3, 14)}, S(2, 3, 7), ref_geglu, run_geglu);
     CASE("attention", {S(2, 7, 6), S(2, 7, 6), S(2, 7, 6)}, S(2, 7, 6), ref_attention,
          run_attention, {2, 0.6});

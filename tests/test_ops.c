@@ -92,6 +92,25 @@ static ss_tensor *run_layer_norm(const golden_case *g, inputs *in)
     return ss_layer_norm(ctx, in->x, in->b, in->c, g->opt[0]);
 }
 
+static ss_tensor *run_rms_norm(const golden_case *g, inputs *in)
+{
+    in->b = input(g, "gamma");
+    return ss_rms_norm(ctx, in->x, in->b, g->opt[0]);
+}
+
+/* T5LayerNorm in half precision, in the format of y. */
+static ss_tensor *run_rms_norm_half(const golden_case *g, inputs *in)
+{
+    const bool bf16 = find(g, "y")->dtype == SS_BF16;
+    ss_precision p = {.scope = SS_ROUND_HALF, .torch_norms = true};
+
+    assert_int_equal(ss_format_parse(bf16 ? "bf16" : "fp16", &p.format, NULL), SS_OK);
+    assert_int_equal(ss_ctx_setup(ctx, &(ss_setup){.precision = &p}, NULL), SS_OK);
+    ss_tensor *y = run_rms_norm(g, in);
+    assert_int_equal(ss_ctx_setup(ctx, &(ss_setup){0}, NULL), SS_OK);
+    return y;
+}
+
 static ss_tensor *run_activate(const golden_case *g, inputs *in)
 {
     return ss_activate(ctx, in->x, (ss_act)g->opt[0]);
@@ -221,6 +240,8 @@ static const struct {
     {"linear", run_linear, 5e-7, WHOLE},
     {"group_norm", run_group_norm, 5e-7, WHOLE},
     {"layer_norm", run_layer_norm, 5e-7, WHOLE},
+    {"rms_norm", run_rms_norm, 5e-7, WHOLE},
+    {"rms_norm_half", run_rms_norm_half, 0, WHOLE},
     {"activate", run_activate, 4e-7, PER_VALUE},
     {"activate_special", run_activate, 0, WHOLE},
     {"geglu", run_geglu, 2e-7, WHOLE},
@@ -292,6 +313,9 @@ static void run_case(const char *path, size_t op)
     const double error = error_of(got, want, n, ops[op].measure == PER_VALUE);
     if (getenv("SS_TEST_VERBOSE"))
         printf("%-36s %.2e\n", path, error);
+    if (!(error <= ops[op].tolerance))
+        for (int i = 0; i < 10; i++)
+            printf("%a %a\n", got[i], want[i]);
     if (!(error <= ops[op].tolerance))
         fail_msg("%s: relative error %.3g, at most %.3g", path, error, ops[op].tolerance);
     free(got);

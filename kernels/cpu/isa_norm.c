@@ -1,4 +1,4 @@
-/* isa_norm.c - group norm and layer norm
+/* isa_norm.c - group norm; norms of rows are in isa_row_norm.c
  *
  * Group norm over channels-last pictures: the values of a group lie scattered, C/G of every
  * C. So one pass makes moments per channel, over blocks of positions, reading memory in
@@ -10,25 +10,13 @@
  * the mean as a float and b holds what that rounding lost, so that the result is right to
  * f32 precision even where |mean| >> std.
  *
- * Moments are (mean, M2 = sum (x - mean)^2), in double, from sums of x - x0, where x0 is the
- * block's first value of the group: then no large mean cancels, and 1e30 squared fits.
- * Sources: Wu & He 2018; Ba, Kiros & Hinton 2016; Chan, Golub & LeVeque 1983 (combining).
+ * Moments (isa_moments.h) are of x - x0, where x0 is the block's first value of the group.
+ * Sources: Wu & He 2018; Chan, Golub & LeVeque 1983 (combining).
  */
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/isa_math.h"
+#include "kernels/cpu/isa_moments.h"
 #include "kernels/cpu/isa_vector.h"
-
-typedef struct {
-    double n, mean, m2;
-} moments;
-
-/* From the sums of x - x0 and of its square. Rounding must not make M2 negative. */
-static moments moments_of(double n, double x0, double s1, double s2)
-{
-    const double mean = s1 / n, m2 = s2 - s1 * mean;
-
-    return (moments){n, x0 + mean, m2 < 0 ? 0 : m2};
-}
 
 /* Combines the moments of two disjoint sets. */
 static moments combine(moments a, moments b)
@@ -36,12 +24,6 @@ static moments combine(moments a, moments b)
     const double n = a.n + b.n, delta = b.mean - a.mean;
 
     return (moments){n, a.mean + delta * (b.n / n), a.m2 + b.m2 + delta * delta * (a.n * b.n / n)};
-}
-
-/* Positions of a block: about 64 Ki values, whatever the number of threads. */
-static int64_t block_positions(int64_t C)
-{
-    return C < 65536 ? 65536 / C : 1;
 }
 
 /* Adds v = x - x0 and v^2 to the sums of n channels, for ROWS positions at a time: rows are
@@ -116,14 +98,6 @@ static void block_moments(const float *x, int64_t positions, int64_t C, int64_t 
             }
         }
     }
-}
-
-/* 1 / sqrt(var + eps). torch: M2 is summed in f32 there, so 2^128 is inf and this 0, which leaves
- * nothing of finite values but beta. (PyTorch's kernels for CPUs give NaN instead where a mean of
- * every eighth value reaches 2^64; those for CUDA do not.) */
-static double inverse_std(moments g, float eps, bool torch)
-{
-    return torch && g.m2 >= 0x1p128 ? 0 : 1 / sqrt(g.m2 / g.n + eps);
 }
 
 /* The three coefficients of each channel of sample s, [mean, mul, add][C]. */
@@ -223,60 +197,6 @@ ss_code ISA(group_norm)(ss_device *d, const ss_group_norm_args *a, ss_err *e)
                       SS_ACT_NONE);
     }
     ss_pool_free(&d->pool, scratch);
-    return SS_OK;
-}
-
-/* mean and M2 of x[C], from sums of x - x[0] */
-static moments row_moments(const float *x, int64_t C)
-{
-    const double x0 = x[0];
-    double s1 = 0, s2 = 0;
-
-#pragma omp simd reduction(+ : s1, s2)
-    for (int64_t c = 0; c < C; c++) {
-        const double v = x[c] - x0;
-
-        s1 += v;
-        s2 += v * v;
-    }
-    return moments_of((double)C, x0, s1, s2);
-}
-
-static void layer_norm_row(const float *x, float mean, float left, float rstd, const float *gamma,
-                           const float *beta, float *y, int64_t C)
-{
-    if (gamma && beta) {
-#pragma omp simd
-        for (int64_t c = 0; c < C; c++)
-            y[c] = MADD((x[c] - mean - left) * rstd, gamma[c], beta[c]);
-        return;
-    }
-#pragma omp simd
-    for (int64_t c = 0; c < C; c++)
-        y[c] = (x[c] - mean - left) * rstd;
-    for (int64_t c = 0; gamma && c < C; c++)
-        y[c] *= gamma[c];
-    for (int64_t c = 0; beta && c < C; c++)
-        y[c] += beta[c];
-}
-
-ss_code ISA(layer_norm)(ss_device *d, const ss_layer_norm_args *a, ss_err *e)
-{
-    const int64_t C = a->channels;
-    const float *x = a->x->data, *gamma = NULL, *beta = NULL;
-    float *y = a->y->data;
-
-    if ((a->gamma && !(gamma = ss_cpu_param(d, a->gamma, a->weight_format, e))) ||
-        (a->beta && !(beta = ss_cpu_param(d, a->beta, a->weight_format, e))))
-        return SS_NOMEM;
-#pragma omp parallel for num_threads(ss_cpu_team(d, a->rows *C)) schedule(static)
-    for (int64_t r = 0; r < a->rows; r++) {
-        const moments m = row_moments(x + r * C, C);
-        const float mean = (float)m.mean, left = (float)(m.mean - mean);
-
-        layer_norm_row(x + r * C, mean, left, (float)inverse_std(m, a->eps, a->torch), gamma, beta,
-                       y + r * C, C);
-    }
     return SS_OK;
 }
 
@@ -395,14 +315,6 @@ static void finish_row(const float *x, row_plan k, float *dz, int64_t C)
     }
 }
 
-static void store_sums(const double *sum, int64_t n, ss_tensor *to)
-{
-    float *y = to ? to->data : NULL;
-
-    for (int64_t i = 0; y && i < n; i++)
-        y[i] = (float)sum[i];
-}
-
 ss_code ISA(back_group_norm)(ss_device *d, const ss_group_norm_args *a, const ss_norm_gradients *g,
                              ss_err *e)
 {
@@ -460,118 +372,5 @@ ss_code ISA(back_group_norm)(ss_device *d, const ss_group_norm_args *a, const ss
             finish_row(x + r * C, row_plan_at(plans + r / P * 8 * C, C), dz + r * C, C);
     }
     ss_pool_free(&d->pool, scratch);
-    return SS_OK;
-}
-
-/* dx of one row, unless NULL; adds to sum [dgamma, dbeta][C]. h is work space [C]. */
-static void layer_norm_row_back(const ss_layer_norm_args *a, const float *x, const float *dy,
-                                const float *gamma, float *dx, double *sum, float *h, int64_t C)
-{
-    const moments m = row_moments(x, C);
-    const double rstd = inverse_std(m, a->eps, a->torch);
-    const float mean = (float)m.mean, left = (float)(m.mean - mean), r = (float)rstd;
-    double m1 = 0, m2 = 0;
-
-    for (int64_t c = 0; c < C; c++) {
-        const double g = gamma ? (double)dy[c] * gamma[c] : dy[c];
-
-        h[c] = (x[c] - mean - left) * r;
-        m1 += g;
-        m2 += g * h[c];
-        sum[c] += (double)dy[c] * h[c];
-        sum[C + c] += dy[c];
-    }
-    m1 /= (double)C;
-    m2 /= (double)C;
-    for (int64_t c = 0; dx && c < C; c++)
-        dx[c] = (float)(rstd * ((gamma ? (double)dy[c] * gamma[c] : dy[c]) - m1 - m2 * h[c]));
-}
-
-ss_code ISA(back_layer_norm)(ss_device *d, const ss_layer_norm_args *a, const ss_norm_gradients *g,
-                             ss_err *e)
-{
-    const int64_t C = a->channels, step = block_positions(C);
-    const int64_t blocks = (a->rows + step - 1) / step;
-    const float *x = a->x->data, *dy = g->dy->data, *gamma = NULL;
-    float *dx = g->dx ? g->dx->data : NULL;
-
-    if (a->gamma && !(gamma = ss_cpu_param(d, a->gamma, a->weight_format, e)))
-        return SS_NOMEM;
-    const size_t sum_bytes = (size_t)((blocks + 1) * 2 * C) * sizeof(double);
-    const size_t bytes = sum_bytes + (size_t)(blocks * C) * sizeof(float);
-    double *sum = ss_pool_alloc(&d->pool, bytes); /* [1 + blocks][dgamma, dbeta][C] */
-    if (!sum)
-        return ss_fail(e, SS_NOMEM, "gradient of layer norm: %zu bytes of work space", bytes);
-    float *work = (float *)(sum + (blocks + 1) * 2 * C);
-
-    memset(sum, 0, sum_bytes);
-#pragma omp parallel for num_threads(ss_cpu_team(d, a->rows *C)) schedule(static)
-    for (int64_t b = 0; b < blocks; b++)
-        for (int64_t r = b * step; r < min_i64((b + 1) * step, a->rows); r++)
-            layer_norm_row_back(a, x + r * C, dy + r * C, gamma, dx ? dx + r * C : NULL,
-                                sum + (b + 1) * 2 * C, work + b * C, C);
-    for (int64_t b = 1; b <= blocks; b++)
-        for (int64_t c = 0; c < 2 * C; c++)
-            sum[c] += sum[b * 2 * C + c];
-    store_sums(sum, C, g->dgamma);
-    store_sums(sum + C, C, g->dbeta);
-    ss_pool_free(&d->pool, sum);
-    return SS_OK;
-}
-
-/* ---- unit RMS ---- */
-
-static const double UNIT_EPS = 1e-4;
-
-/* sum of a b */
-static double row_product(const float *a, const float *b, int64_t n)
-{
-    double sum = 0;
-
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += (double)a[i] * b[i];
-    return sum;
-}
-
-ss_code ISA(unit_rms)(ss_device *d, const ss_tensor *x, int64_t row, float scale, ss_tensor *y,
-                      ss_err *e)
-{
-    const int64_t n = ss_shape_numel(x->shape);
-    const float *from = ss_cpu_param(d, x, NULL, e);
-    float *to = y->data;
-
-    if (!from)
-        return SS_NOMEM;
-#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
-    for (int64_t i = 0; i < n; i += row) {
-        const double rms = sqrt(row_product(from + i, from + i, row) / (double)row);
-        const float k = (float)(scale / (UNIT_EPS + rms));
-
-        for (int64_t j = i; j < i + row; j++)
-            to[j] = k * from[j];
-    }
-    return SS_OK;
-}
-
-ss_code ISA(back_unit_rms)(ss_device *d, const ss_tensor *x, int64_t row, float scale,
-                           const ss_tensor *dy, ss_tensor *dx, ss_err *e)
-{
-    const int64_t n = ss_shape_numel(x->shape);
-    const float *from = ss_cpu_param(d, x, NULL, e), *back = dy->data;
-    float *to = dx->data;
-
-    if (!from)
-        return SS_NOMEM;
-#pragma omp parallel for num_threads(ss_cpu_team(d, n)) schedule(static)
-    for (int64_t i = 0; i < n; i += row) {
-        const double rms = sqrt(row_product(from + i, from + i, row) / (double)row);
-        const double u = UNIT_EPS + rms;
-        const double along =
-            rms > 0 ? row_product(back + i, from + i, row) / (u * (double)row * rms) : 0;
-
-        for (int64_t j = i; j < i + row; j++)
-            to[j] = (float)(scale / u * (back[j] - along * from[j]));
-    }
     return SS_OK;
 }

@@ -1,4 +1,4 @@
-/* layer_norm.c - layer norm on the device: sizes and launches */
+/* layer_norm.c - layer norm and RMS norm on the device: sizes and launches */
 #include "kernels/cuda/norm.h"
 #include "kernels/cuda/packs.h"
 
@@ -23,7 +23,8 @@ ss_code ss_cuda_layer_norm(ss_device *d, const ss_layer_norm_args *a, ss_err *e)
     return SS_LAUNCH_ROWS(d, e, layer_norm, a->rows, a->channels, vector, .x = a->x->data,
                           .y = a->y->data, .gamma = gamma, .beta = beta, .rows = a->rows,
                           .channels = a->channels, .eps = a->eps, .torch = a->torch,
-                          .vector = vector);
+                          .vector = vector, .rms = a->rms, .rounds = a->stored != NULL,
+                          .to = ss_cuda_rounding_of(a->stored));
 }
 
 /* dgamma and dbeta, from the moments of rows. */
@@ -82,7 +83,7 @@ ss_code ss_cuda_back_layer_norm(ss_device *d, const ss_layer_norm_args *a,
     rc = SS_LAUNCH_ROWS(d, e, layer_norm_back, a->rows, a->channels, vector, .x = a->x->data,
                         .dy = g->dy->data, .gamma = gamma, .dx = dx, .moments = moments,
                         .rows = a->rows, .channels = a->channels, .eps = a->eps, .torch = a->torch,
-                        .vector = vector);
+                        .vector = vector, .rms = a->rms);
     if (rc == SS_OK && parameters)
         rc = columns(d, a, g, moments, e);
     ss_pool_free(&d->pool, moments);

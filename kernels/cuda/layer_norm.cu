@@ -1,6 +1,7 @@
-// layer_norm.cu - layer norm and its gradients
+// layer_norm.cu - layer norm, RMS norm and their gradients
 //
-//   y = (x - mean) / sqrt(var + eps) gamma + beta, over each row of C values
+//   y = (x - mean) / sqrt(var + eps) gamma + beta, over each row of C values; of RMS norm the mean
+//   is 0, and so is mean(g) below
 //
 // A warp takes a row of up to 1536 values and keeps it: it is read once, 8 bytes a value, which is
 // the least. For gradients, with h = (x - mean) / std, g = dy gamma and means over the row,
@@ -38,11 +39,19 @@ template <int V> __device__ static pack<V> ones()
 }
 
 template <int V, class Row, class Team, class Args>
+__device__ static moments moments_of_kind(const Args &a, const Row &row, const Team &team,
+                                          int64_t r)
+{
+    return a.rms ? row_moments_from_0<V>(row, team, a.channels, a.eps, a.torch != 0)
+                 : row_moments<V>(row, team, a.x[r * a.channels], a.channels, a.eps, a.torch != 0);
+}
+
+template <int V, class Row, class Team, class Args>
 __device__ static void layer_norm(const Args &a, const Team &team, int64_t r)
 {
     const int64_t C = a.channels;
     const Row row(a.x + r * C, C);
-    const row_scale k = row_scale_of(row_moments<V>(row, team, a.x[r * C], C, a.eps, a.torch != 0));
+    const row_scale k = row_scale_of(moments_of_kind<V>(a, row, team, r));
 
     row.each([&](const pack<V> &x, int64_t c) {
         const pack<V> gamma = a.gamma ? load<V>(a.gamma + c) : ones<V>();
@@ -50,7 +59,12 @@ __device__ static void layer_norm(const Args &a, const Team &team, int64_t r)
         pack<V> y;
 
         for (int i = 0; i < V; i++)
-            y.v[i] = fmaf(normalised(k, x.v[i]), gamma.v[i], beta.v[i]);
+            y.v[i] = normalised(k, x.v[i]);
+        if (a.rounds)
+            for (int i = 0; i < V; i++)
+                y.v[i] = round_f32(a.to, y.v[i]);
+        for (int i = 0; i < V; i++)
+            y.v[i] = fmaf(y.v[i], gamma.v[i], beta.v[i]);
         store(a.y + r * C + c, y);
     });
 }
@@ -60,7 +74,7 @@ __device__ static void layer_norm_back(const Args &a, const Team &team, int64_t 
 {
     const int64_t C = a.channels;
     const Row row(a.x + r * C, C);
-    const moments m = row_moments<V>(row, team, a.x[r * C], C, a.eps, a.torch != 0);
+    const moments m = moments_of_kind<V>(a, row, team, r);
     const row_scale k = row_scale_of(m);
     sums s = {0, 0};
 
@@ -90,7 +104,7 @@ __device__ static void layer_norm_back(const Args &a, const Team &team, int64_t 
         add(s, {s1, s2});
     });
     s = team.sum(s);
-    const float m1 = (float)(s.s1 / (double)C), m2 = (float)(s.s2 / (double)C);
+    const float m1 = a.rms ? 0.0f : (float)(s.s1 / (double)C), m2 = (float)(s.s2 / (double)C);
     row.each([&](const pack<V> &x, int64_t c) {
         pack<V> g = gradient(c);
 

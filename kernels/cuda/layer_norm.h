@@ -2,20 +2,24 @@
 #ifndef SS_KERNELS_CUDA_LAYER_NORM_H
 #define SS_KERNELS_CUDA_LAYER_NORM_H
 
+#include "kernels/cuda/rounding.h"
 #include "kernels/cuda/rows.h"
 
 #include <stdint.h>
 
 enum { SS_COLUMN_SLABS = 4096 /* slabs of columns that are summed in one launch */ };
 
-#define SS_LAYER_NORM_MEMBERS                                                       \
-    (const float *x; float *y; const float *gamma; const float *beta; int64_t rows; \
-     int64_t channels; float eps; int32_t torch; int64_t vector;)
+#define SS_LAYER_NORM_MEMBERS                                                                 \
+    (const float *x; float *y; const float *gamma; const float *beta; int64_t rows;           \
+     int64_t channels; float eps; int32_t torch; int64_t vector; int32_t rms; int32_t rounds; \
+     ss_cuda_rounding to;)
 #define SS_LAYER_NORM_BACK_MEMBERS                                                                 \
     (const float *x; const float *dy; const float *gamma; float *dx; float *moments; int64_t rows; \
-     int64_t channels; float eps; int32_t torch; int64_t vector;)
+     int64_t channels; float eps; int32_t torch; int64_t vector; int32_t rms;)
 
-/* layer_norm         y; eight rows a block
+/* rms: RMS norm, where the mean is 0.
+ *
+ * layer_norm         y; eight rows a block; rounds: what gamma multiplies is rounded to a format
  * layer_norm_back    dx, and moments [rows][3]: mean, what rounding took from it, 1/std; either may
  *                    be NULL
  * *_wide             the same; a block a row, of any length

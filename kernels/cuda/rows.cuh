@@ -140,6 +140,33 @@ __device__ inline moments row_moments(const Row &row, const Team &team, float x0
     return moments_of(team.sum(s), (double)n, x0, eps, torch);
 }
 
+// Of a row's n values: mean 0, and 1/std from the mean of their squares. Squares of a pack are in
+// f32 where that loses nothing to its range.
+template <int V, class Row, class Team>
+__device__ inline moments row_moments_from_0(const Row &row, const Team &team, int64_t n, float eps,
+                                             bool torch)
+{
+    sums s = {0, 0};
+
+    row.each([&](const pack<V> &x, int64_t) {
+        float squares = 0;
+
+        for (int i = 0; i < V; i++)
+            squares = fmaf(x.v[i], x.v[i], squares);
+        s.s2 += squares;
+    });
+    s = team.sum(s);
+    if (!is_sound(s.s2)) {
+        s = {0, 0};
+        row.each([&](const pack<V> &x, int64_t) {
+            for (int i = 0; i < V; i++)
+                s.s2 += (double)x.v[i] * x.v[i];
+        });
+        s = team.sum(s);
+    }
+    return {0, inverse_std(s.s2, (double)n, eps, torch)};
+}
+
 // Runs body(row, kernel's team, index) with a warp's row, or a block's. The kernels of a pair are
 // NAME for rows of up to SS_ROW_PACKS packs and NAME_wide.
 #define ROW_KERNELS(name, body)                                               \

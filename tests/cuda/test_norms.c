@@ -199,7 +199,7 @@ typedef struct {
 
 /* How a case differs from the plain one. */
 typedef struct {
-    bool gamma, beta, mod, plain, torch;
+    bool gamma, beta, mod, plain, torch, rms;
     ss_dtype type;
     ss_act act;
     const char *format;
@@ -529,6 +529,8 @@ static void run_layer_norm(const row_shape *s, const options *o, operand *x, dou
                                       .eps = p.eps,
                                       .weight_format = o->format ? &p.format : NULL,
                                       .torch = o->torch,
+                                      .rms = o->rms,
+                                      .stored = o->rms && o->format ? &p.format : NULL,
                                       .y = on(y, k)};
         const ss_norm_gradients g = {on(dy, k), on(dx, k), on(dgamma, k), on(dbeta, k), NULL};
         ss_err e = {0};
@@ -536,7 +538,8 @@ static void run_layer_norm(const row_shape *s, const options *o, operand *x, dou
         assert_called(k, ctx[k]->be->layer_norm(ctx[k]->dev, &a, &e), "layer norm", &e);
         assert_called(k, ctx[k]->be->back_layer_norm(ctx[k]->dev, &a, &g, &e), "dx", &e);
     }
-    assert_alike(row_name("layer norm", s, o), y, tolerance);
+    assert_alike(row_name(o->rms ? "RMS norm" : "layer norm", s, o), y,
+                 o->rms && o->format ? 0.13 : tolerance); /* a unit of 4 bits */
     assert_near(row_name("dx of layer norm", s, o), dx, 10 * tolerance, 1);
     assert_alike(row_name("dgamma of layer norm", s, o), dgamma, 10 * tolerance);
     assert_alike(row_name("dbeta of layer norm", s, o), dbeta, 10 * tolerance);
@@ -555,11 +558,13 @@ static void test_layer_norm(void **state)
     seed = 4;
     values_name = "random values";
     for (size_t i = 0; i < N_OF(row_shapes); i++)
-        for (int k = 0; k < 2; k++) {
+        for (int k = 0; k < 4; k++) {
             const row_shape *s = &row_shapes[i];
             options o = random_options();
 
-            o.offset = k ? o.offset : 0;
+            o.offset = k % 2 ? o.offset : 0;
+            o.rms = k / 2;
+            o.beta = o.beta && !o.rms;
             run_layer_norm(s, &o, random_operand(ss_shape_of(s->rows, s->channels), 3, 2, o.offset),
                            3e-7);
         }
@@ -573,8 +578,8 @@ static void test_layer_norm_of_hard_values(void **state)
     seed = 5;
     for (size_t i = 0; i < N_OF(shapes); i++)
         for (size_t k = 0; k < N_OF(hard); k++)
-            for (int torch = 0; torch < 2; torch++) {
-                const options o = {.gamma = true, .torch = torch};
+            for (int kind = 0; kind < 4; kind++) {
+                const options o = {.gamma = true, .torch = kind % 2, .rms = kind / 2};
                 const group_shape one = {shapes[i].rows, 1, shapes[i].channels, 1};
 
                 values_name = hard[k].name;

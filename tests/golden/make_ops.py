@@ -281,6 +281,39 @@ put("multiply/special", x=torch.tensor([inf, -inf, inf, 3e38, -3e38, float("nan"
     b=torch.tensor([-2.0, inf, 0, 2, 3, 0, -1]), y=torch.tensor(
         [-inf, -inf, float("nan"), inf, -inf, float("nan"), 0]))
 
+
+
+def t5_layer_norm(x, gamma, eps):
+    """transformers 5.24, T5LayerNorm.forward"""
+    variance = x.to(torch.float32).pow(2).mean(-1, keepdim=True)
+    y = x * torch.rsqrt(variance + eps)
+    return gamma * y.to(gamma.dtype) if gamma.dtype in (torch.float16, torch.bfloat16) else gamma * y
+
+
+def rms_norm(name, lead, c, gain=True, mean=0.0, scale=1.0, dtype=torch.float32):
+    x, gamma = rand(*lead, c, mean=mean, scale=scale), rand(c, dtype=dtype) if gain else None
+    y = f64(x) * torch.rsqrt(f64(x).pow(2).mean(-1, keepdim=True) + 1e-6)
+    put(f"rms_norm/{name}", (1e-6,), x=x, gamma=gamma, y=y * f64(gamma) if gain else y)
+
+
+rms_norm("row", (1,), 33)
+rms_norm("tokens", (2, 7), 40)
+rms_norm("wide", (3,), 2048)
+rms_norm("plain", (3,), 7, gain=False)
+rms_norm("one_channel", (3,), 1)
+rms_norm("offset", (5,), 64, mean=300.0)
+rms_norm("huge", (2,), 9, scale=1e30)
+rms_norm("small", (2,), 9, scale=1e-3)
+rms_norm("bf16_weights", (2,), 16, dtype=torch.bfloat16)
+for dtype in (torch.float16, torch.bfloat16):
+    for name, x in (("tokens", rand(5, 7, 40, scale=3)), ("wide", rand(3, 1024, scale=500)),
+                    ("zero", torch.zeros(2, 8)),
+                    ("overflown", torch.tensor([[1.0, inf, -2, 0], [float("nan"), 1, 2, 3]])),
+                    ("huge", rand(2, 5, scale=1e4 if dtype == torch.float16 else 1e30))):
+        x, gamma = x.to(dtype), rand(x.shape[-1], dtype=dtype, mean=1)
+        put(f"rms_norm_half/{name}_{str(dtype)[6:]}", (1e-6,), x=x.float(), gamma=gamma,
+            y=t5_layer_norm(x, gamma, 1e-6))
+
 path = Path(__file__).with_name("ops.safetensors")
 save_file(cases, path, metadata={"torch": torch.__version__, "seed": "0"})
 print(path.name, path.stat().st_size, "bytes,", sum(k.endswith("/y") for k in cases), "cases")
