@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "models/difference.h"
+#include "models/file/cast_weights.h"
 #include "models/inventory.h"
 #include "models/training_folder.h"
 
@@ -165,6 +166,10 @@ static ss_code inspect_two(const cli_parser *p, ss_ctx *c, const choice *o, ss_e
         rc = ss_checkpoint_open(a.weights, o->model.variant, &ka, e);
     if (rc == SS_OK)
         rc = ss_checkpoint_open(b.weights, o->model.variant, &kb, e);
+    if (rc == SS_OK)
+        rc = ss_checkpoint_cast(ka, e);
+    if (rc == SS_OK)
+        rc = ss_checkpoint_cast(kb, e);
     if (rc == SS_OK)
         rc = ss_checkpoint_difference(c, ka, kb, (int)o->top, &t, &n, e);
     if (rc == SS_OK)

@@ -32,20 +32,29 @@ static void property(ss_table *t, const char *name, const char *fmt, ...)
     ss_table_text(t, text);
 }
 
-/* Adds the row "F16 (686 tensors)", or several dtypes in one. */
+/* Returns the dtype that a weight has in its file. */
+static const char *stored_dtype(const ss_weight *w)
+{
+    return w->stored ? w->stored->type : ss_dtype_name(w->dtype);
+}
+
+/* Adds the row "F16 (686 tensors)", or several dtypes in one, as the files have them. */
 static void list_dtypes(ss_table *t, ss_weight *const *w, int n)
 {
-#define X(name, bytes, text) 0,
-    int count[] = {SS_DTYPES(X)};
-#undef X
     ss_str s = {0};
 
-    for (int i = 0; i < n; i++)
-        count[w[i]->dtype]++;
-    for (size_t d = 0; d < sizeof count / sizeof *count; d++) {
-        if (count[d])
-            ss_str_addf(&s, "%s%s (%d tensors)", s.len ? ", " : "", ss_dtype_name((ss_dtype)d),
-                        count[d]);
+    for (int i = 0; i < n; i++) {
+        const char *type = stored_dtype(w[i]);
+        int count = 0, before = 0;
+
+        for (int k = 0; k < n; k++) {
+            const bool same = strcmp(stored_dtype(w[k]), type) == 0;
+
+            count += same;
+            before += same && k < i;
+        }
+        if (!before)
+            ss_str_addf(&s, "%s%s (%d tensors)", s.len ? ", " : "", SS_SHOW(type), count);
     }
     property(t, "dtypes", "%s", s.s ? s.s : "none");
     ss_str_release(&s);

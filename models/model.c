@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "kernels/context.h"
 #include "models/families.h"
+#include "models/file/cast_weights.h"
 #include "models/file/safetensors.h"
 #include "models/file/wrapped_names.h"
 #include "models/pipeline.h"
@@ -261,6 +262,8 @@ ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model *
         rc = read_config(m, e);
     if (rc == SS_OK)
         rc = ss_checkpoint_open(m->paths.weights, opt ? opt->variant : NULL, &m->checkpoint, e);
+    if (rc == SS_OK)
+        rc = ss_checkpoint_cast(m->checkpoint, e);
     if (rc == SS_OK && m->paths.note)
         rc = ss_checkpoint_say(m->checkpoint, e, "%s", m->paths.note);
     if (rc == SS_OK) {
