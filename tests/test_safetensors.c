@@ -437,7 +437,7 @@ static void test_weights_of_other_kinds(void **state)
 }
 
 #define KNOWN "{\"_class_name\": \"UNet2DModel\"}"
-#define OTHER "{\"_class_name\": \"AutoencoderKL\"}"
+#define OTHER "{\"_class_name\": \"ControlNetModel\"}"
 
 static void finds(const char *model, const char *folder, const char *scheduler)
 {
