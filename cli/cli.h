@@ -84,8 +84,9 @@ typedef struct cli_command {
     "tell a network that was distilled for guidance (LCM) its scale W, as diffusers' pipelines " \
     "do "                                                                                        \
     "(default: nothing)"
-#define CLI_EMA_HELP \
-    "the average of the weights, where a training left one beside them (unet_ema/, ema_model.)"
+#define CLI_EMA_HELP                                                                             \
+    "the average of the weights, where a training left one beside them (unet_ema/, ema_model., " \
+    "model_ema.)"
 #define CLI_IGNORE_HELP                                                                         \
     "tensors of the checkpoint that the configuration does not ask for and that may be there, " \
     "repeatable"

@@ -11,7 +11,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPT_DEPTH = 1, OPT_TOP, OPT_VARIANT, OPT_EMA, OPT_IGNORE, OPT_CONFIG, OPT_SCHEDULER };
+enum {
+    OPT_DEPTH = 1,
+    OPT_TOP,
+    OPT_VARIANT,
+    OPT_EMA,
+    OPT_IGNORE,
+    OPT_CONFIG,
+    OPT_SCHEDULER,
+    OPT_COMPONENT
+};
 
 static const cli_option options[] = {
     {OPT_DEPTH, "depth", "N", "how deep the tree of modules is shown (default 2, 0: all)"},
@@ -21,6 +30,10 @@ static const cli_option options[] = {
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
+    {OPT_COMPONENT, "component", "NAME",
+     "network of a pipeline, or of a single file: unet, vae, text_encoder, text_encoder_2 "
+     "(default: "
+     "the denoiser)"},
     {0},
 };
 
@@ -200,6 +213,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_VARIANT: o.model.variant = p.arg; break;
         case OPT_EMA: o.model.places.ema = true; break;
         case OPT_CONFIG: o.model.places.config = p.arg; break;
+        case OPT_COMPONENT: o.model.places.component = p.arg; break;
         case OPT_SCHEDULER: o.model.places.scheduler = p.arg; break;
         }
     }

@@ -93,6 +93,8 @@ static ss_code add_schedule(const ss_model_info *a, ss_table *t, ss_err *e)
 {
     const ss_noising_options o = {
         .file = a->scheduler,
+        .inferred = a->inferred_scheduler,
+        .ask_prediction = a->ask_prediction,
         .takes_sigma = a->net.takes_sigma,
         .like_stable_diffusion = a->net.like_stable_diffusion,
     };
@@ -148,8 +150,21 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     return add_schedule(a, t, e);
 }
 
+/* Lists the values that were inferred, with their reasons. */
+static void list_inferred(ss_table *t, const ss_single_inferred *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ss_table_row(t);
+        ss_table_text(t, rows[i].key);
+        ss_table_text(t, rows[i].value);
+        ss_table_text(t, rows[i].from);
+    }
+}
+
 ss_code ss_inventory_options(const ss_model *m, ss_table *t, ss_err *e)
 {
+    size_t n_inferred;
+    const ss_single_inferred *inferred = ss_model_inferred(m, &n_inferred);
     json_t *config = (json_t *)(uintptr_t)ss_model_config(m), *value; /* read only */
     const char *key;
     ss_code rc = ss_table_init(t, "options", e);
@@ -158,6 +173,11 @@ ss_code ss_inventory_options(const ss_model *m, ss_table *t, ss_err *e)
         return rc;
     ss_table_column(t, "option", SS_COL_TEXT, NULL);
     ss_table_column(t, "value", SS_COL_TEXT, NULL);
+    if (n_inferred) {
+        ss_table_column(t, "inferred from", SS_COL_TEXT, NULL);
+        list_inferred(t, inferred, n_inferred);
+        return SS_OK;
+    }
     json_object_foreach(config, key, value)
     {
         char *text = *key == '_' ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);

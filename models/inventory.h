@@ -8,7 +8,8 @@
 /* Each fills a fresh table.
  *
  * about:    property, value: family, files, sizes, dtypes, conditions, schedule
- * options:  option, value: config.json, without what begins with '_'
+ * options:  option, value: config.json, without what begins with '_'; where it was inferred, all
+ *           values, those of the schedule too, and each one's reason
  * modules:  module, kind, parameters, absmax, rms, nonfinite: each module with everything
  *           below it; depth limits how deep the tree is shown (0: all)
  * weights:  parameter, shape, dtype, absmax, rms, nonfinite: the `top` largest by absmax, those

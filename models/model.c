@@ -8,6 +8,7 @@
 #include "models/families.h"
 #include "models/file/cast_weights.h"
 #include "models/file/safetensors.h"
+#include "models/file/single.h"
 #include "models/file/wrapped_names.h"
 #include "models/pipeline.h"
 #include "models/training_folder.h"
@@ -23,7 +24,8 @@ struct ss_model {
     ss_model_paths paths;
     ss_json json;
     ss_checkpoint *checkpoint;
-    ss_safetensors *class_file;          /* or NULL */
+    ss_single single;           /* what was inferred where MODEL is a single file, else empty */
+    ss_safetensors *class_file; /* or NULL */
     const ss_stored_tensor *class_table; /* [classes][tokens][width], or NULL */
     const ss_family *family;
     void *config; /* the family's */
@@ -173,7 +175,7 @@ static int64_t concat_channels(const ss_network_info *net, const char *scheduler
 /* Names the network's folder in its pipeline, "" if it is in none. */
 static ss_code name_component(ss_model *m, ss_err *e)
 {
-    const char *folder = m->paths.folder;
+    const char *folder = m->single.name ? m->single.name : m->paths.folder;
     size_t n = strlen(folder), from;
     ss_role role;
 
@@ -205,6 +207,8 @@ static void fill_info(ss_model *m)
     i->format = m->checkpoint ? ss_checkpoint_format(m->checkpoint) : "untrained";
     i->scheduler = m->paths.scheduler;
     i->has_vae = m->paths.has_vae;
+    i->inferred_scheduler = m->single.scheduler;
+    i->ask_prediction = m->single.ask_prediction;
     i->net.needs.concat_channels = concat_channels(&i->net, i->scheduler);
 }
 
@@ -248,6 +252,50 @@ static ss_code find_paths(const char *model, const ss_model_places *places, ss_m
     return rc;
 }
 
+static ss_code open_checkpoint(ss_model *m, const ss_model_options *opt, ss_err *e)
+{
+    ss_code rc = ss_checkpoint_open(m->paths.weights, opt ? opt->variant : NULL, &m->checkpoint, e);
+
+    if (rc == SS_OK && m->paths.note)
+        rc = ss_checkpoint_say(m->checkpoint, e, "%s", m->paths.note);
+    return rc;
+}
+
+/* Takes the component out of a file that has several, or no config.json: one beside a single file
+ * is of something else, one that was named is not. */
+static ss_code take_single(ss_model *m, const ss_model_options *opt, ss_err *e)
+{
+    const bool named = opt && opt->places.config;
+    const bool translated = ss_single_is_translated(m->checkpoint);
+    const ss_single_options o = {.component = opt ? opt->places.component : NULL,
+                                 .ema = opt && opt->places.ema,
+                                 .has_config = named};
+
+    if (m->paths.config && !translated)
+        return SS_OK;
+    const ss_code rc = ss_single_take(m->checkpoint, &o, &m->single, e);
+    if (rc == SS_OK && !named) {
+        ss_free(m->paths.config);
+        m->paths.config = NULL;
+    }
+    m->paths.has_vae |= m->single.has_vae;
+    return rc;
+}
+
+/* Loads config.json, or takes what was inferred in its place. */
+static ss_code load_config(ss_model *m, ss_err *e)
+{
+    ss_str name = {0};
+
+    if (m->paths.config)
+        return ss_json_load(&m->json, m->paths.config, e);
+    ss_str_addf(&name, "%s, %s", ss_checkpoint_name(m->checkpoint), m->single.name);
+    const ss_code rc = name.failed ? ss_no_memory(e, m->path)
+                                   : ss_json_wrap(&m->json, name.s, m->single.config, e);
+    ss_str_release(&name);
+    return rc;
+}
+
 ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **out, ss_err *e)
 {
     ss_model *m;
@@ -256,16 +304,17 @@ ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model *
     if (rc != SS_OK)
         return rc;
     rc = find_paths(model, opt ? &opt->places : NULL, &m->paths, e);
+    if (rc == SS_OK && !ss_is_dir(m->paths.weights)) {
+        rc = open_checkpoint(m, opt, e);
+        if (rc == SS_OK)
+            rc = take_single(m, opt, e);
+    }
     if (rc == SS_OK)
-        rc = ss_json_load(&m->json, m->paths.config, e);
+        rc = load_config(m, e);
     if (rc == SS_OK)
         rc = read_config(m, e);
-    if (rc == SS_OK)
-        rc = ss_checkpoint_open(m->paths.weights, opt ? opt->variant : NULL, &m->checkpoint, e);
-    if (rc == SS_OK)
-        rc = ss_checkpoint_cast(m->checkpoint, e);
-    if (rc == SS_OK && m->paths.note)
-        rc = ss_checkpoint_say(m->checkpoint, e, "%s", m->paths.note);
+    if (rc == SS_OK && !m->checkpoint)
+        rc = open_checkpoint(m, opt, e);
     if (rc == SS_OK) {
         fill_info(m);
         rc = name_component(m, e);
@@ -303,6 +352,7 @@ void ss_model_close(ss_model *m)
     ss_free(m->config);
     ss_safetensors_close(m->class_file);
     ss_checkpoint_close(m->checkpoint);
+    ss_single_release(&m->single);
     ss_json_release(&m->json);
     ss_model_paths_release(&m->paths);
     ss_free(m->component);
@@ -319,6 +369,12 @@ const ss_model_info *ss_model_about(const ss_model *m)
 const json_t *ss_model_config(const ss_model *m)
 {
     return m->json.root;
+}
+
+const ss_single_inferred *ss_model_inferred(const ss_model *m, size_t *n)
+{
+    *n = m->single.n_rows;
+    return m->single.rows;
 }
 
 const ss_checkpoint *ss_model_checkpoint(const ss_model *m)

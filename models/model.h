@@ -13,6 +13,7 @@
 #define SS_MODELS_MODEL_H
 
 #include "base/json.h"
+#include "models/file/single_infer.h"
 #include "models/model_paths.h"
 #include "models/net/family.h"
 
@@ -26,9 +27,10 @@ typedef struct {
 } ss_model_options;
 
 /* Opens a model folder, a pipeline folder, the folder of the network in one, or a file of weights
- * (model_paths.h). Loading is strict: every tensor of the checkpoint is used unless opt ignores it,
- * every tensor that the config asks for is there, and an option of the config that is not supported
- * is an error that names it. opt may be NULL. */
+ * (model_paths.h); of a single file the component that places names (file/single.h). Loading is
+ * strict: every tensor of the checkpoint is used unless opt ignores it, every tensor that the
+ * config asks for is there, and an option of the config that is not supported is an error that
+ * names it. opt may be NULL. */
 ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **m, ss_err *e);
 /* Makes a network that was never trained from a config.json in memory, which stays shared with its
  * owner; name is what messages call it. It has no checkpoint: ss_model_checkpoint gives NULL and
@@ -41,15 +43,19 @@ typedef struct {
     const char *path;    /* as given */
     const char *folder;  /* where the weights are; NULL: in memory only */
     const char *weights; /* the same, or the file of weights that was named */
-    const char *config;  /* path of config.json */
-    const char *family;  /* class that config.json names */
+    const char *config;  /* path of config.json; NULL where its content was inferred */
+    const char *family;  /* class that it names */
     ss_role role;
     const char *component; /* folder of the network in its pipeline; "" if it is alone */
     const char
         *format; /* format of the weights, "safetensors"; "untrained" where there is no file */
     const char *scheduler; /* path of scheduler_config.json, or NULL */
-    ss_network_info net;   /* what the network takes and gives (net/family.h) */
-    int64_t n_parameters;  /* number of values */
+    /* Its content as inferred from a single file, or NULL, and why it lacks what the network
+     * predicts, or "" (noising.h). */
+    const json_t *inferred_scheduler;
+    const char *ask_prediction;
+    ss_network_info net;  /* what the network takes and gives (net/family.h) */
+    int64_t n_parameters; /* number of values */
     uint64_t weight_bytes;
     bool has_vae; /* a VAE is beside it in the pipeline, so its pictures are latents */
     const char
@@ -63,6 +69,9 @@ const ss_model_info *ss_model_about(const ss_model *m); /* borrowed, as everythi
 /* The JSON of config.json, for display. */
 const json_t *ss_model_config(const ss_model *m);
 const ss_checkpoint *ss_model_checkpoint(const ss_model *m);
+/* Lists the values of the configuration that were inferred, with their reasons; none where there is
+ * a config.json. */
+const ss_single_inferred *ss_model_inferred(const ss_model *m, size_t *n);
 /* Hashes every file of the model (ss_checkpoint_sha256), so it takes as long as the disk does. */
 ss_code ss_model_sha256(const ss_model *m, char hex[65], ss_err *e);
 

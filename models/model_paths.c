@@ -288,8 +288,12 @@ static ss_code find_files(const char *model, bool is_dir, const ss_model_places 
         find_config(&s, model, k->component);
     } else {
         try_folder(&s, parent_of(model), true);
+        if (!p->config && !s.failed) {
+            p->folder = parent_of(model);
+            s.failed |= !p->folder;
+        }
     }
-    if (p->config && !s.failed) {
+    if (p->folder && !s.failed) {
         p->weights = ss_strdup(is_dir ? p->folder : model);
         s.failed |= !p->weights;
         p->class_embeddings = existing(p->folder, "class_embeddings.safetensors", &s.failed);
@@ -300,7 +304,7 @@ static ss_code find_files(const char *model, bool is_dir, const ss_model_places 
     }
     if (s.failed)
         return ss_no_memory(e, model);
-    if (p->config)
+    if (p->folder)
         return SS_OK;
     ss_str places = {0};
     list_places(&places, "nor");

@@ -19,7 +19,8 @@
 typedef struct {
     char *folder;           /* it has the weights, and config.json unless that was named */
     char *weights;          /* FOLDER, or the file that MODEL is (ss_checkpoint_open) */
-    char *config;           /* FOLDER/config.json, or the one that was named */
+    char *config;           /* FOLDER/config.json, or the one that was named; NULL: MODEL is a
+                               file without one, which may say enough itself (file/single.h) */
     char *scheduler;        /* .../scheduler_config.json, or NULL */
     char *class_embeddings; /* .../class_embeddings.safetensors, or NULL */
     char *note;             /* which of several networks was taken, or NULL */

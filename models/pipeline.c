@@ -5,6 +5,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "models/families.h"
+#include "models/file/single.h"
+#include "models/file/weight_files.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +161,22 @@ static int in_order(const void *a, const void *b)
     return x->role != y->role ? place[x->role] - place[y->role] : strcmp(x->name, y->name);
 }
 
+/* Adds the components of a single file. A file that is none is a model folder's own. */
+static ss_code add_file(ss_pipeline *p, size_t *cap, const char *path, ss_err *e)
+{
+    ss_single_component list[SS_SINGLE_MAX];
+    ss_checkpoint *k = NULL;
+    ss_code rc = ss_checkpoint_open(path, NULL, &k, e);
+
+    if (rc != SS_OK)
+        return rc;
+    const int n = ss_single_is_translated(k) ? ss_single_detect(k, list) : 0;
+    for (int i = 0; i < n && rc == SS_OK; i++)
+        rc = add(p, cap, list[i].name, list[i].class, e);
+    ss_checkpoint_close(k);
+    return rc;
+}
+
 ss_code ss_pipeline_find(const char *model, ss_pipeline *p, ss_err *e)
 {
     static const char *const usual[] = {"text_encoder", "text_encoder_2", "text_encoder_3",
@@ -168,7 +186,9 @@ ss_code ss_pipeline_find(const char *model, ss_pipeline *p, ss_err *e)
     ss_code rc = index ? SS_OK : ss_no_memory(e, model);
 
     *p = (ss_pipeline){0};
-    if (rc == SS_OK && ss_file_exists(index)) {
+    if (rc == SS_OK && ss_weight_file_named(model) && !ss_is_dir(model)) {
+        rc = add_file(p, &cap, model, e);
+    } else if (rc == SS_OK && ss_file_exists(index)) {
         rc = read_index(model, index, p, &cap, e);
     } else if (rc == SS_OK) {
         rc = read_class(model, &own, e);

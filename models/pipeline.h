@@ -28,8 +28,8 @@ typedef struct {
     int n;
 } ss_pipeline;
 
-/* Lists the networks of MODEL. A model folder that is no pipeline is one component, itself. A
- * component without a config.json is left out. */
+/* Lists the networks of MODEL, a folder or a single file (file/single.h). A model folder that is no
+ * pipeline is one component, itself. A component without a config.json is left out. */
 ss_code ss_pipeline_find(const char *model, ss_pipeline *p, ss_err *e);
 void ss_pipeline_release(ss_pipeline *p); /* {0} is fine */
 

@@ -19,6 +19,8 @@ static ss_code open_noising(const ss_network_options *opt, ss_network *k, ss_err
     const ss_model_info *about = ss_model_about(k->model);
     const ss_noising_options o = {
         .file = about->scheduler,
+        .inferred = about->inferred_scheduler,
+        .ask_prediction = about->ask_prediction,
         .beta_schedule = opt->beta_schedule,
         .beta_start = opt->beta_start,
         .beta_end = opt->beta_end,

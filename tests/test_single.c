@@ -6,6 +6,9 @@
 #include "models/file/checkpoint_edit.h"
 #include "models/file/single.h"
 #include "models/file/single_names.h"
+#include "models/model.h"
+#include "models/pipeline.h"
+#include "models/sampling/noising.h"
 #include "tests/single_file.h"
 
 #include <stdio.h>
@@ -42,12 +45,13 @@ static ss_checkpoint *open_case(const char *name, void edit(json_t *))
     return k;
 }
 
-static ss_single take(ss_checkpoint *k, const char *component, const char *variant)
+static ss_single take(ss_checkpoint *k, const char *component, bool ema)
 {
+    const ss_single_options o = {.component = component, .ema = ema};
     ss_single s;
     ss_err e = {0};
 
-    if (ss_single_take(k, component, variant, &s, &e) != SS_OK)
+    if (ss_single_take(k, &o, &s, &e) != SS_OK)
         fail_msg("%s: %s", component ? component : "(any)", e.msg);
     return s;
 }
@@ -151,7 +155,7 @@ static void test_every_case(void **state)
             snprintf(what, sizeof what, "%s, %s", name, component);
             assert_true(ss_single_is_translated(k));
             assert_int_equal(ss_single_detect(k, list), json_object_size(components));
-            ss_single s = take(k, component, NULL);
+            ss_single s = take(k, component, false);
             assert_string_equal(s.name, component);
             check_config(what, s.config, config);
             check_tensors(what, k, json_object_get(want, "tensors"));
@@ -193,7 +197,7 @@ static void test_reasons_and_notes(void **state)
 {
     (void)state;
     ss_checkpoint *k = open_case("small-1", NULL);
-    ss_single s = take(k, NULL, NULL);
+    ss_single s = take(k, NULL, false);
 
     assert_string_equal(s.name, "unet");
     assert_true(s.has_vae);
@@ -203,7 +207,7 @@ static void test_reasons_and_notes(void **state)
     assert_true(noted(k, "single file with unet, vae and text_encoder: 208 tensors are those of "
                          "unet, model.diffusion_model."));
     assert_true(noted(k, "2 tensors of no component: alphas_cumprod, sqrt_alphas_cumprod"));
-    assert_true(noted(k, "(model_ema.) are not used; --variant ema takes them"));
+    assert_true(noted(k, "(model_ema.) are not used; --ema takes them"));
     ss_single_release(&s);
     ss_checkpoint_close(k);
 }
@@ -215,7 +219,7 @@ static void test_averaged_weights(void **state)
     const ss_stored_tensor *ema =
         ss_checkpoint_find(k, "model_ema.diffusion_modelmiddle_block1proj_inweight");
     assert_non_null(ema);
-    ss_single s = take(k, "unet", "ema");
+    ss_single s = take(k, "unet", true);
 
     assert_ptr_equal(ss_checkpoint_find(k, "mid_block.attentions.0.proj_in.weight")->data,
                      ema->data);
@@ -233,7 +237,7 @@ static void test_parts_are_not_copied(void **state)
     const ss_stored_tensor *all = ss_checkpoint_find(
         k, "conditioner.embedders.1.model.transformer.resblocks.1.attn.in_proj_weight");
     assert_non_null(all);
-    ss_single s = take(k, "text_encoder_2", NULL);
+    ss_single s = take(k, "text_encoder_2", false);
     const ss_stored_tensor *v =
         ss_checkpoint_find(k, "text_model.encoder.layers.1.self_attn.v_proj.weight");
 
@@ -279,7 +283,7 @@ static void test_predictions(void **state)
 
     for (size_t i = 0; i < N_OF(rows); i++) {
         ss_checkpoint *k = open_case(rows[i].name, rows[i].edit);
-        ss_single s = take(k, "unet", NULL);
+        ss_single s = take(k, "unet", false);
         const char *got = string_of(s.scheduler, "prediction_type");
 
         assert_string_equal(string_of(s.scheduler, "_class_name"), rows[i].scheduler);
@@ -320,7 +324,7 @@ static ss_single with_betas(float factor, ss_checkpoint **k)
     list[n] = t;
     assert_int_equal(ss_checkpoint_replace(*k, list, n + 1, &e), SS_OK);
     ss_free(list);
-    return take(*k, "unet", NULL);
+    return take(*k, "unet", false);
 }
 
 static void test_betas_of_the_file(void **state)
@@ -416,37 +420,38 @@ static void test_refusals(void **state)
 {
     (void)state;
     static const struct {
-        const char *name, *component, *variant;
+        const char *name, *component;
+        bool ema;
         void (*edit)(json_t *);
         ss_code code;
         const char *message;
     } rows[] = {
-        {"small-1", "text_encoder_2", NULL, NULL, SS_USAGE,
+        {"small-1", "text_encoder_2", false, NULL, SS_USAGE,
          "no such component is in it; there are unet, vae and text_encoder"},
-        {"small-1", NULL, NULL, no_unet, SS_USAGE,
+        {"small-1", NULL, false, no_unet, SS_USAGE,
          "no denoiser is in it; there are vae and text_encoder"},
-        {"small-1", "unet", NULL, transformer_of_another_kind, SS_UNSUPPORTED,
+        {"small-1", "unet", false, transformer_of_another_kind, SS_UNSUPPORTED,
          "they begin with model.diffusion_model.double_blocks.0.img_attn.qkv.weight"},
-        {"small-1", "unet", NULL, no_conv_in, SS_SHAPE, "tensor conv_in.weight is [32]"},
-        {"small-2", "text_encoder", NULL, odd_thirds, SS_SHAPE,
+        {"small-1", "unet", false, no_conv_in, SS_SHAPE, "tensor conv_in.weight is [32]"},
+        {"small-2", "text_encoder", false, odd_thirds, SS_SHAPE,
          "in_proj_weight is [20,128], expected as many rows for each of its parts"},
-        {"small-vae", NULL, NULL, kernel_in_attention, SS_SHAPE,
+        {"small-vae", NULL, false, kernel_in_attention, SS_SHAPE,
          "is [64,64,3,1], expected a convolution of 1x1"},
-        {"small-xl", "text_encoder_2", NULL, no_matrix, SS_SHAPE, "expected a matrix"},
-        {"small-2", "unet", NULL, odd_width, SS_UNSUPPORTED,
+        {"small-xl", "text_encoder_2", false, no_matrix, SS_SHAPE, "expected a matrix"},
+        {"small-2", "unet", false, odd_width, SS_UNSUPPORTED,
          "down_blocks.0 is 36 wide, which is no multiple of 64; name a config.json by --config"},
-        {"small-1", "unet", "ema", other_average, SS_FORMAT, "are of another shape"},
-        {"small-1", "unet", "ema", no_average, SS_FORMAT, "are missing"},
-        {"small-2", "unet", "ema", NULL, SS_FORMAT, "are missing"},
+        {"small-1", "unet", true, other_average, SS_FORMAT, "are of another shape"},
+        {"small-1", "unet", true, no_average, SS_FORMAT, "are missing"},
+        {"small-2", "unet", true, NULL, SS_FORMAT, "are missing"},
     };
 
     for (size_t i = 0; i < N_OF(rows); i++) {
         ss_checkpoint *k = open_case(rows[i].name, rows[i].edit);
+        const ss_single_options o = {.component = rows[i].component, .ema = rows[i].ema};
         ss_single s;
         ss_err e = {0};
 
-        assert_int_equal(ss_single_take(k, rows[i].component, rows[i].variant, &s, &e),
-                         rows[i].code);
+        assert_int_equal(ss_single_take(k, &o, &s, &e), rows[i].code);
         if (!strstr(e.msg, rows[i].message))
             fail_msg("row %zu: %s", i, e.msg);
         ss_checkpoint_close(k);
@@ -459,17 +464,163 @@ static void test_no_memory(void **state)
     (void)state;
     for (unsigned long at = 1, failures = 1; failures; at += 1 + at / 20) {
         ss_checkpoint *k = open_case("small-refiner", NULL);
+        const ss_single_options o = {.component = at % 2 ? "unet" : "text_encoder_2"};
         ss_single s = {0};
         ss_err e = {0};
 
         ss_mem_fail_at(at);
-        const ss_code rc = ss_single_take(k, at % 2 ? "unet" : "text_encoder_2", NULL, &s, &e);
+        const ss_code rc = ss_single_take(k, &o, &s, &e);
         failures = rc != SS_OK;
         ss_mem_fail_at(0);
         if (failures && (rc != SS_NOMEM || e.code != SS_NOMEM))
             fail_msg("allocation %lu: %d, %s", at, rc, e.msg);
         ss_single_release(&s);
         ss_checkpoint_close(k);
+    }
+}
+
+/* ---- as models ---- */
+
+static const char *write_case(const char *name, const char *path)
+{
+    write_single_file(path, json_object_get(json_object_get(cases, name), "file"), true);
+    return path;
+}
+
+static ss_model *open_model(const char *path, const ss_model_options *opt)
+{
+    ss_model *m;
+    ss_err e = {0};
+
+    if (ss_model_open(path, opt, &m, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return m;
+}
+
+/* Loading is strict: each tensor of the component is one of the network's, and none is missing. */
+static void test_a_file_is_a_model(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"small-1", "small-1-inpainting", "small-2", "small-xl",
+                                        "small-refiner"};
+    size_t n;
+
+    for (size_t i = 0; i < N_OF(names); i++) {
+        ss_model *m = open_model(write_case(names[i], in_tmp("model.safetensors")), NULL);
+        const ss_model_info *about = ss_model_about(m);
+        char hex[65];
+        ss_err e = {0};
+
+        assert_string_equal(about->family, "UNet2DConditionModel");
+        assert_string_equal(about->component, "unet");
+        assert_null(about->config);
+        assert_true(about->has_vae);
+        assert_non_null(strstr(about->weight_notes, "under diffusers' names"));
+        assert_non_null(ss_model_inferred(m, &n));
+        assert_int_equal(ss_model_sha256(m, hex, &e), SS_OK);
+        assert_int_equal(strlen(hex), 64);
+        if (strstr(names[i], "inpainting"))
+            assert_int_equal(about->net.needs.concat_channels, 5);
+        ss_model_close(m);
+    }
+}
+
+/* A config.json that is named is obeyed; one that lies beside a single file is of something else.
+ */
+static void test_other_configs(void **state)
+{
+    (void)state;
+    const char *path = write_case("small-1", in_tmp("beside.safetensors"));
+    json_t *config = json_deep_copy(json_object_get(
+        json_object_get(json_object_get(json_object_get(cases, "small-1"), "components"), "unet"),
+        "config"));
+    const ss_model_options named = {.places = {.config = in_tmp("config.json")}};
+    size_t n;
+
+    json_object_set_new(config, "attention_head_dim", json_integer(4));
+    assert_int_equal(json_dump_file(config, in_tmp("config.json"), 0), 0);
+    json_decref(config);
+    ss_model *m = open_model(path, &named);
+    assert_int_equal(json_integer_value(json_object_get(ss_model_config(m), "attention_head_dim")),
+                     4);
+    ss_model_inferred(m, &n);
+    assert_int_equal(n, 0);
+    ss_model_close(m);
+
+    m = open_model(path, NULL);
+    assert_int_equal(json_integer_value(json_object_get(ss_model_config(m), "attention_head_dim")),
+                     8);
+    assert_null(ss_model_about(m)->config);
+    ss_model_close(m);
+    assert_int_equal(remove(in_tmp("config.json")), 0);
+}
+
+/* A file with one network in diffusers' own names, and no config.json. */
+static void test_own_names(void **state)
+{
+    (void)state;
+    json_t *parts = json_object_get(json_object_get(cases, "small-xl"), "components");
+    json_t *tensors = json_object_get(json_object_get(parts, "unet"), "tensors"), *tensor;
+    json_t *file = json_object();
+    const char *name;
+
+    json_object_foreach(tensors, name, tensor)
+        json_object_set(file, name, json_array_get(tensor, 0));
+    write_single_file(in_tmp("own.safetensors"), file, false);
+    json_decref(file);
+    ss_model *m = open_model(in_tmp("own.safetensors"), NULL);
+    json_t *config = json_deep_copy(ss_model_config(m));
+    check_config("own names", config, json_object_get(json_object_get(parts, "unet"), "config"));
+    assert_false(ss_model_about(m)->has_vae);
+    assert_null(ss_model_about(m)->inferred_scheduler);
+    json_decref(config);
+    ss_model_close(m);
+}
+
+static void test_a_file_is_a_pipeline(void **state)
+{
+    (void)state;
+    ss_pipeline p;
+    ss_err e = {0};
+
+    assert_int_equal(
+        ss_pipeline_find(write_case("small-xl", in_tmp("pipeline.safetensors")), &p, &e), SS_OK);
+    assert_int_equal(p.n, 4);
+    assert_string_equal(p.list[1].name, "text_encoder_2");
+    assert_string_equal(p.list[1].class_name, "CLIPTextModelWithProjection");
+    assert_string_equal(p.list[3].name, "vae");
+    ss_pipeline_release(&p);
+}
+
+static void test_inferred_schedules(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *prediction, *text;
+        ss_code code;
+    } rows[] = {
+        {"small-1", NULL, "assumed PNDMScheduler: scaled_linear betas 0.00085 to 0.012", SS_OK},
+        {"small-2", NULL, "because the file does not say what the network predicts", SS_USAGE},
+        {"small-2", "v_prediction", "predicts v_prediction, by convention; give --scheduler",
+         SS_OK},
+    };
+
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        ss_model *m = open_model(write_case(rows[i].name, in_tmp("model.safetensors")), NULL);
+        const ss_noising_options o = {
+            .inferred = ss_model_about(m)->inferred_scheduler,
+            .ask_prediction = ss_model_about(m)->ask_prediction,
+            .prediction = rows[i].prediction,
+        };
+        ss_noising *k;
+        ss_err e = {0};
+
+        assert_int_equal(ss_noising_open(&o, &k, &e), SS_OK);
+        assert_true(ss_noising_assumed(k));
+        assert_non_null(strstr(ss_noising_text(k), rows[i].text));
+        assert_int_equal(ss_noising_check(k, &e), rows[i].code);
+        ss_noising_free(k);
+        ss_model_close(m);
     }
 }
 
@@ -521,15 +672,13 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_case),
-        cmocka_unit_test(test_reasons_and_notes),
-        cmocka_unit_test(test_averaged_weights),
-        cmocka_unit_test(test_parts_are_not_copied),
-        cmocka_unit_test(test_predictions),
-        cmocka_unit_test(test_betas_of_the_file),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_every_case),         cmocka_unit_test(test_reasons_and_notes),
+        cmocka_unit_test(test_averaged_weights),   cmocka_unit_test(test_parts_are_not_copied),
+        cmocka_unit_test(test_predictions),        cmocka_unit_test(test_betas_of_the_file),
+        cmocka_unit_test(test_refusals),           cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_a_file_is_a_model),  cmocka_unit_test(test_other_configs),
+        cmocka_unit_test(test_own_names),          cmocka_unit_test(test_a_file_is_a_pipeline),
+        cmocka_unit_test(test_inferred_schedules), cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -375,15 +375,17 @@ ss_code ss_checkpoint_sha256(const ss_checkpoint *k, const char *config, char he
 {
     const char **files = ss_calloc(k->n_paths + 1, sizeof *files);
     ss_str lines = {0};
+    size_t n = 0;
     ss_code rc = SS_OK;
 
     if (!files)
         return ss_no_memory(e, ss_checkpoint_name(k));
-    files[0] = config;
     for (size_t i = 0; i < k->n_paths; i++)
-        files[i + 1] = k->paths[i];
-    qsort(files, k->n_paths + 1, sizeof *files, by_base_name);
-    for (size_t i = 0; i <= k->n_paths && rc == SS_OK; i++) {
+        files[n++] = k->paths[i];
+    if (config)
+        files[n++] = config;
+    qsort(files, n, sizeof *files, by_base_name);
+    for (size_t i = 0; i < n && rc == SS_OK; i++) {
         char one[65];
 
         rc = ss_sha256_file(files[i], one, e);

@@ -33,7 +33,8 @@ const char *ss_checkpoint_note(const ss_checkpoint *k, int i);
 size_t ss_checkpoint_n_files(const ss_checkpoint *k);
 
 /* Computes the SHA-256 of the lines "NAME SHA256-OF-FILE\n" of config.json and the weight files,
- * sorted by name. Names are relative to the folder, so that a copy of a model has the same. */
+ * sorted by name; config may be NULL. Names are relative to the folder, so that a copy of a model
+ * has the same. */
 ss_code ss_checkpoint_sha256(const ss_checkpoint *k, const char *config, char hex[65], ss_err *e);
 
 #endif

@@ -351,7 +351,7 @@ static ss_code say(const taking *t, const layout *const *found, int n_found, ss_
         rc = ss_checkpoint_say(t->k, e,
                                t->average ? "the averaged weights (model_ema.) are taken"
                                           : "the averaged weights (model_ema.) are not used; "
-                                            "--variant ema takes them");
+                                            "--ema takes them");
     ss_str_release(&have);
     return rc;
 }
@@ -408,7 +408,6 @@ static ss_code fill(ss_single *s, const ss_checkpoint *k, const layout *l,
     if (x.err.code == SS_OK && l->kind == UNET)
         ss_single_schedule(&x, s, whole, n);
     if (x.err.code == SS_OK) {
-        s->name = l->component;
         s->config = x.config;
         s->rows = x.rows;
         s->n_rows = x.n;
@@ -419,8 +418,7 @@ static ss_code fill(ss_single *s, const ss_checkpoint *k, const layout *l,
     return rc;
 }
 
-ss_code ss_single_take(ss_checkpoint *k, const char *component, const char *variant, ss_single *s,
-                       ss_err *e)
+ss_code ss_single_take(ss_checkpoint *k, const ss_single_options *opt, ss_single *s, ss_err *e)
 {
     const layout *found[SS_SINGLE_MAX];
     const int n_found = find_layouts(k, found);
@@ -429,10 +427,11 @@ ss_code ss_single_take(ss_checkpoint *k, const char *component, const char *vari
     const ss_stored_tensor **whole = NULL;
 
     *s = (ss_single){0};
-    ss_code rc = pick_layout(k, component, found, n_found, &t.l, e);
+    ss_code rc = pick_layout(k, opt->component, found, n_found, &t.l, e);
     if (rc != SS_OK)
         return rc;
-    t.average = variant && strcmp(variant, "ema") == 0 && !t.l->own && t.l->kind == UNET;
+    t.average = opt->ema && !t.l->own && t.l->kind == UNET;
+    s->name = t.l->component;
     t.sizes = sizes_of(k, t.l);
     s->version = version_of(k, found, n_found);
     s->has_vae = t.l->kind == UNET && !t.l->own;
@@ -452,7 +451,7 @@ ss_code ss_single_take(ss_checkpoint *k, const char *component, const char *vari
         rc = ss_checkpoint_replace(k, t.list, t.n, e);
     if (rc == SS_OK)
         rc = say(&t, found, n_found, e);
-    if (rc == SS_OK)
+    if (rc == SS_OK && !opt->has_config)
         rc = fill(s, k, t.l, whole, n, e);
     ss_str_release(&t.dropped);
     ss_str_release(&t.other);

@@ -17,7 +17,8 @@
  * beside it, is such a file, too.
  *
  *   ss_single s;
- *   rc = ss_single_take(k, "vae", NULL, &s, &err);   // k now has the VAE alone
+ *   ss_single_options opt = {.component = "vae"};
+ *   rc = ss_single_take(k, &opt, &s, &err);   // k now has the VAE alone
  *   rc = ss_json_wrap(&json, ss_checkpoint_name(k), s.config, &err);
  *   ss_single_release(&s);
  */
@@ -57,12 +58,16 @@ typedef struct {
     size_t n_rows;
 } ss_single;
 
-/* Reduces the checkpoint to a component; NULL is the denoiser, or the only one that there is.
- * variant "ema" takes the averaged weights of a denoiser. SS_USAGE where the component or variant
- * is not there, SS_UNSUPPORTED where the file's names are of a kind that is not known, or its
- * shapes do not say all. The checkpoint's notes tell what was done. */
-ss_code ss_single_take(ss_checkpoint *k, const char *component, const char *variant, ss_single *s,
-                       ss_err *e);
+typedef struct {
+    const char *component; /* NULL: the denoiser, or the only one that there is */
+    bool ema;              /* the averaged weights of a denoiser */
+    bool has_config;       /* nothing is inferred: names are translated, and *s stays empty */
+} ss_single_options;
+
+/* Reduces the checkpoint to a component. SS_USAGE where it, or the average, is not there,
+ * SS_UNSUPPORTED where the file's names are of a kind that is not known, or its shapes do not say
+ * all. The checkpoint's notes tell what was done. */
+ss_code ss_single_take(ss_checkpoint *k, const ss_single_options *opt, ss_single *s, ss_err *e);
 void ss_single_release(ss_single *s); /* {0} is fine */
 
 /* For single.c: sets s->scheduler and s->ask_prediction of a denoiser, and their reasons. whole has

@@ -43,7 +43,8 @@ static void add_row(ss_inference *x, const char *key, const char *value, const c
 
 void ss_infer_set(ss_inference *x, const char *key, json_t *value, const char *fmt, ...)
 {
-    char *text = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    char *text =
+        value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     va_list ap;
 
     va_start(ap, fmt);

@@ -411,12 +411,35 @@ static bool has_beta_options(const ss_noising_options *opt)
     return opt->beta_schedule || opt->beta_start || opt->beta_end;
 }
 
+/* Loads the file, or a copy of what stands in for it, which options then change. */
+static ss_code load(const ss_noising_options *opt, ss_json *j, ss_err *e)
+{
+    if (opt->file)
+        return ss_json_load(j, opt->file, e);
+    json_t *copy = json_deep_copy(opt->inferred);
+    const ss_code rc =
+        copy ? ss_json_wrap(j, "the schedule", copy, e) : ss_no_memory(e, "a schedule");
+    json_decref(copy);
+    return rc;
+}
+
+/* Says that the schedule is a convention. */
+static void say_inferred(ss_noising *k)
+{
+    ss_str text = k->text;
+
+    k->text = (ss_str){0};
+    ss_str_addf(&k->text, "assumed %s, by convention; give --scheduler", text.s ? text.s : "");
+    k->text.failed |= text.failed;
+    ss_str_release(&text);
+}
+
 static ss_code open_file(const ss_noising_options *opt, ss_noising *k, ss_err *e)
 {
     const bool betas = has_beta_options(opt);
     ss_json j = {0};
     ss_err why = {0};
-    ss_code rc = ss_json_load(&j, opt->file, &why);
+    ss_code rc = load(opt, &j, &why);
 
     if (rc == SS_FORMAT) { /* not JSON: an error only for callers that need the schedule */
         k->unknown = why;
@@ -429,12 +452,13 @@ static ss_code open_file(const ss_noising_options *opt, ss_noising *k, ss_err *e
 
     if (betas && (!class || class->kind != SS_SCHEDULER_BETAS)) {
 
-        ss_note("%s is of %s, and --beta-* say otherwise: it is not read", opt->file,
+        ss_note("%s is of %s, and --beta-* say otherwise: it is not read", j.name,
                 SS_SHOW(name ? name : ""));
         ss_json_release(&j);
         return read_nothing(opt, k, e);
     }
     rc = set_options(opt, j.root, e);
+    k->assumed = !opt->file;
     if (rc == SS_OK && read_file(&j, class, k, &k->unknown) != SS_OK) {
         ss_str_release(&k->text);
         rc = k->unknown.code == SS_NOMEM ? ss_fail(e, SS_NOMEM, "%s", k->unknown.msg) : SS_OK;
@@ -457,8 +481,13 @@ static ss_code fill(const ss_noising_options *opt, ss_noising *k, ss_err *e)
         k->kind = SS_SCHEDULER_SCORE;
         ss_str_add(&k->text, "none: the network takes sigma itself");
     } else if (rc == SS_OK) {
-        rc = opt->file ? open_file(opt, k, e) : read_nothing(opt, k, e);
+        if (!opt->file && !opt->prediction && opt->ask_prediction && *opt->ask_prediction)
+            ss_fail(&k->unknown, SS_USAGE, "%s", opt->ask_prediction);
+        else
+            rc = opt->file || opt->inferred ? open_file(opt, k, e) : read_nothing(opt, k, e);
     }
+    if (rc == SS_OK && !opt->file && opt->inferred && k->unknown.code == SS_OK && k->assumed)
+        say_inferred(k);
     if (rc == SS_OK && k->unknown.code != SS_OK) {
         ss_noising_options nothing = *opt;
 

@@ -28,8 +28,14 @@
 
 #include "models/sampling/scheduler_class.h"
 
+#include <jansson.h>
+
 typedef struct {
     const char *file; /* scheduler_config.json; NULL: there is none */
+    /* What stands in for a file where there is none: its content as it was inferred (borrowed), and
+     * why it lacks what the network predicts, "" where it does not. NULL: nothing. */
+    const json_t *inferred;
+    const char *ask_prediction;
     /* Options that win over the file; NULL: none. The options --beta-* make it a schedule of betas,
      * whatever class the file names. */
     const char *beta_schedule, *beta_start, *beta_end, *prediction;

@@ -46,8 +46,9 @@ static bool write_tensors(const char *path, char *text)
 }
 
 /* Takes one component and reads all its values. */
-static void take(const char *path, const char *component, const char *variant)
+static void take(const char *path, const char *component, bool ema)
 {
+    const ss_single_options o = {.component = component, .ema = ema};
     ss_checkpoint *k = NULL;
     ss_single s;
     ss_err e = {0};
@@ -55,7 +56,7 @@ static void take(const char *path, const char *component, const char *variant)
     if (ss_checkpoint_open(path, NULL, &k, &e) != SS_OK)
         abort();
     ss_single_is_translated(k);
-    const ss_code rc = ss_single_take(k, component, variant, &s, &e);
+    const ss_code rc = ss_single_take(k, &o, &s, &e);
     fuzz_check(rc, &e);
     for (size_t i = 0; rc == SS_OK && i < ss_checkpoint_count(k); i++) {
         const ss_stored_tensor *t = ss_checkpoint_at(k, i);
@@ -81,8 +82,8 @@ void fuzz_single(const uint8_t *data, size_t size)
     const bool fine = text && write_tensors(path, text);
 
     for (size_t i = 0; fine && i < sizeof components / sizeof *components; i++)
-        take(path, components[i], NULL);
+        take(path, components[i], false);
     if (fine)
-        take(path, "unet", "ema");
+        take(path, "unet", true);
     free(text);
 }
