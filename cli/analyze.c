@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/components.h"
 #include "cli/keep.h"
 #include "cli/story.h"
 #include "cli/tables.h"
@@ -308,15 +309,18 @@ static void training_formats(cli_parser *p, report *rep)
     growth_formats(p, rep);
 }
 
-/* Prints a run over noise levels. */
-static ss_code analyze_levels(cli_parser *p, report *rep, const char *const *globs, int n_globs,
-                              ss_err *e)
+/* The formats for runs over noise levels. */
+static void usual_formats(cli_parser *p, report *rep)
 {
     static const char *const usual[] = {"fp16", "bf16", "fp8-e4m3", "fp8-e5m2"};
-    ss_code rc;
 
     default_formats(p, rep, usual, sizeof usual / sizeof *usual);
-    rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_ALL, &rep->all, e);
+}
+
+/* Prints a run over noise levels. */
+static ss_code analyze_levels(report *rep, const char *const *globs, int n_globs, ss_err *e)
+{
+    ss_code rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_ALL, &rep->all, e);
     if (rc == SS_OK)
         rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_PRODUCED, &rep->produced, e);
     if (rc == SS_OK)
@@ -325,7 +329,7 @@ static ss_code analyze_levels(cli_parser *p, report *rep, const char *const *glo
         rc = show_all(rep, e);
     if (rc == SS_OK)
         rc = cli_show_mechanism(&rep->out, &rep->run, NULL, 1, e);
-    rep->finding = ss_not_finite_any(&rep->bad);
+    rep->finding |= ss_not_finite_any(&rep->bad);
     ss_not_finite_release(&rep->bad);
     ss_sites_release(&rep->all);
     ss_sites_release(&rep->produced);
@@ -347,10 +351,80 @@ static ss_code analyze(cli_parser *p, report *rep, const char *const *globs, int
         const cli_training x = {rep->run,       globs,           n_globs, rep->formats,
                                 rep->n_formats, rep->n_overflow, rep->top};
         rc = cli_training_show(&x, &rep->out, &rep->finding, e);
-    } else if (rc == SS_OK)
-        rc = analyze_levels(p, rep, globs, n_globs, e);
+    } else if (rc == SS_OK) {
+        usual_formats(p, rep);
+        rc = analyze_levels(rep, globs, n_globs, e);
+    }
     ss_run_close(rep->run);
     return rc;
+}
+
+/* Prints one component's run under its name; nothing of one in which no glob matches. */
+static ss_code analyze_component(report *rep, const ss_component_verdicts *c,
+                                 const char *const *globs, int n_globs, ss_err *e)
+{
+    const char **kept = ss_calloc((size_t)n_globs + 1, sizeof *kept);
+    const int n = kept ? ss_globs_of_run(c->run, globs, n_globs, kept) : 0;
+    cli_tables all = rep->out;
+    ss_code rc = kept ? SS_OK : ss_no_memory(e, "components");
+
+    if (rc == SS_OK && (n || !n_globs)) {
+        rep->run = c->run;
+        rep->asked = (ss_structure_asked){0};
+        cli_begin_component(&all, c, &rep->out);
+        rc = analyze_levels(rep, kept, n, e);
+        rc = cli_end_component(&all, c, &rep->out, rc, e);
+    }
+    rep->out = all;
+    ss_free(kept);
+    return rc;
+}
+
+/* Prints runs of several components: which fails first, and then each. */
+static ss_code analyze_components(cli_parser *p, report *rep, ss_run *const *runs,
+                                  const char *const *globs, int n_globs, ss_err *e)
+{
+    ss_verdicts v = {0};
+    ss_code rc = SS_OK;
+
+    usual_formats(p, rep);
+    for (int i = 0; i < p->n_operands && rc == SS_OK; i++)
+        rc = cli_code_set(&rep->code, runs[i], e);
+    if (rc == SS_OK)
+        rc = ss_verdicts_find(runs, p->n_operands, globs, n_globs, rep->formats, rep->n_formats, &v,
+                              e);
+    if (rc == SS_OK)
+        rc = cli_show_components(&rep->out, &v, e);
+    for (int i = 0; i < v.n && rc == SS_OK; i++)
+        rc = analyze_component(rep, &v.list[i], globs, n_globs, e);
+    ss_verdicts_release(&v);
+    return rc;
+}
+
+/* Prints several runs: of components of a pipeline, or else of checkpoints of one network. */
+static ss_code analyze_several(cli_parser *p, report *rep, const char *steps,
+                               const char *const *globs, int n_globs, ss_err *e)
+{
+    ss_run **runs = ss_calloc((size_t)p->n_operands, sizeof *runs);
+    ss_code rc = runs ? SS_OK : ss_no_memory(e, "runs");
+
+    for (int i = 0; i < p->n_operands && rc == SS_OK; i++)
+        rc = ss_run_open(p->operands[i], &runs[i], e);
+    const bool components = rc == SS_OK && ss_runs_are_components(runs, p->n_operands);
+    if (components && steps)
+        rc = ss_fail(e, SS_USAGE,
+                     "--steps is for runs of one network; these are of several components");
+    else if (components)
+        rc = analyze_components(p, rep, runs, globs, n_globs, e);
+    for (int i = 0; runs && i < p->n_operands; i++)
+        ss_run_close(runs[i]);
+    ss_free(runs);
+    if (rc != SS_OK || components)
+        return rc;
+    growth_formats(p, rep);
+    const cli_trend x = {p->operands, p->n_operands, steps,          globs,
+                         n_globs,     rep->formats,  rep->n_formats, rep->top};
+    return cli_trend_show(&x, &rep->out, &rep->finding, e);
 }
 
 static int run(const cli_command *cmd, int argc, char **argv)
@@ -413,10 +487,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     if (!several && ss_is_dir(p.operands[0])) {
         rc = cli_story_show(p.operands[0], &rep.out, &e);
     } else if (several) {
-        growth_formats(&p, &rep);
-        const cli_trend x = {p.operands, p.n_operands, steps,         globs,
-                             n_globs,    rep.formats,  rep.n_formats, rep.top};
-        rc = cli_trend_show(&x, &rep.out, &rep.finding, &e);
+        rc = analyze_several(&p, &rep, steps, globs, n_globs, &e);
     } else
         rc = analyze(&p, &rep, globs, n_globs, &e);
     rc = cli_show_end(&rep.out, rc, &e);
@@ -438,6 +509,10 @@ const cli_command cmd_analyze = {
     "For several runs, each of another checkpoint of one training: how the largest activations\n"
     "grow with the training step, as a power law with the standard error of its exponent, and\n"
     "the step at which each module reaches the largest value of a format, with a 95 % interval.\n"
+    "\n"
+    "For several runs of different components of a pipeline, as `probe --components` makes them:\n"
+    "first which component fails first in each format, and how far the others are from it; then\n"
+    "each run by itself.\n"
     "\n"
     "For a folder of training runs as demo/story makes it: which findings hold and which are "
     "refuted.\n"

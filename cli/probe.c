@@ -3,8 +3,8 @@
 #include "analyze/one/headroom.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/components.h"
 #include "cli/probe_options.h"
-#include "cli/tables.h"
 #include "probe/components.h"
 
 #include <stdio.h>
@@ -55,49 +55,93 @@ static void check_contradictions(cli_parser *p, const ss_probe_options *opt)
         cli_usage(p, "--resume and --force exclude each other");
 }
 
-/* The first two tables of `analyze`: where activations grow, and how far overflow is. */
-static ss_code print_tables(const char *path, ss_err *e)
+enum { N_FORMATS = 4 };
+
+static ss_code parse_formats(ss_format formats[N_FORMATS], ss_err *e)
 {
-    enum { TOP = 8, N = 4 };
-    static const char *const names[N] = {"fp16", "bf16", "fp8-e4m3", "fp8-e5m2"};
-    ss_format formats[N];
-    ss_run *r = NULL;
-    ss_sites sites = {0};
+    static const char *const names[N_FORMATS] = {"fp16", "bf16", "fp8-e4m3", "fp8-e5m2"};
+    ss_code rc = SS_OK;
+
+    for (int i = 0; i < N_FORMATS && rc == SS_OK; i++)
+        rc = ss_format_parse(names[i], &formats[i], e);
+    return rc;
+}
+
+/* The first two tables of `analyze`: where activations grow, and how far overflow is. */
+static ss_code print_tables(ss_run *r, cli_tables *out, ss_err *e)
+{
+    enum { TOP = 8 };
+    ss_sites sites = {0}, produced = {0};
     ss_growth growth = {0};
     ss_headroom room = {0};
     ss_table t = {0};
-    cli_tables out = {0};
     ss_not_finite bad = {0};
-    ss_code rc = ss_run_open(path, &r, e);
+    ss_format formats[N_FORMATS];
+    ss_code rc = ss_not_finite_find(r, &bad, e);
 
-    if (rc == SS_OK && (rc = ss_not_finite_find(r, &bad, e)) == SS_OK)
-        rc = cli_say_not_finite(&out, &bad, SS_BAD_WEIGHTS, NULL, e);
-    if (rc == SS_OK && out.n_shown)
-        putchar('\n');
+    if (rc == SS_OK)
+        rc = cli_say_not_finite(out, &bad, SS_BAD_WEIGHTS, NULL, e);
     ss_not_finite_release(&bad);
-
-    for (int i = 0; i < N && rc == SS_OK; i++)
-        rc = ss_format_parse(names[i], &formats[i], e);
     if (rc == SS_OK)
-        rc = ss_sites_find(r, NULL, 0, SS_SITES_PRODUCED, &sites, e);
+        rc = parse_formats(formats, e);
     if (rc == SS_OK)
-        rc = ss_growth_find(r, &sites, SS_ALL, &growth, e);
-    if (rc == SS_OK && (rc = ss_growth_table(r, &growth, TOP, &t, e)) == SS_OK) {
-        ss_table_print(&t, stdout, 0);
-        ss_table_release(&t);
-        putchar('\n');
-    }
+        rc = ss_sites_find(r, NULL, 0, SS_SITES_ALL, &sites, e);
     if (rc == SS_OK)
-        rc = ss_headroom_find(r, &sites, formats, N, &room, e);
-    if (rc == SS_OK && (rc = ss_headroom_table(r, &room, TOP, &t, e)) == SS_OK) {
-        ss_table_print(&t, stdout, 0);
-        ss_table_release(&t);
-        putchar('\n');
-    }
+        rc = ss_sites_find(r, NULL, 0, SS_SITES_PRODUCED, &produced, e);
+    if (rc == SS_OK)
+        rc = ss_growth_find(r, &produced, SS_ALL, &growth, e);
+    if (rc == SS_OK && (rc = ss_growth_table(r, &growth, TOP, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    if (rc == SS_OK)
+        rc = ss_headroom_find(r, &sites, formats, N_FORMATS, &room, e);
+    if (rc == SS_OK && (rc = ss_headroom_table(r, &room, TOP, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
     ss_headroom_release(&room);
     ss_growth_release(&growth);
     ss_sites_release(&sites);
-    ss_run_close(r);
+    ss_sites_release(&produced);
+    return rc;
+}
+
+/* Prints which component fails first, and then the tables of each. */
+static ss_code print_components(ss_run *const *runs, int n, cli_tables *out, ss_err *e)
+{
+    ss_format formats[N_FORMATS];
+    ss_verdicts v = {0};
+    ss_code rc = parse_formats(formats, e);
+
+    if (rc == SS_OK)
+        rc = ss_verdicts_find(runs, n, NULL, 0, formats, N_FORMATS, &v, e);
+    if (rc == SS_OK)
+        rc = cli_show_components(out, &v, e);
+    for (int i = 0; i < v.n && rc == SS_OK; i++) {
+        cli_tables own;
+
+        cli_begin_component(out, &v.list[i], &own);
+        rc = cli_end_component(out, &v.list[i], &own, print_tables(v.list[i].run, &own, e), e);
+    }
+    ss_verdicts_release(&v);
+    return rc;
+}
+
+static ss_code print_runs(const ss_component_runs *made, ss_err *e)
+{
+    ss_run **runs = ss_calloc((size_t)made->n, sizeof *runs);
+    cli_tables out = {0};
+    ss_code rc = runs ? SS_OK : ss_no_memory(e, "runs");
+
+    for (int i = 0; i < made->n && rc == SS_OK; i++)
+        rc = ss_run_open(made->list[i].output, &runs[i], e);
+    if (rc == SS_OK)
+        rc =
+            made->n > 1 ? print_components(runs, made->n, &out, e) : print_tables(runs[0], &out, e);
+    for (int i = 0; runs && i < made->n; i++)
+        ss_run_close(runs[i]);
+    ss_free(runs);
+    if (rc == SS_OK)
+        putchar('\n');
+    for (int i = 0; i < made->n && rc == SS_OK; i++)
+        printf("%s\n", made->list[i].output);
     return rc;
 }
 
@@ -110,25 +154,18 @@ static void say_done(const ss_probe_summary *s, const char *component)
             (double)s->forward_flops / s->seconds * 1e-9, (double)s->peak_bytes / (1 << 20));
 }
 
-/* Probes each component, prints its tables, and the path of its run file. */
+/* Probes each component, and then prints what was found and the paths of the run files. */
 static ss_code probe_components(const ss_probe_options *opt, ss_component_runs *runs, ss_err *e)
 {
     for (int i = 0; i < runs->n; i++) {
         const ss_component_run *r = &runs->list[i];
-        ss_code rc = ss_components_probe(opt, runs, i, e);
+        const ss_code rc = ss_components_probe(opt, runs, i, e);
 
         if (rc != SS_OK)
             return rc;
         say_done(&r->summary, runs->n > 1 ? r->component : NULL);
-        if (runs->n > 1)
-            printf("%s\n\n", r->component);
-        rc = print_tables(r->output, e);
-        if (rc != SS_OK)
-            return rc;
     }
-    for (int i = 0; i < runs->n; i++)
-        printf("%s\n", runs->list[i].output);
-    return SS_OK;
+    return print_runs(runs, e);
 }
 
 static int run(const cli_command *cmd, int argc, char **argv)
@@ -179,7 +216,8 @@ const cli_command cmd_probe = {
     "Runs the network over noise levels and inputs and writes what every module did to\n"
     "RUN.h5: statistics, histograms of exponents, attention entropy, inputs with their\n"
     "spectra, denoised pictures and losses. Prints where activations grow and how far overflow\n"
-    "is; see 'sigmascope analyze RUN.h5' for more.",
+    "is; see 'sigmascope analyze RUN.h5' for more. Of several components, it prints first which\n"
+    "of them fails first in each format.",
     options,
     CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS,
     run,

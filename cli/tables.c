@@ -121,11 +121,14 @@ ss_code cli_say_not_finite(cli_tables *out, const ss_not_finite *x, ss_bad_part 
     return rc;
 }
 
+ss_code cli_say_more(cli_tables *out, const char *part, const char *text, bool follows, ss_err *e)
+{
+    return say(out, NULL, part, text, &follows, e);
+}
+
 ss_code cli_say(cli_tables *out, const char *part, const char *text, ss_err *e)
 {
-    bool begun = false;
-
-    return say(out, NULL, part, text, &begun, e);
+    return cli_say_more(out, part, text, false, e);
 }
 
 ss_code cli_show_not_finite(cli_tables *out, const ss_not_finite *x, int top, ss_err *e)

@@ -31,6 +31,8 @@ ss_code cli_say_not_finite(cli_tables *out, const ss_not_finite *x, ss_bad_part 
 
 /* Shows another sentence; nothing if text is NULL. */
 ss_code cli_say(cli_tables *out, const char *part, const char *text, ss_err *e);
+/* The same, on the line after the last sentence where `follows`. */
+ss_code cli_say_more(cli_tables *out, const char *part, const char *text, bool follows, ss_err *e);
 
 /* Shows which divergence it is (analyze/training/mechanism.h): the sentence and, if something grew,
  * the evidence; as text nothing for a training in which nothing grew. As JSON both are always

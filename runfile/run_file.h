@@ -112,7 +112,9 @@
 
 #define SS_RUN_FORMAT "sigmascope-run"
 #define SS_RUN_DENOISER "denoiser" /* role of a run whose file names none */
-#define SS_RUN_ROOT SS_ROOT        /* label of the module with the path "" */
+#define SS_RUN_TEXT "text"
+#define SS_RUN_VAE "vae"
+#define SS_RUN_ROOT SS_ROOT /* label of the module with the path "" */
 
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */

@@ -480,11 +480,50 @@ void ss_run_close(ss_run *r)
     ss_free(r);
 }
 
+bool ss_run_is_text(const ss_run *r)
+{
+    return strcmp(r->role, SS_RUN_TEXT) == 0;
+}
+
+bool ss_run_is_vae(const ss_run *r)
+{
+    return strcmp(r->role, SS_RUN_VAE) == 0;
+}
+
+const char *ss_run_sample_word(const ss_run *r)
+{
+    return ss_run_is_text(r) ? "token" : "sample";
+}
+
+const char *ss_run_input_word(const ss_run *r)
+{
+    return ss_run_is_text(r) ? "prompt" : "input";
+}
+
+char *ss_run_sample_label(const ss_run *r, int input, int sample, char *out, size_t n)
+{
+    const bool text = ss_run_is_text(r);
+    const char *name =
+        r->pictures && sample >= 0 ? r->pictures[(ptrdiff_t)input * r->n_samples + sample] : "";
+
+    if (sample < 0)
+        snprintf(out, n, "%s", text ? "whole" : "-");
+    else if (text && *name)
+        snprintf(out, n, "%d '%s'", sample, name);
+    else
+        snprintf(out, n, "%d%s%s", sample, *name ? ", " : "", name);
+    return out;
+}
+
 char *ss_run_sample_name(const ss_run *r, int input, int sample, char *out, size_t n)
 {
-    const char *picture = r->pictures ? r->pictures[(ptrdiff_t)input * r->n_samples + sample] : "";
+    char label[256];
 
-    snprintf(out, n, "sample %d%s%s", sample, *picture ? ", " : "", picture);
+    if (sample < 0)
+        snprintf(out, n, "%s", ss_run_is_text(r) ? "the whole prompt" : "-");
+    else
+        snprintf(out, n, "%s %s", ss_run_sample_word(r),
+                 ss_run_sample_label(r, input, sample, label, sizeof label));
     return out;
 }
 

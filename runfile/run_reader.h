@@ -117,8 +117,18 @@ ss_code ss_run_updates(ss_run *r, const char *name, const float **x, ss_err *e);
 size_t ss_run_at(const ss_run *r, int module, int port, int input, int sigma, int sample);
 size_t ss_run_attention_at(const ss_run *r, int layer, int head, int input, int sigma, int sample);
 
-/* Writes "sample 3", or "sample 3, cat.png" if its picture has a name; returns out. */
+/* True for a run of a text encoder: its inputs are prompts, its samples tokens, and it has no noise
+ * level. */
+bool ss_run_is_text(const ss_run *r);
+bool ss_run_is_vae(const ss_run *r);
+
+/* Writes "sample 3", or "sample 3, cat.png" if its picture has a name; of a text encoder "token 3
+ * 'cat'". Sample -1 is "-", and of a text encoder "the whole prompt". Returns out. */
 char *ss_run_sample_name(const ss_run *r, int input, int sample, char *out, size_t n);
+/* Same for a column that is headed ss_run_sample_word: "3, cat.png", "3 'cat'", "-", "whole". */
+char *ss_run_sample_label(const ss_run *r, int input, int sample, char *out, size_t n);
+const char *ss_run_sample_word(const ss_run *r); /* "sample" or "token" */
+const char *ss_run_input_word(const ss_run *r);  /* "input" or "prompt" */
 
 /* Index of a port, or -1. */
 int ss_run_port(const ss_run *r, const char *name);

@@ -67,6 +67,15 @@ static void add_bad(ss_bad_samples *b, ss_cell c)
         b->first = c;
 }
 
+static int module_named(const ss_run *r, const char *path)
+{
+    for (int m = 0; m < r->n_modules; m++) {
+        if (strcmp(r->modules[m], path) == 0)
+            return m;
+    }
+    return -1;
+}
+
 /* ---- weights ---- */
 
 static ss_code find_weights(look *l, ss_err *e)
@@ -115,6 +124,8 @@ static void look_at_site(look *l, ss_site s, bool *seen_nonzero)
     x->nothing_finite &= row.nothing_finite;
     if (!row.count)
         return;
+    if (ss_site_is_whole(l->r, l->absmax, l->nonfinite, s))
+        row.first.sample = -1;
     x->values += row.count;
     x->sites[x->n_sites++] = row;
 }
@@ -226,18 +237,41 @@ static bool head_is_bad(const ss_run *r, const head_sets *h, int layer, int head
     return false;
 }
 
+/* True if attention was recorded in the cell: of a text encoder a prompt's is at its first token
+ * alone, and the encoder of a VAE runs for pictures only. */
+static bool head_is_due(const look *l, int module, ss_cell c)
+{
+    if (ss_run_is_text(l->r) && c.sample > 0)
+        return false;
+    if (!ss_run_is_vae(l->r) || module < 0 || !l->absmax)
+        return true;
+    for (int p = 0; p < l->r->n_ports; p++) {
+        const ss_site s = {module, p};
+
+        if (!isnan(l->absmax[site_cell(l->r, s, c)]) || count_at(l, s, c))
+            return true;
+    }
+    return false;
+}
+
 static void look_at_head(look *l, const head_sets *h, int layer, int head)
 {
-    ss_bad_head row = {.layer = layer, .head = head, .of = (int)n_cells(l), .first = nowhere};
+    const int module = module_named(l->r, l->r->layers[layer]);
+    ss_bad_head row = {.layer = layer, .head = head, .first = nowhere};
 
     row.by_input = l->x->head_inputs + (ptrdiff_t)l->x->n_heads * l->r->n_inputs;
 
     for (size_t i = 0; i < n_cells(l); i++) {
-        const ss_cell c = cell_at(l, i);
+        ss_cell c = cell_at(l, i);
 
+        if (!head_is_due(l, module, c))
+            continue;
+        row.of++;
         /* all heads of a layer: not one was seen */
         if (head >= 0 && !head_is_bad(l->r, h, layer, head, c))
             continue;
+        if (ss_run_is_text(l->r))
+            c.sample = -1;
         if (row.count++ == 0)
             row.first = c;
         row.by_input[c.input]++;
@@ -274,15 +308,6 @@ static ss_code find_heads(look *l, ss_err *e)
 
 /* ---- what goes in, and what comes out ---- */
 
-static int module_named(const ss_run *r, const char *path)
-{
-    for (int m = 0; m < r->n_modules; m++) {
-        if (strcmp(r->modules[m], path) == 0)
-            return m;
-    }
-    return -1;
-}
-
 static bool spectrum_is_bad(const ss_run *r, const float *psd, ss_cell c)
 {
     const size_t at =
@@ -294,6 +319,21 @@ static bool spectrum_is_bad(const ss_run *r, const float *psd, ss_cell c)
             return true;
     }
     return false;
+}
+
+/* True if the encoder of a VAE made what its decoder saw, and that is not finite. */
+static bool encoder_is_bad(const look *l, ss_cell c)
+{
+    static const char *const last[] = {"encoder", "quant_conv"};
+    const int output = ss_run_port(l->r, "output");
+    bool bad = false;
+
+    for (size_t i = 0; i < sizeof last / sizeof *last && ss_run_is_vae(l->r); i++) {
+        const ss_site s = {module_named(l->r, last[i]), output};
+
+        bad |= s.module >= 0 && s.port >= 0 && l->absmax && count_at(l, s, c);
+    }
+    return bad;
 }
 
 static ss_code find_inputs(look *l, ss_err *e)
@@ -311,7 +351,8 @@ static ss_code find_inputs(look *l, ss_err *e)
         const ss_cell c = cell_at(l, i);
 
         b->of++;
-        if ((psd && spectrum_is_bad(l->r, psd, c)) || (port && count_at(l, s, c)))
+        if ((psd && spectrum_is_bad(l->r, psd, c) && !encoder_is_bad(l, c)) ||
+            (port && count_at(l, s, c)))
             add_bad(b, c);
     }
     return SS_OK;
@@ -492,6 +533,8 @@ static ss_code add_limit(look *l, const char *what, double limit, const char *gl
             if (hit && a.n_sites == 0) {
                 a.first = s;
                 a.cell = c;
+                if (ss_site_is_whole(l->r, l->absmax, l->nonfinite, s))
+                    a.cell.sample = -1;
             }
         }
         if (hit)
@@ -682,7 +725,11 @@ char *ss_cell_name(const ss_run *r, ss_cell c, char *out, size_t n)
     char sample[160];
 
     ss_run_sample_name(r, c.input, c.sample, sample, sizeof sample);
-    if (r->steps)
+    if (ss_run_is_text(r) && c.sample < 0)
+        snprintf(out, n, "prompt \"%.120s\"", r->inputs[c.input]);
+    else if (ss_run_is_text(r))
+        snprintf(out, n, "%s of prompt \"%.120s\"", sample, r->inputs[c.input]);
+    else if (r->steps)
         snprintf(out, n, "step %lld, %s", (long long)r->steps[c.sigma], sample);
     else
         snprintf(out, n, "sigma %g, input %.120s, %s", r->sigmas[c.sigma], r->inputs[c.input],

@@ -26,12 +26,14 @@
 #include "base/format.h"
 #include "base/table.h"
 
-/* A noise level, input and sample; indices into the run's axes, -1 without. */
+/* A noise level, input and sample; indices into the run's axes, -1 without. Of a text encoder,
+ * sample -1 is the whole prompt (ss_site_is_whole). */
 typedef struct {
     int sigma, input, sample;
 } ss_cell;
 
-/* "sigma 80, input noise:white, sample 2"; "step 250, sample 2" of a training. Returns out. */
+/* "sigma 80, input noise:white, sample 2"; "step 250, sample 2" of a training; of a text encoder
+ * "token 3 'cat' of prompt \"a cat\"", without the token where the sample is -1. Returns out. */
 char *ss_cell_name(const ss_run *r, ss_cell c, char *out, size_t n);
 
 typedef struct {

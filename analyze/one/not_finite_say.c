@@ -184,8 +184,8 @@ static void say_limits(const ss_not_finite *x, ss_str *s)
                     ss_site_name(x->run, a->first, name, sizeof name),
                     ss_cell_name(x->run, a->cell, where, sizeof where));
         if (!isnan(a->share))
-            ss_str_addf(s, "; at one place and noise level at most %.3g %% of the values are",
-                        100 * a->share);
+            ss_str_addf(s, "; at one place%s at most %.3g %% of the values are",
+                        ss_run_is_text(x->run) ? "" : " and noise level", 100 * a->share);
         ss_str_add(s, ". How large they would be without it is not known.");
     }
 }
@@ -238,24 +238,23 @@ char *ss_last_finite_say(const ss_not_finite *const *x, const char *const *names
 static void put_cell(const ss_run *r, ss_cell c, ss_table *t)
 {
     char text[200];
+    const double level = c.sigma < 0 ? NAN
+                         : r->steps  ? (double)r->steps[c.sigma]
+                                     : r->sigmas[c.sigma];
 
-    if (c.sigma < 0) {
-        ss_table_number(t, NAN);
-        ss_table_text(t, "-");
-        ss_table_text(t, "-");
-        return;
-    }
-    ss_table_number(t, r->steps ? (double)r->steps[c.sigma] : r->sigmas[c.sigma]);
-    ss_table_text(t, r->inputs[c.input]);
+    if (!ss_run_is_text(r))
+        ss_table_number(t, level);
+    ss_table_text(t, c.sigma < 0 ? "-" : r->inputs[c.input]);
     ss_table_text(t,
-                  ss_run_sample_name(r, c.input, c.sample, text, sizeof text) + strlen("sample "));
+                  c.sigma < 0 ? "-" : ss_run_sample_label(r, c.input, c.sample, text, sizeof text));
 }
 
 static void add_cell_columns(const ss_run *r, ss_table *t)
 {
-    ss_table_column(t, r->steps ? "step" : "sigma", SS_COL_NUMBER, "%g");
-    ss_table_column(t, "input", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sample", SS_COL_TEXT, NULL);
+    if (!ss_run_is_text(r))
+        ss_table_column(t, r->steps ? "step" : "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, ss_run_input_word(r), SS_COL_TEXT, NULL);
+    ss_table_column(t, ss_run_sample_word(r), SS_COL_TEXT, NULL);
 }
 
 static void add_part(const ss_run *r, const char *what, double count, double of, const char *first,
@@ -303,9 +302,9 @@ ss_code ss_not_finite_table(const ss_not_finite *x, ss_table *t, ss_err *e)
              t);
     add_part(r, "losses (samples)", x->losses.count, x->losses.of, "-", x->losses.first, t);
     if (ss_not_finite_any(x))
-        ss_table_note(t,
-                      "what is inf or NaN, each with the first of its kind; a sample is one of a "
-                      "noise level and input");
+        ss_table_note(t, "what is inf or NaN, each with the first of its kind%s",
+                      ss_run_is_text(r) ? "; a sample is a token of a prompt"
+                                        : "; a sample is one of a noise level and input");
     else
         ss_table_note(t, x->of_sites == 0 ? "nothing was recorded"
                          : x->unclear     ? "nothing is known to be inf or NaN"
@@ -338,9 +337,12 @@ ss_code ss_bad_sites_table(const ss_not_finite *x, int top, ss_table *t, ss_err 
     ss_table_note(
         t,
         "INF OR NaN in %d of %d places (%s%llu values), first in forward order, each with "
-        "its first %s, input and sample; %d shown",
+        "its first %s; %d shown",
         x->n_sites, x->of_sites, x->counted ? "" : "at least ", (ull)x->values,
-        r->steps ? "step" : "noise level", shown);
+        ss_run_is_text(r) ? "prompt and token"
+        : r->steps        ? "step, input and sample"
+                          : "noise level, input and sample",
+        shown);
     return SS_OK;
 }
 
@@ -394,6 +396,7 @@ ss_code ss_at_limit_table(const ss_not_finite *x, ss_table *t, ss_err *e)
     }
     ss_table_note(t,
                   "CUT OFF: places whose largest |x| is exactly the limit; at most so many %% of "
-                  "the values, at the place and noise level with most, are");
+                  "the values, at the place%s with most, are",
+                  ss_run_is_text(x->run) ? "" : " and noise level");
     return SS_OK;
 }

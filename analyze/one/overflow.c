@@ -35,16 +35,6 @@ static int first_sample(const ss_run *r, const uint64_t *bad, ss_site s, const s
     return -1;
 }
 
-/* "2, cat.png"; "-" of no sample. */
-static void put_sample(const ss_run *r, int input, int sample, ss_table *t)
-{
-    char text[200];
-
-    ss_table_text(t, sample < 0 ? "-"
-                                : ss_run_sample_name(r, input, sample, text, sizeof text) +
-                                      strlen("sample "));
-}
-
 /* "up_blocks.0, sample 2, cat.png": what is not finite first, and in which sample. */
 static void put_observed(const ss_run *r, const ss_overflow_row *x, ss_table *t)
 {
@@ -75,12 +65,15 @@ static void look(const ss_run *r, const ss_sites *sites, const float *absmax,
             row->first = s;
             row->weights = !over;
             row->absmax = over ? peak : weight;
-            row->sample = over ? largest_sample(r, absmax, s, row) : -1;
+            row->sample = over && !ss_site_is_whole(r, absmax, nonfinite, s)
+                              ? largest_sample(r, absmax, s, row)
+                              : -1;
         }
         if (bad && row->n_nonfinite++ == 0) {
             row->observed = s;
             row->nonfinite = bad;
-            row->bad_sample = first_sample(r, nonfinite, s, row);
+            row->bad_sample =
+                ss_site_is_whole(r, absmax, nonfinite, s) ? -1 : first_sample(r, nonfinite, s, row);
         }
     }
 }
@@ -161,7 +154,8 @@ void ss_overflow_release(ss_overflow *o)
 
 ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss_err *e)
 {
-    char name[512], cut[128] = "";
+    const bool text_run = ss_run_is_text(r);
+    char name[512], text[200], cut[128] = "";
     int shown = 0;
     ss_format own;
     ss_code rc = ss_table_init(t, o->title, e);
@@ -169,9 +163,10 @@ ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss
     if (rc != SS_OK)
         return rc;
     ss_table_column(t, "first module over", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
-    ss_table_column(t, "input", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sample", SS_COL_TEXT, NULL);
+    if (!text_run)
+        ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, ss_run_input_word(r), SS_COL_TEXT, NULL);
+    ss_table_column(t, ss_run_sample_word(r), SS_COL_TEXT, NULL);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "over % min", SS_COL_NUMBER, "%.2g");
     ss_table_column(t, "max", SS_COL_NUMBER, "%.2g");
@@ -187,9 +182,12 @@ ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss
         if (x->weights)
             snprintf(name + strlen(name), sizeof name - strlen(name), " (weights)");
         ss_table_text(t, x->n_over ? name : "-");
-        ss_table_number(t, r->sigmas[x->sigma]);
+        if (!text_run)
+            ss_table_number(t, r->sigmas[x->sigma]);
         ss_table_text(t, r->inputs[x->input]);
-        put_sample(r, x->input, x->sample, t);
+        ss_table_text(t, x->n_over && !x->weights
+                             ? ss_run_sample_label(r, x->input, x->sample, text, sizeof text)
+                             : "-");
         ss_table_number(t, x->absmax);
         ss_table_number(t, 100 * x->range.over_least);
         ss_table_number(t, 100 * x->range.over_most);
@@ -200,10 +198,10 @@ ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss
     if (ss_run_format(r, &own) && own.saturate && own.max <= o->format.max) /* so nothing can be */
         snprintf(cut, sizeof cut, "; the run was made in %s, which cuts values off at %.5g",
                  own.name, own.max);
-    ss_table_note(t,
-                  "first in forward order over %.5g (%s); %d of %d pairs of noise level and input "
-                  "overflow or are not finite%s%s",
-                  o->format.max, o->format.name, shown, o->n, cut,
-                  o->has_hist ? "" : "; no histogram, so no shares");
+    ss_table_note(
+        t, "first in forward order over %.5g (%s); %d of %d %s overflow or are not finite%s%s",
+        o->format.max, o->format.name, shown, o->n,
+        text_run ? "prompts" : "pairs of noise level and input", cut,
+        o->has_hist ? "" : "; no histogram, so no shares");
     return SS_OK;
 }

@@ -15,13 +15,13 @@ typedef struct {
     int n_over;         /* sites that overflow */
     ss_site first;      /* meaningful when n_over > 0 */
     double absmax;      /* there */
-    int sample;         /* the one with that value */
+    int sample;         /* the one with that value; -1: of weights, or a whole prompt */
     ss_range range;     /* there; all NaN without histogram */
     bool weights;       /* at `first` the weights overflow and the values do not */
     int n_nonfinite;    /* sites with inf or NaN */
     ss_site observed;   /* the first of them, when n_nonfinite > 0 */
     uint64_t nonfinite; /* values that are, at that site */
-    int bad_sample;     /* the first that has any */
+    int bad_sample;     /* the first that has any; -1: the whole prompt */
 } ss_overflow_row;
 
 typedef struct {

@@ -265,6 +265,21 @@ void ss_sites_release(ss_sites *s)
     *s = (ss_sites){0};
 }
 
+bool ss_site_is_whole(const ss_run *r, const float *absmax, const uint64_t *nonfinite, ss_site s)
+{
+    if (!ss_run_is_text(r) || r->n_samples == 1)
+        return false;
+    for (int i = 0; i < r->n_inputs; i++)
+        for (int k = 0; k < r->n_sigmas; k++) {
+            const size_t at = ss_run_at(r, s.module, s.port, i, k, 0);
+
+            for (int n = 1; n < r->n_samples; n++)
+                if (!isnan(absmax[at + (size_t)n]) || (nonfinite && nonfinite[at + (size_t)n]))
+                    return false;
+        }
+    return true;
+}
+
 char *ss_site_name(const ss_run *r, ss_site s, char *out, size_t n)
 {
     if (strcmp(r->ports[s.port], "output") == 0)

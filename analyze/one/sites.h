@@ -62,6 +62,10 @@ double ss_site_weight(const ss_run *r, const float *weights, ss_site s);
 /* True when the module is inside of `outer`, at any depth, or outer is the whole model. */
 bool ss_module_inside(const char *path, const char *outer);
 
+/* True for a site of a text encoder whose values belong to a whole prompt (attention's logits, a
+ * pooled state), not to a token: they are at the first sample, and no other has any. */
+bool ss_site_is_whole(const ss_run *r, const float *absmax, const uint64_t *nonfinite, ss_site s);
+
 /* "up_blocks.0", or "up_blocks.0 (residual)" at another port than output; returns out. */
 char *ss_site_name(const ss_run *r, ss_site s, char *out, size_t n);
 

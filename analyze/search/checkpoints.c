@@ -97,8 +97,8 @@ static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, 
         row->where = ss_strdup(ss_witness_name(r, &w, name, sizeof name));
         row->input = ss_strdup(w.input >= 0 ? r->inputs[w.input] : "-");
         if (w.sample >= 0)
-            ss_run_sample_name(r, w.input, w.sample, sample, sizeof sample);
-        row->sample = ss_strdup(w.sample >= 0 ? sample + strlen("sample ") : "-");
+            ss_run_sample_label(r, w.input, w.sample, sample, sizeof sample);
+        row->sample = ss_strdup(w.sample >= 0 ? sample : "-");
         row->measure = ss_str_detach(&part);
         if (!row->where || !row->input || !row->sample || !row->measure)
             rc = ss_no_memory(e, "checkpoints");
