@@ -72,7 +72,7 @@ ss_code ss_pickle_run(ss_pickle_store *s, const unsigned char *data, size_t n, s
  * args, out of what is known here; anything else becomes an OBJECT. */
 ss_code ss_pickle_call(ss_pickle_store *s, ss_pickle_value *callee, ss_pickle_value *args,
                        ss_pickle_value **made, ss_err *e);
-/* What a persistent id stands for, as torch writes them. */
+/* Makes what a persistent id stands for, as torch writes them. */
 ss_code ss_pickle_persistent(ss_pickle_store *s, const ss_pickle_value *id, ss_pickle_value **made,
                              ss_err *e);
 

@@ -143,7 +143,7 @@ static ss_code make_tensor(ss_pickle_store *s, const ss_pickle_value *args,
     return SS_OK;
 }
 
-/* What is known here, by name. */
+/* Meanings of what pickles call. */
 typedef enum { OTHER, DICT, BYTES, TENSOR_V2, TENSOR_V3, AROUND_TENSOR, FROM_TYPE } callable;
 
 static callable known(const ss_pickle_value *callee)

@@ -134,7 +134,7 @@ static bool is_key(const ss_pickle_value *key, const char *text, size_t n)
            memcmp(number, text, n) == 0;
 }
 
-/* What a key of n bytes leads to, in a dict, a list or an object. */
+/* Takes a step to where a key of n bytes leads in a dict, a list or an object. */
 static const ss_pickle_value *step(const ss_pickle_value *v, const char *key, size_t n)
 {
     if (!v)

@@ -132,12 +132,9 @@ static ss_code place(ss_pickle_store *s, ss_pickle_tensor *t, ss_err *e)
     t->t.usable = usable_type(t->t.type, &t->t.dtype);
     t->t.source = t;
     t->values = x->data;
-    if (!last_value(t, &numel, &last) ||
-        __builtin_mul_overflow((size_t)numel, t->size, &t->t.bytes))
-        return ss_fail(e, SS_FORMAT,
-                       "%s: a tensor of shape %s on storage %.32s has sizes or strides "
-                       "that no tensor has",
-                       s->path, ss_stored_shape_text(&t->t, shape, sizeof shape), "");
+    if (!last_value(t, &numel, &last) || __builtin_mul_overflow((size_t)numel, t->size, &t->t.bytes))
+        return ss_fail(e, SS_FORMAT, "%s: a tensor has shape %s, or strides, that cannot be",
+                       s->path, ss_stored_shape_text(&t->t, shape, sizeof shape));
     values = x->bytes / t->size;
     if (numel && (uint64_t)last >= values)
         return ss_fail(e, SS_FORMAT,
