@@ -75,6 +75,9 @@ typedef struct cli_command {
     "model.safetensors, "                                                        \
     "a file of weights"
 #define CLI_SCHEDULER_HELP "scheduler_config.json, or a folder with it (default: the model's own)"
+#define CLI_KEY_HELP                                                                            \
+    "keys that lead to the model in a pickle or DCP folder, as state_dict.model (default: the " \
+    "usual ones)"
 #define CLI_VARIANT_HELP                                                                          \
     "which weights: NAME of diffusion_pytorch_model.NAME.safetensors, fp16 or non_ema (default: " \
     "the "                                                                                        \

@@ -39,6 +39,7 @@ enum {
     OPT_INTERVENE,
     OPT_VARIANT,
     OPT_EMA,
+    OPT_KEY,
     OPT_IGNORE,
     OPT_CONFIG,
     OPT_SCHEDULER,
@@ -92,6 +93,7 @@ static const cli_option options[] = {
      "cosine-attention[:SCALE]@GLOB"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
+    {OPT_KEY, "key", "KEYS", CLI_KEY_HELP},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
@@ -165,6 +167,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_IGNORE: cli_append(p, &s->ignore, &each->network.n_ignore); break;
     case OPT_VARIANT: each->network.variant = p->arg; break;
     case OPT_EMA: each->network.ema = true; break;
+    case OPT_KEY: each->network.key = p->arg; break;
     case OPT_CONFIG: each->network.config = p->arg; break;
     case OPT_SCHEDULER: each->network.scheduler = p->arg; break;
     case OPT_BETA_SCHEDULE: each->network.beta_schedule = p->arg; break;

@@ -15,6 +15,7 @@ enum {
     OPT_DEPTH = 1,
     OPT_TOP,
     OPT_VARIANT,
+    OPT_KEY,
     OPT_EMA,
     OPT_IGNORE,
     OPT_CONFIG,
@@ -27,6 +28,7 @@ static const cli_option options[] = {
     {OPT_TOP, "top", "N", "how many weights, or differences, are listed (default 12, 0: all)"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
+    {OPT_KEY, "key", "KEYS", CLI_KEY_HELP},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
@@ -176,9 +178,9 @@ static ss_code inspect_two(const cli_parser *p, ss_ctx *c, const choice *o, ss_e
     if (rc == SS_OK)
         rc = ss_model_paths_find(p->operands[1], &o->model.places, &b, e);
     if (rc == SS_OK)
-        rc = ss_checkpoint_open(a.weights, o->model.variant, &ka, e);
+        rc = ss_checkpoint_open(a.weights, &o->model.weights, &ka, e);
     if (rc == SS_OK)
-        rc = ss_checkpoint_open(b.weights, o->model.variant, &kb, e);
+        rc = ss_checkpoint_open(b.weights, &o->model.weights, &kb, e);
     if (rc == SS_OK)
         rc = ss_checkpoint_cast(ka, e);
     if (rc == SS_OK)
@@ -210,7 +212,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_DEPTH: cli_int(&p, 0, 64, &o.depth); break;
         case OPT_TOP: cli_int(&p, 0, 1 << 20, &o.top); break;
         case OPT_IGNORE: cli_append(&p, &o.ignore, &o.model.n_ignore); break;
-        case OPT_VARIANT: o.model.variant = p.arg; break;
+        case OPT_VARIANT: o.model.weights.variant = p.arg; break;
+        case OPT_KEY: o.model.weights.key = p.arg; break;
         case OPT_EMA: o.model.places.ema = true; break;
         case OPT_CONFIG: o.model.places.config = p.arg; break;
         case OPT_COMPONENT: o.model.places.component = p.arg; break;

@@ -38,6 +38,7 @@ enum {
     OPT_PROBE_INTERVENE,
     OPT_PROBE_VARIANT,
     OPT_PROBE_EMA,
+    OPT_PROBE_KEY,
     OPT_PROBE_IGNORE,
     OPT_PROBE_CONFIG,
     OPT_PROBE_SCHEDULER,
@@ -92,6 +93,7 @@ enum {
      "cosine-attention[:SCALE]@GLOB"}, \
     {OPT_PROBE_VARIANT, "variant", "NAME", CLI_VARIANT_HELP}, \
     {OPT_PROBE_EMA, "ema", NULL, CLI_EMA_HELP}, \
+    {OPT_PROBE_KEY, "key", "KEYS", CLI_KEY_HELP}, \
     {OPT_PROBE_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP}, \
     {OPT_PROBE_CONFIG, "config", "PATH", CLI_CONFIG_HELP}, \
     {OPT_PROBE_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP}, \

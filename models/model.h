@@ -22,8 +22,8 @@ typedef struct ss_model ss_model;
 typedef struct {
     const char *const *ignore; /* globs of tensors of the checkpoint that need not be used */
     int n_ignore;
-    const char *variant;    /* "fp16"; NULL: as weight_files.h picks */
-    ss_model_places places; /* files that are not where they are looked for */
+    ss_checkpoint_options weights; /* which of several */
+    ss_model_places places;        /* files that are not where they are looked for */
 } ss_model_options;
 
 /* Opens a model folder, a pipeline folder, the folder of the network in one, or a file of weights

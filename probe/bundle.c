@@ -216,6 +216,7 @@ static void write_shell(const bundle *b, ss_str *s)
     const struct {
         const char *option, *value;
     } texts[] = {{"variant", o->network.variant},
+                 {"key", o->network.key},
                  {"config", b->config},
                  {"guidance-embed", o->guidance_embed},
                  {"scheduler", b->scheduler},

@@ -74,7 +74,7 @@ ss_model_options ss_network_files(const ss_network_options *opt)
 {
     return (ss_model_options){.ignore = opt->ignore,
                               .n_ignore = opt->n_ignore,
-                              .variant = opt->variant,
+                              .weights = {.variant = opt->variant, .key = opt->key},
                               .places = {.config = opt->config,
                                          .scheduler = opt->scheduler,
                                          .component = opt->component,

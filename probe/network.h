@@ -20,11 +20,12 @@
 #define SS_TIMESTEP_EXACT "none"
 
 typedef struct {
-    const char *model;         /* folder */
-    const char *component;     /* folder of the network in a pipeline; NULL: the denoiser */
-    const char *variant;       /* variant of the weights (models/file/weight_files.h), or NULL */
-    bool ema;                  /* the average beside the network (models/average_folder.h) */
-    int height, width;         /* of the input; 0: the model's sample_size */
+    const char *model;     /* folder */
+    const char *component; /* folder of the network in a pipeline; NULL: the denoiser */
+    const char *variant;   /* variant of the weights (models/file/weight_files.h), or NULL */
+    const char *key;       /* dict of weights in a pickle (models/file/tensor_groups.h), or NULL */
+    bool ema;              /* the average beside the network (models/average_folder.h) */
+    int height, width;     /* of the input; 0: the model's sample_size */
     const char *const *ignore; /* globs of tensors of the checkpoint that are not used */
     int n_ignore;
     const char *config;        /* config.json or its folder; NULL: the model's own */

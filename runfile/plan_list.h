@@ -48,6 +48,7 @@
     OPTION(TEXT, DATA, "component", "--components", NULL, network.component) \
     OPTION(TEXT, DATA, "variant", "--variant", NULL, network.variant) \
     OPTION(FLAG, DATA, "ema", "--ema", false, network.ema) \
+    OPTION(TEXT, DATA, "key", "--key", NULL, network.key) \
     OPTION(TEXTS, DATA, "ignore_extra", "--ignore-extra", NULL, network.ignore, network.n_ignore) \
     OPTION(TEXT, FORM, "config", "--config", NULL, network.config) \
     OPTION(TEXT, FORM, "scheduler", "--scheduler", NULL, network.scheduler) \

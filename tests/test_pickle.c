@@ -233,7 +233,7 @@ static void test_hostile(void **state)
         size_t n;
         const char *want;
     } cases[] = {
-        BAD("", "ends without an end mark"),
+        BAD("", "the file is empty"),
         BAD(".", "no value on the stack"),
         BAD("(.", "no value on the stack"),
         BAD("\xff", "byte 0: an unknown opcode"),

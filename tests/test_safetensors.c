@@ -262,7 +262,8 @@ static void open_fails(const char *variant, ss_code code, const char *want)
 {
     ss_checkpoint *k;
     ss_err e = {0};
-    const ss_code rc = ss_checkpoint_open(tmp_dir, variant, &k, &e);
+    const ss_code rc =
+        ss_checkpoint_open(tmp_dir, &(ss_checkpoint_options){.variant = variant}, &k, &e);
 
     if (rc != code || !strstr(e.msg, want))
         fail_msg("code %d and '%s', not %d and '...%s...'", rc, e.msg, code, want);
@@ -289,7 +290,8 @@ static void test_checkpoints(void **state)
     make_file(WHOLE ".fp16.safetensors", TENSOR("c"), -1, 4);
     open_fails(NULL, SS_USAGE, "pick one by its variant, as with --variant fp16");
     open_fails("ema", SS_USAGE, "there is no variant ema of the weights; there are: fp16");
-    assert_int_equal(ss_checkpoint_open(tmp_dir, "fp16", &k, &e), SS_OK);
+    assert_int_equal(
+        ss_checkpoint_open(tmp_dir, &(ss_checkpoint_options){.variant = "fp16"}, &k, &e), SS_OK);
     assert_non_null(ss_checkpoint_find(k, "c"));
     ss_checkpoint_close(k);
 
@@ -353,7 +355,7 @@ static void opens(const char *variant, const char *tensor)
     ss_checkpoint *k;
     ss_err e = {0};
 
-    if (ss_checkpoint_open(tmp_dir, variant, &k, &e) != SS_OK)
+    if (ss_checkpoint_open(tmp_dir, &(ss_checkpoint_options){.variant = variant}, &k, &e) != SS_OK)
         fail_msg("%s: %s", variant ? variant : "no variant", e.msg);
     if (!ss_checkpoint_find(k, tensor))
         fail_msg("%s: not %s", ss_checkpoint_name(k), tensor);
@@ -419,10 +421,11 @@ static void test_weights_of_other_kinds(void **state)
     enter_folder("kinds");
     write_text("optimizer.bin", "");
     open_fails(NULL, SS_IO, "no weights");
-    write_text(WHOLE ".fp16.bin", "");
-    write_text(WHOLE ".bin", "");
-    open_fails(NULL, SS_UNSUPPORTED, "not in safetensors but in " WHOLE ".bin, " WHOLE ".fp16.bin");
+    write_text(WHOLE ".msgpack", "");
+    open_fails(NULL, SS_UNSUPPORTED, "its weights are Flax's, " WHOLE ".msgpack");
     open_fails("fp16", SS_UNSUPPORTED, "save_pretrained(");
+    write_text(WHOLE ".bin", "");
+    open_fails(NULL, SS_FORMAT, WHOLE ".bin: the file is empty");
     write_text(WHOLE ".safetensors", pointer);
     open_fails(NULL, SS_FORMAT, "a git-lfs pointer; the file itself, of 3438167540 bytes");
     write_text(WHOLE ".safetensors", "version https://git-lfs");

@@ -31,6 +31,7 @@ struct ss_checkpoint {
     size_t n_blocks, cap_blocks;
     char **notes;
     size_t n_notes, cap_notes;
+    const char *key; /* while it is opened */
 };
 
 /* Appends p, the list's to free from then on; p is freed where memory is out. */
@@ -52,6 +53,16 @@ static ss_code add_path(ss_checkpoint *k, const char *path, ss_err *e)
     return append((void ***)&k->paths, &k->n_paths, &k->cap_paths, ss_strdup(path), path, e);
 }
 
+static ss_code take_notes(ss_checkpoint *k, const shard *x, ss_err *e)
+{
+    const char *note;
+    ss_code rc = SS_OK;
+
+    for (int i = 0; rc == SS_OK && x->format->note && (note = x->format->note(x->file, i)); i++)
+        rc = ss_checkpoint_say(k, e, "%s", note);
+    return rc;
+}
+
 static ss_code add_shard(ss_checkpoint *k, const ss_weight_format *format, const char *path,
                          ss_err *e)
 {
@@ -64,9 +75,9 @@ static ss_code add_shard(ss_checkpoint *k, const ss_weight_format *format, const
     k->shards[k->n_shards] = (shard){.format = format};
     rc = add_path(k, path, e);
     if (rc == SS_OK)
-        rc = format->open(path, &k->shards[k->n_shards].file, e);
+        rc = format->open(k->paths[k->n_paths - 1], k->key, &k->shards[k->n_shards].file, e);
     if (rc == SS_OK)
-        k->n_shards++;
+        rc = take_notes(k, &k->shards[k->n_shards++], e);
     return rc;
 }
 
@@ -222,19 +233,28 @@ static ss_code find_weights(const char *path, const char *variant, ss_weight_fil
     return named ? ss_weight_file_take(path, w, e) : ss_weight_file_find(path, variant, w, e);
 }
 
-ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint **out, ss_err *e)
+ss_code ss_checkpoint_open(const char *path, const ss_checkpoint_options *opt, ss_checkpoint **out,
+                           ss_err *e)
 {
+    static const ss_checkpoint_options usual = {0};
     ss_weight_file w = {0};
     char *folder = NULL;
     ss_checkpoint *k = ss_calloc(1, sizeof *k);
-    ss_code rc = k ? find_weights(path, variant, &w, &folder, e) : ss_no_memory(e, path);
 
+    opt = opt ? opt : &usual;
+    ss_code rc = k ? find_weights(path, opt->variant, &w, &folder, e) : ss_no_memory(e, path);
+    if (rc == SS_OK) {
+        k->key = opt->key;
+        if (w.note)
+            rc = ss_checkpoint_say(k, e, "%s", w.note);
+    }
     if (rc == SS_OK)
         rc = w.index ? open_index(k, w.format, folder, w.path, e)
                      : add_shard(k, w.format, w.path, e);
     if (rc == SS_OK && !k->tensors)
         rc = gather(k, e);
     if (rc == SS_OK) {
+        k->key = NULL;
         k->variant = w.variant;
         w.variant = NULL;
         if (w.beside)
@@ -319,7 +339,7 @@ ss_code ss_checkpoint_say(ss_checkpoint *k, ss_err *e, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    return append((void ***)&k->notes, &k->n_notes, &k->cap_notes, ss_strdup(text), k->paths[0], e);
+    return append((void ***)&k->notes, &k->n_notes, &k->cap_notes, ss_strdup(text), text, e);
 }
 
 const char *ss_checkpoint_note(const ss_checkpoint *k, int i)

@@ -9,9 +9,16 @@
 
 typedef struct ss_checkpoint ss_checkpoint; /* checkpoint_edit.h changes what is in it */
 
-/* Opens the weights in a folder, of the variant that is asked for (weight_files.h); or, where path
- * is a file, that file or the shards of that index. */
-ss_code ss_checkpoint_open(const char *path, const char *variant, ss_checkpoint **k, ss_err *e);
+/* Which weights are meant; each may be NULL. */
+typedef struct {
+    const char *variant; /* "fp16" (weight_files.h) */
+    const char *key;     /* of the dict in a pickle, "state_dict.model" (tensor_groups.h) */
+} ss_checkpoint_options;
+
+/* Opens the weights in a folder; or, where path is a file, that file or the shards of that index.
+ * opt may be NULL. */
+ss_code ss_checkpoint_open(const char *path, const ss_checkpoint_options *opt, ss_checkpoint **k,
+                           ss_err *e);
 void ss_checkpoint_close(ss_checkpoint *k); /* NULL is fine */
 
 /* The name of the weights in messages: the file, or the index of the shards. */

@@ -275,6 +275,8 @@ static ss_code read_any(ss_pickle *p, const void *data, size_t n, ss_err *e)
 {
     enum { TAR_MARK = 257 };
 
+    if (!n)
+        return ss_fail(e, SS_FORMAT, "%s: the file is empty", p->path);
     if (ss_file_check_fetched(p->path, data, n, e) != SS_OK)
         return SS_FORMAT;
     if (ss_zip_begins(data, n))

@@ -46,7 +46,6 @@ typedef struct ss_pickle_value ss_pickle_value;
  * limit of its depth, and of its length. */
 struct ss_pickle_value {
     ss_pickle_kind kind;
-    bool seen; /* a mark for one walk (state_dict.c) */
     union {
         bool truth;
         int64_t number;

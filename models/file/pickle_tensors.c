@@ -132,7 +132,8 @@ static ss_code place(ss_pickle_store *s, ss_pickle_tensor *t, ss_err *e)
     t->t.usable = usable_type(t->t.type, &t->t.dtype);
     t->t.source = t;
     t->values = x->data;
-    if (!last_value(t, &numel, &last) || __builtin_mul_overflow((size_t)numel, t->size, &t->t.bytes))
+    if (!last_value(t, &numel, &last) ||
+        __builtin_mul_overflow((size_t)numel, t->size, &t->t.bytes))
         return ss_fail(e, SS_FORMAT, "%s: a tensor has shape %s, or strides, that cannot be",
                        s->path, ss_stored_shape_text(&t->t, shape, sizeof shape));
     values = x->bytes / t->size;

@@ -286,11 +286,12 @@ const char *ss_safetensors_metadata(const ss_safetensors *f, const char *key)
     return json_string_value(json_object_get(json_object_get(f->header, "__metadata__"), key));
 }
 
-static ss_code open_shard(const char *path, void **shard, ss_err *e)
+static ss_code open_shard(const char *path, const char *key, void **shard, ss_err *e)
 {
     ss_safetensors *f;
     const ss_code rc = ss_safetensors_open(path, &f, e);
 
+    (void)key;
     if (rc == SS_OK)
         *shard = f;
     return rc;
@@ -313,7 +314,7 @@ static void close_shard(void *shard)
 
 const ss_weight_format ss_safetensors_format = {
     .name = "safetensors",
-    .ending = ".safetensors",
+    .endings = {".safetensors"},
     .open = open_shard,
     .count = count_of_shard,
     .at = tensor_of_shard,

@@ -26,7 +26,7 @@ enum { N_STEMS = sizeof stems / sizeof *stems };
 
 enum { MAX_LISTED = 8, MAX_ENTRIES = 1 << 20 };
 
-typedef enum { NOTHING, WEIGHTS, PART, PICKLE } kind;
+typedef enum { NOTHING, WEIGHTS, PART, FLAX } kind;
 
 typedef struct {
     char *name;
@@ -60,25 +60,20 @@ static bool is_part(const char *name)
     return of && of > name && of[-1] >= '0' && of[-1] <= '9' && of[4] >= '0' && of[4] <= '9';
 }
 
-/* True for files that hold weights in a format that is not read here, and not other states that a
- * training leaves. */
-static bool is_pickle(const char *name)
+/* True for files that are no weights: the table of classes of a model without a pipeline, and other
+ * states that a training leaves. */
+static bool is_other(const char *name)
 {
-    static const char *const ends[] = {".bin", ".bin.index.json", ".ckpt", ".pt",
-                                       ".pth", ".msgpack"};
-    static const char *const others[] = {
-        "optimizer", "scheduler", "random_states", "training_args",
-        "rng",       "scaler",    "sampler",       "pytorch_lora_weights"};
+    static const char *const starts[] = {
+        "class_embeddings.", "pytorch_lora_weights", "optimizer", "scheduler",
+        "random_states",     "training_args",        "rng",       "scaler",
+        "sampler",           "training_state."};
 
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        if (starts_with(name, others[i]))
-            return false;
-    }
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        if (ends_with(name, strlen(name), ends[i]))
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        if (starts_with(name, starts[i]))
             return true;
     }
-    return false;
+    return strstr(name, "optim_states") != NULL; /* DeepSpeed's */
 }
 
 static char *copy(const char *s, size_t n)
@@ -130,16 +125,17 @@ static bool read_index(const char *rest, char **variant, bool *failed)
     return true;
 }
 
-/* Understands a name as a file of a format, else leaves *to as it is; false where memory is out. */
-static bool understand_as(const ss_weight_format *f, const char *name, entry *to)
+/* Understands a name as a file of a format by one of its endings, else leaves *to as it is; false
+ * where memory is out. */
+static bool understand_as(const ss_weight_format *f, int ending, const char *name, entry *to)
 {
-    const size_t n = strlen(name), m = strlen(f->ending);
-    const char *inside = strstr(name, f->ending);
+    const char *end = f->endings[ending], *inside = strstr(name, end);
+    const size_t n = strlen(name), m = strlen(end);
     bool failed = false;
 
-    if (ends_with(name, n, f->ending) && is_part(name)) {
+    if (ends_with(name, n, end) && is_part(name)) {
         to->kind = PART;
-    } else if (ends_with(name, n, f->ending)) {
+    } else if (ends_with(name, n, end)) {
         to->kind = WEIGHTS;
         to->w.variant = split_variant(name, n - m, &to->w.stem);
     } else if (inside && inside[m] == '.' && read_index(inside + m + 1, &to->w.variant, &failed)) {
@@ -153,22 +149,26 @@ static bool understand_as(const ss_weight_format *f, const char *name, entry *to
             to->w.variant = before;
     }
     to->w.format = f;
+    to->w.ending = ending;
     return to->kind != WEIGHTS || to->w.variant;
 }
 
 /* Understands a name; false where memory is out. */
 static bool understand(const char *name, entry *to)
 {
+    const ss_weight_format *f;
+
     *to = (entry){.kind = NOTHING};
-    /* neither is weights; the first is the table of classes of a model without a pipeline */
-    if (starts_with(name, "class_embeddings.") || starts_with(name, "pytorch_lora_weights"))
+    if (is_other(name))
         return true;
-    for (int i = 0; ss_weight_format_at(i) && to->kind == NOTHING; i++) {
-        if (!understand_as(ss_weight_format_at(i), name, to))
-            return false;
+    for (int i = 0; (f = ss_weight_format_at(i)); i++) {
+        for (int k = 0; f->endings[k] && to->kind == NOTHING; k++) {
+            if (!understand_as(f, k, name, to))
+                return false;
+        }
     }
-    if (to->kind == NOTHING && is_pickle(name))
-        to->kind = PICKLE;
+    if (to->kind == NOTHING && ends_with(name, strlen(name), ".msgpack"))
+        to->kind = FLAX;
     if (to->kind == NOTHING)
         return true;
     to->name = ss_strdup(name);
@@ -222,13 +222,14 @@ static ss_code list(listing *l, ss_err *e)
     return SS_OK;
 }
 
-static int rank_of(const ss_weight_format *f)
+/* Grades formats and their endings, the preferred one the lowest. */
+static int rank_of(const ss_weight_file *w)
 {
     int i = 0;
 
-    while (ss_weight_format_at(i) != f)
+    while (ss_weight_format_at(i) != w->format)
         i++;
-    return i;
+    return i * (int)(sizeof w->format->endings / sizeof *w->format->endings) + w->ending;
 }
 
 /* True if a comes before b: diffusers' name before others, then the preferred format, then an index
@@ -237,8 +238,8 @@ static bool is_better(const ss_weight_file *a, const ss_weight_file *b)
 {
     if (a->stem != b->stem)
         return a->stem < b->stem;
-    if (a->format != b->format)
-        return rank_of(a->format) < rank_of(b->format);
+    if (rank_of(a) != rank_of(b))
+        return rank_of(a) < rank_of(b);
     return a->index && !b->index;
 }
 
@@ -257,9 +258,12 @@ static entry *pick(const listing *l, const char *variant)
             if (!best || is_better(&x->w, &best->w))
                 best = x;
         }
-        /* a file and its index are one set of weights */
-        doubt |= only && !(x->w.stem < N_STEMS && x->w.stem == only->w.stem &&
-                           strcmp(x->w.variant, only->w.variant) == 0);
+        /* a file and its index are one set of weights, and so may be files of two formats */
+        if (only && rank_of(&x->w) == rank_of(&only->w))
+            doubt |= !(x->w.stem < N_STEMS && x->w.stem == only->w.stem &&
+                       strcmp(x->w.variant, only->w.variant) == 0);
+        else if (only && is_better(&x->w, &only->w))
+            doubt = false;
         if (!only || is_better(&x->w, &only->w))
             only = x;
     }
@@ -309,7 +313,7 @@ static int name_variants(const listing *l, ss_str *s, const char **first)
 
 static ss_code say_none(const listing *l, ss_err *e)
 {
-    const char *usual = ss_weight_format_at(0)->ending;
+    const char *usual = ss_weight_format_at(0)->endings[0];
     ss_str names = {0};
     ss_code rc;
 
@@ -318,13 +322,12 @@ static ss_code say_none(const listing *l, ss_err *e)
                      "%s: %s lie there, but not the index that says what is in them, " STEM
                      "%s.index.json",
                      l->folder, names.s ? names.s : "parts", usual);
-    else if (name_all(l, PICKLE, &names))
-        rc =
-            ss_fail(e, SS_UNSUPPORTED,
-                    "%s: its weights are not in safetensors but in %s, which can run code when it "
-                    "is read and is not read here; in Python, the model's class, "
-                    ".from_pretrained(\"%s\").save_pretrained(\"%s\"), writes " STEM "%s beside it",
-                    l->folder, names.s ? names.s : "a pickle", l->folder, l->folder, usual);
+    else if (name_all(l, FLAX, &names))
+        rc = ss_fail(e, SS_UNSUPPORTED,
+                     "%s: its weights are Flax's, %s, which are not read here; in Python, the "
+                     "model's class, .from_pretrained(\"%s\", from_flax=True).save_pretrained("
+                     "\"%s\"), writes " STEM "%s beside them",
+                     l->folder, names.s ? names.s : "a msgpack", l->folder, l->folder, usual);
     else
         rc = ss_fail(e, SS_IO, "%s: no weights; expected " STEM "%s or its index of shards",
                      l->folder, usual);
@@ -335,7 +338,7 @@ static ss_code say_none(const listing *l, ss_err *e)
 static ss_code say_not_picked(const listing *l, const char *variant, ss_err *e)
 {
     ss_str files = {0}, variants = {0};
-    const char *first = "", *usual = ss_weight_format_at(0)->ending;
+    const char *first = "", *usual = ss_weight_format_at(0)->endings[0];
     ss_code rc;
 
     const int n = name_all(l, WEIGHTS, &files);
@@ -401,6 +404,28 @@ static ss_code list_beside(const listing *l, ss_weight_file *w, ss_err *e)
     return n && !w->beside ? ss_no_memory(e, l->folder) : SS_OK;
 }
 
+/* Notes the weights of other formats that are there too. */
+static ss_code say_passed_over(const listing *l, const entry *found, ss_weight_file *w, ss_err *e)
+{
+    ss_str names = {0}, s = {0};
+    int n = 0;
+
+    for (size_t i = 0; i < l->n; i++) {
+        const entry *x = &l->e[i];
+
+        if (x != found && x->kind == WEIGHTS && rank_of(&x->w) != rank_of(w))
+            add_name(&names, x->name, n++);
+    }
+    if (n)
+        ss_str_addf(&s, "the weights are those of %s; there %s also %s", found->name,
+                    n == 1 ? "is" : "are", names.s ? names.s : "others");
+    const bool failed = names.failed || s.failed;
+    w->note = n && !failed ? ss_str_detach(&s) : NULL;
+    ss_str_release(&names);
+    ss_str_release(&s);
+    return failed ? ss_no_memory(e, l->folder) : SS_OK;
+}
+
 ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_file *w, ss_err *e)
 {
     listing l = {.folder = folder};
@@ -418,6 +443,8 @@ ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_f
             rc = w->path ? check_link(w->path, e) : ss_no_memory(e, folder);
             if (rc == SS_OK)
                 rc = list_beside(&l, w, e);
+            if (rc == SS_OK)
+                rc = say_passed_over(&l, found, w, e);
             if (rc != SS_OK)
                 ss_weight_file_release(w);
         }
@@ -438,13 +465,16 @@ static const char *file_name(const char *path)
  * none. */
 static const ss_weight_format *format_of(const char *name)
 {
-    for (int i = 0; ss_weight_format_at(i); i++) {
-        const ss_weight_format *f = ss_weight_format_at(i);
-        const char *inside = strstr(name, f->ending);
+    const ss_weight_format *f;
 
-        if (ends_with(name, strlen(name), f->ending) ||
-            (inside && starts_with(inside + strlen(f->ending), ".index.")))
-            return f;
+    for (int i = 0; (f = ss_weight_format_at(i)); i++) {
+        for (int k = 0; f->endings[k]; k++) {
+            const char *end = f->endings[k], *inside = strstr(name, end);
+
+            if (ends_with(name, strlen(name), end) ||
+                (inside && starts_with(inside + strlen(end), ".index.")))
+                return f;
+        }
     }
     return NULL;
 }
@@ -475,5 +505,6 @@ void ss_weight_file_release(ss_weight_file *w)
     ss_free(w->path);
     ss_free(w->variant);
     ss_free(w->beside);
+    ss_free(w->note);
     *w = (ss_weight_file){0};
 }

@@ -8,9 +8,12 @@
  *   diffusion_pytorch_model[.V]-00001-of-00002.safetensors, diffusion_pytorch_model-...[.V]...
  *                                                         shards, of no use without an index
  *
- * The stem "model" is transformers' and accelerate's, "pytorch_model" that of pickles. accelerate
- * numbers the models of one training: model.safetensors, model_1.safetensors. Another stem, as in
- * unet.fp16.safetensors, is taken if there is no doubt. Pickles are not read here.
+ * and in place of .safetensors the endings of other formats (weight_formats.h), of which the first
+ * that is there is preferred. The stem "model" is transformers' and accelerate's, "pytorch_model"
+ * that of pickles. accelerate numbers the models of one training: model.safetensors,
+ * model_1.safetensors. Another stem, as in unet.fp16.safetensors, is taken if there is no doubt.
+ * Pickles that a training leaves beside its model (optimizer.bin, random_states_0.pkl) are not its
+ * weights.
  */
 #ifndef SS_MODELS_WEIGHT_FILES_H
 #define SS_MODELS_WEIGHT_FILES_H
@@ -24,6 +27,8 @@ typedef struct {
     bool index;    /* it is an index of several files */
     int stem;      /* 0: named as above; 1, 2: "model", "pytorch_model"; 3: otherwise */
     char *beside;  /* "model_1.safetensors": other models of the same training, or NULL */
+    int ending;    /* which ending of the format the name has */
+    char *note;    /* what the user ought to know about the choice, or NULL */
 } ss_weight_file;
 
 /* Finds the weights of a variant; NULL means those without a variant, or the only ones that there

@@ -9,14 +9,19 @@
 #include "models/file/stored_tensor.h"
 
 typedef struct {
-    const char *name;   /* "safetensors" */
-    const char *ending; /* the end of its files' names, ".safetensors" */
+    const char *name;       /* "safetensors" */
+    const char *endings[5]; /* of its files' names, ".safetensors"; the preferred one first */
 
     /* Opens a file as *shard, which the functions below take. Every entry is checked before it is
-     * believed: no tensor may lie outside the file, whatever the file says. */
-    ss_code (*open)(const char *path, void **shard, ss_err *e);
+     * believed: no tensor may lie outside the file, whatever the file says. path outlives the
+     * shard. key says which of several sets of tensors in the file is meant (tensor_groups.h);
+     * NULL: the usual one. A format whose files have one set only ignores it. */
+    ss_code (*open)(const char *path, const char *key, void **shard, ss_err *e);
     size_t (*count)(const void *shard);
     const ss_stored_tensor *(*at)(const void *shard, size_t i); /* borrowed */
+    /* Tells what the user ought to know about how it was opened, note i; NULL past the last. NULL
+     * where a format has nothing to say. */
+    const char *(*note)(const void *shard, int i);
     void (*close)(void *shard); /* its tensors end with it; NULL is fine */
 } ss_weight_format;
 

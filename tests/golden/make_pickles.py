@@ -11,6 +11,7 @@ writes into tests/golden/formats/pickles/:
     nested.pt               two state dicts and an optimiser's, beside a number
     optimizer.bin           the state of AdamW after two steps
     module.pt               a module itself, not its state dict
+    unet.pt                 the network tests/golden/unets/plain, convolutions in channels_last, and an average of it
 """
 import argparse
 import collections
@@ -19,9 +20,10 @@ import pickle
 
 import numpy
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-OUT = os.path.join(os.path.dirname(__file__), "formats", "pickles")
+HERE = os.path.dirname(__file__)
+OUT = os.path.join(HERE, "formats", "pickles")
 
 
 def tensors():
@@ -82,6 +84,11 @@ def main():
     ema = {k: v + 1 for k, v in net.state_dict().items()}
     torch.save({"step": 2, "model": net.state_dict(), "ema": ema, "optimizer": opt.state_dict(),
                 "rng": torch.get_rng_state()[:8], "extra": {"lossless": torch.ones(1)}}, path("nested.pt"))
+
+    unet = load_file(os.path.join(HERE, "unets", "plain", "diffusion_pytorch_model.safetensors"))
+    unet = {k: v.to(memory_format=torch.channels_last) if v.dim() == 4 else v for k, v in unet.items()}
+    ema = {k: v * 0.5 for k, v in unet.items()}
+    torch.save({"epoch": 3, "state_dict": {"model": unet}, "ema": ema}, path("unet.pt"))
 
 
 if __name__ == "__main__":
