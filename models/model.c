@@ -254,8 +254,11 @@ static ss_code find_paths(const char *model, const ss_model_places *places, ss_m
 
 static ss_code open_checkpoint(ss_model *m, const ss_model_options *opt, ss_err *e)
 {
-    ss_code rc = ss_checkpoint_open(m->paths.weights, opt ? &opt->weights : NULL, &m->checkpoint, e);
+    ss_code rc =
+        ss_checkpoint_open(m->paths.weights, opt ? &opt->weights : NULL, &m->checkpoint, e);
 
+    if (rc == SS_OK)
+        rc = ss_checkpoint_cast(m->checkpoint, e);
     if (rc == SS_OK && m->paths.note)
         rc = ss_checkpoint_say(m->checkpoint, e, "%s", m->paths.note);
     return rc;
