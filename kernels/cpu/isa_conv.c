@@ -57,6 +57,23 @@ static void look_up(const ss_conv *c, int64_t first, int64_t count, const float 
     }
 }
 
+/* Says what follows the weights of p: the same outputs of the next chunk, or of the first chunk the
+ * next outputs. */
+static void look_ahead(const ss_conv *c, product *p, int64_t o, int64_t wide)
+{
+    const int64_t size = (int64_t)ss_dtype_size(c->weights.dtype);
+    const bool last = p->first + p->n >= c->in;
+    const int64_t row = last ? o + wide : o, column = last ? 0 : p->first + p->n;
+
+    p->next.at = NULL;
+    if (p->taps > 1 || c->weights.turned || row >= c->out)
+        return;
+    p->next.at = (const char *)c->weights.values + (row * c->in + column) * size;
+    p->next.rows = min_i64(wide, c->out - row);
+    p->next.bytes = min_i64(CHUNK, c->in - column) * size;
+    p->next.step = c->in * size;
+}
+
 /* Panel `panel` of the block's positions, which begin at y. The sums of whole tiles go straight to
  * y after the last chunk. */
 static void unit(const ss_conv *c, const float *const *at, int64_t rows, int64_t panel,
@@ -76,6 +93,7 @@ static void unit(const ss_conv *c, const float *const *at, int64_t rows, int64_t
         const bool last = p.first + CHUNK >= c->in;
 
         p.n = min_i64(CHUNK, c->in - p.first);
+        look_ahead(c, &p, o, wide);
         pack_weights(c, o, wide, p.first, p.n, weights);
         p.to = y + o;
         p.to_step = c->out;

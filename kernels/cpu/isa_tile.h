@@ -37,6 +37,12 @@ typedef struct {
     int64_t from_step;
     float *to; /* and after */
     int64_t to_step;
+    /* What is packed next, fetched meanwhile: `rows` runs of `bytes`, `step` bytes from one to the
+     * next. As rows of a matrix are pages apart, nothing else foresees them. NULL: nothing. */
+    struct {
+        const char *at;
+        int64_t rows, bytes, step;
+    } next;
 } product;
 
 /* A tile: ROWS rows from r on. What the next tile's rows see is fetched meanwhile, where a register
@@ -89,10 +95,24 @@ static inline int64_t tile_rows(int v)
     return v == 1 ? R1 : v == 2 ? R2 : R3;
 }
 
+/* Fetches part k of n of what is packed next. */
+static inline void fetch_next(const product *p, int64_t k, int64_t n)
+{
+    const int64_t end = p->next.rows * (k + 1) / n;
+
+    for (int64_t r = p->next.rows * k / n; r < end; r++)
+        for (int64_t b = 0; b < p->next.bytes; b += 64)
+            __builtin_prefetch(p->next.at + r * p->next.step + b);
+}
+
 /* Rows [first, rows), rounded up to whole tiles. */
 static inline void block_product(const product *p, int v, int64_t first, int64_t rows)
 {
-    for (int64_t r = first; r < rows; r += tile_rows(v)) {
+    const int64_t step = tile_rows(v), tiles = (rows - first + step - 1) / step;
+
+    for (int64_t r = first, k = 0; r < rows; r += step, k++) {
+        if (p->next.at)
+            fetch_next(p, k, tiles);
         switch (v) {
         case 1: tile_1(p, r); break;
         case 2: tile_2(p, r); break;
