@@ -147,6 +147,7 @@ bench_reference *bench_case_reference(const bench *b, const bench_case *c);
 
 #define BENCH_GROUPS(X) \
     X(forward)          \
+    X(vae)              \
     X(bf16)             \
     X(watch)            \
     X(attention) X(dump) X(train) X(penalty) X(start) X(memory) X(files) X(scaling) X(device)

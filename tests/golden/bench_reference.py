@@ -3,6 +3,7 @@
     bench_reference.py --threads T forward FOLDER --batch N
     bench_reference.py --threads T train FOLDER
     bench_reference.py --threads T attention
+    bench_reference.py --threads T vae FOLDER --batch N
     bench_reference.py --threads T start FOLDER
     bench_reference.py --threads T --device cuda forward|train|attention|norm FOLDER --batch N
 
@@ -24,7 +25,7 @@ import time
 
 import torch
 import torch.nn.functional as F
-from diffusers import UNet2DConditionModel, UNet2DModel
+from diffusers import AutoencoderKL, UNet2DConditionModel, UNet2DModel
 
 DEVICE = "cpu"
 TIMES = 20  # a single operation runs so often before the device is waited for
@@ -170,6 +171,32 @@ class Forward(Case):
         return seconds
 
 
+class Vae(Case):
+    def __init__(self, a):
+        with open(os.path.join(a.folder, "config.json")) as f:
+            self.model = AutoencoderKL.from_config(json.load(f)).eval()
+        self.model.to(DEVICE, memory_format=torch.channels_last)
+        c = self.model.config
+        side = c.sample_size // 2 ** (len(c.block_out_channels) - 1)
+        x = torch.randn(a.batch, c.in_channels, c.sample_size, c.sample_size)
+        z = torch.randn(a.batch, c.latent_channels, side, side)
+        self.x, self.z = (v.to(DEVICE, memory_format=torch.channels_last) for v in (x, z))
+
+    @torch.no_grad()
+    def encode(self):
+        start = time.perf_counter()
+        self.model.encode(self.x).latent_dist.mode()
+        finish()
+        return time.perf_counter() - start
+
+    @torch.no_grad()
+    def decode(self):
+        start = time.perf_counter()
+        self.model.decode(self.z)
+        finish()
+        return time.perf_counter() - start
+
+
 class Start(Case):
     """Ends with its first forward pass."""
 
@@ -293,7 +320,8 @@ class Train(Case):
         return time.perf_counter() - start
 
 
-CASES = {"forward": Forward, "train": Train, "attention": Attention, "norm": Norm, "start": Start}
+CASES = {"forward": Forward, "train": Train, "attention": Attention, "norm": Norm, "start": Start,
+         "vae": Vae}
 
 
 def main():
