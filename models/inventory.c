@@ -89,6 +89,51 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
                  (long long)k->added_width);
 }
 
+/* Lists what a denoiser takes and gives. */
+static void list_denoiser(ss_table *t, const ss_model_info *a)
+{
+    char frames[40] = "";
+
+    if (a->net.sample_frames)
+        snprintf(frames, sizeof frames, "%lld frames of ", (long long)a->net.sample_frames);
+    property(t, "input", "%lld channels, %s%lldx%lld", (long long)a->net.in_channels, frames,
+             (long long)a->net.sample_h, (long long)a->net.sample_w);
+    property(t, "output", "%lld channels", (long long)a->net.out_channels);
+    list_conditions(t, a);
+}
+
+/* Lists what an autoencoder takes and gives. */
+static void list_vae(ss_table *t, const ss_network_info *i)
+{
+    const long long f = (long long)i->latent_factor;
+    char size[60] = "", latent_size[60] = "";
+
+    if (i->sample_h) {
+        snprintf(size, sizeof size, ", %lldx%lld", (long long)i->sample_h, (long long)i->sample_w);
+        snprintf(latent_size, sizeof latent_size, ", %lldx%lld", (long long)i->sample_h / f,
+                 (long long)i->sample_w / f);
+    }
+    property(t, "input", "pictures of %lld channels%s", (long long)i->in_channels, size);
+    property(t, "latents", "%lld channels%s: 1/%lld of height and width",
+             (long long)i->latent_channels, latent_size, f);
+    property(t, "output", "pictures of %lld channels", (long long)i->out_channels);
+}
+
+/* Lists what a text encoder takes and gives. */
+static void list_text(ss_table *t, const ss_text_info *i)
+{
+    char most[40] = "any number of", projected[60] = "";
+
+    if (i->most_tokens)
+        snprintf(most, sizeof most, "up to %lld", (long long)i->most_tokens);
+    if (i->projected)
+        snprintf(projected, sizeof projected, ", a projected one of width %lld",
+                 (long long)i->projected);
+    property(t, "input", "%s tokens, of %lld that it knows", most, (long long)i->vocabulary);
+    property(t, "output", "a state of width %lld for each token%s%s", (long long)i->width,
+             i->pooled ? ", a pooled one" : "", projected);
+}
+
 static ss_code add_schedule(const ss_model_info *a, ss_table *t, ss_err *e)
 {
     const ss_noising_options o = {
@@ -116,7 +161,7 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
 {
     const ss_model_info *a = ss_model_about(m);
     const ss_checkpoint *k = ss_model_checkpoint(m);
-    char remedies[256], frames[40] = "";
+    char remedies[256];
     int n_weights, n_modules, n_inner = 0;
     ss_weight *const *w = ss_model_weights(m, &n_weights);
     ss_code rc = ss_table_init(t, "model", e);
@@ -135,19 +180,19 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     list_dtypes(t, w, n_weights);
     property(t, "parameters", "%lld in %d tensors, %d modules", (long long)a->n_parameters,
              n_weights, n_modules - n_inner);
-    if (a->net.sample_frames)
-        snprintf(frames, sizeof frames, "%lld frames of ", (long long)a->net.sample_frames);
-    property(t, "input", "%lld channels, %s%lldx%lld", (long long)a->net.in_channels, frames,
-             (long long)a->net.sample_h, (long long)a->net.sample_w);
-    property(t, "output", "%lld channels", (long long)a->net.out_channels);
-    list_conditions(t, a);
+    switch (a->role) {
+    case SS_DENOISER: list_denoiser(t, a); break;
+    case SS_VAE: list_vae(t, &a->net); break;
+    case SS_TEXT: list_text(t, &a->net.text); break;
+    case SS_N_ROLES: break;
+    }
     if (a->n_ignored)
         property(t, "ignored", "%d tensors: %s", a->n_ignored, a->ignored);
     for (int i = 0; ss_checkpoint_note(k, i); i++)
         property(t, "note", "%s", ss_checkpoint_note(k, i));
     if (*ss_remedies_text(a->net.remedies, remedies, sizeof remedies))
         property(t, "remedies", "%s", remedies);
-    return add_schedule(a, t, e);
+    return a->role == SS_DENOISER ? add_schedule(a, t, e) : SS_OK;
 }
 
 /* Lists the values that were inferred, with their reasons. */

@@ -7,7 +7,8 @@
 
 /* Each fills a fresh table.
  *
- * about:    property, value: family, files, sizes, dtypes, conditions, schedule
+ * about:    property, value: family, files, sizes, dtypes, what it takes and gives; of a denoiser
+ *           conditions and schedule
  * options:  option, value: config.json, without what begins with '_'; where it was inferred, all
  *           values, those of the schedule too, and each one's reason
  * modules:  module, kind, parameters, absmax, rms, nonfinite: each module with everything

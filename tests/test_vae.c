@@ -4,11 +4,15 @@
  * case directory is run. Tolerances are relative to each module's own RMS; the worst seen is
  * printed.
  */
+#include "base/file.h"
 #include "base/mem.h"
 #include "kernels/context.h"
 #include "kernels/hooks.h"
 #include "kernels/ops.h"
 #include "kernels/tape.h"
+#include "models/families.h"
+#include "models/file/safetensors_write.h"
+#include "tests/ss_tmp.h"
 #include "tests/unet_case.h"
 
 #include <dirent.h>
@@ -547,6 +551,137 @@ static void test_info(void **state)
     close_vae(&v);
 }
 
+/* Options that are not supported, or do not fit: each by its name. */
+static void test_refused(void **state)
+{
+    static const struct {
+        const char *class_name, *option, *want;
+    } cases[] = {
+        {"AutoencoderKL", "\"norm_type\": \"spatial\"",
+         "\"norm_type\" is \"spatial\"; AutoencoderKL"},
+        {"AutoencoderKL", "\"act_fn\": \"sigmoid\"", "\"act_fn\" is \"sigmoid\"; supported: silu"},
+        {"AutoencoderKL", "\"down_block_types\": [\"DownBlock2D\"]",
+         "block 0 is not supported; DownEncoderBlock2D and AttnDownEncoderBlock2D are"},
+        {"AutoencoderKL", "\"up_block_types\": []", "\"up_block_types\" is []; expected 1 names"},
+        {"AutoencoderKL", "\"block_out_channels\": [32, 64]", "expected 2 names"},
+        {"AutoencoderKL", "\"block_out_channels\": 32", "\"block_out_channels\" is 32; expected a"},
+        {"AutoencoderKL", "\"layers_per_block\": 64",
+         "\"layers_per_block\" is 64; expected 1 to 63"},
+        {"AutoencoderKL", "\"latent_channels\": 0", "\"latent_channels\" is 0; expected 1 to"},
+        {"AutoencoderKL", "\"scaling_factor\": 0", "\"scaling_factor\" is 0; expected 1e-06"},
+        {"AutoencoderKL", "\"latents_mean\": [0, 0, 0, 0]",
+         "\"latents_std\" is missing; latents_mean"},
+        {"AutoencoderKL", "\"latents_mean\": [0, 0], \"latents_std\": [1, 1, 1, 1]",
+         "\"latents_mean\" is [0,0]; expected 4 numbers"},
+        {"AutoencoderKL", "\"latents_mean\": [0, 0, 0, 0], \"latents_std\": [1, 1, 0, 1]",
+         "\"latents_std\" is [1,1,0,1]; expected numbers above 0"},
+        {"AutoencoderKL",
+         "\"latents_mean\": [0, 0, 0, 0], \"latents_std\": [1, 1, 1, 1], \"shift_factor\": 1",
+         "\"shift_factor\" is 1; not together"},
+        {"AutoencoderKLTemporalDecoder", "\"shift_factor\": 0.1",
+         "AutoencoderKLTemporalDecoder has no such option"},
+        {"AutoencoderKLTemporalDecoder", "\"up_block_types\": [\"UpDecoderBlock2D\"]",
+         "AutoencoderKLTemporalDecoder has no such option"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        char text[400];
+        const ss_family *family;
+        void *config = NULL;
+        ss_json j;
+        ss_err e = {0};
+
+        snprintf(text, sizeof text, "{\"_class_name\": \"%s\", %s}", cases[i].class_name,
+                 cases[i].option);
+        assert_int_equal(ss_json_parse(&j, "config.json", text, strlen(text), &e), SS_OK);
+        if (ss_family_read(&j, &family, &config, &e) == SS_OK)
+            fail_msg("%s was taken", text);
+        assert_null(config);
+        if (!strstr(e.msg, cases[i].want))
+            fail_msg("%s gives '%s', not '...%s...'", text, e.msg, cases[i].want);
+        ss_json_release(&j);
+    }
+}
+
+/* ---- names of before diffusers 0.18 ---- */
+
+enum { MAX_TENSORS = 512 };
+
+/* Returns name with the projections of attentions as they were called; the caller frees. */
+static char *old_name(const char *name)
+{
+    static const char *const renamed[][2] = {{".to_q.", ".query."},
+                                             {".to_k.", ".key."},
+                                             {".to_v.", ".value."},
+                                             {".to_out.0.", ".proj_attn."}};
+    char *out = ss_alloc(strlen(name) + 16, 1);
+
+    assert_non_null(out);
+    strcpy(out, name);
+    for (size_t i = 0; i < N_OF(renamed); i++) {
+        const char *at = strstr(name, renamed[i][0]);
+
+        if (at)
+            sprintf(out, "%.*s%s%s", (int)(at - name), name, renamed[i][1],
+                    at + strlen(renamed[i][0]));
+    }
+    return out;
+}
+
+static void test_old_names(void **state)
+{
+    static ss_st_item items[MAX_TENSORS];
+    ss_safetensors *f;
+    ss_err e = {0};
+    char *config;
+    size_t bytes;
+    vae v;
+
+    (void)state;
+    assert_int_equal(ss_safetensors_open(VAES "/sd/diffusion_pytorch_model.safetensors", &f, &e),
+                     SS_OK);
+    const size_t n = ss_safetensors_count(f);
+    assert_true(n <= MAX_TENSORS);
+    for (size_t i = 0; i < n; i++) {
+        const ss_stored_tensor *t = ss_safetensors_at(f, i);
+        const size_t count = t->bytes / ss_dtype_size(t->dtype);
+        float *values = ss_alloc(count, sizeof *values);
+
+        assert_non_null(values);
+        ss_values_to_f32(t->dtype, t->data, count, values);
+        items[i] = (ss_st_item){
+            .name = old_name(t->name), .dtype = SS_F32, .rank = t->rank, .values = values};
+        memcpy(items[i].dim, t->dim, sizeof t->dim);
+    }
+    assert_int_equal(
+        ss_safetensors_write(in_tmp("diffusion_pytorch_model.safetensors"), items, n, NULL, 0, &e),
+        SS_OK);
+    assert_int_equal(ss_file_read(VAES "/sd/config.json", 1 << 20, &config, &bytes, &e), SS_OK);
+    write_file(in_tmp("config.json"), config, bytes);
+
+    open_vae("sd", (ss_ctx_options){.threads = 2}, &v);
+    ss_tensor *y = run(&v, true);
+    float *want = download(&v, y);
+    ss_model_close(v.m);
+    if (ss_model_open(tmp_dir, NULL, &v.m, &e) != SS_OK || ss_model_bind(v.m, v.c, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_tensor *again = run(&v, true);
+    float *got = download(&v, again);
+    assert_memory_equal(got, want, (size_t)ss_shape_numel(ss_shape_get(y)) * sizeof *got);
+    ss_free(want);
+    ss_free(got);
+    ss_release(y);
+    ss_release(again);
+    close_vae(&v);
+    for (size_t i = 0; i < n; i++) {
+        ss_free((void *)(uintptr_t)items[i].name);
+        ss_free((void *)(uintptr_t)items[i].values);
+    }
+    ss_free(config);
+    ss_safetensors_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -557,6 +692,8 @@ int main(void)
         cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_wrong_shapes),
         cmocka_unit_test(test_info),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_old_names),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -117,6 +117,13 @@ static bool inner_is_stored(const ss_run *r, ss_inner kind)
     return true;
 }
 
+/* True for the kinds whose input and weights autocast makes halves of. */
+static bool is_product(const char *kind)
+{
+    return strcmp(kind, "Conv2d") == 0 || strcmp(kind, "Conv3d") == 0 ||
+           strcmp(kind, "Linear") == 0;
+}
+
 bool ss_site_is_stored(const ss_run *r, ss_site s)
 {
     const char *kind = r->kinds ? r->kinds[s.module] : "";
@@ -126,7 +133,7 @@ bool ss_site_is_stored(const ss_run *r, ss_site s)
     if (r->as == SS_ROUND_HALF || !*kind)
         return true;
     if (is_before(r->ports[s.port]))
-        return strcmp(kind, "Conv2d") == 0 || strcmp(kind, "Linear") == 0;
+        return is_product(kind);
     if (r->as == SS_ROUND_AUTOCAST_CPU)
         return true;
     return strcmp(kind, "GroupNorm") != 0 && strcmp(kind, "LayerNorm") != 0 &&
@@ -136,9 +143,9 @@ bool ss_site_is_stored(const ss_run *r, ss_site s)
 double ss_site_weight(const ss_run *r, const float *weights, ss_site s)
 {
     const char *kind = r->kinds ? r->kinds[s.module] : "";
-    const bool low = strcmp(kind, "Conv2d") == 0 || strcmp(kind, "Linear") == 0;
 
-    if (!weights || strcmp(r->ports[s.port], "output") != 0 || (r->as != SS_ROUND_HALF && !low))
+    if (!weights || strcmp(r->ports[s.port], "output") != 0 ||
+        (r->as != SS_ROUND_HALF && !is_product(kind)))
         return NAN;
     return weights[s.module];
 }
