@@ -31,6 +31,8 @@ struct ss_checkpoint {
     size_t n_blocks, cap_blocks;
     char **notes;
     size_t n_notes, cap_notes;
+    ss_checkpoint **adopted;
+    size_t n_adopted, cap_adopted;
     const char *key; /* while it is opened */
 };
 
@@ -284,6 +286,9 @@ void ss_checkpoint_close(ss_checkpoint *k)
         ss_free(k->blocks[i]);
     for (size_t i = 0; i < k->n_notes; i++)
         ss_free(k->notes[i]);
+    for (size_t i = 0; i < k->n_adopted; i++)
+        ss_checkpoint_close(k->adopted[i]);
+    ss_free(k->adopted);
     ss_free(k->blocks);
     ss_free(k->notes);
     ss_free(k->shards);
@@ -324,6 +329,18 @@ ss_code ss_checkpoint_replace(ss_checkpoint *k, const ss_stored_tensor *const *l
     if (n)
         memcpy(copy, list, n * sizeof *copy);
     return take_list(k, copy, n, e);
+}
+
+ss_code ss_checkpoint_adopt(ss_checkpoint *k, ss_checkpoint *other, ss_err *e)
+{
+    ss_checkpoint **grown =
+        ss_grow(k->adopted, &k->cap_adopted, k->n_adopted + 1, sizeof *grown);
+
+    if (!grown)
+        return ss_no_memory(e, k->paths[0]);
+    k->adopted = grown;
+    grown[k->n_adopted++] = other;
+    return SS_OK;
 }
 
 ss_code ss_checkpoint_add_file(ss_checkpoint *k, const char *path, ss_err *e)

@@ -26,6 +26,8 @@ ss_stored_tensor *ss_checkpoint_derive(ss_checkpoint *k, const ss_stored_tensor 
  * name are SS_FORMAT, and the list stays as it was. */
 ss_code ss_checkpoint_replace(ss_checkpoint *k, const ss_stored_tensor *const *list, size_t n,
                               ss_err *e);
+/* Makes k the owner of another checkpoint, whose tensors live as long as it. */
+ss_code ss_checkpoint_adopt(ss_checkpoint *k, ss_checkpoint *other, ss_err *e);
 /* Adds a file to those that the checkpoint was read from, as the file of a LoRA. */
 ss_code ss_checkpoint_add_file(ss_checkpoint *k, const char *path, ss_err *e);
 /* Adds a note for the user about what was changed. */
