@@ -90,6 +90,9 @@ typedef struct cli_command {
 #define CLI_EMA_HELP                                                                             \
     "the average of the weights, where a training left one beside them (unet_ema/, ema_model., " \
     "model_ema.)"
+#define CLI_LORA_HELP                                                                     \
+    "merge a LoRA (LoHa, LoKr, DoRA) of sd-scripts, PEFT or diffusers, times SCALE (1); " \
+    "repeatable"
 #define CLI_IGNORE_HELP                                                                         \
     "tensors of the checkpoint that the configuration does not ask for and that may be there, " \
     "repeatable"

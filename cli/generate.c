@@ -38,6 +38,7 @@ enum {
     OPT_ATTENTION,
     OPT_INTERVENE,
     OPT_VARIANT,
+    OPT_LORA,
     OPT_EMA,
     OPT_KEY,
     OPT_IGNORE,
@@ -92,6 +93,7 @@ static const cli_option options[] = {
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
      "cosine-attention[:SCALE]@GLOB"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
+    {OPT_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP},
     {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
     {OPT_KEY, "key", "KEYS", CLI_KEY_HELP},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
@@ -111,7 +113,7 @@ static const cli_option options[] = {
 };
 
 typedef struct {
-    const char **maps, **interventions, **ignore;
+    const char **maps, **interventions, **ignore, **loras;
     ss_sampler_kind sampler;
     int class;
 } storage;
@@ -166,6 +168,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_INTERVENE: cli_append(p, &s->interventions, &changes->n_interventions); break;
     case OPT_IGNORE: cli_append(p, &s->ignore, &each->network.n_ignore); break;
     case OPT_VARIANT: each->network.variant = p->arg; break;
+    case OPT_LORA: cli_append(p, &s->loras, &each->network.n_loras); break;
     case OPT_EMA: each->network.ema = true; break;
     case OPT_KEY: each->network.key = p->arg; break;
     case OPT_CONFIG: each->network.config = p->arg; break;
@@ -229,6 +232,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     opt.each.network.changes.precision_maps = s.maps;
     opt.each.network.changes.interventions = s.interventions;
     opt.each.network.ignore = s.ignore;
+    opt.each.network.loras = s.loras;
 
     cli_stop_on_signals();
     if (ss_generate_run(&opt, &sum, &e) != SS_OK || cli_show(&tables, &sum.table, &e) != SS_OK ||
@@ -249,6 +253,7 @@ out:
     ss_free(s.maps);
     ss_free(s.interventions);
     ss_free(s.ignore);
+    ss_free(s.loras);
     ss_free(command);
     return status;
 }

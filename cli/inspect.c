@@ -5,6 +5,7 @@
 #include "models/difference.h"
 #include "models/file/cast_weights.h"
 #include "models/inventory.h"
+#include "models/lora_table.h"
 #include "models/training_folder.h"
 
 #include <limits.h>
@@ -17,6 +18,7 @@ enum {
     OPT_VARIANT,
     OPT_KEY,
     OPT_EMA,
+    OPT_LORA,
     OPT_IGNORE,
     OPT_CONFIG,
     OPT_SCHEDULER,
@@ -27,6 +29,7 @@ static const cli_option options[] = {
     {OPT_DEPTH, "depth", "N", "how deep the tree of modules is shown (default 2, 0: all)"},
     {OPT_TOP, "top", "N", "how many weights, or differences, are listed (default 12, 0: all)"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
+    {OPT_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP},
     {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
     {OPT_KEY, "key", "KEYS", CLI_KEY_HELP},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
@@ -43,7 +46,7 @@ static const cli_option options[] = {
 typedef struct {
     int64_t depth, top;
     ss_model_options model;
-    const char **ignore;
+    const char **ignore, **loras;
 } choice;
 
 /* Prints tables as text, or as one JSON object of them. */
@@ -67,7 +70,7 @@ static ss_code print_tables(const cli_parser *p, ss_table *tables, int n, ss_err
 
 static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool *bad, ss_err *e)
 {
-    enum { N = 5, SOME = 2 /* modules of a row of the structure */ };
+    enum { N = 6, SOME = 2 /* modules of a row of the structure */ };
     ss_table tables[N] = {0};
     ss_inventory *v = NULL;
     ss_structure *s = NULL;
@@ -88,10 +91,15 @@ static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool
         rc = ss_inventory_structure(v, &s, e);
     if (rc == SS_OK)
         rc = ss_structure_table(s->rows, s->n, &tables[4], e);
+    const bool merged = rc == SS_OK && ss_model_lora_layers(m)->n > 0;
+    if (merged)
+        rc = ss_lora_table(c, m, (int)o->top, &tables[5], e);
     if (rc == SS_OK && !p->common.json)
         ss_inventory_say_bad(v, stdout);
-    if (rc == SS_OK) /* as text the last table would lose its sentences */
-        rc = print_tables(p, tables, p->common.json ? N : N - 1, e);
+    if (rc == SS_OK) /* as text the structure would lose its sentences */
+        rc = print_tables(p, tables, p->common.json ? 5 + merged : 4, e);
+    if (rc == SS_OK && merged && !p->common.json)
+        ss_table_print(&tables[5], stdout, 0);
     if (rc == SS_OK && !p->common.json)
         ss_structure_print(s->rows, s->n, (int)o->depth ? SOME : INT_MAX, stdout);
     *bad = rc == SS_OK && ss_inventory_bad(v) > 0;
@@ -214,6 +222,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_IGNORE: cli_append(&p, &o.ignore, &o.model.n_ignore); break;
         case OPT_VARIANT: o.model.weights.variant = p.arg; break;
         case OPT_KEY: o.model.weights.key = p.arg; break;
+        case OPT_LORA: cli_append(&p, &o.loras, &o.model.n_loras); break;
         case OPT_EMA: o.model.places.ema = true; break;
         case OPT_CONFIG: o.model.places.config = p.arg; break;
         case OPT_COMPONENT: o.model.places.component = p.arg; break;
@@ -221,8 +230,10 @@ static int run(const cli_command *cmd, int argc, char **argv)
         }
     }
     o.model.ignore = o.ignore;
+    o.model.loras = o.loras;
     if (cli_stop(&p, 1, 2)) {
         ss_free(o.ignore);
+        ss_free(o.loras);
         return p.status;
     }
 
@@ -232,6 +243,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         rc = p.n_operands == 1 ? inspect_single(&p, c, &o, &bad, &e) : inspect_two(&p, c, &o, &e);
     ss_ctx_free(c);
     ss_free(o.ignore);
+    ss_free(o.loras);
     return rc == SS_OK ? cli_flush(&p, bad ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);
 }
 

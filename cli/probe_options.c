@@ -41,6 +41,7 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
         break;
     case OPT_PROBE_IGNORE: cli_append(p, &l->ignore, &opt->network.n_ignore); break;
     case OPT_PROBE_VARIANT: opt->network.variant = p->arg; break;
+    case OPT_PROBE_LORA: cli_append(p, &l->loras, &opt->network.n_loras); break;
     case OPT_PROBE_EMA: opt->network.ema = true; break;
     case OPT_PROBE_KEY: opt->network.key = p->arg; break;
     case OPT_PROBE_CONFIG: opt->network.config = p->arg; break;
@@ -61,6 +62,7 @@ void cli_probe_set(cli_parser *p, ss_probe_options *opt, const cli_probe_lists *
     opt->prompts.positive = l->prompts;
     opt->prompts.negative = l->negative_prompts;
     opt->network.ignore = l->ignore;
+    opt->network.loras = l->loras;
     opt->modules = l->modules;
     opt->network.changes.precision_maps = l->maps;
     opt->network.changes.interventions = l->interventions;
@@ -77,6 +79,7 @@ void cli_probe_release(cli_probe_lists *l)
     ss_free(l->prompts);
     ss_free(l->negative_prompts);
     ss_free(l->ignore);
+    ss_free(l->loras);
     ss_free(l->modules);
     ss_free(l->maps);
     ss_free(l->interventions);

@@ -37,6 +37,7 @@ enum {
     OPT_PROBE_ATTENTION,
     OPT_PROBE_INTERVENE,
     OPT_PROBE_VARIANT,
+    OPT_PROBE_LORA,
     OPT_PROBE_EMA,
     OPT_PROBE_KEY,
     OPT_PROBE_IGNORE,
@@ -92,6 +93,7 @@ enum {
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, " \
      "cosine-attention[:SCALE]@GLOB"}, \
     {OPT_PROBE_VARIANT, "variant", "NAME", CLI_VARIANT_HELP}, \
+    {OPT_PROBE_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP}, \
     {OPT_PROBE_EMA, "ema", NULL, CLI_EMA_HELP}, \
     {OPT_PROBE_KEY, "key", "KEYS", CLI_KEY_HELP}, \
     {OPT_PROBE_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP}, \
@@ -110,7 +112,7 @@ enum {
 /* Lists that the options fill; owned. */
 typedef struct {
     const char **inputs, **prompts, **negative_prompts, **modules, **maps, **interventions,
-        **ignore;
+        **ignore, **loras;
 } cli_probe_lists;
 
 /* Takes the option that cli_next returned, if it is one of these. */

@@ -32,6 +32,7 @@ struct ss_model {
     ss_net *net;
     const void *network; /* the family's, in net */
     char *notes;         /* about the checkpoint's tensors, "...; ..." */
+    ss_lora_layers loras;
     ss_model_info info;
 };
 
@@ -103,6 +104,35 @@ static ss_code unwrap_names(ss_model *m, const ss_model_options *opt, bool *chan
     return rc;
 }
 
+/* Names the component as files of LoRA do. */
+static const char *lora_component(const ss_model *m)
+{
+    return m->info.role == SS_DENOISER ? "denoiser"
+           : *m->info.component        ? m->info.component
+           : m->info.role == SS_TEXT   ? "text_encoder"
+                                       : "vae";
+}
+
+/* Merges the files of LoRA into the checkpoint, one after the other, and builds the network again.
+ */
+static ss_code merge_loras(ss_model *m, const ss_model_options *opt, ss_err *e)
+{
+    int n;
+    ss_weight *const *w = ss_net_weights(m->net, &n);
+    ss_lora_target *targets = ss_calloc((size_t)n, sizeof *targets);
+    ss_code rc = targets ? SS_OK : ss_no_memory(e, m->path);
+
+    for (int i = 0; i < n && rc == SS_OK; i++)
+        targets[i] = (ss_lora_target){w[i]->name, w[i]->stored};
+    for (int i = 0; i < opt->n_loras && rc == SS_OK; i++)
+        rc = ss_lora_merge(m->checkpoint, opt->loras[i], lora_component(m), targets, (size_t)n,
+                           &m->loras, e);
+    if (rc == SS_OK)
+        rc = build_net(m, NULL, opt, e);
+    ss_free(targets);
+    return rc;
+}
+
 static ss_code collect_notes(ss_model *m, ss_err *e)
 {
     ss_str s = {0};
@@ -135,6 +165,8 @@ static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *o
         if (changed)
             rc = build_net(m, init, opt, e);
     }
+    if (rc == SS_OK && opt && opt->n_loras)
+        rc = merge_loras(m, opt, e);
     if (rc != SS_OK)
         return rc;
     if (m->checkpoint && collect_notes(m, e) != SS_OK)
@@ -358,6 +390,7 @@ void ss_model_close(ss_model *m)
     ss_single_release(&m->single);
     ss_json_release(&m->json);
     ss_model_paths_release(&m->paths);
+    ss_lora_layers_release(&m->loras);
     ss_free(m->component);
     ss_free(m->notes);
     ss_free(m->path);
@@ -367,6 +400,11 @@ void ss_model_close(ss_model *m)
 const ss_model_info *ss_model_about(const ss_model *m)
 {
     return &m->info;
+}
+
+const ss_lora_layers *ss_model_lora_layers(const ss_model *m)
+{
+    return &m->loras;
 }
 
 const json_t *ss_model_config(const ss_model *m)

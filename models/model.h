@@ -13,6 +13,7 @@
 #define SS_MODELS_MODEL_H
 
 #include "base/json.h"
+#include "models/file/lora.h"
 #include "models/file/single_infer.h"
 #include "models/model_paths.h"
 #include "models/net/family.h"
@@ -24,6 +25,8 @@ typedef struct {
     int n_ignore;
     ss_checkpoint_options weights; /* which of several */
     ss_model_places places;        /* files that are not where they are looked for */
+    const char *const *loras; /* FILE or FILE:SCALE, merged in this order (models/file/lora.h) */
+    int n_loras;
 } ss_model_options;
 
 /* Opens a model folder, a pipeline folder, the folder of the network in one, or a file of weights
@@ -78,6 +81,8 @@ ss_code ss_model_sha256(const ss_model *m, char hex[65], ss_err *e);
 /* Both lists are in the order of definition. */
 const ss_module *const *ss_model_modules(const ss_model *m, int *n);
 ss_weight *const *ss_model_weights(const ss_model *m, int *n);
+/* The layers of LoRA files that were merged; empty where there are none. */
+const ss_lora_layers *ss_model_lora_layers(const ss_model *m);
 /* Adds what lets the network's activations grow; structure.h makes the whole list. */
 void ss_model_structure(const ss_model *m, ss_structure_list *l);
 

@@ -27,6 +27,7 @@ typedef struct {
     ss_plan plan; /* for the conditions */
     /* full paths, so that the scripts run from anywhere */
     char *model;     /* folder, or file of the weights */
+    char **loras;    /* FILE:SCALE, full paths */
     char *config;    /* as given, or NULL */
     char *scheduler; /* the file, or NULL */
     ss_st_item items[MAX_ITEMS];
@@ -255,6 +256,8 @@ static void write_shell(const bundle *b, ss_str *s)
         snprintf(text, sizeof text, "%d", o->class_label);
         add_option(s, "class", text);
     }
+    for (int i = 0; i < o->network.n_loras; i++)
+        add_option(s, "lora", b->loras[i]);
     if (o->network.ema)
         ss_str_add(s, " \\\n    --ema");
     for (int i = 0; i < o->network.n_ignore; i++)
@@ -324,6 +327,8 @@ static ss_code write_files(bundle *b, const char *dir, ss_err *e)
         rc = write_text(dir, "replay.sh", shell.s, e);
     if (rc == SS_OK && (b->config || !ss_is_dir(b->model)))
         ss_note("no replay.py: diffusers opens folders with weights and config.json in them");
+    else if (rc == SS_OK && b->replay.opt.network.n_loras)
+        ss_note("no replay.py: PyTorch's network would lack what --lora merges");
     else if (rc == SS_OK && *remedies)
         ss_note("no replay.py: PyTorch's network would lack the remedies of this one (%s)",
                 remedies);
@@ -375,6 +380,31 @@ static ss_code check_content(const bundle *b, ss_err *e)
     return rc;
 }
 
+/* Lists the files of LoRA by their full paths. */
+static ss_code list_loras(bundle *b, bool *failed, ss_err *e)
+{
+    const ss_network_options *o = &b->replay.opt.network;
+    ss_code rc = SS_OK;
+
+    b->loras = ss_calloc((size_t)o->n_loras, sizeof *b->loras);
+    *failed |= !b->loras;
+    for (int i = 0; i < o->n_loras && !*failed && rc == SS_OK; i++) {
+        char *file = NULL, *full;
+        double scale;
+        ss_str s = {0};
+
+        rc = ss_lora_spec_read(o->loras[i], &file, &scale, e);
+        full = rc == SS_OK ? full_path(file, failed) : NULL;
+        if (full)
+            ss_str_addf(&s, "%s:%.17g", full, scale);
+        b->loras[i] = full ? ss_str_detach(&s) : NULL;
+        *failed |= rc == SS_OK && !b->loras[i];
+        ss_free(full);
+        ss_free(file);
+    }
+    return rc;
+}
+
 static ss_code gather(bundle *b, ss_err *e)
 {
     const ss_network_options *o = &b->replay.opt.network;
@@ -393,6 +423,8 @@ static ss_code gather(bundle *b, ss_err *e)
     b->config = full_path(o->config ? about->config : NULL, &failed);
     /* a linked model's scheduler file is not beside the target of the link */
     b->scheduler = full_path(about->scheduler, &failed);
+    if (!failed && (rc = list_loras(b, &failed, e)) != SS_OK)
+        return rc;
     rc = failed ? ss_no_memory(e, "a bundle") : add_input(b, e);
     return rc == SS_OK ? add_conditions(b, e) : rc;
 }
@@ -442,6 +474,9 @@ ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, in
     for (int i = 0; i < b.n_items; i++)
         ss_free(b.values[i]);
     ss_free(b.model);
+    for (int i = 0; b.loras && i < b.replay.opt.network.n_loras; i++)
+        ss_free(b.loras[i]);
+    ss_free(b.loras);
     ss_free(b.config);
     ss_free(b.scheduler);
     ss_plan_release(&b.plan);

@@ -74,6 +74,8 @@ ss_model_options ss_network_files(const ss_network_options *opt)
 {
     return (ss_model_options){.ignore = opt->ignore,
                               .n_ignore = opt->n_ignore,
+                              .loras = opt->loras,
+                              .n_loras = opt->n_loras,
                               .weights = {.variant = opt->variant, .key = opt->key},
                               .places = {.config = opt->config,
                                          .scheduler = opt->scheduler,
@@ -84,7 +86,7 @@ ss_model_options ss_network_files(const ss_network_options *opt)
 ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *e)
 {
     const ss_model_options files = ss_network_files(opt);
-    ss_network k = {0};
+    ss_network k = {.loras = opt->loras, .n_loras = opt->n_loras};
     ss_code rc = ss_changes_parse(&opt->changes, &k.changes, e);
 
     if (rc == SS_OK)

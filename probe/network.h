@@ -24,8 +24,10 @@ typedef struct {
     const char *component; /* folder of the network in a pipeline; NULL: the denoiser */
     const char *variant;   /* variant of the weights (models/file/weight_files.h), or NULL */
     const char *key;       /* dict of weights in a pickle (models/file/tensor_groups.h), or NULL */
-    bool ema;              /* the average beside the network (models/average_folder.h) */
-    int height, width;     /* of the input; 0: the model's sample_size */
+    const char *const *loras; /* FILE or FILE:SCALE (models/file/lora.h) */
+    int n_loras;
+    bool ema;                  /* the average beside the network (models/average_folder.h) */
+    int height, width;         /* of the input; 0: the model's sample_size */
     const char *const *ignore; /* globs of tensors of the checkpoint that are not used */
     int n_ignore;
     const char *config;        /* config.json or its folder; NULL: the model's own */
@@ -39,6 +41,8 @@ typedef struct {
 
 typedef struct {
     ss_model *model;
+    const char *const *loras; /* the options', borrowed */
+    int n_loras;
     ss_noising *noising; /* of a denoiser, else NULL */
     bool exact;          /* --round-timestep none */
     ss_format told;      /* format to which timesteps are rounded before the network is told */

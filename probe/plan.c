@@ -111,6 +111,30 @@ static json_t *kind_of_device(const json_t *j)
     return json_stringn(device, strcspn(device, ":"));
 }
 
+/* Lists the files of LoRA by their sums and scales. */
+static ss_code describe_loras(const ss_network *net, json_t *j, ss_err *e)
+{
+    json_t *list = json_array();
+    ss_code rc = SS_OK;
+
+    for (int i = 0; i < net->n_loras && rc == SS_OK; i++) {
+        char sha256[65], text[128];
+        char *file = NULL;
+        double scale;
+
+        rc = ss_lora_spec_read(net->loras[i], &file, &scale, e);
+        if (rc == SS_OK)
+            rc = ss_sha256_file(file, sha256, e);
+        if (rc == SS_OK) {
+            snprintf(text, sizeof text, "%s times %.17g", sha256, scale);
+            json_array_append_new(list, json_string(text));
+        }
+        ss_free(file);
+    }
+    json_object_set_new(j, "lora_files", list);
+    return rc;
+}
+
 ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions, json_t *j,
                          ss_err *e)
 {
@@ -122,6 +146,8 @@ ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions,
         return rc;
     json_object_set_new(j, "scheduler_file",
                         scheduler ? ss_setting_content(scheduler, sha256) : json_null());
+    if ((rc = describe_loras(net, j, e)) != SS_OK)
+        return rc;
     if ((rc = sum_conditions(conditions, sha256, e)) != SS_OK)
         return rc;
     json_object_set_new(j, "conditions", json_string(sha256));

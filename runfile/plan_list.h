@@ -47,6 +47,7 @@
     OPTION(TEXT, NONE, "model", "MODEL", NULL, network.model) \
     OPTION(TEXT, DATA, "component", "--components", NULL, network.component) \
     OPTION(TEXT, DATA, "variant", "--variant", NULL, network.variant) \
+    OPTION(TEXTS, FORM, "lora", "--lora", NULL, network.loras, network.n_loras) \
     OPTION(FLAG, DATA, "ema", "--ema", false, network.ema) \
     OPTION(TEXT, DATA, "key", "--key", NULL, network.key) \
     OPTION(TEXTS, DATA, "ignore_extra", "--ignore-extra", NULL, network.ignore, network.n_ignore) \
@@ -76,6 +77,7 @@
     OPTION(COUNT, NONE, "threads", "--threads", 0, threads)
 
 #define SS_PLAN_END(OPTION, FOLLOWS) \
+    FOLLOWS("lora_files", "the LoRA files and their scales") \
     FOLLOWS("scheduler_file", "the scheduler file") \
     FOLLOWS("schedule", "the noise schedule") \
     FOLLOWS("prediction", "the prediction type") \

@@ -180,7 +180,7 @@ static ss_code make_f16(const ss_stored_tensor *t, void *out, ss_err *e)
 
 typedef enum { NO_ROLE, SCALE, INPUT_SCALE, COMFY_TEXT } role;
 
-/* What is known of each tensor of the list. */
+/* Facts about each tensor of the list. */
 typedef struct {
     const ss_stored_tensor *scale; /* of a weight */
     bool drop;                     /* it belongs to a weight */

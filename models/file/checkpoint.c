@@ -333,8 +333,7 @@ ss_code ss_checkpoint_replace(ss_checkpoint *k, const ss_stored_tensor *const *l
 
 ss_code ss_checkpoint_adopt(ss_checkpoint *k, ss_checkpoint *other, ss_err *e)
 {
-    ss_checkpoint **grown =
-        ss_grow(k->adopted, &k->cap_adopted, k->n_adopted + 1, sizeof *grown);
+    ss_checkpoint **grown = ss_grow(k->adopted, &k->cap_adopted, k->n_adopted + 1, sizeof *grown);
 
     if (!grown)
         return ss_no_memory(e, k->paths[0]);

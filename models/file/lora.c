@@ -93,11 +93,10 @@ ss_code ss_lora_spec_read(const char *spec, char **file, double *scale, ss_err *
         return ss_no_memory(e, spec);
     if (ss_file_exists(*file) && !ss_is_dir(*file))
         return SS_OK;
-    const ss_code rc =
-        ss_fail(e, SS_IO, "--lora: %s is %s", SS_SHOW(*file),
-                ss_is_dir(*file) ? "a folder without adapter_model.safetensors or "
-                                   "pytorch_lora_weights.safetensors"
-                                 : "not there");
+    const ss_code rc = ss_fail(e, SS_IO, "--lora: %s is %s", SS_SHOW(*file),
+                               ss_is_dir(*file) ? "a folder without adapter_model.safetensors or "
+                                                  "pytorch_lora_weights.safetensors"
+                                                : "not there");
     ss_free(*file);
     *file = NULL;
     return rc;
@@ -260,10 +259,9 @@ static ss_code scale_of(merging *m, const char *module, ss_lora_source *s, ss_lo
     if (!isnan(l->alpha))
         l->scale *= l->alpha / (by_root ? sqrt(rank) : rank);
     s->scale = l->scale;
-    return isfinite(l->scale)
-               ? SS_OK
-               : ss_fail(e, SS_FORMAT, "--lora: %s: the scale of %s is not finite",
-                         ss_checkpoint_name(m->file), SS_SHOW(module));
+    return isfinite(l->scale) ? SS_OK
+                              : ss_fail(e, SS_FORMAT, "--lora: %s: the scale of %s is not finite",
+                                        ss_checkpoint_name(m->file), SS_SHOW(module));
 }
 
 /* Derives the weight of a layer whose parts are in s. */
@@ -339,8 +337,7 @@ static ss_code merge_all(merging *m, ss_err *e)
 
         if (!s)
             return e->code;
-        for (next = i; next < m->n_pieces &&
-                       strcmp(m->pieces[next].name.layer, name->layer) == 0 &&
+        for (next = i; next < m->n_pieces && strcmp(m->pieces[next].name.layer, name->layer) == 0 &&
                        strcmp(m->pieces[next].name.component, name->component) == 0;
              next++) {
             const ss_stored_tensor **part = &s->part[m->pieces[next].name.part];
@@ -374,12 +371,12 @@ static ss_code conclude(merging *m, ss_err *e)
                        m->n_unknown, m->n_unknown == 1 ? " is" : "s are",
                        m->unknown.s ? m->unknown.s : "", m->n_unknown > MAX_LISTED ? ", ..." : "");
     if (m->n_merged)
-        rc = ss_checkpoint_say(m->k, e, "LoRA %s merged into %zu layers, times %g", SS_SHOW(file),
+        rc = ss_checkpoint_say(m->k, e, "LoRA %s merged into layers: %zu, times %g", SS_SHOW(file),
                                m->n_merged, m->scale);
     if (rc == SS_OK && m->n_elsewhere + m->n_unknown)
-        rc = ss_checkpoint_say(m->k, e, "LoRA %s: %zu layers are of other components%s%s",
+        rc = ss_checkpoint_say(m->k, e, "LoRA %s: layers of other components: %zu (%s)",
                                SS_SHOW(file), m->n_elsewhere + m->n_unknown,
-                               m->elsewhere.s ? ": " : "", m->elsewhere.s ? m->elsewhere.s : "");
+                               m->elsewhere.s ? m->elsewhere.s : "by their names");
     return rc == SS_OK ? ss_checkpoint_replace(m->k, m->list, m->n_list, e) : rc;
 }
 

@@ -94,7 +94,8 @@ static json_t *value_of(const ss_lora_config *c, const char *component, const ch
     return value;
 }
 
-/* True where the pattern is the module's name or an end of it, as PEFT matches (.*\.)?(pattern)$. */
+/* True where the pattern is the module's name or an end of it, as PEFT matches (.*\.)?(pattern)$.
+ */
 static bool is_end(const char *module, const char *pattern)
 {
     const size_t n = strlen(module), m = strlen(pattern);

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 
 typedef struct {
-    char *path;   /* of adapter_config.json, or NULL */
-    json_t *root; /* NULL: nothing is known */
+    char *path;    /* of adapter_config.json, or NULL */
+    json_t *root;  /* NULL: nothing is known */
     bool metadata; /* keys have the component before them */
 } ss_lora_config;
 
@@ -22,8 +22,8 @@ typedef struct {
 ss_code ss_lora_config_read(const char *file, ss_lora_config *c, ss_err *e);
 void ss_lora_config_release(ss_lora_config *c); /* {0} is fine */
 
-/* The alpha and the rank of a module, "mid_block.attentions.0.proj_in", by their patterns; NaN where
- * they are not known. A pattern that is no end of a name is SS_UNSUPPORTED. */
+/* The alpha and the rank of a module, "mid_block.attentions.0.proj_in", by their patterns; NaN
+ * where they are not known. A pattern that is no end of a name is SS_UNSUPPORTED. */
 ss_code ss_lora_config_numbers(const ss_lora_config *c, const char *component, const char *module,
                                double *alpha, double *rank, bool *by_root, ss_err *e);
 

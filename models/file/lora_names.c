@@ -49,17 +49,28 @@ static const struct {
 static const struct {
     const char *end, *what;
 } unsupported[] = {
-    {".hada_t1", "LoHa with cores"},       {".hada_t2", "LoHa with cores"},
-    {".lokr_t2", "LoKr with a core"},      {".diff_b", "change of a bias"},
-    {".w_norm", "change of a norm"},       {".b_norm", "change of a norm"},
-    {".oft_blocks", "OFT"},                {".oft_diag", "OFT"},
-    {".oft_r", "OFT"},                     {".oft_R.weight", "OFT"},
-    {".boft_R", "BOFT"},                   {".boft_s", "BOFT"},
-    {".lora_embedding_A", "embedding"},    {".lora_embedding_B", "embedding"},
-    {".lora_B.bias", "LoRA with a bias"},  {".ia3_l", "IA3"},
-    {".a1.weight", "GLoRA"},               {".b1.weight", "GLoRA"},
-    {".vera_lambda_b", "VeRA"},            {".vera_lambda_d", "VeRA"},
-    {".reshape_weight", "reshaped layer"}, {".set_weight", "replaced layer"},
+    {".hada_t1", "LoHa with cores"},
+    {".hada_t2", "LoHa with cores"},
+    {".lokr_t2", "LoKr with a core"},
+    {".diff_b", "change of a bias"},
+    {".w_norm", "change of a norm"},
+    {".b_norm", "change of a norm"},
+    {".oft_blocks", "OFT"},
+    {".oft_diag", "OFT"},
+    {".oft_r", "OFT"},
+    {".oft_R.weight", "OFT"},
+    {".boft_R", "BOFT"},
+    {".boft_s", "BOFT"},
+    {".lora_embedding_A", "embedding"},
+    {".lora_embedding_B", "embedding"},
+    {".lora_B.bias", "LoRA with a bias"},
+    {".ia3_l", "IA3"},
+    {".a1.weight", "GLoRA"},
+    {".b1.weight", "GLoRA"},
+    {".vera_lambda_b", "VeRA"},
+    {".vera_lambda_d", "VeRA"},
+    {".reshape_weight", "reshaped layer"},
+    {".set_weight", "replaced layer"},
 };
 
 static const struct {
@@ -130,7 +141,8 @@ static const char *resnet_part(const char *part)
     return part;
 }
 
-/* Adds the layer at place `at` of a block's list: a resnet, attention, or a change of resolution. */
+/* Adds the layer at place `at` of a block's list: a resnet, attention, or a change of resolution.
+ */
 static void add_block(ss_str *s, const char *block, int number, int at, const char *rest)
 {
     const char *resnet = resnet_part(rest);
@@ -150,9 +162,12 @@ static void add_block(ss_str *s, const char *block, int number, int at, const ch
 static void translate(ss_str *s, const char *layer, int per_block)
 {
     static const char *const whole[][2] = {
-        {"time_embed_0", "time_embedding_linear_1"}, {"time_embed_2", "time_embedding_linear_2"},
-        {"label_emb_0_0", "add_embedding_linear_1"}, {"label_emb_0_2", "add_embedding_linear_2"},
-        {"input_blocks_0_0", "conv_in"},             {"out_2", "conv_out"},
+        {"time_embed_0", "time_embedding_linear_1"},
+        {"time_embed_2", "time_embedding_linear_2"},
+        {"label_emb_0_0", "add_embedding_linear_1"},
+        {"label_emb_0_2", "add_embedding_linear_2"},
+        {"input_blocks_0_0", "conv_in"},
+        {"out_2", "conv_out"},
     };
     const char *rest;
     int i, j;

@@ -86,8 +86,8 @@ static ss_code check_core(const ss_lora_source *s, ss_err *e)
     const ss_stored_tensor *mid = s->part[SS_LORA_MID], *down = s->part[SS_LORA_DOWN];
     const ss_stored_tensor *up = s->part[SS_LORA_UP], *w = s->base;
 
-    if (w->rank != 4 || mid->rank != 4 || mid->dim[1] < 1 || mid->dim[2] != w->dim[2] || mid->dim[3] != w->dim[3] ||
-        (size_t)mid->dim[1] != rows_of(down))
+    if (w->rank != 4 || mid->rank != 4 || mid->dim[1] < 1 || mid->dim[2] != w->dim[2] ||
+        mid->dim[3] != w->dim[3] || (size_t)mid->dim[1] != rows_of(down))
         return misfit(s, mid, e);
     if (columns_of(down) != (size_t)w->dim[1])
         return misfit(s, down, e);

@@ -1,6 +1,8 @@
 /* fuzz_edits.c - what is done to a checkpoint's tensors before a network asks for them */
 #include "base/mem.h"
 #include "models/file/cast_weights.h"
+#include "models/file/lora.h"
+#include "models/file/safetensors_write.h"
 #include "models/file/wrapped_names.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -41,5 +43,32 @@ void fuzz_edits(const uint8_t *data, size_t size)
         fuzz_check(rc, &e);
     }
     read_all(k);
+    ss_checkpoint_close(k);
+}
+
+/* Merges a file into a layer and a kernel. */
+void fuzz_lora(const uint8_t *data, size_t size)
+{
+    static const float zeros[54];
+    const ss_st_item items[] = {
+        {.name = "a.0.weight", .dtype = SS_F32, .rank = 2, .dim = {2, 3}, .values = zeros},
+        {.name = "b_c.weight", .dtype = SS_F32, .rank = 4, .dim = {2, 3, 3, 3}, .values = zeros}};
+    static bool made;
+    const char *base = fuzz_path("base.safetensors");
+    const char *path = fuzz_file("lora.safetensors", data, size);
+    ss_lora_layers layers = {0};
+    ss_checkpoint *k = NULL;
+    ss_err e = {0};
+
+    if (!made && ss_safetensors_write(base, items, 2, NULL, 0, NULL) != SS_OK)
+        abort();
+    made = true;
+    if (ss_checkpoint_open(base, NULL, &k, &e) != SS_OK)
+        abort();
+    const ss_lora_target targets[] = {{"a.0.weight", ss_checkpoint_at(k, 0)},
+                                      {"b_c.weight", ss_checkpoint_at(k, 1)}};
+    fuzz_check(ss_lora_merge(k, path, "denoiser", targets, 2, &layers, &e), &e);
+    read_all(k);
+    ss_lora_layers_release(&layers);
     ss_checkpoint_close(k);
 }
