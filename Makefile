@@ -30,24 +30,25 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
 DEBIAN := gcc make pkg-config libdnnl-dev libfftw3-dev libhdf5-dev libpng-dev libjansson-dev \
-    zlib1g-dev libssl-dev libcmocka-dev hdf5-tools clang-format gnuplot-nox \
+    zlib1g-dev libssl-dev libpcre2-dev libsentencepiece-dev libcmocka-dev g++ hdf5-tools clang-format gnuplot-nox \
     mandoc dataset-fashion-mnist
 
 # `make deps` must run before anything can be asked of pkg-config.
 ifneq ($(filter-out deps demo story clean,$(or $(MAKECMDGOALS),all)),)
-PKGS := hdf5 fftw3f libpng jansson zlib libcrypto
+PKGS := hdf5 fftw3f libpng jansson zlib libcrypto libpcre2-8 sentencepiece
 MISSING := $(strip $(foreach p,$(PKGS) cmocka,$(shell pkg-config --exists $p || echo $p)))
 $(if $(MISSING),$(error pkg-config cannot find: $(MISSING). `make deps` installs it on Debian))
 endif
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+PKG_LIBS := $(filter-out -lsentencepiece_train,$(shell pkg-config --libs $(PKGS) 2>/dev/null))
 
 # Each sanitizer set builds in its own tree, so objects never mix.
 comma := ,
 B := build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 
 CC     := gcc
+CXX    := g++
 AR     := ar
 CFLAGS ?= -O2 -g
 # Contraction is off so that a multiply-add is fused only where the source says fmaf():
@@ -56,7 +57,10 @@ ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -I. -DSS_CUDA=$(CUDA) $(CUDA_INCLUDE:%=-isys
     -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wfloat-conversion -Wswitch-enum \
     -Werror $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
     $(PKG_CFLAGS) $(CFLAGS)
-LDLIBS = $(PKG_LIBS) -lhdf5_hl -ldnnl -lm -ldl # Debian's dnnl has no .pc
+# models/text/spiece_library.cpp alone: libsentencepiece is C++.
+CXX_CFLAGS = -std=c++17 -I. -Wall -Wextra -Wshadow -Werror \
+    $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) $(PKG_CFLAGS) $(CFLAGS)
+LDLIBS = $(PKG_LIBS) -lhdf5_hl -ldnnl -lstdc++ -lm -ldl # Debian's dnnl has no .pc
 
 # The CPU kernels are compiled once for each instruction set; kernels/cpu/cpu.c picks.
 ISAS := base v3 v4
@@ -93,13 +97,13 @@ endif
 
 LAYERS := base kernels fft attn runfile models probe train analyze reports selftest
 LIB_SRC := $(filter-out $(ISA_SRC) $(if $(filter 0,$(CUDA)),kernels/cuda/%),$(wildcard $(foreach d,$(LAYERS),$d/*.c $d/*/*.c)))
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$i.o))
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(B)/models/text/spiece_library.o $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$i.o))
 FATBINS := $(CUDA_CU:%.cu=$(B)/%.fatbin.o)
 CLI_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 TESTS := $(wildcard tests/test_*.c)
 BENCH_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/*.c))
 HDRS  := $(filter-out $(if $(filter 0,$(CUDA)),kernels/cuda/% tests/cuda/%),$(wildcard */*.h */*/*.h))
-C_FILES := $(wildcard */*.c */*/*.c */*.h */*/*.h kernels/cuda/*.cu kernels/cuda/*.cuh tests/cuda/*.cpp tests/cuda/*.cuh)
+C_FILES := $(wildcard */*.c */*/*.c */*.h */*/*.h kernels/cuda/*.cu kernels/cuda/*.cuh models/text/*.cpp tests/cuda/*.cpp tests/cuda/*.cuh)
 
 # Printed by the program itself, from its tables of options.
 PAGES := $(addprefix $(B)/,sigmascope.1 sigmascope.bash sigmascope.zsh sigmascope.fish)
@@ -211,7 +215,7 @@ check-sanitize:
 	    tests/run-all build $(call each,build,$(PLAIN))
 # What reads files of others, with ASan and UBSan.
 PARSERS := $(PLAIN) $(addprefix test_,config corpus data folders foreign growing_files hostile input \
-    input_files png run_reader safetensors train_config training_run)
+    input_files png run_reader safetensors tokenizer train_config training_run)
 check-parsers:
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined all \
 	    $(call each,build-address-undefined,$(PARSERS))
@@ -231,6 +235,10 @@ $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/models/text/%.o: models/text/%.cpp $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)$(CXX) $(CXX_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The kernels of a .cu file for all cards, as an array of the program; one for all sanitizers.
 build/%.fatbin: %.cu build/cuda-flags
@@ -247,7 +255,6 @@ $(B)/%.fatbin.o: build/%.fatbin
 # The emulated device: the text of the kernels as C++, on fibers (tests/cuda/emulator.h), under fakes
 # of the driver and the libraries (tests/cuda/fake.h). Misaligned vectors and indices outside of
 # shared arrays are reported without SAN as well.
-CXX := g++
 EMULATED_CXX = -std=c++17 -I. -fPIC -ffp-contract=off -fno-math-errno -Wall -Wextra -Wno-unused-function -Wno-unknown-pragmas -Werror $(CFLAGS)
 EMULATED_SAN := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) -fsanitize=alignment,bounds -fno-sanitize-recover=all
 FAKE_DRIVER := $(addprefix $(B)/cuda-emulated/,emulator.o fake_driver.o fake_memory.o fake_queue.o \

@@ -34,7 +34,12 @@
     X(expression)  /* `bisect --fail` */                                                 \
     X(idx)         /* pictures of MNIST's kin, plain or gzipped */                       \
     X(png)                                                                               \
-    X(run) /* a run file whose parts are not as they should be, see fuzz_run.c */
+    X(vocabulary) /* tokenizer.json, with a byte for its class */                        \
+    X(merges)     /* merges.txt and vocab.json */                                        \
+    X(spiece)     /* spiece.model */                                                     \
+    X(tokens)     /* the configuration of a tokenizer */                                 \
+    X(prompt)     /* a text, through tokenizers */                                       \
+    X(run)        /* a run file whose parts are not as they should be, see fuzz_run.c */
 
 #define X(name) void fuzz_##name(const uint8_t *data, size_t size);
 FUZZ_TARGETS(X)
