@@ -87,6 +87,24 @@ void ss_table_column(ss_table *t, const char *name, ss_col_kind kind, const char
     t->failed |= json_array_append_new(t->columns, column) != 0;
 }
 
+void ss_table_drop(ss_table *t, const char *column)
+{
+    json_t *c, *row;
+    size_t at, i;
+
+    json_array_foreach(t->columns, at, c)
+    {
+        if (strcmp(json_string_value(json_object_get(c, "name")), column) != 0)
+            continue;
+        json_array_foreach(t->rows, i, row)
+        {
+            json_array_remove(row, at);
+        }
+        json_array_remove(t->columns, at);
+        return;
+    }
+}
+
 void ss_table_row(ss_table *t)
 {
     t->failed |= json_array_append_new(t->rows, json_array()) != 0;

@@ -49,6 +49,9 @@ void ss_table_number(ss_table *t, double value);
  * rows that are along an axis, of which no one is worth more. */
 void ss_table_spread(ss_table *t, int top);
 
+/* Removes the column of that name, in which no row says anything; none is fine. */
+void ss_table_drop(ss_table *t, const char *column);
+
 /* Prints at most `width` columns wide (0: the terminal's width, or 100): the widest text
  * columns give way, shortened in their middle with "..". */
 void ss_table_print(const ss_table *t, FILE *f, int width);

@@ -136,6 +136,9 @@ static ss_code show_stages(report *rep, ss_err *e)
 {
     ss_stages s;
     ss_table t;
+
+    if (ss_run_is_text(rep->run)) /* all of it is an encoder, and nothing is decoded */
+        return SS_OK;
     ss_code rc = ss_stages_find(rep->run, &rep->produced, SS_ALL, &s, e);
 
     if (rc == SS_OK && (rc = ss_stages_table(rep->run, &s, &t, e)) == SS_OK)
@@ -240,7 +243,8 @@ static ss_code show_all(report *rep, ss_err *e)
         rc = show_tokens(rep, e);
     if (rc == SS_OK)
         rc = show_blobs(rep, e);
-    if (rc == SS_OK && (rc = ss_loss_table(rep->run, &t, e)) == SS_OK)
+    if (rc == SS_OK && !ss_run_is_text(rep->run) && !ss_run_is_vae(rep->run) &&
+        (rc = ss_loss_table(rep->run, &t, e)) == SS_OK)
         rc = show_spread(rep, &t, e);
     return rc;
 }
@@ -327,8 +331,8 @@ static ss_code analyze_levels(report *rep, const char *const *globs, int n_globs
         rc = ss_not_finite_find(rep->run, &rep->bad, e);
     if (rc == SS_OK)
         rc = show_all(rep, e);
-    if (rc == SS_OK)
-        rc = cli_show_mechanism(&rep->out, &rep->run, NULL, 1, e);
+    if (rc == SS_OK && !ss_run_is_text(rep->run) && !ss_run_is_vae(rep->run))
+        rc = cli_show_mechanism(&rep->out, &rep->run, NULL, 1, e); /* of a denoiser's training */
     rep->finding |= ss_not_finite_any(&rep->bad);
     ss_not_finite_release(&rep->bad);
     ss_sites_release(&rep->all);

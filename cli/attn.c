@@ -69,8 +69,8 @@ static ss_code attention(const char *path, report *rep, bool by_input, ss_err *e
         rc = show_input(rep, r, &bad, i, e);
     if (rc == SS_OK)
         rc = show_input(rep, r, &bad, SS_ALL, e);
-    if (rc == SS_OK)
-        rc = cli_show_mechanism(&rep->out, &r, NULL, 1, e);
+    if (rc == SS_OK && !ss_run_is_text(r) && !ss_run_is_vae(r))
+        rc = cli_show_mechanism(&rep->out, &r, NULL, 1, e); /* of a denoiser's training */
     ss_not_finite_release(&bad);
     ss_run_close(r);
     return cli_show_end(&rep->out, rc, e);

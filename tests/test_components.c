@@ -1,5 +1,6 @@
 /* test_components.c - which component fails first: against a search by brute force over runs of
  * random sickness, and the sentences of known runs */
+#include "analyze/one/growth.h"
 #include "analyze/several/components.h"
 #include "base/mem.h"
 #include "tests/component_synth.h"
@@ -390,15 +391,109 @@ static void test_table(void **state)
     assert_int_equal(json_array_size(json_object_get(got, "rows")), CS_COMPONENTS * N_FORMATS);
     char *row = json_dumps(json_array_get(json_object_get(got, "rows"), 0), JSON_COMPACT);
     assert_string_equal(
-        row, "{\"format\":\"fp16\",\"component\":\"text_encoder\",\"first that fails, or least "
-             "headroom\":\"encoder.block.0.layer.1.DenseReluDense.wo\",\"sigma\":null,\"input or "
-             "token\":\"token 1 'cat' of a cat\",\"largest\":120000,\"bits\":-0.8733794932471951,"
-             "\"finding\":\"OVERFLOWS\"}");
+        row,
+        "{\"format\":\"fp16\",\"component\":\"text_encoder\",\"module\":\"encoder.block.0.layer."
+        "1.DenseReluDense.wo\",\"sigma\":null,\"token\":\"1 'cat'\",\"input\":\"a cat\","
+        "\"largest\":120000,\"bits\":-0.8733794932471951,\"finding\":\"OVERFLOWS\"}");
     assert_non_null(strstr(t.note, "NOT complete: unet"));
     free(row);
     json_decref(got);
     ss_table_release(&t);
     release(&j);
+}
+
+/* ---- tables of one run ---- */
+
+/* Attention of a prompt is at its first token; the encoder of a VAE ran for the first input. */
+static void write_attention(int component, const char *path)
+{
+    static const char *const inputs[] = {"a cat", "a dog"};
+    static const double zero = 0;
+    const ss_run_module m = {"encoder.attn", "Attention", false};
+    const ss_run_layer layer = {"encoder.attn", 1, 4};
+    const bool text = component == CS_TEXT;
+    const ss_stats st = cs_stats(5);
+    const ss_attention_stats head = {0.5f, 0.5f, 2, 0.5f};
+    ss_run_writer *w;
+    ss_run_column *col;
+    ss_err e = {0};
+    const ss_run_spec spec = {.tool = "sigmascope test",
+                              .role = cs_roles[component],
+                              .modules = &m,
+                              .n_modules = 1,
+                              .inputs = inputs,
+                              .n_inputs = 2,
+                              .sigmas = &zero,
+                              .n_sigmas = 1,
+                              .n_samples = text ? 3 : 1,
+                              .layers = &layer,
+                              .n_layers = 1};
+
+    assert_int_equal(ss_run_create(path, &spec, true, &w, &e), SS_OK);
+    assert_int_equal(ss_run_column_new(w, 0, &col, &e), SS_OK);
+    for (int i = 0; i < (text ? 2 : 1); i++) {
+        for (int n = 0; n < spec.n_samples; n++)
+            ss_run_put_stats(col, 0, SS_PORT_OUTPUT, i, n, &st);
+        ss_run_put_attention(col, 0, 0, i, 0, &head);
+    }
+    assert_int_equal(ss_run_submit(w, col, &e), SS_OK);
+    assert_int_equal(ss_run_finish(w, &e), SS_OK);
+}
+
+static void test_attention_that_is_not_due(void **state)
+{
+    static const int components[] = {CS_TEXT, CS_VAE};
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        ss_run *r;
+        ss_not_finite bad;
+        ss_err e = {0};
+
+        write_attention(components[k], paths[0]);
+        assert_int_equal(ss_run_open(paths[0], &r, &e), SS_OK);
+        assert_int_equal(ss_not_finite_find(r, &bad, &e), SS_OK);
+        assert_int_equal(bad.n_heads, 0);
+        assert_int_equal(bad.of_heads, 1);
+        assert_false(ss_not_finite_any(&bad));
+        ss_not_finite_release(&bad);
+        ss_run_close(r);
+    }
+}
+
+static void test_tables_of_text(void **state)
+{
+    cs_run r = cs_all(CS_TEXT, 10);
+    ss_run *run;
+    ss_sites sites;
+    ss_growth g;
+    ss_headroom h;
+    ss_table t;
+    ss_err e = {0};
+
+    (void)state;
+    r.value[CS_LAYER][1][0][2] = 70000;
+    cs_write(&r, paths[0]);
+    assert_int_equal(ss_run_open(paths[0], &run, &e), SS_OK);
+    assert_int_equal(ss_sites_find(run, NULL, 0, SS_SITES_ALL, &sites, &e), SS_OK);
+    assert_int_equal(ss_growth_find(run, &sites, SS_ALL, &g, &e), SS_OK);
+    assert_int_equal(ss_growth_table(run, &g, 1, &t, &e), SS_OK);
+    char *row = json_dumps(t.rows, JSON_COMPACT);
+    assert_string_equal(row, "[[\"encoder.block.0.layer.1.DenseReluDense.wo\",70000,\"2 "
+                             "'</s>'\",\"a dog\",7000,12374.369554648027]]");
+    free(row);
+    ss_table_release(&t);
+    ss_growth_release(&g);
+    assert_int_equal(ss_headroom_find(run, &sites, formats, 1, &h, &e), SS_OK);
+    assert_int_equal(ss_headroom_table(run, &h, 1, &t, &e), SS_OK);
+    row = json_dumps(t.rows, JSON_COMPACT);
+    assert_string_equal(row, "[[\"encoder.block.0.layer.1.DenseReluDense.wo\",70000,\"2 "
+                             "'</s>'\",-0.095771914583642842,\"fp16\"]]");
+    free(row);
+    ss_table_release(&t);
+    ss_headroom_release(&h);
+    ss_sites_release(&sites);
+    ss_run_close(run);
 }
 
 int main(void)
@@ -415,6 +510,8 @@ int main(void)
         cmocka_unit_test(test_same_component_twice),
         cmocka_unit_test(test_globs),
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_attention_that_is_not_due),
+        cmocka_unit_test(test_tables_of_text),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -174,24 +174,37 @@ static int module_named(const ss_run *r, const char *layer, const char *child)
     return -1;
 }
 
+/* The first of the children of a layer that is there, by the names that libraries give it; -1. */
+static int child_named(const ss_run *r, const char *layer, const char *const *names, int n)
+{
+    int m = -1;
+
+    for (int i = 0; i < n && m < 0; i++)
+        m = module_named(r, layer, names[i]);
+    return m;
+}
+
 static around look_around(const ss_run *r, int layer)
 {
+    static const char *const q[] = {"to_q", "q_proj", "q"};
+    static const char *const k[] = {"to_k", "add_k_proj", "k_proj", "k"};
     const char *name = r->layers[layer];
     around a = {
         .layer = module_named(r, name, ""),
-        .to_q = module_named(r, name, "to_q"),
-        .to_k = module_named(r, name, "to_k"),
+        .to_q = child_named(r, name, q, 3),
+        .to_k = child_named(r, name, k, 4),
         .input = ss_run_port(r, "input"),
         .output = ss_run_port(r, "output"),
     };
 
-    if (a.to_k < 0)
-        a.to_k = module_named(r, name, "add_k_proj");
     return a;
 }
 
+/* A text encoder's attention is of all tokens together, and so is the RMS beside it. */
 static double rms_at(const source *s, int module, int port, int input, int sigma, int sample)
 {
+    if (s->rms && module >= 0 && port >= 0 && ss_run_is_text(s->r))
+        return ss_site_rms(s->r, s->rms, (ss_site){module, port}, input, sigma);
     return s->rms && module >= 0 && port >= 0
                ? (double)s->rms[ss_run_at(s->r, module, port, input, sigma, sample)]
                : NAN;
@@ -440,8 +453,11 @@ static void put_sigma(const ss_run *r, int sigma, ss_table *t)
 
 static void heads_note(const ss_run *r, const ss_attn *a, int shown, ss_table *t)
 {
-    char bad[96] = "";
+    char bad[96] = "", levels[96] = "";
 
+    if (a->low >= 0 && !ss_run_is_text(r))
+        snprintf(levels, sizeof levels, " at sigma %g, %g, %g, and the least of all",
+                 r->sigmas[a->low], r->sigmas[a->mid], r->sigmas[a->high]);
     if (a->n_bad)
         snprintf(bad, sizeof bad, "; %d of %d heads NOT FINITE, numbers are of the finite samples",
                  a->n_bad, a->n_heads);
@@ -456,11 +472,18 @@ static void heads_note(const ss_run *r, const ss_attn *a, int shown, ss_table *t
     else
         ss_table_note(
             t,
-            "entropy / ln keys at sigma %g, %g, %g, and the least of all; 1 is "
-            "uniform, below %g is collapsed; sink: share of the heaviest key; one key: all "
-            "queries collapsed on the same; %d of %d heads shown%s",
-            r->sigmas[a->low], r->sigmas[a->mid], r->sigmas[a->high], SS_COLLAPSED_BELOW, shown,
-            a->n_heads, bad);
+            "entropy / ln keys%s; 1 is uniform, below %g is collapsed; sink: share of the "
+            "heaviest key; one key: all queries collapsed on the same; %d of %d heads shown%s",
+            levels, SS_COLLAPSED_BELOW, shown, a->n_heads, bad);
+}
+
+/* Removes what is along the noise levels from the table of a text encoder, which has none. */
+static void drop_levels(const ss_run *r, ss_table *t)
+{
+    static const char *const columns[] = {"low", "mid", "high", "sigma"};
+
+    for (size_t i = 0; i < sizeof columns / sizeof *columns && ss_run_is_text(r); i++)
+        ss_table_drop(t, columns[i]);
 }
 
 ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table *t, ss_err *e)
@@ -501,6 +524,7 @@ ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table
                          : h[i]->has_sink  ? "sink"
                                            : "");
     }
+    drop_levels(r, t);
     heads_note(r, a, shown, t);
     ss_free(h);
     return SS_OK;
@@ -537,6 +561,7 @@ ss_code ss_attn_logits_table(const ss_run *r, const ss_attn *a, int top, ss_tabl
         ss_table_text(t, ss_logit_verdict_text(g->verdict));
         ss_table_text(t, !g->from_size ? "" : g->from_input ? "x" : "to_q, to_k");
     }
+    drop_levels(r, t);
     ss_table_note(t,
                   "the largest logit of each layer, entropy / ln keys of its head there, and "
                   "the least spread of logits that explains the lowest entropy; large is %g and "

@@ -266,6 +266,8 @@ ss_code ss_channels_table(const ss_run *r, const ss_channels *k, int top, ss_tab
         ss_table_number(t, row->absmax);
         ss_table_number(t, row->share);
     }
+    if (ss_run_is_text(r))
+        ss_table_drop(t, "sigma");
     ss_table_note(t,
                   "%zu of %lld channels, in %d of %d places, reach %d times their place's median; "
                   "share of noise levels and inputs; %zu always do",

@@ -36,6 +36,25 @@ static void find_peak(const ss_run *r, const float *absmax, int input, ss_growth
     }
 }
 
+/* Finds the sample of the peak, and, of a text encoder, how far the token is above the others;
+ * scratch: [n_samples]. */
+static void find_token(const ss_run *r, const float *absmax, const uint64_t *nonfinite,
+                       double *scratch, ss_growth_row *row)
+{
+    row->peak_sample = -1;
+    row->over_median = NAN;
+    if (row->peak_input < 0)
+        return;
+    row->peak_sample =
+        ss_site_largest_sample(r, absmax, nonfinite, row->site, row->peak_input, row->peak_sigma);
+    if (row->peak_sample < 0 || !ss_run_is_text(r))
+        return;
+    for (int n = 0; n < r->n_samples; n++)
+        scratch[n] = absmax[ss_run_at(r, row->site.module, row->site.port, row->peak_input,
+                                      row->peak_sigma, n)];
+    row->over_median = row->peak / ss_median(scratch, r->n_samples);
+}
+
 static int larger_first(const void *a, const void *b)
 {
     const ss_growth_row *x = a, *y = b;
@@ -55,15 +74,19 @@ ss_code ss_growth_find(ss_run *r, const ss_sites *sites, int input, ss_growth *g
     const size_t room = (size_t)r->n_sigmas;
     int *order = ss_sigma_order(r);
     double *sigma = ss_alloc(room, sizeof *sigma), *y = ss_alloc(room, sizeof *y);
+    double *tokens = ss_alloc((size_t)r->n_samples, sizeof *tokens);
+    const uint64_t *nonfinite = NULL;
     ss_code rc = SS_OK;
 
     *g = (ss_growth){.low = -1, .mid = -1, .high = -1, .input = input};
     g->title = ss_table_title("growth", input == SS_ALL ? "" : r->inputs[input]);
     g->rows = ss_calloc((size_t)sites->n, sizeof *g->rows);
-    if (!order || !sigma || !y || !g->rows || !g->title)
+    if (!order || !sigma || !y || !tokens || !g->rows || !g->title)
         rc = ss_no_memory(e, r->path);
     else if ((rc = ss_run_stat(r, "absmax", &absmax, e)) == SS_OK)
         rc = ss_run_stat(r, "rms", &rms, e);
+    if (rc == SS_OK)
+        rc = ss_run_nonfinite(r, &nonfinite, e);
     if (rc != SS_OK || r->n_done == 0)
         goto out;
 
@@ -77,6 +100,7 @@ ss_code ss_growth_find(ss_run *r, const ss_sites *sites, int input, ss_growth *g
 
         row->site = sites->site[i];
         find_peak(r, absmax, input, row);
+        find_token(r, absmax, nonfinite, tokens, row);
         for (int k = 0; k < r->n_done; k++)
             y[k] = ss_site_peak(r, absmax, row->site, input, order[k]);
         row->absmax = curve_of(sigma, y, r->n_done);
@@ -89,6 +113,7 @@ out:
     ss_free(order);
     ss_free(sigma);
     ss_free(y);
+    ss_free(tokens);
     if (rc != SS_OK)
         ss_growth_release(g);
     return rc;
@@ -121,6 +146,40 @@ static void note(const ss_run *r, const ss_growth *g, int shown, ss_table *t)
                   g->input == SS_ALL ? "" : r->inputs[g->input], rest);
 }
 
+/* Fills the table of a text encoder, whose values grow over tokens and not over noise levels. */
+static void table_of_tokens(const ss_run *r, const ss_growth *g, int shown, ss_table *t)
+{
+    char name[512];
+
+    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "token", SS_COL_TEXT, NULL);
+    ss_table_column(t, "prompt", SS_COL_TEXT, NULL);
+    ss_table_column(t, "over median", SS_COL_NUMBER, "%.3g");
+    ss_table_column(t, "rms", SS_COL_NUMBER, "%.3g");
+    for (int i = 0; i < shown; i++) {
+        const ss_growth_row *x = &g->rows[i];
+        const bool known = x->peak_input >= 0;
+
+        ss_table_row(t);
+        ss_table_text(t, ss_site_name(r, x->site, name, sizeof name));
+        ss_table_number(t, x->peak);
+        ss_table_text(
+            t,
+            known ? ss_run_sample_label(r, x->peak_input, x->peak_sample, name, sizeof name) : "-");
+        ss_table_text(t, known ? r->inputs[x->peak_input] : "-");
+        ss_table_number(t, x->over_median);
+        ss_table_number(t, x->rms.low);
+    }
+    if (g->low < 0)
+        ss_table_note(t, "no prompt is finished");
+    else
+        ss_table_note(t,
+                      "largest |x| that modules put out, over prompts and tokens, how many times "
+                      "that of the prompt's median token, and RMS over all; %d of %d places",
+                      shown, g->n);
+}
+
 ss_code ss_growth_table(const ss_run *r, const ss_growth *g, int top, ss_table *t, ss_err *e)
 {
     static const char *const columns[] = {"low",     "mid",      "high",      "ratio",    "slope",
@@ -131,6 +190,10 @@ ss_code ss_growth_table(const ss_run *r, const ss_growth *g, int top, ss_table *
 
     if (rc != SS_OK)
         return rc;
+    if (ss_run_is_text(r)) {
+        table_of_tokens(r, g, shown, t);
+        return SS_OK;
+    }
     ss_table_column(t, "module", SS_COL_TEXT, NULL);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         ss_table_column(t, columns[i], SS_COL_NUMBER, "%.3g");

@@ -21,8 +21,9 @@ typedef struct {
 
 typedef struct {
     ss_site site;
-    double peak; /* of absmax over all finished noise levels */
-    int peak_sigma, peak_input;
+    double peak;                             /* of absmax over all finished noise levels */
+    int peak_sigma, peak_input, peak_sample; /* sample -1: a whole prompt */
+    double over_median; /* of a text encoder: the peak / that prompt's median token; else NaN */
     ss_growth_curve absmax, rms;
 } ss_growth_row;
 

@@ -73,6 +73,7 @@ static void find_weight(const ss_headroom *h, double weight, ss_site s, ss_headr
             row->peak = weight;
             row->at = s;
             row->weights = true;
+            row->sigma = row->input = row->sample = -1;
         }
 }
 
@@ -165,14 +166,17 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
             continue;
         if (row_of[s.module] < 0) {
             row_of[s.module] = h->n;
-            h->rows[h->n++] =
-                (ss_headroom_row){.module = s.module, .peak = NAN, .sigma = -1, .input = -1};
+            h->rows[h->n++] = (ss_headroom_row){
+                .module = s.module, .peak = NAN, .sigma = -1, .input = -1, .sample = -1};
         }
         find_peak(r, absmax, s, &h->rows[row_of[s.module]]);
         find_weight(h, ss_site_weight(r, weights, s), s, &h->rows[row_of[s.module]]);
         h->rows[row_of[s.module]].bad |= ss_site_count(r, nonfinite, s, SS_ALL, SS_ALL) > 0;
     }
     for (int i = 0; i < h->n && rc == SS_OK; i++) {
+        if (h->rows[i].input >= 0)
+            h->rows[i].sample = ss_site_largest_sample(r, absmax, nonfinite, h->rows[i].at,
+                                                       h->rows[i].input, h->rows[i].sigma);
         if (h->has_hist)
             rc = ss_run_hist(r, h->rows[i].module, hist, e);
         if (rc == SS_OK && h->has_hist)
@@ -200,14 +204,16 @@ void ss_headroom_release(ss_headroom *h)
 ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_table *t, ss_err *e)
 {
     const int shown = top < h->n ? top : h->n;
-    char name[512], over[256] = "", bad[96] = "";
+    const bool tokens = ss_run_is_text(r);
+    char name[512], label[200], over[256] = "", bad[96] = "";
     ss_code rc = ss_table_init(t, "headroom", e);
 
     if (rc != SS_OK)
         return rc;
     ss_table_column(t, "module", SS_COL_TEXT, NULL);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, tokens ? "token" : "sigma", tokens ? SS_COL_TEXT : SS_COL_NUMBER,
+                    tokens ? NULL : "%g");
     for (int f = 0; f < h->n_formats; f++)
         ss_table_column(t, h->formats[f].name, SS_COL_NUMBER, "%.1f");
     ss_table_column(t, "overflows", SS_COL_TEXT, NULL);
@@ -220,7 +226,12 @@ ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_tab
             snprintf(name + strlen(name), sizeof name - strlen(name), " (weights)");
         ss_table_text(t, isnan(x->peak) ? r->modules[x->module] : name);
         ss_table_number(t, x->peak);
-        ss_table_number(t, x->weights ? NAN : x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
+        if (tokens)
+            ss_table_text(
+                t, x->input < 0 ? "-"
+                                : ss_run_sample_label(r, x->input, x->sample, label, sizeof label));
+        else
+            ss_table_number(t, x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
         snprintf(over, sizeof over, "%s", x->bad ? "INF OR NaN" : "");
         for (int f = 0; f < h->n_formats; f++) {
             size_t n = strlen(over);

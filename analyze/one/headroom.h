@@ -50,8 +50,8 @@ typedef struct {
     double peak;
     ss_site at;   /* where the peak is */
     bool weights; /* it is of its weights, which overflow a format and exceed its values */
-    int sigma, input;
-    bool bad; /* it also has values that are inf or NaN, at one of its ports */
+    int sigma, input, sample; /* of the peak; -1 each of weights; sample -1: a whole prompt */
+    bool bad;                 /* it also has values that are inf or NaN, at one of its ports */
     double bits[SS_MAX_FORMATS];
     ss_range range[SS_MAX_FORMATS]; /* all NaN where the file has no histogram */
 } ss_headroom_row;

@@ -75,22 +75,28 @@ ss_code ss_summary_table(ss_run *r, ss_table *t, ss_err *e)
     put(t, "file", r->path);
     put(t, "model", r->model_path);
     put(t, "family", r->family);
-    put(t, "prediction", r->prediction_type);
-    put(t, "schedule", r->schedule);
-    put(t, "condition", r->condition);
+    if (!ss_run_is_text(r) && !ss_run_is_vae(r)) {
+        put(t, "prediction", r->prediction_type);
+        put(t, "schedule", r->schedule);
+        put(t, "condition", r->condition);
+    }
     put(t, "precision", r->precision);
     if (*r->ignored_tensors)
         put(t, "ignored tensors", r->ignored_tensors);
     if (*r->weight_notes)
         put(t, "weights", r->weight_notes);
     put_settings(t, &settings);
-    put(t, "inputs", inputs.s ? inputs.s : "");
-    put(t, "sigmas", sigmas.s ? sigmas.s : "");
-    snprintf(text, sizeof text, "%s, %d of %d noise levels finished",
-             r->complete ? "complete" : "NOT complete", r->n_done, r->n_sigmas);
+    put(t, ss_run_is_text(r) ? "prompts" : "inputs", inputs.s ? inputs.s : "");
+    if (!ss_run_is_text(r))
+        put(t, "sigmas", sigmas.s ? sigmas.s : "");
+    snprintf(text, sizeof text, "%s", r->complete ? "complete" : "NOT complete");
+    if (!ss_run_is_text(r))
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 ", %d of %d noise levels finished", r->n_done, r->n_sigmas);
     put(t, "state", text);
-    snprintf(text, sizeof text, "%d modules, %d samples, %d attention layers, %lld parameters",
-             r->n_real, r->n_samples, r->n_layers, (long long)r->n_parameters);
+    snprintf(text, sizeof text, "%d modules, %d %ss, %d attention layers, %lld parameters",
+             r->n_real, r->n_samples, ss_run_sample_word(r), r->n_layers,
+             (long long)r->n_parameters);
     put(t, "size", text);
 out:
     ss_run_settings_release(&settings);
@@ -155,9 +161,11 @@ ss_code ss_loss_table(ss_run *r, ss_table *t, ss_err *e)
             ss_table_number(t, loss);
         }
     }
-    ss_table_note(t, any && bad ? "denoising loss, mean over samples; inf: INF OR NaN"
-                     : any      ? "denoising loss, mean over samples"
-                                : "no input has a known clean picture");
+    ss_table_note(t, ss_run_is_text(r)  ? "a text encoder has no loss"
+                     : ss_run_is_vae(r) ? "an autoencoder has no denoising loss"
+                     : any && bad       ? "denoising loss, mean over samples; inf: INF OR NaN"
+                     : any              ? "denoising loss, mean over samples"
+                                        : "no input has a known clean picture");
 out:
     ss_free(order);
     ss_free(mean);

@@ -237,18 +237,21 @@ static bool head_is_bad(const ss_run *r, const head_sets *h, int layer, int head
     return false;
 }
 
-/* True if attention was recorded in the cell: of a text encoder a prompt's is at its first token
- * alone, and the encoder of a VAE runs for pictures only. */
-static bool head_is_due(const look *l, int module, ss_cell c)
+bool ss_attention_is_due(ss_run *r, int layer, ss_cell c)
 {
-    if (ss_run_is_text(l->r) && c.sample > 0)
-        return false;
-    if (!ss_run_is_vae(l->r) || module < 0 || !l->absmax)
-        return true;
-    for (int p = 0; p < l->r->n_ports; p++) {
-        const ss_site s = {module, p};
+    const float *absmax;
+    const uint64_t *nonfinite;
+    ss_site s = {module_named(r, r->layers[layer]), 0};
 
-        if (!isnan(l->absmax[site_cell(l->r, s, c)]) || count_at(l, s, c))
+    if (ss_run_is_text(r))
+        return c.sample == 0;
+    if (!ss_run_is_vae(r) || s.module < 0 || ss_run_stat(r, "absmax", &absmax, NULL) != SS_OK ||
+        ss_run_nonfinite(r, &nonfinite, NULL) != SS_OK || !absmax)
+        return true;
+    for (; s.port < r->n_ports; s.port++) {
+        const size_t at = site_cell(r, s, c);
+
+        if (!isnan(absmax[at]) || (nonfinite && nonfinite[at]))
             return true;
     }
     return false;
@@ -256,7 +259,6 @@ static bool head_is_due(const look *l, int module, ss_cell c)
 
 static void look_at_head(look *l, const head_sets *h, int layer, int head)
 {
-    const int module = module_named(l->r, l->r->layers[layer]);
     ss_bad_head row = {.layer = layer, .head = head, .first = nowhere};
 
     row.by_input = l->x->head_inputs + (ptrdiff_t)l->x->n_heads * l->r->n_inputs;
@@ -264,7 +266,7 @@ static void look_at_head(look *l, const head_sets *h, int layer, int head)
     for (size_t i = 0; i < n_cells(l); i++) {
         ss_cell c = cell_at(l, i);
 
-        if (!head_is_due(l, module, c))
+        if (!ss_attention_is_due(l->r, layer, c))
             continue;
         row.of++;
         /* all heads of a layer: not one was seen */

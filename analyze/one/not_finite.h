@@ -122,6 +122,10 @@ bool ss_run_format(const ss_run *r, ss_format *f);
  * eager)". */
 bool ss_run_is_f32(const ss_run *r);
 
+/* True if attention of the layer was to be recorded in the cell: of a text encoder that of a prompt
+ * is at its first token alone, and the encoder of a VAE runs for pictures only. */
+bool ss_attention_is_due(ss_run *r, int layer, ss_cell c);
+
 /* Number of heads of a layer; 0 where the file does not say and none was seen. */
 ss_code ss_layer_heads(ss_run *r, int layer, int *n, ss_err *e);
 

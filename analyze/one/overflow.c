@@ -9,20 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The sample with the largest |x| at a site, at the noise level and input of the row. */
-static int largest_sample(const ss_run *r, const float *absmax, ss_site s,
-                          const ss_overflow_row *row)
-{
-    const float *v = absmax + ss_run_at(r, s.module, s.port, row->input, row->sigma, 0);
-    int best = -1;
-
-    for (int n = 0; n < r->n_samples; n++) {
-        if (!isnan(v[n]) && (best < 0 || v[n] > v[best]))
-            best = n;
-    }
-    return best;
-}
-
 /* The first sample with anything not finite there. */
 static int first_sample(const ss_run *r, const uint64_t *bad, ss_site s, const ss_overflow_row *row)
 {
@@ -65,9 +51,8 @@ static void look(const ss_run *r, const ss_sites *sites, const float *absmax,
             row->first = s;
             row->weights = !over;
             row->absmax = over ? peak : weight;
-            row->sample = over && !ss_site_is_whole(r, absmax, nonfinite, s)
-                              ? largest_sample(r, absmax, s, row)
-                              : -1;
+            row->sample =
+                over ? ss_site_largest_sample(r, absmax, nonfinite, s, row->input, row->sigma) : -1;
         }
         if (bad && row->n_nonfinite++ == 0) {
             row->observed = s;

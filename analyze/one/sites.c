@@ -287,6 +287,19 @@ bool ss_site_is_whole(const ss_run *r, const float *absmax, const uint64_t *nonf
     return true;
 }
 
+int ss_site_largest_sample(const ss_run *r, const float *absmax, const uint64_t *nonfinite,
+                           ss_site s, int input, int sigma)
+{
+    const float *v = absmax + ss_run_at(r, s.module, s.port, input, sigma, 0);
+    int best = -1;
+
+    for (int n = 0; n < r->n_samples; n++) {
+        if (!isnan(v[n]) && (best < 0 || v[n] > v[best]))
+            best = n;
+    }
+    return ss_site_is_whole(r, absmax, nonfinite, s) ? -1 : best;
+}
+
 char *ss_site_name(const ss_run *r, ss_site s, char *out, size_t n)
 {
     if (strcmp(r->ports[s.port], "output") == 0)

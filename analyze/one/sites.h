@@ -66,6 +66,11 @@ bool ss_module_inside(const char *path, const char *outer);
  * pooled state), not to a token: they are at the first sample, and no other has any. */
 bool ss_site_is_whole(const ss_run *r, const float *absmax, const uint64_t *nonfinite, ss_site s);
 
+/* The sample with the largest |x| of a site at an input and noise level, or -1 where nothing is
+ * finite or the site is of a whole prompt. */
+int ss_site_largest_sample(const ss_run *r, const float *absmax, const uint64_t *nonfinite,
+                           ss_site s, int input, int sigma);
+
 /* "up_blocks.0", or "up_blocks.0 (residual)" at another port than output; returns out. */
 char *ss_site_name(const ss_run *r, ss_site s, char *out, size_t n);
 

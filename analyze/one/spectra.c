@@ -143,6 +143,11 @@ ss_code ss_spectra_find(ss_run *r, const ss_sites *sites, double cutoff, const c
         rc = ss_run_stat(r, "absmax", &absmax, e);
     if (rc != SS_OK)
         return rc;
+    if (!psd && ss_run_is_text(r))
+        return ss_fail(e, SS_FORMAT,
+                       "%s: is of a text encoder, whose inputs are prompts: they have "
+                       "no spectra",
+                       r->path);
     if (!psd || !absmax)
         return ss_fail(e, SS_FORMAT, "%s: has no %s; 'sigmascope probe' writes it", r->path,
                        psd ? "/stats/absmax" : "/inputs/psd, the spectra of inputs");

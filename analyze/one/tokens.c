@@ -258,6 +258,8 @@ ss_code ss_tokens_table(const ss_run *r, const ss_tokens *k, int top, ss_table *
         ss_table_number(t, (double)row->channel);
         ss_table_number(t, row->of_norm);
     }
+    if (ss_run_is_text(r))
+        ss_table_drop(t, "sigma");
     ss_table_note(t,
                   "in %d of %d dumped modules some position's norm over channels reaches %d times "
                   "the median of the positions (%srow,column of a map); most: how many in one map; "

@@ -111,6 +111,8 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
         ss_table_text(t, x->input >= 0 ? r->inputs[x->input] : "-");
         ss_table_number(t, x->round);
     }
+    if (ss_run_is_text(r))
+        ss_table_drop(t, "sigma");
     if (k->nonfinite)
         snprintf(bad, sizeof bad, "; %llu values are inf or NaN in fp32 already",
                  (unsigned long long)k->nonfinite);

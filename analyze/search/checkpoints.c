@@ -93,7 +93,7 @@ static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, 
         *v = holds ? SS_BAD : SS_GOOD;
         row->witness = w;
         row->value = w.value;
-        row->sigma = w.sigma >= 0 ? r->sigmas[w.sigma] : NAN;
+        row->sigma = w.sigma >= 0 && !ss_run_is_text(r) ? r->sigmas[w.sigma] : NAN;
         row->where = ss_strdup(ss_witness_name(r, &w, name, sizeof name));
         row->input = ss_strdup(w.input >= 0 ? r->inputs[w.input] : "-");
         if (w.sample >= 0)
@@ -339,7 +339,8 @@ ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
     if (bad->where) {
         add_fact(t, "module", bad->where);
         snprintf(text, sizeof text, "%g", bad->sigma);
-        add_fact(t, "sigma", text);
+        if (!isnan(bad->sigma))
+            add_fact(t, "sigma", text);
         add_fact(t, "input", bad->input);
         add_fact(t, "sample", bad->sample);
         snprintf(text, sizeof text, "%.6g", bad->value);

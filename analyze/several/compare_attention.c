@@ -39,15 +39,17 @@ static double entropy_at(const heads *h, int run, int layer, int head, int input
  * n_heads: of its layer. */
 static int count_bad(const heads *h, int run, int layer, int head, int n_heads)
 {
-    const ss_run *r = h->a->runs[run];
+    ss_run *r = h->a->runs[run];
     int n = 0;
 
     for (int i = 0; i < h->a->n_inputs && head < n_heads; i++)
         for (int k = 0; k < h->a->n_sigmas; k++)
             for (int s = 0; s < r->n_samples; s++) {
-                const size_t at = ss_run_attention_at(r, layer, head, ss_align_input(h->a, i, run),
-                                                      ss_align_sigma(h->a, k, run), s);
+                const ss_cell c = {ss_align_sigma(h->a, k, run), ss_align_input(h->a, i, run), s};
+                const size_t at = ss_run_attention_at(r, layer, head, c.input, c.sigma, s);
 
+                if (!ss_attention_is_due(r, layer, c))
+                    continue;
                 n += !isfinite(h->entropy[run][at]) ||
                      (h->logit[run] && !isfinite(h->logit[run][at]));
             }
@@ -218,6 +220,8 @@ ss_code ss_compare_heads_table(const ss_compare *c, const ss_compare_heads *x, i
                          : r->bad[1]            ? "B"
                                                 : "");
     }
+    if (ss_run_is_text(a->runs[0]))
+        ss_table_drop(t, "sigma");
     if (x->n)
         ss_table_note(t, "%s where it differs most, and the largest logit anywhere; %d of %d heads",
                       x->normalised ? "entropy over its largest value, ln(keys),"

@@ -239,11 +239,23 @@ ss_code ss_compare_table(const ss_compare *c, int top, ss_table *t, ss_err *e)
         add_ratios(t, &x->rms);
     }
     ss_align_describe(a, &left);
-    ss_table_note(t,
-                  "largest |x| and RMS where they differ most, ratio B/A there and at the highest "
-                  "sigma, %g; values below %.2g count little; %d of %d places, %d noise levels%s",
-                  r->sigmas[ss_align_sigma(a, a->n_sigmas - 1, 0)], c->floor[0], shown, c->n,
-                  a->n_sigmas, left.s ? left.s : "");
+    if (ss_run_is_text(r)) { /* its only noise level is none */
+        static const char *const levels[] = {"sigma", "high", "rms high"};
+
+        for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+            ss_table_drop(t, levels[i]);
+        ss_table_note(t,
+                      "largest |x| and RMS over tokens where they differ most, ratio B/A; values "
+                      "below %.2g count little; %d of %d places%s",
+                      c->floor[0], shown, c->n, left.s ? left.s : "");
+    } else {
+        ss_table_note(t,
+                      "largest |x| and RMS where they differ most, ratio B/A there and at the "
+                      "highest sigma, %g; values below %.2g count little; %d of %d places, %d "
+                      "noise levels%s",
+                      r->sigmas[ss_align_sigma(a, a->n_sigmas - 1, 0)], c->floor[0], shown, c->n,
+                      a->n_sigmas, left.s ? left.s : "");
+    }
     ss_str_release(&left);
     return SS_OK;
 }

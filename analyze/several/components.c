@@ -117,21 +117,6 @@ static int index_of(const look *l, ss_site s)
     return i;
 }
 
-/* The sample with the largest |x| of a site; -1: the whole prompt. */
-static int largest_sample(const look *l, ss_site s, int input, int sigma)
-{
-    const float *v = l->absmax + ss_run_at(l->r, s.module, s.port, input, sigma, 0);
-    int best = 0;
-
-    if (ss_site_is_whole(l->r, l->absmax, l->nonfinite, s))
-        return -1;
-    for (int n = 1; n < l->r->n_samples; n++) {
-        if (!isnan(v[n]) && !(v[n] <= v[best]))
-            best = n;
-    }
-    return best;
-}
-
 /* Finds the first site that overflows at any noise level and input, and of those at which it does
  * the one where it is largest. Returns its index; the number of sites: none does. */
 static ss_code find_overflow(const look *l, const ss_format *f, int *at, ss_verdict *x, ss_err *e)
@@ -196,12 +181,11 @@ static ss_code find_least(const look *l, const ss_format *f, ss_verdict *x, ss_e
         for (int i = 1; i < h.n && h.rows[i].peak == h.rows[0].peak; i++)
             if (index_of(l, h.rows[i].at) < index_of(l, row->at))
                 row = &h.rows[i];
-        *x = (ss_verdict){
-            .kind = SS_VERDICT_FITS,
-            .site = row->at,
-            .cell = {row->sigma, row->input, largest_sample(l, row->at, row->input, row->sigma)},
-            .largest = row->peak,
-            .bits = row->bits[0]};
+        *x = (ss_verdict){.kind = SS_VERDICT_FITS,
+                          .site = row->at,
+                          .cell = {row->sigma, row->input, row->sample},
+                          .largest = row->peak,
+                          .bits = row->bits[0]};
     }
     ss_headroom_release(&h);
     return SS_OK;

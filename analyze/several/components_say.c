@@ -210,23 +210,19 @@ static void add_row(const ss_format *f, const ss_component_verdicts *c, const ss
                     ss_table *t)
 {
     const bool placed = x->cell.sigma >= 0, text = ss_run_is_text(c->run);
-    const bool token = text && x->cell.sample >= 0;
-    char name[512] = "-", input[400] = "-", label[256];
+    char name[512] = "-", label[256];
 
     if (x->site.module >= 0)
         ss_site_name(c->run, x->site, name, sizeof name);
-    if (placed)
-        snprintf(
-            input, sizeof input, "%s%s%.120s",
-            token ? ss_run_sample_name(c->run, x->cell.input, x->cell.sample, label, sizeof label)
-                  : "",
-            token ? " of " : "", c->run->inputs[x->cell.input]);
     ss_table_row(t);
     ss_table_text(t, f->name);
     ss_table_text(t, c->name);
     ss_table_text(t, name);
     ss_table_number(t, placed && !text ? c->run->sigmas[x->cell.sigma] : NAN);
-    ss_table_text(t, input);
+    ss_table_text(t, placed && text ? ss_run_sample_label(c->run, x->cell.input, x->cell.sample,
+                                                          label, sizeof label)
+                                    : "-");
+    ss_table_text(t, placed ? c->run->inputs[x->cell.input] : "-");
     ss_table_number(t, x->largest);
     ss_table_number(t, x->bits);
     ss_table_text(t, finding(c, x));
@@ -241,9 +237,10 @@ ss_code ss_verdicts_table(const ss_verdicts *v, ss_table *t, ss_err *e)
         return rc;
     ss_table_column(t, "format", SS_COL_TEXT, NULL);
     ss_table_column(t, "component", SS_COL_TEXT, NULL);
-    ss_table_column(t, "first that fails, or least headroom", SS_COL_TEXT, NULL);
+    ss_table_column(t, "module", SS_COL_TEXT, NULL);
     ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
-    ss_table_column(t, "input or token", SS_COL_TEXT, NULL);
+    ss_table_column(t, "token", SS_COL_TEXT, NULL);
+    ss_table_column(t, "input", SS_COL_TEXT, NULL);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "bits", SS_COL_NUMBER, "%.1f");
     ss_table_column(t, "finding", SS_COL_TEXT, NULL);
@@ -257,8 +254,9 @@ ss_code ss_verdicts_table(const ss_verdicts *v, ss_table *t, ss_err *e)
     }
     ss_table_note(t,
                   "in the order in which a sample passes them; of each the first place in forward "
-                  "order that is not finite or overflows, or else the one with least headroom%s%s",
-                  v->one_pipeline ? "" : "; THEIR MODELS are not of one folder",
+                  "order that is not finite or overflows in the format, or else the one with least "
+                  "headroom%s%s",
+                  v->one_pipeline ? "" : "; THE MODELS are of different folders",
                   unfinished.s ? unfinished.s : "");
     rc = unfinished.failed ? ss_no_memory(e, "components") : SS_OK;
     ss_str_release(&unfinished);
