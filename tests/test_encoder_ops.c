@@ -61,7 +61,7 @@ static ss_tensor *gated(ss_ctx *c, const ss_tensor *h)
     return y;
 }
 
-/* What becomes of an input in fp16, as a linear layer leaves it. transformers' gelu_new has a pow,
+/* An operation of an input in fp16, as a linear layer leaves it. transformers' gelu_new has a pow,
  * which autocast computes in fp32; on the CPU it is on no list. T5LayerNorm casts to fp32 by
  * itself. A product is as wide as the wider factor. */
 static void test_autocast(void **state)
