@@ -123,6 +123,7 @@ typedef struct {
 
 typedef struct {
     const ss_tensor *q, *k, *v, *mask; /* mask [n][keys] or NULL */
+    const ss_tensor *bias;             /* [heads or 1][queries][keys], f32, added before; or NULL */
     int64_t n, queries, keys;
     int heads, width; /* width of one head */
     float scale;

@@ -10,7 +10,7 @@
 
 #include "kernels/backend.h"
 
-enum { SS_MAX_OPERANDS = 4 };
+enum { SS_MAX_OPERANDS = 5 };
 
 /* Where the gradient of a value gathers. Shared by the tensor and the nodes that made and use
  * it, so that it lives on when the value is no longer needed. */

@@ -6,7 +6,8 @@
  * Shapes are outermost first; "..." is any number of leading dimensions. Where pictures
  * [N][H][W][C] are asked for, video [N][F][H][W][C] is N F of them, and the output has its N and F.
  *
- * Every operation has its gradient (tape.h), to all operands but masks and host arrays.
+ * Every operation has its gradient (tape.h), to all operands but masks, biases of attention and
+ * host arrays.
  *
  * Under a precision policy of scope `ops` an operation rounds its output to the format of
  * the innermost module that was entered.
@@ -81,15 +82,19 @@ typedef struct {
                     statistic; 0 stands for 1 */
     bool cosine; /* rows of q and k are divided by their length first: scale cos(q_i, k_j) */
     ss_stored_logits stored;
+    const ss_tensor *bias; /* [heads or 1][T][S], added to the scaled logits before the mask, as
+                              relative positions and causal masks (-inf) are; or NULL */
     const ss_module *logits, *unscaled, *probabilities; /* inner values (hooks.h), or NULL */
 } ss_attention_opt;
 
-/* softmax(scale * Q K^T + mask) V, head by head, without ever holding the matrix of
+/* softmax(scale * Q K^T + bias + mask) V, head by head, without ever holding the matrix of
  * probabilities: memory grows with tokens, not with their square.
  * q [N][T][heads*D], k, v [N][S][heads*D] -> [N][T][heads*D]; mask [N][S] is added to the
- * logits, or NULL. If the innermost module is watched for attention, or an inner value is
- * watched, its statistics (stats.h) are gathered in the same pass; an intervention there may make
- * it cosine attention. */
+ * logits, or NULL. Where mask or bias is -65504 or less, as in half precision -inf and the least
+ * number are, the key is masked: its logit is not among the statistics. Code that has a bias stores
+ * q.k, its product with scale, and each sum (transformers' eager attention). If the innermost
+ * module is watched for attention, or an inner value is watched, its statistics (stats.h) are
+ * gathered in the same pass; an intervention there may make it cosine attention. */
 ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
                         const ss_tensor *mask, const ss_attention_opt *opt);
 

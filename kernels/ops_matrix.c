@@ -193,6 +193,7 @@ static ss_attention_args attention_args(const ss_node *n)
                                .k = k,
                                .v = n->in[2],
                                .mask = n->in[3],
+                               .bias = n->in[4],
                                .n = ss_dim(q, 0),
                                .queries = ss_dim(q, 1),
                                .keys = ss_dim(k, 1),
@@ -216,8 +217,8 @@ static ss_code attention_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
 
 /* With P = softmax(L):  dV = P^T dY,  dP = dY V^T,  dL = P (dP - rowsum(P dP)),
  *                       dQ = scale dL K,  dK = scale dL^T Q.
- * Needs q, k, v and the mask: P is computed again from them, some rows at a time. No gradient
- * comes to the mask. */
+ * Needs q, k, v, mask and bias: P is computed again from them, some rows at a time. No gradient
+ * comes to the last two. */
 static ss_code attention_backward(ss_ctx *c, const ss_node *n, const ss_tensor *dy,
                                   ss_tensor *const dx[])
 {
@@ -233,10 +234,12 @@ static ss_code attention_backward(ss_ctx *c, const ss_node *n, const ss_tensor *
     return ss_back_attention(c, &a);
 }
 
-static ss_attention_code code_of(const ss_ctx *c, ss_stored_logits stored)
+static ss_attention_code code_of(const ss_ctx *c, const ss_attention_opt *opt)
 {
-    switch (stored) {
-    case SS_LOGITS_AS_CODED: return c->attention;
+    switch (opt->stored) {
+    case SS_LOGITS_AS_CODED: /* no code that scales within the product takes a bias */
+        return opt->bias && c->attention == SS_ATTENTION_EAGER ? SS_ATTENTION_EAGER_UNSCALED
+                                                               : c->attention;
     case SS_LOGITS_UPCAST: /* autocast casts q.float() and k.float() back */
         return c->scope == SS_ROUND_HALF ? SS_ATTENTION_SDPA : c->attention;
     case SS_LOGITS_STORED: return SS_ATTENTION_EAGER;
@@ -260,6 +263,13 @@ static ss_tensor *run_watched(ss_ctx *c, ss_node *n, const ss_attention_watchers
     return y;
 }
 
+/* bias [heads or 1][T][keys], or none */
+static bool fits_logits(const ss_tensor *bias, int64_t heads, int64_t T, int64_t keys)
+{
+    return !bias || (bias->shape.rank == 3 && (ss_dim(bias, 0) == 1 || ss_dim(bias, 0) == heads) &&
+                     ss_dim(bias, 1) == T && ss_dim(bias, 2) == keys);
+}
+
 ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const ss_tensor *v,
                         const ss_tensor *mask, const ss_attention_opt *opt)
 {
@@ -276,19 +286,22 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
                            "heads",
                            TEXT(q), TEXT(k), TEXT(v), heads);
 
+    if (!fits_logits(opt->bias, heads, ss_dim(q, 1), keys))
+        return ss_ctx_fail(c, SS_SHAPE, "attention: bias %s does not fit %d heads of %lld by %lld",
+                           TEXT(opt->bias), heads, (long long)ss_dim(q, 1), (long long)keys);
+
     static const ss_op op = {.name = "attention",
                              .forward = attention_forward,
                              .backward = attention_backward,
-                             .saves = SAVES(0) | SAVES(1) | SAVES(2) | SAVES(3),
+                             .saves = SAVES(0) | SAVES(1) | SAVES(2) | SAVES(3) | SAVES(4),
                              .cast = SS_CAST_LOW};
     ss_tensor *low[] = {ss_lower(c, q), ss_lower(c, k), ss_lower(c, v)}, *y = NULL;
-    ss_node n = {.op = &op,
-                 .in = {low[0], low[1], low[2], mask},
-                 .shape = q->shape,
-                 .arg.attention = {.heads = heads,
-                                   .scale = opt->scale,
-                                   .cosine = opt->cosine,
-                                   .code = code_of(c, opt->stored)}};
+    ss_node n = {
+        .op = &op,
+        .in = {low[0], low[1], low[2], mask, opt->bias},
+        .shape = q->shape,
+        .arg.attention = {
+            .heads = heads, .scale = opt->scale, .cosine = opt->cosine, .code = code_of(c, opt)}};
     const ss_at_module *site = ss_at_innermost(c);
     const ss_attention_watchers watchers = {
         site && site->watch_attention ? c->stack[c->depth - 1] : NULL,

@@ -15,14 +15,16 @@ const ss_stats *ss_tensor_stats(ss_ctx *c, const ss_tensor *x, bool exponents);
  * exponent would cost a tenth of the attention, so only rows of logits that reach 2^SS_LOGIT_FROM
  * are counted; smaller values are known to be small, which is what overflow asks (inner.c).
  *
- *   least, most          of the finite logits scale q.k + mask; NaN: there are none
- *   raw_least, raw_most  the same without mask
+ *   least, most          of the finite logits scale q.k + bias + mask; NaN: there are none. Where
+ *                        mask or bias is SS_MASKED or less there is none, here and below
+ *   raw_least, raw_most  of the finite scale q.k, of all keys
  *   peak, raw_peak       over the queries, of the largest logit of each: its largest |x|. One that
  *                        overflows to -inf beside others is a probability of 0 and loses nothing
  *   probability          largest p_ij
  *   nonfinite            logits that are inf or NaN; raw_nonfinite: and q.k, unscaled, that are;
  *                        lost: probabilities that are
  *   large[k], raw_large[k]  how many have the exponent SS_LOGIT_FROM + k; raw: of q.k, unscaled */
+#define SS_MASKED (-65504.0f) /* the least number of fp16, by which transformers masks */
 enum { SS_LOGIT_FROM = 7, SS_LOGIT_EXPONENTS = 128 - SS_LOGIT_FROM };
 
 typedef struct {

@@ -67,6 +67,9 @@ static void attention(sweep *s, const char *name)
     CASE(name, .in = {S(1, 1, 1), S(1, 1, 1), S(1, 1, 1)}, .option = {1});
     CASE(name, .in = {S(2, 3, 4), S(2, 7, 4), S(2, 7, 4), S(2, 7)}, .option = {2});
     CASE(name, .in = {S(2, 7, 6), S(2, 3, 6), S(2, 3, 6)}, .option = {2, 1});
+    CASE(name, .in = {S(2, 7, 6), S(2, 3, 6), S(2, 3, 6), {0}, S(2, 7, 3)}, .option = {2});
+    CASE(name, .in = {S(1, 13, 9), S(1, 13, 9), S(1, 13, 9), S(1, 13), S(1, 13, 13)},
+         .option = {3});
     CASE(name, .in = {S(1, 70, 80), S(1, 77, 80), S(1, 77, 80)}, .option = {2}, .big = true);
     CASE(name, .in = {S(1, 144, 64), S(1, 144, 64), S(1, 144, 64)}, .option = {4}, .big = true);
 }

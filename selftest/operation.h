@@ -11,7 +11,7 @@
 #include "kernels/ops.h"
 #include "selftest/outputs.h"
 
-enum { SS_CASE_OPERANDS = 4, SS_CASE_OPTIONS = 8 };
+enum { SS_CASE_OPERANDS = 5, SS_CASE_OPTIONS = 8 };
 
 typedef struct ss_case ss_case;
 

@@ -29,18 +29,19 @@ static ss_tensor *linear(ss_ctx *c, const ss_case *k, ss_tensor *const x[])
 }
 
 /* options: heads, cosine */
-static ss_attention_opt attention_opt(const ss_case *k)
+static ss_attention_opt attention_opt(const ss_case *k, const ss_tensor *bias)
 {
     const double width = (double)k->in[0].dim[2] / k->option[0];
 
     return (ss_attention_opt){.heads = (int)k->option[0],
                               .scale = k->option[1] != 0 ? 2.5f : (float)(1 / sqrt(width)),
-                              .cosine = k->option[1] != 0};
+                              .cosine = k->option[1] != 0,
+                              .bias = bias};
 }
 
 static ss_tensor *attention(ss_ctx *c, const ss_case *k, ss_tensor *const x[])
 {
-    const ss_attention_opt o = attention_opt(k);
+    const ss_attention_opt o = attention_opt(k, x[4]);
 
     return ss_attention(c, x[0], x[1], x[2], x[3], &o);
 }
@@ -48,7 +49,7 @@ static ss_tensor *attention(ss_ctx *c, const ss_case *k, ss_tensor *const x[])
 /* With all that can be seen of it. */
 static void attention_watched(ss_ctx *c, const ss_case *k, ss_tensor *const x[], ss_outputs *out)
 {
-    ss_attention_opt o = attention_opt(k);
+    ss_attention_opt o = attention_opt(k, x[4]);
 
     o.logits = ss_case_modules[SS_CASE_LOGITS];
     o.unscaled = ss_case_modules[SS_CASE_UNSCALED];
@@ -409,8 +410,8 @@ static void squared_error(ss_ctx *c, const ss_case *k, ss_tensor *const x[], ss_
 const ss_operation ss_operations[] = {
     {"conv2d", "xpp", .forward = conv2d, .by_library = true, .winograd = true, .bound = 6e-6, .back = 6e-6, .steps = 2},
     {"linear", "xpp", .forward = linear, .by_library = true, .bound = 6e-6, .back = 6e-6, .steps = 2},
-    {"attention", "xxxc", .forward = attention, .by_library = true, .bound = 1e-5, .back = 1e-5, .steps = 4},
-    {"attention statistics", "xxxc", .other = attention_watched, .by_library = true, .bound = 1e-5, .steps = 4},
+    {"attention", "xxxcc", .forward = attention, .by_library = true, .bound = 1e-5, .back = 1e-5, .steps = 4},
+    {"attention statistics", "xxxcc", .other = attention_watched, .by_library = true, .bound = 1e-5, .steps = 4},
     {"group_norm", "xppx", .forward = group_norm, .bound = 1e-6, .back = 2e-6, .steps = 4},
     {"group_norm plain", "xppx", .other = group_norm_plain, .bound = 1e-6, .steps = 4},
     {"layer_norm", "xpp", .forward = layer_norm, .bound = 1e-6, .back = 1e-6, .steps = 4},

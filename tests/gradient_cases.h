@@ -8,7 +8,7 @@
 
 #include "tests/ss_gradient.h"
 
-enum { MAX_IN = 4, MAX_VALUES = 5120 };
+enum { MAX_IN = 5, MAX_VALUES = 5120 };
 
 typedef struct gradient_case gradient_case;
 struct gradient_case {
@@ -227,6 +227,8 @@ static void ref_attention(const gradient_case *g, double *const x[], double *y)
             if (g->opt[2] != 0)
                 l /= length(q, D) * length(k, D);
             p[s] = l + (x[3] ? x[3][n * S + s] : 0);
+            if (x[4])
+                p[s] += x[4][((DIM(g->in[4], 0) > 1 ? h * T : 0) + t) * S + s];
             m = fmax(m, p[s]);
         }
         for (int64_t s = 0; s < S; s++)
@@ -246,8 +248,9 @@ static ss_tensor *run_attention(ss_ctx *c, const gradient_case *g, ss_tensor *co
     ss_enter(c, &module, x[0]);
     return ss_leave(
         c, &module,
-        ss_attention(c, x[0], x[1], x[2], x[3],
-                     &(ss_attention_opt){.heads = (int)g->opt[0], .scale = (float)g->opt[1]}));
+        ss_attention(
+            c, x[0], x[1], x[2], x[3],
+            &(ss_attention_opt){.heads = (int)g->opt[0], .scale = (float)g->opt[1], .bias = x[4]}));
 }
 
 static ss_tensor *run_cosine_attention(ss_ctx *c, const gradient_case *g, ss_tensor *const x[])
@@ -681,6 +684,10 @@ static size_t make_cases(gradient_case *g)
          run_attention, {1, 1});
     CASE("attention mask", {S(2, 3, 4), S(2, 7, 4), S(2, 7, 4), S(2, 7)}, S(2, 3, 4), ref_attention,
          run_attention, {2, 0.7}, .constant = 8);
+    CASE("attention bias", {S(2, 5, 6), S(2, 7, 6), S(2, 7, 6), {0}, S(2, 5, 7)}, S(2, 5, 6),
+         ref_attention, run_attention, {2, 0.7}, .constant = 16);
+    CASE("attention bias and mask", {S(2, 3, 6), S(2, 9, 6), S(2, 9, 6), S(2, 9), S(1, 3, 9)},
+         S(2, 3, 6), ref_attention, run_attention, {3, 1}, .constant = 24);
     CASE("cosine attention", {S(2, 7, 6), S(2, 3, 6), S(2, 3, 6)}, S(2, 7, 6), ref_attention,
          run_attention, {2, 2.5, 1}, .intervention = "cosine-attention:2.5@m");
     CASE("cosine attention of its own", {S(2, 7, 6), S(2, 3, 6), S(2, 3, 6)}, S(2, 7, 6),

@@ -6,6 +6,7 @@
 #include "kernels/ops.h"
 #include "tests/ss_isa.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -18,7 +19,8 @@ static float random_value(void)
     return (float)(int32_t)(seed ^ seed >> 16) * 0x1p-31f;
 }
 
-/* One problem: q [n][T][heads*D], k and v [n][S][heads*D], mask [n][S] or NULL. */
+/* One problem: q [n][T][heads*D], k and v [n][S][heads*D], mask [n][S] and bias [biases][T][S], or
+ * NULL. */
 typedef struct {
     int64_t n, T, S;
     int heads, D;
@@ -26,7 +28,8 @@ typedef struct {
     bool cosine;
     const ss_format *rounding;
     ss_attention_code code;
-    float *q, *k, *v, *mask;
+    float *q, *k, *v, *mask, *bias;
+    int biases; /* heads, or 1 */
 } problem;
 
 static float *random_values(int64_t n, float size)
@@ -56,6 +59,7 @@ static void drop(problem *p)
     free(p->k);
     free(p->v);
     free(p->mask);
+    free(p->bias);
 }
 
 static bool wants(void *self, const ss_module *m, ss_port p)
@@ -108,13 +112,17 @@ static void run(const problem *p, int threads, float *y, ss_attention_stats *sta
     ss_tensor *v = ss_upload(c, ss_shape_of(p->n, p->S, C), p->v);
     ss_tensor *mask = p->mask ? ss_upload(c, ss_shape_of(p->n, p->S), p->mask) : NULL;
 
+    ss_tensor *bias = p->bias ? ss_upload(c, ss_shape_of(p->biases, p->T, p->S), p->bias) : NULL;
+
     ss_enter(c, &module, q);
     ss_tensor *out = ss_leave(
         c, &module,
-        ss_attention(c, q, k, v, mask, &(ss_attention_opt){.heads = p->heads, .scale = p->scale}));
+        ss_attention(c, q, k, v, mask,
+                     &(ss_attention_opt){.heads = p->heads, .scale = p->scale, .bias = bias}));
     if (ss_ctx_finish(c, &e) != SS_OK || ss_download(c, out, y, &e) != SS_OK)
         fail_msg("%s", e.msg);
     ss_release(out);
+    ss_release(bias);
     ss_release(mask);
     ss_release(v);
     ss_release(k);
@@ -131,12 +139,33 @@ static double dot(const float *a, const float *b, int D)
     return s;
 }
 
+/* Adds bias and mask to the logits of a query; says which keys that masks. */
+static void add_and_mask(const problem *p, int64_t n, int h, int64_t i, double *l, bool *masked)
+{
+    const bool rounds = p->rounding && p->code != SS_ATTENTION_SDPA;
+
+    for (int64_t j = 0; j < p->S; j++) {
+        const double bias = p->bias ? p->bias[((p->biases > 1 ? h * p->T : 0) + i) * p->S + j] : 0;
+        const double mask = p->mask ? p->mask[n * p->S + j] : 0;
+
+        masked[j] = bias <= -65504 || mask <= -65504;
+        if (p->bias && rounds)
+            l[j] = ss_format_round(p->rounding, (float)(l[j] + bias));
+        else
+            l[j] += bias;
+        l[j] += mask;
+        if (rounds)
+            l[j] = ss_format_round(p->rounding, (float)l[j]);
+    }
+}
+
 /* The same with the matrix written out, for one head. */
 static void naive_head(const problem *p, int64_t n, int h, float *y, ss_attention_stats *stats)
 {
     const int64_t C = p->heads * p->D;
     double *l = malloc((size_t)p->S * sizeof *l), *mass = calloc((size_t)p->S, sizeof *mass);
     double sum = 0, least = INFINITY, top = -INFINITY, sink = 0;
+    bool *masked = malloc((size_t)p->S * sizeof *masked);
 
     for (int64_t i = 0; i < p->T; i++) {
         const float *q = p->q + (n * p->T + i) * C + h * p->D;
@@ -149,16 +178,16 @@ static void naive_head(const problem *p, int64_t n, int h, float *y, ss_attentio
             if (p->cosine)
                 length = sqrt(dot(q, q, p->D)) * sqrt(dot(k, k, p->D));
             l[j] = length > 0 ? p->scale * dot(q, k, p->D) / length : 0;
-            if (p->rounding && p->code == SS_ATTENTION_EAGER_UNSCALED) {
+            if (p->rounding && (p->code == SS_ATTENTION_EAGER_UNSCALED ||
+                                (p->bias && p->code == SS_ATTENTION_EAGER))) {
                 l[j] = ss_format_round(p->rounding, (float)(l[j] / p->scale));
                 l[j] = ss_format_round(p->rounding, (float)(l[j] * p->scale));
             }
-            if (p->mask)
-                l[j] += p->mask[n * p->S + j];
-            if (p->rounding && p->code != SS_ATTENTION_SDPA)
-                l[j] = ss_format_round(p->rounding, (float)l[j]);
+        }
+        add_and_mask(p, n, h, i, l, masked);
+        for (int64_t j = 0; j < p->S; j++) {
             m = l[j] > m ? l[j] : m;
-            if (isfinite(l[j]) && l[j] > top)
+            if (isfinite(l[j]) && !masked[j] && l[j] > top)
                 top = l[j];
         }
         for (int64_t j = 0; j < p->S; j++)
@@ -191,6 +220,7 @@ static void naive_head(const problem *p, int64_t n, int h, float *y, ss_attentio
                                   isinf(top) ? NAN : (float)top, (float)(sink / (double)p->T)};
     free(l);
     free(mass);
+    free(masked);
 }
 
 /* Runs p with and without statistics and by 1 to 3 threads, which must not change a bit, and
@@ -278,6 +308,82 @@ static void test_masks(void **state)
     p.mask[p.S + 5] = -INFINITY;
     check("all keys masked", &p, 6e-7); /* NaN, for this sample alone */
     drop(&p);
+}
+
+/* A bias for each head, one for all, and with a mask; causal, by -inf and by the least number. */
+static void test_biases(void **state)
+{
+    static const int64_t tokens[] = {1, 7, 77, 300};
+
+    (void)state;
+    for (size_t i = 0; i < N_OF(tokens); i++) {
+        const int64_t T = tokens[i];
+
+        for (int heads = 1; heads <= 2; heads++) {
+            problem p = make(2, T, T, 2, 8, 1);
+
+            p.biases = heads;
+            p.bias = random_values(heads * T * T, 5);
+            check("bias", &p, 6e-7);
+            p.mask = random_values(p.n * T, 3);
+            for (int64_t j = T / 2 + 1; j < T; j++)
+                p.mask[j] = -65504;
+            check("bias and mask", &p, 6e-7);
+            for (int64_t j = 0; j < heads * T * T; j++)
+                p.bias[j] = j % T > j / T % T ? heads == 1 ? -INFINITY : -FLT_MAX : 0;
+            check("causal and mask", &p, 6e-7);
+            drop(&p);
+        }
+    }
+}
+
+/* Each sum is rounded where a code stores logits. Queries and keys make exact products. */
+static void test_biases_in_half_precision(void **state)
+{
+    ss_format f;
+
+    (void)state;
+    assert_int_equal(ss_format_parse("fp16", &f, NULL), SS_OK);
+    for (int code = 0; code < SS_N_ATTENTION_CODES; code++) {
+        problem p = make(1, 20, 20, 2, 4, 2);
+
+        p.scale = 1;
+        for (int64_t j = 0; j < 20 * 8; j++) {
+            p.q[j] = ldexpf(1, (int)(p.q[j] * 3));
+            p.k[j] = ldexpf(1, (int)(p.k[j] * 3));
+            p.v[j] = ss_format_round(&f, p.v[j]);
+        }
+        p.rounding = &f;
+        p.code = (ss_attention_code)code;
+        p.biases = 2;
+        p.bias = random_values(2 * 20 * 20, 9);
+        p.mask = random_values(20, 2);
+        for (int64_t j = 0; j < 2 * 20 * 20; j++)
+            p.bias[j] = ss_format_round(&f, p.bias[j]);
+        for (int64_t j = 0; j < 20; j++)
+            p.mask[j] = ss_format_round(&f, p.mask[j]);
+        check("fp16", &p, 3e-4);
+        drop(&p);
+    }
+}
+
+static void test_bias_of_another_shape(void **state)
+{
+    static const float zeros[60];
+    ss_ctx *c;
+    ss_err e = {0};
+
+    (void)state;
+    assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = test_device()}, &c, &e), SS_OK);
+    ss_tensor *x = ss_upload(c, ss_shape_of(1, 5, 4), zeros);
+    ss_tensor *bias = ss_upload(c, ss_shape_of(2, 5, 6), zeros);
+    assert_null(
+        ss_attention(c, x, x, x, NULL, &(ss_attention_opt){.heads = 2, .scale = 1, .bias = bias}));
+    assert_int_equal(ss_ctx_check(c, &e), SS_SHAPE);
+    assert_string_equal(e.msg, "attention: bias [2,5,6] does not fit 2 heads of 5 by 5");
+    ss_release(bias);
+    ss_release(x);
+    ss_ctx_free(c);
 }
 
 /* Bad values spoil the rows they reach, as in PyTorch, and no others. */
@@ -489,6 +595,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_the_matrix),
         cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_biases),
+        cmocka_unit_test(test_biases_in_half_precision),
+        cmocka_unit_test(test_bias_of_another_shape),
         cmocka_unit_test(test_values_that_are_not_finite),
         cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_bf16),

@@ -136,11 +136,78 @@ static void test_huge_values_of_rms_norm(void **state)
     }
 }
 
+/* ---- statistics of logits ---- */
+
+static const ss_module logits = {
+    .path = "m.logits", .kind = "logits", .id = 1, .inner = SS_INNER_LOGITS};
+static const ss_module unscaled = {
+    .path = "m.unscaled", .kind = "unscaled", .id = 2, .inner = SS_INNER_UNSCALED};
+
+static bool wants(void *self, const ss_module *m, ss_port p)
+{
+    (void)self;
+    return m->inner && p == SS_PORT_OUTPUT;
+}
+
+static void see_stats(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_stats *s,
+                      int n)
+{
+    (void)c, (void)p;
+    assert_int_equal(n, 1);
+    ((ss_stats *)self)[m->id] = *s;
+}
+
+/* Logits of keys that are masked are not among those of the module, by whichever number; q.k is
+ * stored of all. One that is large or not finite without a mask is. */
+static void test_masked_logits(void **state)
+{
+    static const float masks[] = {-INFINITY, -3.4e38F, -65504};
+    const ss_module *const modules[] = {&module, &logits, &unscaled};
+    const float bad = INFINITY, x[3] = {1, 2, 300}; /* q.k: 1 2 300, 2 4 600, 300 600 90000 */
+
+    (void)state;
+    for (size_t k = 0; k < N_OF(masks) * 2; k++) {
+        const bool with_bad = k >= N_OF(masks);
+        const float no = masks[k % N_OF(masks)], add = with_bad ? bad : -2;
+        const float bias[9] = {0, no, no, add, 0, no, 0, no, no};
+        ss_stats s[3];
+        const ss_hooks hooks = {.self = s, .wants = wants, .see_stats = see_stats};
+        ss_ctx *c;
+        ss_err e = {0};
+
+        assert_int_equal(ss_ctx_new(&(ss_ctx_options){.device = test_device()}, &c, &e), SS_OK);
+        assert_int_equal(
+            ss_ctx_setup(c, &(ss_setup){.modules = modules, .n_modules = 3, .hooks = &hooks}, &e),
+            SS_OK);
+        ss_tensor *t = ss_upload(c, ss_shape_of(1, 3, 1), x);
+        ss_tensor *b = ss_upload(c, ss_shape_of(1, 3, 3), bias);
+        ss_enter(c, &module, t);
+        ss_release(ss_leave(c, &module,
+                            ss_attention(c, t, t, t, NULL,
+                                         &(ss_attention_opt){.heads = 1,
+                                                             .scale = 0.5F,
+                                                             .bias = b,
+                                                             .logits = &logits,
+                                                             .unscaled = &unscaled})));
+        assert_int_equal(ss_ctx_finish(c, &e), SS_OK);
+        /* left: 0.5; 1 + add, 2; 150 */
+        assert_true(s[1].max == 150 && s[1].absmax == 150);
+        assert_true(s[1].min == (with_bad ? 0.5F : -1));
+        assert_int_equal(s[1].nonfinite, with_bad);
+        assert_true(s[2].min == 1 && s[2].max == 90000);
+        assert_int_equal(s[2].nonfinite, 0);
+        ss_release(t);
+        ss_release(b);
+        ss_ctx_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_autocast),
         cmocka_unit_test(test_huge_values_of_rms_norm),
+        cmocka_unit_test(test_masked_logits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

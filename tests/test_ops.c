@@ -54,9 +54,9 @@ static ss_tensor *input(const golden_case *g, const char *name)
     return ss_param(ctx, t->dtype, s, t->data);
 }
 
-/* Up to three inputs of a case, released by run_case(). */
+/* Inputs of a case, released by run_case(). */
 typedef struct {
-    ss_tensor *x, *b, *c, *d;
+    ss_tensor *x, *b, *c, *d, *e;
 } inputs;
 
 static ss_tensor *run_conv2d(const golden_case *g, inputs *in)
@@ -128,8 +128,10 @@ static ss_tensor *run_attention(const golden_case *g, inputs *in)
     in->b = input(g, "k");
     in->c = input(g, "v");
     in->d = input(g, "mask");
-    return ss_attention(ctx, in->x, in->b, in->c, in->d,
-                        &(ss_attention_opt){.heads = (int)g->opt[0], .scale = g->opt[1]});
+    in->e = input(g, "bias");
+    return ss_attention(
+        ctx, in->x, in->b, in->c, in->d,
+        &(ss_attention_opt){.heads = (int)g->opt[0], .scale = g->opt[1], .bias = in->e});
 }
 
 static ss_tensor *run_add(const golden_case *g, inputs *in)
@@ -325,6 +327,7 @@ static void run_case(const char *path, size_t op)
     ss_release(in.b);
     ss_release(in.c);
     ss_release(in.d);
+    ss_release(in.e);
 }
 
 static void run_all_cases(void)

@@ -1,4 +1,4 @@
-/* isa_attention.c - softmax(scale Q K^T + mask) V, and its statistics, in memory linear in
+/* isa_attention.c - softmax(scale Q K^T + bias + mask) V, and its statistics, in memory linear in
  * the tokens
  *
  * For each sample and head, keys and values are first packed into panels, a few vectors wide,
@@ -152,14 +152,14 @@ typedef struct {
     int64_t l_step;               /* from one row of logits to the next */
     int64_t strips, per_segment, segments;
     float *keys, *values; /* [n][heads] packed: [S_pad][D], [S][D_pad] */
-    float *work;          /* [thread]: queries, logits, output of a strip */
+    float *work;          /* [thread]: queries, logits, output of a strip, a row of logits */
     tally *tallies;       /* [n][heads][segments] */
     float *mass;          /* [n][heads][segments][S_pad] */
 } plan;
 
 static int64_t work_floats(const plan *p)
 {
-    return round_up(STRIP * (p->D_pad + p->l_step + p->D_pad), 16);
+    return round_up(STRIP * (p->D_pad + p->l_step + p->D_pad) + p->S, 16);
 }
 
 /* 1 / |x|, or 0 for the zero vector */
@@ -387,17 +387,55 @@ static bool all_are(const float *l, int64_t n, float value)
     return true;
 }
 
+/* Addends of a row of logits, [S] each or NULL. */
+typedef struct {
+    const float *bias, *mask;
+} addends;
+
+static addends addends_of(const plan *p, int64_t head, int64_t t)
+{
+    const ss_tensor *bias = p->a->bias, *mask = p->a->mask;
+    const int64_t n = head / p->a->heads, h = head % p->a->heads;
+
+    return (addends){bias ? (const float *)bias->data +
+                                ((bias->shape.dim[0] > 1 ? h * p->T : 0) + t) * p->S
+                          : NULL,
+                     mask ? (const float *)mask->data + n * p->S : NULL};
+}
+
+static void add_row(float *l, const float *x, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++)
+        l[j] += x[j];
+}
+
+/* Copies the logits of keys that are not masked; returns how many. */
+static int64_t unmasked(const float *l, addends a, int64_t n, float *to)
+{
+    int64_t kept = 0;
+
+    for (int64_t j = 0; j < n; j++) {
+        if ((a.bias && a.bias[j] <= SS_MASKED) || (a.mask && a.mask[j] <= SS_MASKED))
+            continue;
+        to[kept++] = l[j];
+    }
+    return kept;
+}
+
 /* A row of logits, which pairs leave unscaled, to the numerators of its probabilities; returns 1/Z.
- * narrow: to pairs of them. */
-static PAIRS float softmax_row(const plan *p, float *l, const float *mask, bool narrow, tally *t)
+ * narrow: to pairs of them. t: where its statistics are added, with a row of work space, or NULL.
+ */
+static PAIRS float softmax_row(const plan *p, float *l, addends add, bool narrow, tally *t,
+                               float *space)
 {
     const ss_format *f = p->a->rounding;
     const ss_attention_code code = p->a->code;
     const float unscale = 1 / p->a->scale;
-    const bool changes = mask || (f && code != SS_ATTENTION_SDPA);
+    const bool adds = add.bias || add.mask;
+    const bool changes = adds || (f && code != SS_ATTENTION_SDPA);
     const bool at_once = narrow && code == SS_ATTENTION_SDPA && is_bf16(f);
-    const bool late = at_once && !t && !mask && p->a->scale > 0; /* scaled by row_exp */
-    float lo = 0, hi = 0;
+    const bool late = at_once && !t && !adds && p->a->scale > 0; /* scaled by row_exp */
+    float lo = 0, hi = 0, top = -INFINITY;
     bool finite = false;
     double Z;
 
@@ -424,17 +462,25 @@ static PAIRS float softmax_row(const plan *p, float *l, const float *mask, bool 
             l[j] *= p->a->scale;
         ISA(round_values)(f, l, l, p->S);
     }
-    if (mask)
-        for (int64_t j = 0; j < p->S; j++)
-            l[j] += mask[j];
+    if (add.bias)
+        add_row(l, add.bias, p->S);
+    if (add.bias && f && code != SS_ATTENTION_SDPA)
+        ISA(round_values)(f, l, l, p->S);
+    if (add.mask)
+        add_row(l, add.mask, p->S);
     if (f && code != SS_ATTENTION_SDPA)
         ISA(round_values)(f, l, l, p->S);
     if (t) {
+        const int64_t n = adds ? unmasked(l, add, p->S, space) : p->S;
+        const float *seen = n < p->S ? space : l;
+
         if (changes)
-            finite = row_range(l, p->S, &lo, &hi);
-        tally_row(l, p->S, 1, finite, lo, hi,
+            finite = row_range(seen, n, &lo, &hi);
+        tally_row(seen, n, 1, finite, lo, hi,
                   (logit_tally){&t->logits.least, &t->logits.most, &t->logits.peak,
                                 &t->logits.nonfinite, t->logits.large});
+        top = finite ? hi : row_max_finite(seen, n);
+        finite = finite && n == p->S;
     }
     for (int64_t j = p->S; j < p->S_pad; j++)
         l[j] = -INFINITY;
@@ -447,7 +493,6 @@ static PAIRS float softmax_row(const plan *p, float *l, const float *mask, bool 
         return 0;
     }
     if (t) {
-        const float top = m == INFINITY ? row_max_finite(l, p->S) : m;
         double dot;
 
         Z = at_once ? row_exp(l, p->S_pad, 1, m, true, &dot)
@@ -524,9 +569,9 @@ static void strip(const plan *p, int64_t head, int64_t t0, float *work, tally *t
     const int64_t n = head / p->a->heads, rows = min_i64(STRIP, p->T - t0);
     const int64_t at = (n * p->T + t0) * p->stride + head % p->a->heads * p->D;
     const float *q = (const float *)p->a->q->data + at;
-    const float *mask = p->a->mask ? (const float *)p->a->mask->data + n * p->S : NULL;
     float *y = (float *)p->a->y->data + at;
     float *queries = work, *l = queries + STRIP * p->D_pad, *out = l + STRIP * p->l_step;
+    float *row = out + STRIP * p->D_pad;
     float inverse[STRIP];
 
     pack_queries(p, q, rows, queries);
@@ -534,7 +579,8 @@ static void strip(const plan *p, int64_t head, int64_t t0, float *work, tally *t
         strip_product(p->pairs, queries, p->q_len, p->keys + (head * p->S_pad + j) * p->q_len, KEYS,
                       l + j, p->l_step, p->q_len, false);
     for (int64_t r = 0; r < rows; r++)
-        inverse[r] = softmax_row(p, l + r * p->l_step, mask, p->pairs, t);
+        inverse[r] =
+            softmax_row(p, l + r * p->l_step, addends_of(p, head, t0 + r), p->pairs, t, row);
     if (t)
         add_mass(p, l, inverse, rows, mass);
     times_values(p, l, p->values + head * p->l_len * p->D_pad, out);
@@ -768,10 +814,9 @@ static void strip_rows(const plan *p, const float *x, int64_t rows, float scale,
 }
 
 /* P of a row of logits in place, and of a row of dP in place dL. */
-static void back_row(const plan *p, const ss_format *rounding, const float *mask, float *l,
-                     float *dl)
+static void back_row(const plan *p, const ss_format *rounding, addends add, float *l, float *dl)
 {
-    const float inverse = softmax_row(p, l, mask, false, NULL);
+    const float inverse = softmax_row(p, l, add, false, NULL, NULL);
     double dot = 0;
 
     if (rounding)
@@ -823,7 +868,6 @@ static void back_head(const plan *p, const ss_attention_gradient_args *g, int64_
     const int64_t n = head / a->heads, column = head % a->heads * p->D;
     const int64_t of_q = n * p->T * p->stride + column, of_k = n * p->S * p->stride + column;
     const float *k = (const float *)a->k->data + of_k, *v = (const float *)a->v->data + of_k;
-    const float *mask = a->mask ? (const float *)a->mask->data + n * p->S : NULL;
     plan plain = *p; /* products with gradients are of f32 */
 
     plain.pairs = false;
@@ -859,7 +903,8 @@ static void back_head(const plan *p, const ss_attention_gradient_args *g, int64_
                           p->D, false);
         }
         for (int64_t r = 0; r < rows; r++)
-            back_row(p, g->rounding, mask, w->l + r * p->l_step, w->dl + r * p->l_step);
+            back_row(p, g->rounding, addends_of(p, head, t + r), w->l + r * p->l_step,
+                     w->dl + r * p->l_step);
         for (int64_t r = rows; r < STRIP; r++) {
             memset(w->l + r * p->l_step, 0, (size_t)p->S_pad * sizeof *w->l);
             memset(w->dl + r * p->l_step, 0, (size_t)p->S_pad * sizeof *w->dl);

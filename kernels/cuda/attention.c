@@ -1,4 +1,4 @@
-/* attention.c - softmax(scale Q K^T + mask) V on the device, and its statistics
+/* attention.c - softmax(scale Q K^T + bias + mask) V on the device, and its statistics
  *
  * In strips (strips.h), whose logits take at most 256 MiB, so that memory is linear in the tokens:
  *
@@ -28,7 +28,8 @@
 #include <math.h>
 
 _Static_assert((int)SS_CUDA_LOGIT_FROM == (int)SS_LOGIT_FROM &&
-                   (int)SS_CUDA_LOGIT_BINS == (int)SS_LOGIT_EXPONENTS + 1,
+                   (int)SS_CUDA_LOGIT_BINS == (int)SS_LOGIT_EXPONENTS + 1 &&
+                   SS_CUDA_MASKED == SS_MASKED,
                "attention.h repeats stats.h");
 
 /* ---- statistics ---- */

@@ -9,6 +9,26 @@
 
 enum { LAST_BIN = SS_CUDA_LOGIT_BINS - 1, BINS = 2 * SS_CUDA_LOGIT_BINS };
 
+// What is added to a row of logits, a value a key, or NULL
+struct addends {
+    const float *bias, *mask;
+
+    __device__ bool none() const
+    {
+        return !bias && !mask;
+    }
+    __device__ bool masks(int64_t j) const
+    {
+        return (bias && bias[j] <= SS_CUDA_MASKED) || (mask && mask[j] <= SS_CUDA_MASKED);
+    }
+};
+
+__device__ static addends addends_of(const ss_cuda_softmax &s, int64_t unit, int64_t row)
+{
+    return {s.bias ? s.bias + unit % s.heads * s.bias_step + row * s.keys : nullptr,
+            s.mask ? s.mask + unit / s.heads * s.keys : nullptr};
+}
+
 // ---- statistics ----
 
 // Counts a value for each lane that has one; those of one bin at once, as most have few.
@@ -26,17 +46,21 @@ __device__ static void count_together(uint32_t *bins, bool has, int bin)
     }
 }
 
-// Adds this thread's cells times scale to the range, and counts large ones by the exponents they
-// have without; a warp looks at them one by one only where there are any. Returns its largest.
+// Adds this thread's cells times scale to the range, but of masked keys, and counts large ones by
+// the exponents they have without; a warp looks at them one by one only where there are any.
+// Returns its largest.
 template <class C>
-__device__ static float tally(C &c, float scale, ss_cuda_range &r, uint32_t *bins)
+__device__ static float tally(C &c, float scale, const addends &add, ss_cuda_range &r,
+                              uint32_t *bins)
 {
     float least = INFINITE, most = -INFINITE, top = 0;
     bool bad = false;
 
-    c.each([&](float &u, int64_t) {
+    c.each([&](float &u, int64_t j) {
         const float x = u * scale, magnitude = abs_f32(u);
 
+        if (add.masks(j))
+            return;
         if (is_finite(x)) {
             least = less(least, x);
             most = more(most, x);
@@ -48,10 +72,11 @@ __device__ static float tally(C &c, float scale, ss_cuda_range &r, uint32_t *bin
     r.least = less(r.least, least);
     r.most = more(r.most, most);
     if (__any_sync(FULL_WARP, bad || top >= 1 << SS_CUDA_LOGIT_FROM))
-        c.together([&](float u, bool inside) {
+        c.together([&](float u, bool inside, int64_t j) {
+            const bool there = inside && !add.masks(j);
             const int exponent = (int)(bits_of(u) >> 23 & 255) - 127 - SS_CUDA_LOGIT_FROM;
 
-            count_together(bins, inside && (exponent >= 0 || !is_finite(u * scale)),
+            count_together(bins, there && (exponent >= 0 || !is_finite(u * scale)),
                            is_finite(u * scale) ? exponent : LAST_BIN);
         });
     return most;
@@ -109,14 +134,14 @@ template <class C, class T> __device__ static bool has_nan(C &c, T &t)
     return t.max(nan) > 0;
 }
 
-// Products q.k to logits as they are stored: scaled, masked, rounded. Returns this thread's largest
-// that is not NaN.
+// Products q.k to logits as they are stored: scaled, biased, masked, rounded. Returns this thread's
+// largest that is not NaN.
 template <class C>
-__device__ static float store_logits(C &c, const ss_cuda_softmax &s, const float *mask)
+__device__ static float store_logits(C &c, const ss_cuda_softmax &s, const addends &add)
 {
     float m = -INFINITE;
 
-    if (!mask && !s.round_products && !s.round_logits) {
+    if (add.none() && !s.round_products && !s.round_logits) {
         c.each([&](float &x, int64_t) {
             x *= s.scale;
             m = more(m, x);
@@ -128,8 +153,12 @@ __device__ static float store_logits(C &c, const ss_cuda_softmax &s, const float
             x = round_f32(s.to, round_f32(s.to, x) * s.scale);
         else
             x *= s.scale;
-        if (mask)
-            x += mask[j];
+        if (add.bias)
+            x += add.bias[j];
+        if (add.bias && s.round_logits)
+            x = round_f32(s.to, x);
+        if (add.mask)
+            x += add.mask[j];
         if (s.round_logits)
             x = round_f32(s.to, x);
         m = more(m, x);
@@ -139,19 +168,19 @@ __device__ static float store_logits(C &c, const ss_cuda_softmax &s, const float
 
 // A row to probabilities, or to numerators of them; returns by what those are to be multiplied.
 template <bool WATCHED, class C, class T>
-__device__ static float softmax(C &c, T &t, const ss_cuda_softmax &s, const float *mask, int number,
-                                watch &w)
+__device__ static float softmax(C &c, T &t, const ss_cuda_softmax &s, const addends &add,
+                                int number, watch &w)
 {
     float raw_top = 0, top = 0, Z = 0, dot = 0;
 
     if (WATCHED)
-        raw_top = tally(c, s.scale, w.raw, w.bins);
-    const float m = t.max(store_logits(c, s, mask));
+        raw_top = tally(c, s.scale, {nullptr, nullptr}, w.raw, w.bins);
+    const float m = t.max(store_logits(c, s, add));
     if (WATCHED) {
-        top = tally(c, 1, w.stored, w.bins + SS_CUDA_LOGIT_BINS);
-        top = m == INFINITE ? t.max(top) : m;
+        top = tally(c, 1, add, w.stored, w.bins + SS_CUDA_LOGIT_BINS);
+        top = m == INFINITE || !add.none() ? t.max(top) : m;
         add_peak(w.stored, top);
-        add_peak(w.raw, mask || s.round_logits || m == INFINITE ? t.max(raw_top) : top);
+        add_peak(w.raw, !add.none() || s.round_logits || m == INFINITE ? t.max(raw_top) : top);
     }
     if (s.round_numerators && m == -INFINITE && !has_nan(c, t)) {
         c.all([](float &x) { x = 0; }); // where softmax has NaN, that code has 0
@@ -199,11 +228,6 @@ __device__ static run run_of(const ss_cuda_softmax &s, int64_t team)
     return r;
 }
 
-__device__ static const float *mask_of(const ss_cuda_softmax &s, int64_t unit)
-{
-    return s.mask ? s.mask + unit / s.heads * s.keys : nullptr;
-}
-
 template <class T>
 __device__ static void finish_watch(const ss_cuda_softmax &s, T &t, const run &r, watch &w)
 {
@@ -247,7 +271,7 @@ __device__ static void softmax_rows(const ss_cuda_softmax &s, team<TEAM> &t, con
         cells<TEAM, N> c(s.l + row * s.pitch, s.keys, t.rank);
 
         c.load(-INFINITE);
-        const float left = softmax<WATCHED>(c, t, s, mask_of(s, r.unit), i, w);
+        const float left = softmax<WATCHED>(c, t, s, addends_of(s, r.unit, r.first + i), i, w);
         c.store();
         if (s.inverse && t.rank == 0)
             s.inverse[row] = left;
@@ -312,7 +336,7 @@ __device__ static void dsoftmax_rows(const ss_cuda_softmax &s, team<TEAM> &t, co
 
         p.load(-INFINITE);
         d.load(0);
-        const float left = softmax<false>(p, t, s, mask_of(s, r.unit), i, none);
+        const float left = softmax<false>(p, t, s, addends_of(s, r.unit, r.first + i), i, none);
         p.beside(d, [&](float &x, float &dx) {
             x *= left;
             dx = round_f32(s.gradients_to, dx);

@@ -12,6 +12,9 @@
 #include <stdint.h>
 
 /* Exponents of large logits (kernels/stats.h), and inf or NaN after them: bins of a histogram. */
+#define SS_CUDA_MASKED                                                        \
+    (-65504.0f) /* likewise: keys that this or less is added to have no logit \
+                 */
 enum { SS_CUDA_LOGIT_FROM = 7, SS_CUDA_LOGIT_BINS = 128 - SS_CUDA_LOGIT_FROM + 1 };
 /* A team keeps the sums of a row in the lane of the row's number. */
 enum { SS_CUDA_MOST_ROWS = 16 };
@@ -27,7 +30,7 @@ typedef struct {
     double entropy;       /* sum over the rows */
     double entropy_min;   /* NaN if a row's is */
     ss_cuda_range raw;    /* scale q.k */
-    ss_cuda_range stored; /* with mask and rounding */
+    ss_cuda_range stored; /* with bias, mask and rounding, of keys that are not masked */
     float probability;    /* the largest; 0: there is none */
     uint64_t lost;        /* probabilities that are NaN */
 } ss_cuda_row_stats;
@@ -43,6 +46,9 @@ typedef struct {
     float *inverse; /* [units][rows]: 1 / Z of numerators; NULL where l becomes probabilities */
     float *dp;      /* [units][rows][pitch]: their gradients, which become those of logits */
     const float *mask; /* [samples][keys] or NULL */
+    const float *bias; /* [heads][rows][keys], added before the mask, or NULL; heads are bias_step
+                          apart, 0 where all have the same */
+    int64_t bias_step;
     int64_t units, rows, keys, pitch;
     int64_t each, teams; /* rows of a team; teams of a unit */
     int64_t heads;       /* of a sample, in this launch */

@@ -147,14 +147,14 @@ template <int TEAM, int N> struct cells {
                 f(v[g][i], other.v[g][i]);
     }
 
-    // f(cell, whether there is one): all threads of a warp together
+    // f(cell, whether there is one, its place): all threads of a warp together
     template <class F> __device__ void together(F f)
     {
 #pragma unroll
         for (int g = 0; g < N; g++)
 #pragma unroll
             for (int i = 0; i < 4; i++)
-                f(v[g][i], first + g * 4 * TEAM + i < n);
+                f(v[g][i], first + g * 4 * TEAM + i < n, (int64_t)(first + g * 4 * TEAM + i));
     }
 };
 
@@ -201,7 +201,7 @@ template <int TEAM> struct cells<TEAM, 0> {
         for (int64_t j = rank; j - rank < n; j += TEAM) {
             const bool inside = j < n;
 
-            f(inside ? row[j] : 0, inside);
+            f(inside ? row[j] : 0, inside, j);
         }
     }
 };

@@ -181,10 +181,14 @@ ss_cuda_softmax ss_cuda_softmax_of(const ss_cuda_strips *p, const ss_cuda_strip 
     const bool rounded = a->rounding, sdpa = a->code == SS_ATTENTION_SDPA;
     const int64_t units = s->n * s->heads;
     const int64_t full = units * s->rows / ss_cuda_row_kernels_for(p->S)->busy;
+    const int64_t step = a->bias && a->bias->shape.dim[0] > 1 ? p->T * p->S : 0;
+    const float *bias = a->bias ? (const float *)a->bias->data + s->h0 * step + s->t0 * p->S : NULL;
     const int64_t each = full < 1 ? 1 : at_most(full, SS_CUDA_MOST_ROWS);
 
     return (ss_cuda_softmax){.l = l,
                              .mask = a->mask ? (const float *)a->mask->data + s->n0 * p->S : NULL,
+                             .bias = bias,
+                             .bias_step = step,
                              .units = units,
                              .rows = s->rows,
                              .keys = p->S,

@@ -25,7 +25,8 @@ typedef struct {
     int64_t n, T, S;
     int heads, D;
     float scale;
-    mask_kind mask;
+    mask_kind mask, bias; /* the latter for each query */
+    int biases;           /* heads, or 1 */
     bool cosine;
     const char *format; /* or NULL */
     ss_attention_code code;
@@ -92,7 +93,7 @@ static void check_code(ss_ctx *c, ss_code rc)
 
 /* q, k, v, mask and dy as they come from the host. */
 typedef struct {
-    float *q, *k, *v, *mask, *dy;
+    float *q, *k, *v, *mask, *bias, *dy;
 } inputs;
 
 static void run(const char *device, const problem *p, const inputs *in, bool watched, answer *a)
@@ -100,9 +101,12 @@ static void run(const char *device, const problem *p, const inputs *in, bool wat
     ss_ctx *c = open_device(device);
     const ss_shape of_q = ss_shape_of(p->n, p->T, p->heads * p->D);
     const ss_shape of_k = ss_shape_of(p->n, p->S, p->heads * p->D);
-    ss_tensor *x[] = {ss_upload(c, of_q, in->q), ss_upload(c, of_k, in->k),
-                      ss_upload(c, of_k, in->v), ss_upload(c, of_q, in->dy),
-                      p->mask ? ss_upload(c, ss_shape_of(p->n, p->S), in->mask) : NULL};
+    ss_tensor *x[] = {ss_upload(c, of_q, in->q),
+                      ss_upload(c, of_k, in->k),
+                      ss_upload(c, of_k, in->v),
+                      ss_upload(c, of_q, in->dy),
+                      p->mask ? ss_upload(c, ss_shape_of(p->n, p->S), in->mask) : NULL,
+                      p->bias ? ss_upload(c, ss_shape_of(p->biases, p->T, p->S), in->bias) : NULL};
     ss_format f, g;
     ss_err e = {0};
 
@@ -112,6 +116,7 @@ static void run(const char *device, const problem *p, const inputs *in, bool wat
                                                    .k = x[1],
                                                    .v = x[2],
                                                    .mask = x[4],
+                                                   .bias = x[5],
                                                    .n = p->n,
                                                    .queries = p->T,
                                                    .keys = p->S,
@@ -251,7 +256,9 @@ static void compare_answers(const problem *p, answer *got, answer *want)
 static inputs inputs_of(const problem *p)
 {
     const int64_t C = p->heads * p->D, q = p->n * p->T * C, k = p->n * p->S * C;
-    const inputs in = {floats(q), floats(k), floats(k), floats(p->n * p->S), floats(q)};
+    const inputs in = {
+        floats(q), floats(k), floats(k), floats(p->n * p->S), floats(p->biases * p->T * p->S),
+        floats(q)};
 
     seed = (uint32_t)(p->T * 31 + p->S * 7 + p->D);
     fill_integers(in.q, q, p->bits);
@@ -261,6 +268,7 @@ static inputs inputs_of(const problem *p)
         in.v[i] += 0.5f; /* a mean of many is not about 0 */
     fill_evenly(in.dy, q, p->gradient);
     fill_mask(p->mask, in.mask, p->n, p->S);
+    fill_mask(p->bias, in.bias, p->biases * p->T, p->S);
     if (p->bad != 0) {
         in.q[below(q)] = p->bad;
         in.k[below(k)] = p->bad;
@@ -288,6 +296,7 @@ static void compare(const problem *p)
     free(in.k);
     free(in.v);
     free(in.mask);
+    free(in.bias);
     free(in.dy);
 }
 
@@ -333,6 +342,23 @@ static void test_masks(void **state)
     }
 }
 
+static void test_biases(void **state)
+{
+    (void)state;
+    for (int bias = BIASES; bias <= NO_KEY; bias++) {
+        problem p = usual;
+
+        p.bias = (mask_kind)bias;
+        for (p.biases = 1; p.biases <= p.heads; p.biases += p.heads - 1) {
+            p.S = 21;
+            p.mask = (mask_kind)((bias + p.biases) % (NO_KEY + 1));
+            compare(&p);
+            p.S = 300;
+            compare(&p);
+        }
+    }
+}
+
 static void test_rounding(void **state)
 {
     static const char *const formats[] = {"fp16", "bf16", "fp8-e4m3", "fp8-e4m3-nan", "fp8-e5m2"};
@@ -345,6 +371,9 @@ static void test_rounding(void **state)
             p.format = formats[i];
             p.code = (ss_attention_code)code;
             p.mask = (mask_kind)((i + (size_t)code) % (NO_KEY + 1));
+            compare(&p);
+            p.bias = BIASES;
+            p.biases = 1;
             compare(&p);
         }
 }
@@ -412,6 +441,9 @@ static void test_strips(void **state)
         p.format = cases[i].format;
         p.cosine = cases[i].cosine;
         compare(&p);
+        p.bias = SOME_KEYS;
+        p.biases = i ? 2 : 1;
+        compare(&p);
     }
     unsetenv("SIGMASCOPE_CUDA_MEMORY");
 }
@@ -443,6 +475,7 @@ static void test_multiprocessors(void **state)
     free(in.k);
     free(in.v);
     free(in.mask);
+    free(in.bias);
     free(in.dy);
 }
 
@@ -550,15 +583,11 @@ static void test_gradients_of_linear(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_large_logits),
-        cmocka_unit_test(test_values_that_are_not_finite),
-        cmocka_unit_test(test_strips),
-        cmocka_unit_test(test_multiprocessors),
-        cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_gradients_of_linear),
+        cmocka_unit_test(test_shapes),       cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_biases),       cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_large_logits), cmocka_unit_test(test_values_that_are_not_finite),
+        cmocka_unit_test(test_strips),       cmocka_unit_test(test_multiprocessors),
+        cmocka_unit_test(test_linear),       cmocka_unit_test(test_gradients_of_linear),
     };
 
     setenv("SIGMASCOPE_DEVICE", "cuda-emulated", 0);

@@ -314,6 +314,38 @@ for dtype in (torch.float16, torch.bfloat16):
         put(f"rms_norm_half/{name}_{str(dtype)[6:]}", (1e-6,), x=x.float(), gamma=gamma,
             y=t5_layer_norm(x, gamma, 1e-6))
 
+
+
+def biased(name, n, t, heads, d, scale=None, bias="positions", padding=False, bias_heads=None):
+    """As attention(), with bias [heads or 1][t][t]: T5's relative positions, or causal."""
+    q, k, v = (rand(n, t, heads * d) for _ in range(3))
+    scale = d**-0.5 if scale is None else scale
+    if bias == "positions":
+        b = rand(heads if bias_heads is None else bias_heads, 2 * t - 1, scale=2)
+        b = torch.stack([b[:, t - 1 - i:2 * t - 1 - i] for i in range(t)], 1)
+    else:
+        b = torch.full((1, t, t), -inf if bias == "causal" else torch.finfo(torch.float32).min).triu(1)
+    m = None
+    if padding:  # of the first sample
+        m = torch.zeros(n, t)
+        m[0, t // 2 + 1:] = torch.finfo(torch.float16).min
+    split = lambda x: f64(x).reshape(n, t, heads, d).transpose(1, 2)
+    logits = split(q) @ split(k).transpose(-1, -2) * scale + f64(b)[None]
+    if padding:
+        logits = logits + f64(m)[:, None, None, :]
+    y = (logits.softmax(-1) @ split(v)).transpose(1, 2).reshape(n, t, heads * d)
+    put(f"attention/{name}", (heads, scale), q=q, k=k, v=v, bias=b, mask=m, y=y)
+
+
+biased("bias_one_token", 2, 1, 3, 4, scale=1.0)
+biased("bias_of_heads", 2, 7, 3, 8, scale=1.0)
+biased("bias_of_all", 1, 13, 2, 5, bias_heads=1)
+biased("bias_and_padding", 2, 33, 2, 7, scale=1.0, padding=True)
+biased("causal", 2, 19, 2, 6, bias="causal")
+biased("causal_77", 1, 77, 2, 8, bias="causal")
+biased("causal_least", 1, 9, 1, 16, bias="least", padding=True)
+attention("one_head_of_512", 1, 9, 9, 1, 512)
+
 path = Path(__file__).with_name("ops.safetensors")
 save_file(cases, path, metadata={"torch": torch.__version__, "seed": "0"})
 print(path.name, path.stat().st_size, "bytes,", sum(k.endswith("/y") for k in cases), "cases")
