@@ -604,6 +604,39 @@ static void test_refused(void **state)
     }
 }
 
+/* A network that was never trained: frames alone and together have a half each. */
+static void test_untrained(void **state)
+{
+    ss_json j;
+    ss_model *m;
+    ss_ctx *c;
+    ss_err e = {0};
+    int n, mixed = 0;
+
+    (void)state;
+    assert_int_equal(ss_json_load(&j, VAES "/svd-levels/config.json", &e), SS_OK);
+    if (ss_model_create(j.root, "svd", &(ss_init){.seed = 1}, &m, &e) != SS_OK ||
+        ss_ctx_new(&(ss_ctx_options){.device = test_device(), .threads = 2}, &c, &e) != SS_OK ||
+        ss_model_bind(m, c, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_weight *const *w = ss_model_weights(m, &n);
+    for (int i = 0; i < n; i++) {
+        if (!strstr(w[i]->name, "mix_factor"))
+            continue;
+        assert_float_equal(*(const float *)w[i]->data, 0, 0);
+        mixed++;
+    }
+    assert_int_equal(mixed, 5);
+    ss_tensor *z = ss_full(c, ss_shape_of(2, 3, 4, 5, 4), 1), *y = ss_model_decode(c, m, z);
+    assert_int_equal(ss_ctx_finish(c, &e), SS_OK);
+    assert_true(ss_shape_equal(ss_shape_get(y), ss_shape_of(2, 3, 8, 10, 3)));
+    ss_release(z);
+    ss_release(y);
+    ss_model_close(m);
+    ss_ctx_free(c);
+    ss_json_release(&j);
+}
+
 /* ---- names of before diffusers 0.18 ---- */
 
 enum { MAX_TENSORS = 512 };
@@ -693,6 +726,7 @@ int main(void)
         cmocka_unit_test(test_wrong_shapes),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_untrained),
         cmocka_unit_test(test_old_names),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

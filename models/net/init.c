@@ -34,14 +34,16 @@ ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, 
     const bool norm = strcmp(m->kind, "GroupNorm") == 0 || strcmp(m->kind, "LayerNorm") == 0;
     const bool table = strcmp(m->kind, "Embedding") == 0;
     const bool position = strcmp(name, "positional_embedding") == 0;
-    const bool product = strcmp(m->kind, "Conv2d") == 0 || strcmp(m->kind, "Linear") == 0;
+    const bool product = strcmp(m->kind, "Conv2d") == 0 || strcmp(m->kind, "Conv3d") == 0 ||
+                         strcmp(m->kind, "Linear") == 0;
+    const bool mix = strcmp(name, "mix_factor") == 0; /* half of each: its sigmoid counts */
     const bool factor = strcmp(name, "residual_scale") == 0 || strcmp(name, "skip_scale") == 0;
     const bool gain = strcmp(name, "gain") == 0;
     const ss_rng r = stream_of(init, m, name);
     const int64_t n = ss_shape_numel(shape);
     const double k = fan_in > 0 ? 1 / sqrt((double)fan_in) : 0;
 
-    if (!norm && !table && !position && !product && !factor)
+    if (!norm && !table && !position && !product && !factor && !mix)
         return ss_fail(e, SS_UNSUPPORTED, "%s.%s: there is no rule how a %s begins untrained",
                        m->path, name, m->kind);
     if (is_zero(init, m->path) && normalised)
@@ -49,7 +51,7 @@ ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, 
             e, SS_USAGE,
             "%s.%s: a normalised weight cannot begin at zero; its gain does, where it has one",
             m->path, name);
-    if (is_zero(init, m->path) || gain) {
+    if (is_zero(init, m->path) || gain || mix) {
         memset(w, 0, (size_t)n * sizeof *w);
         return SS_OK;
     }

@@ -2,14 +2,14 @@
  *
  * They are drawn as PyTorch's layers do, so that a training starts here as it does there:
  *
- *   Conv2d, Linear         weight and bias uniform in (-k, k), k = 1 / sqrt(fan_in), fan_in =
+ *   Conv2d, Conv3d, Linear   weight and bias uniform in (-k, k), k = 1 / sqrt(fan_in), fan_in =
  *                          inputs per output value: kaiming_uniform with a = sqrt(5)
  *                          (torch.nn.modules.conv, He et al. 2015)
  *   GroupNorm, LayerNorm   weight 1, bias 0
  *   Embedding              standard normal
  *   residual_scale, skip_scale   1 (remedies.h)
  *   AttentionPooling       its positional_embedding normal, of variance 1 / width (diffusers)
- *   gain                   0 (magnitude.h)
+ *   gain                   0 (magnitude.h); mix_factor 0, the half of a sigmoid (diffusers)
  *   normalised weights     standard normal, each row brought to unit RMS (magnitude.h)
  *   modules that match `zero`: 0 throughout, which makes a residual branch begin as nothing
  *

@@ -1,6 +1,7 @@
 """Holds the program against PyTorch at full size, module by module, with random weights.
 
-    full_size.py CONFIGS OUT [--models sd15,sdxl,if-i-m,cifar10] [--size 32x32] [--dtype f32|f16]
+    full_size.py CONFIGS OUT [--models sd15,sdxl,if-i-m,cifar10,sd-vae,sdxl-vae] [--size 32x32]
+                 [--dtype f32|f16]
                  [--strided K] [--program build/sigmascope] [--stages make,reference,program,compare]
 
 CONFIGS is a folder of published config.json files, named as in MODELS below. For each model there are
@@ -8,11 +9,13 @@ four stages, each a process of its own, so that no two copies of the weights are
 
     make       OUT/NAME/config.json, diffusion_pytorch_model*.safetensors (in shards of 2 GB), and
                OUT/NAME-inputs.safetensors: x [N,C,H,W], and what the model wants of
-               encoder_hidden_states [N,77,width], text_embeds [N,width], time_ids [N,6]
+               encoder_hidden_states [N,77,width], text_embeds [N,width], time_ids [N,6]; of an
+               autoencoder z [N,c,h,w], and OUT/NAME.png, which it encodes
     reference  OUT/NAME-reference.h5: what each module gives in PyTorch (fp32, eval), channels last
-    program    OUT/NAME-run.h5: the same from `sigmascope probe --dump '*'`
+    program    OUT/NAME-run.h5: the same from `sigmascope probe --dump '*'`; of an autoencoder of
+               what decodes, and OUT/NAME-encode-run.h5 of what encodes
     compare    a line of the table: modules compared and missing, the worst relative L2 distance and its
-               module, and that of the network's answer (conv_out)
+               module, and that of the network's answer (conv_out, or the decoder's)
 
 The exit status is 1 if a module is missing or further away than --limit. A small model of 36 million
 parameters takes seconds; SDXL takes 10 GB of memory and of disk in f32, half the disk in f16, and its
@@ -22,6 +25,7 @@ strided elements of each module's output in the reference and compares only thos
 Seeds: the CRC-32 of each tensor's name. Made with torch 2.15.0, diffusers 0.42.1, h5py 3.16.0.
 """
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -31,8 +35,10 @@ import time
 import zlib
 
 import h5py
+import numpy
 import torch
-from diffusers import UNet2DConditionModel, UNet2DModel
+from PIL import Image
+from diffusers import AutoencoderKL, UNet2DConditionModel, UNet2DModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -44,6 +50,8 @@ MODELS = {
     "sdxl": "stable-diffusion-xl-base-1.0",
     "if-i-m": "deepfloyd-if-i-m",
     "cifar10": "ddpm-cifar10-32",
+    "sd-vae": "stable-diffusion-1.5-vae",
+    "sdxl-vae": "stable-diffusion-xl-vae",
 }
 STAGES = ["make", "reference", "program", "compare"]
 WEIGHTS = "diffusion_pytorch_model"
@@ -54,8 +62,8 @@ def empty_model(path):
     """The model of a config.json, without memory for its weights."""
     with open(path) as f:
         config = json.load(f)
-    cls = {"UNet2DModel": UNet2DModel,
-           "UNet2DConditionModel": UNet2DConditionModel}[config["_class_name"]]
+    cls = {"UNet2DModel": UNet2DModel, "UNet2DConditionModel": UNet2DConditionModel,
+           "AutoencoderKL": AutoencoderKL}[config["_class_name"]]
     with torch.device("meta"):
         return cls.from_config(config).eval()
 
@@ -111,10 +119,21 @@ def write_model(a, name):
     write_inputs(a, name, model.config)
 
 
+def is_vae(c):
+    return "latent_channels" in c
+
+
 def write_inputs(a, name, c):
     size = c.sample_size if isinstance(c.sample_size, (list, tuple)) else [c.sample_size] * 2
     if a.size:
         size = [int(s) for s in a.size.split("x")]
+    if is_vae(c):
+        x = 127.5 * (1 + 0.5 * random("x", (*size, c.in_channels)))
+        Image.fromarray(x.round().clamp(0, 255).byte().numpy()).save(os.path.join(a.out, name + ".png"))
+        down = 2 ** (len(c.block_out_channels) - 1)
+        z = random("z", (1, c.latent_channels, *(s // down for s in size)))
+        save_file({"z": z}, os.path.join(a.out, name + "-inputs.safetensors"))
+        return
     given = {"x": random("x", (a.batch, c.in_channels, *size))}
     if c.get("cross_attention_dim"):
         width = c.encoder_hid_dim or c.cross_attention_dim
@@ -141,7 +160,8 @@ def read_model(folder):
 def reference(a, name):
     model = read_model(os.path.join(a.out, name))
     given = load_file(os.path.join(a.out, name + "-inputs.safetensors"))
-    given["timesteps"] = torch.full((len(given["x"]),), a.timestep)
+    if not is_vae(model.config):
+        given["timesteps"] = torch.full((len(given["x"]),), a.timestep)
     top = 0.0
     with h5py.File(os.path.join(a.out, name + "-reference.h5"), "w") as out, torch.no_grad():
         out.attrs["strided"] = a.strided
@@ -163,7 +183,12 @@ def reference(a, name):
         for path, module in watched(model):
             module.register_forward_hook(hook(path))
         start = time.time()
-        call(model, given)
+        if is_vae(model.config):
+            x = torch.from_numpy(numpy.array(Image.open(os.path.join(a.out, name + ".png"))))
+            model.encode((x.permute(2, 0, 1)[None] / 127.5 - 1))
+            model.decode(given["z"] / model.config.scaling_factor)
+        else:
+            call(model, given)
         count = len(out)
     print(f"{name}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, "
           f"{count} modules, largest activation {top:.1f}, {time.time() - start:.1f} s, "
@@ -174,13 +199,25 @@ def program(a, name):
     inputs = os.path.join(a.out, name + "-inputs.safetensors")
     with safe_open(inputs, "pt") as f:
         keys = set(f.keys())
-    command = [a.program, "probe", os.path.join(a.out, name), "--inputs", f"raw:{inputs}#x",
-               "--timesteps", str(a.timestep), "--samples", str(a.batch), "--dump", "*",
-               "--dump-dtype", "f32", "--force", "-o", os.path.join(a.out, name + "-run.h5")]
+    if "z" in keys:
+        probe(a, name, "-run.h5", ["decoder*", "post_quant_conv"],
+              ["--inputs", f"raw:{inputs}#z", "--sigmas", "1"])
+        probe(a, name, "-encode-run.h5", ["encoder*", "quant_conv"],
+              ["--inputs", f"images:{os.path.join(a.out, name)}.png", "--sigmas", "1"])
+        return
+    command = ["--inputs", f"raw:{inputs}#x", "--timesteps", str(a.timestep)]
     for option, key in (("--prompt-embeds", "encoder_hidden_states"),
                         ("--text-embeds", "text_embeds"), ("--time-ids", "time_ids")):
         if key in keys:
             command += [option, f"{inputs}#{key}"]
+    probe(a, name, "-run.h5", ["*"], command)
+
+
+def probe(a, name, end, modules, options):
+    command = [a.program, "probe", os.path.join(a.out, name), "--samples", str(a.batch),
+               "--dump-dtype", "f32", "--force", "-o", os.path.join(a.out, name + end), *options]
+    for glob in modules:
+        command += ["--dump", glob]
     if a.size:
         command += ["--size", a.size]
     if a.threads:
@@ -200,22 +237,25 @@ def distance(got, want):
 
 def compare(a, name):
     worst, where, missing, seen, answer = 0.0, "", [], 0, float("nan")
-    with h5py.File(os.path.join(a.out, name + "-reference.h5")) as ref, \
-            h5py.File(os.path.join(a.out, name + "-run.h5")) as run:
+    with contextlib.ExitStack() as files:
+        ends = ["-run.h5", "-encode-run.h5"] if name.endswith("vae") else ["-run.h5"]
+        ref, *runs = [files.enter_context(h5py.File(os.path.join(a.out, name + end)))
+                      for end in ["-reference.h5", *ends]]
         strided = int(ref.attrs["strided"])
         for path in ref:
-            if path not in run["activations"]:
+            found = [r["activations"][path] for r in runs if path in r["activations"]]
+            if not found:
                 missing.append(path)
                 continue
             want = ref[path][:]
-            got = run["activations"][path][0, 0].astype("f4").reshape(-1) # [sample, ...]
+            got = found[0][0, 0].astype("f4").reshape(-1) # [sample, ...]
             if strided and got.size > strided:
                 got = got[(torch.arange(strided) * got.size // strided).numpy()]
             e = distance(got, want) if got.size == want.size else float("inf")
             seen += 1
             if not e <= worst: # a NaN counts as the worst
                 worst, where = e, path
-            if path == "conv_out":
+            if path in ("conv_out", "decoder.conv_out"):
                 answer = e
     print(f"{name:10s} {seen:6d} compared {len(missing):5d} missing   worst {worst:.2e} {where}   "
           f"answer {answer:.2e}", flush=True)
