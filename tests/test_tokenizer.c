@@ -424,6 +424,25 @@ static void expect_usage(const ss_tokenizer *t, ss_tokenizer_options o, size_t l
     free(text);
 }
 
+static void test_lower(void **state)
+{
+    (void)state;
+    ss_tokenizer *t = open_case("t5");
+    const ss_str upper = {.s = (char[]){"A \xc3\x84PFEL \xc4\xb0"}, .len = 11};
+    const ss_str lower = {.s = (char[]){"a \xc3\xa4pfel i\xcc\x87"}, .len = 12};
+    ss_token_list a = encode(t, &upper, &(ss_tokenizer_options){.lower = true});
+    ss_token_list b = encode(t, &lower, &(ss_tokenizer_options){0});
+    ss_token_list c = encode(t, &upper, &(ss_tokenizer_options){0});
+
+    assert_int_equal(a.n, b.n);
+    assert_memory_equal(a.id, b.id, a.n * sizeof *a.id);
+    assert_true(a.n != c.n || memcmp(a.id, c.id, a.n * sizeof *a.id) != 0);
+    ss_token_list_release(&a);
+    ss_token_list_release(&b);
+    ss_token_list_release(&c);
+    ss_tokenizer_close(t);
+}
+
 static void test_lengths(void **state)
 {
     (void)state;
@@ -616,8 +635,9 @@ int main(void)
 {
     static const struct CMUnitTest others[] = {
         cmocka_unit_test(test_padding),       cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_long_texts),    cmocka_unit_test(test_damaged_files),
-        cmocka_unit_test(test_damaged_model), cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_lower),         cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_damaged_model),
+        cmocka_unit_test(test_allocations),
     };
     struct CMUnitTest tests[N_OF(cases) + N_OF(others)];
     size_t n = 0;

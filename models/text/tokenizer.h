@@ -27,22 +27,26 @@
  *     transformers 5 sets to 2 and false: wrong for the files of UMT5.
  *   - ill-formed UTF-8 becomes U+FFFD (ss_utf8_mend), where Python has no text to begin with.
  *
- * What pipelines of diffusers 0.42 ask for:
+ * What pipelines of diffusers 0.42 ask for, all with pad and truncate:
  *
- *   pipeline               tokenizer     max_length  pad      mask to the encoder
- *   stable_diffusion       tokenizer     own: 77     pad      only if its config has
- *                                                             use_attention_mask
- *   stable_diffusion_xl    both          own: 77     pad      no
- *   stable_diffusion_3     1 and 2       own: 77     pad      no
- *                          3 (T5)        256         pad      no
- *   flux                   1             77          pad      no
- *                          2 (T5)        512         pad      no
- *   deepfloyd_if           tokenizer     77          pad      yes
- *   pixart                 tokenizer     120 or 300  pad      yes
- *   wan                    tokenizer     226 or 512  pad      yes; embeddings behind the text are
- *                                                             replaced by zeros
+ *   pipeline              tokenizer   max_length  mask to the encoder              text before that
+ *   stable_diffusion      tokenizer   own: 77     if its config has                as it is
+ *                                                 use_attention_mask
+ *   stable_diffusion_xl   1 and 2     own: 77     no                               as it is
+ *   stable_diffusion_3    1 and 2     own: 77     no                               as it is
+ *                         3 (T5)      256         no                               as it is
+ *   flux                  1           own: 77     no                               as it is
+ *                         2 (T5)      512         no                               as it is
+ *   deepfloyd_if          tokenizer   77          yes                              lower
+ *   pixart_alpha          tokenizer   120         yes, and to the denoiser         lower
+ *   pixart_sigma          tokenizer   300         yes, and to the denoiser         lower
+ *   cogvideo              tokenizer   226         no                               as it is
+ *   ltx                   tokenizer   128         no, but to the denoiser          as it is
+ *   wan                   tokenizer   512         yes; states behind the text      as it is
+ *                                                 become zeros
  *
- * All of them truncate, and add the special tokens of the tokenizer.
+ * deepfloyd_if and pixart clean captions by other rules where the packages bs4 and ftfy are there,
+ * and wan undoes HTML's escapes; none of that is done here.
  */
 #ifndef SS_MODELS_TEXT_TOKENIZER_H
 #define SS_MODELS_TEXT_TOKENIZER_H
@@ -64,6 +68,7 @@ typedef struct {
     int max_length; /* 0: the tokenizer's own, ss_tokenizer_max_length() */
     bool pad;       /* fill up to max_length with the padding token */
     bool truncate;  /* cut off what is longer; special tokens at its end stay */
+    bool lower;     /* lower case before all else, a final sigma as any other */
 } ss_tokenizer_options;
 
 typedef struct {

@@ -64,12 +64,19 @@ static ss_code encode_part(void *arg, const char *text, size_t n, size_t offset)
 }
 
 /* The ids of a text, without special tokens around it. */
-static ss_code encode_text(encoder *x, const char *text, size_t len)
+static ss_code encode_text(encoder *x, const char *text, size_t len, bool lower)
 {
     ss_str mended = {0};
     ss_code rc = SS_OK;
 
     ss_utf8_mend(&mended, text, len);
+    if (lower && !mended.failed && mended.len > 0) {
+        ss_str low = {0};
+
+        ss_text_lower(&low, mended.s, mended.len);
+        ss_str_release(&mended);
+        mended = low;
+    }
     if (mended.failed)
         rc = ss_no_memory(x->e, "a text");
     else if (mended.len > 0)
@@ -143,7 +150,7 @@ ss_code ss_tokenizer_encode(const ss_tokenizer *t, const char *text, size_t len,
     if (rc == SS_OK && len > SS_LONGEST_TEXT)
         rc = ss_fail(e, SS_USAGE, "a text of %zu bytes; allowed: %d", len, SS_LONGEST_TEXT);
     if (rc == SS_OK)
-        rc = encode_text(&x, text, len);
+        rc = encode_text(&x, text, len, options->lower);
     if (rc == SS_OK) {
         const bool cut = options->truncate && x.ids.n > length - around;
         const size_t keep = cut ? length - around : x.ids.n;
