@@ -1,11 +1,13 @@
 /* inspect.c - `sigmascope inspect`: what is in a checkpoint, or what differs between two */
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "models/difference.h"
 #include "models/file/cast_weights.h"
 #include "models/inventory.h"
 #include "models/lora_table.h"
+#include "models/optimizer_table.h"
 #include "models/training_folder.h"
 
 #include <limits.h>
@@ -19,6 +21,7 @@ enum {
     OPT_KEY,
     OPT_EMA,
     OPT_LORA,
+    OPT_OPTIMIZER,
     OPT_IGNORE,
     OPT_CONFIG,
     OPT_SCHEDULER,
@@ -32,6 +35,8 @@ static const cli_option options[] = {
     {OPT_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP},
     {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
     {OPT_KEY, "key", "KEYS", CLI_KEY_HELP},
+    {OPT_OPTIMIZER, "optimizer", "FILE",
+     "Adam's state of the training (default: optimizer.bin or .pt beside the weights)"},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
@@ -47,6 +52,7 @@ typedef struct {
     int64_t depth, top;
     ss_model_options model;
     const char **ignore, **loras;
+    const char *optimizer;
 } choice;
 
 /* Prints tables as text, or as one JSON object of them. */
@@ -68,9 +74,34 @@ static ss_code print_tables(const cli_parser *p, ss_table *tables, int n, ss_err
     return failed ? ss_fail(e, SS_IO, "writing the output failed") : SS_OK;
 }
 
+/* Makes the table of the optimiser's state: of one that is named, or of what lies beside the
+ * weights, which may be of another kind. *found: there is a table. */
+static ss_code find_optimizer(const ss_model *m, const choice *o, ss_table *t, bool *found,
+                              ss_err *e)
+{
+    char *path = NULL;
+    ss_err why = {0};
+
+    *found = false;
+    if (o->optimizer) {
+        const ss_code rc = ss_optimizer_table(m, o->optimizer, (int)o->top, t, e);
+
+        *found = rc == SS_OK;
+        return rc == SS_OK ? rc : ss_fail_prefix(e, "--optimizer");
+    }
+    if (ss_optimizer_find(m, &path, e) != SS_OK)
+        return e->code;
+    if (path)
+        *found = ss_optimizer_table(m, path, (int)o->top, t, &why) == SS_OK;
+    if (path && !*found)
+        ss_note("the optimiser's state is not shown: %s", why.msg);
+    ss_free(path);
+    return why.code == SS_NOMEM ? ss_no_memory(e, "the optimiser's state") : SS_OK;
+}
+
 static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool *bad, ss_err *e)
 {
-    enum { N = 6, SOME = 2 /* modules of a row of the structure */ };
+    enum { N = 7, SOME = 2 /* modules of a row of the structure */ };
     ss_table tables[N] = {0};
     ss_inventory *v = NULL;
     ss_structure *s = NULL;
@@ -94,12 +125,15 @@ static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool
     const bool merged = rc == SS_OK && ss_model_lora_layers(m)->n > 0;
     if (merged)
         rc = ss_lora_table(c, m, (int)o->top, &tables[5], e);
+    bool trained = false;
+    if (rc == SS_OK)
+        rc = find_optimizer(m, o, &tables[5 + merged], &trained, e);
     if (rc == SS_OK && !p->common.json)
         ss_inventory_say_bad(v, stdout);
     if (rc == SS_OK) /* as text the structure would lose its sentences */
-        rc = print_tables(p, tables, p->common.json ? 5 + merged : 4, e);
-    if (rc == SS_OK && merged && !p->common.json)
-        ss_table_print(&tables[5], stdout, 0);
+        rc = print_tables(p, tables, p->common.json ? 5 + merged + trained : 4, e);
+    for (int i = 5; i < 5 + merged + trained && rc == SS_OK && !p->common.json; i++)
+        ss_table_print(&tables[i], stdout, 0);
     if (rc == SS_OK && !p->common.json)
         ss_structure_print(s->rows, s->n, (int)o->depth ? SOME : INT_MAX, stdout);
     *bad = rc == SS_OK && ss_inventory_bad(v) > 0;
@@ -223,6 +257,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_VARIANT: o.model.weights.variant = p.arg; break;
         case OPT_KEY: o.model.weights.key = p.arg; break;
         case OPT_LORA: cli_append(&p, &o.loras, &o.model.n_loras); break;
+        case OPT_OPTIMIZER: o.optimizer = p.arg; break;
         case OPT_EMA: o.model.places.ema = true; break;
         case OPT_CONFIG: o.model.places.config = p.arg; break;
         case OPT_COMPONENT: o.model.places.component = p.arg; break;

@@ -19,6 +19,7 @@
     X(safetensors) /* a file of tensors */                                               \
     X(edits)       /* dtypes that are cast, with scales, and names in wrappers */        \
     X(lora)        /* a file of LoRA, merged */                                          \
+    X(adam)        /* the state of an optimiser */                                       \
     X(shards)      /* the index of a checkpoint in several files */                      \
     X(single)      /* names and shapes of a pipeline in one file */                      \
     X(json)        /* any JSON as Python writes it */                                    \

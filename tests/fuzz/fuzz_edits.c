@@ -1,5 +1,6 @@
 /* fuzz_edits.c - what is done to a checkpoint's tensors before a network asks for them */
 #include "base/mem.h"
+#include "models/file/adam_state.h"
 #include "models/file/cast_weights.h"
 #include "models/file/lora.h"
 #include "models/file/safetensors_write.h"
@@ -71,4 +72,25 @@ void fuzz_lora(const uint8_t *data, size_t size)
     read_all(k);
     ss_lora_layers_release(&layers);
     ss_checkpoint_close(k);
+}
+
+/* Reads every moment of a state. */
+void fuzz_adam(const uint8_t *data, size_t size)
+{
+    ss_adam_state s;
+    ss_err e = {0};
+    const ss_code rc = ss_adam_state_open(fuzz_file("optimizer.bin", data, size), &s, &e);
+
+    fuzz_check(rc, &e);
+    if (rc != SS_OK)
+        return;
+    for (size_t i = 0; i < s.n; i++) {
+        const ss_stored_tensor *t = s.list[i].m;
+        void *values = t && t->bytes < 1 << 24 ? ss_alloc(t->bytes, 1) : NULL;
+
+        if (values)
+            fuzz_check(ss_stored_read(t, values, &e), &e);
+        ss_free(values);
+    }
+    ss_adam_state_close(&s);
 }
