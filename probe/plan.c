@@ -7,7 +7,6 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "probe/options.h"
-#include "probe/subject.h"
 #include "runfile/plan_text.h"
 
 #include <assert.h>
@@ -162,8 +161,7 @@ ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions,
     return SS_OK;
 }
 
-/* Writes the plan: the options, and what follows from them. */
-static ss_code write_plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)
+ss_code ss_plan_write(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
     json_t *j = json_object(), *inputs;
     ss_code rc = ss_options_write(ss_probe_settings(), opt, j, e);
@@ -184,24 +182,6 @@ static ss_code write_plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)
         rc = p->text && p->identity ? SS_OK : ss_no_memory(e, "a plan");
     }
     json_decref(j);
-    return rc;
-}
-
-ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *out, ss_err *e)
-{
-    ss_plan p = {.samples = opt->samples};
-    ss_code rc = ss_network_open(&opt->network, &p.net, e);
-
-    if (rc == SS_OK)
-        rc = ss_subject_of(ss_model_about(p.net.model)->role)->plan(opt, &p, e);
-    if (rc == SS_OK)
-        rc = ss_network_identify(&p.net, e);
-    if (rc == SS_OK)
-        rc = write_plan(opt, &p, e);
-    if (rc != SS_OK)
-        ss_plan_release(&p);
-    else
-        *out = p;
     return rc;
 }
 

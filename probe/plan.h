@@ -47,6 +47,8 @@ typedef struct {
 ss_code ss_plan_make(const ss_probe_options *opt, ss_plan *p, ss_err *e);
 void ss_plan_release(ss_plan *p); /* {0} is fine */
 
+/* Writes the texts of a plan that is resolved: the options, and what follows from them. */
+ss_code ss_plan_write(const ss_probe_options *opt, ss_plan *p, ss_err *e);
 /* Opens the inputs of opt, white noise if it has none, and for a VAE a picture; those of a VAE that
  * are no pictures are latents. */
 ss_code ss_plan_open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e);

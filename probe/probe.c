@@ -17,17 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const ss_subject *ss_subject_of(ss_role r)
-{
-    static const ss_subject *const of[SS_N_ROLES] = {
-        [SS_DENOISER] = &ss_subject_denoiser,
-        [SS_VAE] = &ss_subject_vae,
-        [SS_TEXT] = &ss_subject_text,
-    };
-
-    return of[r];
-}
-
 static void release(ss_probing *p)
 {
     ss_run_abandon(p->writer);

@@ -1,7 +1,7 @@
 /* prompts.h - texts on their way to a network: tokens for a text encoder, states for a denoiser
  *
  *   ss_prompts_tokenize(&network, &opt, encoder, &tokens, &err);        // to probe an encoder
- *   ss_prompts_encode(&network, texts, n, denoiser, &states, &err);     // to condition a denoiser
+ *   ss_prompt_encode(...)
  *
  * A pipeline's tokenizers lie beside its text encoders: tokenizer/ beside text_encoder/,
  * tokenizer_2/ beside text_encoder_2/. How long a prompt is cut or padded, and which state of which
