@@ -22,6 +22,9 @@ enum {
     OPT_GUIDANCE_EMBED,
     OPT_CLASS_EMBEDS,
     OPT_NEGATIVE_CLASS_EMBEDS,
+    OPT_PROMPT,
+    OPT_NEGATIVE_PROMPT,
+    OPT_TOKENIZER,
     OPT_PROMPT_EMBEDS,
     OPT_NEGATIVE_EMBEDS,
     OPT_TEXT_EMBEDS,
@@ -70,6 +73,11 @@ static const cli_option options[] = {
      "vectors [N,width] in the place of a class (unCLIP, GeoWizard)"},
     {OPT_NEGATIVE_CLASS_EMBEDS, "negative-class-embeds", "FILE#NAME",
      "the negative ones, likewise"},
+    {OPT_PROMPT, "prompt", "TEXT", CLI_PROMPT_HELP},
+    {OPT_NEGATIVE_PROMPT, "negative-prompt", "TEXT",
+     "what --guidance leads away from, repeatable (default: the empty text, or what the pipeline "
+     "takes for it)"},
+    {OPT_TOKENIZER, "tokenizer", "FOLDER", CLI_TOKENIZER_HELP},
     {OPT_PROMPT_EMBEDS, "prompt-embeds", "FILE#NAME",
      "text states [N,tokens,width] from a safetensors file"},
     {OPT_NEGATIVE_EMBEDS, "negative-embeds", "FILE#NAME", "negative text states, likewise"},
@@ -113,7 +121,7 @@ static const cli_option options[] = {
 };
 
 typedef struct {
-    const char **maps, **interventions, **ignore, **loras;
+    const char **prompts, **negative_prompts, **maps, **interventions, **ignore, **loras;
     ss_sampler_kind sampler;
     int class;
 } storage;
@@ -151,6 +159,11 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_GUIDANCE_EMBED: cond->guidance_embed = p->arg; break;
     case OPT_CLASS_EMBEDS: cond->class_embeds = p->arg; break;
     case OPT_NEGATIVE_CLASS_EMBEDS: cond->negative_class_embeds = p->arg; break;
+    case OPT_PROMPT: cli_append(p, &s->prompts, &cond->prompts.n_positive); break;
+    case OPT_NEGATIVE_PROMPT:
+        cli_append(p, &s->negative_prompts, &cond->prompts.n_negative);
+        break;
+    case OPT_TOKENIZER: cond->prompts.tokenizer = p->arg; break;
     case OPT_PROMPT_EMBEDS: cond->prompt_embeds = p->arg; break;
     case OPT_NEGATIVE_EMBEDS: cond->negative_embeds = p->arg; break;
     case OPT_TEXT_EMBEDS: cond->text_embeds = p->arg; break;
@@ -193,7 +206,7 @@ static void check_contradictions(cli_parser *p, const ss_generate_options *opt)
         cli_usage(p, "--class and --classes exclude each other");
     if (cond->negative_embeds && cond->negative_class >= 0)
         cli_usage(p, "--negative-embeds and --negative-class exclude each other");
-    if (opt->each.guidance == 1 && (cond->negative_embeds || cond->negative_text ||
+    if (opt->each.guidance == 1 && (cond->negative_embeds || cond->negative_text || cond->prompts.n_negative ||
                                     cond->negative_class_embeds || cond->negative_class >= 0))
         cli_usage(p, "a negative condition has no effect without --guidance");
     if (opt->each.run && p->n_operands > 1)
@@ -233,6 +246,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
     opt.each.network.changes.interventions = s.interventions;
     opt.each.network.ignore = s.ignore;
     opt.each.network.loras = s.loras;
+    opt.each.condition.prompts.positive = s.prompts;
+    opt.each.condition.prompts.negative = s.negative_prompts;
 
     cli_stop_on_signals();
     if (ss_generate_run(&opt, &sum, &e) != SS_OK || cli_show(&tables, &sum.table, &e) != SS_OK ||
@@ -250,6 +265,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
     status = cli_flush(&p, status);
 out:
     ss_table_release(&sum.table);
+    ss_free(s.prompts);
+    ss_free(s.negative_prompts);
     ss_free(s.maps);
     ss_free(s.interventions);
     ss_free(s.ignore);

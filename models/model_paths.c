@@ -75,6 +75,19 @@ static char *around(const char *folder, const char *name, bool is_there(const ch
     return path;
 }
 
+/* Returns the folder of the pipeline around a network's folder, or NULL. */
+static char *pipeline_around(const char *folder, bool *failed)
+{
+    char *inside = around(folder, "model_index.json", ss_file_exists, failed);
+
+    if (!inside && !*failed)
+        inside = around(folder, "text_encoder", ss_is_dir, failed);
+    char *pipeline = inside ? parent_of(inside) : NULL;
+    *failed |= inside && !pipeline;
+    ss_free(inside);
+    return pipeline;
+}
+
 static bool has_vae(const char *folder, bool *failed)
 {
     static const char *const names[] = {"vae", "vqvae", "movq"};
@@ -300,6 +313,7 @@ static ss_code find_files(const char *model, bool is_dir, const ss_model_places 
         if (!p->class_embeddings)
             p->class_embeddings =
                 around(p->folder, "class_embeddings.safetensors", ss_file_exists, &s.failed);
+        p->pipeline = pipeline_around(p->folder, &s.failed);
         p->has_vae = has_vae(p->folder, &s.failed);
     }
     if (s.failed)
@@ -368,5 +382,6 @@ void ss_model_paths_release(ss_model_paths *p)
     ss_free(p->scheduler);
     ss_free(p->class_embeddings);
     ss_free(p->note);
+    ss_free(p->pipeline);
     *p = (ss_model_paths){0};
 }

@@ -24,6 +24,7 @@ typedef struct {
     char *scheduler;        /* .../scheduler_config.json, or NULL */
     char *class_embeddings; /* .../class_embeddings.safetensors, or NULL */
     char *note;             /* which of several networks was taken, or NULL */
+    char *pipeline;         /* folder of the pipeline that the network is in, or NULL */
     bool has_vae;           /* vae/, vqvae/ or movq/ is beside it, so it works on latents */
 } ss_model_paths;
 

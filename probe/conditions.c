@@ -5,11 +5,18 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "models/net/embeddings.h"
+#include "probe/prompt_states.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_CLASS = 1 << 20 };
+enum {
+    MAX_CLASS = 1 << 20,
+    LATENT_FACTOR = 8, /* of the pictures whose sizes SDXL is told, and its latents */
+};
+
+/* Aesthetic scores that SDXL's refiner is told for what is wanted and for the negative. */
+static const float GOOD_PICTURE = 6, BAD_PICTURE = 2.5F;
 
 /* The number of classes of the model, without its null class. */
 static int64_t count_classes(const ss_model *m)
@@ -94,7 +101,8 @@ static ss_code load_array(const char *option, const char *from, int rank, int sa
 
 static bool has_table(const ss_condition_options *opt, const ss_model *m)
 {
-    return ss_model_about(m)->net.needs.table_classes && !opt->prompt_embeds;
+    return ss_model_about(m)->net.needs.table_classes && !opt->prompt_embeds &&
+           !opt->prompts.n_positive;
 }
 
 static bool has_labels(const ss_model *m)
@@ -248,7 +256,9 @@ static ss_code load_negative_prompt(const ss_condition_options *opt, const ss_mo
     ss_condition_rows *r = &k->prompt;
     ss_code rc;
 
-    if (opt->negative_embeds)
+    if (r->negative.rank) /* of a prompt */
+        rc = SS_OK;
+    else if (opt->negative_embeds)
         rc = load_array("negative-embeds", opt->negative_embeds, 3, samples, &r->negative, e);
     else if (ss_model_about(m)->net.needs.table_classes)
         rc = look_up(m, &opt->negative_class, 1, &r->negative, e);
@@ -293,10 +303,10 @@ static ss_code load_negative(const ss_condition_options *opt, const ss_model *m,
                      "of its own: give --negative-class K");
     else if (rc == SS_OK && k->labels.all.rank)
         rc = as_labels(&opt->negative_class, 1, &k->labels.negative, e);
-    if (rc == SS_OK)
+    if (rc == SS_OK && !k->text.negative.rank)
         rc = load_array("negative-text-embeds", opt->negative_text, 2, samples, &k->text.negative,
                         e);
-    if (rc == SS_OK && k->text.all.rank && !opt->negative_text)
+    if (rc == SS_OK && k->text.all.rank && !k->text.negative.rank)
         rc = ss_fail(e, SS_USAGE,
                      "--guidance needs --negative-text-embeds FILE#NAME with --text-embeds");
     if (rc == SS_OK && k->text.all.rank && k->text.negative.dim[1] != k->text.all.dim[1])
@@ -333,17 +343,121 @@ static ss_code put_text_form(const ss_condition_options *opt, const ss_model *m,
     return k->text_form ? SS_OK : ss_no_memory(e, "conditions");
 }
 
-ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, int samples,
-                           int batch, ss_conditions *out, ss_err *e)
+/* Adds the sizes that a pipeline tells such a denoiser unless it is asked otherwise: those of the
+ * picture, uncut (SDXL), and a score of beauty (its refiner). */
+static ss_code add_time_ids(const ss_network *net, ss_conditions *k, bool guided, ss_err *e)
 {
+    const ss_condition_needs *needs = &ss_model_about(net->model)->net.needs;
+    const float h = (float)net->size.height * LATENT_FACTOR;
+    const float w = (float)net->size.width * LATENT_FACTOR;
+    const float sizes[6] = {h, w, 0, 0, h, w}, refiner[5] = {h, w, 0, 0, GOOD_PICTURE};
+    const int64_t n = needs->time_id_width
+                          ? (needs->added_width - k->text.all.dim[1]) / needs->time_id_width
+                          : 0;
+    ss_array *all = &k->time.all, *negative = &k->time.negative;
+
+    if (k->time.all.rank || !k->text.all.rank || (n != 6 && n != 5))
+        return SS_OK;
+    for (int i = 0; i < (guided ? 2 : 1); i++) {
+        ss_array *a = i ? negative : all;
+
+        *a = (ss_array){.rank = 2, .dim = {1, n}, .values = ss_alloc((size_t)n, sizeof(float))};
+        if (!a->values)
+            return ss_no_memory(e, "conditions");
+        memcpy(a->values, n == 6 ? sizes : refiner, (size_t)n * sizeof(float));
+        if (n == 5 && i)
+            a->values[4] = BAD_PICTURE;
+    }
+    ss_note("no --time-ids are given: the network is told a picture of %gx%g, uncut%s", h, w,
+            n == 5 ? ", with an aesthetic score of 6" : "");
+    return SS_OK;
+}
+
+/* Splits rows [n][...] of *from into the first `positive` ones and the others. */
+static ss_code split_rows(ss_array *from, int positive, ss_array *negative, ss_err *e)
+{
+    const int64_t n = from->dim[0];
+    int64_t row = 1;
+
+    for (int i = 1; i < from->rank; i++)
+        row *= from->dim[i];
+    if (positive == n)
+        return SS_OK;
+    *negative = *from;
+    negative->dim[0] = n - positive;
+    negative->values = ss_alloc((size_t)(n - positive), (size_t)row * sizeof(float));
+    if (!negative->values) {
+        *negative = (ss_array){0};
+        return ss_no_memory(e, "conditions");
+    }
+    memcpy(negative->values, from->values + positive * row,
+           (size_t)((n - positive) * row) * sizeof(float));
+    from->dim[0] = positive;
+    return SS_OK;
+}
+
+static void clear(ss_array *a)
+{
+    int64_t n = 1;
+
+    for (int i = 0; i < a->rank; i++)
+        n *= a->dim[i];
+    if (a->rank)
+        memset(a->values, 0, (size_t)n * sizeof *a->values);
+}
+
+/* Encodes the prompts into text states and pooled text. With guidance and no negative prompt there
+ * is an empty one, or zeros where the pipeline takes those. */
+static ss_code load_prompts(const ss_condition_options *opt, const ss_network *net,
+                            const ss_ctx_options *device, ss_conditions *k, ss_err *e)
+{
+    static const char *const empty = "";
+    const bool none = opt->guided && !opt->prompts.n_negative && !opt->negative_embeds;
+    ss_prompt_options texts = opt->prompts;
+    ss_prompt_states s = {0};
+
+    if (!texts.n_positive && !texts.n_negative)
+        return SS_OK;
+    if (opt->prompt_embeds)
+        return ss_fail(e, SS_USAGE, "--prompt and --prompt-embeds exclude each other");
+    if (none) {
+        texts.negative = &empty;
+        texts.n_negative = 1;
+    }
+    ss_code rc = ss_prompt_states_make(&texts, net->model, net->variant, device, &s, e);
+    if (rc == SS_OK && opt->guided)
+        rc = split_rows(&s.states, texts.n_positive, &k->prompt.negative, e);
+    if (rc == SS_OK && opt->guided && s.pooled.rank)
+        rc = split_rows(&s.pooled, texts.n_positive, &k->text.negative, e);
+    if (rc == SS_OK && none && s.zeros_for_none) {
+        clear(&k->prompt.negative);
+        clear(&k->text.negative);
+    }
+    k->prompt.all = s.states;
+    if (k->text.all.rank)
+        ss_array_release(&s.pooled); /* --text-embeds was given */
+    else
+        k->text.all = s.pooled;
+    return rc;
+}
+
+ss_code ss_conditions_load(const ss_condition_options *opt, const ss_network *net,
+                           const ss_ctx_options *device, int samples, int batch, ss_conditions *out,
+                           ss_err *e)
+{
+    const ss_model *m = net->model;
     ss_conditions k = {0};
     const int rows = opt->guided ? 2 * batch : batch;
-    ss_code rc = load_prompt(opt, m, samples, &k.prompt.all, e);
+    ss_code rc = load_array("text-embeds", opt->text_embeds, 2, samples, &k.text.all, e);
 
     if (rc == SS_OK)
-        rc = load_array("text-embeds", opt->text_embeds, 2, samples, &k.text.all, e);
+        rc = load_prompts(opt, net, device, &k, e);
+    if (rc == SS_OK && !k.prompt.all.rank)
+        rc = load_prompt(opt, m, samples, &k.prompt.all, e);
     if (rc == SS_OK)
         rc = load_array("time-ids", opt->time_ids, 2, samples, &k.time.all, e);
+    if (rc == SS_OK && opt->prompts.n_positive)
+        rc = add_time_ids(net, &k, opt->guided, e);
     if (rc == SS_OK)
         rc = load_classes(opt, m, samples, &k, e);
     if (rc == SS_OK)
@@ -420,8 +534,11 @@ ss_condition ss_conditions_batch(ss_conditions *k, int n, const int *sample, boo
 void ss_conditions_text(const ss_condition_options *opt, const ss_model *m, int sample, char *out,
                         size_t n)
 {
-    const char *prompt = opt->prompt_embeds ? "prompt embeddings" : "";
-    const char *comma = opt->prompt_embeds ? ", " : "";
+    const int n_prompts = opt->prompts.n_positive;
+    const char *prompt = opt->prompt_embeds ? "prompt embeddings"
+                         : n_prompts        ? opt->prompts.positive[sample % n_prompts]
+                                            : "";
+    const char *comma = *prompt ? ", " : "";
 
     if (opt->class_embeds)
         snprintf(out, n, "%s%sclass embeddings", prompt, comma);

@@ -12,6 +12,8 @@
 
 #include "models/file/safetensors.h"
 #include "models/model.h"
+#include "kernels/context.h"
+#include "probe/network.h"
 #include "probe/prompts.h"
 
 typedef struct {
@@ -47,10 +49,12 @@ typedef struct {
  * with ss_free. */
 ss_code ss_classes_parse(const char *text, const ss_model *m, int **classes, int *n, ss_err *e);
 
-/* samples: how many different ones there will be; batch: the most at a time. SS_USAGE if guidance
+/* samples: how many different ones there will be; batch: the most at a time. Prompts are encoded on
+ * the device; without guidance the negative ones take turns with the others. SS_USAGE if guidance
  * is wanted and there is no negative condition. */
-ss_code ss_conditions_load(const ss_condition_options *opt, const ss_model *m, int samples,
-                           int batch, ss_conditions *out, ss_err *e);
+ss_code ss_conditions_load(const ss_condition_options *opt, const ss_network *net,
+                           const ss_ctx_options *device, int samples, int batch, ss_conditions *out,
+                           ss_err *e);
 void ss_conditions_release(ss_conditions *k); /* {0} is fine */
 
 /* Returns the condition of a batch of n samples, with negatives in 2 n rows; valid until the next

@@ -91,6 +91,7 @@ ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *
 
     if (rc == SS_OK)
         rc = ss_model_open(opt->model, &files, &k.model, e);
+    k.variant = opt->variant;
     if (rc == SS_OK)
         rc = set_sizes(opt, &k, e);
     if (rc == SS_OK)

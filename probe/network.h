@@ -43,6 +43,7 @@ typedef struct {
     ss_model *model;
     const char *const *loras; /* the options', borrowed */
     int n_loras;
+    const char *variant; /* of the weights, as asked for; borrowed from the options */
     ss_noising *noising; /* of a denoiser, else NULL */
     bool exact;          /* --round-timestep none */
     ss_format told;      /* format to which timesteps are rounded before the network is told */

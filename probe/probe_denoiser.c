@@ -116,6 +116,7 @@ static ss_code load_conditions(const ss_probe_options *opt, ss_plan *p, ss_err *
     const ss_condition_options cond = {
         .classes = &opt->class_label,
         .n_classes = opt->class_label >= 0,
+        .prompts = opt->prompts,
         .prompt_embeds = opt->prompt_embeds,
         .class_embeds = opt->class_embeds,
         .guidance_embed = opt->guidance_embed,
@@ -124,7 +125,8 @@ static ss_code load_conditions(const ss_probe_options *opt, ss_plan *p, ss_err *
     };
 
     p->batch = ss_network_batch(&p->net, opt->batch, 1, p->n_inputs * p->samples);
-    return ss_conditions_load(&cond, p->net.model, p->samples, p->batch, &p->conditions, e);
+    const ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
+    return ss_conditions_load(&cond, &p->net, &device, p->samples, p->batch, &p->conditions, e);
 }
 
 static ss_code plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)

@@ -13,7 +13,7 @@ static ss_code plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)
     if (opt->n_inputs)
         return ss_fail(e, SS_USAGE,
                        "--inputs: a text encoder takes --prompt TEXT, and no pictures");
-    ss_code rc = ss_prompts_tokenize(&opt->network, &opt->prompts, p->net.model, &p->prompts, e);
+    ss_code rc = ss_prompts_tokenize(&opt->prompts, p->net.model, &p->prompts, e);
     if (rc != SS_OK)
         return rc;
     p->levels = ss_calloc(1, sizeof *p->levels);

@@ -1,25 +1,25 @@
-/* prompts.h - texts on their way to a network: tokens for a text encoder, states for a denoiser
+/* prompts.h - texts as one text encoder sees them: tokens
  *
- *   ss_prompts_tokenize(&network, &opt, encoder, &tokens, &err);        // to probe an encoder
- *   ss_prompt_encode(...)
+ *   rc = ss_prompts_tokenize(&opt, encoder, &prompts, &err);
+ *   tokens = ss_prompts_of(&prompts, 0);
+ *   ok = ss_model_embed(ctx, encoder, &tokens, &states);
+ *   ss_text_states_release(&states);
+ *   ss_prompts_release(&prompts);
  *
  * A pipeline's tokenizers lie beside its text encoders: tokenizer/ beside text_encoder/,
- * tokenizer_2/ beside text_encoder_2/. How long a prompt is cut or padded, and which state of which
- * encoder the denoiser gets, is as diffusers' pipeline of that class does it.
+ * tokenizer_2/ beside text_encoder_2/. How a prompt is cut, padded and masked is as diffusers'
+ * pipeline of that class does it (models/text/tokenizer.h).
  */
 #ifndef SS_PROBE_PROMPTS_H
 #define SS_PROBE_PROMPTS_H
 
-#include "models/file/safetensors.h"
 #include "models/model.h"
-#include "probe/network.h"
 
 /* Texts that the user gives; negative ones are those that guidance leads away from. */
 typedef struct {
     const char *const *positive, *const *negative;
     int n_positive, n_negative;
-    const char
-        *tokenizer; /* folder of a tokenizer, or of a pipeline with some; NULL: the model's */
+    const char *tokenizer; /* folder of a tokenizer, or of a pipeline with some; NULL: the model's */
 } ss_prompt_options;
 
 /* Prompts as one encoder sees them, all of equal length. */
@@ -29,13 +29,14 @@ typedef struct {
     int64_t tokens;
     int64_t *ids;  /* [n][tokens] */
     float *mask;   /* [n][tokens], 1 or 0; NULL: the encoder sees padding, too */
-    char **pieces; /* [n][tokens] texts of the tokens */
+    char **pieces; /* [n][tokens] texts of the tokens, printable */
 } ss_prompts;
 
-/* Tokenizes the prompts for the encoder, a component of net->model. SS_USAGE if there are none, or
- * no tokenizer. A note says how many tokens were cut off. */
-ss_code ss_prompts_tokenize(const ss_network_options *net, const ss_prompt_options *opt,
-                            const ss_model *encoder, ss_prompts *out, ss_err *e);
+/* Tokenizes all texts of opt, the positive ones first, for an encoder. SS_USAGE if there are none,
+ * or no tokenizer; SS_SHAPE if the tokenizer has ids that the encoder has not. A note says how many
+ * tokens were cut off. */
+ss_code ss_prompts_tokenize(const ss_prompt_options *opt, const ss_model *encoder, ss_prompts *out,
+                            ss_err *e);
 void ss_prompts_release(ss_prompts *p); /* {0} is fine */
 
 /* Tokens of prompt i, borrowed. */

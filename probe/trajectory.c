@@ -163,7 +163,8 @@ ss_code ss_trajectory_open(const ss_trajectory_options *opt, ss_trajectory **out
     if (rc == SS_OK) {
         t->batch =
             ss_network_batch(&t->net, opt->batch, t->opt.condition.guided ? 2 : 1, opt->samples);
-        rc = ss_conditions_load(&t->opt.condition, t->net.model, opt->samples, t->batch,
+        const ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
+        rc = ss_conditions_load(&t->opt.condition, &t->net, &device, opt->samples, t->batch,
                                 &t->conditions, e);
     }
     if (rc == SS_OK)
