@@ -331,7 +331,7 @@ static ss_code put_text_form(const ss_condition_options *opt, const ss_model *m,
                              ss_err *e)
 {
     ss_str s = {0};
-    char one[64];
+    char one[512];
 
     ss_conditions_text(opt, m, 0, one, sizeof one);
     ss_str_add(&s, *one ? one : "none");
@@ -535,9 +535,11 @@ void ss_conditions_text(const ss_condition_options *opt, const ss_model *m, int 
                         size_t n)
 {
     const int n_prompts = opt->prompts.n_positive;
+    char shown[SS_SHOWN] = "";
     const char *prompt = opt->prompt_embeds ? "prompt embeddings"
-                         : n_prompts        ? opt->prompts.positive[sample % n_prompts]
-                                            : "";
+                         : n_prompts ? ss_printable(opt->prompts.positive[sample % n_prompts],
+                                                    shown, sizeof shown)
+                                     : "";
     const char *comma = *prompt ? ", " : "";
 
     if (opt->class_embeds)

@@ -17,6 +17,7 @@
 #include "models/file/safetensors_write.h"
 #include "probe/gallery.h"
 #include "probe/interrupt.h"
+#include "probe/latents.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -200,9 +201,38 @@ static ss_code write_latents(const job *g, const ss_trajectory *t, const char *f
     return rc;
 }
 
+/* Draws sample x: what the VAE makes of it, if there is one. *bad counts the values of the decoded
+ * picture that are not finite. */
+static ss_code draw(const ss_network *net, ss_latents *vae, ss_sample_size size, const float *x,
+                    ss_image *im, int64_t *bad, ss_err *e)
+{
+    double absmax;
+
+    *bad = 0;
+    if (!vae)
+        return ss_gallery_draw(x, size, darkest(net), 1, im, e);
+    const ss_sample_size decoded = ss_latents_picture(vae);
+    const int64_t n = ss_sample_values(decoded);
+    float *y = ss_alloc((size_t)n, sizeof *y);
+    ss_code rc = y ? ss_latents_decode(vae, x, y, e) : ss_no_memory(e, "a picture");
+    if (rc == SS_OK) {
+        *bad = ss_gallery_measure(y, n, &absmax);
+        rc = ss_gallery_draw(y, decoded, -1, 1, im, e);
+    }
+    ss_free(y);
+    return rc;
+}
+
+/* Counts of a model's samples. */
+typedef struct {
+    int broken;      /* not finite as they were sampled */
+    int by_the_vae;  /* finite, and not so after the VAE */
+    double largest;
+} tally;
+
 /* Draws and writes sample i of model m, and adds it to the model's lists. */
-static ss_code keep(job *g, int m, int i, const char *folder, json_t *about, int *broken,
-                    double *largest, ss_err *e)
+static ss_code keep(job *g, int m, int i, const char *folder, ss_latents *vae, json_t *about,
+                    tally *k, ss_err *e)
 {
     const ss_trajectory *t = g->models[m];
     const ss_network *net = ss_trajectory_network(t);
@@ -217,9 +247,14 @@ static ss_code keep(job *g, int m, int i, const char *folder, json_t *about, int
     json_array_append_new(json_object_get(about, "pictures"), json_string(file));
     json_array_append_new(json_object_get(about, "nonfinite"), json_integer(bad));
     json_array_append_new(json_object_get(about, "absmax"), json_real(absmax));
-    *broken += bad > 0;
-    *largest = absmax > *largest ? absmax : *largest;
-    ss_code rc = ss_gallery_draw(x, size, darkest(net), 1, im, e);
+    int64_t decoded_bad;
+    ss_code rc = draw(net, vae, size, x, im, &decoded_bad, e);
+    if (vae)
+        json_array_append_new(json_object_get(about, "decoded_nonfinite"),
+                              json_integer(decoded_bad));
+    k->broken += bad > 0;
+    k->by_the_vae += !bad && decoded_bad;
+    k->largest = absmax > k->largest ? absmax : k->largest;
     return rc == SS_OK ? write_picture(g, file, im, e) : rc;
 }
 
@@ -229,8 +264,9 @@ static ss_code keep_all(job *g, int m, double seconds, ss_generate_summary *sum,
     const int c = ss_trajectory_size(g->models[m]).channels;
     const char *path = ss_model_about(net->model)->path;
     char name[64], folder[80];
-    int broken = 0;
-    double largest = 0;
+    const ss_ctx_options device = {.device = g->each.device, .threads = g->each.threads};
+    ss_latents *vae = NULL;
+    tally k = {0};
 
     name_of(g->opt, m, name);
     snprintf(folder, sizeof folder, "%02d-%s", m + 1, name);
@@ -241,24 +277,32 @@ static ss_code keep_all(job *g, int m, double seconds, ss_generate_summary *sum,
         return ss_fail(e, SS_NOMEM, "%s: its path cannot be written as JSON", path);
     json_array_append_new(g->list, about);
     ss_code rc = make_folder(g, folder, e);
+    if (rc == SS_OK)
+        rc = ss_latents_open(net->model, g->each.network.variant, ss_trajectory_size(g->models[m]),
+                             &device, &vae, e);
+    if (vae)
+        json_object_set_new(about, "decoded_nonfinite", json_array());
     for (int i = 0; i < g->each.samples && rc == SS_OK; i++)
-        rc = keep(g, m, i, folder, about, &broken, &largest, e);
-    if (rc == SS_OK && c != 1 && c != 3) {
-        ss_note("%s: samples of %d channels are no pictures (latents): drawn channel by channel, "
-                "and whole in %s/latents.safetensors",
-                path, c, folder);
+        rc = keep(g, m, i, folder, vae, about, &k, e);
+    if (rc == SS_OK && (vae || (c != 1 && c != 3))) {
+        ss_note("%s: samples are latents of %d channels: %s, and whole in %s/latents.safetensors",
+                path, c, vae ? "decoded by the VAE" : "drawn channel by channel", folder);
         rc = write_latents(g, g->models[m], folder, e);
     }
-    if (broken)
+    ss_latents_close(vae);
+    if (k.broken)
         ss_note("%s: %d of %d samples have values that are inf or NaN, drawn in magenta", path,
-                broken, g->each.samples);
+                k.broken, g->each.samples);
+    if (k.by_the_vae)
+        ss_note("%s: %d of %d samples are finite as latents, and inf or NaN after the VAE", path,
+                k.by_the_vae, g->each.samples);
     sum->n_samples += g->each.samples;
-    sum->n_broken += broken;
+    sum->n_broken += k.broken + k.by_the_vae;
     ss_table_row(&sum->table);
     ss_table_text(&sum->table, folder);
     ss_table_number(&sum->table, g->each.samples);
-    ss_table_number(&sum->table, broken);
-    ss_table_number(&sum->table, largest);
+    ss_table_number(&sum->table, k.broken + k.by_the_vae);
+    ss_table_number(&sum->table, k.largest);
     ss_table_number(&sum->table, seconds);
     return rc;
 }
@@ -293,7 +337,7 @@ static ss_code sample_all(job *g, ss_generate_summary *sum, ss_err *e)
 static json_t *conditions_text(const job *g)
 {
     json_t *list = json_array();
-    char text[64];
+    char text[512];
 
     for (int i = 0; i < g->each.samples; i++) {
         ss_conditions_text(&g->each.condition, ss_trajectory_network(g->models[0])->model, i, text,

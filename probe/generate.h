@@ -18,6 +18,7 @@
  *                "folder": "01-step-06000", "pictures": ["01-step-06000/0000.png", ...],
  *                "nonfinite": [0, ...],    values of each sample that are inf or NaN
  *                "absmax": [1.1, ...],     largest other |x0| of each sample, before clipping
+ *                "decoded_nonfinite": [0, ...], of latents that a VAE decoded: the same after it
  *                "seconds": 3.2}],
  *    "frames": 16,                         only of videos: frames in each of the pictures
  *    "sheet": "sheet.png"}

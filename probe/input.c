@@ -156,6 +156,30 @@ bool ss_input_makes_pictures(const ss_input *in)
     return in->source->pictures;
 }
 
+bool ss_input_reads_pictures(const ss_input *in)
+{
+    return in->source->pictures && in->path;
+}
+
+ss_code ss_input_replace(ss_input *in, ss_sample_size size, ss_input_change *fn, void *self,
+                         ss_err *e)
+{
+    const size_t from = (size_t)ss_sample_values(in->size), to = (size_t)ss_sample_values(size);
+    float *made = ss_alloc((size_t)in->n_pictures, to * sizeof *made);
+    ss_code rc = made ? SS_OK : ss_no_memory(e, "pictures");
+
+    for (int i = 0; i < in->n_pictures && rc == SS_OK; i++)
+        rc = fn(self, in->pictures + (size_t)i * from, made + (size_t)i * to, e);
+    if (rc != SS_OK) {
+        ss_free(made);
+        return name_spec(in->label, rc, e);
+    }
+    ss_free(in->pictures);
+    in->pictures = made;
+    in->size = size;
+    return SS_OK;
+}
+
 bool ss_input_is_filtered(const ss_input *in)
 {
     return in->n_filters > 0;

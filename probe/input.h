@@ -63,6 +63,12 @@ ss_input_kind ss_input_kind_of(const ss_input *in);
 /* True for pictures, of files or made by a formula; false for tensors and noise, which may be
  * latents. */
 bool ss_input_makes_pictures(const ss_input *in);
+/* True for pictures that are read from files of pictures. */
+bool ss_input_reads_pictures(const ss_input *in);
+/* Replaces the pictures that were loaded by others of `size`, made of each by fn. */
+typedef ss_code ss_input_change(void *self, const float *from, float *to, ss_err *e);
+ss_code ss_input_replace(ss_input *in, ss_sample_size size, ss_input_change *fn, void *self,
+                         ss_err *e);
 bool ss_input_is_filtered(const ss_input *in);
 
 /* Loads `samples` pictures, or videos, for a network that takes samples of this size.

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "probe/latents.h"
 #include "probe/options.h"
 #include "runfile/plan_text.h"
 
@@ -14,11 +15,37 @@
 #include <stdio.h>
 #include <string.h>
 
+static ss_code encode(void *vae, const float *from, float *to, ss_err *e)
+{
+    return ss_latents_encode(vae, from, to, e);
+}
+
+/* Opens an input at the size that it has to have: pictures in files become latents for a denoiser
+ * that has a VAE, which is opened at the first of them. */
+static ss_code open_input(const ss_probe_options *opt, const ss_plan *p, ss_input *in,
+                          ss_latents **vae, ss_err *e)
+{
+    const ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
+    const ss_model_info *about = ss_model_about(p->net.model);
+    ss_code rc = SS_OK;
+
+    if (p->latent.channels)
+        return ss_input_open(in, ss_input_makes_pictures(in) ? p->picture : p->latent, p->samples,
+                             e);
+    if (about->has_vae && ss_input_reads_pictures(in) && !*vae)
+        rc = ss_latents_open(p->net.model, opt->network.variant, p->picture, &device, vae, e);
+    const bool encoded = *vae && ss_input_reads_pictures(in);
+    if (rc == SS_OK)
+        rc = ss_input_open(in, encoded ? ss_latents_picture(*vae) : p->picture, p->samples, e);
+    return rc == SS_OK && encoded ? ss_input_replace(in, p->picture, encode, *vae, e) : rc;
+}
+
 ss_code ss_plan_open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 {
     static const char *const noise = "noise:white", *const picture = SS_DEFAULT_VAE_INPUT;
     const char *const *specs = opt->n_inputs ? opt->inputs : p->latent.channels ? &picture : &noise;
     int n = opt->n_inputs ? opt->n_inputs : 1;
+    ss_latents *vae = NULL;
 
     p->inputs = ss_calloc((size_t)n, sizeof *p->inputs);
     if (!p->inputs)
@@ -32,14 +59,14 @@ ss_code ss_plan_open_inputs(const ss_probe_options *opt, ss_plan *p, ss_err *e)
         }
         if (ss_input_parse(specs[p->n_inputs], in, e) != SS_OK)
             return e->code;
-        const bool latent = p->latent.channels && !ss_input_makes_pictures(*in);
-
-        if (ss_input_open(*in, latent ? p->latent : p->picture, p->samples, e) != SS_OK) {
+        if (open_input(opt, p, *in, &vae, e) != SS_OK) {
             p->n_inputs++; /* so that it is freed */
+            ss_latents_close(vae);
             return e->code;
         }
         p->has_loss |= ss_input_kind_of(*in) == SS_INPUT_CLEAN && !ss_input_is_filtered(*in);
     }
+    ss_latents_close(vae);
     return SS_OK;
 }
 
