@@ -8,6 +8,7 @@
 #include "cli/probe_options.h"
 #include "cli/tables.h"
 #include "models/training_folder.h"
+#include "probe/components.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,6 +62,7 @@ typedef struct {
     ss_expression expression;
     cli_tables out;
     bool bad;
+    ss_component_runs components; /* of --components: one */
 } bisector;
 
 /* Prints, as text only, which commands to run next. */
@@ -240,6 +242,23 @@ static ss_code take_training(bisector *x, ss_err *e)
     return rc;
 }
 
+/* Finds the one component that --components names, in the first model; all must have it. */
+static ss_code take_component(bisector *x, ss_err *e)
+{
+    ss_network_options *net = &x->opt.probe.network;
+    ss_component_runs *runs = &x->components;
+
+    if (!net->component)
+        return SS_OK;
+    ss_code rc = ss_components_pick(x->opt.models[0], net->component, "", runs, e);
+    if (rc == SS_OK && runs->n > 1)
+        rc = ss_fail(e, SS_USAGE, "--components %s names %d networks; a bisection takes one",
+                     SS_SHOW(net->component), runs->n);
+    if (rc == SS_OK)
+        net->component = runs->list[0].component;
+    return rc;
+}
+
 static ss_code bisect(bisector *x, ss_err *e)
 {
     ss_checkpoints c = {0};
@@ -253,6 +272,8 @@ static ss_code bisect(bisector *x, ss_err *e)
         ss_fail_prefix(e, "--minimal-fp32");
     if (rc == SS_OK)
         rc = take_training(x, e);
+    if (rc == SS_OK)
+        rc = take_component(x, e);
     if (rc == SS_OK)
         rc = ss_checkpoints_find(&x->opt, &c, e);
     if (rc == SS_OK)
@@ -324,6 +345,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
 out:
     cli_probe_release(&l);
     ss_checkpoint_folders_release(&x.list);
+    ss_components_release(&x.components);
     ss_free(command);
     return status;
 }

@@ -416,6 +416,9 @@ static ss_code gather(bundle *b, ss_err *e)
                      b->r->path);
     if (rc == SS_OK)
         rc = check_content(b, e);
+    if (rc == SS_OK && ss_model_about(b->plan.net.model)->role != SS_DENOISER)
+        rc = ss_fail(e, SS_UNSUPPORTED, "%s is no run of a denoiser; bundles are made of those",
+                     b->r->path);
     if (rc != SS_OK)
         return rc;
     const ss_model_info *about = ss_model_about(b->plan.net.model);
