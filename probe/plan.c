@@ -227,7 +227,7 @@ void ss_plan_release(ss_plan *p)
 {
     ss_network_close(&p->net);
     ss_free(p->levels);
-    for (int i = 0; i < p->n_inputs; i++)
+    for (int i = 0; p->inputs && i < p->n_inputs; i++)
         ss_input_free(p->inputs[i]);
     ss_free(p->inputs);
     ss_conditions_release(&p->conditions);

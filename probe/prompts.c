@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "models/pipeline.h"
 #include "models/text/tokenizer.h"
+#include "models/text/unicode.h"
 
 #include <string.h>
 
@@ -72,22 +73,23 @@ typedef struct {
     const char *encoder;  /* as the class of the encoder does */
     int max_length;       /* 0: the tokenizer's own */
     bool mask;            /* the encoder is given the mask */
-} length_rule;
+    bool lower;           /* texts are put into lower case first, without white space around them */
+} text_rule;
 
-static const length_rule *rule_for(const char *pipeline, const char *encoder)
+static const text_rule *rule_for(const char *pipeline, const char *encoder)
 {
-    static const length_rule rules[] = {
-        {"StableDiffusion3", "T5", 256, false},
-        {"Flux", "T5", 512, false},
-        {"Flux", "CLIP", 77, false},
-        {"IF", "T5", 77, true},
-        {"PixArtSigma", "T5", 300, true},
-        {"PixArt", "T5", 120, true},
-        {"Wan", "UMT5", 512, true},
-        {NULL, "CLIP", 0, false},
-        {NULL, "", 77, true}, /* T5: its own length of 512 is none that a pipeline uses */
+    static const text_rule rules[] = {
+        {"StableDiffusion3", "T5", 256, false, false},
+        {"Flux", "T5", 512, false, false},
+        {"Flux", "CLIP", 77, false, false},
+        {"IF", "T5", 77, true, true},
+        {"PixArtSigma", "T5", 300, true, true},
+        {"PixArt", "T5", 120, true, true},
+        {"Wan", "UMT5", 512, true, false},
+        {NULL, "CLIP", 0, false, false},
+        {NULL, "", 77, true, false}, /* T5: its own length of 512 is none that a pipeline uses */
     };
-    const length_rule *r = rules;
+    const text_rule *r = rules;
 
     while ((r->pipeline && strncmp(pipeline, r->pipeline, strlen(r->pipeline)) != 0) ||
            strncmp(encoder, r->encoder, strlen(r->encoder)) != 0)
@@ -188,7 +190,27 @@ static ss_code put_tokens(ss_prompts *p, int i, const ss_tokenizer *t, const ss_
     return SS_OK;
 }
 
-static ss_code tokenize(ss_prompts *p, const ss_tokenizer *t, const length_rule *rule,
+/* Appends a text as the pipeline hands it to the tokenizer. */
+static void prepare(ss_str *out, const char *text, const text_rule *rule)
+{
+    static const char white[] = " \t\n\v\f\r";
+    size_t n = strlen(text), from = strspn(text, white);
+
+    if (!rule->lower) {
+        ss_str_addn(out, text, n);
+        return;
+    }
+    while (n > from && strchr(white, text[n - 1]))
+        n--;
+    ss_str mended = {0};
+    ss_utf8_mend(&mended, text + from, n - from);
+    if (mended.len)
+        ss_text_lower(out, mended.s, mended.len);
+    out->failed |= mended.failed;
+    ss_str_release(&mended);
+}
+
+static ss_code tokenize(ss_prompts *p, const ss_tokenizer *t, const text_rule *rule,
                         const ss_model *encoder, ss_err *e)
 {
     const int64_t most = ss_model_about(encoder)->net.text.most_tokens;
@@ -200,8 +222,12 @@ static ss_code tokenize(ss_prompts *p, const ss_tokenizer *t, const length_rule 
     ss_code rc = make_room(p, length, rule->mask, e);
     for (int i = 0; i < p->n && rc == SS_OK; i++) {
         ss_token_list k = {0};
+        ss_str text = {0};
 
-        rc = ss_tokenizer_encode(t, p->texts[i], strlen(p->texts[i]), &how, &k, e);
+        prepare(&text, p->texts[i], rule);
+        rc = text.failed ? ss_no_memory(e, "prompts")
+                         : ss_tokenizer_encode(t, text.s ? text.s : "", text.len, &how, &k, e);
+        ss_str_release(&text);
         if (rc == SS_OK)
             rc = put_tokens(p, i, t, &k, encoder, e);
         if (rc == SS_OK && k.n_cut)
