@@ -235,7 +235,7 @@ static void fill_info(ss_model *m)
     i->config = m->paths.config;
     i->family = m->family->class_name;
     i->role = m->family->role;
-    i->pipeline = m->paths.pipeline;
+    i->pipeline = m->single.name ? m->path : m->paths.pipeline;
     i->component = "";
     i->format = m->checkpoint ? ss_checkpoint_format(m->checkpoint) : "untrained";
     i->scheduler = m->paths.scheduler;

@@ -49,7 +49,7 @@ typedef struct {
     const char *config;  /* path of config.json; NULL where its content was inferred */
     const char *family;  /* class that it names */
     ss_role role;
-    const char *pipeline;  /* the pipeline that it is in, or NULL */
+    const char *pipeline;  /* folder of the pipeline that it is in, or the single file, or NULL */
     const char *component; /* folder of the network in its pipeline; "" if it is alone */
     const char
         *format; /* format of the weights, "safetensors"; "untrained" where there is no file */
