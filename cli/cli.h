@@ -103,7 +103,8 @@ typedef struct cli_command {
 #define CLI_PROMPT_HELP \
     "a text, repeatable: encoded by the pipeline's text encoders; samples take turns"
 #define CLI_TOKENIZER_HELP \
-    "folder of the tokenizer, or of a pipeline with one (default: the model's own)"
+    "folder of the tokenizer, or of a pipeline, whose text encoders also serve a model without " \
+    "(default: the model's own)"
 #define CLI_CONCAT_HELP                                                                    \
     "channels [N,C,H,W] that follow those of the noised picture (the mask and picture of " \
     "inpainting, "                                                                         \

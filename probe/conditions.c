@@ -424,7 +424,12 @@ static ss_code load_prompts(const ss_condition_options *opt, const ss_network *n
         texts.negative = &empty;
         texts.n_negative = 1;
     }
-    ss_code rc = ss_prompt_states_make(&texts, net->model, net->variant, device, &s, e);
+    const ss_model_info *about = ss_model_about(net->model);
+    const ss_prompt_reader reader = {.needs = &about->net.needs,
+                                     .name = about->path,
+                                     .pipeline = about->pipeline,
+                                     .variant = net->variant};
+    ss_code rc = ss_prompt_states_make(&texts, &reader, device, &s, e);
     if (rc == SS_OK && opt->guided)
         rc = split_rows(&s.states, texts.n_positive, &k->prompt.negative, e);
     if (rc == SS_OK && opt->guided && s.pooled.rank)

@@ -16,8 +16,8 @@ enum { MAX_ENCODERS = 4 };
 /* All that is open while prompts are encoded. */
 typedef struct {
     const ss_prompt_options *opt;
-    const ss_model *denoiser;
-    const char *variant;
+    const ss_prompt_reader *denoiser;
+    const char *place; /* pipeline of the encoders */
     ss_ctx *c;
     ss_pipeline pipeline;
     ss_encoded_prompts of[MAX_ENCODERS];
@@ -102,13 +102,12 @@ static ss_code run_encoder(work *w, ss_model *m, ss_encoded_prompts *to, ss_err 
 /* Opens a text encoder, in the variant that the denoiser has if there is such. */
 static ss_code open_encoder(const work *w, const ss_component *c, ss_model **m, ss_err *e)
 {
-    ss_model_options opt = {.variant = w->variant, .places.component = c->name};
-    const char *pipeline = ss_model_about(w->denoiser)->pipeline;
+    ss_model_options opt = {.variant = w->denoiser->variant, .places.component = c->name};
 
-    if (w->variant && ss_model_open(pipeline, &opt, m, NULL) == SS_OK)
+    if (opt.variant && ss_model_open(w->place, &opt, m, NULL) == SS_OK)
         return SS_OK;
     opt.variant = NULL;
-    return ss_model_open(pipeline, &opt, m, e);
+    return ss_model_open(w->place, &opt, m, e);
 }
 
 static ss_code run_encoders(work *w, ss_err *e)
@@ -136,14 +135,14 @@ static ss_code run_encoders(work *w, ss_err *e)
     if (rc == SS_OK && !w->n)
         rc = ss_fail(e, SS_USAGE,
                      "--prompt: %s has no text encoder; give --prompt-embeds FILE#NAME",
-                     ss_model_about(w->denoiser)->pipeline);
+                     w->place);
     return rc;
 }
 
 /* The state of an encoder that the denoiser is given. */
 static const ss_array *state_of(const work *w, int i)
 {
-    const bool pooled = ss_model_about(w->denoiser)->net.needs.added_width > 0;
+    const bool pooled = w->denoiser->needs->added_width > 0;
 
     return pooled ? &w->of[i].penultimate : &w->of[i].last;
 }
@@ -151,7 +150,7 @@ static const ss_array *state_of(const work *w, int i)
 /* Sets *to to the states side by side, or those of the one encoder that fits. */
 static ss_code join_states(const work *w, ss_array *to, ss_err *e)
 {
-    const int64_t want = ss_model_about(w->denoiser)->net.needs.text_width;
+    const int64_t want = w->denoiser->needs->text_width;
     const int64_t n = state_of(w, 0)->dim[0], tokens = state_of(w, 0)->dim[1];
     int64_t all = 0, at = 0;
     int from = 0, end = w->n;
@@ -215,32 +214,48 @@ static ss_code join(work *w, ss_prompt_states *out, ss_err *e)
     const ss_code rc = join_states(w, &out->states, e);
 
     for (int i = w->n - 1; i >= 0 && rc == SS_OK && !out->pooled.rank; i--) {
-        if (ss_model_about(w->denoiser)->net.needs.added_width && w->of[i].projected.rank) {
+        if (w->denoiser->needs->added_width && w->of[i].projected.rank) {
             out->pooled = w->of[i].projected;
             w->of[i].projected = (ss_array){0};
         }
     }
-    out->zeros_for_none = wants_zeros(ss_model_about(w->denoiser)->pipeline);
+    out->zeros_for_none = wants_zeros(w->place);
     return rc;
 }
 
-ss_code ss_prompt_states_make(const ss_prompt_options *opt, const ss_model *denoiser,
-                              const char *variant, const ss_ctx_options *device,
-                              ss_prompt_states *out, ss_err *e)
+/* Finds the text encoders: the denoiser's pipeline, or the one that --tokenizer names. */
+static ss_code find_encoders(work *w, ss_err *e)
 {
-    const ss_model_info *about = ss_model_about(denoiser);
-    work w = {.opt = opt, .denoiser = denoiser, .variant = variant};
+    const char *places[] = {w->denoiser->pipeline, w->opt->tokenizer};
+    bool found = false;
     ss_code rc = SS_OK;
 
+    for (int i = 0; i < 2 && rc == SS_OK && !found; i++) {
+        ss_pipeline_release(&w->pipeline);
+        w->place = places[i] ? places[i] : w->place;
+        if (places[i])
+            rc = ss_pipeline_find(places[i], &w->pipeline, e);
+        for (int k = 0; k < w->pipeline.n; k++)
+            found |= w->pipeline.list[k].role == SS_TEXT;
+    }
+    if (rc == SS_OK && !w->place)
+        rc = ss_fail(e, SS_USAGE,
+                     "--prompt: %s is in no pipeline with text encoders; name the pipeline, or one "
+                     "with --tokenizer, or give --prompt-embeds FILE#NAME",
+                     w->denoiser->name);
+    return rc;
+}
+
+ss_code ss_prompt_states_make(const ss_prompt_options *opt, const ss_prompt_reader *denoiser,
+                              const ss_ctx_options *device, ss_prompt_states *out, ss_err *e)
+{
+    work w = {.opt = opt, .denoiser = denoiser};
+    ss_code rc;
+
     *out = (ss_prompt_states){0};
-    if (!about->net.needs.text_width)
+    if (!denoiser->needs->text_width)
         return ss_fail(e, SS_USAGE, "--prompt: this model takes no text");
-    if (!about->pipeline)
-        return ss_fail(e, SS_USAGE,
-                       "--prompt: %s is in no pipeline with text encoders; name the pipeline, or "
-                       "give --prompt-embeds FILE#NAME",
-                       about->path);
-    rc = ss_pipeline_find(about->pipeline, &w.pipeline, e);
+    rc = find_encoders(&w, e);
     if (rc == SS_OK)
         rc = ss_ctx_new(device, &w.c, e);
     if (rc == SS_OK)

@@ -17,12 +17,19 @@ typedef struct {
     bool zeros_for_none; /* the pipeline takes zeros where no negative text is given (SDXL) */
 } ss_prompt_states;
 
-/* Encodes all texts of opt for a denoiser, in fp32 on the device. variant: of the weights, where an
- * encoder has such. SS_USAGE if the denoiser takes no text, or if its pipeline has no encoders that
- * make states of its width; the message says what there is. Release on success. */
-ss_code ss_prompt_states_make(const ss_prompt_options *opt, const ss_model *denoiser,
-                              const char *variant, const ss_ctx_options *device,
-                              ss_prompt_states *out, ss_err *e);
+/* A denoiser as far as prompts matter. */
+typedef struct {
+    const ss_condition_needs *needs;
+    const char *name;     /* for messages */
+    const char *pipeline; /* that it is in, or NULL: opt->tokenizer may name another */
+    const char *variant;  /* of the weights, where an encoder has such; or NULL */
+} ss_prompt_reader;
+
+/* Encodes all texts of opt for a denoiser, in fp32 on the device. SS_USAGE if the denoiser takes no
+ * text, or if there are no encoders that make states of its width; the message says what there is.
+ * Release on success. */
+ss_code ss_prompt_states_make(const ss_prompt_options *opt, const ss_prompt_reader *denoiser,
+                              const ss_ctx_options *device, ss_prompt_states *out, ss_err *e);
 void ss_prompt_states_release(ss_prompt_states *s); /* {0} is fine */
 
 #endif

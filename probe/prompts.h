@@ -19,7 +19,9 @@
 typedef struct {
     const char *const *positive, *const *negative;
     int n_positive, n_negative;
-    const char *tokenizer; /* folder of a tokenizer, or of a pipeline with some; NULL: the model's */
+    /* Folder of a tokenizer, or of a pipeline with some, whose text encoders also serve a denoiser
+     * that is in no pipeline; NULL: the model's own. */
+    const char *tokenizer;
 } ss_prompt_options;
 
 /* Prompts as one encoder sees them, all of equal length. */

@@ -102,8 +102,12 @@ static void check_prompts(const char *pipeline, bool pooled)
 
     for (int i = 0; i < opt.n_positive; i++)
         texts[i] = json_string_value(json_array_get(list, (size_t)i));
-    if (ss_model_open(in_tmp(pipeline), NULL, &m, &e) != SS_OK ||
-        ss_prompt_states_make(&opt, m, NULL, &device, &s, &e) != SS_OK)
+    if (ss_model_open(in_tmp(pipeline), NULL, &m, &e) != SS_OK)
+        fail_msg("%s: %s", pipeline, e.msg);
+    const ss_prompt_reader reader = {.needs = &ss_model_about(m)->net.needs,
+                                     .name = pipeline,
+                                     .pipeline = ss_model_about(m)->pipeline};
+    if (ss_prompt_states_make(&opt, &reader, &device, &s, &e) != SS_OK)
         fail_msg("%s: %s", pipeline, e.msg);
     assert_states(pipeline, "states", &s.states);
     assert_int_equal(s.pooled.rank, pooled ? 2 : 0);
@@ -111,7 +115,7 @@ static void check_prompts(const char *pipeline, bool pooled)
         assert_states(pipeline, "pooled", &s.pooled);
 
     /* kept states are the same bits */
-    assert_int_equal(ss_prompt_states_make(&opt, m, NULL, &device, &again, &e), SS_OK);
+    assert_int_equal(ss_prompt_states_make(&opt, &reader, &device, &again, &e), SS_OK);
     assert_memory_equal(again.states.values, s.states.values,
                         (size_t)numel(&s.states) * sizeof(float));
     ss_prompt_states_release(&s);
@@ -279,6 +283,7 @@ static void test_what_is_missing(void **state)
     expect("probe $D/bare -o $D/c.h5 --tokenizer $D/sd/tokenizer --prompt a" QUICK, 0, NULL);
     expect("probe $D/other -o $D/x.h5 --prompt a" QUICK, 1, "class BertModel");
     expect("probe $D/alone -o $D/x.h5 --prompt a" QUICK, 2, "is in no pipeline");
+    expect("probe $D/alone -o $D/d.h5 --prompt a --tokenizer $D/sd" QUICK, 0, NULL);
     expect("probe $D/sd -o $D/x.h5 --prompt a --prompt-embeds x#y" QUICK, 2, "exclude each other");
 }
 
