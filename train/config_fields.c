@@ -49,6 +49,7 @@ static const ss_field data_fields[] = {
     {CHOICE("kind", trainer.data.kind, data_kinds)},
     {PLAIN("path", PATH, trainer.data.path)},
     {PLAIN("labels", PATH, trainer.data.labels)},
+    {PLAIN("text", PATH, trainer.text), .role = SS_FIELD_UNUSUAL},
     {WHOLE("pool", INT, trainer.data.pool, 1, 1 << 12)},
     {PLAIN("flip", BOOL, trainer.data.flip)},
     {REAL("dropout", trainer.data.dropout, 0, 1)},

@@ -77,11 +77,18 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
                        t->opt.config_name, about->net.in_channels, about->net.out_channels);
     if (about->net.sample_h < 1)
         return ss_fail(e, SS_USAGE, "%s: config.json gives no sample_size", t->opt.config_name);
-    if (about->net.needs.text_width || about->net.needs.added_width ||
-        about->net.needs.class_width > 1)
+    if (about->net.needs.added_width || about->net.needs.class_width > 1)
         return ss_fail(e, SS_UNSUPPORTED,
-                       "%s: networks that take text or embeddings cannot be trained here; one with "
-                       "num_class_embeds can",
+                       "%s: networks that take vectors beside a text cannot be trained here; one "
+                       "with a text, or num_class_embeds, can",
+                       t->opt.config_name);
+    if (about->net.needs.text_width && !t->opt.text)
+        return ss_fail(e, SS_USAGE,
+                       "%s: the network takes a text: data.text names a pipeline whose text "
+                       "encoders encode the captions",
+                       t->opt.config_name);
+    if (!about->net.needs.text_width && t->opt.text)
+        return ss_fail(e, SS_USAGE, "data.text: %s describes a network that takes no text",
                        t->opt.config_name);
     t->h = (int)about->net.sample_h;
     t->w = (int)about->net.sample_w;
@@ -98,6 +105,8 @@ static ss_code open_data(ss_trainer *t, ss_err *e)
     o.h = t->h;
     o.w = t->w;
     o.c = t->channels;
+    if (t->opt.text && o.null_class < 0)
+        o.null_class = SS_NO_CAPTION;
     if ((rc = ss_data_open(&o, &t->data, e)) != SS_OK)
         return rc;
     if (classes && (ss_data_classes(t->data) > classes || o.null_class >= classes))
@@ -109,6 +118,17 @@ static ss_code open_data(ss_trainer *t, ss_err *e)
         return ss_fail(e, SS_USAGE, "%s: the network wants labels, and the data have none",
                        t->opt.config_name);
     return SS_OK;
+}
+
+/* Encodes the captions of a network with text. */
+static ss_code open_captions(ss_trainer *t, ss_err *e)
+{
+    const ss_ctx_options device = {.device = t->opt.device, .threads = t->opt.threads};
+    const ss_condition_needs *needs = &ss_model_about(t->model)->net.needs;
+
+    return t->opt.text ? ss_captions_open(t->data, t->opt.text, needs, &device, t->opt.batch,
+                                          &t->captions, e)
+                       : SS_OK;
 }
 
 /* Makes the optimiser and the weights that it changes: the network's, or those of a model folder.
@@ -185,6 +205,8 @@ ss_code ss_trainer_new(const ss_trainer_options *opt, ss_trainer **out, ss_err *
     if (rc == SS_OK)
         rc = open_data(t, e);
     if (rc == SS_OK)
+        rc = open_captions(t, e);
+    if (rc == SS_OK)
         rc = open_optimizer(t, e);
     if (rc == SS_OK)
         rc = open_batch(t, e);
@@ -208,6 +230,7 @@ void ss_trainer_free(ss_trainer *t)
     ss_free(t->noise);
     ss_free(t->ids);
     ss_free(t->labels);
+    ss_captions_close(t->captions);
     ss_free(t->levels);
     ss_free(t->losses);
     ss_data_close(t->data);
@@ -226,6 +249,8 @@ static void draw(ss_trainer *t)
 
     t->drawn = t->step;
     ss_data_batch(t->data, t->step, t->opt.batch, t->x0, t->ids);
+    if (t->captions)
+        ss_captions_batch(t->captions, t->ids, t->opt.batch);
     for (int i = 0; i < t->opt.batch; i++) {
         t->labels[i] = (float)t->ids[i];
         t->levels[i] = ss_objective_draw(o, t->step, i);
@@ -274,13 +299,17 @@ static ss_code update(ss_trainer *t, double norm, ss_trainer_did *did, ss_err *e
 /* The batch as the network gets it; *condition is part of it. */
 static ss_batch batch_of(const ss_trainer *t, ss_condition *condition)
 {
-    *condition = (ss_condition){.class_labels = t->labels};
+    const ss_condition_needs *needs = &ss_model_about(t->model)->net.needs;
+
+    *condition = (ss_condition){.class_labels = needs->n_classes ? t->labels : NULL};
+    if (t->captions)
+        ss_captions_tell(t->captions, condition);
     return (ss_batch){.n = t->opt.batch,
                       .h = t->h,
                       .w = t->w,
                       .x = t->input,
                       .levels = t->levels,
-                      .condition = ss_model_about(t->model)->net.needs.n_classes ? condition : NULL,
+                      .condition = needs->n_classes || t->captions ? condition : NULL,
                       .target = t->target};
 }
 

@@ -58,6 +58,7 @@ typedef struct {
     int threads;             /* 0: all */
     const char *device;
     ss_arithmetic arithmetic;
+    const char *text; /* pipeline whose text encoders encode the captions; NULL: no text */
 } ss_trainer_options;
 
 /* batch 32, interval 1, no loss scaling, 16 bins from 0.01 to 100; defaults of each part. */

@@ -2,6 +2,7 @@
 #ifndef SS_TRAIN_TRAINER_STATE_H
 #define SS_TRAIN_TRAINER_STATE_H
 
+#include "train/captions.h"
 #include "train/trainer.h"
 
 struct ss_trainer {
@@ -31,6 +32,7 @@ struct ss_trainer {
     float *noise;               /* [h][w][channels] */
     int64_t *ids;               /* [batch] labels, as the data have them */
     float *labels;              /* [batch] the same, as the network wants them */
+    ss_captions *captions;      /* the same of a network with text; else NULL */
     ss_level *levels;           /* [batch] */
     int64_t drawn;              /* the step whose batch this is; -1: none was drawn yet */
     double *losses;
