@@ -102,7 +102,7 @@ typedef struct cli_command {
     "the denoiser); several are written to RUN.COMPONENT.h5"
 #define CLI_PROMPT_HELP \
     "a text, repeatable: encoded by the pipeline's text encoders; samples take turns"
-#define CLI_TOKENIZER_HELP \
+#define CLI_TOKENIZER_HELP                                                                       \
     "folder of the tokenizer, or of a pipeline, whose text encoders also serve a model without " \
     "(default: the model's own)"
 #define CLI_CONCAT_HELP                                                                    \

@@ -160,9 +160,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_CLASS_EMBEDS: cond->class_embeds = p->arg; break;
     case OPT_NEGATIVE_CLASS_EMBEDS: cond->negative_class_embeds = p->arg; break;
     case OPT_PROMPT: cli_append(p, &s->prompts, &cond->prompts.n_positive); break;
-    case OPT_NEGATIVE_PROMPT:
-        cli_append(p, &s->negative_prompts, &cond->prompts.n_negative);
-        break;
+    case OPT_NEGATIVE_PROMPT: cli_append(p, &s->negative_prompts, &cond->prompts.n_negative); break;
     case OPT_TOKENIZER: cond->prompts.tokenizer = p->arg; break;
     case OPT_PROMPT_EMBEDS: cond->prompt_embeds = p->arg; break;
     case OPT_NEGATIVE_EMBEDS: cond->negative_embeds = p->arg; break;
@@ -206,8 +204,9 @@ static void check_contradictions(cli_parser *p, const ss_generate_options *opt)
         cli_usage(p, "--class and --classes exclude each other");
     if (cond->negative_embeds && cond->negative_class >= 0)
         cli_usage(p, "--negative-embeds and --negative-class exclude each other");
-    if (opt->each.guidance == 1 && (cond->negative_embeds || cond->negative_text || cond->prompts.n_negative ||
-                                    cond->negative_class_embeds || cond->negative_class >= 0))
+    if (opt->each.guidance == 1 &&
+        (cond->negative_embeds || cond->negative_text || cond->prompts.n_negative ||
+         cond->negative_class_embeds || cond->negative_class >= 0))
         cli_usage(p, "a negative condition has no effect without --guidance");
     if (opt->each.run && p->n_operands > 1)
         cli_usage(p, "--probe watches one MODEL, and there are %d", p->n_operands);

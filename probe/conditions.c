@@ -351,9 +351,8 @@ static ss_code add_time_ids(const ss_network *net, ss_conditions *k, bool guided
     const float h = (float)net->size.height * LATENT_FACTOR;
     const float w = (float)net->size.width * LATENT_FACTOR;
     const float sizes[6] = {h, w, 0, 0, h, w}, refiner[5] = {h, w, 0, 0, GOOD_PICTURE};
-    const int64_t n = needs->time_id_width
-                          ? (needs->added_width - k->text.all.dim[1]) / needs->time_id_width
-                          : 0;
+    const int64_t n =
+        needs->time_id_width ? (needs->added_width - k->text.all.dim[1]) / needs->time_id_width : 0;
     ss_array *all = &k->time.all, *negative = &k->time.negative;
 
     if (k->time.all.rank || !k->text.all.rank || (n != 6 && n != 5))
@@ -541,10 +540,10 @@ void ss_conditions_text(const ss_condition_options *opt, const ss_model *m, int 
 {
     const int n_prompts = opt->prompts.n_positive;
     char shown[SS_SHOWN] = "";
-    const char *prompt = opt->prompt_embeds ? "prompt embeddings"
-                         : n_prompts ? ss_printable(opt->prompts.positive[sample % n_prompts],
-                                                    shown, sizeof shown)
-                                     : "";
+    const char *prompt =
+        opt->prompt_embeds ? "prompt embeddings"
+        : n_prompts ? ss_printable(opt->prompts.positive[sample % n_prompts], shown, sizeof shown)
+                    : "";
     const char *comma = *prompt ? ", " : "";
 
     if (opt->class_embeds)

@@ -10,9 +10,9 @@
 #ifndef SS_PROBE_CONDITIONS_H
 #define SS_PROBE_CONDITIONS_H
 
+#include "kernels/context.h"
 #include "models/file/safetensors.h"
 #include "models/model.h"
-#include "kernels/context.h"
 #include "probe/network.h"
 #include "probe/prompts.h"
 

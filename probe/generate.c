@@ -225,8 +225,8 @@ static ss_code draw(const ss_network *net, ss_latents *vae, ss_sample_size size,
 
 /* Counts of a model's samples. */
 typedef struct {
-    int broken;      /* not finite as they were sampled */
-    int by_the_vae;  /* finite, and not so after the VAE */
+    int broken;     /* not finite as they were sampled */
+    int by_the_vae; /* finite, and not so after the VAE */
     double largest;
 } tally;
 

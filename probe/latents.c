@@ -30,11 +30,11 @@ static const ss_component *find_vae(const ss_pipeline *p)
 static ss_code open_vae(const char *pipeline, const char *name, const char *variant, ss_model **m,
                         ss_err *e)
 {
-    ss_model_options opt = {.variant = variant, .places.component = name};
+    ss_model_options opt = {.weights.variant = variant, .places.component = name};
 
     if (variant && ss_model_open(pipeline, &opt, m, NULL) == SS_OK)
         return SS_OK;
-    opt.variant = NULL;
+    opt.weights.variant = NULL;
     return ss_model_open(pipeline, &opt, m, e);
 }
 
@@ -46,10 +46,10 @@ static ss_code make(ss_model *vae, ss_sample_size latent, const ss_ctx_options *
     const int factor = (int)about->latent_factor;
 
     if (about->latent_channels != latent.channels || latent.frames) {
-        ss_note_once("the VAE makes latents of %lld channels, the denoiser takes %d%s: latents stay "
-                     "latents",
-                     (long long)about->latent_channels, latent.channels,
-                     latent.frames ? " of videos" : "");
+        ss_note_once(
+            "the VAE makes latents of %lld channels, the denoiser takes %d%s: latents stay "
+            "latents",
+            (long long)about->latent_channels, latent.channels, latent.frames ? " of videos" : "");
         ss_model_close(vae);
         return SS_OK;
     }

@@ -15,9 +15,9 @@
 
 typedef struct ss_latents ss_latents;
 
-/* Opens the VAE beside a denoiser whose samples have this size, and binds it. *l is NULL where there
- * is none; a note says so if there is one that cannot be used, because its class is not known or its
- * latents have other channels. variant: of the weights, where the VAE has such. */
+/* Opens the VAE beside a denoiser whose samples have this size, and binds it. *l is NULL where
+ * there is none; a note says so if there is one that cannot be used, because its class is not known
+ * or its latents have other channels. variant: of the weights, where the VAE has such. */
 ss_code ss_latents_open(const ss_model *denoiser, const char *variant, ss_sample_size latent,
                         const ss_ctx_options *device, ss_latents **l, ss_err *e);
 void ss_latents_close(ss_latents *l); /* NULL is fine */

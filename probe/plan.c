@@ -181,9 +181,8 @@ ss_code ss_plan_describe(const ss_network *net, const ss_conditions *conditions,
     json_object_set_new(j, "version", json_string(SS_VERSION));
     json_object_set_new(j, "model_sha256", json_string(net->sha256));
     json_object_set_new(j, "size",
-                        net->size.height
-                            ? json_pack("[i,i]", net->size.height, net->size.width)
-                            : json_null());
+                        net->size.height ? json_pack("[i,i]", net->size.height, net->size.width)
+                                         : json_null());
     json_object_set_new(j, "prediction",
                         ss_setting_text(net->noising ? ss_noising_prediction(net->noising) : NULL));
     json_object_set_new(j, "schedule",

@@ -135,8 +135,8 @@ void ss_prompt_cache_write(const char *key, const ss_encoded_prompts *p)
 
         if (!a->rank)
             continue;
-        items[n] = (ss_st_item){
-            .name = names[i], .dtype = SS_F32, .rank = a->rank, .values = a->values};
+        items[n] =
+            (ss_st_item){.name = names[i], .dtype = SS_F32, .rank = a->rank, .values = a->values};
         memcpy(items[n++].dim, a->dim, sizeof a->dim);
     }
     if (path && ss_safetensors_write(path, items, n, NULL, 0, &e) != SS_OK)

@@ -2,10 +2,10 @@
  *
  * A text encoder of billions of parameters takes minutes for a prompt, and every checkpoint of a
  * training is asked with the same ones. Encoded prompts are kept in
- * $XDG_CACHE_HOME/sigmascope/prompts (or ~/.cache/...), a file for each encoder and list of prompts,
- * named by all that determines them: the encoder's weights and config, the tokens, the device, the
- * program's version. Files may be removed at any time; SIGMASCOPE_CACHE=none keeps nothing, another
- * value is the folder to use.
+ * $XDG_CACHE_HOME/sigmascope/prompts (or ~/.cache/...), a file for each encoder and list of
+ * prompts, named by all that determines them: the encoder's weights and config, the tokens, the
+ * device, the program's version. Files may be removed at any time; SIGMASCOPE_CACHE=none keeps
+ * nothing, another value is the folder to use.
  */
 #ifndef SS_PROBE_PROMPT_CACHE_H
 #define SS_PROBE_PROMPT_CACHE_H

@@ -1,8 +1,8 @@
 /* prompt_states.c - see prompt_states.h */
 #include "probe/prompt_states.h"
 
-#include "base/json.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -102,11 +102,11 @@ static ss_code run_encoder(work *w, ss_model *m, ss_encoded_prompts *to, ss_err 
 /* Opens a text encoder, in the variant that the denoiser has if there is such. */
 static ss_code open_encoder(const work *w, const ss_component *c, ss_model **m, ss_err *e)
 {
-    ss_model_options opt = {.variant = w->denoiser->variant, .places.component = c->name};
+    ss_model_options opt = {.weights.variant = w->denoiser->variant, .places.component = c->name};
 
-    if (opt.variant && ss_model_open(w->place, &opt, m, NULL) == SS_OK)
+    if (opt.weights.variant && ss_model_open(w->place, &opt, m, NULL) == SS_OK)
         return SS_OK;
-    opt.variant = NULL;
+    opt.weights.variant = NULL;
     return ss_model_open(w->place, &opt, m, e);
 }
 
@@ -134,8 +134,7 @@ static ss_code run_encoders(work *w, ss_err *e)
     }
     if (rc == SS_OK && !w->n)
         rc = ss_fail(e, SS_USAGE,
-                     "--prompt: %s has no text encoder; give --prompt-embeds FILE#NAME",
-                     w->place);
+                     "--prompt: %s has no text encoder; give --prompt-embeds FILE#NAME", w->place);
     return rc;
 }
 

@@ -12,8 +12,8 @@
 #include "probe/prompts.h"
 
 typedef struct {
-    ss_array states; /* [n][tokens][width], the positive texts first */
-    ss_array pooled; /* [n][width], or rank 0 */
+    ss_array states;     /* [n][tokens][width], the positive texts first */
+    ss_array pooled;     /* [n][width], or rank 0 */
     bool zeros_for_none; /* the pipeline takes zeros where no negative text is given (SDXL) */
 } ss_prompt_states;
 

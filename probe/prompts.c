@@ -102,9 +102,8 @@ static const text_rule *rule_for(const char *pipeline, const char *encoder)
 static char *tokenizer_in(const char *place, const char *component)
 {
     static const char encoder[] = "text_encoder";
-    const char *end = strncmp(component, encoder, sizeof encoder - 1) == 0
-                          ? component + sizeof encoder - 1
-                          : "";
+    const char *end =
+        strncmp(component, encoder, sizeof encoder - 1) == 0 ? component + sizeof encoder - 1 : "";
     ss_str name = {0};
 
     ss_str_addf(&name, "tokenizer%s", end);
@@ -116,12 +115,13 @@ static char *tokenizer_in(const char *place, const char *component)
     return ss_strdup(place);
 }
 
-/* Opens the tokenizer: the one that is named, the pipeline's, or one beside the encoder's weights. */
+/* Opens the tokenizer: the one that is named, the pipeline's, or one beside the encoder's weights.
+ */
 static ss_code open_tokenizer(const ss_prompt_options *opt, const ss_model *encoder,
                               ss_tokenizer **t, ss_err *e)
 {
     const ss_model_info *about = ss_model_about(encoder);
-    const char *place = opt->tokenizer  ? opt->tokenizer
+    const char *place = opt->tokenizer                                  ? opt->tokenizer
                         : about->pipeline && ss_is_dir(about->pipeline) ? about->pipeline
                                                                         : about->folder;
     char *folder = tokenizer_in(place, about->component);
@@ -253,8 +253,9 @@ ss_code ss_prompts_tokenize(const ss_prompt_options *opt, const ss_model *encode
     if (rc == SS_OK && about->pipeline)
         rc = ss_pipeline_find(about->pipeline, &pipeline, e);
     if (rc == SS_OK)
-        rc = tokenize(&p, t, rule_for(pipeline.class_name ? pipeline.class_name : "", about->family),
-                      encoder, e);
+        rc =
+            tokenize(&p, t, rule_for(pipeline.class_name ? pipeline.class_name : "", about->family),
+                     encoder, e);
     ss_pipeline_release(&pipeline);
     ss_tokenizer_close(t);
     if (rc != SS_OK)

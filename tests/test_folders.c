@@ -184,7 +184,8 @@ static void test_rows_of_class_vectors(void **state)
     ss_err e = {0};
 
     if (ss_model_open(VECTOR, NULL, &m, &e) != SS_OK ||
-        ss_conditions_load(&opt, &(ss_network){.model = m}, &(ss_ctx_options){0}, 2, 2, &k, &e) != SS_OK ||
+        ss_conditions_load(&opt, &(ss_network){.model = m}, &(ss_ctx_options){0}, 2, 2, &k, &e) !=
+            SS_OK ||
         ss_safetensors_load_f32(opt.class_embeds, &want, &e) != SS_OK)
         fail_msg("%s", e.msg);
     const ss_condition c = ss_conditions_batch(&k, 2, sample, true);
@@ -314,7 +315,8 @@ static void test_guidance_embedding(void **state)
           "grep -q timestep_cond input.safetensors");
 
     if (ss_model_open(LCM, NULL, &m, &e) != SS_OK ||
-        ss_conditions_load(&opt, &(ss_network){.model = m}, &(ss_ctx_options){0}, 2, 2, &k, &e) != SS_OK ||
+        ss_conditions_load(&opt, &(ss_network){.model = m}, &(ss_ctx_options){0}, 2, 2, &k, &e) !=
+            SS_OK ||
         ss_safetensors_load_f32(LCM "/golden.safetensors#timestep_cond", &want, &e) != SS_OK)
         fail_msg("%s", e.msg);
     const ss_condition c = ss_conditions_batch(&k, 2, sample, false);

@@ -1,5 +1,5 @@
-/* test_pipelines.c - whole pipelines in small (tests/golden/make_pipelines.py): prompts, components,
- * pictures of latents
+/* test_pipelines.c - whole pipelines in small (tests/golden/make_pipelines.py): prompts,
+ * components, pictures of latents
  *
  * Folders are put together in $D of the networks there and the tokenizers in
  * tests/golden/tokenizers.
@@ -37,7 +37,8 @@ static int make_pipelines(void **state)
     shell("cp -r " PIPELINES "/* $D/ && "
           "for p in sd xl; do cp -r $T/clip $D/$p/tokenizer && "
           "  cp $T/vocab.json $T/merges.txt $D/$p/tokenizer/; done && "
-          "cp -r $T/clip_pad0 $D/xl/tokenizer_2 && cp $T/vocab.json $T/merges.txt $D/xl/tokenizer_2/ && "
+          "cp -r $T/clip_pad0 $D/xl/tokenizer_2 && cp $T/vocab.json $T/merges.txt "
+          "$D/xl/tokenizer_2/ && "
           "cp -r $T/t5 $D/if/tokenizer && cp $T/spiece.model $D/if/tokenizer/");
     return 0;
 }
@@ -172,10 +173,10 @@ static void test_latents(void **state)
     ss_latents_close(l);
 
     /* latents of other channels stay what they are */
-    assert_int_equal(
-        ss_latents_open(m, NULL, (ss_sample_size){.height = 8, .width = 8, .channels = 16}, &device,
-                        &l, &e),
-        SS_OK);
+    assert_int_equal(ss_latents_open(m, NULL,
+                                     (ss_sample_size){.height = 8, .width = 8, .channels = 16},
+                                     &device, &l, &e),
+                     SS_OK);
     assert_null(l);
     ss_model_close(m);
     ss_array_release(&z);
@@ -201,8 +202,9 @@ static void assert_run(const char *name, const char *component, const char *role
 static void test_components(void **state)
 {
     (void)state;
-    expect("probe $D/xl -o $D/xl.h5 --components all --prompt 'a cat' --samples 2 --sigmas 1 --quiet",
-           0, "xl.unet.h5");
+    expect(
+        "probe $D/xl -o $D/xl.h5 --components all --prompt 'a cat' --samples 2 --sigmas 1 --quiet",
+        0, "xl.unet.h5");
     assert_run("xl.text_encoder.h5", "text_encoder", "text", 77);
     assert_run("xl.text_encoder_2.h5", "text_encoder_2", "text", 77);
     assert_run("xl.unet.h5", "unet", "denoiser", 2);
@@ -216,8 +218,9 @@ static void test_components(void **state)
     expect("probe $D/sd -o $D/x.h5 --components vae,safety" QUICK, 2, "has no component 'safety'");
     expect("probe $D/if -o $D/x.h5 --components vae" QUICK, 2, "it has text_encoder (text), unet");
     expect("probe $D/sd -o $D/x.h5 --components text" QUICK, 2, "--prompt TEXT");
-    expect("probe $D/sd -o $D/x.h5 --components text,denoiser --prompt a --modules 'nowhere*'" QUICK,
-           2, "matches no module of any component");
+    expect(
+        "probe $D/sd -o $D/x.h5 --components text,denoiser --prompt a --modules 'nowhere*'" QUICK,
+        2, "matches no module of any component");
 }
 
 /* Tokens are samples, with their texts. */

@@ -61,8 +61,7 @@ static ss_code find_rows(ss_captions *k, const ss_data *d, const char *const *te
         return ss_no_memory(e, "captions");
     for (int64_t i = 0; i < k->n; i++) {
         const char *text = ss_data_caption(d, i);
-        const char *const *at =
-            bsearch(&text, texts, (size_t)n_texts - 1, sizeof *texts, by_text);
+        const char *const *at = bsearch(&text, texts, (size_t)n_texts - 1, sizeof *texts, by_text);
 
         k->row[i] = at - texts;
     }
