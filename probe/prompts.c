@@ -67,7 +67,7 @@ void ss_text_states_release(ss_text_states *s)
 
 /* ---- tokens ---- */
 
-/* What a pipeline asks of the tokenizer of its encoder. */
+/* Rules by which a pipeline prepares the text of an encoder. */
 typedef struct {
     const char *pipeline; /* its class begins with this; NULL: any */
     const char *encoder;  /* as the class of the encoder does */

@@ -90,7 +90,7 @@ static void assert_states(const char *pipeline, const char *name, const ss_array
     ss_array_release(&want);
 }
 
-/* What the denoiser gets of the prompts is what diffusers gives it. */
+/* Checks that the denoiser gets of the prompts what diffusers gives it. */
 static void check_prompts(const char *pipeline, bool pooled)
 {
     const ss_ctx_options device = {.threads = 2};

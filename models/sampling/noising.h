@@ -32,7 +32,7 @@
 
 typedef struct {
     const char *file; /* scheduler_config.json; NULL: there is none */
-    /* What stands in for a file where there is none: its content as it was inferred (borrowed), and
+    /* Content that stands in for a missing file, as it was inferred (borrowed), and
      * why it lacks what the network predicts, "" where it does not. NULL: nothing. */
     const json_t *inferred;
     const char *ask_prediction;
