@@ -55,6 +55,12 @@ void ss_map_close(ss_map *map)
     *map = (ss_map){0};
 }
 
+void ss_map_forget(const ss_map *map)
+{
+    if (map->data)
+        madvise((void *)map->data, map->size, MADV_DONTNEED);
+}
+
 ss_code ss_file_read(const char *path, size_t max, char **text, size_t *len, ss_err *e)
 {
     ss_code rc = SS_OK;

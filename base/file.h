@@ -17,6 +17,8 @@ typedef struct {
 /* Maps a regular file; anything else (a folder, a pipe) is SS_IO. */
 ss_code ss_map_open(const char *path, ss_map *map, ss_err *e);
 void ss_map_close(ss_map *map); /* {0} is fine */
+/* Lets go of the pages that were touched, which come in again when they are. */
+void ss_map_forget(const ss_map *map);
 
 /* Reads a whole file of at most max bytes; *text gets a NUL after it and is the
  * caller's to ss_free. len may be NULL. A longer file is SS_FORMAT. */

@@ -55,13 +55,16 @@ static ss_code add_path(ss_checkpoint *k, const char *path, ss_err *e)
     return append((void ***)&k->paths, &k->n_paths, &k->cap_paths, ss_strdup(path), path, e);
 }
 
+/* Takes over what a shard says about itself: notes, and the files that it is in. */
 static ss_code take_notes(ss_checkpoint *k, const shard *x, ss_err *e)
 {
-    const char *note;
+    const char *note, *file;
     ss_code rc = SS_OK;
 
     for (int i = 0; rc == SS_OK && x->format->note && (note = x->format->note(x->file, i)); i++)
         rc = ss_checkpoint_say(k, e, "%s", note);
+    for (int i = 0; rc == SS_OK && x->format->file && (file = x->format->file(x->file, i)); i++)
+        rc = add_path(k, file, e);
     return rc;
 }
 

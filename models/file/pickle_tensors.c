@@ -107,18 +107,6 @@ static bool last_value(const ss_pickle_tensor *t, int64_t *numel, int64_t *last)
     return true;
 }
 
-static bool usable_type(const char *type, ss_dtype *dtype)
-{
-#define X(id, size, text)          \
-    if (strcmp(type, text) == 0) { \
-        *dtype = SS_##id;          \
-        return true;               \
-    }
-    SS_DTYPES(X)
-#undef X
-    return false;
-}
-
 static ss_code place(ss_pickle_store *s, ss_pickle_tensor *t, ss_err *e)
 {
     static const unsigned char nothing[1];
@@ -129,7 +117,7 @@ static ss_code place(ss_pickle_store *s, ss_pickle_tensor *t, ss_err *e)
 
     t->t.name = "";
     t->t.file = s->path;
-    t->t.usable = usable_type(t->t.type, &t->t.dtype);
+    t->t.usable = ss_stored_usable(t->t.type, &t->t.dtype);
     t->t.source = t;
     t->values = x->data;
     if (!last_value(t, &numel, &last) ||

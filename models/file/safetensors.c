@@ -39,18 +39,6 @@ static unsigned type_bits(const char *name)
     return 0; /* a newer dtype is listed, its size unchecked */
 }
 
-static bool usable_type(const char *name, ss_dtype *dtype)
-{
-#define X(id, size, text)          \
-    if (strcmp(name, text) == 0) { \
-        *dtype = SS_##id;          \
-        return true;               \
-    }
-    SS_DTYPES(X)
-#undef X
-    return false;
-}
-
 static ss_code bad_tensor(const ss_safetensors *f, const char *name, const char *why, ss_err *e)
 {
     return ss_fail(e, SS_FORMAT, "%s: tensor %s: %s", f->path, SS_SHOW(name), why);
@@ -95,7 +83,7 @@ static ss_code read_entry(const ss_safetensors *f, const json_t *entry, size_t r
     t->type = json_string_value(json_object_get(entry, "dtype"));
     if (!t->type)
         return bad_tensor(f, t->name, "\"dtype\" is missing or no text", e);
-    t->usable = usable_type(t->type, &t->dtype);
+    t->usable = ss_stored_usable(t->type, &t->dtype);
     ss_code rc = read_shape(f, json_object_get(entry, "shape"), t, &bits, e);
     if (rc != SS_OK)
         return rc;

@@ -7,6 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
+bool ss_stored_usable(const char *type, ss_dtype *dtype)
+{
+#define X(id, size, text)          \
+    if (strcmp(type, text) == 0) { \
+        *dtype = SS_##id;          \
+        return true;               \
+    }
+    SS_DTYPES(X)
+#undef X
+    return false;
+}
+
 ss_code ss_stored_shape(const ss_stored_tensor *t, ss_shape *s, ss_err *e)
 {
 #define X(name, bytes, text) ", " text

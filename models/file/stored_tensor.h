@@ -26,6 +26,9 @@ typedef struct ss_stored_tensor {
 /* Copies the values to out [bytes], or makes them there. */
 ss_code ss_stored_read(const ss_stored_tensor *t, void *out, ss_err *e);
 
+/* True where a type is one of SS_DTYPES, *dtype then. */
+bool ss_stored_usable(const char *type, ss_dtype *dtype);
+
 /* Converts the shape for the engine. A dtype or a rank that cannot be used is SS_UNSUPPORTED, with
  * the tensor's name. */
 ss_code ss_stored_shape(const ss_stored_tensor *t, ss_shape *s, ss_err *e);

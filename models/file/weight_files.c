@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/file/dcp.h"
+#include "models/file/safetensors.h"
 #include "models/file/weight_formats.h"
 
 #include <dirent.h>
@@ -26,7 +28,7 @@ enum { N_STEMS = sizeof stems / sizeof *stems };
 
 enum { MAX_LISTED = 8, MAX_ENTRIES = 1 << 20 };
 
-typedef enum { NOTHING, WEIGHTS, PART, FLAX } kind;
+typedef enum { NOTHING, WEIGHTS, PART, SHARD, FLAX } kind;
 
 typedef struct {
     char *name;
@@ -134,7 +136,7 @@ static bool understand_as(const ss_weight_format *f, int ending, const char *nam
     bool failed = false;
 
     if (ends_with(name, n, end) && is_part(name)) {
-        to->kind = PART;
+        to->kind = starts_with(name, "shard-") && f == &ss_safetensors_format ? SHARD : PART;
     } else if (ends_with(name, n, end)) {
         to->kind = WEIGHTS;
         to->w.variant = split_variant(name, n - m, &to->w.stem);
@@ -277,6 +279,25 @@ static void add_name(ss_str *s, const char *name, int n)
         ss_str_addf(s, "%s%s", n ? ", " : "", SS_SHOW(name));
     else if (n == MAX_LISTED)
         ss_str_add(s, ", ...");
+}
+
+/* Takes the shards of DCP's Hugging Face writer, by the first of them, where there is nothing else;
+ * NULL where there are none, or memory is out. */
+static entry *take_shards(const listing *l)
+{
+    entry *first = NULL;
+
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->e[i].kind == WEIGHTS)
+            return NULL;
+        if (l->e[i].kind == SHARD && !first)
+            first = &l->e[i];
+    }
+    if (first) {
+        first->w = (ss_weight_file){.format = &ss_dcp_shards_format, .variant = ss_strdup("")};
+        first = first->w.variant ? first : NULL;
+    }
+    return first;
 }
 
 /* Adds the names of one kind, in order; returns how many. */
@@ -433,6 +454,9 @@ ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_f
 
     if (rc == SS_OK) {
         entry *found = pick(&l, variant);
+
+        if (!found && !variant)
+            found = take_shards(&l);
 
         if (!found) {
             rc = say_not_picked(&l, variant, e);

@@ -12,6 +12,7 @@
  * that is there is preferred. The stem "model" is transformers' and accelerate's, "pytorch_model"
  * that of pickles. accelerate numbers the models of one training: model.safetensors,
  * model_1.safetensors. Another stem, as in unet.fp16.safetensors, is taken if there is no doubt.
+ * A folder of torch.distributed.checkpoint has .metadata, or shards of its own (dcp.h).
  * Pickles that a training leaves beside its model (optimizer.bin, random_states_0.pkl) are not its
  * weights.
  */

@@ -22,6 +22,9 @@ typedef struct {
     /* Tells what the user ought to know about how it was opened, note i; NULL past the last. NULL
      * where a format has nothing to say. */
     const char *(*note)(const void *shard, int i);
+    /* Path of another file that the shard is read from, i from 0; NULL past the last. NULL where
+     * the one that was opened is all. */
+    const char *(*file)(const void *shard, int i);
     void (*close)(void *shard); /* its tensors end with it; NULL is fine */
 } ss_weight_format;
 

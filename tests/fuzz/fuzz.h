@@ -21,6 +21,9 @@
     X(lora)        /* a file of LoRA, merged */                                          \
     X(adam)        /* the state of an optimiser */                                       \
     X(shards)      /* the index of a checkpoint in several files */                      \
+    X(pickle)      /* a file of torch.save or of pickle, whatever its layout */          \
+    X(zipped)      /* the pickle in torch's zip, beside a storage */                     \
+    X(dcp)         /* .metadata of a torch.distributed.checkpoint folder */              \
     X(single)      /* names and shapes of a pipeline in one file */                      \
     X(json)        /* any JSON as Python writes it */                                    \
     X(config)      /* config.json of a model */                                          \
