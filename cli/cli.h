@@ -206,6 +206,7 @@ void cli_stop_on_signals(void);
 extern const cli_command cmd_inspect, cmd_probe, cmd_analyze, cmd_report;
 extern const cli_command cmd_attn;
 extern const cli_command cmd_compare;
+extern const cli_command cmd_convert;
 extern const cli_command cmd_generate;
 extern const cli_command cmd_spectrum;
 extern const cli_command cmd_bisect;

@@ -6,7 +6,8 @@
 #ifndef SS_TEST_SINGLE_FILE_H
 #define SS_TEST_SINGLE_FILE_H
 
-#include "base/str.h"
+#include "base/mem.h"
+#include "models/file/checkpoint.h"
 #include "tests/ss_tmp.h"
 
 #include <jansson.h>
@@ -82,6 +83,36 @@ static inline void write_single_file(const char *path, json_t *tensors, bool wit
     assert_int_equal(fclose(f), 0);
     free(text);
     json_decref(header);
+}
+
+/* Checks names, shapes and values of a checkpoint against {name: [shape, crc or null]}. */
+static inline void check_tensors(const char *what, const ss_checkpoint *k, json_t *want)
+{
+    const char *name;
+    json_t *tensor;
+
+    assert_int_equal(ss_checkpoint_count(k), json_object_size(want));
+    json_object_foreach(want, name, tensor)
+    {
+        const ss_stored_tensor *t = ss_checkpoint_find(k, name);
+        json_t *shape = json_array_get(tensor, 0), *crc = json_array_get(tensor, 1);
+        ss_err e = {0};
+
+        if (!t)
+            fail_msg("%s: there is no %s", what, name);
+        assert_int_equal(t->rank, json_array_size(shape));
+        for (int i = 0; i < t->rank; i++)
+            assert_int_equal(t->dim[i], json_integer_value(json_array_get(shape, (size_t)i)));
+        assert_int_equal(t->bytes, 2 * count_values(shape));
+        if (json_is_null(crc))
+            continue;
+        char *values = ss_alloc(t->bytes, 1);
+        assert_non_null(values);
+        assert_int_equal(ss_stored_read(t, values, &e), SS_OK);
+        if (crc_of(values, t->bytes) != (uint32_t)json_integer_value(crc))
+            fail_msg("%s: the values of %s differ", what, name);
+        ss_free(values);
+    }
 }
 
 #endif

@@ -106,35 +106,6 @@ static void check_config(const char *what, json_t *got, json_t *want)
     json_decref(b);
 }
 
-static void check_tensors(const char *what, const ss_checkpoint *k, json_t *want)
-{
-    const char *name;
-    json_t *tensor;
-
-    assert_int_equal(ss_checkpoint_count(k), json_object_size(want));
-    json_object_foreach(want, name, tensor)
-    {
-        const ss_stored_tensor *t = ss_checkpoint_find(k, name);
-        json_t *shape = json_array_get(tensor, 0), *crc = json_array_get(tensor, 1);
-        ss_err e = {0};
-
-        if (!t)
-            fail_msg("%s: there is no %s", what, name);
-        assert_int_equal(t->rank, json_array_size(shape));
-        for (int i = 0; i < t->rank; i++)
-            assert_int_equal(t->dim[i], json_integer_value(json_array_get(shape, (size_t)i)));
-        assert_int_equal(t->bytes, 2 * count_values(shape));
-        if (json_is_null(crc))
-            continue;
-        char *values = ss_alloc(t->bytes, 1);
-        assert_non_null(values);
-        assert_int_equal(ss_stored_read(t, values, &e), SS_OK);
-        if (crc_of(values, t->bytes) != (uint32_t)json_integer_value(crc))
-            fail_msg("%s: the values of %s differ", what, name);
-        ss_free(values);
-    }
-}
-
 static void test_every_case(void **state)
 {
     (void)state;

@@ -33,6 +33,11 @@ typedef struct {
 ss_code ss_safetensors_write(const char *path, const ss_st_item *items, size_t n,
                              const ss_st_note *notes, size_t n_notes, ss_err *e);
 
+/* Writes tensors of a checkpoint with their bytes as they are, of whatever dtype; those that are
+ * made, one at a time (stored_tensor.h). SS_USAGE for names as above. */
+ss_code ss_safetensors_copy(const char *path, const ss_stored_tensor *const *list, size_t n,
+                            const ss_st_note *notes, size_t n_notes, ss_err *e);
+
 /* Writes one F32 tensor as a file of its own. */
 ss_code ss_safetensors_write_f32(const char *path, const char *name, const ss_array *a, ss_err *e);
 
