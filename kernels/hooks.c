@@ -46,7 +46,7 @@ ss_tensor *ss_leave(ss_ctx *c, const ss_module *m, ss_tensor *y)
             y = apply(c, y, &c->changes[site->first_change + k]);
         if (c->scope == SS_ROUND_BLOCKS && m->block)
             y = ss_cast_to(c, y, site->format, site->gradient);
-        if (c->depth > 1)
+        if (c->depth > 1 && !c->stack[c->depth - 2]->promotes)
             y = ss_pass(c, c->stack[c->depth - 2], y);
         ss_see(c, m, SS_PORT_OUTPUT, y);
     }

@@ -28,6 +28,9 @@ typedef struct {
     int parent;       /* id, or -1 */
     bool block;       /* its output is a block output: what a per-block policy rounds */
     ss_inner inner;   /* not a module of PyTorch's, but a value inside of its parent; else 0 */
+    bool promotes;    /* under the policy half, sums and products in it are as wide as their widest
+                         operand, and what modules in it give is not rounded again: a module of
+                         PyTorch's without weights, whose neighbours differ in type */
     float limit;      /* its output is clamped to [-limit, limit], as part of the network; 0: not */
 } ss_module;
 
@@ -110,6 +113,11 @@ ss_tensor *ss_pass(ss_ctx *c, const ss_module *m, ss_tensor *x);
 /* x.to(sample.dtype), which is fp32 under autocast: what it is added to becomes fp32, too. x has
  * no other holder. */
 void ss_to_sample_type(ss_ctx *c, ss_tensor *x);
+/* Returns what is added to the logit of a key to hide it: -inf, or under the policy half the least
+ * number of the format, torch.finfo(dtype).min. */
+float ss_hidden_logit(const ss_ctx *c);
+/* True when x was rounded to numbers of so many bits, as fp16 (5, 10) is stored. */
+bool ss_tensor_is_in(const ss_tensor *x, int exp_bits, int man_bits);
 /* True when operations that run now, in the innermost module entered, may round. */
 bool ss_rounds_here(const ss_ctx *c);
 

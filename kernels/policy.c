@@ -1,6 +1,8 @@
 /* policy.c - what is rounded under a precision policy (hooks.h), and to which format */
 #include "kernels/internal.h"
 
+#include <math.h>
+
 const ss_at_module *ss_at(const ss_ctx *c, const ss_module *m)
 {
     return m->id < c->n_modules ? &c->sites[m->id] : NULL;
@@ -46,6 +48,12 @@ static const ss_format *widest(const ss_ctx *c, const ss_node *n)
     return f;
 }
 
+/* True inside of a module whose operations are as wide as their operands. */
+static bool promotes(const ss_ctx *c)
+{
+    return c->depth && c->stack[c->depth - 1]->promotes;
+}
+
 void ss_node_formats(const ss_ctx *c, ss_node *n)
 {
     const ss_format *f = ss_working_format(c);
@@ -54,9 +62,9 @@ void ss_node_formats(const ss_ctx *c, ss_node *n)
     n->format = n->weights = NULL;
     if (!f || !n->op->forward || n->op->cast == SS_CAST_NONE)
         return;
-    if (n->op->cast == SS_CAST_LOW || !autocast)
+    if (n->op->cast == SS_CAST_LOW || !(autocast || promotes(c)))
         n->format = f;
-    else if (n->op->cast == SS_CAST_WIDEST ||
+    else if (!autocast || n->op->cast == SS_CAST_WIDEST ||
              (n->op->cast == SS_CAST_FP32 && c->scope == SS_ROUND_AUTOCAST_CPU))
         n->format = widest(c, n);
     /* Nobody keeps the parameters of norms in 8 bits. */
@@ -77,6 +85,18 @@ const ss_format *ss_op_gradient_format(const ss_ctx *c)
     if (c->scope == SS_ROUND_BLOCKS)
         return NULL;
     return site ? site->gradient : c->gradient;
+}
+
+float ss_hidden_logit(const ss_ctx *c)
+{
+    const ss_format *f = ss_upload_format(c);
+
+    return f ? -(float)f->max : -INFINITY;
+}
+
+bool ss_tensor_is_in(const ss_tensor *x, int exp_bits, int man_bits)
+{
+    return x && x->buf->exp_bits == exp_bits && x->buf->man_bits == man_bits;
 }
 
 void ss_to_sample_type(ss_ctx *c, ss_tensor *x)

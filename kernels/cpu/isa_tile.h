@@ -37,8 +37,9 @@ typedef struct {
     int64_t from_step;
     float *to; /* and after */
     int64_t to_step;
-    /* What is packed next, fetched meanwhile: `rows` runs of `bytes`, `step` bytes from one to the
-     * next. As rows of a matrix are pages apart, nothing else foresees them. NULL: nothing. */
+    /* Values that are packed next, fetched meanwhile: `rows` runs of `bytes`, `step` bytes from one
+     * to the next. As rows of a matrix are pages apart, nothing else foresees them. NULL: nothing.
+     */
     struct {
         const char *at;
         int64_t rows, bytes, step;

@@ -31,7 +31,8 @@ ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, 
                      int64_t fan_in, bool normalised, float *w, ss_err *e)
 {
     const bool weight = strcmp(name, "weight") == 0;
-    const bool norm = strcmp(m->kind, "GroupNorm") == 0 || strcmp(m->kind, "LayerNorm") == 0;
+    const bool norm = strcmp(m->kind, "GroupNorm") == 0 || strcmp(m->kind, "LayerNorm") == 0 ||
+                      strcmp(m->kind, "T5LayerNorm") == 0 || strcmp(m->kind, "UMT5LayerNorm") == 0;
     const bool table = strcmp(m->kind, "Embedding") == 0;
     const bool position = strcmp(name, "positional_embedding") == 0;
     const bool product = strcmp(m->kind, "Conv2d") == 0 || strcmp(m->kind, "Conv3d") == 0 ||

@@ -5,7 +5,7 @@
  *   Conv2d, Conv3d, Linear   weight and bias uniform in (-k, k), k = 1 / sqrt(fan_in), fan_in =
  *                          inputs per output value: kaiming_uniform with a = sqrt(5)
  *                          (torch.nn.modules.conv, He et al. 2015)
- *   GroupNorm, LayerNorm   weight 1, bias 0
+ *   GroupNorm, LayerNorm, T5LayerNorm, UMT5LayerNorm   weight 1, bias 0
  *   Embedding              standard normal
  *   residual_scale, skip_scale   1 (remedies.h)
  *   AttentionPooling       its positional_embedding normal, of variance 1 / width (diffusers)

@@ -217,6 +217,7 @@ ss_layer_norm_layer *ss_layer_norm_layer_new(ss_net *n, const ss_module *parent,
     ss_net_module(n, &l->m, parent, "LayerNorm", "%s", name);
     l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(channels));
     l->bias = ss_net_weight(n, &l->m, "bias", ss_shape_of(channels));
+    l->eps = 1e-5f;
     return l;
 }
 
@@ -224,7 +225,7 @@ ss_tensor *ss_layer_norm_layer_run(ss_ctx *c, const ss_layer_norm_layer *l, cons
 {
     ss_enter(c, &l->m, x);
     return ss_leave(c, &l->m,
-                    ss_layer_norm(c, x, ss_operand(l->weight), ss_operand(l->bias), 1e-5f));
+                    ss_layer_norm(c, x, ss_operand(l->weight), ss_operand(l->bias), l->eps));
 }
 
 ss_embedding_layer *ss_embedding_layer_new(ss_net *n, const ss_module *parent, const char *name,
@@ -239,6 +240,17 @@ ss_embedding_layer *ss_embedding_layer_new(ss_net *n, const ss_module *parent, c
     return l;
 }
 
+ss_tensor *ss_embedding_layer_rows(ss_ctx *c, const ss_embedding_layer *l, const int64_t *ids,
+                                   int64_t count)
+{
+    ss_enter(c, &l->m, NULL);
+    ss_tensor *table =
+        l->weight->normalised ? ss_mp_weight(c, l->weight, true) : ss_retain(l->weight->tensor);
+    ss_tensor *y = ss_leave(c, &l->m, ss_embedding(c, table, ids, count));
+    ss_release(table);
+    return y;
+}
+
 ss_tensor *ss_embedding_layer_run(ss_ctx *c, const ss_embedding_layer *l, const float *ids,
                                   int64_t count)
 {
@@ -249,11 +261,7 @@ ss_tensor *ss_embedding_layer_run(ss_ctx *c, const ss_embedding_layer *l, const 
     /* a row that does not exist is -1, which the operation refuses by number */
     for (int64_t i = 0; i < count; i++)
         rows[i] = ids[i] >= 0 && ids[i] < 1e15f ? (int64_t)llroundf(ids[i]) : -1;
-    ss_enter(c, &l->m, NULL);
-    ss_tensor *table =
-        l->weight->normalised ? ss_mp_weight(c, l->weight, true) : ss_retain(l->weight->tensor);
-    ss_tensor *y = ss_leave(c, &l->m, ss_embedding(c, table, rows, count));
-    ss_release(table);
+    ss_tensor *y = ss_embedding_layer_rows(c, l, rows, count);
     ss_free(rows);
     return y;
 }

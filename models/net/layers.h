@@ -88,6 +88,7 @@ ss_tensor *ss_group_norm_layer_run(ss_ctx *c, const ss_group_norm_layer *l, cons
 typedef struct {
     ss_module m;
     ss_weight *weight, *bias; /* [channels] */
+    float eps;                /* 1e-5 unless it is changed */
 } ss_layer_norm_layer;
 
 ss_layer_norm_layer *ss_layer_norm_layer_new(ss_net *n, const ss_module *parent, const char *name,
@@ -102,7 +103,10 @@ typedef struct {
 
 ss_embedding_layer *ss_embedding_layer_new(ss_net *n, const ss_module *parent, const char *name,
                                            int rows, int width);
-/* ids are the rounded values, [count]. */
+/* Looks up rows by their ids [count]; a row that does not exist is SS_USAGE. */
+ss_tensor *ss_embedding_layer_rows(ss_ctx *c, const ss_embedding_layer *l, const int64_t *ids,
+                                   int64_t count);
+/* The same; ids are the rounded values. */
 ss_tensor *ss_embedding_layer_run(ss_ctx *c, const ss_embedding_layer *l, const float *ids,
                                   int64_t count);
 

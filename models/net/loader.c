@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "kernels/context.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@
 enum {
     ALIGNMENT = 4,   /* enough for parameters of every dtype to be read in place */
     MAX_LISTED = 10, /* names in each list of an error */
-    MAX_LIST = 220   /* bytes of such a list: three fit into one message */
+    MAX_LEFT_OUT = 8,
+    MAX_LIST = 220 /* bytes of such a list: three fit into one message */
 };
 
 /* Names for a message: as many as fit, and how many there are. */
@@ -43,6 +45,12 @@ struct ss_net {
     name_list missing, misshapen, unexpected;
     const char *const *ignore; /* globs */
     int n_ignore;
+    struct {
+        const char *glob;
+        int n; /* tensors that matched */
+    } left_out[MAX_LEFT_OUT];
+    int n_left_out;
+    const char *name, *also; /* of ss_net_also_stored, or NULL */
     ss_str ignored;
     int n_ignored;
 };
@@ -85,6 +93,25 @@ void ss_net_ignore(ss_net *n, const char *const *globs, int n_globs)
 {
     n->ignore = globs;
     n->n_ignore = n_globs;
+}
+
+void ss_net_leave_out(ss_net *n, const char *glob)
+{
+    assert(n->n_left_out < MAX_LEFT_OUT);
+    n->left_out[n->n_left_out++].glob = glob;
+}
+
+bool ss_net_stores(const ss_net *n, const char *name)
+{
+    return n->checkpoint && ss_checkpoint_find(n->checkpoint, name);
+}
+
+void ss_net_also_stored(ss_net *n, const char *name, const char *also)
+{
+    n->name = name;
+    n->also = also;
+    if (ss_net_stores(n, name))
+        ss_net_leave_out(n, also);
 }
 
 void ss_net_free(ss_net *n)
@@ -328,6 +355,8 @@ ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_sha
     }
 
     const ss_stored_tensor *t = ss_checkpoint_find(n->checkpoint, w->name);
+    if (!t && n->also && strcmp(w->name, n->name) == 0)
+        t = ss_checkpoint_find(n->checkpoint, n->also);
     if (!t)
         t = find_deprecated(n, m, name);
     if (!t) {
@@ -351,6 +380,12 @@ static bool is_ignored(ss_net *n, const char *name)
 {
     if (strcmp(name, "time_proj.W") == 0 && ss_checkpoint_find(n->checkpoint, "time_proj.weight"))
         return true;
+    for (int i = 0; i < n->n_left_out; i++) {
+        if (ss_glob_match(n->left_out[i].glob, name)) {
+            n->left_out[i].n++;
+            return true;
+        }
+    }
     for (int i = 0; i < n->n_ignore; i++) {
         char shown[2 * SS_SHOWN];
 
@@ -380,6 +415,18 @@ static void list_unexpected(ss_net *n)
     }
 }
 
+/* Lists what was left out among what was ignored. */
+static void list_left_out(ss_net *n)
+{
+    for (int i = 0; i < n->n_left_out; i++) {
+        if (!n->left_out[i].n)
+            continue;
+        ss_str_addf(&n->ignored, "%s%s (%d)", n->n_ignored ? ", " : "", n->left_out[i].glob,
+                    n->left_out[i].n);
+        n->n_ignored += n->left_out[i].n;
+    }
+}
+
 static void report(ss_str *all, const char *file, const char *what, const name_list *l)
 {
     if (l->n)
@@ -403,6 +450,7 @@ ss_code ss_net_finish(ss_net *n, ss_err *e)
         return SS_OK;
     const char *file = ss_checkpoint_name(n->checkpoint);
     list_unexpected(n);
+    list_left_out(n);
     if (n->ignored.failed)
         return ss_no_memory(e, n->config_name);
     if (!n->misshapen.n && !n->missing.n && !n->unexpected.n)

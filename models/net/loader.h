@@ -62,6 +62,16 @@ const ss_remedies *ss_net_remedies(const ss_net *n);
 /* Tensors of the checkpoint that match one of the globs may be there without being asked for. The
  * list is borrowed until the end of building. */
 void ss_net_ignore(ss_net *n, const char *const *globs, int n_globs);
+/* Tensors of the checkpoint that match are of another network in it (the decoder of a text
+ * encoder), or buffers that are made: they may be there. The glob is borrowed until the end of
+ * building. */
+void ss_net_leave_out(ss_net *n, const char *glob);
+/* The parameter NAME, a whole path, may be stored as ALSO, too, because its table is shared. Where
+ * both are there, NAME's values count. To be said before the parameter is asked for; both texts are
+ * borrowed until the end of building. */
+void ss_net_also_stored(ss_net *n, const char *name, const char *also);
+/* True if the checkpoint has a tensor of this name; false of an untrained network. */
+bool ss_net_stores(const ss_net *n, const char *name);
 void ss_net_free(ss_net *n); /* and all its layers, modules and weights; NULL is fine */
 
 void *ss_net_alloc(ss_net *n, size_t bytes);
@@ -84,7 +94,8 @@ ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_sha
  * asked for. */
 ss_code ss_net_finish(ss_net *n, ss_err *e);
 
-/* Returns the names of the tensors that were ignored, "a, b"; "" for none. Borrowed. */
+/* Returns the names of the tensors that were ignored, "a, b", and the globs of those that were left
+ * out, "decoder.* (12)"; "" for none. Borrowed. */
 const char *ss_net_ignored(const ss_net *n, int *count);
 
 /* Makes the parameters' tensors in a context, or drops them. */

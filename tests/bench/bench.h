@@ -149,6 +149,7 @@ bench_reference *bench_case_reference(const bench *b, const bench_case *c);
     X(forward)          \
     X(vae)              \
     X(bf16)             \
+    X(text)             \
     X(watch)            \
     X(attention) X(dump) X(train) X(penalty) X(start) X(memory) X(files) X(scaling) X(device)
 #define X(name) void bench_rows_##name(bench *b);

@@ -1,18 +1,19 @@
 """The PyTorch side of `make bench`: a case that is run when asked, over standard input and output.
 
     bench_reference.py --threads T forward FOLDER --batch N
+    bench_reference.py --threads T text FOLDER --batch TOKENS
     bench_reference.py --threads T train FOLDER
     bench_reference.py --threads T attention
     bench_reference.py --threads T vae FOLDER --batch N
     bench_reference.py --threads T start FOLDER
     bench_reference.py --threads T --device cuda forward|train|attention|norm FOLDER --batch N
 
-FOLDER holds a config.json of diffusers. When the case stands the script writes "ready"; then each
+FOLDER holds a config.json of diffusers, of transformers for `text`. When the case stands the script writes "ready"; then each
 line it reads names a method of the case, whose number (seconds, if not said otherwise) it writes
 back. Eager, channels last, weights as the constructors leave them. On a GPU a time ends when it
 has finished; `exact` and `statistics` multiply in f32 there, `defaults` as PyTorch does unless asked.
 
-Used with torch 2.15.0 on the CPU, diffusers 0.42.1.
+Used with torch 2.15.0 on the CPU, diffusers 0.42.1, transformers 5.24.0.
 """
 import argparse
 import copy
@@ -197,6 +198,33 @@ class Vae(Case):
         return time.perf_counter() - start
 
 
+class Text(Case):
+    """A text encoder on one prompt."""
+
+    def __init__(self, a):
+        import transformers
+
+        with open(os.path.join(a.folder, "config.json")) as f:
+            cls = getattr(transformers, json.load(f)["architectures"][0])
+        self.model = cls(cls.config_class.from_pretrained(a.folder)).eval()
+        self.half = None
+        self.ids = torch.arange(3, 3 + a.batch)[None]
+
+    @torch.no_grad()
+    def timed(self, model):
+        start = time.perf_counter()
+        model(self.ids)
+        return time.perf_counter() - start
+
+    def forward(self):
+        return self.timed(self.model)
+
+    def bf16(self):
+        if not self.half:
+            self.half = copy.deepcopy(self.model).bfloat16()
+        return self.timed(self.half)
+
+
 class Start(Case):
     """Ends with its first forward pass."""
 
@@ -321,7 +349,7 @@ class Train(Case):
 
 
 CASES = {"forward": Forward, "train": Train, "attention": Attention, "norm": Norm, "start": Start,
-         "vae": Vae}
+         "vae": Vae, "text": Text}
 
 
 def main():
