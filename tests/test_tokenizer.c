@@ -454,7 +454,60 @@ static void test_lengths(void **state)
     ss_tokenizer_close(t);
 }
 
-/* One word of a megabyte takes no more than n log n steps, and hostile marks neither. */
+/* As `tokenizers` encodes with this file. */
+static void test_added_tokens(void **state)
+{
+    (void)state;
+    static const char file[] =
+        "{\"added_tokens\": [{\"id\": 5, \"content\": \"<l>\", \"lstrip\": true, \"special\": "
+        "true},"
+        "{\"id\": 6, \"content\": \"<r>\", \"rstrip\": true, \"special\": true},"
+        "{\"id\": 7, \"content\": \"Wo\", \"normalized\": true}],"
+        "\"normalizer\": {\"type\": \"Lowercase\"}, \"pre_tokenizer\": {\"type\": \"Metaspace\","
+        "\"replacement\": \"\xe2\x96\x81\", \"prepend_scheme\": \"first\"},"
+        "\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"<unk>\", 0],"
+        "[\"\xe2\x96\x81\", -2], [\"a\", -1], [\"\xe2\x96\x81\x61\", -1.5], [\"w\", -3]]}}";
+    static const struct {
+        const char *text;
+        int64_t id[5];
+        size_t n;
+    } want[] = {
+        {"a  <l>  a", {3, 5, 1, 3}, 4},
+        {"a  <r>  a", {3, 1, 1, 6, 2}, 5},
+        {"a WO a", {3, 1, 7, 3}, 4},
+        {"<r> <l>a", {6, 5, 2}, 3},
+        {"  a", {1, 3}, 2},
+        {"<l>a", {5, 2}, 2},
+        {"wow", {7, 4}, 2},
+        {"a<r>\t\n", {3, 6}, 2},
+    };
+    const char *folder = in_tmp("added");
+    char path[600];
+    ss_tokenizer *t = NULL;
+    ss_err e = {0};
+
+    assert_int_equal(mkdir(folder, 0777), 0);
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    write_file(path, file, sizeof file - 1);
+    if (ss_tokenizer_open(folder, &t, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    for (size_t i = 0; i < N_OF(want); i++) {
+        ss_str s = {0};
+
+        ss_str_add(&s, want[i].text);
+        ss_token_list k = encode(t, &s, &(ss_tokenizer_options){0});
+        assert_int_equal(k.n, want[i].n);
+        assert_memory_equal(k.id, want[i].id, k.n * sizeof *k.id);
+        ss_token_list_release(&k);
+        ss_str_release(&s);
+    }
+    assert_int_equal(ss_tokenizer_pad_id(t), -1);
+    expect_usage(t, (ss_tokenizer_options){.max_length = 8, .pad = true}, 3, "no pad_token");
+    expect_usage(t, (ss_tokenizer_options){.truncate = true}, 3, "no model_max_length");
+    ss_tokenizer_close(t);
+}
+
+/* Long words and hostile marks take no more than n log n steps. */
 static void test_long_texts(void **state)
 {
     (void)state;
@@ -636,8 +689,8 @@ int main(void)
     static const struct CMUnitTest others[] = {
         cmocka_unit_test(test_padding),       cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_lower),         cmocka_unit_test(test_long_texts),
-        cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_damaged_model),
-        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_added_tokens),  cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_damaged_model), cmocka_unit_test(test_allocations),
     };
     struct CMUnitTest tests[N_OF(cases) + N_OF(others)];
     size_t n = 0;

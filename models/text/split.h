@@ -3,7 +3,7 @@
  * What is a letter, a number or white space in them is as unicode.h says, not as the PCRE2 at hand
  * does: it sees a text with one byte for each character,
  *
- *   "Żółw 42\u00a0³"   becomes   "QQQw 00\n0"
+ *   "Żółw 42\u00a0³"   becomes   "QQQw 42\n0"
  *
  * where ASCII stays and the others become Q (letters), 0, a newline (white space) or a dot. No
  * pattern has a Q or a dot of its own.

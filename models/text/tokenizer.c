@@ -52,7 +52,7 @@ static ss_code add_pieces(const ss_spiece *m, ss_tokenizer_config *c, ss_err *e)
         const bool special = m->kind[i] == SS_PIECE_CONTROL;
         const ss_config_token token = {
             .index = (int64_t)i,
-            .token = {.text = ss_words_text(&m->words, (int64_t)i, NULL), .special = special}};
+            .token = {.text = ss_words_text(&m->words, (int64_t)i), .special = special}};
 
         if (special || m->kind[i] == SS_PIECE_USER)
             rc = ss_tokenizer_config_add(c, &token, e);
@@ -275,5 +275,5 @@ const char *ss_tokenizer_piece(const ss_tokenizer *t, int64_t id)
 {
     const char *text = ss_added_text(&t->added, id);
 
-    return text ? text : ss_words_text(ss_tokenizer_words(t), id, NULL);
+    return text ? text : ss_words_text(ss_tokenizer_words(t), id);
 }

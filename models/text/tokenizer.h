@@ -2,19 +2,22 @@
  *
  *   ss_tokenizer *t = NULL;
  *   ss_token_list k = {0};
+ *   ss_tokenizer_options opt = {.max_length = 77, .pad = true, .truncate = true};
  *   rc = ss_tokenizer_open("sd15/tokenizer", &t, &err);
- *   rc = ss_tokenizer_encode(t, prompt, strlen(prompt),
- *                            &(ss_tokenizer_options){.max_length = 77, .pad = true, .truncate =
- * true}, &k, &err); k.id[1];                              // of 77 ss_tokenizer_piece(t, k.id[1]);
- * // "cat</w>" ss_token_list_release(&k); ss_tokenizer_close(t);
+ *   rc = ss_tokenizer_encode(t, prompt, strlen(prompt), &opt, &k, &err);
+ *   const char *piece = ss_tokenizer_piece(t, k.id[1]);     // "cat</w>"; k.n is 77
+ *   ss_token_list_release(&k);
+ *   ss_tokenizer_close(t);
  *
  * Which files of a folder count, as in transformers 5:
  *
- *   tokenizer_class        files                              how texts are cut
- *   CLIPTokenizer(Fast)    tokenizer.json, else vocab.json    CLIP's steps (steps.h), whatever
- * the and merges.txt                     file lists T5Tokenizer(Fast)      tokenizer.json, else
- * spiece.model  T5's steps and the file's table PreTrainedTokenizer-   tokenizer.json the steps
- * that the file lists Fast, TokenizersBackend
+ *   tokenizer_class           files                       how texts are cut
+ *   CLIPTokenizer(Fast)       tokenizer.json, or else     CLIP's steps (steps.h), whatever the
+ *                             vocab.json and merges.txt   file lists
+ *   T5Tokenizer(Fast)         tokenizer.json, or else     T5's steps and the file's table
+ *                             spiece.model
+ *   PreTrainedTokenizerFast,  tokenizer.json              the steps that the file lists
+ *   TokenizersBackend
  *
  * tokenizer_config.json names the class; without one, it is that of the files that are there.
  * Special tokens, their ids and model_max_length are of tokenizer_config.json,
@@ -22,7 +25,7 @@
  *
  * Where this differs from transformers 5.24:
  *   - spiece.model goes through libsentencepiece, as in transformers before 5. transformers 5
- * converts it, and then does not compose a letter and a combining mark that are written apart.
+ *     converts it, and then does not compose a letter and a mark that are written apart.
  *   - T5Tokenizer takes the token for unknown text and byte_fallback from tokenizer.json, which
  *     transformers 5 sets to 2 and false: wrong for the files of UMT5.
  *   - ill-formed UTF-8 becomes U+FFFD (ss_utf8_mend), where Python has no text to begin with.

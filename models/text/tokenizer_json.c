@@ -3,9 +3,9 @@
  *   {"added_tokens": [{"id": 49406, "content": "<|startoftext|>", ...}],
  *    "normalizer": ..., "pre_tokenizer": ...                           (steps_json.c)
  *    "post_processor": special tokens around a text,
- *    "model": {"type": "BPE", "vocab": {"cat</w>": 2368}, "merges": ["c at</w>"] or [["c",
- * "at</w>"]]} or {"type": "Unigram", "unk_id": 2, "byte_fallback": false, "vocab": [["▁cat",
- * -9.3]]}}
+ *    "model": one of
+ *      {"type": "BPE", "vocab": {"cat</w>": 2368}, "merges": ["c at</w>"] or [["c", "at</w>"]]}
+ *      {"type": "Unigram", "unk_id": 2, "byte_fallback": false, "vocab": [["▁cat", -9.3]]}}
  */
 #include "base/file.h"
 #include "base/mem.h"

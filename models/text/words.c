@@ -123,7 +123,7 @@ int32_t ss_words_find(const ss_words *w, const char *text, size_t len)
     return -1;
 }
 
-const char *ss_words_text(const ss_words *w, int64_t id, size_t *len)
+const char *ss_words_text(const ss_words *w, int64_t id)
 {
     size_t lo = 0, hi = w->n;
 
@@ -137,10 +137,7 @@ const char *ss_words_text(const ss_words *w, int64_t id, size_t *len)
     }
     if (lo == w->n || w->word[w->by_id[lo]].id != id)
         return NULL;
-    const ss_word *a = &w->word[w->by_id[lo]];
-    if (len)
-        *len = a->len;
-    return w->pool + a->text;
+    return w->pool + w->word[w->by_id[lo]].text;
 }
 
 /* The first word of [lo, hi) whose byte at `depth` is at least c; all have one there. */

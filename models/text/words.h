@@ -45,8 +45,8 @@ void ss_words_release(ss_words *w); /* {0} is fine */
 /* The word's id, or -1. */
 int32_t ss_words_find(const ss_words *w, const char *text, size_t len);
 
-/* The word with this id, ending in NUL, or NULL. *len may be NULL. Borrowed. */
-const char *ss_words_text(const ss_words *w, int64_t id, size_t *len);
+/* The word with this id, ending in NUL, or NULL. Borrowed. */
+const char *ss_words_text(const ss_words *w, int64_t id);
 
 /* Where a search for words that a text begins with has come to; {0} to begin. */
 typedef struct {

@@ -238,7 +238,9 @@ def make_folders(tokens, merges):
     text = json.loads(clip.backend_tokenizer.to_str())
     text["model"]["vocab"], text["model"]["merges"] = "@VOCAB@", "@MERGES@"
     put("clip_json/tokenizer.json", text)
-    # the same file, read as it stands, with tokens of a user's
+    # the same file, read as it stands, with tokens of a user's; of one that the configuration names,
+    # too, the file says how it is found
+    text["added_tokens"][0]["normalized"] = True
     text["added_tokens"] += [
         {"id": n} | added("<sks>", special=False, normalized=True, lstrip=True),
         {"id": n + 1} | added("Äpfel", special=False, normalized=True, rstrip=True),
