@@ -214,8 +214,8 @@ check-sanitize:
 	$(Q)RUNNER="valgrind -q --error-exitcode=9 --leak-check=full" \
 	    tests/run-all build $(call each,build,$(PLAIN))
 # What reads files of others, with ASan and UBSan.
-PARSERS := $(PLAIN) $(addprefix test_,config corpus data folders foreign growing_files hostile input \
-    input_files png run_reader safetensors tokenizer train_config training_run)
+PARSERS := $(PLAIN) $(addprefix test_,config corpus data dcp folders foreign growing_files hostile input \
+    input_files pickle pickle_weights png run_reader safetensors tokenizer train_config training_run)
 check-parsers:
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined all \
 	    $(call each,build-address-undefined,$(PARSERS))

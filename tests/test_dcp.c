@@ -153,7 +153,7 @@ static void finish(const box *boxes, size_t n, const char *want)
         const box *b = &boxes[i];
         size_t count = 0;
 
-        for (int64_t r = 0; r < b->size[0]; r++)
+        for (int64_t r = 0; r < b->size[0] && b->from[0] <= ROWS; r++)
             for (int64_t k = 0; k < b->size[1] && count < ROWS * COLUMNS; k++)
                 values[i][count++] = (float)((b->from[0] + r) * COLUMNS + b->from[1] + k);
         parts[i] = (ss_stored_tensor){.name = "part", .file = "x", .type = "F32", .rank = 2};
@@ -259,6 +259,31 @@ static void test_damaged(void **state)
     open_fails(in_tmp("hf"), NULL, SS_FORMAT, "parts of it are missing");
 }
 
+/* Every allocation fails once, until opening and reading need no more. */
+static void test_out_of_memory(void **state)
+{
+    static const char *const folders[] = {GOLDEN "two", GOLDEN "hf"};
+
+    (void)state;
+    for (size_t f = 0; f < N_OF(folders); f++) {
+        for (unsigned long i = 1;; i++) {
+            ss_checkpoint *k = NULL;
+            ss_err e = {0};
+            char out[512];
+
+            ss_mem_fail_at(i);
+            ss_code rc = ss_checkpoint_open(folders[f], NULL, &k, &e);
+            for (size_t t = 0; rc == SS_OK && t < ss_checkpoint_count(k); t++)
+                rc = ss_stored_read(ss_checkpoint_at(k, t), out, &e);
+            ss_mem_fail_at(0);
+            ss_checkpoint_close(k);
+            if (rc == SS_OK)
+                break;
+            assert_int_equal(rc, SS_NOMEM);
+        }
+    }
+}
+
 static void test_commands(void **state)
 {
     (void)state;
@@ -276,7 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folders),  cmocka_unit_test(test_optimizer),
         cmocka_unit_test(test_cover),    cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_commands), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -7,6 +7,8 @@
 #include "models/file/safetensors.h"
 #include "tests/ss_tmp.h"
 
+#include <sys/resource.h>
+
 #define GOLDEN "tests/golden/formats/pickles/"
 
 static ss_pickle *open_pickle(const char *path)
@@ -361,12 +363,136 @@ static void test_damaged(void **state)
     fails(bad, n, SS_UNSUPPORTED, "big-endian");
 }
 
+/* A tensor of 10 GiB, 0xa0000000 floats. */
+static const char large_pickle[] = "\x80\x02}X\1\0\0\0wctorch._utils\n_rebuild_tensor_v2\n"
+                                   "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"
+                                   "0X\3\0\0\0cpu\x8a\5\0\0\0\xa0\0tQK\0\x8a\5\0\0\0\xa0\0\x85"
+                                   "K\1\x85\x89}tRs.";
+enum { LARGE_PICKLE = sizeof large_pickle - 1 };
+static const uint64_t large = UINT64_C(10) << 30;
+
+static void put(FILE *f, uint64_t v, int bytes)
+{
+    for (; bytes; bytes--, v >>= 8)
+        fputc((int)(v & 0xff), f);
+}
+
+/* A stored entry whose sizes are in the extra field, as of any that may be large; returns its
+ * place. The bytes are NULL for a hole. */
+static uint64_t put_entry(FILE *f, const char *name, const void *bytes, uint64_t n)
+{
+    const uint64_t at = (uint64_t)ftello(f);
+
+    put(f, 0x04034b50, 4);
+    put(f, 0, 14);
+    put(f, UINT64_MAX, 8);
+    put(f, strlen(name), 2);
+    put(f, 20, 2);
+    fputs(name, f);
+    put(f, 0x100001, 4);
+    put(f, n, 8);
+    put(f, n, 8);
+    if (bytes)
+        assert_int_equal(fwrite(bytes, 1, n, f), n);
+    else
+        assert_int_equal(fseeko(f, (off_t)n, SEEK_CUR), 0);
+    return at;
+}
+
+static void put_central(FILE *f, const char *name, uint64_t n, uint64_t at)
+{
+    put(f, 0x02014b50, 4);
+    put(f, 0, 16);
+    put(f, UINT64_MAX, 8);
+    put(f, strlen(name), 2);
+    put(f, 28, 2);
+    put(f, 0, 10);
+    put(f, UINT32_MAX, 4);
+    fputs(name, f);
+    put(f, 0x180001, 4);
+    put(f, n, 8);
+    put(f, n, 8);
+    put(f, at, 8);
+}
+
+/* ZIP64 throughout: the values end beyond 4 GiB, and so does the index. */
+static void write_large_zip(const char *path)
+{
+    FILE *f = fopen(path, "wb");
+
+    assert_non_null(f);
+    const uint64_t values = put_entry(f, "a/data/0", NULL, large);
+    const uint64_t pickle = put_entry(f, "a/data.pkl", large_pickle, LARGE_PICKLE);
+    const uint64_t central = (uint64_t)ftello(f);
+    put_central(f, "a/data/0", large, values);
+    put_central(f, "a/data.pkl", LARGE_PICKLE, pickle);
+    const uint64_t end = (uint64_t)ftello(f);
+    put(f, 0x06064b50, 4);
+    put(f, 44, 8);
+    put(f, 0, 12);
+    put(f, 2, 8);
+    put(f, 2, 8);
+    put(f, end - central, 8);
+    put(f, central, 8);
+    put(f, 0x07064b50, 4);
+    put(f, 0, 4);
+    put(f, end, 8);
+    put(f, 1, 4);
+    put(f, 0x06054b50, 4);
+    put(f, 0, 4);
+    put(f, UINT64_MAX, 8);
+    put(f, UINT32_MAX, 4);
+    put(f, 0, 2);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void write_large_row(const char *path)
+{
+    static const char before[] = "\x80\x02\x8a\x0al\xfc\x9c"
+                                 "F\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.",
+                      after[] = "\x80\x02]X\1\0\0\0"
+                                "0a.";
+    FILE *f = fopen(path, "wb");
+
+    assert_non_null(f);
+    fwrite(before, 1, sizeof before - 1, f);
+    fwrite(large_pickle, 1, LARGE_PICKLE, f);
+    fwrite(after, 1, sizeof after - 1, f);
+    put(f, large / sizeof(float), 8);
+    assert_int_equal(fflush(f), 0);
+    assert_int_equal(ftruncate(fileno(f), (off_t)((uint64_t)ftello(f) + large)), 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Opening reads no values: 10 GiB with holes for values take less than 1 MiB of memory. */
+static void test_large(void **state)
+{
+    (void)state;
+    struct rusage before, after;
+
+    write_large_zip(in_tmp("large.pt"));
+    write_large_row(in_tmp("large-row.pt"));
+    getrusage(RUSAGE_SELF, &before);
+    for (int i = 0; i < 2; i++) {
+        ss_pickle *p = open_pickle(in_tmp(i ? "large-row.pt" : "large.pt"));
+        const ss_stored_tensor *t = ss_pickle_get(ss_pickle_root(p), "w")->tensor;
+
+        assert_true(t->bytes == large);
+        assert_non_null(t->data);
+        assert_int_equal(((const char *)t->data)[large - 1], 0);
+        ss_pickle_close(p);
+    }
+    getrusage(RUSAGE_SELF, &after);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 1024);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tensors),     cmocka_unit_test(test_values),
         cmocka_unit_test(test_optimizer),   cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_exponential), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -218,6 +218,29 @@ static void test_folders(void **state)
     ss_checkpoint_close(want);
 }
 
+/* Every allocation fails once, until opening needs no more. */
+static void test_out_of_memory(void **state)
+{
+    static const char *const files[] = {GOLDEN "nested.pt", GOLDEN "tensors-legacy.pt",
+                                        GOLDEN "module.pt"};
+
+    (void)state;
+    for (size_t f = 0; f < N_OF(files); f++) {
+        for (unsigned long i = 1;; i++) {
+            ss_checkpoint *k = NULL;
+            ss_err e = {0};
+
+            ss_mem_fail_at(i);
+            const ss_code rc = ss_checkpoint_open(files[f], NULL, &k, &e);
+            ss_mem_fail_at(0);
+            ss_checkpoint_close(k);
+            if (rc == SS_OK)
+                break;
+            assert_int_equal(rc, SS_NOMEM);
+        }
+    }
+}
+
 /* By the commands: the same numbers as from safetensors, whose folder has the config. */
 static void test_commands(void **state)
 {
@@ -245,7 +268,7 @@ int main(void)
         cmocka_unit_test(test_flat),     cmocka_unit_test(test_nested),
         cmocka_unit_test(test_module),   cmocka_unit_test(test_choice),
         cmocka_unit_test(test_folders),  cmocka_unit_test(test_no_values),
-        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_commands), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

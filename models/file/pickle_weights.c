@@ -123,8 +123,10 @@ static ss_code add(weights *w, const char *prefix, const ss_pickle_value *key,
     w->tensors = grown;
     ss_str_add(&name, prefix);
     ss_str_addn(&name, key->text.s, key->text.n);
-    if (name.failed)
+    if (name.failed) {
+        ss_str_release(&name);
         return ss_no_memory(w->e, w->path);
+    }
     if (!ss_utf8_valid(name.s, name.len) || strlen(name.s) != name.len) {
         ss_fail(w->e, SS_FORMAT, "%s: the name of tensor %s is not UTF-8, or has a NUL", w->path,
                 SS_SHOW(name.s));
@@ -210,8 +212,9 @@ static ss_code say_left_out(weights *w)
                 w->n_left_out == 1 ? "y is" : "ies are", w->n_left_out == 1 ? "" : "s",
                 name.s ? SS_SHOW(name.s) : "thing without a name");
     ss_str_release(&name);
-    w->notes[w->notes[0] ? 1 : 0] = ss_str_detach(&note);
-    return w->notes[0] ? SS_OK : ss_no_memory(w->e, w->path);
+    char **slot = &w->notes[w->notes[0] ? 1 : 0];
+    *slot = ss_str_detach(&note);
+    return *slot ? SS_OK : ss_no_memory(w->e, w->path);
 }
 
 /* Finds what --key names, which may be any dict or module. */

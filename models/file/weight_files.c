@@ -283,7 +283,7 @@ static void add_name(ss_str *s, const char *name, int n)
 
 /* Takes the shards of DCP's Hugging Face writer, by the first of them, where there is nothing else;
  * NULL where there are none, or memory is out. */
-static entry *take_shards(const listing *l)
+static entry *take_shards(const listing *l, bool *failed)
 {
     entry *first = NULL;
 
@@ -295,7 +295,7 @@ static entry *take_shards(const listing *l)
     }
     if (first) {
         first->w = (ss_weight_file){.format = &ss_dcp_shards_format, .variant = ss_strdup("")};
-        first = first->w.variant ? first : NULL;
+        *failed = !first->w.variant;
     }
     return first;
 }
@@ -455,10 +455,14 @@ ss_code ss_weight_file_find(const char *folder, const char *variant, ss_weight_f
     if (rc == SS_OK) {
         entry *found = pick(&l, variant);
 
-        if (!found && !variant)
-            found = take_shards(&l);
+        bool failed = false;
 
-        if (!found) {
+        if (!found && !variant)
+            found = take_shards(&l, &failed);
+
+        if (failed) {
+            rc = ss_no_memory(e, folder);
+        } else if (!found) {
             rc = say_not_picked(&l, variant, e);
         } else {
             *w = found->w;
