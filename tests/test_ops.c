@@ -412,6 +412,40 @@ static void test_every_activation(void **state)
     ss_ctx_free(ctx);
 }
 
+/* Every finite weight of 16 bits comes out of a product with the identity as it is in f32. */
+static void test_weights_in_16_bits(void **state)
+{
+    enum { IN = 40, OUT = 1 << 16, ROWS = IN };
+    static uint16_t w[OUT + IN][IN];
+    static float identity[ROWS][IN], want[OUT + IN][IN], y[ROWS][OUT + IN];
+
+    use_isa(*state);
+    ctx = context(1);
+    for (int type = SS_F16; type <= SS_BF16; type++) {
+        const int inf = type == SS_F16 ? 0x7c00 : 0x7f80;
+
+        for (int o = 0; o < OUT + IN; o++)
+            for (int i = 0; i < IN; i++) /* each value meets each place of a vector */
+                w[o][i] = (uint16_t)((o + i) & inf) == inf ? 0 : (uint16_t)(o + i);
+        for (int i = 0; i < IN; i++)
+            identity[i][i] = 1;
+        ss_values_to_f32((ss_dtype)type, w, (size_t)(OUT + IN) * IN, want[0]);
+
+        ss_tensor *x = ss_upload(ctx, ss_shape_of(ROWS, IN), identity[0]);
+        ss_tensor *weights = ss_param(ctx, (ss_dtype)type, ss_shape_of(OUT + IN, IN), w);
+        ss_tensor *out = ss_linear(ctx, x, weights, NULL);
+        assert_int_equal(ss_download(ctx, out, y[0], NULL), SS_OK);
+        for (int o = 0; o < OUT + IN; o++)
+            for (int i = 0; i < IN; i++)
+                if (y[i][o] != want[o][i])
+                    fail_msg("weight %x of type %d is %a", w[o][i], type, y[i][o]);
+        ss_release(out);
+        ss_release(weights);
+        ss_release(x);
+    }
+    ss_ctx_free(ctx);
+}
+
 static void test_unknown_instruction_set(void **state)
 {
     ss_ctx *c = NULL;
@@ -846,6 +880,7 @@ int main(void)
         cmocka_unit_test(test_permute),
         cmocka_unit_test(test_video),
         ISA_TESTS(test_instructions),
+        ISA_TESTS(test_weights_in_16_bits),
         cmocka_unit_test(test_every_activation),
         cmocka_unit_test(test_unknown_instruction_set),
         cmocka_unit_test(test_threads_do_not_matter),

@@ -33,6 +33,48 @@ static inline void pack_rows(const float *const row[VL], int64_t n, float *to, i
             to[k] = row[k][j];
 }
 
+#if HAVE_WIDE_COLUMNS
+/* Whole vectors of VL rows of 16-bit floats, `apart` values from one to the next; returns how many
+ * values of a row are done. Widened on the way, as f32 in between would be written and read. */
+static inline int64_t pack_wide_rows(const uint16_t *from, int64_t apart, bool bf16, int64_t n,
+                                     float *to, int64_t step)
+{
+    int64_t j = 0;
+
+    for (; j + VL <= n; j += VL) {
+        const uint16_t *at[VL];
+        vf m[VL];
+
+        for (int k = 0; k < VL; k++)
+            at[k] = from + k * apart + j;
+        vf_widen_columns(at, bf16, m);
+        for (int k = 0; k < VL; k++, to += step)
+            vf_store(to, m[k]);
+    }
+    return j;
+}
+#endif
+
+/* The first values of VL outputs from o on, n from `first` on each, as pack_outputs has them, where
+ * that can be done without f32 in between; returns how many. */
+static inline int64_t pack_wide(const ss_conv *c, int64_t o, int64_t wide, int64_t first, int64_t n,
+                                float *to)
+{
+    int64_t done = 0;
+
+#if HAVE_WIDE_COLUMNS
+    const ss_conv_weights *w = &c->weights;
+    const int64_t apart = c->in * c->kh * c->kw;
+
+    if (w->dtype != SS_F32 && !w->rounded && o + VL <= c->out)
+        done = pack_wide_rows((const uint16_t *)w->values + o * apart + first, apart,
+                              w->dtype == SS_BF16, n, to, wide);
+#else
+    (void)c, (void)o, (void)wide, (void)first, (void)n, (void)to;
+#endif
+    return done;
+}
+
 /* Values [first, first + n) as f32, rounded as asked: in place where nothing changes, else in
  * room. */
 static inline const float *pack_values(const ss_conv_weights *w, int64_t first, int64_t n,
@@ -58,7 +100,8 @@ static inline void pack_outputs(const ss_conv *c, int64_t o, int64_t wide, int64
     const int64_t taps = c->kh * c->kw;
     float room[VL * PACK_RUN];
 
-    for (int64_t j = 0; j < n * taps; j += PACK_RUN) {
+    for (int64_t j = pack_wide(c, o, wide, first * taps, n * taps, to); j < n * taps;
+         j += PACK_RUN) {
         const int64_t run = min_i64(PACK_RUN, n * taps - j);
         const float *row[VL];
 

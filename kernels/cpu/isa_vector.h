@@ -103,21 +103,61 @@ static inline VF_INTRINSIC vf_load_quarters(const float *const row[], int64_t j)
 #endif
 }
 
+/* m[0..3] = the columns of the rows a to d, in each quarter. */
+static inline void vf_turn_quarters(VF_INTRINSIC a, VF_INTRINSIC b, VF_INTRINSIC c, VF_INTRINSIC d,
+                                    vf m[4])
+{
+    const VF_INTRINSIC ab = VF_OP(unpacklo)(a, b), cd = VF_OP(unpacklo)(c, d);
+    const VF_INTRINSIC ab_high = VF_OP(unpackhi)(a, b), cd_high = VF_OP(unpackhi)(c, d);
+
+    m[0] = (vf)VF_OP(shuffle)(ab, cd, 0x44);
+    m[1] = (vf)VF_OP(shuffle)(ab, cd, 0xee);
+    m[2] = (vf)VF_OP(shuffle)(ab_high, cd_high, 0x44);
+    m[3] = (vf)VF_OP(shuffle)(ab_high, cd_high, 0xee);
+}
+
 /* m[j] = value j of each row: VL rows of which VL values are read. */
 static inline void vf_load_columns(const float *const row[VL], vf m[VL])
 {
-    for (int j = 0; j < VL; j += 4) {
-        const VF_INTRINSIC a = vf_load_quarters(row, j), b = vf_load_quarters(row + 1, j);
-        const VF_INTRINSIC c = vf_load_quarters(row + 2, j), d = vf_load_quarters(row + 3, j);
-        const VF_INTRINSIC ab = VF_OP(unpacklo)(a, b), cd = VF_OP(unpacklo)(c, d);
-        const VF_INTRINSIC ab_high = VF_OP(unpackhi)(a, b), cd_high = VF_OP(unpackhi)(c, d);
-
-        m[j] = (vf)VF_OP(shuffle)(ab, cd, 0x44);
-        m[j + 1] = (vf)VF_OP(shuffle)(ab, cd, 0xee);
-        m[j + 2] = (vf)VF_OP(shuffle)(ab_high, cd_high, 0x44);
-        m[j + 3] = (vf)VF_OP(shuffle)(ab_high, cd_high, 0xee);
-    }
+    for (int j = 0; j < VL; j += 4)
+        vf_turn_quarters(vf_load_quarters(row, j), vf_load_quarters(row + 1, j),
+                         vf_load_quarters(row + 2, j), vf_load_quarters(row + 3, j), m + j);
 }
+
+/* The same of rows of 16-bit floats, where the instructions are there. */
+#if defined __AVX2__ && defined __F16C__
+#define HAVE_WIDE_COLUMNS 1
+static inline __m128i vh_load_two(const uint16_t *a, const uint16_t *b)
+{
+    return _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)a),
+                              _mm_loadl_epi64((const __m128i *)b));
+}
+
+static inline VF_INTRINSIC vf_widen_quarters(const uint16_t *const row[], int64_t j, bool bf16)
+{
+    const __m128i low = vh_load_two(row[0] + j, row[4] + j);
+#ifdef __AVX512F__
+    const __m256i all = _mm256_inserti128_si256(_mm256_castsi128_si256(low),
+                                                vh_load_two(row[8] + j, row[12] + j), 1);
+
+    return bf16 ? _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(all), 16))
+                : _mm512_cvtph_ps(all);
+#else
+    return bf16 ? _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(low), 16))
+                : _mm256_cvtph_ps(low);
+#endif
+}
+
+static inline void vf_widen_columns(const uint16_t *const row[VL], bool bf16, vf m[VL])
+{
+    for (int j = 0; j < VL; j += 4)
+        vf_turn_quarters(vf_widen_quarters(row, j, bf16), vf_widen_quarters(row + 1, j, bf16),
+                         vf_widen_quarters(row + 2, j, bf16), vf_widen_quarters(row + 3, j, bf16),
+                         m + j);
+}
+#else
+#define HAVE_WIDE_COLUMNS 0
+#endif
 
 static inline vd vd_low(vf x)
 {
