@@ -6,8 +6,8 @@
  *   P = softmax(L)     a kernel (attention.cu), in place; with statistics of its rows
  *   Y = P V            cuBLAS
  *
- * So a query has all its logits at hand, as on the CPU (isa_attention.c): statistics come from the
- * same pass and change no bit, and what is rounded is whole.
+ * So a query has all its logits at hand, as on the CPU (isa_attention_rows.c): statistics come from
+ * the same pass and change no bit, and what is rounded is whole.
  *
  * Products are scaled after the sum, as PyTorch does: a q.k beyond f32's range is inf, also where
  * scale q.k would not be.
