@@ -454,7 +454,7 @@ static void test_lengths(void **state)
     ss_tokenizer_close(t);
 }
 
-/* As `tokenizers` encodes with this file. */
+/* Ids that `tokenizers` gives with this file. */
 static void test_added_tokens(void **state)
 {
     (void)state;
