@@ -7,7 +7,6 @@
 #include "base/str.h"
 #include "models/pipeline.h"
 #include "models/text/tokenizer.h"
-#include "models/text/unicode.h"
 
 #include <string.h>
 
@@ -73,7 +72,7 @@ typedef struct {
     const char *encoder;  /* as the class of the encoder does */
     int max_length;       /* 0: the tokenizer's own */
     bool mask;            /* the encoder is given the mask */
-    bool lower;           /* texts are put into lower case first, without white space around them */
+    bool lower;           /* texts are put into lower case first */
 } text_rule;
 
 static const text_rule *rule_for(const char *pipeline, const char *encoder)
@@ -190,26 +189,6 @@ static ss_code put_tokens(ss_prompts *p, int i, const ss_tokenizer *t, const ss_
     return SS_OK;
 }
 
-/* Appends a text as the pipeline hands it to the tokenizer. */
-static void prepare(ss_str *out, const char *text, const text_rule *rule)
-{
-    static const char white[] = " \t\n\v\f\r";
-    size_t n = strlen(text), from = strspn(text, white);
-
-    if (!rule->lower) {
-        ss_str_addn(out, text, n);
-        return;
-    }
-    while (n > from && strchr(white, text[n - 1]))
-        n--;
-    ss_str mended = {0};
-    ss_utf8_mend(&mended, text + from, n - from);
-    if (mended.len)
-        ss_text_lower(out, mended.s, mended.len);
-    out->failed |= mended.failed;
-    ss_str_release(&mended);
-}
-
 static ss_code tokenize(ss_prompts *p, const ss_tokenizer *t, const text_rule *rule,
                         const ss_model *encoder, ss_err *e)
 {
@@ -218,16 +197,13 @@ static ss_code tokenize(ss_prompts *p, const ss_tokenizer *t, const text_rule *r
 
     if (most && (length > most || !length))
         length = (int)most;
-    const ss_tokenizer_options how = {.max_length = length, .pad = true, .truncate = true};
+    const ss_tokenizer_options how = {
+        .max_length = length, .pad = true, .truncate = true, .lower = rule->lower};
     ss_code rc = make_room(p, length, rule->mask, e);
     for (int i = 0; i < p->n && rc == SS_OK; i++) {
         ss_token_list k = {0};
-        ss_str text = {0};
 
-        prepare(&text, p->texts[i], rule);
-        rc = text.failed ? ss_no_memory(e, "prompts")
-                         : ss_tokenizer_encode(t, text.s ? text.s : "", text.len, &how, &k, e);
-        ss_str_release(&text);
+        rc = ss_tokenizer_encode(t, p->texts[i], strlen(p->texts[i]), &how, &k, e);
         if (rc == SS_OK)
             rc = put_tokens(p, i, t, &k, encoder, e);
         if (rc == SS_OK && k.n_cut)
