@@ -7,6 +7,7 @@
  */
 #include "analyze/one/score.h"
 #include "base/mem.h"
+#include "models/optimizer_table.h"
 #include "probe/probe.h"
 #include "probe/samples.h"
 #include "runfile/run_reader.h"
@@ -72,6 +73,80 @@ static void test_model(void **state)
 {
     (void)state;
     exhaust(open_model, ULONG_MAX, 0);
+}
+
+/* What is done to a checkpoint's tensors before they are used, and what an optimiser left. */
+static ss_code open_merged(ss_err *e)
+{
+    static const char *const loras[] = {"tests/golden/loras/kohya.safetensors:0.5",
+                                        "tests/golden/loras/peft-dora",
+                                        "tests/golden/loras/mid.safetensors"};
+    const ss_model_options opt = {.loras = loras, .n_loras = 3};
+    ss_model *m = NULL;
+    int n = 0;
+    ss_code rc = ss_model_open("tests/golden/loras/unet", &opt, &m, e);
+    ss_weight *const *w = rc == SS_OK ? ss_model_weights(m, &n) : NULL;
+
+    for (int i = 0; i < n && rc == SS_OK; i++)
+        rc = ss_weight_data(w[i], e) ? SS_OK : e->code;
+    ss_model_close(m);
+    return rc;
+}
+
+static ss_code open_cast(ss_err *e)
+{
+    const ss_model_options opt = {
+        .places = {.config = "tests/golden/trainings/diffusers/checkpoint-4/unet"}};
+    ss_model *m = NULL;
+    int n = 0;
+    ss_code rc = ss_model_open("tests/golden/fp8/network.safetensors", &opt, &m, e);
+    ss_weight *const *w = rc == SS_OK ? ss_model_weights(m, &n) : NULL;
+
+    for (int i = 0; i < n && rc == SS_OK; i++)
+        rc = ss_weight_data(w[i], e) ? SS_OK : e->code;
+    ss_model_close(m);
+    return rc;
+}
+
+static ss_code open_wrapped(ss_err *e)
+{
+    const ss_model_options opt = {
+        .places = {.config = "tests/golden/trainings/diffusers/checkpoint-4/unet", .ema = true}};
+    ss_model *m = NULL;
+    const ss_code rc =
+        ss_model_open("tests/golden/trainings/wrapped/both.safetensors", &opt, &m, e);
+
+    ss_model_close(m);
+    return rc;
+}
+
+static ss_code open_average(ss_err *e)
+{
+    const ss_model_options opt = {.places = {.ema = true}};
+    ss_table t = {0};
+    ss_model *m = NULL;
+    char *path = NULL;
+    ss_code rc = ss_model_open("tests/golden/trainings/diffusers/checkpoint-4", &opt, &m, e);
+
+    if (rc == SS_OK)
+        rc = ss_optimizer_find(m, &path, e);
+    if (rc == SS_OK)
+        rc = ss_optimizer_table(m, path, 0, &t, e);
+    if (rc == SS_OK && t.failed)
+        rc = ss_no_memory(e, "a table");
+    ss_table_release(&t);
+    ss_free(path);
+    ss_model_close(m);
+    return rc;
+}
+
+static void test_changed_checkpoints(void **state)
+{
+    (void)state;
+    exhaust(open_merged, 50, 10);
+    exhaust(open_cast, 50, 10);
+    exhaust(open_wrapped, 50, 10);
+    exhaust(open_average, 50, 10);
 }
 
 static ss_code write_run(ss_err *e)
@@ -267,7 +342,7 @@ int main(void)
         cmocka_unit_test(test_model),           cmocka_unit_test(test_write_run),
         cmocka_unit_test(test_read_run),        cmocka_unit_test(test_probe),
         cmocka_unit_test(test_training_config), cmocka_unit_test(test_training),
-        cmocka_unit_test(test_judge),
+        cmocka_unit_test(test_judge),           cmocka_unit_test(test_changed_checkpoints),
     };
 
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

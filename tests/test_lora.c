@@ -148,6 +148,35 @@ static void test_what_does_not_fit(void **state)
     expect("inspect " L "unet --lora $D/none", 1, "is not there");
 }
 
+/* Layers of a text encoder go into it, in the names of transformers 4 and 5. */
+static void test_text_encoder(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"text_model.encoder.layers.0.self_attn.q_proj.weight",
+                                        "encoder.layers.0.self_attn.q_proj.weight",
+                                        "encoder.layers.1.self_attn.q_proj.weight"};
+
+    for (size_t i = 0; i < N_OF(names); i++) {
+        ss_checkpoint *k = NULL;
+        ss_lora_layers layers = {0};
+        ss_err e = {0};
+
+        write_zeros("text-model.safetensors", &names[i], 1, 6, 6);
+        assert_int_equal(ss_checkpoint_open(in_tmp("text-model.safetensors"), NULL, &k, &e), SS_OK);
+        const ss_lora_target target = {names[i], ss_checkpoint_at(k, 0)};
+        const ss_code rc =
+            ss_lora_merge(k, L "kohya.safetensors", "text_encoder", &target, 1, &layers, &e);
+        assert_int_equal(rc, i < 2 ? SS_OK : SS_SHAPE);
+        assert_int_equal(layers.n, i < 2);
+        if (i < 2)
+            assert_non_null(strstr(ss_checkpoint_note(k, 1), "other components: 11 (denoiser)"));
+        else
+            assert_non_null(strstr(e.msg, "1 layer is not in the network: text_model_encoder"));
+        ss_lora_layers_release(&layers);
+        ss_checkpoint_close(k);
+    }
+}
+
 /* Two files, one after the other: the second is merged into what the first made. */
 static void test_two_files(void **state)
 {
@@ -268,7 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens),   cmocka_unit_test(test_what_does_not_fit),
         cmocka_unit_test(test_two_files), cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names),     cmocka_unit_test(test_text_encoder),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

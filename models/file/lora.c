@@ -45,6 +45,7 @@ typedef struct {
     size_t n_list;
     ss_lora_layers *layers;
     size_t n_merged, n_elsewhere, n_unknown;
+    bool strict;               /* one of the unknown layers names the component that is open */
     ss_str elsewhere, unknown; /* names of components, and of layers */
     const char *last_elsewhere;
 } merging;
@@ -181,13 +182,23 @@ static ss_code list_places(merging *m, const ss_lora_target *targets, size_t n, 
     return SS_OK;
 }
 
-static const ss_lora_target *find_target(const merging *m, const char *layer)
+static const ss_lora_target *find_place(const merging *m, const char *layer)
 {
     const place key = {.layer = (char *)(uintptr_t)layer};
     const place *hit =
         m->n_places ? bsearch(&key, m->places, m->n_places, sizeof key, by_place) : NULL;
 
     return hit ? hit->target : NULL;
+}
+
+/* Finds the weight of a layer. transformers 5 took text_model out of the names of CLIP. */
+static const ss_lora_target *find_target(const merging *m, const char *layer)
+{
+    static const char old[] = "text_model_";
+    const ss_lora_target *t = find_place(m, layer);
+
+    return !t && strncmp(layer, old, sizeof old - 1) == 0 ? find_place(m, layer + sizeof old - 1)
+                                                          : t;
 }
 
 /* Puts d in the place of t in the list. */
@@ -317,8 +328,9 @@ static void note_elsewhere(merging *m, const char *component)
     m->n_elsewhere++;
 }
 
-static void note_unknown(merging *m, const char *layer)
+static void note_unknown(merging *m, const char *component, const char *layer)
 {
+    m->strict |= *component != '\0';
     if (m->n_unknown < MAX_LISTED && m->unknown.len < MAX_LIST)
         ss_str_addf(&m->unknown, "%s%s", m->n_unknown ? ", " : "", SS_SHOW(layer));
     m->n_unknown++;
@@ -351,7 +363,7 @@ static ss_code merge_all(merging *m, ss_err *e)
         if (!is_meant(m, name->component))
             note_elsewhere(m, name->component);
         else if (!target)
-            note_unknown(m, name->layer);
+            note_unknown(m, name->component, name->layer);
         else
             rc = merge_layer(m, target, s, e);
     }
@@ -366,7 +378,7 @@ static ss_code conclude(merging *m, ss_err *e)
 
     if (m->unknown.failed || m->elsewhere.failed)
         return ss_no_memory(e, file);
-    if (m->n_unknown && (denoiser || m->n_merged))
+    if (m->n_unknown && (denoiser || m->n_merged || m->strict))
         return ss_fail(e, SS_SHAPE, "--lora: %s: %zu layer%s not in the network: %s%s", file,
                        m->n_unknown, m->n_unknown == 1 ? " is" : "s are",
                        m->unknown.s ? m->unknown.s : "", m->n_unknown > MAX_LISTED ? ", ..." : "");
