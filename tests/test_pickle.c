@@ -361,6 +361,16 @@ static void test_damaged(void **state)
     memcpy(bad, good, n);
     patch(bad, n, "little", "bigger", 6);
     fails(bad, n, SS_UNSUPPORTED, "big-endian");
+    for (int i = 0; i < 2;
+         i++) /* in the entry and in the index: the record came with PyTorch 2.1 */
+        patch(bad, n, "/byteorder", "/byteordre", 10);
+    write_file(in_tmp("older.pt"), bad, n);
+    ss_pickle_close(open_pickle(in_tmp("older.pt")));
+    memcpy(bad, good, n);
+    patch(bad, n, "/data/7", "/data/x", 7); /* another name than in the index */
+    fails(bad, n, SS_FORMAT, "/data/7 of the archive, of ");
+    patch(bad, n, "/data/7", "/data/x", 7);
+    fails(bad, n, SS_FORMAT, "the archive lacks data/7");
 }
 
 /* A tensor of 10 GiB, 0xa0000000 floats. */

@@ -249,6 +249,8 @@ static void test_commands(void **state)
 #define PROBE " --samples 1 --sigmas 1,80 --quiet"
     expect("inspect " PT, 0, "pickle");
     expect("inspect " PT " --key ema", 0, NULL);
+    expect("inspect " PLAIN " --key ema", 2,
+           "--key ema: " PLAIN "/" WHOLE ".safetensors is a file");
     expect("inspect " PT " --key nothing", 2, "there are: state_dict.model (");
     shell("cp " PLAIN "/config.json $D/ && cp $G/unet.pt $D/diffusion_pytorch_model.bin");
     expect("inspect " PLAIN " $D", 0, "0 of");

@@ -79,6 +79,10 @@ static ss_code add_shard(ss_checkpoint *k, const ss_weight_format *format, const
     k->shards = grown;
     k->shards[k->n_shards] = (shard){.format = format};
     rc = add_path(k, path, e);
+    if (rc == SS_OK && k->key && !format->has_keys)
+        rc = ss_fail(e, SS_USAGE,
+                     "--key %s: %s is a file of the format %s, which has one set of tensors",
+                     SS_SHOW(k->key), path, format->name);
     if (rc == SS_OK)
         rc = format->open(k->paths[k->n_paths - 1], k->key, &k->shards[k->n_shards].file, e);
     if (rc == SS_OK)

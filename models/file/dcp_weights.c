@@ -133,6 +133,7 @@ static const char *file(const void *shard, int i)
 const ss_weight_format ss_dcp_format = {
     .name = "DCP",
     .endings = {".metadata"},
+    .has_keys = true,
     .open = open_weights,
     .count = count,
     .at = at,
@@ -143,6 +144,7 @@ const ss_weight_format ss_dcp_format = {
 
 const ss_weight_format ss_dcp_shards_format = {
     .name = "DCP, safetensors",
+    .has_keys = true,
     .open = open_weights,
     .count = count,
     .at = at,

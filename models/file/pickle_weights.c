@@ -322,6 +322,7 @@ static const char *note(const void *shard, int i)
 const ss_weight_format ss_pickle_format = {
     .name = "pickle",
     .endings = {".bin", ".pt", ".pth", ".ckpt"},
+    .has_keys = true,
     .open = open_weights,
     .count = count,
     .at = at,

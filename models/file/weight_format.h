@@ -12,10 +12,12 @@ typedef struct {
     const char *name;       /* "safetensors" */
     const char *endings[5]; /* of its files' names, ".safetensors"; the preferred one first */
 
+    bool has_keys; /* a file may have several sets of tensors, which keys tell apart */
+
     /* Opens a file as *shard, which the functions below take. Every entry is checked before it is
      * believed: no tensor may lie outside the file, whatever the file says. path outlives the
      * shard. key says which of several sets of tensors in the file is meant (tensor_groups.h);
-     * NULL: the usual one. A format whose files have one set only ignores it. */
+     * NULL: the usual one, always for a format without has_keys. */
     ss_code (*open)(const char *path, const char *key, void **shard, ss_err *e);
     size_t (*count)(const void *shard);
     const ss_stored_tensor *(*at)(const void *shard, size_t i); /* borrowed */
