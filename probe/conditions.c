@@ -427,7 +427,9 @@ static ss_code load_prompts(const ss_condition_options *opt, const ss_network *n
     const ss_prompt_reader reader = {.needs = &about->net.needs,
                                      .name = about->path,
                                      .pipeline = about->pipeline,
-                                     .variant = net->variant};
+                                     .variant = net->variant,
+                                     .loras = net->loras,
+                                     .n_loras = net->n_loras};
     ss_code rc = ss_prompt_states_make(&texts, &reader, device, &s, e);
     if (rc == SS_OK && opt->guided)
         rc = split_rows(&s.states, texts.n_positive, &k->prompt.negative, e);

@@ -102,7 +102,10 @@ static ss_code run_encoder(work *w, ss_model *m, ss_encoded_prompts *to, ss_err 
 /* Opens a text encoder, in the variant that the denoiser has if there is such. */
 static ss_code open_encoder(const work *w, const ss_component *c, ss_model **m, ss_err *e)
 {
-    ss_model_options opt = {.weights.variant = w->denoiser->variant, .places.component = c->name};
+    ss_model_options opt = {.weights.variant = w->denoiser->variant,
+                            .places.component = c->name,
+                            .loras = w->denoiser->loras,
+                            .n_loras = w->denoiser->n_loras};
 
     if (opt.weights.variant && ss_model_open(w->place, &opt, m, NULL) == SS_OK)
         return SS_OK;

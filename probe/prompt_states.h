@@ -20,9 +20,11 @@ typedef struct {
 /* A denoiser as far as prompts matter. */
 typedef struct {
     const ss_condition_needs *needs;
-    const char *name;     /* for messages */
-    const char *pipeline; /* that it is in, or NULL: opt->tokenizer may name another */
-    const char *variant;  /* of the weights, where an encoder has such; or NULL */
+    const char *name;         /* for messages */
+    const char *pipeline;     /* that it is in, or NULL: opt->tokenizer may name another */
+    const char *variant;      /* of the weights, where an encoder has such; or NULL */
+    const char *const *loras; /* merged into the encoders, as far as they have parts for them */
+    int n_loras;
 } ss_prompt_reader;
 
 /* Encodes all texts of opt for a denoiser, in fp32 on the device. SS_USAGE if the denoiser takes no

@@ -10,6 +10,7 @@
 #include "probe/prompt_states.h"
 #include "runfile/run_reader.h"
 #include "tests/ss_command.h"
+#include "train/captions.h"
 
 #include <math.h>
 
@@ -275,6 +276,72 @@ static void test_pictures(void **state)
     expect("bisect $D/sd --prompt a --fail 'absmax(*) > 1e-6'" QUICK "--cache $D/kept", 3, NULL);
 }
 
+static const char training[] =
+    "{\"steps\": 4, \"batch\": 3, \"seed\": 1, \"model\": {"
+    " \"_class_name\": \"UNet2DConditionModel\", \"sample_size\": 8, \"in_channels\": 3,"
+    " \"out_channels\": 3, \"layers_per_block\": 1, \"block_out_channels\": [8, 16],"
+    " \"down_block_types\": [\"DownBlock2D\", \"CrossAttnDownBlock2D\"],"
+    " \"up_block_types\": [\"CrossAttnUpBlock2D\", \"UpBlock2D\"], \"attention_head_dim\": 4,"
+    " \"norm_num_groups\": 4, \"cross_attention_dim\": 16},"
+    " \"data\": {\"kind\": \"folder\", \"path\": \"pictures\", \"text\": \"sd\", \"dropout\": 0.2},"
+    " \"statistics\": {\"every\": 4}, \"checkpoints\": {\"every\": 4}}";
+
+/* Rows of two labels are those of their texts, and a null class is the empty one. */
+static void check_captions(void)
+{
+    const ss_data_options o = {.kind = SS_DATA_FOLDER,
+                               .path = in_tmp("pictures"),
+                               .h = 8,
+                               .w = 8,
+                               .c = 3,
+                               .null_class = SS_NO_CAPTION,
+                               .rare = -1,
+                               .rare_every = 100,
+                               .rare_scale = 1};
+    const ss_condition_needs needs = {.text_width = 16};
+    const ss_ctx_options device = {.threads = 2};
+    const char *texts[] = {"a dog", "a cat", ""};
+    const ss_prompt_options prompts = {.positive = texts, .n_positive = 3};
+    const ss_prompt_reader reader = {.needs = &needs, .name = "x", .pipeline = in_tmp("sd")};
+    const int64_t label[] = {1, 0, 2, SS_NO_CAPTION};
+    static const int want[] = {1, 0, 1, 2};
+    ss_condition told = {0};
+    ss_prompt_states s;
+    ss_captions *k = NULL;
+    ss_data *d = NULL;
+    ss_err e = {0};
+
+    if (ss_data_open(&o, &d, &e) != SS_OK ||
+        ss_captions_open(d, in_tmp("sd"), &needs, &device, 4, &k, &e) != SS_OK ||
+        ss_prompt_states_make(&prompts, &reader, &device, &s, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_captions_tell(k, &told);
+    ss_captions_batch(k, label, 4);
+    const size_t row = (size_t)(told.tokens * told.width);
+    for (int i = 0; i < 4; i++)
+        assert_memory_equal(told.encoder_hidden_states + (size_t)i * row,
+                            s.states.values + (size_t)want[i] * row, row * sizeof(float));
+    ss_prompt_states_release(&s);
+    ss_captions_close(k);
+    ss_data_close(d);
+}
+
+static void test_captions(void **state)
+{
+    (void)state;
+    shell("mkdir $D/pictures && cp docs/growth.png $D/pictures/a.png && "
+          "cp docs/heat.png $D/pictures/b.png && { "
+          "echo '{\"file\": \"a.png\", \"text\": \"a dog\"}'; "
+          "echo '{\"file\": \"b.png\", \"text\": \"a cat\"}'; "
+          "echo '{\"file\": \"a.png\", \"text\": \"a cat\"}'; } > $D/pictures/captions.jsonl");
+    check_captions();
+    write_file(in_tmp("train.json"), training, sizeof training - 1);
+    expect("train $D/train.json -o $D/trained --quiet --threads 1", 0, NULL);
+    expect("train $D/train.json -o $D/x --set data.text=pictures --quiet", 2, "has no text encoder");
+    expect("train $D/train.json -o $D/x --set data.text=null --quiet", 2, "data.text names");
+    shell("ls $D/trained");
+}
+
 static void test_what_is_missing(void **state)
 {
     (void)state;
@@ -300,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_components),
         cmocka_unit_test(test_tokens_of_a_run),
         cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_captions),
         cmocka_unit_test(test_what_is_missing),
     };
     return cmocka_run_group_tests(tests, make_pipelines, remove_tmp);
