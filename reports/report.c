@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 #include "base/outdir.h"
+#include "base/str.h"
+#include "reports/components.h"
 #include "reports/overview.h"
 #include "reports/page/provenance.h"
 #include "reports/sections/samples.h"
@@ -23,6 +25,7 @@ typedef struct {
     ss_format formats[SS_MAX_FORMATS];
     int n_formats;
     ss_run **runs;
+    bool components;               /* the runs are of several components of a pipeline */
     ss_analysis *analyses;         /* [n_runs] */
     ss_training_analysis training; /* of the only run, if that is over training steps */
 } writer;
@@ -66,6 +69,28 @@ static void lead_with_own(writer *w)
     w->formats[0] = own;
 }
 
+/* Analyses run i; of the globs of several components those that match in this one. */
+static ss_code analyse(writer *w, int i, ss_err *e)
+{
+    const char **globs = ss_calloc((size_t)w->opt->n_modules + 1, sizeof *globs);
+    ss_run *r = w->runs[i];
+    ss_code rc = globs ? SS_OK : ss_no_memory(e, "a report");
+    int n = w->opt->n_modules;
+
+    for (int g = 0; g < n && rc == SS_OK; g++)
+        globs[g] = w->opt->modules[g];
+    if (rc == SS_OK && w->components && n) {
+        n = ss_globs_of_run(r, w->opt->modules, n, globs);
+        if (!n)
+            rc = ss_fail(e, SS_USAGE, "%s: no module matches --modules; leave this run out",
+                         r->path);
+    }
+    if (rc == SS_OK)
+        rc = ss_analysis_make(r, globs, n, w->formats, w->n_formats, &w->analyses[i], e);
+    ss_free(globs);
+    return rc;
+}
+
 static ss_code open_runs(writer *w, ss_err *e)
 {
     /* a run over training steps has nothing to be compared with */
@@ -78,19 +103,25 @@ static ss_code open_runs(writer *w, ss_err *e)
     if (!w->runs || !w->analyses)
         return ss_no_memory(e, "a report");
     for (int i = 0; i < w->opt->n_runs && rc == SS_OK; i++) {
-        if ((rc = open(w->opt->runs[i], &w->runs[i], e)) != SS_OK ||
-            (rc = ss_run_set_code(w->runs[i], w->opt->as, w->opt->attention, e)) != SS_OK)
-            break;
-        if (w->runs[i]->steps)
-            lead_with_own(w);
-        if (w->runs[i]->steps)
-            return ss_training_analysis_make(w->runs[i], w->opt->modules, w->opt->n_modules,
-                                             w->formats, w->n_formats, &w->training, e);
-        rc = ss_analysis_make(w->runs[i], w->opt->modules, w->opt->n_modules, w->formats,
-                              w->n_formats, &w->analyses[i], e);
+        if ((rc = open(w->opt->runs[i], &w->runs[i], e)) == SS_OK)
+            rc = ss_run_set_code(w->runs[i], w->opt->as, w->opt->attention, e);
     }
+    if (rc == SS_OK && w->runs[0]->steps) {
+        lead_with_own(w);
+        return ss_training_analysis_make(w->runs[0], w->opt->modules, w->opt->n_modules, w->formats,
+                                         w->n_formats, &w->training, e);
+    }
+    w->components = rc == SS_OK && ss_runs_are_components(w->runs, w->opt->n_runs);
+    if (w->components && w->opt->steps)
+        rc = ss_fail(e, SS_USAGE,
+                     "--steps is for runs of one network; these are of several components");
+    for (int i = 0; i < w->opt->n_runs && rc == SS_OK; i++)
+        rc = analyse(w, i, e);
     if (rc == SS_OK)
         ss_analysis_name(w->analyses, w->opt->n_runs);
+    for (int i = 0; i < w->opt->n_runs && rc == SS_OK && w->components; i++)
+        snprintf(w->analyses[i].name, sizeof w->analyses[i].name, "%s",
+                 ss_component_name(w->runs[i]));
     return rc;
 }
 
@@ -98,6 +129,19 @@ static void lead(ss_page *p, const ss_analysis *x)
 {
     const ss_run *r = x->run;
 
+    if (ss_run_is_text(r)) {
+        html_element(p->f, "p", "lead",
+                     "%s, a text encoder, %d modules, %d prompts of %d tokens. Largest activations "
+                     "are those of what modules put out, over all prompts and tokens; headroom "
+                     "and overflow are of what they take in, too.",
+                     *r->family ? r->family : "A model of unknown family", r->n_real, r->n_inputs,
+                     r->n_samples);
+        return;
+    }
+    if (ss_run_is_vae(r))
+        html_element(p->f, "p", "lead",
+                     "An autoencoder: sigma is the noise of the latents that its decoder is given, "
+                     "and its encoder runs for inputs that are pictures.");
     html_element(
         p->f, "p", "lead",
         "%s, %d modules, %d inputs at %d noise levels, %d samples each. Largest activations "
@@ -154,14 +198,20 @@ static ss_code write_pages(writer *w, ss_err *e)
     ss_code rc = pages ? SS_OK : ss_no_memory(e, "a report");
 
     for (int i = 0; i < n && rc == SS_OK; i++) {
-        snprintf(pages[i], sizeof pages[i], "run-%d.html", i + 1);
-        snprintf(prefix, sizeof prefix, "run-%d-", i + 1);
+        snprintf(prefix, sizeof prefix, "run-%d", i + 1);
+        if (w->components)
+            ss_component_page_name(w->runs[i], prefix, sizeof prefix);
+        snprintf(pages[i], sizeof pages[i], "%.26s.html", prefix);
+        snprintf(prefix + strlen(prefix), sizeof prefix - strlen(prefix), "-");
         rc = run_page(w, i, pages[i], prefix, w->analyses[i].name, e);
     }
     snprintf(title, sizeof title, "%s and %d more", w->analyses[0].name, n - 1);
     if (n == 2)
         snprintf(title, sizeof title, "%s and %s", w->analyses[0].name, w->analyses[1].name);
-    if (rc == SS_OK)
+    if (rc == SS_OK && w->components)
+        rc = ss_components_page(&all, w->opt->title ? w->opt->title : "Which component fails first",
+                                w->summary, e);
+    else if (rc == SS_OK)
         rc = ss_overview_write(&all, w->opt->title ? w->opt->title : title, w->summary, e);
     ss_free(pages);
     return rc;

@@ -116,7 +116,18 @@ static void say_growth(ss_page *p, const ss_analysis *x)
         return;
     }
     ss_site_name(x->run, ss_analysis_origin(x, 0), name, sizeof name);
-    if (x->n < 2)
+    if (ss_run_is_text(x->run)) {
+        const ss_cell at = {top->peak_sigma, top->peak_input, top->peak_sample};
+        char place[300], over[64] = "";
+
+        if (!isnan(top->over_median))
+            snprintf(over, sizeof over, ": %.3g times that of the median token", top->over_median);
+        ss_summary_say(p, SS_SAID_MEASURED, "growth",
+                       "The largest activation%s is %.4g, in %s, at "
+                       "%s%s.",
+                       of_finite(x), top->peak, name, ss_cell_name(x->run, at, place, sizeof place),
+                       over);
+    } else if (x->n < 2)
         ss_summary_say(p, SS_SAID_MEASURED, "growth",
                        "The largest activation%s is %.4g, in %s. With one noise level there is no "
                        "growth to speak of.",
@@ -145,8 +156,10 @@ static void say_stages(ss_page *p, const ss_analysis *x)
     if (!row || !both || x->n < 2 || !isfinite(row->absmax_ratio)) {
         ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
                        "Whether the decoder grows more than the encoder: %s.",
-                       !both            ? "the module paths do not name both"
-                       : x->n < 2       ? "there is one noise level"
+                       !both && ss_run_is_vae(x->run) ? "one of them did not run, as the encoder "
+                                                        "does where no input is a picture"
+                       : !both                        ? "the module paths do not name both"
+                       : x->n < 2                     ? "there is one noise level"
                        : x->bad.n_sites ? "at the highest sigma one of them has no finite value"
                                         : "at the highest sigma one of them has nothing but zeros");
         return;
@@ -187,7 +200,19 @@ static void say_headroom(ss_page *p, const ss_analysis *x)
         const ss_overflow_row *over = first_overflow(&x->overflow[i]);
         const ss_headroom_row *least = &x->headroom.rows[0];
 
-        if (over)
+        if (over && ss_run_is_text(x->run)) {
+            const ss_cell at = {over->sigma, over->input, over->sample};
+            char place[300] = "its weights";
+
+            if (!over->weights)
+                ss_cell_name(x->run, at, place, sizeof place);
+            ss_summary_say(p, SS_SAID_BAD, "headroom",
+                           "%s would overflow in %d modules, for the first prompt that does in %s "
+                           "(%.4g; the format ends at %g), at %s.",
+                           x->format[i].name, x->headroom.n_negative[i],
+                           ss_site_name(x->run, over->first, name, sizeof name), over->absmax,
+                           x->format[i].max, place);
+        } else if (over)
             ss_summary_say(p, SS_SAID_BAD, "headroom",
                            "%s would overflow in %d modules, from sigma %.3g on; there first in %s "
                            "(%.4g; the format ends at %g), with input %s.",
@@ -411,6 +436,8 @@ static void say_structure(ss_page *p, const ss_analysis *x)
 
 void ss_summary_run(ss_page *p, const ss_analysis *x)
 {
+    const bool text = ss_run_is_text(x->run), denoiser = !text && !ss_run_is_vae(x->run);
+
     if (x->n == 0) {
         ss_summary_say(p, SS_SAID_UNKNOWN, NULL,
                        "No noise level of this run is finished, so there is nothing to show. Go "
@@ -424,15 +451,19 @@ void ss_summary_run(ss_page *p, const ss_analysis *x)
                        x->n, x->run->n_sigmas);
     say_finite(p, x);
     say_growth(p, x);
-    say_stages(p, x);
+    if (!text)
+        say_stages(p, x);
     say_headroom(p, x);
     say_structure(p, x);
     say_weights(p, x);
     say_attention(p, x);
-    say_spectra(p, x);
-    say_maps(p, x);
+    if (!text) {
+        say_spectra(p, x);
+        say_maps(p, x);
+    }
     say_channels(p, x);
     say_dead(p, x);
     say_tokens(p, x);
-    say_loss(p, x);
+    if (denoiser)
+        say_loss(p, x);
 }

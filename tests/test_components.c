@@ -3,6 +3,8 @@
 #include "analyze/one/growth.h"
 #include "analyze/several/components.h"
 #include "base/mem.h"
+#include "reports/page/plot.h"
+#include "reports/report.h"
 #include "tests/component_synth.h"
 
 #include <stdio.h>
@@ -496,6 +498,80 @@ static void test_tables_of_text(void **state)
     ss_run_close(run);
 }
 
+/* ---- report ---- */
+
+static char *contents(const char *folder, const char *file)
+{
+    char path[200];
+    char *text = ss_calloc(1, 1 << 22);
+
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_true(fread(text, 1, (1 << 22) - 1, f) > 0);
+    fclose(f);
+    return text;
+}
+
+/* Writes a report of three runs, sick or not, of which no figure may fail. */
+static char *report(const cs_run *r, const char *folder)
+{
+    const char *runs[CS_COMPONENTS];
+    char version[64];
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    ss_err e = {0};
+
+    for (int i = 0; i < CS_COMPONENTS; i++) {
+        cs_write(&r[usual[CS_COMPONENTS - 1 - i]], paths[i]);
+        runs[i] = paths[i];
+    }
+    opt.runs = runs;
+    opt.n_runs = CS_COMPONENTS;
+    opt.folder = folder;
+    opt.replace = true;
+    if (ss_report_write(&opt, &sum, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    if (*ss_plot_version(version, sizeof version) && sum.n_missing)
+        fail_msg("%s", sum.problem);
+    for (int i = 0; i < CS_COMPONENTS; i++) {
+        snprintf(version, sizeof version, "%s.html", cs_names[i]);
+        ss_free(contents(folder, version));
+    }
+    return contents(folder, "index.html");
+}
+
+static void test_report(void **state)
+{
+    cs_run r[] = {cs_all(CS_TEXT, 10), cs_all(CS_UNET, 7640), cs_all(CS_VAE, 500)};
+    char folder[64], command[128];
+
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/ss-components-report-%d", (int)getpid());
+    r[CS_TEXT].value[CS_LAYER][0][0][1] = 1.2e5f;
+    char *page = report(r, folder);
+    assert_non_null(strstr(page, "fp16: the text encoder alone fails: text_encoder "
+                                 "encoder.block.0.layer.1.DenseReluDense.wo reaches 1.2e+05 at "
+                                 "token 1 &#39;cat&#39; of prompt &quot;a cat&quot;"));
+    assert_non_null(strstr(page, "<a href=\"text_encoder.html\">text_encoder</a>"));
+    assert_non_null(strstr(page, "components.png"));
+    ss_free(page);
+    page = contents(folder, "text_encoder.html");
+    assert_non_null(strstr(page, "Module by token"));
+    assert_null(strstr(page, "sigma 0"));
+    ss_free(page);
+    for (int k = 0; k < 3; k++) {
+        const float x = k == 0 ? INFINITY : k == 1 ? 0 : NAN;
+
+        for (int i = 0; i < CS_COMPONENTS; i++)
+            r[i] = cs_all(i, x);
+        r[CS_VAE].n_done = k;
+        ss_free(report(r, folder));
+    }
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -512,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_attention_that_is_not_due),
         cmocka_unit_test(test_tables_of_text),
+        cmocka_unit_test(test_report),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -30,8 +30,7 @@ static int rank_of(const ss_run *r)
     return i;
 }
 
-/* The component's folder, or else the class of the network, or its role. */
-static const char *name_of(const ss_run *r)
+const char *ss_component_name(const ss_run *r)
 {
     if (*r->component || *r->family)
         return *r->component ? r->component : r->family;
@@ -48,17 +47,20 @@ static int in_passing_order(const void *a, const void *b)
     return strcmp(x->component, y->component);
 }
 
+/* True for runs of one component. One that was probed from its own folder, without a pipeline, may
+ * be any of its role. */
 static bool is_same(const ss_run *a, const ss_run *b)
 {
-    return rank_of(a) == rank_of(b) && strcmp(a->component, b->component) == 0;
+    return rank_of(a) == rank_of(b) &&
+           (!*a->component || !*b->component || strcmp(a->component, b->component) == 0);
 }
 
 bool ss_runs_are_components(ss_run *const *runs, int n)
 {
-    for (int i = 1; i < n; i++) {
-        if (!is_same(runs[0], runs[i]))
-            return true;
-    }
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < i; k++)
+            if (!is_same(runs[i], runs[k]))
+                return true;
     return false;
 }
 
@@ -256,7 +258,7 @@ static ss_code judge(const ss_verdicts *v, const char *const *globs, int n_globs
     look l = {.r = c->run, .bad = &bad};
     ss_code rc = kept ? SS_OK : ss_no_memory(e, c->run->path);
 
-    c->name = name_of(c->run);
+    c->name = ss_component_name(c->run);
     c->role = rank_of(c->run) < N_ROLES ? order[rank_of(c->run)].text : c->name;
     c->emulated = !ss_run_is_f32(c->run) && *c->run->precision;
     for (int f = 0; f < v->n_formats; f++)
@@ -320,7 +322,7 @@ ss_code ss_verdicts_find(ss_run *const *runs, int n, const char *const *globs, i
                          "%s and %s are both of the component %s; runs of one component over "
                          "checkpoints are a trend: give them alone",
                          v->list[i - 1].run->path, v->list[i].run->path,
-                         SS_SHOW(name_of(v->list[i].run)));
+                         SS_SHOW(ss_component_name(v->list[i].run)));
         if (i && !is_beside(v->list[0].run->model_path, v->list[i].run->model_path))
             v->one_pipeline = false;
         if (rc == SS_OK)

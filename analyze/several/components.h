@@ -66,6 +66,9 @@ typedef struct {
  * runs of one component are a trend. */
 bool ss_runs_are_components(ss_run *const *runs, int n);
 
+/* The component's folder, or else the class of the network, or its role; borrowed. */
+const char *ss_component_name(const ss_run *r);
+
 /* Keeps those globs that match a module of the run; kept has room for all. Returns how many. */
 int ss_globs_of_run(const ss_run *r, const char *const *globs, int n_globs, const char **kept);
 

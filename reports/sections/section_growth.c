@@ -235,14 +235,19 @@ ss_code ss_section_growth(ss_page *page, const ss_analysis *x, ss_err *e)
 
     if (x->growth.n == 0 || x->n == 0)
         return SS_OK;
-    ss_page_section(page, "growth", "Activation growth over the noise level");
+    const bool text = ss_run_is_text(x->run);
+
+    ss_page_section(page, "growth",
+                    text ? "The largest activations, over tokens"
+                         : "Activation growth over the noise level");
     if (x->stages.n && x->n > 1)
         rc = stages(page, x, e);
     if (rc == SS_OK && x->n > 1)
         rc = modules(page, x, e);
     if (rc == SS_OK && (rc = ss_growth_table(x->run, &x->growth, TABLE_ROWS, &t, e)) == SS_OK)
         ss_page_table(page, &t);
-    if (rc == SS_OK && x->stages.n && (rc = ss_stages_table(x->run, &x->stages, &t, e)) == SS_OK)
+    if (rc == SS_OK && !text && x->stages.n &&
+        (rc = ss_stages_table(x->run, &x->stages, &t, e)) == SS_OK)
         ss_page_table(page, &t);
     return rc;
 }

@@ -144,6 +144,8 @@ ss_code ss_section_heat(ss_page *page, const ss_analysis *x, ss_err *e)
 
     if (x->produced.n == 0 || x->n == 0)
         return SS_OK;
+    if (ss_run_is_text(x->run))
+        return ss_section_prompts(page, x, e);
     ss_page_section(page, "heat", "Module by noise level");
     if (x->rows.n > 1 && x->n > 1)
         rc = picture(page, x, e);

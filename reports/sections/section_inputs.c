@@ -24,8 +24,13 @@ static double largest(const float *x, int64_t n)
     return m;
 }
 
+/* Pictures of a run file, and what a figure says of them. */
+typedef struct {
+    const char *set, *name, *what;
+} picture_set;
+
 /* A row for each input, a column for each noise level; sample 0. */
-static ss_code pictures(ss_page *page, const ss_analysis *x, ss_err *e)
+static ss_code pictures(ss_page *page, const ss_analysis *x, const picture_set *from, ss_err *e)
 {
     ss_run *r = x->run;
     const int n_inputs = shown_inputs(r);
@@ -38,23 +43,23 @@ static ss_code pictures(ss_page *page, const ss_analysis *x, ss_err *e)
     float *v;
     ss_code rc;
 
-    if (!ss_run_has_pictures(r, "/inputs/x", &shape) ||
+    if (!ss_run_has_pictures(r, from->set, &shape) ||
         !ss_sample_size_of(shape.rank, shape.dim, &size))
         return SS_OK;
     ss_frames_tile(size, TILE, &h, &w);
     if (!(v = ss_alloc((size_t)shape.n, sizeof *v)))
-        return ss_fail(e, SS_NOMEM, "%s: /inputs/x: out of memory", r->path);
+        return ss_fail(e, SS_NOMEM, "%s: %s: out of memory", r->path, from->set);
     if ((rc = ss_tiles_new(&t, n_inputs, n_levels * ss_frames_shown(size, frames), h, w, e)) !=
         SS_OK)
         goto out;
     for (int i = 0; i < n_inputs; i++) {
         for (int k = 0; k < n_levels; k++) {
-            if ((rc = ss_run_picture(r, "/inputs/x", i, x->order[levels[k]], 0, v, e)) != SS_OK)
+            if ((rc = ss_run_picture(r, from->set, i, x->order[levels[k]], 0, v, e)) != SS_OK)
                 goto out;
             ss_frames_put(&t, i, k, v, size, largest(v, shape.n));
         }
     }
-    ss_str_add(&caption, "What the network saw, first sample. Rows from the top: ");
+    ss_str_addf(&caption, "%s, first sample. Rows from the top: ", from->what);
     for (int i = 0; i < n_inputs; i++)
         ss_str_addf(&caption, "%s%s", i ? "; " : "", r->inputs[i]);
     ss_str_add(&caption, ". Columns: sigma ");
@@ -65,11 +70,11 @@ static ss_code pictures(ss_page *page, const ss_analysis *x, ss_err *e)
     ss_str_add(&caption, " Each picture is scaled by its own largest value, at least 1.");
     if (size.channels > 3)
         ss_str_add(&caption, " The first three channels as red, green and blue.");
-    ss_str_addf(&alt, "Inputs of the network: %d inputs at %d noise levels.", n_inputs, n_levels);
+    ss_str_addf(&alt, "%s: %d inputs at %d noise levels.", from->what, n_inputs, n_levels);
     if (caption.failed || alt.failed)
         rc = ss_no_memory(e, r->path);
     else
-        rc = ss_page_pixels(page, &t.sheet, "inputs",
+        rc = ss_page_pixels(page, &t.sheet, from->name,
                             t.sheet.w < SS_PAGE_WIDTH ? t.sheet.w : SS_PAGE_WIDTH, alt.s, caption.s,
                             e);
 out:
@@ -286,10 +291,17 @@ ss_code ss_section_inputs(ss_page *page, const ss_analysis *x, ss_err *e)
     ss_table t;
     ss_code rc;
 
-    if (x->n == 0 || !x->absmax)
+    static const picture_set inputs = {"/inputs/x", "inputs", "What the network saw"};
+    static const picture_set latents = {"/inputs/x", "inputs", "Latents that the decoder saw"};
+    static const picture_set decoded = {"/outputs/denoised", "decoded",
+                                        "Pictures that the decoder made of them"};
+
+    if (x->n == 0 || !x->absmax || ss_run_is_text(x->run))
         return SS_OK;
     ss_page_section(page, "inputs", "Inputs, their spectra, and what they cause");
-    rc = pictures(page, x, e);
+    rc = pictures(page, x, ss_run_is_vae(x->run) ? &latents : &inputs, e);
+    if (rc == SS_OK && ss_run_is_vae(x->run))
+        rc = pictures(page, x, &decoded, e);
     if (rc == SS_OK && x->n > 1)
         rc = curves(page, x, e);
     if (rc == SS_OK && x->has_spectra)

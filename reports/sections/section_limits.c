@@ -180,8 +180,11 @@ ss_code ss_section_histograms(ss_page *page, const ss_analysis *x, ss_err *e)
         ss_plot_label(&p, ss_site_name(r, top[i], name, sizeof name));
         ss_plot_add(&p, "\nplot ");
         for (int k = 0; k < n_levels; k++)
-            ss_plot_addf(&p, "%s$h%d_%d using 1:2 with histeps lt %d title 'sigma %.3g'",
-                         k ? ", " : "", i, k, k + 1, r->sigmas[x->order[levels[k]]]);
+            if (ss_run_is_text(r))
+                ss_plot_addf(&p, "$h%d_%d using 1:2 with histeps lt 1 title 'all tokens'", i, k);
+            else
+                ss_plot_addf(&p, "%s$h%d_%d using 1:2 with histeps lt %d title 'sigma %.3g'",
+                             k ? ", " : "", i, k, k + 1, r->sigmas[x->order[levels[k]]]);
         ss_plot_add(&p, "\n");
     }
     ss_plot_add(&p, "unset multiplot\n");

@@ -185,8 +185,10 @@ ss_code ss_section_player(ss_page *page, const ss_analysis *x, ss_err *e)
                  "Slide, play, or use the arrow keys.%s%s%s The bars are the largest |x| in "
                  "forward order, on one logarithmic scale (%s); red: overflows %s.",
                  n_frames ? " The upper row is what the network saw" : "",
-                 n_frames ? denoised ? ", the lower one what it takes for the clean picture." : "."
-                          : "",
+                 !n_frames               ? ""
+                 : !denoised             ? "."
+                 : ss_run_is_vae(x->run) ? ", the lower one the picture that it made of it."
+                                         : ", the lower one what it takes for the clean picture.",
                  videos.s ? videos.s : "", x->rows_are, x->format[0].name);
     ss_str_release(&videos);
     controls(f, x->n);

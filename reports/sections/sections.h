@@ -30,6 +30,9 @@
 SS_SECTIONS(X)
 #undef X
 
+/* #heat of a text encoder: module by token, a figure for each of the first prompts. */
+ss_code ss_section_prompts(ss_page *p, const ss_analysis *x, ss_err *e);
+
 enum { SS_SHOWN_INPUTS = 8 }; /* inputs that a figure shows: the first ones of many */
 
 /* The list of the network's structure, #structure, each row an anchor of its own, #structure-1;

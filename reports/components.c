@@ -1,0 +1,214 @@
+/* components.c - see components.h */
+#include "reports/components.h"
+
+#include "base/mem.h"
+#include "base/version.h"
+#include "reports/summary.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LONGEST = 24 }; /* name of a page */
+
+void ss_component_page_name(const ss_run *r, char *out, size_t n)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    const char *name = r->component;
+    const size_t length = strlen(name);
+
+    if (length && length <= LONGEST && strspn(name, plain) == length && strcmp(name, "index") != 0)
+        snprintf(out, n, "%s", name);
+}
+
+static const char *page_of(const ss_overview *o, const ss_run *r)
+{
+    int i = 0;
+
+    while (o->runs[i] != r)
+        i++;
+    return o->pages[i];
+}
+
+static bool fails(const ss_verdict *x)
+{
+    return x->kind == SS_VERDICT_OVERFLOWS || x->kind == SS_VERDICT_NOT_FINITE;
+}
+
+/* Classes the sentence of a format: trouble, no trouble, or not known for all. */
+static ss_said said_of(const ss_verdicts *v, int f)
+{
+    ss_said said = SS_SAID_GOOD;
+
+    for (int i = 0; i < v->n; i++) {
+        const ss_component_verdicts *c = &v->list[i];
+
+        if (fails(&c->verdict[f]))
+            return SS_SAID_BAD;
+        if (c->why || !c->run->complete || *c->limit || c->n_bad_weights)
+            said = SS_SAID_UNKNOWN;
+    }
+    return said;
+}
+
+static void say(ss_page *p, const ss_verdicts *v)
+{
+    ss_summary_begin(p);
+    for (int f = 0; f < v->n_formats; f++) {
+        char *text = ss_verdicts_say(v, f);
+
+        ss_summary_say(p, said_of(v, f), "components", "%s", text ? text : "");
+        ss_free(text);
+    }
+    ss_summary_end(p);
+}
+
+static void number(FILE *f, double v, const char *format)
+{
+    if (isnan(v)) {
+        html_raw(f, "<td class=\"n\">\xe2\x80\x93</td>");
+        return;
+    }
+    fprintf(f, "<td class=\"n\" data-v=\"%.9g\">", v);
+    html_textf(f, format, v);
+    html_raw(f, "</td>");
+}
+
+/* Where a value is, in few words: a token without its prompt. */
+static const char *place_of(const ss_run *r, const ss_verdict *x, char *out, size_t n)
+{
+    return ss_run_is_text(r) && x->cell.sigma >= 0
+               ? ss_run_sample_name(r, x->cell.input, x->cell.sample, out, n)
+               : ss_verdict_place(r, x, out, n);
+}
+
+/* The components with a link to the page of each, by the first format. */
+static void links(ss_page *p, const ss_overview *o, const ss_verdicts *v)
+{
+    FILE *f = p->f;
+    char name[512], place[256];
+
+    html_raw(f, "<div class=\"scroll\"><table class=\"data\"><thead><tr><th>component</th>"
+                "<th>class</th><th>in ");
+    html_text(f, v->formats[0].name);
+    html_raw(f, "</th><th>where</th><th>at</th><th>largest |x|</th><th>bits</th></tr>"
+                "</thead><tbody>\n");
+    for (int i = 0; i < v->n; i++) {
+        const ss_component_verdicts *c = &v->list[i];
+        const ss_verdict *x = &c->verdict[0];
+
+        html_raw(f, "<tr><td><a href=\"");
+        html_text(f, page_of(o, c->run));
+        html_raw(f, "\">");
+        html_text(f, c->name);
+        html_raw(f, "</a></td>");
+        html_element(f, "td", NULL, "%s", c->run->family);
+        html_element(f, "td", NULL, "%s%s",
+                     x->kind == SS_VERDICT_NOT_FINITE  ? "inf or NaN"
+                     : x->kind == SS_VERDICT_OVERFLOWS ? "overflows"
+                     : x->kind == SS_VERDICT_FITS      ? "fits"
+                                                       : c->why,
+                     c->run->complete ? "" : " (unfinished)");
+        html_element(f, "td", "path", "%s",
+                     x->site.module < 0 ? "" : ss_site_name(c->run, x->site, name, sizeof name));
+        html_element(f, "td", NULL, "%s", place_of(c->run, x, place, sizeof place));
+        number(f, x->largest, "%.4g");
+        number(f, x->bits, "%.1f");
+        html_raw(f, "</tr>\n");
+    }
+    html_raw(f, "</tbody></table></div>\n");
+}
+
+/* True for a format whose headroom is worth a point: others have f32's range. */
+static bool is_drawn(const ss_format *f)
+{
+    return f->exp_bits < 8;
+}
+
+/* Headroom of the components, a row each, a point for each format. */
+static ss_code figure(ss_page *page, const ss_verdicts *v, ss_err *e)
+{
+    ss_plot p = {0};
+    char alt[400] = "Headroom in bits of each component.";
+    int n_points = 0, shown = 0;
+
+    ss_plot_add(&p, "$d << EOD\n");
+    for (int i = 0; i < v->n; i++) {
+        ss_plot_addf(&p, "%d", i);
+        for (int f = 0; f < v->n_formats; f++) {
+            const double bits = v->list[i].verdict[f].bits;
+
+            ss_plot_add(&p, " ");
+            ss_plot_number(&p, bits);
+            n_points += is_drawn(&v->formats[f]) && isfinite(bits);
+        }
+        ss_plot_add(&p, "\n");
+    }
+    ss_plot_addf(&p,
+                 "EOD\nset lmargin 24\nset border 1\nset yrange [%d.5:-0.5]\n"
+                 "set xlabel 'headroom in bits (powers of two left); less than 0 overflows'\n"
+                 "set key outside top horizontal\nset ytics scale 0 (",
+                 v->n - 1);
+    for (int i = 0; i < v->n; i++) {
+        ss_plot_add(&p, i ? "," : "");
+        ss_plot_label(&p, v->list[i].name);
+        ss_plot_addf(&p, " %d", i);
+    }
+    ss_plot_addf(&p, ")\nset arrow from 0,graph 0 to 0,graph 1 nohead lt %d\nplot ", SS_PLOT_LIMIT);
+    for (int f = 0; f < v->n_formats; f++) {
+        if (!is_drawn(&v->formats[f]))
+            continue;
+        ss_plot_addf(&p, "%s$d using %d:1 with points lt %d ps 1.6 title '%s'", shown++ ? ", " : "",
+                     f + 2, f + 1, v->formats[f].name);
+    }
+    ss_plot_add(&p, "\n");
+    if (!shown || !n_points) {
+        ss_str_release(&p.script);
+        ss_page_nothing(page, shown ? "no component has a finite headroom."
+                                    : "formats with fp32's range have some 100 bits left.");
+        return SS_OK;
+    }
+    return ss_page_figure(page, &p, "components", SS_PAGE_WIDTH, 150 + 34 * v->n, alt,
+                          "The place of each component that the table names: log2 of the format's "
+                          "largest number over the largest |x| there. No point: what is inf or "
+                          "NaN, or was not judged.",
+                          e);
+}
+
+static ss_code body(ss_page *p, const ss_overview *o, const ss_verdicts *v, ss_err *e)
+{
+    ss_table t;
+    ss_code rc;
+
+    html_element(p->f, "p", "lead",
+                 "%d components of a pipeline%s, in the order in which a sample passes them.", v->n,
+                 v->one_pipeline ? "" : " (their models are of different folders)");
+    html_raw(p->f, "</header>\n<main>\n");
+    say(p, v);
+    links(p, o, v);
+    ss_page_section(p, "components", "Headroom of each component");
+    rc = figure(p, v, e);
+    if (rc == SS_OK && (rc = ss_verdicts_table(v, &t, e)) == SS_OK)
+        ss_page_table(p, &t);
+    ss_page_section(p, "made", "How this was made");
+    html_raw(p->f, "<p>Each component's own page says how its run was made. This report:</p><pre>");
+    html_text(p->f, o->opt->command ? o->opt->command : "");
+    html_raw(p->f, "</pre>\n<p>sigmascope " SS_VERSION "</p>\n</main>\n");
+    return rc;
+}
+
+ss_code ss_components_page(const ss_overview *o, const char *title, ss_report_summary *summary,
+                           ss_err *e)
+{
+    ss_verdicts v = {0};
+    ss_page page = {0};
+    ss_code rc = ss_verdicts_find(o->runs, o->n, o->opt->modules, o->opt->n_modules, o->format,
+                                  o->n_formats, &v, e);
+
+    if (rc == SS_OK)
+        rc = ss_page_begin(&page, o->folder, "index.html", "", title, summary, e);
+    if (rc == SS_OK && (rc = body(&page, o, &v, e)) == SS_OK)
+        rc = ss_page_end(&page, e);
+    ss_page_discard(&page);
+    ss_verdicts_release(&v);
+    return rc;
+}
