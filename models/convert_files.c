@@ -191,41 +191,49 @@ ss_code ss_convert_copy_rest(const char *from, const char *to, ss_err *e)
     return rc;
 }
 
-/* Copies FROM/NAME, a tokenizer's folder, if it is there, and says so in the index. */
-static ss_code copy_tokenizer(const char *from, const char *name, const char *to, json_t *index,
-                              bool *found, ss_err *e)
-{
-    char *path = ss_path_join(from, name);
-    ss_code rc = path ? SS_OK : ss_no_memory(e, name);
+/* The pair of a text encoder and its tokenizer. */
+static const char *const pairs[][2] = {{"text_encoder", "tokenizer"},
+                                       {"text_encoder_2", "tokenizer_2"}};
 
-    if (rc == SS_OK && ss_is_dir(path)) {
-        *found = true;
-        rc = copy_folder(from, name, to, false, e);
-        if (rc == SS_OK && index &&
-            json_object_set_new(index, name, json_pack("[s, s]", "transformers", "CLIPTokenizer")))
-            rc = ss_no_memory(e, name);
-    }
-    ss_free(path);
+/* True where the index, which may be NULL, has the text encoder. */
+static bool has_encoder(const json_t *index, const char *name)
+{
+    return !index || json_is_string(json_array_get(json_object_get(index, name), 1));
+}
+
+/* Makes the files of a folder the tokenizer TO/NAME. */
+static ss_code take_tokenizer(const char *from, const char *name, const char *to, json_t *index,
+                              ss_err *e)
+{
+    char *folder = NULL;
+    ss_code rc = ss_convert_make_folder(to, name, &folder, e);
+
+    if (rc == SS_OK)
+        rc = copy_files(from, folder, e);
+    if (rc == SS_OK && index &&
+        json_object_set_new(index, name, json_pack("[s, s]", "transformers", "CLIPTokenizer")))
+        rc = ss_no_memory(e, name);
+    ss_free(folder);
     return rc;
 }
 
 ss_code ss_convert_copy_tokenizers(const char *from, const char *to, json_t *index, ss_err *e)
 {
-    char *folder = NULL;
     bool found = false;
-    ss_code rc = copy_tokenizer(from, "tokenizer", to, index, &found, e);
+    ss_code rc = SS_OK;
 
-    if (rc == SS_OK)
-        rc = copy_tokenizer(from, "tokenizer_2", to, index, &found, e);
-    if (rc != SS_OK || found)
-        return rc;
-    rc = ss_convert_make_folder(to, "tokenizer", &folder, e);
-    if (rc == SS_OK)
-        rc = copy_files(from, folder, e);
-    if (rc == SS_OK && index &&
-        json_object_set_new(index, "tokenizer",
-                            json_pack("[s, s]", "transformers", "CLIPTokenizer")))
-        rc = ss_no_memory(e, from);
-    ss_free(folder);
+    for (int i = 0; i < 2 && rc == SS_OK; i++) {
+        char *path = ss_path_join(from, pairs[i][1]);
+
+        rc = path ? SS_OK : ss_no_memory(e, from);
+        if (rc == SS_OK && ss_is_dir(path)) {
+            found = true;
+            if (has_encoder(index, pairs[i][0]))
+                rc = take_tokenizer(path, pairs[i][1], to, index, e);
+        }
+        ss_free(path);
+    }
+    if (rc == SS_OK && !found)
+        rc = take_tokenizer(from, pairs[has_encoder(index, pairs[0][0]) ? 0 : 1][1], to, index, e);
     return rc;
 }

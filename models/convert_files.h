@@ -17,8 +17,9 @@ ss_code ss_convert_index_add(json_t *index, const json_t *config, const char *na
 /* Copies from one pipeline's folder to another what is not there yet: model_index.json, and the
  * files in the folders of its parts. */
 ss_code ss_convert_copy_rest(const char *from, const char *to, ss_err *e);
-/* Copies tokenizer files, FROM/tokenizer and FROM/tokenizer_2 where those are there, else FROM's
- * own as tokenizer, and enters them into the index, which may be NULL. */
+/* Copies the tokenizers of the text encoders that the index lists (NULL: of any): FROM/tokenizer
+ * and FROM/tokenizer_2 where those are there, else FROM's own files as that of the first; and
+ * enters them into the index. */
 ss_code ss_convert_copy_tokenizers(const char *from, const char *to, json_t *index, ss_err *e);
 
 #endif

@@ -73,17 +73,34 @@ static void leave_latents_alone(const ss_trajectory *t, ss_sampler_options *o)
     o->clip = false;
 }
 
+/* Reads the sampler's options from the scheduler's file, or from what stands in for it. */
+static ss_code read_sampler(const ss_model_info *about, const ss_sampler_kind *kind,
+                            ss_sampler_options *o, ss_err *e)
+{
+    ss_json j = {0};
+
+    if (about->scheduler || !about->inferred_scheduler)
+        return ss_sampler_options_load(about->scheduler, kind, o, e);
+    json_t *copy = json_deep_copy(about->inferred_scheduler);
+    ss_code rc = copy ? ss_json_wrap(&j, "the schedule", copy, e) : ss_no_memory(e, "a schedule");
+    if (rc == SS_OK)
+        rc = ss_sampler_options_read(&j, kind, o, e);
+    ss_json_release(&j);
+    json_decref(copy);
+    return rc;
+}
+
 static ss_code make_sampler(ss_trajectory *t, ss_err *e)
 {
     const ss_trajectory_options *opt = &t->opt;
     const bool score = ss_noising_kind(t->net.noising) == SS_SCHEDULER_SCORE;
-    const char *file = ss_model_about(t->net.model)->scheduler;
+    const ss_model_info *about = ss_model_about(t->net.model);
     ss_sampler_options o;
     ss_code rc = check_schedule(t, e);
 
     if (rc == SS_OK)
-        rc = score ? ss_sampler_options_load_score(file, opt->sampler, &o, e)
-                   : ss_sampler_options_load(file, opt->sampler, &o, e);
+        rc = score ? ss_sampler_options_load_score(about->scheduler, opt->sampler, &o, e)
+                   : read_sampler(about, opt->sampler, &o, e);
     if (rc != SS_OK)
         return rc;
     leave_latents_alone(t, &o);
@@ -99,7 +116,7 @@ static ss_code make_sampler(ss_trajectory *t, ss_err *e)
         return ss_fail(e, SS_USAGE,
                        "%s: variance_type learned_range wants %d output channels, the network "
                        "has %d",
-                       file, 2 * t->picture.channels, t->net.out_channels);
+                       about->scheduler, 2 * t->picture.channels, t->net.out_channels);
     return SS_OK;
 }
 

@@ -141,7 +141,7 @@ static void test_pipelines(void **state)
     (void)state;
     static const char index[] = "pipe/model_index.json";
 
-    write_case("small-1", "all.safetensors", "cond_stage_model.");
+    write_case("small-1", "all.safetensors", NULL);
     expect("convert $D/all.safetensors $D/pipe", 0,
            "no tokenizer is in a single file; --tokenizer FOLDER copies one");
     check_weights("pipe/unet/diffusion_pytorch_model.safetensors", "small-1", "unet");
@@ -152,8 +152,10 @@ static void test_pipelines(void **state)
     check_part(index, "vae", "AutoencoderKL");
     check_part(index, "scheduler", "PNDMScheduler");
     check_part(index, "tokenizer", NULL);
-    check_part(index, "text_encoder", NULL);
-    assert_int_equal(count_files(in_tmp("pipe")), 4);
+    check_part(index, "text_encoder", "CLIPTextModel");
+    check_part(index, "safety_checker", NULL);
+    check_weights("pipe/text_encoder/model.safetensors", "small-1", "text_encoder");
+    assert_int_equal(count_files(in_tmp("pipe")), 5);
 
     /* a tokenizer from elsewhere: its files, or a pipeline that has it */
     assert_int_equal(mkdir(in_tmp("words"), 0700), 0);
@@ -162,9 +164,11 @@ static void test_pipelines(void **state)
     expect("convert $D/all.safetensors $D/pipe --force --tokenizer $D/words", 0, NULL);
     check_part(index, "tokenizer", "CLIPTokenizer");
     assert_int_equal(count_files(in_tmp("pipe/tokenizer")), 2);
+    assert_int_equal(mkdir(in_tmp("pipe/tokenizer_2"), 0700), 0);
     expect("convert $D/all.safetensors $D/second --tokenizer $D/pipe", 0, NULL);
     check_part("second/model_index.json", "tokenizer", "CLIPTokenizer");
     assert_int_equal(count_files(in_tmp("second/tokenizer")), 2);
+    assert_false(ss_file_exists(in_tmp("second/tokenizer_2")));
 
     /* a pipeline's folder keeps what is no network */
     expect("convert $D/pipe $D/third", 0, "UNet2DConditionModel");
@@ -173,7 +177,8 @@ static void test_pipelines(void **state)
     assert_int_equal(count_files(in_tmp("third/tokenizer")), 2);
     check_string("third/scheduler/scheduler_config.json", "_class_name", "PNDMScheduler");
     check_part("third/model_index.json", "vae", "AutoencoderKL");
-    assert_int_equal(count_files(in_tmp("third")), 5);
+    check_weights("third/text_encoder/model.safetensors", "small-1", "text_encoder");
+    assert_int_equal(count_files(in_tmp("third")), 6);
 }
 
 /* A failure leaves neither DST nor something beside it. */

@@ -9,6 +9,7 @@
 #include "models/model.h"
 #include "models/pipeline.h"
 #include "models/sampling/noising.h"
+#include "models/sampling/sampler_config.h"
 #include "tests/single_file.h"
 
 #include <stdio.h>
@@ -590,6 +591,16 @@ static void test_inferred_schedules(void **state)
         assert_true(ss_noising_assumed(k));
         assert_non_null(strstr(ss_noising_text(k), rows[i].text));
         assert_int_equal(ss_noising_check(k, &e), rows[i].code);
+        ss_json j = {0};
+        ss_sampler_options sampler;
+        json_t *copy = json_deep_copy(o.inferred);
+        assert_int_equal(ss_json_wrap(&j, "the schedule", copy, &e), SS_OK);
+        assert_int_equal(ss_sampler_options_read(&j, NULL, &sampler, &e), SS_OK);
+        assert_int_equal(sampler.kind, SS_SAMPLER_DDIM);
+        assert_int_equal(sampler.steps_offset, 1);
+        assert_false(sampler.alpha_to_one || sampler.clip);
+        ss_json_release(&j);
+        json_decref(copy);
         ss_noising_free(k);
         ss_model_close(m);
     }

@@ -342,7 +342,7 @@ static ss_code say(const taking *t, const layout *const *found, int n_found, ss_
                                have.s, t->n, t->l->component, *t->l->prefix ? ", " : "",
                                t->l->prefix);
     if (rc == SS_OK && t->n_dropped)
-        rc = ss_checkpoint_say(t->k, e, "%zu tensor%s of %s are not used by pipelines: %s",
+        rc = ss_checkpoint_say(t->k, e, "%zu tensor%s of %s that no pipeline uses: %s",
                                t->n_dropped, plural(t->n_dropped), t->l->component, t->dropped.s);
     if (rc == SS_OK && t->n_other)
         rc = ss_checkpoint_say(t->k, e, "%zu tensor%s of no component: %s", t->n_other,

@@ -140,12 +140,13 @@ ss_code ss_single_schedule(ss_inference *x, ss_single *s, const ss_stored_tensor
     const bool edm = in_whole(whole, n, "edm_mean") || in_whole(whole, n, "edm_std");
 
     if (s->has_vae) {
-        s->scheduler =
-            json_pack("{s:s, s:f, s:f, s:s, s:i, s:b, s:b, s:b, s:i, s:s}", "_class_name",
-                      class_of(s->version), "beta_start", BETA_START, "beta_end", BETA_END,
-                      "beta_schedule", "scaled_linear", "num_train_timesteps", STEPS, "clip_sample",
-                      0, "skip_prk_steps", 1, "set_alpha_to_one", 0, "steps_offset", 1,
-                      "timestep_spacing", zero ? "trailing" : "leading");
+        s->scheduler = json_pack("{s:s, s:f, s:f, s:s, s:i, s:b, s:b, s:i, s:s}", "_class_name",
+                                 class_of(s->version), "beta_start", BETA_START, "beta_end",
+                                 BETA_END, "beta_schedule", "scaled_linear", "num_train_timesteps",
+                                 STEPS, "clip_sample", 0, "set_alpha_to_one", 0, "steps_offset", 1,
+                                 "timestep_spacing", zero ? "trailing" : "leading");
+        if (s->scheduler && strcmp(class_of(s->version), "PNDMScheduler") == 0)
+            json_object_set_new(s->scheduler, "skip_prk_steps", json_true());
         if (!s->scheduler)
             ss_infer_fail(x, SS_NOMEM, "out of memory");
         else

@@ -116,6 +116,29 @@ static ss_sampler_options defaults_of(const ss_scheduler_class *class, const ss_
     return o;
 }
 
+ss_code ss_sampler_options_read(ss_json *j, const ss_sampler_kind *kind, ss_sampler_options *opt,
+                                ss_err *e)
+{
+    const char *name = ss_json_string(j, "_class_name", NULL);
+    const ss_scheduler_class *class = ss_scheduler_class_find(name);
+    ss_sampler_options o = defaults_of(name ? class : NULL, kind);
+    const bool own = class && class->sampler == (int)o.kind;
+
+    refuse(j, o.kind);
+    read_limits(j, &o);
+    read_sigmas(j, &o);
+    read_steps(j, &o);
+    if (ss_json_done(j, e) != SS_OK)
+        return e->code;
+    note_others(j, j->name, own);
+    if (!kind && name && !own)
+        ss_note("%s: %s is not built in, %s samples in its place", j->name, SS_SHOW(name),
+                ss_sampler_name(o.kind));
+    note_limits(j->name, &o);
+    *opt = o;
+    return SS_OK;
+}
+
 ss_code ss_sampler_options_load(const char *path, const ss_sampler_kind *kind,
                                 ss_sampler_options *opt, ss_err *e)
 {
@@ -126,26 +149,8 @@ ss_code ss_sampler_options_load(const char *path, const ss_sampler_kind *kind,
         return SS_OK;
     }
     ss_code rc = ss_json_load(&j, path, e);
-    if (rc != SS_OK)
-        return rc;
-    const char *name = ss_json_string(&j, "_class_name", NULL);
-    const ss_scheduler_class *class = ss_scheduler_class_find(name);
-    ss_sampler_options o = defaults_of(name ? class : NULL, kind);
-    const bool own = class && class->sampler == (int)o.kind;
-
-    refuse(&j, o.kind);
-    read_limits(&j, &o);
-    read_sigmas(&j, &o);
-    read_steps(&j, &o);
-    rc = ss_json_done(&j, e);
-    if (rc == SS_OK) {
-        note_others(&j, path, own);
-        if (!kind && name && !own)
-            ss_note("%s: %s is not built in, %s samples in its place", path, SS_SHOW(name),
-                    ss_sampler_name(o.kind));
-        note_limits(path, &o);
-        *opt = o;
-    }
+    if (rc == SS_OK)
+        rc = ss_sampler_options_read(&j, kind, opt, e);
     ss_json_release(&j);
     return rc;
 }

@@ -5,6 +5,7 @@
 #ifndef SS_MODELS_SAMPLER_CONFIG_H
 #define SS_MODELS_SAMPLER_CONFIG_H
 
+#include "base/json.h"
 #include "models/sampling/sampler_options.h"
 
 /* Reads a scheduler_config.json; path NULL gives the defaults. kind NULL is the sampler of the
@@ -13,6 +14,9 @@
  * name; a note names the others. */
 ss_code ss_sampler_options_load(const char *path, const ss_sampler_kind *kind,
                                 ss_sampler_options *opt, ss_err *e);
+/* Reads the same from an object in memory, or loaded. */
+ss_code ss_sampler_options_read(ss_json *j, const ss_sampler_kind *kind, ss_sampler_options *opt,
+                                ss_err *e);
 /* Reads the same for a network that takes sigma itself: the ends of sigma from the file (0.01 and
  * 1348, as for NCSN++, where it does not say), spaced as Karras et al. do. kind NULL is heun. */
 ss_code ss_sampler_options_load_score(const char *path, const ss_sampler_kind *kind,

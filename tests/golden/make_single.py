@@ -384,6 +384,19 @@ def write_golden(path):
 
 # ---- what `convert` makes, opened by diffusers ----
 
+def words(folder):
+    """A pipeline's folder with tokenizers of a few words."""
+    vocabulary = ["a", "b", "a</w>", "b</w>", "ab</w>", "<|startoftext|>", "<|endoftext|>"]
+    for name in ["tokenizer", "tokenizer_2"]:
+        (folder / "words" / name).mkdir(parents=True, exist_ok=True)
+        (folder / "words" / name / "vocab.json").write_text(
+            json.dumps({w: i for i, w in enumerate(vocabulary)}))
+        (folder / "words" / name / "merges.txt").write_text("#version: 0.2\na b</w>\n")
+        (folder / "words" / name / "tokenizer_config.json").write_text(
+            json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 12}))
+    return folder / "words"
+
+
 def open_converted(program, folder):
     from safetensors.numpy import save_file
     folder = Path(folder)
@@ -392,8 +405,13 @@ def open_converted(program, folder):
             continue
         file, parts = lay_out(case, components)
         source, target = folder / f"{case}.safetensors", folder / case
-        save_file({k: values(k, v) for k, v in file.items()}, source)
-        command = [program, "convert", source, target, "--force"]
+        if case == "small-1":  # as trainers of that time wrote it
+            source = source.with_suffix(".ckpt")
+            torch.save({"state_dict": {k: torch.from_numpy(values(k, v).copy())
+                                       for k, v in file.items()}, "global_step": 7}, source)
+        else:
+            save_file({k: values(k, v) for k, v in file.items()}, source)
+        command = [program, "convert", source, target, "--force", "--tokenizer", words(folder)]
         if case == "small-2":
             command += ["--prediction", "v_prediction"]
         subprocess.run(command, check=True)
