@@ -5,6 +5,7 @@
  * tests/golden/tokenizers.
  */
 #include "base/mem.h"
+#include "models/file/safetensors_write.h"
 #include "models/pipeline.h"
 #include "probe/latents.h"
 #include "probe/prompt_states.h"
@@ -255,6 +256,65 @@ static void test_tokens_of_a_run(void **state)
     ss_run_close(r);
 }
 
+/* Writes the weights of FILE again, in F32, with one tensor times k. */
+static void scale_tensor(const char *file, const char *name, float k)
+{
+    enum { MAX = 512 };
+    static ss_st_item items[MAX];
+    ss_safetensors *f;
+    ss_err e = {0};
+    bool found = false;
+
+    if (ss_safetensors_open(in_tmp(file), &f, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    const size_t n = ss_safetensors_count(f);
+    assert_true(n <= MAX);
+    for (size_t i = 0; i < n; i++) {
+        const ss_stored_tensor *t = ss_safetensors_at(f, i);
+        const size_t values = t->bytes / ss_dtype_size(t->dtype);
+        float *v = ss_alloc(values, sizeof *v);
+
+        assert_non_null(v);
+        ss_values_to_f32(t->dtype, t->data, values, v);
+        for (size_t j = 0; j < values && strcmp(t->name, name) == 0; j++, found = true)
+            v[j] *= k;
+        items[i] = (ss_st_item){.name = t->name, .dtype = SS_F32, .rank = t->rank, .values = v};
+        memcpy(items[i].dim, t->dim, sizeof t->dim);
+    }
+    assert_true(found);
+    char other[600];
+    snprintf(other, sizeof other, "%s.new", in_tmp(file));
+    if (ss_safetensors_write(other, items, n, NULL, 0, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    for (size_t i = 0; i < n; i++)
+        ss_free((void *)items[i].values);
+    ss_safetensors_close(f);
+    assert_int_equal(rename(other, in_tmp(file)), 0);
+}
+
+/* A planted overflow is what the first line names, in whichever component it is, and the first of
+ * two. */
+static void test_which_component(void **state)
+{
+    (void)state;
+    shell("cp -r $D/if $D/t5 && cp -r $D/sd $D/bad");
+    scale_tensor("t5/text_encoder/model.safetensors",
+                 "encoder.block.1.layer.1.DenseReluDense.wo.weight", 1e6F);
+    expect("probe $D/t5 -o $D/t5.h5 --components all --prompt 'a cat'" QUICK, 0,
+           "fp16: the text encoder alone fails: text_encoder "
+           "encoder.block.1.layer.1.DenseReluDense.wo reaches");
+    scale_tensor("bad/vae/diffusion_pytorch_model.safetensors",
+                 "decoder.up_blocks.2.resnets.0.conv2.weight", 1e5F);
+    expect("probe $D/bad -o $D/bad.h5 --components all --prompt 'a cat'" QUICK, 0,
+           "fp16: the VAE alone fails: vae decoder.up_blocks.2.resnets.0.conv2 reaches");
+    scale_tensor("bad/unet/diffusion_pytorch_model.safetensors",
+                 "up_blocks.0.resnets.1.conv2.weight", 1e5F);
+    expect("probe $D/bad -o $D/bad.h5 --force --components all --prompt 'a cat'" QUICK, 0,
+           "fp16: the denoiser fails first: unet up_blocks.0.resnets.1.conv2 reaches");
+    expect("analyze $D/bad.vae.h5 $D/bad.unet.h5 $D/bad.text_encoder.h5", 0,
+           "fp16: the denoiser fails first: unet up_blocks.0.resnets.1.conv2 reaches");
+}
+
 /* Pictures go through the VAE on both ends. */
 static void test_pictures(void **state)
 {
@@ -337,7 +397,8 @@ static void test_captions(void **state)
     check_captions();
     write_file(in_tmp("train.json"), training, sizeof training - 1);
     expect("train $D/train.json -o $D/trained --quiet --threads 1", 0, NULL);
-    expect("train $D/train.json -o $D/x --set data.text=pictures --quiet", 2, "has no text encoder");
+    expect("train $D/train.json -o $D/x --set data.text=pictures --quiet", 2,
+           "has no text encoder");
     expect("train $D/train.json -o $D/x --set data.text=null --quiet", 2, "data.text names");
     shell("ls $D/trained");
 }
@@ -366,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_latents),
         cmocka_unit_test(test_components),
         cmocka_unit_test(test_tokens_of_a_run),
+        cmocka_unit_test(test_which_component),
         cmocka_unit_test(test_pictures),
         cmocka_unit_test(test_captions),
         cmocka_unit_test(test_what_is_missing),

@@ -170,8 +170,8 @@ void ISA(times_values)(const plan *p, const float *l, const float *values, float
         width = tile_width(vectors - done);
         for (int64_t j = 0; j < p->l_len; j += CHUNK)
             ISA(strip_product)
-            (p->pairs, l + j, p->l_step, values + (done * p->l_len + j * width) * VL,
-             min_i64(width * VL, p->D - done * VL), out + done * VL, p->D_pad,
-             min_i64(CHUNK, p->l_len - j), j > 0);
+        (p->pairs, l + j, p->l_step, values + (done * p->l_len + j * width) * VL,
+         min_i64(width * VL, p->D - done * VL), out + done * VL, p->D_pad,
+         min_i64(CHUNK, p->l_len - j), j > 0);
     }
 }
