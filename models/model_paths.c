@@ -207,6 +207,8 @@ static void list_places(ss_str *s, const char *word)
  * where memory is out. */
 static char *folder_of_weights(const char *model, const char *component, bool *failed)
 {
+    /* accelerate's, of FSDP and of DeepSpeed */
+    static const char *const sharded[] = {"pytorch_model_fsdp_0", "pytorch_model"};
     ss_weight_file w = {0};
     ss_err why = {0};
     char *below = component ? found(model, component, ss_is_dir, failed) : NULL;
@@ -216,6 +218,8 @@ static char *folder_of_weights(const char *model, const char *component, bool *f
     ss_weight_file_release(&w);
     for (int i = 0; ss_family_folder(i) && !here && !below; i++)
         below = found(model, ss_family_folder(i), ss_is_dir, failed);
+    for (size_t i = 0; i < sizeof sharded / sizeof *sharded && !here && !below; i++)
+        below = found(model, sharded[i], ss_is_dir, failed);
     return below ? below : ss_strdup(model);
 }
 

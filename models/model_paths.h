@@ -38,8 +38,9 @@ typedef struct {
 
 /* Finds the files of MODEL. Where no config.json is of a known class, the first that names a class
  * is taken, else the first. MODEL may also be a file of weights, or an index of several, in a model
- * folder. Where places names a config, MODEL is the folder of the weights (or has unet/ with them),
- * or their file, and the scheduler is also looked for around that config. places may be NULL. */
+ * folder. Where places names a config, MODEL is the folder of the weights (or has unet/ with them,
+ * or accelerate's pytorch_model_fsdp_0/ or pytorch_model/), or their file, and the scheduler is
+ * also looked for around that config. places may be NULL. */
 ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss_model_paths *p,
                             ss_err *e);
 void ss_model_paths_release(ss_model_paths *p); /* {0} is fine */

@@ -290,6 +290,11 @@ static void test_commands(void **state)
 #define DCP GOLDEN "unet --config tests/golden/unets/plain"
 #define PROBE " --samples 1 --sigmas 1,80 --quiet"
     expect("inspect " DCP, 0, "DCP");
+    shell("mkdir -p $D/checkpoint-5 $D/checkpoint-6/pytorch_model && "
+          "cp -r $G/unet $D/checkpoint-5/pytorch_model_fsdp_0 && cp $G/../pickles/unet.pt "
+          "$D/checkpoint-6/pytorch_model/mp_rank_00_model_states.pt");
+    expect("inspect $D/checkpoint-5 --config tests/golden/unets/plain", 0, "DCP");
+    expect("inspect $D/checkpoint-6 --config tests/golden/unets/plain", 0, "pickle");
     expect("probe tests/golden/unets/plain -o $D/a.h5" PROBE, 0, NULL);
     expect("probe " DCP " -o $D/b.h5" PROBE, 0, NULL);
     expect("compare $D/a.h5 $D/b.h5 --fail-over absmax=1 --fail-over rms=1", 0, NULL);
