@@ -75,7 +75,7 @@ static void test_model(void **state)
     exhaust(open_model, ULONG_MAX, 0);
 }
 
-/* What is done to a checkpoint's tensors before they are used, and what an optimiser left. */
+/* Changes to a checkpoint's tensors before they are used, and an optimiser's state beside it. */
 static ss_code open_merged(ss_err *e)
 {
     static const char *const loras[] = {"tests/golden/loras/kohya.safetensors:0.5",
