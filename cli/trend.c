@@ -89,7 +89,7 @@ ss_code cli_trend_show(const cli_trend *x, cli_tables *out, bool *finding, ss_er
         rc = say_not_finite(runs, steps, x->n_paths, out, finding, e);
     if (rc == SS_OK)
         rc = ss_trend_find(runs, steps, x->n_paths, x->globs, x->n_globs, &t, e);
-    if (rc == SS_OK)
+    if (rc == SS_OK && !ss_run_is_text(runs[0])) /* of a denoiser's training: tokens are no data */
         rc = cli_show_mechanism(out, runs, steps, x->n_paths, e);
     if (rc == SS_OK)
         rc = show_trend(x, &t, out, e);

@@ -257,6 +257,7 @@ static void release_together(const ss_overview *o, together *x)
 
 static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err *e)
 {
+    const bool tokens = ss_run_is_text(o->runs[0]); /* a mechanism is of a denoiser's training */
     char text[512];
     ss_code rc = SS_OK;
 
@@ -269,7 +270,8 @@ static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err 
     if ((rc = say_not_finite(p, o, e)) != SS_OK)
         return rc;
     if (x->has_trend) {
-        ss_mechanism_say(p, &x->mechanism);
+        if (!tokens)
+            ss_mechanism_say(p, &x->mechanism);
         ss_trends_say(p, o->format, o->n_formats, &x->trend);
     }
     if (x->conditioning.n_told >= 2)
@@ -278,7 +280,9 @@ static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err 
     say_runs(p, o, x->pairs);
     ss_summary_end(p);
     runs_table(p, o);
-    if (x->has_trend && (rc = ss_section_mechanism(p, &x->mechanism, e)) == SS_OK)
+    if (x->has_trend && !tokens)
+        rc = ss_section_mechanism(p, &x->mechanism, e);
+    if (x->has_trend && rc == SS_OK)
         rc = ss_section_trend(p, o, &x->trend, e);
     if (rc == SS_OK && x->conditioning.n_told >= 2)
         rc = ss_section_conditioning(p, &x->conditioning, e);

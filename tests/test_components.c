@@ -2,6 +2,7 @@
  * random sickness, and the sentences of known runs */
 #include "analyze/one/growth.h"
 #include "analyze/several/components.h"
+#include "analyze/several/trend.h"
 #include "base/mem.h"
 #include "reports/page/plot.h"
 #include "reports/report.h"
@@ -498,6 +499,34 @@ static void test_tables_of_text(void **state)
     ss_run_close(run);
 }
 
+static void test_trend_of_text(void **state)
+{
+    const cs_run r[] = {cs_all(CS_TEXT, 10), cs_all(CS_TEXT, 20)};
+    const int64_t steps[] = {100, 200};
+    ss_run *runs[2];
+    ss_trend trend;
+    ss_table t;
+    ss_err e = {0};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        cs_write(&r[i], paths[i]);
+        assert_int_equal(ss_run_open(paths[i], &runs[i], &e), SS_OK);
+    }
+    assert_int_equal(ss_trend_find(runs, steps, 2, NULL, 0, &trend, &e), SS_OK);
+    assert_int_equal(ss_trend_runs_table(&trend, &t, &e), SS_OK);
+    assert_string_equal(t.note, "4 places and 2 prompts are in all runs; not finite: places with "
+                                "inf or NaN");
+    assert_int_equal(json_array_size(json_array_get(t.rows, 0)), json_array_size(t.columns));
+    for (size_t i = 0; i < json_array_size(t.columns); i++)
+        assert_null(strstr(json_string_value(json_object_get(json_array_get(t.columns, i), "name")),
+                           "sigma"));
+    ss_table_release(&t);
+    ss_trend_release(&trend);
+    for (int i = 0; i < 2; i++)
+        ss_run_close(runs[i]);
+}
+
 /* ---- report ---- */
 
 static char *contents(const char *folder, const char *file)
@@ -588,6 +617,7 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_attention_that_is_not_due),
         cmocka_unit_test(test_tables_of_text),
+        cmocka_unit_test(test_trend_of_text),
         cmocka_unit_test(test_report),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

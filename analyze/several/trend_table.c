@@ -22,6 +22,15 @@ static int largest_row(const ss_trend *t, int j)
     return best;
 }
 
+/* Removes what is of the highest noise level from a table of text encoders, which have none. */
+static void drop_levels(const ss_trend *t, ss_table *table)
+{
+    static const char *const columns[] = {"at highest sigma", "high", "high exp", "high err"};
+
+    for (size_t i = 0; i < sizeof columns / sizeof *columns && ss_run_is_text(t->runs[0]); i++)
+        ss_table_drop(table, columns[i]);
+}
+
 ss_code ss_trend_runs_table(const ss_trend *t, ss_table *table, ss_err *e)
 {
     char name[512];
@@ -55,12 +64,19 @@ ss_code ss_trend_runs_table(const ss_trend *t, ss_table *table, ss_err *e)
         ss_table_text(table, t->runs[j]->path);
     }
     ss_align_describe(a, &left);
-    ss_table_note(table,
-                  "%d places, %d noise levels from %g to %g and %d inputs are in all runs; not "
-                  "finite: places with inf or NaN%s",
-                  t->n, a->n_sigmas, t->runs[0]->sigmas[ss_align_sigma(a, 0, 0)],
-                  t->runs[0]->sigmas[ss_align_sigma(a, a->n_sigmas - 1, 0)], a->n_inputs,
-                  left.s ? left.s : "");
+    drop_levels(t, table);
+    if (ss_run_is_text(t->runs[0]))
+        ss_table_note(table,
+                      "%d places and %d prompts are in all runs; not finite: places with inf or "
+                      "NaN%s",
+                      t->n, a->n_inputs, left.s ? left.s : "");
+    else
+        ss_table_note(table,
+                      "%d places, %d noise levels from %g to %g and %d inputs are in all runs; not "
+                      "finite: places with inf or NaN%s",
+                      t->n, a->n_sigmas, t->runs[0]->sigmas[ss_align_sigma(a, 0, 0)],
+                      t->runs[0]->sigmas[ss_align_sigma(a, a->n_sigmas - 1, 0)], a->n_inputs,
+                      left.s ? left.s : "");
     ss_str_release(&left);
     return SS_OK;
 }
@@ -193,11 +209,16 @@ ss_code ss_trend_stages_table(const ss_trend *t, ss_table *table, ss_err *e)
         named |= t->rows[i].stage != SS_STAGE_NONE;
     for (int i = named ? 0 : SS_N_STAGES; i < (named ? SS_N_STAGES : SS_N_STAGES + 1); i++)
         add_row(t, &t->stages[i], table);
-    ss_table_note(table,
-                  "largest |x| as step^exponent, standard error of the exponent; high: last, at "
-                  "sigma %.4g%s%s",
-                  t->high_sigma, t->runs[0]->steps ? " and above" : "",
-                  named ? "" : "; no module's path names an encoder, a middle or a decoder");
+    drop_levels(t, table);
+    if (ss_run_is_text(t->runs[0]))
+        ss_table_note(table, "largest |x| as step^exponent, standard error of the exponent");
+    else
+        ss_table_note(
+            table,
+            "largest |x| as step^exponent, standard error of the exponent; high: last, at "
+            "sigma %.4g%s%s",
+            t->high_sigma, t->runs[0]->steps ? " and above" : "",
+            named ? "" : "; no module's path names an encoder, a middle or a decoder");
     return SS_OK;
 }
 
@@ -220,6 +241,7 @@ ss_code ss_trend_table(const ss_trend *t, int top, ss_table *table, ss_err *e)
     if (shown < t->n)
         snprintf(rest, sizeof rest, "; %d more, each at most %.4g", t->n - shown,
                  t->rows[shown].peak.y[t->n_steps - 1]);
+    drop_levels(t, table);
     ss_table_note(table,
                   "largest |x| as step^exponent, from step %.0f to %.0f; %d of %d places bend away "
                   "from a straight line, or scatter about it by a factor of 2%s",
