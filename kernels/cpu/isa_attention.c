@@ -69,9 +69,8 @@ static void strip(const plan *p, int64_t head, int64_t t0, float *work, tally *t
 
     ISA(pack_queries)(p, q, rows, queries);
     for (int64_t j = 0; j < p->S_pad; j += KEYS)
-        ISA(strip_product)
-    (p->pairs, queries, p->q_len, p->keys + (head * p->S_pad + j) * p->q_len, KEYS, l + j,
-     p->l_step, p->q_len, false);
+        strip_product(p->pairs, queries, p->q_len, p->keys + (head * p->S_pad + j) * p->q_len, KEYS,
+                      l + j, p->l_step, p->q_len, false);
     for (int64_t r = 0; r < rows; r++)
         inverse[r] =
             ISA(softmax_row)(p, l + r * p->l_step, addends_of(p, head, t0 + r), p->pairs, t, row);

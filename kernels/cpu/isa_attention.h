@@ -70,8 +70,9 @@ plan ISA(attention_plan)(const ss_device *d, const ss_attention_args *a);
 
 /* c[STRIP][columns] = or += a[STRIP][K] times a panel of 1 to 3 vectors, the last of which may be
  * less than full; of pairs, K are added */
-void ISA(strip_product)(bool pairs, const float *a, int64_t a_stride, const float *panel,
-                        int64_t columns, float *c, int64_t c_stride, int64_t K, bool add);
+#define strip_product ISA(strip_product) /* long calls are formatted as a function's */
+void strip_product(bool pairs, const float *a, int64_t a_stride, const float *panel,
+                   int64_t columns, float *c, int64_t c_stride, int64_t K, bool add);
 /* Keys k and values v of a head, p->stride apart, to panels. cosine: keys over their length */
 void ISA(pack_keys)(const plan *p, const float *k, bool cosine, float *to);
 void ISA(pack_values)(const plan *p, const float *v, float *to);

@@ -154,11 +154,10 @@ static void back_head(const plan *p, const ss_attention_gradient_args *g, int64_
         if (p->pairs)
             ISA(pack_queries)(p, q, rows, w->q);
         for (int64_t j = 0; j < p->S_pad; j += KEYS) {
-            ISA(strip_product)
-            (p->pairs, w->q, p->q_len, w->keys + j * p->q_len, KEYS, w->l + j, p->l_step, p->q_len,
-             false);
-            ISA(strip_product)
-            (false, w->dy, p->D, w->values + j * p->D, KEYS, w->dl + j, p->l_step, p->D, false);
+            strip_product(p->pairs, w->q, p->q_len, w->keys + j * p->q_len, KEYS, w->l + j,
+                          p->l_step, p->q_len, false);
+            strip_product(false, w->dy, p->D, w->values + j * p->D, KEYS, w->dl + j, p->l_step,
+                          p->D, false);
         }
         for (int64_t r = 0; r < rows; r++)
             back_row(p, g->rounding, addends_of(p, head, t + r), w->l + r * p->l_step,

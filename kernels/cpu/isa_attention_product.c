@@ -93,8 +93,8 @@ TILE(pairs_1, ROWS_1, 1, PAIRS, vf_dot)
 TILE(pairs_2, ROWS_2, 2, PAIRS, vf_dot)
 TILE(pairs_3, ROWS_3, 3, PAIRS, vf_dot)
 
-void ISA(strip_product)(bool pairs, const float *a, int64_t a_stride, const float *panel,
-                        int64_t columns, float *c, int64_t c_stride, int64_t K, bool add)
+void strip_product(bool pairs, const float *a, int64_t a_stride, const float *panel,
+                   int64_t columns, float *c, int64_t c_stride, int64_t K, bool add)
 {
     static void (*const tiles[2][4])(const float *a, int64_t a_stride, const float *b, float *c,
                                      int64_t c_stride, int64_t K, bool add) = {
@@ -169,9 +169,8 @@ void ISA(times_values)(const plan *p, const float *l, const float *values, float
     for (int64_t done = 0, width; done < vectors; done += width) {
         width = tile_width(vectors - done);
         for (int64_t j = 0; j < p->l_len; j += CHUNK)
-            ISA(strip_product)
-        (p->pairs, l + j, p->l_step, values + (done * p->l_len + j * width) * VL,
-         min_i64(width * VL, p->D - done * VL), out + done * VL, p->D_pad,
-         min_i64(CHUNK, p->l_len - j), j > 0);
+            strip_product(p->pairs, l + j, p->l_step, values + (done * p->l_len + j * width) * VL,
+                          min_i64(width * VL, p->D - done * VL), out + done * VL, p->D_pad,
+                          min_i64(CHUNK, p->l_len - j), j > 0);
     }
 }
