@@ -20,7 +20,7 @@ enum {
 };
 
 static const cli_option options[] = {
-    {OPT_COMPONENT, "component", "NAME",
+    {OPT_COMPONENT, "components", "NAME",
      "that network alone: unet, vae, text_encoder, text_encoder_2 (default: the whole pipeline; "
      "the denoiser where DST is a file)"},
     {OPT_PREDICTION, "prediction", CLI_CHOICES(SS_PREDICTIONS),

@@ -40,7 +40,7 @@ static const cli_option options[] = {
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
-    {OPT_COMPONENT, "component", "NAME",
+    {OPT_COMPONENT, "components", "NAME",
      "network of a pipeline, or of a single file: unet, vae, text_encoder, text_encoder_2 "
      "(default: "
      "the denoiser)"},

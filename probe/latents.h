@@ -1,7 +1,8 @@
 /* latents.h - pictures of a latent denoiser, by the VAE of its pipeline
  *
  *   rc = ss_latents_open(denoiser, variant, latent_size, &device, &l, &err);
- *   if (l) { rc = ss_latents_decode(l, x0, picture, &err); ... }
+ *   if (l)
+ *       rc = ss_latents_decode(l, x0, picture, &err);
  *   ss_latents_close(l);
  *
  * The VAE runs in fp32, one picture at a time, in a context of its own.

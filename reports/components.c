@@ -29,7 +29,7 @@ static const char *page_of(const ss_overview *o, const ss_run *r)
     return o->pages[i];
 }
 
-static bool fails(const ss_verdict *x)
+static bool fails(const ss_component_verdict *x)
 {
     return x->kind == SS_VERDICT_OVERFLOWS || x->kind == SS_VERDICT_NOT_FINITE;
 }
@@ -74,7 +74,7 @@ static void number(FILE *f, double v, const char *format)
 }
 
 /* Where a value is, in few words: a token without its prompt. */
-static const char *place_of(const ss_run *r, const ss_verdict *x, char *out, size_t n)
+static const char *place_of(const ss_run *r, const ss_component_verdict *x, char *out, size_t n)
 {
     return ss_run_is_text(r) && x->cell.sigma >= 0
                ? ss_run_sample_name(r, x->cell.input, x->cell.sample, out, n)
@@ -94,7 +94,7 @@ static void links(ss_page *p, const ss_overview *o, const ss_verdicts *v)
                 "</thead><tbody>\n");
     for (int i = 0; i < v->n; i++) {
         const ss_component_verdicts *c = &v->list[i];
-        const ss_verdict *x = &c->verdict[0];
+        const ss_component_verdict *x = &c->verdict[0];
 
         html_raw(f, "<tr><td><a href=\"");
         html_text(f, page_of(o, c->run));

@@ -137,7 +137,7 @@ static double peak_of(const cs_run *r, int m, bool *bad)
 
 static void check_run(const cs_run *r, const ss_component_verdicts *c, int f)
 {
-    const ss_verdict *x = &c->verdict[f];
+    const ss_component_verdict *x = &c->verdict[f];
     double largest = NAN;
     int worst = -1;
 

@@ -106,20 +106,20 @@ static void test_components(void **state)
 {
     (void)state;
     write_case("small-2", "two.safetensors", NULL);
-    expect("convert $D/two.safetensors $D/two --component unet", 2,
+    expect("convert $D/two.safetensors $D/two --components unet", 2,
            "two.safetensors: the file does not say what the network predicts");
     assert_false(ss_file_exists(in_tmp("two")));
-    expect("convert $D/two.safetensors $D/two --component unet --prediction v", 2, "--prediction");
-    expect("convert $D/two.safetensors $D/two --component unet --prediction v_prediction", 0,
+    expect("convert $D/two.safetensors $D/two --components unet --prediction v", 2, "--prediction");
+    expect("convert $D/two.safetensors $D/two --components unet --prediction v_prediction", 0,
            "UNet2DConditionModel");
     check_weights("two/diffusion_pytorch_model.safetensors", "small-2", "unet");
     check_string("two/scheduler_config.json", "prediction_type", "v_prediction");
     check_string("two/scheduler_config.json", "_class_name", "DDIMScheduler");
-    expect("convert $D/two.safetensors $D/two --component vae --force", 0, "AutoencoderKL");
+    expect("convert $D/two.safetensors $D/two --components vae --force", 0, "AutoencoderKL");
     assert_false(ss_file_exists(in_tmp("two/scheduler_config.json")));
-    expect("convert $D/two.safetensors $D/one.safetensors --component vae", 0, "AutoencoderKL");
+    expect("convert $D/two.safetensors $D/one.safetensors --components vae", 0, "AutoencoderKL");
     check_weights("one.safetensors", "small-2", "vae");
-    expect("convert $D/two.safetensors $D/other --component prior", 2,
+    expect("convert $D/two.safetensors $D/other --components prior", 2,
            "no such component is in it");
     expect("convert $D/two.safetensors", 2, NULL);
     expect("convert $D/nowhere.safetensors $D/other", 1, "nowhere.safetensors");
@@ -192,11 +192,11 @@ static void test_whole_or_not_at_all(void **state)
     expect("convert $D/late.safetensors $D/late", 2, "what the network predicts");
     assert_int_equal(count_files(tmp_dir), before);
     write_file(in_tmp("taken"), "x", 1);
-    expect("convert $D/late.safetensors $D/taken --component vae --force", 1,
+    expect("convert $D/late.safetensors $D/taken --components vae --force", 1,
            "taken exists and is not a folder");
     assert_int_equal(mkdir(in_tmp("full"), 0700), 0);
     write_file(in_tmp("full/mine"), "x", 1);
-    expect("convert $D/late.safetensors $D/full --component vae --force", 1, "full");
+    expect("convert $D/late.safetensors $D/full --components vae --force", 1, "full");
     assert_true(ss_file_exists(in_tmp("full/mine")));
 }
 

@@ -4,7 +4,7 @@
  * (probe/prompt_states.h); a step then looks its samples' rows up. The empty text stands for the
  * null class, so that dropout trains a network for guidance.
  *
- *   rc = ss_captions_open(data, "sd15/", &needs, &device, &k, &err);
+ *   rc = ss_captions_open(data, "sd15/", &needs, &device, 32, &k, &err);
  *   ss_captions_tell(k, &condition);                // points at the batch
  *   ss_captions_batch(k, ids, n);                   // before each pass
  *   ss_captions_close(k);

@@ -121,7 +121,8 @@ static int index_of(const look *l, ss_site s)
 
 /* Finds the first site that overflows at any noise level and input, and of those at which it does
  * the one where it is largest. Returns its index; the number of sites: none does. */
-static ss_code find_overflow(const look *l, const ss_format *f, int *at, ss_verdict *x, ss_err *e)
+static ss_code find_overflow(const look *l, const ss_format *f, int *at, ss_component_verdict *x,
+                             ss_err *e)
 {
     ss_overflow o;
     const ss_code rc = ss_overflow_find(l->r, &l->sites, f, &o, e);
@@ -136,12 +137,12 @@ static ss_code find_overflow(const look *l, const ss_format *f, int *at, ss_verd
             (index == *at && (row->weights || (!x->weights && !(row->absmax > x->largest)))))
             continue;
         *at = index;
-        *x = (ss_verdict){.kind = SS_VERDICT_OVERFLOWS,
-                          .site = row->first,
-                          .weights = row->weights,
-                          .cell = {row->sigma, row->input, row->sample},
-                          .largest = row->absmax,
-                          .bits = ss_headroom_bits(f, row->absmax)};
+        *x = (ss_component_verdict){.kind = SS_VERDICT_OVERFLOWS,
+                                    .site = row->first,
+                                    .weights = row->weights,
+                                    .cell = {row->sigma, row->input, row->sample},
+                                    .largest = row->absmax,
+                                    .bits = ss_headroom_bits(f, row->absmax)};
         if (row->weights)
             x->cell = (ss_cell){-1, -1, -1};
     }
@@ -151,7 +152,7 @@ static ss_code find_overflow(const look *l, const ss_format *f, int *at, ss_verd
 }
 
 /* Finds the first site, among those that are judged, that is not finite in the run itself. */
-static int find_not_finite(const look *l, ss_verdict *x)
+static int find_not_finite(const look *l, ss_component_verdict *x)
 {
     for (int i = 0; i < l->bad->n_sites; i++) {
         const ss_bad_site *b = &l->bad->sites[i];
@@ -159,17 +160,18 @@ static int find_not_finite(const look *l, ss_verdict *x)
 
         if (at == l->sites.n)
             continue;
-        *x = (ss_verdict){.kind = SS_VERDICT_NOT_FINITE,
-                          .site = b->site,
-                          .cell = b->first,
-                          .largest = ss_site_peak(l->r, l->absmax, b->site, SS_ALL, SS_ALL),
-                          .bits = NAN};
+        *x = (ss_component_verdict){.kind = SS_VERDICT_NOT_FINITE,
+                                    .site = b->site,
+                                    .cell = b->first,
+                                    .largest =
+                                        ss_site_peak(l->r, l->absmax, b->site, SS_ALL, SS_ALL),
+                                    .bits = NAN};
         return at;
     }
     return l->sites.n;
 }
 
-static ss_code find_least(const look *l, const ss_format *f, ss_verdict *x, ss_err *e)
+static ss_code find_least(const look *l, const ss_format *f, ss_component_verdict *x, ss_err *e)
 {
     ss_headroom h;
     const ss_code rc = ss_headroom_find(l->r, &l->sites, f, 1, &h, e);
@@ -183,19 +185,19 @@ static ss_code find_least(const look *l, const ss_format *f, ss_verdict *x, ss_e
         for (int i = 1; i < h.n && h.rows[i].peak == h.rows[0].peak; i++)
             if (index_of(l, h.rows[i].at) < index_of(l, row->at))
                 row = &h.rows[i];
-        *x = (ss_verdict){.kind = SS_VERDICT_FITS,
-                          .site = row->at,
-                          .cell = {row->sigma, row->input, row->sample},
-                          .largest = row->peak,
-                          .bits = row->bits[0]};
+        *x = (ss_component_verdict){.kind = SS_VERDICT_FITS,
+                                    .site = row->at,
+                                    .cell = {row->sigma, row->input, row->sample},
+                                    .largest = row->peak,
+                                    .bits = row->bits[0]};
     }
     ss_headroom_release(&h);
     return SS_OK;
 }
 
-static ss_code judge_format(const look *l, const ss_format *f, ss_verdict *x, ss_err *e)
+static ss_code judge_format(const look *l, const ss_format *f, ss_component_verdict *x, ss_err *e)
 {
-    ss_verdict over = {0}, bad = {0};
+    ss_component_verdict over = {0}, bad = {0};
     int at_over;
     const int at_bad = find_not_finite(l, &bad);
     ss_code rc = find_overflow(l, f, &at_over, &over, e);
@@ -262,8 +264,8 @@ static ss_code judge(const ss_verdicts *v, const char *const *globs, int n_globs
     c->role = rank_of(c->run) < N_ROLES ? order[rank_of(c->run)].text : c->name;
     c->emulated = !ss_run_is_f32(c->run) && *c->run->precision;
     for (int f = 0; f < v->n_formats; f++)
-        c->verdict[f] =
-            (ss_verdict){.site = {-1, -1}, .cell = {-1, -1, -1}, .largest = NAN, .bits = NAN};
+        c->verdict[f] = (ss_component_verdict){
+            .site = {-1, -1}, .cell = {-1, -1, -1}, .largest = NAN, .bits = NAN};
     if (rc == SS_OK)
         rc = ss_not_finite_find(c->run, &bad, e);
     if (rc != SS_OK)

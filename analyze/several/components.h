@@ -30,23 +30,23 @@ typedef enum {
     SS_VERDICT_FITS,
     SS_VERDICT_OVERFLOWS,
     SS_VERDICT_NOT_FINITE
-} ss_verdict_kind;
+} ss_component_verdict_kind;
 
 typedef struct {
-    ss_verdict_kind kind;
+    ss_component_verdict_kind kind;
     ss_site site;   /* module -1: unknown */
     bool weights;   /* its weights overflow, and its values do not */
     ss_cell cell;   /* where |x| is largest, or is first not finite; -1 each of weights */
     double largest; /* |x| at the site, over all that is finite; NaN without any */
     double bits;    /* left to the format's largest value; NaN if not finite or unknown */
-} ss_verdict;
+} ss_component_verdict;
 
 typedef struct {
     ss_run *run;      /* borrowed */
     const char *name; /* of the component, or else the network's class or role; borrowed */
     const char *role; /* "the text encoder" */
     const char *why;  /* why nothing is known; NULL otherwise */
-    ss_verdict verdict[SS_MAX_FORMATS];
+    ss_component_verdict verdict[SS_MAX_FORMATS];
     bool emulated;         /* values were rounded while the network ran */
     char limit[96];        /* what cuts values off, "fp8-e4m3-sat"; "" without */
     double limit_value;    /* the value that those are cut to */
@@ -88,6 +88,6 @@ ss_code ss_verdicts_table(const ss_verdicts *v, ss_table *t, ss_err *e);
 
 /* "token 3 'cat' of prompt "a cat"", "sigma 80", "weights": where a verdict's value is; returns
  * out. */
-char *ss_verdict_place(const ss_run *r, const ss_verdict *x, char *out, size_t n);
+char *ss_verdict_place(const ss_run *r, const ss_component_verdict *x, char *out, size_t n);
 
 #endif

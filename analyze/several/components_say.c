@@ -9,7 +9,7 @@
 
 enum { PROMPT = 60 }; /* bytes of a prompt that a sentence quotes */
 
-char *ss_verdict_place(const ss_run *r, const ss_verdict *x, char *out, size_t n)
+char *ss_verdict_place(const ss_run *r, const ss_component_verdict *x, char *out, size_t n)
 {
     char token[96], prompt[PROMPT];
 
@@ -55,7 +55,7 @@ static void say_bad_weights(const ss_component_verdicts *c, ss_str *s)
 }
 
 /* "vae decoder.conv_out reaches 1e+05 at sigma 0, 0.6 bits over the limit" */
-static void say_failure(const ss_component_verdicts *c, const ss_verdict *x, ss_str *s)
+static void say_failure(const ss_component_verdicts *c, const ss_component_verdict *x, ss_str *s)
 {
     char name[512], place[256];
 
@@ -77,13 +77,13 @@ static void say_failure(const ss_component_verdicts *c, const ss_verdict *x, ss_
     say_unfinished(c->run, s);
 }
 
-static bool fails(const ss_verdict *x)
+static bool fails(const ss_component_verdict *x)
 {
     return x->kind == SS_VERDICT_OVERFLOWS || x->kind == SS_VERDICT_NOT_FINITE;
 }
 
 /* "3.1 bits", "at most 3.1 bits" where values were cut off */
-static void say_bits(const ss_component_verdicts *c, const ss_verdict *x, ss_str *s)
+static void say_bits(const ss_component_verdicts *c, const ss_component_verdict *x, ss_str *s)
 {
     ss_str_addf(s, "%s%.1f bits", *c->limit ? "at most " : "", x->bits);
 }
@@ -136,7 +136,7 @@ static int least_of(const ss_verdicts *v, int f, int after)
     int best = -1;
 
     for (int i = 0; i < v->n; i++) {
-        const ss_verdict *x = &v->list[i].verdict[f];
+        const ss_component_verdict *x = &v->list[i].verdict[f];
 
         if (x->kind != SS_VERDICT_FITS || x->bits < floor || (x->bits == floor && i <= after))
             continue;
@@ -195,7 +195,7 @@ char *ss_verdicts_say(const ss_verdicts *v, int f)
     return ss_str_detach(&s);
 }
 
-static const char *finding(const ss_component_verdicts *c, const ss_verdict *x)
+static const char *finding(const ss_component_verdicts *c, const ss_component_verdict *x)
 {
     switch (x->kind) {
     case SS_VERDICT_NOT_FINITE: return "INF OR NaN";
@@ -206,8 +206,8 @@ static const char *finding(const ss_component_verdicts *c, const ss_verdict *x)
     return *c->limit ? "CUT OFF" : c->n_bad_weights ? "BAD WEIGHTS" : "";
 }
 
-static void add_row(const ss_format *f, const ss_component_verdicts *c, const ss_verdict *x,
-                    ss_table *t)
+static void add_row(const ss_format *f, const ss_component_verdicts *c,
+                    const ss_component_verdict *x, ss_table *t)
 {
     const bool placed = x->cell.sigma >= 0, text = ss_run_is_text(c->run);
     char name[512] = "-", label[256];
