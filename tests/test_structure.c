@@ -400,7 +400,7 @@ static void test_run_file(void **state)
     (void)state;
     ss_run *r = made(in_tmp("lines.h5"), 2, 0);
 
-    assert_int_equal(r->minor, 3);
+    assert_int_equal(r->minor, SS_RUN_MINOR);
     assert_int_equal(r->n_structure, 2);
     for (int i = 0; i < 2; i++) {
 #define X(name) assert_string_equal(r->structure[i].name, lines[i].name);
