@@ -9,6 +9,7 @@
 #include "models/pipeline.h"
 #include "probe/prompt_cache.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { MAX_ENCODERS = 4 };
@@ -76,6 +77,21 @@ static ss_code encode_all(ss_ctx *c, const ss_model *m, const ss_prompts *p, ss_
     return rc;
 }
 
+/* Warns of states that are not finite: what they condition cannot be, either. */
+static void check_finite(const ss_model *m, const ss_encoded_prompts *p)
+{
+    const ss_array *a = &p->last;
+    const int64_t n = a->dim[0] * a->dim[1] * a->dim[2];
+    int64_t bad = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        bad += !isfinite(a->values[i]);
+    if (bad)
+        ss_warn("%s: %lld of %lld values that it makes of the prompts are inf or NaN, and so is "
+                "what follows; --components text says where",
+                ss_model_about(m)->component, (long long)bad, (long long)n);
+}
+
 /* Encodes the prompts by one encoder, unless they are kept from an earlier time. */
 static ss_code run_encoder(work *w, ss_model *m, ss_encoded_prompts *to, ss_err *e)
 {
@@ -95,6 +111,8 @@ static ss_code run_encoder(work *w, ss_model *m, ss_encoded_prompts *to, ss_err 
         if (rc == SS_OK)
             ss_prompt_cache_write(key, to);
     }
+    if (rc == SS_OK)
+        check_finite(m, to);
     ss_prompts_release(&p);
     return rc;
 }

@@ -311,6 +311,9 @@ static void test_which_component(void **state)
                  "up_blocks.0.resnets.1.conv2.weight", 1e5F);
     expect("probe $D/bad -o $D/bad.h5 --force --components all --prompt 'a cat'" QUICK, 0,
            "fp16: the denoiser fails first: unet up_blocks.0.resnets.1.conv2 reaches");
+    scale_tensor("t5/text_encoder/model.safetensors", "encoder.final_layer_norm.weight", NAN);
+    expect("probe $D/t5 -o $D/nan.h5 --prompt 'a cat' --samples 1 --sigmas 1", 0,
+           "--components text says where");
     expect("analyze $D/bad.vae.h5 $D/bad.unet.h5 $D/bad.text_encoder.h5", 0,
            "fp16: the denoiser fails first: unet up_blocks.0.resnets.1.conv2 reaches");
 }
