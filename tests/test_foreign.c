@@ -136,7 +136,7 @@ static void test_root_has_one_name(void **state)
                  "probe $M -o $D/root.h5 %s --modules %s --dump %s --channels "
                  "--precision-map %s=bf16 --intervene clamp:0.5@%s",
                  probe, g, g, g, g);
-        expect(line, 0, "(model)      0.5");
+        expect(line, 0, "(model)  0.5");
         snprintf(line, sizeof line, "analyze $D/root.h5 --modules %s", g);
         expect(line, 0, "1 modules");
         snprintf(line, sizeof line, "compare $D/root.h5 $D/root.h5 --modules %s", g);

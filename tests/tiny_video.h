@@ -102,6 +102,11 @@ static const ss_family tiny_family = {
     .structure = tiny_structure,
 };
 
+const char *ss_family_class(ss_json *j)
+{
+    return ss_json_string(j, "_class_name", NULL);
+}
+
 const ss_family *ss_family_find(const char *class_name)
 {
     return strcmp(class_name, tiny_family.class_name) == 0 ? &tiny_family : NULL;
