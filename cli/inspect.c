@@ -35,8 +35,9 @@ static const cli_option options[] = {
     {OPT_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP},
     {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
     {OPT_KEY, "key", "KEYS", CLI_KEY_HELP},
-    {OPT_OPTIMIZER, "optimizer", "FILE",
-     "Adam's state of the training (default: optimizer.bin or .pt beside the weights)"},
+    {OPT_OPTIMIZER, "optimizer", "PATH",
+     "Adam's state of the training (default: optimizer.bin or .pt beside the weights, or in their "
+     "folder of torch.distributed.checkpoint)"},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},

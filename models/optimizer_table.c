@@ -4,8 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "models/file/adam_state.h"
-#include "models/torch_order.h"
+#include "models/adam_owners.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -21,23 +20,40 @@ typedef struct {
     uint64_t bad; /* values of the moments that are inf or NaN */
 } row;
 
+/* Sets *path to the folder of torch.distributed.checkpoint that the weights are in, where it has
+ * moments of Adam. */
+static ss_code find_in_dcp(const ss_model *m, char **path, ss_err *e)
+{
+    const ss_checkpoint *k = ss_model_checkpoint(m);
+    ss_err why = {0};
+
+    if (!k || strcmp(ss_checkpoint_format(k), ss_dcp_format.name) != 0)
+        return SS_OK;
+    if (ss_adam_is_in_dcp(ss_checkpoint_name(k), &why) &&
+        !(*path = ss_strdup(ss_checkpoint_name(k))))
+        return ss_no_memory(e, ss_checkpoint_name(k));
+    return why.code == SS_NOMEM ? ss_no_memory(e, ss_checkpoint_name(k)) : SS_OK;
+}
+
 ss_code ss_optimizer_find(const ss_model *m, char **path, ss_err *e)
 {
-    static const char *const names[] = {"optimizer.bin",    "optimizer.pt",    "optimizer.pth",
-                                        "../optimizer.bin", "../optimizer.pt", "../optimizer.pth"};
+    static const char *const names[] = {
+        "optimizer.bin",   "optimizer.pt",     "optimizer.pth",           "../optimizer.bin",
+        "../optimizer.pt", "../optimizer.pth", "../optimizer_0/.metadata"};
     const char *folder = ss_model_about(m)->folder;
 
     *path = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && folder; i++) {
+    if (find_in_dcp(m, path, e) != SS_OK)
+        return e->code;
+    for (size_t i = 0; i < sizeof names / sizeof *names && folder && !*path; i++) {
         char *p = ss_path_join(folder, names[i]);
 
         if (!p)
             return ss_no_memory(e, folder);
-        if (ss_file_exists(p) && !ss_is_dir(p)) {
+        if (ss_file_exists(p) && !ss_is_dir(p))
             *path = p;
-            return SS_OK;
-        }
-        ss_free(p);
+        else
+            ss_free(p);
     }
     return SS_OK;
 }
@@ -49,93 +65,6 @@ double ss_adam_limit(double beta1, double beta2, double step)
 
     return (1 - beta1) / (1 - pow(beta1, step)) *
            sqrt((1 - pow(beta2, step)) / (1 - beta2) * terms);
-}
-
-/* --- which state is of which parameter --- */
-
-static bool fits(const ss_adam_moment *a, const ss_weight *w)
-{
-    if (!a->m)
-        return true; /* it was never updated, and has no shape */
-    if (a->m->rank != w->shape.rank)
-        return false;
-    for (int i = 0; i < a->m->rank; i++) {
-        if (a->m->dim[i] != w->shape.dim[i])
-            return false;
-    }
-    return true;
-}
-
-static ss_code say_misfit(const char *path, const ss_weight *w, ss_err *e)
-{
-    char shape[SS_SHOWN];
-
-    return ss_fail(e, SS_SHAPE,
-                   "%s: in no group of parameters the next state has the shape of %s, %s: it is of "
-                   "another network, or of a part of this one",
-                   path, SS_SHOW(w->name), ss_shape_text(w->shape, shape, sizeof shape));
-}
-
-/* Deals the parameters out to the groups: each group lists its own in PyTorch's order. next
- * [groups] is scratch. */
-static ss_code deal(const ss_adam_state *s, const char *path, row *rows, size_t *next, ss_err *e)
-{
-    size_t from = 0;
-
-    for (int g = 0; g < s->n_groups; g++) {
-        next[g] = from;
-        while (from < s->n && s->list[from].group == g)
-            from++;
-    }
-    for (size_t i = 0; i < s->n; i++) {
-        int taken = -1;
-
-        for (int g = 0; g < s->n_groups; g++) {
-            const bool left = next[g] < s->n && s->list[next[g]].group == g;
-
-            if (!left || !fits(&s->list[next[g]], rows[i].w))
-                continue;
-            if (taken >= 0)
-                return ss_fail(
-                    e, SS_SHAPE,
-                    "%s: %s may be in group %d or %d of the optimizer, whose next states "
-                    "have its shape; which it is is not in the file",
-                    path, SS_SHOW(rows[i].w->name), taken, g);
-            taken = g;
-        }
-        if (taken < 0)
-            return say_misfit(path, rows[i].w, e);
-        rows[i].moment = &s->list[next[taken]++];
-    }
-    return SS_OK;
-}
-
-static ss_code match(const ss_model *m, const ss_adam_state *s, const char *path, row *rows,
-                     ss_err *e)
-{
-    int n;
-    ss_weight *const *w = ss_model_weights(m, &n);
-    ss_weight **order = ss_calloc((size_t)n, sizeof *order);
-    size_t *next = ss_calloc((size_t)s->n_groups, sizeof *next);
-    ss_code rc = order && next ? SS_OK : ss_no_memory(e, path);
-
-    if (rc == SS_OK && s->n != (size_t)n)
-        rc = ss_fail(e, SS_SHAPE,
-                     "%s: it has %zu parameters and the network %d, so only a part was trained, or "
-                     "another network",
-                     path, s->n, n);
-    if (rc == SS_OK) {
-        memcpy(order, w, (size_t)n * sizeof *order);
-        if (ss_torch_order(order, (size_t)n, e) != SS_OK)
-            rc = ss_fail_prefix(e, "%s", path);
-    }
-    for (int i = 0; i < n && rc == SS_OK; i++)
-        rows[i].w = order[i];
-    if (rc == SS_OK)
-        rc = deal(s, path, rows, next, e);
-    ss_free(next);
-    ss_free(order);
-    return rc;
 }
 
 /* --- what it says --- */
@@ -297,23 +226,30 @@ static char *say(const row *rows, size_t n)
 ss_code ss_optimizer_table(const ss_model *m, const char *path, int top, ss_table *t, ss_err *e)
 {
     ss_adam_state s;
+    ss_adam_owner *owners = NULL;
     row *rows = NULL;
+    int weights;
     ss_code rc = ss_adam_state_open(path, &s, e);
 
     if (rc != SS_OK)
         return rc;
-    rows = ss_calloc(s.n, sizeof *rows);
-    rc = rows ? match(m, &s, path, rows, e) : ss_no_memory(e, path);
-    for (size_t i = 0; i < s.n && rc == SS_OK; i++)
+    ss_model_weights(m, &weights);
+    const size_t n = (size_t)weights;
+    owners = ss_calloc(n, sizeof *owners);
+    rows = ss_calloc(n, sizeof *rows);
+    rc = owners && rows ? ss_adam_owners(m, &s, path, owners, e) : ss_no_memory(e, path);
+    for (size_t i = 0; i < n && rc == SS_OK; i++) {
+        rows[i] = (row){.w = owners[i].w, .moment = owners[i].moment};
         rc = measure(&rows[i], e);
+    }
     if (rc == SS_OK)
-        qsort(rows, s.n, sizeof *rows, worst_first);
+        qsort(rows, n, sizeof *rows, worst_first);
     if (rc == SS_OK)
         rc = ss_table_init(t, "optimizer", e);
     if (rc == SS_OK) {
-        char *text = say(rows, s.n);
+        char *text = say(rows, n);
 
-        fill(t, rows, s.n, top);
+        fill(t, rows, n, top);
         ss_table_note(t,
                       "%s Staleness at least: one of the last gradients was so many times what "
                       "Adam's second moment has, or more",
@@ -321,6 +257,7 @@ ss_code ss_optimizer_table(const ss_model *m, const char *path, int top, ss_tabl
         ss_free(text);
     }
     ss_free(rows);
+    ss_free(owners);
     ss_adam_state_close(&s);
     return rc;
 }

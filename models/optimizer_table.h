@@ -21,8 +21,7 @@
  *
  * 7.3 at betas 0.9 and 0.999.
  *
- * Which state is of which parameter follows from the order of PyTorch's parameters
- * (torch_order.h), and must be confirmed by every shape.
+ * Which state is of which parameter: adam_owners.h.
  */
 #ifndef SS_MODELS_OPTIMIZER_TABLE_H
 #define SS_MODELS_OPTIMIZER_TABLE_H
@@ -30,8 +29,9 @@
 #include "base/table.h"
 #include "models/model.h"
 
-/* Finds optimizer.bin, .pt or .pth in the model's folder, or around it, as accelerate leaves it;
- * *path is NULL where there is none, and the caller's to ss_free. */
+/* Finds the state among the model's torch.distributed.checkpoint; or optimizer.bin, .pt or .pth in
+ * the model's folder, or around it, as accelerate leaves it, or its optimizer_0/ of FSDP; *path is
+ * NULL where there is none, and the caller's to ss_free. */
 ss_code ss_optimizer_find(const ss_model *m, char **path, ss_err *e);
 
 /* Fills a fresh table with a row for each parameter: its s, update/weight, RMS of m^, sqrt(v^) and

@@ -1,7 +1,8 @@
 /* test_adam_state.c - Adam's state of a real training: whose it is, and what it says
  *
- * Golden file: tests/golden/adam.json, by make_adam_state.py; the state is that of
- * tests/golden/trainings, saved by accelerate.
+ * Golden files: tests/golden/adam.json, by make_adam_state.py, for the state in
+ * tests/golden/trainings, saved by accelerate; and tests/golden/trainings/dcp/adam.json, by
+ * make_adam_dcp.py, for the folders of torch.distributed.checkpoint beside it.
  */
 #include "base/file.h"
 #include "base/mem.h"
@@ -15,21 +16,23 @@
 
 #define STEP4 "tests/golden/trainings/diffusers/checkpoint-4"
 #define STATE STEP4 "/optimizer.bin"
+#define DCP "tests/golden/trainings/dcp"
 
-static json_t *golden(void)
+static json_t *golden(const char *path)
 {
-    json_t *j = json_load_file("tests/golden/adam.json", 0, NULL);
+    json_t *j = json_load_file(path, 0, NULL);
 
     assert_non_null(j);
     return j;
 }
 
-static ss_model *open_model(const char *path)
+static ss_model *open_model(const char *path, const char *config)
 {
+    const ss_model_options opt = {.places = {.config = config}};
     ss_model *m = NULL;
     ss_err e = {0};
 
-    if (ss_model_open(path, NULL, &m, &e) != SS_OK)
+    if (ss_model_open(path, &opt, &m, &e) != SS_OK)
         fail_msg("%s: %s", path, e.msg);
     return m;
 }
@@ -38,7 +41,7 @@ static ss_model *open_model(const char *path)
 static void test_order(void **state)
 {
     (void)state;
-    json_t *j = golden(), *want;
+    json_t *j = golden("tests/golden/adam.json"), *want;
     const char *name;
     int compared = 0;
 
@@ -50,7 +53,7 @@ static void test_order(void **state)
         int n;
 
         snprintf(path, sizeof path, "tests/golden/unets/%s", name);
-        ss_model *m = open_model(path);
+        ss_model *m = open_model(path, NULL);
         ss_weight *const *w = ss_model_weights(m, &n);
         ss_weight **order = ss_calloc((size_t)n, sizeof *order);
         memcpy(order, w, (size_t)n * sizeof *order);
@@ -70,34 +73,49 @@ static void test_order(void **state)
     json_decref(j);
 }
 
-static void test_numbers(void **state)
+/* The table of the state beside a model has PyTorch's numbers, and none for parameters that were
+ * not trained. */
+static void compare(const ss_model *m, const json_t *rows, size_t n_rows)
 {
-    (void)state;
-    json_t *j = golden(), *rows = json_object_get(j, "rows"), *row, *limit;
-    ss_model *m = open_model(STEP4);
     ss_table t;
     ss_err e = {0};
     char *path = NULL;
-    size_t i;
+    size_t i, compared = 0;
+    json_t *row;
 
     assert_int_equal(ss_optimizer_find(m, &path, &e), SS_OK);
     assert_non_null(path);
     if (ss_optimizer_table(m, path, 0, &t, &e) != SS_OK)
         fail_msg("%s", e.msg);
-    assert_int_equal(json_array_size(t.rows), json_object_size(rows));
+    assert_int_equal(json_array_size(t.rows), n_rows);
     json_array_foreach(t.rows, i, row)
     {
-        const json_t *want = json_object_get(rows, json_string_value(json_array_get(row, 0)));
+        const char *name = json_string_value(json_array_get(row, 0));
+        const json_t *want = json_object_get(rows, name);
 
-        for (size_t k = 0; k < 2; k++) {
+        for (size_t k = 0; k < 2 && want; k++) {
             const double a = json_number_value(json_array_get(row, k + 1));
             const double b = json_number_value(json_array_get(want, k));
 
             if (!(fabs(a - b) <= 1e-6 * fabs(b)))
-                fail_msg("%s: %.9g, PyTorch has %.9g", json_string_value(json_array_get(row, 0)), a,
-                         b);
+                fail_msg("%s: %.9g, PyTorch has %.9g", name, a, b);
         }
+        compared += want != NULL;
+        assert_true(want || !json_is_real(json_array_get(row, 1)));
     }
+    assert_int_equal(compared, json_object_size(rows));
+    ss_free(path);
+    ss_table_release(&t);
+}
+
+static void test_numbers(void **state)
+{
+    (void)state;
+    json_t *j = golden("tests/golden/adam.json"), *rows = json_object_get(j, "rows"), *limit;
+    ss_model *m = open_model(STEP4, NULL);
+    size_t i;
+
+    compare(m, rows, json_object_size(rows));
     json_array_foreach(json_object_get(j, "limits"), i, limit)
     {
         double x[4];
@@ -106,10 +124,55 @@ static void test_numbers(void **state)
             x[k] = json_number_value(json_array_get(limit, k));
         assert_true(fabs(ss_adam_limit(x[0], x[1], x[2]) - x[3]) <= 1e-9 * x[3]);
     }
-    ss_free(path);
-    ss_table_release(&t);
     ss_model_close(m);
     json_decref(j);
+}
+
+/* Folders of torch.distributed.checkpoint: by names, by names with options of each, by numbers. */
+static void test_folders(void **state)
+{
+    (void)state;
+    json_t *j = golden(DCP "/adam.json"), *rows;
+    const char *name;
+
+    assert_int_equal(json_object_size(j), 3);
+    json_object_foreach(j, name, rows)
+    {
+        char path[256];
+
+        snprintf(path, sizeof path, DCP "/%s", name);
+        ss_model *m = open_model(path, DCP "/unet");
+        compare(m, rows, 44);
+        ss_model_close(m);
+    }
+    json_decref(j);
+}
+
+static void test_inspect_folders(void **state)
+{
+    (void)state;
+    char line[512];
+
+    expect("inspect " DCP "/flat --config " DCP "/unet", 0, "The last step changed ");
+    /* the weights of one, the state of another */
+    expect("inspect " DCP "/flat --config " DCP "/unet --optimizer " DCP "/numbers", 0,
+           "The last step changed ");
+    expect("inspect tests/golden/unets/attn --optimizer " DCP "/numbers", 1,
+           "it has 44 parameters and the network");
+    expect("inspect tests/golden/unets/attn --optimizer " DCP "/nested/.metadata", 1,
+           "the state of time_embedding.linear_1.weight has another shape than the network's");
+    expect("inspect " STEP4 " --optimizer tests/golden/formats/dcp/one", 1,
+           "none of its parameters is the network's, the first is scale");
+    expect("inspect " STEP4 " --optimizer tests/golden/formats/dcp/unet", 1,
+           "no tensor is called KEYS.state.PARAMETER.exp_avg");
+    /* FSDP as accelerate saves it: the state in a folder beside that of the weights */
+    snprintf(line, sizeof line,
+             "mkdir %s/s && cp -r tests/golden/formats/dcp/unet %s/s/pytorch_model_fsdp_0 && "
+             "cp -r tests/golden/formats/dcp/one %s/s/optimizer_0",
+             tmp_dir, tmp_dir, tmp_dir);
+    assert_int_equal(system(line), 0);
+    expect("inspect $D/s/pytorch_model_fsdp_0 --config tests/golden/unets/plain", 0,
+           "optimizer_0/.metadata: none of its parameters");
 }
 
 static void test_inspect(void **state)
@@ -171,10 +234,9 @@ static void test_other_states(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_inspect),
-        cmocka_unit_test(test_other_states),
+        cmocka_unit_test(test_order),           cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_folders),         cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_inspect_folders), cmocka_unit_test(test_other_states),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

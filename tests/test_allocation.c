@@ -140,6 +140,27 @@ static ss_code open_average(ss_err *e)
     return rc;
 }
 
+/* The state in a folder of torch.distributed.checkpoint, by names. */
+static ss_code open_state(ss_err *e)
+{
+    const ss_model_options opt = {.places = {.config = "tests/golden/trainings/dcp/unet"}};
+    ss_table t = {0};
+    ss_model *m = NULL;
+    char *path = NULL;
+    ss_code rc = ss_model_open("tests/golden/trainings/dcp/nested", &opt, &m, e);
+
+    if (rc == SS_OK)
+        rc = ss_optimizer_find(m, &path, e);
+    if (rc == SS_OK)
+        rc = ss_optimizer_table(m, path, 0, &t, e);
+    if (rc == SS_OK && t.failed)
+        rc = ss_no_memory(e, "a table");
+    ss_table_release(&t);
+    ss_free(path);
+    ss_model_close(m);
+    return rc;
+}
+
 static void test_changed_checkpoints(void **state)
 {
     (void)state;
@@ -147,6 +168,7 @@ static void test_changed_checkpoints(void **state)
     exhaust(open_cast, 50, 10);
     exhaust(open_wrapped, 50, 10);
     exhaust(open_average, 50, 10);
+    exhaust(open_state, 50, 10);
 }
 
 static ss_code write_run(ss_err *e)

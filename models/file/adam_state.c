@@ -1,14 +1,15 @@
 /* adam_state.c - see adam_state.h */
 #include "models/file/adam_state.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/file/adam_inside.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
-
-enum { MAX_PARAMETERS = 1 << 15, MAX_GROUPS = 1 << 10 };
 
 /* Finds the state in what a training saved. */
 static const ss_pickle_value *find_state(const ss_pickle_value *root)
@@ -27,24 +28,27 @@ static const ss_pickle_value *find_state(const ss_pickle_value *root)
     return NULL;
 }
 
-/* Returns a number, or a tensor of one; NaN for anything else. */
-static double number_of(const ss_pickle_value *v)
+double ss_adam_scalar(const ss_stored_tensor *t)
 {
     char raw[8];
     float x;
 
+    if (!t || !t->usable || t->bytes != ss_dtype_size(t->dtype) ||
+        ss_stored_read(t, raw, NULL) != SS_OK)
+        return NAN;
+    ss_values_to_f32(t->dtype, raw, 1, &x);
+    return (double)x;
+}
+
+double ss_adam_number(const ss_pickle_value *v)
+{
     if (!v)
         return NAN;
     if (v->kind == SS_PICKLE_INT)
         return (double)v->number;
     if (v->kind == SS_PICKLE_FLOAT)
         return v->real;
-    if (v->kind != SS_PICKLE_TENSOR || !v->tensor->usable ||
-        v->tensor->bytes != ss_dtype_size(v->tensor->dtype) ||
-        ss_stored_read(v->tensor, raw, NULL) != SS_OK)
-        return NAN;
-    ss_values_to_f32(v->tensor->dtype, raw, 1, &x);
-    return (double)x;
+    return v->kind == SS_PICKLE_TENSOR ? ss_adam_scalar(v->tensor) : NAN;
 }
 
 /* Returns the state of parameter `id`; NULL where it has none. */
@@ -69,33 +73,49 @@ static bool has_shape_of(const ss_stored_tensor *a, const ss_stored_tensor *b)
     return a->rank == b->rank && memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) == 0;
 }
 
+ss_code ss_adam_check(const char *path, const char *name, const ss_adam_moment *p, ss_err *e)
+{
+    if (!p->m || !p->v)
+        return ss_fail(e, SS_UNSUPPORTED,
+                       "%s: parameter %s has no exp_avg and exp_avg_sq, so its optimizer is not "
+                       "Adam",
+                       path, SS_SHOW(name));
+    if (!p->m->usable || !p->v->usable || !has_shape_of(p->m, p->v))
+        return ss_fail(e, SS_FORMAT,
+                       "%s: the moments of parameter %s are not two tensors of one shape that can "
+                       "be used",
+                       path, SS_SHOW(name));
+    if (!(p->step >= 1))
+        return ss_fail(e, SS_FORMAT, "%s: parameter %s has no step", path, SS_SHOW(name));
+    return SS_OK;
+}
+
+static const ss_stored_tensor *tensor_of(const ss_pickle_value *v)
+{
+    return v && v->kind == SS_PICKLE_TENSOR ? v->tensor : NULL;
+}
+
 static ss_code take_moments(const char *path, const ss_pickle_value *state, int64_t id,
                             ss_adam_moment *p, ss_err *e)
 {
-    const ss_pickle_value *m = ss_pickle_get(state, "exp_avg");
-    const ss_pickle_value *v = ss_pickle_get(state, "exp_avg_sq");
-    const double step = number_of(ss_pickle_get(state, "step"));
+    const double step = ss_adam_number(ss_pickle_get(state, "step"));
+    char number[24];
 
     if (ss_pickle_get(state, "state1"))
         return ss_fail(e, SS_UNSUPPORTED, "%s: states of 8 bits (bitsandbytes) cannot be read",
                        path);
-    if (!m || !v || m->kind != SS_PICKLE_TENSOR || v->kind != SS_PICKLE_TENSOR)
-        return ss_fail(e, SS_UNSUPPORTED,
-                       "%s: parameter %" PRId64 " has no exp_avg and exp_avg_sq, so its optimizer "
-                       "is not Adam",
-                       path, id);
-    if (!m->tensor->usable || !v->tensor->usable || !has_shape_of(m->tensor, v->tensor))
-        return ss_fail(e, SS_FORMAT,
-                       "%s: the moments of parameter %" PRId64 " are not two tensors of one shape "
-                       "that can be used",
-                       path, id);
+    p->m = tensor_of(ss_pickle_get(state, "exp_avg"));
+    p->v = tensor_of(ss_pickle_get(state, "exp_avg_sq"));
     if (!isnan(step))
         p->step = step;
-    if (!(p->step >= 1))
-        return ss_fail(e, SS_FORMAT, "%s: parameter %" PRId64 " has no step", path, id);
-    p->m = m->tensor;
-    p->v = v->tensor;
-    return SS_OK;
+    snprintf(number, sizeof number, "%" PRId64, id);
+    return ss_adam_check(path, number, p, e);
+}
+
+bool ss_adam_has_options(const ss_adam_moment *p)
+{
+    return p->beta1 >= 0 && p->beta1 < 1 && p->beta2 >= 0 && p->beta2 < 1 && p->eps >= 0 &&
+           isfinite(p->rate);
 }
 
 /* Reads the options of a group into *p. */
@@ -106,13 +126,12 @@ static ss_code take_options(const char *path, const ss_pickle_value *group, int 
     const bool pair = ss_pickle_count(betas) == 2;
 
     *p = (ss_adam_moment){.group = number,
-                          .step = number_of(ss_pickle_get(group, "step")),
-                          .rate = number_of(ss_pickle_get(group, "lr")),
-                          .beta1 = pair ? number_of(ss_pickle_at(betas, 0)) : NAN,
-                          .beta2 = pair ? number_of(ss_pickle_at(betas, 1)) : NAN,
-                          .eps = number_of(ss_pickle_get(group, "eps"))};
-    if (p->beta1 >= 0 && p->beta1 < 1 && p->beta2 >= 0 && p->beta2 < 1 && p->eps >= 0 &&
-        isfinite(p->rate))
+                          .step = ss_adam_number(ss_pickle_get(group, "step")),
+                          .rate = ss_adam_number(ss_pickle_get(group, "lr")),
+                          .beta1 = pair ? ss_adam_number(ss_pickle_at(betas, 0)) : NAN,
+                          .beta2 = pair ? ss_adam_number(ss_pickle_at(betas, 1)) : NAN,
+                          .eps = ss_adam_number(ss_pickle_get(group, "eps"))};
+    if (ss_adam_has_options(p))
         return SS_OK;
     return ss_fail(e, SS_UNSUPPORTED,
                    "%s: group %d has no lr, betas and eps, so its optimizer is not Adam", path,
@@ -154,10 +173,10 @@ static ss_code read_state(const char *path, ss_adam_state *s, ss_err *e)
 
     if (!state)
         return ss_fail(e, SS_FORMAT, "%s: no state of an optimizer is in it", path);
-    for (size_t g = 0; g < n_groups && g < MAX_GROUPS; g++)
+    for (size_t g = 0; g < n_groups && g < SS_ADAM_MAX_GROUPS; g++)
         n += ss_pickle_count(ss_pickle_get(ss_pickle_at(groups, g), "params"));
-    if (n == 0 || n > MAX_PARAMETERS || n_groups > MAX_GROUPS ||
-        ss_pickle_count(ss_pickle_get(state, "state")) > MAX_PARAMETERS)
+    if (n == 0 || n > SS_ADAM_MAX_PARAMETERS || n_groups > SS_ADAM_MAX_GROUPS ||
+        ss_pickle_count(ss_pickle_get(state, "state")) > SS_ADAM_MAX_PARAMETERS)
         return ss_fail(e, SS_FORMAT, "%s: %zu parameters in %zu groups are no optimizer's", path, n,
                        n_groups);
     s->list = ss_calloc(n, sizeof *s->list);
@@ -172,20 +191,44 @@ static ss_code read_state(const char *path, ss_adam_state *s, ss_err *e)
     return SS_OK;
 }
 
+static ss_code read_file(const char *path, ss_adam_state *s, ss_err *e)
+{
+    const ss_code rc = ss_pickle_open(path, &s->file, e);
+
+    return rc == SS_OK ? read_state(path, s, e) : rc;
+}
+
+/* The path of the .metadata of a folder of torch.distributed.checkpoint, the caller's to ss_free;
+ * "" for any other path, NULL where memory is out. */
+static char *metadata_of(const char *path)
+{
+    static const char name[] = ".metadata";
+    const size_t n = strlen(path), m = sizeof name - 1;
+
+    if (ss_is_dir(path))
+        return ss_path_join(path, name);
+    return ss_strdup(n >= m && strcmp(path + n - m, name) == 0 ? path : "");
+}
+
 ss_code ss_adam_state_open(const char *path, ss_adam_state *s, ss_err *e)
 {
     *s = (ss_adam_state){0};
-    ss_code rc = ss_pickle_open(path, &s->file, e);
-    if (rc == SS_OK)
-        rc = read_state(path, s, e);
+    char *metadata = metadata_of(path);
+    if (!metadata)
+        return ss_no_memory(e, path);
+    const ss_code rc = *metadata ? ss_adam_read_dcp(metadata, s, e) : read_file(path, s, e);
     if (rc != SS_OK)
         ss_adam_state_close(s);
+    ss_free(metadata);
     return rc;
 }
 
 void ss_adam_state_close(ss_adam_state *s)
 {
+    for (size_t i = 0; i < s->n; i++)
+        ss_free(s->list[i].name);
     ss_free(s->list);
     ss_pickle_close(s->file);
+    ss_dcp_close(s->folder);
     *s = (ss_adam_state){0};
 }

@@ -167,12 +167,19 @@ const char *ss_dcp_leaf(const ss_dcp *d, size_t i)
 
 ss_code ss_dcp_object(const ss_dcp *d, const char *name, ss_pickle **p, ss_err *e)
 {
-    for (size_t i = 0; i < d->n_items; i++) {
-        const ss_dcp_item *x = &d->items[i];
+    size_t from = 0, to = d->n_items; /* they are in the order of their names, objects first */
 
-        if (x->rank < 0 && strcmp(x->name, name) == 0)
-            return ss_pickle_open_bytes(d->files[x->file].path, x->data, x->bytes, p, e);
+    while (from < to) {
+        const size_t mid = from + (to - from) / 2;
+
+        if (strcmp(d->items[mid].name, name) < 0)
+            from = mid + 1;
+        else
+            to = mid;
     }
+    const ss_dcp_item *x = from < d->n_items ? &d->items[from] : NULL;
+    if (x && x->rank < 0 && strcmp(x->name, name) == 0)
+        return ss_pickle_open_bytes(d->files[x->file].path, x->data, x->bytes, p, e);
     return ss_fail(e, SS_USAGE, "%s: nothing but tensors is saved as %s", d->files[0].path,
                    SS_SHOW(name));
 }

@@ -58,8 +58,7 @@ static int part_of_wrapper(const char *part, size_t n)
     return -1;
 }
 
-/* Copies a name without the parts that wrappers put in; NULL where memory is out. */
-static char *clean_name(const char *name, unsigned *inside)
+char *ss_unwrapped_name(const char *name, unsigned *inside)
 {
     ss_str s = {0};
     bool first = true;
@@ -101,7 +100,7 @@ static ss_code clean_all(fitting *f, ss_err *e)
         entry *x = &f->entries[f->n];
 
         x->t = ss_checkpoint_at(f->k, f->n);
-        x->clean = clean_name(x->t->name, &x->inside);
+        x->clean = ss_unwrapped_name(x->t->name, &x->inside);
         if (!x->clean)
             return ss_no_memory(e, ss_checkpoint_name(f->k));
     }

@@ -23,4 +23,8 @@
 ss_code ss_checkpoint_unwrap(ss_checkpoint *k, const char *const *asked, size_t n, bool ema,
                              bool *changed, ss_err *e);
 
+/* Copies a name without the parts that wrappers put in the middle, the caller's to ss_free; NULL
+ * where memory is out. Bit w of *inside: part w of their list was there. */
+char *ss_unwrapped_name(const char *name, unsigned *inside);
+
 #endif

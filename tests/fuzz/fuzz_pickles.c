@@ -1,5 +1,6 @@
 /* fuzz_pickles.c - what torch.save writes: archives, pickles, folders of parts */
 #include "base/mem.h"
+#include "models/file/adam_state.h"
 #include "models/file/checkpoint.h"
 #include "models/file/dcp.h"
 #include "models/file/pickle.h"
@@ -152,6 +153,7 @@ void fuzz_dcp(const uint8_t *data, size_t size)
 {
     static bool made;
     ss_checkpoint *k = NULL;
+    ss_adam_state state;
     ss_dcp *d = NULL;
     ss_pickle *p = NULL;
     ss_err e = {0};
@@ -181,4 +183,11 @@ void fuzz_dcp(const uint8_t *data, size_t size)
     rc = ss_checkpoint_open(fuzz_path("dcp"), NULL, &k, &e);
     fuzz_check(rc, &e);
     ss_checkpoint_close(rc == SS_OK ? k : NULL);
+    rc = ss_adam_state_open(fuzz_path("dcp"), &state, &e);
+    fuzz_check(rc, &e);
+    for (size_t i = 0; rc == SS_OK && i < state.n; i++) {
+        if (state.list[i].m)
+            read_tensor(state.list[i].m);
+    }
+    ss_adam_state_close(&state);
 }
