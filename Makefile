@@ -336,7 +336,7 @@ PRIVATE_HDRS := $(wildcard kernels/cpu/*.h kernels/cuda/*.h cli/*.h tests/*.h te
     $(filter-out $(addprefix models/,file/% net/% sampling/%),$(wildcard models/*/*.h)) \
     $(filter-out selftest/selftest.h,$(wildcard selftest/*.h)) \
     $(addprefix runfile/,h5.h run_cache.h run_layout.h run_writer.h) \
-    $(addprefix probe/,input_source.h recorder.h trajectory_record.h) \
+    $(addprefix probe/,input_source.h prompt_cache.h recorder.h subject.h trajectory_record.h) \
     $(addprefix train/,board.h config_fields.h config_network.h config_reader.h data_source.h journal.h \
         statistics.h train_folder.h watch.h) \
     $(wildcard analyze/training/mechanism_*.h) analyze/training/training_windows.h \
