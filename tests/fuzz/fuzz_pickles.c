@@ -6,6 +6,7 @@
 #include "models/file/pickle.h"
 #include "tests/fuzz/fuzz.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,9 @@ static const char part[] = "\x80\x02"
                            "FloatStorage\nX\1\0\0\0"
                            "0X\3\0\0\0cpuK\x18tQK\0K\4K\6\x86K\6K\1\x86\x89}tR.";
 
+/* Parts that are an optimizer's numbers: lr and eps, betas, step, params. */
+static const char *const options[] = {"F0.9\n.", "(F0.9\nF0.99\nt.", "I3\n.", "(lVw\na."};
+
 void fuzz_dcp(const uint8_t *data, size_t size)
 {
     static bool made;
@@ -166,6 +170,14 @@ void fuzz_dcp(const uint8_t *data, size_t size)
         fuzz_file("dcp/__0_0.distcp", zip, n);
         fuzz_file("dcp/__1_0.distcp", zip, n);
         free(zip);
+        for (int i = 0; i < (int)(sizeof options / sizeof *options); i++) {
+            char name[32];
+
+            snprintf(name, sizeof name, "dcp/__%d_0.distcp", i + 2);
+            zip = make_zip(options[i], strlen(options[i]), &n);
+            fuzz_file(name, zip, n);
+            free(zip);
+        }
         made = true;
     }
     const char *path = fuzz_file("dcp/.metadata", data, size);
