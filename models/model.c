@@ -332,6 +332,18 @@ static ss_code load_config(ss_model *m, ss_err *e)
     return rc;
 }
 
+/* Adds to an error that the configuration was inferred. */
+static void say_inferred(ss_err *e)
+{
+    static const char advice[] = "; the configuration was inferred from the file: --config "
+                                 "FILE|FOLDER names one that is elsewhere";
+
+    const size_t n = e ? strlen(e->msg) : 0;
+
+    if (e && n + sizeof advice <= sizeof e->msg)
+        memcpy(e->msg + n, advice, sizeof advice);
+}
+
 ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **out, ss_err *e)
 {
     ss_model *m;
@@ -359,6 +371,8 @@ ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model *
         rc = open_class_table(m, e);
     if (rc == SS_OK)
         rc = build(m, NULL, opt, e);
+    if (rc != SS_OK && m->single.name && !m->paths.config)
+        say_inferred(e);
     return hand_over(m, rc, out);
 }
 
