@@ -278,7 +278,7 @@ static ss_code scale_of(merging *m, const char *module, ss_lora_source *s, ss_lo
 /* Derives the weight of a layer whose parts are in s. */
 static ss_code merge_layer(merging *m, const ss_lora_target *target, ss_lora_source *s, ss_err *e)
 {
-    ss_lora_layer l = {.weight = target->name, .file = s->part[0] ? s->part[0]->file : ""};
+    ss_lora_layer l = {.file = s->part[0] ? s->part[0]->file : ""};
     char module[512];
     ss_code rc;
 
@@ -299,10 +299,13 @@ static ss_code merge_layer(merging *m, const ss_lora_target *target, ss_lora_sou
         l.kind = "DoRA";
     l.file = ss_checkpoint_name(m->file);
     ss_stored_tensor *d = ss_checkpoint_derive(m->k, l.before, l.before->name, e);
+    char *weight = ss_checkpoint_alloc(m->k, strlen(target->name) + 1, e); /* targets end sooner */
     ss_lora_layer *grown =
-        d ? ss_grow(m->layers->list, &m->layers->cap, m->layers->n + 1, sizeof *grown) : NULL;
+        d && weight ? ss_grow(m->layers->list, &m->layers->cap, m->layers->n + 1, sizeof *grown)
+                    : NULL;
     if (!grown)
         return ss_no_memory(e, module);
+    l.weight = memcpy(weight, target->name, strlen(target->name) + 1);
     d->data = NULL;
     d->make = ss_lora_make;
     d->source = s;
