@@ -216,8 +216,9 @@ check-sanitize:
 	$(Q)RUNNER="valgrind -q --error-exitcode=9 --leak-check=full" \
 	    tests/run-all build $(call each,build,$(PLAIN))
 # What reads files of others, with ASan and UBSan.
-PARSERS := $(PLAIN) $(addprefix test_,config corpus data dcp folders foreign growing_files hostile input \
-    input_files pickle pickle_weights png run_reader safetensors tokenizer train_config training_run)
+PARSERS := $(PLAIN) $(addprefix test_,adam_state config corpus data dcp folders foreign fp8 growing_files hostile input \
+    input_files lora pickle pickle_weights pipelines png run_reader safetensors single tokenizer train_config \
+    training_run trainings)
 check-parsers:
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined all \
 	    $(call each,build-address-undefined,$(PARSERS))
