@@ -104,7 +104,8 @@ enum { MAX_PREFIXES = 64 };
 /* Text before the network's names. */
 typedef struct {
     const char *text; /* not terminated */
-    size_t n, fits;   /* fits: how many names are the network's behind it */
+    size_t n;         /* its length */
+    size_t fits;      /* how many names of the network follow it */
 } prefix;
 
 typedef struct {

@@ -13,7 +13,7 @@
  *   noise:COLOR          white, pink or blue noise of unit variance, see fft/noise.h
  *   raw:FILE#NAME        as tensor:, fed to the network unchanged
  *   latents:RUN.h5       what a denoiser's run made of its inputs, /outputs/denoised at its lowest
- *                        noise level that has such: for the VAE behind it
+ *                        noise level: for the VAE that decodes them
  *   lowpass:CUTOFF:SPEC  any of these, filtered: see fft/filter.h; filters can be nested
  *   highpass:CUTOFF:SPEC
  *

@@ -1,4 +1,4 @@
-/* input_latents.c - what a denoiser's run made, as latents: for the VAE behind it */
+/* input_latents.c - reads the latents that a denoiser's run made, for the VAE that decodes them */
 #include "probe/input_source.h"
 #include "runfile/run_reader.h"
 

@@ -64,8 +64,8 @@ static void add_base64(ss_str *out, const unsigned char *b, size_t n)
     }
 }
 
-/* Appends the JSON that a placeholder of a tokenizer.json stands for. */
-static void add_placeholder(ss_str *out, const char *name)
+/* Appends the large part NAME of a tokenizer.json, which the golden files share. */
+static void add_part(ss_str *out, const char *name)
 {
     size_t n;
 
@@ -118,7 +118,7 @@ static void copy(const char *from, const char *folder, const char *to)
             ss_str with = {0};
 
             ss_str_addn(&with, out.s, (size_t)(at - out.s));
-            add_placeholder(&with, names[i]);
+            add_part(&with, names[i]);
             ss_str_add(&with, at + strlen(mark));
             ss_str_release(&out);
             out = with;

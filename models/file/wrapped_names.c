@@ -35,7 +35,7 @@ typedef struct {
 typedef struct {
     const char *prefix; /* "module."; not terminated, in the first such name */
     size_t n;           /* its length */
-    size_t fit;         /* how many of the names asked for are there behind it */
+    size_t fit;         /* how many names that the network asks for follow it */
     bool average;       /* it names an average of the weights */
 } group;
 
@@ -167,8 +167,8 @@ static bool is_known(const fitting *f, const char *prefix, size_t n)
     return false;
 }
 
-/* Takes what stands before a name that is asked for as a group, if most others are behind it too.
- */
+/* Adds the text before a name that the network asks for as a group, if most other names that it
+ * asks for follow the same text. */
 static ss_code add_groups(fitting *f, const char *asked, ss_err *e)
 {
     const size_t m = strlen(asked);

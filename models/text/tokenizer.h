@@ -45,7 +45,7 @@
  *   pixart_sigma          tokenizer   300         yes, and to the denoiser         lower
  *   cogvideo              tokenizer   226         no                               as it is
  *   ltx                   tokenizer   128         no, but to the denoiser          as it is
- *   wan                   tokenizer   512         yes; states behind the text      as it is
+ *   wan                   tokenizer   512         yes; states of padding are zero  as it is
  *                                                 become zeros
  *
  * deepfloyd_if and pixart clean captions by other rules where the packages bs4 and ftfy are there,
