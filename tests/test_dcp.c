@@ -6,31 +6,10 @@
 #include "models/file/checkpoint.h"
 #include "models/file/chunked_tensor.h"
 #include "models/file/dcp.h"
+#include "tests/checkpoint_case.h"
 #include "tests/ss_command.h"
 
 #define GOLDEN "tests/golden/formats/dcp/"
-
-static ss_checkpoint *opens(const char *path, const char *key)
-{
-    const ss_checkpoint_options opt = {.key = key};
-    ss_checkpoint *k = NULL;
-    ss_err e = {0};
-
-    if (ss_checkpoint_open(path, &opt, &k, &e) != SS_OK)
-        fail_msg("%s", e.msg);
-    return k;
-}
-
-static void open_fails(const char *path, const char *key, ss_code code, const char *want)
-{
-    const ss_checkpoint_options opt = {.key = key};
-    ss_checkpoint *k;
-    ss_err e = {0};
-    const ss_code rc = ss_checkpoint_open(path, &opt, &k, &e);
-
-    if (rc != code || !strstr(e.msg, want))
-        fail_msg("code %d, not %d, and \"%s\", which lacks \"%s\"", rc, code, e.msg, want);
-}
 
 /* A shell command in $D; the test fails where it does. */
 static void shell(const char *command)
@@ -40,31 +19,6 @@ static void shell(const char *command)
     snprintf(line, sizeof line, "D=%s; G=" GOLDEN "; %s", tmp_dir, command);
     if (system(line) != 0)
         fail_msg("%s failed", command);
-}
-
-/* All tensors of a checkpoint are those of another, byte for byte. */
-static void assert_same(const ss_checkpoint *got, const ss_checkpoint *want)
-{
-    ss_err e = {0};
-
-    assert_int_equal(ss_checkpoint_count(got), ss_checkpoint_count(want));
-    for (size_t i = 0; i < ss_checkpoint_count(want); i++) {
-        const ss_stored_tensor *a = ss_checkpoint_at(got, i), *b = ss_checkpoint_at(want, i);
-        char *x = ss_alloc(1, b->bytes);
-
-        assert_non_null(x);
-        assert_string_equal(a->name, b->name);
-        assert_string_equal(a->type, b->type);
-        assert_int_equal(a->usable, b->usable);
-        assert_int_equal(a->rank, b->rank);
-        assert_memory_equal(a->dim, b->dim, sizeof b->dim[0] * (size_t)b->rank);
-        assert_int_equal(a->bytes, b->bytes);
-        if (ss_stored_read(a, x, &e) != SS_OK)
-            fail_msg("%s", e.msg);
-        if (memcmp(x, b->data, b->bytes) != 0)
-            fail_msg("%s: other values", b->name);
-        ss_free(x);
-    }
 }
 
 /* Each folder has what the safetensors file of the same tensors has. */
