@@ -78,6 +78,7 @@ typedef struct cli_command {
 #define CLI_KEY_HELP                                                                            \
     "keys that lead to the model in a pickle or DCP folder, as state_dict.model (default: the " \
     "usual ones)"
+#define CLI_FRAMES_HELP "frames of a video (default: the model's number)"
 #define CLI_VARIANT_HELP                                                                          \
     "which weights: NAME of diffusion_pytorch_model.NAME.safetensors, fp16 or non_ema (default: " \
     "the "                                                                                        \

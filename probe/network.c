@@ -53,9 +53,11 @@ static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e
 
     if (about->role == SS_TEXT)
         return SS_OK;
+    if (opt->frames && !about->net.sample_frames)
+        return ss_fail(e, SS_USAGE, "--frames: %s takes pictures, not videos", opt->model);
     k->out_channels = (int)about->net.out_channels;
     k->size = (ss_sample_size){
-        .frames = (int)about->net.sample_frames,
+        .frames = opt->frames ? opt->frames : (int)about->net.sample_frames,
         .height = opt->height ? opt->height : (int)about->net.sample_h,
         .width = opt->width ? opt->width : (int)about->net.sample_w,
         .channels = (int)about->net.in_channels,

@@ -19,6 +19,8 @@
 /* Value of round_timestep with which timesteps keep their fraction. */
 #define SS_TIMESTEP_EXACT "none"
 
+enum { SS_MAX_FRAMES = 4096 };
+
 typedef struct {
     const char *model;     /* folder */
     const char *component; /* folder of the network in a pipeline; NULL: the denoiser */
@@ -28,6 +30,7 @@ typedef struct {
     int n_loras;
     bool ema;                  /* the average beside the network (models/average_folder.h) */
     int height, width;         /* of the input; 0: the model's sample_size */
+    int frames;                /* of a video; 0: the model's number */
     const char *const *ignore; /* globs of tensors of the checkpoint that are not used */
     int n_ignore;
     const char *config;        /* config.json or its folder; NULL: the model's own */

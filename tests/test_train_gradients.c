@@ -75,8 +75,9 @@ static void open_network(const char *name, const ss_hooks *next, network *n)
     setup(n, ss_penalty_hooks(n->penalty));
     n->batch = (ss_batch){
         .n = (int)n->s.x_shape.dim[0],
-        .h = (int)n->s.x_shape.dim[1],
-        .w = (int)n->s.x_shape.dim[2],
+        .size = {.height = (int)n->s.x_shape.dim[1],
+                 .width = (int)n->s.x_shape.dim[2],
+                 .channels = (int)n->s.x_shape.dim[3]},
         .x = n->s.x,
         .levels = n->levels,
         .condition = &n->s.cond,

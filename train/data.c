@@ -45,6 +45,9 @@ static ss_code check(const ss_data_options *o, ss_err *e)
         return ss_fail(e, SS_USAGE, "rare_every is %" PRId64 "; expected 2 or more", o->rare_every);
     if (!isfinite(o->rare_scale))
         return ss_fail(e, SS_USAGE, "rare_scale is %g; expected a finite number", o->rare_scale);
+    if (o->frames)
+        return ss_fail(e, SS_UNSUPPORTED,
+                       "the network takes videos of %d frames, the data are pictures", o->frames);
     return ss_picture_check_channels(o->c, e);
 }
 

@@ -36,6 +36,7 @@ typedef struct {
     ss_data_kind kind;
     const char *path;   /* idx: the pictures; folder: the folder; shapes: not used */
     const char *labels; /* idx: the labels, or NULL for none */
+    int frames;         /* 0: samples are pictures; else videos of so many frames */
     int h, w, c;        /* size of the network's input; c is 1 or 3 */
     int pool;           /* idx: a value is the mean over pool x pool pixels */
     bool flip;          /* mirrors every second picture, left to right, at random */
@@ -66,8 +67,8 @@ int64_t ss_data_classes(const ss_data *d); /* largest label + 1, without the nul
 /* The text of the caption with this number; NULL if captions are no texts. */
 const char *ss_data_caption(const ss_data *d, int64_t label);
 
-/* Samples 0 .. n-1 of a step. x [n][h][w][c] in [-1,1]; label [n] may be NULL; without labels all
- * are the null class. May be called from any thread. */
+/* Samples 0 .. n-1 of a step. x [n][h][w][c], of videos [n][frames][h][w][c], in [-1,1]; label [n]
+ * may be NULL; without labels all are the null class. May be called from any thread. */
 void ss_data_batch(const ss_data *d, int64_t step, int n, float *x, int64_t *label);
 
 /* Picture i as training may show it, i from 0 to ss_data_size - 1; any i if pictures never end.

@@ -13,7 +13,7 @@ ss_gradients_options ss_gradients_defaults(void)
     return (ss_gradients_options){.scale = 1};
 }
 
-/* The answer [n][h][w][out_channels], the caller's; NULL after an error, which the context has. */
+/* The answer, the caller's; NULL after an error, which the context has. */
 static ss_tensor *forward(ss_ctx *c, const ss_model *m, const ss_batch *b)
 {
     float *timesteps = ss_alloc((size_t)b->n, sizeof *timesteps);
@@ -22,8 +22,7 @@ static ss_tensor *forward(ss_ctx *c, const ss_model *m, const ss_batch *b)
         return ss_ctx_fail(c, SS_NOMEM, "a batch of %d: out of memory", b->n);
     for (int i = 0; i < b->n; i++)
         timesteps[i] = b->levels[i].timestep;
-    ss_tensor *x =
-        ss_upload(c, ss_shape_of(b->n, b->h, b->w, ss_model_about(m)->net.in_channels), b->x);
+    ss_tensor *x = ss_upload(c, ss_sample_batch(b->n, b->size), b->x);
     ss_tensor *y = ss_model_forward(c, m, x, timesteps, b->condition);
 
     ss_release(x);
@@ -91,7 +90,7 @@ ss_code ss_gradients_add(ss_ctx *c, const ss_model *m, const ss_batch *b,
                          const ss_gradients_options *opt, double *losses, ss_batch_loss *out,
                          ss_err *e)
 {
-    taker t = {b, (int64_t)b->h * b->w * ss_model_about(m)->net.out_channels, losses, out};
+    taker t = {b, ss_sample_pixels(b->size) * ss_model_about(m)->net.out_channels, losses, out};
     ss_code rc;
 
     *out = (ss_batch_loss){NAN, NAN};

@@ -10,17 +10,18 @@
 #ifndef SS_TRAIN_GRADIENTS_H
 #define SS_TRAIN_GRADIENTS_H
 
+#include "base/sample_size.h"
 #include "models/model.h"
 #include "train/objective.h"
 #include "train/penalty.h"
 
 typedef struct {
-    int n; /* samples */
-    int h, w;
-    const float *x;                /* [n][h][w][in_channels] the network's input */
+    int n;                         /* samples */
+    ss_sample_size size;           /* of a sample of the network's input */
+    const float *x;                /* n of them */
     const ss_level *levels;        /* [n] timesteps that the network is told, weights of the loss */
     const ss_condition *condition; /* or NULL */
-    const float *target;           /* [n][h][w][out_channels] */
+    const float *target;           /* n samples of that size, with the network's out_channels */
 } ss_batch;
 
 typedef struct {

@@ -90,9 +90,10 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
     if (!about->net.needs.text_width && t->opt.text)
         return ss_fail(e, SS_USAGE, "data.text: %s describes a network that takes no text",
                        t->opt.config_name);
-    t->h = (int)about->net.sample_h;
-    t->w = (int)about->net.sample_w;
-    t->channels = (int)about->net.in_channels;
+    t->size = (ss_sample_size){.frames = (int)about->net.sample_frames,
+                               .height = (int)about->net.sample_h,
+                               .width = (int)about->net.sample_w,
+                               .channels = (int)about->net.in_channels};
     return SS_OK;
 }
 
@@ -102,9 +103,10 @@ static ss_code open_data(ss_trainer *t, ss_err *e)
     ss_data_options o = t->opt.data;
     ss_code rc;
 
-    o.h = t->h;
-    o.w = t->w;
-    o.c = t->channels;
+    o.frames = t->size.frames;
+    o.h = t->size.height;
+    o.w = t->size.width;
+    o.c = t->size.channels;
     if (t->opt.text && o.null_class < 0)
         o.null_class = SS_NO_CAPTION;
     if ((rc = ss_data_open(&o, &t->data, e)) != SS_OK)
@@ -147,7 +149,7 @@ static ss_code open_optimizer(ss_trainer *t, ss_err *e)
 static ss_code open_batch(ss_trainer *t, ss_err *e)
 {
     const size_t n = (size_t)t->opt.batch;
-    const size_t each = (size_t)t->h * (size_t)t->w * (size_t)t->channels;
+    const size_t each = (size_t)ss_sample_values(t->size);
 
     t->x0 = ss_alloc(n * each, sizeof *t->x0);
     t->input = ss_alloc(n * each, sizeof *t->input);
@@ -245,7 +247,7 @@ void ss_trainer_free(ss_trainer *t)
 static void draw(ss_trainer *t)
 {
     const ss_objective *o = &t->opt.objective;
-    const int64_t each = (int64_t)t->h * t->w * t->channels;
+    const int64_t each = ss_sample_values(t->size);
 
     t->drawn = t->step;
     ss_data_batch(t->data, t->step, t->opt.batch, t->x0, t->ids);
@@ -305,8 +307,7 @@ static ss_batch batch_of(const ss_trainer *t, ss_condition *condition)
     if (t->captions)
         ss_captions_tell(t->captions, condition);
     return (ss_batch){.n = t->opt.batch,
-                      .h = t->h,
-                      .w = t->w,
+                      .size = t->size,
                       .x = t->input,
                       .levels = t->levels,
                       .condition = needs->n_classes || t->captions ? condition : NULL,

@@ -35,7 +35,7 @@ typedef struct {
     const char *config_name; /* its name in messages */
     ss_init init;            /* initial weights */
     const char *from;        /* model folder whose weights it begins with; NULL: init's */
-    ss_data_options data;    /* h, w and c are ignored: they are the network's */
+    ss_data_options data;    /* frames, h, w and c are ignored: they are the network's */
     ss_objective objective;
     ss_optimizer_options optimizer;
     int batch;

@@ -27,9 +27,9 @@ struct ss_trainer {
     const ss_tensor **gradient; /* [n] of the last step, of the weights; NULL stands for zeros */
     ss_update *updates;         /* [n] */
 
-    int h, w, channels;
-    float *x0, *input, *target; /* [batch][h][w][channels] */
-    float *noise;               /* [h][w][channels] */
+    ss_sample_size size;
+    float *x0, *input, *target; /* [batch] samples */
+    float *noise;               /* one sample; of a video, its frames' are independent */
     int64_t *ids;               /* [batch] labels, as the data have them */
     float *labels;              /* [batch] the same, as the network wants them */
     ss_captions *captions;      /* the same of a network with text; else NULL */

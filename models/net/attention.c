@@ -125,17 +125,47 @@ static ss_tensor *normed_context(ss_ctx *c, const ss_attention_layer *a, const s
     return ss_retain(context);
 }
 
+/* Repeats each sample's tensor for its R rows: [N][...] -> [N R][...], by doubling. Takes x. */
+static ss_tensor *repeat_rows(ss_ctx *c, ss_tensor *x, int64_t R)
+{
+    ss_shape s = ss_shape_get(x);
+    const int64_t N = s.dim[0], each = N ? ss_shape_numel(s) / N : 0;
+
+    if (R == 1)
+        return x;
+    ss_set(&x, ss_reshape(c, x, ss_shape_of(N, 1, each)));
+    while (x && ss_dim(x, 1) < R)
+        ss_set(&x, ss_concat(c, x, x, 1));
+    ss_set(&x, ss_slice(c, x, 1, 0, R));
+    s.dim[0] = N * R;
+    ss_set(&x, ss_reshape(c, x, s));
+    return x;
+}
+
+/* Makes [N R][T][C] of the rows [N][R][T][C]; what is there once for a sample is repeated. */
+static void to_rows(ss_ctx *c, ss_tensor **x, int64_t R)
+{
+    const ss_shape s = ss_shape_get(*x);
+
+    if (s.rank == 4)
+        ss_set(x, ss_reshape(c, *x, ss_shape_of(s.dim[0] * s.dim[1], s.dim[2], s.dim[3])));
+    else if (*x)
+        *x = repeat_rows(c, *x, R);
+}
+
 /* Projects to the keys (or values) of the context, and after them those of x itself where there are
- * such. */
+ * such; [N R][S + T][inner]. */
 static ss_tensor *project_both(ss_ctx *c, const ss_linear_layer *added, const ss_linear_layer *own,
-                               const ss_tensor *context, const ss_tensor *h)
+                               const ss_tensor *context, const ss_tensor *h, int64_t R)
 {
     ss_tensor *k = ss_linear_layer_run(c, added, context); /* [N][S][inner] */
 
+    to_rows(c, &k, R);
     if (own) {
-        ss_tensor *k2 = ss_linear_layer_run(c, own, h); /* [N][T][inner] */
+        ss_tensor *k2 = ss_linear_layer_run(c, own, h); /* [N][R][T][inner] */
 
-        ss_set(&k, ss_concat(c, k, k2, 1)); /* [N][S+T][inner] */
+        to_rows(c, &k2, R);
+        ss_set(&k, ss_concat(c, k, k2, 1));
         ss_release(k2);
     }
     return k;
@@ -156,49 +186,56 @@ static ss_tensor *pad_mask(ss_ctx *c, const ss_tensor *mask, int64_t own)
     return wide;
 }
 
-/* Normalises x and makes tokens of its positions, T of a sample: [N][T][C], and [N][F][H W][C] of a
- * video, whose frames do not see each other. */
-static ss_tensor *tokens(ss_ctx *c, const ss_attention_layer *a, const ss_tensor *x, int64_t T)
+/* Normalises x and makes tokens of its positions: [N][T][C], and [N][R][T][C] of R rows that do not
+ * see each other, as the frames of a video. */
+static ss_tensor *tokens(ss_ctx *c, const ss_attention_layer *a, const ss_tensor *x,
+                         const ss_shape *seen)
 {
-    const ss_shape s = ss_shape_get(x);
-    const bool video = s.rank == 5;
-    ss_tensor *h = video ? ss_retain(x) : ss_reshape(c, x, ss_shape_of(s.dim[0], T, ss_dim(x, -1)));
+    const bool video = ss_shape_get(x).rank == 5; /* a norm sees its frames one by one */
+    ss_tensor *h = video ? ss_retain(x) : ss_reshape(c, x, *seen);
 
     if (a->group_norm)
         ss_set(&h, ss_group_norm_layer_run(c, a->group_norm, h, NULL, SS_ACT_NONE));
     if (video)
-        ss_set(&h,
-               ss_reshape(c, h, ss_shape_of(s.dim[0], s.dim[1], s.dim[2] * s.dim[3], s.dim[4])));
+        ss_set(&h, ss_reshape(c, h, *seen));
     return h;
 }
 
-/* [N][F][T][C] -> [N F][T][C] */
-static void frames_to_rows(ss_ctx *c, ss_tensor **x)
+/* The shape of x as tokens: a layer of its own takes pictures and videos, a part of a transformer
+ * block tokens, or rows of them. */
+static ss_shape token_shape(const ss_attention_layer *a, const ss_tensor *x)
 {
-    const ss_shape s = ss_shape_get(*x);
+    const ss_shape s = ss_shape_get(x);
 
-    ss_set(x, ss_reshape(c, *x, ss_shape_of(s.dim[0] * s.dim[1], s.dim[2], s.dim[3])));
+    if (s.rank == 5)
+        return ss_shape_of(s.dim[0], s.dim[1], s.dim[2] * s.dim[3], s.dim[4]);
+    if (s.rank == 4 && a->m.block)
+        return ss_shape_of(s.dim[0], s.dim[1] * s.dim[2], s.dim[3]);
+    return s;
 }
 
 ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const ss_tensor *x,
                                   const ss_tensor *context, const ss_tensor *mask)
 {
-    const int64_t N = ss_dim(x, 0), C = ss_dim(x, -1);
-    const int64_t T = N && C ? ss_shape_numel(ss_shape_get(x)) / (N * C) : 0;
+    const ss_shape seen = token_shape(a, x); /* [N][T][C] or [N][R][T][C] */
+    const int64_t N = seen.dim[0], T = seen.rank > 1 ? seen.dim[seen.rank - 2] : 0;
+    int64_t R = seen.rank == 4 ? seen.dim[1] : 1;
     ss_tensor *k, *v, *keep = ss_retain(mask);
 
     ss_enter(c, &a->m, x);
-    ss_tensor *h = tokens(c, a, x, T);
-    ss_tensor *q = ss_linear_layer_run(c, a->to_q, h); /* [N][T][inner] */
+    ss_tensor *h = tokens(c, a, x, &seen);
+    ss_tensor *q = ss_linear_layer_run(c, a->to_q, h); /* [N][R][T][inner] */
+    ss_shape out = ss_shape_get(q);
     if (a->add_k_proj) {
         /* without a context x stands for it, past both norms */
-        ss_tensor *s =
-            context ? normed_context(c, a, context) : ss_reshape(c, x, ss_shape_of(N, T, C));
+        ss_tensor *s = context ? normed_context(c, a, context) : ss_reshape(c, x, seen);
 
-        k = project_both(c, a->add_k_proj, a->to_k, s, h);
-        v = project_both(c, a->add_v_proj, a->to_v, s, h);
+        k = project_both(c, a->add_k_proj, a->to_k, s, h, R);
+        v = project_both(c, a->add_v_proj, a->to_v, s, h, R);
         if (mask && a->to_k)
             ss_set(&keep, pad_mask(c, mask, T));
+        if (mask)
+            keep = repeat_rows(c, keep, R);
         ss_release(s);
     } else {
         k = ss_linear_layer_run(c, a->to_k, context ? context : h);
@@ -213,15 +250,17 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
         ss_set(&v, ss_mp_pixel(c, v, width));
     }
 
-    const ss_shape seen = ss_shape_get(q); /* [N][T][inner], or [N][F][T][inner] of a video */
-    if (seen.rank == 4) {
-        frames_to_rows(c, &q);
-        frames_to_rows(c, &k);
-        frames_to_rows(c, &v);
+    if (context && !a->add_k_proj && R > 1) { /* all rows look at one context, as one row */
+        ss_set(&q, ss_reshape(c, q, ss_shape_of(N, R * T, ss_dim(q, -1))));
+        R = 1;
+    } else {
+        to_rows(c, &q, R);
+        to_rows(c, &k, R);
+        to_rows(c, &v, R);
     }
     const ss_attention_opt opt = {
         .heads = a->heads,
-        .frames = seen.rank == 4 ? (int)seen.dim[1] : 1,
+        .frames = (int)R,
         .scale = a->scale,
         .cosine = a->cosine,
         .stored = a->upcast ? SS_LOGITS_UPCAST : SS_LOGITS_AS_CODED,
@@ -234,8 +273,8 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
     ss_release(k);
     ss_release(v);
     ss_release(keep);
-    ss_set(&y, ss_reshape(c, y, seen));
-    ss_set(&y, ss_linear_layer_run(c, a->to_out, y)); /* [N][T][C] */
+    ss_set(&y, ss_reshape(c, y, out));
+    ss_set(&y, ss_linear_layer_run(c, a->to_out, y)); /* [N][R][T][C] */
     ss_set(&y, ss_reshape(c, y, ss_shape_get(x)));
     ss_factor_run(c, &a->factor, &y);
     if (a->magnitude)

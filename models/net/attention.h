@@ -42,9 +42,10 @@ void ss_attention_inner_new(ss_net *n, ss_attention_inner *v, const ss_module *o
 /* Makes the layer NAME or, with index >= 0, NAME.INDEX. */
 ss_attention_layer *ss_attention_layer_new(ss_net *n, const ss_module *parent, const char *name,
                                            int index, const ss_attention_spec *spec);
-/* Runs it: x [N][H][W][C] or [N][T][C], or, of the self form, [N][F][H][W][C], frame by frame;
- * context [N][S][width], or NULL, where x stands for it and has to be as wide; mask [N][S], added
- * to the logits of the context, or NULL. */
+/* Runs it. A block of its own takes x [N][H][W][C], or a video [N][F][H][W][C], frame by frame; the
+ * transformer form takes [N][T][C], or [N][R][T][C], whose rows do not see each other. context
+ * [N][S][width] serves all frames and rows of a sample; NULL: x stands for it and has to be as
+ * wide. mask [N][S] is added to the logits of the context, or NULL. */
 ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const ss_tensor *x,
                                   const ss_tensor *context, const ss_tensor *mask);
 /* Returns the factor of the logits with heads of this width, and whether they are cosines

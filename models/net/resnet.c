@@ -88,7 +88,7 @@ static ss_tensor *resample(ss_ctx *c, const ss_resnet *r, const ss_tensor *x)
         return ss_fir(c, x, r->spec.direction);
     if (r->spec.direction == SS_HALVE)
         return ss_avg_pool2(c, x);
-    return ss_upsample_nearest(c, x, 2 * ss_dim(x, 1), 2 * ss_dim(x, 2));
+    return ss_upsample_nearest(c, x, 2 * ss_dim(x, -3), 2 * ss_dim(x, -2));
 }
 
 /* Runs the block of magnitude-preserving networks (magnitude.h). */

@@ -20,7 +20,8 @@ typedef struct ss_transformer ss_transformer;
 /* "attentions.INDEX" */
 ss_transformer *ss_transformer_new(ss_net *n, const ss_module *parent, int index,
                                    const ss_transformer_spec *spec);
-/* x [N][H][W][channels], context [N][S][width], mask [N][S] or NULL -> the shape of x */
+/* x [N][H][W][channels], or a video [N][F][H][W][channels]; context [N][S][width], mask [N][S] or
+ * NULL -> the shape of x */
 ss_tensor *ss_transformer_run(ss_ctx *c, const ss_transformer *t, const ss_tensor *x,
                               const ss_tensor *context, const ss_tensor *mask);
 

@@ -17,6 +17,7 @@ struct ss_unet {
     ss_module class_sum, add_sum, image_sum; /* inner values; path NULL: there is none */
     const ss_unet_config *config;
     ss_conv_layer *conv_in, *conv_out;
+    ss_motion motion_in;
 
     ss_fourier *fourier;         /* time_proj, or NULL: */
     ss_embedding_layer *learned; /* time_proj, or NULL: sinusoids */
@@ -93,6 +94,7 @@ ss_unet *ss_unet_new(ss_net *n, const ss_unet_config *g)
         ss_conv_layer_new(n, &u->m, "conv_in", g->in_channels + g->remedies.magnitude, first,
                           g->conv_in_kernel, ss_conv_same((g->conv_in_kernel - 1) / 2));
     new_embeddings(n, u, g);
+    u->motion_in = ss_motion_new(n, &u->m, -1, &g->motion_in);
     for (int i = 0; i < g->n_levels; i++)
         u->down[i] = ss_down_block_new(n, &u->m, i, &g->down[i]);
     for (int i = 0; i < g->n_levels; i++)
@@ -337,6 +339,7 @@ static ss_tensor *encode_decode(ss_ctx *c, const ss_unet *u, const ss_tensor *x,
     ss_skips skips = {0};
     ss_tensor *image = ss_retain(x), *h = ss_conv_layer_run(c, u->conv_in, x);
 
+    ss_motion_run(c, &u->motion_in, &h);
     ss_skips_push(c, &skips, h);
     for (int i = 0; i < g->n_levels; i++) {
         const int before = skips.n;
@@ -387,10 +390,11 @@ ss_tensor *ss_unet_run(ss_ctx *c, const ss_unet *u, const ss_tensor *x, const fl
     ss_tensor *mask = NULL;
     char shape[96];
 
-    if (ss_shape_get(x).rank != 4 || ss_dim(x, 3) != g->in_channels) {
+    if (ss_shape_get(x).rank != (g->frames ? 5 : 4) || ss_dim(x, -1) != g->in_channels) {
         if (!ss_ctx_failed(c))
-            ss_ctx_fail(c, SS_SHAPE, "the input is %s, the network wants [N,H,W,%d]",
-                        ss_shape_text(ss_shape_get(x), shape, sizeof shape), g->in_channels);
+            ss_ctx_fail(c, SS_SHAPE, "the input is %s, the network wants [N,%sH,W,%d]",
+                        ss_shape_text(ss_shape_get(x), shape, sizeof shape), g->frames ? "F," : "",
+                        g->in_channels);
         return NULL;
     }
     if (!check_condition(c, u, d))

@@ -6,6 +6,8 @@
  *   decoder   for each layer:  x = attention(resnet([x, k pop])); k is 1 but for a remedy
  *             x = up(x)
  *
+ * Of videos, layers that see frames together stand after residual blocks and attentions (motion.h).
+ *
  * NCSN++ (Song et al. 2021) runs a picture beside the network: the encoder halves the input
  * with a FIR filter and adds a projection of it to x; the decoder adds up pictures made of x.
  */
@@ -28,6 +30,8 @@ struct ss_unet_level {
     int n_attentions;
     ss_transformer *transformers[SS_MAX_LAYERS]; /* these, or the next, or none */
     ss_attention_layer *attentions[SS_MAX_LAYERS];
+
+    ss_motion after_resnet[SS_MAX_LAYERS], after_attention[SS_MAX_LAYERS];
 
     ss_resampler *conv; /* at most one of these two */
     ss_resnet *resnet;
@@ -203,6 +207,17 @@ static void new_attentions(ss_net *n, ss_unet_level *b, int count)
     }
 }
 
+/* Makes the motion layers of `resnets` residual blocks and `attentions` places for an attention. */
+static void new_motion(ss_net *n, ss_unet_level *b, int resnets, int attentions)
+{
+    const ss_block_spec *s = &b->spec;
+
+    for (int i = 0; i < resnets; i++)
+        b->after_resnet[i] = ss_motion_new(n, &b->m, i, &s->after_resnet);
+    for (int i = 0; i < attentions; i++)
+        b->after_attention[i] = ss_motion_new(n, &b->m, i, &s->after_attention);
+}
+
 static ss_unet_level *level_new(ss_net *n, const ss_block_spec *s)
 {
     ss_unet_level *b = ss_net_alloc(n, sizeof *b);
@@ -230,6 +245,7 @@ ss_unet_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index,
         r.encoder = true;
         b->resnets[i] = ss_resnet_new(n, &b->m, "resnets", i, &r);
     }
+    new_motion(n, b, s->layers, s->layers);
     if (!s->resamples)
         return b;
     if (s->resampling == SS_RESAMPLE_CONV) {
@@ -273,6 +289,7 @@ ss_unet_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index,
             b->skips[i] = ss_factor_new(n, ss_resnet_module(b->resnets[i]), "skip_scale",
                                         ss_net_remedies(n)->skip);
     }
+    new_motion(n, b, s->layers, s->layers);
     if (!s->resamples)
         return b;
     if (s->resampling == SS_RESAMPLE_CONV) {
@@ -308,6 +325,7 @@ ss_unet_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_blo
 
         b->resnets[i] = ss_resnet_new(n, &b->m, "resnets", i, &r);
     }
+    new_motion(n, b, s->layers, s->after_attention.after_last ? s->layers : s->layers - 1);
     return b;
 }
 
@@ -333,13 +351,22 @@ static void add_image(ss_ctx *c, const ss_unet_level *b, ss_tensor **x, ss_tenso
     ss_release(features);
 }
 
+/* Runs residual block i on *x. */
+static void run_resnet(ss_ctx *c, const ss_unet_level *b, int i, ss_tensor **x,
+                       const ss_steering *with)
+{
+    ss_set(x, ss_resnet_run(c, b->resnets[i], *x, with->temb));
+    ss_motion_run(c, &b->after_resnet[i], x);
+}
+
 ss_tensor *ss_down_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x,
                              const ss_steering *with, ss_skips *skips, ss_tensor **image)
 {
     ss_enter(c, &b->m, x);
     for (int i = 0; i < b->spec.layers; i++) {
-        ss_set(&x, ss_resnet_run(c, b->resnets[i], x, with->temb));
+        run_resnet(c, b, i, &x, with);
         attend(c, b, i, &x, with);
+        ss_motion_run(c, &b->after_attention[i], &x);
         ss_skips_push(c, skips, x);
     }
     if (b->conv)
@@ -383,9 +410,10 @@ ss_tensor *ss_up_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x, cons
         ss_set(&x, b->magnitude ? ss_mp_concat(c, x, skip)
                                 : ss_concat(c, x, skip, -1)); /* [N][H][W][in+skip] */
         ss_release(skip);
-        ss_set(&x, ss_resnet_run(c, b->resnets[i], x, with->temb)); /* [N][H][W][out] */
+        run_resnet(c, b, i, &x, with); /* [N][H][W][out] */
         if (!fir)
             attend(c, b, i, &x, with);
+        ss_motion_run(c, &b->after_attention[i], &x);
     }
     if (fir) {
         attend(c, b, 0, &x, with);
@@ -396,7 +424,7 @@ ss_tensor *ss_up_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x, cons
          * rounded up. */
         const ss_tensor *next = next_skip(skips);
 
-        ss_set(&x, ss_upsampler_run(c, b->conv, x, ss_dim(next, 1), ss_dim(next, 2)));
+        ss_set(&x, ss_upsampler_run(c, b->conv, x, ss_dim(next, -3), ss_dim(next, -2)));
     } else if (b->resnet) {
         ss_set(&x, ss_resnet_run(c, b->resnet, x, with->temb));
     }
@@ -407,10 +435,12 @@ ss_tensor *ss_mid_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x,
                             const ss_steering *with)
 {
     ss_enter(c, &b->m, x);
-    ss_set(&x, ss_resnet_run(c, b->resnets[0], x, with->temb));
+    run_resnet(c, b, 0, &x, with);
     for (int i = 1; i < b->spec.layers; i++) {
         attend(c, b, i - 1, &x, with);
-        ss_set(&x, ss_resnet_run(c, b->resnets[i], x, with->temb));
+        ss_motion_run(c, &b->after_attention[i - 1], &x);
+        run_resnet(c, b, i, &x, with);
     }
+    ss_motion_run(c, &b->after_attention[b->spec.layers - 1], &x);
     return ss_leave(c, &b->m, x);
 }

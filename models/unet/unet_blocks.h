@@ -11,6 +11,7 @@
 #define SS_MODELS_UNET_BLOCKS_H
 
 #include "models/net/attention.h"
+#include "models/net/motion.h"
 #include "models/net/resnet.h"
 
 enum {
@@ -64,6 +65,10 @@ typedef struct {
     bool only_cross, linear_projection, upcast_attention;
     ss_norm_cross norm_cross;
     int depth[SS_MAX_LAYERS]; /* transformer blocks after each residual block */
+
+    /* In networks for videos: layers after each residual block, before its attention, and after
+     * each attention, or the residual block where there is none. */
+    ss_motion_spec after_resnet, after_attention;
 } ss_block_spec;
 
 /* Shared by all blocks of a forward pass; borrowed. */
@@ -91,7 +96,8 @@ ss_unet_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index,
                                const ss_block_spec *s);
 ss_unet_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_block_spec *s);
 
-/* Run a level: each takes x and returns the value that goes on. *image is the small picture that
+/* Run a level over pictures [N][H][W][C] or videos [N][F][H][W][C]: each takes x and returns the
+ * value that goes on. *image is the small picture that
  * runs beside the network in NCSN++, or NULL; it is taken and replaced. */
 ss_tensor *ss_down_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x,
                              const ss_steering *with, ss_skips *skips, ss_tensor **image);

@@ -38,6 +38,7 @@ typedef enum { SS_ADD_NONE, SS_ADD_TEXT, SS_ADD_TEXT_TIME } ss_addition_kind;
 typedef struct {
     const char *class_name;
     bool conditional;
+    int frames; /* 0: it takes pictures; else videos, of so many unless one says otherwise */
     int in_channels, out_channels;
     int sample_h, sample_w; /* 0: the config does not say */
     bool center_input;      /* the network computes with 2x - 1 */
@@ -74,6 +75,7 @@ typedef struct {
     int n_levels;
     ss_block_spec down[SS_MAX_LEVELS], up[SS_MAX_LEVELS], mid;
     bool has_mid;
+    ss_motion_spec motion_in; /* of videos: after conv_in */
 
     ss_remedies remedies;
 } ss_unet_config;

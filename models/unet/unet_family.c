@@ -34,6 +34,7 @@ static void info(const void *config, ss_network_info *i)
     *i = (ss_network_info){
         .in_channels = u->in_channels,
         .out_channels = u->out_channels,
+        .sample_frames = u->frames,
         .sample_h = u->sample_h,
         .sample_w = u->sample_w,
         .takes_sigma = u->divide_by_time,

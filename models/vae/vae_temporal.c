@@ -11,11 +11,6 @@
 enum { GROUPS = 32 }; /* of the temporal block, whatever the config says */
 #define TEMPORAL_EPS 1e-5f
 
-struct ss_time_conv {
-    ss_module m;
-    ss_weight *weight, *bias; /* [out][in][3][1][1], [out] */
-};
-
 struct ss_video_resnet {
     ss_module m, temporal, mixer;
     ss_resnet *spatial;
@@ -23,32 +18,6 @@ struct ss_video_resnet {
     ss_time_conv *conv1, *conv2;
     ss_weight *mix_factor; /* [1] */
 };
-
-ss_time_conv *ss_time_conv_new(ss_net *n, const ss_module *parent, const char *name, int in,
-                               int out)
-{
-    ss_time_conv *l = ss_net_alloc(n, sizeof *l);
-
-    if (!l)
-        return NULL;
-    ss_net_module(n, &l->m, parent, "Conv3d", "%s", name);
-    l->weight = ss_net_weight(n, &l->m, "weight", ss_shape_of(out, in, 3, 1, 1));
-    l->bias = ss_net_weight(n, &l->m, "bias", ss_shape_of(out));
-    return l;
-}
-
-ss_tensor *ss_time_conv_run(ss_ctx *c, const ss_time_conv *l, const ss_tensor *x)
-{
-    static const ss_conv2d_opt over_frames = {.stride = 1, .top = 1, .bottom = 1};
-    const ss_shape s = ss_shape_get(x);
-
-    ss_enter(c, &l->m, x);
-    ss_tensor *y = ss_reshape(c, x, ss_shape_of(s.dim[0], s.dim[1], s.dim[2] * s.dim[3], s.dim[4]));
-    ss_set(&y, ss_conv2d(c, y, l->weight->tensor, ss_operand(l->bias), over_frames));
-    ss_set(&y,
-           ss_reshape(c, y, ss_shape_of(s.dim[0], s.dim[1], s.dim[2], s.dim[3], ss_dim(y, -1))));
-    return ss_leave(c, &l->m, y);
-}
 
 static ss_group_norm_layer *joint_norm(ss_net *n, const ss_module *parent, const char *name,
                                        int channels)

@@ -1,0 +1,104 @@
+/* transformer_block.c - see transformer_block.h
+ *
+ *   h = h + attn1(norm1(h))                   self-attention
+ *   h = h + attn2(norm2(h), context)          cross-attention, or self-attention once more
+ *   h = h + ff(norm3(h))                      ff(z) = net.2(geglu(net.0.proj(z)))
+ *
+ * The residual stream h is not normalised: it may grow from block to block, and the port
+ * `residual` of attn1, attn2 and ff shows it after each addition.
+ */
+#include "models/net/transformer_block.h"
+
+#include "models/net/attention.h"
+
+/* FeedForward with GEGLU: [N][T][width] -> [N][T][width] through 4 width */
+typedef struct {
+    ss_module m, geglu; /* "ff", "ff.net.0" */
+    ss_linear_layer *proj, *out;
+} feed_forward;
+
+struct ss_transformer_block {
+    ss_module m;
+    ss_layer_norm_layer *norm1, *norm2, *norm3;
+    ss_attention_layer *attn1, *attn2;
+    feed_forward *ff;
+    bool only_cross, double_self;
+};
+
+static feed_forward *feed_forward_new(ss_net *n, const ss_module *parent, int width)
+{
+    feed_forward *f = ss_net_alloc(n, sizeof *f);
+
+    if (!f)
+        return NULL;
+    ss_net_module(n, &f->m, parent, "FeedForward", "ff");
+    ss_net_module(n, &f->geglu, &f->m, "GEGLU", "net.0");
+    f->proj = ss_linear_layer_new(n, &f->geglu, "proj", width, 8 * width, true);
+    f->out = ss_linear_layer_new(n, &f->m, "net.2", 4 * width, width, true);
+    return f;
+}
+
+static ss_tensor *feed_forward_run(ss_ctx *c, const feed_forward *f, const ss_tensor *x)
+{
+    ss_enter(c, &f->m, x);
+    ss_enter(c, &f->geglu, x);
+    ss_tensor *h = ss_linear_layer_run(c, f->proj, x); /* [N][T][8 width]: values and gates */
+    ss_set(&h, ss_geglu(c, h));                        /* [N][T][4 width] */
+    h = ss_leave(c, &f->geglu, h);
+    ss_set(&h, ss_linear_layer_run(c, f->out, h)); /* [N][T][width] */
+    return ss_leave(c, &f->m, h);
+}
+
+ss_transformer_block *ss_transformer_block_new(ss_net *n, const ss_module *parent, int index,
+                                               const ss_transformer_block_spec *s)
+{
+    const int width = s->heads * s->head;
+    ss_attention_spec attention = {
+        .channels = width, .heads = s->heads, .head = s->head, .out_scale = 1, .upcast = s->upcast};
+    ss_transformer_block *b = ss_net_alloc(n, sizeof *b);
+
+    if (!b)
+        return NULL;
+    b->only_cross = s->only_cross;
+    b->double_self = s->double_self;
+    ss_net_module(n, &b->m, parent, "BasicTransformerBlock", "transformer_blocks.%d", index);
+    b->norm1 = ss_layer_norm_layer_new(n, &b->m, "norm1", width);
+    attention.context = s->only_cross ? s->context : 0;
+    b->attn1 = ss_attention_layer_new(n, &b->m, "attn1", -1, &attention);
+    b->norm2 = ss_layer_norm_layer_new(n, &b->m, "norm2", width);
+    attention.context = s->double_self ? 0 : s->context;
+    b->attn2 = ss_attention_layer_new(n, &b->m, "attn2", -1, &attention);
+    b->norm3 = ss_layer_norm_layer_new(n, &b->m, "norm3", width);
+    b->ff = feed_forward_new(n, &b->m, width);
+    return b;
+}
+
+/* Adds branch to *h; hooks see the sum at the module that the branch came from. Takes branch. */
+static void add_to_stream(ss_ctx *c, ss_tensor **h, ss_tensor *branch, const ss_module *from)
+{
+    ss_set(h, ss_add(c, branch, *h, 1));
+    ss_release(branch);
+    ss_see(c, from, SS_PORT_RESIDUAL, *h);
+}
+
+ss_tensor *ss_transformer_block_run(ss_ctx *c, const ss_transformer_block *b, ss_tensor *h,
+                                    const ss_tensor *context, const ss_tensor *mask)
+{
+    ss_tensor *z;
+
+    ss_enter(c, &b->m, h);
+    z = ss_layer_norm_layer_run(c, b->norm1, h);
+    /* The mask of the context does not reach attn1, cross or not, as in the reference. */
+    ss_set(&z, ss_attention_layer_run(c, b->attn1, z, b->only_cross ? context : NULL, NULL));
+    add_to_stream(c, &h, z, ss_attention_layer_module(b->attn1));
+
+    z = ss_layer_norm_layer_run(c, b->norm2, h);
+    ss_set(&z, ss_attention_layer_run(c, b->attn2, z, b->double_self ? NULL : context,
+                                      b->double_self ? NULL : mask));
+    add_to_stream(c, &h, z, ss_attention_layer_module(b->attn2));
+
+    z = ss_layer_norm_layer_run(c, b->norm3, h);
+    ss_set(&z, feed_forward_run(c, b->ff, z));
+    add_to_stream(c, &h, z, &b->ff->m);
+    return ss_leave(c, &b->m, h);
+}
