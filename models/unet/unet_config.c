@@ -9,138 +9,12 @@
 
 #include "models/net/config_keys.h"
 #include "models/net/config_values.h"
+#include "models/unet/unet_layout.h"
 
 #include <math.h>
 #include <string.h>
 
-enum {
-    N_DEFAULT = 4,   /* levels where a config does not say */
-    MAX_DEPTH = 256, /* transformer blocks in a row */
-    MAX_KERNEL = 31
-};
-
-/* ---- the levels ---- */
-
-/* The part of both classes' configurations that lays out the blocks. */
-typedef struct {
-    int n;
-    int channels[SS_MAX_LEVELS];
-    int layers[SS_MAX_LEVELS];
-    const ss_block_type *down[SS_MAX_LEVELS], *up[SS_MAX_LEVELS], *mid; /* mid may be NULL */
-    int groups;                                                         /* 0: null */
-    float mid_scale;
-    bool skip_time_act;
-    float out_scale;
-    int downsample_padding;
-} levels;
-
-static void read_types(ss_json *j, const ss_unet_config *u, const char *key,
-                       const char *const *defaults, const levels *l,
-                       const ss_block_type *(*find)(const char *), const ss_block_type **out)
-{
-    const json_t *v = ss_json_get(j, key);
-    const bool fit = v ? json_is_array(v) && json_array_size(v) == (size_t)l->n : l->n == N_DEFAULT;
-
-    if (!fit)
-        ss_json_complain(j, SS_FORMAT, key, "expected %d names, as many as block_out_channels",
-                         l->n);
-    for (int i = 0; i < l->n; i++) {
-        const char *name = !fit ? defaults[0]
-                           : v  ? json_string_value(json_array_get(v, (size_t)i))
-                                : defaults[i];
-
-        out[i] = name ? find(name) : NULL;
-        bool fits = out[i] && (u->conditional ? out[i]->resampling != SS_RESAMPLE_FIR
-                                              : out[i]->attend <= SS_ATTEND_SELF);
-        if (!fits) {
-            ss_json_complain(j, SS_UNSUPPORTED, key, "block %d is not supported in %s", i,
-                             u->class_name);
-            out[i] = find(defaults[0]); /* goes on reading after the complaint */
-        }
-    }
-}
-
-static void read_channels(ss_json *j, levels *l, const int *defaults)
-{
-    const json_t *v = ss_json_get(j, "block_out_channels");
-
-    l->n = N_DEFAULT;
-    if (v) {
-        l->n = (int)json_array_size(v);
-        if (!json_is_array(v) || l->n < 1 || l->n > SS_MAX_LEVELS) {
-            ss_json_complain(j, SS_FORMAT, "block_out_channels", "expected a list of 1 to %d",
-                             SS_MAX_LEVELS);
-            l->n = 1;
-        }
-    }
-    for (int i = 0; i < l->n; i++) {
-        const json_t *item = json_array_get(v, (size_t)i);
-
-        l->channels[i] = defaults[i % N_DEFAULT];
-        if (json_is_integer(item) && json_integer_value(item) >= 1 &&
-            json_integer_value(item) <= SS_MAX_CHANNELS)
-            l->channels[i] = (int)json_integer_value(item);
-        else if (v)
-            ss_json_complain(j, SS_FORMAT, "block_out_channels", "expected integers, 1 to %d",
-                             SS_MAX_CHANNELS);
-    }
-}
-
-/* Returns the options that all blocks of a network share. */
-static ss_block_spec common_spec(const ss_unet_config *u, const levels *l,
-                                 const ss_block_type *type, bool scale_shift)
-{
-    const bool fir = type->resampling == SS_RESAMPLE_FIR;
-
-    return (ss_block_spec){
-        .type = type,
-        .resampling = type->resampling,
-        .downsample_padding = l->downsample_padding,
-        .temb = u->time_dim * (u->class_concat ? 2 : 1),
-        .groups = fir ? 0 : l->groups,
-        .eps = u->eps,
-        .act = u->act,
-        .scale_shift = scale_shift,
-        .skip_time_act = type->time_options && l->skip_time_act,
-        .out_scale = fir                  ? (float)M_SQRT2
-                     : type->time_options ? l->out_scale
-                                          : 1,
-        .attends = true,
-        .attention_groups = fir ? SS_UNET_GROUPS : l->groups,
-    };
-}
-
-/* Lays out channels and layers of all levels, and the middle. */
-static void lay_out(ss_unet_config *u, const levels *l, bool scale_shift)
-{
-    const int n = u->n_levels = l->n;
-
-    for (int i = 0; i < n; i++) {
-        const int k = n - 1 - i; /* the decoder goes backwards */
-        ss_block_spec *down = &u->down[i], *up = &u->up[i];
-
-        *down = common_spec(u, l, l->down[i], scale_shift);
-        down->in = l->channels[i ? i - 1 : 0];
-        down->out = l->channels[i];
-        down->layers = l->layers[i];
-        down->resamples = i < n - 1;
-
-        *up = common_spec(u, l, l->up[i], scale_shift);
-        up->in = l->channels[i ? k + 1 : k];
-        up->out = l->channels[k];
-        up->skip = l->channels[k ? k - 1 : 0];
-        up->layers = l->layers[k] + 1;
-        up->resamples = i < n - 1;
-    }
-    u->has_mid = l->mid;
-    if (!l->mid)
-        return;
-    u->mid = common_spec(u, l, l->mid, scale_shift);
-    u->mid.in = u->mid.out = l->channels[n - 1];
-    u->mid.layers = 2;
-    u->mid.out_scale = l->mid_scale;
-    u->mid.skip_time_act = l->mid->attend == SS_ATTEND_ADDED && l->skip_time_act;
-}
+enum { MAX_KERNEL = 31 };
 
 /* Splits the channels into heads: by their width, or by their number. */
 static void set_heads(ss_block_spec *s, int head_dim)
@@ -223,7 +97,7 @@ static void read_addition(ss_json *j, ss_unet_config *u, int projection_in, int 
 
 /* ---- options of both classes ---- */
 
-static void read_common(ss_json *j, ss_unet_config *u, levels *l)
+static void read_common(ss_json *j, ss_unet_config *u, ss_unet_layout *l)
 {
     const json_t *size = ss_json_get(j, "sample_size");
 
@@ -257,7 +131,7 @@ static bool read_scale_shift(ss_json *j)
 
 /* ---- plain networks ---- */
 
-static void check_plain(ss_json *j, const ss_unet_config *u, const levels *l)
+static void check_plain(ss_json *j, const ss_unet_config *u, const ss_unet_layout *l)
 {
     for (int i = 0; i < l->n; i++) {
         const bool down = l->down[i]->resampling == SS_RESAMPLE_FIR;
@@ -282,15 +156,15 @@ static void read_plain(ss_json *j, ss_unet_config *u)
     static const char *const mids[] = {"UNetMidBlock2D", NULL};
     static const char *const resamplings[] = {
         [SS_RESAMPLE_CONV] = "conv", [SS_RESAMPLE_RESNET] = "resnet", NULL};
-    levels l = {0};
+    ss_unet_layout l = {0};
 
     read_common(j, u, &l);
-    read_channels(j, &l, channels);
+    ss_layout_read_channels(j, &l, channels);
     const int layers = ss_config_int(j, "layers_per_block", 2, 1, SS_MAX_LAYERS - 1);
     for (int i = 0; i < l.n; i++)
         l.layers[i] = layers;
-    read_types(j, u, "down_block_types", down, &l, ss_down_block_type, l.down);
-    read_types(j, u, "up_block_types", up, &l, ss_up_block_type, l.up);
+    ss_layout_read_types(j, u, "down_block_types", down, &l, ss_down_block_type, l.down);
+    ss_layout_read_types(j, u, "up_block_types", up, &l, ss_up_block_type, l.up);
     ss_json_choice(j, "mid_block_type", mids, 0);
     l.mid = ss_config_is_null(j, "mid_block_type") ? NULL : ss_mid_block_type(mids[0]);
     check_plain(j, u, &l);
@@ -305,7 +179,7 @@ static void read_plain(ss_json *j, ss_unet_config *u)
     read_class(j, u, SS_ACT_SILU);
 
     const bool scale_shift = read_scale_shift(j);
-    lay_out(u, &l, scale_shift);
+    ss_layout_apply(u, &l, scale_shift);
     const int by_down = ss_json_choice(j, "downsample_type", resamplings, SS_RESAMPLE_CONV);
     const int by_up = ss_json_choice(j, "upsample_type", resamplings, SS_RESAMPLE_CONV);
     const int given = ss_config_int(j, "attention_head_dim", 8, 1, SS_MAX_CHANNELS);
@@ -335,26 +209,6 @@ static void read_plain(ss_json *j, ss_unet_config *u)
 
 /* ---- conditional networks ---- */
 
-/* Reads how many transformer blocks follow each layer: one number, or a list of at least as
- * many. */
-static void read_depth(ss_json *j, const char *key, const json_t *item, ss_block_spec *s)
-{
-    const int layers = s->layers;
-
-    for (int i = 0; i < layers; i++) {
-        const json_t *v = json_is_array(item) ? json_array_get(item, (size_t)i) : item;
-
-        s->depth[i] = 1;
-        if (json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) <= MAX_DEPTH)
-            s->depth[i] = (int)json_integer_value(v);
-        else
-            ss_json_complain(j, SS_FORMAT, key,
-                             "expected numbers of 0 to %d, or lists with one for each of a level's "
-                             "layers",
-                             MAX_DEPTH);
-    }
-}
-
 static void read_depths(ss_json *j, ss_unet_config *u)
 {
     static const char key[] = "transformer_layers_per_block",
@@ -377,16 +231,16 @@ static void read_depths(ss_json *j, ss_unet_config *u)
                                 : ss_config_item(j, key, v, n - 1 - i, n);
 
         if (u->down[i].type->attend == SS_ATTEND_TRANSFORMER)
-            read_depth(j, key, down, &u->down[i]);
+            ss_layout_read_depth(j, key, down, &u->down[i]);
         if (u->up[i].type->attend != SS_ATTEND_TRANSFORMER)
             continue;
         if (!back && json_is_array(up))
             ss_json_complain(j, SS_FORMAT, back_key, "a list of lists needs it");
-        read_depth(j, back ? back_key : key, up, &u->up[i]);
+        ss_layout_read_depth(j, back ? back_key : key, up, &u->up[i]);
     }
     if (u->has_mid && u->mid.type->attend == SS_ATTEND_TRANSFORMER) {
         u->mid.layers--; /* one attention between two residual blocks */
-        read_depth(j, key, ss_config_item(j, key, v, n - 1, n), &u->mid);
+        ss_layout_read_depth(j, key, ss_config_item(j, key, v, n - 1, n), &u->mid);
         u->mid.layers++;
     }
     json_decref(one);
@@ -510,15 +364,15 @@ static void read_conditional(ss_json *j, ss_unet_config *u)
     static const char *const mids[] = {"UNetMidBlock2DCrossAttn", "UNetMidBlock2DSimpleCrossAttn",
                                        "UNetMidBlock2D", NULL};
     static const char *const attention_types[] = {"default", NULL};
-    levels l = {0};
+    ss_unet_layout l = {0};
 
     read_common(j, u, &l);
-    read_channels(j, &l, channels);
+    ss_layout_read_channels(j, &l, channels);
     if (!l.groups)
         ss_json_complain(j, SS_UNSUPPORTED, "norm_num_groups", "expected a number");
     ss_config_ints(j, "layers_per_block", l.n, 2, 1, SS_MAX_LAYERS - 1, l.layers);
-    read_types(j, u, "down_block_types", down, &l, ss_down_block_type, l.down);
-    read_types(j, u, "up_block_types", up, &l, ss_up_block_type, l.up);
+    ss_layout_read_types(j, u, "down_block_types", down, &l, ss_down_block_type, l.down);
+    ss_layout_read_types(j, u, "up_block_types", up, &l, ss_up_block_type, l.up);
     const int mid = ss_json_choice(j, "mid_block_type", mids, 0);
     l.mid = ss_config_is_null(j, "mid_block_type") ? NULL : ss_mid_block_type(mids[mid]);
     l.skip_time_act = ss_json_bool(j, "resnet_skip_time_act", false);
@@ -533,7 +387,7 @@ static void read_conditional(ss_json *j, ss_unet_config *u)
     u->act_embedding = ss_config_act(j, "time_embedding_act_fn", SS_ACT_NONE);
     read_class(j, u, u->act);
     u->class_concat = ss_json_bool(j, "class_embeddings_concat", false);
-    lay_out(u, &l, read_scale_shift(j));
+    ss_layout_apply(u, &l, read_scale_shift(j));
     read_depths(j, u);
     read_attention(j, u);
     if (u->has_mid && mid == 2) { /* here this block is one residual block, no attention */
