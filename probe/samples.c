@@ -151,9 +151,13 @@ static ss_code read_description(ss_samples *s, ss_json *j, ss_err *e)
         ss_json_complain(j, SS_UNSUPPORTED, "version", "known: 1");
     if (n < 1 || n > SS_SAMPLES_MAX)
         ss_json_complain(j, SS_FORMAT, "samples", "1 to %d", SS_SAMPLES_MAX);
+    const int64_t frames = ss_json_int(j, "frames", 0);
+    if (frames < 0 || frames > SS_IMAGE_MAX_SIDE)
+        ss_json_complain(j, SS_FORMAT, "frames", "0 to %d", SS_IMAGE_MAX_SIDE);
     if ((rc = ss_json_done(j, e)) != SS_OK)
         return rc;
     s->n = (int)n;
+    s->frames = (int)frames;
     s->json = json_incref(j->root);
     rc = read_conditions(s, j, e);
     return rc == SS_OK ? read_models(s, j, e) : rc;

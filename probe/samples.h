@@ -27,6 +27,7 @@ typedef struct {
 typedef struct {
     char *path; /* the folder */
     int n;      /* samples of each model */
+    int frames; /* of each sample, side by side in its picture; 0: they are no videos */
     int *asked; /* [n] class, or SS_SAMPLES_NO_CLASS */
     int n_models;
     ss_samples_model *models;

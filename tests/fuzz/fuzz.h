@@ -17,6 +17,7 @@
 
 #define FUZZ_TARGETS(X)                                                                  \
     X(safetensors) /* a file of tensors */                                               \
+    X(npy)         /* an array of numpy.save */                                          \
     X(edits)       /* dtypes that are cast, with scales, and names in wrappers */        \
     X(lora)        /* a file of LoRA, merged */                                          \
     X(adam)        /* the state of an optimiser */                                       \

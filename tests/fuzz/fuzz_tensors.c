@@ -1,5 +1,6 @@
 /* fuzz_tensors.c - safetensors files, and the index of those in several files */
 #include "models/file/checkpoint.h"
+#include "models/file/npy.h"
 #include "models/file/safetensors_write.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -82,4 +83,22 @@ void fuzz_shards(const uint8_t *data, size_t size)
             abort();
     }
     ss_checkpoint_close(k);
+}
+
+void fuzz_npy(const uint8_t *data, size_t size)
+{
+    ss_array a = {0};
+    ss_err e = {0};
+    const ss_code rc = ss_npy_load_f32(fuzz_file("a.npy", data, size), &a, &e);
+    int64_t n = 1;
+
+    fuzz_check(rc, &e);
+    for (int i = 0; i < a.rank; i++)
+        n *= a.dim[i];
+    if (rc == SS_OK && n > 0) {
+        volatile float last = a.values[n - 1];
+
+        (void)last;
+    }
+    ss_array_release(&a);
 }
