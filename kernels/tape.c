@@ -270,6 +270,11 @@ out:
 
 /* ---- unwinding ---- */
 
+bool ss_tape_reaches(const ss_ctx *c, const ss_tensor *y)
+{
+    return c->tape.on && ss_var_of(c, y) != NULL;
+}
+
 void ss_tape_seed(ss_ctx *c, const ss_tensor *y, const ss_tensor *g, float scale)
 {
     ss_var *v = ss_var_of(c, y);

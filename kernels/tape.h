@@ -37,6 +37,9 @@ typedef struct {
  * when there is a tape already. While it records, ss_ctx_setup is refused. */
 ss_code ss_tape_begin(ss_ctx *c, const ss_tape_options *opt, ss_err *e);
 
+/* True if a gradient can come to y: a tape records, and y depends on what wants one. */
+bool ss_tape_reaches(const ss_ctx *c, const ss_tensor *y);
+
 /* Adds scale * g to the gradient of y, an output of a recorded operation; g [as y] may be y
  * itself. An error in the context when no gradient can come to y. */
 void ss_tape_seed(ss_ctx *c, const ss_tensor *y, const ss_tensor *g, float scale);

@@ -70,7 +70,8 @@
  *   /training/sigma, sample_loss   [step, sample] f32, the noise level and the loss of each sample
  *   /training/loss_by_sigma  [bin, step] f32, running mean by noise level; the axis `bin` is sigma
  *   /updates/NAME      [parameter, step] f32, what the step did to each: gradient_rms, update_rms,
- *                      weight_rms, staleness = RMS(g / sqrt(v^)) of Adam (Wortsman et al. 2023)
+ *                      weight_rms, staleness = RMS(g / sqrt(v^)) of Adam (Wortsman et al. 2023);
+ * NaN of a parameter that is not trained
  *
  * What is not known is left out: without attention layers there is no group /attention. Labels show
  * control characters, and bytes that are not UTF-8, as \xNN. PATH in the name of a group or data

@@ -314,7 +314,7 @@ static void test_same_bits(void **state)
         begin(&b, 1, (ss_optimizer_kind)kind);
         assert_int_equal(ss_param_set(b.c, b.t[0].w, kept, &e), SS_OK);
         assert_int_equal(ss_param_set(b.c, b.t[1].w, kept + BIG, &e), SS_OK);
-        if (ss_optimizer_load(b.o, in_tmp("state"), &e) != SS_OK)
+        if (ss_optimizer_load(b.o, in_tmp("state"), false, &e) != SS_OK)
             fail_msg("%s", e.msg);
         assert_int_equal(ss_optimizer_steps(b.o), 5);
         go(&b, 5, 12);
@@ -549,19 +549,19 @@ static void test_refusals(void **state)
     assert_int_equal(ss_optimizer_save(a.o, in_tmp("state"), &e), SS_OK);
     end(&a);
     begin(&a, 1, SS_OPTIMIZER_LION);
-    assert_int_equal(ss_optimizer_load(a.o, in_tmp("state"), &e), SS_FORMAT);
+    assert_int_equal(ss_optimizer_load(a.o, in_tmp("state"), false, &e), SS_FORMAT);
     assert_non_null(strstr(e.msg, "of an optimiser 'adam', expected 'lion'"));
     end(&a);
     o = ss_optimizer_defaults();
     other = make(c, &o, &t, 1);
-    assert_int_equal(ss_optimizer_load(other, in_tmp("state"), &e), SS_FORMAT);
+    assert_int_equal(ss_optimizer_load(other, in_tmp("state"), false, &e), SS_FORMAT);
     assert_non_null(strstr(e.msg, "has averages of weights (ema_decay), this training keeps none"));
     ss_optimizer_free(other);
     o.ema_decay = 0.9;
     other = make(c, &o, &t, 1);
-    assert_int_equal(ss_optimizer_load(other, in_tmp("state"), &e), SS_FORMAT);
+    assert_int_equal(ss_optimizer_load(other, in_tmp("state"), false, &e), SS_FORMAT);
     assert_non_null(strstr(e.msg, "no tensor m.other"));
-    assert_int_equal(ss_optimizer_load(other, "tests/golden/optimizers.safetensors", &e),
+    assert_int_equal(ss_optimizer_load(other, "tests/golden/optimizers.safetensors", false, &e),
                      SS_FORMAT);
     assert_non_null(strstr(e.msg, "not the state of an optimiser"));
     ss_optimizer_free(other);

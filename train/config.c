@@ -56,7 +56,7 @@ static ss_code apply_set(json_t *root, const char *set, ss_err *e)
     }
 }
 
-static ss_train_config defaults(void)
+ss_train_config ss_train_config_defaults(void)
 {
     return (ss_train_config){
         .trainer = ss_trainer_defaults(),
@@ -153,7 +153,7 @@ ss_code ss_train_config_read(const char *path, const char *const *sets, int n_se
     ss_code rc = SS_OK;
 
     if (t) {
-        *t = defaults();
+        *t = ss_train_config_defaults();
         t->parts = ss_calloc(1, sizeof *t->parts);
     }
     if (!t || !t->parts)

@@ -31,6 +31,7 @@ static const ss_field run_fields[] = {
     {WHOLE("steps", INT64, steps, 1, SS_MOST_STEPS), .role = SS_FIELD_LENGTH},
     {WHOLE("batch", INT, trainer.batch, 1, SS_MOST_SAMPLES)},
     {PLAIN("recompute", BOOL, trainer.recompute)},
+    {TEXTS("freeze", trainer.freeze, trainer.n_freeze), .role = SS_FIELD_UNUSUAL},
     {CHOICE("arithmetic", trainer.arithmetic, arithmetics), .role = SS_FIELD_UNUSUAL},
     {CHOICE("on_nonfinite", on_nonfinite, on_nonfinite)},
     {WHOLE("max_rollbacks", INT, max_rollbacks, 0, 1 << 20)},

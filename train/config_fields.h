@@ -18,7 +18,8 @@ typedef enum {
     SS_FIELD_TEXT,   /* const char *, NULL where absent */
     SS_FIELD_PATH,   /* as TEXT, relative to the configuration's folder */
     SS_FIELD_CHOICE, /* an enum, by its names */
-    SS_FIELD_TEXTS   /* const char *const *, and an int at `count`, its length */
+    SS_FIELD_TEXTS   /* const char *const *, and an int at `count`, its length; a string alone is
+                        a list of one */
 } ss_field_kind;
 
 /* The role of a field. The first is usual, and its value 0. */
@@ -27,8 +28,8 @@ typedef enum {
     SS_FIELD_LENGTH, /* as DATA, but a training can go on with another */
     SS_FIELD_NAME,   /* nothing: not in the plan, and free to change */
     SS_FIELD_STOP,   /* when a training ends, but no number before: not in the plan */
-    SS_FIELD_UNUSUAL /* as DATA where it is true, or not the first choice; else nothing, so that
-                        trainings from before there was the field go on */
+    SS_FIELD_UNUSUAL /* as DATA where it is not the default; else nothing, so that trainings from
+                        before there was the field go on */
 } ss_field_role;
 
 typedef struct {
@@ -49,8 +50,12 @@ typedef struct {
 
 /* Reads the fields of a section of the file; complaints are in j. */
 void ss_fields_read(ss_config_reader *r, const ss_field *fields, ss_json *j);
-/* All fields with their values; NULL: no memory. */
+/* One field's value, and all of a section by their keys; NULL: no memory. */
+json_t *ss_field_write(const ss_field *f, const ss_train_config *t);
 json_t *ss_fields_write(const ss_field *fields, const ss_train_config *t);
+
+/* The values of what a configuration leaves out (config.c). */
+ss_train_config ss_train_config_defaults(void);
 
 /* Ends with {0}. */
 extern const ss_field_section ss_train_sections[];

@@ -7,9 +7,12 @@
 
 static bool is_usual(const ss_field *f, const json_t *v)
 {
-    return f->kind == SS_FIELD_CHOICE
-               ? json_is_string(v) && strcmp(json_string_value(v), f->names[0]) == 0
-               : !json_is_true(v);
+    const ss_train_config usual = ss_train_config_defaults();
+    json_t *u = ss_field_write(f, &usual);
+    const bool is = json_equal(v, u);
+
+    json_decref(u);
+    return is;
 }
 
 /* Removes the fields of a role; of UNUSUAL those that are as usual. */
@@ -31,15 +34,15 @@ static void drop(json_t *all, ss_field_role role)
 /* Gives the UNUSUAL fields that a configuration of before them lacks the value that it had. */
 static void add_usual(json_t *all)
 {
+    const ss_train_config usual = ss_train_config_defaults();
+
     for (const ss_field_section *s = ss_train_sections; s->key; s++) {
         json_t *section = *s->key ? json_object_get(all, s->key) : all;
 
         for (const ss_field *f = s->fields; f->key; f++)
             if (f->role == SS_FIELD_UNUSUAL && json_is_object(section) &&
                 !json_object_get(section, f->key))
-                json_object_set_new(section, f->key,
-                                    f->kind == SS_FIELD_CHOICE ? json_string(f->names[0])
-                                                               : json_false());
+                json_object_set_new(section, f->key, ss_field_write(f, &usual));
     }
 }
 

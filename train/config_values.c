@@ -9,17 +9,17 @@ static void read_texts(ss_config_reader *r, ss_json *j, const ss_field *f, char 
 {
     const json_t *list = ss_json_get(j, f->key);
     const char **texts;
-    const size_t n = json_array_size(list);
+    const size_t n = json_is_string(list) ? 1 : json_array_size(list);
 
     if (!list)
         return;
-    if (!json_is_array(list) || n > INT_MAX) {
+    if ((!json_is_array(list) && !json_is_string(list)) || n > INT_MAX) {
         ss_json_complain(j, SS_FORMAT, f->key, "expected a list of strings");
         return;
     }
     texts = ss_config_keep(r->t->parts, ss_calloc(n + 1, sizeof *texts));
     for (size_t i = 0; i < n; i++) {
-        const json_t *s = json_array_get(list, i);
+        const json_t *s = json_is_string(list) ? list : json_array_get(list, i);
 
         if (!json_is_string(s))
             ss_json_complain(j, SS_FORMAT, f->key, "expected a list of strings");
@@ -108,7 +108,7 @@ static json_t *write_texts(const char *const *texts, int n)
     return list;
 }
 
-static json_t *write_field(const ss_field *f, const ss_train_config *t)
+json_t *ss_field_write(const ss_field *f, const ss_train_config *t)
 {
     const char *base = (const char *)t, *at = base + f->offset;
     const char *text;
@@ -134,7 +134,7 @@ json_t *ss_fields_write(const ss_field *fields, const ss_train_config *t)
     json_t *object = json_object();
 
     for (const ss_field *f = fields; f->key; f++) {
-        if (json_object_set_new(object, f->key, write_field(f, t)) != 0) {
+        if (json_object_set_new(object, f->key, ss_field_write(f, t)) != 0) {
             json_decref(object);
             return NULL;
         }

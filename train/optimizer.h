@@ -106,8 +106,9 @@ const ss_tensor *ss_optimizer_ema(const ss_optimizer *o, size_t i); /* of tensor
 
 /* Moments, averages and the step as a safetensors file, written whole or not at all; a run that
  * loads it goes on with the same bits. load: a file of another optimiser (adam and adamw take each
- * other's) or of other tensors is SS_FORMAT, and changes nothing. */
+ * other's) or of other tensors is SS_FORMAT, and changes nothing. more: it may also have tensors
+ * that are not trained here, which are left out. */
 ss_code ss_optimizer_save(const ss_optimizer *o, const char *path, ss_err *e);
-ss_code ss_optimizer_load(ss_optimizer *o, const char *path, ss_err *e);
+ss_code ss_optimizer_load(ss_optimizer *o, const char *path, bool more, ss_err *e);
 
 #endif

@@ -101,7 +101,10 @@ static ss_code take(ss_optimizer *o, const ss_safetensors *f, const char *path, 
     if (!name)
         rc = ss_no_memory(e, path);
     else if (!t)
-        rc = ss_fail(e, SS_FORMAT, "%s: no tensor %s: the state of another model", path, name);
+        rc = ss_fail(e, SS_FORMAT,
+                     "%s: no tensor %s: the state of another model, or of a training that froze "
+                     "this parameter",
+                     path, name);
     else if (strcmp(t->type, "F32") != 0 || t->rank != 1 ||
              t->dim[0] != ss_dim(part_of(o, part)[i], 0))
         rc = ss_fail(e, SS_FORMAT, "%s: %s is %s %s, expected F32 [%" PRId64 "]", path, name,
@@ -158,8 +161,8 @@ static bool same_kind(const ss_optimizer *o, const char *kind)
                              strcmp(kind, kind_names[SS_OPTIMIZER_ADAMW]) == 0));
 }
 
-static ss_code take_all(ss_optimizer *o, const ss_safetensors *f, const char *path, bool read,
-                        ss_err *e)
+static ss_code take_all(ss_optimizer *o, const ss_safetensors *f, const char *path, bool more,
+                        bool read, ss_err *e)
 {
     ss_code rc = SS_OK;
     size_t n = 0;
@@ -168,13 +171,13 @@ static ss_code take_all(ss_optimizer *o, const ss_safetensors *f, const char *pa
         for (size_t i = 0; i < o->n && part_of(o, part) && rc == SS_OK; i++, n++)
             rc = take(o, f, path, part, i, read, e);
     }
-    if (rc == SS_OK && n != ss_safetensors_count(f))
+    if (rc == SS_OK && !more && n != ss_safetensors_count(f))
         rc = ss_fail(e, SS_FORMAT, "%s: %zu tensors, expected %zu: the state of another run", path,
                      ss_safetensors_count(f), n);
     return rc;
 }
 
-ss_code ss_optimizer_load(ss_optimizer *o, const char *path, ss_err *e)
+ss_code ss_optimizer_load(ss_optimizer *o, const char *path, bool more, ss_err *e)
 {
     const char *kind, *step;
     ss_safetensors *f;
@@ -193,9 +196,9 @@ ss_code ss_optimizer_load(ss_optimizer *o, const char *path, ss_err *e)
     if (rc == SS_OK)
         rc = check_parts(o, f, path, e);
     if (rc == SS_OK)
-        rc = take_all(o, f, path, false, e);
+        rc = take_all(o, f, path, more, false, e);
     if (rc == SS_OK)
-        rc = take_all(o, f, path, true, e);
+        rc = take_all(o, f, path, more, true, e);
     if (rc == SS_OK)
         o->t = t;
     ss_safetensors_close(f);

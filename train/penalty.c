@@ -169,7 +169,8 @@ void ss_penalty_seed(ss_penalty *p, ss_ctx *c, double scale)
         const double values = (double)ss_shape_numel(ss_shape_get(a));
 
         ss_ask_stats(c, a, false, NULL, SS_PORT_OUTPUT, add_mean_square, p);
-        ss_tape_seed(c, a, a, (float)(2 * scale / (modules * values)));
+        if (ss_tape_reaches(c, a)) /* not where all that a depends on is frozen */
+            ss_tape_seed(c, a, a, (float)(2 * scale / (modules * values)));
     }
     p->modules = modules;
     drop(p);

@@ -8,7 +8,8 @@
  *   dL/da_b = 2 lambda / (B n_b) a_b,   B modules, n_b values,
  *
  * is one multiply-add into the gradient of a_b before the tape unwinds: no operation is added to
- * the network. Added on every k-th step only, with k lambda, it acts like lambda on each.
+ * the network. Outputs that depend on frozen parameters alone count in P and have no gradient.
+ * Added on every k-th step only, with k lambda, it acts like lambda on each.
  *
  *   ss_penalty *p;
  *   rc = ss_penalty_new(modules, n, NULL, 0, &p, &err);

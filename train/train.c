@@ -236,8 +236,11 @@ static ss_code begin(session *s, ss_err *e)
     trainer->device = o->device;
     if ((rc = make_record(s, e)) != SS_OK)
         return rc;
+    ss_trainer_options first = *trainer;
+    if (s->config->init_state)
+        first.from = NULL; /* branch() reads all of it */
     /* all that can be wrong is found before the folder is made */
-    if ((rc = ss_trainer_new(trainer, &s->t, e)) != SS_OK)
+    if ((rc = ss_trainer_new(&first, &s->t, e)) != SS_OK)
         return ss_fail_prefix(e, "%s", o->config);
     if (s->config->init_state)
         rc = branch(s, e);

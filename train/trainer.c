@@ -133,15 +133,14 @@ static ss_code open_captions(ss_trainer *t, ss_err *e)
                        : SS_OK;
 }
 
-/* Makes the optimiser and the weights that it changes: the network's, or those of a model folder.
- */
+/* Makes the optimiser and the weights: the network's, or those of a model folder. */
 static ss_code open_optimizer(ss_trainer *t, ss_err *e)
 {
     ss_code rc = ss_trainer_open_weights(t, e);
 
     if (rc == SS_OK && t->opt.from)
-        rc = ss_trainer_read_weights(t, t->opt.from, e);
-    return rc == SS_OK ? ss_optimizer_new(t->c, &t->opt.optimizer, t->trained, (size_t)t->n,
+        rc = ss_trainer_read_weights(t, t->opt.from, true, e);
+    return rc == SS_OK ? ss_optimizer_new(t->c, &t->opt.optimizer, t->trained, (size_t)t->n_trained,
                                           &t->optimizer, e)
                        : rc;
 }
@@ -286,14 +285,17 @@ static void report(ss_trainer *t, const ss_batch_loss *loss, double norm, ss_tra
 /* Does one step of the optimiser, and finds the stalest tensor. */
 static ss_code update(ss_trainer *t, double norm, ss_trainer_did *did, ss_err *e)
 {
-    ss_code rc = ss_optimizer_step(t->optimizer, t->gradient, 1 / did->scale, norm, t->updates, e);
+    ss_code rc = ss_optimizer_step(t->optimizer, t->gradient, 1 / did->scale, norm, t->done, e);
 
-    for (int i = 0; i < t->n && rc == SS_OK; i++) {
-        if (t->updates[i].staleness > did->staleness || !did->stalest) {
-            did->staleness = t->updates[i].staleness;
+    for (int i = 0; i < t->n_trained && rc == SS_OK; i++) {
+        if (t->done[i].staleness > did->staleness || !did->stalest) {
+            did->staleness = t->done[i].staleness;
             did->stalest = isnan(did->staleness) ? NULL : t->trained[i].name;
         }
     }
+    for (int i = 0; i < t->n && rc == SS_OK; i++)
+        if (t->slot[i] >= 0)
+            t->updates[i] = t->done[t->slot[i]];
     ss_trainer_forget_gradients(t);
     return rc;
 }
@@ -372,7 +374,7 @@ ss_code ss_trainer_bad_gradient(ss_trainer *t, const char **name, ss_err *e)
     ss_code rc = SS_OK;
 
     *name = NULL;
-    for (int i = t->n - 1; i >= 0 && !*name && rc == SS_OK; i--) {
+    for (int i = t->n_trained - 1; i >= 0 && !*name && rc == SS_OK; i--) {
         ss_weight_stats s = {0};
 
         if (t->gradient[i])

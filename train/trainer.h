@@ -31,11 +31,15 @@
 enum { SS_MOST_SAMPLES = 1 << 16 }; /* in a batch */
 
 typedef struct {
-    const json_t *config;    /* config.json of the network */
-    const char *config_name; /* its name in messages */
-    ss_init init;            /* initial weights */
-    const char *from;        /* model folder whose weights it begins with; NULL: init's */
-    ss_data_options data;    /* frames, h, w and c are ignored: they are the network's */
+    const json_t *config;      /* config.json of the network */
+    const char *config_name;   /* its name in messages */
+    ss_init init;              /* initial weights */
+    const char *from;          /* model folder whose weights it begins with; NULL: init's. What the
+                                  network has more than it keeps init's, and new input channels of
+                                  conv_in begin at zero */
+    const char *const *freeze; /* [n_freeze] globs of parameters that are not trained (freeze.h) */
+    int n_freeze;
+    ss_data_options data; /* frames, h, w and c are ignored: they are the network's */
     ss_objective objective;
     ss_optimizer_options optimizer;
     int batch;
@@ -90,7 +94,8 @@ int64_t ss_trainer_steps(const ss_trainer *t); /* done, skipped ones too */
 /* Losses and noise levels of the last step, [batch]; borrowed until the next step. */
 const double *ss_trainer_losses(const ss_trainer *t);
 const ss_level *ss_trainer_levels(const ss_trainer *t);
-/* The update of each parameter in the last step that was not skipped; all 0 before. */
+/* The update of each parameter in the last step that was not skipped; all 0 before. All members are
+ * NaN for one that is frozen. */
 const ss_update *ss_trainer_updates(const ss_trainer *t);
 /* Sizes of parameter i (in the order of ss_model_weights) as it is now. */
 ss_code ss_trainer_weight_stats(ss_trainer *t, int i, ss_weight_stats *out, ss_err *e);

@@ -3,7 +3,7 @@
  * A model folder and what training needs beyond it:
  *
  *   FOLDER/config.json, diffusion_pytorch_model.safetensors, scheduler_config.json
- *   FOLDER/optimizer.safetensors    moments and averages (optimizer.h)
+ *   FOLDER/optimizer.safetensors    moments and averages of what is trained (optimizer.h)
  *   FOLDER/training.json            {"step": 1000, "rewinds": 0, "overflows": 0,
  *                                    "loss_scale": {"scale": 65536, "good": 12, "skipped": 3,
  * "lost": 0}, "spikes": {"mean": 0.14, "var": 1e-4, ...}, "loss_by_sigma": {"count": [...], "mean":
@@ -108,7 +108,9 @@ static ss_code fetch_weights(const ss_trainer *t, const char *folder, bool ema, 
         return ss_no_memory(e, "training");
     for (int i = 0; i < t->n && rc == SS_OK; i++) {
         const ss_weight *w = t->weights[i];
-        const ss_tensor *x = ema ? ss_optimizer_ema(t->optimizer, (size_t)i) : w->tensor;
+        const bool averaged = ema && t->slot[i] >= 0; /* frozen ones are their own average */
+        const ss_tensor *x =
+            averaged ? ss_optimizer_ema(t->optimizer, (size_t)t->slot[i]) : w->tensor;
 
         if (!x)
             return ss_fail(e, SS_USAGE, "%s: no average of the weights is kept (ema_decay is 0)",
@@ -277,21 +279,22 @@ static ss_code load_counters(ss_trainer *t, const char *folder, bool branch, ss_
     return rc;
 }
 
-/* Loads weights and the optimiser's state. */
-static ss_code load_state(ss_trainer *t, const char *folder, ss_err *e)
+/* Loads weights and the optimiser's state; that of a branch may be of parameters, too, that are
+ * frozen here. */
+static ss_code load_state(ss_trainer *t, const char *folder, bool branch, ss_err *e)
 {
     char *path = ss_path_join(folder, state_file);
-    ss_code rc = path ? ss_trainer_read_weights(t, folder, e) : ss_no_memory(e, "training");
+    ss_code rc = path ? ss_trainer_read_weights(t, folder, false, e) : ss_no_memory(e, "training");
 
     if (rc == SS_OK)
-        rc = ss_optimizer_load(t->optimizer, path, e);
+        rc = ss_optimizer_load(t->optimizer, path, branch, e);
     ss_free(path);
     return rc;
 }
 
 ss_code ss_trainer_load(ss_trainer *t, const char *folder, ss_err *e)
 {
-    const ss_code rc = load_state(t, folder, e);
+    const ss_code rc = load_state(t, folder, false, e);
 
     return rc == SS_OK ? load_counters(t, folder, false, e) : rc;
 }
@@ -315,50 +318,29 @@ static bool is_average(const char *folder)
     return n >= sizeof end && memcmp(folder + n - (sizeof end - 1), end, sizeof end - 1) == 0;
 }
 
-/* Refuses a checkpoint without state, or of a network with parameters that this one does not have.
- */
-static ss_code check_branch(const ss_trainer *t, const char *folder, ss_err *e)
+/* Refuses a checkpoint without state. */
+static ss_code check_branch(const char *folder, ss_err *e)
 {
-    ss_model *m;
-    int n, more = 0;
-
-    if (!holds(folder, state_file) || !holds(folder, SS_TRAINING_STATE))
-        return ss_fail(e, SS_USAGE,
-                       "%s: has no state to go on from (%s and %s)%s; name a step-NNNNNN folder of "
-                       "`sigmascope train`, or leave out init.state to take the weights alone",
-                       folder, state_file, SS_TRAINING_STATE,
-                       is_average(folder) ? ", averages of weights never have" : "");
-    ss_code rc = ss_model_open(folder, NULL, &m, e);
-    if (rc != SS_OK)
-        return rc;
-    ss_weight *const *stored = ss_model_weights(m, &n);
-    const char *first = NULL;
-    for (int i = 0; i < n; i++) {
-        if (ss_weight_named(t->weights, t->n, stored[i]->name))
-            continue;
-        first = first ? first : stored[i]->name;
-        more++;
-    }
-    if (first)
-        rc = ss_fail(e, SS_SHAPE,
-                     "%s: has %d parameters that the network in training has not, the first is %s; "
-                     "with init.state both have the same",
-                     folder, more, first);
-    ss_model_close(m);
-    return rc;
+    if (holds(folder, state_file) && holds(folder, SS_TRAINING_STATE))
+        return SS_OK;
+    return ss_fail(e, SS_USAGE,
+                   "%s: has no state to go on from (%s and %s)%s; name a step-NNNNNN folder of "
+                   "`sigmascope train`, or leave out init.state to take the weights alone",
+                   folder, state_file, SS_TRAINING_STATE,
+                   is_average(folder) ? ", averages of weights never have" : "");
 }
 
 ss_code ss_trainer_branch(ss_trainer *t, const char *folder, ss_err *e)
 {
-    ss_code rc = check_branch(t, folder, e);
+    ss_code rc = check_branch(folder, e);
 
     if (rc == SS_OK)
-        rc = load_state(t, folder, e);
+        rc = load_state(t, folder, true, e);
     return rc == SS_OK ? load_counters(t, folder, true, e) : rc;
 }
 
 ss_code ss_trainer_rewind(ss_trainer *t, const char *folder, ss_err *e)
 {
     t->rewinds++;
-    return load_state(t, folder, e);
+    return load_state(t, folder, false, e);
 }

@@ -20,10 +20,10 @@ ss_code ss_trainer_load(ss_trainer *t, const char *folder, ss_err *e);
  * steps and all counters. The coming steps are those that it would have done, but for what differs
  * in the options of this trainer. That it ended early is forgotten.
  *
- * The network must have the same parameters, the optimiser the same state (adam and adamw have),
- * and losses by noise level the same bins. The loss scale goes on if both trainings search one;
- * else it begins as these options say. SS_USAGE or SS_FORMAT if something does not fit; then the
- * trainer must be freed. */
+ * The network must have the same parameters, the optimiser the same state (adam and adamw have) of
+ * those that are trained here, and losses by noise level the same bins. The loss scale goes on if
+ * both trainings search one; else it begins as these options say. SS_USAGE or SS_FORMAT if
+ * something does not fit; then the trainer must be freed. */
 ss_code ss_trainer_branch(ss_trainer *t, const char *folder, ss_err *e);
 
 /* Takes weights and optimiser back to those of such a folder. Steps and all other counters go on,

@@ -23,9 +23,12 @@ struct ss_trainer {
 
     ss_weight *const *weights; /* [n] */
     int n;
-    ss_trained *trained;        /* [n] */
-    const ss_tensor **gradient; /* [n] of the last step, of the weights; NULL stands for zeros */
-    ss_update *updates;         /* [n] */
+    int *slot;           /* [n] index of each among the trained ones; -1: frozen */
+    ss_trained *trained; /* [n_trained] the weights that are not frozen, in their order */
+    int n_trained;
+    const ss_tensor **gradient; /* [n_trained] of the last step; NULL stands for zeros */
+    ss_update *done;            /* [n_trained] what the last step did */
+    ss_update *updates;         /* [n] the same; NaN for those that are frozen */
 
     ss_sample_size size;
     float *x0, *input, *target; /* [batch] samples */
@@ -38,8 +41,8 @@ struct ss_trainer {
     double *losses;
 };
 
-/* Lists the network's parameters for the optimiser, and asks for their gradients. After an error,
- * too, close releases what there is. */
+/* Lists the network's parameters that are trained for the optimiser, and asks for their gradients.
+ * After an error, too, close releases what there is. */
 ss_code ss_trainer_open_weights(ss_trainer *t, ss_err *e);
 void ss_trainer_close_weights(ss_trainer *t);
 
@@ -47,8 +50,10 @@ void ss_trainer_close_weights(ss_trainer *t);
 void ss_trainer_take_gradients(ss_trainer *t);
 void ss_trainer_forget_gradients(ss_trainer *t);
 
-/* The parameters become those of a model folder whose tensors are those of the network. */
-ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, ss_err *e);
+/* The parameters become those of a model folder, whose tensors are those of the network; one that
+ * is not is SS_SHAPE. begin: the network may have more than the folder, which stays as it was
+ * initialised, and its conv_in more input channels, which become zero; a note says so. */
+ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, bool begin, ss_err *e);
 
 /* The weight of that name, or NULL. */
 ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *name);
