@@ -20,8 +20,10 @@ static void print_lines(const char *text)
 /* Prints each finding as a paragraph: its numbers are sentences, too long for a table. */
 static void print_findings(const ss_story *s, const ss_story_judgement *j)
 {
-    for (int f = 0; f < SS_N_FINDINGS; f++) {
-        printf("\n%d. %s\n", f + 1, ss_finding_text(f));
+    const ss_finding_range asked = ss_story_findings(s);
+
+    for (int f = asked.from; f < asked.to; f++) {
+        printf("\n%d. %s\n", f - asked.from + 1, ss_finding_text(f));
         for (int g = 0; g < s->n; g++) {
             const char *title = ss_story_regime_title(s->regime[g].name);
             const ss_story_answer *a = &j->answer[g][f];

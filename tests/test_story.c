@@ -214,6 +214,59 @@ static void test_verdicts(void **state)
                   "their scatter about ");
 }
 
+/* A story of videos asks for its own findings, and only for these. */
+static void test_video_verdicts(void **state)
+{
+    (void)state;
+    static const double many[] = {0.4, 0.5, 0.3}, few[] = {0, 0.005, 0.01};
+    ss_story_run runs[16];
+    ss_story s = {.n = 1};
+    ss_story_regime *g = &s.regime[0];
+    ss_story_judgement j;
+    ss_err e = {0};
+
+    g->runs = runs;
+    assert_int_equal(ss_story_findings(&s).from, 0);
+    assert_int_equal(ss_story_findings(&s).to, SS_FINDING_MOTION);
+    snprintf(g->name, sizeof g->name, "video");
+    assert_int_equal(ss_story_findings(&s).from, SS_FINDING_MOTION);
+    assert_int_equal(ss_story_findings(&s).to, SS_N_FINDINGS);
+    put_runs(g, "norm", SS_STORY_SKIPPED, few, 3);
+    expect_answer(&s, SS_FINDING_MOTION_NORM, SS_STORY_HOLDS, "as claimed");
+    assert_int_equal(ss_story_judge(&s, &j, &e), SS_OK);
+    assert_null(j.answer[0][SS_FINDING_GROWTH].numbers);
+    ss_story_judgement_release(&j);
+    put_runs(g, "learned", SS_STORY_SKIPPED, few, 3);
+    expect_answer(&s, SS_FINDING_MOTION_LEARNED, SS_STORY_FAILS, "the contrary");
+    put_runs(g, "free", SS_STORY_SKIPPED, many, 3);
+    expect_answer(&s, SS_FINDING_UNFROZEN, SS_STORY_HOLDS, "0.4 (0.3 to 0.5");
+    put_runs(g, "rotary", SS_STORY_LENGTH, many, 3);
+    expect_answer(&s, SS_FINDING_LENGTH, SS_STORY_FAILS, "NTK positions not measured");
+}
+
+/* Numbers that were measured apart; anything else in their file is an error. */
+static void test_numbers_file(void **state)
+{
+    (void)state;
+    static const char good[] = "{\"length\": 1.25}", bad[] = "{\"length\": \"long\"}";
+    ss_story s;
+    ss_story_judgement j;
+    ss_err e = {0};
+
+    assert_int_equal(mkdir(in_tmp("apart"), 0777), 0);
+    expect("train $D/train.json --quiet --threads 1 -o $D/apart/rotary-0 --steps 2", 0, NULL);
+    write_file(in_tmp("apart/rotary-0/numbers.json"), good, sizeof good - 1);
+    if (ss_story_read(in_tmp("apart"), &s, &e) != SS_OK || ss_story_judge(&s, &j, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    assert_float_equal(s.regime[0].runs[0].number[SS_STORY_LENGTH], 1.25, 0);
+    assert_true(isnan(s.regime[0].runs[0].number[SS_STORY_LENGTH_NTK]));
+    assert_float_equal(s.regime[0].runs[0].number[SS_STORY_SKIPPED], 0, 0);
+    release(&s, &j);
+    write_file(in_tmp("apart/rotary-0/numbers.json"), bad, sizeof bad - 1);
+    assert_int_equal(ss_story_read(in_tmp("apart"), &s, &e), SS_FORMAT);
+    assert_non_null(strstr(e.msg, "length"));
+}
+
 /* Student's t with 2 degrees of freedom is 4.302652730, with 3 3.182446305. */
 static void test_decision(void **state)
 {
@@ -308,10 +361,9 @@ static void test_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_short_story),
-        cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_decision),
-        cmocka_unit_test(test_log),
+        cmocka_unit_test(test_short_story),    cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_video_verdicts), cmocka_unit_test(test_numbers_file),
+        cmocka_unit_test(test_decision),       cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, make_story, remove_tmp);
 }

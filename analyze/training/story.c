@@ -5,6 +5,7 @@
 #include "analyze/one/blobs.h"
 #include "analyze/one/spectra.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "runfile/training_files.h"
@@ -80,6 +81,8 @@ static void log_numbers(const ss_training_log *l, double x[SS_N_STORY_NUMBERS])
     const double over = l->overflows ? (double)l->overflows : NAN;
     const double largest = ended ? l->largest : NAN, share = largest / l->limit;
 
+    for (int i = 0; i < SS_N_STORY_NUMBERS; i++)
+        x[i] = NAN;
     x[SS_STORY_GROWTH] = l->peak[1][SS_N_STAGES] / l->peak[0][SS_N_STAGES];
     x[SS_STORY_LARGEST] = l->first_overflow && !isnan(share) ? fmax(share, 1) : share;
     x[SS_STORY_OVERFLOW] = first / steps;
@@ -97,7 +100,37 @@ static void log_numbers(const ss_training_log *l, double x[SS_N_STORY_NUMBERS])
     x[SS_STORY_STALENESS] = l->staleness;
     x[SS_STORY_PEAK] = largest;
     x[SS_STORY_COST] = l->ms;
-    x[SS_STORY_SPECTRUM] = x[SS_STORY_BLOBS] = x[SS_STORY_FROM_INPUT] = NAN;
+    x[SS_STORY_SKIPPED] = l->steps ? (double)l->skipped / (double)l->steps : NAN;
+    x[SS_STORY_IN_MOTION] = l->in_motion / over;
+}
+
+/* The numbers that numbers.json may have. */
+static const struct {
+    const char *key;
+    ss_story_number number;
+} measured[] = {
+    {"length", SS_STORY_LENGTH},
+    {"length_ntk", SS_STORY_LENGTH_NTK},
+    {"length_yarn", SS_STORY_LENGTH_YARN},
+    {"boiling_overlap", SS_STORY_BOILING_OVERLAP},
+    {"boiling_shared", SS_STORY_BOILING_SHARED},
+    {"boiling_decoder", SS_STORY_BOILING_DECODER},
+};
+
+static ss_code measured_numbers(const char *folder, double x[SS_N_STORY_NUMBERS], ss_err *e)
+{
+    char *path = ss_path_join(folder, "numbers.json");
+    ss_json j = {0};
+    ss_code rc = path ? SS_OK : ss_no_memory(e, folder);
+
+    if (path && ss_file_exists(path) && (rc = ss_json_load(&j, path, e)) == SS_OK) {
+        for (size_t i = 0; i < sizeof measured / sizeof *measured; i++)
+            x[measured[i].number] = ss_json_double(&j, measured[i].key, NAN);
+        rc = ss_json_done(&j, e);
+    }
+    ss_json_release(&j);
+    ss_free(path);
+    return rc;
 }
 
 static ss_code spectrum_number(ss_run *r, const ss_sites *sites, double *x, ss_err *e)
@@ -194,6 +227,8 @@ static ss_code add_run(const ss_story *s, ss_story_regime *g, const char *folder
         return rc;
     g->n++;
     log_numbers(&grown->log, grown->number);
+    if ((rc = measured_numbers(folder, grown->number, e)) != SS_OK)
+        return rc;
     return probe_numbers(folder, grown->number, e);
 }
 

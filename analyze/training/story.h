@@ -3,11 +3,12 @@
  *   DIR/REGIME/ARM-SEED/           the output of `sigmascope train` (training_log.h)
  *   DIR/REGIME/ARM-SEED/probe.h5   a probe of a checkpoint, where a question needs one
  *   DIR/REGIME/ARM-SEED/score.json of the pictures of its last checkpoint
+ *   DIR/REGIME/ARM-SEED/numbers.json  {"length": 1.02, ...}: numbers that were measured apart
  *
  * A regime is a network with a recipe, in which the same questions are asked; demo/story makes
- * "stream" and "logits". A folder that holds the ARM-SEED folders itself is one regime without a
- * name. This reads the runs and gives numbers of each; story_judge.h puts findings to the test with
- * them.
+ * "stream" and "logits", demo/story-video "video". A folder that holds the ARM-SEED folders itself
+ * is one regime without a name. This reads the runs and gives numbers of each; story_judge.h puts
+ * findings to the test with them.
  */
 #ifndef SS_ANALYZE_STORY_H
 #define SS_ANALYZE_STORY_H
@@ -39,7 +40,15 @@
     X(PEAK, true, "largest |x|")                                                                  \
     X(COST, true, "processor time a step")                                                        \
     X(SPECTRUM, false, "share of noise levels at which fewer low frequencies go with larger |x|") \
-    X(BLOBS, false, "share of decoder modules whose maps degenerate at the highest noise")
+    X(BLOBS, false, "share of decoder modules whose maps degenerate at the highest noise")        \
+    X(SKIPPED, false, "share of steps that were skipped")                                         \
+    X(IN_MOTION, false, "share of overflows that motion blocks made")                             \
+    X(LENGTH, true, "loss at twice the trained length over that within it")                       \
+    X(LENGTH_NTK, true, "the same with NTK positions")                                            \
+    X(LENGTH_YARN, true, "the same with YaRN positions")                                          \
+    X(BOILING_OVERLAP, true, "boiling with overlapping windows over that without overlap")        \
+    X(BOILING_SHARED, true, "boiling with shared sampler states over that without overlap")       \
+    X(BOILING_DECODER, true, "boiling of a decoder tuned in time over a picture decoder's")
 #define X(name, ratio, text) SS_STORY_##name,
 typedef enum { SS_STORY_NUMBERS(X) SS_N_STORY_NUMBERS } ss_story_number;
 #undef X
@@ -49,7 +58,8 @@ bool ss_story_number_is_ratio(ss_story_number n);
 /* Regimes that have a title. */
 #define SS_STORY_REGIMES(X)              \
     X("stream", "residual stream grows") \
-    X("logits", "logits run away")
+    X("logits", "logits run away")       \
+    X("video", "text to video")
 const char *ss_story_regime_title(const char *name); /* the name itself if it has none */
 
 typedef struct {

@@ -18,6 +18,10 @@
 #define BEFORE_THE_END 0.999  /* a training without an overflow is at 1 */
 #define BELOW_THE_LIMIT 0.999 /* a training with an overflow is at 1 or above */
 #define HALF 0.5
+#define DIVERGED 0.1    /* of the steps are skipped */
+#define HARDLY_ANY 0.02 /* likewise */
+#define DEARER 1.02     /* of a loss, whose seeds differ by less than a hundredth */
+#define LITTLE 0.8      /* of the boiling that there was: less is much */
 
 typedef enum { UNDER, OVER } side;
 
@@ -65,15 +69,52 @@ static const rule rules[] = {
     {SS_FINDING_BATCH, "batch8", "baseline", SS_STORY_FIRST, OVER, 1},
     {SS_FINDING_SIZE, "batch8", "wide8", SS_STORY_FIRST, OVER, 1},
     {SS_FINDING_RESOLUTION, "hires", "baseline", SS_STORY_BY_600, OVER, 1},
+
+    {SS_FINDING_MOTION, "motion", NULL, SS_STORY_OVERFLOW, UNDER, BEFORE_THE_END},
+    {SS_FINDING_MOTION, "motion", NULL, SS_STORY_SKIPPED, OVER, DIVERGED},
+    {SS_FINDING_PRETRAIN, "motion", NULL, SS_STORY_IN_MOTION, UNDER, HALF},
+    {SS_FINDING_PRETRAIN, "small", NULL, SS_STORY_SKIPPED, UNDER, DIVERGED},
+    {SS_FINDING_PRETRAIN, "small", "motion", SS_STORY_FIRST, OVER, 1},
+    {SS_FINDING_UNFROZEN, "free", NULL, SS_STORY_SKIPPED, OVER, DIVERGED},
+    {SS_FINDING_MOTION_NORM, "norm", NULL, SS_STORY_SKIPPED, UNDER, HARDLY_ANY},
+    {SS_FINDING_MOTION_COSINE, "attention", NULL, SS_STORY_OVERFLOW, UNDER, BEFORE_THE_END},
+    {SS_FINDING_MOTION_COSINE, "cosine", NULL, SS_STORY_OVERFLOW, UNDER, BEFORE_THE_END},
+    {SS_FINDING_MOTION_COSINE, "cosine", "attention", SS_STORY_FIRST, OVER, 1},
+    {SS_FINDING_MOTION_PENALTY, "penalty", NULL, SS_STORY_SKIPPED, UNDER, HARDLY_ANY},
+    {SS_FINDING_MOTION_PENALTY, "penalty", "small", SS_STORY_LOSS, UNDER, DEARER},
+    {SS_FINDING_MOTION_PENALTY8, "penalty8", NULL, SS_STORY_SKIPPED, UNDER, HARDLY_ANY},
+    {SS_FINDING_MOTION_PENALTY8, "penalty8", "small", SS_STORY_LOSS, UNDER, DEARER},
+    {SS_FINDING_MOTION_CLAMP, "clamp", NULL, SS_STORY_SKIPPED, UNDER, HARDLY_ANY},
+    {SS_FINDING_MOTION_CLAMP, "clamp", "penalty", SS_STORY_LOSS, OVER, DEARER},
+    {SS_FINDING_MOTION_LEARNED, "learned", NULL, SS_STORY_SKIPPED, OVER, DIVERGED},
+    {SS_FINDING_MOTION_SIZE, "image32", "image16", SS_STORY_BY_600, OVER, 1},
+    {SS_FINDING_MOTION_SIZE, "image32shifted", "image32", SS_STORY_BY_600, UNDER, 1},
+    {SS_FINDING_LENGTH, "rotary", NULL, SS_STORY_LENGTH, OVER, 1},
+    {SS_FINDING_LENGTH, "rotary", NULL, SS_STORY_LENGTH_NTK, OVER, 1},
+    {SS_FINDING_LENGTH, "rotary", NULL, SS_STORY_LENGTH_YARN, OVER, 1},
+    {SS_FINDING_MOTION_CONV, "conv", "absolute", SS_STORY_LOSS, UNDER, 1},
+    {SS_FINDING_MOTION_CONV, "conv", "rotary", SS_STORY_LOSS, UNDER, 1},
+    {SS_FINDING_WINDOWS, "upscale", NULL, SS_STORY_BOILING_OVERLAP, OVER, LITTLE},
+    {SS_FINDING_WINDOWS, "upscale", NULL, SS_STORY_BOILING_SHARED, OVER, LITTLE},
+    {SS_FINDING_DECODER_IN_TIME, "temporal", NULL, SS_STORY_BOILING_DECODER, UNDER, LITTLE},
 };
 enum { N_RULES = sizeof rules / sizeof *rules };
 
 const char *ss_finding_text(ss_finding_id id)
 {
 #define X(name, text) [SS_FINDING_##name] = text,
-    static const char *const texts[SS_N_FINDINGS] = {SS_FINDINGS(X)};
+    static const char *const texts[SS_N_FINDINGS] = {SS_FINDINGS(X) SS_VIDEO_FINDINGS(X)};
 #undef X
     return texts[id];
+}
+
+ss_finding_range ss_story_findings(const ss_story *s)
+{
+    for (int g = 0; g < s->n; g++) {
+        if (strcmp(s->regime[g].name, "video") == 0)
+            return (ss_finding_range){SS_FINDING_MOTION, SS_N_FINDINGS};
+    }
+    return (ss_finding_range){0, SS_FINDING_MOTION};
 }
 
 const char *ss_story_verdict_text(ss_story_verdict v)
@@ -196,11 +237,12 @@ static ss_code judge_one(const ss_story_regime *g, ss_finding_id f, ss_story_ans
 
 ss_code ss_story_judge(const ss_story *s, ss_story_judgement *j, ss_err *e)
 {
+    const ss_finding_range asked = ss_story_findings(s);
     ss_code rc = SS_OK;
 
     *j = (ss_story_judgement){0};
     for (int g = 0; g < s->n; g++) {
-        for (int f = 0; f < SS_N_FINDINGS && rc == SS_OK; f++)
+        for (int f = asked.from; f < asked.to && rc == SS_OK; f++)
             rc = judge_one(&s->regime[g], f, &j->answer[g][f], e);
     }
     if (rc != SS_OK)
@@ -220,6 +262,7 @@ void ss_story_judgement_release(ss_story_judgement *j)
 ss_code ss_story_findings_table(const ss_story *s, const ss_story_judgement *j, ss_table *t,
                                 ss_err *e)
 {
+    const ss_finding_range asked = ss_story_findings(s);
     ss_code rc = ss_table_init(t, "findings", e);
 
     if (rc != SS_OK)
@@ -234,7 +277,7 @@ ss_code ss_story_findings_table(const ss_story *s, const ss_story_judgement *j, 
         ss_table_column(t, name, SS_COL_TEXT, NULL);
     }
     ss_table_column(t, "rule", SS_COL_TEXT, NULL);
-    for (int f = 0; f < SS_N_FINDINGS; f++) {
+    for (int f = asked.from; f < asked.to; f++) {
         char *text = ss_story_rule(f);
 
         ss_table_row(t);

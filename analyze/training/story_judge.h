@@ -42,10 +42,38 @@
     X(BATCH, "Larger batches diverge after fewer steps")                                           \
     X(SIZE, "Larger networks diverge after fewer steps")                                           \
     X(RESOLUTION, "Growth is worse at higher resolution with an unchanged noise schedule")
+
+/* The same of their text-to-video network: motion blocks between the layers of a network that was
+ * trained on pictures, the pretrain, whose layers are frozen. */
+#define SS_VIDEO_FINDINGS(X)                                                                       \
+    X(MOTION, "With motion blocks in a frozen pretrain that is near its limit, training diverges") \
+    X(PRETRAIN, "The pretrain's large activations are the cause, not the motion blocks")           \
+    X(UNFROZEN, "A spatial part that is trained along does not prevent it")                        \
+    X(MOTION_NORM, "A group norm in the motion blocks prevents it")                                \
+    X(MOTION_COSINE, "Cosine attention over frames only postpones the overflow")                   \
+    X(MOTION_PENALTY, "The penalty at every step stabilises, without cost in the loss")            \
+    X(MOTION_PENALTY8, "The same at every 8th step")                                               \
+    X(MOTION_CLAMP, "Clamping activations stabilises, at a cost in the loss")                      \
+    X(MOTION_LEARNED, "Learned scales of residuals and skips do not prevent it")                   \
+    X(MOTION_SIZE, "Growth is worse at higher resolution with an unchanged noise schedule, and a " \
+                   "shifted one takes that back")                                                  \
+    X(LENGTH, "Rotary positions, with NTK or YaRN, do not free attention over frames from the "    \
+              "length that it was trained at")                                                     \
+    X(MOTION_CONV, "Convolutions over space and time are better than attention over frames")       \
+    X(WINDOWS, "Windows that overlap, also with shared sampler states, reduce boiling little")     \
+    X(DECODER_IN_TIME, "A decoder tuned in time reduces boiling much")
+
 #define X(name, text) SS_FINDING_##name,
-typedef enum { SS_FINDINGS(X) SS_N_FINDINGS } ss_finding_id;
+typedef enum { SS_FINDINGS(X) SS_VIDEO_FINDINGS(X) SS_N_FINDINGS } ss_finding_id;
 #undef X
 const char *ss_finding_text(ss_finding_id id);
+
+/* The findings that a story asks for, from <= id < to: those of videos if it has the regime
+ * "video", else the others. */
+typedef struct {
+    int from, to;
+} ss_finding_range;
+ss_finding_range ss_story_findings(const ss_story *s);
 
 #define SS_STORY_VERDICTS(X)                \
     X(HOLDS, "holds")                       \
@@ -66,6 +94,7 @@ typedef struct {
     char *numbers; /* a line for each claim; if it is undecided, how many seeds would decide it */
 } ss_story_answer;
 
+/* Answers to findings that the story does not ask for are empty. */
 typedef struct {
     ss_story_answer answer[SS_MAX_REGIMES][SS_N_FINDINGS];
 } ss_story_judgement;

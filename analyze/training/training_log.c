@@ -105,6 +105,7 @@ static void take_event(void *x, const json_t *line)
         return;
     t->overflows++;
     t->by_stage[ss_stage_of(module)]++;
+    t->in_motion += strstr(module, ".motion.") != NULL;
     t->high_noise += number(line, "sigma") > SS_HIGH_NOISE;
 }
 

@@ -39,6 +39,7 @@ typedef struct {
      * follow from damaged weights. */
     int overflows, by_stage[SS_N_STAGES + 1];
     int high_noise;   /* of them: at sigma over SS_HIGH_NOISE */
+    int in_motion;    /* of them: in motion blocks, whose paths have a part "motion" */
     char module[256]; /* where the first one overflowed, or "" */
 
     double limit; /* largest number of the training's format; NaN: fp32, or several formats */

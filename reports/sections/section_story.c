@@ -49,6 +49,7 @@ static ss_code findings(ss_page *p, const ss_story *s, const ss_story_judgement 
 {
     static const char *const classes[SS_N_STORY_VERDICTS] = {"verdict clear", "verdict measured",
                                                              "verdict unknown", "verdict unknown"};
+    const ss_finding_range asked = ss_story_findings(s);
     ss_code rc = SS_OK;
 
     html_element(p->f, "p", NULL,
@@ -60,9 +61,9 @@ static ss_code findings(ss_page *p, const ss_story *s, const ss_story_judgement 
     for (int g = 0; g < s->n; g++)
         html_element(p->f, "th", NULL, "%s", title_of(s, g));
     html_raw(p->f, "</tr></thead><tbody>\n");
-    for (int f = 0; f < SS_N_FINDINGS && rc == SS_OK; f++) {
+    for (int f = asked.from; f < asked.to && rc == SS_OK; f++) {
         html_raw(p->f, "<tr><td>");
-        html_textf(p->f, "%d", f + 1);
+        html_textf(p->f, "%d", f - asked.from + 1);
         html_raw(p->f, "</td>");
         html_element(p->f, "td", NULL, "%s", ss_finding_text(f));
         for (int g = 0; g < s->n; g++) {
@@ -80,15 +81,16 @@ static ss_code findings(ss_page *p, const ss_story *s, const ss_story_judgement 
 static void say_counts(ss_page *p, const ss_story *s, const ss_story_judgement *j, int g)
 {
     const char *title = ss_story_regime_title(s->regime[g].name);
+    const ss_finding_range asked = ss_story_findings(s);
     int n[SS_N_STORY_VERDICTS] = {0};
 
-    for (int f = 0; f < SS_N_FINDINGS; f++)
+    for (int f = asked.from; f < asked.to; f++)
         n[j->answer[g][f].verdict]++;
     html_element(p->f, "p", "lead",
                  "%s%s%d training runs; of %d findings %d hold, %d do not hold at this scale, %d "
                  "are undecided, %d were not asked.",
-                 title, *title ? ": " : "", s->regime[g].n, SS_N_FINDINGS, n[SS_STORY_HOLDS],
-                 n[SS_STORY_FAILS], n[SS_STORY_UNDECIDED], n[SS_STORY_UNASKED]);
+                 title, *title ? ": " : "", s->regime[g].n, asked.to - asked.from,
+                 n[SS_STORY_HOLDS], n[SS_STORY_FAILS], n[SS_STORY_UNDECIDED], n[SS_STORY_UNASKED]);
 }
 
 enum { COLUMNS = 5, PANEL_HEIGHT = 165 };
