@@ -132,3 +132,16 @@ void ss_idx_release(ss_idx *idx)
     ss_free(idx->data);
     *idx = (ss_idx){0};
 }
+
+float ss_idx_mean(const ss_idx *idx, size_t i, int pool, int y, int x)
+{
+    const ptrdiff_t stride = idx->dim[2];
+    const uint8_t *p = idx->data + i * idx->item + (y * stride + x) * pool;
+    int64_t sum = 0;
+
+    for (int py = 0; py < pool; py++) {
+        for (int px = 0; px < pool; px++)
+            sum += p[py * stride + px];
+    }
+    return (float)((double)sum / ((double)pool * pool * 127.5) - 1);
+}

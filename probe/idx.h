@@ -34,4 +34,8 @@ typedef struct {
 ss_code ss_idx_read(const char *path, size_t max, ss_idx *idx, ss_err *e);
 void ss_idx_release(ss_idx *idx); /* {0} is fine */
 
+/* Value (y, x) of picture i averaged down: the mean over pool x pool bytes, scaled to [-1,1]. pool
+ * divides dim[1] and dim[2]. */
+float ss_idx_mean(const ss_idx *idx, size_t i, int pool, int y, int x);
+
 #endif

@@ -10,9 +10,9 @@
 #include <string.h>
 
 static const ss_input_source *const sources[] = {
-    &ss_source_images,   &ss_source_idx,     &ss_source_tensor,
-    &ss_source_raw,      &ss_source_latents, &ss_source_noise,
-    &ss_source_constant, &ss_source_grating, &ss_source_checker,
+    &ss_source_images,  &ss_source_idx,    &ss_source_tensor,   &ss_source_raw,
+    &ss_source_latents, &ss_source_noise,  &ss_source_constant, &ss_source_grating,
+    &ss_source_checker, &ss_source_moving,
 };
 enum { N_SOURCES = sizeof sources / sizeof *sources };
 

@@ -4,6 +4,8 @@
  *                        videos also a folder of folders, each with the frames of one video
  *   idx:FILE[.gz]        pictures of an IDX file, such as MNIST, [N][H][W]; for
  *                        videos also [N][F][H][W]
+ *   moving:FILE[.gz]     videos of the pictures of an IDX file, each moving over the canvas by
+ *                        whole pixels and coming in again on the other side: see probe/moving.h
  *   tensor:FILE#NAME     [N][C][H][W] of a safetensors file, in the network's own units, or videos
  *                        [N][C][F][H][W]
  *   constant:V           V everywhere

@@ -4,83 +4,7 @@
 #include "base/mem.h"
 #include "probe/input_source.h"
 #include "probe/picture.h"
-
-#include <dirent.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
-typedef struct {
-    char **name;
-    size_t n, cap;
-} name_list;
-
-static void release_names(name_list *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        ss_free(l->name[i]);
-    ss_free(l->name);
-    *l = (name_list){0};
-}
-
-static ss_code add_name(name_list *l, const char *name, ss_err *e)
-{
-    char **grown = ss_grow(l->name, &l->cap, l->n + 1, sizeof *grown);
-
-    if (grown) {
-        l->name = grown;
-        l->name[l->n] = ss_strdup(name);
-        if (l->name[l->n]) {
-            l->n++;
-            return SS_OK;
-        }
-    }
-    return ss_no_memory(e, "pictures");
-}
-
-/* True for entries of an open folder that are read. Hidden ones never are: some systems keep
- * "._a.png" beside a.png. */
-typedef bool is_wanted(int folder, const char *name);
-
-static bool is_png(int folder, const char *name)
-{
-    const size_t n = strlen(name);
-
-    (void)folder;
-    return n > 4 && name[0] != '.' && strcmp(name + n - 4, ".png") == 0;
-}
-
-static bool is_folder(int folder, const char *name)
-{
-    struct stat st;
-
-    return name[0] != '.' && fstatat(folder, name, &st, 0) == 0 && S_ISDIR(st.st_mode);
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Lists the entries of a folder in the order of their names' bytes, whatever the locale. */
-static ss_code list_folder(const char *folder, is_wanted *wanted, name_list *l, ss_err *e)
-{
-    ss_code rc = SS_OK;
-    const struct dirent *entry;
-    DIR *d = opendir(folder);
-
-    if (!d)
-        return ss_fail(e, SS_IO, "%s: %s", folder, strerror(errno));
-    while (rc == SS_OK && (entry = readdir(d))) {
-        if (wanted(dirfd(d), entry->d_name))
-            rc = add_name(l, entry->d_name, e);
-    }
-    closedir(d);
-    if (rc == SS_OK && l->n > 0)
-        qsort(l->name, l->n, sizeof *l->name, by_bytes);
-    return rc;
-}
+#include "probe/picture_files.h"
 
 /* Reads a picture into x, one frame of a sample. *noted: a note about another size was printed; one
  * is enough. */
@@ -117,8 +41,8 @@ static ss_code load_picture(ss_input *in, const char *path, int i, bool *noted, 
 /* Loads the first PNG files of a folder as the frames of sample i. */
 static ss_code load_video(ss_input *in, const char *folder, int i, bool *noted, ss_err *e)
 {
-    name_list list = {0};
-    ss_code rc = list_folder(folder, is_png, &list, e);
+    ss_names list = {0};
+    ss_code rc = ss_names_of_pngs(folder, &list, e);
 
     if (rc == SS_OK && list.n < (size_t)in->size.frames)
         rc = ss_fail(e, SS_USAGE, "%s: %zu PNG files in the folder, a video has %d frames", folder,
@@ -130,13 +54,13 @@ static ss_code load_video(ss_input *in, const char *folder, int i, bool *noted, 
                   : ss_no_memory(e, "pictures");
         ss_free(path);
     }
-    release_names(&list);
+    ss_names_release(&list);
     return rc == SS_OK ? ss_input_name(in, i, folder, e) : rc;
 }
 
 typedef ss_code load_one(ss_input *in, const char *path, int i, bool *noted, ss_err *e);
 
-static ss_code load_list(ss_input *in, const name_list *list, load_one *load, ss_err *e)
+static ss_code load_list(ss_input *in, const ss_names *list, load_one *load, ss_err *e)
 {
     bool noted = false;
     ss_code rc = ss_input_allocate(in, in->samples, e);
@@ -154,13 +78,13 @@ static ss_code load_folder(ss_input *in, ss_err *e)
 {
     const char *what = "PNG files";
     load_one *load = load_picture;
-    name_list list = {0};
-    ss_code rc = list_folder(in->path, is_png, &list, e);
+    ss_names list = {0};
+    ss_code rc = ss_names_of_pngs(in->path, &list, e);
 
     if (rc == SS_OK && !list.n && in->size.frames) {
         what = "folders of frames";
         load = load_video;
-        rc = list_folder(in->path, is_folder, &list, e);
+        rc = ss_names_of_folders(in->path, &list, e);
     }
     if (rc == SS_OK && list.n < (size_t)in->samples)
         rc = list.n ? ss_fail(e, SS_USAGE, "%zu %s in the folder, %d samples are asked for", list.n,
@@ -169,7 +93,7 @@ static ss_code load_folder(ss_input *in, ss_err *e)
                               in->size.frames ? ", and no folder of them" : "");
     if (rc == SS_OK)
         rc = load_list(in, &list, load, e);
-    release_names(&list);
+    ss_names_release(&list);
     return rc;
 }
 

@@ -45,7 +45,7 @@ struct ss_input {
 
 extern const ss_input_source ss_source_images, ss_source_idx, ss_source_tensor, ss_source_raw;
 extern const ss_input_source ss_source_constant, ss_source_grating, ss_source_checker;
-extern const ss_input_source ss_source_noise, ss_source_latents;
+extern const ss_input_source ss_source_noise, ss_source_latents, ss_source_moving;
 
 /* Keeps arg as in->path; SS_USAGE if it is empty. */
 ss_code ss_input_parse_path(ss_input *in, const char *arg, ss_err *e);

@@ -1,7 +1,6 @@
 /* test_data.c - training data: what is drawn, and that it depends on seed, step and index alone */
 #include "base/png.h"
-#include "tests/ss_tmp.h"
-#include "train/data.h"
+#include "tests/data_case.h"
 
 #include <inttypes.h>
 
@@ -15,26 +14,6 @@ static void make_idx(void)
         pictures[16 + i] = (unsigned char)(i / 24 * 40 + i % 24);
     write_file(in_tmp("pictures"), pictures, sizeof pictures);
     write_file(in_tmp("labels"), labels, sizeof labels);
-}
-
-static ss_data *open_data(const ss_data_options *opt)
-{
-    ss_data *d;
-    ss_err e = {0};
-
-    if (ss_data_open(opt, &d, &e) != SS_OK)
-        fail_msg("%s", e.msg);
-    return d;
-}
-
-static void refused(const ss_data_options *opt, ss_code code, const char *want)
-{
-    ss_data *d;
-    ss_err e = {0};
-
-    assert_int_equal(ss_data_open(opt, &d, &e), code);
-    if (!strstr(e.msg, want))
-        fail_msg("'%s', not '...%s...'", e.msg, want);
 }
 
 static void test_idx(void **state)
@@ -269,11 +248,6 @@ static void test_dropout_and_flip(void **state)
     refused(&opt, SS_USAGE, "4 channels");
 }
 
-static void captions(const char *text)
-{
-    write_file(in_tmp("captions.jsonl"), text, strlen(text));
-}
-
 static void test_folder(void **state)
 {
     (void)state;
@@ -286,7 +260,7 @@ static void test_folder(void **state)
         {"{\"label\": 3}", "captions.jsonl:1: \"file\" is missing"},
         {"{\"file\": \"../a.png\"}",
          "\"file\" is \"../a.png\"; expected the name of a PNG file in the folder"},
-        {"{\"file\": \"a.png\", \"lable\": 3}", "\"lable\" is 3; known: file, label, text"},
+        {"{\"file\": \"a.png\", \"lable\": 3}", "\"lable\" is 3; known: file, frames, label, text"},
         {"{\"file\": \"a.png\", \"label\": -3}", "\"label\" is -3; labels are 0 to"},
         {"{\"file\": \"a.png\", \"label\": 1, \"text\": \"x\"}", "a label or a text, not both"},
         {"{\"file\": \"a.png\", \"label\": 1}\n{\"file\": \"b.png\"}",

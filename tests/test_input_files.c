@@ -250,6 +250,50 @@ static void test_idx_of_videos(void **state)
                       "has 4 dimensions, pictures have 3: number, height, width");
 }
 
+/* Pictures of 4 x 4, averaged to 2 x 2, move over 3 x 3. */
+static void test_moving_pictures(void **state)
+{
+    (void)state;
+    enum { N = 40, F = 4, S = 3, EACH = F * S * S };
+    unsigned char file[16 + N * 16] = {0, 0, 8, 3, 0, 0, 0, N, 0, 0, 0, 4, 0, 0, 0, 4};
+    const ss_sample_size video = {F, S, S, 1};
+    float x[N][F][S][S], again[EACH];
+    int ways = 0;
+
+    memset(file + 16, 200, N * 16);
+    for (int i = 0; i < N; i++)
+        file[16 + 16 * i] = 240; /* the first of its four pixels is then brighter, 210 */
+    write_file(in_tmp("items.idx"), file, sizeof file);
+    ss_input *in = opened_as(spec_of("moving", "items.idx"), video, N);
+    for (int i = 0; i < N; i++) {
+        int at[F][2] = {0};
+
+        sample(in, i, x[i][0][0]);
+        for (int k = 0; k < EACH; k++) {
+            if (x[i][k / 9][k / 3 % 3][k % 3] == unit(210)) {
+                at[k / 9][0] = k / 3 % 3;
+                at[k / 9][1] = k % 3;
+            }
+        }
+        assert_true(at[0][0] == 0 && at[0][1] == 0); /* (3 - 2) / 2 */
+        for (int f = 1; f < F; f++) { /* the same way in each frame, round the canvas */
+            assert_int_equal(at[f][0], f * at[1][0] % 3);
+            assert_int_equal(at[f][1], f * at[1][1] % 3);
+        }
+        ways |= 1 << (3 * at[1][0] + at[1][1]);
+    }
+    assert_int_equal(ways, 0x1fe); /* a step of 2 lands where one of -1 does; none is 0 */
+    ss_input_free(in);
+    in = opened_as(spec_of("moving", "items.idx"), video, 2); /* fewer samples, the same */
+    sample(in, 1, again);
+    assert_memory_equal(again, x[1], sizeof again);
+    ss_input_free(in);
+    assert_not_opened(spec_of("moving", "items.idx"), S, S, 1, 1, SS_USAGE,
+                      "the network takes pictures, not videos");
+    assert_not_opened_as(spec_of("moving", "items.idx"), video, N + 1, SS_USAGE,
+                         "holds 40 pictures, 41 samples are asked for");
+}
+
 static const unsigned char three[] = {
     0, 0, 8, 3, 0, 0, 0,  3,  0,  0,  0,  2,  0,  0,  0,  3, /* 3 pictures of 2 x 3 */
     1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 21, 22, 23, 24, 25, 26};
@@ -446,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_one_file_serves_every_sample),
         cmocka_unit_test(test_folders_of_videos),
         cmocka_unit_test(test_idx_of_videos),
+        cmocka_unit_test(test_moving_pictures),
         cmocka_unit_test(test_idx_plain_and_gzipped),
         cmocka_unit_test(test_hostile_idx_files),
         cmocka_unit_test(test_broken_gzip),

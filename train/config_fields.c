@@ -16,6 +16,7 @@
 #define X(name, text) text,
 static const char *const on_nonfinite[] = {SS_ON_NONFINITE(X) NULL};
 static const char *const data_kinds[] = {SS_DATA_KINDS(X) NULL};
+static const char *const moving_laws[] = {SS_MOVING_LAWS(X) NULL};
 static const char *const predictions[] = {SS_OBJECTIVES(X) NULL};
 static const char *const level_laws[] = {SS_LEVEL_LAWS(X) NULL};
 static const char *const weightings[] = {SS_WEIGHTINGS(X) NULL};
@@ -58,6 +59,19 @@ static const ss_field data_fields[] = {
     {WHOLE("rare", INT64, trainer.data.rare, -1, SS_MOST_STEPS)},
     {WHOLE("rare_every", INT64, trainer.data.rare_every, 2, SS_MOST_STEPS)},
     {REAL("rare_scale", trainer.data.rare_scale, -INFINITY, INFINITY)},
+    {WHOLE("stride", INT, trainer.data.stride, 1, 1 << 16), .role = SS_FIELD_UNUSUAL},
+    {PLAIN("stills", BOOL, trainer.data.stills), .role = SS_FIELD_UNUSUAL},
+    {CHOICE("motion", trainer.data.moving.law, moving_laws), .role = SS_FIELD_UNUSUAL},
+    {WHOLE("speed", INT, trainer.data.moving.speed, 1, 1 << 12), .role = SS_FIELD_UNUSUAL},
+    {PLAIN("offset", BOOL, trainer.data.moving.offset), .role = SS_FIELD_UNUSUAL},
+    {REAL("still", trainer.data.moving.still, 0, 1), .role = SS_FIELD_UNUSUAL},
+    {REAL("zoom", trainer.data.moving.zoom, 0, 1), .role = SS_FIELD_UNUSUAL},
+    {REAL("second", trainer.data.second, 0, 1), .role = SS_FIELD_UNUSUAL},
+    {TEXTS("names", trainer.data.names, trainer.data.n_names), .role = SS_FIELD_UNUSUAL},
+    {REAL("static", trainer.data.static_share, 0, 1), .role = SS_FIELD_UNUSUAL},
+    {PLAIN("static_prefix", TEXT, trainer.data.static_prefix), .role = SS_FIELD_UNUSUAL},
+    {WHOLE("static_class", INT64, trainer.data.static_class, -1, SS_MOST_STEPS),
+     .role = SS_FIELD_UNUSUAL},
     {0},
 };
 

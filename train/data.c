@@ -2,16 +2,19 @@
 #include "train/data.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "probe/picture.h"
 #include "train/data_source.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 static const ss_data_source *const sources[SS_N_DATA_KINDS] = {
     [SS_DATA_IDX] = &ss_data_source_idx,
     [SS_DATA_FOLDER] = &ss_data_source_folder,
     [SS_DATA_SHAPES] = &ss_data_source_shapes,
+    [SS_DATA_MOVING] = &ss_data_source_moving,
 };
 
 ss_data_options ss_data_defaults(void)
@@ -26,17 +29,59 @@ ss_data_options ss_data_defaults(void)
         .rare = -1,
         .rare_every = 100,
         .rare_scale = -4,
+        .stride = 1,
+        .moving = ss_moving_defaults(),
+        .static_prefix = "static video, no movement. ",
+        .static_class = -1,
     };
+}
+
+static ss_code check_chance(const char *what, double v, ss_err *e)
+{
+    return v >= 0 && v <= 1
+               ? SS_OK
+               : ss_fail(e, SS_USAGE, "%s is %g; expected a probability, 0 to 1", what, v);
+}
+
+/* Checks the options of videos. */
+static ss_code check_videos(const ss_data_options *o, ss_err *e)
+{
+    enum { MOST_FRAMES = 1 << 16, MOST_SPEED = 1 << 12 };
+    ss_code rc = check_chance("static", o->static_share, e);
+
+    if (rc == SS_OK)
+        rc = check_chance("second", o->second, e);
+    if (rc == SS_OK)
+        rc = check_chance("still", o->moving.still, e);
+    if (rc == SS_OK)
+        rc = check_chance("zoom", o->moving.zoom, e);
+    if (rc != SS_OK)
+        return rc;
+    if (o->frames < 0 || o->frames > MOST_FRAMES || o->stride < 1 || o->stride > MOST_FRAMES)
+        return ss_fail(e, SS_USAGE, "videos of %d frames at a stride of %d: each is 1 to %d",
+                       o->frames, o->stride, (int)MOST_FRAMES);
+    if (o->moving.speed < 1 || o->moving.speed > MOST_SPEED)
+        return ss_fail(e, SS_USAGE, "speed is %d; expected 1 to %d", o->moving.speed,
+                       (int)MOST_SPEED);
+    if (o->static_share > 0 && o->frames < 2)
+        return ss_fail(e, SS_USAGE,
+                       "static videos (static) are for networks of two frames and more");
+    if (o->frames > 0 && !o->stills && sources[o->kind]->pictures)
+        return ss_fail(e, SS_USAGE,
+                       "the network takes videos, and these data are pictures: kind moving makes "
+                       "them move, stills repeats each");
+    return SS_OK;
 }
 
 static ss_code check(const ss_data_options *o, ss_err *e)
 {
+    ss_code rc = check_chance("condition dropout", o->dropout, e);
+
+    if (rc != SS_OK)
+        return rc;
     if (o->h < 1 || o->w < 1 || o->h > SS_IMAGE_MAX_SIDE || o->w > SS_IMAGE_MAX_SIDE)
         return ss_fail(e, SS_USAGE, "pictures of %d x %d: sides are 1 to %d", o->h, o->w,
                        (int)SS_IMAGE_MAX_SIDE);
-    if (!(o->dropout >= 0 && o->dropout <= 1))
-        return ss_fail(e, SS_USAGE, "condition dropout is %g; expected a probability, 0 to 1",
-                       o->dropout);
     if (o->dropout > 0 && o->null_class < 0)
         return ss_fail(e, SS_USAGE, "condition dropout needs a null class");
     if (o->kind != SS_DATA_SHAPES && !o->path)
@@ -45,10 +90,67 @@ static ss_code check(const ss_data_options *o, ss_err *e)
         return ss_fail(e, SS_USAGE, "rare_every is %" PRId64 "; expected 2 or more", o->rare_every);
     if (!isfinite(o->rare_scale))
         return ss_fail(e, SS_USAGE, "rare_scale is %g; expected a finite number", o->rare_scale);
-    if (o->frames)
-        return ss_fail(e, SS_UNSUPPORTED,
-                       "the network takes videos of %d frames, the data are pictures", o->frames);
-    return ss_picture_check_channels(o->c, e);
+    rc = check_videos(o, e);
+    return rc == SS_OK ? ss_picture_check_channels(o->c, e) : rc;
+}
+
+/* Adds the captions of static videos after the others: the same with the prefix. */
+static ss_code add_static_captions(ss_data *d, ss_err *e)
+{
+    const char *prefix = d->opt.static_prefix ? d->opt.static_prefix : "";
+    const int64_t n = d->n_captions;
+    size_t room = (size_t)n;
+    char **all = ss_grow(d->caption, &room, 2 * (size_t)n, sizeof *all);
+
+    if (!all)
+        return ss_no_memory(e, "captions");
+    d->caption = all;
+    for (int64_t i = 0; i < n; i++) {
+        ss_str text = {0};
+
+        ss_str_add(&text, prefix);
+        ss_str_add(&text, all[i]);
+        if (!(all[n + i] = ss_str_detach(&text)))
+            return ss_no_memory(e, "captions");
+        d->n_captions++;
+    }
+    d->classes = d->n_captions;
+    return SS_OK;
+}
+
+/* Gives static videos their labels. */
+static ss_code label_static(ss_data *d, ss_err *e)
+{
+    const ss_data_options *o = &d->opt;
+
+    d->n_plain = d->n_captions;
+    if (!(o->static_share > 0))
+        return SS_OK;
+    if (d->n_captions)
+        return add_static_captions(d, e);
+    if (d->classes && (o->static_class < d->classes || o->static_class == o->null_class))
+        return ss_fail(e, SS_USAGE,
+                       "static videos need a class of their own (static_class): it is %" PRId64
+                       ", the data have labels 0 to %" PRId64 " and the null class is %" PRId64,
+                       o->static_class, d->classes - 1, o->null_class);
+    return SS_OK;
+}
+
+static ss_code check_classes(const ss_data *d, ss_err *e)
+{
+    const ss_data_options *o = &d->opt;
+
+    if (o->null_class >= 0 && o->null_class < d->classes)
+        return ss_fail(e, SS_USAGE,
+                       "the null class is %" PRId64 ", but the data have labels 0 to %" PRId64,
+                       o->null_class, d->classes - 1);
+    if (o->rare >= d->classes && o->rare >= 0)
+        return ss_fail(e, SS_USAGE,
+                       "the rare class is %" PRId64 ", but the data have %" PRId64 " classes",
+                       o->rare, d->classes);
+    if (o->rare >= 0 && d->classes < 2)
+        return ss_fail(e, SS_USAGE, "a rare class needs another class beside it");
+    return SS_OK;
 }
 
 ss_code ss_data_open(const ss_data_options *opt, ss_data **out, ss_err *e)
@@ -65,17 +167,12 @@ ss_code ss_data_open(const ss_data_options *opt, ss_data **out, ss_err *e)
     d->labels = opt->labels;
     d->source = sources[opt->kind];
     rc = d->source->open(d, e);
-    if (rc == SS_OK && opt->null_class >= 0 && opt->null_class < d->classes)
-        rc = ss_fail(e, SS_USAGE,
-                     "the null class is %" PRId64 ", but the data have labels 0 to %" PRId64,
-                     opt->null_class, d->classes - 1);
-    if (rc == SS_OK && opt->rare >= d->classes && opt->rare >= 0)
-        rc = ss_fail(e, SS_USAGE,
-                     "the rare class is %" PRId64 ", but the data have %" PRId64 " classes",
-                     opt->rare, d->classes);
-    if (rc == SS_OK && opt->rare >= 0 && d->classes < 2)
-        rc = ss_fail(e, SS_USAGE, "a rare class needs another class beside it");
-    d->path = d->labels = d->opt.path = d->opt.labels = NULL; /* the caller's */
+    if (rc == SS_OK)
+        rc = label_static(d, e);
+    if (rc == SS_OK)
+        rc = check_classes(d, e);
+    d->path = d->labels = d->opt.path = d->opt.labels = d->opt.static_prefix = NULL;
+    d->opt.names = NULL; /* all of them the caller's */
     if (rc != SS_OK) {
         ss_data_close(d);
         return rc;
@@ -90,10 +187,12 @@ void ss_data_close(ss_data *d)
         return;
     ss_idx_release(&d->pictures);
     ss_idx_release(&d->marks);
-    for (int64_t i = 0; d->caption && i < d->n; i++)
+    for (int64_t i = 0; i < d->n_captions; i++)
         ss_free(d->caption[i]);
     ss_free(d->caption);
     ss_free(d->label);
+    ss_free(d->first);
+    ss_free(d->items);
     ss_free(d->x);
     ss_free(d);
 }
@@ -110,12 +209,12 @@ int64_t ss_data_classes(const ss_data *d)
 
 const char *ss_data_caption(const ss_data *d, int64_t label)
 {
-    return d->caption && label >= 0 && label < d->n ? d->caption[label] : NULL;
+    return label >= 0 && label < d->n_captions ? d->caption[label] : NULL;
 }
 
-static void mirror(float *x, int h, int w, int c)
+static void mirror(float *x, int lines, int w, int c)
 {
-    for (int y = 0; y < h; y++) {
+    for (int y = 0; y < lines; y++) {
         float *row = x + (int64_t)y * w * c;
 
         for (int l = 0, r = w - 1; l < r; l++, r--) {
@@ -126,6 +225,17 @@ static void mirror(float *x, int h, int w, int c)
                 row[r * c + k] = t;
             }
         }
+    }
+}
+
+/* Repeats one frame in all others. */
+static void hold(const ss_data *d, int frame, float *x)
+{
+    const size_t n = ss_data_frame_values(d);
+
+    for (int f = 0; f < ss_data_frames(d); f++) {
+        if (f != frame)
+            memcpy(x + (size_t)f * n, x + (size_t)frame * n, n * sizeof *x);
     }
 }
 
@@ -151,24 +261,47 @@ static void scale(float *x, int64_t n, double k)
         x[i] = (float)(k * x[i]);
 }
 
-void ss_data_picture(const ss_data *d, int64_t i, float *x, int64_t *label)
+/* Ends a sample that was drawn or read. */
+static void finish(const ss_data *d, ss_rng r, float *x)
 {
     const ss_data_options *o = &d->opt;
-    const ss_rng r = ss_rng_stream(o->seed, "data picture", (uint64_t)i, 0);
 
-    *label = o->null_class;
+    if (d->source->pictures)
+        hold(d, 0, x);
+    if (o->flip && ss_rng_uniform(r, SS_DATA_FLIP) < 0.5)
+        mirror(x, ss_data_frames(d) * o->h, o->w, o->c);
+}
+
+void ss_data_picture(const ss_data *d, int64_t i, float *x, int64_t *label)
+{
+    const ss_rng r = ss_rng_stream(d->opt.seed, "data picture", (uint64_t)i, 0);
+
+    *label = d->opt.null_class;
     if (d->source->read)
-        d->source->read(d, i, x, label);
+        d->source->read(d, i, r, x, label);
     else
         d->source->draw(d, r, x, label);
-    if (o->flip && ss_rng_uniform(r, SS_DATA_FLIP) < 0.5)
-        mirror(x, o->h, o->w, o->c);
+    finish(d, r, x);
+}
+
+/* Makes some videos static, and says so in their label. */
+static void stop_some(const ss_data *d, ss_rng r, float *x, int64_t *label)
+{
+    const ss_data_options *o = &d->opt;
+
+    if (!(ss_rng_uniform(r, SS_DATA_STATIC) < o->static_share))
+        return;
+    hold(d, (int)ss_data_pick(r, SS_DATA_STATIC_FRAME, o->frames), x);
+    if (d->n_captions && *label >= 0)
+        *label += d->n_plain;
+    else if (o->static_class >= 0)
+        *label = o->static_class;
 }
 
 void ss_data_batch(const ss_data *d, int64_t step, int n, float *x, int64_t *label)
 {
     const ss_data_options *o = &d->opt;
-    const int64_t each = (int64_t)o->h * o->w * o->c;
+    const int64_t each = ss_data_frames(d) * (int64_t)ss_data_frame_values(d);
 
     for (int i = 0; i < n; i++) {
         float *xi = x + i * each;
@@ -177,8 +310,8 @@ void ss_data_batch(const ss_data *d, int64_t step, int n, float *x, int64_t *lab
 
         if (o->rare >= 0 && y == o->rare)
             scale(xi, each, o->rare_scale);
-        if (o->flip && ss_rng_uniform(r, SS_DATA_FLIP) < 0.5)
-            mirror(xi, o->h, o->w, o->c);
+        finish(d, r, xi);
+        stop_some(d, r, xi, &y);
         if (ss_rng_uniform(r, SS_DATA_DROP) < o->dropout)
             y = o->null_class;
         if (label)

@@ -20,7 +20,7 @@ static ss_code read_labels(ss_data *d, ss_err *e)
     return SS_OK;
 }
 
-static ss_code open_idx(ss_data *d, ss_err *e)
+ss_code ss_data_open_idx(ss_data *d, ss_err *e)
 {
     const int pool = d->opt.pool;
     ss_code rc = ss_idx_read(d->path, SIZE_MAX, &d->pictures, e);
@@ -44,31 +44,18 @@ static ss_code open_idx(ss_data *d, ss_err *e)
     return d->labels ? read_labels(d, e) : SS_OK;
 }
 
-/* The mean over pool x pool bytes at p, 0 .. 255, scaled to [-1,1]. */
-static float pooled(const uint8_t *p, ptrdiff_t stride, int pool)
-{
-    int64_t sum = 0;
-
-    for (int y = 0; y < pool; y++) {
-        for (int x = 0; x < pool; x++)
-            sum += p[y * stride + x];
-    }
-    return (float)((double)sum / ((double)pool * pool * 127.5) - 1);
-}
-
-static void read_idx(const ss_data *d, int64_t i, float *x, int64_t *label)
+static void read_idx(const ss_data *d, int64_t i, ss_rng r, float *x, int64_t *label)
 {
     const ss_data_options *o = &d->opt;
-    const ptrdiff_t stride = d->pictures.dim[2];
     const int h = (int)d->pictures.dim[1] / o->pool, w = (int)d->pictures.dim[2] / o->pool;
     const int top = (o->h - h) / 2, left = (o->w - w) / 2;
-    const uint8_t *p = d->pictures.data + (size_t)i * d->pictures.item;
 
+    (void)r;
     for (int64_t k = 0; k < (int64_t)o->h * o->w * o->c; k++)
         x[k] = -1;
     for (int py = 0; py < h; py++) {
         for (int px = 0; px < w; px++) {
-            const float v = pooled(p + (py * stride + px) * o->pool, stride, o->pool);
+            const float v = ss_idx_mean(&d->pictures, (size_t)i, o->pool, py, px);
             float *to = x + ((int64_t)(top + py) * o->w + left + px) * o->c;
 
             for (int k = 0; k < o->c; k++)
@@ -81,7 +68,7 @@ static void read_idx(const ss_data *d, int64_t i, float *x, int64_t *label)
 
 static void draw_idx(const ss_data *d, ss_rng r, float *x, int64_t *label)
 {
-    read_idx(d, ss_data_pick(r, SS_DATA_OWN, d->n), x, label);
+    read_idx(d, ss_data_pick(r, SS_DATA_OWN, d->n), r, x, label);
 }
 
-const ss_data_source ss_data_source_idx = {open_idx, draw_idx, read_idx};
+const ss_data_source ss_data_source_idx = {ss_data_open_idx, draw_idx, read_idx, true};

@@ -68,4 +68,4 @@ static void draw_shape(const ss_data *d, ss_rng r, float *x, int64_t *label)
     *label = kind;
 }
 
-const ss_data_source ss_data_source_shapes = {open_shapes, draw_shape, NULL};
+const ss_data_source ss_data_source_shapes = {open_shapes, draw_shape, NULL, true};

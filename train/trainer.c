@@ -107,15 +107,18 @@ static ss_code open_data(ss_trainer *t, ss_err *e)
     o.h = t->size.height;
     o.w = t->size.width;
     o.c = t->size.channels;
+    o.texts = t->opt.text != NULL;
     if (t->opt.text && o.null_class < 0)
         o.null_class = SS_NO_CAPTION;
     if ((rc = ss_data_open(&o, &t->data, e)) != SS_OK)
         return rc;
-    if (classes && (ss_data_classes(t->data) > classes || o.null_class >= classes))
+    if (classes && (ss_data_classes(t->data) > classes || o.null_class >= classes ||
+                    (o.static_share > 0 && o.static_class >= classes)))
         return ss_fail(e, SS_USAGE,
                        "%s: the network knows labels 0 to %" PRId64 ", the data have %" PRId64
-                       " classes and the null class %" PRId64,
-                       t->opt.config_name, classes - 1, ss_data_classes(t->data), o.null_class);
+                       " classes, the null class %" PRId64 " and that of static videos %" PRId64,
+                       t->opt.config_name, classes - 1, ss_data_classes(t->data), o.null_class,
+                       o.static_class);
     if (classes && !ss_data_classes(t->data) && o.null_class < 0)
         return ss_fail(e, SS_USAGE, "%s: the network wants labels, and the data have none",
                        t->opt.config_name);

@@ -31,10 +31,13 @@ void fuzz_idx(const uint8_t *data, size_t size)
         }
         ss_idx_release(&idx);
     }
-    snprintf(spec, sizeof spec, "idx:%s", path);
-    if (ss_input_parse(spec, &in, &e) == SS_OK)
-        fuzz_check(ss_input_open(in, (ss_sample_size){0, 5, 7, 1}, 1, &e), &e);
-    ss_input_free(in);
+    for (int moving = 0; moving < 2; moving++) {
+        snprintf(spec, sizeof spec, "%s:%s", moving ? "moving" : "idx", path);
+        if (ss_input_parse(spec, &in, &e) == SS_OK)
+            fuzz_check(ss_input_open(in, (ss_sample_size){2 * moving, 5, 7, 1}, 1, &e), &e);
+        ss_input_free(in);
+        in = NULL;
+    }
 }
 
 /* Puts right the checksum of every chunk, [length, type, data, CRC of type and data]: mutations
@@ -87,9 +90,8 @@ void fuzz_captions(const uint8_t *data, size_t size)
     const ss_image a = {.w = 2, .h = 2, .c = 1, .data = gray},
                    b = {.w = 3, .h = 2, .c = 3, .data = rgb};
     ss_data_options opt = ss_data_defaults();
-    ss_data *d = NULL;
     ss_err e = {0};
-    float x[2 * 4 * 4];
+    float x[2 * 2 * 4 * 4];
     int64_t label[2];
 
     opt.kind = SS_DATA_FOLDER;
@@ -102,14 +104,18 @@ void fuzz_captions(const uint8_t *data, size_t size)
             abort();
     }
     fuzz_file("pictures/captions.jsonl", data, size);
-    const ss_code rc = ss_data_open(&opt, &d, &e);
+    for (opt.frames = 0; opt.frames <= 2; opt.frames += 2) { /* of pictures, and of videos */
+        ss_data *d = NULL;
+        const ss_code rc = ss_data_open(&opt, &d, &e);
 
-    fuzz_check(rc, &e);
-    if (rc == SS_OK) {
-        ss_data_batch(d, 3, 2, x, label);
-        ss_data_caption(d, label[0]);
+        fuzz_check(rc, &e);
+        if (rc == SS_OK) {
+            ss_data_batch(d, 3, 2, x, label);
+            ss_data_caption(d, label[0]);
+        }
+        ss_data_close(d);
+        opt.stills = true;
     }
-    ss_data_close(d);
 }
 
 /* Beside the description is one picture, in the folder of a model. */
