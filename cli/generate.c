@@ -15,6 +15,8 @@ enum {
     OPT_SAMPLER,
     OPT_STEPS,
     OPT_ETA,
+    OPT_INIT,
+    OPT_STRENGTH,
     OPT_GUIDANCE,
     OPT_CLASS,
     OPT_CLASSES,
@@ -63,6 +65,11 @@ static const cli_option options[] = {
      "default: what the model's scheduler_config.json names, else ddim"},
     {OPT_STEPS, "steps", "N", "steps of the sampler (default 50)"},
     {OPT_ETA, "eta", "E", "noise of ddim's steps, 0 to 1 (default 0)"},
+    {OPT_INIT, "init", "FRAMES",
+     "begin from pictures: a PNG file (frames from left to right), a folder of them, or DIR of an "
+     "earlier generate"},
+    {OPT_STRENGTH, "strength", "S",
+     "part of the steps that is made from --init on, up to 1 (default 1: all, from noise)"},
     {OPT_GUIDANCE, "guidance", "G",
      "classifier-free guidance: negative + G (positive - negative) (default 1: none)"},
     {OPT_CLASS, "class", "K", "class label of every sample"},
@@ -150,6 +157,12 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
         if (!(each->eta >= 0 && each->eta <= 1))
             cli_usage(p, "--eta takes a number from 0 to 1, not '%s'", p->arg);
         break;
+    case OPT_INIT: each->init = p->arg; break;
+    case OPT_STRENGTH:
+        cli_double(p, &each->strength);
+        if (!(each->strength > 0 && each->strength <= 1))
+            cli_usage(p, "--strength takes a number above 0, up to 1, not '%s'", p->arg);
+        break;
     case OPT_GUIDANCE: cli_double(p, &each->guidance); break;
     case OPT_CLASS:
         cli_count(p, 0, 1 << 20, &s->class);
@@ -211,6 +224,10 @@ static void check_contradictions(cli_parser *p, const ss_generate_options *opt)
         (cond->negative_embeds || cond->negative_text || cond->prompts.n_negative ||
          cond->negative_class_embeds || cond->negative_class >= 0))
         cli_usage(p, "a negative condition has no effect without --guidance");
+    if (!opt->each.init && opt->each.strength != 1)
+        cli_usage(p, "--strength needs --init FRAMES");
+    if (opt->each.init && opt->each.strength == 1)
+        cli_usage(p, "--init has no effect at --strength 1");
     if (opt->each.run && p->n_operands > 1)
         cli_usage(p, "--probe watches one MODEL, and there are %d", p->n_operands);
 }

@@ -7,6 +7,7 @@
 #include "kernels/context.h"
 #include "models/sampling/sampler_config.h"
 #include "probe/concat.h"
+#include "probe/given.h"
 #include "probe/interrupt.h"
 #include "probe/trajectory_record.h"
 
@@ -21,7 +22,9 @@ struct ss_trajectory {
     ss_sample_size picture; /* of what is sampled */
     int batch;
     ss_track track; /* {0} if no run file is written */
+    int runs;       /* begun */
 
+    float *init;   /* [samples][H][W][C] of the options, or NULL */
     float *x;      /* [samples][H][W][C], the states */
     float *memory; /* [samples][2][H][W][C], the sampler's */
     /* one batch, twice as many rows under guidance */
@@ -112,6 +115,8 @@ static ss_code make_sampler(ss_trajectory *t, ss_err *e)
                         &t->sampler, e);
     if (rc != SS_OK)
         return ss_fail_prefix(e, "%s", opt->network.model);
+    if (opt->strength != 1 && ss_sampler_shorten(t->sampler, opt->strength, e) != SS_OK)
+        return ss_fail_prefix(e, "--strength");
     if (ss_sampler_wants_variance(t->sampler) && t->net.out_channels != 2 * t->picture.channels)
         return ss_fail(e, SS_USAGE,
                        "%s: variance_type learned_range wants %d output channels, the network "
@@ -161,6 +166,22 @@ static ss_code allocate(ss_trajectory *t, ss_err *e)
     return ss_fail(e, SS_NOMEM, "no memory for %d samples of %zu values", t->opt.samples, n);
 }
 
+/* Loads the pictures that the options begin from. */
+static ss_code load_init(ss_trajectory *t, const ss_ctx_options *device, ss_err *e)
+{
+    ss_frames f;
+    ss_code rc;
+
+    if (!t->opt.init)
+        return SS_OK;
+    rc = ss_frames_read(t->opt.init, &f, e);
+    if (rc == SS_OK) {
+        rc = ss_given_samples(&f, &t->net, device, t->picture, t->opt.samples, &t->init, e);
+        ss_frames_release(&f);
+    }
+    return rc == SS_OK ? rc : ss_fail_prefix(e, "--init");
+}
+
 ss_code ss_trajectory_open(const ss_trajectory_options *opt, ss_trajectory **out, ss_err *e)
 {
     ss_trajectory *t = ss_calloc(1, sizeof *t);
@@ -177,10 +198,12 @@ ss_code ss_trajectory_open(const ss_trajectory_options *opt, ss_trajectory **out
     }
     if (rc == SS_OK)
         rc = make_sampler(t, e);
+    const ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
+    if (rc == SS_OK)
+        rc = load_init(t, &device, e);
     if (rc == SS_OK) {
         t->batch =
             ss_network_batch(&t->net, opt->batch, t->opt.condition.guided ? 2 : 1, opt->samples);
-        const ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
         rc = ss_conditions_load(&t->opt.condition, &t->net, &device, opt->samples, t->batch,
                                 &t->conditions, e);
     }
@@ -202,6 +225,7 @@ void ss_trajectory_close(ss_trajectory *t)
     ss_concat_release(&t->concat);
     ss_sampler_free(t->sampler);
     ss_network_close(&t->net);
+    ss_free(t->init);
     ss_free(t->x);
     ss_free(t->memory);
     ss_free(t->in);
@@ -240,7 +264,7 @@ const float *ss_trajectory_picture(const ss_trajectory *t, int sample)
     return t->x + sample * values(t);
 }
 
-static void start(ss_trajectory *t)
+static void start(ss_trajectory *t, const ss_trajectory_start *from)
 {
     const int64_t n = values(t);
     const double scale = ss_sampler_start(t->sampler);
@@ -248,7 +272,12 @@ static void start(ss_trajectory *t)
     for (int i = 0; i < t->opt.samples; i++) {
         float *x = t->x + i * n;
 
-        ss_rng_normals(ss_rng_stream(t->opt.seed, "noise", (uint64_t)i, 0), 0, x, (size_t)n);
+        ss_rng_normals(ss_rng_stream(t->opt.seed, "noise", (uint64_t)i, from->draw), 0, x,
+                       (size_t)n);
+        if (t->opt.strength < 1) {
+            ss_sampler_noised(t->sampler, (from->init ? from->init : t->init) + i * n, x, n, x);
+            continue;
+        }
         for (int64_t k = 0; k < n; k++)
             x[k] = (float)(scale * x[k]);
     }
@@ -309,13 +338,14 @@ static void guide(ss_trajectory *t, int n, int k)
     }
 }
 
-static void step(ss_trajectory *t, int i, int n)
+static void step(ss_trajectory *t, int i, int n, uint32_t draw)
 {
+    const uint64_t number = (uint64_t)draw << 32 | (uint64_t)i;
     const int64_t one = values(t);
 
     for (int k = 0; k < n; k++) {
         const int sample = t->sample[k];
-        const ss_rng rng = ss_rng_stream(t->opt.seed, "step", (uint64_t)sample, (uint64_t)i);
+        const ss_rng rng = ss_rng_stream(t->opt.seed, "step", (uint64_t)sample, number);
 
         guide(t, n, k);
         if (ss_sampler_at(t->sampler, i)->noisy)
@@ -326,7 +356,7 @@ static void step(ss_trajectory *t, int i, int n)
     }
 }
 
-static ss_code evaluate(ss_trajectory *t, ss_ctx *c, int i, ss_err *e)
+static ss_code evaluate(ss_trajectory *t, ss_ctx *c, int i, uint32_t draw, ss_err *e)
 {
     ss_code rc = t->track.recorder ? ss_track_begin(&t->track, i, e) : SS_OK;
 
@@ -337,7 +367,7 @@ static ss_code evaluate(ss_trajectory *t, ss_ctx *c, int i, ss_err *e)
             t->sample[k] = from + k;
         rc = ask(t, c, i, n, e);
         if (rc == SS_OK)
-            step(t, i, n);
+            step(t, i, n, draw);
         if (rc == SS_OK && ss_interrupted())
             rc = t->opt.run ? ss_fail(e, SS_INTERRUPTED, "interrupted; %s has the finished steps",
                                       t->opt.run)
@@ -348,25 +378,43 @@ static ss_code evaluate(ss_trajectory *t, ss_ctx *c, int i, ss_err *e)
     return rc;
 }
 
-ss_code ss_trajectory_run(ss_trajectory *t, ss_ctx *c, ss_trajectory_tick tick, void *self,
-                          ss_err *e)
+/* Binds the network: for a first run with hooks if a run file is wanted. */
+static ss_code prepare(ss_trajectory *t, ss_ctx *c, ss_err *e)
 {
-    ss_code rc = ss_network_identify(&t->net, e);
+    const bool first = t->runs++ == 0, watched = t->track.recorder;
+    ss_code rc = first ? ss_network_identify(&t->net, e) : SS_OK;
 
-    if (rc == SS_OK && t->opt.run)
-        rc = ss_track_open(&t->track, &t->opt, &t->net, t->sampler, &t->conditions, t->picture,
-                           t->batch, c, e);
-    else if (rc == SS_OK)
-        rc = ss_network_bind(&t->net, c, NULL, e);
+    if (rc == SS_OK && first && t->opt.run)
+        return ss_track_open(&t->track, &t->opt, &t->net, t->sampler, &t->conditions, t->picture,
+                             t->batch, c, e);
+    if (watched)
+        ss_track_release(&t->track);
+    return rc == SS_OK && (first || watched) ? ss_network_bind(&t->net, c, NULL, e) : rc;
+}
+
+ss_code ss_trajectory_run_from(ss_trajectory *t, ss_ctx *c, const ss_trajectory_start *from,
+                               ss_trajectory_tick tick, void *self, ss_err *e)
+{
+    if (t->opt.strength < 1 && !from->init && !t->init)
+        return ss_fail(e, SS_USAGE, "a strength of %g needs pictures to begin from",
+                       t->opt.strength);
+    ss_code rc = prepare(t, c, e);
+
     if (rc != SS_OK)
         return rc;
-    start(t);
+    start(t, from);
     for (int i = 0; i < ss_sampler_count(t->sampler) && rc == SS_OK; i++) {
         if (tick)
             tick(self, i);
-        rc = evaluate(t, c, i, e);
+        rc = evaluate(t, c, i, from->draw, e);
     }
     if (rc == SS_OK && t->track.recorder)
         rc = ss_track_finish(&t->track, e);
     return rc;
+}
+
+ss_code ss_trajectory_run(ss_trajectory *t, ss_ctx *c, ss_trajectory_tick tick, void *self,
+                          ss_err *e)
+{
+    return ss_trajectory_run_from(t, c, &(ss_trajectory_start){0}, tick, self, e);
 }

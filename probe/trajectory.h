@@ -6,7 +6,9 @@
  *   ss_trajectory_close(t);                   // before the context goes
  *
  * The first noise of sample i is the normal numbers of stream ("noise", i), as in a probe, so it is
- * the same for all models and batch sizes. Guidance g (Ho & Salimans 2022) follows
+ * the same for all models and batch sizes. With a strength below 1 sampling begins from clean
+ * pictures, to which that noise is added (ss_sampler_shorten). Guidance g (Ho & Salimans 2022)
+ * follows
  *
  *   y = y_negative + g (y_positive - y_negative)
  *
@@ -32,8 +34,10 @@ typedef struct {
     const char *concat;             /* as ss_concat_open takes it */
     const ss_sampler_kind *sampler; /* NULL: the scheduler file's */
     int steps;
-    double guidance; /* 1: none */
-    double eta;      /* of ddim; < 0: 0 */
+    double guidance;  /* 1: none */
+    double eta;       /* of ddim; < 0: 0 */
+    const char *init; /* pictures to begin from (frames.h), or NULL */
+    double strength;  /* part of the steps that is made of them; 1: all, from noise */
     int samples;
     int batch; /* samples in one forward pass; 0: chosen from the input's size */
     uint64_t seed;
@@ -68,6 +72,19 @@ typedef void (*ss_trajectory_tick)(void *self, int evaluation);
  * batch, with SS_INTERRUPTED; the run file then holds the finished steps. */
 ss_code ss_trajectory_run(ss_trajectory *t, ss_ctx *c, ss_trajectory_tick tick, void *self,
                           ss_err *e);
+
+/* Numbers of one run among several of a trajectory. */
+typedef struct {
+    /* [samples] clean pictures, [H][W][C] or [F][H][W][C] in the network's units, that a run of
+     * strength below 1 begins from; borrowed until it ends. NULL: those of the options' init. */
+    const float *init;
+    uint32_t draw; /* other numbers are other noise; 0 is that of ss_trajectory_run */
+} ss_trajectory_start;
+
+/* Samples as ss_trajectory_run. The run file, if one is wanted, is that of the first run. SS_USAGE
+ * where the strength is below 1 and there is nothing to begin from. */
+ss_code ss_trajectory_run_from(ss_trajectory *t, ss_ctx *c, const ss_trajectory_start *start,
+                               ss_trajectory_tick tick, void *self, ss_err *e);
 
 /* [H][W][C] or [F][H][W][C] of a finished run, in the network's units, not clipped; borrowed. */
 const float *ss_trajectory_picture(const ss_trajectory *t, int sample);

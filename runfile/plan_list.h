@@ -129,6 +129,8 @@
     OPTION(COUNT, DATA, "steps", "--steps", 50, steps) \
     OPTION(NUMBER, DATA, "guidance", "--guidance", 1, guidance) \
     OPTION(NUMBER, DATA, "eta", "--eta", -1, eta) \
+    OPTION(TEXT, DATA, "init", "--init", NULL, init) \
+    OPTION(NUMBER, DATA, "strength", "--strength", 1, strength) \
     OPTION(COUNTS, DATA, "classes", "--classes", NULL, condition.classes, condition.n_classes) \
     OPTION(TEXTS, FORM, "prompts", "--prompt", NULL, \
            condition.prompts.positive, condition.prompts.n_positive) \

@@ -68,6 +68,42 @@ bool ss_sampler_wants_variance(const ss_sampler *s)
     return s->opt.kind == SS_SAMPLER_DDPM && s->opt.variance == SS_VARIANCE_LEARNED_RANGE;
 }
 
+ss_code ss_sampler_shorten(ss_sampler *s, double strength, ss_err *e)
+{
+    ss_sampler_levels *l = &s->levels;
+    int steps = 0, from = 0;
+
+    for (int i = 0; i < l->n; i++)
+        steps += l->at[i].point.step >= 0;
+    const int keep = strength >= 0 && strength <= 1 ? (int)(steps * strength) : 0;
+    const int skip = steps - keep;
+    if (keep < 1)
+        return ss_fail(e, SS_USAGE,
+                       "strength %g leaves no step of %d; expected more than 0, at most 1, and "
+                       "steps * strength of at least 1",
+                       strength, steps);
+    while (l->at[from].point.step != skip)
+        from++;
+    l->n -= from;
+    memmove(l->at, l->at + from, (size_t)l->n * sizeof *l->at);
+    for (int i = 0; i < l->n; i++) {
+        if (l->at[i].point.step >= 0)
+            l->at[i].point.step -= skip;
+    }
+    return SS_OK;
+}
+
+void ss_sampler_noised(const ss_sampler *s, const float *x0, const float *normal, int64_t n,
+                       float *x)
+{
+    const ss_sampler_point *p = &s->levels.at[0].point;
+    const bool in_sigma = ss_sampler_in_sigma(s->opt.kind);
+    const double a = in_sigma ? 1 : p->level.a, v = in_sigma ? p->sigma : p->level.s;
+
+    for (int64_t k = 0; k < n; k++)
+        x[k] = (float)(a * x0[k] + v * normal[k]);
+}
+
 void ss_sampler_input(const ss_sampler *s, int i, const float *x, int64_t n, float *in)
 {
     const double scale = ss_sampler_in_sigma(s->opt.kind) ? s->levels.at[i].point.level.a : 1;

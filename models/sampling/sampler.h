@@ -53,6 +53,16 @@ double ss_sampler_start(const ss_sampler *s);
 /* True when steps want the second half of a network's output. */
 bool ss_sampler_wants_variance(const ss_sampler *s);
 
+/* Leaves out the first steps, so that sampling begins from a clean picture that is noised instead
+ * of noise (SDEdit, Meng et al. 2022): of N steps the last int(N strength) remain, as in diffusers'
+ * img2img pipelines. Evaluations and steps are counted from the first that remains. strength is 0
+ * to 1, where 1 keeps all; SS_USAGE if no step remains. */
+ss_code ss_sampler_shorten(ss_sampler *s, double strength, ss_err *e);
+/* Sets x, the state at evaluation 0, to the clean picture x0 with normal numbers: n values, x may
+ * be either of both. */
+void ss_sampler_noised(const ss_sampler *s, const float *x0, const float *normal, int64_t n,
+                       float *x);
+
 /* Sets in to what the network sees of the state x at evaluation i; n values, in may be x. */
 void ss_sampler_input(const ss_sampler *s, int i, const float *x, int64_t n, float *in);
 
