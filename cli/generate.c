@@ -66,8 +66,8 @@ static const cli_option options[] = {
     {OPT_STEPS, "steps", "N", "steps of the sampler (default 50)"},
     {OPT_ETA, "eta", "E", "noise of ddim's steps, 0 to 1 (default 0)"},
     {OPT_INIT, "init", "FRAMES",
-     "begin from pictures: a PNG file (frames from left to right), a folder of them, or DIR of an "
-     "earlier generate"},
+     "begin from pictures: PNG files, a folder of frames, a strip of them, or DIR of an earlier "
+     "generate"},
     {OPT_STRENGTH, "strength", "S",
      "part of the steps that is made from --init on, up to 1 (default 1: all, from noise)"},
     {OPT_GUIDANCE, "guidance", "G",

@@ -2,291 +2,169 @@
 #include "probe/frames.h"
 
 #include "base/file.h"
-#include "base/json.h"
-#include "base/listing.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "probe/picture.h"
+#include "probe/videos.h"
 
+#include <math.h>
 #include <string.h>
 
-#define MARK "generate.json"
-
-enum { MAX_FRAMES = 1 << 16 }; /* of all videos */
-
-/* Images that are being read. */
-typedef struct {
-    ss_frames *f;
-    size_t n, cap;
-} reader;
-
-/* Adds an image, which it takes over. */
-static ss_code add(reader *r, const char *path, ss_image *im, ss_err *e)
+/* Rounds frame k of a video to bytes. */
+static ss_code to_bytes(const ss_video *v, int k, ss_image *im, ss_err *e)
 {
-    ss_frames *f = r->f;
-    ss_code rc = SS_OK;
+    const size_t n = (size_t)(ss_sample_area(v->size) * v->size.channels);
+    const float *x = ss_video_frame(v, k);
 
-    if (!r->n) {
-        f->height = im->h;
-        f->width = im->w;
-    }
-    if (im->h != f->height || im->w != f->width)
-        rc = ss_fail(e, SS_USAGE,
-                     "%s: a frame of %d x %d pixels (height x width), the first has %d "
-                     "x %d",
-                     path, im->h, im->w, f->height, f->width);
-    else if (r->n == MAX_FRAMES)
-        rc = ss_fail(e, SS_UNSUPPORTED, "%s: more than %d frames", path, MAX_FRAMES);
-    if (rc == SS_OK) {
-        ss_image *grown = ss_grow(f->image, &r->cap, r->n + 1, sizeof *grown);
-
-        if (grown) {
-            f->image = grown;
-            f->image[r->n++] = *im;
-            *im = (ss_image){0};
-        } else {
-            rc = ss_no_memory(e, path);
-        }
-    }
-    ss_image_release(im);
-    return rc;
-}
-
-/* Ends a video of n frames. */
-static ss_code end_video(ss_frames *f, const char *path, int n, ss_err *e)
-{
-    if (f->videos && n != f->frames)
-        return ss_fail(e, SS_USAGE, "%s: a video of %d frames, the first has %d", path, n,
-                       f->frames);
-    f->frames = n;
-    f->videos++;
-    return SS_OK;
-}
-
-/* Copies frame k of n, side by side. */
-static ss_code cut(const ss_image *strip, int k, int n, ss_image *out, ss_err *e)
-{
-    const size_t w = (size_t)(strip->w / n), row = w * (size_t)strip->c;
-
-    *out = (ss_image){.h = strip->h, .w = (int)w, .c = strip->c};
-    out->data = ss_alloc((size_t)strip->h, row);
-    if (!out->data)
+    *im = (ss_image){.h = v->size.height, .w = v->size.width, .c = v->size.channels};
+    im->data = ss_alloc(n, 1);
+    if (!im->data)
         return ss_no_memory(e, "a frame");
-    for (int y = 0; y < strip->h; y++)
-        memcpy(out->data + (size_t)y * row, strip->data + ((size_t)y * (size_t)n + (size_t)k) * row,
-               row);
+    for (size_t i = 0; i < n; i++)
+        im->data[i] = x[i] <= 0 ? 0 : x[i] >= 255 ? 255 : (uint8_t)lrintf(x[i]);
     return SS_OK;
 }
 
-/* Adds a video whose frames are side by side; n 0: as many as are square. */
-static ss_code read_strip(reader *r, const char *path, int n, ss_err *e)
+static ss_code check(const ss_frames *f, const ss_video *v, const ss_video_entry *about, ss_err *e)
 {
-    ss_image strip, frame;
-    ss_code rc = ss_image_read_png(path, &strip, e);
+    const ss_sample_size s = v->size;
 
-    if (rc != SS_OK)
-        return rc;
-    if (n == 0)
-        n = strip.w % strip.h == 0 ? strip.w / strip.h : 1;
-    if (strip.w % n != 0)
-        rc = ss_fail(e, SS_FORMAT, "%s: %d pixels wide, which is no multiple of %d frames", path,
-                     strip.w, n);
-    for (int k = 0; k < n && rc == SS_OK; k++) {
-        rc = cut(&strip, k, n, &frame, e);
-        if (rc == SS_OK)
-            rc = add(r, path, &frame, e);
+    if (s.channels != 1 && s.channels != 3)
+        return ss_fail(e, SS_USAGE, "%s: %d channels are no picture", about->model, s.channels);
+    if (f->videos && (s.frames != f->frames || s.height != f->height || s.width != f->width))
+        return ss_fail(e, SS_USAGE,
+                       "%s: video %s has %d frames of %d x %d pixels (height x width), the first "
+                       "%d of %d x %d",
+                       about->model, about->name, s.frames, s.height, s.width, f->frames, f->height,
+                       f->width);
+    for (int64_t i = 0; i < ss_sample_values(s); i++) {
+        if (!isfinite(v->x[i]))
+            return ss_fail(e, SS_USAGE, "%s: video %s has values that are inf or NaN", about->model,
+                           about->name);
     }
-    ss_image_release(&strip);
-    return rc == SS_OK ? end_video(r->f, path, n, e) : rc;
+    return SS_OK;
 }
 
-/* ---- folders that generate wrote ---- */
-
-static ss_code read_listed(reader *r, const char *dir, const json_t *pictures, int frames,
-                           ss_err *e)
+/* Adds a video. The list of images has room for all frames of one as long as the first. */
+static ss_code add(ss_frames *f, const ss_video *v, const ss_video_entry *about, int most,
+                   ss_err *e)
 {
-    ss_code rc = SS_OK;
-    size_t i;
-    json_t *name;
+    ss_code rc = check(f, v, about, e);
 
-    json_array_foreach(pictures, i, name)
-    {
-        if (!json_is_string(name))
-            return ss_fail(e, SS_FORMAT, "%s/" MARK ": \"pictures\" has no names", dir);
-        char *path = ss_path_join(dir, json_string_value(name));
-        rc = path ? read_strip(r, path, frames, e) : ss_no_memory(e, dir);
-        ss_free(path);
-        if (rc != SS_OK)
-            break;
+    if (rc == SS_OK && !f->videos) {
+        f->frames = v->size.frames;
+        f->height = v->size.height;
+        f->width = v->size.width;
+        f->image = ss_calloc((size_t)most * (size_t)f->frames, sizeof *f->image);
+        if (!f->image)
+            return ss_no_memory(e, "frames");
     }
+    if (rc == SS_OK)
+        f->videos++; /* releases a frame that is missing, too */
+    for (int k = 0; k < f->frames && rc == SS_OK; k++)
+        rc = to_bytes(v, k, &f->image[(f->videos - 1) * f->frames + k], e);
     return rc;
 }
 
-/* Finds the pictures of a model: of the one whose folder is `folder`, or, if NULL, of the only one.
- */
-static ss_code find_model(ss_json *j, const char *folder, const json_t **pictures, ss_err *e)
+/* Reads the videos of one model: of the one called so, or, if NULL, of the only one. */
+static ss_code read_list(const ss_videos *l, const char *model, ss_frames *f, ss_err *e)
 {
-    const json_t *models = ss_json_get(j, "models"), *one = NULL, *m;
-    size_t i;
+    const char *only = model ? model : l->entry[0].model;
+    ss_code rc = SS_OK;
 
-    json_array_foreach(models, i, m)
-    {
-        const char *name = json_string_value(json_object_get(m, "folder"));
+    for (int i = 0; i < l->n && rc == SS_OK; i++) {
+        const ss_video_entry *one = &l->entry[i];
+        ss_video v = {0};
 
-        if (!folder || (name && strcmp(name, folder) == 0))
-            one = m;
+        if (strcmp(one->model, only) != 0) {
+            if (!model)
+                rc = ss_fail(e, SS_USAGE, "%s and %s: give the folder of one of them", only,
+                             one->model);
+            continue;
+        }
+        rc = ss_videos_read(l, i, &v, e);
+        if (rc == SS_OK)
+            rc = add(f, &v, one, l->n, e);
+        ss_video_release(&v);
     }
-    if (!folder && json_array_size(models) > 1)
-        return ss_fail(e, SS_USAGE, "%s has samples of %zu models: give the folder of one of them",
-                       j->name, json_array_size(models));
-    *pictures = json_object_get(one, "pictures");
-    if (!json_is_array(*pictures))
-        return ss_fail(e, SS_FORMAT, "%s: lists no pictures%s%s", j->name, folder ? " of " : "",
-                       folder ? folder : "");
-    return SS_OK;
-}
-
-static ss_code read_generated(reader *r, const char *dir, const char *folder, ss_err *e)
-{
-    char *path = ss_path_join(dir, MARK);
-    const json_t *pictures = NULL;
-    ss_json j = {0};
-    ss_code rc = path ? ss_json_load(&j, path, e) : ss_no_memory(e, dir);
-
-    ss_free(path);
-    if (rc != SS_OK)
-        return rc;
-    const int64_t frames = ss_json_int(&j, "frames", 1);
-    rc = ss_json_done(&j, e);
-    if (rc == SS_OK && (frames < 1 || frames > MAX_FRAMES))
-        rc = ss_fail(e, SS_FORMAT, "%s: \"frames\" is %lld; expected 1 to %d", j.name,
-                     (long long)frames, MAX_FRAMES);
-    if (rc == SS_OK)
-        rc = find_model(&j, folder, &pictures, e);
-    if (rc == SS_OK)
-        rc = read_listed(r, dir, pictures, (int)frames, e);
-    ss_json_release(&j);
     return rc;
 }
 
 static bool has_mark(const char *dir)
 {
-    char *path = ss_path_join(dir, MARK);
+    char *path = ss_path_join(dir, "generate.json");
     const bool found = path && ss_file_exists(path);
 
     ss_free(path);
     return found;
 }
 
-/* Splits PARENT/NAME; the caller frees *parent. False without a parent, or without memory. */
-static bool split(const char *path, char **parent, const char **name)
+/* Finds the folder around a model's folder that generate wrote; NULL if there is none. *model is
+ * the path without slashes at its end. The caller frees both. */
+static char *around(const char *path, char **model)
 {
-    size_t n;
+    size_t n = strlen(path);
 
-    *parent = ss_strdup(path);
-    if (!*parent)
-        return false;
-    for (n = strlen(*parent); n > 1 && (*parent)[n - 1] == '/'; n--)
-        (*parent)[n - 1] = '\0';
-    char *slash = strrchr(*parent, '/');
-    if (!slash || slash == *parent) {
-        ss_free(*parent);
-        return false;
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    *model = ss_strdup(path);
+    char *dir = ss_strdup(path);
+    if (!dir || !*model || !ss_is_dir(path)) {
+        ss_free(dir);
+        return NULL;
     }
-    *slash = '\0';
-    *name = slash + 1;
-    return true;
+    (*model)[n] = dir[n] = '\0';
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        *(slash == dir ? slash + 1 : slash) = '\0';
+    if (slash && has_mark(dir))
+        return dir;
+    ss_free(dir);
+    return NULL;
 }
 
-/* ---- other folders ---- */
-
-static bool is_png(const char *name)
+/* The number of square frames in a picture file; 0: path is a folder or another file. */
+static ss_code square_frames(const char *path, int *frames, ss_err *e)
 {
-    const size_t n = strlen(name);
-
-    return n > 4 && strcmp(name + n - 4, ".png") == 0;
-}
-
-/* Adds the PNG files of a folder as a video; *n: how many there are. */
-static ss_code read_folder(reader *r, const char *folder, int *n, ss_err *e)
-{
-    ss_listing l;
-    ss_code rc = ss_listing_read(folder, &l, e);
-
-    *n = 0;
-    for (size_t i = 0; rc == SS_OK && i < l.n; i++) {
-        ss_image im = {0};
-
-        if (!is_png(l.name[i]))
-            continue;
-        char *path = ss_path_join(folder, l.name[i]);
-        rc = path ? ss_image_read_png(path, &im, e) : ss_no_memory(e, folder);
-        if (rc == SS_OK)
-            rc = add(r, path, &im, e);
-        ss_free(path);
-        (*n)++;
-    }
-    ss_listing_release(&l);
-    return rc == SS_OK && *n ? end_video(r->f, folder, *n, e) : rc;
-}
-
-static ss_code read_folders(reader *r, const char *folder, ss_err *e)
-{
-    ss_listing l;
-    ss_code rc = ss_listing_read(folder, &l, e);
-
-    for (size_t i = 0; rc == SS_OK && i < l.n; i++) {
-        int n;
-        char *path = ss_path_join(folder, l.name[i]);
-
-        if (!path)
-            rc = ss_no_memory(e, folder);
-        else if (ss_is_dir(path))
-            rc = read_folder(r, path, &n, e);
-        ss_free(path);
-    }
-    ss_listing_release(&l);
-    return rc;
-}
-
-static ss_code read_any(reader *r, const char *path, ss_err *e)
-{
-    char *parent = NULL;
-    const char *name = NULL;
-    int n;
+    const size_t n = strlen(path);
+    ss_image im;
     ss_code rc;
 
-    if (!ss_is_dir(path))
-        return read_strip(r, path, 0, e);
-    if (has_mark(path))
-        return read_generated(r, path, NULL, e);
-    if (split(path, &parent, &name)) {
-        const bool generated = has_mark(parent);
-
-        rc = generated ? read_generated(r, parent, name, e) : SS_OK;
-        ss_free(parent);
-        if (generated)
-            return rc;
-    }
-    rc = read_folder(r, path, &n, e);
-    return rc == SS_OK && !n ? read_folders(r, path, e) : rc;
+    *frames = 0;
+    if (n < 4 || strcmp(path + n - 4, ".png") != 0 || ss_is_dir(path))
+        return SS_OK;
+    rc = ss_image_read_png(path, &im, e);
+    if (rc != SS_OK)
+        return rc;
+    *frames = im.w / im.h > 0 ? im.w / im.h : 1;
+    if (im.w != *frames * im.h)
+        rc = ss_fail(e, SS_USAGE,
+                     "%s: %d x %d pixels (height x width) are no square frames side by side; give "
+                     "a folder with a file for each",
+                     path, im.h, im.w);
+    ss_image_release(&im);
+    return rc;
 }
 
 ss_code ss_frames_read(const char *path, ss_frames *f, ss_err *e)
 {
-    reader r = {.f = f};
+    ss_videos_options opt = {0};
+    ss_videos *l = NULL;
+    char *model = NULL, *dir = has_mark(path) ? NULL : around(path, &model);
+    ss_code rc = square_frames(path, &opt.frames, e);
 
     *f = (ss_frames){0};
-    ss_code rc = read_any(&r, path, e);
+    if (rc == SS_OK)
+        rc = ss_videos_find(&l, dir ? dir : path, &opt, e);
+    if (rc == SS_OK)
+        rc = read_list(l, dir ? model : NULL, f, e);
     if (rc == SS_OK && !f->videos)
-        rc = ss_fail(e, SS_USAGE, "%s: no PNG file (NAME.png) in it, and no folder of them", path);
-    if (rc != SS_OK) {
-        /* images of an unfinished video are beyond those of f->videos */
-        for (size_t i = 0; i < r.n; i++)
-            ss_image_release(&f->image[i]);
-        ss_free(f->image);
-        *f = (ss_frames){0};
-    }
+        rc = ss_fail(e, SS_USAGE, "%s: no videos", path);
+    if (rc != SS_OK)
+        ss_frames_release(f);
+    ss_videos_free(l);
+    ss_free(model);
+    ss_free(dir);
     return rc;
 }
 

@@ -1,11 +1,10 @@
-/* frames.h - videos of PNG files, that others are made from
+/* frames.h - videos of files, that others are made from
  *
  *   PATH                 its videos
- *   a.png                one: its frames from left to right, as wide as high; or one picture, if
- * its width is no multiple of its height DIR of generate      the samples of its model
- * (generate.json says how many frames they have) DIR/01-NAME          those of one model, if there
- * are several a folder of *.png    one: its frames in the order of their names a folder of folders
- * one in each
+ *   a.png                one: its frames from left to right, as wide as high
+ *   DIR of generate      the samples of its model
+ *   DIR/01-NAME          those of one model, if there are several
+ *   others               as ss_videos_find has them: folders of frames, run files
  *
  *   ss_frames f;
  *   rc = ss_frames_read("base/01-unet", &f, &err);
@@ -18,12 +17,13 @@
 #include "base/png.h"
 
 typedef struct {
-    int videos, frames; /* frames of each, 1 for pictures */
+    int videos, frames; /* frames of each */
     int height, width;  /* of each frame */
     ss_image *image;    /* [videos][frames] */
 } ss_frames;
 
-/* Reads all videos, which must have the same numbers of frames and pixels (SS_USAGE). */
+/* Reads all videos of a place. SS_USAGE if they have not the same numbers of frames and pixels, if
+ * they are of several models, or if one is not finite. */
 ss_code ss_frames_read(const char *path, ss_frames *f, ss_err *e);
 void ss_frames_release(ss_frames *f); /* {0} is fine */
 

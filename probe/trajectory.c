@@ -169,16 +169,10 @@ static ss_code allocate(ss_trajectory *t, ss_err *e)
 /* Loads the pictures that the options begin from. */
 static ss_code load_init(ss_trajectory *t, const ss_ctx_options *device, ss_err *e)
 {
-    ss_frames f;
-    ss_code rc;
-
     if (!t->opt.init)
         return SS_OK;
-    rc = ss_frames_read(t->opt.init, &f, e);
-    if (rc == SS_OK) {
-        rc = ss_given_samples(&f, &t->net, device, t->picture, t->opt.samples, &t->init, e);
-        ss_frames_release(&f);
-    }
+    const ss_code rc =
+        ss_given_load(t->opt.init, &t->net, device, t->picture, t->opt.samples, &t->init, e);
     return rc == SS_OK ? rc : ss_fail_prefix(e, "--init");
 }
 

@@ -79,9 +79,7 @@ static void test_a_strip_is_cut(void **state)
     ss_frames_release(&f);
 
     write_gray("wide.png", 2, 5, 0);
-    f = read_frames(in_tmp("wide.png"));
-    assert_size(&f, 1, 1, 2, 5);
-    ss_frames_release(&f);
+    expect_refused(in_tmp("wide.png"), "2 x 5 pixels (height x width) are no square frames");
 }
 
 static void test_folders(void **state)
@@ -111,54 +109,52 @@ static void test_folders(void **state)
     assert_int_equal(f.image[1 * 3 + 2].data[0], 120);
     ss_frames_release(&f);
 
-    expect_refused(in_tmp("empty"), "no PNG file (NAME.png) in it, and no folder of them");
-    expect_refused(in_tmp("none"), "No such file");
+    expect_refused(in_tmp("empty"), "no PNG file (NAME.png) in the folder");
+    expect_refused(in_tmp("none"), "none");
     write_gray("two/b/3.png", 2, 2, 0);
-    expect_refused(in_tmp("two"), "two/b: a video of 4 frames, the first has 3");
-    write_gray("one/3.png", 2, 2, 0);
-    expect_refused(in_tmp("one"),
-                   "3.png: a frame of 2 x 2 pixels (height x width), the first has 2 x 4");
+    expect_refused(in_tmp("two"),
+                   "video b has 4 frames of 2 x 2 pixels (height x width), the first 3 of 2 x 2");
 }
 
-static void write_json(const char *text)
+static void write_json(const char *more)
 {
+    char text[1000];
+
+    snprintf(text, sizeof text,
+             "{\"format\": \"sigmascope-generate\", \"version\": 1, \"frames\": 3, \"samples\": 2, "
+             "\"conditions\": [\"\", \"\"], \"models\": [%s%s]}",
+             "{\"folder\": \"01-a\", \"pictures\": [\"01-a/0000.png\", \"01-a/0001.png\"], "
+             "\"nonfinite\": [0, 0], \"absmax\": [1, 1]}",
+             more);
     write_file(in_tmp("made/generate.json"), text, strlen(text));
 }
 
+/* A model's folder is known by generate.json beside it, also where its samples lie as frames, too.
+ */
 static void test_folders_of_generate(void **state)
 {
     (void)state;
     make_dir("made");
     make_dir("made/01-a");
+    make_dir("made/01-a/0000");
     make_dir("made/02-b");
     write_gray("made/01-a/0000.png", 2, 6, 0);
     write_gray("made/01-a/0001.png", 2, 6, 100);
     write_gray("made/02-b/0000.png", 2, 6, 200);
-#define MODELS(more)                                                         \
-    "\"models\": [{\"folder\": \"01-a\", \"pictures\": [\"01-a/0000.png\", " \
-    "\"01-a/0001.png\"]}" more "]}"
-    write_json("{\"frames\": 3, " MODELS(""));
+    write_gray("made/02-b/0001.png", 2, 6, 220);
+    write_json("");
     ss_frames f = read_frames(in_tmp("made"));
     assert_size(&f, 2, 3, 2, 2);
     assert_int_equal(f.image[3].data[0], 100);
     ss_frames_release(&f);
-    write_json("{\"frames\": 2, " MODELS(", {\"folder\": \"02-b\", \"pictures\": "
-                                         "[\"02-b/0000.png\"]}"));
-    f = read_frames(in_tmp("made/02-b/"));
-    assert_size(&f, 1, 2, 2, 3);
-    assert_int_equal(f.image[1].data[0], 203);
+    write_json(", {\"folder\": \"02-b\", \"pictures\": [\"02-b/0000.png\", \"02-b/0001.png\"], "
+               "\"nonfinite\": [0, 7], \"absmax\": [1, 1]}");
+    f = read_frames(in_tmp("made/01-a/"));
+    assert_size(&f, 2, 3, 2, 2);
+    assert_int_equal(f.image[4].data[0], 102);
     ss_frames_release(&f);
-    expect_refused(in_tmp("made"), "has samples of 2 models: give the folder of one of them");
-    write_json("{\"frames\": 4, " MODELS(""));
-    expect_refused(in_tmp("made"), "6 pixels wide, which is no multiple of 4 frames");
-    write_json("{\"frames\": 0, " MODELS(""));
-    expect_refused(in_tmp("made"), "\"frames\" is 0; expected 1 to 65536");
-    expect_refused(in_tmp("made/02-b"), "\"frames\" is 0");
-    write_json("{\"models\": [{\"folder\": \"01-a\", \"pictures\": [3]}]}");
-    expect_refused(in_tmp("made"), "\"pictures\" has no names");
-    expect_refused(in_tmp("made/02-b"), "lists no pictures of 02-b");
-    write_json("{\"models\": 3}");
-    expect_refused(in_tmp("made"), "lists no pictures");
+    expect_refused(in_tmp("made"), "made/02-b: give the folder of one of them");
+    expect_refused(in_tmp("made/02-b"), "video 0001 has values that are inf or NaN");
 }
 
 /* ---- sampling from a part of the trajectory ---- */
@@ -292,7 +288,8 @@ static void test_commands(void **state)
            "--strength takes a number above 0, up to 1, not '2'");
     expect("generate " LATE " -o $D/j --steps 4 --init $D/i --strength 0.1 --quiet", 2,
            "--strength: strength 0.1 leaves no step of 4");
-    expect("generate " LATE " -o $D/j --samples 2 --steps 4 --class 1 --init $D/i --strength 0.25 "
+    expect("generate " LATE
+           " -o $D/j --samples 2 --steps 4 --class 1 --init $D/i/01-step-06000 --strength 0.25 "
            "--quiet",
            0, NULL);
 }
