@@ -157,7 +157,7 @@ FUZZ := build-fuzz
 TIME ?= 60
 TARGET ?= $(shell sed -n 's/^    X(\([a-z]*\)).*/\1/p' tests/fuzz/fuzz.h)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c base/*.c runfile/*.c models/*.c models/*/*.c probe/*.c train/*.c) \
-    $(wildcard analyze/search/expression*.c analyze/one/not_finite*.c analyze/training/training_log.c analyze/training/training_windows.c)
+    $(wildcard analyze/judging/*.c analyze/math/*.c analyze/search/expression*.c analyze/one/not_finite*.c analyze/training/training_log.c analyze/training/training_windows.c)
 FUZZ_CFLAGS := $(filter-out -fopenmp,$(ALL_CFLAGS)) -Wno-source-uses-openmp -Wno-unused-function -O1 -g \
     -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 fuzz: $(TARGET:%=$(FUZZ)/fuzz/%)
@@ -305,6 +305,9 @@ build/cuda-flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' | cmp -s - $@ || echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' > $@
 $(B)/reports/page/assets.o: reports/page/page.css reports/page/page.js
+$(B)/base/offline_page.o: base/offline_page.css
+$(B)/probe/player.o: probe/clips.js probe/player.js probe/player.html
+$(B)/analyze/judging/side_by_side.o: analyze/judging/sbs.html analyze/judging/sbs.js
 define isa_rule
 $(B)/%.$1.o: %.c $(B)/flags
 	@mkdir -p $$(@D)

@@ -34,6 +34,7 @@
     X(log)         /* log.jsonl, events.jsonl, summary.json of a training */             \
     X(captions)    /* captions.jsonl of a data folder */                                 \
     X(samples)     /* generate.json of a folder of samples */                            \
+    X(votes)       /* sbs.json of a page of pairs, and votes of its judges */            \
     X(plan)        /* the plan in a run file, from which a run is repeated */            \
     X(specs)       /* globs, inputs, noise levels, precisions, interventions, numbers */ \
     X(expression)  /* `bisect --fail` */                                                 \
