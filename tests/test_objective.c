@@ -177,6 +177,43 @@ static void test_cosine_is_continuous(void **state)
     assert_in_range(low, 1870, 2130);
 }
 
+/* Twice the size doubles sigma at every draw, and the network is told where that is. */
+static void test_shift(void **state)
+{
+    (void)state;
+    ss_schedule *schedule = cosine_schedule();
+
+    for (int law = 0; law < 3; law++) {
+        ss_objective o = ss_objective_defaults(), p;
+
+        o.levels = (ss_level_law)law;
+        o.schedule = schedule;
+        if (o.levels == SS_LEVELS_LOGNORMAL)
+            o.prediction = SS_OBJECTIVE_EDM;
+        p = o;
+        ss_objective_fit(&p, 32, 32);
+        assert_true(p.shift == 0); /* as long as none is asked for */
+        p.base_size = 16;
+        ss_objective_fit(&p, 16, 16);
+        assert_true(p.shift == 0);
+        ss_objective_fit(&p, 64, 16);
+        assert_true(fabs(p.shift + 2 * log(2)) < 1e-12);
+        for (int i = 0; i < 500; i++) {
+            const ss_level a = ss_objective_draw(&o, 3, i), b = ss_objective_draw(&p, 3, i);
+
+            if (a.sigma < 0.1 || a.sigma > 8) /* ends of the schedule */
+                continue;
+            assert_true(fabs(b.sigma / a.sigma - 2) < (law == SS_LEVELS_TIMESTEPS ? 0.05 : 1e-9));
+            if (law == SS_LEVELS_COSINE)
+                assert_true(fabs(ss_objective_level(&o, b.timestep / 1000).sigma / b.sigma - 1) <
+                            1e-4);
+            if (law == SS_LEVELS_TIMESTEPS)
+                assert_true(b.timestep == ss_schedule_nearest(schedule, 2 * a.sigma));
+        }
+    }
+    ss_schedule_free(schedule);
+}
+
 static void test_draws(void **state)
 {
     (void)state;
@@ -289,9 +326,13 @@ static void test_bins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matches_diffusers),     cmocka_unit_test(test_gradient_is_the_slope),
-        cmocka_unit_test(test_cosine_is_continuous),  cmocka_unit_test(test_draws),
-        cmocka_unit_test(test_refusals_and_zero_snr), cmocka_unit_test(test_bins),
+        cmocka_unit_test(test_matches_diffusers),
+        cmocka_unit_test(test_gradient_is_the_slope),
+        cmocka_unit_test(test_cosine_is_continuous),
+        cmocka_unit_test(test_draws),
+        cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_refusals_and_zero_snr),
+        cmocka_unit_test(test_bins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,7 @@ static const ss_field objective_fields[] = {
     {REAL("p_mean", trainer.objective.p_mean, -INFINITY, INFINITY)},
     {POSITIVE("p_std", trainer.objective.p_std)},
     {PLAIN("blind", BOOL, trainer.objective.blind)},
+    {REAL("base_size", trainer.objective.base_size, 0, 1 << 16), .role = SS_FIELD_UNUSUAL},
     {0},
 };
 

@@ -44,6 +44,9 @@ ss_code ss_objective_check(const ss_objective *o, ss_err *e)
         rc = expect_positive("p_std", o->p_std, e);
     if (rc != SS_OK)
         return rc;
+    if (!(o->base_size >= 0) || isinf(o->base_size))
+        return ss_fail(e, SS_USAGE, "base_size is %g; expected a side in pixels, or 0",
+                       o->base_size);
     if (!isfinite(o->p_mean))
         return ss_fail(e, SS_USAGE, "p_mean is %g; expected a finite number", o->p_mean);
     if (o->levels == SS_LEVELS_LOGNORMAL && o->prediction != SS_OBJECTIVE_EDM)
@@ -121,17 +124,41 @@ ss_level ss_objective_level(const ss_objective *o, double at)
     return make_level(o, 1, at, 0);
 }
 
-ss_level ss_objective_draw(const ss_objective *o, int64_t step, int64_t i)
+void ss_objective_fit(ss_objective *o, int h, int w)
 {
-    const ss_rng r = ss_rng_stream(o->seed, "noise level", (uint64_t)step, (uint64_t)i);
+    o->shift = o->base_size > 0 ? 2 * log(o->base_size / sqrt((double)h * w)) : 0;
+}
 
+/* Draws where the level is, as ss_objective_level takes it; without the shift. */
+static double draw_place(const ss_objective *o, ss_rng r)
+{
     if (o->levels == SS_LEVELS_LOGNORMAL)
-        return ss_objective_level(o, exp(o->p_mean + o->p_std * ss_rng_normal(r, 0)));
+        return exp(o->p_mean + o->p_std * ss_rng_normal(r, 0));
     const double u = ss_rng_uniform(r, 0);
 
-    if (o->levels == SS_LEVELS_COSINE)
-        return ss_objective_level(o, u);
-    return ss_objective_level(o, floor(u * (double)ss_schedule_steps(o->schedule)));
+    return o->levels == SS_LEVELS_COSINE ? u : floor(u * (double)ss_schedule_steps(o->schedule));
+}
+
+/* Moves a place to where the log SNR is larger by the shift, and sigma = exp(-log SNR / 2) smaller.
+ */
+static double shift_place(const ss_objective *o, double at)
+{
+    const double k = exp(-o->shift / 2);
+
+    if (o->levels == SS_LEVELS_LOGNORMAL)
+        return at * k;
+    if (o->levels == SS_LEVELS_COSINE) /* sigma = tan(pi u / 2) */
+        return 2 / M_PI * atan(k * tan(M_PI * at / 2));
+    return (double)ss_schedule_nearest(o->schedule,
+                                       k * ss_schedule_sigma(o->schedule, (int64_t)at));
+}
+
+ss_level ss_objective_draw(const ss_objective *o, int64_t step, int64_t i)
+{
+    const double at =
+        draw_place(o, ss_rng_stream(o->seed, "noise level", (uint64_t)step, (uint64_t)i));
+
+    return ss_objective_level(o, o->shift == 0 ? at : shift_place(o, at));
 }
 
 void ss_objective_noise(const ss_objective *o, int64_t step, int64_t i, int64_t n, float *noise)

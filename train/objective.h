@@ -26,6 +26,12 @@
  * Noise levels: `timesteps` are those of a diffusers schedule, uniform; `cosine` is continuous,
  * u uniform in (0,1), log SNR = -2 ln tan(pi u / 2) clipped to +-15, timestep 1000 u;
  * `lognormal` has ln sigma ~ N(p_mean, p_std^2) and goes with the edm prediction.
+ *
+ * Neighbouring pixels of a large picture say the same, so that more noise leaves as much of it to
+ * be seen. A shift of 2 ln(base_size / size) is added to the log SNR of each level that is drawn,
+ * which gives pictures of any size the noise of base_size, averaged down to it (Hoogeboom et al.
+ * 2023, section 3.1). The network is told the timestep of the level that results: what a timestep
+ * means, in training and afterwards, stays as it is.
  */
 #ifndef SS_TRAIN_OBJECTIVE_H
 #define SS_TRAIN_OBJECTIVE_H
@@ -67,15 +73,20 @@ typedef struct {
     double gamma;                /* of min_snr */
     double sigma_data;           /* of edm */
     double p_mean, p_std;        /* of lognormal */
+    double base_size;            /* side in pixels to which levels are shifted; 0: they are not */
+    double shift;                /* of log SNR; ss_objective_fit sets it */
     bool blind; /* the network is told timestep 0 at every noise level, and has to see the level */
     uint64_t seed;
 } ss_objective;
 
-/* v_prediction, cosine, none; gamma 5, sigma_data 0.5, p_mean -1.2, p_std 1.2, seed 0. */
+/* v_prediction, cosine, none; gamma 5, sigma_data 0.5, p_mean -1.2, p_std 1.2, no shift, seed 0. */
 ss_objective ss_objective_defaults(void);
 
 /* SS_USAGE if parts do not go together, or if a number is out of its range. */
 ss_code ss_objective_check(const ss_objective *o, ss_err *e);
+
+/* Shifts the levels for pictures of h x w pixels, whose size is sqrt(h w). */
+void ss_objective_fit(ss_objective *o, int h, int w);
 
 /* One sample's noise level and all that follows from it. */
 typedef struct {

@@ -94,6 +94,7 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
                                .height = (int)about->net.sample_h,
                                .width = (int)about->net.sample_w,
                                .channels = (int)about->net.in_channels};
+    ss_objective_fit(&t->opt.objective, t->size.height, t->size.width);
     return SS_OK;
 }
 
