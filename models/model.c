@@ -12,6 +12,8 @@
 #include "models/file/wrapped_names.h"
 #include "models/pipeline.h"
 #include "models/training_folder.h"
+#include "models/video/motion_adapter.h"
+#include "models/video/unet_motion_config.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -36,12 +38,45 @@ struct ss_model {
     ss_model_info info;
 };
 
+/* True if the scheduler says that the network answers with a variance after the picture. */
+static bool has_learned_variance(const char *scheduler)
+{
+    ss_json j = {0};
+    bool learned = false;
+
+    if (scheduler && ss_json_load(&j, scheduler, NULL) == SS_OK)
+        learned = strncmp(ss_json_string(&j, "variance_type", ""), "learned", 7) == 0;
+    ss_json_release(&j);
+    return learned;
+}
+
+/* Counts the channels that the network sees beside the picture that it answers with. An answer that
+ * is twice as wide has a variance after the picture; where it is as wide as the input, only the
+ * scheduler says whether it has one. */
+static int64_t concat_channels(const ss_network_info *net, const char *scheduler)
+{
+    const int64_t in = net->in_channels, out = net->out_channels;
+
+    if (in > out)
+        return in - out;
+    return in == out && out % 2 == 0 && has_learned_variance(scheduler) ? in - out / 2 : 0;
+}
+
 static ss_code read_config(ss_model *m, ss_err *e)
 {
     const ss_code rc = ss_family_read(&m->json, &m->family, &m->config, e);
+    ss_condition_needs *needs = &m->info.net.needs;
 
-    if (rc == SS_OK)
-        m->family->info(m->config, &m->info.net);
+    if (rc != SS_OK)
+        return rc;
+    m->family->info(m->config, &m->info.net);
+    m->info.family = m->family->class_name;
+    m->info.role = m->family->role;
+    needs->concat_channels = concat_channels(&m->info.net, m->paths.scheduler);
+    if (m->class_table) {
+        needs->table_classes = m->class_table->dim[0];
+        needs->table_tokens = m->class_table->dim[1];
+    }
     return rc;
 }
 
@@ -144,6 +179,50 @@ static ss_code collect_notes(ss_model *m, ss_err *e)
     return m->notes ? SS_OK : ss_no_memory(e, m->path);
 }
 
+/* Reads another configuration in the place of the one that was read, whose network goes. */
+static ss_code replace_config(ss_model *m, json_t *config, ss_err *e)
+{
+    ss_json changed = {0};
+    ss_code rc = ss_json_wrap(&changed, m->json.name, config, e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_net_free(m->net);
+    m->net = NULL;
+    ss_free(m->config);
+    m->config = NULL;
+    ss_json_release(&m->json);
+    m->json = changed;
+    return read_config(m, e);
+}
+
+/* Sets how motion modules are normalised. */
+static ss_code set_groupnorm(ss_model *m, const char *groupnorm, ss_err *e)
+{
+    if (!m->info.net.has_motion_modules)
+        return ss_fail(e, SS_USAGE, "--groupnorm: %s has no motion modules as AnimateDiff's",
+                       m->info.family);
+    if (json_object_set_new(m->json.root, SS_GROUPNORM_KEY, json_string(groupnorm)) != 0)
+        return ss_no_memory(e, m->path);
+    return replace_config(m, m->json.root, e);
+}
+
+/* Puts motion modules onto the UNet, and builds the network again. */
+static ss_code put_adapter(ss_model *m, const ss_model_options *opt, ss_err *e)
+{
+    json_t *config = NULL;
+    ss_code rc = ss_motion_adapter_put(m->checkpoint, opt->adapter, &m->json, &config, e);
+
+    if (rc == SS_OK)
+        rc = replace_config(m, config, e);
+    if (rc == SS_OK && opt->groupnorm)
+        rc = set_groupnorm(m, opt->groupnorm, e);
+    if (rc == SS_OK)
+        rc = build_net(m, NULL, opt, e);
+    json_decref(config);
+    return rc;
+}
+
 /* Builds the network, with other names for the tensors where those that are there do not fit, and
  * counts its parameters. */
 static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *opt, ss_err *e)
@@ -165,6 +244,8 @@ static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *o
         if (changed)
             rc = build_net(m, init, opt, e);
     }
+    if (rc == SS_OK && opt && opt->adapter && m->info.role == SS_DENOISER)
+        rc = put_adapter(m, opt, e);
     if (rc == SS_OK && opt && opt->n_loras)
         rc = merge_loras(m, opt, e);
     if (rc != SS_OK)
@@ -178,30 +259,6 @@ static ss_code build(ss_model *m, const ss_init *init, const ss_model_options *o
         m->info.weight_bytes += w[i]->bytes;
     }
     return SS_OK;
-}
-
-/* True if the scheduler says that the network answers with a variance after the picture. */
-static bool has_learned_variance(const char *scheduler)
-{
-    ss_json j = {0};
-    bool learned = false;
-
-    if (scheduler && ss_json_load(&j, scheduler, NULL) == SS_OK)
-        learned = strncmp(ss_json_string(&j, "variance_type", ""), "learned", 7) == 0;
-    ss_json_release(&j);
-    return learned;
-}
-
-/* Counts the channels that the network sees beside the picture that it answers with. An answer that
- * is twice as wide has a variance after the picture; where it is as wide as the input, only the
- * scheduler says whether it has one. */
-static int64_t concat_channels(const ss_network_info *net, const char *scheduler)
-{
-    const int64_t in = net->in_channels, out = net->out_channels;
-
-    if (in > out)
-        return in - out;
-    return in == out && out % 2 == 0 && has_learned_variance(scheduler) ? in - out / 2 : 0;
 }
 
 /* Names the network's folder in its pipeline, "" if it is in none. */
@@ -233,8 +290,6 @@ static void fill_info(ss_model *m)
     i->folder = m->paths.folder;
     i->weights = m->paths.weights;
     i->config = m->paths.config;
-    i->family = m->family->class_name;
-    i->role = m->family->role;
     i->pipeline = m->single.name ? m->path : m->paths.pipeline;
     i->component = "";
     i->format = m->checkpoint ? ss_checkpoint_format(m->checkpoint) : "untrained";
@@ -242,7 +297,6 @@ static void fill_info(ss_model *m)
     i->has_vae = m->paths.has_vae;
     i->inferred_scheduler = m->single.scheduler;
     i->ask_prediction = m->single.ask_prediction;
-    i->net.needs.concat_channels = concat_channels(&i->net, i->scheduler);
 }
 
 static ss_code new_model(const char *path, ss_model **m, ss_err *e)
@@ -361,6 +415,8 @@ ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model *
         rc = load_config(m, e);
     if (rc == SS_OK)
         rc = read_config(m, e);
+    if (rc == SS_OK && opt && opt->groupnorm && !opt->adapter && m->info.role == SS_DENOISER)
+        rc = set_groupnorm(m, opt->groupnorm, e);
     if (rc == SS_OK && !m->checkpoint)
         rc = open_checkpoint(m, opt, e);
     if (rc == SS_OK) {

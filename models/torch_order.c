@@ -21,6 +21,7 @@ static const char *const names[] = {
     "conv_out",
     "attentions",
     "resnets",
+    "motion_modules",
     "resnet_up",
     "resnet_down",
     "downsamplers",

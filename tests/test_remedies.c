@@ -72,7 +72,7 @@ static float *step(ss_ctx *c, ss_model *m, const sample *s, bool recompute)
     ss_weight *const *w = ss_model_weights(m, &count);
     for (int i = 0; i < count; i++)
         ss_tensor_want_gradient(w[i]->tensor, true);
-    target = to_channels_last(target, t->dim);
+    target = to_channels_last(target, t);
     for (int64_t i = 0; i < n; i++)
         target[i] *= -1;
     ss_tensor *x = ss_upload(c, s->x_shape, s->x), *minus = ss_upload(c, s->out_shape, target);

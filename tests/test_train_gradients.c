@@ -63,7 +63,7 @@ static void open_network(const char *name, const ss_hooks *next, network *n)
     snprintf(path, sizeof path, "tests/golden/gradients/%s.safetensors", name);
     assert_int_equal(ss_safetensors_open(path, &file, &e), SS_OK);
     n->target = golden(file, "target", &t);
-    n->target = to_channels_last(n->target, t->dim);
+    n->target = to_channels_last(n->target, t);
     ss_safetensors_close(file);
     n->weights = ss_model_weights(n->m, &n->n_weights);
     for (int i = 0; i < n->n_weights; i++)

@@ -79,12 +79,9 @@ static float *pictures(const vae *v, const char *name, ss_shape *shape)
 
     assert_non_null(x);
     const int64_t *d = t->dim;
-    const int64_t folded[] = {d[0] * (t->rank == 5 ? d[1] : 1), d[t->rank - 3], d[t->rank - 2],
-                              d[t->rank - 1]};
-
     *shape = t->rank == 5 ? ss_shape_of(d[0], d[1], d[3], d[4], d[2])
                           : ss_shape_of(d[0], d[2], d[3], d[1]);
-    return to_channels_last(x, folded);
+    return to_channels_last(x, t);
 }
 
 static ss_tensor *upload(const vae *v, const char *name)

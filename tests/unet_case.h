@@ -28,10 +28,11 @@ static inline float *golden(const ss_safetensors *f, const char *name, const ss_
     return v;
 }
 
-/* [N][C][H][W] -> [N][H][W][C] */
-static inline float *to_channels_last(float *x, const int64_t *dim)
+/* [N][C][H][W] -> [N][H][W][C], and [N][F][C][H][W] -> [N][F][H][W][C] */
+static inline float *to_channels_last(float *x, const ss_stored_tensor *t)
 {
-    const int64_t N = dim[0], C = dim[1], P = dim[2] * dim[3];
+    const int64_t *dim = t->dim + t->rank - 4;
+    const int64_t N = dim[0] * (t->rank == 5 ? t->dim[0] : 1), C = dim[1], P = dim[2] * dim[3];
     float *y = ss_alloc((size_t)(N * C * P), sizeof *y);
 
     assert_non_null(y);
@@ -53,7 +54,10 @@ typedef struct {
 
 static inline ss_shape picture(const ss_stored_tensor *t)
 {
-    return ss_shape_of(t->dim[0], t->dim[2], t->dim[3], t->dim[1]);
+    const int64_t *d = t->dim;
+
+    return t->rank == 5 ? ss_shape_of(d[0], d[1], d[3], d[4], d[2])
+                        : ss_shape_of(d[0], d[2], d[3], d[1]);
 }
 
 static inline void load_sample(const char *dir, sample *s)
@@ -68,10 +72,10 @@ static inline void load_sample(const char *dir, sample *s)
         fail_msg("%s", e.msg);
     s->x = golden(s->file, "x", &t);
     s->x_shape = picture(t);
-    s->x = to_channels_last(s->x, t->dim);
+    s->x = to_channels_last(s->x, t);
     s->out = golden(s->file, "out", &t);
     s->out_shape = picture(t);
-    s->out = to_channels_last(s->out, t->dim);
+    s->out = to_channels_last(s->out, t);
     s->t = golden(s->file, "timesteps", NULL);
     s->cond.class_labels = golden(s->file, "class_labels", &t);
     s->cond.class_width = t && t->rank == 2 ? t->dim[1] : 1;

@@ -354,6 +354,15 @@ ss_code ss_checkpoint_add_file(ss_checkpoint *k, const char *path, ss_err *e)
     return add_path(k, path, e);
 }
 
+ss_code ss_checkpoint_add_files(ss_checkpoint *k, const ss_checkpoint *other, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    for (size_t i = 0; i < other->n_paths && rc == SS_OK; i++)
+        rc = add_path(k, other->paths[i], e);
+    return rc;
+}
+
 ss_code ss_checkpoint_say(ss_checkpoint *k, ss_err *e, const char *fmt, ...)
 {
     char text[512];

@@ -30,6 +30,8 @@ ss_code ss_checkpoint_replace(ss_checkpoint *k, const ss_stored_tensor *const *l
 ss_code ss_checkpoint_adopt(ss_checkpoint *k, ss_checkpoint *other, ss_err *e);
 /* Adds a file to those that the checkpoint was read from, as the file of a LoRA. */
 ss_code ss_checkpoint_add_file(ss_checkpoint *k, const char *path, ss_err *e);
+/* Adds all files of another checkpoint to them. */
+ss_code ss_checkpoint_add_files(ss_checkpoint *k, const ss_checkpoint *other, ss_err *e);
 /* Adds a note for the user about what was changed. */
 ss_code ss_checkpoint_say(ss_checkpoint *k, ss_err *e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

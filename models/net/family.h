@@ -30,8 +30,9 @@ typedef struct {
     int64_t in_channels, out_channels; /* of a VAE: of its pictures */
     int64_t sample_frames;      /* 0: it takes pictures, [N,H,W,C]; else videos, [N,F,H,W,C] */
     int64_t sample_h, sample_w; /* 0 where the configuration does not say */
-    bool takes_sigma;    /* takes sigma in place of a timestep and answers -n/sigma (NCSN++) */
-    bool starts_at_zero; /* pictures go from 0 to 1, not from -1 to 1 */
+    bool takes_sigma;        /* takes sigma in place of a timestep and answers -n/sigma (NCSN++) */
+    bool starts_at_zero;     /* pictures go from 0 to 1, not from -1 to 1 */
+    bool has_motion_modules; /* of AnimateDiff, whose group norms may see frames one by one */
     bool like_stable_diffusion; /* takes a text and latents of four channels, as Stable Diffusion
                                    does */
     ss_condition_needs needs;

@@ -368,6 +368,43 @@ ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_sha
     return w;
 }
 
+float *ss_net_buffer(ss_net *n, const ss_module *m, const char *name, ss_shape shape, bool *stored)
+{
+    ss_weight w = {.shape = shape};
+    ss_str full = {0};
+    ss_err e = {0};
+    float *values = ss_net_alloc(n, (size_t)ss_shape_numel(shape) * sizeof *values);
+
+    *stored = false;
+    if (!values)
+        return NULL;
+    ss_str_addf(&full, "%s.%s", m->path, name);
+    w.name = keep(n, ss_str_detach(&full));
+    const ss_stored_tensor *t =
+        w.name && n->checkpoint ? ss_checkpoint_find(n->checkpoint, w.name) : NULL;
+    if (!t)
+        return w.name ? values : NULL;
+    const ss_stored_tensor **used = ss_grow(n->used, &n->cap_used, n->n_used + 1, sizeof *used);
+    if (!used) {
+        out_of_memory(n);
+        return NULL;
+    }
+    n->used = used;
+    n->used[n->n_used++] = t;
+    const int misshapen = n->misshapen.n;
+    fill_weight(n, &w, t);
+    if (n->err.code != SS_OK || n->misshapen.n > misshapen)
+        return NULL;
+    const void *data = ss_weight_data(&w, &e);
+    if (data)
+        ss_values_to_f32(w.dtype, data, (size_t)ss_shape_numel(shape), values);
+    else
+        ss_net_fail(n, e.code, "%s", e.msg);
+    ss_weight_unload(&w);
+    *stored = data;
+    return data ? values : NULL;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp((*(const ss_stored_tensor *const *)a)->name,

@@ -90,6 +90,11 @@ void ss_net_inner(ss_net *n, ss_module *m, const ss_module *owner, ss_inner kind
  * projections of attention blocks before version 0.18 are found too. */
 ss_weight *ss_net_weight(ss_net *n, const ss_module *m, const char *name, ss_shape shape);
 
+/* Makes the buffer NAME of a module, values that no training changes: as f32, those of the
+ * checkpoint if it has them, *stored then; else the caller fills them. Lives as long as the net;
+ * NULL after a failure. */
+float *ss_net_buffer(ss_net *n, const ss_module *m, const char *name, ss_shape shape, bool *stored);
+
 /* Ends building. An error lists what was asked for and is not there, and what is there and was not
  * asked for. */
 ss_code ss_net_finish(ss_net *n, ss_err *e);

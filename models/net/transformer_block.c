@@ -4,12 +4,17 @@
  *   h = h + attn2(norm2(h), context)          cross-attention, or self-attention once more
  *   h = h + ff(norm3(h))                      ff(z) = net.2(geglu(net.0.proj(z)))
  *
+ * With positions, pos_embed adds pe to what norm1 and norm2 give:
+ *
+ *   pe[t][2i] = sin(t f_i), pe[t][2i+1] = cos(t f_i), f_i = exp(-2i ln(10000) / width)
+ *
  * The residual stream h is not normalised: it may grow from block to block, and the port
  * `residual` of attn1, attn2 and ff shows it after each addition.
  */
 #include "models/net/transformer_block.h"
 
 #include "models/net/attention.h"
+#include "models/net/positions.h"
 
 /* FeedForward with GEGLU: [N][T][width] -> [N][T][width] through 4 width */
 typedef struct {
@@ -22,6 +27,7 @@ struct ss_transformer_block {
     ss_layer_norm_layer *norm1, *norm2, *norm3;
     ss_attention_layer *attn1, *attn2;
     feed_forward *ff;
+    ss_positions *pos_embed; /* or NULL */
     bool only_cross, double_self;
 };
 
@@ -62,6 +68,8 @@ ss_transformer_block *ss_transformer_block_new(ss_net *n, const ss_module *paren
     b->only_cross = s->only_cross;
     b->double_self = s->double_self;
     ss_net_module(n, &b->m, parent, "BasicTransformerBlock", "transformer_blocks.%d", index);
+    if (s->positions)
+        b->pos_embed = ss_positions_new(n, &b->m, "pos_embed", s->positions, width);
     b->norm1 = ss_layer_norm_layer_new(n, &b->m, "norm1", width);
     attention.context = s->only_cross ? s->context : 0;
     b->attn1 = ss_attention_layer_new(n, &b->m, "attn1", -1, &attention);
@@ -88,11 +96,15 @@ ss_tensor *ss_transformer_block_run(ss_ctx *c, const ss_transformer_block *b, ss
 
     ss_enter(c, &b->m, h);
     z = ss_layer_norm_layer_run(c, b->norm1, h);
+    if (b->pos_embed)
+        ss_set(&z, ss_positions_run(c, b->pos_embed, z));
     /* The mask of the context does not reach attn1, cross or not, as in the reference. */
     ss_set(&z, ss_attention_layer_run(c, b->attn1, z, b->only_cross ? context : NULL, NULL));
     add_to_stream(c, &h, z, ss_attention_layer_module(b->attn1));
 
     z = ss_layer_norm_layer_run(c, b->norm2, h);
+    if (b->pos_embed)
+        ss_set(&z, ss_positions_run(c, b->pos_embed, z));
     ss_set(&z, ss_attention_layer_run(c, b->attn2, z, b->double_self ? NULL : context,
                                       b->double_self ? NULL : mask));
     add_to_stream(c, &h, z, ss_attention_layer_module(b->attn2));

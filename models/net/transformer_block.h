@@ -10,6 +10,7 @@ typedef struct {
     int context;      /* width of the context */
     bool only_cross;  /* the first attention looks at the context too */
     bool double_self; /* the second looks at the stream, as the first */
+    int positions;    /* tokens of a row know their place by sinusoids, up to so many; 0: not */
     bool upcast;      /* attention.h */
 } ss_transformer_block_spec;
 

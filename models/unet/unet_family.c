@@ -27,7 +27,7 @@ static ss_code read_conditional(ss_json *j, void **config, ss_err *e)
     return read_config(j, true, config, e);
 }
 
-static void info(const void *config, ss_network_info *i)
+void ss_unet_family_info(const void *config, ss_network_info *i)
 {
     const ss_unet_config *u = config;
 
@@ -45,18 +45,18 @@ static void info(const void *config, ss_network_info *i)
     };
 }
 
-static void *build(ss_net *n, const void *config)
+void *ss_unet_family_build(ss_net *n, const void *config)
 {
     return ss_unet_new(n, config);
 }
 
-static ss_tensor *run(ss_ctx *c, const void *network, const ss_tensor *x, const float *timesteps,
-                      const ss_condition *cond)
+ss_tensor *ss_unet_family_run(ss_ctx *c, const void *network, const ss_tensor *x,
+                              const float *timesteps, const ss_condition *cond)
 {
     return ss_unet_run(c, network, x, timesteps, cond);
 }
 
-static void structure(const void *config, ss_structure_list *l)
+void ss_unet_family_structure(const void *config, ss_structure_list *l)
 {
     ss_unet_structure(config, l);
 }
@@ -66,10 +66,10 @@ const ss_family ss_unet2d_family = {
     .folder = "unet",
     .role = SS_DENOISER,
     .read = read_plain,
-    .info = info,
-    .build = build,
-    .run = run,
-    .structure = structure,
+    .info = ss_unet_family_info,
+    .build = ss_unet_family_build,
+    .run = ss_unet_family_run,
+    .structure = ss_unet_family_structure,
 };
 
 const ss_family ss_unet2d_condition_family = {
@@ -77,8 +77,8 @@ const ss_family ss_unet2d_condition_family = {
     .folder = "unet",
     .role = SS_DENOISER,
     .read = read_conditional,
-    .info = info,
-    .build = build,
-    .run = run,
-    .structure = structure,
+    .info = ss_unet_family_info,
+    .build = ss_unet_family_build,
+    .run = ss_unet_family_run,
+    .structure = ss_unet_family_structure,
 };

@@ -4,6 +4,13 @@
 
 #include "models/net/family.h"
 
+/* The functions of every family whose configuration is, or begins with, a ss_unet_config. */
+void ss_unet_family_info(const void *config, ss_network_info *info);
+void *ss_unet_family_build(ss_net *n, const void *config);
+ss_tensor *ss_unet_family_run(ss_ctx *c, const void *network, const ss_tensor *x,
+                              const float *timesteps, const ss_condition *cond);
+void ss_unet_family_structure(const void *config, ss_structure_list *l);
+
 extern const ss_family ss_unet2d_family;           /* UNet2DModel */
 extern const ss_family ss_unet2d_condition_family; /* UNet2DConditionModel */
 
