@@ -214,6 +214,7 @@ extern const cli_command cmd_bisect;
 extern const cli_command cmd_train;
 extern const cli_command cmd_sbs;
 extern const cli_command cmd_score;
+extern const cli_command cmd_video;
 extern const cli_command cmd_selftest;
 
 #endif

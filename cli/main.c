@@ -8,9 +8,9 @@
 #include <string.h>
 
 const cli_command *const cli_commands[] = {
-    &cmd_inspect, &cmd_probe,   &cmd_analyze,  &cmd_report,   &cmd_attn,
-    &cmd_compare, &cmd_convert, &cmd_spectrum, &cmd_generate, &cmd_score,
-    &cmd_sbs,     &cmd_bisect,  &cmd_train,    &cmd_selftest, NULL};
+    &cmd_inspect, &cmd_probe,    &cmd_analyze,  &cmd_report, &cmd_attn, &cmd_compare,
+    &cmd_convert, &cmd_spectrum, &cmd_generate, &cmd_score,  &cmd_sbs,  &cmd_bisect,
+    &cmd_train,   &cmd_video,    &cmd_selftest, NULL};
 
 static void usage(FILE *f)
 {

@@ -11,9 +11,6 @@
 
 static const double FIRST_SIGMA = 0.75, FIRST_WAVE = 4; /* the filter whose half is that wave */
 
-/* Less change than the rounding of bytes makes (1/12) has no spectrum to speak of. */
-static const double LEAST_CHANGE = 1.0 / 12;
-
 typedef struct {
     int T, h, w;
     float *place;       /* [T][h w][2] y and x of each point */
@@ -60,7 +57,7 @@ static ss_code make(work *k, ss_err *e)
 }
 
 /* Follows every pixel of frame `first` to the end of the window; returns how many reach it. */
-static int64_t follow(work *k, const ss_motion *m, int first)
+static int64_t follow(work *k, const ss_movement *m, int first)
 {
     const int64_t n = (int64_t)k->h * k->w;
     int64_t kept = 0;
@@ -207,11 +204,11 @@ static void finish(ss_boiling *b)
             at->change += at->power[f];
             at->fast += 8 * f > b->frames ? at->power[f] : 0;
         }
-        at->share = at->change >= LEAST_CHANGE ? at->fast / at->change : NAN;
+        at->share = at->change >= SS_BOILING_LEAST_CHANGE ? at->fast / at->change : NAN;
     }
 }
 
-ss_code ss_boiling_find(const ss_video *v, const ss_motion *m, ss_boiling *b, ss_err *e)
+ss_code ss_boiling_find(const ss_video *v, const ss_movement *m, ss_boiling *b, ss_err *e)
 {
     const int F = v->size.frames, h = v->size.height, w = v->size.width;
     const int T = F < SS_BOILING_FRAMES ? F : SS_BOILING_FRAMES;

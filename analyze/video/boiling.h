@@ -25,7 +25,10 @@
 #ifndef SS_ANALYZE_VIDEO_BOILING_H
 #define SS_ANALYZE_VIDEO_BOILING_H
 
-#include "analyze/video/motion.h"
+#include "analyze/video/movement.h"
+
+/* Less change than the rounding of bytes makes has no share to speak of: 1/12. */
+#define SS_BOILING_LEAST_CHANGE (1.0 / 12)
 
 enum { SS_BOILING_LEAST = 8, SS_BOILING_FRAMES = 16, SS_BOILING_BANDS = 10 };
 
@@ -43,6 +46,6 @@ typedef struct {
     ss_boiling_band band[SS_BOILING_BANDS];
 } ss_boiling;
 
-ss_code ss_boiling_find(const ss_video *v, const ss_motion *m, ss_boiling *b, ss_err *e);
+ss_code ss_boiling_find(const ss_video *v, const ss_movement *m, ss_boiling *b, ss_err *e);
 
 #endif

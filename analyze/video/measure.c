@@ -36,7 +36,7 @@ void ss_video_measures_release(ss_video_measures *m)
     ss_free(m->second);
     ss_free(m->look);
     ss_free(m->tile);
-    ss_motion_release(&m->motion);
+    ss_movement_release(&m->motion);
     *m = (ss_video_measures){0};
 }
 
@@ -77,7 +77,7 @@ static ss_code measure_seams(const ss_video_options *opt, ss_video_measures *m, 
 static void summarise(ss_video_measures *m)
 {
     const int F = m->size.frames, pairs = F - 1, stride = sizeof *m->look / sizeof(double);
-    const ss_motion *w = &m->motion;
+    const ss_movement *w = &m->motion;
     double *to = m->value;
 
     to[SS_VIDEO_MEAN_DRIFT] = ss_change_trend(&m->look[0].mean, F, stride);
@@ -126,7 +126,7 @@ ss_code ss_video_measure(const ss_video *v, const ss_video_options *opt, ss_vide
     if (rc == SS_OK && F > 1) {
         ss_change_differences(v, m->difference, m->second);
         m->n_tiles = ss_change_tiles(v, m->tile);
-        rc = ss_motion_find(v, &m->motion, e);
+        rc = ss_movement_find(v, &m->motion, e);
         if (rc == SS_OK)
             rc = ss_boiling_find(v, &m->motion, &m->boiling, e);
         if (rc == SS_OK)

@@ -1,4 +1,4 @@
-/* motion.h - how a video moves, by optical flow between its frames (flow.h)
+/* movement.h - how a video moves, by optical flow between its frames (flow.h)
  *
  *   speed     mean |w| of a pair of frames, pixels
  *   top       mean |w| of the 5 % of its pixels that move most
@@ -10,8 +10,8 @@
  *
  * Source: Huang et al. 2024, "VBench", vbench/dynamic_degree.py.
  */
-#ifndef SS_ANALYZE_VIDEO_MOTION_H
-#define SS_ANALYZE_VIDEO_MOTION_H
+#ifndef SS_ANALYZE_VIDEO_MOVEMENT_H
+#define SS_ANALYZE_VIDEO_MOVEMENT_H
 
 #include "base/err.h"
 #include "base/video.h"
@@ -27,12 +27,12 @@ typedef struct {
     double threshold;              /* of top, in pixels */
     int needed;                    /* pairs that have to move */
     int64_t speeds[SS_SPEED_BINS]; /* pixels whose |w| is below 1/4, 1/2, 1, 2 ... 32, and above */
-} ss_motion;
+} ss_movement;
 
-ss_code ss_motion_find(const ss_video *v, ss_motion *m, ss_err *e);
-void ss_motion_release(ss_motion *m); /* {0} is fine */
+ss_code ss_movement_find(const ss_video *v, ss_movement *m, ss_err *e);
+void ss_movement_release(ss_movement *m); /* {0} is fine */
 
 /* "below 0.25", "0.25 to 0.5", ... of the bins of speeds. */
-const char *ss_motion_bin(int bin);
+const char *ss_movement_bin(int bin);
 
 #endif

@@ -1,5 +1,5 @@
-/* motion.c - see motion.h */
-#include "analyze/video/motion.h"
+/* movement.c - see movement.h */
+#include "analyze/video/movement.h"
 
 #include "analyze/math/median.h"
 #include "analyze/video/field.h"
@@ -10,15 +10,15 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-void ss_motion_release(ss_motion *m)
+void ss_movement_release(ss_movement *m)
 {
     ss_free(m->flow);
     ss_free(m->hidden);
     ss_free(m->speed);
-    *m = (ss_motion){0};
+    *m = (ss_movement){0};
 }
 
-const char *ss_motion_bin(int bin)
+const char *ss_movement_bin(int bin)
 {
     static const char *const names[SS_SPEED_BINS] = {"below 0.25", "0.25 to 0.5", "0.5 to 1",
                                                      "1 to 2",     "2 to 4",      "4 to 8",
@@ -37,7 +37,7 @@ static int bin_of(double speed)
 }
 
 /* Numbers of a pair from its flow; size [H W] is room. */
-static void summarise(ss_motion *m, int t, double *size)
+static void summarise(ss_movement *m, int t, double *size)
 {
     const int64_t n = (int64_t)m->height * m->width, top = n / 20 ? n / 20 : 1;
     const float *flow = m->flow + 2 * t * n;
@@ -54,7 +54,7 @@ static void summarise(ss_motion *m, int t, double *size)
 }
 
 /* One pair: both flows, what is hidden, the warping error. */
-static ss_code find_pair(const ss_video *v, ss_motion *m, int t, ss_err *e)
+static ss_code find_pair(const ss_video *v, ss_movement *m, int t, ss_err *e)
 {
     const int h = m->height, w = m->width;
     const ptrdiff_t n = (ptrdiff_t)h * w;
@@ -83,20 +83,20 @@ static ss_code find_pair(const ss_video *v, ss_motion *m, int t, ss_err *e)
     return rc;
 }
 
-ss_code ss_motion_find(const ss_video *v, ss_motion *m, ss_err *e)
+ss_code ss_movement_find(const ss_video *v, ss_movement *m, ss_err *e)
 {
     const int pairs = v->size.frames - 1;
     const size_t n = (size_t)ss_sample_area(v->size), all = n * (size_t)pairs;
     ss_code rc = SS_OK;
 
-    *m = (ss_motion){.pairs = pairs, .height = v->size.height, .width = v->size.width};
+    *m = (ss_movement){.pairs = pairs, .height = v->size.height, .width = v->size.width};
     m->threshold = 6.0 / 256 * (m->height < m->width ? m->height : m->width);
     m->needed = (int)fmax(1, rint(4 * (v->size.frames / 16.0)));
     m->flow = ss_alloc(all, 2 * sizeof *m->flow);
     m->hidden = ss_alloc(all, sizeof *m->hidden);
     m->speed = ss_calloc((size_t)pairs, 6 * sizeof *m->speed);
     if (!m->flow || !m->hidden || !m->speed) {
-        ss_motion_release(m);
+        ss_movement_release(m);
         return ss_no_memory(e, "optical flow");
     }
     m->top = m->speed + pairs;
@@ -110,7 +110,7 @@ ss_code ss_motion_find(const ss_video *v, ss_motion *m, ss_err *e)
         const ss_code found = find_pair(v, m, t, &own);
 
         if (found != SS_OK) {
-#pragma omp critical(ss_motion)
+#pragma omp critical(ss_movement)
             {
                 rc = found;
                 if (e)
@@ -123,6 +123,6 @@ ss_code ss_motion_find(const ss_video *v, ss_motion *m, ss_err *e)
     for (size_t i = 0; i < all; i++)
         m->speeds[bin_of(hypot(m->flow[2 * i], m->flow[2 * i + 1]))]++;
     if (rc != SS_OK)
-        ss_motion_release(m);
+        ss_movement_release(m);
     return rc;
 }

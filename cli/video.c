@@ -1,0 +1,227 @@
+/* video.c - `sigmascope video`: how videos move, flicker, boil, jump and drift */
+#include "analyze/math/frechet.h"
+#include "analyze/video/set.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/tables.h"
+#include "models/file/npy.h"
+#include "probe/videos.h"
+
+#include <limits.h>
+#include <string.h>
+
+enum { OPT_FRAMES = 1, OPT_SEEN, OPT_WINDOW, OPT_OVERLAP, OPT_TOP };
+enum { ROWS = 20 }; /* default of --top */
+
+static const cli_option options[] = {
+    {OPT_FRAMES, "frames", "N",
+     "pictures are strips of N frames from left to right, a video each (default: a picture is a "
+     "frame; generate.json says it itself)"},
+    {OPT_SEEN, "seen", NULL,
+     "of run files what networks were given (default: what they made of it)"},
+    {OPT_WINDOW, "window", "N",
+     "videos are made of windows of N frames: frames where one ends are compared with others"},
+    {OPT_OVERLAP, "overlap", "M", "frames that a window shares with the one before (default 0)"},
+    {OPT_TOP, "top", "N", "at most N rows a table (default 20, with --json all)"},
+    {0},
+};
+
+typedef struct {
+    ss_videos_options from;
+    ss_video_options opt;
+    int top;
+    cli_tables out;
+} request;
+
+/* Measures the videos one by one. */
+static ss_code measure_all(const ss_videos *l, const ss_video_options *opt, ss_video_set *s,
+                           ss_err *e)
+{
+    ss_progress progress;
+    ss_code rc = SS_OK;
+
+    if (!(s->video = ss_calloc((size_t)l->n + 1, sizeof *s->video)))
+        return ss_no_memory(e, "videos");
+    ss_progress_begin(&progress, "video", l->n);
+    for (int i = 0; i < l->n && rc == SS_OK; i++) {
+        ss_measured_video *to = &s->video[i];
+        ss_video v;
+
+        *to = (ss_measured_video){
+            .model = l->entry[i].model, .stage = l->entry[i].stage, .name = l->entry[i].name};
+        s->n = i + 1;
+        if ((rc = ss_videos_read(l, i, &v, e)) != SS_OK)
+            break;
+        rc = ss_video_measure(&v, opt, &to->m, e);
+        ss_video_measures_shrink(&to->m);
+        ss_video_release(&v);
+        ss_progress_step(&progress, i + 1, "");
+    }
+    ss_progress_end(&progress);
+    return rc;
+}
+
+static ss_code show_table(request *q, ss_code rc, ss_table *t, ss_err *e)
+{
+    if (rc != SS_OK)
+        return rc;
+    ss_table_spread(t, q->top);
+    return cli_show(&q->out, t, e);
+}
+
+static ss_code show(request *q, const ss_video_set *s, ss_err *e)
+{
+    const bool groups = q->out.json || s->n_groups < s->n;
+    ss_table t;
+    ss_code rc = show_table(q, ss_video_change_table(s, false, &t, e), &t, e);
+
+    if (rc == SS_OK)
+        rc = show_table(q, ss_video_motion_table(s, false, &t, e), &t, e);
+    if (rc == SS_OK)
+        rc = show_table(q, ss_video_seam_table(s, false, &t, e), &t, e);
+    if (rc == SS_OK)
+        rc = show_table(q, ss_video_boiling_table(s, &t, e), &t, e);
+    if (rc == SS_OK && groups)
+        rc = show_table(q, ss_video_change_table(s, true, &t, e), &t, e);
+    if (rc == SS_OK && groups)
+        rc = show_table(q, ss_video_motion_table(s, true, &t, e), &t, e);
+    if (rc == SS_OK && groups)
+        rc = show_table(q, ss_video_seam_table(s, true, &t, e), &t, e);
+    if (rc == SS_OK && (q->out.json || s->n_comparisons))
+        rc = show_table(q, ss_video_comparison_table(s, &t, e), &t, e);
+    return rc;
+}
+
+static ss_code run_videos(request *q, char *const *paths, int n, ss_err *e)
+{
+    ss_videos *l = NULL;
+    ss_video_set s = {0};
+    ss_code rc = SS_OK;
+
+    for (int i = 0; i < n && rc == SS_OK; i++)
+        rc = ss_videos_find(&l, paths[i], &q->from, e);
+    if (rc == SS_OK)
+        rc = measure_all(l, &q->opt, &s, e);
+    if (rc == SS_OK)
+        rc = ss_video_set_compare(&s, &q->opt, e);
+    if (rc == SS_OK)
+        rc = show(q, &s, e);
+    ss_video_set_release(&s);
+    ss_videos_free(l);
+    return rc;
+}
+
+/* Reads features [videos][features] and fits a normal distribution to them. */
+static ss_code read_features(const char *file, int64_t *rows, ss_gaussian *g, ss_err *e)
+{
+    ss_array a;
+    ss_code rc = ss_array_load_f32(file, &a, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if (a.rank != 2 || a.dim[0] < 2 || a.dim[1] < 1 || a.dim[1] > 1 << 13)
+        rc = ss_fail(e, SS_SHAPE,
+                     "%s: expected an array [videos, features] of 2 videos or more and 1 to 8192 "
+                     "features, it has %d sides%s",
+                     file, a.rank, a.rank == 2 ? " of other sizes" : "");
+    else if ((rc = ss_gaussian_of(a.values, a.dim[0], (int)a.dim[1], NULL, g, e)) != SS_OK)
+        ss_fail_prefix(e, "%s", file);
+    *rows = a.dim[0];
+    ss_array_release(&a);
+    return rc;
+}
+
+/* `video fvd A B`: the distance of two files of features. */
+static ss_code run_distance(request *q, char *const *files, ss_err *e)
+{
+    ss_gaussian a = {0}, b = {0};
+    int64_t n[2];
+    double distance = 0;
+    ss_table t;
+    ss_code rc = read_features(files[0], &n[0], &a, e);
+
+    if (rc == SS_OK)
+        rc = read_features(files[1], &n[1], &b, e);
+    if (rc == SS_OK)
+        rc = ss_frechet_distance(&a, &b, &distance, e);
+    if (rc == SS_OK)
+        rc = ss_table_init(&t, "Frechet distance", e);
+    if (rc == SS_OK) {
+        ss_table_column(&t, "A", SS_COL_TEXT, NULL);
+        ss_table_column(&t, "B", SS_COL_TEXT, NULL);
+        ss_table_column(&t, "features", SS_COL_NUMBER, "%.0f");
+        ss_table_column(&t, "videos A", SS_COL_NUMBER, "%.0f");
+        ss_table_column(&t, "videos B", SS_COL_NUMBER, "%.0f");
+        ss_table_column(&t, "distance", SS_COL_NUMBER, "%.6g");
+        if (n[0] <= a.n || n[1] <= a.n)
+            ss_table_note(&t, "fewer videos than features: the distance is too large, by about a "
+                              "constant / videos; compare it with others of as many videos only");
+        ss_table_row(&t);
+        ss_table_text(&t, files[0]);
+        ss_table_text(&t, files[1]);
+        ss_table_number(&t, a.n);
+        ss_table_number(&t, (double)n[0]);
+        ss_table_number(&t, (double)n[1]);
+        ss_table_number(&t, distance);
+        rc = cli_show(&q->out, &t, e);
+    }
+    ss_gaussian_release(&a);
+    ss_gaussian_release(&b);
+    return rc;
+}
+
+static int run(const cli_command *cmd, int argc, char **argv)
+{
+    request q = {.top = -1};
+    cli_parser p;
+    ss_err e = {0};
+    int id;
+    ss_code rc;
+
+    cli_begin(&p, cmd, argc, argv);
+    while ((id = cli_next(&p)) != CLI_END) {
+        switch (id) {
+        case OPT_FRAMES: cli_count(&p, 1, SS_VIDEO_MAX_FRAMES, &q.from.frames); break;
+        case OPT_SEEN: q.from.inputs = true; break;
+        case OPT_WINDOW: cli_count(&p, 1, SS_VIDEO_MAX_FRAMES, &q.opt.window); break;
+        case OPT_OVERLAP: cli_count(&p, 0, SS_VIDEO_MAX_FRAMES, &q.opt.overlap); break;
+        case OPT_TOP: cli_count(&p, 1, INT_MAX, &q.top); break;
+        }
+    }
+    if (!p.stop && q.opt.overlap && q.opt.overlap >= q.opt.window)
+        cli_usage(&p, "--overlap M needs --window N with N over M");
+    if (cli_stop(&p, 1, -1))
+        return p.status;
+    q.opt.seed = p.common.seed;
+    q.out.json = p.common.json;
+    if (q.top < 0)
+        q.top = q.out.json ? INT_MAX : ROWS;
+    if (strcmp(p.operands[0], "fvd") == 0) {
+        if (p.n_operands != 3)
+            return cli_usage(&p, "fvd takes two files of features");
+        rc = run_distance(&q, p.operands + 1, &e);
+    } else {
+        rc = run_videos(&q, p.operands, p.n_operands, &e);
+    }
+    rc = cli_show_end(&q.out, rc, &e);
+    return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
+}
+
+const cli_command cmd_video = {
+    "video",
+    "FRAMES|RUN.h5...",
+    "flicker, boiling, seams, motion and drift of videos",
+    "FRAMES is a folder of PNG frames, numbered, or of such folders; a folder of strips, with\n"
+    "--frames N; or a folder that `generate` wrote, whose models are compared sample by sample. "
+    "Of\n"
+    "RUN.h5 it takes what a network of videos made of its inputs. Prints, by video and by model:\n"
+    "how frames differ and drift; how they move, by our own optical flow; how what should stay "
+    "the\n"
+    "same along the motion boils; and whether frames change more where windows meet.\n"
+    "\n"
+    "`sigmascope video fvd A B` prints the Frechet distance of two files of features, an array\n"
+    "[videos, features] as NAME.npy or FILE#NAME of a safetensors file: with those of I3D, FVD.",
+    options,
+    CLI_JSON | CLI_SEED | CLI_PROGRESS,
+    run,
+};
