@@ -6,6 +6,7 @@
 #include "models/unet/unet_family.h"
 #include "models/vae/vae_family.h"
 #include "models/video/unet_motion_family.h"
+#include "models/video/video_family.h"
 
 #include <string.h>
 
@@ -14,6 +15,7 @@ static const ss_family *const families[] = {
     &ss_vae_temporal_family, &ss_clip_text_family,        &ss_clip_projection_family,
     &ss_clip_family,         &ss_t5_encoder_family,       &ss_t5_conditional_family,
     &ss_umt5_encoder_family, &ss_umt5_conditional_family, &ss_unet_motion_family,
+    &ss_unet3d_family,
 };
 
 enum { N_FAMILIES = sizeof families / sizeof *families };

@@ -198,7 +198,7 @@ static void test_reads_what_pytorch_reads(void **state)
     }
     json_decref(all);
     print_message("%d modules of %d networks\n", modules, networks);
-    assert_int_equal(networks, 45);
+    assert_int_equal(networks, 48);
     assert_true(modules > 1000);
 }
 

@@ -1,9 +1,8 @@
 /* unet_layout.h - the levels of a UNet, from the part of a config.json that lays them out
  *
- *   ss_unet_layout l = {...};                          // what the class fixes
- *   ss_layout_read_channels(j, &l, defaults);          // first: says how many levels there are
- *   ss_layout_read_types(j, u, key, names, &l, find, l.down);
- *   ss_layout_apply(u, &l, scale_shift);               // fills u's blocks, attention excepted
+ * A class fills an ss_unet_layout: first by ss_layout_read_channels, which says how many levels
+ * there are, then by ss_layout_read_types and its own options. ss_layout_apply fills the blocks of
+ * the configuration by it, their attention excepted.
  */
 #ifndef SS_MODELS_UNET_LAYOUT_H
 #define SS_MODELS_UNET_LAYOUT_H

@@ -132,7 +132,8 @@ static ss_place place_of(const char *path)
     return strncmp(path, "down_blocks.", 12) == 0 ? SS_PLACE_ENCODER
            : strncmp(path, "mid_block", 9) == 0   ? SS_PLACE_MIDDLE
            : strncmp(path, "up_blocks.", 10) == 0 ? SS_PLACE_DECODER
-           : strcmp(path, "conv_in") == 0         ? SS_PLACE_INPUT
+           : strcmp(path, "conv_in") == 0 || strncmp(path, "transformer_in", 14) == 0
+               ? SS_PLACE_INPUT
            : !*path || strncmp(path, "conv_out", 8) == 0 || strcmp(path, "image_sum") == 0
                ? SS_PLACE_OUTPUT
                : SS_PLACE_EMBEDDINGS;
@@ -230,14 +231,23 @@ static void look_at_logits(walk *w, const ss_module *m)
         add(w, parent_is(w, m, "BasicTransformerBlock") ? &upcast_key : &upcast_none, stored->path);
 }
 
+/* True for the attention of a transformer block that looks at the text. */
+static bool sees_text(const walk *w, const ss_module *m)
+{
+    const ss_module *block = w->l->modules[m->parent];
+
+    if (!w->u->text_in || parent_is(w, block, "TransformerTemporalModel"))
+        return false;
+    return strcmp(ss_structure_own_name(w->l, m), "attn2") == 0 || level_of(w, m->path)->only_cross;
+}
+
 static void look_at_attention(walk *w, const ss_module *m)
 {
     const ss_block_spec *s = level_of(w, m->path);
 
     look_at_logits(w, m);
     if (parent_is(w, m, "BasicTransformerBlock")) {
-        if (w->u->text_in &&
-            (strcmp(ss_structure_own_name(w->l, m), "attn2") == 0 || s->only_cross)) {
+        if (sees_text(w, m)) {
             add_child(w, &text_cross, m, "to_k");
             add_child(w, &text_cross, m, "to_v");
         }
@@ -323,8 +333,10 @@ static void look_at_module(walk *w, const ss_module *m)
         look_at_attention(w, m);
     else if (is_kind(m, "AttentionPooling"))
         look_at_logits(w, m);
-    else if (is_kind(m, "Transformer2DModel"))
+    else if (is_kind(m, "Transformer2DModel") || is_kind(m, "TransformerTemporalModel"))
         look_at_transformer(w, m);
+    else if (is_kind(m, "TemporalConvLayer"))
+        look_at_sum(w, m, 1, &sum_plain);
     else if (is_kind(m, "GEGLU"))
         add(w, &geglu, m->path);
     else if ((is_kind(m, "Downsample2D") || is_kind(m, "Upsample2D")) && child(w, m, "conv"))
@@ -347,7 +359,7 @@ static bool ends_in(const char *text, const char *end)
 static bool is_end(const char *path)
 {
     return strcmp(path, "conv_out") == 0 || ends_in(path, ".conv2") || ends_in(path, ".proj_out") ||
-           ends_in(path, ".to_out.0") || ends_in(path, ".ff.net.2");
+           ends_in(path, ".to_out.0") || ends_in(path, ".ff.net.2") || ends_in(path, ".conv4.3");
 }
 
 static void look_at_weights(walk *w)

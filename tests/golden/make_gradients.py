@@ -7,6 +7,8 @@ Cases are those of make_unets.py, with the weights and inputs that lie in tests/
 2.x computes in float64; the loss is mean((answer - target)^2) with a normal target, seed 0. Stored as
 F32: loss [1], target [N,C,H,W] and, under the name of each parameter, its gradient. A parameter
 without one (what a config has but its computation does not use, and fixed frequencies) is left out.
+Of the networks for videos (make_video_unets.py) target is [N,F,C,H,W], and of a gradient of more than
+256 values the values floor(k numel / 256).
 """
 import argparse
 import os
@@ -16,8 +18,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import make_unets
+import make_video_unets
 
-CASES = ["attn", "scale-shift-attn-groups", "tables", "fashion", "if-2", "sdxl"]
+CASES = ["attn", "scale-shift-attn-groups", "tables", "fashion", "if-2", "sdxl", "video-3d"]
+SAMPLES = 256
 
 
 def load(folder):
@@ -29,13 +33,22 @@ def load(folder):
     return weights
 
 
+def options_of(name):
+    return make_unets.CASES.get(name) or make_video_unets.CASES[name]
+
+
+def sampled(g):
+    n = g.numel()
+    return g.reshape(-1)[torch.arange(SAMPLES) * n // SAMPLES] if n > SAMPLES else g
+
+
 def inputs(name, folder):
     given = {}
     with safe_open(os.path.join(folder, "golden.safetensors"), "pt") as f:
         for key in f.keys():
             if ":" not in key and key != "out":
                 given[key] = f.get_tensor(key)
-    options = make_unets.CASES[name][1]
+    options = options_of(name)[1]
     if options.get("num_class_embeds"):
         given["class_labels"] = given["class_labels"].long()
     if options.get("time_embedding_type") == "learned":
@@ -45,20 +58,23 @@ def inputs(name, folder):
 
 def make(name, out):
     folder = os.path.join(make_unets.HERE, "unets", name)
-    cls, options = make_unets.CASES[name][:2]
+    cls, options = options_of(name)[:2]
+    video = name not in make_unets.CASES
     model = cls(**options).eval().double()
     model.load_state_dict(load(folder))
-    model.time_proj.register_forward_hook(lambda module, x, y: y.double())
+    for path, module in model.named_modules():
+        if path.endswith("time_proj"):
+            module.register_forward_hook(lambda module, x, y: y.double())
     given = inputs(name, folder)
     torch.manual_seed(0)
-    answer = make_unets.call(model, given)
+    answer = (make_video_unets if video else make_unets).call(model, given)
     target = torch.randn(answer.shape).double()
     loss = (answer - target).square().mean()
     loss.backward()
     tensors = {"loss": loss.detach().reshape(1), "target": target}
     for key, p in model.named_parameters():
         if p.grad is not None:
-            tensors[key] = p.grad
+            tensors[key] = sampled(p.grad) if video else p.grad
     path = os.path.join(out, name + ".safetensors")
     save_file({k: v.float().contiguous() for k, v in tensors.items()}, path,
               metadata={"torch": torch.__version__, "seed": "0"})

@@ -28,17 +28,21 @@ import subprocess
 import tempfile
 
 import torch
-from diffusers import UNet2DConditionModel, UNet2DModel
+import diffusers
 from safetensors.torch import load_file
 from torch import nn
 
-from make_unets import call, make_inputs, randomise
+import make_unets
+import make_video_unets
+from make_unets import make_inputs, randomise
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FACTOR = 1000
-BLOCKS = ("ResnetBlock2D", "Attention", "Transformer2DModel", "Downsample2D", "Upsample2D",
-          "BasicTransformerBlock")
-ENDS = {"ResnetBlock2D": "conv2", "Attention": "to_out.0", "Transformer2DModel": "proj_out"}
+TRANSFORMERS = ("Transformer2DModel", "TransformerTemporalModel")
+BLOCKS = TRANSFORMERS + ("ResnetBlock2D", "Attention", "Downsample2D", "Upsample2D",
+                         "BasicTransformerBlock", "TemporalConvLayer")
+ENDS = {"ResnetBlock2D": "conv2", "Attention": "to_out.0", "Transformer2DModel": "proj_out",
+        "TransformerTemporalModel": "proj_out", "TemporalConvLayer": "conv4.3"}
 TEXT = ("to_k", "to_v", "add_k_proj", "add_v_proj", "encoder_hid_proj")
 
 
@@ -46,11 +50,16 @@ def kind(module):
     return type(module).__name__
 
 
+def call(model, given):
+    videos = given["x"].ndim == 5
+    return (make_video_unets if videos else make_unets).call(model, given)
+
+
 def sizes(model, given, hook=None):
     """The norm of the input of every convolution and linear layer, with a hook of a source."""
     seen, hooks = {}, [hook] if hook else []
     for name, module in model.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
+        if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.Linear)):
             def see(_, args, name=name):
                 seen[name] = float(args[0].double().norm())
             hooks.append(module.register_forward_pre_hook(see))
@@ -89,7 +98,9 @@ def output(model, module, given, hook=None):
 
 def look(model, given):
     model = model.double()
-    model.time_proj.register_forward_hook(lambda module, x, y: y.double())
+    for name, module in model.named_modules():
+        if name.endswith("time_proj"):
+            module.register_forward_hook(lambda module, x, y: y.double())
     given = {k: v.double() if v.is_floating_point() else v for k, v in given.items()}
     found = {k: set() for k in ("stream", "text", "embedding", "picture", "undivided")}
     sums, modules, base = 0, dict(model.named_modules()), sizes(model, given)
@@ -110,7 +121,7 @@ def look(model, given):
         collect("stream", enlarge_input(module), inside)
         if kind(module) == "ResnetBlock2D":
             collect("embedding", enlarge_input(module, 1, "temb"), inside)
-        if kind(module) == "Transformer2DModel" and len(module.transformer_blocks):
+        if kind(module) in TRANSFORMERS and len(module.transformer_blocks):
             collect("stream", enlarge_output(module.transformer_blocks[-1]),
                     lambda x: x == name + ".proj_out")
         if kind(module) not in ENDS:
@@ -136,7 +147,7 @@ def look(model, given):
 
 
 def class_of(config):
-    return UNet2DModel if config["_class_name"] == "UNet2DModel" else UNet2DConditionModel
+    return getattr(diffusers, config["_class_name"])
 
 
 def golden_case(folder):
@@ -145,7 +156,8 @@ def golden_case(folder):
     model = class_of(config).from_pretrained(folder).eval()
     g = load_file(folder + "/golden.safetensors")
     given = {k: g[k] for k in ("x", "timesteps", "class_labels", "encoder_hidden_states",
-                               "attention_mask", "text_embeds", "time_ids", "timestep_cond") if k in g}
+                               "attention_mask", "text_embeds", "time_ids", "timestep_cond",
+                               "added_time_ids") if k in g}
     if "class_labels" in given and config.get("num_class_embeds") and given["class_labels"].ndim == 1:
         given["class_labels"] = given["class_labels"].long()
     if config.get("time_embedding_type") == "learned":

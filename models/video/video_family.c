@@ -1,0 +1,29 @@
+/* video_family.c - see video_family.h */
+#include "models/video/video_family.h"
+
+#include "base/mem.h"
+#include "models/unet/unet_family.h"
+#include "models/video/unet3d_config.h"
+
+static ss_code read_3d(ss_json *j, void **config, ss_err *e)
+{
+    ss_unet_config *u = ss_calloc(1, sizeof *u);
+    const ss_code rc = u ? ss_unet3d_config_read(j, u, e) : ss_no_memory(e, j->name);
+
+    if (rc == SS_OK)
+        *config = u;
+    else
+        ss_free(u);
+    return rc;
+}
+
+const ss_family ss_unet3d_family = {
+    .class_name = SS_UNET_3D,
+    .folder = "unet",
+    .role = SS_DENOISER,
+    .read = read_3d,
+    .info = ss_unet_family_info,
+    .build = ss_unet_family_build,
+    .run = ss_unet_family_run,
+    .structure = ss_unet_family_structure,
+};
