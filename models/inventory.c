@@ -63,7 +63,12 @@ static void list_dtypes(ss_table *t, ss_weight *const *w, int n)
 static void list_conditions(ss_table *t, const ss_model_info *a)
 {
     const ss_condition_needs *k = &a->net.needs;
+    char reference[80] = "";
 
+    if (k->reference_channels)
+        snprintf(reference, sizeof reference,
+                 ": %lld of reference frames, and a mask, 1 where there is one",
+                 (long long)k->reference_channels);
     if (k->table_classes)
         property(t, "condition",
                  "--class 0..%lld through cross-attention, or --prompt-embeds "
@@ -81,9 +86,9 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
     if (k->guidance_width)
         property(t, "condition", "--guidance-embed W, or none: a scale of guidance");
     if (k->concat_channels)
-        property(t, "condition", "--concat [N,%lld,H,W], after the picture's %lld channels",
-                 (long long)k->concat_channels,
-                 (long long)(a->net.in_channels - k->concat_channels));
+        property(t, "condition", "--concat [N,%lld,%sH,W], after the picture's %lld channels%s",
+                 (long long)k->concat_channels, a->net.sample_frames ? "F," : "",
+                 (long long)(a->net.in_channels - k->concat_channels), reference);
     if (k->added_width)
         property(t, "condition", "--text-embeds and --time-ids, together %lld wide",
                  (long long)k->added_width);
@@ -161,7 +166,7 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
 {
     const ss_model_info *a = ss_model_about(m);
     const ss_checkpoint *k = ss_model_checkpoint(m);
-    char remedies[256];
+    char remedies[256], motion[512];
     int n_weights, n_modules, n_inner = 0;
     ss_weight *const *w = ss_model_weights(m, &n_weights);
     ss_code rc = ss_table_init(t, "model", e);
@@ -192,6 +197,8 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
         property(t, "note", "%s", ss_checkpoint_note(k, i));
     if (*ss_remedies_text(a->net.remedies, remedies, sizeof remedies))
         property(t, "remedies", "%s", remedies);
+    if (a->net.motion && *ss_motion_text(a->net.motion, motion, sizeof motion))
+        property(t, "motion", "%s", motion);
     return a->role == SS_DENOISER ? add_schedule(a, t, e) : SS_OK;
 }
 

@@ -57,6 +57,8 @@ static int64_t concat_channels(const ss_network_info *net, const char *scheduler
 {
     const int64_t in = net->in_channels, out = net->out_channels;
 
+    if (net->needs.reference_channels)
+        return net->needs.reference_channels + 1;
     if (in > out)
         return in - out;
     return in == out && out % 2 == 0 && has_learned_variance(scheduler) ? in - out / 2 : 0;
@@ -555,6 +557,15 @@ bool ss_model_embed(ss_ctx *c, const ss_model *m, const ss_text_tokens *tokens,
                     ss_text_states *states)
 {
     return m->family->embed(c, m->network, tokens, states);
+}
+
+ss_code ss_model_extend(ss_model *m, const ss_extension *x, ss_err *e)
+{
+    if (m->family->extend)
+        return m->family->extend(m->config, x, e);
+    return x->kind ? ss_fail(e, SS_USAGE, "%s has no positions of frames that could be extended",
+                             m->path)
+                   : SS_OK;
 }
 
 void ss_model_structure(const ss_model *m, ss_structure_list *l)

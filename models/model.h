@@ -94,6 +94,10 @@ void ss_model_structure(const ss_model *m, ss_structure_list *l);
  * class in it, is SS_USAGE. */
 ss_code ss_model_class_embedding(const ss_model *m, int64_t k, float *out, ss_err *e);
 
+/* Sets how positions of frames are extended beyond the trained number, from the next forward pass
+ * on. SS_USAGE where the network has none that can be; SS_EXTEND_NONE is always fine. */
+ss_code ss_model_extend(ss_model *m, const ss_extension *x, ss_err *e);
+
 /* Makes the parameters' tensors in a context. A model is bound to one context at a time; binding it
  * again moves the parameters. */
 ss_code ss_model_bind(ss_model *m, ss_ctx *c, ss_err *e);

@@ -35,7 +35,9 @@ typedef struct {
     int64_t time_id_width;  /* width of each embedded time_id (SDXL: 256) */
     int64_t table_classes; /* classes in class_embeddings.safetensors; the last is the null class */
     int64_t table_tokens;  /* tokens of each of these, of text_width */
-    int64_t concat_channels; /* input channels after those of the picture */
+    int64_t concat_channels;    /* input channels after those of the picture */
+    int64_t reference_channels; /* so many of these are a reference frame, and the one after them is
+                                   a mask, 1 where there is such a frame; zeros elsewhere */
 } ss_condition_needs;
 
 #endif

@@ -19,6 +19,8 @@
 
 #include "models/net/condition.h"
 #include "models/net/loader.h"
+#include "models/net/motion_config.h"
+#include "models/net/rotary.h"
 #include "models/net/structure_list.h"
 #include "models/net/text_states.h"
 
@@ -36,7 +38,8 @@ typedef struct {
     bool like_stable_diffusion; /* takes a text and latents of four channels, as Stable Diffusion
                                    does */
     ss_condition_needs needs;
-    const ss_remedies *remedies; /* all zero where there are none */
+    const ss_remedies *remedies;    /* all zero where there are none */
+    const ss_motion_config *motion; /* NULL where the family has no motion blocks; frames 0: none */
 
     int64_t latent_channels; /* of a VAE */
     int64_t latent_factor;   /* pictures are this much higher and wider than its latents */
@@ -73,6 +76,9 @@ typedef struct {
     /* Adds what lets activations grow to l, which has the network's modules and weights; NULL where
      * the family has no such list. */
     void (*structure)(const void *config, ss_structure_list *l);
+    /* Sets how positions of frames are extended beyond the trained number (rotary.h); the built
+     * network obeys. SS_USAGE where it has none. NULL: the family has none. */
+    ss_code (*extend)(void *config, const ss_extension *x, ss_err *e);
 } ss_family;
 
 #endif

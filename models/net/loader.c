@@ -31,6 +31,7 @@ struct ss_net {
     const ss_module *last; /* the module whose weight had last_fan_in */
     int64_t last_fan_in;
     const ss_remedies *remedies;
+    bool zero; /* parameters are made zero, not by init */
     const char *config_name;
     ss_err err; /* the first failure */
 
@@ -87,6 +88,11 @@ void ss_net_set_remedies(ss_net *n, const ss_remedies *r)
 const ss_remedies *ss_net_remedies(const ss_net *n)
 {
     return n->remedies;
+}
+
+void ss_net_begin_zero(ss_net *n, bool on)
+{
+    n->zero = on;
 }
 
 void ss_net_ignore(ss_net *n, const char *const *globs, int n_globs)
@@ -201,6 +207,7 @@ void ss_net_module(ss_net *n, ss_module *m, const ss_module *parent, const char 
     m->kind = kind;
     m->id = (int)n->n_modules;
     m->parent = parent ? parent->id : -1;
+    m->limit = n->remedies->clamp;
     n->modules[n->n_modules++] = m;
 }
 
@@ -319,8 +326,10 @@ static void make_weight(ss_net *n, ss_weight *w, const ss_module *m, const char 
         n->last = m;
         n->last_fan_in = (int64_t)values / w->shape.dim[0];
     }
-    if (ss_init_fill(n->init, m, name, w->shape, n->last == m ? n->last_fan_in : 0, w->normalised,
-                     data, &e) != SS_OK)
+    if (n->zero)
+        memset(data, 0, values * sizeof *data);
+    else if (ss_init_fill(n->init, m, name, w->shape, n->last == m ? n->last_fan_in : 0,
+                          w->normalised, data, &e) != SS_OK)
         ss_net_fail(n, e.code, "%s", e.msg);
     w->dtype = SS_F32;
     w->data = data;
@@ -482,7 +491,8 @@ ss_code ss_net_finish(ss_net *n, ss_err *e)
         return n->err.code;
     }
     for (size_t i = 0; i < n->n_modules; i++) /* only now is it known which are blocks */
-        ((ss_module *)n->modules[i])->limit = n->modules[i]->block ? n->remedies->clamp : 0;
+        if (!n->modules[i]->block)
+            ((ss_module *)n->modules[i])->limit = 0;
     if (n->init)
         return SS_OK;
     const char *file = ss_checkpoint_name(n->checkpoint);

@@ -56,9 +56,12 @@ ss_net *ss_net_new(const ss_checkpoint *checkpoint, const char *config_name, ss_
  * borrowed until the end of building. */
 ss_net *ss_net_new_untrained(const ss_init *init, const char *config_name, ss_err *e);
 /* Sets the remedies of the layers that are made from now on, none before (borrowed until the end of
- * building). */
+ * building). Blocks have the clamp that was set when they were made. */
 void ss_net_set_remedies(ss_net *n, const ss_remedies *r);
 const ss_remedies *ss_net_remedies(const ss_net *n);
+/* Parameters that are asked for from now on (on), or no longer (off), begin at 0 in an untrained
+ * network: the last layer of a branch that is added to a trained network. */
+void ss_net_begin_zero(ss_net *n, bool on);
 /* Tensors of the checkpoint that match one of the globs may be there without being asked for. The
  * list is borrowed until the end of building. */
 void ss_net_ignore(ss_net *n, const char *const *globs, int n_globs);

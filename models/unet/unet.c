@@ -127,6 +127,7 @@ ss_condition_needs ss_unet_needs(const ss_unet_config *g)
         .n_classes = index ? g->n_classes : 0,
         .added_width = g->addition == SS_ADD_TEXT_TIME ? g->addition_in : 0,
         .time_id_width = g->addition == SS_ADD_TEXT_TIME ? g->addition_sinusoid.width : 0,
+        .reference_channels = g->motion.config.reference ? (g->in_channels - 1) / 2 : 0,
     };
 }
 

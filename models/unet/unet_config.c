@@ -10,6 +10,7 @@
 #include "models/net/config_keys.h"
 #include "models/net/config_values.h"
 #include "models/unet/unet_layout.h"
+#include "models/unet/unet_motion.h"
 
 #include <math.h>
 #include <string.h>
@@ -445,5 +446,6 @@ ss_code ss_unet_config_read(ss_json *j, bool conditional, ss_unet_config *u, ss_
     ss_remedies_read(j, &u->remedies);
     if (u->remedies.magnitude)
         check_magnitude(j, u);
+    ss_unet_read_motion(j, u);
     return ss_config_end(j, u->class_name, e);
 }

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "models/net/embeddings.h"
+#include "models/net/motion_layer.h"
 #include "models/net/remedies.h"
 #include "models/unet/unet_blocks.h"
 
@@ -78,9 +79,11 @@ typedef struct {
     ss_motion_spec motion_in; /* of videos: after conv_in */
 
     ss_remedies remedies;
+    ss_motion_options motion; /* of networks with "motion"; the levels' specs borrow it */
 } ss_unet_config;
 
-/* Reads j of a plain or a conditional network. The first complaint is the error. */
+/* Reads j of a plain or a conditional network. The first complaint is the error. *u points into
+ * itself: it is not copied. */
 ss_code ss_unet_config_read(ss_json *j, bool conditional, ss_unet_config *u, ss_err *e);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "models/unet/unet.h"
+#include "models/unet/unet_motion.h"
 #include "models/unet/unet_structure.h"
 
 static ss_code read_config(ss_json *j, bool conditional, void **config, ss_err *e)
@@ -42,6 +43,7 @@ void ss_unet_family_info(const void *config, ss_network_info *i)
         .like_stable_diffusion = u->conditional && u->out_channels == 4 && u->text_in > 0,
         .needs = ss_unet_needs(u),
         .remedies = &u->remedies,
+        .motion = &u->motion.config,
     };
 }
 
@@ -61,6 +63,11 @@ void ss_unet_family_structure(const void *config, ss_structure_list *l)
     ss_unet_structure(config, l);
 }
 
+static ss_code extend(void *config, const ss_extension *x, ss_err *e)
+{
+    return ss_unet_extend(config, x, e);
+}
+
 const ss_family ss_unet2d_family = {
     .class_name = SS_UNET_PLAIN,
     .folder = "unet",
@@ -70,6 +77,7 @@ const ss_family ss_unet2d_family = {
     .build = ss_unet_family_build,
     .run = ss_unet_family_run,
     .structure = ss_unet_family_structure,
+    .extend = extend,
 };
 
 const ss_family ss_unet2d_condition_family = {
@@ -81,4 +89,5 @@ const ss_family ss_unet2d_condition_family = {
     .build = ss_unet_family_build,
     .run = ss_unet_family_run,
     .structure = ss_unet_family_structure,
+    .extend = extend,
 };
