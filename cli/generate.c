@@ -37,6 +37,7 @@ enum {
     OPT_BATCH,
     OPT_SIZE,
     OPT_FRAMES,
+    OPT_FPS,
     OPT_PRECISION,
     OPT_PRECISION_MAP,
     OPT_PRECISION_SCOPE,
@@ -97,6 +98,7 @@ static const cli_option options[] = {
     {OPT_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"},
     {OPT_SIZE, "size", "HxW", "picture size (default: the model's sample_size)"},
     {OPT_FRAMES, "frames", "N", CLI_FRAMES_HELP},
+    {OPT_FPS, "fps", "F", "frames a second of videos as they are shown (default 8)"},
     {OPT_PRECISION, "precision", "FMT",
      "emulate a format: bf16, fp16, tf32, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan "
      "overflows), fp8-e5m2, eXmY; -sat after it saturates"},
@@ -187,6 +189,11 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_BATCH: cli_count(p, 1, MAX_BATCH, &each->batch); break;
     case OPT_SIZE: cli_size(p, &each->network.height, &each->network.width); break;
     case OPT_FRAMES: cli_count(p, 1, SS_MAX_FRAMES, &each->network.frames); break;
+    case OPT_FPS:
+        cli_double(p, &opt->fps);
+        if (!(opt->fps > 0 && opt->fps <= 1000))
+            cli_usage(p, "--fps takes a number over 0, up to 1000, not '%s'", p->arg);
+        break;
     case OPT_PRECISION: changes->precision = p->arg; break;
     case OPT_PRECISION_MAP: cli_append(p, &s->maps, &changes->n_precision_maps); break;
     case OPT_AS: changes->as = p->arg; break;

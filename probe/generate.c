@@ -18,6 +18,7 @@
 #include "probe/gallery.h"
 #include "probe/interrupt.h"
 #include "probe/latents.h"
+#include "probe/show_videos.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -32,6 +33,7 @@ ss_generate_options ss_generate_defaults(void)
 {
     return (ss_generate_options){
         .each = ss_trajectory_defaults(),
+        .fps = SS_DEFAULT_FPS,
     };
 }
 
@@ -275,6 +277,9 @@ static ss_code keep_all(job *g, int m, double seconds, ss_generate_summary *sum,
                               "nonfinite", "absmax", "seconds", seconds);
     if (!about)
         return ss_fail(e, SS_NOMEM, "%s: its path cannot be written as JSON", path);
+    const int frames = ss_trajectory_size(g->models[m]).frames;
+    if (frames)
+        json_object_set_new(about, "frames", json_integer(frames));
     json_array_append_new(g->list, about);
     ss_code rc = make_folder(g, folder, e);
     if (rc == SS_OK)
@@ -368,8 +373,10 @@ static json_t *describe(const job *g)
         plain ? "fp32" : changes->precision_text, "interventions", interventions, "samples",
         o->samples, "conditions", conditions_text(g), "models", g->list, "sheet", "sheet.png");
     const int frames = ss_trajectory_size(g->models[0]).frames;
-    if (frames)
+    if (frames) {
         json_object_set_new(j, "frames", json_integer(frames));
+        json_object_set_new(j, "fps", json_real(g->opt->fps));
+    }
     return j;
 }
 
@@ -393,6 +400,17 @@ static ss_code write_sheet(const job *g, ss_err *e)
     if (rc == SS_OK)
         rc = write_picture(g, "sheet.png", &sheet, e);
     ss_image_release(&sheet);
+    return rc;
+}
+
+static ss_code show_videos(const job *g, ss_err *e)
+{
+    if (!ss_trajectory_size(g->models[0]).frames)
+        return SS_OK;
+    json_t *conditions = conditions_text(g);
+    const ss_code rc = ss_show_videos(g->dir.tmp, g->list, conditions, g->opt->fps, e);
+
+    json_decref(conditions);
     return rc;
 }
 
@@ -431,6 +449,8 @@ ss_code ss_generate_run(const ss_generate_options *opt, ss_generate_summary *sum
         rc = sample_all(&g, sum, e);
     if (rc == SS_OK)
         rc = write_sheet(&g, e);
+    if (rc == SS_OK)
+        rc = show_videos(&g, e);
     if (rc == SS_OK)
         rc = write_description(&g, e);
     if (rc == SS_OK)

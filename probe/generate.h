@@ -5,6 +5,8 @@
  *                            picture of a video has all frames, from left to right without gaps
  *   DIR/NN-NAME/latents.safetensors   if samples are no pictures: the tensor `latents`
  *                            [samples][C][H][W], or [samples][C][F][H][W], for a decoder
+ *   DIR/player.html          of videos: plays them, two models side by side (player.h)
+ *   DIR/NN-NAME/0000.mp4 ... of videos, where there is an ffmpeg
  *   DIR/generate.json        how they were made, and what is in them:
  *
  *   {"format": "sigmascope-generate", "version": 1, "tool": "sigmascope 0.1.0",
@@ -19,8 +21,10 @@
  *                "nonfinite": [0, ...],    values of each sample that are inf or NaN
  *                "absmax": [1.1, ...],     largest other |x0| of each sample, before clipping
  *                "decoded_nonfinite": [0, ...], of latents that a VAE decoded: the same after it
+ *                "frames": 16,             only of videos: frames in each of its pictures
  *                "seconds": 3.2}],
- *    "frames": 16,                         only of videos: frames in each of the pictures
+ *    "frames": 16, "fps": 8.0,             only of videos: the first model's frames, and how many
+ *                                          are shown a second
  *    "sheet": "sheet.png"}
  *
  * New keys may be added; a key keeps its meaning as long as the version stays.
@@ -31,7 +35,7 @@
 #include "base/table.h"
 #include "probe/trajectory.h"
 
-enum { SS_DEFAULT_SAMPLES = 8 };
+enum { SS_DEFAULT_SAMPLES = 8, SS_DEFAULT_FPS = 8 };
 
 typedef struct {
     const char *const *models; /* folders */
@@ -41,6 +45,7 @@ typedef struct {
     /* Options for each model. network.model is ignored; sampler NULL is the first model's; samples
      * 0 is one for each of `classes`, or SS_DEFAULT_SAMPLES. */
     ss_trajectory_options each;
+    double fps;          /* of videos that are shown */
     const char *classes; /* "0,3,7" or "all", or NULL: each.condition.classes */
 } ss_generate_options;
 

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/png.h"
 #include "base/rng.h"
 #include "fft/spectrum.h"
@@ -322,6 +323,11 @@ static void test_samples_are_strips_of_frames(void **state)
     assert_true(im.h == SIDE && im.w == F * SIDE);
     ss_image_release(&im);
     json_decref(j);
+    char *page = NULL;
+    assert_int_equal(ss_file_read(in_tmp("samples/player.html"), 1 << 20, &page, NULL, &e), SS_OK);
+    assert_non_null(strstr(page, "{\"title\":\"01-sampled\",\"frames\":"));
+    assert_non_null(strstr(page, "[\"01-sampled/0001.png\"]"));
+    ss_free(page);
 
     ss_run *r = open_run("trajectory.h5");
     ss_run_shape shape;
@@ -472,9 +478,9 @@ static void test_reports_refuse_other_frames(void **state)
     assert_non_null(f);
     n = fread(text, 1, sizeof text - 1, f);
     text[n] = 0;
-    char *at = strstr(text, "\"frames\": 3");
+    char *at = strstr(text, "\n \"frames\": 3"); /* not the model's */
     assert_non_null(at);
-    at[strlen("\"frames\": ")] = '5';
+    at[strlen("\n \"frames\": ")] = '5';
     rewind(f);
     fwrite(text, 1, n, f);
     fclose(f);

@@ -88,23 +88,6 @@ static ss_code add_file(ss_clip *c, const char *folder, const char *name, ss_err
     return SS_OK;
 }
 
-/* Number of frames in each picture of a folder that `generate` wrote: 1 unless it says more. */
-static ss_code frames_of(const ss_samples *s, int *frames, ss_err *e)
-{
-    ss_json j = {0};
-    ss_code rc = ss_json_wrap(&j, s->path, s->json, e);
-
-    if (rc != SS_OK)
-        return rc;
-    const int64_t n = ss_json_int(&j, "frames", 1);
-    if (n < 1 || n > SS_CLIP_MAX_FRAMES)
-        ss_json_complain(&j, SS_FORMAT, "frames", "1 to %d", SS_CLIP_MAX_FRAMES);
-    rc = ss_json_done(&j, e);
-    *frames = (int)n;
-    ss_json_release(&j);
-    return rc;
-}
-
 static ss_code add_samples(const ss_samples *s, int m, int frames, ss_clips *c, ss_err *e)
 {
     const json_t *conditions = json_object_get(s->json, "conditions");
@@ -127,8 +110,6 @@ static ss_code add_samples(const ss_samples *s, int m, int frames, ss_clips *c, 
 /* Lists the samples of model m (from 0; -1: the only one) of a folder that `generate` wrote. */
 static ss_code open_samples(ss_samples *s, int m, int frames, ss_clips *c, ss_err *e)
 {
-    ss_code rc = SS_OK;
-
     if (m < 0 && s->n_models != 1)
         return ss_fail(e, SS_USAGE, "%s: %d models in it; name the folder of one, as %s/%s",
                        s->path, s->n_models, s->path, SS_SHOW(s->models[0].name));
@@ -139,8 +120,8 @@ static ss_code open_samples(ss_samples *s, int m, int frames, ss_clips *c, ss_er
     if (!(c->name = ss_strdup(s->models[m].name)))
         return ss_no_memory(e, s->path);
     if (!frames)
-        rc = frames_of(s, &frames, e);
-    return rc == SS_OK ? add_samples(s, m, frames, c, e) : rc;
+        frames = s->frames ? s->frames : 1;
+    return add_samples(s, m, frames, c, e);
 }
 
 /* Finds the folder above and the model in it whose folder this is: *s stays NULL if there is none.

@@ -1,21 +1,15 @@
 /* plot.c - see plot.h */
 #include "reports/page/plot.h"
 
+#include "base/child.h"
 #include "base/file.h"
 #include "base/mem.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 static const char *program = "gnuplot";
 
@@ -145,102 +139,25 @@ static void add_theme(ss_str *s, const theme *t, const char *name, int width, in
                 t->text, t->text, t->grid, t->text, t->text, t->text, t->text, t->text);
 }
 
-/* Starts gnuplot in the folder (NULL: here), reading from *in and talking into err. */
-static ss_code start(const char *option, const char *folder, FILE *err, pid_t *pid, int *in,
-                     ss_err *e)
-{
-    posix_spawn_file_actions_t actions;
-    char *argv[] = {(char *)program, (char *)option, NULL};
-    int ends[2], rc;
-
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return ss_fail(e, SS_IO, "%s: no pipe: %s", program, strerror(errno));
-    posix_spawn_file_actions_init(&actions);
-    if (folder)
-        posix_spawn_file_actions_addchdir_np(&actions, folder);
-    posix_spawn_file_actions_adddup2(&actions, ends[0], 0);
-    posix_spawn_file_actions_adddup2(&actions, fileno(err), 1);
-    posix_spawn_file_actions_adddup2(&actions, fileno(err), 2);
-    rc = posix_spawnp(pid, program, &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    close(ends[0]);
-    if (rc != 0) {
-        close(ends[1]);
-        return ss_fail(e, SS_UNSUPPORTED, "%s: %s; figures need it: install gnuplot-nox", program,
-                       strerror(rc));
-    }
-    *in = ends[1];
-    return SS_OK;
-}
-
-/* Writes the script; a program that does not read to the end is found out by its status. */
-static void feed(int fd, const char *text, size_t n)
-{
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
-
-    sigaction(SIGPIPE, &ignore, &before);
-    while (n > 0) {
-        ssize_t k = write(fd, text, n);
-
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0)
-            break;
-        text += k;
-        n -= (size_t)k;
-    }
-    close(fd);
-    sigaction(SIGPIPE, &before, NULL);
-}
-
-/* The first line that says something, and that is more than a warning, if there is one. */
-static void first_complaint(FILE *err, char *out, size_t n)
-{
-    char line[256];
-    bool warned = false;
-
-    snprintf(out, n, "no complaint");
-    rewind(err);
-    while (fgets(line, sizeof line, err)) {
-        const char *text = line + strspn(line, " \t^\n");
-
-        line[strcspn(line, "\n")] = '\0';
-        if (!*text || (strstr(text, "warning") && warned))
-            continue;
-        ss_printable(text, out, n);
-        if (!strstr(text, "warning"))
-            return;
-        warned = true;
-    }
-}
-
 static ss_code run(const ss_str *script, const char *folder, const char *name, ss_err *e)
 {
-    FILE *err = tmpfile();
-    char complaint[200];
-    pid_t pid;
-    int in, status;
-    ss_code rc;
-
-    if (!err)
-        return ss_fail(e, SS_IO, "%s: no temporary file: %s", program, strerror(errno));
     /* -d: without the user's own settings */
-    if ((rc = start("-d", folder, err, &pid, &in, e)) != SS_OK)
-        goto out;
-    feed(in, script->s, script->len);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        first_complaint(err, complaint, sizeof complaint);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-            rc = ss_fail(e, SS_UNSUPPORTED,
-                         "%s cannot be run; figures need it: install gnuplot-nox", program);
-        else
-            rc = ss_fail(e, SS_IO, "figure %s: %s failed: %s", name, program, complaint);
-    }
-out:
-    fclose(err);
-    return rc;
+    static const char *const arguments[] = {"-d", NULL};
+    char complaint[200];
+    ss_child gnuplot;
+    ss_code rc = ss_child_start(&gnuplot, program, arguments, folder, e);
+
+    if (rc == SS_UNSUPPORTED)
+        return ss_fail(e, rc, "%s cannot be run; figures need it: install gnuplot-nox", program);
+    if (rc != SS_OK)
+        return rc;
+    ss_child_feed(&gnuplot, script->s, script->len);
+    const int status = ss_child_end(&gnuplot, complaint, sizeof complaint);
+    if (status == 127)
+        return ss_fail(e, SS_UNSUPPORTED, "%s cannot be run; figures need it: install gnuplot-nox",
+                       program);
+    return status == 0 ? SS_OK
+                       : ss_fail(e, SS_IO, "figure %s: %s failed: %s", name, program, complaint);
 }
 
 /* True when the picture is there to its end: gnuplot does not notice a full disk. */
@@ -292,21 +209,12 @@ ss_code ss_plot_draw(ss_plot *p, const char *folder, const char *name, int width
 
 char *ss_plot_version(char *out, size_t n)
 {
-    FILE *err = tmpfile();
-    ss_err e;
-    pid_t pid;
-    int in, status;
+    static const char *const arguments[] = {"--version", NULL};
+    ss_child gnuplot;
 
     *out = '\0';
-    if (!err)
-        return out;
-    if (start("--version", NULL, err, &pid, &in, &e) == SS_OK) {
-        close(in);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-        }
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-            first_complaint(err, out, n);
-    }
-    fclose(err);
+    if (ss_child_start(&gnuplot, program, arguments, NULL, NULL) == SS_OK &&
+        ss_child_end(&gnuplot, out, n) != 0)
+        *out = '\0';
     return out;
 }
