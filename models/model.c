@@ -553,6 +553,12 @@ ss_tensor *ss_model_decode(ss_ctx *c, const ss_model *m, const ss_tensor *z)
     return m->family->decode(c, m->network, z);
 }
 
+ss_tensor *ss_model_reconstruct(ss_ctx *c, const ss_model *m, const ss_tensor *x,
+                                ss_latent_draw *draw, void *self)
+{
+    return m->family->reconstruct(c, m->network, x, draw, self);
+}
+
 bool ss_model_embed(ss_ctx *c, const ss_model *m, const ss_text_tokens *tokens,
                     ss_text_states *states)
 {

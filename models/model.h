@@ -111,6 +111,8 @@ ss_tensor *ss_model_forward(ss_ctx *c, const ss_model *m, const ss_tensor *x,
 /* The calls of the other roles (net/family.h): of an autoencoder, and of a text encoder. */
 ss_tensor *ss_model_encode(ss_ctx *c, const ss_model *m, const ss_tensor *x);
 ss_tensor *ss_model_decode(ss_ctx *c, const ss_model *m, const ss_tensor *z);
+ss_tensor *ss_model_reconstruct(ss_ctx *c, const ss_model *m, const ss_tensor *x,
+                                ss_latent_draw *draw, void *self);
 bool ss_model_embed(ss_ctx *c, const ss_model *m, const ss_text_tokens *tokens,
                     ss_text_states *states);
 

@@ -76,7 +76,7 @@ static void test_matches_diffusers(void **state)
     golden("", "x0", x0, ALL);
     golden("", "noise", noise, ALL);
     golden("", "answer", answer, ALL);
-    for (int k = 0; k < SS_N_OBJECTIVES; k++) {
+    for (int k = 0; k < (int)(sizeof prefix / sizeof *prefix); k++) {
         const bool edm = k == SS_OBJECTIVE_EDM;
 
         o.prediction = (ss_objective_kind)k;

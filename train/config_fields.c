@@ -59,6 +59,7 @@ static const ss_field data_fields[] = {
     {WHOLE("rare", INT64, trainer.data.rare, -1, SS_MOST_STEPS)},
     {WHOLE("rare_every", INT64, trainer.data.rare_every, 2, SS_MOST_STEPS)},
     {REAL("rare_scale", trainer.data.rare_scale, -INFINITY, INFINITY)},
+    {WHOLE("frames", INT, trainer.data.frames, 0, 1 << 16), .role = SS_FIELD_UNUSUAL},
     {WHOLE("stride", INT, trainer.data.stride, 1, 1 << 16), .role = SS_FIELD_UNUSUAL},
     {PLAIN("stills", BOOL, trainer.data.stills), .role = SS_FIELD_UNUSUAL},
     {CHOICE("motion", trainer.data.moving.law, moving_laws), .role = SS_FIELD_UNUSUAL},
@@ -85,6 +86,9 @@ static const ss_field objective_fields[] = {
     {POSITIVE("p_std", trainer.objective.p_std)},
     {PLAIN("blind", BOOL, trainer.objective.blind)},
     {REAL("base_size", trainer.objective.base_size, 0, 1 << 16), .role = SS_FIELD_UNUSUAL},
+    {REAL("l1_weight", trainer.objective.l1_weight, 0, INFINITY), .role = SS_FIELD_UNUSUAL},
+    {REAL("kl_weight", trainer.objective.kl_weight, 0, INFINITY), .role = SS_FIELD_UNUSUAL},
+    {REAL("frame_weight", trainer.objective.frame_weight, 0, INFINITY), .role = SS_FIELD_UNUSUAL},
     {0},
 };
 

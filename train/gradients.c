@@ -30,9 +30,21 @@ static ss_tensor *forward(ss_ctx *c, const ss_model *m, const ss_batch *b)
     return y;
 }
 
+/* Runs an autoencoder, and seeds a tape that records. Returns the loss. */
+static double autoencode(ss_ctx *c, const ss_model *m, const ss_batch *b, double scale,
+                         double *losses)
+{
+    const ss_autoencoder_batch a = {b->objective, b->n, b->size, b->x, b->latent_noise};
+
+    return ss_autoencoder_run(c, m, &a, scale, losses);
+}
+
 ss_code ss_batch_forward(ss_ctx *c, const ss_model *m, const ss_batch *b, ss_err *e)
 {
-    ss_release(forward(c, m, b));
+    if (b->latent_noise)
+        autoencode(c, m, b, 1, NULL);
+    else
+        ss_release(forward(c, m, b));
     const ss_code rc = ss_ctx_finish(c, e);
 
     ss_ctx_clear(c);
@@ -77,10 +89,14 @@ static void seed_loss(ss_ctx *c, const ss_tensor *y, taker *t, double scale)
 static ss_code record(ss_ctx *c, const ss_model *m, const ss_gradients_options *opt, taker *t,
                       ss_err *e)
 {
-    ss_tensor *y = forward(c, m, t->b);
+    if (t->b->latent_noise) {
+        t->out->loss = autoencode(c, m, t->b, opt->scale, t->losses);
+    } else {
+        ss_tensor *y = forward(c, m, t->b);
 
-    seed_loss(c, y, t, opt->scale);
-    ss_release(y);
+        seed_loss(c, y, t, opt->scale);
+        ss_release(y);
+    }
     if (opt->penalty && opt->lambda != 0 && !ss_ctx_failed(c))
         ss_penalty_seed(opt->penalty, c, opt->scale * opt->lambda);
     return ss_ctx_check(c, e);

@@ -3,6 +3,8 @@
  *   L = mean over samples of weight_i mean((F_i - target_i)^2)       (objective.h)
  *     + lambda P                                                     (penalty.h)
  *
+ * or, of an autoencoder, its own loss (autoencoder.h) in the place of the first term.
+ *
  * Gradients of `scale` * L are added to those of the parameters that want them (tape.h). A loss
  * scale keeps small gradients above the smallest number of a low-precision format
  * (Micikevicius et al. 2018); the caller divides by it.
@@ -12,7 +14,7 @@
 
 #include "base/sample_size.h"
 #include "models/model.h"
-#include "train/objective.h"
+#include "train/autoencoder.h"
 #include "train/penalty.h"
 
 typedef struct {
@@ -22,6 +24,9 @@ typedef struct {
     const ss_level *levels;        /* [n] timesteps that the network is told, weights of the loss */
     const ss_condition *condition; /* or NULL */
     const float *target;           /* n samples of that size, with the network's out_channels */
+    /* Of an autoencoder, whose loss is that of autoencoder.h; NULL: a denoiser. */
+    const ss_objective *objective;
+    const float *latent_noise; /* n samples of latents */
 } ss_batch;
 
 typedef struct {

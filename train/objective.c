@@ -24,7 +24,8 @@ ss_objective ss_objective_defaults(void)
                           .gamma = 5,
                           .sigma_data = 0.5,
                           .p_mean = -1.2,
-                          .p_std = 1.2};
+                          .p_std = 1.2,
+                          .kl_weight = 1e-6};
 }
 
 static ss_code expect_positive(const char *what, double v, ss_err *e)
@@ -32,6 +33,25 @@ static ss_code expect_positive(const char *what, double v, ss_err *e)
     return v > 0 && isfinite(v)
                ? SS_OK
                : ss_fail(e, SS_USAGE, "%s is %g; expected a finite number over 0", what, v);
+}
+
+/* An autoencoder has no noise levels, and so nothing that depends on them. */
+static ss_code check_autoencoder(const ss_objective *o, ss_err *e)
+{
+    const double weights[] = {o->l1_weight, o->kl_weight, o->frame_weight};
+
+    for (int i = 0; i < 3; i++) {
+        if (!(weights[i] >= 0) || isinf(weights[i]))
+            return ss_fail(e, SS_USAGE,
+                           "autoencoder: a part of the loss weighs %g; expected a finite number, 0 "
+                           "or more",
+                           weights[i]);
+    }
+    if (o->levels != SS_LEVELS_COSINE || o->weighting != SS_WEIGHTING_NONE || o->blind)
+        return ss_fail(e, SS_USAGE,
+                       "autoencoder: no noise is added, so there are no levels, weighting and "
+                       "blind to choose");
+    return SS_OK;
 }
 
 ss_code ss_objective_check(const ss_objective *o, ss_err *e)
@@ -49,6 +69,8 @@ ss_code ss_objective_check(const ss_objective *o, ss_err *e)
                        o->base_size);
     if (!isfinite(o->p_mean))
         return ss_fail(e, SS_USAGE, "p_mean is %g; expected a finite number", o->p_mean);
+    if (o->prediction == SS_OBJECTIVE_AUTOENCODER)
+        return check_autoencoder(o, e);
     if (o->levels == SS_LEVELS_LOGNORMAL && o->prediction != SS_OBJECTIVE_EDM)
         return ss_fail(e, SS_USAGE, "lognormal noise levels go with the edm prediction only");
     if (o->levels != SS_LEVELS_TIMESTEPS)
@@ -155,6 +177,8 @@ static double shift_place(const ss_objective *o, double at)
 
 ss_level ss_objective_draw(const ss_objective *o, int64_t step, int64_t i)
 {
+    if (o->prediction == SS_OBJECTIVE_AUTOENCODER)
+        return (ss_level){.a = 1, .c_in = 1, .c_out = 1, .weight = 1};
     const double at =
         draw_place(o, ss_rng_stream(o->seed, "noise level", (uint64_t)step, (uint64_t)i));
 
@@ -178,7 +202,8 @@ void ss_objective_prepare(const ss_objective *o, ss_level l, const float *x0, co
         case SS_OBJECTIVE_EPSILON: target[k] = noise[k]; break;
         case SS_OBJECTIVE_V_PREDICTION: target[k] = (float)(l.a * e - l.s * x); break;
         case SS_OBJECTIVE_EDM: target[k] = (float)((x - l.c_skip * xt) / l.c_out); break;
-        case SS_OBJECTIVE_SAMPLE: target[k] = x0[k]; break;
+        case SS_OBJECTIVE_SAMPLE:
+        case SS_OBJECTIVE_AUTOENCODER: target[k] = x0[k]; break;
         case SS_N_OBJECTIVES: break;
         }
     }

@@ -23,6 +23,9 @@
  *
  * so that edm weighting of an edm prediction is weight 1.
  *
+ * The prediction `autoencoder` is that of an autoencoder, which is given x0 without noise and
+ * answers it: its loss is in autoencoder.h, and its level sigma = 0.
+ *
  * Noise levels: `timesteps` are those of a diffusers schedule, uniform; `cosine` is continuous,
  * u uniform in (0,1), log SNR = -2 ln tan(pi u / 2) clipped to +-15, timestep 1000 u;
  * `lognormal` has ln sigma ~ N(p_mean, p_std^2) and goes with the edm prediction.
@@ -42,7 +45,8 @@
     X(EPSILON, "epsilon")           \
     X(V_PREDICTION, "v_prediction") \
     X(SAMPLE, "sample")             \
-    X(EDM, "edm")
+    X(EDM, "edm")                   \
+    X(AUTOENCODER, "autoencoder")
 #define X(name, text) SS_OBJECTIVE_##name,
 typedef enum { SS_OBJECTIVES(X) SS_N_OBJECTIVES } ss_objective_kind;
 #undef X
@@ -75,11 +79,13 @@ typedef struct {
     double p_mean, p_std;        /* of lognormal */
     double base_size;            /* side in pixels to which levels are shifted; 0: they are not */
     double shift;                /* of log SNR; ss_objective_fit sets it */
+    double l1_weight, kl_weight, frame_weight; /* of autoencoder */
     bool blind; /* the network is told timestep 0 at every noise level, and has to see the level */
     uint64_t seed;
 } ss_objective;
 
-/* v_prediction, cosine, none; gamma 5, sigma_data 0.5, p_mean -1.2, p_std 1.2, no shift, seed 0. */
+/* v_prediction, cosine, none; gamma 5, sigma_data 0.5, p_mean -1.2, p_std 1.2, no shift, seed 0; of
+ * autoencoder's weights kl_weight is 1e-6, the others 0. */
 ss_objective ss_objective_defaults(void);
 
 /* SS_USAGE if parts do not go together, or if a number is out of its range. */

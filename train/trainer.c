@@ -70,6 +70,13 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
 {
     const ss_model_info *about = ss_model_about(t->model);
 
+    if ((about->role == SS_VAE) != (t->opt.objective.prediction == SS_OBJECTIVE_AUTOENCODER))
+        return ss_fail(e, SS_USAGE, "%s: %s %s, which objective.prediction \"autoencoder\" trains",
+                       t->opt.config_name, about->family,
+                       about->role == SS_VAE ? "is an autoencoder" : "is no autoencoder");
+    if (about->role == SS_TEXT)
+        return ss_fail(e, SS_UNSUPPORTED, "%s: text encoders cannot be trained here",
+                       t->opt.config_name);
     if (about->net.in_channels != about->net.out_channels)
         return ss_fail(e, SS_UNSUPPORTED,
                        "%s: a network of %" PRId64 " channels in and %" PRId64
@@ -90,12 +97,20 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
     if (!about->net.needs.text_width && t->opt.text)
         return ss_fail(e, SS_USAGE, "data.text: %s describes a network that takes no text",
                        t->opt.config_name);
-    t->size = (ss_sample_size){.frames = (int)about->net.sample_frames,
+    if (about->role == SS_DENOISER && t->opt.data.frames &&
+        t->opt.data.frames != about->net.sample_frames)
+        return ss_fail(e, SS_USAGE,
+                       "data.frames is %d, and %s takes %" PRId64
+                       "; the key is for autoencoders, which do not say how many frames they take",
+                       t->opt.data.frames, t->opt.config_name, about->net.sample_frames);
+    t->size = (ss_sample_size){.frames = about->role == SS_VAE ? t->opt.data.frames
+                                                               : (int)about->net.sample_frames,
                                .height = (int)about->net.sample_h,
                                .width = (int)about->net.sample_w,
                                .channels = (int)about->net.in_channels};
     ss_objective_fit(&t->opt.objective, t->size.height, t->size.width);
-    return SS_OK;
+    return about->role == SS_VAE ? ss_autoencoder_latents(&about->net, t->size, &t->latents, e)
+                                 : SS_OK;
 }
 
 static ss_code open_data(ss_trainer *t, ss_err *e)
@@ -158,6 +173,8 @@ static ss_code open_batch(ss_trainer *t, ss_err *e)
     t->input = ss_alloc(n * each, sizeof *t->input);
     t->target = ss_alloc(n * each, sizeof *t->target);
     t->noise = ss_alloc(each, sizeof *t->noise);
+    if (t->latents && !(t->latent_noise = ss_alloc(n, (size_t)t->latents * sizeof(float))))
+        return ss_no_memory(e, "training");
     t->ids = ss_alloc(n, sizeof *t->ids);
     t->labels = ss_alloc(n, sizeof *t->labels);
     t->levels = ss_calloc(n, sizeof *t->levels);
@@ -233,6 +250,7 @@ void ss_trainer_free(ss_trainer *t)
     ss_free(t->input);
     ss_free(t->target);
     ss_free(t->noise);
+    ss_free(t->latent_noise);
     ss_free(t->ids);
     ss_free(t->labels);
     ss_captions_close(t->captions);
@@ -259,6 +277,10 @@ static void draw(ss_trainer *t)
     for (int i = 0; i < t->opt.batch; i++) {
         t->labels[i] = (float)t->ids[i];
         t->levels[i] = ss_objective_draw(o, t->step, i);
+        if (t->latents) {
+            ss_objective_noise(o, t->step, i, t->latents, t->latent_noise + i * t->latents);
+            continue;
+        }
         ss_objective_noise(o, t->step, i, each, t->noise);
         ss_objective_prepare(o, t->levels[i], t->x0 + i * each, t->noise, each, t->input + i * each,
                              t->target + i * each);
@@ -314,10 +336,12 @@ static ss_batch batch_of(const ss_trainer *t, ss_condition *condition)
         ss_captions_tell(t->captions, condition);
     return (ss_batch){.n = t->opt.batch,
                       .size = t->size,
-                      .x = t->input,
+                      .x = t->latents ? t->x0 : t->input,
                       .levels = t->levels,
                       .condition = needs->n_classes || t->captions ? condition : NULL,
-                      .target = t->target};
+                      .target = t->target,
+                      .objective = &t->opt.objective,
+                      .latent_noise = t->latent_noise};
 }
 
 ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e)

@@ -39,7 +39,8 @@ typedef struct {
                                   conv_in begin at zero */
     const char *const *freeze; /* [n_freeze] globs of parameters that are not trained (freeze.h) */
     int n_freeze;
-    ss_data_options data; /* frames, h, w and c are ignored: they are the network's */
+    ss_data_options data; /* h, w and c are ignored: they are the network's; frames are for
+                             autoencoders, whose config.json does not say them */
     ss_objective objective;
     ss_optimizer_options optimizer;
     int batch;

@@ -33,6 +33,8 @@ struct ss_trainer {
     ss_sample_size size;
     float *x0, *input, *target; /* [batch] samples */
     float *noise;               /* one sample; of a video, its frames' are independent */
+    int64_t latents;            /* values of a sample's, of an autoencoder; else 0 */
+    float *latent_noise;        /* [batch][latents], or NULL */
     int64_t *ids;               /* [batch] labels, as the data have them */
     float *labels;              /* [batch] the same, as the network wants them */
     ss_captions *captions;      /* the same of a network with text; else NULL */

@@ -46,6 +46,10 @@ typedef struct {
     ss_text_info text;
 } ss_network_info;
 
+/* Draws latents of an autoencoder from their moments: means, then logarithms of variances, [..., 2
+ * latent], borrowed, to [..., latent], the caller's; NULL after an error, which the context has. */
+typedef ss_tensor *ss_latent_draw(void *self, ss_ctx *c, const ss_tensor *moments);
+
 typedef struct {
     const char *class_name; /* _class_name in config.json, or the first of its "architectures" */
     const char *folder;     /* folder of such a network in a pipeline: "unet" */
@@ -70,6 +74,10 @@ typedef struct {
     /* Decodes latents z [N,h,w,latent] ([N,F,h,w,latent] where the decoder sees frames together),
      * as the denoiser has them, to pictures [N,H,W,out]. */
     ss_tensor *(*decode)(ss_ctx *c, const void *network, const ss_tensor *z);
+    /* Runs an autoencoder through, as its training does: the moments of pictures x, in the
+     * network's own unit, go to draw, and what that makes of them is decoded. */
+    ss_tensor *(*reconstruct)(ss_ctx *c, const void *network, const ss_tensor *x,
+                              ss_latent_draw *draw, void *self);
     /* Encodes prompts (text_states.h). False after an error, which the context has. */
     bool (*embed)(ss_ctx *c, const void *network, const ss_text_tokens *tokens,
                   ss_text_states *states);

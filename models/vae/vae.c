@@ -85,17 +85,40 @@ static ss_tensor *run_conv(ss_ctx *c, const ss_vae *a, const ss_conv_layer *l, s
     return ss_pass(c, &a->m, x);
 }
 
+/* [N][H][W][in] -> means and logarithms of variances, [N][h][w][2 latent]. */
+static ss_tensor *encode(ss_ctx *c, const ss_vae *a, const ss_tensor *x)
+{
+    ss_tensor *seen = ss_pass(c, &a->m, ss_retain(x));
+    ss_tensor *h = ss_pass(c, &a->m, ss_vae_coder_run(c, a->encoder, seen));
+
+    ss_release(seen);
+    return run_conv(c, a, a->quant_conv, h);
+}
+
+/* Decodes latents in the network's own unit. Takes h. */
+static ss_tensor *decode(ss_ctx *c, const ss_vae *a, ss_tensor *h)
+{
+    const ss_shape s = ss_shape_get(h);
+    const bool picture = a->config->temporal && s.rank == 4;
+
+    if (picture)
+        ss_set(&h, ss_reshape(c, h, ss_shape_of(s.dim[0], 1, s.dim[1], s.dim[2], s.dim[3])));
+    h = run_conv(c, a, a->post_quant_conv, ss_pass(c, &a->m, h));
+    ss_set(&h, ss_vae_coder_run(c, a->decoder, h));
+    if (picture)
+        ss_set(&h,
+               ss_reshape(c, h, ss_shape_of(s.dim[0], ss_dim(h, 2), ss_dim(h, 3), ss_dim(h, 4))));
+    return ss_pass(c, &a->m, h);
+}
+
 ss_tensor *ss_vae_encode(ss_ctx *c, const ss_vae *a, const ss_tensor *x)
 {
     const ss_vae_config *v = a->config;
 
     if (!check(c, x, v->in_channels, "pictures"))
         return NULL;
-    ss_tensor *seen = ss_pass(c, &a->m, ss_retain(x));
-    ss_tensor *h = ss_pass(c, &a->m, ss_vae_coder_run(c, a->encoder, seen));
+    ss_tensor *h = encode(c, a, x);
 
-    ss_release(seen);
-    h = run_conv(c, a, a->quant_conv, h); /* [N][h][w][2 latent] */
     ss_set(&h, ss_slice(c, h, ss_shape_get(h).rank - 1, 0, v->latent_channels));
     ss_set(&h, change_unit(c, v, h, true));
     return h;
@@ -103,18 +126,18 @@ ss_tensor *ss_vae_encode(ss_ctx *c, const ss_vae *a, const ss_tensor *x)
 
 ss_tensor *ss_vae_decode(ss_ctx *c, const ss_vae *a, const ss_tensor *z)
 {
-    const ss_vae_config *v = a->config;
-    const ss_shape s = ss_shape_get(z);
-
-    if (!check(c, z, v->latent_channels, "latents"))
+    if (!check(c, z, a->config->latent_channels, "latents"))
         return NULL;
-    ss_tensor *h = change_unit(c, v, z, false);
-    if (v->temporal && s.rank == 4)
-        ss_set(&h, ss_reshape(c, h, ss_shape_of(s.dim[0], 1, s.dim[1], s.dim[2], s.dim[3])));
-    h = run_conv(c, a, a->post_quant_conv, ss_pass(c, &a->m, h));
-    ss_set(&h, ss_vae_coder_run(c, a->decoder, h));
-    if (v->temporal && s.rank == 4)
-        ss_set(&h,
-               ss_reshape(c, h, ss_shape_of(s.dim[0], ss_dim(h, 2), ss_dim(h, 3), ss_dim(h, 4))));
-    return ss_pass(c, &a->m, h);
+    return decode(c, a, change_unit(c, a->config, z, false));
+}
+
+ss_tensor *ss_vae_reconstruct(ss_ctx *c, const ss_vae *a, const ss_tensor *x, ss_latent_draw *draw,
+                              void *self)
+{
+    if (!check(c, x, a->config->in_channels, "pictures"))
+        return NULL;
+    ss_tensor *moments = encode(c, a, x), *z = moments ? draw(self, c, moments) : NULL;
+
+    ss_release(moments);
+    return decode(c, a, z);
 }

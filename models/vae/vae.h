@@ -11,7 +11,7 @@
 #define SS_MODELS_VAE_H
 
 #include "kernels/tensor.h"
-#include "models/net/loader.h"
+#include "models/net/family.h"
 #include "models/vae/vae_config.h"
 
 typedef struct ss_vae ss_vae;
@@ -25,5 +25,8 @@ ss_tensor *ss_vae_encode(ss_ctx *c, const ss_vae *a, const ss_tensor *x);
 /* z [N][h][w][latent] or [N][F][h][w][latent], as a denoiser has them, -> pictures. A decoder of
  * videos sees the F frames together, and takes pictures for videos of one frame. */
 ss_tensor *ss_vae_decode(ss_ctx *c, const ss_vae *a, const ss_tensor *z);
+/* Both in one, with the latents that draw makes of the moments (family.h). */
+ss_tensor *ss_vae_reconstruct(ss_ctx *c, const ss_vae *a, const ss_tensor *x, ss_latent_draw *draw,
+                              void *self);
 
 #endif

@@ -56,6 +56,12 @@ static ss_tensor *decode(ss_ctx *c, const void *network, const ss_tensor *z)
     return ss_vae_decode(c, network, z);
 }
 
+static ss_tensor *reconstruct(ss_ctx *c, const void *network, const ss_tensor *x,
+                              ss_latent_draw *draw, void *self)
+{
+    return ss_vae_reconstruct(c, network, x, draw, self);
+}
+
 const ss_family ss_vae_family = {
     .class_name = SS_VAE_PICTURES,
     .folder = "vae",
@@ -65,6 +71,7 @@ const ss_family ss_vae_family = {
     .build = build,
     .encode = encode,
     .decode = decode,
+    .reconstruct = reconstruct,
 };
 
 const ss_family ss_vae_temporal_family = {
@@ -76,4 +83,5 @@ const ss_family ss_vae_temporal_family = {
     .build = build,
     .encode = encode,
     .decode = decode,
+    .reconstruct = reconstruct,
 };
