@@ -1,4 +1,6 @@
 /* video.c - `sigmascope video`: how videos move, flicker, boil, jump and drift */
+#include "reports/video.h"
+
 #include "analyze/math/frechet.h"
 #include "analyze/video/set.h"
 #include "base/mem.h"
@@ -10,8 +12,18 @@
 #include <limits.h>
 #include <string.h>
 
-enum { OPT_FRAMES = 1, OPT_SEEN, OPT_WINDOW, OPT_OVERLAP, OPT_TOP };
-enum { ROWS = 20 }; /* default of --top */
+enum {
+    OPT_FRAMES = 1,
+    OPT_SEEN,
+    OPT_WINDOW,
+    OPT_OVERLAP,
+    OPT_TOP,
+    OPT_OUTPUT,
+    OPT_SHOW,
+    OPT_TITLE,
+    OPT_FORCE
+};
+enum { ROWS = 20, SHOWN = 2 }; /* defaults of --top and --show */
 
 static const cli_option options[] = {
     {OPT_FRAMES, "frames", "N",
@@ -23,19 +35,34 @@ static const cli_option options[] = {
      "videos are made of windows of N frames: frames where one ends are compared with others"},
     {OPT_OVERLAP, "overlap", "M", "frames that a window shares with the one before (default 0)"},
     {OPT_TOP, "top", "N", "at most N rows a table (default 20, with --json all)"},
+    {OPT_OUTPUT, "output", "DIR", "write a page with figures, DIR/index.html"},
+    {OPT_SHOW, "show", "N", "the page shows N videos of each model one by one (default 2)"},
+    {OPT_TITLE, "title", "TEXT", "the page's title (default: the names of the models)"},
+    {OPT_FORCE, "force", NULL, "replace a page that is there"},
     {0},
 };
 
 typedef struct {
     ss_videos_options from;
     ss_video_options opt;
-    int top;
+    int top, show;
     cli_tables out;
+    ss_video_report_options page; /* folder NULL: none */
 } request;
 
+/* True if the page is to show video i: it is one of the first of its model and stage. */
+static bool is_shown(const request *q, const ss_videos *l, int i)
+{
+    int before = 0;
+
+    for (int k = 0; k < i; k++)
+        before += strcmp(l->entry[k].model, l->entry[i].model) == 0 &&
+                  strcmp(l->entry[k].stage, l->entry[i].stage) == 0;
+    return q->page.folder && before < q->show;
+}
+
 /* Measures the videos one by one. */
-static ss_code measure_all(const ss_videos *l, const ss_video_options *opt, ss_video_set *s,
-                           ss_err *e)
+static ss_code measure_all(const request *q, const ss_videos *l, ss_video_set *s, ss_err *e)
 {
     ss_progress progress;
     ss_code rc = SS_OK;
@@ -52,9 +79,13 @@ static ss_code measure_all(const ss_videos *l, const ss_video_options *opt, ss_v
         s->n = i + 1;
         if ((rc = ss_videos_read(l, i, &v, e)) != SS_OK)
             break;
-        rc = ss_video_measure(&v, opt, &to->m, e);
-        ss_video_measures_shrink(&to->m);
-        ss_video_release(&v);
+        rc = ss_video_measure(&v, &q->opt, &to->m, e);
+        if (rc == SS_OK && is_shown(q, l, i)) {
+            to->video = v;
+        } else {
+            ss_video_measures_shrink(&to->m);
+            ss_video_release(&v);
+        }
         ss_progress_step(&progress, i + 1, "");
     }
     ss_progress_end(&progress);
@@ -92,6 +123,19 @@ static ss_code show(request *q, const ss_video_set *s, ss_err *e)
     return rc;
 }
 
+static ss_code write_page(request *q, const ss_video_set *s, ss_err *e)
+{
+    ss_report_summary sum;
+    const ss_code rc = ss_video_report_write(s, &q->page, &sum, e);
+
+    if (rc == SS_OK && sum.n_missing)
+        ss_warn("%d of %d figures are missing from the page: %s", sum.n_missing,
+                sum.n_missing + sum.n_figures, sum.problem);
+    if (rc == SS_OK)
+        ss_note("%s/index.html", q->page.folder);
+    return rc;
+}
+
 static ss_code run_videos(request *q, char *const *paths, int n, ss_err *e)
 {
     ss_videos *l = NULL;
@@ -101,11 +145,13 @@ static ss_code run_videos(request *q, char *const *paths, int n, ss_err *e)
     for (int i = 0; i < n && rc == SS_OK; i++)
         rc = ss_videos_find(&l, paths[i], &q->from, e);
     if (rc == SS_OK)
-        rc = measure_all(l, &q->opt, &s, e);
+        rc = measure_all(q, l, &s, e);
     if (rc == SS_OK)
         rc = ss_video_set_compare(&s, &q->opt, e);
     if (rc == SS_OK)
         rc = show(q, &s, e);
+    if (rc == SS_OK && q->page.folder)
+        rc = write_page(q, &s, e);
     ss_video_set_release(&s);
     ss_videos_free(l);
     return rc;
@@ -172,10 +218,11 @@ static ss_code run_distance(request *q, char *const *files, ss_err *e)
 
 static int run(const cli_command *cmd, int argc, char **argv)
 {
-    request q = {.top = -1};
+    request q = {.top = -1, .show = SHOWN};
+    char *command = cli_command_line(argc, argv);
     cli_parser p;
     ss_err e = {0};
-    int id;
+    int id, status;
     ss_code rc;
 
     cli_begin(&p, cmd, argc, argv);
@@ -186,30 +233,45 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_WINDOW: cli_count(&p, 1, SS_VIDEO_MAX_FRAMES, &q.opt.window); break;
         case OPT_OVERLAP: cli_count(&p, 0, SS_VIDEO_MAX_FRAMES, &q.opt.overlap); break;
         case OPT_TOP: cli_count(&p, 1, INT_MAX, &q.top); break;
+        case OPT_OUTPUT: q.page.folder = p.arg; break;
+        case OPT_SHOW: cli_count(&p, 0, 1000, &q.show); break;
+        case OPT_TITLE: q.page.title = p.arg; break;
+        case OPT_FORCE: q.page.replace = true; break;
         }
     }
     if (!p.stop && q.opt.overlap && q.opt.overlap >= q.opt.window)
         cli_usage(&p, "--overlap M needs --window N with N over M");
-    if (cli_stop(&p, 1, -1))
-        return p.status;
+    if (!p.stop && q.page.title && !q.page.folder)
+        cli_usage(&p, "--title is of the page: -o DIR is missing");
+    if (cli_stop(&p, 1, -1)) {
+        status = p.status;
+        goto out;
+    }
     q.opt.seed = p.common.seed;
+    q.page.measured = q.opt;
+    q.page.command = command;
     q.out.json = p.common.json;
     if (q.top < 0)
         q.top = q.out.json ? INT_MAX : ROWS;
     if (strcmp(p.operands[0], "fvd") == 0) {
-        if (p.n_operands != 3)
-            return cli_usage(&p, "fvd takes two files of features");
+        if (p.n_operands != 3) {
+            status = cli_usage(&p, "fvd takes two files of features");
+            goto out;
+        }
         rc = run_distance(&q, p.operands + 1, &e);
     } else {
         rc = run_videos(&q, p.operands, p.n_operands, &e);
     }
     rc = cli_show_end(&q.out, rc, &e);
-    return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
+    status = rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
+out:
+    ss_free(command);
+    return status;
 }
 
 const cli_command cmd_video = {
     "video",
-    "FRAMES|RUN.h5...",
+    "FRAMES|RUN.h5... [-o DIR]",
     "flicker, boiling, seams, motion and drift of videos",
     "FRAMES is a folder of PNG frames, numbered, or of such folders; a folder of strips, with\n"
     "--frames N; or a folder that `generate` wrote, whose models are compared sample by sample. "

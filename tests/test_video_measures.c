@@ -101,7 +101,7 @@ static void test_still(void **state)
     assert_true(m.boiling.band[0].still > 100 && m.boiling.followed == 1);
     assert_true(m.value[SS_VIDEO_SEAM] == 0 && m.seam.p == 1 && m.found.p == 1);
     assert_true(m.value[SS_VIDEO_COLOUR_DRIFT] == 0 && m.value[SS_VIDEO_LOW_DRIFT] == 0);
-    assert_true(m.motion.speeds[0] == 15 * 32 * 40);
+    assert_true(m.movement.speeds[0] == 15 * 32 * 40);
     ss_video_measures_release(&m);
 }
 
@@ -115,8 +115,8 @@ static void test_moving(void **state)
 
         show("moving", &m);
         for (int t = 0; t < 15; t++) {
-            u += m.motion.u[t] / 15;
-            v += m.motion.v[t] / 15;
+            u += m.movement.u[t] / 15;
+            v += m.movement.v[t] / 15;
         }
         assert_true(fabs(u - s.dx) < 0.05 && fabs(v - s.dy) < 0.05);
         assert_true(fabs(m.value[SS_VIDEO_SPEED] - hypot(s.dx, s.dy)) < 0.05);

@@ -24,10 +24,10 @@ const char *ss_video_measure_format(ss_video_measure_id k)
 
 void ss_video_measures_shrink(ss_video_measures *m)
 {
-    ss_free(m->motion.flow);
-    ss_free(m->motion.hidden);
-    m->motion.flow = NULL;
-    m->motion.hidden = NULL;
+    ss_free(m->movement.flow);
+    ss_free(m->movement.hidden);
+    m->movement.flow = NULL;
+    m->movement.hidden = NULL;
 }
 
 void ss_video_measures_release(ss_video_measures *m)
@@ -36,7 +36,7 @@ void ss_video_measures_release(ss_video_measures *m)
     ss_free(m->second);
     ss_free(m->look);
     ss_free(m->tile);
-    ss_movement_release(&m->motion);
+    ss_movement_release(&m->movement);
     *m = (ss_video_measures){0};
 }
 
@@ -66,8 +66,8 @@ static ss_code measure_seams(const ss_video_options *opt, ss_video_measures *m, 
 
         rc = ss_seams_test(m->difference, 1, pairs, joint, n, opt->seed, &m->seam, e);
         if (rc == SS_OK)
-            rc =
-                ss_seams_test(m->motion.warping, 1, pairs, joint, n, opt->seed, &m->warped_seam, e);
+            rc = ss_seams_test(m->movement.warping, 1, pairs, joint, n, opt->seed, &m->warped_seam,
+                               e);
     }
     ss_free(joint);
     return rc == SS_OK ? ss_seams_search(m->tile, m->n_tiles, pairs, opt->seed, &m->found, e) : rc;
@@ -77,7 +77,7 @@ static ss_code measure_seams(const ss_video_options *opt, ss_video_measures *m, 
 static void summarise(ss_video_measures *m)
 {
     const int F = m->size.frames, pairs = F - 1, stride = sizeof *m->look / sizeof(double);
-    const ss_movement *w = &m->motion;
+    const ss_movement *w = &m->movement;
     double *to = m->value;
 
     to[SS_VIDEO_MEAN_DRIFT] = ss_change_trend(&m->look[0].mean, F, stride);
@@ -126,9 +126,9 @@ ss_code ss_video_measure(const ss_video *v, const ss_video_options *opt, ss_vide
     if (rc == SS_OK && F > 1) {
         ss_change_differences(v, m->difference, m->second);
         m->n_tiles = ss_change_tiles(v, m->tile);
-        rc = ss_movement_find(v, &m->motion, e);
+        rc = ss_movement_find(v, &m->movement, e);
         if (rc == SS_OK)
-            rc = ss_boiling_find(v, &m->motion, &m->boiling, e);
+            rc = ss_boiling_find(v, &m->movement, &m->boiling, e);
         if (rc == SS_OK)
             rc = measure_seams(opt, m, e);
     }

@@ -50,7 +50,7 @@ typedef struct {
     double value[SS_VIDEO_N_MEASURES];
     double *difference, *second; /* [F - 1], [F - 2] */
     ss_change_look *look;        /* [F] */
-    ss_movement motion;
+    ss_movement movement;
     ss_boiling boiling;
     int n_tiles;
     double *tile;              /* [n_tiles][F - 1] */

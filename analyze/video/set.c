@@ -176,7 +176,7 @@ static const double *differences(const ss_video_measures *m, int *each)
 static const double *warpings(const ss_video_measures *m, int *each)
 {
     *each = 1;
-    return m->motion.warping;
+    return m->movement.warping;
 }
 
 static const double *tiles(const ss_video_measures *m, int *each)

@@ -145,8 +145,8 @@ ss_code ss_video_motion_table(const ss_video_set *s, bool groups, ss_table *t, s
 
         add_row(t, groups, &r);
         if (!groups) {
-            snprintf(moving, sizeof moving, "%d of %d", r.m->motion.moving, r.m->motion.pairs);
-            ss_table_text(t, r.m->motion.pairs ? moving : "-");
+            snprintf(moving, sizeof moving, "%d of %d", r.m->movement.moving, r.m->movement.pairs);
+            ss_table_text(t, r.m->movement.pairs ? moving : "-");
         }
         for (int k = 0; k < N; k++)
             ss_table_number(t, r.value[which[k]]);
