@@ -32,13 +32,13 @@ static void test_opencv(void **state)
         const char *name;
         double bound;
     } cases[] = {
-        {"whole_pixels", 0.05},
-        {"parts_of_pixels", 0.05},
-        {"far", 0.1},
+        {"whole_pixels", 0.01},
+        {"parts_of_pixels", 0.03},
+        {"far", 0.15},
         {"turn", 0.05},
         {"zoom", 0.05},
-        {"item", 0.5},
-        {"item_and_ground", 0.5},
+        {"item", 0.2},
+        {"item_and_ground", 0.3},
     };
     float forward[H * W * 2], backward[H * W * 2];
     uint8_t hidden[H * W];
@@ -73,7 +73,7 @@ static void test_opencv(void **state)
                       name, sum / n, theirs.values[0], theirs.values[1],
                       n < H * W ? marked / (H * W - n) : 1.0, fine / n, warp);
         assert_true(sum / n < cases[k].bound && sum / n < best + 0.02);
-        assert_true(n == H * W || marked / (H * W - n) > 0.7);
+        assert_true(n == H * W || marked / (H * W - n) > 0.5);
         assert_true(fine / n > 0.85 && warp < 1.5);
         ss_array_release(&a);
         ss_array_release(&b);

@@ -4,6 +4,8 @@
  * and a seam between frames 8 and 9, that "steady" has not.
  */
 #include "analyze/video/set.h"
+#include "base/file.h"
+#include "base/mem.h"
 #include "tests/ss_command.h"
 
 #include <jansson.h>
@@ -157,12 +159,72 @@ static void test_what_is_not_defined(void **state)
     expect("video docs/videos/steady/0000.png --frames 512", 0, "flicker");
 }
 
+static char *page_text(const char *name)
+{
+    char *text;
+    ss_err e = {0};
+
+    if (ss_file_read(in_tmp(name), 1 << 24, &text, NULL, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return text;
+}
+
+static void expect_in(const char *page, const char *text)
+{
+    if (!strstr(page, text))
+        fail_msg("the page lacks \"%s\"", text);
+}
+
+static void test_page(void **state)
+{
+    (void)state;
+    expect("video " STEADY " " WINDOWS " --frames 16 --window 8 -o $D/page --show 1 --quiet", 0,
+           NULL);
+    char *page = page_text("page/index.html");
+    static const char *const parts[] = {
+        "<title>Videos of steady and 1 more</title>",
+        "windows: frames differ by",
+        "windows has more warping error than steady",
+        "id=\"models\"",
+        "id=\"motion\"",
+        "id=\"boiling\"",
+        "id=\"seams\"",
+        "Video 0000 of steady",
+        "Video 0000 of windows",
+        "video-5-curves.png",
+        "sigmascope video docs/videos/steady",
+        "8 frames, 0 of them overlap",
+    };
+    for (size_t i = 0; i < N_OF(parts); i++)
+        expect_in(page, parts[i]);
+    assert_null(strstr(page, "Video 0001"));
+    assert_null(strstr(page, "could not be drawn"));
+    ss_free(page);
+    assert_true(ss_file_exists(in_tmp("page/video-1-flow.png")));
+    expect("video " STEADY " --frames 16 -o $D/page", 1, "page");
+    expect("video " STEADY "/0000.png --frames 1 -o $D/page --force --title 'one <frame>'", 0,
+           NULL);
+    page = page_text("page/index.html");
+    expect_in(page, "one &lt;frame&gt;");
+    expect_in(page, "no video has two finite frames");
+    expect_in(page, "No figure: ");
+    assert_null(strstr(page, "could not be drawn"));
+    ss_free(page);
+    expect("video " STEADY " --frames 16 --title T", 2, "-o DIR is missing");
+    expect("video " STEADY " --frames 4 -o $D/short --quiet", 0, NULL); /* 32 x 128 pixels */
+    page = page_text("short/index.html");
+    expect_in(page, "how it boils is not defined");
+    assert_null(strstr(page, "could not be drawn"));
+    ss_free(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tables),    cmocka_unit_test(test_models_are_compared_by_name),
         cmocka_unit_test(test_sign_test), cmocka_unit_test(test_distance),
         cmocka_unit_test(test_usage),     cmocka_unit_test(test_what_is_not_defined),
+        cmocka_unit_test(test_page),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -19,8 +19,9 @@ enum {
     TILE_MOST = 32
 };
 
-static const double WINDOW = 2;      /* sigma in pixels */
-static const float STIFFNESS = 0.1f; /* grey levels per pixel, squared */
+static const double WINDOW = 1.5, SMOOTH = 1; /* sigma in pixels */
+static const float SHIFTS_BETTER = 0.6f;      /* a shift's share of what the flow before it costs */
+static const float STIFFNESS = 2;             /* grey levels per pixel, squared */
 
 typedef struct {
     int h, w;
@@ -31,7 +32,7 @@ typedef struct {
 typedef struct {
     level levels[MAX_LEVELS];
     int n_levels;
-    ss_field_blur window;
+    ss_field_blur window, smooth;
     float *planes;
     float *u, *v;            /* flow of the level */
     float *u2, *v2;          /* another one */
@@ -49,6 +50,7 @@ static void release(work *k)
         ss_free(k->levels[l].b);
     }
     ss_field_blur_release(&k->window);
+    ss_field_blur_release(&k->smooth);
     ss_free(k->planes);
 }
 
@@ -64,7 +66,9 @@ static ss_code make_planes(work *k, int h, int w, ss_err *e)
         return ss_no_memory(e, "optical flow");
     for (size_t i = 0; i < n_planes; i++)
         *plane[i] = k->planes + (ptrdiff_t)i * n;
-    return ss_field_blur_init(&k->window, WINDOW, e);
+    const ss_code rc = ss_field_blur_init(&k->window, WINDOW, e);
+
+    return rc == SS_OK ? ss_field_blur_init(&k->smooth, SMOOTH, e) : rc;
 }
 
 static ss_code make_levels(work *k, const float *a, const float *b, int h, int w, ss_err *e)
@@ -108,17 +112,14 @@ static void measure_cost(work *k, const level *at, const float *u, const float *
     ss_field_blur_run(&k->window, cost, at->h, at->w, k->room);
 }
 
-/* Takes (u2, v2) where it explains a neighbourhood better than the flow does, or, as well (`tie`).
- */
-static void choose(work *k, const level *at, bool tie)
+/* Takes (u2, v2) where it costs less than `factor` times what the flow does, plus `slack`. */
+static void choose(work *k, const level *at, float factor, float slack)
 {
     const ptrdiff_t n = (ptrdiff_t)at->h * at->w;
 
     measure_cost(k, at, k->u2, k->v2, k->cost2);
     for (ptrdiff_t i = 0; i < n; i++) {
-        const float bound = tie ? 1.02f * k->cost[i] + 0.01f : 0.95f * k->cost[i];
-
-        if (k->cost2[i] < bound) {
+        if (k->cost2[i] < factor * k->cost[i] + slack) {
             k->u[i] = k->u2[i];
             k->v[i] = k->v2[i];
             k->cost[i] = k->cost2[i];
@@ -193,13 +194,13 @@ static ss_code offer_shifts(work *k, const level *at, ss_err *e)
 
     if (rc != SS_OK)
         return rc;
-    choose(k, at, false);
+    choose(k, at, SHIFTS_BETTER, 0);
     if ((rc = ss_correlator_new(at->h, at->w, &c, e)) != SS_OK)
         return rc;
     ss_correlator_run(c, at->a, at->b, at->w, 0, 0, &dy, &dx);
     ss_correlator_free(c);
     fill(k, at, (float)dx, (float)dy);
-    choose(k, at, false);
+    choose(k, at, SHIFTS_BETTER, 0);
     return SS_OK;
 }
 
@@ -256,6 +257,16 @@ static float refine(work *k, const level *at)
         largest = fmaxf(largest, fminf(size, 1));
     }
     return largest;
+}
+
+static void refine_all(work *k, const level *at)
+{
+    for (int r = 0; r < ROUNDS; r++) {
+        if (refine(k, at) < 0.01f)
+            break;
+        ss_field_blur_run(&k->smooth, k->u, at->h, at->w, k->room);
+        ss_field_blur_run(&k->smooth, k->v, at->h, at->w, k->room);
+    }
 }
 
 static void sort2(float *a, float *b)
@@ -337,12 +348,10 @@ static ss_code run_level(work *k, int l, int shifts, ss_err *e)
         grow(k, &k->levels[l + 1], at);
     measure_cost(k, at, k->u, k->v, k->cost);
     fill(k, at, 0, 0);
-    choose(k, at, false);
+    choose(k, at, 0.95f, 0);
     if (l == shifts && (rc = offer_shifts(k, at, e)) != SS_OK)
         return rc;
-    for (int r = 0; r < ROUNDS; r++)
-        if (refine(k, at) < 0.01f)
-            break;
+    refine_all(k, at);
     median(k->u, at->h, at->w, k->room);
     median(k->v, at->h, at->w, k->room);
     return SS_OK;
@@ -364,7 +373,7 @@ ss_code ss_flow_find(const float *a, const float *b, int h, int w, float *flow, 
     if (rc == SS_OK) {
         measure_cost(&k, &k.levels[0], k.u, k.v, k.cost);
         fill(&k, &k.levels[0], 0, 0);
-        choose(&k, &k.levels[0], true);
+        choose(&k, &k.levels[0], 1.02f, 0.01f);
         for (ptrdiff_t i = 0; i < (ptrdiff_t)h * w; i++) {
             flow[2 * i] = k.u[i];
             flow[2 * i + 1] = k.v[i];

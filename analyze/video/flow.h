@@ -6,10 +6,11 @@
  *   candidates   the flow of the coarser level, doubled; none (0); and at one level, whose shorter
  *                side is below 128, the shifts of overlapping tiles and of the whole picture by
  *                phase correlation (correlate.h). Each pixel takes the one that explains its
- *                neighbourhood best
+ *                neighbourhood best, a shift only where it is much better
  *   refinement   up to 8 rounds of Lucas and Kanade: with I' = b(p + w), g its slope together with
- *                a's, and <> a Gaussian mean around p (sigma 2 pixels),
- *                    (<g g^T> + 0.1 E) dw = <g (a - I')>,   |dw| <= 1
+ *                a's, and <> a Gaussian mean around p (sigma 1.5 pixels),
+ *                    (<g g^T> + 2 E) dw = <g (a - I')>,   |dw| <= 1
+ *                after each of which the flow is smoothed (sigma 1 pixel)
  *   median       of 3 x 3 vectors, along x and y by themselves
  *
  * Where 0 explains a neighbourhood as well as w does, w is 0: a patch of one value does not move.

@@ -23,7 +23,8 @@ static void flow_colour(float u, float v, double most, float *rgb)
     }
 }
 
-/* The speed that gets the full colour: that of the fastest 1 %, at least half a pixel. */
+/* The speed that gets the full colour: the largest mean of the fastest 5 % of a pair, at least half
+ * a pixel. */
 static double full_speed(const ss_movement *m)
 {
     double most = 0.5;
@@ -157,10 +158,11 @@ static ss_code curves(ss_page *page, const ss_video_measures *m, const ss_video_
         ss_plot_addf(&p, "set arrow %d from %.1f,graph 0 to %.1f,graph 1 nohead lt 10\n", i + 1,
                      joint[i] + 1.5, joint[i] + 1.5);
     ss_free(joint);
-    ss_plot_addf(&p,
-                 "set multiplot layout 2,2\nset xrange [1:%d]\nset xlabel 'frame'\n"
-                 "set key top left Left reverse\nset yrange [0:*]\n",
-                 m->size.frames);
+    ss_plot_addf(
+        &p,
+        "set multiplot layout 2,2\nset xrange [1:%d]\nset xlabel 'frame'\n"
+        "set key top left Left reverse\nset yrange [0:*]\nset offsets 0, 0, graph 0.4, 0\n",
+        m->size.frames);
     panel(&p, "change to the next frame", "grey levels", (const int[]){2, 3, 4},
           (const char *const[]){"difference", "second difference", "warping error"}, 3);
     panel(&p, "motion", "pixels a frame", (const int[]){5, 6},

@@ -158,7 +158,8 @@ ss_code ss_section_video_seams(ss_page *page, const ss_video_set *s, const ss_vi
     ss_plot_addf(&p,
                  "set multiplot layout 1,2\nset xrange [1:%d]\nset yrange [0:*]\n"
                  "set xlabel 'frame'\nset ylabel 'grey levels'\n"
-                 "set key top left Left reverse\nset title 'difference from the next frame'\n",
+                 "set offsets 0, 0, graph 0.3, 0\nset key top left Left reverse\nset title "
+                 "'difference from the next frame'\n",
                  most + 1);
     for (int column = 2; column <= 3; column++) {
         for (int g = 0; g < n_shown(s); g++) {
