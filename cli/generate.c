@@ -17,6 +17,14 @@ enum {
     OPT_ETA,
     OPT_INIT,
     OPT_STRENGTH,
+    OPT_KEEP,
+    OPT_INTERPOLATE,
+    OPT_UPSCALE_FROM,
+    OPT_LENGTH,
+    OPT_WINDOW,
+    OPT_OVERLAP,
+    OPT_JOIN,
+    OPT_FRAME_NOISE,
     OPT_GUIDANCE,
     OPT_CLASS,
     OPT_CLASSES,
@@ -71,6 +79,21 @@ static const cli_option options[] = {
      "generate"},
     {OPT_STRENGTH, "strength", "S",
      "part of the steps that is made from --init on, up to 1 (default 1: all, from noise)"},
+    {OPT_KEEP, "keep", "K",
+     "extrapolate --init: its last K frames, and then those that each window made last, are given"},
+    {OPT_INTERPOLATE, "interpolate", "K", "K new frames between neighbouring ones of --init"},
+    {OPT_UPSCALE_FROM, "upscale-from", "FRAMES", "frames as of --init, that are made larger"},
+    {OPT_LENGTH, "length", "N",
+     "frames of the video (default: what the network sees at once); more are made in windows"},
+    {OPT_WINDOW, "window", "N", "frames that the network sees at once, as --frames"},
+    {OPT_OVERLAP, "overlap", "N",
+     "frames that neighbouring windows share (default: half; with --upscale-from 1)"},
+    {OPT_JOIN, "join", "separate|states|flat|pyramid",
+     "windows make their frames alone, share their states, or average their answers (default "
+     "pyramid; with --upscale-from states)"},
+    {OPT_FRAME_NOISE, "frame-noise", CLI_CHOICES(SS_FRAME_NOISES),
+     "of the frames after the first window (default: shuffled where answers are averaged, repeated "
+     "with --interpolate, else fresh)"},
     {OPT_GUIDANCE, "guidance", "G",
      "classifier-free guidance: negative + G (positive - negative) (default 1: none)"},
     {OPT_CLASS, "class", "K", "class label of every sample"},
@@ -159,12 +182,19 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
         if (!(each->eta >= 0 && each->eta <= 1))
             cli_usage(p, "--eta takes a number from 0 to 1, not '%s'", p->arg);
         break;
-    case OPT_INIT: each->init = p->arg; break;
+    case OPT_INIT: each->reel.init = p->arg; break;
     case OPT_STRENGTH:
         cli_double(p, &each->strength);
         if (!(each->strength > 0 && each->strength <= 1))
             cli_usage(p, "--strength takes a number above 0, up to 1, not '%s'", p->arg);
         break;
+    case OPT_KEEP: cli_count(p, 1, SS_MAX_FRAMES, &each->reel.keep); break;
+    case OPT_INTERPOLATE: cli_count(p, 1, SS_MAX_FRAMES, &each->reel.interpolate); break;
+    case OPT_UPSCALE_FROM: each->reel.upscale_from = p->arg; break;
+    case OPT_LENGTH: cli_count(p, 1, 1 << 16, &each->reel.length); break;
+    case OPT_OVERLAP: cli_count(p, 0, SS_MAX_FRAMES, &each->reel.overlap); break;
+    case OPT_JOIN: each->reel.join = p->arg; break;
+    case OPT_FRAME_NOISE: each->reel.noise = p->arg; break;
     case OPT_GUIDANCE: cli_double(p, &each->guidance); break;
     case OPT_CLASS:
         cli_count(p, 0, 1 << 20, &s->class);
@@ -188,6 +218,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_SAMPLES: cli_count(p, 1, 1 << 16, &each->samples); break;
     case OPT_BATCH: cli_count(p, 1, MAX_BATCH, &each->batch); break;
     case OPT_SIZE: cli_size(p, &each->network.height, &each->network.width); break;
+    case OPT_WINDOW:
     case OPT_FRAMES: cli_count(p, 1, SS_MAX_FRAMES, &each->network.frames); break;
     case OPT_FPS:
         cli_double(p, &opt->fps);
@@ -231,10 +262,16 @@ static void check_contradictions(cli_parser *p, const ss_generate_options *opt)
         (cond->negative_embeds || cond->negative_text || cond->prompts.n_negative ||
          cond->negative_class_embeds || cond->negative_class >= 0))
         cli_usage(p, "a negative condition has no effect without --guidance");
-    if (!opt->each.init && opt->each.strength != 1)
+    const ss_reel_options *reel = &opt->each.reel;
+    ss_reel_mode mode;
+    ss_err e = {0};
+
+    if (ss_reel_mode_of(reel, &mode, &e) != SS_OK)
+        cli_usage(p, "%s", e.msg);
+    if (!reel->init && opt->each.strength != 1)
         cli_usage(p, "--strength needs --init FRAMES");
-    if (opt->each.init && opt->each.strength == 1)
-        cli_usage(p, "--init has no effect at --strength 1");
+    if (reel->init && opt->each.strength == 1 && mode == SS_REEL_PLAIN)
+        cli_usage(p, "--init needs --keep, --interpolate, or a --strength below 1");
     if (opt->each.run && p->n_operands > 1)
         cli_usage(p, "--probe watches one MODEL, and there are %d", p->n_operands);
 }

@@ -3,12 +3,13 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/rng.h"
+#include "base/str.h"
 #include "kernels/context.h"
 #include "models/sampling/sampler_config.h"
 #include "probe/concat.h"
 #include "probe/given.h"
 #include "probe/interrupt.h"
+#include "probe/reel_state.h"
 #include "probe/trajectory_record.h"
 
 #include <string.h>
@@ -19,23 +20,22 @@ struct ss_trajectory {
     ss_sampler *sampler;
     ss_conditions conditions;
     ss_concat_channels concat;
-    ss_sample_size picture; /* of what is sampled */
+    ss_sample_size picture; /* of what the network is asked about at once: a window of the video */
+    ss_reel reel;
+    ss_reel_state *state;
     int batch;
     ss_track track; /* {0} if no run file is written */
     int runs;       /* begun */
 
-    float *init;   /* [samples][H][W][C] of the options, or NULL */
-    float *x;      /* [samples][H][W][C], the states */
-    float *memory; /* [samples][2][H][W][C], the sampler's */
-    /* one batch, twice as many rows under guidance */
+    float *init; /* [samples][F][H][W][C] of the options, or NULL */
+    /* one batch of windows, twice as many rows under guidance */
     float *in;       /* [rows][H][W][in_channels] */
     float *y;        /* [rows][H][W][out_channels] */
     float *t;        /* [rows] */
+    int *window;     /* [batch] number sample * windows + window */
     int *sample;     /* [batch] */
     float *answer;   /* [H][W][C] */
     float *variance; /* [H][W][C] */
-    float *noise;    /* [H][W][C] */
-    float *clean;    /* [H][W][C] */
 };
 
 static int64_t values(const ss_trajectory *t)
@@ -125,14 +125,26 @@ static ss_code make_sampler(ss_trajectory *t, ss_err *e)
     return SS_OK;
 }
 
+/* True if the channels beside the picture are frames that the reel gives, or does not. */
+static bool reel_gives_channels(const ss_trajectory *t)
+{
+    const ss_condition_needs *needs = &ss_model_about(t->net.model)->net.needs;
+
+    return !t->opt.concat && (needs->reference_channels || t->opt.reel.upscale_from);
+}
+
 static ss_code check_channels(ss_trajectory *t, ss_err *e)
 {
-    const ss_code rc =
-        ss_concat_open(t->opt.concat, &t->net, t->opt.samples, t->opt.seed, &t->concat, e);
+    const int beside = (int)ss_model_about(t->net.model)->net.needs.concat_channels;
+    ss_code rc = SS_OK;
 
+    if (reel_gives_channels(t))
+        t->picture = ss_sample_with_channels(t->net.size, t->net.size.channels - beside);
+    else if ((rc = ss_concat_open(t->opt.concat, &t->net, t->opt.samples, t->opt.seed, &t->concat,
+                                  e)) == SS_OK)
+        t->picture = t->concat.picture;
     if (rc != SS_OK)
         return rc;
-    t->picture = t->concat.picture;
     if (t->net.out_channels == t->picture.channels ||
         t->net.out_channels == 2 * t->picture.channels)
         return SS_OK;
@@ -144,35 +156,34 @@ static ss_code check_channels(ss_trajectory *t, ss_err *e)
 
 static ss_code allocate(ss_trajectory *t, ss_err *e)
 {
-    const size_t n = (size_t)values(t), samples = (size_t)t->opt.samples;
+    const size_t n = (size_t)values(t);
     const size_t rows = (size_t)t->batch * (t->opt.condition.guided ? 2 : 1);
     const size_t pixels = (size_t)ss_sample_pixels(t->picture);
     const size_t in = pixels * (size_t)t->net.size.channels;
     const size_t out = pixels * (size_t)t->net.out_channels;
 
-    t->x = ss_alloc(samples * n, sizeof(float));
-    t->memory = ss_alloc(samples * n, 2 * sizeof(float));
     t->in = ss_alloc(rows * in, sizeof(float));
     t->y = ss_alloc(rows * out, sizeof(float));
     t->t = ss_alloc(rows, sizeof(float));
+    t->window = ss_alloc((size_t)t->batch, sizeof(int));
     t->sample = ss_alloc((size_t)t->batch, sizeof(int));
     t->answer = ss_alloc(n, sizeof(float));
     t->variance = ss_alloc(n, sizeof(float));
-    t->noise = ss_alloc(n, sizeof(float));
-    t->clean = ss_alloc(n, sizeof(float));
-    if (t->x && t->memory && t->in && t->y && t->t && t->sample && t->answer && t->variance &&
-        t->noise && t->clean)
-        return SS_OK;
-    return ss_fail(e, SS_NOMEM, "no memory for %d samples of %zu values", t->opt.samples, n);
+    if (t->in && t->y && t->t && t->window && t->sample && t->answer && t->variance)
+        return ss_reel_state_new(&t->reel, t->sampler, t->opt.samples, t->opt.seed, &t->state, e);
+    return ss_fail(e, SS_NOMEM, "no memory for a batch of %d samples of %zu values", t->batch, n);
 }
 
-/* Loads the pictures that the options begin from. */
+/* Loads the pictures that a part of the steps begins from. */
 static ss_code load_init(ss_trajectory *t, const ss_ctx_options *device, ss_err *e)
 {
-    if (!t->opt.init)
+    if (t->opt.strength == 1 || !t->opt.reel.init)
         return SS_OK;
-    const ss_code rc =
-        ss_given_load(t->opt.init, &t->net, device, t->picture, t->opt.samples, &t->init, e);
+    if (t->reel.mode != SS_REEL_PLAIN)
+        return ss_fail(e, SS_USAGE,
+                       "--strength goes with none of --keep, --interpolate and --upscale-from");
+    const ss_code rc = ss_given_load(t->opt.reel.init, &t->net, device, t->reel.video,
+                                     t->opt.samples, &t->init, e);
     return rc == SS_OK ? rc : ss_fail_prefix(e, "--init");
 }
 
@@ -185,7 +196,9 @@ ss_code ss_trajectory_open(const ss_trajectory_options *opt, ss_trajectory **out
         return ss_no_memory(e, "a trajectory");
     t->opt = *opt;
     t->opt.condition.guided = opt->guidance != 1;
-    rc = ss_network_open(&t->opt.network, &t->net, e);
+    rc = ss_reel_window(&opt->reel, &t->opt.network.frames, e);
+    if (rc == SS_OK)
+        rc = ss_network_open(&t->opt.network, &t->net, e);
     if (rc == SS_OK) {
         ss_network_say_ignored(&t->net);
         rc = check_channels(t, e);
@@ -194,10 +207,15 @@ ss_code ss_trajectory_open(const ss_trajectory_options *opt, ss_trajectory **out
         rc = make_sampler(t, e);
     const ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
     if (rc == SS_OK)
+        rc = ss_reel_open(&opt->reel, &t->net, &device, t->picture, opt->samples, opt->seed,
+                          &t->reel, e);
+    if (rc == SS_OK)
         rc = load_init(t, &device, e);
     if (rc == SS_OK) {
-        t->batch =
-            ss_network_batch(&t->net, opt->batch, t->opt.condition.guided ? 2 : 1, opt->samples);
+        const int at_once = t->reel.join == SS_JOIN_SEQUENCE ? 1 : t->reel.windows.n;
+
+        t->batch = ss_network_batch(&t->net, opt->batch, t->opt.condition.guided ? 2 : 1,
+                                    opt->samples * at_once);
         rc = ss_conditions_load(&t->opt.condition, &t->net, &device, opt->samples, t->batch,
                                 &t->conditions, e);
     }
@@ -219,17 +237,16 @@ void ss_trajectory_close(ss_trajectory *t)
     ss_concat_release(&t->concat);
     ss_sampler_free(t->sampler);
     ss_network_close(&t->net);
+    ss_reel_state_free(t->state);
+    ss_reel_release(&t->reel);
     ss_free(t->init);
-    ss_free(t->x);
-    ss_free(t->memory);
     ss_free(t->in);
     ss_free(t->y);
     ss_free(t->t);
+    ss_free(t->window);
     ss_free(t->sample);
     ss_free(t->answer);
     ss_free(t->variance);
-    ss_free(t->noise);
-    ss_free(t->clean);
     ss_free(t);
 }
 
@@ -245,56 +262,50 @@ const ss_network *ss_trajectory_network(const ss_trajectory *t)
 
 int ss_trajectory_evaluations(const ss_trajectory *t)
 {
-    return ss_sampler_count(t->sampler);
+    const int turns = t->reel.join == SS_JOIN_SEQUENCE ? t->reel.windows.n : 1;
+
+    return turns * ss_sampler_count(t->sampler);
 }
 
 ss_sample_size ss_trajectory_size(const ss_trajectory *t)
 {
-    return t->picture;
+    return t->reel.video;
 }
 
 const float *ss_trajectory_picture(const ss_trajectory *t, int sample)
 {
-    return t->x + sample * values(t);
+    return ss_reel_state_video(t->state, sample);
 }
 
-static void start(ss_trajectory *t, const ss_trajectory_start *from)
+/* Writes what the network sees of row k of a batch at evaluation i. */
+static void put_input(ss_trajectory *t, int i, int k, float *in)
 {
-    const int64_t n = values(t);
-    const double scale = ss_sampler_start(t->sampler);
+    const int window = t->window[k] % t->reel.windows.n;
+    const float *x = ss_reel_state_window(t->state, t->sample[k], window);
 
-    for (int i = 0; i < t->opt.samples; i++) {
-        float *x = t->x + i * n;
-
-        ss_rng_normals(ss_rng_stream(t->opt.seed, "noise", (uint64_t)i, from->draw), 0, x,
-                       (size_t)n);
-        if (t->opt.strength < 1) {
-            ss_sampler_noised(t->sampler, (from->init ? from->init : t->init) + i * n, x, n, x);
-            continue;
-        }
-        for (int64_t k = 0; k < n; k++)
-            x[k] = (float)(scale * x[k]);
-    }
+    ss_sampler_input(t->sampler, i, x, values(t), t->answer);
+    if (t->reel.given)
+        ss_reel_put(&t->reel, t->sample[k], window, t->answer, in);
+    else
+        ss_concat_put(&t->concat, t->sample[k], t->answer, in);
 }
 
-/* Runs the network on n samples at evaluation i; the answers are in t->y. */
+/* Runs the network on n windows at evaluation i; the answers are in t->y. */
 static ss_code ask(ss_trajectory *t, ss_ctx *c, int i, int n, ss_err *e)
 {
     const bool guided = t->opt.condition.guided;
     const int rows = guided ? 2 * n : n;
-    const int64_t one = values(t), seen = ss_sample_values(t->net.size);
+    const int64_t seen = ss_sample_values(t->net.size);
     ss_code rc = SS_OK;
 
-    for (int k = 0; k < n; k++) {
-        ss_sampler_input(t->sampler, i, t->x + t->sample[k] * one, one, t->answer);
-        ss_concat_put(&t->concat, t->sample[k], t->answer, t->in + k * seen);
-    }
+    for (int k = 0; k < n; k++)
+        put_input(t, i, k, t->in + k * seen);
     if (guided)
         memcpy(t->in + n * seen, t->in, (size_t)(n * seen) * sizeof *t->in);
     for (int k = 0; k < rows; k++)
         t->t[k] = ss_network_rounded(&t->net, ss_sampler_at(t->sampler, i)->timestep);
     if (t->track.recorder)
-        ss_track_batch(&t->track, n, t->sample);
+        ss_track_batch(&t->track, n, t->reel.join == SS_JOIN_SEQUENCE ? t->sample : t->window);
 
     ss_condition cond = ss_conditions_batch(&t->conditions, n, t->sample, guided);
     ss_tensor *x = ss_upload(c, ss_sample_batch(rows, t->net.size), t->in);
@@ -332,78 +343,114 @@ static void guide(ss_trajectory *t, int n, int k)
     }
 }
 
-static void step(ss_trajectory *t, int i, int n, uint32_t draw)
+static void take_answers(ss_trajectory *t, int i, int n)
 {
-    const uint64_t number = (uint64_t)draw << 32 | (uint64_t)i;
-    const int64_t one = values(t);
+    const bool has_variance = t->net.out_channels > t->picture.channels;
 
     for (int k = 0; k < n; k++) {
-        const int sample = t->sample[k];
-        const ss_rng rng = ss_rng_stream(t->opt.seed, "step", (uint64_t)sample, number);
-
         guide(t, n, k);
-        if (ss_sampler_at(t->sampler, i)->noisy)
-            ss_rng_normals(rng, 0, t->noise, (size_t)one);
-        ss_sampler_step(t->sampler, i, t->answer,
-                        t->net.out_channels > t->picture.channels ? t->variance : NULL, t->noise,
-                        one, t->x + sample * one, t->memory + 2 * sample * one, t->clean);
+        ss_reel_state_answer(t->state, i, t->sample[k], t->window[k] % t->reel.windows.n, t->answer,
+                             has_variance ? t->variance : NULL);
     }
 }
 
-static ss_code evaluate(ss_trajectory *t, ss_ctx *c, int i, uint32_t draw, ss_err *e)
+/* Asks about windows first to first + count - 1 of every sample at evaluation i, and moves them. */
+static ss_code evaluate(ss_trajectory *t, ss_ctx *c, int i, int first, int count, ss_err *e)
 {
+    const int all = t->opt.samples * count;
     ss_code rc = t->track.recorder ? ss_track_begin(&t->track, i, e) : SS_OK;
 
-    for (int from = 0; from < t->opt.samples && rc == SS_OK; from += t->batch) {
-        const int left = t->opt.samples - from, n = left < t->batch ? left : t->batch;
+    for (int from = 0; from < all && rc == SS_OK; from += t->batch) {
+        const int n = all - from < t->batch ? all - from : t->batch;
 
-        for (int k = 0; k < n; k++)
-            t->sample[k] = from + k;
+        for (int k = 0; k < n; k++) {
+            t->sample[k] = (from + k) / count;
+            t->window[k] = t->sample[k] * t->reel.windows.n + first + (from + k) % count;
+        }
         rc = ask(t, c, i, n, e);
         if (rc == SS_OK)
-            step(t, i, n, draw);
+            take_answers(t, i, n);
         if (rc == SS_OK && ss_interrupted())
             rc = t->opt.run ? ss_fail(e, SS_INTERRUPTED, "interrupted; %s has the finished steps",
                                       t->opt.run)
                             : ss_fail(e, SS_INTERRUPTED, "interrupted");
     }
+    ss_reel_state_advance(t->state, i);
     if (rc == SS_OK && t->track.recorder)
         rc = ss_track_end(&t->track, e);
     return rc;
 }
 
-/* Binds the network: for a first run with hooks if a run file is wanted. */
-static ss_code prepare(ss_trajectory *t, ss_ctx *c, ss_err *e)
+/* Makes the name of window k's run file: that of the options, or of it for later windows,
+ * NAME-02.h5; the caller frees it. */
+static char *run_path(const char *run, int k)
 {
-    const bool first = t->runs++ == 0, watched = t->track.recorder;
-    ss_code rc = first ? ss_network_identify(&t->net, e) : SS_OK;
+    const char *dot = strrchr(run, '.'), *slash = strrchr(run, '/');
+    ss_str s = {0};
 
-    if (rc == SS_OK && first && t->opt.run)
-        return ss_track_open(&t->track, &t->opt, &t->net, t->sampler, &t->conditions, t->picture,
-                             t->batch, c, e);
-    if (watched)
-        ss_track_release(&t->track);
-    return rc == SS_OK && (first || watched) ? ss_network_bind(&t->net, c, NULL, e) : rc;
+    if (!dot || (slash && dot < slash))
+        dot = run + strlen(run);
+    ss_str_addf(&s, "%.*s", (int)(dot - run), run);
+    if (k)
+        ss_str_addf(&s, "-%02d", k + 1);
+    ss_str_add(&s, dot);
+    return ss_str_detach(&s);
+}
+
+/* Binds the network for windows from `first` on, `count` at once: in a first run with hooks, if a
+ * run file is wanted. */
+static ss_code prepare(ss_trajectory *t, ss_ctx *c, int first, int count, ss_err *e)
+{
+    const bool watched = t->track.recorder, fresh = t->runs == 1 && first == 0;
+    ss_code rc = SS_OK;
+
+    ss_track_release(&t->track);
+    if (t->runs == 1 && t->opt.run) {
+        char *path = run_path(t->opt.run, first);
+
+        rc = path ? ss_track_open(&t->track, &t->opt, path, t->opt.samples * count, &t->net,
+                                  t->sampler, &t->conditions, t->picture, t->batch, c, e)
+                  : ss_no_memory(e, t->opt.run);
+        ss_free(path);
+        return rc;
+    }
+    return fresh || watched ? ss_network_bind(&t->net, c, NULL, e) : SS_OK;
+}
+
+/* Samples windows first to first + count - 1 of every sample to the end. */
+static ss_code run_windows(ss_trajectory *t, ss_ctx *c, int first, int count,
+                           ss_trajectory_tick tick, void *self, ss_err *e)
+{
+    const int steps = ss_sampler_count(t->sampler);
+    ss_code rc = prepare(t, c, first, count, e);
+
+    for (int i = 0; i < steps && rc == SS_OK; i++) {
+        if (tick)
+            tick(self, first / count * steps + i);
+        rc = evaluate(t, c, i, first, count, e);
+    }
+    if (rc == SS_OK && t->track.recorder)
+        rc = ss_track_finish(&t->track, e);
+    if (rc == SS_OK)
+        ss_reel_state_finish(t->state, first, count);
+    return rc;
 }
 
 ss_code ss_trajectory_run_from(ss_trajectory *t, ss_ctx *c, const ss_trajectory_start *from,
                                ss_trajectory_tick tick, void *self, ss_err *e)
 {
-    if (t->opt.strength < 1 && !from->init && !t->init)
+    const float *init = t->opt.strength == 1 ? NULL : from->init ? from->init : t->init;
+    const int n = t->reel.windows.n, count = t->reel.join == SS_JOIN_SEQUENCE ? 1 : n;
+    ss_code rc = SS_OK;
+
+    if (t->opt.strength < 1 && !init)
         return ss_fail(e, SS_USAGE, "a strength of %g needs pictures to begin from",
                        t->opt.strength);
-    ss_code rc = prepare(t, c, e);
-
-    if (rc != SS_OK)
-        return rc;
-    start(t, from);
-    for (int i = 0; i < ss_sampler_count(t->sampler) && rc == SS_OK; i++) {
-        if (tick)
-            tick(self, i);
-        rc = evaluate(t, c, i, from->draw, e);
-    }
-    if (rc == SS_OK && t->track.recorder)
-        rc = ss_track_finish(&t->track, e);
+    if (t->runs++ == 0)
+        rc = ss_network_identify(&t->net, e);
+    ss_reel_state_begin(t->state, init, from->draw);
+    for (int k = 0; k < n && rc == SS_OK; k += count)
+        rc = run_windows(t, c, k, count, tick, self, e);
     return rc;
 }
 

@@ -27,6 +27,7 @@
 #include "models/sampling/sampler.h"
 #include "probe/conditions.h"
 #include "probe/network.h"
+#include "probe/reel.h"
 
 typedef struct {
     ss_network_options network;
@@ -34,10 +35,11 @@ typedef struct {
     const char *concat;             /* as ss_concat_open takes it */
     const ss_sampler_kind *sampler; /* NULL: the scheduler file's */
     int steps;
-    double guidance;  /* 1: none */
-    double eta;       /* of ddim; < 0: 0 */
-    const char *init; /* pictures to begin from (frames.h), or NULL */
-    double strength;  /* part of the steps that is made of them; 1: all, from noise */
+    double guidance; /* 1: none */
+    double eta;      /* of ddim; < 0: 0 */
+    double strength; /* below 1: part of the steps that is made, from reel.init on */
+    ss_reel_options
+        reel; /* windows, and frames that are given; init: also what strength begins from */
     int samples;
     int batch; /* samples in one forward pass; 0: chosen from the input's size */
     uint64_t seed;

@@ -47,7 +47,7 @@ static char *plan_text(const ss_track *k, const ss_trajectory_options *opt,
     return text;
 }
 
-static ss_code create(ss_track *k, const ss_trajectory_options *opt,
+static ss_code create(ss_track *k, const ss_trajectory_options *opt, const char *path,
                       const ss_conditions *conditions, int batch, const ss_ctx *c, int n_parameters,
                       ss_err *e)
 {
@@ -96,7 +96,7 @@ static ss_code create(ss_track *k, const ss_trajectory_options *opt,
     ss_recorder_spec(k->recorder, &spec);
     rc = ss_network_structure(net->model, &spec, &structure, e);
     if (rc == SS_OK)
-        rc = ss_run_create(opt->run, &spec, opt->replace_run, &k->writer, e);
+        rc = ss_run_create(path, &spec, opt->replace_run, &k->writer, e);
     ss_structure_free(structure);
 out:
     ss_free(sigmas);
@@ -105,9 +105,9 @@ out:
     return rc;
 }
 
-ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, ss_network *net,
-                      const ss_sampler *sampler, ss_conditions *conditions, ss_sample_size size,
-                      int batch, ss_ctx *c, ss_err *e)
+ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, const char *path, int samples,
+                      ss_network *net, const ss_sampler *sampler, ss_conditions *conditions,
+                      ss_sample_size size, int batch, ss_ctx *c, ss_err *e)
 {
     ss_recorder_options rec = {.histogram = true};
     int first = 0, n_parameters = 0;
@@ -115,7 +115,7 @@ ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, ss_network 
     *k = (ss_track){.net = net,
                     .sampler = sampler,
                     .size = size,
-                    .samples = opt->samples,
+                    .samples = samples,
                     .guided = opt->condition.guided};
     rec.modules = ss_model_modules(net->model, &rec.n_modules);
     ss_code rc = allocate(k, batch, e);
@@ -131,7 +131,7 @@ ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, ss_network 
         ss_recorder_begin(k->recorder, NULL, 1, &first, &first);
         rc = ss_network_infer(net, c, ss_sampler_at(sampler, 0)->timestep, &cond, e);
     }
-    return rc == SS_OK ? create(k, opt, conditions, batch, c, n_parameters, e) : rc;
+    return rc == SS_OK ? create(k, opt, path, conditions, batch, c, n_parameters, e) : rc;
 }
 
 void ss_track_release(ss_track *k)

@@ -1,7 +1,7 @@
 /* trajectory_record.h - the run file of a sampling trajectory; private to trajectory*.c
  *
  *   // once, with the network bound through it
- *   rc = ss_track_open(&k, opt, net, sampler, conditions, size, batch, ctx, &err);
+ *   rc = ss_track_open(&k, opt, path, samples, net, sampler, conditions, size, batch, ctx, &err);
  *   for (int i = 0; i < steps; i++) {
  *       rc = ss_track_begin(&k, i, &err);
  *       for (int from = 0; from < samples; from += batch) {
@@ -36,11 +36,11 @@ typedef struct {
     double *psd;
 } ss_track;
 
-/* Binds the network with hooks, infers shapes and creates the file. The caller releases k also on
- * failure. */
-ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, ss_network *net,
-                      const ss_sampler *sampler, ss_conditions *conditions, ss_sample_size size,
-                      int batch, ss_ctx *c, ss_err *e);
+/* Binds the network with hooks, infers shapes and creates the file at `path`, of so many samples:
+ * of a video in windows each window of a sample is one. The caller releases k also on failure. */
+ss_code ss_track_open(ss_track *k, const ss_trajectory_options *opt, const char *path, int samples,
+                      ss_network *net, const ss_sampler *sampler, ss_conditions *conditions,
+                      ss_sample_size size, int batch, ss_ctx *c, ss_err *e);
 /* Frees all; an unfinished file keeps its steps. {0} is fine. */
 void ss_track_release(ss_track *k);
 

@@ -129,8 +129,15 @@
     OPTION(COUNT, DATA, "steps", "--steps", 50, steps) \
     OPTION(NUMBER, DATA, "guidance", "--guidance", 1, guidance) \
     OPTION(NUMBER, DATA, "eta", "--eta", -1, eta) \
-    OPTION(TEXT, DATA, "init", "--init", NULL, init) \
+    OPTION(TEXT, DATA, "init", "--init", NULL, reel.init) \
     OPTION(NUMBER, DATA, "strength", "--strength", 1, strength) \
+    OPTION(TEXT, DATA, "upscale_from", "--upscale-from", NULL, reel.upscale_from) \
+    OPTION(COUNT, DATA, "keep", "--keep", 0, reel.keep) \
+    OPTION(COUNT, DATA, "interpolate", "--interpolate", 0, reel.interpolate) \
+    OPTION(COUNT, DATA, "length", "--length", 0, reel.length) \
+    OPTION(COUNT, DATA, "overlap", "--overlap", -1, reel.overlap) \
+    OPTION(TEXT, DATA, "join", "--join", NULL, reel.join) \
+    OPTION(TEXT, DATA, "frame_noise", "--frame-noise", NULL, reel.noise) \
     OPTION(COUNTS, DATA, "classes", "--classes", NULL, condition.classes, condition.n_classes) \
     OPTION(TEXTS, FORM, "prompts", "--prompt", NULL, \
            condition.prompts.positive, condition.prompts.n_positive) \

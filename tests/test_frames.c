@@ -174,7 +174,7 @@ static ss_trajectory_options options(double strength)
     o.samples = SAMPLES;
     o.condition.classes = classes;
     o.condition.n_classes = SAMPLES;
-    o.init = PICTURES;
+    o.reel.init = PICTURES;
     o.strength = strength;
     return o;
 }
@@ -223,7 +223,7 @@ static void test_strength(void **state)
         ss_frames_fit(&f, 0, i, 32, 32, 1, init + i * PIXELS, NULL);
     ss_frames_release(&f);
     sample(&o, got);
-    o.init = NULL;
+    o.reel.init = NULL;
     sample(&o, plain);
     assert_memory_equal(got, plain, sizeof got);
     for (int k = 1; k < 10; k += 4) {
@@ -267,7 +267,7 @@ static void test_runs_again(void **state)
     ss_run_close(r);
 
     o.run = NULL;
-    o.init = NULL;
+    o.reel.init = NULL;
     t = open_trajectory(&o);
     assert_int_equal(ss_trajectory_run(t, ctx, NULL, NULL, &e), SS_USAGE);
     assert_string_equal(e.msg, "a strength of 0.5 needs pictures to begin from");
@@ -283,7 +283,7 @@ static void test_commands(void **state)
     expect("generate " LATE " -o $D/j --samples 2 --steps 4 --strength 0.5", 2,
            "--strength needs --init FRAMES");
     expect("generate " LATE " -o $D/j --samples 2 --steps 4 --init $D/i", 2,
-           "--init has no effect at --strength 1");
+           "--init needs --keep, --interpolate, or a --strength below 1");
     expect("generate " LATE " -o $D/j --steps 4 --init $D/i --strength 2", 2,
            "--strength takes a number above 0, up to 1, not '2'");
     expect("generate " LATE " -o $D/j --steps 4 --init $D/i --strength 0.1 --quiet", 2,

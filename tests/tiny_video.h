@@ -19,6 +19,7 @@ enum { TINY_WIDTH = 8 };
 
 typedef struct {
     int64_t in, out, frames, side;
+    bool reference; /* the channels beside the picture are a given frame and a mask */
 } tiny_config;
 
 typedef struct {
@@ -35,6 +36,7 @@ static ss_code tiny_read(ss_json *j, void **config, ss_err *e)
     k->out = ss_json_int(j, "out_channels", 1);
     k->frames = ss_json_int(j, "frames", 0);
     k->side = ss_json_int(j, "sample_size", 8);
+    k->reference = ss_json_bool(j, "reference", false);
     *config = k;
     return ss_json_done(j, e);
 }
@@ -49,7 +51,8 @@ static void tiny_info(const void *config, ss_network_info *info)
                               .sample_frames = k->frames,
                               .sample_h = k->side,
                               .sample_w = k->side,
-                              .needs = {.concat_channels = k->in - k->out},
+                              .needs = {.concat_channels = k->in - k->out,
+                                        .reference_channels = k->reference ? k->out : 0},
                               .remedies = &none};
 }
 
