@@ -46,6 +46,7 @@ enum {
     OPT_SIZE,
     OPT_FRAMES,
     OPT_FPS,
+    OPT_DEFORUM,
     OPT_PRECISION,
     OPT_PRECISION_MAP,
     OPT_PRECISION_SCOPE,
@@ -121,6 +122,9 @@ static const cli_option options[] = {
     {OPT_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"},
     {OPT_SIZE, "size", "HxW", "picture size (default: the model's sample_size)"},
     {OPT_FRAMES, "frames", "N", CLI_FRAMES_HELP},
+    {OPT_DEFORUM, "deforum", "FILE.json",
+     "videos of a model of pictures: each frame is the one before, seen by a camera that moves as "
+     "the file says, and sampled on"},
     {OPT_FPS, "fps", "F", "frames a second of videos as they are shown (default 8)"},
     {OPT_PRECISION, "precision", "FMT",
      "emulate a format: bf16, fp16, tf32, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan "
@@ -220,6 +224,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_SIZE: cli_size(p, &each->network.height, &each->network.width); break;
     case OPT_WINDOW:
     case OPT_FRAMES: cli_count(p, 1, SS_MAX_FRAMES, &each->network.frames); break;
+    case OPT_DEFORUM: opt->deforum = p->arg; break;
     case OPT_FPS:
         cli_double(p, &opt->fps);
         if (!(opt->fps > 0 && opt->fps <= 1000))
@@ -272,6 +277,8 @@ static void check_contradictions(cli_parser *p, const ss_generate_options *opt)
         cli_usage(p, "--strength needs --init FRAMES");
     if (reel->init && opt->each.strength == 1 && mode == SS_REEL_PLAIN)
         cli_usage(p, "--init needs --keep, --interpolate, or a --strength below 1");
+    if (opt->deforum && (reel->init || opt->each.run || opt->each.concat))
+        cli_usage(p, "--deforum goes without --init, --probe and --concat");
     if (opt->each.run && p->n_operands > 1)
         cli_usage(p, "--probe watches one MODEL, and there are %d", p->n_operands);
 }

@@ -5,6 +5,7 @@
 #include "probe/color_match.h"
 #include "probe/warp.h"
 
+#include <math.h>
 #include <string.h>
 
 struct ss_deforum {
@@ -58,14 +59,14 @@ ss_code ss_deforum_open(const ss_deforum_plan *plan, const ss_trajectory_options
         return ss_no_memory(e, "a video");
     d->plan = plan;
     d->later = *opt;
-    d->later.strength = 1 - plan->strength;
+    d->later.strength = nearbyint((1 - plan->strength) * 1e9) / 1e9; /* 1 - 0.9 is 0.1 */
     rc = ss_trajectory_open(opt, &d->first, e);
     if (rc == SS_OK) {
         d->size = ss_trajectory_size(d->first);
         rc = check_model(d, e);
     }
-    if (rc == SS_OK)
-        rc = ss_trajectory_open(&d->later, &d->next, e);
+    if (rc == SS_OK && (rc = ss_trajectory_open(&d->later, &d->next, e)) != SS_OK)
+        ss_fail_prefix(e, "frames after the first");
     if (rc == SS_OK)
         rc = ss_depth_open(&plan->depth, d->size, &device, &d->depth, e);
     if (rc == SS_OK) {
@@ -98,7 +99,7 @@ void ss_deforum_close(ss_deforum *d)
     ss_free(d);
 }
 
-const ss_trajectory *ss_deforum_first(const ss_deforum *d)
+ss_trajectory *ss_deforum_first(const ss_deforum *d)
 {
     return d->first;
 }

@@ -51,7 +51,7 @@ ss_code ss_deforum_open(const ss_deforum_plan *plan, const ss_trajectory_options
                         ss_deforum **d, ss_err *e);
 void ss_deforum_close(ss_deforum *d); /* NULL is fine */
 
-const ss_trajectory *ss_deforum_first(const ss_deforum *d); /* that samples frame 0; borrowed */
+ss_trajectory *ss_deforum_first(const ss_deforum *d); /* that samples frame 0; borrowed */
 int ss_deforum_evaluations(const ss_deforum *d);
 ss_sample_size ss_deforum_size(const ss_deforum *d); /* of a sample */
 

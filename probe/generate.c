@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "kernels/context.h"
 #include "models/file/safetensors_write.h"
+#include "probe/deforum.h"
 #include "probe/gallery.h"
 #include "probe/interrupt.h"
 #include "probe/latents.h"
@@ -43,6 +44,8 @@ typedef struct {
     int *classes;               /* of opt->classes */
     ss_sampler_kind kind;
     ss_trajectory **models; /* [n_models] */
+    ss_deforum_plan plan;
+    ss_deforum **films; /* [n_models], or NULL: models are those of their first frames, borrowed */
     ss_ctx *ctx;
     ss_outdir dir;
     ss_image *pictures; /* [n_models][samples] */
@@ -53,9 +56,15 @@ typedef struct {
 
 static void release(job *g)
 {
-    for (int i = 0; g->models && i < g->opt->n_models; i++)
-        ss_trajectory_close(g->models[i]); /* unbinds before the context goes */
+    for (int i = 0; g->models && i < g->opt->n_models; i++) { /* unbinds before the context goes */
+        if (g->films)
+            ss_deforum_close(g->films[i]);
+        else
+            ss_trajectory_close(g->models[i]);
+    }
     ss_free(g->models);
+    ss_free(g->films);
+    ss_deforum_plan_release(&g->plan);
     ss_ctx_free(g->ctx);
     for (int i = 0; g->pictures && i < g->opt->n_models * g->each.samples; i++)
         ss_image_release(&g->pictures[i]);
@@ -88,10 +97,40 @@ static ss_code resolve_classes(job *g, ss_err *e)
     return SS_OK;
 }
 
+static ss_sample_size size_of(const job *g, int m)
+{
+    return g->films ? ss_deforum_size(g->films[m]) : ss_trajectory_size(g->models[m]);
+}
+
+static const float *sample_of(const job *g, int m, int i)
+{
+    return g->films ? ss_deforum_video(g->films[m], i) : ss_trajectory_picture(g->models[m], i);
+}
+
+static int evaluations_of(const job *g, int m)
+{
+    return g->films ? ss_deforum_evaluations(g->films[m]) : ss_trajectory_evaluations(g->models[m]);
+}
+
+static ss_code open_model(job *g, int m, ss_err *e)
+{
+    if (!g->films)
+        return ss_trajectory_open(&g->each, &g->models[m], e);
+    const ss_code rc = ss_deforum_open(&g->plan, &g->each, &g->films[m], e);
+    if (rc == SS_OK)
+        g->models[m] = ss_deforum_first(g->films[m]);
+    return rc;
+}
+
 static ss_code open_models(job *g, ss_err *e)
 {
     const int n = g->opt->n_models;
-    ss_code rc = SS_OK;
+    ss_code rc = g->opt->deforum ? ss_deforum_plan_read(g->opt->deforum, &g->plan, e) : SS_OK;
+
+    if (rc != SS_OK)
+        return rc;
+    if (g->opt->deforum && !(g->films = ss_calloc((size_t)n, sizeof(ss_deforum *))))
+        return ss_no_memory(e, "generating");
 
     g->models = ss_calloc((size_t)n, sizeof *g->models);
     g->pictures = ss_calloc((size_t)n * (size_t)g->each.samples, sizeof *g->pictures);
@@ -100,7 +139,7 @@ static ss_code open_models(job *g, ss_err *e)
         return ss_no_memory(e, "generating");
     for (int i = 0; i < n && rc == SS_OK; i++) {
         g->each.network.model = g->opt->models[i];
-        rc = ss_trajectory_open(&g->each, &g->models[i], e);
+        rc = open_model(g, i, e);
         if (rc == SS_OK && i == 0) { /* the other models get its sampler */
             g->kind = ss_trajectory_sampler(g->models[0]);
             g->each.sampler = &g->kind;
@@ -236,10 +275,9 @@ typedef struct {
 static ss_code keep(job *g, int m, int i, const char *folder, ss_latents *vae, json_t *about,
                     tally *k, ss_err *e)
 {
-    const ss_trajectory *t = g->models[m];
-    const ss_network *net = ss_trajectory_network(t);
-    const ss_sample_size size = ss_trajectory_size(t);
-    const float *x = ss_trajectory_picture(t, i);
+    const ss_network *net = ss_trajectory_network(g->models[m]);
+    const ss_sample_size size = size_of(g, m);
+    const float *x = sample_of(g, m, i);
     ss_image *im = &g->pictures[m * g->each.samples + i];
     double absmax;
     const int64_t bad = ss_gallery_measure(x, ss_sample_values(size), &absmax);
@@ -277,14 +315,13 @@ static ss_code keep_all(job *g, int m, double seconds, ss_generate_summary *sum,
                               "nonfinite", "absmax", "seconds", seconds);
     if (!about)
         return ss_fail(e, SS_NOMEM, "%s: its path cannot be written as JSON", path);
-    const int frames = ss_trajectory_size(g->models[m]).frames;
+    const int frames = size_of(g, m).frames;
     if (frames)
         json_object_set_new(about, "frames", json_integer(frames));
     json_array_append_new(g->list, about);
     ss_code rc = make_folder(g, folder, e);
     if (rc == SS_OK)
-        rc = ss_latents_open(net->model, g->each.network.variant, ss_trajectory_size(g->models[m]),
-                             &device, &vae, e);
+        rc = ss_latents_open(net->model, g->each.network.variant, size_of(g, m), &device, &vae, e);
     if (vae)
         json_object_set_new(about, "decoded_nonfinite", json_array());
     for (int i = 0; i < g->each.samples && rc == SS_OK; i++)
@@ -325,13 +362,14 @@ static ss_code sample_all(job *g, ss_generate_summary *sum, ss_err *e)
     ss_code rc = SS_OK;
 
     for (int m = 0; m < g->opt->n_models; m++)
-        total += ss_trajectory_evaluations(g->models[m]);
+        total += evaluations_of(g, m);
     ss_progress_begin(&g->progress, "generate", total);
     for (int m = 0; m < g->opt->n_models && rc == SS_OK; m++) {
         const double start = ss_now();
 
-        rc = ss_trajectory_run(g->models[m], g->ctx, tick, g, e);
-        g->done += ss_trajectory_evaluations(g->models[m]);
+        rc = g->films ? ss_deforum_run(g->films[m], g->ctx, tick, g, e)
+                      : ss_trajectory_run(g->models[m], g->ctx, tick, g, e);
+        g->done += evaluations_of(g, m);
         if (rc == SS_OK)
             rc = keep_all(g, m, ss_now() - start, sum, e);
     }
@@ -372,11 +410,13 @@ static json_t *describe(const job *g)
         o->eta >= 0 ? o->eta : 0.0, "seed", (json_int_t)o->seed, "precision",
         plain ? "fp32" : changes->precision_text, "interventions", interventions, "samples",
         o->samples, "conditions", conditions_text(g), "models", g->list, "sheet", "sheet.png");
-    const int frames = ss_trajectory_size(g->models[0]).frames;
+    const int frames = size_of(g, 0).frames;
     if (frames) {
         json_object_set_new(j, "frames", json_integer(frames));
         json_object_set_new(j, "fps", json_real(g->opt->fps));
     }
+    if (g->films)
+        json_object_set(j, "deforum", g->plan.json);
     return j;
 }
 
@@ -405,7 +445,7 @@ static ss_code write_sheet(const job *g, ss_err *e)
 
 static ss_code show_videos(const job *g, ss_err *e)
 {
-    if (!ss_trajectory_size(g->models[0]).frames)
+    if (!size_of(g, 0).frames)
         return SS_OK;
     json_t *conditions = conditions_text(g);
     const ss_code rc = ss_show_videos(g->dir.tmp, g->list, conditions, g->opt->fps, e);

@@ -25,6 +25,7 @@
  *                "seconds": 3.2}],
  *    "frames": 16, "fps": 8.0,             only of videos: the first model's frames, and how many
  *                                          are shown a second
+ *    "deforum": {...},                     of such videos: the file with the camera's motion
  *    "sheet": "sheet.png"}
  *
  * New keys may be added; a key keeps its meaning as long as the version stays.
@@ -46,6 +47,7 @@ typedef struct {
      * 0 is one for each of `classes`, or SS_DEFAULT_SAMPLES. */
     ss_trajectory_options each;
     double fps;          /* of videos that are shown */
+    const char *deforum; /* file of a camera's motion: videos of a model of pictures (deforum.h) */
     const char *classes; /* "0,3,7" or "all", or NULL: each.condition.classes */
 } ss_generate_options;
 

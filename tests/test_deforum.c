@@ -3,12 +3,12 @@
  * Golden data: tests/golden/warp.safetensors (make_warp.py).
  */
 #include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
-#include "base/mem.h"
+#include "base/png.h"
 #include "base/rng.h"
 #include "models/file/safetensors.h"
 #include "probe/color_match.h"
+#include "probe/deforum.h"
 #include "probe/warp.h"
 #include "tests/ss_command.h"
 
@@ -93,9 +93,6 @@ static void test_laws_of_warping(void **state)
     ss_warp(x, depth, SIDE, SIDE, 1, &quarter, out);
     for (int i = 0; i < SIDE * SIDE; i++)
         want[i] = x[i % SIDE * SIDE + (SIDE - 1 - i / SIDE)];
-    if (fabsf(out[0] - want[0]) > 1e-5) /* or the other way round */
-        for (int i = 0; i < SIDE * SIDE; i++)
-            want[i] = x[(SIDE - 1 - i % SIDE) * SIDE + i / SIDE];
     assert_close("a quarter turn", out, want, SIDE * SIDE, 1e-5, 0);
     for (int k = 0; k < 3; k++) {
         memcpy(want, out, sizeof want);
@@ -145,12 +142,211 @@ static void test_colours_are_skimages(void **state)
     }
 }
 
+/* ---- videos ---- */
+
+static void write_text(const char *name, const char *text)
+{
+    write_file(in_tmp(name), text, strlen(text));
+}
+
+static void test_plans(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *says;
+    } bad[] = {
+        {"{", "bad.json"},
+        {"{}", "\"frames\" is missing"},
+        {"{\"frames\": 1}", "2 to 10000"},
+        {"{\"frames\": 4, \"fov\": 180}", "between 0 and 180"},
+        {"{\"frames\": 4, \"strength\": 1}", "between 0 and 1"},
+        {"{\"frames\": 4, \"near\": 10, \"far\": 10}", "more than near"},
+        {"{\"frames\": 4, \"depth\": -1}", "a plane's distance"},
+        {"{\"frames\": 4, \"depth\": {\"net\": \"x\"}}", "a plane's distance"},
+        {"{\"frames\": 4, \"warp\": \"flow\"}", "deforum, rays"},
+        {"{\"frames\": 4, \"translation\": [1, 2]}", "three numbers [x, y, z]"},
+        {"{\"frames\": 4, \"translation\": [1, 2, NaN]}", "three numbers [x, y, z]"},
+        {"{\"frames\": 4, \"rotation\": {}}", "of frames 0 to 3"},
+        {"{\"frames\": 4, \"rotation\": {\"4\": [0, 0, 1]}}", "of frames 0 to 3"},
+        {"{\"frames\": 4, \"rotation\": {\"1\": [0, 0, 1], \"x\": [0, 0, 1]}}", "of frames 0"},
+        {"{\"frames\": 4, \"rotation\": {\"1\": 3}}", "of frames 0 to 3"},
+        {"{\"frames\": 4, \"translatoin\": [0, 0, 1]}", "there is no key 'translatoin'"},
+    };
+    ss_deforum_plan p;
+    ss_err e = {0};
+
+    for (size_t i = 0; i < N_OF(bad); i++) {
+        write_text("bad.json", bad[i].file);
+        assert_int_not_equal(ss_deforum_plan_read(in_tmp("bad.json"), &p, &e), SS_OK);
+        if (!strstr(e.msg, bad[i].says))
+            fail_msg("case %zu: '%s' lacks '%s'", i, e.msg, bad[i].says);
+    }
+    write_text("good.json", "{\"frames\": 7, \"translation\": [1, 2, 3], \"rotation\": {"
+                            "\"5\": [0, 0, 8], \"1\": [0, 0, 4]}}");
+    assert_int_equal(ss_deforum_plan_read(in_tmp("good.json"), &p, &e), SS_OK);
+    for (int k = 0; k < 7; k++) {
+        static const double turn[] = {4, 4, 5, 6, 7, 8, 8};
+
+        assert_true(p.translation[3 * k] == 1 && p.translation[3 * k + 2] == 3);
+        assert_true(p.rotation[3 * k + 2] == turn[k]);
+    }
+    assert_true(p.fov == 40 && p.strength == 0.65 && p.depth.plane == 200 && p.color_match);
+    ss_deforum_plan_release(&p);
+}
+
+#define GENERATE "generate $M --classes 0,7 --sampler ddim --steps 10 --threads 1 --force "
+
+/* Pixels of a strip of 32 x 32 gray frames. */
+static ss_image strip(const char *folder, int sample)
+{
+    ss_image im = {0};
+    ss_err e = {0};
+    char name[100];
+
+    snprintf(name, sizeof name, "%s/01-step-00250/%04d.png", folder, sample);
+    if (ss_image_read_png(in_tmp(name), &im, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    return im;
+}
+
+/* Root of the mean square of frame a of one strip, moved by `shift` pixels to the left, from frame
+ * b of the other, away from the border. */
+static double distance(const ss_image *x, int a, const ss_image *y, int b, int shift)
+{
+    double sum = 0;
+
+    for (int i = 4; i < 28; i++) {
+        for (int j = 4; j < 28 - shift; j++) {
+            const double d =
+                (double)x->data[i * x->w + 32 * a + j + shift] - y->data[i * y->w + 32 * b + j];
+
+            sum += d * d;
+        }
+    }
+    return sqrt(sum / (24 * (24 - shift)));
+}
+
+/* Two pixels of a plane at 200 are 2 x 2 / 32 tan(45 degrees) of its half height. */
+#define MOVE "\"fov\": 90, \"translation\": [25, 0, 0], \"strength\": 0.9, \"color_match\": false"
+
+static void test_frames_follow_the_camera(void **state)
+{
+    (void)state;
+    write_text("move.json", "{\"frames\": 3, " MOVE "}");
+    expect(GENERATE "-o $D/plain", 0, NULL);
+    expect(GENERATE "-o $D/film --deforum $D/move.json", 0, "film/sheet.png");
+    for (int i = 0; i < 2; i++) {
+        ss_image plain = strip("plain", i), film = strip("film", i);
+
+        assert_int_equal(film.w, 3 * 32);
+        /* frame 0 is the picture of the same seed */
+        assert_true(distance(&plain, 0, &film, 0, 0) < 1e-9);
+        for (int k = 1; k < 3; k++) { /* a tenth of the trajectory changes little */
+            const double moved = distance(&film, k - 1, &film, k, 2);
+
+            assert_true(moved < 12);                                      /* worst seen: 6.5 */
+            assert_true(2 * moved < distance(&film, k - 1, &film, k, 0)); /* worst seen: 0.2 */
+        }
+        ss_image_release(&plain);
+        ss_image_release(&film);
+    }
+    assert_true(ss_file_exists(in_tmp("film/player.html")));
+}
+
+/* Writes 3 depths of 32 x 32 as numpy.save does, each value the one given. */
+static void write_depths(const char *name, float value)
+{
+    char head[128] = "\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': "
+                     "(3, 32, 32), }";
+    float v[3 * 32 * 32];
+    FILE *f = fopen(in_tmp(name), "wb");
+
+    memset(head + 10 + strlen(head + 10), ' ', sizeof head - 10 - strlen(head + 10));
+    head[127] = '\n';
+    for (size_t i = 0; i < N_OF(v); i++)
+        v[i] = value;
+    assert_non_null(f);
+    assert_int_equal(fwrite(head, 1, sizeof head, f), sizeof head);
+    assert_int_equal(fwrite(v, sizeof *v, N_OF(v), f), N_OF(v));
+    fclose(f);
+}
+
+static void write_plan(const char *depth)
+{
+    char text[900];
+
+    snprintf(text, sizeof text, "{\"frames\": 3, \"depth\": %s, " MOVE "}", depth);
+    write_text("depth.json", text);
+}
+
+/* A network that takes a gray picture of 32 x 32, without a class, and answers one channel. */
+#define NETWORK                                                                               \
+    "{\"model\": {\"_class_name\": \"UNet2DModel\", \"sample_size\": 32, \"in_channels\": 1," \
+    " \"out_channels\": 1, \"layers_per_block\": 1, \"block_out_channels\": [4, 4],"          \
+    " \"down_block_types\": [\"DownBlock2D\", \"DownBlock2D\"],"                              \
+    " \"up_block_types\": [\"UpBlock2D\", \"UpBlock2D\"], \"norm_num_groups\": 2,"            \
+    " \"attention_head_dim\": 2}, \"data\": {\"kind\": \"shapes\"}, \"batch\": 1, \"steps\": 1}"
+
+static void test_depths_of_every_kind(void **state)
+{
+    (void)state;
+    static uint8_t data[32 * 32];
+    const ss_image white = {.h = 32, .w = 32, .c = 1, .data = data};
+    char depth[600];
+    ss_err e = {0};
+
+    memset(data, 255, sizeof data); /* as near as can be: 200, as the plane */
+    assert_int_equal(ss_image_write_png(in_tmp("white.png"), &white, &e), SS_OK);
+    write_depths("near.npy", 200);
+    write_depths("sick.npy", INFINITY);
+    ss_image want = strip("film", 1);
+    static const char *const kinds[] = {"white.png", "near.npy", ""};
+    for (size_t i = 0; i < N_OF(kinds); i++) { /* the last one: the folder, with its one PNG file */
+        snprintf(depth, sizeof depth, "\"%s\"", in_tmp(kinds[i]));
+        write_plan(depth);
+        expect(GENERATE "-o $D/same --deforum $D/depth.json", 0, NULL);
+        ss_image got = strip("same", 1);
+        assert_memory_equal(got.data, want.data, (size_t)(got.w * got.h));
+        ss_image_release(&got);
+    }
+    write_plan("800"); /* four times as far: half a pixel */
+    expect(GENERATE "-o $D/far --deforum $D/depth.json", 0, NULL);
+    ss_image far = strip("far", 1);
+    assert_true(distance(&far, 0, &far, 1, 0) < distance(&far, 0, &far, 1, 2));
+    write_text("net.json", NETWORK);
+    expect("train $D/net.json -o $D/net --threads 1", 0, NULL);
+    snprintf(depth, sizeof depth, "{\"model\": \"%s\"}", in_tmp("net/step-000001"));
+    write_plan(depth); /* whatever such a network answers */
+    expect(GENERATE "-o $D/asked --deforum $D/depth.json", 0, NULL);
+    ss_image asked = strip("asked", 1);
+    assert_true(distance(&asked, 1, &want, 1, 0) > 1);
+    ss_image_release(&asked);
+    ss_image_release(&far);
+    ss_image_release(&want);
+
+    snprintf(depth, sizeof depth, "\"%s\"", in_tmp("sick.npy"));
+    write_plan(depth);
+    expect(GENERATE "-o $D/no --deforum $D/depth.json", 1, "depth 0 is not finite");
+    write_plan("\"tests/golden/warp.safetensors#depth\"");
+    expect(GENERATE "-o $D/no --deforum $D/depth.json", 1, "expected depths [32,32], or [F,32,32]");
+    write_plan("{\"model\": \"tests/golden/unets/no-text-one-width\"}");
+    expect(GENERATE "-o $D/no --deforum $D/depth.json", 1, "answers 1");
+    expect(GENERATE "-o $D/no --deforum $D/depth.json --init x --strength 0.5", 2, "goes without");
+    expect("generate tests/golden/unets/no-text-one-width --steps 2 -o $D/no --deforum "
+           "$D/move.json",
+           1, "works on latents");
+    assert_false(ss_file_exists(in_tmp("no")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_warp_is_pytorchs),
         cmocka_unit_test(test_laws_of_warping),
         cmocka_unit_test(test_colours_are_skimages),
+        cmocka_unit_test(test_plans),
+        cmocka_unit_test(test_frames_follow_the_camera),
+        cmocka_unit_test(test_depths_of_every_kind),
     };
 
     ss_log_setup(true, SS_PROGRESS_NEVER);
