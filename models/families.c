@@ -11,11 +11,20 @@
 #include <string.h>
 
 static const ss_family *const families[] = {
-    &ss_unet2d_family,       &ss_unet2d_condition_family, &ss_vae_family,
-    &ss_vae_temporal_family, &ss_clip_text_family,        &ss_clip_projection_family,
-    &ss_clip_family,         &ss_t5_encoder_family,       &ss_t5_conditional_family,
-    &ss_umt5_encoder_family, &ss_umt5_conditional_family, &ss_unet_motion_family,
+    &ss_unet2d_family,
+    &ss_unet2d_condition_family,
+    &ss_vae_family,
+    &ss_vae_temporal_family,
+    &ss_clip_text_family,
+    &ss_clip_projection_family,
+    &ss_clip_family,
+    &ss_t5_encoder_family,
+    &ss_t5_conditional_family,
+    &ss_umt5_encoder_family,
+    &ss_umt5_conditional_family,
+    &ss_unet_motion_family,
     &ss_unet3d_family,
+    &ss_svd_family,
 };
 
 enum { N_FAMILIES = sizeof families / sizeof *families };

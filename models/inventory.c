@@ -89,7 +89,10 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
         property(t, "condition", "--concat [N,%lld,%sH,W], after the picture's %lld channels%s",
                  (long long)k->concat_channels, a->net.sample_frames ? "F," : "",
                  (long long)(a->net.in_channels - k->concat_channels), reference);
-    if (k->added_width)
+    if (k->numbers_only)
+        property(t, "condition", "--time-ids, %lld numbers of the video",
+                 (long long)(k->added_width / k->time_id_width));
+    else if (k->added_width)
         property(t, "condition", "--text-embeds and --time-ids, together %lld wide",
                  (long long)k->added_width);
 }

@@ -14,13 +14,18 @@ static const char *const names[] = {
     "encoder_hid_proj",
     "class_embedding",
     "add_embedding",
+    "transformer_in",
     "down_blocks",
     "up_blocks",
     "mid_block",
     "conv_norm_out",
     "conv_out",
-    "attentions",
+    "attentions", /* after the residual blocks in those with temp_convs */
+    "temp_attentions",
     "resnets",
+    "temp_convs",
+    "spatial_res_block",
+    "temporal_res_block",
     "motion_modules",
     "resnet_up",
     "resnet_down",
@@ -32,6 +37,8 @@ static const char *const names[] = {
     "group_norm",
     "norm",
     "norm_cross",
+    "norm_in",
+    "ff_in",
     "norm1",
     "conv1",
     "attn1",
@@ -44,12 +51,17 @@ static const char *const names[] = {
     "proj",
     "norm2",
     "conv2",
+    "conv3",
+    "conv4",
     "attn2",
     "conv_shortcut",
     "norm3",
     "ff",
     "proj_in",
     "transformer_blocks",
+    "temporal_transformer_blocks",
+    "time_pos_embed",
+    "time_mixer",
     "proj_out",
     "linear_1",
     "cond_proj",
@@ -64,6 +76,7 @@ static const char *const names[] = {
     "conv",
     "weight",
     "bias",
+    "mix_factor",
 };
 enum { N_NAMES = sizeof names / sizeof *names, NUMBER = N_NAMES /* a part that is a number */ };
 
@@ -96,9 +109,22 @@ static bool is_known(const char *name)
     }
 }
 
-static int compare(const void *a, const void *b)
+/* Ranks the lists of a block that attends over frames: UNet3DConditionModel makes them in another
+ * order. 0: not one of these. */
+static int rank_3d(const char *part, size_t n)
 {
-    const char *x = (*(ss_weight *const *)a)->name, *y = (*(ss_weight *const *)b)->name;
+    static const char *const lists[] = {"resnets", "temp_convs", "attentions", "temp_attentions"};
+
+    for (int i = 0; i < 4; i++) {
+        if (strlen(lists[i]) == n && memcmp(lists[i], part, n) == 0)
+            return i + 1;
+    }
+    return 0;
+}
+
+/* Compares two names; three_d: of a UNet3DConditionModel. */
+static int compare_names(const char *x, const char *y, bool three_d)
+{
     const bool up = strncmp(x, "up_blocks.", strlen("up_blocks.")) == 0;
 
     for (;;) {
@@ -112,6 +138,8 @@ static int compare(const void *a, const void *b)
             y += m + 1;
             continue;
         }
+        if (three_d && rank_3d(x, n) && rank_3d(y, m))
+            return rank_3d(x, n) - rank_3d(y, m);
         const int p = place_of(x, n, &i), q = place_of(y, m, &j);
         if (p == NUMBER && q == NUMBER)
             return (i > j) - (i < j);
@@ -120,15 +148,28 @@ static int compare(const void *a, const void *b)
     }
 }
 
+static int compare(const void *a, const void *b)
+{
+    return compare_names((*(ss_weight *const *)a)->name, (*(ss_weight *const *)b)->name, false);
+}
+
+static int compare_3d(const void *a, const void *b)
+{
+    return compare_names((*(ss_weight *const *)a)->name, (*(ss_weight *const *)b)->name, true);
+}
+
 ss_code ss_torch_order(ss_weight **weights, size_t n, ss_err *e)
 {
+    bool three_d = false;
+
     for (size_t i = 0; i < n; i++) {
+        three_d |= strstr(weights[i]->name, ".temp_convs.") != NULL;
         if (!is_known(weights[i]->name))
             return ss_fail(e, SS_UNSUPPORTED,
                            "it is not known where PyTorch lists %s among the parameters",
                            SS_SHOW(weights[i]->name));
     }
     if (n)
-        qsort(weights, n, sizeof *weights, compare);
+        qsort(weights, n, sizeof *weights, three_d ? compare_3d : compare);
     return SS_OK;
 }

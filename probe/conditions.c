@@ -343,6 +343,35 @@ static ss_code put_text_form(const ss_condition_options *opt, const ss_model *m,
     return k->text_form ? SS_OK : ss_no_memory(e, "conditions");
 }
 
+/* Sets the numbers of both conditions: [1][n] each. */
+static ss_code set_numbers(ss_conditions *k, const float *numbers, int64_t n, bool guided,
+                           ss_err *e)
+{
+    for (int i = 0; i < (guided ? 2 : 1); i++) {
+        ss_array *a = i ? &k->time.negative : &k->time.all;
+
+        *a = (ss_array){.rank = 2, .dim = {1, n}, .values = ss_alloc((size_t)n, sizeof(float))};
+        if (!a->values)
+            return ss_no_memory(e, "conditions");
+        memcpy(a->values, numbers, (size_t)n * sizeof(float));
+    }
+    return SS_OK;
+}
+
+/* Adds the numbers that Stable Video Diffusion's pipeline tells its denoiser unless it is asked
+ * otherwise: 7 frames a second, less one; how much motion; how much noise on the picture. */
+static ss_code add_video_numbers(const ss_condition_needs *needs, ss_conditions *k, bool guided,
+                                 ss_err *e)
+{
+    static const float usual[] = {6, 127, 0.02F};
+
+    if (k->time.all.rank || needs->added_width != 3 * needs->time_id_width)
+        return SS_OK;
+    ss_note("no --time-ids are given: the network is told 6,127,0.02 (7 frames a second less one, "
+            "motion, noise on the picture)");
+    return set_numbers(k, usual, 3, guided, e);
+}
+
 /* Adds the sizes that a pipeline tells such a denoiser unless it is asked otherwise: those of the
  * picture, uncut (SDXL), and a score of beauty (its refiner). */
 static ss_code add_time_ids(const ss_network *net, ss_conditions *k, bool guided, ss_err *e)
@@ -353,20 +382,16 @@ static ss_code add_time_ids(const ss_network *net, ss_conditions *k, bool guided
     const float sizes[6] = {h, w, 0, 0, h, w}, refiner[5] = {h, w, 0, 0, GOOD_PICTURE};
     const int64_t n =
         needs->time_id_width ? (needs->added_width - k->text.all.dim[1]) / needs->time_id_width : 0;
-    ss_array *all = &k->time.all, *negative = &k->time.negative;
 
+    if (needs->numbers_only)
+        return add_video_numbers(needs, k, guided, e);
     if (k->time.all.rank || !k->text.all.rank || (n != 6 && n != 5))
         return SS_OK;
-    for (int i = 0; i < (guided ? 2 : 1); i++) {
-        ss_array *a = i ? negative : all;
-
-        *a = (ss_array){.rank = 2, .dim = {1, n}, .values = ss_alloc((size_t)n, sizeof(float))};
-        if (!a->values)
-            return ss_no_memory(e, "conditions");
-        memcpy(a->values, n == 6 ? sizes : refiner, (size_t)n * sizeof(float));
-        if (n == 5 && i)
-            a->values[4] = BAD_PICTURE;
-    }
+    const ss_code rc = set_numbers(k, n == 6 ? sizes : refiner, n, guided, e);
+    if (rc != SS_OK)
+        return rc;
+    if (n == 5 && guided)
+        k->time.negative.values[4] = BAD_PICTURE;
     ss_note("no --time-ids are given: the network is told a picture of %gx%g, uncut%s", h, w,
             n == 5 ? ", with an aesthetic score of 6" : "");
     return SS_OK;

@@ -162,7 +162,7 @@ static ss_code run_encoders(work *w, ss_err *e)
 /* The state of an encoder that the denoiser is given. */
 static const ss_array *state_of(const work *w, int i)
 {
-    const bool pooled = w->denoiser->needs->added_width > 0;
+    const bool pooled = w->denoiser->needs->added_width > 0 && !w->denoiser->needs->numbers_only;
 
     return pooled ? &w->of[i].penultimate : &w->of[i].last;
 }

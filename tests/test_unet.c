@@ -117,7 +117,8 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
  * added twice, and the second output has a name of its own. */
 static void compare_module(watcher *w, const ss_module *m, const float *y, int64_t n)
 {
-    const bool second = w->seen[m->id] && strcmp(m->kind, "SinusoidalPositionalEmbedding") == 0;
+    const bool second = w->seen[m->id] && (strcmp(m->kind, "SinusoidalPositionalEmbedding") == 0 ||
+                                           strcmp(m->kind, "AlphaBlender") == 0);
     char name[300];
     const ss_stored_tensor *t;
     double diff = 0, sum = 0;

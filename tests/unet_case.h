@@ -88,6 +88,8 @@ static inline void load_sample(const char *dir, sample *s)
     s->cond.text_embeds = golden(s->file, "text_embeds", &t);
     s->cond.text_width = t ? t->dim[1] : 0;
     s->cond.time_ids = golden(s->file, "time_ids", &t);
+    if (!t)
+        s->cond.time_ids = golden(s->file, "added_time_ids", &t);
     s->cond.n_time_ids = t ? t->dim[1] : 0;
     s->cond.timestep_cond = golden(s->file, "timestep_cond", &t);
     s->cond.timestep_cond_width = t ? t->dim[1] : 0;

@@ -33,6 +33,7 @@ typedef struct {
     int64_t n_classes;      /* labels are indices below this number; 0: they are not */
     int64_t added_width;    /* text_width + n_time_ids * time_id_width must be this (SDXL: 2816) */
     int64_t time_id_width;  /* width of each embedded time_id (SDXL: 256) */
+    bool numbers_only; /* added_width is that of the time_ids alone, without text_embeds (SVD) */
     int64_t table_classes; /* classes in class_embeddings.safetensors; the last is the null class */
     int64_t table_tokens;  /* tokens of each of these, of text_width */
     int64_t concat_channels;    /* input channels after those of the picture */

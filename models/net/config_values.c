@@ -95,3 +95,13 @@ void ss_config_bools(ss_json *j, const char *key, int n, bool *out)
             ss_json_complain(j, SS_FORMAT, key, "expected true or false, or a list of them");
     }
 }
+
+void ss_config_sample_size(ss_json *j, int *height, int *width)
+{
+    int hw[2] = {0};
+
+    if (ss_json_get(j, "sample_size"))
+        ss_config_ints(j, "sample_size", 2, 0, 1, SS_MAX_SIDE, hw);
+    *height = hw[0];
+    *width = hw[1];
+}

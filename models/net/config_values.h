@@ -15,6 +15,8 @@ enum { SS_MAX_CHANNELS = 1 << 16, SS_MAX_SIDE = 1 << 20 };
 int ss_config_int(ss_json *j, const char *key, int fallback, int lo, int hi);
 /* A width, 1 to SS_MAX_CHANNELS; 0 where the key is absent or null. */
 int ss_config_width(ss_json *j, const char *key);
+/* "sample_size", one number or [height, width]; 0 and 0 where the key is absent or null. */
+void ss_config_sample_size(ss_json *j, int *height, int *width);
 double ss_config_double(ss_json *j, const char *key, double fallback, double lo, double hi);
 /* One of diffusers' activations; none where the key is absent or null. */
 ss_act ss_config_act(ss_json *j, const char *key, ss_act none);

@@ -112,6 +112,20 @@ ss_timestep_embedding *ss_timestep_embedding_new(ss_net *n, const ss_module *par
     return t;
 }
 
+ss_timestep_embedding *ss_number_embedding_new(ss_net *n, const ss_module *parent, const char *name,
+                                               int in, int through, int out)
+{
+    ss_timestep_embedding *t = ss_net_alloc(n, sizeof *t);
+
+    if (!t)
+        return NULL;
+    ss_net_module(n, &t->m, parent, "TimestepEmbedding", "%s", name);
+    t->linear_1 = ss_linear_layer_new(n, &t->m, "linear_1", in, through, true);
+    t->linear_2 = ss_linear_layer_new(n, &t->m, "linear_2", through, out, true);
+    t->act = SS_ACT_SILU;
+    return t;
+}
+
 ss_tensor *ss_timestep_embedding_run(ss_ctx *c, const ss_timestep_embedding *t, const ss_tensor *x,
                                      const ss_tensor *cond)
 {

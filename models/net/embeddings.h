@@ -45,6 +45,9 @@ typedef struct {
 ss_timestep_embedding *ss_timestep_embedding_new(ss_net *n, const ss_module *parent,
                                                  const char *name, int in, int out, ss_act act,
                                                  ss_act post, int cond);
+/* The same through a width of its own, with silu: in -> through -> out. */
+ss_timestep_embedding *ss_number_embedding_new(ss_net *n, const ss_module *parent, const char *name,
+                                               int in, int through, int out);
 /* cond [N][width of cond_proj], or NULL */
 ss_tensor *ss_timestep_embedding_run(ss_ctx *c, const ss_timestep_embedding *t, const ss_tensor *x,
                                      const ss_tensor *cond);

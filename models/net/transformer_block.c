@@ -14,46 +14,17 @@
 #include "models/net/transformer_block.h"
 
 #include "models/net/attention.h"
+#include "models/net/feed_forward.h"
 #include "models/net/positions.h"
-
-/* FeedForward with GEGLU: [N][T][width] -> [N][T][width] through 4 width */
-typedef struct {
-    ss_module m, geglu; /* "ff", "ff.net.0" */
-    ss_linear_layer *proj, *out;
-} feed_forward;
 
 struct ss_transformer_block {
     ss_module m;
     ss_layer_norm_layer *norm1, *norm2, *norm3;
     ss_attention_layer *attn1, *attn2;
-    feed_forward *ff;
+    ss_feed_forward *ff;
     ss_positions *pos_embed; /* or NULL */
     bool only_cross, double_self;
 };
-
-static feed_forward *feed_forward_new(ss_net *n, const ss_module *parent, int width)
-{
-    feed_forward *f = ss_net_alloc(n, sizeof *f);
-
-    if (!f)
-        return NULL;
-    ss_net_module(n, &f->m, parent, "FeedForward", "ff");
-    ss_net_module(n, &f->geglu, &f->m, "GEGLU", "net.0");
-    f->proj = ss_linear_layer_new(n, &f->geglu, "proj", width, 8 * width, true);
-    f->out = ss_linear_layer_new(n, &f->m, "net.2", 4 * width, width, true);
-    return f;
-}
-
-static ss_tensor *feed_forward_run(ss_ctx *c, const feed_forward *f, const ss_tensor *x)
-{
-    ss_enter(c, &f->m, x);
-    ss_enter(c, &f->geglu, x);
-    ss_tensor *h = ss_linear_layer_run(c, f->proj, x); /* [N][T][8 width]: values and gates */
-    ss_set(&h, ss_geglu(c, h));                        /* [N][T][4 width] */
-    h = ss_leave(c, &f->geglu, h);
-    ss_set(&h, ss_linear_layer_run(c, f->out, h)); /* [N][T][width] */
-    return ss_leave(c, &f->m, h);
-}
 
 ss_transformer_block *ss_transformer_block_new(ss_net *n, const ss_module *parent, int index,
                                                const ss_transformer_block_spec *s)
@@ -77,16 +48,8 @@ ss_transformer_block *ss_transformer_block_new(ss_net *n, const ss_module *paren
     attention.context = s->double_self ? 0 : s->context;
     b->attn2 = ss_attention_layer_new(n, &b->m, "attn2", -1, &attention);
     b->norm3 = ss_layer_norm_layer_new(n, &b->m, "norm3", width);
-    b->ff = feed_forward_new(n, &b->m, width);
+    b->ff = ss_feed_forward_new(n, &b->m, "ff", width);
     return b;
-}
-
-/* Adds branch to *h; hooks see the sum at the module that the branch came from. Takes branch. */
-static void add_to_stream(ss_ctx *c, ss_tensor **h, ss_tensor *branch, const ss_module *from)
-{
-    ss_set(h, ss_add(c, branch, *h, 1));
-    ss_release(branch);
-    ss_see(c, from, SS_PORT_RESIDUAL, *h);
 }
 
 ss_tensor *ss_transformer_block_run(ss_ctx *c, const ss_transformer_block *b, ss_tensor *h,
@@ -100,17 +63,17 @@ ss_tensor *ss_transformer_block_run(ss_ctx *c, const ss_transformer_block *b, ss
         ss_set(&z, ss_positions_run(c, b->pos_embed, z));
     /* The mask of the context does not reach attn1, cross or not, as in the reference. */
     ss_set(&z, ss_attention_layer_run(c, b->attn1, z, b->only_cross ? context : NULL, NULL));
-    add_to_stream(c, &h, z, ss_attention_layer_module(b->attn1));
+    ss_add_to_stream(c, &h, z, ss_attention_layer_module(b->attn1));
 
     z = ss_layer_norm_layer_run(c, b->norm2, h);
     if (b->pos_embed)
         ss_set(&z, ss_positions_run(c, b->pos_embed, z));
     ss_set(&z, ss_attention_layer_run(c, b->attn2, z, b->double_self ? NULL : context,
                                       b->double_self ? NULL : mask));
-    add_to_stream(c, &h, z, ss_attention_layer_module(b->attn2));
+    ss_add_to_stream(c, &h, z, ss_attention_layer_module(b->attn2));
 
     z = ss_layer_norm_layer_run(c, b->norm3, h);
-    ss_set(&z, feed_forward_run(c, b->ff, z));
-    add_to_stream(c, &h, z, &b->ff->m);
+    ss_set(&z, ss_feed_forward_run(c, b->ff, z));
+    ss_add_to_stream(c, &h, z, &b->ff->m);
     return ss_leave(c, &b->m, h);
 }

@@ -59,7 +59,7 @@ static void new_embeddings(ss_net *n, ss_unet *u, const ss_unet_config *g)
 
     if (g->addition == SS_ADD_TEXT)
         u->add_text = ss_text_embedding_new(n, &u->m, g->text_in, dim, g->addition_heads);
-    else if (g->addition == SS_ADD_TEXT_TIME)
+    else if (g->addition != SS_ADD_NONE)
         u->add_layers = ss_timestep_embedding_new(n, &u->m, "add_embedding", g->addition_in, dim,
                                                   SS_ACT_SILU, SS_ACT_NONE, 0);
 }
@@ -118,6 +118,7 @@ ss_unet *ss_unet_new(ss_net *n, const ss_unet_config *g)
 ss_condition_needs ss_unet_needs(const ss_unet_config *g)
 {
     const bool index = g->class_kind == SS_CLASS_TABLE, number = g->class_kind == SS_CLASS_TIMESTEP;
+    const bool numbers = g->addition == SS_ADD_TEXT_TIME || g->addition == SS_ADD_TIME;
 
     return (ss_condition_needs){
         .text_width = g->text_in,
@@ -125,8 +126,9 @@ ss_condition_needs ss_unet_needs(const ss_unet_config *g)
         .guidance_width = g->time_cond,
         .class_width = index || number ? 1 : g->class_in,
         .n_classes = index ? g->n_classes : 0,
-        .added_width = g->addition == SS_ADD_TEXT_TIME ? g->addition_in : 0,
-        .time_id_width = g->addition == SS_ADD_TEXT_TIME ? g->addition_sinusoid.width : 0,
+        .added_width = numbers ? g->addition_in : 0,
+        .time_id_width = numbers ? g->addition_sinusoid.width : 0,
+        .numbers_only = g->addition == SS_ADD_TIME,
         .reference_channels = g->motion.config.reference ? (g->in_channels - 1) / 2 : 0,
     };
 }
@@ -176,7 +178,7 @@ static condition_tensors upload_condition(ss_ctx *c, const ss_unet *u, const ss_
 
     if (g->text_in && d->encoder_hidden_states)
         v.text = ss_upload(c, ss_shape_of(N, d->tokens, d->width), d->encoder_hidden_states);
-    if (u->add_layers)
+    if (u->add_layers && g->addition == SS_ADD_TEXT_TIME)
         v.pooled = ss_upload(c, ss_shape_of(N, d->text_width), d->text_embeds);
     if (k == SS_CLASS_IDENTITY || k == SS_CLASS_PROJECTION || k == SS_CLASS_SIMPLE)
         v.labels = ss_upload(c, ss_shape_of(N, g->class_in), d->class_labels);
@@ -219,19 +221,22 @@ static ss_tensor *embed_class(ss_ctx *c, const ss_unet *u, const condition_tenso
     return y;
 }
 
-/* Embeds what SDXL adds: [text_embeds | sinusoids of the time_ids] -> [N][time_dim] */
-static ss_tensor *embed_text_time(ss_ctx *c, const ss_unet *u, const condition_tensors *v,
-                                  const ss_condition *cond, int64_t N)
+/* Embeds what SDXL and SVD add: [text_embeds | sinusoids of the time_ids] -> [N][time_dim]; SVD has
+ * no text_embeds. */
+static ss_tensor *embed_numbers(ss_ctx *c, const ss_unet *u, const condition_tensors *v,
+                                const ss_condition *cond, int64_t N)
 {
     const ss_sinusoid *s = &u->config->addition_sinusoid;
     const int64_t ids = cond->n_time_ids;
     ss_tensor *times = sinusoids(c, s, cond->time_ids, N * ids); /* [N ids][width] */
 
     ss_set(&times, ss_reshape(c, times, ss_shape_of(N, ids * s->width)));
-    ss_tensor *text = ss_concat(c, v->pooled, times, -1);
-    ss_release(times);
-    ss_set(&text, ss_timestep_embedding_run(c, u->add_layers, text, NULL));
-    return text;
+    if (v->pooled)
+        ss_set(&times, ss_concat(c, v->pooled, times, -1));
+    else
+        ss_to_sample_type(c, times);
+    ss_set(&times, ss_timestep_embedding_run(c, u->add_layers, times, NULL));
+    return times;
 }
 
 /* Adds more to *e; NULL adds nothing. Takes more. */
@@ -268,7 +273,7 @@ static ss_tensor *embed(ss_ctx *c, const ss_unet *u, const float *t, const condi
     if (u->add_text)
         add_embedding(c, &u->add_sum, &e, ss_text_embedding_run(c, u->add_text, v->text));
     else if (u->add_layers)
-        add_embedding(c, &u->add_sum, &e, embed_text_time(c, u, v, cond, N));
+        add_embedding(c, &u->add_sum, &e, embed_numbers(c, u, v, cond, N));
     ss_set(&e, ss_activate(c, e, u->config->act_embedding));
     return e;
 }
@@ -308,11 +313,17 @@ static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
     else if (d->timestep_cond && d->timestep_cond_width != need.guidance_width)
         ss_ctx_fail(c, SS_USAGE, "the guidance is embedded in width %lld, the network wants %lld",
                     (long long)d->timestep_cond_width, (long long)need.guidance_width);
-    else if (need.added_width && (!d->text_embeds || !d->time_ids))
+    else if (need.numbers_only &&
+             (!d->time_ids || d->n_time_ids * need.time_id_width != need.added_width))
+        ss_ctx_fail(c, SS_USAGE,
+                    "the network wants %lld numbers of the video; give them with "
+                    "--time-ids, as 6,127,0.02 (frames a second less one, motion, noise)",
+                    (long long)(need.added_width / need.time_id_width));
+    else if (need.added_width && !need.numbers_only && (!d->text_embeds || !d->time_ids))
         ss_ctx_fail(c, SS_USAGE,
                     "the network wants a vector of the text and numbers of the picture: give them "
                     "with --text-embeds FILE#NAME and --time-ids");
-    else if (need.added_width &&
+    else if (need.added_width && !need.numbers_only &&
              (d->text_width < 1 || d->n_time_ids < 1 ||
               d->text_width + d->n_time_ids * need.time_id_width != need.added_width))
         ss_ctx_fail(c, SS_USAGE,

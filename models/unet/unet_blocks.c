@@ -17,6 +17,8 @@
 #include "kernels/context.h"
 #include "models/net/magnitude.h"
 #include "models/net/transformer.h"
+#include "models/net/video_resnet.h"
+#include "models/net/video_transformer.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,10 +27,12 @@ struct ss_unet_level {
     ss_module m;
     bool magnitude; /* magnitude.h */
     ss_block_spec spec;
-    ss_resnet *resnets[SS_MAX_LAYERS];
+    ss_resnet *resnets[SS_MAX_LAYERS]; /* these, or the next */
+    ss_video_resnet *video_resnets[SS_MAX_LAYERS];
     ss_factor skips[SS_MAX_LAYERS]; /* decoder: scales the skip before it is concatenated */
     int n_attentions;
-    ss_transformer *transformers[SS_MAX_LAYERS]; /* these, or the next, or none */
+    ss_transformer *transformers[SS_MAX_LAYERS]; /* these, or one of the next, or none */
+    ss_video_transformer *video_transformers[SS_MAX_LAYERS];
     ss_attention_layer *attentions[SS_MAX_LAYERS];
 
     ss_motion after_resnet[SS_MAX_LAYERS], after_attention[SS_MAX_LAYERS];
@@ -162,6 +166,25 @@ static ss_resnet_spec resnet_spec(const ss_block_spec *s, int in, int out)
     };
 }
 
+/* Makes residual block i. */
+static void new_resnet(ss_net *n, ss_unet_level *b, int i, const ss_resnet_spec *r)
+{
+    const ss_video_resnet_spec mixed = {.spatial = *r, .temporal_eps = r->eps};
+
+    if (b->spec.mixed)
+        b->video_resnets[i] = ss_video_resnet_new(n, &b->m, i, &mixed);
+    else
+        b->resnets[i] = ss_resnet_new(n, &b->m, "resnets", i, r);
+}
+
+/* Returns the module of residual block i; NULL after an error. */
+static const ss_module *resnet_module(const ss_unet_level *b, int i)
+{
+    return b->video_resnets[i] ? ss_video_resnet_module(b->video_resnets[i])
+           : b->resnets[i]     ? ss_resnet_module(b->resnets[i])
+                               : NULL;
+}
+
 /* Makes the block's attentions. There are as many as residual blocks, except in a middle block and
  * in AttnSkipUpBlock2D, which has one. */
 static void new_attentions(ss_net *n, ss_unet_level *b, int count)
@@ -173,7 +196,12 @@ static void new_attentions(ss_net *n, ss_unet_level *b, int count)
         return;
     b->n_attentions = count;
     for (int i = 0; i < count; i++) {
-        if (s->type->attend == SS_ATTEND_TRANSFORMER) {
+        if (s->mixed) {
+            const ss_video_transformer_spec t = {s->out, s->heads, s->head, s->depth[i],
+                                                 s->context};
+
+            b->video_transformers[i] = ss_video_transformer_new(n, &b->m, i, &t);
+        } else if (s->type->attend == SS_ATTEND_TRANSFORMER) {
             const ss_transformer_spec t = {
                 .channels = s->out,
                 .heads = s->heads,
@@ -243,7 +271,7 @@ ss_unet_level *ss_down_block_new(ss_net *n, const ss_module *parent, int index,
         ss_resnet_spec r = resnet_spec(s, i ? s->out : s->in, s->out);
 
         r.encoder = true;
-        b->resnets[i] = ss_resnet_new(n, &b->m, "resnets", i, &r);
+        new_resnet(n, b, i, &r);
     }
     new_motion(n, b, s->layers, s->layers);
     if (!s->resamples)
@@ -284,10 +312,10 @@ ss_unet_level *ss_up_block_new(ss_net *n, const ss_module *parent, int index,
          * it. */
         if (!s->groups && s->type->attend == SS_ATTEND_SELF)
             r.groups = ss_unet_quarter_groups(4 * before + skip);
-        b->resnets[i] = ss_resnet_new(n, &b->m, "resnets", i, &r);
-        if (b->resnets[i])
-            b->skips[i] = ss_factor_new(n, ss_resnet_module(b->resnets[i]), "skip_scale",
-                                        ss_net_remedies(n)->skip);
+        new_resnet(n, b, i, &r);
+        if (resnet_module(b, i))
+            b->skips[i] =
+                ss_factor_new(n, resnet_module(b, i), "skip_scale", ss_net_remedies(n)->skip);
     }
     new_motion(n, b, s->layers, s->layers);
     if (!s->resamples)
@@ -323,7 +351,7 @@ ss_unet_level *ss_mid_block_new(ss_net *n, const ss_module *parent, const ss_blo
     for (int i = 0; i < s->layers; i++) {
         const ss_resnet_spec r = resnet_spec(s, s->out, s->out);
 
-        b->resnets[i] = ss_resnet_new(n, &b->m, "resnets", i, &r);
+        new_resnet(n, b, i, &r);
     }
     new_motion(n, b, s->layers, s->after_attention.after_last ? s->layers : s->layers - 1);
     return b;
@@ -334,7 +362,9 @@ static void attend(ss_ctx *c, const ss_unet_level *b, int i, ss_tensor **x, cons
 {
     if (i >= b->n_attentions)
         return;
-    if (b->transformers[i])
+    if (b->video_transformers[i])
+        ss_set(x, ss_video_transformer_run(c, b->video_transformers[i], *x, with->context));
+    else if (b->transformers[i])
         ss_set(x, ss_transformer_run(c, b->transformers[i], *x, with->context, with->mask));
     else if (b->spec.type->attend == SS_ATTEND_ADDED)
         ss_set(x, ss_attention_layer_run(c, b->attentions[i], *x, with->context, with->mask));
@@ -355,7 +385,8 @@ static void add_image(ss_ctx *c, const ss_unet_level *b, ss_tensor **x, ss_tenso
 static void run_resnet(ss_ctx *c, const ss_unet_level *b, int i, ss_tensor **x,
                        const ss_steering *with)
 {
-    ss_set(x, ss_resnet_run(c, b->resnets[i], *x, with->temb));
+    ss_set(x, b->video_resnets[i] ? ss_video_resnet_run(c, b->video_resnets[i], *x, with->temb)
+                                  : ss_resnet_run(c, b->resnets[i], *x, with->temb));
     ss_motion_run(c, &b->after_resnet[i], x);
 }
 
@@ -406,7 +437,7 @@ ss_tensor *ss_up_block_run(ss_ctx *c, const ss_unet_level *b, ss_tensor *x, cons
         ss_tensor *skip = pop_skip(c, skips); /* [N][H][W][skip] */
 
         ss_factor_run(c, &b->skips[i], &skip);
-        ss_see(c, ss_resnet_module(b->resnets[i]), SS_PORT_SKIP, skip);
+        ss_see(c, resnet_module(b, i), SS_PORT_SKIP, skip);
         ss_set(&x, b->magnitude ? ss_mp_concat(c, x, skip)
                                 : ss_concat(c, x, skip, -1)); /* [N][H][W][in+skip] */
         ss_release(skip);

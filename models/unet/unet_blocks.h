@@ -64,6 +64,7 @@ typedef struct {
     int context;
     bool only_cross, linear_projection, upcast_attention;
     ss_norm_cross norm_cross;
+    bool mixed; /* its layers see frames alone and together (video_resnet.h, video_transformer.h) */
     int depth[SS_MAX_LAYERS]; /* transformer blocks after each residual block */
 
     /* In networks for videos: layers after each residual block, before its attention, and after

@@ -100,21 +100,13 @@ static void read_addition(ss_json *j, ss_unet_config *u, int projection_in, int 
 
 static void read_common(ss_json *j, ss_unet_config *u, ss_unet_layout *l)
 {
-    const json_t *size = ss_json_get(j, "sample_size");
-
     u->in_channels = ss_config_int(j, "in_channels", u->conditional ? 4 : 3, 1, SS_MAX_CHANNELS);
     u->out_channels = ss_config_int(j, "out_channels", u->conditional ? 4 : 3, 1, SS_MAX_CHANNELS);
     u->center_input = ss_json_bool(j, "center_input_sample", false);
     u->eps = (float)ss_config_double(j, "norm_eps", 1e-5, 0, 1);
     u->act = ss_config_act(j, "act_fn", SS_ACT_SILU);
     ss_config_double(j, "dropout", 0, 0, 1); /* matters in training only */
-    if (size) {
-        int hw[2];
-
-        ss_config_ints(j, "sample_size", 2, 0, 1, SS_MAX_SIDE, hw);
-        u->sample_h = hw[0];
-        u->sample_w = hw[1];
-    }
+    ss_config_sample_size(j, &u->sample_h, &u->sample_w);
     l->groups = ss_config_int(j, "norm_num_groups", SS_UNET_GROUPS, 1, SS_MAX_CHANNELS);
     if (ss_config_is_null(j, "norm_num_groups"))
         l->groups = 0;

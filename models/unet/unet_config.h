@@ -33,8 +33,9 @@ typedef enum {
 } ss_class_kind;
 
 /* Conditions that are added to the time embedding: none; the pooled text; a given vector of the
- * text and sinusoids of given numbers (picture sizes, SDXL). */
-typedef enum { SS_ADD_NONE, SS_ADD_TEXT, SS_ADD_TEXT_TIME } ss_addition_kind;
+ * text and sinusoids of given numbers (picture sizes, SDXL); such sinusoids alone (frame rate, how
+ * much motion, noise on the picture, SVD). */
+typedef enum { SS_ADD_NONE, SS_ADD_TEXT, SS_ADD_TEXT_TIME, SS_ADD_TIME } ss_addition_kind;
 
 typedef struct {
     const char *class_name;
@@ -67,7 +68,7 @@ typedef struct {
     ss_addition_kind addition;
     int addition_heads; /* text */
     ss_sinusoid addition_sinusoid;
-    int addition_in; /* text_time: width of the vector and all sinusoids together */
+    int addition_in; /* text_time, time: width of the vector and all sinusoids together */
 
     int text_in;        /* width of the text; 0: the network takes none */
     bool text_optional; /* attention then looks at the picture, as wide everywhere */

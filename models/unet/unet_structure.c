@@ -40,6 +40,9 @@ static const clause
                     "its output is as large as the stream times its weights, and becomes the "
                     "stream",
                     "upsample_type", "\"resnet\" makes it a residual block, with a norm"},
+    conv_fixed = {SS_STRUCTURE_CONVOLUTION, "the stream, without a norm before",
+                  "its output is as large as the stream times its weights, and becomes the stream",
+                  "", PENALTY},
     conv_shortcut = {SS_STRUCTURE_CONVOLUTION, "the stream, without a norm before",
                      "it takes the place of the residual: the stream goes on times its weights", "",
                      PENALTY},
@@ -63,6 +66,10 @@ static const clause
                  "inside of a transformer, h + attention, h + attention, h + feed-forward",
                  "no remedy scales these sums, and more blocks are a longer stream",
                  "transformer_layers_per_block", "fewer blocks"},
+    sum_inner_fixed = {SS_STRUCTURE_SUM,
+                       "inside of a transformer, h + attention, h + attention, h + feed-forward",
+                       "no remedy scales these sums, and more blocks are a longer stream", "",
+                       PENALTY},
     sum_image = {SS_STRUCTURE_SUM, "the picture beside the network, added up level by level",
                  "each level adds its picture, and nothing takes size away again", "", PENALTY},
     skip = {SS_STRUCTURE_SKIP, "the skip as the encoder left it, concatenated to the stream",
@@ -87,6 +94,14 @@ static const clause
                        "norm2 takes its size away; until then the sum is as large as the embedding",
                        "resnet_time_scale_shift",
                        "\"scale_shift\" has no such sum, but scales after the norm"},
+    embedding_added_fixed = {SS_STRUCTURE_EMBEDDING, "conv1(h) + embedding, before norm2",
+                             "norm2 takes its size away; until then the sum is as large as the "
+                             "embedding",
+                             "", "no key changes it; weight decay of these layers does"},
+    embedding_frame = {SS_STRUCTURE_EMBEDDING,
+                       "the numbers of the frames, embedded and added to the stream",
+                       "the stream over frames grows with these layers' weights", "",
+                       "no key changes it; weight decay of these layers does"},
     embedding_sum = {SS_STRUCTURE_EMBEDDING,
                      "the embeddings of time and of what else the network is told, added up",
                      "every residual block reads their sum, which no norm bounds", "",
@@ -124,8 +139,15 @@ static const clause
 typedef struct {
     ss_structure_list *l;
     const ss_unet_config *u;
-    int sums, depth; /* sums of the network's stream; blocks of its deepest transformer */
+    int sums, inner; /* of the network's stream, and of that of its deepest transformer */
 } walk;
+
+/* True for the classes that have keys for what resamples and for how embeddings enter. */
+static bool has_keys(const walk *w)
+{
+    return strcmp(w->u->class_name, SS_UNET_PLAIN) == 0 ||
+           strcmp(w->u->class_name, SS_UNET_CONDITIONAL) == 0;
+}
 
 static ss_place place_of(const char *path)
 {
@@ -203,18 +225,27 @@ static void look_at_resnet(walk *w, const ss_module *m)
 
     add_child(w, takes_skip ? &conv_shortcut_skip : &conv_shortcut, m, "conv_shortcut");
     look_at_sum(w, m, s->out_scale,
-                s == &w->u->mid                              ? &sum_mid
+                s == &w->u->mid && !s->mixed                 ? &sum_mid
                 : s->type->time_options && w->u->conditional ? &sum_resnet
                                                              : &sum_plain);
     if (takes_skip)
-        add(w, &skip, m->path);
-    const clause *c = s->scale_shift ? &modulation : &embedding_added;
+        add(w, &skip, s->mixed ? w->l->modules[m->parent]->path : m->path);
+    const clause *c = s->scale_shift ? &modulation
+                      : has_keys(w)  ? &embedding_added
+                                     : &embedding_added_fixed;
     add_child(w, c, m, "time_emb_proj");
     add_child(w, c, m, "temb_sum");
     add_child(w, c, m, "norm2_scaled");
     add_child(w, c, m, "norm2_shifted");
     if (s->scale_shift)
         add_child(w, c, m, "conv2");
+}
+
+/* True for an attention that is part of a transformer block. */
+static bool in_block(const walk *w, const ss_module *m)
+{
+    return parent_is(w, m, "BasicTransformerBlock") ||
+           parent_is(w, m, "TemporalBasicTransformerBlock");
 }
 
 /* Adds logits, where nothing bounds them. */
@@ -228,7 +259,7 @@ static void look_at_logits(walk *w, const ss_module *m)
     add_child(w, &logits, m, "logits_unscaled");
     add_child(w, &logits, m, "logits");
     if (stored && stored->inner != SS_INNER_UPCAST)
-        add(w, parent_is(w, m, "BasicTransformerBlock") ? &upcast_key : &upcast_none, stored->path);
+        add(w, in_block(w, m) && has_keys(w) ? &upcast_key : &upcast_none, stored->path);
 }
 
 /* True for the attention of a transformer block that looks at the text. */
@@ -246,7 +277,7 @@ static void look_at_attention(walk *w, const ss_module *m)
     const ss_block_spec *s = level_of(w, m->path);
 
     look_at_logits(w, m);
-    if (parent_is(w, m, "BasicTransformerBlock")) {
+    if (in_block(w, m)) {
         if (sees_text(w, m)) {
             add_child(w, &text_cross, m, "to_k");
             add_child(w, &text_cross, m, "to_v");
@@ -278,20 +309,32 @@ static void look_at_attention(walk *w, const ss_module *m)
 
 static void look_at_transformer(walk *w, const ss_module *m)
 {
-    int depth = 0;
+    int sums = 0;
 
     look_at_sum(w, m, 1, &sum_plain);
+    add_child(w, &embedding_frame, m, "time_pos_embed");
+    add_child(w, &embedding_frame, m, "position_sum");
     for (int i = 0; i < w->l->n_modules; i++) {
         const ss_module *b = w->l->modules[i];
 
-        if (b->parent != m->id || !is_kind(b, "BasicTransformerBlock"))
+        const bool temporal = is_kind(b, "TemporalBasicTransformerBlock");
+
+        if (b->parent != m->id || !(temporal || is_kind(b, "BasicTransformerBlock")))
             continue;
-        add(w, &sum_inner, b->path);
-        depth++;
+        add(w, has_keys(w) ? &sum_inner : &sum_inner_fixed, b->path);
+        sums += temporal ? 4 : 3; /* attn1, attn2, ff, and ff_in */
     }
-    if (depth)
+    if (sums)
         add_child(w, &conv_proj_out, m, "proj_out");
-    w->depth = depth > w->depth ? depth : w->depth;
+    w->inner = sums > w->inner ? sums : w->inner;
+}
+
+/* Looks at convolutions over frames on the stream. */
+static void look_at_frames(walk *w, const ss_module *m)
+{
+    look_at_sum(w, m, 1, &sum_plain);
+    add_child(w, &embedding_added_fixed, m, "time_emb_proj");
+    add_child(w, &embedding_added_fixed, m, "temb_sum");
 }
 
 static void look_at_resampler(walk *w, const ss_module *m)
@@ -302,9 +345,10 @@ static void look_at_resampler(walk *w, const ss_module *m)
     const bool by_type = !w->u->conditional && s->type->attend == SS_ATTEND_SELF;
 
     add_child(w,
-              down      ? by_type ? &conv_down_type : &conv_down
-              : by_type ? &conv_up_type
-                        : &conv_up,
+              !has_keys(w) ? &conv_fixed
+              : down       ? by_type ? &conv_down_type : &conv_down
+              : by_type    ? &conv_up_type
+                           : &conv_up,
               m, "conv");
 }
 
@@ -313,7 +357,7 @@ static void look_at_top(walk *w, const ss_module *root)
     add_child(w, w->u->divide_by_time ? &input_sigma : &input_scaled, root, "conv_in");
     add_child(w, &embedding_sum, root, "time_embedding");
     add_child(w, &embedding_sum, root, "class_embedding");
-    if (w->u->addition == SS_ADD_TEXT_TIME) /* the other kind ends in a norm */
+    if (w->u->addition != SS_ADD_TEXT) /* which ends in a norm */
         add_child(w, &embedding_sum, root, "add_embedding");
     add_child(w, &embedding_sum, root, "class_sum");
     add_child(w, &embedding_sum, root, "add_sum");
@@ -333,10 +377,11 @@ static void look_at_module(walk *w, const ss_module *m)
         look_at_attention(w, m);
     else if (is_kind(m, "AttentionPooling"))
         look_at_logits(w, m);
-    else if (is_kind(m, "Transformer2DModel") || is_kind(m, "TransformerTemporalModel"))
+    else if (is_kind(m, "Transformer2DModel") || is_kind(m, "TransformerTemporalModel") ||
+             is_kind(m, "TransformerSpatioTemporalModel"))
         look_at_transformer(w, m);
-    else if (is_kind(m, "TemporalConvLayer"))
-        look_at_sum(w, m, 1, &sum_plain);
+    else if (is_kind(m, "TemporalConvLayer") || is_kind(m, "TemporalResnetBlock"))
+        look_at_frames(w, m);
     else if (is_kind(m, "GEGLU"))
         add(w, &geglu, m->path);
     else if ((is_kind(m, "Downsample2D") || is_kind(m, "Upsample2D")) && child(w, m, "conv"))
@@ -391,9 +436,10 @@ void ss_unet_structure(const ss_unet_config *u, ss_structure_list *l)
     for (int i = 0; i < l->n_modules && !u->remedies.magnitude; i++)
         look_at_module(&w, l->modules[i]);
     look_at_weights(&w);
-    ss_structure_say_more(l, &sum_inner, /* attn1, attn2, ff */
-                          ": up to %d sums from proj_in to proj_out, and no norm of that stream",
-                          3 * w.depth);
+    for (int i = 0; i < 2; i++)
+        ss_structure_say_more(
+            l, i ? &sum_inner_fixed : &sum_inner,
+            ": up to %d sums from proj_in to proj_out, and no norm of that stream", w.inner);
     for (size_t i = 0; i < sizeof streams / sizeof *streams; i++)
         ss_structure_say_more(l, streams[i],
                               ": %d sums from conv_in to conv_norm_out, and no norm of that stream",

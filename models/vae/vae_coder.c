@@ -6,10 +6,11 @@
 #include "models/vae/vae_coder.h"
 
 #include "models/net/attention.h"
-#include "models/net/resnet.h"
-#include "models/vae/vae_temporal.h"
+#include "models/net/time_conv.h"
+#include "models/net/video_resnet.h"
 
 #define EPS 1e-6f
+#define TEMPORAL_EPS 1e-5f
 
 /* A level, or the middle. */
 typedef struct {
@@ -62,8 +63,10 @@ static void new_resnet(ss_net *n, level *l, int in, int out, const ss_vae_config
     };
     const int i = l->layers++;
 
+    const ss_video_resnet_spec together = {s, TEMPORAL_EPS, true};
+
     if (video)
-        l->video_resnets[i] = ss_video_resnet_new(n, &l->m, i, &s);
+        l->video_resnets[i] = ss_video_resnet_new(n, &l->m, i, &together);
     else
         l->resnets[i] = ss_resnet_new(n, &l->m, "resnets", i, &s);
 }
@@ -167,7 +170,7 @@ ss_vae_coder *ss_vae_decoder_new(ss_net *n, const ss_module *network, const ss_v
 static void run_resnet(ss_ctx *c, const level *l, int i, ss_tensor **x)
 {
     if (l->video_resnets[i])
-        ss_set(x, ss_video_resnet_run(c, l->video_resnets[i], *x));
+        ss_set(x, ss_video_resnet_run(c, l->video_resnets[i], *x, NULL));
     else
         ss_set(x, ss_resnet_run(c, l->resnets[i], *x, NULL));
 }

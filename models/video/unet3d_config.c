@@ -49,17 +49,9 @@ static const ss_block_type *find_up(const char *name)
 
 static void read_options(ss_json *j, ss_unet_config *u, ss_unet_layout *l)
 {
-    const json_t *size = ss_json_get(j, "sample_size");
-
+    ss_config_sample_size(j, &u->sample_h, &u->sample_w);
     u->in_channels = ss_config_int(j, "in_channels", 4, 1, SS_MAX_CHANNELS);
     u->out_channels = ss_config_int(j, "out_channels", 4, 1, SS_MAX_CHANNELS);
-    if (size) {
-        int hw[2];
-
-        ss_config_ints(j, "sample_size", 2, 0, 1, SS_MAX_SIDE, hw);
-        u->sample_h = hw[0];
-        u->sample_w = hw[1];
-    }
     u->eps = (float)ss_config_double(j, "norm_eps", 1e-5, 0, 1);
     u->act = ss_config_act(j, "act_fn", SS_ACT_SILU);
     l->groups = ss_config_int(j, "norm_num_groups", SS_UNET_GROUPS, 1, SS_MAX_CHANNELS);

@@ -3,12 +3,14 @@
 
 #include "base/mem.h"
 #include "models/unet/unet_family.h"
+#include "models/video/svd_config.h"
 #include "models/video/unet3d_config.h"
 
-static ss_code read_3d(ss_json *j, void **config, ss_err *e)
+static ss_code read_config(ss_json *j, ss_code (*read)(ss_json *, ss_unet_config *, ss_err *),
+                           void **config, ss_err *e)
 {
     ss_unet_config *u = ss_calloc(1, sizeof *u);
-    const ss_code rc = u ? ss_unet3d_config_read(j, u, e) : ss_no_memory(e, j->name);
+    const ss_code rc = u ? read(j, u, e) : ss_no_memory(e, j->name);
 
     if (rc == SS_OK)
         *config = u;
@@ -17,11 +19,32 @@ static ss_code read_3d(ss_json *j, void **config, ss_err *e)
     return rc;
 }
 
+static ss_code read_3d(ss_json *j, void **config, ss_err *e)
+{
+    return read_config(j, ss_unet3d_config_read, config, e);
+}
+
+static ss_code read_svd(ss_json *j, void **config, ss_err *e)
+{
+    return read_config(j, ss_svd_config_read, config, e);
+}
+
 const ss_family ss_unet3d_family = {
     .class_name = SS_UNET_3D,
     .folder = "unet",
     .role = SS_DENOISER,
     .read = read_3d,
+    .info = ss_unet_family_info,
+    .build = ss_unet_family_build,
+    .run = ss_unet_family_run,
+    .structure = ss_unet_family_structure,
+};
+
+const ss_family ss_svd_family = {
+    .class_name = SS_UNET_SVD,
+    .folder = "unet",
+    .role = SS_DENOISER,
+    .read = read_svd,
     .info = ss_unet_family_info,
     .build = ss_unet_family_build,
     .run = ss_unet_family_run,

@@ -5,5 +5,6 @@
 #include "models/net/family.h"
 
 extern const ss_family ss_unet3d_family; /* UNet3DConditionModel */
+extern const ss_family ss_svd_family;    /* UNetSpatioTemporalConditionModel */
 
 #endif

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 import make_unets
 import make_video_unets
 
-CASES = ["attn", "scale-shift-attn-groups", "tables", "fashion", "if-2", "sdxl", "video-3d"]
+CASES = ["attn", "scale-shift-attn-groups", "tables", "fashion", "if-2", "sdxl", "video-3d", "video-svd"]
 SAMPLES = 256
 
 

@@ -1,6 +1,6 @@
 """Golden data for what the list of structure says: which modules of diffusers read what.
 
-    make_structure.py [--out FILE]                      FILE: tests/golden/structure.json
+    make_structure.py [--out FILE] [--only CASE...]     FILE: tests/golden/structure.json
     make_structure.py --check SIGMASCOPE CONFIG...      builds small networks of these config.json
                                                         and compares `SIGMASCOPE inspect --json`
 
@@ -38,11 +38,13 @@ from make_unets import make_inputs, randomise
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FACTOR = 1000
-TRANSFORMERS = ("Transformer2DModel", "TransformerTemporalModel")
+TRANSFORMERS = ("Transformer2DModel", "TransformerTemporalModel", "TransformerSpatioTemporalModel")
 BLOCKS = TRANSFORMERS + ("ResnetBlock2D", "Attention", "Downsample2D", "Upsample2D",
-                         "BasicTransformerBlock", "TemporalConvLayer")
+                         "BasicTransformerBlock", "TemporalConvLayer", "TemporalResnetBlock")
+WHOLE = ("ResnetBlock2D", "BasicTransformerBlock", "TemporalBasicTransformerBlock")
 ENDS = {"ResnetBlock2D": "conv2", "Attention": "to_out.0", "Transformer2DModel": "proj_out",
-        "TransformerTemporalModel": "proj_out", "TemporalConvLayer": "conv4.3"}
+        "TransformerTemporalModel": "proj_out", "TransformerSpatioTemporalModel": "proj_out",
+        "TemporalConvLayer": "conv4.3", "TemporalResnetBlock": "conv2"}
 TEXT = ("to_k", "to_v", "add_k_proj", "add_v_proj", "encoder_hid_proj")
 
 
@@ -115,11 +117,11 @@ def look(model, given):
 
     for name, module in modules.items():
         parent = kind(modules[name.rpartition(".")[0]]) if name else ""
-        if kind(module) not in BLOCKS or parent in ("ResnetBlock2D", "BasicTransformerBlock"):
+        if kind(module) not in BLOCKS or parent in WHOLE:
             continue
         inside = lambda x: x.startswith(name + ".")
         collect("stream", enlarge_input(module), inside)
-        if kind(module) == "ResnetBlock2D":
+        if kind(module) in ("ResnetBlock2D", "TemporalResnetBlock"):
             collect("embedding", enlarge_input(module, 1, "temb"), inside)
         if kind(module) in TRANSFORMERS and len(module.transformer_blocks):
             collect("stream", enlarge_output(module.transformer_blocks[-1]),
@@ -200,7 +202,7 @@ def claims(rows):
                         lambda m: m.endswith(("time_emb_proj", "conv2"))),
         "picture": of(("input without norm",)),
         "undivided": of(("sum without scale",),
-                        lambda m: not m.endswith(inner) and ".transformer_blocks." not in m),
+                        lambda m: not m.endswith(inner) and "transformer_blocks." not in m),
     }
 
 
@@ -229,18 +231,22 @@ def main():
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--out", default=os.path.join(HERE, "structure.json"))
     p.add_argument("--check", metavar="SIGMASCOPE")
+    p.add_argument("--only", action="append", metavar="CASE", help="add these to FILE, keep the others")
     p.add_argument("configs", nargs="*")
     a = p.parse_args()
     torch.set_num_threads(1)
     if a.check:
         raise SystemExit(0 if all([check(a.check, c) for c in a.configs]) else 1)
     result = {}
-    for name in sorted(os.listdir(HERE + "/unets")):
+    if a.only:
+        with open(a.out) as f:
+            result = json.load(f)
+    for name in a.only or sorted(os.listdir(HERE + "/unets")):
         result[name] = look(*golden_case(os.path.join(HERE, "unets", name)))
         print(name, {k: v if isinstance(v, int) else len(v) for k, v in result[name].items()}, flush=True)
     with open(a.out, "w") as f:
         f.write("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v, sort_keys=True)}"
-                                   for k, v in result.items()) + "\n}\n")
+                                   for k, v in sorted(result.items())) + "\n}\n")
 
 
 if __name__ == "__main__":

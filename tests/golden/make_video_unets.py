@@ -11,7 +11,7 @@ zero, so that the files compress. A case is a folder as there, but videos are
 
 and a module's output is laid out as [N,F,H,W,C], or [N,H W,F,C] between the tokens of attention over
 frames. The projections of time embedding and text, which PyTorch repeats for every frame or every
-position, are kept once for each sample. make_gradients.py has two of the cases, too.
+position, are kept once for each sample; a second call of a mixer is PATH.second. make_gradients.py has two of the cases, too.
 """
 import argparse
 import copy
@@ -128,7 +128,8 @@ def run(model, given):
         def f(module, _, y):
             y = first_tensor(y)
             if y is not None:
-                keep(golden, "module:" + name, "norm:" + name, laid_out(name, y, n))
+                key = name + (".second" if "norm:" + name in golden else "")
+                keep(golden, "module:" + key, "norm:" + key, laid_out(name, y, n))
         return f
     for name, module in watched(model):
         hooks.append(module.register_forward_hook(hook(name)))
