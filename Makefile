@@ -18,13 +18,14 @@
 # make demo            install what is missing, build, probe the bundled checkpoint
 # make story           train two divergences and each remedy, judge findings: 50 minutes;
 #                      STORY=short: 10
+# make story-video     train text-to-video networks that diverge, and each remedy
 # make install         program, manual, completion, library and headers into PREFIX (/usr/local),
 #                      below DESTDIR if that is set; make uninstall
 # V=1                  show the commands
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report cuda-plans emulated-device check-cuda check-cuda-bugs fuzz bench story check-headers lint \
+.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report cuda-plans emulated-device check-cuda check-cuda-bugs fuzz bench story story-video check-headers lint \
     format demo deps install uninstall clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
@@ -34,7 +35,7 @@ DEBIAN := gcc make pkg-config libdnnl-dev libfftw3-dev libhdf5-dev libpng-dev li
     mandoc dataset-fashion-mnist
 
 # `make deps` must run before anything can be asked of pkg-config.
-ifneq ($(filter-out deps demo story clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps demo story story-video clean,$(or $(MAKECMDGOALS),all)),)
 PKGS := hdf5 fftw3f libpng jansson zlib libcrypto libpcre2-8 sentencepiece
 MISSING := $(strip $(foreach p,$(PKGS) cmocka,$(shell pkg-config --exists $p || echo $p)))
 $(if $(MISSING),$(error pkg-config cannot find: $(MISSING). `make deps` installs it on Debian))
@@ -370,9 +371,9 @@ demo: deps
 	@$(MAKE) --no-print-directory all
 	@demo/run
 
-story: deps
+story story-video: deps
 	@$(MAKE) --no-print-directory all
-	@demo/story
+	@demo/$@
 
 deps:
 	@missing=; for p in $(DEBIAN); do \

@@ -44,10 +44,22 @@ static json_t *object_or_file(ss_config_reader *r, ss_json *j, const char *key, 
     return NULL;
 }
 
+/* Puts the keys of a configuration's "motion" into the network's. */
+static void merge_motion(ss_json *j, json_t *network, const json_t *motion)
+{
+    json_t *own = json_object_get(network, "motion");
+
+    if (!json_is_object(motion) || (own && !json_is_object(own)) ||
+        (own ? json_object_update(own, (json_t *)motion)
+             : json_object_set(network, "motion", (json_t *)motion)) != 0)
+        ss_json_complain(j, SS_FORMAT, "motion", "expected an object");
+}
+
 static void read_network(ss_config_reader *r, ss_json *j)
 {
     ss_train_config_parts *parts = r->t->parts;
     const json_t *v = ss_json_get(j, "model"), *remedies = ss_json_get(j, "remedies");
+    const json_t *motion = ss_json_get(j, "motion");
 
     if (!v) {
         ss_json_complain(j, SS_USAGE, "model",
@@ -59,6 +71,8 @@ static void read_network(ss_config_reader *r, ss_json *j)
         return;
     if (remedies && json_object_set(parts->network, "remedies", (json_t *)remedies) != 0)
         ss_json_complain(j, SS_FORMAT, "remedies", "expected an object");
+    if (motion)
+        merge_motion(j, parts->network, motion);
     r->t->trainer.config = parts->network;
     r->t->trainer.config_name = json_is_string(v) ? json_string_value(v) : "model";
 }
@@ -234,7 +248,8 @@ static json_t *nothing(const ss_train_config_parts *parts, const char *key)
 
 const ss_config_part ss_config_parts[] = {
     {"", "model", read_network, network_of},
-    {"", "remedies", NULL, nothing}, /* go into the model */
+    {"", "remedies", NULL, nothing}, /* these go into the model */
+    {"", "motion", NULL, nothing},
     {"", "precision", read_precision, as_in_file},
     {"", "interventions", read_interventions, as_in_file},
     {"objective", "schedule", read_schedule, schedule_of},
