@@ -125,23 +125,6 @@ static ss_tensor *normed_context(ss_ctx *c, const ss_attention_layer *a, const s
     return ss_retain(context);
 }
 
-/* Repeats each sample's tensor for its R rows: [N][...] -> [N R][...], by doubling. Takes x. */
-static ss_tensor *repeat_rows(ss_ctx *c, ss_tensor *x, int64_t R)
-{
-    ss_shape s = ss_shape_get(x);
-    const int64_t N = s.dim[0], each = N ? ss_shape_numel(s) / N : 0;
-
-    if (R == 1)
-        return x;
-    ss_set(&x, ss_reshape(c, x, ss_shape_of(N, 1, each)));
-    while (x && ss_dim(x, 1) < R)
-        ss_set(&x, ss_concat(c, x, x, 1));
-    ss_set(&x, ss_slice(c, x, 1, 0, R));
-    s.dim[0] = N * R;
-    ss_set(&x, ss_reshape(c, x, s));
-    return x;
-}
-
 /* Makes [N R][T][C] of the rows [N][R][T][C]; what is there once for a sample is repeated. */
 static void to_rows(ss_ctx *c, ss_tensor **x, int64_t R)
 {
@@ -150,7 +133,7 @@ static void to_rows(ss_ctx *c, ss_tensor **x, int64_t R)
     if (s.rank == 4)
         ss_set(x, ss_reshape(c, *x, ss_shape_of(s.dim[0] * s.dim[1], s.dim[2], s.dim[3])));
     else if (*x)
-        *x = repeat_rows(c, *x, R);
+        *x = ss_repeat_samples(c, *x, R);
 }
 
 /* Projects to the keys (or values) of the context, and after them those of x itself where there are
@@ -235,7 +218,7 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
         if (mask && a->to_k)
             ss_set(&keep, pad_mask(c, mask, T));
         if (mask)
-            keep = repeat_rows(c, keep, R);
+            keep = ss_repeat_samples(c, keep, R);
         ss_release(s);
     } else {
         k = ss_linear_layer_run(c, a->to_k, context ? context : h);

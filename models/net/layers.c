@@ -114,6 +114,23 @@ void ss_factor_run(ss_ctx *c, const ss_factor *f, ss_tensor **x)
         ss_set(x, ss_affine(c, *x, f->value, 0));
 }
 
+/* By doubling: such tensors are small, and no host memory is needed. */
+ss_tensor *ss_repeat_samples(ss_ctx *c, ss_tensor *x, int64_t R)
+{
+    ss_shape s = ss_shape_get(x);
+    const int64_t N = s.dim[0], each = N ? ss_shape_numel(s) / N : 0;
+
+    if (R == 1 || !x)
+        return x;
+    ss_set(&x, ss_reshape(c, x, ss_shape_of(N, 1, each)));
+    while (x && ss_dim(x, 1) < R)
+        ss_set(&x, ss_concat(c, x, x, 1));
+    ss_set(&x, ss_slice(c, x, 1, 0, R));
+    s.dim[0] = N * R;
+    ss_set(&x, ss_reshape(c, x, s));
+    return x;
+}
+
 ss_group_norm_layer *ss_group_norm_layer_new(ss_net *n, const ss_module *parent, const char *name,
                                              int channels, int groups, float eps)
 {
@@ -156,7 +173,7 @@ static ss_tensor *modulate(ss_ctx *c, const ss_group_norm_layer *l, ss_tensor *y
     return y;
 }
 
-/* Computes ss_group_norm; of a video that is not seen together each frame by itself, mod NULL. */
+/* Computes ss_group_norm; of a video that is not seen together each frame by itself. */
 static ss_tensor *norm_frames(ss_ctx *c, const ss_group_norm_layer *l, const ss_tensor *x,
                               const ss_tensor *mod, ss_act act, ss_tensor **plain)
 {
@@ -167,9 +184,11 @@ static ss_tensor *norm_frames(ss_ctx *c, const ss_group_norm_layer *l, const ss_
         return ss_group_norm(c, x, gamma, beta, mod, l->groups, l->eps, act, plain);
     ss_tensor *frames =
         ss_reshape(c, x, ss_shape_of(s.dim[0] * s.dim[1], s.dim[2], s.dim[3], s.dim[4]));
-    ss_tensor *y = ss_group_norm(c, frames, gamma, beta, mod, l->groups, l->eps, act, plain);
+    ss_tensor *each = ss_repeat_samples(c, ss_retain(mod), s.dim[1]);
+    ss_tensor *y = ss_group_norm(c, frames, gamma, beta, each, l->groups, l->eps, act, plain);
 
     ss_release(frames);
+    ss_release(each);
     ss_set(&y, ss_reshape(c, y, s));
     if (plain)
         ss_set(plain, ss_reshape(c, *plain, s));
