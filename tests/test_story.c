@@ -146,6 +146,45 @@ static void test_short_story(void **state)
            "nowhere");
 }
 
+/* The second divergence in seconds: the same motion blocks in a frozen network whose activations
+ * are at the limit, and in one that was trained with the penalty. */
+static void test_video_story(void **state)
+{
+    (void)state;
+    static const char *const arms[][2] = {{"motion", "baseline"}, {"small", "penalty"}};
+    char command[512];
+    ss_story s;
+    ss_story_judgement j;
+    ss_err e = {0};
+
+    assert_int_equal(mkdir(in_tmp("videos"), 0777), 0);
+    assert_int_equal(mkdir(in_tmp("videos/video"), 0777), 0);
+    for (int i = 0; i < 6; i++) {
+        const char *const *arm = arms[i / 3];
+
+        snprintf(command, sizeof command,
+                 "train $D/train.json --quiet --threads 1 --seed %d -o $D/videos/video/%s-%d "
+                 "--set optimizer.lr=2e-3 --set motion.frames=4 --set data.stills=true --set "
+                 "batch=4 --set 'freeze=[\"*\","
+                 "\"!*.motion.*\"]' --set init.from=$D/story/stream/%s-%d/step-000120; "
+                 "case $? in 0|3) ;; *) false ;; esac",
+                 i % 3, arm[0], i % 3, arm[1], i % 3);
+        expect(command, 0, NULL);
+    }
+    if (ss_story_read(in_tmp("videos"), &s, &e) != SS_OK || ss_story_judge(&s, &j, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    for (int i = 0; i < s.regime[0].n; i++) {
+        const ss_story_run *r = &s.regime[0].runs[i];
+        const bool large = strncmp(r->log.name, "motion", 6) == 0;
+
+        if (large ? r->number[SS_STORY_SKIPPED] < 0.1 : r->number[SS_STORY_SKIPPED] > 0.05)
+            fail_msg("%s: %g of the steps are skipped", r->log.name, r->number[SS_STORY_SKIPPED]);
+    }
+    assert_int_equal(j.answer[0][SS_FINDING_MOTION].verdict, SS_STORY_HOLDS);
+    release(&s, &j);
+    expect("analyze $D/videos", 0, "1. With motion blocks in a frozen pretrain");
+}
+
 /* Runs of an arm that have one number, and nothing else. */
 static void put_runs(ss_story_regime *g, const char *arm, ss_story_number what, const double *x,
                      int n)
@@ -361,9 +400,10 @@ static void test_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_short_story),    cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_video_verdicts), cmocka_unit_test(test_numbers_file),
-        cmocka_unit_test(test_decision),       cmocka_unit_test(test_log),
+        cmocka_unit_test(test_short_story),  cmocka_unit_test(test_video_story),
+        cmocka_unit_test(test_verdicts),     cmocka_unit_test(test_video_verdicts),
+        cmocka_unit_test(test_numbers_file), cmocka_unit_test(test_decision),
+        cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, make_story, remove_tmp);
 }

@@ -371,6 +371,11 @@ static void test_remedies(void **state)
     /* normalised weights stay so while they are trained */
     expect(TRAIN "-o $D/edm2 --set remedies.magnitude_preserving=true --set init.zero=[]", 0, NULL);
     expect("probe $D/edm2/step-000012 -o $D/edm2.h5 --class 1 --quiet --sigmas 0.1,1,10", 0, NULL);
+    expect(TRAIN "-o $D/moves --steps 2 --set data.stills=true --set motion.frames=3 "
+                 "--set motion.norm=true",
+           0, NULL);
+    expect("inspect $D/moves/step-000002", 0, "a norm of each frame");
+    expect(TRAIN "-o $D/x --set motion=3", 1, "\"motion\" is 3; expected an object");
     expect(TRAIN "-o $D/x --set remedies.clump=3", 1,
            "train.json: model: remedies: \"clump\" is 3; known remedies: clamp");
 }

@@ -50,8 +50,8 @@ ss_linear_layer *ss_linear_layer_new(ss_net *n, const ss_module *parent, const c
 void ss_linear_layer_add_gain(ss_net *n, ss_linear_layer *l);
 ss_tensor *ss_linear_layer_run(ss_ctx *c, const ss_linear_layer *l, const ss_tensor *x);
 
-/* Repeats each sample R times: [N][...] -> [N R][...], so that rows or frames of a sample have what is
- * there once for it. Takes x. */
+/* Repeats each sample R times: [N][...] -> [N R][...], so that rows or frames of a sample have what
+ * is there once for it. Takes x. */
 ss_tensor *ss_repeat_samples(ss_ctx *c, ss_tensor *x, int64_t R);
 
 /* Computes (a + b) / divisor, whose sum is the inner value `sum` (path NULL: no site). */

@@ -275,6 +275,8 @@ LABELS = dict(num_class_embeds=3, inputs=dict(class_labels=torch.tensor([0, 2]))
 CASES = {  # network, frames, motion
     "conv": (plain(size=(6, 10), **ATTN, **LABELS), 3, dict(frames=3, norm=True)),
     "conv-one-frame": (plain(size=(6, 4), **ATTN), 1, dict()),
+    "conv-scale-shift": (plain(size=(4, 6), resnet_time_scale_shift="scale_shift", **LABELS), 3,
+                         dict(frames=3)),
     "conv-joint-5": (plain(size=(4, 6), layers_per_block=2, **ATTN), 7,
                      dict(layers=["conv"], after="resnet", norm="joint", kernel=5)),
     "absolute": (plain(size=(6, 4), **ATTN), 7,
