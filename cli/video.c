@@ -120,6 +120,8 @@ static ss_code show(request *q, const ss_video_set *s, ss_err *e)
         rc = show_table(q, ss_video_seam_table(s, true, &t, e), &t, e);
     if (rc == SS_OK && (q->out.json || s->n_comparisons))
         rc = show_table(q, ss_video_comparison_table(s, &t, e), &t, e);
+    if (rc == SS_OK && (q->out.json || s->n_distances))
+        rc = show_table(q, ss_video_distance_table(s, &t, e), &t, e);
     return rc;
 }
 

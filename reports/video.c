@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* What a p-value of that size is called. */
+/* A seam is trouble where p is below it. */
 static const double SURE = 0.01;
 
 /* Says how the videos of a group move, boil and jump. */

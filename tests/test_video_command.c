@@ -96,6 +96,9 @@ static void test_models_are_compared_by_name(void **state)
     assert_string_equal(json_string_value(json_object_get(flicker, "measure")), "flicker");
     assert_true(number(flicker, "videos") == 4 && number(flicker, "less") == 4);
     assert_true(fabs(number(flicker, "B - A") - difference) < 1e-12);
+    const json_t *apart = row_of(j, "random-feature distance", 0);
+    assert_true(number(apart, "videos A") == 4 && number(apart, "A to B") > 0 &&
+                number(apart, "A to A") > 0);
     assert_true(number(flicker, "high") < 0 && number(flicker, "sign p") == 0.125);
     json_decref(j);
     expect("video " STEADY " --frames 16", 0, "");

@@ -279,6 +279,42 @@ static void test_every_allocation(void **state)
     ss_video_release(&v);
 }
 
+/* The network is the same in every run, and tells textures and changes over time apart. */
+static void test_features(void **state)
+{
+    (void)state;
+    const scene still = {.F = 8, .h = 40, .w = 90, .c = 1},
+                moving = {.F = 8, .h = 40, .w = 90, .c = 1, .dx = 3},
+                rough = {.F = 8, .h = 40, .w = 90, .c = 1, .noise = 30};
+    const scene *const scenes[] = {&still, &still, &moving, &rough};
+    float x[4][SS_VIDEO_FEATURES];
+    ss_err e = {0};
+
+    for (int k = 0; k < 4; k++) {
+        ss_video v = make(scenes[k]);
+
+        assert_int_equal(ss_video_features_find(&v, x[k], &e), SS_OK);
+        ss_video_release(&v);
+    }
+    assert_memory_equal(x[0], x[1], sizeof x[0]);
+    for (int k = 2; k < 4; k++) {
+        double apart = 0;
+
+        for (int i = 0; i < SS_VIDEO_FEATURES; i++)
+            apart += fabs(x[k][i] - x[0][i]);
+        assert_true(apart > 0.05);
+    }
+    /* one pixel, black and white: the features of white are what its first weights make of it */
+    float black[1] = {0}, white[1] = {255}, gray[1] = {127.5f};
+    for (int k = 0; k < 3; k++) {
+        const ss_video v = {{1, 1, 1, 1}, k == 0 ? black : k == 1 ? white : gray};
+
+        assert_int_equal(ss_video_features_find(&v, x[k], &e), SS_OK);
+    }
+    for (int i = 0; i < SS_VIDEO_FEATURES; i++)
+        assert_true(x[2][i] == 0 && (i % 2 == 0 || x[1][i] == 0));
+}
+
 /* ---- seams by hand ---- */
 
 static void test_joints(void **state)
@@ -335,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_seams),
         cmocka_unit_test(test_change_by_hand),
         cmocka_unit_test(test_colours),
+        cmocka_unit_test(test_features),
         cmocka_unit_test(test_drift),
         cmocka_unit_test(test_what_is_not_defined),
         cmocka_unit_test(test_every_allocation),

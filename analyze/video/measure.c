@@ -123,6 +123,8 @@ ss_code ss_video_measure(const ss_video *v, const ss_video_options *opt, ss_vide
         rc = ss_no_memory(e, "a video's measures");
     if (rc == SS_OK)
         rc = ss_change_looks(v, m->look, e);
+    if (rc == SS_OK)
+        rc = ss_video_features_find(v, m->features, e);
     if (rc == SS_OK && F > 1) {
         ss_change_differences(v, m->difference, m->second);
         m->n_tiles = ss_change_tiles(v, m->tile);

@@ -12,6 +12,7 @@
 
 #include "analyze/video/boiling.h"
 #include "analyze/video/change.h"
+#include "analyze/video/features.h"
 #include "analyze/video/seams.h"
 
 /* One number a video, by which videos and models are compared: name, heading, printf format. */
@@ -56,6 +57,7 @@ typedef struct {
     double *tile;              /* [n_tiles][F - 1] */
     ss_seam seam, warped_seam; /* of differences, and of warping errors */
     ss_seam_found found;       /* searched over all frames */
+    float features[SS_VIDEO_FEATURES];
 } ss_video_measures;
 
 ss_code ss_video_measure(const ss_video *v, const ss_video_options *opt, ss_video_measures *m,

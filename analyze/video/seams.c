@@ -197,12 +197,13 @@ static double draw_orders(const float *rank, int series, int n, double seen, uin
 ss_code ss_seams_search(const double *d, int series, int n, uint64_t seed, ss_seam_found *out,
                         ss_err *e)
 {
-    float *rank = ss_alloc((size_t)series, (size_t)(n > 0 ? n : 1) * sizeof *rank);
+    float *rank = ss_alloc((size_t)series + 1, (size_t)(n > 0 ? n : 1) * sizeof *rank);
     double *mean = ss_calloc((size_t)n + 1, sizeof *mean);
     int *order = ss_alloc((size_t)n + 1, sizeof *order), used = 0;
     const bool fine = rank && mean && order;
 
     *out = (ss_seam_found){-1, NAN, NAN};
+    series = series < SS_SEAMS_SERIES ? series : SS_SEAMS_SERIES;
     for (int s = 0; s < series && n >= 4 && fine; s++) {
         if (!is_finite(d + (ptrdiff_t)s * n, n))
             continue;

@@ -29,7 +29,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SS_SEAMS_EXACT = 20000, SS_SEAMS_DRAWS = 9999, SS_SEAMS_ORDERS = 999 };
+enum {
+    SS_SEAMS_EXACT = 20000,
+    SS_SEAMS_DRAWS = 9999,
+    SS_SEAMS_ORDERS = 999,
+    SS_SEAMS_SERIES = 1024
+};
 
 /* The joints of a video as indices of pairs, at most frames - 1, into `joint`; returns how many.
  * 0 <= overlap < window. */
@@ -52,6 +57,7 @@ typedef struct {
     double contrast, p; /* in ranks; NaN with at -1 */
 } ss_seam_found;
 
+/* Searches; of more than SS_SEAMS_SERIES series it takes the first. */
 ss_code ss_seams_search(const double *d, int series, int n, uint64_t seed, ss_seam_found *out,
                         ss_err *e);
 

@@ -2,6 +2,7 @@
 #include "analyze/video/set.h"
 
 #include "analyze/math/decision.h"
+#include "analyze/math/frechet.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -17,6 +18,7 @@ void ss_video_set_release(ss_video_set *s)
     ss_free(s->video);
     ss_free(s->group);
     ss_free(s->comparison);
+    ss_free(s->distance);
     *s = (ss_video_set){0};
 }
 
@@ -287,6 +289,53 @@ static ss_code compare_groups(ss_video_set *s, int a, int b, ss_err *e)
     return rc;
 }
 
+/* Features of a group's finite videos, those from `first` on and every `step` of them, as a normal
+ * distribution; *n: how many. Less than 2 leave it empty. */
+static ss_code fit(const ss_video_set *s, const ss_video_group *g, int first, int step,
+                   ss_gaussian *to, int *n, ss_err *e)
+{
+    float *x = ss_alloc((size_t)s->n + 1, sizeof s->video->m.features);
+    int seen = 0;
+
+    *n = 0;
+    if (!x)
+        return ss_no_memory(e, "features of videos");
+    for (int i = 0; i < s->n; i++) {
+        if (!belongs(&s->video[i], g) || s->video[i].m.not_finite)
+            continue;
+        if (seen++ % step == first)
+            memcpy(x + (ptrdiff_t)(*n)++ * SS_VIDEO_FEATURES, s->video[i].m.features,
+                   sizeof s->video->m.features);
+    }
+    const ss_code rc = *n >= 2 ? ss_gaussian_of(x, *n, SS_VIDEO_FEATURES, NULL, to, e) : SS_OK;
+    ss_free(x);
+    return rc;
+}
+
+static ss_code measure_distance(ss_video_set *s, int a, int b, ss_err *e)
+{
+    ss_video_distance *d = &s->distance[s->n_distances++];
+    ss_gaussian all[2] = {{0}, {0}}, half[2] = {{0}, {0}};
+    int n;
+    ss_code rc;
+
+    *d = (ss_video_distance){.a = a, .b = b, .distance = NAN, .within = NAN};
+    rc = fit(s, &s->group[a], 0, 1, &all[0], &d->n_a, e);
+    if (rc == SS_OK)
+        rc = fit(s, &s->group[b], 0, 1, &all[1], &d->n_b, e);
+    for (int k = 0; k < 2 && rc == SS_OK; k++)
+        rc = fit(s, &s->group[a], k, 2, &half[k], &n, e);
+    if (rc == SS_OK && d->n_a >= 4 && d->n_b >= 4)
+        rc = ss_frechet_distance(&all[0], &all[1], &d->distance, e);
+    if (rc == SS_OK && d->n_a >= 4)
+        rc = ss_frechet_distance(&half[0], &half[1], &d->within, e);
+    for (int k = 0; k < 2; k++) {
+        ss_gaussian_release(&all[k]);
+        ss_gaussian_release(&half[k]);
+    }
+    return rc;
+}
+
 ss_code ss_video_set_compare(ss_video_set *s, const ss_video_options *opt, ss_err *e)
 {
     ss_code rc = find_groups(s, e);
@@ -298,13 +347,15 @@ ss_code ss_video_set_compare(ss_video_set *s, const ss_video_options *opt, ss_er
         average_boiling(s, &s->group[g]);
         rc = test_seams(s, &s->group[g], opt, e);
     }
+    if (rc == SS_OK && !(s->distance = ss_calloc((size_t)s->n_groups + 1, sizeof *s->distance)))
+        rc = ss_no_memory(e, "distances of videos");
     for (int b = 1; b < s->n_groups && rc == SS_OK; b++) {
         int a = 0; /* the first of that stage */
 
         while (strcmp(s->group[a].stage, s->group[b].stage) != 0)
             a++;
-        if (a < b)
-            rc = compare_groups(s, a, b, e);
+        if (a < b && (rc = compare_groups(s, a, b, e)) == SS_OK)
+            rc = measure_distance(s, a, b, e);
     }
     return rc;
 }

@@ -7,8 +7,9 @@
  * sampled from the same noise or follow the same prompt. Of n differences B - A of a measure,
  *
  *   interval   95 %, Student's, of their mean (decision.h)
- *   sign       two-sided exact sign test: p that so many of n differences, none of them 0, have one
- *              sign by chance
+ *   distance   squared Fréchet distance of their random features (features.h), and, as a scale,
+ * that between every second video of A and the others of A; from 4 finite videos on sign two-sided
+ * exact sign test: p that so many of n differences, none of them 0, have one sign by chance
  */
 #ifndef SS_ANALYZE_VIDEO_SET_H
 #define SS_ANALYZE_VIDEO_SET_H
@@ -41,6 +42,12 @@ typedef struct {
 } ss_video_comparison;
 
 typedef struct {
+    int a, b;                /* groups */
+    int n_a, n_b;            /* finite videos */
+    double distance, within; /* NaN with less than 4 */
+} ss_video_distance;
+
+typedef struct {
     int n;
     ss_measured_video *video; /* [n] */
     size_t shared;            /* length of the folder in which all models are, as "samples/" */
@@ -48,6 +55,8 @@ typedef struct {
     ss_video_group *group;
     int n_comparisons;
     ss_video_comparison *comparison;
+    int n_distances; /* one for each pair of groups that is compared */
+    ss_video_distance *distance;
 } ss_video_set;
 
 /* Makes groups and comparisons of s->video, which is set. */
@@ -69,6 +78,7 @@ ss_code ss_video_seam_table(const ss_video_set *s, bool groups, ss_table *t, ss_
 /* A row a group and octave. */
 ss_code ss_video_boiling_table(const ss_video_set *s, ss_table *t, ss_err *e);
 ss_code ss_video_comparison_table(const ss_video_set *s, ss_table *t, ss_err *e);
+ss_code ss_video_distance_table(const ss_video_set *s, ss_table *t, ss_err *e);
 
 /* "2 to 4 px", "16 px and more", "all". Returns out. */
 char *ss_boiling_band_name(const ss_boiling_band *b, char *out, size_t n);

@@ -280,3 +280,36 @@ ss_code ss_video_comparison_table(const ss_video_set *s, ss_table *t, ss_err *e)
     end(s, t);
     return SS_OK;
 }
+
+ss_code ss_video_distance_table(const ss_video_set *s, ss_table *t, ss_err *e)
+{
+    const ss_code rc = ss_table_init(t, "random-feature distance", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(t, "A", SS_COL_TEXT, NULL);
+    ss_table_column(t, "B", SS_COL_TEXT, NULL);
+    ss_table_column(t, "stage", SS_COL_TEXT, NULL);
+    ss_table_column(t, "videos A", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "videos B", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "A to B", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "A to A", SS_COL_NUMBER, "%.4g");
+    ss_table_note(t,
+                  "Frechet distance of %d features of a random network, not FVD; A to A: of every "
+                  "second video from the others, which few videos make too large",
+                  (int)SS_VIDEO_FEATURES);
+    for (int i = 0; i < s->n_distances; i++) {
+        const ss_video_distance *d = &s->distance[i];
+
+        ss_table_row(t);
+        ss_table_text(t, ss_video_group_model(s, &s->group[d->a]));
+        ss_table_text(t, ss_video_group_model(s, &s->group[d->b]));
+        ss_table_text(t, s->group[d->a].stage);
+        ss_table_number(t, d->n_a);
+        ss_table_number(t, d->n_b);
+        ss_table_number(t, d->distance);
+        ss_table_number(t, d->within);
+    }
+    end(s, t);
+    return SS_OK;
+}

@@ -118,6 +118,8 @@ ss_code ss_section_video_models(ss_page *page, const ss_video_set *s, ss_err *e)
         ss_page_table(page, &t);
     if (rc == SS_OK && s->n_comparisons && (rc = ss_video_comparison_table(s, &t, e)) == SS_OK)
         ss_page_table(page, &t);
+    if (rc == SS_OK && s->n_distances && (rc = ss_video_distance_table(s, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
     return rc;
 }
 
