@@ -77,7 +77,8 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
     if (about->role == SS_TEXT)
         return ss_fail(e, SS_UNSUPPORTED, "%s: text encoders cannot be trained here",
                        t->opt.config_name);
-    if (about->net.in_channels != about->net.out_channels)
+    const int64_t given = about->net.needs.reference_channels;
+    if (about->net.in_channels - (given ? given + 1 : 0) != about->net.out_channels)
         return ss_fail(e, SS_UNSUPPORTED,
                        "%s: a network of %" PRId64 " channels in and %" PRId64
                        " out cannot be trained here",
@@ -107,7 +108,14 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
                                                                : (int)about->net.sample_frames,
                                .height = (int)about->net.sample_h,
                                .width = (int)about->net.sample_w,
-                               .channels = (int)about->net.in_channels};
+                               .channels = (int)about->net.out_channels};
+    t->seen = ss_sample_with_channels(t->size, (int)about->net.in_channels);
+    const ss_references_options *r = &t->opt.references;
+    if (!given && (r->first > 0 || r->ends > 0 || r->lower))
+        return ss_fail(e, SS_USAGE, "data.given_*: %s takes no reference frames",
+                       t->opt.config_name);
+    if (ss_references_check(r, t->size, e) != SS_OK)
+        return SS_USAGE;
     ss_objective_fit(&t->opt.objective, t->size.height, t->size.width);
     return about->role == SS_VAE ? ss_autoencoder_latents(&about->net, t->size, &t->latents, e)
                                  : SS_OK;
@@ -168,9 +176,12 @@ static ss_code open_batch(ss_trainer *t, ss_err *e)
 {
     const size_t n = (size_t)t->opt.batch;
     const size_t each = (size_t)ss_sample_values(t->size);
+    const size_t seen = (size_t)ss_sample_values(t->seen);
 
     t->x0 = ss_alloc(n * each, sizeof *t->x0);
-    t->input = ss_alloc(n * each, sizeof *t->input);
+    t->input = ss_alloc(n * seen, sizeof *t->input);
+    if (seen != each && !(t->noised = ss_alloc(each, sizeof *t->noised)))
+        return ss_no_memory(e, "training");
     t->target = ss_alloc(n * each, sizeof *t->target);
     t->noise = ss_alloc(each, sizeof *t->noise);
     if (t->latents && !(t->latent_noise = ss_alloc(n, (size_t)t->latents * sizeof(float))))
@@ -249,6 +260,7 @@ void ss_trainer_free(ss_trainer *t)
     ss_free(t->x0);
     ss_free(t->input);
     ss_free(t->target);
+    ss_free(t->noised);
     ss_free(t->noise);
     ss_free(t->latent_noise);
     ss_free(t->ids);
@@ -265,16 +277,19 @@ void ss_trainer_free(ss_trainer *t)
 }
 
 /* Draws the batch of the step. */
-static void draw(ss_trainer *t)
+static ss_code draw(ss_trainer *t, ss_err *e)
 {
     const ss_objective *o = &t->opt.objective;
-    const int64_t each = ss_sample_values(t->size);
+    const int64_t each = ss_sample_values(t->size), seen = ss_sample_values(t->seen);
+    ss_code rc = SS_OK;
 
     t->drawn = t->step;
     ss_data_batch(t->data, t->step, t->opt.batch, t->x0, t->ids);
     if (t->captions)
         ss_captions_batch(t->captions, t->ids, t->opt.batch);
-    for (int i = 0; i < t->opt.batch; i++) {
+    for (int i = 0; i < t->opt.batch && rc == SS_OK; i++) {
+        float *x = t->noised ? t->noised : t->input + i * seen;
+
         t->labels[i] = (float)t->ids[i];
         t->levels[i] = ss_objective_draw(o, t->step, i);
         if (t->latents) {
@@ -282,9 +297,15 @@ static void draw(ss_trainer *t)
             continue;
         }
         ss_objective_noise(o, t->step, i, each, t->noise);
-        ss_objective_prepare(o, t->levels[i], t->x0 + i * each, t->noise, each, t->input + i * each,
+        ss_objective_prepare(o, t->levels[i], t->x0 + i * each, t->noise, each, x,
                              t->target + i * each);
+        if (t->noised)
+            rc = ss_references_put(
+                &t->opt.references, t->size,
+                ss_rng_stream(t->opt.data.seed, "reference", (uint64_t)t->step, (uint64_t)i),
+                t->x0 + i * each, x, t->input + i * seen, e);
     }
+    return rc;
 }
 
 /* Fills *did once gradients and losses are there, and counts the step. */
@@ -335,7 +356,7 @@ static ss_batch batch_of(const ss_trainer *t, ss_condition *condition)
     if (t->captions)
         ss_captions_tell(t->captions, condition);
     return (ss_batch){.n = t->opt.batch,
-                      .size = t->size,
+                      .size = t->seen,
                       .x = t->latents ? t->x0 : t->input,
                       .levels = t->levels,
                       .condition = needs->n_classes || t->captions ? condition : NULL,
@@ -356,7 +377,8 @@ ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e)
 
     ss_trainer_forget_gradients(t); /* of a step that was skipped */
     t->step++;
-    draw(t);
+    if ((rc = draw(t, e)) != SS_OK)
+        return rc;
     how.scale = t->scale.scale;
     how.recompute = o->recompute;
     how.penalty = t->penalty;
@@ -473,7 +495,8 @@ ss_code ss_trainer_look(ss_trainer *t, const ss_hooks *hooks, bool shapes_only, 
     if (rc != SS_OK)
         return rc;
     if (t->drawn != t->step)
-        draw(t);
+        if ((rc = draw(t, e)) != SS_OK)
+            return rc;
     const ss_batch batch = batch_of(t, &condition);
     ss_ctx_set_shapes_only(t->c, shapes_only);
     rc = ss_batch_forward(t->c, t->model, &batch, e);

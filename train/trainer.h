@@ -22,6 +22,7 @@
 #include "train/gradients.h"
 #include "train/loss_scale.h"
 #include "train/optimizer.h"
+#include "train/references.h"
 #include "train/spikes.h"
 
 #include <jansson.h>
@@ -41,6 +42,7 @@ typedef struct {
     int n_freeze;
     ss_data_options data; /* h, w and c are ignored: they are the network's; frames are for
                              autoencoders, whose config.json does not say them */
+    ss_references_options references; /* of a network with reference frames */
     ss_objective objective;
     ss_optimizer_options optimizer;
     int batch;

@@ -31,7 +31,9 @@ struct ss_trainer {
     ss_update *updates;         /* [n] the same; NaN for those that are frozen */
 
     ss_sample_size size;
-    float *x0, *input, *target; /* [batch] samples */
+    ss_sample_size seen;        /* by the network: with the channels of reference frames */
+    float *x0, *input, *target; /* [batch] samples; input is of size `seen` */
+    float *noised;              /* one sample; NULL without reference frames */
     float *noise;               /* one sample; of a video, its frames' are independent */
     int64_t latents;            /* values of a sample's, of an autoencoder; else 0 */
     float *latent_noise;        /* [batch][latents], or NULL */
