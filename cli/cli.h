@@ -94,6 +94,12 @@ typedef struct cli_command {
 #define CLI_LORA_HELP                                                                     \
     "merge a LoRA (LoHa, LoKr, DoRA) of sd-scripts, PEFT or diffusers, times SCALE (1); " \
     "repeatable"
+#define CLI_ADAPTER_HELP                                                                        \
+    "motion modules of AnimateDiff for a UNet2DConditionModel: a MotionAdapter's folder, or a " \
+    "file of weights"
+#define CLI_GROUPNORM_HELP                                                                    \
+    "how the group norms of motion modules see a video's frames: all together, as diffusers " \
+    "(the default), or one by one, as AnimateDiff's own code"
 #define CLI_IGNORE_HELP                                                                         \
     "tensors of the checkpoint that the configuration does not ask for and that may be there, " \
     "repeatable"

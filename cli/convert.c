@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "models/net/motion.h"
 #include "models/sampling/schedule.h"
 
 enum {
@@ -12,6 +13,8 @@ enum {
     OPT_VARIANT,
     OPT_KEY,
     OPT_LORA,
+    OPT_ADAPTER,
+    OPT_GROUPNORM,
     OPT_EMA,
     OPT_IGNORE,
     OPT_CONFIG,
@@ -30,6 +33,8 @@ static const cli_option options[] = {
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {OPT_KEY, "key", "KEYS", CLI_KEY_HELP},
     {OPT_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP},
+    {OPT_ADAPTER, "adapter", "FOLDER|FILE", CLI_ADAPTER_HELP},
+    {OPT_GROUPNORM, "groupnorm", CLI_CHOICES(SS_GROUPNORMS), CLI_GROUPNORM_HELP},
     {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
@@ -70,6 +75,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_VARIANT: o.model.weights.variant = p.arg; break;
         case OPT_KEY: o.model.weights.key = p.arg; break;
         case OPT_LORA: cli_append(&p, &loras, &o.model.n_loras); break;
+        case OPT_ADAPTER: o.model.adapter = p.arg; break;
+        case OPT_GROUPNORM: o.model.groupnorm = p.arg; break;
         case OPT_EMA: o.model.places.ema = true; break;
         case OPT_IGNORE: cli_append(&p, &ignore, &o.model.n_ignore); break;
         case OPT_CONFIG: o.model.places.config = p.arg; break;

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/code.h"
 #include "cli/tables.h"
+#include "models/net/motion.h"
 
 #include <stdio.h>
 
@@ -55,6 +56,8 @@ enum {
     OPT_INTERVENE,
     OPT_VARIANT,
     OPT_LORA,
+    OPT_ADAPTER,
+    OPT_GROUPNORM,
     OPT_EMA,
     OPT_KEY,
     OPT_IGNORE,
@@ -140,6 +143,8 @@ static const cli_option options[] = {
      "cosine-attention[:SCALE]@GLOB"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {OPT_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP},
+    {OPT_ADAPTER, "adapter", "FOLDER|FILE", CLI_ADAPTER_HELP},
+    {OPT_GROUPNORM, "groupnorm", CLI_CHOICES(SS_GROUPNORMS), CLI_GROUPNORM_HELP},
     {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
     {OPT_KEY, "key", "KEYS", CLI_KEY_HELP},
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
@@ -239,6 +244,8 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_IGNORE: cli_append(p, &s->ignore, &each->network.n_ignore); break;
     case OPT_VARIANT: each->network.variant = p->arg; break;
     case OPT_LORA: cli_append(p, &s->loras, &each->network.n_loras); break;
+    case OPT_ADAPTER: each->network.adapter = p->arg; break;
+    case OPT_GROUPNORM: each->network.groupnorm = p->arg; break;
     case OPT_EMA: each->network.ema = true; break;
     case OPT_KEY: each->network.key = p->arg; break;
     case OPT_CONFIG: each->network.config = p->arg; break;

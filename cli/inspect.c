@@ -7,6 +7,7 @@
 #include "models/file/cast_weights.h"
 #include "models/inventory.h"
 #include "models/lora_table.h"
+#include "models/net/motion.h"
 #include "models/optimizer_table.h"
 #include "models/training_folder.h"
 
@@ -21,6 +22,8 @@ enum {
     OPT_KEY,
     OPT_EMA,
     OPT_LORA,
+    OPT_ADAPTER,
+    OPT_GROUPNORM,
     OPT_OPTIMIZER,
     OPT_IGNORE,
     OPT_CONFIG,
@@ -33,6 +36,8 @@ static const cli_option options[] = {
     {OPT_TOP, "top", "N", "how many weights, or differences, are listed (default 12, 0: all)"},
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {OPT_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP},
+    {OPT_ADAPTER, "adapter", "FOLDER|FILE", CLI_ADAPTER_HELP},
+    {OPT_GROUPNORM, "groupnorm", CLI_CHOICES(SS_GROUPNORMS), CLI_GROUPNORM_HELP},
     {OPT_EMA, "ema", NULL, CLI_EMA_HELP},
     {OPT_KEY, "key", "KEYS", CLI_KEY_HELP},
     {OPT_OPTIMIZER, "optimizer", "PATH",
@@ -259,6 +264,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_KEY: o.model.weights.key = p.arg; break;
         case OPT_LORA: cli_append(&p, &o.loras, &o.model.n_loras); break;
         case OPT_OPTIMIZER: o.optimizer = p.arg; break;
+        case OPT_ADAPTER: o.model.adapter = p.arg; break;
+        case OPT_GROUPNORM: o.model.groupnorm = p.arg; break;
         case OPT_EMA: o.model.places.ema = true; break;
         case OPT_CONFIG: o.model.places.config = p.arg; break;
         case OPT_COMPONENT: o.model.places.component = p.arg; break;

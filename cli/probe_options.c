@@ -43,6 +43,8 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
     case OPT_PROBE_IGNORE: cli_append(p, &l->ignore, &opt->network.n_ignore); break;
     case OPT_PROBE_VARIANT: opt->network.variant = p->arg; break;
     case OPT_PROBE_LORA: cli_append(p, &l->loras, &opt->network.n_loras); break;
+    case OPT_PROBE_ADAPTER: opt->network.adapter = p->arg; break;
+    case OPT_PROBE_GROUPNORM: opt->network.groupnorm = p->arg; break;
     case OPT_PROBE_EMA: opt->network.ema = true; break;
     case OPT_PROBE_KEY: opt->network.key = p->arg; break;
     case OPT_PROBE_CONFIG: opt->network.config = p->arg; break;

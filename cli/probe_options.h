@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/code.h"
+#include "models/net/motion.h"
 #include "probe/probe.h"
 
 enum {
@@ -39,6 +40,8 @@ enum {
     OPT_PROBE_INTERVENE,
     OPT_PROBE_VARIANT,
     OPT_PROBE_LORA,
+    OPT_PROBE_ADAPTER,
+    OPT_PROBE_GROUPNORM,
     OPT_PROBE_EMA,
     OPT_PROBE_KEY,
     OPT_PROBE_IGNORE,
@@ -96,6 +99,8 @@ enum {
      "cosine-attention[:SCALE]@GLOB"}, \
     {OPT_PROBE_VARIANT, "variant", "NAME", CLI_VARIANT_HELP}, \
     {OPT_PROBE_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP}, \
+    {OPT_PROBE_ADAPTER, "adapter", "FOLDER|FILE", CLI_ADAPTER_HELP}, \
+    {OPT_PROBE_GROUPNORM, "groupnorm", CLI_CHOICES(SS_GROUPNORMS), CLI_GROUPNORM_HELP}, \
     {OPT_PROBE_EMA, "ema", NULL, CLI_EMA_HELP}, \
     {OPT_PROBE_KEY, "key", "KEYS", CLI_KEY_HELP}, \
     {OPT_PROBE_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP}, \

@@ -10,10 +10,10 @@
 #include "models/file/safetensors.h"
 #include "models/file/single.h"
 #include "models/file/wrapped_names.h"
+#include "models/net/motion.h"
 #include "models/pipeline.h"
 #include "models/training_folder.h"
 #include "models/video/motion_adapter.h"
-#include "models/video/unet_motion_config.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -28,7 +28,7 @@ typedef struct {
     const char *const *loras; /* FILE or FILE:SCALE, merged in this order (models/file/lora.h) */
     int n_loras;
     const char *adapter;   /* motion modules for a UNet2DConditionModel (video/motion_adapter.h) */
-    const char *groupnorm; /* of motion modules, SS_GROUPNORMS; NULL: as the config says */
+    const char *groupnorm; /* of motion modules (net/motion.h); NULL: as the config says */
 } ss_model_options;
 
 /* Opens a model folder, a pipeline folder, the folder of the network in one, or a file of weights

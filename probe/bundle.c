@@ -28,6 +28,7 @@ typedef struct {
     /* full paths, so that the scripts run from anywhere */
     char *model;     /* folder, or file of the weights */
     char **loras;    /* FILE:SCALE, full paths */
+    char *adapter;   /* full path, or NULL */
     char *config;    /* as given, or NULL */
     char *scheduler; /* the file, or NULL */
     ss_st_item items[MAX_ITEMS];
@@ -219,6 +220,8 @@ static void write_shell(const bundle *b, ss_str *s)
     } texts[] = {{"variant", o->network.variant},
                  {"key", o->network.key},
                  {"config", b->config},
+                 {"adapter", b->adapter},
+                 {"groupnorm", o->network.groupnorm},
                  {"guidance-embed", o->guidance_embed},
                  {"scheduler", b->scheduler},
                  {"beta-schedule", o->network.beta_schedule},
@@ -243,6 +246,10 @@ static void write_shell(const bundle *b, ss_str *s)
     add_option(s, "samples", text);
     snprintf(text, sizeof text, "%dx%d", b->plan.net.size.height, b->plan.net.size.width);
     add_option(s, "size", text);
+    if (net->size.frames) {
+        snprintf(text, sizeof text, "%d", net->size.frames);
+        add_option(s, "frames", text);
+    }
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         for (int i = 0; i < b->n_items; i++) {
             if (strcmp(b->items[i].name, files[f].tensor) == 0 &&
@@ -329,6 +336,10 @@ static ss_code write_files(bundle *b, const char *dir, ss_err *e)
         ss_note("no replay.py: diffusers opens folders with weights and config.json in them");
     else if (rc == SS_OK && b->replay.opt.network.n_loras)
         ss_note("no replay.py: PyTorch's network would lack what --lora merges");
+    else if (rc == SS_OK && b->replay.opt.network.adapter)
+        ss_note("no replay.py: PyTorch's network would lack what --adapter puts onto it");
+    else if (rc == SS_OK && b->replay.opt.network.groupnorm)
+        ss_note("no replay.py: diffusers has no --groupnorm");
     else if (rc == SS_OK && *remedies)
         ss_note("no replay.py: PyTorch's network would lack the remedies of this one (%s)",
                 remedies);
@@ -426,6 +437,7 @@ static ss_code gather(bundle *b, ss_err *e)
     b->config = full_path(o->config ? about->config : NULL, &failed);
     /* a linked model's scheduler file is not beside the target of the link */
     b->scheduler = full_path(about->scheduler, &failed);
+    b->adapter = full_path(o->adapter, &failed);
     if (!failed && (rc = list_loras(b, &failed, e)) != SS_OK)
         return rc;
     rc = failed ? ss_no_memory(e, "a bundle") : add_input(b, e);
@@ -482,6 +494,7 @@ ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, in
     ss_free(b.loras);
     ss_free(b.config);
     ss_free(b.scheduler);
+    ss_free(b.adapter);
     ss_plan_release(&b.plan);
     ss_replay_release(&b.replay);
     return rc;

@@ -78,6 +78,8 @@ ss_model_options ss_network_files(const ss_network_options *opt)
                               .n_ignore = opt->n_ignore,
                               .loras = opt->loras,
                               .n_loras = opt->n_loras,
+                              .adapter = opt->adapter,
+                              .groupnorm = opt->groupnorm,
                               .weights = {.variant = opt->variant, .key = opt->key},
                               .places = {.config = opt->config,
                                          .scheduler = opt->scheduler,

@@ -28,6 +28,8 @@ typedef struct {
     const char *key;       /* dict of weights in a pickle (models/file/tensor_groups.h), or NULL */
     const char *const *loras; /* FILE or FILE:SCALE (models/file/lora.h) */
     int n_loras;
+    const char *adapter;       /* motion modules (models/video/motion_adapter.h), or NULL */
+    const char *groupnorm;     /* how they see frames (models/net/motion.h); NULL: as configured */
     bool ema;                  /* the average beside the network (models/average_folder.h) */
     int height, width;         /* of the input; 0: the model's sample_size */
     int frames;                /* of a video; 0: the model's number */

@@ -42,12 +42,15 @@
     FOLLOWS("version", "the version of sigmascope") \
     FOLLOWS("model_sha256", "the model's SHA-256")
 
-/* ss_network_options; the contents of the files of `config` are part of the model's SHA-256. */
+/* ss_network_options; the contents of the files of `config` and `adapter` are part of the
+ * model's SHA-256. */
 #define SS_PLAN_NETWORK(OPTION, FOLLOWS) \
     OPTION(TEXT, NONE, "model", "MODEL", NULL, network.model) \
     OPTION(TEXT, DATA, "component", "--components", NULL, network.component) \
     OPTION(TEXT, DATA, "variant", "--variant", NULL, network.variant) \
     OPTION(TEXTS, FORM, "lora", "--lora", NULL, network.loras, network.n_loras) \
+    OPTION(TEXT, FORM, "adapter", "--adapter", NULL, network.adapter) \
+    OPTION(TEXT, DATA, "groupnorm", "--groupnorm", NULL, network.groupnorm) \
     OPTION(FLAG, DATA, "ema", "--ema", false, network.ema) \
     OPTION(TEXT, DATA, "key", "--key", NULL, network.key) \
     OPTION(TEXTS, DATA, "ignore_extra", "--ignore-extra", NULL, network.ignore, network.n_ignore) \

@@ -12,6 +12,14 @@
 
 #include "models/net/layers.h"
 
+/* A key of config.json beside those of diffusers: how the group norm of AnimateDiff's motion
+ * modules sees the frames of a video, all together, as in diffusers (and where there is no such
+ * key), or one by one, as in AnimateDiff's own code. */
+#define SS_GROUPNORM_KEY "groupnorm"
+#define SS_GROUPNORMS(X)        \
+    X(ALL_FRAMES, "all-frames") \
+    X(PER_FRAME, "per-frame")
+
 typedef struct ss_motion_spec ss_motion_spec;
 
 /* The functions of a kind. */

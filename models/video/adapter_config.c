@@ -220,9 +220,9 @@ ss_code ss_adapter_config(ss_json *unet, ss_json *adapter, json_t **out, ss_err 
 
     ss_config_begin(adapter);
     failed |= add_adapter(unet, adapter, config);
-    ss_code rc = ss_config_end(adapter, "MotionAdapter", e);
+    ss_code rc = ss_json_done(unet, e);
     if (rc == SS_OK)
-        rc = ss_json_done(unet, e);
+        rc = ss_config_end(adapter, "MotionAdapter", e);
     if (rc == SS_OK && (!config || failed))
         rc = ss_no_memory(e, adapter->name);
     if (rc == SS_OK)

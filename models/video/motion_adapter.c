@@ -200,10 +200,17 @@ static ss_code say(const adapter *a, ss_err *e)
 ss_code ss_motion_adapter_put(ss_checkpoint *k, const char *path, ss_json *unet, json_t **config,
                               ss_err *e)
 {
+    const char *class_name = ss_json_string(unet, "_class_name", "a network without a class");
     adapter a = {.k = k, .path = path};
-    ss_code rc = find_config(&a, e);
+    ss_code rc = SS_OK;
 
     *config = NULL;
+    if (strcmp(class_name, "UNet2DConditionModel") != 0)
+        rc = ss_fail(e, SS_UNSUPPORTED,
+                     "--adapter: motion modules are put onto a UNet2DConditionModel, and %s is %s",
+                     unet->name, SS_SHOW(class_name));
+    if (rc == SS_OK)
+        rc = find_config(&a, e);
     if (rc == SS_OK)
         rc = open_file(&a, e);
     if (rc == SS_OK)

@@ -11,14 +11,6 @@
 
 #define SS_UNET_MOTION "UNetMotionModel"
 
-/* A key beside those of diffusers: how the group norm of motion modules sees the frames of a
- * video, all together, as in diffusers (and where there is no such key), or one by one, as in
- * AnimateDiff's own code, by which its modules were trained. */
-#define SS_GROUPNORM_KEY "groupnorm"
-#define SS_GROUPNORMS(X)        \
-    X(ALL_FRAMES, "all-frames") \
-    X(PER_FRAME, "per-frame")
-
 typedef struct {
     ss_unet_config unet; /* first: functions of the UNet take this */
     ss_animatediff_options down[SS_MAX_LEVELS], up[SS_MAX_LEVELS], mid;

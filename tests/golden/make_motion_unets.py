@@ -12,6 +12,15 @@ weights and files are those of make_unets.py, but
                            pos_embed runs twice; both calls are kept, the second as PATH.second
 
 Of GRADIENTS, tests/golden/gradients/CASE.safetensors has what make_gradients.py says.
+
+tests/golden/adapters (--adapters makes them) has two UNet2DConditionModels, a MotionAdapter for each, and
+what UNetMotionModel.from_unet2d makes of the pairs, all in F16:
+
+    unet/, adapter/, together/              as AnimateDiff v1.5
+    mm.ckpt                                 adapter's tensors by the names that AnimateDiff gives them, a
+                                            pickle {"state_dict": ...} with prefix "module."
+    sdxl-unet/, sdxl-adapter/, sdxl-together/      as SDXL beta, without motion in the middle; its
+                                            add_embedding is the UNet's, which from_unet2d leaves random
 """
 import argparse
 import copy
@@ -22,7 +31,7 @@ import zlib
 
 import torch
 from diffusers import LatentConsistencyModelPipeline as LCM
-from diffusers import UNetMotionModel
+from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from safetensors.torch import save_file
 from torch import nn
 
@@ -221,13 +230,67 @@ def make(name, folder):
     return total
 
 
+def save(model, folder):
+    os.makedirs(folder)
+    write_config(model, folder)
+    save_file({k: v.half().contiguous() for k, v in model.state_dict().items()},
+              folder + "/diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+
+
+def original_name(name):
+    """The name that AnimateDiff has for a tensor of diffusers'."""
+    for ours, theirs in ((".attn1.", ".attention_blocks.0."), (".attn2.", ".attention_blocks.1."),
+                         (".norm1.", ".norms.0."), (".norm2.", ".norms.1."), (".norm3.", ".ff_norm.")):
+        name = name.replace(ours, theirs)
+    parts = name.split(".")
+    at = parts.index("motion_modules") + 2
+    return "module." + ".".join(parts[:at] + ["temporal_transformer"] + parts[at:])
+
+
+def make_adapters(out):
+    shutil.rmtree(out, ignore_errors=True)
+    os.makedirs(out)
+    torch.manual_seed(0)
+    plain, cross = ["CrossAttnDownBlock2D", "DownBlock2D"], ["UpBlock2D", "CrossAttnUpBlock2D"]
+    base = dict(sample_size=8, block_out_channels=[8, 8], layers_per_block=1, norm_num_groups=2,
+                attention_head_dim=2, cross_attention_dim=12)
+    sdxl = dict(attention_head_dim=[1, 2], use_linear_projection=True, transformer_layers_per_block=[1, 2],
+                addition_embed_type="text_time", addition_time_embed_dim=8, upcast_attention=True,
+                projection_class_embeddings_input_dim=58)
+    mine = dict(block_out_channels=[8, 8], motion_layers_per_block=1, motion_norm_num_groups=2,
+                motion_max_seq_length=5)
+    for prefix, more, adapter in (("", {}, {}), ("sdxl-", sdxl, dict(use_motion_mid_block=False, motion_num_attention_heads=2))):
+        unet = UNet2DConditionModel(down_block_types=plain, up_block_types=cross, **dict(base, **more))
+        motion = MotionAdapter(**dict(mine, **adapter))
+        randomise(unet, torch.float16)
+        randomise(motion, torch.float16)
+        together = UNetMotionModel.from_unet2d(unet, motion)
+        if more:
+            together.add_embedding.load_state_dict(unet.add_embedding.state_dict())
+        save(unet, f"{out}/{prefix}unet")
+        save(motion, f"{out}/{prefix}adapter")
+        save(together, f"{out}/{prefix}together")
+        if not prefix:
+            # its 8 heads are what a file without a configuration is taken to have
+            state = {original_name(k): v.half() for k, v in motion.state_dict().items()
+                     if not k.endswith(".pe")}
+            for k in [k for k in state if k.endswith(".norm.weight")]:
+                table = k[:-len("norm.weight")] + "transformer_blocks.0.attention_blocks.0.pos_encoder.pe"
+                state[table] = torch.zeros(1, 5, len(state[k]))
+            torch.save({"state_dict": state, "epoch": 3}, out + "/mm.ckpt")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--out", default=os.path.join(HERE, "unets"))
+    p.add_argument("--adapters", action="store_true")
     p.add_argument("cases", nargs="*")
     a = p.parse_args()
     torch.set_num_threads(1)
+    if a.adapters:
+        make_adapters(os.path.join(HERE, "adapters"))
+        return
     torch.use_deterministic_algorithms(True)
     total = sum(make(name, os.path.join(a.out, name)) for name in a.cases or CASES)
     print(f"{total / 1e6:.2f} MB")
