@@ -78,7 +78,18 @@ static bool is_inside(const char *name)
     return true;
 }
 
-static ss_code read_model(ss_samples *s, ss_json *j, ss_samples_model *m, ss_err *e)
+/* Reads the frames of a sample, which a stage of a chain says itself; those of all otherwise. */
+static int read_frames(ss_json *j, int64_t otherwise)
+{
+    const int64_t frames = ss_json_int(j, "frames", otherwise);
+
+    if (frames >= 0 && frames <= SS_IMAGE_MAX_SIDE)
+        return (int)frames;
+    ss_json_complain(j, SS_FORMAT, "frames", "0 to %d", SS_IMAGE_MAX_SIDE);
+    return 0;
+}
+
+static ss_code read_model(ss_samples *s, ss_json *j, int frames, ss_samples_model *m, ss_err *e)
 {
     const size_t n = (size_t)s->n;
     json_t *pictures = array_of(j, "pictures", s->n), *bad = array_of(j, "nonfinite", s->n),
@@ -87,6 +98,7 @@ static ss_code read_model(ss_samples *s, ss_json *j, ss_samples_model *m, ss_err
     m->name = ss_json_string(j, "folder", NULL);
     if (!m->name || !*m->name)
         ss_json_complain(j, SS_FORMAT, "folder", "expected the name of a folder");
+    m->frames = read_frames(j, frames);
     if (ss_json_done(j, e) != SS_OK)
         return j->err.code;
     m->nonfinite = ss_alloc(n, sizeof *m->nonfinite);
@@ -115,12 +127,14 @@ static ss_code read_models(ss_samples *s, ss_json *j, ss_err *e)
 {
     json_t *list = ss_json_get(j, "models");
     const size_t n = json_array_size(list);
+    const int frames = read_frames(j, 0);
     ss_code rc = SS_OK;
 
-    if (n < 1 || n > MAX_MODELS) {
+    s->chain = ss_json_get(j, "chain") != NULL;
+    if (n < 1 || n > MAX_MODELS)
         ss_json_complain(j, SS_FORMAT, "models", "expected a list of 1 to %d models", MAX_MODELS);
-        return ss_json_done(j, e);
-    }
+    if ((rc = ss_json_done(j, e)) != SS_OK)
+        return rc;
     if (!(s->models = ss_calloc(n, sizeof *s->models)))
         return ss_no_memory(e, j->name);
     s->n_models = (int)n;
@@ -133,7 +147,7 @@ static ss_code read_models(ss_samples *s, ss_json *j, ss_err *e)
             return ss_fail(e, SS_FORMAT, "%s: expected an object {...}", name);
         rc = ss_json_wrap(&part, name, json_array_get(list, m), e);
         if (rc == SS_OK)
-            rc = read_model(s, &part, &s->models[m], e);
+            rc = read_model(s, &part, frames, &s->models[m], e);
         ss_json_release(&part);
     }
     return rc;
@@ -151,13 +165,9 @@ static ss_code read_description(ss_samples *s, ss_json *j, ss_err *e)
         ss_json_complain(j, SS_UNSUPPORTED, "version", "known: 1");
     if (n < 1 || n > SS_SAMPLES_MAX)
         ss_json_complain(j, SS_FORMAT, "samples", "1 to %d", SS_SAMPLES_MAX);
-    const int64_t frames = ss_json_int(j, "frames", 0);
-    if (frames < 0 || frames > SS_IMAGE_MAX_SIDE)
-        ss_json_complain(j, SS_FORMAT, "frames", "0 to %d", SS_IMAGE_MAX_SIDE);
     if ((rc = ss_json_done(j, e)) != SS_OK)
         return rc;
     s->n = (int)n;
-    s->frames = (int)frames;
     s->json = json_incref(j->root);
     rc = read_conditions(s, j, e);
     return rc == SS_OK ? read_models(s, j, e) : rc;

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { SS_SAMPLES_MAX = 1 << 16, SS_SAMPLES_NO_CLASS = -1 };
@@ -22,15 +23,16 @@ typedef struct {
     int64_t *nonfinite;   /* [n] values of each sample that are inf or NaN */
     double *absmax;       /* [n] */
     const char **picture; /* [n] relative to the folder; borrowed */
+    int frames;           /* of each sample, side by side in its picture; 0: they are no videos */
 } ss_samples_model;
 
 typedef struct {
     char *path; /* the folder */
     int n;      /* samples of each model */
-    int frames; /* of each sample, side by side in its picture; 0: they are no videos */
     int *asked; /* [n] class, or SS_SAMPLES_NO_CLASS */
     int n_models;
     ss_samples_model *models;
+    bool chain; /* models are the stages of a chain, each made from the one before */
     void *json; /* holds the texts; owned */
 } ss_samples;
 

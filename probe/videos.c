@@ -186,8 +186,8 @@ static char *last_part(const char *path, bool stem)
 }
 
 /* Adds one strip. */
-static ss_code add_strip(ss_videos *l, const char *model, const char *name, const char *file,
-                         int frames, bool lost, ss_err *e)
+static ss_code add_strip(ss_videos *l, const char *model, const char *stage, const char *name,
+                         const char *file, int frames, bool lost, ss_err *e)
 {
     place *p = ss_calloc(1, sizeof *p);
 
@@ -201,7 +201,7 @@ static ss_code add_strip(ss_videos *l, const char *model, const char *name, cons
         return ss_no_memory(e, file);
     }
     p->n_files = 1;
-    return add(l, model, "", name, p, e);
+    return add(l, model, stage, name, p, e);
 }
 
 /* Adds the pictures of a folder: frames of one video, which it takes over, or strips. */
@@ -226,7 +226,7 @@ static ss_code add_pictures(ss_videos *l, const char *model, const char *folder,
     for (size_t i = 0; i < pictures->n_files && rc == SS_OK; i++) {
         char *stem = last_part(pictures->files[i], true);
 
-        rc = stem ? add_strip(l, model, stem, pictures->files[i], frames, false, e)
+        rc = stem ? add_strip(l, model, "", stem, pictures->files[i], frames, false, e)
                   : ss_no_memory(e, folder);
         ss_free(stem);
     }
@@ -267,6 +267,29 @@ static ss_code find_folder(ss_videos *l, const char *path, const ss_videos_optio
     return rc;
 }
 
+/* Adds the samples of model m, or of a chain's stage m. */
+static ss_code add_samples(ss_videos *l, const ss_samples *s, int m, int frames, ss_err *e)
+{
+    const ss_samples_model *of = &s->models[m];
+    char *model = s->chain ? ss_strdup(s->path) : ss_path_join(s->path, of->name);
+    char *stage = ss_strdup(s->chain ? of->name : "");
+    ss_code rc = model && stage ? SS_OK : ss_no_memory(e, s->path);
+
+    if (rc == SS_OK)
+        stage[strcspn(stage, "/")] = '\0'; /* "01-base" of "01-base/01-unet" */
+    for (int i = 0; i < s->n && rc == SS_OK; i++) {
+        char *file = ss_path_join(s->path, of->picture[i]), *name = last_part(of->picture[i], true);
+
+        rc = file && name ? add_strip(l, model, stage, name, file, frames, of->nonfinite[i] > 0, e)
+                          : ss_no_memory(e, s->path);
+        ss_free(file);
+        ss_free(name);
+    }
+    ss_free(model);
+    ss_free(stage);
+    return rc;
+}
+
 /* Finds the samples of each model in a folder that `generate` wrote. */
 static ss_code find_samples(ss_videos *l, const char *path, const ss_videos_options *opt, ss_err *e)
 {
@@ -275,24 +298,11 @@ static ss_code find_samples(ss_videos *l, const char *path, const ss_videos_opti
 
     if (rc != SS_OK)
         return rc;
-    const int frames = s->frames ? s->frames : opt->frames;
-    if (!frames)
-        rc = ss_fail(e, SS_USAGE, "%s: its samples are pictures, not videos", path);
     for (int m = 0; m < s->n_models && rc == SS_OK; m++) {
-        const ss_samples_model *of = &s->models[m];
-        char *model = ss_path_join(path, of->name);
+        const int frames = s->models[m].frames ? s->models[m].frames : opt->frames;
 
-        rc = model ? SS_OK : ss_no_memory(e, path);
-        for (int i = 0; i < s->n && rc == SS_OK; i++) {
-            char *file = ss_path_join(path, of->picture[i]),
-                 *name = last_part(of->picture[i], true);
-
-            rc = file && name ? add_strip(l, model, name, file, frames, of->nonfinite[i] > 0, e)
-                              : ss_no_memory(e, path);
-            ss_free(file);
-            ss_free(name);
-        }
-        ss_free(model);
+        rc = frames ? add_samples(l, s, m, frames, e)
+                    : ss_fail(e, SS_USAGE, "%s: its samples are pictures, not videos", path);
     }
     ss_samples_close(s);
     return rc;
@@ -367,7 +377,7 @@ ss_code ss_videos_find(ss_videos **l, const char *path, const ss_videos_options 
         if (!opt->frames)
             rc = ss_fail(e, SS_USAGE, "%s: one picture; a strip needs --frames N", path);
         else
-            rc = name ? add_strip(*l, path, name, path, opt->frames, false, e)
+            rc = name ? add_strip(*l, path, "", name, path, opt->frames, false, e)
                       : ss_no_memory(e, path);
         ss_free(name);
         return rc;

@@ -4,7 +4,7 @@
  *                                      video; with `frames` each file is a strip, a video each
  *   FOLDER of such folders             all of their videos
  *   FILE.png, with `frames`            a strip: frames of one width from left to right
- *   FOLDER with generate.json          the samples of each model in it
+ *   FOLDER with generate.json          the samples of each model in it, or of each stage of a chain
  *   RUN.h5                             /inputs/x or /outputs/denoised of a network of videos,
  *                                      [-1,1] as grey levels 0 to 255, every input, noise level
  *                                      and sample

@@ -120,7 +120,7 @@ static ss_code open_samples(ss_samples *s, int m, int frames, ss_clips *c, ss_er
     if (!(c->name = ss_strdup(s->models[m].name)))
         return ss_no_memory(e, s->path);
     if (!frames)
-        frames = s->frames ? s->frames : 1;
+        frames = s->models[m].frames ? s->models[m].frames : 1;
     return add_samples(s, m, frames, c, e);
 }
 
