@@ -62,7 +62,7 @@
  * token.
  *
  * A training run has the axis `step` (i64) in place of `sigma` in all of the above. It has one
- * input, and the samples are those of the step's batch.
+ * input, and the samples are those of the step; NaN beyond them where another stage has more.
  *
  *   /training/NAME     [step] f32: loss, penalty (NaN in steps without), norm of the gradients,
  *                      rate, scale of the loss, skipped (0 or 1), skips (all so far, also those
@@ -71,7 +71,7 @@
  *   /training/loss_by_sigma  [bin, step] f32, running mean by noise level; the axis `bin` is sigma
  *   /updates/NAME      [parameter, step] f32, what the step did to each: gradient_rms, update_rms,
  *                      weight_rms, staleness = RMS(g / sqrt(v^)) of Adam (Wortsman et al. 2023);
- * NaN of a parameter that is not trained
+ *                      NaN of a parameter that is not trained
  *
  * What is not known is left out: without attention layers there is no group /attention. Labels show
  * control characters, and bytes that are not UTF-8, as \xNN. PATH in the name of a group or data

@@ -11,6 +11,7 @@
 #define SS_EVENT_GRADIENT_OVERFLOW "gradient_overflow"
 #define SS_EVENT_SPIKE "spike"
 #define SS_EVENT_ROLLBACK "rollback"
+#define SS_EVENT_STAGE "stage" /* begins with the step: its number, size, frames, batch, lr */
 #define SS_TRAINING_STATISTICS "statistics.h5" /* a run file over training steps */
 #define SS_TRAINING_STATE "training.json"      /* in a checkpoint: counters, configuration */
 

@@ -31,6 +31,7 @@ static const ss_field run_fields[] = {
     {WHOLE("seed", SEED, seed, 0, 0x1p63)},
     {WHOLE("steps", INT64, steps, 1, SS_MOST_STEPS), .role = SS_FIELD_LENGTH},
     {WHOLE("batch", INT, trainer.batch, 1, SS_MOST_SAMPLES)},
+    {WHOLE("accumulate", INT, trainer.accumulate, 1, SS_MOST_SAMPLES), .role = SS_FIELD_UNUSUAL},
     {PLAIN("recompute", BOOL, trainer.recompute)},
     {TEXTS("freeze", trainer.freeze, trainer.n_freeze), .role = SS_FIELD_UNUSUAL},
     {CHOICE("arithmetic", trainer.arithmetic, arithmetics), .role = SS_FIELD_UNUSUAL},

@@ -252,6 +252,7 @@ const ss_config_part ss_config_parts[] = {
     {"", "motion", NULL, nothing},
     {"", "precision", read_precision, as_in_file},
     {"", "interventions", read_interventions, as_in_file},
+    {"", "stages", ss_config_read_stages, as_in_file},
     {"objective", "schedule", read_schedule, schedule_of},
     {0},
 };

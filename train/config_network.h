@@ -15,6 +15,9 @@ typedef struct {
     json_t *(*given)(const ss_train_config_parts *parts, const char *key);
 } ss_config_part;
 
+/* config_stages.c */
+void ss_config_read_stages(ss_config_reader *r, ss_json *j);
+
 /* Ends with {0}. */
 extern const ss_config_part ss_config_parts[];
 

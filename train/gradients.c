@@ -10,7 +10,7 @@
 
 ss_gradients_options ss_gradients_defaults(void)
 {
-    return (ss_gradients_options){.scale = 1};
+    return (ss_gradients_options){.scale = 1, .parts = 1};
 }
 
 /* The answer, the caller's; NULL after an error, which the context has. */
@@ -67,7 +67,7 @@ static void take_squares(void *self, const double *squares, int64_t n)
 }
 
 /* Seeds the tape with the gradient of scale * loss; t stays until the context has finished. */
-static void seed_loss(ss_ctx *c, const ss_tensor *y, taker *t, double scale)
+static void seed_loss(ss_ctx *c, const ss_tensor *y, taker *t, double scale, int parts)
 {
     const int n = t->b->n;
     double *slope = ss_alloc((size_t)n, sizeof *slope);
@@ -77,7 +77,7 @@ static void seed_loss(ss_ctx *c, const ss_tensor *y, taker *t, double scale)
         return;
     }
     for (int i = 0; i < n; i++)
-        slope[i] = ss_objective_slope(&t->b->levels[i], n, t->values, scale);
+        slope[i] = ss_objective_slope(&t->b->levels[i], (int64_t)n * parts, t->values, scale);
     ss_tensor *dy = ss_squared_error(c, y, t->b->target, slope, take_squares, t);
 
     ss_tape_seed(c, y, dy, 1);
@@ -90,15 +90,15 @@ static ss_code record(ss_ctx *c, const ss_model *m, const ss_gradients_options *
                       ss_err *e)
 {
     if (t->b->latent_noise) {
-        t->out->loss = autoencode(c, m, t->b, opt->scale, t->losses);
+        t->out->loss = autoencode(c, m, t->b, opt->scale / opt->parts, t->losses);
     } else {
         ss_tensor *y = forward(c, m, t->b);
 
-        seed_loss(c, y, t, opt->scale);
+        seed_loss(c, y, t, opt->scale, opt->parts);
         ss_release(y);
     }
     if (opt->penalty && opt->lambda != 0 && !ss_ctx_failed(c))
-        ss_penalty_seed(opt->penalty, c, opt->scale * opt->lambda);
+        ss_penalty_seed(opt->penalty, c, opt->scale * opt->lambda / opt->parts);
     return ss_ctx_check(c, e);
 }
 

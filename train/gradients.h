@@ -31,13 +31,15 @@ typedef struct {
 
 typedef struct {
     double scale;        /* of the loss and the penalty */
+    int parts;           /* batches of one size that make a step: both are divided by it */
     double lambda;       /* of the penalty in this step; 0: none */
     ss_penalty *penalty; /* its hooks are in the context; NULL: none */
     bool recompute;      /* gradient checkpointing (tape.h) */
 } ss_gradients_options;
 
-ss_gradients_options ss_gradients_defaults(void); /* scale 1, no penalty */
+ss_gradients_options ss_gradients_defaults(void); /* scale 1, one part, no penalty */
 
+/* The mean over this batch alone. */
 typedef struct {
     double loss;    /* without the penalty */
     double penalty; /* P; NaN: none */

@@ -250,6 +250,11 @@ ss_code ss_optimizer_step(ss_optimizer *o, const ss_tensor *const *grad, double 
     return rc;
 }
 
+void ss_optimizer_set_lr(ss_optimizer *o, double lr)
+{
+    o->opt.lr = lr;
+}
+
 int64_t ss_optimizer_steps(const ss_optimizer *o)
 {
     return o->t;

@@ -101,6 +101,9 @@ ss_code ss_optimizer_norm(ss_optimizer *o, const ss_tensor *const *grad, double 
 ss_code ss_optimizer_step(ss_optimizer *o, const ss_tensor *const *grad, double multiplier,
                           double norm, ss_update *update, ss_err *e);
 
+/* Sets lr, which warm-up and decay multiply, of the coming steps. */
+void ss_optimizer_set_lr(ss_optimizer *o, double lr);
+
 int64_t ss_optimizer_steps(const ss_optimizer *o);                  /* done so far */
 const ss_tensor *ss_optimizer_ema(const ss_optimizer *o, size_t i); /* of tensor i; NULL: none */
 

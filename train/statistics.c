@@ -51,7 +51,7 @@ static ss_code open_steps(ss_statistics *s, ss_err *e)
 
 static ss_code list_samples(ss_statistics *s, ss_err *e)
 {
-    const size_t n = (size_t)s->opt.config->trainer.batch;
+    const size_t n = (size_t)ss_trainer_most_samples(s->opt.trainer);
 
     s->input = ss_calloc(n, sizeof *s->input);
     s->sample = ss_alloc(n, sizeof *s->sample);
@@ -60,6 +60,15 @@ static ss_code list_samples(ss_statistics *s, ss_err *e)
     for (size_t i = 0; i < n; i++)
         s->sample[i] = (int)i;
     return SS_OK;
+}
+
+/* Prepares a pass over samples of the step. */
+static void begin_pass(void *self, int first, int n)
+{
+    ss_statistics *s = self;
+
+    ss_recorder_begin(s->recorder, s->column, n, s->input + first, s->sample + first);
+    ss_watch_go_on(s->opt.watch, first);
 }
 
 /* Makes the recorder, and lets it see what there is to record in a pass that only infers shapes. */
@@ -74,8 +83,8 @@ static ss_code open_recorder(ss_statistics *s, ss_err *e)
     o.modules = ss_model_modules(ss_trainer_model(t), &o.n_modules);
     if ((rc = ss_recorder_new(&o, &s->recorder, e)) != SS_OK)
         return rc;
-    ss_recorder_begin(s->recorder, NULL, s->opt.config->trainer.batch, s->input, s->sample);
-    rc = ss_trainer_look(t, ss_recorder_hooks(s->recorder), true, e);
+    const ss_trainer_eyes eyes = {ss_recorder_hooks(s->recorder), s, begin_pass};
+    rc = ss_trainer_look(t, &eyes, true, e);
     return rc == SS_OK ? ss_recorder_check(s->recorder, e) : rc;
 }
 
@@ -192,7 +201,7 @@ static ss_code open_writer(ss_statistics *s, ss_err *e)
         .n_inputs = 1,
         .steps = s->steps,
         .n_sigmas = s->n,
-        .n_samples = o->batch,
+        .n_samples = ss_trainer_most_samples(s->opt.trainer),
         .bins = centers,
         .n_bins = bins->n,
     };
@@ -251,16 +260,15 @@ bool ss_statistics_due(const ss_statistics *s, int64_t step)
 
 ss_code ss_statistics_begin(ss_statistics *s, ss_err *e)
 {
-    const int n = s->opt.config->trainer.batch;
+    const ss_trainer_eyes eyes = {ss_watch_hooks(s->opt.watch), s, begin_pass};
     ss_code rc = ss_run_column_new(s->writer, s->next, &s->column, e);
 
     if (rc != SS_OK)
         return rc;
-    ss_recorder_begin(s->recorder, s->column, n, s->input, s->sample);
     ss_watch_set_next(s->opt.watch, ss_recorder_hooks(s->recorder));
-    if ((rc = ss_watch_begin(s->opt.watch, n, e)) != SS_OK)
+    if ((rc = ss_watch_begin(s->opt.watch, ss_trainer_most_samples(s->opt.trainer), e)) != SS_OK)
         return rc;
-    return ss_trainer_watch(s->opt.trainer, ss_watch_hooks(s->opt.watch), e);
+    return ss_trainer_watch(s->opt.trainer, &eyes, e);
 }
 
 static void put(ss_statistics *s, const ss_trainer_did *did)
@@ -277,7 +285,7 @@ static void put(ss_statistics *s, const ss_trainer_did *did)
                                               .scale = (float)did->scale,
                                               .skipped = did->skipped,
                                               .skips = (float)ss_trainer_scale(t)->skipped});
-    for (int i = 0; i < s->opt.config->trainer.batch; i++)
+    for (int i = 0; i < ss_trainer_samples(t); i++)
         ss_run_put_level(s->column, i, ss_trainer_levels(t)[i].sigma, ss_trainer_losses(t)[i]);
     for (int i = 0; i < bins->n; i++)
         ss_run_put_bin(s->column, i, bins->count[i] ? bins->mean[i] : NAN);

@@ -302,19 +302,27 @@ static ss_code save(session *s, ss_err *e)
 
 /* ---- what stands out ---- */
 
+/* Prepares a pass over samples of the step. */
+static void watch_pass(void *self, int first, int n)
+{
+    (void)n;
+    ss_watch_go_on(self, first);
+}
+
 /* Writes a line for each sample that overflowed, with the module where it did: the batch goes
  * through the network once more, watched. If all of it is finite, it was the gradients that
  * overflowed. */
 static ss_code write_overflows(session *s, const ss_trainer_did *did, ss_err *e)
 {
     const ss_level *levels = ss_trainer_levels(s->t);
-    const int n = s->config->trainer.batch;
+    const ss_trainer_eyes eyes = {ss_watch_hooks(s->watch), s->watch, watch_pass};
+    const int n = ss_trainer_samples(s->t);
     bool found = false;
     ss_code rc;
 
     ss_watch_set_next(s->watch, NULL);
     if ((rc = ss_watch_begin(s->watch, n, e)) != SS_OK ||
-        (rc = ss_trainer_look(s->t, ss_watch_hooks(s->watch), false, e)) != SS_OK)
+        (rc = ss_trainer_look(s->t, &eyes, false, e)) != SS_OK)
         return rc;
     for (int i = 0; i < n && rc == SS_OK; i++) {
         const ss_origin o = ss_watch_origin(s->watch, i);
@@ -344,6 +352,24 @@ static ss_code write_overflows(session *s, const ss_trainer_did *did, ss_err *e)
                           json_pack("{s:I, s:s, s:s?, s:f}", "step", (json_int_t)did->step, "event",
                                     SS_EVENT_GRADIENT_OVERFLOW, "parameter", bad, "scale",
                                     did->scale),
+                          e);
+}
+
+/* Says with what a stage begins. */
+static ss_code write_stage(session *s, ss_err *e)
+{
+    const int64_t next = ss_trainer_steps(s->t) + 1;
+    int i, before;
+    const ss_train_stage g = ss_trainer_stage(s->t, next, &i);
+
+    ss_trainer_stage(s->t, next - 1, &before);
+    if (s->config->trainer.n_stages == 0 || (i == before && next > 1))
+        return SS_OK;
+    return ss_journal_add(s->events,
+                          json_pack("{s:I, s:s, s:i, s:[i, i], s:i, s:i, s:i, s:f}", "step",
+                                    (json_int_t)next, "event", SS_EVENT_STAGE, "stage", i + 1,
+                                    "size", g.height, g.width, "frames", g.frames, "batch", g.batch,
+                                    "accumulate", g.accumulate, "lr", g.lr),
                           e);
 }
 
@@ -449,7 +475,8 @@ static ss_code write_step(session *s, const ss_trainer_did *did, ss_err *e)
     }
     return ss_journal_add(
         s->log,
-        json_pack("{s:I, s:o, s:o, s:o, s:f, s:f, s:o, s:b}", "step", (json_int_t)did->step, "loss",
+        json_pack("{s:I, s:o*, s:o, s:o, s:o, s:f, s:f, s:o, s:b}", "step", (json_int_t)did->step,
+                  "stage", did->stage ? json_integer(did->stage) : NULL, "loss",
                   ss_journal_number(did->loss), "penalty", ss_journal_number(did->penalty), "norm",
                   ss_journal_number(did->norm), "rate", did->rate, "scale", did->scale, "staleness",
                   ss_journal_number(did->staleness), "skipped", did->skipped),
@@ -460,8 +487,10 @@ static ss_code step(session *s, ss_trainer_did *did, ss_err *e)
 {
     const int64_t next = ss_trainer_steps(s->t) + 1;
     const bool measured = s->statistics && ss_statistics_due(s->statistics, next);
-    ss_code rc = measured ? ss_statistics_begin(s->statistics, e) : SS_OK;
+    ss_code rc = write_stage(s, e);
 
+    if (rc == SS_OK && measured)
+        rc = ss_statistics_begin(s->statistics, e);
     if (rc == SS_OK)
         rc = ss_trainer_step(s->t, did, e);
     if (rc == SS_OK && measured)

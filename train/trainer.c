@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 ss_trainer_options ss_trainer_defaults(void)
 {
@@ -16,6 +17,7 @@ ss_trainer_options ss_trainer_defaults(void)
         .objective = ss_objective_defaults(),
         .optimizer = ss_optimizer_defaults(),
         .batch = 32,
+        .accumulate = 1,
         .interval = 1,
         .scale = ss_loss_scale_defaults(),
         .spikes = ss_spike_defaults(),
@@ -27,11 +29,12 @@ ss_trainer_options ss_trainer_defaults(void)
 
 static const double BIN_DECAY = 0.99; /* of the running loss by noise level */
 
-/* Puts hooks and changes in place; with the penalty's hooks if `penalty` is set and there is one.
+/* Puts eyes and changes in place; with the penalty's hooks if `penalty` is set and there is one.
  */
-static ss_code set_up(ss_trainer *t, const ss_hooks *hooks, bool penalty, ss_err *e)
+static ss_code set_up(ss_trainer *t, const ss_trainer_eyes *eyes, bool penalty, ss_err *e)
 {
     const ss_trainer_options *o = &t->opt;
+    const ss_hooks *hooks = eyes ? eyes->hooks : NULL;
     ss_setup setup = {.hooks = hooks,
                       .precision = o->precision,
                       .interventions = o->interventions,
@@ -41,6 +44,7 @@ static ss_code set_up(ss_trainer *t, const ss_hooks *hooks, bool penalty, ss_err
         ss_penalty_set_next(t->penalty, hooks);
         setup.hooks = ss_penalty_hooks(t->penalty);
     }
+    t->eyes = eyes ? *eyes : (ss_trainer_eyes){0};
     setup.modules = ss_model_modules(t->model, &setup.n_modules);
     return ss_ctx_setup(t->c, &setup, e);
 }
@@ -104,24 +108,20 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
                        "data.frames is %d, and %s takes %" PRId64
                        "; the key is for autoencoders, which do not say how many frames they take",
                        t->opt.data.frames, t->opt.config_name, about->net.sample_frames);
-    t->size = (ss_sample_size){.frames = about->role == SS_VAE ? t->opt.data.frames
-                                                               : (int)about->net.sample_frames,
-                               .height = (int)about->net.sample_h,
-                               .width = (int)about->net.sample_w,
-                               .channels = (int)about->net.out_channels};
-    t->seen = ss_sample_with_channels(t->size, (int)about->net.in_channels);
+    t->own_size = (ss_sample_size){.frames = about->role == SS_VAE ? t->opt.data.frames
+                                                                   : (int)about->net.sample_frames,
+                                   .height = (int)about->net.sample_h,
+                                   .width = (int)about->net.sample_w,
+                                   .channels = (int)about->net.out_channels};
+    t->seen = ss_sample_with_channels(t->own_size, (int)about->net.in_channels);
     const ss_references_options *r = &t->opt.references;
     if (!given && (r->first > 0 || r->ends > 0 || r->lower))
         return ss_fail(e, SS_USAGE, "data.given_*: %s takes no reference frames",
                        t->opt.config_name);
-    if (ss_references_check(r, t->size, e) != SS_OK)
-        return SS_USAGE;
-    ss_objective_fit(&t->opt.objective, t->size.height, t->size.width);
-    return about->role == SS_VAE ? ss_autoencoder_latents(&about->net, t->size, &t->latents, e)
-                                 : SS_OK;
+    return SS_OK;
 }
 
-static ss_code open_data(ss_trainer *t, ss_err *e)
+ss_code ss_trainer_open_data(ss_trainer *t, ss_err *e)
 {
     const int64_t classes = ss_model_about(t->model)->net.needs.n_classes;
     ss_data_options o = t->opt.data;
@@ -131,6 +131,7 @@ static ss_code open_data(ss_trainer *t, ss_err *e)
     o.h = t->size.height;
     o.w = t->size.width;
     o.c = t->size.channels;
+    o.pool = t->stage.pool;
     o.texts = t->opt.text != NULL;
     if (t->opt.text && o.null_class < 0)
         o.null_class = SS_NO_CAPTION;
@@ -155,7 +156,7 @@ static ss_code open_captions(ss_trainer *t, ss_err *e)
     const ss_ctx_options device = {.device = t->opt.device, .threads = t->opt.threads};
     const ss_condition_needs *needs = &ss_model_about(t->model)->net.needs;
 
-    return t->opt.text ? ss_captions_open(t->data, t->opt.text, needs, &device, t->opt.batch,
+    return t->opt.text ? ss_captions_open(t->data, t->opt.text, needs, &device, t->most_batch,
                                           &t->captions, e)
                        : SS_OK;
 }
@@ -172,34 +173,13 @@ static ss_code open_optimizer(ss_trainer *t, ss_err *e)
                        : rc;
 }
 
-static ss_code open_batch(ss_trainer *t, ss_err *e)
-{
-    const size_t n = (size_t)t->opt.batch;
-    const size_t each = (size_t)ss_sample_values(t->size);
-    const size_t seen = (size_t)ss_sample_values(t->seen);
-
-    t->x0 = ss_alloc(n * each, sizeof *t->x0);
-    t->input = ss_alloc(n * seen, sizeof *t->input);
-    if (seen != each && !(t->noised = ss_alloc(each, sizeof *t->noised)))
-        return ss_no_memory(e, "training");
-    t->target = ss_alloc(n * each, sizeof *t->target);
-    t->noise = ss_alloc(each, sizeof *t->noise);
-    if (t->latents && !(t->latent_noise = ss_alloc(n, (size_t)t->latents * sizeof(float))))
-        return ss_no_memory(e, "training");
-    t->ids = ss_alloc(n, sizeof *t->ids);
-    t->labels = ss_alloc(n, sizeof *t->labels);
-    t->levels = ss_calloc(n, sizeof *t->levels);
-    t->losses = ss_calloc(n, sizeof *t->losses);
-    return t->x0 && t->input && t->target && t->noise && t->ids && t->labels && t->levels &&
-                   t->losses
-               ? SS_OK
-               : ss_no_memory(e, "training");
-}
-
 static ss_code check_options(const ss_trainer_options *o, ss_err *e)
 {
     if (o->batch < 1 || o->batch > SS_MOST_SAMPLES)
         return ss_fail(e, SS_USAGE, "training: a batch of %d; expected 1 to %d", o->batch,
+                       SS_MOST_SAMPLES);
+    if (o->accumulate < 1 || o->accumulate > SS_MOST_SAMPLES)
+        return ss_fail(e, SS_USAGE, "training: accumulate is %d; expected 1 to %d", o->accumulate,
                        SS_MOST_SAMPLES);
     if (o->interval < 1)
         return ss_fail(e, SS_USAGE, "training: penalty interval %d; expected 1 or more",
@@ -216,6 +196,8 @@ static ss_code check_options(const ss_trainer_options *o, ss_err *e)
                        "training: loss in bins from sigma %g to %g; expected 0 < from < to",
                        o->bin_lo, o->bin_hi);
     ss_code rc = ss_loss_scale_check(&o->scale, e);
+    if (rc == SS_OK)
+        rc = ss_train_stages_check(o->stages, o->n_stages, e);
     if (rc != SS_OK)
         return rc;
     return ss_objective_check(&o->objective, e);
@@ -229,6 +211,7 @@ ss_code ss_trainer_new(const ss_trainer_options *opt, ss_trainer **out, ss_err *
     if (rc == SS_OK) {
         t->opt = *opt;
         t->drawn = -1;
+        t->own_lr = opt->optimizer.lr;
         t->scale = ss_loss_scale_begin(&opt->scale);
         t->bins = (ss_loss_bins){opt->bins, opt->bin_lo, opt->bin_hi, BIN_DECAY, {0}, {0}};
         rc = open_network(t, e);
@@ -236,13 +219,13 @@ ss_code ss_trainer_new(const ss_trainer_options *opt, ss_trainer **out, ss_err *
     if (rc == SS_OK)
         rc = check_fit(t, e);
     if (rc == SS_OK)
-        rc = open_data(t, e);
+        rc = ss_trainer_begin_stages(t, e);
     if (rc == SS_OK)
         rc = open_captions(t, e);
     if (rc == SS_OK)
         rc = open_optimizer(t, e);
     if (rc == SS_OK)
-        rc = open_batch(t, e);
+        rc = ss_trainer_try_stages(t, e);
     if (rc != SS_OK) {
         ss_trainer_free(t);
         return rc;
@@ -276,18 +259,18 @@ void ss_trainer_free(ss_trainer *t)
     ss_free(t);
 }
 
-/* Draws the batch of the step. */
+/* Draws the samples of the step; those of the first, before it. */
 static ss_code draw(ss_trainer *t, ss_err *e)
 {
     const ss_objective *o = &t->opt.objective;
+    ss_code rc = ss_trainer_enter_stage(t, t->step, e);
     const int64_t each = ss_sample_values(t->size), seen = ss_sample_values(t->seen);
-    ss_code rc = SS_OK;
 
+    if (rc != SS_OK)
+        return rc;
     t->drawn = t->step;
-    ss_data_batch(t->data, t->step, t->opt.batch, t->x0, t->ids);
-    if (t->captions)
-        ss_captions_batch(t->captions, t->ids, t->opt.batch);
-    for (int i = 0; i < t->opt.batch && rc == SS_OK; i++) {
+    ss_data_batch(t->data, t->step, t->samples, t->x0, t->ids);
+    for (int i = 0; i < t->samples && rc == SS_OK; i++) {
         float *x = t->noised ? t->noised : t->input + i * seen;
 
         t->labels[i] = (float)t->ids[i];
@@ -315,6 +298,7 @@ static void report(ss_trainer *t, const ss_batch_loss *loss, double norm, ss_tra
 
     *did = (ss_trainer_did){
         .step = t->step,
+        .stage = o->n_stages ? 1 + ss_train_stage_of(o->stages, o->n_stages, t->step) : 0,
         .loss = loss->loss,
         .penalty = loss->penalty,
         .norm = norm / t->scale.scale,
@@ -325,7 +309,7 @@ static void report(ss_trainer *t, const ss_batch_loss *loss, double norm, ss_tra
         .skipped = !isfinite(norm),
     };
     t->overflows += !isfinite(loss->loss);
-    for (int i = 0; i < o->batch; i++)
+    for (int i = 0; i < t->samples; i++)
         ss_loss_bins_add(&t->bins, t->levels[i].sigma, t->losses[i]);
 }
 
@@ -347,50 +331,73 @@ static ss_code update(ss_trainer *t, double norm, ss_trainer_did *did, ss_err *e
     return rc;
 }
 
-/* The batch as the network gets it; *condition is part of it. */
-static ss_batch batch_of(const ss_trainer *t, ss_condition *condition)
+/* The samples from `first` on that go through the network together; *condition is part of them. */
+static ss_batch batch_at(const ss_trainer *t, int first, ss_condition *condition)
 {
     const ss_condition_needs *needs = &ss_model_about(t->model)->net.needs;
+    const int64_t at = first * ss_sample_values(t->size);
 
-    *condition = (ss_condition){.class_labels = needs->n_classes ? t->labels : NULL};
-    if (t->captions)
+    *condition = (ss_condition){.class_labels = needs->n_classes ? t->labels + first : NULL};
+    if (t->captions) {
+        ss_captions_batch(t->captions, t->ids + first, t->stage.batch);
         ss_captions_tell(t->captions, condition);
-    return (ss_batch){.n = t->opt.batch,
+    }
+    if (t->eyes.begin)
+        t->eyes.begin(t->eyes.self, first, t->stage.batch);
+    return (ss_batch){.n = t->stage.batch,
                       .size = t->seen,
-                      .x = t->latents ? t->x0 : t->input,
-                      .levels = t->levels,
+                      .x = t->latents ? t->x0 + at : t->input + first * ss_sample_values(t->seen),
+                      .levels = t->levels + first,
                       .condition = needs->n_classes || t->captions ? condition : NULL,
-                      .target = t->target,
+                      .target = t->target + at,
                       .objective = &t->opt.objective,
-                      .latent_noise = t->latent_noise};
+                      .latent_noise = t->latents ? t->latent_noise + first * t->latents : NULL};
+}
+
+/* Adds the gradients of all samples of the step; *loss is that of one batch of them all. */
+static ss_code add_gradients(ss_trainer *t, ss_batch_loss *loss, ss_err *e)
+{
+    const ss_trainer_options *o = &t->opt;
+    const int parts = t->stage.accumulate;
+    ss_gradients_options how = ss_gradients_defaults();
+    ss_batch_loss of;
+    double penalty = 0, sum = 0;
+    ss_code rc = SS_OK;
+
+    how.scale = t->scale.scale;
+    how.parts = parts;
+    how.recompute = o->recompute;
+    how.penalty = t->penalty;
+    how.lambda = t->penalty && t->step % o->interval == 0 ? o->lambda * o->interval : 0;
+    for (int first = 0; first < t->samples && rc == SS_OK; first += t->stage.batch) {
+        ss_condition condition;
+        const ss_batch batch = batch_at(t, first, &condition);
+
+        rc = ss_gradients_add(t->c, t->model, &batch, &how, t->losses + first, &of, e);
+        penalty += of.penalty;
+    }
+    for (int i = 0; i < t->samples; i++)
+        sum += t->losses[i];
+    *loss = (ss_batch_loss){sum / t->samples, penalty / parts};
+    return rc;
 }
 
 ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e)
 {
-    const ss_trainer_options *o = &t->opt;
-    ss_condition condition;
-    const ss_batch batch = batch_of(t, &condition);
-    ss_gradients_options how = ss_gradients_defaults();
     ss_batch_loss loss;
     double norm;
     ss_code rc;
 
     ss_trainer_forget_gradients(t); /* of a step that was skipped */
     t->step++;
-    if ((rc = draw(t, e)) != SS_OK)
-        return rc;
-    how.scale = t->scale.scale;
-    how.recompute = o->recompute;
-    how.penalty = t->penalty;
-    how.lambda = t->penalty && t->step % o->interval == 0 ? o->lambda * o->interval : 0;
-    if ((rc = ss_gradients_add(t->c, t->model, &batch, &how, t->losses, &loss, e)) != SS_OK)
+    if ((rc = draw(t, e)) != SS_OK || (rc = add_gradients(t, &loss, e)) != SS_OK)
         return rc;
     ss_trainer_take_gradients(t);
     if ((rc = ss_optimizer_norm(t->optimizer, t->gradient, &norm, e)) != SS_OK)
         return rc;
     report(t, &loss, norm, did);
     did->exhausted =
-        !ss_loss_scale_update(&t->scale, &o->scale, !did->skipped, isfinite(did->loss));
+        !ss_loss_scale_update(&t->scale, &t->opt.scale, !did->skipped, isfinite(did->loss));
     return did->skipped ? SS_OK : update(t, norm, did, e);
 }
 
@@ -482,24 +489,38 @@ ss_ctx *ss_trainer_context(ss_trainer *t)
     return t->c;
 }
 
-ss_code ss_trainer_watch(ss_trainer *t, const ss_hooks *hooks, ss_err *e)
+ss_code ss_trainer_watch(ss_trainer *t, const ss_trainer_eyes *eyes, ss_err *e)
 {
-    return set_up(t, hooks, true, e);
+    return set_up(t, eyes, true, e);
 }
 
-ss_code ss_trainer_look(ss_trainer *t, const ss_hooks *hooks, bool shapes_only, ss_err *e)
+static ss_code look(ss_trainer *t, int first, ss_err *e)
 {
     ss_condition condition;
-    ss_code rc = set_up(t, hooks, false, e);
+    const ss_batch batch = batch_at(t, first, &condition);
 
-    if (rc != SS_OK)
-        return rc;
-    if (t->drawn != t->step)
-        if ((rc = draw(t, e)) != SS_OK)
-            return rc;
-    const ss_batch batch = batch_of(t, &condition);
+    return ss_batch_forward(t->c, t->model, &batch, e);
+}
+
+ss_code ss_trainer_infer(ss_trainer *t, ss_err *e)
+{
+    memset(t->ids, 0, (size_t)t->samples * sizeof *t->ids);
+    memset(t->labels, 0, (size_t)t->samples * sizeof *t->labels);
+    ss_ctx_set_shapes_only(t->c, true);
+    const ss_code rc = look(t, 0, e);
+    ss_ctx_set_shapes_only(t->c, false);
+    return rc;
+}
+
+ss_code ss_trainer_look(ss_trainer *t, const ss_trainer_eyes *eyes, bool shapes_only, ss_err *e)
+{
+    ss_code rc = set_up(t, eyes, false, e);
+
+    if (rc == SS_OK && t->drawn != t->step)
+        rc = draw(t, e);
     ss_ctx_set_shapes_only(t->c, shapes_only);
-    rc = ss_batch_forward(t->c, t->model, &batch, e);
+    for (int i = 0; i < t->samples && rc == SS_OK; i += shapes_only ? t->samples : t->stage.batch)
+        rc = look(t, i, e);
     ss_ctx_set_shapes_only(t->c, false);
     return rc == SS_OK ? set_up(t, NULL, true, e) : rc;
 }

@@ -24,12 +24,12 @@
 #include "train/optimizer.h"
 #include "train/references.h"
 #include "train/spikes.h"
+#include "train/train_stages.h"
 
 #include <jansson.h>
 
 /* Limits: steps, and other counts, are whole in a double, and counting on never overflows. */
 #define SS_MOST_STEPS 1e15
-enum { SS_MOST_SAMPLES = 1 << 16 }; /* in a batch */
 
 typedef struct {
     const json_t *config;      /* config.json of the network */
@@ -45,7 +45,11 @@ typedef struct {
     ss_references_options references; /* of a network with reference frames */
     ss_objective objective;
     ss_optimizer_options optimizer;
-    int batch;
+    int batch;      /* samples that go through the network together */
+    int accumulate; /* so many batches make a step, with the gradients of one batch of all their
+                       samples */
+    const ss_train_stage *stages; /* [n_stages], or none */
+    int n_stages;
 
     double lambda; /* of the activation penalty; 0: none */
     int interval;  /* steps from one penalty to the next, each times interval * lambda */
@@ -68,7 +72,8 @@ typedef struct {
     const char *text; /* pipeline whose text encoders encode the captions; NULL: no text */
 } ss_trainer_options;
 
-/* batch 32, interval 1, no loss scaling, 16 bins from 0.01 to 100; defaults of each part. */
+/* batch 32, one a step, interval 1, no loss scaling, 16 bins from 0.01 to 100; defaults of each
+ * part. */
 ss_trainer_options ss_trainer_defaults(void);
 
 typedef struct ss_trainer ss_trainer;
@@ -79,6 +84,7 @@ void ss_trainer_free(ss_trainer *t); /* NULL is fine */
 
 typedef struct {
     int64_t step;        /* counted from 1 */
+    int stage;           /* counted from 1; 0: the training has none */
     double loss;         /* without the penalty */
     double penalty;      /* NaN: this step has none */
     double norm;         /* of all gradients, before clipping */
@@ -94,7 +100,14 @@ typedef struct {
 ss_code ss_trainer_step(ss_trainer *t, ss_trainer_did *did, ss_err *e);
 int64_t ss_trainer_steps(const ss_trainer *t); /* done, skipped ones too */
 
-/* Losses and noise levels of the last step, [batch]; borrowed until the next step. */
+/* The stage of a step with nothing left out, and its index; what there is without stages if the
+ * training has none. */
+ss_train_stage ss_trainer_stage(const ss_trainer *t, int64_t step, int *index);
+/* Samples of the last step, and of the largest that there is, in all its batches. */
+int ss_trainer_samples(const ss_trainer *t);
+int ss_trainer_most_samples(const ss_trainer *t);
+
+/* Losses and noise levels of the last step, [samples]; borrowed until the next step. */
 const double *ss_trainer_losses(const ss_trainer *t);
 const ss_level *ss_trainer_levels(const ss_trainer *t);
 /* The update of each parameter in the last step that was not skipped; all 0 before. All members are
@@ -120,11 +133,19 @@ const char *ss_trainer_ended(const ss_trainer *t); /* the reason; NULL: it did n
 ss_model *ss_trainer_model(ss_trainer *t); /* with its current weights, bound to the context */
 ss_ctx *ss_trainer_context(ss_trainer *t);
 
-/* Sets hooks that see the coming steps, until others or NULL are set; borrowed until then. They
+/* Looks at a step: hooks, and what is called before each pass over samples [first, first + n) of
+ * its batch (NULL: nothing). */
+typedef struct {
+    const ss_hooks *hooks;
+    void *self;
+    void (*begin)(void *self, int first, int n);
+} ss_trainer_eyes;
+
+/* Sets eyes that see the coming steps, until others or NULL are set; borrowed until then. They
  * change no bit. */
-ss_code ss_trainer_watch(ss_trainer *t, const ss_hooks *hooks, ss_err *e);
-/* Runs a forward pass over the batch of the last step with the current weights; only these hooks
- * see it. shapes_only: nothing is computed. */
-ss_code ss_trainer_look(ss_trainer *t, const ss_hooks *hooks, bool shapes_only, ss_err *e);
+ss_code ss_trainer_watch(ss_trainer *t, const ss_trainer_eyes *eyes, ss_err *e);
+/* Runs a forward pass over the batch of the last step with the current weights; only these eyes see
+ * it. shapes_only: nothing is computed, of the first pass alone. */
+ss_code ss_trainer_look(ss_trainer *t, const ss_trainer_eyes *eyes, bool shapes_only, ss_err *e);
 
 #endif

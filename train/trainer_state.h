@@ -30,19 +30,25 @@ struct ss_trainer {
     ss_update *done;            /* [n_trained] what the last step did */
     ss_update *updates;         /* [n] the same; NaN for those that are frozen */
 
-    ss_sample_size size;
+    ss_sample_size own_size;    /* of a sample where no stage gives another */
+    ss_train_stage stage;       /* that the data are open for, with nothing left out */
+    ss_sample_size size;        /* of a sample in it */
+    int samples;                /* of a step in it */
+    int most, most_batch;       /* samples of the largest step, and of the largest pass */
+    double own_lr;              /* learning rate where no stage gives another */
+    ss_trainer_eyes eyes;       /* those of the coming steps, {0}: none */
     ss_sample_size seen;        /* by the network: with the channels of reference frames */
-    float *x0, *input, *target; /* [batch] samples; input is of size `seen` */
+    float *x0, *input, *target; /* [samples]; input is of size `seen` */
     float *noised;              /* one sample; NULL without reference frames */
     float *noise;               /* one sample; of a video, its frames' are independent */
-    int64_t latents;            /* values of a sample's, of an autoencoder; else 0 */
-    float *latent_noise;        /* [batch][latents], or NULL */
-    int64_t *ids;               /* [batch] labels, as the data have them */
-    float *labels;              /* [batch] the same, as the network wants them */
+    int64_t latents;            /* values of a sample's in the stage, of an autoencoder; else 0 */
+    float *latent_noise;        /* [samples][latents], or NULL */
+    int64_t *ids;               /* [samples] labels, as the data have them */
+    float *labels;              /* [samples] the same, as the network wants them */
     ss_captions *captions;      /* the same of a network with text; else NULL */
-    ss_level *levels;           /* [batch] */
+    ss_level *levels;           /* [samples] */
     int64_t drawn;              /* the step whose batch this is; -1: none was drawn yet */
-    double *losses;
+    double *losses;             /* [samples] */
 };
 
 /* Lists the network's parameters that are trained for the optimiser, and asks for their gradients.
@@ -58,6 +64,18 @@ void ss_trainer_forget_gradients(ss_trainer *t);
  * is not is SS_SHAPE. begin: the network may have more than the folder, which stays as it was
  * initialised, and its conv_in more input channels, which become zero; a note says so. */
 ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, bool begin, ss_err *e);
+
+/* Opens the data of the stage that t->size and t->stage describe. */
+ss_code ss_trainer_open_data(ss_trainer *t, ss_err *e);
+/* Makes room for the samples of the largest step, and opens the data of the first stage. */
+ss_code ss_trainer_begin_stages(ss_trainer *t, ss_err *e);
+/* Opens each stage once and infers its shapes, so that what is wrong with it shows before the first
+ * step; the first one stays. */
+ss_code ss_trainer_try_stages(ss_trainer *t, ss_err *e);
+/* Makes the stage of a step the one that data are open for. */
+ss_code ss_trainer_enter_stage(ss_trainer *t, int64_t step, ss_err *e);
+/* Infers the shapes of a pass in the stage; computes nothing. */
+ss_code ss_trainer_infer(ss_trainer *t, ss_err *e);
 
 /* The weight of that name, or NULL. */
 ss_weight *ss_weight_named(ss_weight *const *weights, int n, const char *name);

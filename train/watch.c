@@ -11,7 +11,9 @@ struct ss_watch {
     ss_hooks hooks, next;
     int n_modules;
     int n, cap;           /* samples, and room for them */
+    int first;            /* of the pass */
     double *absmax, *rms; /* [n_modules] */
+    double *count;        /* [n_modules] values that are finite */
     ss_origin *origin;    /* [cap] */
 };
 
@@ -42,13 +44,18 @@ static void add_stats(ss_watch *w, const ss_module *m, const ss_stats *s, int n)
         if (finite > 0)
             squares += finite * s[i].rms * s[i].rms;
         count += finite;
-        if (s[i].nonfinite && i < w->n && !w->origin[i].module)
-            w->origin[i] = (ss_origin){m, (double)s[i].nonfinite / (double)s[i].count};
+        const int at = w->first + i;
+        if (s[i].nonfinite && at < w->n && !w->origin[at].module)
+            w->origin[at] = (ss_origin){m, (double)s[i].nonfinite / (double)s[i].count};
     }
-    if (n) {
-        w->absmax[m->id] = absmax;
-        w->rms[m->id] = sqrt(squares / count);
-    }
+    if (n == 0)
+        return;
+    const double before = w->count[m->id], rms = w->rms[m->id];
+    if (before > 0) /* of an earlier pass */
+        squares += before * rms * rms;
+    w->count[m->id] = count += before;
+    w->absmax[m->id] = fmax(w->absmax[m->id], absmax);
+    w->rms[m->id] = sqrt(squares / count);
 }
 
 static void take_stats(void *self, ss_ctx *c, const ss_module *m, ss_port port, const ss_stats *s,
@@ -96,8 +103,9 @@ ss_code ss_watch_new(int n_modules, ss_watch **out, ss_err *e)
         w->n_modules = n_modules;
         w->absmax = ss_alloc((size_t)n_modules, sizeof *w->absmax);
         w->rms = ss_alloc((size_t)n_modules, sizeof *w->rms);
+        w->count = ss_alloc((size_t)n_modules, sizeof *w->count);
     }
-    if (!w || !w->absmax || !w->rms) {
+    if (!w || !w->absmax || !w->rms || !w->count) {
         ss_watch_free(w);
         return ss_no_memory(e, "training");
     }
@@ -111,6 +119,7 @@ void ss_watch_free(ss_watch *w)
         return;
     ss_free(w->absmax);
     ss_free(w->rms);
+    ss_free(w->count);
     ss_free(w->origin);
     ss_free(w);
 }
@@ -136,11 +145,19 @@ ss_code ss_watch_begin(ss_watch *w, int n, ss_err *e)
         w->cap = n;
     }
     w->n = n;
+    w->first = 0;
     for (int i = 0; i < n; i++)
         w->origin[i] = (ss_origin){0};
-    for (int i = 0; i < w->n_modules; i++)
+    for (int i = 0; i < w->n_modules; i++) {
         w->absmax[i] = w->rms[i] = NAN;
+        w->count[i] = 0;
+    }
     return SS_OK;
+}
+
+void ss_watch_go_on(ss_watch *w, int first)
+{
+    w->first = first;
 }
 
 double ss_watch_absmax(const ss_watch *w, int id)

@@ -27,8 +27,10 @@ void ss_watch_free(ss_watch *w); /* NULL is fine */
 void ss_watch_set_next(ss_watch *w, const ss_hooks *next);
 const ss_hooks *ss_watch_hooks(ss_watch *w);
 
-/* Call before a forward pass over n samples. */
+/* Call before the forward passes over n samples together, and before each of them that begins with
+ * another than the first. */
 ss_code ss_watch_begin(ss_watch *w, int n, ss_err *e);
+void ss_watch_go_on(ss_watch *w, int first);
 
 /* The largest |x| and sqrt(mean x^2) of module id over the finite values of all samples; NaN if the
  * module did not run. */

@@ -245,7 +245,8 @@ bool ss_attention_is_due(ss_run *r, int layer, ss_cell c)
 
     if (ss_run_is_text(r))
         return c.sample == 0;
-    if (!ss_run_is_vae(r) || s.module < 0 || ss_run_stat(r, "absmax", &absmax, NULL) != SS_OK ||
+    if ((!ss_run_is_vae(r) && !r->steps) || s.module < 0 ||
+        ss_run_stat(r, "absmax", &absmax, NULL) != SS_OK ||
         ss_run_nonfinite(r, &nonfinite, NULL) != SS_OK || !absmax)
         return true;
     for (; s.port < r->n_ports; s.port++) {

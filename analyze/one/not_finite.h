@@ -123,7 +123,8 @@ bool ss_run_format(const ss_run *r, ss_format *f);
 bool ss_run_is_f32(const ss_run *r);
 
 /* True if attention of the layer was to be recorded in the cell: of a text encoder that of a prompt
- * is at its first token alone, and the encoder of a VAE runs for pictures only. */
+ * is at its first token alone, the encoder of a VAE runs for pictures only, and a stage of a
+ * training may have fewer samples than another. */
 bool ss_attention_is_due(ss_run *r, int layer, ss_cell c);
 
 /* Number of heads of a layer; 0 where the file does not say and none was seen. */

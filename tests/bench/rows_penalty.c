@@ -19,7 +19,8 @@ static double run(void *state)
     double seconds = 0;
     ss_err e = {0};
 
-    bench_need(ss_trainer_watch(t->t, t->watched ? &bench_hooks : NULL, &e), &e);
+    const ss_trainer_eyes eyes = {.hooks = &bench_hooks};
+    bench_need(ss_trainer_watch(t->t, t->watched ? &eyes : NULL, &e), &e);
     for (int i = 0; i < t->steps; i++)
         seconds += bench_training_step(t->t);
     return seconds;
