@@ -48,6 +48,7 @@ enum {
     OPT_FRAMES,
     OPT_FPS,
     OPT_DEFORUM,
+    OPT_EXTEND,
     OPT_PRECISION,
     OPT_PRECISION_MAP,
     OPT_PRECISION_SCOPE,
@@ -129,6 +130,7 @@ static const cli_option options[] = {
      "videos of a model of pictures: each frame is the one before, seen by a camera that moves as "
      "the file says, and sampled on"},
     {OPT_FPS, "fps", "F", "frames a second of videos as they are shown (default 8)"},
+    {OPT_EXTEND, "extend", "HOW", CLI_EXTEND_HELP},
     {OPT_PRECISION, "precision", "FMT",
      "emulate a format: bf16, fp16, tf32, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan "
      "overflows), fp8-e5m2, eXmY; -sat after it saturates"},
@@ -235,6 +237,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
         if (!(opt->fps > 0 && opt->fps <= 1000))
             cli_usage(p, "--fps takes a number over 0, up to 1000, not '%s'", p->arg);
         break;
+    case OPT_EXTEND: each->network.extend = p->arg; break;
     case OPT_PRECISION: changes->precision = p->arg; break;
     case OPT_PRECISION_MAP: cli_append(p, &s->maps, &changes->n_precision_maps); break;
     case OPT_AS: changes->as = p->arg; break;

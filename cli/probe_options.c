@@ -14,6 +14,7 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
     case OPT_PROBE_BATCH: cli_count(p, 1, SS_MAX_BATCH, &opt->batch); break;
     case OPT_PROBE_SIZE: cli_size(p, &opt->network.height, &opt->network.width); break;
     case OPT_PROBE_FRAMES: cli_count(p, 1, SS_MAX_FRAMES, &opt->network.frames); break;
+    case OPT_PROBE_EXTEND: opt->network.extend = p->arg; break;
     case OPT_PROBE_COMPONENTS: opt->network.component = p->arg; break;
     case OPT_PROBE_PROMPT: cli_append(p, &l->prompts, &opt->prompts.n_positive); break;
     case OPT_PROBE_NEGATIVE_PROMPT:

@@ -20,6 +20,7 @@ enum {
     OPT_PROBE_BATCH,
     OPT_PROBE_SIZE,
     OPT_PROBE_FRAMES,
+    OPT_PROBE_EXTEND,
     OPT_PROBE_COMPONENTS,
     OPT_PROBE_PROMPT,
     OPT_PROBE_NEGATIVE_PROMPT,
@@ -71,6 +72,7 @@ enum {
     {OPT_PROBE_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"}, \
     {OPT_PROBE_SIZE, "size", "HxW", "input size (default: the model's sample_size)"}, \
     {OPT_PROBE_FRAMES, "frames", "N", CLI_FRAMES_HELP}, \
+    {OPT_PROBE_EXTEND, "extend", "HOW", CLI_EXTEND_HELP}, \
     {OPT_PROBE_COMPONENTS, "components", "LIST", CLI_COMPONENTS_HELP}, \
     {OPT_PROBE_PROMPT, "prompt", "TEXT", CLI_PROMPT_HELP}, \
     {OPT_PROBE_NEGATIVE_PROMPT, "negative-prompt", "TEXT", \

@@ -298,6 +298,7 @@ static ss_code adapt(ss_probe_options *own, const ss_component_runs *runs, int w
     if (role == SS_DENOISER)
         return SS_OK;
     own->network.frames = 0;
+    own->network.extend = NULL;
     own->timesteps = own->condition_sigma = NULL;
     if (role == SS_TEXT) {
         own->sigmas = NULL;

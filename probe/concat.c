@@ -47,6 +47,16 @@ static ss_code make_noise(const ss_network *net, int channels, int samples, uint
     return SS_OK;
 }
 
+/* No reference frames: zeros, mask and all. */
+static ss_code make_zeros(const ss_network *net, int channels, ss_array *a, ss_err *e)
+{
+    const ss_sample_size size = ss_sample_with_channels(net->size, channels);
+
+    set_shape(a, 1, size);
+    a->values = ss_calloc((size_t)ss_sample_values(size), sizeof *a->values);
+    return a->values ? SS_OK : ss_no_memory(e, "concat");
+}
+
 /* True if the dimensions after the channels fit. */
 static bool has_sides(const ss_array *a, ss_sample_size s)
 {
@@ -80,12 +90,13 @@ static ss_code load(const char *from, const ss_network *net, int needed, int sam
 ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uint64_t seed,
                        ss_concat_channels *k, ss_err *e)
 {
-    const int needed = (int)ss_model_about(net->model)->net.needs.concat_channels;
+    const ss_condition_needs *needs = &ss_model_about(net->model)->net.needs;
+    const int needed = (int)needs->concat_channels;
     char text[96];
     ss_code rc = SS_OK;
 
     *k = (ss_concat_channels){0};
-    if (!from && needed)
+    if (!from && needed && !needs->reference_channels)
         return ss_fail(
             e, SS_USAGE,
             "%s takes %d channels, and its picture has %d: the other %d are a condition (a mask, "
@@ -100,6 +111,8 @@ ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uin
                               "picture");
     else if (from)
         rc = load(from, net, needed, samples, &k->values, e);
+    else if (needed)
+        rc = make_zeros(net, needed, &k->values, e);
     if (rc != SS_OK)
         ss_concat_release(k);
     k->picture = ss_sample_with_channels(

@@ -72,6 +72,16 @@ static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e
     return SS_OK;
 }
 
+/* Extends the positions of frames as opt says. */
+static ss_code extend(const ss_network_options *opt, ss_network *k, ss_err *e)
+{
+    ss_extension x;
+
+    if (ss_extension_parse(opt->extend, &x, e) != SS_OK || ss_model_extend(k->model, &x, e) != SS_OK)
+        return ss_fail_prefix(e, "--extend");
+    return SS_OK;
+}
+
 ss_model_options ss_network_files(const ss_network_options *opt)
 {
     return (ss_model_options){.ignore = opt->ignore,
@@ -96,6 +106,8 @@ ss_code ss_network_open(const ss_network_options *opt, ss_network *out, ss_err *
     if (rc == SS_OK)
         rc = ss_model_open(opt->model, &files, &k.model, e);
     k.variant = opt->variant;
+    if (rc == SS_OK)
+        rc = extend(opt, &k, e);
     if (rc == SS_OK)
         rc = set_sizes(opt, &k, e);
     if (rc == SS_OK)

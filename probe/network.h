@@ -33,6 +33,7 @@ typedef struct {
     bool ema;                  /* the average beside the network (models/average_folder.h) */
     int height, width;         /* of the input; 0: the model's sample_size */
     int frames;                /* of a video; 0: the model's number */
+    const char *extend;        /* of positions of frames (models/net/rotary.h), or NULL */
     const char *const *ignore; /* globs of tensors of the checkpoint that are not used */
     int n_ignore;
     const char *config;        /* config.json or its folder; NULL: the model's own */

@@ -63,6 +63,7 @@
     OPTION(TEXT, DATA, "round_timestep", "--round-timestep", NULL, network.round_timestep) \
     OPTION(SIZE, DATA, "size", "--size", 0, network.height, network.width) \
     OPTION(COUNT, DATA, "frames", "--frames", 0, network.frames) \
+    OPTION(TEXT, DATA, "extend", "--extend", NULL, network.extend) \
     OPTION(TEXT, DATA, "precision", "--precision", NULL, network.changes.precision) \
     OPTION(TEXTS, DATA, "precision_map", "--precision-map", NULL, \
            network.changes.precision_maps, network.changes.n_precision_maps) \
