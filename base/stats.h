@@ -44,6 +44,12 @@ typedef struct {
  *   sink         max over keys of the mean over queries of p_ij: the share of all attention
  *                that the heaviest key receives (1/keys when spread evenly, 1 when all
  *                queries look at one key)
+ *
+ * Where queries and keys are the tokens of F frames of one video, a query of frame i gives to those
+ * of frame j the mass P_ij = sum over them of p; of it there are, each the mean over queries,
+ *
+ *   frame_mass[0][d]   sum over j of P_ij where |i - j| = d; d = 0: the own frame
+ *   frame_mass[1][j]   P_ij, the share of all attention that frame j receives
  */
 #define SS_ATTENTION_STATS(X) X(entropy) X(entropy_min) X(max_logit) X(sink)
 
@@ -51,6 +57,8 @@ typedef struct {
 #define X(name) float name;
     SS_ATTENTION_STATS(X)
 #undef X
+    int64_t frames;          /* F of such a layer; 0: keys are no frames */
+    const float *frame_mass; /* [2][F]: at a distance, on a frame; NULL where frames is 0 */
 } ss_attention_stats;
 
 #endif

@@ -79,7 +79,7 @@ typedef struct cli_command {
     "keys that lead to the model in a pickle or DCP folder, as state_dict.model (default: the " \
     "usual ones)"
 #define CLI_FRAMES_HELP "frames of a video (default: the model's number)"
-#define CLI_EXTEND_HELP                                                                         \
+#define CLI_EXTEND_HELP                                                                           \
     "linear, ntk or yarn: positions of frames beyond the trained number; linear:8 where that is " \
     "not the model's own"
 #define CLI_VARIANT_HELP                                                                          \

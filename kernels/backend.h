@@ -133,6 +133,8 @@ typedef struct {
                                   exp(l - m), the others p */
     ss_attention_stats *stats; /* host [n][heads], or NULL when nobody asks */
     ss_logit_stats *logits;    /* the same [n][heads], together with stats */
+    int64_t frames;            /* of which queries and keys are tokens; 0: they are not */
+    float *frame_mass;         /* host [n][heads][2][frames], together with stats if frames */
     ss_tensor *y;
 } ss_attention_args;
 

@@ -43,6 +43,7 @@ typedef struct {
     void (*see)(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_tensor *x);
     /* Delivered later, in the order of the computation, by ss_ctx_finish (results.h); at once, with
      * s NULL, where only shapes are inferred.
+     * Where keys are tokens of frames, s then has one entry, with nothing but how many those are.
      * s: [n][heads], borrowed for the call; keys: how many keys each query could see. */
     void (*see_attention)(void *self, ss_ctx *c, const ss_module *m, const ss_attention_stats *s,
                           int n, int heads, int64_t keys);

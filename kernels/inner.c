@@ -12,6 +12,8 @@ typedef struct {
     int n, frames, heads; /* n samples */
     int64_t queries, keys;
     float scale;
+    int of_frames;             /* of which the keys are tokens, or 0 */
+    float *frame_mass;         /* [n][frames][heads][2][of_frames] */
     ss_stats *shown;           /* [n] */
     ss_attention_stats *stats; /* [n][frames][heads] */
     ss_logit_stats logits[];   /* [n][frames][heads]; the other arrays follow */
@@ -53,6 +55,23 @@ static void show_logits(ss_ctx *c, const ss_module *m, const attention_result *a
     c->hooks.see_stats(c->hooks.self, c, m, SS_PORT_OUTPUT, a->shown, a->n);
 }
 
+/* Makes one mass of those of a sample's frames, as below. */
+static void merge_masses(attention_result *a)
+{
+    const size_t F = 2 * (size_t)a->of_frames, step = F * (size_t)a->heads;
+
+    for (int n = 0; n < a->n; n++) {
+        for (size_t i = 0; i < step; i++) {
+            const float *of = a->frame_mass + (size_t)n * (size_t)a->frames * step + i;
+            double sum = 0;
+
+            for (int f = 0; f < a->frames; f++)
+                sum += of[(size_t)f * step];
+            a->frame_mass[(size_t)n * step + i] = (float)(sum / a->frames);
+        }
+    }
+}
+
 /* Makes one statistic of those of a sample's frames, which have as many queries each. */
 static void merge_frames(attention_result *a)
 {
@@ -81,9 +100,14 @@ static void deliver_attention(ss_ctx *c, ss_result *r)
     attention_result *a = (attention_result *)r;
     const ss_attention_watchers *w = &a->watchers;
 
-    if (a->frames > 1)
+    if (a->frames > 1) {
         merge_frames(a);
-
+        merge_masses(a);
+    }
+    for (int i = 0; a->of_frames && i < a->n * a->heads; i++) {
+        a->stats[i].frames = a->of_frames;
+        a->stats[i].frame_mass = a->frame_mass + 2 * (size_t)i * (size_t)a->of_frames;
+    }
     if (w->module)
         c->hooks.see_attention(c->hooks.self, c, w->module, a->stats, a->n, a->heads, a->keys);
     for (int k = 0; k < SS_N_ATTENTION_INNERS; k++)
@@ -94,8 +118,13 @@ static void deliver_attention(ss_ctx *c, ss_result *r)
 bool ss_ask_attention(ss_ctx *c, const ss_attention_watchers *w, ss_node *n)
 {
     const size_t N = (size_t)ss_dim(n->in[0], 0), heads = (size_t)n->arg.attention.heads;
+    const size_t of_frames = (size_t)n->arg.attention.of_frames;
     attention_result *a = (attention_result *)ss_result_new(
-        c, sizeof *a + N * heads * (sizeof *a->logits + sizeof *a->stats) + N * sizeof *a->shown,
+        c,
+        sizeof *a +
+            N * heads *
+                (sizeof *a->logits + sizeof *a->stats + 2 * of_frames * sizeof *a->frame_mass) +
+            N * sizeof *a->shown,
         deliver_attention);
 
     if (!a)
@@ -109,18 +138,22 @@ bool ss_ask_attention(ss_ctx *c, const ss_attention_watchers *w, ss_node *n)
     a->scale = n->arg.attention.scale;
     a->shown = (ss_stats *)(a->logits + N * heads);
     a->stats = (ss_attention_stats *)(a->shown + N);
+    a->of_frames = (int)of_frames;
+    a->frame_mass = (float *)(a->stats + N * heads);
     n->stats = a->stats;
     n->logits = a->logits;
+    n->frame_mass = of_frames ? a->frame_mass : NULL;
     return true;
 }
 
 void ss_announce_attention(ss_ctx *c, const ss_attention_watchers *w, const ss_node *n)
 {
     const int N = (int)ss_dim(n->in[0], 0) / w->frames;
+    const ss_attention_stats announced = {.frames = n->arg.attention.of_frames};
 
     if (w->module)
-        c->hooks.see_attention(c->hooks.self, c, w->module, NULL, N, n->arg.attention.heads,
-                               ss_dim(n->in[1], 1));
+        c->hooks.see_attention(c->hooks.self, c, w->module, announced.frames ? &announced : NULL, N,
+                               n->arg.attention.heads, ss_dim(n->in[1], 1));
     for (int k = 0; k < SS_N_ATTENTION_INNERS; k++)
         if (w->inner[k])
             c->hooks.see_stats(c->hooks.self, c, w->inner[k], SS_PORT_OUTPUT, NULL, N);

@@ -75,6 +75,7 @@ struct ss_node {
             float scale;
             bool cosine;
             ss_attention_code code;
+            int of_frames;
         } attention;
         struct {
             float mul, add;
@@ -94,6 +95,7 @@ struct ss_node {
     } arg;
     ss_attention_stats *stats; /* results, or NULL; of the first run, not on the tape */
     ss_logit_stats *logits;    /* likewise */
+    float *frame_mass;         /* likewise */
     const void *host; /* more of the argument, host_bytes; the node on the tape owns a copy */
     size_t host_bytes;
 

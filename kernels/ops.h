@@ -78,9 +78,11 @@ typedef enum { SS_LOGITS_AS_CODED, SS_LOGITS_UPCAST, SS_LOGITS_STORED } ss_store
 typedef struct {
     int heads;
     float scale;
-    int frames;  /* so many rows of q after each other are frames of one sample, which has one
-                    statistic; 0 stands for 1 */
-    bool cosine; /* rows of q and k are divided by their length first: scale cos(q_i, k_j) */
+    int frames;    /* so many rows of q after each other are frames of one sample, which has one
+                      statistic; 0 stands for 1 */
+    int of_frames; /* q and k are tokens of so many frames, frame by frame, as many of each: masses
+                      by frame are among the statistics (base/stats.h); 0: they are not */
+    bool cosine;   /* rows of q and k are divided by their length first: scale cos(q_i, k_j) */
     ss_stored_logits stored;
     const ss_tensor *bias; /* [heads or 1][T][S], added to the scaled logits before the mask, as
                               relative positions and causal masks (-inf) are; or NULL */

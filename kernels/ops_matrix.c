@@ -204,7 +204,9 @@ static ss_attention_args attention_args(const ss_node *n)
                                .rounding = n->format,
                                .code = n->arg.attention.code,
                                .stats = n->stats,
-                               .logits = n->logits};
+                               .logits = n->logits,
+                               .frames = n->arg.attention.of_frames,
+                               .frame_mass = n->frame_mass};
 }
 
 static ss_code attention_forward(ss_ctx *c, const ss_node *n, ss_tensor *y)
@@ -290,18 +292,24 @@ ss_tensor *ss_attention(ss_ctx *c, const ss_tensor *q, const ss_tensor *k, const
         return ss_ctx_fail(c, SS_SHAPE, "attention: bias %s does not fit %d heads of %lld by %lld",
                            TEXT(opt->bias), heads, (long long)ss_dim(q, 1), (long long)keys);
 
+    if (opt->of_frames < 0 || (opt->of_frames && (ss_dim(q, 1) != keys || keys % opt->of_frames)))
+        return ss_ctx_fail(c, SS_SHAPE, "attention: queries %s and keys %s are not of %d frames",
+                           TEXT(q), TEXT(k), opt->of_frames);
+
     static const ss_op op = {.name = "attention",
                              .forward = attention_forward,
                              .backward = attention_backward,
                              .saves = SAVES(0) | SAVES(1) | SAVES(2) | SAVES(3) | SAVES(4),
                              .cast = SS_CAST_LOW};
     ss_tensor *low[] = {ss_lower(c, q), ss_lower(c, k), ss_lower(c, v)}, *y = NULL;
-    ss_node n = {
-        .op = &op,
-        .in = {low[0], low[1], low[2], mask, opt->bias},
-        .shape = q->shape,
-        .arg.attention = {
-            .heads = heads, .scale = opt->scale, .cosine = opt->cosine, .code = code_of(c, opt)}};
+    ss_node n = {.op = &op,
+                 .in = {low[0], low[1], low[2], mask, opt->bias},
+                 .shape = q->shape,
+                 .arg.attention = {.heads = heads,
+                                   .scale = opt->scale,
+                                   .cosine = opt->cosine,
+                                   .code = code_of(c, opt),
+                                   .of_frames = opt->of_frames}};
     const ss_at_module *site = ss_at_innermost(c);
     const ss_attention_watchers watchers = {
         site && site->watch_attention ? c->stack[c->depth - 1] : NULL,

@@ -20,8 +20,8 @@ typedef struct {
 } ss_concat_channels;
 
 /* Loads the channels. from: FILE#NAME of a tensor of the shape of `values`, SS_CONCAT_NOISE, or
- * NULL, which is SS_USAGE if the network needs such channels, unless they are reference frames: then
- * there are none, zeros. */
+ * NULL, which is SS_USAGE if the network needs such channels, unless they are reference frames:
+ * then there are none, zeros. */
 ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uint64_t seed,
                        ss_concat_channels *k, ss_err *e);
 void ss_concat_release(ss_concat_channels *k); /* {0} is fine */

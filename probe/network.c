@@ -77,7 +77,8 @@ static ss_code extend(const ss_network_options *opt, ss_network *k, ss_err *e)
 {
     ss_extension x;
 
-    if (ss_extension_parse(opt->extend, &x, e) != SS_OK || ss_model_extend(k->model, &x, e) != SS_OK)
+    if (ss_extension_parse(opt->extend, &x, e) != SS_OK ||
+        ss_model_extend(k->model, &x, e) != SS_OK)
         return ss_fail_prefix(e, "--extend");
     return SS_OK;
 }

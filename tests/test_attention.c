@@ -216,8 +216,12 @@ static void naive_head(const problem *p, int64_t n, int h, float *y, ss_attentio
     }
     for (int64_t j = 0; j < p->S; j++)
         sink = mass[j] > sink || isnan(mass[j]) ? mass[j] : sink;
-    *stats = (ss_attention_stats){(float)(sum / (double)p->T), (float)least,
-                                  isinf(top) ? NAN : (float)top, (float)(sink / (double)p->T)};
+    *stats = (ss_attention_stats){(float)(sum / (double)p->T),
+                                  (float)least,
+                                  isinf(top) ? NAN : (float)top,
+                                  (float)(sink / (double)p->T),
+                                  0,
+                                  NULL};
     free(l);
     free(mass);
     free(masked);

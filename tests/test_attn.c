@@ -68,8 +68,8 @@ static ss_attention_stats attention_of(int layer, int head, int input, int s)
         sink = 0.3;
         break;
     }
-    return (ss_attention_stats){(float)(h * log(KEYS)), (float)(h * log(KEYS) / 2), (float)m,
-                                (float)sink};
+    return (ss_attention_stats){
+        (float)(h * log(KEYS)), (float)(h * log(KEYS) / 2), (float)m, (float)sink, 0, NULL};
 }
 
 static void put_rms(ss_run_column *col, int module, ss_port port, int input, double rms)

@@ -199,7 +199,7 @@ static ss_attention_stats bad_attention(const made_run *m, int layer, int head, 
                                         int sigma, int sample)
 {
     (void)m, (void)layer, (void)head, (void)input, (void)sigma, (void)sample;
-    return (ss_attention_stats){NAN, NAN, NAN, NAN};
+    return (ss_attention_stats){NAN, NAN, NAN, NAN, 0, NULL};
 }
 
 static double some_loss(const made_run *m, int input, int sigma, int sample)

@@ -79,7 +79,8 @@ static ss_attention_stats attention(const made_run *m, int layer, int head, int 
     const bool bad =
         ails == ALL_NAN || ails == HEADS_NAN || (ails == HEAD_INF && head == 2 && sample == 1);
 
-    return bad ? (ss_attention_stats){NAN, NAN, NAN, NAN} : (ss_attention_stats){2.5f, 2, 3, 0.1f};
+    return bad ? (ss_attention_stats){NAN, NAN, NAN, NAN, 0, NULL}
+               : (ss_attention_stats){2.5f, 2, 3, 0.1f, 0, NULL};
 }
 
 static double loss(const made_run *m, int input, int sigma, int sample)

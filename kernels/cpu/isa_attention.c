@@ -54,10 +54,11 @@ plan ISA(attention_plan)(const ss_device *d, const ss_attention_args *a)
 
 static int64_t work_floats(const plan *p)
 {
-    return round_up(STRIP * (p->D_pad + p->l_step + p->D_pad) + p->S, 16);
+    return round_up(STRIP * (p->D_pad + p->l_step + p->D_pad) + p->S_pad, 16);
 }
 
-static void strip(const plan *p, int64_t head, int64_t t0, float *work, tally *t, float *mass)
+static void strip(const plan *p, int64_t head, int64_t t0, float *work, tally *t, float *mass,
+                  float *distance)
 {
     const int64_t n = head / p->a->heads, rows = min_i64(STRIP, p->T - t0);
     const int64_t at = (n * p->T + t0) * p->stride + head % p->a->heads * p->D;
@@ -76,6 +77,8 @@ static void strip(const plan *p, int64_t head, int64_t t0, float *work, tally *t
             ISA(softmax_row)(p, l + r * p->l_step, addends_of(p, head, t0 + r), p->pairs, t, row);
     if (t)
         ISA(add_mass)(p, l, inverse, rows, mass);
+    if (distance)
+        ISA(add_distances)(p, l, inverse, t0, rows, distance, row);
     ISA(times_values)(p, l, p->values + head * p->l_len * p->D_pad, out);
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t i = 0; i < p->D; i++) {
@@ -93,6 +96,7 @@ static void segment(const plan *p, int64_t unit, float *work)
     const int64_t last = min_i64(first + p->per_segment, p->strips);
     tally *t = p->tallies ? p->tallies + unit : NULL;
     float *mass = p->mass ? p->mass + unit * p->S_pad : NULL;
+    float *distance = p->distance ? p->distance + unit * p->a->frames : NULL;
 
     if (t) {
         *t = (tally){
@@ -102,8 +106,10 @@ static void segment(const plan *p, int64_t unit, float *work)
             {.least = INFINITY, .most = -INFINITY, .raw_least = INFINITY, .raw_most = -INFINITY}};
         memset(mass, 0, (size_t)p->S_pad * sizeof *mass);
     }
+    if (distance)
+        memset(distance, 0, (size_t)p->a->frames * sizeof *distance);
     for (int64_t i = first; i < last; i++)
-        strip(p, unit / p->segments, i * STRIP, work, t, mass);
+        strip(p, unit / p->segments, i * STRIP, work, t, mass, distance);
 }
 
 /* One head's statistics from those of its segments. */
@@ -135,6 +141,24 @@ static ss_attention_stats summarise(const plan *p, int64_t head)
         .max_logit = isinf(all.max_logit) ? NAN : all.max_logit,
         .sink = (float)(sink / (double)p->T),
     };
+}
+
+/* Fills one head's masses by frame, [2][frames]. */
+static void summarise_frames(const plan *p, int64_t head, float *to)
+{
+    const int64_t F = p->a->frames, each = p->S / F;
+
+    for (int64_t f = 0; f < F; f++) {
+        double at = 0, on = 0;
+
+        for (int64_t i = head * p->segments; i < (head + 1) * p->segments; i++) {
+            at += p->distance[i * F + f];
+            for (int64_t k = f * each; k < (f + 1) * each; k++)
+                on += p->mass[i * p->S_pad + k];
+        }
+        to[f] = (float)(at / (double)p->T);
+        to[F + f] = (float)(on / (double)p->T);
+    }
 }
 
 /* Combines the segments' statistics of stored logits. */
@@ -179,8 +203,10 @@ ss_code ISA(attention)(ss_device *d, const ss_attention_args *a, ss_err *e)
     const int team = ss_cpu_team(d, heads * p.T * p.S);
     const int64_t n_keys = heads * p.S_pad * p.q_len, n_values = heads * p.l_len * p.D_pad;
     const int64_t n_units = heads * p.segments, n_mass = a->stats ? n_units * p.S_pad : 0;
+    const bool of_frames = a->stats && a->frames;
+    const int64_t n_distances = of_frames ? round_up(n_units * a->frames, 16) : 0;
     const size_t floats =
-        (size_t)(n_keys + round_up(n_values, 16) + team * work_floats(&p) + n_mass);
+        (size_t)(n_keys + round_up(n_values, 16) + team * work_floats(&p) + n_mass + n_distances);
     const size_t bytes = floats * sizeof(float) + (a->stats ? (size_t)n_units * sizeof(tally) : 0);
     float *scratch = ss_pool_alloc(&d->pool, bytes);
     if (!scratch)
@@ -191,6 +217,7 @@ ss_code ISA(attention)(ss_device *d, const ss_attention_args *a, ss_err *e)
     if (a->stats) {
         p.mass = p.work + team * work_floats(&p);
         p.tallies = (tally *)(scratch + floats);
+        p.distance = of_frames ? p.mass + n_mass : NULL;
     }
 
 #pragma omp parallel num_threads(team)
@@ -210,6 +237,8 @@ ss_code ISA(attention)(ss_device *d, const ss_attention_args *a, ss_err *e)
     for (int64_t h = 0; a->stats && h < heads; h++) {
         a->stats[h] = summarise(&p, h);
         a->logits[h] = summarise_logits(&p, h);
+        if (of_frames)
+            summarise_frames(&p, h, a->frame_mass + 2 * h * a->frames);
     }
     ss_pool_free(&d->pool, scratch);
     return SS_OK;

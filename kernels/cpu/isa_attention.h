@@ -33,6 +33,7 @@ typedef struct {
     float *work;          /* [thread]: queries, logits, output of a strip, a row of logits */
     tally *tallies;       /* [n][heads][segments] */
     float *mass;          /* [n][heads][segments][S_pad] */
+    float *distance;      /* [n][heads][segments][frames]: mass by distance; NULL: no frames */
 } plan;
 
 /* Addends of a row of logits, [S] each or NULL. */
@@ -91,5 +92,9 @@ PAIRS float ISA(softmax_row)(const plan *p, float *l, addends add, bool narrow, 
                              float *space);
 /* mass[j] += sum over the rows of p_ij */
 void ISA(add_mass)(const plan *p, const float *l, const float *inverse, int64_t rows, float *mass);
+/* distance[d] += sum over the rows, the first of which is query t0, of their mass on frames at
+ * distance d. space: S_pad values. */
+void ISA(add_distances)(const plan *p, const float *l, const float *inverse, int64_t t0,
+                        int64_t rows, float *distance, float *space);
 
 #endif

@@ -307,3 +307,29 @@ void ISA(add_mass)(const plan *p, const float *l, const float *inverse, int64_t 
         vf_store(mass + j + VL, b);
     }
 }
+
+void ISA(add_distances)(const plan *p, const float *l, const float *inverse, int64_t t0,
+                        int64_t rows, float *distance, float *space)
+{
+    const int64_t F = p->a->frames, each = p->S / F;
+
+    for (int64_t r = 0; r < rows; r++) {
+        const float *row = l + r * p->l_step;
+        const int64_t own = (t0 + r) / each;
+
+        for (int64_t j = 0; p->pairs && j < p->S_pad; j += KEYS) {
+            vf e[2];
+
+            widen(vf_load(row + j / 2), e);
+            memcpy(space + j, e, sizeof e);
+        }
+        const float *of = p->pairs ? space : row;
+        for (int64_t f = 0; f < F; f++) {
+            float sum = 0;
+
+            for (int64_t k = f * each; k < (f + 1) * each; k++)
+                sum += of[k];
+            distance[f < own ? own - f : f - own] += sum * inverse[r];
+        }
+    }
+}

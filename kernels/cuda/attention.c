@@ -13,7 +13,7 @@
  * scale q.k would not be.
  *
  * Launches of a strip: min(samples, heads) for each product, and 1 for the rows; 1 more with
- * statistics, and 1 with rounded numerators. SD 1.5's attention of 4096 tokens, 8 heads, is 2
+ * statistics, 1 with those by frame, and 1 with rounded numerators. SD 1.5's attention of 4096 tokens, 8 heads, is 2
  * strips: 6 launches, 8 with statistics. Bytes of a logit: 4 written and 4 read by the products, 8
  * by the rows, 0.5 more with statistics; 2.1 GB or 0.5 ms there on 4.3 TB/s, beside 0.32 ms of
  * multiplications in f32.
@@ -31,6 +31,14 @@ _Static_assert((int)SS_CUDA_LOGIT_FROM == (int)SS_LOGIT_FROM &&
                    (int)SS_CUDA_LOGIT_BINS == (int)SS_LOGIT_EXPONENTS + 1 &&
                    SS_CUDA_MASKED == SS_MASKED,
                "attention.h repeats stats.h");
+
+/* Work space of a call. */
+typedef struct {
+    float *l, *inverse;
+    double *total;
+    ss_cuda_unit_stats *stats; /* [n][heads], a result; NULL where nobody asks */
+    float *frames;             /* [n][heads][2][frames], a result; NULL likewise */
+} work;
 
 /* ---- statistics ---- */
 
@@ -73,15 +81,25 @@ static void take_stats(const void *values, const ss_cuda_taker *t)
     }
 }
 
+/* n masses by frame, sums over m queries */
+static void take_frames(const void *values, const ss_cuda_taker *t)
+{
+    const float *sums = values;
+    float *mass = t->out;
+
+    for (int64_t i = 0; i < t->n; i++)
+        mass[i] = (float)(sums[i] / (double)t->m);
+}
+
 /* The rows, watched, and what their teams found put together. total [pitch]: see heads.h. */
 static ss_code watch_rows(ss_device *d, const ss_cuda_strips *p, const ss_cuda_strip *s,
-                          ss_cuda_softmax *m, ss_cuda_unit_stats *stats, double *total, ss_err *e)
+                          ss_cuda_softmax *m, const work *w, ss_err *e)
 {
     const ss_cuda_row_kernels *r = ss_cuda_row_kernels_for(p->S);
     const int64_t teams = m->units * m->teams, blocks = m->units * ((p->S + 31) / 32 + 1);
     ss_code rc = SS_OK;
 
-    m->stats = stats + s->n0 * p->a->heads + s->h0;
+    m->stats = w->stats + s->n0 * p->a->heads + s->h0;
     m->all_heads = p->a->heads;
     if (!(m->parts = ss_cuda_strips_space(d, teams, sizeof *m->parts, e)) ||
         !(m->mass = ss_cuda_strips_space(d, teams * p->pitch, sizeof *m->mass, e)))
@@ -90,20 +108,18 @@ static ss_code watch_rows(ss_device *d, const ss_cuda_strips *p, const ss_cuda_s
         rc = ss_cuda_run_rows(d, r->watched, r, m, e);
     if (rc == SS_OK)
         rc = SS_LAUNCH(d, e, softmax_sum, ((ss_cuda_grid_size){.x = blocks}), .s = *m,
-                       .total = total, .first = s->t0 == 0, .last = s->t0 + s->rows == p->T);
+                       .total = w->total, .first = s->t0 == 0, .last = s->t0 + s->rows == p->T);
+    if (rc == SS_OK && w->frames)
+        rc = SS_LAUNCH(d, e, frame_mass, 
+                       ss_cuda_grid(d, 2 * m->units * p->a->frames, SS_THREADS_frame_mass), .s = *m,
+                       .out = w->frames + 2 * p->a->frames * (s->n0 * p->a->heads + s->h0),
+                       .frames = p->a->frames, .t0 = s->t0);
     ss_pool_free(&d->pool, m->parts);
     ss_pool_free(&d->pool, m->mass);
     return rc;
 }
 
 /* ---- forward ---- */
-
-/* Work space of a call. */
-typedef struct {
-    float *l, *inverse;
-    double *total;
-    ss_cuda_unit_stats *stats; /* [n][heads], a result; NULL where nobody asks */
-} work;
 
 static void release(ss_device *d, work *w)
 {
@@ -128,8 +144,7 @@ static ss_code forward_strip(ss_device *d, const ss_cuda_strips *p, const ss_cud
 
     m.inverse = w->inverse;
     if (rc == SS_OK)
-        rc = w->stats ? watch_rows(d, p, s, &m, w->stats, w->total, e)
-                      : ss_cuda_run_rows(d, r->plain, r, &m, e);
+        rc = w->stats ? watch_rows(d, p, s, &m, w, e) : ss_cuda_run_rows(d, r->plain, r, &m, e);
     if (rc == SS_OK)
         rc = ss_cuda_strip_multiply(d, s, g, ss_cuda_of_logits(p, s, w->l),
                                     ss_cuda_of_keys(p, s, p->a->v->data), y, e);
@@ -154,7 +169,14 @@ static ss_code get_forward(ss_device *d, const ss_cuda_strips *p, work *w, ss_er
         return e->code;
     if (!a->stats)
         return SS_OK;
-    return ss_cuda_result(d, (size_t)n * sizeof *w->stats, take_stats, t, (void **)&w->stats, e);
+    const int64_t masses = 2 * n * a->frames;
+    ss_code rc =
+        ss_cuda_result(d, (size_t)n * sizeof *w->stats, take_stats, t, (void **)&w->stats, e);
+    if (rc == SS_OK && masses)
+        rc = ss_cuda_result(d, (size_t)masses * sizeof(float), take_frames,
+                            (ss_cuda_taker){.out = a->frame_mass, .n = masses, .m = p->T},
+                            (void **)&w->frames, e);
+    return rc;
 }
 
 ss_code ss_cuda_attention(ss_device *d, const ss_attention_args *a, ss_err *e)

@@ -81,6 +81,40 @@ KERNEL(softmax_sum)
         add_mass(a, unit, block * 32 + threadIdx.x % 32, (double *)shared, all);
 }
 
+// The probabilities of a row on the tokens of a frame; 0 where there is no such frame
+__device__ static float on_frame(const float *p, int64_t frame, int64_t frames, int64_t each)
+{
+    float sum = 0;
+
+    for (int64_t k = frame * each; frame >= 0 && frame < frames && k < (frame + 1) * each; k++)
+        sum += p[k];
+    return sum;
+}
+
+KERNEL(frame_mass)
+{
+    const int64_t F = a.frames, each = a.s.keys / F;
+
+    EACH(i, a.s.units * 2 * F)
+    {
+        const int64_t unit = i / (2 * F), f = i % F;
+        const bool of_keys = i / F % 2;
+        double sum = 0;
+
+        for (int64_t r = 0; r < a.s.rows; r++) {
+            const int64_t row = unit * a.s.rows + r, own = (a.t0 + r) / each;
+            const float *p = a.s.l + row * a.s.pitch;
+            float some = on_frame(p, of_keys ? f : own - f, F, each);
+
+            if (!of_keys && f > 0)
+                some += on_frame(p, own + f, F, each);
+            sum += some * (a.s.inverse ? a.s.inverse[row] : 1);
+        }
+        a.out[(unit / a.s.heads * a.s.all_heads + unit % a.s.heads) * 2 * F + i % (2 * F)] +=
+            (float)sum;
+    }
+}
+
 // ---- rows, a warp each ----
 
 __device__ static int64_t row_of_warp()

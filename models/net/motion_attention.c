@@ -221,6 +221,7 @@ static ss_tensor *attend(ss_ctx *c, const ss_motion_attention *a, const ss_tenso
     const ss_attention_opt opt = {
         .heads = a->heads,
         .frames = (int)(b.down * b.across),
+        .of_frames = (int)b.F,
         .scale = scale,
         .cosine = a->cosine,
         .logits = &a->inner.logits,
