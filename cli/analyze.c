@@ -243,6 +243,8 @@ static ss_code show_all(report *rep, ss_err *e)
         rc = show_tokens(rep, e);
     if (rc == SS_OK)
         rc = show_blobs(rep, e);
+    if (rc == SS_OK)
+        rc = cli_show_frames(&rep->out, rep->run, NULL, 0, rep->top, e);
     if (rc == SS_OK && !ss_run_is_text(rep->run) && !ss_run_is_vae(rep->run) &&
         (rc = ss_loss_table(rep->run, &t, e)) == SS_OK)
         rc = show_spread(rep, &t, e);

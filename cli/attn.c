@@ -51,6 +51,8 @@ static ss_code show_input(report *rep, ss_run *r, const ss_not_finite *bad, int 
     if (rc == SS_OK && (rc = ss_attn_shares_table(r, &a, rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
     if (rc == SS_OK && input == SS_ALL)
+        rc = cli_show_frames(&rep->out, r, rep->globs, rep->n_globs, rep->top, e);
+    if (rc == SS_OK && input == SS_ALL)
         rc = show_sentence(rep, &a, e);
     rep->finding |= a.n_bad > 0;
     ss_attn_release(&a);
@@ -116,7 +118,9 @@ const cli_command cmd_attn = {
     "Prints, for a run file: the entropy of every attention head over noise levels, divided by\n"
     "the logarithm of the number of keys; heads that collapsed, and those with a sink; and for\n"
     "each layer whether its logits are large, and whether that comes from large inputs of the\n"
-    "product q k or from an entropy that collapsed. Heads that are inf or NaN come first. Exit\n"
+    "product q k or from an entropy that collapsed. Of attention over the frames of a video also\n"
+    "the share on the own frame, those beside it, and reference frames, and how far it reaches.\n"
+    "Heads that are inf or NaN come first. Exit\n"
     "status 3: there are such heads.",
     options,
     CLI_JSON,

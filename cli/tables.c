@@ -1,6 +1,7 @@
 /* tables.c - see tables.h */
 #include "cli/tables.h"
 
+#include "analyze/one/frame_attention.h"
 #include "analyze/training/mechanism.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -191,6 +192,19 @@ ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_
     if (rc == SS_OK && out->json &&
         (rc = ss_structure_table(r->structure, r->n_structure, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
+    return rc;
+}
+
+ss_code cli_show_frames(cli_tables *out, ss_run *r, const char *const *globs, int n_globs, int top,
+                        ss_err *e)
+{
+    ss_frame_attention a;
+    ss_table t;
+    ss_code rc = ss_frame_attention_find(r, globs, n_globs, SS_ALL, &a, e);
+
+    if (rc == SS_OK && a.n && (rc = ss_frame_attention_table(r, &a, top, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    ss_frame_attention_release(&a);
     return rc;
 }
 

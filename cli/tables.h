@@ -45,6 +45,11 @@ ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *
 ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_asked *asked,
                            ss_err *e);
 
+/* Shows how attention over frames spreads over them, of layers that match the globs (none: all);
+ * nothing if the run has no such layers. */
+ss_code cli_show_frames(cli_tables *out, ss_run *r, const char *const *globs, int n_globs, int top,
+                        ss_err *e);
+
 /* Ends the output: prints the JSON object unless rc is an error; returns rc, or its own failure.
  * {0} is fine. */
 ss_code cli_show_end(cli_tables *out, ss_code rc, ss_err *e);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/str.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -87,6 +88,31 @@ static ss_code load(const char *from, const ss_network *net, int needed, int sam
     return SS_OK;
 }
 
+/* Lists the reference frames of all samples; the mask is the last channel. */
+static ss_code list_references(ss_concat_channels *k, ss_err *e)
+{
+    ss_str out = {0};
+    const int64_t all = ss_sample_pixels(k->picture), frames = k->picture.frames;
+    const int64_t extra = k->values.rank ? k->values.dim[1] : 0, each = frames ? all / frames : 0;
+
+    for (int64_t f = 0; extra && f < frames; f++) {
+        bool in_all = true;
+
+        for (int64_t n = 0; n < k->values.dim[0]; n++) {
+            const float *mask = k->values.values + ((n + 1) * extra - 1) * all + f * each;
+            double sum = 0;
+
+            for (int64_t i = 0; i < each; i++)
+                sum += mask[i];
+            in_all = in_all && sum > 0.5 * (double)each;
+        }
+        if (in_all)
+            ss_str_addf(&out, "%s%lld", out.len ? "," : "", (long long)f);
+    }
+    k->references = ss_str_detach(&out);
+    return k->references ? SS_OK : ss_no_memory(e, "concat");
+}
+
 ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uint64_t seed,
                        ss_concat_channels *k, ss_err *e)
 {
@@ -113,16 +139,19 @@ ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uin
         rc = load(from, net, needed, samples, &k->values, e);
     else if (needed)
         rc = make_zeros(net, needed, &k->values, e);
-    if (rc != SS_OK)
-        ss_concat_release(k);
     k->picture = ss_sample_with_channels(
         net->size, net->size.channels - (k->values.rank ? (int)k->values.dim[1] : 0));
+    if (rc == SS_OK && needs->reference_channels)
+        rc = list_references(k, e);
+    if (rc != SS_OK)
+        ss_concat_release(k);
     return rc;
 }
 
 void ss_concat_release(ss_concat_channels *k)
 {
     ss_array_release(&k->values);
+    ss_free(k->references);
     *k = (ss_concat_channels){0};
 }
 

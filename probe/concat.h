@@ -17,6 +17,8 @@
 typedef struct {
     ss_array values; /* [N][C][H][W] or [N][C][F][H][W], N = 1 for all samples; rank 0: none */
     ss_sample_size picture; /* the network's size without these channels */
+    char *references; /* of a network that takes reference frames: those that all samples have,
+                         "0,7", whose mask is more than 0.5 on average; else NULL */
 } ss_concat_channels;
 
 /* Loads the channels. from: FILE#NAME of a tensor of the shape of `values`, SS_CONCAT_NOISE, or

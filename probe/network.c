@@ -275,6 +275,7 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
     spec->family = about->family;
     spec->component = about->component;
     spec->role = ss_role_name(about->role);
+    spec->trained_frames = about->role == SS_DENOISER ? (int)about->net.sample_frames : 0;
     spec->ignored_tensors = about->ignored;
     spec->weight_notes = about->weight_notes;
     spec->model_sha256 = k->sha256;

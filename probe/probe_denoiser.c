@@ -289,6 +289,7 @@ static void describe(const ss_probing *p, ss_run_spec *spec)
     const ss_plan *plan = &p->plan;
 
     spec->x = ss_sample_shape(plan->net.size);
+    spec->reference_frames = plan->concat.references;
     spec->loss = plan->has_loss && plan->net.out_channels >= plan->picture.channels;
     spec->n_radii = ss_spectrum_rings(plan->picture.height, plan->picture.width);
     if (plan->net.out_channels >= plan->picture.channels && plan->knows_schedule)

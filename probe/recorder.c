@@ -22,6 +22,7 @@ struct ss_recorder {
 
     ss_run_module *modules;
     ss_run_layer *layers;
+    int64_t *layer_frames; /* [n_layers], as in ss_run_spec */
     ss_run_channels *channels;
     ss_run_dump *dumps;
     int n_modules, n_layers, n_channels, n_dumps, n_entered;
@@ -176,6 +177,7 @@ static void see_attention(void *self, ss_ctx *c, const ss_module *m, const ss_at
     if (ss_ctx_shapes_only(c)) {
         if (s->layer < 0) {
             s->layer = r->n_layers;
+            r->layer_frames[r->n_layers] = st ? st->frames : 0;
             r->layers[r->n_layers++] = (ss_run_layer){m->path, heads, keys};
         }
         return;
@@ -241,9 +243,10 @@ ss_code ss_recorder_new(const ss_recorder_options *opt, ss_recorder **out, ss_er
     r->slots = ss_calloc(n, sizeof *r->slots);
     r->modules = ss_calloc(n, sizeof *r->modules);
     r->layers = ss_calloc(n, sizeof *r->layers);
+    r->layer_frames = ss_calloc(n, sizeof *r->layer_frames);
     r->channels = ss_calloc(n, sizeof *r->channels);
     r->dumps = ss_calloc(n, sizeof *r->dumps);
-    if (!r->slots || !r->modules || !r->layers || !r->channels || !r->dumps) {
+    if (!r->slots || !r->modules || !r->layers || !r->layer_frames || !r->channels || !r->dumps) {
         ss_recorder_free(r);
         return ss_no_memory(e, "recording");
     }
@@ -260,6 +263,7 @@ void ss_recorder_free(ss_recorder *r)
     ss_free(r->slots);
     ss_free(r->modules);
     ss_free(r->layers);
+    ss_free(r->layer_frames);
     ss_free(r->channels);
     ss_free(r->dumps);
     ss_free(r);
@@ -321,6 +325,7 @@ void ss_recorder_spec(ss_recorder *r, ss_run_spec *spec)
     spec->n_modules = r->n_modules;
     spec->layers = r->layers;
     spec->n_layers = r->n_layers;
+    spec->layer_frames = r->layer_frames;
     spec->channels = r->channels;
     spec->n_channels = r->n_channels;
     spec->histogram = r->opt.histogram;

@@ -114,6 +114,8 @@ static ss_code find_attention(ss_analysis *x, ss_err *e)
     if ((rc = ss_attn_find(x->run, &x->bad, NULL, 0, SS_ALL, &x->attention, e)) != SS_OK)
         return rc == SS_FORMAT ? SS_OK : rc; /* layers are named, and nothing is known of them */
     x->has_attention = x->attention.n_heads > 0;
+    if ((rc = ss_frame_attention_find(x->run, NULL, 0, SS_ALL, &x->frames, e)) != SS_OK)
+        return rc;
     if (!(x->attention_sentence = ss_attn_sentence(&x->attention)))
         rc = ss_no_memory(e, x->run->path);
     return rc;
@@ -209,6 +211,7 @@ void ss_analysis_release(ss_analysis *x)
     ss_weights_release(&x->weights);
     ss_attn_release(&x->attention);
     ss_free(x->attention_sentence);
+    ss_frame_attention_release(&x->frames);
     ss_blobs_release(&x->blobs);
     ss_channels_release(&x->channels);
     ss_tokens_release(&x->tokens);

@@ -5,6 +5,7 @@
 #include "analyze/one/attention.h"
 #include "analyze/one/blobs.h"
 #include "analyze/one/channels.h"
+#include "analyze/one/frame_attention.h"
 #include "analyze/one/growth.h"
 #include "analyze/one/headroom.h"
 #include "analyze/one/health.h"
@@ -40,9 +41,10 @@ typedef struct {
     bool has_attention;
     ss_attn attention;
     char *attention_sentence;
-    ss_blobs blobs;       /* of dumped modules; n is 0 without */
-    ss_channels channels; /* n_sites is 0 without */
-    ss_tokens tokens;     /* of dumped modules; n_modules is 0 without */
+    ss_frame_attention frames; /* of networks for videos; n 0 of others */
+    ss_blobs blobs;            /* of dumped modules; n is 0 without */
+    ss_channels channels;      /* n_sites is 0 without */
+    ss_tokens tokens;          /* of dumped modules; n_modules is 0 without */
     bool has_spectra;
     ss_spectra spectra;
     double *loss; /* [n_inputs][n_sigmas], NULL: none */

@@ -135,6 +135,11 @@ void ss_run_put_attention(ss_run_column *col, int layer, int head, int input, in
 #define X(name) ((float *)*stat++)[at] = s->name;
     SS_ATTENTION_STATS(X)
 #undef X
+    for (int k = 0; k < 2 && l->at.frames >= 0 && s->frames; k++) {
+        assert(s->frames <= l->n_frames);
+        memcpy((float *)col->data[l->at.frames + k] + at * l->n_frames,
+               s->frame_mass + k * s->frames, (size_t)s->frames * sizeof *s->frame_mass);
+    }
 }
 
 /* Finds where a sample begins in the buffer of a set [input][sigma][sample, ...], and its values

@@ -14,6 +14,8 @@
  *                      component (folder of the network in its pipeline, "vae"; "" if it is alone)
  *                      and role ("denoiser", "vae", "text"), both since 1.4,
  *                      weight_notes (what was done to the others, as prefixes removed),
+ *                      of networks for videos, since 1.5, trained_frames (i32: how many it was
+ *                      trained on) and reference_frames ("0,7": those that were given; "" if none),
  *                      threads (i32), seed (u64), complete (i32: 0 or 1)
  *   /axes/module       [module] text, paths in the order in which modules are entered; the
  *                      whole model, whose path is "", is called "(model)"
@@ -39,6 +41,12 @@
  *   /attention/NAME    [layer, head, input, sigma, sample] f32, entropy entropy_min max_logit
  *                      sink; NaN beyond the heads of a layer, and if a head's logits are not
  *                      finite. /attention/keys, /attention/heads [layer] i64
+ *   /attention/frame_mass      [layer, head, input, sigma, sample, distance] f32, since 1.5: of
+ *                      layers whose keys are the tokens of a video's frames, the share of all
+ *                      attention at a distance of 0, 1, 2... frames; NaN for others
+ *   /attention/key_frame_mass  [layer, head, input, sigma, sample, frame] f32, on each frame
+ *                      (base/stats.h has both). /attention/frames [layer] i64, how many; 0: keys
+ *                      are no frames. Without such layers none of the three
  *   /weights/NAME      [parameter] f32, absmax rms, of the finite values; NaN if there are none.
  *                      /weights/nonfinite [parameter] u64, how many values are inf or NaN
  *   /structure/NAME    [line] text, what lets the network's activations grow, one row for each kind
@@ -119,11 +127,13 @@
 
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
-    SS_RUN_MINOR = 4, /* grows with each addition: 2 has pictures, heads, weights/nonfinite, and
-                       * plans of plan_list.h; 3 has the structure, 4 component and role */
+    SS_RUN_MINOR = 5, /* grows with each addition: 2 has pictures, heads, weights/nonfinite, and
+                       * plans of plan_list.h; 3 has the structure, 4 component and role, 5
+                       * attention by frame */
     SS_RUN_FILL_MAX = 64 << 20,
     SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
-    SS_RUN_MAX_SETS = 4000          /* HDF5 keeps an axis's users in 64 KiB */
+    SS_RUN_MAX_FRAMES = 4096,
+    SS_RUN_MAX_SETS = 4000 /* HDF5 keeps an axis's users in 64 KiB */
 };
 
 typedef struct {
@@ -194,6 +204,10 @@ typedef struct {
     int n_samples;
     const ss_run_layer *layers;
     int n_layers;
+    const int64_t *layer_frames;  /* [n_layers] frames that keys are tokens of, 0: they are not;
+                                     NULL: none are */
+    int trained_frames;           /* of a network for videos, else 0 */
+    const char *reference_frames; /* "0,7", or NULL */
     const ss_run_parameter *parameters;
     int n_parameters;
 

@@ -244,6 +244,18 @@ static void add_attention_sets(struct maker *m, const ss_run_spec *spec, int inp
 #define X(name) add_set(m, "/attention", #name, SS_SET_F32, true, row);
     SS_ATTENTION_STATS(X)
 #undef X
+    for (int i = 0; spec->layer_frames && i < spec->n_layers; i++) {
+        if (spec->layer_frames[i] > l->n_frames)
+            l->n_frames = (int)spec->layer_frames[i];
+    }
+    if (!l->n_frames)
+        return;
+    const int distance =
+        add_axis(m, "distance", (ss_run_axis){.n = l->n_frames, .kind = SS_AXIS_COUNT});
+    int by_frame[] = {l->axis_layer, head, input, l->axis_sigma, sample, distance, -1};
+    l->at.frames = add_set(m, "/attention", "frame_mass", SS_SET_F32, true, by_frame);
+    by_frame[5] = size_axis(m, "frame", l->n_frames);
+    add_set(m, "/attention", "key_frame_mass", SS_SET_F32, true, by_frame);
 }
 
 static int add_picture_set(struct maker *m, const char *group, const char *name,
@@ -409,6 +421,10 @@ static ss_code check_spec(const ss_run_spec *spec, ss_err *e)
     for (int i = 0; i < spec->n_layers; i++) {
         if (spec->layers[i].heads < 1)
             return ss_fail(e, SS_USAGE, "attention layer %s has no heads", spec->layers[i].path);
+        if (spec->layer_frames &&
+            (spec->layer_frames[i] < 0 || spec->layer_frames[i] > SS_RUN_MAX_FRAMES))
+            return ss_fail(e, SS_UNSUPPORTED, "attention layer %s has %lld frames",
+                           spec->layers[i].path, (long long)spec->layer_frames[i]);
     }
     for (int i = 0; i < spec->n_channels; i++) {
         if (spec->channels[i].channels < 1)

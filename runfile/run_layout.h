@@ -54,6 +54,7 @@ typedef struct {
     X(nonfinite) \
     X(hist) \
     X(attention) /* SS_N_ATTENTION */ \
+    X(frames)    /* frame_mass and key_frame_mass */ \
     X(x) \
     X(psd) \
     X(denoised) \
@@ -87,7 +88,8 @@ typedef struct {
     ss_run_set *sets;
     size_t n_axes, n_sets, cap_axes, cap_sets;
     ss_run_set_index at;
-    int n_modules, n_inputs, n_sigmas, n_samples, n_layers, n_heads, n_radii, n_channels, n_dumps;
+    int n_modules, n_inputs, n_sigmas, n_samples, n_layers, n_heads, n_frames, n_radii, n_channels,
+        n_dumps;
     uint64_t done_offset;                                                /* of /axes/done */
     int axis_module, axis_input, axis_sigma, axis_layer, axis_parameter; /* or -1 */
     int axis_line; /* of the structure, or -1 */

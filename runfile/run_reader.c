@@ -82,7 +82,7 @@ static ss_code read_inner(ss_run *r, ss_err *e)
 
 static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
 {
-    int64_t complete = 1, threads = 0, seed = 0;
+    int64_t complete = 1, threads = 0, seed = 0, trained = 0;
     struct {
         const char *name;
         char **to;
@@ -103,6 +103,7 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         {"component", &r->component},
         {"role", &r->role},
         {"weight_notes", &r->weight_notes},
+        {"reference_frames", &r->reference_frames},
     };
     ss_code rc = check_version(r, file, e);
 
@@ -117,9 +118,11 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         read_code(r);
     if (rc == SS_OK && ((rc = ss_h5_read_i64(file, "complete", &complete, e)) != SS_OK ||
                         (rc = ss_h5_read_i64(file, "threads", &threads, e)) != SS_OK ||
-                        (rc = ss_h5_read_i64(file, "seed", &seed, e)) != SS_OK))
+                        (rc = ss_h5_read_i64(file, "seed", &seed, e)) != SS_OK ||
+                        (rc = ss_h5_read_i64(file, "trained_frames", &trained, e)) != SS_OK))
         ss_fail_prefix(e, "%s", r->path);
     r->complete = complete != 0;
+    r->trained_frames = trained > 0 && trained <= SS_RUN_MAX_FRAMES ? (int)trained : 0;
     r->threads = threads >= 0 && threads <= INT_MAX ? (int)threads : 0;
     r->seed = (uint64_t)seed;
     r->has_seed = H5Aexists(file, "seed") > 0;
@@ -247,7 +250,7 @@ static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
 
 static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
 {
-    int64_t samples = 0, heads = 0, layers, radii = 0, bins = 0, pictures;
+    int64_t samples = 0, heads = 0, layers, radii = 0, bins = 0, pictures, distances = 0;
     double *values = NULL;
     bool absent;
     ss_code rc = read_numbers(r, file, "/axes/sample", H5T_NATIVE_DOUBLE, sizeof(double),
@@ -260,6 +263,11 @@ static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
     if (rc == SS_OK)
         rc = read_numbers(r, file, "/axes/head", H5T_NATIVE_DOUBLE, sizeof(double),
                           (void **)&values, &heads, e);
+    ss_free(values);
+    values = NULL;
+    if (rc == SS_OK)
+        rc = read_numbers(r, file, "/axes/distance", H5T_NATIVE_DOUBLE, sizeof(double),
+                          (void **)&values, &distances, e);
     ss_free(values);
     if (rc != SS_OK ||
         (rc = read_numbers(r, file, "/axes/radius", H5T_NATIVE_DOUBLE, sizeof(double),
@@ -281,6 +289,7 @@ static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
     r->cache->no_head = heads == 0;
     r->n_layers = (int)layers;
     r->n_heads = heads ? (int)heads : layers > 0;
+    r->n_frames = layers ? (int)distances : 0;
     r->n_radii = (int)radii;
     r->n_bins = (int)bins;
     return SS_OK;
@@ -333,18 +342,19 @@ static ss_code read_structure(ss_run *r, hid_t file, ss_err *e)
  * later. */
 static ss_code check_sizes(const ss_run *r, ss_err *e)
 {
-    const int64_t sets[][5] = {
-        {r->n_modules, r->n_ports, r->n_inputs, r->n_sigmas, r->n_samples},
-        {r->n_layers, r->n_heads, r->n_inputs, r->n_sigmas, r->n_samples},
-        {r->n_radii, 1, r->n_inputs, r->n_sigmas, r->n_samples},
-        {r->n_parameters, 1, 1, r->n_sigmas, 1},
-        {r->n_bins, 1, 1, r->n_sigmas, 1},
+    const int64_t frames = r->n_frames > 1 ? r->n_frames : 1;
+    const int64_t sets[][6] = {
+        {r->n_modules, r->n_ports, r->n_inputs, r->n_sigmas, r->n_samples, 1},
+        {r->n_layers, r->n_heads, r->n_inputs, r->n_sigmas, r->n_samples, frames},
+        {r->n_radii, 1, r->n_inputs, r->n_sigmas, r->n_samples, 1},
+        {r->n_parameters, 1, 1, r->n_sigmas, 1, 1},
+        {r->n_bins, 1, 1, r->n_sigmas, 1, 1},
     };
 
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         int64_t n = 1;
 
-        for (int k = 0; k < 5; k++) {
+        for (int k = 0; k < 6; k++) {
             if (__builtin_mul_overflow(n, sets[i][k], &n) || n > SS_RUN_MAX_VALUES)
                 return ss_fail(e, SS_UNSUPPORTED, "%s: its axes span too many values", r->path);
         }
@@ -462,7 +472,7 @@ void ss_run_close(ss_run *r)
         r->kinds,        r->blocks,     r->sigmas,    r->timesteps,      r->done,
         r->layers,       r->parameters, r->radii,     r->steps,          r->bins,
         r->pictures,     r->schedule,   r->inner,     r->module_weights, r->ignored_tensors,
-        r->component,    r->role,       r->structure, r->weight_notes,
+        r->component,    r->role,       r->structure, r->weight_notes,   r->reference_frames,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)

@@ -63,7 +63,10 @@ typedef struct ss_run {
     float *timesteps;      /* [sigma], NULL: none */
     uint8_t *done;         /* [sigma] */
     int n_done;
-    int n_layers, n_heads; /* 0: no attention */
+    int n_layers, n_heads;  /* 0: no attention */
+    int n_frames;           /* of attention over frames, the most of a layer; 0: there is none */
+    int trained_frames;     /* of a network for videos, where the file says it; else 0 */
+    char *reference_frames; /* "0,7", or "" */
     char **layers;
     int64_t n_parameters; /* 0: none */
     char **parameters;
@@ -91,6 +94,7 @@ ss_code ss_run_set_code(ss_run *r, const char *as, const char *attention, ss_err
  *   stat       [module][port][input][sigma][sample], names of base/stats.h
  *   nonfinite  the same, counts
  *   attention  [layer][head][input][sigma][sample], names of base/stats.h
+ *   frame_mass [layer][head][input][sigma][sample][n_frames] by distance, or of_keys: on each frame
  *   weights    [parameter], "absmax" or "rms"; weights_nonfinite: counts
  *   loss       [input][sigma][sample]
  *   psd        [input][sigma][sample][radius]
@@ -103,6 +107,9 @@ ss_code ss_run_attention(ss_run *r, const char *name, const float **x, ss_err *e
 ss_code ss_run_attention_keys(ss_run *r, const float **keys, ss_err *e); /* [layer] */
 /* [layer] how many heads each has; NULL in files before layout version 1.2 or of other programs. */
 ss_code ss_run_attention_heads(ss_run *r, const float **heads, ss_err *e);
+/* [layer] how many frames its keys are tokens of, 0: none; NULL where n_frames is 0. */
+ss_code ss_run_attention_frames(ss_run *r, const float **frames, ss_err *e);
+ss_code ss_run_frame_mass(ss_run *r, bool of_keys, const float **x, ss_err *e);
 ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e);
 /* [module] largest |x| of its own parameters, NaN if it has none; *x = NULL if the file has no
  * weights. */

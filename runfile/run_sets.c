@@ -222,6 +222,27 @@ ss_code ss_run_attention_heads(ss_run *r, const float **heads, ss_err *e)
                        : SS_OK;
 }
 
+ss_code ss_run_attention_frames(ss_run *r, const float **frames, ss_err *e)
+{
+    const want w[] = {whole(r->n_layers, false)};
+
+    *frames = NULL;
+    return r->n_frames ? cached(r, "/attention/frames", w, 1, -1, true, (const void **)frames, e)
+                       : SS_OK;
+}
+
+ss_code ss_run_frame_mass(ss_run *r, bool of_keys, const float **x, ss_err *e)
+{
+    const ss_run_cache *c = r->cache;
+    const want w[] = {whole(r->n_layers, false),         whole(r->n_heads, c->no_head),
+                      whole(r->n_inputs, c->no_input),   whole(r->n_sigmas, false),
+                      whole(r->n_samples, c->no_sample), whole(r->n_frames, false)};
+    const char *name = of_keys ? "/attention/key_frame_mass" : "/attention/frame_mass";
+
+    *x = NULL;
+    return r->n_frames ? cached(r, name, w, 6, 3, true, (const void **)x, e) : SS_OK;
+}
+
 ss_code ss_run_weights(ss_run *r, const char *name, const float **x, ss_err *e)
 {
     const want w[] = {whole(r->n_parameters, false)};

@@ -81,6 +81,10 @@ static void put_attributes(struct build *b)
     put_text(b, "component", s->component);
     put_text(b, "role", s->role ? s->role : SS_RUN_DENOISER);
     put_text(b, "weight_notes", s->weight_notes);
+    if (s->trained_frames) {
+        put_text(b, "reference_frames", s->reference_frames);
+        put_attribute(b, "trained_frames", H5T_STD_I32LE, H5T_NATIVE_INT, &s->trained_frames);
+    }
     put_attribute(b, "threads", H5T_STD_I32LE, H5T_NATIVE_INT, &s->threads);
     put_attribute(b, "seed", H5T_STD_U64LE, H5T_NATIVE_UINT64, &s->seed);
     put_attribute(b, "complete", H5T_STD_I32LE, H5T_NATIVE_INT, &(int){0});
@@ -304,6 +308,9 @@ static void put_known(struct build *b)
         for (int i = 0; i < s->n_layers; i++)
             keys[i] = s->layers[i].heads;
         put_along(b, "/attention", "heads", l->axis_layer, H5T_STD_I64LE, H5T_NATIVE_INT64, keys);
+        if (l->n_frames)
+            put_along(b, "/attention", "frames", l->axis_layer, H5T_STD_I64LE, H5T_NATIVE_INT64,
+                      s->layer_frames);
     }
     if (s->n_parameters) {
         float *values = room;

@@ -161,9 +161,12 @@ static inline ss_code syn_fill(ss_run_column *col, int s, ss_err *e)
             ss_run_put_loss(col, i, n, syn_value(32, i, s, n, 0, 0));
             for (int l = 0; l < 2; l++)
                 for (int h = 0; h < syn_layers[l].heads; h++) {
-                    ss_attention_stats a = {
-                        syn_value(20, l, h, i, s, n), syn_value(21, l, h, i, s, n),
-                        syn_value(22, l, h, i, s, n), syn_value(23, l, h, i, s, n)};
+                    ss_attention_stats a = {syn_value(20, l, h, i, s, n),
+                                            syn_value(21, l, h, i, s, n),
+                                            syn_value(22, l, h, i, s, n),
+                                            syn_value(23, l, h, i, s, n),
+                                            0,
+                                            NULL};
                     ss_run_put_attention(col, l, h, i, n, &a);
                 }
             for (int c = 0; c < 7; c++) {

@@ -416,7 +416,7 @@ static void write_attention(int component, const char *path)
     const ss_run_layer layer = {"encoder.attn", 1, 4};
     const bool text = component == CS_TEXT;
     const ss_stats st = cs_stats(5);
-    const ss_attention_stats head = {0.5f, 0.5f, 2, 0.5f};
+    const ss_attention_stats head = {0.5f, 0.5f, 2, 0.5f, 0, NULL};
     ss_run_writer *w;
     ss_run_column *col;
     ss_err e = {0};

@@ -154,7 +154,7 @@ static ss_run *make_run(const char *path, const char *precision, const bad_place
                 }
             }
             ss_run_put_attention(col, 0, 0, 0, n,
-                                 &(ss_attention_stats){1, 1, s ? 300.0f : 30.0f, 0.3f});
+                                 &(ss_attention_stats){1, 1, s ? 300.0f : 30.0f, 0.3f, 0, NULL});
         }
         assert_int_equal(ss_run_submit(w, col, &e), SS_OK);
     }

@@ -13,10 +13,10 @@
  * scale q.k would not be.
  *
  * Launches of a strip: min(samples, heads) for each product, and 1 for the rows; 1 more with
- * statistics, 1 with those by frame, and 1 with rounded numerators. SD 1.5's attention of 4096 tokens, 8 heads, is 2
- * strips: 6 launches, 8 with statistics. Bytes of a logit: 4 written and 4 read by the products, 8
- * by the rows, 0.5 more with statistics; 2.1 GB or 0.5 ms there on 4.3 TB/s, beside 0.32 ms of
- * multiplications in f32.
+ * statistics, 1 with those by frame, and 1 with rounded numerators. SD 1.5's attention of 4096
+ * tokens, 8 heads, is 2 strips: 6 launches, 8 with statistics. Bytes of a logit: 4 written and 4
+ * read by the products, 8 by the rows, 0.5 more with statistics; 2.1 GB or 0.5 ms there on 4.3
+ * TB/s, beside 0.32 ms of multiplications in f32.
  *
  * One kernel for all, as FlashAttention, would spare those bytes, but multiply on the f32 units
  * with operands from shared memory, where cuBLAS is tuned for each card; and rounded probabilities,
@@ -110,7 +110,7 @@ static ss_code watch_rows(ss_device *d, const ss_cuda_strips *p, const ss_cuda_s
         rc = SS_LAUNCH(d, e, softmax_sum, ((ss_cuda_grid_size){.x = blocks}), .s = *m,
                        .total = w->total, .first = s->t0 == 0, .last = s->t0 + s->rows == p->T);
     if (rc == SS_OK && w->frames)
-        rc = SS_LAUNCH(d, e, frame_mass, 
+        rc = SS_LAUNCH(d, e, frame_mass,
                        ss_cuda_grid(d, 2 * m->units * p->a->frames, SS_THREADS_frame_mass), .s = *m,
                        .out = w->frames + 2 * p->a->frames * (s->n0 * p->a->heads + s->h0),
                        .frames = p->a->frames, .t0 = s->t0);

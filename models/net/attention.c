@@ -28,7 +28,7 @@ struct ss_attention_layer {
     ss_factor factor; /* scales the branch before it is added to the residual */
     ss_attention_inner inner;
     ss_module residual_sum; /* inner value; path NULL: there is none */
-    bool residual, upcast;
+    bool residual, upcast, over_frames;
     float out_scale;
 };
 
@@ -103,6 +103,7 @@ ss_attention_layer *ss_attention_layer_new(ss_net *n, const ss_module *parent, c
             ss_group_norm_layer_new(n, &a->m, "group_norm", s->channels, s->groups, s->eps);
     new_projections(n, a, s);
     a->upcast = s->upcast;
+    a->over_frames = s->over_frames;
     ss_attention_inner_new(n, &a->inner, &a->m, s->upcast ? SS_LOGITS_UPCAST : SS_LOGITS_AS_CODED);
     if (s->residual && s->out_scale != 1 && !a->magnitude)
         ss_net_inner(n, &a->residual_sum, &a->m, SS_INNER_SUM, "residual_sum");
@@ -244,6 +245,7 @@ ss_tensor *ss_attention_layer_run(ss_ctx *c, const ss_attention_layer *a, const 
     const ss_attention_opt opt = {
         .heads = a->heads,
         .frames = (int)R,
+        .of_frames = a->over_frames && !context ? (int)T : 0,
         .scale = a->scale,
         .cosine = a->cosine,
         .stored = a->upcast ? SS_LOGITS_UPCAST : SS_LOGITS_AS_CODED,

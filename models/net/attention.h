@@ -24,8 +24,10 @@ typedef struct {
     float eps;                /* epsilon of that norm */
     ss_norm_cross norm_cross; /* norm of the context, in the added form */
     bool residual;
-    float out_scale; /* the sum with the residual is divided by it */
-    bool upcast;     /* logits and softmax stay in fp32 whatever code is emulated */
+    float out_scale;  /* the sum with the residual is divided by it */
+    bool upcast;      /* logits and softmax stay in fp32 whatever code is emulated */
+    bool over_frames; /* tokens are frames of a video; where x attends to itself, mass by frame is
+                         among the statistics */
 } ss_attention_spec;
 
 typedef struct ss_attention_layer ss_attention_layer;

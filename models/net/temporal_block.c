@@ -23,7 +23,8 @@ ss_temporal_block *ss_temporal_block_new(ss_net *n, const ss_module *parent, int
                                          int head, int context)
 {
     const int width = heads * head;
-    ss_attention_spec attention = {.channels = width, .heads = heads, .head = head, .out_scale = 1};
+    ss_attention_spec attention = {
+        .channels = width, .heads = heads, .head = head, .out_scale = 1, .over_frames = true};
     ss_temporal_block *b = ss_net_alloc(n, sizeof *b);
 
     if (!b)

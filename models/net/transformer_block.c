@@ -30,8 +30,12 @@ ss_transformer_block *ss_transformer_block_new(ss_net *n, const ss_module *paren
                                                const ss_transformer_block_spec *s)
 {
     const int width = s->heads * s->head;
-    ss_attention_spec attention = {
-        .channels = width, .heads = s->heads, .head = s->head, .out_scale = 1, .upcast = s->upcast};
+    ss_attention_spec attention = {.channels = width,
+                                   .heads = s->heads,
+                                   .head = s->head,
+                                   .out_scale = 1,
+                                   .upcast = s->upcast,
+                                   .over_frames = s->over_frames};
     ss_transformer_block *b = ss_net_alloc(n, sizeof *b);
 
     if (!b)

@@ -12,6 +12,7 @@ typedef struct {
     bool double_self; /* the second looks at the stream, as the first */
     int positions;    /* tokens of a row know their place by sinusoids, up to so many; 0: not */
     bool upcast;      /* attention.h */
+    bool over_frames; /* the tokens of a row are frames: so attention.h */
 } ss_transformer_block_spec;
 
 typedef struct ss_transformer_block ss_transformer_block;

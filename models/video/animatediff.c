@@ -24,8 +24,11 @@ static void *make(ss_net *n, const ss_module *parent, int index, const ss_motion
 {
     const ss_animatediff_options *o = s->options;
     const int width = s->heads * s->head;
-    const ss_transformer_block_spec block = {
-        .heads = s->heads, .head = s->head, .double_self = true, .positions = o->max_frames};
+    const ss_transformer_block_spec block = {.heads = s->heads,
+                                             .head = s->head,
+                                             .double_self = true,
+                                             .positions = o->max_frames,
+                                             .over_frames = true};
     animatediff *l = ss_net_alloc(n, sizeof *l);
 
     if (!l)

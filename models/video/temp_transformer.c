@@ -23,7 +23,7 @@ static void *make(ss_net *n, const ss_module *parent, int index, const ss_motion
 {
     const int width = s->heads * s->head;
     const ss_transformer_block_spec block = {
-        .heads = s->heads, .head = s->head, .double_self = true};
+        .heads = s->heads, .head = s->head, .double_self = true, .over_frames = true};
     temp_transformer *t = ss_net_alloc(n, sizeof *t);
 
     if (!t)

@@ -84,6 +84,100 @@ static ss_code heat(ss_page *page, const ss_analysis *x, ss_err *e)
                           alt, caption, e);
 }
 
+/* Layers that the figure of distances shows: at most MAX_LINES, evenly spread. Returns how many. */
+static int shown_layers(const ss_frame_attention *a, int *layers)
+{
+    enum { MAX_LINES = 8 };
+    int n = 0, shown;
+
+    for (int i = 0; i < a->n; i++)
+        n += i == 0 || a->heads[i].layer != a->heads[i - 1].layer;
+    shown = n < MAX_LINES ? n : MAX_LINES;
+    for (int i = 0, k = 0, seen = -1; i < a->n && k < shown; i++) {
+        seen += i == 0 || a->heads[i].layer != a->heads[i - 1].layer;
+        if ((k == 0 || layers[k - 1] != a->heads[i].layer) &&
+            seen == (shown == 1 ? 0 : k * (n - 1) / (shown - 1)))
+            layers[k++] = a->heads[i].layer;
+    }
+    return shown;
+}
+
+/* The mean mass of a layer's heads at a distance, over that of an even spread. */
+static double over_even(const ss_frame_attention *a, int layer, int distance)
+{
+    double sum = 0;
+    int n = 0;
+
+    for (int i = 0; i < a->n; i++) {
+        if (a->heads[i].layer != layer || distance >= a->heads[i].frames)
+            continue;
+        sum += a->mass[(size_t)i * (size_t)a->most_frames + (size_t)distance] /
+               ss_even_mass(a->heads[i].frames, distance);
+        n++;
+    }
+    return n ? sum / n : NAN;
+}
+
+/* Attention over frames: mass against distance, within and beyond the trained number. */
+static ss_code distances(ss_page *page, const ss_analysis *x, ss_err *e)
+{
+    const ss_frame_attention *a = &x->frames;
+    int layers[8];
+    const int n = shown_layers(a, layers);
+    const bool beyond = a->trained && a->trained < a->most_frames;
+    ss_plot p = {0};
+    char alt[200], caption[300];
+
+    if (a->most_frames < 2)
+        return SS_OK;
+    ss_plot_add(&p, "$d << EOD\n");
+    for (int d = 0; d < a->most_frames; d++) {
+        ss_plot_addf(&p, "%d", d);
+        for (int i = 0; i < n; i++) {
+            ss_plot_add(&p, " ");
+            ss_plot_number(&p, over_even(a, layers[i], d));
+        }
+        ss_plot_add(&p, "\n");
+    }
+    ss_plot_addf(&p,
+                 "EOD\nset xlabel 'distance in frames'\nset ylabel 'share, over an even one'\n"
+                 "set xrange [0:%d]\nset yrange [0:*]\nset key outside right top\n",
+                 a->most_frames - 1);
+    if (beyond)
+        ss_plot_addf(&p, "set arrow from %g, graph 0 to %g, graph 1 nohead lt %d\n",
+                     a->trained - 0.5, a->trained - 0.5, SS_PLOT_LIMIT);
+    ss_plot_add(&p, "plot ");
+    for (int i = 0; i < n; i++) {
+        ss_plot_addf(&p, "%s$d using 1:%d with linespoints lt %d pt 7 ps 0.5 title ", i ? ", " : "",
+                     i + 2, i + 1);
+        ss_plot_label(&p, x->run->layers[layers[i]]);
+    }
+    ss_plot_addf(&p, ", 1 with lines lt %d title 'even'\n", SS_PLOT_MUTED);
+    snprintf(alt, sizeof alt, "Attention over frames against distance: %d layers, %d frames.", n,
+             a->most_frames);
+    snprintf(caption, sizeof caption,
+             "Attention at each distance between frames over that of an even spread, mean over "
+             "heads: 1 looks at all frames alike.%s",
+             beyond ? " Distances right of the line do not occur in the trained number of frames."
+                    : "");
+    return ss_page_figure(page, &p, "attention-frames", SS_PAGE_WIDTH, 380, alt, caption, e);
+}
+
+/* Writes what is known of attention over frames. */
+static ss_code over_frames(ss_page *page, const ss_analysis *x, ss_err *e)
+{
+    ss_table t;
+    ss_code rc;
+
+    if (!x->frames.n)
+        return SS_OK;
+    rc = distances(page, x, e);
+    if (rc == SS_OK &&
+        (rc = ss_frame_attention_table(x->run, &x->frames, TABLE_ROWS, &t, e)) == SS_OK)
+        ss_page_table(page, &t);
+    return rc;
+}
+
 ss_code ss_section_attention(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     ss_table t;
@@ -94,6 +188,8 @@ ss_code ss_section_attention(ss_page *page, const ss_analysis *x, ss_err *e)
     ss_page_section(page, "attention", "Attention: entropy and logits");
     html_element(page->f, "p", NULL, "%s", x->attention_sentence);
     rc = heat(page, x, e);
+    if (rc == SS_OK)
+        rc = over_frames(page, x, e);
     if (rc == SS_OK &&
         (rc = ss_attn_heads_table(x->run, &x->attention, TABLE_ROWS, &t, e)) == SS_OK)
         ss_page_table(page, &t);
