@@ -20,15 +20,17 @@ static int lowest(const ss_run *r)
 static ss_code check(const ss_input *in, ss_run *r, ss_err *e)
 {
     ss_run_shape shape;
+    ss_sample_size found;
     const ss_sample_size s = in->size;
+    char text[96];
 
     if (!r->sigmas || !ss_run_has_pictures(r, SET, &shape))
         return ss_fail(e, SS_USAGE, "%s has no " SET ": it is no run of a denoiser", in->path);
-    if (s.frames || shape.rank != 3 || shape.dim[0] != s.height || shape.dim[1] != s.width ||
-        shape.dim[2] != s.channels)
+    if (!ss_sample_size_of(shape.rank, shape.dim, &found) ||
+        !ss_shape_equal(ss_sample_shape(found), ss_sample_shape(s)))
         return ss_fail(e, SS_SHAPE,
-                       SET " of %s does not have samples of [%d,%d,%d], as the VAE's latents are",
-                       in->path, s.height, s.width, s.channels);
+                       SET " of %s does not have samples of %s, as the VAE's latents are", in->path,
+                       ss_shape_text(ss_sample_shape(s), text, sizeof text));
     if ((int64_t)r->n_inputs * r->n_samples < in->samples)
         return ss_fail(e, SS_USAGE, "%s has %d samples, %d are asked for", in->path,
                        r->n_inputs * r->n_samples, in->samples);

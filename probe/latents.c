@@ -10,6 +10,7 @@ struct ss_latents {
     ss_model *vae;
     ss_ctx *c;
     ss_sample_size latent, picture;
+    bool decodes_videos; /* the decoder sees the frames of a video together */
 };
 
 /* The VAE of the pipeline, or NULL; one of a class that cannot be opened is said. */
@@ -45,11 +46,10 @@ static ss_code make(ss_model *vae, ss_sample_size latent, const ss_ctx_options *
     const ss_network_info *about = &ss_model_about(vae)->net;
     const int factor = (int)about->latent_factor;
 
-    if (about->latent_channels != latent.channels || latent.frames) {
-        ss_note_once(
-            "the VAE makes latents of %lld channels, the denoiser takes %d%s: latents stay "
-            "latents",
-            (long long)about->latent_channels, latent.channels, latent.frames ? " of videos" : "");
+    if (about->latent_channels != latent.channels) {
+        ss_note_once("the VAE makes latents of %lld channels, the denoiser takes %d: latents stay "
+                     "latents",
+                     (long long)about->latent_channels, latent.channels);
         ss_model_close(vae);
         return SS_OK;
     }
@@ -61,7 +61,9 @@ static ss_code make(ss_model *vae, ss_sample_size latent, const ss_ctx_options *
     *l = (ss_latents){
         .vae = vae,
         .latent = latent,
-        .picture = {.height = latent.height * factor,
+        .decodes_videos = about->decodes_videos,
+        .picture = {.frames = latent.frames,
+                    .height = latent.height * factor,
                     .width = latent.width * factor,
                     .channels = (int)about->out_channels},
     };
@@ -107,10 +109,11 @@ ss_sample_size ss_latents_picture(const ss_latents *l)
     return l->picture;
 }
 
-/* Runs one half of the VAE from host to host. */
-static ss_code run(ss_latents *l, bool encode, const float *from, float *to, ss_err *e)
+/* Runs one half of the VAE on one sample, of the size FROM has, from host to host. */
+static ss_code run_one(ss_latents *l, bool encode, ss_sample_size size, const float *from,
+                       float *to, ss_err *e)
 {
-    ss_tensor *x = ss_upload(l->c, ss_sample_batch(1, encode ? l->picture : l->latent), from);
+    ss_tensor *x = ss_upload(l->c, ss_sample_batch(1, size), from);
     ss_tensor *y = encode ? ss_model_encode(l->c, l->vae, x) : ss_model_decode(l->c, l->vae, x);
     ss_code rc = ss_ctx_finish(l->c, e);
 
@@ -118,6 +121,22 @@ static ss_code run(ss_latents *l, bool encode, const float *from, float *to, ss_
         rc = ss_download(l->c, y, to, e);
     ss_release(x);
     ss_release(y);
+    return rc;
+}
+
+/* Runs one half of the VAE: frame by frame, unless it sees them together. */
+static ss_code run(ss_latents *l, bool encode, const float *from, float *to, ss_err *e)
+{
+    ss_sample_size size = encode ? l->picture : l->latent, out = encode ? l->latent : l->picture;
+    const int frames = ss_sample_frames(size);
+    ss_code rc = SS_OK;
+
+    if (!encode && l->decodes_videos)
+        return run_one(l, encode, size, from, to, e);
+    size.frames = out.frames = 0;
+    for (int f = 0; f < frames && rc == SS_OK; f++)
+        rc = run_one(l, encode, size, from + f * ss_sample_values(size),
+                     to + f * ss_sample_values(out), e);
     return rc;
 }
 

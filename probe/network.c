@@ -53,7 +53,7 @@ static ss_code set_sizes(const ss_network_options *opt, ss_network *k, ss_err *e
 
     if (about->role == SS_TEXT)
         return SS_OK;
-    if (opt->frames && !about->net.sample_frames)
+    if (opt->frames && !about->net.sample_frames && !about->net.decodes_videos)
         return ss_fail(e, SS_USAGE, "--frames: %s takes pictures, not videos", opt->model);
     k->out_channels = (int)about->net.out_channels;
     k->size = (ss_sample_size){

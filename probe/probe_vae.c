@@ -6,7 +6,8 @@
  *
  * So sigma is the noise of what the decoder is given: at a low one it sees what a perfect sampler
  * would hand over, at a high one what is left of a bad one. Inputs that are tensors or noise are
- * latents already, and then only the decoder runs. In the run file /inputs/x is what the decoder
+ * latents already, and then only the decoder runs. A decoder that sees frames together takes videos
+ * of --frames N, else pictures. In the run file /inputs/x is what the decoder
  * saw, and /outputs/denoised the picture that it made.
  */
 #include "base/mem.h"
@@ -48,7 +49,8 @@ static ss_code plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)
 
     p->samples = opt->samples ? opt->samples : 1;
     p->picture = p->net.size;
-    p->latent = (ss_sample_size){.height = p->picture.height / factor,
+    p->latent = (ss_sample_size){.frames = p->picture.frames,
+                                 .height = p->picture.height / factor,
                                  .width = p->picture.width / factor,
                                  .channels = (int)about->latent_channels};
     p->batch = 1; /* a picture of full size is work enough, and inputs differ in what runs */
@@ -172,7 +174,7 @@ static ss_code run(ss_probing *p, ss_run_column *col, const ss_plan_level *l, in
     if (rc != SS_OK)
         return rc;
     ss_run_put_x(col, *input, *sample, p->x);
-    ss_spectrum_radial(p->spectrum, p->x, 1, k->latent.channels, p->psd);
+    ss_spectrum_radial(p->spectrum, p->x, ss_sample_frames(k->latent), k->latent.channels, p->psd);
     ss_run_put_psd(col, *input, *sample, p->psd);
     ss_run_put_denoised(col, *input, *sample, p->y);
     return SS_OK;

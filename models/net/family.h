@@ -42,6 +42,7 @@ typedef struct {
     const ss_motion_config *motion; /* NULL where the family has no motion blocks; frames 0: none */
 
     int64_t latent_channels; /* of a VAE */
+    bool decodes_videos;     /* of a VAE: its decoder sees the frames of a video together */
     int64_t latent_factor;   /* pictures are this much higher and wider than its latents */
     ss_text_info text;
 } ss_network_info;

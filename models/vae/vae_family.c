@@ -37,6 +37,7 @@ static void info(const void *config, ss_network_info *i)
         .sample_w = v->sample_w,
         .remedies = &v->remedies,
         .latent_channels = v->latent_channels,
+        .decodes_videos = v->temporal,
         .latent_factor = (int64_t)1 << (v->n_levels - 1),
     };
 }
