@@ -57,7 +57,6 @@ ss_code ss_freeze_select(const char *const *globs, int n_globs, ss_weight *const
         const size_t len = strlen(weights[i]->name);
 
         longest = len > longest ? len : longest;
-        frozen[i] = false;
     }
     char *path = ss_alloc(longest + 1, 1);
     if (!path)

@@ -14,8 +14,9 @@
 
 #include "models/net/loader.h"
 
-/* frozen [n]: which of the weights the globs freeze. SS_USAGE: a glob is malformed or matches no
- * parameter, or nothing is left to train; config_name is the network's in that message. */
+/* Changes frozen [n], which of the weights are frozen before any glob is tried. SS_USAGE: a glob is
+ * malformed or matches no parameter, or nothing is left to train; config_name is the network's in
+ * that message. */
 ss_code ss_freeze_select(const char *const *globs, int n_globs, ss_weight *const *weights, int n,
                          const char *config_name, bool *frozen, ss_err *e);
 

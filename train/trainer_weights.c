@@ -33,6 +33,10 @@ ss_code ss_trainer_open_weights(ss_trainer *t, ss_err *e)
     bool *frozen = ss_calloc((size_t)t->n, sizeof *frozen);
     ss_code rc = frozen ? make_lists(t, e) : ss_no_memory(e, "training");
 
+    const ss_motion_config *motion = ss_model_about(t->model)->net.motion;
+
+    for (int i = 0; rc == SS_OK && motion && motion->freeze && i < t->n; i++)
+        frozen[i] = !ss_is_motion_weight(t->weights[i]->name);
     if (rc == SS_OK)
         rc = ss_freeze_select(t->opt.freeze, t->opt.n_freeze, t->weights, t->n, t->opt.config_name,
                               frozen, e);
@@ -173,12 +177,12 @@ static ss_code check_stored(const ss_trainer *t, ss_weight *const *stored, int n
 static void say_lacking(const lacking *l, const char *folder)
 {
     if (l->parameters)
-        ss_note("init.from: %s has %d of the network's parameters not, with %" PRId64
-                " values, from %s to %s: they begin as initialised",
+        ss_note("init.from: %s lacks %d of the network's parameters (%" PRId64
+                " values, from %s to %s), which begin as initialised",
                 folder, l->parameters, l->values, l->first, l->last);
     if (l->channels)
-        ss_note("init.from: conv_in has %" PRId64 " input channels more than that of %s: their "
-                "weights begin at zero",
+        ss_note("init.from: conv_in has %" PRId64
+                " input channels more than that of %s; their weights begin at zero",
                 l->channels, folder);
 }
 
