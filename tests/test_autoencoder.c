@@ -8,9 +8,9 @@
 #include "kernels/ops.h"
 #include "kernels/tape.h"
 #include "models/file/safetensors.h"
-#include "tests/ss_test.h"
+#include "tests/ss_tmp.h"
 #include "train/autoencoder.h"
-#include "train/trainer.h"
+#include "train/trainer_checkpoint.h"
 
 #include <math.h>
 
@@ -199,6 +199,16 @@ static ss_trainer_options options(const json_t *network)
     return o;
 }
 
+static void refused(const ss_trainer_options *o, const char *want)
+{
+    ss_trainer *t;
+    ss_err e = {0};
+
+    assert_int_not_equal(ss_trainer_new(o, &t, &e), SS_OK);
+    if (!strstr(e.msg, want))
+        fail_msg("'%s', not '...%s...'", e.msg, want);
+}
+
 static double train(ss_trainer *t, int n)
 {
     double last = NAN;
@@ -268,14 +278,110 @@ static void test_decoder_alone(void **state)
     json_decref(network);
 }
 
-static void refused(const ss_trainer_options *o, const char *want)
+/* ---- the decoder of videos ---- */
+
+/* An autoencoder of pictures whose decoder can become one of videos, and that one. */
+static json_t *wide(bool videos)
 {
+    json_t *j = json_loads(config, 0, NULL);
+
+    json_object_set_new(j, "block_out_channels", json_pack("[i, i]", 32, 32));
+    json_object_set_new(j, "layers_per_block", json_integer(2));
+    if (videos) {
+        json_object_set_new(j, "_class_name", json_string("AutoencoderKLTemporalDecoder"));
+        json_object_del(j, "up_block_types");
+        json_object_del(j, "norm_num_groups");
+    } else {
+        json_object_set_new(j, "norm_num_groups", json_integer(32));
+        json_object_set_new(j, "use_post_quant_conv", json_false());
+    }
+    return j;
+}
+
+/* Videos that two networks make of the same latents [1][3][4][4][2]; the caller frees. */
+static float *decoded(ss_trainer *t)
+{
+    enum { N = 3 * 4 * 4 * 2, OUT = 3 * 8 * 8 };
+    float z[N], *y = ss_alloc(OUT, sizeof *y);
+    ss_ctx *c = ss_trainer_context(t);
+    ss_err e = {0};
+
+    for (int i = 0; i < N; i++)
+        z[i] = (float)sin(7 * i);
+    ss_tensor *in = ss_upload(c, ss_shape_of(1, 3, 4, 4, 2), z);
+    ss_tensor *out = ss_model_decode(c, ss_trainer_model(t), in);
+
+    if (ss_download(c, out, y, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_release(in);
+    ss_release(out);
+    return y;
+}
+
+/* A decoder of videos begins as that of pictures, and only its time layers are trained. */
+static void test_temporal_decoder(void **state)
+{
+    (void)state;
+    static const char *const zero[] = {"*.temporal_res_block.conv2"};
+    static const char *const identity[] = {"decoder.time_conv_out"};
+    static const char *const freeze[] = {"encoder.*", "quant_conv.*", "*.spatial_res_block.*"};
+    json_t *pictures = wide(false), *videos = wide(true);
+    ss_trainer_options o = options(pictures);
     ss_trainer *t;
     ss_err e = {0};
 
-    assert_int_not_equal(ss_trainer_new(o, &t, &e), SS_OK);
-    if (!strstr(e.msg, want))
-        fail_msg("'%s', not '...%s...'", e.msg, want);
+    if (ss_trainer_new(&o, &t, &e) != SS_OK ||
+        ss_trainer_save(t, in_tmp("pictures"), false, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    float *before = decoded(t);
+    ss_trainer_free(t);
+
+    o = options(videos);
+    o.from = in_tmp("pictures");
+    o.init.seed = 2; /* what is not in the folder differs */
+    o.init.zero = zero;
+    o.init.n_zero = 1;
+    o.init.identity = identity;
+    o.init.n_identity = 1;
+    o.freeze = freeze;
+    o.n_freeze = 3;
+    o.data.frames = 3;
+    o.data.stills = true;
+    o.batch = 2;
+    o.objective.frame_weight = 1;
+    if (ss_trainer_new(&o, &t, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    float *after = decoded(t);
+    double worst = 0, most = 0;
+    for (int i = 0; i < 3 * 8 * 8; i++) {
+        worst = fmax(worst, fabs((double)after[i] - before[i]));
+        most = fmax(most, fabs(before[i]));
+    }
+    print_message("as pictures: %.1e of %.2f\n", worst, most);
+    assert_true(most > 0.01 && worst < 1e-5 * most);
+    const double first = train(t, 1), last = train(t, 12);
+    assert_true(last < first);
+    ss_free(after);
+    after = decoded(t);
+    assert_true(memcmp(after, before, 3 * 8 * 8 * sizeof *after) != 0);
+    ss_free(before);
+    ss_free(after);
+    ss_trainer_free(t);
+
+    json_object_set_new(pictures, "use_post_quant_conv", json_true());
+    ss_trainer_options other = options(pictures);
+    if (ss_trainer_new(&other, &t, &e) != SS_OK ||
+        ss_trainer_save(t, in_tmp("other"), false, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_trainer_free(t);
+    o.from = in_tmp("other");
+    refused(&o, "that the network in training has not, the first is post_quant_conv.weight");
+    o.from = in_tmp("pictures");
+    static const char *const narrow[] = {"encoder.conv_in"};
+    o.init.identity = narrow;
+    refused(&o, "encoder.conv_in: only a convolution or Linear of as many outputs as inputs");
+    json_decref(pictures);
+    json_decref(videos);
 }
 
 static void test_what_does_not_go_together(void **state)
@@ -301,12 +407,10 @@ static void test_what_does_not_go_together(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matches_pytorch),
-        cmocka_unit_test(test_picture_loss),
-        cmocka_unit_test(test_learns),
-        cmocka_unit_test(test_decoder_alone),
-        cmocka_unit_test(test_what_does_not_go_together),
+        cmocka_unit_test(test_matches_pytorch),  cmocka_unit_test(test_picture_loss),
+        cmocka_unit_test(test_learns),           cmocka_unit_test(test_decoder_alone),
+        cmocka_unit_test(test_temporal_decoder), cmocka_unit_test(test_what_does_not_go_together),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -40,7 +40,7 @@ static int given(const ss_references_options *o, uint64_t number)
 static void test_what_is_given(void **state)
 {
     (void)state;
-    const ss_references_options o = {.first = 0.5, .ends = 0.25};
+    const ss_references_options o = {.first = 0.5, .ends = 0.25, .second = 0.125};
     int count[1 << F] = {0};
 
     for (uint64_t k = 0; k < 2000; k++)
@@ -49,7 +49,8 @@ static void test_what_is_given(void **state)
     assert_true(count[1] > 270 && count[3] > 270 && count[7] > 270);
     assert_true(first > 900 && first < 1100);
     assert_true(count[9] > 420 && count[9] < 580);
-    assert_int_equal(first + count[9] + count[0], 2000);
+    assert_true(count[5] > 190 && count[5] < 310); /* frames 0 and 2 */
+    assert_int_equal(first + count[9] + count[5] + count[0], 2000);
 }
 
 /* A lower resolution is the mean, and a picture that is one value stays that. */

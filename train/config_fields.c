@@ -43,6 +43,7 @@ static const ss_field run_fields[] = {
 
 static const ss_field init_fields[] = {
     {TEXTS("zero", trainer.init.zero, trainer.init.n_zero)},
+    {TEXTS("identity", trainer.init.identity, trainer.init.n_identity), .role = SS_FIELD_UNUSUAL},
     {PLAIN("from", PATH, trainer.from)},
     {PLAIN("state", BOOL, init_state), .role = SS_FIELD_UNUSUAL},
     {0},
@@ -73,6 +74,7 @@ static const ss_field data_fields[] = {
     {REAL("static", trainer.data.static_share, 0, 1), .role = SS_FIELD_UNUSUAL},
     {REAL("given_first", trainer.references.first, 0, 1), .role = SS_FIELD_UNUSUAL},
     {REAL("given_ends", trainer.references.ends, 0, 1), .role = SS_FIELD_UNUSUAL},
+    {REAL("given_second", trainer.references.second, 0, 1), .role = SS_FIELD_UNUSUAL},
     {WHOLE("given_lower", INT, trainer.references.lower, 0, 1 << 12), .role = SS_FIELD_UNUSUAL},
     {PLAIN("static_prefix", TEXT, trainer.data.static_prefix), .role = SS_FIELD_UNUSUAL},
     {WHOLE("static_class", INT64, trainer.data.static_class, -1, SS_MOST_STEPS),

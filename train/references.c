@@ -10,16 +10,20 @@
 
 ss_code ss_references_check(const ss_references_options *o, ss_sample_size size, ss_err *e)
 {
-    if (!(o->first >= 0 && o->ends >= 0 && o->first + o->ends <= 1))
+    const bool some = o->first > 0 || o->ends > 0 || o->second > 0;
+
+    if (!(o->first >= 0 && o->ends >= 0 && o->second >= 0 && o->first + o->ends + o->second <= 1))
         return ss_fail(e, SS_USAGE,
-                       "data: given_first %g and given_ends %g are chances; expected at most 1 "
-                       "together",
-                       o->first, o->ends);
-    if (o->lower && (o->first > 0 || o->ends > 0))
+                       "data: given_first %g, given_ends %g and given_second %g are chances; "
+                       "expected at most 1 together",
+                       o->first, o->ends, o->second);
+    if (o->lower && some)
         return ss_fail(e, SS_USAGE,
-                       "data: given_lower gives all frames; given_first and given_ends give some");
-    if ((o->first > 0 || o->ends > 0) && size.frames < 3)
-        return ss_fail(e, SS_USAGE, "data: given_first and given_ends need 3 frames or more");
+                       "data: given_lower gives all frames; given_first, given_ends and "
+                       "given_second give some");
+    if (some && size.frames < 3)
+        return ss_fail(e, SS_USAGE,
+                       "data: given_first, given_ends and given_second need 3 frames or more");
     if (o->lower && (o->lower < 2 || size.height % o->lower || size.width % o->lower))
         return ss_fail(e, SS_USAGE,
                        "data: given_lower is %d; expected 2 or more, and pictures of %d x %d to be "
@@ -28,18 +32,23 @@ ss_code ss_references_check(const ss_references_options *o, ss_sample_size size,
     return SS_OK;
 }
 
-/* Draws how many frames are given at the beginning of the video, and at its end. */
-static void draw(const ss_references_options *o, int frames, ss_rng r, int *first, int *last)
+/* The frames of a video that are given. */
+typedef struct {
+    int first, last; /* so many at its beginning and its end */
+    bool second;     /* every second */
+} choice;
+
+static choice draw(const ss_references_options *o, int frames, ss_rng r)
 {
     const double u = ss_rng_uniform(r, 0);
 
-    *first = *last = 0;
     if (o->lower)
-        *first = frames;
-    else if (u < o->first)
-        *first = 1 + (int)(ss_rng_uniform(r, 1) * (frames - 1));
-    else if (u < o->first + o->ends)
-        *first = *last = 1;
+        return (choice){.first = frames};
+    if (u < o->first)
+        return (choice){.first = 1 + (int)(ss_rng_uniform(r, 1) * (frames - 1))};
+    if (u < o->first + o->ends)
+        return (choice){.first = 1, .last = 1};
+    return (choice){.second = u < o->first + o->ends + o->second};
 }
 
 /* Averages a frame [H][W][C] down, into bytes. */
@@ -83,16 +92,16 @@ ss_code ss_references_put(const ss_references_options *o, ss_sample_size size, s
 {
     const int64_t c = size.channels, area = ss_sample_area(size), n = ss_sample_values(size);
     float *low = o->lower ? ss_alloc((size_t)n, sizeof *low) : NULL;
-    int first, last;
+    const choice chosen = draw(o, size.frames, r);
     ss_code rc = SS_OK;
 
     if (o->lower)
         rc = low ? lower_all(o, size, x0, low, e) : ss_no_memory(e, "given frames");
     const float *from = low ? low : x0;
-    draw(o, size.frames, r, &first, &last);
     for (int64_t p = 0; p < size.frames * area && rc == SS_OK; p++) {
         const int f = (int)(p / area);
-        const bool given = f < first || f >= size.frames - last;
+        const bool given =
+            f < chosen.first || f >= size.frames - chosen.last || (chosen.second && f % 2 == 0);
 
         memcpy(out, input + p * c, (size_t)c * sizeof *out);
         for (int64_t k = 0; k < c; k++)

@@ -6,6 +6,7 @@
  *
  *   first   1 to F - 1 frames at its beginning, for extrapolation
  *   ends    its first and its last frame, for interpolation
+ *   second  frames 0, 2, 4, ..., for twice the rate of frames
  *   else    nothing
  *
  * With `lower` all frames are given, of a lower resolution: averaged over lower x lower pixels,
@@ -21,8 +22,8 @@
 #include <stdint.h>
 
 typedef struct {
-    double first, ends; /* chances; together at most 1 */
-    int lower;          /* 0: frames are given whole */
+    double first, ends, second; /* chances; together at most 1 */
+    int lower;                  /* 0: frames are given whole */
 } ss_references_options;
 
 /* SS_USAGE if the options do not go together, or not with samples of this size. */

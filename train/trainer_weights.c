@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const ss_update no_update = {NAN, NAN, NAN, NAN};
@@ -154,15 +155,33 @@ static ss_code read_weight(ss_trainer *t, const ss_weight *w, ss_weight *s, cons
     return SS_OK;
 }
 
+/* The parameter of that name in a folder, or in one of a network of pictures that the network in
+ * training extends; NULL. */
+static ss_weight *find(ss_weight *const *stored, int n, const char *name, const char *part)
+{
+    ss_weight *w = ss_weight_named(stored, n, name);
+    const char *at = part ? strstr(name, part) : NULL;
+    char plain[512];
+
+    if (w || !at)
+        return w;
+    snprintf(plain, sizeof plain, "%.*s%s", (int)(at - name), name, at + strlen(part));
+    return ss_weight_named(stored, n, plain);
+}
+
 /* Refuses a folder with parameters that the network does not have. */
-static ss_code check_stored(const ss_trainer *t, ss_weight *const *stored, int n,
+static ss_code check_stored(const ss_trainer *t, ss_weight *const *stored, int n, const char *part,
                             const char *folder, bool begin, ss_err *e)
 {
     const char *first = NULL;
     int more = 0;
 
     for (int i = 0; i < n; i++) {
-        if (ss_weight_named(t->weights, t->n, stored[i]->name))
+        bool taken = false;
+
+        for (int k = 0; k < t->n && !taken; k++)
+            taken = find(&stored[i], 1, t->weights[k]->name, part) != NULL;
+        if (taken)
             continue;
         first = first ? first : stored[i]->name;
         more++;
@@ -196,11 +215,13 @@ ss_code ss_trainer_read_weights(ss_trainer *t, const char *folder, bool begin, s
     if (rc != SS_OK)
         return rc;
     ss_weight *const *stored = ss_model_weights(m, &n);
-    rc = check_stored(t, stored, n, folder, begin, e);
+    const char *part = begin ? ss_model_about(t->model)->net.spatial_part : NULL;
+
+    rc = check_stored(t, stored, n, part, folder, begin, e);
     for (int i = 0; i < t->n && rc == SS_OK; i++) {
         const ss_weight *w = t->weights[i];
 
-        rc = read_weight(t, w, ss_weight_named(stored, n, w->name), folder, begin ? &l : NULL, e);
+        rc = read_weight(t, w, find(stored, n, w->name, part), folder, begin ? &l : NULL, e);
     }
     if (rc == SS_OK)
         say_lacking(&l, folder);

@@ -41,6 +41,10 @@ typedef struct {
     const ss_remedies *remedies;    /* all zero where there are none */
     const ss_motion_config *motion; /* NULL where the family has no motion blocks; frames 0: none */
 
+    /* Part that names of a network of videos have more than those of the network of pictures that
+     * it extends: ".spatial_res_block"; NULL: there is none. */
+    const char *spatial_part;
+
     int64_t latent_channels; /* of a VAE */
     bool decodes_videos;     /* of a VAE: its decoder sees the frames of a video together */
     int64_t latent_factor;   /* pictures are this much higher and wider than its latents */

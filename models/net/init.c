@@ -8,13 +8,36 @@
 #include <math.h>
 #include <string.h>
 
-static bool is_zero(const ss_init *init, const char *path)
+static bool matches(const char *const *globs, int n, const char *path)
 {
-    for (int i = 0; i < init->n_zero; i++) {
-        if (ss_glob_module(init->zero[i], path))
+    for (int i = 0; i < n; i++) {
+        if (ss_glob_module(globs[i], path))
             return true;
     }
     return false;
+}
+
+static bool is_zero(const ss_init *init, const char *path)
+{
+    return matches(init->zero, init->n_zero, path);
+}
+
+/* Fills a product's weight [out][in][...] or bias [out] so that it gives what it gets. */
+static ss_code fill_identity(const ss_module *m, bool weight, ss_shape s, float *w, ss_err *e)
+{
+    const int64_t n = ss_shape_numel(s);
+
+    if (weight && (s.rank < 2 || s.dim[0] != s.dim[1]))
+        return ss_fail(e, SS_USAGE,
+                       "%s: only a convolution or Linear of as many outputs as inputs can begin as "
+                       "identity",
+                       m->path);
+    memset(w, 0, (size_t)n * sizeof *w);
+    const int64_t row = weight ? n / s.dim[0] : 0, taps = weight ? row / s.dim[1] : 0;
+
+    for (int64_t i = 0; weight && i < s.dim[0]; i++)
+        w[i * row + i * taps + taps / 2] = 1;
+    return SS_OK;
 }
 
 /* Returns a stream of random numbers of its own for each parameter, by path and name. */
@@ -47,6 +70,8 @@ ss_code ss_init_fill(const ss_init *init, const ss_module *m, const char *name, 
     if (!norm && !table && !position && !product && !factor && !mix)
         return ss_fail(e, SS_UNSUPPORTED, "%s.%s: there is no rule how a %s begins untrained",
                        m->path, name, m->kind);
+    if (matches(init->identity, init->n_identity, m->path))
+        return fill_identity(m, weight, shape, w, e);
     if (is_zero(init, m->path) && normalised)
         return ss_fail(
             e, SS_USAGE,

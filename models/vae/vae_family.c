@@ -36,6 +36,7 @@ static void info(const void *config, ss_network_info *i)
         .sample_h = v->sample_h,
         .sample_w = v->sample_w,
         .remedies = &v->remedies,
+        .spatial_part = v->temporal ? ".spatial_res_block" : NULL,
         .latent_channels = v->latent_channels,
         .decodes_videos = v->temporal,
         .latent_factor = (int64_t)1 << (v->n_levels - 1),
