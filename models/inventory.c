@@ -74,6 +74,11 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
                  "--class 0..%lld through cross-attention, or --prompt-embeds "
                  "[N,tokens,%lld]",
                  (long long)k->table_classes - 1, (long long)k->text_width);
+    else if (k->text_width && k->numbers_only)
+        property(
+            t, "condition",
+            "--prompt-embeds [N,1,%lld]: a picture's state, made by an image encoder elsewhere",
+            (long long)k->text_width);
     else if (k->text_width)
         property(t, "condition", "--prompt-embeds [N,tokens,%lld]%s", (long long)k->text_width,
                  k->text_optional ? ", or none: attention then looks at the picture itself" : "");
@@ -90,7 +95,7 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
                  (long long)k->concat_channels, a->net.sample_frames ? "F," : "",
                  (long long)(a->net.in_channels - k->concat_channels), reference);
     if (k->numbers_only)
-        property(t, "condition", "--time-ids, %lld numbers of the video",
+        property(t, "condition", "--time-ids FILE#NAME: %lld numbers of the video",
                  (long long)(k->added_width / k->time_id_width));
     else if (k->added_width)
         property(t, "condition", "--text-embeds and --time-ids, together %lld wide",

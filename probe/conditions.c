@@ -487,7 +487,7 @@ ss_code ss_conditions_load(const ss_condition_options *opt, const ss_network *ne
         rc = load_prompt(opt, m, samples, &k.prompt.all, e);
     if (rc == SS_OK)
         rc = load_array("time-ids", opt->time_ids, 2, samples, &k.time.all, e);
-    if (rc == SS_OK && opt->prompts.n_positive)
+    if (rc == SS_OK && (opt->prompts.n_positive || ss_model_about(m)->net.needs.numbers_only))
         rc = add_time_ids(net, &k, opt->guided, e);
     if (rc == SS_OK)
         rc = load_classes(opt, m, samples, &k, e);

@@ -34,7 +34,8 @@ typedef struct {
     const char *output;  /* run file */
     const char *command; /* for the record: the command line */
 
-    const char *sigmas;          /* levels.h; NULL: SS_DEFAULT_SIGMAS */
+    const char *sigmas;          /* levels.h; NULL: SS_DEFAULT_SIGMAS, or the schedule file's range
+                                    (ss_noising_range) */
     const char *timesteps;       /* in place of sigmas */
     const char *condition_sigma; /* a number, "none", or NULL: the input's own level */
     const char *const *inputs;   /* input specs (input.h) */

@@ -7,16 +7,24 @@
 #include "probe/subject.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { DEFAULT_SAMPLES = 4 };
 
 static ss_code parse_levels(const ss_probe_options *opt, ss_plan *p, double **v, ss_err *e)
 {
+    const char *sigmas = opt->sigmas ? opt->sigmas : SS_DEFAULT_SIGMAS;
+    char range[64];
+    double low, high;
+
     if (opt->timesteps)
         return ss_levels_parse_timesteps(opt->timesteps, v, &p->n_levels, e);
-    return ss_levels_parse_sigmas(opt->sigmas ? opt->sigmas : SS_DEFAULT_SIGMAS, v, &p->n_levels,
-                                  e);
+    if (!opt->sigmas && ss_noising_range(p->net.noising, &low, &high)) {
+        snprintf(range, sizeof range, "%.17g:%.17g:8", low, high);
+        sigmas = range;
+    }
+    return ss_levels_parse_sigmas(sigmas, v, &p->n_levels, e);
 }
 
 /* Resolves v, a timestep or a sigma. */

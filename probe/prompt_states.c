@@ -153,7 +153,12 @@ static ss_code run_encoders(work *w, ss_err *e)
             rc = run_encoder(w, m, &w->of[w->n++], e);
         ss_model_close(m);
     }
-    if (rc == SS_OK && !w->n)
+    if (rc == SS_OK && !w->n && w->denoiser->needs->numbers_only)
+        rc = ss_fail(e, SS_USAGE,
+                     "--prompt: %s looks at a picture, not at a text: give the state that its "
+                     "image encoder makes with --prompt-embeds FILE#NAME, [N,1,%lld]",
+                     w->place, (long long)w->denoiser->needs->text_width);
+    else if (rc == SS_OK && !w->n)
         rc = ss_fail(e, SS_USAGE,
                      "--prompt: %s has no text encoder; give --prompt-embeds FILE#NAME", w->place);
     return rc;

@@ -13,6 +13,8 @@
 
 #define PLAIN "{\"_class_name\": \"UNet2DModel\""
 #define CONDITIONAL "{\"_class_name\": \"UNet2DConditionModel\""
+#define THREE_D "{\"_class_name\": \"UNet3DConditionModel\""
+#define SVD "{\"_class_name\": \"UNetSpatioTemporalConditionModel\""
 
 static ss_checkpoint *empty_checkpoint(void)
 {
@@ -121,6 +123,10 @@ static const struct {
                  "\"up_block_types\": [\"SimpleCrossAttnUpBlock2D\","
                  "\"SimpleCrossAttnUpBlock2D\", \"ResnetUpsampleBlock2D\","
                  "\"ResnetUpsampleBlock2D\", \"ResnetUpsampleBlock2D\"]}"},
+    /* these two are the defaults of their classes */
+    {"text-to-video-ms-1.7b", 1411233860, 1480, 1186, THREE_D ", \"sample_size\": 32}"},
+    {"stable-video-diffusion", 1524623082, 1428, 1137,
+     SVD ", \"sample_size\": 96, \"num_frames\": 14}"},
 };
 
 static void test_published(void **state)
@@ -198,8 +204,26 @@ static void test_refused(void **state)
          "\"down_block_types\": [\"SkipDownBlock2D\",\"DownBlock2D\","
          "\"DownBlock2D\",\"DownBlock2D\"]",
          "block 0 is not supported in UNet2DConditionModel"},
-        {"{\"_class_name\": \"UNet3DConditionModel\"", "\"x\": 1",
-         "class UNet3DConditionModel are not supported; UNet2DModel"},
+        {"{\"_class_name\": \"Kandinsky3UNet\"", "\"x\": 1",
+         "class Kandinsky3UNet are not supported; UNet2DModel"},
+        {THREE_D, "\"num_attention_heads\": 8", "\"num_attention_heads\" is 8"},
+        {THREE_D, "\"norm_num_groups\": null", "\"norm_num_groups\" is null"},
+        {THREE_D, "\"attention_head_dim\": [64]", "\"attention_head_dim\" is [64]"},
+        {THREE_D, "\"attention_head_dim\": 400", "320 channels has no head of width 400"},
+        {THREE_D, "\"layers_per_block\": [1, 2, 1, 1]", "\"layers_per_block\" is"},
+        {THREE_D, "\"upcast_attention\": true", "UNet3DConditionModel has no such option"},
+        {THREE_D,
+         "\"down_block_types\": [\"UpBlock3D\",\"DownBlock3D\",\"DownBlock3D\",\"DownBlock3D\"]",
+         "block 0 is not supported in UNet3DConditionModel"},
+        {THREE_D, "\"remedies\": {\"magnitude_preserving\": true}", "is of UNet2DModel"},
+        {SVD, "\"num_attention_heads\": 7", "320 channels do not divide into 7 heads"},
+        {SVD, "\"num_attention_heads\": [5, 10]", "expected one value, or 4"},
+        {SVD, "\"cross_attention_dim\": [8, 16, 8, 8]",
+         "one text cannot have width 8 and width 16"},
+        {SVD, "\"addition_time_embed_dim\": 100", "expected a multiple of addition_time_embed_dim"},
+        {SVD, "\"transformer_layers_per_block\": [[1],1,1,1]", "expected numbers of 0 to"},
+        {SVD, "\"num_frames\": 0", "\"num_frames\" is 0"},
+        {SVD, "\"norm_eps\": 1e-5", "UNetSpatioTemporalConditionModel has no such option"},
     };
     ss_checkpoint *k = empty_checkpoint();
 
@@ -339,7 +363,8 @@ static void test_hostile(void **state)
                                        "class_embeddings_concat",
                                        "mid_block_only_cross_attention",
                                        "cross_attention_norm",
-                                       "addition_embed_type_num_heads"};
+                                       "addition_embed_type_num_heads",
+                                       "num_frames"};
     static const char *const values[] = {"null",
                                          "true",
                                          "0",
@@ -365,7 +390,7 @@ static void test_hostile(void **state)
                                          "[-1,1,1,1]",
                                          "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
                                          "[true,false,true,false]"};
-    static const char *const families[] = {PLAIN, CONDITIONAL};
+    static const char *const families[] = {PLAIN, CONDITIONAL, THREE_D, SVD};
     ss_checkpoint *k = empty_checkpoint();
 
     for (size_t f = 0; f < N_OF(families); f++) {

@@ -297,6 +297,35 @@ static void says(const char *json, const ss_noising_options *opt, bool assumed, 
     ss_noising_free(k);
 }
 
+/* A network that is told ln(sigma) / 4 goes as far as its file says. */
+static void test_range(void **state)
+{
+    (void)state;
+    static const char svd[] =
+        "{\"_class_name\": \"EulerDiscreteScheduler\", \"beta_start\": 0.00085, \"beta_end\": "
+        "0.012,"
+        " \"beta_schedule\": \"scaled_linear\", \"prediction_type\": \"v_prediction\","
+        " \"timestep_type\": \"%s\", \"sigma_min\": 0.002, \"sigma_max\": 700.0}";
+
+    for (int continuous = 0; continuous < 2; continuous++) {
+        char json[512];
+        double low, high;
+        ss_noising *k;
+        ss_err e = {0};
+
+        snprintf(json, sizeof json, svd, continuous ? "continuous" : "discrete");
+        write_file(in_tmp("range.json"), json, strlen(json));
+        const ss_noising_options o = {.file = in_tmp("range.json")};
+        if (ss_noising_open(&o, &k, &e) != SS_OK)
+            fail_msg("%s", e.msg);
+        assert_int_equal(ss_noising_range(k, &low, &high), continuous);
+        assert_true(!continuous || (low == 0.002 && high == 700));
+        assert_true(!continuous || ss_noising_lowest(k) == 0.002);
+        assert_int_equal(strstr(ss_noising_text(k), "sigma 0.002 to 700") != NULL, continuous);
+        ss_noising_free(k);
+    }
+}
+
 /* Settings that are given, by file or option, and those that are assumed. */
 static void test_what_is_said(void **state)
 {
@@ -526,9 +555,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_of_classes), cmocka_unit_test(test_formulas_are_diffusers),
         cmocka_unit_test(test_targets_invert),      cmocka_unit_test(test_infinite_sigma),
-        cmocka_unit_test(test_between_steps),       cmocka_unit_test(test_what_is_said),
-        cmocka_unit_test(test_not_known),           cmocka_unit_test(test_options_refused),
-        cmocka_unit_test(test_published_files),
+        cmocka_unit_test(test_between_steps),       cmocka_unit_test(test_range),
+        cmocka_unit_test(test_what_is_said),        cmocka_unit_test(test_not_known),
+        cmocka_unit_test(test_options_refused),     cmocka_unit_test(test_published_files),
     };
     return cmocka_run_group_tests(tests, open_golden, close_golden);
 }

@@ -475,6 +475,7 @@ static void test_missing_conditions(void **state)
         {UNETS "/tables", "--class K"},
         {UNETS "/if-2", "--class"},
         {UNETS "/sdxl", "--text-embeds FILE#NAME"},
+        {UNETS "/video-svd", "--time-ids FILE#NAME, [N,3]"},
     };
 
     for (size_t i = 0; i < N_OF(cases); i++) {
@@ -489,6 +490,8 @@ static void test_missing_conditions(void **state)
             some.encoder_hidden_states = NULL;
         some.class_labels = NULL;
         some.text_embeds = NULL;
+        if (!s.cond.text_embeds)
+            some.time_ids = NULL;
         ss_tensor *x = ss_upload(c, s.x_shape, s.x);
         assert_null(ss_model_forward(c, m, x, s.t, &some));
         assert_int_equal(ss_ctx_check(c, &e), SS_USAGE);

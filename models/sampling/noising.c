@@ -17,6 +17,7 @@ struct ss_noising {
     ss_prediction prediction;
     double data, min; /* sigma_data, sigma_min */
     double steps;     /* flow: timesteps from 0 to this */
+    double low, high; /* betas, told ln(sigma) / 4: the file's sigma_min and sigma_max; 0: none */
     bool assumed;
     ss_err unknown; /* why the file's schedule is not known */
     ss_str text;
@@ -85,9 +86,17 @@ double ss_noising_told(const ss_noising *k, double sigma)
     return (double)ss_schedule_nearest(k->schedule, sigma);
 }
 
+bool ss_noising_range(const ss_noising *k, double *low, double *high)
+{
+    *low = k->low;
+    *high = k->high;
+    return k->high > 0;
+}
+
 double ss_noising_lowest(const ss_noising *k)
 {
-    return k->kind == SS_SCHEDULER_FLOW          ? 1 / (k->steps - 1)
+    return k->low > 0                            ? k->low
+           : k->kind == SS_SCHEDULER_FLOW        ? 1 / (k->steps - 1)
            : k->kind == SS_SCHEDULER_CONSISTENCY ? k->min
                                                  : ss_schedule_sigma(k->schedule, 0);
 }
@@ -320,11 +329,24 @@ static void describe_betas(ss_noising *k, bool trained, const ss_schedule_option
         ss_str_addf(&k->text, "%s betas %g to %g", ss_betas_name(o->betas), o->beta_start,
                     o->beta_end);
     ss_str_addf(&k->text, ", %" PRId64 " steps", n);
-    if (!k->assumed)
+    if (k->high > 0)
+        ss_str_addf(&k->text, ", sigma %.4g to %.4g", k->low, k->high);
+    else if (!k->assumed)
         ss_str_addf(&k->text, ", sigma %.4g to %.4g", ss_schedule_sigma(s, 0),
                     ss_schedule_sigma(s, n - 1));
     ss_str_addf(&k->text, "%s, predicts %s", o->continuous ? ", told ln(sigma) / 4" : "",
                 ss_prediction_name(o->prediction));
+}
+
+/* Reads the sigmas that a network told ln(sigma) / 4 goes to, where the file has them. */
+static void read_range(ss_json *j, ss_noising *k)
+{
+    const double low = ss_json_double(j, "sigma_min", 0), high = ss_json_double(j, "sigma_max", 0);
+
+    if (low > 0 && high > low && isfinite(high)) {
+        k->low = low;
+        k->high = high;
+    }
 }
 
 /* Reads the file by its class, or the options'; fills all but what the formulas of betas need. */
@@ -339,6 +361,8 @@ static ss_code read_file(ss_json *j, const ss_scheduler_class *class, ss_noising
     if (class && class->kind == SS_SCHEDULER_BETAS &&
         !(class->takes_flow && ss_json_bool(j, "use_flow_sigmas", false))) {
         rc = read_betas(j, k, &trained, &o, e);
+        if (rc == SS_OK && o.continuous)
+            read_range(j, k);
         if (rc == SS_OK)
             describe_betas(k, trained, &o);
         return rc;

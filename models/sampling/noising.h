@@ -76,6 +76,9 @@ bool ss_noising_reaches_infinity(const ss_noising *k);
 double ss_noising_told(const ss_noising *k, double sigma);
 /* Returns the same without rounding to whole steps. */
 double ss_noising_told_exactly(const ss_noising *k, double sigma);
+/* True where the file says from which sigma to which a network that is told ln(sigma) / 4 goes
+ * (Stable Video Diffusion: 0.002 to 700). */
+bool ss_noising_range(const ss_noising *k, double *low, double *high);
 /* Returns the lowest sigma that the network was trained with; 0.01 where nothing says it. */
 double ss_noising_lowest(const ss_noising *k);
 /* Returns the sigma of a timestep, which may have a fraction; SS_USAGE where there is none. */

@@ -290,7 +290,12 @@ static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
     snprintf(vector, sizeof vector, "--class-embeds FILE#NAME, [N,%lld]",
              (long long)need.class_width);
 
-    if (need.text_width && !need.text_optional && !d->encoder_hidden_states)
+    if (need.numbers_only && !d->encoder_hidden_states)
+        ss_ctx_fail(c, SS_USAGE,
+                    "the network looks at a picture's state, which an image encoder (CLIP) makes "
+                    "elsewhere; give it with --prompt-embeds FILE#NAME, [N,1,%lld]",
+                    (long long)need.text_width);
+    else if (need.text_width && !need.text_optional && !d->encoder_hidden_states)
         ss_ctx_fail(c, SS_USAGE,
                     "the network looks at a text of width %lld; give it with --prompt-embeds "
                     "FILE#NAME, [N,tokens,%lld]",
@@ -317,7 +322,8 @@ static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
              (!d->time_ids || d->n_time_ids * need.time_id_width != need.added_width))
         ss_ctx_fail(c, SS_USAGE,
                     "the network wants %lld numbers of the video; give them with "
-                    "--time-ids, as 6,127,0.02 (frames a second less one, motion, noise)",
+                    "--time-ids FILE#NAME, [N,%lld] (frames a second less one, motion, noise)",
+                    (long long)(need.added_width / need.time_id_width),
                     (long long)(need.added_width / need.time_id_width));
     else if (need.added_width && !need.numbers_only && (!d->text_embeds || !d->time_ids))
         ss_ctx_fail(c, SS_USAGE,

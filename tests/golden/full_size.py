@@ -1,16 +1,16 @@
 """Holds the program against PyTorch at full size, module by module, with random weights.
 
-    full_size.py CONFIGS OUT [--models sd15,sdxl,if-i-m,cifar10,sd-vae,sdxl-vae] [--size 32x32]
-                 [--dtype f32|f16]
+    full_size.py CONFIGS OUT [--models sd15,sdxl,if-i-m,cifar10,sd-vae,sdxl-vae,modelscope,svd]
+                 [--size 32x32] [--frames 4] [--dtype f32|f16]
                  [--strided K] [--program build/sigmascope] [--stages make,reference,program,compare]
 
 CONFIGS is a folder of published config.json files, named as in MODELS below. For each model there are
 four stages, each a process of its own, so that no two copies of the weights are ever in memory:
 
     make       OUT/NAME/config.json, diffusion_pytorch_model*.safetensors (in shards of 2 GB), and
-               OUT/NAME-inputs.safetensors: x [N,C,H,W], and what the model wants of
-               encoder_hidden_states [N,77,width], text_embeds [N,width], time_ids [N,6]; of an
-               autoencoder z [N,c,h,w], and OUT/NAME.png, which it encodes
+               OUT/NAME-inputs.safetensors: x [N,C,H,W], of videos [N,C,F,H,W], and what the model
+               wants of encoder_hidden_states [N,77,width], [N,1,width] of Stable Video Diffusion,
+               text_embeds [N,width], time_ids [N,6] or [N,3]; of an autoencoder z [N,c,h,w], and OUT/NAME.png, which it encodes
     reference  OUT/NAME-reference.h5: what each module gives in PyTorch (fp32, eval), channels last
     program    OUT/NAME-run.h5: the same from `sigmascope probe --dump '*'`; of an autoencoder of
                what decodes, and OUT/NAME-encode-run.h5 of what encodes
@@ -34,16 +34,18 @@ import sys
 import time
 import zlib
 
+import diffusers
 import h5py
 import numpy
 import torch
 from PIL import Image
-from diffusers import AutoencoderKL, UNet2DConditionModel, UNet2DModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from make_unets import call, channels_last, first_tensor, watched
+import make_unets
+import make_video_unets
+from make_unets import channels_last, first_tensor, watched
 
 MODELS = {
     "sd15": "stable-diffusion-1.5",
@@ -52,7 +54,10 @@ MODELS = {
     "cifar10": "ddpm-cifar10-32",
     "sd-vae": "stable-diffusion-1.5-vae",
     "sdxl-vae": "stable-diffusion-xl-vae",
+    "modelscope": "text-to-video-ms-1.7b",
+    "svd": "stable-video-diffusion-img2vid",
 }
+VIDEOS = ["modelscope", "svd"]
 STAGES = ["make", "reference", "program", "compare"]
 WEIGHTS = "diffusion_pytorch_model"
 SHARD = 2 << 30
@@ -62,8 +67,7 @@ def empty_model(path):
     """The model of a config.json, without memory for its weights."""
     with open(path) as f:
         config = json.load(f)
-    cls = {"UNet2DModel": UNet2DModel, "UNet2DConditionModel": UNet2DConditionModel,
-           "AutoencoderKL": AutoencoderKL}[config["_class_name"]]
+    cls = getattr(diffusers, config["_class_name"])
     with torch.device("meta"):
         return cls.from_config(config).eval()
 
@@ -123,6 +127,16 @@ def is_vae(c):
     return "latent_channels" in c
 
 
+def is_video(c):
+    return "num_frames" in c or any("3D" in t for t in c.get("down_block_types", []))
+
+
+def video_call(model, given):
+    """A network for videos, whose x is stored as [N,C,F,H,W]."""
+    given = dict(given, x=given["x"].transpose(1, 2), added_time_ids=given.get("time_ids"))
+    return make_video_unets.call(model, given)
+
+
 def write_inputs(a, name, c):
     size = c.sample_size if isinstance(c.sample_size, (list, tuple)) else [c.sample_size] * 2
     if a.size:
@@ -134,10 +148,14 @@ def write_inputs(a, name, c):
         z = random("z", (1, c.latent_channels, *(s // down for s in size)))
         save_file({"z": z}, os.path.join(a.out, name + "-inputs.safetensors"))
         return
-    given = {"x": random("x", (a.batch, c.in_channels, *size))}
+    video = is_video(c)
+    given = {"x": random("x", (a.batch, c.in_channels, *([a.frames] if video else []), *size))}
     if c.get("cross_attention_dim"):
-        width = c.encoder_hid_dim or c.cross_attention_dim
-        given["encoder_hidden_states"] = random("encoder_hidden_states", (a.batch, 77, width))
+        width = c.get("encoder_hid_dim") or c.cross_attention_dim
+        tokens = 1 if "num_frames" in c else 77
+        given["encoder_hidden_states"] = random("encoder_hidden_states", (a.batch, tokens, width))
+    if "num_frames" in c:
+        given["time_ids"] = torch.tensor([[6., 127., 0.02]] * a.batch)
     if c.get("addition_embed_type") == "text_time":
         width = c.projection_class_embeddings_input_dim - 6 * c.addition_time_embed_dim
         given["text_embeds"] = random("text_embeds", (a.batch, width))
@@ -162,7 +180,7 @@ def reference(a, name):
     given = load_file(os.path.join(a.out, name + "-inputs.safetensors"))
     if not is_vae(model.config):
         given["timesteps"] = torch.full((len(given["x"]),), a.timestep)
-    top = 0.0
+    top, video = 0.0, is_video(model.config)
     with h5py.File(os.path.join(a.out, name + "-reference.h5"), "w") as out, torch.no_grad():
         out.attrs["strided"] = a.strided
 
@@ -173,7 +191,8 @@ def reference(a, name):
                 if y is None:
                     return
                 top = max(top, float(y.abs().max()))
-                y = channels_last(module, y)
+                y = (make_video_unets.laid_out(path, y, len(given["x"])).reshape(-1) if video
+                     else channels_last(module, y))
                 if a.strided and y.numel() > a.strided:
                     y = y[torch.arange(a.strided) * y.numel() // a.strided]
                 if path in out: # called twice: the last call counts
@@ -188,7 +207,7 @@ def reference(a, name):
             model.encode((x.permute(2, 0, 1)[None] / 127.5 - 1))
             model.decode(given["z"] / model.config.scaling_factor)
         else:
-            call(model, given)
+            (video_call if video else make_unets.call)(model, given)
         count = len(out)
     print(f"{name}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, "
           f"{count} modules, largest activation {top:.1f}, {time.time() - start:.1f} s, "
@@ -220,6 +239,8 @@ def probe(a, name, end, modules, options):
         command += ["--dump", glob]
     if a.size:
         command += ["--size", a.size]
+    if name in VIDEOS:
+        command += ["--frames", str(a.frames)]
     if a.threads:
         command += ["--threads", str(a.threads)]
     subprocess.run(command + a.extra.split(), check=True)
@@ -272,6 +293,7 @@ def main():
     p.add_argument("--models", default=",".join(MODELS))
     p.add_argument("--stages", default=",".join(STAGES))
     p.add_argument("--size", help="HxW instead of the config's sample_size")
+    p.add_argument("--frames", type=int, default=4)
     p.add_argument("--batch", type=int, default=1)
     p.add_argument("--timestep", type=int, default=601)
     p.add_argument("--dtype", choices=["f32", "f16"], default="f32")
