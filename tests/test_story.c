@@ -257,7 +257,7 @@ static void test_verdicts(void **state)
 static void test_video_verdicts(void **state)
 {
     (void)state;
-    static const double many[] = {0.4, 0.5, 0.3}, few[] = {0, 0.005, 0.01};
+    static const double many[] = {0.4, 0.5, 0.3}, few[] = {0.001, 0.005, 0.01};
     ss_story_run runs[16];
     ss_story s = {.n = 1};
     ss_story_regime *g = &s.regime[0];
@@ -279,7 +279,8 @@ static void test_video_verdicts(void **state)
     expect_answer(&s, SS_FINDING_MOTION_LEARNED, SS_STORY_FAILS, "the contrary");
     put_runs(g, "free", SS_STORY_SKIPPED, many, 3);
     expect_answer(&s, SS_FINDING_UNFROZEN, SS_STORY_HOLDS, "0.4 (0.3 to 0.5");
-    put_runs(g, "rotary", SS_STORY_LENGTH, many, 3);
+    put_runs(g, "rotary", SS_STORY_LENGTH, few, 3);
+    put_runs(g, "conv", SS_STORY_LENGTH, many, 3);
     expect_answer(&s, SS_FINDING_LENGTH, SS_STORY_FAILS, "NTK positions not measured");
 }
 
