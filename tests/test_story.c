@@ -281,7 +281,7 @@ static void test_video_verdicts(void **state)
     expect_answer(&s, SS_FINDING_UNFROZEN, SS_STORY_HOLDS, "0.4 (0.3 to 0.5");
     put_runs(g, "rotary", SS_STORY_LENGTH, few, 3);
     put_runs(g, "conv", SS_STORY_LENGTH, many, 3);
-    expect_answer(&s, SS_FINDING_LENGTH, SS_STORY_FAILS, "NTK positions not measured");
+    expect_answer(&s, SS_FINDING_LENGTH, SS_STORY_FAILS, "positions by NTK not measured");
 }
 
 /* Numbers that were measured apart; anything else in their file is an error. */

@@ -44,8 +44,8 @@
     X(SKIPPED, false, "share of steps that were skipped")                                         \
     X(IN_MOTION, false, "share of overflows that motion blocks made")                             \
     X(LENGTH, true, "loss at twice the trained length over that within it")                       \
-    X(LENGTH_NTK, true, "the same with NTK positions")                                            \
-    X(LENGTH_YARN, true, "the same with YaRN positions")                                          \
+    X(LENGTH_NTK, true, "the same ratio with positions by NTK")                                   \
+    X(LENGTH_YARN, true, "the same ratio with positions by YaRN")                                 \
     X(BOILING_OVERLAP, true, "boiling with overlapping windows over that without overlap")        \
     X(BOILING_SHARED, true, "boiling with shared sampler states over that without overlap")       \
     X(BOILING_DECODER, true, "boiling of a decoder tuned in time over a picture decoder's")

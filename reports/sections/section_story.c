@@ -147,6 +147,17 @@ static void add_lines(ss_plot *plot, const ss_story_regime *s, int i, int n, int
     }
 }
 
+/* The most steps of runs i to i + n - 1, as planned or as done. */
+static double steps_of(const ss_story_regime *s, int i, int n)
+{
+    double steps = 1;
+
+    for (int k = i; k < i + n; k++)
+        steps = fmax(steps, (double)(s->runs[k].log.planned ? s->runs[k].log.planned
+                                                             : s->runs[k].log.steps));
+    return steps;
+}
+
 /* A panel an arm: the largest |x| of its runs over their steps, the baseline's in the background.
  */
 static ss_code curves(ss_page *p, const ss_story_regime *s, ss_err *e)
@@ -154,33 +165,33 @@ static ss_code curves(ss_page *p, const ss_story_regime *s, ss_err *e)
     const char *regime = ss_story_regime_title(s->name);
     char file[96], caption[200], name[64];
     int n_arms = 0, base = 0, n_base = 0;
-    double limit = NAN, steps = 1;
+    double limit = NAN;
     ss_plot plot = {0};
 
     for (int i = 0, n; i < s->n; i += n, n_arms++) {
         n = arm_from(s, i, name, sizeof name);
-        if (strcmp(name, "baseline") == 0) {
+        if (strcmp(name, "baseline") == 0 || strcmp(name, "motion") == 0) {
             base = i;
             n_base = n;
         }
     }
-    for (int i = 0; i < s->n; i++) {
+    for (int i = 0; i < s->n; i++)
         limit = fmax(limit, s->runs[i].log.limit);
-        steps = fmax(steps, (double)s->runs[i].log.steps);
-    }
     const int rows = (n_arms + COLUMNS - 1) / COLUMNS;
     const double top = isnan(limit) ? 1e4 : 10 * limit;
 
     add_points(&plot, s);
     ss_plot_addf(&plot,
                  "set multiplot layout %d,%d\nset logscale y\nset format y '%%g'\n"
-                 "set xrange [0:%.0f]\nset yrange [1:%g]\nset xtics %g\nunset key\n",
-                 rows, COLUMNS, steps, top, pow(10, floor(log10(steps))));
+                 "set yrange [1:%g]\nunset key\n",
+                 rows, COLUMNS, top);
     for (int i = 0, n; i < s->n; i += n) {
         n = arm_from(s, i, name, sizeof name);
         ss_plot_add(&plot, "set title ");
         ss_plot_label(&plot, name);
-        ss_plot_add(&plot, "\n");
+        const double steps = steps_of(s, i, n), tics = pow(10, floor(log10(steps)));
+        ss_plot_addf(&plot, "\nset xrange [0:%.0f]\nset xtics %g\n", steps,
+                     steps < 4 * tics ? tics : 2 * tics);
         if (!isnan(limit))
             ss_plot_item(&plot, "%g with lines lt %d notitle", limit, SS_PLOT_LIMIT);
         if (i != base)
