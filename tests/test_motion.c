@@ -11,6 +11,7 @@
 #include "kernels/step.h"
 #include "kernels/tape.h"
 #include "models/inventory.h"
+#include "models/structure.h"
 #include "tests/motion_case.h"
 
 #include <dirent.h>
@@ -547,6 +548,66 @@ static void test_told(void **state)
     ss_ctx_free(c);
 }
 
+/* What the list of what lets activations grow says of motion blocks. */
+static void check_rows(const char *name, const char *const *wanted, const char *const *absent)
+{
+    char dir[200], line[4000];
+    ss_ctx *c = motion_context(1);
+    ss_structure *s;
+    ss_err e = {0};
+
+    snprintf(dir, sizeof dir, MOTION "/%s", name);
+    ss_model *m = motion_model(dir, c);
+    assert_int_equal(ss_structure_new(m, NULL, &s, &e), SS_OK);
+    for (int k = 0; wanted[k] || absent[k]; k++) {
+        bool found = false;
+
+        for (int i = 0; i < s->n; i++) {
+            const ss_structure_row *r = &s->rows[i];
+
+            snprintf(line, sizeof line, "%s | %s = %s | %s", r->kind, r->key, r->value, r->modules);
+            found = found || (wanted[k] && strstr(line, wanted[k]));
+            if (absent[k] && strstr(line, absent[k]))
+                fail_msg("%s: %s", name, line);
+        }
+        if (wanted[k] && !found)
+            fail_msg("%s: no row '%s'", name, wanted[k]);
+    }
+    ss_structure_free(s);
+    ss_model_close(m);
+    ss_ctx_free(c);
+}
+
+static void test_structure(void **state)
+{
+    (void)state;
+    check_rows("rotary",
+               (const char *const[]){"attention without norm | motion.norm = absent | "
+                                     "down_blocks.0.motion.0.layers.0, "
+                                     "down_blocks.0.motion.0.layers.0.to_q",
+                                     "no norm of q and k | remedies.cosine_attention = absent | "
+                                     "down_blocks.0.motion.0.layers.0, ",
+                                     "sum without scale | remedies.residual_scale = absent | "
+                                     "down_blocks.0.motion.0.layers.0",
+                                     NULL},
+               (const char *const[]){"attn_norm_num_groups", NULL, NULL, NULL});
+    check_rows("conv-one-frame",
+               (const char *const[]){"convolution without norm | motion.norm = absent | "
+                                     "down_blocks.0.motion.0.layers.0.conv2d",
+                                     NULL},
+               (const char *const[]){NULL, NULL});
+    check_rows("conv", (const char *const[]){"sum without scale", NULL, NULL},
+               (const char *const[]){"motion.norm", "conv2d", NULL});
+    check_rows("remedies",
+               (const char *const[]){"attention without norm | motion.norm = absent | "
+                                     "down_blocks.0.motion.0.layers.0, ",
+                                     NULL, NULL, NULL},
+               (const char *const[]){"x + branch of a motion", "motion.remedies.cosine",
+                                     "| remedies.cosine_attention = absent | "
+                                     "down_blocks.0.motion",
+                                     NULL});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +621,7 @@ int main(void)
         cmocka_unit_test(test_untrained),
         cmocka_unit_test(test_placed),
         cmocka_unit_test(test_told),
+        cmocka_unit_test(test_structure),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,19 +104,22 @@ static int by_kind(const void *pa, const void *pb)
     return order ? order : (int)a->at - (int)b->at;
 }
 
-/* Returns the value of "KEY" or "remedies.KEY" in config.json, as JSON; NULL: no memory. */
+/* Returns the value of "KEY", or of "OBJECT.KEY" in an object of it, as JSON; NULL: no memory. */
 static char *value_text(const json_t *config, const char *key)
 {
-    static const char inner[] = "remedies.";
-    const json_t *v;
+    const json_t *v = config;
     char *json, *copy;
 
     if (!*key)
         return ss_strdup("");
-    if (strncmp(key, inner, strlen(inner)) == 0)
-        v = json_object_get(json_object_get(config, "remedies"), key + strlen(inner));
-    else
-        v = json_object_get(config, key);
+    while (*key) {
+        const size_t n = strcspn(key, ".");
+        char name[64];
+
+        snprintf(name, sizeof name, "%.*s", (int)n, key);
+        v = json_object_get(v, name);
+        key += key[n] ? n + 1 : n;
+    }
     if (!v || json_is_null(v))
         return ss_strdup("absent");
     json = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));

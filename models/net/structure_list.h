@@ -58,7 +58,7 @@ typedef enum { SS_PLACES(X) SS_N_PLACES } ss_place;
 #undef X
 
 /* The texts of a row (base/structure.h), constant. key is one of config.json, "remedies.NAME" of
- * its remedies, or "" where none changes it. */
+ * its remedies, "motion.NAME" of its motion, or "" where none changes it. */
 typedef struct {
     ss_structure_kind kind;
     const char *reads, *why, *key, *remedy;

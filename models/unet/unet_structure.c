@@ -5,6 +5,8 @@
  */
 #include "models/unet/unet_structure.h"
 
+#include "models/net/motion_structure.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -371,6 +373,8 @@ static void look_at_module(walk *w, const ss_module *m)
 {
     if (m->parent < 0)
         look_at_top(w, m);
+    else if (ss_motion_structure(&w->u->motion.config, &w->u->remedies, place_of(m->path), m, w->l))
+        w->sums++;
     else if (is_kind(m, "ResnetBlock2D"))
         look_at_resnet(w, m);
     else if (is_kind(m, "Attention"))
@@ -404,7 +408,8 @@ static bool ends_in(const char *text, const char *end)
 static bool is_end(const char *path)
 {
     return strcmp(path, "conv_out") == 0 || ends_in(path, ".conv2") || ends_in(path, ".proj_out") ||
-           ends_in(path, ".to_out.0") || ends_in(path, ".ff.net.2") || ends_in(path, ".conv4.3");
+           ends_in(path, ".to_out.0") || ends_in(path, ".ff.net.2") || ends_in(path, ".conv4.3") ||
+           ends_in(path, ".conv1d");
 }
 
 static void look_at_weights(walk *w)
