@@ -17,7 +17,7 @@ struct ss_depth {
     ss_sample_size size;
     int frames;    /* of `values` */
     float *values; /* [frames][H][W] units, of files */
-    ss_network net;
+    ss_model *net;
     ss_ctx *ctx; /* of the network */
 };
 
@@ -25,7 +25,7 @@ void ss_depth_close(ss_depth *d)
 {
     if (!d)
         return;
-    ss_network_close(&d->net);
+    ss_model_close(d->net); /* unbinds before the context goes */
     ss_ctx_free(d->ctx);
     ss_free(d->values);
     ss_free(d);
@@ -120,22 +120,25 @@ static ss_code read_files(ss_depth *d, ss_err *e)
     return rc;
 }
 
+/* Opens the network, whose noise schedule does not matter: it is not asked about noise. */
 static ss_code open_network(ss_depth *d, const ss_ctx_options *device, ss_err *e)
 {
-    const ss_network_options o = {
-        .model = d->opt.model, .height = d->size.height, .width = d->size.width};
-    ss_code rc = ss_network_open(&o, &d->net, e);
+    const ss_network_options o = {.model = d->opt.model};
+    const ss_model_options files = ss_network_files(&o);
+    ss_code rc = ss_model_open(d->opt.model, &files, &d->net, e);
 
     if (rc != SS_OK)
         return rc;
-    if (d->net.size.frames || d->net.size.channels != d->size.channels || d->net.out_channels != 1)
+    const ss_model_info *about = ss_model_about(d->net);
+    if (about->role != SS_DENOISER || about->net.sample_frames ||
+        about->net.in_channels != d->size.channels || about->net.out_channels != 1)
         return ss_fail(e, SS_SHAPE,
-                       "%s: takes %d channels%s and answers %d; a network of depth takes pictures "
-                       "of %d channels and answers 1",
-                       d->opt.model, d->net.size.channels, d->net.size.frames ? " of videos" : "",
-                       d->net.out_channels, d->size.channels);
+                       "%s: takes %lld channels and answers %lld; a network of depth takes "
+                       "pictures of %d channels and answers 1",
+                       d->opt.model, (long long)about->net.in_channels,
+                       (long long)about->net.out_channels, d->size.channels);
     rc = ss_ctx_new(device, &d->ctx, e);
-    return rc == SS_OK ? ss_network_bind(&d->net, d->ctx, NULL, e) : rc;
+    return rc == SS_OK ? ss_model_bind(d->net, d->ctx, e) : rc;
 }
 
 ss_code ss_depth_open(const ss_depth_options *opt, ss_sample_size size,
@@ -164,7 +167,7 @@ static ss_code ask_network(ss_depth *d, const float *x, float *z, ss_err *e)
     const float timestep = 0;
     const ss_condition none = {0};
     ss_tensor *in = ss_upload(d->ctx, ss_sample_batch(1, d->size), x);
-    ss_tensor *y = ss_model_forward(d->ctx, d->net.model, in, &timestep, &none);
+    ss_tensor *y = ss_model_forward(d->ctx, d->net, in, &timestep, &none);
     ss_code rc = ss_ctx_finish(d->ctx, e);
 
     if (rc == SS_OK)

@@ -4,6 +4,7 @@
  */
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/png.h"
 #include "base/rng.h"
 #include "models/file/safetensors.h"
@@ -11,6 +12,7 @@
 #include "probe/deforum.h"
 #include "probe/warp.h"
 #include "tests/ss_command.h"
+#include "train/data.h"
 
 enum { H = 9, W = 14, SIDE = 8 };
 
@@ -338,6 +340,84 @@ static void test_depths_of_every_kind(void **state)
     assert_false(ss_file_exists(in_tmp("no")));
 }
 
+/* ---- depth by training ---- */
+
+/* A floor has 1 / depth that grows evenly from row to row; the wall has one depth. */
+static void test_scenes_are_in_space(void **state)
+{
+    (void)state;
+    enum { N = 32, SCENES = 30 };
+    static float x[N * N * 2], again[N * N * 2];
+    ss_data_options o = ss_data_defaults();
+    ss_data *d;
+    ss_err e = {0};
+    int floors = 0, walls = 0;
+
+    o.kind = SS_DATA_SCENES;
+    o.h = o.w = N;
+    assert_int_equal(ss_data_open(&o, &d, &e), SS_USAGE); /* 1 channel: no room for depth */
+    assert_non_null(strstr(e.msg, "beside their depth"));
+    o.c = 2;
+    assert_int_equal(ss_data_open(&o, &d, &e), SS_OK);
+    for (int k = 0; k < SCENES; k++) {
+        int64_t label;
+
+        ss_data_picture(d, k, x, &label);
+        ss_data_picture(d, k, again, &label);
+        assert_memory_equal(x, again, sizeof x);
+        for (int i = 0; i < N * N * 2; i++)
+            assert_true(x[i] >= -1 && x[i] <= 1);
+        for (int j = 0; j < N; j++) {
+            const float *a = x + ((N - 3) * N + j) * 2 + 1, *b = a + 2 * N, *c = b + 2 * N;
+
+            floors += *b - *a > 1e-3f && fabsf(*c - 2 * *b + *a) < 1e-5f;
+            walls += x[2 * j + 1] == x[1] && x[2 * (N + j) + 1] == x[1];
+        }
+    }
+    assert_true(floors > SCENES * N / 2); /* seen: 753 of 960 */
+    assert_true(walls > SCENES * N / 2);
+    ss_data_close(d);
+}
+
+#define DEPTH "\"data\": {\"kind\": \"scenes\"}, \"objective\": {\"prediction\": \"depth\"}"
+
+static double loss_of(const char *log, int step)
+{
+    char mark[32];
+
+    snprintf(mark, sizeof mark, "\"step\":%d,", step);
+    const char *line = strstr(log, mark), *loss = line ? strstr(line, "\"loss\":") : NULL;
+    if (!loss)
+        fail_msg("no loss of step %d in the log", step);
+    return strtod(loss + 7, NULL);
+}
+
+static void test_a_network_learns_depth(void **state)
+{
+    (void)state;
+    char text[2000], *log = NULL;
+    const char *cut = strstr(NETWORK, "\"data\"");
+    double first = 0, last = 0;
+    ss_err e = {0};
+
+    snprintf(text, sizeof text,
+             "%.*s" DEPTH ", \"batch\": 4, \"steps\": 60, \"optimizer\": {\"lr\": 1e-2}}",
+             (int)(cut - NETWORK), NETWORK);
+    write_text("depth.json", text);
+    expect("train $D/depth.json -o $D/depth --threads 1", 0, NULL);
+    assert_int_equal(ss_file_read(in_tmp("depth/log.jsonl"), 1 << 20, &log, NULL, &e), SS_OK);
+    for (int k = 0; k < 10; k++) {
+        first += loss_of(log, 1 + k) / 10;
+        last += loss_of(log, 51 + k) / 10;
+    }
+    ss_free(log);
+    print_message("loss of depth: %g, then %g\n", first, last);
+    assert_true(last < 0.6 * first);
+    expect("train $D/depth.json -o $D/no --set data.kind=shapes", 2, "go together only");
+    expect("train $D/depth.json -o $D/no --set objective.prediction=sample", 2, "go together only");
+    expect("train $D/depth.json -o $D/no --set model.out_channels=2", 2, "answers 1 channel");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +427,8 @@ int main(void)
         cmocka_unit_test(test_plans),
         cmocka_unit_test(test_frames_follow_the_camera),
         cmocka_unit_test(test_depths_of_every_kind),
+        cmocka_unit_test(test_scenes_are_in_space),
+        cmocka_unit_test(test_a_network_learns_depth),
     };
 
     ss_log_setup(true, SS_PROGRESS_NEVER);

@@ -211,7 +211,8 @@ static void read_schedule(ss_config_reader *r, ss_json *j)
         open_levels(r, j);
     else if (ss_json_has(j, "schedule"))
         ss_json_complain(j, SS_USAGE, "schedule", "only noise levels by timesteps have one");
-    if (j->err.code != SS_OK || o->prediction == SS_OBJECTIVE_AUTOENCODER)
+    if (j->err.code != SS_OK || o->prediction == SS_OBJECTIVE_AUTOENCODER ||
+        o->prediction == SS_OBJECTIVE_DEPTH)
         return;
     parts->scheduler = edm               ? edm_scheduler(o->sigma_data)
                        : parts->schedule ? json_deep_copy(parts->schedule)

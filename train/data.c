@@ -11,10 +11,9 @@
 #include <string.h>
 
 static const ss_data_source *const sources[SS_N_DATA_KINDS] = {
-    [SS_DATA_IDX] = &ss_data_source_idx,
-    [SS_DATA_FOLDER] = &ss_data_source_folder,
-    [SS_DATA_SHAPES] = &ss_data_source_shapes,
-    [SS_DATA_MOVING] = &ss_data_source_moving,
+    [SS_DATA_IDX] = &ss_data_source_idx,       [SS_DATA_FOLDER] = &ss_data_source_folder,
+    [SS_DATA_SHAPES] = &ss_data_source_shapes, [SS_DATA_MOVING] = &ss_data_source_moving,
+    [SS_DATA_SCENES] = &ss_data_source_scenes,
 };
 
 ss_data_options ss_data_defaults(void)
@@ -84,14 +83,14 @@ static ss_code check(const ss_data_options *o, ss_err *e)
                        (int)SS_IMAGE_MAX_SIDE);
     if (o->dropout > 0 && o->null_class < 0)
         return ss_fail(e, SS_USAGE, "condition dropout needs a null class");
-    if (o->kind != SS_DATA_SHAPES && !o->path)
+    if (o->kind != SS_DATA_SHAPES && o->kind != SS_DATA_SCENES && !o->path)
         return ss_fail(e, SS_USAGE, "the data set has no path");
     if (o->rare >= 0 && o->rare_every < 2)
         return ss_fail(e, SS_USAGE, "rare_every is %" PRId64 "; expected 2 or more", o->rare_every);
     if (!isfinite(o->rare_scale))
         return ss_fail(e, SS_USAGE, "rare_scale is %g; expected a finite number", o->rare_scale);
     rc = check_videos(o, e);
-    return rc == SS_OK ? ss_picture_check_channels(o->c, e) : rc;
+    return rc == SS_OK && o->kind != SS_DATA_SCENES ? ss_picture_check_channels(o->c, e) : rc;
 }
 
 /* Adds the captions of static videos after the others: the same with the prefix. */

@@ -5,6 +5,8 @@
  *   folder   PNG files listed with their captions in FOLDER/captions.jsonl; for videos folders of
  *            PNG files, or strips of frames
  *   shapes   squares, discs and triangles, drawn as they are needed, never the same twice
+ *   scenes   balls and boxes in a room, whose depth is known: a channel more than the picture's has
+ *            it (data_scenes.c)
  *   moving   the pictures of idx files, one or two of them moving over the canvas
  *            (probe/moving.h)
  *
@@ -36,17 +38,19 @@
     X(IDX, "idx")        \
     X(FOLDER, "folder")  \
     X(SHAPES, "shapes")  \
-    X(MOVING, "moving")
+    X(MOVING, "moving")  \
+    X(SCENES, "scenes")
 #define X(name, text) SS_DATA_##name,
 typedef enum { SS_DATA_KINDS(X) SS_N_DATA_KINDS } ss_data_kind;
 #undef X
 
 typedef struct {
     ss_data_kind kind;
-    const char *path;   /* idx, moving: the pictures; folder: the folder; shapes: not used */
+    const char *path;   /* idx, moving: the pictures; folder: the folder; others: not used */
     const char *labels; /* idx, moving: the labels, or NULL for none */
     int frames;         /* of a sample; 0: samples are pictures */
-    int h, w, c;        /* size of the network's input; c is 1 or 3 */
+    int h, w, c;        /* size of the network's input; c is 1 or 3, of scenes with their
+                           depth 2 or 4 */
     int pool;           /* idx, moving: a value is the mean over pool x pool pixels */
     bool flip;          /* mirrors every second picture, left to right, at random */
     double dropout;     /* chance, 0 to 1, that a sample gets the null class for its label */

@@ -41,7 +41,7 @@ struct ss_data {
 };
 
 extern const ss_data_source ss_data_source_idx, ss_data_source_folder, ss_data_source_shapes,
-    ss_data_source_moving;
+    ss_data_source_moving, ss_data_source_scenes;
 
 /* Reads pictures and labels of idx files, and refuses pictures larger than a sample's. */
 ss_code ss_data_open_idx(ss_data *d, ss_err *e);

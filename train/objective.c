@@ -177,7 +177,7 @@ static double shift_place(const ss_objective *o, double at)
 
 ss_level ss_objective_draw(const ss_objective *o, int64_t step, int64_t i)
 {
-    if (o->prediction == SS_OBJECTIVE_AUTOENCODER)
+    if (o->prediction == SS_OBJECTIVE_AUTOENCODER || o->prediction == SS_OBJECTIVE_DEPTH)
         return (ss_level){.a = 1, .c_in = 1, .c_out = 1, .weight = 1};
     const double at =
         draw_place(o, ss_rng_stream(o->seed, "noise level", (uint64_t)step, (uint64_t)i));
@@ -203,6 +203,7 @@ void ss_objective_prepare(const ss_objective *o, ss_level l, const float *x0, co
         case SS_OBJECTIVE_V_PREDICTION: target[k] = (float)(l.a * e - l.s * x); break;
         case SS_OBJECTIVE_EDM: target[k] = (float)((x - l.c_skip * xt) / l.c_out); break;
         case SS_OBJECTIVE_SAMPLE:
+        case SS_OBJECTIVE_DEPTH:
         case SS_OBJECTIVE_AUTOENCODER: target[k] = x0[k]; break;
         case SS_N_OBJECTIVES: break;
         }

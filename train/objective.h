@@ -24,7 +24,9 @@
  * so that edm weighting of an edm prediction is weight 1.
  *
  * The prediction `autoencoder` is that of an autoencoder, which is given x0 without noise and
- * answers it: its loss is in autoencoder.h, and its level sigma = 0.
+ * answers it: its loss is in autoencoder.h, and its level sigma = 0. The prediction `depth` is that
+ * of a network that is shown a picture without noise, at timestep 0, and answers the inverse depth
+ * of each of its pixels (probe/depth.h): the target comes with the data.
  *
  * Noise levels: `timesteps` are those of a diffusers schedule, uniform; `cosine` is continuous,
  * u uniform in (0,1), log SNR = -2 ln tan(pi u / 2) clipped to +-15, timestep 1000 u;
@@ -46,7 +48,8 @@
     X(V_PREDICTION, "v_prediction") \
     X(SAMPLE, "sample")             \
     X(EDM, "edm")                   \
-    X(AUTOENCODER, "autoencoder")
+    X(AUTOENCODER, "autoencoder")   \
+    X(DEPTH, "depth")
 #define X(name, text) SS_OBJECTIVE_##name,
 typedef enum { SS_OBJECTIVES(X) SS_N_OBJECTIVES } ss_objective_kind;
 #undef X

@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-
 ss_trainer_options ss_trainer_defaults(void)
 {
     return (ss_trainer_options){
@@ -82,7 +81,12 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
         return ss_fail(e, SS_UNSUPPORTED, "%s: text encoders cannot be trained here",
                        t->opt.config_name);
     const int64_t given = about->net.needs.reference_channels;
-    if (about->net.in_channels - (given ? given + 1 : 0) != about->net.out_channels)
+    if (t->opt.objective.prediction == SS_OBJECTIVE_DEPTH) {
+        if (about->net.out_channels != 1 || about->net.sample_frames)
+            return ss_fail(e, SS_USAGE,
+                           "%s: a network of depth takes pictures and answers 1 channel",
+                           t->opt.config_name);
+    } else if (about->net.in_channels - (given ? given + 1 : 0) != about->net.out_channels)
         return ss_fail(e, SS_UNSUPPORTED,
                        "%s: a network of %" PRId64 " channels in and %" PRId64
                        " out cannot be trained here",
@@ -124,13 +128,17 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
 ss_code ss_trainer_open_data(ss_trainer *t, ss_err *e)
 {
     const int64_t classes = ss_model_about(t->model)->net.needs.n_classes;
+    const bool depth = t->opt.objective.prediction == SS_OBJECTIVE_DEPTH;
     ss_data_options o = t->opt.data;
     ss_code rc;
 
     o.frames = t->size.frames;
     o.h = t->size.height;
     o.w = t->size.width;
-    o.c = t->size.channels;
+    o.c = depth ? t->seen.channels + 1 : t->size.channels;
+    if (depth != (o.kind == SS_DATA_SCENES))
+        return ss_fail(e, SS_USAGE,
+                       "objective.prediction \"depth\" and data.kind \"scenes\" go together only");
     o.pool = t->stage.pool;
     o.texts = t->opt.text != NULL;
     if (t->opt.text && o.null_class < 0)
@@ -259,6 +267,18 @@ void ss_trainer_free(ss_trainer *t)
     ss_free(t);
 }
 
+/* Parts sample i of the data into a picture and its depth. */
+static void take_depth(ss_trainer *t, int i)
+{
+    const int64_t pixels = ss_sample_pixels(t->size), c = t->seen.channels;
+    const float *from = t->x0 + i * pixels * (c + 1);
+
+    for (int64_t p = 0; p < pixels; p++, from += c + 1) {
+        memcpy(t->input + (i * pixels + p) * c, from, (size_t)c * sizeof *from);
+        t->target[i * pixels + p] = from[c];
+    }
+}
+
 /* Draws the samples of the step; those of the first, before it. */
 static ss_code draw(ss_trainer *t, ss_err *e)
 {
@@ -275,6 +295,10 @@ static ss_code draw(ss_trainer *t, ss_err *e)
 
         t->labels[i] = (float)t->ids[i];
         t->levels[i] = ss_objective_draw(o, t->step, i);
+        if (o->prediction == SS_OBJECTIVE_DEPTH) {
+            take_depth(t, i);
+            continue;
+        }
         if (t->latents) {
             ss_objective_noise(o, t->step, i, t->latents, t->latent_noise + i * t->latents);
             continue;

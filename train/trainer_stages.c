@@ -98,8 +98,9 @@ typedef struct {
 static ss_code make_room(ss_trainer *t, const room *r, ss_err *e)
 {
     const size_t n = (size_t)t->most, values = (size_t)r->values;
+    const bool depth = t->opt.objective.prediction == SS_OBJECTIVE_DEPTH; /* beside pictures */
 
-    t->x0 = ss_alloc(values, sizeof *t->x0);
+    t->x0 = ss_alloc(values + (depth ? (size_t)r->seen : 0), sizeof *t->x0);
     t->input = ss_alloc((size_t)r->seen, sizeof *t->input);
     if (t->seen.channels != t->own_size.channels &&
         !(t->noised = ss_alloc((size_t)r->each, sizeof *t->noised)))
