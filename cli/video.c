@@ -24,6 +24,7 @@ enum {
     OPT_FORCE
 };
 enum { ROWS = 20, SHOWN = 2 }; /* defaults of --top and --show */
+enum { MOST_SHOWN = 24 };      /* videos on a page one by one */
 
 static const cli_option options[] = {
     {OPT_FRAMES, "frames", "N",
@@ -36,7 +37,9 @@ static const cli_option options[] = {
     {OPT_OVERLAP, "overlap", "M", "frames that a window shares with the one before (default 0)"},
     {OPT_TOP, "top", "N", "at most N rows a table (default 20, with --json all)"},
     {OPT_OUTPUT, "output", "DIR", "write a page with figures, DIR/index.html"},
-    {OPT_SHOW, "show", "N", "the page shows N videos of each model one by one (default 2)"},
+    {OPT_SHOW, "show", "N",
+     "the page shows the first N videos of each model and stage one by one (default 2), 24 at "
+     "most"},
     {OPT_TITLE, "title", "TEXT", "the page's title (default: the names of the models)"},
     {OPT_FORCE, "force", NULL, "replace a page that is there"},
     {0},
@@ -51,14 +54,16 @@ typedef struct {
 } request;
 
 /* True if the page is to show video i: it is one of the first of its model and stage. */
-static bool is_shown(const request *q, const ss_videos *l, int i)
+static bool is_shown(const request *q, const ss_videos *l, const ss_video_set *s, int i)
 {
-    int before = 0;
+    int before = 0, shown = 0;
 
-    for (int k = 0; k < i; k++)
+    for (int k = 0; k < i && q->page.folder; k++) {
+        shown += s->video[k].video.x != NULL;
         before += strcmp(l->entry[k].model, l->entry[i].model) == 0 &&
                   strcmp(l->entry[k].stage, l->entry[i].stage) == 0;
-    return q->page.folder && before < q->show;
+    }
+    return q->page.folder && before < q->show && shown < MOST_SHOWN;
 }
 
 /* Measures the videos one by one. */
@@ -80,7 +85,7 @@ static ss_code measure_all(const request *q, const ss_videos *l, ss_video_set *s
         if ((rc = ss_videos_read(l, i, &v, e)) != SS_OK)
             break;
         rc = ss_video_measure(&v, &q->opt, &to->m, e);
-        if (rc == SS_OK && is_shown(q, l, i)) {
+        if (rc == SS_OK && is_shown(q, l, s, i)) {
             to->video = v;
         } else {
             ss_video_measures_shrink(&to->m);

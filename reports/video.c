@@ -145,15 +145,16 @@ static ss_code sections(ss_page *p, const ss_video_set *s, const ss_video_report
 static ss_code write_page(const char *folder, const ss_video_set *s,
                           const ss_video_report_options *opt, ss_report_summary *summary, ss_err *e)
 {
-    char label[200], title[260];
+    char title[260];
+    int models = 1;
     ss_page page;
     ss_code rc;
 
-    ss_video_group_label(s, 0, label, sizeof label);
-    snprintf(title, sizeof title, "Videos of %s", label);
-    if (s->n_groups > 1)
-        snprintf(title + strlen(title), sizeof title - strlen(title), " and %d more",
-                 s->n_groups - 1);
+    for (int g = 1; g < s->n_groups; g++)
+        models += strcmp(s->group[g].model, s->group[g - 1].model) != 0;
+    snprintf(title, sizeof title, "Videos of %.200s", ss_video_group_model(s, &s->group[0]));
+    if (models > 1)
+        snprintf(title + strlen(title), sizeof title - strlen(title), " and %d more", models - 1);
     rc =
         ss_page_begin(&page, folder, "index.html", "", opt->title ? opt->title : title, summary, e);
     if (rc != SS_OK)

@@ -74,15 +74,19 @@ static int add_dots(ss_plot *p, const ss_video_set *s, ss_video_measure_id k)
 
 static ss_code dots(ss_page *page, const ss_video_set *s, ss_err *e)
 {
-    static const ss_video_measure_id which[] = {SS_VIDEO_FLICKER, SS_VIDEO_TOP,
-                                                SS_VIDEO_WARPING, SS_VIDEO_BOILING,
-                                                SS_VIDEO_SEAM,    SS_VIDEO_MEAN_DRIFT};
+    ss_video_measure_id which[] = {SS_VIDEO_FLICKER, SS_VIDEO_TOP,  SS_VIDEO_WARPING,
+                                   SS_VIDEO_BOILING, SS_VIDEO_SEAM, SS_VIDEO_MEAN_DRIFT};
     static const char *const units[] = {"1: still",    "pixels a frame", "grey levels",
                                         "grey levels", "grey levels",    "grey levels"};
     enum { N = sizeof which / sizeof *which };
     ss_plot p = {0};
     int n[N];
+    bool seams = false;
 
+    for (int g = 0; g < s->n_groups; g++)
+        seams |= !isnan(s->group[g].mean[SS_VIDEO_SEAM]);
+    if (!seams)
+        which[4] = SS_VIDEO_SECOND;
     for (int k = 0; k < N; k++)
         n[k] = add_dots(&p, s, which[k]);
     ss_plot_addf(&p, "set multiplot layout 2,3\nunset key\nset xrange [-0.5:%d.5]\n",
@@ -103,8 +107,8 @@ static ss_code dots(ss_page *page, const ss_video_set *s, ss_err *e)
     ss_plot_add(&p, "unset multiplot\n");
     return ss_page_figure(page, &p, "models", SS_PAGE_WIDTH, 2 * SS_PANEL_HEIGHT + 60,
                           "Six measures, a dot a video, in a column for each model.",
-                          "A dot is a video, a line the mean of its model. Seams are there where "
-                          "windows are known.",
+                          "A dot is a video, a line the mean of its model "
+                          "and stage.",
                           e);
 }
 
@@ -113,7 +117,10 @@ ss_code ss_section_video_models(ss_page *page, const ss_video_set *s, ss_err *e)
     ss_table t;
     ss_code rc;
 
-    ss_page_section(page, "models", s->n_groups > 1 ? "Models compared" : "All videos");
+    ss_page_section(page, "models",
+                    s->n_distances    ? "Models compared"
+                    : s->n_groups > 1 ? "Models and stages"
+                                      : "All videos");
     if ((rc = dots(page, s, e)) == SS_OK && (rc = ss_video_change_table(s, true, &t, e)) == SS_OK)
         ss_page_table(page, &t);
     if (rc == SS_OK && s->n_comparisons && (rc = ss_video_comparison_table(s, &t, e)) == SS_OK)
