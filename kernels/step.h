@@ -10,7 +10,8 @@
  *   lion    w *= 1 - eta decay;  w -= eta sign(beta1 m + (1 - beta1) g);
  *           m = beta2 m + (1 - beta2) g
  *
- * in f32 and in the order of PyTorch's optimisers, then the average  ema -= rest (ema - w), then
+ * in f32 and in the order of PyTorch's optimisers, then w, m and v become numbers of the formats
+ * that they are kept in (keep.h), then the average  ema -= rest (ema - w), then
  * rows of weights that are normalised are brought to unit RMS (magnitude.h).
  *
  * Sources: Kingma & Ba 2015; Loshchilov & Hutter 2019; Chen et al. 2023 (Lion).
@@ -18,6 +19,7 @@
 #ifndef SS_KERNELS_STEP_H
 #define SS_KERNELS_STEP_H
 
+#include "kernels/keep.h"
 #include "kernels/tensor.h"
 
 #define SS_OPTIMIZERS(X) \
@@ -37,19 +39,23 @@ typedef struct {
     float scale, decay, keep, beta1, rest1, beta2, rest2, eps, momentum, rate, rate1, root2;
     double correction2, floor2; /* 1 - beta2^t; eps^2, or the smallest number over 0 */
     float ema_rest;             /* 1 - decay of the average */
+    ss_kept weights, states;    /* what w, and m and v are kept in */
+    bool stochastic;            /* how they are rounded to that */
 } ss_step_rule;
 
-/* A parameter and what is kept of it; all f32 and of equal size. */
+/* A parameter and what is kept of it; all in memory of f32 and of equal size. */
 typedef struct {
     const ss_tensor *gradient; /* NULL stands for zeros */
     ss_tensor *w, *m;          /* m is sgd's momentum buffer */
     ss_tensor *v, *ema;        /* v: adam and adamw; ema: NULL where no average is kept */
     int64_t unit_row;          /* values of a row that is brought to unit RMS; 0: none is */
+    uint64_t key;              /* of the random bits of this tensor in this step */
 } ss_step;
 
-/* Sums over all values: g^2, (change of w)^2, (w before)^2, g^2 / v^ with v^ = v / correction2. */
+/* Sums over all values: g^2, (change of w)^2, (w before)^2, g^2 / v^ with v^ = v / correction2; and
+ * how many v are 0 though g is not: squares that the format of v cannot hold. */
 typedef struct {
-    double g2, dw2, w2, stale;
+    double g2, dw2, w2, stale, lost;
 } ss_step_sums;
 
 /* Changes w, m, v and ema of n parameters, which own their memory (ss_param_set, ss_param_full) and

@@ -117,6 +117,7 @@ static void read_all(ss_config_reader *r)
         read_section(r, s);
     read_parts(r, ss_train_sections, r->j);
     t->trainer.init.seed = t->trainer.data.seed = t->trainer.objective.seed = t->seed;
+    t->trainer.optimizer.seed = t->seed;
     t->trainer.optimizer.steps = t->steps;
     if (t->init_state && !t->trainer.from)
         ss_json_complain(r->j, SS_USAGE, "init",

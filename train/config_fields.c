@@ -22,6 +22,7 @@ static const char *const level_laws[] = {SS_LEVEL_LAWS(X) NULL};
 static const char *const weightings[] = {SS_WEIGHTINGS(X) NULL};
 static const char *const optimizers[] = {SS_OPTIMIZERS(X) NULL};
 static const char *const rates[] = {SS_RATES(X) NULL};
+static const char *const kept[] = {SS_KEPT(X) NULL};
 static const char *const ema_warmups[] = {SS_EMA_WARMUPS(X) NULL};
 static const char *const arithmetics[] = {SS_ARITHMETICS(X) NULL};
 #undef X
@@ -113,6 +114,9 @@ static const ss_field optimizer_fields[] = {
     {REAL("floor", trainer.optimizer.floor, 0, 1)},
     {REAL("ema_decay", trainer.optimizer.ema_decay, 0, 1)},
     {CHOICE("ema_warmup", trainer.optimizer.ema_warmup, ema_warmups)},
+    {CHOICE("weights", trainer.optimizer.weights, kept), .role = SS_FIELD_UNUSUAL},
+    {CHOICE("states", trainer.optimizer.states, kept), .role = SS_FIELD_UNUSUAL},
+    {PLAIN("stochastic", BOOL, trainer.optimizer.stochastic), .role = SS_FIELD_UNUSUAL},
     {0},
 };
 

@@ -2,6 +2,7 @@
 #include "train/optimizer.h"
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "kernels/context.h"
 #include "train/optimizer_state.h"
 
@@ -101,7 +102,11 @@ static ss_code take_weights(ss_optimizer *o, int64_t largest, ss_err *e)
         values ? SS_OK : ss_fail(e, SS_NOMEM, "no memory for %lld weights", (long long)largest);
 
     for (size_t i = 0; i < o->n && rc == SS_OK; i++) {
+        const int64_t n = ss_shape_numel(ss_shape_get(o->tensor[i].w));
+
         rc = ss_download(o->c, o->tensor[i].w, values, e);
+        for (int64_t k = 0; k < n && rc == SS_OK; k++)
+            values[k] = ss_keep(o->opt.weights, false, 0, k, 0, values[k]);
         if (rc == SS_OK)
             rc = ss_param_set(o->c, o->tensor[i].w, values, e);
         if (rc == SS_OK && o->ema)
@@ -135,6 +140,11 @@ ss_code ss_optimizer_new(ss_ctx *c, const ss_optimizer_options *opt, const ss_tr
     for (size_t i = 0; i < o->n; i++) {
         const int64_t values = ss_shape_numel(ss_shape_get(tensors[i].w));
 
+        if (opt->weights != SS_KEPT_F32 && tensors[i].unit_row)
+            rc = ss_fail(e, SS_UNSUPPORTED,
+                         "optimizer.weights: %s is brought to unit RMS after each step, which 16 "
+                         "bits cannot hold; leave them f32",
+                         tensors[i].name);
         o->tensor[i] = tensors[i];
         o->total += values;
         largest = values > largest ? values : largest;
@@ -209,7 +219,10 @@ static ss_step_rule make_rule(const ss_optimizer_options *p, int64_t t, double s
                           .root2 = (float)sqrt(correction2),
                           .correction2 = correction2,
                           .floor2 = fmax(p->eps * p->eps, DBL_MIN),
-                          .ema_rest = (float)(1 - ss_optimizer_ema_decay(p, t))};
+                          .ema_rest = (float)(1 - ss_optimizer_ema_decay(p, t)),
+                          .weights = p->weights,
+                          .states = p->states,
+                          .stochastic = p->stochastic};
 }
 
 static ss_update update_of(const ss_optimizer *o, size_t i)
@@ -221,7 +234,19 @@ static ss_update update_of(const ss_optimizer *o, size_t i)
     return (ss_update){.gradient_rms = sqrt(s->g2 / count),
                        .update_rms = sqrt(s->dw2 / count),
                        .weight_rms = sqrt(s->w2 / count),
-                       .staleness = o->v ? sqrt(s->stale / count) : NAN};
+                       .staleness = o->v ? sqrt(s->stale / count) : NAN,
+                       .lost = s->lost / count};
+}
+
+/* The key of a tensor's random bits in this step, by its name: other tensors do not matter. */
+static uint64_t key_of(const ss_optimizer *o, size_t i)
+{
+    uint32_t block[4];
+
+    if (!o->opt.stochastic)
+        return 0;
+    ss_rng_block(ss_rng_stream(o->opt.seed, o->tensor[i].name, (uint64_t)o->t, 0), 0, block);
+    return (uint64_t)block[0] << 32 | block[1];
 }
 
 ss_code ss_optimizer_step(ss_optimizer *o, const ss_tensor *const *grad, double multiplier,
@@ -241,7 +266,8 @@ ss_code ss_optimizer_step(ss_optimizer *o, const ss_tensor *const *grad, double 
                                 .m = o->m[i],
                                 .v = o->v ? o->v[i] : NULL,
                                 .ema = o->ema ? o->ema[i] : NULL,
-                                .unit_row = o->tensor[i].unit_row};
+                                .unit_row = o->tensor[i].unit_row,
+                                .key = key_of(o, i)};
     rc = ss_param_step(o->c, o->steps, o->n, &r, update ? o->sums : NULL, e);
     if (rc == SS_OK && update)
         rc = ss_ctx_finish(o->c, e);

@@ -54,6 +54,9 @@ typedef struct {
     double floor;          /* as a share of lr */
     double ema_decay;      /* 0: no average is kept */
     ss_ema_warmup ema_warmup;
+    ss_kept weights, states; /* what weights, and moments, are kept in (keep.h); averages are f32 */
+    bool stochastic;         /* they are rounded to it stochastically */
+    uint64_t seed;           /* of that */
 } ss_optimizer_options;
 
 /* adam, lr 1e-4, betas 0.9 and 0.999, eps 1e-8, no decay, momentum 0.9 (sgd), no clipping,
@@ -81,12 +84,14 @@ typedef struct {
     double staleness;  /* RMS of g / sqrt(v^) = sqrt(mean(g^2 / max(v^, eps^2))), v^ = v / (1 -
                           beta2^t): about 1 while v is up to date, far over 1 if it is stale, one to
                           eight steps before the loss spikes. NaN for lion and sgd */
+    double lost;       /* share of second moments that are 0 though the gradient is not */
 } ss_update;
 
 typedef struct ss_optimizer ss_optimizer;
 
-/* The averages of weights begin as the weights are. tensors may go; the weights, their names and
- * the context must stay until free. */
+/* Weights become numbers of opt.weights, to nearest. SS_UNSUPPORTED if that is not f32 and a tensor
+ * has unit rows. The averages of weights begin as the weights are. tensors may go; the weights,
+ * their names and the context must stay until free. */
 ss_code ss_optimizer_new(ss_ctx *c, const ss_optimizer_options *opt, const ss_trained *tensors,
                          size_t n, ss_optimizer **o, ss_err *e);
 void ss_optimizer_free(ss_optimizer *o); /* NULL is fine */

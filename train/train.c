@@ -41,6 +41,7 @@ typedef struct {
     int64_t n_losses;
     bool skipped[SS_TRAINING_LAST]; /* of the last steps, a ring */
     int64_t n_steps;
+    bool warned; /* of second moments that are 0 */
     ss_train_summary *summary;
 } session;
 
@@ -483,6 +484,21 @@ static ss_code write_step(session *s, const ss_trainer_did *did, ss_err *e)
         e);
 }
 
+/* Warns, once, where fp16 cannot hold Adam's second moments: an update is then the learning rate
+ * times m / eps. */
+static void warn_lost(session *s, const ss_trainer_did *did)
+{
+    static const double most = 0.01;
+
+    if (s->warned || s->config->trainer.optimizer.states != SS_KEPT_FP16 || !(did->lost > most))
+        return;
+    s->warned = true;
+    ss_warn("step %" PRId64 ": %.0f %% of a tensor's second moments are 0 though its gradients are "
+            "not: optimizer.states is fp16, which cannot hold their squares below 3e-8; \"bf16\" "
+            "can, or a larger optimizer.eps keeps the updates small",
+            did->step, 100 * did->lost);
+}
+
 static ss_code step(session *s, ss_trainer_did *did, ss_err *e)
 {
     const int64_t next = ss_trainer_steps(s->t) + 1;
@@ -493,6 +509,8 @@ static ss_code step(session *s, ss_trainer_did *did, ss_err *e)
         rc = ss_statistics_begin(s->statistics, e);
     if (rc == SS_OK)
         rc = ss_trainer_step(s->t, did, e);
+    if (rc == SS_OK)
+        warn_lost(s, did);
     if (rc == SS_OK && measured)
         rc = ss_statistics_end(s->statistics, did, e);
     if (rc == SS_OK && measured && s->board)

@@ -343,6 +343,7 @@ static ss_code update(ss_trainer *t, double norm, ss_trainer_did *did, ss_err *e
     ss_code rc = ss_optimizer_step(t->optimizer, t->gradient, 1 / did->scale, norm, t->done, e);
 
     for (int i = 0; i < t->n_trained && rc == SS_OK; i++) {
+        did->lost = fmax(did->lost, t->done[i].lost);
         if (t->done[i].staleness > did->staleness || !did->stalest) {
             did->staleness = t->done[i].staleness;
             did->stalest = isnan(did->staleness) ? NULL : t->trained[i].name;

@@ -92,6 +92,8 @@ typedef struct {
     double scale;        /* of the loss, in this step */
     double staleness;    /* the largest of all tensors (optimizer.h); NaN: not known */
     const char *stalest; /* the tensor that has it, or NULL */
+    double lost;         /* the largest share in a tensor of second moments that are 0 though their
+                            gradients are not */
     bool spike;          /* the loss stands out (spikes.h) */
     bool skipped;        /* gradients were not finite: the weights stay as they were */
     bool exhausted;      /* if skipped: a smaller loss scale cannot help */

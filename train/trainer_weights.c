@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const ss_update no_update = {NAN, NAN, NAN, NAN};
+static const ss_update no_update = {NAN, NAN, NAN, NAN, NAN};
 
 static ss_code make_lists(ss_trainer *t, ss_err *e)
 {

@@ -63,7 +63,7 @@ static ss_step_sums sum_block(const ss_step_rule *r, const float *grad, const fl
                               const float *w, const float *v, int64_t n)
 {
     const double floor = r->floor2 * r->correction2; /* of v, as v^ = v / correction2 */
-    double g2 = 0, w2 = 0, dw2 = 0, stale = 0;
+    double g2 = 0, w2 = 0, dw2 = 0, stale = 0, lost = 0;
 
 #pragma omp simd reduction(+ : g2, w2, dw2)
     for (int64_t k = 0; k < n; k++) {
@@ -73,13 +73,15 @@ static ss_step_sums sum_block(const ss_step_rule *r, const float *grad, const fl
         w2 += (double)before[k] * before[k];
         dw2 += d * d;
     }
-#pragma omp simd reduction(+ : stale)
+#pragma omp simd reduction(+ : stale, lost)
     for (int64_t k = 0; k < (v ? n : 0); k++) {
         const double g = grad[k] * r->scale;
 
+        lost += v[k] == 0 && g != 0;
         stale += g * g / (v[k] > floor ? v[k] : floor);
     }
-    return (ss_step_sums){.g2 = g2, .dw2 = dw2, .w2 = w2, .stale = stale * r->correction2};
+    return (ss_step_sums){
+        .g2 = g2, .dw2 = dw2, .w2 = w2, .stale = stale * r->correction2, .lost = lost};
 }
 
 /* Values [begin, begin + n) of the tensors; a member is NULL where there is none. */
@@ -93,6 +95,16 @@ static float *values_at(const ss_tensor *x, int64_t begin)
     return x ? (float *)x->data + begin : NULL;
 }
 
+/* Rounds n values, of which the first is value `begin` of the tensor. */
+static void keep_values(const ss_step_rule *r, ss_kept format, uint64_t key, unsigned what,
+                        int64_t begin, float *x, int64_t n)
+{
+    const bool stochastic = r->stochastic;
+
+    for (int64_t k = 0; k < (x && format != SS_KEPT_F32 ? n : 0); k++)
+        x[k] = ss_keep(format, stochastic, key, begin + k, what, x[k]);
+}
+
 static void step_block(const ss_step *s, const ss_step_rule *r, int64_t begin, int64_t n,
                        ss_step_sums *sums)
 {
@@ -104,6 +116,9 @@ static void step_block(const ss_step *s, const ss_step_rule *r, int64_t begin, i
     if (sums)
         memcpy(before, b.w, (size_t)n * sizeof *before);
     step_values(r, b.g, b.w, b.m, b.v ? b.v : b.m, n); /* what has no v does not touch it */
+    keep_values(r, r->weights, s->key, 0, begin, b.w, n);
+    keep_values(r, r->states, s->key, 1, begin, b.m, n);
+    keep_values(r, r->states, s->key, 2, begin, b.v, n);
     if (sums)
         *sums = sum_block(r, b.g, before, b.w, b.v, n);
 #pragma omp simd
@@ -143,6 +158,7 @@ static ss_code step_one(ss_device *d, const ss_step *s, const ss_step_rule *r, s
         sums->w2 += part[b].w2;
         sums->dw2 += part[b].dw2;
         sums->stale += part[b].stale;
+        sums->lost += part[b].lost;
     }
     ss_pool_free(&d->pool, part);
     return SS_OK;

@@ -47,7 +47,8 @@ static ss_cuda_stepped *list_steps(const ss_step *s, size_t n, int64_t *blocks)
                                     .v = data_of(s[i].v),
                                     .ema = data_of(s[i].ema),
                                     .n = ss_shape_numel(s[i].w->shape),
-                                    .first = *blocks};
+                                    .first = *blocks,
+                                    .key = s[i].key};
         *blocks += blocks_of(list[i].n);
     }
     return list;

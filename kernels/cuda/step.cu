@@ -96,15 +96,18 @@ __device__ __forceinline__ float stale_of(float g, float v, float floor)
     return q * q;
 }
 
-// One value, and what it adds to the sums if they are wanted; floor is that of v.
-__device__ __forceinline__ void step_one(const ss_step_rule &r, float g, float &w, float &m,
-                                         float &v, float &ema, bool wanted, float floor,
-                                         ss_step_sums &s)
+// Value i of a tensor, and what it adds to the sums if they are wanted; floor is that of v.
+__device__ __forceinline__ void step_one(const ss_step_rule &r, uint64_t key, int64_t i, float g,
+                                         float &w, float &m, float &v, float &ema, bool wanted,
+                                         float floor, ss_step_sums &s)
 {
     const float before = w;
 
     g *= r.scale;
     w = step_value(r, w, g, m, v);
+    w = ss_keep(r.weights, r.stochastic, key, i, 0, w);
+    m = ss_keep(r.states, r.stochastic, key, i, 1, m);
+    v = ss_keep(r.states, r.stochastic, key, i, 2, v);
     ema -= r.ema_rest * (ema - w);
     if (!wanted)
         return;
@@ -114,15 +117,17 @@ __device__ __forceinline__ void step_one(const ss_step_rule &r, float g, float &
     s.dw2 = fma(change, change, s.dw2);
     s.w2 = fma((double)before, (double)before, s.w2);
     s.stale += (double)stale_of(g, v, floor);
+    s.lost += v == 0 && g != 0;
 }
 
-// Thread 0 gets the four sums over the block.
+// Thread 0 gets the five sums over the block.
 __device__ __forceinline__ ss_step_sums sums_of_block(ss_step_sums s, double *shared)
 {
     s.g2 = sum_of_block(s.g2, shared);
     s.dw2 = sum_of_block(s.dw2, shared + WARPS);
     s.w2 = sum_of_block(s.w2, shared + 2 * WARPS);
     s.stale = sum_of_block(s.stale, shared + 3 * WARPS);
+    s.lost = sum_of_block(s.lost, shared + 4 * WARPS);
     return s;
 }
 
@@ -130,7 +135,7 @@ __device__ __forceinline__ ss_step_sums sums_of_block(ss_step_sums s, double *sh
 
 KERNEL(optimizer_step)
 {
-    SHARED(double, shared, 4 * WARPS);
+    SHARED(double, shared, 5 * WARPS);
     SHARED(bool, last, 1);
     const int64_t which = tensor_of(a.tensors, a.n, blockIdx.x);
     const ss_cuda_stepped t = a.tensors[which];
@@ -140,7 +145,7 @@ KERNEL(optimizer_step)
                        is_aligned(t.v) && is_aligned(t.ema);
     const float floor = fmaxf((float)(a.rule.floor2 * a.rule.correction2), 0x1p-149F);
     const bool wanted = a.sums != NULL;
-    ss_step_sums s = {0, 0, 0, 0};
+    ss_step_sums s = {0, 0, 0, 0, 0};
 
     for (int k = 0; k < FOURS; k++) {
         const int64_t i = begin + 4 * (k * THREADS + (int)threadIdx.x), rest = t.n - i;
@@ -158,13 +163,13 @@ KERNEL(optimizer_step)
             v = load(t.v + i, n, whole);
         if (t.ema)
             ema = load(t.ema + i, n, whole);
-        step_one(a.rule, g.x, w.x, m.x, v.x, ema.x, wanted, floor, s);
+        step_one(a.rule, t.key, i, g.x, w.x, m.x, v.x, ema.x, wanted, floor, s);
         if (n > 1)
-            step_one(a.rule, g.y, w.y, m.y, v.y, ema.y, wanted, floor, s);
+            step_one(a.rule, t.key, i + 1, g.y, w.y, m.y, v.y, ema.y, wanted, floor, s);
         if (n > 2)
-            step_one(a.rule, g.z, w.z, m.z, v.z, ema.z, wanted, floor, s);
+            step_one(a.rule, t.key, i + 2, g.z, w.z, m.z, v.z, ema.z, wanted, floor, s);
         if (n > 3)
-            step_one(a.rule, g.w, w.w, m.w, v.w, ema.w, wanted, floor, s);
+            step_one(a.rule, t.key, i + 3, g.w, w.w, m.w, v.w, ema.w, wanted, floor, s);
         store(t.w + i, n, whole, w);
         store(t.m + i, n, whole, m);
         if (t.v)
@@ -179,7 +184,7 @@ KERNEL(optimizer_step)
         a.part[blockIdx.x] = s;
     if (!is_last(&a.done[which], blocks, last[0]))
         return;
-    s = {0, 0, 0, 0};
+    s = {0, 0, 0, 0, 0};
     for (int64_t i = threadIdx.x; i < blocks; i += THREADS) {
         const ss_step_sums p = a.part[t.first + i];
 
@@ -187,10 +192,12 @@ KERNEL(optimizer_step)
         s.dw2 += p.dw2;
         s.w2 += p.w2;
         s.stale += p.stale;
+        s.lost += p.lost;
     }
     s = sums_of_block(s, shared);
     if (threadIdx.x == 0) {
         s.stale = t.v ? s.stale * a.rule.correction2 : 0;
+        s.lost = t.v ? s.lost : 0;
         a.sums[which] = s;
     }
 }

@@ -12,6 +12,7 @@ typedef struct {
     const float *gradient;
     float *w, *m, *v, *ema;
     int64_t n, first;
+    uint64_t key;
 } ss_cuda_stepped;
 
 typedef struct {

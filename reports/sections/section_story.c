@@ -154,7 +154,7 @@ static double steps_of(const ss_story_regime *s, int i, int n)
 
     for (int k = i; k < i + n; k++)
         steps = fmax(steps, (double)(s->runs[k].log.planned ? s->runs[k].log.planned
-                                                             : s->runs[k].log.steps));
+                                                            : s->runs[k].log.steps));
     return steps;
 }
 
