@@ -12,11 +12,11 @@ static double step_flops(ss_trainer *t)
     return (double)ss_ctx_usage(ss_trainer_context(t)).flops;
 }
 
-static void one(bench *b, int size, int threads)
+/* The training step of o, whose PyTorch twin is a case of bench_reference.py. */
+static void one(bench *b, const char *name, const char *twin, const ss_trainer_options *o)
 {
-    const char *folder = size == 16 ? "tests/bench/configs/fast-16" : "tests/bench/configs/fast-32";
-    const ss_trainer_options o = bench_training(size, threads);
-    bench_row r = bench_row_of("ms", "training step: FAST-%d, %d thread%s", size, threads,
+    const int threads = o->threads;
+    bench_row r = bench_row_of("ms", "training step: %s, %d thread%s", name, threads,
                                threads == 1 ? "" : "s");
     bench with = *b;
     ss_trainer *t;
@@ -24,9 +24,9 @@ static void one(bench *b, int size, int threads)
 
     with.threads = threads;
     bench_reference *reference =
-        bench_reference_open(&with, (const char *[]){"train", folder, NULL});
+        bench_reference_open(&with, (const char *[]){twin, o->config_name, NULL});
     bench_question theirs = {reference, "step"};
-    bench_need(ss_trainer_new(&o, &t, &e), &e);
+    bench_need(ss_trainer_new(o, &t, &e), &e);
     r.limit = 1e3 * step_flops(t) / bench_peak(threads);
     bench_side sides[] = {{bench_training_step, t, 0, 0}, {bench_ask, &theirs, 0, 0}};
     bench_alternate(sides, 2, 8);
@@ -42,10 +42,15 @@ void bench_rows_train(bench *b)
 {
     if (!bench_training_possible())
         return;
-    one(b, 16, 1);
-    one(b, 32, 1);
-    if (b->threads > 1) {
-        one(b, 16, b->threads);
-        one(b, 32, b->threads);
+    const int threads[] = {1, b->threads};
+
+    for (int i = 0; i < (b->threads > 1 ? 2 : 1); i++) {
+        const ss_trainer_options small = bench_training(16, threads[i]);
+        const ss_trainer_options large = bench_training(32, threads[i]);
+        const ss_trainer_options video = bench_video_training(threads[i]);
+
+        one(b, "FAST-16", "train", &small);
+        one(b, "FAST-32", "train", &large);
+        one(b, "VIDEO-16", "video", &video);
     }
 }

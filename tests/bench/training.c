@@ -38,6 +38,20 @@ ss_trainer_options bench_training(int size, int threads)
     return o;
 }
 
+ss_trainer_options bench_video_training(int threads)
+{
+    static const char *const freeze[] = {"*", "!*.motion.*"};
+    ss_trainer_options o = bench_training(16, threads);
+
+    o.config_name = "tests/bench/configs/video-16";
+    o.config = bench_config(o.config_name);
+    o.freeze = freeze;
+    o.n_freeze = 2;
+    o.data.kind = SS_DATA_MOVING;
+    o.batch = 4;
+    return o;
+}
+
 double bench_training_step(void *trainer)
 {
     const double start = bench_now();

@@ -2,7 +2,7 @@
 
     bench_reference.py --threads T forward FOLDER --batch N
     bench_reference.py --threads T text FOLDER --batch TOKENS
-    bench_reference.py --threads T train FOLDER
+    bench_reference.py --threads T train|video FOLDER
     bench_reference.py --threads T attention
     bench_reference.py --threads T vae FOLDER --batch N
     bench_reference.py --threads T start FOLDER
@@ -348,7 +348,49 @@ class Train(Case):
         return time.perf_counter() - start
 
 
-CASES = {"forward": Forward, "train": Train, "attention": Attention, "norm": Norm, "start": Start,
+class Video(Train):
+    """VIDEO-16: motion blocks of FAST-16, all else frozen, on 4 videos of 8 frames that move and wrap."""
+
+    def __init__(self, a):
+        from motion_net import MotionNet
+
+        super().__init__(a)
+        with open(os.path.join(a.folder, "config.json")) as f:
+            motion = json.load(f)["motion"]
+        self.net, self.frames = MotionNet(self.model, motion), motion["frames"]
+        trained = []
+        for name, p in self.net.named_parameters():
+            if p.ndim == 4:
+                p.data = p.data.contiguous(memory_format=torch.channels_last)
+            p.requires_grad_(".motion." in name)
+            trained += [p] if p.requires_grad else []
+        self.optimizer = torch.optim.Adam(trained, lr=5e-3)
+
+    def batch(self, n=4):
+        i = torch.randint(len(self.x), (n,))
+        v = torch.randint(-2, 3, (n, 2)).tolist()
+        x0 = torch.stack([torch.stack([self.x[k].roll((f * a, f * b), (1, 2)) for f in range(self.frames)])
+                          for k, (a, b) in zip(i, v)])
+        y = torch.where(torch.rand(n) < 0.1, 10, self.y[i])
+        u = torch.rand(n)
+        logsnr = (-2 * torch.log(torch.tan(math.pi * u / 2))).clamp(-15, 15)[:, None, None, None, None]
+        a, s = torch.sigmoid(logsnr).sqrt(), torch.sigmoid(-logsnr).sqrt()
+        eps = torch.randn_like(x0)
+        return a * x0 + s * eps, 1000 * u, y, a * eps - s * x0
+
+    def step(self):
+        start = time.perf_counter()
+        x, t, y, target = self.batch()
+        answer = self.net(dict(x=x, timesteps=t, class_labels=y))
+        loss = F.mse_loss(answer, target)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        loss.item()
+        return time.perf_counter() - start
+
+
+CASES = {"forward": Forward, "train": Train, "video": Video, "attention": Attention, "norm": Norm, "start": Start,
          "vae": Vae, "text": Text}
 
 
