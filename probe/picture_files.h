@@ -2,7 +2,7 @@
  *
  *   ss_names list = {0};
  *   rc = ss_names_of_pngs("walk", &list, &err);
- *   ...list.name[0 .. list.n - 1]...
+ *   ...                                  // list.name[0 .. list.n - 1]
  *   ss_names_release(&list);
  */
 #ifndef SS_PROBE_PICTURE_FILES_H

@@ -24,7 +24,7 @@ typedef struct {
     const ss_level *levels;        /* [n] timesteps that the network is told, weights of the loss */
     const ss_condition *condition; /* or NULL */
     const float *target;           /* n samples of that size, with the network's out_channels */
-    /* Of an autoencoder, whose loss is that of autoencoder.h; NULL: a denoiser. */
+    /* Parts of an autoencoder's batch (autoencoder.h); NULL: a denoiser. */
     const ss_objective *objective;
     const float *latent_noise; /* n samples of latents */
 } ss_batch;
