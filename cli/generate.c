@@ -4,8 +4,10 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/code.h"
+#include "cli/stages.h"
 #include "cli/tables.h"
 #include "models/net/motion.h"
+#include "probe/chain.h"
 
 #include <stdio.h>
 
@@ -70,6 +72,7 @@ enum {
     OPT_PREDICTION,
     OPT_ROUND_TIMESTEP,
     OPT_PROBE,
+    OPT_CHAIN,
     OPT_FORCE,
 };
 
@@ -161,6 +164,9 @@ static const cli_option options[] = {
      "tell the network timesteps rounded to a format (bf16)"},
     {OPT_PROBE, "probe", "RUN.h5",
      "watch every module along the trajectory of the one MODEL, into a run file"},
+    {OPT_CHAIN, "chain", "CHAIN.json",
+     "stages of several networks, in the place of MODEL and of all options but -o and --force "
+     "(docs/generate-video.md)"},
     {OPT_FORCE, "force", NULL, "replace DIR if generate made it, and RUN.h5"},
     {0},
 };
@@ -169,6 +175,8 @@ typedef struct {
     const char **prompts, **negative_prompts, **maps, **interventions, **ignore, **loras;
     ss_sampler_kind sampler;
     int class;
+    const char *chain;
+    bool others; /* options that a chain has no use for */
 } storage;
 
 static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage *s)
@@ -177,7 +185,9 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     ss_condition_options *cond = &each->condition;
     ss_changes_options *changes = &each->network.changes;
 
+    s->others |= id != OPT_OUTPUT && id != OPT_FORCE && id != OPT_CHAIN;
     switch (id) {
+    case OPT_CHAIN: s->chain = p->arg; break;
     case OPT_OUTPUT: opt->output = p->arg; break;
     case OPT_SAMPLER: {
         ss_err e = {0};
@@ -293,6 +303,31 @@ static void check_contradictions(cli_parser *p, const ss_generate_options *opt)
         cli_usage(p, "--probe watches one MODEL, and there are %d", p->n_operands);
 }
 
+/* Samples a chain, and shows what each stage adds. */
+static ss_code run_chain(const cli_parser *p, const char *file, const ss_generate_options *opt,
+                         cli_tables *tables, ss_err *e)
+{
+    const ss_chain_options o = {.file = file,
+                                .output = opt->output,
+                                .replace = opt->replace,
+                                .threads = p->common.threads,
+                                .device = p->common.device,
+                                .arithmetic = opt->each.arithmetic,
+                                .command = opt->each.command};
+    ss_table stages = {0}, videos = {0};
+    ss_code rc = ss_chain_run(&o, &stages, e);
+
+    if (rc == SS_OK)
+        rc = cli_show(tables, &stages, e);
+    if (rc == SS_OK)
+        rc = cli_stage_table(opt->output, &videos, e);
+    if (rc == SS_OK)
+        rc = cli_show(tables, &videos, e);
+    ss_table_release(&stages);
+    ss_table_release(&videos);
+    return rc;
+}
+
 static int run(const cli_command *cmd, int argc, char **argv)
 {
     ss_generate_options opt = ss_generate_defaults();
@@ -309,7 +344,9 @@ static int run(const cli_command *cmd, int argc, char **argv)
         take_option(&p, id, &opt, &s);
     if (!p.stop)
         check_contradictions(&p, &opt);
-    if (cli_stop(&p, 1, -1)) {
+    if (!p.stop && s.chain && (s.others || p.common.seed))
+        cli_usage(&p, "--chain: the file says models and options; -o and --force stay");
+    if (cli_stop(&p, s.chain ? 0 : 1, s.chain ? 0 : -1)) {
         status = p.status;
         goto out;
     }
@@ -330,6 +367,15 @@ static int run(const cli_command *cmd, int argc, char **argv)
     opt.each.condition.prompts.negative = s.negative_prompts;
 
     cli_stop_on_signals();
+    if (s.chain) {
+        if (run_chain(&p, s.chain, &opt, &tables, &e) != SS_OK ||
+            cli_show_end(&tables, SS_OK, &e) != SS_OK)
+            status = cli_fail(&p, &e);
+        else if (!p.common.json)
+            printf("\n%s/sheet.png\n", opt.output);
+        status = status == CLI_OK ? cli_flush(&p, status) : status;
+        goto out;
+    }
     if (ss_generate_run(&opt, &sum, &e) != SS_OK || cli_show(&tables, &sum.table, &e) != SS_OK ||
         cli_show_end(&tables, SS_OK, &e) != SS_OK) {
         status = cli_fail(&p, &e);
@@ -357,7 +403,7 @@ out:
 
 const cli_command cmd_generate = {
     "generate",
-    "MODEL... -o DIR",
+    "MODEL... -o DIR | --chain CHAIN.json -o DIR",
     "full sampling, the same seeds for each model",
     "Samples pictures from each model, all from the same noise, and writes them to DIR with a\n"
     "contact sheet, a row a model and a column a sample, and generate.json. DIR appears whole or\n"

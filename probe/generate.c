@@ -16,6 +16,7 @@
 #include "kernels/context.h"
 #include "models/file/safetensors_write.h"
 #include "probe/deforum.h"
+#include "probe/frame_files.h"
 #include "probe/gallery.h"
 #include "probe/interrupt.h"
 #include "probe/latents.h"
@@ -271,6 +272,21 @@ typedef struct {
     double largest;
 } tally;
 
+/* Writes the frames of a strip into a folder beside its file, of the same name without ".png". */
+static ss_code write_frames(const job *g, const char *file, const ss_image *strip, int frames,
+                            ss_err *e)
+{
+    char *folder = ss_path_join(g->dir.tmp, file);
+    ss_code rc;
+
+    if (!folder)
+        return ss_no_memory(e, file);
+    folder[strlen(folder) - strlen(".png")] = '\0';
+    rc = ss_frame_files_write(folder, strip, frames, e);
+    ss_free(folder);
+    return rc;
+}
+
 /* Draws and writes sample i of model m, and adds it to the model's lists. */
 static ss_code keep(job *g, int m, int i, const char *folder, ss_latents *vae, json_t *about,
                     tally *k, ss_err *e)
@@ -295,7 +311,9 @@ static ss_code keep(job *g, int m, int i, const char *folder, ss_latents *vae, j
     k->broken += bad > 0;
     k->by_the_vae += !bad && decoded_bad;
     k->largest = absmax > k->largest ? absmax : k->largest;
-    return rc == SS_OK ? write_picture(g, file, im, e) : rc;
+    if (rc == SS_OK)
+        rc = write_picture(g, file, im, e);
+    return rc == SS_OK && size.frames ? write_frames(g, file, im, size.frames, e) : rc;
 }
 
 static ss_code keep_all(job *g, int m, double seconds, ss_generate_summary *sum, ss_err *e)

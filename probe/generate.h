@@ -5,6 +5,7 @@
  *                            picture of a video has all frames, from left to right without gaps
  *   DIR/NN-NAME/latents.safetensors   if samples are no pictures: the tensor `latents`
  *                            [samples][C][H][W], or [samples][C][F][H][W], for a decoder
+ *   DIR/NN-NAME/0000/0000.png ...     of videos: the same, a file for each frame
  *   DIR/player.html          of videos: plays them, two models side by side (player.h)
  *   DIR/NN-NAME/0000.mp4 ... of videos, where there is an ffmpeg
  *   DIR/generate.json        how they were made, and what is in them:
