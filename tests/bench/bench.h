@@ -114,7 +114,7 @@ const json_t *bench_config(const char *folder);
 typedef struct {
     ss_ctx *c;
     ss_model *model;
-    int n, h, w;
+    int n, frames, h, w; /* frames 0: pictures */
     float *x, *timesteps, *text, *labels;
     ss_condition condition;
 } bench_network;
@@ -148,6 +148,7 @@ bench_reference *bench_case_reference(const bench *b, const bench_case *c);
 #define BENCH_GROUPS(X) \
     X(forward)          \
     X(vae)              \
+    X(video)            \
     X(bf16)             \
     X(text)             \
     X(watch)            \

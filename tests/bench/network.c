@@ -96,7 +96,9 @@ static void begin(int batch, int threads, bench_network *n)
     const ss_model_info *about = ss_model_about(n->model);
     n->h = (int)about->net.sample_h;
     n->w = (int)about->net.sample_w;
-    n->x = normals("x", (size_t)(batch * n->h * n->w) * (size_t)about->net.in_channels);
+    n->frames = (int)about->net.sample_frames;
+    n->x = normals("x", (size_t)(batch * (n->frames ? n->frames : 1) * n->h * n->w) *
+                            (size_t)about->net.in_channels);
     n->timesteps = ss_alloc((size_t)batch, sizeof *n->timesteps);
     if (!n->timesteps)
         bench_die("out of memory");
@@ -137,7 +139,9 @@ void bench_network_close(bench_network *n)
 double bench_network_run(void *network)
 {
     bench_network *n = network;
-    const ss_shape shape = ss_shape_of(n->n, n->h, n->w, ss_model_about(n->model)->net.in_channels);
+    const int64_t channels = ss_model_about(n->model)->net.in_channels;
+    const ss_shape shape = n->frames ? ss_shape_of(n->n, n->frames, n->h, n->w, channels)
+                                     : ss_shape_of(n->n, n->h, n->w, channels);
     const double start = bench_now();
     ss_tensor *x = ss_upload(n->c, shape, n->x);
     ss_tensor *y = ss_model_forward(n->c, n->model, x, n->timesteps, &n->condition);

@@ -26,9 +26,11 @@ import time
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, UNet2DConditionModel, UNet2DModel
+from diffusers import (AutoencoderKL, UNet2DConditionModel, UNet2DModel, UNet3DConditionModel,
+                       UNetMotionModel)
 
 DEVICE = "cpu"
+FRAMES = 16  # of a video
 TIMES = 20  # a single operation runs so often before the device is waited for
 DATA = "/usr/share/datasets/fashion-mnist/train-"
 
@@ -36,10 +38,14 @@ DATA = "/usr/share/datasets/fashion-mnist/train-"
 def make_model(folder):
     with open(os.path.join(folder, "config.json")) as f:
         config = json.load(f)
-    cls = {"UNet2DModel": UNet2DModel,
-           "UNet2DConditionModel": UNet2DConditionModel}[config["_class_name"]]
+    cls = {c.__name__: c for c in (UNet2DModel, UNet2DConditionModel, UNet3DConditionModel,
+                                   UNetMotionModel)}[config["_class_name"]]
     torch.manual_seed(0)
-    return cls.from_config(config).to(DEVICE, memory_format=torch.channels_last)
+    model = cls.from_config(config).to(DEVICE)
+    for p in model.parameters():  # those of convolutions over frames have another rank
+        if p.ndim == 4:
+            p.data = p.data.to(memory_format=torch.channels_last)
+    return model
 
 
 def finish():
@@ -130,9 +136,16 @@ class Forward(Case):
         if c.get("num_class_embeds"):
             self.more["class_labels"] = torch.zeros(a.batch, dtype=torch.long, device=DEVICE)
         if c.get("cross_attention_dim"):
-            width = c.encoder_hid_dim or c.cross_attention_dim
+            width = c.get("encoder_hid_dim") or c.cross_attention_dim
             tokens = 77 if c.cross_attention_dim > 64 else 4
             self.more["encoder_hidden_states"] = torch.randn(a.batch, tokens, width, device=DEVICE)
+        if isinstance(self.model, (UNet3DConditionModel, UNetMotionModel)):
+            # laid out so that its frames are pictures with channels last
+            x = torch.randn(a.batch, FRAMES, c.sample_size, c.sample_size, c.in_channels)
+            self.x = x.to(DEVICE).permute(0, 4, 1, 2, 3)
+        if isinstance(self.model, UNetMotionModel):  # as its pipeline does
+            text = self.more["encoder_hidden_states"]
+            self.more["encoder_hidden_states"] = text.repeat_interleave(FRAMES, 0)
 
     @torch.no_grad()
     def forward(self):
