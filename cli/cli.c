@@ -211,31 +211,36 @@ static bool take_common(cli_parser *p, int id)
     return true;
 }
 
+/* Returns the id of --output, which -o is short for; 0 where the command has no such option. */
+static int take_output(cli_parser *p)
+{
+    for (const cli_option *o = p->cmd->options; o && o->id; o++) {
+        if (strcmp(o->name, "output") == 0) {
+            p->option = o->name;
+            return o->id;
+        }
+    }
+    return 0;
+}
+
 int cli_next(cli_parser *p)
 {
     while (!p->stop) {
         int index = -1;
         /* ':' first: getopt then distinguishes a missing value from an unknown option */
         int id = getopt_long(p->argc, p->argv, ":ho:", p->table, &index);
+        const bool is_long = index >= 0; /* then id may be any number, that of a letter too */
+        const bool lacks_value = !is_long && id == ':';
 
         p->arg = optarg;
-        p->option = index >= 0 ? ((struct option *)p->table)[index].name : "";
+        p->option = is_long ? ((struct option *)p->table)[index].name : "";
         if (id == -1)
             break;
-        if (id == 'h') {
-            id = OPT_HELP;
-        } else if (id == 'o') { /* short for --output where a command has that */
-            id = '?';
-            for (const cli_option *o = p->cmd->options; o && o->id; o++) {
-                if (strcmp(o->name, "output") == 0) {
-                    id = o->id;
-                    p->option = o->name;
-                }
-            }
-        }
-        if (id == ':')
+        if (!is_long)
+            id = id == 'h' ? OPT_HELP : id == 'o' ? take_output(p) : 0;
+        if (lacks_value)
             cli_usage(p, "%s needs a value", p->argv[optind - 1]);
-        else if (id == '?')
+        else if (!id)
             cli_usage(p, "unknown or ambiguous option '%s'", p->argv[optind - 1]);
         else if (!take_common(p, id))
             return id;

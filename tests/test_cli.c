@@ -431,6 +431,32 @@ static void test_file_size_limit(void **state)
     assert_non_null(strstr(output, "writing the output: File too large"));
 }
 
+/* Every option of the command with the most of them is known by its name, with its value, whatever
+ * its number is among them. */
+static void test_long_options(void **state)
+{
+    static char help[sizeof output];
+    char args[128], name[64];
+    int n = 0;
+
+    (void)state;
+    expect("generate --help", 0, "--output");
+    memcpy(help, output, sizeof help);
+    for (const char *at = help; (at = strstr(at, "\n  --")); n++) {
+        at += strlen("\n  --");
+        assert_int_equal(sscanf(at, "%63[a-z-]", name), 1);
+        snprintf(args, sizeof args, "generate --%s x --help", name);
+        run(args);
+        if (strstr(output, "needs a value") || strstr(output, "unknown or ambiguous"))
+            fail_msg("%s: %s", args, output);
+    }
+    assert_true(n > 40);
+    expect("generate --output", 2, "--output needs a value");
+    expect("generate --no-such", 2, "unknown or ambiguous option '--no-such'");
+    expect("generate -o", 2, "-o needs a value");
+    expect("generate -z", 2, "unknown or ambiguous option");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_generate_interrupted),
         cmocka_unit_test(test_spectrum),
         cmocka_unit_test(test_bisect),
+        cmocka_unit_test(test_long_options),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
