@@ -99,9 +99,9 @@ static void test_generate(void **state)
     (void)state;
     expect("generate $D/pictures $D/videos -o $D/out --frames 3 --steps 2 --samples 1 " TEXT, 0,
            "decoded by the VAE");
-    /* strips of three frames, twice as high and wide as the latents */
+    /* a strip of three frames, and a folder of them */
     expect("spectrum $D/out/01-pictures/0000.png --json", 0, NULL);
-    expect("video $D/out/01-pictures $D/out/02-videos --frames 3", 0, NULL);
+    expect("video $D/out/01-pictures/0000 $D/out/02-videos/0000", 0, NULL);
 }
 
 static void test_inputs_of_frames(void **state)
