@@ -548,7 +548,8 @@ static void test_told(void **state)
     ss_ctx_free(c);
 }
 
-/* What the list of what lets activations grow says of motion blocks. */
+/* The list of what lets activations grow, of motion blocks: rows that it has, and that it has not.
+ */
 static void check_rows(const char *name, const char *const *wanted, const char *const *absent)
 {
     char dir[200], line[4000];
