@@ -125,39 +125,6 @@ static ss_code check_fit(ss_trainer *t, ss_err *e)
     return SS_OK;
 }
 
-ss_code ss_trainer_open_data(ss_trainer *t, ss_err *e)
-{
-    const int64_t classes = ss_model_about(t->model)->net.needs.n_classes;
-    const bool depth = t->opt.objective.prediction == SS_OBJECTIVE_DEPTH;
-    ss_data_options o = t->opt.data;
-    ss_code rc;
-
-    o.frames = t->size.frames;
-    o.h = t->size.height;
-    o.w = t->size.width;
-    o.c = depth ? t->seen.channels + 1 : t->size.channels;
-    if (depth != (o.kind == SS_DATA_SCENES))
-        return ss_fail(e, SS_USAGE,
-                       "objective.prediction \"depth\" and data.kind \"scenes\" go together only");
-    o.pool = t->stage.pool;
-    o.texts = t->opt.text != NULL;
-    if (t->opt.text && o.null_class < 0)
-        o.null_class = SS_NO_CAPTION;
-    if ((rc = ss_data_open(&o, &t->data, e)) != SS_OK)
-        return rc;
-    if (classes && (ss_data_classes(t->data) > classes || o.null_class >= classes ||
-                    (o.static_share > 0 && o.static_class >= classes)))
-        return ss_fail(e, SS_USAGE,
-                       "%s: the network knows labels 0 to %" PRId64 ", the data have %" PRId64
-                       " classes, the null class %" PRId64 " and that of static videos %" PRId64,
-                       t->opt.config_name, classes - 1, ss_data_classes(t->data), o.null_class,
-                       o.static_class);
-    if (classes && !ss_data_classes(t->data) && o.null_class < 0)
-        return ss_fail(e, SS_USAGE, "%s: the network wants labels, and the data have none",
-                       t->opt.config_name);
-    return SS_OK;
-}
-
 /* Encodes the captions of a network with text. */
 static ss_code open_captions(ss_trainer *t, ss_err *e)
 {
@@ -356,29 +323,6 @@ static ss_code update(ss_trainer *t, double norm, ss_trainer_did *did, ss_err *e
     return rc;
 }
 
-/* The samples from `first` on that go through the network together; *condition is part of them. */
-static ss_batch batch_at(const ss_trainer *t, int first, ss_condition *condition)
-{
-    const ss_condition_needs *needs = &ss_model_about(t->model)->net.needs;
-    const int64_t at = first * ss_sample_values(t->size);
-
-    *condition = (ss_condition){.class_labels = needs->n_classes ? t->labels + first : NULL};
-    if (t->captions) {
-        ss_captions_batch(t->captions, t->ids + first, t->stage.batch);
-        ss_captions_tell(t->captions, condition);
-    }
-    if (t->eyes.begin)
-        t->eyes.begin(t->eyes.self, first, t->stage.batch);
-    return (ss_batch){.n = t->stage.batch,
-                      .size = t->seen,
-                      .x = t->latents ? t->x0 + at : t->input + first * ss_sample_values(t->seen),
-                      .levels = t->levels + first,
-                      .condition = needs->n_classes || t->captions ? condition : NULL,
-                      .target = t->target + at,
-                      .objective = &t->opt.objective,
-                      .latent_noise = t->latents ? t->latent_noise + first * t->latents : NULL};
-}
-
 /* Adds the gradients of all samples of the step; *loss is that of one batch of them all. */
 static ss_code add_gradients(ss_trainer *t, ss_batch_loss *loss, ss_err *e)
 {
@@ -396,7 +340,7 @@ static ss_code add_gradients(ss_trainer *t, ss_batch_loss *loss, ss_err *e)
     how.lambda = t->penalty && t->step % o->interval == 0 ? o->lambda * o->interval : 0;
     for (int first = 0; first < t->samples && rc == SS_OK; first += t->stage.batch) {
         ss_condition condition;
-        const ss_batch batch = batch_at(t, first, &condition);
+        const ss_batch batch = ss_trainer_batch(t, first, &condition);
 
         rc = ss_gradients_add(t->c, t->model, &batch, &how, t->losses + first, &of, e);
         penalty += of.penalty;
@@ -519,24 +463,6 @@ ss_code ss_trainer_watch(ss_trainer *t, const ss_trainer_eyes *eyes, ss_err *e)
     return set_up(t, eyes, true, e);
 }
 
-static ss_code look(ss_trainer *t, int first, ss_err *e)
-{
-    ss_condition condition;
-    const ss_batch batch = batch_at(t, first, &condition);
-
-    return ss_batch_forward(t->c, t->model, &batch, e);
-}
-
-ss_code ss_trainer_infer(ss_trainer *t, ss_err *e)
-{
-    memset(t->ids, 0, (size_t)t->samples * sizeof *t->ids);
-    memset(t->labels, 0, (size_t)t->samples * sizeof *t->labels);
-    ss_ctx_set_shapes_only(t->c, true);
-    const ss_code rc = look(t, 0, e);
-    ss_ctx_set_shapes_only(t->c, false);
-    return rc;
-}
-
 ss_code ss_trainer_look(ss_trainer *t, const ss_trainer_eyes *eyes, bool shapes_only, ss_err *e)
 {
     ss_code rc = set_up(t, eyes, false, e);
@@ -545,7 +471,7 @@ ss_code ss_trainer_look(ss_trainer *t, const ss_trainer_eyes *eyes, bool shapes_
         rc = draw(t, e);
     ss_ctx_set_shapes_only(t->c, shapes_only);
     for (int i = 0; i < t->samples && rc == SS_OK; i += shapes_only ? t->samples : t->stage.batch)
-        rc = look(t, i, e);
+        rc = ss_trainer_forward(t, i, e);
     ss_ctx_set_shapes_only(t->c, false);
     return rc == SS_OK ? set_up(t, NULL, true, e) : rc;
 }

@@ -74,6 +74,10 @@ ss_code ss_trainer_begin_stages(ss_trainer *t, ss_err *e);
 ss_code ss_trainer_try_stages(ss_trainer *t, ss_err *e);
 /* Makes the stage of a step the one that data are open for. */
 ss_code ss_trainer_enter_stage(ss_trainer *t, int64_t step, ss_err *e);
+/* The samples from `first` on that go through the network together; *condition is part of them. */
+ss_batch ss_trainer_batch(const ss_trainer *t, int first, ss_condition *condition);
+/* Passes them through the network, for hooks. */
+ss_code ss_trainer_forward(ss_trainer *t, int first, ss_err *e);
 /* Infers the shapes of a pass in the stage; computes nothing. */
 ss_code ss_trainer_infer(ss_trainer *t, ss_err *e);
 
