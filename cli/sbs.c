@@ -226,15 +226,14 @@ const cli_command cmd_sbs = {
     "A B -o DIR | --votes FILES...",
     "a page to judge pairs aspect by aspect, and what the votes say",
     "Writes a page that shows pairs of pictures or videos of two folders, in random order and on\n"
-    "random sides, under names that do not say whose they are. Judges open DIR/index.html, vote, "
-    "and\n"
-    "export their votes; --votes prints from these how often A wins in each aspect, with exact 95 "
-    "%\n"
-    "intervals, and how far judges agree. A and B are folders of PNG pictures (strips of frames, "
-    "with\n"
-    "--frames), of videos, of folders of frames, or folders of models that `generate` wrote; one "
-    "such\n"
-    "folder with two models may stand for both.",
+    "random sides, under names that do not say whose they are. Judges open DIR/index.html, vote,\n"
+    "and export their votes; --votes prints from these how often A wins in each aspect, with "
+    "exact\n"
+    "95 % intervals, and how far judges agree. A and B are folders of PNG pictures, which "
+    "--frames\n"
+    "makes strips of frames, of videos, of folders of frames, or folders of models that "
+    "`generate`\n"
+    "wrote; one such folder with two models may stand for both.",
     options,
     CLI_JSON | CLI_SEED | CLI_PROGRESS,
     run,

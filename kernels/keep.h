@@ -81,8 +81,8 @@ SS_KEEP_FUNCTION float ss_keep_fp16(float x, bool stochastic, uint32_t random)
     return q > 65504 ? INFINITY : q < -65504 ? -INFINITY : q;
 }
 
-SS_KEEP_FUNCTION float ss_keep(ss_kept format, bool stochastic, uint64_t key, int64_t i,
-                               unsigned what, float x)
+SS_KEEP_FUNCTION float ss_keep_value(ss_kept format, bool stochastic, uint64_t key, int64_t i,
+                                     unsigned what, float x)
 {
     const uint32_t random = stochastic ? ss_keep_bits(key, i, what) : 0;
 

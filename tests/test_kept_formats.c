@@ -92,17 +92,17 @@ static void test_numbers(void **state)
     for (int f = SS_KEPT_BF16; f <= SS_KEPT_FP16; f++) {
         golden("optimizers_16", f == SS_KEPT_BF16 ? "bf16" : "fp16", want, VALUES);
         for (int i = 0; i < VALUES; i++) {
-            const float y = ss_keep((ss_kept)f, false, 7, i, 0, x[i]);
+            const float y = ss_keep_value((ss_kept)f, false, 7, i, 0, x[i]);
 
             if (memcmp(&y, &want[i], sizeof y) != 0 && !(y == 0 && want[i] == 0))
                 fail_msg("%.9g is %.9g, PyTorch has %.9g", (double)x[i], (double)y,
                          (double)want[i]);
             for (uint64_t k = 0; k < 8; k++) {
-                const float z = ss_keep((ss_kept)f, true, k, i, 1, y),
-                            s = ss_keep((ss_kept)f, true, k, i, 2, x[i]);
+                const float z = ss_keep_value((ss_kept)f, true, k, i, 1, y),
+                            s = ss_keep_value((ss_kept)f, true, k, i, 2, x[i]);
 
                 assert_true(z == y);
-                assert_true(ss_keep((ss_kept)f, false, 0, 0, 0, s) == s); /* of the format */
+                assert_true(ss_keep_value((ss_kept)f, false, 0, 0, 0, s) == s); /* of the format */
                 assert_true(!isfinite(s) || !isfinite(y) ||
                             fabsf(s - x[i]) <= fmaxf(0x1p-7f * fabsf(x[i]), 0x1p-24f));
             }
@@ -115,7 +115,7 @@ static void test_numbers(void **state)
             double sum = 0;
 
             for (int i = 0; i < 200000; i++)
-                sum += ss_keep((ss_kept)f, true, 3, i, 0, odd[k]);
+                sum += ss_keep_value((ss_kept)f, true, 3, i, 0, odd[k]);
             assert_true(fabs(sum / 200000 - odd[k]) < fmax(2e-5 * fabs(odd[k]), 6e-10));
         }
 }

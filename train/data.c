@@ -56,7 +56,8 @@ static ss_code check_videos(const ss_data_options *o, ss_err *e)
         rc = check_chance("zoom", o->moving.zoom, e);
     if (rc != SS_OK)
         return rc;
-    if (o->frames < 0 || o->frames > MOST_FRAMES || o->stride < 1 || o->stride > MOST_FRAMES)
+    if (o->frames < 0 || o->frames > MOST_FRAMES ||
+        (o->frames && (o->stride < 1 || o->stride > MOST_FRAMES)))
         return ss_fail(e, SS_USAGE, "videos of %d frames at a stride of %d: each is 1 to %d",
                        o->frames, o->stride, (int)MOST_FRAMES);
     if (o->moving.speed < 1 || o->moving.speed > MOST_SPEED)

@@ -106,7 +106,7 @@ static ss_code take_weights(ss_optimizer *o, int64_t largest, ss_err *e)
 
         rc = ss_download(o->c, o->tensor[i].w, values, e);
         for (int64_t k = 0; k < n && rc == SS_OK; k++)
-            values[k] = ss_keep(o->opt.weights, false, 0, k, 0, values[k]);
+            values[k] = ss_keep_value(o->opt.weights, false, 0, k, 0, values[k]);
         if (rc == SS_OK)
             rc = ss_param_set(o->c, o->tensor[i].w, values, e);
         if (rc == SS_OK && o->ema)

@@ -102,7 +102,7 @@ static void keep_values(const ss_step_rule *r, ss_kept format, uint64_t key, uns
     const bool stochastic = r->stochastic;
 
     for (int64_t k = 0; k < (x && format != SS_KEPT_F32 ? n : 0); k++)
-        x[k] = ss_keep(format, stochastic, key, begin + k, what, x[k]);
+        x[k] = ss_keep_value(format, stochastic, key, begin + k, what, x[k]);
 }
 
 static void step_block(const ss_step *s, const ss_step_rule *r, int64_t begin, int64_t n,

@@ -105,9 +105,9 @@ __device__ __forceinline__ void step_one(const ss_step_rule &r, uint64_t key, in
 
     g *= r.scale;
     w = step_value(r, w, g, m, v);
-    w = ss_keep(r.weights, r.stochastic, key, i, 0, w);
-    m = ss_keep(r.states, r.stochastic, key, i, 1, m);
-    v = ss_keep(r.states, r.stochastic, key, i, 2, v);
+    w = ss_keep_value(r.weights, r.stochastic, key, i, 0, w);
+    m = ss_keep_value(r.states, r.stochastic, key, i, 1, m);
+    v = ss_keep_value(r.states, r.stochastic, key, i, 2, v);
     ema -= r.ema_rest * (ema - w);
     if (!wanted)
         return;
