@@ -352,15 +352,7 @@ static const char training[] =
 /* Rows of two labels are those of their texts, and a null class is the empty one. */
 static void check_captions(void)
 {
-    const ss_data_options o = {.kind = SS_DATA_FOLDER,
-                               .path = in_tmp("pictures"),
-                               .h = 8,
-                               .w = 8,
-                               .c = 3,
-                               .null_class = SS_NO_CAPTION,
-                               .rare = -1,
-                               .rare_every = 100,
-                               .rare_scale = 1};
+    ss_data_options o = ss_data_defaults();
     const ss_condition_needs needs = {.text_width = 16};
     const ss_ctx_options device = {.threads = 2};
     const char *texts[] = {"a dog", "a cat", ""};
@@ -374,6 +366,11 @@ static void check_captions(void)
     ss_data *d = NULL;
     ss_err e = {0};
 
+    o.kind = SS_DATA_FOLDER;
+    o.path = in_tmp("pictures");
+    o.h = o.w = 8;
+    o.c = 3;
+    o.null_class = SS_NO_CAPTION;
     if (ss_data_open(&o, &d, &e) != SS_OK ||
         ss_captions_open(d, in_tmp("sd"), &needs, &device, 4, &k, &e) != SS_OK ||
         ss_prompt_states_make(&prompts, &reader, &device, &s, &e) != SS_OK)
