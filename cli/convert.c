@@ -19,6 +19,7 @@ enum {
     OPT_IGNORE,
     OPT_CONFIG,
     OPT_SCHEDULER,
+    OPT_HALF,
     OPT_FORCE
 };
 
@@ -39,6 +40,7 @@ static const cli_option options[] = {
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
+    {OPT_HALF, "half", NULL, "weights of fp32 become fp16, rounded to nearest"},
     {OPT_FORCE, "force", NULL, "replace DST if it is a model or a pipeline, or that file"},
     {0},
 };
@@ -81,6 +83,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_IGNORE: cli_append(&p, &ignore, &o.model.n_ignore); break;
         case OPT_CONFIG: o.model.places.config = p.arg; break;
         case OPT_SCHEDULER: o.model.places.scheduler = p.arg; break;
+        case OPT_HALF: o.half = true; break;
         case OPT_FORCE: o.replace = true; break;
         }
     }

@@ -49,7 +49,7 @@ static ss_code fill(const ss_video_set *s, ss_table *t, ss_err *e)
                         ss_video_measure_format(shown[k]));
     for (int i = 0; i < s->n_groups; i++) {
         ss_table_row(t);
-        ss_table_text(t, ss_video_group_model(s, &s->group[i]));
+        ss_table_text(t, s->group[i].stage);
         for (int k = 0; k < SHOWN; k++)
             ss_table_number(t, s->group[i].mean[shown[k]]);
     }

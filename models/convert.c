@@ -7,6 +7,7 @@
 #include "base/outdir.h"
 #include "base/str.h"
 #include "models/convert_files.h"
+#include "models/file/half_tensor.h"
 #include "models/file/safetensors_write.h"
 #include "models/pipeline.h"
 #include "models/sampling/schedule.h"
@@ -33,6 +34,11 @@ static ss_code open_component(const conversion *c, const char *name, ss_model **
     return ss_model_open(c->src, &o, m, e);
 }
 
+static ss_stored_tensor as_written(const conversion *c, const ss_stored_tensor *t)
+{
+    return c->opt->half ? ss_stored_half(t) : *t;
+}
+
 static ss_code add_row(const conversion *c, const ss_model *m, const char *path, ss_err *e)
 {
     const ss_model_info *about = ss_model_about(m);
@@ -40,7 +46,7 @@ static ss_code add_row(const conversion *c, const ss_model *m, const char *path,
     double bytes = 0;
 
     for (size_t i = 0; i < ss_checkpoint_count(k); i++)
-        bytes += (double)ss_checkpoint_at(k, i)->bytes;
+        bytes += (double)as_written(c, ss_checkpoint_at(k, i)).bytes;
     ss_table_row(c->table);
     ss_table_text(c->table, *about->component ? about->component : ss_role_name(about->role));
     ss_table_text(c->table, about->family);
@@ -53,19 +59,23 @@ static ss_code add_row(const conversion *c, const ss_model *m, const char *path,
 }
 
 /* Writes the tensors of a model as a file. */
-static ss_code write_weights(const ss_model *m, const char *path, ss_err *e)
+static ss_code write_weights(const conversion *c, const ss_model *m, const char *path, ss_err *e)
 {
     static const ss_st_note format = {"format", "pt"}; /* some loaders refuse a file without it */
     const ss_checkpoint *k = ss_model_checkpoint(m);
     const size_t n = ss_checkpoint_count(k);
     const ss_stored_tensor **list = ss_calloc(n, sizeof *list);
+    ss_stored_tensor *written = ss_calloc(n, sizeof *written);
+    ss_code rc = list && written ? SS_OK : ss_no_memory(e, path);
 
-    if (!list)
-        return ss_no_memory(e, path);
-    for (size_t i = 0; i < n; i++)
-        list[i] = ss_checkpoint_at(k, i);
-    const ss_code rc = ss_safetensors_copy(path, list, n, &format, 1, e);
+    for (size_t i = 0; i < n && rc == SS_OK; i++) {
+        written[i] = as_written(c, ss_checkpoint_at(k, i));
+        list[i] = &written[i];
+    }
+    if (rc == SS_OK)
+        rc = ss_safetensors_copy(path, list, n, &format, 1, e);
     ss_free(list);
+    ss_free(written);
     return rc;
 }
 
@@ -109,7 +119,7 @@ static ss_code write_network(const conversion *c, const ss_model *m, const char 
     if (rc == SS_OK)
         rc = ss_convert_write_json(dir, "config.json", ss_model_config(m), e);
     if (rc == SS_OK)
-        rc = write_weights(m, weights, e);
+        rc = write_weights(c, m, weights, e);
     if (rc == SS_OK)
         rc = add_row(c, m, row, e);
     ss_free(weights);
@@ -196,7 +206,7 @@ static ss_code write_file(const conversion *c, ss_err *e)
         return ss_fail(e, SS_IO, "%s exists; --force replaces it", c->dst);
     rc = open_component(c, NULL, &m, e);
     if (rc == SS_OK)
-        rc = write_weights(m, c->dst, e);
+        rc = write_weights(c, m, c->dst, e);
     if (rc == SS_OK)
         rc = add_row(c, m, c->dst, e);
     ss_model_close(m);

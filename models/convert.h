@@ -9,8 +9,9 @@
  *   DST/text_encoder/model.safetensors
  *   DST/scheduler/scheduler_config.json
  *
- * Tensors keep their bytes and dtypes; those that are made from others when they are used (a LoRA
- * merged, 8 bits with scales) are written as made. One tensor is in memory at a time.
+ * Tensors keep their bytes and dtypes, unless they are asked for in half precision; those that are
+ * made from others when they are used (a LoRA merged, 8 bits with scales) are written as made. One
+ * tensor is in memory at a time.
  */
 #ifndef SS_MODELS_CONVERT_H
 #define SS_MODELS_CONVERT_H
@@ -22,6 +23,7 @@ typedef struct {
     ss_model_options model; /* places.component: that network alone */
     const char *prediction; /* of a denoiser whose file does not say it: "v_prediction" */
     const char *tokenizer; /* a folder with tokenizer files, or a pipeline that has them; or NULL */
+    bool half;             /* F32 becomes F16 (models/file/half_tensor.h) */
     bool replace;          /* a DST that is there */
 } ss_convert_options;
 

@@ -1,9 +1,14 @@
 /* reel.h - the video that a trajectory makes: its windows, what they begin from and what is given
  *
  *   plain         a video of `length` frames from noise, in windows where it is longer than what
- * the network takes extrapolate   the frames of `init`, and more after them: of each window the
- * first `keep` frames are given, those that the window before it made interpolate   the frames of
- * `init` with `interpolate` new ones between neighbours: a window's first and last frame are given
+ * the network takes
+ *
+ *   extrapolate   the frames of `init`, and more after them: of each window the first `keep` frames
+ *                 are given, those that the window before it made
+ *
+ *   interpolate   the frames of `init` with `interpolate` new ones between neighbours: a window's
+ *                 first and last frame are given
+ *
  *   upscale       the frames of `upscale_from`, larger: all are given
  *
  * A frame is given as channels beside those of the noised picture: the clean frame, and a mask that
