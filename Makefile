@@ -217,9 +217,9 @@ check-sanitize:
 	$(Q)RUNNER="valgrind -q --error-exitcode=9 --leak-check=full" \
 	    tests/run-all build $(call each,build,$(PLAIN))
 # What reads files of others, with ASan and UBSan.
-PARSERS := $(PLAIN) $(addprefix test_,adam_state config corpus data dcp folders foreign fp8 growing_files hostile input \
-    input_files lora pickle pickle_weights pipelines png run_reader safetensors single tokenizer train_config \
-    training_run trainings)
+PARSERS := $(PLAIN) $(addprefix test_,adam_state chain config corpus data dcp deforum folders foreign fp8 frames growing_files hostile input \
+    input_files judging lora motion motion_adapter pickle pickle_weights pipelines png run_reader safetensors single tokenizer train_config \
+    training_run trainings video_files)
 check-parsers:
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined all \
 	    $(call each,build-address-undefined,$(PARSERS))

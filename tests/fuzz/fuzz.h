@@ -35,6 +35,8 @@
     X(captions)    /* captions.jsonl of a data folder */                                 \
     X(samples)     /* generate.json of a folder of samples */                            \
     X(votes)       /* sbs.json of a page of pairs, and votes of its judges */            \
+    X(chain)       /* a chain of networks of videos */                                   \
+    X(deforum)     /* how a camera moves */                                              \
     X(plan)        /* the plan in a run file, from which a run is repeated */            \
     X(specs)       /* globs, inputs, noise levels, precisions, interventions, numbers */ \
     X(expression)  /* `bisect --fail` */                                                 \
