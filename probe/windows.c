@@ -15,8 +15,9 @@ static ss_code parse(const char *const *names, int n, const char *name, int *at,
     for (*at = 0; *at < n; (*at)++) {
         if (strcmp(name, names[*at]) == 0)
             return SS_OK;
-        ss_str_addf(&list, "%s%s", *at ? ", " : "", names[*at]);
     }
+    for (int i = 0; i < n; i++)
+        ss_str_addf(&list, "%s%s", i ? ", " : "", names[i]);
     ss_fail(e, SS_USAGE, "'%s' is none of %s", SS_SHOW(name), list.s ? list.s : "them");
     ss_str_release(&list);
     return SS_USAGE;

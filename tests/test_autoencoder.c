@@ -25,7 +25,7 @@ static float *golden(const char *name, const char *tensor, ss_shape *shape)
         fail_msg("%s", e.msg);
     if (shape) {
         shape->rank = a.rank;
-        memcpy(shape->dim, a.dim, sizeof a.dim);
+        memcpy(shape->dim, a.dim, sizeof shape->dim);
     }
     return a.values;
 }

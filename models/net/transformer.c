@@ -54,7 +54,8 @@ ss_transformer *ss_transformer_new(ss_net *n, const ss_module *parent, int index
 /* The shape of a picture or a video s with other channels. */
 static ss_shape with_channels(ss_shape s, int64_t channels)
 {
-    s.dim[s.rank - 1] = channels;
+    if (s.rank) /* none after an error */
+        s.dim[s.rank - 1] = channels;
     return s;
 }
 
