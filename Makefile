@@ -18,7 +18,7 @@
 # make demo            install what is missing, build, probe the bundled checkpoint
 # make story           train two divergences and each remedy, judge findings: 50 minutes;
 #                      STORY=short: 10
-# make story-video     train text-to-video networks that diverge, and each remedy
+# make story-video     train text-to-video networks that diverge, and each remedy: 25 minutes
 # make install         program, manual, completion, library and headers into PREFIX (/usr/local),
 #                      below DESTDIR if that is set; make uninstall
 # V=1                  show the commands
