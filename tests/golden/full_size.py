@@ -1,6 +1,6 @@
 """Holds the program against PyTorch at full size, module by module, with random weights.
 
-    full_size.py CONFIGS OUT [--models sd15,sdxl,if-i-m,cifar10,sd-vae,sdxl-vae,modelscope,svd]
+    full_size.py CONFIGS OUT [--models sd15,sdxl,if-i-m,cifar10,sd-vae,sdxl-vae,modelscope,svd,animatediff]
                  [--size 32x32] [--frames 4] [--dtype f32|f16]
                  [--strided K] [--program build/sigmascope] [--stages make,reference,program,compare]
 
@@ -38,11 +38,13 @@ import diffusers
 import h5py
 import numpy
 import torch
+from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import make_motion_unets
 import make_unets
 import make_video_unets
 from make_unets import channels_last, first_tensor, watched
@@ -56,8 +58,9 @@ MODELS = {
     "sdxl-vae": "stable-diffusion-xl-vae",
     "modelscope": "text-to-video-ms-1.7b",
     "svd": "stable-video-diffusion-img2vid",
+    "animatediff": "animatediff-v3-stable-diffusion-1.5", # the config of UNetMotionModel.from_unet2d
 }
-VIDEOS = ["modelscope", "svd"]
+VIDEOS = ["modelscope", "svd", "animatediff"]
 STAGES = ["make", "reference", "program", "compare"]
 WEIGHTS = "diffusion_pytorch_model"
 SHARD = 2 << 30
@@ -128,13 +131,17 @@ def is_vae(c):
 
 
 def is_video(c):
-    return "num_frames" in c or any("3D" in t for t in c.get("down_block_types", []))
+    return "num_frames" in c or any("3D" in t or "Motion" in t for t in c.get("down_block_types", []))
+
+
+def is_motion(c):
+    return any("Motion" in t for t in c.get("down_block_types", []))
 
 
 def video_call(model, given):
     """A network for videos, whose x is stored as [N,C,F,H,W]."""
     given = dict(given, x=given["x"].transpose(1, 2), added_time_ids=given.get("time_ids"))
-    return make_video_unets.call(model, given)
+    return (make_motion_unets if is_motion(model.config) else make_video_unets).call(model, given)
 
 
 def write_inputs(a, name, c):
@@ -171,6 +178,9 @@ def read_model(folder):
             with safe_open(os.path.join(folder, file), "pt") as f:
                 for name in f.keys():
                     state[name] = f.get_tensor(name).float()
+    for name, v in model.named_buffers(): # tables of positions, which stay as they are made
+        if name not in state and name.endswith("pos_embed.pe"):
+            state[name] = SinusoidalPositionalEmbedding(v.shape[2], v.shape[1]).pe
     model.load_state_dict(state, assign=True)
     return model
 
@@ -180,7 +190,7 @@ def reference(a, name):
     given = load_file(os.path.join(a.out, name + "-inputs.safetensors"))
     if not is_vae(model.config):
         given["timesteps"] = torch.full((len(given["x"]),), a.timestep)
-    top, video = 0.0, is_video(model.config)
+    top, video, motion = 0.0, is_video(model.config), is_motion(model.config)
     with h5py.File(os.path.join(a.out, name + "-reference.h5"), "w") as out, torch.no_grad():
         out.attrs["strided"] = a.strided
 
@@ -191,7 +201,9 @@ def reference(a, name):
                 if y is None:
                     return
                 top = max(top, float(y.abs().max()))
-                y = (make_video_unets.laid_out(path, y, len(given["x"])).reshape(-1) if video
+                n = len(given["x"])
+                y = (make_motion_unets.channels_last(module, make_motion_unets.once(path, y, n)) if motion
+                     else make_video_unets.laid_out(path, y, n).reshape(-1) if video
                      else channels_last(module, y))
                 if a.strided and y.numel() > a.strided:
                     y = y[torch.arange(a.strided) * y.numel() // a.strided]
