@@ -17,7 +17,7 @@
  *             from which the camera, moved back, sees the point; exact for a plane at any turn
  * about z
  *
- * Depth that ends behind the camera counts as just before it.
+ * A point whose new depth is zero or less is taken to lie just in front of the camera.
  *
  * Source: deforum-stable-diffusion, helpers/animation.py, and the cameras of PyTorch3D that it
  * uses.

@@ -330,27 +330,6 @@ static void test_extensions_refused(void **state)
 
 /* ---- the configuration ---- */
 
-static ss_code create(const char *dir, const char *motion, const ss_init *init, ss_model **m,
-                      ss_err *e)
-{
-    char path[300];
-    ss_json j;
-
-    snprintf(path, sizeof path, "%s/config.json", dir);
-    if (ss_json_load(&j, path, e) != SS_OK)
-        fail_msg("%s", e->msg);
-    json_object_del(j.root, "motion");
-    if (motion) {
-        json_t *v = json_loads(motion, JSON_DECODE_ANY, NULL);
-
-        assert_non_null(v);
-        json_object_set_new(j.root, "motion", v);
-    }
-    ss_code rc = ss_model_create(j.root, "net.json", init, m, e);
-    ss_json_release(&j);
-    return rc;
-}
-
 static void test_refused(void **state)
 {
     static const char *const cases[][2] = {
@@ -382,7 +361,7 @@ static void test_refused(void **state)
         ss_model *m;
         ss_err e = {0};
 
-        if (create(MOTION "/conv", cases[i][0], &init, &m, &e) == SS_OK)
+        if (create_with(MOTION "/conv", "motion", cases[i][0], &init, &m, &e) == SS_OK)
             fail_msg("%s was taken", cases[i][0]);
         if (!strstr(e.msg, cases[i][1]))
             fail_msg("%s: '%s' lacks '%s'", cases[i][0], e.msg, cases[i][1]);
@@ -401,7 +380,7 @@ static void test_too_many_frames(void **state)
     ss_err e = {0};
 
     (void)state;
-    assert_int_equal(create(MOTION "/absolute", motion, &init, &m, &e), SS_OK);
+    assert_int_equal(create_with(MOTION "/absolute", "motion", motion, &init, &m, &e), SS_OK);
     assert_int_equal(ss_model_bind(m, c, &e), SS_OK);
     ss_tensor *in = ss_upload(c, ss_shape_of(1, 3, 4, 4, 3), x);
     assert_null(ss_model_forward(c, m, in, (float[]){5}, NULL));
@@ -430,7 +409,7 @@ static void test_untrained(void **state)
     (void)state;
     load_sample(MOTION "/absolute", &s);
     const ss_shape v = s.x_shape;
-    assert_int_equal(create(MOTION "/absolute", NULL, &init, &pictures, &e), SS_OK);
+    assert_int_equal(create_with(MOTION "/absolute", "motion", NULL, &init, &pictures, &e), SS_OK);
     assert_int_equal(ss_model_bind(pictures, c, &e), SS_OK);
     ss_model_weights(pictures, &of_pictures);
     sample one = s;
@@ -442,7 +421,8 @@ static void test_untrained(void **state)
     for (size_t i = 0; i < sizeof motions / sizeof *motions; i++) {
         int added = 0;
 
-        assert_int_equal(create(MOTION "/absolute", motions[i], &init, &m, &e), SS_OK);
+        assert_int_equal(create_with(MOTION "/absolute", "motion", motions[i], &init, &m, &e),
+                         SS_OK);
         assert_int_equal(ss_model_bind(m, c, &e), SS_OK);
         float *y = motion_answer(c, m, &s);
         assert_memory_equal(y, want, (size_t)ss_shape_numel(v) * sizeof *y);

@@ -227,28 +227,6 @@ static void test_bits_of_blocks_and_threads(void **state)
 
 /* ---- the configuration ---- */
 
-/* The network of DIR with other remedies (JSON, or NULL: none), untrained. */
-static ss_code create(const char *dir, const char *remedies, const ss_init *init, ss_model **m,
-                      ss_err *e)
-{
-    char path[300];
-    ss_json j;
-
-    snprintf(path, sizeof path, "%s/config.json", dir);
-    if (ss_json_load(&j, path, e) != SS_OK)
-        fail_msg("%s", e->msg);
-    json_object_del(j.root, "remedies");
-    if (remedies) {
-        json_t *r = json_loads(remedies, JSON_DECODE_ANY, NULL);
-
-        assert_non_null(r);
-        json_object_set_new(j.root, "remedies", r);
-    }
-    ss_code rc = ss_model_create(j.root, "net.json", init, m, e);
-    ss_json_release(&j);
-    return rc;
-}
-
 static void test_refused(void **state)
 {
     static const char *const cases[][2] = {
@@ -278,7 +256,7 @@ static void test_refused(void **state)
         ss_model *m;
         ss_err e = {0};
 
-        if (create(REMEDIES "/all", cases[i][0], &init, &m, &e) == SS_OK)
+        if (create_with(REMEDIES "/all", "remedies", cases[i][0], &init, &m, &e) == SS_OK)
             fail_msg("%s was taken", cases[i][0]);
         if (!strstr(e.msg, cases[i][1]))
             fail_msg("%s: '%s' lacks '%s'", cases[i][0], e.msg, cases[i][1]);
@@ -288,12 +266,13 @@ static void test_refused(void **state)
     ss_model *m;
     ss_err e = {0};
 
-    assert_int_equal(create(REMEDIES "/text", "{\"magnitude_preserving\": true}", &init, &m, &e),
+    assert_int_equal(create_with(REMEDIES "/text", "remedies", "{\"magnitude_preserving\": true}",
+                                 &init, &m, &e),
                      SS_UNSUPPORTED);
     assert_non_null(strstr(e.msg, "\"_class_name\" is \"UNet2DConditionModel\"; not with"));
-    assert_int_equal(
-        create(REMEDIES "/magnitude", "{\"magnitude_preserving\": true}", &zeroed, &m, &e),
-        SS_USAGE);
+    assert_int_equal(create_with(REMEDIES "/magnitude", "remedies",
+                                 "{\"magnitude_preserving\": true}", &zeroed, &m, &e),
+                     SS_USAGE);
     assert_non_null(strstr(e.msg, "conv2.weight: a normalised weight cannot begin at zero"));
 }
 
@@ -305,7 +284,7 @@ static float *answer(const char *remedies, const ss_init *init, const sample *s)
     ss_err e = {0};
     float *y = ss_alloc((size_t)ss_shape_numel(s->out_shape), sizeof *y);
 
-    if (create(REMEDIES "/all", remedies, init, &m, &e) != SS_OK ||
+    if (create_with(REMEDIES "/all", "remedies", remedies, init, &m, &e) != SS_OK ||
         ss_model_bind(m, c, &e) != SS_OK)
         fail_msg("%s", e.msg);
     ss_tensor *x = ss_upload(c, s->x_shape, s->x), *out;
@@ -356,7 +335,8 @@ static void test_untrained(void **state)
         ss_free(y);
     }
     ss_free(plain);
-    assert_int_equal(create(REMEDIES "/all", cases[3].remedies, &zeroed, &m, &e), SS_OK);
+    assert_int_equal(create_with(REMEDIES "/all", "remedies", cases[3].remedies, &zeroed, &m, &e),
+                     SS_OK);
     ss_weight *const *w = ss_model_weights(m, &n);
     for (int i = 0; i < n; i++) {
         if (!strstr(w[i]->name, "_scale"))

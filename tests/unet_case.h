@@ -109,4 +109,27 @@ static inline void release_sample(sample *s)
     ss_free((void *)s->cond.timestep_cond);
 }
 
+/* The network of DIR with another object at a key of its configuration (JSON, or NULL: none),
+ * untrained. */
+static inline ss_code create_with(const char *dir, const char *key, const char *object,
+                                  const ss_init *init, ss_model **m, ss_err *e)
+{
+    char path[300];
+    ss_json j;
+
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    if (ss_json_load(&j, path, e) != SS_OK)
+        fail_msg("%s", e->msg);
+    json_object_del(j.root, key);
+    if (object) {
+        json_t *v = json_loads(object, JSON_DECODE_ANY, NULL);
+
+        assert_non_null(v);
+        json_object_set_new(j.root, key, v);
+    }
+    const ss_code rc = ss_model_create(j.root, "net.json", init, m, e);
+    ss_json_release(&j);
+    return rc;
+}
+
 #endif

@@ -3,7 +3,7 @@
  *
  *   DIR/index.html           the page: works without a network, keeps votes in the browser
  *   DIR/clips/TOKEN.png ...  copies under neutral names, TOKEN of 16 hexadecimal digits; PNG files
- *                            are written anew, without what else was in them
+ *                            hold pixels only: nothing else of the original files
  *   DIR/sbs.json             the key: which token is whose
  *
  *   {"format": "sigmascope-sbs", "version": 1, "tool": "...", "command": "...", "created": "...",

@@ -1,6 +1,8 @@
 /* config_values.c - see config_values.h */
 #include "models/net/config_values.h"
 
+#include "base/str.h"
+
 int ss_config_int(ss_json *j, const char *key, int fallback, int lo, int hi)
 {
     int64_t v = ss_json_int(j, key, fallback);
@@ -52,6 +54,32 @@ void ss_config_expect_null(ss_json *j, const char *key, const char *why)
 {
     if (ss_json_has(j, key))
         ss_json_complain(j, SS_UNSUPPORTED, key, "%s", why);
+}
+
+void ss_config_object(ss_json *j, const char *key, void (*read)(ss_json *inner, void *into),
+                      void *into)
+{
+    json_t *object = ss_json_get(j, key);
+    ss_json inner = {0};
+    ss_str name = {0};
+    ss_err e = {0};
+
+    if (!object)
+        return;
+    if (!json_is_object(object)) {
+        ss_json_complain(j, SS_FORMAT, key, "expected an object");
+        return;
+    }
+    ss_str_addf(&name, "%s: %s", j->name, key);
+    ss_code rc = name.failed ? ss_no_memory(&e, j->name) : ss_json_wrap(&inner, name.s, object, &e);
+    if (rc == SS_OK) {
+        read(&inner, into);
+        rc = ss_json_done(&inner, &e);
+    }
+    if (rc != SS_OK && j->err.code == SS_OK)
+        j->err = e;
+    ss_json_release(&inner);
+    ss_str_release(&name);
 }
 
 const json_t *ss_config_item(ss_json *j, const char *key, const json_t *v, int level, int n)

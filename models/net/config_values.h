@@ -26,6 +26,11 @@ bool ss_config_is_null(ss_json *j, const char *key);
 void ss_config_expect_bool(ss_json *j, const char *key, bool only);
 void ss_config_expect_null(ss_json *j, const char *key, const char *why);
 
+/* Reads the object at a key, where there is one, by `read`, which fills *into. What it complains of
+ * becomes j's complaint, which messages call "NAME: KEY". */
+void ss_config_object(ss_json *j, const char *key, void (*read)(ss_json *inner, void *into),
+                      void *into);
+
 /* ---- one value for all levels, or a list of one for each ---- */
 
 /* Returns the value of a level, borrowed; NULL after a complaint about a list of another length. */

@@ -1,7 +1,6 @@
 /* motion_config.c - see motion_config.h */
 #include "models/net/motion_config.h"
 
-#include "base/str.h"
 #include "models/net/config_values.h"
 
 #include <stdio.h>
@@ -88,30 +87,15 @@ static void read_all(ss_json *j, ss_motion_config *m)
                          "tokens, reference, freeze, remedies");
 }
 
+static void read_object(ss_json *inner, void *into)
+{
+    read_all(inner, into);
+}
+
 void ss_motion_read(ss_json *j, ss_motion_config *m)
 {
-    json_t *object = ss_json_get(j, "motion");
-    ss_json inner = {0};
-    ss_str name = {0};
-    ss_err e = {0};
-
     *m = (ss_motion_config){0};
-    if (!object)
-        return;
-    if (!json_is_object(object)) {
-        ss_json_complain(j, SS_FORMAT, "motion", "expected an object");
-        return;
-    }
-    ss_str_addf(&name, "%s: motion", j->name);
-    ss_code rc = name.failed ? ss_no_memory(&e, j->name) : ss_json_wrap(&inner, name.s, object, &e);
-    if (rc == SS_OK) {
-        read_all(&inner, m);
-        rc = ss_json_done(&inner, &e);
-    }
-    if (rc != SS_OK && j->err.code == SS_OK)
-        j->err = e;
-    ss_json_release(&inner);
-    ss_str_release(&name);
+    ss_config_object(j, "motion", read_object, m);
 }
 
 bool ss_motion_has(const ss_motion_config *m, ss_motion_layer_kind kind)

@@ -1,7 +1,7 @@
 /* remedies.c - see remedies.h */
 #include "models/net/remedies.h"
 
-#include "base/str.h"
+#include "models/net/config_values.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -64,30 +64,15 @@ static void read_all(ss_json *j, ss_remedies *r)
                          "magnitude_preserving");
 }
 
+static void read_object(ss_json *inner, void *into)
+{
+    read_all(inner, into);
+}
+
 void ss_remedies_read(ss_json *j, ss_remedies *r)
 {
-    json_t *object = ss_json_get(j, "remedies");
-    ss_json inner = {0};
-    ss_str name = {0};
-    ss_err e = {0};
-
     *r = (ss_remedies){0};
-    if (!object)
-        return;
-    if (!json_is_object(object)) {
-        ss_json_complain(j, SS_FORMAT, "remedies", "expected an object");
-        return;
-    }
-    ss_str_addf(&name, "%s: remedies", j->name);
-    ss_code rc = name.failed ? ss_no_memory(&e, j->name) : ss_json_wrap(&inner, name.s, object, &e);
-    if (rc == SS_OK) {
-        read_all(&inner, r);
-        rc = ss_json_done(&inner, &e);
-    }
-    if (rc != SS_OK && j->err.code == SS_OK)
-        j->err = e;
-    ss_json_release(&inner);
-    ss_str_release(&name);
+    ss_config_object(j, "remedies", read_object, r);
 }
 
 static void add_number(char *out, size_t n, const char *name, float value)

@@ -6,10 +6,11 @@
 #include "models/unet/unet_motion.h"
 #include "models/unet/unet_structure.h"
 
-static ss_code read_config(ss_json *j, bool conditional, void **config, ss_err *e)
+ss_code ss_unet_family_read(ss_json *j, ss_code (*read)(ss_json *, ss_unet_config *, ss_err *),
+                            void **config, ss_err *e)
 {
     ss_unet_config *u = ss_calloc(1, sizeof *u);
-    const ss_code rc = u ? ss_unet_config_read(j, conditional, u, e) : ss_no_memory(e, j->name);
+    const ss_code rc = u ? read(j, u, e) : ss_no_memory(e, j->name);
 
     if (rc == SS_OK)
         *config = u;
@@ -18,14 +19,24 @@ static ss_code read_config(ss_json *j, bool conditional, void **config, ss_err *
     return rc;
 }
 
+static ss_code plain(ss_json *j, ss_unet_config *u, ss_err *e)
+{
+    return ss_unet_config_read(j, false, u, e);
+}
+
+static ss_code conditional(ss_json *j, ss_unet_config *u, ss_err *e)
+{
+    return ss_unet_config_read(j, true, u, e);
+}
+
 static ss_code read_plain(ss_json *j, void **config, ss_err *e)
 {
-    return read_config(j, false, config, e);
+    return ss_unet_family_read(j, plain, config, e);
 }
 
 static ss_code read_conditional(ss_json *j, void **config, ss_err *e)
 {
-    return read_config(j, true, config, e);
+    return ss_unet_family_read(j, conditional, config, e);
 }
 
 void ss_unet_family_info(const void *config, ss_network_info *i)

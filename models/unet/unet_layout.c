@@ -4,6 +4,7 @@
 #include "models/net/config_values.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { MAX_DEPTH = 256 }; /* transformer blocks in a row */
 
@@ -82,6 +83,16 @@ static ss_block_spec common_spec(const ss_unet_config *u, const ss_unet_layout *
         .attends = true,
         .attention_groups = fir ? SS_UNET_GROUPS : l->groups,
     };
+}
+
+const ss_block_type *ss_layout_find_type(const ss_block_type *types, size_t n, const char *name,
+                                         const char *direction)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(types[i].name, name) == 0 && strstr(name, direction))
+            return &types[i];
+    }
+    return NULL;
 }
 
 void ss_layout_apply(ss_unet_config *u, const ss_unet_layout *l, bool scale_shift)

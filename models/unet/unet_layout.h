@@ -30,6 +30,10 @@ void ss_layout_read_channels(ss_json *j, ss_unet_layout *l, const int *defaults)
 void ss_layout_read_types(ss_json *j, const ss_unet_config *u, const char *key,
                           const char *const *defaults, const ss_unet_layout *l,
                           const ss_block_type *(*find)(const char *), const ss_block_type **out);
+/* Finds the block type of types [n] that is called `name` and has DIRECTION, "Down", "Up" or "Mid",
+ * in its name; NULL where there is none. */
+const ss_block_type *ss_layout_find_type(const ss_block_type *types, size_t n, const char *name,
+                                         const char *direction);
 /* Fills channels, layers and what all blocks share of u's levels and its middle. u has its width of
  * the time embedding, its epsilon and activation already. */
 void ss_layout_apply(ss_unet_config *u, const ss_unet_layout *l, bool scale_shift);

@@ -27,14 +27,9 @@ static const ss_block_type types[] = {
     {"UNetMidBlock3DCrossAttn", SS_ATTEND_TRANSFORMER, SS_RESAMPLE_CONV, false},
 };
 
-/* Finds the block type that is called `name` and has DIRECTION in its name, or NULL. */
 static const ss_block_type *find(const char *name, const char *direction)
 {
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (strcmp(types[i].name, name) == 0 && strstr(name, direction))
-            return &types[i];
-    }
-    return NULL;
+    return ss_layout_find_type(types, sizeof types / sizeof *types, name, direction);
 }
 
 static const ss_block_type *find_down(const char *name)

@@ -1,32 +1,18 @@
 /* video_family.c - see video_family.h */
 #include "models/video/video_family.h"
 
-#include "base/mem.h"
 #include "models/unet/unet_family.h"
 #include "models/video/svd_config.h"
 #include "models/video/unet3d_config.h"
 
-static ss_code read_config(ss_json *j, ss_code (*read)(ss_json *, ss_unet_config *, ss_err *),
-                           void **config, ss_err *e)
-{
-    ss_unet_config *u = ss_calloc(1, sizeof *u);
-    const ss_code rc = u ? read(j, u, e) : ss_no_memory(e, j->name);
-
-    if (rc == SS_OK)
-        *config = u;
-    else
-        ss_free(u);
-    return rc;
-}
-
 static ss_code read_3d(ss_json *j, void **config, ss_err *e)
 {
-    return read_config(j, ss_unet3d_config_read, config, e);
+    return ss_unet_family_read(j, ss_unet3d_config_read, config, e);
 }
 
 static ss_code read_svd(ss_json *j, void **config, ss_err *e)
 {
-    return read_config(j, ss_svd_config_read, config, e);
+    return ss_unet_family_read(j, ss_svd_config_read, config, e);
 }
 
 const ss_family ss_unet3d_family = {
