@@ -112,6 +112,15 @@ typedef struct cli_command {
     "the denoiser); several are written to RUN.COMPONENT.h5"
 #define CLI_PROMPT_HELP \
     "a text, repeatable: encoded by the pipeline's text encoders; samples take turns"
+#define CLI_OR_STAND_IN "FILE#NAME|zeros|random"
+#define CLI_PROMPT_EMBEDS_HELP                                                                 \
+    "text states [N,tokens,width] from a safetensors file; zeros or random: a stand-in of 77 " \
+    "tokens, zeros or normal numbers, for a network whose text encoder is not at hand"
+#define CLI_TEXT_EMBEDS_HELP                                                                      \
+    "pooled text [N,width] (SDXL), or a stand-in (default: where --prompt-embeds is a stand-in, " \
+    "the same)"
+#define CLI_CLASS_EMBEDS_HELP \
+    "vectors [N,width] in the place of a class (unCLIP, GeoWizard), or a stand-in"
 #define CLI_TOKENIZER_HELP                                                                       \
     "folder of the tokenizer, or of a pipeline, whose text encoders also serve a model without " \
     "(default: the model's own)"
@@ -119,7 +128,7 @@ typedef struct cli_command {
     "channels [N,C,H,W] that follow those of the noised picture (the mask and picture of " \
     "inpainting, "                                                                         \
     "the "                                                                                 \
-    "picture of super-resolution); 'noise': normal numbers in them"
+    "picture of super-resolution); 'noise' or 'zeros': normal numbers or zeros in them"
 
 /* All commands, NULL-terminated; main.c. */
 extern const cli_command *const cli_commands[];

@@ -79,14 +79,12 @@ enum {
      "a text that guidance leads away from, repeatable: samples take turns with --prompt's"}, \
     {OPT_PROBE_TOKENIZER, "tokenizer", "FOLDER", CLI_TOKENIZER_HELP}, \
     {OPT_PROBE_CLASS, "class", "K", "class label"}, \
-    {OPT_PROBE_CLASS_EMBEDS, "class-embeds", "FILE#NAME", \
-     "vectors [N,width] in the place of a class (unCLIP, GeoWizard)"}, \
+    {OPT_PROBE_CLASS_EMBEDS, "class-embeds", CLI_OR_STAND_IN, CLI_CLASS_EMBEDS_HELP}, \
     {OPT_PROBE_GUIDANCE_EMBED, "guidance-embed", "W", CLI_GUIDANCE_HELP}, \
-    {OPT_PROBE_PROMPT_EMBEDS, "prompt-embeds", "FILE#NAME", \
-     "text states [N,tokens,width] from a safetensors file"}, \
-    {OPT_PROBE_TEXT_EMBEDS, "text-embeds", "FILE#NAME", "pooled text [N,width] (SDXL)"}, \
+    {OPT_PROBE_PROMPT_EMBEDS, "prompt-embeds", CLI_OR_STAND_IN, CLI_PROMPT_EMBEDS_HELP}, \
+    {OPT_PROBE_TEXT_EMBEDS, "text-embeds", CLI_OR_STAND_IN, CLI_TEXT_EMBEDS_HELP}, \
     {OPT_PROBE_TIME_IDS, "time-ids", "FILE#NAME", "size and crop conditions [N,6] (SDXL)"}, \
-    {OPT_PROBE_CONCAT, "concat", "FILE#NAME", CLI_CONCAT_HELP}, \
+    {OPT_PROBE_CONCAT, "concat", "FILE#NAME|noise|zeros", CLI_CONCAT_HELP}, \
     {OPT_PROBE_MODULES, "modules", "GLOB", "modules to watch, repeatable (default: all); the whole model is (model)"}, \
     {OPT_PROBE_PRECISION, "precision", "FMT", \
      "emulate a format: bf16, fp16, tf32, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan overflows), fp8-e5m2, eXmY; -sat after it saturates"}, \

@@ -81,7 +81,8 @@ static void list_conditions(ss_table *t, const ss_model_info *a)
             (long long)k->text_width);
     else if (k->text_width)
         property(t, "condition", "--prompt-embeds [N,tokens,%lld]%s", (long long)k->text_width,
-                 k->text_optional ? ", or none: attention then looks at the picture itself" : "");
+                 k->text_optional ? ", or none: attention then looks at the picture itself"
+                                  : ", or a stand-in, --prompt-embeds random");
     if (k->n_classes)
         property(t, "condition", "--class 0..%lld", (long long)k->n_classes - 1);
     else if (k->class_width == 1)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "probe/stand_in.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -48,7 +49,7 @@ static ss_code make_noise(const ss_network *net, int channels, int samples, uint
     return SS_OK;
 }
 
-/* No reference frames: zeros, mask and all. */
+/* Zeros, mask and all: no reference frames, or a stand-in. */
 static ss_code make_zeros(const ss_network *net, int channels, ss_array *a, ss_err *e)
 {
     const ss_sample_size size = ss_sample_with_channels(net->size, channels);
@@ -126,8 +127,9 @@ ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uin
         return ss_fail(
             e, SS_USAGE,
             "%s takes %d channels, and its picture has %d: the other %d are a condition (a mask, "
-            "another picture); give them with --concat FILE#NAME, %s, or noise in them with "
-            "--concat " SS_CONCAT_NOISE,
+            "another picture); give them with --concat FILE#NAME, %s, or noise or zeros in them "
+            "with "
+            "--concat " SS_CONCAT_NOISE "|" SS_STAND_IN_ZEROS,
             ss_model_about(net->model)->path, net->size.channels, net->size.channels - needed,
             needed, shape_text(net, needed, text, sizeof text));
     if (from && strcmp(from, SS_CONCAT_NOISE) == 0)
@@ -135,6 +137,8 @@ ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uin
                     : ss_fail(e, SS_USAGE,
                               "--concat: the network takes no channels besides its "
                               "picture");
+    else if (from && strcmp(from, SS_STAND_IN_ZEROS) == 0 && needed)
+        rc = make_zeros(net, needed, &k->values, e);
     else if (from)
         rc = load(from, net, needed, samples, &k->values, e);
     else if (needed)

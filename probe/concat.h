@@ -21,9 +21,9 @@ typedef struct {
                          "0,7", whose mask is more than 0.5 on average; else NULL */
 } ss_concat_channels;
 
-/* Loads the channels. from: FILE#NAME of a tensor of the shape of `values`, SS_CONCAT_NOISE, or
- * NULL, which is SS_USAGE if the network needs such channels, unless they are reference frames:
- * then there are none, zeros. */
+/* Loads the channels. from: FILE#NAME of a tensor of the shape of `values`, SS_CONCAT_NOISE,
+ * SS_STAND_IN_ZEROS (stand_in.h), or NULL, which is SS_USAGE if the network needs such channels,
+ * unless they are reference frames: then there are none, zeros. */
 ss_code ss_concat_open(const char *from, const ss_network *net, int samples, uint64_t seed,
                        ss_concat_channels *k, ss_err *e);
 void ss_concat_release(ss_concat_channels *k); /* {0} is fine */

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "models/net/embeddings.h"
 #include "probe/prompt_states.h"
+#include "probe/stand_in.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -85,12 +86,15 @@ static ss_code check_rows(const char *option, const char *from, int samples, con
                    from, (long long)a->dim[0], samples);
 }
 
-/* Loads FILE#NAME as [N][...] of the given rank, for `samples` samples. */
-static ss_code load_array(const char *option, const char *from, int rank, int samples, ss_array *a,
-                          ss_err *e)
+/* Loads FILE#NAME as [N][...] of the given rank, for `samples` samples, or makes a stand-in of this
+ * shape; rank 0: the option takes none. */
+static ss_code load_array(const char *option, const char *from, int rank, ss_array stand_in,
+                          int samples, uint64_t seed, ss_array *a, ss_err *e)
 {
     if (!from)
         return SS_OK;
+    if (stand_in.rank && ss_stand_in_is(from))
+        return ss_stand_in_make(option, from, &stand_in, samples, seed, a, e);
     if (ss_safetensors_load_f32(from, a, e) != SS_OK)
         return ss_fail_prefix(e, "--%s", option);
     if (a->rank != rank)
@@ -103,6 +107,13 @@ static bool has_table(const ss_condition_options *opt, const ss_model *m)
 {
     return ss_model_about(m)->net.needs.table_classes && !opt->prompt_embeds &&
            !opt->prompts.n_positive;
+}
+
+/* Returns the option of the pooled text; where the text's states are a stand-in, so is that. */
+static const char *pooled_option(const ss_condition_options *opt)
+{
+    return opt->text_embeds || !ss_stand_in_is(opt->prompt_embeds) ? opt->text_embeds
+                                                                   : opt->prompt_embeds;
 }
 
 static bool has_labels(const ss_model *m)
@@ -140,7 +151,7 @@ static ss_code as_labels(const int *classes, int n, ss_array *a, ss_err *e)
 
 /* Loads vectors, or numbers, of the width that the model takes in place of a class. */
 static ss_code load_class_vectors(const char *option, const char *from, const ss_model *m,
-                                  int samples, ss_array *a, ss_err *e)
+                                  int samples, uint64_t seed, ss_array *a, ss_err *e)
 {
     const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
     const long long width = (long long)needs->class_width;
@@ -156,6 +167,11 @@ static ss_code load_class_vectors(const char *option, const char *from, const ss
                        option);
     if (!width)
         return ss_fail(e, SS_USAGE, "--%s: this model takes neither a class nor a vector", option);
+    if (ss_stand_in_is(from)) {
+        const ss_array shape = {.rank = width == 1 ? 1 : 2, .dim = {0, width}};
+
+        return ss_stand_in_make(option, from, &shape, samples, seed, a, e);
+    }
     if ((rc = ss_safetensors_load_f32(from, &loaded, e)) != SS_OK)
         return ss_fail_prefix(e, "--%s", option);
     const bool numbers = width == 1 && loaded.rank == 1;
@@ -173,13 +189,13 @@ static ss_code load_class_vectors(const char *option, const char *from, const ss
 }
 
 static ss_code load_classes(const ss_condition_options *opt, const ss_model *m, int samples,
-                            ss_conditions *k, ss_err *e)
+                            uint64_t seed, ss_conditions *k, ss_err *e)
 {
     static const int null_class = -1;
     const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
     const bool table = has_table(opt, m);
     ss_code rc =
-        load_class_vectors("class-embeds", opt->class_embeds, m, samples, &k->labels.all, e);
+        load_class_vectors("class-embeds", opt->class_embeds, m, samples, seed, &k->labels.all, e);
 
     if (rc != SS_OK)
         return rc;
@@ -237,7 +253,7 @@ static ss_code load_guidance(const ss_condition_options *opt, const ss_model *m,
 
 /* Loads the text states, or notes that none are given. */
 static ss_code load_prompt(const ss_condition_options *opt, const ss_model *m, int samples,
-                           ss_array *a, ss_err *e)
+                           uint64_t seed, ss_array *a, ss_err *e)
 {
     const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
 
@@ -245,22 +261,28 @@ static ss_code load_prompt(const ss_condition_options *opt, const ss_model *m, i
         return ss_fail(e, SS_USAGE, "--prompt-embeds: this model takes no text");
     if (!opt->prompt_embeds && needs->text_optional && !needs->table_classes)
         ss_note("no --prompt-embeds are given: attention to the text looks at the picture itself");
-    return load_array("prompt-embeds", opt->prompt_embeds, 3, samples, a, e);
+    return load_array("prompt-embeds", opt->prompt_embeds, 3, ss_stand_in_text(needs), samples,
+                      seed, a, e);
 }
 
 /* Makes the negative text states: the given ones, those of a class of the table, or of its null
- * class. */
+ * class; zeros where the positive ones are a stand-in. */
 static ss_code load_negative_prompt(const ss_condition_options *opt, const ss_model *m, int samples,
-                                    ss_conditions *k, ss_err *e)
+                                    uint64_t seed, ss_conditions *k, ss_err *e)
 {
+    const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
+    const char *from = opt->negative_embeds                 ? opt->negative_embeds
+                       : ss_stand_in_is(opt->prompt_embeds) ? SS_STAND_IN_ZEROS
+                                                            : NULL;
     ss_condition_rows *r = &k->prompt;
     ss_code rc;
 
     if (r->negative.rank) /* of a prompt */
         rc = SS_OK;
-    else if (opt->negative_embeds)
-        rc = load_array("negative-embeds", opt->negative_embeds, 3, samples, &r->negative, e);
-    else if (ss_model_about(m)->net.needs.table_classes)
+    else if (from)
+        rc = load_array("negative-embeds", from, 3, ss_stand_in_text(needs), samples, seed,
+                        &r->negative, e);
+    else if (needs->table_classes)
         rc = look_up(m, &opt->negative_class, 1, &r->negative, e);
     else
         rc = ss_fail(e, SS_USAGE,
@@ -275,18 +297,21 @@ static ss_code load_negative_prompt(const ss_condition_options *opt, const ss_mo
 }
 
 static ss_code load_negative_vectors(const ss_condition_options *opt, const ss_model *m,
-                                     int samples, ss_conditions *k, ss_err *e)
+                                     int samples, uint64_t seed, ss_conditions *k, ss_err *e)
 {
     if (!opt->negative_class_embeds)
         return ss_fail(e, SS_USAGE,
                        "--guidance needs --negative-class-embeds FILE#NAME with --class-embeds");
-    return load_class_vectors("negative-class-embeds", opt->negative_class_embeds, m, samples,
+    return load_class_vectors("negative-class-embeds", opt->negative_class_embeds, m, samples, seed,
                               &k->labels.negative, e);
 }
 
 static ss_code load_negative(const ss_condition_options *opt, const ss_model *m, int samples,
-                             ss_conditions *k, ss_err *e)
+                             uint64_t seed, ss_conditions *k, ss_err *e)
 {
+    const char *text = opt->negative_text                   ? opt->negative_text
+                       : ss_stand_in_is(pooled_option(opt)) ? SS_STAND_IN_ZEROS
+                                                            : NULL;
     ss_code rc = SS_OK;
 
     if (!k->prompt.all.rank && !k->labels.all.rank)
@@ -294,18 +319,19 @@ static ss_code load_negative(const ss_condition_options *opt, const ss_model *m,
                        "--guidance: nothing conditions this model, so there is "
                        "nothing to guide by");
     if (k->prompt.all.rank)
-        rc = load_negative_prompt(opt, m, samples, k, e);
+        rc = load_negative_prompt(opt, m, samples, seed, k, e);
     if (rc == SS_OK && opt->class_embeds)
-        rc = load_negative_vectors(opt, m, samples, k, e);
+        rc = load_negative_vectors(opt, m, samples, seed, k, e);
     else if (rc == SS_OK && k->labels.all.rank && opt->negative_class < 0)
         rc = ss_fail(e, SS_USAGE,
                      "--guidance needs a negative condition, and this model has no null class "
                      "of its own: give --negative-class K");
     else if (rc == SS_OK && k->labels.all.rank)
         rc = as_labels(&opt->negative_class, 1, &k->labels.negative, e);
-    if (rc == SS_OK && !k->text.negative.rank)
-        rc = load_array("negative-text-embeds", opt->negative_text, 2, samples, &k->text.negative,
-                        e);
+    if (rc == SS_OK && k->text.all.rank && !k->text.negative.rank)
+        rc = load_array("negative-text-embeds", text, 2,
+                        ss_stand_in_pooled(&ss_model_about(m)->net.needs), samples, seed,
+                        &k->text.negative, e);
     if (rc == SS_OK && k->text.all.rank && !k->text.negative.rank)
         rc = ss_fail(e, SS_USAGE,
                      "--guidance needs --negative-text-embeds FILE#NAME with --text-embeds");
@@ -473,28 +499,34 @@ static ss_code load_prompts(const ss_condition_options *opt, const ss_network *n
 }
 
 ss_code ss_conditions_load(const ss_condition_options *opt, const ss_network *net,
-                           const ss_ctx_options *device, int samples, int batch, ss_conditions *out,
-                           ss_err *e)
+                           const ss_ctx_options *device, int samples, int batch, uint64_t seed,
+                           ss_conditions *out, ss_err *e)
 {
     const ss_model *m = net->model;
+    const ss_condition_needs *needs = &ss_model_about(m)->net.needs;
+    const char *pooled = pooled_option(opt);
+    const ss_array none = {0}, pooled_shape = ss_stand_in_pooled(needs);
     ss_conditions k = {0};
     const int rows = opt->guided ? 2 * batch : batch;
-    ss_code rc = load_array("text-embeds", opt->text_embeds, 2, samples, &k.text.all, e);
+    ss_code rc = SS_OK;
+
+    if (opt->text_embeds || pooled_shape.rank)
+        rc = load_array("text-embeds", pooled, 2, pooled_shape, samples, seed, &k.text.all, e);
 
     if (rc == SS_OK)
         rc = load_prompts(opt, net, device, &k, e);
     if (rc == SS_OK && !k.prompt.all.rank)
-        rc = load_prompt(opt, m, samples, &k.prompt.all, e);
+        rc = load_prompt(opt, m, samples, seed, &k.prompt.all, e);
     if (rc == SS_OK)
-        rc = load_array("time-ids", opt->time_ids, 2, samples, &k.time.all, e);
-    if (rc == SS_OK && (opt->prompts.n_positive || ss_model_about(m)->net.needs.numbers_only))
+        rc = load_array("time-ids", opt->time_ids, 2, none, samples, seed, &k.time.all, e);
+    if (rc == SS_OK && (opt->prompts.n_positive || ss_stand_in_is(pooled) || needs->numbers_only))
         rc = add_time_ids(net, &k, opt->guided, e);
     if (rc == SS_OK)
-        rc = load_classes(opt, m, samples, &k, e);
+        rc = load_classes(opt, m, samples, seed, &k, e);
     if (rc == SS_OK)
         rc = load_guidance(opt, m, &k.guidance.all, e);
     if (rc == SS_OK && opt->guided)
-        rc = load_negative(opt, m, samples, &k, e);
+        rc = load_negative(opt, m, samples, seed, &k, e);
     ss_condition_rows *const all[] = {&k.prompt, &k.text, &k.time, &k.labels, &k.guidance};
     for (size_t i = 0; i < sizeof all / sizeof *all && rc == SS_OK; i++)
         rc = make_room(all[i], rows, e);
@@ -562,18 +594,29 @@ ss_condition ss_conditions_batch(ss_conditions *k, int n, const int *sample, boo
     };
 }
 
+static const char *stand_in_text(const char *word)
+{
+    return word && strcmp(word, SS_STAND_IN_RANDOM) == 0 ? "random numbers" : "zeros";
+}
+
 void ss_conditions_text(const ss_condition_options *opt, const ss_model *m, int sample, char *out,
                         size_t n)
 {
     const int n_prompts = opt->prompts.n_positive;
-    char shown[SS_SHOWN] = "";
+    char shown[SS_SHOWN] = "", stand_in[64];
     const char *prompt =
-        opt->prompt_embeds ? "prompt embeddings"
+        ss_stand_in_is(opt->prompt_embeds) ? stand_in
+        : opt->prompt_embeds               ? "prompt embeddings"
         : n_prompts ? ss_printable(opt->prompts.positive[sample % n_prompts], shown, sizeof shown)
                     : "";
     const char *comma = *prompt ? ", " : "";
 
-    if (opt->class_embeds)
+    snprintf(stand_in, sizeof stand_in, "prompt embeddings of %s, a stand-in",
+             stand_in_text(opt->prompt_embeds));
+    if (ss_stand_in_is(opt->class_embeds))
+        snprintf(out, n, "%s%sclass embeddings of %s, a stand-in", prompt, comma,
+                 stand_in_text(opt->class_embeds));
+    else if (opt->class_embeds)
         snprintf(out, n, "%s%sclass embeddings", prompt, comma);
     else if (opt->n_classes)
         snprintf(out, n, "%s%sclass %d", prompt, comma, opt->classes[sample % opt->n_classes]);

@@ -20,10 +20,10 @@ typedef struct {
     const int *classes; /* of samples 0, 1, ...; none: the null class, if the model has one */
     int n_classes;
     ss_prompt_options prompts;
-    const char *prompt_embeds; /* FILE#NAME, or NULL */
-    const char *text_embeds;
-    const char *time_ids;
-    const char *class_embeds;   /* FILE#NAME, in place of a class */
+    const char *prompt_embeds; /* FILE#NAME, a stand-in (stand_in.h), or NULL */
+    const char *text_embeds;   /* the same; where it is NULL it is a stand-in if prompt_embeds is */
+    const char *time_ids;      /* FILE#NAME, or NULL */
+    const char *class_embeds;  /* FILE#NAME or a stand-in, in place of a class */
     const char *guidance_embed; /* a scale that a distilled network (LCM) is told, or NULL */
 
     bool guided;                       /* a negative condition is needed */
@@ -50,11 +50,11 @@ typedef struct {
 ss_code ss_classes_parse(const char *text, const ss_model *m, int **classes, int *n, ss_err *e);
 
 /* samples: how many different ones there will be; batch: the most at a time. Prompts are encoded on
- * the device; without guidance the negative ones take turns with the others. SS_USAGE if guidance
- * is wanted and there is no negative condition. */
+ * the device; without guidance the negative ones take turns with the others. seed: of stand-ins.
+ * SS_USAGE if guidance is wanted and there is no negative condition. */
 ss_code ss_conditions_load(const ss_condition_options *opt, const ss_network *net,
-                           const ss_ctx_options *device, int samples, int batch, ss_conditions *out,
-                           ss_err *e);
+                           const ss_ctx_options *device, int samples, int batch, uint64_t seed,
+                           ss_conditions *out, ss_err *e);
 void ss_conditions_release(ss_conditions *k); /* {0} is fine */
 
 /* Returns the condition of a batch of n samples, with negatives in 2 n rows; valid until the next

@@ -45,11 +45,12 @@ typedef struct {
 
     ss_prompt_options prompts;  /* texts, by the encoders of the pipeline */
     int class_label;            /* -1: none given */
-    const char *prompt_embeds;  /* FILE#NAME [N][tokens][width], or NULL */
-    const char *text_embeds;    /* FILE#NAME [N][width] (SDXL), or NULL */
+    const char *prompt_embeds;  /* FILE#NAME [N][tokens][width], a stand-in (stand_in.h), or NULL */
+    const char *text_embeds;    /* FILE#NAME [N][width] (SDXL), a stand-in, or NULL */
     const char *time_ids;       /* FILE#NAME [N][6] (SDXL), or NULL */
     const char *guidance_embed; /* a scale that a distilled network (LCM) is told, or NULL */
-    const char *class_embeds;   /* FILE#NAME [N][width], a vector in place of a class, or NULL */
+    const char
+        *class_embeds; /* FILE#NAME [N][width], a vector in place of a class, a stand-in, or NULL */
     const char *concat; /* channels besides those of the picture (probe/concat.h), or NULL */
 
     const char *const *modules; /* globs of recorded modules; none: all */

@@ -134,7 +134,8 @@ static ss_code load_conditions(const ss_probe_options *opt, ss_plan *p, ss_err *
 
     p->batch = ss_network_batch(&p->net, opt->batch, 1, p->n_inputs * p->samples);
     const ss_ctx_options device = {.device = opt->device, .threads = opt->threads};
-    return ss_conditions_load(&cond, &p->net, &device, p->samples, p->batch, &p->conditions, e);
+    return ss_conditions_load(&cond, &p->net, &device, p->samples, p->batch, opt->seed,
+                              &p->conditions, e);
 }
 
 static ss_code plan(const ss_probe_options *opt, ss_plan *p, ss_err *e)

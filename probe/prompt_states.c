@@ -160,7 +160,9 @@ static ss_code run_encoders(work *w, ss_err *e)
                      w->place, (long long)w->denoiser->needs->text_width);
     else if (rc == SS_OK && !w->n)
         rc = ss_fail(e, SS_USAGE,
-                     "--prompt: %s has no text encoder; give --prompt-embeds FILE#NAME", w->place);
+                     "--prompt: %s has no text encoder; give --prompt-embeds FILE#NAME, or a "
+                     "stand-in, --prompt-embeds random",
+                     w->place);
     return rc;
 }
 
@@ -264,10 +266,12 @@ static ss_code find_encoders(work *w, ss_err *e)
             found |= w->pipeline.list[k].role == SS_TEXT;
     }
     if (rc == SS_OK && !w->place)
-        rc = ss_fail(e, SS_USAGE,
-                     "--prompt: %s is in no pipeline with text encoders; name the pipeline, or one "
-                     "with --tokenizer, or give --prompt-embeds FILE#NAME",
-                     w->denoiser->name);
+        rc = ss_fail(
+            e, SS_USAGE,
+            "--prompt: %s is in no pipeline with text encoders; name the pipeline, or one "
+            "with --tokenizer, or give --prompt-embeds FILE#NAME, or a stand-in, --prompt-embeds "
+            "random",
+            w->denoiser->name);
     return rc;
 }
 

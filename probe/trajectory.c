@@ -217,7 +217,7 @@ ss_code ss_trajectory_open(const ss_trajectory_options *opt, ss_trajectory **out
         t->batch = ss_network_batch(&t->net, opt->batch, t->opt.condition.guided ? 2 : 1,
                                     opt->samples * at_once);
         rc = ss_conditions_load(&t->opt.condition, &t->net, &device, opt->samples, t->batch,
-                                &t->conditions, e);
+                                opt->seed, &t->conditions, e);
     }
     if (rc == SS_OK)
         rc = allocate(t, e);

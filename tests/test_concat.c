@@ -212,6 +212,7 @@ static void test_asked_for(void **state)
     expect("generate $D/with -o $D/g --samples 1 --steps 2 --quiet --concat noise --probe $D/g.h5",
            0, NULL);
     expect("probe $D/with -o $D/x.h5 --concat noise" QUICK, 0, NULL);
+    expect("probe $D/with -o $D/zeros.h5 --concat zeros" QUICK, 0, NULL);
     expect("probe $D/with -o $D/x.h5 --resume --concat noise" QUICK, 0, NULL);
     expect("probe $D/with -o $D/x.h5 --resume --concat $D/c.safetensors#two" QUICK, 2,
            "--concat is");

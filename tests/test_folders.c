@@ -184,8 +184,8 @@ static void test_rows_of_class_vectors(void **state)
     ss_err e = {0};
 
     if (ss_model_open(VECTOR, NULL, &m, &e) != SS_OK ||
-        ss_conditions_load(&opt, &(ss_network){.model = m}, &(ss_ctx_options){0}, 2, 2, &k, &e) !=
-            SS_OK ||
+        ss_conditions_load(&opt, &(ss_network){.model = m}, &(ss_ctx_options){0}, 2, 2, 0, &k,
+                           &e) != SS_OK ||
         ss_safetensors_load_f32(opt.class_embeds, &want, &e) != SS_OK)
         fail_msg("%s", e.msg);
     const ss_condition c = ss_conditions_batch(&k, 2, sample, true);
@@ -315,8 +315,8 @@ static void test_guidance_embedding(void **state)
           "grep -q timestep_cond input.safetensors");
 
     if (ss_model_open(LCM, NULL, &m, &e) != SS_OK ||
-        ss_conditions_load(&opt, &(ss_network){.model = m}, &(ss_ctx_options){0}, 2, 2, &k, &e) !=
-            SS_OK ||
+        ss_conditions_load(&opt, &(ss_network){.model = m}, &(ss_ctx_options){0}, 2, 2, 0, &k,
+                           &e) != SS_OK ||
         ss_safetensors_load_f32(LCM "/golden.safetensors#timestep_cond", &want, &e) != SS_OK)
         fail_msg("%s", e.msg);
     const ss_condition c = ss_conditions_batch(&k, 2, sample, false);
@@ -352,13 +352,89 @@ static void test_no_text(void **state)
     expect("probe " UNETS "/sd15 -o $D/x.h5" QUICK, 2, "give it with --prompt-embeds");
 }
 
+/* Zeros and random numbers in place of a condition that is not at hand. */
+static void test_stand_ins(void **state)
+{
+    (void)state;
+    expect("probe " UNETS "/sd15 -o $D/random.h5 --samples 2 --sigmas 1 --prompt-embeds random", 0,
+           "note: --prompt-embeds random: normal numbers [77,");
+    expect("probe " UNETS "/sd15 -o $D/zeros.h5" QUICK "--prompt-embeds zeros", 0, NULL);
+    expect("compare $D/random.h5 $D/zeros.h5", 0, "random");
+    expect("probe " UNETS "/sd15 -o $D/random.h5 --resume" QUICK "--prompt-embeds random", 0, NULL);
+    expect("probe " UNETS "/sd15 -o $D/random.h5 --resume" QUICK "--prompt-embeds zeros", 2,
+           "--prompt-embeds is zeros, the run has random");
+    expect("probe " UNETS "/sd15 -o $D/x.h5" QUICK "--prompt-embeds nothing", 2, "FILE#NAME");
+    expect("generate " UNETS "/sd15 -o $D/rg --samples 1 --steps 1 --quiet --guidance 2 "
+           "--prompt-embeds random",
+           0, NULL);
+    /* the pooled text and the sizes follow the text */
+    expect("probe " UNETS "/sdxl -o $D/xl.h5 --samples 2 --sigmas 1 --prompt-embeds random", 0,
+           "note: --text-embeds random: normal numbers [");
+    assert_non_null(strstr(output, "no --time-ids are given"));
+    expect("generate " UNETS "/sdxl -o $D/xg --samples 1 --steps 1 --quiet --guidance 2 "
+           "--prompt-embeds random",
+           0, NULL);
+    expect("probe " UNETS "/video-svd -o $D/svd.h5 --size 16x16 --concat noise" QUICK
+           "--prompt-embeds random",
+           0, NULL);
+    expect("probe " VECTOR " -o $D/cv.h5" QUICK "--prompt-embeds zeros --class-embeds random", 0,
+           NULL);
+    expect("probe " UNETS "/plain -o $D/w.h5" QUICK "--prompt-embeds random", 2, "takes no text");
+    expect("probe " UNETS "/plain -o $D/w.h5" QUICK "--time-ids random", 2, "FILE#NAME");
+}
+
+/* Every sample has random numbers of its own; the seed decides which. */
+static void test_rows_of_stand_ins(void **state)
+{
+    (void)state;
+    const ss_condition_options opt = {
+        .prompt_embeds = "random", .negative_class = -1, .guided = true};
+    const int sample[] = {0, 1};
+    float first[2];
+    ss_model *m;
+    ss_conditions k;
+    ss_err e = {0};
+
+    if (ss_model_open(UNETS "/sd15", NULL, &m, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    for (int seed = 0; seed < 2; seed++) {
+        const ss_ctx_options device = {0};
+
+        if (ss_conditions_load(&opt, &(ss_network){.model = m}, &device, 2, 2, (uint64_t)seed, &k,
+                               &e) != SS_OK)
+            fail_msg("%s", e.msg);
+        const ss_condition c = ss_conditions_batch(&k, 2, sample, true);
+        const int64_t n = c.tokens * c.width;
+        double sum = 0;
+
+        assert_int_equal(c.tokens, 77);
+        for (int64_t i = 0; i < 2 * n; i++)
+            sum += (double)c.encoder_hidden_states[i] * c.encoder_hidden_states[i];
+        assert_true(fabs(sum / (double)(2 * n) - 1) < 0.1);
+        assert_true(c.encoder_hidden_states[0] != c.encoder_hidden_states[n]);
+        for (int64_t i = 2 * n; i < 4 * n; i++) /* the negative ones */
+            assert_true(c.encoder_hidden_states[i] == 0);
+        first[seed] = c.encoder_hidden_states[0];
+        assert_string_equal(k.text_form, "prompt embeddings of random numbers, a stand-in");
+        ss_conditions_release(&k);
+    }
+    assert_true(first[0] != first[1]);
+    ss_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_of_checkpoints),  cmocka_unit_test(test_unreadable_checkpoints),
-        cmocka_unit_test(test_class_vectors),         cmocka_unit_test(test_extra_tensors),
-        cmocka_unit_test(test_guidance_embedding),    cmocka_unit_test(test_no_text),
-        cmocka_unit_test(test_rows_of_class_vectors), cmocka_unit_test(test_variant),
+        cmocka_unit_test(test_stand_ins),
+        cmocka_unit_test(test_rows_of_stand_ins),
+        cmocka_unit_test(test_order_of_checkpoints),
+        cmocka_unit_test(test_unreadable_checkpoints),
+        cmocka_unit_test(test_class_vectors),
+        cmocka_unit_test(test_extra_tensors),
+        cmocka_unit_test(test_guidance_embedding),
+        cmocka_unit_test(test_no_text),
+        cmocka_unit_test(test_rows_of_class_vectors),
+        cmocka_unit_test(test_variant),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

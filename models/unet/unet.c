@@ -293,12 +293,13 @@ static bool check_condition(ss_ctx *c, const ss_unet *u, const ss_condition *d)
     if (need.numbers_only && !d->encoder_hidden_states)
         ss_ctx_fail(c, SS_USAGE,
                     "the network looks at a picture's state, which an image encoder (CLIP) makes "
-                    "elsewhere; give it with --prompt-embeds FILE#NAME, [N,1,%lld]",
+                    "elsewhere; give it with --prompt-embeds FILE#NAME, [N,1,%lld], or a stand-in "
+                    "with --prompt-embeds random",
                     (long long)need.text_width);
     else if (need.text_width && !need.text_optional && !d->encoder_hidden_states)
         ss_ctx_fail(c, SS_USAGE,
                     "the network looks at a text of width %lld; give it with --prompt-embeds "
-                    "FILE#NAME, [N,tokens,%lld]",
+                    "FILE#NAME, [N,tokens,%lld], or a stand-in with --prompt-embeds random",
                     (long long)need.text_width, (long long)need.text_width);
     else if (need.text_width && d->encoder_hidden_states &&
              (d->width != need.text_width || d->tokens < 1))
