@@ -15,16 +15,16 @@
 enum { LINE = 256 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below, and stderr */
-static bool quiet;
+static ss_log_level level;
 static ss_progress_mode mode;
 static bool line_shown;   /* a progress line stands on the terminal's last row */
 static uint64_t said[64]; /* hashes of the notes that are said once; when full, all are said */
 static int n_said;
 
-void ss_log_setup(bool be_quiet, ss_progress_mode progress)
+void ss_log_setup(ss_log_level wanted, ss_progress_mode progress)
 {
     pthread_mutex_lock(&lock);
-    quiet = be_quiet;
+    level = wanted;
     mode = progress;
     pthread_mutex_unlock(&lock);
 }
@@ -51,7 +51,7 @@ void ss_note(const char *fmt, ...)
 
     pthread_mutex_lock(&lock);
     va_start(ap, fmt);
-    if (!quiet)
+    if (level != SS_LOG_QUIET)
         say("note", fmt, ap);
     va_end(ap);
     pthread_mutex_unlock(&lock);
@@ -149,7 +149,8 @@ void ss_progress_step(ss_progress *p, int64_t done, const char *detail)
 
     p->done = done;
     pthread_mutex_lock(&lock);
-    if (quiet || mode == SS_PROGRESS_NEVER || (mode == SS_PROGRESS_AUTO && !terminal))
+    if (level == SS_LOG_QUIET || mode == SS_PROGRESS_NEVER ||
+        (mode == SS_PROGRESS_AUTO && !terminal))
         goto out;
     /* Work that is done within a second needs no line; a log needs fewer than an eye. */
     if (first ? spent < 1 : now - p->last < (terminal ? 0.1 : 5))

@@ -7,8 +7,11 @@
 
 typedef enum { SS_PROGRESS_AUTO, SS_PROGRESS_ALWAYS, SS_PROGRESS_NEVER } ss_progress_mode;
 
-/* Set once by the command: quiet drops notes and progress, never errors. */
-void ss_log_setup(bool quiet, ss_progress_mode progress);
+/* SS_LOG_QUIET drops notes, warnings and progress; SS_LOG_VERBOSE adds details. */
+typedef enum { SS_LOG_NORMAL, SS_LOG_QUIET, SS_LOG_VERBOSE } ss_log_level;
+
+/* Set once by the command. */
+void ss_log_setup(ss_log_level level, ss_progress_mode progress);
 
 /* "note: ..." and "warning: ..." lines. Thread-safe; a progress line is cleared first. */
 void ss_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -36,15 +36,19 @@ enum {
 };
 
 static const cli_option options[] = {
+    CLI_GROUP("What to judge"),
     {OPT_FORMAT, "format", "FMT",
      "a number format to judge: fp16, bf16, fp8-e4m3, fp8-e5m2, eXmY; repeatable (default: these "
      "four, and what overflows for fp16; over training steps fp16, fp8-e5m2, fp8-e4m3)"},
     {OPT_MODULES, "modules", "GLOB", "only modules whose path matches; repeatable"},
+    CLI_GROUP("Output"),
     {OPT_TOP, "top", "N", "at most N rows a table (default 12, with --json all)"},
     {OPT_BY_INPUT, "by-input", NULL, "growth of each input by itself, too"},
+    CLI_GROUP("What to judge"),
     {OPT_STEPS, "steps", "LIST",
      "training step of each of several runs, 250,500,... (default: the last number in the path of "
      "its model)"},
+    CLI_GROUP("What stays in fp32"),
     {OPT_KEEP, "keep-fp32", "FMT",
      "instead of all this: which modules have to stay in fp32 when the others run in FMT, to paste "
      "into PyTorch and probe"},
@@ -55,6 +59,7 @@ static const cli_option options[] = {
      "with --keep-fp32: repeat the run under emulation, without the list and with it; it grows "
      "where it must. Exit status 3, also without --check where the run is not finite in fp32: it "
      "does not suffice"},
+    CLI_GROUP("What to judge"),
     {OPT_AS, "as", CLI_AS,
      CLI_AS_HELP " (default half; of --keep-fp32 autocast). What it stores is judged"},
     {OPT_ATTENTION, "attention", CLI_ATTENTION, CLI_ATTENTION_HELP},
@@ -501,6 +506,17 @@ static int run(const cli_command *cmd, int argc, char **argv)
     return rc == SS_OK ? cli_flush(&p, rep.finding ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);
 }
 
+static const cli_example examples[] = {
+    {"sigmascope analyze late.h5",
+     "what is not finite, what grows, and how far each format is from overflow."},
+    {"sigmascope analyze late.h5 --keep-fp32 fp16 --check",
+     "which modules must stay in fp32, to paste into PyTorch; the list is tried."},
+    {"sigmascope analyze early.h5 middle.h5 late.h5",
+     "growth over training, and the step at which each module overflows."},
+    {"sigmascope analyze late.h5 --json", "the same tables for scripts."},
+    {0},
+};
+
 const cli_command cmd_analyze = {
     "analyze",
     "RUN.h5...",
@@ -534,4 +550,5 @@ const cli_command cmd_analyze = {
     options,
     CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,
     run,
+    examples,
 };

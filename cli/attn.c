@@ -9,7 +9,9 @@
 enum { OPT_LAYERS = 1, OPT_TOP, OPT_BY_INPUT };
 
 static const cli_option options[] = {
+    CLI_GROUP("What to judge"),
     {OPT_LAYERS, "layers", "GLOB", "only attention layers whose path matches; repeatable"},
+    CLI_GROUP("Output"),
     {OPT_TOP, "top", "N", "at most N rows a table (default 12, with --json all)"},
     {OPT_BY_INPUT, "by-input", NULL, "each input by itself, too"},
     {0},
@@ -111,6 +113,13 @@ static int run(const cli_command *cmd, int argc, char **argv)
     return rc == SS_OK ? cli_flush(&p, rep.finding ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);
 }
 
+static const cli_example examples[] = {
+    {"sigmascope attn late.h5", "collapsed heads, sinks, and why logits are large."},
+    {"sigmascope attn late.h5 --layers 'mid_block.*' --top 0 --json",
+     "every head of some layers, for scripts."},
+    {0},
+};
+
 const cli_command cmd_attn = {
     "attn",
     "RUN.h5",
@@ -125,4 +134,5 @@ const cli_command cmd_attn = {
     options,
     CLI_JSON,
     run,
+    examples,
 };

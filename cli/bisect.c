@@ -27,6 +27,7 @@ enum {
 enum { MAX_MODELS = 1 << 16 };
 
 static const cli_option options[] = {
+    CLI_GROUP("Search"),
     {OPT_FAIL, "fail", "EXPR",
      "what makes a checkpoint bad, by its run: overflow(fp16), nonfinite(*), "
      "absmax(up_blocks.*) > 3e4, rms(GLOB) > V, headroom(FMT, GLOB) < BITS, entropy(*) < 0.1, "
@@ -39,11 +40,14 @@ static const cli_option options[] = {
     {OPT_AS_GIVEN, "as-given", NULL,
      "the checkpoints are in this order, whatever steps their paths name"},
     {OPT_STEPS, "steps", "LIST", "the training step of each MODEL, 250,500,1000"},
+    CLI_GROUP("Output"),
     {OPT_CACHE, "cache", "DIR",
      "where runs are kept, so that none is made twice (default .sigmascope-bisect)"},
+    CLI_GROUP("Search"),
     {OPT_MINIMAL, "minimal-fp32", "FMT",
      "of the first bad checkpoint (or a single MODEL): a smallest set of modules that must stay in "
      "fp32 for the rest to run in FMT without inf or NaN, by delta debugging under emulation"},
+    CLI_GROUP("Output"),
     {OPT_BUNDLE, "save-bundle", "DIR",
      "save what fails first: input, timestep, condition, expected numbers, and scripts that replay "
      "it here and in PyTorch"},
@@ -350,6 +354,17 @@ out:
     return status;
 }
 
+static const cli_example examples[] = {
+    {"sigmascope bisect training --fail 'overflow(fp16)'",
+     "the first checkpoint of a training's folder that overflows fp16."},
+    {"sigmascope bisect checkpoint-* --fail 'absmax(up_blocks.*, sigma>10) > 3e4' --save-bundle "
+     "bundle",
+     "the same by an expression; what fails first can be replayed in PyTorch."},
+    {"sigmascope bisect checkpoint-6000 --minimal-fp32 fp16",
+     "of one checkpoint: the smallest set of modules that must stay in fp32."},
+    {0},
+};
+
 const cli_command cmd_bisect = {
     "bisect",
     "MODEL... --fail EXPR",
@@ -366,4 +381,5 @@ const cli_command cmd_bisect = {
     options,
     CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
     run,
+    examples,
 };

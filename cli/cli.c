@@ -16,132 +16,22 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Common options have ids above the commands' own. */
-enum {
-    OPT_COMMON = 1000,
-    OPT_HELP,
-    OPT_VERSION,
-    OPT_QUIET,
-    OPT_JSON,
-    OPT_SEED,
-    OPT_THREADS,
-    OPT_DEVICE,
-    OPT_ARITHMETIC,
-    OPT_PROGRESS
-};
-
-static const struct {
-    int needs; /* of cli_command.common; 0: every command has it */
-    cli_option option;
-} common_options[] = {
-    {CLI_SEED, {OPT_SEED, "seed", "N", "random seed (default 0)"}},
-    {CLI_COMPUTE, {OPT_THREADS, "threads", "N", "threads (default: all cores)"}},
-    {CLI_COMPUTE, {OPT_DEVICE, "device", "D", NULL}}, /* device_option has the text */
-    {CLI_ARITHMETIC,
-     {OPT_ARITHMETIC, "arithmetic", CLI_CHOICES(SS_ARITHMETICS),
-      "products of matrices and convolutions on tensor cores: auto, where no operand is rounded by "
-      "that (default); f32, never; tensor, always, with operands rounded to TF32 (a GPU only)"}},
-    {CLI_JSON, {OPT_JSON, "json", NULL, "print JSON instead of text"}},
-    {CLI_PROGRESS,
-     {OPT_PROGRESS, "progress", "auto|always|never",
-      "a line with the progress and the time left; auto: on a terminal (default)"}},
-    {0, {OPT_QUIET, "quiet", NULL, "no notes and no progress, only errors"}},
-    {0, {OPT_HELP, "help", NULL, "this text"}},
-    {0, {OPT_VERSION, "version", NULL, "the version"}},
-};
-enum { N_COMMON = sizeof common_options / sizeof *common_options };
-
-/* Its text says what this build can compute on. */
-static const cli_option *device_option(void)
-{
-    static char text[96];
-    static const cli_option o = {OPT_DEVICE, "device", "D", text};
-
-    snprintf(text, sizeof text, "where to compute: %s", ss_device_names());
-    return &o;
-}
-
-const cli_option *cli_option_at(const cli_command *cmd, int i)
-{
-    const cli_option *o = cmd->options;
-
-    for (; o && o->id; o++) {
-        if (i-- == 0)
-            return o;
-    }
-    for (int k = 0; k < N_COMMON; k++) {
-        const int needs = common_options[k].needs;
-
-        if ((!needs || (cmd->common & needs)) && i-- == 0)
-            return common_options[k].option.id == OPT_DEVICE ? device_option()
-                                                             : &common_options[k].option;
-    }
-    return NULL;
-}
-
-char cli_short(const cli_option *o)
-{
-    return strcmp(o->name, "output") == 0 ? 'o' : strcmp(o->name, "help") == 0 ? 'h' : '\0';
-}
-
-/* Prints text folded at 78 columns, later lines indented. */
-static void print_folded(FILE *f, const char *text, int indent, int column)
-{
-    while (*text) {
-        size_t n = strcspn(text, " ");
-
-        if (column + 1 + (int)n > 78 && column > indent) {
-            fprintf(f, "\n%*s", indent, "");
-            column = indent;
-        }
-        fprintf(f, "%s%.*s", column > indent ? " " : "", (int)n, text);
-        column += (int)n + (column > indent);
-        text += n;
-        text += strspn(text, " ");
-    }
-    fputc('\n', f);
-}
-
-static void print_option(FILE *f, const cli_option *o)
-{
-    enum { INDENT = 26 };
-    const char short_name[] = {'-', cli_short(o), ',', ' ', '\0'};
-    int n = fprintf(f, "  %s--%s%s%s", cli_short(o) ? short_name : "", o->name, o->arg ? " " : "",
-                    o->arg ? o->arg : "");
-
-    if (n > INDENT - 2) {
-        fputc('\n', f);
-        n = 0;
-    }
-    fprintf(f, "%*s", INDENT - n, "");
-    print_folded(f, o->help, INDENT, INDENT);
-}
-
-void cli_help(const cli_command *cmd, FILE *f)
-{
-    const cli_option *o;
-
-    fprintf(f, "usage: sigmascope %s [OPTION]... %s\n\n%s\n\n", cmd->name, cmd->operands,
-            cmd->about ? cmd->about : cmd->summary);
-    for (int i = 0; (o = cli_option_at(cmd, i)); i++)
-        print_option(f, o);
-}
-
 void cli_begin(cli_parser *p, const cli_command *cmd, int argc, char **argv)
 {
-    const cli_option *o;
-    int n = 0;
+    cli_option_list l;
 
     *p = (cli_parser){.cmd = cmd, .argc = argc, .argv = argv, .common = {.device = "cpu"}};
-    while (cli_option_at(cmd, n))
-        n++;
-    struct option *table = ss_calloc((size_t)n + 1, sizeof *table);
+    cli_options(cmd, &l);
+    struct option *table = ss_calloc((size_t)l.n + 1, sizeof *table);
     if (!table) {
         cli_usage(p, "out of memory");
         return;
     }
-    for (int i = 0; (o = cli_option_at(cmd, i)); i++)
+    for (int i = 0; i < l.n; i++) {
+        const cli_option *o = l.at[i].option;
+
         table[i] = (struct option){o->name, o->arg ? required_argument : no_argument, NULL, o->id};
+    }
     p->table = table;
     optind = 0; /* getopt starts afresh */
 }
@@ -183,29 +73,29 @@ static bool take_common(cli_parser *p, int id)
     int64_t value = 0;
 
     switch (id) {
-    case OPT_HELP:
+    case CLI_OPT_HELP:
         cli_help(p->cmd, stdout);
         p->stop = true;
         p->status = cli_flush(p, CLI_OK);
         break;
-    case OPT_VERSION:
+    case CLI_OPT_VERSION:
         printf("sigmascope %s\n", SS_VERSION);
         p->stop = true;
         p->status = cli_flush(p, CLI_OK);
         break;
-    case OPT_QUIET: p->common.quiet = true; break;
-    case OPT_JSON: p->common.json = true; break;
-    case OPT_SEED:
+    case CLI_OPT_QUIET: p->common.quiet = true; break;
+    case CLI_OPT_JSON: p->common.json = true; break;
+    case CLI_OPT_SEED:
         cli_int(p, 0, INT64_MAX, &value);
         p->common.seed = (uint64_t)value;
         break;
-    case OPT_THREADS:
+    case CLI_OPT_THREADS:
         cli_int(p, 1, 1024, &value);
         p->common.threads = (int)value;
         break;
-    case OPT_DEVICE: p->common.device = p->arg; break;
-    case OPT_ARITHMETIC: set_arithmetic(p); break;
-    case OPT_PROGRESS: set_progress(p); break;
+    case CLI_OPT_DEVICE: p->common.device = p->arg; break;
+    case CLI_OPT_ARITHMETIC: set_arithmetic(p); break;
+    case CLI_OPT_PROGRESS: set_progress(p); break;
     default: return false;
     }
     return true;
@@ -215,7 +105,7 @@ static bool take_common(cli_parser *p, int id)
 static int take_output(cli_parser *p)
 {
     for (const cli_option *o = p->cmd->options; o && o->id; o++) {
-        if (strcmp(o->name, "output") == 0) {
+        if (o->id != CLI_GROUP_ROW && strcmp(o->name, "output") == 0) {
             p->option = o->name;
             return o->id;
         }
@@ -237,7 +127,7 @@ int cli_next(cli_parser *p)
         if (id == -1)
             break;
         if (!is_long)
-            id = id == 'h' ? OPT_HELP : id == 'o' ? take_output(p) : 0;
+            id = id == 'h' ? CLI_OPT_HELP : id == 'o' ? take_output(p) : 0;
         if (lacks_value)
             cli_usage(p, "%s needs a value", p->argv[optind - 1]);
         else if (!id)
@@ -259,7 +149,7 @@ bool cli_stop(cli_parser *p, int min_operands, int max_operands)
     if (!p->stop && max_operands >= 0 && p->n_operands > max_operands)
         cli_usage(p, "unexpected operand '%s'", p->operands[max_operands]);
     if (!p->stop)
-        ss_log_setup(p->common.quiet, p->common.progress);
+        ss_log_setup(p->common.quiet ? SS_LOG_QUIET : SS_LOG_NORMAL, p->common.progress);
     return p->stop;
 }
 

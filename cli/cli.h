@@ -1,14 +1,19 @@
 /* cli.h - what the subcommands share: option tables, common options, exit statuses
  *
  * Each subcommand is one file with one table of its options. Parsing, --help, the man
- * page and shell completion all read that table.
+ * page and shell completion all read that table, and tests run the examples.
  *
  *   static const cli_option options[] = {
+ *       CLI_GROUP("Output"),
  *       {OPT_TOP, "top", "N", "how many rows (default 20)"},
  *       {0},
  *   };
+ *   static const cli_example examples[] = {
+ *       {"sigmascope analyze run.h5 --top 5", "the five worst modules."},
+ *       {0},
+ *   };
  *   const cli_command cmd_analyze = {"analyze", "RUN.h5", "tables of ...", about, options,
- *                                    CLI_JSON, run};
+ *                                    CLI_JSON, run, examples};
  *
  *   static int run(const cli_command *cmd, int argc, char **argv)
  *   {
@@ -46,7 +51,36 @@ typedef struct {
     const char *help;
 } cli_option;
 
-/* Which of the common options a command has, beside --help, --version, --quiet. */
+/* A row of a table that begins a group, under whose title --help and the manual page list the
+ * options after it. A title that comes again goes on with its group. Options before any such row
+ * are "Options". */
+enum { CLI_GROUP_ROW = -1 };
+#define CLI_GROUP(title)                 \
+    {                                    \
+        CLI_GROUP_ROW, title, NULL, NULL \
+    }
+
+/* A command line to copy, and a sentence after it. */
+typedef struct {
+    const char *line, *text;
+} cli_example;
+
+/* Ids of the common options, above the commands' own. */
+enum {
+    CLI_OPT_COMMON = 1000,
+    CLI_OPT_HELP,
+    CLI_OPT_VERSION,
+    CLI_OPT_QUIET,
+    CLI_OPT_VERBOSE,
+    CLI_OPT_JSON,
+    CLI_OPT_SEED,
+    CLI_OPT_THREADS,
+    CLI_OPT_DEVICE,
+    CLI_OPT_ARITHMETIC,
+    CLI_OPT_PROGRESS
+};
+
+/* Which of the common options a command has, beside --help, --version, --quiet, --verbose. */
 enum {
     CLI_JSON = 1,        /* --json */
     CLI_SEED = 2,        /* --seed N */
@@ -63,6 +97,7 @@ typedef struct cli_command {
     const cli_option *options; /* ends with {0} */
     int common;
     int (*run)(const struct cli_command *cmd, int argc, char **argv);
+    const cli_example *examples; /* ends with {0} */
 } cli_command;
 
 /* The names of a list of X(NAME, "name") as the argument of an option: "ddpm|ddim". */
@@ -130,11 +165,20 @@ typedef struct cli_command {
     "the "                                                                                 \
     "picture of super-resolution); 'noise' or 'zeros': normal numbers or zeros in them"
 
-/* All commands, NULL-terminated; main.c. */
-extern const cli_command *const cli_commands[];
+/* The commands of one job, in the order in which a newcomer needs them. */
+typedef struct {
+    const char *title;
+    const cli_command *commands[8]; /* ends with NULL */
+} cli_job;
+
+/* All commands by job; ends with {0}. main.c */
+extern const cli_job cli_jobs[];
+
+/* The i-th command, in the order of cli_jobs; NULL after the last. */
+const cli_command *cli_command_at(int i);
 
 typedef struct {
-    bool json, quiet;
+    bool json, quiet, verbose;
     uint64_t seed;
     int threads; /* 0: all */
     const char *device;
@@ -201,15 +245,25 @@ int cli_unwritten(const char *who);
 /* "sigmascope probe unet/ -o RUN.h5", for the record: ss_free. argv[0] is the command. */
 char *cli_command_line(int argc, char **argv);
 
-/* The i-th option of a command as --help lists them, its own before the common ones; NULL
- * after the last. */
-const cli_option *cli_option_at(const cli_command *cmd, int i);
+/* The options of a command as --help lists them: group by group, its own before the common ones. */
+enum { CLI_MAX_OPTIONS = 128 };
+typedef struct {
+    int n;
+    struct {
+        const cli_option *option;
+        const char *group;
+    } at[CLI_MAX_OPTIONS];
+} cli_option_list;
+void cli_options(const cli_command *cmd, cli_option_list *l);
 
 /* The option's short letter, '\0' if it has none: every -o is --output. */
 char cli_short(const cli_option *o);
 
 /* Prints the usage of a command on f. */
 void cli_help(const cli_command *cmd, FILE *f);
+
+/* Prints the list of commands on f. */
+void cli_overview(FILE *f);
 
 /* Prints the manual page of the program, for man(1). manual.c */
 void cli_manual(FILE *f);
@@ -234,5 +288,6 @@ extern const cli_command cmd_sbs;
 extern const cli_command cmd_score;
 extern const cli_command cmd_video;
 extern const cli_command cmd_selftest;
+extern const cli_command cmd_help;
 
 #endif

@@ -12,9 +12,12 @@ enum { OPT_MODULES = 1, OPT_TOP, OPT_FAIL_OVER };
 enum { MAX_RUNS = 26 }; /* letters A to Z */
 
 static const cli_option options[] = {
+    CLI_GROUP("What to judge"),
     {OPT_MODULES, "modules", "GLOB",
      "only modules and attention layers whose path matches; repeatable"},
+    CLI_GROUP("Output"),
     {OPT_TOP, "top", "N", "at most N rows a table (default 12, with --json all)"},
+    CLI_GROUP("What to judge"),
     {OPT_FAIL_OVER, "fail-over", "SPEC",
      "exit with status 3 when a measure of a later run is over a limit: absmax=1.5 and rms=1.2 "
      "(largest ratio to the baseline), nonfinite=0 (more inf or NaN in a place), entropy=0.1 "
@@ -228,6 +231,14 @@ static int run(const cli_command *cmd, int argc, char **argv)
     return status;
 }
 
+static const cli_example examples[] = {
+    {"sigmascope compare baseline.h5 regularised.h5",
+     "where the second run is larger or smaller than the first."},
+    {"sigmascope compare baseline.h5 new.h5 --fail-over absmax=1.5",
+     "for scripts: exit status 3 where something is more than 1.5 times as large."},
+    {0},
+};
+
 const cli_command cmd_compare = {
     "compare",
     "A.h5 B.h5...",
@@ -239,4 +250,5 @@ const cli_command cmd_compare = {
     options,
     CLI_JSON,
     run,
+    examples,
 };

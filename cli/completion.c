@@ -108,9 +108,11 @@ static void bash_wanted(FILE *f, const wanted *w)
 static void bash_command(FILE *f, const cli_command *c)
 {
     const wanted operands = wanted_for(c->operands);
-    const cli_option *o;
+    cli_option_list l;
 
-    for (int i = 0; (o = cli_option_at(c, i)); i++) {
+    cli_options(c, &l);
+    for (int i = 0; i < l.n; i++) {
+        const cli_option *o = l.at[i].option;
         const wanted w = wanted_for(o->arg);
 
         if (!o->arg)
@@ -127,7 +129,8 @@ static void bash_command(FILE *f, const cli_command *c)
 
 static void bash(FILE *f)
 {
-    const cli_option *o;
+    const cli_command *c;
+    cli_option_list l;
 
     fputs("# bash completion for sigmascope, printed by `sigmascope --completion bash`\n"
           "_sigmascope()\n"
@@ -148,21 +151,22 @@ static void bash(FILE *f)
           "    ' --completion') words='bash zsh fish' ;;\n"
           "    ' '*) words='",
           f);
-    for (int i = 0; cli_commands[i]; i++)
-        fprintf(f, "%s ", cli_commands[i]->name);
+    for (int i = 0; (c = cli_command_at(i)); i++)
+        fprintf(f, "%s ", c->name);
     fputs("--help --version --man --completion' ;;\n"
           "    '--completion '*) words='bash zsh fish' ;;\n",
           f);
-    for (int i = 0; cli_commands[i]; i++)
-        bash_command(f, cli_commands[i]);
+    for (int i = 0; (c = cli_command_at(i)); i++)
+        bash_command(f, c);
     fputs("    esac\n"
           "    if [[ $operand && $word == -* ]]; then\n"
           "        case $command in\n",
           f);
-    for (int i = 0; cli_commands[i]; i++) {
-        fprintf(f, "        %s) options='", cli_commands[i]->name);
-        for (int k = 0; (o = cli_option_at(cli_commands[i], k)); k++)
-            fprintf(f, "%s--%s", k ? " " : "", o->name);
+    for (int i = 0; (c = cli_command_at(i)); i++) {
+        cli_options(c, &l);
+        fprintf(f, "        %s) options='", c->name);
+        for (int k = 0; k < l.n; k++)
+            fprintf(f, "%s--%s", k ? " " : "", l.at[k].option->name);
         fputs("' ;;\n", f);
     }
     fputs("        esac\n"
@@ -208,10 +212,12 @@ static void zsh_wanted(FILE *f, const char *name, const wanted *w)
 static void zsh_command(FILE *f, const cli_command *c)
 {
     const wanted operands = wanted_for(c->operands);
-    const cli_option *o;
+    cli_option_list l;
 
+    cli_options(c, &l);
     fprintf(f, "    (%s) _arguments", c->name);
-    for (int i = 0; (o = cli_option_at(c, i)); i++) {
+    for (int i = 0; i < l.n; i++) {
+        const cli_option *o = l.at[i].option;
         const wanted w = wanted_for(o->arg);
 
         fprintf(f, " \\\n        '*--%s%s[", o->name, o->arg ? "=" : "");
@@ -238,15 +244,17 @@ static void zsh_command(FILE *f, const cli_command *c)
 
 static void zsh(FILE *f)
 {
+    const cli_command *c;
+
     fputs("#compdef sigmascope\n"
           "# zsh completion for sigmascope, printed by `sigmascope --completion zsh`\n"
           "_sigmascope() {\n"
           "    local -a commands\n"
           "    commands=(\n",
           f);
-    for (int i = 0; cli_commands[i]; i++) {
-        fprintf(f, "        '%s:", cli_commands[i]->name);
-        put_quoted(f, cli_commands[i]->summary, ":\\");
+    for (int i = 0; (c = cli_command_at(i)); i++) {
+        fprintf(f, "        '%s:", c->name);
+        put_quoted(f, c->summary, ":\\");
         fputs("'\n", f);
     }
     fputs("        '--help:how it is used'\n"
@@ -264,8 +272,8 @@ static void zsh(FILE *f)
           "    case $command in\n"
           "    (--completion) compadd bash zsh fish ;;\n",
           f);
-    for (int i = 0; cli_commands[i]; i++)
-        zsh_command(f, cli_commands[i]);
+    for (int i = 0; (c = cli_command_at(i)); i++)
+        zsh_command(f, c);
     fputs("    esac\n"
           "}\n"
           "if [[ $funcstack[1] == _sigmascope ]]; then\n"
@@ -292,14 +300,16 @@ static void fish_command(FILE *f, const cli_command *c)
 {
     static const char condition[] = "complete -c sigmascope -n '__fish_seen_subcommand_from";
     const wanted operands = wanted_for(c->operands);
-    const cli_option *o;
+    cli_option_list l;
 
+    cli_options(c, &l);
     fprintf(f, "complete -c sigmascope -n __fish_use_subcommand -a %s -d '", c->name);
     put_quoted(f, c->summary, "\\");
     fprintf(f, "'\n%s %s' -a '", condition, c->name);
     fish_wanted(f, &operands);
     fputs("'\n", f);
-    for (int i = 0; (o = cli_option_at(c, i)); i++) {
+    for (int i = 0; i < l.n; i++) {
+        const cli_option *o = l.at[i].option;
         const wanted w = wanted_for(o->arg);
 
         fprintf(f, "%s %s' -l %s", condition, c->name, o->name);
@@ -318,6 +328,8 @@ static void fish_command(FILE *f, const cli_command *c)
 
 static void fish(FILE *f)
 {
+    const cli_command *c;
+
     fputs("# fish completion for sigmascope, printed by `sigmascope --completion fish`\n"
           "complete -c sigmascope -f\n"
           "complete -c sigmascope -n __fish_use_subcommand -s h -l help -d 'how it is used'\n"
@@ -325,8 +337,8 @@ static void fish(FILE *f)
           "complete -c sigmascope -n __fish_use_subcommand -l man -d 'the manual page'\n"
           "complete -c sigmascope -n __fish_use_subcommand -l completion -x -a 'bash zsh fish'\n",
           f);
-    for (int i = 0; cli_commands[i]; i++)
-        fish_command(f, cli_commands[i]);
+    for (int i = 0; (c = cli_command_at(i)); i++)
+        fish_command(f, c);
 }
 
 bool cli_completion(const char *shell, FILE *f)

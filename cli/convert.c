@@ -24,6 +24,7 @@ enum {
 };
 
 static const cli_option options[] = {
+    CLI_GROUP("Checkpoint"),
     {OPT_COMPONENT, "components", "NAME",
      "that network alone: unet, vae, text_encoder, text_encoder_2 (default: the whole pipeline; "
      "the denoiser where DST is a file)"},
@@ -40,6 +41,7 @@ static const cli_option options[] = {
     {OPT_IGNORE, "ignore-extra", "GLOB", CLI_IGNORE_HELP},
     {OPT_CONFIG, "config", "PATH", CLI_CONFIG_HELP},
     {OPT_SCHEDULER, "scheduler", "PATH", CLI_SCHEDULER_HELP},
+    CLI_GROUP("Output"),
     {OPT_HALF, "half", NULL, "weights of fp32 become fp16, rounded to nearest"},
     {OPT_FORCE, "force", NULL, "replace DST if it is a model or a pipeline, or that file"},
     {0},
@@ -103,6 +105,15 @@ static int run(const cli_command *cmd, int argc, char **argv)
     return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
 }
 
+static const cli_example examples[] = {
+    {"sigmascope convert model.safetensors pipeline",
+     "a single file as a folder that diffusers opens."},
+    {"sigmascope convert training.ckpt unet.safetensors --ema",
+     "one network as a file: the averaged weights."},
+    {"sigmascope convert sd15 sd15-fp16 --half", "a pipeline in half precision."},
+    {0},
+};
+
 const cli_command cmd_convert = {
     "convert",
     "SRC DST",
@@ -115,4 +126,5 @@ const cli_command cmd_convert = {
     options,
     CLI_JSON,
     run,
+    examples,
 };

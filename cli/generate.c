@@ -77,11 +77,14 @@ enum {
 };
 
 static const cli_option options[] = {
+    CLI_GROUP("Output"),
     {OPT_OUTPUT, "output", "DIR", "the folder to write"},
+    CLI_GROUP("Sampling"),
     {OPT_SAMPLER, "sampler", CLI_CHOICES(SS_SAMPLERS),
      "default: what the model's scheduler_config.json names, else ddim"},
     {OPT_STEPS, "steps", "N", "steps of the sampler (default 50)"},
     {OPT_ETA, "eta", "E", "noise of ddim's steps, 0 to 1 (default 0)"},
+    CLI_GROUP("Videos and given pictures"),
     {OPT_INIT, "init", "FRAMES",
      "begin from pictures: PNG files, a folder of frames, a strip of them, or DIR of an earlier "
      "generate"},
@@ -102,6 +105,7 @@ static const cli_option options[] = {
     {OPT_FRAME_NOISE, "frame-noise", CLI_CHOICES(SS_FRAME_NOISES),
      "of the frames after the first window (default: shuffled where answers are averaged, repeated "
      "with --interpolate, else fresh)"},
+    CLI_GROUP("Conditions"),
     {OPT_GUIDANCE, "guidance", "G",
      "classifier-free guidance: negative + G (positive - negative) (default 1: none)"},
     {OPT_CLASS, "class", "K", "class label of every sample"},
@@ -125,15 +129,18 @@ static const cli_option options[] = {
      "negative pooled text, likewise"},
     {OPT_TIME_IDS, "time-ids", "FILE#NAME", "size and crop conditions [N,6] (SDXL)"},
     {OPT_CONCAT, "concat", "FILE#NAME|noise|zeros", CLI_CONCAT_HELP},
+    CLI_GROUP("Sampling"),
     {OPT_SAMPLES, "samples", "N", "samples per model (default 8, or one for each of --classes)"},
     {OPT_BATCH, "batch", "N", "samples per forward pass (default: by the input's size)"},
     {OPT_SIZE, "size", "HxW", "picture size (default: the model's sample_size)"},
+    CLI_GROUP("Videos and given pictures"),
     {OPT_FRAMES, "frames", "N", CLI_FRAMES_HELP},
     {OPT_DEFORUM, "deforum", "FILE.json",
      "videos of a model of pictures: each frame is the one before, seen by a camera that moves as "
      "the file says, and sampled on"},
     {OPT_FPS, "fps", "F", "frames a second of videos as they are shown (default 8)"},
     {OPT_EXTEND, "extend", "HOW", CLI_EXTEND_HELP},
+    CLI_GROUP("Precision"),
     {OPT_PRECISION, "precision", "FMT",
      "emulate a format: bf16, fp16, tf32, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan "
      "overflows), fp8-e5m2, eXmY; -sat after it saturates"},
@@ -146,6 +153,7 @@ static const cli_option options[] = {
     {OPT_INTERVENE, "intervene", "SPEC",
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
      "cosine-attention[:SCALE]@GLOB"},
+    CLI_GROUP("Checkpoint"),
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {OPT_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP},
     {OPT_ADAPTER, "adapter", "FOLDER|FILE", CLI_ADAPTER_HELP},
@@ -162,11 +170,14 @@ static const cli_option options[] = {
     {OPT_PREDICTION, "prediction", CLI_CHOICES(SS_PREDICTIONS), "what the network answers"},
     {OPT_ROUND_TIMESTEP, "round-timestep", "FMT",
      "tell the network timesteps rounded to a format (bf16)"},
+    CLI_GROUP("Output"),
     {OPT_PROBE, "probe", "RUN.h5",
      "watch every module along the trajectory of the one MODEL, into a run file"},
+    CLI_GROUP("Sampling"),
     {OPT_CHAIN, "chain", "CHAIN.json",
      "stages of several networks, in the place of MODEL and of all options but -o and --force "
      "(docs/generate-video.md)"},
+    CLI_GROUP("Output"),
     {OPT_FORCE, "force", NULL, "replace DIR if generate made it, and RUN.h5"},
     {0},
 };
@@ -401,6 +412,16 @@ out:
     return status;
 }
 
+static const cli_example examples[] = {
+    {"sigmascope generate checkpoint-250 checkpoint-6000 -o samples --samples 8",
+     "eight pictures of each checkpoint, from the same noise."},
+    {"sigmascope generate sd15 -o cats --prompt 'a photo of a cat' --guidance 7.5 --steps 30",
+     "a pipeline folder, with its text encoder."},
+    {"sigmascope generate unet -o samples --probe trajectory.h5",
+     "with every module watched along the way."},
+    {0},
+};
+
 const cli_command cmd_generate = {
     "generate",
     "MODEL... -o DIR | --chain CHAIN.json -o DIR",
@@ -411,4 +432,5 @@ const cli_command cmd_generate = {
     options,
     CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
     run,
+    examples,
 };

@@ -32,8 +32,10 @@ enum {
 };
 
 static const cli_option options[] = {
+    CLI_GROUP("Output"),
     {OPT_DEPTH, "depth", "N", "how deep the tree of modules is shown (default 2, 0: all)"},
     {OPT_TOP, "top", "N", "how many weights, or differences, are listed (default 12, 0: all)"},
+    CLI_GROUP("Checkpoint"),
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
     {OPT_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP},
     {OPT_ADAPTER, "adapter", "FOLDER|FILE", CLI_ADAPTER_HELP},
@@ -290,6 +292,14 @@ static int run(const cli_command *cmd, int argc, char **argv)
     return rc == SS_OK ? cli_flush(&p, bad ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);
 }
 
+static const cli_example examples[] = {
+    {"sigmascope inspect checkpoint-6000",
+     "is anything NaN, what lets activations grow, what is in it."},
+    {"sigmascope inspect checkpoint-250 checkpoint-6000", "the tensors that changed most."},
+    {"sigmascope inspect model.safetensors --components vae", "a network of a single file."},
+    {0},
+};
+
 const cli_command cmd_inspect = {
     "inspect",
     "MODEL [MODEL]",
@@ -302,4 +312,5 @@ const cli_command cmd_inspect = {
     options,
     CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,
     run,
+    examples,
 };

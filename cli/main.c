@@ -7,29 +7,30 @@
 #include <stdio.h>
 #include <string.h>
 
-const cli_command *const cli_commands[] = {
-    &cmd_inspect, &cmd_probe,    &cmd_analyze,  &cmd_report, &cmd_attn, &cmd_compare,
-    &cmd_convert, &cmd_spectrum, &cmd_generate, &cmd_score,  &cmd_sbs,  &cmd_bisect,
-    &cmd_train,   &cmd_video,    &cmd_selftest, NULL};
+const cli_job cli_jobs[] = {
+    {"Find the fault", {&cmd_probe, &cmd_bisect, &cmd_analyze, &cmd_compare, &cmd_report}},
+    {"Look closer", {&cmd_inspect, &cmd_attn, &cmd_spectrum, &cmd_video, &cmd_score, &cmd_sbs}},
+    {"Train and generate", {&cmd_train, &cmd_generate}},
+    {"Files and this program", {&cmd_convert, &cmd_selftest, &cmd_help}},
+    {0},
+};
 
-static void usage(FILE *f)
+const cli_command *cli_command_at(int i)
 {
-    fputs("usage: sigmascope COMMAND [OPTION]...\n\n"
-          "Shows why a diffusion model's training diverges.\n\n",
-          f);
-    for (int i = 0; cli_commands[i]; i++)
-        fprintf(f, "  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    fputs("\n'sigmascope COMMAND --help' prints a command's options, --version the version.\n"
-          "--man prints the manual page, --completion bash|zsh|fish what that shell reads to\n"
-          "complete commands and options.\n",
-          f);
+    for (const cli_job *j = cli_jobs; j->title; j++) {
+        for (int k = 0; j->commands[k]; k++) {
+            if (i-- == 0)
+                return j->commands[k];
+        }
+    }
+    return NULL;
 }
 
 /* Runs an option that stands in place of a command; -1: name is none. */
 static int print_about(const char *name, const char *value)
 {
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
-        usage(stdout);
+        cli_overview(stdout);
     } else if (strcmp(name, "--version") == 0) {
         printf("sigmascope %s\n", SS_VERSION);
     } else if (strcmp(name, "--man") == 0) {
@@ -49,6 +50,7 @@ static int print_about(const char *name, const char *value)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
+    const cli_command *cmd;
     int status;
 
     ss_threads_limit_spinning(argv);
@@ -56,12 +58,12 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow (ulimit -f) */
     if ((status = print_about(name, argc > 2 ? argv[2] : NULL)) >= 0)
         return status;
-    for (int i = 0; cli_commands[i]; i++) {
-        if (strcmp(name, cli_commands[i]->name) == 0)
-            return cli_commands[i]->run(cli_commands[i], argc - 1, argv + 1);
+    for (int i = 0; (cmd = cli_command_at(i)); i++) {
+        if (strcmp(name, cmd->name) == 0)
+            return cmd->run(cmd, argc - 1, argv + 1);
     }
     if (*name)
         fprintf(stderr, "sigmascope: no command '%s'\n", name);
-    usage(stderr);
+    cli_overview(stderr);
     return CLI_USAGE;
 }

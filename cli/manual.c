@@ -59,6 +59,14 @@ static void put_inline(FILE *f, const char *text)
         put_char(f, *text, false);
 }
 
+static void put_entry(FILE *f, const char *name, const char *text)
+{
+    fputs(".TP\n.B ", f);
+    put_inline(f, name);
+    fputc('\n', f);
+    put_text(f, text);
+}
+
 static void put_option(FILE *f, const cli_option *o)
 {
     fputs(".TP\n\\fB", f);
@@ -78,14 +86,27 @@ static void put_option(FILE *f, const cli_option *o)
 
 static void put_command(FILE *f, const cli_command *c)
 {
-    const cli_option *o;
+    const char *group = NULL;
+    cli_option_list l;
 
+    cli_options(c, &l);
     fprintf(f, ".SS sigmascope %s\n.B sigmascope %s\n[\\fIOPTION\\fR]...\\& ", c->name, c->name);
     put_inline(f, c->operands);
     fputs("\n.PP\n", f);
     put_text(f, c->about ? c->about : c->summary);
-    for (int i = 0; (o = cli_option_at(c, i)); i++)
-        put_option(f, o);
+    for (int i = 0; i < l.n; i++) {
+        if (!group || strcmp(group, l.at[i].group) != 0) {
+            fputs(".PP\n", f);
+            put_inline(f, l.at[i].group);
+            fputs(":\n", f);
+        }
+        group = l.at[i].group;
+        put_option(f, l.at[i].option);
+    }
+    if (c->examples)
+        fputs(".PP\nExamples:\n", f);
+    for (const cli_example *x = c->examples; x && x->line; x++)
+        put_entry(f, x->line, x->text);
 }
 
 typedef struct {
@@ -95,12 +116,8 @@ typedef struct {
 static void put_entries(FILE *f, const char *title, const entry *entries)
 {
     fprintf(f, ".SH %s\n", title);
-    for (; entries->name; entries++) {
-        fputs(".TP\n.B ", f);
-        put_inline(f, entries->name);
-        fputc('\n', f);
-        put_text(f, entries->text);
-    }
+    for (; entries->name; entries++)
+        put_entry(f, entries->name, entries->text);
 }
 
 static const char description[] =
@@ -170,24 +187,25 @@ static const entry examples[] = {
 
 void cli_manual(FILE *f)
 {
+    const cli_command *c;
+
     fprintf(f,
             ".\\\" Printed by `sigmascope --man` from its tables of options.\n"
             ".TH SIGMASCOPE 1 %s \"sigmascope %s\"\n"
             ".SH NAME\nsigmascope \\- shows why the training of a diffusion model diverges\n"
             ".SH SYNOPSIS\n",
             SS_VERSION_DATE, SS_VERSION);
-    for (int i = 0; cli_commands[i]; i++) {
-        fprintf(f, "%s.B sigmascope %s\n[\\fIOPTION\\fR]...\\& ", i ? ".br\n" : "",
-                cli_commands[i]->name);
-        put_inline(f, cli_commands[i]->operands);
+    for (int i = 0; (c = cli_command_at(i)); i++) {
+        fprintf(f, "%s.B sigmascope %s\n[\\fIOPTION\\fR]...\\& ", i ? ".br\n" : "", c->name);
+        put_inline(f, c->operands);
         fputc('\n', f);
     }
     fputs(".SH DESCRIPTION\n", f);
     put_text(f, description);
     put_entries(f, "OPTIONS", globals);
     fputs(".SH COMMANDS\n", f);
-    for (int i = 0; cli_commands[i]; i++)
-        put_command(f, cli_commands[i]);
+    for (int i = 0; (c = cli_command_at(i)); i++)
+        put_command(f, c);
     put_entries(f, "EXIT STATUS", statuses);
     put_entries(f, "ENVIRONMENT", environment);
     put_entries(f, "FILES", files);

@@ -21,8 +21,9 @@ enum {
 };
 
 static const cli_option options[] = {
-    {OPT_OUTPUT, "output", "RUN.h5", "the run file to write"},
     CLI_PROBE_OPTIONS,
+    CLI_GROUP("Output"),
+    {OPT_OUTPUT, "output", "RUN.h5", "the run file to write"},
     {OPT_DUMP, "dump", "GLOB", "modules whose outputs are stored whole, repeatable"},
     {OPT_DUMP_DTYPE, "dump-dtype", "f32|f16", "how they are stored (default f32)"},
     {OPT_CHANNELS, "channels", NULL, "per-channel statistics too"},
@@ -209,6 +210,18 @@ out:
     return status;
 }
 
+static const cli_example examples[] = {
+    {"sigmascope probe checkpoint-6000 -o late.h5",
+     "random noise at eight noise levels; prints what grows and how far overflow is."},
+    {"sigmascope probe sd15 -o sd15.h5 --prompt 'a photo of a cat' --size 32x32 --samples 1",
+     "a pipeline folder, with its text encoder, on small latents."},
+    {"sigmascope probe unet -o fp16.h5 --precision fp16 --inputs images:pictures",
+     "pictures, with every stored value rounded to fp16."},
+    {"sigmascope probe unet -o late.h5 --resume",
+     "goes on with a run that was cut off; repeat its other options."},
+    {0},
+};
+
 const cli_command cmd_probe = {
     "probe",
     "MODEL -o RUN.h5",
@@ -221,4 +234,5 @@ const cli_command cmd_probe = {
     options,
     CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS,
     run,
+    examples,
 };

@@ -57,13 +57,16 @@ enum {
 
 /* clang-format off */
 #define CLI_PROBE_OPTIONS \
+    CLI_GROUP("What to run"), \
     {OPT_PROBE_SIGMAS, "sigmas", "LIST", \
      "noise levels: 0.02,0.5,80 or 0.002:80:16 (log spaced); " \
      "default 0.02:80:8"}, \
     {OPT_PROBE_TIMESTEPS, "timesteps", "LIST", \
      "noise levels by the model's own timesteps, which may have a fraction: 1,500.5,999"}, \
+    CLI_GROUP("Conditions"), \
     {OPT_PROBE_CONDITION_SIGMA, "condition-sigma", "S", \
      "tell the network noise level S whatever the input's is ('none': the lowest)"}, \
+    CLI_GROUP("Inputs"), \
     {OPT_PROBE_INPUTS, "inputs", "SPEC", \
      "what to feed, repeatable: images:PATH, idx:FILE[.gz], tensor:FILE#NAME, raw:FILE#NAME, " \
      "noise:white|pink|blue, constant:V, grating:CYCLES,ANGLE, checker:PX, and filters on any: " \
@@ -73,7 +76,9 @@ enum {
     {OPT_PROBE_SIZE, "size", "HxW", "input size (default: the model's sample_size)"}, \
     {OPT_PROBE_FRAMES, "frames", "N", CLI_FRAMES_HELP}, \
     {OPT_PROBE_EXTEND, "extend", "HOW", CLI_EXTEND_HELP}, \
+    CLI_GROUP("What to run"), \
     {OPT_PROBE_COMPONENTS, "components", "LIST", CLI_COMPONENTS_HELP}, \
+    CLI_GROUP("Conditions"), \
     {OPT_PROBE_PROMPT, "prompt", "TEXT", CLI_PROMPT_HELP}, \
     {OPT_PROBE_NEGATIVE_PROMPT, "negative-prompt", "TEXT", \
      "a text that guidance leads away from, repeatable: samples take turns with --prompt's"}, \
@@ -85,7 +90,9 @@ enum {
     {OPT_PROBE_TEXT_EMBEDS, "text-embeds", CLI_OR_STAND_IN, CLI_TEXT_EMBEDS_HELP}, \
     {OPT_PROBE_TIME_IDS, "time-ids", "FILE#NAME", "size and crop conditions [N,6] (SDXL)"}, \
     {OPT_PROBE_CONCAT, "concat", "FILE#NAME|noise|zeros", CLI_CONCAT_HELP}, \
+    CLI_GROUP("What to run"), \
     {OPT_PROBE_MODULES, "modules", "GLOB", "modules to watch, repeatable (default: all); the whole model is (model)"}, \
+    CLI_GROUP("Precision"), \
     {OPT_PROBE_PRECISION, "precision", "FMT", \
      "emulate a format: bf16, fp16, tf32, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan overflows), fp8-e5m2, eXmY; -sat after it saturates"}, \
     {OPT_PROBE_PRECISION_MAP, "precision-map", "GLOB=FMT", \
@@ -97,6 +104,7 @@ enum {
     {OPT_PROBE_INTERVENE, "intervene", "SPEC", \
      "change outputs, repeatable: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, " \
      "cosine-attention[:SCALE]@GLOB"}, \
+    CLI_GROUP("Checkpoint"), \
     {OPT_PROBE_VARIANT, "variant", "NAME", CLI_VARIANT_HELP}, \
     {OPT_PROBE_LORA, "lora", "FILE[:SCALE]", CLI_LORA_HELP}, \
     {OPT_PROBE_ADAPTER, "adapter", "FOLDER|FILE", CLI_ADAPTER_HELP}, \

@@ -19,7 +19,9 @@ enum {
 };
 
 static const cli_option options[] = {
+    CLI_GROUP("Output"),
     {OPT_OUTPUT, "output", "DIR", "the folder to make; DIR/index.html is the page"},
+    CLI_GROUP("What is on the page"),
     {OPT_STEPS, "steps", "LIST",
      "of which training step each run is, for growth over training: 250,6000 (default: the number "
      "in "
@@ -29,12 +31,14 @@ static const cli_option options[] = {
      "findings that they hold or refute"},
     {OPT_SAMPLES, "samples", "DIR", "a folder that `sigmascope generate` made, to be shown too"},
     {OPT_TITLE, "title", "TEXT", "the page's title (default: the names of the models)"},
+    CLI_GROUP("What to judge"),
     {OPT_FORMAT, "format", "FMT",
      "a number format to judge: fp16, bf16, fp8-e4m3, fp8-e5m2, eXmY; repeatable, the first is "
      "marked in heat maps (default: these four, fp16 first)"},
     {OPT_MODULES, "modules", "GLOB", "only modules whose path matches; repeatable"},
     {OPT_AS, "as", CLI_AS, CLI_AS_HELP " (default half; of what stays in fp32 autocast)"},
     {OPT_ATTENTION, "attention", CLI_ATTENTION, CLI_ATTENTION_HELP},
+    CLI_GROUP("Output"),
     {OPT_FORCE, "force", NULL, "replace a report that is there"},
     {0},
 };
@@ -95,6 +99,15 @@ out:
     return status;
 }
 
+static const cli_example examples[] = {
+    {"sigmascope report late.h5 -o report", "writes report/index.html."},
+    {"sigmascope report early.h5 late.h5 -o report --steps 250,6000",
+     "two checkpoints, with growth over training."},
+    {"sigmascope report late.h5 -o report --samples samples --force",
+     "with pictures of `sigmascope generate`, over an older report."},
+    {0},
+};
+
 const cli_command cmd_report = {
     "report",
     "RUN.h5... -o DIR",
@@ -106,4 +119,5 @@ const cli_command cmd_report = {
     options,
     CLI_PROGRESS,
     run,
+    examples,
 };

@@ -26,7 +26,9 @@ enum {
 };
 
 static const cli_option options[] = {
+    CLI_GROUP("Output"),
     {OPT_OUTPUT, "output", "DIR", "the folder to write; with --votes: for the figure (optional)"},
+    CLI_GROUP("Pairs"),
     {OPT_FRAMES, "frames", "N|files",
      "frames in each picture, from left to right (default: what generate.json says, else 1); "
      "files: "
@@ -36,9 +38,11 @@ static const cli_option options[] = {
     {OPT_ASPECTS, "aspects", "LIST",
      "what is asked: beauty,softness,movement,consistency,defect,relevance,preference (default: "
      "all)"},
+    CLI_GROUP("Votes"),
     {OPT_VOTES, "votes", NULL, "the operands are files of votes, exported from a page"},
     {OPT_KEY, "key", "PATH",
      "with --votes: the page's folder, or its sbs.json (default: the one beside the first file)"},
+    CLI_GROUP("Output"),
     {OPT_FORCE, "force", NULL, "replace DIR if sbs made it"},
     {0},
 };
@@ -221,6 +225,13 @@ static int run(const cli_command *cmd, int argc, char **argv)
     return status;
 }
 
+static const cli_example examples[] = {
+    {"sigmascope sbs before after -o page", "a page for judges, who export their votes."},
+    {"sigmascope sbs --votes votes-*.json --key page",
+     "how often each wins, and how far judges agree."},
+    {0},
+};
+
 const cli_command cmd_sbs = {
     "sbs",
     "A B -o DIR | --votes FILES...",
@@ -237,4 +248,5 @@ const cli_command cmd_sbs = {
     options,
     CLI_JSON | CLI_SEED | CLI_PROGRESS,
     run,
+    examples,
 };

@@ -15,6 +15,7 @@ enum { OPT_CLASSIFIER = 1 };
 static const double CUT = 1.5; /* values beyond this lose much when they are cut */
 
 static const cli_option options[] = {
+    CLI_GROUP("Classifier"),
     {OPT_CLASSIFIER, "classifier", "FILE.safetensors",
      "read the classifier from there if it is there, else write it there"},
     {0},
@@ -254,6 +255,13 @@ static int run(const cli_command *cmd, int argc, char **argv)
     return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
 }
 
+static const cli_example examples[] = {
+    {"sigmascope score train.json samples", "samples against the data of a training."},
+    {"sigmascope score train.json before after --classifier classifier.safetensors",
+     "two folders by the same classifier, kept for next time."},
+    {0},
+};
+
 const cli_command cmd_score = {
     "score",
     "CONFIG.json SAMPLES...",
@@ -270,4 +278,5 @@ const cli_command cmd_score = {
     options,
     CLI_JSON | CLI_SEED | CLI_COMPUTE | CLI_PROGRESS,
     run,
+    examples,
 };

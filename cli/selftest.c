@@ -9,6 +9,7 @@
 enum { OPT_ONLY = 1, OPT_QUICK, OPT_SPEED, OPT_HASHES };
 
 static const cli_option options[] = {
+    CLI_GROUP("What to test"),
     {OPT_ONLY, "only", "GLOB", "operations whose name matches, as 'conv*'"},
     {OPT_QUICK, "quick", NULL, "fewer shapes, formats and numbers, and no speeds"},
     {OPT_SPEED, "speed", "real|tiny|none",
@@ -127,6 +128,13 @@ static int run(const cli_command *cmd, int argc, char **argv)
     return rc != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, failed ? CLI_FAIL : CLI_OK);
 }
 
+static const cli_example examples[] = {
+    {"sigmascope selftest", "every operation of the CPU, then speeds; minutes."},
+    {"sigmascope selftest --device cuda --quick --only 'conv*'",
+     "convolutions of a GPU, without speeds."},
+    {0},
+};
+
 const cli_command cmd_selftest = {
     "selftest",
     "[--device D]",
@@ -141,4 +149,5 @@ const cli_command cmd_selftest = {
     options,
     CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
     run,
+    examples,
 };

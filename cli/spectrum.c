@@ -13,6 +13,7 @@ enum { OPT_CUTOFF = 1, OPT_LOWPASS, OPT_HIGHPASS, OPT_OUTPUT, OPT_TOP };
 enum { ROWS = 40 }; /* default of --top */
 
 static const cli_option options[] = {
+    CLI_GROUP("Spectra and filters"),
     {OPT_CUTOFF, "cutoff", "CYCLES",
      "what counts as a low frequency: so many cycles per picture or less (default 2)"},
     {OPT_LOWPASS, "lowpass", "CYCLES",
@@ -20,6 +21,7 @@ static const cli_option options[] = {
      "of "
      "their amplitude, longer ones more"},
     {OPT_HIGHPASS, "highpass", "CYCLES", "the same, and the mean and longer waves go"},
+    CLI_GROUP("Output"),
     {OPT_OUTPUT, "output", "OUT.png", "write the filtered picture; after --highpass around 127.5"},
     {OPT_TOP, "top", "N", "at most N rows a table of a run (default 40, with --json all)"},
     {0},
@@ -177,6 +179,13 @@ static int run(const cli_command *cmd, int argc, char **argv)
     return rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);
 }
 
+static const cli_example examples[] = {
+    {"sigmascope spectrum late.h5", "do inputs with less low frequencies give larger activations?"},
+    {"sigmascope spectrum picture.png --lowpass 4 -o blurred.png",
+     "a picture, before and after a Gaussian filter."},
+    {0},
+};
+
 const cli_command cmd_spectrum = {
     "spectrum",
     "IMAGE.png|RUN.h5...",
@@ -189,4 +198,5 @@ const cli_command cmd_spectrum = {
     options,
     CLI_JSON,
     run,
+    examples,
 };

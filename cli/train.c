@@ -16,8 +16,10 @@
 enum { OPT_OUTPUT = 1, OPT_SET, OPT_STEPS, OPT_SEED, OPT_RESUME };
 
 static const cli_option options[] = {
+    CLI_GROUP("Output"),
     {OPT_OUTPUT, "output", "DIR",
      "the folder of results (default: the configuration's \"output\")"},
+    CLI_GROUP("Training"),
     {OPT_SET, "set", "KEY=VALUE",
      "in place of what the file says, repeatable: optimizer.lr=1e-3, penalty.coefficient=1e-4, "
      "model=unet.json; VALUE is JSON, or else a string"},
@@ -208,6 +210,14 @@ out:
     return status;
 }
 
+static const cli_example examples[] = {
+    {"sigmascope train config.json -o training", "trains as the configuration says."},
+    {"sigmascope train config.json -o training --set optimizer.lr=1e-4 --steps 2000",
+     "with other values than the file has."},
+    {"sigmascope train config.json -o training --resume", "goes on from the last checkpoint."},
+    {0},
+};
+
 const cli_command cmd_train = {
     "train",
     "CONFIG.json [-o DIR]",
@@ -226,4 +236,5 @@ const cli_command cmd_train = {
     options,
     CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
     run,
+    examples,
 };

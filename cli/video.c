@@ -27,6 +27,7 @@ enum { ROWS = 20, SHOWN = 2 }; /* defaults of --top and --show */
 enum { MOST_SHOWN = 24 };      /* videos on a page one by one */
 
 static const cli_option options[] = {
+    CLI_GROUP("Videos"),
     {OPT_FRAMES, "frames", "N",
      "pictures are strips of N frames from left to right, a video each (default: a picture is a "
      "frame; generate.json says it itself)"},
@@ -35,6 +36,7 @@ static const cli_option options[] = {
     {OPT_WINDOW, "window", "N",
      "videos are made of windows of N frames: frames where one ends are compared with others"},
     {OPT_OVERLAP, "overlap", "M", "frames that a window shares with the one before (default 0)"},
+    CLI_GROUP("Output"),
     {OPT_TOP, "top", "N", "at most N rows a table (default 20, with --json all)"},
     {OPT_OUTPUT, "output", "DIR", "write a page with figures, DIR/index.html"},
     {OPT_SHOW, "show", "N",
@@ -276,6 +278,15 @@ out:
     return status;
 }
 
+static const cli_example examples[] = {
+    {"sigmascope video generated",
+     "flicker, drift and boiling of the videos that `generate` wrote."},
+    {"sigmascope video strips --frames 16 -o page",
+     "pictures that are strips of 16 frames; a page with figures."},
+    {"sigmascope video fvd real.npy made.npy", "Frechet distance of two files of features."},
+    {0},
+};
+
 const cli_command cmd_video = {
     "video",
     "FRAMES|RUN.h5... [-o DIR]",
@@ -293,4 +304,5 @@ const cli_command cmd_video = {
     options,
     CLI_JSON | CLI_SEED | CLI_PROGRESS,
     run,
+    examples,
 };

@@ -23,7 +23,7 @@ static int set_up(void **state)
 
     if (make_tmp(state) != 0)
         return -1;
-    ss_log_setup(true, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER);
     snprintf(path, sizeof path, "%s", in_tmp("base"));
     make_tiny(path, F, SIDE, 1, 1);
     snprintf(path, sizeof path, "%s", in_tmp("given"));

@@ -54,7 +54,7 @@ int main(void)
 {
     struct CMUnitTest tests[FUZZ_N_TARGETS];
 
-    ss_log_setup(true, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER);
     for (int i = 0; i < FUZZ_N_TARGETS; i++)
         tests[i] = (struct CMUnitTest){.name = fuzz_targets[i].name,
                                        .test_func = test_corpus,

@@ -431,6 +431,6 @@ int main(void)
         cmocka_unit_test(test_a_network_learns_depth),
     };
 
-    ss_log_setup(true, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER);
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -498,6 +498,6 @@ int main(void)
         cmocka_unit_test(test_fashion_mnist),
         cmocka_unit_test(test_every_allocation_may_fail),
     };
-    ss_log_setup(true, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER);
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

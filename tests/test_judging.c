@@ -383,7 +383,7 @@ static void test_in_a_browser(void **state)
 
 static int set_up(void **state)
 {
-    ss_log_setup(true, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER);
     if (make_tmp(state) != 0)
         return -1;
     make_folders();

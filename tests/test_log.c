@@ -31,13 +31,13 @@ static void assert_said(const char *want)
 static void test_quiet_drops_notes_but_no_warnings(void **state)
 {
     (void)state;
-    ss_log_setup(false, SS_PROGRESS_AUTO);
+    ss_log_setup(SS_LOG_NORMAL, SS_PROGRESS_AUTO);
     divert();
     ss_note("a is %d", 1);
     ss_warn("b");
     assert_said("note: a is 1\nwarning: b\n");
 
-    ss_log_setup(true, SS_PROGRESS_AUTO);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_AUTO);
     divert();
     ss_note("a");
     ss_warn("b");
@@ -48,7 +48,7 @@ static void test_quiet_drops_notes_but_no_warnings(void **state)
 static void test_said_once(void **state)
 {
     (void)state;
-    ss_log_setup(false, SS_PROGRESS_AUTO);
+    ss_log_setup(SS_LOG_NORMAL, SS_PROGRESS_AUTO);
     divert();
     for (int i = 0; i < 6; i++)
         ss_note_once("schedule %d", i % 2);
@@ -71,7 +71,7 @@ static void work(double age)
 static void test_progress_line(void **state)
 {
     (void)state;
-    ss_log_setup(false, SS_PROGRESS_ALWAYS);
+    ss_log_setup(SS_LOG_NORMAL, SS_PROGRESS_ALWAYS);
     divert();
     work(0.5);
     work(50);
@@ -81,12 +81,12 @@ static void test_progress_line(void **state)
 static void test_progress_stays_away(void **state)
 {
     (void)state;
-    ss_log_setup(false, SS_PROGRESS_AUTO); /* stderr is no terminal */
+    ss_log_setup(SS_LOG_NORMAL, SS_PROGRESS_AUTO); /* stderr is no terminal */
     divert();
     work(50);
-    ss_log_setup(false, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_NORMAL, SS_PROGRESS_NEVER);
     work(50);
-    ss_log_setup(true, SS_PROGRESS_ALWAYS);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_ALWAYS);
     work(50);
     assert_said("");
 }

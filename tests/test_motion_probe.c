@@ -44,7 +44,7 @@ static ss_run *probed(const ss_probe_options *opt)
 
 static int setup(void **state)
 {
-    ss_log_setup(true, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER);
     return make_tmp(state);
 }
 

@@ -685,7 +685,7 @@ static int load(void **state)
 {
     ss_err e = {0};
 
-    ss_log_setup(true, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER);
     if (ss_json_load(&file, now->path, &e) != SS_OK)
         fail_msg("%s", e.msg);
     /* in memory: thousands of small files are written, what a disk adds is not tested here */

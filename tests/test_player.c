@@ -167,6 +167,6 @@ int main(void)
         cmocka_unit_test(test_without_ffmpeg_there_is_a_note),
     };
 
-    ss_log_setup(true, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER);
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

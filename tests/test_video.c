@@ -71,7 +71,7 @@ static int make_all(void **state)
 
     if (make_tmp(state) != 0)
         return -1;
-    ss_log_setup(true, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER);
     snprintf(model, sizeof model, "%s", in_tmp("model"));
     make_tiny(model, F, SIDE, 1, 1);
     snprintf(output, sizeof output, "%s", in_tmp("run.h5"));

@@ -342,7 +342,7 @@ static void test_npy(void **state)
 
 static int begin(void **state)
 {
-    ss_log_setup(true, SS_PROGRESS_NEVER);
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER);
     return make_tmp(state);
 }
 

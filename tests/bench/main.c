@@ -248,7 +248,7 @@ int main(int argc, char **argv)
         default: usage(stderr); return 2;
         }
     }
-    ss_log_setup(true, SS_PROGRESS_NEVER); /* the table says it all */
+    ss_log_setup(SS_LOG_QUIET, SS_PROGRESS_NEVER); /* the table says it all */
     check_names(argc - optind, argv + optind);
     if (!b.reference)
         b.reference = b.device;

@@ -1,0 +1,122 @@
+/* test_help.c - the list of commands, --help with its groups and examples, `sigmascope help` */
+#include "tests/ss_command.h"
+
+/* The names of all commands, as the list of commands has them. */
+static int list_commands(char names[64][32])
+{
+    int n = 0;
+
+    expect("help", 0, "usage: sigmascope COMMAND");
+    for (const char *at = output; (at = strstr(at, "\n  ")) && n < 64; n++) {
+        at += strlen("\n  ");
+        assert_int_equal(sscanf(at, "%31[a-z]", names[n]), 1);
+    }
+    assert_true(n > 10);
+    return n;
+}
+
+/* The commands stand under the jobs that they are for, the first of which finds the fault. */
+static void test_jobs(void **state)
+{
+    static char list[sizeof output];
+
+    (void)state;
+    expect("help", 0, NULL);
+    memcpy(list, output, sizeof list);
+    expect("--help", 0, list);
+    expect("", 2, list);
+    const char *fault = strstr(list, "\nFind the fault\n"), *closer = strstr(list, "\nLook closer");
+    const char *train = strstr(list, "\nTrain and"), *files = strstr(list, "\nFiles and");
+    assert_true(fault && fault < closer && closer < train && train < files);
+    assert_true(strstr(fault, "\n  bisect ") < closer && strstr(list, "\n  convert ") > files);
+}
+
+static void test_help_of_commands(void **state)
+{
+    static char text[sizeof output];
+
+    (void)state;
+    expect("help probe", 0, "usage: sigmascope probe");
+    memcpy(text, output, sizeof text);
+    expect("probe --help", 0, text);
+    expect("help frobnicate", 2, "no command 'frobnicate'");
+    expect("help probe train", 2, "unexpected operand 'train'");
+}
+
+/* Options stand in groups; a group whose rows are apart in the table is printed once. */
+static void test_groups(void **state)
+{
+    static const char *const titles[] = {"What to run", "Inputs", "Conditions", "Checkpoint",
+                                         "Precision",   "Output", "General",    "Examples"};
+
+    (void)state;
+    expect("help probe", 0, NULL);
+    for (size_t i = 0; i < N_OF(titles); i++) {
+        char line[64];
+
+        snprintf(line, sizeof line, "\n\n%s:\n", titles[i]);
+        const char *at = strstr(output, line);
+        if (!at || strstr(at + 1, line))
+            fail_msg("\"%s\" is not there once:\n%s", titles[i], output);
+    }
+    const char *checkpoint = strstr(output, "\nCheckpoint:"), *end = strstr(checkpoint, "\n\n");
+    const char *lora = strstr(output, "--lora "), *dump = strstr(output, "--dump ");
+    assert_true(checkpoint < lora && lora < end);
+    assert_true(strstr(output, "\nOutput:") < dump && dump < strstr(output, "\nGeneral:"));
+    expect("analyze --help", 0, "\nOutput:\n  --top N");
+    assert_true(strstr(output, "--json") < strstr(output, "\n\nGeneral:"));
+}
+
+/* Runs the examples of a command up to --help, at which parsing ends: a wrong option, or a wrong
+ * value of one, ends it before. */
+static void try_examples(const char name[32])
+{
+    static char help[sizeof output];
+    char args[600], begin[64];
+    int n = 0;
+
+    snprintf(args, sizeof args, "help %.31s", name);
+    expect(args, 0, "\nExamples:\n");
+    memcpy(help, output, sizeof help);
+    snprintf(begin, sizeof begin, "\n  sigmascope %.31s", name);
+    for (const char *at = strstr(help, "\nExamples:\n"); (at = strstr(at, begin)); n++) {
+        at += strlen("\n  sigmascope ");
+        snprintf(args, sizeof args, "%.*s --help", (int)strcspn(at, "\n"), at);
+        expect(args, 0, "usage: sigmascope ");
+        assert_int_equal(strncmp(strchr(at, '\n'), "\n      ", 7), 0); /* and says what for */
+    }
+    if (n < 2 || n > 4)
+        fail_msg("%s has %d examples", name, n);
+}
+
+static void test_examples(void **state)
+{
+    char names[64][32];
+    const int n = list_commands(names);
+
+    (void)state;
+    for (int i = 0; i < n; i++)
+        try_examples(names[i]);
+}
+
+/* The manual page has the same groups and examples. */
+static void test_manual(void **state)
+{
+    (void)state;
+    expect("--man", 0, ".SS sigmascope probe");
+    const char *probe = strstr(output, ".SS sigmascope probe"), *next = strstr(probe + 1, ".SS ");
+    const char *group = strstr(probe, "\nPrecision:\n"), *example = strstr(probe, "\nExamples:\n");
+    assert_true(group && example && group < example && example < next);
+    example = strstr(example, "\n.B sigmascope probe ");
+    assert_true(example && example < next);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_jobs),   cmocka_unit_test(test_help_of_commands),
+        cmocka_unit_test(test_groups), cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_manual),
+    };
+    return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
+}
