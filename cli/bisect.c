@@ -1,6 +1,7 @@
 /* bisect.c - `sigmascope bisect`: the first bad checkpoint, and in it module, noise level, input */
 #include "analyze/precision/minimal.h"
 #include "analyze/search/checkpoints.h"
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -18,6 +19,7 @@ enum {
     OPT_CHECK,
     OPT_EXHAUSTIVE,
     OPT_CACHE,
+    OPT_LIMIT,
     OPT_MINIMAL,
     OPT_BUNDLE,
     OPT_FORCE,
@@ -42,7 +44,11 @@ static const cli_option options[] = {
     {OPT_STEPS, "steps", "LIST", "the training step of each MODEL, 250,500,1000"},
     CLI_GROUP("Output"),
     {OPT_CACHE, "cache", "DIR",
-     "where runs are kept, so that none is made twice (default .sigmascope-bisect)"},
+     "where runs are kept, so that none is made twice (default .sigmascope-bisect); "
+     "several bisects may use it at a time"},
+    {OPT_LIMIT, "cache-limit", "SIZE",
+     "how large the runs in there may be together, 500M or 20G (default 10G): those whose use is "
+     "longest ago go first, never one that a bisect is using; 0 keeps nothing"},
     CLI_GROUP("Search"),
     {OPT_MINIMAL, "minimal-fp32", "FMT",
      "of the first bad checkpoint (or a single MODEL): a smallest set of modules that must stay in "
@@ -64,6 +70,7 @@ typedef struct {
     const char *bundle;         /* a folder, or NULL */
     bool replace;
     ss_expression expression;
+    ss_run_cache cache;
     cli_tables out;
     bool bad;
     ss_component_runs components; /* of --components: one */
@@ -304,7 +311,8 @@ static ss_code bisect(bisector *x, ss_err *e)
 
 static int run(const cli_command *cmd, int argc, char **argv)
 {
-    bisector x = {.opt = {.probe = ss_probe_defaults(), .cache = ".sigmascope-bisect"}};
+    bisector x = {.opt = {.probe = ss_probe_defaults(), .cache = &x.cache},
+                  .cache = {.dir = ".sigmascope-bisect", .limit = SS_RUN_CACHE_LIMIT}};
     char *command = cli_command_line(argc, argv);
     cli_probe_lists l = {0};
     cli_parser p;
@@ -319,7 +327,11 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_EXHAUSTIVE: x.opt.exhaustive = true; break;
         case OPT_AS_GIVEN: x.opt.as_given = true; break;
         case OPT_STEPS: x.opt.steps = p.arg; break;
-        case OPT_CACHE: x.opt.cache = p.arg; break;
+        case OPT_CACHE: x.cache.dir = p.arg; break;
+        case OPT_LIMIT:
+            if (ss_bytes_parse(p.arg, &x.cache.limit, &e) != SS_OK)
+                cli_usage(&p, "--cache-limit: %s", e.msg);
+            break;
         case OPT_BUNDLE: x.bundle = p.arg; break;
         case OPT_FORCE: x.replace = true; break;
         case OPT_MINIMAL: x.minimal = p.arg; break;
@@ -346,6 +358,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     cli_stop_on_signals();
     status =
         bisect(&x, &e) != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, x.bad ? CLI_FINDING : CLI_OK);
+    ss_run_cache_close(&x.cache);
 out:
     cli_probe_release(&l);
     ss_checkpoint_folders_release(&x.list);

@@ -1,6 +1,8 @@
 /* prompt_cache.c - see prompt_cache.h */
 #include "probe/prompt_cache.h"
 
+#include "base/bytes.h"
+#include "base/cache.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -9,11 +11,14 @@
 #include "models/file/safetensors_write.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { N_STATES = 3 };
+enum { N_STATES = 3, KEY_DIGITS = 64 };
+
+#define SUFFIX ".safetensors"
 
 static const char *const names[N_STATES] = {"last", "penultimate", "projected"};
 
@@ -62,8 +67,9 @@ static bool make_folders(char *path)
     return mkdir(path, 0777) == 0 || errno == EEXIST;
 }
 
-/* The path of a file of the cache, the caller's; NULL where nothing is kept. */
-static char *path_of(const char *key, bool make)
+/* Finds the folder, and makes it if asked to; the caller frees it with ss_free. NULL where nothing
+ * is kept. */
+static char *find_folder(bool make)
 {
     const char *own = getenv("SIGMASCOPE_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
@@ -83,8 +89,42 @@ static char *path_of(const char *key, bool make)
         ss_str_release(&s);
         return NULL;
     }
-    ss_str_addf(&s, "/%s.safetensors", key);
     return ss_str_detach(&s);
+}
+
+static char *path_of(const char *folder, const char *key)
+{
+    ss_str s = {0};
+
+    if (!folder)
+        return NULL;
+    ss_str_addf(&s, "%s/%s" SUFFIX, folder, key);
+    return ss_str_detach(&s);
+}
+
+/* Tells encoded prompts from other files. */
+static bool is_kept(const char *name)
+{
+    return strspn(name, "0123456789abcdef") == KEY_DIGITS && strcmp(name + KEY_DIGITS, SUFFIX) == 0;
+}
+
+/* Removes prompts whose use is longest ago, but not the one called key. */
+static void trim(const char *folder, const char *key)
+{
+    const char *asked = getenv("SIGMASCOPE_CACHE_LIMIT");
+    uint64_t limit = SS_PROMPT_CACHE_LIMIT;
+    ss_cache c = {0};
+    ss_str name = {0};
+    ss_err e = {0};
+
+    if (asked && *asked && ss_bytes_parse(asked, &limit, &e) != SS_OK)
+        ss_warn("SIGMASCOPE_CACHE_LIMIT: %s", e.msg);
+    ss_str_addf(&name, "%s" SUFFIX, key);
+    if (!name.failed && ss_cache_open(&c, folder, is_kept, false, NULL) == SS_OK &&
+        (!limit || ss_cache_keep(&c, name.s, NULL) == SS_OK))
+        ss_cache_trim(&c, limit);
+    ss_cache_close(&c);
+    ss_str_release(&name);
 }
 
 static bool is_in(const char *path, const char *name)
@@ -100,7 +140,7 @@ static bool is_in(const char *path, const char *name)
 
 bool ss_prompt_cache_read(const char *key, int n, ss_encoded_prompts *out)
 {
-    char *path = path_of(key, false);
+    char *folder = find_folder(false), *path = path_of(folder, key);
     ss_encoded_prompts p = {0};
     bool good = path && ss_file_exists(path);
 
@@ -115,17 +155,19 @@ bool ss_prompt_cache_read(const char *key, int n, ss_encoded_prompts *out)
         ss_str_release(&name);
     }
     good &= p.last.rank == 3 && p.penultimate.rank == 3;
-    if (good)
+    if (good) {
         *out = p;
-    else
+        utimensat(AT_FDCWD, path, NULL, 0); /* when it was used */
+    } else
         ss_encoded_prompts_release(&p);
     ss_free(path);
+    ss_free(folder);
     return good;
 }
 
 void ss_prompt_cache_write(const char *key, const ss_encoded_prompts *p)
 {
-    char *path = path_of(key, true);
+    char *folder = find_folder(true), *path = path_of(folder, key);
     ss_st_item items[N_STATES] = {0};
     size_t n = 0;
     ss_err e = {0};
@@ -141,5 +183,8 @@ void ss_prompt_cache_write(const char *key, const ss_encoded_prompts *p)
     }
     if (path && ss_safetensors_write(path, items, n, NULL, 0, &e) != SS_OK)
         ss_note("the encoded prompts are not kept: %s", e.msg);
+    else if (path)
+        trim(folder, key);
     ss_free(path);
+    ss_free(folder);
 }

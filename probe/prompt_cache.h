@@ -5,13 +5,16 @@
  * $XDG_CACHE_HOME/sigmascope/prompts (or ~/.cache/...), a file for each encoder and list of
  * prompts, named by all that determines them: the encoder's weights and config, the tokens, the
  * device, the program's version. Files may be removed at any time; SIGMASCOPE_CACHE=none keeps
- * nothing, another value is the folder to use.
+ * nothing, another value is the folder to use. When they are more than 2 GB together, or
+ * SIGMASCOPE_CACHE_LIMIT ("500M"), those whose use is longest ago are removed.
  */
 #ifndef SS_PROBE_PROMPT_CACHE_H
 #define SS_PROBE_PROMPT_CACHE_H
 
 #include "models/file/safetensors.h"
 #include "probe/prompts.h"
+
+#define SS_PROMPT_CACHE_LIMIT 2000000000U /* bytes */
 
 /* States of one encoder: rank 0 where it has none. */
 typedef struct {

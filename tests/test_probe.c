@@ -201,25 +201,34 @@ static void test_kept_for_its_plan(void **state)
 {
     static const char *const inputs[] = {"noise:white"};
     ss_probe_options opt = options(NULL, inputs, 1);
+    char folder[600];
+    ss_run_cache c = {.dir = folder, .limit = SS_RUN_CACHE_LIMIT};
     char *path[2], *again;
     bool found;
     ss_err e = {0};
 
     (void)state;
+    snprintf(folder, sizeof folder, "%s", in_tmp("kept"));
     for (int k = 0; k < 2; k++) {
         opt.seed = (uint64_t)k;
-        assert_int_equal(ss_probe_cached(&opt, in_tmp("kept"), &path[k], &found, &e), SS_OK);
+        assert_int_equal(ss_probe_cached(&opt, &c, &path[k], &found, &e), SS_OK);
         assert_false(found);
     }
     assert_string_not_equal(path[0], path[1]);
-    assert_int_equal(ss_probe_cached(&opt, in_tmp("kept"), &again, &found, &e), SS_OK);
+    assert_int_equal(ss_probe_cached(&opt, &c, &again, &found, &e), SS_OK);
     assert_true(found);
     assert_string_equal(again, path[1]);
     ss_free(again);
 
     assert_int_equal(rename(path[0], path[1]), 0);
-    assert_int_equal(ss_probe_cached(&opt, in_tmp("kept"), &again, &found, &e), SS_USAGE);
+    assert_int_equal(ss_probe_cached(&opt, &c, &again, &found, &e), SS_USAGE);
     assert_non_null(strstr(e.msg, "seed"));
+    write_file(path[1], "no run", 6); /* damaged: made again */
+    if (ss_probe_cached(&opt, &c, &again, &found, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    assert_false(found);
+    ss_free(again);
+    ss_run_cache_close(&c);
     ss_free(path[0]);
     ss_free(path[1]);
 }

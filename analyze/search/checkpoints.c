@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "probe/bundle.h"
-#include "probe/cached.h"
 #include "runfile/run_file.h"
 
 #include <errno.h>

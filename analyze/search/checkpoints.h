@@ -16,7 +16,7 @@
 #include "analyze/math/bisect.h"
 #include "analyze/search/expression.h"
 #include "base/table.h"
-#include "probe/probe.h"
+#include "probe/cached.h"
 
 typedef struct {
     ss_probe_options probe; /* of every checkpoint; model and output do not count */
@@ -24,7 +24,7 @@ typedef struct {
     int n_models;
     const ss_expression *fail; /* NULL with a command alone */
     const char *check;         /* a command, or NULL; with both, the expression only says where */
-    const char *cache;         /* folder of kept runs */
+    ss_run_cache *cache;       /* of kept runs; the caller closes it after the last use of a run */
     bool exhaustive;
     bool as_given;     /* in the order given, whatever steps are in the paths */
     const char *steps; /* of each checkpoint, "250,500", or NULL: those in the paths */
