@@ -60,17 +60,7 @@ static void say(ss_page *p, const ss_verdicts *v)
         ss_free(text);
     }
     ss_summary_end(p);
-}
-
-static void number(FILE *f, double v, const char *format)
-{
-    if (isnan(v)) {
-        html_raw(f, "<td class=\"n\">\xe2\x80\x93</td>");
-        return;
-    }
-    fprintf(f, "<td class=\"n\" data-v=\"%.9g\">", v);
-    html_textf(f, format, v);
-    html_raw(f, "</td>");
+    ss_page_contents(p);
 }
 
 /* Where a value is, in few words: a token without its prompt. */
@@ -82,40 +72,49 @@ static const char *place_of(const ss_run *r, const ss_component_verdict *x, char
 }
 
 /* The components with a link to the page of each, by the first format. */
-static void links(ss_page *p, const ss_overview *o, const ss_verdicts *v)
+static ss_code links(ss_page *p, const ss_overview *o, const ss_verdicts *v, ss_err *e)
 {
-    FILE *f = p->f;
-    char name[512], place[256];
+    const char **pages = ss_alloc((size_t)v->n, sizeof *pages);
+    char name[512], place[256], verdict[400], heading[64];
+    ss_table t = {0};
+    ss_code rc = pages ? ss_table_init(&t, "components", e) : ss_no_memory(e, "a report");
 
-    html_raw(f, "<div class=\"scroll\"><table class=\"data\"><thead><tr><th>component</th>"
-                "<th>class</th><th>in ");
-    html_text(f, v->formats[0].name);
-    html_raw(f, "</th><th>where</th><th>at</th><th>largest |x|</th><th>bits</th></tr>"
-                "</thead><tbody>\n");
+    if (rc != SS_OK)
+        goto out;
+    snprintf(heading, sizeof heading, "in %s", v->formats[0].name);
+    ss_table_column(&t, "component", SS_COL_TEXT, NULL);
+    ss_table_column(&t, heading, SS_COL_TEXT, NULL);
+    ss_table_column(&t, "largest |x|", SS_COL_NUMBER, "%.4g");
+    ss_table_column(&t, "bits left", SS_COL_NUMBER, "%.1f");
+    ss_table_column(&t, "where", SS_COL_TEXT, NULL);
+    ss_table_column(&t, "at", SS_COL_TEXT, NULL);
+    ss_table_column(&t, "class", SS_COL_TEXT, NULL);
     for (int i = 0; i < v->n; i++) {
         const ss_component_verdicts *c = &v->list[i];
         const ss_component_verdict *x = &c->verdict[0];
 
-        html_raw(f, "<tr><td><a href=\"");
-        html_text(f, page_of(o, c->run));
-        html_raw(f, "\">");
-        html_text(f, c->name);
-        html_raw(f, "</a></td>");
-        html_element(f, "td", NULL, "%s", c->run->family);
-        html_element(f, "td", NULL, "%s%s",
-                     x->kind == SS_VERDICT_NOT_FINITE  ? "inf or NaN"
-                     : x->kind == SS_VERDICT_OVERFLOWS ? "overflows"
-                     : x->kind == SS_VERDICT_FITS      ? "fits"
-                                                       : c->why,
-                     c->run->complete ? "" : " (unfinished)");
-        html_element(f, "td", "path", "%s",
-                     x->site.module < 0 ? "" : ss_site_name(c->run, x->site, name, sizeof name));
-        html_element(f, "td", NULL, "%s", place_of(c->run, x, place, sizeof place));
-        number(f, x->largest, "%.4g");
-        number(f, x->bits, "%.1f");
-        html_raw(f, "</tr>\n");
+        pages[i] = page_of(o, c->run);
+        snprintf(verdict, sizeof verdict, "%s%s",
+                 x->kind == SS_VERDICT_NOT_FINITE  ? "inf or NaN"
+                 : x->kind == SS_VERDICT_OVERFLOWS ? "overflows"
+                 : x->kind == SS_VERDICT_FITS      ? "fits"
+                                                   : c->why,
+                 c->run->complete ? "" : " (unfinished)");
+        ss_table_row(&t);
+        ss_table_text(&t, c->name);
+        ss_table_text(&t, verdict);
+        ss_table_number(&t, x->largest);
+        ss_table_number(&t, x->bits);
+        ss_table_text(&t,
+                      x->site.module < 0 ? "" : ss_site_name(c->run, x->site, name, sizeof name));
+        ss_table_text(&t, place_of(c->run, x, place, sizeof place));
+        ss_table_text(&t, c->run->family);
     }
-    html_raw(f, "</tbody></table></div>\n");
+    html_table(p->f, &t, pages);
+out:
+    ss_table_release(&t);
+    ss_free(pages);
+    return rc;
 }
 
 /* True for a format whose headroom is worth a point: others have f32's range. */
@@ -182,9 +181,10 @@ static ss_code body(ss_page *p, const ss_overview *o, const ss_verdicts *v, ss_e
     html_element(p->f, "p", "lead",
                  "%d components of a pipeline%s, in the order in which a sample passes them.", v->n,
                  v->one_pipeline ? "" : " (their models are of different folders)");
-    html_raw(p->f, "</header>\n<main>\n");
+    ss_page_main(p);
     say(p, v);
-    links(p, o, v);
+    if ((rc = links(p, o, v, e)) != SS_OK)
+        return rc;
     ss_page_section(p, "components", "Headroom of each component");
     rc = figure(p, v, e);
     if (rc == SS_OK && (rc = ss_verdicts_table(v, &t, e)) == SS_OK)

@@ -11,43 +11,43 @@
 
 #include <math.h>
 
-static void cell(FILE *f, double v, const char *format)
-{
-    if (isnan(v)) {
-        html_raw(f, "<td class=\"n\">\xe2\x80\x93</td>");
-        return;
-    }
-    fprintf(f, "<td class=\"n\" data-v=\"%.9g\">", v);
-    html_textf(f, format, v);
-    html_raw(f, "</td>");
-}
-
 /* The table of runs, with a link to the page of each. */
-static void runs_table(ss_page *p, const ss_overview *o)
+static ss_code runs_table(ss_page *p, const ss_overview *o, ss_err *e)
 {
-    FILE *f = p->f;
+    const char **links = ss_alloc((size_t)o->n, sizeof *links);
+    char model[400];
+    ss_table t = {0};
+    ss_code rc = links ? ss_table_init(&t, "runs", e) : ss_no_memory(e, "a report");
 
-    html_raw(f, "<div class=\"scroll\"><table class=\"data\"><thead><tr><th>run</th><th>largest "
-                "|x|</th><th>at sigma</th><th>decoder / encoder</th><th>not finite</th>"
-                "<th>precision</th><th>model</th></tr></thead><tbody>\n");
+    if (rc != SS_OK)
+        goto out;
+    ss_table_column(&t, "run", SS_COL_TEXT, NULL);
+    ss_table_column(&t, "largest |x|", SS_COL_NUMBER, "%.4g");
+    ss_table_column(&t, "at sigma", SS_COL_NUMBER, "%.3g");
+    ss_table_column(&t, "decoder / encoder", SS_COL_NUMBER, "%.3g");
+    ss_table_column(&t, "places not finite", SS_COL_NUMBER, "%.0f");
+    ss_table_column(&t, "precision", SS_COL_TEXT, NULL);
+    ss_table_column(&t, "model", SS_COL_TEXT, NULL);
     for (int i = 0; i < o->n; i++) {
         const ss_analysis *x = &o->found[i];
         const ss_growth_row *top = x->growth.n ? &x->growth.rows[0] : NULL;
 
-        html_raw(f, "<tr><td><a href=\"");
-        html_text(f, o->pages[i]);
-        html_raw(f, "\">");
-        html_text(f, x->name);
-        html_raw(f, "</a></td>");
-        cell(f, top ? top->peak : NAN, "%.4g");
-        cell(f, top && top->peak_sigma >= 0 ? x->run->sigmas[top->peak_sigma] : NAN, "%.3g");
-        cell(f, x->stages.n ? x->stages.rows[x->stages.n - 1].absmax_ratio : NAN, "%.3g");
-        cell(f, x->bad.n_sites, "%.0f");
-        html_element(f, "td", NULL, "%s", x->run->precision);
-        html_element(f, "td", "path", "%.12s %s", x->run->model_sha256, x->run->model_path);
-        html_raw(f, "</tr>\n");
+        links[i] = o->pages[i];
+        ss_table_row(&t);
+        ss_table_text(&t, x->name);
+        ss_table_number(&t, top ? top->peak : NAN);
+        ss_table_number(&t, top && top->peak_sigma >= 0 ? x->run->sigmas[top->peak_sigma] : NAN);
+        ss_table_number(&t, x->stages.n ? x->stages.rows[x->stages.n - 1].absmax_ratio : NAN);
+        ss_table_number(&t, x->bad.n_sites);
+        ss_table_text(&t, x->run->precision);
+        snprintf(model, sizeof model, "%.12s %.300s", x->run->model_sha256, x->run->model_path);
+        ss_table_text(&t, model);
     }
-    html_raw(f, "</tbody></table></div>\n");
+    html_table(p->f, &t, links);
+out:
+    ss_table_release(&t);
+    ss_free(links);
+    return rc;
 }
 
 /* The place whose largest |x| rose most, and the loss. */
@@ -263,7 +263,7 @@ static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err 
 
     html_element(p->f, "p", "lead", "%d runs; %s is what the others are compared with.", o->n,
                  o->found[0].name);
-    html_raw(p->f, "</header>\n<main>\n");
+    ss_page_main(p);
     if (o->opt->story && (rc = ss_section_story(p, o->opt->story, e)) != SS_OK)
         return rc;
     ss_summary_begin(p);
@@ -279,8 +279,9 @@ static ss_code body(ss_page *p, const ss_overview *o, const together *x, ss_err 
                        ss_conditioning_sentence(&x->conditioning, text, sizeof text));
     say_runs(p, o, x->pairs);
     ss_summary_end(p);
-    runs_table(p, o);
-    if (x->has_trend && !tokens)
+    ss_page_contents(p);
+    rc = runs_table(p, o, e);
+    if (rc == SS_OK && x->has_trend && !tokens)
         rc = ss_section_mechanism(p, &x->mechanism, e);
     if (x->has_trend && rc == SS_OK)
         rc = ss_section_trend(p, o, &x->trend, e);

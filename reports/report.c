@@ -165,13 +165,14 @@ static ss_code run_page(writer *w, int i, const char *file, const char *prefix, 
     if (rc != SS_OK)
         return rc;
     lead(&page, x);
-    html_raw(page.f, "</header>\n<main>\n");
+    ss_page_main(&page);
     if (w->opt->story && w->opt->n_runs == 1 &&
         (rc = ss_section_story(&page, w->opt->story, e)) != SS_OK)
         goto out;
     ss_summary_begin(&page);
     ss_summary_run(&page, x);
     ss_summary_end(&page);
+    ss_page_contents(&page);
     for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
         rc = sections[k](&page, x, e);
     if (rc == SS_OK)

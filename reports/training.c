@@ -111,10 +111,11 @@ ss_code ss_training_page(const ss_training_analysis *x, const ss_report_options 
     if (rc != SS_OK)
         return rc;
     lead(&page, x);
-    html_raw(page.f, "</header>\n<main>\n");
+    ss_page_main(&page);
     ss_summary_begin(&page);
     ss_summary_training(&page, x);
     ss_summary_end(&page);
+    ss_page_contents(&page);
     rc = ss_section_mechanism(&page, &x->mechanism, e);
     for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
         rc = sections[k](&page, x, e);

@@ -84,30 +84,22 @@ static void say_comparisons(ss_page *p, const ss_video_set *s)
     }
 }
 
-static void row(FILE *f, const char *what, const char *value)
-{
-    html_raw(f, "<tr>");
-    html_element(f, "th", NULL, "%s", what);
-    html_element(f, "td", "path", "%s", value);
-    html_raw(f, "</tr>\n");
-}
-
 static void made(ss_page *p, const ss_video_report_options *opt)
 {
     char text[160];
 
     ss_page_section(p, "made", "How this was made");
-    html_raw(p->f, "<div class=\"scroll\"><table>\n");
-    row(p->f, "command", opt->command ? opt->command : "not recorded");
+    ss_page_facts_begin(p);
+    ss_page_fact(p, "command", opt->command ? opt->command : "not recorded");
     snprintf(text, sizeof text, "%llu", (unsigned long long)opt->measured.seed);
-    row(p->f, "seed of permutations", text);
+    ss_page_fact(p, "seed of permutations", text);
     snprintf(text, sizeof text, "%d frames, %d of them overlap", opt->measured.window,
              opt->measured.overlap);
-    row(p->f, "windows", opt->measured.window ? text : "not known");
-    row(p->f, "flow", "phase correlation and pyramidal Lucas-Kanade of our own, not RAFT");
-    row(p->f, "report by", "sigmascope " SS_VERSION);
-    row(p->f, "figures by", ss_plot_version(text, sizeof text));
-    html_raw(p->f, "</table></div>\n");
+    ss_page_fact(p, "windows", opt->measured.window ? text : "not known");
+    ss_page_fact(p, "flow", "phase correlation and pyramidal Lucas-Kanade of our own, not RAFT");
+    ss_page_fact(p, "report by", "sigmascope " SS_VERSION);
+    ss_page_fact(p, "figures by", ss_plot_version(text, sizeof text));
+    ss_page_facts_end(p);
 }
 
 static ss_code all_videos(ss_page *p, const ss_video_set *s, ss_err *e)
@@ -163,12 +155,13 @@ static ss_code write_page(const char *folder, const ss_video_set *s,
                  "%d video%s measured. Grey levels go from 0 to 255; motion is that of our own "
                  "optical flow.",
                  s->n, s->n == 1 ? "" : "s");
-    html_raw(page.f, "</header>\n<main>\n");
+    ss_page_main(&page);
     ss_summary_begin(&page);
     for (int g = 0; g < s->n_groups && g < SS_VIDEO_GROUPS_SHOWN; g++)
         say_group(&page, s, g);
     say_comparisons(&page, s);
     ss_summary_end(&page);
+    ss_page_contents(&page);
     rc = sections(&page, s, opt, e);
     if (rc == SS_OK) {
         made(&page, opt);

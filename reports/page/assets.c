@@ -4,4 +4,5 @@
 #include "base/asset.h"
 
 SS_ASSET(ss_asset_css, "reports/page/page.css");
+SS_ASSET(ss_asset_blocks_css, "reports/page/blocks.css");
 SS_ASSET(ss_asset_js, "reports/page/page.js");

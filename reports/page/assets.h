@@ -1,7 +1,7 @@
-/* assets.h - page.css and page.js, which are built into the program */
+/* assets.h - page.css, blocks.css and page.js, which are built into the program */
 #ifndef SS_REPORTS_ASSETS_H
 #define SS_REPORTS_ASSETS_H
 
-extern const char ss_asset_css[], ss_asset_js[]; /* end in NUL */
+extern const char ss_asset_css[], ss_asset_blocks_css[], ss_asset_js[]; /* end in NUL */
 
 #endif

@@ -60,50 +60,6 @@ void html_element(FILE *f, const char *tag, const char *class, const char *fmt, 
     fprintf(f, "</%s>", tag);
 }
 
-static void write_number(FILE *f, double v, const char *format)
-{
-    /* page.js sorts by the value, not by its rounded text. */
-    fprintf(f, "<td class=\"n\" data-v=\"%.9g\">", v);
-    html_textf(f, format, v);
-    html_raw(f, "</td>");
-}
-
-static void write_cell(FILE *f, const json_t *column, const json_t *cell)
-{
-    const char *format = json_string_value(json_object_get(column, "format"));
-
-    if (json_is_number(cell)) {
-        write_number(f, json_number_value(cell), format ? format : "%g");
-    } else if (json_is_string(cell)) {
-        html_raw(f, "<td>");
-        html_text(f, json_string_value(cell));
-        html_raw(f, "</td>");
-    } else {
-        html_raw(f, "<td class=\"n\">\xe2\x80\x93</td>"); /* an en dash: no value */
-    }
-}
-
-void html_table(FILE *f, const ss_table *t)
-{
-    size_t i, k;
-    json_t *row, *cell, *column;
-
-    html_raw(f, "<div class=\"scroll\"><table class=\"data\">");
-    if (t->note)
-        html_element(f, "caption", NULL, "%s", t->note);
-    html_raw(f, "<thead><tr>");
-    json_array_foreach(t->columns, i, column)
-        html_element(f, "th", NULL, "%s", json_string_value(json_object_get(column, "name")));
-    html_raw(f, "</tr></thead><tbody>\n");
-    json_array_foreach(t->rows, i, row)
-    {
-        html_raw(f, "<tr>");
-        json_array_foreach(row, k, cell) write_cell(f, json_array_get(t->columns, k), cell);
-        html_raw(f, "</tr>\n");
-    }
-    html_raw(f, "</tbody></table></div>\n");
-}
-
 void html_themed_picture(FILE *f, const char *name, int width, int height, const char *alt)
 {
     html_raw(f, "<picture><source media=\"screen and (prefers-color-scheme: dark)\" srcset=\"");

@@ -7,8 +7,6 @@
 #ifndef SS_REPORTS_HTML_H
 #define SS_REPORTS_HTML_H
 
-#include "base/table.h"
-
 #include <stdio.h>
 
 /* A piece of markup, as it is. */
@@ -21,9 +19,6 @@ void html_textf(FILE *f, const char *fmt, ...) __attribute__((format(printf, 2, 
 /* <tag class="...">text</tag>; class NULL: none. The text is escaped. */
 void html_element(FILE *f, const char *tag, const char *class, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-
-/* A table that page.js sorts and filters. Its note becomes the caption. */
-void html_table(FILE *f, const ss_table *t);
 
 /* The figure NAME.png, or NAME-dark.png on dark ground, with its text alternative. Names are our
  * own, so they are not encoded as URLs. */

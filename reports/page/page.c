@@ -5,32 +5,86 @@
 #include "base/mem.h"
 #include "reports/page/assets.h"
 
-#include <errno.h>
-#include <string.h>
+#include <stdlib.h>
+
+/* Where the rows of a table become blocks: rows.h says which tables fit at which width. */
+static void write_blocks(FILE *f)
+{
+    static const char *const where[][2] = {{"all and (max-width: 700px)", "middle"},
+                                           {"all and (max-width: 1190px)", "wide"},
+                                           {"all", "huge"}};
+
+    for (size_t i = 0; i < sizeof where / sizeof *where; i++) {
+        fprintf(f, "@media %s {\ntable.%s {\n", where[i][0], where[i][1]);
+        html_raw(f, ss_asset_blocks_css);
+        html_raw(f, "}\n}\n");
+    }
+    for (int i = 1; i <= SS_ROWS_LABELS; i++)
+        fprintf(f, "td:nth-child(%d) { --label: var(--c%d); }\n", i, i);
+}
 
 ss_code ss_page_begin(ss_page *p, const char *folder, const char *file, const char *prefix,
                       const char *title, ss_report_summary *summary, ss_err *e)
 {
-    char *path = ss_path_join(folder, file);
-    ss_code rc;
-
     *p = (ss_page){.folder = folder, .prefix = prefix, .summary = summary};
-    if (!path)
+    p->path = ss_path_join(folder, file);
+    p->f = open_memstream(&p->text, &p->length);
+    p->list = open_memstream(&p->items, &p->items_length);
+    if (!p->path || !p->f || !p->list) {
+        ss_page_discard(p);
         return ss_no_memory(e, file);
-    rc = ss_outfile_open(&p->out, path, e);
-    ss_free(path);
-    if (rc != SS_OK)
-        return rc;
-    p->f = p->out.f;
+    }
     html_raw(p->f, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                    "<link rel=\"icon\" href=\"data:,\">\n");
     html_element(p->f, "title", NULL, "%s", title);
     html_raw(p->f, "\n<style>\n");
     html_raw(p->f, ss_asset_css);
-    html_raw(p->f, "</style>\n</head>\n<body>\n<header>\n");
+    write_blocks(p->f);
+    html_raw(p->f, "</style>\n</head>\n<body>\n"
+                   "<a class=\"skip\" href=\"#main\">Skip to the summary</a>\n<header>\n");
     html_element(p->f, "h1", NULL, "%s", title);
     return SS_OK;
+}
+
+void ss_page_main(ss_page *p)
+{
+    html_raw(p->f, "</header>\n<main id=\"main\">\n");
+}
+
+void ss_page_contents(ss_page *p)
+{
+    p->contents_at = ftell(p->f);
+}
+
+/* Closes both streams; false when memory ran out on the way. */
+static bool close_streams(ss_page *p)
+{
+    const bool whole = !ferror(p->f) && !ferror(p->list);
+    const bool closed = fclose(p->f) == 0;
+    const bool both = fclose(p->list) == 0 && closed;
+
+    p->f = p->list = NULL;
+    return whole && both;
+}
+
+static ss_code write_file(ss_page *p, ss_err *e)
+{
+    enum { WORTH = 3 }; /* sections of a page that needs a list of them */
+    const size_t at = p->contents_at > 0 ? (size_t)p->contents_at : p->length;
+    ss_outfile out;
+    ss_code rc = ss_outfile_open(&out, p->path, e);
+
+    if (rc != SS_OK)
+        return rc;
+    fwrite(p->text, 1, at, out.f);
+    if (at < p->length && p->n_sections >= WORTH) {
+        html_raw(out.f, "<nav class=\"contents\" aria-label=\"contents\"><ul>\n");
+        fwrite(p->items, 1, p->items_length, out.f);
+        html_raw(out.f, "</ul></nav>\n");
+    }
+    fwrite(p->text + at, 1, p->length - at, out.f);
+    return ss_outfile_commit(&out, e);
 }
 
 ss_code ss_page_end(ss_page *p, ss_err *e)
@@ -40,15 +94,20 @@ ss_code ss_page_end(ss_page *p, ss_err *e)
     html_raw(p->f, "<script>\n");
     html_raw(p->f, ss_asset_js);
     html_raw(p->f, "</script>\n</body>\n</html>\n");
-    rc = ss_outfile_commit(&p->out, e);
-    *p = (ss_page){0};
+    rc = close_streams(p) ? write_file(p, e) : ss_no_memory(e, p->path);
+    ss_page_discard(p);
     return rc;
 }
 
 void ss_page_discard(ss_page *p)
 {
     if (p->f)
-        ss_outfile_discard(&p->out);
+        fclose(p->f);
+    if (p->list)
+        fclose(p->list);
+    free(p->text); /* of open_memstream */
+    free(p->items);
+    ss_free(p->path);
     *p = (ss_page){0};
 }
 
@@ -59,6 +118,12 @@ void ss_page_section(ss_page *p, const char *id, const char *title)
     html_raw(p->f, "\">");
     html_text(p->f, title);
     html_raw(p->f, "</h2>\n");
+    html_raw(p->list, "<li><a href=\"#");
+    html_text(p->list, id);
+    html_raw(p->list, "\">");
+    html_text(p->list, title);
+    html_raw(p->list, "</a></li>\n");
+    p->n_sections++;
 }
 
 static void caption(ss_page *p, const char *text)
@@ -125,6 +190,25 @@ ss_code ss_page_pixels(ss_page *p, ss_image *im, const char *name, int width, co
 
 void ss_page_table(ss_page *p, ss_table *t)
 {
-    html_table(p->f, t);
+    html_table(p->f, t, NULL);
     ss_table_release(t);
+}
+
+void ss_page_facts_begin(ss_page *p)
+{
+    html_raw(p->f, "<table class=\"facts\"><tbody>\n");
+}
+
+void ss_page_fact(ss_page *p, const char *what, const char *value)
+{
+    html_raw(p->f, "<tr>");
+    html_element(p->f, "th", NULL, "%s", what);
+    html_raw(p->f, "<td class=\"path\">");
+    html_text(p->f, *value ? value : "not recorded");
+    html_raw(p->f, "</td></tr>\n");
+}
+
+void ss_page_facts_end(ss_page *p)
+{
+    html_raw(p->f, "</tbody></table>\n");
 }

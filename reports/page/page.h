@@ -6,6 +6,7 @@
 #include "base/png.h"
 #include "reports/page/html.h"
 #include "reports/page/plot.h"
+#include "reports/page/rows.h"
 #include "reports/report.h"
 
 /* Sizes of figures in CSS pixels. */
@@ -18,8 +19,15 @@ enum {
 };
 
 typedef struct {
-    FILE *f;                    /* of out */
-    ss_outfile out;             /* so the struct must stay where it is */
+    FILE *f;       /* the page, in memory until it ends */
+    char *text;    /* what f wrote, */
+    size_t length; /* and its bytes; the struct must stay where it is */
+    FILE *list;    /* the list of contents, written along */
+    char *items;
+    size_t items_length;
+    long contents_at; /* where the list goes in text; 0: nowhere */
+    int n_sections;
+    char *path;                 /* of the file, owned */
     const char *folder;         /* where pictures go; borrowed */
     const char *prefix;         /* of the names of pictures: "", or "run-2-"; borrowed */
     ss_report_summary *summary; /* counts figures; borrowed */
@@ -28,11 +36,15 @@ typedef struct {
 /* Opens FOLDER/FILE, and writes everything up to the title. */
 ss_code ss_page_begin(ss_page *p, const char *folder, const char *file, const char *prefix,
                       const char *title, ss_report_summary *summary, ss_err *e);
-/* Ends the page and closes the file; SS_IO when any of it could not be written. */
+/* Ends the head of the page, below the title and what leads it. */
+void ss_page_main(ss_page *p);
+/* The list of contents goes here: what was written so far stays before it. */
+void ss_page_contents(ss_page *p);
+/* Ends the page and writes the file; SS_IO when any of it could not be written. */
 ss_code ss_page_end(ss_page *p, ss_err *e);
 void ss_page_discard(ss_page *p); /* closes it, on the way out of an error; {0} is fine */
 
-/* A heading with the anchor #id. */
+/* A heading with the anchor #id, and a line of the contents. */
 void ss_page_section(ss_page *p, const char *id, const char *title);
 
 /* Draws the figure and releases the plot. A figure that gnuplot cannot draw leaves a line that
@@ -49,5 +61,10 @@ ss_code ss_page_pixels(ss_page *p, ss_image *im, const char *name, int width, co
 
 /* Prints the table and releases it. */
 void ss_page_table(ss_page *p, ss_table *t);
+
+/* A table of facts: what, and its value, as text. */
+void ss_page_facts_begin(ss_page *p);
+void ss_page_fact(ss_page *p, const char *what, const char *value);
+void ss_page_facts_end(ss_page *p);
 
 #endif

@@ -1,26 +1,8 @@
 "use strict";
-/* A list of the sections, behind the summary. */
-function makeContents() {
-  const list = document.createElement("ul");
-  for (const heading of document.querySelectorAll("h2[id]")) {
-    const link = document.createElement("a");
-    link.href = "#" + heading.id;
-    link.textContent = heading.textContent;
-    const item = document.createElement("li");
-    item.append(link);
-    list.append(item);
-  }
-  const nav = document.createElement("nav");
-  nav.className = "contents";
-  nav.setAttribute("aria-label", "contents");
-  nav.append(list);
-  document.querySelector(".findings").after(nav);
-}
-
-makeContents();
-
-/* Tables: a click on a heading sorts, a box above long ones filters. */
+/* Tables: a click on a heading sorts, a box above long ones filters, a button below shows all rows. */
 const MANY_ROWS = 8;
+const FIRST_ROWS = 12;
+const SLACK = 4; /* so few more rows are shown at once */
 
 function cellValue(row, column) {
   const cell = row.cells[column];
@@ -36,7 +18,7 @@ function compareCells(a, b) {
   return String(a).localeCompare(String(b), undefined, { numeric: true });
 }
 
-function sortTable(table, column, heading) {
+function sortTable(table, column, heading, changed) {
   const body = table.tBodies[0];
   const descending = heading.getAttribute("aria-sort") !== "descending";
   const rows = Array.from(body.rows);
@@ -47,19 +29,20 @@ function sortTable(table, column, heading) {
   for (const th of table.tHead.rows[0].cells) th.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
   body.append(...rows);
+  changed();
 }
 
-function makeSortable(table) {
+function makeSortable(table, changed) {
   Array.from(table.tHead.rows[0].cells).forEach((heading, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...heading.childNodes);
     heading.append(button);
-    button.addEventListener("click", () => sortTable(table, column, heading));
+    button.addEventListener("click", () => sortTable(table, column, heading, changed));
   });
 }
 
-function makeFilterable(table) {
+function makeFilterable(table, changed) {
   const box = document.createElement("input");
   box.type = "search";
   box.className = "filter";
@@ -71,14 +54,65 @@ function makeFilterable(table) {
       const text = row.textContent.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
     }
+    changed();
   });
-  table.parentElement.before(box);
+  table.before(box);
+}
+
+/* Keeps the first rows of those that the filter leaves, until the button is pressed. Returns what is to
+ * be called when rows moved or went. */
+function makeFoldable(table) {
+  const button = document.createElement("button");
+  let open = false;
+  button.type = "button";
+  button.className = "all";
+  function update() {
+    const rows = Array.from(table.tBodies[0].rows).filter((row) => !row.hidden);
+    const many = rows.length > FIRST_ROWS + SLACK;
+    rows.forEach((row, i) => row.classList.toggle("cut", many && !open && i >= FIRST_ROWS));
+    button.hidden = !many;
+    button.setAttribute("aria-expanded", String(open));
+    button.textContent = open ? `show the first ${FIRST_ROWS} rows` : `show all ${rows.length} rows`;
+  }
+  button.addEventListener("click", () => { open = !open; update(); });
+  table.showAll = () => { open = true; update(); };
+  table.after(button);
+  update();
+  return update;
 }
 
 for (const table of document.querySelectorAll("table.data, table.heat")) {
-  makeSortable(table);
-  if (table.tBodies[0].rows.length > MANY_ROWS) makeFilterable(table);
+  const update = makeFoldable(table);
+  makeSortable(table, update);
+  if (table.tBodies[0].rows.length > MANY_ROWS) makeFilterable(table, update);
 }
+
+/* A link may lead into what is folded: a row of a long table, or a closed details. */
+function reveal() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
+  for (let at = target; at; at = at.parentElement) if (at.matches("details")) at.open = true;
+  const row = target.closest("tr.cut");
+  if (row) row.closest("table").showAll();
+  if (row || target.closest("details")) target.scrollIntoView();
+}
+
+addEventListener("hashchange", reveal);
+reveal();
+
+/* Paper has nothing to unfold. */
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details:not([open])")) {
+    details.open = true;
+    details.dataset.printed = "";
+  }
+});
+addEventListener("afterprint", () => {
+  for (const details of document.querySelectorAll("details[data-printed]")) {
+    details.open = false;
+    delete details.dataset.printed;
+  }
+});
 
 /* The player: one frame a noise level; slider, play button and arrow keys. */
 function makePlayer(player) {

@@ -4,15 +4,6 @@
 #include "analyze/one/run_settings.h"
 #include "base/version.h"
 
-static void row(FILE *f, const char *what, const char *value)
-{
-    html_raw(f, "<tr>");
-    html_element(f, "th", NULL, "%s", what);
-    html_raw(f, "<td class=\"path\">");
-    html_text(f, *value ? value : "not recorded");
-    html_raw(f, "</td></tr>\n");
-}
-
 /* "inputs, outputs and skips of modules": what a table can speak of. */
 static void ports(const ss_run *r, char *out, size_t n)
 {
@@ -36,12 +27,14 @@ static void settings(ss_page *p, ss_run *r)
         html_element(p->f, "p", "missing", "%s",
                      "The settings of this run are not recorded: it was not made by sigmascope.");
     if (x.n) {
-        html_raw(p->f, "<details><summary>All settings</summary><div class=\"scroll\"><table>\n");
+        html_raw(p->f, "<details><summary>All settings</summary>\n");
+        ss_page_facts_begin(p);
         for (int i = 0; i < x.n; i++) {
             if (x.list[i].known[0])
-                row(p->f, x.list[i].name, x.list[i].values[0]);
+                ss_page_fact(p, x.list[i].name, x.list[i].values[0]);
         }
-        html_raw(p->f, "</table></div></details>\n");
+        ss_page_facts_end(p);
+        html_raw(p->f, "</details>\n");
     }
     ss_run_settings_release(&x);
 }
@@ -52,37 +45,37 @@ void ss_provenance(ss_page *p, ss_run *r, const char *report_command)
     FILE *f = p->f;
 
     ss_page_section(p, "made", "How this was made");
-    html_raw(f, "<div class=\"scroll\"><table>\n");
-    row(f, "run file", r->path);
-    row(f, "command", r->command);
-    row(f, "made", r->created);
-    row(f, "by", r->tool);
-    row(f, "model", r->model_path);
-    row(f, "model SHA-256", r->model_sha256);
-    row(f, "family", r->family);
-    row(f, "prediction", r->prediction_type);
-    row(f, "schedule", r->schedule);
-    row(f, "condition", r->condition);
-    row(f, "precision", r->precision);
+    ss_page_facts_begin(p);
+    ss_page_fact(p, "run file", r->path);
+    ss_page_fact(p, "command", r->command);
+    ss_page_fact(p, "made", r->created);
+    ss_page_fact(p, "by", r->tool);
+    ss_page_fact(p, "model", r->model_path);
+    ss_page_fact(p, "model SHA-256", r->model_sha256);
+    ss_page_fact(p, "family", r->family);
+    ss_page_fact(p, "prediction", r->prediction_type);
+    ss_page_fact(p, "schedule", r->schedule);
+    ss_page_fact(p, "condition", r->condition);
+    ss_page_fact(p, "precision", r->precision);
     if (*r->ignored_tensors)
-        row(f, "ignored tensors", r->ignored_tensors);
+        ss_page_fact(p, "ignored tensors", r->ignored_tensors);
     if (*r->weight_notes)
-        row(f, "weights", r->weight_notes);
-    row(f, "device", r->device);
+        ss_page_fact(p, "weights", r->weight_notes);
+    ss_page_fact(p, "device", r->device);
     snprintf(text, sizeof text, "%d", r->threads);
-    row(f, "threads", r->threads ? text : "");
+    ss_page_fact(p, "threads", r->threads ? text : "");
     snprintf(text, sizeof text, "%llu", (unsigned long long)r->seed);
-    row(f, "seed", r->has_seed ? text : "");
+    ss_page_fact(p, "seed", r->has_seed ? text : "");
     ports(r, text, sizeof text);
-    row(f, "recorded", text);
+    ss_page_fact(p, "recorded", text);
     snprintf(text, sizeof text, "%d modules, %d inputs, %d %s (%d finished), %d samples", r->n_real,
              r->n_inputs, r->n_sigmas, r->steps ? "steps" : "noise levels", r->n_done,
              r->n_samples);
-    row(f, "size", text);
-    row(f, "report", report_command);
-    row(f, "report by", "sigmascope " SS_VERSION);
-    row(f, "figures by", ss_plot_version(text, sizeof text));
-    html_raw(f, "</table></div>\n");
+    ss_page_fact(p, "size", text);
+    ss_page_fact(p, "report", report_command);
+    ss_page_fact(p, "report by", "sigmascope " SS_VERSION);
+    ss_page_fact(p, "figures by", ss_plot_version(text, sizeof text));
+    ss_page_facts_end(p);
     settings(p, r);
     if (*r->plan) {
         html_raw(f, "<details><summary>All that determines the data</summary><pre>");

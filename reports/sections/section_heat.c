@@ -1,4 +1,5 @@
 /* section_heat.c - every module at every noise level: as a picture, and as a table of numbers */
+#include "base/mem.h"
 #include "reports/page/color.h"
 #include "reports/page/curves.h"
 #include "reports/sections/sections.h"
@@ -93,7 +94,7 @@ static void cell(FILE *f, double v, double share, bool over)
     const ss_rgb ground = ss_viridis(share), ink = ss_ink_on(ground);
 
     if (isnan(v)) {
-        html_raw(f, "<td class=\"n\">\xe2\x80\x93</td>");
+        html_number(f, v, "", false);
         return;
     }
     fprintf(
@@ -103,31 +104,56 @@ static void cell(FILE *f, double v, double share, bool over)
     fprintf(f, "%.3g</td>", v);
 }
 
-static void table(ss_page *page, const ss_analysis *x)
+/* The columns: the place, and a noise level each. ss_free; NULL: no memory. */
+static html_column *columns_of(const ss_analysis *x, int n, char (**names)[16])
+{
+    html_column *columns = ss_calloc((size_t)x->n + 1, sizeof *columns);
+    char name[512];
+
+    *names = ss_calloc((size_t)x->n, sizeof **names);
+    if (!columns || !*names) {
+        ss_free(columns);
+        ss_free(*names);
+        return NULL;
+    }
+    columns[0] = (html_column){.name = "module"};
+    for (int i = 0; i < n; i++) {
+        const int width =
+            html_unbroken(ss_site_name(x->run, x->produced.site[i], name, sizeof name));
+
+        columns[0].width = width > columns[0].width ? width : columns[0].width;
+    }
+    for (int k = 0; k < x->n; k++) {
+        snprintf((*names)[k], sizeof **names, "%.3g", x->run->sigmas[x->order[k]]);
+        columns[k + 1] = (html_column){.name = (*names)[k], .number = true, .width = 5};
+    }
+    return columns;
+}
+
+static ss_code table(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     FILE *f = page->f;
-    char name[512];
+    char name[512], note[300], (*names)[16];
     double low, high;
     const int n = x->produced.n < TABLE_ROWS ? x->produced.n : TABLE_ROWS;
+    html_column *columns = columns_of(x, n, &names);
 
+    if (!columns)
+        return ss_no_memory(e, x->run->path);
     range(x, &low, &high);
-    html_raw(f, "<details><summary>Every module at every noise level, as numbers</summary>"
-                "<div class=\"scroll\"><table class=\"heat\">");
-    html_element(f, "caption", NULL,
-                 "Largest |x| over inputs and samples; columns are noise levels sigma; underlined "
-                 "and framed: overflows %s.%s",
-                 x->format[0].name,
-                 n < x->produced.n ? " The later modules are left out here; `sigmascope analyze` "
-                                     "has them."
-                                   : "");
-    html_raw(f, "<thead><tr><th>module</th>");
-    for (int k = 0; k < x->n; k++)
-        html_element(f, "th", NULL, "%.3g", x->run->sigmas[x->order[k]]);
-    html_raw(f, "</tr></thead><tbody>\n");
+    snprintf(note, sizeof note,
+             "Largest |x| over inputs and samples; columns are noise levels sigma; underlined "
+             "and framed: overflows %s.%s",
+             x->format[0].name,
+             n < x->produced.n ? " The later modules are left out here; `sigmascope analyze` has "
+                                 "them."
+                               : "");
+    html_raw(f, "<details><summary>Every module at every noise level, as numbers</summary>");
+    html_table_begin(f, "heat", columns, x->n + 1, note);
     for (int i = 0; i < n; i++) {
-        html_raw(f, "<tr>");
-        html_element(f, "th", NULL, "%s",
-                     ss_site_name(x->run, x->produced.site[i], name, sizeof name));
+        html_raw(f, "<tr><th scope=\"row\">");
+        html_breaking(f, ss_site_name(x->run, x->produced.site[i], name, sizeof name));
+        html_raw(f, "</th>");
         for (int k = 0; k < x->n; k++) {
             const double v = ss_analysis_peak(x, x->produced.site[i], k);
 
@@ -135,7 +161,11 @@ static void table(ss_page *page, const ss_analysis *x)
         }
         html_raw(f, "</tr>\n");
     }
-    html_raw(f, "</tbody></table></div></details>\n");
+    html_table_end(f);
+    html_raw(f, "</details>\n");
+    ss_free(columns);
+    ss_free(names);
+    return SS_OK;
 }
 
 ss_code ss_section_heat(ss_page *page, const ss_analysis *x, ss_err *e)
@@ -150,6 +180,6 @@ ss_code ss_section_heat(ss_page *page, const ss_analysis *x, ss_err *e)
     if (x->rows.n > 1 && x->n > 1)
         rc = picture(page, x, e);
     if (rc == SS_OK)
-        table(page, x);
+        rc = table(page, x, e);
     return rc;
 }

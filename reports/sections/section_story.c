@@ -56,7 +56,7 @@ static ss_code findings(ss_page *p, const ss_story *s, const ss_story_judgement 
                  "Numbers are means over seeds (of ratios and of what grows the geometric mean), "
                  "with the least and the greatest seed and the 95 %% interval of the mean. A claim "
                  "is decided where every seed and that interval are on one side.");
-    html_raw(p->f, "<div class=\"wide\"><table class=\"story\"><thead><tr><th>#</th>"
+    html_raw(p->f, "<table class=\"story\"><thead><tr><th>#</th>"
                    "<th>Finding</th>");
     for (int g = 0; g < s->n; g++)
         html_element(p->f, "th", NULL, "%s", title_of(s, g));
@@ -74,7 +74,7 @@ static ss_code findings(ss_page *p, const ss_story *s, const ss_story_judgement 
         html_raw(p->f, "</tr>\n");
         rc = numbers(p, s, j, f, e);
     }
-    html_raw(p->f, "</tbody></table></div>\n");
+    html_raw(p->f, "</tbody></table>\n");
     return rc;
 }
 

@@ -39,6 +39,44 @@ const column = (table, k) => Array.from(table.tBodies[0].rows, (row) => {
   return v === undefined ? NaN : Number(v);
 }).filter((v) => !Number.isNaN(v));
 
+/* Rows beyond the first ones come with the button, and none is lost. */
+function checkFold(table) {
+  const button = table.parentElement.querySelector("button.all");
+  const shown = () => Array.from(table.tBodies[0].rows).filter((row) => row.getClientRects().length).length;
+  const all = table.tBodies[0].rows.length;
+  if (table.closest("details:not([open])")) return;
+  expect(button.hidden ? shown() === all : shown() === 12, `${shown()} of ${all} rows are shown`);
+  if (button.hidden) return;
+  button.click();
+  expect(shown() === all, "the button does not show all rows");
+  button.click();
+  expect(shown() === 12, "the button does not fold again");
+}
+
+/* No table needs a scroll bar of its own, and the numbers that decide stay in view. */
+function checkInView() {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  for (const table of document.querySelectorAll("table")) {
+    const name = (table.caption || table).textContent.slice(0, 60);
+    for (let at = table.parentElement; at !== document.body; at = at.parentElement) {
+      const style = getComputedStyle(at);
+      expect(!/auto|scroll|hidden/.test(style.overflowX + style.overflowY), "a table scrolls in a box: " + name);
+    }
+    for (const cell of table.querySelectorAll("th, td")) {
+      const box = cell.getBoundingClientRect();
+      if (box.width && box.right > innerWidth + 1) {
+        problems.push(`a cell ends at ${Math.round(box.right)} of ${innerWidth} pixels: ${name}: ${cell.textContent.slice(0, 40)}`);
+        break;
+      }
+    }
+    const row = table.tBodies[0].rows[0];
+    const cells = row ? Array.from(row.cells).map((cell) => cell.getBoundingClientRect()).filter((box) => box.width) : [];
+    cells.forEach((a, i) => cells.slice(i + 1).forEach((b) => expect(
+      a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1 || b.bottom <= a.top + 1,
+      "cells lie on one another: " + name)));
+  }
+}
+
 function checkTables() {
   for (const table of document.querySelectorAll("table.data, table.heat")) {
     const rows = table.tBodies[0].rows;
@@ -52,8 +90,9 @@ function checkTables() {
       const up = column(table, k);
       expect(up.every((v, i) => i === 0 || up[i - 1] <= v), "not sorted up: " + heading.textContent);
     });
-    const box = table.parentElement.previousElementSibling;
-    if (!box || !box.matches(".filter")) continue;
+    checkFold(table);
+    const box = table.parentElement.querySelector(".filter");
+    if (!box) continue;
     box.value = rows[0].cells[0].textContent;
     box.dispatchEvent(new Event("input"));
     expect(!rows[0].hidden, "the filter hides what it is to show");
@@ -102,9 +141,9 @@ addEventListener("load", async () => {
   await checkPictures();
   checkLinks();
   checkTables();
+  checkInView();
   await checkPlayers();
   checkContrast();
   checkWidth(innerWidth);
-  checkWidth(360); /* a phone: narrower than any window of a browser on a desk */
   report();
 });
