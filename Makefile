@@ -307,6 +307,7 @@ build/cuda-flags: FORCE
 	@echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' | cmp -s - $@ || echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' > $@
 $(B)/reports/page/assets.o: reports/page/page.css reports/page/blocks.css reports/page/page.js
 $(B)/base/offline_page.o: base/offline_page.css
+$(B)/probe/bundle_scripts.o: probe/bundle_replay.py
 $(B)/probe/player.o: probe/clips.js probe/player.js probe/player.html
 $(B)/analyze/judging/side_by_side.o: analyze/judging/sbs.html analyze/judging/sbs.js
 define isa_rule

@@ -8,6 +8,7 @@
 #include "cli/keep.h"
 #include "cli/probe_options.h"
 #include "cli/tables.h"
+#include "models/file/lora.h"
 #include "models/training_folder.h"
 #include "probe/components.h"
 
@@ -76,9 +77,29 @@ typedef struct {
     ss_component_runs components; /* of --components: one */
 } bisector;
 
-/* Prints, as text only, which commands to run next. */
-static void print_next(const ss_checkpoints *c, const char *bundle)
+/* Prints the files that the bundle's script takes after the checkpoint. */
+static void print_merged(const ss_network_options *o)
 {
+    if (o->adapter) {
+        printf(" ");
+        cli_print_word(o->adapter, "");
+    }
+    for (int i = 0; i < o->n_loras; i++) {
+        char *file;
+        double scale;
+
+        if (ss_lora_spec_read(o->loras[i], &file, &scale, NULL) != SS_OK)
+            continue;
+        printf(" ");
+        cli_print_word(file, "");
+        ss_free(file);
+    }
+}
+
+/* Prints, as text only, which commands to run next. */
+static void print_next(const ss_checkpoints *c, const bisector *x)
+{
+    const char *bundle = x->bundle;
     const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
 
     printf("\nsigmascope analyze ");
@@ -86,6 +107,9 @@ static void print_next(const ss_checkpoints *c, const char *bundle)
     if (bundle) {
         printf("\nsh ");
         cli_print_word(bundle, "/replay.sh");
+        printf(" ");
+        cli_print_word(bad->model, "");
+        print_merged(&x->opt.probe.network);
     }
     if (c->search.last_good >= 0) {
         const char *good = c->rows[c->search.last_good].run;
@@ -303,7 +327,7 @@ static ss_code bisect(bisector *x, ss_err *e)
     if (rc == SS_OK && x->minimal && subject(&c))
         rc = show_minimal(x, subject(&c)->run, &format, e);
     if (rc == SS_OK && x->bad && !x->out.json)
-        print_next(&c, x->bundle);
+        print_next(&c, x);
     ss_checkpoints_release(&c);
     ss_expression_release(&x->expression);
     return cli_show_end(&x->out, rc, e);

@@ -6,9 +6,7 @@
 #include "base/mem.h"
 #include "base/outdir.h"
 #include "base/str.h"
-#include "models/file/safetensors_write.h"
-#include "probe/plan.h"
-#include "probe/replay.h"
+#include "probe/bundle_parts.h"
 #include "runfile/plan_text.h"
 #include "runfile/run_file.h"
 
@@ -17,24 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ITEMS = 7 };
-
-typedef struct {
-    ss_run *r;
-    int module, port, input, sigma;
-    int first, count; /* samples */
-    ss_replay replay;
-    ss_plan plan; /* for the conditions */
-    /* full paths, so that the scripts run from anywhere */
-    char *model;     /* folder, or file of the weights */
-    char **loras;    /* FILE:SCALE, full paths */
-    char *adapter;   /* full path, or NULL */
-    char *config;    /* as given, or NULL */
-    char *scheduler; /* the file, or NULL */
-    ss_st_item items[MAX_ITEMS];
-    float *values[MAX_ITEMS]; /* values of the items; owned */
-    int n_items;
-} bundle;
+typedef ss_bundle_parts bundle;
 
 /* Adds a tensor [samples][dim 1]... and returns its values; NULL: no memory. */
 static float *add_item(bundle *b, const char *name, int rank, const int64_t *dim)
@@ -131,11 +112,6 @@ static ss_code add_conditions(bundle *b, ss_err *e)
     return rc;
 }
 
-static const char *module_of(const bundle *b)
-{
-    return b->r->modules[b->module];
-}
-
 static json_t *number(double v)
 {
     return isfinite(v) ? json_real(v) : json_null();
@@ -148,12 +124,10 @@ static json_t *level(double sigma)
     return isfinite(sigma) ? json_real(sigma) : json_string("inf");
 }
 
-/* Makes the text of expected.json. */
-static ss_code describe(bundle *b, ss_str *out, ss_err *e)
+/* Reads the expected numbers. */
+static ss_code add_numbers(bundle *b, ss_err *e)
 {
     ss_run *r = b->r;
-    const char *variant = ss_checkpoint_variant(ss_model_checkpoint(b->plan.net.model));
-    json_t *absmax = json_array(), *rms = json_array(), *bad = json_array();
     const float *x[2] = {NULL, NULL};
     const uint64_t *nonfinite = NULL;
     ss_code rc = ss_run_stat(r, "absmax", &x[0], e);
@@ -162,220 +136,167 @@ static ss_code describe(bundle *b, ss_str *out, ss_err *e)
         rc = ss_run_stat(r, "rms", &x[1], e);
     if (rc == SS_OK)
         rc = ss_run_nonfinite(r, &nonfinite, e);
-    for (int n = 0; n < b->count && rc == SS_OK; n++) {
+    if (rc != SS_OK)
+        return rc;
+    b->absmax = ss_alloc((size_t)b->count, sizeof *b->absmax);
+    b->rms = ss_alloc((size_t)b->count, sizeof *b->rms);
+    b->nonfinite = ss_alloc((size_t)b->count, sizeof *b->nonfinite);
+    if (!b->absmax || !b->rms || !b->nonfinite)
+        return ss_no_memory(e, "a bundle");
+    for (int n = 0; n < b->count; n++) {
         const size_t at = ss_run_at(r, b->module, b->port, b->input, b->sigma, b->first + n);
 
-        json_array_append_new(absmax, number(x[0] ? x[0][at] : NAN));
-        json_array_append_new(rms, number(x[1] ? x[1][at] : NAN));
-        json_array_append_new(bad, json_integer(nonfinite ? (json_int_t)nonfinite[at] : 0));
+        b->absmax[n] = x[0] ? x[0][at] : NAN;
+        b->rms[n] = x[1] ? x[1][at] : NAN;
+        b->nonfinite[n] = nonfinite ? nonfinite[at] : 0;
     }
-    json_t *j = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s, s:o, s:f, s:s, s:o, s:o, s:o}", "model",
-                          b->model, "variant", *variant ? variant : NULL, "model_sha256",
-                          r->model_sha256, "family", r->family, "module",
-                          strcmp(module_of(b), SS_RUN_ROOT) == 0 ? "" : module_of(b), "port",
-                          r->ports[b->port], "sigma", level(r->sigmas[b->sigma]), "timestep",
-                          (double)b->plan.levels[b->sigma].condition, "input", r->inputs[b->input],
-                          "absmax", absmax, "rms", rms, "nonfinite", bad);
+    return SS_OK;
+}
+
+/* Makes the text of expected.json. */
+static ss_code describe(bundle *b, ss_str *out, ss_err *e)
+{
+    ss_run *r = b->r;
+    const char *variant = ss_checkpoint_variant(ss_model_checkpoint(b->plan.net.model));
+    json_t *absmax = json_array(), *rms = json_array(), *bad = json_array();
+    ss_str input = {0};
+
+    for (int n = 0; n < b->count; n++) {
+        json_array_append_new(absmax, number(b->absmax[n]));
+        json_array_append_new(rms, number(b->rms[n]));
+        json_array_append_new(bad, json_integer((json_int_t)b->nonfinite[n]));
+    }
+    ss_bundle_input(b, &input);
+    json_t *j = json_pack("{s:s, s:s, s:s*, s:s, s:s, s:s, s:s, s:s, s:o, s:f, s:s, s:o, s:o, s:o}",
+                          "checkpoint", b->checkpoint, "folder", b->folder, "variant",
+                          *variant ? variant : NULL, "model_sha256", r->model_sha256, "family",
+                          r->family, "precision", r->precision, "module", ss_bundle_module(b),
+                          "port", r->ports[b->port], "sigma", level(r->sigmas[b->sigma]),
+                          "timestep", (double)b->plan.levels[b->sigma].condition, "input",
+                          input.s ? input.s : "", "absmax", absmax, "rms", rms, "nonfinite", bad);
     char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+    const bool failed = !text || input.failed;
 
     json_decref(j);
-    if (rc == SS_OK && !text)
-        rc = ss_no_memory(e, "a bundle");
-    if (rc == SS_OK) {
+    if (!failed) {
         ss_str_add(out, text);
         ss_str_add(out, "\n");
     }
     ss_free(text);
+    ss_str_release(&input);
+    return failed ? ss_no_memory(e, "a bundle") : SS_OK;
+}
+
+/* Makes checkpoint.sha256, in the form of sha256sum: the files in the checkpoint's folder, which
+ * merged ones and a config that was named are not. */
+static ss_code list_sums(const bundle *b, ss_str *out, ss_err *e)
+{
+    const ss_model_info *about = ss_model_about(b->plan.net.model);
+    const ss_checkpoint *k = ss_model_checkpoint(b->plan.net.model);
+    const size_t n = ss_checkpoint_n_files(k), folder = strlen(about->folder);
+    ss_code rc = SS_OK;
+
+    for (size_t i = 0; i <= n && rc == SS_OK; i++) {
+        const char *path = i < n ? ss_checkpoint_file(k, i) : about->config;
+        char hex[65];
+
+        if (!path || strncmp(path, about->folder, folder) != 0 || path[folder] != '/')
+            continue;
+        if ((rc = ss_sha256_file(path, hex, e)) == SS_OK)
+            ss_str_addf(out, "%s  %s\n", hex, path + folder + 1);
+    }
     return rc;
 }
 
-static void add_option(ss_str *s, const char *name, const char *value)
+static ss_code write_text(const char *dir, const char *name, const ss_str *text, ss_err *e)
 {
-    ss_str_addf(s, " \\\n    --%s ", name);
-    ss_str_add_quoted(s, value);
-}
-
-/* The text, or NULL where it is the default. */
-static const char *unless(const char *text, const char *usual)
-{
-    return text && strcmp(text, usual) != 0 ? text : NULL;
-}
-
-static void write_shell(const bundle *b, ss_str *s)
-{
-    enum { CLASS_EMBEDS = 3 }; /* fewer dimensions: the class's number */
-    static const struct {
-        const char *tensor, *option;
-    } files[] = {{"encoder_hidden_states", "prompt-embeds"},
-                 {"text_embeds", "text-embeds"},
-                 {"time_ids", "time-ids"},
-                 {"class_labels", "class-embeds"}};
-    const ss_probe_options *o = &b->replay.opt;
-    const ss_network *net = &b->plan.net;
-    const bool edm = ss_noising_kind(net->noising) == SS_SCHEDULER_EDM;
-    const double told = b->plan.levels[b->sigma].asked;
-    const ss_changes_options *changes = &o->network.changes;
-    const struct {
-        const char *option, *value;
-    } texts[] = {{"variant", o->network.variant},
-                 {"key", o->network.key},
-                 {"config", b->config},
-                 {"adapter", b->adapter},
-                 {"groupnorm", o->network.groupnorm},
-                 {"guidance-embed", o->guidance_embed},
-                 {"scheduler", b->scheduler},
-                 {"beta-schedule", o->network.beta_schedule},
-                 {"beta-start", o->network.beta_start},
-                 {"beta-end", o->network.beta_end},
-                 {"prediction", o->network.prediction_type},
-                 {"round-timestep", o->network.round_timestep},
-                 {"device", unless(o->device, "cpu")},
-                 {"arithmetic", unless(o->arithmetic, "auto")}};
-    char text[128];
-
-    ss_str_add(s,
-               "#!/bin/sh\n# Feeds the saved input to the network; expected.json has the numbers "
-               "to compare with.\ncd \"$(dirname \"$0\")\" || exit 1\n"
-               "${SIGMASCOPE:-sigmascope} probe ");
-    ss_str_add_quoted(s, b->model);
-    ss_str_add(s, " -o replay.h5 --force");
-    snprintf(text, sizeof text, "%.9g", edm ? exp(4 * told) : told);
-    add_option(s, ss_network_takes_sigma(net) ? "sigmas" : "timesteps", text);
-    add_option(s, "inputs", "raw:input.safetensors#x");
-    snprintf(text, sizeof text, "%d", b->count);
-    add_option(s, "samples", text);
-    snprintf(text, sizeof text, "%dx%d", b->plan.net.size.height, b->plan.net.size.width);
-    add_option(s, "size", text);
-    if (net->size.frames) {
-        snprintf(text, sizeof text, "%d", net->size.frames);
-        add_option(s, "frames", text);
-    }
-    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
-        for (int i = 0; i < b->n_items; i++) {
-            if (strcmp(b->items[i].name, files[f].tensor) == 0 &&
-                (f != CLASS_EMBEDS || o->class_embeds)) {
-                snprintf(text, sizeof text, "input.safetensors#%s", files[f].tensor);
-                add_option(s, files[f].option, text);
-            }
-        }
-    }
-    if (b->plan.conditions.labels.all.rank && o->class_label >= 0) {
-        snprintf(text, sizeof text, "%d", o->class_label);
-        add_option(s, "class", text);
-    }
-    for (int i = 0; i < o->network.n_loras; i++)
-        add_option(s, "lora", b->loras[i]);
-    if (o->network.ema)
-        ss_str_add(s, " \\\n    --ema");
-    for (int i = 0; i < o->network.n_ignore; i++)
-        add_option(s, "ignore-extra", o->network.ignore[i]);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        if (texts[i].value)
-            add_option(s, texts[i].option, texts[i].value);
-    }
-    if (changes->precision)
-        add_option(s, "precision", changes->precision);
-    if (changes->precision)
-        add_option(s, "precision-scope", changes->round_blocks ? "blocks" : "ops");
-    for (int i = 0; i < changes->n_precision_maps; i++)
-        add_option(s, "precision-map", changes->precision_maps[i]);
-    for (int i = 0; i < changes->n_interventions; i++)
-        add_option(s, "intervene", changes->interventions[i]);
-    ss_str_add(s, "\n");
-}
-
-static const char python[] =
-    "import json, diffusers\n"
-    "from safetensors.torch import load_file\n"
-    "\n"
-    "b, want = load_file(\"input.safetensors\"), json.load(open(\"expected.json\"))\n"
-    "model = getattr(diffusers, want[\"family\"]).from_pretrained(want[\"model\"], "
-    "variant=want.get(\"variant\")).eval()\n"
-    "if want[\"family\"] == \"UNetSpatioTemporalConditionModel\":\n"
-    "    b.update(x=b[\"x\"].transpose(1, 2), added_time_ids=b.pop(\"time_ids\"))\n"
-    "added = {k: b.pop(k) for k in (\"text_embeds\", \"time_ids\") if k in b}\n"
-    "told = {k: v.long() if k == \"class_labels\" and v.dim() == 1 else v for k, v in b.items()}\n"
-    "first = lambda y: y[0] if isinstance(y, tuple) else getattr(y, \"sample\", y)\n"
-    "show = lambda m, _, y: print(want[\"module\"], \"absmax\", "
-    "first(y).abs().reshape(len(want[\"absmax\"]), -1).amax(1).tolist(),\n"
-    "                             \"expected\", want[\"absmax\"])\n"
-    "model.get_submodule(want[\"module\"]).register_forward_hook(show)\n"
-    "model.requires_grad_(False)(told.pop(\"x\"), told.pop(\"timestep\"), "
-    "**({\"added_cond_kwargs\": added} if added else {}), **told)\n";
-
-static ss_code write_text(const char *dir, const char *name, const char *text, ss_err *e)
-{
-    char *path = ss_path_join(dir, name);
+    char *path = text->failed ? NULL : ss_path_join(dir, name);
     ss_outfile o = {0};
     ss_code rc = path ? ss_outfile_open(&o, path, e) : ss_no_memory(e, "a bundle");
 
     ss_free(path);
     if (rc != SS_OK)
         return rc;
-    fputs(text, o.f);
+    fwrite(text->s ? text->s : "", 1, text->len, o.f);
     return ss_outfile_commit(&o, e);
+}
+
+/* Copies a small file; from NULL: nothing. */
+static ss_code copy_file(const char *dir, const char *name, const char *from, ss_err *e)
+{
+    enum { MAX_JSON = 64 << 20 };
+    ss_str text = {0};
+    ss_code rc = SS_OK;
+
+    if (from && (rc = ss_file_read(from, MAX_JSON, &text.s, &text.len, e)) == SS_OK)
+        rc = write_text(dir, name, &text, e);
+    ss_free(text.s);
+    return rc;
 }
 
 static ss_code write_files(bundle *b, const char *dir, ss_err *e)
 {
-    char *tensors = ss_path_join(dir, "input.safetensors"), text[128];
-    const char *remedies =
-        ss_remedies_text(ss_model_about(b->plan.net.model)->net.remedies, text, sizeof text);
-    ss_str json = {0}, shell = {0};
+    enum { EXPECTED, SUMS, SHELL, PYTHON, README, N_TEXTS };
+    static const char *const names[] = {"expected.json", "checkpoint.sha256", "replay.sh",
+                                        "replay.py", "README.md"};
+    char *tensors = ss_path_join(dir, "input.safetensors"), why[256];
+    const char *no_python = ss_bundle_no_python(b, why, sizeof why);
+    ss_str texts[N_TEXTS] = {0};
     ss_code rc = tensors ? SS_OK : ss_no_memory(e, "a bundle");
 
     if (rc == SS_OK)
         rc = ss_safetensors_write(tensors, b->items, (size_t)b->n_items, NULL, 0, e);
     if (rc == SS_OK)
-        rc = describe(b, &json, e);
-    write_shell(b, &shell);
-    if (rc == SS_OK && (json.failed || shell.failed))
-        rc = ss_no_memory(e, "a bundle");
+        rc = describe(b, &texts[EXPECTED], e);
     if (rc == SS_OK)
-        rc = write_text(dir, "expected.json", json.s, e);
+        rc = list_sums(b, &texts[SUMS], e);
+    if (rc == SS_OK) {
+        ss_bundle_shell(b, &texts[SHELL]);
+        ss_bundle_readme(b, &texts[README]);
+        ss_str_add(&texts[PYTHON], no_python ? "" : ss_bundle_python);
+    }
+    for (int i = 0; i < N_TEXTS && rc == SS_OK; i++) {
+        if (i != PYTHON || !no_python)
+            rc = write_text(dir, names[i], &texts[i], e);
+    }
+    if (rc == SS_OK && no_python)
+        ss_note("no replay.py: %s", no_python);
     if (rc == SS_OK)
-        rc = write_text(dir, "replay.sh", shell.s, e);
-    if (rc == SS_OK && (b->config || !ss_is_dir(b->model)))
-        ss_note("no replay.py: diffusers opens folders with weights and config.json in them");
-    else if (rc == SS_OK && b->replay.opt.network.n_loras)
-        ss_note("no replay.py: PyTorch's network would lack what --lora merges");
-    else if (rc == SS_OK && b->replay.opt.network.adapter)
-        ss_note("no replay.py: PyTorch's network would lack what --adapter puts onto it");
-    else if (rc == SS_OK && b->replay.opt.network.groupnorm)
-        ss_note("no replay.py: diffusers has no --groupnorm");
-    else if (rc == SS_OK && *remedies)
-        ss_note("no replay.py: PyTorch's network would lack the remedies of this one (%s)",
-                remedies);
-    else if (rc == SS_OK)
-        rc = write_text(dir, "replay.py", python, e);
+        rc = copy_file(dir, SS_BUNDLE_CONFIG, b->config, e);
+    if (rc == SS_OK)
+        rc = copy_file(dir, SS_BUNDLE_SCHEDULER, b->scheduler, e);
+    for (int i = 0; i < N_TEXTS; i++)
+        ss_str_release(&texts[i]);
     ss_free(tensors);
-    ss_str_release(&json);
-    ss_str_release(&shell);
     return rc;
 }
 
-/* Returns the full path, NULL for NULL; sets *failed if there is none. */
-static char *full_path(const char *path, bool *failed)
+/* Names the checkpoint by the last part of its path, or the last two where the last is that of a
+ * network in a pipeline. */
+static ss_code name_checkpoint(bundle *b, ss_err *e)
 {
-    char *full = path ? realpath(path, NULL) : NULL;
-
-    *failed |= path && !full;
-    return full;
-}
-
-/* Returns the full path of the model. A file that is a link keeps its name, since the files beside
- * the link belong to it. */
-static char *full_model_path(const ss_model_info *about, bool *failed)
-{
-    char *folder = full_path(about->folder, failed), *path = NULL;
+    const ss_model_info *about = ss_model_about(b->plan.net.model);
     const char *slash = strrchr(about->weights, '/');
+    char *full = realpath(about->folder, NULL), *last = full ? strrchr(full, '/') : NULL;
+    const char *from;
+    ss_str s = {0};
 
-    if (!folder || ss_is_dir(about->weights))
-        return folder;
-    path = ss_path_join(folder, slash ? slash + 1 : about->weights);
-    *failed |= !path;
-    free(folder); /* allocated by realpath */
-    return path;
+    if (!last) {
+        free(full); /* allocated by realpath */
+        return ss_no_memory(e, "a bundle");
+    }
+    for (from = last; *about->component && from > full && from[-1] != '/'; from--)
+        ;
+    from += *from == '/';
+    ss_str_add(&s, from);
+    if (!ss_is_dir(about->weights)) {
+        b->file = slash ? slash + 1 : about->weights;
+        ss_str_addf(&s, "/%s", b->file);
+    }
+    b->checkpoint = ss_str_detach(&s);
+    b->folder = ss_strdup(last + 1);
+    free(full); /* allocated by realpath */
+    return b->checkpoint && b->folder ? SS_OK : ss_no_memory(e, "a bundle");
 }
 
 /* Checks that pictures, tensors and the scheduler file are still those of the run. */
@@ -394,35 +315,8 @@ static ss_code check_content(const bundle *b, ss_err *e)
     return rc;
 }
 
-/* Lists the files of LoRA by their full paths. */
-static ss_code list_loras(bundle *b, bool *failed, ss_err *e)
-{
-    const ss_network_options *o = &b->replay.opt.network;
-    ss_code rc = SS_OK;
-
-    b->loras = ss_calloc((size_t)o->n_loras, sizeof *b->loras);
-    *failed |= !b->loras;
-    for (int i = 0; i < o->n_loras && !*failed && rc == SS_OK; i++) {
-        char *file = NULL, *full;
-        double scale;
-        ss_str s = {0};
-
-        rc = ss_lora_spec_read(o->loras[i], &file, &scale, e);
-        full = rc == SS_OK ? full_path(file, failed) : NULL;
-        if (full)
-            ss_str_addf(&s, "%s:%.17g", full, scale);
-        b->loras[i] = full ? ss_str_detach(&s) : NULL;
-        *failed |= rc == SS_OK && !b->loras[i];
-        ss_free(full);
-        ss_free(file);
-    }
-    return rc;
-}
-
 static ss_code gather(bundle *b, ss_err *e)
 {
-    const ss_network_options *o = &b->replay.opt.network;
-    bool failed = false;
     ss_code rc = ss_plan_make(&b->replay.opt, &b->plan, e);
 
     if (rc == SS_OK && strcmp(b->plan.net.sha256, b->r->model_sha256) != 0)
@@ -436,15 +330,14 @@ static ss_code gather(bundle *b, ss_err *e)
     if (rc != SS_OK)
         return rc;
     const ss_model_info *about = ss_model_about(b->plan.net.model);
-    b->model = full_model_path(about, &failed);
-    b->config = full_path(o->config ? about->config : NULL, &failed);
-    /* a linked model's scheduler file is not beside the target of the link */
-    b->scheduler = full_path(about->scheduler, &failed);
-    b->adapter = full_path(o->adapter, &failed);
-    if (!failed && (rc = list_loras(b, &failed, e)) != SS_OK)
-        return rc;
-    rc = failed ? ss_no_memory(e, "a bundle") : add_input(b, e);
-    return rc == SS_OK ? add_conditions(b, e) : rc;
+    b->config = b->replay.opt.network.config ? about->config : NULL;
+    b->scheduler = about->scheduler;
+    rc = name_checkpoint(b, e);
+    if (rc == SS_OK)
+        rc = add_input(b, e);
+    if (rc == SS_OK)
+        rc = add_conditions(b, e);
+    return rc == SS_OK ? add_numbers(b, e) : rc;
 }
 
 /* Returns the module, or the one around an inner value, whose path is that of the value without its
@@ -466,9 +359,10 @@ static int hooked_module(const ss_run *r, int module)
 }
 
 ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, int port,
-                        ss_bundle_place place, ss_err *e)
+                        ss_bundle_place place, const char *found, ss_err *e)
 {
     bundle b = {.r = r,
+                .found = found,
                 .module = hooked_module(r, module),
                 .port = port,
                 .input = place.input,
@@ -491,13 +385,11 @@ ss_code ss_bundle_write(ss_run *r, const char *dir, bool replace, int module, in
         ss_outdir_discard(&out);
     for (int i = 0; i < b.n_items; i++)
         ss_free(b.values[i]);
-    ss_free(b.model);
-    for (int i = 0; b.loras && i < b.replay.opt.network.n_loras; i++)
-        ss_free(b.loras[i]);
-    ss_free(b.loras);
-    ss_free(b.config);
-    ss_free(b.scheduler);
-    ss_free(b.adapter);
+    ss_free(b.absmax);
+    ss_free(b.rms);
+    ss_free(b.nonfinite);
+    ss_free(b.checkpoint);
+    ss_free(b.folder);
     ss_plan_release(&b.plan);
     ss_replay_release(&b.replay);
     return rc;

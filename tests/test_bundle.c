@@ -54,20 +54,44 @@ static int find_module(const ss_run *r, const char *path)
     return -1;
 }
 
-/* Runs the script of the bundle as a user does, from another folder. */
-static ss_run *replay(const char *dir)
+/* A shell command; the test fails where it does. */
+static void shell(const char *command)
+{
+    if (system(command) != 0)
+        fail_msg("%s failed", command);
+}
+
+/* The same, with $D for the folder of the tests. */
+static void shell_in_tmp(const char *command)
+{
+    char line[2048];
+
+    snprintf(line, sizeof line, "D=%s; %s", tmp_dir, command);
+    shell(line);
+}
+
+/* Moves the bundle, checks that nothing in it knows this machine, and runs its script as a user
+ * does. What it prints is in $tmp_dir/out. */
+static ss_run *replay(const char *dir, const char *checkpoint)
 {
     const char *program = getenv("SIGMASCOPE");
-    char command[2048], path[600], *full = realpath(program ? program : "build/sigmascope", NULL);
+    char command[2048], path[600], here[400],
+        *full = realpath(program ? program : "build/sigmascope", NULL);
     ss_run *r = NULL;
     ss_err e = {0};
 
     assert_non_null(full);
-    snprintf(command, sizeof command, "SIGMASCOPE='%s' sh %s/replay.sh >%s/out 2>&1 || cat %s/out",
-             full, dir, tmp_dir, tmp_dir);
-    assert_int_equal(system(command), 0);
+    assert_non_null(getcwd(here, sizeof here));
+    snprintf(command, sizeof command,
+             "rm -rf %s/moved && cp -r %s %s/moved && ! grep -rlF -e %s -e %s %s/moved", tmp_dir,
+             dir, tmp_dir, here, tmp_dir, tmp_dir);
+    shell(command);
+    snprintf(command, sizeof command,
+             "SIGMASCOPE='%s' sh %s/moved/replay.sh %s >%s/out 2>&1 || ! cat %s/out", full, tmp_dir,
+             checkpoint, tmp_dir, tmp_dir);
+    shell(command);
     free(full);
-    snprintf(path, sizeof path, "%s/replay.h5", dir);
+    snprintf(path, sizeof path, "%s/moved/replay.h5", tmp_dir);
     if (ss_run_open(path, &r, &e) != SS_OK)
         fail_msg("%s", e.msg);
     return r;
@@ -97,6 +121,14 @@ static void compare(ss_run *again, const model *m, const char *dir, const char *
     json_decref(want);
 }
 
+static bool has_scheduler(const model *m)
+{
+    char path[600];
+
+    snprintf(path, sizeof path, "%s/scheduler/scheduler_config.json", m->path);
+    return access(path, F_OK) == 0;
+}
+
 static void check(const char *name, const model *m, const ss_changes_options *changes)
 {
     char run_name[32];
@@ -107,31 +139,35 @@ static void check(const char *name, const model *m, const ss_changes_options *ch
     const char *dir = in_tmp(name);
 
     if (ss_bundle_write(r, dir, false, find_module(r, m->module), ss_run_port(r, "output"),
-                        (ss_bundle_place){1, 1, -1}, &e) != SS_OK)
+                        (ss_bundle_place){1, 1, -1}, NULL, &e) != SS_OK)
         fail_msg("%s", e.msg);
-    assert_int_equal(count_files(dir), 4);
-    again = replay(dir);
+    const int n = count_files(dir);
+    assert_int_equal(n, 5 + has_scheduler(m) + !changes->n_interventions);
+    again = replay(dir, m->path);
     assert_string_equal(again->precision, r->precision);
     assert_non_null(strstr(again->device, ", arithmetic f32"));
     compare(again, m, dir, "absmax");
     compare(again, m, dir, "rms");
     ss_run_close(again);
+    shell_in_tmp("! grep warning $D/out && grep -q '^expected: .*, row 2: absmax' $D/out");
 
-    assert_int_equal(ss_bundle_write(r, dir, false, 0, 0, (ss_bundle_place){0}, &e),
+    assert_int_equal(ss_bundle_write(r, dir, false, 0, 0, (ss_bundle_place){0}, NULL, &e),
                      SS_IO); /* it is there */
     assert_int_equal(ss_bundle_write(r, dir, true, find_module(r, m->module),
-                                     ss_run_port(r, "output"), (ss_bundle_place){1, 0, 1}, &e),
+                                     ss_run_port(r, "output"), (ss_bundle_place){1, 0, 1}, NULL,
+                                     &e),
                      SS_OK);
-    again = replay(dir); /* one sample of two */
+    again = replay(dir, m->path); /* one sample of two */
     const float *x, *y;
     assert_int_equal(again->n_samples, 1);
     assert_int_equal(ss_run_stat(r, "absmax", &x, &e), SS_OK);
     assert_int_equal(ss_run_stat(again, "absmax", &y, &e), SS_OK);
     const int in = find_module(r, m->module), out = ss_run_port(r, "output");
     const double want = x[ss_run_at(r, in, out, 1, 0, 1)];
-    assert_true(fabs(y[ss_run_at(again, in, out, 0, 0, 0)] / want - 1) < 1e-5);
+    assert_true(fabs(y[ss_run_at(again, find_module(again, m->module), out, 0, 0, 0)] / want - 1) <
+                1e-5);
     ss_run_close(again);
-    assert_int_equal(count_files(dir), 5); /* with replay.h5 */
+    assert_int_equal(count_files(dir), n);
     ss_run_close(r);
 }
 
@@ -194,7 +230,7 @@ static void test_class_vector(void **state)
     opt.threads = 1;
     if (ss_probe_run(&opt, &summary, &e) != SS_OK || ss_run_open(opt.output, &r, &e) != SS_OK ||
         ss_bundle_write(r, in_tmp("vector"), false, find_module(r, "conv_out"),
-                        ss_run_port(r, "output"), (ss_bundle_place){0, 0, -1}, &e) != SS_OK)
+                        ss_run_port(r, "output"), (ss_bundle_place){0, 0, -1}, NULL, &e) != SS_OK)
         fail_msg("%s", e.msg);
     snprintf(embeds, sizeof embeds, "%s/vector/input.safetensors#class_labels", tmp_dir);
     if (ss_safetensors_load_f32(embeds, &saved, &e) != SS_OK)
@@ -202,10 +238,53 @@ static void test_class_vector(void **state)
     assert_true(saved.rank == 2 && saved.dim[0] == 2 && saved.dim[1] == 2);
     assert_memory_equal(saved.values, values, sizeof values);
     ss_array_release(&saved);
-    ss_run *again = replay(in_tmp("vector"));
+    ss_run *again = replay(in_tmp("vector"), model_dir);
     compare(again, &(model){model_dir, "conv_out", -1}, in_tmp("vector"), "rms");
     ss_run_close(again);
     ss_run_close(r);
+}
+
+/* Another checkpoint, or none, is said; the label of an input has no folders of this machine. */
+static void test_says_what_differs(void **state)
+{
+    (void)state;
+    static const char *const inputs[] = {"lowpass:0.2:tensor:/tmp/ss-bundle/deep/x.safetensors#x"};
+    ss_probe_options opt = ss_probe_defaults();
+    ss_probe_summary summary;
+    ss_run *r;
+    ss_err e = {0};
+
+    shell("rm -rf /tmp/ss-bundle && mkdir -p /tmp/ss-bundle/deep");
+    float values[28 * 28 * 3] = {0};
+    const ss_array x = {.rank = 4, .dim = {1, 1, 28, 28}, .values = values};
+    assert_int_equal(ss_safetensors_write_f32("/tmp/ss-bundle/deep/x.safetensors", "x", &x, &e),
+                     SS_OK);
+    opt.network.model = fashion.path;
+    opt.network.height = opt.network.width = 28;
+    opt.class_label = 4;
+    opt.output = in_tmp("far.h5");
+    opt.sigmas = "0.5";
+    opt.inputs = inputs;
+    opt.n_inputs = 1;
+    opt.samples = 1;
+    opt.threads = 1;
+    opt.command = "sigmascope probe /tmp/ss-bundle/deep/x.safetensors";
+    if (ss_probe_run(&opt, &summary, &e) != SS_OK || ss_run_open(opt.output, &r, &e) != SS_OK ||
+        ss_bundle_write(r, in_tmp("far"), false, find_module(r, "conv_in"),
+                        ss_run_port(r, "output"), (ss_bundle_place){0, 0, 0}, "Found in a test.",
+                        &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    ss_run_close(r);
+    shell("rm -rf /tmp/ss-bundle");
+    shell_in_tmp("! grep -r ss-bundle $D/far && grep -q 'lowpass:0.2:tensor:x.safetensors#x' "
+                 "$D/far/README.md && "
+                 "grep -qx 'Found in a test.' $D/far/README.md");
+    ss_run_close(replay(in_tmp("far"), "demo/fashion-mnist/step-00250"));
+    shell_in_tmp("grep -q 'warning: demo/fashion-mnist/step-00250 is not the checkpoint' $D/out");
+    ss_run_close(replay(in_tmp("far"), "demo/fashion-mnist/step-06000/unet"));
+    shell_in_tmp("! grep warning $D/out");
+    shell_in_tmp("sh $D/far/replay.sh 2>$D/out; test $? = 2 && grep -q 'usage: sh replay.sh "
+                 "CHECKPOINT$' $D/out");
 }
 
 static void test_leaves_others_alone(void **state)
@@ -216,8 +295,8 @@ static void test_leaves_others_alone(void **state)
 
     mkdir(in_tmp("other"), 0755);
     write_file(in_tmp("other/letter"), "x", 1);
-    assert_int_equal(ss_bundle_write(r, in_tmp("other"), true, 0, 0, (ss_bundle_place){0}, &e),
-                     SS_IO);
+    assert_int_equal(
+        ss_bundle_write(r, in_tmp("other"), true, 0, 0, (ss_bundle_place){0}, NULL, &e), SS_IO);
     assert_int_equal(count_files(in_tmp("other")), 1);
     ss_run_close(r);
 }
@@ -228,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_replays),
         cmocka_unit_test(test_replays_changes),
         cmocka_unit_test(test_class_vector),
+        cmocka_unit_test(test_says_what_differs),
         cmocka_unit_test(test_leaves_others_alone),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

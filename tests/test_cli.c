@@ -368,8 +368,9 @@ static void test_bisect(void **state)
     expect("bisect $M --minimal-fp32 e3m4 --fail 'overflow(e4m3)' --json --cache $D/kept" QUICK
            " --sigmas 80",
            0, "\"keep_fp32\": [");
-    expect(PAIR BAD QUICK " --save-bundle $D/bundle", 3, "sh /tmp/");
-    assert_int_equal(count_files(in_tmp("bundle")), 4);
+    expect(PAIR BAD QUICK " --save-bundle $D/bundle", 3,
+           "/bundle/replay.sh demo/fashion-mnist/step-06000\n");
+    assert_int_equal(count_files(in_tmp("bundle")), 7);
     expect(PAIR BAD QUICK " --save-bundle $D/bundle", 1, "exists");
     expect(PAIR "--check true --save-bundle $D/b" QUICK, 2, "--save-bundle needs --fail");
     expect("bisect $M --minimal-fp32 fp17 --fail 'nonfinite()'" QUICK, 2,

@@ -151,7 +151,7 @@ static void test_class_vectors(void **state)
     expect("bisect " VECTOR QUICK TEXT "--class-embeds " CLASS
            "--fail 'absmax(*) > 1e-6' --cache $D/vectors --save-bundle $D/vector",
            3, NULL);
-    shell("cd $D/vector && SIGMASCOPE=$OLDPWD/build/sigmascope sh replay.sh > /dev/null");
+    shell("SIGMASCOPE=$PWD/build/sigmascope sh $D/vector/replay.sh " VECTOR " > /dev/null");
     expect("generate " VECTOR " -o $D/vp --samples 1 --steps 1 --quiet " TEXT, 2, "--class-embeds");
     expect("generate " VECTOR " -o $D/vp --samples 1 --steps 1 --quiet " TEXT
            "--class-embeds " CLASS,
@@ -265,7 +265,7 @@ static void test_extra_tensors(void **state)
     expect("bisect $D/extra --fail 'absmax(*) > 1e-6' --cache $D/extras --save-bundle "
            "$D/extra-b " QUICK IGNORE,
            3, NULL);
-    shell("cd $D/extra-b && SIGMASCOPE=$OLDPWD/build/sigmascope sh replay.sh > /dev/null 2>&1");
+    shell("SIGMASCOPE=$PWD/build/sigmascope sh $D/extra-b/replay.sh $D/extra > /dev/null 2>&1");
     expect("generate $D/extra -o $D/eg --samples 1 --steps 1 --quiet" IGNORE, 0, NULL);
     /* a weight that is needed is used, whatever is ignored */
     expect("inspect $D/extra --ignore-extra '*'", 0, "4 tensors: class_embedding.linear_1.bias");
@@ -311,8 +311,8 @@ static void test_guidance_embedding(void **state)
     expect("bisect " LCM QUICK LCM_TEXT "--fail 'absmax(*) > 1e-6' --guidance-embed 8.5 "
            "--cache $D/lcm --save-bundle $D/lcm-b",
            3, NULL);
-    shell("cd $D/lcm-b && SIGMASCOPE=$OLDPWD/build/sigmascope sh replay.sh > /dev/null 2>&1 && "
-          "grep -q timestep_cond input.safetensors");
+    shell("SIGMASCOPE=$PWD/build/sigmascope sh $D/lcm-b/replay.sh " LCM " > /dev/null 2>&1 && "
+          "grep -q timestep_cond $D/lcm-b/input.safetensors");
 
     if (ss_model_open(LCM, NULL, &m, &e) != SS_OK ||
         ss_conditions_load(&opt, &(ss_network){.model = m}, &(ss_ctx_options){0}, 2, 2, 0, &k,

@@ -236,9 +236,11 @@ static void test_commands(void **state)
            "--lora " L "kohya.safetensors:0.25 " QUICK TEXT,
            3, NULL);
     snprintf(line, sizeof line,
-             "cd %s/bundle && grep -q -- '--lora' replay.sh && SIGMASCOPE=$OLDPWD/build/sigmascope "
-             "sh replay.sh >/dev/null 2>&1",
-             tmp_dir);
+             "SIGMASCOPE=$PWD/build/sigmascope; export SIGMASCOPE; sh %s/bundle/replay.sh " L
+             "unet " L "kohya.safetensors >%s/replayed 2>&1 && ! grep warning %s/replayed && ! sh "
+             "%s/bundle/replay.sh " L "unet >%s/replayed 2>&1 && "
+             "grep -q 'usage: sh replay.sh CHECKPOINT kohya.safetensors' %s/replayed",
+             tmp_dir, tmp_dir, tmp_dir, tmp_dir, tmp_dir, tmp_dir);
     assert_int_equal(system(line), 0);
     expect("generate " L "unet -o $D/g --samples 1 --steps 1 --quiet --lora " L "peft " TEXT, 0,
            NULL);

@@ -208,11 +208,13 @@ static void test_named_config(void **state)
     expect("bisect $D/accelerate/model.safetensors --config $D/pipe --fail 'absmax(*) > 0' "
            "--samples 1 --cache $D/runs --save-bundle $D/bundle " FOUR,
            3, "replay.sh");
-    snprintf(command, sizeof command,
-             "cd / && SIGMASCOPE=${SIGMASCOPE:-$OLDPWD/build/sigmascope}; "
-             "case $SIGMASCOPE in /*) ;; *) SIGMASCOPE=$OLDPWD/$SIGMASCOPE ;; esac; "
-             "export SIGMASCOPE; sh %s/bundle/replay.sh >/dev/null",
-             tmp_dir);
+    snprintf(
+        command, sizeof command,
+        "cd / && SIGMASCOPE=${SIGMASCOPE:-$OLDPWD/build/sigmascope}; "
+        "case $SIGMASCOPE in /*) ;; *) SIGMASCOPE=$OLDPWD/$SIGMASCOPE ;; esac; "
+        "export SIGMASCOPE; sh %s/bundle/replay.sh %s/accelerate/model.safetensors >%s/log 2>&1 "
+        "&& ! grep warning %s/log && test -e %s/bundle/config.json",
+        tmp_dir, tmp_dir, tmp_dir, tmp_dir, tmp_dir);
     assert_int_equal(system(command), 0);
     expect("generate $D/accelerate --config $D/pipe -o $D/out --force --samples 1 --steps 2" TEXT,
            0, NULL);

@@ -386,7 +386,8 @@ ss_code ss_first_bad_bundle(const ss_checkpoints *c, const char *dir, bool repla
     else
         rc = ss_bundle_write(
             r, dir, replace, s.module, s.port,
-            (ss_bundle_place){bad->witness.input, bad->witness.sigma, bad->witness.sample}, e);
+            (ss_bundle_place){bad->witness.input, bad->witness.sigma, bad->witness.sample}, NULL,
+            e);
     ss_run_close(r);
     return rc;
 }

@@ -418,6 +418,11 @@ size_t ss_checkpoint_n_files(const ss_checkpoint *k)
     return k->n_paths;
 }
 
+const char *ss_checkpoint_file(const ss_checkpoint *k, size_t i)
+{
+    return k->paths[i];
+}
+
 static int by_base_name(const void *a, const void *b)
 {
     return strcmp(base_name(*(const char *const *)a), base_name(*(const char *const *)b));

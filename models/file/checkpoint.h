@@ -36,8 +36,9 @@ const ss_stored_tensor *ss_checkpoint_find(const ss_checkpoint *k, const char *n
  * last. */
 const char *ss_checkpoint_note(const ss_checkpoint *k, int i);
 
-/* How many files were read, an index among them. */
+/* How many files were read, an index among them, and their paths; borrowed. */
 size_t ss_checkpoint_n_files(const ss_checkpoint *k);
+const char *ss_checkpoint_file(const ss_checkpoint *k, size_t i);
 
 /* Computes the SHA-256 of the lines "NAME SHA256-OF-FILE\n" of config.json and the weight files,
  * sorted by name; config may be NULL. Names are relative to the folder, so that a copy of a model
