@@ -1,6 +1,9 @@
 /* format.c - see format.h */
 #include "base/format.h"
 
+#include "base/near.h"
+#include "base/str.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,13 +19,16 @@ static const struct {
 
 static ss_code unknown(const char *name, ss_err *e)
 {
+    char hint[SS_NEAR];
+
     return ss_fail(
         e, SS_USAGE,
-        "'%s' is not a number format; known: fp32, bf16, fp16, tf32, fp8-e4m3 (OCP, max 448; "
+        "'%s' is not a number format%s; known: fp32, bf16, fp16, tf32, fp8-e4m3 (OCP, max 448; "
         "saturates, as PyTorch's cast since 2.12), fp8-e4m3-nan (overflows to NaN), "
         "fp8-e5m2 (overflows to inf), eXmY with X exponent (2-8) and Y fraction bits "
         "(1-23), as in e4m3; '-sat' after a name saturates instead of overflowing",
-        name);
+        SS_SHOW(name),
+        ss_near_in(name, "fp32 bf16 fp16 tf32 fp8-e4m3 fp8-e4m3-nan fp8-e5m2", hint));
 }
 
 ss_code ss_format_parse(const char *name, ss_format *f, ss_err *e)

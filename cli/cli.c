@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/version.h"
-#include "kernels/context.h"
 #include "probe/interrupt.h"
 
 #include <errno.h>
@@ -46,25 +45,9 @@ void cli_stop_on_signals(void)
 
 static void set_progress(cli_parser *p)
 {
-    static const char *const names[] = {"auto", "always", "never"};
-
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(p->arg, names[i]) == 0) {
-            p->common.progress = (ss_progress_mode)i;
-            return;
-        }
-    }
-    cli_usage(p, "--progress takes auto, always or never, not '%s'", p->arg);
-}
-
-static void set_arithmetic(cli_parser *p)
-{
-    ss_arithmetic known;
-    ss_err e = {0};
-
-    if (ss_arithmetic_parse(p->arg, &known, &e) != SS_OK)
-        cli_usage(p, "%s", e.msg);
-    p->common.arithmetic = p->arg;
+    p->common.progress = strcmp(p->arg, "always") == 0  ? SS_PROGRESS_ALWAYS
+                         : strcmp(p->arg, "never") == 0 ? SS_PROGRESS_NEVER
+                                                        : SS_PROGRESS_AUTO;
 }
 
 /* Takes a common option; false if the id is none of these. */
@@ -83,7 +66,8 @@ static bool take_common(cli_parser *p, int id)
         p->stop = true;
         p->status = cli_flush(p, CLI_OK);
         break;
-    case CLI_OPT_QUIET: p->common.quiet = true; break;
+    case CLI_OPT_QUIET: p->common.level = SS_LOG_QUIET; break;
+    case CLI_OPT_VERBOSE: p->common.level = SS_LOG_VERBOSE; break;
     case CLI_OPT_JSON: p->common.json = true; break;
     case CLI_OPT_SEED:
         cli_int(p, 0, INT64_MAX, &value);
@@ -94,7 +78,7 @@ static bool take_common(cli_parser *p, int id)
         p->common.threads = (int)value;
         break;
     case CLI_OPT_DEVICE: p->common.device = p->arg; break;
-    case CLI_OPT_ARITHMETIC: set_arithmetic(p); break;
+    case CLI_OPT_ARITHMETIC: p->common.arithmetic = p->arg; break;
     case CLI_OPT_PROGRESS: set_progress(p); break;
     default: return false;
     }
@@ -113,12 +97,23 @@ static int take_output(cli_parser *p)
     return 0;
 }
 
+static int short_option(cli_parser *p, int letter)
+{
+    switch (letter) {
+    case 'h': return CLI_OPT_HELP;
+    case 'q': return CLI_OPT_QUIET;
+    case 'v': return CLI_OPT_VERBOSE;
+    case 'o': return take_output(p);
+    default: return 0;
+    }
+}
+
 int cli_next(cli_parser *p)
 {
     while (!p->stop) {
         int index = -1;
         /* ':' first: getopt then distinguishes a missing value from an unknown option */
-        int id = getopt_long(p->argc, p->argv, ":ho:", p->table, &index);
+        int id = getopt_long(p->argc, p->argv, ":ho:qv", p->table, &index);
         const bool is_long = index >= 0; /* then id may be any number, that of a letter too */
         const bool lacks_value = !is_long && id == ':';
 
@@ -126,13 +121,16 @@ int cli_next(cli_parser *p)
         p->option = is_long ? ((struct option *)p->table)[index].name : "";
         if (id == -1)
             break;
+        const int letter = id;
         if (!is_long)
-            id = id == 'h' ? CLI_OPT_HELP : id == 'o' ? take_output(p) : 0;
+            id = short_option(p, id);
         if (lacks_value)
             cli_usage(p, "%s needs a value", p->argv[optind - 1]);
         else if (!id)
-            cli_usage(p, "unknown or ambiguous option '%s'", p->argv[optind - 1]);
-        else if (!take_common(p, id))
+            cli_refuse_option(p, letter);
+        else if (!cli_is_choice(p, id) || take_common(p, id))
+            continue;
+        else
             return id;
     }
     p->operands = p->argv + optind;
@@ -149,7 +147,7 @@ bool cli_stop(cli_parser *p, int min_operands, int max_operands)
     if (!p->stop && max_operands >= 0 && p->n_operands > max_operands)
         cli_usage(p, "unexpected operand '%s'", p->operands[max_operands]);
     if (!p->stop)
-        ss_log_setup(p->common.quiet ? SS_LOG_QUIET : SS_LOG_NORMAL, p->common.progress);
+        ss_log_setup(p->common.level, p->common.progress);
     return p->stop;
 }
 
@@ -231,13 +229,6 @@ void cli_size(cli_parser *p, int *height, int *width)
     }
     *height = h;
     *width = w;
-}
-
-void cli_either(cli_parser *p, const char *first, const char *other, bool *second)
-{
-    *second = strcmp(p->arg, other) == 0;
-    if (!*second && strcmp(p->arg, first) != 0)
-        cli_usage(p, "--%s takes %s or %s, not '%s'", p->option, first, other, p->arg);
 }
 
 void cli_append(cli_parser *p, const char ***list, int *n)

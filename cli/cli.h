@@ -178,7 +178,8 @@ extern const cli_job cli_jobs[];
 const cli_command *cli_command_at(int i);
 
 typedef struct {
-    bool json, quiet, verbose;
+    bool json;
+    ss_log_level level; /* --quiet, --verbose; the last one counts */
     uint64_t seed;
     int threads; /* 0: all */
     const char *device;
@@ -223,10 +224,9 @@ int cli_fail(const cli_parser *p, const ss_err *e);
 /* Read the value of the option at hand; a wrong one is a usage error. */
 void cli_int(cli_parser *p, int64_t min, int64_t max, int64_t *value);
 void cli_double(cli_parser *p, double *value);
-/* Read a count from min to max; HEIGHTxWIDTH; one of two words, *second is true for the other. */
+/* Read a count from min to max; HEIGHTxWIDTH. */
 void cli_count(cli_parser *p, int min, int max, int *value);
 void cli_size(cli_parser *p, int *height, int *width);
-void cli_either(cli_parser *p, const char *first, const char *other, bool *second);
 
 /* Appends the option's value to a list that the caller frees with ss_free. */
 void cli_append(cli_parser *p, const char ***list, int *n);
@@ -245,6 +245,13 @@ int cli_unwritten(const char *who);
 /* "sigmascope probe unet/ -o RUN.h5", for the record: ss_free. argv[0] is the command. */
 char *cli_command_line(int argc, char **argv);
 
+/* wrong.c: usage errors about the option at hand, with the names that may have been meant. The
+ * first is about one that getopt does not know, or about a letter that the command has not ('?':
+ * getopt complained). The second returns false, after the error, where
+ * the option takes some words ("ops|blocks") and the value is none of them. */
+void cli_refuse_option(cli_parser *p, int letter);
+bool cli_is_choice(cli_parser *p, int id);
+
 /* The options of a command as --help lists them: group by group, its own before the common ones. */
 enum { CLI_MAX_OPTIONS = 128 };
 typedef struct {
@@ -256,11 +263,15 @@ typedef struct {
 } cli_option_list;
 void cli_options(const cli_command *cmd, cli_option_list *l);
 
-/* The option's short letter, '\0' if it has none: every -o is --output. */
+/* The option's short letter, '\0' if it has none: -h, -o, -q, -v. */
 char cli_short(const cli_option *o);
 
 /* Prints the usage of a command on f. */
 void cli_help(const cli_command *cmd, FILE *f);
+
+/* Reports that there is no such command, and which was meant; who is "sigmascope". Returns
+ * CLI_USAGE. */
+int cli_no_command(const char *who, const char *name);
 
 /* Prints the list of commands on f. */
 void cli_overview(FILE *f);

@@ -10,6 +10,7 @@
 #include "probe/chain.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { MAX_BATCH = 4096 };
 
@@ -99,9 +100,9 @@ static const cli_option options[] = {
     {OPT_WINDOW, "window", "N", "frames that the network sees at once, as --frames"},
     {OPT_OVERLAP, "overlap", "N",
      "frames that neighbouring windows share (default: half; with --upscale-from 1)"},
-    {OPT_JOIN, "join", "separate|states|flat|pyramid",
+    {OPT_JOIN, "join", CLI_CHOICES(SS_JOINS),
      "windows make their frames alone, share their states, or average their answers (default "
-     "pyramid; with --upscale-from states)"},
+     "pyramid; with --upscale-from states, with --keep sequence)"},
     {OPT_FRAME_NOISE, "frame-noise", CLI_CHOICES(SS_FRAME_NOISES),
      "of the frames after the first window (default: shuffled where answers are averaged, repeated "
      "with --interpolate, else fresh)"},
@@ -263,7 +264,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
     case OPT_PRECISION_MAP: cli_append(p, &s->maps, &changes->n_precision_maps); break;
     case OPT_AS: changes->as = p->arg; break;
     case OPT_ATTENTION: changes->attention = p->arg; break;
-    case OPT_PRECISION_SCOPE: cli_either(p, "ops", "blocks", &changes->round_blocks); break;
+    case OPT_PRECISION_SCOPE: changes->round_blocks = strcmp(p->arg, "blocks") == 0; break;
     case OPT_INTERVENE: cli_append(p, &s->interventions, &changes->n_interventions); break;
     case OPT_IGNORE: cli_append(p, &s->ignore, &each->network.n_ignore); break;
     case OPT_VARIANT: each->network.variant = p->arg; break;

@@ -1,7 +1,11 @@
 /* help.c - what --help prints, and `sigmascope help` */
+#include "base/near.h"
+#include "base/str.h"
 #include "cli/cli.h"
 
 #include <string.h>
+
+enum { MAX_COMMANDS = 64 };
 
 /* Prints text folded at 78 columns, later lines indented. */
 static void print_folded(FILE *f, const char *text, int indent, int column)
@@ -73,6 +77,20 @@ void cli_overview(FILE *f)
           f);
 }
 
+int cli_no_command(const char *who, const char *name)
+{
+    const char *known[MAX_COMMANDS];
+    const cli_command *c;
+    char hint[SS_NEAR];
+    int n = 0;
+
+    while (n < MAX_COMMANDS && (c = cli_command_at(n)))
+        known[n++] = c->name;
+    fprintf(stderr, "%s: no command '%s'%s\n'sigmascope help' lists the commands.\n", who,
+            SS_SHOW(name), ss_near(name, known, n, hint));
+    return CLI_USAGE;
+}
+
 static int run(const cli_command *cmd, int argc, char **argv)
 {
     cli_parser p;
@@ -92,7 +110,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         }
     }
     if (p.n_operands)
-        return cli_usage(&p, "no command '%s'", p.operands[0]);
+        return cli_no_command("sigmascope help", p.operands[0]);
     return cli_flush(&p, CLI_OK);
 }
 

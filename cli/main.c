@@ -62,8 +62,9 @@ int main(int argc, char **argv)
         if (strcmp(name, cmd->name) == 0)
             return cmd->run(cmd, argc - 1, argv + 1);
     }
-    if (*name)
-        fprintf(stderr, "sigmascope: no command '%s'\n", name);
-    cli_overview(stderr);
-    return CLI_USAGE;
+    if (!*name) {
+        cli_overview(stderr);
+        return CLI_USAGE;
+    }
+    return cli_no_command("sigmascope", name);
 }

@@ -25,6 +25,10 @@ static const struct {
      {CLI_OPT_PROGRESS, "progress", "auto|always|never",
       "a line with the progress and the time left; auto: on a terminal (default)"}},
     {0, "General", {CLI_OPT_QUIET, "quiet", NULL, "no notes and no progress, only errors"}},
+    {0,
+     "General",
+     {CLI_OPT_VERBOSE, "verbose", NULL,
+      "what is done and what was assumed, with times, on standard error"}},
     {0, "General", {CLI_OPT_HELP, "help", NULL, "this text"}},
     {0, "General", {CLI_OPT_VERSION, "version", NULL, "the version"}},
 };
@@ -90,5 +94,11 @@ void cli_options(const cli_command *cmd, cli_option_list *l)
 
 char cli_short(const cli_option *o)
 {
-    return strcmp(o->name, "output") == 0 ? 'o' : strcmp(o->name, "help") == 0 ? 'h' : '\0';
+    static const char *const names[] = {"output", "help", "quiet", "verbose"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(o->name, names[i]) == 0)
+            return *names[i];
+    }
+    return '\0';
 }

@@ -39,7 +39,7 @@ static void take_option(cli_parser *p, int id, ss_probe_options *opt, const char
     switch (id) {
     case OPT_OUTPUT: opt->output = p->arg; break;
     case OPT_DUMP: cli_append(p, dumps, &opt->n_dumps); break;
-    case OPT_DUMP_DTYPE: cli_either(p, "f32", "f16", &opt->dump_f16); break;
+    case OPT_DUMP_DTYPE: opt->dump_f16 = strcmp(p->arg, "f16") == 0; break;
     case OPT_CHANNELS: opt->channels = true; break;
     case OPT_NO_HISTOGRAM: opt->histogram = false; break;
     case OPT_RESUME: opt->resume = true; break;

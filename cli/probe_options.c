@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#include <string.h>
+
 void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_lists *l)
 {
     switch (id) {
@@ -34,7 +36,7 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
         cli_append(p, &l->maps, &opt->network.changes.n_precision_maps);
         break;
     case OPT_PROBE_PRECISION_SCOPE:
-        cli_either(p, "ops", "blocks", &opt->network.changes.round_blocks);
+        opt->network.changes.round_blocks = strcmp(p->arg, "blocks") == 0;
         break;
     case OPT_PROBE_AS: opt->network.changes.as = p->arg; break;
     case OPT_PROBE_ATTENTION: opt->network.changes.attention = p->arg; break;

@@ -1,16 +1,21 @@
 /* setup.c - which modules there are, and what happens at each (hooks.h) */
 #include "base/mem.h"
+#include "base/near.h"
 #include "base/str.h"
 #include "kernels/internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static ss_code bad_intervention(const char *spec, ss_err *e)
 {
+    char head[64], hint[SS_NEAR];
+
+    snprintf(head, sizeof head, "%.*s", (int)strcspn(spec, ":@"), spec);
     return ss_fail(e, SS_USAGE,
-                   "'%s' is not an intervention; known: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
+                   "'%s' is not an intervention%s; known: clamp:V@GLOB, scale:K@GLOB, zero@GLOB, "
                    "cosine-attention@GLOB, cosine-attention:SCALE@GLOB",
-                   spec);
+                   SS_SHOW(spec), ss_near_in(head, "clamp scale zero cosine-attention", hint));
 }
 
 ss_code ss_intervention_parse(const char *spec, ss_intervention *out, ss_err *e)

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/near.h"
 #include "base/str.h"
 #include "probe/generate.h"
 
@@ -177,9 +178,11 @@ static void read_sampling(ss_json *j, ss_chain_stage *s)
 static void refuse_others(ss_json *j, const char *known)
 {
     const char *key = ss_json_unread(j);
+    char hint[SS_NEAR];
 
     if (key && j->err.code == SS_OK)
-        ss_json_complain(j, SS_USAGE, key, "no such key; known ones: %s", known);
+        ss_json_complain(j, SS_USAGE, key, "no such key%s; known ones: %s",
+                         ss_near_in(key, known, hint), known);
 }
 
 static ss_code read_stage(ss_chain *k, int i, const char *folder, json_t *object, ss_err *e)

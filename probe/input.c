@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/near.h"
 #include "base/str.h"
 #include "probe/input_source.h"
 
@@ -39,15 +40,20 @@ static const char *after(const char *text, const char *name)
 
 static ss_code unknown_source(const char *text, ss_err *e)
 {
-    char shown[64];
+    char shown[64], kind[64], hint[SS_NEAR];
+    const char *names[N_SOURCES + N_FILTERS];
     ss_str known = {0};
 
+    snprintf(kind, sizeof kind, "%.*s", (int)strcspn(text, ":"), text);
+    for (int i = 0; i < N_SOURCES + N_FILTERS; i++)
+        names[i] = i < N_SOURCES ? sources[i]->name : filter_names[i - N_SOURCES];
     for (int i = 0; i < N_SOURCES; i++)
         ss_str_addf(&known, "%s%s:%s", i ? ", " : "", sources[i]->name, sources[i]->form);
     for (int i = 0; i < N_FILTERS; i++)
         ss_str_addf(&known, ", %s:CUTOFF:SPEC", filter_names[i]);
-    ss_fail(e, SS_USAGE, "'%s' is not a kind of input; there are %s",
-            ss_printable(text, shown, sizeof shown), known.s ? known.s : "some");
+    ss_fail(e, SS_USAGE, "'%s' is not a kind of input%s; there are %s",
+            ss_printable(text, shown, sizeof shown),
+            ss_near(kind, names, N_SOURCES + N_FILTERS, hint), known.s ? known.s : "some");
     ss_str_release(&known);
     return SS_USAGE;
 }

@@ -111,12 +111,62 @@ static void test_manual(void **state)
     assert_true(example && example < next);
 }
 
+/* A mistyped name is answered by the nearest one, and by none where all are far. */
+static void test_did_you_mean(void **state)
+{
+    static const struct {
+        const char *args, *text;
+    } cases[] = {
+        {"anaylze", "sigmascope: no command 'anaylze' - did you mean 'analyze'?\n"},
+        {"frobnicate", "sigmascope: no command 'frobnicate'\n'sigmascope help' lists"},
+        {"help repotr", "no command 'repotr' - did you mean 'report'?\n"},
+        {"probe $M -o $D/x.h5 --input x", "'x' is not a kind of input"}, /* names may be cut */
+        {"probe $M -o $D/x.h5 --imputs x", "unknown option '--imputs' - did you mean '--inputs'?"},
+        {"probe $M --simgas=1", "unknown option '--simgas' - did you mean '--sigmas'?"},
+        {"probe $M --frobnicate", "unknown option '--frobnicate'\n"},
+        {"probe $M --prec x", "option '--prec' is ambiguous: --precision, --precision-map, --pre"},
+        {"probe $M --resume=1", "--resume takes no value"},
+        {"probe $M -sigmas 1", "unknown option '-s' in '-sigmas' - did you mean '--sigmas'?"},
+        {"probe $M -x", "unknown option '-x'\n"},
+        {"analyze -o x", "unknown option '-o'\n"},
+        {"generate $M --sampler ddmi", "or heun, not 'ddmi' - did you mean 'ddim'?"},
+        {"probe $M --as haf", "takes half, autocast or autocast-cpu, not 'haf' - did you mean 'ha"},
+        {"probe $M --progress alway", "not 'alway' - did you mean 'always'?"},
+        {"probe $M --dump-dtype f64", "--dump-dtype takes f32 or f16, not 'f64'"},
+        {"probe $M -o $D/x.h5 --precision fp61", "a number format - did you mean 'fp16'?; known"},
+        {"probe $M -o $D/x.h5 --inputs nose:white", "of input - did you mean 'noise'?; there are"},
+        {"probe $M -o $D/x.h5 --intervene clmap:1@x", "did you mean 'clamp'?"},
+        {"train train/configs/vae-28.json -o $D/t --set optimizer.betta1=1",
+         "did you mean 'beta1'?"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        expect(cases[i].args, 2, cases[i].text);
+        int lines = 0;
+        for (const char *c = output; *c; c++)
+            lines += *c == '\n';
+        if (lines > 2) /* never the whole help */
+            fail_msg("%s: %s", cases[i].args, output);
+    }
+}
+
+/* Letters may be joined, and -q and -v are the long options. */
+static void test_letters(void **state)
+{
+    (void)state;
+    expect("analyze -qh", 0, "-q, --quiet");
+    expect("analyze -vh", 0, "-v, --verbose");
+    expect("analyze -qx", 2, "unknown option '-x' in '-qx'\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jobs),   cmocka_unit_test(test_help_of_commands),
-        cmocka_unit_test(test_groups), cmocka_unit_test(test_examples),
-        cmocka_unit_test(test_manual),
+        cmocka_unit_test(test_jobs),    cmocka_unit_test(test_help_of_commands),
+        cmocka_unit_test(test_groups),  cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_manual),  cmocka_unit_test(test_did_you_mean),
+        cmocka_unit_test(test_letters),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

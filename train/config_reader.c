@@ -2,6 +2,7 @@
 #include "train/config_reader.h"
 
 #include "base/mem.h"
+#include "base/near.h"
 #include "base/str.h"
 
 #include <limits.h>
@@ -41,11 +42,11 @@ const char *ss_config_path(const ss_config_reader *r, const char *path)
 void ss_config_refuse_unread(ss_json *j, const char *known)
 {
     const char *key = ss_json_unread(j);
-    char shown[96];
+    char shown[96], hint[SS_NEAR];
 
     if (key && j->err.code == SS_OK)
-        ss_fail(&j->err, SS_USAGE, "%s: there is no key \"%s\"; known: %s", j->name,
-                ss_printable(key, shown, sizeof shown), known);
+        ss_fail(&j->err, SS_USAGE, "%s: there is no key \"%s\"%s; known: %s", j->name,
+                ss_printable(key, shown, sizeof shown), ss_near_in(key, known, hint), known);
 }
 
 bool ss_config_open(ss_json *j, const char *key, ss_json *part)

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/near.h"
 #include "base/offline_page.h"
 #include "base/outdir.h"
 #include "base/png.h"
@@ -71,7 +72,7 @@ static void release(job *g)
 static ss_code read_aspects(job *g, ss_err *e)
 {
     const char *at = g->opt->aspects;
-    char name[32];
+    char name[32], hint[SS_NEAR];
 
     for (int i = 0; i < SS_N_ASPECTS; i++)
         g->asked[i] = !at;
@@ -82,9 +83,13 @@ static ss_code read_aspects(job *g, ss_err *e)
 
         if (k < 0)
             return ss_fail(e, SS_USAGE,
-                           "--aspects: no aspect '%.*s'; there are beauty, softness, movement, "
+                           "--aspects: no aspect '%.*s'%s; there are beauty, softness, movement, "
                            "consistency, defect, relevance and preference",
-                           n < 64 ? (int)n : 64, at);
+                           n < 64 ? (int)n : 64, at,
+                           ss_near_in(name,
+                                      "beauty softness movement consistency defect relevance "
+                                      "preference",
+                                      hint));
         g->asked[k] = true;
         at += n + (at[n] == ',');
     }
