@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unfinished.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,6 +169,7 @@ ss_code ss_outfile_open(ss_outfile *o, const char *path, ss_err *e)
         goto out;
     }
     unlink(o->tmp); /* left by a killed process that had our number */
+    ss_unfinished_add(o->tmp);
     fd = open(o->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd >= 0)
         o->f = fdopen(fd, "wb");
@@ -209,8 +211,10 @@ ss_code ss_outfile_commit(ss_outfile *o, ss_err *e)
     if (fclose(o->f) != 0 && rc == SS_OK)
         rc = fail_errno(e, o->path);
     o->f = NULL;
+    ss_unfinished_hold();
     if (rc == SS_OK && rename(o->tmp, o->path) != 0)
         rc = fail_errno(e, o->path);
+    ss_unfinished_let_go(rc == SS_OK ? o->tmp : ""); /* else it is still to be removed */
     if (rc == SS_OK) {
         ss_free(o->tmp);
         o->tmp = NULL; /* there is nothing to remove any more */
@@ -223,8 +227,10 @@ void ss_outfile_discard(ss_outfile *o)
 {
     if (o->f)
         fclose(o->f);
-    if (o->tmp)
+    if (o->tmp) {
         unlink(o->tmp);
+        ss_unfinished_drop(o->tmp);
+    }
     ss_free(o->tmp);
     ss_free(o->path);
     *o = (ss_outfile){0};

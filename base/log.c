@@ -120,6 +120,13 @@ static const char *duration(double seconds, char *out, size_t n)
     return out;
 }
 
+void ss_progress_clear(void)
+{
+    pthread_mutex_lock(&lock);
+    clear_line();
+    pthread_mutex_unlock(&lock);
+}
+
 void ss_progress_begin(ss_progress *p, const char *what, int64_t total)
 {
     double now = ss_now();

@@ -39,6 +39,9 @@ void ss_progress_begin(ss_progress *p, const char *what, int64_t total);
 void ss_progress_step(ss_progress *p, int64_t done, const char *detail);
 void ss_progress_end(ss_progress *p);
 
+/* Erases the line, so that another message begins where it stood. Safe at any time. */
+void ss_progress_clear(void);
+
 /* Seconds since some fixed moment, monotonic. */
 double ss_now(void);
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unfinished.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,8 +82,11 @@ ss_code ss_outdir_open(ss_outdir *o, const char *path, const char *mark, bool re
         rc = ss_no_memory(e, path);
     else if ((rc = check_target(o->path, mark, replace, e)) == SS_OK) {
         remove_tree(o->tmp); /* left by a killed process that had our number */
-        if (mkdir(o->tmp, 0777) != 0)
+        ss_unfinished_add(o->tmp);
+        if (mkdir(o->tmp, 0777) != 0) {
             rc = ss_fail(e, SS_IO, "%s: %s", o->tmp, strerror(errno));
+            ss_unfinished_drop(o->tmp);
+        }
     }
     if (rc != SS_OK)
         release(o);
@@ -118,6 +122,7 @@ ss_code ss_outdir_commit(ss_outdir *o, ss_err *e)
 {
     ss_code rc = SS_OK;
 
+    ss_unfinished_hold();
     /* From here the replaced folder has the temporary name, until it is deleted. */
     if (renameat2(AT_FDCWD, o->tmp, AT_FDCWD, o->path, RENAME_EXCHANGE) != 0) {
         if (errno == EINVAL || errno == ENOSYS)
@@ -126,14 +131,17 @@ ss_code ss_outdir_commit(ss_outdir *o, ss_err *e)
             rc = ss_fail(e, SS_IO, "%s: %s", o->path, strerror(errno));
     }
     remove_tree(o->tmp); /* what was replaced, or could not be put in place */
+    ss_unfinished_let_go(o->tmp);
     release(o);
     return rc;
 }
 
 void ss_outdir_discard(ss_outdir *o)
 {
-    if (o->tmp)
+    if (o->tmp) {
         remove_tree(o->tmp);
+        ss_unfinished_drop(o->tmp);
+    }
     release(o);
 }
 

@@ -35,14 +35,6 @@ void cli_begin(cli_parser *p, const cli_command *cmd, int argc, char **argv)
     optind = 0; /* getopt starts afresh */
 }
 
-void cli_stop_on_signals(void)
-{
-    const struct sigaction stop = {.sa_handler = ss_interrupt, .sa_flags = SA_RESETHAND};
-
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-}
-
 static void set_progress(cli_parser *p)
 {
     p->common.progress = strcmp(p->arg, "always") == 0  ? SS_PROGRESS_ALWAYS
@@ -146,8 +138,10 @@ bool cli_stop(cli_parser *p, int min_operands, int max_operands)
         cli_usage(p, "expected %s", p->cmd->operands);
     if (!p->stop && max_operands >= 0 && p->n_operands > max_operands)
         cli_usage(p, "unexpected operand '%s'", p->operands[max_operands]);
-    if (!p->stop)
+    if (!p->stop) {
         ss_log_setup(p->common.level, p->common.progress);
+        cli_handle_signals(p->cmd->name);
+    }
     return p->stop;
 }
 
@@ -179,6 +173,8 @@ int cli_fail(const cli_parser *p, const ss_err *e)
 {
     const char *at = e->code == SS_OK || !e->msg[0] ? ss_code_text(e->code) : e->msg;
 
+    cli_wait_for_end();
+    ss_progress_clear();
     if (e->code == SS_IO && ferror(stdout) && is_unread()) /* what could not be printed */
         return cli_unwritten(p->cmd->name);
     fprintf(stderr, "sigmascope %s: ", p->cmd->name);
@@ -191,7 +187,9 @@ int cli_fail(const cli_parser *p, const ss_err *e)
         at += n;
         more = *at != '\0';
     }
-    return e->code == SS_USAGE ? CLI_USAGE : CLI_FAIL;
+    return e->code == SS_USAGE         ? CLI_USAGE
+           : e->code == SS_INTERRUPTED ? 128 + ss_interrupted()
+                                       : CLI_FAIL;
 }
 
 void cli_int(cli_parser *p, int64_t min, int64_t max, int64_t *value)
@@ -293,6 +291,7 @@ int cli_flush(const cli_parser *p, int status)
 {
     char who[64];
 
+    cli_wait_for_end();
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
     snprintf(who, sizeof who, "sigmascope %s", p->cmd->name);

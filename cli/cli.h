@@ -218,7 +218,7 @@ bool cli_stop(cli_parser *p, int min_operands, int max_operands);
 int cli_usage(cli_parser *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Prints an error as "sigmascope CMD: MESSAGE"; returns CLI_USAGE for SS_USAGE, else
- * CLI_FAIL. */
+ * 128 + the signal for SS_INTERRUPTED, else CLI_FAIL. */
 int cli_fail(const cli_parser *p, const ss_err *e);
 
 /* Read the value of the option at hand; a wrong one is a usage error. */
@@ -283,9 +283,14 @@ void cli_manual(FILE *f);
  * prints nothing, for another shell; in completion.c. */
 bool cli_completion(const char *shell, FILE *f);
 
-/* Lets SIGINT and SIGTERM end long work where it can be ended cleanly; a second signal ends the
- * program at once. */
+/* signals.c: SIGINT, SIGTERM and SIGHUP delete unfinished outputs and end the program, with status
+ * 128 + signal. cli_stop calls it. */
+void cli_handle_signals(const char *command);
+/* For a command whose work asks ss_interrupted(): the first signal lets it end where it can be
+ * ended cleanly, the second does as above. */
 void cli_stop_on_signals(void);
+/* Does not return where a signal is ending the program: what fails then fails because of that. */
+void cli_wait_for_end(void);
 
 extern const cli_command cmd_inspect, cmd_probe, cmd_analyze, cmd_report;
 extern const cli_command cmd_attn;

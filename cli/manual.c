@@ -147,6 +147,8 @@ static const entry statuses[] = {
     {"3", "done, and there is a finding: bisect found a bad checkpoint, compare --fail-over was "
           "exceeded, the list of analyze --keep-fp32 --check does not suffice, train ended early "
           "because a step was not finite"},
+    {"130, 143", "ended by SIGINT or SIGTERM (128 and the signal), after unfinished outputs were "
+                 "removed; probe, bisect and train go on from there"},
     {NULL, NULL},
 };
 

@@ -492,7 +492,6 @@ ss_code ss_generate_run(const ss_generate_options *opt, ss_generate_summary *sum
     ss_ctx_options device = {.device = opt->each.device, .threads = opt->each.threads};
     ss_code rc = begin_table(&sum->table, e);
 
-    ss_interrupt_reset();
     if (rc == SS_OK)
         rc = ss_arithmetic_parse(opt->each.arithmetic, &device.arithmetic, e);
     if (rc == SS_OK)

@@ -7,13 +7,12 @@ static volatile sig_atomic_t interrupted;
 
 void ss_interrupt(int signal)
 {
-    (void)signal;
-    interrupted = 1;
+    interrupted = signal ? signal : SIGINT;
 }
 
-bool ss_interrupted(void)
+int ss_interrupted(void)
 {
-    return interrupted != 0;
+    return interrupted;
 }
 
 void ss_interrupt_reset(void)

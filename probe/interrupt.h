@@ -2,13 +2,12 @@
 #ifndef SS_PROBE_INTERRUPT_H
 #define SS_PROBE_INTERRUPT_H
 
-#include <stdbool.h>
-
-/* Signal handler for SIGINT and SIGTERM. */
+/* Signal handler. */
 void ss_interrupt(int signal);
 
-/* True if the handler has run since the last reset. */
-bool ss_interrupted(void);
+/* The signal of the handler's last run, SIGINT where that was 0; 0 if it has not run since the last
+ * reset. */
+int ss_interrupted(void);
 void ss_interrupt_reset(void);
 
 #endif

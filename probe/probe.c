@@ -38,6 +38,12 @@ static const ss_subject *subject_of(const ss_probing *p)
     return ss_subject_of(ss_model_about(p->plan.net.model)->role);
 }
 
+static ss_code interrupted(ss_err *e)
+{
+    return ss_fail(e, SS_INTERRUPTED,
+                   "interrupted; finished noise levels are saved, --resume goes on");
+}
+
 /* Runs one noise level: all inputs and samples, in batches. */
 static ss_code run_level(ss_probing *p, int s, ss_err *e)
 {
@@ -55,8 +61,7 @@ static ss_code run_level(ss_probing *p, int s, ss_err *e)
         }
         rc = subject_of(p)->run(p, col, &plan->levels[s], n, input, sample, e);
         if (rc == SS_OK && ss_interrupted())
-            rc = ss_fail(e, SS_INTERRUPTED,
-                         "interrupted; finished noise levels are saved, --resume goes on");
+            rc = interrupted(e);
     }
     if (rc == SS_OK)
         return ss_run_submit(p->writer, col, e);
@@ -166,10 +171,14 @@ ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_
     ss_code rc = prepare(&p, e);
     double start = ss_now();
 
-    ss_interrupt_reset();
     ss_progress_begin(&progress, "probe", p.plan.n_levels);
     for (int s = 0; rc == SS_OK && s < p.plan.n_levels; s++) {
         char detail[64];
+
+        if (ss_interrupted()) { /* while the network was loaded */
+            rc = interrupted(e);
+            break;
+        }
 
         snprintf(detail, sizeof detail, "sigma %.4g", p.plan.levels[s].sigma);
         ss_progress_step(&progress, s, detail);

@@ -383,6 +383,7 @@ static ss_code load(ss_run *r, ss_err *e)
 static bool child_survives(ss_run *r)
 {
     static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGALRM};
+    static const int ours[] = {SIGINT, SIGTERM, SIGHUP}; /* signals that the parent answers */
     enum { SECONDS = 60 };
     int status = 0;
     pid_t pid = fork();
@@ -395,6 +396,9 @@ static bool child_survives(ss_run *r)
 
         for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
             signal(deadly[i], SIG_DFL);
+        for (size_t i = 0; i < sizeof ours / sizeof *ours;
+             i++) /* the terminal's keys reach it, too */
+            signal(ours[i], SIG_IGN);
         setrlimit(RLIMIT_CORE, &(struct rlimit){0});
         dup2(nowhere, STDERR_FILENO); /* hides what the C library prints when it aborts */
         alarm(SECONDS);

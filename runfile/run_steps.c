@@ -6,6 +6,7 @@
  */
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unfinished.h"
 #include "runfile/h5.h"
 #include "runfile/run_layout.h"
 
@@ -191,11 +192,14 @@ static ss_code change(const char *path, const ss_run_spec *was, ss_run_spec *now
         rc = ss_no_memory(e, path);
     if (rc == SS_OK) {
         unlink(tmp.s); /* left by a killed process with our process id */
+        ss_unfinished_add(tmp.s);
         rc = make_new(tmp.s, path, was, now, old, l, done, e);
+        ss_unfinished_hold();
         if (rc == SS_OK && rename(tmp.s, path) != 0)
             rc = ss_fail(e, SS_IO, "%s: %s", path, strerror(errno));
         if (rc != SS_OK)
             unlink(tmp.s);
+        ss_unfinished_let_go(tmp.s);
     }
     ss_str_release(&tmp);
     return rc;

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unfinished.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -139,16 +140,19 @@ static ss_code put_skeleton(ss_run_writer *w, const ss_run_spec *spec, bool repl
     if (tmp.failed)
         return ss_no_memory(e, w->path);
     unlink(tmp.s); /* left by a killed process with our process id */
+    ss_unfinished_add(tmp.s);
     rc = ss_run_skeleton(tmp.s, w->path, spec, &w->layout, e);
     if (rc == SS_OK) {
         w->fd = open(tmp.s, O_RDWR | O_CLOEXEC);
         rc = w->fd < 0 ? ss_fail(e, SS_IO, "%s: %s", w->path, strerror(errno))
                        : lock_file(w->fd, w->path, e);
     }
+    ss_unfinished_hold();
     if (rc == SS_OK)
         rc = give_name(tmp.s, w->path, replace, e);
     if (rc != SS_OK)
         unlink(tmp.s);
+    ss_unfinished_let_go(tmp.s);
     ss_str_release(&tmp);
     return rc;
 }

@@ -176,8 +176,9 @@ static void test_refused(void **state)
                    "\"keep\" is 2; mode \"upscale\" has no use for it");
     expect_refused(STAGE("\"mode\": \"extrapolate\""), "\"keep\" is missing");
     expect_refused(STAGE("\"mode\": \"refine\""), "expected a number between 0 and 1");
-    expect_refused(STAGE("\"mode\": \"upscale\", \"stpes\": 2"),
-                   "stage 2: \"stpes\" is 2; no such key; known ones: mode, model");
+    expect_refused(
+        STAGE("\"mode\": \"upscale\", \"stpes\": 2"),
+        "stage 2: \"stpes\" is 2; no such key - did you mean 'steps'?; known ones: mode");
     expect_refused(STAGE("\"mode\": \"upscale\", \"steps\": 0"), "expected 1 to 65536");
     expect_refused(STAGE("\"mode\": \"upscale\", \"name\": \"../x\""), "\"name\" is \"../x\"");
     expect_refused(STAGE("\"mode\": \"upscale\", \"negative_class\": 3"), "without \"guidance\"");

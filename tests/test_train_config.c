@@ -220,7 +220,7 @@ static void test_errors(void **state)
         {"{\"model\": " NETWORK "}", "stepz=1",
          "there is no key \"stepz\" - did you mean 'steps'?; known"},
         {"{}", "optimizer.lrr=1",
-         "train.json: optimizer: there is no key \"lrr\"; known: kind, lr"},
+         "train.json: optimizer: there is no key \"lrr\" - did you mean 'lr'?; known: kind"},
         {"{}", "optimizer.lr=-1", "train.json: optimizer: \"lr\" is -1; allowed: numbers from 0"},
         {"{}", "optimizer.lr=fast", "\"lr\" is \"fast\"; expected a number"},
         {"{}", "optimizer.kind=adagrad",

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unfinished.h"
 #include "runfile/plan_text.h"
 
 #include <errno.h>
@@ -24,6 +25,8 @@ static char *make_scratch(ss_err *e)
         ss_fail(e, SS_IO, "%s: %s; TMPDIR says where there is room", path, strerror(errno));
         ss_free(path);
         path = NULL;
+    } else {
+        ss_unfinished_add(path);
     }
     return path;
 }
@@ -70,8 +73,10 @@ void ss_emulation_end(ss_emulation *m)
 {
     if (m->output)
         unlink(m->output);
-    if (m->folder)
+    if (m->folder) {
         rmdir(m->folder);
+        ss_unfinished_drop(m->folder);
+    }
     ss_free(m->folder);
     ss_free(m->output);
     ss_replay_release(&m->replay);
@@ -109,6 +114,8 @@ ss_code ss_emulation_run(ss_emulation *m, const ss_run *r, const ss_keep *k, ss_
     changes->n_precision_maps = n_maps;
     if (rc == SS_OK)
         rc = ss_probe_run(&m->replay.opt, &summary, e);
+    if (rc == SS_INTERRUPTED)
+        ss_fail(e, rc, "interrupted while the run was repeated; nothing of that is kept");
     if (rc == SS_OK)
         rc = ss_run_open(m->output, again, e);
     unlink(m->output);
