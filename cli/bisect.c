@@ -1,6 +1,7 @@
 /* bisect.c - `sigmascope bisect`: the first bad checkpoint, and in it module, noise level, input */
 #include "analyze/precision/minimal.h"
 #include "analyze/search/checkpoints.h"
+#include "analyze/search/given_runs.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -96,35 +97,64 @@ static void print_merged(const ss_network_options *o)
     }
 }
 
-/* Prints, as text only, which commands to run next. */
+/* Prints the checkpoint of a row: of a run file that which it was made of. */
+static void print_checkpoint(const ss_checkpoint_row *row)
+{
+    ss_run *r = NULL;
+
+    if (row->given && ss_run_open(row->run, &r, NULL) == SS_OK)
+        cli_print_word(r->model_path, "");
+    else
+        cli_print_word(row->model, "");
+    ss_run_close(r);
+}
+
+static void print_command(const char *command, const char *a, const char *b, const char *more)
+{
+    printf("sigmascope %s ", command);
+    cli_print_word(a, "");
+    if (b) {
+        printf(" ");
+        cli_print_word(b, "");
+    }
+    printf("%s\n", more);
+}
+
+/* Prints, as text only, which commands to run next. Runs that are not kept are no files for them.
+ */
 static void print_next(const ss_checkpoints *c, const bisector *x)
 {
-    const char *bundle = x->bundle;
     const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
+    const ss_checkpoint_row *good = c->search.last_good < 0 ? NULL : &c->rows[c->search.last_good];
+    const bool none_kept = !x->cache.limit;
 
-    printf("\nsigmascope analyze ");
-    cli_print_word(bad->run, "");
-    if (bundle) {
-        printf("\nsh ");
-        cli_print_word(bundle, "/replay.sh");
-        printf(" ");
-        cli_print_word(bad->model, "");
-        print_merged(&x->opt.probe.network);
-    }
-    if (c->search.last_good >= 0) {
-        const char *good = c->rows[c->search.last_good].run;
-
-        printf("\nsigmascope compare ");
-        cli_print_word(good, "");
-        printf(" ");
-        cli_print_word(bad->run, "");
-        printf("\nsigmascope report ");
-        cli_print_word(good, "");
-        printf(" ");
-        cli_print_word(bad->run, "");
-        printf(" -o report");
-    }
     printf("\n");
+    print_command("analyze", none_kept ? bad->model : bad->run, NULL, "");
+    if (x->bundle) {
+        printf("sh ");
+        cli_print_word(x->bundle, "/replay.sh");
+        printf(" ");
+        print_checkpoint(bad);
+        print_merged(&x->opt.probe.network);
+        printf("\n");
+    }
+    if (good && !c->of_training && (!none_kept || (bad->given && good->given))) {
+        print_command("compare", good->run, bad->run, "");
+        print_command("report", good->run, bad->run, " -o report");
+    }
+}
+
+/* Checks that what needs a checkpoint has one. */
+static ss_code check_run_files(const bisector *x, const ss_checkpoints *c, ss_err *e)
+{
+    const char *what = x->bundle ? "--save-bundle" : "--minimal-fp32";
+
+    if (c->of_training && (x->bundle || x->minimal))
+        return ss_fail(e, SS_USAGE,
+                       "%s is for checkpoints and runs of `sigmascope probe`; %s is the run of a "
+                       "training",
+                       what, SS_SHOW(c->rows[0].model));
+    return SS_OK;
 }
 
 static ss_code show_minimal(bisector *x, const char *path, const ss_format *f, ss_err *e)
@@ -137,7 +167,9 @@ static ss_code show_minimal(bisector *x, const char *path, const ss_format *f, s
 
     if (rc != SS_OK)
         return rc;
-    rc = cli_code_set_keep(&(cli_code){.as = probe->network.changes.as}, r, e);
+    rc = ss_given_run_check_model(r, "--minimal-fp32", e);
+    if (rc == SS_OK)
+        rc = cli_code_set_keep(&(cli_code){.as = probe->network.changes.as}, r, e);
     if (rc == SS_OK)
         rc = ss_minimal_find(r, f, probe->threads, probe->device, &m, e);
     if (rc == SS_OK && (rc = ss_minimal_table(r, &m, &t, e)) == SS_OK)
@@ -220,8 +252,10 @@ static ss_code show_mechanism(bisector *x, const ss_checkpoints *c, ss_err *e)
         steps[n] = row->step;
         rc = ss_run_open(row->run, &runs[n++], e);
     }
-    if (rc == SS_OK)
+    if (rc == SS_OK && x->out.json)
         rc = cli_show_mechanism(&x->out, runs, c->by_step ? steps : NULL, n, e);
+    else if (rc == SS_OK)
+        rc = cli_say_mechanism(&x->out, runs, c->by_step ? steps : NULL, n, e);
     for (int i = 0; runs && i < n; i++)
         ss_run_close(runs[i]);
     ss_free(runs);
@@ -246,7 +280,7 @@ static ss_code show_structure(bisector *x, const ss_checkpoint_row *bad, ss_err 
 
     if (!bad->where || !bad->run)
         return SS_OK;
-    if ((rc = ss_run_open(bad->run, &r, e)) != SS_OK)
+    if ((rc = ss_run_open_any(bad->run, &r, e)) != SS_OK)
         return rc;
     if (bad->witness.site.module >= 0)
         ss_structure_ask(&asked, bad->witness.site);
@@ -283,14 +317,36 @@ static ss_code take_component(bisector *x, ss_err *e)
     ss_network_options *net = &x->opt.probe.network;
     ss_component_runs *runs = &x->components;
 
+    int first = 0;
+
     if (!net->component)
         return SS_OK;
-    ss_code rc = ss_components_pick(x->opt.models[0], net->component, "", runs, e);
+    while (first < x->opt.n_models && ss_run_is_file(x->opt.models[first]))
+        first++;
+    if (first == x->opt.n_models)
+        return ss_fail(e, SS_USAGE, "--components is for checkpoints; here are run files alone");
+    ss_code rc = ss_components_pick(x->opt.models[first], net->component, "", runs, e);
     if (rc == SS_OK && runs->n > 1)
         rc = ss_fail(e, SS_USAGE, "--components %s names %d networks; a bisection takes one",
                      SS_SHOW(net->component), runs->n);
     if (rc == SS_OK)
         net->component = runs->list[0].component;
+    return rc;
+}
+
+/* Prints the outcome in one line; as JSON it is a row of data, too. */
+static ss_code show_verdict(bisector *x, const ss_checkpoints *c, ss_err *e)
+{
+    ss_str text = {0};
+    ss_table t;
+    ss_code rc;
+
+    ss_checkpoints_say(c, x->opt.fail, &text);
+    rc = text.failed ? ss_no_memory(e, "bisecting") : cli_say(&x->out, "verdict", text.s, e);
+    ss_str_release(&text);
+    if (rc == SS_OK && x->out.json &&
+        (rc = ss_checkpoints_verdict_table(c, x->opt.fail, &t, e)) == SS_OK)
+        rc = cli_show(&x->out, &t, e);
     return rc;
 }
 
@@ -312,6 +368,10 @@ static ss_code bisect(bisector *x, ss_err *e)
     if (rc == SS_OK)
         rc = ss_checkpoints_find(&x->opt, &c, e);
     if (rc == SS_OK)
+        rc = check_run_files(x, &c, e);
+    if (rc == SS_OK)
+        rc = show_verdict(x, &c, e);
+    if (rc == SS_OK && !c.of_training)
         rc = say_not_finite(x, &c, e);
     if (rc == SS_OK && (rc = ss_checkpoints_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
@@ -320,10 +380,10 @@ static ss_code bisect(bisector *x, ss_err *e)
         rc = cli_show(&x->out, &t, e);
     if (x->bad && rc == SS_OK)
         rc = show_structure(x, &c.rows[c.search.first_bad], e);
-    if (x->bad && rc == SS_OK)
+    if (x->bad && rc == SS_OK && !c.of_training)
         rc = show_mechanism(x, &c, e);
     if (x->bad && rc == SS_OK && x->bundle)
-        rc = ss_first_bad_bundle(&c, x->bundle, x->replace, e);
+        rc = ss_first_bad_bundle(&c, x->opt.fail, x->bundle, x->replace, e);
     if (rc == SS_OK && x->minimal && subject(&c))
         rc = show_minimal(x, subject(&c)->run, &format, e);
     if (rc == SS_OK && x->bad && !x->out.json)

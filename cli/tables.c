@@ -173,6 +173,19 @@ ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *
     return rc;
 }
 
+ss_code cli_say_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *steps, int n,
+                          ss_err *e)
+{
+    ss_mechanism_finding m;
+    ss_code rc = ss_mechanism_find(runs, steps, n, &m, e);
+
+    if (rc != SS_OK)
+        return rc;
+    rc = cli_say(out, "mechanism", m.sentence, e);
+    ss_mechanism_release(&m);
+    return rc;
+}
+
 ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_asked *asked,
                            ss_err *e)
 {

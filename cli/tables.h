@@ -40,6 +40,10 @@ ss_code cli_say_more(cli_tables *out, const char *part, const char *text, bool f
 ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *steps, int n,
                            ss_err *e);
 
+/* The sentence alone. */
+ss_code cli_say_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *steps, int n,
+                          ss_err *e);
+
 /* Shows the sentence of each module asked about, and as JSON the whole list as the table
  * "structure"; nothing if the run has no list. */
 ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_asked *asked,

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -427,6 +428,20 @@ ss_code ss_run_open(const char *path, ss_run **out, ss_err *e)
                      path);
     }
     return rc;
+}
+
+bool ss_run_is_file(const char *path)
+{
+    static const unsigned char mark[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    unsigned char start[sizeof mark];
+    struct stat st;
+    FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "rbe") : NULL;
+    const bool is = f && fread(start, 1, sizeof start, f) == sizeof start &&
+                    memcmp(start, mark, sizeof mark) == 0;
+
+    if (f)
+        fclose(f);
+    return is;
 }
 
 ss_code ss_run_open_any(const char *path, ss_run **out, ss_err *e)

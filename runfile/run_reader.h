@@ -80,6 +80,9 @@ typedef struct ss_run {
     struct ss_run_cache *cache; /* the open file, and data sets that were read */
 } ss_run;
 
+/* True for a file that begins like HDF5: a run file, or at least no checkpoint. */
+bool ss_run_is_file(const char *path);
+
 /* Opens a run over noise levels; one over training steps is SS_USAGE. */
 ss_code ss_run_open(const char *path, ss_run **r, ss_err *e);
 /* Opens a run of either kind; one over training steps has r->steps. */

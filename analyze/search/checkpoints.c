@@ -1,18 +1,17 @@
 /* checkpoints.c - see checkpoints.h */
 #include "analyze/search/checkpoints.h"
 
+#include "analyze/search/given_runs.h"
 #include "analyze/several/trend.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "probe/bundle.h"
 #include "runfile/run_file.h"
 
 #include <errno.h>
 #include <math.h>
 #include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -22,6 +21,8 @@ typedef struct {
     const ss_checkpoints_options *opt;
     ss_checkpoints *c;
     int tried;
+    int first;     /* row of the first run that could be judged, -1: none yet */
+    ss_run *steps; /* of a training, whose steps are the rows; else NULL */
 } finder;
 
 static ss_code spawn_shell(const char *command, const char *model, const char *run, pid_t *pid,
@@ -71,37 +72,67 @@ static ss_code ask_command(const char *command, const char *model, const char *r
     return SS_OK;
 }
 
+static ss_code describe_witness(const ss_expression *x, ss_run *r, const ss_witness *w,
+                                ss_checkpoint_row *row, ss_err *e)
+{
+    const ss_expression_node *m = &x->nodes[w->node];
+    char name[512], sample[200];
+    const float *sigma = NULL;
+    ss_str part = {0};
+    ss_code rc = r->steps ? ss_run_training(r, "sigma", &sigma, e) : SS_OK;
+
+    if (rc != SS_OK)
+        return rc;
+    row->witness = *w;
+    row->value = w->value;
+    if (sigma && w->sigma >= 0 && w->sample >= 0)
+        row->sigma = sigma[w->sigma * r->n_samples + w->sample];
+    else if (r->sigmas && w->sigma >= 0 && !ss_run_is_text(r))
+        row->sigma = r->sigmas[w->sigma];
+    if (w->sample >= 0)
+        ss_run_sample_label(r, w->input, w->sample, sample, sizeof sample);
+    ss_str_addn(&part, x->text + m->from, (size_t)(m->to - m->from));
+    row->where = ss_strdup(ss_witness_name(r, w, name, sizeof name));
+    row->input = ss_strdup(w->input >= 0 ? r->inputs[w->input] : "-");
+    row->sample = ss_strdup(w->sample >= 0 ? sample : "-");
+    row->measure = ss_str_detach(&part);
+    return row->where && row->input && row->sample && row->measure ? SS_OK
+                                                                   : ss_no_memory(e, "checkpoints");
+}
+
+/* A run file lacks what the expression asks for: the message ends in how to make one that has it.
+ */
+static ss_code say_lack(const ss_run *r, ss_err *e)
+{
+    ss_str model = {0};
+    ss_err why = e ? *e : (ss_err){0};
+
+    if (!*r->plan || !*r->model_path)
+        return SS_USAGE;
+    ss_str_add_quoted(&model, r->model_path);
+    ss_fail(e, SS_USAGE,
+            "%s; `sigmascope probe %s -o RUN.h5` with that option makes a run that has it", why.msg,
+            model.s ? model.s : "MODEL");
+    ss_str_release(&model);
+    return SS_USAGE;
+}
+
 static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, ss_verdict *v,
                      ss_err *e)
 {
-    const ss_expression *x = opt->fail;
     ss_run *r;
     ss_witness w;
     bool holds;
-    char name[512], sample[200];
     ss_code rc = ss_run_open(row->run, &r, e);
 
     if (rc != SS_OK)
         return rc;
-    rc = ss_expression_eval(x, r, &holds, &w, e);
+    rc = ss_expression_eval(opt->fail, r, &holds, &w, e);
     if (rc == SS_OK) {
-        ss_str part = {0};
-
-        ss_str_addn(&part, x->text + x->nodes[w.node].from,
-                    (size_t)(x->nodes[w.node].to - x->nodes[w.node].from));
         *v = holds ? SS_BAD : SS_GOOD;
-        row->witness = w;
-        row->value = w.value;
-        row->sigma = w.sigma >= 0 && !ss_run_is_text(r) ? r->sigmas[w.sigma] : NAN;
-        row->where = ss_strdup(ss_witness_name(r, &w, name, sizeof name));
-        row->input = ss_strdup(w.input >= 0 ? r->inputs[w.input] : "-");
-        if (w.sample >= 0)
-            ss_run_sample_label(r, w.input, w.sample, sample, sizeof sample);
-        row->sample = ss_strdup(w.sample >= 0 ? sample : "-");
-        row->measure = ss_str_detach(&part);
-        if (!row->where || !row->input || !row->sample || !row->measure)
-            rc = ss_no_memory(e, "checkpoints");
-    }
+        rc = describe_witness(opt->fail, r, &w, row, e);
+    } else if (rc == SS_USAGE && row->given)
+        rc = say_lack(r, e);
     ss_run_close(r);
     return rc;
 }
@@ -124,6 +155,74 @@ static bool is_unreadable(const ss_probe_options *probe, ss_code rc, ss_checkpoi
     return row->unreadable;
 }
 
+/* Checks that the run shows the same as the first one that was judged: see given_runs.h. */
+static ss_code compare_with_first(finder *f, const ss_checkpoint_row *row, ss_err *e)
+{
+    const ss_checkpoint_row *first = &f->c->rows[f->first];
+    ss_run *a = NULL, *b = NULL;
+    char *difference = NULL;
+    ss_code rc = ss_run_open(row->run, &a, e);
+
+    if (rc == SS_OK)
+        rc = ss_run_open(first->run, &b, e);
+    if (rc == SS_OK && ss_given_run_differs(a, b, &difference)) {
+        if (row->given && first->given)
+            ss_warn("%s does not show the same as the run %s: %s", row->run, first->run,
+                    difference);
+        else
+            rc = ss_fail(e, SS_USAGE,
+                         "%s does not show the same as the run %s: %s; give bisect the options of "
+                         "the run file, or run files alone",
+                         row->run, first->run, difference);
+    }
+    ss_free(difference);
+    ss_run_close(a);
+    ss_run_close(b);
+    return rc;
+}
+
+/* Takes a run file as the run of its row; one that cannot be read is skipped. */
+static ss_code take_given(finder *f, ss_checkpoint_row *row, ss_verdict *v, ss_err *e)
+{
+    ss_run *r;
+    ss_code rc = ss_run_open(row->model, &r, e);
+
+    if (rc == SS_FORMAT) {
+        row->unreadable = ss_strdup(e ? e->msg : "not a run file");
+        if (!row->unreadable)
+            return ss_no_memory(e, "checkpoints");
+        ss_warn("%s cannot be read and is skipped: %s", row->model, row->unreadable);
+        f->c->n_unreadable++;
+        *v = SS_SKIP;
+        return SS_OK;
+    }
+    if (rc != SS_OK)
+        return rc;
+    ss_run_close(r);
+    f->c->n_given++;
+    row->run = ss_strdup(row->model);
+    return row->run ? SS_OK : ss_no_memory(e, "checkpoints");
+}
+
+/* Judges one step of a training's own run. A step without a value is skipped. */
+static ss_code try_step(void *ctx, int i, ss_verdict *v, ss_err *e)
+{
+    finder *f = ctx;
+    ss_checkpoint_row *row = &f->c->rows[i];
+    ss_witness w;
+    bool holds;
+    const ss_code rc =
+        ss_expression_eval_column(f->opt->fail, f->steps, row->column, &holds, &w, e);
+
+    row->order = ++f->tried;
+    *v = rc == SS_USAGE ? SS_SKIP : holds ? SS_BAD : SS_GOOD;
+    if (rc != SS_OK)
+        return rc == SS_USAGE ? SS_OK : rc;
+    if (!(row->run = ss_strdup(row->model)))
+        return ss_no_memory(e, "checkpoints");
+    return describe_witness(f->opt->fail, f->steps, &w, row, e);
+}
+
 static ss_code try_checkpoint(void *ctx, int i, ss_verdict *v, ss_err *e)
 {
     finder *f = ctx;
@@ -133,7 +232,11 @@ static ss_code try_checkpoint(void *ctx, int i, ss_verdict *v, ss_err *e)
 
     row->order = ++f->tried;
     probe.network.model = row->model;
-    rc = ss_probe_cached(&probe, f->opt->cache, &row->run, &row->kept, e);
+    if (row->given) {
+        if ((rc = take_given(f, row, v, e)) != SS_OK || row->unreadable)
+            return rc;
+    } else
+        rc = ss_probe_cached(&probe, f->opt->cache, &row->run, &row->kept, e);
     if (rc != SS_OK && is_unreadable(&probe, rc, row)) {
         ss_warn("%s cannot be read and is skipped: %s", row->model, row->unreadable);
         f->c->n_unreadable++;
@@ -143,8 +246,12 @@ static ss_code try_checkpoint(void *ctx, int i, ss_verdict *v, ss_err *e)
     if (rc != SS_OK)
         return rc == SS_USAGE ? rc : ss_fail_prefix(e, "%s", row->model);
     f->c->n_kept += row->kept;
-    f->c->n_made += !row->kept;
-    if (f->opt->fail)
+    f->c->n_made += !row->kept && !row->given;
+    if (f->first >= 0 && (row->given || f->c->n_given))
+        rc = compare_with_first(f, row, e);
+    else if (f->first < 0)
+        f->first = i;
+    if (rc == SS_OK && f->opt->fail)
         rc = judge(f->opt, row, v, e);
     if (rc == SS_OK && f->opt->check)
         rc = ask_command(f->opt->check, row->model, row->run, v, e);
@@ -170,7 +277,10 @@ static ss_code find_steps(const ss_checkpoints_options *opt, int64_t *steps, boo
         ss_trend_parse_steps(opt->steps, "checkpoints", steps, opt->n_models, e) != SS_OK)
         return e->code;
     for (int i = 0; i < opt->n_models; i++) {
-        if (!opt->steps && !ss_trend_step(opt->models[i], &steps[i]))
+        if (!opt->steps && ss_run_is_file(opt->models[i])) {
+            if (ss_given_run_step(opt->models[i], &steps[i], NULL) != SS_OK)
+                steps[i] = -1; /* the search says why it is skipped */
+        } else if (!opt->steps && !ss_trend_step(opt->models[i], &steps[i]))
             steps[i] = -1;
         *differ &= steps[i] >= 0;
         for (int k = 0; k < i; k++) {
@@ -197,8 +307,12 @@ static ss_code line_up(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_
     if (rc == SS_OK) {
         c->n = opt->n_models;
         for (int i = 0; i < c->n; i++)
-            c->rows[i] = (ss_checkpoint_row){
-                .model = opt->models[i], .step = steps[i], .sigma = NAN, .value = NAN};
+            c->rows[i] = (ss_checkpoint_row){.model = opt->models[i],
+                                             .given = ss_run_is_file(opt->models[i]),
+                                             .column = -1,
+                                             .step = steps[i],
+                                             .sigma = NAN,
+                                             .value = NAN};
         c->by_step = differ && !opt->as_given;
         if (c->by_step)
             qsort(c->rows, (size_t)c->n, sizeof *c->rows, compare_steps);
@@ -223,17 +337,76 @@ static ss_code say_all_skipped(const ss_checkpoints *c, ss_err *e)
                    c->n_unreadable);
 }
 
+/* Makes a row of each finished step of the run of a training. */
+static ss_code line_up_steps(const ss_checkpoints_options *opt, const ss_run *r, ss_checkpoints *c,
+                             ss_err *e)
+{
+    if (!opt->fail || opt->check)
+        return ss_fail(e, SS_USAGE,
+                       "%s is the run of a training, whose steps are judged by --fail alone: they "
+                       "are no checkpoints for --check",
+                       r->path);
+    if (opt->steps || opt->as_given)
+        return ss_fail(e, SS_USAGE,
+                       "%s is the run of a training, which has its steps in it; --steps and "
+                       "--as-given are for checkpoints",
+                       r->path);
+    if (r->n_done == 0)
+        return ss_fail(e, SS_FORMAT, "%s: has no finished step", r->path);
+    if (!(c->rows = ss_calloc((size_t)r->n_done, sizeof *c->rows)))
+        return ss_no_memory(e, "checkpoints");
+    for (int k = 0; k < r->n_sigmas && c->n < r->n_done; k++) {
+        if (r->done[k])
+            c->rows[c->n++] = (ss_checkpoint_row){.model = opt->models[0],
+                                                  .given = true,
+                                                  .column = k,
+                                                  .step = r->steps[k],
+                                                  .sigma = NAN,
+                                                  .value = NAN};
+    }
+    c->by_step = c->of_training = true;
+    return SS_OK;
+}
+
+/* Judges every step of a training's own run: all of them are there. */
+static ss_code find_step(finder *f, ss_err *e)
+{
+    ss_witness w;
+    bool holds;
+    ss_code rc = line_up_steps(f->opt, f->steps, f->c, e);
+
+    if (rc == SS_OK) /* what is missing in the whole file is an error */
+        rc = ss_expression_eval(f->opt->fail, f->steps, &holds, &w, e);
+    return rc == SS_OK ? ss_bisect_search(f->c->n, true, try_step, f, &f->c->search, e) : rc;
+}
+
+/* Opens the one operand if it is the run of a training; else *r stays NULL. */
+static ss_code open_training(const ss_checkpoints_options *opt, ss_run **r, ss_err *e)
+{
+    if (opt->n_models != 1 || !ss_run_is_file(opt->models[0]))
+        return SS_OK;
+    const ss_code rc = ss_run_open_any(opt->models[0], r, e);
+    if (rc == SS_OK && !(*r)->steps) {
+        ss_run_close(*r);
+        *r = NULL;
+    }
+    return rc;
+}
+
 ss_code ss_checkpoints_find(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_err *e)
 {
-    finder f = {.opt = opt, .c = c};
+    finder f = {.opt = opt, .c = c, .first = -1};
     ss_code rc;
 
     *c = (ss_checkpoints){0};
-    rc = line_up(opt, c, e);
-    if (rc == SS_OK)
+    rc = open_training(opt, &f.steps, e);
+    if (rc == SS_OK && f.steps)
+        rc = find_step(&f, e);
+    else if (rc == SS_OK && (rc = line_up(opt, c, e)) == SS_OK)
         rc = ss_bisect_search(c->n, opt->exhaustive, try_checkpoint, &f, &c->search, e);
     if (rc == SS_OK && c->search.first_bad < 0 && c->search.last_good < 0)
         rc = say_all_skipped(c, e);
+    ss_run_close(f.steps);
     if (rc != SS_OK)
         ss_checkpoints_release(c);
     return rc;
@@ -252,142 +425,4 @@ void ss_checkpoints_release(ss_checkpoints *c)
     ss_free(c->rows);
     ss_bisection_release(&c->search);
     *c = (ss_checkpoints){0};
-}
-
-static void note_outcome(const ss_checkpoints *c, ss_table *t)
-{
-    const ss_bisection *b = &c->search;
-    const char *order = c->by_step ? "training step" : "as given";
-    char between[64] = "", unreadable[64] = "";
-
-    if (b->n_between)
-        snprintf(between, sizeof between, ", %d skipped between the two", b->n_between);
-    if (c->n_unreadable)
-        snprintf(unreadable, sizeof unreadable, ", %d cannot be read", c->n_unreadable);
-    if (b->first_bad < 0)
-        ss_table_note(
-            t, "no bad one; %d of %d checkpoints tried (%d probed, %d kept runs%s); order: %s",
-            b->n_tried, b->n, c->n_made, c->n_kept, unreadable, order);
-    else
-        ss_table_note(
-            t,
-            "first bad: %s; last good before it: %s%s; %d of %d checkpoints tried (%d "
-            "probed, %d kept runs%s), %s; order: %s",
-            c->rows[b->first_bad].model, b->last_good < 0 ? "none" : c->rows[b->last_good].model,
-            between, b->n_tried, b->n, c->n_made, c->n_kept, unreadable,
-            b->monotone ? "none good after it" : "NOT monotone: some after it are good again",
-            order);
-}
-
-ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
-{
-    static const char *const texts[] = {"untried", "good", "BAD", "skip"};
-    ss_code rc = ss_table_init(t, "checkpoints", e);
-
-    if (rc != SS_OK)
-        return rc;
-    ss_table_column(t, "checkpoint", SS_COL_TEXT, NULL);
-    ss_table_column(t, "step", SS_COL_NUMBER, "%.0f");
-    ss_table_column(t, "tried", SS_COL_NUMBER, "%.0f");
-    ss_table_column(t, "is", SS_COL_TEXT, NULL);
-    ss_table_column(t, "measure", SS_COL_TEXT, NULL);
-    ss_table_column(t, "value", SS_COL_NUMBER, "%.5g");
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
-    ss_table_column(t, "input", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sample", SS_COL_TEXT, NULL);
-    for (int i = 0; i < c->n; i++) {
-        const ss_checkpoint_row *row = &c->rows[i];
-
-        if (!row->order)
-            continue;
-        ss_table_row(t);
-        ss_table_text(t, row->model);
-        ss_table_number(t, row->step >= 0 ? (double)row->step : NAN);
-        ss_table_number(t, row->order);
-        ss_table_text(t, texts[c->search.verdict[i]]);
-        ss_table_text(t, row->unreadable ? "cannot be read" : row->measure ? row->measure : "-");
-        ss_table_number(t, row->value);
-        ss_table_text(t, row->where ? row->where : "-");
-        ss_table_number(t, row->sigma);
-        ss_table_text(t, row->input ? row->input : "-");
-        ss_table_text(t, row->sample ? row->sample : "-");
-    }
-    note_outcome(c, t);
-    return SS_OK;
-}
-
-static void add_fact(ss_table *t, const char *what, const char *is)
-{
-    ss_table_row(t);
-    ss_table_text(t, what);
-    ss_table_text(t, is);
-}
-
-ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
-{
-    const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
-    char text[32];
-    ss_code rc = ss_table_init(t, "first bad", e);
-
-    if (rc != SS_OK)
-        return rc;
-    ss_table_column(t, "what", SS_COL_TEXT, NULL);
-    ss_table_column(t, "is", SS_COL_TEXT, NULL);
-    add_fact(t, "checkpoint", bad->model);
-    if (bad->where) {
-        add_fact(t, "module", bad->where);
-        snprintf(text, sizeof text, "%g", bad->sigma);
-        if (!isnan(bad->sigma))
-            add_fact(t, "sigma", text);
-        add_fact(t, "input", bad->input);
-        add_fact(t, "sample", bad->sample);
-        snprintf(text, sizeof text, "%.6g", bad->value);
-        add_fact(t, "value", text);
-        add_fact(t, "of", bad->measure);
-    }
-    add_fact(t, "run", bad->run);
-    ss_table_note(t, bad->where
-                         ? "the first module in forward order that fails, where it fails most"
-                         : "by --check; --fail EXPR names module, noise level and input");
-    return SS_OK;
-}
-
-/* The site whose numbers a bundle shows, see the header. */
-static ss_site site_of(const ss_run *r, const ss_witness *w)
-{
-    const char *path = w->layer >= 0 ? r->layers[w->layer] : SS_RUN_ROOT;
-    ss_site s = w->site;
-
-    if (s.module >= 0)
-        return s;
-    for (int m = 0; m < r->n_modules && s.module < 0; m++) {
-        if (strcmp(r->modules[m], path) == 0)
-            s.module = m;
-    }
-    s.port = ss_run_port(r, "output");
-    return s;
-}
-
-ss_code ss_first_bad_bundle(const ss_checkpoints *c, const char *dir, bool replace, ss_err *e)
-{
-    const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
-    ss_run *r;
-    ss_code rc = ss_run_open(bad->run, &r, e);
-
-    if (rc != SS_OK)
-        return rc;
-    const ss_site s = site_of(r, &bad->witness);
-    if (s.module < 0 || s.port < 0)
-        rc = ss_fail(e, SS_USAGE,
-                     "%s: %s was not watched, so there is nothing to compare with; "
-                     "--modules leaves it out",
-                     bad->run, bad->where);
-    else
-        rc = ss_bundle_write(
-            r, dir, replace, s.module, s.port,
-            (ss_bundle_place){bad->witness.input, bad->witness.sigma, bad->witness.sample}, NULL,
-            e);
-    ss_run_close(r);
-    return rc;
 }

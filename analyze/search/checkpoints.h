@@ -6,6 +6,10 @@
  * every path has a certain one and all are different, else in the order given. One that cannot be
  * read is skipped.
  *
+ * A run file may stand for its checkpoint (given_runs.h). Among checkpoints that are probed it has
+ * to be made by the same plan; among run files alone a difference is a warning. One run file of a
+ * training, over steps, may stand for all checkpoints: then each of its steps is judged.
+ *
  * A command is run by /bin/sh -c, for it is what the user typed, with $1 the checkpoint and $2 the
  * run file; its output goes to stderr. Its exit status decides as for `git bisect run`: 0 good,
  * 125 skip, another below 126 bad; anything else, or a signal, ends the search.
@@ -15,6 +19,7 @@
 
 #include "analyze/math/bisect.h"
 #include "analyze/search/expression.h"
+#include "base/str.h"
 #include "base/table.h"
 #include "probe/cached.h"
 
@@ -31,7 +36,9 @@ typedef struct {
 } ss_checkpoints_options;
 
 typedef struct {
-    const char *model; /* borrowed from the options */
+    const char *model; /* checkpoint or run file; borrowed from the options */
+    bool given;        /* a run file */
+    int column;        /* of a training's own run: which of its steps; else -1 */
     int64_t step;      /* -1: none is in the path */
     int order;         /* order in which it was tried, from 1; 0 if it was not */
     char *run;         /* NULL: untried */
@@ -49,8 +56,9 @@ typedef struct {
     ss_checkpoint_row *rows; /* in the order searched */
     int n;
     bool by_step;
-    ss_bisection search; /* its indices are those of rows */
-    int n_made, n_kept;  /* runs */
+    bool of_training;            /* rows are steps of one training's own run */
+    ss_bisection search;         /* its indices are those of rows */
+    int n_made, n_kept, n_given; /* runs */
     int n_unreadable;
 } ss_checkpoints;
 
@@ -60,6 +68,17 @@ typedef struct {
 ss_code ss_checkpoints_find(const ss_checkpoints_options *opt, ss_checkpoints *c, ss_err *e);
 void ss_checkpoints_release(ss_checkpoints *c); /* {0} is fine */
 
+/* The checkpoint of a row, "step 250 of statistics.h5" for a step of a training; returns out. */
+char *ss_checkpoints_name(const ss_checkpoints *c, int i, char *out, size_t n);
+
+/* Writes the outcome as one sentence: "BAD since step-06000: up_blocks.0.conv at sigma 80,
+ * noise:white, sample 1: |x| up to 594.19, over 240 (e4m3) by a factor of 2.48; good before:
+ * step-00250." x: the expression, NULL: a command decided. */
+void ss_checkpoints_say(const ss_checkpoints *c, const ss_expression *x, ss_str *s);
+/* The same as one row of data. */
+ss_code ss_checkpoints_verdict_table(const ss_checkpoints *c, const ss_expression *x, ss_table *t,
+                                     ss_err *e);
+
 /* A row for each checkpoint that was tried; the note says what the search found. */
 ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e);
 /* The first bad checkpoint, where there is one, and what fails first in it, with its full name; one
@@ -68,6 +87,7 @@ ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e);
 
 /* Saves what fails first as a bundle (probe/bundle.h): of a head the layer's output, of the loss
  * the model's answer. Needs an expression and a bad checkpoint. */
-ss_code ss_first_bad_bundle(const ss_checkpoints *c, const char *dir, bool replace, ss_err *e);
+ss_code ss_first_bad_bundle(const ss_checkpoints *c, const ss_expression *x, const char *dir,
+                            bool replace, ss_err *e);
 
 #endif

@@ -96,6 +96,12 @@ typedef struct {
 ss_code ss_expression_eval(const ss_expression *x, ss_run *r, bool *holds, ss_witness *w,
                            ss_err *e);
 
+/* The same over one column alone: of a run over noise levels one of these, of a training's own run
+ * one of its steps. There conditions on sigma are SS_USAGE, because each sample has a noise level
+ * of its own, and the loss is that of the step's samples, infinite where it is inf or NaN. */
+ss_code ss_expression_eval_column(const ss_expression *x, ss_run *r, int column, bool *holds,
+                                  ss_witness *w, ss_err *e);
+
 /* "up_blocks.0.upsamplers.0.conv", "mid_block.attentions.0, head 3", "loss"; returns out. */
 char *ss_witness_name(const ss_run *r, const ss_witness *w, char *out, size_t n);
 

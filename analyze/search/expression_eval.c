@@ -15,6 +15,7 @@ typedef struct {
     const ss_expression *x;
     const ss_expression_node *m;
     ss_run *r;
+    int column;           /* the only one that counts; -1: all */
     bool *input, *sigma;  /* selected */
     ss_sites sites;       /* of modules */
     const float *values;  /* of the measure's data set */
@@ -94,14 +95,19 @@ static ss_code select_cells(look *l, ss_err *e)
         n_inputs += l->input[i];
     }
     for (int s = 0; s < r->n_sigmas; s++) {
-        l->sigma[s] = r->done[s];
-        if (r->done[s]) {
+        l->sigma[s] = r->done[s] && (l->column < 0 || l->column == s);
+        if (r->done[s] && r->sigmas) {
             low = fmin(low, r->sigmas[s]);
             high = fmax(high, r->sigmas[s]);
         }
         for (int k = 0; k < l->m->n_conditions; k++) {
             const ss_expression_condition *c = &l->m->conditions[k];
 
+            if (!c->input && !r->sigmas)
+                return lacks(l,
+                             "the run is over training steps, where each sample has a noise level "
+                             "of its own; conditions on sigma are for runs over noise levels",
+                             e);
             l->sigma[s] &= c->input || compare(r->sigmas[s], c->op, c->sigma);
         }
         n_sigmas += l->sigma[s];
@@ -111,6 +117,8 @@ static ss_code select_cells(look *l, ss_err *e)
                  r->n_inputs, r->inputs[0]);
         return lacks(l, why, e);
     }
+    if (!n_sigmas && r->steps)
+        return lacks(l, "it has no finished step there", e);
     if (!n_sigmas) {
         snprintf(why, sizeof why,
                  "none of its %d finished noise levels (sigma %g to %g) meets the condition "
@@ -181,8 +189,11 @@ static ss_code read_heads(look *l, ss_err *e)
 
 static ss_code read_loss(look *l, ss_err *e)
 {
-    ss_code rc = ss_run_loss(l->r, &l->values, e);
+    ss_code rc = l->r->steps ? ss_run_training(l->r, "sample_loss", &l->values, e)
+                             : ss_run_loss(l->r, &l->values, e);
 
+    if (rc == SS_OK && !l->values && l->r->steps)
+        return lacks(l, "the run has no losses of samples", e);
     if (rc == SS_OK && !l->values)
         return lacks(l,
                      "the run has no losses, for the clean picture is not known; --inputs images:, "
@@ -254,6 +265,8 @@ static double value_of_loss(const look *l, int input, int sigma)
     if (l->answer >= 0 && bad_at(l, l->all.site[l->answer], input, sigma))
         return INFINITY;
     for (int k = 0; k < l->r->n_samples; k++) {
+        if (!isfinite(v[k]) && l->r->steps)
+            return INFINITY;
         if (!isnan(v[k])) {
             sum += v[k];
             n++;
@@ -381,10 +394,10 @@ static bool look_at_places(const look *l, ss_witness *w)
     return false;
 }
 
-static ss_code eval_measure(const ss_expression *x, int node, ss_run *r, bool *holds, ss_witness *w,
-                            ss_err *e)
+static ss_code eval_measure(const ss_expression *x, int node, ss_run *r, int column, bool *holds,
+                            ss_witness *w, ss_err *e)
 {
-    look l = {.x = x, .m = &x->nodes[node], .r = r, .answer = -1};
+    look l = {.x = x, .m = &x->nodes[node], .r = r, .column = column, .answer = -1};
     ss_code rc = select_cells(&l, e);
 
     *w = (ss_witness){.node = node, .value = NAN, .sigma = -1, .input = -1, .sample = -1};
@@ -419,8 +432,8 @@ static ss_code eval_measure(const ss_expression *x, int node, ss_run *r, bool *h
     return rc;
 }
 
-static ss_code eval_node(const ss_expression *x, int node, ss_run *r, bool *holds, ss_witness *w,
-                         ss_err *e)
+static ss_code eval_node(const ss_expression *x, int node, ss_run *r, int column, bool *holds,
+                         ss_witness *w, ss_err *e)
 {
     const ss_expression_node *m = &x->nodes[node];
     ss_witness other;
@@ -428,14 +441,14 @@ static ss_code eval_node(const ss_expression *x, int node, ss_run *r, bool *hold
     ss_code rc;
 
     if (m->kind == SS_NODE_MEASURE)
-        return eval_measure(x, node, r, holds, w, e);
-    rc = eval_node(x, m->left, r, holds, w, e);
+        return eval_measure(x, node, r, column, holds, w, e);
+    rc = eval_node(x, m->left, r, column, holds, w, e);
     if (rc == SS_OK && m->kind == SS_NODE_NOT) {
         *holds = !*holds;
         return rc;
     }
     if (rc == SS_OK) /* both sides always: what is missing is said whatever the outcome */
-        rc = eval_node(x, m->right, r, &right, &other, e);
+        rc = eval_node(x, m->right, r, column, &right, &other, e);
     if (rc != SS_OK)
         return rc;
     const bool both = m->kind == SS_NODE_AND ? *holds && right : *holds || right;
@@ -447,7 +460,13 @@ static ss_code eval_node(const ss_expression *x, int node, ss_run *r, bool *hold
 
 ss_code ss_expression_eval(const ss_expression *x, ss_run *r, bool *holds, ss_witness *w, ss_err *e)
 {
-    return eval_node(x, x->root, r, holds, w, e);
+    return eval_node(x, x->root, r, -1, holds, w, e);
+}
+
+ss_code ss_expression_eval_column(const ss_expression *x, ss_run *r, int column, bool *holds,
+                                  ss_witness *w, ss_err *e)
+{
+    return eval_node(x, x->root, r, column, holds, w, e);
 }
 
 char *ss_witness_name(const ss_run *r, const ss_witness *w, char *out, size_t n)

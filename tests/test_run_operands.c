@@ -1,0 +1,116 @@
+/* test_run_operands.c - run files in the place of checkpoints: bisect and analyze */
+#include "runfile/run_file.h"
+#include "tests/run_training.h"
+#include "tests/ss_command.h"
+
+#define GOOD "demo/fashion-mnist/step-00250"
+#define BAD "demo/fashion-mnist/step-06000"
+#define QUICK " --threads 1 --class 3 --samples 1 --sigmas 0.5,80 --inputs noise:white "
+#define FAIL " --fail 'absmax(up_blocks.*) > 240' "
+
+static void make_runs(void)
+{
+    expect("probe " GOOD " -o $D/a.h5 --force --quiet" QUICK, 0, NULL);
+    expect("probe " BAD " -o $D/b.h5 --force --quiet" QUICK, 0, NULL);
+}
+
+static void test_bisect_runs(void **state)
+{
+    (void)state;
+    make_runs();
+    expect("bisect $D/b.h5 $D/a.h5" FAIL, 3, "BAD since /tmp/");
+    assert_non_null(strstr(output, "b.h5: up_blocks.0.upsamplers.0.conv at sigma 80, noise:white, "
+                                   "sample 0: "));
+    assert_non_null(strstr(output, "; good before: /tmp/"));
+    assert_non_null(strstr(output, "(0 probed, 0 kept runs, 2 run files given)"));
+    assert_non_null(strstr(output, "order: training step")); /* of the models' paths */
+    assert_null(strstr(output, "warning"));
+    expect("bisect $D/a.h5 --fail 'overflow(fp16)'", 0,
+           "GOOD: 1 of 1 checkpoints tried, none is bad; nearest in /tmp/");
+    assert_non_null(strstr(output, ", of 65504 (fp16)."));
+    expect("bisect $D/a.h5 $D/b.h5 --steps 9,3" FAIL, 3, "some after it are good again.");
+    expect("bisect $D/a.h5 $D/b.h5 --json" FAIL, 3,
+           "\"module\": \"up_blocks.0.upsamplers.0.conv\"");
+    assert_non_null(strstr(output, "\"limit\": 240"));
+    assert_non_null(strstr(output, "\"last_good_step\": 250"));
+    expect("bisect $D/a.h5 $D/b.h5 --save-bundle $D/bundle" FAIL, 3, "bundle/replay.sh " BAD "\n");
+    assert_int_equal(system("test ! -e .sigmascope-bisect"), 0);
+}
+
+/* Run files and checkpoints: what is probed has to show the same. */
+static void test_mixed(void **state)
+{
+    (void)state;
+    make_runs();
+    expect("bisect " GOOD " $D/b.h5 --cache $D/kept" FAIL QUICK, 3,
+           "(1 probed, 0 kept runs, 1 run files given)");
+    expect("bisect " GOOD " $D/b.h5 --cache $D/kept" FAIL QUICK "--samples 2", 2,
+           "--samples is 2, the run has 1; give bisect the options of the run file, or run files "
+           "alone");
+    expect("probe " BAD " -o $D/c.h5 --force --quiet" QUICK "--samples 2", 0, NULL);
+    expect("bisect $D/a.h5 $D/c.h5" FAIL, 3, "warning: ");
+    assert_non_null(strstr(output, "a.h5 does not show the same as the run /tmp/"));
+}
+
+static void test_lacks(void **state)
+{
+    (void)state;
+    make_runs();
+    expect("bisect $D/a.h5 --fail 'loss() > 1'", 2,
+           "--inputs images:, idx: or tensor: give it; `sigmascope probe '" GOOD
+           "' -o RUN.h5` with that option makes a run that has it");
+    expect("probe " BAD " -o $D/gone.h5 --force --quiet" QUICK, 0, NULL);
+    run("--version; cp -r " BAD " $D/moved; ${SIGMASCOPE:-build/sigmascope} probe $D/moved -o "
+        "$D/gone.h5 --force --quiet" QUICK "; rm -r $D/moved");
+    expect("bisect $D/gone.h5 --save-bundle $D/no" FAIL, 2,
+           "--save-bundle needs the checkpoint, and it is not where it was when the run was made");
+    expect("bisect $D/gone.h5 --minimal-fp32 e4m3" FAIL, 2, "--minimal-fp32 needs the checkpoint");
+    write_file(in_tmp("broken.h5"), "\x89HDF\r\n\x1a\n and more", 17);
+    expect("bisect $D/a.h5 $D/broken.h5" FAIL, 0, "broken.h5 cannot be read and is skipped");
+    expect("bisect $D/broken.h5" FAIL, 1, "broken.h5");
+}
+
+/* A training's own run: its steps take the place of checkpoints. */
+static void test_training_steps(void **state)
+{
+    (void)state;
+    const ss_run_spec spec = trn_spec();
+    ss_run_writer *w;
+    ss_err e = {0};
+
+    if (ss_run_create(in_tmp("statistics.h5"), &spec, true, &w, &e) != SS_OK ||
+        trn_continue(w, 0, TRN_STEPS, true, &e) != SS_OK || ss_run_finish(w, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    expect("bisect $D/statistics.h5 --fail 'overflow(fp8-e4m3)'", 3,
+           "BAD since step 2000 of /tmp/");
+    assert_non_null(strstr(output, "statistics.h5: up_blocks.0 at sigma 10, sample 0: "));
+    assert_non_null(strstr(output, "over 448 (fp8-e4m3) by a factor of 1.59"));
+    assert_non_null(strstr(output, "good before: step 1000 of /tmp/"));
+    expect(
+        "bisect $D/statistics.h5 --fail 'nonfinite(*)'", 3,
+        "up_blocks.1 at sigma 10, sample 0: 7 values are inf or NaN; good before: step 1000 of ");
+    assert_non_null(strstr(output, "6 of 6 steps tried"));
+    expect("bisect $D/statistics.h5 --fail 'loss() > 9'", 3,
+           ": inf or NaN (loss() > 9); good before");
+    expect("bisect $D/statistics.h5 --fail 'absmax(mid_block) > 99'", 0,
+           "GOOD: 6 of 6 steps tried");
+    expect("bisect $D/statistics.h5 --fail 'absmax(*, sigma>1) > 9'", 2,
+           "conditions on sigma are for runs over noise levels");
+    expect("bisect $D/statistics.h5 --fail 'entropy(*) < 1'", 2, "no attention statistics");
+    expect("bisect $D/statistics.h5 --fail 'nonfinite(*)' --json", 3, "\"step\": 2000");
+    expect("bisect $D/statistics.h5 --check true", 2, "no checkpoints for --check");
+    expect("bisect $D/statistics.h5 --fail 'nonfinite(*)' --minimal-fp32 fp16", 2,
+           "is the run of a training");
+    expect("bisect $D/statistics.h5 $D/a.h5 --fail 'nonfinite(*)'", 2, "is a training run");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bisect_runs),
+        cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_lacks),
+        cmocka_unit_test(test_training_steps),
+    };
+    return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
+}
