@@ -5,8 +5,11 @@
 #include "cli/cli.h"
 #include "cli/code.h"
 
+#include <string.h>
+
 enum {
     OPT_OUTPUT = 1,
+    OPT_SINGLE,
     OPT_STEPS,
     OPT_STORY,
     OPT_SAMPLES,
@@ -20,7 +23,12 @@ enum {
 
 static const cli_option options[] = {
     CLI_GROUP("Output"),
-    {OPT_OUTPUT, "output", "DIR", "the folder to make; DIR/index.html is the page"},
+    {OPT_OUTPUT, "output", "DIR",
+     "the folder to make; DIR/index.html is the page; with --single-file the file to make"},
+    {OPT_SINGLE, "single-file", NULL,
+     "one HTML file with its pictures inside, to be sent: below 20 MB; what has no room is left "
+     "out, and the page says so"},
+    {OPT_FORCE, "force", NULL, "replace a report that is there"},
     CLI_GROUP("What is on the page"),
     {OPT_STEPS, "steps", "LIST",
      "of which training step each run is, for growth over training: 250,6000 (default: the number "
@@ -38,10 +46,16 @@ static const cli_option options[] = {
     {OPT_MODULES, "modules", "GLOB", "only modules whose path matches; repeatable"},
     {OPT_AS, "as", CLI_AS, CLI_AS_HELP " (default half; of what stays in fp32 autocast)"},
     {OPT_ATTENTION, "attention", CLI_ATTENTION, CLI_ATTENTION_HELP},
-    CLI_GROUP("Output"),
-    {OPT_FORCE, "force", NULL, "replace a report that is there"},
     {0},
 };
+
+/* True for a name that looks like a file of HTML. */
+static bool is_html(const char *path)
+{
+    const size_t n = strlen(path);
+
+    return n > 5 && strcmp(path + n - 5, ".html") == 0;
+}
 
 static int run(const cli_command *cmd, int argc, char **argv)
 {
@@ -57,6 +71,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     while ((id = cli_next(&p)) != CLI_END) {
         switch (id) {
         case OPT_OUTPUT: opt.folder = p.arg; break;
+        case OPT_SINGLE: opt.single_file = true; break;
         case OPT_STEPS: opt.steps = p.arg; break;
         case OPT_STORY: opt.story = p.arg; break;
         case OPT_SAMPLES: opt.samples = p.arg; break;
@@ -70,6 +85,9 @@ static int run(const cli_command *cmd, int argc, char **argv)
     }
     if (!p.stop && !opt.folder)
         cli_usage(&p, "-o DIR is missing: where the report goes");
+    if (!p.stop && opt.folder && is_html(opt.folder) && !opt.single_file)
+        cli_usage(&p, "-o %s would be a folder of that name; --single-file makes one file",
+                  opt.folder);
     if (cli_stop(&p, 1, -1)) {
         status = p.status;
         goto out;
@@ -90,7 +108,11 @@ static int run(const cli_command *cmd, int argc, char **argv)
     if (sum.n_missing)
         ss_warn("%d of %d figures are missing from the report: %s", sum.n_missing,
                 sum.n_missing + sum.n_figures, sum.problem);
-    printf("%s/index.html\n", opt.folder);
+    if (sum.n_left_out)
+        ss_warn("%d of %d pictures are left out, so that %s stays below 20 MB; without "
+                "--single-file the report is a folder with all of them",
+                sum.n_left_out, sum.n_files, opt.folder);
+    printf("%s%s\n", opt.folder, opt.single_file ? "" : "/index.html");
     status = cli_flush(&p, CLI_OK);
 out:
     ss_free(formats);
@@ -103,6 +125,8 @@ static const cli_example examples[] = {
     {"sigmascope report late.h5 -o report", "writes report/index.html."},
     {"sigmascope report early.h5 late.h5 -o report --steps 250,6000",
      "two checkpoints, with growth over training."},
+    {"sigmascope report early.h5 late.h5 -o report.html --single-file",
+     "one file, to be attached to a message."},
     {"sigmascope report late.h5 -o report --samples samples --force",
      "with pictures of `sigmascope generate`, over an older report."},
     {0},
@@ -110,12 +134,14 @@ static const cli_example examples[] = {
 
 const cli_command cmd_report = {
     "report",
-    "RUN.h5... -o DIR",
+    "RUN.h5... -o DIR|FILE.html",
     "one HTML page with pictures, from one run or several",
     "Writes DIR/index.html, which opens from disk and asks nothing of a network, with the PNG\n"
     "pictures beside it: a summary in words and numbers, then the figures behind each sentence.\n"
     "Several runs are compared; the first is the baseline. Without gnuplot the page has its\n"
-    "tables and pixel pictures, and says what is missing.",
+    "tables and pixel pictures, and says what is missing. With --single-file all of it is one\n"
+    "file, which works from a message and without scripts; the pages of several runs follow one\n"
+    "another in it.",
     options,
     CLI_PROGRESS,
     run,

@@ -1,12 +1,14 @@
 /* report.c - see report.h */
 #include "reports/report.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/outdir.h"
 #include "base/str.h"
 #include "reports/components.h"
 #include "reports/overview.h"
 #include "reports/page/provenance.h"
+#include "reports/page/single.h"
 #include "reports/sections/samples.h"
 #include "reports/sections/section_story.h"
 #include "reports/sections/sections.h"
@@ -227,20 +229,62 @@ static ss_code write_all(writer *w, ss_err *e)
     return run_page(w, 0, "index.html", "", w->opt->title ? w->opt->title : w->analyses[0].name, e);
 }
 
+/* A file in place of a folder: what is there is replaced if asked for. */
+static ss_code check_file(const ss_report_options *opt, ss_err *e)
+{
+    if (ss_is_dir(opt->folder))
+        return ss_fail(e, SS_IO, "%s is a folder; --single-file makes a file: -o %s/report.html",
+                       SS_SHOW(opt->folder), SS_SHOW(opt->folder));
+    if (ss_file_exists(opt->folder) && !opt->replace)
+        return ss_fail(e, SS_IO, "%s exists; --force replaces it", SS_SHOW(opt->folder));
+    return SS_OK;
+}
+
+/* Makes one file of the pages in folder. */
+static ss_code write_single(const ss_report_options *opt, const char *folder,
+                            ss_report_summary *summary, ss_err *e)
+{
+    ss_single_summary sum;
+    ss_outfile out = {0};
+    ss_code rc = ss_outfile_open(&out, opt->folder, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if ((rc = ss_single_write(folder, out.f, SS_SINGLE_LIMIT, &sum, e)) == SS_OK)
+        rc = ss_outfile_commit(&out, e);
+    else
+        ss_outfile_discard(&out);
+    summary->n_files = sum.n_files;
+    summary->n_left_out = sum.n_left_out;
+    return rc;
+}
+
+/* Where the pages of a single file are gathered, beside it; ss_free. */
+static char *gathering_of(const ss_report_options *opt)
+{
+    ss_str s = {0};
+
+    ss_str_addf(&s, "%s%s", opt->folder, opt->single_file ? ".pages" : "");
+    return ss_str_detach(&s);
+}
+
 ss_code ss_report_write(const ss_report_options *opt, ss_report_summary *summary, ss_err *e)
 {
     writer w = {.opt = opt, .summary = summary};
     ss_outdir out = {0};
-    ss_code rc;
+    char *folder = gathering_of(opt);
+    ss_code rc = folder ? SS_OK : ss_no_memory(e, opt->folder);
 
     *summary = (ss_report_summary){0};
-    if ((rc = parse_formats(&w, e)) != SS_OK || (rc = open_runs(&w, e)) != SS_OK ||
-        (rc = ss_outdir_open(&out, opt->folder, "index.html", opt->replace, e)) != SS_OK)
+    if (rc != SS_OK || (rc = parse_formats(&w, e)) != SS_OK || (rc = open_runs(&w, e)) != SS_OK ||
+        (opt->single_file && (rc = check_file(opt, e)) != SS_OK) ||
+        (rc = ss_outdir_open(&out, folder, "index.html", opt->replace, e)) != SS_OK)
         goto out;
     w.folder = out.tmp;
     if ((rc = write_all(&w, e)) == SS_OK)
-        rc = ss_outdir_commit(&out, e);
+        rc = opt->single_file ? write_single(opt, out.tmp, summary, e) : ss_outdir_commit(&out, e);
 out:
+    ss_free(folder);
     ss_outdir_discard(&out);
     ss_training_analysis_release(&w.training);
     for (int i = 0; w.runs && i < opt->n_runs; i++) {

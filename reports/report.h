@@ -24,7 +24,8 @@
 typedef struct {
     const char *const *runs; /* run files; the first is the one others are compared with */
     int n_runs;
-    const char *folder; /* to be made */
+    const char *folder; /* to be made, or with single_file the file */
+    bool single_file;   /* one HTML file with its pictures inside (page/single.h) */
     const char *steps;  /* "250,6000": of which training step each run is; NULL: from paths */
     const char
         *story; /* a folder of training runs (analyze/training/story.h), shown first; or NULL */
@@ -44,9 +45,10 @@ ss_report_options ss_report_defaults(void);
 typedef struct {
     int n_figures, n_missing; /* figures that could not be drawn */
     char problem[512];        /* why the first could not */
+    int n_files, n_left_out;  /* pictures of a single file, and those it has no room for */
 } ss_report_summary;
 
-/* Writes the folder whole or not at all. */
+/* Writes the folder, or the file, whole or not at all. */
 ss_code ss_report_write(const ss_report_options *opt, ss_report_summary *summary, ss_err *e);
 
 #endif

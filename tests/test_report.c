@@ -12,6 +12,7 @@
 #include "reports/page/color.h"
 #include "reports/page/html.h"
 #include "reports/page/plot.h"
+#include "reports/page/single.h"
 #include "reports/page/tiles.h"
 #include "reports/report.h"
 #include "tests/run_made.h"
@@ -671,15 +672,138 @@ static void test_tiles(void **state)
     assert_int_equal(ss_tiles_new(&t, 1, 10000, 64, 64, &e), SS_UNSUPPORTED);
 }
 
-static void test_in_a_browser(void **state)
+/* No picture, page or anchor is outside of a single file. */
+static void check_inside(const char *page, const char *folder, const char *value)
+{
+    (void)folder;
+    char text[600];
+
+    if (*value == '#') {
+        snprintf(text, sizeof text, " id=\"%s\"", value + 1);
+        expect_text(page, text);
+    } else if (strncmp(value, "data:", 5) != 0) {
+        fail_msg("the file names %s", value);
+    }
+}
+
+/* The whole value may be long: only its start is looked at. */
+static void each_start(const char *page, const char *attribute)
+{
+    char start[32], value[100];
+
+    snprintf(start, sizeof start, " %s=\"", attribute);
+    for (const char *p = page; (p = strstr(p, start));) {
+        p += strlen(start);
+        snprintf(value, sizeof value, "%.*s", (int)strcspn(p, "\""), p);
+        check_inside(page, NULL, value);
+    }
+}
+
+static void check_single(const char *path)
+{
+    char *page;
+    ss_err e;
+
+    assert_int_equal(ss_file_read(path, 64 << 20, &page, NULL, &e), SS_OK);
+    each_start(page, "src");
+    each_start(page, "srcset");
+    each_start(page, "href");
+    assert_null(strstr(page, "frame-00.png")); /* names in the player's data, too */
+    for (const char *p = page; (p = strstr(p, " id=\"")); p++) {
+        const int n = (int)strcspn(p + 5, "\"") + 6;
+        char id[200];
+
+        snprintf(id, sizeof id, "%.*s", n, p);
+        if (strstr(p + 1, id))
+            fail_msg("%s is there twice", id);
+    }
+    ss_free(page);
+}
+
+static void test_single_file(void **state)
 {
     (void)state;
-    const char *folder = in_tmp("browser");
+    const char *runs[] = {probed(), synthetic("single.h5", SYN_SIGMAS)};
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    char path[512], pages[540], *page;
+    ss_err e = {0};
+
+    snprintf(path, sizeof path, "%s", in_tmp("one.html"));
+    opt.runs = runs;
+    opt.n_runs = 2;
+    opt.folder = path;
+    opt.single_file = true;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_OK);
+    assert_true(sum.n_files > 20 && sum.n_left_out == 0);
+    check_single(path);
+    assert_int_equal(ss_file_read(path, 64 << 20, &page, NULL, &e), SS_OK);
+    expect_text(page, "<section class=\"page\" id=\"run-2\">");
+    expect_text(page, "<h2 id=\"run-1--headroom\">");
+    expect_text(page, "<a href=\"#run-1\">");
+    assert_null(strstr(strstr(page, "<main") + 1, "<main")); /* a document has one */
+    ss_free(page);
+
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_IO);
+    assert_non_null(strstr(e.msg, "--force replaces it"));
+    opt.folder = tmp_dir;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_IO);
+    assert_non_null(strstr(e.msg, "is a folder"));
+    opt.folder = "/proc/no/such.html";
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_IO);
+
+    runs[1] = "no-such.h5"; /* an error leaves what was there, and nothing beside it */
+    opt.folder = path;
+    opt.replace = true;
+    assert_int_equal(ss_report_write(&opt, &sum, &e), SS_IO);
+    check_single(path);
+    snprintf(pages, sizeof pages, "%s.pages", path);
+    assert_int_equal(access(pages, F_OK), -1);
+}
+
+/* What has no room is left out: dark pictures first, and the file says so. */
+static void test_small_single_file(void **state)
+{
+    (void)state;
+    char folder[512], *page;
+    ss_single_summary all, some;
+    ss_outfile out;
+    ss_err e = {0};
+
+    snprintf(folder, sizeof folder, "%s", in_tmp("small"));
+    report(probed(), folder);
+    assert_int_equal(ss_outfile_open(&out, in_tmp("all.html"), &e), SS_OK);
+    assert_int_equal(ss_single_write(folder, out.f, SS_SINGLE_LIMIT, &all, &e), SS_OK);
+    assert_int_equal(ss_outfile_commit(&out, &e), SS_OK);
+    const int64_t limit = all.bytes - 200000;
+    assert_int_equal(ss_outfile_open(&out, in_tmp("some.html"), &e), SS_OK);
+    assert_int_equal(ss_single_write(folder, out.f, limit, &some, &e), SS_OK);
+    assert_int_equal(ss_outfile_commit(&out, &e), SS_OK);
+    assert_true(some.bytes <= limit && some.n_left_out > 0 && some.n_left_out < some.n_files);
+    assert_int_equal(ss_outfile_open(&out, in_tmp("none.html"), &e), SS_OK);
+    assert_int_equal(ss_single_write(folder, out.f, 0, &some, &e), SS_OK);
+    assert_int_equal(ss_outfile_commit(&out, &e), SS_OK);
+    assert_int_equal(some.n_left_out, some.n_files);
+    assert_int_equal(ss_file_read(in_tmp("none.html"), 64 << 20, &page, NULL, &e), SS_OK);
+    expect_text(page, "pictures are left out, so that this file stays below");
+    expect_text(page, "Left out to keep this file small: inputs.png");
+    assert_null(strstr(page, "base64"));
+    ss_free(page);
+    check_single(in_tmp("all.html"));
+    check_single(in_tmp("some.html"));
+    write_file(in_tmp("small/index.html"), "<p>", 3);
+    assert_int_equal(ss_outfile_open(&out, in_tmp("foreign.html"), &e), SS_OK);
+    if (ss_single_write(folder, out.f, limit, &some, &e) != SS_FORMAT)
+        fail_msg("%s", e.msg);
+    ss_outfile_discard(&out);
+}
+
+static void browse(const char *path)
+{
     char command[700], line[400];
     int status;
 
-    report(probed(), folder);
-    snprintf(command, sizeof command, "tests/browser/run %s/index.html 2>&1", folder);
+    snprintf(command, sizeof command, "tests/browser/run %s 2>&1", path);
     FILE *p = popen(command, "r");
     assert_non_null(p);
     while (fgets(line, sizeof line, p))
@@ -688,6 +812,38 @@ static void test_in_a_browser(void **state)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
         skip_because("no Chromium, so no page was opened in a browser");
     assert_int_equal(status, 0);
+}
+
+static void test_in_a_browser(void **state)
+{
+    (void)state;
+    const char *folder = in_tmp("browser");
+    char path[600];
+
+    report(probed(), folder);
+    snprintf(path, sizeof path, "%s/index.html", folder);
+    browse(path);
+}
+
+/* Two runs in one file, one of them with a hostile name. */
+static void test_single_file_in_a_browser(void **state)
+{
+    (void)state;
+    const char *runs[] = {probed(), synthetic("single-browser.h5", SYN_SIGMAS)};
+    ss_report_options opt = ss_report_defaults();
+    ss_report_summary sum;
+    char path[600];
+    ss_err e = {0};
+
+    mkdir(in_tmp("single-browser"), 0777);
+    snprintf(path, sizeof path, "%s/report.html", in_tmp("single-browser"));
+    opt.runs = runs;
+    opt.n_runs = 2;
+    opt.folder = path;
+    opt.single_file = true;
+    if (ss_report_write(&opt, &sum, &e) != SS_OK)
+        fail_msg("%s", e.msg);
+    browse(path);
 }
 
 int main(void)
@@ -707,7 +863,10 @@ int main(void)
         cmocka_unit_test(test_several_runs),
         cmocka_unit_test(test_colors),
         cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_single_file),
+        cmocka_unit_test(test_small_single_file),
         cmocka_unit_test(test_in_a_browser),
+        cmocka_unit_test(test_single_file_in_a_browser),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

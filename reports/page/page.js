@@ -87,14 +87,26 @@ for (const table of document.querySelectorAll("table.data, table.heat")) {
   if (table.tBodies[0].rows.length > MANY_ROWS) makeFilterable(table, update);
 }
 
-/* A link may lead into what is folded: a row of a long table, or a closed details. */
+/* Of several pages in one file, the one that the target is on is shown; the first without one. */
+function showPage(target) {
+  const pages = Array.from(document.querySelectorAll("section.page"));
+  const page = (target && target.closest("section.page")) || pages[0];
+  for (const each of pages) each.classList.toggle("other", each !== page);
+  for (const link of document.querySelectorAll("nav.pages a")) {
+    if (page && link.hash === "#" + page.id) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+/* A link may lead into what is folded: another page, a row of a long table, a closed details. */
 function reveal() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  showPage(target);
   if (!target) return;
   for (let at = target; at; at = at.parentElement) if (at.matches("details")) at.open = true;
   const row = target.closest("tr.cut");
   if (row) row.closest("table").showAll();
-  if (row || target.closest("details")) target.scrollIntoView();
+  target.scrollIntoView();
 }
 
 addEventListener("hashchange", reveal);

@@ -137,11 +137,59 @@ async function checkPlayers() {
   }
 }
 
+/* Of the pages in one file the link shows one, and each link inside of it shows what it leads to. */
+async function checkPages() {
+  const pages = Array.from(document.querySelectorAll("section.page"));
+  for (const link of document.querySelectorAll("nav.pages a")) {
+    link.click();
+    await wait(50);
+    for (const page of pages)
+      expect((page.getClientRects().length > 0) === ("#" + page.id === link.hash), "wrong page is shown: " + page.id);
+    expect(link.getAttribute("aria-current") === "page", "the link of the page shown is not marked");
+  }
+  for (const link of Array.from(document.querySelectorAll("section.page a[href^='#']")).slice(0, 4)) {
+    link.click();
+    await wait(50);
+    const target = document.getElementById(link.hash.slice(1));
+    expect(target && target.getClientRects().length > 0, "a link does not show its target: " + link.hash);
+  }
+  for (const page of pages) page.classList.remove("other");
+}
+
+/* Headings go down by one level at most. */
+function checkHeadings() {
+  let last = 0;
+  for (const heading of document.querySelectorAll("h1, h2, h3, h4, h5, h6")) {
+    const level = Number(heading.tagName[1]);
+    expect(level <= last + 1, "a heading skips a level: " + heading.textContent);
+    last = level;
+  }
+  expect(document.documentElement.lang === "en", "the page has no language");
+  expect(document.title.length > 0, "the page has no title");
+}
+
+/* Every control can be reached by keys and shows that it was. */
+function checkFocus() {
+  for (const control of document.querySelectorAll("a[href], button, input, summary")) {
+    if (!control.getClientRects().length) continue;
+    control.focus({ focusVisible: true, preventScroll: true });
+    expect(document.activeElement === control, "cannot be reached by keys: " + control.outerHTML.slice(0, 80));
+    const style = getComputedStyle(control);
+    if (control.matches(":focus-visible") && style.outlineStyle === "none") {
+      problems.push("focus does not show on " + control.outerHTML.slice(0, 80));
+      break;
+    }
+  }
+}
+
 addEventListener("load", async () => {
+  await checkPages();
+  checkHeadings();
   await checkPictures();
   checkLinks();
   checkTables();
   checkInView();
+  checkFocus();
   await checkPlayers();
   checkContrast();
   checkWidth(innerWidth);
