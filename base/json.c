@@ -249,6 +249,15 @@ const char *ss_json_string(ss_json *j, const char *key, const char *fallback)
     return v ? json_string_value(v) : fallback;
 }
 
+json_t *ss_json_from_number(double v)
+{
+    if (isnan(v))
+        return json_null();
+    if (isinf(v))
+        return json_string(v > 0 ? "inf" : "-inf");
+    return v == rint(v) && fabs(v) < 0x1p53 ? json_integer((json_int_t)v) : json_real(v);
+}
+
 int ss_json_choice(ss_json *j, const char *key, const char *const *choices, int fallback)
 {
     const char *s = ss_json_string(j, key, NULL);

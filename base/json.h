@@ -59,6 +59,10 @@ const char *ss_json_string(ss_json *j, const char *key, const char *fallback); /
 /* The number in a value, which may be infinite or NaN; false if the value is NULL or no number. */
 bool ss_json_number(const json_t *value, double *x);
 
+/* The number as tables and findings have it: null for NaN, "inf" or "-inf", an integer where it is
+ * whole. A new reference; NULL: no memory. */
+json_t *ss_json_from_number(double v);
+
 /* Index of the key's string in the NULL-terminated list of choices; any other
  * value is SS_UNSUPPORTED with the list. */
 int ss_json_choice(ss_json *j, const char *key, const char *const *choices, int fallback);

@@ -46,13 +46,12 @@ void ss_str_add(ss_str *b, const char *text)
     ss_str_addn(b, text, strlen(text));
 }
 
-void ss_str_addf(ss_str *b, const char *fmt, ...)
+void ss_str_addv(ss_str *b, const char *fmt, va_list args)
 {
-    va_list ap, again;
+    va_list again;
 
-    va_start(ap, fmt);
-    va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_copy(again, args);
+    const int n = vsnprintf(NULL, 0, fmt, args);
 
     if (n < 0)
         b->failed = true;
@@ -61,7 +60,15 @@ void ss_str_addf(ss_str *b, const char *fmt, ...)
         b->len += (size_t)n;
     }
     va_end(again);
-    va_end(ap);
+}
+
+void ss_str_addf(ss_str *b, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    ss_str_addv(b, fmt, args);
+    va_end(args);
 }
 
 void ss_str_add_quoted(ss_str *b, const char *text)
@@ -74,6 +81,36 @@ void ss_str_add_quoted(ss_str *b, const char *text)
             ss_str_addn(b, text, 1);
     }
     ss_str_add(b, "'");
+}
+
+void ss_str_add_word(ss_str *b, const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789_./+,:@%-";
+    const size_t room = 4 * strlen(text) + 1;
+    char *shown = ss_alloc(room, 1);
+
+    if (!shown) {
+        b->failed = true;
+        return;
+    }
+    ss_printable(text, shown, room);
+    if (*shown && shown[strspn(shown, plain)] == '\0')
+        ss_str_add(b, shown);
+    else
+        ss_str_add_quoted(b, shown);
+    ss_free(shown);
+}
+
+char *ss_textf(const char *fmt, ...)
+{
+    ss_str s = {0};
+    va_list args;
+
+    va_start(args, fmt);
+    ss_str_addv(&s, fmt, args);
+    va_end(args);
+    return ss_str_detach(&s);
 }
 
 void ss_str_release(ss_str *b)

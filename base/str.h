@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,9 +20,15 @@ typedef struct {
 void ss_str_add(ss_str *b, const char *text);
 void ss_str_addn(ss_str *b, const char *text, size_t n);
 void ss_str_addf(ss_str *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void ss_str_addv(ss_str *b, const char *fmt, va_list args);
 
 /* TEXT as one word of a POSIX shell: 'TEXT', and each ' in it as '\\''. */
 void ss_str_add_quoted(ss_str *b, const char *text);
+/* Adds text as one word to paste into a shell: as it is where that is plain, else in quotes, with
+ * what would drive a terminal as \xNN. */
+void ss_str_add_word(ss_str *b, const char *text);
+/* The text that a format makes; ss_free. NULL: no memory. */
+char *ss_textf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ss_str_release(ss_str *b); /* frees, and leaves {0} */
 
 /* Hands the text over to the caller, who frees it with ss_free; NULL if any

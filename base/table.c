@@ -1,10 +1,10 @@
 /* table.c - see table.h */
 #include "base/table.h"
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -129,14 +129,7 @@ void ss_table_text(ss_table *t, const char *text)
 
 void ss_table_number(ss_table *t, double value)
 {
-    if (isnan(value))
-        add_cell(t, json_null());
-    else if (isinf(value))
-        add_cell(t, json_string(value > 0 ? "inf" : "-inf"));
-    else if (value == rint(value) && fabs(value) < 0x1p53)
-        add_cell(t, json_integer((json_int_t)value));
-    else
-        add_cell(t, json_real(value));
+    add_cell(t, ss_json_from_number(value));
 }
 
 /* Characters that a terminal shows for well-formed UTF-8. */

@@ -1,13 +1,6 @@
 /* analyze.c - `sigmascope analyze`: what a run shows, as tables */
-#include "analyze/one/blobs.h"
-#include "analyze/one/channels.h"
-#include "analyze/one/growth.h"
-#include "analyze/one/headroom.h"
+#include "analyze/findings/verdict.h"
 #include "analyze/one/health.h"
-#include "analyze/one/overflow.h"
-#include "analyze/one/stages.h"
-#include "analyze/one/tokens.h"
-#include "analyze/one/weights.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -68,8 +61,7 @@ static const cli_option options[] = {
 
 typedef struct {
     ss_run *run;
-    ss_not_finite bad;
-    ss_sites all, produced; /* all: every port; produced: those that a module produces */
+    ss_analysis x;
     ss_format formats[SS_MAX_FORMATS];
     int n_formats;
     int n_overflow; /* number of formats, the first ones, whose overflow is reported */
@@ -78,8 +70,6 @@ typedef struct {
     bool finding; /* something is not finite */
     cli_code code;
     cli_tables out;
-    ss_site largest;          /* module -1: no largest value is known */
-    ss_structure_asked asked; /* modules that the findings are about */
 } report;
 
 /* A table with a row for each noise level. */
@@ -89,124 +79,94 @@ static ss_code show_spread(report *rep, ss_table *t, ss_err *e)
     return cli_show(&rep->out, t, e);
 }
 
+/* Shows growth over all inputs, or that of one. */
 static ss_code show_growth(report *rep, int input, ss_err *e)
 {
-    ss_growth g;
+    ss_growth g = {0};
     ss_table t;
-    ss_code rc = ss_growth_find(rep->run, &rep->produced, input, &g, e);
+    ss_code rc = SS_OK;
 
-    if (rc == SS_OK && (rc = ss_growth_table(rep->run, &g, rep->top, &t, e)) == SS_OK)
+    if (input != SS_ALL)
+        rc = ss_growth_find(rep->run, &rep->x.produced, input, &g, e);
+    if (rc == SS_OK && (rc = ss_growth_table(rep->run, input == SS_ALL ? &rep->x.growth : &g,
+                                             rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
-    if (rc == SS_OK && input == SS_ALL && g.n && !isnan(g.rows[0].peak))
-        rep->largest = ss_growth_origin(&rep->produced, &g, 0);
     ss_growth_release(&g);
-    return rc;
-}
-
-static ss_code show_overflow(report *rep, const ss_format *f, ss_err *e)
-{
-    ss_overflow o;
-    ss_table t;
-    ss_code rc = ss_overflow_find(rep->run, &rep->all, f, &o, e);
-
-    for (int i = 0; i < o.n && rc == SS_OK; i++) {
-        if (o.rows[i].n_over) {
-            ss_structure_ask(&rep->asked, o.rows[i].first);
-            break;
-        }
-    }
-    if (rc == SS_OK && (rc = ss_overflow_table(rep->run, &o, &t, e)) == SS_OK)
-        rc = show_spread(rep, &t, e);
-    ss_overflow_release(&o);
     return rc;
 }
 
 static ss_code show_headroom(report *rep, ss_err *e)
 {
-    ss_headroom h;
     ss_table t;
-    ss_code rc = ss_headroom_find(rep->run, &rep->all, rep->formats, rep->n_formats, &h, e);
+    ss_code rc = ss_headroom_table(rep->run, &rep->x.headroom, rep->top, &t, e);
 
-    if (rc == SS_OK && (rc = ss_headroom_table(rep->run, &h, rep->top, &t, e)) == SS_OK)
+    if (rc == SS_OK)
         rc = cli_show(&rep->out, &t, e);
-    for (int i = 0; i < rep->n_overflow && rc == SS_OK; i++)
-        rc = show_overflow(rep, &rep->formats[i], e);
-    if (rc == SS_OK && (rc = ss_underflow_table(rep->run, &h, rep->top, &t, e)) == SS_OK)
+    for (int i = 0; i < rep->n_overflow && rc == SS_OK; i++) {
+        if ((rc = ss_overflow_table(rep->run, &rep->x.overflow[i], &t, e)) == SS_OK)
+            rc = show_spread(rep, &t, e);
+    }
+    if (rc == SS_OK &&
+        (rc = ss_underflow_table(rep->run, &rep->x.headroom, rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
-    ss_headroom_release(&h);
     return rc;
 }
 
 static ss_code show_stages(report *rep, ss_err *e)
 {
-    ss_stages s;
     ss_table t;
+    ss_code rc;
 
     if (ss_run_is_text(rep->run)) /* all of it is an encoder, and nothing is decoded */
         return SS_OK;
-    ss_code rc = ss_stages_find(rep->run, &rep->produced, SS_ALL, &s, e);
-
-    if (rc == SS_OK && (rc = ss_stages_table(rep->run, &s, &t, e)) == SS_OK)
-        rc = show_spread(rep, &t, e);
-    ss_stages_release(&s);
-    return rc;
+    rc = ss_stages_table(rep->run, &rep->x.stages, &t, e);
+    return rc == SS_OK ? show_spread(rep, &t, e) : rc;
 }
 
 static ss_code show_weights(report *rep, ss_err *e)
 {
-    ss_weights w;
     ss_table t;
-    ss_code rc = ss_weights_find(rep->run, &rep->produced, &w, e);
+    ss_code rc = ss_weights_table(rep->run, &rep->x.weights, rep->top, &t, e);
 
-    if (rc == SS_OK && (rc = ss_weights_table(rep->run, &w, rep->top, &t, e)) == SS_OK)
-        rc = cli_show(&rep->out, &t, e);
-    ss_weights_release(&w);
-    return rc;
+    return rc == SS_OK ? cli_show(&rep->out, &t, e) : rc;
 }
 
 static ss_code show_blobs(report *rep, ss_err *e)
 {
-    ss_blobs b;
+    const ss_blobs *b = &rep->x.blobs;
     ss_table t;
-    ss_code rc = ss_blobs_find(rep->run, &rep->produced, &b, e);
+    ss_code rc = SS_OK;
 
-    if (rc != SS_OK)
-        return rc;
-    if (b.n && (rc = ss_blobs_table(rep->run, &b, rep->top, &t, e)) == SS_OK)
+    if (b->n && (rc = ss_blobs_table(rep->run, b, rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
-    if (b.n && rc == SS_OK && (rc = ss_blob_shapes_table(rep->run, &b, rep->top, &t, e)) == SS_OK)
+    if (b->n && rc == SS_OK && (rc = ss_blob_shapes_table(rep->run, b, rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
-    if (b.n && rc == SS_OK && (rc = ss_blob_levels_table(rep->run, &b, &t, e)) == SS_OK)
+    if (b->n && rc == SS_OK && (rc = ss_blob_levels_table(rep->run, b, &t, e)) == SS_OK)
         rc = show_spread(rep, &t, e);
-    ss_blobs_release(&b);
     return rc;
 }
 
 static ss_code show_channels(report *rep, ss_err *e)
 {
-    ss_channels k;
+    const ss_channels *k = &rep->x.channels;
     ss_table t;
-    ss_code rc = ss_channels_find(rep->run, &rep->produced, &k, e);
+    ss_code rc = SS_OK;
 
-    if (rc == SS_OK && k.n_sites &&
-        (rc = ss_channels_table(rep->run, &k, rep->top, &t, e)) == SS_OK)
+    if (k->n_sites && (rc = ss_channels_table(rep->run, k, rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
-    if (rc == SS_OK && k.n_sites && (rc = ss_dead_table(rep->run, &k, rep->top, &t, e)) == SS_OK)
+    if (rc == SS_OK && k->n_sites && (rc = ss_dead_table(rep->run, k, rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
-    ss_channels_release(&k);
     return rc;
 }
 
 static ss_code show_tokens(report *rep, ss_err *e)
 {
-    ss_tokens k;
     ss_table t;
-    ss_code rc = ss_tokens_find(rep->run, &rep->produced, &k, e);
+    ss_code rc = SS_OK;
 
-    if (rc == SS_OK && k.n_modules &&
-        (rc = ss_tokens_table(rep->run, &k, rep->top, &t, e)) == SS_OK)
+    if (rep->x.tokens.n_modules &&
+        (rc = ss_tokens_table(rep->run, &rep->x.tokens, rep->top, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
-    ss_tokens_release(&k);
     return rc;
 }
 
@@ -214,20 +174,30 @@ static ss_code show_tokens(report *rep, ss_err *e)
  * formats overflow first, or else where the largest value is. */
 static ss_code show_structure(report *rep, ss_err *e)
 {
-    if (rep->asked.n == 0 && rep->largest.module >= 0)
-        ss_structure_ask(&rep->asked, rep->largest);
-    return cli_show_structure(&rep->out, rep->run, &rep->asked, e);
+    const ss_analysis *x = &rep->x;
+    ss_structure_asked asked = {0};
+
+    if (x->bad.n_sites)
+        ss_structure_ask(&asked, x->bad.sites[0].site);
+    for (int i = 0; i < rep->n_overflow; i++) {
+        for (int k = 0; k < x->overflow[i].n; k++) {
+            if (x->overflow[i].rows[k].n_over) {
+                ss_structure_ask(&asked, x->overflow[i].rows[k].first);
+                break;
+            }
+        }
+    }
+    if (asked.n == 0 && x->growth.n && !isnan(x->growth.rows[0].peak))
+        ss_structure_ask(&asked, ss_analysis_origin(x, 0));
+    return cli_show_structure(&rep->out, rep->run, &asked, e);
 }
 
 /* Prints all tables, in reading order. */
-static ss_code show_all(report *rep, ss_err *e)
+static ss_code show_tables(report *rep, ss_err *e)
 {
     ss_table t;
-    ss_code rc = cli_show_not_finite(&rep->out, &rep->bad, rep->top, e);
+    ss_code rc = cli_show_not_finite(&rep->out, &rep->x.bad, rep->top, e);
 
-    rep->largest.module = -1;
-    if (rep->bad.n_sites)
-        ss_structure_ask(&rep->asked, rep->bad.sites[0].site);
     if (rc == SS_OK && (rc = ss_summary_table(rep->run, &t, e)) == SS_OK)
         rc = cli_show(&rep->out, &t, e);
     if (rc == SS_OK)
@@ -253,6 +223,22 @@ static ss_code show_all(report *rep, ss_err *e)
     if (rc == SS_OK && !ss_run_is_text(rep->run) && !ss_run_is_vae(rep->run) &&
         (rc = ss_loss_table(rep->run, &t, e)) == SS_OK)
         rc = show_spread(rep, &t, e);
+    return rc;
+}
+
+/* Prints the verdict, and as JSON every sentence. */
+static ss_code show_verdict(report *rep, ss_err *e)
+{
+    ss_findings f;
+    ss_verdict v = {0};
+    ss_code rc = ss_findings_init(&f, e);
+
+    if (rc == SS_OK && (rc = ss_verdict_run(&rep->x, &v, e)) == SS_OK) {
+        ss_findings_run(&f, &rep->x);
+        rc = cli_show_verdict(&rep->out, &v, &f, e);
+    }
+    ss_verdict_release(&v);
+    ss_findings_release(&f);
     return rc;
 }
 
@@ -331,19 +317,17 @@ static void usual_formats(cli_parser *p, report *rep)
 /* Prints a run over noise levels. */
 static ss_code analyze_levels(report *rep, const char *const *globs, int n_globs, ss_err *e)
 {
-    ss_code rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_ALL, &rep->all, e);
+    ss_code rc =
+        ss_analysis_make(rep->run, globs, n_globs, rep->formats, rep->n_formats, &rep->x, e);
+
     if (rc == SS_OK)
-        rc = ss_sites_find(rep->run, globs, n_globs, SS_SITES_PRODUCED, &rep->produced, e);
+        rc = show_verdict(rep, e);
     if (rc == SS_OK)
-        rc = ss_not_finite_find(rep->run, &rep->bad, e);
-    if (rc == SS_OK)
-        rc = show_all(rep, e);
+        rc = show_tables(rep, e);
     if (rc == SS_OK && !ss_run_is_text(rep->run) && !ss_run_is_vae(rep->run))
         rc = cli_show_mechanism(&rep->out, &rep->run, NULL, 1, e); /* of a denoiser's training */
-    rep->finding |= ss_not_finite_any(&rep->bad);
-    ss_not_finite_release(&rep->bad);
-    ss_sites_release(&rep->all);
-    ss_sites_release(&rep->produced);
+    rep->finding |= ss_not_finite_any(&rep->x.bad);
+    ss_analysis_release(&rep->x);
     return rc;
 }
 
@@ -381,7 +365,6 @@ static ss_code analyze_component(report *rep, const ss_component_verdicts *c,
 
     if (rc == SS_OK && (n || !n_globs)) {
         rep->run = c->run;
-        rep->asked = (ss_structure_asked){0};
         cli_begin_component(&all, c, &rep->out);
         rc = analyze_levels(rep, kept, n, e);
         rc = cli_end_component(&all, c, &rep->out, rc, e);

@@ -253,24 +253,13 @@ char *cli_command_line(int argc, char **argv)
 
 void cli_print_word(const char *text, const char *more)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                "0123456789_./+,:@%-";
     ss_str whole = {0}, word = {0};
 
     ss_str_add(&whole, text);
     ss_str_add(&whole, more);
-    const size_t room = 4 * whole.len + 1;
-    char *shown = whole.failed ? NULL : ss_alloc(room, 1);
-
-    if (shown) {
-        ss_printable(whole.s, shown, room);
-        if (*shown && shown[strspn(shown, plain)] == '\0')
-            ss_str_add(&word, shown);
-        else
-            ss_str_add_quoted(&word, shown);
-    }
-    fputs(shown && !word.failed ? word.s : "...", stdout);
-    ss_free(shown);
+    if (!whole.failed)
+        ss_str_add_word(&word, whole.s);
+    fputs(word.s && !word.failed ? word.s : "...", stdout);
     ss_str_release(&whole);
     ss_str_release(&word);
 }

@@ -8,13 +8,22 @@
 
 ss_code cli_show_components(cli_tables *out, const ss_verdicts *v, ss_err *e)
 {
+    ss_findings found;
+    ss_verdict first = {0};
     ss_table t;
-    ss_code rc = SS_OK;
+    ss_code rc = ss_findings_init(&found, e);
 
-    for (int f = 0; f < v->n_formats && rc == SS_OK; f++) {
+    if (rc == SS_OK && (rc = ss_verdict_components(v, &first, e)) == SS_OK) {
+        ss_findings_components(&found, v);
+        rc = cli_show_verdict(out, &first, &found, e);
+    }
+    ss_verdict_release(&first);
+    ss_findings_release(&found);
+    for (int f = out->json ? 0 : 1; f < v->n_formats && rc == SS_OK; f++) { /* the verdict says the
+                                                                              first */
         char *text = ss_verdicts_say(v, f);
 
-        rc = text ? cli_say_more(out, "components", text, f > 0, e) : ss_no_memory(e, "components");
+        rc = text ? cli_say_more(out, "components", text, true, e) : ss_no_memory(e, "components");
         ss_free(text);
     }
     if (rc == SS_OK && (rc = ss_verdicts_table(v, &t, e)) == SS_OK)

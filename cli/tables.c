@@ -102,6 +102,26 @@ static ss_code say(cli_tables *out, const char *name, const char *part, const ch
     return print_sentence(name, text, e);
 }
 
+ss_code cli_show_verdict(cli_tables *out, const ss_verdict *v, const ss_findings *f, ss_err *e)
+{
+    json_t *all;
+    int failed;
+
+    if (!out->json) {
+        out->n_shown++;
+        ss_verdict_print(v, stdout);
+        return SS_OK;
+    }
+    if (!out->tables)
+        out->tables = json_object();
+    if (!(all = ss_findings_document(f, v)))
+        return ss_no_memory(e, "findings");
+    failed = json_object_set(out->tables, "verdict", json_object_get(all, "verdict")) != 0 ||
+             json_object_set(out->tables, "findings", json_object_get(all, "findings")) != 0;
+    json_decref(all);
+    return failed ? ss_no_memory(e, "findings") : SS_OK;
+}
+
 ss_code cli_say_not_finite(cli_tables *out, const ss_not_finite *x, ss_bad_part lead,
                            const char *name, ss_err *e)
 {

@@ -9,8 +9,7 @@
 #ifndef SS_CLI_TABLES_H
 #define SS_CLI_TABLES_H
 
-#include "analyze/one/not_finite.h"
-#include "analyze/one/structure.h"
+#include "analyze/findings/verdict.h"
 
 typedef struct {
     bool json;
@@ -20,6 +19,9 @@ typedef struct {
 
 /* Prints a table, or keeps it for the JSON object; releases it, also on failure. */
 ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e);
+
+/* Shows the verdict: as text at the top; as JSON "verdict", and every sentence as "findings". */
+ss_code cli_show_verdict(cli_tables *out, const ss_verdict *v, const ss_findings *f, ss_err *e);
 
 /* Shows what of a run is not finite: sentences, and tables of at most `top` rows. As text it prints
  * nothing for a finite run; as JSON it is always there, the sentences as

@@ -1,11 +1,6 @@
 /* training.c - see training.h */
 #include "cli/training.h"
 
-#include "analyze/one/headroom.h"
-#include "analyze/training/training_health.h"
-#include "analyze/training/training_overflow.h"
-#include "analyze/training/updates.h"
-
 static ss_code show_overflow(const cli_training *x, const ss_training *t, const ss_sites *all,
                              ss_structure_asked *asked, cli_tables *out, ss_err *e)
 {
@@ -42,18 +37,18 @@ static ss_code show_forecasts(const cli_training *x, const ss_training *t, cli_t
     return rc;
 }
 
-static ss_code show_updates(const cli_training *x, const ss_training *t, cli_tables *out, ss_err *e)
+static ss_code show_updates(const cli_training *x, const ss_training_analysis *a, cli_tables *out,
+                            ss_err *e)
 {
-    ss_updates u;
+    const ss_updates *u = &a->updates;
     ss_table table;
-    ss_code rc = ss_updates_find(t, &u, e);
+    ss_code rc = SS_OK;
 
-    if (rc == SS_OK && u.n && (rc = ss_updates_table(t, &u, x->top, &table, e)) == SS_OK)
+    if (u->n && (rc = ss_updates_table(&a->t, u, x->top, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
-    if (rc == SS_OK && (u.n_stale || (u.n && out->json)) &&
-        (rc = ss_stale_table(t, &u, x->top, &table, e)) == SS_OK)
+    if (rc == SS_OK && (u->n_stale || (u->n && out->json)) &&
+        (rc = ss_stale_table(&a->t, u, x->top, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
-    ss_updates_release(&u);
     return rc;
 }
 
@@ -75,28 +70,41 @@ static ss_code show_growth(const cli_training *x, const ss_training *t, cli_tabl
     return rc;
 }
 
-/* Prints all tables, in reading order. */
-static ss_code show_all(const cli_training *x, const ss_training *t, const ss_sites *all,
-                        cli_tables *out, bool *finding, ss_err *e)
+/* Shows the verdict, and as JSON every sentence. */
+static ss_code show_verdict(const ss_training_analysis *a, cli_tables *out, ss_err *e)
 {
+    ss_findings f;
+    ss_verdict v = {0};
+    ss_code rc = ss_findings_init(&f, e);
+
+    if (rc == SS_OK && (rc = ss_verdict_training(a, &v, e)) == SS_OK) {
+        ss_findings_training(&f, a);
+        rc = cli_show_verdict(out, &v, &f, e);
+    }
+    ss_verdict_release(&v);
+    ss_findings_release(&f);
+    return rc;
+}
+
+/* Prints all tables, in reading order. */
+static ss_code show_all(const cli_training *x, const ss_training_analysis *a, cli_tables *out,
+                        bool *finding, ss_err *e)
+{
+    const ss_training *t = &a->t;
     char text[600];
-    ss_training_health health;
-    ss_not_finite bad;
     ss_structure_asked asked = {0};
     ss_site largest;
     ss_table table;
-    ss_code rc = ss_training_health_find(t, &health, e);
+    ss_code rc = show_verdict(a, out, e);
 
-    if (rc != SS_OK || (rc = ss_not_finite_find(x->run, &bad, e)) != SS_OK)
-        return rc;
-    *finding = health.stalled || ss_not_finite_any(&bad);
-    ss_training_health_say(&health, text, sizeof text);
-    rc = cli_say(out, "training", *text ? text : NULL, e);
+    *finding = a->health.stalled || ss_not_finite_any(&a->bad);
+    ss_training_health_say(&a->health, text, sizeof text);
     if (rc == SS_OK)
-        rc = cli_show_not_finite(out, &bad, x->top, e);
-    if (bad.n_sites)
-        ss_structure_ask(&asked, bad.sites[0].site);
-    ss_not_finite_release(&bad);
+        rc = cli_say(out, "training", *text ? text : NULL, e);
+    if (rc == SS_OK)
+        rc = cli_show_not_finite(out, &a->bad, x->top, e);
+    if (a->bad.n_sites)
+        ss_structure_ask(&asked, a->bad.sites[0].site);
     if (rc == SS_OK)
         rc = cli_show_mechanism(out, &x->run, NULL, 1, e);
     if (rc == SS_OK && (rc = ss_training_summary_table(t, &table, e)) == SS_OK)
@@ -104,7 +112,7 @@ static ss_code show_all(const cli_training *x, const ss_training *t, const ss_si
     if (rc == SS_OK && (rc = ss_training_steps_table(t, x->top, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
     if (rc == SS_OK)
-        rc = show_overflow(x, t, all, &asked, out, e);
+        rc = show_overflow(x, t, &a->all, &asked, out, e);
     if (rc == SS_OK && asked.n == 0 && ss_trend_largest_site(&t->trend, &largest))
         ss_structure_ask(&asked, largest);
     if (rc == SS_OK)
@@ -114,7 +122,7 @@ static ss_code show_all(const cli_training *x, const ss_training *t, const ss_si
     if (rc == SS_OK)
         rc = show_forecasts(x, t, out, e);
     if (rc == SS_OK)
-        rc = show_updates(x, t, out, e);
+        rc = show_updates(x, a, out, e);
     if (rc == SS_OK && t->run->n_bins && (rc = ss_training_loss_table(t, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
     return rc;
@@ -122,18 +130,13 @@ static ss_code show_all(const cli_training *x, const ss_training *t, const ss_si
 
 ss_code cli_training_show(const cli_training *x, cli_tables *out, bool *finding, ss_err *e)
 {
-    ss_sites all = {0}, produced = {0};
-    ss_training t = {0};
-    ss_code rc = ss_sites_find(x->run, x->globs, x->n_globs, SS_SITES_ALL, &all, e);
+    ss_training_analysis a;
+    ss_code rc =
+        ss_training_analysis_make(x->run, x->globs, x->n_globs, x->formats, x->n_formats, &a, e);
 
-    if (rc == SS_OK)
-        rc = ss_sites_find(x->run, x->globs, x->n_globs, SS_SITES_PRODUCED, &produced, e);
-    if (rc == SS_OK)
-        rc = ss_training_find(x->run, &produced, &t, e);
-    if (rc == SS_OK)
-        rc = show_all(x, &t, &all, out, finding, e);
-    ss_training_release(&t);
-    ss_sites_release(&all);
-    ss_sites_release(&produced);
+    if (rc != SS_OK)
+        return rc;
+    rc = show_all(x, &a, out, finding, e);
+    ss_training_analysis_release(&a);
     return rc;
 }

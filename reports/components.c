@@ -29,40 +29,6 @@ static const char *page_of(const ss_overview *o, const ss_run *r)
     return o->pages[i];
 }
 
-static bool fails(const ss_component_verdict *x)
-{
-    return x->kind == SS_VERDICT_OVERFLOWS || x->kind == SS_VERDICT_NOT_FINITE;
-}
-
-/* Classes the sentence of a format: trouble, no trouble, or not known for all. */
-static ss_said said_of(const ss_verdicts *v, int f)
-{
-    ss_said said = SS_SAID_GOOD;
-
-    for (int i = 0; i < v->n; i++) {
-        const ss_component_verdicts *c = &v->list[i];
-
-        if (fails(&c->verdict[f]))
-            return SS_SAID_BAD;
-        if (c->why || !c->run->complete || *c->limit || c->n_bad_weights)
-            said = SS_SAID_UNKNOWN;
-    }
-    return said;
-}
-
-static void say(ss_page *p, const ss_verdicts *v)
-{
-    ss_summary_begin(p);
-    for (int f = 0; f < v->n_formats; f++) {
-        char *text = ss_verdicts_say(v, f);
-
-        ss_summary_say(p, said_of(v, f), "components", "%s", text ? text : "");
-        ss_free(text);
-    }
-    ss_summary_end(p);
-    ss_page_contents(p);
-}
-
 /* Where a value is, in few words: a token without its prompt. */
 static const char *place_of(const ss_run *r, const ss_component_verdict *x, char *out, size_t n)
 {
@@ -173,6 +139,21 @@ static ss_code figure(ss_page *page, const ss_verdicts *v, ss_err *e)
                           e);
 }
 
+static ss_code first_sight(ss_page *p, const ss_verdicts *components, ss_err *e)
+{
+    ss_findings f;
+    ss_verdict v = {0};
+    ss_code rc = ss_findings_init(&f, e);
+
+    if (rc == SS_OK && (rc = ss_verdict_components(components, &v, e)) == SS_OK) {
+        ss_findings_components(&f, components);
+        rc = ss_summary(p, &f, &v, e);
+    }
+    ss_verdict_release(&v);
+    ss_findings_release(&f);
+    return rc;
+}
+
 static ss_code body(ss_page *p, const ss_overview *o, const ss_verdicts *v, ss_err *e)
 {
     ss_table t;
@@ -182,8 +163,7 @@ static ss_code body(ss_page *p, const ss_overview *o, const ss_verdicts *v, ss_e
                  "%d components of a pipeline%s, in the order in which a sample passes them.", v->n,
                  v->one_pipeline ? "" : " (their models are of different folders)");
     ss_page_main(p);
-    say(p, v);
-    if ((rc = links(p, o, v, e)) != SS_OK)
+    if ((rc = first_sight(p, v, e)) != SS_OK || (rc = links(p, o, v, e)) != SS_OK)
         return rc;
     ss_page_section(p, "components", "Headroom of each component");
     rc = figure(p, v, e);

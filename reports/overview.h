@@ -2,18 +2,8 @@
 #ifndef SS_REPORTS_OVERVIEW_H
 #define SS_REPORTS_OVERVIEW_H
 
-#include "analyze/several/comparison.h"
-#include "analyze/several/conditioning.h"
-#include "analyze/several/trend.h"
-#include "reports/analysis.h"
+#include "analyze/findings/several.h"
 #include "reports/page/page.h"
-
-/* A run against the first. */
-typedef struct {
-    bool fits;            /* false: they have nothing in common */
-    char why[256];        /* then: what each side has */
-    ss_comparison result; /* else */
-} ss_overview_pair;
 
 typedef struct {
     const ss_report_options *opt;
@@ -33,7 +23,7 @@ ss_code ss_overview_write(const ss_overview *o, const char *title, ss_report_sum
 /* The parts. Trend: #trend, where the training steps of the runs are known and differ, or were
  * given. Runs: #runs; pairs [n], the first is not used. */
 ss_code ss_section_trend(ss_page *p, const ss_overview *o, const ss_trend *t, ss_err *e);
-ss_code ss_section_runs(ss_page *p, const ss_overview *o, const ss_overview_pair *pairs, ss_err *e);
+ss_code ss_section_runs(ss_page *p, const ss_overview *o, const ss_pair *pairs, ss_err *e);
 
 /* #conditioning, where in several of the runs one network was told different noise levels. */
 ss_code ss_section_conditioning(ss_page *p, const ss_conditioning *c, ss_err *e);

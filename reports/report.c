@@ -153,6 +153,22 @@ static void lead(ss_page *p, const ss_analysis *x)
         r->n_samples);
 }
 
+/* The verdict of a run, and its sentences. */
+static ss_code first_sight(ss_page *page, const ss_analysis *x, ss_err *e)
+{
+    ss_findings f;
+    ss_verdict v = {0};
+    ss_code rc = ss_findings_init(&f, e);
+
+    if (rc == SS_OK && (rc = ss_verdict_run(x, &v, e)) == SS_OK) {
+        ss_findings_run(&f, x);
+        rc = ss_summary(page, &f, &v, e);
+    }
+    ss_verdict_release(&v);
+    ss_findings_release(&f);
+    return rc;
+}
+
 /* Everything of one run on one page. */
 static ss_code run_page(writer *w, int i, const char *file, const char *prefix, const char *title,
                         ss_err *e)
@@ -171,10 +187,8 @@ static ss_code run_page(writer *w, int i, const char *file, const char *prefix, 
     if (w->opt->story && w->opt->n_runs == 1 &&
         (rc = ss_section_story(&page, w->opt->story, e)) != SS_OK)
         goto out;
-    ss_summary_begin(&page);
-    ss_summary_run(&page, x);
-    ss_summary_end(&page);
-    ss_page_contents(&page);
+    if ((rc = first_sight(&page, x, e)) != SS_OK)
+        goto out;
     for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
         rc = sections[k](&page, x, e);
     if (rc == SS_OK)

@@ -12,50 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-ss_code ss_training_analysis_make(ss_run *r, const char *const *globs, int n_globs,
-                                  const ss_format *formats, int n_formats, ss_training_analysis *x,
-                                  ss_err *e)
-{
-    ss_code rc;
-
-    *x = (ss_training_analysis){.run = r, .format = formats, .n_formats = n_formats};
-    rc = ss_sites_find(r, globs, n_globs, SS_SITES_ALL, &x->all, e);
-    if (rc == SS_OK)
-        rc = ss_sites_find(r, globs, n_globs, SS_SITES_PRODUCED, &x->produced, e);
-    if (rc == SS_OK)
-        rc = ss_training_find(r, &x->produced, &x->t, e);
-    if (rc == SS_OK)
-        rc = ss_training_health_find(&x->t, &x->health, e);
-    if (rc == SS_OK)
-        rc = ss_not_finite_find(r, &x->bad, e);
-    if (rc == SS_OK)
-        rc = ss_mechanism_find(&r, NULL, 1, &x->mechanism, e);
-    if (rc == SS_OK)
-        rc = ss_training_overflow_find(&x->t, &x->all, &formats[0], &x->overflow, e);
-    if (rc == SS_OK)
-        rc = ss_updates_find(&x->t, &x->updates, e);
-    if (rc == SS_OK && !(x->losses = ss_alloc((size_t)r->n_bins, sizeof *x->losses)))
-        rc = ss_no_memory(e, r->path);
-    if (rc == SS_OK)
-        rc = ss_training_losses(&x->t, x->losses, &x->n_losses, e);
-    if (rc != SS_OK)
-        ss_training_analysis_release(x);
-    return rc;
-}
-
-void ss_training_analysis_release(ss_training_analysis *x)
-{
-    ss_sites_release(&x->all);
-    ss_sites_release(&x->produced);
-    ss_not_finite_release(&x->bad);
-    ss_mechanism_release(&x->mechanism);
-    ss_training_release(&x->t);
-    ss_training_overflow_release(&x->overflow);
-    ss_updates_release(&x->updates);
-    ss_free(x->losses);
-    *x = (ss_training_analysis){0};
-}
-
 static void lead(ss_page *p, const ss_training_analysis *x)
 {
     const ss_run *r = x->run;
@@ -94,6 +50,21 @@ static void name_of(const ss_run *r, char *out, size_t n)
         snprintf(out, n, "%s", r->path);
 }
 
+static ss_code first_sight(ss_page *page, const ss_training_analysis *x, ss_err *e)
+{
+    ss_findings f;
+    ss_verdict v = {0};
+    ss_code rc = ss_findings_init(&f, e);
+
+    if (rc == SS_OK && (rc = ss_verdict_training(x, &v, e)) == SS_OK) {
+        ss_findings_training(&f, x);
+        rc = ss_summary(page, &f, &v, e);
+    }
+    ss_verdict_release(&v);
+    ss_findings_release(&f);
+    return rc;
+}
+
 ss_code ss_training_page(const ss_training_analysis *x, const ss_report_options *opt,
                          const char *folder, ss_report_summary *summary, ss_err *e)
 {
@@ -112,11 +83,8 @@ ss_code ss_training_page(const ss_training_analysis *x, const ss_report_options 
         return rc;
     lead(&page, x);
     ss_page_main(&page);
-    ss_summary_begin(&page);
-    ss_summary_training(&page, x);
-    ss_summary_end(&page);
-    ss_page_contents(&page);
-    rc = ss_section_mechanism(&page, &x->mechanism, e);
+    if ((rc = first_sight(&page, x, e)) == SS_OK)
+        rc = ss_section_mechanism(&page, &x->mechanism, e);
     for (size_t k = 0; k < sizeof sections / sizeof *sections && rc == SS_OK; k++)
         rc = sections[k](&page, x, e);
     if (rc == SS_OK)

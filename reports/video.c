@@ -13,49 +13,50 @@
 static const double SURE = 0.01;
 
 /* Says how the videos of a group move, boil and jump. */
-static void say_group(ss_page *p, const ss_video_set *s, int g)
+static void say_group(ss_findings *f, const ss_video_set *s, int g)
 {
     const ss_video_group *of = &s->group[g];
     char label[200];
 
     ss_video_group_label(s, g, label, sizeof label);
     if (of->not_finite)
-        ss_summary_say(p, SS_SAID_BAD, "videos", "%s: %d of %d videos are not finite.", label,
-                       of->not_finite, of->n);
+        ss_findings_say(f, "video", SS_SAID_BAD, "videos", "%s: %d of %d videos are not finite.",
+                        label, of->not_finite, of->n);
     if (isnan(of->mean[SS_VIDEO_FLICKER])) {
-        ss_summary_say(p, SS_SAID_UNKNOWN, NULL, "%s: no video has two finite frames.", label);
+        ss_findings_say(f, "video", SS_SAID_UNKNOWN, NULL, "%s: no video has two finite frames.",
+                        label);
         return;
     }
-    ss_summary_say(
-        p, SS_SAID_MEASURED, "motion",
+    ss_findings_say(
+        f, "video", SS_SAID_MEASURED, "motion",
         "%s, %d video%s: flicker %.4f (1 is still), %.3g pixels a frame on average, %.3g "
         "where it moves most; %.0f %% of the videos are dynamic.",
         label, of->n, of->n == 1 ? "" : "s", of->mean[SS_VIDEO_FLICKER], of->mean[SS_VIDEO_SPEED],
         of->mean[SS_VIDEO_TOP], 100 * of->mean[SS_VIDEO_DYNAMIC]);
     if (isnan(of->mean[SS_VIDEO_BOILING]))
-        ss_summary_say(
-            p, SS_SAID_UNKNOWN, "boiling",
+        ss_findings_say(
+            f, "video", SS_SAID_UNKNOWN, "boiling",
             "%s: how it boils is not defined: that takes 8 frames and points that can be "
             "followed.",
             label);
     else
-        ss_summary_say(p, SS_SAID_MEASURED, "boiling",
-                       "%s boils by %.3g grey levels along its motion; the warping error is %.3g.",
-                       label, of->mean[SS_VIDEO_BOILING], of->mean[SS_VIDEO_WARPING]);
+        ss_findings_say(f, "video", SS_SAID_MEASURED, "boiling",
+                        "%s boils by %.3g grey levels along its motion; the warping error is %.3g.",
+                        label, of->mean[SS_VIDEO_BOILING], of->mean[SS_VIDEO_WARPING]);
     if (of->seam.n && !isnan(of->seam.p))
-        ss_summary_say(p, of->seam.p < SURE ? SS_SAID_BAD : SS_SAID_GOOD, "seams",
-                       "%s: frames differ by %.3g grey levels where windows meet and by %.3g "
-                       "elsewhere (permutations: p = %.2g).",
-                       label, of->seam.joints, of->seam.inside, of->seam.p);
+        ss_findings_say(f, "video", of->seam.p < SURE ? SS_SAID_BAD : SS_SAID_GOOD, "seams",
+                        "%s: frames differ by %.3g grey levels where windows meet and by %.3g "
+                        "elsewhere (permutations: p = %.2g).",
+                        label, of->seam.joints, of->seam.inside, of->seam.p);
     else if (of->found.at >= 0 && of->found.p < SURE)
-        ss_summary_say(p, SS_SAID_BAD, "seams",
-                       "%s: between frames %d and %d all parts of the picture change most at once "
-                       "(permutations: p = %.2g).",
-                       label, of->found.at + 1, of->found.at + 2, of->found.p);
+        ss_findings_say(f, "video", SS_SAID_BAD, "seams",
+                        "%s: between frames %d and %d all parts of the picture change most at once "
+                        "(permutations: p = %.2g).",
+                        label, of->found.at + 1, of->found.at + 2, of->found.p);
 }
 
 /* Says what differs between models beyond their intervals, for measures of quality. */
-static void say_comparisons(ss_page *p, const ss_video_set *s)
+static void say_comparisons(ss_findings *f, const ss_video_set *s)
 {
     char a[200], b[200];
 
@@ -69,19 +70,34 @@ static void say_comparisons(ss_page *p, const ss_video_set *s)
         ss_video_group_label(s, c->a, a, sizeof a);
         ss_video_group_label(s, c->b, b, sizeof b);
         if (c->low > 0 || c->high < 0)
-            ss_summary_say(
-                p, SS_SAID_MEASURED, "models",
+            ss_findings_say(
+                f, "video", SS_SAID_MEASURED, "models",
                 "%s has %s %s than %s: %.3g against %.3g, in %d of %d videos (95 %% of the "
                 "mean difference: %.3g to %.3g).",
                 b, c->low > 0 ? "more" : "less", ss_video_measure_name(c->measure), a, c->mean_b,
                 c->mean_a, c->low > 0 ? c->more : c->less, c->n, c->low, c->high);
         else
-            ss_summary_say(p, SS_SAID_UNKNOWN, "models",
-                           "%s and %s cannot be told apart by %s: %.3g and %.3g (95 %% of the mean "
-                           "difference: %.3g to %.3g).",
-                           a, b, ss_video_measure_name(c->measure), c->mean_a, c->mean_b, c->low,
-                           c->high);
+            ss_findings_say(
+                f, "video", SS_SAID_UNKNOWN, "models",
+                "%s and %s cannot be told apart by %s: %.3g and %.3g (95 %% of the mean "
+                "difference: %.3g to %.3g).",
+                a, b, ss_video_measure_name(c->measure), c->mean_a, c->mean_b, c->low, c->high);
     }
+}
+
+static ss_code first_sight(ss_page *p, const ss_video_set *s, ss_err *e)
+{
+    ss_findings f;
+    ss_code rc = ss_findings_init(&f, e);
+
+    if (rc != SS_OK)
+        return rc;
+    for (int g = 0; g < s->n_groups && g < SS_VIDEO_GROUPS_SHOWN; g++)
+        say_group(&f, s, g);
+    say_comparisons(&f, s);
+    rc = ss_summary(p, &f, NULL, e);
+    ss_findings_release(&f);
+    return rc;
 }
 
 static void made(ss_page *p, const ss_video_report_options *opt)
@@ -156,13 +172,8 @@ static ss_code write_page(const char *folder, const ss_video_set *s,
                  "optical flow.",
                  s->n, s->n == 1 ? "" : "s");
     ss_page_main(&page);
-    ss_summary_begin(&page);
-    for (int g = 0; g < s->n_groups && g < SS_VIDEO_GROUPS_SHOWN; g++)
-        say_group(&page, s, g);
-    say_comparisons(&page, s);
-    ss_summary_end(&page);
-    ss_page_contents(&page);
-    rc = sections(&page, s, opt, e);
+    if ((rc = first_sight(&page, s, e)) == SS_OK)
+        rc = sections(&page, s, opt, e);
     if (rc == SS_OK) {
         made(&page, opt);
         html_raw(page.f, "</main>\n");

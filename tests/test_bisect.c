@@ -12,7 +12,7 @@ typedef struct {
     int tried[64];
 } row_ctx;
 
-static ss_code try_row(void *ctx, int i, ss_verdict *v, ss_err *e)
+static ss_code try_row(void *ctx, int i, ss_bisect_verdict *v, ss_err *e)
 {
     row_ctx *c = ctx;
 

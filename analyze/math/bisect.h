@@ -21,13 +21,13 @@
 #include <stdbool.h>
 
 /* SKIP: it could not be judged; the search treats it as if it were not there. */
-typedef enum { SS_UNTRIED, SS_GOOD, SS_BAD, SS_SKIP } ss_verdict;
+typedef enum { SS_UNTRIED, SS_GOOD, SS_BAD, SS_SKIP } ss_bisect_verdict;
 
 /* Sets *v to GOOD, BAD or SKIP. An error ends the search. */
-typedef ss_code ss_bisect_try(void *ctx, int i, ss_verdict *v, ss_err *e);
+typedef ss_code ss_bisect_try(void *ctx, int i, ss_bisect_verdict *v, ss_err *e);
 
 typedef struct {
-    ss_verdict *verdict; /* [n] */
+    ss_bisect_verdict *verdict; /* [n] */
     int n, n_tried;
     int first_bad; /* the earliest known, -1: none */
     int last_good; /* the last before it (of all, where none is bad), -1: none */

@@ -48,8 +48,8 @@ static ss_code spawn_shell(const char *command, const char *model, const char *r
     return failed ? ss_fail(e, SS_IO, "--check: /bin/sh: %s", strerror(failed)) : SS_OK;
 }
 
-static ss_code ask_command(const char *command, const char *model, const char *run, ss_verdict *v,
-                           ss_err *e)
+static ss_code ask_command(const char *command, const char *model, const char *run,
+                           ss_bisect_verdict *v, ss_err *e)
 {
     pid_t pid;
     int status;
@@ -117,8 +117,8 @@ static ss_code say_lack(const ss_run *r, ss_err *e)
     return SS_USAGE;
 }
 
-static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row, ss_verdict *v,
-                     ss_err *e)
+static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row,
+                     ss_bisect_verdict *v, ss_err *e)
 {
     ss_run *r;
     ss_witness w;
@@ -182,7 +182,7 @@ static ss_code compare_with_first(finder *f, const ss_checkpoint_row *row, ss_er
 }
 
 /* Takes a run file as the run of its row; one that cannot be read is skipped. */
-static ss_code take_given(finder *f, ss_checkpoint_row *row, ss_verdict *v, ss_err *e)
+static ss_code take_given(finder *f, ss_checkpoint_row *row, ss_bisect_verdict *v, ss_err *e)
 {
     ss_run *r;
     ss_code rc = ss_run_open(row->model, &r, e);
@@ -205,7 +205,7 @@ static ss_code take_given(finder *f, ss_checkpoint_row *row, ss_verdict *v, ss_e
 }
 
 /* Judges one step of a training's own run. A step without a value is skipped. */
-static ss_code try_step(void *ctx, int i, ss_verdict *v, ss_err *e)
+static ss_code try_step(void *ctx, int i, ss_bisect_verdict *v, ss_err *e)
 {
     finder *f = ctx;
     ss_checkpoint_row *row = &f->c->rows[i];
@@ -223,7 +223,7 @@ static ss_code try_step(void *ctx, int i, ss_verdict *v, ss_err *e)
     return describe_witness(f->opt->fail, f->steps, &w, row, e);
 }
 
-static ss_code try_checkpoint(void *ctx, int i, ss_verdict *v, ss_err *e)
+static ss_code try_checkpoint(void *ctx, int i, ss_bisect_verdict *v, ss_err *e)
 {
     finder *f = ctx;
     ss_checkpoint_row *row = &f->c->rows[i];

@@ -2,7 +2,7 @@
 #ifndef SS_REPORTS_CURVES_H
 #define SS_REPORTS_CURVES_H
 
-#include "reports/analysis.h"
+#include "analyze/findings/analysis.h"
 #include "reports/page/plot.h"
 
 /* An axis of noise levels: logarithmic where all are positive. sigma = inf, an input without any

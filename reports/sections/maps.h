@@ -2,8 +2,8 @@
 #ifndef SS_REPORTS_MAPS_H
 #define SS_REPORTS_MAPS_H
 
+#include "analyze/findings/analysis.h"
 #include "base/sample_size.h"
-#include "reports/analysis.h"
 
 typedef struct {
     int module;

@@ -1,5 +1,4 @@
-/* mechanism.h - the mechanism of a divergence on a page: a sentence of the summary, and the
- * evidence
+/* mechanism.h - the mechanism of a divergence on a page, with the evidence
  */
 #ifndef SS_REPORTS_MECHANISM_H
 #define SS_REPORTS_MECHANISM_H
@@ -7,7 +6,6 @@
 #include "analyze/training/mechanism.h"
 #include "reports/page/page.h"
 
-void ss_mechanism_say(ss_page *p, const ss_mechanism_finding *m);
 ss_code ss_section_mechanism(ss_page *p, const ss_mechanism_finding *m, ss_err *e); /* #mechanism */
 
 #endif

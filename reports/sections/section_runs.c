@@ -224,8 +224,7 @@ static ss_code tables(ss_page *page, const ss_comparison *x, ss_err *e)
 }
 
 /* The last pair is open, those before it can be opened. */
-static ss_code pair(ss_page *page, const ss_overview *o, int j, const ss_overview_pair *x,
-                    ss_err *e)
+static ss_code pair(ss_page *page, const ss_overview *o, int j, const ss_pair *x, ss_err *e)
 {
     const bool closed = j < o->n - 1;
     ss_code rc;
@@ -246,8 +245,7 @@ static ss_code pair(ss_page *page, const ss_overview *o, int j, const ss_overvie
     return rc;
 }
 
-ss_code ss_section_runs(ss_page *page, const ss_overview *o, const ss_overview_pair *pairs,
-                        ss_err *e)
+ss_code ss_section_runs(ss_page *page, const ss_overview *o, const ss_pair *pairs, ss_err *e)
 {
     ss_table t;
     ss_code rc;

@@ -6,7 +6,7 @@
 #ifndef SS_REPORTS_SECTIONS_H
 #define SS_REPORTS_SECTIONS_H
 
-#include "reports/analysis.h"
+#include "analyze/findings/analysis.h"
 #include "reports/page/page.h"
 
 /* The sections in the order of the page. Each is a function ss_section_NAME, and its heading has

@@ -17,7 +17,4 @@ ss_code ss_trends_figure(ss_page *p, const ss_format *formats, int n_formats, co
 ss_code ss_trends_tables(ss_page *p, const ss_format *formats, int n_formats, const ss_trend *t,
                          ss_err *e);
 
-/* The sentences, which link to #trend: how the largest grows, what each format's limit is to it. */
-void ss_trends_say(ss_page *p, const ss_format *formats, int n_formats, const ss_trend *t);
-
 #endif

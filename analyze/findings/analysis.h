@@ -1,7 +1,8 @@
 /* analysis.h - all that the analyses say of one run, computed once for text and figures */
-#ifndef SS_REPORTS_ANALYSIS_H
-#define SS_REPORTS_ANALYSIS_H
+#ifndef SS_FINDINGS_ANALYSIS_H
+#define SS_FINDINGS_ANALYSIS_H
 
+#include "analyze/findings/finding.h"
 #include "analyze/one/attention.h"
 #include "analyze/one/blobs.h"
 #include "analyze/one/channels.h"
@@ -60,6 +61,9 @@ double ss_analysis_peak(const ss_analysis *x, ss_site s, int k);
 
 /* Names n runs that are shown together: by their models, where these differ, else by file. */
 void ss_analysis_name(ss_analysis *x, int n);
+
+/* The sentences of one run, in reading order. */
+void ss_findings_run(ss_findings *f, const ss_analysis *x);
 
 /* True when two rows are of the same values: a container repeats what its last child puts out. */
 bool ss_analysis_same(const ss_growth_row *a, const ss_growth_row *b);

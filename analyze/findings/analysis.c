@@ -1,5 +1,5 @@
 /* analysis.c - see analysis.h */
-#include "reports/analysis.h"
+#include "analyze/findings/analysis.h"
 
 #include "base/mem.h"
 #include "base/str.h"
