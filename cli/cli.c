@@ -187,6 +187,8 @@ int cli_fail(const cli_parser *p, const ss_err *e)
         at += n;
         more = *at != '\0';
     }
+    if (e->code == SS_USAGE || e->code == SS_IO || e->code == SS_FORMAT)
+        cli_offer(p);
     return e->code == SS_USAGE         ? CLI_USAGE
            : e->code == SS_INTERRUPTED ? 128 + ss_interrupted()
                                        : CLI_FAIL;

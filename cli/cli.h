@@ -80,13 +80,17 @@ enum {
     CLI_OPT_PROGRESS
 };
 
-/* Which of the common options a command has, beside --help, --version, --quiet, --verbose. */
+/* Which of the common options a command has, beside --help, --version, --quiet, --verbose; and what
+ * its operands are. */
 enum {
     CLI_JSON = 1,        /* --json */
     CLI_SEED = 2,        /* --seed N */
     CLI_COMPUTE = 4,     /* --threads N, --device D */
     CLI_PROGRESS = 8,    /* --progress auto|always|never */
     CLI_ARITHMETIC = 16, /* --arithmetic auto|f32|tensor */
+
+    CLI_TAKES_CHECKPOINT = 1 << 12, /* operands are checkpoints: see cli_offer */
+    CLI_TAKES_RUNS = 1 << 13,       /* or run files */
 };
 
 typedef struct cli_command {
@@ -234,6 +238,10 @@ void cli_append(cli_parser *p, const char ***list, int *n);
 /* Prints text and more, joined, as one word to paste into a shell: in quotes unless
  * that is plain, with what would drive the terminal as \xNN. A name in a file may be another's. */
 void cli_print_word(const char *text, const char *more);
+
+/* offer.c: after an error, prints the command lines that were possible where a folder of
+ * checkpoints or run files was given to a command that takes what is in it. */
+void cli_offer(const cli_parser *p);
 
 /* Makes sure that everything printed on stdout arrived: returns status, or CLI_FAIL with a message
  * (a full disk). Where nobody reads any more, as in `| head`, the program ends silently

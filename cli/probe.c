@@ -232,7 +232,7 @@ const cli_command cmd_probe = {
     "is; see 'sigmascope analyze RUN.h5' for more. Of several components, it prints first which\n"
     "of them fails first in each format.",
     options,
-    CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS,
+    CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_TAKES_CHECKPOINT,
     run,
     examples,
 };

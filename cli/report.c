@@ -143,7 +143,7 @@ const cli_command cmd_report = {
     "file, which works from a message and without scripts; the pages of several runs follow one\n"
     "another in it.",
     options,
-    CLI_PROGRESS,
+    CLI_PROGRESS | CLI_TAKES_RUNS,
     run,
     examples,
 };

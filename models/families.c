@@ -2,6 +2,7 @@
 #include "models/families.h"
 
 #include "base/str.h"
+#include "models/file/checkpoint.h"
 #include "models/text/text_family.h"
 #include "models/unet/unet_family.h"
 #include "models/vae/vae_family.h"
@@ -88,9 +89,9 @@ ss_code ss_family_read(ss_json *j, const ss_family **family, void **config, ss_e
     if (*family)
         return (*family)->read(j, config, e);
     list_classes(&known);
-    const ss_code rc =
-        ss_fail(e, SS_UNSUPPORTED, "%s: models of class %s are not supported; %s are", j->name,
-                SS_SHOW(class_name), known.s ? known.s : "others");
+    const ss_code rc = ss_fail(
+        e, SS_UNSUPPORTED, "%s: models of class %s are not supported; %s are. " SS_RECORD_INSTEAD,
+        j->name, SS_SHOW(class_name), known.s ? known.s : "others");
     ss_str_release(&known);
     return rc;
 }

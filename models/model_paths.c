@@ -181,6 +181,15 @@ static void try_family_folders(search *s, const char *model, const char *end)
     }
 }
 
+/* Tries the folders of denoisers that cannot be opened, so that the error names their class. */
+static void try_foreign_folders(search *s, const char *model)
+{
+    static const char *const names[] = {"transformer", "prior", "decoder"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && s->grade < 0; i++)
+        try_folder(s, ss_path_join(model, names[i]), false);
+}
+
 /* Finds the best config.json in MODEL, or in what --config names. */
 static void find_config(search *s, const char *model, const char *component)
 {
@@ -194,6 +203,7 @@ static void find_config(search *s, const char *model, const char *component)
     try_family_folders(s, model, "");
     try_components(s, model);
     try_family_folders(s, model, "_ema");
+    try_foreign_folders(s, model);
 }
 
 /* Names where config.json may be below a folder: "nor unet/config.json". */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "models/file/checkpoint.h"
 #include "models/pipeline.h"
 
 #include <stdio.h>
@@ -126,13 +127,15 @@ static ss_code pick(const ss_pipeline *p, const char *model, const char *list,
             ss_note("%s/%s is left out: networks of class %s cannot be opened", model, c->name,
                     SS_SHOW(c->class_name));
         else
-            rc = ss_fail(e, SS_UNSUPPORTED, "%s/%s: networks of class %s cannot be opened", model,
+            rc = ss_fail(e, SS_UNSUPPORTED,
+                         "%s/%s: networks of class %s cannot be opened. " SS_RECORD_INSTEAD, model,
                          c->name, SS_SHOW(c->class_name));
     }
     if (rc == SS_OK && find_unused(list, used, name, sizeof name))
         rc = say_unknown(model, name, p, e);
     if (rc == SS_OK && !runs->n)
-        rc = ss_fail(e, SS_UNSUPPORTED, "--components: none of the networks of %s can be opened",
+        rc = ss_fail(e, SS_UNSUPPORTED,
+                     "--components: none of the networks of %s can be opened. " SS_RECORD_INSTEAD,
                      model);
     return rc;
 }

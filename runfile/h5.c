@@ -87,7 +87,8 @@ hid_t ss_h5_open(const char *path, bool write, ss_err *e)
         return -1;
     }
     if (!S_ISREG(st.st_mode)) { /* a pipe would block */
-        ss_fail(e, SS_IO, "%s: is not a regular file", path);
+        ss_fail(e, SS_IO, "%s: %s, expected a run file", path,
+                S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
         return -1;
     }
     start();

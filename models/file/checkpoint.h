@@ -7,6 +7,11 @@
 
 #include "models/file/stored_tensor.h"
 
+/* The way out for a network of a family that cannot be opened; ends a message. */
+#define SS_RECORD_INSTEAD                                                                      \
+    "Any network can be watched in PyTorch by hooks that write a run file for analyze, attn, " \
+    "compare and report: docs/recorder.md"
+
 typedef struct ss_checkpoint ss_checkpoint; /* checkpoint_edit.h changes what is in it */
 
 /* Which weights are meant; each may be NULL. */

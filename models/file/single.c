@@ -122,7 +122,7 @@ static ss_code no_layout(const ss_checkpoint *k, ss_err *e)
     return ss_fail(e, SS_UNSUPPORTED,
                    "%s: no config.json is beside it, and its names are not those of Stable "
                    "Diffusion or its parts, whose configuration can be inferred: they begin with "
-                   "%s; name a config.json by --config",
+                   "%s; name a config.json by --config. " SS_RECORD_INSTEAD,
                    ss_checkpoint_name(k), SS_SHOW(ss_checkpoint_at(k, 0)->name));
 }
 
