@@ -215,8 +215,8 @@ static void test_pictures_are_pictures(void **state)
 {
     (void)state;
     static const char *const names[] = {"growth-stages.png", "growth-stages-dark.png",
-                                        "heat.png",          "inputs.png",
-                                        "maps-01.png",       "frame-00.png"};
+                                        "heat.png",          "inputs-1.png",
+                                        "maps-01-1.png",     "frame-00.png"};
     const char *folder = in_tmp("pictures");
 
     report(probed(), folder);
@@ -786,7 +786,7 @@ static void test_small_single_file(void **state)
     assert_int_equal(some.n_left_out, some.n_files);
     assert_int_equal(ss_file_read(in_tmp("none.html"), 64 << 20, &page, NULL, &e), SS_OK);
     expect_text(page, "pictures are left out, so that this file stays below");
-    expect_text(page, "Left out to keep this file small: inputs.png");
+    expect_text(page, "Left out to keep this file small: inputs-1.png");
     assert_null(strstr(page, "base64"));
     ss_free(page);
     check_single(in_tmp("all.html"));

@@ -454,10 +454,10 @@ static void test_reports_show_frames(void **state)
         n++;
     assert_true(n >= 4); /* inputs, player, samples, and a module's maps */
     ss_free(page);
-    assert_int_equal(width_of("report/inputs.png"), tiles_wide(2 * F, 48));   /* 2 noise levels */
+    assert_int_equal(width_of("report/inputs-1.png"), tiles_wide(2 * F, 48)); /* 2 noise levels */
     assert_int_equal(width_of("report/frame-00.png"), tiles_wide(3 * F, 32)); /* 3 inputs */
-    assert_int_equal(width_of("report/maps-01.png"), tiles_wide(3 * F, 48));
-    assert_int_equal(width_of("report/samples.png"), tiles_wide(2 * F, 56));
+    assert_int_equal(width_of("report/maps-01-1.png"), tiles_wide(3 * F, 48));
+    assert_int_equal(width_of("report/samples-1.png"), tiles_wide(2 * F, 56));
 }
 
 static void test_reports_refuse_other_frames(void **state)

@@ -203,7 +203,7 @@ static void test_page(void **state)
     assert_null(strstr(page, "Video 0001"));
     assert_null(strstr(page, "could not be drawn"));
     ss_free(page);
-    assert_true(ss_file_exists(in_tmp("page/video-1-flow.png")));
+    assert_true(ss_file_exists(in_tmp("page/video-1-flow-1.png")));
     expect("video " STEADY " --frames 16 -o $D/page", 1, "page");
     expect("video " STEADY "/0000.png --frames 1 -o $D/page --force --title 'one <frame>'", 0,
            NULL);

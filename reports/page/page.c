@@ -163,31 +163,6 @@ void ss_page_nothing(ss_page *p, const char *why)
     html_element(p->f, "p", "missing", "No figure: %s", why);
 }
 
-ss_code ss_page_pixels(ss_page *p, ss_image *im, const char *name, int width, const char *alt,
-                       const char *text, ss_err *e)
-{
-    char file[160], *path;
-    ss_code rc;
-
-    snprintf(file, sizeof file, "%s%s.png", p->prefix, name);
-    path = ss_path_join(p->folder, file);
-    rc = path ? ss_image_write_png(path, im, e) : ss_no_memory(e, file);
-    if (rc == SS_OK) {
-        html_raw(p->f, "<figure>");
-        html_raw(p->f, "<img class=\"pixels\" src=\"");
-        html_text(p->f, file);
-        fprintf(p->f, "\" width=\"%d\" height=\"%d\" loading=\"lazy\" alt=\"", width,
-                (int)((double)im->h * width / im->w + 0.5));
-        html_text(p->f, alt);
-        html_raw(p->f, "\">");
-        caption(p, text);
-        p->summary->n_figures++;
-    }
-    ss_free(path);
-    ss_image_release(im);
-    return rc;
-}
-
 void ss_page_table(ss_page *p, ss_table *t)
 {
     html_table(p->f, t, NULL);

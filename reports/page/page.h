@@ -55,10 +55,6 @@ ss_code ss_page_figure(ss_page *p, ss_plot *plot, const char *name, int width, i
 /* In place of a figure that would be empty: a line that says why. Not counted as missing. */
 void ss_page_nothing(ss_page *p, const char *why);
 
-/* Writes pixels as a picture that is shown width wide, and releases the image. */
-ss_code ss_page_pixels(ss_page *p, ss_image *im, const char *name, int width, const char *alt,
-                       const char *caption, ss_err *e);
-
 /* Prints the table and releases it. */
 void ss_page_table(ss_page *p, ss_table *t);
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "reports/page/matrix.h"
 #include "reports/sections/frames.h"
 
 #include <math.h>
@@ -188,6 +189,7 @@ static ss_code show(ss_page *p, const char *folder, const json_t *root, ss_err *
     sheet t = {.rows = rows};
     ss_str caption = {0};
     char alt[160];
+    ss_matrix m = {.name = "samples", .alt = alt, .corner = "model, by sample"};
     ss_code rc;
 
     for (int i = 0; i < rows; i++) {
@@ -204,31 +206,33 @@ static ss_code show(ss_page *p, const char *folder, const json_t *root, ss_err *
     t.columns = columns = columns < t.columns ? columns : t.columns;
     if ((rc = fill(&t, folder, models, e)) != SS_OK)
         goto out;
-    ss_str_addf(&caption, "%s, %.0f steps, guidance %g, seed %.0f, precision %s; rows: ",
+    ss_str_addf(&caption,
+                "%s, %.0f steps, guidance %g, seed %.0f, precision %s; every row starts from the "
+                "same noise.",
                 text_of(root, "sampler"), number_of(root, "steps"), number_of(root, "guidance"),
                 number_of(root, "seed"), text_of(root, "precision"));
+    ss_frames_say(&caption, t.size);
     for (int i = 0; i < rows; i++)
-        ss_str_addf(&caption, "%s%s", i ? ", " : "",
-                    text_of(json_array_get(models, (size_t)i), "name"));
-    ss_str_add(&caption, "; every row starts from the same noise. Columns: ");
+        ss_matrix_label(&m.rows, "%s", text_of(json_array_get(models, (size_t)i), "name"));
     for (int k = 0; k < columns; k++) {
         const char *name = json_string_value(json_array_get(conditions, (size_t)k));
 
-        ss_str_addf(&caption, "%s%s", k ? ", " : "", name && *name ? name : "unconditional");
+        ss_matrix_label(&m.columns, "%d: %s", k + 1, name && *name ? name : "unconditional");
     }
-    ss_str_add(&caption, ".");
-    ss_frames_say(&caption, t.size);
     snprintf(alt, sizeof alt, "Generated samples: %d models by %d samples.", rows, columns);
     ss_page_section(p, "samples", "Generated samples");
-    rc = caption.failed
-             ? ss_no_memory(e, folder)
-             : ss_page_pixels(p, &t.tiles.sheet, "samples",
-                              t.tiles.sheet.w < SS_PAGE_WIDTH ? t.tiles.sheet.w : SS_PAGE_WIDTH,
-                              alt, caption.s, e);
+    if (caption.failed) {
+        rc = ss_no_memory(e, folder);
+        goto out;
+    }
+    m.caption = caption.s;
+    rc = ss_page_matrix(p, &t.tiles, &m, e);
     if (rc == SS_OK)
         rc = models_table(p, models, rows, e);
 out:
     ss_image_release(&t.tiles.sheet);
+    ss_str_release(&m.rows);
+    ss_str_release(&m.columns);
     ss_str_release(&caption);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* section_inputs.c - what the network saw, its spectrum, and the activations that it caused */
 #include "base/mem.h"
 #include "reports/page/curves.h"
+#include "reports/page/matrix.h"
 #include "reports/sections/frames.h"
 #include "reports/sections/sections.h"
 
@@ -39,6 +40,7 @@ static ss_code pictures(ss_page *page, const ss_analysis *x, const picture_set *
     ss_run_shape shape;
     ss_sample_size size;
     ss_str caption = {0}, alt = {0};
+    ss_matrix m = {.corner = "input, by sigma", .low = "negative", .high = "positive"};
     ss_tiles t = {0};
     float *v;
     ss_code rc;
@@ -59,26 +61,28 @@ static ss_code pictures(ss_page *page, const ss_analysis *x, const picture_set *
             ss_frames_put(&t, i, k, v, size, largest(v, shape.n));
         }
     }
-    ss_str_addf(&caption, "%s, first sample. Rows from the top: ", from->what);
     for (int i = 0; i < n_inputs; i++)
-        ss_str_addf(&caption, "%s%s", i ? "; " : "", r->inputs[i]);
-    ss_str_add(&caption, ". Columns: sigma ");
+        ss_matrix_label(&m.rows, "%s", r->inputs[i]);
     for (int k = 0; k < n_levels; k++)
-        ss_str_addf(&caption, "%s%.3g", k ? ", " : "", r->sigmas[x->order[levels[k]]]);
-    ss_str_add(&caption, ".");
+        ss_matrix_label(&m.columns, "%.3g", r->sigmas[x->order[levels[k]]]);
+    ss_str_addf(&caption, "%s, first sample.", from->what);
     ss_frames_say(&caption, size);
     ss_str_add(&caption, " Each picture is scaled by its own largest value, at least 1.");
     if (size.channels > 3)
         ss_str_add(&caption, " The first three channels as red, green and blue.");
     ss_str_addf(&alt, "%s: %d inputs at %d noise levels.", from->what, n_inputs, n_levels);
-    if (caption.failed || alt.failed)
+    if (caption.failed || alt.failed) {
         rc = ss_no_memory(e, r->path);
-    else
-        rc = ss_page_pixels(page, &t.sheet, from->name,
-                            t.sheet.w < SS_PAGE_WIDTH ? t.sheet.w : SS_PAGE_WIDTH, alt.s, caption.s,
-                            e);
+        goto out;
+    }
+    m.name = from->name;
+    m.alt = alt.s;
+    m.caption = caption.s;
+    rc = ss_page_matrix(page, &t, &m, e);
 out:
     ss_image_release(&t.sheet);
+    ss_str_release(&m.rows);
+    ss_str_release(&m.columns);
     ss_str_release(&caption);
     ss_str_release(&alt);
     ss_free(v);

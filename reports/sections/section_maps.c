@@ -1,6 +1,7 @@
 /* section_maps.c - maps of dumped activations: inputs beside each other, sigma downwards */
 #include "base/mem.h"
 #include "reports/page/curves.h"
+#include "reports/page/matrix.h"
 #include "reports/sections/frames.h"
 #include "reports/sections/maps.h"
 #include "reports/sections/sections.h"
@@ -84,8 +85,13 @@ static ss_code module(ss_page *page, const ss_analysis *x, const ss_map_source *
     const ss_blob_row *blob = blob_of(x, m->module);
     float *maps = ss_alloc(all, sizeof *maps);
     double low = INFINITY, high = 0;
-    char name[32], alt[400];
+    char name[32], alt[400], ends[2][16];
     ss_str caption = {0};
+    ss_matrix matrix = {.corner = "sigma, by input",
+                        .low = ends[0],
+                        .high = ends[1],
+                        .viridis = true,
+                        .marked = blob ? "a degenerate map" : NULL};
     ss_tiles t = {0};
     ss_code rc = SS_OK;
 
@@ -115,28 +121,40 @@ static ss_code module(ss_page *page, const ss_analysis *x, const ss_map_source *
                 ss_tiles_mark(&t, k, i);
         }
     }
-    ss_str_addf(&caption,
-                "%s, %d x %d positions, %d channels: RMS over channels, from %.3g (violet) to %.3g "
-                "(yellow), one logarithmic scale for all tiles. Rows: sigma ",
-                r->modules[m->module], m->size.height, m->size.width, m->size.channels, low, high);
     for (int k = 0; k < n_levels; k++)
-        ss_str_addf(&caption, "%s%.3g", k ? ", " : "", r->sigmas[x->order[levels[k]]]);
-    ss_str_add(&caption, ". Columns: ");
-    for (int i = 0; i < columns / samples; i++)
-        ss_str_addf(&caption, "%s%s", i ? "; " : "", r->inputs[i]);
-    if (samples > 1)
-        ss_str_addf(&caption, " (%d samples each)", samples);
-    ss_str_add(&caption, ".");
+        ss_matrix_label(&matrix.rows, "sigma %.3g", r->sigmas[x->order[levels[k]]]);
+    for (int i = 0; i < columns; i++) {
+        if (samples > 1)
+            ss_matrix_label(&matrix.columns, "%s, sample %d", r->inputs[i / samples],
+                            i % samples + 1);
+        else
+            ss_matrix_label(&matrix.columns, "%s", r->inputs[i]);
+    }
+    ss_str_addf(&caption,
+                "%d x %d positions, %d channels: RMS over channels, one logarithmic scale for "
+                "all maps.",
+                m->size.height, m->size.width, m->size.channels);
     ss_frames_say(&caption, m->size);
     if (blob)
         verdict(&caption, x, blob);
     snprintf(name, sizeof name, "maps-%02d", number);
     snprintf(alt, sizeof alt, "Activation maps of %.250s: %d columns at %d noise levels.",
              r->modules[m->module], columns, n_levels);
-    rc = caption.failed ? ss_no_memory(e, r->path)
-                        : ss_page_pixels(page, &t.sheet, name, t.sheet.w, alt, caption.s, e);
+    snprintf(ends[0], sizeof ends[0], "%.3g", low);
+    snprintf(ends[1], sizeof ends[1], "%.3g", high);
+    if (caption.failed) {
+        rc = ss_no_memory(e, r->path);
+        goto out;
+    }
+    html_element(page->f, "h3", NULL, "%s", r->modules[m->module]);
+    matrix.name = name;
+    matrix.alt = alt;
+    matrix.caption = caption.s;
+    rc = ss_page_matrix(page, &t, &matrix, e);
 out:
     ss_image_release(&t.sheet);
+    ss_str_release(&matrix.rows);
+    ss_str_release(&matrix.columns);
     ss_str_release(&caption);
     ss_free(maps);
     return rc;

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "reports/page/curves.h"
+#include "reports/page/matrix.h"
 #include "reports/sections/frames.h"
 #include "reports/sections/sections.h"
 
@@ -146,6 +147,25 @@ static void controls(FILE *f, int n)
     html_raw(f, "<output></output></div>\n");
 }
 
+/* The picture that the script exchanges, between the names of its rows and columns. */
+static void frame(ss_page *page, const ss_analysis *x, const char *file, bool denoised)
+{
+    FILE *f = page->f;
+    ss_str columns = {0};
+
+    for (int i = 0; i < x->run->n_inputs && i < SS_SHOWN_INPUTS; i++)
+        ss_matrix_label(&columns, "%s", x->run->inputs[i]);
+    html_raw(f, "<div class=\"matrix two\"><span class=\"corner\">input</span>");
+    ss_matrix_columns(page, &columns);
+    html_raw(f, "<span class=\"row\">saw</span>");
+    if (denoised)
+        html_raw(f, "<span class=\"row\">made</span>");
+    html_raw(f, "<img src=\"");
+    html_text(f, file);
+    html_raw(f, "\" alt=\"What the network saw at the highest sigma.\"></div>\n");
+    ss_str_release(&columns);
+}
+
 static void bars(FILE *f, const ss_analysis *x)
 {
     char name[256];
@@ -194,9 +214,7 @@ ss_code ss_section_player(ss_page *page, const ss_analysis *x, ss_err *e)
     controls(f, x->n);
     if (n_frames) {
         snprintf(last, sizeof last, "%sframe-%02d.png", page->prefix, x->n - 1);
-        html_raw(f, "<img src=\"");
-        html_text(f, last);
-        html_raw(f, "\" alt=\"What the network saw at the highest sigma.\">\n");
+        frame(page, x, last, denoised);
     }
     bars(f, x);
     html_raw(f, "<script type=\"application/json\">");

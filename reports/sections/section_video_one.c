@@ -1,5 +1,6 @@
 /* section_video_one.c - one video: frames, flow, and its curves over frames */
 #include "base/mem.h"
+#include "reports/page/matrix.h"
 #include "reports/page/tiles.h"
 #include "reports/sections/section_video.h"
 
@@ -56,6 +57,7 @@ static ss_code pictures(ss_page *page, const ss_measured_video *v, const char *p
     float *room = ss_alloc((size_t)n, 3 * sizeof *room);
     ss_tiles tiles = {0};
     char name[64], caption[600], alt[160];
+    ss_matrix matrix = {.name = name, .alt = alt, .caption = caption, .corner = "frame"};
     int h, w;
     ss_code rc = room ? SS_OK : ss_no_memory(e, "a picture of flow");
 
@@ -83,6 +85,12 @@ static ss_code pictures(ss_page *page, const ss_measured_video *v, const char *p
         ss_image_release(&tiles.sheet);
         return rc;
     }
+    for (int k = 0; k < columns; k++)
+        ss_matrix_label(
+            &matrix.columns, "%d",
+            1 + (columns > 1 ? (int)lround((double)k * (size.frames - 1) / (columns - 1)) : 0));
+    ss_matrix_label(&matrix.rows, "picture");
+    ss_matrix_label(&matrix.rows, "flow to the next frame");
     snprintf(name, sizeof name, "%sflow", prefix);
     snprintf(alt, sizeof alt, "%d of %d frames, and the flow to the next frame.", columns,
              size.frames);
@@ -95,9 +103,7 @@ static ss_code pictures(ss_page *page, const ss_measured_video *v, const char *p
             "left, violet up, white not at all; full colour is %.3g pixels a frame; dark pixels "
             "have no partner in the next frame.",
             most);
-    return ss_page_pixels(page, &tiles.sheet, name,
-                          tiles.sheet.w < SS_PAGE_WIDTH ? tiles.sheet.w : SS_PAGE_WIDTH, alt,
-                          caption, e);
+    return ss_page_matrix(page, &tiles, &matrix, e);
 }
 
 static void add_curves(ss_plot *p, const ss_video_measures *m)
