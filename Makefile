@@ -32,7 +32,7 @@ say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
 DEBIAN := gcc make pkg-config libdnnl-dev libfftw3-dev libhdf5-dev libpng-dev libjansson-dev \
     zlib1g-dev libssl-dev libpcre2-dev libsentencepiece-dev libcmocka-dev g++ hdf5-tools clang-format gnuplot-nox \
-    mandoc dataset-fashion-mnist
+    mandoc dataset-fashion-mnist python3-jsonschema
 
 # `make deps` must run before anything can be asked of pkg-config.
 ifneq ($(filter-out deps demo story story-video clean,$(or $(MAKECMDGOALS),all)),)
