@@ -55,7 +55,8 @@ static ss_code parse_precision(const ss_changes_options *opt, ss_changes *k, ss_
                     ss_attention_code_name(k->precision.attention));
     for (int i = 0; i < opt->n_precision_maps && rc == SS_OK; i++) {
         rc = parse_rule(opt->precision_maps[i], k, e);
-        ss_str_addf(&text, ", %s", opt->precision_maps[i]);
+        if (rc == SS_OK)
+            ss_str_addf(&text, ", %s=%s", k->rules[i].glob, k->rules[i].format.name);
     }
     k->precision_text = ss_str_detach(&text);
     return rc != SS_OK || k->precision_text ? rc : ss_no_memory(e, "the precision");

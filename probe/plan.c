@@ -206,8 +206,10 @@ ss_code ss_plan_write(const ss_probe_options *opt, ss_plan *p, ss_err *e)
         json_object_set_new(j, "levels", levels_of(p));
         json_object_set_new(j, "samples", json_integer(p->samples));
         json_object_set_new(j, "batch", json_integer(p->batch));
-        p->text = ss_plan_dump(j);
-        p->identity = ss_plan_identity(ss_probe_settings(), j);
+        const bool named = ss_plan_name_formats(j);
+
+        p->text = named ? ss_plan_dump(j) : NULL;
+        p->identity = named ? ss_plan_identity(ss_probe_settings(), j) : NULL;
         rc = p->text && p->identity ? SS_OK : ss_no_memory(e, "a plan");
     }
     json_decref(j);

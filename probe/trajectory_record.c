@@ -39,7 +39,7 @@ static char *plan_text(const ss_track *k, const ss_trajectory_options *opt,
         json_object_set_new(j, "sampler",
                             json_string(ss_sampler_name(ss_sampler_kind_of(k->sampler))));
         json_object_set_new(j, "batch", json_integer(batch));
-        text = ss_plan_dump(j);
+        text = ss_plan_name_formats(j) ? ss_plan_dump(j) : NULL;
         if (!text)
             ss_no_memory(e, "a trajectory");
     }

@@ -1,6 +1,9 @@
 /* plan_text.c - see plan_text.h */
 #include "runfile/plan_text.h"
 
+#include "base/mem.h"
+#include "runfile/precision_text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +68,50 @@ static void join_levels(json_t *plan)
     ss_str_release(&timesteps);
 }
 
+/* Copies a value with today's names of the formats in all its texts; NULL: no memory. */
+static json_t *name_formats(const json_t *j)
+{
+    json_t *copy = json_deep_copy(j), *one;
+    const char *key;
+    size_t i;
+    bool ok = copy != NULL;
+
+    if (json_is_string(j)) {
+        char *text = ss_precision_text(json_string_value(j));
+
+        json_decref(copy);
+        copy = text ? json_string(text) : NULL;
+        ss_free(text);
+        return copy;
+    }
+    json_object_foreach((json_t *)j, key, one)
+    {
+        ok = ok && json_object_set_new(copy, key, name_formats(one)) == 0;
+    }
+    json_array_foreach(j, i, one)
+    {
+        ok = ok && json_array_set_new(copy, i, name_formats(one)) == 0;
+    }
+    if (!ok) {
+        json_decref(copy);
+        copy = NULL;
+    }
+    return copy;
+}
+
+bool ss_plan_name_formats(json_t *plan)
+{
+    static const char *const keys[] = {"precision", "precision_map", "round_timestep"};
+    bool ok = true;
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *j = json_object_get(plan, keys[i]);
+
+        ok &= !j || json_object_set_new(plan, keys[i], name_formats(j)) == 0;
+    }
+    return ok;
+}
+
 /* Gives a plan of layout version 1.1, which has no kind, today's keys. */
 static void update_keys(json_t *plan)
 {
@@ -85,6 +132,10 @@ json_t *ss_plan_parse(const char *text, const ss_settings **s)
     }
     if (!json_object_get(plan, "kind") && json_object_get(plan, "model_sha256"))
         update_keys(plan);
+    if (!ss_plan_name_formats(plan)) {
+        json_decref(plan);
+        return NULL;
+    }
     kind = json_string_value(json_object_get(plan, "kind"));
     *s = ss_settings_called(kind);
     return plan;

@@ -12,10 +12,14 @@
 #include "base/str.h"
 #include "runfile/settings.h"
 
-/* Reads a plan; one of an older version gets today's keys. NULL if it is no JSON object. *s: the
- * table of its kind, or NULL (a training, or another program). The caller releases it with
- * json_decref. */
+/* Reads a plan; one of an older version gets today's keys and names of formats. NULL if it is no
+ * JSON object, or there is no memory. *s: the table of its kind, or NULL (a training, or another
+ * program). The caller releases it with json_decref. */
 json_t *ss_plan_parse(const char *text, const ss_settings **s);
+
+/* Gives each number format of a plan, also of a training's, its one name (base/format.h). False: no
+ * memory. */
+bool ss_plan_name_formats(json_t *plan);
 
 /* Writes where two plans differ: "--samples is 2, the run has 4", with the value of `now` first.
  * False if they do not differ. The caller releases out. */

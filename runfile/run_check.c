@@ -105,7 +105,9 @@ static ss_code compare_plans(const char *path, const char *old, const char *new,
     json_t *a = json_loads(old, JSON_DECODE_ANY, NULL), *b = json_loads(new, JSON_DECODE_ANY, NULL);
     const json_t *x = a, *y = b;
 
-    if (!a || !b)
+    if (!ss_plan_name_formats(a) || !ss_plan_name_formats(b))
+        rc = ss_no_memory(e, path);
+    else if (!a || !b)
         rc = ss_fail(e, SS_USAGE, "%s: was made by another command, it cannot be resumed", path);
     else if (find_difference(&x, &y, &at))
         rc = ss_fail(e, SS_USAGE,

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "runfile/h5.h"
+#include "runfile/precision_text.h"
 #include "runfile/run_cache.h"
 #include "runfile/run_file.h"
 
@@ -66,6 +67,18 @@ static void read_code(ss_run *r)
     }
 }
 
+/* Gives the formats that an earlier version wrote today's names. */
+static ss_code name_formats(ss_run *r, ss_err *e)
+{
+    char *text = ss_precision_text(r->precision);
+
+    if (!text)
+        return ss_no_memory(e, r->path);
+    ss_free(r->precision);
+    r->precision = text;
+    return SS_OK;
+}
+
 /* Finds which entries of the axis of modules are inner values. */
 static ss_code read_inner(ss_run *r, ss_err *e)
 {
@@ -115,6 +128,8 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         else if (!*texts[i].to && !(*texts[i].to = ss_strdup("")))
             rc = ss_no_memory(e, r->path);
     }
+    if (rc == SS_OK)
+        rc = name_formats(r, e);
     if (rc == SS_OK)
         read_code(r);
     if (rc == SS_OK && ((rc = ss_h5_read_i64(file, "complete", &complete, e)) != SS_OK ||

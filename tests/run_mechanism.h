@@ -19,7 +19,7 @@ typedef struct {
     double loss, rate, staleness, share, update, weights; /* NAN in a step that was skipped */
 } mech_row;
 
-/* The slow regime: every layer has a norm (fast-16, attn_norm_num_groups 8, e4m3, seed 0).
+/* The slow regime: every layer has a norm (fast-16, attn_norm_num_groups 8, e4m3-ieee, seed 0).
  * up_blocks.0.attentions.1 */
 static const mech_row mech_stream[] = {
     {1, 2.5, 2.5, 6.03, 1.03, 0.34, 0.998, 0.995, 0.955, 5e-05, 1, 0, 0.000847, 1},

@@ -312,7 +312,7 @@ static void test_overflow(void **state)
     }
     ss_overflow_release(&o);
 
-    assert_int_equal(ss_format_parse("e4m3", &f, &e), SS_OK); /* max 240 */
+    assert_int_equal(ss_format_parse("e4m3-ieee", &f, &e), SS_OK); /* max 240 */
     assert_int_equal(ss_overflow_find(run, &all, &f, &o, &e), SS_OK);
     assert_int_equal(o.rows[0].n_over, 0); /* sigma 0.1: 100 */
     assert_int_equal(o.rows[2].n_over, 2); /* sigma 1: 1000 */
@@ -512,13 +512,13 @@ static void test_command(void **state)
 
     if (!program)
         skip_because("SIGMASCOPE does not name the program");
-    snprintf(command, sizeof command, "%s analyze --json --format e4m3 %s", program, path);
+    snprintf(command, sizeof command, "%s analyze --json --format e4m3-ieee %s", program, path);
     FILE *f = popen(command, "r");
     json_t *all_tables = json_loadf(f, 0, &error);
     assert_int_equal(WEXITSTATUS(pclose(f)), 3); /* the run has inf or NaN */
     assert_non_null(all_tables);
 
-    const json_t *rows = json_object_get(json_object_get(all_tables, "overflow e4m3"), "rows");
+    const json_t *rows = json_object_get(json_object_get(all_tables, "overflow e4m3-ieee"), "rows");
     const json_t *row = json_array_get(rows, 0);
     assert_string_equal(json_string_value(json_object_get(row, "first module over")),
                         "up_blocks.0.resnets.0");

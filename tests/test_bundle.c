@@ -186,7 +186,7 @@ static void test_replays_changes(void **state)
     static const char *const interventions[] = {"scale:0.5@mid_block"};
 
     check("changed", &fashion,
-          &(ss_changes_options){.precision = "e4m3-sat",
+          &(ss_changes_options){.precision = "e4m3-ieee-sat",
                                 .precision_maps = maps,
                                 .n_precision_maps = N_OF(maps),
                                 .interventions = interventions,

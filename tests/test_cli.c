@@ -255,7 +255,7 @@ static void test_json(void **state)
         "inspect $M demo/fashion-mnist/step-06000 --json",
         "analyze $D/there.h5 --json",
         "attn $D/there.h5 --json",
-        "analyze $D/there.h5 --keep-fp32 e4m3 --json",
+        "analyze $D/there.h5 --keep-fp32 e4m3-ieee --json",
     };
 
     for (size_t i = 0; i < N_OF(commands); i++) {
@@ -275,12 +275,12 @@ static void test_options_of_probe(void **state)
 {
     (void)state;
     expect("probe $M -o $D/o.h5 --modules 'up_blocks.*' --dump conv_out --dump-dtype f16 "
-           "--channels --precision e4m3 --precision-scope blocks --precision-map 'mid*=fp16' "
+           "--channels --precision e4m3-ieee --precision-scope blocks --precision-map 'mid*=fp16' "
            "--intervene clamp:20@up_blocks.0 --condition-sigma none "
            "--inputs constant:0.5 --inputs highpass:3:grating:4,30 --inputs checker:4 " QUICK,
            0, "o.h5");
-    expect("analyze $D/o.h5 --format e4m3 --by-input", 0, "checker:4");
-    assert_non_null(strstr(output, "e4m3 (blocks), mid*=fp16"));
+    expect("analyze $D/o.h5 --format e4m3-ieee --by-input", 0, "checker:4");
+    assert_non_null(strstr(output, "e4m3-ieee (blocks), mid*=fp16"));
     expect("analyze $D/o.h5 --modules 'down*'", 2, "down*");
 }
 
@@ -369,7 +369,7 @@ static void test_bisect(void **state)
     expect(PAIR "--check 'exit 127'" QUICK, 1, "exit status 127; 0 is good");
     expect(PAIR "--check 'kill -9 $$'" QUICK, 1, "ended by signal 9");
     expect(PAIR "--fail 'loss() > 1'" QUICK, 2, "--inputs images:, idx: or tensor: give it");
-    expect("bisect $M --minimal-fp32 e3m4 --fail 'overflow(e4m3)' --json --cache $D/kept" QUICK
+    expect("bisect $M --minimal-fp32 e3m4 --fail 'overflow(e4m3-ieee)' --json --cache $D/kept" QUICK
            " --sigmas 80",
            0, "\"keep_fp32\": [");
     expect(PAIR BAD QUICK " --save-bundle $D/bundle", 3,

@@ -327,11 +327,11 @@ static void test_saturated(void **state)
     cs_run r[] = {cs_all(CS_TEXT, 10), cs_all(CS_UNET, 448), cs_all(CS_VAE, 100)};
 
     (void)state;
-    r[CS_UNET].precision = "fp8-e4m3-sat";
+    r[CS_UNET].precision = "fp8-e4m3";
     judged j = judge(r, usual);
     assert_said(&j, 2,
                 "fp8-e4m3: nothing fails; unet has least headroom, at most 0.0 bits: "
-                "down_blocks.0.resnets.0 reaches 448 at sigma 0.5 (fp8-e4m3-sat cuts values off at "
+                "down_blocks.0.resnets.0 reaches 448 at sigma 0.5 (fp8-e4m3 cuts values off at "
                 "448); vae has 2.2 bits; text_encoder has 5.5 bits.");
     release(&j);
 }

@@ -216,7 +216,7 @@ static void test_asked_for(void **state)
     expect("probe $D/with -o $D/x.h5 --resume --concat noise" QUICK, 0, NULL);
     expect("probe $D/with -o $D/x.h5 --resume --concat $D/c.safetensors#two" QUICK, 2,
            "--concat is");
-    expect("analyze $D/x.h5 --keep-fp32 e4m3 --check --quiet", 0, NULL); /* runs it again */
+    expect("analyze $D/x.h5 --keep-fp32 e4m3-ieee --check --quiet", 0, NULL); /* runs it again */
     expect("probe $D/with -o $D/y.h5 --concat $D/none" QUICK, 2, "--concat");
     expect("probe $D/without -o $D/y.h5 --concat noise" QUICK, 2,
            "no channels besides its picture");

@@ -133,9 +133,10 @@ static void test_activations(void **state)
 static void test_rounding(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "fp16", "bf16", "fp8-e4m3", "fp8-e4m3-nan", "fp8-e5m2", "fp8-e5m2-sat", "e4m3",  "e4m3-sat",
-        "e2m1", "e8m2", "e8m2-sat", "e5m10-sat",    "e3m4",     "e8m22",        "e5m23", "fp32"};
+    static const char *const names[] = {"fp16",     "bf16",         "fp8-e4m3",  "fp8-e4m3-nan",
+                                        "fp8-e5m2", "fp8-e5m2-sat", "e4m3-ieee", "e4m3-ieee-sat",
+                                        "e2m1",     "e8m2",         "e8m2-sat",  "e5m10-sat",
+                                        "e3m4",     "e8m22",        "e5m23",     "fp32"};
     const int64_t n = make_inputs();
     ss_format f;
     char what[64];

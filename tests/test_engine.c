@@ -218,7 +218,7 @@ static void test_precision_scopes(void **state)
     (void)state;
     ss_format coarse, fine;
 
-    assert_int_equal(ss_format_parse("e4m3", &coarse, NULL), SS_OK);
+    assert_int_equal(ss_format_parse("e4m3-ieee", &coarse, NULL), SS_OK);
     assert_int_equal(ss_format_parse("fp32", &fine, NULL), SS_OK);
     struct ss_precision_rule rule = {.glob = "b*", .format = fine};
 

@@ -48,7 +48,7 @@ static void test_variant(void **state)
            NULL);
     expect("probe $D/two -o $D/two.h5 --samples 1 --sigmas 1 --variant non_ema --quiet --resume", 2,
            "cannot be resumed");
-    expect("analyze $D/two.h5 --keep-fp32 e4m3 --check --quiet", 0, NULL); /* runs it again */
+    expect("analyze $D/two.h5 --keep-fp32 e4m3-ieee --check --quiet", 0, NULL); /* runs it again */
     expect("bisect $D/two --fail 'absmax(*) > 1e-6' --samples 1 --sigmas 1 --variant fp16 --quiet "
            "--cache $D/cache --save-bundle $D/bundle",
            3, NULL);
@@ -147,7 +147,7 @@ static void test_class_vectors(void **state)
     expect("probe " UNETS "/class-timestep -o $D/w.h5" QUICK "--class-embeds " UNETS
            "/class-timestep/golden.safetensors#class_labels",
            0, NULL);
-    expect("analyze $D/v.h5 --keep-fp32 e4m3 --check --quiet", 0, NULL); /* runs it again */
+    expect("analyze $D/v.h5 --keep-fp32 e4m3-ieee --check --quiet", 0, NULL); /* runs it again */
     expect("bisect " VECTOR QUICK TEXT "--class-embeds " CLASS
            "--fail 'absmax(*) > 1e-6' --cache $D/vectors --save-bundle $D/vector",
            3, NULL);
@@ -261,7 +261,8 @@ static void test_extra_tensors(void **state)
     expect("probe $D/extra -o $D/extra.h5 --resume --quiet --samples 1 --sigmas 1 --ignore-extra "
            "nothing" IGNORE,
            0, NULL);
-    expect("analyze $D/extra.h5 --keep-fp32 e4m3 --check --quiet", 0, NULL); /* runs it again */
+    expect("analyze $D/extra.h5 --keep-fp32 e4m3-ieee --check --quiet", 0,
+           NULL); /* runs it again */
     expect("bisect $D/extra --fail 'absmax(*) > 1e-6' --cache $D/extras --save-bundle "
            "$D/extra-b " QUICK IGNORE,
            3, NULL);
@@ -302,7 +303,7 @@ static void test_guidance_embedding(void **state)
            "--guidance-embed is 8.5, the run has none");
     expect("probe " LCM " -o $D/t.h5 --guidance-embed 8.5" QUICK LCM_TEXT, 0, NULL);
     expect("compare $D/l.h5 $D/t.h5", 0, "told guidance 8.5");
-    expect("analyze $D/t.h5 --keep-fp32 e4m3 --check --quiet", 0, NULL); /* runs it again */
+    expect("analyze $D/t.h5 --keep-fp32 e4m3-ieee --check --quiet", 0, NULL); /* runs it again */
     expect("probe " LCM " -o $D/x.h5 --guidance-embed much" QUICK LCM_TEXT, 2, "takes a number");
     expect("probe " UNETS "/plain -o $D/x.h5 --guidance-embed 7.5" QUICK, 2,
            "this model is not told a scale of guidance");

@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-static const char *const formats[] = {"fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "e4m3", "e3m4"};
+static const char *const formats[] = {"fp16", "bf16", "fp8-e4m3", "fp8-e5m2", "e4m3-ieee", "e3m4"};
 
 static float *load(const char *kind, const char *name, int64_t *n)
 {
@@ -113,9 +113,9 @@ static void test_overflow(void **state)
         {"fp8-e4m3", 465, 448},
         {"fp8-e4m3", INFINITY, 448},
         {"fp8-e4m3-sat", 465, 448},
-        {"e4m3", 247.9f, 240},
-        {"e4m3", 248, INFINITY},
-        {"e4m3-sat", 1e9f, 240},
+        {"e4m3-ieee", 247.9f, 240},
+        {"e4m3-ieee", 248, INFINITY},
+        {"e4m3-ieee-sat", 1e9f, 240},
         {"fp8-e5m2", 61440, INFINITY},
         {"bf16", 3.3961775e38f, INFINITY}, /* the midpoint above bf16's largest */
         {"bf16", 3.39617732e38f, 3.3895314e38f},
@@ -156,6 +156,52 @@ static void test_names(void **state)
     assert_true(ss_format_is_f32(&f));
 }
 
+/* Whichever name was given, the same numbers are called the same. */
+static void test_one_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *given, *name, *overflowing;
+        double max;
+    } cases[] = {
+        {"e4m3", "e4m3-ieee", "e4m3-ieee", 240},
+        {"e4m3-ieee", "e4m3-ieee", "e4m3-ieee", 240},
+        {"e4m3-sat", "e4m3-ieee-sat", "e4m3-ieee", 240},
+        {"fp8-e4m3", "fp8-e4m3", "fp8-e4m3-nan", 448},
+        {"fp8-e4m3-sat", "fp8-e4m3", "fp8-e4m3-nan", 448},
+        {"fp8-e4m3-nan", "fp8-e4m3-nan", "fp8-e4m3-nan", 448},
+        {"e5m2", "fp8-e5m2", "fp8-e5m2", 57344},
+        {"e5m2-ieee-sat", "fp8-e5m2-sat", "fp8-e5m2", 57344},
+        {"e5m10-sat", "fp16-sat", "fp16", 65504},
+        {"e8m7", "bf16", "bf16", 0x1.fep127},
+        {"e8m10", "tf32", "tf32", 0x1.ffcp127},
+        {"e8m23", "fp32", "fp32", 0x1.fffffep127},
+        {"e3m4", "e3m4", "e3m4", 15.5},
+        {"e3m4-ieee", "e3m4", "e3m4", 15.5},
+        {"e2m1", "e2m1-ieee", "e2m1-ieee", 3},
+        {"e2m03", "e2m3-ieee", "e2m3-ieee", 3.75},
+        {"e3m2", "e3m2-ieee", "e3m2-ieee", 14},
+    };
+    static const char *const none[] = {"e4m3-ieee-nan", "fp16-ieee",      "fp8-e4m3-ieee",
+                                       "e4m3-sat-ieee", "e4m3-ieee-ieee", "-ieee"};
+    ss_format f;
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        assert_int_equal(ss_format_parse(cases[i].given, &f, NULL), SS_OK);
+        assert_string_equal(f.name, cases[i].name);
+        assert_true(f.max == cases[i].max);
+        assert_true(ss_format_read(cases[i].given, &f));
+        assert_string_equal(f.name, cases[i].name);
+        assert_string_equal(ss_format_overflowing(&f).name, cases[i].overflowing);
+        assert_int_equal(ss_format_parse(cases[i].name, &f, NULL), SS_OK); /* and is read */
+        assert_string_equal(f.name, cases[i].name);
+    }
+    for (size_t i = 0; i < N_OF(none); i++) {
+        assert_int_equal(ss_format_parse(none[i], &f, NULL), SS_USAGE);
+        assert_false(ss_format_read(none[i], &f));
+    }
+}
+
 /* The exponent histogram's promise, see ss_format_over_from(). */
 static void test_over_from(void **state)
 {
@@ -176,9 +222,9 @@ static void test_device_rounds_alike(void **state)
 {
     (void)state;
     enum { N = 1 << 18 };
-    static const char *const more[] = {"fp16",     "bf16",      "fp8-e4m3-nan", "fp8-e4m3-sat",
-                                       "fp8-e5m2", "e4m3",      "e4m3-sat",     "e2m1",
-                                       "e8m2",     "e5m10-sat", "e3m4",         "e8m22"};
+    static const char *const more[] = {"fp16",     "bf16",      "fp8-e4m3-nan",  "fp8-e4m3-sat",
+                                       "fp8-e5m2", "e4m3-ieee", "e4m3-ieee-sat", "e2m1",
+                                       "e8m2",     "e5m10-sat", "e3m4",          "e8m22"};
     float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
     ss_ctx *c;
     ss_err e = {0};
@@ -221,9 +267,13 @@ static void test_device_rounds_alike(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_bit_pattern), cmocka_unit_test(test_matches_casts),
-        cmocka_unit_test(test_overflow),          cmocka_unit_test(test_names),
-        cmocka_unit_test(test_over_from),         cmocka_unit_test(test_device_rounds_alike),
+        cmocka_unit_test(test_every_bit_pattern),
+        cmocka_unit_test(test_matches_casts),
+        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_one_name),
+        cmocka_unit_test(test_over_from),
+        cmocka_unit_test(test_device_rounds_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

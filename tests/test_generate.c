@@ -120,7 +120,7 @@ static void test_changes_change_samples(void **state)
     ss_trajectory_options o = few_steps();
 
     sample(&o, plain);
-    o.network.changes.precision = "e4m3-sat";
+    o.network.changes.precision = "e4m3-ieee-sat";
     sample(&o, changed);
     assert_true(relative_l2(changed, plain, SAMPLES * PIXELS) > 0.01);
     o.network.changes.precision = NULL;

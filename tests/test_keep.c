@@ -1,9 +1,9 @@
 /* test_keep.c - which modules stay in fp32: of a run whose answers are known, and of the bundled
  * checkpoint, where emulation says whether they were right
  *
- * The made run: format e4m3, largest value 240. In forward order, largest |x| at sigma 1 (at 0.1
- * it is a tenth), input, output, and why it is kept under autocast; in half precision a container
- * is
+ * The made run: format e4m3-ieee, largest value 240. In forward order, largest |x| at sigma 1 (at
+ * 0.1 it is a tenth), input, output, and why it is kept under autocast; in half precision a
+ * container is
  *
  *   conv_in          1     20
  *   down             20   100   half: holds
@@ -212,7 +212,7 @@ static void test_reasons(void **state)
          "tf.attn1 holds, tf.ff.out adds"},
         {SS_ROUND_HALF, SS_ATTENTION_SDPA, 1, "(model) holds"},
     };
-    const ss_format f = format_of("e4m3");
+    const ss_format f = format_of("e4m3-ieee");
     ss_run *r = make_run(in_tmp("run.h5"), "fp32", NULL, 0);
     ss_err e = {0};
     ss_keep k;
@@ -240,7 +240,7 @@ static void test_maps(void **state)
 {
     (void)state;
     static const char *const want[] = {"down=fp32", "up=fp32", "tf=fp32"};
-    const ss_format f = format_of("e4m3");
+    const ss_format f = format_of("e4m3-ieee");
     ss_run *r = make_run(in_tmp("run.h5"), "fp32", NULL, 0);
     ss_err e = {0};
     ss_keep k;
@@ -260,7 +260,7 @@ static void test_maps(void **state)
 static void test_refusals(void **state)
 {
     (void)state;
-    const ss_format f = format_of("e4m3"), fp32 = format_of("fp32");
+    const ss_format f = format_of("e4m3-ieee"), fp32 = format_of("fp32");
     ss_run *r = make_run(in_tmp("run.h5"), "fp32", NULL, 0);
     ss_run *emulated = make_run(in_tmp("bf16.h5"), "bf16 (half, sdpa)", NULL, 0);
     ss_run *mixed = make_run(in_tmp("mixed.h5"), "fp32 (half, sdpa), up=bf16", NULL, 0);
@@ -298,7 +298,7 @@ static void test_growth(void **state)
         {{{UP, SS_PORT_OUTPUT}, {ROOT, SS_PORT_OUTPUT}}, UP, SS_KEEP_HOLDS},
         {{{TINY, SS_PORT_INPUT}, {TINY, SS_PORT_OUTPUT}}, ROOT, SS_KEEP_HOLDS},
     };
-    const ss_format f = format_of("e4m3");
+    const ss_format f = format_of("e4m3-ieee");
     ss_run *r = make_run(in_tmp("run.h5"), "fp32 (autocast, sdpa)", NULL, 0);
     ss_err e = {0};
     ss_keep k;
@@ -306,7 +306,7 @@ static void test_growth(void **state)
 
     for (size_t i = 0; i < N_OF(cases); i++) {
         ss_run *emulated =
-            make_run(in_tmp("emulated.h5"), "e4m3 (autocast, sdpa)", cases[i].bad, 2);
+            make_run(in_tmp("emulated.h5"), "e4m3-ieee (autocast, sdpa)", cases[i].bad, 2);
 
         assert_int_equal(ss_keep_find(r, &f, 0, &k, &e), SS_OK);
         assert_int_not_equal(k.modules[cases[i].module].why, cases[i].why);
@@ -454,9 +454,9 @@ static void test_check(void **state)
     ss_err e = {0};
     ss_keep k;
 
-    check_list(r, &opt, SS_ROUND_AUTOCAST, "e4m3");
-    check_list(r, &opt, SS_ROUND_AUTOCAST_CPU, "e4m3");
-    check_list(r, &opt, SS_ROUND_HALF, "e4m3");
+    check_list(r, &opt, SS_ROUND_AUTOCAST, "e4m3-ieee");
+    check_list(r, &opt, SS_ROUND_AUTOCAST_CPU, "e4m3-ieee");
+    check_list(r, &opt, SS_ROUND_HALF, "e4m3-ieee");
     assert_int_equal(ss_keep_find(r, &fp16, 0, &k, &e), SS_OK); /* nothing to keep */
     assert_int_equal(k.n_kept, 0);
     assert_int_equal(ss_keep_check_run(r, &k, 1, "cpu", &c, &e), SS_OK);
@@ -496,28 +496,31 @@ static void test_command(void **state)
     ss_probe_options opt = small_probe(in_tmp("cli.h5"));
 
     ss_run_close(probe(&opt));
-    expect("analyze $D/cli.h5 --keep-fp32 e4m3", 0, "    \"up_blocks.0.upsamplers.0.conv\",\n");
-    assert_non_null(strstr(output, "--precision e4m3 --as autocast --attention sdpa \\\n"));
+    expect("analyze $D/cli.h5 --keep-fp32 e4m3-ieee", 0,
+           "    \"up_blocks.0.upsamplers.0.conv\",\n");
+    assert_non_null(strstr(output, "--precision e4m3-ieee --as autocast --attention sdpa \\\n"));
     assert_non_null(strstr(output, "--precision-map 'up_blocks.0.upsamplers.0.conv=fp32'"));
-    expect("analyze $D/cli.h5 --keep-fp32 e4m3 --as half", 0, "its output back in half()");
-    expect("analyze $D/cli.h5 --keep-fp32 e4m3 --as no", 2, "--as: 'no' is no code that rounds");
-    expect("analyze $D/cli.h5 --keep-fp32 e4m3 --check --threads 1 --quiet", 0,
+    expect("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --as half", 0, "its output back in half()");
+    expect("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --as no", 2,
+           "--as: 'no' is no code that rounds");
+    expect("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --check --threads 1 --quiet", 0,
            "the list suffices");
 
-    expect("report $D/cli.h5 -o $D/half --format e4m3 --as half --quiet && "
+    expect("report $D/cli.h5 -o $D/half --format e4m3-ieee --as half --quiet && "
            "grep -c 'weights before half()' $D/half/index.html",
            0, "\n1\n");
-    expect("report $D/cli.h5 -o $D/cast --format e4m3 --quiet && "
+    expect("report $D/cli.h5 -o $D/cast --format e4m3-ieee --quiet && "
            "grep -c 'autocast off, on input' $D/cast/index.html",
            0, "\n1\n");
     expect("report $D/cli.h5 -o $D/no --attention flash", 2, "--attention: 'flash' is no code of");
 
-    assert_int_equal(run("analyze $D/cli.h5 --keep-fp32 e4m3 --json"), 0);
+    assert_int_equal(run("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --json"), 0);
     json_t *j = json_loads(output, 0, &error);
     assert_non_null(j);
     const json_t *names = json_object_get(j, "keep_fp32");
-    assert_int_equal(json_array_size(names), json_array_size(json_object_get(
-                                                 json_object_get(j, "keep fp32 e4m3"), "rows")));
+    assert_int_equal(
+        json_array_size(names),
+        json_array_size(json_object_get(json_object_get(j, "keep fp32 e4m3-ieee"), "rows")));
     json_decref(j);
 
     expect("analyze $D/cli.h5 --keep-fp32 fp17", 2, "'fp17' is not a number format");
@@ -562,7 +565,7 @@ static void test_changed_model(void **state)
 static void test_out_of_memory(void **state)
 {
     (void)state;
-    const ss_format f = format_of("e4m3");
+    const ss_format f = format_of("e4m3-ieee");
     ss_code rc = SS_NOMEM;
 
     for (unsigned long i = 1; rc != SS_OK; i++) {

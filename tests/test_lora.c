@@ -231,7 +231,7 @@ static void test_commands(void **state)
            NULL);
     expect("probe " L "unet -o $D/b.h5 --resume" QUICK TEXT "--lora " L "kohya.safetensors:0.5", 2,
            "cannot be resumed");
-    expect("analyze $D/b.h5 --keep-fp32 e4m3 --check --quiet", 0, NULL); /* runs it again */
+    expect("analyze $D/b.h5 --keep-fp32 e4m3-ieee --check --quiet", 0, NULL); /* runs it again */
     expect("bisect " L "unet --fail 'absmax(*) > 1e-6' --cache $D/cache --save-bundle $D/bundle "
            "--lora " L "kohya.safetensors:0.25 " QUICK TEXT,
            3, NULL);

@@ -54,7 +54,7 @@ static void test_suffices_and_is_minimal(void **state)
     int kept[64], n = 0;
     ss_err e = {0};
 
-    assert_int_equal(ss_format_parse("e4m3", &f, &e), SS_OK);
+    assert_int_equal(ss_format_parse("e4m3-ieee", &f, &e), SS_OK);
     if (ss_minimal_find(r, &f, 1, NULL, &m, &e) != SS_OK)
         fail_msg("%s", e.msg);
     assert_true(m.found);

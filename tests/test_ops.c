@@ -723,7 +723,7 @@ static void test_convolution_repeats_its_bits(void **state)
 static void test_rounding_matches_its_definition(void **state)
 {
     static const char *const names[] = {"bf16",         "fp16",         "fp8-e4m3-nan", "fp8-e5m2",
-                                        "fp8-e4m3-sat", "fp8-e5m2-sat", "e4m3",         "e2m1",
+                                        "fp8-e4m3-sat", "fp8-e5m2-sat", "e4m3-ieee",    "e2m1",
                                         "e3m2",         "e8m23",        "e8m1",         "e5m23",
                                         "e2m23",        "bf16-sat",     "fp16-sat",     "e6m9"};
     static const uint32_t low[] = {0, 1, 0xffff, 0x8000, 0x7fff, 0x8001};

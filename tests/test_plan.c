@@ -10,6 +10,7 @@
 #include "probe/probe.h"
 #include "probe/replay.h"
 #include "probe/trajectory.h"
+#include "runfile/h5.h"
 #include "runfile/plan_text.h"
 #include "tests/ss_command.h"
 
@@ -539,6 +540,71 @@ static void test_resume_names_the_option(void **state)
            0, NULL);
 }
 
+/* Writes an attribute of a run file, as an earlier version had it: FROM in it becomes TO. */
+static void change_attribute(const char *file, const char *name, const char *from, const char *to)
+{
+    const hid_t f = H5Fopen(file, H5F_ACC_RDWR, H5P_DEFAULT), type = H5Tcopy(H5T_C_S1);
+    const hid_t space = H5Screate(H5S_SCALAR);
+    char *old = NULL;
+    ss_str text = {0};
+    ss_err e = {0};
+
+    assert_int_equal(ss_h5_read_text(f, name, &old, &e), SS_OK);
+    const char *at = strstr(old, from);
+    assert_non_null(at);
+    ss_str_addf(&text, "%.*s%s%s", (int)(at - old), old, to, at + strlen(from));
+    H5Tset_size(type, text.len + 1);
+    assert_true(H5Adelete(f, name) >= 0);
+    const hid_t a = H5Acreate2(f, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Awrite(a, type, text.s) >= 0);
+    H5Aclose(a);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Fclose(f);
+    ss_str_release(&text);
+    ss_free(old);
+}
+
+static void assert_precision(const char *path, const char *want)
+{
+    ss_run *r;
+    ss_err e = {0};
+
+    assert_int_equal(ss_run_open(path, &r, &e), SS_OK);
+    assert_string_equal(r->precision, want);
+    ss_run_close(r);
+}
+
+/* A run in which an earlier version wrote other names of formats is a run in those formats. */
+static void test_names_of_formats(void **state)
+{
+    (void)state;
+    char path[600];
+
+    snprintf(path, sizeof path, "%s", in_tmp("named.h5"));
+    expect("probe $M -o $D/named.h5 --precision e4m3 --precision-map mid*=e5m10 --round-timestep "
+           "e8m7" QUICK,
+           0, NULL);
+    assert_precision(path, "e4m3-ieee (half, sdpa), mid*=fp16");
+    change_attribute(path, "precision", "e4m3-ieee", "e4m3");
+    change_attribute(path, "plan", "\"e4m3-ieee\"", "\"e4m3\"");
+    change_attribute(path, "plan", "mid*=fp16", "mid*=e5m10");
+    assert_precision(path, "e4m3-ieee (half, sdpa), mid*=fp16");
+    expect("probe $M -o $D/named.h5 --resume --precision e4m3-ieee --precision-map mid*=fp16 "
+           "--round-timestep bf16" QUICK,
+           0, NULL);
+    expect("probe $M -o $D/named.h5 --resume --precision fp8-e4m3 --precision-map mid*=fp16 "
+           "--round-timestep bf16" QUICK,
+           2, "--precision is fp8-e4m3, the run has e4m3-ieee");
+    assert_int_equal(run("probe $M -o $D/noted.h5 --sigmas 1 --samples 1 --precision e4m3 "
+                         "--precision-map conv_in=e4m3"),
+                     0);
+    const char *note = strstr(output, "note: e4m3 is e4m3-ieee, largest 240; PyTorch's "
+                                      "float8_e4m3fn is fp8-e4m3, 448\n");
+    assert_non_null(note);
+    assert_null(strstr(note + 10, "e4m3 is"));
+}
+
 /* Copies a picture of the demo to the folder of the test. */
 static void put_picture(const char *from, const char *to)
 {
@@ -569,12 +635,14 @@ static void test_pictures_by_content(void **state)
 
 static int kept(const ss_probe_options *opt)
 {
+    ss_run_cache cache = {.dir = in_tmp("kept"), .limit = SS_RUN_CACHE_LIMIT};
     ss_err e = {0};
     char *path;
     bool found;
 
-    if (ss_probe_cached(opt, in_tmp("kept"), &path, &found, &e) != SS_OK)
+    if (ss_probe_cached(opt, &cache, &path, &found, &e) != SS_OK)
         fail_msg("%s", e.msg);
+    ss_run_cache_close(&cache);
     ss_free(path);
     return found;
 }
@@ -607,7 +675,7 @@ static void test_kept_runs(void **state)
     assert_true(kept(&opt));
     opt.threads = 2;
     assert_true(kept(&opt));
-    maps[MANY - 1] = "up_blocks.1.*=e4m3"; /* far behind byte 255 */
+    maps[MANY - 1] = "up_blocks.1.*=e4m3-ieee"; /* far behind byte 255 */
     assert_false(kept(&opt));
     put_picture("3-dress.png", "q/a.png");
     assert_false(kept(&opt));
@@ -728,7 +796,7 @@ static void test_infinite_sigma(void **state)
            3, "sh ");
     expect("inspect $M >$D/x; cat $D/bundle/expected.json", 0, "\"sigma\": \"inf\"");
     expect("bisect $D/zero --fail 'absmax(*) > 1' --timesteps 10,999 --samples 1 --quiet --cache "
-           "$D/c --minimal-fp32 e4m3",
+           "$D/c --minimal-fp32 e4m3-ieee",
            3, NULL);
     assert_null(strstr(output, "--sigmas"));
 }
@@ -797,6 +865,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_cut),
         cmocka_unit_test(test_old_plans),
         cmocka_unit_test(test_resume_names_the_option),
+        cmocka_unit_test(test_names_of_formats),
         cmocka_unit_test(test_pictures_by_content),
         cmocka_unit_test(test_kept_runs),
         cmocka_unit_test(test_plans_have_no_number_of_a_device),

@@ -274,7 +274,7 @@ static void make_training(const char *path, bool skipped)
     ss_run_writer *w;
     ss_err e = {0};
 
-    spec.precision = "e4m3";
+    spec.precision = "e4m3-ieee";
     assert_int_equal(ss_run_create(path, &spec, true, &w, &e), SS_OK);
     for (int s = 0; s < TRN_STEPS; s++) {
         ss_run_column *col;
@@ -450,22 +450,22 @@ static const struct {
      {"fp8-e4m3 does not overflow"}},
     {"analyze $D/saturated.h5",
      0,
-     {"fp8-e4m3-sat cuts values off: the largest is exactly 448 at 2 of 5 places, first in "
+     {"fp8-e4m3 cuts values off: the largest is exactly 448 at 2 of 5 places, first in "
       "up_blocks.0",
       "at one place and noise level at most 100 % of the values are", "CUT OFF"},
      {NO_OVERFLOW}},
     {"analyze $D/saturated.h5 --format fp8-e4m3 --format fp16",
      0,
      {"over 448 (fp8-e4m3); 0 of 6 pairs of noise level and input overflow or are not finite; the "
-      "run was made in fp8-e4m3-sat, which cuts values off at 448",
+      "run was made in fp8-e4m3, which cuts values off at 448",
       "over 65504 (fp16); 0 of 6 pairs of noise level and input overflow or are not finite; the "
-      "run was made in fp8-e4m3-sat"},
+      "run was made in fp8-e4m3"},
      {NO_OVERFLOW}},
     {"analyze $D/emulated-fine.h5 --format fp16", 0, {"0 of 6 pairs"}, {"the run was made in"}},
     {REPORT("eager"), 0, {"fp16 does not overflow"}, {"Whether fp16"}},
     {REPORT("saturated"),
      0,
-     {"fp8-e4m3-sat cuts values off", "which cuts them off"},
+     {"fp8-e4m3 cuts values off", "which cuts them off"},
      {"fp8-e4m3 does not overflow", "fp16 does not overflow"}},
     {"analyze $D/clamped.h5",
      0,
@@ -555,17 +555,17 @@ static const struct {
      3,
      {"3996 of 4000 steps were skipped", "the loss scale went from 65536 to 0.03125",
       "This training learned little or nothing", "The loss is inf or NaN at 5 of 6 measured steps",
-      "overflow e4m3", "inf or NaN"},
+      "overflow e4m3-ieee", "inf or NaN"},
      {NO_OVERFLOW}},
     {"analyze $D/skipped.h5 --format fp16", 3, {"0 passed it, 1 inf or NaN"}, {}},
     {REPORT("skipped"),
      0,
      {"3996 of 4000 steps were skipped", "fp16 was passed by no finite value",
-      "places are over the limit of e4m3 (240)"},
+      "places are over the limit of e4m3-ieee (240)"},
      {"fp16 was passed first", "fp16 was passed by up", " nan"}},
     {"analyze $D/learned.h5",
      0,
-     {"overflow e4m3"},
+     {"overflow e4m3-ieee"},
      {"were skipped, because", "INF OR NaN", " nan"}},
     {REPORT("learned"), 0, {"No step was skipped, and the loss is finite"}, {">trouble<"}},
 };

@@ -48,7 +48,7 @@ static void test_fields(void **state)
         " \"objective\": {\"prediction\": \"epsilon\", \"weighting\": \"min_snr\", \"gamma\": 4},"
         " \"optimizer\": {\"kind\": \"adamw\", \"lr\": 1, \"beta2\": 0.98, \"warmup\": 9},"
         " \"penalty\": {\"coefficient\": 1e-3, \"interval\": 8, \"modules\": [\"up_*\"]},"
-        " \"precision\": {\"format\": \"e4m3\", \"gradient\": \"e5m2\", \"scope\": \"blocks\","
+        " \"precision\": {\"format\": \"e4m3-ieee\", \"gradient\": \"e5m2\", \"scope\": \"blocks\","
         "  \"rules\": [{\"modules\": \"mid_block*\", \"format\": \"fp32\"}]},"
         " \"interventions\": [\"clamp:20@up_blocks.0\"],"
         " \"loss_scale\": {\"dynamic\": true, \"initial\": 1024},"
@@ -79,8 +79,8 @@ static void test_fields(void **state)
     assert_int_equal(o->optimizer.steps, 30);
     assert_int_equal(o->interval, 8);
     assert_string_equal(o->penalty[0], "up_*");
-    assert_string_equal(o->precision->format.name, "e4m3");
-    assert_string_equal(o->precision->gradient.name, "e5m2");
+    assert_string_equal(o->precision->format.name, "e4m3-ieee");
+    assert_string_equal(o->precision->gradient.name, "fp8-e5m2");
     assert_int_equal(o->precision->scope, SS_ROUND_BLOCKS);
     assert_int_equal(o->precision->n_rules, 1);
     assert_true(ss_format_is_f32(&o->precision->rules[0].gradient));
@@ -117,6 +117,26 @@ static void test_effective(void **state)
     ss_train_config_free(b);
     ss_train_config_free(a);
     ss_free(text);
+}
+
+/* The folder of a training says the one name of a format, whichever its configuration had. */
+static void test_names_of_formats(void **state)
+{
+    (void)state;
+    ss_train_config *a =
+        good("{\"model\": " NETWORK ", \"precision\": {\"format\": \"e4m3\", \"gradient\": "
+             "\"e5m2\", \"rules\": [{\"modules\": \"*\", \"format\": \"e5m10\"}]}}",
+             NULL, 0);
+    ss_train_config *b =
+        good("{\"model\": " NETWORK ", \"precision\": {\"format\": \"e4m3-ieee\", \"gradient\": "
+             "\"fp8-e5m2\", \"rules\": [{\"modules\": \"*\", \"format\": \"fp16\"}]}}",
+             NULL, 0);
+    char where[200];
+
+    if (ss_train_config_differs(a->effective, b->effective, where, sizeof where))
+        fail_msg("%s", where);
+    ss_train_config_free(b);
+    ss_train_config_free(a);
 }
 
 /* Checks that the role of each field decides whether it is in the plan, must be the same on
@@ -284,9 +304,13 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields), cmocka_unit_test(test_effective),
-        cmocka_unit_test(test_roles),  cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_effective),
+        cmocka_unit_test(test_names_of_formats),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -297,7 +297,7 @@ static void test_trend(void **state)
 
     assert_int_equal(ss_format_parse("fp16", &fp16, &e), SS_OK);
     assert_int_equal(ss_format_parse("fp8-e4m3", &e4m3, &e), SS_OK);
-    assert_int_equal(ss_format_parse("e4m3", &near, &e), SS_OK); /* to 240 */
+    assert_int_equal(ss_format_parse("e4m3-ieee", &near, &e), SS_OK); /* to 240 */
     for (int i = 0; i < 4; i++)
         runs[i] = made_step((int)steps[i]);
     assert_int_equal(ss_trend_find(runs, steps, 4, NULL, 0, &t, &e), SS_OK);
@@ -318,7 +318,7 @@ static void test_trend(void **state)
     assert_true(x.reach == SS_REACH_FAR && isnan(x.at.at));
     x = ss_trend_forecast(&t, mid, &near);
     assert_int_equal(x.reach, SS_REACH_AHEAD);
-    close_to("step of e4m3", x.at.at, pow(240 / pow(80, 0.1), 2), 1e-4);
+    close_to("step of e4m3-ieee", x.at.at, pow(240 / pow(80, 0.1), 2), 1e-4);
     x = ss_trend_forecast(&t, up, &e4m3); /* 150, 598, ... */
     assert_int_equal(x.reach, SS_REACH_PASSED);
     assert_true(x.over == 1 && !x.back && isnan(x.at.at));

@@ -77,6 +77,8 @@ static void read_network(ss_config_reader *r, ss_json *j)
     r->t->trainer.config_name = json_is_string(v) ? json_string_value(v) : "model";
 }
 
+/* Writes the one name of the format into the configuration, so that a training's folder does not
+ * depend on which name was given. */
 static void read_format(ss_json *j, const char *key, ss_format *f)
 {
     const char *name = ss_json_string(j, key, "fp32");
@@ -84,6 +86,9 @@ static void read_format(ss_json *j, const char *key, ss_format *f)
 
     if (ss_format_parse(name, f, &e) != SS_OK)
         ss_json_complain(j, e.code, key, "%s", e.msg);
+    else if (json_object_get(j->root, key) &&
+             json_object_set_new(j->root, key, json_string(f->name)) != 0)
+        ss_json_complain(j, SS_NOMEM, key, "out of memory");
 }
 
 static void read_rule(ss_json *precision, const json_t *v, struct ss_precision_rule *rule)

@@ -54,7 +54,7 @@ typedef struct {
 typedef struct {
     ss_format format;
     double margin;
-    char title[48]; /* of the table: "keep fp32 e4m3" */
+    char title[48]; /* of the table: "keep fp32 e4m3-ieee" */
     int n_modules;  /* those of the run, in its order */
     ss_keep_module *modules;
     int round;

@@ -24,7 +24,7 @@ FORMATS = {  # our name: (dtype, bits)
     "bf16": (ml_dtypes.bfloat16, 16),
     "fp8-e4m3": (ml_dtypes.float8_e4m3fn, 8),
     "fp8-e5m2": (ml_dtypes.float8_e5m2, 8),
-    "e4m3": (ml_dtypes.float8_e4m3, 8),
+    "e4m3-ieee": (ml_dtypes.float8_e4m3, 8),
     "e3m4": (ml_dtypes.float8_e3m4, 8),
 }
 TORCH = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp8-e5m2": torch.float8_e5m2}
