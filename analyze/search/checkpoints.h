@@ -72,7 +72,7 @@ void ss_checkpoints_release(ss_checkpoints *c); /* {0} is fine */
 char *ss_checkpoints_name(const ss_checkpoints *c, int i, char *out, size_t n);
 
 /* Writes the outcome as one sentence: "BAD since step-06000: up_blocks.0.conv at sigma 80,
- * noise:white, sample 1: |x| up to 594.19, over 240 (e4m3) by a factor of 2.48; good before:
+ * noise:white, sample 1: |x| up to 594.19, over 240 (e4m3-ieee) by a factor of 2.48; good before:
  * step-00250." x: the expression, NULL: a command decided. */
 void ss_checkpoints_say(const ss_checkpoints *c, const ss_expression *x, ss_str *s);
 /* The same as one row of data. */
