@@ -5,17 +5,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <float.h>
 #include <stdarg.h>
-#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-enum {
-    CELL = 256,    /* bytes of a printed cell */
-    GAP = 2,       /* spaces between columns */
-    MIN_TEXT = 12, /* a shortened column still shows both ends of a text */
-};
 
 ss_code ss_table_init(ss_table *t, const char *title, ss_err *e)
 {
@@ -87,6 +80,13 @@ void ss_table_column(ss_table *t, const char *name, ss_col_kind kind, const char
     t->failed |= json_array_append_new(t->columns, column) != 0;
 }
 
+void ss_table_usual(ss_table *t, const char *text)
+{
+    json_t *column = json_array_get(t->columns, json_array_size(t->columns) - 1);
+
+    t->failed |= json_object_set_new(column, "usual", json_string(text)) != 0;
+}
+
 void ss_table_drop(ss_table *t, const char *column)
 {
     json_t *c, *row;
@@ -118,13 +118,37 @@ static void add_cell(ss_table *t, json_t *cell)
     t->failed |= json_array_append_new(row, cell) != 0;
 }
 
+/* A text as JSON, which cannot hold what is not UTF-8 as it is. */
+static json_t *json_of(const char *text)
+{
+    const size_t n = strlen(text), room = 4 * n + 1;
+
+    if (ss_utf8_valid(text, n))
+        return json_string(text);
+    char *shown = ss_alloc(room, 1);
+    json_t *j = shown ? json_string(ss_printable(text, shown, room)) : NULL;
+
+    ss_free(shown);
+    return j;
+}
+
 void ss_table_text(ss_table *t, const char *text)
 {
-    char shown[4 * CELL];
+    add_cell(t, json_of(text));
+}
 
-    if (!ss_utf8_valid(text, strlen(text))) /* JSON cannot hold it as it is */
-        text = ss_printable(text, shown, sizeof shown);
-    add_cell(t, json_string(text));
+void ss_table_none(ss_table *t)
+{
+    add_cell(t, json_null());
+}
+
+void ss_table_module(ss_table *t, const char *path, const char *const *also, int n_also)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < n_also; i++)
+        t->failed |= json_array_append_new(list, json_of(also[i])) != 0;
+    add_cell(t, json_pack("{s:o, s:o}", "path", json_of(path), "also", list));
 }
 
 void ss_table_number(ss_table *t, double value)
@@ -132,173 +156,191 @@ void ss_table_number(ss_table *t, double value)
     add_cell(t, ss_json_from_number(value));
 }
 
-/* Characters that a terminal shows for well-formed UTF-8. */
-static int display_width(const char *s)
+const char *ss_table_column_name(const ss_table *t, size_t column)
 {
-    int n = 0;
-
-    for (; *s; s++)
-        n += ((unsigned char)*s & 0xc0) != 0x80;
-    return n;
+    return json_string_value(json_object_get(json_array_get(t->columns, column), "name"));
 }
 
-/* Byte offset of character i. */
-static size_t offset_of(const char *s, int i)
+ss_col_kind ss_table_column_kind(const ss_table *t, size_t column)
 {
-    const char *p = s;
-
-    for (; *p; p++) {
-        if (((unsigned char)*p & 0xc0) != 0x80 && i-- == 0)
-            break;
-    }
-    return (size_t)(p - s);
+    return (ss_col_kind)json_integer_value(
+        json_object_get(json_array_get(t->columns, column), "kind"));
 }
 
-/* Takes characters out of the middle until width are left: down_bl..resnets.1 */
-static void shorten(char *s, int width)
+bool ss_table_is_usual(const ss_table *t, size_t column)
 {
-    int n = display_width(s), head = (width - 1) / 2, tail = width - 2 - head;
-
-    if (n <= width)
-        return;
-    size_t from = offset_of(s, head), to = offset_of(s, n - tail);
-
-    s[from] = s[from + 1] = '.';
-    memmove(s + from + 2, s + to, strlen(s + to) + 1);
-}
-
-static const char *column_name(const ss_table *t, size_t i)
-{
-    return json_string_value(json_object_get(json_array_get(t->columns, i), "name"));
-}
-
-static bool is_text(const ss_table *t, size_t i)
-{
-    return json_integer_value(json_object_get(json_array_get(t->columns, i), "kind")) ==
-           SS_COL_TEXT;
-}
-
-/* The cell of a row as it is printed. A row that ends early is filled with "-". */
-static const char *cell_text(const ss_table *t, const json_t *row, size_t i, char out[CELL])
-{
-    const json_t *cell = json_array_get(row, i);
-
-    if (json_is_string(cell))
-        return ss_printable(json_string_value(cell), out, CELL);
-    if (json_is_number(cell)) {
-        const char *format =
-            json_string_value(json_object_get(json_array_get(t->columns, i), "format"));
-
-        snprintf(out, CELL, format, json_number_value(cell));
-        return out;
-    }
-    return "-";
-}
-
-static int column_width(const ss_table *t, size_t i)
-{
-    int width = display_width(column_name(t, i));
-    char text[CELL];
+    const char *usual =
+        json_string_value(json_object_get(json_array_get(t->columns, column), "usual"));
     const json_t *row;
     size_t r;
 
     json_array_foreach(t->rows, r, row)
     {
-        int w = display_width(cell_text(t, row, i, text));
+        const json_t *cell = json_array_get(row, column);
 
-        width = w > width ? w : width;
+        if (!usual || (json_is_string(cell) && strcmp(json_string_value(cell), usual) != 0))
+            return false;
     }
-    return width;
+    return usual != NULL;
 }
 
-static int terminal_width(FILE *f)
+/* Adds a piece of a chain: without `outer` before it, where it begins with that. */
+static void add_piece(ss_str *out, const char *outer, const char *path)
 {
-    struct winsize size;
+    const size_t n = outer ? strlen(outer) : 0;
 
-    if (ioctl(fileno(f), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    return 100;
+    if (outer)
+        ss_str_add(out, " = ");
+    ss_str_add(out, n && strncmp(path, outer, n) == 0 && path[n] == '.' ? path + n : path);
 }
 
-static void print_cell(FILE *f, const ss_table *t, size_t i, const char *text, int width)
+char *ss_table_chain(const char *path, const char *const *also, int n_also)
 {
-    int pad = width - display_width(text);
-    bool last = i + 1 == json_array_size(t->columns);
+    ss_str out = {0};
 
-    if (!is_text(t, i))
-        fprintf(f, "%*s%s", pad, "", text);
-    else if (last)
-        fputs(text, f); /* no blanks at the end of a line */
-    else
-        fprintf(f, "%s%*s", text, pad, "");
-    fprintf(f, "%*s", last ? 0 : GAP, "");
+    for (int i = 0; i <= n_also; i++)
+        add_piece(&out, i ? also[i - 1] : NULL, i < n_also ? also[i] : path);
+    return ss_str_detach(&out);
 }
 
-/* Takes `over` characters from the text columns, always from the widest, down to MIN_TEXT. */
-static void narrow(const ss_table *t, int *widths, int over)
+/* Appends a text with control characters shown as \xNN. */
+static void add_printable(ss_str *out, const char *text)
 {
-    size_t n = json_array_size(t->columns);
+    const size_t room = 4 * strlen(text) + 1;
+    char *shown = ss_alloc(room, 1);
 
-    for (; over > 0; over--) {
-        size_t widest = n;
+    ss_str_add(out, shown ? ss_printable(text, shown, room) : "");
+    out->failed |= !shown;
+    ss_free(shown);
+}
 
-        for (size_t i = 0; i < n; i++) {
-            if (is_text(t, i) && widths[i] > (widest < n ? widths[widest] : MIN_TEXT))
-                widest = i;
-        }
-        if (widest == n)
-            return;
-        widths[widest]--;
+static void add_module(ss_str *out, const json_t *cell)
+{
+    const char *outer = NULL;
+    const json_t *also;
+    size_t i;
+    ss_str chain = {0};
+
+    json_array_foreach(json_object_get(cell, "also"), i, also)
+    {
+        add_piece(&chain, outer, json_string_value(also));
+        outer = json_string_value(also);
     }
+    add_piece(&chain, outer, json_string_value(json_object_get(cell, "path")));
+    if (!chain.failed)
+        add_printable(out, chain.s);
+    out->failed |= chain.failed;
+    ss_str_release(&chain);
 }
 
-void ss_table_print(const ss_table *t, FILE *f, int width)
+static int by_value(const void *a, const void *b)
 {
-    size_t n = json_array_size(t->columns), r;
-    int *widths = ss_calloc(n, sizeof *widths), total = 0;
-    char text[CELL];
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The fewest digits, from 4, with which different values of a column look different. */
+static int find_digits(const ss_table *t, size_t column)
+{
+    enum { FEWEST = 4, MOST = 17 };
+    double *x = ss_alloc(json_array_size(t->rows) + 1, sizeof *x);
     const json_t *row;
+    size_t r, n = 0;
+    int digits = FEWEST;
 
-    if (!widths || t->failed) {
-        fprintf(f, "%s: out of memory\n", t->title);
-        goto out;
-    }
-    for (size_t i = 0; i < n; i++) {
-        widths[i] = column_width(t, i);
-        total += widths[i] + (i ? GAP : 0);
-    }
-    if (width <= 0)
-        width = terminal_width(f);
-    narrow(t, widths, total - width);
-
-    fprintf(f, "%s\n", t->title);
-    if (t->note)
-        fprintf(f, "%s\n", t->note);
-    for (size_t i = 0; i < n; i++) {
-        snprintf(text, sizeof text, "%s", column_name(t, i));
-        shorten(text, widths[i]);
-        print_cell(f, t, i, text, widths[i]);
-    }
-    fputc('\n', f);
     json_array_foreach(t->rows, r, row)
     {
-        for (size_t i = 0; i < n; i++) {
-            const char *cell = cell_text(t, row, i, text);
-
-            if (cell == text)
-                shorten(text, widths[i]);
-            print_cell(f, t, i, cell, widths[i]);
-        }
-        fputc('\n', f);
+        if (x && json_is_number(json_array_get(row, column)))
+            x[n++] = json_number_value(json_array_get(row, column));
     }
-out:
-    ss_free(widths);
+    if (n)
+        qsort(x, n, sizeof *x, by_value);
+    for (size_t i = 1; i < n; i++) {
+        char left[32], right[32];
+
+        for (; x[i - 1] < x[i] && digits < MOST; digits++) {
+            snprintf(left, sizeof left, "%.*g", digits, x[i - 1]);
+            snprintf(right, sizeof right, "%.*g", digits, x[i]);
+            if (strcmp(left, right) != 0)
+                break;
+        }
+    }
+    ss_free(x);
+    return digits;
+}
+
+/* The same, kept in the column until there are more rows. */
+static int digits_of(const ss_table *t, size_t column)
+{
+    json_t *c = json_array_get(t->columns, column), *kept = json_object_get(c, "digits");
+    const json_int_t n = (json_int_t)json_array_size(t->rows);
+
+    if (!kept || json_integer_value(json_object_get(c, "of rows")) != n) {
+        json_object_set_new(c, "digits", json_integer(find_digits(t, column)));
+        json_object_set_new(c, "of rows", json_integer(n));
+        kept = json_object_get(c, "digits");
+    }
+    return kept ? (int)json_integer_value(kept) : DBL_DECIMAL_DIG;
+}
+
+static void add_number(ss_str *out, const ss_table *t, size_t column, double x)
+{
+    const char *format =
+        json_string_value(json_object_get(json_array_get(t->columns, column), "format"));
+    char text[400]; /* of %.4f of the largest double, 315 */
+
+    if (ss_table_column_kind(t, column) == SS_COL_AXIS)
+        snprintf(text, sizeof text, "%.*g", digits_of(t, column), x);
+    else
+        snprintf(text, sizeof text, format, x);
+    ss_str_add(out, text);
+}
+
+char *ss_table_cell(const ss_table *t, size_t row, size_t column)
+{
+    const json_t *cell = json_array_get(json_array_get(t->rows, row), column);
+    ss_str out = {0};
+
+    ss_str_add(&out, "");
+    if (json_is_string(cell))
+        add_printable(&out, json_string_value(cell));
+    else if (json_is_object(cell))
+        add_module(&out, cell);
+    else if (json_is_number(cell))
+        add_number(&out, t, column, json_number_value(cell));
+    else
+        ss_str_add(&out, "-");
+    return ss_str_detach(&out);
+}
+
+char *ss_table_also_name(const ss_table *t, size_t column)
+{
+    const char *name = ss_table_column_name(t, column);
+
+    return strcmp(name, "module") == 0 ? ss_strdup("also") : ss_table_title(name, "also");
+}
+
+/* Sets a cell of a row's object, or two of a module; false: no memory. */
+static bool set_cell(json_t *object, const ss_table *t, size_t column, json_t *cell)
+{
+    const char *name = ss_table_column_name(t, column);
+    json_t *path = json_object_get(cell, "path"), *list = json_object_get(cell, "also");
+
+    if (ss_table_column_kind(t, column) != SS_COL_MODULE)
+        return json_object_set_new(object, name, cell ? json_incref(cell) : json_null()) == 0;
+
+    char *also = ss_table_also_name(t, column);
+    const bool ok =
+        also && json_object_set_new(object, name, path ? json_incref(path) : json_null()) == 0 &&
+        json_object_set_new(object, also, list ? json_incref(list) : json_array()) == 0;
+    ss_free(also);
+    return ok;
 }
 
 json_t *ss_table_json(const ss_table *t)
 {
-    json_t *rows = json_array(), *root;
-    const json_t *row;
+    json_t *rows = json_array(), *root, *row;
     bool failed = t->failed || !rows;
     size_t r;
 
@@ -306,12 +348,8 @@ json_t *ss_table_json(const ss_table *t)
     {
         json_t *object = json_object();
 
-        for (size_t i = 0; i < json_array_size(t->columns); i++) {
-            json_t *cell = json_array_get(row, i);
-
-            cell = cell ? json_incref(cell) : json_null();
-            failed |= json_object_set_new(object, column_name(t, i), cell) != 0;
-        }
+        for (size_t i = 0; i < json_array_size(t->columns); i++)
+            failed |= !set_cell(object, t, i, json_array_get(row, i));
         failed |= json_array_append_new(rows, object) != 0;
     }
     root = failed ? NULL

@@ -500,13 +500,24 @@ void ss_run_close(ss_run *r)
     if (!r)
         return;
     void *const owned[] = {
-        r->path,         r->tool,       r->command,   r->model_path,     r->family,
-        r->model_sha256, r->device,     r->precision, r->condition,      r->prediction_type,
-        r->created,      r->plan,       r->modules,   r->ports,          r->inputs,
-        r->kinds,        r->blocks,     r->sigmas,    r->timesteps,      r->done,
-        r->layers,       r->parameters, r->radii,     r->steps,          r->bins,
-        r->pictures,     r->schedule,   r->inner,     r->module_weights, r->ignored_tensors,
-        r->component,    r->role,       r->structure, r->weight_notes,   r->reference_frames,
+        r->path,           r->tool,
+        r->command,        r->model_path,
+        r->family,         r->model_sha256,
+        r->device,         r->precision,
+        r->condition,      r->prediction_type,
+        r->created,        r->plan,
+        r->modules,        r->ports,
+        r->inputs,         r->kinds,
+        r->blocks,         r->sigmas,
+        r->timesteps,      r->done,
+        r->layers,         r->parameters,
+        r->radii,          r->steps,
+        r->bins,           r->pictures,
+        r->schedule,       r->inner,
+        r->module_weights, r->ignored_tensors,
+        r->folds,          r->component,
+        r->role,           r->structure,
+        r->weight_notes,   r->reference_frames,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)

@@ -55,6 +55,7 @@ typedef struct ss_run {
     char **pictures;       /* [input][sample] names of files, or ""; NULL: no name is known */
     char **kinds;          /* [module], NULL: unknown */
     float *module_weights; /* cache of ss_run_module_weights, or NULL */
+    int *folds;            /* cache of analyze/one/fold.h, or NULL */
     int n_real;            /* how many of n_modules are modules, not inner values */
     ss_inner *inner;       /* [module] which inner value; SS_INNER_NONE for modules */
     uint8_t *blocks;       /* [module], NULL: unknown */

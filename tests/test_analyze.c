@@ -164,9 +164,8 @@ static void test_forward_order(void **state)
     (void)state;
     static const struct {
         int module, port;
-    } want[] = {{CONV_IN, 1},   {DOWN, 1}, {MID, 1},      {UP, 0},
-                {UP_RESNET, 1}, {UP, 1},   {CONV_OUT, 1}, {MODEL, 1}};
-    const char *glob = "up_*", *none = "down_blocks.7";
+    } want[] = {{CONV_IN, 1}, {DOWN, 1}, {MID, 1}, {UP, 0}, {UP_RESNET, 1}, {CONV_OUT, 1}};
+    const char *glob = "up_*", *container = "(model)", *none = "down_blocks.7";
     ss_sites some;
     ss_err e = {0};
 
@@ -177,7 +176,17 @@ static void test_forward_order(void **state)
     }
     assert_int_equal(produced.n, all.n - 1);
     assert_int_equal(ss_sites_find(run, &glob, 1, SS_SITES_ALL, &some, &e), SS_OK);
-    assert_int_equal(some.n, 3);
+    assert_int_equal(some.n, 2);
+    ss_sites_release(&some);
+    /* conv_out alone has the values of the whole model */
+    assert_int_equal(ss_sites_find(run, &container, 1, SS_SITES_ALL, &some, &e), SS_OK);
+    assert_int_equal(some.n, 1);
+    assert_int_equal(some.site[0].module, CONV_OUT);
+    ss_sites_release(&some);
+    assert_int_equal(ss_sites_find_each(run, NULL, 0, SS_SITES_ALL, &some, &e), SS_OK);
+    assert_int_equal(some.n, 8);
+    assert_int_equal(some.site[5].module, UP);
+    assert_int_equal(some.site[7].module, MODEL);
     ss_sites_release(&some);
     assert_int_equal(ss_sites_find(run, &none, 1, SS_SITES_ALL, &some, &e), SS_USAGE);
     assert_non_null(strstr(e.msg, "no module matches 'down_blocks.7'"));
@@ -193,16 +202,15 @@ static void test_growth(void **state)
     assert_int_equal(g.low, 1); /* sigma 0.1 */
     assert_int_equal(g.mid, 0); /* the third of four: 10 */
     assert_int_equal(g.high, 3);
-    assert_int_equal(g.n, 7);
-    assert_int_equal(g.rows[0].site.module, UP);
-    assert_int_equal(g.rows[1].site.module, UP_RESNET);
-    assert_true(g.rows[1].peak == 1e5f && g.rows[1].peak_sigma == 3 && g.rows[1].peak_input == 0);
-    assert_true(g.rows[1].absmax.low == 100 && g.rows[1].absmax.mid == 1e4f);
-    assert_true(fabs(g.rows[1].absmax.ratio - 1000) < 1e-9);
-    assert_true(fabs(g.rows[1].absmax.slope - 1) < 1e-7);
-    assert_true(fabs(g.rows[1].rms.slope - 0.5) < 1e-7);
-    assert_int_equal(g.rows[2].site.module, DOWN);
-    assert_true(g.rows[2].absmax.slope == 0);
+    assert_int_equal(g.n, 5); /* up_blocks.0 and the whole model repeat others */
+    assert_int_equal(g.rows[0].site.module, UP_RESNET);
+    assert_true(g.rows[0].peak == 1e5f && g.rows[0].peak_sigma == 3 && g.rows[0].peak_input == 0);
+    assert_true(g.rows[0].absmax.low == 100 && g.rows[0].absmax.mid == 1e4f);
+    assert_true(fabs(g.rows[0].absmax.ratio - 1000) < 1e-9);
+    assert_true(fabs(g.rows[0].absmax.slope - 1) < 1e-7);
+    assert_true(fabs(g.rows[0].rms.slope - 0.5) < 1e-7);
+    assert_int_equal(g.rows[1].site.module, DOWN);
+    assert_true(g.rows[1].absmax.slope == 0);
     ss_growth_release(&g);
 
     assert_int_equal(ss_growth_find(run, &produced, 1, &g, &e), SS_OK);
@@ -268,18 +276,18 @@ static void test_headroom(void **state)
     assert_int_equal(ss_format_parse("fp16", &f[0], &e), SS_OK);
     assert_int_equal(ss_format_parse("bf16", &f[1], &e), SS_OK);
     assert_int_equal(ss_headroom_find(run, &all, f, 2, &h, &e), SS_OK);
-    assert_int_equal(h.n, N_MODULES);
-    assert_int_equal(h.n_negative[0], 2);
+    assert_int_equal(h.n, N_MODULES - 1); /* of up_blocks.0 its input, of the model nothing */
+    assert_int_equal(h.n_negative[0], 1);
     assert_int_equal(h.n_negative[1], 0);
-    assert_int_equal(h.rows[0].module, UP);
+    assert_int_equal(h.rows[0].module, UP_RESNET);
     assert_true(fabs(h.rows[0].bits[0] - log2(65504.0 / 1e5)) < 1e-12);
-    assert_int_equal(h.rows[2].module, DOWN);
-    assert_true(h.rows[2].bits[0] == log2(65504.0 / 8));
+    assert_int_equal(h.rows[1].module, DOWN);
+    assert_true(h.rows[1].bits[0] == log2(65504.0 / 8));
     /* 16 of 100 are 2^-30 and become zero in fp16; 20 are 2^-20, denormal */
-    assert_true(fabs(h.rows[2].range[0].flush - 0.16) < 1e-12);
-    assert_true(fabs(h.rows[2].range[0].denormal - 0.20) < 1e-12);
-    assert_true(fabs(h.rows[2].range[0].zero - 0.10) < 1e-12);
-    assert_true(h.rows[2].range[1].flush == 0);
+    assert_true(fabs(h.rows[1].range[0].flush - 0.16) < 1e-12);
+    assert_true(fabs(h.rows[1].range[0].denormal - 0.20) < 1e-12);
+    assert_true(fabs(h.rows[1].range[0].zero - 0.10) < 1e-12);
+    assert_true(h.rows[1].range[1].flush == 0);
     ss_headroom_release(&h);
 }
 
@@ -298,8 +306,8 @@ static void test_overflow(void **state)
         bool highest = sigmas[x->sigma] == 100;
 
         assert_true(i == 0 || sigmas[o.rows[i - 1].sigma] <= sigmas[x->sigma]);
-        assert_int_equal(x->n_over, highest && x->input == 0 ? 2 : 0);
-        assert_int_equal(x->n_nonfinite, highest && x->input == 1 ? 2 : 0);
+        assert_int_equal(x->n_over, highest && x->input == 0);
+        assert_int_equal(x->n_nonfinite, highest && x->input == 1);
         if (x->n_over) { /* the child, not the container before it in the list */
             assert_int_equal(x->first.module, UP_RESNET);
             assert_true(x->absmax == 1e5f);
@@ -315,7 +323,7 @@ static void test_overflow(void **state)
     assert_int_equal(ss_format_parse("e4m3-ieee", &f, &e), SS_OK); /* max 240 */
     assert_int_equal(ss_overflow_find(run, &all, &f, &o, &e), SS_OK);
     assert_int_equal(o.rows[0].n_over, 0); /* sigma 0.1: 100 */
-    assert_int_equal(o.rows[2].n_over, 2); /* sigma 1: 1000 */
+    assert_int_equal(o.rows[2].n_over, 1); /* sigma 1: 1000 */
     assert_int_equal(o.rows[3].n_over, 0); /* input 1: 100 */
     ss_overflow_release(&o);
 }
@@ -335,12 +343,12 @@ static void test_stages(void **state)
     assert_int_equal(ss_stages_find(run, &produced, SS_ALL, &s, &e), SS_OK);
     assert_int_equal(s.n, N_SIGMAS);
     assert_int_equal(s.n_sites[SS_STAGE_ENCODER], 2);
-    assert_int_equal(s.n_sites[SS_STAGE_DECODER], 3);
-    assert_int_equal(s.n_sites[SS_STAGE_NONE], 1);
+    assert_int_equal(s.n_sites[SS_STAGE_DECODER], 2);
+    assert_int_equal(s.n_sites[SS_STAGE_NONE], 0);
     assert_true(s.rows[3].absmax[SS_STAGE_ENCODER] == 8);
     assert_true(s.rows[3].absmax[SS_STAGE_MIDDLE] == 2);
     assert_true(s.rows[3].absmax_ratio == 1e5 / 8);
-    assert_true(s.rows[3].rms[SS_STAGE_DECODER] == 10); /* median of 10, 10, 0.5 */
+    assert_true(s.rows[3].rms[SS_STAGE_DECODER] == 5.25); /* median of 10, 0.5 */
     assert_true(s.rows[0].rms[SS_STAGE_ENCODER] == 0.5);
     ss_stages_release(&s);
 }
@@ -355,13 +363,13 @@ static void test_weights(void **state)
     assert_int_equal(w.n_parameters, 4);
     assert_true(w.weight_max == 40 && w.largest == 3);
     assert_true(w.weight_median == 1.5);   /* of 0.5, 1, 2, 40 */
-    assert_true(w.activation_median == 4); /* of 2, 3, 3, 4, 8, 1e5, 1e5 */
-    assert_int_equal(w.n, 5);              /* DOWN and MID have no parameters */
-    assert_int_equal(w.rows[0].module, UP);
+    assert_true(w.activation_median == 4); /* of 2, 3, 4, 8, 1e5 */
+    assert_int_equal(w.n, 3);              /* DOWN and MID have no parameters */
+    assert_int_equal(w.rows[0].module, UP_RESNET);
     assert_true(w.rows[0].weight == 2 && fabs(w.rows[0].weight_rms - 0.25) < 1e-7);
     assert_true(w.rows[0].huge && w.rows[0].normal);
-    assert_int_equal(w.n_huge, 2);
-    assert_int_equal(w.n_huge_normal, 2);
+    assert_int_equal(w.n_huge, 1);
+    assert_int_equal(w.n_huge_normal, 1);
     for (int i = 0; i < w.n; i++) {
         if (w.rows[i].module == CONV_OUT)
             assert_true(!w.rows[i].huge && !w.rows[i].normal);
@@ -378,10 +386,9 @@ static void test_health(void **state)
     bool any;
 
     assert_int_equal(ss_not_finite_find(run, &x, &e), SS_OK);
-    assert_int_equal(x.n_sites, 2);
-    assert_int_equal(x.values, 400);
+    assert_int_equal(x.n_sites, 1); /* the whole model repeats it */
+    assert_int_equal(x.values, 200);
     assert_int_equal(x.sites[0].site.module, CONV_OUT);
-    assert_int_equal(x.sites[1].site.module, MODEL);
     assert_true(x.sites[0].first.sigma == 3 && x.sites[0].first.input == 1 &&
                 x.sites[0].first.sample == 0 && !x.sites[0].nothing_finite);
     ss_not_finite_release(&x);
@@ -524,7 +531,12 @@ static void test_command(void **state)
                         "up_blocks.0.resnets.0");
     assert_true(json_number_value(json_object_get(row, "largest")) == 1000);
     rows = json_object_get(json_object_get(all_tables, "growth"), "rows");
-    assert_int_equal(json_array_size(rows), 7);
+    assert_int_equal(json_array_size(rows), 5);
+    row = json_array_get(rows, 0);
+    assert_string_equal(json_string_value(json_object_get(row, "module")), "up_blocks.0.resnets.0");
+    const json_t *also = json_object_get(row, "also");
+    assert_int_equal(json_array_size(also), 1);
+    assert_string_equal(json_string_value(json_array_get(also, 0)), "up_blocks.0");
     assert_non_null(json_object_get(all_tables, "nonfinite"));
     assert_non_null(json_object_get(all_tables, "loss"));
     json_decref(all_tables);

@@ -76,7 +76,7 @@ static ss_code choose_rows(ss_analysis *x, ss_err *e)
     for (int i = 0; i < x->produced.n; i++) {
         const ss_site s = x->produced.site[i];
 
-        chosen[i] = r->blocks && r->blocks[s.module] && s.port == output;
+        chosen[i] = s.port == output && ss_fold_is_block(r, s);
         count += chosen[i];
     }
     if (count == 0 || count > SS_FIGURE_ROWS) {

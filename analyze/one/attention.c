@@ -502,7 +502,7 @@ ss_code ss_attn_heads_table(const ss_run *r, const ss_attn *a, int top, ss_table
     ss_table_column(t, "mid", SS_COL_NUMBER, "%.3f");
     ss_table_column(t, "high", SS_COL_NUMBER, "%.3f");
     ss_table_column(t, "least", SS_COL_NUMBER, "%.3f");
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
     ss_table_column(t, "sink", SS_COL_NUMBER, "%.2f");
     ss_table_column(t, "logit", SS_COL_NUMBER, "%.4g");
@@ -541,7 +541,7 @@ ss_code ss_attn_logits_table(const ss_run *r, const ss_attn *a, int top, ss_tabl
     ss_table_column(t, "layer", SS_COL_TEXT, NULL);
     ss_table_column(t, "keys", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "logit", SS_COL_NUMBER, "%.4g");
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "head", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "entropy", SS_COL_NUMBER, "%.3f");
     ss_table_column(t, "spread", SS_COL_NUMBER, "%.3g");

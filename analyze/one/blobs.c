@@ -313,8 +313,12 @@ ss_code ss_blobs_find(ss_run *r, const ss_sites *sites, ss_blobs *b, ss_err *e)
         b->lowest = order[0];
         b->highest = order[r->n_done - 1];
     }
-    for (int i = 0; i < sites->n && rc == SS_OK; i++) /* once for each module */
-        seen[sites->site[i].module] = true;
+    for (int i = 0; i < sites->n && rc == SS_OK; i++) { /* once for each module */
+        int dumped;
+
+        if ((rc = ss_fold_dumped(r, sites->site[i], &dumped, e)) == SS_OK && dumped >= 0)
+            seen[dumped] = true;
+    }
     ss_progress_begin(&p, "maps", r->n_modules);
     for (int m = 0; m < r->n_modules && rc == SS_OK; m++) {
         if (seen[m])
@@ -396,7 +400,7 @@ ss_code ss_blobs_table(const ss_run *r, const ss_blobs *b, int top, ss_table *t,
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "module", SS_COL_MODULE, NULL);
     ss_table_column(t, "map", SS_COL_TEXT, NULL);
     ss_table_column(t, "degenerate", SS_COL_TEXT, NULL);
     metric_columns(metrics, 3, t);
@@ -407,7 +411,7 @@ ss_code ss_blobs_table(const ss_run *r, const ss_blobs *b, int top, ss_table *t,
         if (i >= top)
             continue;
         ss_table_row(t);
-        ss_table_text(t, r->modules[row->module]);
+        ss_fold_module(t, r, row->module);
         ss_table_text(t, shape_text(row, text, sizeof text));
         ss_table_text(t, when_text(r, row, text, sizeof text));
         metric_cells(r, b, row, metrics, 3, t);
@@ -429,11 +433,11 @@ ss_code ss_blob_shapes_table(const ss_run *r, const ss_blobs *b, int top, ss_tab
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "module", SS_COL_MODULE, NULL);
     metric_columns(metrics, 4, t);
     for (int i = 0; i < b->n && i < top; i++) {
         ss_table_row(t);
-        ss_table_text(t, r->modules[b->rows[i].module]);
+        ss_fold_module(t, r, b->rows[i].module);
         metric_cells(r, b, &b->rows[i], metrics, 4, t);
     }
     ss_table_note(t,
@@ -482,7 +486,7 @@ ss_code ss_blob_levels_table(const ss_run *r, const ss_blobs *b, ss_table *t, ss
 
     if (rc != SS_OK)
         goto out;
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
     for (int k = 0; k < SS_N_STAGES; k++)
         ss_table_column(t, ss_stage_name((ss_stage)k), SS_COL_NUMBER, "%.0f");

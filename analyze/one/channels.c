@@ -147,6 +147,17 @@ static ss_code add_site(const stats *s, ss_site site, ss_channels *k, capacity *
     return rc == SS_OK ? add_dead(s, site, n_channels, k, &cap->dead, e) : rc;
 }
 
+/* The module under whose name the file has the channels of a site: its own, or a container that is
+ * folded into it; -1: none. */
+static int holder_of(ss_run *r, ss_site s)
+{
+    int64_t channels;
+
+    while (s.module >= 0 && !ss_run_has_channels(r, s.module, &channels))
+        s.module = ss_fold_around(r, s);
+    return s.module;
+}
+
 /* The produced ports of one module. */
 static ss_code add_module(ss_run *r, int module, const ss_sites *sites, ss_channels *k,
                           capacity *cap, ss_err *e)
@@ -172,7 +183,7 @@ static ss_code add_module(ss_run *r, int module, const ss_sites *sites, ss_chann
     if (rc == SS_OK)
         rc = ss_run_channel_stats(r, module, "rms", s.rms, e);
     for (int i = 0; i < sites->n && rc == SS_OK; i++) {
-        if (sites->site[i].module == module)
+        if (holder_of(r, sites->site[i]) == module)
             rc = add_site(&s, sites->site[i], k, cap, e);
     }
     ss_free(s.rows);
@@ -236,17 +247,16 @@ void ss_channels_release(ss_channels *k)
 
 ss_code ss_channels_table(const ss_run *r, const ss_channels *k, int top, ss_table *t, ss_err *e)
 {
-    char name[512];
     size_t always = 0;
     ss_code rc = ss_table_init(t, "outlier channels", e);
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(t);
     ss_table_column(t, "channel", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "rms ratio", SS_COL_NUMBER, "%.3g");
     ss_table_column(t, "absmax ratio", SS_COL_NUMBER, "%.3g");
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "share", SS_COL_NUMBER, "%.2f");
@@ -257,7 +267,7 @@ ss_code ss_channels_table(const ss_run *r, const ss_channels *k, int top, ss_tab
         if (i >= (size_t)top)
             continue;
         ss_table_row(t);
-        ss_table_text(t, ss_site_name(r, row->site, name, sizeof name));
+        ss_fold_cells(t, r, row->site);
         ss_table_number(t, (double)row->channel);
         ss_table_number(t, row->rms_ratio);
         ss_table_number(t, row->absmax_ratio);
@@ -277,12 +287,11 @@ ss_code ss_channels_table(const ss_run *r, const ss_channels *k, int top, ss_tab
 
 ss_code ss_dead_table(const ss_run *r, const ss_channels *k, int top, ss_table *t, ss_err *e)
 {
-    char name[512];
     ss_code rc = ss_table_init(t, "dead channels", e);
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(t);
     ss_table_column(t, "dead", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "of", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "channels", SS_COL_TEXT, NULL);
@@ -290,7 +299,7 @@ ss_code ss_dead_table(const ss_run *r, const ss_channels *k, int top, ss_table *
         const ss_dead_row *row = &k->dead[i];
 
         ss_table_row(t);
-        ss_table_text(t, ss_site_name(r, row->site, name, sizeof name));
+        ss_fold_cells(t, r, row->site);
         ss_table_number(t, (double)row->n);
         ss_table_number(t, (double)row->n_channels);
         ss_table_text(t, row->list);

@@ -151,7 +151,7 @@ static void table_of_tokens(const ss_run *r, const ss_growth *g, int shown, ss_t
 {
     char name[512];
 
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(t);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "token", SS_COL_TEXT, NULL);
     ss_table_column(t, "prompt", SS_COL_TEXT, NULL);
@@ -162,7 +162,7 @@ static void table_of_tokens(const ss_run *r, const ss_growth *g, int shown, ss_t
         const bool known = x->peak_input >= 0;
 
         ss_table_row(t);
-        ss_table_text(t, ss_site_name(r, x->site, name, sizeof name));
+        ss_fold_cells(t, r, x->site);
         ss_table_number(t, x->peak);
         ss_table_text(
             t,
@@ -184,7 +184,6 @@ ss_code ss_growth_table(const ss_run *r, const ss_growth *g, int top, ss_table *
 {
     static const char *const columns[] = {"low",     "mid",      "high",      "ratio",    "slope",
                                           "rms low", "rms high", "rms ratio", "rms slope"};
-    char name[512];
     int shown = top < g->n ? top : g->n;
     ss_code rc = ss_table_init(t, g->title, e);
 
@@ -194,7 +193,7 @@ ss_code ss_growth_table(const ss_run *r, const ss_growth *g, int top, ss_table *
         table_of_tokens(r, g, shown, t);
         return SS_OK;
     }
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(t);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         ss_table_column(t, columns[i], SS_COL_NUMBER, "%.3g");
     for (int i = 0; i < shown; i++) {
@@ -204,7 +203,7 @@ ss_code ss_growth_table(const ss_run *r, const ss_growth *g, int top, ss_table *
                                 x->rms.high,     x->rms.ratio,    x->rms.slope};
 
         ss_table_row(t);
-        ss_table_text(t, ss_site_name(r, x->site, name, sizeof name));
+        ss_fold_cells(t, r, x->site);
         for (size_t k = 0; k < sizeof cells / sizeof *cells; k++)
             ss_table_number(t, cells[k]);
     }

@@ -127,7 +127,8 @@ static void fill_row(ss_headroom *h, ss_headroom_row *row, const uint64_t *sum)
 
     for (int f = 0; f < h->n_formats; f++) {
         row->bits[f] = ss_headroom_bits(&h->formats[f], row->peak);
-        row->range[f] = ss_range_of(h->has_hist ? sum : nothing, &h->formats[f], NAN);
+        row->range[f] =
+            ss_range_of(h->has_hist && row->produced ? sum : nothing, &h->formats[f], NAN);
         h->n_negative[f] += row->bits[f] < 0;
     }
 }
@@ -167,19 +168,20 @@ ss_code ss_headroom_find(ss_run *r, const ss_sites *sites, const ss_format *form
         if (row_of[s.module] < 0) {
             row_of[s.module] = h->n;
             h->rows[h->n++] = (ss_headroom_row){
-                .module = s.module, .peak = NAN, .sigma = -1, .input = -1, .sample = -1};
+                .module = s.module, .at = s, .peak = NAN, .sigma = -1, .input = -1, .sample = -1};
         }
         find_peak(r, absmax, s, &h->rows[row_of[s.module]]);
         find_weight(h, ss_site_weight(r, weights, s), s, &h->rows[row_of[s.module]]);
+        h->rows[row_of[s.module]].produced |= is_produced(r, s.port);
         h->rows[row_of[s.module]].bad |= ss_site_count(r, nonfinite, s, SS_ALL, SS_ALL) > 0;
     }
     for (int i = 0; i < h->n && rc == SS_OK; i++) {
         if (h->rows[i].input >= 0)
             h->rows[i].sample = ss_site_largest_sample(r, absmax, nonfinite, h->rows[i].at,
                                                        h->rows[i].input, h->rows[i].sigma);
-        if (h->has_hist)
+        if (h->has_hist && h->rows[i].produced)
             rc = ss_run_hist(r, h->rows[i].module, hist, e);
-        if (rc == SS_OK && h->has_hist)
+        if (rc == SS_OK && h->has_hist && h->rows[i].produced)
             sum_hist(r, hist, sum);
         if (rc == SS_OK)
             fill_row(h, &h->rows[i], sum);
@@ -205,15 +207,14 @@ ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_tab
 {
     const int shown = top < h->n ? top : h->n;
     const bool tokens = ss_run_is_text(r);
-    char name[512], label[200], over[256] = "", bad[96] = "";
+    char label[200], over[256] = "", bad[96] = "";
     ss_code rc = ss_table_init(t, "headroom", e);
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(t);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
-    ss_table_column(t, tokens ? "token" : "sigma", tokens ? SS_COL_TEXT : SS_COL_NUMBER,
-                    tokens ? NULL : "%g");
+    ss_table_column(t, tokens ? "token" : "sigma", tokens ? SS_COL_TEXT : SS_COL_AXIS, NULL);
     for (int f = 0; f < h->n_formats; f++)
         ss_table_column(t, h->formats[f].name, SS_COL_NUMBER, "%.1f");
     ss_table_column(t, "overflows", SS_COL_TEXT, NULL);
@@ -221,10 +222,7 @@ ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_tab
         const ss_headroom_row *x = &h->rows[i];
 
         ss_table_row(t);
-        ss_site_name(r, x->at, name, sizeof name);
-        if (x->weights)
-            snprintf(name + strlen(name), sizeof name - strlen(name), " (weights)");
-        ss_table_text(t, isnan(x->peak) ? r->modules[x->module] : name);
+        (x->weights ? ss_fold_weights_cells : ss_fold_cells)(t, r, x->at);
         ss_table_number(t, x->peak);
         if (tokens)
             ss_table_text(
@@ -297,7 +295,7 @@ ss_code ss_underflow_table(const ss_run *r, const ss_headroom *h, int top, ss_ta
     qsort(losses, (size_t)n, sizeof *losses, more_first);
     shown = top < n ? top : n;
 
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "module", SS_COL_MODULE, NULL);
     ss_table_column(t, "format", SS_COL_TEXT, NULL);
     ss_table_column(t, "flush %", SS_COL_NUMBER, "%.3g");
     ss_table_column(t, "denormal %", SS_COL_NUMBER, "%.3g");
@@ -306,7 +304,7 @@ ss_code ss_underflow_table(const ss_run *r, const ss_headroom *h, int top, ss_ta
         const ss_range *g = &losses[i].row->range[losses[i].format];
 
         ss_table_row(t);
-        ss_table_text(t, r->modules[losses[i].row->module]);
+        ss_fold_module(t, r, losses[i].row->module);
         ss_table_text(t, h->formats[losses[i].format].name);
         ss_table_number(t, 100 * g->flush);
         ss_table_number(t, 100 * g->denormal);

@@ -9,6 +9,9 @@
  *   denormal = share that would become subnormal, that is keep fewer digits
  *   zero     = share that is zero (or subnormal) in f32 already
  *
+ * A container that repeats modules inside of it (fold.h) has no row; what it reads or returns
+ * counts for the module that it repeats.
+ *
  * Shares are of all values of the module's produced ports, non-finite ones included, from
  * the exponent histogram: exact but for values of exactly half the smallest subnormal.
  */
@@ -51,6 +54,7 @@ typedef struct {
     ss_site at;   /* where the peak is */
     bool weights; /* it is of its weights, which overflow a format and exceed its values */
     int sigma, input, sample; /* of the peak; -1 each of weights; sample -1: a whole prompt */
+    bool produced;            /* its shares are known: it has a site that a module produces */
     bool bad;                 /* it also has values that are inf or NaN, at one of its ports */
     double bits[SS_MAX_FORMATS];
     ss_range range[SS_MAX_FORMATS]; /* all NaN where the file has no histogram */

@@ -146,7 +146,7 @@ ss_code ss_loss_table(ss_run *r, ss_table *t, ss_err *e)
     if (rc != SS_OK)
         goto out;
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "loss", SS_COL_NUMBER, "%.4g");
     for (int i = 0; i < r->n_inputs; i++) {
         for (int k = 0; k < r->n_done; k++) {

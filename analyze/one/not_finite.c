@@ -105,6 +105,11 @@ static ss_code find_weights(look *l, ss_err *e)
 
 /* ---- modules ---- */
 
+static bool is_folded(const ss_run *r, ss_site s)
+{
+    return ss_fold_origin(r, s).module != s.module;
+}
+
 static void look_at_site(look *l, ss_site s, bool *seen_nonzero)
 {
     ss_not_finite *x = l->x;
@@ -160,10 +165,13 @@ static ss_code find_sites(look *l, ss_err *e)
     if (!(x->sites = ss_calloc((size_t)l->all.n, sizeof *x->sites)))
         return ss_no_memory(e, l->r->path);
     x->counted = l->nonfinite != NULL;
-    x->of_sites = l->all.n;
     x->nothing_finite = l->all.n > 0;
-    for (int i = 0; i < l->all.n; i++)
+    for (int i = 0; i < l->all.n; i++) {
+        if (is_folded(l->r, l->all.site[i]))
+            continue;
+        x->of_sites++;
         look_at_site(l, l->all.site[i], &seen_nonzero);
+    }
     x->nothing_nonzero = l->all.n > 0 && !seen_nonzero && x->n_sites == 0;
     count_unclear(l);
     return SS_OK;
@@ -525,7 +533,7 @@ static ss_code add_limit(look *l, const char *what, double limit, const char *gl
         const ss_site s = l->all.site[i];
         bool hit = false;
 
-        if (s.port == skip || s.port == skip2 ||
+        if (s.port == skip || s.port == skip2 || is_folded(l->r, s) ||
             (glob && !ss_glob_match(glob, l->r->modules[s.module])))
             continue;
         a.of++;
@@ -675,7 +683,7 @@ ss_code ss_not_finite_find(ss_run *r, ss_not_finite *x, ss_err *e)
     if (rc == SS_OK)
         rc = ss_run_nonfinite(r, &l.nonfinite, e);
     if (rc == SS_OK && l.absmax)
-        rc = ss_sites_find(r, NULL, 0, SS_SITES_ALL, &l.all, e);
+        rc = ss_sites_find_each(r, NULL, 0, SS_SITES_ALL, &l.all, e);
     if (rc == SS_OK)
         rc = find_weights(&l, e);
     if (rc == SS_OK && l.absmax)

@@ -252,7 +252,8 @@ static void put_cell(const ss_run *r, ss_cell c, ss_table *t)
 static void add_cell_columns(const ss_run *r, ss_table *t)
 {
     if (!ss_run_is_text(r))
-        ss_table_column(t, r->steps ? "step" : "sigma", SS_COL_NUMBER, "%g");
+        ss_table_column(t, r->steps ? "step" : "sigma", r->steps ? SS_COL_NUMBER : SS_COL_AXIS,
+                        "%.0f");
     ss_table_column(t, ss_run_input_word(r), SS_COL_TEXT, NULL);
     ss_table_column(t, ss_run_sample_word(r), SS_COL_TEXT, NULL);
 }
@@ -316,12 +317,11 @@ ss_code ss_bad_sites_table(const ss_not_finite *x, int top, ss_table *t, ss_err 
 {
     const ss_run *r = x->run;
     const int shown = top < x->n_sites ? top : x->n_sites;
-    char name[512];
     ss_code rc = ss_table_init(t, "nonfinite", e);
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(t);
     ss_table_column(t, "values", SS_COL_NUMBER, "%.0f");
     add_cell_columns(r, t);
     ss_table_column(t, "finite", SS_COL_TEXT, NULL);
@@ -329,7 +329,7 @@ ss_code ss_bad_sites_table(const ss_not_finite *x, int top, ss_table *t, ss_err 
         const ss_bad_site *row = &x->sites[i];
 
         ss_table_row(t);
-        ss_table_text(t, ss_site_name(r, row->site, name, sizeof name));
+        ss_fold_cells(t, r, row->site);
         ss_table_number(t, (double)row->count);
         put_cell(r, row->first, t);
         ss_table_text(t, row->nothing_finite ? "nothing" : "the rest");
@@ -370,7 +370,6 @@ ss_code ss_bad_weights_table(const ss_not_finite *x, int top, ss_table *t, ss_er
 
 ss_code ss_at_limit_table(const ss_not_finite *x, ss_table *t, ss_err *e)
 {
-    char name[512];
     ss_code rc = ss_table_init(t, "at a limit", e);
 
     if (rc != SS_OK)
@@ -380,7 +379,7 @@ ss_code ss_at_limit_table(const ss_not_finite *x, ss_table *t, ss_err *e)
     ss_table_column(t, "places", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "of", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "at most %", SS_COL_NUMBER, "%.3g");
-    ss_table_column(t, "first", SS_COL_TEXT, NULL);
+    ss_fold_columns(t);
     add_cell_columns(x->run, t);
     for (int i = 0; i < x->n_limits; i++) {
         const ss_at_limit *a = &x->limits[i];
@@ -391,7 +390,7 @@ ss_code ss_at_limit_table(const ss_not_finite *x, ss_table *t, ss_err *e)
         ss_table_number(t, a->n_sites);
         ss_table_number(t, a->of);
         ss_table_number(t, 100 * a->share);
-        ss_table_text(t, ss_site_name(x->run, a->first, name, sizeof name));
+        ss_fold_cells(t, x->run, a->first);
         put_cell(x->run, a->cell, t);
     }
     ss_table_note(t,

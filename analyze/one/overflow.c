@@ -21,18 +21,18 @@ static int first_sample(const ss_run *r, const uint64_t *bad, ss_site s, const s
     return -1;
 }
 
-/* "up_blocks.0, sample 2, cat.png": what is not finite first, and in which sample. */
+/* Fills the cells of what is not finite first, and in which sample. */
 static void put_observed(const ss_run *r, const ss_overflow_row *x, ss_table *t)
 {
-    char text[800], sample[200], name[512];
+    char sample[200];
 
     if (!x->n_nonfinite) {
-        ss_table_text(t, "-");
+        ss_fold_no_cells(t);
+        ss_table_none(t);
         return;
     }
-    snprintf(text, sizeof text, "%s, %s", ss_site_name(r, x->observed, name, sizeof name),
-             ss_run_sample_name(r, x->input, x->bad_sample, sample, sizeof sample));
-    ss_table_text(t, text);
+    ss_fold_cells(t, r, x->observed);
+    ss_table_text(t, ss_run_sample_label(r, x->input, x->bad_sample, sample, sizeof sample));
 }
 
 static void look(const ss_run *r, const ss_sites *sites, const float *absmax,
@@ -140,33 +140,35 @@ void ss_overflow_release(ss_overflow *o)
 ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss_err *e)
 {
     const bool text_run = ss_run_is_text(r);
-    char name[512], text[200], cut[128] = "";
+    char text[200], bad[32], cut[128] = "";
     int shown = 0;
     ss_format own;
     ss_code rc = ss_table_init(t, o->title, e);
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(t, "first module over", SS_COL_TEXT, NULL);
+    ss_fold_columns_named(t, "first module over", "port");
     if (!text_run)
-        ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+        ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, ss_run_input_word(r), SS_COL_TEXT, NULL);
     ss_table_column(t, ss_run_sample_word(r), SS_COL_TEXT, NULL);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "over % min", SS_COL_NUMBER, "%.2g");
     ss_table_column(t, "max", SS_COL_NUMBER, "%.2g");
     ss_table_column(t, "sites", SS_COL_NUMBER, "%.0f");
-    ss_table_column(t, "first non-finite", SS_COL_TEXT, NULL);
+    ss_fold_columns_named(t, "first non-finite", "non-finite port");
+    snprintf(bad, sizeof bad, "non-finite %s", ss_run_sample_word(r));
+    ss_table_column(t, bad, SS_COL_TEXT, NULL);
     for (int i = 0; i < o->n; i++) {
         const ss_overflow_row *x = &o->rows[i];
 
         if (!x->n_over && !x->n_nonfinite)
             continue;
         ss_table_row(t);
-        ss_site_name(r, x->first, name, sizeof name);
-        if (x->weights)
-            snprintf(name + strlen(name), sizeof name - strlen(name), " (weights)");
-        ss_table_text(t, x->n_over ? name : "-");
+        if (!x->n_over)
+            ss_fold_no_cells(t);
+        else
+            (x->weights ? ss_fold_weights_cells : ss_fold_cells)(t, r, x->first);
         if (!text_run)
             ss_table_number(t, r->sigmas[x->sigma]);
         ss_table_text(t, r->inputs[x->input]);

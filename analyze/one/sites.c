@@ -75,13 +75,6 @@ uint64_t ss_site_count(const ss_run *r, const uint64_t *x, ss_site s, int input,
     return sum;
 }
 
-/* Ports in forward order: before what is inside of the module, or after it. Unknown ones of
- * other people's files come after. */
-static bool is_before(const char *port)
-{
-    return strcmp(port, "skip") == 0 || strcmp(port, "input") == 0;
-}
-
 /* A residual block that enlarges its input by nearest neighbours and adds that without a
  * convolution of its own: fp32 under autocast, as the enlarged input is. */
 static bool adds_enlarged(const ss_run *r, int m)
@@ -132,7 +125,7 @@ bool ss_site_is_stored(const ss_run *r, ss_site s)
         return inner_is_stored(r, r->inner[s.module]);
     if (r->as == SS_ROUND_HALF || !*kind)
         return true;
-    if (is_before(r->ports[s.port]))
+    if (ss_port_is_before(r->ports[s.port]))
         return is_product(kind);
     if (r->as == SS_ROUND_AUTOCAST_CPU)
         return true;
@@ -150,18 +143,11 @@ double ss_site_weight(const ss_run *r, const float *weights, ss_site s)
     return weights[s.module];
 }
 
-bool ss_module_inside(const char *path, const char *outer)
-{
-    size_t n = strlen(outer);
-
-    return n == 0 || strcmp(outer, SS_RUN_ROOT) == 0 ||
-           (strncmp(path, outer, n) == 0 && path[n] == '.');
-}
-
 /* State while sites are collected. */
 struct finder {
     ss_run *r;
     const bool *wanted; /* [module] */
+    bool each;          /* nothing is folded */
     ss_site_ports ports;
     const float *absmax;
     const uint64_t *nonfinite;
@@ -170,7 +156,7 @@ struct finder {
 
 static bool is_among(const ss_run *r, ss_site s, ss_site_ports ports)
 {
-    const bool before = is_before(r->ports[s.port]), inner = r->inner[s.module];
+    const bool before = ss_port_is_before(r->ports[s.port]), inner = r->inner[s.module];
 
     switch (ports) {
     case SS_SITES_PRODUCED: return !before && !inner;
@@ -180,6 +166,21 @@ static bool is_among(const ss_run *r, ss_site s, ss_site_ports ports)
     case SS_SITES_ALL: break;
     }
     return true;
+}
+
+/* True when the site is asked for, or a container that is folded into it. */
+static bool is_wanted(const struct finder *f, ss_site s)
+{
+    const int port = s.port;
+
+    if (f->each)
+        return f->wanted[s.module];
+    if (ss_fold_origin(f->r, s).module != s.module)
+        return false;
+    for (; s.module >= 0; s = (ss_site){ss_fold_around(f->r, s), port})
+        if (f->wanted[s.module])
+            return true;
+    return false;
 }
 
 static void add_sites(struct finder *f, int module, bool before)
@@ -194,7 +195,7 @@ static void add_sites(struct finder *f, int module, bool before)
 
             while (rank < 4 && strcmp(r->ports[p], order[rank]) != 0)
                 rank++;
-            if (rank != k || is_before(r->ports[p]) != before || !f->wanted[module] ||
+            if (rank != k || ss_port_is_before(r->ports[p]) != before || !is_wanted(f, s) ||
                 !is_among(r, s, f->ports))
                 continue;
             if (!isnan(ss_site_peak(r, f->absmax, s, SS_ALL, SS_ALL)) ||
@@ -226,10 +227,10 @@ static ss_code select_modules(const ss_run *r, const char *const *globs, int n_g
     return SS_OK;
 }
 
-ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_ports ports,
-                      ss_sites *out, ss_err *e)
+static ss_code find(ss_run *r, const char *const *globs, int n_globs, ss_site_ports ports,
+                    bool each, ss_sites *out, ss_err *e)
 {
-    struct finder f = {.r = r, .ports = ports, .out = out};
+    struct finder f = {.r = r, .each = each, .ports = ports, .out = out};
     bool *wanted = ss_calloc((size_t)r->n_modules, sizeof *wanted);
     int *open = ss_calloc((size_t)r->n_modules, sizeof *open); /* modules we are inside of */
     int depth = 0;
@@ -243,6 +244,7 @@ ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_
         goto out;
     }
     if ((rc = select_modules(r, globs, n_globs, wanted, e)) != SS_OK ||
+        (rc = ss_fold_find(r, e)) != SS_OK ||
         (rc = ss_run_stat(r, "absmax", &f.absmax, e)) != SS_OK ||
         (rc = ss_run_nonfinite(r, &f.nonfinite, e)) != SS_OK)
         goto out;
@@ -264,6 +266,18 @@ out:
     if (rc != SS_OK)
         ss_sites_release(out);
     return rc;
+}
+
+ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_ports ports,
+                      ss_sites *out, ss_err *e)
+{
+    return find(r, globs, n_globs, ports, false, out, e);
+}
+
+ss_code ss_sites_find_each(ss_run *r, const char *const *globs, int n_globs, ss_site_ports ports,
+                           ss_sites *out, ss_err *e)
+{
+    return find(r, globs, n_globs, ports, true, out, e);
 }
 
 void ss_sites_release(ss_sites *s)

@@ -12,11 +12,8 @@
 #ifndef SS_ANALYZE_SITES_H
 #define SS_ANALYZE_SITES_H
 
+#include "analyze/one/fold.h"
 #include "runfile/run_reader.h"
-
-typedef struct {
-    int module, port; /* indices into the run's axes */
-} ss_site;
 
 typedef struct {
     ss_site *site;
@@ -34,9 +31,13 @@ typedef enum {
 } ss_site_ports;
 
 /* Sites in forward order of modules that match any of the globs; no globs: all. A glob that
- * matches nothing is SS_USAGE. */
+ * matches nothing is SS_USAGE. Containers that repeat a module inside of them are folded into it
+ * (fold.h): its site stands for theirs, also where a glob matches one of them only. */
 ss_code ss_sites_find(ss_run *r, const char *const *globs, int n_globs, ss_site_ports ports,
                       ss_sites *out, ss_err *e);
+/* The same with each container as a site of its own. */
+ss_code ss_sites_find_each(ss_run *r, const char *const *globs, int n_globs, ss_site_ports ports,
+                           ss_sites *out, ss_err *e);
 void ss_sites_release(ss_sites *s); /* {0} is fine */
 
 /* True when the site's values are stored in the format that is judged, by the PyTorch code that
@@ -59,9 +60,6 @@ bool ss_site_is_stored(const ss_run *r, ss_site s);
  * none. weights: what ss_run_module_weights gives, or NULL. */
 double ss_site_weight(const ss_run *r, const float *weights, ss_site s);
 
-/* True when the module is inside of `outer`, at any depth, or outer is the whole model. */
-bool ss_module_inside(const char *path, const char *outer);
-
 /* True for a site of a text encoder whose values belong to a whole prompt (attention's logits, a
  * pooled state), not to a token: they are at the first sample, and no other has any. */
 bool ss_site_is_whole(const ss_run *r, const float *absmax, const uint64_t *nonfinite, ss_site s);
@@ -71,7 +69,8 @@ bool ss_site_is_whole(const ss_run *r, const float *absmax, const uint64_t *nonf
 int ss_site_largest_sample(const ss_run *r, const float *absmax, const uint64_t *nonfinite,
                            ss_site s, int input, int sigma);
 
-/* "up_blocks.0", or "up_blocks.0 (residual)" at another port than output; returns out. */
+/* "up_blocks.0", or "up_blocks.0 (residual)" at another port than output, for sentences (rows are
+ * called as ss_fold_name says); returns out. */
 char *ss_site_name(const ss_run *r, ss_site s, char *out, size_t n);
 
 enum { SS_ALL = -1 }; /* every input, or every noise level */

@@ -203,7 +203,7 @@ ss_code ss_spectra_table(const ss_run *r, const ss_spectra *s, ss_table *t, ss_e
     if (rc != SS_OK)
         return rc;
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "power", SS_COL_NUMBER, "%.3g");
     ss_table_column(t, "low", SS_COL_NUMBER, "%.3f");
     ss_table_column(t, "slope", SS_COL_NUMBER, "%.2f");
@@ -306,7 +306,7 @@ ss_code ss_spectra_finding_table(const ss_run *r, const ss_spectra *s, ss_table 
     if (rc != SS_OK)
         return rc;
     ss_table_column(t, "stage", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "points", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "least low", SS_COL_NUMBER, "%.3f");
     ss_table_column(t, "most low", SS_COL_NUMBER, "%.3f");

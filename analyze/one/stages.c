@@ -123,7 +123,7 @@ bool ss_stages_named(const ss_stages *s)
 
 static void table_of_all(const ss_run *r, const ss_stages *s, ss_table *t)
 {
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "all modules", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "rms", SS_COL_NUMBER, "%.4g");
     for (int i = 0; i < s->n; i++) {
@@ -151,7 +151,7 @@ ss_code ss_stages_table(const ss_run *r, const ss_stages *s, ss_table *t, ss_err
         table_of_all(r, s, t);
         return SS_OK;
     }
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     for (int k = 0; k < SS_N_STAGES; k++)
         ss_table_column(t, ss_stage_name((ss_stage)k), SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "ratio", SS_COL_NUMBER, "%.3g");

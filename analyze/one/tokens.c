@@ -175,8 +175,12 @@ ss_code ss_tokens_find(ss_run *r, const ss_sites *sites, ss_tokens *t, ss_err *e
     *t = (ss_tokens){.rows = ss_calloc((size_t)r->n_modules, sizeof *t->rows)};
     if (!seen || !t->rows)
         rc = ss_no_memory(e, r->path);
-    for (int i = 0; i < sites->n && rc == SS_OK; i++) /* once for each module */
-        seen[sites->site[i].module] = true;
+    for (int i = 0; i < sites->n && rc == SS_OK; i++) { /* once for each module */
+        int dumped;
+
+        if ((rc = ss_fold_dumped(r, sites->site[i], &dumped, e)) == SS_OK && dumped >= 0)
+            seen[dumped] = true;
+    }
     ss_progress_begin(&p, "tokens", r->n_modules);
     for (int m = 0; m < r->n_modules && rc == SS_OK; m++) {
         if (seen[m])
@@ -220,12 +224,12 @@ ss_code ss_tokens_table(const ss_run *r, const ss_tokens *k, int top, ss_table *
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "module", SS_COL_MODULE, NULL);
     ss_table_column(t, "map", SS_COL_TEXT, NULL);
     ss_table_column(t, "position", SS_COL_TEXT, NULL);
     ss_table_column(t, "norm", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "ratio", SS_COL_NUMBER, "%.3g");
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
     ss_table_column(t, "most", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "share", SS_COL_NUMBER, "%.2f");
@@ -237,7 +241,7 @@ ss_code ss_tokens_table(const ss_run *r, const ss_tokens *k, int top, ss_table *
 
         videos |= row->frames > 0;
         ss_table_row(t);
-        ss_table_text(t, r->modules[row->module]);
+        ss_fold_module(t, r, row->module);
         if (row->frames)
             snprintf(text, sizeof text, "%dx%dx%dx%lld", row->frames, row->h, row->w,
                      (long long)row->channels);

@@ -33,15 +33,15 @@ static bool is_bad(const float *absmax, const uint64_t *bad, int64_t i)
     return bad ? bad[i] > 0 : !isfinite(absmax[i]);
 }
 
-/* Fills in the columns of the parameters; false when the module has none. */
-static bool find_weights(const ss_run *r, const float *absmax, const float *rms,
+/* Fills in the columns of the parameters of a module; false when it has none. */
+static bool find_weights(const ss_run *r, int module, const float *absmax, const float *rms,
                          const uint64_t *bad, double *scratch, ss_weights_row *row)
 {
     int n = 0;
 
     row->weight = NAN;
     for (int64_t i = 0; i < r->n_parameters; i++) {
-        if (!belongs(r->parameters[i], r->modules[row->module]))
+        if (!belongs(r->parameters[i], r->modules[module]))
             continue;
         row->weight = fmax(row->weight, absmax[i]);
         row->bad |= is_bad(absmax, bad, i);
@@ -75,10 +75,17 @@ static void find_activations(const ss_run *r, const ss_sites *sites, const float
 static void find_rows(const ss_run *r, ss_weights *w, const float *absmax, const float *rms,
                       const uint64_t *bad, const double *activation, double *scratch)
 {
+    const int output = ss_run_port(r, "output");
+
     for (int m = 0; m < r->n_modules; m++) {
         ss_weights_row row = {.module = m, .activation = activation[m]};
 
-        if (isnan(row.activation) || !find_weights(r, absmax, rms, bad, scratch, &row))
+        bool any = false;
+
+        for (ss_site s = {m, output}; s.module >= 0 && !any && !isnan(row.activation);
+             s.module = output < 0 ? -1 : ss_fold_around(r, s))
+            any = find_weights(r, s.module, absmax, rms, bad, scratch, &row);
+        if (!any)
             continue;
         row.huge = row.activation > 0 && row.activation >= SS_HUGE * w->activation_median;
         row.normal = !row.bad && row.weight <= SS_HUGE * w->weight_median;
@@ -155,7 +162,7 @@ ss_code ss_weights_table(const ss_run *r, const ss_weights *w, int top, ss_table
     if (w->n_bad)
         snprintf(bad, sizeof bad, "INF OR NaN in %lld of %lld parameters; of the finite ones ",
                  (long long)w->n_bad, (long long)w->n_parameters);
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_table_column(t, "module", SS_COL_MODULE, NULL);
     ss_table_column(t, "activation", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "weight", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "weight rms", SS_COL_NUMBER, "%.3g");
@@ -164,7 +171,7 @@ ss_code ss_weights_table(const ss_run *r, const ss_weights *w, int top, ss_table
         const ss_weights_row *x = &w->rows[i];
 
         ss_table_row(t);
-        ss_table_text(t, r->modules[x->module]);
+        ss_fold_module(t, r, x->module);
         ss_table_number(t, x->activation);
         ss_table_number(t, x->weight);
         ss_table_number(t, x->weight_rms);

@@ -3,6 +3,9 @@
  * A module's parameters are those named PATH.weight, PATH.bias and so on, and those of all
  * modules inside of it; the whole model's are all.
  *
+ * A container that repeats a module inside of it (fold.h) is no row of its own; where that module
+ * has no parameters, those of the container count.
+ *
  *   weight      largest |w| of its parameters
  *   activation  largest |x| that it produces, over inputs, finished noise levels, samples
  *   huge        activation >= SS_HUGE times the median activation of all modules

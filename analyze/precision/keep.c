@@ -279,7 +279,7 @@ static ss_code begin(look *l, ss_run *r, ss_keep *k, ss_err *e)
     if ((rc = ss_run_stat(r, "absmax", &l->absmax, e)) != SS_OK ||
         (rc = ss_run_nonfinite(r, &l->nonfinite, e)) != SS_OK ||
         (rc = ss_run_module_weights(r, &l->weights, e)) != SS_OK ||
-        (rc = ss_sites_find(r, NULL, 0, SS_SITES_ALL, &l->sites, e)) != SS_OK)
+        (rc = ss_sites_find_each(r, NULL, 0, SS_SITES_ALL, &l->sites, e)) != SS_OK)
         return rc;
     find_parents(l);
     return SS_OK;

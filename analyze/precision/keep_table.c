@@ -91,7 +91,7 @@ ss_code ss_keep_table(const ss_run *r, const ss_keep *k, int top, ss_table *t, s
     ss_table_column(t, "value", SS_COL_TEXT, NULL);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "bits", SS_COL_NUMBER, "%.2f");
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
     ss_table_column(t, "round", SS_COL_NUMBER, "%.0f");
     for (int m = 0; m < k->n_modules && shown < top; m++) {

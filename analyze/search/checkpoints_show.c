@@ -220,7 +220,7 @@ ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
     ss_table_column(t, "measure", SS_COL_TEXT, NULL);
     ss_table_column(t, "value", SS_COL_NUMBER, "%.5g");
     ss_table_column(t, "module", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
     ss_table_column(t, "sample", SS_COL_TEXT, NULL);
     for (int i = 0; i < c->n; i++) {
@@ -253,30 +253,33 @@ static void add_fact(ss_table *t, const char *what, const char *is)
     ss_table_text(t, is);
 }
 
+static void add_number(ss_table *t, const char *what, double is)
+{
+    ss_table_row(t);
+    ss_table_text(t, what);
+    ss_table_number(t, is);
+}
+
 ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
 {
     const ss_checkpoint_row *bad = &c->rows[c->search.first_bad];
-    char text[32];
     ss_code rc = ss_table_init(t, "first bad", e);
 
     if (rc != SS_OK)
         return rc;
     ss_table_column(t, "what", SS_COL_TEXT, NULL);
-    ss_table_column(t, "is", SS_COL_TEXT, NULL);
+    ss_table_column(t, "is", SS_COL_TEXT, "%.8g");
     add_fact(t, c->of_training ? "training" : "checkpoint", bad->model);
     if (c->of_training) {
-        snprintf(text, sizeof text, "%lld", (long long)bad->step);
-        add_fact(t, "step", text);
+        add_number(t, "step", (double)bad->step);
     }
     if (bad->where) {
         add_fact(t, "module", bad->where);
-        snprintf(text, sizeof text, "%g", bad->sigma);
         if (!isnan(bad->sigma))
-            add_fact(t, "sigma", text);
+            add_number(t, "sigma", bad->sigma);
         add_fact(t, "input", bad->input);
         add_fact(t, "sample", bad->sample);
-        snprintf(text, sizeof text, "%.6g", bad->value);
-        add_fact(t, "value", text);
+        add_number(t, "value", bad->value);
         add_fact(t, "of", bad->measure);
     }
     add_fact(t, "run", bad->run);

@@ -153,7 +153,7 @@ static ss_code read_sites(look *l, ss_err *e)
     if (rc == SS_OK && sites_of(l->m->measure) == SS_SITES_STORED)
         rc = ss_run_module_weights(l->r, &l->weights, e);
     if (rc == SS_OK)
-        rc = ss_sites_find(l->r, &glob, glob != NULL, sites_of(l->m->measure), &l->sites, e);
+        rc = ss_sites_find_each(l->r, &glob, glob != NULL, sites_of(l->m->measure), &l->sites, e);
     if (rc == SS_OK && l->sites.n == 0)
         return lacks(l, "nothing was recorded of these modules (--modules)", e);
     return rc;
@@ -200,7 +200,7 @@ static ss_code read_loss(look *l, ss_err *e)
                      "idx: or tensor: give it",
                      e);
     if (rc == SS_OK)
-        rc = ss_sites_find(l->r, NULL, 0, SS_SITES_PRODUCED, &l->all, e);
+        rc = ss_sites_find_each(l->r, NULL, 0, SS_SITES_PRODUCED, &l->all, e);
     l->answer = l->all.n - 1;
     return rc;
 }

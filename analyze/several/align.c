@@ -87,6 +87,7 @@ static ss_code align_sites(ss_aligned *a, const char *const *globs, int n_globs,
     a->shared = ss_calloc(width, sizeof *a->shared);
     if (!a->found || !a->shared)
         return ss_no_memory(e, "aligning runs");
+    rc = ss_fold_alike(a->runs, a->n_runs, e);
     for (int j = 0; j < a->n_runs && rc == SS_OK; j++) {
         rc = ss_sites_find(a->runs[j], globs, n_globs, SS_SITES_PRODUCED, &a->found[j], e);
         if (rc == SS_OK && !(a->shared[j] = ss_calloc((size_t)a->found[j].n, sizeof(bool))))

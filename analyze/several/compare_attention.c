@@ -199,7 +199,7 @@ ss_code ss_compare_heads_table(const ss_compare *c, const ss_compare_heads *x, i
     ss_table_column(t, "layer", SS_COL_TEXT, NULL);
     ss_table_column(t, "head", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         ss_table_column(t, columns[i], SS_COL_NUMBER, "%.3g");
     ss_table_column(t, "not finite", SS_COL_TEXT, NULL);

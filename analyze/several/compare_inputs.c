@@ -159,7 +159,7 @@ ss_code ss_compare_spectra_table(const ss_compare *c, const ss_compare_inputs *x
         return rc;
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
     ss_table_column(t, "dB", SS_COL_NUMBER, "%.2f");
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "cycles", SS_COL_NUMBER, "%.4g");
     for (int i = 0; i < x->n_spectra; i++) {
         const ss_spectrum_row *s = &x->spectra[i];
@@ -192,7 +192,7 @@ ss_code ss_compare_loss_table(const ss_compare *c, const ss_compare_inputs *x, i
     if (rc != SS_OK)
         return rc;
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "A", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "B", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "difference", SS_COL_NUMBER, "%.3g");

@@ -197,46 +197,44 @@ out:
     return rc;
 }
 
-static void add_ratios(ss_table *t, const ss_compare_stat *s)
+static void put_site(ss_table *t, const ss_compare *c, int site)
 {
-    ss_table_number(t, ss_compare_ratio(s->worst.a, s->worst.b));
-    ss_table_number(t, ss_compare_ratio(s->high.a, s->high.b));
-}
-
-static const char *name_of(const ss_compare *c, int site, char *out, size_t n)
-{
-    return ss_site_name(c->aligned.runs[0], ss_align_site(&c->aligned, site, 0), out, n);
+    ss_fold_cells(t, c->aligned.runs[0], ss_align_site(&c->aligned, site, 0));
 }
 
 ss_code ss_compare_table(const ss_compare *c, int top, ss_table *t, ss_err *e)
 {
-    static const char *const columns[] = {"A", "B", "ratio", "high", "rms ratio", "rms high"};
+    static const char *const columns[] = {"ratio", "A", "B", "high", "rms ratio", "rms high"};
     const ss_aligned *a = &c->aligned;
     const ss_run *r = a->runs[0];
     const int shown = top < c->n ? top : c->n;
-    char name[512];
     ss_str left = {0};
     ss_code rc = ss_table_init(t, c->titles[0], e);
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
-    ss_table_column(t, "input", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%.4g");
-    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+    ss_fold_columns(t);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        if (i == 3) { /* after the ratio and what it is of */
+            ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
+            ss_table_column(t, "input", SS_COL_TEXT, NULL);
+        }
         ss_table_column(t, columns[i], SS_COL_NUMBER, "%.3g");
+    }
     for (int i = 0; i < shown; i++) {
         const ss_compare_row *x = &c->rows[i];
         const ss_compare_cell *w = &x->absmax.worst;
 
         ss_table_row(t);
-        ss_table_text(t, name_of(c, x->site, name, sizeof name));
-        ss_table_text(t, w->input < 0 ? "-" : r->inputs[ss_align_input(a, w->input, 0)]);
-        ss_table_number(t, w->sigma < 0 ? NAN : r->sigmas[ss_align_sigma(a, w->sigma, 0)]);
+        put_site(t, c, x->site);
+        ss_table_number(t, ss_compare_ratio(w->a, w->b));
         ss_table_number(t, w->a);
         ss_table_number(t, w->b);
-        add_ratios(t, &x->absmax);
-        add_ratios(t, &x->rms);
+        ss_table_number(t, w->sigma < 0 ? NAN : r->sigmas[ss_align_sigma(a, w->sigma, 0)]);
+        ss_table_text(t, w->input < 0 ? "-" : r->inputs[ss_align_input(a, w->input, 0)]);
+        ss_table_number(t, ss_compare_ratio(x->absmax.high.a, x->absmax.high.b));
+        ss_table_number(t, ss_compare_ratio(x->rms.worst.a, x->rms.worst.b));
+        ss_table_number(t, ss_compare_ratio(x->rms.high.a, x->rms.high.b));
     }
     ss_align_describe(a, &left);
     if (ss_run_is_text(r)) { /* its only noise level is none */
@@ -262,7 +260,6 @@ ss_code ss_compare_table(const ss_compare *c, int top, ss_table *t, ss_err *e)
 
 ss_code ss_compare_nonfinite_table(const ss_compare *c, int top, ss_table *t, ss_err *e)
 {
-    char name[512];
     int shown = 0;
     const ss_compare_row **in_order = ss_alloc((size_t)c->n, sizeof *in_order);
     ss_code rc = in_order ? ss_table_init(t, c->titles[1], e) : ss_no_memory(e, "comparing");
@@ -271,7 +268,7 @@ ss_code ss_compare_nonfinite_table(const ss_compare *c, int top, ss_table *t, ss
         goto out;
     for (int i = 0; i < c->n; i++)
         in_order[c->rows[i].site] = &c->rows[i];
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(t);
     ss_table_column(t, "A", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "B", SS_COL_NUMBER, "%.0f");
     for (int i = 0; i < c->n && shown < top; i++) {
@@ -281,7 +278,7 @@ ss_code ss_compare_nonfinite_table(const ss_compare *c, int top, ss_table *t, ss
             continue;
         shown++;
         ss_table_row(t);
-        ss_table_text(t, name_of(c, i, name, sizeof name));
+        put_site(t, c, i);
         ss_table_number(t, (double)n[0]);
         ss_table_number(t, (double)n[1]);
     }
@@ -297,14 +294,13 @@ out:
 ss_code ss_compare_lone_table(const ss_compare *c, int top, ss_table *t, ss_err *e)
 {
     const ss_aligned *a = &c->aligned;
-    char name[512];
     int shown = 0, lone = 0;
     ss_code rc = ss_table_init(t, c->titles[2], e);
 
     if (rc != SS_OK)
         return rc;
     ss_table_column(t, "run", SS_COL_TEXT, NULL);
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(t);
     for (int j = 0; j < a->n_runs; j++) {
         for (int i = 0; i < a->found[j].n; i++) {
             if (a->shared[j][i])
@@ -315,7 +311,7 @@ ss_code ss_compare_lone_table(const ss_compare *c, int top, ss_table *t, ss_err 
             shown++;
             ss_table_row(t);
             ss_table_text(t, j ? strrchr(c->titles[2], ' ') + 1 : "A");
-            ss_table_text(t, ss_site_name(a->runs[j], a->found[j].site[i], name, sizeof name));
+            ss_fold_cells(t, a->runs[j], a->found[j].site[i]);
         }
     }
     ss_table_note(t, "places that only one of the runs has: %d, %d shown", lone, shown);

@@ -210,14 +210,15 @@ static void add_row(const ss_format *f, const ss_component_verdicts *c,
                     const ss_component_verdict *x, ss_table *t)
 {
     const bool placed = x->cell.sigma >= 0, text = ss_run_is_text(c->run);
-    char name[512] = "-", label[256];
+    char label[256];
 
-    if (x->site.module >= 0)
-        ss_site_name(c->run, x->site, name, sizeof name);
     ss_table_row(t);
     ss_table_text(t, f->name);
     ss_table_text(t, c->name);
-    ss_table_text(t, name);
+    if (x->site.module >= 0)
+        ss_fold_cells(t, c->run, x->site);
+    else
+        ss_fold_no_cells(t);
     ss_table_number(t, placed && !text ? c->run->sigmas[x->cell.sigma] : NAN);
     ss_table_text(t, placed && text ? ss_run_sample_label(c->run, x->cell.input, x->cell.sample,
                                                           label, sizeof label)
@@ -237,8 +238,8 @@ ss_code ss_verdicts_table(const ss_verdicts *v, ss_table *t, ss_err *e)
         return rc;
     ss_table_column(t, "format", SS_COL_TEXT, NULL);
     ss_table_column(t, "component", SS_COL_TEXT, NULL);
-    ss_table_column(t, "module", SS_COL_TEXT, NULL);
-    ss_table_column(t, "sigma", SS_COL_NUMBER, "%g");
+    ss_fold_columns(t);
+    ss_table_column(t, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(t, "token", SS_COL_TEXT, NULL);
     ss_table_column(t, "input", SS_COL_TEXT, NULL);
     ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");

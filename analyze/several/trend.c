@@ -287,6 +287,21 @@ char *ss_trend_name(const ss_trend *t, const ss_trend_row *row, char *out, size_
     return out;
 }
 
+char *ss_trend_label(const ss_trend *t, const ss_trend_row *row, char *out, size_t n)
+{
+    if (row->site < 0)
+        return ss_trend_name(t, row, out, n);
+    return ss_fold_name(t->runs[0], ss_align_site(&t->aligned, row->site, 0), out, n);
+}
+
+void ss_trend_cells(const ss_trend *t, const ss_trend_row *row, ss_table *table)
+{
+    if (row)
+        ss_fold_cells(table, t->runs[0], ss_align_site(&t->aligned, row->site, 0));
+    else
+        ss_fold_no_cells(table);
+}
+
 ss_forecast ss_trend_forecast(const ss_trend *t, const ss_trend_row *row, const ss_format *f)
 {
     ss_forecast x = {.over = -1, .at = {NAN, NAN, NAN}};

@@ -86,6 +86,10 @@ bool ss_trend_counts(const ss_trend *t, const ss_trend_row *row, int step);
 
 /* "up_blocks.0", or "decoder" of a stage; returns out. */
 char *ss_trend_name(const ss_trend *t, const ss_trend_row *row, char *out, size_t n);
+/* The same as a row is called (ss_fold_name). */
+char *ss_trend_label(const ss_trend *t, const ss_trend_row *row, char *out, size_t n);
+/* The cells of a row's site under ss_fold_columns; without any where row is NULL. */
+void ss_trend_cells(const ss_trend *t, const ss_trend_row *row, ss_table *table);
 
 /* When a row reaches the largest value of a format. */
 typedef enum {

@@ -33,7 +33,6 @@ static void drop_levels(const ss_trend *t, ss_table *table)
 
 ss_code ss_trend_runs_table(const ss_trend *t, ss_table *table, ss_err *e)
 {
-    char name[512];
     ss_str left = {0};
     const ss_aligned *a = &t->aligned;
     ss_code rc = ss_table_init(table, "steps", e);
@@ -43,7 +42,7 @@ ss_code ss_trend_runs_table(const ss_trend *t, ss_table *table, ss_err *e)
     ss_table_column(table, "step", SS_COL_NUMBER, "%.0f");
     ss_table_column(table, "largest", SS_COL_NUMBER, "%.4g");
     ss_table_column(table, "at highest sigma", SS_COL_NUMBER, "%.4g");
-    ss_table_column(table, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(table);
     ss_table_column(table, "not finite", SS_COL_NUMBER, "%.0f");
     ss_table_column(table, "file", SS_COL_TEXT, NULL);
     for (int j = 0; j < t->n_steps; j++) {
@@ -59,7 +58,7 @@ ss_code ss_trend_runs_table(const ss_trend *t, ss_table *table, ss_err *e)
         ss_table_number(table, t->steps[j]);
         ss_table_number(table, best < 0 ? NAN : t->rows[best].peak.y[j]);
         ss_table_number(table, high);
-        ss_table_text(table, best < 0 ? "-" : ss_trend_name(t, &t->rows[best], name, sizeof name));
+        ss_trend_cells(t, best < 0 ? NULL : &t->rows[best], table);
         ss_table_number(table, spoiled);
         ss_table_text(table, t->runs[j]->path);
     }
@@ -164,12 +163,15 @@ static const char *remark(const ss_power_law *p)
     return "3 steps, unchecked";
 }
 
-static void add_columns(ss_table *table, const char *what)
+static void add_columns(ss_table *table, bool stages)
 {
     static const char *const columns[] = {"first", "last", "exponent", "error",
                                           "R2",    "high", "high exp", "high err"};
 
-    ss_table_column(table, what, SS_COL_TEXT, NULL);
+    if (stages)
+        ss_table_column(table, "stage", SS_COL_TEXT, NULL);
+    else
+        ss_fold_columns(table);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         ss_table_column(table, columns[i], SS_COL_NUMBER, "%.3g");
     ss_table_column(table, "fit", SS_COL_TEXT, NULL);
@@ -191,7 +193,10 @@ static void add_row(const ss_trend *t, const ss_trend_row *row, ss_table *table)
                             h->error};
 
     ss_table_row(table);
-    ss_table_text(table, ss_trend_name(t, row, name, sizeof name));
+    if (row->site >= 0)
+        ss_trend_cells(t, row, table);
+    else
+        ss_table_text(table, ss_trend_name(t, row, name, sizeof name));
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
         ss_table_number(table, cells[i]);
     ss_table_text(table, remark(p));
@@ -204,7 +209,7 @@ ss_code ss_trend_stages_table(const ss_trend *t, ss_table *table, ss_err *e)
 
     if (rc != SS_OK)
         return rc;
-    add_columns(table, "stage");
+    add_columns(table, true);
     for (int i = 0; i < t->n; i++)
         named |= t->rows[i].stage != SS_STAGE_NONE;
     for (int i = named ? 0 : SS_N_STAGES; i < (named ? SS_N_STAGES : SS_N_STAGES + 1); i++)
@@ -233,7 +238,7 @@ ss_code ss_trend_table(const ss_trend *t, int top, ss_table *table, ss_err *e)
 
     if (rc != SS_OK)
         return rc;
-    add_columns(table, "module");
+    add_columns(table, false);
     for (int i = 0; i < shown; i++)
         add_row(t, &t->rows[i], table);
     for (int i = 0; i < t->n; i++)
@@ -299,7 +304,7 @@ static void outcome(const dated *d, char *out, size_t n)
 
 static void add_forecast(const ss_trend *t, const dated *d, ss_table *table)
 {
-    char name[512], text[80];
+    char text[80];
     double at = NAN, from = NAN, to = NAN;
 
     if (d->x.reach <= SS_REACH_LOST) {
@@ -311,7 +316,7 @@ static void add_forecast(const ss_trend *t, const dated *d, ss_table *table)
         to = d->x.at.high;
     }
     ss_table_row(table);
-    ss_table_text(table, ss_trend_name(t, d->row, name, sizeof name));
+    ss_trend_cells(t, d->row, table);
     ss_table_number(table, d->row->peak.y[t->n_steps - 1]);
     ss_table_number(table, at);
     ss_table_number(table, from);
@@ -335,7 +340,7 @@ ss_code ss_forecast_table(const ss_trend *t, const ss_format *f, const char *tit
         count[rows[i].x.reach]++;
     }
     qsort(rows, (size_t)t->n, sizeof *rows, sooner_first);
-    ss_table_column(table, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(table);
     ss_table_column(table, "last", SS_COL_NUMBER, "%.4g");
     ss_table_column(table, "at step", SS_COL_NUMBER, "%.4g");
     ss_table_column(table, "from", SS_COL_NUMBER, "%.4g");

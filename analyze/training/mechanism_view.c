@@ -90,7 +90,7 @@ ss_code ss_view_open(ss_run *r, ss_view *view, ss_err *e)
     if (rc == SS_OK && r->n_parameters)
         rc = ss_run_weights(r, "rms", &view->weights, e);
     if (rc == SS_OK && view->absmax)
-        rc = ss_sites_find(r, NULL, 0, SS_SITES_ALL, &view->all, e);
+        rc = ss_sites_find_each(r, NULL, 0, SS_SITES_ALL, &view->all, e);
     if (rc == SS_OK && !(view->is = ss_alloc((size_t)view->all.n, sizeof *view->is)))
         rc = ss_no_memory(e, r->path);
     if (rc == SS_OK &&

@@ -100,23 +100,23 @@ ss_code ss_training_overflow_table(const ss_training *t, const ss_training_overf
 {
     const int shown = top < o->n ? top : o->n;
     const double *steps = t->trend.steps;
-    char name[512], rest[64] = "";
+    char rest[64] = "";
     ss_code rc = ss_table_init(table, o->title, e);
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(table, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(table);
     ss_table_column(table, "first step", SS_COL_NUMBER, "%.0f");
     ss_table_column(table, "last step", SS_COL_NUMBER, "%.0f");
     ss_table_column(table, "steps", SS_COL_NUMBER, "%.0f");
     ss_table_column(table, "largest", SS_COL_NUMBER, "%.4g");
-    ss_table_column(table, "sigma", SS_COL_NUMBER, "%.3g");
+    ss_table_column(table, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(table, "not finite", SS_COL_NUMBER, "%.0f");
     for (int i = 0; i < shown; i++) {
         const ss_training_overflow_row *x = &o->rows[i];
 
         ss_table_row(table);
-        ss_table_text(table, ss_site_name(t->run, x->site, name, sizeof name));
+        ss_fold_cells(table, t->run, x->site);
         ss_table_number(table, steps[x->first]);
         ss_table_number(table, steps[x->last]);
         ss_table_number(table, x->n_steps);

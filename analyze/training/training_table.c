@@ -62,7 +62,6 @@ static void add_step(const ss_training *t, const float *const *series, int n, in
                      ss_table *table)
 {
     const ss_training_peak x = ss_training_largest(t, NULL, j);
-    char name[512];
     int spoiled = 0;
 
     ss_table_row(table);
@@ -70,7 +69,7 @@ static void add_step(const ss_training *t, const float *const *series, int n, in
     for (int k = 0; k < n; k++)
         ss_table_number(table, training_value(t, series[k], j));
     ss_table_number(table, x.value);
-    ss_table_text(table, x.row ? ss_trend_name(&t->trend, x.row, name, sizeof name) : "-");
+    ss_trend_cells(&t->trend, x.row, table);
     ss_table_number(table, x.sigma);
     for (int i = 0; i < t->trend.n; i++)
         spoiled += t->trend.rows[i].nonfinite[j];
@@ -97,8 +96,8 @@ ss_code ss_training_steps_table(const ss_training *t, int top, ss_table *table, 
     for (int k = 0; k < N; k++)
         ss_table_column(table, names[k], SS_COL_NUMBER, "%.4g");
     ss_table_column(table, "largest", SS_COL_NUMBER, "%.4g");
-    ss_table_column(table, "module", SS_COL_TEXT, NULL);
-    ss_table_column(table, "sigma", SS_COL_NUMBER, "%.3g");
+    ss_fold_columns(table);
+    ss_table_column(table, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(table, "not finite", SS_COL_NUMBER, "%.0f");
     for (int i = 0; i < shown; i++)
         add_step(t, series, N, ss_training_shown(i, shown, n), table);
@@ -165,12 +164,12 @@ static const char *left_out(const ss_training *t, int shown, char *out, size_t r
 ss_code ss_training_growth_table(const ss_training *t, int top, ss_table *table, ss_err *e)
 {
     const int n = t->trend.n_steps, shown = top < t->trend.n ? top : t->trend.n;
-    char name[512], rest[80];
+    char rest[80];
     ss_code rc = ss_table_init(table, "growth", e);
 
     if (rc != SS_OK)
         return rc;
-    ss_table_column(table, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(table);
     ss_table_column(table, "first", SS_COL_NUMBER, "%.4g");
     ss_table_column(table, "middle", SS_COL_NUMBER, "%.4g");
     ss_table_column(table, "last", SS_COL_NUMBER, "%.4g");
@@ -190,7 +189,7 @@ ss_code ss_training_growth_table(const ss_training *t, int top, ss_table *table,
         };
 
         ss_table_row(table);
-        ss_table_text(table, ss_trend_name(&t->trend, row, name, sizeof name));
+        ss_trend_cells(&t->trend, row, table);
         for (size_t k = 0; k < sizeof cells / sizeof *cells; k++)
             ss_table_number(table, cells[k]);
     }
@@ -222,7 +221,7 @@ ss_code ss_training_bands_table(const ss_training *t, int top, ss_table *table, 
 
     if (rc != SS_OK)
         goto out;
-    ss_table_column(table, "module", SS_COL_TEXT, NULL);
+    ss_fold_columns(table);
     for (int b = 0; b < SS_N_BANDS; b++) {
         for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
             snprintf(name, sizeof name, "%s%s", ss_band_name((ss_band)b), parts[k]);
@@ -235,7 +234,7 @@ ss_code ss_training_bands_table(const ss_training *t, int top, ss_table *table, 
         double last[SS_N_BANDS];
 
         ss_table_row(table);
-        ss_table_text(table, ss_trend_name(&t->trend, row, name, sizeof name));
+        ss_trend_cells(&t->trend, row, table);
         for (int b = 0; b < SS_N_BANDS; b++) {
             const ss_power_law law = law_of(t, row, (ss_band)b, scratch);
 
@@ -265,7 +264,7 @@ ss_code ss_training_loss_table(const ss_training *t, ss_table *table, ss_err *e)
         rc = ss_table_init(table, "loss", e);
     if (rc != SS_OK)
         goto out;
-    ss_table_column(table, "sigma", SS_COL_NUMBER, "%.4g");
+    ss_table_column(table, "sigma", SS_COL_AXIS, NULL);
     ss_table_column(table, "from step", SS_COL_NUMBER, "%.0f");
     ss_table_column(table, "first", SS_COL_NUMBER, "%.4g");
     ss_table_column(table, "last", SS_COL_NUMBER, "%.4g");

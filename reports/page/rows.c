@@ -136,16 +136,11 @@ void html_number(FILE *f, double v, const char *format, bool top)
     }
 }
 
-static const char *format_of(const json_t *column)
+static bool is_number(const ss_table *t, size_t column)
 {
-    const char *format = json_string_value(json_object_get(column, "format"));
+    const ss_col_kind kind = ss_table_column_kind(t, column);
 
-    return format ? format : "%g";
-}
-
-static bool is_number(const json_t *column)
-{
-    return json_integer_value(json_object_get(column, "kind")) == SS_COL_NUMBER;
+    return kind == SS_COL_NUMBER || kind == SS_COL_AXIS;
 }
 
 /* Infinities are texts in tables, because JSON has no numbers for them. */
@@ -160,45 +155,41 @@ static bool says(const json_t *cell)
 {
     const char *text = json_string_value(cell);
 
-    return json_is_number(cell) || (text && *text && strcmp(text, "-") != 0);
+    return json_is_number(cell) || json_is_object(cell) ||
+           (text && *text && strcmp(text, "-") != 0);
 }
 
-static int cell_width(const json_t *column, const json_t *cell)
+static int cell_width(const ss_table *t, size_t row, size_t column)
 {
-    char text[CELL];
-    const char *s = json_string_value(cell);
-
-    if (json_is_number(cell))
-        return snprintf(text, sizeof text, format_of(column), json_number_value(cell));
-    if (!s)
-        return 1;
-    const int whole = (int)strlen(s), part = html_unbroken(s);
+    char *text = ss_table_cell(t, row, column);
+    const int whole = text ? (int)strlen(text) : 1, part = text ? html_unbroken(text) : 1;
     const int comfort = whole < COMFORT ? whole : COMFORT;
 
+    ss_free(text);
+    if (is_number(t, column))
+        return whole;
     return part > comfort ? part : comfort;
 }
 
 /* What the page needs to know of the columns; empty[i]: no row says anything there. */
 static void find_columns(const ss_table *t, html_column *columns, bool *empty)
 {
-    const json_t *column, *row;
+    const json_t *row;
     size_t i, r;
     int tops = 0;
 
-    json_array_foreach(t->columns, i, column)
-    {
-        columns[i] = (html_column){.name = json_string_value(json_object_get(column, "name")),
-                                   .number = is_number(column)};
+    for (i = 0; i < json_array_size(t->columns); i++) {
+        columns[i] = (html_column){.name = ss_table_column_name(t, i), .number = is_number(t, i)};
         empty[i] = true;
         json_array_foreach(t->rows, r, row)
         {
             const json_t *cell = json_array_get(row, i);
-            const int width = cell_width(column, cell);
+            const int width = cell_width(t, r, i);
 
             columns[i].width = width > columns[i].width ? width : columns[i].width;
             empty[i] &= !says(cell);
         }
-        empty[i] &= i > 0;
+        empty[i] = i > 0 && (empty[i] || ss_table_is_usual(t, i));
         if (i > 0 && columns[i].number && !empty[i] && tops < TOPS) {
             columns[i].top = true;
             tops++;
@@ -206,17 +197,23 @@ static void find_columns(const ss_table *t, html_column *columns, bool *empty)
     }
 }
 
-static void write_cell(FILE *f, const json_t *column, const html_column *as, const json_t *cell,
+static void write_cell(FILE *f, const ss_table *t, size_t row, size_t column, const html_column *as,
                        const char *link)
 {
-    const char *text = json_string_value(cell);
+    const json_t *cell = json_array_get(json_array_get(t->rows, row), column);
+    char *own = json_is_string(cell) ? NULL : ss_table_cell(t, row, column);
+    const char *text = json_is_string(cell) ? json_string_value(cell) : own ? own : "";
     double v;
 
     if (json_is_number(cell)) {
-        html_number(f, json_number_value(cell), format_of(column), as->top);
-    } else if (text && as->number && is_infinite(text, &v)) {
+        /* page.js sorts by the value, not by its rounded text. */
+        fprintf(f, "<td class=\"%s\" data-v=\"%.9g\">", number_class(as->top),
+                json_number_value(cell));
+        html_text(f, text);
+        html_raw(f, "</td>");
+    } else if (json_is_string(cell) && as->number && is_infinite(text, &v)) {
         html_number(f, v, "%g", as->top);
-    } else if (text) {
+    } else if (json_is_string(cell) || json_is_object(cell)) {
         html_raw(f, says(cell) ? "<td>" : "<td class=\"none\">");
         if (link) {
             html_raw(f, "<a href=\"");
@@ -228,6 +225,7 @@ static void write_cell(FILE *f, const json_t *column, const html_column *as, con
     } else {
         html_number(f, NAN, "", as->top);
     }
+    ss_free(own);
 }
 
 /* Takes the columns that are empty out of the list, and keeps where each of the others was. */
@@ -252,7 +250,7 @@ static void name_empty(FILE *f, const ss_table *t, const bool *empty)
 
     json_array_foreach(t->columns, i, column)
     {
-        if (!empty[i])
+        if (!empty[i] || ss_table_is_usual(t, i))
             continue;
         html_raw(f, n++ ? ", " : "<p class=\"left-out\">No row has a value for: ");
         html_text(f, json_string_value(json_object_get(column, "name")));
@@ -282,8 +280,8 @@ void html_table(FILE *f, const ss_table *t, const char *const *links)
         {
             html_raw(f, "<tr>");
             for (int i = 0; i < kept; i++)
-                write_cell(f, json_array_get(t->columns, (size_t)from[i]), &columns[i],
-                           json_array_get(row, (size_t)from[i]), links && i == 0 ? links[r] : NULL);
+                write_cell(f, t, r, (size_t)from[i], &columns[i],
+                           links && i == 0 ? links[r] : NULL);
             html_raw(f, "</tr>\n");
         }
         html_table_end(f);

@@ -84,7 +84,7 @@ ss_code ss_section_bands(ss_page *page, const ss_analysis *x, ss_err *e)
     ss_plot_add(&p, "set key top left samplen 1\n");
     for (int i = 0; i < n; i++) {
         ss_plot_add(&p, "set title ");
-        ss_plot_label(&p, ss_site_name(x->run, top[i], name, sizeof name));
+        ss_plot_label(&p, ss_fold_name(x->run, top[i], name, sizeof name));
         ss_plot_add(&p, "\n");
         if (!any[i]) {
             ss_plot_items_end(&p);

@@ -212,7 +212,7 @@ static ss_code modules(ss_page *page, const ss_analysis *x, ss_err *e)
                 continue;
             ss_plot_item(&p, "$top%d using 1:2 index %d with linespoints lt %d title ", what, i,
                          i + 1);
-            ss_plot_label(&p, ss_site_name(x->run, top[i], name, sizeof name));
+            ss_plot_label(&p, ss_fold_name(x->run, top[i], name, sizeof name));
         }
         ss_plot_items_end(&p);
     }
@@ -223,7 +223,7 @@ static ss_code modules(ss_page *page, const ss_analysis *x, ss_err *e)
              n, ss_site_name(x->run, top[0], name, sizeof name), x->growth.rows[0].peak);
     snprintf(caption, sizeof caption,
              "The modules with the largest peaks in colour, over all inputs and samples; in grey: "
-             "%s. A container that repeats its last module's output is left out.",
+             "%s.",
              x->rows_are);
     return ss_page_figure(page, &p, "growth-modules", SS_PAGE_WIDTH, 520, alt, caption, e);
 }

@@ -16,7 +16,7 @@ static void labels(ss_plot *p, const ss_analysis *x)
     ss_plot_add(p, "set ytics scale 0 font ',8' (");
     for (int i = 0; i < x->rows.n; i++) {
         ss_plot_add(p, i ? "," : "");
-        ss_plot_label(p, ss_site_name(x->run, x->rows.site[i], name, sizeof name));
+        ss_plot_label(p, ss_fold_name(x->run, x->rows.site[i], name, sizeof name));
         ss_plot_addf(p, " %d", i);
     }
     ss_plot_add(p, ")\n");
@@ -119,7 +119,7 @@ static html_column *columns_of(const ss_analysis *x, int n, char (**names)[16])
     columns[0] = (html_column){.name = "module"};
     for (int i = 0; i < n; i++) {
         const int width =
-            html_unbroken(ss_site_name(x->run, x->produced.site[i], name, sizeof name));
+            html_unbroken(ss_fold_name(x->run, x->produced.site[i], name, sizeof name));
 
         columns[0].width = width > columns[0].width ? width : columns[0].width;
     }
@@ -152,7 +152,7 @@ static ss_code table(ss_page *page, const ss_analysis *x, ss_err *e)
     html_table_begin(f, "heat", columns, x->n + 1, note);
     for (int i = 0; i < n; i++) {
         html_raw(f, "<tr><th scope=\"row\">");
-        html_breaking(f, ss_site_name(x->run, x->produced.site[i], name, sizeof name));
+        html_breaking(f, ss_fold_name(x->run, x->produced.site[i], name, sizeof name));
         html_raw(f, "</th>");
         for (int k = 0; k < x->n; k++) {
             const double v = ss_analysis_peak(x, x->produced.site[i], k);

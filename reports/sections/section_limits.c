@@ -34,7 +34,7 @@ static ss_code bars(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const int n = x->headroom.n < BARS ? x->headroom.n : BARS;
     ss_plot p = {0};
-    char alt[300];
+    char alt[300], name[256];
     int shown = 0;
 
     if (!ss_plot_any(&x->headroom.rows[0].peak, 1, true)) { /* they are sorted by it */
@@ -55,7 +55,7 @@ static ss_code bars(ss_page *page, const ss_analysis *x, ss_err *e)
                     "set key outside top horizontal\nset ytics scale 0 font ',8' (");
     for (int i = 0; i < n; i++) {
         ss_plot_add(&p, i ? "," : "");
-        ss_plot_label(&p, x->run->modules[x->headroom.rows[i].module]);
+        ss_plot_label(&p, ss_fold_name(x->run, x->headroom.rows[i].at, name, sizeof name));
         ss_plot_addf(&p, " %d", i);
     }
     ss_plot_addf(&p,
@@ -177,7 +177,7 @@ ss_code ss_section_histograms(ss_page *page, const ss_analysis *x, ss_err *e)
     format_lines(&p, x);
     for (int i = 0; i < n; i++) {
         ss_plot_add(&p, "set title ");
-        ss_plot_label(&p, ss_site_name(r, top[i], name, sizeof name));
+        ss_plot_label(&p, ss_fold_name(r, top[i], name, sizeof name));
         ss_plot_add(&p, "\nplot ");
         for (int k = 0; k < n_levels; k++)
             if (ss_run_is_text(r))

@@ -173,7 +173,7 @@ static void bars(FILE *f, const ss_analysis *x)
     html_raw(f, "<div class=\"bars\">\n");
     for (int i = 0; i < x->rows.n; i++) {
         html_element(f, "span", "name row", "%s",
-                     ss_site_name(x->run, x->rows.site[i], name, sizeof name));
+                     ss_fold_name(x->run, x->rows.site[i], name, sizeof name));
         html_raw(f, "<span><span class=\"bar\"></span></span><span class=\"value\"></span>\n");
     }
     html_raw(f, "</div>\n");

@@ -75,7 +75,7 @@ static void labels(ss_plot *p, const ss_analysis *x, const rows *shown, int prom
     ss_plot_add(p, ")\nset ytics scale 0 font ',8' (");
     for (int i = 0; i < shown->n; i++) {
         ss_plot_add(p, i ? "," : "");
-        ss_plot_label(p, ss_site_name(r, shown->site[i], name, sizeof name));
+        ss_plot_label(p, ss_fold_name(r, shown->site[i], name, sizeof name));
         ss_plot_addf(p, " %d", i);
     }
     ss_plot_add(p, ")\n");

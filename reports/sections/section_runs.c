@@ -152,7 +152,7 @@ static ss_code heat_data(ss_plot *p, const ss_compare *c, const int *sites, int 
     for (int i = 0; i < n; i++) {
         ss_plot_add(p, i ? "," : "");
         ss_plot_label(p,
-                      ss_site_name(a->runs[0], ss_align_site(a, sites[i], 0), name, sizeof name));
+                      ss_fold_name(a->runs[0], ss_align_site(a, sites[i], 0), name, sizeof name));
         ss_plot_addf(p, " %d", i);
     }
     ss_plot_addf(p, ")\nset cbrange [%g:%g]\n", -most, most);

@@ -52,7 +52,7 @@ static void labels(ss_plot *p, const ss_trend *t, const ss_trend_row *const *row
     ss_plot_add(p, ")\nset ytics scale 0 font ',8' (");
     for (int i = 0; i < n; i++) {
         ss_plot_add(p, i ? "," : "");
-        ss_plot_label(p, ss_trend_name(t, rows[i], name, sizeof name));
+        ss_plot_label(p, ss_trend_label(t, rows[i], name, sizeof name));
         ss_plot_addf(p, " %d", i);
     }
     ss_plot_add(p, ")\n");

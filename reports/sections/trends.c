@@ -82,7 +82,7 @@ ss_code ss_trends_figure(ss_page *page, const ss_format *formats, int n_formats,
             ss_plot_addf(&p, "exp(%.9g) * x**%.9g with lines lt %d lw 0.8 dt (8,4) notitle, ",
                          law->a, law->b, i + 1);
         ss_plot_addf(&p, "$t using 1:2 index %d with points lt %d ps 1.4 title ", i, i + 1);
-        ss_plot_label(&p, ss_trend_name(t, rows[i], name, sizeof name));
+        ss_plot_label(&p, ss_trend_label(t, rows[i], name, sizeof name));
         ss_plot_add(&p, i + 1 < n ? ", " : "\n");
     }
     snprintf(alt, sizeof alt,
