@@ -147,9 +147,10 @@ static void draw(const char *text)
     line_shown = true;
 }
 
-void ss_progress_step(ss_progress *p, int64_t done, const char *detail)
+/* Shows the line, unless it is too early for one; left: seconds, NAN if they are not known. */
+static void show(ss_progress *p, int64_t done, double left, bool rate, const char *detail)
 {
-    char text[LINE], left[32] = "?", shown[128];
+    char text[LINE], time[32] = "?", speed[32] = "", shown[128];
     double now = ss_now(), spent = now - p->start;
     bool terminal = isatty(STDERR_FILENO);
     bool first = p->last == p->start;
@@ -163,16 +164,38 @@ void ss_progress_step(ss_progress *p, int64_t done, const char *detail)
     if (first ? spent < 1 : now - p->last < (terminal ? 0.1 : 5))
         goto out;
     p->last = now;
-    if (done > 0)
-        duration(spent / (double)done * (double)(p->total - done), left, sizeof left);
-    snprintf(text, sizeof text, "%s %lld/%lld, %.3g/s, %s left  %s", p->what, (long long)done,
-             (long long)p->total, (double)done / spent, left,
+    if (!isnan(left))
+        duration(left, time, sizeof time);
+    if (rate)
+        snprintf(speed, sizeof speed, ", %.3g/s", (double)done / spent);
+    snprintf(text, sizeof text, "%s %lld/%lld%s, %s left  %s", p->what, (long long)done,
+             (long long)p->total, speed, time,
              detail ? ss_printable(detail, shown, sizeof shown) : "");
     if (terminal)
         draw(text);
     else
         fprintf(stderr, "%s\n", text);
 out:
+    pthread_mutex_unlock(&lock);
+}
+
+void ss_progress_step(ss_progress *p, int64_t done, const char *detail)
+{
+    const double spent = ss_now() - p->start;
+
+    show(p, done, done > 0 ? spent / (double)done * (double)(p->total - done) : NAN, true, detail);
+}
+
+void ss_progress_left(ss_progress *p, int64_t done, double left, const char *detail)
+{
+    show(p, done, left, false, detail);
+}
+
+void ss_progress_hide(void)
+{
+    pthread_mutex_lock(&lock);
+    clear_line();
+    fflush(stderr);
     pthread_mutex_unlock(&lock);
 }
 

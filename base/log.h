@@ -37,6 +37,11 @@ typedef struct {
 
 void ss_progress_begin(ss_progress *p, const char *what, int64_t total);
 void ss_progress_step(ss_progress *p, int64_t done, const char *detail);
+/* The same for work whose parts take unlike times: without a rate, with the seconds that are left.
+ */
+void ss_progress_left(ss_progress *p, int64_t done, double left, const char *detail);
+/* Takes the line off the terminal for a while: something is printed on stdout. */
+void ss_progress_hide(void);
 void ss_progress_end(ss_progress *p);
 
 /* Erases the line, so that another message begins where it stood. Safe at any time. */

@@ -350,6 +350,26 @@ static ss_code show_verdict(bisector *x, const ss_checkpoints *c, ss_err *e)
     return rc;
 }
 
+/* Adds to the JSON object the run file of each row of the table of checkpoints. */
+static ss_code list_runs(bisector *x, const ss_checkpoints *c, ss_err *e)
+{
+    ss_table t;
+    const ss_code rc = ss_table_init(&t, "runs", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(&t, "checkpoint", SS_COL_TEXT, NULL);
+    ss_table_column(&t, "run", SS_COL_TEXT, NULL);
+    for (int i = 0; i < c->n; i++) {
+        if (!c->rows[i].order)
+            continue;
+        ss_table_row(&t);
+        ss_table_text(&t, c->rows[i].model);
+        ss_table_text(&t, c->rows[i].run ? c->rows[i].run : "-");
+    }
+    return cli_show(&x->out, &t, e);
+}
+
 static ss_code bisect(bisector *x, ss_err *e)
 {
     ss_checkpoints c = {0};
@@ -375,6 +395,8 @@ static ss_code bisect(bisector *x, ss_err *e)
         rc = say_not_finite(x, &c, e);
     if (rc == SS_OK && (rc = ss_checkpoints_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
+    if (rc == SS_OK && x->out.json)
+        rc = list_runs(x, &c, e);
     x->bad = rc == SS_OK && c.search.first_bad >= 0;
     if (x->bad && (rc = ss_first_bad_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);

@@ -271,6 +271,9 @@ typedef struct {
 } cli_option_list;
 void cli_options(const cli_command *cmd, cli_option_list *l);
 
+/* True if there is a command of that name and it has the option. */
+bool cli_has_option(const char *command, const char *option);
+
 /* The option's short letter, '\0' if it has none: -h, -o, -q, -v. */
 char cli_short(const cli_option *o);
 
@@ -300,6 +303,7 @@ void cli_stop_on_signals(void);
 /* Does not return where a signal is ending the program: what fails then fails because of that. */
 void cli_wait_for_end(void);
 
+extern const cli_command cmd_doctor;
 extern const cli_command cmd_inspect, cmd_probe, cmd_analyze, cmd_report;
 extern const cli_command cmd_attn;
 extern const cli_command cmd_compare;

@@ -92,6 +92,23 @@ void cli_options(const cli_command *cmd, cli_option_list *l)
     }
 }
 
+bool cli_has_option(const char *command, const char *option)
+{
+    const cli_command *c;
+    cli_option_list l;
+
+    for (int i = 0; (c = cli_command_at(i)); i++) {
+        if (strcmp(c->name, command) != 0)
+            continue;
+        list_all(c, &l);
+        for (int k = 0; k < l.n; k++) {
+            if (strcmp(l.at[k].option->name, option) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 char cli_short(const cli_option *o)
 {
     static const char *const names[] = {"output", "help", "quiet", "verbose"};

@@ -1,0 +1,53 @@
+/* doctor_verdict.h - `sigmascope doctor`: what the runs say, what was covered, what was assumed
+ *
+ * Good means: nothing bad in what was covered, which is listed beside it.
+ */
+#ifndef SS_CLI_DOCTOR_VERDICT_H
+#define SS_CLI_DOCTOR_VERDICT_H
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct {
+    const char *format;
+    bool has_report;
+    bool bad, judged; /* judged: there is a run, or weights that are not finite */
+    json_t *reasons;  /* sentences, the gravest first; NULL: none */
+    json_t *covered;  /* a sentence for each run */
+    json_t *assumed;
+} cli_doctor_verdict;
+
+/* Adds what stands in for a condition, once. */
+void cli_doctor_assume(cli_doctor_verdict *v, const char *text);
+
+/* Adds a checkpoint whose weights are not finite, by the sentence that inspect has for it. */
+void cli_doctor_bad_weights(cli_doctor_verdict *v, const char *model, const char *component,
+                            const char *sentence);
+
+/* What is known of a run that was judged. */
+typedef struct {
+    bool levels;    /* it is over noise levels, not over the steps of a training */
+    bool attends;   /* it has attention */
+    bool overflows; /* in the format */
+    char said[512]; /* its largest value, for people; "" */
+} cli_doctor_judged;
+
+/* Judges a run, and adds to the verdict what it says and what it covers. */
+ss_code cli_doctor_judge(cli_doctor_verdict *v, const char *path, const char *format,
+                         cli_doctor_judged *judged, ss_err *e);
+
+/* Writes the line of the output of attn, or of a list of what to keep in fp32, that says most. */
+void cli_doctor_say(const char *output, bool keep, char *line, size_t n);
+
+/* "bad"; "good", which is nothing bad in what was covered; "unknown": nothing could be judged. */
+const char *cli_doctor_word(const cli_doctor_verdict *v);
+/* folder: the doctor's; report: path of the page in it, or NULL. */
+void cli_doctor_verdict_print(const cli_doctor_verdict *v, const char *folder, const char *report);
+ss_code cli_doctor_verdict_json(const cli_doctor_verdict *v, const char *folder, const char *report,
+                                json_t *object, ss_err *e);
+void cli_doctor_verdict_release(cli_doctor_verdict *v); /* {0} is fine */
+
+#endif
