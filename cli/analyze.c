@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/components.h"
 #include "cli/keep.h"
+#include "cli/probed.h"
 #include "cli/story.h"
 #include "cli/tables.h"
 #include "cli/training.h"
@@ -428,9 +429,11 @@ static int run(const cli_command *cmd, int argc, char **argv)
     int64_t top = -1;
     report rep = {0};
     cli_keep kept = {0};
+    cli_probed probed = {0};
     cli_parser p;
     ss_err e = {0};
     ss_code rc;
+    int status;
 
     cli_begin(&p, cmd, argc, argv);
     while ((id = cli_next(&p)) != CLI_END) {
@@ -454,6 +457,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
         case OPT_ATTENTION: kept.code.attention = p.arg; break;
         }
     }
+    if (!p.stop && cli_probed_list(&probed, &p, &e) != SS_OK)
+        cli_usage(&p, "%s", e.msg);
     const bool several = p.n_operands > 1;
 
     if (several && rep.by_input)
@@ -468,15 +473,19 @@ static int run(const cli_command *cmd, int argc, char **argv)
     if (!*kept.format.name && (kept.check || kept.margin > 0))
         cli_usage(&p, "--margin and --check go with --keep-fp32");
     if (cli_stop(&p, 1, -1)) {
-        ss_free(globs);
-        return p.status;
+        status = p.status;
+        goto out;
     }
     rep.code = kept.code;
     rep.out.json = p.common.json;
     rep.top = top >= 0 ? (int)top : rep.out.json ? INT_MAX : 12;
+    if ((rc = cli_probed_make(&probed, &p, &e)) != SS_OK) {
+        status = cli_fail(&p, &e);
+        goto out;
+    }
     if (*kept.format.name) {
-        ss_free(globs);
-        return keep(&p, &rep, &kept, top);
+        status = keep(&p, &rep, &kept, top);
+        goto out;
     }
     if (!several && ss_is_dir(p.operands[0])) {
         rc = cli_story_show(p.operands[0], &rep.out, &e);
@@ -485,8 +494,11 @@ static int run(const cli_command *cmd, int argc, char **argv)
     } else
         rc = analyze(&p, &rep, globs, n_globs, &e);
     rc = cli_show_end(&rep.out, rc, &e);
+    status = rc == SS_OK ? cli_flush(&p, rep.finding ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);
+out:
+    cli_probed_release(&probed);
     ss_free(globs);
-    return rc == SS_OK ? cli_flush(&p, rep.finding ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);
+    return status;
 }
 
 static const cli_example examples[] = {
@@ -496,13 +508,15 @@ static const cli_example examples[] = {
      "which modules must stay in fp32, to paste into PyTorch; the list is tried."},
     {"sigmascope analyze early.h5 middle.h5 late.h5",
      "growth over training, and the step at which each module overflows."},
+    {"sigmascope analyze out/checkpoint-500 out/checkpoint-1000",
+     "checkpoints are probed first, and their runs kept for bisect."},
     {"sigmascope analyze late.h5 --json", "the same tables for scripts."},
     {0},
 };
 
 const cli_command cmd_analyze = {
     "analyze",
-    "RUN.h5...",
+    "RUN.h5|MODEL...",
     "what a run shows: growth, headroom, overflow, stages, weights, loss; of several: trends",
     "Prints, for a run file that `sigmascope probe` or somebody else's hooks have made: what is\n"
     "not finite; how activations grow with the noise level; how many bits are left to the\n"
@@ -518,6 +532,10 @@ const cli_command cmd_analyze = {
     "For several runs of different components of a pipeline, as `probe --components` makes them:\n"
     "first which component fails first in each format, and how far the others are from it; then\n"
     "each run by itself.\n"
+    "\n"
+    "A checkpoint in the place of a run file is probed first, with the default plan, into\n"
+    ".sigmascope-bisect, where bisect keeps its runs; the folder of a training stands for all\n"
+    "its checkpoints.\n"
     "\n"
     "For a folder of training runs as demo/story makes it: which findings hold and which are "
     "refuted.\n"

@@ -418,7 +418,7 @@ static ss_code bisect(bisector *x, ss_err *e)
 static int run(const cli_command *cmd, int argc, char **argv)
 {
     bisector x = {.opt = {.probe = ss_probe_defaults(), .cache = &x.cache},
-                  .cache = {.dir = ".sigmascope-bisect", .limit = SS_RUN_CACHE_LIMIT}};
+                  .cache = {.dir = SS_RUN_CACHE_FOLDER, .limit = SS_RUN_CACHE_LIMIT}};
     char *command = cli_command_line(argc, argv);
     cli_probe_lists l = {0};
     cli_parser p;

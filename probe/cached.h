@@ -21,7 +21,9 @@
 #include "base/cache.h"
 #include "probe/probe.h"
 
-#define SS_RUN_CACHE_LIMIT 10000000000U /* bytes, where none is asked for */
+/* Where none is asked for. */
+#define SS_RUN_CACHE_FOLDER ".sigmascope-bisect"
+#define SS_RUN_CACHE_LIMIT 10000000000U /* bytes */
 
 typedef struct {
     const char *dir; /* borrowed */

@@ -104,6 +104,35 @@ static void test_training_steps(void **state)
     expect("bisect $D/statistics.h5 $D/a.h5 --fail 'nonfinite(*)'", 2, "is a training run");
 }
 
+/* `analyze` of checkpoints probes them first, and the second time takes the kept runs. */
+static void test_analyze_checkpoints(void **state)
+{
+    (void)state;
+    static const char text[] = "shape";
+#define THERE "cd $D/work && S=$OLDPWD/${SIGMASCOPE:-build/sigmascope} && O=$OLDPWD && "
+    run("--version; mkdir -p $D/work");
+    assert_int_equal(run("--version; " THERE "$S analyze $O/" BAD " --threads 1 --top 1"), 0);
+    assert_non_null(strstr(output, BAD " is a checkpoint: analyzing its run .sigmascope-bisect/"));
+    assert_non_null(strstr(output, "probed with the default plan; `sigmascope probe '"));
+    assert_non_null(strstr(output, "\ngrowth\n"));
+    assert_int_equal(run("--version; " THERE "$S analyze $O/" GOOD " $O/" BAD " --threads 1"), 0);
+    assert_non_null(strstr(output, "kept from before; `sigmascope probe '"));
+    assert_non_null(strstr(output, "forecast fp16"));
+    assert_non_null(strstr(output, "kept 2 runs, "));
+    assert_int_equal(run("--version; " THERE "$S analyze $O/demo/fashion-mnist --threads 1"), 0);
+    assert_non_null(strstr(output, "note: 2 checkpoints, from /"));
+    assert_non_null(strstr(output, "forecast fp16"));
+    /* the same runs serve bisect */
+    assert_int_equal(
+        run("--version; " THERE "$S bisect $O/" GOOD " --threads 1 --fail 'nonfinite()'"), 0);
+    assert_non_null(strstr(output, "(0 probed, 1 kept runs)"));
+    write_file(in_tmp("work/letter"), text, sizeof text);
+    expect("analyze $D/work/letter", 1, "letter: not a readable HDF5 file");
+    expect("analyze " GOOD " --by-input --steps 1", 2, "--steps is for several");
+    assert_int_equal(run("--version; " THERE "$S analyze $O/tests/golden/unets/sd15"), 2);
+    assert_non_null(strstr(output, "with that option, then analyze RUN.h5"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +140,7 @@ int main(void)
         cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_lacks),
         cmocka_unit_test(test_training_steps),
+        cmocka_unit_test(test_analyze_checkpoints),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
