@@ -58,45 +58,45 @@ static void sentence(ss_page *p, const json_t *x)
     html_raw(p->f, "</span></li>\n");
 }
 
+/* The sentence of most weight that is not written yet; -1: none is left. */
+static int next_of(const ss_findings *f, const bool *written, bool by_weight)
+{
+    int best = -1, most = 0;
+
+    for (int i = 0; i < (int)json_array_size(f->list); i++) {
+        const int w = by_weight ? weight(json_array_get(f->list, (size_t)i)) : 1;
+
+        if (!written[i] && w > most) {
+            best = i;
+            most = w;
+        }
+    }
+    return best;
+}
+
 static void sentences(ss_page *p, const ss_findings *f)
 {
-    const int n = (int)json_array_size(f->list);
-    bool *shown = ss_calloc((size_t)n + 1, sizeof *shown);
-    int left = n;
+    const int n = (int)json_array_size(f->list), left = n > SHOWN ? n - SHOWN : 0;
+    bool *written = ss_calloc((size_t)n + 1, sizeof *written);
+    int count = 0;
 
-    if (!shown || f->failed) {
+    if (!written || f->failed) {
         ss_page_nothing(p, "memory ran out while sentences were made.");
-        ss_free(shown);
+        ss_free(written);
         return;
     }
-    for (int k = 0; k < SHOWN && k < n; k++) {
-        int best = -1;
-
-        for (int i = 0; i < n; i++) {
-            if (!shown[i] && (best < 0 || weight(json_array_get(f->list, (size_t)i)) >
-                                              weight(json_array_get(f->list, (size_t)best))))
-                best = i;
-        }
-        shown[best] = true;
-        left--;
-    }
-    for (int more = 0; more < 2; more++) {
-        if (more && !left)
-            break;
-        if (more)
+    html_raw(p->f, "<ul class=\"findings\">\n");
+    for (int i; (i = next_of(f, written, count < SHOWN)) >= 0; count++) {
+        if (count == SHOWN) {
+            html_raw(p->f, "</ul>\n<details class=\"more\">");
             html_element(p->f, "summary", NULL, "%d more finding%s", left, left == 1 ? "" : "s");
-        html_raw(p->f, "<ul class=\"findings\">\n");
-        for (int i = 0; i < n; i++) {
-            if (shown[i] == !more)
-                sentence(p, json_array_get(f->list, (size_t)i));
+            html_raw(p->f, "<ul class=\"findings\">\n");
         }
-        html_raw(p->f, "</ul>\n");
-        if (!more && left)
-            html_raw(p->f, "<details class=\"more\">");
-        else if (more)
-            html_raw(p->f, "</details>\n");
+        sentence(p, json_array_get(f->list, (size_t)i));
+        written[i] = true;
     }
-    ss_free(shown);
+    html_raw(p->f, left ? "</ul></details>\n" : "</ul>\n");
+    ss_free(written);
 }
 
 static void row(ss_page *p, const char *name, const char *text, const char *class)

@@ -48,7 +48,7 @@ static void say_no_forecast(ss_findings *out, const ss_trend *t, const ss_format
                         f->name, f->max, SS_TREND_FAR);
 }
 
-static void say_forecast(ss_findings *out, const ss_trend *t, const ss_format *f)
+static void say_forecast(ss_findings *out, const ss_trend *t, const ss_format *f, bool first)
 {
     ss_forecast best = {.reach = SS_REACH_UNKNOWN};
     int count[SS_REACH_UNKNOWN + 1] = {0};
@@ -88,6 +88,9 @@ static void say_forecast(ss_findings *out, const ss_trend *t, const ss_format *f
             bend == SS_BEND_UP     ? "; the points bend up, so rather sooner"
             : bend == SS_BEND_DOWN ? "; the points bend down, so rather later"
                                    : "");
+    if (best.reach != SS_REACH_AHEAD && first)
+        ss_finding_severity(out,
+                            best.reach == SS_REACH_LOST ? SS_SEVERITY_BROKEN : SS_SEVERITY_FAILING);
     ss_finding_format(out, f);
     ss_finding_set(out, "module", name);
     ss_finding_number(out, "limit", f->max, NULL);
@@ -139,6 +142,6 @@ void ss_findings_trend(ss_findings *out, const ss_format *formats, int n_formats
                                                   : ": whether it grows is not certain");
     for (int f = 0; f < n_formats; f++) {
         if (formats[f].exp_bits < 8)
-            say_forecast(out, t, &formats[f]);
+            say_forecast(out, t, &formats[f], f == 0);
     }
 }

@@ -140,9 +140,9 @@ static ss_code judge_overflow(const ss_analysis *x, const ss_overflow_row *row, 
                      "%g.",
                      name, row->absmax, row->absmax / o->format.max, o->format.name, o->format.max);
     if (!row->weights)
-        v->where =
-            ss_textf("%s; so do %d of %d %s", ss_cell_name(x->run, at, place, sizeof place), over,
-                     o->n, ss_run_is_text(x->run) ? "prompts" : "pairs of noise level and input");
+        v->where = ss_textf("%s; %d of %d %s overflow",
+                            ss_cell_name(x->run, at, place, sizeof place), over, o->n,
+                            ss_run_is_text(x->run) ? "prompts" : "pairs of noise level and input");
     ss_verdict_place_data(v, x->run, row->first, row->weights ? (ss_cell){-1, -1, -1} : at);
     ss_verdict_add(v, "absmax", ss_json_from_number(row->absmax));
     ss_verdict_add(v, "limit", ss_json_from_number(o->format.max));
