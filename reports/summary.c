@@ -109,6 +109,8 @@ static void row(ss_page *p, const char *name, const char *text, const char *clas
     html_raw(p->f, "</dd>\n");
 }
 
+enum { SHORT_LIST = 8 }; /* modules to keep that are shown at once */
+
 static void answer(ss_page *p, const ss_verdict *v)
 {
     static const char *const words[] = {"Good", "Not known", "At risk", "Bad"};
@@ -128,14 +130,13 @@ static void answer(ss_page *p, const ss_verdict *v)
     row(p, "covers", v->covers, NULL);
     html_raw(p->f, "</dl>\n");
     if (v->n_keep) {
-        html_element(p->f, "p", NULL, "To keep in fp32 under %s: ", v->keep_for);
-        html_raw(p->f, "<ul class=\"keep\">");
-        for (int i = 0; i < v->n_keep; i++) {
-            html_raw(p->f, "<li>");
-            html_element(p->f, "code", NULL, "%s", *v->keep[i] ? v->keep[i] : "(model)");
-            html_raw(p->f, "</li>");
-        }
-        html_raw(p->f, "</ul>\n");
+        html_raw(p->f, v->n_keep > SHORT_LIST ? "<details>" : "<details open>");
+        html_element(p->f, "summary", NULL, "To keep in fp32 under %s: %d module%s", v->keep_for,
+                     v->n_keep, v->n_keep == 1 ? "" : "s");
+        html_raw(p->f, "<pre class=\"keep paste\">");
+        for (int i = 0; i < v->n_keep; i++)
+            html_textf(p->f, "%s%s", i ? "\n" : "", *v->keep[i] ? v->keep[i] : "(model)");
+        html_raw(p->f, "</pre></details>\n");
     }
     html_raw(p->f, "</section>\n");
 }

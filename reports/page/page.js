@@ -87,6 +87,27 @@ for (const table of document.querySelectorAll("table.data, table.heat")) {
   if (table.tBodies[0].rows.length > MANY_ROWS) makeFilterable(table, update);
 }
 
+/* Commands and lists to paste: a button that copies them. */
+function makeCopyable(text) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = "copy";
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+    } catch { /* where the clipboard is not given, the text is selected instead */
+      getSelection().selectAllChildren(text);
+      button.textContent = "selected: press Ctrl+C";
+      return;
+    }
+    button.textContent = "copied";
+  });
+  text.after(button);
+}
+
+document.querySelectorAll("code.command, pre.paste").forEach(makeCopyable);
+
 /* Of several pages in one file, the one that the target is on is shown; the first without one. */
 function showPage(target) {
   const pages = Array.from(document.querySelectorAll("section.page"));

@@ -14,7 +14,7 @@ static ss_code paste(ss_page *page, const ss_analysis *x, const ss_keep *k, ss_e
 
     if (rc != SS_OK)
         return rc;
-    html_raw(f, "<details><summary>To paste</summary><pre>");
+    html_raw(f, "<details><summary>To paste</summary><pre class=\"paste\">");
     html_textf(f, "keep_fp32 = [  # model.get_submodule(name)%s\n",
                x->run->as == SS_ROUND_HALF
                    ? ".float(), of the weights before half(), on input.float(), its output back in "
