@@ -761,7 +761,7 @@ static void test_single_file(void **state)
     assert_int_equal(access(pages, F_OK), -1);
 }
 
-/* What has no room is left out: dark pictures first, and the file says so. */
+/* Leaves out pictures that have no room: dark pictures first, and the file says so. */
 static void test_small_single_file(void **state)
 {
     (void)state;

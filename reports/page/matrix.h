@@ -19,7 +19,7 @@ typedef struct {
     const char *name, *alt, *caption;
     const char *corner; /* what rows and columns are: "input, sigma" */
     ss_str rows, columns;
-    /* What colours mean, in a line below: the ramp's ends, and what is not on it. */
+    /* Meaning of colours, in a line below: the ramp's ends, and what is not on it. */
     const char *low, *high; /* NULL: no ramp */
     bool viridis;           /* or from black to white */
     const char *marked;     /* what a red frame says, or NULL */

@@ -171,7 +171,7 @@ static int cell_width(const ss_table *t, size_t row, size_t column)
     return part > comfort ? part : comfort;
 }
 
-/* What the page needs to know of the columns; empty[i]: no row says anything there. */
+/* Finds names, widths and kinds of the columns; empty[i]: no row says anything there. */
 static void find_columns(const ss_table *t, html_column *columns, bool *empty)
 {
     const json_t *row;
