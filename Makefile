@@ -305,7 +305,7 @@ cuda-report: # ARCHES="75 90": registers, spills and forbidden instructions of e
 build/cuda-flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' | cmp -s - $@ || echo '$(NVCC) $(NVCC_FLAGS) $(CUDA_ARCH)' > $@
-$(B)/reports/page/assets.o: reports/page/page.css reports/page/blocks.css reports/page/page.js
+$(B)/reports/page/assets.o: $(wildcard reports/page/*.css reports/page/*.js)
 $(B)/base/offline_page.o: base/offline_page.css
 $(B)/probe/bundle_scripts.o: probe/bundle_replay.py
 $(B)/probe/player.o: probe/clips.js probe/player.js probe/player.html

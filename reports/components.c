@@ -108,31 +108,30 @@ static ss_code figure(ss_page *page, const ss_verdicts *v, ss_err *e)
         }
         ss_plot_add(&p, "\n");
     }
+    ss_plot_add(&p, "EOD\n");
+    ss_plot_settings(&p);
+    ss_plot_panel(&p, "", "headroom in bits", "component");
     ss_plot_addf(&p,
-                 "EOD\nset lmargin 24\nset border 1\nset yrange [%d.5:-0.5]\n"
-                 "set xlabel 'headroom in bits (powers of two left); less than 0 overflows'\n"
-                 "set key outside top horizontal\nset ytics scale 0 (",
+                 "set border 1\nset yrange [%d.5:-0.5]\n"
+                 "set xlabel 'headroom in bits (powers of two left)'\n",
                  v->n - 1);
-    for (int i = 0; i < v->n; i++) {
-        ss_plot_add(&p, i ? "," : "");
-        ss_plot_label(&p, v->list[i].name);
-        ss_plot_addf(&p, " %d", i);
-    }
-    ss_plot_addf(&p, ")\nset arrow from 0,graph 0 to 0,graph 1 nohead lt %d\nplot ", SS_PLOT_LIMIT);
+    for (int i = 0; i < v->n; i++)
+        ss_plot_row(&p, v->list[i].name);
+    ss_plot_addf(&p, "set arrow from 0,graph 0 to 0,graph 1 nohead lt %d\n", SS_PLOT_LIMIT);
     for (int f = 0; f < v->n_formats; f++) {
         if (!is_drawn(&v->formats[f]))
             continue;
-        ss_plot_addf(&p, "%s$d using %d:1 with points lt %d ps 1.6 title '%s'", shown++ ? ", " : "",
-                     f + 2, f + 1, v->formats[f].name);
+        ss_plot_series(&p, shown % 8 + 1, SS_PLOT_POINTS, v->formats[f].name, "$d", f + 2, 1);
+        shown++;
     }
-    ss_plot_add(&p, "\n");
+    ss_plot_items_end(&p);
     if (!shown || !n_points) {
-        ss_str_release(&p.script);
+        ss_plot_release(&p);
         ss_page_nothing(page, shown ? "no component has a finite headroom."
                                     : "formats with fp32's range have some 100 bits left.");
         return SS_OK;
     }
-    return ss_page_figure(page, &p, "components", SS_PAGE_WIDTH, 150 + 34 * v->n, alt,
+    return ss_page_figure(page, &p, "components", SS_PLOT_WIDTH, 80 + 34 * v->n, alt,
                           "The place of each component that the table names: log2 of the format's "
                           "largest number over the largest |x| there. No point: what is inf or "
                           "NaN, or was not judged.",

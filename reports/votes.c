@@ -65,5 +65,5 @@ ss_code ss_votes_draw(const ss_votes *v, const ss_win_rates *w, const char *fold
     if (pairs)
         ss_plot_item(&p, "$pairs using 1:2:3:4 with xerrorbars lt 2 title 'by pairs'");
     ss_plot_items_end(&p);
-    return ss_plot_draw(&p, folder, "win-rates", WIDTH, FRAME + ROW * rows, e);
+    return ss_plot_draw(&p, folder, "win-rates", WIDTH, FRAME + ROW * rows, "", NULL, e);
 }

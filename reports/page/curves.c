@@ -2,6 +2,7 @@
 #include "reports/page/curves.h"
 
 #include <math.h>
+#include <stdio.h>
 
 void ss_sigma_axis_init(ss_sigma_axis *a)
 {
@@ -57,8 +58,11 @@ void ss_sigma_axis_set(ss_plot *p, const ss_sigma_axis *a)
         ss_plot_addf(p, "set xrange [%.9g:%.9g]\n", a->low, high);
     else if (a->n > 1) /* all levels have one sigma */
         ss_plot_addf(p, "set xrange [%.9g:%.9g]\n", high / 2 - 0.5, 2 * high + 0.5);
-    if (a->infinite)
+    if (a->infinite) {
         ss_plot_addf(p, "set xtics add ('inf' %.9g)\n", high);
+        if (p->n_panels)
+            p->panel[p->n_panels - 1].inf = high;
+    }
 }
 
 void ss_curves_sigma_axis(ss_plot *p, const ss_analysis *x)
@@ -86,6 +90,14 @@ void ss_curves_level_tics(ss_plot *p, const ss_analysis *x)
     ss_plot_add(p, ")\n");
 }
 
+void ss_curves_limit(ss_plot *p, const ss_format *f)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "%s %g", f->name, f->max);
+    ss_plot_limit(p, name, f->max);
+}
+
 void ss_curves_limits(ss_plot *p, const ss_analysis *x, double top)
 {
     enum { NEAR = 10 };
@@ -95,8 +107,7 @@ void ss_curves_limits(ss_plot *p, const ss_analysis *x, double top)
 
         if (!(f->max < top * NEAR))
             continue;
-        ss_plot_item(p, "%.9g with lines lt %d title '%s: max %g'", f->max, SS_PLOT_LIMIT, f->name,
-                     f->max);
+        ss_curves_limit(p, f);
     }
 }
 

@@ -19,7 +19,7 @@ void ss_sigma_axis_add(ss_sigma_axis *a, double sigma);
 ss_sigma_axis ss_sigma_axis_of(const ss_analysis *x);
 /* The place at which a level is drawn. */
 double ss_sigma_axis_at(const ss_sigma_axis *a, double sigma);
-/* Sets label, scale and range; a single level is left to gnuplot. */
+/* Sets label, scale and range of a panel; a single level is left to gnuplot. */
 void ss_sigma_axis_set(ss_plot *p, const ss_sigma_axis *a);
 
 /* ss_sigma_axis_set() of a run. */
@@ -31,7 +31,9 @@ void ss_curves_sigma(ss_plot *p, const ss_analysis *x, int k);
  * other one of many. */
 void ss_curves_level_tics(ss_plot *p, const ss_analysis *x);
 
-/* Plot items for the limits of those formats that lie within a factor of 10 of `top`. */
+/* The level line of a format's largest number, with its name. */
+void ss_curves_limit(ss_plot *p, const ss_format *f);
+/* The limits of those formats that lie within a factor of 10 of `top`. */
 void ss_curves_limits(ss_plot *p, const ss_analysis *x, double top);
 
 /* The first n different modules by peak, of one site each, into sites; returns how many. */

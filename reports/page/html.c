@@ -59,15 +59,3 @@ void html_element(FILE *f, const char *tag, const char *class, const char *fmt, 
     va_end(args);
     fprintf(f, "</%s>", tag);
 }
-
-void html_themed_picture(FILE *f, const char *name, int width, int height, const char *alt)
-{
-    html_raw(f, "<picture><source media=\"screen and (prefers-color-scheme: dark)\" srcset=\"");
-    html_text(f, name);
-    html_raw(f, "-dark.png\">");
-    html_raw(f, "<img src=\"");
-    html_text(f, name);
-    fprintf(f, ".png\" width=\"%d\" height=\"%d\" loading=\"lazy\" alt=\"", width, height);
-    html_text(f, alt);
-    html_raw(f, "\"></picture>");
-}

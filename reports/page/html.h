@@ -20,8 +20,4 @@ void html_textf(FILE *f, const char *fmt, ...) __attribute__((format(printf, 2, 
 void html_element(FILE *f, const char *tag, const char *class, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The figure NAME.png, or NAME-dark.png on dark ground, with its text alternative. Names are our
- * own, so they are not encoded as URLs. */
-void html_themed_picture(FILE *f, const char *name, int width, int height, const char *alt);
-
 #endif

@@ -40,6 +40,7 @@ ss_code ss_page_begin(ss_page *p, const char *folder, const char *file, const ch
     html_element(p->f, "title", NULL, "%s", title);
     html_raw(p->f, "\n<style>\n");
     html_raw(p->f, ss_asset_css);
+    html_raw(p->f, ss_asset_figure_css);
     write_blocks(p->f);
     html_raw(p->f, "</style>\n</head>\n<body>\n"
                    "<a class=\"skip\" href=\"#main\">Skip to the summary</a>\n<header>\n");
@@ -93,6 +94,7 @@ ss_code ss_page_end(ss_page *p, ss_err *e)
 
     html_raw(p->f, "<script>\n");
     html_raw(p->f, ss_asset_js);
+    html_raw(p->f, ss_asset_figure_js);
     html_raw(p->f, "</script>\n</body>\n</html>\n");
     rc = close_streams(p) ? write_file(p, e) : ss_no_memory(e, p->path);
     ss_page_discard(p);
@@ -126,10 +128,18 @@ void ss_page_section(ss_page *p, const char *id, const char *title)
     p->n_sections++;
 }
 
-static void caption(ss_page *p, const char *text)
+/* The page says in our words why a figure is missing; the program's own complaint goes into the
+ * summary, which a command prints. */
+static void say_missing(ss_page *p, const ss_err *why)
 {
-    html_element(p->f, "figcaption", NULL, "%s", text);
-    html_raw(p->f, "</figure>\n");
+    html_element(p->f, "p", "missing", "This figure could not be drawn: %s",
+                 why->code == SS_UNSUPPORTED
+                     ? "gnuplot, which draws figures, is not installed. Install gnuplot-nox and "
+                       "write the report again."
+                     : "gnuplot failed, or the disk was full. The command that wrote this report "
+                       "printed its message on stderr.");
+    if (p->summary->n_missing++ == 0)
+        snprintf(p->summary->problem, sizeof p->summary->problem, "%.500s", why->msg);
 }
 
 ss_code ss_page_figure(ss_page *p, ss_plot *plot, const char *name, int width, int height,
@@ -137,24 +147,32 @@ ss_code ss_page_figure(ss_page *p, ss_plot *plot, const char *name, int width, i
 {
     char file[128];
     ss_err why = {0};
+    ss_str markup = {0};
     ss_code rc;
 
     snprintf(file, sizeof file, "%s%s", p->prefix, name);
-    rc = ss_plot_draw(plot, p->folder, file, width, height, &why);
+    rc = ss_plot_draw(plot, p->folder, file, width, height, alt, &markup, &why);
     if (rc == SS_NOMEM) {
+        ss_str_release(&markup);
         *e = why;
         return rc;
     }
     html_raw(p->f, "<figure class=\"plot\">");
     if (rc == SS_OK) {
-        html_themed_picture(p->f, file, width, height, alt);
+        fwrite(markup.s, 1, markup.len, p->f);
         p->summary->n_figures++;
     } else {
-        html_element(p->f, "p", "missing", "This figure could not be drawn. %s", why.msg);
-        if (p->summary->n_missing++ == 0)
-            snprintf(p->summary->problem, sizeof p->summary->problem, "%.500s", why.msg);
+        say_missing(p, &why);
     }
-    caption(p, text);
+    html_raw(p->f, "<figcaption>");
+    html_text(p->f, text);
+    if (rc == SS_OK) {
+        html_raw(p->f, " <a class=\"paper\" href=\"");
+        html_text(p->f, file);
+        html_raw(p->f, ".png\">PNG</a>");
+    }
+    html_raw(p->f, "</figcaption></figure>\n");
+    ss_str_release(&markup);
     return SS_OK;
 }
 

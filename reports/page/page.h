@@ -12,10 +12,11 @@
 /* Sizes of figures in CSS pixels. */
 enum {
     SS_PAGE_WIDTH = 900,
-    SS_ROW_HEIGHT = 17,    /* of a heat map, or of a bar among others */
-    SS_HEAT_FRAME = 110,   /* height of a heat map beside its rows */
-    SS_PANEL_HEIGHT = 230, /* of panels in two columns */
-    SS_PANEL_FRAME = 60    /* height of such a figure beside its panels */
+    SS_PLOT_WIDTH = 560,  /* of a figure with one panel: its letters are 9 pixels at 390 */
+    SS_PANEL_WIDTH = 440, /* of a panel of several */
+    SS_ROW_HEIGHT = 17,   /* of a heat map, or of a bar among others */
+    SS_HEAT_FRAME = 110,  /* height of a heat map beside its rows */
+    SS_PANEL_HEIGHT = 270 /* of one of many panels */
 };
 
 typedef struct {

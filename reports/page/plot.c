@@ -1,50 +1,12 @@
-/* plot.c - see plot.h */
+/* plot.c - see plot.h; draw.c draws */
 #include "reports/page/plot.h"
 
-#include "base/child.h"
-#include "base/file.h"
 #include "base/mem.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-static const char *program = "gnuplot";
-
-typedef struct {
-    const char *suffix, *ground, *text, *grid;
-    const char *line[10]; /* line types 1 to 10 */
-} theme;
-
-/* Okabe & Ito's colours; on dark ground blue, black and vermillion are lighter, for contrast. */
-static const theme themes[] = {
-    {"",
-     "#ffffff",
-     "#1f2328",
-     "#d0d7de",
-     {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98", "#000000",
-      "#c4c9d0", "#b00020"}},
-    {"-dark",
-     "#161b22",
-     "#e6edf3",
-     "#30363d",
-     {"#4aa8e0", "#f0843c", "#2cc79b", "#e29cc4", "#e6b440", "#8fd0f5", "#9aa2ad", "#ffffff",
-      "#4a525c", "#ff7b86"}},
-};
-enum { N_THEMES = sizeof themes / sizeof *themes };
-
-/* viridis (S. van der Walt, N. Smith; CC0) at nine points; between them the error is below 2 of
- * 255. */
-static const char palette[] =
-    "set palette defined (0 '#440154', 1 '#472d7b', 2 '#3b528b', 3 '#2c728e', 4 '#21918c', "
-    "5 '#28ae80', 6 '#5ec962', 7 '#addc30', 8 '#fde725')\n";
-
-void ss_plot_program(const char *name)
-{
-    program = name;
-}
 
 void ss_plot_add(ss_plot *p, const char *text)
 {
@@ -62,19 +24,70 @@ void ss_plot_addf(ss_plot *p, const char *fmt, ...)
     ss_str_add(&p->script, text);
 }
 
-void ss_plot_label(ss_plot *p, const char *text)
+/* Length of the UTF-8 character at c, 0 if it is none. */
+static size_t character(const char *c)
+{
+    const unsigned char b = (unsigned char)*c;
+    const size_t n = b < 0x80 ? 1 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
+
+    return strnlen(c, n) == n && ss_utf8_valid(c, n) ? n : 0;
+}
+
+static void add_label(ss_str *s, const char *text)
 {
     /* In single quotes gnuplot interprets nothing; a doubled quote is one quote. */
-    ss_str_add(&p->script, "'");
-    for (const char *c = text; *c; c++) {
+    ss_str_add(s, "'");
+    for (const char *c = text; *c;) {
+        const size_t n = character(c);
+
         if (*c == '\'' || *c == '`')
-            ss_str_add(&p->script, "''");
+            ss_str_add(s, "''");
         else if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            ss_str_add(&p->script, " ");
+            ss_str_add(s, " ");
         else
-            ss_str_addn(&p->script, c, 1);
+            ss_str_addn(s, n ? c : "?", n ? n : 1);
+        c += n ? n : 1;
     }
-    ss_str_add(&p->script, "'");
+    ss_str_add(s, "'");
+}
+
+void ss_plot_label(ss_plot *p, const char *text)
+{
+    add_label(&p->script, text);
+}
+
+/* Letters of a text: bytes that begin a character. */
+static int letters(const char *text)
+{
+    int n = 0;
+
+    for (; *text; text++)
+        n += (*text & 0xc0) != 0x80;
+    return n;
+}
+
+int ss_plot_short(ss_str *s, const char *name, int most)
+{
+    const char *fold = strstr(name, " = "); /* what a container repeats, see fold.h */
+    char head[512];
+    int n = letters(name);
+    ss_str text = {0};
+
+    if (n > most && fold && (size_t)(fold - name) < sizeof head) {
+        snprintf(head, sizeof head, "%.*s", (int)(fold - name), name);
+        name = head;
+        n = letters(name);
+    }
+    if (n > most) {
+        for (int skip = n - most + 1; skip > 0; name++)
+            skip -= (name[1] & 0xc0) != 0x80;
+        ss_str_add(&text, "\xe2\x80\xa6");
+    }
+    ss_str_add(&text, name);
+    add_label(s, text.s ? text.s : "");
+    s->failed |= text.failed;
+    ss_str_release(&text);
+    return n < most ? n : most;
 }
 
 void ss_plot_number(ss_plot *p, double v)
@@ -85,6 +98,37 @@ void ss_plot_number(ss_plot *p, double v)
         ss_plot_add(p, "NaN");
 }
 
+void ss_plot_settings(ss_plot *p)
+{
+    p->settings_at = p->script.len;
+}
+
+void ss_plot_panel(ss_plot *p, const char *title, const char *x, const char *y)
+{
+    if (p->n_panels == SS_PLOT_PANELS) {
+        p->script.failed = true; /* a bug of the caller's: it shows as a figure that is missing */
+        return;
+    }
+    ss_plot_panel_info *panel = &p->panel[p->n_panels++];
+
+    *panel = (ss_plot_panel_info){.at = p->script.len, .inf = NAN};
+    snprintf(panel->x, sizeof panel->x, "%s", x);
+    snprintf(panel->y, sizeof panel->y, "%s", y);
+    p->limit_before = NAN;
+    p->n_limits = 0;
+    if (*title) {
+        ss_plot_add(p, "set title ");
+        ss_plot_label(p, title);
+        ss_plot_add(p, "\n");
+    }
+}
+
+static void add_item(ss_plot *p, const char *text)
+{
+    ss_str_add(&p->items, p->n_items++ ? ", " : "plot ");
+    ss_str_add(&p->items, text);
+}
+
 void ss_plot_item(ss_plot *p, const char *fmt, ...)
 {
     char text[1024];
@@ -93,19 +137,112 @@ void ss_plot_item(ss_plot *p, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    ss_str_add(&p->script, p->n_items++ ? ", " : "plot ");
-    ss_str_add(&p->script, text);
+    add_item(p, text);
+}
+
+/* The number of a line in the legend, from 1; 0 without memory. */
+static int legend_line(ss_plot *p, int type, ss_plot_style style, const char *title)
+{
+    ss_plot_line *grown;
+
+    for (int i = 0; i < p->n_lines; i++) {
+        if (p->line[i].type == type && strcmp(p->line[i].title, title) == 0)
+            return i + 1;
+    }
+    grown = ss_grow(p->line, &p->line_cap, (size_t)p->n_lines + 1, sizeof *grown);
+    if (!grown) {
+        p->script.failed = true;
+        return 0;
+    }
+    p->line = grown;
+    p->line[p->n_lines] = (ss_plot_line){.title = ss_strdup(title), .type = type, .style = style};
+    if (!p->line[p->n_lines].title) {
+        p->script.failed = true;
+        return 0;
+    }
+    return ++p->n_lines;
+}
+
+/* Writes the numbers of points for the SVG alone: between \1 and \2. */
+static void add_hits(ss_plot *p, int line, const char *data, int x, int y)
+{
+    ss_str_addf(&p->items,
+                "\1, %s using %d:%d:(sprintf('%d %%.9g %%.9g',$%d,$%d)) with labels hypertext "
+                "point pt 7 ps 1 notitle\2",
+                data, x, y, line, x, y);
+}
+
+void ss_plot_series(ss_plot *p, int type, ss_plot_style style, const char *title, const char *data,
+                    int x, int y)
+{
+    static const char *const with[] = {"lines", "points", "linespoints", "histeps"};
+    const int line = legend_line(p, type, style, title);
+
+    ss_plot_item(p, "%s using %d:%d with %s lt %d lc rgb LINE(%d,%d) notitle", data, x, y,
+                 with[style], type, type, line);
+    add_hits(p, line, data, x, y);
+}
+
+void ss_plot_band(ss_plot *p, int type, const char *title, const char *data, int x, int low,
+                  int high)
+{
+    const int line = legend_line(p, type, SS_PLOT_BAND, title);
+
+    ss_plot_item(p,
+                 "%s using %d:%d:%d with filledcurves lt %d lc rgb LINE(%d,%d) fs transparent "
+                 "solid 0.3 notitle",
+                 data, x, low, high, type, type, line);
+    add_hits(p, line, data, x, low);
+    add_hits(p, line, data, x, high);
+}
+
+void ss_plot_row(ss_plot *p, const char *name)
+{
+    ss_plot_add(p, p->n_rows ? "set ytics add (" : "set ytics scale 0 (");
+    ss_plot_short(&p->script, name, SS_PLOT_LETTERS);
+    ss_plot_addf(p, " %d)\n", p->n_rows++);
+    for (; *name; name++)
+        ss_str_addn(&p->rows, *name == '\n' ? " " : name, 1);
+    ss_str_add(&p->rows, "\n");
+    p->script.failed |= p->rows.failed;
+}
+
+void ss_plot_limit(ss_plot *p, const char *name, double y)
+{
+    static const char *const dashes[] = {"(12,4)", "(4,4)", "(12,4,2,4)", "(2,3)",
+                                         "(12,4,2,4,2,4)"};
+    enum { N = sizeof dashes / sizeof *dashes };
+    /* the name of a line that is close to another goes to the other end, below it */
+    const bool close = fabs(log(y / p->limit_before)) < 0.7;
+
+    ss_plot_item(p, "%.9g with lines lt %d dt %s notitle", y, SS_PLOT_LIMIT,
+                 dashes[p->n_limits % N]);
+    ss_str_add(&p->marks, "set label ");
+    add_label(&p->marks, name);
+    ss_str_addf(&p->marks,
+                " at graph %s, first %.9g %s offset 0,%s textcolor rgb LINE(%d,0) front\n",
+                close ? "0.02" : "0.98", y, close ? "left" : "right", close ? "-0.6" : "0.6",
+                SS_PLOT_LIMIT);
+    p->limit_before = y;
+    p->n_limits++;
 }
 
 void ss_plot_items_end(ss_plot *p)
 {
+    if (p->marks.s)
+        ss_str_add(&p->script, p->marks.s);
     if (p->n_items == 0)
         ss_str_add(&p->script,
                    "set yrange [0.1:1]\n"
                    "set label 9 'nothing here is a finite number' at graph 0.5,0.5 center "
                    "textcolor rgb ink\n"
                    "plot NaN notitle\nunset label 9\nset yrange [*:*]");
+    else if (p->items.s)
+        ss_str_add(&p->script, p->items.s);
     ss_str_add(&p->script, "\n");
+    p->script.failed |= p->items.failed || p->marks.failed;
+    ss_str_release(&p->items);
+    ss_str_release(&p->marks);
     p->n_items = 0;
 }
 
@@ -118,103 +255,15 @@ bool ss_plot_any(const double *v, int n, bool log)
     return any;
 }
 
-static void add_theme(ss_str *s, const theme *t, const char *name, int width, int height)
+void ss_plot_release(ss_plot *p)
 {
-    ss_str_addf(s,
-                "reset\nset terminal pngcairo size %d,%d background rgb '%s' "
-                "font 'DejaVu Sans,10' fontscale 1.8 linewidth 2 noenhanced\n",
-                2 * width, 2 * height, t->ground);
-    ss_str_addf(s, "set output '%s%s.png'\n", name, t->suffix);
-    for (int i = 0; i < 10; i++)
-        ss_str_addf(s, "set linetype %d lc rgb '%s' lw %s pt 7 ps 0.8%s\n", i + 1, t->line[i],
-                    i == 8 ? "0.7" : "1.6", i == 9 ? " dt (6,4)" : "");
-    ss_str_add(s, palette);
-    ss_str_addf(s, "ink = '%s'\nground = '%s'\n", t->text, t->ground);
-    ss_str_addf(s,
-                "set border 3 lc rgb '%s' lw 0.7\nset tics nomirror textcolor rgb '%s'\n"
-                "set grid lc rgb '%s' lw 0.5\nset key textcolor rgb '%s' samplen 2\n"
-                "set title textcolor rgb '%s'\nset xlabel textcolor rgb '%s'\n"
-                "set ylabel textcolor rgb '%s'\nset cblabel textcolor rgb '%s'\n"
-                "set datafile missing 'NaN'\n",
-                t->text, t->text, t->grid, t->text, t->text, t->text, t->text, t->text);
-}
-
-static ss_code run(const ss_str *script, const char *folder, const char *name, ss_err *e)
-{
-    /* -d: without the user's own settings */
-    static const char *const arguments[] = {"-d", NULL};
-    char complaint[200];
-    ss_child gnuplot;
-    ss_code rc = ss_child_start(&gnuplot, program, arguments, folder, e);
-
-    if (rc == SS_UNSUPPORTED)
-        return ss_fail(e, rc, "%s cannot be run; figures need it: install gnuplot-nox", program);
-    if (rc != SS_OK)
-        return rc;
-    ss_child_feed(&gnuplot, script->s, script->len);
-    const int status = ss_child_end(&gnuplot, complaint, sizeof complaint);
-    if (status == 127)
-        return ss_fail(e, SS_UNSUPPORTED, "%s cannot be run; figures need it: install gnuplot-nox",
-                       program);
-    return status == 0 ? SS_OK
-                       : ss_fail(e, SS_IO, "figure %s: %s failed: %s", name, program, complaint);
-}
-
-/* True when the picture is there to its end: gnuplot does not notice a full disk. */
-static bool is_whole(const char *path)
-{
-    static const unsigned char end[] = {'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
-    unsigned char tail[sizeof end];
-    FILE *f = fopen(path, "rbe");
-    bool whole = f && fseek(f, -(long)sizeof tail, SEEK_END) == 0 &&
-                 fread(tail, 1, sizeof tail, f) == sizeof tail &&
-                 memcmp(tail, end, sizeof end) == 0;
-
-    if (f)
-        fclose(f);
-    return whole;
-}
-
-ss_code ss_plot_draw(ss_plot *p, const char *folder, const char *name, int width, int height,
-                     ss_err *e)
-{
-    ss_str all = {0};
-    char path[4096];
-    ss_code rc = SS_OK;
-
-    ss_str_add(&all, "set encoding utf8\n");
-    for (int i = 0; i < N_THEMES; i++) {
-        add_theme(&all, &themes[i], name, width, height);
-        ss_str_add(&all, p->script.s ? p->script.s : "");
-        ss_str_add(&all, "\nunset output\n");
-    }
-    if (all.failed || p->script.failed)
-        rc = ss_fail(e, SS_NOMEM, "figure %s: out of memory", name);
-    else
-        rc = run(&all, folder, name, e);
-    for (int i = 0; i < N_THEMES; i++) {
-        snprintf(path, sizeof path, "%s/%s%s.png", folder, name, themes[i].suffix);
-        if (rc == SS_OK && !is_whole(path))
-            rc = ss_fail(e, SS_IO, "figure %s: %s left no whole picture; is the disk full?", name,
-                         program);
-    }
-    for (int i = 0; i < N_THEMES && rc != SS_OK; i++) {
-        snprintf(path, sizeof path, "%s/%s%s.png", folder, name, themes[i].suffix);
-        unlink(path);
-    }
-    ss_str_release(&all);
     ss_str_release(&p->script);
-    return rc;
-}
-
-char *ss_plot_version(char *out, size_t n)
-{
-    static const char *const arguments[] = {"--version", NULL};
-    ss_child gnuplot;
-
-    *out = '\0';
-    if (ss_child_start(&gnuplot, program, arguments, NULL, NULL) == SS_OK &&
-        ss_child_end(&gnuplot, out, n) != 0)
-        *out = '\0';
-    return out;
+    ss_str_release(&p->items);
+    ss_str_release(&p->marks);
+    ss_str_release(&p->rows);
+    ss_str_release(&p->hover);
+    for (int i = 0; i < p->n_lines; i++)
+        ss_free(p->line[i].title);
+    ss_free(p->line);
+    *p = (ss_plot){0};
 }

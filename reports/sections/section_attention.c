@@ -1,6 +1,7 @@
 /* section_attention.c - entropy of every head over sigma, and why logits are large */
 #include "base/mem.h"
 #include "reports/page/curves.h"
+#include "reports/page/heat.h"
 #include "reports/sections/sections.h"
 
 #include <math.h>
@@ -36,9 +37,9 @@ static ss_code heat(ss_page *page, const ss_analysis *x, ss_err *e)
     const ss_attn *a = &x->attention;
     const ss_run *r = x->run;
     int heads[MAX_ROWS], n = shown_heads(a, heads);
-    ss_plot p = {0};
+    ss_heat h;
+    double *v;
     char label[256], alt[300], caption[300];
-
     bool any = false;
 
     if (n == 0 || a->n_levels < 2 || !a->has_keys)
@@ -49,28 +50,23 @@ static ss_code heat(ss_page *page, const ss_analysis *x, ss_err *e)
         ss_page_nothing(page, "no head has an entropy that is a finite number.");
         return SS_OK;
     }
-    ss_plot_add(&p, "$d << EOD\n");
-    for (int i = 0; i < n; i++) {
-        for (int k = 0; k < a->n_levels; k++) {
-            ss_plot_number(&p, ss_attn_at(a, heads[i], k));
-            ss_plot_add(&p, " ");
-        }
-        ss_plot_add(&p, "\n");
+    if (!(v = ss_alloc((size_t)a->n_levels, sizeof *v)))
+        return ss_no_memory(e, r->path);
+    ss_heat_begin(&h, "sigma", "entropy / ln keys");
+    for (int k = 0; k < a->n_levels; k++) {
+        snprintf(label, sizeof label, "%.3g", r->sigmas[x->order[k]]);
+        ss_heat_column(&h, label);
     }
-    ss_plot_add(&p, "EOD\nunset grid\nset border 0\nset yrange [] reverse\nunset key\n"
-                    "set xlabel 'sigma'\nset cblabel 'entropy / ln keys'\nset cbrange [0:1]\n"
-                    "set lmargin 58\n");
-    ss_curves_level_tics(&p, x);
-    ss_plot_add(&p, "set ytics scale 0 font ',8' (");
     for (int i = 0; i < n; i++) {
-        const ss_attn_head *h = &a->heads[heads[i]];
+        const ss_attn_head *head = &a->heads[heads[i]];
 
-        snprintf(label, sizeof label, "%.200s, head %d", r->layers[h->layer], h->head);
-        ss_plot_add(&p, i ? "," : "");
-        ss_plot_label(&p, label);
-        ss_plot_addf(&p, " %d", i);
+        for (int k = 0; k < a->n_levels; k++)
+            v[k] = ss_attn_at(a, heads[i], k);
+        snprintf(label, sizeof label, "%.200s, head %d", r->layers[head->layer], head->head);
+        ss_heat_row(&h, label, v, NULL);
     }
-    ss_plot_add(&p, ")\nplot $d matrix with image\n");
+    ss_heat_end(&h, SS_HEAT_LINEAR);
+    ss_free(v);
     snprintf(
         alt, sizeof alt,
         "Heat map of normalised attention entropy: %d heads by %d noise levels; %d of %d heads "
@@ -80,8 +76,8 @@ static ss_code heat(ss_page *page, const ss_analysis *x, ss_err *e)
              "Entropy of each head over the logarithm of the number of keys: 1 (yellow) looks "
              "everywhere alike, 0 (violet) at one key.%s",
              n < a->n_heads ? " The heads with least entropy; the table has all." : "");
-    return ss_page_figure(page, &p, "attention", SS_PAGE_WIDTH, SS_HEAT_FRAME + SS_ROW_HEIGHT * n,
-                          alt, caption, e);
+    return ss_page_figure(page, &h.plot, "attention", SS_PLOT_WIDTH, ss_heat_height(&h), alt,
+                          caption, e);
 }
 
 /* Layers that the figure of distances shows: at most MAX_LINES, evenly spread. Returns how many. */
@@ -139,20 +135,20 @@ static ss_code distances(ss_page *page, const ss_analysis *x, ss_err *e)
         }
         ss_plot_add(&p, "\n");
     }
+    ss_plot_add(&p, "EOD\n");
+    ss_plot_settings(&p);
+    ss_plot_panel(&p, "", "distance in frames", "share, over an even one");
     ss_plot_addf(&p,
-                 "EOD\nset xlabel 'distance in frames'\nset ylabel 'share, over an even one'\n"
-                 "set xrange [0:%d]\nset yrange [0:*]\nset key outside right top\n",
+                 "set xlabel 'distance in frames'\nset ylabel 'share, over an even one'\n"
+                 "set xrange [0:%d]\nset yrange [0:*]\n",
                  a->most_frames - 1);
     if (beyond)
         ss_plot_addf(&p, "set arrow from %g, graph 0 to %g, graph 1 nohead lt %d\n",
                      a->trained - 0.5, a->trained - 0.5, SS_PLOT_LIMIT);
-    ss_plot_add(&p, "plot ");
-    for (int i = 0; i < n; i++) {
-        ss_plot_addf(&p, "%s$d using 1:%d with linespoints lt %d pt 7 ps 0.5 title ", i ? ", " : "",
-                     i + 2, i + 1);
-        ss_plot_label(&p, x->run->layers[layers[i]]);
-    }
-    ss_plot_addf(&p, ", 1 with lines lt %d title 'even'\n", SS_PLOT_MUTED);
+    for (int i = 0; i < n; i++)
+        ss_plot_series(&p, i + 1, SS_PLOT_BOTH, x->run->layers[layers[i]], "$d", 1, i + 2);
+    ss_plot_limit(&p, "even", 1);
+    ss_plot_items_end(&p);
     snprintf(alt, sizeof alt, "Attention over frames against distance: %d layers, %d frames.", n,
              a->most_frames);
     snprintf(caption, sizeof caption,
@@ -160,7 +156,7 @@ static ss_code distances(ss_page *page, const ss_analysis *x, ss_err *e)
              "heads: 1 looks at all frames alike.%s",
              beyond ? " Distances right of the line do not occur in the trained number of frames."
                     : "");
-    return ss_page_figure(page, &p, "attention-frames", SS_PAGE_WIDTH, 380, alt, caption, e);
+    return ss_page_figure(page, &p, "attention-frames", SS_PLOT_WIDTH, 340, alt, caption, e);
 }
 
 /* Writes what is known of attention over frames. */

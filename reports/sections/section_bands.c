@@ -52,7 +52,7 @@ ss_code ss_section_bands(ss_page *page, const ss_analysis *x, ss_err *e)
     const int n = ss_curves_largest(x, top, PANELS);
     bool any[PANELS] = {false};
     ss_plot p = {0};
-    char name[256], alt[200];
+    char name[256], data[16], alt[200];
     ss_code rc;
 
     for (int i = 0; i < 4; i++) {
@@ -79,31 +79,26 @@ ss_code ss_section_bands(ss_page *page, const ss_analysis *x, ss_err *e)
         }
         ss_plot_add(&p, "EOD\n");
     }
-    ss_plot_addf(&p, "set multiplot layout %d,2\n", (n + 1) / 2);
-    ss_curves_sigma_axis(&p, x);
-    ss_plot_add(&p, "set key top left samplen 1\n");
+    ss_plot_settings(&p);
     for (int i = 0; i < n; i++) {
-        ss_plot_add(&p, "set title ");
-        ss_plot_label(&p, ss_fold_name(x->run, top[i], name, sizeof name));
-        ss_plot_add(&p, "\n");
+        ss_plot_panel(&p, ss_fold_name(x->run, top[i], name, sizeof name), "sigma", "value");
+        ss_curves_sigma_axis(&p, x);
         if (!any[i]) {
             ss_plot_items_end(&p);
             continue;
         }
-        ss_plot_addf(&p,
-                     "plot $b%d using 1:2:3 with filledcurves lt 6 fs transparent solid 0.25 "
-                     "title 'min to max', $b%d using 1:4:5 with filledcurves lt 1 fs transparent "
-                     "solid 0.5 title 'mean ± std', $b%d using 1:6 with lines lt 2 title 'mean'\n",
-                     i, i, i);
+        snprintf(data, sizeof data, "$b%d", i);
+        ss_plot_band(&p, 6, "min to max", data, 1, 2, 3);
+        ss_plot_band(&p, 1, "mean ± std", data, 1, 4, 5);
+        ss_plot_series(&p, 2, SS_PLOT_LINES, "mean", data, 1, 6);
+        ss_plot_items_end(&p);
     }
-    ss_plot_add(&p, "unset multiplot\n");
     ss_page_section(page, "bands", "From the smallest to the largest value");
     snprintf(alt, sizeof alt,
              "Bands from the minimum to the maximum and of one standard deviation around the "
              "mean, for the %d modules with the largest peaks.",
              n);
-    return ss_page_figure(page, &p, "bands", SS_PAGE_WIDTH,
-                          SS_PANEL_FRAME + SS_PANEL_HEIGHT * ((n + 1) / 2), alt,
+    return ss_page_figure(page, &p, "bands", SS_PANEL_WIDTH, SS_PANEL_HEIGHT, alt,
                           "All values that a module puts out, over inputs and samples. A mean "
                           "far from zero, or a band that opens to one side only, is a drift; a "
                           "band much wider than the standard deviation is outliers.",

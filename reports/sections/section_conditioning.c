@@ -10,7 +10,7 @@ static ss_code figure(ss_page *page, const ss_conditioning *c, ss_err *e)
     const ss_aligned *a = &c->aligned;
     ss_sigma_axis axis;
     ss_plot p = {0};
-    char label[64], alt[200];
+    char label[64], data[16], alt[200];
 
     if (a->n_sigmas < 2)
         return SS_OK;
@@ -32,22 +32,23 @@ static ss_code figure(ss_page *page, const ss_conditioning *c, ss_err *e)
         }
         ss_plot_add(&p, "EOD\n");
     }
+    ss_plot_settings(&p);
+    ss_plot_panel(&p, "", "sigma of the input", "largest |x|");
     ss_sigma_axis_set(&p, &axis);
     ss_plot_add(&p, "set logscale y\nset format y '%g'\nset xlabel 'sigma of the input'\n"
-                    "set ylabel 'largest |x|'\nset key outside right top Left reverse\n");
+                    "set ylabel 'largest |x|'\n");
     for (int j = 0; j < c->n_runs; j++) {
         snprintf(label, sizeof label, c->told[j].kind == SS_TOLD_OWN ? "the truth" : "sigma %s",
                  c->told[j].text);
-        ss_plot_addf(&p, "%s$r%d using 1:2 with linespoints lt %d title ", j ? ", " : "plot ", j,
-                     j + 1);
-        ss_plot_label(&p, label);
+        snprintf(data, sizeof data, "$r%d", j);
+        ss_plot_series(&p, j % 8 + 1, SS_PLOT_BOTH, label, data, 1, 2);
     }
-    ss_plot_add(&p, "\n");
+    ss_plot_items_end(&p);
     snprintf(alt, sizeof alt,
              "Largest activation against the input's noise level, a line for each of %d noise "
              "levels that the network was told.",
              c->n_runs);
-    return ss_page_figure(page, &p, "conditioning", SS_PAGE_WIDTH, 400, alt,
+    return ss_page_figure(page, &p, "conditioning", SS_PLOT_WIDTH, 340, alt,
                           "A line for what the network was told. Flat lines apart from each other: "
                           "the conditioning does it; one rising line: the input does.",
                           e);

@@ -7,13 +7,11 @@
 
 enum { COLOURED = 7, TABLE_ROWS = 3000 };
 
-static void panel(ss_plot *p, const ss_analysis *x, const char *title)
+static void panel(ss_plot *p, const ss_analysis *x, const char *title, const char *value)
 {
+    ss_plot_panel(p, title, "sigma", value);
     ss_curves_sigma_axis(p, x);
-    ss_plot_add(
-        p, "set logscale y\nset format y '%g'\nset key outside top center horizontal\nset title ");
-    ss_plot_label(p, title);
-    ss_plot_add(p, "\n");
+    ss_plot_add(p, "set logscale y\nset format y '%g'\n");
 }
 
 /* The lines in the figure of stages: the stages that have a number to show, or, in a network
@@ -104,24 +102,24 @@ static ss_code stages(ss_page *page, const ss_analysis *x, ss_err *e)
         return SS_OK;
     }
     stages_data(&p, x, &top);
-    ss_plot_addf(&p, "set multiplot layout 1,%d\n", x->rms ? 2 : 1);
+    ss_plot_settings(&p);
     for (int what = 0; what < (x->rms ? 2 : 1); what++) {
         panel(&p, x,
               what  ? all ? "median RMS of the modules" : "median RMS of the stage's modules"
               : all ? "largest |x| of all modules"
-                    : "largest |x| in the stage");
+                    : "largest |x| in the stage",
+              what ? "median RMS" : "largest |x|");
         if (what == 0)
             ss_curves_limits(&p, x, top);
         for (int i = 0; i < l.n; i++) {
             if (what == 0 || l.has_rms[i])
-                ss_plot_item(&p, "$stages using 1:%d with linespoints lt %d title '%s'",
-                             2 + 2 * l.stage[i] + what, i + 1, line_name(l.stage[i]));
+                ss_plot_series(&p, i + 1, SS_PLOT_BOTH, line_name(l.stage[i]), "$stages", 1,
+                               2 + 2 * l.stage[i] + what);
         }
         ss_plot_items_end(&p);
     }
-    ss_plot_add(&p, "unset multiplot\n");
     stage_alt(x, &l, alt, sizeof alt);
-    return ss_page_figure(page, &p, "growth-stages", SS_PAGE_WIDTH, 400, alt,
+    return ss_page_figure(page, &p, "growth-stages", SS_PANEL_WIDTH, 320, alt,
                           all ? "All modules: the largest |x| that any of them produces, and the "
                                 "median of their RMS, over all inputs and samples. No module's "
                                 "path names an encoder, a middle or a decoder."
@@ -184,7 +182,7 @@ static ss_code modules(ss_page *page, const ss_analysis *x, ss_err *e)
     const int n = ss_curves_largest(x, top, COLOURED);
     bool rest[2] = {false, false};
     ss_plot p = {0};
-    char name[256], alt[512], caption[300];
+    char name[256], data[32], alt[512], caption[300];
 
     if (n == 0 || !has_curve(x, x->absmax, top[0])) {
         ss_page_nothing(page, "no module has a largest |x| that is more than 0.");
@@ -192,17 +190,9 @@ static ss_code modules(ss_page *page, const ss_analysis *x, ss_err *e)
     }
     for (int what = 0; what < n_panels; what++)
         rest[what] = curves(&p, x, stats[what], what, top, n);
-    ss_plot_addf(&p,
-                 "set tmargin at screen 0.92\nset bmargin at screen 0.36\n"
-                 "set multiplot layout 1,%d\n",
-                 n_panels);
+    ss_plot_settings(&p);
     for (int what = 0; what < n_panels; what++) {
-        panel(&p, x, what ? "RMS" : "largest |x|");
-        if (what == 0)
-            ss_plot_add(&p,
-                        "set key at screen 0.03, screen 0.27 left top Left reverse maxrows 4\n");
-        else
-            ss_plot_add(&p, "unset key\n");
+        panel(&p, x, what ? "RMS" : "largest |x|", what ? "RMS" : "largest |x|");
         if (what == 0)
             ss_curves_limits(&p, x, x->growth.rows[0].peak);
         if (rest[what])
@@ -210,13 +200,12 @@ static ss_code modules(ss_page *page, const ss_analysis *x, ss_err *e)
         for (int i = 0; i < n; i++) {
             if (!has_curve(x, stats[what], top[i]))
                 continue;
-            ss_plot_item(&p, "$top%d using 1:2 index %d with linespoints lt %d title ", what, i,
-                         i + 1);
-            ss_plot_label(&p, ss_fold_name(x->run, top[i], name, sizeof name));
+            snprintf(data, sizeof data, "$top%d index %d", what, i);
+            ss_plot_series(&p, i + 1, SS_PLOT_BOTH, ss_fold_name(x->run, top[i], name, sizeof name),
+                           data, 1, 2);
         }
         ss_plot_items_end(&p);
     }
-    ss_plot_add(&p, "unset multiplot\n");
     snprintf(alt, sizeof alt,
              "Largest activation and RMS of the %d modules with the largest peaks against sigma; "
              "the largest is %.250s with %.4g.",
@@ -225,7 +214,7 @@ static ss_code modules(ss_page *page, const ss_analysis *x, ss_err *e)
              "The modules with the largest peaks in colour, over all inputs and samples; in grey: "
              "%s.",
              x->rows_are);
-    return ss_page_figure(page, &p, "growth-modules", SS_PAGE_WIDTH, 520, alt, caption, e);
+    return ss_page_figure(page, &p, "growth-modules", SS_PANEL_WIDTH, 340, alt, caption, e);
 }
 
 ss_code ss_section_growth(ss_page *page, const ss_analysis *x, ss_err *e)

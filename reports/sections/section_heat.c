@@ -1,75 +1,64 @@
 /* section_heat.c - every module at every noise level: as a picture, and as a table of numbers */
 #include "base/mem.h"
 #include "reports/page/color.h"
-#include "reports/page/curves.h"
+#include "reports/page/heat.h"
 #include "reports/sections/sections.h"
 
 #include <math.h>
 
 enum { TABLE_ROWS = 2500 };
 
-static void labels(ss_plot *p, const ss_analysis *x)
+static ss_code fill(ss_heat *h, const ss_analysis *x, ss_err *e)
 {
+    double *v = ss_alloc((size_t)x->n, sizeof *v);
+    bool *over = ss_alloc((size_t)x->n, sizeof *over);
+    const bool whole = v && over;
     char name[256];
 
-    ss_curves_level_tics(p, x);
-    ss_plot_add(p, "set ytics scale 0 font ',8' (");
-    for (int i = 0; i < x->rows.n; i++) {
-        ss_plot_add(p, i ? "," : "");
-        ss_plot_label(p, ss_fold_name(x->run, x->rows.site[i], name, sizeof name));
-        ss_plot_addf(p, " %d", i);
+    for (int k = 0; k < x->n && whole; k++) {
+        snprintf(name, sizeof name, "%.3g", x->run->sigmas[x->order[k]]);
+        ss_heat_column(h, name);
     }
-    ss_plot_add(p, ")\n");
+    for (int i = 0; i < x->rows.n && whole; i++) {
+        for (int k = 0; k < x->n; k++) {
+            v[k] = ss_analysis_peak(x, x->rows.site[i], k);
+            over[k] = ss_overflows(&x->format[0], v[k]);
+        }
+        ss_heat_row(h, ss_fold_name(x->run, x->rows.site[i], name, sizeof name), v, over);
+    }
+    ss_free(v);
+    ss_free(over);
+    return whole ? SS_OK : ss_no_memory(e, x->run->path);
 }
 
 static ss_code picture(ss_page *page, const ss_analysis *x, ss_err *e)
 {
     const ss_format *f = &x->format[0];
-    ss_plot p = {0};
-    int n_over = 0;
+    ss_heat h;
     char alt[300], caption[300];
 
     if (x->growth.n == 0 || !(x->growth.rows[0].peak > 0)) {
         ss_page_nothing(page, "no module has a largest |x| that is more than 0.");
         return SS_OK;
     }
-    ss_plot_add(&p, "$d << EOD\n");
-    for (int i = 0; i < x->rows.n; i++) {
-        for (int k = 0; k < x->n; k++) {
-            ss_plot_number(&p, ss_analysis_peak(x, x->rows.site[i], k));
-            ss_plot_add(&p, " ");
-        }
-        ss_plot_add(&p, "\n");
+    ss_heat_begin(&h, "sigma", "largest |x|");
+    if (fill(&h, x, e) != SS_OK) {
+        ss_heat_release(&h);
+        return SS_NOMEM;
     }
-    ss_plot_add(&p, "EOD\n$over << EOD\n");
-    for (int i = 0; i < x->rows.n; i++) {
-        for (int k = 0; k < x->n; k++) {
-            if (ss_overflows(f, ss_analysis_peak(x, x->rows.site[i], k))) {
-                ss_plot_addf(&p, "%d %d\n", k, i);
-                n_over++;
-            }
-        }
-    }
-    ss_plot_add(
-        &p, "EOD\nunset grid\nset border 0\nset yrange [] reverse\nunset key\n"
-            "set xlabel 'sigma'\nset cblabel 'largest |x|'\nset logscale cb\nset format cb '%g'\n"
-            "set lmargin 42\n");
-    labels(&p, x);
-    ss_plot_add(&p, "plot $d matrix with image");
-    if (n_over)
-        ss_plot_add(&p, ", $over using 1:2 with points pt 2 ps 1.3 lw 1.5 lc rgb '#e0004d'");
-    ss_plot_add(&p, "\n");
+    ss_heat_format(&h, f);
+    ss_heat_end(&h, SS_HEAT_LOG);
     snprintf(alt, sizeof alt,
              "Heat map of the largest activation: %d modules by %d noise levels; %d cells are over "
              "the limit of %s.",
-             x->rows.n, x->n, n_over, f->name);
+             x->rows.n, x->n, h.n_crosses, f->name);
     snprintf(
         caption, sizeof caption,
         "Rows: %s, in forward order from the top. Crosses mark what overflows %s (largest number "
         "%g).",
         x->rows_are, f->name, f->max);
-    return ss_page_figure(page, &p, "heat", SS_PAGE_WIDTH,
-                          SS_HEAT_FRAME + SS_ROW_HEIGHT * x->rows.n, alt, caption, e);
+    return ss_page_figure(page, &h.plot, "heat", SS_PLOT_WIDTH, ss_heat_height(&h), alt, caption,
+                          e);
 }
 
 /* The extremes of what the table shows, for its colours. */

@@ -148,12 +148,13 @@ static void spectra_data(ss_plot *p, const ss_analysis *x, const float *psd, dou
 
 static void titled_curves(ss_plot *p, const ss_analysis *x, const char *block)
 {
+    char data[32];
+
     for (int i = 0; i < shown_inputs(x->run); i++) {
-        ss_plot_addf(p, "%s%s using 1:2 index %d with linespoints lt %d title ", i ? ", " : "plot ",
-                     block, i, i + 1);
-        ss_plot_label(p, x->run->inputs[i]);
+        snprintf(data, sizeof data, "%s index %d", block, i);
+        ss_plot_series(p, i + 1, SS_PLOT_BOTH, x->run->inputs[i], data, 1, 2);
     }
-    ss_plot_add(p, "\n");
+    ss_plot_items_end(p);
 }
 
 /* Left the spectra at the highest noise level, right what each input causes at each. */
@@ -191,42 +192,41 @@ static ss_code curves(ss_page *page, const ss_analysis *x, ss_err *e)
         ss_plot_add(&p, "\n\n");
     }
     if (!any && !(top > 0)) {
-        ss_str_release(&p.script);
+        ss_plot_release(&p);
         ss_page_nothing(page, "no input gave a largest |x| that is more than 0.");
         return SS_OK;
     }
-    ss_plot_addf(&p,
-                 "EOD\nset tmargin at screen 0.92\nset bmargin at screen 0.40\n"
-                 "set multiplot layout 1,%d\nset logscale y\nset format y '%%g'\n"
-                 "set key at screen 0.03, screen 0.28 left top Left reverse maxrows 4\n",
-                 top > 0 ? 2 : 1);
+    ss_plot_add(&p, "EOD\n");
+    ss_plot_settings(&p);
+    ss_plot_add(&p, "set logscale y\n");
     if (top > 0) {
+        snprintf(caption, sizeof caption, "power spectrum of the input at sigma %.3g",
+                 r->sigmas[x->order[x->n - 1]]);
+        ss_plot_panel(&p, caption, "cycles per picture", "power");
         ss_plot_addf(&p,
                      "set logscale x\nset format y '%%.0e'\nset xrange [*:%g]\n"
-                     "set xlabel 'cycles per picture'\n"
-                     "set title 'power spectrum of the input at sigma %.3g'\n",
-                     r->radii[r->n_radii - 1], r->sigmas[x->order[x->n - 1]]);
+                     "set xlabel 'cycles per picture'\n",
+                     r->radii[r->n_radii - 1]);
         titled_curves(&p, x, "$psd");
-        ss_plot_add(&p, "unset key\nunset logscale x\nset format y '%g'\n");
     }
+    ss_plot_panel(&p, "largest |x| in the network", "sigma", "largest |x|");
+    ss_plot_add(&p, "unset logscale x\nset format y '%g'\n");
     ss_curves_sigma_axis(&p, x);
-    ss_plot_add(&p, "set title 'largest |x| in the network'\n");
     if (any)
         titled_curves(&p, x, "$caused");
     else
         ss_plot_items_end(&p);
-    ss_plot_add(&p, "unset multiplot\n");
     snprintf(alt, sizeof alt,
              "%sLargest activation that each of %d inputs causes, against sigma: from %.3g to %.3g "
              "at the highest.",
              top > 0 ? "Radial power spectra of the inputs. " : "", n_inputs, low, high);
     snprintf(caption, sizeof caption, "%s each input causes, over all modules and samples.%s%s",
-             top > 0 ? "Left the ring-averaged power of what the network saw, mean over samples; "
-                       "right what"
+             top > 0 ? "First the ring-averaged power of what the network saw, mean over samples; "
+                       "then what"
                      : "What",
              n_inputs > 1 ? " Inputs that lie on one curve make no difference." : "",
              n_inputs < r->n_inputs ? " The first eight inputs are shown." : "");
-    return ss_page_figure(page, &p, "inputs-spectra", SS_PAGE_WIDTH, 520, alt, caption, e);
+    return ss_page_figure(page, &p, "inputs-spectra", SS_PANEL_WIDTH, 320, alt, caption, e);
 }
 
 /* Low-frequency share against the largest |x|, a point for each input and sample, at the lowest,
@@ -238,7 +238,7 @@ static ss_code scatter(ss_page *page, const ss_analysis *x, ss_err *e)
     int levels[PANELS], n_levels = ss_curves_levels(x, levels, PANELS), drawn[PANELS] = {0},
                         all = 0;
     ss_plot p = {0};
-    char alt[200];
+    char alt[200], text[64];
 
     for (int k = 0; k < n_levels; k++) {
         ss_plot_addf(&p, "$s%d << EOD\n", k);
@@ -257,34 +257,32 @@ static ss_code scatter(ss_page *page, const ss_analysis *x, ss_err *e)
         }
         ss_plot_add(&p, "EOD\n");
     }
+    ss_plot_settings(&p);
     ss_plot_addf(&p,
-                 "set tmargin at screen 0.90\nset bmargin at screen 0.38\n"
-                 "set multiplot layout 1,%d\nset logscale y\nset format xy '%%g'\n"
-                 "set xlabel 'share of power at %g cycles or less'\nset xrange [-0.05:1.05]\n"
-                 "set key at screen 0.03, screen 0.22 left top Left reverse maxrows 4\n",
-                 n_levels, x->spectra.cutoff);
+                 "set logscale y\nset format xy '%%g'\n"
+                 "set xlabel 'share of power at %g cycles or less'\nset xrange [-0.05:1.05]\n",
+                 x->spectra.cutoff);
     for (int k = 0; k < n_levels; k++) {
-        ss_plot_addf(&p, "set title 'sigma %.3g: largest |x|'\n", r->sigmas[x->order[levels[k]]]);
+        snprintf(text, sizeof text, "sigma %.3g: largest |x|", r->sigmas[x->order[levels[k]]]);
+        ss_plot_panel(&p, text, "low-frequency share", "largest |x|");
         for (int i = 0; i < n_inputs && drawn[k]; i++) {
-            ss_plot_item(&p, "$s%d using 1:2 index %d with points lt %d title ", k, i, i + 1);
-            ss_plot_label(&p, r->inputs[i]);
+            snprintf(text, sizeof text, "$s%d index %d", k, i);
+            ss_plot_series(&p, i + 1, SS_PLOT_POINTS, r->inputs[i], text, 1, 2);
         }
         ss_plot_items_end(&p);
-        ss_plot_add(&p, "unset key\n");
         all += drawn[k];
     }
-    ss_plot_add(&p, "unset multiplot\n");
     if (!all) {
         ss_page_nothing(page,
                         "no input has both a spectrum and a largest |x| that is more than 0.");
-        ss_str_release(&p.script);
+        ss_plot_release(&p);
         return SS_OK;
     }
     snprintf(alt, sizeof alt,
              "Largest activation against the low-frequency share of the input, a point for each of "
              "%d inputs and %d samples, at %d noise levels.",
              n_inputs, r->n_samples, n_levels);
-    return ss_page_figure(page, &p, "inputs-scatter", SS_PAGE_WIDTH, 420, alt,
+    return ss_page_figure(page, &p, "inputs-scatter", SS_PANEL_WIDTH, 300, alt,
                           "At one noise level by itself, so that sigma cannot make a correlation: "
                           "do inputs with less low frequencies give larger activations?",
                           e);

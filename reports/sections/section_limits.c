@@ -50,35 +50,32 @@ static ss_code bars(ss_page *page, const ss_analysis *x, ss_err *e)
         }
         ss_plot_add(&p, "\n");
     }
-    ss_plot_add(&p, "EOD\nset yrange [-1:*] reverse\nset lmargin 42\nset border 1\n"
-                    "set xlabel 'headroom in bits (powers of two left); less than 0 overflows'\n"
-                    "set key outside top horizontal\nset ytics scale 0 font ',8' (");
-    for (int i = 0; i < n; i++) {
-        ss_plot_add(&p, i ? "," : "");
-        ss_plot_label(&p, ss_fold_name(x->run, x->headroom.rows[i].at, name, sizeof name));
-        ss_plot_addf(&p, " %d", i);
-    }
-    ss_plot_addf(&p,
-                 ")\nset yrange [%d:-1]\nset arrow from 0,graph 0 to 0,graph 1 nohead lt %d\nplot ",
-                 n, SS_PLOT_LIMIT);
+    ss_plot_add(&p, "EOD\n");
+    ss_plot_settings(&p);
+    ss_plot_panel(&p, "", "headroom in bits", "module");
+    ss_plot_add(&p, "set border 1\nset xlabel 'headroom in bits (powers of two left)'\n");
+    for (int i = 0; i < n; i++)
+        ss_plot_row(&p, ss_fold_name(x->run, x->headroom.rows[i].at, name, sizeof name));
+    ss_plot_addf(&p, "set yrange [%d:-1]\nset arrow from 0,graph 0 to 0,graph 1 nohead lt %d\n", n,
+                 SS_PLOT_LIMIT);
     for (int f = 0; f < x->n_formats; f++) {
         if (x->format[f].exp_bits >= 8) /* bf16 has f32's range: nothing to see but 100 bits */
             continue;
-        ss_plot_addf(&p, "%s$d using %d:1 with points lt %d ps 1.2 title '%s'", shown++ ? ", " : "",
-                     f + 2, f + 1, x->format[f].name);
+        ss_plot_series(&p, shown % 8 + 1, SS_PLOT_POINTS, x->format[f].name, "$d", f + 2, 1);
+        shown++;
     }
-    ss_plot_add(&p, "\n");
+    ss_plot_items_end(&p);
     if (!shown) {
-        ss_str_release(&p.script);
+        ss_plot_release(&p);
         return SS_OK;
     }
     snprintf(alt, sizeof alt,
              "Headroom of the %d modules that have least. Least for %s: %.2f bits in %.150s.", n,
              x->format[0].name, x->headroom.rows[0].bits[0],
              x->run->modules[x->headroom.rows[0].module]);
-    return ss_page_figure(page, &p, "headroom", SS_PAGE_WIDTH, 130 + SS_ROW_HEIGHT * n, alt,
+    return ss_page_figure(page, &p, "headroom", SS_PLOT_WIDTH, 70 + SS_ROW_HEIGHT * n, alt,
                           "log2 of a format's largest number over the largest |x| at any port of "
-                          "the module: one bit is a factor of two left.",
+                          "the module: one bit is a factor of two left; less than 0 overflows.",
                           e);
 }
 
@@ -132,15 +129,26 @@ static void distribution(ss_plot *p, const ss_analysis *x, const uint64_t *count
     ss_plot_add(p, "NaN NaN\nEOD\n");
 }
 
+/* An upright line with the format's name at its side; names of several stand below each other. */
+static void add_edge(ss_plot *p, double at, const char *dashes, const char *name, int row)
+{
+    ss_plot_addf(p, "set arrow from %g, graph 0 to %g, graph 1 nohead lt %d dt %s\nset label ", at,
+                 at, SS_PLOT_LIMIT, dashes);
+    ss_plot_label(p, name);
+    ss_plot_addf(p, " at %g, graph %g left offset 0.3,0 textcolor rgb LINE(%d,0)\n", at,
+                 0.95 - 0.08 * row, SS_PLOT_LIMIT);
+}
+
 static void format_lines(ss_plot *p, const ss_analysis *x)
 {
+    int shown = 0;
+
     for (int i = 0; i < x->n_formats; i++) {
         if (x->format[i].exp_bits >= 8)
             continue;
-        ss_plot_addf(p, "set arrow from %g, graph 0 to %g, graph 1 nohead lt %d dt (6,4)\n",
-                     log2(x->format[i].max), log2(x->format[i].max), i + 4);
-        ss_plot_addf(p, "set arrow from %g, graph 0 to %g, graph 1 nohead lt %d dt (2,4)\n",
-                     log2(x->format[i].min_subnormal), log2(x->format[i].min_subnormal), i + 4);
+        add_edge(p, log2(x->format[i].max), "(10,3)", x->format[i].name, shown);
+        add_edge(p, log2(x->format[i].min_subnormal), "(2,3)", x->format[i].name, shown);
+        shown++;
     }
 }
 
@@ -169,38 +177,33 @@ ss_code ss_section_histograms(ss_page *page, const ss_analysis *x, ss_err *e)
             distribution(&p, x, counts, top[i].port, levels[k], block);
         }
     }
-    ss_plot_addf(&p,
-                 "set multiplot layout %d,2\nset logscale y\nset yrange [1e-7:1]\n"
-                 "set format y '%%g'\nset ytics 1e-6, 100\nset xlabel 'exponent of |x|, base 2'\n"
-                 "set ylabel 'share'\nset xrange [-40:20]\nset key top left samplen 1\n",
-                 (n + 1) / 2);
+    ss_plot_settings(&p);
+    ss_plot_add(&p, "set logscale y\nset yrange [1e-7:1]\nset format y '%g'\n"
+                    "set ytics 1e-6, 100\nset xlabel 'exponent of |x|, base 2'\n"
+                    "set ylabel 'share'\nset xrange [-40:24]\n");
     format_lines(&p, x);
     for (int i = 0; i < n; i++) {
-        ss_plot_add(&p, "set title ");
-        ss_plot_label(&p, ss_fold_name(r, top[i], name, sizeof name));
-        ss_plot_add(&p, "\nplot ");
-        for (int k = 0; k < n_levels; k++)
-            if (ss_run_is_text(r))
-                ss_plot_addf(&p, "$h%d_%d using 1:2 with histeps lt 1 title 'all tokens'", i, k);
-            else
-                ss_plot_addf(&p, "%s$h%d_%d using 1:2 with histeps lt %d title 'sigma %.3g'",
-                             k ? ", " : "", i, k, k + 1, r->sigmas[x->order[levels[k]]]);
-        ss_plot_add(&p, "\n");
+        ss_plot_panel(&p, ss_fold_name(r, top[i], name, sizeof name), "exponent", "share");
+        for (int k = 0; k < n_levels; k++) {
+            snprintf(block, sizeof block, "$h%d_%d", i, k);
+            snprintf(name, sizeof name, "sigma %.3g", r->sigmas[x->order[levels[k]]]);
+            ss_plot_series(&p, k + 1, SS_PLOT_STEPS, ss_run_is_text(r) ? "all tokens" : name, block,
+                           1, 2);
+        }
+        ss_plot_items_end(&p);
     }
-    ss_plot_add(&p, "unset multiplot\n");
     ss_page_section(page, "histograms", "Where the values lie: histograms of exponents");
     snprintf(alt, sizeof alt,
              "Share of values by binary exponent of the %d modules with the largest peaks, at %d "
              "noise levels, between the limits of the formats.",
              n, n_levels);
-    rc = ss_page_figure(page, &p, "histograms", SS_PAGE_WIDTH,
-                        SS_PANEL_FRAME + SS_PANEL_HEIGHT * ((n + 1) / 2), alt,
+    rc = ss_page_figure(page, &p, "histograms", SS_PANEL_WIDTH, SS_PANEL_HEIGHT, alt,
                         "Dashed lines: the largest number of each format; dotted: its smallest. "
                         "What is right of the dashed line overflows, what is left of the dotted "
                         "one becomes zero. Logarithmic share: a tail of one in a million shows.",
                         e);
 out:
-    ss_str_release(&p.script);
+    ss_plot_release(&p);
     ss_free(counts);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* section_prompts.c - of a text encoder: every module at every token of a prompt, as a picture */
 #include "base/mem.h"
 #include "reports/page/curves.h"
+#include "reports/page/heat.h"
 #include "reports/sections/sections.h"
 
 #include <math.h>
@@ -58,96 +59,54 @@ static double value(const ss_analysis *x, ss_site s, int prompt, int token)
     return x->absmax[ss_run_at(x->run, s.module, s.port, prompt, x->order[0], token)];
 }
 
-static void labels(ss_plot *p, const ss_analysis *x, const rows *shown, int prompt, int n)
-{
-    const ss_run *r = x->run;
-    char name[256];
-
-    ss_plot_add(p, "set xtics scale 0 rotate by 60 right font ',8' (");
-    for (int k = 0; k < n; k++) {
-        const char *token = r->pictures ? r->pictures[(ptrdiff_t)prompt * r->n_samples + k] : "";
-
-        snprintf(name, sizeof name, "%d %.24s", k, token);
-        ss_plot_add(p, k ? "," : "");
-        ss_plot_label(p, name);
-        ss_plot_addf(p, " %d", k);
-    }
-    ss_plot_add(p, ")\nset ytics scale 0 font ',8' (");
-    for (int i = 0; i < shown->n; i++) {
-        ss_plot_add(p, i ? "," : "");
-        ss_plot_label(p, ss_fold_name(r, shown->site[i], name, sizeof name));
-        ss_plot_addf(p, " %d", i);
-    }
-    ss_plot_add(p, ")\n");
-}
-
-/* Writes the cells that are over the limit of the first format; returns how many. */
-static int mark(ss_plot *p, const ss_analysis *x, const rows *shown, int prompt, int n)
-{
-    int n_over = 0;
-
-    ss_plot_add(p, "$over << EOD\n");
-    for (int i = 0; i < shown->n; i++) {
-        for (int k = 0; k < n; k++) {
-            if (ss_overflows(&x->format[0], value(x, shown->site[i], prompt, k))) {
-                ss_plot_addf(p, "%d %d\n", k, i);
-                n_over++;
-            }
-        }
-    }
-    ss_plot_add(p, "EOD\n");
-    return n_over;
-}
-
 static ss_code picture(ss_page *page, const ss_analysis *x, const rows *shown, int prompt,
                        ss_err *e)
 {
     const int n = shown_tokens(x->run, prompt);
     const ss_format *f = &x->format[0];
-    ss_plot p = {0};
-    char name[32], alt[400], caption[500];
+    ss_heat h;
+    double v[TOKENS];
+    bool over[TOKENS];
+    char name[256], alt[400], caption[500];
     bool any = false;
 
-    ss_plot_add(&p, "$d << EOD\n");
+    ss_heat_begin(&h, "token", "largest |x|");
+    for (int k = 0; k < n; k++) {
+        snprintf(name, sizeof name, "%d %.24s", k,
+                 x->run->pictures ? x->run->pictures[(ptrdiff_t)prompt * x->run->n_samples + k]
+                                  : "");
+        ss_heat_column(&h, name);
+    }
     for (int i = 0; i < shown->n; i++) {
         for (int k = 0; k < n; k++) {
-            const double v = value(x, shown->site[i], prompt, k);
+            const double peak = value(x, shown->site[i], prompt, k);
 
-            any |= v > 0 && isfinite(v);
-            ss_plot_number(&p, v > 0 ? v : NAN); /* the scale is logarithmic */
-            ss_plot_add(&p, " ");
+            v[k] = peak > 0 && isfinite(peak) ? peak : NAN; /* the scale is logarithmic */
+            over[k] = ss_overflows(f, peak);
+            any |= isfinite(v[k]);
         }
-        ss_plot_add(&p, "\n");
+        ss_heat_row(&h, ss_fold_name(x->run, shown->site[i], name, sizeof name), v, over);
     }
-    ss_plot_add(&p, "EOD\n");
     if (!any) {
-        ss_str_release(&p.script);
+        ss_heat_release(&h);
         ss_page_nothing(page,
                         "at no token of a prompt is a largest |x| known that is more than 0.");
         return SS_OK;
     }
-    const int n_over = mark(&p, x, shown, prompt, n);
-    ss_plot_add(&p, "unset grid\nset border 0\nset yrange [] reverse\nunset key\n"
-                    "set cblabel 'largest |x|'\nset logscale cb\nset format cb '%g'\n"
-                    "set lmargin 42\nset bmargin 5\n");
-    labels(&p, x, shown, prompt, n);
-    ss_plot_add(&p, "plot $d matrix with image");
-    if (n_over)
-        ss_plot_add(&p, ", $over using 1:2 with points pt 2 ps 1.3 lw 1.5 lc rgb '#e0004d'");
-    ss_plot_add(&p, "\n");
+    ss_heat_format(&h, f);
+    ss_heat_end(&h, SS_HEAT_LOG);
     snprintf(name, sizeof name, "heat-%d", prompt + 1);
     snprintf(alt, sizeof alt,
              "Heat map of the largest activation: %d modules by %d tokens; %d cells are over the "
              "limit of %s.",
-             shown->n, n, n_over, f->name);
+             shown->n, n, h.n_crosses, f->name);
     snprintf(caption, sizeof caption,
              "Prompt \"%.120s\". Rows: %s and the largest, in forward order from the top; columns: "
              "%d of %d "
              "tokens. Crosses mark what overflows %s (largest number %g); empty: not finite, or of "
              "the whole prompt, which is in the first column.",
              x->run->inputs[prompt], x->rows_are, n, x->run->n_samples, f->name, f->max);
-    return ss_page_figure(page, &p, name, SS_PAGE_WIDTH,
-                          SS_HEAT_FRAME + 10 + SS_ROW_HEIGHT * shown->n, alt, caption, e);
+    return ss_page_figure(page, &h.plot, name, SS_PLOT_WIDTH, ss_heat_height(&h), alt, caption, e);
 }
 
 ss_code ss_section_prompts(ss_page *page, const ss_analysis *x, ss_err *e)

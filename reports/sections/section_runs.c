@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "reports/overview.h"
 #include "reports/page/curves.h"
+#include "reports/page/heat.h"
 
 #include <math.h>
 
@@ -46,7 +47,7 @@ static ss_code stages(ss_page *page, const ss_overview *o, ss_err *e)
     int seen[SS_N_STAGES + 1] = {0}, panels = 0; /* in how many runs */
     ss_sigma_axis axis;
     ss_plot p = {0};
-    char alt[300];
+    char alt[300], title[64], data[16];
 
     for (int s = 0; s <= SS_N_STAGES; s++) {
         for (int j = 0; j < n; j++)
@@ -63,30 +64,26 @@ static ss_code stages(ss_page *page, const ss_overview *o, ss_err *e)
             ss_sigma_axis_add(&axis, o->found[j].run->sigmas[o->found[j].stages.rows[k].sigma]);
     for (int j = 0; j < n; j++)
         stages_data(&p, &o->found[j], &axis, j);
-    ss_plot_addf(&p,
-                 "set tmargin at screen 0.90\nset bmargin at screen 0.36\n"
-                 "set multiplot layout 1,%d\nset logscale y\nset format y '%%g'\n"
-                 "set key at screen 0.03, screen 0.22 left top Left reverse maxrows 4\n",
-                 panels);
-    ss_sigma_axis_set(&p, &axis);
+    ss_plot_settings(&p);
     for (int s = 0; s <= SS_N_STAGES; s++) {
         if (!seen[s])
             continue;
-        ss_plot_addf(&p, "set title '%s: largest |x|'\n",
-                     s == SS_N_STAGES ? "all modules" : ss_stage_name((ss_stage)s));
+        snprintf(title, sizeof title, "%s: largest |x|",
+                 s == SS_N_STAGES ? "all modules" : ss_stage_name((ss_stage)s));
+        ss_plot_panel(&p, title, "sigma", "largest |x|");
+        ss_sigma_axis_set(&p, &axis);
+        ss_plot_add(&p, "set logscale y\nset format y '%g'\n");
         for (int j = 0; j < n; j++) {
             if (!has_stage(&o->found[j], s))
                 continue;
-            ss_plot_item(&p, "$r%d using 1:%d with linespoints lt %d title ", j, s + 2, j + 1);
-            ss_plot_label(&p, o->found[j].name);
+            snprintf(data, sizeof data, "$r%d", j);
+            ss_plot_series(&p, j + 1, SS_PLOT_BOTH, o->found[j].name, data, 1, s + 2);
         }
         ss_plot_items_end(&p);
-        ss_plot_add(&p, "unset key\n");
     }
-    ss_plot_add(&p, "unset multiplot\n");
     snprintf(alt, sizeof alt, "Largest activation of %s against sigma, a line for each of %d runs.",
              seen[SS_N_STAGES] == 0 ? "encoder, middle and decoder" : "all modules", n);
-    return ss_page_figure(page, &p, "runs-stages", SS_PAGE_WIDTH, 420, alt,
+    return ss_page_figure(page, &p, "runs-stages", SS_PANEL_WIDTH, 320, alt,
                           n < o->n ? "The first eight runs, each over its own noise levels."
                                    : "Each run over its own noise levels, inputs and samples.",
                           e);
@@ -125,37 +122,24 @@ static ss_code change(const ss_compare *c, int site, double *bits, ss_err *e)
     return rc;
 }
 
-static ss_code heat_data(ss_plot *p, const ss_compare *c, const int *sites, int n, ss_err *e)
+static ss_code heat_data(ss_heat *h, const ss_compare *c, const int *sites, int n, ss_err *e)
 {
     const ss_aligned *a = &c->aligned;
-    double *bits = ss_alloc((size_t)a->n_sigmas, sizeof *bits), most = 0.01;
+    double *bits = ss_alloc((size_t)a->n_sigmas, sizeof *bits);
     char name[256];
     ss_code rc = bits ? SS_OK : ss_no_memory(e, "a report");
 
-    ss_plot_add(p, "$d << EOD\n");
+    for (int k = 0; k < a->n_sigmas; k++) {
+        snprintf(name, sizeof name, "%.3g", a->runs[0]->sigmas[ss_align_sigma(a, k, 0)]);
+        ss_heat_column(h, name);
+    }
     for (int i = 0; i < n && rc == SS_OK; i++) {
         rc = change(c, sites[i], bits, e);
-        for (int k = 0; k < a->n_sigmas && rc == SS_OK; k++) {
-            ss_plot_number(p, bits[k]);
-            ss_plot_add(p, " ");
-            if (isfinite(bits[k]))
-                most = fmax(most, fabs(bits[k]));
-        }
-        ss_plot_add(p, "\n");
+        if (rc == SS_OK)
+            ss_heat_row(h,
+                        ss_fold_name(a->runs[0], ss_align_site(a, sites[i], 0), name, sizeof name),
+                        bits, NULL);
     }
-    ss_plot_add(p, "EOD\nset xtics scale 0 (");
-    for (int k = 0; k < a->n_sigmas; k++)
-        if (a->n_sigmas <= 16 || k % 2 == 0)
-            ss_plot_addf(p, "%s'%.3g' %d", k ? "," : "",
-                         a->runs[0]->sigmas[ss_align_sigma(a, k, 0)], k);
-    ss_plot_add(p, ")\nset ytics scale 0 font ',8' (");
-    for (int i = 0; i < n; i++) {
-        ss_plot_add(p, i ? "," : "");
-        ss_plot_label(p,
-                      ss_fold_name(a->runs[0], ss_align_site(a, sites[i], 0), name, sizeof name));
-        ss_plot_addf(p, " %d", i);
-    }
-    ss_plot_addf(p, ")\nset cbrange [%g:%g]\n", -most, most);
     ss_free(bits);
     return rc;
 }
@@ -165,21 +149,18 @@ static ss_code heat(ss_page *page, const ss_overview *o, int j, const ss_compare
 {
     const ss_analysis *base = &o->found[0], *other = &o->found[j];
     int sites[MAX_ROWS], n = shown_sites(o, &c->aligned, sites);
-    ss_plot p = {0};
+    ss_heat h;
     char name[32], alt[400], caption[400];
     ss_code rc;
 
     if (n < 2 || c->aligned.n_sigmas < 2)
         return SS_OK;
-    if ((rc = heat_data(&p, c, sites, n, e)) != SS_OK) {
-        ss_str_release(&p.script);
+    ss_heat_begin(&h, "sigma", "change in bits");
+    if ((rc = heat_data(&h, c, sites, n, e)) != SS_OK) {
+        ss_heat_release(&h);
         return rc;
     }
-    /* Moreland's cool to warm: grey is no change */
-    ss_plot_add(&p, "set palette defined (0 '#3b4cc0', 1 '#8db0fe', 2 '#dddddd', 3 '#f49a7b', "
-                    "4 '#b40426')\nunset grid\nset border 0\nset yrange [] reverse\n"
-                    "unset key\nset xlabel 'sigma'\nset cblabel 'change in bits'\n"
-                    "set lmargin 42\nplot $d matrix with image\n");
+    ss_heat_end(&h, SS_HEAT_CHANGE);
     snprintf(name, sizeof name, "runs-heat-%d", j + 1);
     snprintf(alt, sizeof alt,
              "Heat map of the change of the largest activation from %.100s to %.100s: %d modules "
@@ -189,8 +170,7 @@ static ss_code heat(ss_page *page, const ss_overview *o, int j, const ss_compare
              "log2 of the largest |x| in %.100s over that in %.100s: 1 is twice as large (red), -1 "
              "half as large (blue).",
              other->name, base->name);
-    return ss_page_figure(page, &p, name, SS_PAGE_WIDTH, SS_HEAT_FRAME + SS_ROW_HEIGHT * n, alt,
-                          caption, e);
+    return ss_page_figure(page, &h.plot, name, SS_PLOT_WIDTH, ss_heat_height(&h), alt, caption, e);
 }
 
 static ss_code tables(ss_page *page, const ss_comparison *x, ss_err *e)

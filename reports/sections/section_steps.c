@@ -1,4 +1,5 @@
 /* section_steps.c - the largest |x| against the training step: by stage, and by noise level */
+#include "reports/page/curves.h"
 #include "reports/training.h"
 
 #include <math.h>
@@ -43,28 +44,25 @@ static void limits(ss_plot *p, const ss_training_analysis *x, double top)
 {
     for (int f = 0; f < x->n_formats; f++) {
         if (x->format[f].max < top * NEAR)
-            ss_plot_addf(p, "%.9g with lines lt %d title '%s: max %g', ", x->format[f].max,
-                         SS_PLOT_LIMIT, x->format[f].name, x->format[f].max);
+            ss_curves_limit(p, &x->format[f]);
     }
 }
 
 static void stages_panel(ss_plot *p)
 {
     for (int s = 0; s < SS_N_STAGES; s++)
-        ss_plot_addf(p, "$steps using 1:%d with linespoints lt %d title '%s'%s", 2 + s, s + 1,
-                     ss_stage_name((ss_stage)s), s + 1 < SS_N_STAGES ? ", " : "\n");
+        ss_plot_series(p, s + 1, SS_PLOT_BOTH, ss_stage_name((ss_stage)s), "$steps", 1, 2 + s);
 }
 
 static void bands_panel(ss_plot *p, const ss_training *t)
 {
     char names[SS_N_BANDS][48];
 
-    snprintf(names[SS_BAND_LOW], sizeof names[0], "below %.3g", t->cut[0]);
-    snprintf(names[SS_BAND_MID], sizeof names[0], "%.3g to %.3g", t->cut[0], t->cut[1]);
-    snprintf(names[SS_BAND_HIGH], sizeof names[0], "from %.3g", t->cut[1]);
+    snprintf(names[SS_BAND_LOW], sizeof names[0], "sigma below %.3g", t->cut[0]);
+    snprintf(names[SS_BAND_MID], sizeof names[0], "sigma %.3g to %.3g", t->cut[0], t->cut[1]);
+    snprintf(names[SS_BAND_HIGH], sizeof names[0], "sigma from %.3g", t->cut[1]);
     for (int b = 0; b < SS_N_BANDS; b++)
-        ss_plot_addf(p, "$steps using 1:%d with linespoints lt %d title '%s'%s",
-                     2 + SS_N_STAGES + b, 4 + b, names[b], b + 1 < SS_N_BANDS ? ", " : "\n");
+        ss_plot_series(p, 4 + b, SS_PLOT_BOTH, names[b], "$steps", 1, 2 + SS_N_STAGES + b);
 }
 
 static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
@@ -77,23 +75,21 @@ static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
     const double top = add_data(&p, t);
 
     if (!(top > 0)) {
-        ss_str_release(&p.script);
+        ss_plot_release(&p);
         return SS_OK;
     }
-    ss_plot_addf(&p,
-                 "set logscale xy\nset format xy '%%g'\nset xlabel 'training step'\n"
-                 "set key outside top center horizontal\nset multiplot layout 1,%d\n",
-                 n_panels);
+    ss_plot_settings(&p);
     for (int what = 0; what < n_panels; what++) {
-        ss_plot_addf(&p, "set title '%s'\nplot ",
-                     what ? "largest |x| by noise level sigma" : "largest |x| in the stage");
+        ss_plot_panel(&p, what ? "largest |x| by noise level sigma" : "largest |x| in the stage",
+                      "training step", "largest |x|");
+        ss_plot_add(&p, "set logscale xy\nset format xy '%g'\nset xlabel 'training step'\n");
         limits(&p, x, top);
         if (what)
             bands_panel(&p, t);
         else
             stages_panel(&p);
+        ss_plot_items_end(&p);
     }
-    ss_plot_add(&p, "unset multiplot\n");
     snprintf(alt, sizeof alt,
              "Largest activation of encoder, middle and decoder, and of samples at low, middle and "
              "high noise, against the training step. At step %.0f: encoder %.3g, middle %.3g, "
@@ -102,7 +98,7 @@ static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
              stage[SS_STAGE_MIDDLE].peak.y[last], stage[SS_STAGE_DECODER].peak.y[last],
              band_peak(t, SS_BAND_LOW, last), band_peak(t, SS_BAND_MID, last),
              band_peak(t, SS_BAND_HIGH, last));
-    return ss_page_figure(page, &p, "growth", SS_PAGE_WIDTH, 400, alt,
+    return ss_page_figure(page, &p, "growth", SS_PANEL_WIDTH, 320, alt,
                           "The largest |x| that any module of a stage produces, over the samples "
                           "of a step; and of all modules, over the third of all samples with the "
                           "lowest, the middle and the highest noise levels.",

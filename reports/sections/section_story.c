@@ -93,8 +93,6 @@ static void say_counts(ss_page *p, const ss_story *s, const ss_story_judgement *
                  n[SS_STORY_HOLDS], n[SS_STORY_FAILS], n[SS_STORY_UNDECIDED], n[SS_STORY_UNASKED]);
 }
 
-enum { COLUMNS = 5, PANEL_HEIGHT = 165 };
-
 /* The runs of the arm that run i belongs to, which stand together: how many, and its name. */
 static int arm_from(const ss_story_regime *s, int i, char *name, size_t n)
 {
@@ -139,11 +137,14 @@ static bool can_be_drawn(const ss_training_log *l)
 static void add_lines(ss_plot *plot, const ss_story_regime *s, int i, int n, int type)
 {
     enum { COLOURS = 8 };
+    char data[16], seed[32];
 
     for (int k = i; k < i + n; k++) {
-        if (can_be_drawn(&s->runs[k].log))
-            ss_plot_item(plot, "$r%d using 1:2 with lines lt %d notitle", k,
-                         type ? type : (k - i) % COLOURS + 1);
+        if (!can_be_drawn(&s->runs[k].log))
+            continue;
+        snprintf(data, sizeof data, "$r%d", k);
+        snprintf(seed, sizeof seed, type ? "baseline" : "seed %d of an arm", k - i + 1);
+        ss_plot_series(plot, type ? type : (k - i) % COLOURS + 1, SS_PLOT_LINES, seed, data, 1, 2);
     }
 }
 
@@ -164,11 +165,11 @@ static ss_code curves(ss_page *p, const ss_story_regime *s, ss_err *e)
 {
     const char *regime = ss_story_regime_title(s->name);
     char file[96], caption[200], name[64];
-    int n_arms = 0, base = 0, n_base = 0;
+    int base = 0, n_base = 0;
     double limit = NAN;
     ss_plot plot = {0};
 
-    for (int i = 0, n; i < s->n; i += n, n_arms++) {
+    for (int i = 0, n; i < s->n; i += n) {
         n = arm_from(s, i, name, sizeof name);
         if (strcmp(name, "baseline") == 0 || strcmp(name, "motion") == 0) {
             base = i;
@@ -177,34 +178,29 @@ static ss_code curves(ss_page *p, const ss_story_regime *s, ss_err *e)
     }
     for (int i = 0; i < s->n; i++)
         limit = fmax(limit, s->runs[i].log.limit);
-    const int rows = (n_arms + COLUMNS - 1) / COLUMNS;
     const double top = isnan(limit) ? 1e4 : 10 * limit;
 
     add_points(&plot, s);
-    ss_plot_addf(&plot,
-                 "set multiplot layout %d,%d\nset logscale y\nset format y '%%g'\n"
-                 "set yrange [1:%g]\nunset key\n",
-                 rows, COLUMNS, top);
+    ss_plot_settings(&plot);
+    ss_plot_addf(&plot, "set logscale y\nset format y '%%g'\nset yrange [1:%g]\n", top);
     for (int i = 0, n; i < s->n; i += n) {
         n = arm_from(s, i, name, sizeof name);
-        ss_plot_add(&plot, "set title ");
-        ss_plot_label(&plot, name);
+        ss_plot_panel(&plot, name, "step", "largest |x|");
         const double steps = steps_of(s, i, n), tics = pow(10, floor(log10(steps)));
-        ss_plot_addf(&plot, "\nset xrange [0:%.0f]\nset xtics %g\n", steps,
+        ss_plot_addf(&plot, "set xrange [0:%.0f]\nset xtics %g\n", steps,
                      steps < 4 * tics ? tics : 2 * tics);
         if (!isnan(limit))
-            ss_plot_item(&plot, "%g with lines lt %d notitle", limit, SS_PLOT_LIMIT);
+            ss_plot_limit(&plot, "limit", limit);
         if (i != base)
             add_lines(&plot, s, base, n_base, SS_PLOT_MUTED);
         add_lines(&plot, s, i, n, 0);
         ss_plot_items_end(&plot);
     }
-    ss_plot_add(&plot, "unset multiplot\n");
     snprintf(file, sizeof file, "story%s%s", *s->name ? "-" : "", s->name);
     snprintf(caption, sizeof caption, "%s%sLargest activation of each training run over its steps",
              regime, *regime ? ": " : "");
     return ss_page_figure(
-        p, &plot, file, SS_PAGE_WIDTH, rows * PANEL_HEIGHT + 20, caption,
+        p, &plot, file, SS_PANEL_WIDTH, SS_PANEL_HEIGHT, caption,
         "The largest |x| of the block outputs of the batch at the measured steps: a panel an arm, "
         "a line a seed, the baseline behind them, and the largest number of the format as a "
         "horizontal line. Values that are inf or NaN are left out; what is above the panel is cut "

@@ -52,17 +52,17 @@ static ss_code overview(ss_page *page, const ss_training_analysis *x, ss_err *e)
         }
         ss_plot_add(&p, "\n");
     }
-    ss_plot_addf(&p,
-                 "EOD\nset logscale y\nset format y '%%g'\nunset key\nset xlabel 'training step'\n"
-                 "set multiplot layout %d,2\n",
-                 (n + 1) / 2);
+    ss_plot_add(&p, "EOD\n");
+    ss_plot_settings(&p);
+    ss_plot_add(&p, "set logscale y\nset format y '%g'\nset xlabel 'training step'\n");
     for (int k = 0; k < N_SERIES; k++) {
-        if (shown[k])
-            ss_plot_addf(&p, "set title '%s'\nplot $t using 1:%d with linespoints lt %d\n",
-                         series[k].title, 2 + k, k + 1);
+        if (!shown[k])
+            continue;
+        ss_plot_panel(&p, series[k].title, "training step", series[k].title);
+        ss_plot_series(&p, k + 1, SS_PLOT_BOTH, series[k].title, "$t", 1, 2 + k);
+        ss_plot_items_end(&p);
     }
-    ss_plot_add(&p, "unset multiplot\n");
-    return ss_page_figure(page, &p, "training", SS_PAGE_WIDTH, n > 2 ? 560 : 300,
+    return ss_page_figure(page, &p, "training", SS_PANEL_WIDTH, SS_PANEL_HEIGHT,
                           "Loss, norm of the gradients, scale of the loss and learning rate "
                           "against the training step.",
                           "Of the measured steps; log.jsonl beside the run file has every step.",
@@ -75,6 +75,7 @@ static ss_code by_level(ss_page *page, const ss_training_analysis *x, ss_err *e)
     const ss_training *t = &x->t;
     const int n = t->trend.n_steps, shown = n < SHOWN_STEPS ? n : SHOWN_STEPS;
     const float *loss;
+    char data[32], step[32];
     int drawn = 0;
     ss_plot p = {0};
     ss_code rc = ss_run_training(x->run, "loss_by_sigma", &loss, e);
@@ -95,27 +96,33 @@ static ss_code by_level(ss_page *page, const ss_training_analysis *x, ss_err *e)
         }
         ss_plot_add(&p, "\n\n");
     }
-    ss_plot_add(&p, "EOD\nset logscale xy\nset format xy '%g'\nset xlabel 'sigma'\n"
-                    "set ylabel 'loss, running mean'\nset key outside right top Left reverse\n");
+    ss_plot_add(&p, "EOD\n");
+    ss_plot_settings(&p);
+    ss_plot_panel(&p, "", "sigma", "loss, running mean");
+    ss_plot_add(&p, "set logscale xy\nset format xy '%g'\nset xlabel 'sigma'\n"
+                    "set ylabel 'loss, running mean'\n");
     for (int i = 0; i < shown; i++) {
         const int j = ss_training_shown(i, shown, n);
         bool any = false;
 
         for (int b = 0; b < x->n_losses; b++)
             any = any || loss[(size_t)b * (size_t)x->run->n_sigmas + (size_t)t->columns[j]] > 0;
-        if (any)
-            ss_plot_addf(&p, "%s$loss using 1:2 index %d with linespoints lt %d title 'step %.0f'",
-                         drawn++ ? ", " : "plot ", i, i + 1, t->trend.steps[j]);
+        if (!any)
+            continue;
+        snprintf(data, sizeof data, "$loss index %d", i);
+        snprintf(step, sizeof step, "step %.0f", t->trend.steps[j]);
+        ss_plot_series(&p, i + 1, SS_PLOT_BOTH, step, data, 1, 2);
+        drawn++;
     }
-    ss_plot_add(&p, "\n");
+    ss_plot_items_end(&p);
     if (drawn)
-        rc = ss_page_figure(page, &p, "loss-sigma", SS_PAGE_WIDTH, 420,
+        rc = ss_page_figure(page, &p, "loss-sigma", SS_PLOT_WIDTH, 340,
                             "Running mean of the loss against the noise level, at some of the "
                             "measured steps.",
                             "Running mean of the loss of the samples near each noise level. Where "
                             "a step has no point, no sample had been there yet.",
                             e);
-    ss_str_release(&p.script);
+    ss_plot_release(&p);
     return rc;
 }
 

@@ -30,22 +30,21 @@ static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
         }
         ss_plot_add(&p, "\n");
     }
-    ss_plot_addf(&p,
-                 "EOD\nset xlabel 'training step'\nset ylabel 'RMS(g / sqrt(v))'\n"
-                 "set yrange [0:]\nset key outside right top Left reverse\n"
-                 "plot %g with lines lt %d title '%g: lags behind'",
-                 SS_STALE, SS_PLOT_LIMIT, SS_STALE);
-    for (int i = 0; i < n; i++) {
-        ss_plot_addf(&p, ", $u using 1:%d with linespoints lt %d title ", 2 + i, i + 1);
-        ss_plot_label(&p, x->run->parameters[u->rows[i].parameter]);
-    }
-    ss_plot_add(&p, "\n");
+    ss_plot_add(&p, "EOD\n");
+    ss_plot_settings(&p);
+    ss_plot_panel(&p, "", "training step", "RMS(g / sqrt(v))");
+    ss_plot_add(&p, "set xlabel 'training step'\nset ylabel 'RMS(g / sqrt(v))'\nset yrange [0:]\n");
+    ss_plot_limit(&p, "lags behind", SS_STALE);
+    for (int i = 0; i < n; i++)
+        ss_plot_series(&p, i + 1, SS_PLOT_BOTH, x->run->parameters[u->rows[i].parameter], "$u", 1,
+                       2 + i);
+    ss_plot_items_end(&p);
     snprintf(alt, sizeof alt,
              "Staleness of the %d parameters that have most, against the training step; the "
              "largest is %.200s with %.3g at step %.0f.",
              n, x->run->parameters[u->rows[0].parameter], u->rows[0].staleness,
              t->trend.steps[u->rows[0].staleness_step]);
-    return ss_page_figure(page, &p, "staleness", SS_PAGE_WIDTH, 460, alt,
+    return ss_page_figure(page, &p, "staleness", SS_PLOT_WIDTH, 340, alt,
                           "Staleness is RMS(g / sqrt(v)) of Adam's second moment v: about 1 while "
                           "v fits the gradients g, above where they have grown faster than v "
                           "follows; spikes of the loss come a few steps later (Wortsman et al. "

@@ -89,23 +89,24 @@ static ss_code dots(ss_page *page, const ss_video_set *s, ss_err *e)
         which[4] = SS_VIDEO_SECOND;
     for (int k = 0; k < N; k++)
         n[k] = add_dots(&p, s, which[k]);
-    ss_plot_addf(&p, "set multiplot layout 2,3\nunset key\nset xrange [-0.5:%d.5]\n",
-                 n_shown(s) - 1);
+    ss_plot_settings(&p);
+    ss_plot_addf(&p, "set xrange [-0.5:%d.5]\n", n_shown(s) - 1);
     add_names(&p, s);
     if (n_shown(s) > 3)
         ss_plot_add(&p, "set xtics rotate by -30\n");
     for (int k = 0; k < N; k++) {
-        ss_plot_addf(&p, "set title '%s'\nset ylabel '%s'\n", ss_video_measure_name(which[k]),
-                     units[k]);
+        ss_plot_panel(&p, ss_video_measure_name(which[k]), "", units[k]);
+        ss_plot_addf(&p, "set ylabel '%s'\n", units[k]);
         if (n[k]) {
-            ss_plot_item(&p, "$m%d using 1:2:3 with points pt 7 ps 0.7 lc variable", (int)which[k]);
-            ss_plot_item(&p, "$a%d using ($1-0.3):2:(0.6):(0) with vectors nohead lt 9 lw 2",
+            ss_plot_item(&p, "$m%d using 1:2:3 with points pt 7 ps 0.7 lc variable notitle",
+                         (int)which[k]);
+            ss_plot_item(&p,
+                         "$a%d using ($1-0.3):2:(0.6):(0) with vectors nohead lt 9 lw 2 notitle",
                          (int)which[k]);
         }
         ss_plot_items_end(&p);
     }
-    ss_plot_add(&p, "unset multiplot\n");
-    return ss_page_figure(page, &p, "models", SS_PAGE_WIDTH, 2 * SS_PANEL_HEIGHT + 60,
+    return ss_page_figure(page, &p, "models", SS_PANEL_WIDTH, SS_PANEL_HEIGHT,
                           "Six measures, a dot a video, in a column for each model.",
                           "A dot is a video, a line the mean of its model "
                           "and stage.",
@@ -134,7 +135,7 @@ ss_code ss_section_video_motion(ss_page *page, const ss_video_set *s, ss_err *e)
 {
     ss_plot p = {0};
     ss_table t;
-    char label[200];
+    char label[200], data[16];
     int drawn = 0;
     ss_code rc = SS_OK;
 
@@ -152,28 +153,30 @@ ss_code ss_section_video_motion(ss_page *page, const ss_video_set *s, ss_err *e)
             ss_plot_addf(&p, "%d %.6g\n", k, speeds[k] / total);
         ss_plot_add(&p, "E\n");
     }
+    ss_plot_settings(&p);
+    ss_plot_panel(&p, "", "speed, class", "share of pixels");
     ss_plot_addf(&p, "set xrange [-0.5:%d.5]\nset yrange [0:1]\nset xtics (", SS_SPEED_BINS - 1);
     for (int k = 0; k < SS_SPEED_BINS; k++)
         ss_plot_addf(&p, "%s'%s' %d", k ? ", " : "", ss_movement_bin(k), k);
-    ss_plot_add(&p, ")\nset xlabel 'speed, pixels a frame'\nset ylabel 'share of pixels'\n"
-                    "set key top right Left reverse\n");
+    ss_plot_add(&p, ")\nset xlabel 'speed, pixels a frame'\nset ylabel 'share of pixels'\n");
     for (int g = 0; g < n_shown(s); g++) {
         if (isnan(s->group[g].mean[SS_VIDEO_SPEED]))
             continue;
-        ss_plot_item(&p, "$g%d using 1:2 with linespoints lt %d title ", g, g + 1);
-        ss_plot_label(&p, ss_video_group_label(s, g, label, sizeof label));
+        snprintf(data, sizeof data, "$g%d", g);
+        ss_plot_series(&p, g % 8 + 1, SS_PLOT_BOTH, ss_video_group_label(s, g, label, sizeof label),
+                       data, 1, 2);
         drawn++;
     }
     ss_plot_items_end(&p);
     if (drawn)
-        rc = ss_page_figure(page, &p, "speeds", SS_PAGE_WIDTH, 320,
+        rc = ss_page_figure(page, &p, "speeds", SS_PLOT_WIDTH, 320,
                             "Share of pixels by speed, a line for each model.",
                             "How fast pixels move between neighbouring frames, by our own optical "
                             "flow.",
                             e);
     else
         ss_page_nothing(page, "no video has two frames that are finite.");
-    ss_str_release(&p.script);
+    ss_plot_release(&p);
     if (rc == SS_OK && (rc = ss_video_motion_table(s, true, &t, e)) == SS_OK)
         ss_page_table(page, &t);
     return rc;

@@ -138,13 +138,13 @@ static void add_curves(ss_plot *p, const ss_video_measures *m)
 }
 
 /* One panel of two or three columns of the data. */
-static void panel(ss_plot *p, const char *title, const char *unit, const int *columns,
+static void panel(ss_plot *p, const char *title, const char *unit, int first, const int *columns,
                   const char *const *names, int n)
 {
-    ss_plot_addf(p, "set title '%s'\nset ylabel '%s'\n", title, unit);
+    ss_plot_panel(p, title, "frame", unit);
+    ss_plot_addf(p, "set ylabel '%s'\n", unit);
     for (int k = 0; k < n; k++)
-        ss_plot_item(p, "$v using 1:%d with linespoints lt %d title '%s'", columns[k], k + 1,
-                     names[k]);
+        ss_plot_series(p, first + k, SS_PLOT_BOTH, names[k], "$v", 1, columns[k]);
     ss_plot_items_end(p);
 }
 
@@ -160,26 +160,25 @@ static ss_code curves(ss_page *page, const ss_video_measures *m, const ss_video_
     const int n =
         opt->window ? ss_seams_joints(m->size.frames, opt->window, opt->overlap, joint) : 0;
     add_curves(&p, m);
+    ss_plot_settings(&p);
     for (int i = 0; i < n && i < 60; i++)
         ss_plot_addf(&p, "set arrow %d from %.1f,graph 0 to %.1f,graph 1 nohead lt 10\n", i + 1,
                      joint[i] + 1.5, joint[i] + 1.5);
     ss_free(joint);
-    ss_plot_addf(
-        &p,
-        "set multiplot layout 2,2\nset xrange [1:%d]\nset xlabel 'frame'\n"
-        "set key top left Left reverse\nset yrange [0:*]\nset offsets 0, 0, graph 0.4, 0\n",
-        m->size.frames);
-    panel(&p, "change to the next frame", "grey levels", (const int[]){2, 3, 4},
+    ss_plot_addf(&p,
+                 "set xrange [1:%d]\nset xlabel 'frame'\nset yrange [0:*]\n"
+                 "set offsets 0, 0, graph 0.1, 0\n",
+                 m->size.frames);
+    panel(&p, "change to the next frame", "grey levels", 1, (const int[]){2, 3, 4},
           (const char *const[]){"difference", "second difference", "warping error"}, 3);
-    panel(&p, "motion", "pixels a frame", (const int[]){5, 6},
+    panel(&p, "motion", "pixels a frame", 4, (const int[]){5, 6},
           (const char *const[]){"mean", "top 5 %"}, 2);
-    panel(&p, "drift", "grey levels", (const int[]){8, 9},
+    panel(&p, "drift", "grey levels", 6, (const int[]){8, 9},
           (const char *const[]){"brightness", "its standard deviation"}, 2);
-    panel(&p, "drift from the first frame", "grey levels, CIELAB", (const int[]){11, 10},
+    panel(&p, "drift from the first frame", "grey levels, CIELAB", 1, (const int[]){11, 10},
           (const char *const[]){"large shapes", "colour"}, 2);
-    ss_plot_add(&p, "unset multiplot\n");
     snprintf(name, sizeof name, "%scurves", prefix);
-    return ss_page_figure(page, &p, name, SS_PAGE_WIDTH, 2 * SS_PANEL_HEIGHT + SS_PANEL_FRAME,
+    return ss_page_figure(page, &p, name, SS_PANEL_WIDTH, SS_PANEL_HEIGHT,
                           "Four panels over frames: change, motion, drift of brightness, drift.",
                           n ? "Over the frames of this video. Dashed: where windows meet."
                             : "Over the frames of this video.",

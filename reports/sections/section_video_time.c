@@ -40,25 +40,25 @@ ss_code ss_section_video_boiling(ss_page *page, const ss_video_set *s, ss_err *e
             most = g;
     }
     if (most < 0) {
-        ss_str_release(&p.script);
+        ss_plot_release(&p);
         ss_page_nothing(page, "no video has 8 frames whose points can be followed.");
         return SS_OK;
     }
-    ss_plot_add(&p, "set multiplot layout 1,2\nset title 'whole picture'\n"
-                    "set xrange [0:0.5]\nset xlabel 'frequency, cycles a frame'\n"
-                    "set ylabel 'grey levels'\nset yrange [0:*]\n"
-                    "set arrow 1 from 0.125,graph 0 to 0.125,graph 1 nohead lt 10\n"
-                    "set key top right Left reverse\n");
+    ss_plot_settings(&p);
+    ss_plot_add(&p, "set ylabel 'grey levels'\nset yrange [0:*]\n");
+    ss_plot_panel(&p, "whole picture", "cycles a frame", "grey levels");
+    ss_plot_add(&p, "set xrange [0:0.5]\nset xlabel 'frequency, cycles a frame'\n"
+                    "set arrow 1 from 0.125,graph 0 to 0.125,graph 1 nohead lt 10\n");
     for (int g = 0; g < n_shown(s); g++) {
         if (!(s->group[g].boiling.frames && s->group[g].boiling.band[0].change > 0))
             continue;
-        ss_plot_item(&p, "$f%d using 1:2 with linespoints lt %d title ", g, g + 1);
-        ss_plot_label(&p, ss_video_group_label(s, g, label, sizeof label));
+        snprintf(name, sizeof name, "$f%d", g);
+        ss_plot_series(&p, g % 8 + 1, SS_PLOT_BOTH, ss_video_group_label(s, g, label, sizeof label),
+                       name, 1, 2);
     }
     ss_plot_items_end(&p);
-    ss_plot_addf(&p,
-                 "unset arrow 1\nset title 'fast part, by length of waves'\nunset key\n"
-                 "set xlabel 'pixels'\nset xrange [0.5:%d.5]\nset xtics (",
+    ss_plot_panel(&p, "fast part, by length of waves", "octave", "grey levels");
+    ss_plot_addf(&p, "unset arrow 1\nset xlabel 'pixels'\nset xrange [0.5:%d.5]\nset xtics (",
                  s->group[most].boiling.n_bands - 1);
     for (int k = 1; k < s->group[most].boiling.n_bands; k++) {
         ss_boiling_band_name(&s->group[most].boiling.band[k], name, sizeof name);
@@ -68,16 +68,18 @@ ss_code ss_section_video_boiling(ss_page *page, const ss_video_set *s, ss_err *e
     }
     ss_plot_add(&p, ")\n");
     for (int g = 0; g < n_shown(s); g++)
-        if (s->group[g].boiling.frames)
-            ss_plot_item(&p, "$o%d using 1:2 with linespoints lt %d", g, g + 1);
+        if (s->group[g].boiling.frames) {
+            snprintf(name, sizeof name, "$o%d", g);
+            ss_plot_series(&p, g % 8 + 1, SS_PLOT_BOTH,
+                           ss_video_group_label(s, g, label, sizeof label), name, 1, 2);
+        }
     ss_plot_items_end(&p);
-    ss_plot_add(&p, "unset multiplot\n");
     rc = ss_page_figure(
-        page, &p, "boiling", SS_PAGE_WIDTH, 340,
-        "Left: change along the motion by frequency in time. Right: its fast part by octave.",
-        "Points follow the motion; of a video without flaw they keep their brightness. Left: how "
+        page, &p, "boiling", SS_PANEL_WIDTH, 300,
+        "First: change along the motion by frequency in time. Second: its fast part by octave.",
+        "Points follow the motion; of a video without flaw they keep their brightness. First: how "
         "much they change at each frequency in time, root mean square; right of the dashed line, a "
-        "quarter of the Nyquist frequency, is boiling. Right: that fast part in each octave.",
+        "quarter of the Nyquist frequency, is boiling. Second: that fast part in each octave.",
         e);
     if (rc == SS_OK && (rc = ss_video_boiling_table(s, &t, e)) == SS_OK)
         ss_page_table(page, &t);
@@ -139,7 +141,7 @@ ss_code ss_section_video_seams(ss_page *page, const ss_video_set *s, const ss_vi
 {
     ss_plot p = {0};
     ss_table t;
-    char label[200];
+    char label[200], data[16];
     int most = 0, pairs[SS_VIDEO_GROUPS_SHOWN] = {0};
     ss_code rc;
 
@@ -149,31 +151,31 @@ ss_code ss_section_video_seams(ss_page *page, const ss_video_set *s, const ss_vi
         most = pairs[g] > most ? pairs[g] : most;
     }
     if (most < 2) {
-        ss_str_release(&p.script);
+        ss_plot_release(&p);
         ss_page_nothing(page, "no video has three frames.");
         return SS_OK;
     }
+    ss_plot_settings(&p);
     if ((rc = mark_joints(&p, most + 1, opt, e)) != SS_OK)
         goto out;
     ss_plot_addf(&p,
-                 "set multiplot layout 1,2\nset xrange [1:%d]\nset yrange [0:*]\n"
-                 "set xlabel 'frame'\nset ylabel 'grey levels'\n"
-                 "set offsets 0, 0, graph 0.3, 0\nset key top left Left reverse\nset title "
-                 "'difference from the next frame'\n",
+                 "set xrange [1:%d]\nset yrange [0:*]\nset xlabel 'frame'\n"
+                 "set ylabel 'grey levels'\nset offsets 0, 0, graph 0.1, 0\n",
                  most + 1);
     for (int column = 2; column <= 3; column++) {
+        ss_plot_panel(&p, column == 2 ? "difference from the next frame" : "warping error", "frame",
+                      "grey levels");
         for (int g = 0; g < n_shown(s); g++) {
             if (!pairs[g] || (column == 3 && isnan(s->group[g].mean[SS_VIDEO_WARPING])))
                 continue;
-            ss_plot_item(&p, "$d%d using 1:%d with linespoints lt %d title ", g, column, g + 1);
-            ss_plot_label(&p, ss_video_group_label(s, g, label, sizeof label));
+            snprintf(data, sizeof data, "$d%d", g);
+            ss_plot_series(&p, g % 8 + 1, SS_PLOT_BOTH,
+                           ss_video_group_label(s, g, label, sizeof label), data, 1, column);
         }
         ss_plot_items_end(&p);
-        ss_plot_add(&p, "unset key\nset title 'warping error'\n");
     }
-    ss_plot_add(&p, "unset multiplot\n");
     rc =
-        ss_page_figure(page, &p, "seams", SS_PAGE_WIDTH, 320,
+        ss_page_figure(page, &p, "seams", SS_PANEL_WIDTH, 300,
                        "Mean difference of neighbouring frames over the frames of a video.",
                        opt->window ? "Means over the videos of a model. Dashed: where windows meet."
                                    : "Means over the videos of a model.",
@@ -181,6 +183,6 @@ ss_code ss_section_video_seams(ss_page *page, const ss_video_set *s, const ss_vi
     if (rc == SS_OK && (rc = ss_video_seam_table(s, true, &t, e)) == SS_OK)
         ss_page_table(page, &t);
 out:
-    ss_str_release(&p.script);
+    ss_plot_release(&p);
     return rc;
 }

@@ -1,6 +1,9 @@
 /* trends.c - see trends.h */
 #include "reports/sections/trends.h"
 
+#include "reports/page/curves.h"
+#include "reports/summary.h"
+
 #include <math.h>
 
 enum { COLOURED = 7, TABLE_ROWS = 3000 };
@@ -28,8 +31,7 @@ static void limits(ss_plot *p, const ss_format *formats, int n)
 {
     for (int f = 0; f < n; f++) {
         if (formats[f].exp_bits < 8)
-            ss_plot_addf(p, "%.9g with lines lt %d title '%s: max %g', ", formats[f].max,
-                         SS_PLOT_LIMIT, formats[f].name, formats[f].max);
+            ss_curves_limit(p, &formats[f]);
     }
 }
 
@@ -55,7 +57,7 @@ ss_code ss_trends_figure(ss_page *page, const ss_format *formats, int n_formats,
     const ss_trend_row *rows[COLOURED];
     const int n = different_rows(t, rows, COLOURED);
     ss_plot p = {0};
-    char name[256], alt[512];
+    char name[256], data[16], alt[512];
 
     if (n == 0)
         return SS_OK;
@@ -69,29 +71,32 @@ ss_code ss_trends_figure(ss_page *page, const ss_format *formats, int n_formats,
         }
         ss_plot_add(&p, "\n\n");
     }
+    ss_plot_add(&p, "EOD\n");
+    ss_plot_settings(&p);
+    ss_plot_panel(&p, "", "training step", "largest |x|");
     ss_plot_addf(&p,
-                 "EOD\nset logscale xy\nset format xy '%%g'\nset xlabel 'training step'\n"
-                 "set ylabel 'largest |x|'\nset xrange [%g:%g]\n"
-                 "set key outside right top Left reverse\nplot ",
+                 "set logscale xy\nset format xy '%%g'\nset xlabel 'training step'\n"
+                 "set ylabel 'largest |x|'\nset xrange [%g:%g]\n",
                  0.8 * fmax(1, t->steps[0]), horizon(&formats[0], t, rows, n));
     limits(&p, formats, n_formats);
     for (int i = 0; i < n; i++) {
         const ss_power_law *law = &rows[i]->peak.law;
 
         if (ss_power_law_holds(law))
-            ss_plot_addf(&p, "exp(%.9g) * x**%.9g with lines lt %d lw 0.8 dt (8,4) notitle, ",
-                         law->a, law->b, i + 1);
-        ss_plot_addf(&p, "$t using 1:2 index %d with points lt %d ps 1.4 title ", i, i + 1);
-        ss_plot_label(&p, ss_trend_label(t, rows[i], name, sizeof name));
-        ss_plot_add(&p, i + 1 < n ? ", " : "\n");
+            ss_plot_item(&p, "exp(%.9g) * x**%.9g with lines lt %d lw 0.8 dt (8,4) notitle", law->a,
+                         law->b, i + 1);
+        snprintf(data, sizeof data, "$t index %d", i);
+        ss_plot_series(&p, i + 1, SS_PLOT_POINTS, ss_trend_label(t, rows[i], name, sizeof name),
+                       data, 1, 2);
     }
+    ss_plot_items_end(&p);
     snprintf(alt, sizeof alt,
              "Largest activations of %d modules against the training step, with power laws through "
              "them. The largest is %.200s: %.4g at step %.0f.",
              n, ss_trend_name(t, rows[0], name, sizeof name), rows[0]->peak.y[t->n_steps - 1],
              t->steps[t->n_steps - 1]);
     return ss_page_figure(
-        page, &p, "trend", SS_PAGE_WIDTH, 440, alt,
+        page, &p, "trend", SS_PLOT_WIDTH, 380, alt,
         t->runs[0]->steps
             ? "Points are measured steps, dashed lines power laws, where there is one, fitted to "
               "all "
