@@ -209,7 +209,7 @@ static void test_bundles_replay(void **state)
     ss_err e = {0};
 
     snprintf(bundle, sizeof bundle, "%s", in_tmp("bundle"));
-    if (ss_bundle_write(r, bundle, true, 0, SS_PORT_OUTPUT, place, &e) != SS_OK)
+    if (ss_bundle_write(r, bundle, true, 0, SS_PORT_OUTPUT, place, NULL, &e) != SS_OK)
         fail_msg("%s", e.msg);
     snprintf(spec, sizeof spec, "raw:%s/input.safetensors#x", bundle);
     snprintf(model, sizeof model, "%s", in_tmp("model"));
