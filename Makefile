@@ -329,6 +329,7 @@ lint: check-headers $(B)/libsigmascope.a
 	@echo tests/circles
 	@tests/circles $(B) $(LIB_OBJ)
 	$(Q)tests/examples $(CC) $(ALL_CFLAGS)
+	tests/links
 check-headers: $(HDRS:%=$(B)/%.ok) # each header must compile alone
 $(B)/%.h.ok: %.h $(B)/flags
 	@mkdir -p $(@D)

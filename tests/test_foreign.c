@@ -366,8 +366,9 @@ static void test_every_command(void **state)
     }
 }
 
-/* A transformer of diffusers, recorded by the hooks of README (tests/golden/make_outsider.py): 81
- * modules, outputs only, without attention, weights, spectra or block flags. */
+/* A transformer of diffusers, recorded by the hooks of docs/recorder.md
+ * (tests/golden/make_outsider.py): 81 modules, outputs only, without attention, weights, spectra or
+ * block flags. */
 static void test_transformer(void **state)
 {
     (void)state;

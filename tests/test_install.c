@@ -98,7 +98,7 @@ static void test_example(void **state)
     const char *line = strstr(output, "\nup_blocks.0.upsamplers.0 ");
     assert_non_null(line);
     assert_int_equal(sscanf(line, "\nup_blocks.0.upsamplers.0 %f", &largest), 1);
-    assert_true(largest > 300 && largest < 1500); /* probed: 594 to 734 (README) */
+    assert_true(largest > 300 && largest < 1500); /* probed: 594 to 734 (docs/guide.md) */
     expect("$D/absmax $D/none 80", 1, "config.json");
 }
 

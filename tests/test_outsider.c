@@ -304,24 +304,24 @@ static char *read_text(const char *path)
     return text;
 }
 
-/* README shows the hooks as they are. */
-static void test_readme(void **state)
+/* docs/recorder.md shows the hooks as they are. */
+static void test_recorder_page(void **state)
 {
     (void)state;
-    char *readme = read_text("README.md"), *hooks = read_text("tests/golden/hook_run.py");
+    char *page = read_text("docs/recorder.md"), *hooks = read_text("tests/golden/hook_run.py");
 
-    assert_non_null(strstr(readme, hooks));
-    free(readme);
+    assert_non_null(strstr(page, hooks));
+    free(page);
     free(hooks);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_axes),     cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_analyses), cmocka_unit_test(test_trend_and_comparison),
-        cmocka_unit_test(test_commands), cmocka_unit_test(test_few_groups),
-        cmocka_unit_test(test_readme),
+        cmocka_unit_test(test_axes),          cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_analyses),      cmocka_unit_test(test_trend_and_comparison),
+        cmocka_unit_test(test_commands),      cmocka_unit_test(test_few_groups),
+        cmocka_unit_test(test_recorder_page),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
