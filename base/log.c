@@ -120,13 +120,6 @@ static const char *duration(double seconds, char *out, size_t n)
     return out;
 }
 
-void ss_progress_clear(void)
-{
-    pthread_mutex_lock(&lock);
-    clear_line();
-    pthread_mutex_unlock(&lock);
-}
-
 void ss_progress_begin(ss_progress *p, const char *what, int64_t total)
 {
     double now = ss_now();
@@ -147,15 +140,15 @@ static void draw(const char *text)
     line_shown = true;
 }
 
-/* Shows the line, unless it is too early for one; left: seconds, NAN if they are not known. */
-static void show(ss_progress *p, int64_t done, double left, bool rate, const char *detail)
+/* Shows the line, unless it is too early for one; left: seconds, NAN if they are not known. With
+ * `speed`, units a second. */
+static void show(ss_progress *p, double left, double speed, const char *detail)
 {
-    char text[LINE], time[32] = "?", speed[32] = "", shown[128];
+    char text[LINE], time[32] = "?", rate[32] = "", shown[128];
     double now = ss_now(), spent = now - p->start;
     bool terminal = isatty(STDERR_FILENO);
     bool first = p->last == p->start;
 
-    p->done = done;
     pthread_mutex_lock(&lock);
     if (level == SS_LOG_QUIET || mode == SS_PROGRESS_NEVER ||
         (mode == SS_PROGRESS_AUTO && !terminal))
@@ -166,10 +159,10 @@ static void show(ss_progress *p, int64_t done, double left, bool rate, const cha
     p->last = now;
     if (!isnan(left))
         duration(left, time, sizeof time);
-    if (rate)
-        snprintf(speed, sizeof speed, ", %.3g/s", (double)done / spent);
-    snprintf(text, sizeof text, "%s %lld/%lld%s, %s left  %s", p->what, (long long)done,
-             (long long)p->total, speed, time,
+    if (!isnan(speed))
+        snprintf(rate, sizeof rate, ", %.3g/s", speed);
+    snprintf(text, sizeof text, "%s %lld/%lld%s, %s left  %s", p->what, (long long)p->done,
+             (long long)p->total, rate, time,
              detail ? ss_printable(detail, shown, sizeof shown) : "");
     if (terminal)
         draw(text);
@@ -179,16 +172,39 @@ out:
     pthread_mutex_unlock(&lock);
 }
 
-void ss_progress_step(ss_progress *p, int64_t done, const char *detail)
+/* Shows the line with the speed so far. */
+static void show_speed(ss_progress *p, const char *detail)
 {
     const double spent = ss_now() - p->start;
+    const double done = (double)(p->done - p->before) + p->within; /* of this work */
+    const double rest = (double)(p->total - p->before) - done;
 
-    show(p, done, done > 0 ? spent / (double)done * (double)(p->total - done) : NAN, true, detail);
+    show(p, done > 0 ? spent / done * rest : NAN, done / spent, detail);
+}
+
+void ss_progress_step(ss_progress *p, int64_t done, const char *detail)
+{
+    p->done = done;
+    p->within = 0;
+    show_speed(p, detail);
+}
+
+void ss_progress_skip(ss_progress *p, int64_t n)
+{
+    p->done += n;
+    p->before += n;
+}
+
+void ss_progress_within(ss_progress *p, int64_t n, double part, const char *detail)
+{
+    p->within = fmin(part, 1) * (double)n;
+    show_speed(p, detail);
 }
 
 void ss_progress_left(ss_progress *p, int64_t done, double left, const char *detail)
 {
-    show(p, done, left, false, detail);
+    p->done = done;
+    show(p, left, NAN, detail);
 }
 
 void ss_progress_hide(void)

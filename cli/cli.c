@@ -174,7 +174,7 @@ int cli_fail(const cli_parser *p, const ss_err *e)
     const char *at = e->code == SS_OK || !e->msg[0] ? ss_code_text(e->code) : e->msg;
 
     cli_wait_for_end();
-    ss_progress_clear();
+    ss_progress_hide();
     if (e->code == SS_IO && ferror(stdout) && is_unread()) /* what could not be printed */
         return cli_unwritten(p->cmd->name);
     fprintf(stderr, "sigmascope %s: ", p->cmd->name);

@@ -48,7 +48,7 @@ static void *end_by_signals(void *unused)
         }
         ending = true;
         ss_unfinished_delete();
-        ss_progress_clear();
+        ss_progress_hide();
         dprintf(STDERR_FILENO, "%s: interrupted\n", who);
         _exit(128 + signal);
     }

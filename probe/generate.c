@@ -389,6 +389,8 @@ static ss_code sample_all(job *g, ss_generate_summary *sum, ss_err *e)
                       : ss_trajectory_run(g->models[m], g->ctx, tick, g, e);
         g->done += evaluations_of(g, m);
         if (rc == SS_OK)
+            ss_progress_step(&g->progress, g->done, "");
+        if (rc == SS_OK)
             rc = keep_all(g, m, ss_now() - start, sum, e);
     }
     ss_progress_end(&g->progress);

@@ -59,7 +59,9 @@ static ss_code run_level(ss_probing *p, int s, ss_err *e)
             input[k] = (from + k) / plan->samples;
             sample[k] = (from + k) % plan->samples;
         }
+        p->in_batch = n;
         rc = subject_of(p)->run(p, col, &plan->levels[s], n, input, sample, e);
+        ss_progress_step(&p->progress, p->progress.done + (rc == SS_OK ? n : 0), p->doing);
         if (rc == SS_OK && ss_interrupted())
             rc = interrupted(e);
     }
@@ -128,6 +130,14 @@ static ss_code open_writer(ss_probing *p, ss_err *e)
     return rc;
 }
 
+/* Shows how much of a batch is done, as the first may take minutes. */
+static void show_part(void *self, double part)
+{
+    ss_probing *p = self;
+
+    ss_progress_within(&p->progress, p->in_batch, part, p->doing);
+}
+
 static ss_code prepare(ss_probing *p, ss_err *e)
 {
     const ss_probe_options *opt = p->opt;
@@ -140,6 +150,8 @@ static ss_code prepare(ss_probing *p, ss_err *e)
         .half = opt->dump_f16,
         .histogram = opt->histogram,
         .channels = opt->channels,
+        .on_progress = show_part,
+        .self = p,
     };
     ss_code rc = ss_arithmetic_parse(opt->arithmetic, &device.arithmetic, e);
 
@@ -167,27 +179,26 @@ static ss_code prepare(ss_probing *p, ss_err *e)
 ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_err *e)
 {
     ss_probing p = {.opt = opt};
-    ss_progress progress;
     ss_code rc = prepare(&p, e);
     double start = ss_now();
 
-    ss_progress_begin(&progress, "probe", p.plan.n_levels);
+    const int64_t all = (int64_t)p.plan.n_inputs * p.plan.samples; /* of a noise level */
+    ss_progress_begin(&p.progress, "probe", p.plan.n_levels * all);
     for (int s = 0; rc == SS_OK && s < p.plan.n_levels; s++) {
-        char detail[64];
-
         if (ss_interrupted()) { /* while the network was loaded */
             rc = interrupted(e);
             break;
         }
 
-        snprintf(detail, sizeof detail, "sigma %.4g", p.plan.levels[s].sigma);
-        ss_progress_step(&progress, s, detail);
-        if (ss_run_is_done(p.writer, s))
+        snprintf(p.doing, sizeof p.doing, "sigma %.4g", p.plan.levels[s].sigma);
+        if (ss_run_is_done(p.writer, s)) {
             summary->n_resumed++;
-        else
+            ss_progress_skip(&p.progress, all);
+        } else {
             rc = run_level(&p, s, e);
+        }
     }
-    ss_progress_end(&progress);
+    ss_progress_end(&p.progress);
     if (rc == SS_OK) {
         int n_modules;
 

@@ -26,6 +26,7 @@ struct ss_recorder {
     ss_run_channels *channels;
     ss_run_dump *dumps;
     int n_modules, n_layers, n_channels, n_dumps, n_entered;
+    int n_ports, n_seen; /* of all modules, and of those that ran in this batch */
 
     ss_run_column *col;
     int n;
@@ -155,11 +156,14 @@ static void see(void *self, ss_ctx *c, const ss_module *m, ss_port p, const ss_t
         return;
     if (ss_ctx_shapes_only(c)) {
         measure(r, s, p, x);
+        r->n_ports++;
         return;
     }
     if (!r->col)
         return;
     s->seen[p] = true;
+    if (r->opt.on_progress && r->n_ports)
+        r->opt.on_progress(r->opt.self, (double)++r->n_seen / r->n_ports);
     if (s->run >= 0)
         ss_ask_stats(c, x, r->opt.histogram, m, p, take_stats, r);
     if (s->run >= 0 && s->channels >= 0)
@@ -340,6 +344,7 @@ void ss_recorder_begin(ss_recorder *r, ss_run_column *col, int n, const int *inp
     r->n = n;
     r->input = input;
     r->sample = sample;
+    r->n_seen = 0;
     for (int i = 0; i < r->opt.n_modules; i++)
         memset(r->slots[i].seen, 0, sizeof r->slots[i].seen);
 }

@@ -23,6 +23,9 @@ typedef struct {
     bool channels;  /* statistics of each channel */
     bool tokens;    /* samples are the tokens of a prompt; values of the whole prompt (attention, a
                        pooled state) are put at the first */
+    void (*on_progress)(void *self, double part); /* part of the modules of this batch that ran, 0
+                                                     to 1; NULL is fine */
+    void *self;
 } ss_recorder_options;
 
 /* A glob that matches no module is SS_USAGE. */

@@ -10,6 +10,7 @@
 #ifndef SS_PROBE_SUBJECT_H
 #define SS_PROBE_SUBJECT_H
 
+#include "base/log.h"
 #include "fft/spectrum.h"
 #include "probe/plan.h"
 #include "probe/recorder.h"
@@ -31,6 +32,10 @@ typedef struct {
     float *noise;  /* [batch][H][W][Cpic] */
     float *result; /* [H][W][Cpic], one sample */
     double *psd;
+    /* for people */
+    ss_progress progress; /* of samples at noise levels */
+    int in_batch;         /* samples of the batch that is running */
+    char doing[64];
 } ss_probing;
 
 typedef struct {

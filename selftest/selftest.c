@@ -221,20 +221,21 @@ static ss_code run_operations(session *s, ss_err *e)
     ss_progress progress;
     ss_code rc = SS_OK;
 
-    ss_progress_begin(&progress, "selftest", ss_n_operations);
+    for (int i = 0; i < ss_n_operations; i++)
+        n_asked += is_asked(s->opt, &ss_operations[i]);
+    ss_progress_begin(&progress, "selftest", n_asked);
     for (int i = 0; i < ss_n_operations && rc == SS_OK; i++) {
         const ss_operation *o = &ss_operations[i];
         tally t = {0};
 
         if (!is_asked(s->opt, o))
             continue;
-        n_asked++;
         s->t = &t;
-        ss_progress_step(&progress, i, o->name);
         for (int k = 0; k < n && rc == SS_OK; k++)
             if (cases[k].operation == o && !(s->opt->quick && cases[k].big))
                 rc = run_case(s, &cases[k], e);
         put_row(s, o);
+        ss_progress_step(&progress, progress.done + 1, o->name);
     }
     ss_progress_end(&progress);
     if (rc == SS_OK && n_asked == 0)

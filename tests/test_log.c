@@ -78,6 +78,24 @@ static void test_progress_line(void **state)
     assert_said("probe 100/400, 2/s, 2:30 left  sigma 0.5\\x1b\nprobe: 200/400 in 50 s\n");
 }
 
+/* Units that were there before tell nothing about the speed; parts of one that runs do. */
+static void test_progress_of_parts(void **state)
+{
+    ss_progress p;
+
+    (void)state;
+    ss_log_setup(SS_LOG_NORMAL, SS_PROGRESS_ALWAYS);
+    divert();
+    ss_progress_begin(&p, "probe", 40);
+    ss_progress_skip(&p, 20);
+    p.start -= 10;
+    p.last -= 10;
+    ss_progress_within(&p, 4, 0.5, "sigma 2"); /* 2 of 20 in 10 s */
+    ss_progress_step(&p, 40, "");
+    ss_progress_end(&p);
+    assert_said("probe 20/40, 0.2/s, 1:30 left  sigma 2\nprobe: 40/40 in 10 s\n");
+}
+
 static void test_progress_stays_away(void **state)
 {
     (void)state;
@@ -106,6 +124,7 @@ int main(void)
         cmocka_unit_test(test_quiet_drops_notes_but_no_warnings),
         cmocka_unit_test(test_said_once),
         cmocka_unit_test(test_progress_line),
+        cmocka_unit_test(test_progress_of_parts),
         cmocka_unit_test(test_progress_stays_away),
         cmocka_unit_test(test_the_clock_runs),
     };

@@ -565,7 +565,8 @@ static ss_code loop(session *s, ss_err *e)
 
     if (s->saved < 0 && s->config->on_nonfinite == SS_NONFINITE_ROLLBACK)
         rc = save(s, e); /* something to go back to */
-    ss_progress_begin(&p, "train", s->config->steps - ss_trainer_steps(s->t));
+    ss_progress_begin(&p, "train", s->config->steps);
+    ss_progress_skip(&p, ss_trainer_steps(s->t));
     while (rc == SS_OK && ss_trainer_steps(s->t) < s->config->steps && !s->summary->diverged) {
         ss_trainer_did did;
 
@@ -578,7 +579,7 @@ static ss_code loop(session *s, ss_err *e)
             rc = interrupted(s, e);
         snprintf(detail, sizeof detail, "step %" PRId64 ", loss %.4g, rate %.3g, scale %g",
                  did.step, did.loss, did.rate, did.scale);
-        ss_progress_step(&p, s->summary->run_steps, detail);
+        ss_progress_step(&p, ss_trainer_steps(s->t), detail); /* fewer after going back */
     }
     ss_progress_end(&p);
     s->summary->seconds = ss_now() - start;

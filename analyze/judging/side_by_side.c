@@ -299,10 +299,11 @@ static ss_code copy_all(job *g, ss_err *e)
     ss_free(folder);
     ss_progress_begin(&progress, "sbs", g->n);
     for (int i = 0; i < g->n && rc == SS_OK; i++) {
-        ss_progress_step(&progress, i, "");
         rc = name_pair(g, &g->pairs[i], e);
         if (rc == SS_OK)
             rc = copy_pair(g, &g->pairs[i], e);
+        if (rc == SS_OK)
+            ss_progress_step(&progress, i + 1, "");
     }
     ss_progress_end(&progress);
     if (rc == SS_OK) {
