@@ -34,11 +34,13 @@ static const double CORE_SPEED = 0.9e11, GPU_SPEED = 2e13;
 static const double MAX_INSPECTED = 3e10; /* bytes */
 
 static const cli_option options[] = {
-    {OPT_OUTPUT, "output", "DIR", "where everything goes (default " DEFAULT_FOLDER ")"},
+    CLI_GROUP("What to run"),
     {OPT_FORMAT, "format", "FMT", "the number format to judge first (default fp16)"},
+    CLI_PROBE_OPTIONS,
+    CLI_GROUP("Output"),
+    {OPT_OUTPUT, "output", "DIR", "where everything goes (default " DEFAULT_FOLDER ")"},
     {OPT_RESUME, "resume", NULL, "go on in DIR: steps that it has are not run again"},
     {OPT_FORCE, "force", NULL, "replace DIR, if a doctor made it"},
-    CLI_PROBE_OPTIONS,
     {0},
 };
 
