@@ -7,9 +7,10 @@
  *
  *   ss_cache c;
  *   rc = ss_cache_open(&c, ".sigmascope-bisect", is_ours, true, &err);
- *   ...ss_cache_try(&c, name, SS_CACHE_MAKE, &holder)...  // until it is true
- *   ss_cache_size left = ss_cache_trim(&c, limit);
- *   ss_cache_close(&c);                                   // gives up what is held
+ *   while (rc == SS_OK && !ss_cache_try(&c, "a.h5", SS_CACHE_MAKE, &holder))
+ *       sleep(1);                             // process `holder` has it
+ *   left = ss_cache_trim(&c, 10000000000U);
+ *   ss_cache_close(&c);                       // gives up what is held
  *
  * A process opens a folder once at a time: closing any file of these locks ends all that it has.
  * A file's time of change is when it was last used.

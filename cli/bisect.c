@@ -479,7 +479,9 @@ static const cli_example examples[] = {
     {"sigmascope bisect checkpoint-* --fail 'absmax(up_blocks.*, sigma>10) > 3e4' --save-bundle "
      "bundle",
      "the same by an expression; what fails first can be replayed in PyTorch."},
-    {"sigmascope bisect checkpoint-6000 --minimal-fp32 fp16",
+    {"sigmascope bisect early.h5 middle.h5 late.h5 --fail 'overflow(fp16)'",
+     "the same of runs that are there; of a training's statistics.h5: at which step."},
+    {"sigmascope bisect checkpoint-6000 --fail 'overflow(fp16)' --minimal-fp32 fp16",
      "of one checkpoint: the smallest set of modules that must stay in fp32."},
     {0},
 };
@@ -496,7 +498,17 @@ const cli_command cmd_bisect = {
     "a\n"
     "training (checkpoint-500/, checkpoint-1000/) means its checkpoints. One that cannot be read "
     "is\n"
-    "skipped. Exit status 3: a bad one was found.",
+    "skipped. Exit status 3: a bad one was found.\n"
+    "\n"
+    "A MODEL may be a run file (RUN.h5), of `sigmascope probe` or of other hooks: it stands for "
+    "the\n"
+    "checkpoint that it was made of, and is judged as it is. The statistics.h5 of a training, "
+    "alone,\n"
+    "stands for its steps.\n"
+    "\n"
+    "Runs are kept in .sigmascope-bisect (--cache, --cache-limit). Several bisects may use it at "
+    "a\n"
+    "time: one that needs a run that another is making waits for it.",
     options,
     CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
     run,

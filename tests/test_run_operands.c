@@ -35,6 +35,11 @@ static void test_bisect_runs(void **state)
     assert_non_null(strstr(output, "\"last_good_step\": 250"));
     expect("bisect $D/a.h5 $D/b.h5 --save-bundle $D/bundle" FAIL, 3, "bundle/replay.sh " BAD "\n");
     assert_int_equal(system("test ! -e .sigmascope-bisect"), 0);
+    /* where no run is kept, the next command takes the checkpoint */
+    expect("bisect " GOOD " " BAD " --cache $D/none --cache-limit 0" FAIL QUICK, 3,
+           "\nsigmascope analyze " BAD "\n");
+    assert_null(strstr(output, "sigmascope compare"));
+    assert_non_null(strstr(output, "kept 0 runs, 0 bytes"));
 }
 
 /* Run files and checkpoints: what is probed has to show the same. */
