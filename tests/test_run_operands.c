@@ -42,6 +42,22 @@ static void test_bisect_runs(void **state)
     assert_non_null(strstr(output, "kept 0 runs, 0 bytes"));
 }
 
+/* A run of another program, by its hooks: no ports, no plan. */
+static void test_foreign(void **state)
+{
+    (void)state;
+#define FOREIGN "tests/golden/outsider.h5"
+    expect("bisect " FOREIGN " --fail 'absmax(*) > 1e-3'", 3, "BAD since " FOREIGN ": ");
+    expect("bisect " FOREIGN " --fail 'absmax(*) > 1e9'", 0, "GOOD: 1 of 1 checkpoints tried");
+    expect("bisect " FOREIGN " --fail 'overflow(fp16)' --fail 'max_logit(*) > 1'", 2,
+           "the run has no attention statistics");
+    expect("bisect " FOREIGN " --fail 'absmax(*) > 1e-3' --save-bundle $D/f", 2,
+           "--save-bundle needs the checkpoint, and it is not where it was");
+    make_runs();
+    expect("bisect " FOREIGN " $D/b.h5" FAIL, 3, "warning: ");
+    assert_non_null(strstr(output, ": it has other noise levels"));
+}
+
 /* Run files and checkpoints: what is probed has to show the same. */
 static void test_mixed(void **state)
 {
@@ -141,11 +157,9 @@ static void test_analyze_checkpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bisect_runs),
-        cmocka_unit_test(test_mixed),
-        cmocka_unit_test(test_lacks),
-        cmocka_unit_test(test_training_steps),
-        cmocka_unit_test(test_analyze_checkpoints),
+        cmocka_unit_test(test_bisect_runs),    cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_mixed),          cmocka_unit_test(test_lacks),
+        cmocka_unit_test(test_training_steps), cmocka_unit_test(test_analyze_checkpoints),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

@@ -197,7 +197,7 @@ static void note_outcome(const ss_checkpoints *c, ss_table *t)
         b->monotone ? "none good after it" : "NOT monotone: some after it are good again", order);
 }
 
-/* Of a training's steps those next to the change, the ends, and some between. */
+/* Keeps, among a training's steps, those next to the change, the ends, and some between. */
 static bool is_shown(const ss_checkpoints *c, int i)
 {
     enum { SHOWN = 12 };
