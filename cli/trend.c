@@ -94,6 +94,8 @@ static ss_code show_several(const cli_trend *x, ss_several *s, ss_analysis *foun
         ss_analysis_name(found, x->n_paths);
         rc = ss_several_find(s, e);
     }
+    if (rc == SS_OK && !s->has_trend) /* two of one step, or nothing in common: the error says it */
+        rc = ss_trend_find(s->runs, s->step, s->n, s->modules, s->n_modules, &s->trend, e);
     if (rc == SS_OK)
         rc = show_verdict(s, out, e);
     if (rc == SS_OK)

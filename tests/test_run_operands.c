@@ -140,9 +140,13 @@ static void test_analyze_checkpoints(void **state)
     assert_non_null(strstr(output, "kept from before; `sigmascope probe '"));
     assert_non_null(strstr(output, "forecast fp16"));
     assert_non_null(strstr(output, "kept 2 runs, "));
-    assert_int_equal(run("--version; " THERE "$S analyze $O/demo/fashion-mnist --threads 1"), 0);
-    assert_non_null(strstr(output, "note: 2 checkpoints, from /"));
+    assert_int_equal(run("--version; " THERE "mkdir two && ln -s $O/" GOOD " $O/" BAD " two && "
+                         "$S analyze two --threads 1"),
+                     0);
+    assert_non_null(strstr(output, "note: 2 checkpoints, from two/step-00250 to two/step-06000"));
     assert_non_null(strstr(output, "forecast fp16"));
+    assert_int_equal(run("--version; " THERE "$S analyze $O/" BAD " two/step-06000 --threads 1"),
+                     2);
     /* the same runs serve bisect */
     assert_int_equal(
         run("--version; " THERE "$S bisect $O/" GOOD " --threads 1 --fail 'nonfinite()'"), 0);
