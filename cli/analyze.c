@@ -477,8 +477,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
         goto out;
     }
     rep.code = kept.code;
-    rep.out.json = p.common.json;
-    rep.top = top >= 0 ? (int)top : rep.out.json ? INT_MAX : 12;
+    rep.out = cli_tables_begin(&p);
+    rep.top = top >= 0 ? (int)top : cli_as_data(&p) ? INT_MAX : 12;
     if ((rc = cli_probed_make(&probed, &p, &e)) != SS_OK) {
         status = cli_fail(&p, &e);
         goto out;

@@ -29,7 +29,7 @@ static ss_code show_sentence(report *rep, const ss_attn *a, ss_err *e)
     char *text = ss_attn_sentence(a);
     ss_code rc = text ? SS_OK : ss_no_memory(e, "attention");
 
-    if (text && !rep->out.json)
+    if (text && !rep->out.data)
         printf("\n%s\n", text);
     else if (text && json_object_set_new(rep->out.tables, "verdict", json_string(text)) != 0)
         rc = ss_no_memory(e, "attention");
@@ -104,10 +104,10 @@ static int run(const cli_command *cmd, int argc, char **argv)
 
     report rep = {.globs = globs,
                   .n_globs = n_globs,
-                  .top = top >= 0        ? (int)top
-                         : p.common.json ? INT_MAX
-                                         : 12,
-                  .out = {.json = p.common.json}};
+                  .top = top >= 0          ? (int)top
+                         : cli_as_data(&p) ? INT_MAX
+                                           : 12,
+                  .out = cli_tables_begin(&p)};
     ss_code rc = attention(p.operands[0], &rep, by_input, &e);
     ss_free(globs);
     return rc == SS_OK ? cli_flush(&p, rep.finding ? CLI_FINDING : CLI_OK) : cli_fail(&p, &e);

@@ -252,7 +252,7 @@ static ss_code show_mechanism(bisector *x, const ss_checkpoints *c, ss_err *e)
         steps[n] = row->step;
         rc = ss_run_open(row->run, &runs[n++], e);
     }
-    if (rc == SS_OK && x->out.json)
+    if (rc == SS_OK && x->out.data)
         rc = cli_show_mechanism(&x->out, runs, c->by_step ? steps : NULL, n, e);
     else if (rc == SS_OK)
         rc = cli_say_mechanism(&x->out, runs, c->by_step ? steps : NULL, n, e);
@@ -344,7 +344,7 @@ static ss_code show_verdict(bisector *x, const ss_checkpoints *c, ss_err *e)
     ss_checkpoints_say(c, x->opt.fail, &text);
     rc = text.failed ? ss_no_memory(e, "bisecting") : cli_say(&x->out, "verdict", text.s, e);
     ss_str_release(&text);
-    if (rc == SS_OK && x->out.json &&
+    if (rc == SS_OK && x->out.data &&
         (rc = ss_checkpoints_verdict_table(c, x->opt.fail, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
     return rc;
@@ -395,7 +395,7 @@ static ss_code bisect(bisector *x, ss_err *e)
         rc = say_not_finite(x, &c, e);
     if (rc == SS_OK && (rc = ss_checkpoints_table(&c, &t, e)) == SS_OK)
         rc = cli_show(&x->out, &t, e);
-    if (rc == SS_OK && x->out.json)
+    if (rc == SS_OK && x->out.data)
         rc = list_runs(x, &c, e);
     x->bad = rc == SS_OK && c.search.first_bad >= 0;
     if (x->bad && (rc = ss_first_bad_table(&c, &t, e)) == SS_OK)
@@ -408,7 +408,7 @@ static ss_code bisect(bisector *x, ss_err *e)
         rc = ss_first_bad_bundle(&c, x->opt.fail, x->bundle, x->replace, e);
     if (rc == SS_OK && x->minimal && subject(&c))
         rc = show_minimal(x, subject(&c)->run, &format, e);
-    if (rc == SS_OK && x->bad && !x->out.json)
+    if (rc == SS_OK && x->bad && !x->out.data)
         print_next(&c, x);
     ss_checkpoints_release(&c);
     ss_expression_release(&x->expression);
@@ -460,7 +460,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     x.opt.models = (const char *const *)p.operands;
     x.opt.n_models = p.n_operands;
     x.opt.probe.command = command;
-    x.out.json = p.common.json;
+    x.out = cli_tables_begin(&p);
     cli_stop_on_signals();
     status =
         bisect(&x, &e) != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, x.bad ? CLI_FINDING : CLI_OK);

@@ -61,6 +61,9 @@ static bool take_common(cli_parser *p, int id)
     case CLI_OPT_QUIET: p->common.level = SS_LOG_QUIET; break;
     case CLI_OPT_VERBOSE: p->common.level = SS_LOG_VERBOSE; break;
     case CLI_OPT_JSON: p->common.json = true; break;
+    case CLI_OPT_CSV: p->common.csv = true; break;
+    case CLI_OPT_TABLE: p->common.table = p->arg; break;
+    case CLI_OPT_WIDE: p->common.wide = true; break;
     case CLI_OPT_SEED:
         cli_int(p, 0, INT64_MAX, &value);
         p->common.seed = (uint64_t)value;

@@ -73,6 +73,9 @@ enum {
     CLI_OPT_QUIET,
     CLI_OPT_VERBOSE,
     CLI_OPT_JSON,
+    CLI_OPT_CSV,
+    CLI_OPT_TABLE,
+    CLI_OPT_WIDE,
     CLI_OPT_SEED,
     CLI_OPT_THREADS,
     CLI_OPT_DEVICE,
@@ -83,7 +86,7 @@ enum {
 /* Which of the common options a command has, beside --help, --version, --quiet, --verbose; and what
  * its operands are. */
 enum {
-    CLI_JSON = 1,        /* --json */
+    CLI_JSON = 1,        /* --json, --csv, --table TITLE, --wide */
     CLI_SEED = 2,        /* --seed N */
     CLI_COMPUTE = 4,     /* --threads N, --device D */
     CLI_PROGRESS = 8,    /* --progress auto|always|never */
@@ -182,7 +185,8 @@ extern const cli_job cli_jobs[];
 const cli_command *cli_command_at(int i);
 
 typedef struct {
-    bool json;
+    bool json, csv, wide;
+    const char *table;  /* the title of the one to print; NULL: all */
     ss_log_level level; /* --quiet, --verbose; the last one counts */
     uint64_t seed;
     int threads; /* 0: all */

@@ -59,7 +59,7 @@ static bool has_lone(const ss_aligned *a)
 static ss_code show_pair(comparer *x, const ss_comparison *p, ss_err *e)
 {
     const ss_compare *c = &p->sites;
-    const bool json = x->out.json;
+    const bool json = x->out.data;
     ss_table t;
     ss_code rc = show_made(x, ss_compare_table, c, e);
 
@@ -221,8 +221,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
     } else {
         x.paths = p.operands;
         x.n_runs = p.n_operands;
-        x.out.json = p.common.json;
-        x.top = top >= 0 ? (int)top : x.out.json ? INT_MAX : 12;
+        x.out = cli_tables_begin(&p);
+        x.top = top >= 0 ? (int)top : cli_as_data(&p) ? INT_MAX : 12;
         status = compare(&x, &e) != SS_OK ? cli_fail(&p, &e)
                                           : cli_flush(&p, x.n_exceeded ? CLI_FINDING : CLI_OK);
     }

@@ -19,7 +19,7 @@ ss_code cli_show_components(cli_tables *out, const ss_verdicts *v, ss_err *e)
     }
     ss_verdict_release(&first);
     ss_findings_release(&found);
-    for (int f = out->json ? 0 : 1; f < v->n_formats && rc == SS_OK; f++) { /* the verdict says the
+    for (int f = out->data ? 0 : 1; f < v->n_formats && rc == SS_OK; f++) { /* the verdict says the
                                                                               first */
         char *text = ss_verdicts_say(v, f);
 
@@ -33,15 +33,18 @@ ss_code cli_show_components(cli_tables *out, const ss_verdicts *v, ss_err *e)
 
 void cli_begin_component(cli_tables *out, const ss_component_verdicts *c, cli_tables *own)
 {
-    *own = (cli_tables){.json = out->json};
-    if (!out->json)
+    *own = *out;
+    own->component = c->name;
+    own->tables = NULL;
+    own->n_shown = out->data ? out->n_shown : 0;
+    if (!out->data)
         printf("\n== %s: %s\n\n", SS_SHOW(c->name), SS_SHOW(c->run->path));
 }
 
 ss_code cli_end_component(cli_tables *out, const ss_component_verdicts *c, cli_tables *own,
                           ss_code rc, ss_err *e)
 {
-    if (rc == SS_OK && out->json) {
+    if (rc == SS_OK && out->data) {
         json_t *runs = json_object_get(out->tables, "runs");
 
         if (!runs && json_object_set_new(out->tables, "runs", json_object()) == 0)
@@ -49,6 +52,7 @@ ss_code cli_end_component(cli_tables *out, const ss_component_verdicts *c, cli_t
         if (!runs || json_object_set(runs, c->name, own->tables) != 0)
             rc = ss_no_memory(e, "components");
     }
+    out->n_shown = own->n_shown > out->n_shown ? own->n_shown : out->n_shown;
     json_decref(own->tables);
     *own = (cli_tables){0};
     return rc;

@@ -2,7 +2,7 @@
 #include "models/convert.h"
 
 #include "base/mem.h"
-#include "cli/cli.h"
+#include "cli/tables.h"
 #include "models/net/motion.h"
 #include "models/sampling/schedule.h"
 
@@ -47,18 +47,17 @@ static const cli_option options[] = {
     {0},
 };
 
-static ss_code print(const cli_parser *p, const ss_table *t, ss_err *e)
+/* Shows the table; as JSON its keys are those of the object itself, too, as they always were. */
+static ss_code show(const cli_parser *p, ss_table *t, ss_err *e)
 {
-    if (!p->common.json) {
-        ss_table_print(t, stdout, 0);
-        return SS_OK;
-    }
-    json_t *j = ss_table_json(t);
-    const bool failed = json_dumpf(j, stdout, JSON_INDENT(1)) != 0;
+    cli_tables out = cli_tables_begin(p);
+    json_t *own = out.json && !out.only ? ss_table_json(t) : NULL;
+    ss_code rc = cli_show(&out, t, e);
 
-    putchar('\n');
-    json_decref(j);
-    return failed ? ss_fail(e, SS_IO, "writing the output failed") : SS_OK;
+    if (rc == SS_OK && own && json_object_update(out.tables, own) != 0)
+        rc = ss_no_memory(e, "a table");
+    json_decref(own);
+    return cli_show_end(&out, rc, e);
 }
 
 static int run(const cli_command *cmd, int argc, char **argv)
@@ -98,7 +97,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     }
     ss_code rc = ss_convert(p.operands[0], p.operands[1], &o, &t, &e);
     if (rc == SS_OK)
-        rc = print(&p, &t, &e);
+        rc = show(&p, &t, &e);
     ss_table_release(&t);
     ss_free(ignore);
     ss_free(loras);

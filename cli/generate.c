@@ -362,7 +362,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         status = p.status;
         goto out;
     }
-    tables.json = p.common.json;
+    tables = cli_tables_begin(&p);
     opt.models = (const char *const *)p.operands;
     opt.n_models = p.n_operands;
     opt.each.threads = p.common.threads;
@@ -383,7 +383,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         if (run_chain(&p, s.chain, &opt, &tables, &e) != SS_OK ||
             cli_show_end(&tables, SS_OK, &e) != SS_OK)
             status = cli_fail(&p, &e);
-        else if (!p.common.json)
+        else if (!tables.data)
             printf("\n%s/sheet.png\n", opt.output);
         status = status == CLI_OK ? cli_flush(&p, status) : status;
         goto out;
@@ -393,7 +393,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         status = cli_fail(&p, &e);
         goto out;
     }
-    if (!p.common.json)
+    if (!cli_tables_begin(&p).data)
         printf("\n%s/sheet.png\n", opt.output);
     if (sum.n_broken == sum.n_samples) {
         ss_fail(&e, SS_DEVICE, "all %d samples have values that are inf or NaN; %s shows them",

@@ -2,7 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cli/cli.h"
+#include "cli/tables.h"
 #include "models/difference.h"
 #include "models/file/cast_weights.h"
 #include "models/inventory.h"
@@ -63,23 +63,12 @@ typedef struct {
     const char *optimizer;
 } choice;
 
-/* Prints tables as text, or as one JSON object of them. */
-static ss_code print_tables(const cli_parser *p, ss_table *tables, int n, ss_err *e)
+static ss_code show_one(const cli_parser *p, ss_table *t, ss_err *e)
 {
-    json_t *all = p->common.json ? json_object() : NULL;
+    cli_tables out = cli_tables_begin(p);
+    const ss_code rc = cli_show(&out, t, e);
 
-    for (int i = 0; i < n; i++) {
-        if (all)
-            json_object_set_new(all, tables[i].title, ss_table_json(&tables[i]));
-        else
-            ss_table_print(&tables[i], stdout, 0);
-    }
-    if (!all)
-        return SS_OK;
-    int failed = json_dumpf(all, stdout, JSON_INDENT(1));
-    putchar('\n');
-    json_decref(all);
-    return failed ? ss_fail(e, SS_IO, "writing the output failed") : SS_OK;
+    return cli_show_end(&out, rc, e);
 }
 
 /* Makes the table of the optimiser's state: of one that is named, or of what lies beside the
@@ -114,6 +103,7 @@ static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool
     ss_inventory *v = NULL;
     ss_structure *s = NULL;
     ss_model *m = NULL;
+    cli_tables out = cli_tables_begin(p);
     ss_code rc = ss_model_open(p->operands[0], &o->model, &m, e);
 
     if (rc == SS_OK)
@@ -136,14 +126,16 @@ static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool
     bool trained = false;
     if (rc == SS_OK)
         rc = find_optimizer(m, o, &tables[5 + merged], &trained, e);
-    if (rc == SS_OK && !p->common.json)
+    if (rc == SS_OK && !out.data)
         ss_inventory_say_bad(v, stdout);
-    if (rc == SS_OK) /* as text the structure would lose its sentences */
-        rc = print_tables(p, tables, p->common.json ? 5 + merged + trained : 4, e);
-    for (int i = 5; i < 5 + merged + trained && rc == SS_OK && !p->common.json; i++)
-        ss_table_print(&tables[i], stdout, 0);
-    if (rc == SS_OK && !p->common.json)
+    for (int i = 0; i < 5 + merged + trained && rc == SS_OK; i++)
+        if (i != 4 || out.data) /* as text the structure would lose its sentences */
+            rc = cli_show(&out, &tables[i], e);
+    if (rc == SS_OK && !out.data)
+        putchar('\n');
+    if (rc == SS_OK && !out.data)
         ss_structure_print(s->rows, s->n, (int)o->depth ? SOME : INT_MAX, stdout);
+    rc = cli_show_end(&out, rc, e);
     *bad = rc == SS_OK && ss_inventory_bad(v) > 0;
     for (int i = 0; i < N; i++)
         ss_table_release(&tables[i]);
@@ -201,7 +193,7 @@ static ss_code inspect_training(const cli_parser *p, const ss_checkpoint_folders
         ss_model_paths_release(&at);
     }
     if (rc == SS_OK)
-        rc = print_tables(p, &t, 1, e);
+        rc = show_one(p, &t, e);
     ss_table_release(&t);
     return rc;
 }
@@ -238,7 +230,7 @@ static ss_code inspect_two(const cli_parser *p, ss_ctx *c, const choice *o, ss_e
     if (rc == SS_OK)
         rc = ss_checkpoint_difference(c, ka, kb, (int)o->top, &t, &n, e);
     if (rc == SS_OK)
-        rc = print_tables(p, &t, 1, e);
+        rc = show_one(p, &t, e);
     ss_table_release(&t);
     ss_checkpoint_close(ka);
     ss_checkpoint_close(kb);

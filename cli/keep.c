@@ -72,7 +72,7 @@ ss_code cli_keep_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_e
 
     if (rc != SS_OK)
         return rc;
-    if (out->json) {
+    if (out->data) {
         if (json_object_set_new(out->tables, "keep_fp32", names_of(r, k)) != 0 ||
             json_object_set_new(out->tables, "precision_maps", list_of(maps, n)) != 0)
             rc = ss_no_memory(e, "keeping fp32");
@@ -132,7 +132,7 @@ ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err
         rc = cli_show(out, &t, e);
     if (rc == SS_OK)
         rc = cli_keep_blocks(r, &k, out, e);
-    if (rc == SS_OK && (k.n_flushed || out->json) &&
+    if (rc == SS_OK && (k.n_flushed || out->data) &&
         (rc = ss_keep_flush_table(r, &k, x->top, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
     if (rc == SS_OK && x->check && (rc = ss_keep_check_table(&k, &c, &t, e)) == SS_OK) {

@@ -217,7 +217,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         ss_free(command);
         return p.status;
     }
-    tables.json = p.common.json;
+    tables = cli_tables_begin(&p);
     q.page.command = command;
     const ss_code rc = q.votes ? show_votes(&q, &p, &tables, &e) : write_page(&q, &p, &e);
     status = rc == SS_OK ? cli_flush(&p, CLI_OK) : cli_fail(&p, &e);

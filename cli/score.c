@@ -238,7 +238,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     }
     if (cli_stop(&p, 2, -1))
         return p.status;
-    tables.json = p.common.json;
+    tables = cli_tables_begin(&p);
     opt.seed = q.seed = p.common.seed;
     opt.threads = p.common.threads;
     opt.device = p.common.device;

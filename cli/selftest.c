@@ -110,7 +110,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
         return p.status;
     if (opt.quick && !speed_given)
         opt.speed = SS_SPEED_NONE;
-    out.json = p.common.json;
+    out = cli_tables_begin(&p);
     ss_code rc = open_devices(&p, &opt, &e);
     if (rc == SS_OK)
         rc = ss_selftest_run(&opt, &r, &e);

@@ -82,7 +82,7 @@ static ss_code show_picture(request *q, const char *path, const char *name, ss_e
 
     if (rc == SS_OK && (rc = ss_picture_table(&p, &t, e)) == SS_OK)
         rc = cli_show(&q->out, &t, e);
-    if (rc == SS_OK && (rc = ss_picture_psd_table(&p, q->out.json, &t, e)) == SS_OK)
+    if (rc == SS_OK && (rc = ss_picture_psd_table(&p, q->out.data, &t, e)) == SS_OK)
         rc = cli_show(&q->out, &t, e);
     if (rc == SS_OK && q->output)
         rc = ss_picture_write(&p, &q->filter, q->output, &cut, e);
@@ -171,8 +171,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
         cli_usage(&p, "-o takes one picture, not %d files", p.n_operands);
     if (cli_stop(&p, 1, -1))
         return p.status;
-    q.out.json = p.common.json;
-    q.top = top >= 0 ? (int)top : q.out.json ? INT_MAX : ROWS;
+    q.out = cli_tables_begin(&p);
+    q.top = top >= 0 ? (int)top : cli_as_data(&p) ? INT_MAX : ROWS;
 
     ss_code rc = show_files(&q, p.operands, p.n_operands, &e);
     rc = cli_show_end(&q.out, rc, &e);

@@ -42,11 +42,11 @@ ss_code cli_story_show(const char *folder, cli_tables *out, ss_err *e)
     ss_table t;
     ss_code rc = ss_story_read(folder, &s, e);
 
-    if (rc == SS_OK && (rc = ss_story_judge(&s, &j, e)) == SS_OK && !out->json)
+    if (rc == SS_OK && (rc = ss_story_judge(&s, &j, e)) == SS_OK && !out->data)
         print_findings(&s, &j);
     else if (rc == SS_OK && (rc = ss_story_findings_table(&s, &j, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
-    if (rc == SS_OK && !out->json)
+    if (rc == SS_OK && !out->data)
         printf("\n");
     for (int g = 0; g < s.n && rc == SS_OK; g++) {
         if ((rc = ss_story_runs_table(&s.regime[g], &t, e)) == SS_OK)

@@ -9,37 +9,68 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Adds a table under its title; a second one with that title (a file given twice) is "TITLE (2)".
- */
-static ss_code add_table(json_t *tables, const ss_table *t, ss_err *e)
+bool cli_as_data(const cli_parser *p)
+{
+    return p->common.json || p->common.csv;
+}
+
+cli_tables cli_tables_begin(const cli_parser *p)
+{
+    return (cli_tables){.data = cli_as_data(p) || p->common.table,
+                        .csv = p->common.csv,
+                        .json = p->common.json,
+                        .wide = p->common.wide,
+                        .only = p->common.table};
+}
+
+/* A table's title among those shown so far: a second one with that title (a file given twice) is
+ * "TITLE (2)". ss_free; NULL: no memory. */
+static char *own_title(const cli_tables *out, const ss_table *t)
 {
     ss_str title = {0};
-    ss_code rc = SS_OK;
 
     ss_str_add(&title, t->title);
-    for (int i = 2; !title.failed && json_object_get(tables, title.s); i++) {
+    for (int i = 2; !title.failed && json_object_get(out->tables, title.s); i++) {
         ss_str_release(&title);
         ss_str_addf(&title, "%s (%d)", t->title, i);
     }
-    if (title.failed || json_object_set_new(tables, title.s, ss_table_json(t)) != 0)
-        rc = ss_fail(e, SS_NOMEM, "table '%s': out of memory", t->title);
-    ss_str_release(&title);
-    return rc;
+    return ss_str_detach(&title);
+}
+
+static bool is_asked(const cli_tables *out, const char *title)
+{
+    return !out->only || strcmp(out->only, title) == 0;
+}
+
+static ss_code print_table(cli_tables *out, const ss_table *t, const char *title, ss_err *e)
+{
+    char *component = out->component ? ss_table_title(out->component, title) : NULL;
+
+    if (out->n_shown++)
+        putchar('\n');
+    if (out->csv && !out->only)
+        printf("# %s\n", SS_SHOW(component ? component : title));
+    ss_free(component);
+    if (out->csv)
+        return ss_table_csv(t, stdout, e);
+    ss_table_print(t, stdout, out->wide ? SS_TABLE_WIDE : 0);
+    return SS_OK;
 }
 
 ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e)
 {
-    ss_code rc = SS_OK;
+    char *title = own_title(out, t);
+    ss_code rc = title ? SS_OK : ss_fail(e, SS_NOMEM, "table '%s': out of memory", t->title);
 
-    if (!out->json) {
-        if (out->n_shown++)
-            putchar('\n');
-        ss_table_print(t, stdout, 0);
-    } else {
+    if (rc == SS_OK && !out->json && is_asked(out, title))
+        rc = print_table(out, t, title, e);
+    if (rc == SS_OK && out->data) {
         if (!out->tables)
             out->tables = json_object();
-        rc = add_table(out->tables, t, e);
+        if (json_object_set_new(out->tables, title, ss_table_json(t)) != 0)
+            rc = ss_fail(e, SS_NOMEM, "table '%s': out of memory", t->title);
     }
+    ss_free(title);
     ss_table_release(t);
     return rc;
 }
@@ -84,7 +115,7 @@ static json_t *said_list(cli_tables *out)
 static ss_code say(cli_tables *out, const char *name, const char *part, const char *text,
                    bool *begun, ss_err *e)
 {
-    if (out->json) {
+    if (out->data) {
         json_t *list = said_list(out), *item = NULL;
 
         if (text)
@@ -107,7 +138,7 @@ ss_code cli_show_verdict(cli_tables *out, const ss_verdict *v, const ss_findings
     json_t *all;
     int failed;
 
-    if (!out->json) {
+    if (!out->data) {
         out->n_shown++;
         ss_verdict_print(v, stdout);
         return SS_OK;
@@ -157,16 +188,16 @@ ss_code cli_show_not_finite(cli_tables *out, const ss_not_finite *x, int top, ss
     ss_table t;
     ss_code rc = cli_say_not_finite(out, x, SS_BAD_WEIGHTS, NULL, e);
 
-    if (rc == SS_OK && (out->json || ss_not_finite_any(x)) &&
+    if (rc == SS_OK && (out->data || ss_not_finite_any(x)) &&
         (rc = ss_not_finite_table(x, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
-    if (rc == SS_OK && (out->json || x->n_weights) &&
+    if (rc == SS_OK && (out->data || x->n_weights) &&
         (rc = ss_bad_weights_table(x, top, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
-    if (rc == SS_OK && (out->json || x->n_sites) &&
+    if (rc == SS_OK && (out->data || x->n_sites) &&
         (rc = ss_bad_sites_table(x, top, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
-    if (rc == SS_OK && (out->json || x->n_limits) && (rc = ss_at_limit_table(x, &t, e)) == SS_OK)
+    if (rc == SS_OK && (out->data || x->n_limits) && (rc = ss_at_limit_table(x, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
     return rc;
 }
@@ -180,12 +211,12 @@ ss_code cli_show_mechanism(cli_tables *out, ss_run *const *runs, const int64_t *
 
     if (rc != SS_OK)
         return rc;
-    if (out->json || ss_mechanism_matters(&m) || !runs[0]->steps)
+    if (out->data || ss_mechanism_matters(&m) || !runs[0]->steps)
         rc = cli_say(out, "mechanism", m.sentence, e);
-    if (rc == SS_OK && (out->json || ss_mechanism_matters(&m)) &&
+    if (rc == SS_OK && (out->data || ss_mechanism_matters(&m)) &&
         (rc = ss_mechanism_table(&m, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
-    if (rc == SS_OK && out->json &&
+    if (rc == SS_OK && out->data &&
         json_object_set_new(json_object_get(out->tables, "mechanism"), "name",
                             json_string(ss_mechanism_text(m.name))) != 0)
         rc = ss_no_memory(e, "a table");
@@ -214,7 +245,7 @@ ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_
 
     if (r->n_structure == 0)
         return SS_OK;
-    if (!out->json && asked->n && out->n_shown)
+    if (!out->data && asked->n && out->n_shown)
         putchar('\n');
     for (int i = 0; i < asked->n && rc == SS_OK; i++) {
         char *text = ss_structure_say(r, r->modules[asked->module[i]]);
@@ -222,7 +253,7 @@ ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_
         rc = text ? cli_say(out, "structure", text, e) : ss_no_memory(e, "a table");
         ss_free(text);
     }
-    if (rc == SS_OK && out->json &&
+    if (rc == SS_OK && out->data &&
         (rc = ss_structure_table(r->structure, r->n_structure, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);
     return rc;
@@ -241,12 +272,89 @@ ss_code cli_show_frames(cli_tables *out, ss_run *r, const char *const *globs, in
     return rc;
 }
 
+static bool is_table(const json_t *j)
+{
+    return json_is_array(json_object_get(j, "rows")) && json_object_get(j, "title");
+}
+
+/* Takes out what is not the table asked for, also of several components; true where it is there. */
+static bool keep_only(json_t *tables, const char *only)
+{
+    bool found = false;
+    const char *key;
+    json_t *item;
+    void *next;
+
+    json_object_foreach_safe(tables, next, key, item)
+    {
+        if (is_table(item) && strcmp(key, only) == 0)
+            found = true;
+        else if (strcmp(key, "runs") == 0 && !is_table(item)) {
+            bool any = false;
+            const char *name;
+            json_t *own;
+            void *after;
+
+            json_object_foreach_safe(item, after, name, own)
+            {
+                if (keep_only(own, only))
+                    any = true;
+                else
+                    json_object_del(item, name);
+            }
+            found |= any;
+            if (!any)
+                json_object_del(tables, key);
+        } else
+            json_object_del(tables, key);
+    }
+    return found;
+}
+
+static void add_titles(const json_t *tables, ss_str *out)
+{
+    const char *key;
+    json_t *item;
+
+    json_object_foreach((json_t *)tables, key, item)
+    {
+        if (is_table(item))
+            ss_str_addf(out, "%s'%s'", out->len ? ", " : "", key);
+        else if (strcmp(key, "runs") == 0 && json_object_size(item))
+            add_titles(json_object_iter_value(json_object_iter(item)), out);
+    }
+}
+
+static ss_code check_asked(cli_tables *out, ss_err *e)
+{
+    ss_str titles = {0};
+    ss_code rc;
+
+    add_titles(out->tables, &titles);
+    if (keep_only(out->tables, out->only))
+        rc = SS_OK;
+    else if (!titles.len)
+        rc = ss_fail(e, SS_USAGE, "there is no table '%s', nor any other", SS_SHOW(out->only));
+    else
+        rc = ss_fail(e, SS_USAGE, "there is no table '%s'; those there are: %s", SS_SHOW(out->only),
+                     titles.s);
+    ss_str_release(&titles);
+    return rc;
+}
+
 ss_code cli_show_end(cli_tables *out, ss_code rc, ss_err *e)
 {
-    if (rc == SS_OK && out->tables) {
-        if (json_dumpf(out->tables, stdout, JSON_INDENT(1)) != 0)
+    if (rc == SS_OK && out->only)
+        rc = check_asked(out, e);
+    if (rc == SS_OK && out->json) {
+        json_t *all = json_pack("{s:s}", "schema", CLI_TABLES_SCHEMA);
+
+        if (!all || (out->tables && json_object_update(all, out->tables) != 0))
+            rc = ss_no_memory(e, "a table");
+        else if (json_dumpf(all, stdout, JSON_INDENT(1)) != 0)
             rc = ss_fail(e, SS_IO, "writing the output failed");
         putchar('\n');
+        json_decref(all);
     }
     json_decref(out->tables);
     *out = (cli_tables){0};

@@ -1,6 +1,6 @@
 /* tables.h - the tables of a command: printed as they come, or gathered into one JSON object
  *
- *   cli_tables out = {.json = p.common.json};
+ *   cli_tables out = cli_tables_begin(&p);       // as --json, --csv, --table and --wide say
  *   if ((rc = ss_growth_table(r, &growth, top, &t, &err)) == SS_OK)
  *       rc = cli_show(&out, &t, &err);
  *   ...
@@ -10,12 +10,24 @@
 #define SS_CLI_TABLES_H
 
 #include "analyze/findings/verdict.h"
+#include "cli/cli.h"
+
+/* The version of what --json prints: docs/schema/tables.schema.json. */
+#define CLI_TABLES_SCHEMA "sigmascope-tables/1.0"
 
 typedef struct {
-    bool json;
+    bool data; /* nothing but tables is printed, and all there are: with --json, --csv, --table */
+    bool csv, json, wide;
+    const char *only;      /* the title of the table that is asked for, or NULL; borrowed */
+    const char *component; /* whose tables these are, of several; borrowed, or NULL */
     int n_shown;
-    json_t *tables; /* {title: table}, with json */
+    json_t *tables; /* {title: table}, with data */
 } cli_tables;
+
+cli_tables cli_tables_begin(const cli_parser *p);
+
+/* True where tables have all their rows: with --json and --csv. */
+bool cli_as_data(const cli_parser *p);
 
 /* Prints a table, or keeps it for the JSON object; releases it, also on failure. */
 ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e);
@@ -56,8 +68,8 @@ ss_code cli_show_structure(cli_tables *out, const ss_run *r, const ss_structure_
 ss_code cli_show_frames(cli_tables *out, ss_run *r, const char *const *globs, int n_globs, int top,
                         ss_err *e);
 
-/* Ends the output: prints the JSON object unless rc is an error; returns rc, or its own failure.
- * {0} is fine. */
+/* Ends the output: prints the JSON object unless rc is an error; returns rc, or its own failure:
+ * SS_USAGE with the titles there are where none is the one asked for. {0} is fine. */
 ss_code cli_show_end(cli_tables *out, ss_code rc, ss_err *e);
 
 #endif

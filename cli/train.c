@@ -192,13 +192,13 @@ static int run(const cli_command *cmd, int argc, char **argv)
     opt.sets = sets;
     opt.threads = p.common.threads;
     opt.device = p.common.device;
-    out.json = p.common.json;
+    out = cli_tables_begin(&p);
     cli_stop_on_signals();
 
     ss_code rc = ss_train_run(&opt, &summary, &e);
     if (rc == SS_OK)
         rc = show_summary(&summary, &out, &e);
-    if (rc == SS_OK && !out.json)
+    if (rc == SS_OK && !out.data)
         print_next(&summary);
     rc = cli_show_end(&out, rc, &e);
     status = rc != SS_OK

@@ -46,7 +46,7 @@ static ss_code show_updates(const cli_training *x, const ss_training_analysis *a
 
     if (u->n && (rc = ss_updates_table(&a->t, u, x->top, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
-    if (rc == SS_OK && (u->n_stale || (u->n && out->json)) &&
+    if (rc == SS_OK && (u->n_stale || (u->n && out->data)) &&
         (rc = ss_stale_table(&a->t, u, x->top, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
     return rc;

@@ -109,7 +109,7 @@ static ss_code show_table(request *q, ss_code rc, ss_table *t, ss_err *e)
 
 static ss_code show(request *q, const ss_video_set *s, ss_err *e)
 {
-    const bool groups = q->out.json || s->n_groups < s->n;
+    const bool groups = q->out.data || s->n_groups < s->n;
     ss_table t;
     ss_code rc = show_table(q, ss_video_change_table(s, false, &t, e), &t, e);
 
@@ -125,9 +125,9 @@ static ss_code show(request *q, const ss_video_set *s, ss_err *e)
         rc = show_table(q, ss_video_motion_table(s, true, &t, e), &t, e);
     if (rc == SS_OK && groups)
         rc = show_table(q, ss_video_seam_table(s, true, &t, e), &t, e);
-    if (rc == SS_OK && (q->out.json || s->n_comparisons))
+    if (rc == SS_OK && (q->out.data || s->n_comparisons))
         rc = show_table(q, ss_video_comparison_table(s, &t, e), &t, e);
-    if (rc == SS_OK && (q->out.json || s->n_distances))
+    if (rc == SS_OK && (q->out.data || s->n_distances))
         rc = show_table(q, ss_video_distance_table(s, &t, e), &t, e);
     return rc;
 }
@@ -259,9 +259,9 @@ static int run(const cli_command *cmd, int argc, char **argv)
     q.opt.seed = p.common.seed;
     q.page.measured = q.opt;
     q.page.command = command;
-    q.out.json = p.common.json;
+    q.out = cli_tables_begin(&p);
     if (q.top < 0)
-        q.top = q.out.json ? INT_MAX : ROWS;
+        q.top = cli_as_data(&p) ? INT_MAX : ROWS;
     if (strcmp(p.operands[0], "fvd") == 0) {
         if (p.n_operands != 3) {
             status = cli_usage(&p, "fvd takes two files of features");
