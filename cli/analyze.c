@@ -549,7 +549,7 @@ const cli_command cmd_analyze = {
     "Values that are inf or NaN come first: weights, inputs, modules, attention heads,\n"
     "answers, losses. Exit status 3: something is.",
     options,
-    CLI_JSON | CLI_COMPUTE | CLI_PROGRESS | CLI_TAKES_RUNS,
+    CLI_TABLES | CLI_COMPUTE | CLI_PROGRESS | CLI_TAKES_RUNS,
     run,
     examples,
 };

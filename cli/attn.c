@@ -132,7 +132,7 @@ const cli_command cmd_attn = {
     "Heads that are inf or NaN come first. Exit\n"
     "status 3: there are such heads.",
     options,
-    CLI_JSON | CLI_TAKES_RUNS,
+    CLI_TABLES | CLI_TAKES_RUNS,
     run,
     examples,
 };

@@ -510,7 +510,7 @@ const cli_command cmd_bisect = {
     "a\n"
     "time: one that needs a run that another is making waits for it.",
     options,
-    CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
+    CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_TABLES,
     run,
     examples,
 };

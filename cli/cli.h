@@ -13,7 +13,7 @@
  *       {0},
  *   };
  *   const cli_command cmd_analyze = {"analyze", "RUN.h5", "tables of ...", about, options,
- *                                    CLI_JSON, run, examples};
+ *                                    CLI_TABLES, run, examples};
  *
  *   static int run(const cli_command *cmd, int argc, char **argv)
  *   {
@@ -86,7 +86,8 @@ enum {
 /* Which of the common options a command has, beside --help, --version, --quiet, --verbose; and what
  * its operands are. */
 enum {
-    CLI_JSON = 1,        /* --json, --csv, --table TITLE, --wide */
+    CLI_JSON = 1,        /* --json */
+    CLI_TABLES = 1 | 32, /* that, --csv, --table TITLE, --wide: see cli/tables.h */
     CLI_SEED = 2,        /* --seed N */
     CLI_COMPUTE = 4,     /* --threads N, --device D */
     CLI_PROGRESS = 8,    /* --progress auto|always|never */

@@ -248,7 +248,7 @@ const cli_command cmd_compare = {
     "the RMS differ most; what is not finite; attention entropy and logits; whether the networks\n"
     "saw the same inputs; the loss; the weights. The runs are called A, B, C in this order.",
     options,
-    CLI_JSON | CLI_TAKES_RUNS,
+    CLI_TABLES | CLI_TAKES_RUNS,
     run,
     examples,
 };

@@ -123,7 +123,7 @@ const cli_command cmd_convert = {
     "as that file. Tensors keep their bytes; those that are computed from others are written as\n"
     "computed. What a single file does not say is inferred (inspect shows from what).",
     options,
-    CLI_JSON | CLI_TAKES_CHECKPOINT,
+    CLI_TABLES | CLI_TAKES_CHECKPOINT,
     run,
     examples,
 };

@@ -431,7 +431,7 @@ const cli_command cmd_generate = {
     "contact sheet, a row a model and a column a sample, and generate.json. DIR appears whole or\n"
     "not at all. With --probe, every module is watched along the way.",
     options,
-    CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON | CLI_TAKES_CHECKPOINT,
+    CLI_SEED | CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_TABLES | CLI_TAKES_CHECKPOINT,
     run,
     examples,
 };

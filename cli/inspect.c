@@ -302,7 +302,7 @@ const cli_command cmd_inspect = {
     "without loading either whole. Weights that are inf or NaN come first. Exit status 3: a\n"
     "single model has some.",
     options,
-    CLI_JSON | CLI_COMPUTE | CLI_PROGRESS,
+    CLI_TABLES | CLI_COMPUTE | CLI_PROGRESS,
     run,
     examples,
 };

@@ -246,7 +246,7 @@ const cli_command cmd_sbs = {
     "`generate`\n"
     "wrote; one such folder with two models may stand for both.",
     options,
-    CLI_JSON | CLI_SEED | CLI_PROGRESS,
+    CLI_TABLES | CLI_SEED | CLI_PROGRESS,
     run,
     examples,
 };

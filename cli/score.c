@@ -276,7 +276,7 @@ const cli_command cmd_score = {
     "with\n"
     "its 95 % interval by resampling.",
     options,
-    CLI_JSON | CLI_SEED | CLI_COMPUTE | CLI_PROGRESS,
+    CLI_TABLES | CLI_SEED | CLI_COMPUTE | CLI_PROGRESS,
     run,
     examples,
 };

@@ -144,7 +144,7 @@ const cli_command cmd_selftest = {
     "the\n"
     "device reaches in copies and products. Exit status 1: something is beyond its bound.",
     options,
-    CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
+    CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_TABLES,
     run,
     examples,
 };

@@ -196,7 +196,7 @@ const cli_command cmd_spectrum = {
     "runs of one network with different --condition-sigma: how much the input makes the\n"
     "activations large, and how much what the network is told of it.",
     options,
-    CLI_JSON | CLI_TAKES_RUNS,
+    CLI_TABLES | CLI_TAKES_RUNS,
     run,
     examples,
 };

@@ -234,7 +234,7 @@ const cli_command cmd_train = {
     "steps as \"max_overflows\" says, or more than half of all steps, or of the last 100, were "
     "skipped.",
     options,
-    CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_JSON,
+    CLI_COMPUTE | CLI_ARITHMETIC | CLI_PROGRESS | CLI_TABLES,
     run,
     examples,
 };

@@ -302,7 +302,7 @@ const cli_command cmd_video = {
     "`sigmascope video fvd A B` prints the Frechet distance of two files of features, an array\n"
     "[videos, features] as NAME.npy or FILE#NAME of a safetensors file: with those of I3D, FVD.",
     options,
-    CLI_JSON | CLI_SEED | CLI_PROGRESS,
+    CLI_TABLES | CLI_SEED | CLI_PROGRESS,
     run,
     examples,
 };
