@@ -403,7 +403,7 @@ static void prepare(doctor *d)
     }
     if (d->runs_given)
         expect(d, d->n_models, d->n_models);
-    expect(d, 2, 5); /* analyze, report */
+    expect(d, 3, 7); /* analyze, the page twice */
 }
 
 /* ---- steps ---- */
@@ -636,24 +636,32 @@ static ss_code about_run(doctor *d, const cli_command *c, const char *run, bool 
     return SS_OK;
 }
 
-static ss_code analyze(doctor *d, ss_err *e)
+/* Analyzes runs, and takes the verdict over them. */
+static ss_code analyze(doctor *d, bool with_baseline, ss_err *e)
 {
     cli_doctor_step *step;
     cli_words w = {0};
+    char line[400];
 
     cli_word(&w, "analyze");
+    if (with_baseline)
+        cli_word(&w, "%s", d->baseline);
     for (int i = 0; i < d->n_runs; i++)
         cli_word(&w, "%s", d->runs[i]);
     add_formats(d, &w);
     pass(d, &w, &cmd_analyze, NULL);
-    const ss_code rc = run_step(d, &w, "txt", 1, &step, e);
-    if (rc == SS_OK && !failed(step))
-        cli_doctor_result(&d->steps, step, "tables in %s", step->output);
-    return rc;
+    ss_code rc = run_step(d, &w, "txt", 1, &step, e);
+    if (rc != SS_OK || failed(step))
+        return rc;
+    first_line(step, line, sizeof line);
+    cli_doctor_result(&d->steps, step, "%s", line);
+    return cli_doctor_take(&d->verdict, step->output, e);
 }
 
-static ss_code report(doctor *d, ss_err *e)
+/* Makes the page: a folder, and one file to send. */
+static ss_code report(doctor *d, bool single, ss_err *e)
 {
+    const char *page = single ? "report.html" : "report/index.html";
     cli_doctor_step *step;
     cli_words w = {0};
 
@@ -663,14 +671,16 @@ static ss_code report(doctor *d, ss_err *e)
     for (int i = 0; i < d->n_runs; i++)
         cli_word(&w, "%s", d->runs[i]);
     cli_word(&w, "-o");
-    cli_word(&w, "%s/report", d->folder);
+    cli_word(&w, single ? "%s/report.html" : "%s/report", d->folder);
+    if (single)
+        cli_word(&w, "--single-file");
     cli_word(&w, "--force");
     add_formats(d, &w);
     pass(d, &w, &cmd_report, NULL);
-    const ss_code rc = run_step(d, &w, "txt", 4, &step, e);
+    const ss_code rc = run_step(d, &w, "txt", 3, &step, e);
     if (rc == SS_OK && !failed(step)) {
-        cli_doctor_result(&d->steps, step, "%s/report/index.html", d->folder);
-        d->verdict.has_report = true;
+        cli_doctor_result(&d->steps, step, "%s/%s", d->folder, page);
+        d->verdict.has_report |= !single;
     }
     return rc;
 }
@@ -689,8 +699,12 @@ static ss_code study_runs(doctor *d, ss_err *e)
             rc = about_run(d, &cmd_analyze, d->runs[i], true, e);
     }
     if (rc == SS_OK && d->n_runs)
-        rc = analyze(d, e);
-    return rc == SS_OK && d->n_runs ? report(d, e) : rc;
+        rc = analyze(d, false, e);
+    if (rc == SS_OK && d->n_runs && d->baseline)
+        rc = analyze(d, true, e);
+    if (rc == SS_OK && d->n_runs)
+        rc = report(d, true, e);
+    return rc == SS_OK && d->n_runs ? report(d, false, e) : rc;
 }
 
 static ss_code examine(doctor *d, ss_err *e)

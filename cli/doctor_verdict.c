@@ -3,9 +3,11 @@
 
 #include "analyze/one/attention.h"
 #include "analyze/one/headroom.h"
-#include "analyze/one/overflow.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/cli.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -47,7 +49,7 @@ void cli_doctor_bad_weights(cli_doctor_verdict *v, const char *model, const char
                             const char *sentence)
 {
     v->bad = true;
-    add(&v->reasons, "%s%s%s: %s", model, *component ? "/" : "", component, sentence);
+    add(&v->weights, "%s%s%s: %s", model, *component ? "/" : "", component, sentence);
 }
 
 /* Names a run, by its model and component. */
@@ -56,27 +58,6 @@ static const char *name_of(const ss_run *r, char name[NAME])
     snprintf(name, NAME, "%.300s%s%.64s", *r->model_path ? r->model_path : r->path,
              *r->component ? "/" : "", r->component);
     return name;
-}
-
-/* Says what is not finite, the cause before its effects. */
-static ss_code judge_finite(cli_doctor_verdict *v, ss_run *r, ss_err *e)
-{
-    ss_not_finite bad = {0};
-    ss_err none = {0};
-    char *text = NULL, name[NAME];
-    const ss_code rc = ss_not_finite_find(r, &bad, e);
-
-    if (rc != SS_OK || !ss_not_finite_any(&bad)) {
-        ss_not_finite_release(&bad);
-        return rc;
-    }
-    for (int part = 0; part < SS_N_BAD_PARTS && !text; part++)
-        text = ss_not_finite_say(&bad, (ss_bad_part)part, &none);
-    v->bad = true;
-    add(&v->reasons, "%s: %s", name_of(r, name), text ? text : "values are inf or NaN");
-    ss_free(text);
-    ss_not_finite_release(&bad);
-    return SS_OK;
 }
 
 /* Says where a value of the headroom's table is. */
@@ -94,12 +75,11 @@ static void say_place(const ss_run *r, const ss_headroom_row *row, char *at, siz
 }
 
 /* Says where the format overflows most, or how far the nearest value is from that. */
-static ss_code judge_headroom(cli_doctor_verdict *v, ss_run *r, const ss_format *f,
-                              cli_doctor_judged *judged, ss_err *e)
+static ss_code find_headroom(ss_run *r, const ss_format *f, cli_doctor_judged *judged, ss_err *e)
 {
     ss_sites sites = {0};
     ss_headroom h = {0};
-    char site[NAME], at[NAME], name[NAME];
+    char site[NAME], at[NAME];
     ss_code rc = ss_sites_find(r, NULL, 0, SS_SITES_ALL, &sites, e);
 
     if (rc == SS_OK)
@@ -119,9 +99,6 @@ static ss_code judge_headroom(cli_doctor_verdict *v, ss_run *r, const ss_format 
             snprintf(judged->said, sizeof judged->said,
                      "largest value %.5g, in %.120s%.200s: %.1f bits below %s's %.5g", row->peak,
                      site, at, row->bits[0], f->name, f->max);
-        v->bad |= judged->overflows;
-        add(judged->overflows ? &v->reasons : &v->covered, "%s: %s", name_of(r, name),
-            judged->said);
     }
     ss_headroom_release(&h);
     ss_sites_release(&sites);
@@ -129,7 +106,7 @@ static ss_code judge_headroom(cli_doctor_verdict *v, ss_run *r, const ss_format 
 }
 
 /* Says over which noise levels, inputs and conditions the run goes. */
-static void say_covered(cli_doctor_verdict *v, const ss_run *r)
+static void say_fed(cli_doctor_verdict *v, const ss_run *r)
 {
     double low = INFINITY, high = 0;
     ss_str inputs = {0};
@@ -144,9 +121,9 @@ static void say_covered(cli_doctor_verdict *v, const ss_run *r)
     for (int i = 0; i < r->n_inputs && i < 8; i++)
         ss_str_addf(&inputs, "%s%s", i ? ", " : "", r->inputs[i]);
     if (ss_run_is_text(r))
-        add(&v->covered, "%s: %d prompts", name_of(r, name), r->n_inputs);
+        add(&v->fed, "%s: %d prompts", name_of(r, name), r->n_inputs);
     else
-        add(&v->covered, "%s: %d noise levels, sigma %.3g to %.3g; inputs %s; %d sample%s each%s%s",
+        add(&v->fed, "%s: %d noise levels, sigma %.3g to %.3g; inputs %s; %d sample%s each%s%s",
             name_of(r, name), r->n_sigmas, low, high, inputs.s ? inputs.s : "-", r->n_samples,
             r->n_samples == 1 ? "" : "s",
             ss_run_is_vae(r) ? "" : "; told: ", ss_run_is_vae(r) ? "" : told);
@@ -161,7 +138,6 @@ ss_code cli_doctor_judge(cli_doctor_verdict *v, const char *path, const char *fo
     ss_code rc = ss_format_parse(format, &f, e);
 
     *judged = (cli_doctor_judged){0};
-    v->judged = true;
     if (rc == SS_OK)
         rc = ss_run_open_any(path, &r, e);
     if (rc != SS_OK)
@@ -169,12 +145,10 @@ ss_code cli_doctor_judge(cli_doctor_verdict *v, const char *path, const char *fo
     judged->levels = !r->steps;
     judged->attends = !r->steps && r->n_layers > 0;
     if (judged->levels) {
-        rc = judge_finite(v, r, e);
-        if (rc == SS_OK)
-            rc = judge_headroom(v, r, &f, judged, e);
-        say_covered(v, r);
+        rc = find_headroom(r, &f, judged, e);
+        say_fed(v, r);
     } else {
-        add(&v->covered, "%s: %d steps of a training", path, r->n_sigmas);
+        add(&v->fed, "%s: %d steps of a training", path, r->n_sigmas);
     }
     ss_run_close(r);
     return rc;
@@ -201,9 +175,21 @@ void cli_doctor_say(const char *output, bool keep, char *line, size_t n)
     fclose(f);
 }
 
-const char *cli_doctor_word(const cli_doctor_verdict *v)
+ss_code cli_doctor_take(cli_doctor_verdict *v, const char *output, ss_err *e)
 {
-    return v->bad ? "bad" : v->judged ? "good" : "unknown";
+    enum { MOST = 1 << 26 };
+    char *text;
+    const ss_code rc = ss_file_read(output, MOST, &text, NULL, e);
+
+    if (rc != SS_OK)
+        return rc;
+    char *end = strstr(text, "\n\n");
+    if (end)
+        end[1] = '\0';
+    v->bad |= strncmp(text, "BAD", 3) == 0;
+    ss_free(v->text);
+    v->text = text;
+    return SS_OK;
 }
 
 static void print_list(const char *title, const json_t *list)
@@ -217,29 +203,48 @@ static void print_list(const char *title, const json_t *list)
 
 void cli_doctor_verdict_print(const cli_doctor_verdict *v, const char *folder, const char *report)
 {
-    printf("\nverdict:  %s\n", v->bad      ? "BAD"
-                               : v->judged ? "nothing bad in what was covered"
-                                           : "unknown: nothing could be judged");
-    print_list("why:    ", v->reasons);
-    print_list("covered:", v->covered);
-    print_list("assumed:", v->assumed);
-    printf("again:    sh %s/commands.sh\n", folder);
+    putchar('\n');
+    if (v->text)
+        fputs(v->text, stdout);
+    else if (!v->weights)
+        puts("UNKNOWN: nothing could be judged");
+    print_list(v->text ? "also bad" : "BAD     ", v->weights);
+    print_list("fed     ", v->fed);
+    print_list("assumed ", v->assumed);
+    printf("again    sh ");
+    cli_print_word(folder, "/commands.sh");
+    putchar('\n');
     if (report)
         printf("%s/%s\n", folder, report);
+}
+
+/* Reads the verdict as data from the page's folder; NULL: there is none. */
+static json_t *read_findings(const char *folder)
+{
+    ss_str path = {0};
+    ss_json j = {0};
+    json_t *verdict = NULL;
+
+    ss_str_addf(&path, "%s/report/findings.json", folder);
+    if (!path.failed && ss_file_exists(path.s) && ss_json_load(&j, path.s, NULL) == SS_OK)
+        verdict = json_incref(json_object_get(j.root, "verdict"));
+    ss_json_release(&j);
+    ss_str_release(&path);
+    return verdict;
 }
 
 ss_code cli_doctor_verdict_json(const cli_doctor_verdict *v, const char *folder, const char *report,
                                 json_t *object, ss_err *e)
 {
-    json_t *verdict = json_object();
+    json_t *verdict = report ? read_findings(folder) : NULL;
     ss_str path = {0};
-    int failed = json_object_set_new(verdict, "is", json_string(cli_doctor_word(v)));
+    int failed = json_object_set_new(object, "bad", json_boolean(v->bad));
 
-    failed |= json_object_set_new(verdict, "format", json_string(v->format));
-    failed |= json_object_set(verdict, "why", v->reasons ? v->reasons : json_null());
-    failed |= json_object_set(verdict, "covered", v->covered ? v->covered : json_null());
-    failed |= json_object_set(verdict, "assumed", v->assumed ? v->assumed : json_null());
-    failed |= json_object_set_new(object, "verdict", verdict);
+    failed |= json_object_set_new(object, "format_judged", json_string(v->format));
+    failed |= json_object_set_new(object, "verdict", verdict ? verdict : json_null());
+    failed |= json_object_set(object, "weights", v->weights ? v->weights : json_null());
+    failed |= json_object_set(object, "fed", v->fed ? v->fed : json_null());
+    failed |= json_object_set(object, "assumed", v->assumed ? v->assumed : json_null());
     ss_str_addf(&path, "%s/%s", folder, report ? report : "");
     if (report)
         failed |= json_object_set_new(object, "report", json_string(path.s));
@@ -250,8 +255,9 @@ ss_code cli_doctor_verdict_json(const cli_doctor_verdict *v, const char *folder,
 
 void cli_doctor_verdict_release(cli_doctor_verdict *v)
 {
-    json_decref(v->reasons);
-    json_decref(v->covered);
+    ss_free(v->text);
+    json_decref(v->weights);
+    json_decref(v->fed);
     json_decref(v->assumed);
     *v = (cli_doctor_verdict){0};
 }

@@ -1,6 +1,8 @@
 /* doctor_verdict.h - `sigmascope doctor`: what the runs say, what was covered, what was assumed
  *
- * Good means: nothing bad in what was covered, which is listed beside it.
+ * The verdict itself is that of `analyze` and of the page's findings.json
+ * (analyze/findings/verdict.h). Beside it stand checkpoints whose weights are not finite, which
+ * need no run, and what was fed and assumed: nothing else was tested.
  */
 #ifndef SS_CLI_DOCTOR_VERDICT_H
 #define SS_CLI_DOCTOR_VERDICT_H
@@ -14,9 +16,10 @@
 typedef struct {
     const char *format;
     bool has_report;
-    bool bad, judged; /* judged: there is a run, or weights that are not finite */
-    json_t *reasons;  /* sentences, the gravest first; NULL: none */
-    json_t *covered;  /* a sentence for each run */
+    bool bad;        /* weights or runs are */
+    char *text;      /* what analyze prints first, several lines; NULL: nothing was judged */
+    json_t *weights; /* sentences about weights that are inf or NaN; NULL: none */
+    json_t *fed;     /* a sentence for each run */
     json_t *assumed;
 } cli_doctor_verdict;
 
@@ -35,15 +38,16 @@ typedef struct {
     char said[512]; /* its largest value, for people; "" */
 } cli_doctor_judged;
 
-/* Judges a run, and adds to the verdict what it says and what it covers. */
+/* Looks into a run, and adds to the verdict what it was fed. */
 ss_code cli_doctor_judge(cli_doctor_verdict *v, const char *path, const char *format,
                          cli_doctor_judged *judged, ss_err *e);
+
+/* Takes the verdict from what analyze printed; a later one replaces it. */
+ss_code cli_doctor_take(cli_doctor_verdict *v, const char *output, ss_err *e);
 
 /* Writes the line of the output of attn, or of a list of what to keep in fp32, that says most. */
 void cli_doctor_say(const char *output, bool keep, char *line, size_t n);
 
-/* "bad"; "good", which is nothing bad in what was covered; "unknown": nothing could be judged. */
-const char *cli_doctor_word(const cli_doctor_verdict *v);
 /* folder: the doctor's; report: path of the page in it, or NULL. */
 void cli_doctor_verdict_print(const cli_doctor_verdict *v, const char *folder, const char *report);
 ss_code cli_doctor_verdict_json(const cli_doctor_verdict *v, const char *folder, const char *report,

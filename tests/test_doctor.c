@@ -75,13 +75,16 @@ static void test_healthy(void **state)
     expect("doctor $D/plain -o $D/out --progress never", 0, "$ sigmascope inspect ");
     check_text("/plain -o ");
     check_text("all are finite");
-    check_text("verdict:  nothing bad in what was covered");
+    check_text("GOOD in fp16: ");
     check_text("inputs noise:white, grating:2,30, checker:2, noise:pink, noise:blue");
     check_text("told: nothing");
     check_no_text("--keep-fp32"); /* nothing overflows */
     check_no_text("BAD");
+    check_text("\nfed ");
+    check_text("\nassumed ");
     assert_non_null(strstr(output, "/out/report/index.html\n"));
-    shell("test -s $D/out/report/index.html && test -s $D/out/01-inspect.txt && "
+    shell("test -s $D/out/report/index.html && test -s $D/out/report.html && test -s "
+          "$D/out/01-inspect.txt && "
           "test -s $D/out/02-probe.txt && grep -q '^sigmascope probe ' $D/out/commands.sh");
     /* what is there is neither replaced nor forgotten */
     expect("doctor $D/plain -o $D/out", 1, "--resume goes on with it, --force replaces it");
@@ -109,8 +112,7 @@ static void test_commands_repeat(void **state)
 static void test_not_finite(void **state)
 {
     (void)state;
-    expect("doctor $D/nan -o $D/n --quiet" QUICK, 3, "verdict:  BAD");
-    check_text("why:");
+    expect("doctor $D/nan -o $D/n --quiet" QUICK, 3, "BAD");
     check_text("mid_block.resnets.0.conv1");
     shell("sed -n 3p $D/n/commands.sh | grep -q inspect");
 }
@@ -122,14 +124,15 @@ static void test_training(void **state)
     expect("doctor $D/training -o $D/t --quiet" QUICK, 3, "first bad: ");
     check_text("checkpoint-200");
     check_text("--fail 'overflow(fp16) or nonfinite(*)'");
-    check_text("fp16 overflows in ");
+    check_text("BAD in fp16: ");
+    check_text("also bad ");
     check_text("--keep-fp32 fp16");
     /* the page compares the bad one with the last good one */
     shell(
         "grep -c 'sigmascope report .*/t/runs/.*h5 .*/t/runs/.*h5 -o ' $D/t/commands.sh > $D/log");
     expect("doctor $D/training/checkpoint-100 $D/training/checkpoint-200 -o $D/json --json "
            "--quiet" QUICK,
-           3, "\"is\": \"bad\"");
+           3, "\"bad\": true");
     shell("$P doctor $D/training -o $D/json --json --quiet --resume" QUICK
           "> $D/doctor-out.json; test $? = 3");
     ss_json j = {0};
@@ -142,6 +145,9 @@ static void test_training(void **state)
         json_string_value(json_array_get(json_object_get(json_array_get(steps, 0), "command"), 1)),
         "inspect");
     assert_true(json_is_string(json_object_get(j.root, "report")));
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(j.root, "verdict"), "verdict")), "bad");
+    assert_non_null(json_object_get(json_object_get(j.root, "verdict"), "since"));
     ss_json_release(&j);
     expect("doctor $D/training -o $D/e --quiet --format bf16" QUICK, 3, "checkpoint-300");
     check_text("NaN");
@@ -159,7 +165,7 @@ static void test_conditions(void **state)
     check_no_text("--prompt-embeds random");
     expect("doctor " UNETS "/tables -o $D/class --quiet" QUICK, 1, "--class 0"); /* 50 steps only */
     check_text("FAILED: time_proj: index ");
-    check_text("verdict:  unknown: nothing could be judged");
+    check_text("UNKNOWN: nothing could be judged");
     expect("doctor " UNETS "/class-projection-concat -o $D/vector --quiet" QUICK, 0,
            "--class-embeds random");
     expect("doctor $M -o $D/demo --quiet --class 3" QUICK, 0, "told: class 3");
@@ -183,7 +189,7 @@ static void test_pipeline(void **state)
     expect("doctor $D/sd -o $D/q --sigmas 1 --inputs noise:white --samples 1", 1, "FAILED: ");
     check_text("a stand-in takes the place of the text");
     check_text("--prompt-embeds random");
-    check_text("verdict:  nothing bad in what was covered");
+    check_text("GOOD in fp16: ");
 }
 
 /* Runs are not probed again. */
@@ -226,7 +232,7 @@ static void test_progress(void **state)
 {
     (void)state;
     expect("doctor $M -o $D/progress --progress always --sigmas 0.02:80:60", 0, " left  ");
-    check_text("doctor: 5/5 in ");
+    check_text("doctor: 6/6 in ");
 }
 
 int main(void)
