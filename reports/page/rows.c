@@ -86,7 +86,10 @@ static const char *class_of(const html_column *columns, int n)
 void html_table_begin(FILE *f, const char *kind, const html_column *columns, int n,
                       const char *note)
 {
-    html_raw(f, "<div class=\"rows\"><table class=\"");
+    html_raw(f, "<div class=\"rows\">");
+    if (note) /* not a caption: those are as narrow as their tables */
+        html_element(f, "p", "note", "%s", note);
+    html_raw(f, "<table class=\"");
     html_text(f, kind);
     html_raw(f, " ");
     html_raw(f, class_of(columns, n));
@@ -94,8 +97,6 @@ void html_table_begin(FILE *f, const char *kind, const html_column *columns, int
     for (int i = 0; i < n && i < SS_ROWS_LABELS; i++)
         label(f, i, columns[i].name);
     html_raw(f, "\">");
-    if (note)
-        html_element(f, "caption", NULL, "%s", note);
     html_raw(f, "<thead><tr>");
     for (int i = 0; i < n; i++) {
         html_raw(f, "<th scope=\"col\"");

@@ -100,13 +100,32 @@ static ss_code draw_all(ss_page *page, const ss_analysis *x, int *n, bool *denoi
     return rc;
 }
 
+/* The ends of the logarithmic scale that all bars share. */
+static void scale(const ss_analysis *x, double ends[2])
+{
+    double low = INFINITY, high = 0;
+
+    for (int i = 0; i < x->rows.n; i++) {
+        for (int k = 0; k < x->n; k++) {
+            const double v = ss_analysis_peak(x, x->rows.site[i], k);
+
+            if (v > 0 && isfinite(v)) {
+                low = fmin(low, v);
+                high = fmax(high, v);
+            }
+        }
+    }
+    ends[0] = isfinite(low) ? low * 0.8 : 1e-3;
+    ends[1] = fmax(high, 1e-2);
+}
+
 /* The data that page.js plays, as one JSON object. */
-static json_t *script_data(const ss_page *page, const ss_analysis *x, int n_frames)
+static json_t *script_data(const ss_page *page, const ss_analysis *x, int n_frames,
+                           const double *ends)
 {
     json_t *labels = json_array(), *absmax = json_array(), *over = json_array();
     json_t *names = n_frames ? json_array() : NULL; /* appending to NULL frees the item */
     json_t *alts = n_frames ? json_array() : NULL;
-    double low = INFINITY, high = 0;
     char text[160];
 
     for (int k = 0; k < x->n; k++) {
@@ -125,26 +144,21 @@ static json_t *script_data(const ss_page *page, const ss_analysis *x, int n_fram
 
             json_array_append_new(row, isfinite(v) ? json_real(v) : json_null());
             json_array_append_new(row_over, json_integer(ss_overflows(&x->format[0], v)));
-            if (v > 0 && isfinite(v)) {
-                low = fmin(low, v);
-                high = fmax(high, v);
-            }
         }
         json_array_append_new(absmax, row);
         json_array_append_new(over, row_over);
     }
     return json_pack("{s:o, s:o*, s:o*, s:o, s:o, s:f, s:f}", "labels", labels, "frames", names,
-                     "alts", alts, "absmax", absmax, "over", over, "low",
-                     isfinite(low) ? low * 0.8 : 1e-3, "high", fmax(high, 1e-2));
+                     "alts", alts, "absmax", absmax, "over", over, "low", ends[0], "high", ends[1]);
 }
 
-static void controls(FILE *f, int n)
+static void controls(FILE *f, int n, double sigma)
 {
     html_raw(f, "<div class=\"player\"><div class=\"controls\">"
                 "<button type=\"button\">Play</button>"
                 "<input type=\"range\" min=\"0\" aria-label=\"noise level\"");
     fprintf(f, " max=\"%d\" value=\"%d\">", n - 1, n - 1);
-    html_raw(f, "<output></output></div>\n");
+    fprintf(f, "<output>sigma %.4g</output></div>\n", sigma);
 }
 
 /* The picture that the script exchanges, between the names of its rows and columns. */
@@ -166,15 +180,26 @@ static void frame(ss_page *page, const ss_analysis *x, const char *file, bool de
     ss_str_release(&columns);
 }
 
-static void bars(FILE *f, const ss_analysis *x)
+/* Bars at the highest noise level, which page.js moves to others: without it they are right, too.
+ */
+static void bars(FILE *f, const ss_analysis *x, const double *ends)
 {
     char name[256];
 
     html_raw(f, "<div class=\"bars\">\n");
     for (int i = 0; i < x->rows.n; i++) {
+        const double v = ss_analysis_peak(x, x->rows.site[i], x->n - 1);
+        const double share = isfinite(v) && v > 0 ? log(v / ends[0]) / log(ends[1] / ends[0]) : 0;
+
         html_element(f, "span", "name row", "%s",
-                     ss_fold_name(x->run, x->rows.site[i], name, sizeof name));
-        html_raw(f, "<span><span class=\"bar\"></span></span><span class=\"value\"></span>\n");
+                     ss_site_name(x->run, x->rows.site[i], name, sizeof name));
+        fprintf(f, "<span><span class=\"bar%s\" style=\"width:%.1f%%\"></span></span>",
+                ss_overflows(&x->format[0], v) ? " over" : "", 100 * fmin(1, fmax(0, share)));
+        if (isfinite(v))
+            html_element(f, "span", "value", "%.3g", v);
+        else
+            html_raw(f, "<span class=\"value\">\xe2\x80\x93</span>");
+        html_raw(f, "\n");
     }
     html_raw(f, "</div>\n");
 }
@@ -184,6 +209,7 @@ ss_code ss_section_player(ss_page *page, const ss_analysis *x, ss_err *e)
     FILE *f = page->f;
     json_t *data;
     char *text, last[160];
+    double ends[2];
     int n_frames;
     bool denoised = false;
     ss_sample_size size = {0};
@@ -194,7 +220,8 @@ ss_code ss_section_player(ss_page *page, const ss_analysis *x, ss_err *e)
         return SS_OK;
     if ((rc = draw_all(page, x, &n_frames, &denoised, &size, e)) != SS_OK)
         return rc;
-    data = script_data(page, x, n_frames);
+    scale(x, ends);
+    data = script_data(page, x, n_frames, ends);
     text = data ? json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(5)) : NULL;
     json_decref(data);
     if (!text)
@@ -211,12 +238,12 @@ ss_code ss_section_player(ss_page *page, const ss_analysis *x, ss_err *e)
                                          : ", the lower one what it takes for the clean picture.",
                  videos.s ? videos.s : "", x->rows_are, x->format[0].name);
     ss_str_release(&videos);
-    controls(f, x->n);
+    controls(f, x->n, x->run->sigmas[x->order[x->n - 1]]);
     if (n_frames) {
         snprintf(last, sizeof last, "%sframe-%02d.png", page->prefix, x->n - 1);
         frame(page, x, last, denoised);
     }
-    bars(f, x);
+    bars(f, x, ends);
     html_raw(f, "<script type=\"application/json\">");
     html_raw(f, text); /* numbers and names of our own: no markup can be in it */
     html_raw(f, "</script></div>\n");

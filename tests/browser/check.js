@@ -57,7 +57,7 @@ function checkFold(table) {
 function checkInView() {
   for (const details of document.querySelectorAll("details")) details.open = true;
   for (const table of document.querySelectorAll("table")) {
-    const name = (table.caption || table).textContent.slice(0, 60);
+    const name = table.parentElement.textContent.slice(0, 60);
     for (let at = table.parentElement; at !== document.body; at = at.parentElement) {
       const style = getComputedStyle(at);
       expect(!/auto|scroll|hidden/.test(style.overflowX + style.overflowY), "a table scrolls in a box: " + name);
@@ -123,7 +123,8 @@ async function checkPlayers() {
     slider.dispatchEvent(new Event("input"));
     const atStart = state();
     expect(atStart !== atEnd, "the slider does nothing");
-    expect(bar.getBoundingClientRect().width > 0 && bar.getBoundingClientRect().height > 4, "no bars");
+    const values = Array.from(player.querySelectorAll(".value"), (value) => Number(value.textContent));
+    if (values.some((v) => v > 0)) expect(bar.getBoundingClientRect().width > 0 && bar.getBoundingClientRect().height > 4, "no bars");
     player.querySelector("button").click();
     await wait(1000);
     expect(state() !== atStart, "the play button does nothing");
