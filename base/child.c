@@ -1,6 +1,7 @@
 /* child.c - see child.h */
 #include "base/child.h"
 
+#include "base/log.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -103,6 +104,7 @@ int ss_child_end(ss_child *c, char *complaint, size_t n)
     while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR) {
     }
     first_complaint(c->err, complaint, n);
+    ss_detail("a child program ended with wait status %d: %s", status, complaint);
     fclose(c->err);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }

@@ -1,6 +1,7 @@
 /* file.c - see file.h */
 #include "base/file.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unfinished.h"
@@ -44,6 +45,7 @@ ss_code ss_map_open(const char *path, ss_map *map, ss_err *e)
         }
     }
     *map = (ss_map){data, (size_t)st.st_size};
+    ss_detail("mapped %s, %.1f MB", path, 1e-6 * (double)st.st_size);
 out:
     close(fd);
     return rc;
@@ -215,6 +217,8 @@ ss_code ss_outfile_commit(ss_outfile *o, ss_err *e)
     if (rc == SS_OK && rename(o->tmp, o->path) != 0)
         rc = fail_errno(e, o->path);
     ss_unfinished_let_go(rc == SS_OK ? o->tmp : ""); /* else it is still to be removed */
+    if (rc == SS_OK)
+        ss_detail("wrote %s", o->path);
     if (rc == SS_OK) {
         ss_free(o->tmp);
         o->tmp = NULL; /* there is nothing to remove any more */

@@ -16,6 +16,7 @@ enum { LINE = 256 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below, and stderr */
 static ss_log_level level;
+static double began; /* of ss_log_setup */
 static ss_progress_mode mode;
 static bool line_shown;   /* a progress line stands on the terminal's last row */
 static uint64_t said[64]; /* hashes of the notes that are said once; when full, all are said */
@@ -26,6 +27,7 @@ void ss_log_setup(ss_log_level wanted, ss_progress_mode progress)
     pthread_mutex_lock(&lock);
     level = wanted;
     mode = progress;
+    began = ss_now();
     pthread_mutex_unlock(&lock);
 }
 
@@ -85,6 +87,20 @@ void ss_note_once(const char *fmt, ...)
     pthread_mutex_unlock(&lock);
     if (!known)
         ss_note("%s", text);
+}
+
+void ss_detail(const char *fmt, ...)
+{
+    char when[32];
+    va_list ap;
+
+    pthread_mutex_lock(&lock);
+    snprintf(when, sizeof when, "%.2f s", ss_now() - began);
+    va_start(ap, fmt);
+    if (level == SS_LOG_VERBOSE)
+        say(when, fmt, ap);
+    va_end(ap);
+    pthread_mutex_unlock(&lock);
 }
 
 void ss_warn(const char *fmt, ...)

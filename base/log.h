@@ -17,6 +17,9 @@ void ss_log_setup(ss_log_level level, ss_progress_mode progress);
 void ss_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Prints a note once in a process; later calls with the same text print nothing. */
 void ss_note_once(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* With SS_LOG_VERBOSE a line that begins with the seconds since ss_log_setup: what was opened,
+ * chosen or finished. */
+void ss_detail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void ss_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* A progress line with rate and time left, for work over a second. With `auto` it

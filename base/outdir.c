@@ -2,6 +2,7 @@
 #include "base/outdir.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unfinished.h"
@@ -132,6 +133,8 @@ ss_code ss_outdir_commit(ss_outdir *o, ss_err *e)
     }
     remove_tree(o->tmp); /* what was replaced, or could not be put in place */
     ss_unfinished_let_go(o->tmp);
+    if (rc == SS_OK)
+        ss_detail("the folder %s is in its place", o->path);
     release(o);
     return rc;
 }

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 void cli_begin(cli_parser *p, const cli_command *cmd, int argc, char **argv)
@@ -285,7 +286,13 @@ int cli_flush(const cli_parser *p, int status)
 {
     char who[64];
 
+    struct rusage used;
+
     cli_wait_for_end();
+    if (getrusage(RUSAGE_SELF, &used) == 0)
+        ss_detail("done; at most %.0f MB of memory, %.1f s of CPU time",
+                  (double)used.ru_maxrss / 1024,
+                  (double)used.ru_utime.tv_sec + 1e-6 * (double)used.ru_utime.tv_usec);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
     snprintf(who, sizeof who, "sigmascope %s", p->cmd->name);

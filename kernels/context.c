@@ -1,6 +1,7 @@
 /* context.c - see context.h */
 #include "kernels/context.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "kernels/internal.h"
 #include "kernels/tape.h"
@@ -77,6 +78,7 @@ ss_code ss_ctx_new_on(const ss_backend *be, int number, const ss_ctx_options *op
     snprintf(c->device_text, sizeof c->device_text, "%s%s%s", be->describe(c->dev),
              opt->arithmetic ? ", arithmetic " : "",
              opt->arithmetic ? ss_arithmetic_name(opt->arithmetic) : "");
+    ss_detail("computes on %s", c->device_text);
     *out = c;
     return SS_OK;
 }

@@ -2,6 +2,7 @@
 #include "models/model.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernels/context.h"
@@ -400,6 +401,24 @@ static void say_inferred(ss_err *e)
         memcpy(e->msg + n, advice, sizeof advice);
 }
 
+/* Says what was opened, and why it is read so. */
+static void say_opened(const ss_model *m)
+{
+    const ss_model_info *a = &m->info;
+
+    ss_detail("%s: %s, %lld weights in %.1f MB of %s from %s", a->path, a->family,
+              (long long)a->n_parameters, 1e-6 * (double)a->weight_bytes, a->format,
+              a->weights ? a->weights : "memory");
+    ss_detail("%s: configuration %s, schedule %s", a->path, a->config ? a->config : "inferred",
+              a->scheduler            ? a->scheduler
+              : a->inferred_scheduler ? "inferred"
+                                      : "not known");
+    if (m->paths.note)
+        ss_detail("%s: %s", a->path, m->paths.note);
+    if (a->weight_notes && *a->weight_notes)
+        ss_detail("%s: %s", a->path, a->weight_notes);
+}
+
 ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model **out, ss_err *e)
 {
     ss_model *m;
@@ -431,6 +450,8 @@ ss_code ss_model_open(const char *model, const ss_model_options *opt, ss_model *
         rc = build(m, NULL, opt, e);
     if (rc != SS_OK && m->single.name && !m->paths.config)
         say_inferred(e);
+    if (rc == SS_OK)
+        say_opened(m);
     return hand_over(m, rc, out);
 }
 

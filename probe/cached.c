@@ -159,6 +159,8 @@ ss_code ss_probe_cached(const ss_probe_options *opt, ss_run_cache *cache, char *
     if (rc == SS_OK)
         rc = get_run(opt, cache, name, file, identity, found, e);
     if (rc == SS_OK)
+        ss_detail("%s: %s the run %s", opt->network.model, *found ? "takes" : "made", file);
+    if (rc == SS_OK)
         rc = ss_cache_keep(&cache->files, name, e);
     else if (name)
         ss_cache_let_go(&cache->files, name);

@@ -173,6 +173,9 @@ static ss_code prepare(ss_probing *p, ss_err *e)
         rc = subject_of(p)->allocate(p, e);
     if (rc == SS_OK)
         rc = subject_of(p)->infer(p, e);
+    if (rc == SS_OK)
+        ss_detail("%d noise levels, %d inputs, %d samples, batches of %d", p->plan.n_levels,
+                  p->plan.n_inputs, p->plan.samples, p->plan.batch);
     return rc == SS_OK ? open_writer(p, e) : rc;
 }
 
@@ -196,6 +199,8 @@ ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_
             ss_progress_skip(&p.progress, all);
         } else {
             rc = run_level(&p, s, e);
+            ss_detail("%s is done, at most %.0f MB of activations", p.doing,
+                      1e-6 * (double)ss_ctx_usage(p.ctx).peak_bytes);
         }
     }
     ss_progress_end(&p.progress);

@@ -1,4 +1,5 @@
 /* run_reader.c - opening a run file: attributes and axes; see run_reader.h */
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "runfile/h5.h"
@@ -482,6 +483,9 @@ ss_code ss_run_open_any(const char *path, ss_run **out, ss_err *e)
         ss_run_close(r);
     else
         *out = r;
+    if (rc == SS_OK)
+        ss_detail("read the run %s: %d modules, %d inputs, %d noise levels, %d samples", path,
+                  r->n_modules, r->n_inputs, r->n_sigmas, r->n_samples);
     return rc;
 }
 

@@ -160,13 +160,33 @@ static void test_letters(void **state)
     expect("analyze -qx", 2, "unknown option '-x' in '-qx'\n");
 }
 
+/* -v says what was opened, chosen and made, with times, on stderr; stdout stays the same. */
+static void test_verbose(void **state)
+{
+    static const char *const texts[] = {" s: computes on ", "UNet2DConditionModel, ",
+                                        " s: mapped ",      "2 noise levels, 1 i",
+                                        "sigma 80 is done", " s: done; at most "};
+
+    (void)state;
+    expect("probe $M -o $D/v.h5 --threads 1 --class 3 --samples 1 --sigmas 0.5,80 -v", 0, NULL);
+    for (size_t i = 0; i < N_OF(texts); i++) {
+        if (!strstr(output, texts[i]))
+            fail_msg("\"%s\" is not in %s", texts[i], output);
+    }
+    expect("inspect $M -v 2>/dev/null >$D/with; ${SIGMASCOPE:-build/sigmascope} inspect $M "
+           ">$D/without 2>$D/errors; cmp $D/with $D/without && wc -c <$D/errors",
+           0, "0\n");
+    expect("report $D/v.h5 -o $D/page -v", 0, "the folder ");
+    assert_non_null(strstr(output, "read the run "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jobs),    cmocka_unit_test(test_help_of_commands),
         cmocka_unit_test(test_groups),  cmocka_unit_test(test_examples),
         cmocka_unit_test(test_manual),  cmocka_unit_test(test_did_you_mean),
-        cmocka_unit_test(test_letters),
+        cmocka_unit_test(test_letters), cmocka_unit_test(test_verbose),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
