@@ -1,9 +1,9 @@
 /* doctor.h - `sigmascope doctor`, from what it looks at to what it runs; private to its files
  *
- *   cli_doctor_find(&d, &err);           checkpoints or run files; a training's folder is listed
- *   cli_doctor_look_at_all(&d, &err);    networks, by their headers
- *   cli_doctor_prepare(&d);              grids, and the time that steps will take
- *   cli_doctor_examine(&d, &err);        runs the steps
+ *   cli_doctor_find(&d, &err);           // checkpoints or run files; a training's folder is listed
+ *   cli_doctor_look_at_all(&d, &err);    // networks, by their headers
+ *   cli_doctor_prepare(&d);              // grids, and the time that steps will take
+ *   cli_doctor_examine(&d, &err);        // runs the steps
  */
 #ifndef SS_CLI_DOCTOR_H
 #define SS_CLI_DOCTOR_H

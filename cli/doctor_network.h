@@ -35,7 +35,7 @@ void cli_doctor_look(const ss_probe_options *opt, const char *model, const char 
 
 enum { CLI_DOCTOR_INPUTS = 6, CLI_DOCTOR_PROMPTS = 2 };
 
-/* What to probe where the options leave it open. */
+/* The grid to probe where the options leave it open. */
 typedef struct {
     char sigmas[80]; /* "": the option is given, or the network has no noise levels */
     const char *inputs[CLI_DOCTOR_INPUTS];

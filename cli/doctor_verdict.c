@@ -123,9 +123,9 @@ static void say_fed(cli_doctor_verdict *v, const ss_run *r)
     if (ss_run_is_text(r))
         add(&v->fed, "%s: %d prompts", name_of(r, name), r->n_inputs);
     else
-        add(&v->fed, "%s: %d noise levels, sigma %.3g to %.3g; inputs %s; %d sample%s each%s%s",
-            name_of(r, name), r->n_sigmas, low, high, inputs.s ? inputs.s : "-", r->n_samples,
-            r->n_samples == 1 ? "" : "s",
+        add(&v->fed, "%s: %d noise level%s, sigma %.3g to %.3g; inputs %s; %d sample%s each%s%s",
+            name_of(r, name), r->n_sigmas, r->n_sigmas == 1 ? "" : "s", low, high,
+            inputs.s ? inputs.s : "-", r->n_samples, r->n_samples == 1 ? "" : "s",
             ss_run_is_vae(r) ? "" : "; told: ", ss_run_is_vae(r) ? "" : told);
     ss_str_release(&inputs);
 }

@@ -30,7 +30,7 @@ void cli_doctor_assume(cli_doctor_verdict *v, const char *text);
 void cli_doctor_bad_weights(cli_doctor_verdict *v, const char *model, const char *component,
                             const char *sentence);
 
-/* What is known of a run that was judged. */
+/* Facts of a run that steps depend on. */
 typedef struct {
     bool levels;    /* it is over noise levels, not over the steps of a training */
     bool attends;   /* it has attention */

@@ -202,7 +202,7 @@ static void test_runs(void **state)
     expect("doctor $D/r.h5 $D/plain -o $D/x", 2, "one kind or the other");
 }
 
-/* What cannot be examined makes no folder. */
+/* A model that cannot be examined leaves no folder. */
 static void test_refusals(void **state)
 {
     (void)state;
