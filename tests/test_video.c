@@ -392,7 +392,7 @@ static void test_each_frame_is_a_map(void **state)
         }
     }
     assert_int_equal(ss_blobs_table(r, &b, 99, &t, &e), SS_OK);
-    assert_string_equal(json_string_value(json_array_get(json_array_get(t.rows, 0), 1)), "3x8x8x1");
+    assert_string_equal(json_string_value(json_array_get(json_array_get(t.rows, 0), 1)), "3x8x8x8");
     ss_table_release(&t);
     ss_blobs_release(&b);
     ss_sites_release(&sites);
