@@ -25,6 +25,7 @@ enum {
     OPT_KEEP,
     OPT_MARGIN,
     OPT_CHECK,
+    OPT_WRITE_MAP,
     OPT_AS,
     OPT_ATTENTION
 };
@@ -53,6 +54,8 @@ static const cli_option options[] = {
      "with --keep-fp32: repeat the run under emulation, without the list and with it; it grows "
      "where it must. Exit status 3, also without --check where the run is not finite in fp32: it "
      "does not suffice"},
+    {OPT_WRITE_MAP, "write-map", "FILE",
+     "with --keep-fp32: write the list for --precision-map @FILE of probe, generate and bisect"},
     CLI_GROUP("What to judge"),
     {OPT_AS, "as", CLI_AS,
      CLI_AS_HELP " (default half; of --keep-fp32 autocast). What it stores is judged"},
@@ -453,6 +456,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
                 cli_usage(&p, "--margin takes a number from 0 to 128, not '%s'", p.arg);
             break;
         case OPT_CHECK: kept.check = true; break;
+        case OPT_WRITE_MAP: kept.write_map = p.arg; break;
         case OPT_AS: kept.code.as = p.arg; break;
         case OPT_ATTENTION: kept.code.attention = p.arg; break;
         }
@@ -470,8 +474,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
     if (*kept.format.name && (n_globs || rep.n_formats || rep.by_input))
         cli_usage(&p, "--keep-fp32 is about the whole run: --modules, --format and --by-input do "
                       "not go with it");
-    if (!*kept.format.name && (kept.check || kept.margin > 0))
-        cli_usage(&p, "--margin and --check go with --keep-fp32");
+    if (!*kept.format.name && (kept.check || kept.margin > 0 || kept.write_map))
+        cli_usage(&p, "--margin, --check and --write-map go with --keep-fp32");
     if (cli_stop(&p, 1, -1)) {
         status = p.status;
         goto out;

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "probe/interrupt.h"
+#include "probe/precision_map.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -245,6 +246,40 @@ void cli_append(cli_parser *p, const char ***list, int *n)
     }
     grown[(*n)++] = p->arg;
     *list = grown;
+}
+
+void cli_append_maps(cli_parser *p, const char ***list, int *n)
+{
+    const char *const given = p->arg;
+    char **rules = NULL;
+    int count = 0;
+    ss_err e = {0};
+
+    if (*given == '@' && ss_precision_map_read(given + 1, &rules, &count, &e) != SS_OK) {
+        cli_usage(p, "--precision-map: %s", e.msg);
+        return;
+    }
+    for (int i = 0; i < (*given == '@' ? count : 1); i++) {
+        const int before = *n;
+        char *rule = *given == '@' ? rules[i] : ss_strdup(given);
+
+        p->arg = rule;
+        if (rule)
+            cli_append(p, list, n);
+        else
+            cli_usage(p, "out of memory");
+        if (*n == before)
+            ss_free(rule);
+    }
+    p->arg = given;
+    ss_free(rules);
+}
+
+void cli_free_maps(const char **list, int n)
+{
+    for (int i = 0; i < n; i++)
+        ss_free((char *)(uintptr_t)list[i]);
+    ss_free(list);
 }
 
 char *cli_command_line(int argc, char **argv)

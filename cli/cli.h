@@ -239,6 +239,10 @@ void cli_size(cli_parser *p, int *height, int *width);
 
 /* Appends the option's value to a list that the caller frees with ss_free. */
 void cli_append(cli_parser *p, const char ***list, int *n);
+/* Appends the rule GLOB=FMT of --precision-map, or all those of the file if it is @FILE; the texts
+ * are copies. */
+void cli_append_maps(cli_parser *p, const char ***list, int *n);
+void cli_free_maps(const char **list, int n);
 
 /* Prints text and more, joined, as one word to paste into a shell: in quotes unless
  * that is plain, with what would drive the terminal as \xNN. A name in a file may be another's. */

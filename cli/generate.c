@@ -145,8 +145,10 @@ static const cli_option options[] = {
     {OPT_PRECISION, "precision", "FMT",
      "emulate a format: bf16, fp16, tf32, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan "
      "overflows), fp8-e5m2, eXmY; -sat after it saturates"},
-    {OPT_PRECISION_MAP, "precision-map", "GLOB=FMT",
-     "another format for these modules and those below, repeatable, the last match wins"},
+    {OPT_PRECISION_MAP, "precision-map", "GLOB=FMT|@FILE",
+     "another format for these modules and those below, repeatable, the last match wins; @FILE: "
+     "one "
+     "in each line"},
     {OPT_PRECISION_SCOPE, "precision-scope", "ops|blocks",
      "round what each operation stores, or block outputs only, which misses what overflows inside"},
     {OPT_AS, "as", CLI_AS, CLI_AS_HELP " (default half)"},
@@ -261,7 +263,7 @@ static void take_option(cli_parser *p, int id, ss_generate_options *opt, storage
         break;
     case OPT_EXTEND: each->network.extend = p->arg; break;
     case OPT_PRECISION: changes->precision = p->arg; break;
-    case OPT_PRECISION_MAP: cli_append(p, &s->maps, &changes->n_precision_maps); break;
+    case OPT_PRECISION_MAP: cli_append_maps(p, &s->maps, &changes->n_precision_maps); break;
     case OPT_AS: changes->as = p->arg; break;
     case OPT_ATTENTION: changes->attention = p->arg; break;
     case OPT_PRECISION_SCOPE: changes->round_blocks = strcmp(p->arg, "blocks") == 0; break;
@@ -405,7 +407,7 @@ out:
     ss_table_release(&sum.table);
     ss_free(s.prompts);
     ss_free(s.negative_prompts);
-    ss_free(s.maps);
+    cli_free_maps(s.maps, opt.each.network.changes.n_precision_maps);
     ss_free(s.interventions);
     ss_free(s.ignore);
     ss_free(s.loras);

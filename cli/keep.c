@@ -2,6 +2,8 @@
 #include "cli/keep.h"
 
 #include "analyze/precision/keep_check.h"
+#include "analyze/precision/keep_paste.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
@@ -20,27 +22,6 @@ static json_t *text_of(const char *name)
         text = json_string(ss_printable(name, shown, room));
     ss_free(shown);
     return text;
-}
-
-/* "NAME" as Python reads it: quotes, backslashes and control characters escaped. */
-static ss_code print_literal(const char *name, ss_err *e)
-{
-    ss_str text = {0};
-
-    for (const char *p = name; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            ss_str_add(&text, "\\");
-        ss_str_addn(&text, p, 1);
-    }
-    const size_t room = 4 * text.len + 1;
-    char *shown = text.failed ? NULL : ss_alloc(room, 1);
-    ss_code rc = shown ? SS_OK : ss_no_memory(e, "keeping fp32");
-
-    if (shown)
-        printf("    \"%s\",\n", ss_printable(text.s ? text.s : "", shown, room));
-    ss_free(shown);
-    ss_str_release(&text);
-    return rc;
 }
 
 /* Texts as a JSON list. */
@@ -77,17 +58,16 @@ ss_code cli_keep_blocks(const ss_run *r, const ss_keep *k, cli_tables *out, ss_e
             json_object_set_new(out->tables, "precision_maps", list_of(maps, n)) != 0)
             rc = ss_no_memory(e, "keeping fp32");
     } else {
-        printf("\nkeep_fp32 = [  # model.get_submodule(name)%s\n",
-               r->as == SS_ROUND_HALF
-                   ? ".float(), of the weights before half(), on input.float(), its output "
-                     "back in half()"
-                   : ": autocast off, on input.float()");
-        for (int m = 0; m < k->n_modules && rc == SS_OK; m++) {
-            if (ss_keep_listed(k, m))
-                rc = print_literal(ss_keep_path(r, m), e);
-        }
-        printf("]\n\n--precision %s --as %s --attention %s", k->format.name,
-               ss_round_scope_name(r->as), ss_attention_code_name(r->attention));
+        char *torch = ss_keep_paste_torch(r, k), *diffusers = ss_keep_paste_diffusers(r, k);
+
+        if (torch && diffusers)
+            printf("\n%s\n%s%s", torch, diffusers, *diffusers ? "\n" : "");
+        else
+            rc = ss_no_memory(e, "keeping fp32");
+        ss_free(torch);
+        ss_free(diffusers);
+        printf("--precision %s --as %s --attention %s", k->format.name, ss_round_scope_name(r->as),
+               ss_attention_code_name(r->attention));
         for (int i = 0; i < n; i++) {
             printf(" \\\n    --precision-map ");
             cli_print_word(maps[i], "");
@@ -103,6 +83,21 @@ static ss_code check(const cli_keep *x, ss_run *r, ss_keep *k, ss_keep_check *c,
 {
     cli_stop_on_signals(); /* so that the runs of the check are removed */
     return ss_keep_check_run(r, k, x->threads, x->device, c, e);
+}
+
+/* Writes the file of --write-map. */
+static ss_code write_map(const char *path, const ss_run *r, const ss_keep *k, ss_err *e)
+{
+    char *text = ss_keep_paste_map(r, k);
+    ss_outfile o;
+    ss_code rc = text ? ss_outfile_open(&o, path, e) : ss_no_memory(e, "keeping fp32");
+
+    if (rc == SS_OK) {
+        fputs(text, o.f);
+        rc = ss_outfile_commit(&o, e);
+    }
+    ss_free(text);
+    return rc;
 }
 
 ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err *e)
@@ -132,6 +127,8 @@ ss_code cli_keep_show(const cli_keep *x, cli_tables *out, bool *suffices, ss_err
         rc = cli_show(out, &t, e);
     if (rc == SS_OK)
         rc = cli_keep_blocks(r, &k, out, e);
+    if (rc == SS_OK && x->write_map)
+        rc = write_map(x->write_map, r, &k, e);
     if (rc == SS_OK && (k.n_flushed || out->data) &&
         (rc = ss_keep_flush_table(r, &k, x->top, &t, e)) == SS_OK)
         rc = cli_show(out, &t, e);

@@ -14,6 +14,7 @@ typedef struct {
     bool check;    /* under emulation */
     int threads, top;
     const char *device;
+    const char *write_map; /* file for --precision-map @FILE, or NULL */
     cli_code code;
 } cli_keep;
 

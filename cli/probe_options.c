@@ -33,7 +33,8 @@ void cli_probe_take(cli_parser *p, int id, ss_probe_options *opt, cli_probe_list
     case OPT_PROBE_MODULES: cli_append(p, &l->modules, &opt->n_modules); break;
     case OPT_PROBE_PRECISION: opt->network.changes.precision = p->arg; break;
     case OPT_PROBE_PRECISION_MAP:
-        cli_append(p, &l->maps, &opt->network.changes.n_precision_maps);
+        cli_append_maps(p, &l->maps, &l->n_maps);
+        opt->network.changes.n_precision_maps = l->n_maps;
         break;
     case OPT_PROBE_PRECISION_SCOPE:
         opt->network.changes.round_blocks = strcmp(p->arg, "blocks") == 0;
@@ -87,7 +88,7 @@ void cli_probe_release(cli_probe_lists *l)
     ss_free(l->ignore);
     ss_free(l->loras);
     ss_free(l->modules);
-    ss_free(l->maps);
+    cli_free_maps(l->maps, l->n_maps);
     ss_free(l->interventions);
     *l = (cli_probe_lists){0};
 }

@@ -95,8 +95,8 @@ enum {
     CLI_GROUP("Precision"), \
     {OPT_PROBE_PRECISION, "precision", "FMT", \
      "emulate a format: bf16, fp16, tf32, fp8-e4m3 (saturates, as PyTorch's cast; fp8-e4m3-nan overflows), fp8-e5m2, eXmY; -sat after it saturates"}, \
-    {OPT_PROBE_PRECISION_MAP, "precision-map", "GLOB=FMT", \
-     "another format for these modules and those below, repeatable, the last match wins"}, \
+    {OPT_PROBE_PRECISION_MAP, "precision-map", "GLOB=FMT|@FILE", \
+     "another format for these modules and those below, repeatable, the last match wins; @FILE: one in each line"}, \
     {OPT_PROBE_PRECISION_SCOPE, "precision-scope", "ops|blocks", \
      "round what each operation stores, or block outputs only, which misses what overflows inside"}, \
     {OPT_PROBE_AS, "as", CLI_AS, CLI_AS_HELP " (default half)"}, \
@@ -128,6 +128,7 @@ enum {
 typedef struct {
     const char **inputs, **prompts, **negative_prompts, **modules, **maps, **interventions,
         **ignore, **loras;
+    int n_maps;
 } cli_probe_lists;
 
 /* Takes the option that cli_next returned, if it is one of these. */

@@ -27,6 +27,7 @@
  *   tiny              1     1   half of its values are 2^-20
  */
 #include "analyze/precision/keep_check.h"
+#include "analyze/precision/keep_paste.h"
 #include "base/mem.h"
 #include "probe/probe.h"
 #include "probe/replay.h"
@@ -500,17 +501,17 @@ static void test_command(void **state)
            "    \"up_blocks.0.upsamplers.0.conv\",\n");
     assert_non_null(strstr(output, "--precision e4m3-ieee --as autocast --attention sdpa \\\n"));
     assert_non_null(strstr(output, "--precision-map 'up_blocks.0.upsamplers.0.conv=fp32'"));
-    expect("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --as half", 0, "its output back in half()");
+    expect("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --as half", 0, "half_but(model, keep_fp32)\n");
     expect("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --as no", 2,
            "--as takes half, autocast or autocast-cpu, not 'no'");
     expect("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --check --threads 1 --quiet", 0,
            "the list suffices");
 
     expect("report $D/cli.h5 -o $D/half --format e4m3-ieee --as half --quiet && "
-           "grep -c 'weights before half()' $D/half/index.html",
+           "grep -c '^half_but(model, keep_fp32)' $D/half/index.html",
            0, "\n1\n");
     expect("report $D/cli.h5 -o $D/cast --format e4m3-ieee --quiet && "
-           "grep -c 'autocast off, on input' $D/cast/index.html",
+           "grep -c '^keep_in_fp32(model, keep_fp32)' $D/cast/index.html",
            0, "\n1\n");
     expect("report $D/cli.h5 -o $D/no --attention flash", 2, "--attention takes sdpa, eager");
 
@@ -523,6 +524,15 @@ static void test_command(void **state)
         json_array_size(json_object_get(json_object_get(j, "keep fp32 e4m3-ieee"), "rows")));
     json_decref(j);
 
+    expect("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --write-map $D/keep.txt --quiet && cat "
+           "$D/keep.txt",
+           0,
+           "# stay in fp32 when the rest is e4m3-ieee: --precision e4m3-ieee --as autocast "
+           "--attention sdpa\n");
+    assert_non_null(strstr(strstr(output, "# stay in"), "\nup_blocks.0.upsamplers.0.conv=fp32\n"));
+    expect("analyze $D/cli.h5 --write-map $D/keep.txt", 2, "--write-map go with --keep-fp32");
+    expect("analyze $D/cli.h5 --keep-fp32 fp16 --write-map $D/none/keep.txt", 1, "none/keep.txt");
+
     expect("analyze $D/cli.h5 --keep-fp32 fp17", 2, "'fp17' is not a number format");
     expect("analyze $D/cli.h5 --keep-fp32 fp32", 2, "name a smaller format");
     expect("analyze $D/cli.h5 --keep-fp32 fp16 --modules up_blocks.0", 2, "do not go with it");
@@ -534,6 +544,100 @@ static void test_command(void **state)
     setenv("TMPDIR", "/nonexistent", 1);
     expect("analyze $D/cli.h5 --keep-fp32 fp16 --check", 1, "TMPDIR says where there is room");
     unsetenv("TMPDIR");
+}
+
+/* Runs a probe with the lines as @FILE; want: what is printed, or the precision of its run. */
+static void probe_with_map(const char *lines, size_t n, int status, const char *want)
+{
+    ss_run *r;
+    ss_err e = {0};
+
+    write_file(in_tmp("map.txt"), lines, n);
+    expect("probe demo/fashion-mnist/step-06000 -o $D/mapped.h5 --force --sigmas 1 --samples 1 "
+           "--quiet --precision-map "
+           "conv_in=bf16 --precision-map @$D/map.txt --precision-map conv_out=fp16",
+           status, status ? want : "");
+    if (status)
+        return;
+    assert_int_equal(ss_run_open(in_tmp("mapped.h5"), &r, &e), SS_OK);
+    assert_string_equal(r->precision, want);
+    ss_run_close(r);
+}
+
+/* The rules of a file are as if each had been given in its place. */
+static void test_map_in_a_file(void **state)
+{
+    (void)state;
+    static const char good[] = "# why\r\n\n  up*=fp32 \r\n\t#no\nmid_block=e5m10";
+    static const char bad[] = "a=fp16\n\nmid_block\n", format[] = "a=fp16\nb=fp17\n",
+                      glob[] = "a[=fp16\n", zero[] = "a=fp16\0\n";
+
+    probe_with_map(good, sizeof good - 1, 0,
+                   "fp32 (half, sdpa), conv_in=bf16, up*=fp32, mid_block=fp16, conv_out=fp16");
+    probe_with_map("", 0, 0, "fp32 (half, sdpa), conv_in=bf16, conv_out=fp16");
+    probe_with_map(bad, sizeof bad - 1, 2, "map.txt:3: expected GLOB=FMT, not 'mid_block'");
+    probe_with_map(format, sizeof format - 1, 2, "map.txt:2: 'fp17' is not a number format");
+    probe_with_map(glob, sizeof glob - 1, 2, "map.txt:1: ");
+    probe_with_map(zero, sizeof zero - 1, 2, "map.txt: is no text, it has a zero byte");
+    expect("probe demo/fashion-mnist/step-06000 -o $D/mapped.h5 --precision-map @$D/missing", 2,
+           "missing");
+    expect("generate demo/fashion-mnist/step-06000 -o $D/made --precision-map @$D/missing", 2,
+           "missing");
+}
+
+/* Names that other people's files may have, as Python and as globs. */
+static void test_strange_names(void **state)
+{
+    (void)state;
+    static char *modules[] = {"(model)", "a*[b]{c,d}?\"\\", "#b", "@c\n ", "caf\xe9"};
+    static char *ports[] = {"output"}, *kinds[] = {"x", "x", "x", "x", "x"};
+    enum { N = N_OF(modules) };
+    ss_run r = {.path = "r",
+                .modules = modules,
+                .n_modules = N,
+                .ports = ports,
+                .n_ports = 1,
+                .kinds = kinds,
+                .family = "No class",
+                .component = "",
+                .role = ""};
+    ss_keep_module found[N] = {0};
+    ss_keep k = {.n_modules = N, .modules = found, .n_kept = N};
+
+    assert_int_equal(ss_format_parse("bf16", &k.format, NULL), SS_OK);
+    for (int i = 0; i < N; i++)
+        found[i].why = SS_KEEP_PRODUCES;
+    r.as = SS_ROUND_HALF;
+    char *torch = ss_keep_paste_torch(&r, &k), *diffusers = ss_keep_paste_diffusers(&r, &k);
+    char *map = ss_keep_paste_map(&r, &k);
+    assert_non_null(strstr(torch,
+                           "keep_fp32 = [\n    \"\",\n    \"a*[b]{c,d}?\\\"\\\\\",\n    \"#b\",\n"
+                           "    \"@c\\x0a \",\n    \"caf\\xe9\",\n]\n"));
+    assert_non_null(strstr(torch, "dtype=torch.bfloat16"));
+    assert_string_equal(diffusers, "");
+    assert_non_null(strstr(map, "\n(model)=fp32\na[*][[]b][{]c,d}[?]\"\\=fp32\n[#]b=fp32\n[@]c??"
+                                "=fp32\n"));
+    for (int i = 1; i < 4; i++) { /* each glob matches its module, and is read as one line */
+        const char *line = map;
+        char glob[64];
+
+        for (int j = 0; j <= i; j++)
+            line = strchr(line, '\n') + 1;
+        snprintf(glob, sizeof glob, "%.*s",
+                 (int)(strrchr(line, '\n') ? strcspn(line, "\n") - 5 : 0), line);
+        assert_int_equal(ss_glob_check(glob, NULL), SS_OK);
+        assert_true(ss_glob_module(glob, modules[i]));
+        assert_false(ss_glob_module(glob, modules[(i + 1) % N]));
+    }
+    r.family = "UNet2DConditionModel";
+    ss_free(diffusers);
+    diffusers = ss_keep_paste_diffusers(&r, &k);
+    assert_non_null(strstr(diffusers, "net = UNet2DConditionModel.from_pretrained(CHECKPOINT, "
+                                      "subfolder=\"unet\", torch_dtype=torch.float32)\n"
+                                      "half_but(net, keep_fp32)\n"));
+    ss_free(map);
+    ss_free(torch);
+    ss_free(diffusers);
 }
 
 /* A check of a model that is not the one of the run any more says so, and leaves nothing. */
@@ -593,7 +697,8 @@ int main(void)
         cmocka_unit_test(test_reasons),       cmocka_unit_test(test_maps),
         cmocka_unit_test(test_refusals),      cmocka_unit_test(test_growth),
         cmocka_unit_test(test_replay),        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_command),       cmocka_unit_test(test_changed_model),
+        cmocka_unit_test(test_command),       cmocka_unit_test(test_map_in_a_file),
+        cmocka_unit_test(test_strange_names), cmocka_unit_test(test_changed_model),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);

@@ -42,6 +42,22 @@ static const char *code_text(ss_round_scope as)
     return "";
 }
 
+/* Adds a path as the glob that matches it alone: special characters in sets, and ? for those that
+ * a line of text cannot have. */
+static void add_glob(const char *path, ss_str *out)
+{
+    for (const char *p = path; *p; p++) {
+        const unsigned char c = (unsigned char)*p;
+
+        if (strchr("*?[{", c) || (p == path && strchr("#@", c)))
+            ss_str_addf(out, "[%c]", c);
+        else if (c < 0x20 || c == 0x7f || (c == ' ' && (p == path || !p[1])))
+            ss_str_add(out, "?");
+        else
+            ss_str_addn(out, p, 1);
+    }
+}
+
 ss_code ss_keep_maps(const ss_run *r, const ss_keep *k, char ***maps, int *n, ss_err *e)
 {
     *n = 0;
@@ -53,7 +69,8 @@ ss_code ss_keep_maps(const ss_run *r, const ss_keep *k, char ***maps, int *n, ss
 
         if (!ss_keep_listed(k, m))
             continue;
-        ss_str_addf(&s, "%s=fp32", r->modules[m]);
+        add_glob(r->modules[m], &s);
+        ss_str_add(&s, "=fp32");
         (*maps)[*n] = ss_str_detach(&s);
         if (!(*maps)[(*n)++]) {
             ss_keep_maps_free(*maps, *n);

@@ -1,38 +1,40 @@
 /* section_keep.c - which modules have to stay in fp32, as names to paste */
-#include "analyze/precision/keep.h"
+#include "analyze/precision/keep_paste.h"
 #include "base/mem.h"
 #include "reports/sections/sections.h"
 
 enum { TABLE_ROWS = 2000 };
 
+/* Writes one text, folded; "" writes nothing. */
+static ss_code fold(FILE *f, const char *summary, char *text, ss_err *e)
+{
+    if (text && *text) {
+        html_raw(f, "<details>");
+        html_element(f, "summary", NULL, "%s", summary);
+        html_raw(f, "<pre>");
+        html_text(f, text);
+        html_raw(f, "</pre></details>\n");
+    }
+    const ss_code rc = text ? SS_OK : ss_no_memory(e, "keeping fp32");
+    ss_free(text);
+    return rc;
+}
+
 static ss_code paste(ss_page *page, const ss_analysis *x, const ss_keep *k, ss_err *e)
 {
-    FILE *f = page->f;
-    char **maps;
-    int n;
-    ss_code rc = ss_keep_maps(x->run, k, &maps, &n, e);
+    const struct {
+        const char *summary;
+        char *(*text)(const ss_run *r, const ss_keep *k);
+    } texts[] = {
+        {"To paste into PyTorch", ss_keep_paste_torch},
+        {"To paste after it for a pipeline of diffusers", ss_keep_paste_diffusers},
+        {"For sigmascope probe --precision-map @FILE", ss_keep_paste_map},
+    };
+    ss_code rc = SS_OK;
 
-    if (rc != SS_OK)
-        return rc;
-    html_raw(f, "<details><summary>To paste</summary><pre class=\"paste\">");
-    html_textf(f, "keep_fp32 = [  # model.get_submodule(name)%s\n",
-               x->run->as == SS_ROUND_HALF
-                   ? ".float(), of the weights before half(), on input.float(), its output back in "
-                     "half()"
-                   : ": autocast off, on input.float()");
-    for (int m = 0; m < k->n_modules; m++) {
-        if (ss_keep_listed(k, m)) {
-            html_textf(f, "    \"%s\",\n", ss_keep_path(x->run, m));
-        }
-    }
-    html_raw(f, "]</pre><pre>sigmascope probe ... ");
-    html_textf(f, "--precision %s --as %s --attention %s", k->format.name,
-               ss_round_scope_name(x->run->as), ss_attention_code_name(x->run->attention));
-    for (int i = 0; i < n; i++)
-        html_textf(f, " \\\n    --precision-map '%s'", maps[i]);
-    html_raw(f, "</pre></details>\n");
-    ss_keep_maps_free(maps, n);
-    return SS_OK;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && rc == SS_OK; i++)
+        rc = fold(page->f, texts[i].summary, texts[i].text(x->run, k), e);
+    return rc;
 }
 
 static ss_code one_format(ss_page *page, const ss_analysis *x, ss_keep *k, ss_err *e)

@@ -13,6 +13,11 @@ that run then go through diffusers' network under torch.autocast in fp16 on the 
     without what only reads     for information: is it right to list modules that do not produce,
     without each in turn        but cast what they read?
 
+Then the same of demo/fashion-mnist/rescaled-06000, with what the program prints for PyTorch, pasted
+as it is: under autocast in fp16, and as half(), whose function converts the model; and again with
+the arguments by name and the answer as a dataclass; with the file of --write-map, the program's own
+emulation is finite, too.
+
 Prints how many output values are inf or NaN, and the relative L2 distance from fp32. The exit
 status is 1 when the list does not do what it says. Run from the top of the tree, with one
 thread, seconds. Made with torch 2.15.0, diffusers 0.42.1, h5py 3.16.0.
@@ -81,6 +86,53 @@ def answer(model, run, keep, autocast=True):
                             for i in range(x.shape[0]) for s, t in enumerate(timesteps)])
 
 
+def printed(program, run, how):
+    """The text for PyTorch that analyze prints, up to its last line, the call."""
+    out = subprocess.run([program, "analyze", run, "--keep-fp32", "fp16", "--quiet", "--as", how],
+                         check=True, stdout=subprocess.PIPE, text=True).stdout
+    begin = out.index("import torch\n")
+    return out[begin:out.index("(model, keep_fp32)\n", begin) + len("(model, keep_fp32)\n")]
+
+
+def paste(program, out):
+    """True if the printed texts do what they say."""
+    model, run, ok = "demo/fashion-mnist/rescaled-06000", os.path.join(out, "rescaled.h5"), True
+    probe(program, model, run)
+    table = load_file(os.path.join(model, "class_embeddings.safetensors"))["class_embeddings"].float()
+    with h5py.File(run) as h:
+        x = torch.tensor(h["inputs/x"][:]).permute(0, 1, 2, 5, 3, 4)
+        timesteps = h["axes/timestep"][:]
+    context = table[CLASS].expand(x.shape[2], -1, -1)
+
+    def lost(how, text):
+        net = UNet2DConditionModel.from_pretrained(os.path.join(model, "unet"), torch_dtype=torch.float32)
+        if text:
+            exec(text, {"model": net})
+        elif how == "half":
+            net.half()
+        dtype = torch.float16 if how == "half" else torch.float32
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.float16, enabled=how != "half"):
+            y = [net(sample=x[i, s].to(dtype), timestep=float(t), encoder_hidden_states=context.to(dtype)).sample
+                 for i in range(x.shape[0]) for s, t in enumerate(timesteps)]
+        return sum(int((~v.isfinite()).sum()) for v in y)
+
+    for how in ("autocast", "half"):
+        text = printed(program, run, how)
+        before, after = lost(how, None), lost(how, text)
+        print(f"rescaled-06000, {how}: {before} values lost, with the pasted text {after}")
+        ok &= before > 0 and after == 0
+        names = os.path.join(out, "keep.txt")
+        subprocess.run([program, "analyze", run, "--keep-fp32", "fp16", "--quiet", "--as", how, "--write-map", names],
+                       check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run([program, "probe", model, "-o", os.path.join(out, "mapped.h5"), "--force", "--quiet",
+                               "--class", str(CLASS), "--sigmas", "0.02,2,80", "--samples", "4", "--inputs",
+                               "noise:white", "--precision", "fp16", "--as", how, "--precision-map", "@" + names],
+                              stdout=subprocess.DEVNULL)
+        print(f"its emulation with the file of --write-map: exit status {done.returncode}")
+        ok &= done.returncode == 0
+    return ok
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("out")
@@ -109,7 +161,7 @@ def main():
     lost([r["module"] for r in rows if r["why"] != "reads"], "without what only reads")
     for name in keep:
         lost([k for k in keep if k != name], f"without {name}")
-    return 0 if before and not after else 1
+    return 0 if paste(a.program, a.out) and before and not after else 1
 
 
 if __name__ == "__main__":
