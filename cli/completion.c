@@ -8,6 +8,7 @@
  *   RUN.h5, A.h5, OUT.png   a file whose name ends so; joined by | either
  *   FILE#NAME               a safetensors file
  *   DIR, MODEL              a folder
+ *   [COMMAND]               the commands
  *   N, SPEC, ...            nothing is offered
  *
  * Folders on the way to a file are offered, too.
@@ -21,7 +22,7 @@
 enum { MAX_PARTS = 8 };
 
 typedef struct {
-    char words[128];             /* separated by spaces */
+    char words[256];             /* separated by spaces */
     char endings[MAX_PARTS][16]; /* "h5" */
     int n_endings;
     bool folders;
@@ -49,8 +50,12 @@ static wanted wanted_for(const char *arg)
 {
     wanted w = {0};
 
+    const cli_command *c;
+
     if (!arg)
         return w;
+    for (int i = 0; strcmp(arg, "[COMMAND]") == 0 && (c = cli_command_at(i)); i++)
+        add_word(&w, c->name, strlen(c->name));
     for (size_t n; (n = strcspn(arg, "|. #")) > 0; arg += n + (arg[n] == '|')) {
         if (arg[n] == '.' && arg[n + 1] != '.') {
             const size_t ending = strcspn(arg + n + 1, "|. ");

@@ -180,13 +180,21 @@ static void test_verbose(void **state)
     assert_non_null(strstr(output, "read the run "));
 }
 
+static void test_completion(void **state)
+{
+    (void)state;
+    expect("--completion bash", 0, "'help '*) operand=yes words='doctor probe ");
+    expect("--completion fish", 0, "__fish_seen_subcommand_from help' -a 'doctor probe ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jobs),    cmocka_unit_test(test_help_of_commands),
-        cmocka_unit_test(test_groups),  cmocka_unit_test(test_examples),
-        cmocka_unit_test(test_manual),  cmocka_unit_test(test_did_you_mean),
-        cmocka_unit_test(test_letters), cmocka_unit_test(test_verbose),
+        cmocka_unit_test(test_jobs),       cmocka_unit_test(test_help_of_commands),
+        cmocka_unit_test(test_groups),     cmocka_unit_test(test_examples),
+        cmocka_unit_test(test_manual),     cmocka_unit_test(test_did_you_mean),
+        cmocka_unit_test(test_completion), cmocka_unit_test(test_letters),
+        cmocka_unit_test(test_verbose),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
