@@ -338,7 +338,8 @@ format:
 	$(Q)clang-format -i $(C_FILES)
 
 # What is only for the library's own files; every other header can be included by programs.
-PRIVATE_HDRS := $(wildcard kernels/cpu/*.h kernels/cuda/*.h cli/*.h tests/*.h tests/*/*.h */*_state.h */*_parts.h) \
+PRIVATE_HDRS := $(wildcard kernels/cpu/*.h kernels/cuda/*.h cli/*.h tests/*.h tests/*/*.h */*_state.h */*_parts.h \
+    */*/*_parts.h) \
     $(addprefix kernels/,act_cases.h backend.h call.h inner_stats.h internal.h merge_axes.h node.h operand.h pool.h) \
     $(filter-out $(addprefix models/,file/% net/% sampling/%),$(wildcard models/*/*.h)) \
     $(filter-out selftest/selftest.h,$(wildcard selftest/*.h)) \
