@@ -21,7 +21,7 @@ static void add_json(ss_str *s, const char *text)
         const size_t n = b < 0x80 ? 1 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : 4;
         const bool whole = strnlen(c, n) == n && ss_utf8_valid(c, n);
 
-        if (b < 0x20 || b == '"' || b == '\\' || b == '<')
+        if (b < 0x20 || b == '"' || b == '\\' || b == '<' || b == '>')
             ss_str_addf(s, "\\u%04x", b);
         else
             ss_str_addn(s, whole ? c : "?", whole ? n : 1);
@@ -32,7 +32,7 @@ static void add_json(ss_str *s, const char *text)
 
 void ss_heat_begin(ss_heat *h, const char *x, const char *value)
 {
-    *h = (ss_heat){.most = 0.01};
+    *h = (ss_heat){.low = INFINITY, .most = 0.01};
     snprintf(h->x, sizeof h->x, "%s", x);
     snprintf(h->value, sizeof h->value, "%s", value);
     ss_plot_add(&h->plot, "$cells << EOD\n");
@@ -68,6 +68,10 @@ void ss_heat_row(ss_heat *h, const char *name, const double *values, const bool 
         if (isfinite(values[k])) {
             ss_str_addf(&h->values, "%.4g", values[k]);
             h->most = fmax(h->most, fabs(values[k]));
+            if (values[k] > 0) {
+                h->low = fmin(h->low, values[k]);
+                h->high = fmax(h->high, values[k]);
+            }
         } else {
             ss_str_add(&h->values, "null");
         }
@@ -121,10 +125,15 @@ void ss_heat_end(ss_heat *h, ss_heat_scale scale)
 
     ss_plot_add(p, "EOD\n$over << EOD\n");
     ss_plot_add(p, h->crosses.s ? h->crosses.s : "NaN NaN\n");
-    ss_plot_add(p, "EOD\nunset grid\nset border 0\nset yrange [] reverse\nunset key\n");
+    ss_plot_add(p, "EOD\nunset grid\nset border 0\nunset key\n");
+    ss_plot_addf(p, "set xrange [-0.5:%d.5]\nset yrange [%d.5:-0.5]\n", h->n_columns - 1,
+                 h->n_rows - 1);
     ss_plot_addf(p, "set xlabel '%s'\nset cblabel '%s'\nset format cb '%%g'\n", h->x, h->value);
-    if (scale == SS_HEAT_LOG)
-        ss_plot_add(p, "set logscale cb\n");
+    if (scale == SS_HEAT_LOG && h->low < h->high)
+        ss_plot_addf(p, "set logscale cb\nset cbrange [%.9g:%.9g]\n", h->low, h->high);
+    else if (scale == SS_HEAT_LOG) /* one value, or none */
+        ss_plot_addf(p, "set logscale cb\nset cbrange [%.9g:%.9g]\n",
+                     h->high > 0 ? h->high / 10 : 0.1, h->high > 0 ? h->high : 1);
     else if (scale == SS_HEAT_LINEAR)
         ss_plot_add(p, "set cbrange [0:1]\n");
     else /* Moreland's cool to warm: grey is no change */

@@ -25,7 +25,7 @@ typedef struct {
     char x[64], value[64];
     int n_columns, n_rows, n_crosses;
     int column_letters, row_letters; /* of the longest labels */
-    double most;                     /* the largest absolute value */
+    double low, high, most;          /* of values above 0; the largest absolute value */
 } ss_heat;
 
 /* x names the columns, value the numbers. */

@@ -12,7 +12,7 @@
 /* Sizes of figures in CSS pixels. */
 enum {
     SS_PAGE_WIDTH = 900,
-    SS_PLOT_WIDTH = 560,  /* of a figure with one panel: its letters are 9 pixels at 390 */
+    SS_PLOT_WIDTH = 490,  /* of a figure with one panel: its letters are 9 pixels at 390 */
     SS_PANEL_WIDTH = 440, /* of a panel of several */
     SS_ROW_HEIGHT = 17,   /* of a heat map, or of a bar among others */
     SS_HEAT_FRAME = 110,  /* height of a heat map beside its rows */

@@ -90,9 +90,15 @@ int ss_plot_short(ss_str *s, const char *name, int most)
     return n < most ? n : most;
 }
 
+/* gnuplot gives up where an axis would have to reach farther. */
+static bool fits(double v)
+{
+    return fabs(v) < 1e200;
+}
+
 void ss_plot_number(ss_plot *p, double v)
 {
-    if (isfinite(v))
+    if (fits(v))
         ss_plot_addf(p, "%.9g", v);
     else
         ss_plot_add(p, "NaN");
@@ -114,7 +120,6 @@ void ss_plot_panel(ss_plot *p, const char *title, const char *x, const char *y)
     *panel = (ss_plot_panel_info){.at = p->script.len, .inf = NAN};
     snprintf(panel->x, sizeof panel->x, "%s", x);
     snprintf(panel->y, sizeof panel->y, "%s", y);
-    p->limit_before = NAN;
     p->n_limits = 0;
     if (*title) {
         ss_plot_add(p, "set title ");
@@ -212,9 +217,11 @@ void ss_plot_limit(ss_plot *p, const char *name, double y)
     static const char *const dashes[] = {"(12,4)", "(4,4)", "(12,4,2,4)", "(2,3)",
                                          "(12,4,2,4,2,4)"};
     enum { N = sizeof dashes / sizeof *dashes };
-    /* the name of a line that is close to another goes to the other end, below it */
-    const bool close = fabs(log(y / p->limit_before)) < 0.7;
+    enum { KEPT = sizeof p->limit / sizeof *p->limit };
+    bool close = false; /* to another line: the name goes to the other end, below it */
 
+    for (int i = 0; i < p->n_limits && i < KEPT; i++)
+        close |= fabs(log(y / p->limit[i])) < 0.7;
     ss_plot_item(p, "%.9g with lines lt %d dt %s notitle", y, SS_PLOT_LIMIT,
                  dashes[p->n_limits % N]);
     ss_str_add(&p->marks, "set label ");
@@ -223,7 +230,7 @@ void ss_plot_limit(ss_plot *p, const char *name, double y)
                 " at graph %s, first %.9g %s offset 0,%s textcolor rgb LINE(%d,0) front\n",
                 close ? "0.02" : "0.98", y, close ? "left" : "right", close ? "-0.6" : "0.6",
                 SS_PLOT_LIMIT);
-    p->limit_before = y;
+    p->limit[p->n_limits % KEPT] = y;
     p->n_limits++;
 }
 
@@ -251,7 +258,7 @@ bool ss_plot_any(const double *v, int n, bool log)
     bool any = false;
 
     for (int i = 0; i < n; i++)
-        any |= isfinite(v[i]) && (v[i] > 0 || !log);
+        any |= fits(v[i]) && (v[i] > (log ? 1e-200 : -INFINITY));
     return any;
 }
 

@@ -29,7 +29,7 @@
 
 #include <stdbool.h>
 
-enum { SS_PLOT_MUTED = 9, SS_PLOT_LIMIT = 10, SS_PLOT_PANELS = 32, SS_PLOT_LETTERS = 34 };
+enum { SS_PLOT_MUTED = 9, SS_PLOT_LIMIT = 10, SS_PLOT_PANELS = 32, SS_PLOT_LETTERS = 31 };
 
 typedef enum {
     SS_PLOT_LINES,
@@ -58,7 +58,7 @@ typedef struct {
     ss_str rows;   /* names of the rows of a figure of bars, a line each */
     ss_str hover;  /* JSON of a heat map's cells, for the page */
     int n_items, n_limits, n_rows;
-    double limit_before; /* the limit drawn last in this panel */
+    double limit[8]; /* those drawn in this panel */
     size_t settings_at;
     ss_plot_panel_info panel[SS_PLOT_PANELS];
     int n_panels;
@@ -75,7 +75,8 @@ void ss_plot_label(ss_plot *p, const char *text);
 /* Appends a name as such a string. A long one loses what the module repeats (" = .conv"), then its
  * beginning, for an ellipsis: the end tells modules apart. Returns its letters, at most `most`. */
 int ss_plot_short(ss_str *s, const char *name, int most);
-/* A number as gnuplot reads it: "NaN" where it is none or infinite. */
+/* A number as gnuplot reads it: "NaN" where it is none, infinite, or 1e200 and
+ * more, which no axis reaches. */
 void ss_plot_number(ss_plot *p, double v);
 
 /* The data end here: what follows is said again for every panel. */
@@ -101,7 +102,7 @@ void ss_plot_row(ss_plot *p, const char *name);
 void ss_plot_limit(ss_plot *p, const char *name, double y);
 void ss_plot_items_end(ss_plot *p);
 
-/* True when any of the values can be drawn, on a logarithmic axis if log. */
+/* True when any of the values can be drawn, on a logarithmic axis if log: of 1e-200 to 1e200. */
 bool ss_plot_any(const double *v, int n, bool log);
 
 /* Draws the figure, each panel width x height CSS pixels, and releases p, also on failure.

@@ -21,6 +21,8 @@ typedef struct {
     int depth;
     int line; /* of the hypertext that the next mark belongs to; 0: a visible mark */
     double x, y;
+    ss_str crosses;      /* of one class, as one path: there may be thousands */
+    char crossed[VALUE]; /* their class and width */
 } writer;
 
 /* Length in bytes of the UTF-8 character at p, 0 if it is none that XML has. */
@@ -350,6 +352,33 @@ bool ss_svg_mark_filled(int mark)
     return mark < 0 || mark >= n || marks[mark].filled;
 }
 
+static void end_crosses(writer *w)
+{
+    if (w->crosses.len) {
+        ss_str_addf(w->out, "<path%s d=\"", w->crossed);
+        ss_str_add(w->out, w->crosses.s);
+        ss_str_add(w->out, "\"/>\n");
+    }
+    w->out->failed |= w->crosses.failed;
+    ss_str_release(&w->crosses);
+}
+
+static void cross(writer *w, double x, double y, double scale, const char *classes)
+{
+    char now[VALUE];
+
+    snprintf(now, sizeof now, "%s stroke-width=\"%.2g\"", classes, top(w)->width);
+    if (strcmp(now, w->crossed) != 0)
+        end_crosses(w);
+    memcpy(w->crossed, now, sizeof now);
+    ss_str_add(&w->crosses, "M");
+    add_number(&w->crosses, x - scale);
+    ss_str_add(&w->crosses, " ");
+    add_number(&w->crosses, y - scale);
+    ss_str_addf(&w->crosses, "l%.3g %.3gm0-%.3gl-%.3g %.3g", 2 * scale, 2 * scale, 2 * scale,
+                2 * scale, 2 * scale);
+}
+
 static void use(writer *w, const char *tag, const char *end)
 {
     char place[VALUE], color[VALUE], which[VALUE];
@@ -371,7 +400,10 @@ static void use(writer *w, const char *tag, const char *end)
     if (strncmp(which, "#gpPt", 5) == 0)
         mark = (int)strtol(which + 5, NULL, 10);
     add_color(&classes, stroke_of(w, color), ss_svg_mark_filled(mark) ? "f" : "");
-    ss_svg_mark(w->out, mark, x, y, scale, top(w)->width, classes.s ? classes.s : "");
+    if (mark == 1)
+        cross(w, x, y, scale, classes.s ? classes.s : "");
+    else
+        ss_svg_mark(w->out, mark, x, y, scale, top(w)->width, classes.s ? classes.s : "");
     w->out->failed |= classes.failed;
     ss_str_release(&classes);
 }
@@ -541,8 +573,11 @@ bool ss_svg_inline(ss_str *out, const char *svg, size_t n, const ss_svg_names *n
     while ((p = memchr(p, '<', (size_t)(stop - p))) != NULL) {
         if (!(end = tag_end(p + 1, stop)))
             break;
+        if (w.crosses.len && !is(p + 1, "use") && !is(p + 1, "g") && !is(p + 1, "/g"))
+            end_crosses(&w);
         p = element(&w, p + 1, end, stop);
     }
+    end_crosses(&w);
     ss_str_add(out, "</svg>");
     return !out->failed;
 }

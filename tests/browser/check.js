@@ -183,6 +183,76 @@ function checkFocus() {
   }
 }
 
+const point = (element, type, x, y) => element.dispatchEvent(
+  new PointerEvent(type, { clientX: x, clientY: y, bubbles: true }));
+
+/* Points answer with their line and numbers, and the legend hides lines. */
+function checkPoints(figure) {
+  const svg = figure.querySelector(".panels svg:has(.hit)");
+  const tip = figure.querySelector(".tip");
+  if (!svg) return;
+  const hit = svg.querySelector(".hit");
+  const line = hit.getAttribute("class").replace("hit ", "");
+  const button = figure.querySelector(`.legend button[data-line="${line.slice(1)}"]`);
+  const box = hit.getBoundingClientRect();
+  point(svg, "pointermove", (box.left + box.right) / 2, (box.top + box.bottom) / 2);
+  expect(!tip.hidden && /\d/.test(tip.textContent), "a point has no number: " + svg.ariaLabel);
+  point(svg, "pointerleave", 0, 0);
+  expect(tip.hidden, "the number at a point stays");
+  press("ArrowRight", svg);
+  expect(!tip.hidden, "no number by arrow key");
+  press("Escape", svg);
+  expect(tip.hidden, "Escape leaves the number");
+  if (!button) return;
+  const lines = svg.querySelectorAll("." + line);
+  const shown = () => Array.from(lines).filter((part) => getComputedStyle(part).display !== "none").length;
+  button.click();
+  expect(shown() === 0, "the legend hides nothing");
+  expect(button.getAttribute("aria-pressed") === "false", "the legend does not say what is hidden");
+  button.click();
+  expect(shown() === lines.length, "the legend does not show its line again");
+}
+
+/* A cell says the number that the table has in the row that it leads to. */
+function checkCells(figure) {
+  const json = figure.querySelector("script.cells");
+  if (!json) return;
+  const cells = JSON.parse(json.textContent);
+  const image = figure.querySelector("image.cells");
+  const row = cells.rows.length - 1;
+  const column = cells.columns.length - 1;
+  const box = image.getBoundingClientRect();
+  const at = [box.right - 0.5 * box.width / cells.columns.length, box.bottom - 0.5 * box.height / cells.rows.length];
+  const tip = figure.querySelector(".tip");
+  point(image, "pointermove", ...at);
+  const value = cells.values[row][column];
+  expect(tip.textContent.startsWith(cells.rows[row] + "\n"), "a cell does not say its row: " + tip.textContent);
+  expect(value === null || tip.textContent.includes(String(value)), "a cell does not say its number");
+  image.dispatchEvent(new MouseEvent("click", { clientX: at[0], clientY: at[1], bubbles: true }));
+  const lit = document.querySelector("tr.lit");
+  if (figure.id !== "" || !figure.querySelector("[aria-label^='Heat map of the largest']")) return;
+  expect(lit && lit.textContent.includes(cells.rows[row]), "a cell leads to no row: " + cells.rows[row]);
+  if (lit && lit.closest("table").matches(".heat"))
+    expect(Math.abs(Number(lit.cells[column + 1].dataset.v) / value - 1) < 1e-3, "cell and row differ");
+  if (lit) expect(lit.getBoundingClientRect().height > 0, "the row is not shown");
+}
+
+/* Letters that a reader can read: at least 9 pixels high. */
+function checkFigures() {
+  for (const figure of document.querySelectorAll("figure.plot")) {
+    if (!figure.checkVisibility()) continue;
+    counts.figures = (counts.figures || 0) + 1;
+    checkPoints(figure);
+    checkCells(figure);
+    for (const svg of figure.querySelectorAll(".panels svg")) {
+      const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+      const least = Math.min(...Array.from(svg.querySelectorAll("text"), (text) => text.getAttribute("font-size") * scale));
+      expect(least >= 8.95, `letters of ${least.toFixed(1)} pixels: ${svg.getAttribute("aria-label")}`);
+      for (const image of svg.querySelectorAll("[id]")) expect(false, "an id in a figure: " + image.id);
+    }
+  }
+}
+
 addEventListener("load", async () => {
   await checkPages();
   checkHeadings();
@@ -192,6 +262,7 @@ addEventListener("load", async () => {
   checkInView();
   checkFocus();
   await checkPlayers();
+  checkFigures();
   checkContrast();
   checkWidth(innerWidth);
   report();
