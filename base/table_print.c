@@ -178,7 +178,7 @@ static bool fit(sheet *s, int width)
     return ok;
 }
 
-/* Of the stream's own: a pipe and a file take lines of any width. */
+/* The width of the stream: a pipe and a file take lines of any width. */
 static int width_for(FILE *f)
 {
     const char *text = getenv("COLUMNS");

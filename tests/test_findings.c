@@ -231,7 +231,7 @@ static void test_own_format(void **state)
     ss_verdict_release(&v);
 }
 
-/* Of several runs the first bad one in training order leads, whatever their order as operands. */
+/* The first bad run in training order leads, whatever their order as operands. */
 static void test_since(void **state)
 {
     (void)state;

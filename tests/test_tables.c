@@ -254,7 +254,7 @@ static void test_pipes_get_whole_names(void **state)
     ss_table_release(&t);
 }
 
-/* What a table prints on a terminal of so many columns, at most n - 1 bytes. */
+/* Reads back what a table prints on a terminal of so many columns, at most n - 1 bytes. */
 static void print_on_terminal(const ss_table *t, int columns, int width, char *out, size_t n)
 {
     const struct winsize size = {.ws_row = 24, .ws_col = (unsigned short)columns};
