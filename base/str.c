@@ -227,6 +227,13 @@ static bool is_control(uint32_t code)
            (code >= 0x2066 && code <= 0x2069);
 }
 
+size_t ss_control_at(const char *text, uint32_t *code)
+{
+    const size_t len = utf8_char((const unsigned char *)text, strlen(text), code);
+
+    return len > 0 && is_control(*code) ? len : 0;
+}
+
 char *ss_printable(const char *text, char *out, size_t n)
 {
     static const char dots[] = "...";

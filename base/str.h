@@ -59,6 +59,10 @@ bool ss_parse_i64(const char *text, int64_t *value);
  * so that a hostile name cannot drive the terminal; out always ends in NUL. Long
  * text is cut and ends in "...". Returns out. */
 char *ss_printable(const char *text, char *out, size_t n);
+/* Number of bytes of the character at the beginning of text if it would drive or reorder a
+ * terminal, as ss_printable has it, and its code point; else 0, also where text is empty or no
+ * UTF-8. */
+size_t ss_control_at(const char *text, uint32_t *code);
 /* The same for a name in a message, at most SS_SHOWN bytes of it; good until the block ends. */
 enum { SS_SHOWN = 128 };
 #define SS_SHOW(text) ss_printable(text, (char[SS_SHOWN]){0}, SS_SHOWN)

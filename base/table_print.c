@@ -16,8 +16,9 @@
 #include <unistd.h>
 
 enum {
-    GAP = 2,       /* spaces between columns */
-    MIN_TEXT = 12, /* a shortened column still shows both ends of a text */
+    GAP = 2,          /* spaces between columns */
+    MIN_TEXT = 12,    /* a shortened column still shows both ends of a text */
+    STICKS_OUT = 200, /* wider cells do not widen their column */
 };
 
 typedef struct {
@@ -178,6 +179,22 @@ static bool fit(sheet *s, int width)
     return ok;
 }
 
+/* Lets a cell that is far wider than a line stick out, so that its column is as wide as the others
+ * need: names of a hostile file would fill the disk with blanks. */
+static void let_stick_out(sheet *s, size_t i)
+{
+    int most = 0;
+
+    if (s->width[i] <= STICKS_OUT)
+        return;
+    for (size_t r = 0; r < s->rows; r++) {
+        const int w = ss_display_width(*cell_at(s, r, i));
+
+        most = w > most && w <= STICKS_OUT ? w : most;
+    }
+    s->width[i] = most;
+}
+
 /* The width of the stream: a pipe and a file take lines of any width. */
 static int width_for(FILE *f)
 {
@@ -232,6 +249,8 @@ void ss_table_print(const ss_table *t, FILE *f, int width)
     fprintf(f, "%s\n", t->title);
     if (t->note)
         fprintf(f, "%s\n", t->note);
+    for (size_t i = 0; i < s.columns; i++)
+        let_stick_out(&s, i);
     print_headings(f, &s);
     for (size_t r = 1; r < s.rows; r++) {
         for (size_t i = 0; i < s.columns; i++)

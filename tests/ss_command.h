@@ -12,7 +12,7 @@
 
 #define MODEL "demo/fashion-mnist/step-00250"
 
-static char output[1 << 20]; /* of the last command, stdout and stderr */
+static char output[1 << 24]; /* of the last command, stdout and stderr */
 
 /* The length of a command's name, if it runs networks and the tests have a device for them. */
 static inline int runs_networks(const char *args)

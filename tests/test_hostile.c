@@ -178,16 +178,61 @@ static bool is_one_of(const char *word, size_t n, const char *const *list, size_
 /* The tag at p, which begins with '<', has attributes of ours alone; its end. */
 static const char *check_tag(const char *p)
 {
-    static const char *const known[] = {
-        "html",       "class",   "id",      "src",   "srcset",  "media",  "alt",     "width",
-        "height",     "href",    "rel",     "name",  "content", "lang",   "charset", "loading",
-        "type",       "min",     "max",     "value", "style",   "data-v", "title",   "scope",
-        "aria-label", "colspan", "rowspan", "open",  "step",    "role",   "tabindex"};
+    static const char *const known[] = {"html",
+                                        "class",
+                                        "id",
+                                        "src",
+                                        "srcset",
+                                        "media",
+                                        "alt",
+                                        "width",
+                                        "height",
+                                        "href",
+                                        "rel",
+                                        "name",
+                                        "content",
+                                        "lang",
+                                        "charset",
+                                        "loading",
+                                        "type",
+                                        "min",
+                                        "max",
+                                        "value",
+                                        "style",
+                                        "data-v",
+                                        "title",
+                                        "scope",
+                                        "aria-label",
+                                        "colspan",
+                                        "rowspan",
+                                        "open",
+                                        "step",
+                                        "role",
+                                        "tabindex",
+                                        "aria-hidden",
+                                        "aria-pressed",
+                                        "cx",
+                                        "cy",
+                                        "d",
+                                        "data-line",
+                                        "fill",
+                                        "fill-opacity",
+                                        "font-size",
+                                        "points",
+                                        "preserveAspectRatio",
+                                        "r",
+                                        "stroke-dasharray",
+                                        "stroke-width",
+                                        "text-anchor",
+                                        "transform",
+                                        "viewBox",
+                                        "x",
+                                        "y"};
     const char *tag = p;
 
     p += 1 + strcspn(p + 1, " >\n");
-    while (*(p += strspn(p, " \n")) && *p != '>') {
-        const size_t n = strcspn(p, "= >\n");
+    while (*(p += strspn(p, " /\n")) && *p != '>') {
+        const size_t n = strcspn(p, "= />\n");
 
         if (!is_one_of(p, n, known, N_OF(known)))
             fail_msg("the page has an attribute that is not ours: %.80s", tag);
@@ -212,7 +257,8 @@ static void check_markup(const char *folder)
         "figure",   "img",   "source",  "figcaption", "picture", "button", "input", "output",
         "script",   "pre",   "code",    "details",    "summary", "b",      "em",    "strong",
         "a",        "ol",    "section", "main",       "footer",  "nav",    "dl",    "dt",
-        "dd",       "br",    "small",   "i"};
+        "dd",       "br",    "small",   "i",          "svg",     "path",   "text",  "circle",
+        "polygon",  "image", "wbr"};
     char path[600], *page;
     ss_err e = {0};
     int n = 0;

@@ -58,7 +58,8 @@ static void test_outputs_are_whole_or_absent(void **state)
     }
 }
 
-/* Work that can end where nothing is lost does so at the first signal, and at once at the second. */
+/* Work that can end where nothing is lost does so at the first signal, and at once at the second.
+ */
 static void test_resumable(void **state)
 {
     (void)state;

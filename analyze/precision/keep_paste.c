@@ -49,8 +49,13 @@ static void add_literal(const char *name, ss_str *out)
     ss_str_add(out, "    \"");
     for (const char *p = name; *p; p++) {
         const unsigned char c = (unsigned char)*p;
+        uint32_t code;
+        const size_t control = whole ? ss_control_at(p, &code) : 0;
 
-        if (c == '"' || c == '\\')
+        if (control) {
+            ss_str_addf(out, code < 0x100 ? "\\x%02x" : "\\u%04x", code);
+            p += control - 1;
+        } else if (c == '"' || c == '\\')
             ss_str_addf(out, "\\%c", c);
         else if (c < 0x20 || c == 0x7f || (c >= 0x80 && !whole))
             ss_str_addf(out, "\\x%02x", c);
