@@ -111,6 +111,21 @@ static void row(ss_page *p, const char *name, const char *text, const char *clas
 
 enum { SHORT_LIST = 8 }; /* modules to keep that are shown at once */
 
+/* The modules to keep in fp32, the first of many. */
+static void keep_row(ss_page *p, const ss_verdict *v)
+{
+    if (!v->n_keep)
+        return;
+    html_element(p->f, "dt", NULL, "keep");
+    html_raw(p->f, "<dd>");
+    html_textf(p->f, "%d module%s in fp32: ", v->n_keep, v->n_keep == 1 ? "" : "s");
+    for (int i = 0; i < v->n_keep && i < SHORT_LIST; i++)
+        html_textf(p->f, "%s%s", i ? ", " : "", *v->keep[i] ? v->keep[i] : "the whole network");
+    if (v->n_keep > SHORT_LIST)
+        html_textf(p->f, " and %d more", v->n_keep - SHORT_LIST);
+    html_raw(p->f, "</dd>\n");
+}
+
 static void answer(ss_page *p, const ss_verdict *v)
 {
     static const char *const words[] = {"Good", "Not known", "At risk", "Bad"};
@@ -125,17 +140,17 @@ static void answer(ss_page *p, const ss_verdict *v)
     html_raw(p->f, "</p>\n<dl>\n");
     row(p, "where", v->where, NULL);
     row(p, "since", v->since, NULL);
+    keep_row(p, v);
     for (int i = 0; i < v->n_next; i++)
         row(p, i ? "" : "next", v->next[i], "command");
     row(p, "covers", v->covers, NULL);
     html_raw(p->f, "</dl>\n");
-    if (v->n_keep) {
-        html_raw(p->f, v->n_keep > SHORT_LIST ? "<details>" : "<details open>");
-        html_element(p->f, "summary", NULL, "To keep in fp32 under %s: %d module%s", v->keep_for,
-                     v->n_keep, v->n_keep == 1 ? "" : "s");
+    if (v->n_keep && v->paste) {
+        html_raw(p->f, "<details>");
+        html_element(p->f, "summary", NULL, "Python to paste that keeps %s in fp32 under %s",
+                     v->n_keep == 1 ? "it" : "them", v->keep_for);
         html_raw(p->f, "<pre class=\"keep paste\">");
-        for (int i = 0; i < v->n_keep; i++)
-            html_textf(p->f, "%s%s", i ? "\n" : "", *v->keep[i] ? v->keep[i] : "(model)");
+        html_text(p->f, v->paste);
         html_raw(p->f, "</pre></details>\n");
     }
     html_raw(p->f, "</section>\n");

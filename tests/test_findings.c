@@ -104,7 +104,7 @@ static void test_overflow_names_place(void **state)
     judge(&m, &v);
     assert_int_equal(v.kind, SS_JUDGED_BAD);
     assert_string_equal(v.format, "fp16");
-    assert_non_null(strstr(v.text, "up_blocks.0.conv overflows: |x| reaches 1.31e+05, 2 times"));
+    assert_non_null(strstr(v.text, "up_blocks.0.conv overflows: |x| reaches 1.3101e+05, 2 times"));
     assert_non_null(strstr(v.where, "sigma 10, input noise:white, sample 1; 1 of 6 pairs"));
     assert_string_equal(json_string_value(json_object_get(v.data, "module")), "up_blocks.0.conv");
     assert_int_equal(v.n_next, 1);
@@ -123,7 +123,7 @@ static void test_first_place_is_named(void **state)
     ss_verdict v;
 
     judge(&m, &v);
-    assert_non_null(strstr(v.text, "conv_in overflows: |x| reaches 1.31e+05"));
+    assert_non_null(strstr(v.text, "conv_in overflows: |x| reaches 1.3101e+05"));
     assert_int_equal(v.n_keep, 2);
     ss_verdict_release(&v);
 }

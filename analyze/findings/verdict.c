@@ -32,6 +32,7 @@ void ss_verdict_release(ss_verdict *v)
     ss_free(v->since);
     ss_free(v->covers);
     ss_free(v->keep_for);
+    ss_free(v->paste);
     free_texts(v->next, v->n_next);
     free_texts(v->keep, v->n_keep);
     json_decref(v->data);
@@ -165,7 +166,8 @@ json_t *ss_verdict_json(const ss_verdict *v)
         (!v->data || json_object_update(j, v->data) == 0) && set_text(j, "where", v->where) &&
         set_text(j, "since", v->since) && set_text(j, "covers", v->covers) &&
         set_texts(j, "next", v->next, v->n_next) && set_texts(j, "keep_fp32", v->keep, v->n_keep) &&
-        set_text(j, "keep_for", v->keep_for);
+        set_text(j, "keep_for", v->keep_for) &&
+        (!v->paste || json_object_set_new(j, "paste", json_string(v->paste)) == 0);
 
     if (fine)
         return j;

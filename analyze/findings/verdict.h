@@ -44,6 +44,7 @@ typedef struct {
     char **keep;    /* [n_keep] modules to keep in fp32, as PyTorch names them */
     int n_keep;     /* 0: none are needed, or it is not known */
     char *keep_for; /* the PyTorch code that the list is for, or NULL */
+    char *paste;    /* Python that does it (analyze/precision/keep_paste.h), or NULL */
     json_t *data;   /* module, port, sigma, input, sample, numbers */
 } ss_verdict;
 

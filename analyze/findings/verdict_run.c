@@ -1,6 +1,6 @@
 /* verdict_run.c - the verdict of one run over noise levels; see verdict.h */
 #include "analyze/findings/verdict_parts.h"
-#include "analyze/precision/keep.h"
+#include "analyze/precision/keep_paste.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -110,6 +110,7 @@ static ss_code find_keep(const ss_analysis *x, const ss_format *f, ss_verdict *v
         v->keep_for = ss_textf(r->as == SS_ROUND_HALF ? "model.half()" : "torch.%s",
                                ss_round_scope_name(r->as));
         v->keep = ss_calloc((size_t)k.n_modules + 1, sizeof *v->keep);
+        v->paste = ss_keep_paste_torch(r, &k);
         for (int m = 0; v->keep && m < k.n_modules; m++) {
             if (ss_keep_listed(&k, m))
                 v->keep[v->n_keep++] = ss_strdup(ss_keep_path(r, m));
@@ -136,7 +137,7 @@ static ss_code judge_overflow(const ss_analysis *x, const ss_overflow_row *row, 
         v->text = ss_textf("the weights of %s overflow.", name);
     else
         v->text =
-            ss_textf("%s overflows: |x| reaches %.4g, %.3g times the largest number of %s, "
+            ss_textf("%s overflows: |x| reaches %.5g, %.3g times the largest number of %s, "
                      "%g.",
                      name, row->absmax, row->absmax / o->format.max, o->format.name, o->format.max);
     if (!row->weights)

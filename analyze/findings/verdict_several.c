@@ -111,7 +111,7 @@ ss_code ss_verdict_training(const ss_training_analysis *x, ss_verdict *v, ss_err
         ss_site_name(x->run, row->site, name, sizeof name);
         v->text = row->nonfinite && !(row->value > o->format.max)
                       ? ss_textf("%s is the first place with inf or NaN, of %d.", name, o->n)
-                      : ss_textf("%s is over the limit first: |x| reaches %.4g, %.3g times the "
+                      : ss_textf("%s is over the limit first: |x| reaches %.5g, %.3g times the "
                                  "largest number of %s, %g.",
                                  name, row->value, row->value / o->format.max, o->format.name,
                                  o->format.max);
