@@ -192,7 +192,7 @@ static ss_code show_structure(report *rep, ss_err *e)
         }
     }
     if (asked.n == 0 && x->growth.n && !isnan(x->growth.rows[0].peak))
-        ss_structure_ask(&asked, ss_analysis_origin(x, 0));
+        ss_structure_ask(&asked, x->growth.rows[0].site);
     return cli_show_structure(&rep->out, rep->run, &asked, e);
 }
 

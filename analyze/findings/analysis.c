@@ -224,13 +224,3 @@ double ss_analysis_peak(const ss_analysis *x, ss_site s, int k)
 {
     return x->absmax ? ss_site_peak(x->run, x->absmax, s, SS_ALL, x->order[k]) : NAN;
 }
-
-bool ss_analysis_same(const ss_growth_row *a, const ss_growth_row *b)
-{
-    return ss_growth_same(a, b);
-}
-
-ss_site ss_analysis_origin(const ss_analysis *x, int i)
-{
-    return ss_growth_origin(&x->produced, &x->growth, i);
-}

@@ -65,11 +65,4 @@ void ss_analysis_name(ss_analysis *x, int n);
 /* The sentences of one run, in reading order. */
 void ss_findings_run(ss_findings *f, const ss_analysis *x);
 
-/* True when two rows are of the same values: a container repeats what its last child puts out. */
-bool ss_analysis_same(const ss_growth_row *a, const ss_growth_row *b);
-
-/* The site that made the values of row i of the growth: the first in forward order of those with
- * the same values. */
-ss_site ss_analysis_origin(const ss_analysis *x, int i);
-
 #endif

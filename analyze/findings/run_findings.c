@@ -51,7 +51,7 @@ static void say_growth(ss_findings *f, const ss_analysis *x)
                         "How activations grow with sigma: no module has a finite largest value.");
         return;
     }
-    ss_site_name(x->run, ss_analysis_origin(x, 0), name, sizeof name);
+    ss_site_name(x->run, x->growth.rows[0].site, name, sizeof name);
     if (ss_run_is_text(x->run)) {
         const ss_cell at = {top->peak_sigma, top->peak_input, top->peak_sample};
         char place[300], over[64] = "";
@@ -82,7 +82,7 @@ static void say_growth(ss_findings *f, const ss_analysis *x)
             "is %.3g at the lowest sigma and %.3g at the highest: a factor of %.3g.",
             of_finite(x), top->peak, name, sigma_of(x, top->peak_sigma),
             x->run->inputs[top->peak_input], top->absmax.low, top->absmax.high, top->absmax.ratio);
-    ss_finding_site(f, x->run, ss_analysis_origin(x, 0));
+    ss_finding_site(f, x->run, x->growth.rows[0].site);
     ss_finding_cell(f, x->run, (ss_cell){top->peak_sigma, top->peak_input, top->peak_sample});
     ss_finding_number(f, "absmax", top->peak, NULL);
     ss_finding_number(f, "absmax_low_sigma", top->absmax.low, NULL);
@@ -442,7 +442,7 @@ static void say_structure(ss_findings *f, const ss_analysis *x)
             ss_structure_ask(&asked, over->first);
     }
     if (asked.n == 0 && x->growth.n && !isnan(x->growth.rows[0].peak))
-        ss_structure_ask(&asked, ss_analysis_origin(x, 0));
+        ss_structure_ask(&asked, x->growth.rows[0].site);
     ss_findings_structure(f, x->run, &asked);
 }
 

@@ -106,7 +106,7 @@ static void say_runs(ss_findings *f, const ss_several *s)
         ss_findings_say(f, "runs", SS_SAID_MEASURED, "runs",
                         "%s reaches %.4g (in %s)%s, %s %.4g%s: %.3g times as much.", b->name,
                         b->growth.rows[0].peak,
-                        ss_site_name(b->run, ss_analysis_origin(b, 0), name, sizeof name),
+                        ss_site_name(b->run, b->growth.rows[0].site, name, sizeof name),
                         of_finite(b), a->name, a->growth.rows[0].peak, of_finite(a), ratio);
     }
     if (s->pairs[s->n - 1].fits)

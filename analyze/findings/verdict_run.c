@@ -178,7 +178,7 @@ static void judge_room(const ss_analysis *x, const ss_format *f, ss_verdict *v)
     }
     const bool grown = x->growth.n && x->growth.rows[0].peak == least->peak;
     const ss_site at =
-        grown ? ss_analysis_origin(x, 0) : least->at; /* not a container that repeats it */
+        grown ? x->growth.rows[0].site : least->at; /* where it is made, not where it is read */
 
     ss_site_name(x->run, at, name, sizeof name);
     v->kind = bits < SS_VERDICT_BITS ? SS_JUDGED_RISK : SS_JUDGED_GOOD;

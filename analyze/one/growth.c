@@ -210,28 +210,3 @@ ss_code ss_growth_table(const ss_run *r, const ss_growth *g, int top, ss_table *
     note(r, g, shown, t);
     return SS_OK;
 }
-
-bool ss_growth_same(const ss_growth_row *a, const ss_growth_row *b)
-{
-    return a->peak == b->peak && a->peak_sigma == b->peak_sigma && a->rms.high == b->rms.high;
-}
-
-ss_site ss_growth_origin(const ss_sites *sites, const ss_growth *g, int i)
-{
-    const ss_growth_row *rows = g->rows;
-    int first = i, last = i;
-
-    while (first > 0 && ss_growth_same(&rows[first - 1], &rows[i]))
-        first--;
-    while (last + 1 < g->n && ss_growth_same(&rows[last + 1], &rows[i]))
-        last++;
-    for (int k = 0; k < sites->n; k++) {
-        const ss_site s = sites->site[k];
-
-        for (int j = first; j <= last; j++) {
-            if (rows[j].site.module == s.module && rows[j].site.port == s.port)
-                return s;
-        }
-    }
-    return rows[i].site;
-}

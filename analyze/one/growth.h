@@ -31,19 +31,13 @@ typedef struct {
     int low, mid, high;  /* indices of sigmas; -1 when none is finished */
     int input;           /* or SS_ALL */
     char *title;         /* of the table: "growth", or "growth INPUT" */
-    ss_growth_row *rows; /* largest peak first, those without any last */
+    ss_growth_row *rows; /* largest peak first, those without any last; containers
+                            are folded (fold.h) */
     int n;
 } ss_growth;
 
 ss_code ss_growth_find(ss_run *r, const ss_sites *sites, int input, ss_growth *g, ss_err *e);
 void ss_growth_release(ss_growth *g); /* {0} is fine */
-
-/* True when two rows have the same values. */
-bool ss_growth_same(const ss_growth_row *a, const ss_growth_row *b);
-/* The site where the values of row i were computed. A container returns what its last child
- * computed, so several sites can have equal values; this is the first of them in forward order.
- * sites: those that g was found in. */
-ss_site ss_growth_origin(const ss_sites *sites, const ss_growth *g, int i);
 
 /* The first `top` rows; the others are summarised in the note. The title is borrowed from g. */
 ss_code ss_growth_table(const ss_run *r, const ss_growth *g, int top, ss_table *t, ss_err *e);

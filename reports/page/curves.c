@@ -117,12 +117,9 @@ int ss_curves_largest(const ss_analysis *x, ss_site *sites, int n)
 
     for (int i = 0; i < x->growth.n && found < n; i++) {
         const ss_growth_row *row = &x->growth.rows[i];
-        bool seen = isnan(row->peak);
 
-        for (int k = 0; k < i && !seen; k++)
-            seen = ss_analysis_same(&x->growth.rows[k], row);
-        if (!seen)
-            sites[found++] = ss_analysis_origin(x, i);
+        if (!isnan(row->peak))
+            sites[found++] = row->site;
     }
     return found;
 }
