@@ -78,6 +78,30 @@ ss_code ss_structure_table(const ss_structure_row *rows, int n, ss_table *t, ss_
     return SS_OK;
 }
 
+ss_code ss_structure_summary(const ss_structure_row *rows, int n, ss_table *t, ss_err *e)
+{
+    ss_code rc = ss_table_init(t, "structure", e);
+
+    if (rc != SS_OK)
+        return rc;
+    ss_table_column(t, "what lets activations grow", SS_COL_TEXT, NULL);
+    ss_table_column(t, "modules", SS_COL_NUMBER, "%.0f");
+    ss_table_column(t, "key that changes it", SS_COL_TEXT, NULL);
+    for (int i = 0, next; i < n; i = next) {
+        double count = 0;
+
+        for (next = i; next < n && strcmp(rows[next].kind, rows[i].kind) == 0 &&
+                       strcmp(rows[next].key, rows[i].key) == 0;
+             next++)
+            count += ss_structure_count(&rows[next]);
+        ss_table_row(t);
+        ss_table_text(t, rows[i].kind);
+        ss_table_number(t, count);
+        ss_table_text(t, *rows[i].key ? rows[i].key : "-");
+    }
+    return SS_OK;
+}
+
 /* The text with what is not printable escaped; a text of a file may be long, and is cut. */
 static void print_text(const char *text, FILE *f)
 {

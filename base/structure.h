@@ -36,6 +36,10 @@ bool ss_structure_next(const char **at, char *out, size_t n);
 /* True when the row names exactly this module. */
 bool ss_structure_names(const ss_structure_row *r, const char *module);
 
+/* For people, at a glance: a fresh table "structure" of a row for each kind and key, with the
+ * number of modules in all places. */
+ss_code ss_structure_summary(const ss_structure_row *rows, int n, ss_table *t, ss_err *e);
+
 /* For people: what a row says, and below it the places with at most `some` of their modules; rows
  * that differ in their place alone say it once. Nothing where there is no row. */
 void ss_structure_print(const ss_structure_row *rows, int n, int some, FILE *f);

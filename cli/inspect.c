@@ -17,6 +17,7 @@
 
 enum {
     OPT_DEPTH = 1,
+    OPT_DETAILS,
     OPT_TOP,
     OPT_VARIANT,
     OPT_KEY,
@@ -34,6 +35,9 @@ enum {
 static const cli_option options[] = {
     CLI_GROUP("Output"),
     {OPT_DEPTH, "depth", "N", "how deep the tree of modules is shown (default 2, 0: all)"},
+    {OPT_DETAILS, "details", NULL,
+     "also where, why and how each part of the structure lets activations grow (--depth 0: with "
+     "every module), and the options of config.json"},
     {OPT_TOP, "top", "N", "how many weights, or differences, are listed (default 12, 0: all)"},
     CLI_GROUP("Checkpoint"),
     {OPT_VARIANT, "variant", "NAME", CLI_VARIANT_HELP},
@@ -58,6 +62,7 @@ static const cli_option options[] = {
 /* Options of what is shown. */
 typedef struct {
     int64_t depth, top;
+    bool details;
     ss_model_options model;
     const char **ignore, **loras;
     const char *optimizer;
@@ -96,51 +101,94 @@ static ss_code find_optimizer(const ss_model *m, const choice *o, ss_table *t, b
     return why.code == SS_NOMEM ? ss_no_memory(e, "the optimiser's state") : SS_OK;
 }
 
+/* Holds all that is known of a model. */
+typedef struct {
+    ss_table about, options, modules, weights, structure, lora, optimizer;
+    bool merged, trained; /* there is the table of LoRA, of the optimiser */
+    ss_inventory *inventory;
+    ss_structure *list;
+} findings;
+
+static ss_code find(ss_ctx *c, const ss_model *m, const choice *o, bool data, findings *x,
+                    ss_err *e)
+{
+    ss_code rc = ss_inventory_new(c, m, &x->inventory, e);
+
+    if (rc == SS_OK)
+        rc = ss_inventory_about(m, &x->about, e);
+    if (rc == SS_OK)
+        rc = ss_inventory_options(m, &x->options, e);
+    if (rc == SS_OK)
+        rc = ss_inventory_modules(x->inventory, (int)o->depth, &x->modules, e);
+    if (rc == SS_OK)
+        rc = ss_inventory_weights(x->inventory, (int)o->top, &x->weights, e);
+    if (rc == SS_OK)
+        rc = ss_inventory_structure(x->inventory, &x->list, e);
+    if (rc == SS_OK)
+        rc = (data ? ss_structure_table : ss_structure_summary)(x->list->rows, x->list->n,
+                                                                &x->structure, e);
+    if (rc == SS_OK && !data && !o->details)
+        ss_table_note(&x->structure, "--details: where, why, and what to set");
+    x->merged = rc == SS_OK && ss_model_lora_layers(m)->n > 0;
+    if (x->merged)
+        rc = ss_lora_table(c, m, (int)o->top, &x->lora, e);
+    return rc == SS_OK ? find_optimizer(m, o, &x->optimizer, &x->trained, e) : rc;
+}
+
+/* Shows all tables; as text those that answer first, and the long ones with --details only. */
+static ss_code show(cli_tables *out, const choice *o, findings *x, ss_err *e)
+{
+    enum { SOME = 2 /* modules of a row of the structure */ };
+    ss_table *const shown[] = {
+        &x->about,
+        out->data || x->list->n ? &x->structure : NULL,
+        &x->modules,
+        &x->weights,
+        x->merged ? &x->lora : NULL,
+        x->trained ? &x->optimizer : NULL,
+    };
+    ss_code rc = SS_OK;
+
+    if (!out->data)
+        ss_inventory_say(x->inventory, stdout);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown && rc == SS_OK; i++) {
+        if (shown[i])
+            rc = cli_show(out, shown[i], e);
+    }
+    if (rc == SS_OK && !out->data && o->details) {
+        putchar('\n');
+        ss_structure_print(x->list->rows, x->list->n, (int)o->depth ? SOME : INT_MAX, stdout);
+    }
+    if (rc == SS_OK && (out->data || o->details))
+        rc = cli_show(out, &x->options, e);
+    return rc;
+}
+
+static void release(findings *x)
+{
+    ss_table *const tables[] = {&x->about,     &x->options, &x->modules,  &x->weights,
+                                &x->structure, &x->lora,    &x->optimizer};
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        ss_table_release(tables[i]);
+    ss_structure_free(x->list);
+    ss_inventory_free(x->inventory);
+}
+
 static ss_code inspect_one(const cli_parser *p, ss_ctx *c, const choice *o, bool *bad, ss_err *e)
 {
-    enum { N = 7, SOME = 2 /* modules of a row of the structure */ };
-    ss_table tables[N] = {0};
-    ss_inventory *v = NULL;
-    ss_structure *s = NULL;
+    findings x = {0};
     ss_model *m = NULL;
     cli_tables out = cli_tables_begin(p);
     ss_code rc = ss_model_open(p->operands[0], &o->model, &m, e);
 
     if (rc == SS_OK)
-        rc = ss_inventory_new(c, m, &v, e);
+        rc = find(c, m, o, out.data, &x, e);
     if (rc == SS_OK)
-        rc = ss_inventory_about(m, &tables[0], e);
-    if (rc == SS_OK)
-        rc = ss_inventory_options(m, &tables[1], e);
-    if (rc == SS_OK)
-        rc = ss_inventory_modules(v, (int)o->depth, &tables[2], e);
-    if (rc == SS_OK)
-        rc = ss_inventory_weights(v, (int)o->top, &tables[3], e);
-    if (rc == SS_OK)
-        rc = ss_inventory_structure(v, &s, e);
-    if (rc == SS_OK)
-        rc = ss_structure_table(s->rows, s->n, &tables[4], e);
-    const bool merged = rc == SS_OK && ss_model_lora_layers(m)->n > 0;
-    if (merged)
-        rc = ss_lora_table(c, m, (int)o->top, &tables[5], e);
-    bool trained = false;
-    if (rc == SS_OK)
-        rc = find_optimizer(m, o, &tables[5 + merged], &trained, e);
-    if (rc == SS_OK && !out.data)
-        ss_inventory_say_bad(v, stdout);
-    for (int i = 0; i < 5 + merged + trained && rc == SS_OK; i++)
-        if (i != 4 || out.data) /* as text the structure would lose its sentences */
-            rc = cli_show(&out, &tables[i], e);
-    if (rc == SS_OK && !out.data)
-        putchar('\n');
-    if (rc == SS_OK && !out.data)
-        ss_structure_print(s->rows, s->n, (int)o->depth ? SOME : INT_MAX, stdout);
+        rc = show(&out, o, &x, e);
     rc = cli_show_end(&out, rc, e);
-    *bad = rc == SS_OK && ss_inventory_bad(v) > 0;
-    for (int i = 0; i < N; i++)
-        ss_table_release(&tables[i]);
-    ss_structure_free(s);
-    ss_inventory_free(v);
+    *bad = rc == SS_OK && ss_inventory_bad(x.inventory) > 0;
+    release(&x);
     ss_model_close(m);
     return rc;
 }
@@ -252,6 +300,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
     while ((id = cli_next(&p)) != CLI_END) {
         switch (id) {
         case OPT_DEPTH: cli_int(&p, 0, 64, &o.depth); break;
+        case OPT_DETAILS: o.details = true; break;
         case OPT_TOP: cli_int(&p, 0, 1 << 20, &o.top); break;
         case OPT_IGNORE: cli_append(&p, &o.ignore, &o.model.n_ignore); break;
         case OPT_VARIANT: o.model.weights.variant = p.arg; break;
@@ -287,6 +336,8 @@ static int run(const cli_command *cmd, int argc, char **argv)
 static const cli_example examples[] = {
     {"sigmascope inspect checkpoint-6000",
      "is anything NaN, what lets activations grow, what is in it."},
+    {"sigmascope inspect checkpoint-6000 --details",
+     "also where activations can grow, and what to set."},
     {"sigmascope inspect checkpoint-250 checkpoint-6000", "the tensors that changed most."},
     {"sigmascope inspect model.safetensors --components vae", "a network of a single file."},
     {0},
@@ -296,11 +347,12 @@ const cli_command cmd_inspect = {
     "inspect",
     "MODEL [MODEL]",
     "what is in a checkpoint, or what differs between two",
-    "Prints family, options, modules and the sizes of weights of a diffusers model, and what in\n"
-    "its structure lets activations grow, with the key that changes it (--depth 0: with every\n"
-    "module). Given two, lists the tensors that differ, the largest relative change first,\n"
-    "without loading either whole. Weights that are inf or NaN come first. Exit status 3: a\n"
-    "single model has some.",
+    "Prints whether all weights of a diffusers model are finite, what it is and takes, what in "
+    "its\n"
+    "structure lets activations grow, with the key that changes it, its modules and largest\n"
+    "weights; --details: each place of the structure, and the options of config.json. Given two,\n"
+    "lists the tensors that differ, the largest relative change first, without loading either\n"
+    "whole. Exit status 3: a single model has weights that are inf or NaN.",
     options,
     CLI_TABLES | CLI_COMPUTE | CLI_PROGRESS,
     run,

@@ -1,6 +1,7 @@
 /* inventory.c - see inventory.h */
 #include "models/inventory.h"
 
+#include "base/format.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -171,6 +172,15 @@ static ss_code add_schedule(const ss_model_info *a, ss_table *t, ss_err *e)
     return SS_OK;
 }
 
+/* Returns the path as it is called in the folder, if it lies there. */
+static const char *path_below(const char *folder, const char *path)
+{
+    const size_t n = strlen(folder);
+
+    return n && strncmp(path, folder, n) == 0 && path[n] == '/' && path[n + 1] ? path + n + 1
+                                                                               : path;
+}
+
 ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
 {
     const ss_model_info *a = ss_model_about(m);
@@ -189,15 +199,25 @@ ss_code ss_inventory_about(const ss_model *m, ss_table *t, ss_err *e)
     ss_table_column(t, "value", SS_COL_TEXT, NULL);
     property(t, "folder", "%s", a->folder);
     property(t, "family", "%s", a->family);
-    property(t, "weights", "%s: %s, %.1f MB in %zu files", a->format, ss_checkpoint_name(k),
-             (double)a->weight_bytes * 1e-6, ss_checkpoint_n_files(k));
+    property(t, "weights", "%s: %s, %.1f MB in %zu file%s", a->format,
+             path_below(a->folder, ss_checkpoint_name(k)), (double)a->weight_bytes * 1e-6,
+             ss_checkpoint_n_files(k), ss_checkpoint_n_files(k) == 1 ? "" : "s");
     list_dtypes(t, w, n_weights);
     property(t, "parameters", "%lld in %d tensors, %d modules", (long long)a->n_parameters,
              n_weights, n_modules - n_inner);
     switch (a->role) {
-    case SS_DENOISER: list_denoiser(t, a); break;
-    case SS_VAE: list_vae(t, &a->net); break;
-    case SS_TEXT: list_text(t, &a->net.text); break;
+    case SS_DENOISER:
+        ss_table_note(t, "a denoiser");
+        list_denoiser(t, a);
+        break;
+    case SS_VAE:
+        ss_table_note(t, "an autoencoder, of pictures and latents");
+        list_vae(t, &a->net);
+        break;
+    case SS_TEXT:
+        ss_table_note(t, "a text encoder");
+        list_text(t, &a->net.text);
+        break;
     case SS_N_ROLES: break;
     }
     if (a->n_ignored)
@@ -301,25 +321,49 @@ uint64_t ss_inventory_bad(const ss_inventory *v)
     return bad;
 }
 
-void ss_inventory_say_bad(const ss_inventory *v, FILE *f)
+void ss_inventory_say(const ss_inventory *v, FILE *f)
 {
     const uint64_t bad = ss_inventory_bad(v);
     char shown[300];
-    int n, tensors = 0;
+    int n, n_bad = 0, n_over = 0;
+    double largest = NAN;
     ss_weight *const *w = ss_model_weights(v->model, &n);
-    const char *first = NULL;
+    const char *first = NULL, *where = NULL, *over = NULL;
+    ss_format fp16;
 
+    ss_format_read("fp16", &fp16);
     for (int i = 0; i < n; i++) {
-        tensors += v->stats[i].nonfinite > 0;
-        if (v->stats[i].nonfinite && !first)
+        const ss_weight_stats *s = &v->stats[i];
+
+        n_bad += s->nonfinite > 0;
+        if (s->nonfinite && !first)
             first = w[i]->name;
+        if (!(s->absmax <= largest) && !isnan(s->absmax)) {
+            largest = s->absmax;
+            where = w[i]->name;
+        }
+        if (isinf(ss_format_round(&fp16, (float)s->absmax)) && n_over++ == 0)
+            over = w[i]->name;
     }
     if (first)
         fprintf(f,
                 "%llu weight%s inf or NaN, in %d of %d tensors, the first in %s: this checkpoint "
-                "is broken.\n\n",
-                (unsigned long long)bad, bad == 1 ? " is" : "s are", tensors, n,
+                "is broken.\n",
+                (unsigned long long)bad, bad == 1 ? " is" : "s are", n_bad, n,
                 ss_printable(first, shown, sizeof shown));
+    else if (where)
+        fprintf(f, "weights: all finite, the largest |w| is %.4g, in %s.\n", largest,
+                ss_printable(where, shown, sizeof shown));
+    else
+        fputs("weights: there are none.\n", f);
+    if (over)
+        fprintf(
+            f,
+            "%d of %d tensors %s a weight over fp16's largest number, %.5g, that becomes inf in "
+            "fp16; the first is %s.\n",
+            n_over, n, n_over == 1 ? "has" : "have", fp16.max,
+            ss_printable(over, shown, sizeof shown));
+    fputs("\n", f);
 }
 
 /* True when a parameter lies in the module or below it. */
@@ -339,9 +383,20 @@ static int depth_of(const char *path)
     return depth;
 }
 
+/* Counts the modules inside of one, without inner values. */
+static int count_inside(const ss_module *const *modules, int n, const char *path)
+{
+    int count = 0;
+
+    for (int i = 0; i < n; i++)
+        count += !modules[i]->inner && strcmp(modules[i]->path, path) != 0 &&
+                 lies_below(modules[i]->path, path);
+    return count;
+}
+
 ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_err *e)
 {
-    int n_modules, n_weights;
+    int n_modules, n_weights, cut = 0;
     const ss_module *const *modules = ss_model_modules(v->model, &n_modules);
     ss_weight *const *w = ss_model_weights(v->model, &n_weights);
     ss_code rc = ss_table_init(t, "modules", e);
@@ -350,6 +405,7 @@ ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_e
         return rc;
     ss_table_column(t, "module", SS_COL_TEXT, NULL);
     ss_table_column(t, "kind", SS_COL_TEXT, NULL);
+    ss_table_column(t, "inside", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "parameters", SS_COL_NUMBER, "%.0f");
     ss_table_column(t, "absmax", SS_COL_NUMBER, "%.4g");
     ss_table_column(t, "rms", SS_COL_NUMBER, "%.4g");
@@ -358,8 +414,12 @@ ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_e
         const ss_module *m = modules[i];
         double absmax = NAN, sum2 = 0, count = 0, bad = 0;
 
-        if (m->inner || (depth && depth_of(m->path) > depth))
+        if (m->inner)
             continue;
+        if (depth && depth_of(m->path) > depth) {
+            cut++;
+            continue;
+        }
         for (int k = 0; k < n_weights; k++) {
             const ss_weight_stats *s = &v->stats[k];
             double finite = (double)(s->count - s->nonfinite);
@@ -374,11 +434,17 @@ ss_code ss_inventory_modules(const ss_inventory *v, int depth, ss_table *t, ss_e
         ss_table_row(t);
         ss_table_text(t, *m->path ? m->path : SS_ROOT);
         ss_table_text(t, m->kind);
+        ss_table_number(t, count_inside(modules, n_modules, m->path));
         ss_table_number(t, count);
         ss_table_number(t, absmax);
         ss_table_number(t, count > bad ? sqrt(sum2 / (count - bad)) : NAN);
         ss_table_number(t, bad);
     }
+    if (cut)
+        ss_table_note(t,
+                      "down to depth %d, each with the number of modules inside of it; %d lie "
+                      "deeper (--depth 0)",
+                      depth, cut);
     return SS_OK;
 }
 

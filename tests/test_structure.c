@@ -331,7 +331,7 @@ static void test_ends_that_are_zero(void **state)
 
     snprintf(dir, sizeof dir, "%s/zero", tmp_dir);
     make_model(dir, "{" SMALL "}", zero_ends);
-    expect("inspect --quiet $D/zero", 0,
+    expect("inspect --quiet --details $D/zero", 0,
            "end that is zero: weights that are all zero now; the branch adds nothing yet: what it "
            "will add is still to come\n");
     assert_non_null(strstr(output, "    decoder  up_blocks.0.resnets.0.conv2\n"));
@@ -341,15 +341,42 @@ static void test_ends_that_are_zero(void **state)
 static void test_inspect(void **state)
 {
     (void)state;
-    expect("inspect --quiet " UNETS "/scale-shift", 0,
+    expect("inspect --quiet --details " UNETS "/scale-shift", 0,
            "attention without norm: q, k and v of the stream, without a norm before; q and k grow "
            "with the stream, logits with its square\n"
            "  attn_norm_num_groups is absent; a number of groups puts a norm there\n"
            "    middle  mid_block.attentions.0, mid_block.attentions.0.to_q and 3 more\n");
     expect("inspect --quiet --json " UNETS "/scale-shift", 0, "\"structure\"");
-    expect("inspect --quiet " UNETS "/scale-shift-attn-groups", 0,
+    expect("inspect --quiet --details " UNETS "/scale-shift-attn-groups", 0,
            "convolution without norm: the stream");
     assert_null(strstr(output, "attention without norm"));
+    assert_non_null(strstr(output, "\noptions\n"));
+}
+
+static void exceed_fp16(const char *name, float *values, size_t n)
+{
+    if (n && strcmp(name, "conv_in.weight") == 0)
+        values[0] = -65510; /* rounds to the largest number */
+    if (n && strcmp(name, "conv_out.weight") == 0)
+        values[0] = -65530;
+}
+
+/* The first screen: whether the weights are sound, and the structure at a glance. */
+static void test_inspect_first(void **state)
+{
+    (void)state;
+    char dir[600];
+
+    expect("inspect --quiet " UNETS "/scale-shift", 0, "attn_norm_num_groups\n");
+    assert_true(strncmp(output, "weights: all finite, the largest |w| is ", 40) == 0);
+    assert_null(strstr(output, "fp16"));
+    assert_null(strstr(output, "\noptions\n"));
+    snprintf(dir, sizeof dir, "%s/over", tmp_dir);
+    make_model(dir, "{" SMALL "}", exceed_fp16);
+    expect("inspect --quiet $D/over", 0,
+           "1 of 142 tensors has a weight over fp16's largest number, 65504, that becomes inf in "
+           "fp16; the first is conv_out.weight.\n\nmodel\n");
+    assert_non_null(strstr(output, "the largest |w| is 6.553e+04, in conv_out.weight.\n"));
 }
 
 /* ---- in a run file ---- */
@@ -551,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_score_network),
         cmocka_unit_test(test_ends_that_are_zero),
         cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_inspect_first),
         cmocka_unit_test(test_run_file),
         cmocka_unit_test(test_lookup),
         cmocka_unit_test(test_commands),
