@@ -1,8 +1,8 @@
 /* near.h - "did you mean ...?": the known name that a mistyped one is nearest to
  *
  *   char hint[SS_NEAR];
- *   return ss_fail(e, SS_USAGE, "no command '%s'%s", SS_SHOW(name),
- *                  ss_near(name, known, n, hint));      // " - did you mean 'analyze'?", or ""
+ *   rc = ss_fail(&err, SS_USAGE, "no command '%s'%s", SS_SHOW(name),
+ *                ss_near(name, known, n, hint));      // " - did you mean 'analyze'?", or ""
  */
 #ifndef SS_BASE_NEAR_H
 #define SS_BASE_NEAR_H

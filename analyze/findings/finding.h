@@ -2,7 +2,7 @@
  *
  *   ss_findings f;
  *   rc = ss_findings_init(&f, &err);
- *   ss_findings_say(&f, "headroom", SS_SAID_BAD, "headroom", "%s would overflow in ...", ...);
+ *   ss_findings_say(&f, "headroom", SS_SAID_BAD, "headroom", "%s would overflow", name);
  *   ss_finding_severity(&f, SS_SEVERITY_FAILING);
  *   ss_finding_site(&f, run, site);              // of the sentence said last
  *   ss_finding_number(&f, "absmax", 9.1e4, NULL);

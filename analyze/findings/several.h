@@ -1,6 +1,6 @@
 /* several.h - all that the analyses say of several runs of one network together, and its sentences
  *
- *   ss_several s = {.runs = runs, .found = analyses, .n = n, ...};
+ *   ss_several s = {.runs = runs, .found = analyses, .n = n}; // and formats, steps, modules
  *   rc = ss_several_find(&s, &err);
  *   rc = ss_findings_several(&findings, &s, &err);
  *   ss_several_release(&s);

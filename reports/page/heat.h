@@ -2,10 +2,11 @@
  *
  *   ss_heat h;
  *   ss_heat_begin(&h, "sigma", "largest |x|");
- *   for (...) ss_heat_column(&h, label);                 // all columns,
- *   for (...) ss_heat_row(&h, module, values, over);     // then row after row
+ *   ss_heat_column(&h, label);                 // all columns,
+ *   ss_heat_row(&h, module, values, over);     // then row after row
  *   ss_heat_end(&h, SS_HEAT_LOG);
- *   rc = ss_page_figure(page, &h.plot, "heat", SS_PLOT_WIDTH, ss_heat_height(&h), ...);
+ *   rc = ss_page_figure(page, &h.plot, "heat", SS_PLOT_WIDTH, ss_heat_height(&h), alt, caption,
+ *                       &err);
  *
  * The page shows the number of a cell at the pointer, and goes from it to the row of the table that
  * has the same name; so names are whole there. In the picture long ones begin with an ellipsis.
