@@ -172,8 +172,11 @@ static ss_code compare(comparer *x, ss_err *e)
     }
     if (rc == SS_OK)
         rc = say_not_finite(x, e);
-    if (rc == SS_OK && (rc = ss_compare_runs_table(x->runs, x->n_runs, &t, e)) == SS_OK)
+    if (rc == SS_OK && (rc = ss_compare_runs_table(x->runs, x->n_runs, &t, e)) == SS_OK) {
+        if (!x->out.data && !x->out.wide)
+            ss_compare_runs_shorten(&t);
         rc = cli_show(&x->out, &t, e);
+    }
     for (int j = 1; j < x->n_runs && rc == SS_OK; j++) {
         const char name[] = {(char)('A' + j), '\0'};
         ss_comparison p;

@@ -9,7 +9,9 @@
 #include "models/families.h"
 #include "models/file/weight_files.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Returns FOLDER/NAME where there is such a file, or folder, else NULL; sets *failed where memory
  * is out. */
@@ -347,13 +349,15 @@ static ss_code find_files(const char *model, bool is_dir, const ss_model_places 
 static ss_code say_no_model(const char *model, ss_err *e)
 {
     ss_str places = {0};
+    const bool missing = access(model, F_OK) != 0;
+    const char *const why = missing ? strerror(errno) : "";
 
     list_places(&places, "or");
     const ss_code rc =
-        ss_fail(e, SS_USAGE,
-                "%s: expected a model folder with config.json in it, a pipeline folder with%s, or "
-                "a file of weights",
-                model, places.s ? places.s + strlen("or") : " one");
+        ss_fail(e, missing ? SS_IO : SS_USAGE,
+                "%s: %s%sexpected a model folder with config.json in it, a pipeline folder with%s, "
+                "or a file of weights",
+                model, why, missing ? "; " : "", places.s ? places.s + strlen("or") : " one");
     ss_str_release(&places);
     return rc;
 }

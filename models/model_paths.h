@@ -40,7 +40,8 @@ typedef struct {
  * is taken, else the first. MODEL may also be a file of weights, or an index of several, in a model
  * folder. Where places names a config, MODEL is the folder of the weights (or has unet/ with them,
  * or accelerate's pytorch_model_fsdp_0/ or pytorch_model/), or their file, and the scheduler is
- * also looked for around that config. places may be NULL. */
+ * also looked for around that config. places may be NULL. A MODEL that is not there is SS_IO, a
+ * file of another kind SS_USAGE. */
 ss_code ss_model_paths_find(const char *model, const ss_model_places *places, ss_model_paths *p,
                             ss_err *e);
 void ss_model_paths_release(ss_model_paths *p); /* {0} is fine */

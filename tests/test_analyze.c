@@ -530,6 +530,10 @@ static void test_command(void **state)
     assert_string_equal(json_string_value(json_object_get(row, "first module over")),
                         "up_blocks.0.resnets.0");
     assert_true(json_number_value(json_object_get(row, "largest")) == 1000);
+    row = json_array_get(json_object_get(json_object_get(all_tables, "headroom"), "rows"), 0);
+    void *cell = json_object_iter_at((json_t *)(uintptr_t)row, "e4m3-ieee"); /* bits come first */
+    cell = json_object_iter_next((json_t *)(uintptr_t)row, cell);
+    assert_string_equal(json_object_iter_key(cell), "largest");
     rows = json_object_get(json_object_get(all_tables, "growth"), "rows");
     assert_int_equal(json_array_size(rows), 5);
     row = json_array_get(rows, 0);

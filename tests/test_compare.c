@@ -433,6 +433,9 @@ static void test_command(void **state)
     expect("$D/a.h5 $D/a.h5", 0,
            "the runs differ in nothing that is recorded; all were made by other hooks");
     expect("$D/a.h5 $D/a.h5", 0, "the same, within 0 dB");
+    expect("$D/a.h5 $D/a.h5", 0, "rows are the same (--wide)\nwhat ");
+    expect("$D/a.h5 $D/a.h5 --wide", 0, "sigmas      same ");
+    expect("$D/a.h5 $D/a.h5 --json", 0, "\"what\": \"sigmas\"");
     expect("$D/bare.h5 $D/bare.h5", 0, "statistics B");
     expect("$D/bare.h5 $D/bare.h5 --fail-over loss=1", 1, "loss cannot be judged");
     expect("$D/bare.h5 $D/bare.h5 --fail-over entropy=1", 1, "entropy cannot be judged");

@@ -114,7 +114,8 @@ static void test_unreadable_checkpoints(void **state)
     expect("bisect $D/r/step-[23] " BISECT, 1,
            "none of the 2 checkpoints can be read; of the first: ");
     assert_non_null(strstr(output, "config.json: line"));
-    expect("bisect $D/r/step-1 $D/r/none " BISECT, 2, "none: expected a model folder");
+    expect("bisect $D/r/step-1 $D/r/none " BISECT, 1,
+           "none: No such file or directory; expected a model folder");
     expect("bisect $D/r/step-1 $D/r/step-2 --inputs nothing:of " BISECT, 2, "nothing");
 }
 

@@ -213,23 +213,16 @@ ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_tab
     if (rc != SS_OK)
         return rc;
     ss_fold_columns(t);
-    ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
-    ss_table_column(t, tokens ? "token" : "sigma", tokens ? SS_COL_TEXT : SS_COL_AXIS, NULL);
     for (int f = 0; f < h->n_formats; f++)
         ss_table_column(t, h->formats[f].name, SS_COL_NUMBER, "%.1f");
+    ss_table_column(t, "largest", SS_COL_NUMBER, "%.4g");
+    ss_table_column(t, tokens ? "token" : "sigma", tokens ? SS_COL_TEXT : SS_COL_AXIS, NULL);
     ss_table_column(t, "overflows", SS_COL_TEXT, NULL);
     for (int i = 0; i < shown; i++) {
         const ss_headroom_row *x = &h->rows[i];
 
         ss_table_row(t);
         (x->weights ? ss_fold_weights_cells : ss_fold_cells)(t, r, x->at);
-        ss_table_number(t, x->peak);
-        if (tokens)
-            ss_table_text(
-                t, x->input < 0 ? "-"
-                                : ss_run_sample_label(r, x->input, x->sample, label, sizeof label));
-        else
-            ss_table_number(t, x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
         snprintf(over, sizeof over, "%s", x->bad ? "INF OR NaN" : "");
         for (int f = 0; f < h->n_formats; f++) {
             size_t n = strlen(over);
@@ -238,6 +231,13 @@ ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_tab
             if (x->bits[f] < 0)
                 snprintf(over + n, sizeof over - n, "%s%s", n ? " " : "", h->formats[f].name);
         }
+        ss_table_number(t, x->peak);
+        if (tokens)
+            ss_table_text(
+                t, x->input < 0 ? "-"
+                                : ss_run_sample_label(r, x->input, x->sample, label, sizeof label));
+        else
+            ss_table_number(t, x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
         ss_table_text(t, over);
     }
     over[0] = '\0';

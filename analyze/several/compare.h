@@ -63,6 +63,8 @@ ss_code ss_compare_curve(const ss_compare *c, int run, int site, ss_stage stage,
 
 /* The facts and settings of the runs, a column each, and which rows differ. */
 ss_code ss_compare_runs_table(ss_run *const *runs, int n_runs, ss_table *t, ss_err *e);
+/* Removes the rows in which all runs are the same, and says in the note how many those were. */
+void ss_compare_runs_shorten(ss_table *t);
 /* Ranked differences; sites with other counts of what is not finite; sites of one run only. */
 ss_code ss_compare_table(const ss_compare *c, int top, ss_table *t, ss_err *e);
 ss_code ss_compare_nonfinite_table(const ss_compare *c, int top, ss_table *t, ss_err *e);

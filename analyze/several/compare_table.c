@@ -2,6 +2,7 @@
 #include "analyze/one/run_settings.h"
 #include "analyze/several/compare.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -195,6 +196,29 @@ out:
     ss_str_release(&differ);
     ss_free(texts);
     return rc;
+}
+
+void ss_compare_runs_shorten(ss_table *t)
+{
+    enum { IS = 1 }; /* column */
+    size_t same = 0;
+
+    for (size_t i = json_array_size(t->rows); i-- > 1;) { /* the first names the files */
+        const char *is = json_string_value(json_array_get(json_array_get(t->rows, i), IS));
+
+        if (!is || strcmp(is, "same") != 0)
+            continue;
+        same++;
+        t->failed |= json_array_remove(t->rows, i) != 0;
+    }
+    if (!same)
+        return;
+    char *note = ss_textf("%s; %zu %s the same (--wide)", t->note ? t->note : "", same,
+                          same == 1 ? "row is" : "rows are");
+    if (note)
+        ss_table_note(t, "%s", note);
+    t->failed |= !note;
+    ss_free(note);
 }
 
 static void put_site(ss_table *t, const ss_compare *c, int site)
