@@ -113,7 +113,7 @@ static ss_code figure(ss_page *page, const ss_verdicts *v, ss_err *e)
     ss_plot_panel(&p, "", "headroom in bits", "component");
     ss_plot_addf(&p,
                  "set border 1\nset yrange [%d.5:-0.5]\n"
-                 "set xlabel 'headroom in bits (powers of two left)'\n",
+                 "set xlabel 'headroom in bits'\n",
                  v->n - 1);
     for (int i = 0; i < v->n; i++)
         ss_plot_row(&p, v->list[i].name);

@@ -146,11 +146,12 @@ static void lead(ss_page *p, const ss_analysis *x)
                      "and its encoder runs for inputs that are pictures.");
     html_element(
         p->f, "p", "lead",
-        "%s, %d modules, %d inputs at %d noise levels, %d samples each. Largest activations "
+        "%s, %d modules, %d input%s at %d noise level%s, %d sample%s each. Largest activations "
         "are those of what modules put out, over all inputs and samples; headroom and "
         "overflow are of what they take in, too.",
-        *r->family ? r->family : "A model of unknown family", r->n_real, r->n_inputs, x->n,
-        r->n_samples);
+        *r->family ? r->family : "A model of unknown family", r->n_real, r->n_inputs,
+        r->n_inputs == 1 ? "" : "s", x->n, x->n == 1 ? "" : "s", r->n_samples,
+        r->n_samples == 1 ? "" : "s");
 }
 
 /* The verdict of a run, and its sentences. */

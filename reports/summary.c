@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "reports/page/rows.h"
 
 #include <string.h>
 
@@ -136,7 +137,7 @@ static void answer(ss_page *p, const ss_verdict *v)
     html_element(p->f, "strong", "badge", "%s%s%s", words[v->kind], *v->format ? " in " : "",
                  v->format);
     html_raw(p->f, " ");
-    html_text(p->f, v->text);
+    html_breaking(p->f, v->text);
     html_raw(p->f, "</p>\n<dl>\n");
     row(p, "where", v->where, NULL);
     row(p, "since", v->since, NULL);

@@ -217,6 +217,37 @@ static void test_any_heat_map_is_drawn(void **state)
 }
 
 /* Bytes that are no SVG end in an error or in nothing; never in markup. */
+/* Modules that differ have labels that differ, and no label is longer than its room. */
+static void test_short_names_stay_distinct(void **state)
+{
+    (void)state;
+    static const char *const blocks[] = {"down_blocks.0", "down_blocks.1", "mid_block",
+                                         "up_blocks.1"};
+    static const char *const ends[] = {"%s.attentions.0.transformer_blocks.0.attn1, head 0",
+                                       "%s.attentions.1.transformer_blocks.0.attn1, head 0",
+                                       "%s.attentions.1.transformer_blocks.0.attn2, head 0",
+                                       "%s.attentions.1.transformer_blocks.0.attn2.to_k (input)",
+                                       "%s.resnets.0.conv_shortcut (input)",
+                                       "%s.resnets.1.conv_shortcut (input)",
+                                       "%s.resnets.0 = .nonlinearity.activation",
+                                       "%s.resnets.0 = .nonlinearity.activation (input)"};
+    enum { N = N_OF(blocks) * N_OF(ends) };
+    ss_str label[N] = {0};
+    char name[200];
+
+    for (size_t i = 0; i < N; i++) {
+        snprintf(name, sizeof name, ends[i % N_OF(ends)], blocks[i / N_OF(ends)]);
+        assert_true(ss_plot_short(&label[i], name, SS_PLOT_LETTERS) <= SS_PLOT_LETTERS);
+        assert_true(strlen(label[i].s) <= SS_PLOT_LETTERS + 2); /* it has quotes */
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(label[i].s, label[j].s) == 0)
+                fail_msg("%s is the label of two modules", label[i].s);
+    }
+    assert_string_equal(label[0].s, "'dow.0.att.0.tra.0.attn1, head 0'");
+    for (size_t i = 0; i < N; i++)
+        ss_str_release(&label[i]);
+}
+
 static void test_broken_svg(void **state)
 {
     (void)state;
@@ -244,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_any_data_is_drawn),
         cmocka_unit_test(test_points_say_their_numbers),
         cmocka_unit_test(test_any_heat_map_is_drawn),
+        cmocka_unit_test(test_short_names_stay_distinct),
         cmocka_unit_test(test_broken_svg),
     };
 

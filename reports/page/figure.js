@@ -162,17 +162,19 @@ function makeFigure(figure) {
     });
 }
 
-/* The first row of the tables after the figure that names the module. */
+/* The first row that names the module: of the tables after the figure, then of those before it. */
 function goToRow(figure, module) {
-  const tables = Array.from(figure.closest("main, .main").querySelectorAll("table")).filter(
+  const tables = Array.from(figure.closest("main, .main").querySelectorAll("table"));
+  const after = tables.filter(
     (table) => figure.compareDocumentPosition(table) & Node.DOCUMENT_POSITION_FOLLOWING);
-  for (const table of tables)
+  for (const table of after.concat(tables))
     for (const row of table.tBodies[0].rows) {
       if (!Array.from(row.cells).some((cell) => cell.textContent.trim() === module)) continue;
       for (let at = row.parentElement; at; at = at.parentElement)
         if (at.tagName === "DETAILS") at.open = true;
       for (const lit of document.querySelectorAll("tr.lit")) lit.classList.remove("lit");
       row.hidden = false;
+      if (row.matches(".cut")) table.showAll();
       row.classList.add("lit");
       row.tabIndex = -1;
       row.scrollIntoView({ block: "center" });

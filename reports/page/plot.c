@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -66,16 +67,61 @@ static int letters(const char *text)
     return n;
 }
 
+/* A word of a path ends here. */
+static const char *word_end(const char *word)
+{
+    return word + strcspn(word, ".");
+}
+
+/* "up_blocks.1.resnets.0.conv_shortcut (input)" with at most n letters of each word but the last.
+ */
+static void abbreviate(const char *name, size_t n, char *out, size_t room)
+{
+    size_t at = 0;
+
+    for (const char *end; *(end = word_end(name)); name = end + 1) {
+        const size_t len = (size_t)(end - name), kept = len < n ? len : n;
+
+        snprintf(out + at, room - at, "%.*s.", (int)kept, name);
+        at += kept + 1;
+    }
+    snprintf(out + at, room - at, "%s", name);
+}
+
+/* Makes room by shorter words, and leaves all numbers: those tell modules apart. */
+static bool shorten_words(const char *name, int most, char *out, size_t room)
+{
+    const char *last = strrchr(name, '.');
+
+    if (!last || strlen(name) >= room)
+        return false;
+    for (const char *c = name; c < last; c++)
+        if (!isalnum((unsigned char)*c) && *c != '_' && *c != '.')
+            return false;
+    for (size_t n = 12; n > 0; n--) {
+        abbreviate(name, n, out, room);
+        if (letters(out) <= most)
+            return true;
+    }
+    return false;
+}
+
 int ss_plot_short(ss_str *s, const char *name, int most)
 {
     const char *fold = strstr(name, " = "); /* what a container repeats, see fold.h */
-    char head[512];
+    char head[512], words[512];
     int n = letters(name);
     ss_str text = {0};
 
-    if (n > most && fold && (size_t)(fold - name) < sizeof head) {
-        snprintf(head, sizeof head, "%.*s", (int)(fold - name), name);
+    if (n > most && fold && strlen(name) < sizeof head) {
+        const char *port = strstr(fold, " (");
+
+        snprintf(head, sizeof head, "%.*s%s", (int)(fold - name), name, port ? port : "");
         name = head;
+        n = letters(name);
+    }
+    if (n > most && shorten_words(name, most, words, sizeof words)) {
+        name = words;
         n = letters(name);
     }
     if (n > most) {

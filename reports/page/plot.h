@@ -72,8 +72,9 @@ void ss_plot_addf(ss_plot *p, const char *fmt, ...) __attribute__((format(printf
 /* A label as a quoted string; control characters, quotes, backquotes and what is not UTF-8 are
  * replaced. */
 void ss_plot_label(ss_plot *p, const char *text);
-/* Appends a name as such a string. A long one loses what the module repeats (" = .conv"), then its
- * beginning, for an ellipsis: the end tells modules apart. Returns its letters, at most `most`. */
+/* Appends a name as such a string. A long one loses what the module repeats (" = .conv"), then ends
+ * of its words ("dow.2.att.0.tra.0.attn1"), so that names stay distinct; where neither helps its
+ * beginning, for an ellipsis. Returns its letters, at most `most`. */
 int ss_plot_short(ss_str *s, const char *name, int most);
 /* A number as gnuplot reads it: "NaN" where it is none, infinite, or 1e200 and
  * more, which no axis reaches. */
