@@ -21,12 +21,14 @@
 # make story-video     train text-to-video networks that diverge, and each remedy: 25 minutes
 # make install         program, manual, completion, library and headers into PREFIX (/usr/local),
 #                      below DESTDIR if that is set; make uninstall
+# make dist deb        into dist/: the source, an archive of the program with its libraries, Debian
+#                      packages, all from the last commit; make check-dist tries them
 # V=1                  show the commands
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report cuda-plans emulated-device check-cuda check-cuda-bugs fuzz bench story story-video check-headers lint \
-    format demo deps install uninstall clean FORCE
+    format demo deps install uninstall stage dist deb check-dist clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 
@@ -370,6 +372,14 @@ uninstall:
 	$(Q)test ! -d "$(DESTDIR)$(PREFIX)/include/sigmascope" || \
 	    find "$(DESTDIR)$(PREFIX)/include/sigmascope" -type d -empty -delete
 
+# Packages (packaging/), without CUDA; check-dist as root tries them in a fresh Debian, too.
+stage:
+	@+packaging/stage
+dist deb: stage
+	@DEV="$(filter-out libcmocka-dev,$(filter %-dev,$(DEBIAN)))" packaging/$@
+check-dist: dist deb
+	@packaging/check-dist
+
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@demo/run
@@ -388,5 +398,5 @@ deps:
 	apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing
 
 clean:
-	rm -rf build build-*
+	rm -rf build build-* dist
 -include $(shell find $(B) -name '*.d' 2>/dev/null) $(if $(SAN),$(wildcard build/kernels/cuda/*.fatbin.d))
