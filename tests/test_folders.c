@@ -116,6 +116,7 @@ static void test_unreadable_checkpoints(void **state)
     assert_non_null(strstr(output, "config.json: line"));
     expect("bisect $D/r/step-1 $D/r/none " BISECT, 1,
            "none: No such file or directory; expected a model folder");
+    assert_null(strstr(output, "none: /")); /* the path is said once */
     expect("bisect $D/r/step-1 $D/r/step-2 --inputs nothing:of " BISECT, 2, "nothing");
 }
 

@@ -243,8 +243,11 @@ static ss_code try_checkpoint(void *ctx, int i, ss_bisect_verdict *v, ss_err *e)
         *v = SS_SKIP;
         return SS_OK;
     }
-    if (rc != SS_OK)
-        return rc == SS_USAGE ? rc : ss_fail_prefix(e, "%s", row->model);
+    if (rc != SS_OK) { /* an error of a file begins with its path */
+        const bool named = strncmp(e->msg, row->model, strlen(row->model)) == 0;
+
+        return rc == SS_USAGE || named ? rc : ss_fail_prefix(e, "%s", row->model);
+    }
     f->c->n_kept += row->kept;
     f->c->n_made += !row->kept && !row->given;
     if (f->first >= 0 && (row->given || f->c->n_given))
