@@ -53,7 +53,7 @@ static ss_code bars(ss_page *page, const ss_analysis *x, ss_err *e)
     ss_plot_add(&p, "EOD\n");
     ss_plot_settings(&p);
     ss_plot_panel(&p, "", "headroom in bits", "module");
-    ss_plot_add(&p, "set border 1\nset xlabel 'headroom in bits'\n");
+    ss_plot_add(&p, "set border 1\nset xlabel 'headroom in bits'\nset xrange [*<0:*]\n");
     for (int i = 0; i < n; i++)
         ss_plot_row(&p, ss_fold_name(x->run, x->headroom.rows[i].at, name, sizeof name));
     ss_plot_addf(&p, "set yrange [%d:-1]\nset arrow from 0,graph 0 to 0,graph 1 nohead lt %d\n", n,
