@@ -347,12 +347,11 @@ const cli_command cmd_inspect = {
     "inspect",
     "MODEL [MODEL]",
     "what is in a checkpoint, or what differs between two",
-    "Prints whether all weights of a diffusers model are finite, what it is and takes, what in "
-    "its\n"
-    "structure lets activations grow, with the key that changes it, its modules and largest\n"
-    "weights; --details: each place of the structure, and the options of config.json. Given two,\n"
-    "lists the tensors that differ, the largest relative change first, without loading either\n"
-    "whole. Exit status 3: a single model has weights that are inf or NaN.",
+    "Prints whether all weights of a diffusers model are finite, what it is and takes, what in\n"
+    "its structure lets activations grow, with the key that changes it, its modules and largest\n"
+    "weights; with --details each place of the structure, too, and the options of config.json.\n"
+    "Given two, lists the tensors that differ, the largest relative change first, without loading\n"
+    "either whole. Exit status 3: a single model has weights that are inf or NaN.",
     options,
     CLI_TABLES | CLI_COMPUTE | CLI_PROGRESS,
     run,
