@@ -121,7 +121,7 @@ static void say_fed(cli_doctor_verdict *v, const ss_run *r)
     for (int i = 0; i < r->n_inputs && i < 8; i++)
         ss_str_addf(&inputs, "%s%s", i ? ", " : "", r->inputs[i]);
     if (ss_run_is_text(r))
-        add(&v->fed, "%s: %d prompts", name_of(r, name), r->n_inputs);
+        add(&v->fed, "%s: %d prompt%s", name_of(r, name), r->n_inputs, r->n_inputs == 1 ? "" : "s");
     else
         add(&v->fed, "%s: %d noise level%s, sigma %.3g to %.3g; inputs %s; %d sample%s each%s%s",
             name_of(r, name), r->n_sigmas, r->n_sigmas == 1 ? "" : "s", low, high,

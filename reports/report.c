@@ -132,12 +132,13 @@ static void lead(ss_page *p, const ss_analysis *x)
     const ss_run *r = x->run;
 
     if (ss_run_is_text(r)) {
-        html_element(p->f, "p", "lead",
-                     "%s, a text encoder, %d modules, %d prompts of %d tokens. Largest activations "
-                     "are those of what modules put out, over all prompts and tokens; headroom "
-                     "and overflow are of what they take in, too.",
-                     *r->family ? r->family : "A model of unknown family", r->n_real, r->n_inputs,
-                     r->n_samples);
+        html_element(
+            p->f, "p", "lead",
+            "%s, a text encoder, %d modules, %d prompt%s of %d tokens. Largest activations "
+            "are those of what modules put out, over all prompts and tokens; headroom "
+            "and overflow are of what they take in, too.",
+            *r->family ? r->family : "A model of unknown family", r->n_real, r->n_inputs,
+            r->n_inputs == 1 ? "" : "s", r->n_samples);
         return;
     }
     if (ss_run_is_vae(r))
@@ -250,6 +251,15 @@ static ss_code check_file(const ss_report_options *opt, ss_err *e)
     if (ss_is_dir(opt->folder))
         return ss_fail(e, SS_IO, "%s is a folder; --single-file makes a file: -o %s/report.html",
                        SS_SHOW(opt->folder), SS_SHOW(opt->folder));
+    const char *slash = strrchr(opt->folder, '/');
+    char *inside = slash ? ss_textf("%.*s", (int)(slash - opt->folder), opt->folder) : NULL;
+    const bool nowhere = inside && *inside && !ss_is_dir(inside);
+
+    if (nowhere)
+        ss_fail(e, SS_IO, "%s: there is no folder %s", SS_SHOW(opt->folder), SS_SHOW(inside));
+    ss_free(inside);
+    if (nowhere)
+        return SS_IO;
     if (ss_file_exists(opt->folder) && !opt->replace)
         return ss_fail(e, SS_IO, "%s exists; --force replaces it", SS_SHOW(opt->folder));
     return SS_OK;

@@ -91,7 +91,6 @@ static void test_wrong_usage(void **state)
         {"generate $M -o $D/x.h5 --negative-class 1", "has no effect without --guidance"},
         {"generate $M -o $D/x.h5 --guidance 2 --negative-class 11", "class 11 does not exist"},
         {"generate $M $M -o $D/x.h5 --probe $D/y.h5", "--probe watches one MODEL"},
-        {"generate $M $D/none -o $D/x.h5", "config.json"},
         {"generate $M -o $D/x.h5 --intervene zero@nowhere", "no module matches 'nowhere'"},
         {"analyze", "expected RUN.h5"},
         {"analyze $D/x.h5 --format fp17", "'fp17' is not a number format"},
@@ -131,6 +130,8 @@ static void test_bad_models(void **state)
 {
     (void)state;
     expect("probe $D/none -o $D/x.h5", 1, "none: No such file or directory; expected a model");
+    expect("generate $M $D/none -o $D/x.h5", 1,
+           "none: No such file or directory; expected a model");
     mkdir(in_tmp("empty"), 0755);
     expect("probe $D/empty -o $D/x.h5", 1, "neither config.json nor unet/config.json is there");
 

@@ -494,7 +494,7 @@ static void test_tables_of_text(void **state)
     row = json_dumps(t.rows, JSON_COMPACT);
     assert_string_equal(row,
                         "[[{\"path\":\"encoder.block.0.layer.1.DenseReluDense.wo\",\"also\":[]},"
-                        "\"output\",70000,\"2 '</s>'\",-0.095771914583642842,\"fp16\"]]");
+                        "\"output\",-0.095771914583642842,70000,\"2 '</s>'\",\"fp16\"]]");
     free(row);
     ss_table_release(&t);
     ss_headroom_release(&h);

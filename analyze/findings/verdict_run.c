@@ -214,7 +214,8 @@ static char *covers(const ss_analysis *x)
     const char *cut = x->n < r->n_sigmas ? "; the run is not complete" : "";
 
     if (ss_run_is_text(r))
-        return ss_textf("%d prompts, %d modules%s%s", r->n_inputs, r->n_real, less, cut);
+        return ss_textf("%d prompt%s, %d modules%s%s", r->n_inputs, r->n_inputs == 1 ? "" : "s",
+                        r->n_real, less, cut);
     return ss_textf("%d noise level%s, %d input%s, %d sample%s each, %d modules%s%s", x->n,
                     x->n == 1 ? "" : "s", r->n_inputs, r->n_inputs == 1 ? "" : "s", r->n_samples,
                     r->n_samples == 1 ? "" : "s", r->n_real, less, cut);
