@@ -394,7 +394,7 @@ static void test_generate(void **state)
     harmless("generate $D/bytes/* -o $D/samples2 --class 1 --steps 1 --samples 1 --quiet", 1,
              "cannot be written as JSON");
     assert_int_equal(access(in_tmp("samples2"), F_OK), -1);
-    harmless("generate $D/$(printf %0100000d 0) -o $D/samples2", 2, "0000");
+    harmless("generate $D/$(printf %0100000d 0) -o $D/samples2", 1, "0000");
     assert_true(strlen(output) < 2000);
     harmless("probe $D/models/c* -o $D/probed.h5 --class 1 --sigmas 1,10 --quiet", 0, "probed.h5");
     harmless("analyze $D/probed.h5", 0, NULL);

@@ -507,12 +507,13 @@ static void test_command(void **state)
     expect("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --check --threads 1 --quiet", 0,
            "the list suffices");
 
+    /* in the verdict, and below the table */
     expect("report $D/cli.h5 -o $D/half --format e4m3-ieee --as half --quiet && "
            "grep -c '^half_but(model, keep_fp32)' $D/half/index.html",
-           0, "\n1\n");
+           0, "\n2\n");
     expect("report $D/cli.h5 -o $D/cast --format e4m3-ieee --quiet && "
            "grep -c '^keep_in_fp32(model, keep_fp32)' $D/cast/index.html",
-           0, "\n1\n");
+           0, "\n2\n");
     expect("report $D/cli.h5 -o $D/no --attention flash", 2, "--attention takes sdpa, eager");
 
     assert_int_equal(run("analyze $D/cli.h5 --keep-fp32 e4m3-ieee --json"), 0);
