@@ -509,7 +509,7 @@ static void test_model_among_others(void **state)
     finds("latest/unet", "latest/unet", "latest/scheduler/scheduler_config.json");
     finds("denoiser", "denoiser", "");
     assert_int_equal(symlink("nowhere", in_tmp("gone")), 0);
-    assert_int_equal(ss_model_paths_find(in_tmp("gone"), NULL, &p, &e), SS_USAGE);
+    assert_int_equal(ss_model_paths_find(in_tmp("gone"), NULL, &p, &e), SS_IO);
     leave_folder();
 }
 
@@ -523,7 +523,7 @@ static void test_model_folders(void **state)
     snprintf(pipe, sizeof pipe, "%s/pipe", tmp_dir);
     assert_int_equal(mkdir(pipe, 0700), 0);
     assert_int_equal(ss_model_paths_find(pipe, NULL, &p, &e), SS_IO);
-    assert_int_equal(ss_model_paths_find(in_tmp("nowhere"), NULL, &p, &e), SS_USAGE);
+    assert_int_equal(ss_model_paths_find(in_tmp("nowhere"), NULL, &p, &e), SS_IO);
     assert_int_equal(mkdir(in_tmp("pipe/unet"), 0700), 0);
     assert_int_equal(mkdir(in_tmp("pipe/scheduler"), 0700), 0);
     write_file(in_tmp("pipe/unet/config.json"), "{}", 2);

@@ -121,5 +121,6 @@ int main(void)
         cmocka_unit_test(test_second_signal),
         cmocka_unit_test(test_unread_output),
     };
+    signal(SIGHUP, SIG_DFL); /* nohup ignores it, and so would what the tests start */
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }
