@@ -422,7 +422,7 @@ static void test_errors(void **state)
     expect_error(&o, SS_USAGE, "1001 sampling steps; the schedule has 1000");
     o = few_steps();
     o.network.model = in_tmp("nowhere");
-    expect_error(&o, SS_USAGE, "nowhere");
+    expect_error(&o, SS_IO, "nowhere");
     o = few_steps();
     o.condition.classes = &wrong;
     o.condition.n_classes = 1;

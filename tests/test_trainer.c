@@ -423,7 +423,7 @@ static void test_errors(void **state)
 
     o = options();
     ss_trainer *t = trainer(&o);
-    assert_int_equal(ss_trainer_load(t, "/no/such", &e), SS_USAGE);
+    assert_int_equal(ss_trainer_load(t, "/no/such", &e), SS_IO);
     assert_int_equal(ss_trainer_save(t, in_tmp("average"), true, &e), SS_USAGE);
     assert_non_null(strstr(e.msg, "no average"));
     assert_int_not_equal(access(in_tmp("average"), F_OK), 0);
