@@ -249,6 +249,16 @@ const char *ss_json_string(ss_json *j, const char *key, const char *fallback)
     return v ? json_string_value(v) : fallback;
 }
 
+json_t *ss_json_from_text(const char *text)
+{
+    const size_t room = 4 * strlen(text) + 1;
+    char *shown = ss_alloc(room, 1);
+    json_t *j = shown ? json_string(ss_printable(text, shown, room)) : NULL;
+
+    ss_free(shown);
+    return j;
+}
+
 json_t *ss_json_from_number(double v)
 {
     if (isnan(v))

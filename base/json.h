@@ -62,6 +62,9 @@ bool ss_json_number(const json_t *value, double *x);
 /* The number as tables and findings have it: null for NaN, "inf" or "-inf", an integer where it is
  * whole. A new reference; NULL: no memory. */
 json_t *ss_json_from_number(double v);
+/* The text as ss_printable has it, whole: names in it may be anybody's. A new reference; NULL: no
+ * memory. */
+json_t *ss_json_from_text(const char *text);
 
 /* Index of the key's string in the NULL-terminated list of choices; any other
  * value is SS_UNSUPPORTED with the list. */

@@ -75,7 +75,7 @@ static char *joined(const char *text, size_t head, const char *tail)
     return ss_str_detach(&out);
 }
 
-/* Text number `at` in as few characters from `width` on as tell it apart; NULL: no memory. */
+/* The text at `at`, in as few characters from `width` on as distinguish it; NULL: no memory. */
 static char *shorten(const sorted *s, size_t at, int width)
 {
     const char *text = s->text[at];

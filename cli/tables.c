@@ -3,6 +3,7 @@
 
 #include "analyze/one/frame_attention.h"
 #include "analyze/training/mechanism.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -75,17 +76,6 @@ ss_code cli_show(cli_tables *out, ss_table *t, ss_err *e)
     return rc;
 }
 
-/* A text as a JSON string; names in it may be anybody's. */
-static json_t *printable_json(const char *text)
-{
-    const size_t n = strlen(text), room = 4 * n + 1;
-    char *shown = ss_alloc(room, 1);
-    json_t *j = shown ? json_string(ss_printable(text, shown, room)) : NULL;
-
-    ss_free(shown);
-    return j;
-}
-
 static ss_code print_sentence(const char *name, const char *text, ss_err *e)
 {
     const size_t room = 4 * strlen(text) + 1;
@@ -120,7 +110,7 @@ static ss_code say(cli_tables *out, const char *name, const char *part, const ch
 
         if (text)
             item = json_pack("{s:s*, s:s, s:o}", "run", name, "part", part, "text",
-                             printable_json(text));
+                             ss_json_from_text(text));
         return !list || (text && json_array_append_new(list, item) != 0)
                    ? ss_no_memory(e, "a table")
                    : SS_OK;

@@ -36,20 +36,9 @@ void ss_findings_release(ss_findings *f)
     *f = (ss_findings){0};
 }
 
-/* A text as a JSON string; names in it may be anybody's. */
-static json_t *text_json(const char *text)
-{
-    const size_t n = strlen(text), room = 4 * n + 1;
-    char *shown = ss_alloc(room, 1);
-    json_t *j = shown ? json_string(ss_printable(text, shown, room)) : NULL;
-
-    ss_free(shown);
-    return j;
-}
-
 static bool set_text(json_t *to, const char *name, const char *text)
 {
-    return json_object_set_new(to, name, text_json(text)) == 0;
+    return json_object_set_new(to, name, ss_json_from_text(text)) == 0;
 }
 
 /* The sentence that was said last; NULL without. */

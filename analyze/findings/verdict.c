@@ -132,19 +132,9 @@ void ss_verdict_print(const ss_verdict *v, FILE *f)
     print_line(f, "covers", v->covers);
 }
 
-static json_t *text_json(const char *text)
-{
-    const size_t room = 4 * strlen(text) + 1;
-    char *shown = ss_alloc(room, 1);
-    json_t *j = shown ? json_string(ss_printable(text, shown, room)) : NULL;
-
-    ss_free(shown);
-    return j;
-}
-
 static bool set_text(json_t *to, const char *name, const char *text)
 {
-    return !text || json_object_set_new(to, name, text_json(text)) == 0;
+    return !text || json_object_set_new(to, name, ss_json_from_text(text)) == 0;
 }
 
 static bool set_texts(json_t *to, const char *name, char *const *text, int n)
@@ -153,7 +143,7 @@ static bool set_texts(json_t *to, const char *name, char *const *text, int n)
     bool fine = list != NULL;
 
     for (int i = 0; i < n; i++)
-        fine = fine && json_array_append_new(list, text_json(text[i])) == 0;
+        fine = fine && json_array_append_new(list, ss_json_from_text(text[i])) == 0;
     return json_object_set_new(to, name, list) == 0 && fine;
 }
 
