@@ -130,8 +130,8 @@ static void test_analyze_checkpoints(void **state)
 {
     (void)state;
     static const char text[] = "shape";
-#define THERE "cd $D/work && S=$OLDPWD/${SIGMASCOPE:-build/sigmascope} && O=$OLDPWD && "
-    run("--version; mkdir -p $D/work");
+#define THERE "cd $D/inside && S=$OLDPWD/${SIGMASCOPE:-build/sigmascope} && O=$OLDPWD && "
+    run("--version; mkdir -p $D/inside");
     assert_int_equal(run("--version; " THERE "$S analyze $O/" BAD " --threads 1 --top 1"), 0);
     assert_non_null(strstr(output, BAD " is a checkpoint: analyzing its run .sigmascope-bisect/"));
     assert_non_null(strstr(output, "probed with the default plan; `sigmascope probe '"));
@@ -151,8 +151,8 @@ static void test_analyze_checkpoints(void **state)
     assert_int_equal(
         run("--version; " THERE "$S bisect $O/" GOOD " --threads 1 --fail 'nonfinite()'"), 0);
     assert_non_null(strstr(output, "(0 probed, 1 kept runs)"));
-    write_file(in_tmp("work/letter"), text, sizeof text);
-    expect("analyze $D/work/letter", 1, "letter: not a readable HDF5 file");
+    write_file(in_tmp("inside/letter"), text, sizeof text);
+    expect("analyze $D/inside/letter", 1, "letter: not a readable HDF5 file");
     expect("analyze " GOOD " --by-input --steps 1", 2, "--steps is for several");
     assert_int_equal(run("--version; " THERE "$S analyze $O/tests/golden/unets/sd15"), 2);
     assert_non_null(strstr(output, "with that option, then analyze RUN.h5"));
