@@ -1,5 +1,6 @@
 # make                 build/sigmascope and build/libsigmascope.a
 # make check           all tests; ends with a line "N passed, N failed, N skipped"
+# make check-python    tests of the recorder for PyTorch; `make deps-python` installs what they need
 # make check SAN=address,undefined      the same under sanitizers, in a tree of its own
 # make fuzz TIME=60    every parser on hostile input, TIME seconds each; TARGET=png: that one alone
 # make check-sanitize  all tests with ASan and UBSan, some with TSan, some in valgrind: half an hour
@@ -27,7 +28,7 @@
 MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all check check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report cuda-plans emulated-device check-cuda check-cuda-bugs fuzz bench story story-video check-headers lint \
+.PHONY: all check check-python deps-python check-sanitize check-parsers check-allocations check-kill check-full-disk cuda-report cuda-plans emulated-device check-cuda check-cuda-bugs fuzz bench story story-video check-headers lint \
     format demo deps install uninstall stage dist deb check-dist clean FORCE
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
@@ -35,9 +36,10 @@ say = @$(if $(V),:,printf '  %-3s %s\n' $1 $2)
 DEBIAN := gcc make pkg-config libdnnl-dev libfftw3-dev libhdf5-dev libpng-dev libjansson-dev \
     zlib1g-dev libssl-dev libpcre2-dev libsentencepiece-dev libcmocka-dev g++ hdf5-tools clang-format gnuplot-nox \
     mandoc dataset-fashion-mnist python3-jsonschema
+DEBIAN_PYTHON := python3-torch python3-h5py
 
 # `make deps` must run before anything can be asked of pkg-config.
-ifneq ($(filter-out deps demo story story-video clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps deps-python demo story story-video clean,$(or $(MAKECMDGOALS),all)),)
 PKGS := hdf5 fftw3f libpng jansson zlib libcrypto libpcre2-8 sentencepiece
 MISSING := $(strip $(foreach p,$(PKGS) cmocka,$(shell pkg-config --exists $p || echo $p)))
 $(if $(MISSING),$(error pkg-config cannot find: $(MISSING). `make deps` installs it on Debian))
@@ -178,6 +180,14 @@ $(FUZZ)/fuzz/%: $(FUZZ_SRC:%.c=$(FUZZ)/%.o) $(B)/libsigmascope.a
 each = $(foreach t,$2,$1/tests/$t)
 check: $(TESTS:%.c=$(B)/%) $(CUDA_TESTS) $(B)/tests/bench/bench all
 	@tests/run-all $(B) $(TESTS:%.c=$(B)/%) $(if $(CUDA_TESTS),$(CUDA_SHORT))
+
+# The recorder (python/), by the first Python that has PyTorch and h5py; PYTHON= names another.
+check-python: all
+	@for p in $(PYTHON) python3 /usr/bin/python3; do \
+	    $$p -c 'import h5py, torch' 2>/dev/null && \
+	    SIGMASCOPE=$(CURDIR)/$(B)/sigmascope exec $$p python/tests/run $(TESTS_PYTHON); \
+	done; \
+	echo 'no Python here has torch and h5py: `make deps-python` installs them on Debian' >&2; exit 1
 
 # The emulated device in five orders of blocks, warps and lanes, with few and many multiprocessors,
 # with and without exact memory. `make check` has the kernels' own tests in all of them and other
@@ -388,7 +398,8 @@ story story-video: deps
 	@$(MAKE) --no-print-directory all
 	@demo/$@
 
-deps:
+deps-python: DEBIAN := $(DEBIAN_PYTHON)
+deps deps-python:
 	@missing=; for p in $(DEBIAN); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok' || missing="$$missing $$p"; \
 	done; \

@@ -1,0 +1,2 @@
+"""The version of the package, that of the program."""
+VERSION = "0.1.0"
