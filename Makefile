@@ -355,7 +355,7 @@ PRIVATE_HDRS := $(wildcard kernels/cpu/*.h kernels/cuda/*.h cli/*.h tests/*.h te
     $(addprefix kernels/,act_cases.h backend.h call.h inner_stats.h internal.h merge_axes.h node.h operand.h pool.h) \
     $(filter-out $(addprefix models/,file/% net/% sampling/%),$(wildcard models/*/*.h)) \
     $(filter-out selftest/selftest.h,$(wildcard selftest/*.h)) \
-    $(addprefix runfile/,h5.h run_cache.h run_layout.h run_writer.h) \
+    $(addprefix runfile/,gather_copy.h gather_part.h h5.h h5_trial.h run_cache.h run_layout.h run_writer.h) \
     $(addprefix probe/,input_source.h prompt_cache.h recorder.h subject.h trajectory_record.h) \
     $(addprefix train/,board.h config_fields.h config_network.h config_reader.h data_source.h journal.h \
         statistics.h train_folder.h watch.h) \

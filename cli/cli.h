@@ -325,6 +325,7 @@ extern const cli_command cmd_sbs;
 extern const cli_command cmd_score;
 extern const cli_command cmd_video;
 extern const cli_command cmd_selftest;
+extern const cli_command cmd_gather;
 extern const cli_command cmd_help;
 
 #endif

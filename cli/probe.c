@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "cli/components.h"
 #include "cli/probe_options.h"
+#include "cli/shard.h"
 #include "probe/components.h"
 
 #include <stdio.h>
@@ -16,6 +17,7 @@ enum {
     OPT_DUMP_DTYPE,
     OPT_CHANNELS,
     OPT_NO_HISTOGRAM,
+    OPT_SHARD,
     OPT_RESUME,
     OPT_FORCE
 };
@@ -28,13 +30,22 @@ static const cli_option options[] = {
     {OPT_DUMP_DTYPE, "dump-dtype", "f32|f16", "how they are stored (default f32)"},
     {OPT_CHANNELS, "channels", NULL, "per-channel statistics too"},
     {OPT_NO_HISTOGRAM, "no-histogram", NULL, "no histograms of exponents: watching is cheaper"},
+    {OPT_SHARD, "shard", "K/N|env", CLI_SHARD_HELP},
     {OPT_RESUME, "resume", NULL, "go on with a run that was cut off"},
     {OPT_FORCE, "force", NULL, "replace RUN.h5 if it is there"},
     {0},
 };
 
+/* Holds what --shard changes. */
+typedef struct {
+    const char *value; /* NULL: not given */
+    const char *by;    /* the variable of the environment that decided, or NULL */
+    char *whole;       /* the whole run's file */
+    char *command;     /* the command line without it */
+} sharding;
+
 static void take_option(cli_parser *p, int id, ss_probe_options *opt, const char ***dumps,
-                        cli_probe_lists *l)
+                        cli_probe_lists *l, sharding *shard)
 {
     switch (id) {
     case OPT_OUTPUT: opt->output = p->arg; break;
@@ -42,6 +53,7 @@ static void take_option(cli_parser *p, int id, ss_probe_options *opt, const char
     case OPT_DUMP_DTYPE: opt->dump_f16 = strcmp(p->arg, "f16") == 0; break;
     case OPT_CHANNELS: opt->channels = true; break;
     case OPT_NO_HISTOGRAM: opt->histogram = false; break;
+    case OPT_SHARD: shard->value = p->arg; break;
     case OPT_RESUME: opt->resume = true; break;
     case OPT_FORCE: opt->replace = true; break;
     default: cli_probe_take(p, id, opt, l); break;
@@ -155,8 +167,38 @@ static void say_done(const ss_probe_summary *s, const char *component)
             (double)s->forward_flops / s->seconds * 1e-9, (double)s->peak_bytes / (1 << 20));
 }
 
+/* Says which part this is, and what it has to do. */
+static void say_part(const ss_probe_options *opt, const sharding *shard, const ss_component_run *r,
+                     const char *component)
+{
+    const ss_probe_summary *s = &r->summary;
+
+    ss_note(
+        "%s%spart %d of %d%s%s: %lld of %lld samples, at %d of %d noise levels (%d were there), "
+        "in %.1f s%s",
+        component ? component : "", component ? ": " : "", opt->shard.index, opt->shard.count,
+        shard->by ? ", by " : "", shard->by ? shard->by : "", (long long)s->samples,
+        (long long)s->all, s->n_own, s->n_sigmas, s->n_resumed, s->seconds,
+        s->samples ? "" : "; there is nothing to do for it");
+}
+
+/* Prints the paths of the parts' files. A part has no tables: what it lacks might be the worst. */
+static ss_code print_parts(const ss_probe_options *opt, const ss_component_runs *runs, ss_err *e)
+{
+    for (int i = 0; i < runs->n; i++) {
+        char *path = ss_shard_path(runs->list[i].output, opt->shard);
+
+        if (!path)
+            return ss_no_memory(e, "runs");
+        printf("%s\n", path);
+        ss_free(path);
+    }
+    return SS_OK;
+}
+
 /* Probes each component, and then prints what was found and the paths of the run files. */
-static ss_code probe_components(const ss_probe_options *opt, ss_component_runs *runs, ss_err *e)
+static ss_code probe_components(const ss_probe_options *opt, const sharding *shard,
+                                ss_component_runs *runs, ss_err *e)
 {
     for (int i = 0; i < runs->n; i++) {
         const ss_component_run *r = &runs->list[i];
@@ -164,9 +206,29 @@ static ss_code probe_components(const ss_probe_options *opt, ss_component_runs *
 
         if (rc != SS_OK)
             return rc;
-        say_done(&r->summary, runs->n > 1 ? r->component : NULL);
+        if (opt->shard.count)
+            say_part(opt, shard, r, runs->n > 1 ? r->component : NULL);
+        else
+            say_done(&r->summary, runs->n > 1 ? r->component : NULL);
     }
-    return print_runs(runs, e);
+    return opt->shard.count ? print_parts(opt, runs, e) : print_runs(runs, e);
+}
+
+/* Sets what --shard says in the options. words: the command line, before it was parsed. */
+static ss_code set_shard(ss_probe_options *opt, sharding *shard, int argc, char **words, ss_err *e)
+{
+    ss_code rc = cli_shard_read(shard->value, &opt->shard, &shard->by, e);
+
+    if (rc == SS_OK)
+        rc = cli_shard_whole(opt->output, opt->shard, &shard->whole, e);
+    if (rc != SS_OK)
+        return rc;
+    shard->command = cli_shard_command(argc, words, shard->value, opt->output, shard->whole);
+    if (!shard->command)
+        return ss_no_memory(e, "the command line");
+    opt->output = shard->whole;
+    opt->command = shard->command;
+    return SS_OK;
 }
 
 static int run(const cli_command *cmd, int argc, char **argv)
@@ -174,15 +236,19 @@ static int run(const cli_command *cmd, int argc, char **argv)
     ss_probe_options opt = ss_probe_defaults();
     ss_component_runs runs = {0};
     cli_probe_lists l = {0};
+    sharding shard = {0};
     const char **dumps = NULL;
     cli_parser p;
     ss_err e = {0};
     int id, status = CLI_OK;
     char *command = cli_command_line(argc, argv);
+    char **words = ss_alloc((size_t)argc, sizeof *words); /* getopt changes their order */
 
+    if (words)
+        memcpy(words, argv, (size_t)argc * sizeof *words);
     cli_begin(&p, cmd, argc, argv);
     while ((id = cli_next(&p)) != CLI_END)
-        take_option(&p, id, &opt, &dumps, &l);
+        take_option(&p, id, &opt, &dumps, &l, &shard);
     cli_probe_set(&p, &opt, &l);
     if (!p.stop)
         check_contradictions(&p, &opt);
@@ -195,9 +261,11 @@ static int run(const cli_command *cmd, int argc, char **argv)
     opt.dumps = dumps;
 
     cli_stop_on_signals();
-    if (ss_components_pick(opt.network.model, opt.network.component, opt.output, &runs, &e) !=
+    if ((shard.value && (words ? set_shard(&opt, &shard, argc, words, &e)
+                               : ss_no_memory(&e, "the command line")) != SS_OK) ||
+        ss_components_pick(opt.network.model, opt.network.component, opt.output, &runs, &e) !=
             SS_OK ||
-        probe_components(&opt, &runs, &e) != SS_OK) {
+        probe_components(&opt, &shard, &runs, &e) != SS_OK) {
         status = cli_fail(&p, &e);
         goto out;
     }
@@ -206,6 +274,9 @@ out:
     ss_components_release(&runs);
     ss_free(dumps);
     cli_probe_release(&l);
+    ss_free(shard.whole);
+    ss_free(shard.command);
+    ss_free(words);
     ss_free(command);
     return status;
 }
@@ -219,6 +290,8 @@ static const cli_example examples[] = {
      "pictures, with every stored value rounded to fp16."},
     {"sigmascope probe unet -o late.h5 --resume",
      "goes on with a run that was cut off; repeat its other options."},
+    {"sigmascope probe unet -o late.h5 --samples 64 --shard 0/4 --resume",
+     "the first of four parts, each on a machine of its own; then `sigmascope gather`."},
     {0},
 };
 

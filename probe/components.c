@@ -337,14 +337,35 @@ static ss_code share(const ss_component_runs *runs, int which, ss_probe_options 
     return rc;
 }
 
+/* A VAE decodes what the denoiser made, all of it, which no part of its run has. */
+static ss_code check_shard(const ss_component_runs *runs, ss_err *e)
+{
+    const char *denoiser = NULL, *vae = NULL;
+
+    for (int i = 0; i < runs->n; i++) {
+        if (runs->list[i].role == SS_DENOISER)
+            denoiser = runs->list[i].output;
+        if (runs->list[i].role == SS_VAE)
+            vae = runs->list[i].component;
+    }
+    if (!denoiser || !vae)
+        return SS_OK;
+    return ss_fail(e, SS_USAGE,
+                   "--shard: %s decodes what the whole run of the denoiser made; probe and gather "
+                   "the others first, then probe --components vae --inputs " SS_INPUT_LATENTS ":%s",
+                   vae, denoiser);
+}
+
 ss_code ss_components_probe(const ss_probe_options *opt, ss_component_runs *runs, int which,
                             ss_err *e)
 {
     ss_component_run *r = &runs->list[which];
     ss_probe_options own = *opt;
     shares s = {0};
-    ss_code rc = SS_OK;
+    ss_code rc = opt->shard.count ? check_shard(runs, e) : SS_OK;
 
+    if (rc != SS_OK)
+        return rc;
     own.network.component = r->component;
     own.output = r->output;
     if (runs->n > 1)

@@ -6,6 +6,7 @@
  */
 #include "probe/generate.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -27,7 +28,6 @@
 #include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define MARK "generate.json"
 
@@ -415,11 +415,10 @@ static json_t *describe(const job *g)
     const ss_trajectory_options *o = &g->each;
     const ss_changes *changes = &ss_trajectory_network(g->models[0])->changes;
     const bool plain = ss_format_is_f32(&changes->precision.format) && !changes->precision.n_rules;
-    const time_t now = time(NULL);
-    char created[32];
+    char created[SS_TIME_TEXT];
     json_t *interventions = json_array();
 
-    strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    ss_time_text(created);
     for (int i = 0; i < o->network.changes.n_interventions; i++)
         json_array_append_new(interventions, json_string(o->network.changes.interventions[i]));
     json_t *j = json_pack(

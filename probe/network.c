@@ -1,6 +1,7 @@
 /* network.c - see network.h */
 #include "probe/network.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/version.h"
@@ -10,7 +11,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 enum { AUTO_BATCH_PIXELS = 16384 }; /* in one forward pass, without --batch */
 
@@ -267,9 +267,7 @@ ss_code ss_network_measure(const ss_network *k, ss_ctx *c, ss_run_parameter **li
 void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec, char created[32])
 {
     const ss_model_info *about = ss_model_about(k->model);
-    const time_t now = time(NULL);
 
-    strftime(created, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     spec->tool = "sigmascope " SS_VERSION;
     spec->model_path = about->path;
     spec->family = about->family;
@@ -283,7 +281,7 @@ void ss_network_describe(const ss_network *k, const ss_ctx *c, ss_run_spec *spec
     spec->precision = k->changes.precision_text;
     spec->prediction_type = k->noising ? ss_noising_prediction(k->noising) : NULL;
     spec->schedule = k->noising ? ss_noising_text(k->noising) : NULL;
-    spec->created = created;
+    spec->created = ss_time_text(created);
     spec->threads = ss_ctx_threads(c);
 }
 

@@ -5,6 +5,8 @@
  *   infer shapes with one sample         -> what the run file will hold
  *   create the run file, or find the finished noise levels of an earlier one
  *   for each noise level that is missing: for each batch: forward, record; hand over
+ *
+ * With --shard it runs the batches of one part alone (shard.h).
  */
 #include "probe/probe.h"
 
@@ -44,16 +46,16 @@ static ss_code interrupted(ss_err *e)
                    "interrupted; finished noise levels are saved, --resume goes on");
 }
 
-/* Runs one noise level: all inputs and samples, in batches. */
-static ss_code run_level(ss_probing *p, int s, ss_err *e)
+/* Runs the samples of one noise level from `from` to `end`, in batches. */
+static ss_code run_level(ss_probing *p, int s, int from, int end, ss_err *e)
 {
     const ss_plan *plan = &p->plan;
-    int input[SS_MAX_BATCH], sample[SS_MAX_BATCH], all = plan->n_inputs * plan->samples;
+    int input[SS_MAX_BATCH], sample[SS_MAX_BATCH];
     ss_run_column *col;
     ss_code rc = ss_run_column_new(p->writer, s, &col, e);
 
-    for (int from = 0; from < all && rc == SS_OK; from += plan->batch) {
-        int n = all - from < plan->batch ? all - from : plan->batch;
+    for (; from < end && rc == SS_OK; from += plan->batch) {
+        int n = end - from < plan->batch ? end - from : plan->batch;
 
         for (int k = 0; k < n; k++) {
             input[k] = (from + k) / plan->samples;
@@ -82,6 +84,7 @@ static ss_code open_writer(ss_probing *p, ss_err *e)
         .condition = plan->conditions.text_form,
         .plan = plan->text,
         .seed = opt->seed,
+        .part = p->part,
         .n_inputs = plan->n_inputs,
         .n_sigmas = n,
         .n_samples = plan->samples,
@@ -119,9 +122,13 @@ static ss_code open_writer(ss_probing *p, ss_err *e)
         ss_recorder_spec(p->recorder, &spec);
         rc = ss_network_structure(plan->net.model, &spec, &structure, e);
     }
+    char *path = opt->shard.count ? ss_shard_path(opt->output, opt->shard) : ss_strdup(opt->output);
+    if (rc == SS_OK && !path)
+        rc = ss_no_memory(e, "probing");
     if (rc == SS_OK)
-        rc = opt->resume ? ss_run_resume(opt->output, &spec, &p->writer, e)
-                         : ss_run_create(opt->output, &spec, opt->replace, &p->writer, e);
+        rc = opt->resume ? ss_run_resume(path, &spec, &p->writer, e)
+                         : ss_run_create(path, &spec, opt->replace, &p->writer, e);
+    ss_free(path);
     ss_structure_free(structure);
     ss_free(inputs);
     ss_free(pictures);
@@ -176,7 +183,47 @@ static ss_code prepare(ss_probing *p, ss_err *e)
     if (rc == SS_OK)
         ss_detail("%d noise levels, %d inputs, %d samples, batches of %d", p->plan.n_levels,
                   p->plan.n_inputs, p->plan.samples, p->plan.batch);
-    return rc == SS_OK ? open_writer(p, e) : rc;
+    if (rc != SS_OK)
+        return rc;
+    p->part = ss_shard_part(opt->shard, &(ss_shard_work){.levels = p->plan.n_levels,
+                                                         .inputs = p->plan.n_inputs,
+                                                         .samples = p->plan.samples,
+                                                         .batch = p->plan.batch,
+                                                         .whole_inputs = opt->channels});
+    return open_writer(p, e);
+}
+
+/* Runs all noise levels of this part that are missing. */
+static ss_code run_levels(ss_probing *p, ss_probe_summary *summary, ss_err *e)
+{
+    const int64_t level = (int64_t)p->plan.n_inputs * p->plan.samples;
+    ss_code rc = SS_OK;
+
+    summary->samples = p->part.end - p->part.first;
+    summary->all = level * p->plan.n_levels;
+    ss_progress_begin(&p->progress, "probe", summary->samples);
+    for (int s = 0; rc == SS_OK && s < p->plan.n_levels; s++) {
+        int64_t from, end;
+
+        if (!ss_run_part_share(&p->part, level, s, &from, &end))
+            continue;
+        if (ss_interrupted()) { /* while the network was loaded */
+            rc = interrupted(e);
+            break;
+        }
+        summary->n_own++;
+        snprintf(p->doing, sizeof p->doing, "sigma %.4g", p->plan.levels[s].sigma);
+        if (ss_run_is_done(p->writer, s)) {
+            summary->n_resumed++;
+            ss_progress_skip(&p->progress, end - from);
+        } else {
+            rc = run_level(p, s, (int)from, (int)end, e);
+            ss_detail("%s is done, at most %.0f MB of activations", p->doing,
+                      1e-6 * (double)ss_ctx_usage(p->ctx).peak_bytes);
+        }
+    }
+    ss_progress_end(&p->progress);
+    return rc;
 }
 
 ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_err *e)
@@ -185,25 +232,8 @@ ss_code ss_probe_run(const ss_probe_options *opt, ss_probe_summary *summary, ss_
     ss_code rc = prepare(&p, e);
     double start = ss_now();
 
-    const int64_t all = (int64_t)p.plan.n_inputs * p.plan.samples; /* of a noise level */
-    ss_progress_begin(&p.progress, "probe", p.plan.n_levels * all);
-    for (int s = 0; rc == SS_OK && s < p.plan.n_levels; s++) {
-        if (ss_interrupted()) { /* while the network was loaded */
-            rc = interrupted(e);
-            break;
-        }
-
-        snprintf(p.doing, sizeof p.doing, "sigma %.4g", p.plan.levels[s].sigma);
-        if (ss_run_is_done(p.writer, s)) {
-            summary->n_resumed++;
-            ss_progress_skip(&p.progress, all);
-        } else {
-            rc = run_level(&p, s, e);
-            ss_detail("%s is done, at most %.0f MB of activations", p.doing,
-                      1e-6 * (double)ss_ctx_usage(p.ctx).peak_bytes);
-        }
-    }
-    ss_progress_end(&p.progress);
+    if (rc == SS_OK)
+        rc = run_levels(&p, summary, e);
     if (rc == SS_OK) {
         int n_modules;
 

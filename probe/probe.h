@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "probe/network.h"
 #include "probe/prompts.h"
+#include "probe/shard.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -61,6 +62,7 @@ typedef struct {
     bool channels;  /* statistics of each channel */
     bool histogram; /* of exponents, of each module */
 
+    ss_shard shard; /* {0}: the whole run; else `output` still names the whole run's file */
     bool resume, replace;
     uint64_t seed;
     int threads;
@@ -74,6 +76,8 @@ ss_probe_options ss_probe_defaults(void);
 typedef struct {
     int n_modules, n_sigmas, n_inputs, n_samples;
     int n_resumed;         /* noise levels that were in the file already */
+    int n_own;             /* noise levels of which this part of the run has something; else all */
+    int64_t samples, all;  /* samples at noise levels: of this part, and of the whole run */
     double seconds;        /* of forward passes, with recording */
     int64_t forward_flops; /* of all forward passes */
     int64_t peak_bytes;    /* activations alive at once */

@@ -19,6 +19,7 @@
 typedef struct {
     const ss_probe_options *opt;
     ss_plan plan;
+    ss_run_part part; /* what of the plan is done here */
     ss_ctx *ctx;
     ss_recorder *recorder;
     ss_run_writer *writer;

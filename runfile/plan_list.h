@@ -117,6 +117,8 @@
     OPTION(TEXT, FORM, "condition_sigma", "--condition-sigma", NULL, condition_sigma) \
     OPTION(TEXT, NONE, "output", "--output", NULL, output) \
     OPTION(TEXT, NONE, "command", "the command", NULL, command) \
+    OPTION(COUNT, NONE, "shard", "--shard", 0, shard.index) \
+    OPTION(COUNT, NONE, "shards", "--shard", 0, shard.count) \
     OPTION(FLAG, NONE, "resume", "--resume", false, resume) \
     OPTION(FLAG, NONE, "replace", "--force", false, replace) \
     SS_PLAN_END(OPTION, FOLLOWS) \

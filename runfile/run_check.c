@@ -146,6 +146,27 @@ static ss_code check_attributes(const char *path, hid_t file, const ss_run_spec 
     return rc;
 }
 
+/* A whole run, or one part of it, is not continued as another. */
+static ss_code check_part(const char *path, hid_t file, const ss_run_spec *spec,
+                          const ss_run_layout *l, ss_err *e)
+{
+    ss_run_part was = l->part;
+    bool there;
+    ss_code rc = ss_run_part_read(file, &was, &there, e);
+
+    if (rc != SS_OK)
+        return ss_fail_prefix(e, "%s", path);
+    if (!there && !spec->steps)
+        return ss_fail(e, SS_FORMAT, "%s: attribute %s is missing", path, SS_RUN_PART);
+    if (was.index == l->part.index && was.count == l->part.count && was.first == l->part.first &&
+        was.end == l->part.end)
+        return SS_OK;
+    return ss_fail(e, SS_USAGE,
+                   "%s: cannot be resumed: it is part %d of %d, this is part %d of %d; repeat the "
+                   "first command, or write to another file",
+                   path, was.index, was.count, l->part.index, l->part.count);
+}
+
 /* True if a data set has the shape, type and size of the layout; sets its offset. */
 static bool same_set(hid_t set, int rank, const int64_t *dim, hid_t type, uint64_t size,
                      uint64_t file_size, uint64_t *offset)
@@ -222,6 +243,8 @@ ss_code ss_run_check(const char *path, const ss_run_spec *spec, ss_run_layout *l
     ss_code rc = check_attributes(path, file, spec, e);
     if (rc == SS_OK)
         rc = check_sets(path, file, l, e);
+    if (rc == SS_OK)
+        rc = check_part(path, file, spec, l, e);
     if (rc == SS_OK)
         rc = check_done(path, file, l, done, e);
     H5Fclose(file);

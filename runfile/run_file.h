@@ -16,16 +16,17 @@
  *                      weight_notes (what was done to the others, as prefixes removed),
  *                      of networks for videos, since 1.5, trained_frames (i32: how many it was
  *                      trained on) and reference_frames ("0,7": those that were given; "" if none),
- *                      threads (i32), seed (u64), complete (i32: 0 or 1)
- *   /axes/module       [module] text, paths in the order in which modules are entered; the
- *                      whole model, whose path is "", is called "(model)"
- *   /axes/module_kind  [module] text, PyTorch class
- *   /axes/module_block [module] u8, 1 if the output is a block output
- *   /axes/port         [port] text: input output residual skip
- *   /axes/input        [input] text, as given on the command line
+ *                      threads (i32), seed (u64), complete (i32: 0 or 1); of a run over noise
+ *                      levels, since 1.6, part (4 x i64, see run_part.h: which part of how many,
+ * and the samples that it has, from the first up to before the last; of a whole run 0, 1, 0 and how
+ * many there are) /axes/module       [module] text, paths in the order in which modules are
+ * entered; the whole model, whose path is "", is called "(model)" /axes/module_kind  [module] text,
+ * PyTorch class /axes/module_block [module] u8, 1 if the output is a block output /axes/port [port]
+ * text: input output residual skip /axes/input        [input] text, as given on the command line
  *   /axes/sigma        [sigma] f64, a value may repeat if the timesteps differ
  *   /axes/timestep     [sigma] f32
- *   /axes/done         [sigma] u8, 1 once everything of that noise level is in the file
+ *   /axes/done         [sigma] u8, 1 once everything of that noise level is in the file; since 1.6,
+ *                      in a part of a run, 2 once all that this part has of it is
  *   /axes/picture      [picture] text, the source of sample n of input i, at i * samples + n: the
  *                      name of a PNG file, or "". Left out if there is no name at all
  *   /axes/sample       [sample] i32; also head, exponent (-127..128), layer and parameter
@@ -115,6 +116,7 @@
 #include "base/str.h"
 #include "base/structure.h"
 #include "base/torch_code.h"
+#include "runfile/run_part.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -127,9 +129,9 @@
 
 enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
-    SS_RUN_MINOR = 5, /* grows with each addition: 2 has pictures, heads, weights/nonfinite, and
+    SS_RUN_MINOR = 6, /* grows with each addition: 2 has pictures, heads, weights/nonfinite, and
                        * plans of plan_list.h; 3 has the structure, 4 component and role, 5
-                       * attention by frame */
+                       * attention by frame, 6 parts of a run */
     SS_RUN_FILL_MAX = 64 << 20,
     SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
     SS_RUN_MAX_FRAMES = 4096,
@@ -188,6 +190,7 @@ typedef struct {
     const char *plan;         /* JSON; a run is resumed only with an equal plan (plan_text.h) */
     int threads;
     uint64_t seed;
+    ss_run_part part; /* {0}: the whole run */
 
     const ss_run_module
         *modules; /* in the order in which they are entered, containers before children */
@@ -235,7 +238,7 @@ ss_code ss_run_create(const char *path, const ss_run_spec *spec, bool replace, s
                       ss_err *e);
 
 /* Goes on with a run that was cut off, or creates the file if there is none. A file of another plan
- * is SS_USAGE; the message has the first difference. */
+ * is SS_USAGE, as is another part; the message has the first difference. */
 ss_code ss_run_resume(const char *path, const ss_run_spec *spec, ss_run_writer **w, ss_err *e);
 
 /* Changes the steps of a training's run file from those of `was` to those of `now`. The specs may
@@ -246,7 +249,7 @@ ss_code ss_run_resume(const char *path, const ss_run_spec *spec, ss_run_writer *
 ss_code ss_run_change_steps(const char *path, const ss_run_spec *was, const ss_run_spec *now,
                             ss_err *e);
 
-/* True if noise level s was in the file when it was opened. */
+/* True if noise level s, or this part's share of it, was in the file when it was opened. */
 bool ss_run_is_done(const ss_run_writer *w, int s);
 
 /* Allocates a noise level, all NaN and 0, without its activations. */
@@ -288,7 +291,8 @@ ss_code ss_run_submit(ss_run_writer *w, ss_run_column *col, ss_err *e);
 /* Waits until everything that was submitted is in the file, flushed. */
 ss_code ss_run_sync(ss_run_writer *w, ss_err *e);
 
-/* Waits for all writes, sets `complete`, and frees w, also on failure. */
+/* Waits for all writes, sets `complete` unless the file is a part of a run, and frees w, also on
+ * failure. */
 ss_code ss_run_finish(ss_run_writer *w, ss_err *e);
 
 /* Writes what was submitted and frees w; the file stays and can be resumed. NULL is fine. */

@@ -463,7 +463,11 @@ ss_code ss_run_layout_make(ss_run_layout *l, const ss_run_spec *spec, ss_err *e)
         .n_radii = spec->n_radii,
         .n_channels = spec->n_modules ? spec->n_channels : 0,
         .n_dumps = spec->n_dumps,
+        .part = spec->part,
+        .level = (int64_t)spec->n_inputs * spec->n_samples,
     };
+    if (!l->part.count)
+        l->part = (ss_run_part){0, 1, 0, l->level * spec->n_sigmas};
     m.rc = check_spec(spec, e);
     if (m.rc == SS_OK)
         add_sets(&m, spec);

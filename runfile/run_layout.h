@@ -13,6 +13,8 @@
 
 #include "runfile/run_file.h"
 
+#include <hdf5.h>
+
 enum { SS_RUN_MAX_RANK = 7 };
 
 /* How the entries of an axis are labelled. */
@@ -90,6 +92,8 @@ typedef struct {
     ss_run_set_index at;
     int n_modules, n_inputs, n_sigmas, n_samples, n_layers, n_heads, n_frames, n_radii, n_channels,
         n_dumps;
+    ss_run_part part;                                                    /* count is not 0 */
+    int64_t level;                                                       /* samples of a column */
     uint64_t done_offset;                                                /* of /axes/done */
     int axis_module, axis_input, axis_sigma, axis_layer, axis_parameter; /* or -1 */
     int axis_line; /* of the structure, or -1 */
@@ -117,5 +121,15 @@ ss_code ss_run_check(const char *path, const ss_run_spec *spec, ss_run_layout *l
 
 /* Sets the attribute `complete` to 1. In run_check.c. */
 ss_code ss_run_mark_complete(const char *path, ss_err *e);
+
+/* The attribute of a run over noise levels that says which part it is (run_part.c). */
+#define SS_RUN_PART "part"
+enum { SS_RUN_PART_VALUES = 4, SS_RUN_MAX_PARTS = 1 << 20 };
+
+bool ss_run_part_is_whole(const ss_run_part *p);
+
+/* Reads it, and checks all but how many samples there are. *there false: the file has none, and *p
+ * stays as it is. */
+ss_code ss_run_part_read(hid_t file, ss_run_part *p, bool *there, ss_err *e);
 
 #endif

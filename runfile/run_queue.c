@@ -3,7 +3,7 @@
  * Jobs are done in the order of submission, so when a column is marked as done, the
  * activations that were queued before it are on disk too:
  *
- *     write the rows of all data sets;  fdatasync;  write 1 to /axes/done[sigma]
+ *     write the rows of all data sets;  fdatasync;  write the mark to /axes/done[sigma]
  *
  * After the first failure nothing is written any more; jobs are only freed.
  */
@@ -112,8 +112,9 @@ static int write_column(ss_run_writer *w, ss_run_column *col)
     }
     if (!why && fdatasync(w->fd) != 0)
         why = errno;
+    const uint8_t mark = (uint8_t)ss_run_part_mark(&l->part, l->level, col->sigma);
     if (!why)
-        why = write_at(w->fd, &(uint8_t){1}, 1, l->done_offset + (uint64_t)col->sigma);
+        why = write_at(w->fd, &mark, 1, l->done_offset + (uint64_t)col->sigma);
     return why;
 }
 
@@ -212,7 +213,7 @@ static ss_code report(const ss_run_writer *w, ss_err *e)
     if (!w->failed)
         return SS_OK;
     for (int i = 0; i < w->layout.n_sigmas; i++)
-        saved += w->saved[i];
+        saved += w->saved[i] != SS_RUN_NOT_DONE;
     return ss_fail(e, SS_IO, "%s: %s; %d of %d %s are saved; %sgo on with --resume", w->path,
                    strerror(w->failed), saved, w->layout.n_sigmas,
                    w->layout.at.step >= 0 ? "steps" : "noise levels",

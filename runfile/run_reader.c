@@ -3,21 +3,17 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "runfile/h5.h"
+#include "runfile/h5_trial.h"
 #include "runfile/precision_text.h"
 #include "runfile/run_cache.h"
 #include "runfile/run_file.h"
+#include "runfile/run_layout.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* More than any network has, and small enough to multiply without overflow. */
 enum { MAX_LABELS = 1 << 20 };
@@ -98,6 +94,7 @@ static ss_code read_inner(ss_run *r, ss_err *e)
 static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
 {
     int64_t complete = 1, threads = 0, seed = 0, trained = 0;
+    bool part;
     struct {
         const char *name;
         char **to;
@@ -137,6 +134,8 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
                         (rc = ss_h5_read_i64(file, "threads", &threads, e)) != SS_OK ||
                         (rc = ss_h5_read_i64(file, "seed", &seed, e)) != SS_OK ||
                         (rc = ss_h5_read_i64(file, "trained_frames", &trained, e)) != SS_OK))
+        ss_fail_prefix(e, "%s", r->path);
+    if (rc == SS_OK && (rc = ss_run_part_read(file, &r->part, &part, e)) != SS_OK)
         ss_fail_prefix(e, "%s", r->path);
     r->complete = complete != 0;
     r->trained_frames = trained > 0 && trained <= SS_RUN_MAX_FRAMES ? (int)trained : 0;
@@ -261,7 +260,7 @@ static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
         memset(r->done, 1, (size_t)sigmas); /* the file does not say which: all */
     }
     for (int s = 0; s < r->n_sigmas; s++)
-        r->n_done += r->done[s] = r->done[s] != 0;
+        r->n_done += r->done[s] = r->done[s] != SS_RUN_NOT_DONE && r->done[s] != SS_RUN_SHARE_DONE;
     return SS_OK;
 }
 
@@ -395,40 +394,15 @@ static ss_code load(ss_run *r, ss_err *e)
     return rc;
 }
 
-/* Loads the file in a child process; false if that crashed. HDF5 1.10 trusts the sizes in its heap
- * of texts, and a damaged file can crash it. */
-static bool child_survives(ss_run *r)
+/* Loads the file in a child process: a crash is seen here, and an overrun heap where it is closed.
+ */
+static void try_load(void *self)
 {
-    static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGALRM};
-    static const int ours[] = {SIGINT, SIGTERM, SIGHUP}; /* signals that the parent answers */
-    enum { SECONDS = 60 };
-    int status = 0;
-    pid_t pid = fork();
+    ss_err ignored = {0};
 
-    if (pid < 0) /* no child: take the risk */
-        return true;
-    if (pid == 0) {
-        ss_err ignored = {0};
-        int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-        for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
-            signal(deadly[i], SIG_DFL);
-        for (size_t i = 0; i < sizeof ours / sizeof *ours;
-             i++) /* the terminal's keys reach it, too */
-            signal(ours[i], SIG_IGN);
-        setrlimit(RLIMIT_CORE, &(struct rlimit){0});
-        dup2(nowhere, STDERR_FILENO); /* hides what the C library prints when it aborts */
-        alarm(SECONDS);
-        load(r, &ignored);
-        ss_run_close(r); /* an overrun heap shows here */
-        H5garbage_collect();
-        _exit(0);
-    }
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return true;
-    }
-    return status == 0;
+    load(self, &ignored);
+    ss_run_close(self);
+    H5garbage_collect();
 }
 
 ss_code ss_run_open(const char *path, ss_run **out, ss_err *e)
@@ -476,9 +450,11 @@ ss_code ss_run_open_any(const char *path, ss_run **out, ss_err *e)
         ss_free(r);
         return ss_no_memory(e, path);
     }
+    r->part.count = 1;
     r->cache->file = -1;
-    rc = child_survives(r) ? load(r, e)
-                           : ss_fail(e, SS_FORMAT, "%s: is damaged, HDF5 crashes on it", path);
+    rc = ss_h5_survives(try_load, r)
+             ? load(r, e)
+             : ss_fail(e, SS_FORMAT, "%s: is damaged, HDF5 crashes on it", path);
     if (rc != SS_OK)
         ss_run_close(r);
     else

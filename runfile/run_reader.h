@@ -24,6 +24,7 @@
 #include "base/stats.h"
 #include "base/structure.h"
 #include "base/torch_code.h"
+#include "runfile/run_part.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +43,7 @@ typedef struct ss_run {
     int threads;   /* 0: not in the file */
     int minor;     /* of the layout version, 0 if the file has none */
     bool complete;
+    ss_run_part part; /* of several (run_part.h), or 0 of 1; without samples if the file has none */
     /* The PyTorch code for which analyses judge a format, since code decides which values are
      * stored in it (ss_site_is_stored). From the run, or half and sdpa; a command may set another.
      */

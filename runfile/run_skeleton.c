@@ -34,18 +34,25 @@ static void failed(struct build *b, const char *group, const char *name)
                            *group ? "/" : "", name);
 }
 
-static void put_attribute(struct build *b, const char *name, hid_t type, hid_t mem,
-                          const void *value)
+/* Adds an attribute of n values; 0: one that is no list. */
+static void put_values(struct build *b, const char *name, hid_t type, hid_t mem, hsize_t n,
+                       const void *value)
 {
     if (b->rc != SS_OK)
         return;
-    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t space = n ? H5Screate_simple(1, &n, NULL) : H5Screate(H5S_SCALAR);
     hid_t a = H5Acreate2(b->file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
 
     if (a < 0 || H5Awrite(a, mem, value) < 0)
         failed(b, "attribute", name);
     H5Aclose(a);
     H5Sclose(space);
+}
+
+static void put_attribute(struct build *b, const char *name, hid_t type, hid_t mem,
+                          const void *value)
+{
+    put_values(b, name, type, mem, 0, value);
 }
 
 /* Adds a text of variable length: HDF5 keeps it outside of the object header, which has 64 KiB. */
@@ -60,6 +67,7 @@ static void put_text(struct build *b, const char *name, const char *text)
 static void put_attributes(struct build *b)
 {
     const ss_run_spec *s = b->spec;
+    const ss_run_part *part = &b->l->part;
     char version[32];
 
     snprintf(version, sizeof version, "%d.%d", SS_RUN_MAJOR, SS_RUN_MINOR);
@@ -87,6 +95,9 @@ static void put_attributes(struct build *b)
     }
     put_attribute(b, "threads", H5T_STD_I32LE, H5T_NATIVE_INT, &s->threads);
     put_attribute(b, "seed", H5T_STD_U64LE, H5T_NATIVE_UINT64, &s->seed);
+    if (!s->steps)
+        put_values(b, SS_RUN_PART, H5T_STD_I64LE, H5T_NATIVE_INT64, SS_RUN_PART_VALUES,
+                   (const int64_t[]){part->index, part->count, part->first, part->end});
     put_attribute(b, "complete", H5T_STD_I32LE, H5T_NATIVE_INT, &(int){0});
 }
 

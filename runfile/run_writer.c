@@ -217,7 +217,7 @@ ss_code ss_run_resume(const char *path, const ss_run_spec *spec, ss_run_writer *
 bool ss_run_is_done(const ss_run_writer *w, int s)
 {
     assert(s >= 0 && s < w->layout.n_sigmas);
-    return w->done[s];
+    return w->done[s] != SS_RUN_NOT_DONE;
 }
 
 ss_code ss_run_put_activation(ss_run_column *col, int dump, int input, int sample,
@@ -269,11 +269,11 @@ ss_code ss_run_finish(ss_run_writer *w, ss_err *e)
     int missing = 0;
 
     for (int s = 0; s < w->layout.n_sigmas; s++)
-        missing += !w->saved[s];
+        missing += !w->saved[s] && ss_run_part_mark(&w->layout.part, w->layout.level, s);
     if (rc == SS_OK && missing)
         rc = ss_fail(e, SS_USAGE, "%s: %d of %d %s were not computed", w->path, missing,
                      w->layout.n_sigmas, w->layout.at.step >= 0 ? "steps" : "noise levels");
-    if (rc == SS_OK)
+    if (rc == SS_OK && ss_run_part_is_whole(&w->layout.part))
         rc = ss_run_mark_complete(w->path, e);
     if (rc == SS_OK && fsync(w->fd) != 0)
         rc = ss_fail(e, SS_IO, "%s: %s", w->path, strerror(errno));

@@ -1,6 +1,7 @@
 /* statistics.c - see statistics.h */
 #include "train/statistics.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/version.h"
@@ -14,7 +15,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 struct ss_statistics {
     ss_statistics_options opt;
@@ -179,12 +179,11 @@ static ss_code open_writer(ss_statistics *s, ss_err *e)
     const ss_train_config *g = s->opt.config;
     const ss_trainer_options *o = &g->trainer;
     const ss_loss_bins *bins = ss_trainer_bins(s->opt.trainer);
-    const time_t now = time(NULL);
     double centers[SS_LOSS_MAX_BINS];
     ss_run_parameter *parameters = NULL;
     ss_structure *structure = NULL;
     bool changed = false;
-    char created[32], *plan = ss_train_config_plan(g, g->steps);
+    char created[SS_TIME_TEXT], *plan = ss_train_config_plan(g, g->steps);
     ss_run_spec spec = {
         .tool = "sigmascope " SS_VERSION,
         .command = s->opt.command,
@@ -207,7 +206,7 @@ static ss_code open_writer(ss_statistics *s, ss_err *e)
     };
     ss_code rc = plan ? measure(s, &parameters, &spec.n_parameters, e) : ss_no_memory(e, s->path);
 
-    strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    ss_time_text(created);
     for (int i = 0; i < bins->n; i++)
         centers[i] = ss_loss_bin_center(bins, i);
     spec.parameters = parameters;

@@ -449,14 +449,22 @@ static void say_structure(ss_findings *f, const ss_analysis *x)
 void ss_findings_run(ss_findings *f, const ss_analysis *x)
 {
     const bool text = ss_run_is_text(x->run), denoiser = !text && !ss_run_is_vae(x->run);
+    const ss_run_part *part = &x->run->part;
 
+    if (part->count > 1)
+        ss_findings_say(f, "run", SS_SAID_MEASURED, NULL,
+                        "This file is part %d of %d of a run: %d of %d noise levels are whole in "
+                        "it, and only those are shown. `sigmascope gather` joins the parts.",
+                        part->index, part->count, x->n, x->run->n_sigmas);
+    if (x->n == 0 && part->count > 1)
+        return;
     if (x->n == 0) {
         ss_findings_say(f, "run", SS_SAID_UNKNOWN, NULL,
                         "No noise level of this run is finished, so there is nothing to show. Go "
                         "on with `sigmascope probe --resume`.");
         return;
     }
-    if (x->n < x->run->n_sigmas)
+    if (x->n < x->run->n_sigmas && part->count == 1)
         ss_findings_say(f, "run", SS_SAID_MEASURED, NULL,
                         "The run is not complete: %d of %d noise levels are finished, and only "
                         "those are shown.",

@@ -9,6 +9,7 @@
 #include "analyze/judging/aspects.h"
 #include "analyze/judging/clips.h"
 #include "base/asset.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -28,7 +29,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum { TOKEN = 16 };
 
@@ -340,11 +340,10 @@ static ss_code write_page(const job *g, ss_err *e)
 
 static ss_code write_key(const job *g, ss_err *e)
 {
-    const time_t now = time(NULL);
-    char created[32], *path = ss_path_join(g->dir.tmp, SS_SBS_KEY);
+    char created[SS_TIME_TEXT], *path = ss_path_join(g->dir.tmp, SS_SBS_KEY);
     json_t *aspects = json_array(), *pairs = json_array();
 
-    strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    ss_time_text(created);
     for (int i = 0; i < SS_N_ASPECTS; i++) {
         if (g->asked[i])
             json_array_append_new(aspects, json_string(ss_aspect_names[i]));

@@ -90,6 +90,8 @@ ss_code ss_summary_table(ss_run *r, ss_table *t, ss_err *e)
     if (!ss_run_is_text(r))
         put(t, "sigmas", sigmas.s ? sigmas.s : "");
     snprintf(text, sizeof text, "%s", r->complete ? "complete" : "NOT complete");
+    if (r->part.count > 1)
+        snprintf(text, sizeof text, "part %d of %d", r->part.index, r->part.count);
     if (!ss_run_is_text(r))
         snprintf(text + strlen(text), sizeof text - strlen(text),
                  ", %d of %d noise levels finished", r->n_done, r->n_sigmas);
