@@ -314,12 +314,17 @@ class Watch:
         except noise.UsageError:
             raise
         except Exception as why:  # whatever it is
-            self._say(f"step {self.now} is not recorded: {type(why).__name__}: {why}")
+            self._say(f"step {self.now} is not recorded, nor are others while this lasts: {type(why).__name__}: {why}",
+                      type(why).__name__ + str(getattr(why, "errno", "")))
 
-    def _say(self, text):
-        if text not in self._said:
-            self._said.add(text)
-            warnings.warn("sigmascope: " + text, stacklevel=3)
+    def _say(self, text, key=None):
+        """Once for each key, which is the text itself if it is left out."""
+        if (key or text) not in self._said:
+            self._said.add(key or text)
+            depth, frame = 1, sys._getframe()
+            while frame.f_back and frame.f_globals.get("__package__") == __package__:
+                depth, frame = depth + 1, frame.f_back
+            warnings.warn("sigmascope: " + text, stacklevel=depth)
 
 
 def _autocast(device):

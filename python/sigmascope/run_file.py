@@ -1,13 +1,16 @@
 """The run file of a live training: HDF5 that opens at any moment, also after kill -9.
 
 The layout is that of a training run (runfile/run_file.h of the program, docs/run-file.md): the axis
-`step`, one input, and on the axis `sample` the bins of noise level. HDF5 makes the file with room for
-some steps and closes it; from then on columns are written in place through memory maps, and a step
+`step`, one input, and on the axis `sample` the bins of noise level. HDF5 lays out a file with room for
+some steps, in memory; from then on columns are written in place through memory maps, and a step
 counts once its flag in /axes/done is set, last of all. HDF5's own structures are never touched while
 the training runs, so no reader finds them half written. When the room is used up, a file with twice
 the room is made beside it and renamed over it.
+
+HDF5 never writes to the disk itself: some of its versions end the process where that is full.
 """
 import errno
+import io
 import os
 import tempfile
 import time
@@ -77,48 +80,111 @@ class Layout:
         return None
 
 
-def _new_set(group, name, shape, dtype, fill):
-    """A contiguous data set, allocated at once, without times: its place in the file never changes."""
+def _new_set(group, name, shape, dtype):
+    """A contiguous data set, allocated at once, without values: its place in the file never changes."""
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_layout(h5py.h5d.CONTIGUOUS)
     plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    plist.set_fill_time(h5py.h5d.FILL_TIME_ALLOC if fill is not None else h5py.h5d.FILL_TIME_NEVER)
-    if fill is not None:
-        plist.set_fill_value(np.array(fill, dtype))
+    plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     plist.set_obj_track_times(False)
     kind = h5py.h5t.py_create(np.dtype(dtype), logical=True)
     return h5py.Dataset(h5py.h5d.create(group.id, name.encode(), kind, h5py.h5s.create_simple(shape), plist))
 
 
-def _make(path, layout, room):
+class _Sketch(io.RawIOBase):
+    """A file in memory of which only what was written takes room: HDF5's structures, not the data sets."""
+    PAGE = 1 << 16
+
+    def __init__(self):
+        super().__init__()
+        self.pages, self.size, self.at = {}, 0, 0
+
+    def readable(self):
+        return True
+
+    def writable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def seek(self, offset, whence=0):
+        self.at = offset + (0, self.at, self.size)[whence]
+        return self.at
+
+    def tell(self):
+        return self.at
+
+    def truncate(self, size=None):
+        self.size = self.at if size is None else size
+        return self.size
+
+    def _parts(self, n):
+        """(page, offset in it, offset in the buffer, how many) of the next n bytes."""
+        done = 0
+        while done < n:
+            page, offset = divmod(self.at + done, self.PAGE)
+            part = min(self.PAGE - offset, n - done)
+            yield page, offset, done, part
+            done += part
+
+    def readinto(self, buffer):
+        view = memoryview(buffer).cast("B")
+        for page, offset, at, n in self._parts(len(view)):
+            view[at:at + n] = self.pages[page][offset:offset + n] if page in self.pages else bytes(n)
+        self.at += len(view)
+        return len(view)
+
+    def write(self, data):
+        view = memoryview(data).cast("B")
+        for page, offset, at, n in self._parts(len(view)):
+            self.pages.setdefault(page, bytearray(self.PAGE))[offset:offset + n] = view[at:at + n]
+        self.at += len(view)
+        self.size = max(self.size, self.at)
+        return len(view)
+
+    def save(self, path):
+        """Writes the file, all of it allocated: a hole in a mapped file ends the process on a full disk."""
+        with open(path, "wb") as f:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(f.fileno(), 0, self.size)
+            f.truncate(self.size)
+            for page, data in self.pages.items():
+                f.seek(page * self.PAGE)
+                f.write(data[:self.size - page * self.PAGE])
+
+
+def _make(path, layout, room, complete):
     """Writes a file without a step that is done, with the room."""
     axes = layout.axes(room)
-    with h5py.File(path, "w", libver="earliest") as f:
+    sketch = _Sketch()
+    with h5py.File(sketch, "w", libver="earliest") as f:
         for name, value in {"format": "sigmascope-run", "version": VERSION, "samples": "bins",
                             **layout.attributes}.items():
             f.attrs[name] = value
-        f.attrs["complete"] = np.int32(0)
+        f.attrs["complete"] = np.int32(complete)
         group = f.create_group("axes")
         for name, values in axes.items():
             if isinstance(values, list):
                 scale = group.create_dataset(name, data=np.array(values, object), dtype=h5py.string_dtype())
             else:
-                scale = _new_set(group, name, values.shape, values.dtype, None)
+                scale = _new_set(group, name, values.shape, values.dtype)
                 scale[...] = values
             scale.make_scale(name)
-        _attach(f, _new_set(group, "done", (room,), "u1", 0), group, ("step",))
+        _attach(f, _new_set(group, "done", (room,), "u1"), group, ("step",))
         kinds = group.create_dataset("module_kind", data=np.array(layout.kinds, object), dtype=h5py.string_dtype())
         _attach(f, kinds, group, ("module",))
         for name, values in layout.weights.items():
             group = f.require_group("weights")
             _attach(f, group.create_dataset(name, data=values), group, ("parameter",))
-        for name, (labels, dtype, fill) in layout.sets().items():
+        for name, (labels, dtype, _) in layout.sets().items():
             where, _, last = name.rpartition("/")
             group = f.require_group(where)
             shape = tuple(len(axes[a]) for a in labels)
-            _attach(f, _new_set(group, last, shape, dtype, fill), group, labels)
+            _attach(f, _new_set(group, last, shape, dtype), group, labels)
         if layout.edges:
             f.create_dataset("training/bin_edges", data=np.array(layout.edges, "f8"))
+    sketch.save(path)
 
 
 def _attach(f, data, group, labels):
@@ -231,28 +297,24 @@ class RunFile:
         fd, beside = tempfile.mkstemp(prefix="." + name + ".", suffix=".partial", dir=folder)
         os.close(fd)
         try:
-            _make(beside, self.layout, room)
-            if hasattr(os, "posix_fallocate"):  # a hole in a mapped file ends the process on a full disk
-                with open(beside, "r+b") as f:
-                    os.posix_fallocate(f.fileno(), 0, os.path.getsize(beside))
+            _make(beside, self.layout, room, complete)
             target = RunFile.__new__(RunFile)
             target.path, target.layout, target.n = beside, self.layout, 0
             target._map()
+            kept = self.n if old else 0
+            for path, (labels, _, fill) in self.layout.sets().items():
+                before = (slice(None),) * labels.index("step")
+                if kept:
+                    target._sets[path][before + (slice(0, kept),)] = old._sets[path][before + (slice(0, kept),)]
+                if fill != 0:
+                    target._sets[path][before + (slice(kept, None),)] = fill
             if old:
-                for path, data in old._sets.items():
-                    at = self.layout.sets()[path][0].index("step")
-                    cut = (slice(None),) * at + (slice(0, self.n),)
-                    target._sets[path][cut] = data[cut]
                 target._steps[:self.n] = old._steps[:self.n]
                 target._done[:self.n] = old._done[:self.n]
                 target.n = self.n
             target._label(target.n)
             for data in [*target._sets.values(), target._steps, target._done]:
                 data.flush()
-            if complete:
-                target._sets = target._steps = target._done = None
-                with h5py.File(beside, "r+") as f:
-                    f.attrs["complete"] = np.int32(1)
             mask = os.umask(0)
             os.umask(mask)
             os.chmod(beside, 0o666 & ~mask)

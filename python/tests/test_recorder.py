@@ -199,6 +199,28 @@ class Recorder(Case):
             watch.close()
         self.assertIn("step 0 is not recorded", str(said[0].message))
 
+    def test_full_disk(self):
+        """Steps for which there is no room are missing; the training and the file go on."""
+        script = os.path.join(self.folder, "train.py")
+        with open(script, "w") as f:
+            f.write(f"import sys; sys.path[:0] = [{ROOT + '/python'!r}, {ROOT + '/python/tests'!r}]\n"
+                    "import resource, signal, torch, sigmascope; from case import *\n"
+                    "torch.set_num_threads(1); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+                    "model = Net(); optimizer = torch.optim.Adam(model.parameters())\n"
+                    "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
+                    "watch = sigmascope.watch(model, sys.argv[1], every=1, optimizer=optimizer)\n"
+                    "for i in range(40):\n"
+                    "    loss, sigma = one_step(model, optimizer)\n"
+                    "    watch.step(loss=loss, sigma=sigma)\n"
+                    "watch.close(); print('trained')\n")
+        for room, recorded in (10000, 0), (1000000, 32):
+            done = subprocess.run([sys.executable, script, self.path(), str(room)], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout), (0, "trained\n"), done.stderr)
+            self.assertEqual(done.stderr.count("UserWarning"), 1, done.stderr)
+            self.assertIn(f"train.py:9: UserWarning: sigmascope: step {recorded} is not recorded", done.stderr)
+            self.assertEqual(sorted(os.listdir(self.folder)), ["run.h5", "train.py"][not recorded:])
+        self.assertIn("covers 32 measured steps", self.program("analyze", self.path()))
+
     def test_accumulation(self):
         """Batches of one step count together, each with its own noise levels."""
         model = Net()
