@@ -59,7 +59,8 @@ static ss_code show_growth(const cli_training *x, const ss_training *t, cli_tabl
 
     if (rc == SS_OK)
         rc = cli_show(out, &table, e);
-    if (rc == SS_OK && t->sigma && (rc = ss_training_bands_table(t, x->top, &table, e)) == SS_OK)
+    if (rc == SS_OK && ss_training_has_bands(t) &&
+        (rc = ss_training_bands_table(t, x->top, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
     if (rc == SS_OK && (rc = ss_training_stages_table(t, x->top, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);

@@ -33,7 +33,7 @@ static const char *page_of(const ss_overview *o, const ss_run *r)
 static const char *place_of(const ss_run *r, const ss_component_verdict *x, char *out, size_t n)
 {
     return ss_run_is_text(r) && x->cell.sigma >= 0
-               ? ss_run_sample_name(r, x->cell.input, x->cell.sample, out, n)
+               ? ss_run_sample_name(r, x->cell.sigma, x->cell.input, x->cell.sample, out, n)
                : ss_verdict_place(r, x, out, n);
 }
 

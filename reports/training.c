@@ -17,12 +17,21 @@ static void lead(ss_page *p, const ss_training_analysis *x)
     const ss_run *r = x->run;
     const ss_trend *t = &x->t.trend;
 
+    char samples[64];
+
+    if (!r->binned)
+        snprintf(samples, sizeof samples, ", %d samples each", r->n_samples);
+    else
+        snprintf(samples, sizeof samples, ", in %d bin%s of noise level", r->n_samples,
+                 r->n_samples == 1 ? "" : "s");
     html_element(p->f, "p", "lead",
-                 "%s in training: %d modules at %d measured steps from %.0f to %.0f, %d samples "
-                 "each%s.",
+                 "%s in training: %d modules at %d %s steps from %.0f to %.0f%s%s.",
                  *r->family ? r->family : "A model of unknown family", r->n_real, t->n_steps,
-                 t->steps[0], t->steps[t->n_steps - 1], r->n_samples,
-                 r->complete ? "" : "; the training is not at its end");
+                 r->binned ? "recorded" : "measured", t->steps[0], t->steps[t->n_steps - 1],
+                 r->binned && r->n_samples == 1 ? "" : samples,
+                 r->complete ? ""
+                 : r->binned ? "; the recorder's file is still open"
+                             : "; the training is not at its end");
 }
 
 static ss_code section_trend(ss_page *page, const ss_training_analysis *x, ss_err *e)
@@ -34,11 +43,17 @@ static ss_code section_trend(ss_page *page, const ss_training_analysis *x, ss_er
     return rc == SS_OK ? ss_trends_tables(page, x->format, x->n_formats, &x->t.trend, e) : rc;
 }
 
-/* The last part of the run file's folder: "fast-16" of ".../fast-16/statistics.h5". */
+/* The last part of the run file's folder: "fast-16" of ".../fast-16/statistics.h5"; of a recorder's
+ * file its own name, which its user gave it. */
 static void name_of(const ss_run *r, char *out, size_t n)
 {
+    const char *slash = strrchr(r->path, '/'), *own = slash ? slash + 1 : r->path;
     size_t end = strlen(r->path), begin;
 
+    if (r->binned) {
+        snprintf(out, n, "%.*s", (int)(strrchr(own, '.') ? strrchr(own, '.') - own : (int)n), own);
+        return;
+    }
     while (end > 0 && r->path[end - 1] != '/')
         end--;
     while (end > 0 && r->path[end - 1] == '/')

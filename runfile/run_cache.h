@@ -8,6 +8,11 @@
 typedef struct ss_run_cache {
     hid_t file;
     bool no_port, no_input, no_sample, no_head; /* axes that the file does not have */
+    /* Columns of noise levels or steps. A recorder's file has room for more than are done; the run
+     * has only the done ones, and its column s is column[s] of the file. */
+    int n_columns; /* in the file */
+    int span;      /* how many of these are read: up to the last that is done */
+    int *column;   /* [n_sigmas]; NULL: the run has all columns of the file */
     struct ss_run_cached {
         char *name; /* "/stats/absmax" */
         void *data; /* NULL: the file has none */

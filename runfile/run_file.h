@@ -82,6 +82,24 @@
  *                      weight_rms, staleness = RMS(g / sqrt(v^)) of Adam (Wortsman et al. 2023);
  *                      NaN of a parameter that is not trained
  *
+ * The file of a recorder in a live training (python/), since 1.6, is a training run whose attribute
+ * `samples` is "bins" (text; else absent or ""): entries of the axis `sample` are bins of noise
+ * level, into which the samples of a step fall, of all its micro-batches and processes. The axis
+ * `bin` has as many entries, the geometric middle of each. What differs:
+ *
+ *   /stats/NAME, nonfinite     over all values of all samples in the bin; NaN and 0 if there is
+ * none /training/sigma, sample_loss   [step, sample] geometric mean of the noise levels, mean of
+ * the losses; NaN: no sample, or not known. Where no noise level is known there is one bin
+ *   /training/samples          [step, sample] f32, how many samples were in the bin
+ *   /training/NAME, /updates/NAME   NaN at every step if it is not known
+ *   /hist, /attention, /structure, plan   left out
+ *
+ * It has room for more steps than are done. A column is written in place and then marked in
+ * /axes/done; /axes/step has rising numbers of steps to come in the others, which readers leave
+ * out. When the room is used up, a file with twice the room is renamed over it. `done` may have
+ * holes, where a training that was gone on with dropped columns, and counts even if `complete`
+ * is 1.
+ *
  * What is not known is left out: without attention layers there is no group /attention. Labels show
  * control characters, and bytes that are not UTF-8, as \xNN. PATH in the name of a group or data
  * set is the label of the module, with '/' and '%' written %2F and %25.
@@ -124,6 +142,7 @@
 #define SS_RUN_FORMAT "sigmascope-run"
 #define SS_RUN_DENOISER "denoiser" /* role of a run whose file names none */
 #define SS_RUN_TEXT "text"
+#define SS_RUN_BINS "bins" /* what samples are, in the file of a recorder */
 #define SS_RUN_VAE "vae"
 #define SS_RUN_ROOT SS_ROOT /* label of the module with the path "" */
 
@@ -131,7 +150,7 @@ enum {
     SS_RUN_MAJOR = 1, /* a reader refuses a larger one */
     SS_RUN_MINOR = 6, /* grows with each addition: 2 has pictures, heads, weights/nonfinite, and
                        * plans of plan_list.h; 3 has the structure, 4 component and role, 5
-                       * attention by frame, 6 parts of a run */
+                       * attention by frame, 6 parts of a run and bins of noise level */
     SS_RUN_FILL_MAX = 64 << 20,
     SS_RUN_QUEUE_BYTES = 512 << 20, /* of activations waiting to be written */
     SS_RUN_MAX_FRAMES = 4096,

@@ -95,6 +95,7 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
 {
     int64_t complete = 1, threads = 0, seed = 0, trained = 0;
     bool part;
+    char *samples = NULL;
     struct {
         const char *name;
         char **to;
@@ -116,6 +117,7 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         {"role", &r->role},
         {"weight_notes", &r->weight_notes},
         {"reference_frames", &r->reference_frames},
+        {"samples", &samples},
     };
     ss_code rc = check_version(r, file, e);
 
@@ -137,6 +139,8 @@ static ss_code read_attributes(ss_run *r, hid_t file, ss_err *e)
         ss_fail_prefix(e, "%s", r->path);
     if (rc == SS_OK && (rc = ss_run_part_read(file, &r->part, &part, e)) != SS_OK)
         ss_fail_prefix(e, "%s", r->path);
+    r->binned = samples && strcmp(samples, SS_RUN_BINS) == 0;
+    ss_free(samples);
     r->complete = complete != 0;
     r->trained_frames = trained > 0 && trained <= SS_RUN_MAX_FRAMES ? (int)trained : 0;
     r->threads = threads >= 0 && threads <= INT_MAX ? (int)threads : 0;
@@ -233,22 +237,52 @@ static ss_code read_module_axes(ss_run *r, hid_t file, ss_err *e)
     return read_inner(r, e);
 }
 
+/* Leaves only the done columns of a recorder's file: the others are room for steps to come, or were
+ * dropped when a training was resumed. */
+static ss_code keep_done(ss_run *r, ss_err *e)
+{
+    ss_run_cache *c = r->cache;
+    int n = 0;
+
+    if (!(c->column = ss_alloc((size_t)c->n_columns, sizeof *c->column)))
+        return ss_no_memory(e, r->path);
+    for (int k = 0; k < c->n_columns; k++) {
+        if (!r->done[k])
+            continue;
+        r->steps[n] = r->steps[k];
+        r->done[n] = 1;
+        c->span = k + 1;
+        c->column[n++] = k;
+    }
+    r->n_sigmas = r->n_done = n;
+    return n ? SS_OK
+             : ss_fail(e, SS_FORMAT,
+                       "%s: no step is recorded yet; the recorder fills it in while the training "
+                       "runs, so look again when it has done a step",
+                       r->path);
+}
+
+/* The flags are read before the steps: a recorder that writes meanwhile sets a flag last. */
 static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
 {
     int64_t sigmas = 0;
-    ss_code rc = ss_h5_has(file, "/axes/sigma")
-                     ? read_numbers(r, file, "/axes/sigma", H5T_NATIVE_DOUBLE, sizeof(double),
-                                    (void **)&r->sigmas, &sigmas, e)
-                     : read_numbers(r, file, "/axes/step", H5T_NATIVE_INT64, sizeof(int64_t),
-                                    (void **)&r->steps, &sigmas, e);
+    ss_code rc =
+        read_numbers(r, file, "/axes/done", H5T_NATIVE_UINT8, 1, (void **)&r->done, &sigmas, e);
 
+    if (rc == SS_OK)
+        rc = ss_h5_has(file, "/axes/sigma")
+                 ? read_numbers(r, file, "/axes/sigma", H5T_NATIVE_DOUBLE, sizeof(double),
+                                (void **)&r->sigmas, &sigmas, e)
+                 : read_numbers(r, file, "/axes/step", H5T_NATIVE_INT64, sizeof(int64_t),
+                                (void **)&r->steps, &sigmas, e);
     if (rc != SS_OK ||
         (rc = read_numbers(r, file, "/axes/timestep", H5T_NATIVE_FLOAT, sizeof(float),
-                           (void **)&r->timesteps, &sigmas, e)) != SS_OK ||
-        (rc = read_numbers(r, file, "/axes/done", H5T_NATIVE_UINT8, 1, (void **)&r->done, &sigmas,
-                           e)) != SS_OK)
+                           (void **)&r->timesteps, &sigmas, e)) != SS_OK)
         return rc;
-    r->n_sigmas = (int)sigmas;
+    r->n_sigmas = r->cache->n_columns = r->cache->span = (int)sigmas;
+    r->binned &= r->steps != NULL;
+    if (r->binned && r->done)
+        return keep_done(r, e);
     for (int s = 0; s < r->n_sigmas && r->sigmas; s++) { /* without it levels have no order */
         if (isnan(r->sigmas[s]) || r->sigmas[s] == -INFINITY)
             return ss_fail(e, SS_FORMAT, "%s: /axes/sigma: entry %d is %g, expected a noise level",
@@ -358,13 +392,13 @@ static ss_code read_structure(ss_run *r, hid_t file, ss_err *e)
  * later. */
 static ss_code check_sizes(const ss_run *r, ss_err *e)
 {
-    const int64_t frames = r->n_frames > 1 ? r->n_frames : 1;
+    const int64_t frames = r->n_frames > 1 ? r->n_frames : 1, columns = r->cache->span;
     const int64_t sets[][6] = {
-        {r->n_modules, r->n_ports, r->n_inputs, r->n_sigmas, r->n_samples, 1},
-        {r->n_layers, r->n_heads, r->n_inputs, r->n_sigmas, r->n_samples, frames},
-        {r->n_radii, 1, r->n_inputs, r->n_sigmas, r->n_samples, 1},
-        {r->n_parameters, 1, 1, r->n_sigmas, 1, 1},
-        {r->n_bins, 1, 1, r->n_sigmas, 1, 1},
+        {r->n_modules, r->n_ports, r->n_inputs, columns, r->n_samples, 1},
+        {r->n_layers, r->n_heads, r->n_inputs, columns, r->n_samples, frames},
+        {r->n_radii, 1, r->n_inputs, columns, r->n_samples, 1},
+        {r->n_parameters, 1, 1, columns, 1, 1},
+        {r->n_bins, 1, 1, columns, 1, 1},
     };
 
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
@@ -378,7 +412,7 @@ static ss_code check_sizes(const ss_run *r, ss_err *e)
     return SS_OK;
 }
 
-/* Opens the file and reads all but the data sets. */
+/* Opens the file and reads all but the data sets that grow with modules or parameters. */
 static ss_code load(ss_run *r, ss_err *e)
 {
     hid_t file = r->cache->file = ss_h5_open(r->path, false, e);
@@ -391,6 +425,10 @@ static ss_code load(ss_run *r, ss_err *e)
         (rc = read_sigma_axes(r, file, e)) == SS_OK &&
         (rc = read_other_axes(r, file, e)) == SS_OK && (rc = read_structure(r, file, e)) == SS_OK)
         rc = check_sizes(r, e);
+    if (rc == SS_OK)
+        rc = ss_run_training(r, "sigma", &r->levels, e);
+    if (rc == SS_OK && r->binned)
+        rc = ss_run_training(r, "samples", &r->counts, e);
     return rc;
 }
 
@@ -460,8 +498,9 @@ ss_code ss_run_open_any(const char *path, ss_run **out, ss_err *e)
     else
         *out = r;
     if (rc == SS_OK)
-        ss_detail("read the run %s: %d modules, %d inputs, %d noise levels, %d samples", path,
-                  r->n_modules, r->n_inputs, r->n_sigmas, r->n_samples);
+        ss_detail("read the run %s: %d modules, %d inputs, %d %s, %d %s", path, r->n_modules,
+                  r->n_inputs, r->n_sigmas, r->steps ? "steps" : "noise levels", r->n_samples,
+                  r->binned ? "bins of noise level" : "samples");
     return rc;
 }
 
@@ -507,6 +546,7 @@ void ss_run_close(ss_run *r)
         ss_free(r->cache->sets[i].data);
     }
     ss_free(r->cache->sets);
+    ss_free(r->cache->column);
     for (size_t i = 0; i < sizeof r->cache->structure / sizeof *r->cache->structure; i++)
         ss_free(r->cache->structure[i]);
     if (r->cache->file >= 0)
@@ -527,7 +567,24 @@ bool ss_run_is_vae(const ss_run *r)
 
 const char *ss_run_sample_word(const ss_run *r)
 {
-    return ss_run_is_text(r) ? "token" : "sample";
+    return ss_run_is_text(r) ? "token" : r->binned ? "sigma" : "sample";
+}
+
+double ss_run_level(const ss_run *r, int step, int sample)
+{
+    return r->levels ? (double)r->levels[(size_t)step * (size_t)r->n_samples + (size_t)sample]
+                     : NAN;
+}
+
+double ss_run_count(const ss_run *r, int step, int sample)
+{
+    const size_t at = (size_t)step * (size_t)r->n_samples + (size_t)sample;
+
+    if (!r->binned)
+        return 1;
+    if (r->counts)
+        return r->counts[at] > 0 ? (double)r->counts[at] : 0;
+    return r->n_samples > 1 && r->levels && isnan(r->levels[at]) ? 0 : 1;
 }
 
 const char *ss_run_input_word(const ss_run *r)
@@ -535,14 +592,19 @@ const char *ss_run_input_word(const ss_run *r)
     return ss_run_is_text(r) ? "prompt" : "input";
 }
 
-char *ss_run_sample_label(const ss_run *r, int input, int sample, char *out, size_t n)
+char *ss_run_sample_label(const ss_run *r, int sigma, int input, int sample, char *out, size_t n)
 {
     const bool text = ss_run_is_text(r);
+    const double level = r->binned && sample >= 0 ? ss_run_level(r, sigma, sample) : NAN;
     const char *name =
         r->pictures && sample >= 0 ? r->pictures[(ptrdiff_t)input * r->n_samples + sample] : "";
 
     if (sample < 0)
         snprintf(out, n, "%s", text ? "whole" : "-");
+    else if (r->binned && isnan(level))
+        snprintf(out, n, "-");
+    else if (r->binned)
+        snprintf(out, n, "%.3g", level);
     else if (text && *name)
         snprintf(out, n, "%d '%s'", sample, name);
     else
@@ -550,15 +612,17 @@ char *ss_run_sample_label(const ss_run *r, int input, int sample, char *out, siz
     return out;
 }
 
-char *ss_run_sample_name(const ss_run *r, int input, int sample, char *out, size_t n)
+char *ss_run_sample_name(const ss_run *r, int sigma, int input, int sample, char *out, size_t n)
 {
     char label[256];
 
     if (sample < 0)
         snprintf(out, n, "%s", ss_run_is_text(r) ? "the whole prompt" : "-");
+    else if (r->binned && isnan(ss_run_level(r, sigma, sample)))
+        snprintf(out, n, "no sigma");
     else
-        snprintf(out, n, "%s %s", ss_run_sample_word(r),
-                 ss_run_sample_label(r, input, sample, label, sizeof label));
+        snprintf(out, n, "%s %s", r->binned ? "sigma about" : ss_run_sample_word(r),
+                 ss_run_sample_label(r, sigma, input, sample, label, sizeof label));
     return out;
 }
 

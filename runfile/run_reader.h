@@ -14,6 +14,10 @@
  *
  * Noise levels that are not done read as NaN, or 0 in counts, whatever the file holds there. HDF5
  * is not thread-safe: only one thread at a time may use any reader.
+ *
+ * A file that a recorder is writing may be opened at any moment. The reader sees the steps that
+ * were done then, and keeps them to the end, also if the file is replaced by a larger one
+ * meanwhile. A recorder's file without a done step is SS_FORMAT.
  */
 #ifndef SS_RUN_READER_H
 #define SS_RUN_READER_H
@@ -53,6 +57,8 @@ typedef struct ss_run {
 
     /* axes; an absent one has one entry, "output" for the port, "" for the input */
     int n_modules, n_ports, n_inputs, n_sigmas, n_samples;
+    bool binned; /* of a training as a recorder wrote it: samples are bins of noise level, and all
+                    columns are done; those that are not are left out */
     char **modules, **ports, **inputs;
     char **pictures;       /* [input][sample] names of files, or ""; NULL: no name is known */
     char **kinds;          /* [module], NULL: unknown */
@@ -63,6 +69,8 @@ typedef struct ss_run {
     uint8_t *blocks;       /* [module], NULL: unknown */
     double *sigmas;        /* NULL in a training run */
     int64_t *steps;        /* of a training run, in place of sigmas; else NULL */
+    const float *levels;   /* [step][sample] /training/sigma of a training run, or NULL */
+    const float *counts;   /* [step][bin] /training/samples, or NULL */
     float *timesteps;      /* [sigma], NULL: none */
     uint8_t *done;         /* [sigma] */
     int n_done;
@@ -104,8 +112,8 @@ ss_code ss_run_set_code(ss_run *r, const char *as, const char *attention, ss_err
  *   weights    [parameter], "absmax" or "rms"; weights_nonfinite: counts
  *   loss       [input][sigma][sample]
  *   psd        [input][sigma][sample][radius]
- *   training   [step] loss penalty norm rate scale skipped skips; [step][sample] sigma sample_loss;
- *              [bin][step] loss_by_sigma
+ *   training   [step] loss penalty norm rate scale skipped skips; [step][sample] sigma sample_loss
+ *              samples; [bin][step] loss_by_sigma
  *   updates    [parameter][step] gradient_rms update_rms weight_rms staleness */
 ss_code ss_run_stat(ss_run *r, const char *name, const float **x, ss_err *e);
 ss_code ss_run_nonfinite(ss_run *r, const uint64_t **x, ss_err *e);
@@ -135,13 +143,22 @@ size_t ss_run_attention_at(const ss_run *r, int layer, int head, int input, int 
 bool ss_run_is_text(const ss_run *r);
 bool ss_run_is_vae(const ss_run *r);
 
-/* Writes "sample 3", or "sample 3, cat.png" if its picture has a name; of a text encoder "token 3
- * 'cat'". Sample -1 is "-", and of a text encoder "the whole prompt". Returns out. */
-char *ss_run_sample_name(const ss_run *r, int input, int sample, char *out, size_t n);
-/* Same for a column that is headed ss_run_sample_word: "3, cat.png", "3 'cat'", "-", "whole". */
-char *ss_run_sample_label(const ss_run *r, int input, int sample, char *out, size_t n);
-const char *ss_run_sample_word(const ss_run *r); /* "sample" or "token" */
-const char *ss_run_input_word(const ss_run *r);  /* "input" or "prompt" */
+/* Writes what a sample of column `sigma` is called: "sample 3", or "sample 3, cat.png" if its
+ * picture has a name; of a text encoder "token 3 'cat'"; of bins "sigma about 11.8", their mean, or
+ * "no sigma". Sample -1 is "-", and of a text encoder "the whole prompt". Returns out. */
+char *ss_run_sample_name(const ss_run *r, int sigma, int input, int sample, char *out, size_t n);
+/* Same for a column that is headed ss_run_sample_word: "3, cat.png", "3 'cat'", "11.8", "-",
+ * "whole". */
+char *ss_run_sample_label(const ss_run *r, int sigma, int input, int sample, char *out, size_t n);
+const char *ss_run_sample_word(const ss_run *r); /* "sample" or "token", "sigma" of bins */
+
+/* Of a training run: the noise level of a sample, or the mean one of a bin, at a step. NaN: it is
+ * not known, or nothing fell into the bin. */
+double ss_run_level(const ss_run *r, int step, int sample);
+/* How many samples of a step stand behind a sample: 1, or those of a bin. 0: the bin is empty, and
+ * all its values are NaN. */
+double ss_run_count(const ss_run *r, int step, int sample);
+const char *ss_run_input_word(const ss_run *r); /* "input" or "prompt" */
 
 /* Index of a port, or -1. */
 int ss_run_port(const ss_run *r, const char *name);

@@ -103,6 +103,12 @@ static want one_of(int64_t n, bool absent, int64_t i)
     return (want){.n = n, .absent = absent, .start = i, .count = 1};
 }
 
+/* All columns of noise levels or steps, as far as they are done. */
+static want columns_of(const ss_run *r)
+{
+    return (want){.n = r->cache->n_columns, .count = r->cache->span};
+}
+
 /* Sets noise levels that are not done to NaN or 0; x is [outer][sigma][inner] of f32 or u64. */
 static void blank_unfinished(const ss_run *r, void *x, bool f32, int64_t outer, int64_t inner)
 {
@@ -118,6 +124,42 @@ static void blank_unfinished(const ss_run *r, void *x, bool f32, int64_t outer, 
             }
         }
     }
+}
+
+/* Copies the columns that the run has out of `all`, [outer][span][inner] values of `size` bytes. */
+static void pick_columns(const ss_run *r, const char *all, size_t size, int64_t outer,
+                         int64_t inner, char *x)
+{
+    const size_t bytes = (size_t)inner * size;
+
+    for (int64_t o = 0; o < outer; o++) {
+        for (int s = 0; s < r->n_sigmas; s++, x += bytes)
+            memcpy(x,
+                   all + ((size_t)o * (size_t)r->cache->span + (size_t)r->cache->column[s]) * bytes,
+                   bytes);
+    }
+}
+
+/* Reads a part with all columns into x, [outer][sigma][inner] of f32 or u64, and blanks columns
+ * that are not done. */
+static ss_code read_columns(const ss_run *r, const char *name, const want *w, int n, bool f32,
+                            int64_t outer, int64_t inner, void *x, ss_err *e)
+{
+    const size_t size = f32 ? sizeof(float) : sizeof(uint64_t);
+    const hid_t mem = f32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_UINT64;
+    const bool holes = r->cache->span > r->n_sigmas;
+    void *all = holes ? ss_alloc((size_t)(outer * r->cache->span * inner), size) : x;
+
+    if (!all)
+        return ss_fail(e, SS_NOMEM, "%s: %s: out of memory", r->path, name);
+    const ss_code rc = read_part(r, name, w, n, mem, all, e);
+    if (rc == SS_OK && holes)
+        pick_columns(r, all, size, outer, inner, x);
+    if (holes)
+        ss_free(all);
+    if (rc == SS_OK)
+        blank_unfinished(r, x, f32, outer, inner);
+    return rc;
 }
 
 /* Returns a whole data set, which is read only once. sigma: the index of that dimension in w, or
@@ -149,9 +191,10 @@ static ss_code cached(ss_run *r, const char *name, const want *w, int n, int sig
         data = ss_alloc((size_t)values, f32 ? sizeof(float) : sizeof(uint64_t));
         if (!data)
             return ss_fail(e, SS_NOMEM, "%s: %s: out of memory", r->path, name);
-        rc = read_part(r, name, w, n, f32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_UINT64, data, e);
-        if (rc == SS_OK && sigma >= 0)
-            blank_unfinished(r, data, f32, outer, inner);
+        if (sigma >= 0)
+            rc = read_columns(r, name, w, n, f32, outer, inner, data, e);
+        else
+            rc = read_part(r, name, w, n, f32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_UINT64, data, e);
     }
     struct ss_run_cached *sets = ss_grow(c->sets, &c->cap, c->n + 1, sizeof *sets);
     if (sets)
@@ -170,7 +213,7 @@ static ss_code module_set(ss_run *r, const char *name, bool f32, const void **x,
 {
     const ss_run_cache *c = r->cache;
     const want w[] = {whole(r->n_modules, false), whole(r->n_ports, c->no_port),
-                      whole(r->n_inputs, c->no_input), whole(r->n_sigmas, false),
+                      whole(r->n_inputs, c->no_input), columns_of(r),
                       whole(r->n_samples, c->no_sample)};
 
     return cached(r, name, w, 5, 3, f32, x, e);
@@ -193,7 +236,7 @@ ss_code ss_run_attention(ss_run *r, const char *name, const float **x, ss_err *e
 {
     const ss_run_cache *c = r->cache;
     const want w[] = {whole(r->n_layers, false), whole(r->n_heads, c->no_head),
-                      whole(r->n_inputs, c->no_input), whole(r->n_sigmas, false),
+                      whole(r->n_inputs, c->no_input), columns_of(r),
                       whole(r->n_samples, c->no_sample)};
     char path[64];
 
@@ -235,7 +278,7 @@ ss_code ss_run_frame_mass(ss_run *r, bool of_keys, const float **x, ss_err *e)
 {
     const ss_run_cache *c = r->cache;
     const want w[] = {whole(r->n_layers, false),         whole(r->n_heads, c->no_head),
-                      whole(r->n_inputs, c->no_input),   whole(r->n_sigmas, false),
+                      whole(r->n_inputs, c->no_input),   columns_of(r),
                       whole(r->n_samples, c->no_sample), whole(r->n_frames, false)};
     const char *name = of_keys ? "/attention/key_frame_mass" : "/attention/frame_mass";
 
@@ -296,7 +339,7 @@ ss_code ss_run_weights_nonfinite(ss_run *r, const uint64_t **x, ss_err *e)
 
 ss_code ss_run_loss(ss_run *r, const float **x, ss_err *e)
 {
-    const want w[] = {whole(r->n_inputs, r->cache->no_input), whole(r->n_sigmas, false),
+    const want w[] = {whole(r->n_inputs, r->cache->no_input), columns_of(r),
                       whole(r->n_samples, r->cache->no_sample)};
 
     return cached(r, "/outputs/loss", w, 3, 1, true, (const void **)x, e);
@@ -304,7 +347,7 @@ ss_code ss_run_loss(ss_run *r, const float **x, ss_err *e)
 
 ss_code ss_run_psd(ss_run *r, const float **x, ss_err *e)
 {
-    const want w[] = {whole(r->n_inputs, r->cache->no_input), whole(r->n_sigmas, false),
+    const want w[] = {whole(r->n_inputs, r->cache->no_input), columns_of(r),
                       whole(r->n_samples, r->cache->no_sample), whole(r->n_radii, false)};
 
     *x = NULL;
@@ -313,10 +356,11 @@ ss_code ss_run_psd(ss_run *r, const float **x, ss_err *e)
 
 ss_code ss_run_training(ss_run *r, const char *name, const float **x, ss_err *e)
 {
-    const bool samples = strcmp(name, "sigma") == 0 || strcmp(name, "sample_loss") == 0;
+    const bool samples = strcmp(name, "sigma") == 0 || strcmp(name, "sample_loss") == 0 ||
+                         strcmp(name, "samples") == 0;
     const bool bins = strcmp(name, "loss_by_sigma") == 0;
-    const want step[] = {whole(r->n_sigmas, false), whole(r->n_samples, r->cache->no_sample)};
-    const want bin[] = {whole(r->n_bins, false), whole(r->n_sigmas, false)};
+    const want step[] = {columns_of(r), whole(r->n_samples, r->cache->no_sample)};
+    const want bin[] = {whole(r->n_bins, false), columns_of(r)};
     char path[64];
 
     *x = NULL;
@@ -330,7 +374,7 @@ ss_code ss_run_training(ss_run *r, const char *name, const float **x, ss_err *e)
 
 ss_code ss_run_updates(ss_run *r, const char *name, const float **x, ss_err *e)
 {
-    const want w[] = {whole(r->n_parameters, false), whole(r->n_sigmas, false)};
+    const want w[] = {whole(r->n_parameters, false), columns_of(r)};
     char path[64];
 
     *x = NULL;
@@ -349,13 +393,10 @@ ss_code ss_run_hist(ss_run *r, int module, uint64_t *counts, ss_err *e)
 {
     const ss_run_cache *c = r->cache;
     const want w[] = {one_of(r->n_modules, false, module), whole(r->n_ports, c->no_port),
-                      whole(r->n_inputs, c->no_input), whole(r->n_sigmas, false),
-                      whole(SS_N_EXPONENTS, false)};
-    ss_code rc = read_part(r, "/hist/exponent", w, 5, H5T_NATIVE_UINT64, counts, e);
+                      whole(r->n_inputs, c->no_input), columns_of(r), whole(SS_N_EXPONENTS, false)};
 
-    if (rc == SS_OK)
-        blank_unfinished(r, counts, false, (int64_t)r->n_ports * r->n_inputs, SS_N_EXPONENTS);
-    return rc;
+    return read_columns(r, "/hist/exponent", w, 5, false, (int64_t)r->n_ports * r->n_inputs,
+                        SS_N_EXPONENTS, counts, e);
 }
 
 /* Makes "/channels/PATH/NAME", or "/channels/PATH" if name is NULL; false if it does not fit. */
@@ -371,10 +412,8 @@ static bool channel_set(const ss_run *r, int module, const char *name, char *out
 bool ss_run_has_channels(ss_run *r, int module, int64_t *channels)
 {
     const ss_run_cache *c = r->cache;
-    const want w[] = {whole(r->n_ports, c->no_port),
-                      whole(r->n_inputs, c->no_input),
-                      whole(r->n_sigmas, false),
-                      {.n = -1}};
+    const want w[] = {
+        whole(r->n_ports, c->no_port), whole(r->n_inputs, c->no_input), columns_of(r), {.n = -1}};
     ss_h5_shape shape;
     char name[4096];
 
@@ -384,7 +423,7 @@ bool ss_run_has_channels(ss_run *r, int module, int64_t *channels)
     bool ok = set >= 0 && ss_h5_shape_of(set, name, &shape, NULL) == SS_OK &&
               (fits(&shape, w, 4, false) || fits(&shape, w, 4, true)) &&
               shape.dim[shape.rank - 1] <=
-                  SS_RUN_MAX_VALUES / ((int64_t)r->n_ports * r->n_inputs * r->n_sigmas);
+                  SS_RUN_MAX_VALUES / ((int64_t)r->n_ports * r->n_inputs * c->span);
 
     if (ok)
         *channels = shape.dim[shape.rank - 1];
@@ -402,12 +441,10 @@ ss_code ss_run_channel_stats(ss_run *r, int module, const char *name, float *x, 
         !channel_set(r, module, name, path, sizeof path))
         return ss_fail(e, SS_FORMAT, "%s: no channel statistics of %s", r->path,
                        r->modules[module]);
-    const want w[] = {whole(r->n_ports, c->no_port), whole(r->n_inputs, c->no_input),
-                      whole(r->n_sigmas, false), whole(channels, false)};
-    ss_code rc = read_part(r, path, w, 4, H5T_NATIVE_FLOAT, x, e);
-    if (rc == SS_OK)
-        blank_unfinished(r, x, true, (int64_t)r->n_ports * r->n_inputs, channels);
-    return rc;
+    const want w[] = {whole(r->n_ports, c->no_port), whole(r->n_inputs, c->no_input), columns_of(r),
+                      whole(channels, false)};
+
+    return read_columns(r, path, w, 4, true, (int64_t)r->n_ports * r->n_inputs, channels, x, e);
 }
 
 /* Sets w to the dimensions before those of a sample, and returns how many of them a data set of
@@ -419,7 +456,7 @@ static int leading(const ss_run *r, const ss_h5_shape *shape, int input, int sig
     ss_h5_shape head = *shape;
 
     w[0] = one_of(r->n_inputs, c->no_input, input);
-    w[1] = one_of(r->n_sigmas, false, sigma);
+    w[1] = one_of(c->n_columns, false, c->column ? c->column[sigma] : sigma);
     w[2] = one_of(r->n_samples, c->no_sample, sample);
     for (head.rank = 3; head.rank >= 1; head.rank--) {
         if (head.rank < shape->rank && shape->rank - head.rank <= 4 &&

@@ -115,8 +115,14 @@ static void test_training_steps(void **state)
            ": inf or NaN (loss() > 9); good before");
     expect("bisect $D/statistics.h5 --fail 'absmax(mid_block) > 99'", 0,
            "GOOD: 6 of 6 steps tried");
-    expect("bisect $D/statistics.h5 --fail 'absmax(*, sigma>1) > 9'", 2,
-           "conditions on sigma are for runs over noise levels");
+    expect("bisect $D/statistics.h5 --fail 'absmax(up_blocks.0, sigma<1) > 100'", 3,
+           "BAD since step 1000 of /tmp/");
+    assert_non_null(strstr(output, "up_blocks.0 at sigma 0.1, sample 1: 112.47 (absmax("));
+    assert_non_null(strstr(output, "good before: step 500 of /tmp/"));
+    expect("bisect $D/statistics.h5 --fail 'absmax(*, sigma>10) > 9'", 2,
+           "no sample there has such a noise level; they have sigma 0.1 to 10");
+    expect("bisect $D/statistics.h5 --fail 'nonfinite(*, sigma<10)'", 0,
+           "GOOD: 6 of 6 steps tried");
     expect("bisect $D/statistics.h5 --fail 'entropy(*) < 1'", 2, "no attention statistics");
     expect("bisect $D/statistics.h5 --fail 'nonfinite(*)' --json", 3, "\"step\": 2000");
     expect("bisect $D/statistics.h5 --check true", 2, "no checkpoints for --check");

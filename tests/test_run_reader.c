@@ -168,8 +168,8 @@ static void test_since_1_2(void **state)
     assert_true(bad[0] == 0 && bad[1] == 3);
     assert_int_equal(ss_run_attention_heads(r, &heads, &e), SS_OK);
     assert_true(heads[0] == 4 && heads[1] == 2);
-    assert_string_equal(ss_run_sample_name(r, 0, 2, name, sizeof name), "sample 2, c.png");
-    assert_string_equal(ss_run_sample_name(r, 1, 0, name, sizeof name), "sample 0");
+    assert_string_equal(ss_run_sample_name(r, 0, 0, 2, name, sizeof name), "sample 2, c.png");
+    assert_string_equal(ss_run_sample_name(r, 0, 1, 0, name, sizeof name), "sample 0");
     ss_run_close(r);
 
     hid_t f = H5Fopen(at("minor.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
@@ -181,7 +181,7 @@ static void test_since_1_2(void **state)
     assert_null(bad);
     assert_int_equal(ss_run_attention_heads(r, &heads, &e), SS_OK);
     assert_null(heads);
-    assert_string_equal(ss_run_sample_name(r, 0, 2, name, sizeof name), "sample 2");
+    assert_string_equal(ss_run_sample_name(r, 0, 0, 2, name, sizeof name), "sample 2");
     ss_run_close(r);
 }
 

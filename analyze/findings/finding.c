@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -131,6 +132,12 @@ bool ss_json_add_cell(json_t *to, const ss_run *r, ss_cell c)
         fine = fine && set_text(to, "input", r->inputs[c.input]);
     if (c.sample < 0)
         return fine;
+    if (r->binned) { /* the noise level is what a bin is known by */
+        const double level = ss_run_level(r, c.sigma, c.sample);
+
+        return fine &&
+               (isnan(level) || json_object_set_new(to, "sigma", ss_json_from_number(level)) == 0);
+    }
     fine = fine && json_object_set_new(to, "sample", json_integer(c.sample)) == 0;
     if (c.input >= 0 && r->pictures && *r->pictures[c.input * r->n_samples + c.sample])
         fine = fine && set_text(to, "picture", r->pictures[c.input * r->n_samples + c.sample]);

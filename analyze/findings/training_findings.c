@@ -17,9 +17,10 @@ static void say_health(ss_findings *f, const ss_training_analysis *x)
     else
         ss_findings_say(f, "health", x->health.knows ? SS_SAID_GOOD : SS_SAID_UNKNOWN, "training",
                         "%s",
-                        x->health.knows ? "No step was skipped, and the loss is finite at every "
-                                          "measured step."
-                                        : "Whether steps were skipped: the run does not say.");
+                        !x->health.knows ? "Whether steps were skipped: the run does not say."
+                        : !x->health.knows_loss ? "No step was skipped; the run has no loss."
+                                                : "No step was skipped, and the loss is finite at "
+                                                  "every measured step.");
 }
 
 static void say_overflow(ss_findings *f, const ss_training_analysis *x)
@@ -42,7 +43,8 @@ static void say_overflow(ss_findings *f, const ss_training_analysis *x)
         return;
     }
     if (!isnan(o->rows[0].sigma))
-        snprintf(sigma, sizeof sigma, ", at sigma %.3g", o->rows[0].sigma);
+        snprintf(sigma, sizeof sigma, ", at sigma %s%.3g", x->run->binned ? "about " : "",
+                 o->rows[0].sigma);
     ss_findings_say(
         f, "overflow", SS_SAID_BAD, "growth",
         "%d of %d places are over the limit of %s (%g), or inf or NaN (%d of them); the "
@@ -91,7 +93,7 @@ static void say_bands(ss_findings *f, const ss_training *t)
 {
     const double low = band_peak(t, SS_BAND_LOW), high = band_peak(t, SS_BAND_HIGH);
 
-    if (!t->sigma || !isfinite(high / low))
+    if (!ss_training_has_bands(t) || !isfinite(high / low))
         return;
     ss_findings_say(
         f, "bands", SS_SAID_MEASURED, "growth",

@@ -103,7 +103,9 @@ ss_code ss_verdict_training(const ss_training_analysis *x, ss_verdict *v, ss_err
     *v = (ss_verdict){.data = json_object(), .format = ss_strdup(o->format.name)};
     v->covers = ss_textf("%d measured steps from %.0f to %.0f, %d modules%s", t->n_steps,
                          t->steps[0], t->steps[t->n_steps - 1], x->run->n_real,
-                         x->run->complete ? "" : "; the training is not at its end");
+                         x->run->complete ? ""
+                         : x->run->binned ? "; the recorder's file is still open"
+                                          : "; the training is not at its end");
     if (o->n) {
         const ss_training_overflow_row *row = &o->rows[0];
 
@@ -118,8 +120,8 @@ ss_code ss_verdict_training(const ss_training_analysis *x, ss_verdict *v, ss_err
         v->since = ss_textf("step %.0f; at %d of %d measured steps", t->steps[row->first],
                             row->n_steps, t->n_steps);
         if (!isnan(row->sigma))
-            v->where = ss_textf("sigma %.4g", row->sigma);
-        ss_verdict_place_data(v, x->run, row->site, (ss_cell){row->first, -1, -1});
+            v->where = ss_textf(x->run->binned ? "sigma about %.3g" : "sigma %.4g", row->sigma);
+        ss_verdict_place_data(v, x->run, row->site, (ss_cell){x->t.columns[row->first], -1, -1});
         ss_verdict_add(v, "absmax", ss_json_from_number(row->value));
         if (!isnan(row->sigma))
             ss_verdict_add(v, "sigma", ss_json_from_number(row->sigma));

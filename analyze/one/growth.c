@@ -164,9 +164,9 @@ static void table_of_tokens(const ss_run *r, const ss_growth *g, int shown, ss_t
         ss_table_row(t);
         ss_fold_cells(t, r, x->site);
         ss_table_number(t, x->peak);
-        ss_table_text(
-            t,
-            known ? ss_run_sample_label(r, x->peak_input, x->peak_sample, name, sizeof name) : "-");
+        ss_table_text(t, known ? ss_run_sample_label(r, x->peak_sigma, x->peak_input,
+                                                     x->peak_sample, name, sizeof name)
+                               : "-");
         ss_table_text(t, known ? r->inputs[x->peak_input] : "-");
         ss_table_number(t, x->over_median);
         ss_table_number(t, x->rms.low);

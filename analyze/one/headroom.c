@@ -233,9 +233,9 @@ ss_code ss_headroom_table(const ss_run *r, const ss_headroom *h, int top, ss_tab
         }
         ss_table_number(t, x->peak);
         if (tokens)
-            ss_table_text(
-                t, x->input < 0 ? "-"
-                                : ss_run_sample_label(r, x->input, x->sample, label, sizeof label));
+            ss_table_text(t, x->input < 0 ? "-"
+                                          : ss_run_sample_label(r, x->sigma, x->input, x->sample,
+                                                                label, sizeof label));
         else
             ss_table_number(t, x->sigma >= 0 ? r->sigmas[x->sigma] : NAN);
         ss_table_text(t, over);

@@ -16,6 +16,8 @@ typedef struct {
     ss_not_finite *x;
     int *order; /* [n] finished columns: noise levels, lowest sigma first, or steps */
     int n;
+    ss_cell *cells; /* [n_cells] of these columns, in that order, without empty bins */
+    size_t n_cells;
     ss_sites all; /* every port */
     const float *absmax;
     const uint64_t *nonfinite; /* NULL: not recorded */
@@ -31,19 +33,22 @@ static bool is_own(const ss_run *r)
 
 /* ---- cells ---- */
 
-static size_t n_cells(const look *l)
-{
-    return (size_t)l->n * (size_t)l->r->n_inputs * (size_t)l->r->n_samples;
-}
-
-/* Cell i of n_cells, lowest noise level first. */
-static ss_cell cell_at(const look *l, size_t i)
+/* Lists the cells, lowest noise level first. A bin into which no sample of a step fell is none. */
+static ss_code list_cells(look *l, ss_err *e)
 {
     const size_t samples = (size_t)l->r->n_samples, inputs = (size_t)l->r->n_inputs;
 
-    return (ss_cell){.sigma = l->order[i / (samples * inputs)],
-                     .input = (int)(i / samples % inputs),
-                     .sample = (int)(i % samples)};
+    if (!(l->cells = ss_alloc((size_t)l->n * inputs * samples, sizeof *l->cells)))
+        return ss_no_memory(e, l->r->path);
+    for (size_t i = 0; i < (size_t)l->n * inputs * samples; i++) {
+        const ss_cell c = {.sigma = l->order[i / (samples * inputs)],
+                           .input = (int)(i / samples % inputs),
+                           .sample = (int)(i % samples)};
+
+        if (ss_run_count(l->r, c.sigma, c.sample) > 0)
+            l->cells[l->n_cells++] = c;
+    }
+    return SS_OK;
 }
 
 static size_t site_cell(const ss_run *r, ss_site s, ss_cell c)
@@ -115,8 +120,8 @@ static void look_at_site(look *l, ss_site s, bool *seen_nonzero)
     ss_not_finite *x = l->x;
     ss_bad_site row = {.site = s, .first = nowhere, .nothing_finite = true};
 
-    for (size_t i = 0; i < n_cells(l); i++) {
-        const ss_cell c = cell_at(l, i);
+    for (size_t i = 0; i < l->n_cells; i++) {
+        const ss_cell c = l->cells[i];
         const double v = l->absmax[site_cell(l->r, s, c)];
         const uint64_t n = count_at(l, s, c);
 
@@ -147,11 +152,11 @@ static void count_unclear(look *l)
             const ss_site s = {m, p};
             size_t n = 0;
 
-            for (size_t i = 0; i < n_cells(l); i++)
-                n += isnan(l->absmax[site_cell(r, s, cell_at(l, i))]);
+            for (size_t i = 0; i < l->n_cells; i++)
+                n += isnan(l->absmax[site_cell(r, s, l->cells[i])]);
             /* of several ports a module has some, and the others are NaN throughout */
-            nan |= n > 0 && n < n_cells(l);
-            seen |= n < n_cells(l);
+            nan |= n > 0 && n < l->n_cells;
+            seen |= n < l->n_cells;
         }
         l->x->unclear += nan || !seen;
     }
@@ -272,8 +277,8 @@ static void look_at_head(look *l, const head_sets *h, int layer, int head)
 
     row.by_input = l->x->head_inputs + (ptrdiff_t)l->x->n_heads * l->r->n_inputs;
 
-    for (size_t i = 0; i < n_cells(l); i++) {
-        ss_cell c = cell_at(l, i);
+    for (size_t i = 0; i < l->n_cells; i++) {
+        ss_cell c = l->cells[i];
 
         if (!ss_attention_is_due(l->r, layer, c))
             continue;
@@ -358,8 +363,8 @@ static ss_code find_inputs(look *l, ss_err *e)
     if (rc != SS_OK || (!psd && !port))
         return rc;
     psd = psd && is_own(l->r) ? psd : NULL; /* of others, NaN may be what was not looked at */
-    for (size_t i = 0; i < n_cells(l); i++) {
-        const ss_cell c = cell_at(l, i);
+    for (size_t i = 0; i < l->n_cells; i++) {
+        const ss_cell c = l->cells[i];
 
         b->of++;
         if ((psd && spectrum_is_bad(l->r, psd, c) && !encoder_is_bad(l, c)) ||
@@ -395,8 +400,8 @@ static ss_code find_denoised(look *l, ss_site answer, ss_err *e)
     float *picture = ss_alloc((size_t)shape.n, sizeof *picture);
     if (!picture)
         return ss_no_memory(e, l->r->path);
-    for (size_t i = 0; i < n_cells(l) && rc == SS_OK; i++) {
-        const ss_cell c = cell_at(l, i);
+    for (size_t i = 0; i < l->n_cells && rc == SS_OK; i++) {
+        const ss_cell c = l->cells[i];
         bool bad = false;
 
         if (!isinf(l->r->sigmas[c.sigma]) || (answer.module >= 0 && count_at(l, answer, c)))
@@ -416,8 +421,8 @@ static ss_code find_outputs(look *l, ss_err *e)
 {
     const ss_site answer = answer_of(l);
 
-    for (size_t i = 0; i < n_cells(l) && answer.module >= 0; i++) {
-        const ss_cell c = cell_at(l, i);
+    for (size_t i = 0; i < l->n_cells && answer.module >= 0; i++) {
+        const ss_cell c = l->cells[i];
 
         l->x->outputs.of++;
         if (count_at(l, answer, c))
@@ -475,8 +480,8 @@ static ss_code find_losses(look *l, ss_err *e)
     float *loss;
     ss_code rc = ss_losses_read(l->r, &loss, e);
 
-    for (size_t i = 0; i < n_cells(l) && loss; i++) {
-        const ss_cell c = cell_at(l, i);
+    for (size_t i = 0; i < l->n_cells && loss; i++) {
+        const ss_cell c = l->cells[i];
         const float v = loss[((int64_t)c.input * r->n_sigmas + c.sigma) * r->n_samples + c.sample];
 
         l->x->losses.of += !isnan(v);
@@ -498,8 +503,8 @@ static double share_at(look *l, ss_site s, double limit, uint64_t *hist)
 
     if (!hist || ss_run_hist(l->r, s.module, hist, NULL) != SS_OK)
         return NAN;
-    for (size_t i = 0; i < n_cells(l); i += (size_t)l->r->n_samples) {
-        const ss_cell c = cell_at(l, i);
+    for (int i = 0; i < l->n * l->r->n_inputs; i++) {
+        const ss_cell c = {.sigma = l->order[i / l->r->n_inputs], .input = i % l->r->n_inputs};
         const uint64_t *h = hist + (((size_t)s.port * (size_t)l->r->n_inputs + (size_t)c.input) *
                                         (size_t)l->r->n_sigmas +
                                     (size_t)c.sigma) *
@@ -537,8 +542,8 @@ static ss_code add_limit(look *l, const char *what, double limit, const char *gl
             (glob && !ss_glob_match(glob, l->r->modules[s.module])))
             continue;
         a.of++;
-        for (size_t k = 0; k < n_cells(l) && !hit; k++) {
-            const ss_cell c = cell_at(l, k);
+        for (size_t k = 0; k < l->n_cells && !hit; k++) {
+            const ss_cell c = l->cells[k];
 
             hit = l->absmax[site_cell(l->r, s, c)] == (float)limit;
             if (hit && a.n_sites == 0) {
@@ -679,7 +684,9 @@ ss_code ss_not_finite_find(ss_run *r, ss_not_finite *x, ss_err *e)
 
     *x = (ss_not_finite){.run = r};
     l.order = r->steps ? step_order(r) : ss_sigma_order(r);
-    rc = l.order ? ss_run_stat(r, "absmax", &l.absmax, e) : ss_no_memory(e, r->path);
+    rc = l.order ? list_cells(&l, e) : ss_no_memory(e, r->path);
+    if (rc == SS_OK)
+        rc = ss_run_stat(r, "absmax", &l.absmax, e);
     if (rc == SS_OK)
         rc = ss_run_nonfinite(r, &l.nonfinite, e);
     if (rc == SS_OK && l.absmax)
@@ -702,6 +709,7 @@ ss_code ss_not_finite_find(ss_run *r, ss_not_finite *x, ss_err *e)
         rc = find_clamps(&l, e);
     ss_sites_release(&l.all);
     ss_free(l.order);
+    ss_free(l.cells);
     if (rc != SS_OK)
         ss_not_finite_release(x);
     return rc;
@@ -735,11 +743,13 @@ char *ss_cell_name(const ss_run *r, ss_cell c, char *out, size_t n)
 {
     char sample[160];
 
-    ss_run_sample_name(r, c.input, c.sample, sample, sizeof sample);
+    ss_run_sample_name(r, c.sigma, c.input, c.sample, sample, sizeof sample);
     if (ss_run_is_text(r) && c.sample < 0)
         snprintf(out, n, "prompt \"%.120s\"", r->inputs[c.input]);
     else if (ss_run_is_text(r))
         snprintf(out, n, "%s of prompt \"%.120s\"", sample, r->inputs[c.input]);
+    else if (r->binned && (c.sample < 0 || isnan(ss_run_level(r, c.sigma, c.sample))))
+        snprintf(out, n, "step %lld", (long long)r->steps[c.sigma]);
     else if (r->steps)
         snprintf(out, n, "step %lld, %s", (long long)r->steps[c.sigma], sample);
     else

@@ -32,8 +32,9 @@ typedef struct {
     int sigma, input, sample;
 } ss_cell;
 
-/* "sigma 80, input noise:white, sample 2"; "step 250, sample 2" of a training; of a text encoder
- * "token 3 'cat' of prompt \"a cat\"", without the token where the sample is -1. Returns out. */
+/* "sigma 80, input noise:white, sample 2"; "step 250, sample 2" of a training, "step 250,
+ * sigma about 11.8" of one in bins; of a text encoder "token 3 'cat' of prompt \"a cat\"", without
+ * the token where the sample is -1. Returns out. */
 char *ss_cell_name(const ss_run *r, ss_cell c, char *out, size_t n);
 
 typedef struct {
@@ -55,7 +56,8 @@ typedef struct {
     ss_cell first;
 } ss_bad_head;
 
-/* Samples, in the sense of one noise level, input and sample each. */
+/* Samples, in the sense of one noise level, input and sample each; of a training in bins, steps and
+ * bins. */
 typedef struct {
     int count, of;
     ss_cell first;

@@ -82,17 +82,23 @@ static void say_sigma(const ss_not_finite *x, ss_str *s)
     ss_str_add(s, ".");
 }
 
+/* What is counted where a run is examined sample by sample. */
+static const char *cells_word(const ss_run *r)
+{
+    return r->binned ? "bins of a step and noise level" : "samples";
+}
+
 static void say_inputs(const ss_not_finite *x, ss_str *s)
 {
     char where[400];
 
     if (!x->inputs.count)
         return;
-    ss_str_addf(
-        s,
-        "%d of %d samples were inf or NaN before the network saw them, the first at %s. What "
-        "follows from them is no fault of the network.",
-        x->inputs.count, x->inputs.of, ss_cell_name(x->run, x->inputs.first, where, sizeof where));
+    ss_str_addf(s,
+                "%d of %d %s were inf or NaN before the network saw them, the first at %s. What "
+                "follows from them is no fault of the network.",
+                x->inputs.count, x->inputs.of, cells_word(x->run),
+                ss_cell_name(x->run, x->inputs.first, where, sizeof where));
 }
 
 static void say_sites(const ss_not_finite *x, ss_str *s)
@@ -136,10 +142,11 @@ static void say_heads(const ss_not_finite *x, ss_str *s)
         snprintf(head, sizeof head, ", head %d", first->head);
     ss_str_addf(s,
                 "Of %d attention heads %d %s not finite%s: entropy or logits are inf or NaN. The "
-                "first is %s%s, in %d of %d samples, first at %s.",
+                "first is %s%s, in %d of %d %s, first at %s.",
                 x->of_heads, x->n_heads, is_or_are((uint64_t)x->n_heads),
                 x->heads_certain ? "" : " (or were not recorded)", r->layers[first->layer], head,
-                first->count, first->of, ss_cell_name(r, first->first, where, sizeof where));
+                first->count, first->of, cells_word(r),
+                ss_cell_name(r, first->first, where, sizeof where));
 }
 
 static void say_outputs(const ss_not_finite *x, ss_str *s)
@@ -147,8 +154,8 @@ static void say_outputs(const ss_not_finite *x, ss_str *s)
     char where[400];
 
     if (x->outputs.count)
-        ss_str_addf(s, "The answer of the network is inf or NaN in %d of %d samples, first at %s.",
-                    x->outputs.count, x->outputs.of,
+        ss_str_addf(s, "The answer of the network is inf or NaN in %d of %d %s, first at %s.",
+                    x->outputs.count, x->outputs.of, cells_word(x->run),
                     ss_cell_name(x->run, x->outputs.first, where, sizeof where));
 }
 
@@ -245,8 +252,12 @@ static void put_cell(const ss_run *r, ss_cell c, ss_table *t)
     if (!ss_run_is_text(r))
         ss_table_number(t, level);
     ss_table_text(t, c.sigma < 0 ? "-" : r->inputs[c.input]);
-    ss_table_text(t,
-                  c.sigma < 0 ? "-" : ss_run_sample_label(r, c.input, c.sample, text, sizeof text));
+    if (r->binned)
+        ss_table_number(t, c.sigma < 0 || c.sample < 0 ? NAN : ss_run_level(r, c.sigma, c.sample));
+    else
+        ss_table_text(
+            t, c.sigma < 0 ? "-"
+                           : ss_run_sample_label(r, c.sigma, c.input, c.sample, text, sizeof text));
 }
 
 static void add_cell_columns(const ss_run *r, ss_table *t)
@@ -255,7 +266,7 @@ static void add_cell_columns(const ss_run *r, ss_table *t)
         ss_table_column(t, r->steps ? "step" : "sigma", r->steps ? SS_COL_NUMBER : SS_COL_AXIS,
                         "%.0f");
     ss_table_column(t, ss_run_input_word(r), SS_COL_TEXT, NULL);
-    ss_table_column(t, ss_run_sample_word(r), SS_COL_TEXT, NULL);
+    ss_table_column(t, ss_run_sample_word(r), r->binned ? SS_COL_AXIS : SS_COL_TEXT, NULL);
 }
 
 static void add_part(const ss_run *r, const char *what, double count, double of, const char *first,
@@ -294,17 +305,20 @@ ss_code ss_not_finite_table(const ss_not_finite *x, ss_table *t, ss_err *e)
         snprintf(head, sizeof head, "%.240s", r->layers[x->heads[0].layer]);
     add_part(r, "parameters", (double)x->n_weights, (double)r->n_parameters,
              x->n_weights ? r->parameters[x->weights[0].parameter] : "-", none, t);
-    add_part(r, "inputs (samples)", x->inputs.count, x->inputs.of, "-", x->inputs.first, t);
+    add_part(r, r->binned ? "inputs (bins)" : "inputs (samples)", x->inputs.count, x->inputs.of,
+             "-", x->inputs.first, t);
     add_part(r, "places", x->n_sites, x->of_sites, name, x->n_sites ? x->sites[0].first : none, t);
     add_part(r, "attention heads", x->n_heads, x->of_heads, head,
              x->n_heads ? x->heads[0].first : none, t);
-    add_part(r, "answers (samples)", x->outputs.count, x->outputs.of, "-", x->outputs.first, t);
+    add_part(r, r->binned ? "answers (bins)" : "answers (samples)", x->outputs.count, x->outputs.of,
+             "-", x->outputs.first, t);
     add_part(r, "denoised at sigma inf", x->denoised.count, x->denoised.of, "-", x->denoised.first,
              t);
     add_part(r, "losses (samples)", x->losses.count, x->losses.of, "-", x->losses.first, t);
     if (ss_not_finite_any(x))
         ss_table_note(t, "what is inf or NaN, each with the first of its kind%s",
                       ss_run_is_text(r) ? "; a sample is a token of a prompt"
+                      : r->binned       ? "; a bin is the samples of a step near a noise level"
                                         : "; a sample is one of a noise level and input");
     else
         ss_table_note(t, x->of_sites == 0 ? "nothing was recorded"
@@ -340,6 +354,7 @@ ss_code ss_bad_sites_table(const ss_not_finite *x, int top, ss_table *t, ss_err 
         "its first %s; %d shown",
         x->n_sites, x->of_sites, x->counted ? "" : "at least ", (ull)x->values,
         ss_run_is_text(r) ? "prompt and token"
+        : r->binned       ? "step and noise level"
         : r->steps        ? "step, input and sample"
                           : "noise level, input and sample",
         shown);

@@ -32,7 +32,8 @@ static void put_observed(const ss_run *r, const ss_overflow_row *x, ss_table *t)
         return;
     }
     ss_fold_cells(t, r, x->observed);
-    ss_table_text(t, ss_run_sample_label(r, x->input, x->bad_sample, sample, sizeof sample));
+    ss_table_text(t,
+                  ss_run_sample_label(r, x->sigma, x->input, x->bad_sample, sample, sizeof sample));
 }
 
 static void look(const ss_run *r, const ss_sites *sites, const float *absmax,
@@ -172,9 +173,10 @@ ss_code ss_overflow_table(const ss_run *r, const ss_overflow *o, ss_table *t, ss
         if (!text_run)
             ss_table_number(t, r->sigmas[x->sigma]);
         ss_table_text(t, r->inputs[x->input]);
-        ss_table_text(t, x->n_over && !x->weights
-                             ? ss_run_sample_label(r, x->input, x->sample, text, sizeof text)
-                             : "-");
+        ss_table_text(t,
+                      x->n_over && !x->weights
+                          ? ss_run_sample_label(r, x->sigma, x->input, x->sample, text, sizeof text)
+                          : "-");
         ss_table_number(t, x->absmax);
         ss_table_number(t, 100 * x->range.over_least);
         ss_table_number(t, 100 * x->range.over_most);

@@ -43,21 +43,22 @@ double ss_site_peak(const ss_run *r, const float *x, ss_site s, int input, int s
 double ss_site_rms(const ss_run *r, const float *x, ss_site s, int input, int sigma)
 {
     const range g = range_of(r, input, sigma);
-    double sum = 0;
-    int64_t count = 0;
+    double sum = 0, count = 0;
 
     for (int i = g.input0; i < g.input1; i++)
         for (int k = g.sigma0; k < g.sigma1; k++) {
             const float *v = x + ss_run_at(r, s.module, s.port, i, k, 0);
 
             for (int n = 0; n < r->n_samples; n++) {
-                if (!isnan(v[n])) {
-                    sum += (double)v[n] * v[n];
-                    count++;
+                const double of = r->binned ? ss_run_count(r, k, n) : 1;
+
+                if (!isnan(v[n]) && of > 0) {
+                    sum += of * (double)v[n] * v[n];
+                    count += of;
                 }
             }
         }
-    return count ? sqrt(sum / (double)count) : NAN;
+    return count > 0 ? sqrt(sum / count) : NAN;
 }
 
 uint64_t ss_site_count(const ss_run *r, const uint64_t *x, ss_site s, int input, int sigma)

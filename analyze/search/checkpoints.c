@@ -77,24 +77,22 @@ static ss_code describe_witness(const ss_expression *x, ss_run *r, const ss_witn
 {
     const ss_expression_node *m = &x->nodes[w->node];
     char name[512], sample[200];
-    const float *sigma = NULL;
     ss_str part = {0};
-    ss_code rc = r->steps ? ss_run_training(r, "sigma", &sigma, e) : SS_OK;
 
-    if (rc != SS_OK)
-        return rc;
     row->witness = *w;
     row->value = w->value;
-    if (sigma && w->sigma >= 0 && w->sample >= 0)
-        row->sigma = sigma[w->sigma * r->n_samples + w->sample];
+    if (r->steps && w->sigma >= 0 && w->sample >= 0)
+        row->sigma = ss_run_level(r, w->sigma, w->sample);
     else if (r->sigmas && w->sigma >= 0 && !ss_run_is_text(r))
         row->sigma = r->sigmas[w->sigma];
-    if (w->sample >= 0)
-        ss_run_sample_label(r, w->input, w->sample, sample, sizeof sample);
+    /* a bin is known by its noise level, which is in row->sigma */
+    const bool sampled = w->sample >= 0 && !r->binned;
+    if (sampled)
+        ss_run_sample_label(r, w->sigma, w->input, w->sample, sample, sizeof sample);
     ss_str_addn(&part, x->text + m->from, (size_t)(m->to - m->from));
     row->where = ss_strdup(ss_witness_name(r, w, name, sizeof name));
     row->input = ss_strdup(w->input >= 0 ? r->inputs[w->input] : "-");
-    row->sample = ss_strdup(w->sample >= 0 ? sample : "-");
+    row->sample = ss_strdup(sampled ? sample : "-");
     row->measure = ss_str_detach(&part);
     return row->where && row->input && row->sample && row->measure ? SS_OK
                                                                    : ss_no_memory(e, "checkpoints");
@@ -368,6 +366,7 @@ static ss_code line_up_steps(const ss_checkpoints_options *opt, const ss_run *r,
                                                   .value = NAN};
     }
     c->by_step = c->of_training = true;
+    c->of_bins = r->binned;
     return SS_OK;
 }
 

@@ -57,6 +57,7 @@ typedef struct {
     int n;
     bool by_step;
     bool of_training;            /* rows are steps of one training's own run */
+    bool of_bins;                /* whose samples are bins: known by their noise levels alone */
     ss_bisection search;         /* its indices are those of rows */
     int n_made, n_kept, n_given; /* runs */
     int n_unreadable;

@@ -58,11 +58,11 @@ static void add_excess(const ss_expression *x, const ss_checkpoint_row *row, ss_
 }
 
 /* Adds module, noise level, input and sample of what decided, and the value. */
-static void add_place(const ss_expression *x, const ss_checkpoint_row *row, ss_str *s)
+static void add_place(const ss_expression *x, const ss_checkpoint_row *row, bool bins, ss_str *s)
 {
     ss_str_addf(s, "%s", row->where);
     if (!isnan(row->sigma))
-        ss_str_addf(s, " at sigma %g", row->sigma);
+        ss_str_addf(s, bins ? " at sigma about %.3g" : " at sigma %g", row->sigma);
     if (strcmp(row->input, "-") != 0 && row->column < 0)
         ss_str_addf(s, ", %s", SS_SHOW(row->input));
     if (strcmp(row->sample, "-") != 0)
@@ -84,7 +84,7 @@ void ss_checkpoints_say(const ss_checkpoints *c, const ss_expression *x, ss_str 
         ss_str_addf(s, "BAD since %s", ss_checkpoints_name(c, b->first_bad, name, sizeof name));
         if (bad->where) {
             ss_str_add(s, ": ");
-            add_place(x, bad, s);
+            add_place(x, bad, c->of_bins, s);
         } else
             ss_str_add(s, ", by --check");
         if (last >= 0)
@@ -101,7 +101,7 @@ void ss_checkpoints_say(const ss_checkpoints *c, const ss_expression *x, ss_str 
         ss_str_add(s, " (--exhaustive tries all)");
     if (last >= 0 && c->rows[last].where && !isnan(c->rows[last].value)) {
         ss_str_addf(s, "; nearest in %s: ", ss_checkpoints_name(c, last, name, sizeof name));
-        add_place(x, &c->rows[last], s);
+        add_place(x, &c->rows[last], c->of_bins, s);
     }
     ss_str_add(s, ".");
 }
@@ -242,6 +242,8 @@ ss_code ss_checkpoints_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
     }
     if (c->of_training)
         ss_table_drop(t, "checkpoint"); /* one file */
+    if (c->of_bins)
+        ss_table_drop(t, "sample");
     note_outcome(c, t);
     return SS_OK;
 }
@@ -278,7 +280,8 @@ ss_code ss_first_bad_table(const ss_checkpoints *c, ss_table *t, ss_err *e)
         if (!isnan(bad->sigma))
             add_number(t, "sigma", bad->sigma);
         add_fact(t, "input", bad->input);
-        add_fact(t, "sample", bad->sample);
+        if (!c->of_bins)
+            add_fact(t, "sample", bad->sample);
         add_number(t, "value", bad->value);
         add_fact(t, "of", bad->measure);
     }
@@ -315,7 +318,7 @@ ss_code ss_first_bad_bundle(const ss_checkpoints *c, const ss_expression *x, con
 
     if (rc != SS_OK)
         return rc;
-    add_place(x, bad, &found);
+    add_place(x, bad, c->of_bins, &found);
     ss_str_add(&found, ".");
     const ss_site s = site_of(r, &bad->witness);
     if (bad->given && (rc = ss_given_run_check_model(r, "--save-bundle", e)) != SS_OK)

@@ -23,6 +23,10 @@
  *
  *   overflow(fp16) or absmax(up_blocks.*, sigma>10, input=noise:*) > 3e4
  *
+ * In a training's own run each sample of a step has a noise level of its own (/training/sigma), or
+ * each bin of samples their mean: there a condition on sigma selects samples, or bins. A step
+ * without one is skipped.
+ *
  * A measure is compared place by place: at each output that a module makes (its own sums
  * included, sites.h) or head, noise level and input. It holds when it holds anywhere, so
  * "not absmax(*) > 100" says that nothing exceeds 100. Where something is inf or NaN, absmax, rms
@@ -97,8 +101,8 @@ ss_code ss_expression_eval(const ss_expression *x, ss_run *r, bool *holds, ss_wi
                            ss_err *e);
 
 /* The same over one column alone: of a run over noise levels one of these, of a training's own run
- * one of its steps. There conditions on sigma are SS_USAGE, because each sample has a noise level
- * of its own, and the loss is that of the step's samples, infinite where it is inf or NaN. */
+ * one of its steps. There SS_USAGE is also that no sample of the step meets a condition on sigma,
+ * and the loss is that of the step's samples, infinite where it is inf or NaN. */
 ss_code ss_expression_eval_column(const ss_expression *x, ss_run *r, int column, bool *holds,
                                   ss_witness *w, ss_err *e);
 

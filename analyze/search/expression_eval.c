@@ -1,7 +1,7 @@
 /* expression_eval.c - see expression.h: what an expression says of a run */
 #include "analyze/one/headroom.h"
 #include "analyze/one/not_finite.h"
-#include "analyze/search/expression.h"
+#include "analyze/search/expression_cells.h"
 #include "attn/entropy.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -15,8 +15,7 @@ typedef struct {
     const ss_expression *x;
     const ss_expression_node *m;
     ss_run *r;
-    int column;           /* the only one that counts; -1: all */
-    bool *input, *sigma;  /* selected */
+    ss_cells cells;       /* selected */
     ss_sites sites;       /* of modules */
     const float *values;  /* of the measure's data set */
     const float *weights; /* [module] of overflow and headroom; else NULL */
@@ -32,19 +31,6 @@ typedef struct {
     int layer, head;
 } place;
 
-static bool compare(double a, ss_expression_op op, double b)
-{
-    switch (op) {
-    case SS_OP_GT: return a > b;
-    case SS_OP_GE: return a >= b;
-    case SS_OP_LT: return a < b;
-    case SS_OP_LE: return a <= b;
-    case SS_OP_EQ: return fabs(a - b) <= 1e-5 * fabs(b); /* %g prints 6 digits */
-    case SS_OP_NONE: break;
-    }
-    return false;
-}
-
 static bool wants_small(const ss_expression_node *m)
 {
     return m->op == SS_OP_LT || m->op == SS_OP_LE;
@@ -54,7 +40,7 @@ static bool fails(const ss_expression_node *m, double value)
 {
     if (m->measure == SS_MEASURE_OVERFLOW)
         return ss_overflows(&m->format, value);
-    return m->op == SS_OP_NONE ? value > 0 : compare(value, m->op, m->limit);
+    return m->op == SS_OP_NONE ? value > 0 : ss_expression_compare(value, m->op, m->limit);
 }
 
 /* "overflow(fp16)", as the text has it. */
@@ -74,59 +60,14 @@ static ss_code lacks(const look *l, const char *what, ss_err *e)
     return ss_fail(e, SS_USAGE, "%s of %s: %s", text, l->r->path, what);
 }
 
-static ss_code select_cells(look *l, ss_err *e)
+static ss_code select_cells(look *l, int column, ss_err *e)
 {
-    const ss_run *r = l->r;
-    int n_inputs = 0, n_sigmas = 0;
-    double low = INFINITY, high = 0;
-    char why[200];
+    ss_err why = {0};
+    const ss_code rc = ss_cells_select(l->m, l->r, column, &l->cells, &why);
 
-    l->input = ss_alloc((size_t)r->n_inputs, sizeof *l->input);
-    l->sigma = ss_alloc((size_t)r->n_sigmas, sizeof *l->sigma);
-    if (!l->input || !l->sigma)
-        return ss_no_memory(e, "an expression");
-    for (int i = 0; i < r->n_inputs; i++) {
-        l->input[i] = true;
-        for (int k = 0; k < l->m->n_conditions; k++) {
-            const ss_expression_condition *c = &l->m->conditions[k];
-
-            l->input[i] &= !c->input || ss_glob_match(c->input, r->inputs[i]);
-        }
-        n_inputs += l->input[i];
-    }
-    for (int s = 0; s < r->n_sigmas; s++) {
-        l->sigma[s] = r->done[s] && (l->column < 0 || l->column == s);
-        if (r->done[s] && r->sigmas) {
-            low = fmin(low, r->sigmas[s]);
-            high = fmax(high, r->sigmas[s]);
-        }
-        for (int k = 0; k < l->m->n_conditions; k++) {
-            const ss_expression_condition *c = &l->m->conditions[k];
-
-            if (!c->input && !r->sigmas)
-                return lacks(l,
-                             "the run is over training steps, where each sample has a noise level "
-                             "of its own; conditions on sigma are for runs over noise levels",
-                             e);
-            l->sigma[s] &= c->input || compare(r->sigmas[s], c->op, c->sigma);
-        }
-        n_sigmas += l->sigma[s];
-    }
-    if (!n_inputs) {
-        snprintf(why, sizeof why, "no input matches; the first of %d is '%.100s' (--inputs)",
-                 r->n_inputs, r->inputs[0]);
-        return lacks(l, why, e);
-    }
-    if (!n_sigmas && r->steps)
-        return lacks(l, "it has no finished step there", e);
-    if (!n_sigmas) {
-        snprintf(why, sizeof why,
-                 "none of its %d finished noise levels (sigma %g to %g) meets the condition "
-                 "(--sigmas)",
-                 r->n_done, low, high);
-        return lacks(l, r->n_done ? why : "it has no finished noise level (--resume)", e);
-    }
-    return SS_OK;
+    if (rc == SS_USAGE)
+        return lacks(l, why.msg, e);
+    return rc == SS_OK ? SS_OK : ss_fail(e, rc, "%s", why.msg);
 }
 
 /* A value that is only read overflows where it is cast; inf is inf whether it is stored or not. */
@@ -187,12 +128,23 @@ static ss_code read_heads(look *l, ss_err *e)
     return n ? SS_OK : lacks(l, "no attention layer matches", e);
 }
 
+/* A recorder that is not given the losses of samples leaves all of them NaN. */
+static bool any_loss(const look *l)
+{
+    const size_t n = (size_t)l->r->n_sigmas * (size_t)l->r->n_samples;
+    size_t i = 0;
+
+    while (l->values && l->r->binned && i < n && isnan(l->values[i]))
+        i++;
+    return l->values && i < n;
+}
+
 static ss_code read_loss(look *l, ss_err *e)
 {
     ss_code rc = l->r->steps ? ss_run_training(l->r, "sample_loss", &l->values, e)
                              : ss_run_loss(l->r, &l->values, e);
 
-    if (rc == SS_OK && !l->values && l->r->steps)
+    if (rc == SS_OK && l->r->steps && !any_loss(l))
         return lacks(l, "the run has no losses of samples", e);
     if (rc == SS_OK && !l->values)
         return lacks(l,
@@ -207,7 +159,7 @@ static ss_code read_loss(look *l, ss_err *e)
 
 static uint64_t bad_at(const look *l, ss_site s, int input, int sigma)
 {
-    return ss_site_count(l->r, l->nonfinite, s, input, sigma);
+    return ss_cells_count(&l->cells, l->r, l->nonfinite, s, input, sigma);
 }
 
 static double value_of_site(const look *l, ss_site s, int input, int sigma)
@@ -218,14 +170,16 @@ static double value_of_site(const look *l, ss_site s, int input, int sigma)
 
     switch (l->m->measure) {
     case SS_MEASURE_NONFINITE: return (double)bad;
-    case SS_MEASURE_RMS: return bad ? INFINITY : ss_site_rms(l->r, l->values, s, input, sigma);
+    case SS_MEASURE_RMS:
+        return bad ? INFINITY : ss_cells_rms(&l->cells, l->r, l->values, s, input, sigma);
     case SS_MEASURE_HEADROOM:
     case SS_MEASURE_OVERFLOW:
-        v = bad ? INFINITY : ss_site_peak(l->r, l->values, s, input, sigma);
+        v = bad ? INFINITY : ss_cells_peak(&l->cells, l->r, l->values, s, input, sigma);
         if (ss_overflows(&l->m->format, weight)) /* smaller ones are no answer to what grows */
             v = fmax(v, weight);
         return l->m->measure == SS_MEASURE_OVERFLOW ? v : ss_headroom_bits(&l->m->format, v);
-    case SS_MEASURE_ABSMAX: return bad ? INFINITY : ss_site_peak(l->r, l->values, s, input, sigma);
+    case SS_MEASURE_ABSMAX:
+        return bad ? INFINITY : ss_cells_peak(&l->cells, l->r, l->values, s, input, sigma);
     case SS_MEASURE_ENTROPY:
     case SS_MEASURE_MAX_LOGIT:
     case SS_MEASURE_LOSS:
@@ -244,6 +198,8 @@ static double value_of_head(const look *l, int layer, int head, int input, int s
     for (int k = 0; k < l->r->n_samples; k++) {
         const double v = l->values[at + (size_t)k];
 
+        if (!ss_cells_have(&l->cells, l->r, sigma, k))
+            continue;
         if (!isfinite(v) && head < l->heads[layer]) /* it is there, and inf or NaN */
             return entropy ? 0 : INFINITY;
         if (isnan(v))
@@ -259,20 +215,25 @@ static double value_of_head(const look *l, int layer, int head, int input, int s
 static double value_of_loss(const look *l, int input, int sigma)
 {
     const float *v = l->values + (input * l->r->n_sigmas + sigma) * l->r->n_samples;
-    double sum = 0;
-    int n = 0;
+    double sum = 0, n = 0;
 
     if (l->answer >= 0 && bad_at(l, l->all.site[l->answer], input, sigma))
         return INFINITY;
     for (int k = 0; k < l->r->n_samples; k++) {
+        const double of = l->r->binned ? ss_run_count(l->r, sigma, k) : 1;
+
+        if (!(of > 0) || !ss_cells_have(&l->cells, l->r, sigma, k))
+            continue;
+        if (isnan(v[k]) && !l->r->binned && isnan(ss_run_level(l->r, sigma, k)))
+            continue; /* another stage of the training has more samples */
         if (!isfinite(v[k]) && l->r->steps)
             return INFINITY;
         if (!isnan(v[k])) {
-            sum += v[k];
-            n++;
+            sum += of * v[k];
+            n += of;
         }
     }
-    return n ? sum / n : NAN;
+    return n > 0 ? sum / n : NAN;
 }
 
 static double value_at(const look *l, const place *p, int input, int sigma)
@@ -287,6 +248,8 @@ static double value_at(const look *l, const place *p, int input, int sigma)
 /* The value of a sample of a cell by which the worst sample is found; NaN: it does not count. */
 static double sample_value(const look *l, const place *p, int input, int sigma, int sample)
 {
+    if (!ss_cells_have(&l->cells, l->r, sigma, sample) || !(ss_run_count(l->r, sigma, sample) > 0))
+        return NAN;
     if (p->site.module >= 0) {
         const size_t at = ss_run_at(l->r, p->site.module, p->site.port, input, sigma, sample);
 
@@ -331,7 +294,7 @@ static ss_witness look_at_place(const look *l, const place *p)
 
     for (int s = 0; s < l->r->n_sigmas; s++) {
         for (int i = 0; i < l->r->n_inputs; i++) {
-            const double v = l->sigma[s] && l->input[i] ? value_at(l, p, i, s) : NAN;
+            const double v = l->cells.sigma[s] && l->cells.input[i] ? value_at(l, p, i, s) : NAN;
 
             if (!isnan(v) && (isnan(w.value) || (wants_small(l->m) ? v < w.value : v > w.value))) {
                 w.value = v;
@@ -397,8 +360,8 @@ static bool look_at_places(const look *l, ss_witness *w)
 static ss_code eval_measure(const ss_expression *x, int node, ss_run *r, int column, bool *holds,
                             ss_witness *w, ss_err *e)
 {
-    look l = {.x = x, .m = &x->nodes[node], .r = r, .column = column, .answer = -1};
-    ss_code rc = select_cells(&l, e);
+    look l = {.x = x, .m = &x->nodes[node], .r = r, .answer = -1};
+    ss_code rc = select_cells(&l, column, e);
 
     *w = (ss_witness){.node = node, .value = NAN, .sigma = -1, .input = -1, .sample = -1};
     if (rc == SS_OK)
@@ -427,8 +390,7 @@ static ss_code eval_measure(const ss_expression *x, int node, ss_run *r, int col
     ss_sites_release(&l.sites);
     ss_sites_release(&l.all);
     ss_free(l.heads);
-    ss_free(l.input);
-    ss_free(l.sigma);
+    ss_cells_release(&l.cells);
     return rc;
 }
 

@@ -21,9 +21,9 @@ char *ss_verdict_place(const ss_run *r, const ss_component_verdict *x, char *out
         snprintf(out, n, "sigma %g", r->sigmas[x->cell.sigma]);
     else
         snprintf(out, n, "%s%s\"%s\"",
-                 x->cell.sample < 0
-                     ? ""
-                     : ss_run_sample_name(r, x->cell.input, x->cell.sample, token, sizeof token),
+                 x->cell.sample < 0 ? ""
+                                    : ss_run_sample_name(r, x->cell.sigma, x->cell.input,
+                                                         x->cell.sample, token, sizeof token),
                  x->cell.sample < 0 ? "prompt " : " of prompt ",
                  ss_printable(r->inputs[x->cell.input], prompt, sizeof prompt));
     return out;
@@ -220,8 +220,8 @@ static void add_row(const ss_format *f, const ss_component_verdicts *c,
     else
         ss_fold_no_cells(t);
     ss_table_number(t, placed && !text ? c->run->sigmas[x->cell.sigma] : NAN);
-    ss_table_text(t, placed && text ? ss_run_sample_label(c->run, x->cell.input, x->cell.sample,
-                                                          label, sizeof label)
+    ss_table_text(t, placed && text ? ss_run_sample_label(c->run, x->cell.sigma, x->cell.input,
+                                                          x->cell.sample, label, sizeof label)
                                     : "-");
     ss_table_text(t, placed ? c->run->inputs[x->cell.input] : "-");
     ss_table_number(t, x->largest);

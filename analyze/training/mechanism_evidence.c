@@ -48,12 +48,15 @@ void ss_evidence_data(ss_course *c, ss_mechanism_finding *m)
     const int at = ss_course_largest(c, outlier_of, c->from, c->to);
     const ss_mechanism_point *p = at < 0 ? NULL : &c->p.points[at];
     ss_evidence *row;
-    char what[64];
+    char what[64] = "";
 
     row = add(m, SS_MECHANISM_DATA, "|x| or loss / step's median", p ? p->sample : NAN,
               SS_OUTLIER_SAMPLE, false, true);
     if (p) {
-        snprintf(what, sizeof what, "sample %d", p->sample_index);
+        if (!ss_mechanism_run(&c->p, at)->binned)
+            snprintf(what, sizeof what, "sample %d", p->sample_index);
+        else if (!isnan(p->sigma)) /* a bin is known by its noise level */
+            snprintf(what, sizeof what, "sigma %.3g", p->sigma);
         at_point(c, row, at, what);
     }
     row = add(m, SS_MECHANISM_DATA, "picture / usual at sigma", p ? p->picture : NAN,

@@ -68,13 +68,16 @@ static void say_stream(ss_course *c, ss_str *s)
 static void say_name(ss_course *c, const ss_mechanism_finding *m, const ss_runaway *x, ss_str *s)
 {
     const ss_evidence *a = row_of(m, m->name, 0), *b = row_of(m, m->name, 1);
+    const bool bins = c->p.n > 0 && ss_mechanism_run(&c->p, 0)->binned;
 
     switch (m->name) {
     case SS_MECHANISM_DATA:
         ss_str_addf(s,
-                    "one sample has %.3g times the largest |x| or loss of its step (%s), and "
-                    "what the network read of it is %.3g times what is usual at its noise level",
-                    a->value, a->where, b->value);
+                    "%s %.3g times the largest |x| or loss of %s step (%s), and "
+                    "what the network read of %s is %.3g times what is usual at %s noise level",
+                    bins ? "the samples near one noise level have" : "one sample has", a->value,
+                    bins ? "the" : "its", a->where, bins ? "them" : "it", b->value,
+                    bins ? "their" : "its");
         break;
     case SS_MECHANISM_RATE:
         ss_str_addf(

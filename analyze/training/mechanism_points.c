@@ -1,11 +1,11 @@
 /* mechanism_points.c - see mechanism_points.h */
 #include "analyze/training/mechanism_points.h"
 
-#include "analyze/math/median.h"
 #include "analyze/one/not_finite.h"
 #include "analyze/several/align.h"
 #include "analyze/training/mechanism_measure.h"
 #include "analyze/training/mechanism_samples.h"
+#include "analyze/training/thirds.h"
 #include "base/mem.h"
 
 #include <jansson.h>
@@ -66,30 +66,10 @@ static ss_code make_room(ss_run *first, int n, ss_mechanism_points *p, ss_err *e
     return p->points && p->layers && p->runs ? SS_OK : ss_no_memory(e, first->path);
 }
 
-/* Finds the thirds of all noise levels of a training. */
-static void cut_levels(ss_view *view)
-{
-    int n = 0;
-
-    view->low = view->high = NAN;
-    for (int c = 0; c < view->r->n_sigmas && view->sigma; c++) {
-        for (int s = 0; s < view->r->n_samples && view->r->done[c]; s++) {
-            const double v = ss_view_sigma(view, (ss_point_cell){c, 0, s});
-
-            if (!isnan(v))
-                view->scratch[n++] = v;
-        }
-    }
-    if (n < 3)
-        return;
-    qsort(view->scratch, (size_t)n, sizeof *view->scratch, ss_rising);
-    view->low = view->scratch[n / 3];
-    view->high = view->scratch[2 * n / 3];
-}
-
 static ss_code of_training(ss_run *r, ss_mechanism_points *p, ss_err *e)
 {
     ss_view view = {0};
+    double cut[2];
     int *inputs = ss_alloc((size_t)r->n_inputs, sizeof *inputs);
     ss_code rc = inputs ? ss_view_open(r, &view, e) : ss_no_memory(e, r->path);
 
@@ -100,9 +80,12 @@ static ss_code of_training(ss_run *r, ss_mechanism_points *p, ss_err *e)
         rc = ss_run_training(r, "sigma", &view.sigma, e);
     if (rc == SS_OK)
         rc = ss_run_training(r, "sample_loss", &view.loss, e);
+    if (rc == SS_OK)
+        rc = ss_thirds_find(r, cut, e);
+    view.low = cut[0];
+    view.high = cut[1];
     if (rc != SS_OK)
         goto out;
-    cut_levels(&view);
     ss_samples_find_usual(&view);
     for (int i = 0; i < r->n_inputs; i++)
         inputs[i] = i;

@@ -62,9 +62,13 @@ double ss_sample_outlier(double sample, double picture)
 /* Divides each value of a group by their median; NaN with fewer than three. */
 static void over_median(const ss_view *view, double *x, int from, int n)
 {
-    memcpy(view->scratch, x + from, (size_t)n * sizeof *x);
+    int known = 0;
 
-    const double median = n < 3 ? NAN : ss_median(view->scratch, n);
+    for (int k = from; k < from + n; k++) {
+        if (!isnan(x[k]))
+            view->scratch[known++] = x[k];
+    }
+    const double median = known < 3 ? NAN : ss_median(view->scratch, known);
 
     for (int k = from; k < from + n; k++)
         x[k] = median > 0 ? x[k] / median : NAN;

@@ -2,6 +2,7 @@
 #include "analyze/training/training.h"
 
 #include "analyze/math/median.h"
+#include "analyze/training/thirds.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -14,11 +15,6 @@ const char *ss_band_name(ss_band b)
 #undef X
 
     return names[b];
-}
-
-static const float *sigmas_of(const ss_training *t, int step)
-{
-    return t->sigma + (size_t)t->columns[step] * (size_t)t->run->n_samples;
 }
 
 static ss_code list_columns(ss_training *t, ss_err *e)
@@ -35,37 +31,14 @@ static ss_code list_columns(ss_training *t, ss_err *e)
     return SS_OK;
 }
 
-/* Finds the borders of the thirds. */
-static ss_code cut_bands(ss_training *t, ss_err *e)
+bool ss_training_has_bands(const ss_training *t)
 {
-    const ss_run *r = t->run;
-    const size_t room = (size_t)r->n_done * (size_t)r->n_samples;
-    size_t n = 0;
-    double *all;
-    ss_code rc;
-
-    for (int b = 0; b < SS_N_BANDS - 1; b++)
-        t->cut[b] = NAN;
-    if ((rc = ss_run_training(t->run, "sigma", &t->sigma, e)) != SS_OK || !t->sigma)
-        return rc;
-    if (!(all = ss_alloc(room, sizeof *all)))
-        return ss_no_memory(e, r->path);
-    for (int j = 0; j < r->n_done; j++) {
-        for (int i = 0; i < r->n_samples; i++) {
-            if (!isnan(sigmas_of(t, j)[i]))
-                all[n++] = sigmas_of(t, j)[i];
-        }
-    }
-    qsort(all, n, sizeof *all, ss_rising);
-    for (size_t b = 1; b < SS_N_BANDS && n > 0; b++)
-        t->cut[b - 1] = all[b * n / SS_N_BANDS];
-    ss_free(all);
-    return SS_OK;
+    return !isnan(t->cut[0]);
 }
 
 ss_band ss_training_band_of(const ss_training *t, double sigma)
 {
-    if (isnan(sigma) || isnan(t->cut[0]))
+    if (isnan(sigma) || !ss_training_has_bands(t))
         return SS_N_BANDS;
     return sigma < t->cut[0] ? SS_BAND_LOW : sigma < t->cut[1] ? SS_BAND_MID : SS_BAND_HIGH;
 }
@@ -79,13 +52,13 @@ static ss_code fill_bands(ss_training *t, const ss_sites *sites, const float *ab
         return ss_no_memory(e, r->path);
     for (size_t i = 0; i < n; i++)
         t->bands[i] = NAN;
-    for (int i = 0; i < sites->n && t->sigma; i++) {
+    for (int i = 0; i < sites->n && ss_training_has_bands(t); i++) {
         const ss_site s = sites->site[i];
 
         for (size_t at = 0; at < width * (size_t)(r->n_inputs * r->n_samples); at++) {
             const int j = (int)(at % width), k = (int)(at / width);
             const int input = k / r->n_samples, sample = k % r->n_samples;
-            const ss_band b = ss_training_band_of(t, sigmas_of(t, j)[sample]);
+            const ss_band b = ss_training_band_of(t, ss_run_level(r, t->columns[j], sample));
             const double v = absmax[ss_run_at(r, s.module, s.port, input, t->columns[j], sample)];
 
             if (b < SS_N_BANDS) {
@@ -130,7 +103,7 @@ ss_code ss_training_find(ss_run *r, const ss_sites *sites, ss_training *t, ss_er
     *t = (ss_training){.run = r};
     rc = list_columns(t, e);
     if (rc == SS_OK)
-        rc = cut_bands(t, e);
+        rc = ss_thirds_find(r, t->cut, e);
     if (rc == SS_OK)
         rc = ss_trend_of_training(r, sites, t->cut[SS_BAND_HIGH - 1], &t->trend, e);
     if (rc == SS_OK)
@@ -160,20 +133,20 @@ const double *ss_training_band(const ss_training *t, const ss_trend_row *row, ss
     return t->bands + ((size_t)row->site * SS_N_BANDS + b) * (size_t)t->trend.n_steps;
 }
 
-/* The noise level of the sample that has the value. */
+/* The noise level of the sample, or bin, that has the value. */
 static double sigma_of_peak(const ss_training *t, const ss_training_peak *x)
 {
     const ss_run *r = t->run;
     const ss_site s = ss_align_site(&t->trend.aligned, x->row->site, 0);
     const float *absmax;
 
-    if (!t->sigma || ss_run_stat(t->run, "absmax", &absmax, NULL) != SS_OK)
+    if (ss_run_stat(t->run, "absmax", &absmax, NULL) != SS_OK)
         return NAN;
     for (int i = 0; i < r->n_inputs * r->n_samples; i++) {
         const int input = i / r->n_samples, sample = i % r->n_samples;
 
         if (absmax[ss_run_at(r, s.module, s.port, input, t->columns[x->step], sample)] == x->value)
-            return sigmas_of(t, x->step)[sample];
+            return ss_run_level(r, t->columns[x->step], sample);
     }
     return NAN;
 }

@@ -1,8 +1,8 @@
 /* training.h - what a training's own run file shows: statistics against the training step
  *
- * At each finished step every sample of the batch has its own noise level. Bands are the thirds of
- * all samples of all finished steps by noise level: with as many samples in each, no band's largest
- * |x| is larger because it has more. A sample at a border belongs to the band above.
+ * At each finished step every sample of the batch, or bin of samples, has its own noise level.
+ * Bands are the thirds of all samples of all finished steps by noise level (thirds.h). A sample at
+ * a border belongs to the band above.
  *
  *   peak    of a site: largest |x| over the samples of a step
  *   trend   peak as a power of the step (trend.h), of all samples and of the high band
@@ -23,7 +23,6 @@ const char *ss_band_name(ss_band b);
 typedef struct {
     ss_run *run;                /* borrowed */
     int *columns;               /* [trend.n_steps] columns of the finished steps in the run */
-    const float *sigma;         /* [column][sample], NULL: not recorded */
     double cut[SS_N_BANDS - 1]; /* noise levels where mid and high begin; NaN: not known */
     ss_trend trend;             /* of all produced ports */
     double *bands;              /* [site][SS_N_BANDS][n_steps], see ss_training_band */
@@ -38,6 +37,8 @@ void ss_training_release(ss_training *t); /* {0} is fine */
 /* The values of a row of the trend in a band, [n_steps]; NULL for rows of stages. */
 const double *ss_training_band(const ss_training *t, const ss_trend_row *row, ss_band b);
 
+/* False: noise levels are not known, or there are too few bins. */
+bool ss_training_has_bands(const ss_training *t);
 /* The band of a noise level; SS_N_BANDS if it is NaN or if there are no bands. */
 ss_band ss_training_band_of(const ss_training *t, double sigma);
 
@@ -45,7 +46,7 @@ ss_band ss_training_band_of(const ss_training *t, double sigma);
 typedef struct {
     const ss_trend_row *row; /* NULL: nothing was finite */
     int step;                /* index of trend.steps */
-    double value, sigma;     /* sigma of the sample, NaN: not known */
+    double value, sigma;     /* sigma of the sample or bin, NaN: not known */
 } ss_training_peak;
 /* row: looks at this one alone; NULL: at all. step: an index, or SS_ALL. n_steps > 0. */
 ss_training_peak ss_training_largest(const ss_training *t, const ss_trend_row *row, int step);

@@ -11,6 +11,15 @@ static double value_at(const ss_training *t, const float *x, int step)
     return x ? (double)x[t->columns[step]] : NAN;
 }
 
+static bool any_known(const ss_training *t, const float *x)
+{
+    for (int j = 0; j < t->trend.n_steps; j++) {
+        if (!isnan(value_at(t, x, j)))
+            return true;
+    }
+    return false;
+}
+
 ss_code ss_training_health_find(const ss_training *t, ss_training_health *h, ss_err *e)
 {
     const int n = t->trend.n_steps;
@@ -23,12 +32,14 @@ ss_code ss_training_health_find(const ss_training *t, ss_training_health *h, ss_
         (rc = ss_run_training(t->run, "scale", &scale, e)) != SS_OK ||
         (rc = ss_run_training(t->run, "skips", &skips, e)) != SS_OK)
         return rc;
+    /* a recorder leaves NaN at every step what it cannot know */
+    h->knows = any_known(t, skipped) || any_known(t, skips);
+    h->knows_loss = loss && (!t->run->binned || any_known(t, loss));
     for (int j = 0; j < n; j++) {
         h->skipped += value_at(t, skipped, j) > 0;
-        h->lost += loss && !isfinite(value_at(t, loss, j));
+        h->lost += h->knows_loss && !isfinite(value_at(t, loss, j));
         h->least = fmin(h->least, value_at(t, scale, j));
     }
-    h->knows = skipped || skips;
     h->skips = value_at(t, skips, n - 1);
     h->scale[0] = value_at(t, scale, 0);
     h->scale[1] = value_at(t, scale, n - 1);

@@ -15,6 +15,7 @@ typedef struct {
     int skipped;       /* of these: skipped */
     int lost;          /* of these: with a loss of inf or NaN */
     bool knows;        /* false: skipped steps were not recorded */
+    bool knows_loss;   /* false: losses were not recorded */
     double steps;      /* the last step */
     double skips;      /* steps that were skipped until then; NaN: not known */
     double scale[2];   /* of the loss at the first and the last measured step; NaN: not known */

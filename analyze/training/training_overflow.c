@@ -16,20 +16,20 @@ struct look {
     const ss_format *format;
 };
 
-/* The noise level of the sample that counts at a step. */
+/* The noise level of the sample, or bin, that counts at a step. */
 static double sigma_of_worst(const struct look *l, ss_site s, int step, bool over)
 {
     const ss_run *r = l->t->run;
     double most = -1, sigma = NAN;
 
-    for (int i = 0; i < r->n_inputs * r->n_samples && l->t->sigma; i++) {
+    for (int i = 0; i < r->n_inputs * r->n_samples; i++) {
         const int k = l->t->columns[step], sample = i % r->n_samples;
         const size_t at = ss_run_at(r, s.module, s.port, i / r->n_samples, k, sample);
         const double v = over ? (double)l->absmax[at] : (double)l->nonfinite[at];
 
         if (v > most) {
             most = v;
-            sigma = l->t->sigma[(size_t)k * (size_t)r->n_samples + (size_t)sample];
+            sigma = ss_run_level(r, k, sample);
         }
     }
     return sigma;
@@ -129,8 +129,8 @@ ss_code ss_training_overflow_table(const ss_training *t, const ss_training_overf
     if (o->n)
         ss_table_note(table,
                       "%d of %d places go over %.5g or are not finite at a measured step; largest "
-                      "|x|, and sigma of the sample, at the first such step%s",
-                      o->n, o->n_sites, o->format.max, rest);
+                      "|x|, and sigma of the %s, at the first such step%s",
+                      o->n, o->n_sites, o->format.max, t->run->binned ? "bin" : "sample", rest);
     else
         ss_table_note(table, "none of %d places goes over %.5g or is not finite; largest |x| %.4g",
                       o->n_sites, o->format.max, o->largest);

@@ -14,7 +14,7 @@ typedef struct {
     int first, last;    /* indices of the first and the last step at which it overflows */
     int n_steps;        /* steps at which it overflows */
     double value;       /* largest |x| at the first step */
-    double sigma;       /* of the sample there, NaN: not known */
+    double sigma;       /* of the sample or bin there, NaN: not known */
     uint64_t nonfinite; /* values that are inf or NaN, over all steps */
 } ss_training_overflow_row;
 

@@ -35,13 +35,20 @@ ss_code ss_training_summary_table(const ss_training *t, ss_table *table, ss_err 
     put(table, "steps", text);
     snprintf(text, sizeof text, "below %.4g, from %.4g to %.4g, from there on", t->cut[0],
              t->cut[0], t->cut[1]);
-    put(table, "bands of sigma", t->sigma && !isnan(t->cut[0]) ? text : "");
-    snprintf(text, sizeof text, "%s, %d of %d measured steps finished",
-             r->complete ? "complete" : "NOT complete", r->n_done, r->n_sigmas);
+    put(table, "bands of sigma", ss_training_has_bands(t) ? text : "");
+    if (r->binned)
+        snprintf(text, sizeof text, "%s, %d recorded steps",
+                 r->complete ? "complete" : "still open", r->n_done);
+    else
+        snprintf(text, sizeof text, "%s, %d of %d measured steps finished",
+                 r->complete ? "complete" : "NOT complete", r->n_done, r->n_sigmas);
     put(table, "state", text);
-    snprintf(text, sizeof text,
-             "%d modules, %d samples a step, %d attention layers, %lld parameters", r->n_real,
-             r->n_samples, r->n_layers, (long long)r->n_parameters);
+    snprintf(text, sizeof text, "%d modules, %d %s, %d attention layers, %lld parameters",
+             r->n_real, r->n_samples,
+             !r->binned         ? "samples a step"
+             : r->n_samples > 1 ? "bins of noise level"
+                                : "bin of all samples",
+             r->n_layers, (long long)r->n_parameters);
     put(table, "size", text);
     return SS_OK;
 }
@@ -85,7 +92,7 @@ ss_code ss_training_steps_table(const ss_training *t, int top, ss_table *table, 
     char rest[64];
     int n_skipped = 0;
     ss_training_health health;
-    char all[80] = "";
+    char all[120];
     ss_code rc = ss_run_training(t->run, "skipped", &skipped, e);
 
     for (int k = 0; k < N && rc == SS_OK; k++)
@@ -105,13 +112,17 @@ ss_code ss_training_steps_table(const ss_training *t, int top, ss_table *table, 
         n_skipped += training_value(t, skipped, j) > 0;
     if ((rc = ss_training_health_find(t, &health, e)) != SS_OK)
         return rc;
-    if (!isnan(health.skips))
-        snprintf(all, sizeof all, ", of all %.0f steps %.0f", health.steps, health.skips);
-    ss_table_note(
-        table,
-        "%slargest |x| of a step and the noise level of its sample; norm: of the "
-        "gradients; not finite: places with inf or NaN; %d of these %d steps were skipped%s",
-        some_of(shown, n, rest, sizeof rest), n_skipped, n, all);
+    if (!health.knows)
+        snprintf(all, sizeof all, "whether steps were skipped is not known");
+    else if (isnan(health.skips))
+        snprintf(all, sizeof all, "%d of these %d steps were skipped", n_skipped, n);
+    else
+        snprintf(all, sizeof all, "%d of these %d steps were skipped, of all %.0f steps %.0f",
+                 n_skipped, n, health.steps, health.skips);
+    ss_table_note(table,
+                  "%slargest |x| of a step and the noise level of its %s; norm: of the "
+                  "gradients; not finite: places with inf or NaN; %s",
+                  some_of(shown, n, rest, sizeof rest), t->run->binned ? "bin" : "sample", all);
     return SS_OK;
 }
 
@@ -247,8 +258,9 @@ ss_code ss_training_bands_table(const ss_training *t, int top, ss_table *table, 
     }
     ss_table_note(table,
                   "largest |x| at the last step, and step^exponent with its standard error, of the "
-                  "samples with sigma below %.4g, from %.4g to %.4g, and above, a third each%s",
-                  t->cut[0], t->cut[0], t->cut[1], left_out(t, shown, rest, sizeof rest));
+                  "samples with sigma below %.4g, from %.4g to %.4g, and above, %sa third each%s",
+                  t->cut[0], t->cut[0], t->cut[1], t->run->binned ? "about " : "",
+                  left_out(t, shown, rest, sizeof rest));
 out:
     ss_free(scratch);
     return rc;

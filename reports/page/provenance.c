@@ -68,9 +68,13 @@ void ss_provenance(ss_page *p, ss_run *r, const char *report_command)
     ss_page_fact(p, "seed", r->has_seed ? text : "");
     ports(r, text, sizeof text);
     ss_page_fact(p, "recorded", text);
-    snprintf(text, sizeof text, "%d modules, %d inputs, %d %s (%d finished), %d samples", r->n_real,
-             r->n_inputs, r->n_sigmas, r->steps ? "steps" : "noise levels", r->n_done,
-             r->n_samples);
+    if (r->binned)
+        snprintf(text, sizeof text, "%d modules, %d steps, %d bin%s of noise level", r->n_real,
+                 r->n_done, r->n_samples, r->n_samples == 1 ? "" : "s");
+    else
+        snprintf(text, sizeof text, "%d modules, %d inputs, %d %s (%d finished), %d samples",
+                 r->n_real, r->n_inputs, r->n_sigmas, r->steps ? "steps" : "noise levels",
+                 r->n_done, r->n_samples);
     ss_page_fact(p, "size", text);
     ss_page_fact(p, "report", report_command);
     ss_page_fact(p, "report by", "sigmascope " SS_VERSION);

@@ -1,4 +1,5 @@
 /* section_steps.c - the largest |x| against the training step: by stage, and by noise level */
+#include "base/str.h"
 #include "reports/page/curves.h"
 #include "reports/training.h"
 
@@ -65,13 +66,29 @@ static void bands_panel(ss_plot *p, const ss_training *t)
         ss_plot_series(p, 4 + b, SS_PLOT_BOTH, names[b], "$steps", 1, 2 + SS_N_STAGES + b);
 }
 
+/* Adds ", decoder 12.3" to a text; nothing without a value. */
+static void add_value(ss_str *s, const char *name, double v)
+{
+    if (!isnan(v))
+        ss_str_addf(s, "%s %s %.3g", s->s[s->len - 1] == ':' ? "" : ",", name, v);
+}
+
+static const char stages_caption[] =
+    "The largest |x| that any module of a stage produces, over the samples of a step.";
+static const char both_caption[] =
+    "The largest |x| that any module of a stage produces, over the samples of a step; and of all "
+    "modules, over the third of all samples with the lowest, the middle and the highest noise "
+    "levels.";
+static const char *const band_names[] = {"low noise", "middle noise", "high noise"};
+
 static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
 {
     const ss_training *t = &x->t;
-    const int last = t->trend.n_steps - 1, n_panels = t->sigma ? 2 : 1;
+    const int last = t->trend.n_steps - 1, n_panels = ss_training_has_bands(t) ? 2 : 1;
     const ss_trend_row *stage = t->trend.stages;
     ss_plot p = {0};
-    char alt[400];
+    ss_str alt = {0};
+    ss_code rc;
     const double top = add_data(&p, t);
 
     if (!(top > 0)) {
@@ -90,19 +107,21 @@ static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
             stages_panel(&p);
         ss_plot_items_end(&p);
     }
-    snprintf(alt, sizeof alt,
-             "Largest activation of encoder, middle and decoder, and of samples at low, middle and "
-             "high noise, against the training step. At step %.0f: encoder %.3g, middle %.3g, "
-             "decoder %.3g; low %.3g, middle %.3g, high %.3g.",
-             t->trend.steps[last], stage[SS_STAGE_ENCODER].peak.y[last],
-             stage[SS_STAGE_MIDDLE].peak.y[last], stage[SS_STAGE_DECODER].peak.y[last],
-             band_peak(t, SS_BAND_LOW, last), band_peak(t, SS_BAND_MID, last),
-             band_peak(t, SS_BAND_HIGH, last));
-    return ss_page_figure(page, &p, "growth", SS_PANEL_WIDTH, 320, alt,
-                          "The largest |x| that any module of a stage produces, over the samples "
-                          "of a step; and of all modules, over the third of all samples with the "
-                          "lowest, the middle and the highest noise levels.",
-                          e);
+    ss_str_addf(
+        &alt,
+        "Largest activation of encoder, middle and decoder%s, against the training step. At "
+        "step %.0f:",
+        n_panels > 1 ? ", and of samples at low, middle and high noise" : "", t->trend.steps[last]);
+    for (int k = 0; k < SS_N_STAGES; k++)
+        add_value(&alt, ss_stage_name((ss_stage)k), stage[k].peak.y[last]);
+    for (int b = 0; b < SS_N_BANDS && n_panels > 1; b++)
+        add_value(&alt, band_names[b], band_peak(t, (ss_band)b, last));
+    ss_str_add(&alt, ".");
+    rc = alt.failed ? ss_no_memory(e, "a figure")
+                    : ss_page_figure(page, &p, "growth", SS_PANEL_WIDTH, 320, alt.s,
+                                     n_panels > 1 ? both_caption : stages_caption, e);
+    ss_str_release(&alt);
+    return rc;
 }
 
 ss_code ss_section_steps(ss_page *page, const ss_training_analysis *x, ss_err *e)
@@ -118,7 +137,7 @@ ss_code ss_section_steps(ss_page *page, const ss_training_analysis *x, ss_err *e
         ss_page_table(page, &t);
     if (rc == SS_OK && (rc = ss_training_growth_table(&x->t, TABLE_ROWS, &t, e)) == SS_OK)
         ss_page_table(page, &t);
-    if (rc == SS_OK && x->t.sigma &&
+    if (rc == SS_OK && ss_training_has_bands(&x->t) &&
         (rc = ss_training_bands_table(&x->t, TABLE_ROWS, &t, e)) == SS_OK)
         ss_page_table(page, &t);
     if (rc == SS_OK && (rc = ss_training_stages_table(&x->t, TABLE_ROWS, &t, e)) == SS_OK)

@@ -62,11 +62,13 @@ static ss_code overview(ss_page *page, const ss_training_analysis *x, ss_err *e)
         ss_plot_series(&p, k + 1, SS_PLOT_BOTH, series[k].title, "$t", 1, 2 + k);
         ss_plot_items_end(&p);
     }
-    return ss_page_figure(page, &p, "training", SS_PANEL_WIDTH, SS_PANEL_HEIGHT,
-                          "Loss, norm of the gradients, scale of the loss and learning rate "
-                          "against the training step.",
-                          "Of the measured steps; log.jsonl beside the run file has every step.",
-                          e);
+    return ss_page_figure(
+        page, &p, "training", SS_PANEL_WIDTH, SS_PANEL_HEIGHT,
+        "Loss, norm of the gradients, scale of the loss and learning rate "
+        "against the training step.",
+        x->run->binned ? "Of the recorded steps."
+                       : "Of the measured steps; log.jsonl beside the run file has every step.",
+        e);
 }
 
 /* Bins in the order of x->losses: rising noise level. */
