@@ -1,4 +1,5 @@
 """watch(): the recorder of a live training."""
+import collections
 import functools
 import inspect
 import os
@@ -131,7 +132,7 @@ class Watch:
         me = weakref.proxy(self)
         count = self.exponents and (self.every >= EVERY_EXPONENTS or self.now % EVERY_EXPONENTS < self.every)
         add = self._hooks.append
-        add(self.model.register_forward_pre_hook(lambda *_: me._enter()))
+        add(self.model.register_forward_pre_hook(lambda *seen: me._enter(seen[1:]), **WITH_KWARGS))
         for name, module in self.modules.items():
             def entered(module, args, kwargs=None, name=name):
                 me._entered(name, args, kwargs, count)
@@ -171,8 +172,10 @@ class Watch:
     def _forget(self):
         self._active, self._last, self._records, self._sums = False, (None, None, None), [], None
 
-    def _enter(self):
+    def _enter(self, arguments):
         self._active = torch.is_grad_enabled()
+        x = names.first_tensor(arguments)
+        self._samples = x.shape[0] if x is not None and x.dim() else None  # PyTorch 1 hides keywords
         self._last = (None, None, None)
         if self._active and not self._layout:
             self._describe()
@@ -226,10 +229,10 @@ class Watch:
         if sigma is None and timestep is not None:
             sigma = noise.sigma_of(timestep, scheduler)
         self._agree(sigma is not None)
-        rows = max((m.rows() for name, _, m in records if name == names.ROOT), default=1)
         sigma = torch.as_tensor(float("nan") if sigma is None else sigma).detach().reshape(-1).float().to(device)
-        if len(sigma) == 1 and rows > 1:
-            sigma = sigma.expand(rows)
+        if len(sigma) == 1:  # of all samples
+            usual = collections.Counter(m.rows() for _, _, m in records).most_common(1)
+            sigma = sigma.expand(self._samples or (usual[0][0] if usual else 1))
         if self._sums is None:
             self._sums = sums.Sums(self._sites, self._layout.n_bins, self._layout.exponents, device)
         if loss is not None:

@@ -241,6 +241,17 @@ class Recorder(Case):
         with h5py.File(self.path()) as f:
             self.assertEqual(f["training/samples"][0].tolist(), [4, 4])
 
+    def test_some_modules(self):
+        """Samples are counted, and told apart, where the whole model is not recorded."""
+        model = Net()
+        with sigmascope.watch(model, self.path(), every=1, optimizer=adam(model), modules=["conv*"], bins=1) as watch:
+            x0, noise, _ = batch()
+            model(x=x0 + 3 * noise, sigma=torch.full((4,), 3.0))[0].square().mean().backward()
+            watch.step(sigma=3.0)
+        with h5py.File(self.path()) as f:
+            self.assertEqual([t.decode() for t in f["axes/module"]], ["conv_in", "conv_out"])
+            self.assertEqual(f["training/samples"][0].tolist(), [4])
+
     def test_without_gradients_is_not_seen(self):
         """A sample drawn in the middle of a step is no part of it; a checkpointed part is."""
         class Checkpointed(Net):
