@@ -7,13 +7,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 enum { TICK_MS = 250, LONGEST_LINE = 4096 };
 
@@ -74,21 +73,44 @@ static void read_all(follower *f, int from)
         take(f, "\n", 1);
 }
 
+/* Becomes the program; `parent` is the process that asked for it. Returns if that failed. */
+static void become(const char *program, const char *const *argv, int out, int err, pid_t parent)
+{
+    const int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* which ended before that was known */
+        _exit(1);
+    setpgid(0, 0);
+    if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
+        dup2(err, STDERR_FILENO) >= 0)
+        execv(program, (char *const *)(uintptr_t)argv);
+}
+
+/* Starts the program; the errno of what failed comes through a pipe that exec closes. */
 static int start(const char *program, const char *const *argv, int out, int err, pid_t *pid)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
+    const pid_t parent = getpid();
+    int ends[2], failed = 0;
 
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, out, 1);
-    posix_spawn_file_actions_adddup2(&actions, err, 2);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-    const int rc = posix_spawn(pid, program, &actions, &attributes, (char *const *)argv, environ);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return rc;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return errno;
+    *pid = fork();
+    if (*pid == 0) {
+        become(program, argv, out, err, parent);
+        failed = errno;
+        if (write(ends[1], &failed, sizeof failed) < 0) { /* the parent sees the status */
+        }
+        _exit(127);
+    }
+    if (*pid < 0)
+        failed = errno;
+    close(ends[1]);
+    if (*pid > 0 && read(ends[0], &failed, sizeof failed) == sizeof failed)
+        while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+    close(ends[0]);
+    return failed;
 }
 
 ss_code ss_follow(const char *program, const char *const *argv, const char *output,
@@ -97,17 +119,22 @@ ss_code ss_follow(const char *program, const char *const *argv, const char *outp
     follower f = {.heard = heard, .self = self};
     ss_outfile out = {0};
     int ends[2], ended;
-    ss_code rc = ss_outfile_open(&out, output, e);
+    ss_code rc = output ? ss_outfile_open(&out, output, e) : SS_OK;
+    const int nowhere = output ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
 
     if (rc != SS_OK)
         return rc;
     if (pipe2(ends, O_CLOEXEC) != 0) {
         rc = ss_fail(e, SS_IO, "%s: no pipe: %s", argv[0], strerror(errno));
         ss_outfile_discard(&out);
+        if (nowhere >= 0)
+            close(nowhere);
         return rc;
     }
-    const int failed = start(program, argv, fileno(out.f), ends[1], &f.pid);
+    const int failed = start(program, argv, output ? fileno(out.f) : nowhere, ends[1], &f.pid);
     close(ends[1]);
+    if (nowhere >= 0)
+        close(nowhere);
     if (failed) {
         rc = ss_fail(e, SS_IO, "%s: %s", argv[0], strerror(failed));
     } else {
@@ -117,7 +144,7 @@ ss_code ss_follow(const char *program, const char *const *argv, const char *outp
         *status = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
     }
     close(ends[0]);
-    if (rc == SS_OK && !f.stopped)
+    if (rc == SS_OK && !f.stopped && output)
         return ss_outfile_commit(&out, e);
     ss_outfile_discard(&out);
     return rc;

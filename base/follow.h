@@ -15,9 +15,9 @@
 typedef bool ss_follower(void *self, const char *line);
 
 /* Runs a program, argv with its name and NULL-terminated, in a process group of its own, without a
- * stdin. Its stdout becomes the file `output`, which appears when the program has ended, unless it
- * was told to end. *status:
- * its exit status, or -1 if a signal ended it. SS_IO if it cannot be run. */
+ * stdin. It ends with this process, however that ends. Its stdout becomes the file `output`, which
+ * appears when the program has ended, unless it was told to end; NULL: nothing is kept of it.
+ * *status: its exit status, or -1 if a signal ended it. SS_IO if it cannot be run. */
 ss_code ss_follow(const char *program, const char *const *argv, const char *output,
                   ss_follower *heard, void *self, int *status, ss_err *e);
 

@@ -379,6 +379,10 @@ static ss_code bisect(bisector *x, ss_err *e)
 
     if (x->fail && (rc = ss_expression_parse(x->fail, &x->expression, e)) == SS_OK)
         x->opt.fail = &x->expression;
+    if (x->opt.fail && ss_expression_has(x->opt.fail, SS_MEASURE_FORECAST))
+        rc = ss_fail(e, SS_USAGE,
+                     "--fail: forecast(...) needs the runs of earlier checkpoints, and a bisection "
+                     "judges each alone; it is for `sigmascope watch --alarm`");
     if (rc == SS_OK && x->minimal && (rc = ss_format_parse(x->minimal, &format, e)) != SS_OK)
         ss_fail_prefix(e, "--minimal-fp32");
     if (rc == SS_OK)

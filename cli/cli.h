@@ -176,7 +176,7 @@ typedef struct cli_command {
 /* The commands of one job, in the order in which a newcomer needs them. */
 typedef struct {
     const char *title;
-    const cli_command *commands[8]; /* ends with NULL */
+    const cli_command *commands[10]; /* ends with NULL */
 } cli_job;
 
 /* All commands by job; ends with {0}. main.c */
@@ -326,6 +326,7 @@ extern const cli_command cmd_score;
 extern const cli_command cmd_video;
 extern const cli_command cmd_selftest;
 extern const cli_command cmd_gather;
+extern const cli_command cmd_watch;
 extern const cli_command cmd_help;
 
 #endif

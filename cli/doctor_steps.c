@@ -16,58 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-void cli_word(cli_words *w, const char *fmt, ...)
-{
-    char **grown = ss_grow(w->list, &w->cap, (size_t)w->n + 2, sizeof *grown);
-    va_list ap;
-    int n;
-
-    if (!grown) {
-        w->failed = true;
-        return;
-    }
-    w->list = grown;
-    va_start(ap, fmt);
-    n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    char *text = n >= 0 ? ss_alloc((size_t)n + 1, 1) : NULL;
-    if (text) {
-        va_start(ap, fmt);
-        vsnprintf(text, (size_t)n + 1, fmt, ap);
-        va_end(ap);
-    }
-    w->failed |= !text;
-    if (text)
-        w->list[w->n++] = text;
-    w->list[w->n] = NULL;
-}
-
-void cli_words_release(cli_words *w)
-{
-    for (int i = 0; i < w->n; i++)
-        ss_free(w->list[i]);
-    ss_free(w->list);
-    *w = (cli_words){0};
-}
-
-/* Adds a command as it is typed into a shell. */
-static void add_command(ss_str *s, const cli_words *w)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                "0123456789_./+,:@%-";
-
-    ss_str_add(s, "sigmascope");
-    for (int i = 0; i < w->n; i++) {
-        const char *word = w->list[i];
-
-        ss_str_add(s, " ");
-        if (*word && word[strspn(word, plain)] == '\0')
-            ss_str_add(s, word);
-        else
-            ss_str_add_quoted(s, word);
-    }
-}
-
 /* ---- the folder ---- */
 
 static ss_code open_log(cli_doctor_steps *s, ss_err *e)
@@ -171,7 +119,7 @@ static ss_code write_commands(const cli_doctor_steps *s, ss_err *e)
     ss_str_add(&text, "#!/bin/sh\n# What `sigmascope doctor` ran. Each command can be repeated by "
                       "itself.\n");
     for (int i = 0; i < s->n; i++) {
-        add_command(&text, &s->steps[i].words);
+        cli_words_say(&s->steps[i].words, &text);
         ss_str_add(&text, "\n");
     }
     if (rc == SS_OK && text.failed)
@@ -305,7 +253,7 @@ static void print_command(const cli_doctor_steps *s, const cli_doctor_step *step
 
     if (s->quiet_stdout)
         return;
-    add_command(&text, &step->words);
+    cli_words_say(&step->words, &text);
     const size_t room = 4 * text.len + 1;
     char *shown = text.failed ? NULL : ss_alloc(room, 1);
     if (shown)

@@ -18,23 +18,12 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "base/str.h"
+#include "cli/words.h"
 
 #include <jansson.h>
 #include <stdio.h>
 
 #define CLI_DOCTOR_FILE "doctor.json"
-
-/* Words of a command line, without the program's name. */
-typedef struct {
-    char **list; /* NULL-terminated once there is a word */
-    int n;
-    size_t cap;
-    bool failed; /* no memory; later words are dropped */
-} cli_words;
-
-void cli_word(cli_words *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void cli_words_release(cli_words *w); /* {0} is fine */
 
 typedef struct {
     cli_words words;

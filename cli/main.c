@@ -9,7 +9,8 @@
 
 const cli_job cli_jobs[] = {
     {"Find the fault",
-     {&cmd_doctor, &cmd_probe, &cmd_gather, &cmd_bisect, &cmd_analyze, &cmd_compare, &cmd_report}},
+     {&cmd_doctor, &cmd_probe, &cmd_gather, &cmd_bisect, &cmd_analyze, &cmd_compare, &cmd_report,
+      &cmd_watch}},
     {"Look closer", {&cmd_inspect, &cmd_attn, &cmd_spectrum, &cmd_video, &cmd_score, &cmd_sbs}},
     {"Train and generate", {&cmd_train, &cmd_generate}},
     {"Files and this program", {&cmd_convert, &cmd_selftest, &cmd_help}},

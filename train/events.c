@@ -13,6 +13,7 @@
 struct ss_events {
     FILE *f;
     char *path;
+    off_t whole; /* bytes that a flush wrote */
 };
 
 uint32_t ss_crc32c(const void *data, size_t n)
@@ -143,14 +144,12 @@ ss_code ss_events_open(const char *folder, double wall_time, ss_events **out, ss
     return rc;
 }
 
-ss_code ss_events_scalar(ss_events *ev, double wall_time, int64_t step, const char *tag,
-                         double value, ss_err *e)
+/* Writes the event that a value of a step makes; releases the value. */
+static ss_code write_value(ss_events *ev, double wall_time, int64_t step, ss_str *value, ss_err *e)
 {
-    ss_str event = {0}, summary = {0}, tagged = {0};
+    ss_str event = {0}, summary = {0};
 
-    put_bytes(&tagged, 1, tag, strlen(tag));
-    put_float(&tagged, 2, value);
-    put_message(&summary, 1, &tagged);
+    put_message(&summary, 1, value);
     put_double(&event, 1, wall_time);
     put_key(&event, 2, VARINT);
     put_varint(&event, (uint64_t)step);
@@ -158,9 +157,48 @@ ss_code ss_events_scalar(ss_events *ev, double wall_time, int64_t step, const ch
     return write_event(ev, &event, e);
 }
 
+ss_code ss_events_scalar(ss_events *ev, double wall_time, int64_t step, const char *tag,
+                         double value, ss_err *e)
+{
+    ss_str tagged = {0};
+
+    put_bytes(&tagged, 1, tag, strlen(tag));
+    put_float(&tagged, 2, value);
+    return write_value(ev, wall_time, step, &tagged, e);
+}
+
+ss_code ss_events_text(ss_events *ev, double wall_time, int64_t step, const char *tag,
+                       const char *text, ss_err *e)
+{
+    enum { STRING = 7 };
+    static const char plugin[] = "text";
+    ss_str tagged = {0}, tensor = {0}, shape = {0}, dim = {0}, metadata = {0}, data = {0};
+
+    put_key(&dim, 1, VARINT); /* size */
+    put_varint(&dim, 1);
+    put_message(&shape, 2, &dim);
+    put_key(&tensor, 1, VARINT);
+    put_varint(&tensor, STRING);
+    put_message(&tensor, 2, &shape);
+    put_bytes(&tensor, 8, text, strlen(text));
+    put_bytes(&data, 1, plugin, sizeof plugin - 1);
+    put_message(&metadata, 1, &data);
+    put_bytes(&tagged, 1, tag, strlen(tag));
+    put_message(&tagged, 8, &tensor);
+    put_message(&tagged, 9, &metadata);
+    return write_value(ev, wall_time, step, &tagged, e);
+}
+
 ss_code ss_events_flush(ss_events *ev, ss_err *e)
 {
-    return fflush(ev->f) == 0 ? SS_OK : ss_fail(e, SS_IO, "%s: %s", ev->path, strerror(errno));
+    if (fflush(ev->f) == 0 && !ferror(ev->f)) {
+        ev->whole = lseek(fileno(ev->f), 0, SEEK_CUR);
+        return SS_OK;
+    }
+    const ss_code rc = ss_fail(e, SS_IO, "%s: %s", ev->path, strerror(errno));
+    if (ftruncate(fileno(ev->f), ev->whole) != 0)
+        return ss_fail(e, SS_IO, "%s: %s, and half a record is in it", ev->path, strerror(errno));
+    return rc;
 }
 
 ss_code ss_events_close(ss_events *ev, ss_err *e)

@@ -12,7 +12,9 @@
  *
  *   Event           wall_time = 1 (double), step = 2, file_version = 3, summary = 5
  *   Summary         value = 1, repeated
- *   Summary.Value   tag = 1, simple_value = 2 (float)
+ *   Summary.Value   tag = 1, simple_value = 2 (float); of a text tensor = 8, metadata = 9
+ *   TensorProto     dtype = 1 (7: string), tensor_shape = 2, string_val = 8
+ *   SummaryMetadata plugin_data = 1, whose plugin_name = 1 is "text"
  *
  *   ss_events *ev;
  *   rc = ss_events_open("runs/baseline", now, &ev, &err);
@@ -41,7 +43,13 @@ ss_code ss_events_open(const char *folder, double wall_time, ss_events **ev, ss_
 ss_code ss_events_scalar(ss_events *ev, double wall_time, int64_t step, const char *tag,
                          double value, ss_err *e);
 
-/* Hands what was written to the system, so that a running TensorBoard sees it. */
+/* A text of a step, shown under TEXT. */
+ss_code ss_events_text(ss_events *ev, double wall_time, int64_t step, const char *tag,
+                       const char *text, ss_err *e);
+
+/* Hands what was written to the system, so that a running TensorBoard sees it. Where that fails
+ * (a full disk), what was written since the last flush is taken back as far as it came, so that no
+ * half record ends the file. */
 ss_code ss_events_flush(ss_events *ev, ss_err *e);
 
 /* Ends the file and frees ev, also on failure. NULL is fine. */

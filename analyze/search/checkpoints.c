@@ -72,8 +72,8 @@ static ss_code ask_command(const char *command, const char *model, const char *r
     return SS_OK;
 }
 
-static ss_code describe_witness(const ss_expression *x, ss_run *r, const ss_witness *w,
-                                ss_checkpoint_row *row, ss_err *e)
+ss_code ss_checkpoint_describe(const ss_expression *x, ss_run *r, const ss_witness *w,
+                               ss_checkpoint_row *row, ss_err *e)
 {
     const ss_expression_node *m = &x->nodes[w->node];
     char name[512], sample[200];
@@ -90,7 +90,8 @@ static ss_code describe_witness(const ss_expression *x, ss_run *r, const ss_witn
     if (sampled)
         ss_run_sample_label(r, w->sigma, w->input, w->sample, sample, sizeof sample);
     ss_str_addn(&part, x->text + m->from, (size_t)(m->to - m->from));
-    row->where = ss_strdup(ss_witness_name(r, w, name, sizeof name));
+    const bool nowhere = m->measure == SS_MEASURE_FORECAST && w->site.module < 0;
+    row->where = ss_strdup(nowhere ? "-" : ss_witness_name(r, w, name, sizeof name));
     row->input = ss_strdup(w->input >= 0 ? r->inputs[w->input] : "-");
     row->sample = ss_strdup(sampled ? sample : "-");
     row->measure = ss_str_detach(&part);
@@ -128,7 +129,7 @@ static ss_code judge(const ss_checkpoints_options *opt, ss_checkpoint_row *row,
     rc = ss_expression_eval(opt->fail, r, &holds, &w, e);
     if (rc == SS_OK) {
         *v = holds ? SS_BAD : SS_GOOD;
-        rc = describe_witness(opt->fail, r, &w, row, e);
+        rc = ss_checkpoint_describe(opt->fail, r, &w, row, e);
     } else if (rc == SS_USAGE && row->given)
         rc = say_lack(r, e);
     ss_run_close(r);
@@ -218,7 +219,7 @@ static ss_code try_step(void *ctx, int i, ss_bisect_verdict *v, ss_err *e)
         return rc == SS_USAGE ? SS_OK : rc;
     if (!(row->run = ss_strdup(row->model)))
         return ss_no_memory(e, "checkpoints");
-    return describe_witness(f->opt->fail, f->steps, &w, row, e);
+    return ss_checkpoint_describe(f->opt->fail, f->steps, &w, row, e);
 }
 
 static ss_code try_checkpoint(void *ctx, int i, ss_bisect_verdict *v, ss_err *e)

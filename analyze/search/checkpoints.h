@@ -63,6 +63,15 @@ typedef struct {
     int n_unreadable;
 } ss_checkpoints;
 
+/* Writes the place that decided and its value into a row, which is {0} or has them not yet: where,
+ * input, sample, measure, sigma, value, witness. The caller frees the four texts with ss_free. */
+ss_code ss_checkpoint_describe(const ss_expression *x, ss_run *r, const ss_witness *w,
+                               ss_checkpoint_row *row, ss_err *e);
+/* Adds that as a part of a sentence: "up_blocks.0.conv at sigma 80, noise:white, sample 1: |x| up
+ * to 594.19, over 240 (e4m3-ieee) by a factor of 2.48". bins: samples are bins of noise level. */
+void ss_checkpoint_place_say(const ss_expression *x, const ss_checkpoint_row *row, bool bins,
+                             ss_str *s);
+
 /* A path that is no folder is an error, and so is what does not come from the checkpoint itself. If
  * no checkpoint can be read, the error is that of the first; that --check skipped every one is
  * SS_IO. */

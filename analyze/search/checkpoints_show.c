@@ -42,6 +42,15 @@ static void add_excess(const ss_expression *x, const ss_checkpoint_row *row, ss_
         else
             ss_str_addf(s, "|x| up to %.5g, of %g (%s)", v, largest, m->format.name);
         return;
+    case SS_MEASURE_FORECAST:
+        if (v == 0)
+            ss_str_addf(s, "overflows %s now (%s)", m->format.name, row->measure);
+        else if (isinf(v))
+            ss_str_addf(s, "no overflow of %s is foreseen (%s)", m->format.name, row->measure);
+        else
+            ss_str_addf(s, "overflows %s in %.0f steps, by its trend (%s)", m->format.name, v,
+                        row->measure);
+        return;
     case SS_MEASURE_ABSMAX:
     case SS_MEASURE_RMS:
     case SS_MEASURE_HEADROOM:
@@ -57,8 +66,8 @@ static void add_excess(const ss_expression *x, const ss_checkpoint_row *row, ss_
     ss_str_addf(s, " (%s)", row->measure);
 }
 
-/* Adds module, noise level, input and sample of what decided, and the value. */
-static void add_place(const ss_expression *x, const ss_checkpoint_row *row, bool bins, ss_str *s)
+void ss_checkpoint_place_say(const ss_expression *x, const ss_checkpoint_row *row, bool bins,
+                             ss_str *s)
 {
     ss_str_addf(s, "%s", row->where);
     if (!isnan(row->sigma))
@@ -84,7 +93,7 @@ void ss_checkpoints_say(const ss_checkpoints *c, const ss_expression *x, ss_str 
         ss_str_addf(s, "BAD since %s", ss_checkpoints_name(c, b->first_bad, name, sizeof name));
         if (bad->where) {
             ss_str_add(s, ": ");
-            add_place(x, bad, c->of_bins, s);
+            ss_checkpoint_place_say(x, bad, c->of_bins, s);
         } else
             ss_str_add(s, ", by --check");
         if (last >= 0)
@@ -101,14 +110,9 @@ void ss_checkpoints_say(const ss_checkpoints *c, const ss_expression *x, ss_str 
         ss_str_add(s, " (--exhaustive tries all)");
     if (last >= 0 && c->rows[last].where && !isnan(c->rows[last].value)) {
         ss_str_addf(s, "; nearest in %s: ", ss_checkpoints_name(c, last, name, sizeof name));
-        add_place(x, &c->rows[last], c->of_bins, s);
+        ss_checkpoint_place_say(x, &c->rows[last], c->of_bins, s);
     }
     ss_str_add(s, ".");
-}
-
-static double limit_of(const ss_expression_node *m)
-{
-    return m->measure == SS_MEASURE_OVERFLOW ? m->format.max : m->op == SS_OP_NONE ? 0 : m->limit;
 }
 
 static void add_text(ss_table *t, const char *text)
@@ -151,7 +155,7 @@ ss_code ss_checkpoints_verdict_table(const ss_checkpoints *c, const ss_expressio
     ss_table_number(t, good && good->step >= 0 ? (double)good->step : NAN);
     ss_table_number(t, row->sigma);
     ss_table_number(t, row->value);
-    ss_table_number(t, m ? limit_of(m) : NAN);
+    ss_table_number(t, m ? ss_expression_limit(m) : NAN);
     ss_table_note(t,
                   "the first bad checkpoint, and what fails first in it; or that none is, and what "
                   "came nearest in the last good one");
@@ -318,7 +322,7 @@ ss_code ss_first_bad_bundle(const ss_checkpoints *c, const ss_expression *x, con
 
     if (rc != SS_OK)
         return rc;
-    add_place(x, bad, c->of_bins, &found);
+    ss_checkpoint_place_say(x, bad, c->of_bins, &found);
     ss_str_add(&found, ".");
     const ss_site s = site_of(r, &bad->witness);
     if (bad->given && (rc = ss_given_run_check_model(r, "--save-bundle", e)) != SS_OK)

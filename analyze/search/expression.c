@@ -175,7 +175,7 @@ static ss_code read_condition(parser *p, ss_expression_node *m, char *arg, size_
 
 static bool takes_format(ss_expression_measure m)
 {
-    return m == SS_MEASURE_OVERFLOW || m == SS_MEASURE_HEADROOM;
+    return m == SS_MEASURE_OVERFLOW || m == SS_MEASURE_HEADROOM || m == SS_MEASURE_FORECAST;
 }
 
 /* The n-th argument that is no condition. */
@@ -199,6 +199,7 @@ static ss_code read_selector(parser *p, ss_expression_node *m, int n, char **arg
 
 static ss_code read_arguments(parser *p, ss_expression_node *m)
 {
+    const size_t begin = p->at;
     int n = 0;
     ss_code rc = SS_OK;
 
@@ -225,6 +226,8 @@ static ss_code read_arguments(parser *p, ss_expression_node *m)
     }
     if (rc == SS_OK && takes_format(m->measure) && n == 0)
         rc = expected(p, p->at - 1, "a number format such as fp16");
+    if (rc == SS_OK && m->measure == SS_MEASURE_FORECAST && m->n_conditions)
+        rc = expected(p, begin, "no condition (a forecast is over all that the runs share)");
     return rc;
 }
 
@@ -353,6 +356,20 @@ ss_code ss_expression_parse(const char *text, ss_expression *x, ss_err *e)
     if (rc != SS_OK)
         ss_expression_release(x);
     return rc;
+}
+
+bool ss_expression_has(const ss_expression *x, ss_expression_measure m)
+{
+    for (int i = 0; i < x->n; i++) {
+        if (x->nodes[i].kind == SS_NODE_MEASURE && x->nodes[i].measure == m)
+            return true;
+    }
+    return false;
+}
+
+double ss_expression_limit(const ss_expression_node *m)
+{
+    return m->measure == SS_MEASURE_OVERFLOW ? m->format.max : m->op == SS_OP_NONE ? 0 : m->limit;
 }
 
 void ss_expression_release(ss_expression *x)

@@ -1,4 +1,4 @@
-/* expression.h - the language of `bisect --fail`: what makes a run a bad one
+/* expression.h - the language of `bisect --fail` and `watch --alarm`: what makes a run a bad one
  *
  *   expression = term { "or" term }
  *   term       = factor { "and" factor }
@@ -15,6 +15,8 @@
  *   entropy(GLOB) OP V         of an attention head: entropy / ln keys, mean over samples
  *   max_logit(GLOB) OP V       of an attention head
  *   loss() OP V                denoising loss, mean over samples
+ *   forecast(FMT [, GLOB]) OP V   training steps from this run until the trend of the runs up to it
+ *                              overflows the format (trend.h); without conditions
  *
  * GLOB is over module paths (or those of attention layers), * where it is left out. Any measure
  * takes conditions as further arguments: `sigma>10` (also >=, <, <=, =; = to 5 digits, as tables
@@ -31,20 +33,22 @@
  * included, sites.h) or head, noise level and input. It holds when it holds anywhere, so
  * "not absmax(*) > 100" says that nothing exceeds 100. Where something is inf or NaN, absmax, rms
  * and loss are taken as infinite, and headroom as minus infinity; of a head that is not finite
- * max_logit is infinite, too, and entropy 0.
+ * max_logit is infinite, too, and entropy 0. The forecast of a module that overflows in this run is
+ * 0, and infinite where its trend leads to no overflow or, of fewer than three runs, nowhere.
  */
 #ifndef SS_ANALYZE_EXPRESSION_H
 #define SS_ANALYZE_EXPRESSION_H
 
-#include "analyze/one/sites.h"
-#include "base/format.h"
+#include "analyze/several/trend.h"
 
 #define SS_MEASURES(X)        \
     X(OVERFLOW, "overflow")   \
     X(NONFINITE, "nonfinite") \
     X(ABSMAX, "absmax")       \
     X(RMS, "rms")             \
-    X(HEADROOM, "headroom") X(ENTROPY, "entropy") X(MAX_LOGIT, "max_logit") X(LOSS, "loss")
+    X(HEADROOM, "headroom")   \
+    X(ENTROPY, "entropy")     \
+    X(MAX_LOGIT, "max_logit") X(LOSS, "loss") X(FORECAST, "forecast")
 #define X(name, text) SS_MEASURE_##name,
 typedef enum { SS_MEASURES(X) SS_N_MEASURES } ss_expression_measure;
 #undef X
@@ -82,6 +86,12 @@ typedef struct {
 ss_code ss_expression_parse(const char *text, ss_expression *x, ss_err *e);
 void ss_expression_release(ss_expression *x); /* {0} is fine */
 
+/* True if a part of it is this measure. */
+bool ss_expression_has(const ss_expression *x, ss_expression_measure m);
+
+/* What a measure is compared with: a number, the largest value of a format, or 0. */
+double ss_expression_limit(const ss_expression_node *m);
+
 /* The place that decided. Where the expression holds, it is the first place in forward order, at
  * the noise level and input with the most extreme value; where it does not, the place that came
  * nearest. Of "and" and "or" it is of the first measure that agrees with the outcome. */
@@ -99,6 +109,11 @@ typedef struct {
  * that are not finished do not count. */
 ss_code ss_expression_eval(const ss_expression *x, ss_run *r, bool *holds, ss_witness *w,
                            ss_err *e);
+
+/* The same where the runs of earlier checkpoints are known, which `forecast` needs: elsewhere it is
+ * SS_USAGE. The last of the trend's steps is r's; t is NULL where there is no trend yet. */
+ss_code ss_expression_eval_trend(const ss_expression *x, ss_run *r, const ss_trend *t, bool *holds,
+                                 ss_witness *w, ss_err *e);
 
 /* The same over one column alone: of a run over noise levels one of these, of a training's own run
  * one of its steps. There SS_USAGE is also that no sample of the step meets a condition on sigma,

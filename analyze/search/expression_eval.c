@@ -10,6 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What an expression is evaluated over. */
+typedef struct {
+    ss_run *r;
+    int column;            /* the only one that counts; -1: all */
+    const ss_trend *trend; /* of the runs up to r, or NULL */
+    bool series;           /* earlier runs are known, if there are any */
+} context;
+
 /* One measure over one run: places in forward order, each over the selected cells. */
 typedef struct {
     const ss_expression *x;
@@ -183,6 +191,7 @@ static double value_of_site(const look *l, ss_site s, int input, int sigma)
     case SS_MEASURE_ENTROPY:
     case SS_MEASURE_MAX_LOGIT:
     case SS_MEASURE_LOSS:
+    case SS_MEASURE_FORECAST:
     case SS_N_MEASURES: break; /* no values of sites */
     }
     return NAN;
@@ -357,36 +366,139 @@ static bool look_at_places(const look *l, ss_witness *w)
     return false;
 }
 
-static ss_code eval_measure(const ss_expression *x, int node, ss_run *r, int column, bool *holds,
-                            ss_witness *w, ss_err *e)
+/* The noise level, input and sample at which a site is largest in the last run of a trend. */
+static void find_peak(const ss_trend *t, ss_site s, ss_run *r, const float *absmax, ss_witness *w)
 {
-    look l = {.x = x, .m = &x->nodes[node], .r = r, .answer = -1};
-    ss_code rc = select_cells(&l, column, e);
+    double most = NAN;
 
-    *w = (ss_witness){.node = node, .value = NAN, .sigma = -1, .input = -1, .sample = -1};
+    for (int i = 0; i < t->aligned.n_inputs; i++) {
+        for (int k = 0; k < t->aligned.n_sigmas; k++) {
+            const int input = ss_align_input(&t->aligned, i, t->n_steps - 1);
+            const int sigma = ss_align_sigma(&t->aligned, k, t->n_steps - 1);
+            const double v = ss_site_peak(r, absmax, s, input, sigma);
+
+            if (!isnan(v) && (isnan(most) || v > most)) {
+                most = v;
+                w->input = input;
+                w->sigma = sigma;
+            }
+        }
+    }
+    if (w->sigma < 0)
+        return;
+    for (int k = 0; k < r->n_samples; k++) {
+        if ((double)absmax[ss_run_at(r, s.module, s.port, w->input, w->sigma, k)] == most)
+            w->sample = k;
+    }
+}
+
+/* Steps from the last of the trend until a row overflows; infinite where that is not foreseen. */
+static double steps_left(const ss_trend *t, const ss_trend_row *row, const ss_format *f)
+{
+    const ss_forecast x = ss_trend_forecast(t, row, f);
+    const double left = x.at.at - t->steps[t->n_steps - 1];
+
+    if ((x.reach == SS_REACH_PASSED || x.reach == SS_REACH_LOST) && !x.back)
+        return 0;
+    return x.reach == SS_REACH_AHEAD ? fmax(left, 0) : INFINITY;
+}
+
+/* The row that the forecast says overflows soonest (or latest, where that is asked for), the first
+ * in forward order of equal ones. */
+static ss_code eval_forecast(const ss_expression *x, const ss_expression_node *m, const context *c,
+                             bool *holds, ss_witness *w, ss_err *e)
+{
+    const look l = {.x = x, .m = m, .r = c->r};
+    const ss_trend *t = c->trend;
+    const ss_trend_row *best = NULL;
+    const float *absmax;
+    bool any = false;
+
+    if (!c->series)
+        return lacks(&l,
+                     "a forecast needs the runs of earlier checkpoints; it is for `sigmascope "
+                     "watch --alarm`",
+                     e);
+    w->value = INFINITY;
+    *holds = false;
+    if (!t) {
+        *holds = fails(m, w->value);
+        return SS_OK;
+    }
+    const ss_code rc = ss_run_stat(c->r, "absmax", &absmax, e);
+    if (rc != SS_OK)
+        return rc;
+    for (int i = 0; i < t->n; i++) {
+        const ss_trend_row *row = &t->rows[i];
+        const ss_site s = ss_align_site(&t->aligned, row->site, t->n_steps - 1);
+
+        if (m->glob && !ss_glob_module(m->glob, c->r->modules[s.module]))
+            continue;
+        any = true;
+        const double v = steps_left(t, row, &m->format);
+        const bool nearer = wants_small(m) ? v < w->value : v > w->value;
+
+        if (!best || nearer || (v == w->value && row->site < best->site)) {
+            best = row;
+            w->value = v;
+        }
+    }
+    if (!any)
+        return lacks(&l, "no module matches of those that all runs have", e);
+    w->site = ss_align_site(&t->aligned, best->site, t->n_steps - 1);
+    find_peak(t, w->site, c->r, absmax, w);
+    *holds = fails(m, w->value);
+    return SS_OK;
+}
+
+/* Looks at the places of the run itself. */
+static ss_code eval_places(look *l, int column, bool *holds, ss_witness *w, ss_err *e)
+{
+    ss_code rc = select_cells(l, column, e);
+
     if (rc == SS_OK)
-        rc = ss_run_nonfinite(r, &l.nonfinite, e);
+        rc = ss_run_nonfinite(l->r, &l->nonfinite, e);
     if (rc == SS_OK) {
-        switch (l.m->measure) {
-        case SS_MEASURE_LOSS: rc = read_loss(&l, e); break;
+        switch (l->m->measure) {
+        case SS_MEASURE_LOSS: rc = read_loss(l, e); break;
         case SS_MEASURE_ENTROPY:
-        case SS_MEASURE_MAX_LOGIT: rc = read_heads(&l, e); break;
+        case SS_MEASURE_MAX_LOGIT: rc = read_heads(l, e); break;
         case SS_MEASURE_OVERFLOW:
         case SS_MEASURE_NONFINITE:
         case SS_MEASURE_ABSMAX:
         case SS_MEASURE_RMS:
-        case SS_MEASURE_HEADROOM: rc = read_sites(&l, e); break;
+        case SS_MEASURE_HEADROOM: rc = read_sites(l, e); break;
+        case SS_MEASURE_FORECAST:
         case SS_N_MEASURES: break;
         }
     }
-    if (rc == SS_OK) {
-        *holds = look_at_places(&l, w);
-        if (isnan(w->value))
-            rc = lacks(&l,
-                       "the run has no value there: nothing was recorded, or all is NaN, "
-                       "which nonfinite(*) finds",
-                       e);
-    }
+    if (rc != SS_OK)
+        return rc;
+    *holds = look_at_places(l, w);
+    if (isnan(w->value))
+        rc = lacks(l,
+                   "the run has no value there: nothing was recorded, or all is NaN, which "
+                   "nonfinite(*) finds",
+                   e);
+    return rc;
+}
+
+static ss_code eval_measure(const ss_expression *x, int node, const context *c, bool *holds,
+                            ss_witness *w, ss_err *e)
+{
+    look l = {.x = x, .m = &x->nodes[node], .r = c->r, .answer = -1};
+    ss_code rc;
+
+    *w = (ss_witness){.node = node,
+                      .site = {-1, -1},
+                      .layer = -1,
+                      .head = -1,
+                      .value = NAN,
+                      .sigma = -1,
+                      .input = -1,
+                      .sample = -1};
+    rc = l.m->measure == SS_MEASURE_FORECAST ? eval_forecast(x, l.m, c, holds, w, e)
+                                             : eval_places(&l, c->column, holds, w, e);
     ss_sites_release(&l.sites);
     ss_sites_release(&l.all);
     ss_free(l.heads);
@@ -394,7 +506,7 @@ static ss_code eval_measure(const ss_expression *x, int node, ss_run *r, int col
     return rc;
 }
 
-static ss_code eval_node(const ss_expression *x, int node, ss_run *r, int column, bool *holds,
+static ss_code eval_node(const ss_expression *x, int node, const context *c, bool *holds,
                          ss_witness *w, ss_err *e)
 {
     const ss_expression_node *m = &x->nodes[node];
@@ -403,14 +515,14 @@ static ss_code eval_node(const ss_expression *x, int node, ss_run *r, int column
     ss_code rc;
 
     if (m->kind == SS_NODE_MEASURE)
-        return eval_measure(x, node, r, column, holds, w, e);
-    rc = eval_node(x, m->left, r, column, holds, w, e);
+        return eval_measure(x, node, c, holds, w, e);
+    rc = eval_node(x, m->left, c, holds, w, e);
     if (rc == SS_OK && m->kind == SS_NODE_NOT) {
         *holds = !*holds;
         return rc;
     }
     if (rc == SS_OK) /* both sides always: what is missing is said whatever the outcome */
-        rc = eval_node(x, m->right, r, column, &right, &other, e);
+        rc = eval_node(x, m->right, c, &right, &other, e);
     if (rc != SS_OK)
         return rc;
     const bool both = m->kind == SS_NODE_AND ? *holds && right : *holds || right;
@@ -422,13 +534,20 @@ static ss_code eval_node(const ss_expression *x, int node, ss_run *r, int column
 
 ss_code ss_expression_eval(const ss_expression *x, ss_run *r, bool *holds, ss_witness *w, ss_err *e)
 {
-    return eval_node(x, x->root, r, -1, holds, w, e);
+    return eval_node(x, x->root, &(context){.r = r, .column = -1}, holds, w, e);
 }
 
 ss_code ss_expression_eval_column(const ss_expression *x, ss_run *r, int column, bool *holds,
                                   ss_witness *w, ss_err *e)
 {
-    return eval_node(x, x->root, r, column, holds, w, e);
+    return eval_node(x, x->root, &(context){.r = r, .column = column}, holds, w, e);
+}
+
+ss_code ss_expression_eval_trend(const ss_expression *x, ss_run *r, const ss_trend *t, bool *holds,
+                                 ss_witness *w, ss_err *e)
+{
+    return eval_node(x, x->root, &(context){.r = r, .column = -1, .trend = t, .series = true},
+                     holds, w, e);
 }
 
 char *ss_witness_name(const ss_run *r, const ss_witness *w, char *out, size_t n)
