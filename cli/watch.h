@@ -31,7 +31,7 @@ typedef struct {
     const char *name, *arg;
 } cli_watch_passed;
 
-/* What is known of a place in the folder since the program began. */
+/* A place in the folder, and what is known of it since the program began. */
 typedef struct {
     char *path;
     char look[SS_GROWING_LOOK];
@@ -40,7 +40,6 @@ typedef struct {
     int tries;    /* failures with this look */
     bool final;   /* nothing is to be done until it changes */
     bool gone;    /* it was not in the last look */
-    bool said_unsettled;
     char problem[512]; /* the last that was said */
 } cli_watch_seen;
 
@@ -76,6 +75,7 @@ typedef struct {
     int n_seen;
     size_t cap_seen;
     int n_made;   /* runs, by this process */
+    bool no_room; /* the last probe found a full disk: the others wait for their turn */
     int n_failed; /* checkpoints that could be read and were not probed */
     bool waiting_said;
     double last_news;

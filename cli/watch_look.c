@@ -242,6 +242,7 @@ static ss_code take_failure(cli_watch *w, cli_watch_seen *s, const char *run, cl
         return ss_fail(e, SS_USAGE, "%s: %s (--keep-going skips such a checkpoint)",
                        SS_SHOW(s->path), problem);
     w->n_failed++;
+    w->no_room = end == CLI_WATCH_DISK;
     if (end == CLI_WATCH_MISUSED)
         say_of(s, "cannot be probed with these options, and is skipped", problem);
     else if (end == CLI_WATCH_DISK || s->tries + 1 < CLI_WATCH_TRIES)
@@ -453,9 +454,10 @@ ss_code cli_watch_look(cli_watch *w, bool *pending, ss_err *e)
                 ss_is_dir(w->folder) ? "no checkpoint in it yet" : "not there yet");
         w->waiting_said = true;
     }
-    for (int i = 0; i < g.n && rc == SS_OK && !cli_watch_is_over(w); i++)
+    w->no_room = false;
+    for (int i = 0; i < g.n && rc == SS_OK && !w->no_room && !cli_watch_is_over(w); i++)
         rc = look_at(w, &g.list[i], pending, e);
-    if (rc == SS_OK && !cli_watch_is_over(w))
+    if (rc == SS_OK && !w->no_room && !cli_watch_is_over(w))
         say_vanished(w);
     ss_growing_release(&g);
     return rc;

@@ -89,7 +89,7 @@ void ss_expression_release(ss_expression *x); /* {0} is fine */
 /* True if a part of it is this measure. */
 bool ss_expression_has(const ss_expression *x, ss_expression_measure m);
 
-/* What a measure is compared with: a number, the largest value of a format, or 0. */
+/* The value that a measure is compared with: a number, the largest of a format, or 0. */
 double ss_expression_limit(const ss_expression_node *m);
 
 /* The place that decided. Where the expression holds, it is the first place in forward order, at

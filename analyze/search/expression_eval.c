@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What an expression is evaluated over. */
+/* The run, or runs, over which an expression is evaluated. */
 typedef struct {
     ss_run *r;
     int column;            /* the only one that counts; -1: all */
