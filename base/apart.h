@@ -3,7 +3,6 @@
  * A file that another program shortens while it is mapped ends whoever reads it (SIGBUS), and a
  * program that watches files for days must not end. So it looks at them through a child process:
  *
- *   static ss_code work(void *self, ss_str *answer, ss_err *e) { ... }
  *   rc = ss_apart(work, self, stop, &answer, &err);      // SS_IO if the child crashed
  *
  * The child has the memory of the caller as it was and gives back a text alone. The caller must not

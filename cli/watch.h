@@ -35,11 +35,11 @@ typedef struct {
 typedef struct {
     char *path;
     char look[SS_GROWING_LOOK];
-    double since; /* time of the first look that found it so */
-    double again; /* not before this time: a failure is waited out */
-    int tries;    /* failures with this look */
-    bool final;   /* nothing is to be done until it changes */
-    bool gone;    /* it was not in the last look */
+    double since;      /* time of the first look that found it so */
+    double again;      /* not before this time: a failure is waited out */
+    int tries;         /* failures with this look */
+    bool final;        /* nothing is to be done until it changes */
+    bool gone;         /* it was not in the last look */
     char problem[512]; /* the last that was said */
 } cli_watch_seen;
 
