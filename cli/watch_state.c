@@ -168,7 +168,8 @@ static bool is_ours(const char *folder)
     return empty || ours;
 }
 
-/* Removes what a killed process was writing; nobody else does, by the lock. */
+/* Removes what a killed process was writing; nobody else writes there, by the lock. A plotting
+ * program that outlives its report for a moment may still do, so this is tried at the end, too. */
 static void remove_leftovers(const char *folder)
 {
     DIR *d = opendir(folder);
@@ -243,6 +244,8 @@ void cli_watch_close(cli_watch *w)
 
     if (ss_events_close(w->board, &e) != SS_OK)
         ss_warn("%s", e.msg);
+    if (w->state)
+        remove_leftovers(w->out);
     json_decref(w->state);
     for (int i = 0; i < w->n_seen; i++)
         ss_free(w->seen[i].path);

@@ -443,8 +443,9 @@ static void test_kill(void **ignored)
     shell("for f in killed whole; do grep -v -e '\"probed\"' -e '\"look\"' $D/$f/watch.json > "
           "$D/$f.j; "
           "done; cmp $D/killed.j $D/whole.j");
-    shell("test \"$(ls $D/killed/runs)\" = \"$(ls $D/whole/runs)\" && "
-          "! ls -A $D/killed | grep -q -e tmp- -e old- && test -f $D/killed/report/index.html");
+    shell("test \"$(ls $D/killed/runs)\" = \"$(ls $D/whole/runs)\" || { ls $D/killed/runs >&2; "
+          "exit 1; }");
+    shell("! ls -A $D/killed | grep -e tmp- -e old- >&2 && test -f $D/killed/report/index.html");
     shell("for f in $D/whole/runs/*; do $P compare $f $D/killed/runs/$(basename $f) --fail-over 1 "
           ">$D/compared || { cat $D/compared; exit 1; }; done");
 }
