@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/tables.h"
+#include "cli/training.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -82,6 +83,20 @@ static ss_code show_pair(comparer *x, const ss_comparison *p, ss_err *e)
     return rc;
 }
 
+/* Adds the row of a limit. */
+static void add_limit(comparer *x, const ss_limit *l, const char *name, double value,
+                      const char *where)
+{
+    x->n_exceeded += value > l->limit;
+    ss_table_row(&x->fail_over);
+    ss_table_text(&x->fail_over, name);
+    ss_table_text(&x->fail_over, ss_compared_name(l->measure));
+    ss_table_number(&x->fail_over, l->limit);
+    ss_table_number(&x->fail_over, value);
+    ss_table_text(&x->fail_over, value > l->limit ? "EXCEEDED" : "within");
+    ss_table_text(&x->fail_over, where);
+}
+
 /* Adds a row for each limit. */
 static ss_code judge(comparer *x, const ss_comparison *p, const char *name, ss_err *e)
 {
@@ -95,14 +110,7 @@ static ss_code judge(comparer *x, const ss_comparison *p, const char *name, ss_e
         rc = ss_compared_value(p, l->measure, &value, where, sizeof where, e);
         if (rc != SS_OK)
             break;
-        x->n_exceeded += value > l->limit;
-        ss_table_row(&x->fail_over);
-        ss_table_text(&x->fail_over, name);
-        ss_table_text(&x->fail_over, ss_compared_name(l->measure));
-        ss_table_number(&x->fail_over, l->limit);
-        ss_table_number(&x->fail_over, value);
-        ss_table_text(&x->fail_over, value > l->limit ? "EXCEEDED" : "within");
-        ss_table_text(&x->fail_over, where);
+        add_limit(x, l, name, value, where);
     }
     return rc;
 }
@@ -147,13 +155,71 @@ static ss_code say_not_finite(comparer *x, ss_err *e)
         each[j] = &x->bad[j];
         rc = cli_say_not_finite(&x->out, &x->bad[j], SS_BAD_WEIGHTS, names[j], e);
     }
-    if (rc != SS_OK || ss_trend_steps(x->runs, x->n_runs, NULL, steps, &none) != SS_OK)
-        return rc; /* without steps the runs have no order */
+    if (rc != SS_OK || x->runs[0]->steps ||
+        ss_trend_steps(x->runs, x->n_runs, NULL, steps, &none) != SS_OK)
+        return rc; /* without steps of checkpoints the runs have no order */
     none = (ss_err){0};
     text = ss_last_finite_say(each, names, steps, x->n_runs, &none);
     rc = none.code == SS_OK ? cli_say(&x->out, "order", text, e)
                             : ss_fail(e, none.code, "%s", none.msg);
     ss_free(text);
+    return rc;
+}
+
+/* Prints the tables of B, or a later one, beside A, both runs over training steps. */
+static ss_code compare_trainings(comparer *x, int j, const char *name, ss_err *e)
+{
+    ss_format format;
+    ss_trainings p;
+    ss_code rc = ss_format_parse("fp16", &format, e);
+
+    if (rc == SS_OK)
+        rc = ss_trainings_find(x->runs[0], x->runs[j], name, x->globs, x->n_globs, &format, &p, e);
+    if (rc != SS_OK)
+        return rc;
+    rc = cli_trainings_show(&p, x->top, &x->out, e);
+    for (int i = 0; i < x->n_specs && rc == SS_OK; i++) {
+        char where[768];
+        double value;
+
+        rc = ss_trainings_value(&p, x->limits[i].measure, &value, where, sizeof where, e);
+        if (rc == SS_OK)
+            add_limit(x, &x->limits[i], name, value, where);
+    }
+    ss_trainings_release(&p);
+    return rc;
+}
+
+static ss_code compare_runs(comparer *x, int j, const char *name, ss_err *e)
+{
+    ss_comparison p;
+    ss_code rc = ss_comparison_find(x->runs[0], x->runs[j], name, x->globs, x->n_globs, &p, e);
+
+    if (rc != SS_OK)
+        return rc;
+    if ((rc = show_pair(x, &p, e)) == SS_OK)
+        rc = judge(x, &p, name, e);
+    ss_comparison_release(&p);
+    return rc;
+}
+
+/* Opens all runs: over noise levels, or over the steps of trainings. */
+static ss_code open_runs(comparer *x, ss_err *e)
+{
+    ss_code rc = SS_OK;
+
+    for (int j = 0; j < x->n_runs && rc == SS_OK; j++) {
+        if ((rc = ss_run_open_any(x->paths[j], &x->runs[j], e)) != SS_OK)
+            break;
+        if (!x->runs[j]->steps != !x->runs[0]->steps)
+            rc = ss_fail(e, SS_USAGE,
+                         "%s is over %s, and %s over %s; compare runs of one kind: trainings with "
+                         "trainings, or probes with probes",
+                         x->paths[0], x->runs[0]->steps ? "training steps" : "noise levels",
+                         x->paths[j], x->runs[j]->steps ? "training steps" : "noise levels");
+        if (rc == SS_OK)
+            rc = ss_not_finite_find(x->runs[j], &x->bad[j], e);
+    }
     return rc;
 }
 
@@ -166,10 +232,8 @@ static ss_code compare(comparer *x, ss_err *e)
     x->bad = ss_calloc((size_t)x->n_runs, sizeof *x->bad);
     if (rc == SS_OK && (!x->runs || !x->bad))
         rc = ss_no_memory(e, "comparing");
-    for (int j = 0; j < x->n_runs && rc == SS_OK; j++) {
-        if ((rc = ss_run_open(x->paths[j], &x->runs[j], e)) == SS_OK)
-            rc = ss_not_finite_find(x->runs[j], &x->bad[j], e);
-    }
+    if (rc == SS_OK)
+        rc = open_runs(x, e);
     if (rc == SS_OK)
         rc = say_not_finite(x, e);
     if (rc == SS_OK && (rc = ss_compare_runs_table(x->runs, x->n_runs, &t, e)) == SS_OK) {
@@ -179,14 +243,8 @@ static ss_code compare(comparer *x, ss_err *e)
     }
     for (int j = 1; j < x->n_runs && rc == SS_OK; j++) {
         const char name[] = {(char)('A' + j), '\0'};
-        ss_comparison p;
 
-        rc = ss_comparison_find(x->runs[0], x->runs[j], name, x->globs, x->n_globs, &p, e);
-        if (rc != SS_OK)
-            break;
-        if ((rc = show_pair(x, &p, e)) == SS_OK)
-            rc = judge(x, &p, name, e);
-        ss_comparison_release(&p);
+        rc = x->runs[0]->steps ? compare_trainings(x, j, name, e) : compare_runs(x, j, name, e);
     }
     if (rc == SS_OK && x->n_specs) {
         ss_table_note(&x->fail_over, "%d limits exceeded", x->n_exceeded);
@@ -249,7 +307,13 @@ const cli_command cmd_compare = {
     "Compares runs with the first one, the baseline: modules by path, noise levels by value,\n"
     "inputs by name, over all samples. Prints what the runs differ in; where the largest |x| and\n"
     "the RMS differ most; what is not finite; attention entropy and logits; whether the networks\n"
-    "saw the same inputs; the loss; the weights. The runs are called A, B, C in this order.",
+    "saw the same inputs; the loss; the weights. The runs are called A, B, C in this order.\n"
+    "\n"
+    "Runs over training steps (a training's statistics.h5, the file of a recorder) are compared "
+    "by\n"
+    "medians over the last third of the steps that both have reached: loss and gradients, "
+    "modules,\n"
+    "low, middle and high noise levels; and since which step a module overflows fp16.",
     options,
     CLI_TABLES | CLI_TAKES_RUNS,
     run,

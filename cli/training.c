@@ -141,3 +141,18 @@ ss_code cli_training_show(const cli_training *x, cli_tables *out, bool *finding,
     ss_training_analysis_release(&a);
     return rc;
 }
+
+ss_code cli_trainings_show(const ss_trainings *x, int top, cli_tables *out, ss_err *e)
+{
+    ss_table t;
+    ss_code rc = ss_trainings_table(x, &t, e);
+
+    if (rc == SS_OK)
+        rc = cli_show(out, &t, e);
+    if (rc == SS_OK && (rc = ss_trainings_sites_table(x, top, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    if (rc == SS_OK && (out->data || ss_training_has_bands(&x->t[0])) &&
+        (rc = ss_trainings_bands_table(x, &t, e)) == SS_OK)
+        rc = cli_show(out, &t, e);
+    return rc;
+}

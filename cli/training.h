@@ -2,6 +2,7 @@
 #ifndef SS_CLI_TRAINING_H
 #define SS_CLI_TRAINING_H
 
+#include "analyze/training/trainings.h"
 #include "base/format.h"
 #include "cli/tables.h"
 #include "runfile/run_reader.h"
@@ -17,5 +18,8 @@ typedef struct {
 
 /* Shows the tables. */
 ss_code cli_training_show(const cli_training *x, cli_tables *out, bool *finding, ss_err *e);
+
+/* Prints the tables of two trainings side by side. */
+ss_code cli_trainings_show(const ss_trainings *x, int top, cli_tables *out, ss_err *e);
 
 #endif

@@ -91,8 +91,9 @@
  * none /training/sigma, sample_loss   [step, sample] geometric mean of the noise levels, mean of
  * the losses; NaN: no sample, or not known. Where no noise level is known there is one bin
  *   /training/samples          [step, sample] f32, how many samples were in the bin
- *   /training/NAME, /updates/NAME   NaN at every step if it is not known
- *   /hist, /attention, /structure, plan   left out
+ *   /training/bin_edges        [bins - 1] f64, the noise levels between the bins
+ *   /training/NAME, sample_loss, /updates/NAME   NaN if it is not known, inf if a loss is inf or
+ * NaN /attention, /structure, plan   left out, and /hist if it is not wanted
  *
  * It has room for more steps than are done. A column is written in place and then marked in
  * /axes/done; /axes/step has rising numbers of steps to come in the others, which readers leave

@@ -238,22 +238,31 @@ static ss_code read_module_axes(ss_run *r, hid_t file, ss_err *e)
 }
 
 /* Leaves only the done columns of a recorder's file: the others are room for steps to come, or were
- * dropped when a training was resumed. */
-static ss_code keep_done(ss_run *r, ss_err *e)
+ * dropped when a training was resumed. Flags are read again, since a recorder that drops columns
+ * clears them before it changes their steps. */
+static ss_code keep_done(ss_run *r, hid_t file, ss_err *e)
 {
     ss_run_cache *c = r->cache;
+    int64_t columns = c->n_columns;
+    uint8_t *still = NULL;
     int n = 0;
+    const ss_code rc =
+        read_numbers(r, file, "/axes/done", H5T_NATIVE_UINT8, 1, (void **)&still, &columns, e);
 
-    if (!(c->column = ss_alloc((size_t)c->n_columns, sizeof *c->column)))
-        return ss_no_memory(e, r->path);
+    c->column = ss_alloc((size_t)c->n_columns, sizeof *c->column);
+    if (rc != SS_OK || !c->column) {
+        ss_free(still);
+        return rc == SS_OK ? ss_no_memory(e, r->path) : rc;
+    }
     for (int k = 0; k < c->n_columns; k++) {
-        if (!r->done[k])
+        if (!r->done[k] || !still[k])
             continue;
         r->steps[n] = r->steps[k];
         r->done[n] = 1;
         c->span = k + 1;
         c->column[n++] = k;
     }
+    ss_free(still);
     r->n_sigmas = r->n_done = n;
     return n ? SS_OK
              : ss_fail(e, SS_FORMAT,
@@ -282,7 +291,7 @@ static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
     r->n_sigmas = r->cache->n_columns = r->cache->span = (int)sigmas;
     r->binned &= r->steps != NULL;
     if (r->binned && r->done)
-        return keep_done(r, e);
+        return keep_done(r, file, e);
     for (int s = 0; s < r->n_sigmas && r->sigmas; s++) { /* without it levels have no order */
         if (isnan(r->sigmas[s]) || r->sigmas[s] == -INFINITY)
             return ss_fail(e, SS_FORMAT, "%s: /axes/sigma: entry %d is %g, expected a noise level",
@@ -301,6 +310,7 @@ static ss_code read_sigma_axes(ss_run *r, hid_t file, ss_err *e)
 static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
 {
     int64_t samples = 0, heads = 0, layers, radii = 0, bins = 0, pictures, distances = 0;
+    int64_t inner_edges;
     double *values = NULL;
     bool absent;
     ss_code rc = read_numbers(r, file, "/axes/sample", H5T_NATIVE_DOUBLE, sizeof(double),
@@ -336,6 +346,11 @@ static ss_code read_other_axes(ss_run *r, hid_t file, ss_err *e)
         return ss_fail(e, SS_FORMAT,
                        "%s: /axes/picture has %lld entries, not %d inputs x %d samples", r->path,
                        (long long)pictures, r->n_inputs, r->n_samples);
+    inner_edges = bins - 1;
+    if (r->binned && bins > 1 &&
+        (rc = read_numbers(r, file, "/training/bin_edges", H5T_NATIVE_DOUBLE, sizeof(double),
+                           (void **)&r->edges, &inner_edges, e)) != SS_OK)
+        return rc;
     r->cache->no_head = heads == 0;
     r->n_layers = (int)layers;
     r->n_heads = heads ? (int)heads : layers > 0;
@@ -537,6 +552,7 @@ void ss_run_close(ss_run *r)
         r->folds,          r->component,
         r->role,           r->structure,
         r->weight_notes,   r->reference_frames,
+        r->edges,
     };
 
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)

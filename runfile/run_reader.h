@@ -87,6 +87,7 @@ typedef struct ss_run {
     int n_structure;             /* 0: not in the file */
     int n_bins;                  /* of the loss by noise level of a training run, or 0 */
     double *bins;
+    double *edges; /* [n_bins - 1] rising, between the bins of a recorder; NULL: not in the file */
 
     struct ss_run_cache *cache; /* the open file, and data sets that were read */
 } ss_run;
@@ -152,7 +153,7 @@ char *ss_run_sample_name(const ss_run *r, int sigma, int input, int sample, char
 char *ss_run_sample_label(const ss_run *r, int sigma, int input, int sample, char *out, size_t n);
 const char *ss_run_sample_word(const ss_run *r); /* "sample" or "token", "sigma" of bins */
 
-/* Of a training run: the noise level of a sample, or the mean one of a bin, at a step. NaN: it is
+/* The noise level of a sample, or the mean one of a bin, at a step of a training. NaN: it is
  * not known, or nothing fell into the bin. */
 double ss_run_level(const ss_run *r, int step, int sample);
 /* How many samples of a step stand behind a sample: 1, or those of a bin. 0: the bin is empty, and

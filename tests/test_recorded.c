@@ -6,6 +6,7 @@
 #include "analyze/findings/training_analysis.h"
 #include "base/mem.h"
 #include "tests/run_recorded.h"
+#include "tests/run_training.h"
 #include "tests/ss_command.h"
 
 #include <jansson.h>
@@ -356,7 +357,7 @@ static void test_no_sigma(void **state)
            "no noise level is known there");
 }
 
-/* What a recorder was not told is not known, rather than lost or fine. */
+/* A loss that the recorder was not given is not known, rather than lost or fine. */
 static void test_no_loss(void **state)
 {
     (void)state;
@@ -409,6 +410,65 @@ static void test_forecast(void **state)
     assert_true(found);
 }
 
+static double cell(const json_t *all, const char *table, const char *key, const char *value,
+                   const char *column)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(json_object_get(all, table), "rows"), i, row)
+    {
+        if (strcmp(json_string_value(json_object_get(row, key)), value) == 0)
+            return json_number_value(json_object_get(row, column));
+    }
+    fail_msg("%s has no row %s", table, value);
+    return NAN;
+}
+
+/* Medians over the last third of the common steps; of two trainings, whoever wrote them. */
+static void test_compare(void **state)
+{
+    (void)state;
+    rec_kind fine = rec_usual, late = rec_usual;
+    json_error_t error;
+    ss_err e = {0};
+
+    fine.fine = true;
+    late.first = 100000;
+    make("grown.h5", &rec_usual, 50);
+    make("fine.h5", &fine, 20);
+    make("late.h5", &late, 20);
+    assert_int_equal(trn_write(in_tmp("statistics.h5"), TRN_STEPS, &e), SS_OK);
+    /* both have 50 to 1000: 700 to 1000, whose median is 850; 4 against 0.2 k 10^0.25 */
+    expect("compare $D/grown.h5 $D/fine.h5 --json --fail-over absmax=2", 0, "{");
+    json_t *all = json_loads(output, 0, &error);
+    assert_non_null(all);
+    const double grown = 0.2 * 850 * pow(10, 0.25),
+                 high = cell(all, "noise levels B", "noise", "high", "A");
+    assert_true(fabs(cell(all, "modules B", "module", "up_blocks.0", "A") - grown) < 0.01);
+    assert_true(cell(all, "modules B", "module", "up_blocks.0", "B") == 4);
+    assert_true(cell(all, "modules B", "module", "up_blocks.1", "fp16 since A") == 2000);
+    assert_true(fabs(cell(all, "modules B", "module", "up_blocks.0", "exp A") - 1) < 1e-3);
+    assert_true(fabs(high - grown) < 0.01);
+    assert_true(fabs(cell(all, "noise levels B", "noise", "mid", "A") - 0.2 * 850) < 0.01);
+    assert_true(fabs(cell(all, "noise levels B", "noise", "high", "loss A") - 2.5) < 1e-6);
+    assert_true(fabs(cell(all, "fail-over", "measure", "absmax", "value") - 1) < 0.01);
+    json_decref(all);
+    expect("compare $D/fine.h5 $D/grown.h5 --fail-over absmax=2", 3, "up_blocks.1, inf or NaN");
+    expect(
+        "compare $D/fine.h5 $D/fine.h5 --fail-over absmax=1 --fail-over rms=1 --fail-over loss=0",
+        0, "0 limits exceeded");
+    /* what train writes has steps 1, 250, 500, 1000, 2000, 4000 */
+    expect("compare $D/grown.h5 $D/statistics.h5", 0,
+           "medians over 17 and 1 measured steps from 1683 to 2500");
+    assert_non_null(strstr(output, "3 bins of noise level"));
+    expect("compare $D/statistics.h5 $D/grown.h5 --csv --table 'modules B'", 0, "up_blocks.0");
+    expect("compare $D/grown.h5 $D/late.h5", 1, "no range of training steps in common");
+    expect("compare $D/grown.h5 " GOLDEN, 0, "left out: 3 places of A alone, 49 of B alone");
+    expect("compare $D/grown.h5 tests/golden/outsider.h5", 2, "compare runs of one kind");
+    expect("compare $D/fine.h5 $D/fine.h5 --fail-over entropy=1", 1, "entropy of two trainings");
+}
+
 /* Commands for what no recorder writes say so. */
 static void test_not_in_it(void **state)
 {
@@ -445,7 +505,8 @@ int main(void)
         cmocka_unit_test(test_bisect),      cmocka_unit_test(test_empty_bins),
         cmocka_unit_test(test_no_sigma),    cmocka_unit_test(test_no_loss),
         cmocka_unit_test(test_large_steps), cmocka_unit_test(test_forecast),
-        cmocka_unit_test(test_not_in_it),   cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_compare),     cmocka_unit_test(test_not_in_it),
+        cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

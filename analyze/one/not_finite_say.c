@@ -82,7 +82,7 @@ static void say_sigma(const ss_not_finite *x, ss_str *s)
     ss_str_add(s, ".");
 }
 
-/* What is counted where a run is examined sample by sample. */
+/* The word for what is counted where a run is examined sample by sample. */
 static const char *cells_word(const ss_run *r)
 {
     return r->binned ? "bins of a step and noise level" : "samples";

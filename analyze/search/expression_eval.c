@@ -233,8 +233,9 @@ static double value_of_loss(const look *l, int input, int sigma)
 
         if (!(of > 0) || !ss_cells_have(&l->cells, l->r, sigma, k))
             continue;
-        if (isnan(v[k]) && !l->r->binned && isnan(ss_run_level(l->r, sigma, k)))
-            continue; /* another stage of the training has more samples */
+        /* not known; or another stage of the training has more samples */
+        if (isnan(v[k]) && (l->r->binned || isnan(ss_run_level(l->r, sigma, k))))
+            continue;
         if (!isfinite(v[k]) && l->r->steps)
             return INFINITY;
         if (!isnan(v[k])) {

@@ -14,7 +14,7 @@
 /* clang-format off */
 #define RUN_FACTS(X) \
     X(file) X(model) X(family) X(sha256) X(precision) X(condition) X(prediction) X(seed) \
-    X(device) X(threads) X(inputs) X(sigmas) X(samples) X(state)
+    X(device) X(threads) X(inputs) X(sigmas) X(steps) X(samples) X(state)
 /* clang-format on */
 
 typedef enum {
@@ -37,6 +37,21 @@ static void add_sigmas(const ss_run *r, ss_str *out)
     for (int k = 0; order && k < r->n_done; k++)
         ss_str_addf(out, "%s%g", k ? " " : "", r->sigmas[order[k]]);
     ss_free(order);
+}
+
+/* "16 from 10 to 160", the finished ones. */
+static void add_steps(const ss_run *r, ss_str *out)
+{
+    int64_t first = 0, last = 0;
+    int n = 0;
+
+    for (int k = 0; k < r->n_sigmas; k++) {
+        if (!r->done[k])
+            continue;
+        first = n++ ? first : r->steps[k];
+        last = r->steps[k];
+    }
+    ss_str_addf(out, "%d from %" PRId64 " to %" PRId64, n, first, last);
 }
 
 static void add_fact(const ss_run *r, fact f, ss_str *out)
@@ -62,11 +77,23 @@ static void add_fact(const ss_run *r, fact f, ss_str *out)
         for (int i = 0; i < r->n_inputs; i++)
             ss_str_addf(out, "%s%s", i ? ", " : "", r->inputs[i]);
         break;
-    case FACT_sigmas: add_sigmas(r, out); break;
-    case FACT_samples: ss_str_addf(out, "%d", r->n_samples); break;
+    case FACT_sigmas:
+        if (r->sigmas)
+            add_sigmas(r, out);
+        break;
+    case FACT_steps:
+        if (r->steps)
+            add_steps(r, out);
+        break;
+    case FACT_samples:
+        ss_str_addf(out, r->binned ? "%d bins of noise level" : "%d", r->n_samples);
+        break;
     case FACT_state:
-        ss_str_addf(out, "%s, %d of %d noise levels", r->complete ? "complete" : "NOT complete",
-                    r->n_done, r->n_sigmas);
+        if (r->steps)
+            ss_str_add(out, r->complete ? "complete" : r->binned ? "still open" : "NOT complete");
+        else
+            ss_str_addf(out, "%s, %d of %d noise levels", r->complete ? "complete" : "NOT complete",
+                        r->n_done, r->n_sigmas);
         break;
     case N_FACTS: break;
     }
@@ -154,12 +181,14 @@ static void put_settings(ss_run_settings *x, const bool *same, ss_table *t)
     }
 }
 
-static void note_runs(const ss_run_settings *x, ss_str *differ, ss_table *t)
+static void note_runs(const ss_run_settings *x, bool trainings, ss_str *differ, ss_table *t)
 {
     ss_str unknown = {0};
 
     ss_run_settings_describe(x, facts_too, differ);
-    if (x->n_foreign)
+    if (x->n_foreign && trainings)
+        ss_str_add(&unknown, "; settings of trainings are not compared");
+    else if (x->n_foreign)
         ss_str_addf(&unknown, "; %s made by other hooks, with settings that are not recorded",
                     x->n_foreign == x->n_runs ? "all were" : "some were");
     ss_table_note(t, "A is the baseline; the runs differ in %s%s",
@@ -188,9 +217,10 @@ ss_code ss_compare_runs_table(ss_run *const *runs, int n_runs, ss_table *t, ss_e
     for (int j = 0; j < n_runs; j++)
         ss_table_column(t, (char[]){(char)('A' + j), '\0'}, SS_COL_TEXT, NULL);
     for (int f = 0; f < N_FACTS; f++)
-        same[f] = put_fact(runs, n_runs, (fact)f, texts, &differ, t);
+        same[f] = f == (runs[0]->steps ? FACT_sigmas : FACT_steps) ||
+                  put_fact(runs, n_runs, (fact)f, texts, &differ, t);
     put_settings(&settings, same, t);
-    note_runs(&settings, &differ, t);
+    note_runs(&settings, runs[0]->steps, &differ, t);
 out:
     ss_run_settings_release(&settings);
     ss_str_release(&differ);

@@ -27,50 +27,56 @@ static ss_code of_samples(const ss_run *r, double cut[2], ss_err *e)
     return SS_OK;
 }
 
-/* How many samples of known noise level fell into the bins below a border. */
-static double samples_below(const ss_run *r, double border)
+/* The border below bin b > 0, in the order of the axis: bins rise. */
+static double border_below(const ss_run *r, int b)
+{
+    return r->edges ? r->edges[b - 1] : sqrt(r->bins[b - 1] * r->bins[b]);
+}
+
+/* How many samples of known noise level fell into the bins below bin b. */
+static double samples_below(const ss_run *r, int b)
 {
     double sum = 0;
 
     for (int k = 0; k < r->n_sigmas; k++) {
-        for (int b = 0; b < r->n_samples; b++) {
-            if (r->bins[b] < border && !isnan(ss_run_level(r, k, b)))
-                sum += ss_run_count(r, k, b);
-        }
+        for (int i = 0; i < b; i++)
+            sum += isnan(ss_run_level(r, k, i)) ? 0 : ss_run_count(r, k, i);
     }
     return sum;
 }
 
-/* Bins have equal width in ln sigma, and their labels are the middles. */
-static ss_code of_bins(const ss_run *r, double cut[2], ss_err *e)
+static void of_bins(const ss_run *r, double cut[2])
 {
     const int n = r->n_bins;
-    double *middle = ss_alloc((size_t)n, sizeof *middle);
-    int at[2] = {0, 0};
-
-    if (!middle)
-        return ss_no_memory(e, r->path);
-    for (int b = 0; b < n; b++)
-        middle[b] = r->bins[b];
-    qsort(middle, (size_t)n, sizeof *middle, ss_rising);
-    const double all = samples_below(r, INFINITY);
+    const double all = samples_below(r, n);
+    int at = 0;
 
     for (int third = 0; third < 2; third++) {
         double nearest = INFINITY;
+        const int from = at + 1;
 
-        for (int b = third ? at[0] + 1 : 1; b < n - 1 + third; b++) {
-            const double border = sqrt(middle[b - 1] * middle[b]);
-            const double off = fabs(samples_below(r, border) - all * (third + 1) / 3);
+        for (int b = from; b < n - 1 + third; b++) {
+            const double off = fabs(samples_below(r, b) - all * (third + 1) / 3);
 
             if (off < nearest) {
                 nearest = off;
-                at[third] = b;
-                cut[third] = border;
+                at = b;
             }
         }
+        cut[third] = border_below(r, at);
     }
-    ss_free(middle);
-    return SS_OK;
+}
+
+/* True if each sample is a bin of the axis, and these rise. */
+static bool has_bins(const ss_run *r)
+{
+    if (!r->binned || r->n_bins != r->n_samples)
+        return false;
+    for (int b = 1; b < r->n_bins; b++) {
+        if (!(r->bins[b] > r->bins[b - 1]))
+            return false;
+    }
+    return true;
 }
 
 ss_code ss_thirds_find(const ss_run *r, double cut[2], ss_err *e)
@@ -84,5 +90,8 @@ ss_code ss_thirds_find(const ss_run *r, double cut[2], ss_err *e)
     }
     if (!known || (r->binned && r->n_samples < 3))
         return SS_OK;
-    return r->binned && r->n_bins == r->n_samples ? of_bins(r, cut, e) : of_samples(r, cut, e);
+    if (!has_bins(r))
+        return of_samples(r, cut, e);
+    of_bins(r, cut);
+    return SS_OK;
 }

@@ -32,12 +32,13 @@ ss_code ss_training_health_find(const ss_training *t, ss_training_health *h, ss_
         (rc = ss_run_training(t->run, "scale", &scale, e)) != SS_OK ||
         (rc = ss_run_training(t->run, "skips", &skips, e)) != SS_OK)
         return rc;
-    /* a recorder leaves NaN at every step what it cannot know */
+    /* a recorder leaves NaN what it cannot know, and writes inf for a loss that is not finite */
     h->knows = any_known(t, skipped) || any_known(t, skips);
     h->knows_loss = loss && (!t->run->binned || any_known(t, loss));
     for (int j = 0; j < n; j++) {
         h->skipped += value_at(t, skipped, j) > 0;
-        h->lost += h->knows_loss && !isfinite(value_at(t, loss, j));
+        h->lost += t->run->binned ? isinf(value_at(t, loss, j))
+                                  : h->knows_loss && !isfinite(value_at(t, loss, j));
         h->least = fmin(h->least, value_at(t, scale, j));
     }
     h->skips = value_at(t, skips, n - 1);

@@ -97,12 +97,15 @@ ss_code ss_trends_figure(ss_page *page, const ss_format *formats, int n_formats,
              t->steps[t->n_steps - 1]);
     return ss_page_figure(
         page, &p, "trend", SS_PLOT_WIDTH, 380, alt,
-        t->runs[0]->steps
+        t->runs[0]->steps && t->steps[0] < 2
             ? "Points are measured steps, dashed lines power laws, where there is one, fitted to "
-              "all "
-              "but the first, which saw the untrained network. Where a line "
-              "crosses a format's limit is the forecast; the tables give its "
-              "interval."
+              "all but the first, which saw the network before this training. Where a line crosses "
+              "a "
+              "format's limit is the forecast; the tables give its interval."
+        : t->runs[0]->steps
+            ? "Points are measured steps, dashed lines power laws through them, where there is "
+              "one. "
+              "Where a line crosses a format's limit is the forecast; the tables give its interval."
             : "Points are runs, dashed lines power laws through them, where there is one. Where a "
               "line crosses a format's limit is the forecast; the tables give "
               "its interval.",
