@@ -55,6 +55,9 @@ class Updates:
         grads = [local(p.grad.detach()) for p, _ in mine]
         weights = [local(p.detach()) for p, _ in mine]
         before = [w.clone() for w in weights] if self.deltas else None
+        scale = getattr(optimizer, "grad_scale", None)  # of a GradScaler whose scale the optimiser takes off itself
+        if scale is not None:
+            grads = torch._foreach_div(grads, float(scale))
         self._put(0, mine, norms(grads))
         self._put(2, mine, norms(weights))
         self._before.append((optimizer, mine, grads, weights, before))

@@ -1,7 +1,5 @@
 """watch(): the recorder of a live training."""
-import collections
 import functools
-import inspect
 import os
 import shlex
 import sys
@@ -11,19 +9,18 @@ import weakref
 import numpy as np
 import torch
 
-from . import distributed, noise, run_file, sums
+from . import distributed, eager, hooks, noise, run_file, sums
 from . import modules as names
 from .parameters import Updates, weights
-from .statistics import measure
+from .passes import Passes
 from .version import VERSION
 
 EVERY_EXPONENTS = 8
 every_optimizer = sys.modules["torch.optim.optimizer"]  # hooks on all optimisers are there since PyTorch 2
 if not hasattr(every_optimizer, "register_optimizer_step_pre_hook"):
     every_optimizer = None
-# The arguments of a module that are given by name are seen by hooks of PyTorch 2.
-WITH_KWARGS = {"with_kwargs": True} if "with_kwargs" in inspect.signature(
-    torch.nn.Module.register_forward_pre_hook).parameters else {}
+# What networks call their arguments for the timestep; given to a scheduler they say the noise level.
+TIMESTEPS = ("timestep", "timesteps", "t")
 
 
 def watch(model, path, **options):
@@ -42,7 +39,9 @@ class Watch:
     every         steps between two that are recorded: those whose number it divides
     optimizer     whose steps are watched; left out, any that steps parameters of the model (PyTorch 2)
     scaler        a GradScaler, for its scale
-    scheduler     turns timestep= of step() into sigma (noise.sigma_of)
+    scheduler     turns timesteps into sigma (noise.sigma_of): those given to step(), or else those that the model takes
+    timestep_argument   the name of the model's argument for the timestep; left out: timestep, timesteps or t
+    sigma_argument      the same of a model that takes sigma itself
     modules       globs of module names, as "up_blocks.*"
     inputs        records what modules take, too, not only what they return
     bins          bins of noise level: how many between sigma 0.01 and 100, or their inner edges
@@ -57,23 +56,28 @@ class Watch:
     training: it is said once as a warning. Statistics are those of forward passes with gradients enabled.
     """
 
-    def __init__(self, model, path, *, every=50, optimizer=None, scaler=None, scheduler=None, modules=("*",),
-                 inputs=False, bins=8, exponents=True, updates=True, step=0, name=""):
+    def __init__(self, model, path, *, every=50, optimizer=None, scaler=None, scheduler=None,
+                 timestep_argument=None, sigma_argument=None, modules=("*",), inputs=False,
+                 bins=8, exponents=True, updates=True, step=0, name=""):
         if int(every) < 1 or int(step) < 0:
             raise ValueError(f"every={every}, step={step}: expected every of 1 or more and step of 0 or more")
         self.model, self.path, self.every = names.unwrap(model), os.fspath(path), int(every)
-        self.modules = names.named_modules(model, [modules] if isinstance(modules, str) else modules)
+        self.globs, self._given = [modules] if isinstance(modules, str) else list(modules), model
+        self.modules = names.named_modules(model, self.globs)
         if not self.modules:
             raise ValueError(f"modules={modules!r} matches no module of {type(self.model).__name__}")
         self.ports = ["input", "output"] if inputs else ["output"]
         self.edges, self.scheduler, self.scaler = noise.bin_edges(bins), scheduler, scaler
+        self._noise_argument = self._find_argument(timestep_argument, sigma_argument)
         self.exponents = bool(exponents)
         self.parameters = names.named_parameters(model)
         self.updates = Updates(list(self.parameters.values()), updates)
         self.now, self.name, self.optimizer = int(step), name, optimizer
         self._file, self._layout, self._sites, self._order = None, None, {}, {}
-        self._hooks, self._armed, self._closed, self._said = [], False, False, set()
+        self._precision, self._hooks, self._armed, self._closed, self._said = "", [], False, False, set()
+        self._weighed = False
         self._forget()
+        self.processes = distributed.Processes(self.path, functools.partial(Watch._say, weakref.proxy(self)))
         self._open()
         self._arm()
 
@@ -95,12 +99,29 @@ class Watch:
         if step is not None:
             self.now = int(step)
         if self._armed:
-            if self._records or loss is not None:
+            if self.pending or loss is not None:
                 self.batch(loss, sigma, timestep, scheduler)
             self._guarded(self._end_step)
             self._disarm()
         self.now += 1
         self._arm()
+
+    @property
+    def pending(self):
+        """Whether there was a forward pass to record since the last batch() or step()."""
+        return bool(self._passes)
+
+    def forget(self):
+        """Drops the forward passes since the last batch() or step(), as when their batch is tried once more. Those
+        that ended in an exception, forward or backward, are dropped without it."""
+        self._passes.take()
+
+    def joinable(self):
+        """What stands for this recorder in torch.distributed.algorithms.Join([model, watch.joinable()]): a process
+        that has run out of batches takes part in the steps that the others record. All processes have to call it;
+        a step is one forward pass then."""
+        self.processes.own_group()
+        return distributed.joinable(self)
 
     def close(self, complete=True):
         """Removes all hooks and completes the file. Called at the end of `with`, too."""
@@ -108,6 +129,7 @@ class Watch:
             return
         self._closed = True
         self._disarm()
+        self.processes.close()
         if self._file:
             self._guarded(self._file.close, complete)
 
@@ -116,6 +138,9 @@ class Watch:
 
     def __exit__(self, kind, *_):
         self.close(complete=kind is None)
+
+    def __deepcopy__(self, _):
+        return self  # a copy of an object that has a recorder, not of the recorder
 
     def __del__(self):
         if not getattr(self, "_closed", True):
@@ -128,22 +153,55 @@ class Watch:
             return
         self._armed = True
         self._forget()
+        self._look_again()
         self.updates.begin()
+        self._run_eagerly()
+        self._count = self.exponents and (self.every >= EVERY_EXPONENTS or self.now % EVERY_EXPONENTS < self.every)
         me = weakref.proxy(self)
-        count = self.exponents and (self.every >= EVERY_EXPONENTS or self.now % EVERY_EXPONENTS < self.every)
-        add = self._hooks.append
-        add(self.model.register_forward_pre_hook(lambda *seen: me._enter(seen[1:]), **WITH_KWARGS))
-        for name, module in self.modules.items():
-            def entered(module, args, kwargs=None, name=name):
-                me._entered(name, args, kwargs, count)
-
-            def left(module, args, output, name=name):
-                me._left(name, output, count)
-            if "input" in self.ports or not self._sites:
-                add(module.register_forward_pre_hook(entered, **WITH_KWARGS))
-            add(module.register_forward_hook(left))
-        add(self.model.register_forward_hook(lambda *_: me._leave()))
+        self._hooks.append(hooks.before(self.model, lambda _, args, kwargs: me._enter(args, kwargs)))
+        self._hook_modules(me)
         self._hook_optimizer(me)
+
+    def _hook_modules(self, me):
+        for name, module in self.modules.items():
+            def entered(_, args, kwargs, name=name):
+                me._entered(name, args, kwargs)
+
+            def left(_, args, output, name=name):
+                me._left(name, output)
+            if "input" in self.ports or not self._sites:
+                self._hooks.append(hooks.before(module, entered))
+            self._hooks.append(hooks.after(module, left))
+        self._hooks.append(hooks.after(self.model, lambda _, args, output: me._passes.leave(output)))
+
+    def _look_again(self):
+        """Finds modules and parameters by their names, as they may have been replaced, added or taken away."""
+        modules, parameters = names.named_modules(self._given, self.globs), names.named_parameters(self._given)
+        if not self._layout:
+            self.modules, self.parameters = modules, parameters
+        else:
+            new = [n for n in modules if n not in self._layout.modules]
+            gone = [n for n in self._layout.modules if n not in modules]
+            if new:
+                self._say(f"{_some(new)} came after the first recorded step and is not recorded: watch() the model "
+                          "into another file once it is whole")
+            if gone:
+                self._say(f"{_some(gone)} is no part of the model any more")
+            self.modules = {n: modules[n] for n in self._layout.modules if n in modules}
+            # FSDP takes parameters away for a while.
+            self.parameters = {n: parameters.get(n, p) for n, p in self.parameters.items()}
+        self.updates.index = {id(p): i for i, p in enumerate(self.parameters.values())}
+        self.updates.n = len(self.parameters)
+
+    def _run_eagerly(self):
+        if eager.available():
+            eager.begin()
+            self._hooks.append(_Eager())
+        if eager.compiled(self._given):
+            self._say("recorded steps run without torch.compile: they take longer, and their last bits are those of "
+                      "the model as it is written" if eager.available() else
+                      "this PyTorch cannot run a compiled model without torch.compile for a step, which needs "
+                      "torch.compiler.set_stance of 2.6: what is compiled may not be recorded")
 
     def _hook_optimizer(self, me):
         def before(optimizer, *_):
@@ -153,6 +211,9 @@ class Watch:
             me._guarded(me.updates.after, optimizer)
 
         own, add = self.optimizer, self._hooks.append
+        while isinstance(getattr(own, "optimizer", None), torch.optim.Optimizer):  # accelerate and Lightning wrap it
+            own = own.optimizer
+        self._optimizer_hooked = own is not None or every_optimizer is not None
         if hasattr(own, "register_step_pre_hook"):
             add(own.register_step_pre_hook(before))
             add(own.register_step_post_hook(after))
@@ -170,46 +231,56 @@ class Watch:
         self._hooks, self._armed = [], False
 
     def _forget(self):
-        self._active, self._last, self._records, self._sums = False, (None, None, None), [], None
+        self._passes, self._sums, self._count = Passes(), None, False
 
-    def _enter(self, arguments):
-        self._active = torch.is_grad_enabled()
-        x = names.first_tensor(arguments)
-        self._samples = x.shape[0] if x is not None and x.dim() else None  # PyTorch 1 hides keywords
-        self._last = (None, None, None)
-        if self._active and not self._layout:
+    def _enter(self, args, kwargs):
+        if not self._layout and len(names.named_modules(self._given, self.globs)) != len(self.modules):
+            self._disarm()  # modules were added since
+            self._arm()
+        what, argument = self._noise_argument
+        value = argument.of(args, kwargs) if argument else None
+        x = names.first_tensor((args, kwargs))
+        samples = x.shape[0] if x is not None and x.dim() else None  # PyTorch 1 hides what is given by name
+        self._passes.enter(None if value is None else (what, value), samples)
+        if self._passes.active and not self._layout:
             self._describe()
 
-    def _leave(self):
-        self._active, self._last = False, (None, None, None)
-
-    def _entered(self, name, args, kwargs, count):
-        if not self._active:
+    def _entered(self, name, args, kwargs):
+        if not self._passes.active:
             return
         if not self._sites:
             self._order.setdefault(name, len(self._order))
         if "input" in self.ports:
-            self._see(name, 0, (args, kwargs), count)
+            self._see(name, 0, (args, kwargs))
 
-    def _left(self, name, output, count):
-        if self._active:
-            self._see(name, len(self.ports) - 1, output, count)
+    def _left(self, name, output):
+        if self._passes.active:
+            if not self._layout and not self._precision.startswith("autocast"):
+                self._describe()  # accelerate turns autocast on within the model
+            self._passes.seen.add(name)
+            self._see(name, len(self.ports) - 1, output)
+        elif torch.is_grad_enabled():
+            self._passes.outside.append(name)
 
-    @torch.no_grad()
-    def _see(self, name, port, value, count):
-        x = names.first_tensor(value)
-        if x is None:
-            return
-        last, version, measured = self._last
-        if last is None or last() is not x or version != x._version:  # else a container returns what a part returned
-            try:
-                measured = measure(x, count)
-            except RuntimeError as why:
-                return self._say(f"{name} is not recorded: {why}")
-            self._last = (weakref.ref(x), x._version, measured)
-        self._records.append((name, port, measured))
+    def _see(self, name, port, value):
+        try:
+            self._passes.see(name, port, value, self._count)
+        except RuntimeError as why:
+            self._say(f"{name} is not recorded: {why}")
 
     # From records to a column.
+
+    def _find_argument(self, timestep, sigma):
+        """("timestep" or "sigma", the argument of the model that tells it), or (None, None)."""
+        for what, name in (("sigma", sigma), ("timestep", timestep)):
+            if name is not None:
+                argument = names.Argument(self.model, [name])
+                if argument.name is None:
+                    raise ValueError(f"{what}_argument={name!r}: {type(self.model).__name__}.forward() has none")
+                if what == "timestep" and self.scheduler is None:
+                    raise ValueError("timestep_argument needs scheduler=, which turns timesteps into sigma")
+                return what, argument
+        return ("timestep", names.Argument(self.model, TIMESTEPS)) if self.scheduler is not None else (None, None)
 
     def _describe(self):
         """What is known in a forward pass alone: the precision."""
@@ -224,58 +295,123 @@ class Watch:
         return next((p.device for p in self.parameters.values()), torch.device("cpu"))
 
     def _end_batch(self, loss, sigma, timestep, scheduler):
-        records, self._records = self._records, []
-        device = records[0][2].high.device if records else self._device()
+        passes = self._passes.take()
         if sigma is None and timestep is not None:
             sigma = noise.sigma_of(timestep, scheduler)
-        self._agree(sigma is not None)
-        sigma = torch.as_tensor(float("nan") if sigma is None else sigma).detach().reshape(-1).float().to(device)
-        if len(sigma) == 1:  # of all samples
-            usual = collections.Counter(m.rows() for _, _, m in records).most_common(1)
-            sigma = sigma.expand(self._samples or (usual[0][0] if usual else 1))
+        known = sigma is not None or any(p.noise for p in passes)
+        self._agree(known)
         if self._sums is None:
-            self._sums = sums.Sums(self._sites, self._layout.n_bins, self._layout.exponents, device)
+            self._sums = self._new_sums(next((p.records[0][2].high.device for p in passes if p.records), self._device()))
+        if loss is None:
+            losses = [p.loss for p in passes if p.loss is not None]
+            loss = torch.stack([x.reshape(()) for x in losses]) if losses else None
         if loss is not None:
-            loss = torch.as_tensor(loss).detach().reshape(-1).float().to(device)
+            loss = torch.as_tensor(loss).detach().reshape(-1).float().to(self._sums.device)
+        if sigma is None and known:
+            for p in passes:  # each with the levels that the model was told, and its part of the losses
+                n = p.count()
+                own, loss = (loss[:n], loss[n:]) if loss is not None and len(loss) > 1 else (loss, None)
+                self._add(p.records, self._told(p, scheduler), own, n)
+        else:
+            self._add([r for p in passes for r in p.records], sigma, loss, passes[-1].count() if passes else 1)
+
+    def _told(self, one_pass, scheduler):
+        what, value = one_pass.noise or (None, None)
+        return noise.sigma_of(value, scheduler) if what == "timestep" else value
+
+    def _add(self, records, sigma, loss, samples):
+        sigma = torch.as_tensor(float("nan") if sigma is None else sigma).detach().reshape(-1).float()
+        sigma = sigma.to(self._sums.device)
+        if len(sigma) == 1:  # of all samples
+            sigma = sigma.expand(samples)
         bins = noise.bin_of(sigma, self._layout.edges)
         self._sums.add_levels(sigma, bins, loss)
         self._sums.add(records, bins)
 
+    def _new_sums(self, device):
+        new = sums.Sums(self._sites, self._layout.n_bins, self._layout.exponents, device)
+        new.counted = self._layout.exponents and self._count  # in all processes alike, whatever ran in each
+        return new
+
     def _agree(self, has_sigma):
-        """Lays the file out once, after the first forward pass, on all ranks as on the first."""
+        """Lays the file out once, after the first forward pass, in all processes as in the first."""
         if self._sites:
             return
         if not self._layout:
             order = sorted(self.modules, key=lambda n: self._order.get(n, len(self._order)))
             self._layout = self._new_layout(order, self.edges if has_sigma else [])
-        order, self._layout.edges = distributed.of_first((self._layout.modules, self._layout.edges))
-        self._layout.kinds = [type(self.modules[n]).__name__ for n in order]
+        mine = [self._layout.modules, self._layout.parameters, self._layout.edges]
+        order, parameters, self._layout.edges = self.processes.of_first(mine)
+        if parameters != self._layout.parameters:
+            raise noise.UsageError(f"{self.path}: the model has other parameters in process 0")
+        self._layout.kinds = [names.kind(self.modules[n]) if n in self.modules else "" for n in order]
         self._layout.modules = order
-        self._layout.sizes = np.array([p.numel() for p in self.parameters.values()], "f8")
         self._sites = {(n, k): i * len(self.ports) + k for i, n in enumerate(order) for k in range(len(self.ports))}
         self._means = np.full(self._layout.n_bins, np.nan)
 
     def _new_layout(self, order, edges):
         attributes = {
             "tool": "sigmascope-python " + VERSION, "command": shlex.join(sys.argv), "model_path": self.name,
-            "family": type(self.model).__name__, "device": str(self._device()), "precision": self._precision,
+            "family": names.kind(self.model), "device": str(self._device()), "precision": self._precision,
             "created": run_file.created(), "role": "denoiser", "threads": np.int32(torch.get_num_threads())}
-        return run_file.Layout(order, [], self.ports, list(self.parameters), edges, self.exponents,
-                               weights(self.parameters.values()), attributes)
+        return run_file.Layout(order, [], self.ports, list(self.parameters), edges, self.exponents, None, attributes)
 
     def _end_step(self):
+        if not self.processes.joined and distributed.together():
+            self._alone()
+        if not self._passes.any and not self.processes.joined:
+            return self._say(self._nothing_seen())
+        self._agree(False)
+        if not self.processes.meet(f"end step {self.now}") and (self._sums is None or not self.processes.first):
+            return
         if self._sums is None:
-            return self._say("no forward pass of the model was seen in a recorded step: call the model itself, "
-                             "or give watch() the module that is called")
-        packed = self._sums.pack(distributed.reduce, self.updates.sums, self._scale())
-        if not distributed.first():
+            self._sums = self._new_sums(self._device())
+        parameters = list(self.parameters.values())
+        shards = distributed.shards_of(self._given, parameters)
+        if not self._weighed:  # in all processes at once, with a file or without
+            self._weighed = True
+            found = self.processes.weights(weights(parameters), parameters, shards)
+            self._layout.weights = self._layout.weights if self._file else found
+        updates, self._layout.sizes = self.processes.updates(self.updates.sums, parameters, shards)
+        packed = self._sums.pack(self.processes.reduce, updates, self._scale())
+        if not self.processes.first:
             return
         column = sums.column(packed, self._layout, self._means)
         column["/training/rate"] = self.updates.rate
+        if self.scaler is not None and self._optimizer_hooked:
+            # An optimiser that takes the scale off itself is called all the same, and sees the same gradients.
+            column["/training/skipped"] = float(updates is None or not np.isfinite(column["/training/norm"]))
         if not self._file:
             self._set_aside_if_there("it appeared meanwhile")
             self._file = run_file.RunFile(self.path, self._layout)
         self._file.append(self.now, column)
+        self._say_what_was_missed(packed[-1], packed[1])
+
+    def _nothing_seen(self):
+        text = "no forward pass of the model with gradients was seen in a recorded step: call the model itself, " \
+            "or give watch() the module that is called"
+        outside = [n for n in dict.fromkeys(self._passes.outside) if n != names.ROOT]
+        return text + (f" ({_some(outside)} ran)" if outside else "")
+
+    def _say_what_was_missed(self, updates, totals):
+        """Modules that ran where no hook saw it."""
+        seen = self._passes.seen | {n for (n, _), at in self._sites.items() if totals[sums.VALUES, at].any()}
+        outside = [n for n in dict.fromkeys(self._passes.outside) if n not in seen]
+        if outside:
+            self._say(f"{_some(outside)} ran outside the model's own forward() and is not recorded")
+        if updates is not None:
+            trained = {id(p) for p, square in zip(self.parameters.values(), updates[0]) if square > 0}
+            fused = names.fused(self.modules, seen, trained)
+            fused = [n for n in fused if n not in outside]
+            if fused:
+                self._say(f"{_some(fused)} ran without its hooks (fused) and is not recorded")
+
+    def _alone(self):
+        """Several processes of which this recorder knows only its own."""
+        if self.processes.world == 1:
+            self.processes.world = 0
+            self._say("watch() was called before torch.distributed.init_process_group(): only process 0 is recorded")
+            self.processes.rank = torch.distributed.get_rank()
 
     def _scale(self):
         """The loss scale, as a tensor that lies where it lies."""
@@ -286,7 +422,7 @@ class Watch:
 
     def _open(self):
         """Goes on with it, if it is of the same training."""
-        if not distributed.first() or not os.path.exists(self.path):
+        if not self.processes.first or not os.path.exists(self.path):
             return
         try:
             there = run_file.read_layout(self.path)
@@ -328,6 +464,16 @@ class Watch:
             while frame.f_back and frame.f_globals.get("__package__") == __package__:
                 depth, frame = depth + 1, frame.f_back
             warnings.warn("sigmascope: " + text, stacklevel=depth)
+
+
+def _some(found):
+    """Names for a sentence: all of a few, and how many more there are."""
+    return ", ".join(found[:8]) + (f" (and {len(found) - 8} more)" if len(found) > 8 else "")
+
+
+class _Eager:
+    def remove(self):
+        eager.end()
 
 
 def _autocast(device):
