@@ -39,23 +39,30 @@ static ss_code read_number(const char *name, int64_t *value, ss_err *e)
     return SS_OK;
 }
 
+/* Reads a variable that may be missing; *value is then as it was. */
+static ss_code read_optional(const char *name, int64_t *value, ss_err *e)
+{
+    return getenv(name) ? read_number(name, value, e) : SS_OK;
+}
+
 /* Turns the number of an array's task into its place: arrays may begin anywhere and have steps. */
 static ss_code find_place(int64_t *id, int64_t count, ss_err *e)
 {
-    static const char min_name[] = "SLURM_ARRAY_TASK_MIN", step_name[] = "SLURM_ARRAY_TASK_STEP";
-    int64_t min = 0, step = 1;
-    ss_code rc = getenv(min_name) ? read_number(min_name, &min, e) : SS_OK;
+    int64_t min = 0, step = 1, last = -1;
+    ss_code rc = read_optional("SLURM_ARRAY_TASK_MIN", &min, e);
 
-    if (rc == SS_OK && getenv(step_name))
-        rc = read_number(step_name, &step, e);
+    if (rc == SS_OK)
+        rc = read_optional("SLURM_ARRAY_TASK_STEP", &step, e);
+    if (rc == SS_OK)
+        rc = read_optional("SLURM_ARRAY_TASK_MAX", &last, e);
     if (rc != SS_OK)
         return rc;
-    if (step < 1 || *id < min || (*id - min) % step || (*id - min) / step >= count)
+    if (step < 1 || *id < min || (*id - min) % step || (*id - min) / step >= count ||
+        (last >= 0 && min + (count - 1) * step != last))
         return ss_fail(e, SS_USAGE,
-                       "--shard env: SLURM_ARRAY_TASK_ID is %lld, which is none of the %lld from "
-                       "%lld in steps of %lld, as an array over a list of tasks has them; give "
-                       "--shard K/N",
-                       (long long)*id, (long long)count, (long long)min, (long long)step);
+                       "--shard env: the array's %lld tasks are a list, not one from %lld in steps "
+                       "of %lld, so SLURM_ARRAY_TASK_ID=%lld is no part; give --shard K/N",
+                       (long long)count, (long long)min, (long long)step, (long long)*id);
     *id = (*id - min) / step;
     return SS_OK;
 }

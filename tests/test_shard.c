@@ -168,8 +168,13 @@ static void test_environment(void **state)
     with("SLURM_ARRAY_TASK_ID=14 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=10 "
          "SLURM_ARRAY_TASK_MAX=14 SLURM_ARRAY_TASK_STEP=2",
          "e.2-of-3.h5", "by SLURM_ARRAY_TASK_ID");
-    with("SLURM_ARRAY_TASK_ID=7 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=1", NULL,
-         "SLURM_ARRAY_TASK_ID is 7, which is none of the 3 from 1 in steps of 1");
+    with(
+        "SLURM_ARRAY_TASK_ID=7 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=1", NULL,
+        "the array's 3 tasks are a list, not one from 1 in steps of 1, so SLURM_ARRAY_TASK_ID=7 is "
+        "no part; give --shard K/N");
+    with("SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=1 "
+         "SLURM_ARRAY_TASK_MAX=6 SLURM_ARRAY_TASK_STEP=1",
+         NULL, "SLURM_ARRAY_TASK_ID=1 is no part");
     with("OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2", "e.1-of-2.h5", "OMPI_COMM_WORLD_RANK");
     with("PMI_RANK=0 PMI_SIZE=2", "e.0-of-2.h5", "by PMI_RANK");
     with("RANK=4 WORLD_SIZE=5", "e.4-of-5.h5", "by RANK");
@@ -196,6 +201,40 @@ static void test_environment(void **state)
 }
 
 /* ---- the same bytes ---- */
+
+/* The time that files record may be given. */
+static void test_time(void **state)
+{
+    static const struct {
+        const char *epoch, *created, *note;
+    } times[] = {
+        {"0", "1970-01-01T00:00:00Z", NULL},
+        {"1700000000", "2023-11-14T22:13:20Z", NULL},
+        {"yesterday", NULL, "SOURCE_DATE_EPOCH is 'yesterday', no number of seconds"},
+        {"-1", NULL, "the time of now is recorded"},
+    };
+    char command[512];
+
+    (void)state;
+    for (size_t i = 0; i < N_OF(times); i++) {
+        ss_run *r;
+        ss_err e = {0};
+
+        snprintf(
+            command, sizeof command,
+            "SOURCE_DATE_EPOCH=%s $P probe $M -o $D/t.h5 --force --class 3 --samples 1 --sigmas 1 "
+            "--modules conv_in",
+            times[i].epoch);
+        shell(command, 0, times[i].note);
+        assert_int_equal(ss_run_open(in_tmp("t.h5"), &r, &e), SS_OK);
+        if (times[i].created)
+            assert_string_equal(r->created, times[i].created);
+        else
+            assert_true(strcmp(r->created, "2026") > 0 && strlen(r->created) == 20);
+        ss_run_close(r);
+    }
+    unlink(in_tmp("t.h5"));
+}
 
 static uint64_t shuffled; /* which numbers were drawn */
 
@@ -300,6 +339,75 @@ static void test_components(void **state)
           "then probe --components vae --inputs latents:");
     shell("rm -r $D/p.* $D/w", 0, NULL);
     test_same("probe $D/sd --components vae --inputs grating:4,30 --inputs checker:2 --samples 2");
+}
+
+/* ---- launchers ---- */
+
+#define LAUNCHED_AS "$M l.h5 --class 3 --sigmas 1,2,3 --modules conv_in --quiet"
+#define LAUNCHED "$M --class 3 --samples 2 --sigmas 1,2,3,4 --modules conv_in --quiet --threads 1"
+
+/* Starts parts as docs/clusters.md does, where what they need works, and gathers them; the
+ * recorded command is that of one process with the same options. */
+static void launched(const char *needs, const char *launch, const char *same)
+{
+    char command[2048];
+
+    snprintf(command, sizeof command,
+             "{ %s; } >/dev/null 2>&1 || exit 3; export M D P; cd $D; "
+             "case $P in /*) ;; *) P=$OLDPWD/$P; esac; M=$OLDPWD/$M; "
+             "{ %s; } >/dev/null && $P gather l.*-of-3.h5 -o l.h5 && mv l.h5 g.h5 && rm l.* && "
+             "%s >/dev/null && cmp l.h5 g.h5 && rm l.h5 g.h5 || exit 1",
+             needs, launch, same);
+    const char *program = getenv("SIGMASCOPE");
+    char line[4096];
+
+    snprintf(line, sizeof line, "M=%s; D=%s; P=%s; { %s; } 2>&1", MODEL, tmp_dir,
+             program ? program : "build/sigmascope", command);
+    FILE *p = popen(line, "r");
+    assert_non_null(p);
+    output[fread(output, 1, sizeof output - 1, p)] = '\0';
+    const int got = pclose(p);
+
+    if (WIFEXITED(got) && WEXITSTATUS(got) == 3)
+        print_message("skip: `%s` fails here\n", needs);
+    else if (got)
+        fail_msg("%s printed:\n%s", command, output);
+}
+
+static void test_launchers(void **state)
+{
+    (void)state;
+    const char *one = "$P probe " LAUNCHED " -o l.h5 --resume";
+
+    launched("command -v xargs",
+             "seq 0 2 | xargs -P 2 -I{} $P probe " LAUNCHED " -o l.h5 --shard {}/3 --resume", one);
+    launched("command -v parallel",
+             "seq 0 2 | parallel --jobs 2 $P probe " LAUNCHED " -o l.h5 --shard {}/3 --resume",
+             one);
+    launched("command -v mpirun",
+             "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe "
+             "--bind-to none -np 3 $P probe " LAUNCHED " -o l.h5 --shard env --resume",
+             one);
+    launched("torchrun --no_python --nproc_per_node 1 true", /* Debian's does not run */
+             "torchrun --no_python --nproc_per_node 3 $P probe " LAUNCHED
+             " -o l.h5 --shard env --resume",
+             one);
+    launched(
+        "sh",
+        "for k in 4 6 8; do SLURM_ARRAY_TASK_ID=$k SLURM_ARRAY_TASK_MIN=4 "
+        "SLURM_ARRAY_TASK_MAX=8 SLURM_ARRAY_TASK_STEP=2 SLURM_ARRAY_TASK_COUNT=3 SLURM_PROCID=0 "
+        "SLURM_NTASKS=1 $P probe " LAUNCHED " -o l.h5 --shard env --resume; done",
+        one);
+    /* the script of docs/clusters.md; with PARTS for some tasks alone */
+    launched("true",
+             "mkdir bin; ln -s $P bin/sigmascope; for k in 0 1; do PATH=$D/bin:$PATH "
+             "SLURM_ARRAY_TASK_ID=$k SLURM_ARRAY_TASK_COUNT=3 "
+             "$OLDPWD/examples/probe-array.sbatch " LAUNCHED_AS
+             "; done; PARTS=3 PATH=$D/bin:$PATH SLURM_ARRAY_TASK_ID=2 SLURM_ARRAY_TASK_COUNT=1 "
+             "$OLDPWD/examples/probe-array.sbatch " LAUNCHED_AS "; rm -r bin",
+             "$P probe $M -o l.h5 --class 3 --sigmas 1,2,3 --modules conv_in --quiet --resume "
+             "--progress "
+             "never --threads 1");
 }
 
 /* ---- killed, slow, missing ---- */
@@ -530,9 +638,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_division),     cmocka_unit_test(test_names),
         cmocka_unit_test(test_wrong_values), cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_image),        cmocka_unit_test(test_channels),
-        cmocka_unit_test(test_video),        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_components),   cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_time),         cmocka_unit_test(test_image),
+        cmocka_unit_test(test_channels),     cmocka_unit_test(test_video),
+        cmocka_unit_test(test_text),         cmocka_unit_test(test_components),
+        cmocka_unit_test(test_launchers),    cmocka_unit_test(test_killed),
         cmocka_unit_test(test_slow),         cmocka_unit_test(test_part_alone),
         cmocka_unit_test(test_disagreement), cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_damaged),
