@@ -1,8 +1,8 @@
 /* test_train_gradients.c - the gradients of a training batch, with the activation penalty
  *
  * On small networks of tests/golden/unets: against PyTorch's gradients (tests/golden/gradients),
- * against the slope of the loss itself along the gradient, and by laws: scale and weights are
- * linear, recomputing changes no bit, watching changes nothing.
+ * the penalty of python/ among them, against the slope of the loss itself along the gradient, and
+ * by laws: scale and weights are linear, recomputing changes no bit, watching changes nothing.
  */
 #include "kernels/context.h"
 #include "kernels/tape.h"
@@ -174,23 +174,29 @@ static void move(network *n, const float *d, double t)
     }
 }
 
-static void test_matches_pytorch(void **state)
+/* Compares loss, penalty and all gradients with those of a file of tests/golden/gradients. */
+static void compare_with_pytorch(const char *path, double lambda)
 {
-    (void)state;
     network n;
     ss_safetensors *file;
     ss_err e;
 
     open_network("attn", NULL, &n);
-    assert_int_equal(ss_safetensors_open("tests/golden/gradients/attn.safetensors", &file, &e),
-                     SS_OK);
+    assert_int_equal(ss_safetensors_open(path, &file, &e), SS_OK);
     float *loss = golden(file, "loss", NULL);
     double losses[16];
-    ss_batch_loss got = add(&n, 1, 0, false, losses);
+    ss_batch_loss got = add(&n, 1, lambda, false, losses);
     double mean = 0;
 
     assert_true(fabs(got.loss - loss[0]) < 1e-6 * loss[0]);
-    assert_true(isnan(got.penalty));
+    if (lambda != 0) {
+        float *penalty = golden(file, "penalty", NULL);
+
+        assert_true(fabs(got.penalty - penalty[0]) < 1e-6 * penalty[0]);
+        ss_free(penalty);
+    } else {
+        assert_true(isnan(got.penalty));
+    }
     for (int i = 0; i < n.batch.n; i++)
         mean += losses[i] / n.batch.n;
     assert_true(fabs(mean - got.loss) < 1e-6 * mean);
@@ -209,6 +215,19 @@ static void test_matches_pytorch(void **state)
     ss_free(loss);
     ss_safetensors_close(file);
     close_network(&n);
+}
+
+static void test_matches_pytorch(void **state)
+{
+    (void)state;
+    compare_with_pytorch("tests/golden/gradients/attn.safetensors", 0);
+}
+
+/* That of sigmascope.penalty (python/), of the same blocks. */
+static void test_penalty_matches_pytorch(void **state)
+{
+    (void)state;
+    compare_with_pytorch("tests/golden/gradients/attn-penalty.safetensors", 0.5);
 }
 
 /* Along its gradient g the objective rises by |g|^2 per unit: what every term must agree on. */
@@ -407,6 +426,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matches_pytorch),
+        cmocka_unit_test(test_penalty_matches_pytorch),
         cmocka_unit_test(test_slope_of_the_objective),
         cmocka_unit_test(test_laws),
         cmocka_unit_test(test_other_hooks_see_the_same),

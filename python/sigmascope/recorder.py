@@ -13,6 +13,7 @@ from . import distributed, eager, hooks, noise, run_file, sums
 from . import modules as names
 from .parameters import Updates, weights
 from .passes import Passes
+from .penalty import penalty_of
 from .version import VERSION
 
 EVERY_EXPONENTS = 8
@@ -373,6 +374,8 @@ class Watch:
             found = self.processes.weights(weights(parameters), parameters, shards)
             self._layout.weights = self._layout.weights if self._file else found
         updates, self._layout.sizes = self.processes.updates(self.updates.sums, parameters, shards)
+        penalty = penalty_of(self.model)
+        self._sums.add_penalty(penalty and penalty.tensor())
         packed = self._sums.pack(self.processes.reduce, updates, self._scale())
         if not self.processes.first:
             return

@@ -19,7 +19,8 @@ class Sums:
         self.extremes = torch.full((2, n, n_bins), -float("inf"), device=device)  # largest x, largest -x
         self.totals = torch.zeros(4, n, n_bins, dtype=self.real, device=device)
         self.levels = torch.zeros(4, n_bins, dtype=self.real, device=device)
-        self.mean = torch.zeros(2, dtype=self.real, device=device)  # losses: how many, their sum
+        # losses: how many, their sum; activation penalties: likewise
+        self.mean = torch.zeros(2, 2, dtype=self.real, device=device)
         self.counts = torch.zeros(n, 256, dtype=torch.int64, device=device) if exponents else None
         self.counted = False
 
@@ -27,7 +28,7 @@ class Sums:
         """sigma and bins [samples]; loss [samples], [1], or None."""
         known = [torch.ones_like(sigma), torch.nan_to_num(sigma, 1.0).clamp_min(1e-30).log()]
         if loss is not None:
-            self.mean += torch.stack([torch.ones_like(loss), loss]).sum(1).to(self.real)
+            self.mean[0] += torch.stack([torch.ones_like(loss), loss]).sum(1).to(self.real)
             if len(loss) == len(sigma):
                 known += [torch.ones_like(loss), loss]
         known = torch.stack(known).to(self.real)
@@ -72,9 +73,14 @@ class Sums:
             self.counts.index_add_(0, at, torch.stack([m.exponents for m in ms]))
             self.counted = True
 
+    def add_penalty(self, p):
+        """p: of a step, or None."""
+        if p is not None:
+            self.mean[1] += torch.stack([torch.ones_like(p), p]).to(self.device, self.real)
+
     def pack(self, reduce, updates, scale):
         """Everything as one vector of f64 on the host: one copy. reduce(tensor, "max" or "sum") is over ranks."""
-        summed = [self.totals.flatten(), self.levels.flatten(), self.mean]
+        summed = [self.totals.flatten(), self.levels.flatten(), self.mean.flatten()]
         if self.counted:
             summed.append(self.counts.flatten().to(self.real))
         summed = torch.cat(summed)
@@ -120,13 +126,14 @@ def column(packed, layout, means):
     if counts is not None:
         out["/hist/exponent"] = counts.reshape(shape[:3] + (256,)).astype("u8")
     with np.errstate(invalid="ignore", divide="ignore"):
-        loss = mean[1] / mean[0]
+        loss, penalty = mean[:, 1] / mean[:, 0]
         of_bin = levels[LOSS] / levels[LOSSES]
         sigma = np.exp(levels[LOG_SIGMA] / levels[SAMPLES])
     for b in np.flatnonzero(np.isfinite(of_bin)):
         means[b] = of_bin[b] if np.isnan(means[b]) else DECAY * means[b] + (1 - DECAY) * of_bin[b]
     # A loss that is not finite is inf; NaN is one that is not known.
-    out["/training/loss"] = np.inf if mean[0] and not np.isfinite(loss) else loss
+    out["/training/loss"] = np.inf if mean[0, 0] and not np.isfinite(loss) else loss
+    out["/training/penalty"] = penalty
     out["/training/sample_loss"] = np.where((levels[LOSSES] > 0) & ~np.isfinite(of_bin), np.inf, of_bin)
     out["/training/sigma"] = sigma if layout.edges else np.full(layout.n_bins, np.nan)
     out["/training/samples"] = levels[SAMPLES]

@@ -78,13 +78,13 @@ def batch(n=4, size=8):
     return torch.randn(n, 1, size, size), torch.randn(n, 1, size, size), sigma
 
 
-def one_step(model, optimizer, n=4):
+def one_step(model, optimizer, n=4, penalty=lambda: 0):
     """A step of a training as people write it; the loss of each sample, and sigma."""
     x0, noise, sigma = batch(n)
     y = model(x0 + sigma[:, None, None, None] * noise, sigma)[0]
     loss = (y - x0).square().mean((1, 2, 3))
     optimizer.zero_grad()
-    loss.mean().backward()
+    (loss.mean() + penalty()).backward()
     optimizer.step()
     return loss, sigma
 

@@ -7,11 +7,14 @@ Cases are those of make_unets.py, with the weights and inputs that lie in tests/
 2.x computes in float64; the loss is mean((answer - target)^2) with a normal target, seed 0. Stored as
 F32: loss [1], target [N,C,H,W] and, under the name of each parameter, its gradient. A parameter
 without one (what a config has but its computation does not use, and fixed frequencies) is left out.
+CASE-penalty.safetensors has the gradients of loss + 0.5 P with the activation penalty P of
+sigmascope.penalty (python/), which is `penalty` [1].
 Of the networks for videos (make_video_unets.py) target is [N,F,C,H,W], and of a gradient of more than
 256 values the values floor(k numel / 256).
 """
 import argparse
 import os
+import sys
 
 import torch
 from safetensors import safe_open
@@ -20,7 +23,10 @@ from safetensors.torch import load_file, save_file
 import make_unets
 import make_video_unets
 
-CASES = ["attn", "scale-shift-attn-groups", "tables", "fashion", "if-2", "sdxl", "video-3d", "video-svd"]
+sys.path.append(os.path.join(make_unets.HERE, "..", "..", "python"))
+import sigmascope
+
+CASES = ["attn", "scale-shift-attn-groups", "tables", "fashion", "if-2", "sdxl", "video-3d", "video-svd", "attn-penalty"]
 SAMPLES = 256
 
 
@@ -56,7 +62,8 @@ def inputs(name, folder):
     return {k: v.double() if v.is_floating_point() else v for k, v in given.items()}
 
 
-def make(name, out):
+def make(case, out):
+    name = case.removesuffix("-penalty")
     folder = os.path.join(make_unets.HERE, "unets", name)
     cls, options = options_of(name)[:2]
     video = name not in make_unets.CASES
@@ -66,19 +73,22 @@ def make(name, out):
         if path.endswith("time_proj"):
             module.register_forward_hook(lambda module, x, y: y.double())
     given = inputs(name, folder)
+    penalty = sigmascope.penalty(model, 0.5, every=1) if name != case else None
     torch.manual_seed(0)
     answer = (make_video_unets if video else make_unets).call(model, given)
     target = torch.randn(answer.shape).double()
     loss = (answer - target).square().mean()
-    loss.backward()
+    (loss + penalty() if penalty else loss).backward()
     tensors = {"loss": loss.detach().reshape(1), "target": target}
+    if penalty:
+        tensors["penalty"] = penalty.tensor().reshape(1)
     for key, p in model.named_parameters():
         if p.grad is not None:
             tensors[key] = sampled(p.grad) if video else p.grad
-    path = os.path.join(out, name + ".safetensors")
+    path = os.path.join(out, case + ".safetensors")
     save_file({k: v.float().contiguous() for k, v in tensors.items()}, path,
               metadata={"torch": torch.__version__, "seed": "0"})
-    print(f"{name:26s} {len(tensors) - 2:4d} gradients {os.path.getsize(path) / 1024:7.1f} KiB")
+    print(f"{case:26s} {len(tensors) - 2 - bool(penalty):4d} gradients {os.path.getsize(path) / 1024:7.1f} KiB")
 
 
 if __name__ == "__main__":
