@@ -124,7 +124,7 @@ static ss_code show_all(const cli_training *x, const ss_training_analysis *a, cl
         rc = show_forecasts(x, t, out, e);
     if (rc == SS_OK)
         rc = show_updates(x, a, out, e);
-    if (rc == SS_OK && t->run->n_bins && (rc = ss_training_loss_table(t, &table, e)) == SS_OK)
+    if (rc == SS_OK && a->n_losses && (rc = ss_training_loss_table(t, &table, e)) == SS_OK)
         rc = cli_show(out, &table, e);
     return rc;
 }

@@ -345,7 +345,7 @@ static void test_no_sigma(void **state)
     make("blind.h5", &blind, 40);
     expect("analyze $D/blind.h5 --format fp8-e4m3 --format fp16", 0, "1 bin of all samples");
     lacks((const char *const[]){"noise levels\n", "samples with sigma", "sigma about", "no sigma",
-                                NULL});
+                                "sigma nan", "high exp", "high noise", "\nloss\n", NULL});
     expect("analyze $D/blind.h5 --format fp16 --json", 0, "{");
     lacks((const char *const[]){"\"id\": \"bands\"", NULL});
     expect("report $D/blind.h5 -o $D/blind-page --format fp16 && cat $D/blind-page/index.html", 0,

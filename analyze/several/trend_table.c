@@ -22,12 +22,18 @@ static int largest_row(const ss_trend *t, int j)
     return best;
 }
 
-/* Removes what is of the highest noise level from a table of text encoders, which have none. */
+/* True if a high noise level is known: text encoders have none, and not every training says it. */
+static bool has_levels(const ss_trend *t)
+{
+    return !ss_run_is_text(t->runs[0]) && !isnan(t->high_sigma);
+}
+
+/* Removes what is of the highest noise level from the table where none is known. */
 static void drop_levels(const ss_trend *t, ss_table *table)
 {
     static const char *const columns[] = {"at highest sigma", "high", "high exp", "high err"};
 
-    for (size_t i = 0; i < sizeof columns / sizeof *columns && ss_run_is_text(t->runs[0]); i++)
+    for (size_t i = 0; i < sizeof columns / sizeof *columns && !has_levels(t); i++)
         ss_table_drop(table, columns[i]);
 }
 
@@ -204,6 +210,7 @@ static void add_row(const ss_trend *t, const ss_trend_row *row, ss_table *table)
 
 ss_code ss_trend_stages_table(const ss_trend *t, ss_table *table, ss_err *e)
 {
+    static const char nameless[] = "; no module's path names an encoder, a middle or a decoder";
     bool named = false;
     ss_code rc = ss_table_init(table, "trend of stages", e);
 
@@ -215,15 +222,15 @@ ss_code ss_trend_stages_table(const ss_trend *t, ss_table *table, ss_err *e)
     for (int i = named ? 0 : SS_N_STAGES; i < (named ? SS_N_STAGES : SS_N_STAGES + 1); i++)
         add_row(t, &t->stages[i], table);
     drop_levels(t, table);
-    if (ss_run_is_text(t->runs[0]))
-        ss_table_note(table, "largest |x| as step^exponent, standard error of the exponent");
+    if (!has_levels(t))
+        ss_table_note(table, "largest |x| as step^exponent, standard error of the exponent%s",
+                      named || ss_run_is_text(t->runs[0]) ? "" : nameless);
     else
         ss_table_note(
             table,
             "largest |x| as step^exponent, standard error of the exponent; high: last, at "
             "sigma %.4g%s%s",
-            t->high_sigma, t->runs[0]->steps ? " and above" : "",
-            named ? "" : "; no module's path names an encoder, a middle or a decoder");
+            t->high_sigma, t->runs[0]->steps ? " and above" : "", named ? "" : nameless);
     return SS_OK;
 }
 

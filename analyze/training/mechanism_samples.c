@@ -97,7 +97,10 @@ void ss_samples_find_outlier(const ss_view *view, double *peaks, ss_mechanism_po
             over_median(view, pictures, k, samples);
     }
     for (int k = 0; k < n; k++) {
-        const double out = fmax(peaks[k], losses[k]);
+        /* bins of a step differ in |x| by their noise levels: without their pictures it says
+         * nothing */
+        const bool alike = !view->r->binned || !isnan(pictures[k]);
+        const double out = alike ? fmax(peaks[k], losses[k]) : losses[k];
         const double both = ss_sample_outlier(out, pictures[k]);
 
         if (isnan(out) || both <= best)

@@ -183,6 +183,9 @@ ss_code ss_training_losses(const ss_training *t, ss_training_loss *rows, int *n,
         return rc;
     for (int b = 0; b < r->n_bins; b++) {
         ss_training_loss row = {b, NAN, NAN, NAN};
+
+        if (isnan(r->bins[b])) /* the one bin of a recorder that is not told noise levels */
+            continue;
         int at = (*n)++;
 
         for (int j = 0; j < t->trend.n_steps; j++) {

@@ -73,12 +73,21 @@ static void add_value(ss_str *s, const char *name, double v)
         ss_str_addf(s, "%s %s %.3g", s->s[s->len - 1] == ':' ? "" : ",", name, v);
 }
 
-static const char stages_caption[] =
-    "The largest |x| that any module of a stage produces, over the samples of a step.";
-static const char both_caption[] =
-    "The largest |x| that any module of a stage produces, over the samples of a step; and of all "
-    "modules, over the third of all samples with the lowest, the middle and the highest noise "
-    "levels.";
+/* Says what the panels show. A logarithmic axis has no place for step 0. */
+static void add_caption(ss_str *s, const ss_training *t, bool bands)
+{
+    ss_str_add(s,
+               "The largest |x| that any module of a stage produces, over the samples of a step");
+    if (bands)
+        ss_str_add(
+            s, "; and of all modules, over the third of all samples with the lowest, the middle "
+               "and the highest noise levels");
+    ss_str_add(s, ".");
+    if (t->trend.steps[0] <= 0)
+        ss_str_addf(s, " Step %.0f, for which the axis has no place, is in the tables.",
+                    t->trend.steps[0]);
+}
+
 static const char *const band_names[] = {"low noise", "middle noise", "high noise"};
 
 static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
@@ -87,7 +96,7 @@ static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
     const int last = t->trend.n_steps - 1, n_panels = ss_training_has_bands(t) ? 2 : 1;
     const ss_trend_row *stage = t->trend.stages;
     ss_plot p = {0};
-    ss_str alt = {0};
+    ss_str alt = {0}, caption = {0};
     ss_code rc;
     const double top = add_data(&p, t);
 
@@ -117,10 +126,12 @@ static ss_code figure(ss_page *page, const ss_training_analysis *x, ss_err *e)
     for (int b = 0; b < SS_N_BANDS && n_panels > 1; b++)
         add_value(&alt, band_names[b], band_peak(t, (ss_band)b, last));
     ss_str_add(&alt, ".");
-    rc = alt.failed ? ss_no_memory(e, "a figure")
-                    : ss_page_figure(page, &p, "growth", SS_PANEL_WIDTH, 320, alt.s,
-                                     n_panels > 1 ? both_caption : stages_caption, e);
+    add_caption(&caption, t, n_panels > 1);
+    rc = alt.failed || caption.failed
+             ? ss_no_memory(e, "a figure")
+             : ss_page_figure(page, &p, "growth", SS_PANEL_WIDTH, 320, alt.s, caption.s, e);
     ss_str_release(&alt);
+    ss_str_release(&caption);
     return rc;
 }
 
