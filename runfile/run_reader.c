@@ -465,10 +465,12 @@ ss_code ss_run_open(const char *path, ss_run **out, ss_err *e)
     if (rc == SS_OK && (*out)->steps) {
         ss_run_close(*out);
         *out = NULL;
-        rc = ss_fail(e, SS_USAGE,
-                     "%s: is a training run, over steps; this needs a run over noise levels, as "
-                     "`sigmascope probe` makes of a checkpoint",
-                     path);
+        rc =
+            ss_fail(e, SS_USAGE,
+                    "%s: is a training run, over steps; this needs a run over noise levels, as "
+                    "`sigmascope probe` makes of a checkpoint. analyze, report and bisect take one "
+                    "training run, compare several",
+                    path);
     }
     return rc;
 }

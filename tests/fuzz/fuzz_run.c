@@ -89,6 +89,8 @@ static const struct {
     {"/structure/kind", "n", true},
     {"/structure/modules", "n", true},
     {"/structure/value", "n", true},
+    {"/training/samples", "sn", false},
+    {"/training/bin_edges", "l", false}, /* one fewer than bins */
 };
 enum { N_SETS = sizeof sets / sizeof *sets, N_ATTRIBUTES = sizeof attributes / sizeof *attributes };
 
@@ -267,6 +269,18 @@ static void make_attribute(hid_t file, int which, stream *s)
     H5Tclose(type);
 }
 
+/* Makes it the file of a recorder, of which only steps that are done count. */
+static void mark_bins(hid_t file)
+{
+    hid_t type = ss_h5_text_type(), space = H5Screate(H5S_SCALAR);
+    hid_t a = H5Acreate2(file, "samples", type, space, H5P_DEFAULT, H5P_DEFAULT);
+
+    H5Awrite(a, type, &(const char *){"bins"});
+    H5Aclose(a);
+    H5Sclose(space);
+    H5Tclose(type);
+}
+
 const char *fuzz_make_run(const char *name, const uint8_t *data, size_t size)
 {
     const char *path = fuzz_path(name);
@@ -277,8 +291,11 @@ const char *fuzz_make_run(const char *name, const uint8_t *data, size_t size)
     hid_t file = ss_h5_create(path, &e);
     if (file < 0)
         abort();
-    const bool training = take(&s) & 1; /* steps in the place of noise levels */
+    const uint8_t kind = take(&s);
+    const bool training = kind & 1; /* steps in the place of noise levels */
 
+    if (training && kind & 2)
+        mark_bins(file);
     for (int i = 0; i < N_ATTRIBUTES; i++)
         make_attribute(file, i, &s);
     for (int i = 0; i < N_SETS; i++) {
