@@ -369,36 +369,61 @@ static void launched(const char *needs, const char *launch, const char *same)
     const int got = pclose(p);
 
     if (WIFEXITED(got) && WEXITSTATUS(got) == 3)
-        print_message("skip: `%s` fails here\n", needs);
+        skip_because("`%s` fails here", needs);
     else if (got)
         fail_msg("%s printed:\n%s", command, output);
 }
 
-static void test_launchers(void **state)
+#define ONE "$P probe " LAUNCHED " -o l.h5 --resume"
+
+static void test_xargs(void **state)
 {
     (void)state;
-    const char *one = "$P probe " LAUNCHED " -o l.h5 --resume";
-
     launched("command -v xargs",
-             "seq 0 2 | xargs -P 2 -I{} $P probe " LAUNCHED " -o l.h5 --shard {}/3 --resume", one);
+             "seq 0 2 | xargs -P 2 -I{} $P probe " LAUNCHED " -o l.h5 --shard {}/3 --resume", ONE);
+}
+
+static void test_parallel(void **state)
+{
+    (void)state;
     launched("command -v parallel",
              "seq 0 2 | parallel --jobs 2 $P probe " LAUNCHED " -o l.h5 --shard {}/3 --resume",
-             one);
+             ONE);
+}
+
+static void test_mpirun(void **state)
+{
+    (void)state;
     launched("command -v mpirun",
              "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe "
              "--bind-to none -np 3 $P probe " LAUNCHED " -o l.h5 --shard env --resume",
-             one);
+             ONE);
+}
+
+static void test_torchrun(void **state)
+{
+    (void)state;
     launched("torchrun --no_python --nproc_per_node 1 true", /* Debian's does not run */
              "torchrun --no_python --nproc_per_node 3 $P probe " LAUNCHED
              " -o l.h5 --shard env --resume",
-             one);
+             ONE);
+}
+
+static void test_slurm(void **state)
+{
+    (void)state;
     launched(
         "sh",
         "for k in 4 6 8; do SLURM_ARRAY_TASK_ID=$k SLURM_ARRAY_TASK_MIN=4 "
         "SLURM_ARRAY_TASK_MAX=8 SLURM_ARRAY_TASK_STEP=2 SLURM_ARRAY_TASK_COUNT=3 SLURM_PROCID=0 "
         "SLURM_NTASKS=1 $P probe " LAUNCHED " -o l.h5 --shard env --resume; done",
-        one);
-    /* the script of docs/clusters.md; with PARTS for some tasks alone */
+        ONE);
+}
+
+/* The script of docs/clusters.md; with PARTS for some tasks alone. */
+static void test_slurm_script(void **state)
+{
+    (void)state;
     launched("true",
              "mkdir bin; ln -s $P bin/sigmascope; for k in 0 1; do PATH=$D/bin:$PATH "
              "SLURM_ARRAY_TASK_ID=$k SLURM_ARRAY_TASK_COUNT=3 "
@@ -641,10 +666,12 @@ int main(void)
         cmocka_unit_test(test_time),         cmocka_unit_test(test_image),
         cmocka_unit_test(test_channels),     cmocka_unit_test(test_video),
         cmocka_unit_test(test_text),         cmocka_unit_test(test_components),
-        cmocka_unit_test(test_launchers),    cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_slow),         cmocka_unit_test(test_part_alone),
-        cmocka_unit_test(test_disagreement), cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_xargs),        cmocka_unit_test(test_parallel),
+        cmocka_unit_test(test_mpirun),       cmocka_unit_test(test_torchrun),
+        cmocka_unit_test(test_slurm),        cmocka_unit_test(test_slurm_script),
+        cmocka_unit_test(test_killed),       cmocka_unit_test(test_slow),
+        cmocka_unit_test(test_part_alone),   cmocka_unit_test(test_disagreement),
+        cmocka_unit_test(test_full_disk),    cmocka_unit_test(test_damaged),
     };
     setenv("SOURCE_DATE_EPOCH", "1700000000", 1);
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
