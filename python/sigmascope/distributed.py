@@ -190,6 +190,8 @@ def _device(parameters):
 def shards_of(model, parameters):
     """id of a parameter: over how many processes it is spread, where it is by FSDP."""
     found = {}
+    if not together():
+        return found
     for p in parameters:
         if hasattr(p, "placements"):
             n = 1

@@ -14,7 +14,9 @@ WRAPPERS = {"_fsdp_wrapped_module", "_orig_mod", "_checkpoint_wrapped_module"}
 
 def clean(name):
     """The name of a module or parameter without wrappers."""
-    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+    if "_fsdp_wrapped_module" in name or "_orig_mod" in name or "_checkpoint_wrapped_module" in name:
+        name = ".".join(part for part in name.split(".") if part not in WRAPPERS)
+    return name
 
 
 def unwrap(model):
@@ -32,11 +34,10 @@ def named_modules(model, globs=("*",)):
     """name: module, of all that match, the whole model as ROOT, wrappers left out."""
     found = {}
     for name, module in unwrap(model).named_modules():
-        if getattr(module, "_fsdp_wrapped_module", None) is not None or \
-                getattr(module, "_checkpoint_wrapped_module", None) is not None:
+        if "_fsdp_wrapped_module" in module._modules or "_checkpoint_wrapped_module" in module._modules:
             continue
         name = clean(name) or ROOT
-        if any(fnmatch.fnmatchcase(name, g) for g in globs):
+        if "*" in globs or any(fnmatch.fnmatchcase(name, g) for g in globs):
             found[name] = module
     return found
 
@@ -127,7 +128,7 @@ def fused(modules, seen, trained):
     owners = {}
     for name, module in modules.items():
         if not isinstance(module, (torch.nn.ParameterList, torch.nn.ParameterDict)):
-            for p in module.parameters(recurse=False):
+            for p in [p for p in module._parameters.values() if p is not None]:
                 owners.setdefault(id(p), []).append(name)
     found = [names[0] for p, names in owners.items() if p in trained and not any(n in seen for n in names)]
     return list(dict.fromkeys(found))

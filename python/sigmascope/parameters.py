@@ -12,6 +12,13 @@ def norms(tensors):
     return torch.stack([torch.linalg.vector_norm(t, dtype=torch.float32) for t in tensors])
 
 
+def _clamp_min_(tensors, least):
+    if hasattr(torch, "_foreach_clamp_min_"):
+        return torch._foreach_clamp_min_(tensors, least[0] if len(set(least)) == 1 else least)
+    for t, x in zip(tensors, least):
+        t.clamp_(min=x)
+
+
 def local(t):
     """The part of a sharded tensor (DTensor) that this process has."""
     return t.to_local() if hasattr(t, "to_local") else t
@@ -69,13 +76,14 @@ class Updates:
             if owner is not optimizer:
                 continue
             if before:
-                self._put(1, mine, norms(torch._foreach_sub(weights, before)))
+                torch._foreach_sub_(before, weights)
+                self._put(1, mine, norms(before))
             stale = [(i, *found) for i, (p, group) in enumerate(mine) if (found := _second_moment(optimizer, p, group))]
             if stale:
                 g = [grads[i] for i, _, _, _ in stale]
                 hat = torch._foreach_div([v for _, v, _, _ in stale], [c for _, _, c, _ in stale])
                 torch._foreach_sqrt_(hat)
-                hat = [h.clamp_(min=eps) for h, (_, _, _, eps) in zip(hat, stale)]
+                _clamp_min_(hat, [eps for _, _, _, eps in stale])
                 if any(a.dtype != b.dtype for a, b in zip(g, hat)):
                     g = [a.to(b.dtype) for a, b in zip(g, hat)]
                 self._put(3, [mine[i] for i, _, _, _ in stale], norms(torch._foreach_div(g, hat)))

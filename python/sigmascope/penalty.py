@@ -14,9 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from . import modules as names
 from .blocks import blocks
-from .statistics import rows_of
+from .statistics import norms, rows_of
 
-CHUNK = 4096  # values whose squares are summed in f32 without loss
 of_models = weakref.WeakKeyDictionary()  # model without wrappers: its penalty, as a weak reference
 in_backward = getattr(torch._C, "_current_graph_task_id", None)  # of PyTorch 2: -1 outside of a backward pass
 
@@ -247,13 +246,8 @@ def _is_compiled(module):
 @torch.no_grad()
 def mean_square(a):
     """mean(a^2), summed in f32 (f64 of f64); NaN where a has inf or NaN."""
-    flat = rows_of(a.detach().unsqueeze(0))[0]
-    whole = len(flat) // CHUNK * CHUNK
     wide = torch.float64 if a.dtype == torch.float64 else torch.float32
-    norms = [torch.linalg.vector_norm(flat[:whole].view(-1, CHUNK), dim=1, dtype=wide)] if whole else []
-    if whole < len(flat):
-        norms.append(torch.linalg.vector_norm(flat[whole:], dtype=wide).reshape(1))
-    return (torch.cat(norms) if len(norms) > 1 else norms[0]).square().sum() / len(flat)
+    return norms(rows_of(a.detach().unsqueeze(0)), wide)[0].square() / a.numel()
 
 
 def _times(a, factor):

@@ -181,7 +181,8 @@ class Watch:
         if not self._layout:
             self.modules, self.parameters = modules, parameters
         else:
-            new = [n for n in modules if n not in self._layout.modules]
+            there = set(self._layout.modules)
+            new = [n for n in modules if n not in there]
             gone = [n for n in self._layout.modules if n not in modules]
             if new:
                 self._say(f"{_some(new)} came after the first recorded step and is not recorded: watch() the model "

@@ -9,12 +9,15 @@ import math
 import torch
 
 INFINITY = math.inf
+LONG = 4096  # values whose squares are summed in one go: f32 loses 6e-4 of the sum of 8 million
 
 
 def rows_of(x):
     """[rows, values] of a tensor, without a copy wherever the values of a row lie together in memory."""
     if x.dim() < 2:
         return x.reshape(1, -1)
+    if x.is_contiguous():
+        return x.flatten(1)
     order = [0] + sorted(range(1, x.dim()), key=lambda i: -x.stride(i))
     return x.permute(order).reshape(x.shape[0], -1)
 
@@ -28,16 +31,27 @@ class Measured:
         return len(self.high)
 
 
-def measure(x, exponents):
-    """Measures a tensor of floating-point numbers."""
+def norms(x, dtype=torch.float32):
+    """The L2 norm of each row of [rows, values]."""
+    whole = x.shape[1] // LONG * LONG
+    if whole == 0 or x.shape[1] == LONG:
+        return torch.linalg.vector_norm(x, dim=1, dtype=dtype)
+    parts = torch.linalg.vector_norm(x[:, :whole].reshape(len(x), -1, LONG), dim=2, dtype=dtype)
+    rest = torch.linalg.vector_norm(x[:, whole:], dim=1, dtype=dtype)
+    return torch.linalg.vector_norm(torch.cat([parts, rest[:, None]], 1), dim=1)
+
+
+def measure(x, exponents, wait=None):
+    """Measures a tensor of floating-point numbers. wait: whether it may wait for the device; left out, on the CPU."""
     m = Measured()
     x = rows_of(x.detach())
     if x.dtype == torch.float64:
         x = x.float()
     m.values = x.shape[1]
-    if x.device.type == "cpu":
-        m.high, m.low = x.amax(1), x.amin(1)
-        m.norm = torch.linalg.vector_norm(x, dim=1, dtype=torch.float32)
+    if wait is None:
+        wait = x.device.type == "cpu"
+    if wait:
+        m.high, m.low, m.norm = x.amax(1), x.amin(1), norms(x)
         m.nonfinite = None
         if math.isfinite(float(m.norm.sum())):
             m.sum = x.sum(1, dtype=torch.float32)
@@ -45,7 +59,7 @@ def measure(x, exponents):
             _masked(m, x)
     else:
         _masked(m, x)
-    m.exponents = count_exponents(x) if exponents else None
+    m.exponents = count_exponents(x, wait) if exponents else None
     return m
 
 
@@ -56,14 +70,14 @@ def _masked(m, x):
     m.nonfinite = m.values - finite.sum(1)
     m.high = torch.where(finite, x, torch.full((), -INFINITY, dtype=x.dtype, device=x.device)).amax(1)
     m.low = torch.where(finite, x, torch.full((), INFINITY, dtype=x.dtype, device=x.device)).amin(1)
-    m.norm = torch.linalg.vector_norm(zeroed, dim=1, dtype=torch.float32)
+    m.norm = norms(zeroed)
     m.sum = zeroed.sum(1, dtype=torch.float32)
 
 
-def count_exponents(x):
+def count_exponents(x, wait):
     """[256] how many values have each biased exponent of f32: 0 is zero and subnormal, 255 inf and NaN."""
     bits = x.float().contiguous().view(torch.int32).view(-1) << 1  # the exponent is the upper byte now
-    if x.device.type == "cpu":
+    if wait:
         return torch.bincount(bits.view(torch.uint8)[3::4], minlength=256)
     return count_bytes((bits >> 24) & 255)
 

@@ -15,8 +15,10 @@ class Sums:
     def __init__(self, sites, n_bins, exponents, device):
         self.sites, self.n_bins, self.device = sites, n_bins, device  # sites: (module, port): index
         self.real = torch.float32 if device.type == "mps" else torch.float64
+        self.zero = torch.zeros((), dtype=self.real, device=device)
         n = len(sites)
-        self.extremes = torch.full((2, n, n_bins), -float("inf"), device=device)  # largest x, largest -x
+        self.least = torch.full((), -float("inf"), device=device)
+        self.extremes = self.least.repeat(2, n, n_bins)  # largest x, largest -x
         self.totals = torch.zeros(4, n, n_bins, dtype=self.real, device=device)
         self.levels = torch.zeros(4, n_bins, dtype=self.real, device=device)
         # losses: how many, their sum; activation penalties: likewise
@@ -32,9 +34,15 @@ class Sums:
             if len(loss) == len(sigma):
                 known += [torch.ones_like(loss), loss]
         known = torch.stack(known).to(self.real)
-        for b in range(self.n_bins):
-            inside = torch.where(bins == b, known, torch.zeros((), dtype=self.real, device=self.device))
-            self.levels[:len(known), b] += inside.sum(1)
+        inside = self._inside(bins, len(bins))
+        self.levels[:len(known)] += torch.where(inside, known[:, None], self.zero).sum(2)
+
+    def _inside(self, bins, rows):
+        """[bin, row] whether it is of the bin."""
+        inside = bins == torch.arange(self.n_bins, device=self.device)[:, None]
+        if rows % len(bins) == 0:  # frames and heads of a sample follow each other
+            return inside.repeat_interleave(rows // len(bins), 1) if rows != len(bins) else inside
+        return inside.any(1, keepdim=True).expand(-1, rows)  # one for all samples
 
     def add(self, records, bins):
         """records: (module, port, Measured) in the order of a forward pass; bins [samples]."""
@@ -54,24 +62,23 @@ class Sums:
         at = torch.tensor([site for site, _ in found], device=self.device)
         ms = [m for _, m in found]
         extremes = torch.stack([torch.stack([m.high for m in ms]).float(), -torch.stack([m.low for m in ms]).float()])
-        none = torch.zeros(rows, dtype=torch.int64, device=self.device)
         values = torch.tensor([m.values for m in ms], dtype=self.real, device=self.device)[:, None].expand(-1, rows)
         totals = torch.stack([
             torch.stack([m.sum for m in ms]).to(self.real), torch.stack([m.norm for m in ms]).to(self.real).square(),
-            values, torch.stack([none if m.nonfinite is None else m.nonfinite for m in ms]).to(self.real)])
-        for b in range(self.n_bins):
-            inside = bins == b
-            if rows % len(bins) == 0:  # frames and heads of a sample follow each other
-                inside = inside.repeat_interleave(rows // len(bins))
-            else:  # one for all samples
-                inside = inside.any().expand(rows)
-            high = torch.where(inside, extremes, torch.full((), -float("inf"), device=self.device)).amax(2)
-            self.extremes[:, at, b] = torch.maximum(self.extremes[:, at, b], high)
-            self.totals[:, at, b] += torch.where(inside, totals, torch.zeros((), dtype=self.real, device=self.device)
-                                                 ).sum(2)
+            values, self._nonfinite(ms, rows)])
+        inside = self._inside(bins, rows)
+        high = torch.where(inside, extremes[:, :, None], self.least).amax(3)
+        self.extremes[:, at] = torch.maximum(self.extremes[:, at], high)
+        self.totals[:, at] += torch.where(inside, totals[:, :, None], self.zero).sum(3)
         if self.counts is not None and ms[0].exponents is not None:
             self.counts.index_add_(0, at, torch.stack([m.exponents for m in ms]))
             self.counted = True
+
+    def _nonfinite(self, ms, rows):
+        if all(m.nonfinite is None for m in ms):
+            return self.zero.expand(len(ms), rows)
+        none = torch.zeros(rows, dtype=torch.int64, device=self.device)
+        return torch.stack([none if m.nonfinite is None else m.nonfinite for m in ms]).to(self.real)
 
     def add_penalty(self, p):
         """p: of a step, or None."""

@@ -152,7 +152,8 @@ bench_reference *bench_case_reference(const bench *b, const bench_case *c);
     X(bf16)             \
     X(text)             \
     X(watch)            \
-    X(attention) X(dump) X(train) X(penalty) X(start) X(memory) X(files) X(scaling) X(device)
+    X(attention)        \
+    X(dump) X(train) X(penalty) X(recorder) X(start) X(memory) X(files) X(scaling) X(device)
 #define X(name) void bench_rows_##name(bench *b);
 BENCH_GROUPS(X)
 #undef X

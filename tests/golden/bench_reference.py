@@ -22,12 +22,16 @@ import json
 import math
 import os
 import sys
+import tempfile
 import time
 
 import torch
 import torch.nn.functional as F
 from diffusers import (AutoencoderKL, UNet2DConditionModel, UNet2DModel, UNet3DConditionModel,
                        UNetMotionModel)
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "python"))
+import sigmascope  # noqa: E402
 
 DEVICE = "cpu"
 FRAMES = 16  # of a video
@@ -106,7 +110,7 @@ def watch(model, take=statistics):
 
 
 def blocks(model):
-    """What a precision policy and a penalty call blocks."""
+    """What a precision policy calls blocks."""
     return [m for m in model.modules() if type(m).__name__ in
             ("ResnetBlock2D", "Transformer2DModel", "Attention", "Upsample2D", "Downsample2D")]
 
@@ -341,14 +345,10 @@ class Train(Case):
         return seconds
 
     def penalty(self):
-        kept = []
-        hooks = [m.register_forward_hook(lambda m, a, y: kept.append(y)) for m in blocks(self.model)]
-        seconds = self.step(lambda: 1e-4 * sum(y.square().mean() for y in kept) / len(kept))
-        for h in hooks:
-            h.remove()
-        return seconds
+        with sigmascope.penalty(self.model, 1e-4, every=1) as penalty:
+            return self.step(penalty)
 
-    def step(self, penalty=None):
+    def step(self, penalty=None, watch=None):
         start = time.perf_counter()
         x, t, y, target = self.batch()
         loss = F.mse_loss(self.model(x, t, class_labels=y).sample, target)
@@ -357,8 +357,85 @@ class Train(Case):
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        if watch:
+            watch.step(loss=loss, sigma=torch.tan(math.pi / 2000 * t))
         loss.item()
         return time.perf_counter() - start
+
+
+class Recorder(Case):
+    """FAST-16 twice, in turns: one is watched. Numbers are per cent of the steps of the other."""
+    CYCLE = 16  # recorded steps
+
+    def __init__(self, a):
+        self.other, self.mine, self.a = Train(a), Train(a), a
+        self.folder = tempfile.TemporaryDirectory()
+        self.watch = None
+
+    def cycle(self, watch, each):
+        """each() are the calls between two steps that are recorded."""
+        plain = seen = 0
+        for _ in range(self.CYCLE):
+            plain += self.other.step()
+            seen += self.mine.step(watch=watch)
+            start = time.perf_counter()
+            each()
+            seen += time.perf_counter() - start
+        return plain, seen
+
+    def begin(self, every):
+        if self.watch is None or self.watch.every != every:
+            if self.watch:
+                self.watch.close()
+            path = os.path.join(self.folder.name, f"{every}.h5")
+            if os.path.exists(path):
+                os.unlink(path)
+            self.watch = sigmascope.watch(self.mine.model, path, every=every, optimizer=self.mine.optimizer)
+            self.mine.step(watch=self.watch)  # makes the file
+            for _ in range(every - 1):
+                self.watch.step()
+        return self.watch
+
+    def each(self):
+        plain, seen = self.cycle(self.begin(1), lambda: None)
+        return 100 * (seen / plain - 1)
+
+    def rarely(self):
+        watch = self.begin(50)
+
+        def between():
+            for _ in range(watch.every - 1):
+                watch.step()
+
+        plain, seen = self.cycle(watch, between)
+        return 100 * (seen - plain) / (watch.every * plain)
+
+    def plainly(self):
+        """Hooks that compute the same of outputs, each by itself."""
+        def hook(module, args, y):
+            for x in list(tensors(y))[:1]:
+                statistics(x)
+        if self.watch:
+            self.watch.close()
+            self.watch = None
+        hooks = [m.register_forward_hook(hook) for m in self.mine.model.modules()]
+        plain, seen = self.cycle(None, lambda: None)
+        for h in hooks:
+            h.remove()
+        return 100 * (seen / plain - 1)
+
+    def memory(self):
+        """MiB that a recorded step adds to the peak of the process."""
+        for _ in range(4):
+            self.mine.step()
+        with open("/proc/self/clear_refs", "w") as f:
+            f.write("5")  # the peak so far is forgotten
+        self.mine.step()
+        before = peak()
+        watch = self.begin(1)
+        for _ in range(9):
+            self.mine.step(watch=watch)
+        return peak() - before
 
 
 class Video(Train):
@@ -403,7 +480,7 @@ class Video(Train):
         return time.perf_counter() - start
 
 
-CASES = {"forward": Forward, "train": Train, "video": Video, "attention": Attention, "norm": Norm, "start": Start,
+CASES = {"forward": Forward, "train": Train, "recorder": Recorder, "video": Video, "attention": Attention, "norm": Norm, "start": Start,
          "vae": Vae, "text": Text}
 
 
