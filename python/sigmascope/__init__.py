@@ -10,8 +10,9 @@ And keeps its activations small:
     ...
     loss = loss + penalty()
 """
+from .guard import NotFiniteError
 from .penalty import Penalty, penalty
 from .recorder import Watch, watch
 from .version import VERSION as __version__
 
-__all__ = ["Penalty", "Watch", "penalty", "watch", "__version__"]
+__all__ = ["NotFiniteError", "Penalty", "Watch", "penalty", "watch", "__version__"]

@@ -46,6 +46,11 @@ class Processes:
         """True in the one process that writes."""
         return self.rank == 0
 
+    @property
+    def suffix(self):
+        """What names of files of this process alone have: "" in the first, else ".rank3"."""
+        return f".rank{self.rank}" if self.rank else ""
+
     def meet(self, what, patience=None):
         """Waits for all processes to come to `what`; False, from then on, if one does not."""
         if not self.joined:

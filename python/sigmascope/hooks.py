@@ -1,4 +1,5 @@
 """Hooks on modules that belong to one training, not to the module: a copy of the module has none that do anything."""
+import contextlib
 import inspect
 import sys
 
@@ -7,6 +8,21 @@ import torch
 # The arguments of a module that are given by name are seen by hooks of PyTorch 2.
 _KWARGS = {"with_kwargs": True} if "with_kwargs" in inspect.signature(
     torch.nn.Module.register_forward_pre_hook).parameters else {}
+
+
+_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", None) or bool  # compiled code has no hooks
+_paused = 0
+
+
+@contextlib.contextmanager
+def paused():
+    """A context in which no hook does anything."""
+    global _paused
+    _paused += 1
+    try:
+        yield
+    finally:
+        _paused -= 1
 
 
 def nothing(*_):
@@ -25,7 +41,8 @@ class Hook:
         self.function = function
 
     def __call__(self, *args):
-        self.function(*args)
+        if not _compiling() and not _paused:
+            self.function(*args)
 
     def __reduce__(self):  # of deepcopy() and pickle
         return _in_a_copy, ()

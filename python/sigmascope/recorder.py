@@ -11,15 +11,15 @@ import torch
 
 from . import distributed, eager, hooks, noise, run_file, sums
 from . import modules as names
+from .guard import Guard
+from .optimizers import hook_steps
 from .parameters import Updates, weights
 from .passes import Passes
 from .penalty import penalty_of
+from .replay import autocast
 from .version import VERSION
 
 EVERY_EXPONENTS = 8
-every_optimizer = sys.modules["torch.optim.optimizer"]  # hooks on all optimisers are there since PyTorch 2
-if not hasattr(every_optimizer, "register_optimizer_step_pre_hook"):
-    every_optimizer = None
 # What networks call their arguments for the timestep; given to a scheduler they say the noise level.
 TIMESTEPS = ("timestep", "timesteps", "t")
 
@@ -51,6 +51,10 @@ class Watch:
                   while a recorded step lasts
     step          the number of the first step: that of the checkpoint that the training resumes from
     name          what to call the model; the step in it, if any, is not used
+    guard         looks for the first value that is not finite, in every step (guard.py): a warning says where, and so
+                  do NAME.guard.jsonl beside the file, and `found`, a list of dictionaries
+    bundle        the folder that the first of them is saved in (default: NAME.bundle beside the file); False: none
+    on_nonfinite  "raise", or a function that is called with what was found
 
     A file that is there is gone on with if it is of the same model and options; steps from `step` on are
     forgotten. Any other file is first renamed to NAME-1.h5. Nothing that goes wrong while recording ends the
@@ -59,7 +63,8 @@ class Watch:
 
     def __init__(self, model, path, *, every=50, optimizer=None, scaler=None, scheduler=None,
                  timestep_argument=None, sigma_argument=None, modules=("*",), inputs=False,
-                 bins=8, exponents=True, updates=True, step=0, name=""):
+                 bins=8, exponents=True, updates=True, step=0, name="",
+                 guard=True, bundle=None, on_nonfinite=None):
         if int(every) < 1 or int(step) < 0:
             raise ValueError(f"every={every}, step={step}: expected every of 1 or more and step of 0 or more")
         self.model, self.path, self.every = names.unwrap(model), os.fspath(path), int(every)
@@ -80,9 +85,17 @@ class Watch:
         self._forget()
         self.processes = distributed.Processes(self.path, functools.partial(Watch._say, weakref.proxy(self)))
         self._open()
+        if bundle is None:
+            bundle = os.path.splitext(self.path)[0] + self.processes.suffix + ".bundle"
+        self.guard = Guard(self, model, bundle or None, on_nonfinite) if guard else None
         self._arm()
 
     # What a training calls.
+
+    @property
+    def found(self):
+        """What the guard has found, the first first."""
+        return self.guard.found if self.guard else []
 
     def batch(self, loss=None, sigma=None, timestep=None, scheduler=None):
         """Tells the noise levels and losses of the forward passes since the last call; for gradient accumulation,
@@ -90,7 +103,11 @@ class Watch:
 
         loss is [samples] or a mean, sigma or timestep [samples] or one for all.
         """
-        if self._armed and not self._closed:
+        if self._closed:
+            return
+        if self.guard:
+            self.guard.told(loss, sigma, timestep, scheduler or self.scheduler)
+        if self._armed:
             self._guarded(self._end_batch, loss, sigma, timestep, scheduler or self.scheduler)
 
     def step(self, loss=None, sigma=None, timestep=None, scheduler=None, step=None):
@@ -99,9 +116,11 @@ class Watch:
             return
         if step is not None:
             self.now = int(step)
+        if not self._armed or self.pending or loss is not None:
+            self.batch(loss, sigma, timestep, scheduler)
+        if self.guard:
+            self.guard.step_ended()
         if self._armed:
-            if self.pending or loss is not None:
-                self.batch(loss, sigma, timestep, scheduler)
             self._guarded(self._end_step)
             self._disarm()
         self.now += 1
@@ -133,6 +152,8 @@ class Watch:
         self.processes.close()
         if self._file:
             self._guarded(self._file.close, complete)
+        if self.guard:
+            self.guard.remove(self)
 
     def __enter__(self):
         return self
@@ -212,19 +233,10 @@ class Watch:
         def after(optimizer, *_):
             me._guarded(me.updates.after, optimizer)
 
-        own, add = self.optimizer, self._hooks.append
-        while isinstance(getattr(own, "optimizer", None), torch.optim.Optimizer):  # accelerate and Lightning wrap it
-            own = own.optimizer
-        self._optimizer_hooked = own is not None or every_optimizer is not None
-        if hasattr(own, "register_step_pre_hook"):
-            add(own.register_step_pre_hook(before))
-            add(own.register_step_post_hook(after))
-        elif own is not None:
-            add(_Wrapped(own, before, after))
-        elif every_optimizer:
-            add(every_optimizer.register_optimizer_step_pre_hook(before))
-            add(every_optimizer.register_optimizer_step_post_hook(after))
-        else:
+        found = hook_steps(self.optimizer, before, after)
+        self._optimizer_hooked = bool(found)
+        self._hooks += found
+        if not found:
             self._say("gradients and updates are not recorded: this PyTorch needs optimizer=")
 
     def _disarm(self):
@@ -289,7 +301,7 @@ class Watch:
         short = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16", torch.float64: "fp64"}
         kinds = {p.dtype for p in self.parameters.values() if p.is_floating_point()}
         self._precision = " and ".join(sorted(short.get(k, str(k)) for k in kinds))
-        dtype = _autocast(self._device().type)
+        dtype = autocast(self._device().type)
         if dtype:
             self._precision = "autocast " + short.get(dtype, str(dtype))
 
@@ -382,7 +394,9 @@ class Watch:
             return
         column = sums.column(packed, self._layout, self._means)
         column["/training/rate"] = self.updates.rate
-        if self.scaler is not None and self._optimizer_hooked:
+        if self.guard:
+            column["/training/skipped"], column["/training/skips"] = self.guard.skipped, self.guard.skips
+        elif self.scaler is not None and self._optimizer_hooked:
             # An optimiser that takes the scale off itself is called all the same, and sees the same gradients.
             column["/training/skipped"] = float(updates is None or not np.isfinite(column["/training/norm"]))
         if not self._file:
@@ -478,34 +492,3 @@ def _some(found):
 class _Eager:
     def remove(self):
         eager.end()
-
-
-def _autocast(device):
-    """The dtype of autocast where it is on, else None."""
-    if hasattr(torch, "get_autocast_dtype"):
-        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-    if device == "cuda":
-        return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else None
-    return torch.get_autocast_cpu_dtype() if device == "cpu" and torch.is_autocast_cpu_enabled() else None
-
-
-class _Wrapped:
-    """Hooks on an optimiser's step() for PyTorch 1, by a method of the same name on the object."""
-
-    def __init__(self, optimizer, before, after):
-        self.optimizer, self.there = optimizer, optimizer.__dict__.get("step")
-        inner = optimizer.step
-
-        @functools.wraps(inner)
-        def step(*args, **kwargs):
-            before(optimizer)
-            result = inner(*args, **kwargs)
-            after(optimizer)
-            return result
-        optimizer.step = step
-
-    def remove(self):
-        if self.there is None:
-            self.optimizer.__dict__.pop("step", None)
-        else:
-            self.optimizer.step = self.there
