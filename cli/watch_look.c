@@ -132,8 +132,7 @@ static json_t *find_same(const cli_watch *w, const char *path, const char *sha25
 }
 
 /* Notes that a place holds what is known already. */
-static ss_code take_copy(cli_watch *w, cli_watch_seen *s, json_t *entry, const char *sha256,
-                         ss_err *e)
+static void take_copy(cli_watch *w, cli_watch_seen *s, json_t *entry, const char *sha256, ss_err *e)
 {
     const char *name = cli_watch_name(s->path);
     json_t *copies = cli_watch_copies(w), *x;
@@ -157,7 +156,8 @@ static ss_code take_copy(cli_watch *w, cli_watch_seen *s, json_t *entry, const c
                 SS_SHOW(cli_watch_text(entry, "name")));
     }
     s->final = true;
-    return cli_watch_save(w, e);
+    if (cli_watch_save(w, e) != SS_OK)
+        cli_watch_complain(w, "the state cannot be written", e);
 }
 
 static void add_time(json_t *object, const char *key)
@@ -266,12 +266,18 @@ static ss_code take_run(cli_watch *w, cli_watch_seen *s, const char *sha256, con
 
     if (rc == SS_OK && (rc = cli_watch_judge(w, entry, e)) != SS_OK) {
         json_array_remove(cli_watch_entries(w), json_array_size(cli_watch_entries(w)) - 1);
-        return rc;
+        if (rc != SS_IO && rc != SS_FORMAT)
+            return rc;
+        say_of(s, "was probed, but its run cannot be judged, which is tried again", e->msg);
+        put_off(w, s, s->tries + 1 >= CLI_WATCH_TRIES);
+        w->n_failed++;
+        return SS_OK;
     }
     if (rc != SS_OK)
         return rc;
     s->final = true;
     *s->problem = '\0';
+    w->last_news = ss_now();
     w->n_made++;
     w->page_due = true;
     cli_watch_say_entry(w, entry);
@@ -350,12 +356,20 @@ static ss_code take(cli_watch *w, cli_watch_seen *s, ss_err *e)
                        why.msg);
     }
     if (rc != SS_OK) {
-        say_of(s, "cannot be read, and is skipped until it changes", why.msg);
-        put_off(w, s, rc != SS_NOMEM);
+        const bool again = (rc == SS_NOMEM || rc == SS_IO) && s->tries + 1 < CLI_WATCH_TRIES;
+
+        say_of(s,
+               again ? "cannot be read, and is tried again"
+                     : "cannot be read, and is skipped until it changes",
+               why.msg);
+        put_off(w, s, !again);
         return SS_OK;
     }
     json_t *same = find_same(w, s->path, sha256);
-    rc = same ? take_copy(w, s, same, sha256, e) : probe(w, s, sha256, e);
+    if (same)
+        take_copy(w, s, same, sha256, e);
+    else
+        rc = probe(w, s, sha256, e);
     ss_free(sha256);
     return rc;
 }

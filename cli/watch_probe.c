@@ -138,6 +138,11 @@ ss_code cli_watch_probe(cli_watch *w, const char *path, const char *run_file, cl
     cli_word(&words, "%s", path);
     const ss_code rc = run(w, &words, cli_watch_name(path), &status, problem, e);
     cli_words_release(&words);
+    if (rc == SS_IO) { /* no process to be had */
+        snprintf(problem, 512, "%.511s", e->msg);
+        *end = CLI_WATCH_FAILED;
+        return SS_OK;
+    }
     if (rc != SS_OK)
         return rc;
     *end = status == CLI_OK      ? CLI_WATCH_DONE
@@ -200,8 +205,13 @@ ss_code cli_watch_report(cli_watch *w, ss_err *e)
     ss_free(list);
     words.failed |= steps.failed;
     ss_str_release(&steps);
-    const ss_code rc = run(w, &words, "the page", &status, problem, e);
+    ss_code rc = run(w, &words, "the page", &status, problem, e);
     cli_words_release(&words);
+    if (rc == SS_IO) {
+        snprintf(problem, sizeof problem, "%.511s", e->msg);
+        status = CLI_FAIL;
+        rc = SS_OK;
+    }
     if (rc == SS_OK && status != CLI_OK) {
         ss_err why = {0};
 

@@ -61,7 +61,9 @@ void cli_watch_say_entry(cli_watch *w, const json_t *entry)
     const json_t *values = json_object_get(entry, "values");
     const double nonfinite = cli_watch_number(values, "nonfinite");
     const double sigma = cli_watch_number(values, "sigma");
+    const double peak = cli_watch_number(values, "peak");
     const char *format = w->formats[0].name;
+    const double bits = cli_watch_number(json_object_get(values, "headroom"), format);
     ss_str s = {0};
 
     if (w->p.common.json) {
@@ -76,12 +78,14 @@ void cli_watch_say_entry(cli_watch *w, const json_t *entry)
         ss_str_addf(&s,
                     nonfinite == 1 ? "%.0f value is inf or NaN; " : "%.0f values are inf or NaN; ",
                     nonfinite);
-    ss_str_addf(&s, "|x| up to %.5g in %s", cli_watch_number(values, "peak"),
-                cli_watch_text(values, "module"));
+    if (isnan(peak))
+        ss_str_add(&s, "nothing is finite");
+    else
+        ss_str_addf(&s, "|x| up to %.5g in %s", peak, cli_watch_text(values, "module"));
     if (!isnan(sigma))
         ss_str_addf(&s, " at sigma %g", sigma);
-    ss_str_addf(&s, "; %s headroom %.1f bits", format,
-                cli_watch_number(json_object_get(values, "headroom"), format));
+    if (!isnan(bits))
+        ss_str_addf(&s, "; %s headroom %.1f bits", format, bits);
     add_forecast(&s, format, json_object_get(entry, "forecast"));
     print_text(&s);
 }

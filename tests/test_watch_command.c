@@ -286,6 +286,44 @@ static void test_default_rules(void **ignored)
     expect("watch $D/over -o $D/over-bf16 --format bf16" ONCE, 0, "bf16 headroom");
 }
 
+static void break_one(const char *name, float *values, size_t n)
+{
+    if (strcmp(name, "mid_block.resnets.0.conv1.weight") == 0)
+        values[n / 2] = NAN;
+}
+
+/* Weights that are NaN, after finite ones: an alarm, and a line that says what is finite. */
+static void test_nan(void **ignored)
+{
+    (void)ignored;
+    shell("mkdir $D/nan && cp -r $D/grows/step-100 $D/grows/step-200 $D/nan/");
+    make_model(in_tmp("nan/step-300"), config, break_one);
+    expect("watch $D/nan -o $D/nan-out" ONCE, 3, "step-300: ");
+    check_count(" values are inf or NaN; |x| up to ", 1);
+    check_count("ALARM step-300: mid_block.resnets.0.conv1 at sigma ", 2);
+    check_count("forecast now", 1); /* both rules: overflow(fp16) counts inf, too */
+}
+
+/* The state cannot be written for a while: it is said, the watch lives, and all is written later.
+ */
+static void test_state_later(void **ignored)
+{
+    (void)ignored;
+    shell("mkdir $D/pile && cp -r $D/grows/step-100 $D/pile/");
+    const background b = start("$D/pile -o $D/pile-out --report-runs 0" PLAN SOON);
+    wait_for(&b, "step-100: |x| up to ");
+    shell("rm $D/pile-out/watch.json && mkdir $D/pile-out/watch.json && "
+          "cp -r $D/grows/step-200 $D/pile/");
+    wait_for(&b, "the state cannot be written: ");
+    wait_for(&b, "step-200: |x| up to ");
+    shell("rmdir $D/pile-out/watch.json");
+    for (int i = 0; i < 600 && access(in_tmp("pile-out/watch.json"), F_OK) != 0; i++)
+        pause_for(0.05);
+    assert_int_equal(finish(&b, SIGINT), 128 + SIGINT);
+    check_count("the state cannot be written", 1);
+    expect("watch $D/pile -o $D/pile-out" ONCE, 0, "2 checkpoints, 0 of them probed now");
+}
+
 /* Half-written, damaged, copied, linked, rewritten, gone. */
 static void test_broken(void **ignored)
 {
@@ -500,6 +538,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_series),        cmocka_unit_test(test_alarms),
         cmocka_unit_test(test_default_rules), cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_nan),           cmocka_unit_test(test_state_later),
         cmocka_unit_test(test_files),         cmocka_unit_test(test_usage),
         cmocka_unit_test(test_waits),         cmocka_unit_test(test_slow_writer),
         cmocka_unit_test(test_rotation),      cmocka_unit_test(test_kill),
