@@ -171,7 +171,7 @@ static ss_code watch(cli_watch *w, const char **why, ss_err *e)
             return rc;
         *why = ss_interrupted()                                    ? "signal"
                : w->stop_on_alarm && cli_watch_count_alarms(w)     ? "alarm"
-               : cli_watch_is_over(w)                              ? "until"
+               : cli_watch_is_over(w) && !pending                  ? "until"
                : w->once && !pending                               ? "once"
                : w->idle > 0 && ss_now() - w->last_news >= w->idle ? "idle"
                                                                    : NULL;
