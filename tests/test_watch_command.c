@@ -312,7 +312,8 @@ static void test_state_later(void **ignored)
     shell("mkdir $D/pile && cp -r $D/grows/step-100 $D/pile/");
     const background b = start("$D/pile -o $D/pile-out --report-runs 0" PLAN SOON);
     wait_for(&b, "step-100: |x| up to ");
-    shell("rm $D/pile-out/watch.json && mkdir $D/pile-out/watch.json && "
+    shell("until grep -q logged $D/pile-out/watch.json; do sleep 0.05; done; sleep 0.2; "
+          "rm $D/pile-out/watch.json && mkdir $D/pile-out/watch.json && "
           "cp -r $D/grows/step-200 $D/pile/");
     wait_for(&b, "the state cannot be written: ");
     wait_for(&b, "step-200: |x| up to ");
