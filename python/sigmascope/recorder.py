@@ -44,6 +44,7 @@ class Watch:
     timestep_argument   the name of the model's argument for the timestep; left out: timestep, timesteps or t
     sigma_argument      the same of a model that takes sigma itself
     modules       globs of module names, as "up_blocks.*"
+    adapters      a module beside the model whose parts run within it, as the LoRA network of kohya's scripts
     inputs        records what modules take, too, not only what they return
     bins          bins of noise level: how many between sigma 0.01 and 100, or their inner edges
     exponents     counts of exponents, which tell what a format would flush to zero; of every 8th step at most
@@ -62,21 +63,21 @@ class Watch:
     """
 
     def __init__(self, model, path, *, every=50, optimizer=None, scaler=None, scheduler=None,
-                 timestep_argument=None, sigma_argument=None, modules=("*",), inputs=False,
-                 bins=8, exponents=True, updates=True, step=0, name="",
-                 guard=True, bundle=None, on_nonfinite=None):
+                 timestep_argument=None, sigma_argument=None, modules=("*",), adapters=None, inputs=False,
+                 bins=8, exponents=True, updates=True, step=0, name="", guard=True, bundle=None, on_nonfinite=None):
         if int(every) < 1 or int(step) < 0:
             raise ValueError(f"every={every}, step={step}: expected every of 1 or more and step of 0 or more")
         self.model, self.path, self.every = names.unwrap(model), os.fspath(path), int(every)
         self.globs, self._given = [modules] if isinstance(modules, str) else list(modules), model
-        self.modules = names.named_modules(model, self.globs)
+        self.adapters = adapters
+        self.modules = self._find_modules()
         if not self.modules:
             raise ValueError(f"modules={modules!r} matches no module of {type(self.model).__name__}")
         self.ports = ["input", "output"] if inputs else ["output"]
         self.edges, self.scheduler, self.scaler = noise.bin_edges(bins), scheduler, scaler
         self._noise_argument = self._find_argument(timestep_argument, sigma_argument)
         self.exponents = bool(exponents)
-        self.parameters = names.named_parameters(model)
+        self.parameters = self._find_parameters()
         self.updates = Updates(list(self.parameters.values()), updates)
         self.now, self.name, self.optimizer = int(step), name, optimizer
         self._file, self._layout, self._sites, self._order = None, None, {}, {}
@@ -165,7 +166,7 @@ class Watch:
         return self  # a copy of an object that has a recorder, not of the recorder
 
     def __del__(self):
-        if not getattr(self, "_closed", True):
+        if not getattr(self, "_closed", True) and sys is not None and not sys.is_finalizing():
             self.close(complete=False)
 
     # Hooks are there in recorded steps alone.
@@ -196,9 +197,21 @@ class Watch:
             self._hooks.append(hooks.after(module, left))
         self._hooks.append(hooks.after(self.model, lambda _, args, output: me._passes.leave(output)))
 
+    def _find_modules(self):
+        found = names.named_modules(self._given, self.globs)
+        if self.adapters is not None:
+            beside = names.named_modules(self.adapters, self.globs)
+            beside.pop(names.ROOT, None)
+            found = {**beside, **found}
+        return found
+
+    def _find_parameters(self):
+        beside = {} if self.adapters is None else names.named_parameters(self.adapters)
+        return {**beside, **names.named_parameters(self._given)}
+
     def _look_again(self):
         """Finds modules and parameters by their names, as they may have been replaced, added or taken away."""
-        modules, parameters = names.named_modules(self._given, self.globs), names.named_parameters(self._given)
+        modules, parameters = self._find_modules(), self._find_parameters()
         if not self._layout:
             self.modules, self.parameters = modules, parameters
         else:
@@ -248,7 +261,7 @@ class Watch:
         self._passes, self._sums, self._count = Passes(), None, False
 
     def _enter(self, args, kwargs):
-        if not self._layout and len(names.named_modules(self._given, self.globs)) != len(self.modules):
+        if not self._layout and len(self._find_modules()) != len(self.modules):
             self._disarm()  # modules were added since
             self._arm()
         what, argument = self._noise_argument
