@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/guard_bundle.h"
 #include "cli/keep.h"
 #include "cli/probe_options.h"
 #include "cli/tables.h"
@@ -24,6 +25,7 @@ enum {
     OPT_LIMIT,
     OPT_MINIMAL,
     OPT_BUNDLE,
+    OPT_PLAY,
     OPT_FORCE,
     OPT_AS_GIVEN,
     OPT_STEPS
@@ -60,6 +62,9 @@ static const cli_option options[] = {
      "save what fails first: input, timestep, condition, expected numbers, and scripts that replay "
      "it here and in PyTorch"},
     {OPT_FORCE, "force", NULL, "replace the bundle DIR if it is there"},
+    {OPT_PLAY, "bundle", "DIR",
+     "in place of MODEL: play the module that the recorder's NaN guard saved there, in fp32 and in "
+     "the format of the training"},
     CLI_PROBE_OPTIONS,
     {0},
 };
@@ -70,6 +75,7 @@ typedef struct {
     const char *fail;           /* the expression's text */
     const char *minimal;        /* a format's name, or NULL */
     const char *bundle;         /* a folder, or NULL */
+    const char *play;           /* a folder, or NULL */
     bool replace;
     ss_expression expression;
     ss_run_cache cache;
@@ -444,6 +450,7 @@ static int run(const cli_command *cmd, int argc, char **argv)
             break;
         case OPT_BUNDLE: x.bundle = p.arg; break;
         case OPT_FORCE: x.replace = true; break;
+        case OPT_PLAY: x.play = p.arg; break;
         case OPT_MINIMAL: x.minimal = p.arg; break;
         default: cli_probe_take(&p, id, &x.opt.probe, &l); break;
         }
@@ -455,9 +462,12 @@ static int run(const cli_command *cmd, int argc, char **argv)
         cli_usage(&p, "--save-bundle needs --fail, which says where it fails");
     if (!p.stop && x.minimal && x.opt.probe.network.changes.precision)
         cli_usage(&p, "--minimal-fp32 needs runs in fp32, without --precision");
-    if (!p.stop && !x.fail && !x.opt.check)
+    if (!p.stop && x.play && (x.fail || x.opt.check || x.minimal || x.bundle))
+        cli_usage(&p, "--bundle plays one module, without --fail, --check, --minimal-fp32 or "
+                      "--save-bundle");
+    if (!p.stop && !x.play && !x.fail && !x.opt.check)
         cli_usage(&p, "--fail EXPR is missing (or --check COMMAND)");
-    if (cli_stop(&p, 1, MAX_MODELS)) {
+    if (cli_stop(&p, x.play ? 0 : 1, x.play ? 0 : MAX_MODELS)) {
         status = p.status;
         goto out;
     }
@@ -466,8 +476,10 @@ static int run(const cli_command *cmd, int argc, char **argv)
     x.opt.probe.command = command;
     x.out = cli_tables_begin(&p);
     cli_stop_on_signals();
-    status =
-        bisect(&x, &e) != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, x.bad ? CLI_FINDING : CLI_OK);
+    const ss_code rc = x.play ? cli_guard_bundle(&x.out, x.play, x.opt.probe.device,
+                                                 x.opt.probe.threads, &x.bad, &e)
+                              : bisect(&x, &e);
+    status = rc != SS_OK ? cli_fail(&p, &e) : cli_flush(&p, x.bad ? CLI_FINDING : CLI_OK);
     ss_run_cache_close(&x.cache);
 out:
     cli_probe_release(&l);
@@ -487,12 +499,14 @@ static const cli_example examples[] = {
      "the same of runs that are there; of a training's statistics.h5: at which step."},
     {"sigmascope bisect checkpoint-6000 --fail 'overflow(fp16)' --minimal-fp32 fp16",
      "of one checkpoint: the smallest set of modules that must stay in fp32."},
+    {"sigmascope bisect --bundle run.bundle",
+     "what the recorder's NaN guard saved of a live training: a matter of the format, or not?"},
     {0},
 };
 
 const cli_command cmd_bisect = {
     "bisect",
-    "MODEL... --fail EXPR",
+    "MODEL... --fail EXPR | --bundle DIR",
     "first bad checkpoint, module, noise level, input",
     "Probes checkpoints by a binary search for the first bad one, and then neighbours and further\n"
     "points, as badness need not be monotonic. Says which module fails first in forward order, at\n"

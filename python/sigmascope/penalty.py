@@ -12,6 +12,7 @@ import weakref
 import torch
 from torch.autograd.function import once_differentiable
 
+from . import hooks
 from . import modules as names
 from .blocks import blocks
 from .statistics import norms, rows_of
@@ -160,7 +161,7 @@ class Penalty:
         self._active, self._inside, self._collects, self._mark = False, False, True, (0, 0)
 
     def _enter(self):
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() or hooks.replaying():
             return
         if not self._has():  # hooks that were left for the backward pass of the step before
             self._rest()
@@ -173,11 +174,12 @@ class Penalty:
         self._mark = len(self._kept), len(self._squares)
 
     def _leave(self):
-        self._active = self._inside = False
+        if not hooks.replaying():
+            self._active = self._inside = False
 
     def _left(self, module, output):
         name = self._ids.get(id(module))
-        if name is None:  # of a copy of the model, which has the hooks, too
+        if name is None or hooks.replaying():  # of a copy of the model, which has the hooks, too
             return
         a = names.first_tensor(output)
         if a is None:

@@ -160,6 +160,32 @@ class Forward(Guarded):
         with self.said("step 50: at (At) returns", "step 60: at (At) gives the first gradient"):
             self.assertEqual(plain, train(True))
 
+    def test_penalty(self):
+        """A step that is played once more counts once in a penalty, in forward and in backward."""
+        def train(guarded):
+            torch.manual_seed(1)
+            model = Sick()
+            optimizer = adam(model)
+            penalty = sigmascope.penalty(model, 1e-2, every=1, modules="both.*")
+            watch = self.watch(model, optimizer, guard=guarded)
+            found = []
+            for i in range(4):
+                model.at.sample = 1 if i > 1 else None
+                model.at.forward_by, model.at.backward_by = (INF, 1.0) if i == 2 else (1.0, INF)
+                y = model(torch.randn(4, 1, 8, 8), torch.ones(4))["sample"]
+                optimizer.zero_grad()
+                term = penalty()
+                (y.square().mean() + term).backward()
+                found += [term.item()] + [p.grad.numpy().tobytes() for p in model.parameters() if p.grad is not None]
+                watch.step(sigma=1.0)
+            watch.close()
+            os.unlink(self.path())
+            penalty.remove()
+            return found
+        plain = train(False)
+        with self.said("step 2: at (At) returns", "step 3: at (At) gives the first gradient"):
+            self.assertEqual(plain, train(True))
+
     def test_batch(self):
         model = Sick()
         optimizer = adam(model)
@@ -223,6 +249,9 @@ class Forward(Guarded):
                          {"normalized_shape": [4], "eps": 0.0, "elementwise_affine": True, **(
                              {"bias": True} if "bias" in self.bundle()["settings"] else {})})
         self.assertIn("float32 does not hold it either", self.replayed())
+        played = self.program("bisect", "--bundle", self.path("run.bundle"), status=3)
+        self.assertIn("A matter of weights and inputs: fp32 does not hold it either, 12 of 12 values, the first at [0,0].",
+                      played)
 
     def test_half(self):
         """What fp16 does not hold and float32 does: under autocast on the CPU where there is one in fp16."""
@@ -246,6 +275,8 @@ class Forward(Guarded):
                       "fp16", watch.found[0]["text"])
         self.assertEqual(self.bundle()["autocast"], "fp16")
         self.assertIn("float32 holds it: a matter of the format", self.replayed())
+        self.assertIn("A matter of the format: fp32 holds it, up to 1.92e+05; in fp16 16 of 48 values are not finite, the "
+                      "first at [1,0].", self.program("bisect", "--bundle", self.path("run.bundle"), status=3))
 
     def test_checkpointed(self):
         for reentrant in (True, False):
