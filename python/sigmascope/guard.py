@@ -138,7 +138,8 @@ class Guard:
 
     def _enter(self, args, kwargs):
         self._call, self._queued = None, False
-        if not torch.is_grad_enabled() or len(self.found) >= MOST:
+        # Within torch.func no value can be asked for, and no gradient is seen.
+        if not torch.is_grad_enabled() or names.inside_func() or len(self.found) >= MOST:
             return
         self._flush()
         self._settle(waits=any(c.alive() is None and not c.gradients for c in self._calls))

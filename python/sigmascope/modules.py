@@ -90,9 +90,14 @@ def plain(x):
     return x
 
 
+def inside_func():
+    """Whether a function runs for torch.func, as within grad() and vmap()."""
+    return "torch._functorch.pyfunctorch" in sys.modules and bool(torch._C._functorch.peek_interpreter_stack())
+
+
 def outside_func():
     """A context in which torch.func does not see what is computed."""
-    if "torch._functorch.pyfunctorch" not in sys.modules or not torch._C._functorch.peek_interpreter_stack():
+    if not inside_func():
         return contextlib.nullcontext()
     return sys.modules["torch._functorch.pyfunctorch"].temporarily_clear_interpreter_stack()
 
