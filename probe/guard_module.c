@@ -252,7 +252,7 @@ static ss_code download(player *p, ss_array *out)
 ss_code ss_guard_module_compute(const ss_guard_bundle *b, ss_ctx *c, const ss_format *format,
                                 ss_array *out, char **unknown, ss_err *e)
 {
-    const char *kind = ss_guard_bundle_text(b, "class");
+    const char *kind = json_string_value(json_object_get(b->finding, "class"));
     player p = {.b = b, .c = c, .format = format, .e = e};
     const ss_stored_tensor *x = ss_safetensors_find(b->tensors, "input.0");
     ss_code rc = SS_OK;
