@@ -6,6 +6,7 @@
  *                             python/sigmascope/bundle.py
  *
  *   ss_guard_bundle *b;
+ *   ss_guard_played played;
  *   rc = ss_guard_bundle_open("run.bundle", &b, &err);
  *   rc = ss_guard_bundle_play(b, "cpu", 0, &played, &err);
  *   ss_guard_played_release(&played);
