@@ -293,35 +293,12 @@ static void test_few_groups(void **state)
     expect("analyze $D/absmax.h5 $D/flat.h5 --steps 1,2", 1, "flat.h5");
 }
 
-static char *read_text(const char *path)
-{
-    char *text = calloc(1, 1 << 18);
-    FILE *f = fopen(path, "r");
-
-    assert_non_null(f);
-    assert_true(fread(text, 1, (1 << 18) - 1, f) < (1 << 18) - 1);
-    fclose(f);
-    return text;
-}
-
-/* docs/recorder.md shows the hooks as they are. */
-static void test_recorder_page(void **state)
-{
-    (void)state;
-    char *page = read_text("docs/recorder.md"), *hooks = read_text("tests/golden/hook_run.py");
-
-    assert_non_null(strstr(page, hooks));
-    free(page);
-    free(hooks);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_axes),          cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_analyses),      cmocka_unit_test(test_trend_and_comparison),
-        cmocka_unit_test(test_commands),      cmocka_unit_test(test_few_groups),
-        cmocka_unit_test(test_recorder_page),
+        cmocka_unit_test(test_axes),     cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_analyses), cmocka_unit_test(test_trend_and_comparison),
+        cmocka_unit_test(test_commands), cmocka_unit_test(test_few_groups),
     };
     return cmocka_run_group_tests(tests, make_tmp, remove_tmp);
 }

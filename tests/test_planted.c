@@ -542,7 +542,9 @@ static void compare_list(const json_t *network, const json_t *run, size_t index,
                      text(network, "base"), text(run, "as"), ss_keep_path(r, m));
     }
     const bool clean = c.clean && !k.nonfinite; /* no list mends what is not finite in fp32 */
-    if (n != json_array_size(names) || clean != enough)
+    /* Where fp32 loses values, too, it depends on the order of a sum in which module they begin. */
+    const bool sum = json_integer_value(json_object_get(network, "fp32")) > 0;
+    if ((n != json_array_size(names) && !sum) || clean != enough)
         fail_msg("network %zu (%s) as %s: a list of %zu, said to %s; pasted was one of %zu", index,
                  text(network, "base"), text(run, "as"), n, clean ? "suffice" : "not suffice",
                  json_array_size(names));

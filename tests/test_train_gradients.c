@@ -227,7 +227,7 @@ static void test_matches_pytorch(void **state)
 static void test_penalty_matches_pytorch(void **state)
 {
     (void)state;
-    compare_with_pytorch("tests/golden/gradients/attn-penalty.safetensors", 0.5);
+    compare_with_pytorch("tests/golden/penalty.safetensors", 0.5);
 }
 
 /* Along its gradient g the objective rises by |g|^2 per unit: what every term must agree on. */

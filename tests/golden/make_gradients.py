@@ -7,7 +7,7 @@ Cases are those of make_unets.py, with the weights and inputs that lie in tests/
 2.x computes in float64; the loss is mean((answer - target)^2) with a normal target, seed 0. Stored as
 F32: loss [1], target [N,C,H,W] and, under the name of each parameter, its gradient. A parameter
 without one (what a config has but its computation does not use, and fixed frequencies) is left out.
-CASE-penalty.safetensors has the gradients of loss + 0.5 P with the activation penalty P of
+../penalty.safetensors has, of the case attn-penalty, the gradients of loss + 0.5 P with the activation penalty P of
 sigmascope.penalty (python/), which is `penalty` [1].
 Of the networks for videos (make_video_unets.py) target is [N,F,C,H,W], and of a gradient of more than
 256 values the values floor(k numel / 256).
@@ -85,7 +85,7 @@ def make(case, out):
     for key, p in model.named_parameters():
         if p.grad is not None:
             tensors[key] = sampled(p.grad) if video else p.grad
-    path = os.path.join(out, case + ".safetensors")
+    path = os.path.join(out, "../penalty.safetensors" if penalty else case + ".safetensors")
     save_file({k: v.float().contiguous() for k, v in tensors.items()}, path,
               metadata={"torch": torch.__version__, "seed": "0"})
     print(f"{case:26s} {len(tensors) - 2 - bool(penalty):4d} gradients {os.path.getsize(path) / 1024:7.1f} KiB")
