@@ -140,7 +140,7 @@ static void test_results(void **state)
     expect("inspect $D/whole/step-000005 $D/whole/step-000012", 0, "tensors differ");
     expect(TRAIN "-o $D/whole", 1, "holds a training already: go on with --resume");
     expect("probe $D/whole/statistics.h5 -o $D/x.h5", 2, NULL);
-    expect("compare $D/whole/statistics.h5 $D/ema.h5", 2, "is a training run, over steps");
+    expect("compare $D/whole/statistics.h5 $D/ema.h5", 2, "is over training steps");
 }
 
 /* Cut off after step 7, where there is a checkpoint of step 5 and statistics of step 4. */

@@ -74,14 +74,16 @@ def tensors(value, depth=0):
 
 def first_tensor(value):
     """The first of them, which stands for the module; or None."""
+    if type(value) is torch.Tensor and value.is_floating_point() and value.numel() and not value.is_sparse:
+        return value  # the usual case, at once
     return next(tensors(value), None)
 
 
 def plain(x):
     """The tensor within what torch.func and sharding wrap around it; what vmap() goes over comes first."""
-    if hasattr(x, "to_local"):
+    if type(x) is not torch.Tensor and hasattr(x, "to_local"):
         x = x.to_local()
-    of = getattr(torch._C, "_functorch", None)
+    of = getattr(torch._C, "_functorch", None) if inside_func() else None
     while of is not None and hasattr(of, "is_functorch_wrapped_tensor") and of.is_functorch_wrapped_tensor(x):
         over = of.maybe_get_bdim(x) if of.is_batchedtensor(x) else None
         x = of.get_unwrapped(x)

@@ -45,11 +45,11 @@ class Updates:
     def __init__(self, parameters, deltas):
         self.index = {id(p): i for i, p in enumerate(parameters)}
         self.n, self.deltas = len(self.index), deltas
-        self.sums, self.rate, self._before = None, float("nan"), []
+        self.begin()
 
-    def begin(self):
-        """Call before the backward pass of a step that is recorded."""
-        self.sums, self.rate, self._before = None, float("nan"), []
+    def begin(self, whole=True):
+        """Call before the backward pass of a step that is recorded. whole: also what the step does to weights."""
+        self.sums, self.rate, self._before, self._whole = None, float("nan"), [], whole
 
     @torch.no_grad()
     def before(self, optimizer):
@@ -61,13 +61,14 @@ class Updates:
         self.rate = float(optimizer.param_groups[0]["lr"])
         grads = [local(p.grad.detach()) for p, _ in mine]
         weights = [local(p.detach()) for p, _ in mine]
-        before = [w.clone() for w in weights] if self.deltas else None
+        before = [w.clone() for w in weights] if self.deltas and self._whole else None
         scale = getattr(optimizer, "grad_scale", None)  # of a GradScaler whose scale the optimiser takes off itself
         if scale is not None:
             grads = torch._foreach_div(grads, float(scale))
         self._put(0, mine, norms(grads))
         self._put(2, mine, norms(weights))
-        self._before.append((optimizer, mine, grads, weights, before))
+        if self._whole:
+            self._before.append((optimizer, mine, grads, weights, before))
 
     @torch.no_grad()
     def after(self, optimizer):

@@ -22,8 +22,9 @@ class Pass:
 
     def count(self):
         """How many samples it was of: by what the model took, or what most modules gave."""
-        usual = collections.Counter(m.rows() for _, _, m in self.records).most_common(1)
-        return self._samples or (usual[0][0] if usual else 1)
+        if self._samples or not self.records:
+            return self._samples or 1
+        return collections.Counter(m.rows() for _, _, m in self.records).most_common(1)[0][0]
 
     def follow(self, output):
         """Notes whether a backward pass that begins at the output also ends."""
@@ -70,16 +71,16 @@ class Passes:
 
     def see(self, name, port, value, count):
         """Measures what a module takes or gives; RuntimeError where that cannot be."""
-        with torch.no_grad(), names.outside_func():
-            x = names.first_tensor(value)
-            if x is None:
-                return
+        x = names.first_tensor(value)
+        if x is None:
+            return
+        with names.outside_func():
             x = names.plain(x)
             last, version, measured = self._last
             if last is None or last() is not x or version != x._version:  # else a container returns what a part did
                 measured = measure(x, count)
                 self._last = (weakref.ref(x), x._version, measured)
-            self._now.records.append((name, port, measured))
+        self._now.records.append((name, port, measured))
 
     def take(self):
         """The passes since the last call."""

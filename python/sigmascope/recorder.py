@@ -1,4 +1,5 @@
 """watch(): the recorder of a live training."""
+import atexit
 import functools
 import os
 import shlex
@@ -19,9 +20,19 @@ from .penalty import penalty_of
 from .replay import autocast
 from .version import VERSION
 
-EVERY_EXPONENTS = 8
+SELDOM = 8  # steps, of which one at most has what takes longest: exponents, updates and staleness
 # What networks call their arguments for the timestep; given to a scheduler they say the noise level.
 TIMESTEPS = ("timestep", "timesteps", "t")
+
+
+_open = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all():
+    """While the modules are still there that closing needs."""
+    for w in list(_open):
+        w.close(complete=False)
 
 
 def watch(model, path, **options):
@@ -48,8 +59,8 @@ class Watch:
     inputs        records what modules take, too, not only what they return
     bins          bins of noise level: how many between sigma 0.01 and 100, or their inner edges
     exponents     counts of exponents, which tell what a format would flush to zero; of every 8th step at most
-    updates       what each step of the optimiser does to each weight; needs memory for a copy of the weights
-                  while a recorded step lasts
+    updates       what a step of the optimiser does to each weight, of every 8th step at most; needs memory for a copy
+                  of the weights while such a step lasts
     step          the number of the first step: that of the checkpoint that the training resumes from
     name          what to call the model; the step in it, if any, is not used
     guard         looks for the first value that is not finite, in every step (guard.py): a warning says where, and so
@@ -82,7 +93,8 @@ class Watch:
         self.now, self.name, self.optimizer = int(step), name, optimizer
         self._file, self._layout, self._sites, self._order = None, None, {}, {}
         self._precision, self._hooks, self._armed, self._closed, self._said = "", [], False, False, set()
-        self._weighed = False
+        self._weighed, self._complete = False, None
+        _open.add(self)
         self._forget()
         self.processes = distributed.Processes(self.path, functools.partial(Watch._say, weakref.proxy(self)))
         self._open()
@@ -121,11 +133,15 @@ class Watch:
             self.batch(loss, sigma, timestep, scheduler)
         if self.guard:
             self.guard.step_ended()
-        if self._armed:
+        was = self._armed
+        if was:
             self._guarded(self._end_step)
-            self._disarm()
         self.now += 1
-        self._arm()
+        if was and self.now % self.every == 0 and self._sites and self._looks() == self._looked:
+            self._begin()  # with the hooks that are there
+        else:
+            self._disarm()
+            self._arm()
 
     @property
     def pending(self):
@@ -166,7 +182,7 @@ class Watch:
         return self  # a copy of an object that has a recorder, not of the recorder
 
     def __del__(self):
-        if not getattr(self, "_closed", True) and sys is not None and not sys.is_finalizing():
+        if not getattr(self, "_closed", True):
             self.close(complete=False)
 
     # Hooks are there in recorded steps alone.
@@ -175,15 +191,26 @@ class Watch:
         if self.now % self.every:
             return
         self._armed = True
-        self._forget()
         self._look_again()
-        self.updates.begin()
+        self._looked = self._looks()
         self._run_eagerly()
-        self._count = self.exponents and (self.every >= EVERY_EXPONENTS or self.now % EVERY_EXPONENTS < self.every)
+        self._begin()
         me = weakref.proxy(self)
         self._hooks.append(hooks.before(self.model, lambda _, args, kwargs: me._enter(args, kwargs)))
         self._hook_modules(me)
         self._hook_optimizer(me)
+
+    def _begin(self):
+        """Begins a recorded step."""
+        self._forget()
+        whole = self.every >= SELDOM or self.now % SELDOM < self.every
+        self.updates.begin(whole)
+        self._count = self.exponents and whole
+
+    def _looks(self):
+        """What the hooks depend on: modules and parameters, and whether they are compiled."""
+        modules = list(self.model.modules()) + list(self.adapters.modules() if self.adapters is not None else ())
+        return [id(x) for m in modules for x in (m, m.__dict__.get("_compiled_call_impl"), *m._parameters.values())]
 
     def _hook_modules(self, me):
         for name, module in self.modules.items():
@@ -426,6 +453,9 @@ class Watch:
 
     def _say_what_was_missed(self, updates, totals):
         """Modules that ran where no hook saw it."""
+        if self._passes.seen == self._complete and not self._passes.outside:
+            return  # as in a step before
+        self._complete = self._passes.seen
         seen = self._passes.seen | {n for (n, _), at in self._sites.items() if totals[sums.VALUES, at].any()}
         outside = [n for n in dict.fromkeys(self._passes.outside) if n not in seen]
         if outside:

@@ -22,7 +22,7 @@ VERSION = "1.6"
 STATISTICS = ("min", "max", "absmax", "mean", "std", "rms", "l2")
 TRAINING = ("loss", "penalty", "norm", "rate", "scale", "skipped", "skips")
 UPDATES = ("gradient_rms", "update_rms", "weight_rms", "staleness")
-ROOM = 16  # steps, at first
+ROOM = 32  # steps, at first
 EXPONENTS = 256
 
 
@@ -313,8 +313,6 @@ class RunFile:
                 target._done[:self.n] = old._done[:self.n]
                 target.n = self.n
             target._label(target.n)
-            for data in [*target._sets.values(), target._steps, target._done]:
-                data.flush()
             mask = os.umask(0)
             os.umask(mask)
             os.chmod(beside, 0o666 & ~mask)

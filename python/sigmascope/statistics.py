@@ -18,6 +18,8 @@ def rows_of(x):
         return x.reshape(1, -1)
     if x.is_contiguous():
         return x.flatten(1)
+    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        return x.permute(0, 2, 3, 1).flatten(1)
     order = [0] + sorted(range(1, x.dim()), key=lambda i: -x.stride(i))
     return x.permute(order).reshape(x.shape[0], -1)
 
@@ -33,9 +35,13 @@ class Measured:
 
 def norms(x, dtype=torch.float32):
     """The L2 norm of each row of [rows, values]."""
-    whole = x.shape[1] // LONG * LONG
-    if whole == 0 or x.shape[1] == LONG:
+    n = x.shape[1]
+    whole = n // LONG * LONG
+    if n <= LONG:
         return torch.linalg.vector_norm(x, dim=1, dtype=dtype)
+    if whole == n:
+        parts = torch.linalg.vector_norm(x.reshape(len(x), -1, LONG), dim=2, dtype=dtype)
+        return torch.linalg.vector_norm(parts, dim=1)
     parts = torch.linalg.vector_norm(x[:, :whole].reshape(len(x), -1, LONG), dim=2, dtype=dtype)
     rest = torch.linalg.vector_norm(x[:, whole:], dim=1, dtype=dtype)
     return torch.linalg.vector_norm(torch.cat([parts, rest[:, None]], 1), dim=1)

@@ -82,10 +82,17 @@ class Recorder(Case):
         optimizer = adam(model)
         for _ in range(5):
             one_step(model, optimizer)
-        watch = sigmascope.watch(model, self.path(), every=1, optimizer=optimizer)
+        watch = sigmascope.watch(model, self.path(), every=1, optimizer=optimizer, step=8)
         before = {n: p.detach().clone().double() for n, p in model.named_parameters()}
-        loss, sigma = one_step(model, optimizer)
-        watch.step(loss=loss, sigma=sigma)
+        gradients = []
+        for _ in range(2):
+            loss, sigma = one_step(model, optimizer)
+            watch.step(loss=loss, sigma=sigma)
+            gradients.append([p.grad if p.grad is None else p.grad.clone() for p in model.parameters()])
+            if len(gradients) == 1:
+                after = {n: p.detach().clone().double() for n, p in model.named_parameters()}
+                v = {n: optimizer.state[p]["exp_avg_sq"].double().clone() for n, p in model.named_parameters() if
+                     p.grad is not None}
         watch.close()
 
         def rms(x):
@@ -96,11 +103,13 @@ class Recorder(Case):
                 self.assertEqual(f["axes/parameter"][i].decode(), name)
                 found = {k: f["updates"][k][i, 0] for k in ("gradient_rms", "update_rms", "weight_rms", "staleness")}
                 if p.grad is None:
-                    self.assertTrue(all(np.isnan(v) for v in found.values()))
+                    self.assertTrue(all(np.isnan(x) for x in found.values()))
                     continue
-                g, v = p.grad.double(), optimizer.state[p]["exp_avg_sq"].double() / (1 - 0.999 ** 6)
-                want = {"gradient_rms": rms(g), "update_rms": rms(p.detach().double() - before[name]),
-                        "weight_rms": rms(before[name]), "staleness": rms(g / v.sqrt().clamp(min=1e-8))}
+                g, hat = gradients[0][i].double(), v[name] / (1 - 0.999 ** 6)
+                want = {"gradient_rms": rms(g), "update_rms": rms(after[name] - before[name]),
+                        "weight_rms": rms(before[name]), "staleness": rms(g / hat.sqrt().clamp(min=1e-8))}
+                np.testing.assert_allclose(f["updates/gradient_rms"][i, 1], rms(gradients[1][i].double()), 1e-5)
+                self.assertTrue(np.isnan(f["updates/update_rms"][i, 1]))  # of every 8th step at most
                 for key, value in want.items():
                     np.testing.assert_allclose(found[key], value, 2e-4 if key == "update_rms" else 1e-5, err_msg=name + key)
 
@@ -138,7 +147,7 @@ class Recorder(Case):
         count = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
         self.assertEqual(count, 0)
         with h5py.File(self.path()) as f:
-            self.assertEqual((f.attrs["complete"], len(f["axes/step"])), (0, 16))
+            self.assertEqual((f.attrs["complete"], len(f["axes/step"])), (0, sigmascope.run_file.ROOM))
         self.assertIn("1 measured step", self.program("analyze", self.path()))
 
     def test_killed_and_resumed(self):
