@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -115,6 +116,7 @@ static background start(const char *args)
     b.pid = fork();
     assert_true(b.pid >= 0);
     if (b.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves none behind */
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);
     }
