@@ -1,9 +1,9 @@
 /* gather.h - joins the parts of a run (run_part.h) into the file that one process writes
  *
- * All parts are laid out as the whole run is, so the whole is a copy of one part with the values of
- * the others put in their places; no number is computed anew, only counts of exponents are added
- * where several parts have samples of one input. Which values are whose follows from the axes of
- * each data set, so that of any set of a run file.
+ * All parts are laid out as the whole run is. The whole is therefore a copy of one part, into which
+ * the values of the others are copied. Counts of exponents are added where several parts have
+ * samples of one input; nothing else is computed. Which values belong to which part follows from
+ * the axes of each data set, so this works for any set of a run file.
  *
  *   input < sigma < sample    a part has its samples
  *   input < sigma             whole numbers are sums over samples; others have whole inputs

@@ -156,8 +156,8 @@ const char *ss_run_sample_word(const ss_run *r); /* "sample" or "token", "sigma"
 /* The noise level of a sample, or the mean one of a bin, at a step of a training. NaN: it is
  * not known, or nothing fell into the bin. */
 double ss_run_level(const ss_run *r, int step, int sample);
-/* How many samples of a step stand behind a sample: 1, or those of a bin. 0: the bin is empty, and
- * all its values are NaN. */
+/* How many samples of the training an entry of the axis `sample` is about: 1, or as many as fell
+ * into the bin. 0: the bin is empty, and all its values are NaN. */
 double ss_run_count(const ss_run *r, int step, int sample);
 const char *ss_run_input_word(const ss_run *r); /* "input" or "prompt" */
 
